@@ -1,0 +1,230 @@
+"""Folding: the set of a span's events in, the span and its stages out.
+
+The result depends on the set only: any order of arrival, any duplication and any late
+delivery give the same span, because events are put into one canonical order first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from vs_tui.domain.instants import Duration, Instant
+from vs_tui.domain.model import Event, Key, Scalar, Seek, Span, State, Status
+
+_STATUS: Final = {
+    State.OK: Status.OK,
+    State.CANCELLED: Status.CANCELLED,
+    State.ERROR: Status.ERROR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What the events of one key add up to."""
+
+    span: Span
+    stages: tuple[Span, ...]
+    """Phases as child spans, in time order."""
+    offers: tuple[Key, ...]
+    seeks: tuple[Seek, ...]
+
+
+@dataclass(slots=True)
+class _Course:
+    """The course of a span's states: an episode runs from a start to an end."""
+
+    state: State = State.NOTE
+    changed_at: Instant = 0
+    ended_at: Instant | None = None
+    episode_start: Instant | None = None
+    closed: Duration = 0
+    reopens: int = 0
+    error: str = ""
+
+    def see(self, event: Event) -> None:
+        if event.state is State.NOTE:
+            return
+        if not self.state.terminal:
+            self._advance(event)
+        elif event.state.terminal:
+            self._end_again(event)
+        elif event.supersedes and event.occurred_at > self.changed_at:
+            self.closed += event.occurred_at - self.changed_at
+            self.reopens += 1
+            self.ended_at, self.error = None, ""
+            self._set(event)
+
+    def _advance(self, event: Event) -> None:
+        if event.state.terminal:
+            self.ended_at, self.error = event.occurred_at, event.error
+        self._set(event)
+
+    def _end_again(self, event: Event) -> None:
+        # The first end stands, unless the source knows better or it is a tie.
+        if event.supersedes or event.occurred_at == self.changed_at:
+            self.ended_at, self.error = event.occurred_at, event.error
+            self._set(event)
+
+    def _set(self, event: Event) -> None:
+        self.state, self.changed_at = event.state, event.occurred_at
+
+
+def fold(events: Iterable[Event]) -> Folded:
+    """Fold the events of one span key; at least one is needed.
+
+    - State: the latest by (instant, rank); once ended it stays ended unless a later event
+      `supersedes`. A reopen starts a new episode of the same span.
+    - Start: the earliest the payloads state, else the first state seen before the end. An end
+      without a start leaves it None: missing is shown as missing.
+    - Names and attributes: the latest snapshot that has them.
+    """
+    ordered = sorted(events, key=_canonical)
+    course = _Course()
+    for event in ordered:
+        course.see(event)
+    snapshots = sorted(ordered, key=_by_snapshot)
+    latest = snapshots[-1]
+    attributes: dict[str, Scalar] = {}
+    for event in snapshots:
+        attributes.update(event.attributes)
+    started = _started_at(ordered, course)
+    phases = _phases(ordered, course)
+    span = Span(
+        key=latest.key,
+        ref=_last(snapshots, "ref") or latest.key,
+        source=latest.source,
+        operation=_last(snapshots, "operation"),
+        name=_last(snapshots, "name") or latest.key,
+        state=course.state,
+        status=_STATUS.get(course.state, Status.IN_FLIGHT),
+        started_at=started,
+        ended_at=course.ended_at,
+        project=_last(snapshots, "project"),
+        service=_last(snapshots, "service"),
+        environment=_last(snapshots, "environment"),
+        actor=_last(snapshots, "actor"),
+        url=_last(snapshots, "url"),
+        attempt=max(event.attempt for event in ordered),
+        stage=phases[-1][0] if phases else "",
+        stage_at=phases[-1][1] if phases else None,
+        last_event_at=max(max(e.occurred_at, e.as_of) for e in ordered),
+        reopens=course.reopens,
+        active=_active(started, course),
+        error=course.error,
+        attributes=attributes,
+        trace_id=_last(snapshots, "trace_id"),
+    )
+    return Folded(
+        span=span,
+        stages=tuple(_stages(span, phases)),
+        offers=tuple(dict.fromkeys(k for e in snapshots for k in e.offers)),
+        seeks=tuple(dict.fromkeys(s for e in snapshots for s in e.seeks)),
+    )
+
+
+def with_timeout(span: Span, now: Instant, timeouts: Mapping[str, Duration]) -> Span:
+    """The span as it stands at `now`: `timed_out` once its operation's timeout has passed.
+
+    The end is the start plus the timeout whenever it is looked at, so that a rebuild gives
+    the same row; a late end folds the real one over it.
+    """
+    limit = timeouts.get(span.operation)
+    if limit is None or not span.in_flight or span.started_at is None:
+        return span
+    begun = span.started_at if not span.reopens else span.last_event_at
+    if now - begun < limit:
+        return span
+    return replace(span, status=Status.TIMED_OUT, ended_at=begun + limit, error="timeout")
+
+
+def _canonical(event: Event) -> tuple[Instant, int, Instant, str, str, str]:
+    # The tail only makes the order total for events that differ in nothing but words.
+    return (
+        event.occurred_at,
+        event.state,
+        event.snapshot_at,
+        event.stage,
+        event.error,
+        event.name,
+    )
+
+
+def _by_snapshot(event: Event) -> tuple[Instant, Instant, int, str, str]:
+    return (
+        event.snapshot_at,
+        event.occurred_at,
+        event.state,
+        event.name,
+        repr(sorted(event.attributes.items())),
+    )
+
+
+def _last(snapshots: Sequence[Event], name: str) -> str:
+    for event in reversed(snapshots):
+        value: str = getattr(event, name)
+        if value:
+            return value
+    return ""
+
+
+def _started_at(ordered: Sequence[Event], course: _Course) -> Instant | None:
+    stated = [e.started_at for e in ordered if e.started_at is not None]
+    if stated:
+        return min(stated)
+    seen = [e.occurred_at for e in ordered if e.state is not State.NOTE and not e.state.terminal]
+    if seen:
+        return min(seen)
+    # Nothing but notes: it exists from its first note on.
+    return ordered[0].occurred_at if course.ended_at is None else None
+
+
+def _active(started: Instant | None, course: _Course) -> Duration | None:
+    if started is None or course.ended_at is None:
+        return None
+    return max(course.ended_at - started - course.closed, 0)
+
+
+def _phases(ordered: Sequence[Event], course: _Course) -> list[tuple[str, Instant]]:
+    """The stages entered, in order, each once per visit; those from the end on are no phases."""
+    phases: list[tuple[str, Instant]] = []
+    for event in ordered:
+        if not event.stage:
+            continue
+        if course.ended_at is not None and event.occurred_at >= course.ended_at:
+            break
+        if not phases or phases[-1][0] != event.stage:
+            phases.append((event.stage, event.occurred_at))
+    return phases
+
+
+def _stages(span: Span, phases: Sequence[tuple[str, Instant]]) -> Iterable[Span]:
+    visits: dict[str, int] = {}
+    for index, (name, began) in enumerate(phases):
+        visits[name] = visits.get(name, 0) + 1
+        suffix = "" if visits[name] == 1 else f"~{visits[name]}"
+        is_last = index + 1 == len(phases)
+        key = f"{span.key}/{name}{suffix}"
+        yield replace(
+            span,
+            key=key,
+            ref=f"{span.ref}/{name}{suffix}",
+            operation="stage",
+            name=name,
+            # An earlier phase was left for the next one; only the last shares the span's fate.
+            status=span.status if is_last else Status.OK,
+            state=span.state if is_last else State.OK,
+            error=span.error if is_last else "",
+            started_at=began,
+            ended_at=span.ended_at if is_last else phases[index + 1][1],
+            attempt=1,
+            stage="",
+            stage_at=None,
+            reopens=0,
+            active=None,
+            attributes={"vs.stage": name},
+            trace_id="",
+            url="",
+            parent_key=span.key,
+        )

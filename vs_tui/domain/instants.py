@@ -1,0 +1,134 @@
+"""Instants and durations: integers of microseconds, UTC, since 1970.
+
+An integer sorts, subtracts, hashes and stores without surprises; time zones exist only
+at the two edges, where payloads are read and where people look.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+Instant = int
+"""Microseconds since 1970-01-01T00:00:00Z."""
+Duration = int
+"""Microseconds."""
+
+SECOND: Final = 1_000_000
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# Outside these years a "time" is a counter, a sentinel or an attack, not an event.
+_MIN: Final = 0
+_MAX: Final = int((datetime(2200, 1, 1, tzinfo=UTC) - _EPOCH) / timedelta(microseconds=1))
+
+_FRACTION = re.compile(r"(\.\d{6})\d+")
+_GITLAB = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) ?(UTC|Z|[+-]\d\d:?\d\d)?$")
+_SHORT_OFFSET = re.compile(r"([+-]\d\d)(\d\d)$")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|h|d|w)")
+_UNITS: Final = {
+    "us": 1,
+    "ms": 1_000,
+    "s": SECOND,
+    "m": MINUTE,
+    "h": HOUR,
+    "d": DAY,
+    "w": 7 * DAY,
+}
+
+
+def from_datetime(moment: datetime) -> Instant:
+    """The instant of an aware datetime; a naive one is taken as UTC."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def to_datetime(instant: Instant) -> datetime:
+    """The UTC datetime of an instant."""
+    return _EPOCH + timedelta(microseconds=instant)
+
+
+def iso(instant: Instant | None) -> str | None:
+    """RFC 3339 in UTC with a `Z`; fractions only where there are any."""
+    if instant is None:
+        return None
+    text = to_datetime(instant).isoformat()
+    return text.replace("+00:00", "Z")
+
+
+def parse_instant(value: object) -> Instant | None:
+    """Read any time format seen in the tools' payloads; None when it is not a time.
+
+    RFC 3339 with 0 to 9 fraction digits, `+HH:MM`, `+HHMM` (Jira), `YYYY-MM-DD HH:MM:SS UTC`
+    and `.. +0200` (GitLab), naive (taken as UTC), and epochs in s, ms, us or ns as number or
+    digits. `0` and `0001-01-01T00:00:00Z` mean unset (Jenkins, Alertmanager).
+    """
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return _from_number(value)
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    if not text or len(text) > 40:
+        return None
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        return _from_number(float(text) if "." in text else int(text))
+    return _from_text(text)
+
+
+def _from_number(value: int | float) -> Instant | None:
+    if value != value or value <= 0 or value > 1e19:
+        return None
+    # The magnitude tells the unit: 1e11 s is the year 5138, 1e11 ms is 1973.
+    for limit, scale in ((1e11, SECOND), (1e14, 1_000), (1e17, 1)):
+        if value < limit:
+            return _bounded(int(value * scale))
+    return _bounded(int(value) // 1_000)
+
+
+def _from_text(text: str) -> Instant | None:
+    if match := _GITLAB.match(text):
+        day, clock, zone = match.groups()
+        text = f"{day}T{clock}{'+00:00' if zone in (None, 'UTC', 'Z') else zone}"
+    text = _FRACTION.sub(r"\1", text)
+    text = _SHORT_OFFSET.sub(r"\1:\2", text) if "T" in text else text
+    try:
+        return _bounded(from_datetime(datetime.fromisoformat(text)))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _bounded(instant: Instant) -> Instant | None:
+    return instant if _MIN < instant < _MAX else None
+
+
+def parse_duration(text: str) -> Duration:
+    """`90s`, `2h`, `1d12h`, `1.5h` as microseconds; ValueError says what is accepted."""
+    compact = text.strip().lower()
+    total, position = 0.0, 0
+    for match in _DURATION.finditer(compact):
+        if compact[position : match.start()].strip():
+            break
+        total += float(match[1]) * _UNITS[match[2]]
+        position = match.end()
+    if not compact or position != len(compact) or total > 1e18:
+        raise ValueError(f"'{text}' is not a duration; write it like 90s, 15m, 2h or 1d12h")
+    return int(total)
+
+
+def format_duration(duration: Duration | None) -> str:
+    """A duration in at most six columns: `0:09`, `12:04`, `1h12m`, `3d 4h`; `-` when unknown."""
+    if duration is None:
+        return "-"
+    seconds = max(duration, 0) // SECOND
+    if seconds < 3600:
+        return f"{seconds // 60}:{seconds % 60:02d}"
+    if seconds < 86_400:
+        return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"
+    days, hours = seconds // 86_400, seconds % 86_400 // 3600
+    return f"{days}d {hours}h" if days < 100 else f"{days}d"

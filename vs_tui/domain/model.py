@@ -1,0 +1,343 @@
+"""The vocabulary: events are what adapters read, spans and links are what we make of them.
+
+Everything here is immutable and knows nothing of HTTP, SQL, clocks or screens.
+Span and attribute names follow OpenTelemetry's semantic conventions for CI/CD and VCS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from hashlib import sha256
+from typing import Any, Final
+
+from vs_tui.domain.instants import Duration, Instant
+
+Scalar = str | int | float | bool
+Attributes = Mapping[str, Scalar]
+
+
+class State(IntEnum):
+    """What an event says its span was doing; the number ranks states at the same instant.
+
+    A terminal state wins a tie: tools deliver `completed` and `in_progress` with equal times
+    and in any order (go-github#2706, github_exporter#296).
+    """
+
+    NOTE = 0
+    """Says nothing about the state: adds attributes or keys only."""
+    QUEUED = 1
+    WAITING = 2
+    """Blocked by a person or a gate (manual job, approval)."""
+    RUNNING = 3
+    OK = 4
+    CANCELLED = 5
+    ERROR = 6
+
+    @property
+    def terminal(self) -> bool:
+        return self >= State.OK
+
+
+class Status(StrEnum):
+    """The status of a span, as shown and as in the JSON API."""
+
+    IN_FLIGHT = "in_flight"
+    OK = "ok"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+
+    @property
+    def failed(self) -> bool:
+        return self in (Status.ERROR, Status.TIMED_OUT)
+
+
+class Verdict(StrEnum):
+    """What became of a delivery. received = the sum of the five, always."""
+
+    ACCEPTED = "accepted"
+    IGNORED = "ignored"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+    REJECTED = "rejected"
+
+
+class Operation(StrEnum):
+    """The operations we know; any other text is a custom operation and works as well."""
+
+    SPRINT = "sprint"
+    ISSUE = "issue"
+    PULL_REQUEST = "pull_request"
+    REVIEW = "review"
+    PUSH = "push"
+    PIPELINE = "pipeline"
+    BUILD = "build"
+    STAGE = "stage"
+    TEST = "test"
+    RELEASE = "release"
+    DEPLOY = "deploy"
+    INCIDENT = "incident"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A name that spans of different tools have in common, such as a commit or a branch.
+
+    `scope` narrows it (a repository, normalised by `keys.repository`); an empty scope matches
+    any. `via` says which field it came from, for people ("merge commit").
+    """
+
+    kind: str
+    value: str
+    scope: str = ""
+    via: str = ""
+
+    @property
+    def token(self) -> str:
+        """What keys are indexed by: commits match by prefix from seven digits on."""
+        return self.value[:7].lower() if self.kind in PREFIX_KINDS else self.value
+
+
+PREFIX_KINDS: Final = frozenset({"commit", "built"})
+
+
+class Rule(StrEnum):
+    """Why one span is below another; declared strongest first (see `correlation`)."""
+
+    PINNED = "pinned"
+    EXPLICIT = "explicit"
+    TRACEPARENT = "traceparent"
+    REFERENCE = "reference"
+    STRUCTURE = "structure"
+    CHANGE_NUMBER = "change_number"
+    COMMIT = "commit"
+    BRANCH = "branch"
+    CLOSES = "closes"
+    ISSUE_KEY = "issue_key"
+    BRANCH_NUMBER = "branch_number"
+    VERSION = "version"
+    BUILT = "built"
+    HIERARCHY = "hierarchy"
+    SHIPS = "ships"
+    PROXIMITY = "proximity"
+    ATTEMPT = "attempt"
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """A span's wish for a parent: whoever offers `key`, by `rule`.
+
+    `link_only`: show the connection, but never make it the parent (a sprint, an earlier attempt).
+    """
+
+    rule: Rule
+    key: Key
+    link_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that an adapter read from a delivery about one span.
+
+    Several events may come from one delivery and several deliveries may say the same thing:
+    a span is folded from the *set* of its events.
+    """
+
+    key: str
+    """The span's unambiguous key, `vstrace-{source}-{type}-{full namespace}-{id}`."""
+    source: str
+    operation: str
+    state: State
+    occurred_at: Instant
+    """When `state` became true, by the payload's clock."""
+    as_of: Instant = 0
+    """When the payload's snapshot was taken: the latest snapshot's names and attributes win.
+    Defaults to `occurred_at`."""
+    started_at: Instant | None = None
+    """The span's start, where the payload states it."""
+    supersedes: bool = False
+    """The state holds even if the span had ended before: a reopen, a retried pipeline, a
+    snapshot that is authoritative about its own end."""
+    stage: str = ""
+    """The phase the span entered at `occurred_at` (a Jira column, `queued`); phases become
+    child spans."""
+    ref: str = ""
+    """ValueStream's short ref, where it differs from `key`."""
+    name: str = ""
+    project: str = ""
+    service: str = ""
+    environment: str = ""
+    actor: str = ""
+    url: str = ""
+    attempt: int = 1
+    error: str = ""
+    """Short reason of an ERROR, as `error.type` (`failure`, `timeout`, `startup_failure`)."""
+    trace_id: str = ""
+    """A W3C trace id that the payload carries for this span, 32 hex digits."""
+    attributes: Attributes = field(default_factory=dict)
+    offers: tuple[Key, ...] = ()
+    seeks: tuple[Seek, ...] = ()
+
+    @property
+    def snapshot_at(self) -> Instant:
+        return self.as_of or self.occurred_at
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An edge from a span to another one, and why it exists."""
+
+    child: str
+    parent: str
+    rule: Rule
+    why: str
+    """One sentence for people, such as `merge commit 78a76ee`."""
+    primary: bool = False
+    """The one link that makes `parent` the parent in the trace's tree."""
+
+    @property
+    def confidence(self) -> str:
+        return CONFIDENCE[self.rule]
+
+
+CONFIDENCE: Final[Mapping[Rule, str]] = {
+    Rule.PINNED: "explicit",
+    Rule.EXPLICIT: "explicit",
+    Rule.TRACEPARENT: "explicit",
+    Rule.REFERENCE: "explicit",
+    Rule.STRUCTURE: "structural",
+    Rule.CHANGE_NUMBER: "strong",
+    Rule.COMMIT: "strong",
+    Rule.BRANCH: "medium",
+    Rule.CLOSES: "strong",
+    Rule.ISSUE_KEY: "medium",
+    Rule.BRANCH_NUMBER: "low",
+    Rule.VERSION: "medium",
+    Rule.BUILT: "medium",
+    Rule.HIERARCHY: "structural",
+    Rule.SHIPS: "medium",
+    Rule.PROXIMITY: "hint",
+    Rule.ATTEMPT: "structural",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One operation with a start and an end, folded from its events and placed in a trace."""
+
+    key: str
+    ref: str
+    """What people see and type; the short form unless another span has the same."""
+    source: str
+    operation: str
+    name: str
+    status: Status
+    state: State
+    started_at: Instant | None
+    ended_at: Instant | None
+    project: str = ""
+    team: str = ""
+    service: str = ""
+    environment: str = ""
+    actor: str = ""
+    url: str = ""
+    attempt: int = 1
+    stage: str = ""
+    """The phase it is in now (or was in when it ended)."""
+    stage_at: Instant | None = None
+    last_event_at: Instant = 0
+    reopens: int = 0
+    active: Duration | None = None
+    """Time in its episodes: without the gaps between an end and a reopen."""
+    error: str = ""
+    attributes: Attributes = field(default_factory=dict)
+    trace_id: str = ""
+    parent_key: str = ""
+
+    @property
+    def in_flight(self) -> bool:
+        return self.status is Status.IN_FLIGHT
+
+    @property
+    def duration(self) -> Duration | None:
+        """End minus start, never negative (clock skew counts as 0); None while unknown."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return max(self.ended_at - self.started_at, 0)
+
+    @property
+    def at(self) -> Instant:
+        """Where the span stands in time: its start, or its end where only that is known."""
+        if self.started_at is not None:
+            return self.started_at
+        return self.ended_at if self.ended_at is not None else self.last_event_at
+
+    def elapsed(self, now: Instant) -> Duration | None:
+        """Duration so far."""
+        if self.started_at is None:
+            return None
+        return max((now if self.ended_at is None else self.ended_at) - self.started_at, 0)
+
+
+def trace_id_of(root_key: str) -> str:
+    """The trace id of the trace whose root has this key: 32 hex digits, as W3C's.
+
+    Derived, not drawn, so that a rebuild and any order of arrival give the same id.
+    """
+    return sha256(root_key.encode()).hexdigest()[:32]
+
+
+_FIELDS: Final = (
+    "key",
+    "source",
+    "operation",
+    "state",
+    "occurred_at",
+    "as_of",
+    "started_at",
+    "supersedes",
+    "stage",
+    "ref",
+    "name",
+    "project",
+    "service",
+    "environment",
+    "actor",
+    "url",
+    "attempt",
+    "error",
+    "trace_id",
+)
+
+
+def event_to_row(event: Event) -> list[Any]:
+    """A JSON-able row; equal events give equal rows."""
+    row: list[Any] = [getattr(event, name) for name in _FIELDS]
+    row[3] = int(event.state)
+    row.append(dict(sorted(event.attributes.items())))
+    row.append([[k.kind, k.value, k.scope, k.via] for k in event.offers])
+    row.append(
+        [
+            [s.rule, s.key.kind, s.key.value, s.key.scope, s.key.via, s.link_only]
+            for s in event.seeks
+        ]
+    )
+    return row
+
+
+def event_from_row(row: list[Any]) -> Event:
+    """The inverse of `event_to_row`."""
+    *plain, attributes, offers, seeks = row
+    values = dict(zip(_FIELDS, plain, strict=True))
+    values["state"] = State(values["state"])
+    return Event(
+        **values,
+        attributes=attributes,
+        offers=tuple(Key(*offer) for offer in offers),
+        seeks=tuple(
+            Seek(Rule(rule), Key(kind, value, scope, via), link_only)
+            for rule, kind, value, scope, via, link_only in seeks
+        ),
+    )

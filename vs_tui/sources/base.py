@@ -1,0 +1,161 @@
+"""What a source is: two pure functions, `verify` and `parse`, and where its deliveries arrive.
+
+A source knows its tool's headers and bodies and nothing of HTTP servers or databases. Third
+parties register one under the entry-point group `vs_tui.sources`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.model import Event, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A request as it arrived, before anyone trusts it."""
+
+    path: str
+    headers: Mapping[str, str]
+    """Lower-case names."""
+    body: bytes
+    received_at: Instant
+    query: Mapping[str, str] = field(default_factory=dict)
+    url: str = ""
+    """The public URL it was sent to, for the one tool (Trello) that signs it."""
+
+    def header(self, name: str) -> str:
+        return self.headers.get(name, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What an adapter made of a delivery."""
+
+    kind: str
+    """The tool's own name of the event, such as `pull_request.closed`."""
+    events: Sequence[Event] = ()
+    verdict: Verdict = Verdict.ACCEPTED
+    reason: str = ""
+    """Why it was ignored."""
+    answer: Mapping[str, Any] = field(default_factory=dict)
+    """What the tool expects in the 2xx answer, beside our own fields."""
+    status: int = 200
+
+
+class Unauthorized(Exception):
+    """The request does not prove who sent it; the message says which proof was missing."""
+
+
+class BadBody(Exception):
+    """The body breaks this endpoint's own schema (400): `field` and why."""
+
+    def __init__(self, field: str, why: str, kind: str = "") -> None:
+        super().__init__(f"{field}: {why}")
+        self.field = field
+        self.why = why
+        self.kind = kind
+
+
+class Unreadable(Exception):
+    """Authenticated and valid JSON, but not what the tool documents: quarantined, never lost."""
+
+
+class Source(Protocol):
+    """One tool. Modules in this package satisfy it with an instance named `SOURCE`."""
+
+    name: str
+    title: str
+    """How people write the tool's name."""
+    paths: tuple[str, ...]
+    """URL paths; a path ending in `/*` takes everything below it."""
+    version: int
+    """Raised when parse() changes, so that quarantined deliveries are folded again."""
+    signature_headers: tuple[str, ...]
+    """Headers that carry the tool's proof (lower case). A request with one of them is judged by
+    verify() alone; one without needs our own token in its Authorization header."""
+    token_in_url: bool
+    """Whether `?token=` is accepted, for tools that can send nothing else."""
+    stored_headers: tuple[str, ...]
+    """Headers worth keeping; never one that carries a secret."""
+
+    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
+        """Raise Unauthorized unless the raw bytes carry a valid proof under one of `secrets`."""
+
+    def dedupe_key(self, inbound: Inbound) -> str:
+        """The sender's own delivery id, the same on a retry; `` to use the body's hash."""
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        """Read the body. Raises BadBody (400) or Unreadable (quarantined); any other exception is
+        a bug of ours and quarantines as well."""
+
+
+def json_body(inbound: Inbound) -> Any:
+    """The decoded JSON; BadBody with the position when it is not JSON."""
+    try:
+        return orjson.loads(inbound.body)
+    except orjson.JSONDecodeError as error:
+        raise BadBody("body", f"is not JSON: {str(error)[:200]}") from None
+
+
+def json_object(inbound: Inbound) -> dict[str, Any]:
+    """The decoded JSON object; BadBody when it is JSON of another type."""
+    payload = json_body(inbound)
+    if not isinstance(payload, dict):
+        raise BadBody("body", f"must be a JSON object, not {type(payload).__name__}")
+    return payload
+
+
+# Readers that never raise: payloads miss fields, hold null, and change their types.
+
+
+def obj(container: object, *path: str) -> dict[str, Any]:
+    """The object at a path of keys; {} when anything on the way is missing or no object."""
+    for name in path:
+        container = container.get(name) if isinstance(container, dict) else None
+    return container if isinstance(container, dict) else {}
+
+
+def items(container: object, *path: str) -> list[Any]:
+    """The list at a path of keys; [] when there is none. At most 5,000 entries."""
+    *parents, last = path
+    found = obj(container, *parents).get(last)
+    return found[:5000] if isinstance(found, list) else []
+
+
+def text(container: object, *path: str, limit: int = 500) -> str:
+    """The string (or number, as digits) at a path; `` when there is none. NULs are replaced."""
+    *parents, last = path
+    value = obj(container, *parents).get(last)
+    if isinstance(value, bool) or value is None:
+        return ""
+    if isinstance(value, int | float):
+        value = str(value)
+    if not isinstance(value, str):
+        return ""
+    return value[:limit].replace("\0", "\ufffd")
+
+
+def number(container: object, *path: str) -> int | None:
+    """The integer at a path (also from digits); None when there is none or it exceeds 2**63."""
+    *parents, last = path
+    value = obj(container, *parents).get(last)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return None
+    return int(value) if abs(value) < 2**63 else None
+
+
+def known(**attributes: object) -> dict[str, Any]:
+    """Attributes without those that are None or empty; `__` in a name stands for a dot."""
+    return {
+        name.replace("__", "."): value
+        for name, value in attributes.items()
+        if value is not None and value != ""
+    }

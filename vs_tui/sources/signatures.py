@@ -1,0 +1,123 @@
+"""Proofs of origin: every comparison of a secret in this project is in this module.
+
+All work on raw bytes and in constant time. Whatever goes wrong, a bad encoding included, is
+`Unauthorized`: a malformed proof is a missing one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Iterable, Sequence
+
+from vs_tui.domain.instants import SECOND, Instant, parse_instant
+from vs_tui.sources.base import Unauthorized
+
+REPLAY_WINDOW = 300 * SECOND
+"""How far a signed timestamp may be from our clock, either way (Standard Webhooks: 5 min)."""
+
+
+def same(given: str | bytes, expected: str | bytes) -> bool:
+    """Constant-time equality; non-ASCII text is just unequal."""
+    return hmac.compare_digest(_raw(given), _raw(expected))
+
+
+def any_token(given: str, accepted: Iterable[bytes | str]) -> bool:
+    """Whether `given` is one of the accepted secrets; all are compared, none is empty."""
+    found = False
+    for secret in accepted:
+        found |= bool(secret) and same(given, secret)
+    return found and bool(given)
+
+
+def require_token(given: str, accepted: Iterable[bytes | str], what: str) -> None:
+    if not any_token(given, accepted):
+        raise Unauthorized(f"{what} is missing or wrong")
+
+
+def digest(secret: bytes, message: bytes, algorithm: str = "sha256") -> bytes:
+    return hmac.new(secret, message, algorithm).digest()
+
+
+def require_hmac_hex(
+    given: Sequence[str],
+    message: bytes,
+    secrets: Sequence[bytes],
+    what: str,
+    algorithm: str = "sha256",
+) -> None:
+    """Accept when any of the hex digests in `given` is the HMAC of `message` by any secret."""
+    candidates = [g.strip().lower() for g in given]
+    matched = False
+    for secret in secrets:
+        expected = digest(secret, message, algorithm).hex()
+        for candidate in candidates:
+            matched |= bool(secret) and same(candidate, expected)
+    if not matched:
+        raise Unauthorized(f"{what} is missing or does not match the body")
+
+
+def require_hmac_any(given: str, message: bytes, secrets: Sequence[bytes], what: str) -> None:
+    """Like `require_hmac_hex`, but the digest may be hex, `sha256=` hex, or base64."""
+    value = given.strip().removeprefix("sha256=")
+    try:
+        raw = bytes.fromhex(value)
+    except ValueError:
+        raw = _base64(value)
+    matched = False
+    for secret in secrets:
+        matched |= bool(secret) and hmac.compare_digest(raw, digest(secret, message))
+    if not matched:
+        raise Unauthorized(f"{what} is missing or does not match the body")
+
+
+def require_fresh(timestamp: str, now: Instant, what: str) -> None:
+    """Refuse a signed timestamp outside the replay window."""
+    at = parse_instant(timestamp)
+    if at is None or abs(now - at) > REPLAY_WINDOW:
+        raise Unauthorized(f"{what} is missing or more than 5 minutes from this machine's clock")
+
+
+def require_standard_webhook(
+    headers: dict[str, str], body: bytes, secrets: Sequence[bytes], now: Instant
+) -> None:
+    """Standard Webhooks: `webhook-signature: v1,BASE64` over `id.timestamp.body`, HMAC-SHA256.
+
+    Secrets are base64 after `whsec_`; one without that prefix is used as it is, too.
+    """
+    message_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    require_fresh(timestamp, now, "webhook-timestamp")
+    message = b".".join((_raw(message_id), _raw(timestamp), body))
+    given = [
+        _base64(part[3:])
+        for part in headers.get("webhook-signature", "").split()
+        if part.startswith("v1,")
+    ]
+    matched = False
+    for secret in secrets:
+        keys = [secret]
+        if secret.startswith(b"whsec_"):
+            keys = [_base64(secret[6:].decode("latin-1"))]
+        for key in keys:
+            expected = digest(key, message)
+            for candidate in given:
+                matched |= bool(key) and hmac.compare_digest(candidate, expected)
+    if not matched:
+        raise Unauthorized("webhook-signature is missing or does not match the body")
+
+
+def sha256_hex(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _raw(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")

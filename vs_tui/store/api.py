@@ -1,0 +1,194 @@
+"""What a reader of the store answers: the one interface that the dashboard, the JSON API and
+the commands see. SQLite implements it on the same machine, an HTTP client from another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from vs_tui.domain.instants import Duration, Instant
+from vs_tui.domain.model import Link, Span, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class SpanPage:
+    """Some spans of a list, and where the next ones begin."""
+
+    items: Sequence[Span]
+    next: str = ""
+    """Opaque cursor; `` at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the header says about a list."""
+
+    matched: int
+    total: int
+    in_flight: int
+    failed: int
+    """Ended with an error in the last 24 hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The tree of spans of one piece of work, and every edge between them."""
+
+    trace_id: str
+    root: Span
+    spans: Sequence[Span]
+    """All of them, the root included, by start."""
+    links: Sequence[Link]
+    """Primary links are the tree; the others connect within it or to other traces."""
+    linked: Sequence[Span] = ()
+    """Spans of other traces that a link names."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSummary:
+    """One row of the list of traces."""
+
+    trace_id: str
+    root: Span
+    spans: int
+    in_flight: int
+    failed: int
+    started_at: Instant
+    last_event_at: Instant
+    ended_at: Instant | None
+    """None while anything is in flight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """How long spans of one series took: their last successes, at most 20."""
+
+    n: int
+    p50: Duration
+    p90: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """One row of the Events view."""
+
+    id: int
+    """Positive for stored deliveries, negative for rejected ones (kept in a bounded list)."""
+    source: str
+    kind: str
+    received_at: Instant
+    verdict: Verdict
+    reason: str
+    size: int
+    """Bytes of the body."""
+    duplicates: int
+    """How often the same delivery came again."""
+    status: int
+    """The HTTP status it was answered with."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryDetail:
+    """A delivery as it arrived, secrets never stored, and what became of it."""
+
+    row: DeliveryRow
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    sha256: str
+    dedupe_key: str
+    span_refs: Sequence[str]
+    """Refs of the spans it touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is new since a point of the change feed."""
+
+    seq: int
+    """Pass it to the next call."""
+    keys: Sequence[str]
+    """Keys of changed spans; when `truncated`, re-read everything instead."""
+    deliveries: int
+    """Highest delivery id."""
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """What a source has sent."""
+
+    source: str
+    last_received_at: Instant | None
+    last_kind: str
+    counts: Mapping[str, int]
+    """Verdict -> deliveries, since the database exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the store can take deliveries, and how full it is."""
+
+    ready: bool
+    trouble: str = ""
+    """What is wrong and what to do; `` when ready."""
+    spans: int = 0
+    deliveries: int = 0
+    path: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Reader(Protocol):
+    """Reads what is committed. Every method is safe to call while deliveries arrive."""
+
+    async def spans(
+        self,
+        filter: str = "",
+        *,
+        limit: int = 500,
+        cursor: str = "",
+        sort: str = "live",
+        at: Instant | None = None,
+    ) -> SpanPage:
+        """Spans that match a filter (see domain.filters; ValueError says what is accepted).
+
+        `sort`: `live` (in flight first, then the latest ended), `started`, `ended`, `duration`,
+        `name`, each also with a leading `-` to reverse.
+        """
+
+    async def counts(self, filter: str = "") -> Counts: ...
+
+    async def span(self, ref: str) -> Span | None:
+        """By key, ref or alias."""
+
+    async def trace(self, trace_id: str) -> Trace | None:
+        """By the id of the trace, or of any trace that became part of it."""
+
+    async def traces(
+        self, filter: str = "", *, limit: int = 200, cursor: str = ""
+    ) -> tuple[Sequence[TraceSummary], str]: ...
+
+    async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
+        """By span key: the history of the span's series; absent without any success."""
+
+    async def deliveries(
+        self, filter: str = "", *, limit: int = 200, before: int | None = None
+    ) -> Sequence[DeliveryRow]:
+        """Newest first. Filter words match source, kind, verdict and reason;
+        `source:`, `verdict:`, `kind:` narrow one of them."""
+
+    async def delivery(self, delivery_id: int) -> DeliveryDetail | None: ...
+
+    async def changes(self, since: int) -> Changes:
+        """Spans that changed after `since` (0: all that is). Cheap when nothing did."""
+
+    async def sources(self) -> Sequence[SourceHealth]: ...
+
+    async def teams(self) -> Sequence[str]:
+        """Team names in use or configured."""
+
+    async def health(self) -> Health: ...
+
+    async def close(self) -> None: ...
