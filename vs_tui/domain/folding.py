@@ -91,11 +91,12 @@ def fold(events: Iterable[Event]) -> Folded:
         attributes.update(event.attributes)
     started = _started_at(ordered, course)
     phases = _phases(ordered, course)
+    attributes = _with_trace_id(attributes, _last(snapshots, "trace_id"))
     span = Span(
         key=latest.key,
         ref=_last(snapshots, "ref") or latest.key,
-        source=latest.source,
-        operation=_last(snapshots, "operation"),
+        source=_last(snapshots, "source"),
+        operation=_last(snapshots, "operation") or "build",
         name=_last(snapshots, "name") or latest.key,
         state=course.state,
         status=_STATUS.get(course.state, Status.IN_FLIGHT),
@@ -114,7 +115,6 @@ def fold(events: Iterable[Event]) -> Folded:
         active=_active(started, course),
         error=course.error,
         attributes=attributes,
-        trace_id=_last(snapshots, "trace_id"),
     )
     return Folded(
         span=span,
@@ -180,6 +180,10 @@ def _started_at(ordered: Sequence[Event], course: _Course) -> Instant | None:
     return ordered[0].occurred_at if course.ended_at is None else None
 
 
+def _with_trace_id(attributes: dict[str, Scalar], trace_id: str) -> dict[str, Scalar]:
+    return {**attributes, "vs.trace_id": trace_id} if trace_id else attributes
+
+
 def _active(started: Instant | None, course: _Course) -> Duration | None:
     if started is None or course.ended_at is None:
         return None
@@ -209,7 +213,7 @@ def _stages(span: Span, phases: Sequence[tuple[str, Instant]]) -> Iterable[Span]
         yield replace(
             span,
             key=key,
-            ref=f"{span.ref}/{name}{suffix}",
+            ref=key,
             operation="stage",
             name=name,
             # An earlier phase was left for the next one; only the last shares the span's fate.
@@ -224,7 +228,6 @@ def _stages(span: Span, phases: Sequence[tuple[str, Instant]]) -> Iterable[Span]
             reopens=0,
             active=None,
             attributes={"vs.stage": name},
-            trace_id="",
             url="",
             parent_key=span.key,
         )

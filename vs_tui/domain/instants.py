@@ -82,7 +82,7 @@ def parse_instant(value: object) -> Instant | None:
 
 
 def _from_number(value: int | float) -> Instant | None:
-    if value != value or value <= 0 or value > 1e19:
+    if not 0 < value <= 1e19:  # also refuses NaN
         return None
     # The magnitude tells the unit: 1e11 s is the year 5138, 1e11 ms is 1973.
     for limit, scale in ((1e11, SECOND), (1e14, 1_000), (1e17, 1)):

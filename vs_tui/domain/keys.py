@@ -22,7 +22,9 @@ _DEFAULT_BRANCHES: Final = frozenset(
 )
 _SHA: Final = re.compile(r"[0-9a-f]{7,64}\Z")
 _REFERENCE: Final = re.compile(r"vstrace-[A-Za-z0-9_./%@+~:-]{3,300}")
-_ISSUE_KEY: Final = re.compile(r"(?<![A-Za-z0-9])([A-Z][A-Z0-9_]{1,15}-[1-9]\d{0,6})(?![A-Za-z0-9])")
+_ISSUE_KEY: Final = re.compile(
+    r"(?<![A-Za-z0-9])([A-Z][A-Z0-9_]{1,15}-[1-9]\d{0,6})(?![A-Za-z0-9])"
+)
 _BRANCH_ISSUE_KEY: Final = re.compile(
     r"(?<![A-Za-z0-9])([A-Za-z][A-Za-z0-9]{1,15}-[1-9]\d{0,6})(?![A-Za-z0-9])"
 )
@@ -67,8 +69,7 @@ def repository(text: str) -> str:
             return ""
     elif match := _SCP_URL.match(text):
         text = match[1]
-    text = text.strip("/").removesuffix(".git").removeprefix("repos/").lower()
-    return text
+    return text.strip("/").removesuffix(".git").removeprefix("repos/").lower()
 
 
 def branch_name(ref: str) -> str:
@@ -144,7 +145,7 @@ def seek_change(number: object, scope: str, via: str = "number") -> Seek | None:
     return Seek(Rule.CHANGE_NUMBER, Key("change", str(int(number)), scope, via))
 
 
-def seek_parent(ref: str, via: str = "parent id") -> Seek | None:
+def seek_parent(ref: str, via: str = "") -> Seek | None:
     """A wish for the span that the sender named as parent."""
     ref = ref.strip()
     return Seek(Rule.EXPLICIT, Key("ref", ref[:400], "", via)) if ref else None

@@ -46,6 +46,8 @@ class Parsed:
     answer: Mapping[str, Any] = field(default_factory=dict)
     """What the tool expects in the 2xx answer, beside our own fields."""
     status: int = 200
+    requires: str = ""
+    """Key or ref of a span that must exist already; without it the delivery is refused (404)."""
 
 
 class Unauthorized(Exception):

@@ -153,13 +153,17 @@ def _tags(body: CustomEvent) -> dict[str, Scalar]:
     if isinstance(body.tags, dict):
         pairs.extend(body.tags.items())
     else:
-        pairs.extend(tag.split("|", 1) for tag in body.tags if "|" in tag)
+        pairs.extend((name, value) for name, bar, value in _split(body.tags) if bar)
     pairs.extend((body.model_extra or {}).items())
     return {
         str(name)[:100]: value if isinstance(value, bool | int | float) else str(value)[:2000]
         for name, value in pairs[:100]
         if value is not None and not (isinstance(value, int) and abs(value) >= 2**63)
     }
+
+
+def _split(tags: Sequence[str]) -> list[tuple[str, str, str]]:
+    return [tag.partition("|") for tag in tags]
 
 
 def _own_context(tags: dict[str, Scalar]) -> list[str]:

@@ -1,0 +1,74 @@
+"""Whose a span is: teams by project glob and by user, environments by glob."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Final
+
+PRODUCTION: Final = "production"
+DEFAULT_ENVIRONMENTS: Final[Mapping[str, tuple[str, ...]]] = {
+    PRODUCTION: ("prod", "production", "live", "live-*", "prd"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Globs of projects (`acme/api`, `infra-*`) and logins that make a span this team's."""
+
+    name: str
+    projects: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Teams:
+    """The configured teams; the first that matches by project wins, then the first by user."""
+
+    teams: tuple[Team, ...] = ()
+    _known: dict[tuple[str, str, str], str] = field(default_factory=dict, compare=False, repr=False)
+
+    def of(self, project: str, service: str, actor: str) -> str:
+        """The team of a span, `` when none claims it."""
+        if not self.teams:
+            return ""
+        wanted = (project, service, actor)
+        if wanted not in self._known:
+            if len(self._known) > 10_000:
+                self._known.clear()
+            self._known[wanted] = self._find(project.lower(), service.lower(), actor.lower())
+        return self._known[wanted]
+
+    def _find(self, project: str, service: str, actor: str) -> str:
+        for team in self.teams:
+            if any(_matches(project, glob) or _matches(service, glob) for glob in team.projects):
+                return team.name
+        for team in self.teams:
+            if actor and actor in (user.lower() for user in team.users):
+                return team.name
+        return ""
+
+    @property
+    def names(self) -> Sequence[str]:
+        return [team.name for team in self.teams]
+
+
+@lru_cache(maxsize=4096)
+def _matches(name: str, glob: str) -> bool:
+    glob = glob.lower()
+    return bool(name) and (
+        fnmatchcase(name, glob) or ("/" not in glob and fnmatchcase(name.rsplit("/", 1)[-1], glob))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Environments:
+    """Names of environments by class; what counts for DORA is `production`."""
+
+    globs: Mapping[str, Sequence[str]] = field(default_factory=lambda: DEFAULT_ENVIRONMENTS)
+
+    def is_production(self, environment: str) -> bool:
+        name = environment.lower()
+        return any(fnmatchcase(name, glob.lower()) for glob in self.globs.get(PRODUCTION, ()))

@@ -1,0 +1,113 @@
+"""Spans, traces and deliveries as the JSON that the API and `--json` answer with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vs_tui.domain.instants import SECOND, iso
+from vs_tui.domain.model import Link, Span
+from vs_tui.store.api import DeliveryDetail, DeliveryRow, Trace, TraceSummary
+
+
+def span_json(span: Span, links: list[Link] | None = None) -> dict[str, Any]:
+    """A span in the API's field names; missing values are null, durations are seconds."""
+    duration = span.duration
+    return {
+        "span_id": span.ref,
+        "key": span.key,
+        "trace_id": span.trace_id,
+        "parent_span_id": span.parent_key or None,
+        "operation": span.operation,
+        "name": span.name,
+        "source": span.source,
+        "status": span.status.value,
+        "state": span.state.name.lower(),
+        "started_at": iso(span.started_at),
+        "ended_at": iso(span.ended_at),
+        "duration_s": None if duration is None else duration / SECOND,
+        "active_s": None if span.active is None else span.active / SECOND,
+        "project": span.project or None,
+        "team": span.team or None,
+        "service": span.service or None,
+        "environment": span.environment or None,
+        "actor": span.actor or None,
+        "url": span.url or None,
+        "attempt": span.attempt,
+        "reopens": span.reopens,
+        "stage": span.stage or None,
+        "error": span.error or None,
+        "attributes": dict(span.attributes),
+        "links": [link_json(link) for link in links or ()],
+    }
+
+
+def link_json(link: Link) -> dict[str, Any]:
+    return {
+        "child": link.child,
+        "parent": link.parent,
+        "rule": link.rule.value,
+        "confidence": link.confidence,
+        "why": link.why,
+        "primary": link.primary,
+    }
+
+
+def trace_json(trace: Trace) -> dict[str, Any]:
+    """A trace with its spans in time order; parents and links by the spans' refs."""
+    refs = {span.key: span.ref for span in (*trace.spans, *trace.linked)}
+    by_child: dict[str, list[Link]] = {}
+    for link in trace.links:
+        by_child.setdefault(link.child, []).append(link)
+    spans = [span_json(span, by_child.get(span.key)) for span in trace.spans]
+    links = [link_json(link) for link in trace.links]
+    for span in spans:
+        parent = span["parent_span_id"]
+        span["parent_span_id"] = refs.get(parent, parent)
+    for link in (*links, *(link for span in spans for link in span["links"])):
+        link["child"] = refs.get(link["child"], link["child"])
+        link["parent"] = refs.get(link["parent"], link["parent"])
+    return {
+        "trace_id": trace.trace_id,
+        "root": trace.root.ref,
+        "spans": spans,
+        "links": links,
+        "linked": [span_json(span) for span in trace.linked],
+    }
+
+
+def summary_json(summary: TraceSummary) -> dict[str, Any]:
+    return {
+        "trace_id": summary.trace_id,
+        "root": span_json(summary.root),
+        "spans": summary.spans,
+        "in_flight": summary.in_flight,
+        "failed": summary.failed,
+        "started_at": iso(summary.started_at),
+        "ended_at": iso(summary.ended_at),
+        "last_event_at": iso(summary.last_event_at),
+    }
+
+
+def delivery_json(row: DeliveryRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "source": row.source,
+        "kind": row.kind,
+        "received_at": iso(row.received_at),
+        "verdict": row.verdict.value,
+        "reason": row.reason or None,
+        "size": row.size,
+        "duplicates": row.duplicates,
+        "status": row.status,
+    }
+
+
+def delivery_detail_json(detail: DeliveryDetail) -> dict[str, Any]:
+    return {
+        **delivery_json(detail.row),
+        "path": detail.path,
+        "headers": dict(detail.headers),
+        "body": detail.body.decode("utf-8", "replace"),
+        "sha256": detail.sha256,
+        "spans": list(detail.span_refs),
+    }

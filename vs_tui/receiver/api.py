@@ -1,0 +1,241 @@
+"""Reading over HTTP: the JSON API, for `vs-tui view URL` and for anyone's scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from vs_tui.domain.instants import parse_instant
+from vs_tui.exporters.jsonable import (
+    delivery_detail_json,
+    delivery_json,
+    span_json,
+    summary_json,
+    trace_json,
+)
+from vs_tui.receiver.auth import Gate
+from vs_tui.receiver.errors import Refused, answer, not_found
+from vs_tui.store.api import Reader
+from vs_tui.store.writer import Writer
+
+KEEP_ALIVE_SECONDS: Final = 15.0
+MAX_STREAMED: Final = 200
+"""Spans sent along with one change; with more, the client reads again."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Api:
+    """The GET routes; all need the token."""
+
+    def __init__(self, reader: Reader, writer: Writer, gate: Gate) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._gate = gate
+
+    def routes(self) -> list[web.RouteDef]:
+        paths: dict[str, Handler] = {
+            "/api/spans": self.spans,
+            "/api/spans/{ref:.+}": self.span,
+            "/api/traces": self.traces,
+            "/api/traces/{trace_id}": self.trace,
+            "/api/deliveries": self.deliveries,
+            "/api/deliveries/{id:-?[0-9]{1,18}}": self.delivery,
+            "/api/teams": self.teams,
+            "/api/sources": self.sources,
+            "/api/counts": self.counts,
+            "/api/health": self.health,
+            "/api/baselines": self.baselines,
+            "/api/changes": self.changes,
+            "/api/stream": self.stream,
+        }
+        return [web.get(path, self.guarded(handler)) for path, handler in paths.items()]
+
+    def guarded(self, handler: Handler) -> Handler:
+        """The handler behind the token, with ValueError as 400."""
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            self._gate.admit_reader({k.lower(): v for k, v in request.headers.items()})
+            try:
+                return await handler(request)
+            except ValueError as error:
+                raise Refused(400, "bad_request", str(error)) from None
+
+        return guarded
+
+    async def spans(self, request: web.Request) -> web.Response:
+        query = request.query
+        page = await self._reader.spans(
+            query.get("filter", ""),
+            limit=_limit(query.get("limit", "100")),
+            cursor=query.get("cursor", ""),
+            sort=query.get("sort", "started"),
+            at=_instant(query.get("at", "")),
+        )
+        items = [span_json(span) for span in page.items]
+        return answer({"items": items, "next": page.next or None})
+
+    async def span(self, request: web.Request) -> web.Response:
+        span = await self._reader.span(request.match_info["ref"])
+        if span is None:
+            raise not_found()
+        trace = await self._reader.trace(span.trace_id)
+        links = [link for link in trace.links if link.child == span.key] if trace else []
+        found = span_json(span, links)
+        if trace:
+            refs = {s.key: s.ref for s in (*trace.spans, *trace.linked)}
+            found["parent_span_id"] = refs.get(span.parent_key, span.parent_key) or None
+            for link in found["links"]:
+                link["child"] = refs.get(link["child"], link["child"])
+                link["parent"] = refs.get(link["parent"], link["parent"])
+        return answer(found)
+
+    async def traces(self, request: web.Request) -> web.Response:
+        query = request.query
+        items, cursor = await self._reader.traces(
+            query.get("filter", ""),
+            limit=_limit(query.get("limit", "100")),
+            cursor=query.get("cursor", ""),
+        )
+        return answer({"items": [summary_json(item) for item in items], "next": cursor or None})
+
+    async def trace(self, request: web.Request) -> web.Response:
+        trace = await self._reader.trace(request.match_info["trace_id"])
+        if trace is None:
+            raise not_found()
+        return answer(trace_json(trace))
+
+    async def deliveries(self, request: web.Request) -> web.Response:
+        query = request.query
+        before = query.get("cursor", "")
+        limit = _limit(query.get("limit", "100"))
+        rows = await self._reader.deliveries(
+            query.get("filter", ""), limit=limit, before=int(before) if before.isdigit() else None
+        )
+        stored = [row.id for row in rows if row.id > 0]
+        more = str(stored[-1]) if len(rows) == limit and stored else None
+        return answer({"items": [delivery_json(row) for row in rows], "next": more})
+
+    async def delivery(self, request: web.Request) -> web.Response:
+        detail = await self._reader.delivery(int(request.match_info["id"]))
+        if detail is None:
+            raise not_found()
+        return answer(delivery_detail_json(detail))
+
+    async def teams(self, _: web.Request) -> web.Response:
+        return answer({"items": [{"name": name} for name in await self._reader.teams()]})
+
+    async def sources(self, _: web.Request) -> web.Response:
+        from vs_tui.domain.instants import iso
+
+        items = [
+            {
+                "source": health.source,
+                "last_received_at": iso(health.last_received_at),
+                "last_kind": health.last_kind,
+                "counts": dict(health.counts),
+            }
+            for health in await self._reader.sources()
+        ]
+        return answer({"items": items})
+
+    async def counts(self, request: web.Request) -> web.Response:
+        counts = await self._reader.counts(request.query.get("filter", ""))
+        return answer(
+            {
+                "matched": counts.matched,
+                "total": counts.total,
+                "in_flight": counts.in_flight,
+                "failed": counts.failed,
+            }
+        )
+
+    async def health(self, _: web.Request) -> web.Response:
+        health = await self._reader.health()
+        return answer(
+            {
+                "ready": health.ready,
+                "trouble": health.trouble,
+                "spans": health.spans,
+                "deliveries": health.deliveries,
+            }
+        )
+
+    async def baselines(self, request: web.Request) -> web.Response:
+        keys = request.query.getall("key", [])[:500]
+        spans = [span for key in keys if (span := await self._reader.span(key)) is not None]
+        found = await self._reader.baselines(spans)
+        return answer({k: {"n": b.n, "p50": b.p50, "p90": b.p90} for k, b in found.items()})
+
+    async def changes(self, request: web.Request) -> web.Response:
+        since = request.query.get("since", "0")
+        changes = await self._reader.changes(int(since) if since.isdigit() else 0)
+        return answer(
+            {
+                "seq": changes.seq,
+                "keys": list(changes.keys),
+                "deliveries": changes.deliveries,
+                "truncated": changes.truncated,
+            }
+        )
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Server-sent events: one `change` a commit, with the spans as they are now.
+
+        `Last-Event-ID` (or `?since=`) resumes; `truncated` asks the client to read again.
+        """
+        since = request.headers.get("Last-Event-ID", "") or request.query.get("since", "")
+        seq = int(since) if since.isdigit() else (await self._reader.changes(0)).seq
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        )
+        await response.prepare(request)
+        changed = asyncio.Event()
+        changed.set()
+        unsubscribe = self._writer.subscribe(lambda _: changed.set())
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                        await changed.wait()
+                changed.clear()
+                changes = await self._reader.changes(seq)
+                if changes.seq == seq:
+                    await response.write(b": quiet\n\n")
+                    continue
+                seq = changes.seq
+                await response.write(await self._message(changes.keys, changes.truncated, seq))
+        except (ConnectionResetError, asyncio.CancelledError):
+            return response
+        finally:
+            unsubscribe()
+
+    async def _message(self, keys: Any, truncated: bool, seq: int) -> bytes:
+        truncated = truncated or len(keys) > MAX_STREAMED
+        spans = []
+        if not truncated:
+            spans = [span for key in keys if (span := await self._reader.span(key)) is not None]
+        data = orjson.dumps(
+            {"seq": seq, "truncated": truncated, "spans": [span_json(span) for span in spans]}
+        )
+        return b"id: %d\nevent: change\ndata: %s\n\n" % (seq, data)
+
+
+def _limit(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text[:9]) <= 10_000:
+        raise ValueError("limit must be a whole number from 1 to 10000")
+    return int(text)
+
+
+def _instant(text: str) -> int | None:
+    if not text:
+        return None
+    instant = parse_instant(text)
+    if instant is None:
+        raise ValueError("at must be a time such as 2026-03-02T10:00:00Z")
+    return instant

@@ -1,0 +1,91 @@
+"""Who may send and who may read: our token, beside the tools' own signatures."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+from vs_tui.config import Secrets
+from vs_tui.receiver.errors import Refused
+from vs_tui.sources.base import Inbound, Source, Unauthorized
+from vs_tui.sources.signatures import any_token
+
+
+def header_tokens(authorization: str) -> list[str]:
+    """What an Authorization header offers: `TOKEN`, `Bearer T`, `token T`, or Basic's user and
+    password."""
+    scheme, _, rest = authorization.strip().partition(" ")
+    if not rest:
+        return [scheme]
+    if scheme.lower() in ("bearer", "token"):
+        return [rest.strip()]
+    if scheme.lower() == "basic":
+        try:
+            decoded = base64.b64decode(rest.strip(), validate=True).decode("utf-8", "replace")
+        except (binascii.Error, ValueError):
+            return []
+        user, _, password = decoded.partition(":")
+        return [password, user]
+    return []
+
+
+class Gate:
+    """Decides on each request; closed unless it is told to be open."""
+
+    def __init__(self, secrets: Secrets, *, no_auth: bool = False) -> None:
+        self._secrets = secrets
+        self.open = no_auth
+
+    def admit_sender(self, source: Source, inbound: Inbound) -> None:
+        """Raise Unauthorized unless the sender proves itself: by its tool's signature where it
+        sends one, else by our token."""
+        if self.open:
+            return
+        if any(inbound.headers.get(name) for name in source.signature_headers):
+            try:
+                source.verify(inbound, self._secrets.of(source.name))
+            except Unauthorized:
+                raise
+            except Exception:
+                # Whatever a hostile header makes a verifier do, it is no proof.
+                raise Unauthorized("the signature could not be read") from None
+            return
+        self._admit_token(source, inbound)
+
+    def may_have_proof(self, source: Source, headers: Mapping[str, str], query: bool) -> bool:
+        """Whether a request carries anything to verify: looked at before its body is read."""
+        if self.open or headers.get("authorization") or (query and source.token_in_url):
+            return True
+        return any(headers.get(name) for name in source.signature_headers)
+
+    def _admit_token(self, source: Source, inbound: Inbound) -> None:
+        offered = header_tokens(inbound.header("authorization"))
+        if source.token_in_url:
+            offered.append(inbound.query.get("token", ""))
+        if not self._is_token(offered):
+            raise Unauthorized(missing_proof(source))
+
+    def admit_reader(self, headers: Mapping[str, str]) -> None:
+        """Raise Refused (401) unless the Authorization header holds the token."""
+        if not self.open and not self._is_token(header_tokens(headers.get("authorization", ""))):
+            raise Refused(
+                401,
+                "unauthorized",
+                "send the token as `Authorization: Bearer TOKEN`; "
+                "`vs-tui secret show token` prints it",
+                WWW_Authenticate="Bearer",
+            )
+
+    def _is_token(self, offered: list[str]) -> bool:
+        token = self._secrets.token
+        return bool(token) and any(any_token(given, [token]) for given in offered)
+
+
+def missing_proof(source: Source) -> str:
+    """What this tool should have sent."""
+    proofs = [f"the header {name}" for name in source.signature_headers]
+    proofs.append("the token in the Authorization header")
+    if source.token_in_url:
+        proofs.append("`?token=` in the URL")
+    return f"missing or wrong proof: send {' or '.join(proofs)}; `vs-tui secret show {source.name}`"

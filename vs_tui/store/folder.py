@@ -1,0 +1,250 @@
+"""From new events to span rows: fold every touched key once and write what changed.
+
+Runs inside the writer's transaction, on the writer's thread.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from vs_tui.domain.correlation import series_of
+from vs_tui.domain.folding import Folded, fold, with_timeout
+from vs_tui.domain.instants import Duration, Instant
+from vs_tui.domain.model import Event, Key, Span, trace_id_of
+from vs_tui.domain.teams import Teams
+from vs_tui.store import rows
+
+CACHED_SPANS: Final = 4_000
+
+
+@dataclass(slots=True)
+class Context:
+    """What folding needs to know besides the events."""
+
+    now: Instant
+    seq: int
+    """Number of this batch in the change feed."""
+    teams: Teams = field(default_factory=Teams)
+    timeouts: Mapping[str, Duration] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A span whose row changed."""
+
+    old: Span | None
+    new: Span
+    offers: tuple[Key, ...]
+    short_ref: str
+    new_keys: bool
+    """Whether it offers or seeks anything it did not before."""
+
+    @property
+    def material(self) -> bool:
+        """Whether those that may be linked to it must be looked at again."""
+        old, new = self.old, self.new
+        return self.new_keys or (
+            old is None
+            or (old.at, old.ended_at, old.status, old.operation, old.service, old.environment)
+            != (new.at, new.ended_at, new.status, new.operation, new.service, new.environment)
+        )
+
+
+class EventCache:
+    """Events of the spans that changed last, so that a busy span is not read back each time.
+
+    Cleared when a transaction fails: what was rolled back must not be remembered.
+    """
+
+    def __init__(self, size: int = CACHED_SPANS) -> None:
+        self._size = size
+        self._events: OrderedDict[str, dict[bytes, Event]] = OrderedDict()
+
+    def clear(self) -> None:
+        self._events.clear()
+
+    def load(
+        self, connection: sqlite3.Connection, keys: Iterable[str]
+    ) -> dict[str, dict[bytes, Event]]:
+        """The stored events by key, each under its digest."""
+        found: dict[str, dict[bytes, Event]] = {}
+        missing = []
+        for key in keys:
+            cached = self._events.get(key)
+            if cached is None:
+                missing.append(key)
+                cached = {}
+            else:
+                self._events.move_to_end(key)
+            found[key] = cached
+        sql = "SELECT key, digest, data FROM events WHERE key IN (SELECT value FROM json_each(?))"
+        for key, digest, data in rows.select_in(connection, sql, missing):
+            found[key][digest] = rows.event_of(data)
+        return found
+
+    def keep(self, events: Mapping[str, dict[bytes, Event]]) -> None:
+        self._events.update(events)
+        while len(self._events) > self._size:
+            self._events.popitem(last=False)
+
+
+def fold_events(
+    connection: sqlite3.Connection, events: Sequence[Event], context: Context, cache: EventCache
+) -> list[Change]:
+    """Store new events, fold their spans and write the rows that changed."""
+    stored = cache.load(connection, dict.fromkeys(event.key for event in events))
+    fresh: dict[str, list[Event]] = {}
+    inserts = []
+    for event in events:
+        digest, data = rows.event_data(event)
+        known = stored[event.key]
+        if digest not in known:
+            known[digest] = event
+            inserts.append((event.key, digest, data))
+            fresh.setdefault(event.key, []).append(event)
+    if not inserts:
+        cache.keep(stored)
+        return []
+    connection.executemany("INSERT INTO events (key, digest, data) VALUES (?, ?, ?)", inserts)
+    _insert_keys(connection, fresh)
+    changes = _write(connection, {key: stored[key].values() for key in fresh}, fresh, context)
+    cache.keep(stored)
+    return changes
+
+
+def refold(
+    connection: sqlite3.Connection, keys: Iterable[str], context: Context, cache: EventCache
+) -> list[Change]:
+    """Fold spans again without new events: after a timeout or a change of the teams."""
+    stored = cache.load(connection, keys)
+    present = {key: events.values() for key, events in stored.items() if events}
+    return _write(connection, present, {}, context)
+
+
+def _insert_keys(connection: sqlite3.Connection, fresh: Mapping[str, Sequence[Event]]) -> None:
+    offers: list[tuple[str, ...]] = []
+    seeks: list[tuple[object, ...]] = []
+    for key, events in fresh.items():
+        for event in events:
+            offers.extend(rows.offer_row(key, offer) for offer in event.offers)
+            seeks.extend(rows.seek_row(key, seek) for seek in event.seeks)
+    if offers:
+        connection.executemany("INSERT OR IGNORE INTO offers VALUES (?, ?, ?, ?, ?)", offers)
+    if seeks:
+        connection.executemany("INSERT OR IGNORE INTO seeks VALUES (?, ?, ?, ?, ?, ?, ?)", seeks)
+
+
+def _write(
+    connection: sqlite3.Connection,
+    events: Mapping[str, Iterable[Event]],
+    fresh: Mapping[str, Sequence[Event]],
+    context: Context,
+) -> list[Change]:
+    before = load_spans(connection, events)
+    folded = {key: fold(of_key) for key, of_key in events.items()}
+    ambiguous = _ambiguous_refs(connection, folded, before)
+    changes, written, gone, kept = [], [], [], []
+    for key, result in folded.items():
+        old = before.get(key)
+        span = _complete(result, old, context, ambiguous)
+        new_keys = any(event.offers or event.seeks for event in fresh.get(key, ()))
+        if span == old and not new_keys:
+            continue
+        short = result.span.ref
+        changes.append(Change(old, span, result.offers, short, new_keys))
+        written.append(rows.span_row(span, short_ref=short, changed=context.seq))
+        series = series_of(span)
+        for stage in result.stages:
+            stage_span = _stage(stage, span)
+            written.append(
+                rows.span_row(stage_span, short_ref=stage.key, changed=context.seq, stage_of=series)
+            )
+            kept.append(stage.key)
+        if old is not None:
+            gone.append(key)
+    if gone:
+        _drop_stages(connection, gone, kept)
+    if written:
+        connection.executemany(rows.UPSERT_SPAN, written)
+    return changes
+
+
+def load_spans(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Span]:
+    """The stored spans of these keys."""
+    sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+    return {row[0]: rows.span_of(row) for row in rows.select_in(connection, sql, keys)}
+
+
+def _complete(
+    result: Folded, old: Span | None, context: Context, ambiguous: frozenset[str]
+) -> Span:
+    """The folded span with what the store adds: team, timeout, ref and its place in a trace."""
+    span = with_timeout(result.span, context.now, context.timeouts)
+    own = str(span.attributes.get("vs.trace_id") or trace_id_of(span.key))
+    return replace(
+        span,
+        team=context.teams.of(span.project, span.service, span.actor),
+        ref=span.key if span.ref in ambiguous else span.ref,
+        parent_key=old.parent_key if old else "",
+        trace_id=old.trace_id if old and old.parent_key else own,
+    )
+
+
+def _stage(stage: Span, parent: Span) -> Span:
+    status, ended, error = stage.status, stage.ended_at, stage.error
+    if ended is None and parent.ended_at is not None:
+        status, ended, error = parent.status, parent.ended_at, parent.error  # timed out
+    return replace(
+        stage,
+        team=parent.team,
+        trace_id=parent.trace_id,
+        parent_key=parent.key,
+        status=status,
+        ended_at=ended,
+        error=error,
+    )
+
+
+def _ambiguous_refs(
+    connection: sqlite3.Connection, folded: Mapping[str, Folded], before: Mapping[str, Span]
+) -> frozenset[str]:
+    """Short refs that more than one span has; those spans go by their full keys.
+
+    A span that was alone with its ref until now is renamed here.
+    """
+    owners: dict[str, set[str]] = {}
+    for key, result in folded.items():
+        if result.span.ref != key:
+            owners.setdefault(result.span.ref, set()).add(key)
+    if not owners:
+        return frozenset()
+    sql = (
+        "SELECT key, short_ref FROM spans WHERE short_ref <> key "
+        "AND short_ref IN (SELECT value FROM json_each(?))"
+    )
+    for key, short in rows.select_in(connection, sql, owners):
+        owners[short].add(key)
+    ambiguous = frozenset(short for short, keys in owners.items() if len(keys) > 1)
+    if any(key not in before and folded[key].span.ref in ambiguous for key in folded):
+        connection.execute(
+            "UPDATE spans SET ref = key WHERE ref <> key AND short_ref <> key "
+            "AND short_ref IN (SELECT value FROM json_each(?))",
+            (rows.as_json(sorted(ambiguous)),),
+        )
+    return ambiguous
+
+
+def _drop_stages(
+    connection: sqlite3.Connection, parents: Sequence[str], kept: Sequence[str]
+) -> None:
+    """Phases that a late event made disappear."""
+    connection.execute(
+        "DELETE FROM spans WHERE derived = 1 AND parent_key <> '' "
+        "AND parent_key IN (SELECT value FROM json_each(?)) "
+        "AND key NOT IN (SELECT value FROM json_each(?))",
+        (rows.as_json(parents), rows.as_json(kept)),
+    )

@@ -1,0 +1,168 @@
+"""Spans, events and keys as rows and back: the one place that knows the columns' order."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+
+from vs_tui.domain.correlation import series_of
+from vs_tui.domain.model import (
+    Event,
+    Key,
+    Link,
+    Rule,
+    Seek,
+    Span,
+    State,
+    Status,
+    event_from_row,
+    event_to_row,
+    trace_id_of,
+)
+
+SPAN_COLUMNS: Final = (
+    "key",
+    "ref",
+    "source",
+    "operation",
+    "name",
+    "status",
+    "state",
+    "started_at",
+    "ended_at",
+    "project",
+    "team",
+    "service",
+    "environment",
+    "actor",
+    "url",
+    "attempt",
+    "stage",
+    "stage_at",
+    "last_event_at",
+    "reopens",
+    "active",
+    "error",
+    "attributes",
+    "trace_id",
+    "parent_key",
+)
+"""Columns of a span as readers select them, in this order."""
+
+SELECT_SPAN: Final = ", ".join(SPAN_COLUMNS)
+_WRITTEN: Final = (*SPAN_COLUMNS, "short_ref", "own_trace_id", "series", "derived", "changed")
+UPSERT_SPAN: Final = (
+    f"INSERT INTO spans ({', '.join(_WRITTEN)}) VALUES ({', '.join('?' * len(_WRITTEN))}) "
+    "ON CONFLICT (key) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _WRITTEN if name != "key")
+)
+
+
+def event_data(event: Event) -> tuple[bytes, bytes]:
+    """(digest, data): equal events have equal digests, so that repeats are not stored."""
+    data = orjson.dumps(event_to_row(event))
+    return blake2b(data, digest_size=16).digest(), data
+
+
+def event_of(data: bytes) -> Event:
+    return event_from_row(orjson.loads(data))
+
+
+def span_row(span: Span, *, short_ref: str, changed: int, stage_of: str = "") -> tuple[Any, ...]:
+    """The row of a span; `stage_of` is its parent's series when it is a phase made by folding."""
+    own = span.attributes.get("vs.trace_id") or trace_id_of(span.key)
+    return (
+        span.key,
+        span.ref,
+        span.source,
+        span.operation,
+        span.name,
+        span.status.value,
+        int(span.state),
+        span.started_at,
+        span.ended_at,
+        span.project,
+        span.team,
+        span.service,
+        span.environment,
+        span.actor,
+        span.url,
+        span.attempt,
+        span.stage,
+        span.stage_at,
+        span.last_event_at,
+        span.reopens,
+        span.active,
+        span.error,
+        orjson.dumps(span.attributes, option=orjson.OPT_SORT_KEYS).decode(),
+        span.trace_id,
+        span.parent_key,
+        short_ref,
+        own,
+        series_of(span, stage_of),
+        int(bool(stage_of)),
+        changed,
+    )
+
+
+def span_of(row: Sequence[Any]) -> Span:
+    """A span of a row selected with SELECT_SPAN."""
+    values = dict(zip(SPAN_COLUMNS, row, strict=True))
+    values["status"] = Status(values["status"])
+    values["state"] = State(values["state"])
+    values["attributes"] = orjson.loads(values["attributes"])
+    return Span(**values)
+
+
+def token(key: Key) -> str:
+    """How a key is indexed: kind and value, commits by their first seven digits."""
+    return f"{key.kind}:{key.token}"
+
+
+def offer_row(owner: str, key: Key) -> tuple[str, str, str, str, str]:
+    return (token(key), key.scope, key.value, owner, key.via)
+
+
+def seek_row(owner: str, seek: Seek) -> tuple[Any, ...]:
+    key = seek.key
+    return (token(key), owner, seek.rule.value, key.scope, key.value, key.via, int(seek.link_only))
+
+
+def seek_of(row: Sequence[Any]) -> Seek:
+    """A seek of (token, rule, scope, value, via, link_only)."""
+    stored, rule, scope, value, via, link_only = row
+    return Seek(Rule(rule), Key(stored.partition(":")[0], value, scope, via), bool(link_only))
+
+
+def key_of(row: Sequence[Any]) -> Key:
+    """A key of (token, scope, value, via)."""
+    stored, scope, value, via = row
+    return Key(stored.partition(":")[0], value, scope, via)
+
+
+def link_row(link: Link) -> tuple[Any, ...]:
+    return (link.child, link.parent, link.rule.value, link.why, int(link.primary))
+
+
+def link_of(row: Sequence[Any]) -> Link:
+    child, parent, rule, why, primary = row
+    return Link(child, parent, Rule(rule), why, bool(primary))
+
+
+def as_json(values: Iterable[object]) -> str:
+    """A JSON array to bind where SQL says `IN (SELECT value FROM json_each(?))`."""
+    return orjson.dumps(list(values)).decode()
+
+
+def select_in(
+    connection: sqlite3.Connection, sql: str, values: Iterable[object]
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of a statement with one `IN (SELECT value FROM json_each(?))`; none for no values."""
+    listed = list(values)
+    if not listed:
+        return iter(())
+    return iter(connection.execute(sql, (as_json(listed),)).fetchall())

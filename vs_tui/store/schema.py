@@ -1,0 +1,267 @@
+"""The database: schema, migrations and how connections are opened.
+
+`deliveries` is the source of truth; `events`, `spans`, `offers`, `seeks` and `links` are
+derived from it and can be rebuilt. Instants are INTEGER microseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+
+_V1: Final = """
+CREATE TABLE deliveries (
+    id INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    path TEXT NOT NULL,
+    headers TEXT NOT NULL,
+    body BLOB NOT NULL,
+    sha256 BLOB NOT NULL,
+    received_at INTEGER NOT NULL,
+    dedupe TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    duplicates INTEGER NOT NULL DEFAULT 0,
+    adapter INTEGER NOT NULL,
+    keys TEXT NOT NULL
+);
+CREATE INDEX deliveries_dedupe ON deliveries (source, dedupe);
+CREATE INDEX deliveries_quarantined ON deliveries (id) WHERE verdict = 'quarantined';
+
+CREATE TABLE rejections (
+    id INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    path TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    repeats INTEGER NOT NULL DEFAULT 0,
+    headers TEXT NOT NULL DEFAULT '{}',
+    body BLOB NOT NULL DEFAULT x''
+);
+
+CREATE TABLE counts (
+    source TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    last_kind TEXT NOT NULL,
+    PRIMARY KEY (source, verdict)
+) WITHOUT ROWID;
+
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+CREATE TABLE events (
+    key TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (key, digest)
+) WITHOUT ROWID;
+
+CREATE TABLE spans (
+    key TEXT NOT NULL UNIQUE,
+    ref TEXT NOT NULL,
+    short_ref TEXT NOT NULL,
+    source TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    project TEXT NOT NULL,
+    team TEXT NOT NULL,
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    url TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    stage TEXT NOT NULL,
+    stage_at INTEGER,
+    last_event_at INTEGER NOT NULL,
+    reopens INTEGER NOT NULL,
+    active INTEGER,
+    error TEXT NOT NULL,
+    attributes TEXT NOT NULL,
+    trace_id TEXT NOT NULL,
+    own_trace_id TEXT NOT NULL,
+    parent_key TEXT NOT NULL,
+    series TEXT NOT NULL,
+    derived INTEGER NOT NULL,
+    changed INTEGER NOT NULL
+);
+CREATE INDEX spans_changed ON spans (changed);
+CREATE INDEX spans_trace ON spans (trace_id, started_at);
+CREATE INDEX spans_own_trace ON spans (own_trace_id) WHERE own_trace_id <> trace_id;
+CREATE INDEX spans_parent ON spans (parent_key) WHERE parent_key <> '';
+CREATE INDEX spans_short_ref ON spans (short_ref) WHERE short_ref <> key;
+CREATE INDEX spans_in_flight ON spans (started_at) WHERE status = 'in_flight' AND derived = 0;
+CREATE INDEX spans_ended ON spans (ended_at) WHERE derived = 0;
+CREATE INDEX spans_failed ON spans (ended_at)
+    WHERE status IN ('error', 'timed_out') AND derived = 0;
+CREATE INDEX spans_series ON spans (series, ended_at) WHERE status = 'ok';
+CREATE INDEX spans_roots ON spans (last_event_at) WHERE parent_key = '';
+CREATE INDEX spans_deploys ON spans (project, service, environment, started_at)
+    WHERE operation = 'deploy';
+CREATE INDEX spans_targets ON spans (service, environment, started_at)
+    WHERE operation IN ('deploy', 'incident');
+CREATE INDEX spans_merged ON spans (project, ended_at)
+    WHERE operation = 'pull_request' AND status = 'ok';
+
+CREATE TABLE offers (
+    token TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    value TEXT NOT NULL,
+    key TEXT NOT NULL,
+    via TEXT NOT NULL,
+    PRIMARY KEY (token, scope, value, key, via)
+) WITHOUT ROWID;
+CREATE INDEX offers_key ON offers (key);
+
+CREATE TABLE seeks (
+    token TEXT NOT NULL,
+    key TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    value TEXT NOT NULL,
+    via TEXT NOT NULL,
+    link_only INTEGER NOT NULL,
+    PRIMARY KEY (token, key, rule, scope, value, via, link_only)
+) WITHOUT ROWID;
+CREATE INDEX seeks_key ON seeks (key);
+
+CREATE TABLE links (
+    child TEXT NOT NULL,
+    parent TEXT NOT NULL,
+    rule TEXT NOT NULL,
+    why TEXT NOT NULL,
+    is_primary INTEGER NOT NULL,
+    PRIMARY KEY (child, parent)
+) WITHOUT ROWID;
+CREATE INDEX links_parent ON links (parent);
+"""
+
+MIGRATIONS: Final[Sequence[str]] = (_V1,)
+"""MIGRATIONS[n] brings a database from user_version n to n + 1."""
+
+DERIVED_TABLES: Final = ("events", "spans", "offers", "seeks", "links")
+
+
+class StoreError(Exception):
+    """The database cannot be used; the message says why and what to do next."""
+
+
+class NewerSchema(StoreError):
+    """A newer version of vs-tui wrote this database."""
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """The one writing connection: WAL, synchronous=FULL, file mode 0600. Creates the file."""
+    _create_private(path)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA busy_timeout = 5000")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.execute("PRAGMA cache_size = -32000")
+        migrate(connection, path)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise StoreError(
+            f"{path} cannot be opened: {error}. If it is no vs-tui database, choose another with "
+            "--db; if it is damaged, `vs-tui db verify` tells more"
+        ) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. StoreError when there is no such database."""
+    if not path.is_file():
+        raise StoreError(f"{path} does not exist; start `vs-tui` or `vs-tui serve` to create it")
+    try:
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False
+        )
+        connection.execute("PRAGMA busy_timeout = 5000")
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA cache_size = -16000")
+        check_version(connection, path)
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
+    return connection
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database that a newer version wrote, or that was never initialised."""
+    found = schema_version(connection)
+    if found > SCHEMA_VERSION:
+        raise NewerSchema(
+            f"{path} has schema {found}, this version knows up to {SCHEMA_VERSION}: "
+            "upgrade vs-tui, or use another file with --db"
+        )
+    if found < SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} has schema {found}: start `vs-tui serve --db {path}` once to bring it to "
+            f"{SCHEMA_VERSION}"
+        )
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the schema up to date, each step in one transaction, after a backup beside the file."""
+    found = schema_version(connection)
+    if found > SCHEMA_VERSION:
+        check_version(connection, path)
+    if 0 < found < SCHEMA_VERSION:
+        _backup_before(connection, path, found)
+    for version in range(found, SCHEMA_VERSION):
+        script = f"BEGIN IMMEDIATE;{MIGRATIONS[version]};PRAGMA user_version = {version + 1};COMMIT"
+        try:
+            connection.executescript(script)
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _backup_before(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    target = path.with_name(f"{path.name}.v{version}.bak")
+    _create_private(target)
+    copy = sqlite3.connect(target)
+    try:
+        connection.backup(copy)
+    finally:
+        copy.close()
+
+
+def _create_private(path: Path) -> None:
+    """Make the file, mode 0600, before SQLite would make it readable by all."""
+    if path.is_symlink():
+        raise StoreError(f"{path} is a symbolic link; name the real file with --db")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600))
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror}; choose another with --db"
+        ) from error
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        path.chmod(0o600)

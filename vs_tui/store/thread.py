@@ -1,0 +1,23 @@
+"""Running a whole function on an aiosqlite connection's thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import TypeVar
+
+import aiosqlite
+
+T = TypeVar("T")
+
+
+async def run_on(database: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """One hop for a whole piece of work.
+
+    aiosqlite offers statements only, each a hop of its own, and lets other coroutines in between
+    two of them; its one way to run a function is private, so it is used here and nowhere else.
+    """
+    result: T = await database._execute(  # type: ignore[no-untyped-call]
+        lambda: work(database._conn)
+    )
+    return result
