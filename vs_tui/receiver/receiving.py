@@ -6,7 +6,6 @@ Knows nothing of any tool's payload; sources do. Every refusal is noted for the 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,13 +15,12 @@ from aiohttp.http_exceptions import ContentEncodingError
 
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Verdict
+from vs_tui.intaking import intake_of, kept_headers, read
 from vs_tui.receiver.auth import Gate, missing_proof
 from vs_tui.receiver.errors import Refused, answer, unavailable
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized, Unreadable
-from vs_tui.store.intake import Intake, Outcome, Rejection, dedupe_key
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized
+from vs_tui.store.intake import Outcome, Rejection
 from vs_tui.store.writer import Unavailable, Writer
-
-log = logging.getLogger(__name__)
 
 MAX_BODY: Final = 25 * 1024 * 1024
 """GitHub and GitLab send up to 25 MB."""
@@ -117,59 +115,19 @@ class Receiving:
         except Unauthorized as error:
             raise Refused(401, "unauthorized", str(error)) from None
         note.keep(inbound, source)
-        parsed = read(source, inbound)
+        try:
+            parsed = read(source, inbound)
+        except BadBody as error:
+            note.kind = error.kind or note.kind
+            raise Refused(400, "bad_request", str(error)) from None
         note.kind = parsed.kind
         try:
-            outcome = await self._writer.submit(intake(source, inbound, parsed))
+            outcome = await self._writer.submit(intake_of(source, inbound, parsed))
         except Unavailable as error:
             raise unavailable(str(error)) from None
         if outcome.verdict is Verdict.REJECTED:
             raise Refused(404, "not_found", outcome.reason)
         return outcome, parsed
-
-
-def read(source: Source, inbound: Inbound) -> Parsed:
-    """Parse a proven delivery. Refused (400) only where the endpoint's own schema is broken;
-    what we cannot read is quarantined, because the fault may be ours."""
-    try:
-        return source.parse(inbound)
-    except BadBody as error:
-        raise Refused(400, "bad_request", str(error)) from None
-    except Unreadable as error:
-        return Parsed(kind="unreadable", verdict=Verdict.QUARANTINED, reason=str(error)[:500])
-    except Exception as error:
-        log.exception("the adapter of %s failed; the delivery is kept in quarantine", source.name)
-        reason = f"the {source.name} adapter failed with {type(error).__name__}; please report it"
-        return Parsed(kind="unreadable", verdict=Verdict.QUARANTINED, reason=reason)
-
-
-def intake(source: Source, inbound: Inbound, parsed: Parsed) -> Intake:
-    """The delivery as it is stored: the headers that matter, never one with a secret."""
-    return Intake(
-        source=source.name,
-        kind=parsed.kind,
-        path=inbound.path,
-        headers=kept_headers(source, inbound.headers),
-        body=inbound.body,
-        received_at=inbound.received_at,
-        dedupe=dedupe_key(inbound.path, inbound.body, source.dedupe_key(inbound)),
-        verdict=parsed.verdict,
-        reason=parsed.reason,
-        status=parsed.status,
-        adapter=source.version,
-        events=parsed.events if parsed.verdict is Verdict.ACCEPTED else (),
-        requires=parsed.requires,
-    )
-
-
-def kept_headers(source: Source, headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers worth keeping: the source's list, the content type, who sent it."""
-    names = (*source.stored_headers, "content-type", "user-agent")
-    return {
-        name: headers[name].encode("utf-8", "replace").decode()[:1_000]
-        for name in names
-        if headers.get(name)
-    }
 
 
 def _check_head(request: web.Request) -> None:

@@ -1,0 +1,99 @@
+"""What commands share: options, configuration, and errors that end a command with a message."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+
+from vs_tui.config import Config, load
+from vs_tui.domain.instants import Instant
+
+
+class CommandError(Exception):
+    """Ends the command with exit code 1; the message says what to do next."""
+
+
+def now() -> Instant:
+    """The clock: microseconds since 1970."""
+    return time.time_ns() // 1_000
+
+
+def add_store_options(parser: argparse.ArgumentParser) -> None:
+    """--db and --config, for every command that reads the store."""
+    parser.add_argument(
+        "--db", metavar="PATH", help="database file (default: the user's data folder)"
+    )
+    parser.add_argument("--config", metavar="PATH", type=Path, help="configuration file")
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """The options that `vs-tui` and `vs-tui serve` share."""
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=_port, help="port to listen on (default 5000; 0: any free one)"
+    )
+    add_store_options(parser)
+    parser.add_argument("--token", help="token for reading and for senders that cannot sign")
+    parser.add_argument(
+        "--no-auth",
+        action="store_const",
+        const=True,
+        help="accept everything from everyone who reaches the port (shown by a banner)",
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port; give a number from 0 to 65535")
+    return int(text)
+
+
+def load_config(args: argparse.Namespace, *, create_secrets: bool = False) -> Config:
+    """Configuration of a command line: file, then environment, then flags."""
+    names = ("host", "port", "db", "token", "no_auth")
+    flags = {name: getattr(args, name, None) for name in names}
+    return load(getattr(args, "config", None), flags=flags, create_secrets=create_secrets)
+
+
+def set_up_logging(config: Config) -> None:
+    """Log to stderr, one line a record, text or JSON; control characters are escaped."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if config.log_format == "json" else TextLines())
+    logging.basicConfig(level=config.log_level.upper(), handlers=[handler], force=True)
+    # aiohttp logs a traceback for every malformed request of a stranger.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+class TextLines(logging.Formatter):
+    """`2026-03-02T10:00:00Z INFO vs_tui.store message`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        line = f"{stamp} {record.levelname} {record.name} {_one_line(record.getMessage())}"
+        if record.exc_info:
+            line += " | " + _one_line(self.formatException(record.exc_info).replace("\n", " / "))
+        return line
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        import json
+
+        fields = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(fields)

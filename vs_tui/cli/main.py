@@ -1,0 +1,128 @@
+"""`vs-tui`: finds the command and imports only that, so that `vs-tui event` starts fast."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import Final
+
+COMMANDS: Final = {
+    "dashboard": "receiver and dashboard in one process (the default)",
+    "serve": "the receiver alone",
+    "view": "the dashboard alone, read-only, on a database or a remote receiver",
+    "demo": "the dashboard on sample data that keeps coming",
+    "replay": "send recorded deliveries",
+    "record": "write deliveries to a file that replay reads",
+    "event": "start or end a span from a script",
+    "run": "run a command as a span",
+    "flush": "send events that were spooled while the receiver was down",
+    "ls": "list spans that match a filter",
+    "report": "DORA, durations, pull requests, teams",
+    "import": "backfill history from GitHub, GitLab or Jira",
+    "config": "create or show the configuration",
+    "secret": "show or rotate the token and the sources' secrets",
+    "doctor": "check the installation, and say what to do",
+    "db": "backup, verify, prune, rebuild, stats",
+    "screenshot": "render the dashboard's views to files",
+    "completion": "shell completion for bash, zsh and fish",
+}
+"""Every command and its one line; each is a module of this package with register() and run()."""
+
+EXIT_USAGE: Final = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 ok, 1 failed, 2 usage."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = _command(arguments)
+    if name is None:
+        return _overview(arguments)
+    if arguments[:1] != [name]:
+        arguments.insert(0, name)
+    module = _module(name)
+    parser = argparse.ArgumentParser(prog="vs-tui", allow_abbrev=False)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    module.register(subparsers)
+    parsed = parser.parse_args(arguments)
+    try:
+        code: int = module.run(parsed)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone, as in `vs-tui ls | head`
+        return 1
+    except Exception as error:
+        known = _explained(error)
+        if known is None:
+            raise
+        print(f"vs-tui: {known}", file=sys.stderr)
+        return 1
+    return code
+
+
+def entry() -> None:
+    """For `python -m vs_tui`."""
+    sys.exit(main())
+
+
+def _command(arguments: Sequence[str]) -> str | None:
+    """The command named first; the dashboard when only its options are given; None for help."""
+    if not arguments:
+        return "dashboard"
+    first = arguments[0]
+    if first in COMMANDS:
+        return first
+    if first in ("-h", "--help", "help", "-V", "--version") or not first.startswith("-"):
+        return None
+    return "dashboard"
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"vs_tui.cli.{'import_' if name == 'import' else name}")
+
+
+def _overview(arguments: Sequence[str]) -> int:
+    if arguments[0] in ("-V", "--version"):
+        from importlib.metadata import version
+
+        print(f"vs-tui {version('vs-tui')}")
+        return 0
+    lines = [f"  {name:<12}{text}" for name, text in COMMANDS.items()]
+    text = "\n".join(
+        (
+            "usage: vs-tui [COMMAND] [OPTIONS]",
+            "",
+            "Delivery traces and DORA metrics, live in the terminal.",
+            "",
+            *lines,
+            "",
+            "`vs-tui COMMAND --help` says more. `vs-tui demo` shows it on sample data.",
+        )
+    )
+    if arguments[0] in ("-h", "--help", "help"):
+        print(text)
+        return 0
+    print(text, file=sys.stderr)
+    print(f"\nvs-tui: '{arguments[0]}' is not a command", file=sys.stderr)
+    return EXIT_USAGE
+
+
+def _explained(error: Exception) -> str | None:
+    """The message of an error that we raise on purpose; None for a bug."""
+    kinds = {
+        "ConfigError",
+        "StoreError",
+        "NewerSchema",
+        "CannotListen",
+        "RecordingError",
+        "FilterError",
+        "CommandError",
+    }
+    return str(error) if type(error).__name__ in kinds else None
+
+
+if __name__ == "__main__":
+    entry()
