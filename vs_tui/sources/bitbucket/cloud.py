@@ -1,0 +1,251 @@
+"""Bitbucket Cloud's bodies: `pullrequest:*`, `repo:push`, `repo:commit_status_*`, `issue:*`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.domain.model import Event, Key, Operation, Rule, State
+from vs_tui.sources.base import items, number, obj, text
+from vs_tui.sources.bitbucket.common import (
+    Change,
+    Push,
+    Reading,
+    Repo,
+    merged_changes,
+    unreadable,
+    web_url,
+)
+
+_CHANGE_STATES: Final = {
+    "pullrequest:created": State.RUNNING,
+    "pullrequest:updated": State.RUNNING,
+    "pullrequest:approved": State.RUNNING,
+    "pullrequest:unapproved": State.RUNNING,
+    "pullrequest:changes_request_created": State.RUNNING,
+    "pullrequest:changes_request_removed": State.RUNNING,
+    "pullrequest:fulfilled": State.OK,
+    "pullrequest:rejected": State.CANCELLED,
+}
+_ENDED: Final = {
+    "MERGED": State.OK,
+    "DECLINED": State.CANCELLED,
+    "SUPERSEDED": State.CANCELLED,
+}
+_REVIEWS: Final = {
+    "pullrequest:approved": ("approval", "approved"),
+    "pullrequest:changes_request_created": ("changes_request", "changes_requested"),
+}
+_STATUS: Final = {
+    "INPROGRESS": (State.RUNNING, "", ""),
+    "SUCCESSFUL": (State.OK, "", "success"),
+    "FAILED": (State.ERROR, "failure", "failure"),
+    "STOPPED": (State.CANCELLED, "", "cancellation"),
+}
+_ISSUES: Final = {
+    "submitted": State.RUNNING,
+    "new": State.RUNNING,
+    "open": State.RUNNING,
+    "on hold": State.WAITING,
+    "resolved": State.OK,
+    "closed": State.OK,
+    "duplicate": State.CANCELLED,
+    "invalid": State.CANCELLED,
+    "wontfix": State.CANCELLED,
+}
+
+
+def read(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading | None:
+    """What the body says; None when this module does not know the event."""
+    if event in _CHANGE_STATES:
+        return _change(event, body, received_at)
+    if event == "repo:push":
+        return _pushes(event, body, received_at)
+    if event in ("repo:commit_status_created", "repo:commit_status_updated"):
+        return (_status(event, body, received_at),)
+    if event in ("issue:created", "issue:updated"):
+        return (_issue(event, body, received_at),)
+    return None
+
+
+def person(container: object, *path: str) -> str:
+    """An account's name: Cloud has `nickname` since it dropped `username`."""
+    return (
+        text(container, *path, "nickname")
+        or text(container, *path, "username")
+        or text(container, *path, "display_name")
+    )
+
+
+def _repo(event: str, body: Mapping[str, Any]) -> Repo:
+    full = text(body, "repository", "full_name", limit=200).strip("/ ")
+    if "/" not in full:
+        raise unreadable(event, "repository.full_name is missing")
+    return Repo(full, web_url(text(body, "repository", "links", "html", "href")))
+
+
+def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading:
+    found = obj(body, "pullrequest")
+    identifier = number(found, "id")
+    if identifier is None:
+        raise unreadable(event, "pullrequest.id is missing or no number")
+    repo = _repo(event, body)
+    created = parse_instant(found.get("created_on"))
+    updated = parse_instant(found.get("updated_on")) or received_at
+    # A delayed `updated` body may already show the end.
+    state = _ENDED.get(text(found, "state"), _CHANGE_STATES[event])
+    fork = keys.repository(text(found, "source", "repository", "full_name")) or repo.scope
+    draft = found.get("draft")
+    change = Change(
+        repo=repo,
+        number=identifier,
+        state=state,
+        at=created
+        if event == "pullrequest:created" and created and not state.terminal
+        else updated,
+        as_of=updated,
+        created_at=created,
+        title=text(found, "title"),
+        body=text(found, "description", limit=keys.TEXT_LIMIT)
+        or text(found, "summary", "raw", limit=keys.TEXT_LIMIT),
+        draft=draft if isinstance(draft, bool) else None,
+        author=person(found, "author"),
+        url=text(found, "links", "html", "href"),
+        branch=text(found, "source", "branch", "name"),
+        heads=[text(found, "source", "commit", "hash")],
+        base=text(found, "destination", "branch", "name"),
+        base_sha=text(found, "destination", "commit", "hash"),
+        merge_sha=text(found, "merge_commit", "hash"),
+        fork=fork,
+        reviewers=[person(entry) for entry in items(found, "reviewers")[:100]],
+        comments=number(found, "comment_count"),
+    )
+    if event not in _REVIEWS:
+        return (change.event(),)
+    field, verdict = _REVIEWS[event]
+    given = obj(body, field)
+    at = parse_instant(given.get("date")) or updated
+    reviewer = person(given, "user") or person(body, "actor")
+    return (change.review(reviewer, verdict, at), change.event())
+
+
+def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading:
+    repo = _repo(event, body)
+    events = []
+    for entry in items(body, "push", "changes")[:100]:
+        new = obj(entry, "new")
+        after = keys.commit(text(new, "target", "hash"))
+        ref = text(new, "name")
+        if after is None or not ref:
+            continue
+        commits = items(entry, "commits")
+        times = [parse_instant(obj(commit).get("date")) for commit in commits]
+        events.append(
+            Push(
+                repo=repo,
+                ref=ref,
+                is_tag=text(new, "type") in ("tag", "annotated_tag"),
+                before=text(entry, "old", "target", "hash"),
+                after=after.value,
+                # The push's own time is not in the body; the tag's or the commit's is nearest.
+                at=parse_instant(new.get("date"))
+                or parse_instant(obj(new, "target").get("date"))
+                or received_at,
+                actor=person(body, "actor"),
+                url=text(entry, "links", "html", "href"),
+                shas=[text(commit, "hash") for commit in commits],
+                messages=[text(new, "target", "message", limit=5_000)]
+                + [text(commit, "message", limit=5_000) for commit in commits],
+                written=[when for when in times if when is not None],
+            ).event()
+        )
+    return tuple(events) or "a push that only deletes brings nothing to deliver"
+
+
+def _status(event: str, body: Mapping[str, Any], received_at: Instant) -> Event:
+    status = obj(body, "commit_status")
+    repo = _repo(event, body)
+    sha = (
+        text(status, "commit", "hash") or text(status, "links", "commit", "href").rpartition("/")[2]
+    )
+    key = text(status, "key", limit=200)
+    if keys.commit(sha) is None or not key:
+        raise unreadable(event, "commit_status names no commit or no key")
+    word = text(status, "state")
+    if word not in _STATUS:
+        raise unreadable(event, f"the state {word or 'none'!r} is not known")
+    state, error, result = _STATUS[word]
+    digest = sha256(key.encode("utf-8", "replace")).hexdigest()[:8]
+    branch = text(status, "refname")
+    message = text(status, "commit", "message", limit=5_000)
+    return Event(
+        **repo.identity("build", f"{sha[:12]}-{digest}"),
+        operation=Operation.BUILD,
+        state=state,
+        occurred_at=parse_instant(status.get("updated_on")) or received_at,
+        started_at=parse_instant(status.get("created_on")),
+        # A second build of the commit has the same key: the latest one counts.
+        supersedes=True,
+        name=text(status, "name") or key,
+        actor=person(body, "actor"),
+        url=web_url(text(status, "url")),
+        error=error,
+        attributes=repo.attributes(
+            cicd__pipeline__task__name=key,
+            cicd__pipeline__task__run__url__full=web_url(text(status, "url")),
+            cicd__pipeline__task__run__result=result,
+            vcs__ref__head__name=branch,
+            vcs__ref__head__revision=sha,
+            vs__description=text(status, "description"),
+        ),
+        offers=keys.offers(keys.commit(sha, repo.scope, "commit status", "built")),
+        seeks=keys.seeks(
+            keys.seek_commit(Rule.COMMIT, sha, repo.scope, "head commit"),
+            keys.seek_branch(branch, repo.scope) if branch else None,
+            merged_changes(message, repo.scope) if keys.is_shared_branch(branch) else None,
+            keys.mentions(message, "commit message"),
+        ),
+    )
+
+
+def _issue(event: str, body: Mapping[str, Any], received_at: Instant) -> Event:
+    issue = obj(body, "issue")
+    repo = _repo(event, body)
+    identifier = number(issue, "id")
+    if identifier is None:
+        raise unreadable(event, "issue.id is missing or no number")
+    word = text(issue, "state")
+    state = _ISSUES.get(word, State.NOTE)
+    created = parse_instant(issue.get("created_on"))
+    updated = parse_instant(issue.get("updated_on")) or received_at
+    open_stage = word if state in (State.RUNNING, State.WAITING) else ""
+    return Event(
+        **repo.identity("issue", identifier),
+        operation=Operation.ISSUE,
+        state=state,
+        occurred_at=created if event == "issue:created" and created else updated,
+        as_of=updated,
+        started_at=created,
+        supersedes=True,
+        stage=open_stage,
+        name=text(issue, "title") or f"#{identifier}",
+        actor=person(issue, "reporter") or person(body, "actor"),
+        url=web_url(text(issue, "links", "html", "href")),
+        attributes=repo.attributes(
+            vs__issue__number=identifier,
+            vs__issue__title=text(issue, "title"),
+            vs__issue__state=word,
+            vs__issue__type=text(issue, "kind") or text(issue, "type"),
+            vs__issue__priority=text(issue, "priority"),
+            vs__issue__milestone=text(issue, "milestone", "name"),
+            vs__issue__assignees=person(issue, "assignee"),
+        ),
+        offers=keys.offers(Key("issue", str(identifier), repo.scope)),
+        seeks=keys.seeks(
+            keys.mentions(text(issue, "title"), "title"),
+            keys.mentions(text(issue, "content", "raw", limit=keys.TEXT_LIMIT), "body"),
+        ),
+    )

@@ -1,0 +1,245 @@
+"""What Cloud and Server have in common: repositories, changes, reviews and pushes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, iso
+from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State
+from vs_tui.sources.base import Unreadable, known
+
+SOURCE_NAME: Final = "bitbucket"
+MAX_COMMITS: Final = 100
+
+Reading = tuple[Event, ...] | str
+"""Span events, or the reason why the event is ignored."""
+
+
+def unreadable(event: str, what: str) -> Unreadable:
+    return Unreadable(f"{event}: {what}; compare the body in Events with the tool's docs")
+
+
+def web_url(url: str) -> str:
+    """A URL that may be shown and opened; `` for any other scheme than http and https."""
+    return url if url.startswith(("https://", "http://")) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Repo:
+    """A repository: `workspace/slug` on Cloud, `PROJECT/slug` on Server."""
+
+    full: str
+    web: str = ""
+
+    @property
+    def scope(self) -> str:
+        return keys.repository(self.full)
+
+    @property
+    def name(self) -> str:
+        return self.full.rpartition("/")[2]
+
+    def identity(self, kind: str, identifier: object) -> dict[str, Any]:
+        return {
+            "key": keys.reference(SOURCE_NAME, kind, self.full, identifier),
+            "ref": keys.reference(SOURCE_NAME, kind, self.name, identifier),
+            "source": SOURCE_NAME,
+            "project": self.full,
+        }
+
+    def attributes(self, **more: object) -> dict[str, Scalar]:
+        return known(
+            vcs__provider__name=SOURCE_NAME,
+            vcs__owner__name=self.full.rpartition("/")[0],
+            vcs__repository__name=self.name,
+            vcs__repository__url__full=self.web,
+            **more,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A pull request as a body shows it."""
+
+    repo: Repo
+    number: int
+    state: State
+    """RUNNING while open, OK when merged, CANCELLED when declined."""
+    at: Instant
+    """When `state` became true."""
+    as_of: Instant
+    created_at: Instant | None
+    title: str
+    body: str
+    draft: bool | None
+    author: str
+    url: str
+    branch: str
+    heads: Sequence[str]
+    """Head commits, the present one first."""
+    base: str
+    base_sha: str
+    merge_sha: str
+    fork: str
+    """The scope of the head's repository."""
+    reviewers: Sequence[str]
+    comments: int | None = None
+
+    def event(self) -> Event:
+        merged = self.state is State.OK
+        word = "merged" if merged else "closed"
+        if not self.state.terminal:
+            word = "wip" if self.draft else "open"
+        scopes = dict.fromkeys((self.repo.scope, self.fork))
+        merge = self.merge_sha if merged else ""
+        return Event(
+            **self.repo.identity("pull_request", self.number),
+            operation=Operation.PULL_REQUEST,
+            state=self.state,
+            occurred_at=self.at,
+            as_of=self.as_of,
+            started_at=self.created_at,
+            # A body tells the change's state as of now, so it outranks an earlier end.
+            supersedes=True,
+            name=self.title or f"#{self.number}",
+            actor=self.author,
+            url=web_url(self.url),
+            attributes=self.repo.attributes(
+                vcs__change__id=str(self.number),
+                vcs__change__title=self.title,
+                vcs__change__state=word,
+                vcs__ref__head__name=self.branch,
+                vcs__ref__head__revision=self.heads[0],
+                vcs__ref__base__name=self.base,
+                vcs__ref__base__revision=self.base_sha,
+                vs__pr__draft=self.draft,
+                vs__pr__comments=self.comments,
+                vs__pr__reviewers=",".join(name for name in self.reviewers if name),
+                vs__pr__merged_at=iso(self.at) if merged else None,
+                vs__pr__merge_commit=merge,
+            ),
+            offers=keys.offers(
+                Key("change", str(self.number), self.repo.scope),
+                *(keys.commit(sha, scope, "head commit") for sha in self.heads for scope in scopes),
+                keys.commit(merge, self.repo.scope, "merge commit"),
+                keys.offer_branch(self.branch, self.fork),
+            ),
+            seeks=self._seeks(),
+        )
+
+    def review(self, reviewer: str, verdict: str, at: Instant) -> Event:
+        """A reviewer's verdict: an instant below the change."""
+        return Event(
+            **self.repo.identity("review", f"{self.number}.{reviewer}.{at // 1_000_000}"),
+            operation=Operation.REVIEW,
+            state=State.OK,
+            occurred_at=at,
+            started_at=at,
+            name=f"{reviewer or 'review'}: {verdict.replace('_', ' ')}",
+            actor=reviewer,
+            url=web_url(self.url),
+            attributes=self.repo.attributes(
+                vs__review__state=verdict, vcs__change__id=str(self.number)
+            ),
+            seeks=(
+                keys.seek_structure(
+                    self.repo.identity("pull_request", self.number)["key"], "review"
+                ),
+            ),
+        )
+
+    def _seeks(self) -> tuple[Seek, ...]:
+        scope = self.repo.scope
+        return keys.seeks(
+            keys.mentions(self.branch, "branch"),
+            keys.mentions(self.title, "title"),
+            keys.mentions(self.body, "body"),
+            keys.closing_keywords(self.title, scope),
+            keys.closing_keywords(self.body, scope),
+            keys.issue_keys(self.branch, "branch", any_case=True),
+            keys.issue_keys(self.title, "title"),
+            keys.issue_keys(self.body, "body"),
+            keys.branch_number(self.branch, scope),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """What one push did to one branch or tag."""
+
+    repo: Repo
+    ref: str
+    is_tag: bool
+    before: str
+    after: str
+    at: Instant
+    actor: str
+    url: str = ""
+    shas: Sequence[str] = ()
+    messages: Sequence[str] = ()
+    """Newest first."""
+    written: Sequence[Instant] = field(default_factory=tuple)
+    """When its commits were written."""
+
+    def event(self) -> Event:
+        shas = list(dict.fromkeys((self.after, *self.shas)))[:MAX_COMMITS]
+        scope = self.repo.scope
+        if self.is_tag:
+            offered = keys.offers(Key("tag", self.ref, scope, "tag"))
+            wishes = keys.seeks(keys.seek_commit(Rule.COMMIT, self.after, scope))
+        else:
+            offered = keys.offers(*(keys.commit(sha, scope, "pushed commit") for sha in shas))
+            wishes = self._seeks(shas)
+        subject = self.messages[0].partition("\n")[0].strip() if self.messages else ""
+        branch_name = subject or f"push to {self.ref}"
+        identifier = self.ref if self.is_tag else f"{self.ref}@{self.after[:12]}"
+        return Event(
+            **self.repo.identity("tag" if self.is_tag else "push", identifier),
+            operation=Operation.PUSH,
+            state=State.OK,
+            occurred_at=self.at,
+            started_at=self.at,
+            name=f"tag {self.ref}" if self.is_tag else branch_name,
+            actor=self.actor,
+            url=web_url(self.url),
+            attributes=self.repo.attributes(
+                vcs__ref__head__name=self.ref,
+                vcs__ref__head__type="tag" if self.is_tag else "branch",
+                vcs__ref__head__revision=self.after,
+                vcs__ref__base__revision=self.before,
+                vs__commit__first_at=iso(min(self.written)) if self.written else None,
+            ),
+            offers=offered,
+            seeks=wishes,
+        )
+
+    def _seeks(self, shas: Sequence[str]) -> tuple[Seek, ...]:
+        scope = self.repo.scope
+        wishes: list[Seek | None] = [
+            *(keys.seek_commit(Rule.COMMIT, sha, scope) for sha in shas),
+            keys.seek_branch(self.ref, scope),
+            *keys.mentions(self.ref, "branch"),
+            *keys.issue_keys(self.ref, "branch", any_case=True),
+            keys.branch_number(self.ref, scope),
+        ]
+        for message in self.messages[:MAX_COMMITS]:
+            wishes += merged_changes(message, scope)
+            wishes += keys.closing_keywords(message, scope)
+            wishes += keys.mentions(message, "commit message")
+            wishes += keys.issue_keys(message, "commit message")
+        return keys.seeks(*wishes)
+
+
+def merged_changes(message: str, scope: str) -> list[Seek]:
+    """`Merged in BRANCH (pull request #7)` (Cloud) and `Pull request #7: TITLE` (Server)."""
+    wishes = keys.merge_messages(message, scope)
+    first = message.partition("\n")[0].lower()
+    before, found, after = first.partition("pull request #")
+    if found and (not before or before.startswith("merge")):
+        digits = after[: len(after) - len(after.lstrip("0123456789"))]
+        if digits and (wish := keys.seek_change(digits[:9], scope, "commit message")):
+            wishes.append(wish)
+    return wishes

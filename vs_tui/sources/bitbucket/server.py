@@ -1,0 +1,141 @@
+"""Bitbucket Server's (Data Center's) bodies: `pr:*` and `repo:refs_changed`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.domain.model import State
+from vs_tui.sources.base import items, number, obj, text
+from vs_tui.sources.bitbucket.common import Change, Push, Reading, Repo, unreadable, web_url
+
+_CHANGE_STATES: Final = {
+    "pr:opened": State.RUNNING,
+    "pr:modified": State.RUNNING,
+    "pr:from_ref_updated": State.RUNNING,
+    "pr:reopened": State.RUNNING,
+    "pr:reviewer:updated": State.RUNNING,
+    "pr:reviewer:approved": State.RUNNING,
+    "pr:reviewer:unapproved": State.RUNNING,
+    "pr:reviewer:needs_work": State.RUNNING,
+    "pr:reviewer:changes_requested": State.RUNNING,
+    "pr:merged": State.OK,
+    "pr:declined": State.CANCELLED,
+    "pr:deleted": State.CANCELLED,
+}
+_REVIEWS: Final = {
+    "pr:reviewer:approved": "approved",
+    "pr:reviewer:needs_work": "changes_requested",
+    "pr:reviewer:changes_requested": "changes_requested",
+}
+_ENDED: Final = {"MERGED": State.OK, "DECLINED": State.CANCELLED}
+
+
+def read(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading | None:
+    """What the body says; None when this module does not know the event."""
+    if event in _CHANGE_STATES:
+        return _change(event, body, received_at)
+    if event == "repo:refs_changed":
+        return _pushes(event, body, received_at)
+    return None
+
+
+def _repo(event: str, repository: dict[str, Any]) -> Repo:
+    slug, project = text(repository, "slug"), text(repository, "project", "key")
+    if not slug or not project:
+        raise unreadable(event, "the repository's slug or its project's key is missing")
+    links = items(repository, "links", "self")
+    return Repo(f"{project}/{slug}", web_url(text(links[0], "href") if links else ""))
+
+
+def _date(body: Mapping[str, Any], received_at: Instant) -> Instant:
+    """When the event happened: `2019-03-01T10:12:35+0100`."""
+    return parse_instant(body.get("date")) or received_at
+
+
+def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading:
+    found = obj(body, "pullRequest")
+    identifier = number(found, "id")
+    if identifier is None:
+        raise unreadable(event, "pullRequest.id is missing or no number")
+    repo = _repo(event, obj(found, "toRef", "repository"))
+    head = obj(found, "fromRef")
+    links = items(found, "links", "self")
+    created = parse_instant(found.get("createdDate"))
+    happened = _date(body, received_at)
+    updated = parse_instant(found.get("updatedDate")) or happened
+    state = _CHANGE_STATES[event]
+    if not state.terminal:
+        state = _ENDED.get(text(found, "state"), state)
+    at = happened if event.startswith("pr:reviewer:") or event == "pr:reopened" else updated
+    if state.terminal:
+        at = parse_instant(found.get("closedDate")) or updated
+    elif event == "pr:opened":
+        at = created or updated
+    draft = found.get("draft")
+    change = Change(
+        repo=repo,
+        number=identifier,
+        state=state,
+        at=at,
+        as_of=max(updated, happened),
+        created_at=created,
+        title=text(found, "title"),
+        body=text(found, "description", limit=keys.TEXT_LIMIT),
+        draft=draft if isinstance(draft, bool) else None,
+        author=text(found, "author", "user", "name"),
+        url=text(links[0], "href") if links else "",
+        branch=keys.branch_name(text(head, "id")) or text(head, "displayId"),
+        heads=[text(head, "latestCommit"), text(body, "previousFromHash")],
+        base=keys.branch_name(text(found, "toRef", "id")) or text(found, "toRef", "displayId"),
+        base_sha=text(found, "toRef", "latestCommit"),
+        merge_sha=text(found, "properties", "mergeCommit", "id"),
+        fork=_fork(head) or repo.scope,
+        reviewers=[text(entry, "user", "name") for entry in items(found, "reviewers")[:100]],
+        comments=number(found, "properties", "commentCount"),
+    )
+    if event not in _REVIEWS:
+        return (change.event(),)
+    reviewer = text(body, "participant", "user", "name") or text(body, "actor", "name")
+    return (change.review(reviewer, _REVIEWS[event], happened), change.event())
+
+
+def _fork(head: dict[str, Any]) -> str:
+    slug = text(head, "repository", "slug")
+    project = text(head, "repository", "project", "key")
+    return keys.repository(f"{project}/{slug}") if slug and project else ""
+
+
+def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading:
+    repo = _repo(event, obj(body, "repository"))
+    commits = [entry for entry in items(body, "commits") if isinstance(entry, dict)]
+    if not commits and (newest := obj(body, "toCommit")):
+        commits = [newest]
+    events = []
+    for entry in items(body, "changes")[:100]:
+        full_ref = text(entry, "ref", "id") or text(entry, "refId")
+        after = keys.commit(text(entry, "toHash"))
+        if after is None or not full_ref or text(entry, "type") == "DELETE":
+            continue
+        is_tag = full_ref.startswith("refs/tags/")
+        # The commits of a body are those of its only change; with more it lists none.
+        brought = commits if len(items(body, "changes")) == 1 else []
+        times = [parse_instant(commit.get("committerTimestamp")) for commit in brought]
+        before = text(entry, "fromHash")
+        events.append(
+            Push(
+                repo=repo,
+                ref=full_ref.removeprefix("refs/tags/") if is_tag else keys.branch_name(full_ref),
+                is_tag=is_tag,
+                before=before if keys.commit(before) else "",
+                after=after.value,
+                at=_date(body, received_at),
+                actor=text(body, "actor", "name"),
+                shas=[text(commit, "id") for commit in brought],
+                messages=[text(commit, "message", limit=5_000) for commit in brought],
+                written=[when for when in times if when is not None],
+            ).event()
+        )
+    return tuple(events) or "a push that only deletes brings nothing to deliver"

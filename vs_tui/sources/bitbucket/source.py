@@ -1,0 +1,63 @@
+"""The Bitbucket source: proof of origin, and whose body it is by the event's name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from vs_tui.domain.model import Verdict
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object
+from vs_tui.sources.bitbucket import cloud, server
+from vs_tui.sources.signatures import require_hmac_hex
+
+IGNORED: Final[Mapping[str, str]] = {"diagnostics:ping": "connected"}
+
+
+class Bitbucket:
+    """Webhooks of Bitbucket Cloud and of Bitbucket Server / Data Center."""
+
+    name = "bitbucket"
+    title = "Bitbucket"
+    paths: tuple[str, ...] = ("/bitbucket",)
+    version = 1
+    signature_headers: tuple[str, ...] = ("x-hub-signature",)
+    token_in_url = True
+    stored_headers: tuple[str, ...] = (
+        "x-event-key",
+        "x-request-uuid",
+        "x-request-id",
+        "x-attempt-number",
+        "x-hook-uuid",
+        "user-agent",
+    )
+
+    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
+        """`X-Hub-Signature: sha256=` and the hex HMAC-SHA256 of the raw body."""
+        given = inbound.header("x-hub-signature")
+        algorithm, _, digest = given.strip().partition("=")
+        if algorithm.lower() != "sha256" or not digest:
+            raise Unauthorized("X-Hub-Signature is missing or not 'sha256=' and hex digits")
+        require_hmac_hex([digest], inbound.body, secrets, "X-Hub-Signature")
+
+    def dedupe_key(self, inbound: Inbound) -> str:
+        """Cloud's X-Request-UUID is the same on a retry; Server has X-Request-Id."""
+        return inbound.header("x-request-uuid") or inbound.header("x-request-id")
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        body = json_object(inbound)
+        event = inbound.header("x-event-key").strip()[:60]
+        if not event:
+            raise BadBody("X-Event-Key", "is missing; it names the event, such as repo:push")
+        if event in IGNORED:
+            return Parsed(event, verdict=Verdict.IGNORED, reason=IGNORED[event])
+        reading = cloud.read(event, body, inbound.received_at)
+        if reading is None:
+            reading = server.read(event, body, inbound.received_at)
+        if reading is None:
+            reading = f"{event} says nothing about a delivery; untick it to save traffic"
+        if isinstance(reading, str):
+            return Parsed(event, verdict=Verdict.IGNORED, reason=reading)
+        return Parsed(event, reading)
+
+
+SOURCE: Final = Bitbucket()

@@ -1,0 +1,289 @@
+"""`workflow_run` and `workflow_job`: GitHub Actions.
+
+A run's attempt is a span of its own, linked to the attempt before; its jobs are below it, their
+steps below them. Waiting for a runner is a phase of a job, not a job of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
+from vs_tui.sources.base import items, number, obj, text
+from vs_tui.sources.github.hook import (
+    OUTCOMES,
+    PHASES,
+    Hook,
+    Reading,
+    change_scope,
+    login,
+    moment,
+    time_of,
+    web_url,
+)
+
+RUN_ACTIONS: Final = frozenset({"requested", "in_progress", "completed"})
+JOB_ACTIONS: Final = frozenset({"queued", "waiting", "in_progress", "completed"})
+MAX_STEPS: Final = 500
+
+
+def read_run(hook: Hook) -> Reading:
+    """One attempt of a workflow, by its snapshot."""
+    if hook.action not in RUN_ACTIONS:
+        return f"the action {hook.action or 'none'!r} of workflow_run is not known"
+    run = obj(hook.body, "workflow_run")
+    identifier = hook.required(run, "id")
+    attempt = _attempt(run)
+    # created_at stays that of the first attempt; run_started_at is this attempt's own.
+    began = time_of(run, "run_started_at") or (
+        hook.time(run, "created_at") if attempt == 1 else hook.received_at
+    )
+    state, stage, error, result = _outcome(hook, run)
+    updated = max(hook.time(run, "updated_at"), began)
+    label = pipeline_name(hook, run)
+    ordinal = number(run, "run_number")
+    span_id = run_id(identifier, attempt)
+    whole = Event(
+        **hook.identity("pipeline", span_id),
+        operation=Operation.PIPELINE,
+        state=state,
+        occurred_at=began if state is State.QUEUED else updated,
+        as_of=updated,
+        started_at=began,
+        supersedes=hook.dialect.reruns_in_place,
+        stage=stage,
+        name=f"{label} #{ordinal}" if ordinal is not None else label,
+        actor=login(run, "triggering_actor") or login(run, "actor") or hook.sender,
+        url=web_url(text(run, "html_url")),
+        attempt=attempt,
+        error=error,
+        attributes=hook.attributes(
+            cicd__pipeline__name=label,
+            cicd__pipeline__run__id=str(identifier),
+            cicd__pipeline__run__url__full=web_url(text(run, "html_url")),
+            cicd__pipeline__result=result,
+            vcs__ref__head__name=text(run, "head_branch"),
+            vcs__ref__head__revision=text(run, "head_sha"),
+            vs__run__event=text(run, "event"),
+            vs__run__title=text(run, "display_title"),
+            vs__run__attempt=attempt,
+        ),
+        offers=keys.offers(keys.commit(text(run, "head_sha"), hook.scope, "run", "built")),
+        seeks=keys.seeks(
+            _former_attempt(hook.key("pipeline", run_id(identifier, attempt - 1)), attempt),
+            _run_seeks(hook, run),
+        ),
+    )
+    if state is State.RUNNING:
+        return (moment(whole, State.QUEUED, began, "queued"), whole)
+    return (whole,)
+
+
+def run_id(identifier: int, attempt: int) -> str:
+    """A run's id in span keys: attempts after the first have their number behind it."""
+    return f"{identifier}.{attempt}" if attempt > 1 else str(identifier)
+
+
+def pipeline_name(hook: Hook, run: dict[str, Any]) -> str:
+    """The workflow's name: the same for all its runs.
+
+    workflow_run.name is not: with `run-name` it is the title of the one run.
+    """
+    return (
+        text(hook.body, "workflow", "name")
+        or text(run, "path").partition("@")[0]
+        or text(run, "name")
+        or "workflow"
+    )
+
+
+def read_job(hook: Hook) -> Reading:
+    """One job of a run's attempt, and its steps."""
+    if hook.action not in JOB_ACTIONS:
+        return f"the action {hook.action or 'none'!r} of workflow_job is not known"
+    job = obj(hook.body, "workflow_job")
+    identifier = hook.required(job, "id")
+    run = hook.required(job, "run_id")
+    attempt = _attempt(job)
+    state, stage, error, result = _outcome(hook, job)
+    queued = time_of(job, "created_at", "started_at") or hook.received_at
+    started = time_of(job, "started_at")
+    skipped = text(job, "conclusion") == "skipped"
+    at = queued
+    if state.terminal:
+        # A skipped job can be completed before it was started.
+        at = max(hook.time(job, "completed_at", "started_at"), queued)
+    elif state is State.RUNNING:
+        at = max(started or hook.received_at, queued)
+    label = text(job, "name") or "job"
+    whole = Event(
+        **hook.identity("build", identifier),
+        operation=Operation.BUILD,
+        state=state,
+        occurred_at=at,
+        started_at=queued,
+        supersedes=hook.dialect.reruns_in_place,
+        stage=stage,
+        name=label,
+        actor=hook.sender,
+        url=web_url(text(job, "html_url")),
+        attempt=attempt,
+        error=error,
+        attributes=hook.attributes(
+            cicd__pipeline__name=text(job, "workflow_name"),
+            cicd__pipeline__run__id=str(run),
+            cicd__pipeline__task__name=label,
+            cicd__pipeline__task__run__id=str(identifier),
+            cicd__pipeline__task__run__url__full=web_url(text(job, "html_url")),
+            cicd__pipeline__task__run__result=result,
+            cicd__worker__id=_text_id(job, "runner_id"),
+            cicd__worker__name=text(job, "runner_name"),
+            vcs__ref__head__name=text(job, "head_branch"),
+            vcs__ref__head__revision=text(job, "head_sha"),
+            vs__runner__labels=_labels(job),
+        ),
+        offers=_job_offers(hook, job, identifier, run, attempt, label),
+        seeks=keys.seeks(
+            keys.seek_structure(hook.key("pipeline", run_id(run, attempt)), "run"),
+            _former_attempt(_job_alias(hook, run, attempt - 1, label), attempt),
+        ),
+    )
+    earlier = [] if state is State.QUEUED else [moment(whole, State.QUEUED, queued, "queued")]
+    if state.terminal and started is not None and not skipped and queued <= started <= at:
+        earlier.append(moment(whole, State.RUNNING, started, "running"))
+    return (*earlier, whole, *_steps(hook, job, whole))
+
+
+def _attempt(run: dict[str, Any]) -> int:
+    # Counts that no host reaches would make an unreadable key.
+    return min(max(number(run, "run_attempt") or 1, 1), 10_000)
+
+
+def _outcome(hook: Hook, run: dict[str, Any]) -> tuple[State, str, str, str]:
+    """State, phase, error type and result of a run, job or step."""
+    status = text(run, "status")
+    if status == "completed":
+        conclusion = text(run, "conclusion")
+        if conclusion not in OUTCOMES:
+            raise hook.unreadable(f"the conclusion {conclusion or 'none'!r} is not known")
+        state, error, result = OUTCOMES[conclusion]
+        return state, "waiting" if state is State.WAITING else "", error, result
+    if status not in PHASES:
+        raise hook.unreadable(f"the status {status or 'none'!r} is not known")
+    state, stage = PHASES[status]
+    return state, stage, "", ""
+
+
+def _former_attempt(key: str, attempt: int) -> Seek | None:
+    if attempt == 1:
+        return None
+    return Seek(Rule.ATTEMPT, Key("ref", key, "", "attempt"), link_only=True)
+
+
+def _run_seeks(hook: Hook, run: dict[str, Any]) -> list[Seek]:
+    branch = text(run, "head_branch")
+    title = text(run, "display_title")
+    message = text(run, "head_commit", "message", limit=5_000)
+    listed = items(run, "pull_requests")[:50]
+    head = keys.repository(text(run, "head_repository", "full_name")) or hook.scope
+    wishes: list[Seek | None] = [
+        keys.seek_change(
+            number(change, "number"), change_scope(obj(change, "base", "repo"), hook.scope)
+        )
+        for change in listed
+    ]
+    wishes += keys.change_refs(branch, hook.scope)
+    wishes += [
+        keys.seek_commit(Rule.COMMIT, text(run, "head_sha"), hook.scope, "head commit"),
+        keys.seek_branch(branch, head, hook.default_branch if head == hook.scope else ""),
+    ]
+    # On a shared branch the merged change is named by the commit; on a change's own branch the
+    # newest commit may be any other change's, brought in by a merge.
+    if not listed and keys.is_shared_branch(branch, hook.default_branch):
+        wishes += keys.merge_messages(title, hook.scope)
+        wishes += keys.merge_messages(message, hook.scope)
+    for words, via in ((branch, "branch"), (title, "title"), (message, "commit message")):
+        wishes += keys.mentions(words, via)
+        wishes += keys.issue_keys(words, via, any_case=via == "branch")
+    return [wish for wish in wishes if wish is not None]
+
+
+def _job_alias(hook: Hook, run: int, attempt: int, label: str) -> str:
+    """A name of a job that the next attempt can know: its id is new in every attempt."""
+    return hook.key("job", f"{run_id(run, attempt)}/{label}")
+
+
+def _job_offers(
+    hook: Hook, job: dict[str, Any], identifier: int, run: int, attempt: int, label: str
+) -> tuple[Key, ...]:
+    check_run = text(job, "check_run_url").rpartition("/check-runs/")[2]
+    gated = number(hook.body, "deployment", "id")
+    return keys.offers(
+        keys.commit(text(job, "head_sha"), hook.scope, "job", "built"),
+        Key("ref", _job_alias(hook, run, attempt, label)),
+        Key("ref", check_run_alias(hook, int(check_run) if _digits(check_run) else identifier)),
+        Key("ref", deployment_alias(hook, gated)) if gated is not None else None,
+    )
+
+
+def check_run_alias(hook: Hook, identifier: int) -> str:
+    """The check run that Actions made for a job, as deployments name it."""
+    return hook.key("check_run", identifier)
+
+
+def deployment_alias(hook: Hook, identifier: int) -> str:
+    """The job that runs a deployment, as a gated job names it."""
+    return hook.key("deployment_job", identifier)
+
+
+def _steps(hook: Hook, job: dict[str, Any], whole: Event) -> list[Event]:
+    """The steps that have begun; those of a cancelled job may have no times at all."""
+    events = []
+    for position, step in enumerate(items(job, "steps")[:MAX_STEPS], start=1):
+        began = time_of(step, "started_at")
+        if began is None or text(step, "status") not in ("in_progress", "completed"):
+            continue
+        events.append(_step(hook, obj(step), number(step, "number") or position, began, whole))
+    return events
+
+
+def _step(hook: Hook, step: dict[str, Any], ordinal: int, began: Instant, whole: Event) -> Event:
+    state, _, error, result = _outcome(hook, step)
+    ended = max(time_of(step, "completed_at") or began, began)
+    label = text(step, "name") or f"step {ordinal}"
+    return Event(
+        # Steps may share a name; their number is unique in the job.
+        key=f"{whole.key}/{ordinal}",
+        ref=f"{whole.ref}/{ordinal}",
+        source=whole.source,
+        operation=Operation.STAGE,
+        state=state,
+        occurred_at=ended if state.terminal else began,
+        started_at=began,
+        name=label,
+        project=whole.project,
+        url=f"{whole.url}#step:{ordinal}:1" if whole.url else "",
+        error=error,
+        attributes=hook.attributes(
+            cicd__pipeline__task__name=f"{whole.name} / {label}",
+            cicd__pipeline__task__run__result=result,
+            vs__stage=label,
+            vs__step__number=ordinal,
+        ),
+        seeks=(keys.seek_structure(whole.key, "job"),),
+    )
+
+
+def _text_id(job: dict[str, Any], field: str) -> str | None:
+    value = number(job, field)
+    return None if value is None else str(value)
+
+
+def _labels(job: dict[str, Any]) -> str:
+    return ",".join(label for label in items(job, "labels")[:20] if isinstance(label, str))[:500]
+
+
+def _digits(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) < 19

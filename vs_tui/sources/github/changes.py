@@ -1,0 +1,206 @@
+"""`pull_request` and `pull_request_review`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, iso
+from vs_tui.domain.model import Attributes, Event, Key, Operation, Seek, State
+from vs_tui.sources.base import number, obj, text
+from vs_tui.sources.github.hook import (
+    Hook,
+    Reading,
+    labels,
+    login,
+    logins,
+    time_of,
+    visible,
+    web_url,
+)
+
+ACTIONS: Final = frozenset(
+    (
+        *("assigned", "auto_merge_disabled", "auto_merge_enabled", "closed", "converted_to_draft"),
+        *("demilestoned", "dequeued", "edited", "enqueued", "labeled", "locked", "milestoned"),
+        *("opened", "ready_for_review", "reopened", "review_request_removed", "review_requested"),
+        *("synchronize", "unassigned", "unlabeled", "unlocked"),
+    )
+)
+_STAGES: Final = {
+    "converted_to_draft": "draft",
+    "ready_for_review": "ready",
+    "enqueued": "merge queue",
+    "dequeued": "ready",
+}
+REVIEW_ACTIONS: Final = frozenset({"submitted", "edited", "dismissed"})
+
+
+def read_change(hook: Hook) -> Reading:
+    """Every action carries the whole pull request, so each one is a snapshot of it."""
+    if hook.action not in ACTIONS:
+        return f"the action {hook.action or 'none'!r} of pull_request says nothing about a delivery"
+    return (_snapshot(hook),)
+
+
+def read_review(hook: Hook) -> Reading:
+    """A review is an instant below its pull request; it never fails the delivery."""
+    if hook.action not in REVIEW_ACTIONS:
+        return f"the action {hook.action or 'none'!r} of a review says nothing about a delivery"
+    review = obj(hook.body, "review")
+    identifier = text(review, "id", limit=120)
+    if not identifier:
+        raise hook.unreadable("review.id is missing")
+    change = _snapshot(hook)
+    at = hook.time(review, "submitted_at", "updated_at")
+    state = text(review, "state").lower()
+    reviewer = login(review, "user")
+    return (
+        Event(
+            **hook.identity("review", identifier),
+            operation=Operation.REVIEW,
+            state=State.OK,
+            occurred_at=at,
+            as_of=max(at, change.as_of),
+            started_at=at,
+            name=f"{reviewer or 'review'}: {state.replace('_', ' ') or 'reviewed'}",
+            actor=reviewer,
+            url=web_url(text(review, "html_url")),
+            attributes=hook.attributes(
+                vs__review__state=state,
+                vcs__change__id=change.attributes.get("vcs.change.id"),
+                vcs__ref__head__revision=text(review, "commit_id"),
+            ),
+            seeks=(keys.seek_structure(change.key, "review"),),
+        ),
+        change,
+    )
+
+
+def _snapshot(hook: Hook) -> Event:
+    change = obj(hook.body, "pull_request")
+    identifier = hook.required(change, "number")
+    state, at = _state(hook, change)
+    title = text(change, "title")
+    return Event(
+        **hook.identity("pull_request", identifier),
+        operation=Operation.PULL_REQUEST,
+        state=state,
+        occurred_at=at,
+        as_of=hook.time(change, "updated_at", "created_at"),
+        started_at=time_of(change, "created_at"),
+        # A body tells the change's state as of now, so it outranks an earlier end.
+        supersedes=state is not State.NOTE,
+        stage=_stage(hook, change) if not state.terminal else "",
+        name=title or f"#{identifier}",
+        actor=login(change, "user"),
+        url=web_url(text(change, "html_url")),
+        attributes=_attributes(hook, change, identifier),
+        offers=_offers(hook, change, identifier),
+        seeks=_seeks(hook, change, title),
+    )
+
+
+def _state(hook: Hook, change: dict[str, Any]) -> tuple[State, Instant]:
+    state = text(change, "state")
+    if state == "closed" or hook.action == "closed":
+        if _merged(change):
+            return State.OK, hook.time(change, "merged_at", "closed_at", "updated_at")
+        return State.CANCELLED, hook.time(change, "closed_at", "updated_at")
+    if hook.action == "opened":
+        return State.RUNNING, hook.time(change, "created_at", "updated_at")
+    updated = hook.time(change, "updated_at")
+    if state == "open" or hook.action == "reopened":
+        return State.RUNNING, updated
+    return State.NOTE, updated
+
+
+def _merged(change: dict[str, Any]) -> bool:
+    # The body of a review has no `merged`, only `merged_at`.
+    return change.get("merged") is True or time_of(change, "merged_at") is not None
+
+
+def _stage(hook: Hook, change: dict[str, Any]) -> str:
+    if hook.action == "opened" and change.get("draft") is True:
+        return "draft"
+    return _STAGES.get(hook.action, "")
+
+
+def _attributes(hook: Hook, change: dict[str, Any], identifier: int) -> Attributes:
+    merged = _merged(change)
+    state = "closed" if text(change, "state") == "closed" else "open"
+    draft = change.get("draft") if isinstance(change.get("draft"), bool) else None
+    if merged:
+        state = "merged"
+    elif state == "open" and draft:
+        state = "wip"
+    merged_at = time_of(change, "merged_at") if merged else None
+    return labels(change, "vs.pr.labels") | hook.attributes(
+        vcs__change__id=str(identifier),
+        vcs__change__title=text(change, "title"),
+        vcs__change__state=state,
+        vcs__ref__head__name=text(change, "head", "ref"),
+        vcs__ref__head__revision=text(change, "head", "sha"),
+        vcs__ref__base__name=text(change, "base", "ref"),
+        vcs__ref__base__revision=text(change, "base", "sha"),
+        vs__pr__draft=draft,
+        vs__pr__additions=number(change, "additions"),
+        vs__pr__deletions=number(change, "deletions"),
+        vs__pr__changed_files=number(change, "changed_files"),
+        vs__pr__commits=number(change, "commits"),
+        vs__pr__comments=number(change, "comments"),
+        vs__pr__review_comments=number(change, "review_comments"),
+        vs__pr__reviewers=_reviewers(change),
+        vs__pr__merged_at=iso(merged_at),
+        vs__pr__merged_by=login(change, "merged_by") if merged else None,
+        vs__pr__merge_commit=text(change, "merge_commit_sha") if merged else None,
+    )
+
+
+def _reviewers(change: dict[str, Any]) -> str:
+    asked = (logins(change, "requested_reviewers"), logins(change, "requested_teams"))
+    return ",".join(names for names in asked if names)
+
+
+def head_scope(hook: Hook, change: dict[str, Any]) -> str:
+    """The repository of the head branch: a fork's own, also when the fork is gone."""
+    full = text(change, "head", "repo", "full_name")
+    if full:
+        return keys.repository(full)
+    owner = login(change, "head", "user")
+    return keys.repository(f"{owner}/{hook.name}") if owner else hook.scope
+
+
+def _offers(hook: Hook, change: dict[str, Any], identifier: int) -> tuple[Key, ...]:
+    fork = head_scope(hook, change)
+    heads = [text(change, "head", "sha")]
+    if hook.action == "synchronize":
+        heads += [text(hook.body, "before"), text(hook.body, "after")]
+    scopes = dict.fromkeys((hook.scope, fork))
+    default = text(change, "head", "repo", "default_branch") or hook.default_branch
+    global_id = number(change, "id") if hook.dialect.global_ids else None
+    # GitHub fills merge_commit_sha with a test merge while the change is open.
+    merge = text(change, "merge_commit_sha") if _merged(change) else ""
+    return keys.offers(
+        Key("change", str(identifier), hook.scope),
+        Key("ref", hook.ref("pull_request", global_id)) if global_id else None,
+        *(keys.commit(sha, scope, "head commit") for sha in heads for scope in scopes),
+        keys.commit(merge, hook.scope, "merge commit"),
+        keys.offer_branch(text(change, "head", "ref"), fork, default),
+    )
+
+
+def _seeks(hook: Hook, change: dict[str, Any], title: str) -> tuple[Seek, ...]:
+    branch = text(change, "head", "ref")
+    body = visible(text(change, "body", limit=keys.TEXT_LIMIT))
+    return keys.seeks(
+        keys.mentions(branch, "branch"),
+        keys.mentions(title, "title"),
+        keys.mentions(body, "body"),
+        keys.closing_keywords(title, hook.scope),
+        keys.closing_keywords(body, hook.scope),
+        keys.issue_keys(branch, "branch", any_case=True),
+        keys.issue_keys(title, "title"),
+        keys.issue_keys(body, "body"),
+        keys.branch_number(branch, hook.scope),
+    )

@@ -1,0 +1,163 @@
+"""`check_run`, `check_suite` and `status`: what other tools say about a commit.
+
+Those of GitHub Actions repeat its workflow events and are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.model import Event, Operation, Rule, Seek, State
+from vs_tui.sources.base import items, number, obj, text
+from vs_tui.sources.github.hook import (
+    OUTCOMES,
+    PHASES,
+    Hook,
+    Reading,
+    change_scope,
+    login,
+    time_of,
+    web_url,
+)
+
+RUN_ACTIONS: Final = frozenset({"created", "completed", "rerequested", "requested_action"})
+SUITE_ACTIONS: Final = frozenset({"completed", "requested", "rerequested"})
+_ACTIONS_APP: Final = "github-actions"
+
+_STATUS: Final = {
+    "pending": (State.RUNNING, "", ""),
+    "success": (State.OK, "", "success"),
+    "failure": (State.ERROR, "failure", "failure"),
+    "error": (State.ERROR, "error", "error"),
+    # Gitea's own two: a warning passed, a skipped check did not run.
+    "warning": (State.OK, "", "success"),
+    "skipped": (State.CANCELLED, "", "skip"),
+}
+
+
+def read_check_run(hook: Hook) -> Reading:
+    """One check of another tool."""
+    if hook.action not in RUN_ACTIONS:
+        return f"the action {hook.action or 'none'!r} of check_run is not known"
+    check = obj(hook.body, "check_run")
+    if text(check, "app", "slug") == _ACTIONS_APP:
+        return "a check run of GitHub Actions repeats its workflow_job"
+    suite = number(check, "check_suite", "id")
+    whole = _check(hook, check, "check_run", Operation.BUILD, "started_at", "completed_at")
+    parent = [keys.seek_structure(hook.key("check_suite", suite), "suite")] if suite else []
+    branch = text(check, "check_suite", "head_branch")
+    return (_sought(hook, whole, check, branch, parent),)
+
+
+def read_check_suite(hook: Hook) -> Reading:
+    """All checks of one tool for one commit."""
+    if hook.action not in SUITE_ACTIONS:
+        return f"the action {hook.action or 'none'!r} of check_suite is not known"
+    suite = obj(hook.body, "check_suite")
+    if text(suite, "app", "slug") == _ACTIONS_APP:
+        return "a check suite of GitHub Actions repeats its workflow_run"
+    whole = _check(hook, suite, "check_suite", Operation.PIPELINE, "created_at", "updated_at")
+    return (_sought(hook, whole, suite, text(suite, "head_branch"), []),)
+
+
+def read_status(hook: Hook) -> Reading:
+    """A commit status: one span a commit and context, reopened by a new `pending`."""
+    sha, context = text(hook.body, "sha"), text(hook.body, "context") or "default"
+    if keys.commit(sha) is None:
+        raise hook.unreadable("sha is missing or no commit")
+    word = text(hook.body, "state")
+    if word not in _STATUS:
+        raise hook.unreadable(f"the state {word or 'none'!r} is not known")
+    state, error, result = _STATUS[word]
+    at = hook.time(hook.body, "updated_at", "created_at")
+    digest = sha256(context.encode("utf-8", "replace")).hexdigest()[:8]
+    whole = Event(
+        # The context is free text: its digest keeps the key short and unambiguous.
+        **hook.identity("status", f"{sha[:12]}-{digest}"),
+        operation=Operation.BUILD,
+        state=state,
+        occurred_at=at,
+        supersedes=True,
+        name=context,
+        actor=hook.sender,
+        url=web_url(text(hook.body, "target_url")),
+        error=error,
+        attributes=hook.attributes(
+            cicd__pipeline__task__name=context,
+            cicd__pipeline__task__run__result=result,
+            vcs__ref__head__revision=sha,
+            vs__description=text(hook.body, "description"),
+        ),
+        offers=keys.offers(keys.commit(sha, hook.scope, "status", "built")),
+    )
+    message = text(hook.body, "commit", "commit", "message", limit=5_000)
+    return (_sought(hook, whole, obj(hook.body), "", keys.mentions(message, "commit message")),)
+
+
+def _check(
+    hook: Hook, check: dict[str, Any], kind: str, operation: Operation, start: str, end: str
+) -> Event:
+    identifier = hook.required(check, "id")
+    began = time_of(check, start)
+    status = text(check, "status") or "queued"
+    conclusion = text(check, "conclusion")
+    if status == "completed":
+        if conclusion not in OUTCOMES:
+            raise hook.unreadable(f"the conclusion {conclusion or 'none'!r} is not known")
+        state, error, result = OUTCOMES[conclusion]
+    elif status in PHASES:
+        (state, _), error, result = PHASES[status], "", ""
+    else:
+        raise hook.unreadable(f"the status {status!r} is not known")
+    at = max(hook.time(check, end, start), began or 0) if status == "completed" else began
+    label = text(check, "name") or text(check, "app", "name") or kind.replace("_", " ")
+    url = web_url(text(check, "html_url")) or web_url(text(check, "details_url"))
+    is_suite = operation is Operation.PIPELINE
+    return Event(
+        **hook.identity(kind, identifier),
+        operation=operation,
+        state=state,
+        occurred_at=at or hook.received_at,
+        started_at=began,
+        # An app may run the same check again under its id: the latest end is the true one.
+        supersedes=state.terminal,
+        name=label,
+        actor=login(hook.body, "sender"),
+        url=url,
+        error=error,
+        attributes=hook.attributes(
+            cicd__pipeline__name=label if is_suite else text(check, "app", "name"),
+            cicd__pipeline__run__id=str(identifier) if is_suite else None,
+            cicd__pipeline__result=result if is_suite else None,
+            cicd__pipeline__task__name=None if is_suite else label,
+            cicd__pipeline__task__run__id=None if is_suite else str(identifier),
+            cicd__pipeline__task__run__result=None if is_suite else result,
+            vcs__ref__head__revision=text(check, "head_sha"),
+            vs__app=text(check, "app", "slug"),
+        ),
+        offers=keys.offers(
+            None if is_suite else keys.commit(text(check, "head_sha"), hook.scope, kind, "built")
+        ),
+    )
+
+
+def _sought(
+    hook: Hook, whole: Event, check: dict[str, Any], branch: str, first: list[Seek]
+) -> Event:
+    sha = whole.attributes.get("vcs.ref.head.revision", "")
+    seeks = keys.seeks(
+        first,
+        *(
+            keys.seek_change(
+                number(change, "number"), change_scope(obj(change, "base", "repo"), hook.scope)
+            )
+            for change in items(check, "pull_requests")[:50]
+        ),
+        keys.change_refs(branch, hook.scope),
+        keys.seek_commit(Rule.COMMIT, sha, hook.scope, "head commit"),
+        keys.seek_branch(branch, hook.scope, hook.default_branch) if branch else None,
+    )
+    return replace(whole, seeks=seeks)

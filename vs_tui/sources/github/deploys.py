@@ -1,0 +1,180 @@
+"""`deployment` and `deployment_status`: one deploy, from its creation to its first verdict."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+from vs_tui.domain import keys
+from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
+from vs_tui.sources.base import number, obj, text
+from vs_tui.sources.github.actions import check_run_alias, deployment_alias, run_id
+from vs_tui.sources.github.hook import Hook, Reading, login, moment, time_of, web_url
+from vs_tui.sources.github.refs import seek_tag
+
+ACTIONS: Final = frozenset({"created", ""})
+"""Old GitHub Enterprise Servers send no action."""
+
+_CREATED: Final = (State.QUEUED, "pending", "")
+_STATES: Final = {
+    "pending": _CREATED,
+    "queued": (State.QUEUED, "queued", ""),
+    "waiting": (State.WAITING, "waiting", ""),
+    "in_progress": (State.RUNNING, "running", ""),
+    "success": (State.OK, "", ""),
+    "failure": (State.ERROR, "", "failure"),
+    "error": (State.ERROR, "", "error"),
+    # A later deploy replaced this one; its own verdict stands.
+    "inactive": (State.NOTE, "", ""),
+}
+_OTEL_STATUS: Final = {State.OK: "succeeded", State.ERROR: "failed"}
+_FULL_SHA: Final = 40
+
+
+def read_deployment(hook: Hook) -> Reading:
+    """The deployment's creation."""
+    if hook.action not in ACTIONS:
+        return f"the action {hook.action!r} of deployment says nothing about its course"
+    return (_deploy(hook, *_CREATED),)
+
+
+def read_deployment_status(hook: Hook) -> Reading:
+    """A step of its course; `success`, `failure` and `error` end it, the first one for good."""
+    if hook.action not in ACTIONS:
+        return f"the action {hook.action!r} of deployment_status says nothing about its course"
+    word = text(hook.body, "deployment_status", "state")
+    if word not in _STATES:
+        raise hook.unreadable(f"the state {word or 'none'!r} is not known")
+    whole = _deploy(hook, *_STATES[word])
+    if whole.started_at is None:
+        return (whole,)
+    return (moment(whole, State.QUEUED, whole.started_at, "pending"), whole)
+
+
+def _deploy(hook: Hook, state: State, stage: str, error: str) -> Event:
+    deployment = obj(hook.body, "deployment")
+    status = obj(hook.body, "deployment_status")
+    identifier = hook.required(deployment, "id")
+    created = time_of(deployment, "created_at")
+    at = hook.time(status, "created_at", "updated_at") if status else created or hook.received_at
+    payload = _payload(deployment)
+    service = text(payload, "service", limit=200) or hook.name
+    environment = text(status, "environment") or text(deployment, "environment")
+    task = text(deployment, "task")
+    is_production = deployment.get("production_environment")
+    return Event(
+        **hook.identity("deploy", identifier),
+        operation=Operation.DEPLOY,
+        state=state,
+        occurred_at=max(at, created or 0),
+        as_of=max(at, time_of(deployment, "updated_at") or 0),
+        started_at=created,
+        stage=stage,
+        name=f"{service} to {environment}" if environment else service,
+        service=service,
+        environment=environment,
+        actor=login(deployment, "creator") or hook.sender,
+        url=_url(hook, status),
+        error=error,
+        attributes=hook.attributes(
+            deployment__id=str(identifier),
+            deployment__name=task,
+            deployment__status=_OTEL_STATUS.get(state),
+            deployment__environment__name=environment,
+            service__name=service,
+            vcs__ref__head__name=text(deployment, "ref"),
+            vcs__ref__head__revision=text(deployment, "sha"),
+            vs__rework=True if task.startswith("rollback") else None,
+            vs__deploy__description=text(status, "description") or text(deployment, "description"),
+            vs__deploy__environment_url=web_url(text(status, "environment_url")),
+            vs__deploy__superseded=True if text(status, "state") == "inactive" else None,
+            vs__environment__production=is_production if is_production is True else None,
+            vs__environment__transient=deployment.get("transient_environment") is True or None,
+        ),
+        offers=_offers(hook, deployment, service),
+        seeks=_seeks(hook, deployment, payload, identifier),
+    )
+
+
+def _payload(deployment: dict[str, Any]) -> dict[str, Any]:
+    """`deployment.payload`: an object, or a string that may hold one."""
+    payload = deployment.get("payload")
+    if isinstance(payload, str):
+        try:
+            payload = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            return {}
+    return payload if isinstance(payload, dict) else {}
+
+
+def _payload_words(deployment: dict[str, Any]) -> str:
+    """The payload as text, for references and trace contexts anywhere in it."""
+    payload = deployment.get("payload")
+    if isinstance(payload, str):
+        return payload[: keys.TEXT_LIMIT]
+    try:
+        return orjson.dumps(payload).decode()[: keys.TEXT_LIMIT]
+    except (orjson.JSONEncodeError, RecursionError):
+        return ""
+
+
+def _url(hook: Hook, status: dict[str, Any]) -> str:
+    candidates = (
+        text(status, "log_url"),
+        text(status, "target_url"),
+        text(hook.body, "check_run", "html_url"),
+        text(hook.body, "workflow_run", "html_url"),
+        f"{hook.web}/deployments" if hook.web else "",
+    )
+    return next((url for candidate in candidates if (url := web_url(candidate))), "")
+
+
+def _offers(hook: Hook, deployment: dict[str, Any], service: str) -> tuple[Key, ...]:
+    """The version it shipped: by tag where there is one, and by commit."""
+    tag, sha = _version(hook, deployment), text(deployment, "sha")
+    return keys.offers(
+        Key("artifact", f"{service}@{tag}", hook.scope, "ref") if tag else None,
+        Key("artifact", f"{service}@{sha}", hook.scope, "sha") if keys.commit(sha) else None,
+    )
+
+
+def _version(hook: Hook, deployment: dict[str, Any]) -> str:
+    """The ref where it may be a tag; `` for commits and for branches that many changes share."""
+    ref = text(deployment, "ref").removeprefix("refs/tags/")
+    is_commit = len(ref) == _FULL_SHA and keys.commit(ref) is not None
+    return "" if is_commit or keys.is_shared_branch(ref, hook.default_branch) else ref
+
+
+def _seeks(
+    hook: Hook, deployment: dict[str, Any], payload: dict[str, Any], identifier: int
+) -> tuple[Seek, ...]:
+    ref, sha = text(deployment, "ref"), text(deployment, "sha")
+    description = text(deployment, "description")
+    words = _payload_words(deployment)
+    return keys.seeks(
+        keys.traceparents(words, "deployment payload"),
+        keys.mentions(ref, "ref"),
+        keys.mentions(description, "description"),
+        keys.references(words, "deployment payload"),
+        _structure(hook, identifier),
+        keys.seek_change(number(payload, "pull_request"), hook.scope, "deployment payload"),
+        keys.change_refs(ref, hook.scope),
+        keys.seek_commit(Rule.COMMIT, sha, hook.scope),
+        keys.seek_commit(Rule.BUILT, sha, hook.scope),
+        keys.seek_branch(_version(hook, deployment), hook.scope, hook.default_branch),
+        seek_tag(_version(hook, deployment), hook.scope),
+    )
+
+
+def _structure(hook: Hook, identifier: int) -> list[Seek]:
+    """The job and the run that deployed, where Actions did."""
+    check_run = number(hook.body, "check_run", "id")
+    run = number(hook.body, "workflow_run", "id")
+    attempt = min(max(number(hook.body, "workflow_run", "run_attempt") or 1, 1), 10_000)
+    found = [keys.seek_structure(deployment_alias(hook, identifier), "deployment")]
+    if check_run is not None:
+        found.append(keys.seek_structure(check_run_alias(hook, check_run), "check run"))
+    if run is not None:
+        found.append(keys.seek_structure(hook.key("pipeline", run_id(run, attempt)), "run"))
+    return found

@@ -1,0 +1,199 @@
+"""What every event of a repository has in common: whose it is, its keys, its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.domain.model import Event, Scalar, State
+from vs_tui.sources.base import Unreadable, items, known, number, obj, text
+
+Reading = tuple[Event, ...] | str
+"""What a reader made of an event: its span events, or the reason why it is ignored."""
+
+OUTCOMES: Final[Mapping[str, tuple[State, str, str]]] = {
+    "success": (State.OK, "", "success"),
+    "neutral": (State.OK, "", "success"),
+    # Nothing failed: newer commits made the check pointless, so it has no result.
+    "stale": (State.OK, "", ""),
+    "skipped": (State.CANCELLED, "", "skip"),
+    "cancelled": (State.CANCELLED, "", "cancellation"),
+    "failure": (State.ERROR, "failure", "failure"),
+    "timed_out": (State.ERROR, "timeout", "timeout"),
+    "startup_failure": (State.ERROR, "startup_failure", "error"),
+    "action_required": (State.WAITING, "", ""),
+}
+"""A run's `conclusion` as state, `error.type` and OpenTelemetry's result (may be none)."""
+
+PHASES: Final[Mapping[str, tuple[State, str]]] = {
+    "requested": (State.QUEUED, "queued"),
+    "queued": (State.QUEUED, "queued"),
+    "pending": (State.QUEUED, "queued"),
+    "waiting": (State.WAITING, "waiting"),
+    "in_progress": (State.RUNNING, "running"),
+}
+"""A run's `status` before it completes, as state and as the phase it is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a host's bodies differ from GitHub's."""
+
+    source: str
+    """The source's name; also `vcs.provider.name`."""
+    global_ids: bool = True
+    """Whether a change's `id` is never another one's number (Gitea counts both from 1)."""
+    reruns_in_place: bool = False
+    """Whether a re-run keeps its id and attempt, so that its end replaces the first one."""
+
+
+GITHUB: Final = Dialect("github")
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One webhook body of a repository."""
+
+    dialect: Dialect
+    event: str
+    action: str
+    body: Mapping[str, Any]
+    repo: str
+    """`owner/name` as the host writes it."""
+    received_at: Instant
+
+    @property
+    def scope(self) -> str:
+        """The scope of this repository's correlation keys."""
+        return keys.repository(self.repo)
+
+    @property
+    def name(self) -> str:
+        return self.repo.rpartition("/")[2]
+
+    @property
+    def default_branch(self) -> str:
+        return text(self.body, "repository", "default_branch")
+
+    @property
+    def web(self) -> str:
+        """The repository's page."""
+        return web_url(text(self.body, "repository", "html_url"))
+
+    @property
+    def sender(self) -> str:
+        return login(self.body, "sender")
+
+    def key(self, kind: str, number: object) -> str:
+        return keys.reference(self.dialect.source, kind, self.repo, number)
+
+    def ref(self, kind: str, number: object) -> str:
+        """ValueStream's short form: the repository without its owner."""
+        return keys.reference(self.dialect.source, kind, self.name, number)
+
+    def identity(self, kind: str, number: object) -> dict[str, Any]:
+        """The fields of an Event that say which span it is."""
+        return {
+            "key": self.key(kind, number),
+            "ref": self.ref(kind, number),
+            "source": self.dialect.source,
+            "project": self.repo,
+        }
+
+    def attributes(self, **more: object) -> dict[str, Scalar]:
+        """`more` (with `__` for dots, missing values left out) and the repository's own."""
+        return known(
+            vcs__provider__name=self.dialect.source,
+            vcs__owner__name=self.repo.rpartition("/")[0],
+            vcs__repository__name=self.name,
+            vcs__repository__url__full=self.web,
+            **more,
+        )
+
+    def time(self, container: object, *names: str) -> Instant:
+        """The first of the named fields that is a time, else the time of receipt."""
+        return time_of(container, *names) or self.received_at
+
+    def required(self, container: object, field: str) -> int:
+        """An id without which the event cannot be told from others."""
+        value = number(container, field)
+        if value is None:
+            raise self.unreadable(f"{field} is missing or no number")
+        return value
+
+    def unreadable(self, what: str) -> Unreadable:
+        return Unreadable(f"{self.event}: {what}; compare the body in Events with the tool's docs")
+
+
+def hook_of(dialect: Dialect, event: str, body: Mapping[str, Any], received_at: Instant) -> Hook:
+    """The hook of a body; Unreadable when it names no repository."""
+    repo = text(body, "repository", "full_name", limit=200).strip("/ ")
+    if "/" not in repo:
+        raise Unreadable(
+            f"{event}: repository.full_name is missing; compare the body in Events with the "
+            "tool's docs"
+        )
+    return Hook(dialect, event, text(body, "action", limit=60), body, repo, received_at)
+
+
+def time_of(container: object, *names: str) -> Instant | None:
+    """The first of the named fields that is a time."""
+    fields = obj(container)
+    for name in names:
+        if (instant := parse_instant(fields.get(name))) is not None:
+            return instant
+    return None
+
+
+def login(container: object, *path: str) -> str:
+    """The name of the account at a path; Gitea has `username` beside `login`."""
+    return text(container, *path, "login") or text(container, *path, "username")
+
+
+def logins(container: object, *path: str) -> str:
+    """The names of a list of accounts or teams, comma separated."""
+    names = (login(entry) or text(entry, "slug") for entry in items(container, *path)[:100])
+    return ",".join(name for name in names if name)
+
+
+def labels(container: object, attribute: str) -> dict[str, Scalar]:
+    """The names of an issue's or a change's labels, comma separated, as one attribute.
+
+    A body that lists none says so with "": the labels of an earlier snapshot are gone.
+    """
+    if not isinstance(obj(container).get("labels"), list):
+        return {}
+    names = (text(entry, "name", limit=100) for entry in items(container, "labels")[:50])
+    return {attribute: ",".join(name for name in names if name)}
+
+
+def web_url(url: str) -> str:
+    """A URL that may be shown and opened; `` for any other scheme than http and https."""
+    return url if url.startswith(("https://", "http://")) else ""
+
+
+def visible(markdown: str) -> str:
+    """Markdown without HTML comments: a template's `<!-- Closes #1 -->` closes nothing."""
+    first, *rest = markdown.split("<!--")
+    return first + "".join(part.partition("-->")[2] for part in rest)
+
+
+def moment(whole: Event, state: State, at: Instant, stage: str = "") -> Event:
+    """A bare earlier state of the same span; the same whichever delivery tells it."""
+    return Event(
+        key=whole.key,
+        source=whole.source,
+        operation=whole.operation,
+        state=state,
+        occurred_at=at,
+        stage=stage,
+    )
+
+
+def change_scope(container: object, fallback: str) -> str:
+    """The repository in an API URL such as `https://host/api/v3/repos/acme/api`."""
+    parts = [part for part in text(container, "url").rstrip("/").split("/") if part]
+    return keys.repository("/".join(parts[-2:])) if "repos" in parts[:-2] else fallback

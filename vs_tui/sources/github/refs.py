@@ -1,0 +1,186 @@
+"""`push`, `create`, `delete` and `release`: what happens to branches and tags."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import quote
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, iso
+from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
+from vs_tui.sources.base import items, number, obj, text
+from vs_tui.sources.github.hook import Hook, Reading, login, time_of, web_url
+
+RELEASE_ACTIONS: Final = frozenset({"published", "released", "prereleased", "edited", "created"})
+MAX_COMMITS: Final = 100
+"""Commits of one push that are offered and read; the newest ones."""
+_MESSAGE: Final = 5_000
+_QUEUE: Final = "gh-readonly-queue/"
+
+
+def read_push(hook: Hook) -> Reading:
+    """A push is an instant that brought commits to a branch, or named one by a tag."""
+    full_ref = text(hook.body, "ref")
+    if not full_ref:
+        raise hook.unreadable("ref is missing")
+    after = keys.commit(text(hook.body, "after"))
+    if hook.body.get("deleted") is True or after is None:
+        return "a deleted ref brings nothing to deliver"
+    if full_ref.startswith("refs/tags/"):
+        return (_tag(hook, full_ref.removeprefix("refs/tags/"), after.value),)
+    branch = keys.branch_name(full_ref)
+    if branch.startswith(_QUEUE):
+        return "a merge queue's own branch: its runs find the pull request by the branch's name"
+    commits = _new_commits(hook)
+    if not commits:
+        return "a push without new commits brings nothing to deliver"
+    return (_push(hook, branch, after.value, commits),)
+
+
+def read_create(hook: Hook) -> Reading:
+    """A tag names what was delivered; a branch without commits says nothing yet."""
+    name = text(hook.body, "ref").removeprefix("refs/tags/")
+    if text(hook.body, "ref_type") != "tag":
+        return "a new branch shows by its pushes"
+    if not name:
+        raise hook.unreadable("ref is missing")
+    return (_tag(hook, name, text(hook.body, "sha")),)
+
+
+def read_delete(hook: Hook) -> Reading:
+    """What was delivered from a ref stays delivered."""
+    return f"deleting a {text(hook.body, 'ref_type') or 'ref'} undoes nothing that was delivered"
+
+
+def read_release(hook: Hook) -> Reading:
+    """A release is an instant: its publication."""
+    if hook.action not in RELEASE_ACTIONS:
+        return (
+            f"the action {hook.action or 'none'!r} of a release changes nothing that was delivered"
+        )
+    release = obj(hook.body, "release")
+    published = time_of(release, "published_at")
+    if release.get("draft") is True or (published is None and hook.action == "created"):
+        return "a draft release; it shows when it is published"
+    identifier = hook.required(release, "id")
+    tag = text(release, "tag_name")
+    # created_at is the time of the tagged commit, so publication is the only time of its own.
+    at = published or hook.received_at
+    return (
+        Event(
+            **hook.identity("release", identifier),
+            operation=Operation.RELEASE,
+            state=State.OK,
+            occurred_at=at,
+            as_of=hook.time(release, "updated_at", "published_at"),
+            started_at=at,
+            name=text(release, "name") or tag or f"release {identifier}",
+            service=hook.name,
+            actor=login(release, "author"),
+            url=web_url(text(release, "html_url")),
+            attributes=hook.attributes(
+                vcs__ref__head__name=tag,
+                vcs__ref__head__type="tag" if tag else None,
+                vs__release__prerelease=release.get("prerelease") is True,
+                vs__release__target=text(release, "target_commitish"),
+            ),
+            offers=keys.offers(
+                Key("tag", tag, hook.scope, "release") if tag else None,
+                Key("artifact", f"{hook.name}@{tag}", hook.scope, "release") if tag else None,
+            ),
+            seeks=keys.seeks(
+                seek_tag(tag, hook.scope),
+                keys.seek_commit(Rule.COMMIT, text(release, "target_commitish"), hook.scope),
+                keys.mentions(text(release, "body", limit=keys.TEXT_LIMIT), "release notes"),
+            ),
+        ),
+    )
+
+
+def seek_tag(tag: str, scope: str) -> Seek | None:
+    """A wish for the push or the release of a tag."""
+    return Seek(Rule.VERSION, Key("tag", tag, scope, "tag")) if tag else None
+
+
+def _pushed_at(hook: Hook) -> Instant:
+    # head_commit.timestamp is when the commit was written, which may be days before the push.
+    pushed = time_of(obj(hook.body, "repository"), "pushed_at")
+    return pushed or hook.time(obj(hook.body, "head_commit"), "timestamp")
+
+
+def _tag(hook: Hook, tag: str, sha: str) -> Event:
+    """The tag's own span: `create` and the push of one tag tell of the same thing."""
+    at = _pushed_at(hook)
+    return Event(
+        **hook.identity("tag", tag),
+        operation=Operation.PUSH,
+        state=State.OK,
+        occurred_at=at,
+        started_at=at,
+        name=f"tag {tag}",
+        actor=hook.sender or login(hook.body, "pusher") or text(hook.body, "pusher", "name"),
+        url=f"{hook.web}/tree/{quote(tag)}" if hook.web else "",
+        attributes=hook.attributes(
+            vcs__ref__head__name=tag,
+            vcs__ref__head__type="tag",
+            vcs__ref__head__revision=sha if keys.commit(sha) else None,
+        ),
+        offers=keys.offers(Key("tag", tag, hook.scope, "tag")),
+        seeks=keys.seeks(keys.seek_commit(Rule.COMMIT, sha, hook.scope)),
+    )
+
+
+def _new_commits(hook: Hook) -> list[dict[str, Any]]:
+    """The commits that no other branch had before, newest last."""
+    commits = [entry for entry in items(hook.body, "commits") if isinstance(entry, dict)]
+    return [entry for entry in commits if entry.get("distinct") is not False][-MAX_COMMITS:]
+
+
+def _push(hook: Hook, branch: str, after: str, commits: list[dict[str, Any]]) -> Event:
+    at = _pushed_at(hook)
+    messages = [text(entry, "message", limit=_MESSAGE) for entry in commits]
+    written = [when for entry in commits if (when := time_of(entry, "timestamp"))]
+    subject = messages[-1].partition("\n")[0].strip()
+    shas = dict.fromkeys([after, *(text(entry, "id") for entry in commits)])
+    total = number(hook.body, "total_commits")
+    return Event(
+        **hook.identity("push", f"{branch}@{after[:12]}"),
+        operation=Operation.PUSH,
+        state=State.OK,
+        occurred_at=at,
+        started_at=at,
+        name=subject or f"push to {branch}",
+        actor=hook.sender or login(hook.body, "pusher") or text(hook.body, "pusher", "name"),
+        url=web_url(text(hook.body, "compare") or text(hook.body, "compare_url")),
+        attributes=hook.attributes(
+            vcs__ref__head__name=branch,
+            vcs__ref__head__type="branch",
+            vcs__ref__head__revision=after,
+            vcs__ref__base__revision=text(hook.body, "before"),
+            vs__push__commits=total if total is not None else len(commits),
+            vs__push__forced=hook.body.get("forced") is True,
+            vs__commit__first_at=iso(min(written)) if written else None,
+        ),
+        offers=keys.offers(*(keys.commit(sha, hook.scope, "pushed commit") for sha in shas)),
+        seeks=keys.seeks(
+            (
+                wish
+                for sha in shas
+                if (wish := keys.seek_commit(Rule.COMMIT, sha, hook.scope)) is not None
+            ),
+            keys.seek_branch(branch, hook.scope, hook.default_branch),
+            keys.mentions(branch, "branch"),
+            keys.issue_keys(branch, "branch", any_case=True),
+            keys.branch_number(branch, hook.scope),
+            *(_message_seeks(hook, message) for message in messages),
+        ),
+    )
+
+
+def _message_seeks(hook: Hook, message: str) -> list[Seek]:
+    return [
+        *keys.merge_messages(message, hook.scope),
+        *keys.closing_keywords(message, hook.scope),
+        *keys.mentions(message, "commit message"),
+        *keys.issue_keys(message, "commit message"),
+    ]

@@ -1,0 +1,129 @@
+"""The GitHub source: proof of origin, and the reader of each event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.model import Verdict
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object, text
+from vs_tui.sources.github.actions import read_job, read_run
+from vs_tui.sources.github.changes import read_change, read_review
+from vs_tui.sources.github.checks import read_check_run, read_check_suite, read_status
+from vs_tui.sources.github.deploys import read_deployment, read_deployment_status
+from vs_tui.sources.github.hook import GITHUB, Dialect, Hook, Reading, hook_of
+from vs_tui.sources.github.issues import read_issue
+from vs_tui.sources.github.refs import read_create, read_delete, read_push, read_release
+from vs_tui.sources.signatures import require_hmac_hex
+
+READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
+    "issues": read_issue,
+    "pull_request": read_change,
+    "pull_request_review": read_review,
+    "push": read_push,
+    "create": read_create,
+    "delete": read_delete,
+    "release": read_release,
+    "workflow_run": read_run,
+    "workflow_job": read_job,
+    "check_run": read_check_run,
+    "check_suite": read_check_suite,
+    "status": read_status,
+    "deployment": read_deployment,
+    "deployment_status": read_deployment_status,
+}
+
+IGNORED: Final[Mapping[str, str]] = {
+    "ping": "connected",
+    "issue_comment": "a comment moves no work",
+    "pull_request_review_comment": "a review's comments show by the review itself",
+    "pull_request_review_thread": "a review's threads show by the review itself",
+    "commit_comment": "a comment moves no work",
+    "merge_group": "a merge queue shows by the pull request's stage and by its runs",
+    "workflow_dispatch": "a request to run a workflow; the run shows by workflow_run",
+    "repository_dispatch": "a request to run a workflow; the run shows by workflow_run",
+    "deployment_review": "an approval shows by the job's waiting phase",
+    "deployment_protection_rule": "an approval shows by the job's waiting phase",
+}
+
+
+def read(dialect: Dialect, event: str, body: Mapping[str, Any], received_at: Instant) -> Parsed:
+    """What an event of a GitHub-like host says; Unreadable when it lacks what it must have."""
+    action = text(body, "action", limit=60)
+    kind = f"{event}.{action}" if action else event
+    if event in IGNORED:
+        return Parsed(kind, verdict=Verdict.IGNORED, reason=IGNORED[event])
+    reader = READERS.get(event)
+    if reader is None:
+        reason = f"{event} events say nothing about a delivery; untick them to save traffic"
+        return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+    reading = reader(hook_of(dialect, event, body, received_at))
+    if isinstance(reading, str):
+        return Parsed(kind, verdict=Verdict.IGNORED, reason=reading)
+    return Parsed(kind, reading)
+
+
+def webhook_body(inbound: Inbound) -> dict[str, Any]:
+    """The JSON object, also out of a form's `payload` field: GitHub's default content type."""
+    if inbound.header("content-type").partition(";")[0].strip() == FORM:
+        try:
+            fields = parse_qs(inbound.body.decode(), max_num_fields=10)
+        except ValueError:
+            raise BadBody("body", "is not a form; set the webhook's content type to JSON") from None
+        if "payload" not in fields:
+            raise BadBody("payload", "is missing; set the webhook's content type to JSON")
+        inbound = replace(inbound, body=fields["payload"][0].encode())
+    return json_object(inbound)
+
+
+FORM: Final = "application/x-www-form-urlencoded"
+
+
+class GitHub:
+    """Webhooks of github.com and of GitHub Enterprise Server."""
+
+    name = "github"
+    title = "GitHub"
+    paths: tuple[str, ...] = ("/github",)
+    version = 1
+    signature_headers: tuple[str, ...] = ("x-hub-signature-256", "x-hub-signature")
+    token_in_url = False
+    stored_headers: tuple[str, ...] = (
+        "x-github-event",
+        "x-github-delivery",
+        "x-github-hook-id",
+        "x-github-hook-installation-target-type",
+        "x-github-enterprise-host",
+        "content-type",
+        "user-agent",
+    )
+
+    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
+        """HMAC-SHA256 of the raw body; the older SHA-1 header alone proves nothing any more."""
+        given = inbound.header("x-hub-signature-256")
+        if not given and inbound.header("x-hub-signature"):
+            raise Unauthorized(
+                "X-Hub-Signature is SHA-1 and not accepted; this sender must send "
+                "X-Hub-Signature-256 as well"
+            )
+        algorithm, _, digest = given.strip().partition("=")
+        if algorithm.lower() != "sha256" or not digest:
+            raise Unauthorized("X-Hub-Signature-256 is missing or not 'sha256=' and hex digits")
+        require_hmac_hex([digest], inbound.body, secrets, "X-Hub-Signature-256")
+
+    def dedupe_key(self, inbound: Inbound) -> str:
+        """X-GitHub-Delivery stays the same when a delivery is sent again by hand."""
+        return inbound.header("x-github-delivery")
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        body = webhook_body(inbound)
+        event = inbound.header("x-github-event").strip()[:60]
+        if not event:
+            raise BadBody("X-GitHub-Event", "is missing; it names the event, such as push")
+        return read(GITHUB, event, body, inbound.received_at)
+
+
+SOURCE: Final = GitHub()
