@@ -1,0 +1,74 @@
+"""A store on a real file, with a clock that stands still unless a test moves it."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import orjson
+import pytest
+
+from vs_tui.domain.model import Verdict
+from vs_tui.intaking import intake_of, read
+from vs_tui.sources.base import Inbound
+from vs_tui.sources.customhttp import SOURCE
+from vs_tui.store.intake import Intake
+from vs_tui.store.writer import Settings, Writer
+
+T = 1_772_445_600_000_000
+SPAN_ROWS = (
+    "SELECT key, ref, operation, name, status, state, started_at, ended_at, project, team, "
+    "service, environment, actor, url, attempt, stage, stage_at, last_event_at, reopens, active, "
+    "error, attributes, trace_id, own_trace_id, parent_key, series, derived FROM spans ORDER BY key"
+)
+LINK_ROWS = "SELECT * FROM links ORDER BY child, parent"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = T
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def custom(kind: str, number: object, action: str, at: int = 0, **more: object) -> Intake:
+    """A custom HTTP delivery, `at` seconds into the test's world."""
+    payload = {"type": kind, "id": str(number), "action": action, "timestamp": T + at * 1_000_000}
+    body = orjson.dumps({**payload, **more})
+    inbound = Inbound("/customhttp", {}, body, T + at * 1_000_000)
+    return intake_of(SOURCE, inbound, read(SOURCE, inbound))
+
+
+def ref(kind: str, number: object) -> str:
+    return f"vstrace-customhttp-{kind}-default-{number}"
+
+
+async def rows_of(writer: Writer) -> tuple[list, list]:
+    """Everything derived that has a meaning: spans and links."""
+    return await writer.run(
+        lambda db: (db.execute(SPAN_ROWS).fetchall(), db.execute(LINK_ROWS).fetchall())
+    )
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def open_writer(tmp_path: Path, clock: Clock) -> AsyncIterator[Callable[..., "Writer"]]:
+    """Opens writers on files of their own and closes them at the end."""
+    opened: list[Writer] = []
+
+    async def opener(settings: Settings | None = None, name: str = "") -> Writer:
+        path = tmp_path / (name or f"{len(opened)}.db")
+        writer = Writer(path, clock, settings)
+        await writer.open()
+        opened.append(writer)
+        return writer
+
+    yield opener
+    for writer in opened:
+        await writer.close()
+
+
+__all__ = ["LINK_ROWS", "SPAN_ROWS", "Clock", "T", "Verdict", "custom", "ref", "rows_of"]
