@@ -23,6 +23,9 @@ from vs_tui.store.writer import Writer
 log = logging.getLogger(__name__)
 
 STOP_SECONDS: Final = 5.0
+IDLE_SECONDS: Final = 15.0
+"""A connection without a complete request head for so long is closed (aiohttp's default is an
+hour, which lets a slowloris take every file descriptor)."""
 
 
 class CannotListen(Exception):
@@ -45,7 +48,12 @@ class Receiver:
         self._unsubscribe = self.writer.subscribe(self.metrics.observe)
         app = build(self)
         self._runner = web.AppRunner(
-            app, handle_signals=False, access_log=None, shutdown_timeout=STOP_SECONDS
+            app,
+            handle_signals=False,
+            access_log=None,
+            shutdown_timeout=STOP_SECONDS,
+            keepalive_timeout=IDLE_SECONDS,
+            lingering_time=2.0,
         )
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.config.host, self.config.port)

@@ -1,0 +1,128 @@
+"""`vs-tui config`: create a commented configuration, or show what is in force and why."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from vs_tui.cli.common import CommandError, add_store_options, load_config
+from vs_tui.config import Config, config_dir
+from vs_tui.domain.instants import format_duration
+
+TEMPLATE = """\
+# vs-tui. Every setting is optional; `vs-tui config show` tells what is in force and why.
+
+[server]
+# host = "127.0.0.1"
+# port = 5000
+# public_url = "https://example.ngrok.app"   # what tools reach, when a tunnel stands in front
+# metrics_port = 0                           # a second port for /metrics without a token
+# log_level = "info"
+# log_format = "text"                        # or "json"
+# no_auth = false
+
+[store]
+# db = "~/vs-tui.db"
+
+[ui]
+# theme = "auto"                             # dark, light, ansi; T in the dashboard tries them
+# ascii = false
+# zone = "Europe/Berlin"                     # days of the DORA metrics; default: this machine's
+# watch_command = "notify-send"              # run with the span's name when a watched span ends
+
+# Who owns what: by project (globs), else by user.
+# [teams.backend]
+# projects = ["acme/api", "infra-*"]
+# users = ["bob"]
+
+[environments]
+# production = ["prod", "production", "live-*"]
+
+[spans.timeouts]
+# deploy = "2h"                              # a start without an end fails after this; "never"
+
+[correlation]
+# disable = ["proximity"]                    # rules that must not link
+
+[views]
+# failed-today = "state:failed age<1d"
+
+[keys]
+# quit = "Q"
+
+[retention]
+# age = "180d"
+"""
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser("config", help="create or show the configuration")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    init = actions.add_parser("init", help="write a commented configuration file")
+    init.add_argument("--config", metavar="PATH", type=Path, help="where (default: the user's)")
+    show = actions.add_parser("show", help="what is in force, and where it comes from")
+    show.add_argument("--json", action="store_true", help="print JSON")
+    add_store_options(show)
+
+
+def run(args: argparse.Namespace) -> int:
+    return _init(args) if args.action == "init" else _show(args)
+
+
+def _init(args: argparse.Namespace) -> int:
+    path = args.config or config_dir() / "config.toml"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        raise CommandError(f"{path} exists; edit it, or move it away first") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(TEMPLATE)
+    print(path)
+    return 0
+
+
+def effective(config: Config) -> dict[str, dict[str, Any]]:
+    """Setting -> value and origin, secrets masked."""
+    shown: dict[str, dict[str, Any]] = {}
+    for field in fields(config):
+        if field.name in ("origins", "path", "secrets_path", "secrets"):
+            continue
+        value = _plain(field.name, getattr(config, field.name))
+        shown[field.name] = {"value": value, "origin": config.origins.get(field.name, "default")}
+    shown["token"] = {"value": _masked(config.secrets.token), "origin": str(config.secrets_path)}
+    for name, values in sorted(config.secrets.sources.items()):
+        masked = ", ".join(_masked(value) for value in values)
+        shown[f"secret.{name}"] = {"value": masked, "origin": str(config.secrets_path)}
+    return shown
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name == "teams":
+        return {t.name: {"projects": list(t.projects), "users": list(t.users)} for t in value.teams}
+    if name == "environments":
+        return {key: list(globs) for key, globs in value.globs.items()}
+    if name == "timeouts":
+        return {key: format_duration(limit) for key, limit in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _masked(secret: str) -> str:
+    return "(set)" if secret else "(not set)"
+
+
+def _show(args: argparse.Namespace) -> int:
+    shown = effective(load_config(args))
+    if args.json:
+        import orjson
+
+        print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
+        return 0
+    for name, entry in shown.items():
+        print(f"{name:<18} {entry['value']!s:<44} {entry['origin']}")
+    return 0

@@ -1,0 +1,76 @@
+"""`vs-tui ls FILTER`: spans that match, for people and for scripts."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from typing import Any
+
+from vs_tui.cli.common import add_store_options, load_config, now
+from vs_tui.domain.instants import format_duration
+from vs_tui.domain.model import Span
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "ls",
+        help="list spans that match a filter",
+        description="The filter is the dashboard's: words, team:core, kind:deploy, state:failed, "
+        "dur>10m, age<7d, -is:draft ...",
+        epilog="examples: vs-tui ls kind:deploy state:failed | vs-tui ls --json 'age<1d' -n 5 | "
+        "vs-tui ls -- -is:draft",
+    )
+    parser.add_argument("filter", nargs="*", help="filter terms (put `--` before one that begins with -)")
+    parser.add_argument("-n", "--limit", type=int, default=50, help="at most so many (default 50)")
+    parser.add_argument("--sort", default="live", help="live, started, ended, duration, name, -name ...")
+    parser.add_argument("--json", action="store_true", help="print JSON, one span a line")
+    add_store_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from vs_tui.store.reader import SqliteReader
+
+    config = load_config(args)
+
+    async def read() -> list[Span]:
+        reader = await SqliteReader(config.db, now).open()
+        try:
+            terms = " ".join(args.filter)
+            page = await reader.spans(terms, limit=args.limit, sort=args.sort)
+            return list(page.items)
+        finally:
+            await reader.close()
+
+    try:
+        spans = asyncio.run(read())
+    except ValueError as error:
+        print(f"vs-tui ls: {error}", file=sys.stderr)
+        return 2
+    if args.json:
+        import orjson
+
+        from vs_tui.exporters.jsonable import span_json
+
+        for span in spans:
+            print(orjson.dumps(span_json(span)).decode())
+    else:
+        for span in spans:
+            print(row(span))
+    return 0
+
+
+def row(span: Span) -> str:
+    """One aligned line; event text never reaches the terminal raw."""
+    from vs_tui.domain.display import clean
+
+    took = format_duration(span.elapsed(now()))
+    cells = (
+        f"{span.status.value:<10}",
+        f"{clean(span.operation)[:12]:<13}",
+        f"{took:>7}",
+        f"{clean(span.team)[:10] or '-':<11}",
+        clean(span.name)[:80],
+        clean(span.ref),
+    )
+    return "  ".join(cells)

@@ -1,0 +1,38 @@
+"""`vs-tui secret`: show or rotate the token and the sources' secrets."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from vs_tui.cli.common import CommandError, add_store_options, load_config
+from vs_tui.config import SIGNING_SOURCES, rotate, write_secrets
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "secret",
+        help="show or rotate the token and the sources' secrets",
+        description="Secrets live in secrets.toml beside the configuration, readable by you only. "
+        "After a rotation the old secret stays valid beside the new one until the next rotation, "
+        "so that the tool can be changed without losing a delivery.",
+        epilog="examples: vs-tui secret show github | vs-tui secret rotate token",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text in (("show", "print a secret"), ("rotate", "make a new one and print it")):
+        action = actions.add_parser(name, help=text, description=text)
+        action.add_argument("source", help=f"token, or one of {', '.join(SIGNING_SOURCES)}")
+        add_store_options(action)
+
+
+def run(args: argparse.Namespace) -> int:
+    config = load_config(args, create_secrets=True)
+    secrets = config.secrets
+    if args.source != "token" and args.source not in secrets.sources:
+        known = ", ".join(("token", *sorted(secrets.sources)))
+        raise CommandError(f"there is no secret for '{args.source}'; there are {known}")
+    if args.action == "rotate":
+        secrets = rotate(secrets, args.source)
+        write_secrets(config.secrets_path, secrets)
+    print(secrets.token if args.source == "token" else secrets.sources[args.source][0])
+    return 0
