@@ -1,0 +1,171 @@
+"""What the tests of several webhook sources share: folding, malforming, and real bodies."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import os
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vs_tui.domain.folding import Folded, fold
+from vs_tui.domain.instants import parse_instant
+from vs_tui.domain.model import Event, Key
+from vs_tui.sources.base import BadBody, Parsed, Unreadable
+
+RECEIVED = parse_instant("2026-03-04T12:00:00Z")
+assert RECEIVED is not None
+
+
+def at(clock: str) -> int:
+    """An instant on 2 March 2026, or of a whole timestamp."""
+    instant = parse_instant(clock if "T" in clock else f"2026-03-02T{clock}Z")
+    assert instant is not None
+    return instant
+
+
+def fold_all(events: Iterable[Event]) -> dict[str, Folded]:
+    """Every span the events make, by key."""
+    by_key: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        by_key[event.key].append(event)
+    return {key: fold(found) for key, found in by_key.items()}
+
+
+def same_spans(left: dict[str, Folded], right: dict[str, Folded]) -> bool:
+    """Equal spans, stages, and equal sets of keys: the order of keys carries no meaning."""
+    return left.keys() == right.keys() and all(
+        one.span == other.span
+        and one.stages == other.stages
+        and set(one.offers) == set(other.offers)
+        and set(one.seeks) == set(other.seeks)
+        for one, other in ((left[key], right[key]) for key in left)
+    )
+
+
+def sought(event: Event) -> set[tuple[str, str, str, str]]:
+    return {(s.rule.value, s.key.kind, s.key.value, s.key.scope) for s in event.seeks}
+
+
+def offered(event: Event) -> set[tuple[str, str, str]]:
+    return {(k.kind, k.value, k.scope) for k in event.offers}
+
+
+def answers(child: Event, parent: Event) -> set[str]:
+    """The rules by which `child` finds `parent`."""
+    own = {("ref", parent.key), ("ref", parent.ref)}
+    keys: list[Key] = list(parent.offers)
+    return {
+        s.rule.value
+        for s in child.seeks
+        if (s.key.kind, s.key.value) in own
+        or any((k.kind, k.value, k.scope) == (s.key.kind, s.key.value, s.key.scope) for k in keys)
+    }
+
+
+def real_bodies(*sources: str) -> list[Any]:
+    """Parameters (header name, header value, file) of the published bodies, where there are any.
+
+    They are no part of the project: VS_PAYLOADS names their folder.
+    """
+    beside = Path(__file__).parents[3] / "shared" / "payloads"
+    root = Path(os.environ.get("VS_PAYLOADS") or beside)
+    index = root / "INDEX.tsv"
+    if not index.is_file():
+        missing = pytest.mark.skip("no folder of real bodies; set VS_PAYLOADS to one")
+        return [pytest.param("", "", Path(), marks=missing)]
+    rows = csv.DictReader(index.read_text().splitlines(), delimiter="\t")
+    return [
+        pytest.param(
+            row["header-name"].lower(),
+            row["header-value"],
+            root / row["file"],
+            id=Path(row["file"]).stem,
+        )
+        for row in rows
+        if row["source"] in sources
+    ]
+
+
+_ODD: tuple[Any, ...] = (
+    None,
+    "",
+    "x",
+    "2026-13-45T99:99:99Z",
+    "-1",
+    0,
+    -7,
+    1.5,
+    1e300,
+    2**70,
+    True,
+    False,
+    [],
+    [None],
+    [[]],
+    ["a", 1],
+    {},
+    {"a": None},
+    {"name": {"name": []}},
+    "\u0000\x1b[31m\u202e",
+)
+
+
+def malformed(body: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The body with one to four fields nulled, dropped, retyped, nested or swapped."""
+    rng = random.Random(seed)
+    broken = copy.deepcopy(body)
+    for _ in range(rng.randint(1, 4)):
+        places = list(_places(broken))
+        if not places:
+            break
+        container, name = rng.choice(places)
+        change = rng.randrange(4)
+        if change == 0:
+            if isinstance(container, dict):
+                del container[name]
+            else:
+                container[name] = None
+        elif change == 1:
+            container[name] = {"nested": container[name]}
+        elif change == 2:
+            container[name] = [container[name]] * rng.randint(0, 3)
+        else:
+            container[name] = rng.choice(_ODD)
+    return broken
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield value, name
+            yield from _places(inner)
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            yield value, position
+            yield from _places(inner)
+
+
+def assert_survives(source: Any, inbounds: Iterable[Any]) -> dict[str, int]:
+    """Parsing yields a result, 400 or quarantine; whatever it yields folds. Counts of each."""
+    seen: dict[str, int] = defaultdict(int)
+    for inbound in inbounds:
+        try:
+            parsed = source.parse(inbound)
+        except (BadBody, Unreadable) as refusal:
+            assert str(refusal)
+            seen[type(refusal).__name__] += 1
+            continue
+        assert isinstance(parsed, Parsed)
+        assert parsed.events or parsed.reason
+        for folded in fold_all(parsed.events).values():
+            json.dumps(dict(folded.span.attributes))
+            assert "\0" not in folded.span.name
+        seen[parsed.verdict.value] += 1
+    return seen
