@@ -199,10 +199,16 @@ def open_reader(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA busy_timeout = 5000")
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA cache_size = -16000")
+        connection.create_function("vs_lower", 1, _lower, deterministic=True)
         check_version(connection, path)
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
     return connection
+
+
+def _lower(text: str) -> str:
+    """SQLite's own lower() knows ASCII only, and LIKE is case-blind in ASCII only."""
+    return text.lower()
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

@@ -1,0 +1,105 @@
+"""The filter language in SQL: the same meaning as `Filter.matches`, held together by a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from vs_tui.domain.filters import TEXT_KEYS, Filter, Term, lowered, parse
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.model import State
+from vs_tui.domain.teams import DEFAULT_ENVIRONMENTS, PRODUCTION
+
+_OPEN: Final = "status = 'in_flight'"
+_STATES: Final[Mapping[str, str]] = {
+    "in_flight": _OPEN,
+    "open": _OPEN,
+    "ended": "status <> 'in_flight'",
+    "running": f"({_OPEN} AND state = {int(State.RUNNING)})",
+    "queued": f"({_OPEN} AND state = {int(State.QUEUED)})",
+    "waiting": f"({_OPEN} AND state = {int(State.WAITING)})",
+    "ok": "status = 'ok'",
+    "failed": "status IN ('error', 'timed_out')",
+    "error": "status = 'error'",
+    "cancelled": "status = 'cancelled'",
+    "timed_out": "status = 'timed_out'",
+}
+_FLAGS: Final[Mapping[str, str]] = {
+    "draft": "COALESCE(json_extract(attributes, '$.\"vs.pr.draft\"') = 1, 0)",
+    "open": _OPEN,
+    "inflight": _OPEN,
+    "failed": _STATES["failed"],
+    "root": "parent_key = ''",
+    "production": "("
+    + " OR ".join(f"lower(environment) GLOB '{glob}'" for glob in DEFAULT_ENVIRONMENTS[PRODUCTION])
+    + ")",
+    "rework": "COALESCE(json_extract(attributes, '$.\"vs.rework\"') = 1, 0)",
+    "reopened": "reopens > 0",
+}
+_SEARCHED: Final = ("name", "ref", "project", "service", "actor", "stage")
+_LAST_MOMENT: Final = "COALESCE(ended_at, last_event_at)"
+_AT: Final = "COALESCE(started_at, ended_at, last_event_at)"
+
+
+def span_where(text: str, now: Instant) -> tuple[str, list[Any]]:
+    """(condition, parameters) for a filter's text; `1` when it is empty. FilterError as parse()."""
+    return where(parse(text), now)
+
+
+def where(wanted: Filter, now: Instant) -> tuple[str, list[Any]]:
+    """(condition, parameters) over the columns of `spans`."""
+    conditions: list[str] = []
+    parameters: list[Any] = []
+    for term in wanted.terms:
+        condition, bound = _condition(term, now)
+        conditions.append(f"NOT ({condition})" if term.negated else f"({condition})")
+        parameters.extend(bound)
+    return " AND ".join(conditions) or "1", parameters
+
+
+def _condition(term: Term, now: Instant) -> tuple[str, list[Any]]:
+    if term.key == "":
+        word = f"%{_escaped(lowered(term.values[0], term.values[0]))}%"
+        tests = [_like(column, word) for column in _SEARCHED]
+        return " OR ".join(tests), [word] * len(tests)
+    if term.key in ("state", "is"):
+        known = _STATES if term.key == "state" else _FLAGS
+        return " OR ".join(known[value] for value in term.values), []
+    if term.key == "dur":
+        # Python's elapsed(): never negative, unknown without a start.
+        elapsed = "MAX(COALESCE(ended_at, ?) - started_at, 0)"
+        return f"COALESCE({elapsed} {term.op} ?, 0)", [now, term.number]
+    if term.key == "age":
+        return f"? - {_LAST_MOMENT} {term.op} ?", [now, term.number]
+    if term.key == "since":
+        return f"{_LAST_MOMENT} >= ?", [term.number]
+    if term.key == "until":
+        return f"{_AT} < ?", [term.number]
+    return _text(TEXT_KEYS[term.key], term.values)
+
+
+def _text(column: str, values: tuple[str, ...]) -> tuple[str, list[Any]]:
+    tests: list[str] = []
+    parameters: list[Any] = []
+    for value in values:
+        if column == "trace_id" and "*" not in value:
+            tests.append("trace_id = ?")  # indexed, and always lower case
+            parameters.append(value.lower())
+            continue
+        pattern = _escaped(lowered(value, value)).replace("*", "%")
+        tests.append(_like(column, pattern))
+        parameters.append(pattern)
+        if "/" not in value:
+            tests.append(_like(column, pattern))
+            parameters.append(f"%/{pattern}")
+    return " OR ".join(tests), parameters
+
+
+def _like(column: str, pattern: str) -> str:
+    # LIKE is blind to ASCII case by itself; our function costs a call a row.
+    subject = column if pattern.isascii() else f"vs_lower({column})"
+    return f"{subject} LIKE ? ESCAPE '\\'"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
