@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import csv
-import json
 import os
 import random
 from collections import defaultdict
@@ -12,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from vs_tui.domain.folding import Folded, fold
 from vs_tui.domain.instants import parse_instant
-from vs_tui.domain.model import Event, Key
+from vs_tui.domain.model import Event, Key, event_from_row, event_to_row
 from vs_tui.sources.base import BadBody, Parsed, Unreadable
 
 RECEIVED = parse_instant("2026-03-04T12:00:00Z")
@@ -164,8 +164,9 @@ def assert_survives(source: Any, inbounds: Iterable[Any]) -> dict[str, int]:
             continue
         assert isinstance(parsed, Parsed)
         assert parsed.events or parsed.reason
+        for event in parsed.events:
+            assert event_from_row(orjson.loads(orjson.dumps(event_to_row(event)))) == event
         for folded in fold_all(parsed.events).values():
-            json.dumps(dict(folded.span.attributes))
             assert "\0" not in folded.span.name
         seen[parsed.verdict.value] += 1
     return seen
