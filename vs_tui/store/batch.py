@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
@@ -56,17 +56,110 @@ class Ingested:
 
 
 def ingest(connection: sqlite3.Connection, intakes: Sequence[Intake], folding: Folding) -> Ingested:
-    """Store deliveries and fold their events; the caller has begun and will commit."""
-    outcomes: list[Outcome] = []
-    events: list[Event] = []
+    """Store deliveries and fold their events; the caller has begun and will commit.
+
+    The number of statements is the same for one delivery and for five hundred.
+    """
     folding.context.seq = next_seq(connection)
-    for intake in intakes:
-        outcome = _store(connection, intake, events)
-        outcomes.append(outcome)
+    admitted = _admit(connection, intakes)
+    connection.executemany(_INSERT_DELIVERY, [_delivery_row(entry) for entry in admitted.fresh])
+    _count_repeats(connection, admitted.repeats)
+    tallies: dict[tuple[str, Verdict], tuple[int, Instant, str]] = {}
+    for intake, outcome in zip(intakes, admitted.outcomes, strict=True):
+        if outcome.verdict is not Verdict.REJECTED:
+            n, at, _ = tallies.get((intake.source, outcome.verdict), (0, 0, ""))
+            latest = max(at, intake.received_at)
+            tallies[intake.source, outcome.verdict] = (n + 1, latest, intake.kind)
+    count(connection, tallies)
+    events = [event for _, intake, _ in admitted.fresh for event in intake.events]
     changes = fold_and_link(connection, events, folding)
     refs = {change.new.key: change.new.ref for change in changes}
-    outcomes = [_with_refs(connection, outcome, refs) for outcome in outcomes]
-    return Ingested(outcomes, changes)
+    return Ingested(_with_refs(connection, admitted.outcomes, refs), changes)
+
+
+@dataclass(slots=True)
+class _Admitted:
+    """The deliveries of a transaction: those that are new, and what becomes of each."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    fresh: list[tuple[int, Intake, list[str]]] = field(default_factory=list)
+    repeats: dict[int, int] = field(default_factory=dict)
+
+
+def _admit(connection: sqlite3.Connection, intakes: Sequence[Intake]) -> _Admitted:
+    known = _originals(connection, intakes)
+    next_id = connection.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM deliveries").fetchone()[0]
+    admitted = _Admitted()
+    for intake in intakes:
+        name = (intake.source, intake.dedupe)
+        original = known.get(name)
+        if original is not None and _is_repeat(intake, original[2]):
+            delivery_id, keys, _ = original
+            admitted.repeats[delivery_id] = admitted.repeats.get(delivery_id, 0) + 1
+            reason = f"the same as delivery {delivery_id}"
+            admitted.outcomes.append(Outcome(delivery_id, Verdict.DUPLICATE, reason, keys))
+            continue
+        if intake.requires and not _exists(connection, intake.requires, admitted):
+            reason = f"there is no {intake.requires}; create it first"
+            admitted.outcomes.append(Outcome(0, Verdict.REJECTED, reason))
+            continue
+        keys = list(dict.fromkeys(event.key for event in intake.events))
+        known[name] = (next_id, keys, intake.received_at)
+        admitted.fresh.append((next_id, intake, keys))
+        admitted.outcomes.append(Outcome(next_id, intake.verdict, intake.reason, keys))
+        next_id += 1
+    return admitted
+
+
+def _originals(
+    connection: sqlite3.Connection, intakes: Sequence[Intake]
+) -> dict[tuple[str, str], tuple[int, list[str], Instant]]:
+    """The latest stored delivery under each of these names: id, span keys, when."""
+    sql = (
+        "SELECT source, dedupe, id, keys, received_at FROM deliveries "
+        "WHERE dedupe IN (SELECT value FROM json_each(?)) ORDER BY id"
+    )
+    found = rows.select_in(connection, sql, dict.fromkeys(intake.dedupe for intake in intakes))
+    return {(row[0], row[1]): (row[2], orjson.loads(row[3]), row[4]) for row in found}
+
+
+def _is_repeat(intake: Intake, first_at: Instant) -> bool:
+    by_body = intake.dedupe.startswith("sha:")
+    return not by_body or abs(intake.received_at - first_at) <= BODY_DEDUPE_WINDOW
+
+
+_INSERT_DELIVERY: Final = (
+    "INSERT INTO deliveries (id, source, kind, path, headers, body, sha256, received_at, dedupe, "
+    "verdict, reason, status, adapter, keys) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def _delivery_row(entry: tuple[int, Intake, list[str]]) -> tuple[object, ...]:
+    delivery_id, intake, keys = entry
+    return (
+        delivery_id,
+        intake.source,
+        intake.kind,
+        intake.path,
+        orjson.dumps(dict(intake.headers)).decode(),
+        intake.body,
+        intake.digest,
+        intake.received_at,
+        intake.dedupe,
+        intake.verdict.value,
+        intake.reason,
+        intake.status,
+        intake.adapter,
+        orjson.dumps(keys).decode(),
+    )
+
+
+def _count_repeats(connection: sqlite3.Connection, repeats: dict[int, int]) -> None:
+    if repeats:
+        connection.executemany(
+            "UPDATE deliveries SET duplicates = duplicates + ? WHERE id = ?",
+            [(n, delivery_id) for delivery_id, n in repeats.items()],
+        )
 
 
 def fold_and_link(
@@ -96,102 +189,46 @@ def _after(connection: sqlite3.Connection, changes: Sequence[Change], folding: F
         hook(connection, keys)
 
 
-def _store(connection: sqlite3.Connection, intake: Intake, events: list[Event]) -> Outcome:
-    if intake.requires and not _exists(connection, intake.requires, events):
-        reason = f"there is no {intake.requires}; create it first"
-        return Outcome(0, Verdict.REJECTED, reason)
-    original = _original(connection, intake)
-    if original is not None:
-        delivery_id, stored = original
-        connection.execute(
-            "UPDATE deliveries SET duplicates = duplicates + 1 WHERE id = ?", (delivery_id,)
-        )
-        _count(connection, intake, Verdict.DUPLICATE)
-        reason = f"the same as delivery {delivery_id}"
-        return Outcome(delivery_id, Verdict.DUPLICATE, reason, orjson.loads(stored))
-    keys = list(dict.fromkeys(event.key for event in intake.events))
-    row = (
-        intake.source,
-        intake.kind,
-        intake.path,
-        orjson.dumps(dict(intake.headers)).decode(),
-        intake.body,
-        intake.digest,
-        intake.received_at,
-        intake.dedupe,
-        intake.verdict.value,
-        intake.reason,
-        intake.status,
-        intake.adapter,
-        orjson.dumps(keys).decode(),
-    )
-    cursor = connection.execute(
-        "INSERT INTO deliveries (source, kind, path, headers, body, sha256, received_at, dedupe, "
-        "verdict, reason, status, adapter, keys) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        row,
-    )
-    _count(connection, intake, intake.verdict)
-    events.extend(intake.events)
-    return Outcome(cursor.lastrowid or 0, intake.verdict, intake.reason, keys)
-
-
-def _original(connection: sqlite3.Connection, intake: Intake) -> tuple[int, str] | None:
-    row = connection.execute(
-        "SELECT id, keys, received_at FROM deliveries WHERE source = ? AND dedupe = ? "
-        "ORDER BY id DESC LIMIT 1",
-        (intake.source, intake.dedupe),
-    ).fetchone()
-    if row is None:
-        return None
-    by_body = intake.dedupe.startswith("sha:")
-    if by_body and abs(intake.received_at - row[2]) > BODY_DEDUPE_WINDOW:
-        return None
-    return row[0], row[1]
-
-
-def _exists(connection: sqlite3.Connection, name: str, pending: Sequence[Event]) -> bool:
-    if any(name in (event.key, event.ref) for event in pending):
-        return True
+def _exists(connection: sqlite3.Connection, name: str, admitted: _Admitted) -> bool:
+    for _, intake, _ in admitted.fresh:
+        if any(name in (event.key, event.ref) for event in intake.events):
+            return True
     sql = "SELECT 1 FROM spans WHERE key = ? OR (short_ref = ? AND short_ref <> key)"
     return connection.execute(sql, (name, name)).fetchone() is not None
 
 
-def _count(connection: sqlite3.Connection, intake: Intake, verdict: Verdict) -> None:
-    count(connection, intake.source, verdict, 1, intake.received_at, intake.kind)
-
-
 def count(
-    connection: sqlite3.Connection, source: str, verdict: Verdict, n: int, at: Instant, kind: str
+    connection: sqlite3.Connection, tallies: dict[tuple[str, Verdict], tuple[int, Instant, str]]
 ) -> None:
-    """Add to the counters of a source: received is always the sum of the verdicts."""
-    connection.execute(
+    """Add to the counters of the sources: received is always the sum of the verdicts.
+
+    `tallies`: (source, verdict) -> (how many, when the latest, its kind).
+    """
+    connection.executemany(
         "INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT (source, verdict) DO UPDATE SET "
         "n = n + excluded.n, last_at = MAX(last_at, excluded.last_at), "
         "last_kind = excluded.last_kind",
-        (source, verdict.value, n, at, kind),
+        [(source, verdict.value, *tally) for (source, verdict), tally in tallies.items()],
     )
 
 
-def _with_refs(connection: sqlite3.Connection, outcome: Outcome, refs: dict[str, str]) -> Outcome:
-    if not outcome.span_keys:
-        return outcome
-    missing = [key for key in outcome.span_keys if key not in refs]
+def _with_refs(
+    connection: sqlite3.Connection, outcomes: Sequence[Outcome], refs: dict[str, str]
+) -> list[Outcome]:
+    missing = {key for outcome in outcomes for key in outcome.span_keys if key not in refs}
     sql = "SELECT key, ref FROM spans WHERE key IN (SELECT value FROM json_each(?))"
     refs.update(dict(rows.select_in(connection, sql, missing)))
-    return replace(outcome, span_refs=[refs.get(key, key) for key in outcome.span_keys])
+    for outcome in outcomes:
+        if outcome.span_keys:
+            outcome.span_refs = [refs.get(key, key) for key in outcome.span_keys]
+    return list(outcomes)
 
 
 def record_rejections(connection: sqlite3.Connection, rejections: Sequence[Rejection]) -> None:
     """Keep refused requests for the Events view: the newest 5,000, repeats counted."""
     for rejection in rejections:
-        count(
-            connection,
-            rejection.source,
-            Verdict.REJECTED,
-            1,
-            rejection.received_at,
-            rejection.kind,
-        )
+        tally = (1, rejection.received_at, rejection.kind)
+        count(connection, {(rejection.source, Verdict.REJECTED): tally})
         updated = connection.execute(
             "UPDATE rejections SET repeats = repeats + 1, received_at = ? WHERE id = "
             "(SELECT MAX(id) FROM rejections) AND source = ? AND path = ? AND reason = ?",

@@ -51,7 +51,7 @@ class Rejection:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What became of an intake; only handed out after its COMMIT returned."""
 

@@ -33,7 +33,7 @@ CREATE TABLE deliveries (
     adapter INTEGER NOT NULL,
     keys TEXT NOT NULL
 );
-CREATE INDEX deliveries_dedupe ON deliveries (source, dedupe);
+CREATE INDEX deliveries_dedupe ON deliveries (dedupe);
 CREATE INDEX deliveries_quarantined ON deliveries (id) WHERE verdict = 'quarantined';
 
 CREATE TABLE rejections (
