@@ -507,6 +507,7 @@ def story() -> list[tuple[str, dict[str, Any]]]:
         ("deployment_status", deploy_status("in_progress", "11:41:00", extra=deploying)),
         ("deployment_status", deploy_status("success", "11:48:00", extra=deploying)),
         ("deployment_status", deploy_status("inactive", "12:30:00", extra=deploying)),
+        ("push", push("refs/tags/v1.2.0", MERGE, [])),
         ("create", hook(None, ref="v1.2.0", ref_type="tag", master_branch="main")),
         ("release", release()),
     ]

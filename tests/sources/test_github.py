@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections import defaultdict
 from urllib.parse import urlencode
 
 import pytest
@@ -22,8 +23,9 @@ from tests.sources.webhook_tools import (
     same_spans,
     sought,
 )
+from vs_tui.domain.correlation import Match, Node, links_of
 from vs_tui.domain.instants import MINUTE, SECOND
-from vs_tui.domain.model import Event, State, Status, Verdict
+from vs_tui.domain.model import Event, Key, State, Status, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, Unreadable
 from vs_tui.sources.github import SOURCE
 
@@ -908,6 +910,24 @@ def test_the_story_is_whole():
     assert spans[RUN].error == "failure"
     assert spans[f"{RUN}.2"].status is Status.OK
     assert len(spans) == 23
+
+
+def test_the_story_is_one_trace_without_any_reference():
+    offering: dict[tuple[str, str], list[Match]] = defaultdict(list)
+    for key, folded in WHOLE.items():
+        for offer in (*folded.offers, Key("ref", key), Key("ref", folded.span.ref)):
+            node = Node.of(folded.span)
+            offering[offer.kind, offer.token].append(Match(node, offer))
+    parents = {}
+    for key, folded in WHOLE.items():
+        links = links_of(
+            Node.of(folded.span), folded.seeks, lambda sought: offering[sought.kind, sought.token]
+        )
+        parents[key] = next((link.parent for link in links if link.primary), "")
+    assert [key for key, parent in parents.items() if not parent] == [ISSUE]
+    assert parents[DEPLOY] == "vstrace-github-pipeline-acme/api-600"
+    assert parents["vstrace-github-pipeline-acme/api-600"] == PULL
+    assert parents[PULL] == ISSUE
 
 
 @settings(max_examples=500, deadline=None)

@@ -144,11 +144,7 @@ class Change:
             attributes=self.repo.attributes(
                 vs__review__state=verdict, vcs__change__id=str(self.number)
             ),
-            seeks=(
-                keys.seek_structure(
-                    self.repo.identity("pull_request", self.number)["key"], "review"
-                ),
-            ),
+            seeks=(keys.seek_structure(self.repo.identity("pull_request", self.number)["key"]),),
         )
 
     def _seeks(self) -> tuple[Seek, ...]:
@@ -157,8 +153,8 @@ class Change:
             keys.mentions(self.branch, "branch"),
             keys.mentions(self.title, "title"),
             keys.mentions(self.body, "body"),
-            keys.closing_keywords(self.title, scope),
-            keys.closing_keywords(self.body, scope),
+            keys.closing_keywords(self.title, scope, "title"),
+            keys.closing_keywords(self.body, scope, "body"),
             keys.issue_keys(self.branch, "branch", any_case=True),
             keys.issue_keys(self.title, "title"),
             keys.issue_keys(self.body, "body"),
@@ -227,7 +223,7 @@ class Push:
         ]
         for message in self.messages[:MAX_COMMITS]:
             wishes += merged_changes(message, scope)
-            wishes += keys.closing_keywords(message, scope)
+            wishes += keys.closing_keywords(message, scope, "commit message")
             wishes += keys.mentions(message, "commit message")
             wishes += keys.issue_keys(message, "commit message")
         return keys.seeks(*wishes)

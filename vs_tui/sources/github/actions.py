@@ -146,7 +146,7 @@ def read_job(hook: Hook) -> Reading:
         ),
         offers=_job_offers(hook, job, identifier, run, attempt, label),
         seeks=keys.seeks(
-            keys.seek_structure(hook.key("pipeline", run_id(run, attempt)), "run"),
+            keys.seek_structure(hook.key("pipeline", run_id(run, attempt))),
             _former_attempt(_job_alias(hook, run, attempt - 1, label), attempt),
         ),
     )
@@ -179,7 +179,7 @@ def _outcome(hook: Hook, run: dict[str, Any]) -> tuple[State, str, str, str]:
 def _former_attempt(key: str, attempt: int) -> Seek | None:
     if attempt == 1:
         return None
-    return Seek(Rule.ATTEMPT, Key("ref", key, "", "attempt"), link_only=True)
+    return Seek(Rule.ATTEMPT, Key("ref", key), link_only=True)
 
 
 def _run_seeks(hook: Hook, run: dict[str, Any]) -> list[Seek]:
@@ -190,7 +190,7 @@ def _run_seeks(hook: Hook, run: dict[str, Any]) -> list[Seek]:
     head = keys.repository(text(run, "head_repository", "full_name")) or hook.scope
     wishes: list[Seek | None] = [
         keys.seek_change(
-            number(change, "number"), change_scope(obj(change, "base", "repo"), hook.scope)
+            number(change, "number"), change_scope(obj(change, "base", "repo"), hook.scope), ""
         )
         for change in listed
     ]
@@ -272,7 +272,7 @@ def _step(hook: Hook, step: dict[str, Any], ordinal: int, began: Instant, whole:
             vs__stage=label,
             vs__step__number=ordinal,
         ),
-        seeks=(keys.seek_structure(whole.key, "job"),),
+        seeks=(keys.seek_structure(whole.key),),
     )
 
 

@@ -47,7 +47,7 @@ def read_check_run(hook: Hook) -> Reading:
         return "a check run of GitHub Actions repeats its workflow_job"
     suite = number(check, "check_suite", "id")
     whole = _check(hook, check, "check_run", Operation.BUILD, "started_at", "completed_at")
-    parent = [keys.seek_structure(hook.key("check_suite", suite), "suite")] if suite else []
+    parent = [keys.seek_structure(hook.key("check_suite", suite))] if suite else []
     branch = text(check, "check_suite", "head_branch")
     return (_sought(hook, whole, check, branch, parent),)
 
@@ -152,7 +152,7 @@ def _sought(
         first,
         *(
             keys.seek_change(
-                number(change, "number"), change_scope(obj(change, "base", "repo"), hook.scope)
+                number(change, "number"), change_scope(obj(change, "base", "repo"), hook.scope), ""
             )
             for change in items(check, "pull_requests")[:50]
         ),

@@ -172,9 +172,9 @@ def _structure(hook: Hook, identifier: int) -> list[Seek]:
     check_run = number(hook.body, "check_run", "id")
     run = number(hook.body, "workflow_run", "id")
     attempt = min(max(number(hook.body, "workflow_run", "run_attempt") or 1, 1), 10_000)
-    found = [keys.seek_structure(deployment_alias(hook, identifier), "deployment")]
+    found = [keys.seek_structure(deployment_alias(hook, identifier))]
     if check_run is not None:
-        found.append(keys.seek_structure(check_run_alias(hook, check_run), "check run"))
+        found.append(keys.seek_structure(check_run_alias(hook, check_run)))
     if run is not None:
-        found.append(keys.seek_structure(hook.key("pipeline", run_id(run, attempt)), "run"))
+        found.append(keys.seek_structure(hook.key("pipeline", run_id(run, attempt))))
     return found

@@ -99,7 +99,7 @@ def read_release(hook: Hook) -> Reading:
 
 def seek_tag(tag: str, scope: str) -> Seek | None:
     """A wish for the push or the release of a tag."""
-    return Seek(Rule.VERSION, Key("tag", tag, scope, "tag")) if tag else None
+    return Seek(Rule.VERSION, Key("tag", tag, scope)) if tag else None
 
 
 def _pushed_at(hook: Hook) -> Instant:
@@ -180,7 +180,7 @@ def _push(hook: Hook, branch: str, after: str, commits: list[dict[str, Any]]) ->
 def _message_seeks(hook: Hook, message: str) -> list[Seek]:
     return [
         *keys.merge_messages(message, hook.scope),
-        *keys.closing_keywords(message, hook.scope),
+        *keys.closing_keywords(message, hook.scope, "commit message"),
         *keys.mentions(message, "commit message"),
         *keys.issue_keys(message, "commit message"),
     ]
