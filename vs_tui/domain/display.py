@@ -1,0 +1,64 @@
+"""Event text made fit to be shown: the one place where hostile characters are taken out.
+
+Textual and Rich let ESC, C1 and bidi characters of a title through to the terminal, where they
+can retitle the window, write the clipboard or repaint the screen (kubectl's CVE-2021-25743 was
+of this class). Everything that shows event text, screens and plain commands alike, cleans it
+here; the database keeps it raw.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+MAX_TEXT: Final = 2_000
+_MAX_MARKS: Final = 4
+"""Combining marks kept in a row; more is "zalgo" that spills over its neighbours."""
+_REPLACED: Final = "\ufffd"
+_KEPT_FORMAT: Final = frozenset("\u200d\ufe0f")
+"""Zero-width joiner and the emoji selector: kept inside emoji only."""
+
+
+def clean(text: str, limit: int = MAX_TEXT) -> str:
+    """One line of text without control, C1, bidi or other format characters.
+
+    C0 controls become their visible pictures (ESC is ␛), all other such characters U+FFFD.
+    """
+    if text.isascii() and text.isprintable():
+        return text[:limit]
+    shown: list[str] = []
+    marks = 0
+    for character in text[:limit]:
+        if character.isprintable() and not unicodedata.combining(character):
+            shown.append(character)
+            marks = 0
+        elif unicodedata.combining(character):
+            marks += 1
+            if marks <= _MAX_MARKS and shown:
+                shown.append(character)
+        else:
+            shown.append(_visible(character, shown))
+            marks = 0
+    return "".join(shown)
+
+
+def clean_block(text: str, limit: int = 1_000_000) -> list[str]:
+    """Several lines, each cleaned; tabs become spaces."""
+    return [clean(line.expandtabs(4)) for line in text[:limit].splitlines()]
+
+
+def _visible(character: str, before: list[str]) -> str:
+    code = ord(character)
+    if character in "\n\r\t":
+        return " "
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if character in _KEPT_FORMAT and before and _is_symbol(before[-1]):
+        return character
+    return _REPLACED
+
+
+def _is_symbol(character: str) -> bool:
+    return unicodedata.category(character) in ("So", "Sk", "Cf", "Mn") or ord(character) > 0x2000
