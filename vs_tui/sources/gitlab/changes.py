@@ -1,0 +1,184 @@
+"""`merge_request`: one span from its creation to its merge, and the approvals on the way."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, iso
+from vs_tui.domain.model import Event, Key, Operation, Seek, State
+from vs_tui.sources.base import number, obj, text
+from vs_tui.sources.gitlab.hook import (
+    Hook,
+    Reading,
+    author,
+    labels,
+    logins,
+    time_of,
+    web_url,
+)
+
+REVIEWS: Final = {
+    "approved": "approved",
+    "approval": "approved",
+    "unapproved": "dismissed",
+    "unapproval": "dismissed",
+}
+"""`approval` is one of several that are required, `approved` the last one of them."""
+ACTIONS: Final = frozenset({"open", "close", "reopen", "update", "merge", "", *REVIEWS})
+_STATES: Final = {
+    "opened": State.RUNNING,
+    "reopened": State.RUNNING,
+    # Locked while GitLab merges it.
+    "locked": State.RUNNING,
+    "merged": State.OK,
+    "closed": State.CANCELLED,
+}
+_BY_ACTION: Final = {
+    "open": State.RUNNING,
+    "reopen": State.RUNNING,
+    "merge": State.OK,
+    "close": State.CANCELLED,
+}
+_WORDS: Final = {State.OK: "merged", State.CANCELLED: "closed"}
+
+
+def read_merge_request(hook: Hook) -> Reading:
+    """Any action carries the whole merge request, so each one is a snapshot of it."""
+    change = obj(hook.body, "object_attributes")
+    action = text(change, "action", limit=60)
+    if action not in ACTIONS:
+        return f"the action {action!r} of merge_request says nothing about a delivery"
+    identifier = number(change, "iid")
+    if identifier is None:
+        raise hook.unreadable("object_attributes.iid is missing or no number")
+    whole = _snapshot(hook, change, identifier, action)
+    if action not in REVIEWS:
+        return (whole,)
+    return (_review(hook, whole, identifier, REVIEWS[action]), whole)
+
+
+def _snapshot(hook: Hook, change: dict[str, Any], identifier: int, action: str) -> Event:
+    state, at, stated = _state(hook, change, action)
+    title = text(change, "title")
+    return Event(
+        **hook.identity("pull_request", identifier),
+        operation=Operation.PULL_REQUEST,
+        state=state,
+        occurred_at=at,
+        as_of=time_of(change, "updated_at") or at,
+        started_at=time_of(change, "created_at"),
+        supersedes=stated,
+        stage=_stage(hook, change, action) if not state.terminal else "",
+        name=title or f"!{identifier}",
+        actor=author(hook),
+        url=web_url(text(change, "url")),
+        attributes=_attributes(hook, change, identifier, state, at if stated else None),
+        offers=_offers(hook, change, identifier, state),
+        seeks=_seeks(hook, change, title),
+    )
+
+
+def _state(hook: Hook, change: dict[str, Any], action: str) -> tuple[State, Instant, bool]:
+    """State, since when, and whether the body is authoritative about that instant."""
+    updated = time_of(change, "updated_at") or hook.received_at
+    # The action outranks a `locked` or outdated state of the same body.
+    state = _BY_ACTION.get(action) or _STATES.get(text(change, "state"), State.NOTE)
+    if not state.terminal:
+        created = time_of(change, "created_at") if action == "open" else None
+        return state, created or updated, state is not State.NOTE
+    stated = time_of(change, "merged_at" if state is State.OK else "closed_at")
+    # Otherwise only the merge itself knows when; a later edit must not move the end.
+    return state, stated or updated, stated is not None or action in ("merge", "close")
+
+
+def _draft(change: dict[str, Any]) -> bool | None:
+    # Named work_in_progress before GitLab 14.
+    draft = change.get("draft", change.get("work_in_progress"))
+    return draft if isinstance(draft, bool) else None
+
+
+def _stage(hook: Hook, change: dict[str, Any], action: str) -> str:
+    if action == "open":
+        return "draft" if _draft(change) else ""
+    now = obj(hook.body, "changes", "draft").get("current")
+    if not isinstance(now, bool):
+        return ""
+    return "draft" if now else "ready"
+
+
+def _attributes(
+    hook: Hook, change: dict[str, Any], identifier: int, state: State, at: Instant | None
+) -> dict[str, Any]:
+    draft = _draft(change)
+    merged = state is State.OK
+    merging = text(change, "action") == "merge"
+    return labels(hook, "vs.pr.labels") | hook.attributes(
+        vcs__change__id=str(identifier),
+        vcs__change__title=text(change, "title"),
+        vcs__change__state=_WORDS.get(state, "wip" if draft else "open"),
+        vcs__ref__head__name=text(change, "source_branch"),
+        vcs__ref__head__revision=text(change, "last_commit", "id"),
+        vcs__ref__base__name=text(change, "target_branch"),
+        vs__pr__draft=draft,
+        # Not in GitLab's documented bodies; read where a version or a proxy adds them.
+        vs__pr__comments=number(change, "user_notes_count"),
+        vs__pr__additions=number(change, "additions"),
+        vs__pr__deletions=number(change, "deletions"),
+        vs__pr__changed_files=number(change, "changes_count"),
+        vs__pr__reviewers=logins(hook.body, "reviewers"),
+        vs__pr__assignees=logins(hook.body, "assignees"),
+        vs__pr__merged_at=iso(at) if merged else None,
+        vs__pr__merged_by=hook.user if merging else None,
+        vs__pr__merge_commit=text(change, "merge_commit_sha") if merged else None,
+    )
+
+
+def _offers(hook: Hook, change: dict[str, Any], identifier: int, state: State) -> tuple[Key, ...]:
+    source = obj(change, "source")
+    fork = keys.repository(text(source, "path_with_namespace")) or hook.scope
+    scopes = dict.fromkeys((hook.scope, fork))
+    heads = [text(change, "last_commit", "id"), text(change, "oldrev")]
+    merge = ("merge_commit_sha", "squash_commit_sha") if state is State.OK else ()
+    default = text(source, "default_branch") or hook.default_branch
+    return keys.offers(
+        Key("change", str(identifier), hook.scope),
+        *hook.aliases("pull_request", identifier),
+        *(keys.commit(sha, scope, "head commit") for sha in heads for scope in scopes),
+        *(keys.commit(text(change, name), hook.scope, "merge commit") for name in merge),
+        keys.offer_branch(text(change, "source_branch"), fork, default),
+    )
+
+
+def _seeks(hook: Hook, change: dict[str, Any], title: str) -> tuple[Seek, ...]:
+    branch = text(change, "source_branch")
+    description = text(change, "description", limit=keys.TEXT_LIMIT)
+    return keys.seeks(
+        keys.mentions(branch, "branch"),
+        keys.mentions(title, "title"),
+        keys.mentions(description, "description"),
+        keys.closing_keywords(title, hook.scope, "title"),
+        keys.closing_keywords(description, hook.scope, "description"),
+        keys.issue_keys(branch, "branch", any_case=True),
+        keys.issue_keys(title, "title"),
+        keys.issue_keys(description, "description"),
+        keys.branch_number(branch, hook.scope),
+    )
+
+
+def _review(hook: Hook, change: Event, identifier: int, word: str) -> Event:
+    """An approval, or one taken back: an instant below the merge request."""
+    reviewer = hook.user
+    at = change.snapshot_at
+    return Event(
+        **hook.identity("review", f"{identifier}.{reviewer}.{at // 1_000_000}"),
+        operation=Operation.REVIEW,
+        state=State.OK,
+        occurred_at=at,
+        started_at=at,
+        name=f"{reviewer or 'review'}: {word}",
+        actor=reviewer,
+        url=change.url,
+        attributes=hook.attributes(vs__review__state=word, vcs__change__id=str(identifier)),
+        seeks=(keys.seek_structure(change.key),),
+    )

@@ -1,0 +1,226 @@
+"""What every GitLab event has in common: its project, its keys, its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.domain.model import Event, Key, Scalar, Seek, State
+from vs_tui.sources.base import Unreadable, items, known, obj, text
+
+SOURCE_NAME: Final = "gitlab"
+
+Reading = tuple[Event, ...] | str
+"""What a reader made of an event: its span events, or the reason why it is ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One webhook body of a project."""
+
+    kind: str
+    """`object_kind`."""
+    body: Mapping[str, Any]
+    path: str
+    """`group/subgroup/project` as GitLab writes it."""
+    received_at: Instant
+
+    @property
+    def scope(self) -> str:
+        """The scope of this project's correlation keys."""
+        return keys.repository(self.path)
+
+    @property
+    def name(self) -> str:
+        """The project's name in URLs."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def default_branch(self) -> str:
+        return text(self.body, "project", "default_branch")
+
+    @property
+    def web(self) -> str:
+        """The project's page."""
+        return web_url(
+            text(self.body, "project", "web_url") or text(self.body, "repository", "homepage")
+        )
+
+    @property
+    def user(self) -> str:
+        """Who caused the event. Job hooks of older versions know a display name only."""
+        return login(self.body, "user") or text(self.body, "user_username")
+
+    def key(self, kind: str, number: object) -> str:
+        return keys.reference(SOURCE_NAME, kind, self.path, number)
+
+    def ref(self, kind: str, number: object) -> str:
+        """The short form: the project without its groups."""
+        return keys.reference(SOURCE_NAME, kind, self.name, number)
+
+    def identity(self, kind: str, number: object) -> dict[str, Any]:
+        """The fields of an Event that say which span it is."""
+        return {
+            "key": self.key(kind, number),
+            "ref": self.ref(kind, number),
+            "source": SOURCE_NAME,
+            "project": self.path,
+        }
+
+    def aliases(self, kind: str, number: object) -> tuple[Key, ...]:
+        """ValueStream's refs: it writes the project's display name, blanks and all."""
+        shown = text(self.body, "project", "name")
+        return aliases(kind, shown, number) if shown else ()
+
+    def attributes(self, **more: object) -> dict[str, Scalar]:
+        """`more` (with `__` for dots, missing values left out) and the project's own."""
+        return known(
+            vcs__provider__name=SOURCE_NAME,
+            vcs__owner__name=self.path.rpartition("/")[0],
+            vcs__repository__name=self.name,
+            vcs__repository__url__full=self.web,
+            **more,
+        )
+
+    def unreadable(self, what: str) -> Unreadable:
+        return unreadable(self.kind, what)
+
+
+def hook_of(kind: str, body: Mapping[str, Any], received_at: Instant) -> Hook:
+    """The hook of a body; Unreadable when it names no project."""
+    path = _project_path(body)
+    if not path:
+        raise unreadable(kind, "project.path_with_namespace is missing")
+    return Hook(kind, body, path, received_at)
+
+
+def unreadable(kind: str, what: str) -> Unreadable:
+    return Unreadable(f"{kind}: {what}; compare the body in Events with the tool's docs")
+
+
+def _project_path(body: Mapping[str, Any]) -> str:
+    path = text(body, "project", "path_with_namespace", limit=200).strip("/ ")
+    if "/" in path:
+        return path
+    # Job hooks had no project before GitLab 16; only a clone URL spells the path. An SSH URL
+    # comes first because web URLs may begin with the path GitLab is installed at.
+    for field in ("git_ssh_url", "git_http_url", "homepage"):
+        path = _path_of_url(text(body, "repository", field))
+        if "/" in path:
+            return path
+    # Work items of a group (epics) have no project at all.
+    return text(body, "group", "full_path", limit=200).strip("/ ") or _group_of_item(body)
+
+
+def _path_of_url(url: str) -> str:
+    """`keys.repository` without its lower case: keys keep GitLab's spelling."""
+    lowered = keys.repository(url)
+    start = url.lower().rfind(lowered) if lowered else -1
+    return url[start : start + len(lowered)] if start >= 0 else ""
+
+
+def _group_of_item(body: Mapping[str, Any]) -> str:
+    before, found, _ = _url_path(text(body, "object_attributes", "url")).partition("/-/")
+    return before.strip("/").removeprefix("groups/") if found else ""
+
+
+def _url_path(url: str) -> str:
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
+
+
+def project_of_url(url: str, fallback: str) -> str:
+    """The scope of the project in the URL of one of its pages, such as a merge request's."""
+    path = _url_path(url)
+    before, found, _ = path.partition("/-/")
+    if not found:  # URLs had no `/-/` before GitLab 12
+        before, found, _ = path.partition("/merge_requests/")
+    return keys.repository(before) if found and "/" in before.strip("/") else fallback
+
+
+def aliases(kind: str, namespace: str, number: object) -> tuple[Key, ...]:
+    """A ref as ValueStream writes it, and the same without blanks, as one can type it."""
+    plain = f"vstrace-{SOURCE_NAME}-{kind}-{namespace}-{number}"
+    escaped = keys.reference(SOURCE_NAME, kind, namespace, number)
+    return tuple(Key("ref", value) for value in dict.fromkeys((plain, escaped)))
+
+
+def login(container: object, *path: str) -> str:
+    return text(container, *path, "username") or text(container, *path, "name")
+
+
+def author(hook: Hook) -> str:
+    """Who opened an issue or a merge request: bodies give a number, whose name is known only
+    when the author is also named in another role."""
+    attributes = obj(hook.body, "object_attributes")
+    identifier = attributes.get("author_id")
+    people = [
+        obj(hook.body, "user"),
+        *items(hook.body, "assignees"),
+        *items(hook.body, "reviewers"),
+    ]
+    for person in people:
+        if identifier is not None and obj(person).get("id") == identifier:
+            return login(person)
+    return hook.user if text(attributes, "action") == "open" else ""
+
+
+def logins(container: object, *path: str) -> str:
+    return ",".join(name for entry in items(container, *path)[:100] if (name := login(entry)))
+
+
+def labels(hook: Hook, attribute: str) -> dict[str, Scalar]:
+    """Label titles, comma separated; a body that lists none says so with ""."""
+    for container in (hook.body, obj(hook.body, "object_attributes")):
+        if isinstance(container.get("labels"), list):
+            titles = (text(entry, "title", limit=100) for entry in items(container, "labels")[:50])
+            return {attribute: ",".join(title for title in titles if title)}
+    return {}
+
+
+def time_of(container: object, *names: str) -> Instant | None:
+    """The first of the named fields that is a time."""
+    fields = obj(container)
+    for name in names:
+        if (instant := parse_instant(fields.get(name))) is not None:
+            return instant
+    return None
+
+
+def latest(*instants: Instant | None) -> Instant | None:
+    found = [instant for instant in instants if instant is not None]
+    return max(found) if found else None
+
+
+def web_url(url: str) -> str:
+    """A URL that may be shown and opened; `` for any other scheme than http and https."""
+    return url if url.startswith(("https://", "http://")) else ""
+
+
+def moment(whole: Event, state: State, at: Instant, stage: str = "") -> Event:
+    """A bare earlier state of the same span; the same whichever delivery tells it."""
+    return Event(
+        key=whole.key,
+        source=whole.source,
+        operation=whole.operation,
+        state=state,
+        occurred_at=at,
+        stage=stage,
+    )
+
+
+def message_seeks(messages: Iterable[str], scope: str, via: str) -> list[Seek]:
+    """What commit messages name: merged changes, closed issues, tickets, references."""
+    wishes: list[Seek] = []
+    for message in messages:
+        wishes += keys.merge_messages(message, scope)
+        wishes += keys.closing_keywords(message, scope, via)
+        wishes += keys.mentions(message, via)
+        wishes += keys.issue_keys(message, via)
+    return wishes

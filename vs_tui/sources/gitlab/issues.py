@@ -1,0 +1,92 @@
+"""`issue` and `work_item`: issues, tasks, incidents, and epics of groups."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.model import Event, Key, Operation, State
+from vs_tui.sources.base import number, obj, text
+from vs_tui.sources.gitlab.hook import (
+    Hook,
+    Reading,
+    author,
+    labels,
+    logins,
+    time_of,
+    web_url,
+)
+
+ACTIONS: Final = frozenset({"open", "close", "reopen", "update", ""})
+"""Older versions' updates may have no action."""
+
+
+def read_issue(hook: Hook) -> Reading:
+    """Any action carries the whole item, so each one is a snapshot of it.
+
+    Its state decides, together with the instant: an update of an open issue starts nothing
+    again. An item of type Incident is an `incident`, as GitLab's own DORA figures count it.
+    """
+    issue = obj(hook.body, "object_attributes")
+    action = text(issue, "action", limit=60)
+    if action not in ACTIONS:
+        return f"the action {action!r} of {hook.kind} says nothing about a delivery"
+    identifier = number(issue, "iid")
+    if identifier is None:
+        raise hook.unreadable("object_attributes.iid is missing or no number")
+    state, at, stated = _state(hook, issue, action)
+    word = text(issue, "type") or text(issue, "issue_type")
+    is_incident = word.lower() == "incident"
+    kind = "issue" if "/" in hook.path else "epic"
+    title = text(issue, "title")
+    return (
+        Event(
+            **hook.identity(kind, identifier),
+            operation=Operation.INCIDENT if is_incident else Operation.ISSUE,
+            state=state,
+            occurred_at=at,
+            as_of=time_of(issue, "updated_at") or at,
+            started_at=time_of(issue, "created_at"),
+            supersedes=stated,
+            name=title or f"#{identifier}",
+            service=hook.name if is_incident else "",
+            actor=author(hook),
+            url=web_url(text(issue, "url")),
+            attributes=labels(hook, "vs.issue.labels")
+            | hook.attributes(
+                vs__issue__number=identifier,
+                vs__issue__title=title,
+                vs__issue__state=text(issue, "state"),
+                vs__issue__type=word,
+                vs__issue__severity=text(issue, "severity"),
+                vs__issue__assignees=logins(hook.body, "assignees"),
+                vs__issue__weight=number(issue, "weight"),
+            ),
+            offers=keys.offers(
+                Key("issue", str(identifier), hook.scope), *hook.aliases(kind, identifier)
+            ),
+            seeks=keys.seeks(
+                keys.mentions(title, "title"),
+                keys.mentions(text(issue, "description", limit=keys.TEXT_LIMIT), "description"),
+            ),
+        ),
+    )
+
+
+def _state(hook: Hook, issue: dict[str, Any], action: str) -> tuple[State, Instant, bool]:
+    """State, since when, and whether the body is authoritative about that instant."""
+    updated = time_of(issue, "updated_at") or hook.received_at
+    state = text(issue, "state")
+    if state == "closed" or action == "close":
+        # Moved and duplicate issues are closed without having been worked on here.
+        gone = number(issue, "moved_to_id") or number(issue, "duplicated_to_id")
+        ended = State.CANCELLED if gone else State.OK
+        closed = time_of(issue, "closed_at")
+        # Without closed_at only the closing itself knows when; a later edit must not move it.
+        return ended, closed or updated, closed is not None or action == "close"
+    if action == "open":
+        return State.RUNNING, time_of(issue, "created_at") or updated, True
+    if state in ("opened", "reopened") or action == "reopen":
+        return State.RUNNING, updated, True
+    return State.NOTE, updated, False

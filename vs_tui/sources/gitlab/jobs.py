@@ -1,0 +1,236 @@
+"""A job, as its own hook tells it and as the snapshots of its pipeline do: one span.
+
+Both forms lead to the same key and to the same instants, so it does not matter which hooks are
+ticked. A job's span begins when it was queued for a runner (`started_at - queued_duration`):
+jobs of later stages are created with the pipeline and would count their forerunners' time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import DAY, SECOND, Duration, Instant
+from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
+from vs_tui.sources.base import obj, text
+from vs_tui.sources.gitlab.hook import Hook, aliases, latest, moment, time_of
+
+STATES: Final = {
+    "created": State.QUEUED,
+    "preparing": State.QUEUED,
+    "pending": State.QUEUED,
+    "waiting_for_callback": State.QUEUED,
+    "waiting_for_resource": State.WAITING,
+    "manual": State.WAITING,
+    "scheduled": State.WAITING,
+    "running": State.RUNNING,
+    "canceling": State.RUNNING,
+    "success": State.OK,
+    "failed": State.ERROR,
+    "canceled": State.CANCELLED,
+    "skipped": State.CANCELLED,
+}
+"""The statuses of pipelines and jobs; both have the same words."""
+RESULTS: Final = {
+    "success": "success",
+    "failed": "failure",
+    "canceled": "cancellation",
+    "skipped": "skip",
+}
+_TIMEOUTS: Final = frozenset({"stuck_or_timeout_failure", "job_execution_timeout"})
+# The platform's fault, not the script's.
+_SYSTEM_FAILURES: Final = frozenset(
+    (
+        *(
+            "runner_system_failure",
+            "scheduler_failure",
+            "data_integrity_failure",
+            "unknown_failure",
+        ),
+        *("api_failure", "runner_unsupported", "stale_schedule", "unmet_prerequisites"),
+        *("missing_dependency_failure", "no_matching_runner", "ci_quota_exceeded"),
+    )
+)
+_MAX_ATTEMPT: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What both forms say of a job."""
+
+    identifier: int
+    pipeline: int | None
+    name: str
+    stage: str
+    status: str
+    created_at: Instant | None
+    started_at: Instant | None
+    finished_at: Instant | None
+    duration: Duration | None
+    queued: Duration | None
+    """How long it waited for a runner."""
+    allow_failure: bool
+    failure_reason: str
+    sha: str
+    ref: str
+    is_tag: bool
+    environment: str
+    runner: dict[str, Any]
+    actor: str
+    shown_project: str
+    """`Group / Project`, as ValueStream's refs have it."""
+    attempt: int | None = None
+    """Known from job hooks only."""
+
+
+def job_key(hook: Hook, identifier: int) -> str:
+    """Not `build`: that is ValueStream's word for pipelines, and both count from 1."""
+    return hook.key("job", identifier)
+
+
+def pipeline_key(hook: Hook, identifier: int) -> str:
+    return hook.key("pipeline", identifier)
+
+
+def seconds(container: object, name: str) -> Duration | None:
+    """A number of seconds as a duration; None when there is none or it is absurd."""
+    value = obj(container).get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return round(value * SECOND) if 0 <= value <= 365 * DAY / SECOND else None
+
+
+def job_events(hook: Hook, job: Job) -> tuple[Event, ...]:
+    """The job's state, and the earlier ones it implies."""
+    state = STATES.get(job.status)
+    if state is None:
+        raise hook.unreadable(f"the job status {job.status or 'none'!r} is not known")
+    failed = state is State.ERROR
+    tolerated = failed and job.allow_failure
+    error, result = _verdict(job)
+    queued_at = _queued_at(job)
+    whole = Event(
+        **hook.identity("job", job.identifier),
+        operation=Operation.BUILD,
+        state=State.OK if tolerated else state,
+        occurred_at=_at(hook, job, state),
+        started_at=queued_at,
+        # A skipped job runs after all when its pipeline is retried; a stated end is the end.
+        supersedes=state is State.RUNNING or (state.terminal and job.finished_at is not None),
+        stage="running" if state is State.RUNNING and job.started_at is not None else "",
+        name=job.name or f"job {job.identifier}",
+        actor=job.actor,
+        url=f"{hook.web}/-/jobs/{job.identifier}" if hook.web else "",
+        attempt=job.attempt or 1,
+        error="" if tolerated else error,
+        attributes=hook.attributes(
+            cicd__pipeline__name=hook.path,
+            cicd__pipeline__run__id=None if job.pipeline is None else str(job.pipeline),
+            cicd__pipeline__task__name=job.name,
+            cicd__pipeline__task__run__id=str(job.identifier),
+            cicd__pipeline__task__run__url__full=f"{hook.web}/-/jobs/{job.identifier}"
+            if hook.web
+            else None,
+            cicd__pipeline__task__run__result=result,
+            cicd__worker__id=text(job.runner, "id"),
+            cicd__worker__name=text(job.runner, "description"),
+            vcs__ref__head__name=job.ref,
+            vcs__ref__head__type="tag" if job.is_tag else None,
+            vcs__ref__head__revision=job.sha,
+            deployment__environment__name=job.environment,
+            vs__stage=job.stage,
+            vs__failure_reason=job.failure_reason if failed else None,
+            vs__allow_failure=True if tolerated else None,
+        ),
+        offers=_offers(hook, job),
+        seeks=_seeks(hook, job),
+    )
+    return (*_earlier(job, whole, queued_at), whole)
+
+
+def _earlier(job: Job, whole: Event, queued_at: Instant | None) -> list[Event]:
+    if queued_at is None or job.started_at is None:
+        return []
+    found = []
+    if queued_at < job.started_at:
+        found.append(moment(whole, State.QUEUED, queued_at, "queued"))
+    if whole.state.terminal and job.started_at <= whole.occurred_at:
+        found.append(moment(whole, State.RUNNING, job.started_at, "running"))
+    return found
+
+
+def _queued_at(job: Job) -> Instant | None:
+    if job.started_at is None:
+        return None
+    return job.started_at - (job.queued or 0)
+
+
+def _at(hook: Hook, job: Job, state: State) -> Instant:
+    if state is State.RUNNING:
+        return job.started_at or job.created_at or hook.received_at
+    if not state.terminal:
+        # Bodies do not tell when a job became pending or manual, only when it was made.
+        return job.created_at or hook.received_at
+    end = job.finished_at
+    if end is None and job.started_at is not None and job.duration is not None:
+        end = job.started_at + job.duration
+    floor = latest(job.started_at, job.created_at)
+    return latest(end, floor if end is None else job.started_at) or hook.received_at
+
+
+def _verdict(job: Job) -> tuple[str, str]:
+    """`error.type` and OpenTelemetry's result."""
+    if job.status != "failed":
+        return "", RESULTS.get(job.status, "")
+    if job.failure_reason in _TIMEOUTS:
+        return "timeout", "timeout"
+    if job.failure_reason in _SYSTEM_FAILURES:
+        return job.failure_reason, "error"
+    return "failure", "failure"
+
+
+def _alias(hook: Hook, job: Job, attempt: int) -> str:
+    """A name of a job that its retry can know: a retry has an id of its own."""
+    return hook.key("job_attempt", f"{job.pipeline}/{job.name}/{attempt}")
+
+
+def _offers(hook: Hook, job: Job) -> tuple[Key, ...]:
+    named = job.pipeline is not None and job.attempt is not None
+    return keys.offers(
+        keys.commit(job.sha, hook.scope, "job", "built"),
+        *aliases("build", job.shown_project, job.identifier),
+        Key("ref", _alias(hook, job, job.attempt or 1)) if named else None,
+    )
+
+
+def _seeks(hook: Hook, job: Job) -> tuple[Seek, ...]:
+    former = None
+    if job.pipeline is not None and job.attempt is not None and job.attempt > 1:
+        key = Key("ref", _alias(hook, job, job.attempt - 1))
+        former = Seek(Rule.ATTEMPT, key, link_only=True)
+    branch = "" if job.is_tag else job.ref
+    return keys.seeks(
+        keys.seek_structure(pipeline_key(hook, job.pipeline)) if job.pipeline is not None else None,
+        former,
+        # For those who tick job events only.
+        keys.change_refs(job.ref, hook.scope),
+        keys.seek_commit(Rule.COMMIT, job.sha, hook.scope, "head commit"),
+        keys.seek_branch(branch, hook.scope, hook.default_branch),
+    )
+
+
+def bounded_attempt(retries: int | None) -> int | None:
+    """The attempt after so many retries."""
+    return None if retries is None else min(max(retries, 0), _MAX_ATTEMPT) + 1
+
+
+def job_times(container: object, prefix: str = "") -> dict[str, Any]:
+    """The fields of a Job that are times; job hooks prefix them with `build_`."""
+    return {
+        "created_at": time_of(container, f"{prefix}created_at"),
+        "started_at": time_of(container, f"{prefix}started_at"),
+        "finished_at": time_of(container, f"{prefix}finished_at"),
+        "duration": seconds(container, f"{prefix}duration"),
+        "queued": seconds(container, f"{prefix}queued_duration"),
+    }

@@ -1,0 +1,152 @@
+"""`push`, `tag_push` and `release`: what was brought to the repository, and its versions."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import quote
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import iso
+from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
+from vs_tui.sources.base import items, number, obj, text
+from vs_tui.sources.gitlab.hook import Hook, Reading, latest, message_seeks, time_of, web_url
+
+MAX_COMMITS: Final = 100
+_MESSAGE: Final = 5_000
+
+
+def read_push(hook: Hook) -> Reading:
+    """A push to a branch; its new commits lead to the change they belong to."""
+    branch = keys.branch_name(text(hook.body, "ref"))
+    after = keys.commit(text(hook.body, "after"))
+    if not branch:
+        raise hook.unreadable("ref is missing or no branch")
+    if after is None:
+        return "a deleted branch brings nothing to deliver"
+    commits = _commits(hook)
+    if not commits:
+        return "a push without new commits brings nothing to deliver"
+    # GitLab tells no time of the push; the newest commit's is the nearest.
+    times = [when for entry in commits if (when := time_of(entry, "timestamp"))]
+    at = latest(*times) or hook.received_at
+    messages = [text(entry, "message", limit=_MESSAGE) for entry in commits]
+    subject = messages[-1].partition("\n")[0].strip()
+    shas = dict.fromkeys([after.value, *(text(entry, "id") for entry in commits)])
+    total = number(hook.body, "total_commits_count")
+    before = text(hook.body, "before")
+    compare = f"{hook.web}/-/compare/{before[:40]}...{after.value}" if keys.commit(before) else ""
+    return (
+        Event(
+            **hook.identity("push", f"{branch}@{after.value[:12]}"),
+            operation=Operation.PUSH,
+            state=State.OK,
+            occurred_at=at,
+            started_at=at,
+            name=subject or f"push to {branch}",
+            actor=hook.user or text(hook.body, "user_name"),
+            url=compare if hook.web else "",
+            attributes=hook.attributes(
+                vcs__ref__head__name=branch,
+                vcs__ref__head__type="branch",
+                vcs__ref__head__revision=after.value,
+                vcs__ref__base__revision=before,
+                vs__push__commits=len(commits) if total is None else total,
+                vs__commit__first_at=iso(min(times)) if times else None,
+            ),
+            offers=keys.offers(*(keys.commit(sha, hook.scope, "pushed commit") for sha in shas)),
+            seeks=keys.seeks(
+                (
+                    wish
+                    for sha in shas
+                    if (wish := keys.seek_commit(Rule.COMMIT, sha, hook.scope)) is not None
+                ),
+                keys.seek_branch(branch, hook.scope, hook.default_branch),
+                keys.mentions(branch, "branch"),
+                keys.issue_keys(branch, "branch", any_case=True),
+                keys.branch_number(branch, hook.scope),
+                message_seeks(messages, hook.scope, "commit message"),
+            ),
+        ),
+    )
+
+
+def read_tag(hook: Hook) -> Reading:
+    """A new tag names a version of what it points at."""
+    tag = text(hook.body, "ref").removeprefix("refs/tags/")
+    if not tag:
+        raise hook.unreadable("ref is missing")
+    # `after` of an annotated tag is the tag's own hash; checkout_sha is the commit.
+    sha = keys.commit(text(hook.body, "checkout_sha"))
+    if keys.commit(text(hook.body, "after")) is None:
+        return "deleting a tag undoes nothing that was delivered"
+    times = [time_of(entry, "timestamp") for entry in _commits(hook)]
+    at = latest(*times) or hook.received_at
+    return (
+        Event(
+            **hook.identity("tag", tag),
+            operation=Operation.PUSH,
+            state=State.OK,
+            occurred_at=at,
+            started_at=at,
+            name=f"tag {tag}",
+            actor=hook.user or text(hook.body, "user_name"),
+            url=f"{hook.web}/-/tags/{quote(tag)}" if hook.web else "",
+            attributes=hook.attributes(
+                vcs__ref__head__name=tag,
+                vcs__ref__head__type="tag",
+                vcs__ref__head__revision=sha.value if sha else None,
+            ),
+            offers=keys.offers(Key("tag", tag, hook.scope, "tag")),
+            seeks=keys.seeks(
+                keys.seek_commit(Rule.COMMIT, sha.value, hook.scope) if sha else None,
+                keys.mentions(text(hook.body, "message", limit=_MESSAGE), "tag message"),
+            ),
+        ),
+    )
+
+
+def read_release(hook: Hook) -> Reading:
+    """A release is an instant: `released_at`."""
+    action = text(hook.body, "action", limit=60)
+    if action not in ("create", "update", ""):
+        return f"the action {action!r} of a release changes nothing that was delivered"
+    tag = text(hook.body, "tag")
+    if not tag:
+        raise hook.unreadable("tag is missing")
+    at = time_of(hook.body, "released_at", "created_at") or hook.received_at
+    sha = text(hook.body, "commit", "id")
+    return (
+        Event(
+            # A project has one release a tag, and a tag can be typed.
+            **hook.identity("release", tag),
+            operation=Operation.RELEASE,
+            state=State.OK,
+            occurred_at=at,
+            started_at=at,
+            name=text(hook.body, "name") or tag,
+            service=hook.name,
+            actor=text(hook.body, "commit", "author", "name"),
+            url=web_url(text(hook.body, "url")),
+            attributes=hook.attributes(
+                vcs__ref__head__name=tag,
+                vcs__ref__head__type="tag",
+                vcs__ref__head__revision=sha if keys.commit(sha) else None,
+            ),
+            offers=keys.offers(
+                Key("tag", tag, hook.scope, "release"),
+                Key("artifact", f"{hook.name}@{tag}", hook.scope, "release"),
+            ),
+            seeks=keys.seeks(
+                Seek(Rule.VERSION, Key("tag", tag, hook.scope)),
+                keys.seek_commit(Rule.COMMIT, sha, hook.scope),
+                keys.mentions(
+                    text(hook.body, "description", limit=keys.TEXT_LIMIT), "release notes"
+                ),
+            ),
+        ),
+    )
+
+
+def _commits(hook: Hook) -> list[dict[str, Any]]:
+    """The pushed commits, newest last; GitLab lists at most 20 of them."""
+    return [entry for entry in items(hook.body, "commits") if obj(entry)][-MAX_COMMITS:]

@@ -1,0 +1,116 @@
+"""The GitLab source: proof of origin, and which reader an event goes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from typing import Final
+
+from vs_tui.domain.model import Verdict
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object, text
+from vs_tui.sources.gitlab.changes import read_merge_request
+from vs_tui.sources.gitlab.deploys import read_deployment
+from vs_tui.sources.gitlab.hook import Hook, Reading, hook_of
+from vs_tui.sources.gitlab.issues import read_issue
+from vs_tui.sources.gitlab.pipelines import read_job_hook, read_pipeline
+from vs_tui.sources.gitlab.refs import read_push, read_release, read_tag
+from vs_tui.sources.signatures import require_standard_webhook, require_token
+
+READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
+    "issue": read_issue,
+    "work_item": read_issue,
+    "merge_request": read_merge_request,
+    "pipeline": read_pipeline,
+    "build": read_job_hook,
+    "deployment": read_deployment,
+    "push": read_push,
+    "tag_push": read_tag,
+    "release": read_release,
+}
+
+
+class GitLab:
+    """Webhooks of gitlab.com and of self-managed GitLab: of a project, a group or the system.
+
+    A job that failed and was allowed to is OK, with `vs.allow_failure` set and its result
+    `failure`: GitLab carries on, so its pipeline and its change did not fail by it.
+    """
+
+    name = "gitlab"
+    title = "GitLab"
+    paths: tuple[str, ...] = ("/gitlab",)
+    version = 1
+    signature_headers: tuple[str, ...] = ("x-gitlab-token", "webhook-signature")
+    token_in_url = True
+    stored_headers: tuple[str, ...] = (
+        "x-gitlab-event",
+        "x-gitlab-event-uuid",
+        "x-gitlab-instance",
+        "x-gitlab-webhook-uuid",
+        "idempotency-key",
+        "webhook-id",
+    )
+
+    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
+        """X-Gitlab-Token holds the secret itself; newer versions also sign (Standard Webhooks).
+
+        One valid proof is enough: a hook may have a token that we know and a signing key that
+        we do not, and leaving a header out is always open to a sender.
+        """
+        if inbound.header("webhook-signature"):
+            try:
+                require_standard_webhook(
+                    dict(inbound.headers), inbound.body, secrets, inbound.received_at
+                )
+            except Unauthorized:
+                if not inbound.header("x-gitlab-token"):
+                    raise
+            else:
+                return
+        require_token(inbound.header("x-gitlab-token"), secrets, "X-Gitlab-Token")
+
+    def dedupe_key(self, inbound: Inbound) -> str:
+        """Idempotency-Key (17.4 on) is the same on a retry.
+
+        X-Gitlab-Event-UUID is, too, but hooks that other hooks set off share it, so different
+        bodies under one UUID are different deliveries.
+        """
+        if key := inbound.header("idempotency-key") or inbound.header("webhook-id"):
+            return key
+        uuid = inbound.header("x-gitlab-event-uuid")
+        return f"{uuid}:{sha256(inbound.body).hexdigest()[:16]}" if uuid else ""
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        body = json_object(inbound)
+        # System hooks write `event_name` where the others have `object_kind`.
+        kind = text(body, "object_kind", limit=60) or text(body, "event_name", limit=60)
+        header = inbound.header("x-gitlab-event").strip()[:60]
+        if not kind:
+            if not header:
+                raise BadBody("object_kind", "is missing; it names the event, such as pipeline")
+            reason = f"a '{header}' without object_kind says nothing about a delivery"
+            return Parsed(header, verdict=Verdict.IGNORED, reason=reason)
+        reader = READERS.get(kind)
+        if reader is None:
+            reason = f"{kind} says nothing about a delivery; untick it to save traffic"
+            return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+        named = _named(kind, body)
+        reading = reader(hook_of(kind, body, inbound.received_at))
+        if isinstance(reading, str):
+            return Parsed(named, verdict=Verdict.IGNORED, reason=reading)
+        return Parsed(named, reading)
+
+
+def _named(kind: str, body: Mapping[str, object]) -> str:
+    """`merge_request.merge`, `pipeline.success`: what the Events view lists."""
+    detail = (
+        text(body, "object_attributes", "action", limit=40)
+        or text(body, "object_attributes", "status", limit=40)
+        or text(body, "build_status", limit=40)
+        or text(body, "action", limit=40)
+        or text(body, "status", limit=40)
+    )
+    return f"{kind}.{detail}" if detail else kind
+
+
+SOURCE: Final = GitLab()
