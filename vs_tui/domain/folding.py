@@ -19,6 +19,12 @@ _STATUS: Final = {
     State.ERROR: Status.ERROR,
 }
 
+_WORDS: Final = (
+    *("actor", "url", "ref", "operation", "source"),
+    *("project", "service", "environment"),
+)
+"""What the latest snapshot that has one decides, beside name and attributes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folded:
@@ -151,13 +157,15 @@ def _canonical(event: Event) -> tuple[Instant, int, Instant, str, str, str]:
     )
 
 
-def _by_snapshot(event: Event) -> tuple[Instant, Instant, int, str, str]:
+def _by_snapshot(event: Event) -> tuple[Instant, Instant, int, str, str, tuple[str, ...]]:
+    # The tail decides between two snapshots of one instant: without it, arrival would.
     return (
         event.snapshot_at,
         event.occurred_at,
         event.state,
         event.name,
         repr(sorted(event.attributes.items())),
+        (*(getattr(event, word) for word in _WORDS), event.trace_id),
     )
 
 
