@@ -64,7 +64,16 @@ TERMS = st.one_of(
     st.sampled_from(STATES).map("state:{}".format),
     st.sampled_from(FLAGS).map("is:{}".format),
     st.sampled_from(
-        ["dur>1h", "dur<=5m", "age<2d", "age>=3d", "since:2026-03-01", "until:2026-03-01"]
+        [
+            "dur>1h",
+            "dur<=5m",
+            "age<2d",
+            "age>=3d",
+            "fresh<2d",
+            "fresh>1d",
+            "since:2026-03-01",
+            "until:2026-03-01",
+        ]
     ),
 )
 FILTERS = st.lists(st.tuples(st.booleans(), TERMS), max_size=4).map(

@@ -79,7 +79,10 @@ def examine(config: Config) -> Iterator[Finding]:
 def _configuration(config: Config) -> Finding:
     if not config.path.is_file():
         return Finding(
-            "ok", "config", "none, defaults are in force", "`vs-tui config init` writes a commented one"
+            "ok",
+            "config",
+            "none, defaults are in force",
+            "`vs-tui config init` writes a commented one",
         )
     return Finding("ok", "config", str(config.path))
 
@@ -99,12 +102,16 @@ def _secrets(config: Config) -> Iterator[Finding]:
             f"chmod 600 {config.secrets_path}",
         )
     else:
-        yield Finding("ok", "secrets", f"set for {len(config.secrets.sources)} sources, and a token")
+        yield Finding(
+            "ok", "secrets", f"set for {len(config.secrets.sources)} sources, and a token"
+        )
 
 
 def _user() -> Finding:
     if os.geteuid() == 0:
-        return Finding("warn", "user", "root", "run it as a user of its own; it needs no privileges")
+        return Finding(
+            "warn", "user", "root", "run it as a user of its own; it needs no privileges"
+        )
     return Finding("ok", "user", "not root")
 
 
@@ -123,7 +130,7 @@ def _sqlite() -> Finding:
 def _http_parser() -> Finding:
     from aiohttp import http_parser
 
-    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:  # type: ignore[misc]
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
         return Finding(
             "warn", "http parser", "pure Python", "install an aiohttp wheel with its C extension"
         )
@@ -174,7 +181,9 @@ def _receiver(config: Config) -> Finding:
         with urllib.request.urlopen(f"http://{address}/readyz", timeout=2) as response:  # noqa: S310
             sent = response.headers.get("Date", "")
     except urllib.error.HTTPError as error:
-        return Finding("fail", "receiver", f"{address} answers {error.code}", "see its banner or log")
+        return Finding(
+            "fail", "receiver", f"{address} answers {error.code}", "see its banner or log"
+        )
     except OSError:
         with socket.socket() as probe:
             taken = probe.connect_ex((config.host or "127.0.0.1", config.port)) == 0

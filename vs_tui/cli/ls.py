@@ -21,9 +21,13 @@ def register(subparsers: Any) -> None:
         epilog="examples: vs-tui ls kind:deploy state:failed | vs-tui ls --json 'age<1d' -n 5 | "
         "vs-tui ls -- -is:draft",
     )
-    parser.add_argument("filter", nargs="*", help="filter terms (put `--` before one that begins with -)")
+    parser.add_argument(
+        "filter", nargs="*", help="filter terms (put `--` before one that begins with -)"
+    )
     parser.add_argument("-n", "--limit", type=int, default=50, help="at most so many (default 50)")
-    parser.add_argument("--sort", default="live", help="live, started, ended, duration, name, -name ...")
+    parser.add_argument(
+        "--sort", default="live", help="live, started, ended, duration, name, -name ..."
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, one span a line")
     add_store_options(parser)
 

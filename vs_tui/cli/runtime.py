@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vs_tui.config import Config
-from vs_tui.domain.instants import Instant
+from vs_tui.domain.cards import Card
+from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.model import Rule
+from vs_tui.store.intake import Outcome
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.writer import Settings, Writer
 
@@ -53,6 +55,46 @@ class Runtime:
         await self._receiver.start()
         self.url = self._receiver.url
         return self.url
+
+    async def send_link(self, action: str, child: str, parent: str) -> None:
+        """Store a person's decision about a link, as any delivery."""
+        import json
+
+        body = json.dumps({"action": action, "child": child, "parent": parent}).encode()
+        await self.ingest("/api/links", {}, body)
+
+    async def ingest(
+        self, path: str, headers: Mapping[str, str], body: bytes, at: Instant | None = None
+    ) -> Outcome | None:
+        """Store a delivery that did not come over HTTP (demo, decisions); None when no source
+        receives at its path."""
+        from vs_tui.intaking import intake_of, read, route
+        from vs_tui.sources.base import BadBody, Inbound
+
+        source = route(path)
+        if source is None:
+            return None
+        inbound = Inbound(path, headers, body, self.clock() if at is None else at)
+        try:
+            parsed = read(source, inbound)
+        except BadBody:
+            return None
+        return await self.writer.submit(intake_of(source, inbound, parsed))
+
+    async def refold(self, delivery_id: int) -> str:
+        """Read one stored delivery again with today's adapters; says what came of it."""
+        from vs_tui.intaking import parse_stored
+        from vs_tui.store.rebuild import refold_one
+
+        return await self.writer.transaction(
+            lambda db, folding: refold_one(db, folding, parse_stored, delivery_id)
+        )
+
+    async def cards(self, team: str, window: Duration) -> Sequence[Card]:
+        """The DORA cards of the dashboard."""
+        from vs_tui.store.cards import read_cards
+
+        return await read_cards(self.reader, self.config, team, window, self.clock())
 
     async def close(self) -> None:
         """Stop listening, commit what waits, close the database."""

@@ -201,13 +201,17 @@ def level(operation: str) -> int:
 def _order(
     rule: Rule, child: Node, parent: Node, value: str
 ) -> tuple[int, int, int, int, int, str]:
-    """Sort key: rule; the longer reference; the higher level (a change before its builds);
-    a success; what began before the child, nearest first; the key, to be total."""
+    """Sort key: rule; the longer reference; the higher level (a change before its builds), but
+    of a version's spans the lower one (its deploy before its build); a success; what began
+    before the child, nearest first; the key, to be total."""
     longer = -len(value) if rule is Rule.REFERENCE else 0
     success = 0 if parent.status is Status.OK else 1
     gap = child.at - parent.at
     nearness = gap if gap >= 0 else (1 << 62) - gap
-    return (STRENGTH[rule], longer, level(parent.operation), success, nearness, parent.key)
+    height = level(parent.operation)
+    if rule is Rule.VERSION:
+        height = -height
+    return (STRENGTH[rule], longer, height, success, nearness, parent.key)
 
 
 def _detail(seek: Seek, offered: Key) -> str:

@@ -75,7 +75,8 @@ STATES: Final = (
     "ended",
 )
 FLAGS: Final = ("draft", "open", "failed", "inflight", "root", "production", "rework", "reopened")
-COMPARED: Final = ("dur", "age")
+COMPARED: Final = ("dur", "age", "fresh")
+"""`fresh` is like `age`, but what is in flight is always fresh: the time range of the screens."""
 MOMENTS: Final = ("since", "until")
 
 _TOKEN: Final = re.compile(
@@ -217,7 +218,7 @@ def _holds(term: Term, span: Span, now: Instant) -> bool:
     if term.key == "is":
         return any(_FLAG_TESTS[value](span) for value in term.values)
     if term.key in COMPARED:
-        measured = span.elapsed(now) if term.key == "dur" else now - last_moment(span)
+        measured = _measured(term.key, span, now)
         return measured is not None and _compare(measured, term.op, term.number)
     if term.key == "since":
         return last_moment(span) >= term.number
@@ -225,6 +226,14 @@ def _holds(term: Term, span: Span, now: Instant) -> bool:
         return span.at < term.number
     found = str(getattr(span, TEXT_KEYS[term.key]))
     return any(glob_matches(found, value) for value in term.values)
+
+
+def _measured(key: str, span: Span, now: Instant) -> Duration | None:
+    if key == "dur":
+        return span.elapsed(now)
+    if key == "fresh" and span.in_flight:
+        return 0
+    return now - last_moment(span)
 
 
 def lowered(text: str, wanted: str) -> str:

@@ -86,7 +86,7 @@ def fold(events: Iterable[Event]) -> Folded:
       without a start leaves it None: missing is shown as missing.
     - Names and attributes: the latest snapshot that has them.
     """
-    ordered = sorted(events, key=_canonical)
+    ordered = sorted(_as_amended(events), key=_canonical)
     course = _Course()
     for event in ordered:
         course.see(event)
@@ -143,6 +143,29 @@ def with_timeout(span: Span, now: Instant, timeouts: Mapping[str, Duration]) -> 
     if now - begun < limit:
         return span
     return replace(span, status=Status.TIMED_OUT, ended_at=begun + limit, error="timeout")
+
+
+def _as_amended(events: Iterable[Event]) -> list[Event]:
+    """The events, those that a later snapshot of their slot corrected reduced to notes."""
+    found = list(events)
+    latest: dict[str, tuple[Instant, Instant, int, str, str]] = {}
+    for event in found:
+        if event.slot:
+            latest[event.slot] = max(
+                latest.get(event.slot, _by_amendment(event)), _by_amendment(event)
+            )
+    if not latest:
+        return found
+    return [
+        replace(event, state=State.NOTE, started_at=None, stage="", error="")
+        if event.slot and _by_amendment(event) < latest[event.slot]
+        else event
+        for event in found
+    ]
+
+
+def _by_amendment(event: Event) -> tuple[Instant, Instant, int, str, str]:
+    return (event.snapshot_at, event.occurred_at, event.state, event.error, event.name)
 
 
 def _canonical(event: Event) -> tuple[Instant, int, Instant, str, str, str]:

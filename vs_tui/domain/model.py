@@ -176,6 +176,9 @@ class Event:
     """Short reason of an ERROR, as `error.type` (`failure`, `timeout`, `startup_failure`)."""
     trace_id: str = ""
     """A W3C trace id that the payload carries for this span, 32 hex digits."""
+    slot: str = ""
+    """Names what is stated (`start`, `finish`) where a sender may amend it: of a span's events
+    with one slot only the latest snapshot counts, the others keep their attributes only."""
     attributes: Attributes = field(default_factory=dict)
     offers: tuple[Key, ...] = ()
     seeks: tuple[Seek, ...] = ()
@@ -309,6 +312,7 @@ _FIELDS: Final = (
     "attempt",
     "error",
     "trace_id",
+    "slot",
 )
 
 

@@ -71,6 +71,12 @@ def _condition(term: Term, now: Instant) -> tuple[str, list[Any]]:
         return f"COALESCE({elapsed} {term.op} ?, 0)", [now, term.number]
     if term.key == "age":
         return f"? - {_LAST_MOMENT} {term.op} ?", [now, term.number]
+    if term.key == "fresh":
+        return f"({_OPEN} AND 0 {term.op} ?) OR (NOT {_OPEN} AND ? - {_LAST_MOMENT} {term.op} ?)", [
+            term.number,
+            now,
+            term.number,
+        ]
     if term.key == "since":
         return f"{_LAST_MOMENT} >= ?", [term.number]
     if term.key == "until":

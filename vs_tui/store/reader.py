@@ -168,7 +168,7 @@ class SqliteReader:
     async def health(self) -> Health:
         trouble = self._trouble()
         counted = await self.run(
-            lambda db: (_one(db, "SELECT MAX(id) FROM spans"), _one(db, _LAST_DELIVERY))
+            lambda db: (_one(db, "SELECT MAX(rowid) FROM spans"), _one(db, _LAST_DELIVERY))
         )
         return Health(
             ready=not trouble,

@@ -84,6 +84,26 @@ def rebuild(
     )
 
 
+def refold_one(
+    connection: sqlite3.Connection, folding: batch.Folding, parse: Parse, delivery_id: int
+) -> str:
+    """Read one delivery again; says what came of it. The caller's transaction."""
+    row = connection.execute(
+        "SELECT id, source, kind, path, headers, body, received_at, verdict, reason "
+        "FROM deliveries WHERE id = ?",
+        (delivery_id,),
+    ).fetchone()
+    if row is None:
+        return "refused requests are not kept whole; ask the sender to send it again"
+    folding.context.seq = batch.next_seq(connection)
+    events = _reread(connection, row, parse)
+    batch.fold_and_link(connection, events, folding)
+    verdict = connection.execute(
+        "SELECT verdict FROM deliveries WHERE id = ?", (delivery_id,)
+    ).fetchone()[0]
+    return f"delivery {delivery_id}: {verdict}, {len(events)} events"
+
+
 def _reread(connection: sqlite3.Connection, row: tuple[object, ...], parse: Parse) -> list[Event]:
     delivery_id, source, kind, path, headers, body, received_at, verdict, reason = row
     reading = parse(source, path, orjson.loads(headers), body, received_at)  # type: ignore[arg-type]

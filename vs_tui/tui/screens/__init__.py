@@ -1,1 +1,1 @@
-
+"""One module a screen; `base.View` holds what they share."""

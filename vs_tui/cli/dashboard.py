@@ -1,0 +1,107 @@
+"""`vs-tui`: receiver and dashboard in one process."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from vs_tui.cli.common import add_server_options, load_config, now
+from vs_tui.cli.runtime import Runtime
+from vs_tui.config import Config, data_dir
+
+if TYPE_CHECKING:
+    from vs_tui.tui.app import Setup
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "dashboard",
+        help="receiver and dashboard in one process (the default)",
+        description="Receives webhooks and shows them live. Quit with q; what was received is kept. "
+        "Without a terminal use `vs-tui serve`; for more dashboards beside this one `vs-tui view`.",
+    )
+    add_server_options(parser)
+    add_look_options(parser)
+
+
+def add_look_options(parser: argparse.ArgumentParser) -> None:
+    """--theme and --ascii, for every command with a dashboard."""
+    parser.add_argument("--theme", choices=("auto", "dark", "light", "ansi", "mono"))
+    parser.add_argument(
+        "--ascii", action="store_const", const=True, help="no characters beyond ASCII"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    import asyncio
+
+    config = load_config(args, create_secrets=not args.no_auth)
+    return asyncio.run(with_receiver(config, args))
+
+
+async def with_receiver(
+    config: Config, args: argparse.Namespace, started: Callable[[Runtime], Any] | None = None
+) -> int:
+    """Open the store, show the dashboard, listen once it is up, close all in order."""
+    from vs_tui.tui.app import VsTuiApp
+
+    quiet_logging()
+    runtime = Runtime(config, now)
+    await runtime.open_store()
+    try:
+        setup = setup_for(config, args)
+        setup.reader = runtime.reader
+        setup.after_paint = lambda: _listen(runtime, started)
+        setup.send_links = runtime.send_link
+        setup.refold = runtime.refold
+        setup.cards = runtime.cards
+        app = VsTuiApp(setup)
+        unsubscribe = runtime.writer.subscribe(app.notify_changed)
+        code = await app.run_async()
+        unsubscribe()
+    finally:
+        await runtime.close()
+    return code or 0
+
+
+async def _listen(runtime: Runtime, started: Callable[[Runtime], Any] | None) -> str:
+    url = await runtime.listen()
+    if started is not None:
+        started(runtime)
+    return url
+
+
+def setup_for(config: Config, args: argparse.Namespace) -> Setup:
+    """The dashboard's settings out of configuration and flags; the reader is set by the caller."""
+    from vs_tui.tui.app import Setup
+
+    return Setup(
+        reader=None,  # type: ignore[arg-type]
+        clock=now,
+        open_mode=config.no_auth,
+        theme=getattr(args, "theme", None) or config.theme,
+        ascii=bool(getattr(args, "ascii", None)) or config.ascii,
+        zone=config.zone,
+        keys=config.keys,
+        views=config.views,
+        watch_command=config.watch_command,
+        state_path=str(data_dir() / "state.json"),
+    )
+
+
+def quiet_logging() -> None:
+    """Nothing is logged to the terminal that the dashboard draws on: to a file instead."""
+    import logging
+    from logging.handlers import RotatingFileHandler
+
+    from vs_tui.cli.common import TextLines
+
+    folder = data_dir()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handler = RotatingFileHandler(
+        folder / "vs-tui.log", maxBytes=1_000_000, backupCount=2, delay=True
+    )
+    handler.setFormatter(TextLines())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)

@@ -1,0 +1,81 @@
+"""Two traces aligned step by step: what got slower, what is only in one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Final
+
+from vs_tui.domain.instants import SECOND, Duration, Instant
+from vs_tui.domain.model import Span
+from vs_tui.domain.traces import tree
+
+NOTABLE: Final = 0.2
+"""A step is slower or faster when it changed by more than this share, and by a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One step in both traces, or in one of them."""
+
+    operation: str
+    name: str
+    first: Duration | None
+    second: Duration | None
+    verdict: str
+    """slower, faster, same, only in A, only in B."""
+
+    @property
+    def delta(self) -> Duration | None:
+        if self.first is None or self.second is None:
+            return None
+        return self.second - self.first
+
+
+def step_name(span: Span) -> tuple[str, str]:
+    """What aligns steps of different traces: kind, and the name without what is its own."""
+    names = span.attributes
+    label = names.get("cicd.pipeline.task.name") or names.get("cicd.pipeline.name")
+    if span.operation == "deploy":
+        label = f"{span.service} to {span.environment}" if span.service else span.environment
+    if span.operation in ("issue", "pull_request", "push", "review", "incident"):
+        label = span.operation.replace("_", " ")
+    return span.operation, str(label or span.name)
+
+
+def compare(first: Sequence[Span], second: Sequence[Span], now: Instant) -> list[Pair]:
+    """Steps in tree order, aligned by kind and name (longest common subsequence)."""
+    a, b = [row.span for row in tree(first)], [row.span for row in tree(second)]
+    names_a, names_b = [step_name(s) for s in a], [step_name(s) for s in b]
+    pairs: list[Pair] = []
+    for tag, i1, i2, j1, j2 in SequenceMatcher(None, names_a, names_b, False).get_opcodes():
+        if tag == "equal":
+            pairs += [_pair(x, y, now) for x, y in zip(a[i1:i2], b[j1:j2], strict=True)]
+        else:
+            pairs += [_alone(span, "only in A", now) for span in a[i1:i2]]
+            pairs += [_alone(span, "only in B", now) for span in b[j1:j2]]
+    return pairs
+
+
+def _pair(a: Span, b: Span, now: Instant) -> Pair:
+    operation, name = step_name(a)
+    first, second = a.elapsed(now), b.elapsed(now)
+    verdict = "same"
+    if first is not None and second is not None:
+        change = second - first
+        if abs(change) > max(NOTABLE * first, SECOND):
+            verdict = "slower" if change > 0 else "faster"
+    return Pair(operation, name, first, second, verdict)
+
+
+def _alone(span: Span, where: str, now: Instant) -> Pair:
+    operation, name = step_name(span)
+    took = span.elapsed(now)
+    return Pair(
+        operation,
+        name,
+        took if where == "only in A" else None,
+        took if where == "only in B" else None,
+        where,
+    )

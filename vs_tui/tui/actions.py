@@ -1,0 +1,149 @@
+"""One table of actions. Bindings, footer, help and palette are all made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something a key does."""
+
+    id: str
+    keys: str
+    """Comma separated, as Textual names them; the first is shown."""
+    label: str
+    """One or two words for the footer."""
+    help: str
+    where: str = "everywhere"
+    """everywhere, list, live, trace, events, inspector, dora."""
+    shown: int = 0
+    """Rank in the footer, 1 first; 0: not there."""
+
+    @property
+    def key(self) -> str:
+        return display_key(self.keys.split(",")[0])
+
+
+ACTIONS: Final = (
+    Action(
+        "open", "enter", "open", "open the selected row; fold a span that has children", shown=1
+    ),
+    Action("back", "escape", "back", "back to where you came from; clear the filter", shown=2),
+    Action("filter", "slash", "filter", "filter the list", shown=3),
+    Action("freeze", "p", "freeze", "freeze the screen; the receiver goes on", shown=4),
+    Action("sort", "s", "sort", "next sort order", "list", shown=5),
+    Action("sort_reverse", "S", "reverse", "reverse the sort order", "list"),
+    Action("time", "t", "time", "time range: 1h, 24h, 7d, 30d, all", "list", shown=6),
+    Action("zoom", "z", "zoom", "give the focused panel the whole screen", shown=7),
+    Action("next_failed", "n", "next fail", "next failed row", shown=8),
+    Action("previous_failed", "N", "previous", "previous failed row"),
+    Action("watch", "w", "watch", "tell me when this span ends: toast and bell", shown=9),
+    Action("yank", "y", "yank", "copy the id, the link or the row", shown=10),
+    Action("browser", "o", "browser", "open its page in the browser", shown=11),
+    Action("export", "e", "export", "write what is on screen: csv, json, txt, svg"),
+    Action("follow", "f", "follow", "keep the newest row selected", "list"),
+    Action("compare", "c", "compare", "compare with another trace: mark one, then the other"),
+    Action("why", "i", "why", "show why each link of the trace exists", "trace", shown=3),
+    Action("cut", "x", "cut link", "cut the link of this span to its parent", "trace"),
+    Action("earlier", "h,left", "pan", "pan the time axis to the left", "trace"),
+    Action("later", "l,right", "pan", "pan the time axis to the right", "trace"),
+    Action("zoom_in", "plus,equals_sign", "zoom in", "zoom into the time axis", "trace", shown=4),
+    Action("zoom_out", "minus", "zoom out", "zoom out of the time axis", "trace"),
+    Action("fold_all", "left_square_bracket", "fold", "fold all", "trace"),
+    Action("unfold_all", "right_square_bracket", "unfold", "unfold all", "trace"),
+    Action("refold", "r", "re-fold", "read this delivery again with today's adapters", "inspector"),
+    Action("down", "j,down", "down", "one row down"),
+    Action("up", "k,up", "up", "one row up"),
+    Action("page_down", "ctrl+d,pagedown", "page down", "a page down"),
+    Action("page_up", "ctrl+u,pageup", "page up", "a page up"),
+    Action("top", "g,home", "top", "first row"),
+    Action("bottom", "G,end", "bottom", "last row"),
+    Action("live", "1", "Live", "what is in flight, then what ended last"),
+    Action("traces", "2", "Traces", "deliveries from issue to deploy"),
+    Action("dora", "3", "DORA", "the four keys per team"),
+    Action("events", "4", "Events", "every delivery received, and what became of it"),
+    Action("sources", "5", "Sources", "where to point each tool, and what it has sent"),
+    Action("last_view", "minus,backspace", "last", "swap with the view before"),
+    Action("next_panel", "tab", "panel", "next panel"),
+    Action("team", "m", "team", "show one team only, next team"),
+    Action("theme", "T", "theme", "next theme: dark, light, the terminal's own, none"),
+    Action("palette", "colon,ctrl+p", "command", "all commands by name", shown=12),
+    Action("help", "question_mark", "help", "all keys", shown=13),
+    Action("quit", "q,ctrl+c", "quit", "quit; what was received is kept", shown=14),
+)
+BY_ID: Final[Mapping[str, Action]] = {action.id: action for action in ACTIONS}
+
+_NAMES: Final = {
+    "slash": "/",
+    "question_mark": "?",
+    "colon": ":",
+    "plus": "+",
+    "minus": "-",
+    "equals_sign": "=",
+    "escape": "esc",
+    "grave_accent": "`",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "pagedown": "pgdn",
+    "pageup": "pgup",
+}
+
+
+def display_key(key: str) -> str:
+    """A key as people call it."""
+    return _NAMES.get(key, key)
+
+
+def with_keys(overrides: Mapping[str, str]) -> tuple[Action, ...]:
+    """The table with a user's keys; ValueError names an action that does not exist."""
+    unknown = sorted(set(overrides) - set(BY_ID))
+    if unknown:
+        raise ValueError(f"[keys] {unknown[0]} is not an action; use one of {', '.join(BY_ID)}")
+    return tuple(
+        Action(a.id, overrides.get(a.id, a.keys), a.label, a.help, a.where, a.shown)
+        for a in ACTIONS
+    )
+
+
+def by_key(actions: Iterable[Action]) -> dict[str, list[Action]]:
+    """key -> actions; which of them is meant depends on the screen."""
+    found: dict[str, list[Action]] = {}
+    for action in actions:
+        for key in action.keys.split(","):
+            found.setdefault(key.strip(), []).append(action)
+    return found
+
+
+def meant(candidates: Iterable[Action], where: str) -> Action | None:
+    """The action a key means on a screen: its own first, then what holds everywhere."""
+    listed = list(candidates)
+    for place in (where, _list(where), "everywhere"):
+        for action in listed:
+            if place and action.where == place:
+                return action
+    return None
+
+
+def footer(actions: Iterable[Action], where: str, width: int) -> list[tuple[str, str]]:
+    """(key, label) pairs of what can be done here, as many as fit, never wrapped."""
+    usable = [a for a in actions if a.shown and a.where in ("everywhere", where, _list(where))]
+    usable.sort(key=lambda a: a.shown)
+    always = [a for a in usable if a.id in ("help", "quit")]
+    room = width - sum(len(a.key) + len(a.label) + 3 for a in always) - 1
+    chosen: list[tuple[str, str]] = []
+    for action in usable:
+        if action in always:
+            continue
+        needed = len(action.key) + len(action.label) + 3
+        if needed > room:
+            break
+        chosen.append((action.key, action.label))
+        room -= needed
+    return [*chosen, *((a.key, a.label) for a in always)]
+
+
+def _list(where: str) -> str:
+    return "list" if where in ("live", "traces", "events", "sources") else ""

@@ -1,0 +1,127 @@
+"""What a span looks like in a list: its state in a glyph and a word, its age, its ratio."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+from typing import Final
+
+from vs_tui.domain.instants import DAY, HOUR, MINUTE, Instant, format_duration, to_datetime
+from vs_tui.domain.model import Span, State, Status
+from vs_tui.store.api import Baseline
+from vs_tui.tui.look import Glyphs
+
+LONG_RATIO: Final = 1.5
+"""From this multiple of its median on, a span is marked as long."""
+STALE_P90S: Final = 3
+_QUIET_BY_NATURE: Final = frozenset({"issue", "pull_request", "sprint", "incident", "release"})
+_KINDS: Final = {
+    "pull_request": "pr",
+    "pipeline": "pipeline",
+    "incident": "incident",
+    "release": "release",
+}
+
+
+def kind(span: Span) -> str:
+    """The operation's short name for a column."""
+    return _KINDS.get(span.operation, span.operation.replace("_", " "))
+
+
+def is_stale(span: Span, baseline: Baseline | None, now: Instant) -> bool:
+    """Whether nothing was heard of it for three times what it takes nine times out of ten (and
+    at least ten minutes): then it is shown as lost, never as a bar that runs for ever."""
+    if not span.in_flight or span.operation in _QUIET_BY_NATURE or span.state is not State.RUNNING:
+        return False
+    limit = max(STALE_P90S * baseline.p90, 10 * MINUTE) if baseline else DAY
+    return now - max(span.last_event_at, span.at) > limit
+
+
+def state(
+    span: Span, glyphs: Glyphs, now: Instant, baseline: Baseline | None = None
+) -> tuple[str, str, str]:
+    """(glyph, word of at most six letters, role)."""
+    if span.status is Status.OK:
+        return glyphs.ok, "merged" if span.operation == "pull_request" else "ok", "ok"
+    if span.status is Status.ERROR:
+        return glyphs.fail, "fail", "fail"
+    if span.status is Status.TIMED_OUT:
+        return glyphs.fail, "lost", "fail"
+    if span.status is Status.CANCELLED:
+        return glyphs.cancel, "cancel", "cancel"
+    if span.state is State.QUEUED:
+        return glyphs.queue, "queue", "queue"
+    if span.state is State.WAITING:
+        return glyphs.wait, "wait", "wait"
+    if is_stale(span, baseline, now):
+        return glyphs.stale, "stale", "stale"
+    if span.operation == "incident":
+        return glyphs.fail, "open", "fail"
+    return glyphs.run, "open" if span.operation in _QUIET_BY_NATURE else "run", "run"
+
+
+def stage(span: Span) -> str:
+    """Where it stands: its phase while in flight; how it ended otherwise."""
+    if span.in_flight:
+        return span.stage
+    return span.error or ("" if span.status is Status.OK else span.stage)
+
+
+def age(span: Span, now: Instant) -> str:
+    """Time in flight, or what it took; for a failure how long ago."""
+    if span.status.failed and span.ended_at is not None:
+        return f"{format_duration(now - span.ended_at).strip()} ago"
+    return format_duration(span.elapsed(now))
+
+
+def ratio(span: Span, baseline: Baseline | None, now: Instant) -> float | None:
+    """Elapsed time by the median of its series; None without history."""
+    elapsed = span.elapsed(now)
+    if baseline is None or elapsed is None or baseline.p50 <= 0:
+        return None
+    if not span.in_flight and span.status is not Status.OK:
+        return None
+    return elapsed / baseline.p50
+
+
+def ratio_text(
+    span: Span, baseline: Baseline | None, glyphs: Glyphs, now: Instant
+) -> tuple[str, str]:
+    """(`1.8x ▲`, role): a mark when it runs long, `-` without history."""
+    if is_stale(span, baseline, now):
+        return "lost?", "stale"
+    found = ratio(span, baseline, now)
+    if found is None:
+        return "-", "dim"
+    text = f"{found:.1f}x" if found < 100 else ">99x"
+    if found >= LONG_RATIO and span.in_flight:
+        return f"{text} {glyphs.long}", "wait"
+    return f"{text}  ", "dim"
+
+
+def clock(instant: Instant | None, zone: tzinfo | None, now: Instant) -> str:
+    """A moment in the user's zone: the time today, the day as well before."""
+    if instant is None:
+        return "-"
+    local = to_datetime(instant).astimezone(zone)
+    today = to_datetime(now).astimezone(zone)
+    if local.date() == today.date():
+        return local.strftime("%H:%M:%S")
+    if abs((today - local).days) < 300:
+        return local.strftime("%d %b %H:%M")
+    return local.strftime("%Y-%m-%d")
+
+
+def local_zone() -> tzinfo | None:
+    """The machine's time zone."""
+    return datetime.now().astimezone().tzinfo
+
+
+def since(instant: Instant | None, now: Instant) -> str:
+    """`2s`, `5m`, `3h`, `2d`: how long ago, in one unit."""
+    if instant is None:
+        return "-"
+    elapsed = max(now - instant, 0)
+    for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE)):
+        if elapsed >= size:
+            return f"{elapsed // size}{unit}"
+    return f"{elapsed // 1_000_000}s"

@@ -1,0 +1,45 @@
+"""What the dashboard remembers between starts: filters, range, team, theme."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Remembered:
+    """Small and optional: a broken or missing file means defaults."""
+
+    filters: dict[str, str] = field(default_factory=dict)
+    range_index: int = 2
+    team: str = ""
+    theme: str = ""
+
+    @classmethod
+    def load(cls, path: str) -> Remembered:
+        if not path:
+            return cls()
+        try:
+            found = json.loads(Path(path).read_text("utf-8"))
+            remembered = cls(
+                filters={str(k): str(v) for k, v in found.get("filters", {}).items()},
+                range_index=int(found.get("range_index", 2)) % 5,
+                team=str(found.get("team", "")),
+                theme=str(found.get("theme", "")),
+            )
+        except (OSError, ValueError, AttributeError, TypeError):
+            return cls()
+        return remembered
+
+    def save(self, path: str) -> None:
+        if not path:
+            return
+        try:
+            Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+                json.dump(asdict(self), out)
+        except OSError:
+            return  # a read-only home is no reason to stop showing

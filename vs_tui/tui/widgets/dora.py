@@ -1,0 +1,73 @@
+"""The four keys per team, with sparklines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vs_tui.domain.cards import Card
+from vs_tui.tui.look import Look
+from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.widgets.framed import Framed
+from vs_tui.tui.widgets.sparkline import sparkline
+
+_TREND = {"better": "good", "worse": "bad", "same": "dim", "": "dim"}
+
+
+class DoraPanel(Framed):
+    """Four lines a team: value, sparkline, change against the period before."""
+
+    def __init__(self, look: Look, *, id: str | None = None) -> None:
+        super().__init__(look, id=id)
+        self._lines: list[tuple[Piece, ...]] = []
+
+    @property
+    def count(self) -> int:
+        return len(self._lines)
+
+    def show(self, cards: Sequence[Card], range_name: str) -> None:
+        """Paint the cards; nothing happens when they are what is there."""
+        lines: list[tuple[Piece, ...]] = []
+        team = None
+        for card in cards:
+            label = "" if card.team == team else card.team or "all"
+            if team is not None and label:
+                lines.append(((" ", "text"),))
+            team = card.team
+            lines.append(tuple(self._line(card, label)))
+        if not lines:
+            lines = [((" no deployments yet", "dim"),)]
+        self.set_heading([("DORA ", "title"), (range_name, "dim")], "3 more")
+        if lines != self._lines:
+            self._lines = lines
+            self.resized()
+            self.refresh()
+
+    def _line(self, card: Card, label: str) -> list[Piece]:
+        glyphs = self.look.glyphs
+        arrow = ""
+        if card.delta:
+            arrow = glyphs.even
+            if card.direction in ("better", "worse"):
+                arrow = glyphs.down if card.delta.startswith("-") else glyphs.up
+        tail = (
+            f"{arrow} {card.delta.lstrip('+-')}"
+            if card.delta
+            else (f"n={card.n}" if card.n else "")
+        )
+        return [
+            (" ", "text"),
+            (fit(label, 7), "title"),
+            (fit(card.metric, 8), "dim"),
+            (fit(card.text, 8), "text"),
+            (sparkline(card.buckets, 8, glyphs), "run"),
+            (" " + fit(tail, 8), _TREND[card.direction]),
+        ]
+
+    def paint_head(self, y: int, width: int) -> Sequence[Piece]:
+        return ()
+
+    def paint_row(self, index: int, width: int) -> tuple[Sequence[Piece], bool]:
+        return self._lines[index], False
+
+    def act(self, action: str) -> bool:
+        return False

@@ -1,0 +1,123 @@
+"""A box with a title that scrolls its lines: what list, waterfall and details are built on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.geometry import Region, Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from vs_tui.tui.look import Look
+from vs_tui.tui.paint import Piece, framed, strip_of
+
+
+class Framed(ScrollView, can_focus=True):
+    """Subclasses give `count`, `head_lines`, `paint_head` and `paint_row`."""
+
+    DEFAULT_CSS = """
+    Framed { width: 1fr; height: 1fr; scrollbar-size: 0 0; }
+    """
+
+    def __init__(self, look: Look, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.look = look
+        self.heading: tuple[Piece, ...] = ()
+        self.note = ""
+        self.head_lines = 0
+
+    # What subclasses say.
+
+    @property
+    def count(self) -> int:
+        """Lines below the head."""
+        raise NotImplementedError
+
+    def paint_head(self, y: int, width: int) -> Sequence[Piece]:
+        """A line above the rows that does not scroll."""
+        raise NotImplementedError
+
+    def paint_row(self, index: int, width: int) -> tuple[Sequence[Piece], bool]:
+        """A row and whether the cursor is on it."""
+        raise NotImplementedError
+
+    # What they can use.
+
+    @property
+    def rows_visible(self) -> int:
+        return max(self.size.height - 2 - self.head_lines, 1)
+
+    @property
+    def first(self) -> int:
+        """Index of the first visible row."""
+        return int(self.scroll_offset.y)
+
+    def resized(self) -> None:
+        """The number of rows changed."""
+        self.virtual_size = Size(self.size.width, self.count + 2 + self.head_lines)
+
+    def set_heading(self, heading: Sequence[Piece], note: str = "") -> None:
+        """The title and the note of the frame; repaints the top line if they changed."""
+        if (tuple(heading), note) != (self.heading, self.note):
+            self.heading, self.note = tuple(heading), note
+            self._refresh_line(0)
+
+    def refresh_row(self, index: int) -> None:
+        """Repaint one row if it is visible."""
+        y = index - self.first
+        if 0 <= y < self.rows_visible:
+            self._refresh_line(y + 1 + self.head_lines)
+
+    def _refresh_line(self, y: int) -> None:
+        # Regions of a scroll view are given in its content's coordinates.
+        self.refresh(Region(0, y + self.first, self.size.width, 1))
+
+    def scroll_to_row(self, index: int, *, anchor: int | None = None) -> None:
+        """Bring a row into view; `anchor` is how far from the top it shall stand."""
+        top = self.first
+        if anchor is not None:
+            top = index - anchor
+        elif index < top:
+            top = index
+        elif index >= top + self.rows_visible:
+            top = index - self.rows_visible + 1
+        top = max(0, min(top, max(self.count - self.rows_visible, 0)))
+        if top != self.first:
+            self.scroll_to(y=top, animate=False, force=True, immediate=True)
+            self.refresh()
+
+    def on_resize(self) -> None:
+        self.resized()
+
+    def render_line(self, y: int) -> Strip:
+        width, height = self.size
+        look = self.look
+        if width < 4 or height < 3:
+            return Strip.blank(width, look["text"])
+        frame = "focus" if self.has_focus else "frame"
+        if y == 0:
+            pieces = framed(self.heading, self.note, look, width, top=True)
+            return strip_of(_recolour(pieces, frame), look, width)
+        if y == height - 1:
+            pieces = framed((), "", look, width, top=False)
+            return strip_of(_recolour(pieces, frame), look, width)
+        side = look.glyphs.frame[3]
+        inner = width - 2
+        background = None
+        if y <= self.head_lines:
+            pieces = list(self.paint_head(y - 1, inner))
+        else:
+            index = self.first + y - 1 - self.head_lines
+            if index < self.count:
+                found, selected = self.paint_row(index, inner)
+                pieces = list(found)
+                background = look["cursor"] if selected else None
+            else:
+                pieces = []
+        body = strip_of(pieces, look, inner, background)
+        edge = strip_of([(side, frame)], look, 1)
+        return Strip([*edge, *body, *edge], width)
+
+
+def _recolour(pieces: Sequence[Piece], frame: str) -> list[Piece]:
+    return [(text, frame if role == "frame" else role) for text, role in pieces]

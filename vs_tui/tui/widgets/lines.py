@@ -1,0 +1,68 @@
+"""One-line widgets: header, tabs, footer, banner. They repaint only when their text changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from vs_tui.tui.look import Look
+from vs_tui.tui.paint import Piece, strip_of, width_of
+
+
+class Line(Widget):
+    """A line of pieces, the last ones pushed to the right edge."""
+
+    DEFAULT_CSS = "Line { height: 1; width: 1fr; }"
+
+    class Pressed(Message):
+        """A piece was clicked; `value` is what was given with it."""
+
+        def __init__(self, value: str) -> None:
+            super().__init__()
+            self.value = value
+
+    def __init__(self, look: Look, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.look = look
+        self._left: tuple[Piece, ...] = ()
+        self._right: tuple[Piece, ...] = ()
+        self._targets: dict[int, str] = {}
+
+    def show(
+        self,
+        left: Sequence[Piece],
+        right: Sequence[Piece] = (),
+        targets: dict[int, str] | None = None,
+    ) -> None:
+        """Paint these pieces; nothing happens when they are what is there already. `targets`
+        names what a click on the piece of that index means."""
+        self._targets = targets or {}
+        if (tuple(left), tuple(right)) != (self._left, self._right):
+            self._left, self._right = tuple(left), tuple(right)
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        if y:
+            return Strip.blank(width, self.look["text"])
+        room = width - width_of(self._right) - 1
+        left = list(self._left)
+        used = width_of(left)
+        if used < room:
+            left.append((" " * (room - used), "text"))
+            return strip_of([*left, *self._right], self.look, width)
+        # Too narrow for both: what is left matters more.
+        return strip_of([*left, (" ", "text"), *self._right], self.look, width)
+
+    def on_click(self, event: events.Click) -> None:
+        position = 0
+        for index, (text, _) in enumerate(self._left):
+            position += width_of([(text, "")])
+            if event.x < position:
+                if index in self._targets:
+                    self.post_message(self.Pressed(self._targets[index]))
+                return

@@ -1,0 +1,67 @@
+"""A box of read-only lines: details, JSON bodies, help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+
+from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.widgets.framed import Framed
+
+
+class TextBox(Framed):
+    """Lines of pieces that scroll. `fit` of the pieces is the caller's: they are clean."""
+
+    def set_lines(self, lines: Sequence[Sequence[Piece]]) -> None:
+        """Replace the text; the place is kept."""
+        new = [tuple(line) for line in lines]
+        if new != getattr(self, "_lines", None):
+            self._lines = new
+            self.resized()
+            self.refresh()
+
+    @property
+    def lines(self) -> list[tuple[Piece, ...]]:
+        found: list[tuple[Piece, ...]] = getattr(self, "_lines", [])
+        return found
+
+    @property
+    def count(self) -> int:
+        return len(self.lines)
+
+    def paint_head(self, y: int, width: int) -> Sequence[Piece]:
+        return ()
+
+    def paint_row(self, index: int, width: int) -> tuple[Sequence[Piece], bool]:
+        return ((" ", "text"), *self.lines[index]), False
+
+    def act(self, action: str) -> bool:
+        page = self.rows_visible
+        steps = {
+            "down": 1,
+            "up": -1,
+            "page_down": page,
+            "page_up": -page,
+            "top": -self.count,
+            "bottom": self.count,
+        }
+        if action not in steps:
+            return False
+        top = max(0, min(self.first + steps[action], max(self.count - page, 0)))
+        self.scroll_to(y=top, animate=False, force=True, immediate=True)
+        self.refresh()
+        return True
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.act("down")
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.act("up")
+
+
+def field(name: str, value: str, width: int = 400, role: str = "text") -> list[Piece]:
+    """A `name value` line."""
+    return [(f"{name:<14} ", "dim"), (fit(value, min(len(value) * 2 + 1, width)).rstrip(), role)]
