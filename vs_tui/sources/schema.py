@@ -1,0 +1,58 @@
+"""Endpoints with a schema of their own: a body that breaks it is answered 400, with the field."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+
+from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.sources.base import BadBody
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# pydantic names the members of a union in an error's path; no field of ours is called so.
+_UNION_MEMBERS: Final = frozenset({"bool", "str", "int", "float", "none"})
+_MAX_DEPTH: Final = 50
+
+
+def _instant(value: Any) -> Instant | None:
+    if value is None or value == "":
+        return None
+    instant = parse_instant(value)
+    if instant is None:
+        raise ValueError("is not a time; send RFC 3339 such as 2026-03-02T10:00:00Z")
+    return instant
+
+
+Timestamp = Annotated[Instant | None, BeforeValidator(_instant)]
+"""Any time format we know; None when it is missing."""
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+OptionalWord = Annotated[str, BeforeValidator(lambda value: value or ""), Field(max_length=500)]
+"""A text that may be missing, null or empty."""
+
+
+def validated(model: type[Model], payload: dict[str, Any]) -> Model:
+    """The payload as a model; BadBody names the first field that is wrong and why."""
+    try:
+        return model.model_validate(_printable(payload))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        path = [str(part) for part in first["loc"]]
+        names = [p for p in path if p not in _UNION_MEMBERS and "[" not in p]
+        raise BadBody(".".join(names) or "body", first["msg"].removeprefix("Value error, ")) from (
+            None
+        )
+
+
+def _printable(value: Any, depth: int = 0) -> Any:
+    """NULs replaced in every text: SQLite and terminals end a text there."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if depth > _MAX_DEPTH:
+        raise BadBody("body", f"is nested deeper than {_MAX_DEPTH} levels; send it flatter")
+    if isinstance(value, dict):
+        return {_printable(k): _printable(v, depth + 1) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_printable(item, depth + 1) for item in value]
+    return value

@@ -1,0 +1,63 @@
+"""Versions of artifacts: how builds, deploys, tests and incidents of different tools meet.
+
+A version is offered as `service@version` twice: inside its scope (a namespace, a repository)
+and without one, because an alert's labels name a service and a version but no namespace.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import unquote
+
+from vs_tui.domain.model import Key, Rule, Seek
+
+_DEPLOY: Final = re.compile(r"(?:^|[^a-z])deploy(?:s|ment|ing)?(?:$|[^a-z])")
+_ENVIRONMENTS: Final = re.compile(
+    r"(?:^|[^a-z0-9])(production|prod|live|staging|stage|preprod|pre-prod|uat|qa|testing|test|"
+    r"development|dev|sandbox|preview)(?:$|[^a-z0-9])"
+)
+_PURL: Final = re.compile(r"pkg:[\w.+-]+/(?P<path>[^@?#]+)(?:@(?P<version>[^?#]+))?")
+_IMAGE: Final = re.compile(
+    r"(?:.*/)?(?P<name>[^/:@]+)(?::(?P<tag>[\w.-]+))?(?:@(?P<digest>[\w:]+))?\Z"
+)
+
+
+def offer_version(service: str, version: str, scope: str = "") -> tuple[Key, ...]:
+    """The keys under which others find this version of a service; none when one is missing."""
+    if not service or not version:
+        return ()
+    value = f"{service}@{version}"
+    bare = Key("artifact", value, "", "version")
+    return (Key("artifact", value, scope, "version"), bare) if scope else (bare,)
+
+
+def seek_version(service: str, version: str, scope: str = "") -> list[Seek]:
+    """Wishes for the deploy, else the build, of this version of a service."""
+    keys = offer_version(service, version, scope)
+    return [Seek(Rule.VERSION, key) for key in keys[:1]]
+
+
+def purl_parts(purl: str) -> tuple[str, str]:
+    """Name and version of a package URL (`pkg:oci/myapp@sha256%3A0b31`); `` where missing."""
+    match = _PURL.match(purl[:500])
+    if not match:
+        return "", ""
+    return unquote(match["path"].rpartition("/")[2]), unquote(match["version"] or "")
+
+
+def image_parts(image: str) -> tuple[str, str]:
+    """Name and tag, else digest, of an image (`host:5000/acme/api:1.4`); `` where missing."""
+    match = _IMAGE.match(image[:500].strip())
+    return (match["name"], match["tag"] or match["digest"] or "") if match else ("", "")
+
+
+def is_deploy_name(name: str) -> bool:
+    """Whether a job's or a stage's name says that it deploys (`deploy-prod`, `Deploy to QA`)."""
+    return _DEPLOY.search(name.lower()[:200]) is not None
+
+
+def environment_in(name: str) -> str:
+    """The environment that a name contains as a word; `` rather than a guess."""
+    match = _ENVIRONMENTS.search(name.lower()[:200])
+    return match[1] if match else ""
