@@ -1,0 +1,423 @@
+"""A reader in memory over hand-made spans: what the tests of the dashboard look at.
+
+It answers as `store.api.Reader` says, with the filter language of the domain, so that the tests
+need neither SQLite nor a receiver. `put` changes the world as a delivery would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from vs_tui.domain import filters
+from vs_tui.domain.cards import Card
+from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant, parse_instant
+from vs_tui.domain.model import Link, Rule, Span, State, Status, Verdict, trace_id_of
+from vs_tui.store.api import (
+    Baseline,
+    Changes,
+    Counts,
+    DeliveryDetail,
+    DeliveryRow,
+    Health,
+    SourceHealth,
+    SpanPage,
+    Trace,
+    TraceSummary,
+)
+
+NOW: Instant = parse_instant("2026-11-21T09:41:07Z") or 0
+
+
+class Clock:
+    """Stands still unless a test moves it."""
+
+    def __init__(self, now: Instant = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> Instant:
+        return self.now
+
+
+def span(
+    key: str,
+    operation: str,
+    name: str,
+    *,
+    began: int | None,
+    took: int | None = None,
+    state: State | None = None,
+    parent: str = "",
+    trace: str = "",
+    **more: Any,
+) -> Span:
+    """A span that began `began` microseconds before NOW and took `took` (None: in flight)."""
+    ended = took is not None
+    state = state if state is not None else (State.OK if ended else State.RUNNING)
+    status = Status.IN_FLIGHT
+    if ended:
+        status = {State.ERROR: Status.ERROR, State.CANCELLED: Status.CANCELLED}.get(
+            state, Status.OK
+        )
+    started_at = None if began is None else NOW - began
+    ended_at = None
+    if took is not None:
+        ended_at = NOW if started_at is None else started_at + took
+    values: dict[str, Any] = {
+        "source": "github",
+        "trace_id": trace or trace_id_of(key),
+        "last_event_at": ended_at or NOW - min(began or 0, 20 * SECOND),
+    }
+    values.update(more)
+    return Span(
+        key=key,
+        ref=key,
+        operation=operation,
+        name=name,
+        status=status,
+        state=state,
+        started_at=started_at,
+        ended_at=ended_at,
+        parent_key=parent,
+        **values,
+    )
+
+
+def checkout_trace() -> list[Span]:
+    """A delivery on its way to production: the mock-ups' example."""
+    trace = "4b1f" + "0" * 26 + "9c"
+
+    def step(
+        key: str, operation: str, name: str, began: int, took: int | None, **more: Any
+    ) -> Span:
+        more.setdefault("team", "core")
+        return span(key, operation, name, began=began * SECOND, took=took, trace=trace, **more)
+
+    root = step(
+        "dep-214",
+        "deploy",
+        "checkout-api v214",
+        192,
+        None,
+        environment="prod",
+        service="checkout-api",
+        stage="canary 25%",
+        actor="ana",
+        url="https://ci.example/checkout/214",
+        project="acme/checkout",
+        attributes={"vcs.ref.head.revision": "9f3c1e2aa0", "deployment.environment.name": "prod"},
+    )
+    build = step("b-1", "build", "build", 192, 44 * SECOND, parent="dep-214", actor="ci")
+    return [
+        root,
+        build,
+        step("b-1a", "stage", "compile", 190, 30 * SECOND, parent="b-1"),
+        step("b-1b", "stage", "package", 160, 10 * SECOND, parent="b-1"),
+        step("t-1", "test", "tests", 150, 58 * SECOND, parent="dep-214", actor="ci"),
+        step("i-1", "build", "image push", 92, 14 * SECOND, parent="dep-214", actor="ci"),
+        step("r-1", "deploy", "rollout", 76, None, parent="dep-214", actor="argo",
+             environment="prod"),
+        step("c-5", "stage", "canary 5%", 76, 21 * SECOND, parent="r-1", actor="argo"),
+        step("c-25", "stage", "canary 25%", 55, None, parent="r-1", actor="argo"),
+    ]  # fmt: skip
+
+
+def story() -> list[Span]:
+    """What a busy morning looks like: every state, four teams, one long and one lost span."""
+    return [
+        *checkout_trace(),
+        span("p-8842", "pipeline", "web #8842 main", began=400 * SECOND, team="web", stage="e2e"),
+        span("b-9f3", "build", "billing 9f3c1e", began=48 * SECOND, team="core", stage="compile"),
+        span("d-97", "deploy", "web v97", began=1263 * SECOND, team="web", stage="approval",
+             environment="prod", service="web", state=State.WAITING),
+        span("p-331", "pipeline", "infra #331", began=9 * SECOND, team="plat", stage="queued",
+             state=State.QUEUED),
+        span("d-18", "deploy", "search v18", began=400 * SECOND, took=280 * SECOND, team="plat",
+             environment="prod", service="search", state=State.ERROR, error="smoke",
+             stage="smoke", url="https://ci.example/search/18"),
+        span("d-213", "deploy", "checkout-api v213", began=2 * HOUR, took=271 * SECOND,
+             team="core", environment="prod", service="checkout-api"),
+        span("pr-1204", "pull_request", "#1204 retry on 429", began=30 * HOUR, took=27 * HOUR,
+             team="core", actor="bob"),
+        span("pr-1219", "pull_request", "#1219 cache invoices", began=49 * HOUR, team="core",
+             stage="review", actor="eve", last_event_at=NOW - HOUR),
+        span("is-977", "issue", "#977 slow checkout", began=76 * HOUR, team="core",
+             stage="in dev", last_event_at=NOW - 5 * HOUR),
+        span("p-77", "pipeline", "ml-train #77", began=72 * MINUTE, team="data", stage="train",
+             last_event_at=NOW - 72 * MINUTE),
+        span("d-old", "deploy", "search v17", began=3 * DAY, took=200 * SECOND, team="plat",
+             environment="prod", service="search"),
+        span("c-1", "build", "docs preview", began=4 * HOUR, took=60 * SECOND, team="web",
+             state=State.CANCELLED),
+    ]  # fmt: skip
+
+
+def baselines() -> dict[str, Baseline]:
+    """History of some series; the others have none."""
+    minutes = {
+        "dep-214": (1.78, 4.5),
+        "p-8842": (7.4, 9),
+        "b-9f3": (2, 3),
+        "d-97": (5, 8),
+        "pr-1219": (1132, 3000),
+        "is-977": (4145, 9000),
+        "p-77": (10, 15),
+        "r-1": (2.5, 4),
+        "c-25": (0.51, 0.7),
+        "d-213": (4.5, 5),
+        "pr-1204": (2314, 3000),
+    }
+    return {
+        key: Baseline(n=12, p50=int(p50 * MINUTE), p90=int(p90 * MINUTE))
+        for key, (p50, p90) in minutes.items()
+    }
+
+
+def links() -> list[Link]:
+    """Why the parts of the checkout delivery hang together."""
+    return [
+        Link(s.key, s.parent_key, Rule.STRUCTURE, "the pipeline's own step", primary=True)
+        for s in checkout_trace()
+        if s.parent_key
+    ]
+
+
+def cards() -> list[Card]:
+    """The four keys of two teams, one of them without a restore."""
+    up = [2.0, 3, 3, 5, 6, 5, 7]
+    gaps = [None, 2.0, None, None, 3.0, None, None]
+    return [
+        Card("core", "deploys", "6.2/d", 43, "+12%", "better", "elite 2024", up),
+        Card("core", "lead", "9h", 31, "-31%", "better", "elite 2024", up[::-1]),
+        Card("core", "fail", "4 %", 43, "", "", "elite 2024", [0.0, 0, 1, 0, 0, 0, 1]),
+        Card("core", "restore", "38m", 3, "", "", "elite 2024", gaps),
+        Card("plat", "deploys", "0.4/d", 3, "", "", "high 2024", [0.0, 0, 0, 1, 1, 0, 1]),
+        Card("plat", "lead", "4.5d", 3, "+18%", "worse", "high 2024", up),
+        Card("plat", "fail", "25 %", 4, "+25%", "worse", "low 2024", [0.0, 0, 0, 0, 0, 0, 1]),
+        Card("plat", "restore", "-", 0, "", "", "", [None] * 7),
+    ]
+
+
+def delivery(
+    number: int,
+    kind: str,
+    verdict: Verdict = Verdict.ACCEPTED,
+    *,
+    source: str = "github",
+    reason: str = "",
+    body: bytes = b'{"action":"opened","number":7}',
+    status: int = 200,
+    duplicates: int = 0,
+    refs: Sequence[str] = (),
+) -> DeliveryDetail:
+    """A delivery that came `abs(number)` minutes ago."""
+    row = DeliveryRow(
+        id=number,
+        source=source,
+        kind=kind,
+        received_at=NOW - abs(number) * MINUTE,
+        verdict=verdict,
+        reason=reason,
+        size=len(body),
+        duplicates=duplicates,
+        status=status,
+    )
+    headers = {"Content-Type": "application/json", "X-GitHub-Event": kind}
+    return DeliveryDetail(row, f"/{source}", headers, body, "ab" * 32, "k", refs)
+
+
+def deliveries() -> list[DeliveryDetail]:
+    """One of each verdict."""
+    return [
+        delivery(1, "deployment_status", refs=("dep-214",)),
+        delivery(2, "pull_request", duplicates=2, refs=("pr-1219",)),
+        delivery(3, "watch", Verdict.IGNORED, reason="starred: not part of a delivery"),
+        delivery(-4, "", Verdict.REJECTED, reason="signature does not match", status=401),
+        delivery(
+            5, "build", Verdict.QUARANTINED, source="jenkins",
+            reason="field number: not a number", body=b"\xff not json",
+        ),
+    ]  # fmt: skip
+
+
+class FakeReader:
+    """Implements `store.api.Reader`; counts what is asked in `calls`."""
+
+    def __init__(
+        self,
+        spans: Sequence[Span] = (),
+        *,
+        deliveries: Sequence[DeliveryDetail] = (),
+        baselines: Mapping[str, Baseline] | None = None,
+        links: Sequence[Link] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.by_key = {s.key: s for s in spans}
+        self.history = dict(baselines or {})
+        self.edges = list(links)
+        self.stored = {d.row.id: d for d in deliveries}
+        self.seq = 1 if spans or deliveries else 0
+        self.changed: list[str] = [s.key for s in spans]
+        self.trouble = ""
+        self.fails: Exception | None = None
+        self.calls: list[str] = []
+
+    def put(self, *spans: Span) -> None:
+        """Commit spans: new ones, or new versions of known ones."""
+        for item in spans:
+            self.by_key[item.key] = item
+        self.changed = [item.key for item in spans]
+        self.seq += 1
+
+    def end(self, key: str, state: State = State.OK) -> None:
+        """Commit the end of a span, now."""
+        status = Status.ERROR if state is State.ERROR else Status.OK
+        now = self.clock()
+        self.put(
+            replace(self.by_key[key], state=state, status=status, ended_at=now, last_event_at=now)
+        )
+
+    def _asked(self, name: str) -> None:
+        self.calls.append(name)
+        if self.fails is not None:
+            raise self.fails
+
+    def _matching(self, text: str) -> list[Span]:
+        wanted = filters.parse(text)
+        now = self.clock()
+        return [
+            s for s in self.by_key.values() if s.operation != "stage" and wanted.matches(s, now)
+        ]
+
+    async def spans(
+        self,
+        filter: str = "",
+        *,
+        limit: int = 500,
+        cursor: str = "",
+        sort: str = "live",
+        at: Instant | None = None,
+    ) -> SpanPage:
+        self._asked("spans")
+        found = self._matching(filter)
+        if at is not None:
+            found = [s for s in found if s.at <= at]
+        name = sort.lstrip("-")
+        orders: dict[str, Any] = {
+            "live": lambda s: (s.in_flight, s.at if s.in_flight else s.ended_at or 0),
+            "started": lambda s: s.at,
+            "ended": lambda s: s.ended_at or 0,
+            "duration": lambda s: s.duration or 0,
+            "name": lambda s: s.name,
+        }
+        falls = (name != "name") != sort.startswith("-")
+        found.sort(key=lambda s: s.key)
+        found.sort(key=orders[name], reverse=falls)
+        begin = int(cursor or 0)
+        rest = found[begin : begin + limit]
+        more = str(begin + limit) if len(found) > begin + limit else ""
+        return SpanPage(rest, more)
+
+    async def counts(self, filter: str = "") -> Counts:
+        self._asked("counts")
+        found = self._matching(filter)
+        return Counts(
+            matched=len(found),
+            total=len(self._matching("")),
+            in_flight=sum(s.in_flight for s in found),
+            failed=sum(s.status.failed for s in found),
+        )
+
+    async def span(self, ref: str) -> Span | None:
+        self._asked("span")
+        return self.by_key.get(ref)
+
+    async def trace(self, trace_id: str) -> Trace | None:
+        self._asked("trace")
+        found = [s for s in self.by_key.values() if s.trace_id == trace_id]
+        if not found:
+            return None
+        keys = {s.key for s in found}
+        root = next((s for s in found if not s.parent_key), found[0])
+        edges = [link for link in self.edges if link.child in keys or link.parent in keys]
+        ends = {key for link in edges for key in (link.child, link.parent)} - keys
+        others = [self.by_key[key] for key in sorted(ends) if key in self.by_key]
+        return Trace(trace_id, root, sorted(found, key=lambda s: s.at), edges, others)
+
+    async def traces(
+        self, filter: str = "", *, limit: int = 200, cursor: str = ""
+    ) -> tuple[Sequence[TraceSummary], str]:
+        self._asked("traces")
+        summaries = []
+        for trace_id in dict.fromkeys(s.trace_id for s in self._matching(filter)):
+            parts = [s for s in self.by_key.values() if s.trace_id == trace_id]
+            root = next((s for s in parts if not s.parent_key), parts[0])
+            flying = sum(s.in_flight for s in parts)
+            ends = [s.ended_at for s in parts if s.ended_at is not None]
+            summaries.append(
+                TraceSummary(
+                    trace_id,
+                    root,
+                    len(parts),
+                    flying,
+                    sum(s.status.failed for s in parts),
+                    min(s.at for s in parts),
+                    max(s.last_event_at for s in parts),
+                    None if flying else max(ends),
+                )
+            )
+        summaries.sort(key=lambda t: (not t.in_flight, -t.started_at))
+        return summaries[:limit], ""
+
+    async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
+        self._asked("baselines")
+        return {s.key: self.history[s.key] for s in spans if s.key in self.history}
+
+    async def deliveries(
+        self, filter: str = "", *, limit: int = 200, before: int | None = None
+    ) -> Sequence[DeliveryRow]:
+        self._asked("deliveries")
+        rows = sorted((d.row for d in self.stored.values()), key=lambda r: -r.received_at)
+        return [r for r in rows if filter in f"{r.source} {r.kind} {r.verdict} {r.reason}"][:limit]
+
+    async def delivery(self, delivery_id: int) -> DeliveryDetail | None:
+        self._asked("delivery")
+        return self.stored.get(delivery_id)
+
+    async def changes(self, since: int) -> Changes:
+        self._asked("changes")
+        fresh = self.changed if self.seq > since else []
+        return Changes(self.seq, fresh, max(self.stored, default=0))
+
+    async def sources(self) -> Sequence[SourceHealth]:
+        self._asked("sources")
+        found: dict[str, list[DeliveryRow]] = {}
+        for detail in self.stored.values():
+            found.setdefault(detail.row.source, []).append(detail.row)
+        return [
+            SourceHealth(
+                name,
+                max(r.received_at for r in rows),
+                max(rows, key=lambda r: r.received_at).kind,
+                {v.value: sum(r.verdict is v for r in rows) for v in Verdict},
+            )
+            for name, rows in sorted(found.items())
+        ]
+
+    async def teams(self) -> Sequence[str]:
+        self._asked("teams")
+        return sorted({s.team for s in self.by_key.values() if s.team})
+
+    async def health(self) -> Health:
+        self._asked("health")
+        return Health(ready=not self.trouble, trouble=self.trouble, spans=len(self.by_key))
+
+    async def close(self) -> None:
+        return None
+
+
+def busy_reader() -> FakeReader:
+    """The whole story with its history, links and deliveries."""
+    return FakeReader(story(), deliveries=deliveries(), baselines=baselines(), links=links())

@@ -1,0 +1,105 @@
+"""The dashboard on a stage: started on a fake reader, driven by keys, read as text."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from textual.pilot import Pilot
+
+from tests.tui.fakes import Clock, FakeReader, busy_reader, cards
+from vs_tui.domain.cards import Card
+from vs_tui.tui.app import Setup, VsTuiApp
+from vs_tui.tui.output import screen_text
+
+WIDE = (120, 40)
+NARROW = (80, 24)
+
+
+async def some_cards(_team: str, _window: int) -> Sequence[Card]:
+    """The fake's cards, whatever is asked."""
+    return cards()
+
+
+class Stage:
+    """A running dashboard."""
+
+    def __init__(self, app: VsTuiApp, pilot: Pilot[int], reader: FakeReader, clock: Clock) -> None:
+        self.app = app
+        self.pilot = pilot
+        self.reader = reader
+        self.clock = clock
+
+    @property
+    def text(self) -> str:
+        """What is on screen, right-trimmed lines."""
+        return screen_text(self.app)
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    @property
+    def list(self) -> Any:
+        """The list of the current screen."""
+        return self.app.screen.list  # type: ignore[attr-defined]
+
+    async def press(self, *keys: str) -> None:
+        """Press keys and wait until the screen has settled."""
+        for key in keys:
+            await self.pilot.press(key)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until no worker reads and no message waits."""
+        for _ in range(3):
+            await self.pilot.pause()
+            busy = [w for w in self.app.workers if w.group != "pump" and not w.is_finished]
+            if busy:
+                await self.app.workers.wait_for_complete(busy)
+        await self.pilot.pause()
+
+    async def until(self, condition: Callable[[], bool], what: str = "") -> None:
+        """Wait until something is so; the text of the screen says what was there instead."""
+        try:
+            async with asyncio.timeout(10):
+                while not condition():
+                    await self.pilot.pause(0.01)
+        except TimeoutError:
+            raise AssertionError(f"never came: {what}\n{self.text}") from None
+
+    async def sees(self, *words: str) -> None:
+        """Wait until all words are on the screen."""
+        await self.until(lambda: all(word in self.text for word in words), repr(words))
+
+    async def no_longer_sees(self, *words: str) -> None:
+        """Wait until none of the words is on the screen."""
+        await self.until(lambda: not any(word in self.text for word in words), f"gone: {words!r}")
+
+
+@asynccontextmanager
+async def stage(
+    reader: FakeReader | None = None,
+    *,
+    size: tuple[int, int] = WIDE,
+    remember_to: str = "",
+    **options: Any,
+) -> AsyncIterator[Stage]:
+    """A dashboard at the world's NOW, in UTC, with the first screen read."""
+    reader = reader if reader is not None else busy_reader()
+    settings: dict[str, Any] = {
+        "cards": some_cards,
+        "theme": "dark",
+        "zone": "UTC",
+        "url": "http://127.0.0.1:8787",
+        "state_path": remember_to,
+    }
+    settings.update(options)
+    app = VsTuiApp(Setup(reader=reader, clock=reader.clock, **settings))
+    async with app.run_test(size=size) as pilot:
+        on = Stage(app, pilot, reader, reader.clock)
+        await on.until(lambda: app.view is not None and app._seq == reader.seq, "the first read")
+        await on.settle()
+        yield on
