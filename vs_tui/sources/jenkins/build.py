@@ -1,0 +1,260 @@
+"""A build as either plugin tells it: its key, its facts, and what it belongs to.
+
+The key is server, full job name and number. Whether it is a deploy must not change it: that is
+known from the parameters, which ends do not carry. So facts that a body lacks are left empty,
+and the weakest snapshot of all states what holds for any build.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State
+from vs_tui.sources.base import Unreadable, known, obj, text
+
+RESULTS: Final = {
+    "SUCCESS": (State.OK, "", "success"),
+    # ValueStream counts it as an error, OpenTelemetry's conventions as a failure.
+    "UNSTABLE": (State.ERROR, "unstable", "failure"),
+    "FAILURE": (State.ERROR, "failure", "failure"),
+    "ABORTED": (State.CANCELLED, "", "cancellation"),
+    "NOT_BUILT": (State.CANCELLED, "", "skip"),
+    # It ended without a verdict: neither a success nor a failure may be counted.
+    "UNKNOWN": (State.CANCELLED, "", ""),
+    "": (State.CANCELLED, "", ""),
+}
+"""A build's result as state, `error.type` and OpenTelemetry's result."""
+ENVIRONMENT_NAMES: Final = ("environment", "env", "deploy_env", "target_env", "stage")
+SERVICE_NAMES: Final = ("service", "app", "application")
+VERSION_NAMES: Final = ("version", "tag", "image_tag")
+"""Names of parameters, in any case, that say where, what and which version a job deploys."""
+_PARENT_NAMES: Final = ("vstrace-trace-id", "vstrace_trace_id", "vs_parent")
+_UPSTREAM: Final = re.compile(
+    r"upstream project:? \"?([^\"\n]{1,300}?)\"? build number:? (\d{1,9})\b"
+)
+_CHANGE_LEAF: Final = re.compile(r"(?:PR|MR)-(\d{1,9})(?:-(?:head|merge))?\Z")
+_DEFAULTS_AS_OF: Final[Instant] = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """One build, by one body."""
+
+    server: str
+    job: str
+    """The full name, `folder/name`; the short one is a branch's in a multibranch project."""
+    short_job: str
+    number: int
+    state: State
+    at: Instant
+    started_at: Instant | None
+    """When it was queued, or began as far as the body tells."""
+    stage: str = ""
+    error: str = ""
+    parameters: dict[str, Any] | None
+    """None where the body does not carry them, even if the build has any."""
+    scm: dict[str, Any] = field(default_factory=dict)
+    url: str = ""
+    paths: tuple[str, ...] = ()
+    """Forms of its URL by which steps and checkouts name it."""
+    context: str = ""
+    """Links it to its queue item."""
+    cause: str = ""
+    actor: str = ""
+    attributes: dict[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return build_key(self.server, self.job, self.number)
+
+    @property
+    def is_deploy(self) -> bool | None:
+        """None: the body does not tell."""
+        leaf = self.job.rpartition("/")[2]
+        if self.short_job.startswith("deploy:") or leaf.startswith("deploy:"):
+            return True
+        if self.parameters is None:
+            return None
+        return _parameter(self.parameters, ("type",)).lower() == "deploy"
+
+    @property
+    def repo(self) -> str:
+        return keys.repository(text(self.scm, "url"))
+
+    @property
+    def branch(self) -> str:
+        return keys.branch_name(text(self.scm, "branch"))
+
+    @property
+    def family(self) -> str:
+        """The job without a multibranch project's last part, so that all its runs compare."""
+        before, _, leaf = self.job.rpartition("/")
+        is_branch = bool(self.branch) and unquote(leaf) == self.branch
+        return before if before and (is_branch or _CHANGE_LEAF.match(leaf)) else self.job
+
+    @property
+    def scope(self) -> str:
+        """The repository; organization folders name it where the body has no checkout."""
+        return self.repo or (self.job.rpartition("/")[0].lower() if self.job.count("/") > 1 else "")
+
+    def events(self) -> tuple[Event, ...]:
+        return (self._defaults(), self._event())
+
+    def _defaults(self) -> Event:
+        return Event(
+            key=self.key,
+            ref=keys.reference("jenkins", "build", self.short_job, self.number),
+            source="jenkins",
+            operation=Operation.BUILD,
+            state=State.NOTE,
+            occurred_at=self.at,
+            as_of=_DEFAULTS_AS_OF,
+            name=f"{self.job} #{self.number}",
+            project=self.family,
+        )
+
+    def _event(self) -> Event:
+        deploy = bool(self.is_deploy)
+        service = self._service() if deploy else ""
+        environment = _parameter(self.parameters, ENVIRONMENT_NAMES) if deploy else ""
+        version = _parameter(self.parameters, VERSION_NAMES)
+        artifact = Key("artifact", f"{service}@{version}", self.repo, "version")
+        sha = text(self.scm, "commit")
+        is_operation_known = self.is_deploy is not None
+        word = Operation.DEPLOY if deploy else Operation.BUILD
+        return Event(
+            key=self.key,
+            ref=keys.reference("jenkins", word, self.short_job, self.number)
+            if is_operation_known
+            else "",
+            source="jenkins",
+            operation=word if is_operation_known else "",
+            state=self.state,
+            occurred_at=self.at,
+            started_at=self.started_at,
+            stage=self.stage,
+            project=self.repo,
+            service=service,
+            environment=environment,
+            actor=self.actor,
+            url=web_url(self.url),
+            error=self.error,
+            attributes={**self._attributes(service, environment, version), **self.attributes},
+            offers=keys.offers(
+                *self._aliases(),
+                *(Key("jenkins_url", path) for path in dict.fromkeys(self.paths) if path),
+                Key("jenkins_context", self.context, self.server) if self.context else None,
+                None if deploy else keys.commit(sha, self.repo, "build", "built"),
+                artifact if deploy and service and version else None,
+            ),
+            seeks=self._seeks(sha, artifact if deploy and service and version else None),
+        )
+
+    def _aliases(self) -> Iterable[Key]:
+        """ValueStream's refs, which depend on the operation and may hold blanks."""
+        for word in (Operation.BUILD, Operation.DEPLOY):
+            for job in dict.fromkeys((self.short_job, self.job)):
+                yield Key("ref", keys.reference("jenkins", word, job, self.number))
+                yield Key("ref", f"vstrace-jenkins-{word}-{job}-{self.number}")
+
+    def _service(self) -> str:
+        named = _parameter(self.parameters, SERVICE_NAMES) or self.repo.rpartition("/")[2]
+        return named or self.family.rpartition("/")[2].removeprefix("deploy:").strip()
+
+    def _attributes(self, service: str, environment: str, version: str) -> dict[str, Scalar]:
+        owner, _, name = self.repo.rpartition("/")
+        return known(
+            cicd__pipeline__name=self.family,
+            cicd__pipeline__run__id=str(self.number),
+            cicd__pipeline__run__url__full=web_url(self.url),
+            deployment__environment__name=environment,
+            service__name=service,
+            service__version=version,
+            vcs__owner__name=owner,
+            vcs__repository__name=name,
+            vcs__ref__head__name=self.branch,
+            vcs__ref__head__revision=text(self.scm, "commit"),
+            vs__run__event=self.cause,
+        )
+
+    def _seeks(self, sha: str, artifact: Key | None) -> tuple[Seek, ...]:
+        before, _, leaf = self.job.rpartition("/")
+        change = _CHANGE_LEAF.match(leaf) or _CHANGE_LEAF.match(self.branch)
+        branch = self.branch or (unquote(leaf) if before and self.scope else "")
+        upstream = _UPSTREAM.search(self.cause)
+        words = self.parameters or {}
+        return keys.seeks(
+            keys.seek_parent(_parameter(self.parameters, _PARENT_NAMES), "parameter"),
+            *(
+                keys.mentions(text(words, name, limit=2_000), f"parameter {name[:60]}")
+                for name in list(words)[:100]
+            ),
+            keys.mentions(self.branch, "branch"),
+            keys.seek_structure(
+                build_key(self.server, plain_job(upstream[1]), int(upstream[2])), "build cause"
+            )
+            if upstream
+            else None,
+            keys.seek_change(change[1], self.scope, "job name") if change and self.scope else None,
+            keys.change_refs(text(self.scm, "branch"), self.scope),
+            keys.seek_commit(Rule.COMMIT, sha, self.repo),
+            keys.seek_commit(Rule.BUILT, sha, self.repo) if self.is_deploy else None,
+            keys.seek_branch(branch, self.scope) if self.scope and not change else None,
+            keys.issue_keys(branch, "branch", any_case=True),
+            Seek(Rule.VERSION, artifact) if artifact else None,
+        )
+
+
+def build_key(server: str, job: str, number: int) -> str:
+    return keys.reference("jenkins", "build", f"{server}/{job}" if server else job, number)
+
+
+def outcome(word: str) -> tuple[State, str, dict[str, Scalar]]:
+    """State, `error.type` and attributes of a result."""
+    if word not in RESULTS:
+        raise unreadable(f"the result {word!r} is not known")
+    state, error, result = RESULTS[word]
+    return (
+        state,
+        error,
+        known(cicd__pipeline__result=result, vs__warn=True if word == "UNSTABLE" else None),
+    )
+
+
+def unreadable(what: str) -> Unreadable:
+    return Unreadable(f"{what}; compare the body in Events with the plugin's docs")
+
+
+def server_of(url: str) -> str:
+    """Host and path of a Jenkins; two of them may share a host."""
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return ""
+    host = parts.netloc.rpartition("@")[2].lower()
+    return f"{host}{parts.path.rstrip('/')}" if host else ""
+
+
+def plain_job(job: str) -> str:
+    """`Projects » App » Build` (a display name) as `Projects/App/Build`."""
+    return "/".join(part.strip() for part in job.split("»"))
+
+
+def web_url(url: str) -> str:
+    """A URL that may be shown and opened; `` for any other scheme than http and https."""
+    return url if url.startswith(("https://", "http://")) else ""
+
+
+def _parameter(parameters: dict[str, Any] | None, names: tuple[str, ...]) -> str:
+    """The first parameter that has one of the names, in any case; earlier names win."""
+    lowered = {name.lower(): name for name in list(obj(parameters))[:200]}
+    for name in names:
+        if name in lowered and (value := text(parameters, lowered[name], limit=200).strip()):
+            return value
+    return ""

@@ -1,0 +1,80 @@
+"""The Notification plugin: one body a phase of a build.
+
+`build.timestamp` is the instant of the phase: of queueing (0 without an executor), of the
+start, of the end at COMPLETED; FINALIZED comes after the post-build actions. [plugin source]
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import unquote
+
+from vs_tui.domain.instants import DAY, Instant, parse_instant
+from vs_tui.domain.model import Event, Scalar, State
+from vs_tui.sources.base import known, number, obj, text
+from vs_tui.sources.jenkins.build import Build, outcome, server_of, unreadable
+
+PHASES: Final = {
+    "QUEUED": (State.QUEUED, "queued"),
+    "STARTED": (State.RUNNING, "running"),
+    "COMPLETED": (State.OK, ""),
+    "FINALIZED": (State.OK, ""),
+}
+
+
+def read_notification(body: dict[str, Any], received_at: Instant) -> tuple[Event, ...] | str:
+    """The build at one phase; a reason when the phase is none of a build's course."""
+    found = obj(body, "build")
+    phase = text(found, "phase", limit=40).upper()
+    if phase not in PHASES:
+        return f"the phase {phase or 'none'} is no step of a build's course"
+    short = text(body, "name") or text(body, "display_name")
+    job = _job_of_url(text(body, "url")) or short
+    ordinal = number(found, "number")
+    if not job or ordinal is None:
+        raise unreadable("url or build.number is missing")
+    state, stage = PHASES[phase]
+    error, attributes = "", _tests(found)
+    at = parse_instant(found.get("timestamp"))
+    started = at
+    if state is State.OK:
+        state, error, verdict = outcome(text(found, "status", limit=40).upper())
+        attributes |= verdict
+        milliseconds = number(found, "duration")
+        sane = milliseconds is not None and 0 < milliseconds * 1_000 < 3_650 * DAY
+        started = at - milliseconds * 1_000 if at and milliseconds and sane else None
+    elif state is State.QUEUED and at is None:
+        state, stage = State.NOTE, ""  # it has started already; when it was queued is not known
+    full, path = text(found, "full_url"), text(found, "url")
+    return Build(
+        server=server_of(full.removesuffix(path)) if path else server_of(full),
+        job=job,
+        short_job=short or job,
+        number=ordinal,
+        state=state,
+        at=at or received_at,
+        started_at=started,
+        stage=stage,
+        error=error,
+        parameters=obj(found, "parameters"),
+        scm=obj(found, "scm"),
+        url=full,
+        paths=(path, full),
+        attributes=attributes,
+    ).events()
+
+
+def _job_of_url(url: str) -> str:
+    """`job/folder/job/name/` as `folder/name`."""
+    parts = [part for part in url.split("/") if part]
+    named = zip(["", *parts], parts, strict=False)
+    return "/".join(unquote(part) for before, part in list(named)[:60] if before == "job")
+
+
+def _tests(build: dict[str, Any]) -> dict[str, Scalar]:
+    summary = obj(build, "test_summary")
+    return known(
+        vs__test__total=number(summary, "total"),
+        vs__test__failed=number(summary, "failed"),
+        vs__test__skipped=number(summary, "skipped"),
+    )

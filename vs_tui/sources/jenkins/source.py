@@ -1,0 +1,59 @@
+"""The Jenkins source: neither plugin sends a header or a proof, so bodies tell what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from vs_tui.domain.model import Verdict
+from vs_tui.sources.base import Inbound, Parsed, Unauthorized, json_object, text
+from vs_tui.sources.jenkins.build import unreadable
+from vs_tui.sources.jenkins.notification import read_notification
+from vs_tui.sources.jenkins.statistics import RUNNING, read_build, read_part, read_queue
+
+
+class Jenkins:
+    """Both plugins at one path, or at any path below it: one plugin has a URL for each kind."""
+
+    name = "jenkins"
+    title = "Jenkins"
+    paths: tuple[str, ...] = ("/jenkins", "/jenkins/*")
+    version = 2
+    signature_headers: tuple[str, ...] = ()
+    token_in_url = True
+    stored_headers: tuple[str, ...] = ()
+
+    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:  # noqa: ARG002
+        raise Unauthorized("Jenkins sends no signature; put ?token= into the URL")
+
+    def dedupe_key(self, inbound: Inbound) -> str:  # noqa: ARG002
+        """None is sent; the body's hash serves."""
+        return ""
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        body, at = json_object(inbound), inbound.received_at
+        if isinstance(body.get("build"), dict):
+            kind = f"build.{text(body, 'build', 'phase', limit=40).lower() or 'unknown'}"
+            reading = read_notification(body, at)
+            if isinstance(reading, str):
+                return Parsed(kind, verdict=Verdict.IGNORED, reason=reading)
+            return Parsed(kind, reading)
+        if "jenkinsQueueId" in body:
+            return Parsed(
+                f"queue.{text(body, 'status', limit=40).lower() or 'state'}", read_queue(body, at)
+            )
+        if "buildStepId" in body or "buildStepType" in body:
+            return Parsed("step", read_part(body, "step", at))
+        if "number" in body:
+            word = text(body, "result", limit=40).strip()
+            started = word.upper() == RUNNING
+            return Parsed("build.started" if started else "build.finished", read_build(body, at))
+        if "buildUrl" in body:
+            return Parsed("checkout", read_part(body, "checkout", at))
+        if "configFile" in body or "createdDate" in body or "updatedDate" in body:
+            reason = "a project was edited, which delivers nothing; untick project events"
+            return Parsed("project", verdict=Verdict.IGNORED, reason=reason)
+        raise unreadable("this is no build, queue, step, checkout or project body")
+
+
+SOURCE: Final = Jenkins()

@@ -1,0 +1,171 @@
+"""The statistics-gatherer plugin: builds, queue items, steps and checkouts.
+
+Times are milliseconds (its README shows seconds), and 0 means unset. Steps and checkouts name
+their build by URL, queue items by a context id that they get when they leave.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import DAY, Duration, Instant, parse_instant
+from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State
+from vs_tui.sources.base import items, known, number, obj, text
+from vs_tui.sources.jenkins.build import Build, outcome, plain_job, server_of, unreadable
+
+RUNNING = "INPROGRESS"
+
+
+def read_build(body: dict[str, Any], received_at: Instant) -> tuple[Event, ...]:
+    """INPROGRESS at the start, any other result, also none, at the end."""
+    short = text(body, "jobName")
+    job = plain_job(text(body, "fullJobName") or short)
+    ordinal = number(body, "number")
+    if not job or ordinal is None:
+        raise unreadable("fullJobName or number is missing")
+    word = text(body, "result", limit=40).strip().upper()
+    queued = _milliseconds(body, "queueTime")
+    duration = _milliseconds(body, "duration")
+    started, ended = parse_instant(body.get("startTime")), parse_instant(body.get("endTime"))
+    state, error, attributes = State.RUNNING, "", _worker(body)
+    at = started or received_at
+    if word != RUNNING:
+        state, error, attributes = outcome(word)
+        attributes |= _failure_causes(body)
+        if ended is None and started is not None and duration is not None:
+            ended = started + duration
+        at = ended or received_at
+        if started is None and ended is not None and duration is not None:
+            started = ended - duration
+    path = text(body, "buildUrl")
+    build = Build(
+        server=server_of(text(body, "ciUrl")),
+        job=job,
+        short_job=short or job,
+        number=ordinal,
+        state=state,
+        at=at,
+        started_at=started - (queued or 0) if started is not None else None,
+        stage="running" if state is State.RUNNING else "",
+        error=error,
+        # An end carries none, whatever the build was started with.
+        parameters=obj(body, "parameters") if "parameters" in body or word == RUNNING else None,
+        scm=obj(body, "scmInfo"),
+        url=_absolute(text(body, "ciUrl"), path),
+        paths=(path,),
+        context=text(body, "contextId", limit=40),
+        cause=text(body, "buildCause"),
+        actor=text(body, "startedUserId") or text(body, "startedUsername"),
+        attributes=attributes,
+    )
+    events = build.events()
+    if state is State.RUNNING and started is not None and queued:
+        waited = Event(
+            key=build.key,
+            source="jenkins",
+            operation="",
+            state=State.QUEUED,
+            occurred_at=started - queued,
+            stage="queued",
+        )
+        return (waited, *events)
+    return events
+
+
+def read_queue(body: dict[str, Any], received_at: Instant) -> tuple[Event, ...]:
+    """An item of the queue, with what it waited for as phases; a stage of its build."""
+    identifier = text(body, "jenkinsQueueId", limit=40)
+    if not identifier:
+        raise unreadable("jenkinsQueueId is missing")
+    server = server_of(text(body, "ciUrl"))
+    entered, left = parse_instant(body.get("entryTime")), parse_instant(body.get("exitTime"))
+    ended = text(body, "status").upper() == "LEFT"
+    duration = _milliseconds(body, "duration")
+    if ended and left is None and entered is not None and duration is not None:
+        left = entered + duration
+    context = text(body, "contextId", limit=40)
+    causes = items(body, "queueCauses")[:50]
+    whole = Event(
+        key=keys.reference("jenkins", "queue", server, identifier),
+        source="jenkins",
+        operation=Operation.STAGE,
+        state=State.OK if ended else State.QUEUED,
+        occurred_at=(left if ended else entered) or received_at,
+        started_at=entered,
+        name="queue",
+        project=plain_job(text(body, "jobName")),
+        actor=text(body, "startedBy"),
+        attributes=known(
+            vs__stage="queue",
+            vs__queue__id=identifier,
+            vs__queue__reason=next(
+                (why for cause in causes if (why := text(cause, "reasonForWaiting"))), ""
+            ),
+        ),
+        seeks=(Seek(Rule.STRUCTURE, Key("jenkins_context", context, server, "queue item")),)
+        if context
+        else (),
+    )
+    phases = [
+        Event(
+            key=whole.key,
+            source="jenkins",
+            operation=Operation.STAGE,
+            state=State.QUEUED,
+            occurred_at=at,
+            stage=text(cause, "type", limit=40),
+        )
+        for cause in causes
+        if (at := parse_instant(obj(cause).get("entryTime"))) and text(cause, "type")
+    ]
+    return (*phases, whole)
+
+
+def read_part(body: dict[str, Any], kind: str, received_at: Instant) -> tuple[Event, ...]:
+    """A step or a checkout: a stage of the build with the same URL."""
+    path = text(body, "buildUrl")
+    if not path:
+        raise unreadable("buildUrl is missing")
+    started, ended = parse_instant(body.get("startTime")), parse_instant(body.get("endTime"))
+    name = text(body, "buildStepType").rpartition(".")[2] or kind
+    step = text(body, "buildStepId") or kind
+    return (
+        Event(
+            key=keys.reference("jenkins", kind, path, step),
+            source="jenkins",
+            operation=Operation.STAGE,
+            state=State.OK if ended is not None else State.RUNNING,
+            occurred_at=ended or started or received_at,
+            started_at=started,
+            # A build may check out several times, all under one name.
+            supersedes=kind == "checkout",
+            name=name,
+            attributes=known(vs__stage=name, cicd__pipeline__task__name=name),
+            seeks=(Seek(Rule.STRUCTURE, Key("jenkins_url", path, "", "build URL")),),
+        ),
+    )
+
+
+def _milliseconds(body: dict[str, Any], name: str) -> Duration | None:
+    """A length of time in ms; None when there is none or it is absurd."""
+    value = number(body, name)
+    if value is None or not 0 <= value * 1_000 <= 3_650 * DAY:
+        return None
+    return value * 1_000
+
+
+def _worker(body: dict[str, Any]) -> dict[str, Scalar]:
+    return known(cicd__worker__name=text(body, "slaveInfo", "slaveName"))
+
+
+def _failure_causes(body: dict[str, Any]) -> dict[str, Scalar]:
+    """What the Build Failure Analyzer plugin found."""
+    causes = [text(cause, "description") for cause in items(body, "buildFailureCauses")[:3]]
+    return known(vs__failure_reason="; ".join(cause for cause in causes if cause))
+
+
+def _absolute(base: str, path: str) -> str:
+    if "://" in path or not path:
+        return path
+    return f"{base.rstrip('/')}/{path.lstrip('/')}" if "/" in path else ""
