@@ -1,8 +1,10 @@
-"""Recordings: deliveries as JSON Lines, to be replayed, moved in time and shared.
+"""Recordings: deliveries as JSON Lines, one a line, to replay, to share and to test with.
 
-One delivery a line: `{"received_at": RFC 3339, "path": "/github", "headers": {lower-case},
-"body": JSON value or string}`; a body that is no UTF-8 text has `"body_base64"` instead. A
-`body` that is a string is the body's text as it was sent; any other value is the JSON that was.
+    {"received_at": "2026-03-02T10:00:00Z", "path": "/github", "headers": {...}, "body": {...}}
+
+`body` is the decoded JSON, or a string when the body is other text; `body_base64` stands in its
+place where neither gives back what was sent. Secrets are never written. Pure: lines in, lines
+out; opening files is the caller's.
 """
 
 from __future__ import annotations
@@ -12,195 +14,192 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
-from vs_tui.domain.instants import Duration, Instant, iso, parse_instant
+import orjson
 
-_TIMESTAMP: Final = re.compile(
-    r"(?P<day>\d{4}-\d\d-\d\d)(?P<gap>[T ])(?P<clock>\d\d:\d\d(?::\d\d)?)"
-    r"(?P<fraction>[.,]\d{1,9})?(?P<zone> ?(?:Z|UTC|[+-]\d\d:?\d\d))?\Z",
-    re.ASCII,
+from vs_tui.domain.instants import SECOND, Duration, Instant, iso, parse_instant
+
+MAX_LINE: Final = 64 * 1024 * 1024
+"""Bytes of a line: a body of 25 MiB in base64, with room for its headers."""
+
+_SECRET_HEADER: Final = re.compile(
+    r"authori[sz]ation|authentication|^x-auth|cookie|token|secret|signature|api-?key|password|"
+    r"passwd|credential|session",
+    re.IGNORECASE,
 )
-_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
-# A number is only moved where its key says that it is a time: ids have 10 digits as well.
-_TIME_KEY: Final = re.compile(
-    r"(?:_at|_on|At|[tT]ime(?:[sS]tamp)?|TIMESTAMP|_?[dD]ate|[tT]imestamp|_ts|time_?ms)\Z"
-    r"|\A(?:ts|created|updated|started|finished|ended|start|end|from|to|since|until|startsAt)\Z"
+_SECRET_PARAMETER: Final = re.compile(
+    r"token|secret|signature|^sig$|^key$|api-?_?key|password|passwd|^auth$|credential",
+    re.IGNORECASE,
 )
-_EPOCHS: Final = {10: 1_000_000, 13: 1_000}
-"""Digits of an epoch in seconds and in milliseconds, and the microseconds of its unit."""
-_SECRET: Final = re.compile(r"authorization|cookie|token|signature|secret|api-?key|password", re.I)
-_KNOWN: Final = frozenset({"received_at", "path", "headers", "body", "body_base64"})
+_FIELDS: Final = frozenset({"received_at", "path", "headers", "body", "body_base64"})
 
 
 class RecordingError(ValueError):
-    """A line is not a delivery; the message names file, line, the fault and the form wanted."""
+    """A line is not a delivery; the message names file and line, and says what is expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One HTTP request as it was received."""
+    """One recorded request."""
 
     received_at: Instant
     path: str
+    """With its query, where it had one."""
+    body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     """Lower-case names."""
-    body: bytes = b""
 
 
-def read_lines(lines: Iterable[str | bytes], name: str = "recording") -> Iterator[Delivery]:
-    """The deliveries of a recording, one by one; blank lines are passed over.
+def read(lines: Iterable[bytes], name: str) -> Iterator[Delivery]:
+    """The deliveries of a recording, one at a time; an open binary file serves as `lines`.
 
-    RecordingError at the first line that is not one, after those before it were given."""
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield _delivery(line, f"{name}:{number}")
+    Blank lines are skipped. Raises RecordingError at the first line that is no delivery.
+    """
+    for number, line in enumerate(lines, start=1):
+        stripped = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+        if stripped:
+            yield parse_line(stripped, f"{name}:{number}")
 
 
-def to_line(delivery: Delivery) -> str:
-    """A delivery as one line without its newline, and without its secrets."""
-    record: dict[str, Any] = {
-        "received_at": iso(delivery.received_at),
-        "path": _without_secrets(delivery.path),
-        "headers": {
-            name.lower(): value
-            for name, value in sorted(delivery.headers.items())
-            if not _SECRET.search(name)
-        },
-    }
+def parse_line(line: bytes, where: str) -> Delivery:
+    """One line as a delivery; `where` (file:line) begins the message of a RecordingError."""
+    if len(line) > MAX_LINE:
+        raise RecordingError(f"{where}: the line is longer than 64 MiB; split or remove it")
     try:
-        text = delivery.body.decode()
-    except UnicodeDecodeError:
-        record["body_base64"] = base64.b64encode(delivery.body).decode()
-    else:
-        record["body"] = _json_or_text(text)
-    return _dump(record)
-
-
-def shift(delivery: Delivery, delta: Duration) -> Delivery:
-    """The same delivery `delta` microseconds later, with every time in its JSON body.
-
-    Each time keeps its format, zone and precision (what is finer than that is cut off).
-    Integers of 10 or 13 digits move only under keys that name a time. Other bodies stay."""
-    moved = delivery.received_at + delta
-    try:
-        value = json.loads(delivery.body)
-    except (ValueError, RecursionError):
-        return replace(delivery, received_at=moved)
-    body = _dump(_shifted("", value, delta)).encode()
-    return replace(delivery, received_at=moved, body=body)
-
-
-def _dump(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    # A lone surrogate is legal in JSON's escapes but not in UTF-8.
-    return text if text.isascii() or _encodes(text) else json.dumps(value, separators=(",", ":"))
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _delivery(line: str | bytes, where: str) -> Delivery:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
         raise RecordingError(
-            f"{where}: is not JSON ({error}); write one delivery a line, as `vs-tui record` does"
+            f"{where}: is not JSON ({str(error)[:100]}); a recording has one JSON object a line"
         ) from None
     if not isinstance(record, dict):
         raise RecordingError(f"{where}: must be a JSON object, not {type(record).__name__}")
-    if unknown := sorted(set(record) - _KNOWN):
-        raise RecordingError(f"{where}: unknown field {unknown[0]!r}; known: {sorted(_KNOWN)}")
-    received_at = record.get("received_at")
-    instant = parse_instant(received_at) if isinstance(received_at, str) else None
-    if instant is None:
-        raise RecordingError(f"{where}: received_at must be a time like 2026-03-02T10:00:00Z")
+    unknown = sorted(set(record) - _FIELDS)
+    if unknown:
+        raise RecordingError(
+            f"{where}: unknown field {unknown[0][:60]!r}; known are {', '.join(sorted(_FIELDS))}"
+        )
+    received_at = parse_instant(record.get("received_at"))
+    if received_at is None:
+        raise RecordingError(
+            f"{where}: received_at is missing or no time; write 2026-03-02T10:00:00Z"
+        )
     path = record.get("path")
     if not isinstance(path, str) or not path.startswith("/"):
-        raise RecordingError(f"{where}: path must begin with a slash, like /github")
-    headers = record.get("headers", {})
-    if not isinstance(headers, dict) or not all(isinstance(v, str) for v in headers.values()):
-        raise RecordingError(f"{where}: headers must be an object of strings")
-    lowered = {name.lower(): value for name, value in headers.items()}
-    return Delivery(instant, path, lowered, _body(record, where))
+        raise RecordingError(f"{where}: path is missing or no path; write /github")
+    return Delivery(received_at, path, _body(record, where), _headers(record, where))
+
+
+def format_line(delivery: Delivery, *, exact: bool = False) -> bytes:
+    """A delivery as a line, with its newline and without its secrets.
+
+    `exact` keeps the body's very bytes, for when a signature is to be checked by other means.
+    """
+    kept = clean(delivery)
+    record: dict[str, Any] = {
+        "received_at": iso(kept.received_at),
+        "path": kept.path,
+        "headers": dict(sorted(kept.headers.items())),
+    }
+    record.update(_written(kept.body, exact))
+    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def write(deliveries: Iterable[Delivery], *, exact: bool = False) -> Iterator[bytes]:
+    """The lines of a recording."""
+    for delivery in deliveries:
+        yield format_line(delivery, exact=exact)
+
+
+def clean(delivery: Delivery) -> Delivery:
+    """The delivery without headers and query parameters that carry a secret or a proof."""
+    headers = {
+        name.lower(): value
+        for name, value in delivery.headers.items()
+        if not _SECRET_HEADER.search(name)
+    }
+    path, mark, query = delivery.path.partition("?")
+    if mark:
+        pairs = parse_qsl(query, keep_blank_values=True)
+        kept = [(name, value) for name, value in pairs if not _SECRET_PARAMETER.search(name)]
+        path = f"{path}?{urlencode(kept)}" if kept else path
+    return Delivery(delivery.received_at, path, delivery.body, headers)
+
+
+def pace(deliveries: Iterable[Delivery], speed: float) -> Iterator[tuple[Duration, Delivery]]:
+    """When to send each delivery, as time since the replay's start.
+
+    `speed` 60 makes an hour a minute; infinity sends at once. Nothing is sent before what
+    stands above it in the recording. Raises ValueError when the speed is not positive.
+    """
+    if not speed > 0:
+        raise ValueError(f"speed {speed} is not positive; write 60 (an hour a minute) or max")
+    return _paced(deliveries, speed)
+
+
+def _paced(deliveries: Iterable[Delivery], speed: float) -> Iterator[tuple[Duration, Delivery]]:
+    first: Instant | None = None
+    latest: Duration = 0
+    for delivery in deliveries:
+        first = delivery.received_at if first is None else first
+        latest = max(latest, int((delivery.received_at - first) / speed))
+        yield latest, delivery
+
+
+def whole_seconds(delta: Duration) -> Duration:
+    """A shift that every time format can hold, so that no distance between two times changes."""
+    return delta // SECOND * SECOND
 
 
 def _body(record: dict[str, Any], where: str) -> bytes:
-    if ("body" in record) == ("body_base64" in record):
-        raise RecordingError(f"{where}: needs either body or body_base64")
+    if "body" in record and "body_base64" in record:
+        raise RecordingError(f"{where}: has both body and body_base64; keep one of them")
     if "body_base64" in record:
+        encoded = record["body_base64"]
         try:
-            return base64.b64decode(record["body_base64"], validate=True)
-        except (TypeError, ValueError, binascii.Error):
-            raise RecordingError(f"{where}: body_base64 is not base64") from None
+            return base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError, TypeError):
+            raise RecordingError(
+                f"{where}: body_base64 is not base64; write the body as JSON in body instead"
+            ) from None
+    if "body" not in record:
+        raise RecordingError(f"{where}: body is missing; write {{}} for an empty object")
     body = record["body"]
-    if isinstance(body, str):
-        return body.encode("utf-8", "replace")
-    return _dump(body).encode()
+    return body.encode() if isinstance(body, str) else orjson.dumps(body)
 
 
-def _json_or_text(text: str) -> Any:
-    """The JSON value, or the text itself where that would not come back the same."""
+def _headers(record: dict[str, Any], where: str) -> dict[str, str]:
+    headers = record.get("headers", {})
+    if not isinstance(headers, dict):
+        raise RecordingError(f"{where}: headers must be an object of names and values")
+    for name, value in headers.items():
+        if not isinstance(value, str):
+            raise RecordingError(f"{where}: header {name[:60]!r} must be a string")
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _written(body: bytes, exact: bool) -> dict[str, Any]:
+    encoded = {"body_base64": base64.b64encode(body).decode()}
+    if exact:
+        return encoded
     try:
-        value = json.loads(text)
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        try:
+            return {"body": body.decode()}
+        except UnicodeDecodeError:
+            return encoded
+    if isinstance(value, str) or not _same(body, value):
+        # A bare JSON string would be read back as other text.
+        return encoded
+    return {"body": value}
+
+
+def _same(body: bytes, value: Any) -> bool:
+    """Whether decoding lost nothing: whole numbers beyond 64 bits become floats."""
+    try:
+        return bool(json.loads(body) == value)
     except (ValueError, RecursionError):
-        return text
-    return text if isinstance(value, str) else value
-
-
-def _without_secrets(path: str) -> str:
-    base, mark, query = path.partition("?")
-    if not mark:
-        return path
-    kept = [
-        pair for pair in parse_qsl(query, keep_blank_values=True) if not _SECRET.search(pair[0])
-    ]
-    return f"{base}?{urlencode(kept)}" if kept else base
-
-
-def _shifted(key: str, value: Any, delta: Duration) -> Any:
-    if isinstance(value, dict):
-        return {name: _shifted(name, part, delta) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_shifted(key, part, delta) for part in value]
-    if isinstance(value, str):
-        return _shifted_text(key, value, delta)
-    if isinstance(value, int) and not isinstance(value, bool) and _TIME_KEY.search(key):
-        unit = _EPOCHS.get(len(str(value)))
-        return value + delta // unit if unit else value
-    return value
-
-
-def _shifted_text(key: str, text: str, delta: Duration) -> str:
-    if text.isascii() and text.isdigit():
-        unit = _EPOCHS.get(len(text)) if _TIME_KEY.search(key) else None
-        return str(int(text) + delta // unit) if unit else text
-    try:
-        if match := _TIMESTAMP.match(text):
-            return _shifted_timestamp(match, delta)
-        if _DAY.match(text):
-            moved = datetime.fromisoformat(text) + timedelta(microseconds=delta)
-            return moved.date().isoformat()
-    except (ValueError, OverflowError):
-        pass
-    return text
-
-
-def _shifted_timestamp(match: re.Match[str], delta: Duration) -> str:
-    clock, fraction = match["clock"], match["fraction"] or ""
-    digits = fraction[1:]
-    micros = int(digits[:6].ljust(6, "0")) if digits else 0
-    start = datetime.fromisoformat(f"{match['day']}T{clock}")
-    moved = start + timedelta(microseconds=micros + delta)
-    day, later = moved.date().isoformat(), moved.strftime("%H:%M:%S")[: len(clock)]
-    if digits:
-        later += fraction[0] + (f"{moved.microsecond:06d}"[: len(digits)] + digits[6:])
-    return f"{day}{match['gap']}{later}{match['zone'] or ''}"
+        return False
