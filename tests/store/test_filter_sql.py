@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vs_tui.domain.filters import FLAGS, STATES, FilterError, completions, parse
 from vs_tui.domain.instants import DAY, MINUTE
-from vs_tui.domain.model import Span, State, Status
+from vs_tui.domain.model import Operation, Span, State, Status
 from vs_tui.store import rows
 from vs_tui.store.filter_sql import where
 from vs_tui.store.schema import MIGRATIONS, _lower
@@ -34,7 +34,7 @@ SPANS = st.builds(
     key=st.uuids().map(str),
     ref=TEXTS,
     source=TEXTS,
-    operation=TEXTS,
+    operation=TEXTS | st.sampled_from(list(Operation)).map(str),
     name=TEXTS,
     status=st.sampled_from(list(Status)),
     state=st.sampled_from(list(State)),

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
-from vs_tui.domain.instants import Duration, Instant, parse_duration, parse_instant
-from vs_tui.domain.model import Span, State, Status
+from vs_tui.domain.instants import DAY, Duration, Instant, parse_duration, parse_instant
+from vs_tui.domain.model import Operation, Span, State, Status
 from vs_tui.domain.teams import Environments
 
 
@@ -71,16 +71,28 @@ STATES: Final = (
     "error",
     "cancelled",
     "timed_out",
+    "stale",
     "open",
     "ended",
 )
+STALE_AFTER: Final = DAY
+"""Without a history to compare with, a running span that nothing was heard of for this long is
+stale: its end was probably lost."""
+QUIET_BY_NATURE: Final = (
+    Operation.ISSUE,
+    Operation.PULL_REQUEST,
+    Operation.SPRINT,
+    Operation.INCIDENT,
+    Operation.RELEASE,
+)
+"""Operations that people keep open for days without a word; never stale."""
 FLAGS: Final = ("draft", "open", "failed", "inflight", "root", "production", "rework", "reopened")
 COMPARED: Final = ("dur", "age", "fresh")
 """`fresh` is like `age`, but what is in flight is always fresh: the time range of the screens."""
 MOMENTS: Final = ("since", "until")
 
 _TOKEN: Final = re.compile(
-    r'(?P<neg>-)?(?:(?P<key>[A-Za-z_]+)(?P<op>:|>=|<=|>|<))?(?P<value>"[^"]*"?|[^\s"]*(?:"[^"]*"?)?)'
+    r'(?P<neg>-)?(?:(?P<key>[A-Za-z_]+)(?P<op>:|>=|<=|>|<))?(?P<value>(?:"[^"]*(?:"|$)|[^\s"])*)'
 )
 
 
@@ -170,8 +182,9 @@ def _term(match: re.Match[str]) -> Term:
 
 
 def _values(raw: str) -> tuple[str, ...]:
-    parts = re.findall(r'"[^"]*"|[^",]+', raw)
-    return tuple(part.strip('"') for part in parts if part.strip('"'))
+    # Commas separate values, except inside quotes.
+    parts = (part.replace('"', "") for part in re.findall(r'(?:"[^"]*"|[^",])+', raw))
+    return tuple(part for part in parts if part)
 
 
 def _compared(key: str, op: str, values: Sequence[str], negated: bool, position: int) -> Term:
@@ -214,7 +227,10 @@ def _holds(term: Term, span: Span, now: Instant) -> bool:
         word = term.values[0]
         return any(lowered(word, word) in lowered(text, word) for text in searched(span))
     if term.key == "state":
-        return any(_STATE_TESTS[value](span) for value in term.values)
+        return any(
+            is_stale(span, now) if value == "stale" else _STATE_TESTS[value](span)
+            for value in term.values
+        )
     if term.key == "is":
         return any(_FLAG_TESTS[value](span) for value in term.values)
     if term.key in COMPARED:
@@ -281,6 +297,15 @@ _STATE_TESTS: Final[Mapping[str, Callable[[Span], bool]]] = {
     "cancelled": lambda s: s.status is Status.CANCELLED,
     "timed_out": lambda s: s.status is Status.TIMED_OUT,
 }
+
+
+def is_stale(span: Span, now: Instant) -> bool:
+    """Whether a running span has been silent for longer than `STALE_AFTER`."""
+    return (
+        _STATE_TESTS["running"](span)
+        and span.operation not in QUIET_BY_NATURE
+        and now - span.last_event_at > STALE_AFTER
+    )
 
 
 def is_draft(span: Span) -> bool:

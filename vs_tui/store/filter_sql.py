@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from vs_tui.domain.filters import TEXT_KEYS, Filter, Term, lowered, parse
+from vs_tui.domain.filters import (
+    QUIET_BY_NATURE,
+    STALE_AFTER,
+    TEXT_KEYS,
+    Filter,
+    Term,
+    lowered,
+    parse,
+)
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import State
 from vs_tui.domain.teams import DEFAULT_ENVIRONMENTS, PRODUCTION
@@ -24,6 +32,10 @@ _STATES: Final[Mapping[str, str]] = {
     "cancelled": "status = 'cancelled'",
     "timed_out": "status = 'timed_out'",
 }
+_STALE: Final = (
+    f"({_STATES['running']} AND ? - last_event_at > ?"
+    f" AND operation NOT IN ({', '.join('?' * len(QUIET_BY_NATURE))}))"
+)
 _FLAGS: Final[Mapping[str, str]] = {
     "draft": "COALESCE(json_extract(attributes, '$.\"vs.pr.draft\"') = 1, 0)",
     "open": _OPEN,
@@ -63,8 +75,10 @@ def _condition(term: Term, now: Instant) -> tuple[str, list[Any]]:
         tests = [_like(column, word) for column in _SEARCHED]
         return " OR ".join(tests), [word] * len(tests)
     if term.key in ("state", "is"):
-        known = _STATES if term.key == "state" else _FLAGS
-        return " OR ".join(known[value] for value in term.values), []
+        known = {**_STATES, "stale": _STALE} if term.key == "state" else _FLAGS
+        stale = [now, STALE_AFTER, *map(str, QUIET_BY_NATURE)]
+        bound = stale * (term.values.count("stale") if term.key == "state" else 0)
+        return " OR ".join(known[value] for value in term.values), bound
     if term.key == "dur":
         # Python's elapsed(): never negative, unknown without a start.
         elapsed = "MAX(COALESCE(ended_at, ?) - started_at, 0)"
