@@ -33,6 +33,7 @@ def span_json(span: Span, links: list[Link] | None = None) -> dict[str, Any]:
         "actor": span.actor or None,
         "url": span.url or None,
         "attempt": span.attempt,
+        "last_event_at": iso(span.last_event_at),
         "reopens": span.reopens,
         "stage": span.stage or None,
         "error": span.error or None,
