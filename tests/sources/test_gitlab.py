@@ -82,6 +82,13 @@ def test_no_configured_secret_accepts_nothing():
         SOURCE.verify(Inbound("/gitlab", {"x-gitlab-token": ""}, BODY, RECEIVED), [b""])
 
 
+def test_what_counts_as_a_proof():
+    assert SOURCE.signature_headers == ("x-gitlab-token", "webhook-signature")
+    # GitLab can send a header, so the URL, which ends in logs, need not hold a secret.
+    assert not SOURCE.token_in_url
+    assert not set(SOURCE.signature_headers) & set(SOURCE.stored_headers)
+
+
 def signed(secret=b"old", body=BODY, seconds=RECEIVED // 1_000_000, **more):
     mac = hmac.new(secret, b"id-1." + str(seconds).encode() + b"." + body, "sha256").digest()
     headers = {
@@ -315,6 +322,25 @@ def test_approvals_are_reviews(action, word):
     assert change.state is State.RUNNING
 
 
+def test_approval_is_a_phase():
+    course = [
+        gl.merge_request("open", draft=True),
+        gl.merge_request("approval", "10:40:00", user=gl.CID),
+        gl.merge_request("approved", "10:50:00", user=gl.BOB),
+        gl.merge_request("unapproved", "11:00:00", user=gl.BOB),
+        gl.merge_request("approved", "11:10:00", user=gl.BOB),
+        gl.merge_request("merge", "11:30:00"),
+    ]
+    stages = folded(CHANGE, *reversed(course)).stages
+    assert [(stage.name, stage.started_at) for stage in stages] == [
+        ("draft", at("10:00:00")),
+        ("approved", at("10:50:00")),
+        ("ready", at("11:00:00")),
+        ("approved", at("11:10:00")),
+    ]
+    assert stages[-1].ended_at == at("11:30:00")
+
+
 # Pipelines and jobs
 
 RUNNING_JOB = gl.build(900, "running", started="10:30:12")
@@ -416,6 +442,34 @@ def test_a_manual_job_makes_the_pipeline_wait():
         ("running", at("11:00:05")),
     ]
     assert whole.span.in_flight
+
+
+def test_an_optional_manual_job_ends_with_its_pipeline_and_can_be_played_later():
+    key = "vstrace-gitlab-job-acme/api-903"
+    gate = gl.build(903, "manual", name="ship", when="manual", allow_failure=True)
+    waits = gl.pipeline("running", None, [gate])
+    passed = gl.pipeline("success", "10:36:00", [gate])
+    hooked = gl.job_hook("manual", number=903, build_name="ship")
+    assert span_of(key, waits, hooked).state is State.WAITING
+    for course in ([waits, passed], [passed, hooked], [passed]):
+        span = span_of(key, *course)
+        assert (span.status, span.ended_at) == (Status.CANCELLED, at("10:36:00"))
+        assert span.attributes["cicd.pipeline.task.run.result"] == "skip"
+    runs = gl.build(903, "running", "10:30:00", "14:00:05", name="ship")
+    span = span_of(key, gl.pipeline("running", "10:36:00", [runs]), passed)
+    assert (span.in_flight, span.attributes["cicd.pipeline.task.run.result"]) == (True, "")
+    played = gl.build(903, "success", "10:30:00", "14:00:05", "14:02:00", name="ship")
+    again = gl.pipeline("success", "14:02:00", [played])
+    for course in ([passed, again], [again, hooked, waits, passed]):
+        span = span_of(key, *course)
+        assert (span.status, span.started_at, span.ended_at) == (
+            Status.OK,
+            at("14:00:00"),
+            at("14:02:00"),
+        )
+        assert span.attributes["cicd.pipeline.task.run.result"] == "success"
+    # One that blocks keeps its pipeline, and itself, waiting.
+    assert span_of(key, gl.pipeline("manual", None, [gate])).in_flight
 
 
 def test_the_snapshot_and_the_job_hook_tell_of_the_same_job():
@@ -597,12 +651,25 @@ def test_a_system_hook_has_no_object_kind():
 
 def test_a_tag_and_its_release():
     (tag,), (release,) = events(gl.tag_push()), events(gl.release())
-    assert offered(tag) == {("tag", "v1.2.0", "acme/api")}
+    assert offered(tag) == {
+        ("tag", "v1.2.0", "acme/api"),
+        ("ref", "vstrace-gitlab-tag-acme/api-v1.2.0", ""),
+    }
     # `after` of an annotated tag is no commit.
     assert ("commit", "commit", gl.MERGE, "acme/api") in sought(tag)
     assert (release.occurred_at, release.service) == (at("11:50:00"), "api")
     assert "version" in answers(release, tag)
     assert events(gl.release("update", name="Summer"))[0].key == release.key
+
+
+@pytest.mark.parametrize("made", [gl.tag_push, lambda tag, **more: gl.release(tag=tag, **more)])
+def test_tags_of_projects_with_dashes_do_not_collide(made):
+    (one,) = events(made("web-1.0"))
+    (other,) = events(made("1.0", project=gl.project("acme/api-web")))
+    assert one.ref == other.ref
+    assert one.key != other.key
+    # Both can be typed without the mark that keeps them apart.
+    assert ("ref", one.key.replace("@", ""), "") in offered(one)
 
 
 def test_groups_and_spellings_of_projects():
@@ -635,6 +702,7 @@ DELIVERIES = [
     gl.merge_request("approved", "11:00:00", user=gl.CID),
     gl.merge_request("merge", "11:30:00", user=gl.CID),
     gl.pipeline("pending", None, [gl.build(900, "pending"), gl.build(901, "created", name="ship")]),
+    gl.job_hook("manual", number=904, build_name="promote"),
     gl.pipeline("running", None, [RUNNING_JOB, gl.build(901, "created", name="ship")]),
     gl.pipeline("failed", "10:35:00", [FAILED_JOB, SKIPPED]),
     gl.pipeline("running", "10:35:00", [gl.build(902, "running", "10:50:00", "10:50:06"), SKIPPED]),
@@ -644,6 +712,7 @@ DELIVERIES = [
         [
             gl.build(902, "success", "10:50:00", "10:50:06", "10:54:00"),
             gl.build(901, "success", "10:30:00", "10:56:05", "10:57:00", name="ship"),
+            gl.build(904, "manual", name="promote", allow_failure=True),
         ],
     ),
     gl.job_hook("created"),

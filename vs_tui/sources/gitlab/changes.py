@@ -25,8 +25,10 @@ REVIEWS: Final = {
     "unapproval": "dismissed",
 }
 """`approval` is one of several that are required, `approved` the last one of them."""
+_STAGES: Final = {"approved": "approved", "unapproved": "ready"}
+"""Only these change whether all required approvals are given."""
 ACTIONS: Final = frozenset({"open", "close", "reopen", "update", "merge", "", *REVIEWS})
-_STATES: Final = {
+_BY_STATE: Final = {
     "opened": State.RUNNING,
     "reopened": State.RUNNING,
     # Locked while GitLab merges it.
@@ -83,7 +85,7 @@ def _state(hook: Hook, change: dict[str, Any], action: str) -> tuple[State, Inst
     """State, since when, and whether the body is authoritative about that instant."""
     updated = time_of(change, "updated_at") or hook.received_at
     # The action outranks a `locked` or outdated state of the same body.
-    state = _BY_ACTION.get(action) or _STATES.get(text(change, "state"), State.NOTE)
+    state = _BY_ACTION.get(action) or _BY_STATE.get(text(change, "state"), State.NOTE)
     if not state.terminal:
         created = time_of(change, "created_at") if action == "open" else None
         return state, created or updated, state is not State.NOTE
@@ -99,6 +101,8 @@ def _draft(change: dict[str, Any]) -> bool | None:
 
 
 def _stage(hook: Hook, change: dict[str, Any], action: str) -> str:
+    if action in _STAGES:
+        return _STAGES[action]
     if action == "open":
         return "draft" if _draft(change) else ""
     now = obj(hook.body, "changes", "draft").get("current")

@@ -71,6 +71,14 @@ class Hook:
             "project": self.path,
         }
 
+    def named_identity(self, kind: str, name: str) -> dict[str, Any]:
+        """The identity of a span that is known by a name, such as a tag.
+
+        Names contain dashes as projects do: tag `web-1` of `api` is not tag `1` of `api-web`.
+        `@`, which no project's path contains, keeps them apart.
+        """
+        return self.identity(kind, f"@{name}") | {"ref": self.ref(kind, name)}
+
     def aliases(self, kind: str, number: object) -> tuple[Key, ...]:
         """ValueStream's refs: it writes the project's display name, blanks and all."""
         shown = text(self.body, "project", "name")

@@ -82,6 +82,8 @@ class Job:
     """`Group / Project`, as ValueStream's refs have it."""
     attempt: int | None = None
     """Known from job hooks only."""
+    left_at: Instant | None = None
+    """When its pipeline ended without it: nobody waits for an optional manual job any more."""
 
 
 def job_key(hook: Hook, identifier: int) -> str:
@@ -106,10 +108,14 @@ def job_events(hook: Hook, job: Job) -> tuple[Event, ...]:
     state = STATES.get(job.status)
     if state is None:
         raise hook.unreadable(f"the job status {job.status or 'none'!r} is not known")
+    if job.left_at is not None:
+        state = State.CANCELLED
     failed = state is State.ERROR
     tolerated = failed and job.allow_failure
     error, result = _verdict(job)
     queued_at = _queued_at(job)
+    # A skipped job that runs after all is none any more.
+    unfinished = {"cicd.pipeline.task.run.result": ""} if state is State.RUNNING else {}
     whole = Event(
         **hook.identity("job", job.identifier),
         operation=Operation.BUILD,
@@ -124,7 +130,8 @@ def job_events(hook: Hook, job: Job) -> tuple[Event, ...]:
         url=f"{hook.web}/-/jobs/{job.identifier}" if hook.web else "",
         attempt=job.attempt or 1,
         error="" if tolerated else error,
-        attributes=hook.attributes(
+        attributes=unfinished
+        | hook.attributes(
             cicd__pipeline__name=hook.path,
             cicd__pipeline__run__id=None if job.pipeline is None else str(job.pipeline),
             cicd__pipeline__task__name=job.name,
@@ -172,7 +179,7 @@ def _at(hook: Hook, job: Job, state: State) -> Instant:
     if not state.terminal:
         # Bodies do not tell when a job became pending or manual, only when it was made.
         return job.created_at or hook.received_at
-    end = job.finished_at
+    end = job.finished_at or job.left_at
     if end is None and job.started_at is not None and job.duration is not None:
         end = job.started_at + job.duration
     floor = latest(job.started_at, job.created_at)
@@ -181,6 +188,8 @@ def _at(hook: Hook, job: Job, state: State) -> Instant:
 
 def _verdict(job: Job) -> tuple[str, str]:
     """`error.type` and OpenTelemetry's result."""
+    if job.left_at is not None:
+        return "", "skip"
     if job.status != "failed":
         return "", RESULTS.get(job.status, "")
     if job.failure_reason in _TIMEOUTS:

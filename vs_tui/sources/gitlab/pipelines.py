@@ -92,7 +92,7 @@ def read_pipeline(hook: Hook) -> Reading:
     jobs = [
         event
         for entry in items(hook.body, "builds")[:MAX_JOBS]
-        for event in _snapshot_job(hook, pipeline, identifier, entry)
+        for event in _snapshot_job(hook, pipeline, whole, entry)
     ]
     return (*_earlier(whole, pipeline, created), whole, *jobs)
 
@@ -192,19 +192,20 @@ def _variable_seeks(pipeline: dict[str, Any]) -> list[Seek]:
 
 
 def _snapshot_job(
-    hook: Hook, pipeline: dict[str, Any], identifier: int, entry: object
+    hook: Hook, pipeline: dict[str, Any], whole: Event, entry: object
 ) -> tuple[Event, ...]:
     job_id = number(entry, "id")
-    if job_id is None or text(entry, "status", limit=60) not in STATES:
+    status = text(entry, "status", limit=60)
+    if job_id is None or status not in STATES:
         return ()  # one odd entry must not cost the whole pipeline
-    shown = f"{text(hook.body, 'project', 'namespace')} / {text(hook.body, 'project', 'name')}"
+    namespace, shown = text(hook.body, "project", "namespace"), text(hook.body, "project", "name")
     job = Job(
         **job_times(entry),
         identifier=job_id,
-        pipeline=identifier,
+        pipeline=number(pipeline, "id"),
         name=text(entry, "name"),
         stage=text(entry, "stage"),
-        status=text(entry, "status", limit=60),
+        status=status,
         allow_failure=obj(entry).get("allow_failure") is True,
         failure_reason=text(entry, "failure_reason", limit=100),
         sha=text(pipeline, "sha"),
@@ -213,7 +214,8 @@ def _snapshot_job(
         environment=text(entry, "environment", "name"),
         runner=obj(entry, "runner"),
         actor=login(entry, "user"),
-        shown_project=shown,
+        shown_project=f"{namespace} / {shown}" if namespace and shown else hook.path,
+        left_at=whole.occurred_at if whole.state.terminal and status == "manual" else None,
     )
     return job_events(hook, job)
 

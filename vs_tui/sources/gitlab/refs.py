@@ -37,7 +37,7 @@ def read_push(hook: Hook) -> Reading:
     compare = f"{hook.web}/-/compare/{before[:40]}...{after.value}" if keys.commit(before) else ""
     return (
         Event(
-            **hook.identity("push", f"{branch}@{after.value[:12]}"),
+            **hook.named_identity("push", f"{branch}@{after.value[:12]}"),
             operation=Operation.PUSH,
             state=State.OK,
             occurred_at=at,
@@ -83,7 +83,7 @@ def read_tag(hook: Hook) -> Reading:
     at = latest(*times) or hook.received_at
     return (
         Event(
-            **hook.identity("tag", tag),
+            **hook.named_identity("tag", tag),
             operation=Operation.PUSH,
             state=State.OK,
             occurred_at=at,
@@ -96,7 +96,9 @@ def read_tag(hook: Hook) -> Reading:
                 vcs__ref__head__type="tag",
                 vcs__ref__head__revision=sha.value if sha else None,
             ),
-            offers=keys.offers(Key("tag", tag, hook.scope, "tag")),
+            offers=keys.offers(
+                Key("tag", tag, hook.scope, "tag"), Key("ref", hook.key("tag", tag))
+            ),
             seeks=keys.seeks(
                 keys.seek_commit(Rule.COMMIT, sha.value, hook.scope) if sha else None,
                 keys.mentions(text(hook.body, "message", limit=_MESSAGE), "tag message"),
@@ -118,7 +120,7 @@ def read_release(hook: Hook) -> Reading:
     return (
         Event(
             # A project has one release a tag, and a tag can be typed.
-            **hook.identity("release", tag),
+            **hook.named_identity("release", tag),
             operation=Operation.RELEASE,
             state=State.OK,
             occurred_at=at,
@@ -134,6 +136,7 @@ def read_release(hook: Hook) -> Reading:
             ),
             offers=keys.offers(
                 Key("tag", tag, hook.scope, "release"),
+                Key("ref", hook.key("release", tag)),
                 Key("artifact", f"{hook.name}@{tag}", hook.scope, "release"),
             ),
             seeks=keys.seeks(

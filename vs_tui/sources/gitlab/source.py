@@ -41,7 +41,7 @@ class GitLab:
     paths: tuple[str, ...] = ("/gitlab",)
     version = 1
     signature_headers: tuple[str, ...] = ("x-gitlab-token", "webhook-signature")
-    token_in_url = True
+    token_in_url = False
     stored_headers: tuple[str, ...] = (
         "x-gitlab-event",
         "x-gitlab-event-uuid",
