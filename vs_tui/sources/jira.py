@@ -3,11 +3,16 @@
 An issue is one span; the columns it passed are its stages. What a status means is read from its
 category (`new`, `indeterminate`, `done`), never from its name: names are free text in any
 language, while the category is in every issue body.
+
+Resolutions have no category, so an issue that is done without having been worked on is told by
+words in the resolution's name: `Jira(cancelling=...)` takes others than Jira's defaults.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,6 +22,7 @@ from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import (
     Inbound,
     Parsed,
+    Unauthorized,
     Unreadable,
     items,
     json_object,
@@ -25,9 +31,9 @@ from vs_tui.sources.base import (
     obj,
     text,
 )
-from vs_tui.sources.signatures import require_hmac_any
+from vs_tui.sources.signatures import require_hmac_hex
 
-NOT_DONE_WORDS: Final = (
+CANCELLING_WORDS: Final = (
     "won't",
     "wont",
     "cannot",
@@ -35,24 +41,32 @@ NOT_DONE_WORDS: Final = (
     "declined",
     "cancel",
     "invalid",
+    "incomplete",
     "abandon",
     "rejected",
+    "obsolete",
 )
-"""A resolution whose name holds one of these means that the work was not done; Jira's defaults."""
+"""A resolution whose name holds one of these, in any case, cancels the issue."""
 ISSUE_EVENTS: Final = frozenset({"jira:issue_created", "jira:issue_updated", "jira:issue_deleted"})
+SPRINT_EVENTS: Final = frozenset(
+    f"sprint_{word}" for word in ("created", "started", "updated", "closed", "deleted")
+)
 _CATEGORIES: Final = {"new": State.QUEUED, "indeterminate": State.RUNNING}
-_CONTAINERS: Final = frozenset({"epic", "initiative", "theme"})
+_KEY: Final = re.compile(r"[A-Z][A-Z0-9_]{0,15}-\d{1,9}\Z")
 
 
+@dataclass(frozen=True, slots=True)
 class Jira:
     """Webhooks that an administrator registers; only those are signed by Jira."""
 
-    name = "jira"
-    title = "Jira"
+    cancelling: tuple[str, ...] = CANCELLING_WORDS
+    """Lower-case words of resolutions that cancel."""
+    name: str = "jira"
+    title: str = "Jira"
     paths: tuple[str, ...] = ("/jira",)
-    version = 1
+    version: int = 2
     signature_headers: tuple[str, ...] = ("x-hub-signature",)
-    token_in_url = True
+    token_in_url: bool = True
     stored_headers: tuple[str, ...] = (
         "x-atlassian-webhook-identifier",
         "x-atlassian-webhook-flow",
@@ -61,8 +75,10 @@ class Jira:
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
         """`sha256=` and the hex HMAC of the raw body."""
-        given = inbound.header("x-hub-signature")
-        require_hmac_any(given, inbound.body, secrets, "X-Hub-Signature")
+        algorithm, _, given = inbound.header("x-hub-signature").strip().partition("=")
+        if algorithm.lower() != "sha256" or not given:
+            raise Unauthorized("X-Hub-Signature is missing or not 'sha256=' and hex digits")
+        require_hmac_hex([given], inbound.body, secrets, "X-Hub-Signature")
 
     def dedupe_key(self, inbound: Inbound) -> str:
         """Jira keeps its identifier when it tries again."""
@@ -72,8 +88,8 @@ class Jira:
         body = json_object(inbound)
         kind = text(body, "webhookEvent", limit=80)
         if kind in ISSUE_EVENTS:
-            return Parsed(kind, tuple(_issue(body, kind, inbound.received_at)))
-        if kind.startswith("sprint_"):
+            return Parsed(kind, tuple(_issue(body, kind, inbound.received_at, self.cancelling)))
+        if kind in SPRINT_EVENTS:
             return Parsed(kind, (_sprint(body, kind, inbound.received_at),))
         if not kind:
             raise Unreadable("webhookEvent is missing; compare the body in Events with Jira's docs")
@@ -81,88 +97,127 @@ class Jira:
         return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
 
 
-def _issue(body: dict[str, Any], kind: str, received_at: Instant) -> Iterator[Event]:
+def _issue(
+    body: dict[str, Any], kind: str, received_at: Instant, cancelling: Sequence[str]
+) -> Iterator[Event]:
     issue = obj(body, "issue")
     key = text(issue, "key", limit=80).upper()
     if not key:
         raise Unreadable("issue.key is missing; compare the body in Events with Jira's docs")
     fields = obj(issue, "fields")
-    now = parse_instant(body.get("timestamp")) or parse_instant(fields.get("updated"))
-    now = now or received_at
     created = parse_instant(fields.get("created"))
-    moves = list(_moves(body))
-    state, at = _state(fields, kind, now, bool(moves))
+    now = parse_instant(body.get("timestamp")) or parse_instant(fields.get("updated"))
+    now = now or (created if kind == "jira:issue_created" else None) or received_at
+    state, at, stated = _state(fields, kind, now, cancelling)
+    formers = list(_changed(body, "key", "fromString"))
     whole = Event(
-        key=keys.reference("jira", "issue", "", key),
+        key=_ref("issue", key),
         source="jira",
         operation=Operation.ISSUE,
         state=state,
         occurred_at=at,
         as_of=now,
         started_at=created,
-        # A body tells the issue's status as of now, so it outranks an earlier end.
-        supersedes=True,
+        supersedes=stated,
         name=f"{key} {text(fields, 'summary')}".strip(),
         project=text(fields, "project", "key") or key.rpartition("-")[0],
-        actor=_person(fields, "assignee") or _person(body, "user"),
+        # Not `user`: that is whoever made this edit.
+        actor=next(
+            (who for role in ("assignee", "reporter", "creator") if (who := _person(fields, role))),
+            "",
+        ),
         url=_web_url(text(issue, "self"), key),
         attributes=_attributes(fields, key),
-        offers=(
+        offers=keys.offers(
             Key("issue_key", key, "", "ticket"),
-            Key("ref", keys.reference("jiracloud", "issue", "", key), "", "ValueStream's ref"),
+            Key("ref", keys.reference("jiracloud", "issue", "", key)),
+            *(Key("issue_key", former, "", "former ticket") for former in formers),
         ),
-        seeks=_seeks(fields),
+        seeks=_seeks(body, fields),
     )
     yield whole
-    column = text(fields, "status", "name", limit=80)
-    if kind == "jira:issue_created" and column and not state.terminal:
-        yield _entered(whole, created or now, column)
-    for column in moves:
-        yield _entered(whole, now, column)
+    yield from _columns(whole, body, fields, kind, now)
+    for former in formers:
+        if former != key:
+            yield _moved_away(former, key, now)
 
 
-def _entered(whole: Event, at: Instant, column: str) -> Event:
+def _columns(
+    whole: Event, body: dict[str, Any], fields: dict[str, Any], kind: str, now: Instant
+) -> Iterator[Event]:
+    """The column it entered; without a move, the one it is in: folding takes a column that
+    is told again as the same visit, so a label edit splits nothing, and a lost move is found."""
+    if kind == "jira:issue_deleted":
+        return
+    entered = list(_changed(body, "status", "toString"))
+    at = now
+    if kind == "jira:issue_created":
+        at = whole.started_at or now
+    for column in entered or [text(fields, "status", "name", limit=80)]:
+        if column:
+            yield Event(
+                key=whole.key,
+                source="jira",
+                operation=Operation.ISSUE,
+                state=State.NOTE,
+                occurred_at=at,
+                stage=column,
+            )
+
+
+def _moved_away(former: str, key: str, now: Instant) -> Event:
+    """An issue that moved to another project has a new key: its old span ends."""
     return Event(
-        key=whole.key,
+        key=_ref("issue", former),
         source="jira",
         operation=Operation.ISSUE,
-        state=State.NOTE,
-        occurred_at=at,
-        stage=column,
+        state=State.CANCELLED,
+        occurred_at=now,
+        attributes={"vs.issue.moved_to": key},
     )
 
 
-def _moves(body: dict[str, Any]) -> Iterator[str]:
-    """Columns entered by this delivery; a label edit has none."""
+def _changed(body: dict[str, Any], field: str, side: str) -> Iterator[str]:
+    """One side of a field's changes in this delivery's changelog."""
     for item in items(body, "changelog", "items"):
-        if text(item, "field").lower() == "status" and text(item, "toString"):
-            yield text(item, "toString", limit=80)
+        # Cloud has both names of a field, Server only `field`.
+        names = (text(item, "fieldId").lower(), text(item, "field").lower())
+        value = text(item, side, limit=80).strip()
+        if field in names and value:
+            yield value
 
 
-def _state(fields: dict[str, Any], kind: str, now: Instant, moved: bool) -> tuple[State, Instant]:
+def _state(
+    fields: dict[str, Any], kind: str, now: Instant, cancelling: Sequence[str]
+) -> tuple[State, Instant, bool]:
+    """State, since when, and whether the body is authoritative about that instant."""
     if kind == "jira:issue_deleted":
-        return State.CANCELLED, now
+        # What was done stays done.
+        return State.CANCELLED, now, False
     category = text(fields, "status", "statusCategory", "key").lower()
     changed = parse_instant(fields.get("statuscategorychangedate"))
     if category == "done":
-        resolved = parse_instant(fields.get("resolutiondate")) or changed
-        resolution = text(fields, "resolution", "name").lower()
-        not_done = any(word in resolution for word in NOT_DONE_WORDS)
-        return State.CANCELLED if not_done else State.OK, resolved or now
-    state = _CATEGORIES.get(category)
-    if state is None:
-        return State.NOTE, now
-    # Without the date, only a delivery that moved it says when it came here.
+        resolution = text(fields, "resolution", "name").lower().replace("’", "'")
+        cancelled = any(word in resolution for word in cancelling)
+        # A reopened issue may keep the date of its former resolution.
+        dates = (parse_instant(fields.get("resolutiondate")), changed)
+        ended = max((date for date in dates if date is not None), default=None)
+        state = State.CANCELLED if cancelled else State.OK
+        return state, now if ended is None else ended, ended is not None
+    found = _CATEGORIES.get(category)
+    if found is None:
+        return State.NOTE, now, False
     created = parse_instant(fields.get("created"))
-    return state, changed or (now if moved or created is None else created)
+    since = created if kind == "jira:issue_created" else changed
+    return found, since or now, True
 
 
 def _attributes(fields: dict[str, Any], key: str) -> dict[str, Scalar]:
-    labels = fields.get("labels")
-    sprints = [text(sprint, "name", limit=80) for sprint in _sprints(fields)]
+    sprints = [name for _, name in _sprints(fields)]
     resolved = parse_instant(fields.get("resolutiondate"))
-    return known(
+    found = known(
         vs__issue__key=key,
+        vs__issue__title=text(fields, "summary"),
         vs__issue__type=text(fields, "issuetype", "name", limit=80),
         vs__issue__status=text(fields, "status", "name", limit=80),
         vs__issue__category=text(fields, "status", "statusCategory", "key", limit=40),
@@ -170,31 +225,42 @@ def _attributes(fields: dict[str, Any], key: str) -> dict[str, Scalar]:
         vs__issue__resolution=text(fields, "resolution", "name", limit=80),
         vs__issue__resolved_at=iso(resolved),
         vs__issue__reporter=_person(fields, "reporter"),
-        vs__issue__labels=",".join(str(label)[:80] for label in labels[:50])
-        if isinstance(labels, list)
-        else None,
+        vs__issue__assignees=_person(fields, "assignee"),
         vs__issue__sprint=",".join(name for name in sprints if name),
-        vs__issue__points=fields.get("customfield_10016")
-        if isinstance(fields.get("customfield_10016"), int | float)
-        else None,
     )
+    labels = fields.get("labels")
+    if isinstance(labels, list):  # an empty list says that former labels are gone
+        words = (label[:80] for label in labels[:50] if isinstance(label, str))
+        found["vs.issue.labels"] = ",".join(words).replace("\0", "")
+    return found
 
 
-def _seeks(fields: dict[str, Any]) -> tuple[Seek, ...]:
-    parent = obj(fields, "parent")
+def _seeks(body: dict[str, Any], fields: dict[str, Any]) -> tuple[Seek, ...]:
     found: list[Seek] = []
-    if parent_key := text(parent, "key", limit=80).upper():
-        kind = text(parent, "fields", "issuetype", "name").lower()
+    if parent := _issue_key(text(fields, "parent", "key", limit=80)):
         # A whole epic in one trace would hide each delivery in it: shown, but no parent.
-        found.append(_above(parent_key, "parent", link_only=kind in _CONTAINERS))
-    if epic := text(fields, "customfield_10014", limit=80).upper():
+        # Types are free text in any language; only the flag tells a subtask.
+        is_subtask = obj(fields, "issuetype").get("subtask") is True
+        found.append(_above(parent, "parent", link_only=not is_subtask))
+    # The epic of company-managed projects, under the name that new sites give the field.
+    if epic := _issue_key(text(fields, "customfield_10014", limit=80)):
         found.append(_above(epic, "epic", link_only=True))
-    for sprint in _sprints(fields):
-        if (sprint_id := number(sprint, "id")) is not None:
-            key = Key("ref", keys.reference("jira", "sprint", "", sprint_id), "", "sprint")
+    joined = [part.strip() for ids in _changed(body, "sprint", "to") for part in ids.split(",")]
+    for identifier in dict.fromkeys([*(found_id for found_id, _ in _sprints(fields)), *joined]):
+        if identifier.isascii() and identifier.isdigit():
+            key = Key("ref", _ref("sprint", identifier), "", "sprint")
             found.append(Seek(Rule.HIERARCHY, key, link_only=True))
     mentioned = keys.mentions(f"{text(fields, 'summary')}\n{_description(fields)}", "description")
     return keys.seeks(found, mentioned)
+
+
+def _issue_key(word: str) -> str:
+    word = word.strip().upper()
+    return word if _KEY.match(word) else ""
+
+
+def _ref(kind: str, identifier: object) -> str:
+    return keys.reference("jira", kind, "", identifier)
 
 
 def _above(key: str, via: str, *, link_only: bool) -> Seek:
@@ -205,13 +271,30 @@ def _description(fields: dict[str, Any]) -> str:
     return text(fields, "description", limit=keys.TEXT_LIMIT)
 
 
-def _sprints(fields: dict[str, Any]) -> list[dict[str, Any]]:
-    """The sprints of an issue: `sprint`, or whichever custom field lists objects with a board."""
-    found = [obj(fields, "sprint")] if obj(fields, "sprint") else []
+def _sprints(fields: dict[str, Any]) -> list[tuple[str, str]]:
+    """(id, name) of an issue's sprints: `sprint`, or whichever custom field lists some; its
+    number differs from site to site."""
+    entries: list[Any] = [fields.get("sprint")]
     for name, value in list(fields.items())[:500]:
         if name.startswith("customfield_") and isinstance(value, list):
-            found += [s for s in value[:20] if isinstance(s, dict) and "boardId" in s]
+            entries += value[:20]
+    found = []
+    for value in entries:
+        entry = _server_sprint(value[:1_000]) if isinstance(value, str) else value
+        identifier = number(entry, "id")
+        if identifier is not None and ("boardId" in entry or "originBoardId" in entry):
+            found.append((str(identifier), text(entry, "name", limit=80)))
     return found
+
+
+def _server_sprint(text_form: str) -> dict[str, str]:
+    """Server writes a sprint as text: `...Sprint@1f[id=12,rapidViewId=3,state=ACTIVE,name=...]`."""
+    before, _, rest = text_form.partition("[")
+    if "Sprint@" not in before:
+        return {}
+    pairs = (pair.partition("=") for pair in rest.rstrip("]").split(","))
+    words = {name: value for name, _, value in pairs}
+    return {**words, "boardId": words.get("rapidViewId", "")}
 
 
 def _sprint(body: dict[str, Any], kind: str, received_at: Instant) -> Event:
@@ -228,21 +311,23 @@ def _sprint(body: dict[str, Any], kind: str, received_at: Instant) -> Event:
     elif word == "closed" or kind == "sprint_closed":
         state, at = State.OK, parse_instant(sprint.get("completeDate")) or now
     elif word == "active" or kind == "sprint_started":
-        state, at = State.RUNNING, began or now
+        # An update of an active sprint may be its reopening, so it counts from now.
+        state, at = State.RUNNING, (began if kind == "sprint_started" else None) or now
     elif word == "future":
         state, at = State.QUEUED, parse_instant(sprint.get("createdDate")) or now
+    board = text(sprint, "originBoardId", limit=40)
     planned = parse_instant(sprint.get("endDate"))
     return Event(
-        key=keys.reference("jira", "sprint", "", sprint_id),
+        key=_ref("sprint", sprint_id),
         source="jira",
         operation=Operation.SPRINT,
         state=state,
         occurred_at=at,
         as_of=now,
         started_at=began if state in (State.RUNNING, State.OK) else None,
-        supersedes=True,
+        supersedes=state in (State.RUNNING, State.OK),
         name=text(sprint, "name") or f"Sprint {sprint_id}",
-        project=f"board {text(sprint, 'originBoardId')}".strip(),
+        project=f"board {board}" if board else "",
         attributes=known(
             vs__sprint__goal=text(sprint, "goal"),
             vs__sprint__planned_end=iso(planned),
