@@ -1,0 +1,24 @@
+"""Prometheus Alertmanager: its webhook receiver. It signs nothing; set `http_config`'s bearer
+token or basic password to our token."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from vs_tui.sources.alerts import read_alerts
+from vs_tui.sources.base import Inbound, Parsed
+from vs_tui.sources.tokens import TokenSource
+
+
+class Alertmanager(TokenSource):
+    """Alertmanager's webhook, version 4."""
+
+    name = "alertmanager"
+    title = "Alertmanager"
+    paths: tuple[str, ...] = ("/alertmanager",)
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        return read_alerts(self.name, inbound)
+
+
+SOURCE: Final = Alertmanager()

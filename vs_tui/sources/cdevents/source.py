@@ -1,0 +1,148 @@
+"""CDEvents over CloudEvents: binary, structured and batch mode, and the bare CDEvent.
+
+Facts: the CDEvents specification, its CloudEvents binding, its links proposal and its conformance
+files. A span is a subject (`subject.source` + `subject.id`); a deploy is one event, because
+`service.*` events are instants that repeat under one subject.
+
+- `links`: a RELATION of kind TRIGGER names the parent, other relations only connect; a PATH names
+  the event before, which is the parent where this event begins its span.
+- `chainId` groups what nothing else connects: below the chain's change, pipeline run or build.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from vs_tui.domain.instants import parse_instant
+from vs_tui.domain.model import Verdict
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Unreadable, json_body, obj, text
+from vs_tui.sources.cdevents.spans import event_of
+from vs_tui.sources.cdevents.subjects import SUBJECTS, CdEvent
+from vs_tui.sources.tokens import TokenSource
+
+PREFIX: Final = "dev.cdevents."
+MAX_BATCH: Final = 1000
+
+
+class CdEvents(TokenSource):
+    """CDEvents."""
+
+    name = "cdevents"
+    title = "CDEvents"
+    paths: tuple[str, ...] = ("/cdevents",)
+    stored_headers: tuple[str, ...] = (
+        "ce-type",
+        "ce-id",
+        "ce-source",
+        "ce-subject",
+        "ce-time",
+        "ce-specversion",
+    )
+
+    def dedupekey_of(self, inbound: Inbound) -> str:
+        """Source and id are unique together; in structured mode the body's hash tells repeats."""
+        names = [inbound.header(f"ce-{part}") for part in ("source", "id", "type")]
+        return " ".join(names) if names[1] else ""
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        body = json_body(inbound)
+        if isinstance(body, list):
+            return _batch(body, inbound)
+        if not isinstance(body, dict):
+            raise BadBody("body", "must be a CloudEvent object, or a list of them in batch mode")
+        return _read(_unwrapped(body, inbound), inbound)
+
+
+def _batch(body: list[Any], inbound: Inbound) -> Parsed:
+    """Each by itself; what says nothing about a delivery is left out."""
+    if len(body) > MAX_BATCH:
+        raise BadBody("body", f"holds {len(body)} events; send at most {MAX_BATCH} at once")
+    read = []
+    for position, item in enumerate(body):
+        if not isinstance(item, dict):
+            raise BadBody(f"{position}", "must be a CloudEvent object")
+        read.append(_read(_unwrapped(item, inbound), inbound))
+    events = [event for parsed in read for event in parsed.events]
+    if not events:
+        reason = read[0].reason if read else "an empty batch"
+        return Parsed("batch", verdict=Verdict.IGNORED, reason=reason)
+    return Parsed("batch", events)
+
+
+def _unwrapped(body: dict[str, Any], inbound: Inbound) -> dict[str, Any]:
+    """The CDEvent: bare, in a CloudEvent's data, or spread over `ce-` headers and body."""
+    if "context" in body:
+        return body
+    if "data" in body or "data_base64" in body:
+        data = body.get("data")
+        if data is None:
+            data = _decoded(body.get("data_base64"))
+        if isinstance(data, dict) and "context" in data:
+            return data
+        return _composed({name: text(body, name) for name in _ATTRIBUTES}, data)
+    if inbound.header("ce-type"):
+        return _composed({name: inbound.header(f"ce-{name}") for name in _ATTRIBUTES}, body)
+    raise BadBody("context", "is missing; send a CDEvent, or a CloudEvent with its ce- headers")
+
+
+_ATTRIBUTES: Final = ("id", "source", "type", "subject", "time")
+
+
+def _decoded(encoded: Any) -> Any:
+    try:
+        return orjson.loads(base64.b64decode(str(encoded), validate=True))
+    except (binascii.Error, ValueError):
+        raise BadBody("data_base64", "does not hold JSON in base64") from None
+
+
+def _composed(attributes: Mapping[str, str], content: Any) -> dict[str, Any]:
+    """A CDEvent out of a CloudEvent whose data is the content of the subject alone."""
+    return {
+        "context": {
+            "id": attributes["id"],
+            "source": attributes["source"],
+            "type": attributes["type"],
+            "timestamp": attributes["time"],
+        },
+        "subject": {
+            "id": attributes["subject"],
+            "source": attributes["source"],
+            "content": content,
+        },
+    }
+
+
+def _read(body: dict[str, Any], inbound: Inbound) -> Parsed:
+    context, subject = obj(body, "context"), obj(body, "subject")
+    kind = text(context, "type", limit=200)
+    if not kind:
+        raise BadBody("context.type", "is missing; it looks like dev.cdevents.build.started.0.3.0")
+    words = kind.removeprefix(PREFIX).split(".")
+    if not kind.startswith(PREFIX) or len(words) < 2:
+        reason = f"{kind} is not one of CDEvents' own types"
+        return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+    family, predicate = words[0].lower(), words[1].lower()
+    if predicate not in SUBJECTS.get(family, ("", {}))[1]:
+        reason = f"{family}.{predicate} says nothing about the course of a delivery"
+        return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+    if not text(subject, "id"):
+        raise Unreadable(f"{kind} has no subject.id; compare the body in Events with the docs")
+    event = CdEvent(
+        subject=family,
+        predicate=predicate,
+        id=text(subject, "id"),
+        source=text(subject, "source") or text(context, "source"),
+        context=context,
+        content=obj(subject, "content"),
+        custom=obj(body, "customData"),
+        at=parse_instant(context.get("timestamp")) or inbound.received_at,
+    )
+    return Parsed(kind, (event_of(event),))
+
+
+SOURCE: Final = CdEvents()

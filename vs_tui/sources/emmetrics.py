@@ -1,0 +1,312 @@
+"""em-metrics' API: deployments, incidents and pull requests that a CI posts.
+
+Facts about paths, bodies and answers: the route handlers and the README of em-metrics. Its ids
+are unique without a project; it knows production only. Where it answers 404 for an unknown id,
+`Parsed.requires` names the span that must exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, iso
+from vs_tui.domain.model import Event, Operation, Scalar, State
+from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, known
+from vs_tui.sources.schema import Timestamp, Word, validated
+from vs_tui.sources.tokens import TokenSource
+
+PRODUCTION: Final = "production"
+_CONFIG: Final = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+_CREATED: Final = 201
+
+
+class NewDeployment(BaseModel):
+    """POST /deployments."""
+
+    model_config = _CONFIG
+    id: Word
+    project_id: Word
+    first_commit_at: Timestamp = Field()
+    deploy_start_at: Timestamp = None
+    deployed_at: Timestamp = None
+
+
+class Deployed(BaseModel):
+    """POST /deployments/{id}/deployed."""
+
+    model_config = _CONFIG
+    create_if_not_exists: bool
+    project_id: str = Field("", max_length=200)
+    first_commit_at: Timestamp = None
+    deploy_start_at: Timestamp = None
+    deployed_at: Timestamp = None
+
+
+class NewIncident(BaseModel):
+    """POST /incidents."""
+
+    model_config = _CONFIG
+    id: str | None = Field(None, max_length=200)
+    project_id: Word
+    deployment_id: str | None = Field(None, max_length=200)
+    started_at: Timestamp = None
+    restored_at: Timestamp = None
+    finished_at: Timestamp = None
+
+
+class IncidentDate(BaseModel):
+    """POST /incidents/{id}/restored and /finished."""
+
+    model_config = _CONFIG
+    date: Timestamp = None
+
+
+class NewPullRequest(BaseModel):
+    """POST /pull-requests."""
+
+    model_config = _CONFIG
+    id: Word
+    team_id: Word
+    opened_at: Timestamp = None
+    additions: int | float | None = None
+    deletions: int | float | None = None
+
+
+class PullRequestChange(BaseModel):
+    """POST /pull-requests/{id}/reviewed, /closed and /merged."""
+
+    model_config = _CONFIG
+    approved: bool = False
+    nb_comments: int | float | None = None
+    reviewed_at: Timestamp = None
+    closed_at: Timestamp = None
+    merged_at: Timestamp = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request: the id in its path, its body, and when it came."""
+
+    id: str
+    payload: dict[str, Any]
+    inbound: Inbound
+
+    def at(self, stated: Instant | None) -> Instant:
+        """The stated time; em-metrics' default is now."""
+        return self.inbound.received_at if stated is None else stated
+
+
+class EmMetrics(TokenSource):
+    """em-metrics' endpoints, also below /api/v1."""
+
+    name = "emmetrics"
+    title = "em-metrics"
+    paths: tuple[str, ...] = (
+        "/deployments",
+        "/deployments/*",
+        "/incidents",
+        "/incidents/*",
+        "/pull-requests",
+        "/pull-requests/*",
+    )
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        path = inbound.path.removeprefix("/api/v1").strip("/")
+        root, _, rest = path.partition("/")
+        identifier, _, verb = rest.rpartition("/")
+        handler = _HANDLERS.get((root, verb if identifier else ""))
+        if handler is None or bool(rest) != bool(identifier):
+            known_paths = ", ".join("/" + "/{id}/".join(filter(None, pair)) for pair in _HANDLERS)
+            raise BadBody("path", f"there is no POST /{path[:100]}; there are {known_paths}")
+        if len(identifier) > 200:
+            raise BadBody("path", "the id is longer than 200 characters; send a shorter one")
+        # Every field of these calls has a default, and so has an empty body.
+        payload = json_object(inbound) if inbound.body.strip() or not identifier else {}
+        return handler(_Call(identifier.replace("\0", "\ufffd"), payload, inbound))
+
+
+def _create_deployment(call: _Call) -> Parsed:
+    body = validated(NewDeployment, call.payload)
+    if body.first_commit_at is None:
+        raise BadBody("first_commit_at", "is missing; send the time of the oldest commit deployed")
+    facts = _deploy_facts(body.id, body.project_id, body.first_commit_at)
+    start = call.at(body.deploy_start_at)
+    events = [_event(facts, State.RUNNING, start)]
+    if body.deployed_at is not None:
+        events.append(_event(facts, State.OK, body.deployed_at))
+    return Parsed("deployment.created", events, status=_CREATED)
+
+
+def _deployed(call: _Call) -> Parsed:
+    body = validated(Deployed, call.payload)
+    if body.create_if_not_exists:
+        for name in ("project_id", "first_commit_at", "deploy_start_at"):
+            if not getattr(body, name):
+                raise BadBody(name, "is missing; with create_if_not_exists it must be sent")
+    facts = _deploy_facts(call.id, body.project_id, body.first_commit_at)
+    events = [_event(facts, State.OK, call.at(body.deployed_at))]
+    if body.deploy_start_at is not None:
+        events.append(_event(facts, State.RUNNING, body.deploy_start_at))
+    requires = "" if body.create_if_not_exists else facts["key"]
+    return Parsed("deployment.deployed", events, requires=requires)
+
+
+def _deploy_facts(identifier: str, project: str, first_commit_at: Instant | None) -> dict[str, Any]:
+    service = project.rpartition("/")[2]
+    return {
+        "key": keys.reference("emmetrics", "deploy", "", identifier),
+        "operation": Operation.DEPLOY,
+        "name": f"{service} to {PRODUCTION}" if service else "",
+        "project": project,
+        "service": service,
+        "environment": PRODUCTION,
+        "attributes": known(
+            deployment__id=identifier,
+            deployment__environment__name=PRODUCTION,
+            service__name=service,
+            vs__commit__first_at=iso(first_commit_at),
+        ),
+    }
+
+
+def _create_incident(call: _Call) -> Parsed:
+    body = validated(NewIncident, call.payload)
+    identifier = body.id or _incident_id(body, call.inbound)
+    start = call.at(body.started_at)
+    facts: dict[str, Any] = {
+        "key": _incident_key(identifier),
+        "operation": Operation.INCIDENT,
+        "name": f"incident {identifier}",
+        "project": body.project_id,
+        "service": body.project_id.rpartition("/")[2],
+        "environment": PRODUCTION,
+        "attributes": known(
+            vs__incident__id=identifier,
+            deployment__id=body.deployment_id,
+            deployment__environment__name=PRODUCTION,
+        ),
+    }
+    if body.deployment_id:
+        deploy = keys.reference("emmetrics", "deploy", "", body.deployment_id)
+        facts["seeks"] = (keys.seek_structure(deploy, "deployment_id"),)
+    events = [_event(facts, State.RUNNING, start)]
+    for verb, at in (("restored", body.restored_at), ("finished", body.finished_at)):
+        if at is not None:
+            events.append(_event(facts, State.OK, at, {f"vs.incident.{verb}_at": str(iso(at))}))
+    return Parsed("incident.created", events, status=_CREATED, answer={"id": identifier})
+
+
+def _incident_id(body: NewIncident, inbound: Inbound) -> str:
+    """em-metrics numbers a project's incidents; we cannot count here, so the id is derived: from
+    the body if it says when the incident began (a repeat is then the same one), else also from
+    the time of receipt."""
+    seed = inbound.body
+    if body.started_at is None:
+        seed += str(inbound.received_at).encode()
+    return f"incident_{body.project_id}_{sha256(seed).hexdigest()[:8]}"
+
+
+def _incident_ended(verb: str) -> Callable[[_Call], Parsed]:
+    """Restored ends it; finished does too, if it was not restored before: the first end stands."""
+
+    def handle(call: _Call) -> Parsed:
+        at = call.at(validated(IncidentDate, call.payload).date)
+        facts = {"key": _incident_key(call.id), "operation": Operation.INCIDENT}
+        attributes: dict[str, Scalar] = {f"vs.incident.{verb}_at": str(iso(at))}
+        event = _event(facts, State.OK, at, attributes)
+        return Parsed(f"incident.{verb}", (event,), requires=_incident_key(call.id))
+
+    return handle
+
+
+def _incident_key(identifier: str) -> str:
+    return keys.reference("emmetrics", "incident", "", identifier)
+
+
+def _create_pull_request(call: _Call) -> Parsed:
+    body = validated(NewPullRequest, call.payload)
+    facts = _pull_facts(body.id)
+    facts |= {"name": f"pull request {body.id}", "project": body.team_id}
+    attributes = known(
+        vcs__change__state="open",
+        vs__team_id=body.team_id,
+        vs__pr__additions=body.additions,
+        vs__pr__deletions=body.deletions,
+    )
+    event = _event(facts, State.RUNNING, call.at(body.opened_at), attributes)
+    return Parsed("pull_request.opened", (event,), status=_CREATED)
+
+
+def _pull_request_ended(verb: str, state: State) -> Callable[[_Call], Parsed]:
+    def handle(call: _Call) -> Parsed:
+        body = validated(PullRequestChange, call.payload)
+        at = call.at(body.merged_at if state is State.OK else body.closed_at)
+        attributes = known(
+            vcs__change__state=verb, vs__pr__merged_at=iso(at) if state is State.OK else None
+        )
+        facts = _pull_facts(call.id)
+        event = _event(facts, state, at, attributes)
+        return Parsed(f"pull_request.{verb}", (event,), requires=facts["key"])
+
+    return handle
+
+
+def _reviewed(call: _Call) -> Parsed:
+    body = validated(PullRequestChange, call.payload)
+    at = call.at(body.reviewed_at)
+    pull = _pull_facts(call.id)
+    facts = {
+        "key": keys.reference("emmetrics", "review", "", f"{call.id}/{at}"),
+        "operation": Operation.REVIEW,
+        "name": f"review of {call.id}",
+        "started_at": at,
+        "seeks": (keys.seek_structure(pull["key"]),),
+        "attributes": known(
+            vcs__change__id=call.id,
+            vs__review__state="approved" if body.approved else "commented",
+            vs__review__comments=body.nb_comments,
+        ),
+    }
+    event = _event(facts, State.OK, at)
+    return Parsed("pull_request.reviewed", (event,), requires=pull["key"])
+
+
+def _pull_facts(identifier: str) -> dict[str, Any]:
+    return {
+        "key": keys.reference("emmetrics", "pull_request", "", identifier),
+        "operation": Operation.PULL_REQUEST,
+        "attributes": {"vcs.change.id": identifier},
+    }
+
+
+def _event(
+    facts: Mapping[str, Any],
+    state: State,
+    at: Instant,
+    more: Mapping[str, Scalar] | None = None,
+) -> Event:
+    attributes = {**facts.get("attributes", {}), **(more or {})}
+    return Event(
+        **{**facts, "attributes": attributes}, source="emmetrics", state=state, occurred_at=at
+    )
+
+
+_HANDLERS: Final[Mapping[tuple[str, str], Callable[[_Call], Parsed]]] = {
+    ("deployments", ""): _create_deployment,
+    ("deployments", "deployed"): _deployed,
+    ("incidents", ""): _create_incident,
+    ("incidents", "restored"): _incident_ended("restored"),
+    ("incidents", "finished"): _incident_ended("finished"),
+    ("pull-requests", ""): _create_pull_request,
+    ("pull-requests", "reviewed"): _reviewed,
+    ("pull-requests", "closed"): _pull_request_ended("closed", State.CANCELLED),
+    ("pull-requests", "merged"): _pull_request_ended("merged", State.OK),
+}
+
+SOURCE: Final = EmMetrics()

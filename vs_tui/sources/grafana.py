@@ -1,0 +1,44 @@
+"""Grafana Alerting: its webhook contact point, with Grafana's HMAC signature or our token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from vs_tui.sources.alerts import read_alerts
+from vs_tui.sources.base import Inbound, Parsed
+from vs_tui.sources.signatures import require_fresh, require_hmac_hex
+
+TIMESTAMP_HEADER: Final = "x-grafana-alerting-timestamp"
+"""The name to set as the contact point's timestamp header; Grafana has no default."""
+
+
+class Grafana:
+    """Grafana's webhook contact point."""
+
+    name = "grafana"
+    title = "Grafana"
+    paths: tuple[str, ...] = ("/grafana",)
+    version = 1
+    signature_headers: tuple[str, ...] = ("x-grafana-alerting-signature",)
+    token_in_url = True
+    stored_headers: tuple[str, ...] = (TIMESTAMP_HEADER, "user-agent")
+
+    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
+        """Hex HMAC-SHA256 of the body, or of `timestamp:body` where a timestamp is sent."""
+        message, timestamp = inbound.body, inbound.header(TIMESTAMP_HEADER)
+        if timestamp:
+            require_fresh(timestamp, inbound.received_at, "X-Grafana-Alerting-Timestamp")
+            message = timestamp.encode() + b":" + message
+        given = inbound.header("x-grafana-alerting-signature")
+        require_hmac_hex([given], message, secrets, "X-Grafana-Alerting-Signature")
+
+    def dedupe_key(self, inbound: Inbound) -> str:  # noqa: ARG002
+        """No delivery id: the body's hash tells repeats."""
+        return ""
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        return read_alerts(self.name, inbound)
+
+
+SOURCE: Final = Grafana()

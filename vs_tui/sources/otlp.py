@@ -1,0 +1,291 @@
+"""OTLP/HTTP traces: what CI tools and `otel-cli` export, as JSON or protobuf.
+
+Facts: the OTLP specification (ids are hex in JSON, times are nanoseconds as digits) and the CI/CD
+and VCS semantic conventions. Protobuf needs the package opentelemetry-proto (the extra `otlp`).
+A span without an end is in flight. Standard exporters send spans only once they have ended.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State, Verdict
+from vs_tui.sources.base import BadBody, Inbound, Parsed, items, json_object, obj, text
+from vs_tui.sources.tokens import TokenSource
+from vs_tui.sources.versions import offer_version, seek_version
+
+DEFAULT_OPERATION: Final = "span"
+_PROTOBUF: Final = frozenset({"application/x-protobuf", "application/protobuf"})
+_TRACE_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
+_SPAN_ID: Final = re.compile(r"[0-9a-f]{16}\Z")
+_ERROR_STATUS: Final = frozenset({"2", "STATUS_CODE_ERROR"})
+_TASK_TYPES: Final = {
+    "build": Operation.BUILD,
+    "test": Operation.TEST,
+    "deploy": Operation.DEPLOY,
+}
+# An attribute that only spans of one operation carry; the first that is there decides.
+_TELLING: Final = (
+    ("deployment.id", Operation.DEPLOY),
+    ("deployment.name", Operation.DEPLOY),
+    ("deployment.status", Operation.DEPLOY),
+    ("test.suite.name", Operation.TEST),
+    ("test.case.name", Operation.TEST),
+    ("cicd.pipeline.task.name", Operation.BUILD),
+    ("cicd.pipeline.task.run.id", Operation.BUILD),
+    ("jenkins.pipeline.step.name", Operation.BUILD),
+    ("cicd.pipeline.run.id", Operation.PIPELINE),
+    ("cicd.pipeline.name", Operation.PIPELINE),
+    ("ci.pipeline.id", Operation.PIPELINE),
+)
+_RESULTS: Final = {
+    "failure": State.ERROR,
+    "error": State.ERROR,
+    "timeout": State.ERROR,
+    "failed": State.ERROR,
+    "cancellation": State.CANCELLED,
+    "skip": State.CANCELLED,
+}
+
+
+class Otlp(TokenSource):
+    """The OTLP/HTTP traces endpoint."""
+
+    name = "otlp"
+    title = "OpenTelemetry"
+    paths: tuple[str, ...] = ("/v1/traces",)
+    token_in_url = False
+    stored_headers: tuple[str, ...] = ("content-type",)
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        request = _request(inbound)
+        events: list[Event] = []
+        rejected = 0
+        for resource, span in _spans(request):
+            event = _event(resource, span, inbound.received_at)
+            if event is None:
+                rejected += 1
+            else:
+                events.append(event)
+        if not events and rejected:
+            raise BadBody("traceId", "and spanId must be 32 and 16 hex digits, not all zero")
+        partial: dict[str, Any] = {}
+        if rejected:
+            message = "their traceId or spanId is not valid"
+            partial = {"rejectedSpans": str(rejected), "errorMessage": message}
+        answer = {"partialSuccess": partial}
+        if not events:
+            reason = "no spans in it"
+            return Parsed("traces", verdict=Verdict.IGNORED, reason=reason, answer=answer)
+        return Parsed("traces", events, answer=answer)
+
+
+def _request(inbound: Inbound) -> dict[str, Any]:
+    content_type = inbound.header("content-type").partition(";")[0].strip().lower()
+    if content_type not in _PROTOBUF:
+        return json_object(inbound)
+    try:
+        messages = import_module("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
+        json_format = import_module("google.protobuf.json_format")
+    except ImportError:
+        why = "protobuf needs `pip install 'vs-tui[otlp]'`; or set the exporter to http/json"
+        raise BadBody("content-type", why) from None
+    message = messages.ExportTraceServiceRequest()
+    try:
+        message.ParseFromString(inbound.body)
+        decoded = json_format.MessageToDict(message, use_integers_for_enums=True)
+    except Exception:  # protobuf's DecodeError has no common base that is public
+        raise BadBody("body", "is not an ExportTraceServiceRequest in protobuf") from None
+    return dict(decoded)
+
+
+def _spans(request: dict[str, Any]) -> Iterator[tuple[dict[str, Scalar], dict[str, Any]]]:
+    """Each span with its resource's attributes."""
+    for group in items(request, "resourceSpans"):
+        resource = _attributes(obj(group, "resource"))
+        for scope in items(group, "scopeSpans"):
+            for span in items(scope, "spans"):
+                if isinstance(span, dict):
+                    yield resource, span
+
+
+def _attributes(container: Mapping[str, Any]) -> dict[str, Scalar]:
+    """OTLP's list of keys and typed values; arrays are joined, anything deeper is left out."""
+    found: dict[str, Scalar] = {}
+    for pair in items(container, "attributes")[:128]:
+        name, value = text(pair, "key", limit=100), _value(obj(pair, "value"))
+        if name and value is not None:
+            found[name] = value
+    return found
+
+
+def _value(value: Mapping[str, Any]) -> Scalar | None:
+    if isinstance(value.get("boolValue"), bool):
+        return bool(value["boolValue"])
+    if "stringValue" in value:
+        return text(value, "stringValue", limit=2000)
+    if "intValue" in value:
+        digits = text(value, "intValue", limit=20)
+        return int(digits) if re.fullmatch(r"-?[0-9]{1,18}", digits) else None
+    double = value.get("doubleValue")
+    if isinstance(double, int | float) and not isinstance(double, bool):
+        return float(double)
+    if "arrayValue" in value:
+        parts = [_value(item) for item in items(value, "arrayValue", "values")[:20] if item]
+        return ", ".join(str(part) for part in parts if part is not None)
+    return None
+
+
+def _event(
+    resource: Mapping[str, Scalar], span: Mapping[str, Any], received_at: Instant
+) -> Event | None:
+    trace_id, span_id = _id(span, "traceId", _TRACE_ID), _id(span, "spanId", _SPAN_ID)
+    if not trace_id or not span_id:
+        return None
+    own = _attributes(span)
+    merged = {**resource, **own}
+    started = _time(span, "startTimeUnixNano")
+    ended = _time(span, "endTimeUnixNano")
+    state, error = _state(span, own, ended)
+    operation = _operation(own)
+    repo = keys.repository(
+        _word(merged, "vcs.repository.url.full") or _word(merged, "vcs.repository.name")
+    )
+    service = _word(own, "service.name") or _word(resource, "service.name")
+    version = _word(own, "service.version") or _word(resource, "service.version")
+    environment = _word(merged, "deployment.environment.name") or _word(
+        merged, "deployment.environment"
+    )
+    parent = _id(span, "parentSpanId", _SPAN_ID)
+    return Event(
+        key=keys.reference("otlp", "span", "", f"{trace_id}-{span_id}"),
+        source="otlp",
+        operation=operation,
+        state=state,
+        occurred_at=(started if ended is None else ended) or received_at,
+        started_at=started,
+        name=text(span, "name") or operation,
+        project=repo or service,
+        service=service,
+        environment=environment,
+        actor=_word(merged, "cicd.pipeline.run.actor.name"),
+        url=_url(own),
+        error=error,
+        trace_id=trace_id,
+        attributes={**merged, **({"vs.version": version} if version else {})},
+        offers=keys.offers(
+            Key("w3c", f"{trace_id}-{span_id}", "", "trace context"),
+            Key("w3c", trace_id, "", "trace context") if not parent else None,
+            keys.commit(merged.get("vcs.ref.head.revision"), repo, "commit", "built")
+            if operation in (Operation.BUILD, Operation.PIPELINE)
+            else None,
+            *(offer_version(service, version, repo) if operation == Operation.DEPLOY else ()),
+        ),
+        seeks=keys.seeks(
+            _parents(trace_id, parent, span),
+            _delivery(merged, repo, is_deploy=operation == Operation.DEPLOY)
+            if not parent or operation == Operation.DEPLOY
+            else None,
+            seek_version(service, version, repo)
+            if operation in (Operation.DEPLOY, Operation.TEST)
+            else None,
+        ),
+    )
+
+
+def _id(span: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str:
+    """An id as hex digits; protobuf's bytes come in base64. `` when it is none or all zero."""
+    value = text(span, name, limit=64)
+    if not pattern.match(value.lower()):
+        try:
+            value = base64.b64decode(value, validate=True).hex()
+        except (binascii.Error, ValueError):
+            return ""
+    value = value.lower()
+    return value if pattern.match(value) and value.strip("0") else ""
+
+
+def _time(span: Mapping[str, Any], name: str) -> Instant | None:
+    value = span.get(name)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    return parse_instant(value) if isinstance(value, int) else None
+
+
+def _state(
+    span: Mapping[str, Any], own: Mapping[str, Scalar], ended: Instant | None
+) -> tuple[State, str]:
+    if ended is None:
+        return State.RUNNING, ""
+    result = (
+        _word(own, "cicd.pipeline.task.run.result")
+        or _word(own, "cicd.pipeline.result")
+        or _word(own, "deployment.status")
+    ).lower()
+    state = _RESULTS.get(result, State.OK)
+    if state is State.OK and text(span, "status", "code") in _ERROR_STATUS:
+        state = State.ERROR
+    if state is not State.ERROR:
+        return state, ""
+    return state, _word(own, "error.type")[:200] or (result if result in _RESULTS else "failure")
+
+
+def _operation(own: Mapping[str, Scalar]) -> str:
+    stated = _word(own, "vs.operation")[:100]
+    if stated:
+        return stated
+    by_type = _TASK_TYPES.get(_word(own, "cicd.pipeline.task.type").lower())
+    if by_type:
+        return by_type
+    return next((operation for name, operation in _TELLING if name in own), DEFAULT_OPERATION)
+
+
+def _url(own: Mapping[str, Scalar]) -> str:
+    names = (
+        "cicd.pipeline.task.run.url.full",
+        "cicd.pipeline.run.url.full",
+        "ci.pipeline.run.url",
+    )
+    found = next((url for name in names if (url := _word(own, name))), "")
+    return found if found.startswith(("http://", "https://")) else ""
+
+
+def _parents(trace_id: str, parent: str, span: Mapping[str, Any]) -> Iterator[Seek]:
+    """The parent that the span names, else the root of its trace; and what it links to."""
+    if parent:
+        yield Seek(Rule.EXPLICIT, Key("w3c", f"{trace_id}-{parent}", "", "parentSpanId"))
+        yield Seek(Rule.TRACEPARENT, Key("w3c", trace_id, "", "traceId"))
+    for link in items(span, "links")[:20]:
+        other, other_span = _id(link, "traceId", _TRACE_ID), _id(link, "spanId", _SPAN_ID)
+        if other and other_span:
+            context = Key("w3c", f"{other}-{other_span}", "", "span link")
+            yield Seek(Rule.EXPLICIT, context, link_only=True)
+
+
+def _delivery(merged: Mapping[str, Scalar], repo: str, *, is_deploy: bool) -> tuple[Seek, ...]:
+    """What a trace's root says of the change it is about."""
+    sha, branch = _word(merged, "vcs.ref.head.revision"), _word(merged, "vcs.ref.head.name")
+    is_branch = repo and _word(merged, "vcs.ref.head.type") != "tag"
+    return keys.seeks(
+        keys.seek_change(_word(merged, "vcs.change.id"), repo, "vcs.change.id"),
+        keys.change_refs(branch, repo),
+        keys.seek_commit(Rule.COMMIT, sha, repo),
+        keys.seek_commit(Rule.BUILT, sha, repo) if is_deploy else None,
+        keys.seek_branch(branch, repo) if is_branch else None,
+        keys.mentions(branch, "branch"),
+    )
+
+
+def _word(attributes: Mapping[str, Scalar], name: str) -> str:
+    value = attributes.get(name, "")
+    return str(value) if not isinstance(value, bool) else ""
+
+
+SOURCE: Final = Otlp()

@@ -1,0 +1,113 @@
+"""PagerDuty: V3 webhook subscriptions. An incident is one span, from triggered to resolved.
+
+Facts: PagerDuty's developer documentation. The body is `{"event": {...}}`, the incident
+`event.data`; its phases are triggered, acknowledged and, after a reopen, triggered again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.domain.model import Event, Operation, State, Verdict
+from vs_tui.sources.base import (
+    Inbound,
+    Parsed,
+    Unreadable,
+    items,
+    json_object,
+    known,
+    obj,
+    text,
+)
+from vs_tui.sources.signatures import require_hmac_hex
+
+# event -> state, phase, whether it holds although the incident had ended.
+_STATES: Final = {
+    "incident.triggered": (State.RUNNING, "triggered", False),
+    "incident.acknowledged": (State.RUNNING, "acknowledged", False),
+    "incident.unacknowledged": (State.RUNNING, "triggered", False),
+    "incident.reopened": (State.RUNNING, "triggered", True),
+    "incident.resolved": (State.OK, "", False),
+    "incident.delegated": (State.NOTE, "", False),
+    "incident.escalated": (State.NOTE, "", False),
+    "incident.reassigned": (State.NOTE, "", False),
+    "incident.priority_updated": (State.NOTE, "", False),
+    "incident.service_updated": (State.NOTE, "", False),
+}
+
+
+class PagerDuty:
+    """PagerDuty's V3 webhooks."""
+
+    name = "pagerduty"
+    title = "PagerDuty"
+    paths: tuple[str, ...] = ("/pagerduty",)
+    version = 1
+    signature_headers: tuple[str, ...] = ("x-pagerduty-signature",)
+    token_in_url = True
+    stored_headers: tuple[str, ...] = ("x-webhook-id", "x-webhook-subscription", "user-agent")
+
+    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
+        """`v1=hex[,v1=hex]`, HMAC-SHA256 of the raw body; any one may match (rotation)."""
+        given = inbound.header("x-pagerduty-signature").split(",")
+        digests = [part.strip().removeprefix("v1=") for part in given if "v1=" in part]
+        require_hmac_hex(digests, inbound.body, secrets, "X-PagerDuty-Signature")
+
+    def dedupe_key(self, inbound: Inbound) -> str:
+        """The same on a retry."""
+        return inbound.header("x-webhook-id")
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        event = obj(json_object(inbound), "event")
+        kind = text(event, "event_type", limit=100)
+        if not kind:
+            raise Unreadable("event.event_type is missing; subscribe with a V3 webhook")
+        if kind == "pagey.ping":
+            return Parsed(kind, verdict=Verdict.IGNORED, reason="connected")
+        if kind not in _STATES:
+            reason = f"{kind} says nothing about the course of an incident; unsubscribe from it"
+            return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+        if not text(event, "data", "id"):
+            raise Unreadable(f"{kind} has no event.data.id; compare the body in Events")
+        return Parsed(kind, (_incident(kind, event, inbound.received_at),))
+
+
+def _incident(kind: str, event: dict[str, Any], received_at: Instant) -> Event:
+    data = obj(event, "data")
+    state, stage, supersedes = _STATES[kind]
+    at = parse_instant(event.get("occurred_at")) or received_at
+    identifier = text(data, "id", limit=100)
+    title = text(data, "title")
+    service = text(data, "service", "summary", limit=200)
+    url = text(data, "html_url")
+    return Event(
+        key=keys.reference("pagerduty", "incident", "", identifier),
+        source="pagerduty",
+        operation=Operation.INCIDENT,
+        state=state,
+        occurred_at=at,
+        started_at=parse_instant(data.get("created_at")),
+        supersedes=supersedes,
+        stage=stage,
+        name=title,
+        project=service,
+        service=service,
+        actor=next((name for a in items(data, "assignees") if (name := text(a, "summary"))), ""),
+        url=url if url.startswith(("http://", "https://")) else "",
+        attributes=known(
+            service__name=service,
+            vs__incident__id=identifier,
+            vs__incident__number=text(data, "number") or None,
+            vs__incident__severity=text(data, "priority", "summary"),
+            vs__incident__urgency=text(data, "urgency"),
+            vs__incident__key=text(data, "incident_key"),
+            vs__incident__escalation_policy=text(data, "escalation_policy", "summary"),
+        ),
+        seeks=keys.seeks(keys.mentions(title, "title")),
+    )
+
+
+SOURCE: Final = PagerDuty()
