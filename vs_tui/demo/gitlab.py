@@ -1,280 +1,329 @@
-"""Webhook bodies in GitLab's documented shapes, of one project."""
+"""GitLab's webhook bodies: issues, merge requests, pushes, deployments and tags."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from vs_tui.demo.world import NAMES, World
-from vs_tui.domain.instants import SECOND, Instant, iso
+from vs_tui.demo.cast import Person
+from vs_tui.demo.world import World, zulu
+from vs_tui.domain.instants import Instant, to_datetime
 
-Body = dict[str, Any]
-HOST = "https://gitlab.acme.example"
-PROJECT = "acme/web/shop"
-WEB = f"{HOST}/{PROJECT}"
-EVENTS = {
-    "issue": "Issue Hook",
-    "merge_request": "Merge Request Hook",
-    "pipeline": "Pipeline Hook",
-    "push": "Push Hook",
-    "deployment": "Deployment Hook",
-    "note": "Note Hook",
-}
-
-
-def stamp(at: Instant | None) -> str | None:
-    """`2026-03-02 10:00:00 UTC`, as most of GitLab's events write it."""
-    text = iso(at)
-    return None if text is None else text.replace("T", " ").replace("Z", " UTC")
-
-
-def user(login: str) -> Body:
-    return {"id": 40 + sorted(NAMES).index(login), "name": NAMES[login], "username": login}
-
-
-def project() -> Body:
-    return {
-        "id": 3,
-        "name": "shop",
-        "namespace": "web",
-        "web_url": WEB,
-        "git_ssh_url": f"git@gitlab.acme.example:{PROJECT}.git",
-        "path_with_namespace": PROJECT,
-        "default_branch": "main",
-    }
-
-
-def send(world: World, at: Instant, kind: str, login: str, fields: Body) -> None:
-    """Deliver one event of the project."""
-    headers = {
-        "x-gitlab-event": EVENTS[kind],
-        "x-gitlab-event-uuid": world.uuid(),
-        "x-gitlab-instance": HOST,
-        "user-agent": "GitLab/18.4.0",
-    }
-    body = {"object_kind": kind, "user": user(login), "project": project(), **fields}
-    world.send(at, "/gitlab", headers, body)
-
-
-def issue(
-    world: World,
-    at: Instant,
-    action: str,
-    number: int,
-    title: str,
-    author: str,
-    created_at: Instant,
-    labels: tuple[str, ...] = (),
-) -> None:
-    closed = action == "close"
-    attributes = {
-        "id": 7_000 + number,
-        "iid": number,
-        "title": title,
-        "description": "",
-        "author_id": user(author)["id"],
-        "state": "closed" if closed else "opened",
-        "action": action,
-        "created_at": iso(created_at),
-        "updated_at": iso(at),
-        "closed_at": iso(at) if closed else None,
-        "url": f"{WEB}/-/issues/{number}",
-    }
-    fields = {
-        "object_attributes": attributes,
-        "labels": [{"title": label} for label in labels],
-        "assignees": [user(author)],
-    }
-    send(world, at, "issue", author, fields)
+HOST: Final = "https://gitlab.acme.example"
+ZERO: Final = "0" * 40
 
 
 @dataclass(slots=True)
-class MergeRequest:
-    """A merge request as it stands now."""
-
-    number: int
-    title: str
-    branch: str
-    author: str
-    created_at: Instant
+class Project:
+    path: str
+    ident: int
     head: str
-    text: str = ""
-    draft: bool = False
-    reviewers: tuple[str, ...] = ()
-    merge_sha: str = ""
-    state: str = "opened"
-    labels: tuple[str, ...] = field(default=())
+    title: str
+    default_branch: str = "main"
 
     @property
     def url(self) -> str:
-        return f"{WEB}/-/merge_requests/{self.number}"
-
-    def attributes(self, action: str, at: Instant) -> Body:
-        return {
-            "id": 9_000 + self.number,
-            "iid": self.number,
-            "title": self.title,
-            "description": self.text,
-            "author_id": user(self.author)["id"],
-            "source_branch": self.branch,
-            "target_branch": "main",
-            "state": self.state,
-            "action": action,
-            "draft": self.draft,
-            "created_at": stamp(self.created_at),
-            "updated_at": stamp(at),
-            "last_commit": {"id": self.head, "message": self.title},
-            "merge_commit_sha": self.merge_sha or None,
-            "source": {"path_with_namespace": PROJECT, "default_branch": "main"},
-            "target": {"path_with_namespace": PROJECT, "default_branch": "main"},
-            "url": self.url,
-        }
-
-
-def merge_request(
-    world: World, at: Instant, action: str, change: MergeRequest, login: str, **more: Any
-) -> None:
-    fields = {
-        "object_attributes": change.attributes(action, at),
-        "labels": [{"title": label} for label in change.labels],
-        "reviewers": [user(name) for name in change.reviewers],
-        **more,
-    }
-    send(world, at, "merge_request", login, fields)
-
-
-def push(
-    world: World,
-    at: Instant,
-    branch: str,
-    before: str,
-    commits: list[tuple[str, str, Instant]],
-    login: str,
-) -> None:
-    """Commits as (sha, message, when written), oldest first."""
-    fields = {
-        "event_name": "push",
-        "before": before,
-        "after": commits[-1][0],
-        "checkout_sha": commits[-1][0],
-        "ref": f"refs/heads/{branch}",
-        "user_name": NAMES[login],
-        "user_username": login,
-        "commits": [
-            {"id": sha, "message": message, "timestamp": iso(written)}
-            for sha, message, written in commits
-        ],
-        "total_commits_count": len(commits),
-    }
-    send(world, at, "push", login, fields)
+        return f"{HOST}/{self.path}"
 
 
 @dataclass(slots=True)
-class Job:
-    """A job as a pipeline's snapshot lists it."""
+class Card:
+    """An issue."""
 
-    identifier: int
-    stage: str
-    name: str
-    login: str
+    iid: int
+    ident: int
+    title: str
+    description: str
+    author: Person
     created_at: Instant
-    started_at: Instant | None = None
-    finished_at: Instant | None = None
-    status: str = "created"
-    allow_failure: bool = False
-    environment: str = ""
-
-    def body(self) -> Body:
-        return {
-            "id": self.identifier,
-            "stage": self.stage,
-            "name": self.name,
-            "status": self.status,
-            "created_at": stamp(self.created_at),
-            "started_at": stamp(self.started_at),
-            "finished_at": stamp(self.finished_at),
-            "queued_duration": 3.0 if self.started_at else None,
-            "failure_reason": "script_failure" if self.status == "failed" else None,
-            "allow_failure": self.allow_failure,
-            "manual": self.status == "manual",
-            "user": user(self.login),
-            "runner": {"id": 5, "description": "runner-5"} if self.started_at else None,
-            "environment": {"name": self.environment} if self.environment else None,
-        }
+    labels: tuple[str, ...] = ()
+    assignees: tuple[Person, ...] = ()
+    state: str = "opened"
+    closed_at: Instant | None = None
 
 
 @dataclass(slots=True)
-class Pipeline:
-    """A pipeline as it stands now."""
+class Merge:
+    """A merge request as it stands."""
 
-    identifier: int
-    number: int
+    iid: int
+    ident: int
+    title: str
+    description: str
     branch: str
-    sha: str
+    author: Person
+    head: str
     message: str
-    login: str
     created_at: Instant
-    source: str = "push"
-    change: MergeRequest | None = None
-    jobs: list[Job] = field(default_factory=list)
-    finished_at: Instant | None = None
+    draft: bool = False
+    labels: tuple[str, ...] = ()
+    reviewers: tuple[Person, ...] = ()
+    state: str = "opened"
+    merge_sha: str | None = None
+    squash_sha: str | None = None
+    commits: list[tuple[str, str, Instant]] = field(default_factory=list)
 
-    def send(self, world: World, at: Instant, status: str) -> None:
-        """Deliver a snapshot of it and of all its jobs."""
-        stages = list(dict.fromkeys(job.stage for job in self.jobs))
-        ended = self.finished_at
+
+class GitLab:
+    """Writes the deliveries of a group's webhook."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def send(self, event: str, body: dict[str, Any], at: Instant) -> None:
+        headers = {
+            "content-type": "application/json",
+            "idempotency-key": self.world.uuid(),
+            "user-agent": "GitLab/18.1.0",
+            "x-gitlab-event": event,
+            "x-gitlab-event-uuid": self.world.uuid(),
+            "x-gitlab-instance": HOST,
+            "x-gitlab-webhook-uuid": "5b2f0c1e-8f0d-4c1a-9a57-1f0e7c3d2b10",
+        }
+        self.world.send("/gitlab", body, headers, at)
+
+    def issue(self, project: Project, card: Card, action: str, by: Person, at: Instant) -> None:
         attributes = {
-            "id": self.identifier,
-            "iid": self.number,
-            "name": None,
-            "ref": self.branch,
-            "tag": False,
-            "sha": self.sha,
-            "source": self.source,
-            "status": status,
-            "stages": stages,
-            "created_at": stamp(self.created_at),
-            "finished_at": stamp(ended),
-            "queued_duration": None if status in ("created", "pending") else 4,
-            "duration": (ended - self.created_at) // SECOND if ended else None,
-            "variables": [],
-            "url": f"{WEB}/-/pipelines/{self.identifier}",
+            "id": card.ident,
+            "iid": card.iid,
+            "title": card.title,
+            "description": card.description,
+            "author_id": card.author.number,
+            "assignee_ids": [person.number for person in card.assignees],
+            "project_id": project.ident,
+            "created_at": stamp(card.created_at),
+            "updated_at": stamp(at),
+            "closed_at": stamp(card.closed_at) if card.closed_at else None,
+            "confidential": False,
+            "type": "Issue",
+            "severity": "unknown",
+            "weight": None,
+            "state": card.state,
+            "action": action,
+            "url": f"{project.url}/-/issues/{card.iid}",
         }
-        change = self.change
-        fields: Body = {
+        body = {
+            "object_kind": "issue",
+            "event_type": "issue",
+            "user": user(by),
+            "project": project_of(project),
             "object_attributes": attributes,
-            "merge_request": None
-            if change is None
-            else {"id": 9_000 + change.number, "iid": change.number, "url": change.url},
-            "commit": {"id": self.sha, "message": self.message, "title": self.message},
-            "builds": [job.body() for job in self.jobs],
+            "labels": labels(card.labels, project),
+            "changes": {},
+            "repository": repository(project),
+            "assignees": [user(person) for person in card.assignees],
         }
-        send(world, at, "pipeline", self.login, fields)
+        self.send("Issue Hook", body, at)
+
+    def merge_request(
+        self,
+        project: Project,
+        merge: Merge,
+        action: str,
+        by: Person,
+        at: Instant,
+        oldrev: str = "",
+        changes: dict[str, Any] | None = None,
+    ) -> None:
+        attributes: dict[str, Any] = {
+            "id": merge.ident,
+            "iid": merge.iid,
+            "title": f"Draft: {merge.title}" if merge.draft else merge.title,
+            "description": merge.description,
+            "source_branch": merge.branch,
+            "target_branch": project.default_branch,
+            "source_project_id": project.ident,
+            "target_project_id": project.ident,
+            "author_id": merge.author.number,
+            "reviewer_ids": [person.number for person in merge.reviewers],
+            "created_at": stamp(merge.created_at),
+            "updated_at": stamp(at),
+            "state": merge.state,
+            "draft": merge.draft,
+            "work_in_progress": merge.draft,
+            "merge_status": "can_be_merged",
+            "detailed_merge_status": "draft_status" if merge.draft else "mergeable",
+            "merge_commit_sha": merge.merge_sha,
+            "squash_commit_sha": merge.squash_sha,
+            "url": f"{project.url}/-/merge_requests/{merge.iid}",
+            "source": project_of(project),
+            "target": {"path_with_namespace": project.path, "default_branch": "main"},
+            "last_commit": commit(project, (merge.head, merge.message, at), merge.author),
+            "action": action,
+        }
+        if oldrev:
+            attributes["oldrev"] = oldrev
+        body = {
+            "object_kind": "merge_request",
+            "event_type": "merge_request",
+            "user": user(by),
+            "project": project_of(project),
+            "repository": repository(project),
+            "object_attributes": attributes,
+            "labels": labels(merge.labels, project),
+            "changes": changes or {},
+            "assignees": [user(merge.author)],
+            "reviewers": [user(person) for person in merge.reviewers],
+        }
+        self.send("Merge Request Hook", body, at)
+
+    def push(
+        self,
+        project: Project,
+        branch: str,
+        before: str,
+        commits: list[tuple[str, str, Instant]],
+        by: Person,
+        at: Instant,
+    ) -> None:
+        after = commits[-1][0]
+        body = {
+            "object_kind": "push",
+            "event_name": "push",
+            "before": before,
+            "after": after,
+            "ref": f"refs/heads/{branch}",
+            "checkout_sha": after,
+            "user_id": by.number,
+            "user_name": by.name,
+            "user_username": by.login,
+            "project_id": project.ident,
+            "project": project_of(project),
+            "commits": [commit(project, entry, by) for entry in commits],
+            "total_commits_count": len(commits),
+            "repository": repository(project),
+        }
+        self.send("Push Hook", body, at)
+
+    def tag(self, project: Project, tag: str, by: Person, at: Instant) -> None:
+        body = {
+            "object_kind": "tag_push",
+            "event_name": "tag_push",
+            "before": ZERO,
+            "after": self.world.sha("tag object"),
+            "ref": f"refs/tags/{tag}",
+            "checkout_sha": project.head,
+            "message": f"Shop {tag}",
+            "user_id": by.number,
+            "user_name": by.name,
+            "user_username": by.login,
+            "project_id": project.ident,
+            "project": project_of(project),
+            "commits": [commit(project, (project.head, f"Release {tag}", at), by)],
+            "total_commits_count": 1,
+            "repository": repository(project),
+        }
+        self.send("Tag Push Hook", body, at)
+
+    def note(self, project: Project, merge: Merge, words: str, by: Person, at: Instant) -> None:
+        body = {
+            "object_kind": "note",
+            "event_type": "note",
+            "user": user(by),
+            "project_id": project.ident,
+            "project": project_of(project),
+            "object_attributes": {
+                "id": self.world.number("gitlab note", 88_120, 7),
+                "note": words,
+                "noteable_type": "MergeRequest",
+                "created_at": stamp(at),
+                "updated_at": stamp(at),
+                "url": f"{project.url}/-/merge_requests/{merge.iid}#note_1",
+            },
+            "merge_request": {"iid": merge.iid, "title": merge.title, "state": merge.state},
+        }
+        self.send("Note Hook", body, at)
+
+    def deployment(
+        self,
+        project: Project,
+        ident: int,
+        job: int,
+        environment: str,
+        status: str,
+        sha: str,
+        title: str,
+        by: Person,
+        at: Instant,
+    ) -> None:
+        body = {
+            "object_kind": "deployment",
+            "status": status,
+            "status_changed_at": f"{to_datetime(at):%Y-%m-%d %H:%M:%S} +0000",
+            "deployment_id": ident,
+            "deployable_id": job,
+            "deployable_url": f"{project.url}/-/jobs/{job}",
+            "environment": environment,
+            "environment_tier": environment,
+            "environment_slug": environment,
+            "environment_external_url": "https://shop.acme.example"
+            if environment == "production"
+            else f"https://{environment}.shop.acme.example",
+            "project": project_of(project),
+            "ref": project.default_branch,
+            "short_sha": sha[:8],
+            "user": user(by),
+            "user_url": f"{HOST}/{by.login}",
+            "commit_url": f"{project.url}/-/commit/{sha}",
+            "commit_title": title,
+        }
+        self.send("Deployment Hook", body, at)
 
 
-def deployment(
-    world: World,
-    at: Instant,
-    identifier: int,
-    status: str,
-    environment: str,
-    job: int,
-    sha: str,
-    title: str,
-    login: str,
-) -> None:
-    fields = {
-        "status": status,
-        "status_changed_at": f"{stamp(at)}".replace("UTC", "+0000"),
-        "deployment_id": identifier,
-        "deployable_id": job,
-        "deployable_url": f"{WEB}/-/jobs/{job}",
-        "environment": environment,
-        "environment_tier": environment,
-        "environment_external_url": f"https://{environment}.shop.acme.example",
-        "short_sha": sha[:8],
-        "commit_url": f"{WEB}/-/commit/{sha}",
-        "commit_title": title,
-        "ref": "main",
+def stamp(at: Instant | None) -> str | None:
+    """`2026-03-02 10:00:00 UTC`, as GitLab writes most times."""
+    return None if at is None else f"{to_datetime(at):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def user(person: Person) -> dict[str, Any]:
+    return {
+        "id": person.number,
+        "name": person.name,
+        "username": person.login,
+        "avatar_url": None,
+        "email": "[REDACTED]",
     }
-    send(world, at, "deployment", login, fields)
+
+
+def project_of(project: Project) -> dict[str, Any]:
+    return {
+        "id": project.ident,
+        "name": project.title,
+        "description": None,
+        "web_url": project.url,
+        "git_ssh_url": f"git@gitlab.acme.example:{project.path}.git",
+        "git_http_url": f"{project.url}.git",
+        "namespace": "Web",
+        "visibility_level": 0,
+        "path_with_namespace": project.path,
+        "default_branch": project.default_branch,
+        "ci_config_path": "",
+    }
+
+
+def repository(project: Project) -> dict[str, Any]:
+    return {
+        "name": project.title,
+        "url": f"git@gitlab.acme.example:{project.path}.git",
+        "description": None,
+        "homepage": project.url,
+    }
+
+
+def labels(names: tuple[str, ...], project: Project) -> list[dict[str, Any]]:
+    return [
+        {"id": 200 + len(name), "title": name, "color": "#6699cc", "project_id": project.ident}
+        for name in names
+    ]
+
+
+def commit(project: Project, entry: tuple[str, str, Instant], author: Person) -> dict[str, Any]:
+    sha, message, at = entry
+    return {
+        "id": sha,
+        "message": message,
+        "title": message.partition("\n")[0],
+        "timestamp": (zulu(at) or "").replace("Z", "+00:00"),
+        "url": f"{project.url}/-/commit/{sha}",
+        "author": {"name": author.name, "email": author.email},
+    }

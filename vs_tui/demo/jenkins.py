@@ -1,64 +1,106 @@
-"""Bodies of Jenkins' statistics-gatherer plugin."""
+"""Jenkins' bodies, as the statistics-gatherer plugin sends them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
 
-from vs_tui.demo.world import World
-from vs_tui.domain.instants import Duration, Instant
+from vs_tui.demo.cast import Person
+from vs_tui.demo.world import Dice, Moment, Process, World, millis, play
+from vs_tui.domain.instants import SECOND, Instant
 
-Body = dict[str, Any]
-SERVER = "https://ci.acme.example/"
+URL: Final = "https://ci.acme.example/"
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
-    """One build of a job; its parameters are told at its start only, as the plugin does."""
+class Jenkins:
+    """Runs jobs; one queue item, one checkout and two build bodies for each."""
 
-    job: str
-    number: int
-    repo: str
-    branch: str
-    sha: str
-    user: str
-    queued: Duration
-    started_at: Instant
-    cause: str = "Started by GitHub push"
-    parameters: dict[str, str] = field(default_factory=dict)
+    def __init__(self, world: World) -> None:
+        self.world = world
 
-    def start(self, world: World) -> None:
-        body = {**self._common(), "result": "INPROGRESS", "parameters": self.parameters}
-        body |= {"endTime": 0, "duration": 0}
-        world.send(self.started_at, "/jenkins/build", {"user-agent": "Java/17"}, body)
+    def send(self, body: Mapping[str, Any], at: Instant) -> None:
+        headers = {"accept": "application/json", "content-type": "application/json"}
+        self.world.send("/jenkins", body, headers, at)
 
-    def finish(self, world: World, at: Instant, result: str, failure: str = "") -> None:
-        body = {
-            **self._common(),
-            "result": result,
-            "endTime": at // 1_000,
-            "duration": (at - self.started_at) // 1_000,
-            "buildFailureCauses": [{"name": "log", "description": failure}] if failure else [],
+    def play(
+        self,
+        job: str,
+        seconds: float,
+        at: Instant,
+        dice: Dice,
+        *,
+        by: Person | None,
+        cause: str,
+        repo_url: str,
+        sha: str,
+        branch: str,
+        result: str = "SUCCESS",
+        parameters: Mapping[str, str] | None = None,
+        failure: str = "",
+    ) -> Process[int]:
+        """One build of a job. Returns its number."""
+        number = self.world.number(f"jenkins {job}", 310)
+        context = self.world.number("jenkins context", 102_490_963, 11)
+        queue = self.world.number("jenkins queue", 191_277, 3)
+        started = at + dice.around(9)
+        checked_out = started + dice.around(6)
+        ended = started + max(dice.around(seconds), 10 * SECOND)
+        url = f"job/{job.replace('/', '/job/')}/{number}/"
+        who = by.login if by else "SCM"
+        entry = {
+            "ciUrl": URL,
+            "jobName": job.replace("/", " » "),
+            "jenkinsQueueId": queue,
+            "startedBy": who,
+            "entryTime": millis(at),
         }
-        world.send(at, "/jenkins/build", {"user-agent": "Java/17"}, body)
-
-    def _common(self) -> Body:
-        return {
-            "ciUrl": SERVER,
-            "jobName": self.job.rpartition("/")[2],
-            "fullJobName": self.job,
-            "number": self.number,
-            "buildUrl": f"job/{self.job.replace('/', '/job/')}/{self.number}/",
-            "buildCause": self.cause,
-            "startedUserId": self.user,
-            "startedUsername": self.user,
-            "startTime": self.started_at // 1_000,
-            "queueTime": self.queued // 1_000,
-            "contextId": self.number * 131 + len(self.job),
-            "scmInfo": {
-                "url": f"git@github.com:{self.repo}.git",
-                "commit": self.sha,
-                "branch": f"origin/{self.branch}",
+        start = {
+            "ciUrl": URL,
+            "jobName": job.rpartition("/")[2],
+            "fullJobName": job,
+            "number": number,
+            "buildUrl": url,
+            "buildCause": cause,
+            "contextId": context,
+            "queueTime": (started - at) // 1_000,
+            "startTime": millis(started),
+            "startedUserId": by.login if by else "",
+            "startedUsername": by.name if by else "",
+            "result": "INPROGRESS",
+            "parameters": dict(parameters or {}),
+            "slaveInfo": {
+                "slaveName": f"agent-{1 + number % 3}",
+                "executor": "1",
+                "label": "linux, docker,",
             },
-            "slaveInfo": {"slaveName": f"agent-{self.number % 3 + 1}"},
+            "scmInfo": {"url": repo_url, "commit": sha, "branch": f"origin/{branch}"},
         }
+        end: dict[str, Any] = {
+            "ciUrl": URL,
+            "jobName": job.rpartition("/")[2],
+            "fullJobName": job,
+            "number": number,
+            "buildUrl": url,
+            "duration": (ended - started) // 1_000,
+            "endTime": millis(ended),
+            "result": result,
+        }
+        if failure:
+            end["buildFailureCauses"] = [{"name": "Known failure", "description": failure}]
+        left = {"status": "LEFT", "exitTime": millis(started), "contextId": context}
+        left |= {"duration": (started - at) // 1_000}
+        scm = {
+            "buildUrl": f"{URL}{url}",
+            "startTime": millis(started),
+            "endTime": millis(checked_out),
+        }
+        moments: list[Moment] = [
+            (at, partial(self.send, entry | {"status": "ENTERED", "duration": 0}, at)),
+            (started, partial(self.send, entry | left, started)),
+            (started, partial(self.send, start, started)),
+            (checked_out, partial(self.send, scm, checked_out)),
+            (ended, partial(self.send, end, ended)),
+        ]
+        yield from play(moments)
+        return number
