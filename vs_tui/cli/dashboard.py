@@ -18,7 +18,7 @@ def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "dashboard",
         help="receiver and dashboard in one process (the default)",
-        description="Receives webhooks and shows them live. Quit with q; what was received is kept. "
+        description="Receives webhooks and shows them live. Quit with q; what came in is kept. "
         "Without a terminal use `vs-tui serve`; for more dashboards beside this one `vs-tui view`.",
     )
     add_server_options(parser)

@@ -122,7 +122,7 @@ def _sqlite() -> Finding:
             "warn",
             "sqlite",
             f"{sqlite3.sqlite_version} has the WAL-reset bug",
-            "harmless with one receiver a file; a Python built with SQLite 3.51.3 or later is free of it",
+            "harmless with one receiver a file; a Python with SQLite 3.51.3 or later is free of it",
         )
     return Finding("ok", "sqlite", sqlite3.sqlite_version)
 

@@ -51,7 +51,7 @@ class Runtime:
         """Start the HTTP server and return its URL; aiohttp is imported only here."""
         from vs_tui.receiver.server import Receiver
 
-        self._receiver = Receiver(self.config, self.writer, self.reader, self.clock)
+        self._receiver = Receiver(self.config, self.writer, self.reader, self.clock, self.cards)
         await self._receiver.start()
         self.url = self._receiver.url
         return self.url
@@ -64,7 +64,12 @@ class Runtime:
         await self.ingest("/api/links", {}, body)
 
     async def ingest(
-        self, path: str, headers: Mapping[str, str], body: bytes, at: Instant | None = None
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        at: Instant | None = None,
+        query: Mapping[str, str] | None = None,
     ) -> Outcome | None:
         """Store a delivery that did not come over HTTP (demo, decisions); None when no source
         receives at its path."""
@@ -74,7 +79,7 @@ class Runtime:
         source = route(path)
         if source is None:
             return None
-        inbound = Inbound(path, headers, body, self.clock() if at is None else at)
+        inbound = Inbound(path, headers, body, self.clock() if at is None else at, query or {})
         try:
             parsed = read(source, inbound)
         except BadBody:

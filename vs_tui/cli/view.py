@@ -30,10 +30,6 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--at", metavar="TIME", help="a past moment, frozen: RFC 3339, or an age such as 2h"
     )
-    parser.add_argument(
-        "--web", action="store_true", help="serve this view to browsers (needs the extra `web`)"
-    )
-    parser.add_argument("--web-port", type=int, default=8001, help="port for --web (default 8001)")
     add_look_options(parser)
 
 
@@ -42,10 +38,6 @@ def run(args: argparse.Namespace) -> int:
     if what and "://" not in what:
         args.db = what
     config = load_config(args)
-    if args.web:
-        from vs_tui.cli.web import serve_web
-
-        return serve_web(config, args)
     return asyncio.run(_view(config, args, what if "://" in what else ""))
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from aiohttp import web
 
 from vs_tui.config import Config
-from vs_tui.domain.instants import Instant
+from vs_tui.domain.cards import Card
+from vs_tui.domain.instants import Duration, Instant
 from vs_tui.receiver.api import Api, Handler
 from vs_tui.receiver.auth import Gate
 from vs_tui.receiver.errors import Refused, answer, not_found, refusal
@@ -40,6 +41,7 @@ class Receiver:
     writer: Writer
     reader: Reader
     clock: Callable[[], Instant]
+    cards: Callable[[str, Duration], Awaitable[Sequence[Card]]]
     metrics: Metrics = field(default_factory=Metrics)
     url: str = ""
 
@@ -88,6 +90,7 @@ def build(receiver: Receiver) -> web.Application:
             if path != "/api/links" and not path.startswith(("/deployments", "/incidents")):
                 app.router.add_route("HEAD", prefix + _pattern(path), _head)
     app.add_routes(api.routes())
+    app.router.add_get("/api/cards", api.guarded(_cards(receiver)))
     app.add_routes(
         [
             web.get("/healthz", _alive),
@@ -142,6 +145,17 @@ def _ready(receiver: Receiver) -> Handler:
         return answer({"status": "ready"})
 
     return ready
+
+
+def _cards(receiver: Receiver) -> Handler:
+    async def cards(request: web.Request) -> web.Response:
+        window = request.query.get("window", "0")
+        if not window.isdigit():
+            raise ValueError("window must be microseconds, 0 for 30 days")
+        found = await receiver.cards(request.query.get("team", ""), int(window))
+        return answer({"items": [asdict(card) for card in found]})
+
+    return cards
 
 
 def _metrics(receiver: Receiver) -> Handler:

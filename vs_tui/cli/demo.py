@@ -1,0 +1,108 @@
+"""`vs-tui demo`: the dashboard on a story that goes on; touches nothing of the user's."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vs_tui.cli.common import now
+from vs_tui.cli.dashboard import add_look_options, with_receiver
+from vs_tui.cli.runtime import Runtime
+from vs_tui.config import Config, load
+from vs_tui.domain.recording import Delivery, whole_seconds
+from vs_tui.domain.shifting import shift
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "demo",
+        help="the dashboard on sample data that keeps coming",
+        description="Replays five weeks of three teams into a temporary database and goes on live. "
+        "Nothing of yours is read or written. To see your own work: start `vs-tui` and point a "
+        "webhook at it (the Live screen shows the URL, the README says where to click).",
+    )
+    parser.add_argument("--seed", type=int, default=7, help="another seed, another live traffic")
+    parser.add_argument(
+        "--port", type=int, default=0, help="port of the receiver (default: a free one)"
+    )
+    add_look_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory(prefix="vs-tui-demo-") as folder:
+        # The demo has its own configuration, state and database, all gone at its end.
+        os.environ["VS_CONFIG_DIR"] = os.environ["VS_DATA_DIR"] = folder
+        return asyncio.run(_demo(Path(folder), args))
+
+
+def sample_folder() -> Path:
+    """Where the sample story lies: inside the installed package, or in the checkout."""
+    package = Path(__file__).parents[1]
+    for folder in (package / "sample_events", package.parent / "sample_events"):
+        if (folder / "teams.toml").is_file():
+            return folder
+    raise FileNotFoundError("the sample story is not installed; reinstall vs-tui")
+
+
+def demo_config(folder: Path, port: int = 0) -> Config:
+    """The story's teams on a database in `folder`; everything else is default."""
+    return replace(
+        load(sample_folder() / "teams.toml", env={}, flags={"db": str(folder / "demo.db")}),
+        port=port,
+        no_auth=False,
+        secrets_path=folder / "secrets.toml",
+    )
+
+
+async def _demo(folder: Path, args: argparse.Namespace) -> int:
+    config = demo_config(folder, args.port)
+    tasks: list[asyncio.Task[None]] = []
+
+    def start_traffic(runtime: Runtime) -> None:
+        tasks.append(asyncio.create_task(_traffic(runtime, args.seed)))
+
+    await prepare(config)
+    try:
+        return await with_receiver(config, args, start_traffic)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def prepare(config: Config, until: int | None = None) -> None:
+    """Put the story into the database, moved so that it ends now (or at `until`)."""
+    runtime = Runtime(config, now)
+    await runtime.open_store()
+    try:
+        await asyncio.gather(*(_send(runtime, d) for d in story(until or now())))
+    finally:
+        await runtime.close()
+
+
+def story(end: int) -> list[Delivery]:
+    """The sample story, moved so that it ends at `end`."""
+    from vs_tui.cli.replay import load as load_recordings
+
+    deliveries = load_recordings([sample_folder()])
+    delta = whole_seconds(end - deliveries[-1].received_at)
+    return [shift(delivery, delta) for delivery in deliveries]
+
+
+async def _send(runtime: Runtime, delivery: Delivery) -> None:
+    await runtime.ingest(delivery.path, delivery.headers, delivery.body, delivery.received_at)
+
+
+async def _traffic(runtime: Runtime, seed: int) -> None:
+    """Live deliveries, each at its time."""
+    from vs_tui.demo.live import live
+
+    for delivery in live(seed, now()):
+        delay = (delivery.received_at - now()) / 1_000_000
+        if delay > 0:
+            await asyncio.sleep(delay)
+        await _send(runtime, delivery)

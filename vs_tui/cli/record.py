@@ -1,0 +1,101 @@
+"""`vs-tui record`: stored deliveries as a recording, without secrets."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from vs_tui.cli.common import CommandError, add_store_options, load_config, now
+from vs_tui.domain.instants import Instant, parse_duration, parse_instant
+from vs_tui.domain.recording import Delivery, format_line
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "record",
+        help="write deliveries to a file that replay reads",
+        description="Writes stored deliveries with the headers that matter and their bodies, one a "
+        "line. Tokens, signatures and cookies are never stored and never written.",
+        epilog="examples: vs-tui record --out bug.jsonl --since 2h --source github | "
+        "vs-tui record --delivery 812 --out -",
+    )
+    parser.add_argument("--out", default="-", metavar="FILE", help="where to (default: stdout)")
+    parser.add_argument("--since", metavar="TIME", help="from this time on, or an age such as 2h")
+    parser.add_argument("--until", metavar="TIME", help="before this time, or an age")
+    parser.add_argument("--source", help="only this source")
+    parser.add_argument("--delivery", type=int, metavar="ID", help="only this one")
+    add_store_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    config = load_config(args)
+    from vs_tui.store.schema import open_reader
+
+    connection = open_reader(config.db)
+    conditions, parameters = ["1"], []
+    for condition, value in (
+        ("received_at >= ?", moment(args.since)),
+        ("received_at < ?", moment(args.until)),
+        ("source = ?", args.source),
+        ("id = ?", args.delivery),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            parameters.append(value)
+    sql = (
+        "SELECT received_at, path, headers, body FROM deliveries "  # noqa: S608 - our own words
+        f"WHERE {' AND '.join(conditions)} ORDER BY id"
+    )
+    try:
+        written = _write(args.out, _deliveries(connection.execute(sql, parameters)))
+    finally:
+        connection.close()
+    print(f"{written} deliveries", file=sys.stderr)
+    return 0
+
+
+def _deliveries(rows: Iterator[Any]) -> Iterator[Delivery]:
+    for received_at, path, headers, body in rows:
+        yield Delivery(received_at, path, body, orjson.loads(headers))
+
+
+def _write(out: str, deliveries: Iterator[Delivery]) -> int:
+    written = 0
+    if out == "-":
+        for delivery in deliveries:
+            sys.stdout.buffer.write(format_line(delivery))
+            written += 1
+        return written
+    import os
+
+    try:
+        descriptor = os.open(out, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise CommandError(
+            f"{out} cannot be written: {error.strerror}; choose another --out"
+        ) from None
+    with os.fdopen(descriptor, "wb") as file:
+        for delivery in deliveries:
+            file.write(format_line(delivery))
+            written += 1
+    return written
+
+
+def moment(text: str | None) -> Instant | None:
+    """A time or an age, None when not given; CommandError says how to write one."""
+    if not text:
+        return None
+    day = f"{text}T00:00:00Z" if len(text) == 10 and text[4] == "-" else text
+    instant = parse_instant(day)
+    if instant is not None:
+        return instant
+    try:
+        return now() - parse_duration(text)
+    except ValueError:
+        raise CommandError(
+            f"'{text}': write 2026-03-02, 2026-03-02T10:00:00Z or an age such as 2h"
+        ) from None

@@ -1,0 +1,173 @@
+"""`vs-tui replay`: send recorded deliveries, at speed, to a receiver or straight into a store."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+from vs_tui.cli.common import CommandError, add_store_options, load_config, now
+from vs_tui.config import Config, client_settings
+from vs_tui.domain.recording import Delivery, pace, read, whole_seconds
+from vs_tui.domain.shifting import shift
+
+
+class Target(Protocol):
+    """Where deliveries go."""
+
+    async def send(self, delivery: Delivery) -> str:
+        """Returns the verdict, or `refused` and why."""
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "replay",
+        help="send recorded deliveries",
+        description="Sends the deliveries of recordings (files or folders of .jsonl) in the order "
+        "of their times: to a running receiver with --to URL, else straight into the database.",
+        epilog="examples: vs-tui replay sample_events --shift-to-now --speed max | "
+        "vs-tui replay bug.jsonl --to http://127.0.0.1:5000 --speed 60",
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="recordings or folders")
+    parser.add_argument("--speed", default="max", help="60 makes an hour a minute; max (default)")
+    parser.add_argument(
+        "--shift-to-now", action="store_true", help="move all times so that the last one is now"
+    )
+    parser.add_argument("--only", metavar="PATH", help="only deliveries to this path, e.g. /github")
+    parser.add_argument("--to", metavar="URL", help="a running receiver; its token is VS_TOKEN's")
+    parser.add_argument("--token", help="token for --to (default: the configured one)")
+    parser.add_argument("--json", action="store_true", help="print the counts as JSON")
+    add_store_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    deliveries = load(args.paths)
+    if args.only:
+        deliveries = [d for d in deliveries if d.path.partition("?")[0] == args.only]
+    if not deliveries:
+        raise CommandError("there is nothing to replay: no delivery in these recordings")
+    if args.shift_to_now:
+        delta = whole_seconds(now() - deliveries[-1].received_at)
+        deliveries = [shift(delivery, delta) for delivery in deliveries]
+    config = load_config(args)
+    counts = asyncio.run(_replay(config, args, deliveries))
+    if args.json:
+        import json
+
+        print(json.dumps(counts))
+    else:
+        print(", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items())))
+    return 1 if counts.get("refused") else 0
+
+
+def load(paths: list[Path]) -> list[Delivery]:
+    """All deliveries of files and folders, by time. RecordingError names file and line."""
+    found: list[Delivery] = []
+    for file in _files(paths):
+        with file.open("rb") as lines:
+            found.extend(read(lines, str(file)))
+    found.sort(key=lambda delivery: delivery.received_at)
+    return found
+
+
+def _files(paths: list[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(path.rglob("*.jsonl"))
+            if not inside:
+                raise CommandError(f"{path} holds no .jsonl file; `vs-tui record` writes one")
+            yield from inside
+        elif path.is_file():
+            yield path
+        else:
+            raise CommandError(f"{path} does not exist; name a recording or a folder of them")
+
+
+def speed_of(text: str) -> float:
+    """`max` or a positive number; CommandError says so."""
+    if text == "max":
+        return math.inf
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not speed > 0:
+        raise CommandError(f"--speed '{text}': write 60 (an hour a minute), 1, or max")
+    return speed
+
+
+async def _replay(
+    config: Config, args: argparse.Namespace, deliveries: list[Delivery]
+) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    quiet = not sys.stderr.isatty()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    speed = speed_of(args.speed)
+    async with _target(config, args) as target:
+        waiting: set[asyncio.Task[str]] = set()
+        for number, (offset, delivery) in enumerate(pace(deliveries, speed), 1):
+            delay = began + offset / 1_000_000 - loop.time()
+            if delay > 0 and math.isfinite(speed):
+                await asyncio.sleep(delay)
+            waiting.add(asyncio.create_task(target.send(delivery)))
+            if len(waiting) >= 64:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                _tally(counts, done)
+            if not quiet and number % 50 == 0:
+                print(f"\r{number}/{len(deliveries)}", end="", file=sys.stderr, flush=True)
+        if waiting:
+            done, _ = await asyncio.wait(waiting)
+            _tally(counts, done)
+    if not quiet:
+        print("\r", end="", file=sys.stderr)
+    return counts
+
+
+def _tally(counts: dict[str, int], done: set[asyncio.Task[str]]) -> None:
+    for task in done:
+        verdict = task.result()
+        counts[verdict] = counts.get(verdict, 0) + 1
+
+
+@asynccontextmanager
+async def _target(config: Config, args: argparse.Namespace) -> AsyncIterator[Target]:
+    if args.to:
+        from vs_tui.receiver.sender import HttpTarget
+
+        token = args.token or client_settings().token
+        target = HttpTarget(args.to, token)
+        async with target:
+            yield target
+    else:
+        from vs_tui.cli.runtime import Runtime
+
+        runtime = Runtime(config, now)
+        await runtime.open_store()
+        try:
+            yield StoreTarget(runtime)
+        finally:
+            await runtime.close()
+
+
+class StoreTarget:
+    """Straight into a database that no receiver uses now."""
+
+    def __init__(self, runtime: Any) -> None:
+        self._runtime = runtime
+
+    async def send(self, delivery: Delivery) -> str:
+        outcome = await self._runtime.ingest(
+            urlsplit(delivery.path).path,
+            delivery.headers,
+            delivery.body,
+            delivery.received_at,
+            dict(parse_qsl(urlsplit(delivery.path).query)),
+        )
+        return "refused" if outcome is None else str(outcome.verdict.value)

@@ -1,0 +1,45 @@
+"""Sending recorded deliveries to a receiver, proven by the token in the Authorization header."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+
+from vs_tui.domain.recording import Delivery
+
+_ATTEMPTS = 5
+
+
+class HttpTarget:
+    """One keep-alive session; 503 is tried again, as the receiver asks."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    async def __aenter__(self) -> HttpTarget:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def send(self, delivery: Delivery) -> str:
+        """The verdict of the answer; `refused` for an error that trying again does not mend."""
+        headers = {**delivery.headers, **self._headers}
+        headers.pop("content-length", None)
+        headers.pop("host", None)
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with self._session.post(
+                    self._url + delivery.path, data=delivery.body, headers=headers
+                ) as response:
+                    if response.status == 503:
+                        await asyncio.sleep(0.2 * 2**attempt)
+                        continue
+                    body = await response.json(content_type=None)
+                    return str(body.get("verdict", "refused"))
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.2 * 2**attempt)
+        return "refused"
