@@ -1,0 +1,336 @@
+"""Team core: two services on GitHub, tickets and sprints in Jira, deploys by GitHub Actions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from vs_tui.demo.acme import github, others
+from vs_tui.demo.acme.actions import Deployment, Run
+from vs_tui.demo.acme.activities import Task, deploy, run_workflow
+from vs_tui.demo.acme.jira import Issue, Sprint
+from vs_tui.demo.acme.titles import CORE_TITLES, slug
+from vs_tui.demo.acme.world import CORE, World, after, working
+from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant
+
+LINT: Final = Task("lint", ("Set up job", "Ruff", "Mypy"), 25 * SECOND, 70 * SECOND)
+TEST: Final = Task("test", ("Set up job", "Install", "Run tests"), 70 * SECOND, 300 * SECOND)
+IMAGE: Final = Task("image", ("Set up job", "Build image", "Push"), 60 * SECOND, 200 * SECOND)
+BROKEN: Final = Task(
+    "test", ("Set up job", "Install", "Run tests"), 60 * SECOND, 200 * SECOND, failing=True
+)
+BOT: Final = "acme-release[bot]"
+
+
+@dataclass(slots=True)
+class Merge:
+    """A merged pull request on its way to production."""
+
+    change: github.Pull
+    ticket: Issue
+    at: Instant
+    urgent: bool = False
+
+
+@dataclass(slots=True)
+class Service:
+    """A repository that is deployed as one service, and how far its deploys have come."""
+
+    repo: github.Repo
+    fails: frozenset[int]
+    """Which of its production deploys fail, counted from 1; a hotfix follows each."""
+    rolled_back: frozenset[int]
+    """Which of them are followed by an incident and a rollback."""
+    merges: list[Merge] = field(default_factory=list)
+    waiting: list[Merge] = field(default_factory=list)
+    """Merged, not yet in production."""
+    production: str = ""
+    """What runs there."""
+    deploys: int = 0
+    free_at: Instant = 0
+    """When the last production deploy ended."""
+
+
+def services(world: World) -> dict[str, Service]:
+    checkout = github.Repo("acme/checkout-api", world.sha())
+    billing = github.Repo("acme/billing", world.sha())
+    found = {
+        "checkout-api": Service(checkout, frozenset({7}), frozenset({14})),
+        "billing": Service(billing, frozenset({10, 18}), frozenset()),
+    }
+    for service in found.values():
+        service.production = service.repo.main
+    return found
+
+
+def tell(world: World, start: Instant, weeks: int) -> dict[str, Service]:
+    """All that team core does in the weeks from `start` on."""
+    found = services(world)
+    sprints = _sprints(world, start, weeks)
+    begun = []
+    for week in range(weeks):
+        for _ in range(12):
+            into = world.rng.randrange(5) * DAY + 8 * HOUR + world.rng.randrange(480) * MINUTE
+            begun.append(start + week * 7 * DAY + into)
+    for position, at in enumerate(sorted(begun)):
+        service = found["checkout-api" if position % 2 else "billing"]
+        sprint = next(found for found in sprints if at < found.ends_at)
+        title = CORE_TITLES[position % len(CORE_TITLES)]
+        _ticket(world, service, sprint, title, at, position)
+    for service in found.values():
+        for merge in sorted(service.merges, key=lambda merge: merge.at):
+            deliver(world, service, merge)
+    return found
+
+
+def _sprints(world: World, start: Instant, weeks: int) -> list[Sprint]:
+    goals = ("Refunds without a person", "Faster invoices", "Ready for the holidays")
+    found = []
+    for position in range((weeks + 1) // 2):
+        opens = start + position * 14 * DAY + 8 * HOUR
+        closes = opens + 14 * DAY - HOUR
+        sprint = Sprint(31 + position, f"Core {19 + position}", goals[position], opens, closes)
+        sprint.send(world, opens, "started", "active")
+        late = 5 * HOUR if position == 0 else -30 * MINUTE
+        sprint.send(world, closes + late, "closed", "closed")
+        found.append(sprint)
+    return found
+
+
+def _ticket(
+    world: World, service: Service, sprint: Sprint, title: str, at: Instant, position: int
+) -> None:
+    author = world.rng.choice(CORE)
+    kind = "Bug" if title.startswith("Fix") else "Story"
+    created = working(at - world.between(2 * HOUR, 3 * DAY))
+    ticket = Issue(
+        world.number("ticket"), title, kind, world.other(CORE, author), author, created, sprint
+    )
+    ticket.points = world.rng.choice((1, 2, 3, 5))
+    ticket.send(world, created, "created")
+    ticket.move(world, at, "In Progress")
+    if position % 17 == 16:
+        ticket.move(world, after(at, 5 * HOUR), "Done", "Won't Do")
+        return
+    pushed = after(at, world.between(HOUR, 9 * HOUR))
+    change = open_pull(world, service, ticket, author, pushed, draft=position % 9 == 4)
+    opened = change.created_at
+    ticket.move(world, opened + 30 * SECOND, "In Review")
+    green = checks(world, change, opened + 5 * SECOND, ("", "flaky", "", "broken")[position % 4])
+    if position % 13 == 12:
+        closed = after(green, 20 * HOUR)
+        close(world, change, closed, author)
+        ticket.move(world, closed + 2 * MINUTE, "To Do")
+        return
+    reviewed = after(green, world.between(30 * MINUTE, 11 * HOUR))
+    reviewer = world.other(CORE, author)
+    if position % 5 == 2:
+        github.review(world, reviewed, change, reviewer, "changes_requested")
+        fixed = after(reviewed, world.between(20 * MINUTE, 4 * HOUR))
+        amend(world, change, fixed, "Address the review")
+        green = checks(world, change, fixed + 4 * SECOND)
+        reviewed = after(green, world.between(20 * MINUTE, 5 * HOUR))
+    github.review(world, reviewed, change, reviewer, "approved")
+    merged = reviewed + world.between(2 * MINUTE, 50 * MINUTE)
+    service.merges.append(merge(world, change, ticket, merged, reviewer))
+
+
+def open_pull(
+    world: World,
+    service: Service,
+    ticket: Issue,
+    author: str,
+    at: Instant,
+    *,
+    draft: bool = False,
+    prefix: str = "feature",
+) -> github.Pull:
+    """Push a branch and open its pull request a minute later."""
+    branch = f"{prefix}/{ticket.key}-{slug(ticket.summary)}"
+    head = world.sha()
+    written = at - world.between(5 * MINUTE, 50 * MINUTE)
+    commits = [(head, f"{ticket.key} {ticket.summary}", written)]
+    github.push(world, at, service.repo, branch, service.repo.main, commits, author)
+    change = github.Pull(
+        service.repo,
+        world.number(service.repo.full_name),
+        world.identifier("pull", 2_100_000_000),
+        f"{ticket.key} {ticket.summary}",
+        branch,
+        author,
+        at + world.between(20 * SECOND, 3 * MINUTE),
+        head,
+        draft=draft,
+        reviewers=() if draft else (world.other(CORE, author),),
+        additions=world.rng.randrange(4, 420),
+        deletions=world.rng.randrange(0, 160),
+    )
+    github.pull(world, change.created_at, "opened", change, author)
+    if draft:
+        change.draft = False
+        github.pull(world, change.created_at + 40 * MINUTE, "ready_for_review", change, author)
+    return change
+
+
+def amend(world: World, change: github.Pull, at: Instant, message: str) -> None:
+    """Another commit on the branch."""
+    before, change.head = change.head, world.sha()
+    change.commits += 1
+    change.comments += 1
+    commits = [(change.head, message, at - 4 * MINUTE)]
+    github.push(world, at, change.repo, change.branch, before, commits, change.author)
+    github.pull(world, at + 2 * SECOND, "synchronize", change, change.author)
+
+
+def checks(world: World, change: github.Pull, at: Instant, trouble: str = "") -> Instant:
+    """CI of a pull request until it is green: `flaky` is run again, `broken` is mended."""
+    run = ci(
+        world, change.repo, change.title, change.branch, change.head, change.author, at, change
+    )
+    if not trouble:
+        return run_workflow(world, run, [LINT, TEST])
+    failed = run_workflow(world, run, [LINT, BROKEN])
+    again = failed + world.between(3 * MINUTE, 25 * MINUTE)
+    if trouble == "flaky":
+        return run_workflow(world, attempt(run, again), [LINT, TEST])
+    amend(world, change, again, "Mend the tests")
+    return checks(world, change, again + 4 * SECOND)
+
+
+def ci(
+    world: World,
+    repo: github.Repo,
+    title: str,
+    branch: str,
+    sha: str,
+    actor: str,
+    at: Instant,
+    change: github.Pull | None = None,
+) -> Run:
+    """A first attempt of the CI workflow."""
+    return Run(
+        repo,
+        world.identifier("run", 18_000_000_000),
+        world.number(f"{repo.full_name} run"),
+        "CI",
+        title,
+        branch,
+        sha,
+        title,
+        actor,
+        at,
+        at,
+        change=change,
+        event="pull_request" if change else "push",
+    )
+
+
+def attempt(run: Run, at: Instant) -> Run:
+    """The same run again."""
+    return Run(
+        **{name: getattr(run, name) for name in run.__slots__}
+        | {"began_at": at, "attempt": run.attempt + 1}
+    )
+
+
+def close(world: World, change: github.Pull, at: Instant, login: str) -> None:
+    change.closed_at = at
+    github.pull(world, at, "closed", change, login)
+
+
+def merge(
+    world: World, change: github.Pull, ticket: Issue, at: Instant, login: str, urgent: bool = False
+) -> Merge:
+    """Squash and merge."""
+    change.merge_sha, change.merged_by = world.sha(), login
+    close(world, change, at, login)
+    ticket.move(world, at + MINUTE, "Ready to Deploy")
+    return Merge(change, ticket, at, urgent)
+
+
+def deliver(world: World, service: Service, merged: Merge) -> None:
+    """Main's CI, staging, and production: at once, or together with later merges."""
+    change, repo, sha = merged.change, service.repo, merged.change.merge_sha
+    title, at = f"{change.title} (#{change.number})", merged.at
+    commits = [(sha, title, at)]
+    github.push(world, at + SECOND, repo, "main", repo.main, commits, change.merged_by)
+    repo.main = sha
+    run = ci(world, repo, title, "main", sha, change.merged_by, at + 4 * SECOND)
+    built = run_workflow(world, run, [TEST, IMAGE])
+    staged = _deployment(world, service, sha, "staging", built + 8 * SECOND, run=run)
+    ready = deploy(world, staged, world.between(50 * SECOND, 150 * SECOND))
+    service.waiting.append(merged)
+    if len(service.waiting) < 3 and not merged.urgent and world.chance(0.28):
+        return
+    release(world, service, sha, ready, merged.urgent)
+
+
+def release(world: World, service: Service, sha: str, ready: Instant, urgent: bool = False) -> None:
+    """A production deploy of all that waits."""
+    at = ready + 3 * MINUTE if urgent else after(ready, world.between(15 * MINUTE, 4 * HOUR))
+    at = max(at, service.free_at + 5 * MINUTE)
+    service.deploys += 1
+    shipped = _deployment(world, service, sha, "production", at)
+    took = world.between(80 * SECOND, 290 * SECOND)
+    if service.deploys in service.fails:
+        service.free_at = deploy(world, shipped, took, "failure", "health check failed")
+        hotfix(world, service, service.free_at)
+        return
+    service.free_at = deploy(world, shipped, took)
+    if service.deploys in service.rolled_back:
+        _rollback(world, service)
+        return
+    service.production = sha
+    for done in service.waiting:
+        done.ticket.move(world, service.free_at + 90 * SECOND, "Done", "Done")
+    service.waiting.clear()
+
+
+def hotfix(world: World, service: Service, failed: Instant) -> None:
+    """A bug ticket, a small change with a quick review, and straight to production."""
+    author = world.rng.choice(CORE)
+    at = failed + 9 * MINUTE
+    number = world.number("ticket")
+    ticket = Issue(number, "Fix the start-up probe", "Bug", author, author, at, points=1)
+    ticket.send(world, at, "created")
+    ticket.move(world, at + MINUTE, "In Progress")
+    change = open_pull(world, service, ticket, author, at + 22 * MINUTE, prefix="hotfix")
+    green = checks(world, change, change.created_at + 5 * SECOND)
+    reviewer = world.other(CORE, author)
+    github.review(world, green + 6 * MINUTE, change, reviewer, "approved")
+    merged = merge(world, change, ticket, green + 8 * MINUTE, reviewer, urgent=True)
+    deliver(world, service, merged)
+
+
+def _rollback(world: World, service: Service) -> None:
+    """An incident shortly after a deploy; what ran before is deployed again."""
+    begun = service.free_at + 11 * MINUTE
+    name, title, agent = service.repo.name, "5xx rate above 3 % on POST /orders", "Devi Rao"
+    incident = ("Q1ACME7", 4711, title, name, begun, agent)
+    others.pagerduty(world, begun, "triggered", *incident)
+    others.pagerduty(world, begun + 4 * MINUTE, "acknowledged", *incident)
+    back = Deployment(
+        service.repo,
+        world.identifier("deployment", 3_300_000_000),
+        service.production,
+        "production",
+        "devi",
+        begun + 17 * MINUTE,
+        task="rollback",
+        description="Back to the version before",
+    )
+    service.free_at = deploy(world, back, 95 * SECOND)
+    others.pagerduty(world, service.free_at + 6 * MINUTE, "resolved", *incident)
+    hotfix(world, service, service.free_at + 50 * MINUTE)
+
+
+def _deployment(
+    world: World,
+    service: Service,
+    sha: str,
+    environment: str,
+    at: Instant,
+    run: Run | None = None,
+) -> Deployment:
+    identifier = world.identifier("deployment", 3_300_000_000)
+    return Deployment(service.repo, identifier, sha, environment, BOT, at, run=run)

@@ -1,0 +1,120 @@
+"""The world of the sample story: its clock, its people, its ids, and what it has sent.
+
+Everything random comes from one seeded generator, so the same seed is the same story.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+import orjson
+
+from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration, Instant, to_datetime
+from vs_tui.domain.recording import Delivery
+
+CORE: Final = ("ana", "boris", "chidi", "devi")
+WEB: Final = ("emeka", "freja", "goran", "hana")
+PLAT: Final = ("ines", "jun", "kofi")
+NAMES: Final = {
+    "ana": "Ana Lima",
+    "boris": "Boris Ivanov",
+    "chidi": "Chidi Obi",
+    "devi": "Devi Rao",
+    "emeka": "Emeka Eze",
+    "freja": "Freja Holm",
+    "goran": "Goran Babić",
+    "hana": "Hana Sato (佐藤花)",
+    "ines": "Inés Vidal",
+    "jun": "Jun Park",
+    "kofi": "Kofi Mensah",
+    "acme-release[bot]": "acme-release",
+}
+MORNING: Final = 8
+EVENING: Final = 17
+
+
+@dataclass(slots=True)
+class World:
+    """What happens is sent at once, in whatever order it is told; `deliveries` sorts it."""
+
+    seed: int
+    first_number: int = 1
+    """Issues, changes and builds are counted from here."""
+    sent: list[Delivery] = field(default_factory=list)
+    rng: random.Random = field(init=False)
+    _counters: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        # Not a secret: the same seed must give the same story.
+        self.rng = random.Random(self.seed)  # noqa: S311
+
+    def send(self, at: Instant, path: str, headers: dict[str, str], body: Any) -> None:
+        """Deliver a body; it is received within two seconds after what it tells of."""
+        raw = body if isinstance(body, bytes) else orjson.dumps(body)
+        latency = self.rng.randrange(120, 1_900) * 1_000
+        headers = {"content-type": "application/json", **headers}
+        self.sent.append(Delivery(at + latency, path, raw, headers))
+
+    def deliveries(self) -> list[Delivery]:
+        """What was sent, by the time of its receipt."""
+        return sorted(self.sent, key=lambda delivery: delivery.received_at)
+
+    def sha(self) -> str:
+        return f"{self.rng.getrandbits(160):040x}"
+
+    def uuid(self) -> str:
+        digits = f"{self.rng.getrandbits(128):032x}"
+        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+    def number(self, name: str) -> int:
+        """The next number of a sequence that people see: issues, changes, builds."""
+        self._counters[name] += 1
+        return self.first_number + self._counters[name] - 1
+
+    def identifier(self, name: str, base: int) -> int:
+        """The next id of a sequence that only machines see; it grows in uneven steps."""
+        self._counters[name] += self.rng.randrange(3, 90)
+        return base + self.first_number * 100_000 + self._counters[name]
+
+    def between(self, low: Duration, high: Duration) -> Duration:
+        """A length of time in whole seconds, nearer to `low` than to `high`."""
+        return int(self.rng.triangular(low, high, low + (high - low) / 4)) // SECOND * SECOND
+
+    def chance(self, probability: float) -> bool:
+        return self.rng.random() < probability
+
+    def other(self, people: tuple[str, ...], author: str) -> str:
+        return self.rng.choice([person for person in people if person != author])
+
+
+def working(at: Instant) -> Instant:
+    """The same moment if people work then, else the same minute of the next morning they do."""
+    day, into = at // DAY * DAY, at % DAY
+    if into >= EVENING * HOUR:
+        day, into = day + DAY, MORNING * HOUR + into % HOUR
+    elif into < MORNING * HOUR:
+        into = MORNING * HOUR + into % HOUR
+    while to_datetime(day).weekday() > 4:
+        day += DAY
+    return day + into
+
+
+def after(at: Instant, effort: Duration) -> Instant:
+    """When work of `effort` that begins at `at` is done, if it is done in working hours only."""
+    at = working(at)
+    while True:
+        left = at // DAY * DAY + EVENING * HOUR - at
+        if effort <= left:
+            return at + effort
+        effort -= left
+        at = working(at + left + MINUTE)
+
+
+def monday(at: Instant) -> Instant:
+    """The beginning of the week of an instant."""
+    moment = to_datetime(at // DAY * DAY)
+    return at // DAY * DAY - timedelta(days=moment.weekday()) // timedelta(microseconds=1)
