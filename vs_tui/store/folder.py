@@ -152,7 +152,9 @@ def _write(
         old = before.get(key)
         span = _complete(result, old, context, ambiguous)
         new_keys = any(event.offers or event.seeks for event in fresh.get(key, ()))
-        if span == old and not new_keys:
+        # A phase that is told late, between two others, changes the stages and not the span.
+        new_phases = any(event.stage for event in fresh.get(key, ()))
+        if span == old and not new_keys and not new_phases:
             continue
         short = result.span.ref
         changes.append(Change(old, span, result.offers, short, new_keys))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -12,7 +11,8 @@ import aiosqlite
 import orjson
 
 from vs_tui.domain.instants import DAY, Instant
-from vs_tui.domain.model import Link, Span, State, Status, Verdict
+from vs_tui.domain.model import Link, Span, Verdict
+from vs_tui.domain.past import as_of
 from vs_tui.store import rows
 from vs_tui.store.api import (
     Baseline,
@@ -247,15 +247,6 @@ def _live(
     return SpanPage(spans, str(offset + limit) if more else "")
 
 
-def as_of(span: Span, at: Instant) -> Span:
-    """The span as it stood at a past moment: what ended later was still in flight."""
-    if span.ended_at is None or span.ended_at <= at:
-        return span
-    return replace(
-        span, status=Status.IN_FLIGHT, state=State.RUNNING, ended_at=None, error="", active=None
-    )
-
-
 def _sorted(
     db: sqlite3.Connection,
     where: str,
@@ -401,11 +392,13 @@ def _baseline(durations: Sequence[int]) -> Baseline | None:
 
 
 _DELIVERY: Final = (
-    "SELECT id, source, kind, received_at, verdict, reason, length(body), duplicates, status "
+    "SELECT id, source, kind, received_at, verdict, reason, length(body) AS size, duplicates, "
+    "status "
     "FROM deliveries"
 )
 _REJECTION: Final = (
-    "SELECT -id, source, kind, received_at, 'rejected', reason, size, repeats, status "
+    "SELECT -id AS id, source, kind, received_at, 'rejected' AS verdict, reason, size, "
+    "repeats AS duplicates, status "
     "FROM rejections"
 )
 
@@ -445,7 +438,7 @@ def _deliveries(
 
 def _delivery(db: sqlite3.Connection, delivery_id: int) -> DeliveryDetail | None:
     if delivery_id < 0:
-        row = db.execute(f"{_REJECTION} WHERE id = ?", (-delivery_id,)).fetchone()
+        row = db.execute(f"{_REJECTION} WHERE rejections.id = ?", (-delivery_id,)).fetchone()
         more = db.execute(
             "SELECT path, headers, body, x'', '', '[]' FROM rejections WHERE id = ?",
             (-delivery_id,),

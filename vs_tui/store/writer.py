@@ -73,6 +73,7 @@ class Writer:
         self._tasks: list[asyncio.Task[None]] = []
         self._lock_file: int | None = None
         self._inode = 0
+        self._displaced = ""
         self.trouble = ""
         """What is wrong with the store, for banners and /readyz; `` when it commits."""
 
@@ -101,8 +102,9 @@ class Writer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         try:
-            await self._flush_rejections()
-            await self.run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+            if not self._displaced:
+                await self._flush_rejections()
+                await self.run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
         except (sqlite3.Error, Unavailable) as error:
             log.warning("the last checkpoint failed (%s); the next start will do it", error)
         await self._db.close()
@@ -121,6 +123,8 @@ class Writer:
 
     async def submit(self, intake: Intake) -> Outcome:
         """Store one delivery; returns after its commit. Unavailable when that is impossible."""
+        if self._displaced:
+            raise Unavailable(self._displaced)
         if self._queue.qsize() >= MAX_WAITING:
             raise Unavailable("too many deliveries are waiting to be stored")
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -238,7 +242,8 @@ class Writer:
     async def sweep(self) -> None:
         """Once a second: spans past their timeout, refused requests, and whether the file is
         still the one that was opened."""
-        self._check_file()
+        if not self._check_file():
+            return
         await self._flush_rejections()
         timeouts = dict(self._settings.timeouts)
         now = self._clock()
@@ -246,16 +251,23 @@ class Writer:
         if due:
             self._notify(await self._transaction(lambda db, f: _sweep(db, f, due)))
 
-    def _check_file(self) -> None:
+    def _check_file(self) -> bool:
+        """Whether the path still names the open file: SQLite goes on writing into a moved one,
+        and what it acknowledged would be gone from the path."""
         try:
             found = self.path.stat().st_ino
         except OSError:
             found = 0
-        if found != self._inode:
-            self.trouble = (
-                f"{self.path} was moved, deleted or replaced while in use; put it back or restart"
-            )
-            raise sqlite3.OperationalError(self.trouble)
+        if found == self._inode:
+            if self._displaced:
+                self._displaced = self.trouble = ""
+                self._notify(())
+            return True
+        self._displaced = self.trouble = (
+            f"{self.path} was moved, deleted or replaced while in use; put it back, or restart "
+            "to begin a new one"
+        )
+        return False
 
     async def _flush_rejections(self) -> None:
         if not self._rejections:

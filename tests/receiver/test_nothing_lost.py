@@ -1,0 +1,173 @@
+"""2xx means committed: kill -9 under load, the order of fdatasync and answer, a clean stop."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import shutil
+import sqlite3
+import subprocess
+import threading
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.receiver.server import TOKEN, Server, serving
+
+
+class Sender(threading.Thread):
+    """Posts events over one keep-alive connection and notes each id only after its 2xx was read."""
+
+    def __init__(self, url: str, name: str) -> None:
+        super().__init__(daemon=True)
+        self.parts = urlsplit(url)
+        self.prefix = name
+        self.acknowledged: list[str] = []
+
+    def run(self) -> None:
+        connection = http.client.HTTPConnection(self.parts.hostname, self.parts.port, timeout=10)
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        number = 0
+        try:
+            while True:
+                event_id = f"{self.prefix}-{number}"
+                body = json.dumps({"type": "build", "id": event_id, "action": "start"})
+                connection.request("POST", "/customhttp", body, headers)
+                response = connection.getresponse()
+                response.read()
+                if response.status == 200:
+                    self.acknowledged.append(event_id)
+                number += 1
+        except (OSError, http.client.HTTPException):
+            return
+        finally:
+            connection.close()
+
+
+def stored(server: Server) -> set[str]:
+    """Ids of deliveries that have their span, after a check of the file."""
+    with sqlite3.connect(server.db) as database:
+        assert database.execute("PRAGMA quick_check").fetchone() == ("ok",)
+        rows = database.execute(
+            "SELECT d.keys, s.key FROM deliveries d LEFT JOIN spans s "
+            "ON s.key = json_extract(d.keys, '$[0]')"
+        ).fetchall()
+    assert all(key is not None for _, key in rows), "a delivery without its fold"
+    return {key.rpartition("-default-")[2] for _, key in rows}
+
+
+def kill_rounds(tmp_path, rounds: int, senders: int) -> int:
+    server = Server(tmp_path)
+    acknowledged: set[str] = set()
+    for number in range(rounds):
+        threads = [Sender(server.url, f"r{number}s{n}") for n in range(senders)]
+        for thread in threads:
+            thread.start()
+        wanted = random.Random(number).randint(1, 400)
+        server.wait_for(
+            lambda threads=threads, wanted=wanted: (
+                sum(len(t.acknowledged) for t in threads) >= wanted
+            ),
+            "acknowledged events",
+        )
+        server.kill()
+        for thread in threads:
+            thread.join(10)
+            acknowledged.update(thread.acknowledged)
+        assert acknowledged <= stored(server), "an acknowledged event is gone"
+        server.start()
+    server.stop()
+    return len(acknowledged)
+
+
+def test_kill_9_under_load_loses_no_acknowledged_event(tmp_path) -> None:
+    assert kill_rounds(tmp_path, rounds=6, senders=8) > 100
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+def test_kill_9_two_hundred_times_with_fifty_senders(tmp_path) -> None:
+    print(kill_rounds(tmp_path, rounds=200, senders=50), "acknowledged, 0 lost")
+
+
+def test_sigterm_under_load_loses_nothing_and_exits_0(tmp_path) -> None:
+    server = Server(tmp_path)
+    threads = [Sender(server.url, f"s{n}") for n in range(8)]
+    for thread in threads:
+        thread.start()
+    server.wait_for(lambda: sum(len(t.acknowledged) for t in threads) > 200, "events")
+    assert server.stop() == 0
+    for thread in threads:
+        thread.join(10)
+    assert not server.db.with_name("t.db-wal").exists(), "the last checkpoint was done"
+    assert {e for t in threads for e in t.acknowledged} <= stored(server)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_every_2xx_is_sent_after_an_fdatasync_that_follows_its_write(tmp_path) -> None:
+    """The power-loss test that is possible without special hardware: the order of system calls."""
+    with serving(tmp_path) as server:
+        trace = tmp_path / "trace"
+        strace = subprocess.Popen(
+            ["strace", "-f", "-p", str(server.process.pid), "-o", str(trace), "-s", "60"]
+            + ["-e", "trace=fdatasync,fsync,pwrite64,sendto,sendmsg,write"],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert strace.stderr is not None
+        if "attached" not in strace.stderr.readline():
+            strace.kill()
+            strace.wait()
+            pytest.skip("strace may not attach here")
+        for number in range(200):
+            body = {"type": "build", "id": str(number), "action": "start"}
+            assert server.call("/customhttp", body)[0] == 200
+        strace.terminate()
+        strace.wait(10)
+        strace.stderr.close()
+    written = synced = False
+    answers = 0
+    for line in trace.read_text().splitlines():
+        if "pwrite64(" in line:
+            written, synced = True, False
+        elif ("fdatasync(" in line or "fsync(" in line) and "= 0" in line:
+            synced = True
+        elif "fdatasync resumed" in line and "= 0" in line:
+            synced = True
+        elif "HTTP/1.1 200" in line:
+            assert written, "an answer without a write"
+            assert synced, "an answer before its fdatasync"
+            written = synced = False
+            answers += 1
+    assert answers == 200
+
+
+def test_a_second_receiver_on_one_file_is_refused(server) -> None:
+    with pytest.raises(AssertionError, match="in use by process"):
+        Server(server.folder)
+
+
+def test_a_taken_port_is_a_clear_error(server, tmp_path) -> None:
+    port = urlsplit(server.url).port
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(AssertionError, match="choose another with --port"):
+        Server(other, "--port", str(port))
+
+
+def test_ready_says_when_the_file_was_taken_away(server) -> None:
+    server.call("/customhttp", {"type": "build", "id": "1", "action": "start"})
+    server.db.rename(server.db.with_suffix(".moved"))
+
+    def unready() -> bool:
+        status, body = server.call("/readyz")
+        return status == 503 and "moved, deleted or replaced" in body["detail"]
+
+    assert server.wait_for(unready, "readyz to notice")
+    status, answer = server.call("/customhttp", {"type": "build", "id": "2", "action": "start"})
+    assert status == 503, "no 2xx into an orphaned file"
+    assert answer["error"] == "unavailable"
+    server.db.with_suffix(".moved").rename(server.db)
+    assert server.wait_for(lambda: server.call("/readyz")[0] == 200, "recovery")
+    assert server.call("/customhttp", {"type": "build", "id": "3", "action": "start"})[0] == 200
