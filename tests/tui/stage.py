@@ -98,7 +98,7 @@ async def stage(
     }
     settings.update(options)
     app = VsTuiApp(Setup(reader=reader, clock=reader.clock, **settings))
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         on = Stage(app, pilot, reader, reader.clock)
         await on.until(lambda: app.view is not None and app._seq == reader.seq, "the first read")
         await on.settle()

@@ -27,9 +27,10 @@ from vs_tui.domain.cards import Card
 from vs_tui.domain.display import clean
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Span, Verdict
-from vs_tui.store.api import Baseline, Reader, SourceHealth
+from vs_tui.store.api import Baseline, Reader, SourceHealth, Trace
 from vs_tui.tui import actions as table
 from vs_tui.tui import faces, look
+from vs_tui.tui.moment import trace_at
 from vs_tui.tui.output import Output
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.screens.base import View
@@ -133,7 +134,7 @@ class VsTuiApp(App[int]):
             # In a test or a thread there is no main loop to hang handlers on.
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, self.exit)
-        self.theme = "textual-dark" if self.look.palette.dark else "textual-light"
+        self._show_theme()
         self._open_views()
         self.set_interval(1.0, self._tick)
         self.run_worker(self._pump(), group="pump", exit_on_error=False)
@@ -143,6 +144,8 @@ class VsTuiApp(App[int]):
         self._views = {name: kind(self.look) for name, kind in _VIEWS.items()}
         for name, view in self._views.items():
             view.filter_text = self.remembered.filters.get(name, "")
+            # An installed screen keeps its widgets, and so its place, when another one is shown.
+            self.install_screen(view, name)
         self.push_screen(self._views[self._current])
 
     async def _start_receiver(self) -> None:
@@ -181,9 +184,11 @@ class VsTuiApp(App[int]):
             return
         first, self._seq = self._seq == 0, changes.seq
         if self.frozen_at is not None:
-            if not first:
+            if first:
+                await self._read_status()
+            else:
                 self.pending += max(len(changes.keys), 1)
-            await self._read_status()
+            self.trouble = (await self.reader.health()).trouble
             self._paint_frame()
             return
         await self._read_status()
@@ -218,6 +223,11 @@ class VsTuiApp(App[int]):
     def now(self) -> Instant:
         """The clock, or the moment the screen is frozen at."""
         return self.frozen_at if self.frozen_at is not None else self.setup.clock()
+
+    async def trace(self, trace_id: str) -> Trace | None:
+        """A trace, as it stood when the screen was frozen."""
+        found = await self.reader.trace(trace_id)
+        return trace_at(found, self.frozen_at) if found is not None else None
 
     async def learn(self, spans: Sequence[Span]) -> None:
         """Know the history of these spans' series; asked again after a minute."""
@@ -482,16 +492,17 @@ class VsTuiApp(App[int]):
         name = names[(names.index(self.look.palette.name) + 1) % len(names)]
         self.look = look.Look(look.PALETTES[name], self.look.glyphs)
         self.remembered.theme = name
-        self.ansi_color = name in ("ansi", "mono")
+        self._show_theme()
+        for screen in {*self._views.values(), *self.screen_stack}:
+            if isinstance(screen, View):
+                screen.dress(self.look)
         self.remember()
-        filters_now = {n: v.filter_text for n, v in self._views.items()}
-        while len(self.screen_stack) > 2:
-            self.pop_screen()
-        self._views = {n: kind(self.look) for n, kind in _VIEWS.items()}
-        for n, view in self._views.items():
-            view.filter_text = filters_now[n]
-        self.switch_screen(self._views[self._current])
         self.notify_text(f"theme: {name}")
+
+    def _show_theme(self) -> None:
+        """What Textual's own widgets (toasts, palette, input) are drawn with."""
+        self.ansi_color = self.look.palette.name in ("ansi", "mono")
+        self.theme = "textual-dark" if self.look.palette.dark else "textual-light"
 
     def _do_palette(self) -> None:
         self.action_command_palette()

@@ -57,8 +57,8 @@ class View(Screen[None]):
         yield Line(self.look, id="tabs")
         yield Line(self.look, id="banner")
         yield from self.body()
-        yield Line(self.look, id="problem")
         yield Input(placeholder="team:core kind:deploy state:failed dur>10m age<7d", id="filter")
+        yield Line(self.look, id="problem")
         yield Line(self.look, id="footer")
 
     def body(self) -> Iterable[Widget]:
@@ -88,10 +88,22 @@ class View(Screen[None]):
         return (), ()
 
     def on_mount(self) -> None:
-        self.styles.background = self.look.palette.background or "ansi_default"
+        self._paint_background()
         field = self.query_one(Input)
         field.cursor_blink = False
         self._paint_footer()
+
+    def dress(self, look: Look) -> None:
+        """Put on another look, in place: cursor, folds and scroll stay as they are."""
+        self.look = look
+        for widget in self.query("Framed, Line"):
+            if isinstance(widget, Framed | Line):
+                widget.look = look
+                widget.refresh()
+        self._paint_background()
+
+    def _paint_background(self) -> None:
+        self.styles.background = self.look.palette.background or "ansi_default"
 
     def on_screen_resume(self) -> None:
         self.paint_frame()

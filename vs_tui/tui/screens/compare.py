@@ -40,7 +40,7 @@ class CompareView(View):
         self.list.focus()
 
     async def load(self) -> None:
-        traces = [await self.dash.reader.trace(trace_id) for trace_id in self._ids]
+        traces = [await self.dash.trace(trace_id) for trace_id in self._ids]
         first, second = traces
         if first is None or second is None:
             self.show_problem("one of the traces is gone: it was pruned; press esc")

@@ -9,6 +9,7 @@ from textual.widget import Widget
 from vs_tui.domain.model import Verdict
 from vs_tui.store.api import DeliveryRow
 from vs_tui.tui.look import Glyphs
+from vs_tui.tui.moment import deliveries_at
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 
@@ -64,7 +65,8 @@ class EventsView(View):
         self.list.focus()
 
     async def load(self) -> None:
-        self.deliveries = await self.dash.reader.deliveries(self.filter_text, limit=500)
+        found = await self.dash.reader.deliveries(self.filter_text, limit=500)
+        self.deliveries = deliveries_at(found, self.dash.frozen_at)
         if not self.deliveries:
             self.list.empty = self.dash.empty_text(bool(self.filter_text))
         self.list.set_rows([self._row(row) for row in self.deliveries])

@@ -88,7 +88,7 @@ class LiveView(View):
         span = row.data if row is not None else None
         if not isinstance(span, Span):
             return
-        trace = await self.dash.reader.trace(span.trace_id)
+        trace = await self.dash.trace(span.trace_id)
         if trace is None:
             return
         await self.dash.learn(trace.spans)

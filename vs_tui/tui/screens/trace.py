@@ -50,7 +50,7 @@ class TraceView(View):
         self.waterfall.focus()
 
     async def load(self) -> None:
-        trace = await self.dash.reader.trace(self.trace_id)
+        trace = await self.dash.trace(self.trace_id)
         if trace is None:
             self.show_problem("this trace is gone: it was pruned; press esc")
             return

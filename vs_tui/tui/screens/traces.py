@@ -9,6 +9,7 @@ from textual.widget import Widget
 from vs_tui.domain.instants import Instant, format_duration
 from vs_tui.store.api import Counts, TraceSummary
 from vs_tui.tui import faces
+from vs_tui.tui.moment import summaries_at
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 
@@ -43,7 +44,8 @@ class TracesView(View):
 
     async def load(self) -> None:
         filter_text = self.dash.effective_filter(self.filter_text)
-        self.summaries, _ = await self.dash.reader.traces(filter_text, limit=300)
+        found, _ = await self.dash.reader.traces(filter_text, limit=300)
+        self.summaries = summaries_at(found, self.dash.frozen_at)
         self.counts = await self.dash.reader.counts(filter_text)
         self._paint(self.dash.now())
         self.show_problem("")
