@@ -164,7 +164,8 @@ def test_bad_filters_and_limits_are_400(shared) -> None:
 
 
 SMUGGLING = [
-    b"POST /customhttp HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST /customhttp HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     b"POST /customhttp HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
     b"POST /customhttp HTTP/1.1\r\nHost: x\r\nContent-Length: +5\r\n\r\nhello",
     b"POST /customhttp HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n",

@@ -194,7 +194,16 @@ def _written(body: bytes, exact: bool) -> dict[str, Any]:
     if isinstance(value, str) or not _same(body, value):
         # A bare JSON string would be read back as other text.
         return encoded
-    return {"body": value}
+    return {"body": value} if _writable(value) else encoded
+
+
+def _writable(value: Any) -> bool:
+    """Whether orjson, which reads deeper than it writes, can write it again."""
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _same(body: bytes, value: Any) -> bool:

@@ -6,6 +6,7 @@ duration and no order changes.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,7 +56,14 @@ def shift(delivery: Delivery, delta: Duration) -> Delivery:
     if not isinstance(payload, dict | list):
         return moved
     _shift_in_place(payload, delta // SECOND)
-    return replace(moved, body=orjson.dumps(payload))
+    return replace(moved, body=_dumps(payload))
+
+
+def _dumps(payload: Any) -> bytes:
+    try:
+        return orjson.dumps(payload)
+    except TypeError:  # nested deeper than orjson writes, though not than it reads
+        return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def is_time_key(key: str) -> bool:

@@ -149,8 +149,9 @@ def number(container: object, *path: str) -> int | None:
     value = obj(container, *parents).get(last)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
+    # NaN and infinity compare false.
     return int(value) if abs(value) < 2**63 else None
 
 

@@ -34,8 +34,6 @@ BUILT_IN: Final = (
     "gitea",
     "circleci",
     "buildkite",
-    "azure",
-    "argocd",
     "user",
 )
 """Module names in this package; each has a `SOURCE`."""

@@ -32,7 +32,7 @@ class Runs(Protocol):
 async def read_cards(
     reader: Runs, config: Config, team: str, window: Duration, now: Instant
 ) -> Sequence[Card]:
-    """Cards of every team with deployments, or of one team; of all spans where there are no teams."""
+    """Cards of every team with deployments, or of one team; without teams, of all spans."""
     whole = window_of(config, window, now)
     facts = await reader.run(lambda db: read_facts(db, config.environments, whole))
     named = sorted({d.team for d in facts.deployments if d.team} | set(config.teams.names))
@@ -70,8 +70,9 @@ def read_facts(db: sqlite3.Connection, environments: Environments, window: Windo
         if environments.is_production(name)
     ]
     sql = (
-        "SELECT key, service, project, environment, started_at, ended_at, status, team, attributes, "
-        "trace_id, attempt FROM spans WHERE operation = 'deploy' AND ended_at >= ? AND ended_at < ? "
+        "SELECT key, service, project, environment, started_at, ended_at, status, team, "
+        "attributes, trace_id, attempt FROM spans "
+        "WHERE operation = 'deploy' AND ended_at >= ? AND ended_at < ? "
         "AND status IN ('ok', 'error', 'timed_out') "
         "AND environment IN (SELECT value FROM json_each(?))"
     )

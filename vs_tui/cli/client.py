@@ -1,0 +1,308 @@
+"""Sends events to the receiver's /customhttp without ever being in the way.
+
+Standard library only: the whole `vs-tui event` process stays under 150 ms. One call waits at
+most two seconds for the network; what could not be sent by then stays in the spool and goes
+out before the events of the next call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from vs_tui.cli.spool import MAX_BODY, Entry, Spool
+from vs_tui.config import ClientSettings, client_settings, data_dir
+
+LIMIT: Final = 2.0
+"""Seconds that a call may take when the receiver does not answer."""
+QUICK_LIMIT: Final = 0.25
+"""Seconds for each further call, once the receiver was found not to answer."""
+ENDPOINT: Final = "/customhttp"
+
+_NEVER: Final = frozenset({400, 413, 415, 422})
+"""Answers that no repetition will change."""
+_PROOF: Final = frozenset({401, 403})
+
+
+class TooLarge(ValueError):
+    """An event that the spool does not take; the message says what to shorten."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of the events of a call."""
+
+    sent: int = 0
+    waiting: int = 0
+    """Still in the spool, for this receiver or another one."""
+    lost: int = 0
+    """Neither sent nor kept, because there is no place to keep them."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Idempotency key -> why the receiver will never take the event."""
+    dropped: int = 0
+    """Oldest events thrown away, because the spool was full."""
+    trouble: str = ""
+    """Why sending stopped; `` when it did not."""
+
+
+def endpoint(url: str, env: Mapping[str, str] | None = None) -> str:
+    """The URL to post to: a receiver's base URL gets `/customhttp`, ValueStream's variable
+    holds the whole URL already."""
+    env = os.environ if env is None else env
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    if path.endswith(ENDPOINT) or (path and url == env.get("VS_CUSTOM_HTTP_EVENT_SOURCE_URL")):
+        return url
+    return parts._replace(path=path + ENDPOINT).geturl()
+
+
+class Client:
+    """Where events go, by the settings of this machine or those given."""
+
+    def __init__(self, url: str = "", secret: str = "", spool: Spool | None = None) -> None:
+        found = client_settings()
+        self.settings = ClientSettings(url or found.url, found.token, secret or found.secret)
+        self.target = endpoint(self.settings.url)
+        self.spool = spool or Spool(data_dir() / "spool")
+        self._memory: list[Entry] = []
+
+    def add(self, body: Mapping[str, Any]) -> Entry:
+        """Keep an event for sending; TooLarge says what to shorten."""
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        # Arguments that are no UTF-8 arrive as lone surrogates, which are no JSON.
+        raw = text.encode("utf-8", "replace")
+        if len(raw) > MAX_BODY:
+            raise TooLarge(f"the event is larger than {MAX_BODY // 1024} KiB; shorten its tags")
+        entry = Entry(self.target, os.urandom(16).hex(), raw.decode())
+        try:
+            self.spool.add(entry)
+        except OSError:
+            # No place to keep it: it can still be sent now.
+            self._memory.append(entry)
+        return entry
+
+    def send(self, limit: float = LIMIT) -> Report:
+        """Send what waits, oldest first, within `limit` seconds; then say how it stands.
+
+        Name resolution and locks know no time limit, hence the thread: it is left behind.
+        """
+        job = self.start(limit)
+        return job.result()
+
+    def start(self, limit: float = LIMIT) -> Job:
+        """Begin to send in the background."""
+        return Job(self, QUICK_LIMIT if self._slow() else limit)
+
+    def flush(self, *, any_url: bool = False, limit: float = 600.0) -> Report:
+        """Send all that waits, however long it takes. `any_url`: also what was meant for another
+        receiver."""
+        report = Report()
+        self.drain(report, time.monotonic() + limit, any_url=any_url)
+        self.count_rest(report)
+        return report
+
+    def count_rest(self, report: Report) -> None:
+        """Note what was not sent."""
+        report.lost = len(self._memory)
+        try:
+            report.waiting = len(self.spool.waiting())
+        except OSError:
+            report.waiting = 0
+
+    def drain(self, report: Report, deadline: float, *, any_url: bool = False) -> None:
+        """Send in order until nothing is left, the deadline passes or the receiver is in
+        trouble; the trouble is noted in `report`."""
+        with _Wire(self.target, self.settings, deadline) as wire:
+            try:
+                self._drain_memory(wire, report)
+                self._drain_spool(wire, report, any_url)
+                self.spool.mark_slow(False)
+            except _Stopped as stopped:
+                report.trouble = str(stopped)
+            except OSError as error:
+                if not report.sent:
+                    report.trouble = f"the spool {self.spool.folder} cannot be used: {error}"
+
+    def _drain_memory(self, wire: _Wire, report: Report) -> None:
+        while self._memory:
+            entry = self._memory[0]
+            _count(report, entry, wire.post(entry))
+            del self._memory[0]
+
+    def _drain_spool(self, wire: _Wire, report: Report, any_url: bool) -> None:
+        if not self.spool.waiting():
+            return
+        with self.spool.lock():
+            report.dropped += self.spool.prune()
+            seen: set[str] = set()
+            # Others may add while we send; what they add meanwhile goes with us.
+            while fresh := [path for path in self.spool.waiting() if path.name not in seen]:
+                for path in fresh:
+                    seen.add(path.name)
+                    entry = self.spool.read(path)
+                    if entry is None or not (any_url or entry.url == self.target):
+                        continue
+                    refusal = wire.post(entry)
+                    if refusal:
+                        aside = self.spool.refuse(path)
+                        refusal += f" (kept as {aside})"
+                    else:
+                        self.spool.remove(path)
+                    _count(report, entry, refusal)
+
+    def _slow(self) -> bool:
+        try:
+            return self.spool.slow
+        except OSError:
+            return False
+
+    def note_slow(self) -> None:
+        """Remember that the receiver did not answer in time."""
+        try:
+            if not self.spool.slow:  # once a minute someone waits the whole time, to see
+                self.spool.mark_slow(True)
+        except OSError:
+            return  # without a spool every call waits its own limit
+
+
+def _count(report: Report, entry: Entry, refusal: str) -> None:
+    if refusal:
+        report.refused[entry.key] = refusal
+    else:
+        report.sent += 1
+
+
+class Job:
+    """Sending in a thread that the process does not wait for at its end."""
+
+    def __init__(self, client: Client, limit: float) -> None:
+        self._client = client
+        self._limit = limit
+        self._deadline = time.monotonic() + limit
+        self._report = Report()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        self._client.drain(self._report, self._deadline)
+
+    def result(self) -> Report:
+        """Wait until it is done or its time is up."""
+        self._thread.join(max(0.0, self._deadline - time.monotonic()) + 0.05)
+        late = self._thread.is_alive()
+        report = self._report
+        self._client.count_rest(report)
+        if late or time.monotonic() >= self._deadline:
+            self._client.note_slow()
+            report.trouble = report.trouble or (
+                f"{self._client.target} did not answer within {self._limit:g} s"
+            )
+        return report
+
+
+class _Stopped(Exception):
+    """The receiver cannot take events now; the message says what to do."""
+
+
+class _Wire:
+    """One connection, kept open for all events of a call."""
+
+    def __init__(self, target: str, settings: ClientSettings, deadline: float) -> None:
+        self._target = target
+        self._settings = settings
+        self._deadline = deadline
+        self._connection: HTTPConnection | None = None
+
+    def __enter__(self) -> _Wire:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def post(self, entry: Entry) -> str:
+        """`` when the receiver has committed the event, else why it never will. _Stopped when
+        it may later."""
+        status, answer = self._exchange(entry)
+        if 200 <= status < 300:
+            return ""
+        detail = _detail(answer)
+        if status in _NEVER:
+            return f"the receiver refused the event: {status} {detail}"
+        if status in _PROOF:
+            raise _Stopped(
+                f"{self._target} did not accept our proof: {status} {detail}; set VS_TOKEN or "
+                "VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET (`vs-tui secret show token` on the receiver)"
+            )
+        raise _Stopped(f"{self._target} answered {status} {detail}; check VS_URL")
+
+    def _exchange(self, entry: Entry) -> tuple[int, bytes]:
+        body = entry.body.encode()
+        # A kept connection may have been closed meanwhile; the key makes a repeat harmless.
+        for last in (False, True) if self._connection is not None else (True,):
+            try:
+                return self._request(entry.key, body)
+            except (OSError, HTTPException, ValueError) as error:
+                self._close()
+                if last:
+                    why = str(error) or type(error).__name__
+        raise _Stopped(f"{self._target} cannot be reached: {why}; is `vs-tui serve` running?")
+
+    def _request(self, key: str, body: bytes) -> tuple[int, bytes]:
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError("no time left")
+        if self._connection is None:
+            self._connection = _connect(self._target, remaining)
+        elif self._connection.sock is not None:
+            self._connection.sock.settimeout(remaining)
+        parts = urlsplit(self._target)
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        self._connection.request("POST", path, body, self._headers(key, body))
+        response: HTTPResponse = self._connection.getresponse()
+        return response.status, response.read(MAX_BODY)
+
+    def _headers(self, key: str, body: bytes) -> dict[str, str]:
+        headers = {
+            "Content-Type": "application/json",
+            "Idempotency-Key": key,
+            "User-Agent": "vs-tui",
+        }
+        if self._settings.secret:
+            proof = hmac.new(self._settings.secret.encode(), body, hashlib.sha256)
+            headers["X-VS-Signature"] = proof.hexdigest()
+        elif self._settings.token:
+            headers["Authorization"] = f"Bearer {self._settings.token}"
+        return headers
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _connect(target: str, limit: float) -> HTTPConnection:
+    parts = urlsplit(target)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("it is not an address; set VS_URL to http://HOST:PORT")
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    return kind(parts.hostname, parts.port, timeout=limit)
+
+
+def _detail(answer: bytes) -> str:
+    """What the receiver said, in printable characters only."""
+    try:
+        fields = json.loads(answer)
+        text = str(fields["detail"])
+    except (ValueError, KeyError, TypeError):
+        text = answer[:200].decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else " " for c in text[:300]).strip()

@@ -1,0 +1,166 @@
+"""Bodies of custom HTTP events, and the references that name their spans.
+
+The format is ValueStream's (see `sources.customhttp`); times are this machine's clock, UTC.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+SOURCE: Final = "customhttp"
+DEFAULT_NAMESPACE: Final = "default"
+MAX_TAGS: Final = 100
+MAX_VALUE: Final = 500
+"""Characters of a tag's value."""
+
+_PREFIX: Final = f"vstrace-{SOURCE}-"
+_WORD: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SpanId:
+    """What names a span: type, namespace and id, or in one word its reference."""
+
+    type: str
+    namespace: str
+    id: str
+
+    @property
+    def ref(self) -> str:
+        """`vstrace-customhttp-TYPE-NAMESPACE-ID`, as the receiver writes it."""
+        return f"{_PREFIX}{self.type}-{quote(f'{self.namespace}-{self.id}', safe='/._:@+~-')}"
+
+
+def new_span(kind: str, namespace: str, event_id: str = "") -> SpanId:
+    """A span with the id given, else with one that is free of dashes and sorts by time."""
+    return SpanId(kind, namespace, event_id or f"{time.time_ns() // 1_000_000:011x}{_random(5)}")
+
+
+def named_span(text: str, kind: str, namespace: str) -> SpanId:
+    """The span of an id or a reference; what a reference says wins over `kind` and `namespace`."""
+    reference = last_reference(text)
+    if not reference.startswith(_PREFIX):
+        return SpanId(kind, namespace, text)
+    head, _, event_id = unquote(reference.removeprefix(_PREFIX)).rpartition("-")
+    # Types and namespaces may hold dashes, too: what is known of them decides where to cut.
+    if head.endswith(f"-{namespace}"):
+        return SpanId(head.removesuffix(f"-{namespace}"), namespace, event_id)
+    if head.startswith(f"{kind}-"):
+        return SpanId(kind, head.removeprefix(f"{kind}-"), event_id)
+    found, _, rest = head.partition("-")
+    return SpanId(found, rest, event_id)
+
+
+def last_reference(text: str) -> str:
+    """A reference as it was meant: scripts written for ValueStream put
+    `vstrace-customhttp-TYPE-default-` before what `start` printed, even if that is whole."""
+    at = text.rfind("vstrace-")
+    return text[at:] if at >= 0 else text
+
+
+def start_body(
+    span: SpanId,
+    *,
+    name: str = "",
+    parent: str = "",
+    traceparent: str = "",
+    tags: Mapping[str, Any] | None = None,
+    at: str = "",
+) -> dict[str, Any]:
+    """The span begins, now or `at` a time of now()."""
+    body = _body(span, "start", tags, at)
+    if name:
+        body["name"] = name[:_WORD]
+    if parent:
+        body["parentid"] = last_reference(parent)
+    if traceparent:
+        body["traceparent"] = traceparent
+    return body
+
+
+def end_body(
+    span: SpanId,
+    *,
+    status: str = "ok",
+    reason: str = "",
+    tags: Mapping[str, Any] | None = None,
+    at: str = "",
+) -> dict[str, Any]:
+    """The span ends, now or `at` a time of now(). `status`: ok, error or cancelled; `reason` says
+    why an error is one."""
+    body = _body(span, "end", tags, at)
+    body["status"] = status
+    body["error"] = (reason[:_WORD] or True) if status == "error" else False
+    return body
+
+
+def _body(span: SpanId, action: str, tags: Mapping[str, Any] | None, at: str) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "type": span.type,
+        "id": span.id,
+        "action": action,
+        "namespace": span.namespace,
+        "timestamp": at or now(),
+    }
+    if tags:
+        body["tags"] = {
+            key: value[:MAX_VALUE] if isinstance(value, str) else value
+            for key, value in list(tags.items())[:MAX_TAGS]
+        }
+    return body
+
+
+def now() -> str:
+    """This moment in RFC 3339, UTC, with microseconds."""
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{stamp}.{nanoseconds // 1_000:06d}Z"
+
+
+def parse_tags(texts: Iterable[str]) -> dict[str, str]:
+    """Tags from `KEY|VALUE` words; ValueError shows one that is none."""
+    tags = {}
+    for text in texts:
+        key, bar, value = text.partition("|")
+        if not bar or not key.strip():
+            raise ValueError(f"'{text}' is not a tag; write it like 'service|api'")
+        tags[key.strip()] = value
+    return tags
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """A W3C trace context: our own span within a trace."""
+
+    trace: str
+    span: str
+
+    @property
+    def header(self) -> str:
+        return f"00-{self.trace}-{self.span}-01"
+
+    def child(self) -> TraceContext:
+        return replace(self, span=_random(8))
+
+
+def read_context(traceparent: str) -> TraceContext | None:
+    """The context of a `traceparent`; None when it is not one."""
+    parts = traceparent.strip().lower().split("-")
+    if len(parts) < 4 or [len(part) for part in parts[:4]] != [2, 32, 16, 2]:
+        return None
+    if any(set(part) - set("0123456789abcdef") for part in parts[:4]) or not parts[1].strip("0"):
+        return None
+    return TraceContext(parts[1], parts[2])
+
+
+def new_context() -> TraceContext:
+    return TraceContext(_random(16), _random(8))
+
+
+def _random(size: int) -> str:
+    return os.urandom(size).hex()

@@ -1,0 +1,175 @@
+"""`vs-tui event`: start or end a span from a script that cannot wrap its steps in `vs-tui run`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+from vs_tui.cli.client import Client, Report
+from vs_tui.cli.custom_event import (
+    DEFAULT_NAMESPACE,
+    SpanId,
+    end_body,
+    named_span,
+    new_span,
+    parse_tags,
+    start_body,
+)
+
+DEFAULT_TYPE: Final = "build"
+USAGE: Final = 2
+
+_EXAMPLES: Final = """\
+examples:
+  ID=$(vs-tui event --type deploy --tag 'service|api' --tag 'environment|prod' start)
+  vs-tui event end --event-id "$ID"             it went well
+  vs-tui event end --event-id "$ID" --error     it failed
+
+  export VS_PARENT=$(vs-tui event --type pipeline --name nightly start)
+  ...                                           every event and run below is its child
+  vs-tui event end --event-id "$VS_PARENT"
+
+environment:
+  VS_URL               the receiver (default: this machine's, by its configuration)
+  VS_TOKEN             its token, when the receiver's configuration is not on this machine
+  VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET
+                       signs events (X-VS-Signature, HMAC-SHA256) in place of the token
+  VS_PARENT            the parent, when --parent-event-id is not given
+  TRACEPARENT          the W3C trace that the span belongs to
+
+`start` prints the span's reference, which `end --event-id` and `--parent-event-id` take. When
+the receiver does not answer within two seconds, the event is kept and sent before the next one,
+or by `vs-tui flush`; the exit code is 0 all the same. Sent with it: user, host, and the git
+commit, branch and repository of the current folder.
+"""
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "event",
+        help="start or end a span from a script",
+        description="Tell the receiver that something starts or ends.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_common(parser, early=True)
+    actions = parser.add_subparsers(dest="action", metavar="start|end", required=True)
+    start = actions.add_parser(
+        "start", help="begin a span and print its reference", description="Begin a span."
+    )
+    start.add_argument(
+        "--parent-event-id", metavar="ID", help="reference of the span it is part of"
+    )
+    start.add_argument("--event-id", metavar="ID", help="an id of your own, unique within its type")
+    start.add_argument(
+        "--json", action="store_true", help="print a JSON object in place of the reference"
+    )
+    end = actions.add_parser("end", help="end a span", description="End a span.")
+    end.add_argument("--event-id", metavar="ID", required=True, help="what `start` printed")
+    outcome = end.add_mutually_exclusive_group()
+    outcome.add_argument("--error", action="store_true", help="it failed")
+    outcome.add_argument("--cancelled", action="store_true", help="it was called off")
+    for action in (start, end):
+        _add_common(action, early=False)
+
+
+def _add_common(parser: argparse.ArgumentParser, *, early: bool) -> None:
+    """Options that are understood before and after the action."""
+    unset: Any = None if early else argparse.SUPPRESS
+    parser.add_argument(
+        "--type",
+        metavar="T",
+        default=DEFAULT_TYPE if early else unset,
+        help=f"build, test, deploy, pipeline, release or a word of yours (default {DEFAULT_TYPE})",
+    )
+    parser.add_argument("--name", metavar="N", default=unset, help="what people see")
+    parser.add_argument(
+        "--namespace",
+        metavar="NS",
+        default=DEFAULT_NAMESPACE if early else unset,
+        help="keeps ids of several projects apart (default: default)",
+    )
+    parser.add_argument(
+        "--tag",
+        metavar="'K|V'",
+        action="append",
+        default=[],
+        dest="tag" if early else "late_tag",
+        help="an attribute, such as 'service|api'; may be repeated",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        tags = parse_tags([*args.tag, *args.late_tag])
+        kind = checked_type(args.type)
+        if args.action == "end":
+            span = named_span(args.event_id, kind, args.namespace)
+            status = "error" if args.error else "cancelled" if args.cancelled else "ok"
+            return send(Client(), end_body(span, status=status, tags=tags), "vs-tui event")
+        return _start(args, new_span(kind, args.namespace, args.event_id or ""), tags)
+    except ValueError as error:  # TooLarge is one
+        print(f"vs-tui event: {error}", file=sys.stderr)
+        return USAGE
+
+
+def _start(args: argparse.Namespace, span: SpanId, tags: dict[str, str]) -> int:
+    from vs_tui.cli.surroundings import Checkout, who
+
+    checkout = Checkout()
+    client = Client()
+    body = start_body(
+        span,
+        name=args.name or "",
+        parent=args.parent_event_id or os.environ.get("VS_PARENT", ""),
+        traceparent=os.environ.get("TRACEPARENT", ""),
+        tags={**who(), **checkout.tags(), **tags},
+    )
+    if args.json:
+        printed = json.dumps({"event_id": span.id, "ref": span.ref, "type": span.type})
+    else:
+        printed = span.ref
+    return send(client, body, "vs-tui event", printed)
+
+
+def checked_type(kind: str) -> str:
+    """The type in lower case; ValueError when it is no word."""
+    kind = kind.strip().lower()
+    if not kind or len(kind) > 200 or any(c.isspace() or not c.isprintable() for c in kind):
+        raise ValueError(f"'{kind[:50]}' is not a type; use one word, such as build or deploy")
+    return kind
+
+
+def send(client: Client, body: dict[str, Any], program: str, printed: str = "") -> int:
+    """Send an event and say on stderr what went wrong; 1 when the receiver refused it."""
+    entry = client.add(body)
+    if printed:
+        print(printed, flush=True)
+    report = client.send()
+    explain(report, program)
+    return 1 if entry.key in report.refused or report.lost else 0
+
+
+def explain(report: Report, program: str) -> None:
+    """Troubles, one line each; nothing when all went well."""
+    for line in trouble_lines(report):
+        print(f"{program}: {line}", file=sys.stderr)
+
+
+def trouble_lines(report: Report) -> Sequence[str]:
+    lines = list(report.refused.values())
+    if report.trouble:
+        kept = (
+            f"{report.lost} event(s) could not be kept and are lost"
+            if report.lost
+            else f"{report.waiting} event(s) kept for the next call or `vs-tui flush`"
+        )
+        lines.append(f"{report.trouble} ({kept})")
+    if report.dropped:
+        lines.append(f"the spool was full: its {report.dropped} oldest event(s) were dropped")
+    return lines

@@ -1,0 +1,124 @@
+"""`vs-tui screenshot`: every view as SVG and text, from the sample story or from a database."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from vs_tui.cli.common import add_store_options, now
+from vs_tui.config import Config, load
+from vs_tui.domain.instants import Instant, parse_instant
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+    from vs_tui.tui.app import VsTuiApp
+
+STORY_END: Final = "2026-03-02T15:30:00Z"
+"""The moment the sample story is moved to, so that pictures are the same on every day."""
+SIZES: Final = ((120, 40), (80, 24))
+
+Shot = tuple[str, tuple[str, ...]]
+SHOTS: Final[tuple[Shot, ...]] = (
+    ("live", ()),
+    ("trace", ("enter",)),
+    ("traces", ("2",)),
+    ("dora", ("3",)),
+    ("events", ("4",)),
+    ("help", ("question_mark",)),
+)
+"""Name and the keys that lead there from the first screen."""
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "screenshot",
+        help="render the dashboard's views to files",
+        description="Writes NAME-WIDTHxHEIGHT.svg and .txt of every view. Without --db it shows "
+        "the sample story, the same on every day: this is how screenshots/ is made.",
+    )
+    parser.add_argument("--out", type=Path, default=Path("screenshots"), help="folder to write to")
+    parser.add_argument("--theme", choices=("dark", "light", "ansi", "mono"), default="dark")
+    parser.add_argument("--ascii", action="store_true", help="no characters beyond ASCII")
+    add_store_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    args.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="vs-tui-shot-") as folder:
+        os.environ["VS_DATA_DIR"] = folder
+        if args.db or args.config:
+            config = load(args.config, flags={"db": args.db})
+            asyncio.run(_shoot(config, now(), args))
+        else:
+            os.environ["VS_CONFIG_DIR"] = folder
+            asyncio.run(_sample(Path(folder), args))
+    return 0
+
+
+async def _sample(folder: Path, args: argparse.Namespace) -> None:
+    from vs_tui.cli.demo import demo_config, prepare
+
+    end = parse_instant(STORY_END)
+    assert end is not None
+    config = demo_config(folder)
+    await prepare(config, end)
+    await _shoot(config, end, args)
+
+
+async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:
+    from vs_tui.store.cards import read_cards
+    from vs_tui.store.reader import SqliteReader
+    from vs_tui.tui.app import Setup, VsTuiApp
+
+    def clock() -> Instant:
+        return at
+
+    reader = await SqliteReader(config.db, clock, team_names=config.teams.names).open()
+    try:
+        for size in SIZES:
+            for name, keys in SHOTS:
+                setup = Setup(
+                    reader=reader,
+                    clock=clock,
+                    cards=lambda team, window: read_cards(reader, config, team, window, at),
+                    url="http://127.0.0.1:5000",
+                    theme=args.theme,
+                    ascii=args.ascii,
+                    zone="UTC",
+                )
+                app = VsTuiApp(setup)
+                async with app.run_test(size=size) as pilot:
+                    await settle(pilot)
+                    for key in keys:
+                        await pilot.press(key)
+                        await settle(pilot)
+                    await _write(app, args.out / f"{name}-{size[0]}x{size[1]}")
+    finally:
+        await reader.close()
+
+
+async def settle(pilot: Pilot[int]) -> None:
+    """Wait until nothing is being read or painted."""
+    app = pilot.app
+    for _ in range(50):
+        await pilot.pause()
+        busy = [w for w in app.workers if w.group != "pump" and not w.is_finished]
+        if not busy:
+            break
+    await pilot.pause()
+
+
+async def _write(app: VsTuiApp, stem: Path) -> None:
+    from vs_tui.tui.output import screen_text
+
+    stem.with_suffix(".txt").write_text(screen_text(app), "utf-8")
+    svg = app.export_screenshot(title="vs-tui")
+    # Textual draws a random number for its CSS class names; pictures should not differ by it.
+    stem.with_suffix(".svg").write_text(re.sub(r"terminal-\d+", "terminal-1", svg), "utf-8")
+    print(stem.with_suffix(".svg"))

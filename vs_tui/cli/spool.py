@@ -1,0 +1,139 @@
+"""Events on disk until the receiver has them: private, bounded, in order, sent once.
+
+Every event is written here before it is sent and removed when the receiver has committed it, so
+that nothing is lost when the receiver is down or this process is killed in between. What is sent
+a second time after a kill carries the same idempotency key and is stored once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MAX_EVENTS: Final = 5_000
+"""Events kept; the oldest go first beyond that."""
+MAX_BODY: Final = 64 * 1024
+"""Bytes of one event's body."""
+SLOW_SECONDS: Final = 60
+"""How long a receiver that did not answer in time is not waited for again."""
+
+_WAITING: Final = ".event"
+_REFUSED: Final = ".refused"
+_ORPHAN_SECONDS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event: where it goes, its idempotency key, and the exact bytes to send and sign."""
+
+    url: str
+    key: str
+    body: str
+
+
+class Spool:
+    """A folder of events. Every method may raise OSError: a read-only home, a full disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, entry: Entry) -> Path:
+        """Write an event so that a reader sees all of it or nothing."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        name = f"{time.time_ns():020d}-{os.getpid()}-{os.urandom(4).hex()}"
+        temporary, path = self.folder / f"{name}.tmp", self.folder / f"{name}{_WAITING}"
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW
+        try:
+            with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as out:
+                json.dump({"url": entry.url, "key": entry.key, "body": entry.body}, out)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        return path
+
+    def waiting(self) -> list[Path]:
+        """Events not sent yet, oldest first."""
+        return [self.folder / name for name in self._names() if name.endswith(_WAITING)]
+
+    def refused(self) -> list[Path]:
+        """Events that the receiver will never take, kept to be looked at."""
+        return [self.folder / name for name in self._names() if name.endswith(_REFUSED)]
+
+    def read(self, path: Path) -> Entry | None:
+        """The event in a file; None when another process has sent it or it is no event."""
+        try:
+            fields = json.loads(path.read_bytes())
+            return Entry(str(fields["url"]), str(fields["key"]), str(fields["body"]))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            self.refuse(path)
+            return None
+
+    def remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+    def refuse(self, path: Path) -> Path:
+        """Put an event aside so that it does not hold up those after it."""
+        aside = path.with_suffix(_REFUSED)
+        path.replace(aside)
+        return aside
+
+    def prune(self) -> int:
+        """Drop the oldest events beyond MAX_EVENTS and what killed writers left; how many events
+        were dropped."""
+        names = self._names()
+        kept = [name for name in names if name.endswith((_WAITING, _REFUSED))]
+        dropped = kept[: max(0, len(kept) - MAX_EVENTS)]
+        for name in dropped:
+            self.remove(self.folder / name)
+        horizon = time.time() - _ORPHAN_SECONDS
+        for name in names:
+            orphan = self.folder / name
+            if name.endswith(".tmp") and _modified(orphan) < horizon:
+                self.remove(orphan)
+        return len(dropped)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """One sender at a time; waits for the other one."""
+        descriptor = os.open(self.folder / ".lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @property
+    def slow(self) -> bool:
+        """Whether the receiver kept someone waiting lately."""
+        return time.time() - _modified(self.folder / ".slow") < SLOW_SECONDS
+
+    def mark_slow(self, slow: bool) -> None:
+        marker = self.folder / ".slow"
+        if slow:
+            marker.touch(mode=0o600)
+        else:
+            marker.unlink(missing_ok=True)
+
+    def _names(self) -> list[str]:
+        try:
+            return sorted(os.listdir(self.folder))  # noqa: PTH208 - names are enough, and faster
+        except FileNotFoundError:
+            return []
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -1,0 +1,149 @@
+"""Who runs what and where: user, host and the git checkout, as tags that join traces.
+
+Names are OpenTelemetry's where it has one. git runs beside the command and is never waited for
+longer than a second; what it cannot tell is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+GIT_SECONDS: Final = 1.0
+
+# A checkout of CI has no branch; these variables of GitHub, GitLab, Jenkins, Buildkite, CircleCI,
+# Azure and Bitbucket name it. The source branch of a change comes before the merge ref.
+_BRANCHES: Final = (
+    "GITHUB_HEAD_REF",
+    "GITHUB_REF_NAME",
+    "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME",
+    "CI_COMMIT_REF_NAME",
+    "CHANGE_BRANCH",
+    "BRANCH_NAME",
+    "BUILDKITE_BRANCH",
+    "CIRCLE_BRANCH",
+    "BUILD_SOURCEBRANCHNAME",
+    "BITBUCKET_BRANCH",
+)
+_RUN_URLS: Final = ("CI_JOB_URL", "BUILD_URL", "BUILDKITE_BUILD_URL", "CIRCLE_BUILD_URL")
+
+
+def who() -> dict[str, str]:
+    """`user` and `host.name`."""
+    return _known({"user": _user(), "host.name": os.uname().nodename})
+
+
+def _user() -> str:
+    for name in ("SUDO_USER", "LOGNAME", "USER"):
+        if found := os.environ.get(name):
+            return found
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user without a name
+        return ""
+
+
+class Checkout:
+    """Asks git at once, reads the answers when they are wanted."""
+
+    def __init__(self) -> None:
+        self._head = _Question(["git", "rev-parse", "HEAD", "--abbrev-ref", "HEAD"])
+        self._url = _Question(["git", "config", "--get", "remote.origin.url"])
+
+    def tags(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Commit, branch and repository, as far as they are known."""
+        env = os.environ if env is None else env
+        deadline = time.monotonic() + GIT_SECONDS
+        lines = self._head.answer(deadline).split("\n")
+        commit, branch = lines if len(lines) == 2 else ("", "")
+        if branch in ("", "HEAD"):
+            branch = next((env[name] for name in _BRANCHES if env.get(name)), "")
+        return _known(
+            {
+                "vcs.ref.head.revision": commit,
+                "vcs.ref.head.name": branch,
+                "vcs.repository.url.full": without_password(self._url.answer(deadline)),
+                "url": run_url(env),
+            }
+        )
+
+
+def run_url(env: Mapping[str, str]) -> str:
+    """The page of the CI run that we are in; `` outside CI."""
+    server, repository, run = (
+        env.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")
+    )
+    if server and repository and run:
+        return f"{server}/{repository}/actions/runs/{run}"
+    return next((env[name] for name in _RUN_URLS if env.get(name)), "")
+
+
+def without_password(url: str) -> str:
+    """A clone URL without the user and token that CI writes into it; `git@host:path` stays."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    if "://" not in url or "@" not in parts.netloc:
+        return url
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def service_of(tags: Mapping[str, str]) -> str:
+    """What a deploy from this checkout most likely deploys: the repository's name."""
+    path = tags.get("vcs.repository.url.full", "").rstrip("/").removesuffix(".git")
+    return Path(path.replace(":", "/")).name
+
+
+class _Question:
+    """A command whose short output is read later; its errors are nobody's concern."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._pid = 0
+        self._out, write = os.pipe()
+        null = os.open(os.devnull, os.O_RDWR)
+        try:
+            self._pid = os.posix_spawnp(
+                command[0],
+                command,
+                {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, null, 0),
+                    (os.POSIX_SPAWN_DUP2, write, 1),
+                    (os.POSIX_SPAWN_DUP2, null, 2),
+                ],
+            )
+        except OSError:
+            self._pid = 0  # no git here
+        finally:
+            os.close(write)
+            os.close(null)
+
+    def answer(self, deadline: float) -> str:
+        """What it printed; `` when it failed or took too long."""
+        if not self._pid:
+            os.close(self._out)
+            return ""
+        chunks: list[bytes] = []
+        while select.select([self._out], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            chunk = os.read(self._out, 4096)
+            if not chunk:
+                break
+            chunks.append(chunk)
+        else:
+            os.kill(self._pid, signal.SIGKILL)
+        os.close(self._out)
+        _, status = os.waitpid(self._pid, 0)
+        return b"".join(chunks).decode("utf-8", "replace").strip() if status == 0 else ""
+
+
+def _known(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in tags.items() if value}

@@ -1,0 +1,165 @@
+"""`vscli`: drop-in for ValueStream's tool, so that scripts written for it run unchanged.
+
+Options take one or two dashes and `=` or a space, before or after `start` and `end`. `start`
+prints the bare id, because such scripts put `vstrace-customhttp-TYPE-default-` before it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from vs_tui.cli.client import Client
+from vs_tui.cli.custom_event import (
+    DEFAULT_NAMESPACE,
+    end_body,
+    named_span,
+    new_span,
+    parse_tags,
+    start_body,
+)
+from vs_tui.cli.event import USAGE, checked_type, send
+
+DEFAULT_TYPE: Final = "deploy"
+"""As ValueStream has it."""
+
+_VALUED: Final = (
+    *("type", "tag", "name", "namespace", "instance", "event-source-url", "secret-key"),
+    *("event-id", "parent-event-id"),
+)
+_SINGLE_DASH: Final = re.compile(rf"-({'|'.join((*_VALUED, 'error', 'help', 'version'))})(=.*)?")
+
+_EPILOG: Final = """\
+examples:
+  ID=$(vscli event -type=pipeline -tag='service|api' start)
+  BUILD=$(vscli event -type=build start -parent-event-id=vstrace-customhttp-pipeline-default-$ID)
+  vscli event -type=build end -event-id=$BUILD
+  vscli event -type=pipeline end -event-id=$ID -error
+
+environment:
+  VS_CUSTOM_HTTP_EVENT_SOURCE_URL     where to post, such as http://localhost:5000/customhttp
+  VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET  signs the body: X-VS-Signature, hex HMAC-SHA256
+  VS_PARENT, TRACEPARENT              the parent, when -parent-event-id is not given
+
+When the receiver does not answer within two seconds, the event is kept and sent before the next
+one, and the exit code is 0. `vs-tui run -- CMD` does start and end in one word.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `vscli`; 0 ok (also when the event is kept for later), 1 refused, 2 usage."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = _parser().parse_args([_two_dashes(argument) for argument in arguments])
+    try:
+        return _run(args)
+    except ValueError as error:
+        print(f"vscli: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(args: argparse.Namespace) -> int:
+    kind = checked_type(args.type)
+    tags = parse_tags([*args.tag, *args.late_tag])
+    client = Client(args.event_source_url or "", args.secret_key or "")
+    if args.action == "end":
+        if not args.event_id:
+            raise ValueError("-event-id is missing; give what `start` printed")
+        span = named_span(args.event_id, kind, args.namespace)
+        status = "error" if args.error else "ok"
+        return send(client, end_body(span, status=status, tags=tags), "vscli")
+    span = new_span(kind, args.namespace, args.event_id or "")
+    from vs_tui.cli.surroundings import who
+
+    body = start_body(
+        span,
+        name=args.name or "",
+        parent=args.parent_event_id or os.environ.get("VS_PARENT", ""),
+        traceparent=os.environ.get("TRACEPARENT", ""),
+        tags={**who(), **tags},
+    )
+    return send(client, body, "vscli", span.id)
+
+
+def _two_dashes(argument: str) -> str:
+    return f"-{argument}" if _SINGLE_DASH.fullmatch(argument) else argument
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vscli",
+        description="Send custom events, as ValueStream's vscli does.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="event", required=True)
+    event = commands.add_parser(
+        "event",
+        aliases=["ev"],
+        help="start or end a custom event",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_common(event, late=False)
+    actions = event.add_subparsers(dest="action", metavar="start|end", required=True)
+    start = actions.add_parser("start", help="start an event and print its id", allow_abbrev=False)
+    start.add_argument("--parent-event-id", metavar="REF", help="reference of the parent event")
+    start.add_argument("--event-id", metavar="ID", help="an id of your own")
+    end = actions.add_parser("end", help="end an event", allow_abbrev=False)
+    end.add_argument("--event-id", metavar="ID", help="what `start` printed")
+    for action in (start, end):
+        _add_common(action, late=True)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, *, late: bool) -> None:
+    def default(value: object) -> object:
+        return argparse.SUPPRESS if late else value
+
+    parser.add_argument(
+        "--type",
+        default=default(DEFAULT_TYPE),
+        help="issue, pull_request, build, deploy (default), sprint, pipeline or a word of yours",
+    )
+    parser.add_argument(
+        "--tag",
+        metavar="'K|V'",
+        action="append",
+        default=[],
+        dest="late_tag" if late else "tag",
+        help="an attribute; may be repeated",
+    )
+    parser.add_argument("--name", default=default(None), help="what people see")
+    parser.add_argument(
+        "--namespace",
+        "--instance",
+        metavar="NS",
+        default=default(DEFAULT_NAMESPACE),
+        help="keeps ids of several projects apart (default: default)",
+    )
+    parser.add_argument(
+        "--error", action="store_true", default=default(False), help="with end: it failed"
+    )
+    parser.add_argument(
+        "--event-source-url",
+        metavar="URL",
+        default=default(None),
+        help="where to post (VS_CUSTOM_HTTP_EVENT_SOURCE_URL)",
+    )
+    parser.add_argument(
+        "--secret-key",
+        metavar="KEY",
+        default=default(None),
+        help="signs events (VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET, which other users cannot see)",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+"""Change failures, recovery episodes and rework.
+
+A deployment failed, once, whatever the number of signals: its own result, a failed test of what
+it deployed, an incident or alarm linked to it.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from vs_tui.domain.instants import HOUR, Duration, Instant
+from vs_tui.domain.metrics.facts import Deployment, Incident, Test, same_version
+
+INCIDENT_WINDOW: Final = 24 * HOUR
+"""An incident that names neither deployment nor version belongs to the last successful
+deployment that ended at most this long before it."""
+_VERSION: Final = re.compile(r"[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One sign that a deployment failed."""
+
+    kind: str
+    """`deploy`, `test` or `incident`."""
+    key: str
+    """The span that says so."""
+    started_at: Instant
+    ended_at: Instant | None
+    """None while it is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """Signals of one deployment that overlap: one failure, from the first sign to all clear."""
+
+    started_at: Instant
+    ended_at: Instant | None
+
+    @property
+    def duration(self) -> Duration | None:
+        return None if self.ended_at is None else max(self.ended_at - self.started_at, 0)
+
+
+def episodes(signals: Iterable[Signal]) -> tuple[Episode, ...]:
+    """Overlapping (or touching) signals joined, in time order."""
+    found: list[Episode] = []
+    for signal in sorted(signals, key=lambda s: (s.started_at, s.key)):
+        last = found[-1] if found else None
+        if last and (last.ended_at is None or signal.started_at <= last.ended_at):
+            ends = (last.ended_at, signal.ended_at)
+            until = None if None in ends else max(end for end in ends if end is not None)
+            found[-1] = Episode(last.started_at, until)
+        else:
+            found.append(Episode(signal.started_at, signal.ended_at))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The finished deployments of one target in the order of their ends."""
+
+    deployments: Sequence[Deployment]
+    ends: Sequence[Instant]
+    successes: Sequence[Deployment]
+    success_ends: Sequence[Instant]
+
+    @classmethod
+    def of(cls, deployments: Iterable[Deployment]) -> Course:
+        """`deployments` are sorted (`facts.order`)."""
+        finished = [d for d in deployments if d.finished]
+        good = [d for d in finished if d.ok]
+        return cls(finished, [d.ended_at for d in finished], good, [d.ended_at for d in good])
+
+    def live_at(self, moment: Instant) -> Deployment | None:
+        """The last deployment that had ended."""
+        index = bisect_right(self.ends, moment) - 1
+        return self.deployments[index] if index >= 0 else None
+
+    def success_before(self, moment: Instant) -> Deployment | None:
+        """The last successful one that ended before this moment."""
+        index = bisect_left(self.success_ends, moment) - 1
+        return self.successes[index] if index >= 0 else None
+
+    def success_until(self, moment: Instant) -> Deployment | None:
+        """The last successful one that had ended at this moment."""
+        index = bisect_right(self.success_ends, moment) - 1
+        return self.successes[index] if index >= 0 else None
+
+    def success_after(self, moment: Instant) -> Deployment | None:
+        """The first successful one that ended after this moment."""
+        index = bisect_right(self.success_ends, moment)
+        return self.successes[index] if index < len(self.successes) else None
+
+
+def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
+    """Deployment key -> its tests, in time order.
+
+    A test belongs to the deployment it is below; else to the last one of its target that ended
+    before the test did, if both may be the same version.
+    """
+    keys = {d.key: d for d in course.deployments}
+    found: dict[str, list[Test]] = {}
+    for test in sorted(tests, key=lambda t: (t.ended_at, t.key)):
+        named = keys.get(test.deployment)
+        if named is not None:
+            # What ran inside the deploy has its say in the deploy's own result.
+            live = named if named.ended_at <= test.ended_at else None
+        else:
+            live = course.live_at(test.ended_at)
+            if live and not same_version(test.version, test.commit, live.version, live.commit):
+                live = None
+        if live is not None:
+            found.setdefault(live.key, []).append(test)
+    return found
+
+
+def blamed(incident: Incident, course: Course) -> list[Deployment]:
+    """The deployments of one target that an incident makes failed: those it names; else the last
+    one of its version before it; else, without a version, the last successful one within a day."""
+    named = [d for d in course.deployments if d.key in incident.linked]
+    if named:
+        return named
+    if incident.version:
+        before = course.deployments[: bisect_right(course.ends, incident.started_at)]
+        return [
+            d
+            for d in reversed(before)
+            if incident.version in (d.version, d.commit)
+            or (d.commit and same_version("", incident.version, "", d.commit))
+        ][:1]
+    last = course.success_until(incident.started_at)
+    if last is None or incident.started_at - last.ended_at > INCIDENT_WINDOW:
+        return []
+    return [last]
+
+
+def signals_of(
+    course: Course, tests: Iterable[Test], blames: Iterable[tuple[Incident, Deployment]]
+) -> dict[str, list[Signal]]:
+    """Deployment key -> every sign of its failure."""
+    found: dict[str, list[Signal]] = {}
+    for deployment in course.deployments:
+        if not deployment.ok:
+            repair = course.success_after(deployment.ended_at)
+            signal = Signal(
+                "deploy", deployment.key, deployment.ended_at, repair.ended_at if repair else None
+            )
+            found.setdefault(deployment.key, []).append(signal)
+    by_deployment = tested(course, tests)
+    closings = _Closings(course, by_deployment)
+    for key, of_key in by_deployment.items():
+        for test in of_key:
+            if not test.passed:
+                signal = Signal("test", test.key, test.ended_at, closings.of(test))
+                found.setdefault(key, []).append(signal)
+    for incident, deployment in blames:
+        signal = Signal("incident", incident.key, incident.started_at, incident.restored_at)
+        found.setdefault(deployment.key, []).append(signal)
+    return found
+
+
+class _Closings:
+    """What closes a failed test: the next passing run of its suite in the target, or a later
+    deployment with tests when the last run of each of its suites passes."""
+
+    def __init__(self, course: Course, by_deployment: Mapping[str, Sequence[Test]]) -> None:
+        self._passes: dict[str, list[Instant]] = {}
+        self._clear: list[Instant] = []
+        for deployment in course.deployments:
+            tests = by_deployment.get(deployment.key, ())
+            last = {test.suite: test for test in tests}
+            for test in tests:
+                if test.passed:
+                    self._passes.setdefault(test.suite, []).append(test.ended_at)
+            if last and deployment.ok and all(test.passed for test in last.values()):
+                self._clear.append(max(test.ended_at for test in last.values()))
+        for moments in self._passes.values():
+            moments.sort()
+        self._clear.sort()
+
+    def of(self, failed: Test) -> Instant | None:
+        ends = []
+        for moments in (self._passes.get(failed.suite, []), self._clear):
+            index = bisect_right(moments, failed.ended_at)
+            if index < len(moments):
+                ends.append(moments[index])
+        return min(ends, default=None)
+
+
+def rework_of(
+    deployment: Deployment,
+    before: Deployment | None,
+    first_seen: Mapping[str, Instant],
+    repaired: frozenset[str],
+    marks: Sequence[str] = (),
+) -> str:
+    """Why a deployment is a repair; `` when it is none.
+
+    `before`: the deployment it replaced, ok or not. `first_seen`: when each version of the target
+    was deployed first. `repaired`: deployments that closed an episode. `marks`: of its changes.
+    """
+    if deployment.key in repaired:
+        return "closed a failure"
+    if deployment.marked or any(marks):
+        return deployment.marked or next(mark for mark in marks if mark)
+    if before is not None and _older(deployment, before, first_seen):
+        return "older version"
+    return ""
+
+
+def _older(deployment: Deployment, before: Deployment, first_seen: Mapping[str, Instant]) -> bool:
+    """Whether a version went out again over one that is newer than it."""
+    mine, theirs = name_of(deployment), name_of(before)
+    if not mine or not theirs or mine == theirs:
+        return False
+    numbers = (_VERSION.match(mine), _VERSION.match(theirs))
+    if numbers[0] and numbers[1]:
+        return _parts(numbers[0][1]) < _parts(numbers[1][1])
+    return first_seen.get(mine, deployment.ended_at) < first_seen.get(theirs, before.ended_at)
+
+
+def name_of(deployment: Deployment) -> str:
+    """What tells one version from another: the version, else the commit."""
+    return deployment.version or deployment.commit
+
+
+def _parts(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
+
+
+def repairs(course: Course, signals: Mapping[str, Sequence[Signal]]) -> frozenset[str]:
+    """Deployments that closed an episode: the first success after a failed one, or the one whose
+    passing tests cleared a failed test of an earlier one."""
+    closers: set[str] = set()
+    for key, of_key in signals.items():
+        for signal in of_key:
+            if signal.ended_at is None or signal.kind == "incident":
+                continue
+            closer = course.success_until(signal.ended_at)
+            if closer is not None and closer.key != key and closer.ended_at > signal.started_at:
+                closers.add(closer.key)
+    return frozenset(closers)

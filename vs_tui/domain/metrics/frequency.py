@@ -1,0 +1,39 @@
+"""Deployment frequency: successful deployments a day, and the working days that had one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.metrics.statistics import ratio
+from vs_tui.domain.metrics.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Frequency:
+    """How often a window had a successful deployment."""
+
+    n: int
+    per_day: float | None
+    """None when no part of the window has passed yet."""
+    working_days: int
+    """Mondays to Fridays of it."""
+    working_days_with: int
+
+    @property
+    def share_of_working_days(self) -> float | None:
+        return ratio(self.working_days_with, self.working_days)
+
+
+def frequency(successes: Sequence[Instant], window: Window) -> Frequency:
+    """`successes`: ends of successful deployments, sorted; those outside the window are left."""
+    start, stop = window.contained(successes)
+    working = window.working_days
+    days = window.days_with(successes)
+    return Frequency(
+        n=stop - start,
+        per_day=ratio(stop - start, window.length),
+        working_days=len(working),
+        working_days_with=sum(1 for day in working if day in days),
+    )

@@ -1,0 +1,92 @@
+"""Incidents beside the five metrics: how many, how fast noticed, how fast restored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vs_tui.domain.instants import Duration, Instant
+from vs_tui.domain.metrics.facts import Ticket
+from vs_tui.domain.metrics.statistics import median, percentile, ratio
+from vs_tui.domain.metrics.windows import Window
+
+CREATING: frozenset[str] = frozenset(
+    {"feature", "new feature", "story", "user story", "enhancement", "improvement", "epic"}
+)
+"""Types of tickets that create something new, against repairing and running what is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentFact:
+    """One incident and the deployment it is linked to."""
+
+    started_at: Instant
+    restored_at: Instant | None
+    finished_at: Instant | None
+    deployed_at: Instant | None
+    """End of the linked deployment; None without one."""
+
+    @property
+    def time_to_restore(self) -> Duration | None:
+        if self.restored_at is None:
+            return None
+        return max(self.restored_at - self.started_at, 0)
+
+    @property
+    def time_to_detect(self) -> Duration | None:
+        """Missing without a linked deployment, and when the incident began before its end."""
+        if self.deployed_at is None or self.started_at < self.deployed_at:
+            return None
+        return self.started_at - self.deployed_at
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentFigures:
+    """The incidents that began in a window."""
+
+    n: int
+    restored: int
+    finished: int
+    restore_median: float | None
+    restore_p90: int | None
+    detect_median: float | None
+    detect_n: int
+
+
+def incident_figures(incidents: Iterable[IncidentFact], window: Window) -> IncidentFigures:
+    """Counts and medians over the incidents that began in the window."""
+    begun = [incident for incident in incidents if incident.started_at in window]
+    restores = sorted(d for i in begun if (d := i.time_to_restore) is not None)
+    detects = sorted(d for i in begun if (d := i.time_to_detect) is not None)
+    return IncidentFigures(
+        n=len(begun),
+        restored=len(restores),
+        finished=sum(1 for incident in begun if incident.finished_at is not None),
+        restore_median=median(restores),
+        restore_p90=percentile(restores, 90),
+        detect_median=median(detects),
+        detect_n=len(detects),
+    )
+
+
+def innovation_ratio(
+    tickets: Sequence[Ticket], window: Window, creating: frozenset[str] = CREATING
+) -> float | None:
+    """Time in tickets of creating types / time in all tickets that have a type and were finished
+    in the window; None without any."""
+    done = [ticket for ticket in tickets if ticket.kind and ticket.ended_at in window]
+    created = sum(ticket.duration for ticket in done if ticket.kind in creating)
+    return ratio(created, sum(ticket.duration for ticket in done))
+
+
+def merged_per_engineer(
+    merges: Sequence[tuple[Instant, str]], window: Window, configured: Sequence[str] = ()
+) -> float | None:
+    """Merged pull requests per engineer and week.
+
+    `merges`: (merged_at, author). Engineers are the configured users, else the distinct authors
+    of the window. None without engineers or time.
+    """
+    merged = [author for at, author in merges if at in window]
+    engineers = set(configured) or {author for author in merged if author}
+    return ratio(len(merged), len(engineers) * window.length / 7)

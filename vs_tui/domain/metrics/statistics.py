@@ -1,0 +1,56 @@
+"""Order statistics as the definitions want them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+def median(ordered: Sequence[int]) -> float | None:
+    """The middle of sorted values, the mean of the middle two for an even count; None for none."""
+    n = len(ordered)
+    if not n:
+        return None
+    return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+
+
+def percentile(ordered: Sequence[int], percent: int) -> int | None:
+    """The nearest-rank percentile of sorted values: always one of them; None for none."""
+    if not ordered:
+        return None
+    rank = -(-len(ordered) * percent // 100)
+    return ordered[max(rank, 1) - 1]
+
+
+def mean(values: Sequence[int]) -> float | None:
+    """The arithmetic mean; None for no values."""
+    return sum(values) / len(values) if values else None
+
+
+def ratio(part: float, whole: float) -> float | None:
+    """part / whole; None when there is no whole, because 0 of nothing is not 0 %."""
+    return part / whole if whole else None
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """How a set of durations (microseconds) is spread; every value is None without any."""
+
+    n: int
+    mean: float | None
+    p50: float | None
+    p90: int | None
+    p95: int | None
+    p99: int | None
+
+    @classmethod
+    def of(cls, values: Sequence[int]) -> Distribution:
+        ordered = sorted(values)
+        return cls(
+            n=len(ordered),
+            mean=mean(ordered),
+            p50=median(ordered),
+            p90=percentile(ordered, 90),
+            p95=percentile(ordered, 95),
+            p99=percentile(ordered, 99),
+        )

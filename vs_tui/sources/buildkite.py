@@ -1,0 +1,344 @@
+"""Buildkite: pipeline webhooks. A build is a pipeline span, a job a build below it.
+
+Facts: Buildkite's webhook documentation and its REST API's build and job. A body may show a later
+state than the event that caused it, so that the state is read from the body, never from the event's
+name. A build that waits at a block step is reported as finished and `blocked`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State, Verdict
+from vs_tui.sources.base import (
+    Inbound,
+    Parsed,
+    Unauthorized,
+    Unreadable,
+    json_object,
+    known,
+    number,
+    obj,
+    text,
+)
+from vs_tui.sources.signatures import require_fresh, require_hmac_hex, require_token
+from vs_tui.sources.versions import environment_in, is_deploy_name, offer_version
+
+_QUEUED: Final = (State.QUEUED, "", "")
+_RUNNING: Final = (State.RUNNING, "", "")
+_CANCELLED: Final = (State.CANCELLED, "", "cancellation")
+_SKIPPED: Final = (State.CANCELLED, "", "skip")
+_FAILED: Final = (State.ERROR, "failure", "failure")
+_STATES: Final = {
+    "creating": _QUEUED,
+    "scheduled": _QUEUED,
+    "pending": _QUEUED,
+    "limited": _QUEUED,
+    "limiting": _QUEUED,
+    "assigned": _QUEUED,
+    "accepted": _QUEUED,
+    "unblocked": _QUEUED,
+    "platform_limited": _QUEUED,
+    "platform_limiting": _QUEUED,
+    "waiting": (State.WAITING, "", ""),
+    "blocked": (State.WAITING, "", ""),
+    "running": _RUNNING,
+    "failing": _RUNNING,
+    "canceling": _RUNNING,
+    "timing_out": _RUNNING,
+    "passed": (State.OK, "", "success"),
+    "finished": (State.OK, "", "success"),
+    "failed": _FAILED,
+    "waiting_failed": _SKIPPED,
+    "blocked_failed": _SKIPPED,
+    "unblocked_failed": _SKIPPED,
+    "broken": _SKIPPED,
+    "timed_out": (State.ERROR, "timeout", "timeout"),
+    "expired": (State.ERROR, "timeout", "timeout"),
+    "canceled": _CANCELLED,
+    "skipped": _SKIPPED,
+    "not_run": _SKIPPED,
+}
+_STAGES: Final = {State.QUEUED: "queued", State.WAITING: "blocked", State.RUNNING: "running"}
+
+
+class Buildkite:
+    """Buildkite's webhook notification service."""
+
+    name = "buildkite"
+    title = "Buildkite"
+    paths: tuple[str, ...] = ("/buildkite",)
+    version = 1
+    signature_headers: tuple[str, ...] = ("x-buildkite-token", "x-buildkite-signature")
+    token_in_url = True
+    stored_headers: tuple[str, ...] = ("x-buildkite-event", "x-buildkite-request", "user-agent")
+
+    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
+        """The plain token, or `timestamp=T,signature=`hex HMAC-SHA256 of `T.body`."""
+        signature = inbound.header("x-buildkite-signature")
+        if not signature:
+            require_token(inbound.header("x-buildkite-token"), secrets, "X-Buildkite-Token")
+            return
+        parts = dict(part.strip().partition("=")[::2] for part in signature.split(","))
+        if "timestamp" not in parts or "signature" not in parts:
+            raise Unauthorized("X-Buildkite-Signature is not timestamp=...,signature=...")
+        require_fresh(parts["timestamp"], inbound.received_at, "X-Buildkite-Signature's timestamp")
+        message = parts["timestamp"].encode() + b"." + inbound.body
+        require_hmac_hex([parts["signature"]], message, secrets, "X-Buildkite-Signature")
+
+    def dedupe_key(self, inbound: Inbound) -> str:  # noqa: ARG002
+        """No delivery id is documented: the body's hash tells repeats."""
+        return ""
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        body = json_object(inbound)
+        kind = text(body, "event", limit=60) or inbound.header("x-buildkite-event")[:60]
+        if kind == "ping":
+            return Parsed(kind, verdict=Verdict.IGNORED, reason="connected")
+        family = kind.partition(".")[0]
+        if family not in ("build", "job"):
+            reason = f"{kind or 'an unnamed event'} says nothing about a delivery; untick it"
+            return Parsed(kind or "unknown", verdict=Verdict.IGNORED, reason=reason)
+        hook = _Hook(body, inbound.received_at)
+        if not text(hook.build, "id"):
+            raise Unreadable(f"{kind} has no build.id; compare the body in Events")
+        if family == "build":
+            return Parsed(kind, _phases(_build(hook), hook.build))
+        if text(hook.job, "type") in ("waiter", "manual"):
+            reason = "a wait or block step; it shows by the build's phase"
+            return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+        if not text(hook.job, "id"):
+            raise Unreadable(f"{kind} has no job.id; compare the body in Events")
+        return Parsed(kind, _phases(_job(hook), hook.job))
+
+
+@dataclass(frozen=True, slots=True)
+class _Hook:
+    """A body, and what the build in it says of the commit."""
+
+    body: dict[str, Any]
+    received_at: Instant
+
+    @property
+    def build(self) -> dict[str, Any]:
+        return obj(self.body, "build")
+
+    @property
+    def job(self) -> dict[str, Any]:
+        return obj(self.body, "job")
+
+    @property
+    def pipeline(self) -> str:
+        return text(self.body, "pipeline", "slug") or text(self.body, "pipeline", "name")
+
+    @property
+    def repo(self) -> str:
+        return keys.repository(text(self.body, "pipeline", "repository"))
+
+    @property
+    def project(self) -> str:
+        return self.repo or self.pipeline
+
+    @property
+    def sha(self) -> str:
+        # `HEAD` until an agent has resolved it.
+        sha = text(self.build, "commit")
+        return sha if keys.commit(sha) else ""
+
+    def seeks(self) -> tuple[Seek, ...]:
+        branch, message = text(self.build, "branch"), text(self.build, "message", limit=5000)
+        pull = text(self.build, "pull_request", "id")
+        default = text(self.body, "pipeline", "default_branch")
+        # Builds of forks name the branch `owner:branch`.
+        fork, _, plain = branch.rpartition(":")
+        return keys.seeks(
+            keys.traceparents(text(self.build, "meta_data", "traceparent"), "meta-data"),
+            keys.seek_parent(text(self.build, "meta_data", "vstrace-trace-id"), "meta-data"),
+            keys.mentions(f"{message} {branch}", "commit message"),
+            keys.seek_change(pull, self.repo, "pull request"),
+            keys.change_refs(branch, self.repo),
+            keys.merge_messages(message, self.repo),
+            keys.seek_commit(Rule.COMMIT, self.sha, self.repo),
+            keys.seek_branch(plain, self.repo, default) if not fork else None,
+        )
+
+    def attributes(self) -> dict[str, Any]:
+        tag = text(self.build, "tag")
+        return known(
+            vcs__repository__name=self.repo,
+            vcs__ref__head__name=text(self.build, "branch") or tag,
+            vcs__ref__head__revision=self.sha,
+            vcs__change__id=text(self.build, "pull_request", "id"),
+            cicd__pipeline__name=self.pipeline,
+            vs__run__event=text(self.build, "source"),
+        )
+
+
+def _build(hook: _Hook) -> Event:
+    build = hook.build
+    word = text(build, "state").lower()
+    state, error, result = _known_state(word)
+    if build.get("blocked") is True and state is State.OK:
+        state, error, result = State.WAITING, "", ""
+    number_ = number(build, "number")
+    identifier = text(build, "id")
+    triggered = text(build, "triggered_from", "build_id")
+    rebuilt = text(build, "rebuilt_from", "id")
+    return Event(
+        key=_build_key(identifier),
+        ref=keys.reference("buildkite", "pipeline", hook.pipeline, number_ or identifier),
+        source="buildkite",
+        operation=Operation.PIPELINE,
+        state=state,
+        occurred_at=_at(build, state, hook.received_at),
+        as_of=_as_of(build),
+        stage=_STAGES.get(state, ""),
+        name=f"{hook.pipeline} #{number_}" if number_ else hook.pipeline,
+        project=hook.project,
+        actor=text(build, "creator", "name", limit=200)
+        or text(build, "author", "name", limit=200)
+        or text(hook.body, "sender", "name", limit=200),
+        url=_url(build),
+        error=error,
+        attributes={
+            **hook.attributes(),
+            **known(
+                cicd__pipeline__run__id=identifier,
+                cicd__pipeline__run__url__full=_url(build),
+                cicd__pipeline__result=result,
+                vs__run__title=text(build, "message").partition("\n")[0],
+            ),
+        },
+        offers=keys.offers(keys.commit(hook.sha, hook.repo, "commit", "built")),
+        seeks=keys.seeks(
+            keys.seek_structure(_build_key(triggered), "triggered_from") if triggered else None,
+            Seek(Rule.ATTEMPT, Key("ref", _build_key(rebuilt)), link_only=True)
+            if rebuilt
+            else None,
+            hook.seeks(),
+        ),
+    )
+
+
+def _job(hook: _Hook) -> Event:
+    job = hook.job
+    state, error, result = _known_state(text(job, "state").lower())
+    # In a webhook a job is `finished`; whether it passed is said by its exit status.
+    exit_status = number(job, "exit_status")
+    if state is State.OK and exit_status not in (None, 0):
+        state, error, result = _FAILED
+    soft = job.get("soft_failed") is True and state is State.ERROR
+    if soft:
+        state, error = State.OK, ""
+    identifier, name = text(job, "id"), _job_name(job)
+    deploys = is_deploy_name(name) or is_deploy_name(text(job, "step_key"))
+    service = (hook.repo or hook.pipeline).rpartition("/")[2] if deploys else ""
+    environment = environment_in(name) or environment_in(text(job, "step_key"))
+    version = (text(hook.build, "tag") or hook.sha) if deploys else ""
+    attempt = min(max((number(job, "retries_count") or 0) + 1, 1), 10_000)
+    retried = text(job, "retry_source", "job_id")
+    return Event(
+        key=_job_key(identifier),
+        source="buildkite",
+        operation=Operation.DEPLOY if deploys else Operation.BUILD,
+        state=state,
+        occurred_at=_at(job, state, hook.received_at),
+        as_of=_as_of(job),
+        stage=_STAGES.get(state, ""),
+        name=name,
+        project=hook.project,
+        service=service,
+        environment=environment if deploys else "",
+        actor=text(hook.build, "creator", "name", limit=200),
+        url=_url(job) or _url(hook.build),
+        attempt=attempt,
+        error=error,
+        attributes={
+            **hook.attributes(),
+            **known(
+                cicd__pipeline__task__name=name,
+                cicd__pipeline__task__run__id=identifier,
+                cicd__pipeline__task__run__url__full=_url(job),
+                cicd__pipeline__task__run__result=result,
+                cicd__pipeline__task__type="deploy" if deploys else None,
+                cicd__worker__name=text(job, "agent", "name"),
+                deployment__environment__name=environment if deploys else None,
+                vs__version=version,
+                vs__exit_status=exit_status,
+                vs__allow_failure=True if soft else None,
+            ),
+        },
+        offers=keys.offers(*offer_version(service, version, hook.repo)),
+        seeks=keys.seeks(
+            keys.seek_structure(_build_key(text(hook.build, "id"))),
+            Seek(Rule.ATTEMPT, Key("ref", _job_key(retried)), link_only=True) if retried else None,
+            hook.seeks() if deploys else None,
+        ),
+    )
+
+
+def _job_name(job: dict[str, Any]) -> str:
+    name = text(job, "name") or text(job, "label") or text(job, "step_key")
+    return name or text(job, "command").partition("\n")[0] or "job"
+
+
+def _known_state(word: str) -> tuple[State, str, str]:
+    if word not in _STATES:
+        raise Unreadable(f"the state {word[:60] or 'none'!r} is not known; is the adapter too old?")
+    return _STATES[word]
+
+
+def _phases(whole: Event, subject: dict[str, Any]) -> list[Event]:
+    """The event, and the phases that its body has the times of."""
+    events = [whole]
+    queued = _time(subject, "runnable_at", "scheduled_at", "created_at")
+    running = _time(subject, "started_at")
+    for at, state in ((queued, State.QUEUED), (running, State.RUNNING)):
+        if at is not None and state is not whole.state:
+            events.append(
+                replace(whole, state=state, occurred_at=at, stage=_STAGES[state], error="")
+            )
+    return events
+
+
+def _at(subject: dict[str, Any], state: State, received_at: Instant) -> Instant:
+    """When the state began, by the body."""
+    if state is State.QUEUED:
+        found = _time(subject, "runnable_at", "scheduled_at", "created_at")
+    elif state is State.RUNNING:
+        found = _time(subject, "started_at", "scheduled_at", "created_at")
+    elif state is State.WAITING:
+        found = _time(subject, "finished_at", "scheduled_at", "created_at")
+    else:
+        found = _time(subject, "finished_at", "canceled_at")
+    return received_at if found is None else found
+
+
+def _as_of(subject: dict[str, Any]) -> Instant:
+    """The latest time the body knows of: a body with more times is the later one."""
+    names = ("created_at", "scheduled_at", "runnable_at", "started_at", "finished_at")
+    return max((parse_instant(subject.get(name)) or 0 for name in names), default=0)
+
+
+def _time(subject: dict[str, Any], *names: str) -> Instant | None:
+    return next((at for name in names if (at := parse_instant(subject.get(name)))), None)
+
+
+def _build_key(identifier: str) -> str:
+    return keys.reference("buildkite", "pipeline", "", identifier)
+
+
+def _job_key(identifier: str) -> str:
+    return keys.reference("buildkite", "build", "", identifier)
+
+
+def _url(subject: dict[str, Any]) -> str:
+    url = text(subject, "web_url")
+    return url if url.startswith(("http://", "https://")) else ""
+
+
+SOURCE: Final = Buildkite()

@@ -1,0 +1,238 @@
+"""CircleCI: outbound webhooks. It tells of ends only; starts are read from the same body.
+
+Facts: CircleCI's webhook reference. A workflow is a pipeline span, a job a build below it. Commits
+and branches are in `pipeline.vcs` (GitHub OAuth, Bitbucket Cloud) or in
+`pipeline.trigger_parameters.git` (GitHub App, GitLab).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import parse_instant
+from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State, Verdict
+from vs_tui.sources.base import Inbound, Parsed, Unreadable, json_object, known, number, obj, text
+from vs_tui.sources.signatures import require_hmac_hex
+from vs_tui.sources.versions import environment_in, is_deploy_name, offer_version
+
+_STATUSES: Final = {
+    "success": (State.OK, "", "success"),
+    "failed": (State.ERROR, "failure", "failure"),
+    "error": (State.ERROR, "error", "error"),
+    "infrastructure_fail": (State.ERROR, "error", "error"),
+    "timedout": (State.ERROR, "timeout", "timeout"),
+    "canceled": (State.CANCELLED, "", "cancellation"),
+    "unauthorized": (State.CANCELLED, "", "skip"),
+}
+_HOSTED: Final = frozenset({"gh", "github", "bb", "bitbucket"})
+
+
+class CircleCi:
+    """CircleCI's outbound webhooks."""
+
+    name = "circleci"
+    title = "CircleCI"
+    paths: tuple[str, ...] = ("/circleci",)
+    version = 1
+    signature_headers: tuple[str, ...] = ("circleci-signature",)
+    token_in_url = True
+    stored_headers: tuple[str, ...] = ("circleci-event-type", "user-agent")
+
+    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
+        """`v1=`hex HMAC-SHA256 of the raw body; other versions in the list are not looked at."""
+        given = inbound.header("circleci-signature").split(",")
+        digests = [part.strip()[3:] for part in given if part.strip().startswith("v1=")]
+        require_hmac_hex(digests, inbound.body, secrets, "circleci-signature")
+
+    def dedupe_key(self, inbound: Inbound) -> str:  # noqa: ARG002
+        """The id is in the body, which is the same on a retry: its hash will do."""
+        return ""
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        body = json_object(inbound)
+        kind = text(body, "type", limit=60) or inbound.header("circleci-event-type")[:60]
+        if kind == "ping":
+            return Parsed(kind, verdict=Verdict.IGNORED, reason="connected")
+        if kind not in ("workflow-completed", "job-completed"):
+            reason = f"{kind or 'an untyped event'} says nothing about a delivery"
+            return Parsed(kind or "unknown", verdict=Verdict.IGNORED, reason=reason)
+        subject = obj(body, "workflow" if kind == "workflow-completed" else "job")
+        if not text(subject, "id"):
+            raise Unreadable(f"{kind} has no id of its subject; compare the body in Events")
+        if text(subject, "status").lower() not in _STATUSES:
+            raise Unreadable(f"{kind}: the status is missing or not known")
+        hook = _Hook(body, inbound)
+        return Parsed(kind, (_workflow(hook) if kind == "workflow-completed" else _job(hook),))
+
+
+@dataclass(frozen=True, slots=True)
+class _Hook:
+    """A body and what both of its events say about the commit."""
+
+    body: dict[str, Any]
+    inbound: Inbound
+
+    @property
+    def vcs(self) -> dict[str, Any]:
+        return obj(self.body, "pipeline", "vcs")
+
+    @property
+    def git(self) -> dict[str, Any]:
+        return obj(self.body, "pipeline", "trigger_parameters", "git")
+
+    @property
+    def repo(self) -> str:
+        named = text(self.vcs, "target_repository_url") or text(self.git, "repo_url")
+        if named:
+            return keys.repository(named)
+        owner, name = text(self.git, "repo_owner"), text(self.git, "repo_name")
+        if owner and name:
+            return keys.repository(f"{owner}/{name}")
+        # `gh/acme/api`; with the GitHub App it is `circleci/` and two ids instead.
+        provider, _, path = text(self.body, "project", "slug").partition("/")
+        return keys.repository(path) if provider in _HOSTED else ""
+
+    @property
+    def project(self) -> str:
+        organization = text(self.body, "organization", "name", limit=200)
+        name = text(self.body, "project", "name", limit=200)
+        return self.repo or "/".join(filter(None, (organization, name)))
+
+    @property
+    def sha(self) -> str:
+        return text(self.vcs, "revision") or text(self.git, "checkout_sha")
+
+    @property
+    def branch(self) -> str:
+        return text(self.vcs, "branch") or text(self.git, "branch")
+
+    @property
+    def tag(self) -> str:
+        return text(self.vcs, "tag") or text(self.git, "tag")
+
+    @property
+    def actor(self) -> str:
+        author = text(self.vcs, "commit", "author", "name", limit=200)
+        return author or text(self.git, "author_login", limit=200)
+
+    @property
+    def message(self) -> str:
+        subject = text(self.vcs, "commit", "subject")
+        return subject or text(self.git, "commit_message", limit=keys.TEXT_LIMIT)
+
+    def seeks(self) -> tuple[Seek, ...]:
+        return keys.seeks(
+            keys.mentions(f"{self.message} {self.branch}", "commit message"),
+            keys.change_refs(self.branch, self.repo),
+            keys.merge_messages(self.message, self.repo),
+            keys.seek_commit(Rule.COMMIT, self.sha, self.repo),
+            keys.seek_branch(self.branch, self.repo, text(self.git, "default_branch")),
+        )
+
+    def attributes(self) -> dict[str, Any]:
+        return known(
+            vcs__repository__name=self.repo,
+            vcs__ref__head__name=self.branch or self.tag,
+            vcs__ref__head__type="tag" if self.tag and not self.branch else None,
+            vcs__ref__head__revision=self.sha,
+            vs__pipeline__number=number(self.body, "pipeline", "number"),
+            vs__run__event=text(self.body, "pipeline", "trigger", "type"),
+        )
+
+
+def _workflow(hook: _Hook) -> Event:
+    workflow = obj(hook.body, "workflow")
+    state, error, result = _STATUSES[text(workflow, "status").lower()]
+    name, identifier = text(workflow, "name"), text(workflow, "id")
+    started = parse_instant(workflow.get("created_at"))
+    return Event(
+        key=_workflow_key(identifier),
+        source="circleci",
+        operation=Operation.PIPELINE,
+        state=state,
+        occurred_at=_stopped(hook, workflow),
+        started_at=started,
+        name=name or "workflow",
+        project=hook.project,
+        actor=hook.actor,
+        url=_url(workflow),
+        error=error,
+        attributes={
+            **hook.attributes(),
+            **known(
+                cicd__pipeline__name=name,
+                cicd__pipeline__run__id=identifier,
+                cicd__pipeline__run__url__full=_url(workflow),
+                cicd__pipeline__result=result,
+            ),
+        },
+        offers=keys.offers(keys.commit(hook.sha, hook.repo, "commit", "built")),
+        seeks=hook.seeks(),
+    )
+
+
+def _job(hook: _Hook) -> Event:
+    job, workflow = obj(hook.body, "job"), obj(hook.body, "workflow")
+    state, error, result = _STATUSES[text(job, "status").lower()]
+    name, identifier = text(job, "name"), text(job, "id")
+    deploys = is_deploy_name(name)
+    service = (hook.repo or hook.project).rpartition("/")[2] if deploys else ""
+    environment = environment_in(name) if deploys else ""
+    version = (hook.tag or hook.sha) if deploys else ""
+    parent = text(workflow, "id")
+    return Event(
+        key=keys.reference("circleci", "build", "", identifier),
+        source="circleci",
+        operation=Operation.DEPLOY if deploys else Operation.BUILD,
+        state=state,
+        occurred_at=_stopped(hook, job),
+        started_at=parse_instant(job.get("started_at")),
+        name=name or "job",
+        project=hook.project,
+        service=service,
+        environment=environment,
+        actor=hook.actor,
+        url=_url(workflow),
+        error=error,
+        attributes={
+            **hook.attributes(),
+            **known(
+                cicd__pipeline__name=text(workflow, "name"),
+                cicd__pipeline__task__name=name,
+                cicd__pipeline__task__run__id=identifier,
+                cicd__pipeline__task__run__result=result,
+                cicd__pipeline__task__type="deploy" if deploys else None,
+                deployment__environment__name=environment,
+                vs__version=version,
+                vs__job__number=number(job, "number"),
+            ),
+        },
+        offers=_job_offers(hook, service, version) if deploys else (),
+        seeks=keys.seeks(
+            keys.seek_structure(_workflow_key(parent)) if parent else None, hook.seeks()
+        ),
+    )
+
+
+def _job_offers(hook: _Hook, service: str, version: str) -> tuple[Key, ...]:
+    return keys.offers(*offer_version(service, version, hook.repo))
+
+
+def _workflow_key(identifier: str) -> str:
+    return keys.reference("circleci", "pipeline", "", identifier)
+
+
+def _stopped(hook: _Hook, subject: dict[str, Any]) -> int:
+    stopped = parse_instant(subject.get("stopped_at"))
+    return stopped or parse_instant(hook.body.get("happened_at")) or hook.inbound.received_at
+
+
+def _url(subject: dict[str, Any]) -> str:
+    url = text(subject, "url")
+    return url if url.startswith(("http://", "https://")) else ""
+
+
+SOURCE: Final = CircleCi()

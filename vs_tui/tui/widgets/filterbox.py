@@ -1,0 +1,95 @@
+"""The filter box: an input that completes, and below it what is wrong or what could follow."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+
+from textual.geometry import Size
+from textual.strip import Strip
+from textual.suggester import Suggester
+from textual.widgets import Input
+
+from vs_tui.domain.display import clean
+from vs_tui.tui.look import Look
+from vs_tui.tui.paint import Piece, fit, strip_of
+from vs_tui.tui.widgets.lines import Line
+
+Complete = Callable[[str], Sequence[str]]
+"""A begun filter -> whole filters it could become."""
+MAX_LINES = 3
+
+
+class Completer(Suggester):
+    """Offers the first completion; the right arrow or tab takes it."""
+
+    def __init__(self, complete: Complete) -> None:
+        # Teams and services come and go: what was offered once may be gone.
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._complete = complete
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return next((text for text in self._complete(value) if text.startswith(value)), None)
+
+
+class FilterBox(Input):
+    """One line without a border."""
+
+    DEFAULT_CSS = """
+    FilterBox { height: 1; border: none; padding: 0 1; display: none; }
+    FilterBox:focus { border: none; }
+    """
+
+    def __init__(self, complete: Complete, *, id: str | None = None) -> None:
+        super().__init__(
+            placeholder="team:core kind:deploy state:failed dur>10m age<7d",
+            suggester=Completer(complete),
+            id=id,
+        )
+        self.cursor_blink = False
+
+
+class FilterNote(Line):
+    """The lines below the box: the error, else the ways to go on."""
+
+    DEFAULT_CSS = "FilterNote { height: auto; display: none; }"
+
+    def __init__(self, look: Look, *, id: str | None = None) -> None:
+        super().__init__(look, id=id)
+        self._text = ""
+        self._role = "dim"
+
+    def say(self, text: str, role: str = "fail") -> None:
+        """Show a text, wrapped to at most three lines; `` hides the note."""
+        if (text, role) == (self._text, self._role):
+            return
+        self._text, self._role = clean(text), role
+        self.display = bool(text)
+        self.refresh(layout=True)
+
+    @property
+    def text(self) -> str:
+        return self._text
+
+    def wrapped(self, width: int) -> list[str]:
+        """The lines of the text at a width."""
+        lines = textwrap.wrap(self._text, max(width - 2, 10)) or [""]
+        if len(lines) > MAX_LINES:
+            lines = [*lines[: MAX_LINES - 1], " ".join(lines[MAX_LINES - 1 :])]
+        return lines
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self.wrapped(width))
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        lines = self.wrapped(width)
+        text = lines[y] if y < len(lines) else ""
+        ellipsis = self.look.glyphs.ellipsis
+        pieces: list[Piece] = [(" ", "text"), (fit(text, width - 2, ellipsis=ellipsis), self._role)]
+        return strip_of(pieces, self.look, width)
+
+
+def unharmed(options: Sequence[str], limit: int = 12) -> list[str]:
+    """Completions that hold nothing to be cleaned: names of teams come from events."""
+    return [text for text in options if clean(text) == text][:limit]
