@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from vs_tui.cli.common import now
 from vs_tui.cli.dashboard import add_look_options, with_receiver
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, load
+from vs_tui.demo.story import END, after_end
+from vs_tui.domain.instants import SECOND, Instant
 from vs_tui.domain.recording import Delivery, whole_seconds
 from vs_tui.domain.shifting import shift
 
@@ -26,7 +29,6 @@ def register(subparsers: Any) -> None:
         "Nothing of yours is read or written. To see your own work: start `vs-tui` and point a "
         "webhook at it (the Live screen shows the URL, the README says where to click).",
     )
-    parser.add_argument("--seed", type=int, default=7, help="another seed, another live traffic")
     parser.add_argument(
         "--port", type=int, default=0, help="port of the receiver (default: a free one)"
     )
@@ -63,10 +65,13 @@ async def _demo(folder: Path, args: argparse.Namespace) -> int:
     config = demo_config(folder, args.port)
     tasks: list[asyncio.Task[None]] = []
 
-    def start_traffic(runtime: Runtime) -> None:
-        tasks.append(asyncio.create_task(_traffic(runtime, args.seed)))
+    started = now()
 
-    await prepare(config)
+    def start_traffic(runtime: Runtime) -> None:
+        tasks.append(asyncio.create_task(_traffic(runtime, started)))
+
+    print("replaying five weeks of three teams ...", file=sys.stderr)
+    await prepare(config, started)
     try:
         return await with_receiver(config, args, start_traffic)
     finally:
@@ -74,35 +79,38 @@ async def _demo(folder: Path, args: argparse.Namespace) -> int:
             task.cancel()
 
 
-async def prepare(config: Config, until: int | None = None) -> None:
-    """Put the story into the database, moved so that it ends now (or at `until`)."""
-    runtime = Runtime(config, now)
+async def prepare(config: Config, until: Instant) -> None:
+    """Put the story into the database, moved so that it ends at `until`."""
+    runtime = Runtime(config, lambda: until)
     await runtime.open_store()
     try:
-        await asyncio.gather(*(_send(runtime, d) for d in story(until or now())))
+        await asyncio.gather(*(_send(runtime, d) for d in story(until)))
     finally:
         await runtime.close()
 
 
-def story(end: int) -> list[Delivery]:
+def story(end: Instant) -> list[Delivery]:
     """The sample story, moved so that it ends at `end`."""
     from vs_tui.cli.replay import load as load_recordings
 
-    deliveries = load_recordings([sample_folder()])
-    delta = whole_seconds(end - deliveries[-1].received_at)
-    return [shift(delivery, delta) for delivery in deliveries]
+    delta = whole_seconds(end - END)
+    return [shift(delivery, delta) for delivery in load_recordings([sample_folder()])]
 
 
 async def _send(runtime: Runtime, delivery: Delivery) -> None:
     await runtime.ingest(delivery.path, delivery.headers, delivery.body, delivery.received_at)
 
 
-async def _traffic(runtime: Runtime, seed: int) -> None:
-    """Live deliveries, each at its time."""
-    from vs_tui.demo.live import live
-
-    for delivery in live(seed, now()):
-        delay = (delivery.received_at - now()) / 1_000_000
+async def _traffic(runtime: Runtime, started: Instant) -> None:
+    """What the story goes on with, each delivery at its time."""
+    delta = whole_seconds(started - END)
+    coming = after_end()
+    # Telling five weeks again takes a moment, which must not hold up the first paint.
+    delivery = await asyncio.to_thread(next, coming)
+    while True:
+        moved = shift(delivery, delta)
+        delay = (moved.received_at - now()) / SECOND
         if delay > 0:
             await asyncio.sleep(delay)
-        await _send(runtime, delivery)
+        await _send(runtime, moved)
+        delivery = next(coming)

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vs_tui.cli.common import add_store_options, now
 from vs_tui.config import Config, load
-from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.domain.instants import Instant
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
     from vs_tui.tui.app import VsTuiApp
 
-STORY_END: Final = "2026-03-02T15:30:00Z"
-"""The moment the sample story is moved to, so that pictures are the same on every day."""
 SIZES: Final = ((120, 40), (80, 24))
 
 Shot = tuple[str, tuple[str, ...]]
@@ -63,12 +61,11 @@ def run(args: argparse.Namespace) -> int:
 
 async def _sample(folder: Path, args: argparse.Namespace) -> None:
     from vs_tui.cli.demo import demo_config, prepare
+    from vs_tui.demo.story import END
 
-    end = parse_instant(STORY_END)
-    assert end is not None
     config = demo_config(folder)
-    await prepare(config, end)
-    await _shoot(config, end, args)
+    await prepare(config, END)
+    await _shoot(config, END, args)
 
 
 async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from vs_tui.demo.acme.github import Body, Pull, Repo, user
+from vs_tui.demo.github import Body, Pull, Repo, user
 from vs_tui.domain.instants import SECOND, Instant, iso
 
 

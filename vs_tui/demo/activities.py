@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.demo.acme import github, gitlab
-from vs_tui.demo.acme.actions import Deployment, Run, steps
-from vs_tui.demo.acme.jenkins import Build
-from vs_tui.demo.acme.world import World
+from vs_tui.demo import github, gitlab
+from vs_tui.demo.actions import Deployment, Run, steps
+from vs_tui.demo.jenkins import Build
+from vs_tui.demo.world import World
 from vs_tui.domain.instants import SECOND, Duration, Instant
 
 
@@ -93,17 +93,19 @@ def run_pipeline(
     pipeline: gitlab.Pipeline,
     failing: str = "",
     flaky: str = "",
-    plan: tuple[tuple[str, str, Duration, Duration], ...] = PLAN,
+    jobs: tuple[gitlab.Job, ...] = (),
 ) -> Instant:
-    """Stage after stage; `failing` is the job that fails, `flaky` one that may."""
+    """The stages of PLAN, one after the other, and `jobs` listed behind them; `failing` is the
+    job that fails, `flaky` one that may."""
     at = pipeline.created_at + 4 * SECOND
-    for stage, name, _, _ in plan:
+    for stage, name, _, _ in PLAN:
         job = gitlab.Job(job_number(world), stage, name, pipeline.login, pipeline.created_at)
         job.allow_failure = name == flaky
         pipeline.jobs.append(job)
+    pipeline.jobs.extend(jobs)
     broken = False
-    sizes = {name: (low, high) for _, name, low, high in plan}
-    for stage in dict.fromkeys(stage for stage, _, _, _ in plan):
+    sizes = {name: (low, high) for _, name, low, high in PLAN}
+    for stage in dict.fromkeys(stage for stage, _, _, _ in PLAN):
         mine = [job for job in pipeline.jobs if job.stage == stage]
         if broken:
             for job in mine:

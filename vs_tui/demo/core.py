@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from vs_tui.demo.acme import github, others
-from vs_tui.demo.acme.actions import Deployment, Run
-from vs_tui.demo.acme.activities import Task, deploy, run_workflow
-from vs_tui.demo.acme.jira import Issue, Sprint
-from vs_tui.demo.acme.titles import CORE_TITLES, slug
-from vs_tui.demo.acme.world import CORE, World, after, working
+from vs_tui.demo import github, others
+from vs_tui.demo.actions import Deployment, Run
+from vs_tui.demo.activities import Task, deploy, run_workflow
+from vs_tui.demo.jira import Issue, Sprint
+from vs_tui.demo.titles import CORE_TITLES, slug
+from vs_tui.demo.world import CORE, World, after, working
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant
 
 LINT: Final = Task("lint", ("Set up job", "Ruff", "Mypy"), 25 * SECOND, 70 * SECOND)

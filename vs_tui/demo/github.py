@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from vs_tui.demo.acme.world import World
+from vs_tui.demo.world import World
 from vs_tui.domain.instants import SECOND, Instant, iso
 
 Body = dict[str, Any]

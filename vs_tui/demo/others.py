@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vs_tui.demo.acme.world import World
+from vs_tui.demo.world import World
 from vs_tui.domain.instants import Instant, iso
 
 UNSET = "0001-01-01T00:00:00Z"
@@ -127,3 +127,29 @@ def alertmanager(
         "alerts": [alert],
     }
     world.send(at, "/alertmanager", {"user-agent": "Alertmanager/0.28.1"}, body)
+
+
+def plyzen(
+    world: World,
+    at: Instant,
+    version: str,
+    stage: str,
+    activity: str,
+    event: str,
+    result: str = "",
+    artifact: str = "search-index",
+) -> None:
+    """A record of plyzen's basic schema."""
+    body = {
+        "namespace": "acme",
+        "artifact": artifact,
+        "version": version,
+        "environment": stage,
+        "instance": "1",
+        "activity": activity,
+        "event": event,
+        "timestamp": iso(at),
+    }
+    if result:
+        body["result"] = result
+    world.send(at, "/plyzen", {"user-agent": "curl/8.9.1"}, body)

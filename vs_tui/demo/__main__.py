@@ -1,0 +1,20 @@
+"""`python -m vs_tui.demo` writes sample_events/ anew: one recording a source."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from vs_tui.demo.story import by_source, story
+from vs_tui.domain.recording import write
+
+
+def main(folder: Path) -> None:
+    for path in folder.glob("*.jsonl"):
+        path.unlink()
+    for source, deliveries in sorted(by_source(story()).items()):
+        (folder / f"{source}.jsonl").write_bytes(b"".join(write(deliveries)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "sample_events"))

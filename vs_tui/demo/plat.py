@@ -1,0 +1,211 @@
+"""Team platform: infrastructure on GitHub built by Jenkins, a nightly data load that tells of
+itself by custom events, and a search index whose releases plyzen's script reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from vs_tui.demo import github, others
+from vs_tui.demo.activities import build
+from vs_tui.demo.jenkins import Build
+from vs_tui.demo.titles import PLAT_TITLES, slug
+from vs_tui.demo.world import PLAT, World, after, working
+from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant
+
+PER_WEEK: Final = 5
+TABLES: Final = ("orders", "payments", "stock")
+
+
+@dataclass(slots=True)
+class Infra:
+    """The repository, how many changes were applied, and which of them go wrong."""
+
+    repo: github.Repo
+    fails: frozenset[int] = frozenset({6})
+    alarms: frozenset[int] = frozenset({12})
+    """After these an alert fires until the next change."""
+    applied: int = 0
+    free_at: Instant = 0
+
+
+def infra(world: World) -> Infra:
+    return Infra(github.Repo("acme/infra", world.sha()))
+
+
+def tell(world: World, start: Instant, weeks: int) -> Infra:
+    """All that team platform does in the weeks from `start` on."""
+    found = infra(world)
+    begun = []
+    for week in range(weeks):
+        for _ in range(PER_WEEK):
+            into = world.rng.randrange(5) * DAY + 8 * HOUR + world.rng.randrange(480) * MINUTE
+            begun.append(start + week * 7 * DAY + into)
+    merged: list[tuple[Instant, github.Pull]] = []
+    for position, at in enumerate(sorted(begun)):
+        title = PLAT_TITLES[position % len(PLAT_TITLES)]
+        change = propose(world, found, title, at)
+        planned = plan(world, change, change.created_at + 6 * SECOND, position % 7 == 5)
+        reviewer = world.other(PLAT, change.author)
+        approved = after(planned, world.between(20 * MINUTE, 7 * HOUR))
+        github.review(world, approved, change, reviewer, "approved")
+        change.merged_by = reviewer
+        merged.append((approved + world.between(MINUTE, 30 * MINUTE), change))
+    for at, change in sorted(merged, key=lambda entry: entry[0]):
+        apply(world, found, change, at)
+    for day in range(weeks * 7):
+        load(world, start + day * DAY + 2 * HOUR, failing=day % 11 == 8)
+        if day % 7 in (1, 3):
+            index(world, start + day * DAY + 13 * HOUR, day, "ok" if day % 5 else "alarm")
+    return found
+
+
+def propose(
+    world: World, found: Infra, title: str, at: Instant, hurry: bool = False
+) -> github.Pull:
+    """An issue, and after some work the branch and pull request that closes it."""
+    author = world.rng.choice(PLAT)
+    number = world.number("infra number")
+    opened = at if hurry else working(at - world.between(HOUR, 3 * DAY))
+    ticket = github.issue(found.repo, number, title, author, opened, labels=("infrastructure",))
+    github.send(world, opened, "issues", found.repo, author, "opened", issue=ticket)
+    pushed = at + 30 * SECOND if hurry else after(at, world.between(30 * MINUTE, 7 * HOUR))
+    branch, head = f"{number}-{slug(title)}", world.sha()
+    written = pushed - world.between(3 * MINUTE, 25 * MINUTE)
+    commits = [(head, f"{title} (#{number})", written)]
+    github.push(world, pushed, found.repo, branch, found.repo.main, commits, author)
+    change = github.Pull(
+        found.repo,
+        world.number("infra number"),
+        world.identifier("pull", 2_100_000_000),
+        title,
+        branch,
+        author,
+        pushed + world.between(20 * SECOND, 2 * MINUTE),
+        head,
+        text=f"Fixes #{number}",
+        reviewers=(world.other(PLAT, author),),
+        additions=world.rng.randrange(2, 90),
+        deletions=world.rng.randrange(0, 40),
+    )
+    github.pull(world, change.created_at, "opened", change, author)
+    change.labels = (str(number), title)  # what `apply` closes
+    return change
+
+
+def plan(world: World, change: github.Pull, at: Instant, failing: bool = False) -> Instant:
+    """Jenkins plans a pull request; a failing plan is mended and planned again."""
+    while True:
+        job = Build(
+            f"infra/PR-{change.number}",
+            world.number(f"infra/PR-{change.number}"),
+            change.repo.full_name,
+            change.branch,
+            change.head,
+            change.author,
+            world.between(2 * SECOND, 20 * SECOND),
+            at,
+        )
+        took = world.between(60 * SECOND, 200 * SECOND)
+        if not failing:
+            return build(world, job, took)
+        ended = build(world, job, took, "FAILURE", "terraform: a provider could not be fetched")
+        failing = False
+        at = ended + world.between(3 * MINUTE, 20 * MINUTE)
+        before, change.head = change.head, world.sha()
+        commits = [(change.head, "Pin the provider", at - MINUTE)]
+        github.push(world, at, change.repo, change.branch, before, commits, change.author)
+        github.pull(world, at + SECOND, "synchronize", change, change.author)
+        at += 4 * SECOND
+
+
+def apply(world: World, found: Infra, change: github.Pull, at: Instant) -> Instant:
+    """Merge, build main, apply to production."""
+    at = max(at, found.free_at + 2 * MINUTE)
+    number, title = int(change.labels[0]), change.labels[1]
+    change.labels = ()
+    repo, login = found.repo, change.merged_by
+    change.merge_sha, change.closed_at = world.sha(), at
+    github.pull(world, at, "closed", change, login)
+    done = github.issue(repo, number, title, change.author, change.created_at - HOUR, at)
+    github.send(world, at + SECOND, "issues", repo, login, "closed", issue=done)
+    sha = change.merge_sha
+    commits = [(sha, f"{title} (#{change.number})", at)]
+    github.push(world, at + SECOND, repo, "main", repo.main, commits, login)
+    repo.main = sha
+    main = Build(
+        "infra/main",
+        world.number("infra/main"),
+        repo.full_name,
+        "main",
+        sha,
+        login,
+        world.between(2 * SECOND, 15 * SECOND),
+        at + 5 * SECOND,
+    )
+    built = build(world, main, world.between(80 * SECOND, 240 * SECOND))
+    found.applied += 1
+    rollout = Build(
+        "infra-apply",
+        world.number("infra-apply"),
+        repo.full_name,
+        "main",
+        sha,
+        login,
+        world.between(SECOND, 8 * SECOND),
+        built + 4 * SECOND,
+        cause=f'Started by upstream project "infra/main" build number {main.number}',
+        parameters={"type": "deploy", "ENVIRONMENT": "production", "VERSION": sha[:12]},
+    )
+    took = world.between(100 * SECOND, 360 * SECOND)
+    if found.applied in found.fails:
+        found.free_at = build(world, rollout, took, "FAILURE", "terraform: the state is locked")
+        return found.free_at
+    found.free_at = build(world, rollout, took)
+    if found.applied in found.alarms:
+        began, text = found.free_at + 9 * MINUTE, "Message age above 10 minutes"
+        alert = ("QueueLagging", text, "infra", sha[:12], began)
+        others.alertmanager(world, began, *alert)
+        ended = began + 47 * MINUTE
+        others.alertmanager(world, ended, *alert, ended)
+    return found.free_at
+
+
+def load(world: World, at: Instant, failing: bool = False) -> Instant:
+    """The data load: a pipeline of three steps, told by custom events."""
+    identifier = f"{world.number('load'):04d}"
+    parent = f"pipeline-acme-data-{identifier}"
+    others.custom(world, at, "pipeline", identifier, "start", name="Nightly load", team="platform")
+    began = at + 2 * SECOND
+    for table in TABLES:
+        broken = failing and table == "payments"
+        step = f"{identifier}-{table}"
+        others.custom(world, began, "task", step, "start", name=f"load {table}", parent=parent)
+        began += world.between(80 * SECOND, 280 * SECOND)
+        others.custom(
+            world, began, "task", step, "end", error=broken, rows=world.rng.randrange(9**6)
+        )
+        began += SECOND
+        if broken:
+            break
+    others.custom(world, began, "pipeline", identifier, "end", error=failing)
+    return began
+
+
+def index(world: World, at: Instant, number: int, ending: str) -> Instant:
+    """A release of the search index: built, deployed, tested; `alarm` fails its test."""
+    version = f"2026.{number}"
+    for activity, took in (("build", 4 * MINUTE), ("deploy", 3 * MINUTE), ("smoke-test", MINUTE)):
+        stage = "build" if activity == "build" else "production"
+        result = "failure" if ending == "alarm" and activity == "smoke-test" else "success"
+        others.plyzen(world, at, version, stage, activity, "start")
+        at += took + world.between(0, 90 * SECOND)
+        others.plyzen(world, at, version, stage, activity, "finish", result)
+        at += 5 * SECOND
+    if ending == "alarm":
+        at += 20 * MINUTE
+        others.plyzen(world, at, version, "production", "smoke-test", "start")
+        others.plyzen(
+            world, at + 50 * SECOND, version, "production", "smoke-test", "finish", "success"
+        )
+    return at
