@@ -151,7 +151,8 @@ def _container(
         if len(inner) > MAX_LINES:
             inner.append(_more(f"{len(value) - index - 1} more entries"))
             break
-    count = f" {len(value)} " + ("members" if signs == "{}" else "entries")
+    one, many = ("member", "members") if signs == "{}" else ("entry", "entries")
+    count = f" {len(value)} {one if len(value) == 1 else many}"
     opening = DocLine(
         (*head, (signs[0], "dim")),
         depth,
