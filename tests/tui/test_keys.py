@@ -163,6 +163,18 @@ async def test_filter_filters_while_it_is_typed_and_keys_are_text_there() -> Non
         assert len(titles(on)) == 17
 
 
+async def test_a_wrong_filter_says_below_the_box_what_is_accepted_and_keeps_the_list() -> None:
+    async with stage() as on:
+        await on.press("slash")
+        on.app.screen.query_one("#filter").value = "colour:red"
+        await on.sees("colour:red", "team")
+        assert len(titles(on)) == 17
+        box = next(i for i, line in enumerate(on.lines) if "colour:red" in line)
+        assert "team" in on.lines[box + 1]
+        await on.press("escape")
+        assert "-problem" not in on.app.screen.classes
+
+
 async def test_sort_and_reverse() -> None:
     async with stage() as on:
         while on.app.screen.sort != "name":

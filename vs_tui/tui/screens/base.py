@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from textual.app import ComposeResult
 from textual.screen import Screen
@@ -11,16 +11,21 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from vs_tui.domain.instants import Instant
-from vs_tui.tui import actions, faces
+from vs_tui.domain.model import Span
+from vs_tui.tui import actions, faces, filtering
+from vs_tui.tui.banners import banner
+from vs_tui.tui.headline import headline
 from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.widgets.filterbox import FilterBox, FilterNote, unharmed
 from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.lines import Line
+from vs_tui.tui.working import start
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
 
-TABS = (("live", "Live"), ("traces", "Traces"), ("dora", "DORA"), ("events", "Events"))
+TABS: Final = (("live", "Live"), ("traces", "Traces"), ("dora", "DORA"), ("events", "Events"))
 
 
 class View(Screen[None]):
@@ -28,11 +33,7 @@ class View(Screen[None]):
 
     DEFAULT_CSS = """
     View { layout: vertical; }
-    View Input { height: 1; border: none; padding: 0 1; display: none; }
-    View Input:focus { border: none; }
-    View.-filtering Input { display: block; }
-    View #problem { display: none; }
-    View.-problem #problem { display: block; }
+    View.-filtering FilterBox { display: block; }
     View #banner { display: none; }
     View.-banner #banner { display: block; }
     """
@@ -57,9 +58,11 @@ class View(Screen[None]):
         yield Line(self.look, id="tabs")
         yield Line(self.look, id="banner")
         yield from self.body()
-        yield Input(placeholder="team:core kind:deploy state:failed dur>10m age<7d", id="filter")
-        yield Line(self.look, id="problem")
+        yield FilterBox(self.completions, id="filter")
+        yield FilterNote(self.look, id="problem")
         yield Line(self.look, id="footer")
+
+    # What subclasses say.
 
     def body(self) -> Iterable[Widget]:
         """The widgets between the frame's lines."""
@@ -83,14 +86,22 @@ class View(Screen[None]):
         """Key of the selected span, `` when there is none."""
         return ""
 
+    def matched_text(self) -> str:
+        """`12 of 318`."""
+        return ""
+
+    def listed_spans(self) -> Iterable[Span]:
+        """Whose teams, services and so on the filter completes."""
+        return ()
+
     def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         """(column titles, rows) of what is listed, for `e`; empty when it is no list."""
         return (), ()
 
+    # Life.
+
     def on_mount(self) -> None:
         self._paint_background()
-        field = self.query_one(Input)
-        field.cursor_blink = False
         self._paint_footer()
 
     def dress(self, look: Look) -> None:
@@ -107,7 +118,11 @@ class View(Screen[None]):
 
     def on_screen_resume(self) -> None:
         self.paint_frame()
-        self.run_worker(self.reload(), exclusive=True, group="load")
+        self.start_reload()
+
+    def start_reload(self) -> None:
+        """Read again; a reading under way is given up for it."""
+        start(self, self.reload, "load", exclusive=True)
 
     async def reload(self) -> None:
         """load(), with its faults shown on the screen instead of ending the app."""
@@ -117,18 +132,25 @@ class View(Screen[None]):
             self.show_problem(str(error))
         self.paint_frame()
 
+    def on_resize(self) -> None:
+        self.set_class(self.size.width >= 100, "-wide")
+        self.set_class(self.size.height >= 32, "-tall")
+        self.paint_frame()
+
     # The frame.
 
     def paint_frame(self) -> None:
-        self.query_one("#header", Line).show(*self.dash.header(self))
+        """Header, tabs, banner and footer, as they are now."""
+        width = max(self.size.width, 10)
+        self.query_one("#header", Line).show(*headline(self.dash, width))
         tabs, right = self._tabs()
-        targets = {i: f"view:{TABS[i // 2][0]}" for i in range(1, 2 * len(TABS), 2)}
-        self.query_one("#tabs", Line).show(tabs, right, targets if self._is_tab() else {})
-        banner = self.dash.banner()
-        self.set_class(bool(banner), "-banner")
-        if banner:
-            width = max(self.size.width, 10)
-            self.query_one("#banner", Line).show([(fit(f" {banner}", width), "banner")])
+        self.query_one("#tabs", Line).show(
+            tabs, right, {1 + 2 * i: f"do:{name}" for i, (name, _) in enumerate(TABS)}
+        )
+        text = banner(self.dash)
+        self.set_class(bool(text), "-banner")
+        if text:
+            self.query_one("#banner", Line).show([(fit(f" {text}", width), "banner")])
         self._paint_footer()
 
     def _is_tab(self) -> bool:
@@ -136,7 +158,7 @@ class View(Screen[None]):
 
     def _tabs(self) -> tuple[list[Piece], list[Piece]]:
         if not self._is_tab():
-            path = f" {self.look.glyphs.arrow} ".join(self.dash.crumbs())
+            path = f" {self.look.glyphs.arrow} ".join(self.dash.navigation.crumbs())
             return [(" ", "text"), (fit(path, max(self.size.width - 2, 4)).rstrip(), "crumb")], []
         left: list[Piece] = [(" ", "text")]
         for index, (name, label) in enumerate(TABS):
@@ -154,10 +176,6 @@ class View(Screen[None]):
             ]
         return left, right
 
-    def matched_text(self) -> str:
-        """`12 of 318`."""
-        return ""
-
     def _paint_footer(self) -> None:
         pieces: list[Piece] = []
         pairs = actions.footer(self.dash.actions, self.where, max(self.size.width, 20))
@@ -165,56 +183,102 @@ class View(Screen[None]):
             pieces += [(f" {key}", "key"), (f" {label} ", "dim")]
         self.query_one("#footer", Line).show(pieces)
 
-    def show_problem(self, text: str) -> None:
-        """A line under the filter; `` takes it away."""
-        self.set_class(bool(text), "-problem")
-        if text:
-            self.query_one("#problem", Line).show(
-                [(fit(f" {text}", max(self.size.width, 10)), "fail")]
-            )
-
-    # The filter.
-
-    def start_filter(self) -> None:
-        if not self.filterable:
-            return
-        field = self.query_one(Input)
-        self.add_class("-filtering")
-        field.value = self.filter_text
-        field.focus()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        event.stop()
-        if self.has_class("-filtering"):
-            self.set_filter(event.value)
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.end_filter()
-
-    def set_filter(self, text: str) -> None:
-        """Filter by a text; errors are shown below the box, and the list stays as it was."""
-        problem = self.dash.filter_problem(text, self.where)
-        self.show_problem(problem)
-        if not problem and text != self.filter_text:
-            self.filter_text = text
-            self.dash.remember()
-            self.run_worker(self.reload(), exclusive=True, group="load")
-
-    def end_filter(self) -> None:
-        self.remove_class("-filtering")
-        panels = self.panels()
-        if panels:
-            panels[0].focus()
-
     def on_line_pressed(self, message: Line.Pressed) -> None:
         message.stop()
         self.dash.do(message.value.partition(":")[2])
 
-    def on_resize(self) -> None:
-        self.set_class(self.size.width >= 100, "-wide")
-        self.set_class(self.size.height >= 32, "-tall")
-        self.paint_frame()
+    # Panels.
+
+    def focus_next_panel(self) -> None:
+        """The next box takes the keys."""
+        panels = [panel for panel in self.panels() if panel.can_focus and panel.region.height]
+        if panels:
+            index = panels.index(self.focused) if self.focused in panels else -1
+            panels[(index + 1) % len(panels)].focus()
+
+    def toggle_zoom(self) -> None:
+        """Give the focused box the whole screen, or give it back."""
+        if self.zoomed is not None:
+            self.minimize()
+            self.zoomed = None
+        elif self.focused is not None:
+            self.zoomed = self.focused
+            self.maximize(self.focused)
+
+    # The filter.
+
+    @property
+    def filtering(self) -> bool:
+        """Whether the filter box is open."""
+        return self.has_class("-filtering")
+
+    def completions(self, text: str) -> Sequence[str]:
+        """How a filter could go on, from the language and from what is listed."""
+        known = filtering.known_values(self.listed_spans(), self.dash.teams)
+        return unharmed(filtering.completions(text, self.where, known))
+
+    def show_problem(self, text: str) -> None:
+        """Say below the list what is wrong; `` takes it away."""
+        self.set_class(bool(text), "-problem")
+        note = self.query_one("#problem", FilterNote)
+        if text:
+            note.say(text)
+        else:
+            note.say(self._ways_to_go_on(), "dim")
+
+    def _ways_to_go_on(self) -> str:
+        if not self.filtering:
+            return ""
+        text = self.query_one(FilterBox).value
+        begun = text.rpartition(" ")[0]
+        return "  ".join(option[len(begun) :].strip() for option in self.completions(text))
+
+    def start_filter(self) -> None:
+        """Open the box."""
+        if not self.filterable:
+            self.dash.notify_text("there is nothing to filter here")
+            return
+        box = self.query_one(FilterBox)
+        self.add_class("-filtering")
+        box.value = self.filter_text
+        box.focus()
+        self.show_problem("")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if self.filtering:
+            self.set_filter(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        if not self.has_class("-problem"):
+            self.end_filter()
+
+    def take_filter_key(self, key: str) -> bool:
+        """What a key does while the box is open; False leaves it to the box."""
+        if key == "escape":
+            self.set_filter("")
+            self.end_filter()
+            return True
+        return False
+
+    def set_filter(self, text: str) -> None:
+        """Filter by a text; errors are shown below the box, and the list stays as it was."""
+        problem = filtering.problem(text, self.where)
+        self.show_problem(problem)
+        if not problem and text != self.filter_text:
+            self.filter_text = text
+            self.dash.remember()
+            self.start_reload()
+
+    def end_filter(self) -> None:
+        """Close the box."""
+        self.remove_class("-filtering")
+        self.show_problem("")
+        panels = self.panels()
+        if panels:
+            panels[0].focus()
 
     def zone_clock(self, instant: Instant | None) -> str:
+        """A moment in the user's zone."""
         return faces.clock(instant, self.dash.zone, self.dash.now())

@@ -66,7 +66,7 @@ class DeliveryView(View):
 
     def act(self, action: str) -> bool:
         if action == "open" and self.detail and self.detail.span_refs:
-            self.dash.open_ref(self.detail.span_refs[0])
+            self.dash.open_span(self.detail.span_refs[0])
             return True
         if action == "refold":
             self.dash.refold(self.delivery_id)

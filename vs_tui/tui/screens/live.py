@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
-from vs_tui.domain.instants import DAY, HOUR, Instant, format_duration
+from vs_tui.domain.instants import Instant, format_duration
 from vs_tui.domain.model import Span
 from vs_tui.store.api import Baseline, Counts
 from vs_tui.tui import faces
@@ -17,6 +17,7 @@ from vs_tui.tui.widgets.dora import DoraPanel
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 from vs_tui.tui.widgets.strip import TraceStrip
 from vs_tui.tui.widgets.waterfall import Waterfall
+from vs_tui.tui.working import start
 
 COLUMNS = (
     Column("STATE", 8),
@@ -26,13 +27,6 @@ COLUMNS = (
     Column("STAGE", 9, flex=1, rank=3),
     Column("AGE", 7, right=True),
     Column("vs p50", 6, right=True, rank=1),
-)
-RANGES: tuple[tuple[str, int], ...] = (
-    ("1h", HOUR),
-    ("24h", DAY),
-    ("7d", 7 * DAY),
-    ("30d", 30 * DAY),
-    ("all", 0),
 )
 SORTS = ("live", "started", "ended", "duration", "name")
 LIMIT = 500
@@ -161,6 +155,9 @@ class LiveView(View):
         counts = self.counts
         return f"{counts.matched} of {counts.total}" if counts else ""
 
+    def listed_spans(self) -> Iterable[Span]:
+        return self.spans
+
     def selection(self) -> str:
         return self.list.selected_key
 
@@ -185,9 +182,9 @@ class LiveView(View):
             return target.act(action)
         return True
 
-    async def on_listing_selected(self, message: Listing.Selected) -> None:
+    def on_listing_selected(self, message: Listing.Selected) -> None:
         message.stop()
-        self.run_worker(self._load_trace(), exclusive=True, group="trace")
+        start(self, self._load_trace, "trace", exclusive=True)
 
     def on_listing_opened(self, message: Listing.Opened) -> None:
         message.stop()

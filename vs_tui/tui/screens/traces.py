@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from textual.widget import Widget
 
 from vs_tui.domain.instants import Instant, format_duration
+from vs_tui.domain.model import Span
 from vs_tui.store.api import Counts, TraceSummary
 from vs_tui.tui import faces
 from vs_tui.tui.moment import summaries_at
@@ -86,6 +87,9 @@ class TracesView(View):
 
     def matched_text(self) -> str:
         return f"{len(self.summaries)} traces"
+
+    def listed_spans(self) -> Iterable[Span]:
+        return [summary.root for summary in self.summaries]
 
     def selection(self) -> str:
         row = self.list.selected

@@ -1,0 +1,61 @@
+"""The filter language on a screen: what is wrong with a text, and how it could go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from vs_tui.domain import filters
+from vs_tui.domain.model import Span, Verdict
+from vs_tui.store.delivery_filter import delivery_where
+
+_DELIVERY_KEYS: Final = ("source", "verdict", "kind")
+_KNOWN_KEYS: Final = ("kind", "service", "env", "project", "source", "actor", "stage")
+
+
+def problem(text: str, where: str) -> str:
+    """Why a screen cannot filter by this, and what is accepted; `` when it can."""
+    try:
+        if where == "events":
+            delivery_where(text)
+        else:
+            filters.parse(text)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def completions(text: str, where: str, known: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Whole texts that this one could become, the likeliest first."""
+    if where != "events":
+        return filters.completions(text, known)
+    head, _, last = text.rpartition(" ")
+    key, colon, begun = last.partition(":")
+    if not colon:
+        options = [f"{name}:" for name in _DELIVERY_KEYS if name.startswith(key)]
+    else:
+        fixed = {"verdict": [verdict.value for verdict in Verdict]}
+        values = fixed.get(key) or known.get(key, ())
+        options = [f"{key}:{value}" for value in values if value.startswith(begun)]
+    return [f"{head} {option}".lstrip() for option in options]
+
+
+def known_values(spans: Iterable[Span], teams: Sequence[str]) -> dict[str, list[str]]:
+    """What can follow a key, out of what is listed: no query is made for it."""
+    found: dict[str, set[str]] = {key: set() for key in _KNOWN_KEYS}
+    for span in spans:
+        for key in _KNOWN_KEYS:
+            value = str(getattr(span, filters.TEXT_KEYS[key]))
+            if value:
+                found[key].add(value)
+    return {"team": list(teams), **{key: sorted(values) for key, values in found.items()}}
+
+
+def effective(text: str, team: str, window: str) -> str:
+    """A screen's filter with the team and the time range that hold for all screens."""
+    terms = [text]
+    if team:
+        terms.append(f'team:"{team}"')
+    if window:
+        terms.append(f"fresh<{window}")
+    return " ".join(term for term in terms if term)

@@ -1,0 +1,48 @@
+"""The first line of every screen: live or frozen, the receiver, team and range, the counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vs_tui.domain.model import Verdict
+from vs_tui.tui import faces
+from vs_tui.tui.paint import Piece
+
+if TYPE_CHECKING:
+    from vs_tui.tui.app import VsTuiApp
+
+WIDE = 100
+"""From this width on words are written out."""
+
+
+def headline(app: VsTuiApp, width: int) -> tuple[list[Piece], list[Piece]]:
+    """(left, right) pieces."""
+    signs = app.look.glyphs
+    wide = width >= WIDE
+    if app.frozen_at is not None:
+        at = faces.clock(app.frozen_at, app.zone, app.setup.clock())
+        left: list[Piece] = [(" vs-tui ", "title"), (f"{signs.frozen} FROZEN at {at}", "wait")]
+        if app.pending:
+            left.append((f"  +{app.pending} new, p to resume", "wait"))
+    else:
+        left = [(" vs-tui ", "title"), (f"{signs.live} LIVE", "ok")]
+        left.append((f"  {_hooks(app, wide)}", "fail" if app.trouble else "dim"))
+    left.append((f"  team {app.team or 'all'}  {app.range_name}", "dim"))
+    right: list[Piece] = [(f"{app.in_flight} in flight" if wide else f"{app.in_flight} run", "run")]
+    if app.failed:
+        right.append((f" {signs.dot} {app.failed} {signs.fail}", "fail"))
+    right.append((" ", "text"))
+    return left, right
+
+
+def _hooks(app: VsTuiApp, wide: bool) -> str:
+    if app.trouble:
+        return "hooks: trouble"
+    last = max((h.last_received_at or 0 for h in app.health), default=0)
+    seen = faces.clock(last, app.zone, app.setup.clock()) if last else "none yet"
+    rejected = sum(h.counts.get(Verdict.REJECTED, 0) for h in app.health)
+    place = app.url.removeprefix("http://") or app.setup.source_name
+    if wide:
+        dot = app.look.glyphs.dot
+        return f"hooks {place} ok {dot} last {seen} {dot} {rejected} rejected"
+    return f"last {seen}"

@@ -1,0 +1,124 @@
+"""Where the user is: the views, the stack above them, and the ways between them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vs_tui.domain.model import Span
+from vs_tui.tui.screens.base import View
+from vs_tui.tui.screens.compare import CompareView
+from vs_tui.tui.screens.delivery import DeliveryView
+from vs_tui.tui.screens.dora import DoraView
+from vs_tui.tui.screens.events import EventsView
+from vs_tui.tui.screens.help import HelpView
+from vs_tui.tui.screens.live import LiveView
+from vs_tui.tui.screens.trace import TraceView
+from vs_tui.tui.screens.traces import TracesView
+from vs_tui.tui.working import start
+
+if TYPE_CHECKING:
+    from vs_tui.tui.app import VsTuiApp
+
+VIEWS: Final[dict[str, type[View]]] = {
+    "live": LiveView,
+    "traces": TracesView,
+    "dora": DoraView,
+    "events": EventsView,
+}
+"""Action id -> the view it shows."""
+
+
+class Navigation:
+    """A view at the bottom and what was opened from it above; back is the way up."""
+
+    def __init__(self, app: VsTuiApp) -> None:
+        self._app = app
+        self.views: dict[str, View] = {}
+        self.current = "live"
+        self.previous = "traces"
+        self.marked_trace = ""
+        """The first of two traces to compare."""
+
+    def open_views(self) -> None:
+        """Make the views and show the first."""
+        app = self._app
+        self.views = {name: kind(app.look) for name, kind in VIEWS.items()}
+        for name, view in self.views.items():
+            view.filter_text = app.remembered.filters.get(name, "")
+            # An installed screen keeps its widgets, and so its place, when another one is shown.
+            app.install_screen(view, name)
+        app.push_screen(self.views[self.current])
+
+    def show(self, name: str) -> None:
+        """A view, without what was opened above the one before."""
+        app = self._app
+        while len(app.screen_stack) > 2:
+            app.pop_screen()
+        if name != self.current:
+            self.previous, self.current = self.current, name
+            app.switch_screen(self.views[name])
+        app.remember()
+
+    def back(self) -> None:
+        """One step: out of the zoom, the opened screen, the filter, then to Live."""
+        app = self._app
+        view = app.view
+        if view is not None and view.zoomed is not None:
+            view.toggle_zoom()
+        elif len(app.screen_stack) > 2:
+            app.pop_screen()
+        elif view is not None and view.filter_text:
+            view.set_filter("")
+        elif self.current != "live":
+            self.show("live")
+
+    def crumbs(self) -> list[str]:
+        """Titles of the screens from the view to the one on top."""
+        return [screen.title_text for screen in self._app.screen_stack if isinstance(screen, View)]
+
+    def named_view(self, filter_text: str) -> None:
+        """A filter of the configuration's [views], in the Live view."""
+        self.show("live")
+        self.views["live"].set_filter(filter_text)
+
+    # Drill-down.
+
+    def open_span(self, ref: str) -> None:
+        """The trace of a span, with the span selected."""
+
+        async def work() -> None:
+            span = await self._app.reader.span(ref)
+            if span is None:
+                self._app.notify_text("this span is gone: it was pruned")
+            else:
+                self.open_trace(span.trace_id, span.key)
+
+        start(self._app, work, "open", exclusive=True)
+
+    def open_trace(self, trace_id: str, span_key: str = "") -> None:
+        self._app.push_screen(TraceView(self._app.look, trace_id, span_key))
+
+    def open_delivery(self, delivery_id: int) -> None:
+        self._app.push_screen(DeliveryView(self._app.look, delivery_id))
+
+    def open_deployments(self, team: str, metric: str) -> None:
+        """The deployments behind a number, in the Live view."""
+        terms = ["kind:deploy is:production"]
+        if team:
+            terms.append(f'team:"{team}"')
+        if metric in ("fail", "restore"):
+            terms.append("state:failed")
+        self.named_view(" ".join(terms))
+
+    def open_help(self) -> None:
+        if not isinstance(self._app.screen, HelpView):
+            self._app.push_screen(HelpView(self._app.look))
+
+    def compare(self, span: Span) -> None:
+        """Mark the span's trace, or show it beside the marked one."""
+        if not self.marked_trace or self.marked_trace == span.trace_id:
+            self.marked_trace = span.trace_id
+            self._app.notify_text("marked; go to another trace and press c again")
+            return
+        marked, self.marked_trace = self.marked_trace, ""
+        self._app.push_screen(CompareView(self._app.look, marked, span.trace_id))

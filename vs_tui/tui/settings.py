@@ -1,0 +1,45 @@
+"""What the dashboard is given by the command that starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vs_tui.domain.cards import Card
+from vs_tui.domain.instants import Instant
+from vs_tui.store.api import Reader
+
+CardsReader = Callable[[str, int], Awaitable[Sequence[Card]]]
+"""(team or ``, window in microseconds, 0 for 30 days) -> cards."""
+
+
+async def no_cards(_team: str, _window: int) -> Sequence[Card]:
+    """When there is nothing to compute metrics with."""
+    return ()
+
+
+@dataclass
+class Setup:
+    """Everything the dashboard is given."""
+
+    reader: Reader
+    clock: Callable[[], Instant]
+    cards: CardsReader = no_cards
+    after_paint: Callable[[], Awaitable[str]] | None = None
+    """Starts the receiver once the first screen is up; returns its URL."""
+    send_links: Callable[[str, str, str], Awaitable[None]] | None = None
+    """(action, child key, parent key): a person's decision about a link."""
+    refold: Callable[[int], Awaitable[str]] | None = None
+    url: str = ""
+    open_mode: bool = False
+    theme: str = "auto"
+    ascii: bool = False
+    zone: str = ""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    views: Mapping[str, str] = field(default_factory=dict)
+    watch_command: str = ""
+    state_path: str = ""
+    at: Instant | None = None
+    """Show this past moment, frozen."""
+    source_name: str = ""
+    """What is looked at, for `view`."""
