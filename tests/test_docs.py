@@ -1,0 +1,86 @@
+"""What the docs say exists, and what exists is said."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from vs_tui.cli.main import COMMANDS
+from vs_tui.config import load, settings_names
+from vs_tui.tui.actions import ACTIONS, display_key
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+KEYS = README.partition("## Keys")[2].partition("\n## ")[0]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def cells(text: str) -> list[list[str]]:
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[1:]]
+
+
+def test_the_readme_lists_the_commands_that_exist_each_with_its_line() -> None:
+    table = README.partition("## Commands")[2].partition("\n## ")[0]
+    listed = {row[0].strip(" `|"): row[1].strip(" |") for row in cells(table) if "`" in row[0]}
+    wanted = {
+        "vs-tui" if name == "dashboard" else f"vs-tui {name}": text
+        for name, text in COMMANDS.items()
+    }
+    assert listed == wanted
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_that_is_listed_has_help(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "vs_tui", name, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: vs-tui {name}")
+
+
+def test_every_setting_is_in_the_configuration_page_and_none_that_does_not_exist() -> None:
+    listed = re.findall(r"^\| `([a-z_.]+)` \|", CONFIGURATION, re.MULTILINE)
+    assert sorted(listed) == sorted(settings_names())
+
+
+def test_the_readme_configuration_is_accepted(tmp_path: Path) -> None:
+    block = README.partition("```toml\n")[2].partition("```")[0]
+    file = tmp_path / "config.toml"
+    file.write_text(block)
+    config = load(file, env={})
+    assert config.teams.names == ("core",)
+    assert config.public_url == "https://hooks.example.org"
+    assert tomllib.loads(block).keys() == {"server", "teams", "environments", "spans"}
+
+
+def test_the_keys_in_the_readme_exist_and_the_footer_is_explained() -> None:
+    named = set(re.findall(r"`(\S{1,5})`", KEYS)) - {"…"}
+    existing = {display_key(key) for action in ACTIONS for key in action.keys.split(",")}
+    assert named <= existing, named - existing
+    missing = [a.id for a in ACTIONS if a.shown and a.key not in named]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8"))
+    for target in targets:
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (page.parent / target).exists(), target
+
+
+def test_the_two_commands_are_there_once() -> None:
+    commands = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
+    assert len(commands) == 2
+    assert commands[0].endswith("vs-tui demo")
+    assert commands[1].endswith("pytest -n auto")
