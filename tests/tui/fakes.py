@@ -380,7 +380,14 @@ class FakeReader:
     ) -> Sequence[DeliveryRow]:
         self._asked("deliveries")
         rows = sorted((d.row for d in self.stored.values()), key=lambda r: -r.received_at)
-        return [r for r in rows if filter in f"{r.source} {r.kind} {r.verdict} {r.reason}"][:limit]
+        words, _, until = filter.partition("until:")
+        latest = parse_instant(until) if until else None
+        return [
+            r
+            for r in rows
+            if words.strip() in f"{r.source} {r.kind} {r.verdict} {r.reason}"
+            and (latest is None or r.received_at <= latest)
+        ][:limit]
 
     async def delivery(self, delivery_id: int) -> DeliveryDetail | None:
         self._asked("delivery")

@@ -18,7 +18,7 @@ class Action:
     """One or two words for the footer."""
     help: str
     where: str = "everywhere"
-    """everywhere, list, live, trace, events, inspector, dora."""
+    """everywhere, list, live, trace, events, inspector, dora, sources."""
     shown: int = 0
     """Rank in the footer, 1 first; 0: not there."""
 
@@ -54,7 +54,13 @@ ACTIONS: Final = (
     Action("zoom_out", "minus", "zoom out", "zoom out of the time axis", "trace"),
     Action("fold_all", "left_square_bracket", "fold", "fold all", "trace"),
     Action("unfold_all", "right_square_bracket", "unfold", "unfold all", "trace"),
-    Action("refold", "r", "re-fold", "read this delivery again with today's adapters", "inspector"),
+    Action(
+        "refold", "r", "re-fold", "read this delivery again with today's adapters", "inspector", 3
+    ),
+    Action("resend", "R", "re-send", "send this delivery to this receiver again", "inspector", 4),
+    Action("resend_to", "u", "send to", "send this delivery to another address", "inspector"),
+    Action("fold_body", "left_square_bracket", "fold", "fold all of the body", "inspector"),
+    Action("unfold_body", "right_square_bracket", "unfold", "unfold all of the body", "inspector"),
     Action("down", "j,down", "down", "one row down"),
     Action("up", "k,up", "up", "one row up"),
     Action("page_down", "ctrl+d,pagedown", "page down", "a page down"),
@@ -120,16 +126,16 @@ def by_key(actions: Iterable[Action]) -> dict[str, list[Action]]:
 def meant(candidates: Iterable[Action], where: str) -> Action | None:
     """The action a key means on a screen: its own first, then what holds everywhere."""
     listed = list(candidates)
-    for place in (where, _list(where), "everywhere"):
+    for place in places(where):
         for action in listed:
-            if place and action.where == place:
+            if action.where == place:
                 return action
     return None
 
 
 def footer(actions: Iterable[Action], where: str, width: int) -> list[tuple[str, str]]:
     """(key, label) pairs of what can be done here, as many as fit, never wrapped."""
-    usable = [a for a in actions if a.shown and a.where in ("everywhere", where, _list(where))]
+    usable = [a for a in actions if a.shown and a.where in places(where)]
     usable.sort(key=lambda a: a.shown)
     always = [a for a in usable if a.id in ("help", "quit")]
     room = width - sum(len(a.key) + len(a.label) + 3 for a in always) - 1
@@ -145,5 +151,11 @@ def footer(actions: Iterable[Action], where: str, width: int) -> list[tuple[str,
     return [*chosen, *((a.key, a.label) for a in always)]
 
 
-def _list(where: str) -> str:
-    return "list" if where in ("live", "traces", "events", "sources") else ""
+def places(where: str) -> tuple[str, ...]:
+    """Where the keys of a screen are looked for, its own first. Events shows the selected
+    delivery beside the list, so it can do what the inspector can."""
+    if where == "events":
+        return (where, "inspector", "list", "everywhere")
+    if where in ("live", "traces", "sources"):
+        return (where, "list", "everywhere")
+    return (where, "everywhere")

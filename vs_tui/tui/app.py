@@ -86,6 +86,8 @@ class VsTuiApp(App[int]):
         self.watching = Watching(self)
         self.output = Output(self)
         self._deeds = Deeds(self)
+        self.last_target = ""
+        """Where a delivery was sent last."""
         self.ansi_color = self.look.palette.name in ("ansi", "mono")
 
     # Life.

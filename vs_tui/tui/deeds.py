@@ -93,7 +93,11 @@ class Deeds:
     # With the selected span.
 
     def yank(self) -> None:
-        self._with_span(self._app.output.yank)
+        view = self._app.view
+        if view is not None and (texts := view.texts()):
+            self._app.output.yank_in_turns(texts)
+        else:
+            self._with_span(self._app.output.yank)
 
     def browser(self) -> None:
         self._with_span(self._app.output.browse)

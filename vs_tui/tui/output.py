@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -47,6 +48,15 @@ class Output:
             import orjson
 
             text = orjson.dumps(span_json(span)).decode()
+        self.copy(text)
+        self._app.notify_text(f"copied {what}; also written to {self._fallback(text)}")
+
+    def yank_in_turns(self, texts: Sequence[tuple[str, str]]) -> None:
+        """Copy the first of these texts; the next one when they are the same as the last time."""
+        key = repr(texts)
+        self._turn = (self._turn + 1) % len(texts) if key == self._last_key else 0
+        self._last_key = key
+        what, text = texts[self._turn]
         self.copy(text)
         self._app.notify_text(f"copied {what}; also written to {self._fallback(text)}")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from vs_tui.domain.cards import Card
 from vs_tui.domain.instants import Instant
-from vs_tui.store.api import Reader
+from vs_tui.store.api import DeliveryDetail, Reader
 
 CardsReader = Callable[[str, int], Awaitable[Sequence[Card]]]
 """(team or ``, window in microseconds, 0 for 30 days) -> cards."""
@@ -30,6 +30,10 @@ class Setup:
     send_links: Callable[[str, str, str], Awaitable[None]] | None = None
     """(action, child key, parent key): a person's decision about a link."""
     refold: Callable[[int], Awaitable[str]] | None = None
+    resend: Callable[[DeliveryDetail, str], Awaitable[str]] | None = None
+    """(delivery, URL or `` for this receiver): send it once more; what was answered."""
+    known_secrets: Sequence[str] = field(default=(), repr=False)
+    """Our own token and secrets: never shown, wherever an event holds one."""
     url: str = ""
     open_mode: bool = False
     theme: str = "auto"

@@ -94,6 +94,10 @@ class View(Screen[None]):
         """Whose teams, services and so on the filter completes."""
         return ()
 
+    def texts(self) -> Sequence[tuple[str, str]]:
+        """(what, text): what `y` copies in turns; nothing means the selected span's."""
+        return ()
+
     def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         """(column titles, rows) of what is listed, for `e`; empty when it is no list."""
         return (), ()

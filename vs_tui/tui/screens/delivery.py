@@ -1,25 +1,23 @@
-"""The inspector of one delivery: headers, body, verdict, and the spans it touched."""
+"""The inspector of one delivery: verdict, reason, spans, headers and body, on a whole screen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-import orjson
 from textual.widget import Widget
 
-from vs_tui.domain.display import clean, clean_block
+from vs_tui.domain.display import clean
 from vs_tui.store.api import DeliveryDetail
+from vs_tui.tui import inspecting
 from vs_tui.tui.look import Look
-from vs_tui.tui.paint import Piece
+from vs_tui.tui.resending import ask_and_send, send_here
 from vs_tui.tui.screens.base import View
-from vs_tui.tui.screens.events import size_text
-from vs_tui.tui.widgets.text import TextBox, field
-
-MAX_LINES = 5_000
+from vs_tui.tui.widgets.document import Document
 
 
 class DeliveryView(View):
-    """Like a request inspector's page; secrets are not in it because they are never stored."""
+    """Like a request inspector's page. Secrets are not in it: headers with one are never stored,
+    members of the body with one are hidden."""
 
     where = "inspector"
 
@@ -30,54 +28,46 @@ class DeliveryView(View):
         self.title_text = f"delivery {abs(delivery_id)}"
 
     def body(self) -> Iterable[Widget]:
-        self.box = TextBox(self.look, id="box")
-        yield self.box
+        self.document = Document(self.look, id="document")
+        yield self.document
 
     def on_mount(self) -> None:
-        self.box.focus()
+        self.document.focus()
 
     async def load(self) -> None:
-        if self.detail is None:
-            self.detail = await self.dash.reader.delivery(self.delivery_id)
-        if self.detail is None:
+        first = self.detail is None
+        detail = await self.dash.reader.delivery(self.delivery_id)
+        if detail is None:
             self.show_problem("this delivery is gone: it was pruned; press esc")
             return
-        row = self.detail.row
-        self.box.set_heading([(clean(f"{row.source} {row.kind}"), "title")], row.verdict.value)
-        self.box.set_lines(self._lines(self.detail))
-
-    def _lines(self, detail: DeliveryDetail) -> list[list[Piece]]:
-        row = detail.row
-        lines = [
-            field("received", self.zone_clock(row.received_at)),
-            field("path", f"POST {detail.path}"),
-            field("answered", f"{row.status} {row.verdict.value}"),
-        ]
-        if row.reason:
-            lines.append(field("why", row.reason, role="wait"))
-        if row.duplicates:
-            lines.append(field("repeats", f"{row.duplicates} more of the same"))
-        lines += [field("span", ref, role="run") for ref in detail.span_refs[:50]]
-        lines.append(field("body", f"{size_text(row.size)}, sha256 {detail.sha256[:16]}"))
-        lines += [field(name, value) for name, value in sorted(detail.headers.items())]
-        lines.append([("", "text")])
-        lines += [[(text, "text")] for text in pretty(detail.body)[:MAX_LINES]]
-        return lines
+        # What is stored does not change, except for its verdict and its repeats.
+        if detail != self.detail:
+            self.detail = detail
+            row = detail.row
+            self.document.set_heading([(clean(f"{row.source} {row.kind}"), "title")], row.verdict)
+            self.document.show(await inspecting.document(self.dash, detail), start=first)
 
     def act(self, action: str) -> bool:
-        if action == "open" and self.detail and self.detail.span_refs:
-            self.dash.open_span(self.detail.span_refs[0])
+        if self.detail is not None and act_on(self, self.detail, action):
             return True
-        if action == "refold":
-            self.dash.refold(self.delivery_id)
-            return True
-        return self.box.act(action)
+        return self.document.act(action)
+
+    def texts(self) -> Sequence[tuple[str, str]]:
+        return inspecting.texts(self.dash, self.detail) if self.detail is not None else ()
+
+    def on_document_opened(self, message: Document.Opened) -> None:
+        message.stop()
+        self.dash.open_span(message.target)
 
 
-def pretty(body: bytes) -> list[str]:
-    """A body for reading: indented JSON, else its text; cleaned in both cases."""
-    try:
-        text = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode()
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        text = body.decode("utf-8", "replace")
-    return clean_block(text)
+def act_on(view: View, detail: DeliveryDetail, action: str) -> bool:
+    """Re-fold or re-send a delivery; False for any other action."""
+    if action == "refold":
+        view.dash.refold(detail.row.id)
+    elif action == "resend":
+        send_here(view.dash, detail)
+    elif action == "resend_to":
+        ask_and_send(view.dash, detail)
+    else:
+        return False
+    return True

@@ -1,4 +1,8 @@
-"""Events: every delivery received, its verdict and why: the debugging and onboarding screen."""
+"""Events: every delivery received, its verdict and why: the debugging and onboarding screen.
+
+Where there is room the delivery below the cursor is shown beneath the list, as request
+inspectors do.
+"""
 
 from __future__ import annotations
 
@@ -6,88 +10,99 @@ from collections.abc import Iterable, Sequence
 
 from textual.widget import Widget
 
+from vs_tui.domain.display import clean
+from vs_tui.domain.instants import iso
 from vs_tui.domain.model import Verdict
-from vs_tui.store.api import DeliveryRow
-from vs_tui.tui.look import Glyphs
-from vs_tui.tui.moment import deliveries_at
+from vs_tui.store.api import DeliveryDetail, DeliveryRow
+from vs_tui.tui import inspecting
+from vs_tui.tui.inspecting import ROLES, size_text, verdict_glyph
 from vs_tui.tui.screens.base import View
+from vs_tui.tui.screens.delivery import act_on
+from vs_tui.tui.widgets.document import Document
 from vs_tui.tui.widgets.listing import Column, Listing, Row
+from vs_tui.tui.working import start
 
 COLUMNS = (
     Column("RECEIVED", 12),
-    Column("SOURCE", 10),
-    Column("EVENT", 18, flex=1),
+    Column("SOURCE", 12),
+    Column("EVENT", 16, flex=2),
     Column("VERDICT", 13),
     Column("HTTP", 4, rank=2),
-    Column("SIZE", 6, right=True, rank=1),
-    Column("WHY", 14, flex=2),
+    Column("SIZE", 5, right=True, rank=1),
+    Column("WHY", 13, flex=3),
 )
-_ROLES = {
-    Verdict.ACCEPTED: "ok",
-    Verdict.IGNORED: "dim",
-    Verdict.DUPLICATE: "dim",
-    Verdict.QUARANTINED: "wait",
-    Verdict.REJECTED: "fail",
-}
-
-
-def verdict_glyph(verdict: Verdict, glyphs: Glyphs) -> str:
-    """A sign for a verdict, so that colour is not needed."""
-    return {
-        Verdict.ACCEPTED: glyphs.ok,
-        Verdict.IGNORED: glyphs.dot,
-        Verdict.DUPLICATE: glyphs.even,
-        Verdict.QUARANTINED: glyphs.wait,
-        Verdict.REJECTED: glyphs.fail,
-    }[verdict]
-
-
-def size_text(size: int) -> str:
-    """`812`, `13k`, `2.4M`."""
-    if size < 1024:
-        return str(size)
-    return f"{size // 1024}k" if size < 1024 * 1024 else f"{size / 1024 / 1024:.1f}M"
+LIMIT = 500
 
 
 class EventsView(View):
-    """The list of deliveries."""
+    """The list of deliveries, and the selected one."""
 
     where = "events"
     title_text = "Events"
     filterable = True
+    DEFAULT_CSS = """
+    EventsView #list { height: 2fr; }
+    EventsView #detail { height: 3fr; display: none; }
+    EventsView.-tall #detail { display: block; }
+    """
 
     def body(self) -> Iterable[Widget]:
         self.list = Listing(self.look, COLUMNS, id="list")
+        self.document = Document(self.look, id="detail")
         self.deliveries: Sequence[DeliveryRow] = ()
+        self.detail: DeliveryDetail | None = None
         yield self.list
+        yield self.document
 
     def on_mount(self) -> None:
         self.list.focus()
 
     async def load(self) -> None:
-        found = await self.dash.reader.deliveries(self.filter_text, limit=500)
-        self.deliveries = deliveries_at(found, self.dash.frozen_at)
+        dash = self.dash
+        text = self.filter_text
+        if dash.frozen_at is not None:
+            text = f"{text} until:{iso(dash.frozen_at)}".strip()
+        self.deliveries = await dash.reader.deliveries(text, limit=LIMIT)
         if not self.deliveries:
-            self.list.empty = self.dash.empty_text(bool(self.filter_text))
+            self.list.empty = dash.empty_text(bool(self.filter_text))
         self.list.set_rows([self._row(row) for row in self.deliveries])
         self.list.set_heading([("Events", "title")], "newest first")
         self.show_problem("")
+        await self._load_detail()
+
+    async def _load_detail(self) -> None:
+        row = self.list.selected
+        if row is None:
+            self.detail = None
+            self.document.show((), start=True)
+            self.document.set_heading(())
+            return
+        detail = await self.dash.reader.delivery(int(row.key))
+        if detail is None or detail == self.detail:
+            return
+        other = self.detail is None or self.detail.row.id != detail.row.id
+        self.detail = detail
+        name = clean(f"{detail.row.source} {detail.row.kind}", 120)
+        self.document.set_heading([(name, "title")], "enter: whole screen")
+        if self.document.display:
+            self.document.show(await inspecting.document(self.dash, detail), start=other)
 
     def _row(self, row: DeliveryRow) -> Row:
         glyph = verdict_glyph(row.verdict, self.look.glyphs)
         why = row.reason
         if row.duplicates:
             why = f"{row.duplicates}x more {why}".strip()
+        role = ROLES[row.verdict]
         return Row(
             str(row.id),
             (
                 (self.zone_clock(row.received_at), "dim"),
                 (row.source, "text"),
                 (row.kind, "text"),
-                (f"{glyph} {row.verdict.value}", _ROLES[row.verdict]),
+                (f"{glyph} {row.verdict.value}", role),
                 (str(row.status), "dim"),
                 (size_text(row.size), "dim"),
-                (why, "dim"),
+                (why, role if row.verdict is Verdict.REJECTED else "dim"),
             ),
             failed=row.verdict in (Verdict.REJECTED, Verdict.QUARANTINED),
             data=row,
@@ -98,12 +113,34 @@ class EventsView(View):
 
     def act(self, action: str) -> bool:
         if action in ("next_failed", "previous_failed"):
-            return self.list.next_failed(1 if action == "next_failed" else -1) or True
-        return self.list.act(action)
+            if not self.list.next_failed(1 if action == "next_failed" else -1):
+                self.dash.notify_text("nothing in this list was refused or quarantined")
+        elif action == "follow":
+            self.list.follow = not self.list.follow
+            self.list.set_rows(self.list.rows)
+            self.dash.notify_text("following the newest" if self.list.follow else "not following")
+        elif self.detail is not None and act_on(self, self.detail, action):
+            return True
+        elif action in ("fold_body", "unfold_body") or self.document.has_focus:
+            return self.document.act(action)
+        else:
+            return self.list.act(action)
+        return True
+
+    def texts(self) -> Sequence[tuple[str, str]]:
+        return inspecting.texts(self.dash, self.detail) if self.detail is not None else ()
+
+    def on_listing_selected(self, message: Listing.Selected) -> None:
+        message.stop()
+        start(self, self._load_detail, "detail", exclusive=True)
 
     def on_listing_opened(self, message: Listing.Opened) -> None:
         message.stop()
         self.dash.open_delivery(int(message.key))
+
+    def on_document_opened(self, message: Document.Opened) -> None:
+        message.stop()
+        self.dash.open_span(message.target)
 
     def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         return [c.title for c in COLUMNS], [[t for t, _ in row.cells] for row in self.list.rows]

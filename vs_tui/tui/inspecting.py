@@ -1,0 +1,190 @@
+"""A delivery as a document: what came, what became of it, what can be done, and its body."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Final
+
+from vs_tui.domain.display import clean
+from vs_tui.domain.instants import Instant, iso
+from vs_tui.domain.model import Span, Verdict
+from vs_tui.store.api import DeliveryDetail, DeliveryRow
+from vs_tui.tui import faces
+from vs_tui.tui.bodies import HIDDEN, DocLine, body_lines, hide, is_secret_name, plain
+from vs_tui.tui.look import Glyphs
+from vs_tui.tui.paint import Piece, fit
+
+if TYPE_CHECKING:
+    from vs_tui.tui.app import VsTuiApp
+
+MAX_SPANS: Final = 20
+"""Spans of a delivery that are read for their names and states; of the others only the refs."""
+_LISTED_SPANS: Final = 500
+_IN_LOOP: Final = 64 * 1024
+"""Bytes; a larger body is laid out in a thread, so that keys are answered meanwhile."""
+
+ROLES: Final[Mapping[Verdict, str]] = {
+    Verdict.ACCEPTED: "ok",
+    Verdict.IGNORED: "dim",
+    Verdict.DUPLICATE: "dim",
+    Verdict.QUARANTINED: "wait",
+    Verdict.REJECTED: "fail",
+}
+
+
+def verdict_glyph(verdict: Verdict, glyphs: Glyphs) -> str:
+    """A sign for a verdict, so that colour is not needed."""
+    return {
+        Verdict.ACCEPTED: glyphs.ok,
+        Verdict.IGNORED: glyphs.dot,
+        Verdict.DUPLICATE: glyphs.even,
+        Verdict.QUARANTINED: glyphs.wait,
+        Verdict.REJECTED: glyphs.fail,
+    }[verdict]
+
+
+def size_text(size: int) -> str:
+    """`812`, `13k`, `2.4M`."""
+    if size < 1024:
+        return str(size)
+    return f"{size // 1024}k" if size < 1024 * 1024 else f"{size / 1024 / 1024:.1f}M"
+
+
+def advice(row: DeliveryRow) -> str:
+    """What to do about a delivery; `` when nothing is wrong with it."""
+    if row.verdict is Verdict.QUARANTINED:
+        return (
+            "it is kept: r reads it again, after an upgrade `vs-tui db rebuild` reads all of them"
+        )
+    if row.verdict is not Verdict.REJECTED:
+        return ""
+    if row.status in (401, 403):
+        return f"compare the tool's secret with `vs-tui secret show {row.source}` (5 copies it)"
+    if row.status == 400:
+        return "correct what the sender sends; R sends this one again"
+    if row.status == 404:
+        return "it names a span that is not known: send its start first, then R sends this again"
+    if row.status >= 500:
+        return "the sender should try again by itself; else R sends it again"
+    return "correct the sender's settings; the README shows them for every tool"
+
+
+async def document(app: VsTuiApp, detail: DeliveryDetail) -> list[DocLine]:
+    """All lines of a delivery."""
+    spans: dict[str, Span] = {}
+    for ref in detail.span_refs[:MAX_SPANS]:
+        span = await app.reader.span(ref)
+        if span is not None:
+            spans[ref] = span
+    known = app.setup.known_secrets
+    if len(detail.body) > _IN_LOOP:
+        body = await asyncio.to_thread(body_lines, detail.body, known)
+    else:
+        body = body_lines(detail.body, known)
+    return [
+        *_summary(detail, app.look.glyphs, app.zone, app.now()),
+        *_spans(detail.span_refs, spans, app.look.glyphs, app.now()),
+        *_headers(detail, known),
+        _heading("body", f"{size_text(detail.row.size)}, sha256 {detail.sha256[:16] or '-'}"),
+        *body,
+    ]
+
+
+def _summary(
+    detail: DeliveryDetail, glyphs: Glyphs, zone: tzinfo | None, now: Instant
+) -> list[DocLine]:
+    row = detail.row
+    received = f"{faces.clock(row.received_at, zone, now)}  ({iso(row.received_at)})"
+    verdict = f"{verdict_glyph(row.verdict, glyphs)} {row.verdict.value}"
+    lines = [
+        DocLine((*_name("verdict"), (verdict, ROLES[row.verdict]), (f"  {row.status}", "dim")))
+    ]
+    if row.reason:
+        lines.append(_field("reason", row.reason, "wait"))
+    if what_to_do := advice(row):
+        lines.append(_field("what to do", what_to_do, "title"))
+    lines += [_field("received", received), _field("request", f"POST {detail.path}")]
+    if row.duplicates:
+        lines.append(_field("repeats", f"{row.duplicates} more of the same"))
+    return lines
+
+
+def _spans(
+    refs: Sequence[str], spans: Mapping[str, Span], glyphs: Glyphs, now: Instant
+) -> list[DocLine]:
+    if not refs:
+        return [_heading("spans", "it touched none")]
+    listed = refs[:_LISTED_SPANS]
+    lines = [
+        DocLine(_span_pieces(ref, spans.get(ref), glyphs, now), 1, target=ref) for ref in listed
+    ]
+    if len(refs) > len(listed):
+        lines.append(DocLine(((f"and {len(refs) - len(listed)} more", "dim"),), 1))
+    return [_heading("spans", f"it touched {len(refs)}; enter opens the trace", lines), *lines]
+
+
+def _span_pieces(ref: str, span: Span | None, glyphs: Glyphs, now: Instant) -> tuple[Piece, ...]:
+    if span is None:
+        return ((clean(ref), "run"),)
+    glyph, word, role = faces.state(span, glyphs, now)
+    return (
+        (fit(f"{glyph} {word}", 9), role),
+        (fit(faces.kind(span), 13), "dim"),
+        (clean(span.name, 120), "text"),
+        (f"  {clean(span.ref, 200)}", "dim"),
+    )
+
+
+def _headers(detail: DeliveryDetail, known: Sequence[str]) -> list[DocLine]:
+    lines = [
+        DocLine(
+            (
+                (fit(name, 24) + " ", "run"),
+                (HIDDEN if is_secret_name(name) else clean(hide(value, known)), "text"),
+            ),
+            1,
+        )
+        for name, value in sorted(detail.headers.items())
+    ]
+    note = f"{len(lines)} kept; those with a proof or a secret never are"
+    return [_heading("headers", note, lines), *lines]
+
+
+def _heading(name: str, note: str, block: Sequence[DocLine] = ()) -> DocLine:
+    pieces: tuple[Piece, ...] = ((f"{name:<8}", "title"), (f" {note}", "dim"))
+    return DocLine(pieces, block=len(block), folded_pieces=pieces, path=f"/{name}")
+
+
+def _name(name: str) -> tuple[Piece, ...]:
+    return ((f"{name:<11}", "dim"),)
+
+
+def _field(name: str, value: str, role: str = "text") -> DocLine:
+    return DocLine((*_name(name), (clean(value), role)))
+
+
+def texts(app: VsTuiApp, detail: DeliveryDetail) -> list[tuple[str, str]]:
+    """(what, text): what `y` copies in turns: the body, a curl line, and the reason."""
+    body = plain(detail.body, app.setup.known_secrets)
+    found = [("the body", body), ("a curl line", curl(detail, app.url, body))]
+    if detail.row.reason:
+        found.append(("the reason", clean(detail.row.reason)))
+    return found
+
+
+def curl(detail: DeliveryDetail, url: str, body: str) -> str:
+    """A line for a shell that sends it again; the token comes from the shell, not from here."""
+    wanted = {
+        name: value
+        for name, value in sorted(detail.headers.items())
+        if name.lower() not in ("content-length", "host", "user-agent", "accept-encoding")
+        and not is_secret_name(name)
+    }
+    words = ["curl", "-H", '"Authorization: Bearer $(vs-tui secret show token)"']
+    for name, value in wanted.items():
+        words += ["-H", shlex.quote(clean(f"{name}: {value}"))]
+    words += ["--data-binary", shlex.quote(body)]
+    return " ".join([*words, shlex.quote((url or "http://127.0.0.1:5000") + clean(detail.path))])

@@ -1,0 +1,48 @@
+"""Sending a stored delivery once more: to this receiver, or to another address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vs_tui.domain.display import clean
+from vs_tui.store.api import DeliveryDetail
+from vs_tui.tui.widgets.ask import Ask
+from vs_tui.tui.working import start
+
+if TYPE_CHECKING:
+    from vs_tui.tui.app import VsTuiApp
+
+_NOT_HERE = "this dashboard is read-only; send it where the receiver runs"
+
+
+def send_here(app: VsTuiApp, detail: DeliveryDetail) -> None:
+    """To the receiver of this dashboard, over HTTP as any sender."""
+    _send(app, detail, "")
+
+
+def ask_and_send(app: VsTuiApp, detail: DeliveryDetail) -> None:
+    """To an address that the user gives."""
+    if app.setup.resend is None:
+        app.notify_text(_NOT_HERE)
+        return
+
+    def answered(target: str | None) -> None:
+        if target:
+            app.last_target = target
+            _send(app, detail, target)
+
+    question = f"send delivery {abs(detail.row.id)} to (http://HOST:PORT, esc: not at all)"
+    app.push_screen(Ask(app.look, question, app.last_target), answered)
+
+
+def _send(app: VsTuiApp, detail: DeliveryDetail, target: str) -> None:
+    resend = app.setup.resend
+    if resend is None:
+        app.notify_text(_NOT_HERE)
+        return
+
+    async def work() -> None:
+        answer = await resend(detail, target)
+        app.notify_text(clean(answer, 300))
+
+    start(app, work, "resend")

@@ -1,0 +1,43 @@
+"""One question with one line to answer it, over the screen below."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from vs_tui.tui.look import Look
+from vs_tui.tui.paint import fit
+from vs_tui.tui.widgets.lines import Line
+
+
+class Ask(ModalScreen[str]):
+    """Answers with the text, or with `` when the user thought better of it."""
+
+    BINDINGS: ClassVar[list[Any]] = [Binding("escape", "dismiss('')", show=False)]
+    DEFAULT_CSS = """
+    Ask { align: center bottom; }
+    Ask Vertical { height: 2; width: 1fr; margin-bottom: 1; }
+    Ask Input { height: 1; border: none; padding: 0 1; }
+    """
+
+    def __init__(self, look: Look, question: str, answer: str = "") -> None:
+        super().__init__()
+        self.look = look
+        self._question = question
+        self._answer = answer
+
+    def compose(self) -> ComposeResult:
+        line = Line(self.look)
+        line.show([(" " + fit(self._question, 400).rstrip(), "title")])
+        field = Input(self._answer)
+        field.cursor_blink = False
+        yield Vertical(line, field)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.dismiss(event.value.strip())
