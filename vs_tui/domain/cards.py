@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from vs_tui.domain.metrics import texts
+from vs_tui.domain.metrics.dora import Figure
+from vs_tui.domain.metrics.levels import LATEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,4 +27,46 @@ class Card:
     level: str
     """Performance level with its year, such as `elite 2024`; `` without a value."""
     buckets: Sequence[float | None]
-    """A value a day for the sparkline, None where there is no data."""
+    """A value a bucket of the window for the sparkline, None where there were no deployments."""
+
+
+def cards_of(team: str, figures: Mapping[str, Figure]) -> list[Card]:
+    """The cards of one team, one a metric."""
+    return [
+        Card(
+            team,
+            metric,
+            value_text(figure),
+            figure.n,
+            delta_text(figure),
+            figure.direction,
+            level_text(figure),
+            # No deployment is a gap; a value of zero (0 % failed) is a bar of no height.
+            [None if metric == "deploys" and not value else value for value in figure.series],
+        )
+        for metric, figure in figures.items()
+    ]
+
+
+def value_text(figure: Figure) -> str:
+    """The value with its unit: `3/d`, `2.1d`, `4 %`; `1 open` when no episode is over yet."""
+    if figure.value is None:
+        return f"{figure.open} open" if figure.open else texts.MISSING
+    if figure.metric == "deploys":
+        return texts.rate(figure.value)
+    return texts.percent(figure.value) if figure.is_share else texts.brief(figure.value)
+
+
+def delta_text(figure: Figure) -> str:
+    """Shares in points, all else in percent; `` when there is nothing to compare."""
+    if not figure.n or not figure.before_n:
+        return ""
+    if figure.is_share:
+        return texts.points(figure.value, figure.before)
+    return texts.change(figure.value, figure.before)
+
+
+def level_text(figure: Figure, year: int = LATEST) -> str:
+    """`elite 2024`; `` without a level."""
+    found = figure.levels.get(year, "")
+    return f"{found} {year}" if found else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,3 +55,38 @@ class Distribution:
             p95=percentile(ordered, 95),
             p99=percentile(ordered, 99),
         )
+
+
+class Runs:
+    """Many values as sorted runs: percentiles without sorting them together."""
+
+    def __init__(self, runs: Sequence[Sequence[int]]) -> None:
+        self._runs = [run for run in runs if run]
+        self.n = sum(len(run) for run in self._runs)
+
+    def _at(self, rank: int) -> int:
+        """The value that has exactly `rank` values before it in sorted order."""
+        if len(self._runs) == 1:
+            return self._runs[0][rank]
+        low = min(run[0] for run in self._runs)
+        high = max(run[-1] for run in self._runs)
+        while low < high:
+            middle = (low + high) // 2
+            if sum(bisect_right(run, middle) for run in self._runs) > rank:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    @property
+    def median(self) -> float | None:
+        """As `median` of all values sorted."""
+        if not self.n:
+            return None
+        return (self._at((self.n - 1) // 2) + self._at(self.n // 2)) / 2
+
+    def percentile(self, percent: int) -> int | None:
+        """As `percentile` of all values sorted."""
+        if not self.n:
+            return None
+        return self._at(max(-(-self.n * percent // 100), 1) - 1)

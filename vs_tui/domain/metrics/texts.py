@@ -53,5 +53,13 @@ def change(value: float | None, before: float | None) -> str:
     return f"{(value - before) / abs(before) * 100:+.0f}%"
 
 
+def points(share: float | None, before: float | None) -> str:
+    """The change of a share in percentage points, `+12pp`; `` when there is nothing to compare."""
+    if share is None or before is None:
+        return ""
+    grown = round((share - before) * 100)
+    return f"{grown:+d}pp" if grown else "0pp"
+
+
 def _number(value: float) -> str:
     return f"{round(value, 1):g}" if value < 9.95 else f"{value:.0f}"

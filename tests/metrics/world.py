@@ -1,0 +1,132 @@
+"""Facts by hand: one service on 2 March 2026 (a Monday), unless a test says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, tzinfo
+from typing import Any
+
+from vs_tui.domain.instants import MINUTE, Instant, parse_instant
+from vs_tui.domain.metrics.assessment import Assessed, Facts, assess
+from vs_tui.domain.metrics.dora import Figure, measure
+from vs_tui.domain.metrics.facts import (
+    Build,
+    Change,
+    Deployment,
+    Incident,
+    Kind,
+    Outcome,
+    Test,
+    merge_attempts,
+)
+from vs_tui.domain.metrics.ledger import ledger_of
+from vs_tui.domain.metrics.products import units
+from vs_tui.domain.metrics.windows import Window
+
+Test.__test__ = False  # a fact, not a class of tests
+
+
+def t(text: str) -> Instant:
+    """`10:05` on the day, or a whole RFC 3339 time."""
+    found = parse_instant(text if "T" in text else f"2026-03-02T{text}:00Z")
+    assert found is not None
+    return found
+
+
+def window(since: str, until: str, *, now: str = "", zone: tzinfo = UTC) -> Window:
+    """A window that is over, unless `now` lies in it."""
+    return Window(t(since), t(until), t(now or until), zone)
+
+
+THE_DAY = window("2026-03-02T00:00:00Z", "2026-03-03T00:00:00Z")
+
+
+def deploy(end: str, ok: bool = True, *, took: int = MINUTE, **more: Any) -> Deployment:
+    values: dict[str, Any] = {
+        "key": f"deploy {more.get('service', 'api')} {more.get('artifact', '')} {end}",
+        "project": "acme/api",
+        "service": "api",
+        "environment": "prod",
+        "team": "core",
+        "started_at": t(end) - took,
+        "ended_at": t(end),
+        "outcome": Outcome.OK if ok else Outcome.FAILED,
+    }
+    return Deployment(**(values | more))
+
+
+def test_run(end: str, passed: bool, **more: Any) -> Test:
+    values: dict[str, Any] = {
+        "key": f"test {end}",
+        "project": "acme/api",
+        "service": "api",
+        "environment": "prod",
+        "ended_at": t(end),
+        "passed": passed,
+        "suite": "smoke",
+    }
+    return Test(**(values | more))
+
+
+test_run.__test__ = False  # type: ignore[attr-defined]
+
+
+def alarm(began: str, ended: str = "", **more: Any) -> Incident:
+    end = t(ended) if ended else None
+    values: dict[str, Any] = {
+        "key": f"alarm {began}",
+        "project": "acme/api",
+        "service": "api",
+        "environment": "prod",
+        "started_at": t(began),
+        "restored_at": end,
+        "finished_at": end,
+    }
+    return Incident(**(values | more))
+
+
+def pull_request(key: str, **more: Any) -> Change:
+    return Change(key=key, kind=Kind.PULL_REQUEST, project="acme/api", **more)
+
+
+def build(start: str, version: str, **more: Any) -> Build:
+    values: dict[str, Any] = {
+        "key": f"build {version}",
+        "project": "acme/api",
+        "started_at": t(start),
+        "service": "api",
+        "version": version,
+    }
+    return Build(**(values | more))
+
+
+def verdicts(
+    deployments: Sequence[Deployment], *, pending: Sequence[Deployment] = (), **more: Any
+) -> list[Assessed]:
+    """What is counted of these deployments, each target judged on its own."""
+    merged = merge_attempts(deployments, more.pop("retry_of", {}))
+    found: list[Assessed] = []
+    for target in dict.fromkeys(d.target for d in merged):
+        own = [d for d in merged if d.target == target]
+        tests = [x for x in more.get("tests", ()) if x.environment == target.environment]
+        incidents = [
+            x
+            for x in more.get("incidents", ())
+            if x.linked or (x.service, x.environment) == (target.service, target.environment)
+        ]
+        facts = {**more, "tests": tests, "incidents": incidents}
+        found += assess(Facts(deployments=own, **facts))
+    return units(found, pending)
+
+
+def figures(
+    deployments: Sequence[Deployment], over: Window = THE_DAY, **more: Any
+) -> dict[str, Figure]:
+    """The five metrics of these deployments."""
+    return measure(ledger_of(verdicts(deployments, **more))[0], over)
+
+
+def figure(
+    metric: str, deployments: Sequence[Deployment], over: Window = THE_DAY, **more: Any
+) -> Figure:
+    return figures(deployments, over, **more)[metric]
