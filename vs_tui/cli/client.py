@@ -198,14 +198,16 @@ class Job:
     def result(self) -> Report:
         """Wait until it is done or its time is up."""
         self._thread.join(max(0.0, self._deadline - time.monotonic()) + 0.05)
-        late = self._thread.is_alive()
+        late = self._thread.is_alive() or time.monotonic() >= self._deadline
         report = self._report
         self._client.count_rest(report)
-        if late or time.monotonic() >= self._deadline:
+        if late and not report.sent:
             self._client.note_slow()
             report.trouble = report.trouble or (
                 f"{self._client.target} did not answer within {self._limit:g} s"
             )
+        elif late and report.waiting:  # much was waiting: the next calls send more of it
+            report.trouble = f"{report.sent} event(s) sent within {self._limit:g} s"
         return report
 
 
@@ -251,6 +253,9 @@ class _Wire:
         for last in (False, True) if self._connection is not None else (True,):
             try:
                 return self._request(entry.key, body)
+            except TimeoutError:
+                self._close()
+                raise _Stopped(f"{self._target} did not answer in time") from None
             except (OSError, HTTPException, ValueError) as error:
                 self._close()
                 if last:

@@ -43,8 +43,9 @@ environment:
 
 `start` prints the span's reference, which `end --event-id` and `--parent-event-id` take. When
 the receiver does not answer within two seconds, the event is kept and sent before the next one,
-or by `vs-tui flush`; the exit code is 0 all the same. Sent with it: user, host, and the git
-commit, branch and repository of the current folder.
+or by `vs-tui flush`. The exit code is 0 whatever the receiver says, so that a script under
+`set -e` goes on; it is 2 when the command line is wrong. `vs-tui flush` tells what is waiting.
+Sent with a start: user, host, and the git commit, branch and repository of the current folder.
 """
 
 
@@ -146,13 +147,13 @@ def checked_type(kind: str) -> str:
 
 
 def send(client: Client, body: dict[str, Any], program: str, printed: str = "") -> int:
-    """Send an event and say on stderr what went wrong; 1 when the receiver refused it."""
-    entry = client.add(body)
+    """Send an event and say on stderr what went wrong. Always 0: a script under `set -e` must not
+    end because of what the receiver says."""
+    client.add(body)
     if printed:
         print(printed, flush=True)
-    report = client.send()
-    explain(report, program)
-    return 1 if entry.key in report.refused or report.lost else 0
+    explain(client.send(), program)
+    return 0
 
 
 def explain(report: Report, program: str) -> None:

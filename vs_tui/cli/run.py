@@ -141,6 +141,8 @@ def _run(argv: list[str], span: SpanId, name: str, tags: dict[str, str]) -> int:
         started=now(),
     )
     env = {**os.environ, "VS_PARENT": span.ref, "TRACEPARENT": context.header}
+    # Whoever started us may ignore it, and then no command could be waited for.
+    signal.signal(signal.SIGCHLD, lambda *_: None)
     watched = {signal.SIGCHLD} | {
         number for number in _PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN
     }
@@ -162,7 +164,21 @@ def _run(argv: list[str], span: SpanId, name: str, tags: dict[str, str]) -> int:
     ended = now()
     outcome = outcome_of(status, stops)
     reporter.end(outcome, ended)
+    if os.WIFSIGNALED(status):
+        _end_by(os.WTERMSIG(status), mask)
     return outcome.code
+
+
+def _end_by(number: int, mask: set[int]) -> None:
+    """End as the command ended, so that a shell's loop stops at a ctrl-c. Returns when the signal
+    is one that would leave a core file of ours."""
+    if number not in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _cannot_run(program: str, error: OSError, reporter: Reporter) -> int:
@@ -274,7 +290,9 @@ class Reporter:
         """Send the end; waits two seconds at most, and a moment more for the start."""
         self._thread.join(_START_SECONDS)
         if self._client is None:
-            return  # still resolving or reading on a dead disk; nothing can be kept there either
+            # Still reading on a dead disk, say; nothing can be kept there either.
+            print("vs-tui run: neither start nor end could be reported in time", file=sys.stderr)
+            return
         tags: dict[str, Any] = {"process.exit.code": outcome.code}
         if outcome.signal:
             tags["vs.signal"] = outcome.signal

@@ -46,12 +46,13 @@ environment:
   VS_PARENT, TRACEPARENT              the parent, when -parent-event-id is not given
 
 When the receiver does not answer within two seconds, the event is kept and sent before the next
-one, and the exit code is 0. `vs-tui run -- CMD` does start and end in one word.
+one. The exit code is 0 whatever the receiver says, 2 when the command line is wrong.
+`vs-tui run -- CMD` does start and end in one word.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `vscli`; 0 ok (also when the event is kept for later), 1 refused, 2 usage."""
+    """Run `vscli`; 0 whatever the receiver says, 2 when the command line is wrong."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args([_two_dashes(argument) for argument in arguments])
     try:

@@ -90,6 +90,7 @@ def _event(body: CustomEvent, inbound: Inbound) -> Event:
     sha = tags.get("vcs.ref.head.revision", tags.get("commit", ""))
     branch = str(tags.get("vcs.ref.head.name", tags.get("branch", "")))
     is_deploy = body.type == "deploy"
+    begins = body.action == "start"
     service = str(tags.get("service", tags.get("service.name", "")))
     if is_deploy and not service:
         service = repo.rpartition("/")[2]
@@ -100,8 +101,9 @@ def _event(body: CustomEvent, inbound: Inbound) -> Event:
         operation=body.type,
         state=state,
         occurred_at=inbound.received_at if body.timestamp is None else body.timestamp,
-        name=body.name or str(tags.get("name", "")) or f"{body.type} {body.id}",
-        project=repo or body.namespace,
+        # What an end does not state must not replace what the start said.
+        name=body.name or str(tags.get("name", "")) or (f"{body.type} {body.id}" if begins else ""),
+        project=repo or (body.namespace if begins else ""),
         service=service,
         environment=str(tags.get("deployment.environment.name", tags.get("environment", ""))),
         actor=str(tags.get("actor", tags.get("user", ""))),
