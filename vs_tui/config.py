@@ -41,6 +41,7 @@ SIGNING_SOURCES: Final = (
     "pagerduty",
     "grafana",
     "trello",
+    "plyzen",
 )
 """Sources whose tool signs with a secret; one is created for each on the first start."""
 
@@ -246,6 +247,14 @@ def _team(name: str, table: Any) -> Team:
     )
 
 
+_EM_METRICS_AUTH: Final = (
+    "EM_METRICS_TOKEN_AUTH",
+    "EM_METRICS_BASIC_AUTH_PASSWORD",
+    "EM_METRICS_BASIC_AUTH_USERNAME",
+)
+"""em-metrics' names for what its callers send; Basic's password or user may be the token."""
+
+
 def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
     """`VS_*` variables, also as `*_FILE`, and the names that em-metrics reads."""
     values: dict[str, Any] = {}
@@ -257,7 +266,7 @@ def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
         values["port"] = int(port)
     for name, variables in (
         ("db", ("VS_DB", "SQLITE_DB")),
-        ("token", ("VS_TOKEN", "EM_METRICS_TOKEN")),
+        ("token", ("VS_TOKEN", *_EM_METRICS_AUTH)),
         ("log_level", ("VS_LOG_LEVEL",)),
         ("log_format", ("VS_LOG_FORMAT",)),
         ("public_url", ("VS_PUBLIC_URL",)),
@@ -269,7 +278,9 @@ def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
             values[name] = found
     if "db" in values:
         values["db"] = Path(values["db"]).expanduser()
-    if _env(env, "VS_NO_AUTH").lower() in ("1", "true", "yes"):
+    # em-metrics opens itself for any value; one that says no is a no here.
+    em_metrics_open = _env(env, "EM_METRICS_NO_AUTH").lower() not in ("", "0", "false", "no")
+    if em_metrics_open or _env(env, "VS_NO_AUTH").lower() in ("1", "true", "yes"):
         values["no_auth"] = True
     if teams_file := _env(env, "CONFIG"):
         values["teams"] = _em_metrics_teams(Path(teams_file))
@@ -288,7 +299,8 @@ def _env(env: Mapping[str, str], name: str) -> str:
 
 
 def _em_metrics_teams(file: Path) -> Teams:
-    """em-metrics' JSON file: {"teams": [{"name", "services": [..], "users": [..]}]}."""
+    """em-metrics' JSON file: {"teams": {NAME: {"projects": [..], "users": [..]}}}; a list of teams
+    with names is read, too. A user is a login or {"github_username", "email"}."""
     try:
         document = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -316,7 +328,14 @@ def _em_metrics_teams(file: Path) -> Teams:
 
 def _texts(entry: Mapping[str, Any], name: str) -> list[str]:
     found = entry.get(name)
-    return [str(value) for value in found] if isinstance(found, list) else []
+    texts: list[str] = []
+    for value in found if isinstance(found, list) else ():
+        if isinstance(value, dict):
+            names = (value.get("github_username"), value.get("email"))
+            texts.extend(str(known) for known in names if known)
+        else:
+            texts.append(str(value))
+    return texts
 
 
 def _from_flags(flags: Mapping[str, Any] | None) -> dict[str, Any]:
