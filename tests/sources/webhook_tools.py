@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import copy
 import csv
+import json
 import os
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 
 from vs_tui.domain.folding import Folded, fold
 from vs_tui.domain.instants import parse_instant
 from vs_tui.domain.model import Event, Key, event_from_row, event_to_row
-from vs_tui.sources.base import BadBody, Parsed, Unreadable
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Unreadable
 
 RECEIVED = parse_instant("2026-03-04T12:00:00Z")
 assert RECEIVED is not None
@@ -137,7 +140,8 @@ def malformed(body: dict[str, Any], seed: int) -> dict[str, Any]:
         elif change == 2:
             container[name] = [container[name]] * rng.randint(0, 3)
         else:
-            container[name] = rng.choice(_ODD)
+            # A copy: the next change may be made inside of it.
+            container[name] = copy.deepcopy(rng.choice(_ODD))
     return broken
 
 
@@ -170,3 +174,37 @@ def assert_survives(source: Any, inbounds: Iterable[Any]) -> dict[str, int]:
             assert "\0" not in folded.span.name
         seen[parsed.verdict.value] += 1
     return seen
+
+
+ANY_ORDER = settings(
+    max_examples=500,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
+)
+"""Shared by the tests of arrival: 500 orders a source. Shrinking is left out, because a seed that
+shuffles a story does not get simpler by getting smaller."""
+
+
+def arrivals(deliveries: list[Any], seed: int) -> list[Any]:
+    """The deliveries in another order, up to a dozen of them twice."""
+    rng = random.Random(seed)
+    found = [*deliveries, *rng.choices(deliveries, k=rng.randrange(13))]
+    rng.shuffle(found)
+    return found
+
+
+def variants(inbounds: list[Inbound], count: int) -> Iterator[Inbound]:
+    """`count` malformed versions of these JSON deliveries, spread over them evenly."""
+    for seed in range(count):
+        inbound = inbounds[seed % len(inbounds)]
+        body = orjson.loads(inbound.body or b"{}")
+        # A list is malformed item by item: wrapped, so that its items are places, too.
+        broken = malformed({"": body} if isinstance(body, list) else body, seed)
+        value = broken.get("", broken) if isinstance(body, list) else broken
+        yield replace(inbound, body=json.dumps(value).encode())
+
+
+def fold_deliveries(parsed: Iterable[Parsed]) -> dict[str, Folded]:
+    """The spans of several deliveries."""
+    return fold_all(event for delivery in parsed for event in delivery.events)

@@ -24,6 +24,10 @@ _WORDS: Final = (
     *("project", "service", "environment"),
 )
 """What the latest snapshot that has one decides, beside name and attributes."""
+RESULT_SLOT: Final = "result"
+"""The slot of a note that holds the result of a span whose end another event states: one with an
+`error` says that it failed, whenever it ended. `result:PART` is the result of one part, which
+counts only where the whole has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ def fold(events: Iterable[Event]) -> Folded:
     course = _Course()
     for event in ordered:
         course.see(event)
+    _judge(course, ordered)
     snapshots = sorted(ordered, key=_by_snapshot)
     latest = snapshots[-1]
     attributes: dict[str, Scalar] = {}
@@ -143,6 +148,15 @@ def with_timeout(span: Span, now: Instant, timeouts: Mapping[str, Duration]) -> 
     if now - begun < limit:
         return span
     return replace(span, status=Status.TIMED_OUT, ended_at=begun + limit, error="timeout")
+
+
+def _judge(course: _Course, ordered: Sequence[Event]) -> None:
+    """A result that is told apart from its end (see RESULT_SLOT) makes that end an error."""
+    told = [event for event in ordered if event.slot.startswith(RESULT_SLOT)]
+    whole = [event for event in told if event.slot == RESULT_SLOT]
+    errors = [event.error for event in whole or told if event.error]
+    if errors and course.state is State.OK:
+        course.state, course.error = State.ERROR, max(errors)
 
 
 def _as_amended(events: Iterable[Event]) -> list[Event]:

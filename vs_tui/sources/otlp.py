@@ -138,8 +138,11 @@ def _value(value: Mapping[str, Any]) -> Scalar | None:
     if isinstance(double, int | float) and not isinstance(double, bool):
         return float(double)
     if "arrayValue" in value:
-        parts = [_value(item) for item in items(value, "arrayValue", "values")[:20] if item]
-        return ", ".join(str(part) for part in parts if part is not None)
+        entries = items(value, "arrayValue", "values")[:20]
+        # A list within a list has no place in a flat attribute.
+        plain = [e for e in entries if isinstance(e, dict) and "arrayValue" not in e]
+        parts = [_value(entry) for entry in plain]
+        return ", ".join(str(part) for part in parts if part is not None)[:2000]
     return None
 
 

@@ -44,7 +44,7 @@ class CdEvents(TokenSource):
         "ce-specversion",
     )
 
-    def dedupekey_of(self, inbound: Inbound) -> str:
+    def dedupe_key(self, inbound: Inbound) -> str:
         """Source and id are unique together; in structured mode the body's hash tells repeats."""
         names = [inbound.header(f"ce-{part}") for part in ("source", "id", "type")]
         return " ".join(names) if names[1] else ""

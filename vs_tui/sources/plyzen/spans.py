@@ -1,45 +1,19 @@
-"""plyzen: its basic and advanced ingest schema.
-
-Facts about the bodies: the JSON schemas and the instrumentation guide that plyzen publishes.
-
-- basic: one flat record, `artifact`, `environment` and `event` (`start` or `finish`) at least;
-- advanced: `{"activities": [...]}`, each with a `correlationId`, any number of events and
-  artifacts, and perhaps a product.
-
-What makes a record part of which span:
-
-- advanced: the correlationId alone; records may come in chunks that repeat nothing, so the
-  artifacts are attributes of the one activity span (`vs.artifact.NAMESPACE/NAME` = version,
-  `vs.result.NAMESPACE/NAME` = result);
-- basic with a correlationId: type, correlationId and artifact; the artifacts of one product
-  deployment share `vs.correlation_id` and `vs.product`;
-- basic without one: artifact, version, environment, instance and activity. Running that again
-  reopens the span; `vs.run.TIME` = `start`, `success` or `failure` keeps each run.
-
-A record that is sent again with a correlationId amends what it said before: last one received
-counts (`Event.slot`).
-"""
+"""Records of plyzen as events of spans."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import quote
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
-
 from vs_tui.domain import keys
+from vs_tui.domain.folding import RESULT_SLOT
 from vs_tui.domain.instants import Instant, iso
-from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State, Verdict
-from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object
-from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
-from vs_tui.sources.signatures import require_token
-from vs_tui.sources.tokens import TokenSource
+from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State
+from vs_tui.sources.base import Inbound
+from vs_tui.sources.plyzen.records import Activity, Artifact, BasicRecord, Extensions, type_in
 from vs_tui.sources.versions import offer_version, seek_version
-
-ActivityType = Literal["build", "deployment", "test", "alarm"]
-Result = Literal["success", "failure", "diverse"]
 
 _OPERATIONS: Final = {
     "build": Operation.BUILD,
@@ -47,152 +21,6 @@ _OPERATIONS: Final = {
     "test": Operation.TEST,
     "alarm": Operation.INCIDENT,
 }
-_TYPE_WORDS: Final = {"build": "build", "deploy": "deployment", "test": "test", "alarm": "alarm"}
-_ANSWER: Final = {"result": "success"}
-_CONFIG: Final = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
-
-
-def type_in(name: str) -> str:
-    """The type that an activity's name implies: the last of the four words in it, because that
-    is the noun (`test-deploy` deploys, `post-deploy-test` tests); `` when there is none."""
-    lowered = name.lower()
-    last = max(_TYPE_WORDS, key=lowered.rfind)
-    return _TYPE_WORDS[last] if last in lowered else ""
-
-
-def _result(value: Any) -> Any:
-    """The guide's text says `fail` where the schema says `failure`."""
-    if isinstance(value, str):
-        value = value.strip().lower()
-    return {"fail": "failure", "failed": "failure", "": None}.get(value, value)
-
-
-class ChangeRequest(BaseModel):
-    """The ticket that allowed a deployment."""
-
-    model_config = _CONFIG
-    id: Word
-    type: OptionalWord = ""
-
-
-class Extensions(BaseModel):
-    model_config = _CONFIG
-    change_request: ChangeRequest | None = Field(None, alias="changeRequest")
-
-
-class BasicRecord(BaseModel):
-    """The flat schema."""
-
-    model_config = _CONFIG
-    correlation: OptionalWord = Field("", alias="correlationId")
-    namespace: OptionalWord = ""
-    artifact: Word
-    version: OptionalWord = ""
-    # plyzen's own script still says `stage`.
-    environment: Word = Field(validation_alias=AliasChoices("environment", "stage"))
-    instance: OptionalWord = ""
-    activity: OptionalWord = ""
-    activity_name: OptionalWord = Field("", alias="activityName")
-    activity_type: ActivityType | None = Field(None, alias="activityType")
-    event: Literal["start", "finish"]
-    timestamp: Timestamp = None
-    result: Literal["success", "failure"] | None = None
-    product: OptionalWord = ""
-    extensions: Extensions | None = None
-
-    @field_validator("result", mode="before")
-    @classmethod
-    def _read_result(cls, value: Any) -> Any:
-        return _result(value)
-
-    @property
-    def label(self) -> str:
-        return self.activity_name or self.activity or self.activity_type or ""
-
-    @property
-    def type(self) -> str:
-        return self.activity_type or type_in(self.activity) or type_in(self.activity_name)
-
-
-class Named(BaseModel):
-    model_config = _CONFIG
-    name: Word
-
-
-class Environment(Named):
-    instance: Named | None = None
-
-
-class Artifact(Named):
-    namespace: OptionalWord = ""
-    version: OptionalWord = ""
-    result: Literal["success", "failure"] | None = None
-    # Not in the schema, but in the guide's smallest example.
-    environment: Environment | None = None
-
-    @field_validator("result", mode="before")
-    @classmethod
-    def _read_result(cls, value: Any) -> Any:
-        return _result(value)
-
-
-class ActivityEvent(BaseModel):
-    model_config = _CONFIG
-    type: Literal["start", "finish"]
-    timestamp: Timestamp = None
-
-
-class Activity(BaseModel):
-    """One activity of the advanced schema; a chunk of it needs no more than its id."""
-
-    model_config = _CONFIG
-    correlation: Word = Field(alias="correlationId")
-    name: OptionalWord = ""
-    type: ActivityType | None = None
-    events: list[ActivityEvent] = Field(default_factory=list, max_length=100)
-    result: Result | None = None
-    product: Named | None = None
-    artifacts: list[Artifact] = Field(default_factory=list, max_length=1000)
-    environment: Environment | None = None
-    extensions: Extensions | None = None
-
-    @field_validator("result", mode="before")
-    @classmethod
-    def _read_result(cls, value: Any) -> Any:
-        return _result(value)
-
-
-class AdvancedRecord(BaseModel):
-    model_config = _CONFIG
-    activities: list[Activity] = Field(max_length=1000)
-
-
-class Plyzen(TokenSource):
-    """plyzen's ingest endpoint."""
-
-    name = "plyzen"
-    title = "plyzen"
-    paths: tuple[str, ...] = ("/plyzen",)
-    signature_headers: tuple[str, ...] = ("x-api-key",)
-
-    def verify(self, inbound: Inbound, secrets: Any) -> None:
-        """plyzen's scripts send the key as `x-api-key`, its guide as `Authorization`."""
-        require_token(inbound.header("x-api-key"), secrets, "x-api-key")
-
-    def parse(self, inbound: Inbound) -> Parsed:
-        payload = json_object(inbound)
-        if "activities" not in payload:
-            record = validated(BasicRecord, payload)
-            if not record.type:
-                why = "must contain build, deploy, test or alarm, or send activityType"
-                raise BadBody("activity", why)
-            return Parsed(f"{record.type}.{record.event}", _basic(record, inbound), answer=_ANSWER)
-        activities = validated(AdvancedRecord, payload).activities
-        if not activities:
-            reason = "the list of activities is empty"
-            return Parsed("activities", verdict=Verdict.IGNORED, reason=reason, answer=_ANSWER)
-        events = [e for activity in activities for e in _advanced(activity, inbound.received_at)]
-        return Parsed("activities", events, answer=_ANSWER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +31,7 @@ class _Moment:
     at: Instant
 
 
-def _basic(record: BasicRecord, inbound: Inbound) -> list[Event]:
+def basic_events(record: BasicRecord, inbound: Inbound) -> list[Event]:
     at = inbound.received_at if record.timestamp is None else record.timestamp
     namespace = record.namespace or "default"
     operation = _OPERATIONS[record.type]
@@ -257,7 +85,7 @@ def _basic(record: BasicRecord, inbound: Inbound) -> list[Event]:
     return [event]
 
 
-def _advanced(activity: Activity, received_at: Instant) -> Iterator[Event]:
+def activity_events(activity: Activity, received_at: Instant) -> Iterator[Event]:
     operation = _OPERATIONS[activity.type] if activity.type else _operation_of(activity.name)
     environment = activity.environment or next(
         (a.environment for a in activity.artifacts if a.environment), None
@@ -265,19 +93,16 @@ def _advanced(activity: Activity, received_at: Instant) -> Iterator[Event]:
     names = [(a.name, a.version, a.namespace or "default") for a in activity.artifacts]
     product = activity.product.name if activity.product else ""
     only = names[0] if len(names) == 1 and not product else ("", "", "")
+    # Such a chunk adds to an activity that another one has named.
+    adds = not operation and not activity.name and not product
     where = environment.name if environment else ""
-    result = activity.result or _combined(activity.artifacts)
     instance = environment.instance.name if environment and environment.instance else ""
     attributes: dict[str, Scalar | None] = {
         "vs.correlation_id": activity.correlation,
         "vs.product": product,
         "vs.instance": instance,
-        "vs.artifact": only[0],
-        "vs.namespace": only[2],
-        "vs.version": only[1],
         "vs.version_missing": True if any(not version for _, version, _ in names) else None,
-        "vs.result": result,
-        "service.version": only[1],
+        "vs.result": activity.result or _combined(activity.artifacts),
         "cicd.pipeline.name": activity.name,
         "cicd.pipeline.task.type": _task_type(operation),
         "deployment.environment.name": where,
@@ -296,10 +121,10 @@ def _advanced(activity: Activity, received_at: Instant) -> Iterator[Event]:
         name=_name(operation, activity.name, product or only[0], only[1], where)
         if operation and (product or only[0])
         else activity.name,
-        project=only[2] or (names[0][2] if names else ""),
-        service=product or only[0],
+        project="" if adds else only[2] or (names[0][2] if names else ""),
+        service="" if adds else product or only[0],
         environment=where,
-        attributes=_known(attributes),
+        attributes=_known({**attributes, **({} if adds else _about(*only))}),
         offers=_offers(operation, names),
         seeks=keys.seeks(
             *(seek_version(*name) for name in names[:20]), _tickets(activity.extensions)
@@ -309,11 +134,41 @@ def _advanced(activity: Activity, received_at: Instant) -> Iterator[Event]:
         yield base
     for event in activity.events:
         at = received_at if event.timestamp is None else event.timestamp
-        yield _state(base, _Moment(event.type, at), result, amendable=True)
+        state = State.OK if event.type == "finish" else State.RUNNING
+        yield replace(base, state=state, occurred_at=at, slot=event.type)
+    if adds and names:
+        # What it is about stands only until a chunk that names the activity says otherwise.
+        name, version, namespace = names[0]
+        known = _known(_about(name, version, namespace))
+        yield replace(base, as_of=1, project=namespace, service=name, attributes=known)
+    if operation != Operation.INCIDENT:
+        yield from _results(activity, replace(base, attributes={}, offers=(), seeks=()))
+
+
+def _about(artifact: str, version: str, namespace: str) -> dict[str, Scalar | None]:
+    """The attributes of an activity with one artifact."""
+    return {
+        "vs.artifact": artifact,
+        "vs.namespace": namespace,
+        "vs.version": version,
+        "service.version": version,
+    }
+
+
+def _results(activity: Activity, note: Event) -> Iterator[Event]:
+    """The results, apart from the finish: they may come in different chunks. What is stated of
+    the activity counts before what its artifacts add up to."""
+    told = [(RESULT_SLOT, activity.result)] if activity.result else []
+    for artifact in activity.artifacts if not activity.result else ():
+        if artifact.result:
+            name = f"{artifact.namespace or 'default'}/{artifact.name}"
+            told.append((f"{RESULT_SLOT}:{name}"[:300], artifact.result))
+    for slot, result in told:
+        yield replace(note, slot=slot, error="" if result == "success" else result)
 
 
 def _state(base: Event, moment: _Moment, result: str | None, *, amendable: bool) -> Event:
-    """The event of a start or a finish. An alarm that finished is over, whatever its result."""
+    """The event of a basic record. An alarm that finished is over, whatever its result."""
     state, error = State.RUNNING, ""
     if moment.type == "finish":
         failed = result in ("failure", "diverse") and base.operation != Operation.INCIDENT
@@ -383,6 +238,3 @@ def _tickets(extensions: Extensions | None) -> list[Seek]:
 
 def _known(attributes: dict[str, Scalar | None]) -> dict[str, Scalar]:
     return {name: value for name, value in attributes.items() if value is not None and value != ""}
-
-
-SOURCE: Final = Plyzen()

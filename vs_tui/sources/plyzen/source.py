@@ -1,0 +1,70 @@
+"""plyzen: its basic and advanced ingest schema.
+
+Facts about the bodies: the JSON schemas and the instrumentation guide that plyzen publishes.
+
+- basic: one flat record, `artifact`, `environment` and `event` (`start` or `finish`) at least;
+- advanced: `{"activities": [...]}`, each with a `correlationId`, any number of events and
+  artifacts, and perhaps a product.
+
+What makes a record part of which span:
+
+- advanced: the correlationId alone; records may come in chunks that repeat nothing, so the
+  artifacts are attributes of the one activity span (`vs.artifact.NAMESPACE/NAME` = version,
+  `vs.result.NAMESPACE/NAME` = result);
+- basic with a correlationId: type, correlationId and artifact; the artifacts of one product
+  deployment share `vs.correlation_id` and `vs.product`;
+- basic without one: artifact, version, environment, instance and activity. Running that again
+  reopens the span; `vs.run.TIME` = `start`, `success` or `failure` keeps each run.
+
+A record that is sent again with a correlationId amends what it said before: last one received
+counts (`Event.slot`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from vs_tui.domain.model import Verdict
+from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object
+from vs_tui.sources.plyzen.records import AdvancedRecord, BasicRecord
+from vs_tui.sources.plyzen.spans import activity_events, basic_events
+from vs_tui.sources.schema import validated
+from vs_tui.sources.signatures import require_token
+from vs_tui.sources.tokens import TokenSource
+
+_ANSWER: Final = {"result": "success"}
+
+
+class Plyzen(TokenSource):
+    """plyzen's ingest endpoint."""
+
+    name = "plyzen"
+    title = "plyzen"
+    paths: tuple[str, ...] = ("/plyzen",)
+    signature_headers: tuple[str, ...] = ("x-api-key",)
+
+    def verify(self, inbound: Inbound, secrets: Any) -> None:
+        """plyzen's scripts send the key as `x-api-key`, its guide as `Authorization`."""
+        require_token(inbound.header("x-api-key"), secrets, "x-api-key")
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        payload = json_object(inbound)
+        if "activities" not in payload:
+            record = validated(BasicRecord, payload)
+            if not record.type:
+                why = "must contain build, deploy, test or alarm, or send activityType"
+                raise BadBody("activity", why)
+            return Parsed(
+                f"{record.type}.{record.event}", basic_events(record, inbound), answer=_ANSWER
+            )
+        activities = validated(AdvancedRecord, payload).activities
+        if not activities:
+            reason = "the list of activities is empty"
+            return Parsed("activities", verdict=Verdict.IGNORED, reason=reason, answer=_ANSWER)
+        events = [
+            e for activity in activities for e in activity_events(activity, inbound.received_at)
+        ]
+        return Parsed("activities", events, answer=_ANSWER)
+
+
+SOURCE: Final = Plyzen()
