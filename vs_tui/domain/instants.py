@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 Instant = int
@@ -91,6 +92,7 @@ def _from_number(value: int | float) -> Instant | None:
     return _bounded(int(value) // 1_000)
 
 
+@lru_cache(maxsize=8192)  # a payload says the same few times again and again
 def _from_text(text: str) -> Instant | None:
     if match := _GITLAB.match(text):
         day, clock, zone = match.groups()

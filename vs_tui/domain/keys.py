@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -47,12 +48,14 @@ _TRACEPARENT: Final = re.compile(r"\b00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2
 _SCP_URL: Final = re.compile(r"^(?:[\w.-]+@)?[\w.-]+:(?!//)(.+)$")
 
 
+@lru_cache(maxsize=8192, typed=True)
 def reference(source: str, kind: str, namespace: str, number: object) -> str:
     """`vstrace-{source}-{kind}-{namespace}-{id}` with blanks percent-escaped."""
     tail = f"{namespace}-{number}" if namespace else f"{number}"
     return f"vstrace-{source}-{kind}-{quote(tail, safe='/._:@+~-')}"
 
 
+@lru_cache(maxsize=4096)
 def repository(text: str) -> str:
     """`owner/name` in lower case out of a clone URL, a web URL or a path; `` when there is none.
 

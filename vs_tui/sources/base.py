@@ -132,11 +132,10 @@ def items(container: object, *path: str) -> list[Any]:
 
 def text(container: object, *path: str, limit: int = 500) -> str:
     """The string (or number, as digits) at a path; `` when there is none. NULs are replaced."""
-    *parents, last = path
-    value = obj(container, *parents).get(last)
-    if isinstance(value, bool) or value is None:
-        return ""
-    if isinstance(value, int | float):
+    value = container
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
         return ""
@@ -145,8 +144,9 @@ def text(container: object, *path: str, limit: int = 500) -> str:
 
 def number(container: object, *path: str) -> int | None:
     """The integer at a path (also from digits); None when there is none or it exceeds 2**63."""
-    *parents, last = path
-    value = obj(container, *parents).get(last)
+    value = container
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
