@@ -1,0 +1,107 @@
+"""`vs-tui event`: spans from scripts that cannot wrap their steps."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.shell import deliveries, one, tree
+
+
+def test_start_prints_the_reference_that_end_takes(server, shell):
+    sha = shell.checkout("topic")
+    started = shell.run(
+        *("vs-tui", "event", "--type", "deploy", "--name", "ship it"),
+        *("--tag", "service|shop", "--tag", "environment|prod", "start"),
+    )
+    ref = started.stdout.strip()
+    running = one(server.spans(), operation="deploy")
+    ended = shell.run("vs-tui", "event", "end", "--event-id", ref, "--tag", "result|fine")
+
+    assert (started.stderr, ended.stdout, ended.stderr) == ("", "", "")
+    assert running["span_id"] == ref
+    assert running["status"] == "in_flight"
+    span = one(server.spans(), span_id=ref)
+    assert (span["name"], span["status"], span["project"]) == ("ship it", "ok", "acme/api")
+    assert (span["service"], span["environment"]) == ("shop", "prod")
+    assert span["attributes"]["vcs.ref.head.revision"] == sha
+    assert span["attributes"]["result"] == "fine"
+
+
+@pytest.mark.parametrize(("option", "status"), [("--error", "error"), ("--cancelled", "cancelled")])
+def test_how_it_ended(server, shell, option, status):
+    shell.script(f'ID=$(vs-tui event start); vs-tui event end --event-id "$ID" {option}')
+
+    assert one(server.spans(), operation="build")["status"] == status
+
+
+def test_json_says_what_scripts_need(server, shell):
+    done = shell.run("vs-tui", "event", "--type", "test", "start", "--json", "--event-id", "7")
+
+    assert json.loads(done.stdout) == {
+        "event_id": "7",
+        "ref": "vstrace-customhttp-test-default-7",
+        "type": "test",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "namespace", "identity"),
+    [("smoke-test", "default", "1"), ("build", "team-a", "2"), ("a-b", "c-d", "x y/ü")],
+)
+def test_references_hold_any_type_namespace_and_id(server, shell, kind, namespace, identity):
+    options = ("--type", kind, "--namespace", namespace)
+    started = shell.run("vs-tui", "event", *options, "start", "--event-id", identity)
+    shell.run("vs-tui", "event", *options, "end", "--event-id", started.stdout.strip())
+
+    span = one(server.spans(), operation=kind)
+    assert span["status"] == "ok"
+    assert span["span_id"] == started.stdout.strip()
+
+
+def test_the_environment_names_the_parent(server, shell):
+    shell.script(
+        """
+export VS_PARENT=$(vs-tui event --type pipeline --name outer start)
+vs-tui event --name inner start >/dev/null
+OTHER=$(VS_PARENT= vs-tui event --name other start)
+vs-tui event --name given start --parent-event-id "$OTHER" >/dev/null
+"""
+    )
+
+    assert tree(server) == {"outer": None, "inner": "outer", "other": None, "given": "other"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["end"], "--event-id"),
+        (["--tag", "service", "start"], "write it like 'service|api'"),
+        (["--type", "two words", "start"], "is not a type"),
+        (["end", "--event-id", "1", "--error", "--cancelled"], "not allowed with"),
+        (["begin"], "invalid choice"),
+    ],
+)
+def test_a_wrong_command_line_is_explained(server, shell, arguments, hint):
+    done = shell.run("vs-tui", "event", *arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert hint in done.stderr
+    assert deliveries(server) == []
+
+
+def test_an_event_that_no_receiver_could_take_is_refused_at_once(server, shell):
+    tags = [word for n in range(60) for word in ("--tag", f"k{n}|{chr(0x1F600) * 500}")]
+    done = shell.run("vs-tui", "event", *tags, "start")
+
+    assert done.returncode == 2
+    assert "shorten its tags" in done.stderr
+    assert shell.waiting() == []
+
+
+def test_hostile_words_arrive_as_they_are(server, shell):
+    name = "\x1b]0;owned\x07 [red]ü \u202e'\"$(id)"
+    shell.run("vs-tui", "event", "--name", name, "start")
+
+    assert json.loads(deliveries(server)[0]["body"])["name"] == name
