@@ -117,5 +117,8 @@ async def _write(app: VsTuiApp, stem: Path) -> None:
     stem.with_suffix(".txt").write_text(screen_text(app), "utf-8")
     svg = app.export_screenshot(title="vs-tui")
     # Textual draws a random number for its CSS class names; pictures should not differ by it.
-    stem.with_suffix(".svg").write_text(re.sub(r"terminal-\d+", "terminal-1", svg), "utf-8")
+    svg = re.sub(r"terminal-\d+", "terminal-1", svg)
+    # A picture fetches nothing: without the web font the reader's own monospace is used.
+    svg = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    stem.with_suffix(".svg").write_text(svg, "utf-8")
     print(stem.with_suffix(".svg"))
