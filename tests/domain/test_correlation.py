@@ -35,7 +35,7 @@ def test_the_strongest_rule_gives_the_parent_and_the_rest_stay_links() -> None:
         [(PR, Key("commit", SHA, REPO, "head commit")), (other, Key("issue_key", "TP-3"))],
     )
     assert [(link.parent, link.primary) for link in found] == [("pr", True), ("issue", False)]
-    assert found[0].why == "commit 78a76ee (head commit)"
+    assert found[0].why == "head commit 78a76ee"
 
 
 def test_inferred_links_only_go_down() -> None:

@@ -925,7 +925,7 @@ def test_the_story_is_one_trace_without_any_reference():
         )
         parents[key] = next((link.parent for link in links if link.primary), "")
     assert [key for key, parent in parents.items() if not parent] == [ISSUE]
-    assert parents[DEPLOY] == "vstrace-github-pipeline-acme/api-600"
+    assert parents[DEPLOY] == "vstrace-github-build-acme/api-8001", "the job, not its whole run"
     assert parents["vstrace-github-pipeline-acme/api-600"] == PULL
     assert parents[PULL] == ISSUE
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from vs_tui.domain.instants import HOUR, MINUTE, Instant
 from vs_tui.domain.model import PREFIX_KINDS, Key, Link, Rule, Seek, Span, Status
+from vs_tui.domain.reasons import why_matched, why_near
 
 STRENGTH: Final[Mapping[Rule, int]] = {rule: order for order, rule in enumerate(Rule)}
 
@@ -49,30 +50,17 @@ _NAMED: Final = frozenset(
 )
 # Of these only the best match says something; the others may match many at once.
 _SINGLE: Final = frozenset(
-    {Rule.BRANCH, Rule.BRANCH_NUMBER, Rule.BUILT, Rule.VERSION, Rule.REFERENCE, Rule.TRACEPARENT}
+    {Rule.BRANCH, Rule.BRANCH_NUMBER, Rule.BUILT, Rule.VERSION, Rule.TRACEPARENT}
 )
 _LINK_ONLY: Final = frozenset({Rule.SHIPS, Rule.PROXIMITY, Rule.ATTEMPT})
+# Of several matches the nearest level is meant: a deploy belongs to the job of its run, and a
+# version's deploy says more than its build. Elsewhere the change comes before its builds.
+_NEAREST: Final = frozenset({Rule.STRUCTURE, Rule.REFERENCE, Rule.VERSION})
+# Where a commit or a version is in two spans, the one that succeeded is the one that went on.
+_SUCCESS_FIRST: Final = frozenset({Rule.COMMIT, Rule.BUILT, Rule.VERSION})
+_PLACES: Final = ("branch", "title", "body", "description", "commit message")
+"""Where people name tickets, the most deliberate place first."""
 MAX_LINKS: Final = 30
-
-_WORDS: Final[Mapping[Rule, str]] = {
-    Rule.PINNED: "pinned by a person",
-    Rule.EXPLICIT: "named as parent",
-    Rule.TRACEPARENT: "W3C trace context",
-    Rule.REFERENCE: "reference",
-    Rule.STRUCTURE: "part of it",
-    Rule.CHANGE_NUMBER: "change number",
-    Rule.COMMIT: "commit",
-    Rule.BRANCH: "branch",
-    Rule.CLOSES: "closing keyword",
-    Rule.ISSUE_KEY: "issue key",
-    Rule.BRANCH_NUMBER: "issue number in the branch",
-    Rule.VERSION: "version",
-    Rule.BUILT: "built commit",
-    Rule.HIERARCHY: "hierarchy",
-    Rule.SHIPS: "merged since the deploy before",
-    Rule.PROXIMITY: "same service, at most an hour after the deploy",
-    Rule.ATTEMPT: "earlier attempt",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +90,12 @@ def fits(sought: Key, offered: Key) -> bool:
     """Whether an offered key answers a sought one of the same kind.
 
     Commits match by prefix from seven digits on inside one repository; without a repository
-    only whole ones (40 digits) match.
+    only whole ones (40 digits) match. Versions match across scopes (see `_of_scope`).
     """
     if sought.kind != offered.kind:
         return False
+    if sought.kind == "artifact":
+        return sought.value == offered.value
     if sought.kind not in PREFIX_KINDS:
         return sought.value == offered.value and sought.scope == offered.scope
     short, long = sorted((sought.value, offered.value), key=len)
@@ -114,6 +104,11 @@ def fits(sought: Key, offered: Key) -> bool:
     if sought.scope and offered.scope:
         return sought.scope == offered.scope
     return len(short) >= 40
+
+
+_Order = tuple[int, int, int, int, int, str]
+_Candidate = tuple[_Order, Rule, str, Node, bool]
+"""Sort key, rule, why, the other span, whether it can only be a link."""
 
 
 def links_of(
@@ -132,38 +127,85 @@ def links_of(
     (SHIPS, PROXIMITY). `cut` are keys of spans a person separated from this one; a pin beats
     every rule.
     """
-    found: list[tuple[tuple[int, int, int, int, int, str], Rule, str, Node, bool]] = []
+    found: list[_Candidate] = []
     if pinned is not None:
-        order = _order(Rule.PINNED, child, pinned, "")
-        found.append((order, Rule.PINNED, "", pinned, False))
+        order = _order(Rule.PINNED, child, pinned, None)
+        found.append((order, Rule.PINNED, "a person's pin", pinned, False))
+    readings: list[tuple[Seek, list[Match]]] = []
     for seek in seeks:
-        if seek.rule in disabled:
+        # A pin is sought only so that its parent finds it; the latest decision says which one.
+        if seek.rule in disabled or seek.rule is Rule.PINNED:
             continue
-        candidates = [m for m in matches(seek.key) if fits(seek.key, m.offered)]
-        if seek.key.kind in PREFIX_KINDS and len({m.offered.value for m in candidates}) > 1:
-            candidates = [m for m in candidates if m.offered.value == seek.key.value]
-        for match in candidates:
-            if not _allowed(seek.rule, child, match.node):
-                continue
-            detail = _detail(seek, match.offered)
-            order = _order(seek.rule, child, match.node, seek.key.value)
-            found.append((order, seek.rule, detail, match.node, seek.link_only))
+        answers = [
+            match
+            for match in matches(seek.key)
+            if fits(seek.key, match.offered) and _allowed(seek.rule, child, match.node)
+        ]
+        if answers := _unambiguous(seek.key, answers):
+            readings.append((seek, answers))
+    for seek, answers in _longest(readings):
+        for match in answers:
+            order = _order(seek.rule, child, match.node, seek.key)
+            why = why_matched(seek, match.offered, match.node.operation)
+            found.append((order, seek.rule, why, match.node, seek.link_only))
     for rule, node in extra:
         if rule not in disabled and _allowed(rule, child, node):
-            found.append((_order(rule, child, node, ""), rule, "", node, False))
+            order = _order(rule, child, node, None)
+            found.append((order, rule, why_near(rule, child.at - node.at), node, False))
     found.sort(key=lambda entry: entry[0])
     return _select(child, found, frozenset(cut))
 
 
-def _select(
-    child: Node,
-    found: Sequence[tuple[tuple[int, int, int, int, int, str], Rule, str, Node, bool]],
-    cut: frozenset[str],
-) -> list[Link]:
+def _unambiguous(sought: Key, answers: list[Match]) -> list[Match]:
+    """The matches if they can all be meant at once, else those that are exactly what is sought."""
+    if sought.kind == "artifact":
+        return _of_scope(sought, answers)
+    if sought.kind not in PREFIX_KINDS or not answers:
+        return answers
+    values = {match.offered.value for match in answers}
+    longest = max(values, key=len)
+    if all(longest.startswith(value) for value in values):
+        return answers
+    return [match for match in answers if match.offered.value == sought.value]
+
+
+def _of_scope(sought: Key, answers: list[Match]) -> list[Match]:
+    """The spans that have a version: of the sought scope, else of the only scope that has it.
+
+    Custom events know a namespace where GitHub and GitLab know a repository, and an alert's
+    labels know neither. Two namespaces are kept apart: that is what they are for.
+    """
+    if exact := [match for match in answers if match.offered.scope == sought.scope]:
+        return exact
+    scopes: dict[str, str] = {}
+    for match in answers:
+        scopes[match.node.key] = scopes.get(match.node.key) or match.offered.scope
+    if len(set(scopes.values())) != 1:
+        return []
+    scope = next(iter(scopes.values()))
+    comparable = not sought.scope or not scope or "/" in sought.scope or "/" in scope
+    return answers if comparable else []
+
+
+def _longest(
+    readings: Sequence[tuple[Seek, list[Match]]],
+) -> Iterable[tuple[Seek, list[Match]]]:
+    """Without the shorter readings of a reference whose longer one names a span as well."""
+    named = [seek.key for seek, _ in readings if seek.rule is Rule.REFERENCE]
+    for seek, answers in readings:
+        key = seek.key
+        is_shorter = seek.rule is Rule.REFERENCE and any(
+            other.value.startswith(f"{key.value}-") and other.via == key.via for other in named
+        )
+        if not is_shorter:
+            yield seek, answers
+
+
+def _select(child: Node, found: Sequence[_Candidate], cut: frozenset[str]) -> list[Link]:
     links: dict[str, Link] = {}
     used: set[Rule] = set()
     has_parent = False
-    for _, rule, detail, node, link_only in found:
+    for _, rule, why, node, link_only in found:
         if node.key in links or node.key in cut or node.key == child.key:
             continue
         if rule in _SINGLE and rule in used:
@@ -171,7 +213,6 @@ def _select(
         used.add(rule)
         primary = not has_parent and not link_only and rule not in _LINK_ONLY
         has_parent |= primary
-        why = f"{_WORDS[rule]} {detail}".strip()
         links[node.key] = Link(child.key, node.key, rule, why, primary)
         if len(links) == MAX_LINKS:
             break
@@ -198,46 +239,47 @@ def level(operation: str) -> int:
     return _LEVEL.get(operation, _CUSTOM_LEVEL)
 
 
-def _order(
-    rule: Rule, child: Node, parent: Node, value: str
-) -> tuple[int, int, int, int, int, str]:
-    """Sort key: rule; the longer reference; the higher level (a change before its builds), but
-    of a version's spans the lower one (its deploy before its build); a success; what began
-    before the child, nearest first; the key, to be total."""
-    longer = -len(value) if rule is Rule.REFERENCE else 0
-    success = 0 if parent.status is Status.OK else 1
+def _order(rule: Rule, child: Node, parent: Node, sought: Key | None) -> _Order:
+    """Sort key: rule; how precisely it is named; the level; a success; what began before the
+    child, nearest first; the key, to be total."""
+    precision = 0
+    if sought is not None and rule is Rule.TRACEPARENT:
+        precision = -len(sought.value)  # a span before its whole trace
+    elif sought is not None and rule in (Rule.CLOSES, Rule.ISSUE_KEY):
+        precision = _PLACES.index(sought.via) if sought.via in _PLACES else len(_PLACES)
+    height = level(parent.operation)
+    success = 0 if rule not in _SUCCESS_FIRST or parent.status is Status.OK else 1
     gap = child.at - parent.at
     nearness = gap if gap >= 0 else (1 << 62) - gap
-    height = level(parent.operation)
-    if rule is Rule.VERSION:
-        height = -height
-    return (STRENGTH[rule], longer, height, success, nearness, parent.key)
+    return (
+        STRENGTH[rule],
+        precision,
+        -height if rule in _NEAREST else height,
+        success,
+        nearness,
+        parent.key,
+    )
 
 
-def _detail(seek: Seek, offered: Key) -> str:
-    value = seek.key.value
-    if seek.key.kind in PREFIX_KINDS:
-        via = offered.via or seek.key.via
-        return f"{value[:7]}" if via in ("", "commit") else f"{value[:7]} ({via})"
-    if seek.key.kind in ("ref", "w3c"):
-        return f"in {seek.key.via}" if seek.key.via else ""
-    number = f"#{value}" if seek.key.kind in ("change", "issue") else value
-    return f"{number} in {seek.key.via}" if seek.key.via not in ("", "branch") else number
+def break_cycle(ring: Sequence[tuple[Rule, Instant, str]]) -> str:
+    """The key of the span that becomes the root when parents form a ring.
 
-
-def break_cycle(path: Sequence[tuple[Instant, str]]) -> str:
-    """The key of the span that becomes the root when parents form a ring: its earliest one."""
-    return min(path)[1]
+    `ring` holds each span's rule for its parent, its start and its key. The weakest rule gives
+    way, so that a pin holds; of equal ones that of the span that began first.
+    """
+    return min((-STRENGTH[rule], at, key) for rule, at, key in ring)[2]
 
 
 def series_of(span: Span, stage_of: str = "") -> str:
-    """What a span's duration can be compared with: runs of one workflow, jobs of one name,
-    deploys of one service to one environment, changes of one repository; a phase (`stage_of`
-    its span's series) with the same phase of the others."""
+    """What a span's duration can be compared with: runs of one workflow, jobs of one name in
+    one workflow, deploys of one service to one environment, changes of one repository; a phase
+    (`stage_of` its span's series) with the same phase of the others."""
     if stage_of:
         return f"{stage_of}|{span.name}"
     names = span.attributes
-    label = names.get("cicd.pipeline.task.name") or names.get("cicd.pipeline.name") or ""
+    label = names.get("cicd.pipeline.name") or ""
+    if task := names.get("cicd.pipeline.task.name"):
+        label = f"{label}>{task}"
     if span.operation == "deploy":
         label = f"{span.service}>{span.environment}"
     elif not label and span.operation not in ("issue", "pull_request", "sprint", "incident"):

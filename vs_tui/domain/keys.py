@@ -62,6 +62,11 @@ def repository(text: str) -> str:
     The host is left out: the same repository is `git@host:acme/api.git` to Jenkins and
     `acme/api` to GitHub, and an API host differs from a web host.
     """
+    return repository_path(text).lower()
+
+
+def repository_path(text: str) -> str:
+    """`Owner/name` as it is written, for people; `repository` is for comparing."""
     text = text.strip()
     if not text or len(text) > 500:
         return ""
@@ -72,7 +77,7 @@ def repository(text: str) -> str:
             return ""
     elif match := _SCP_URL.match(text):
         text = match[1]
-    return text.strip("/").removesuffix(".git").removeprefix("repos/").lower()
+    return text.strip("/").removesuffix(".git").removeprefix("repos/")
 
 
 def branch_name(ref: str) -> str:
@@ -136,12 +141,27 @@ def seek_branch(ref: str, scope: str, default: str = "") -> Seek | None:
     return Seek(Rule.BRANCH, Key("branch", branch, scope, "branch"))
 
 
+def offer_heads(
+    shas: Iterable[str], branch: str, scopes: Iterable[str], default: str = ""
+) -> list[Key | None]:
+    """A change's head commits, in each of the repositories that have them.
+
+    None for a change from a shared branch of the same repository, such as a back-merge: its
+    commits are the merge commits of others. (A fork's `main` is often one change's.)
+    """
+    found = dict.fromkeys(scopes)
+    if len(found) == 1 and branch and is_shared_branch(branch_name(branch), default):
+        return []
+    return [commit(sha, scope, "head commit") for sha in shas for scope in found]
+
+
 def offer_branch(ref: str, scope: str, default: str = "") -> Key | None:
+    """A change's own branch; None for shared ones."""
     branch = branch_name(ref)
     return None if is_shared_branch(branch, default) else Key("branch", branch, scope, "branch")
 
 
-def seek_change(number: object, scope: str, via: str = "number") -> Seek | None:
+def seek_change(number: object, scope: str, via: str = "") -> Seek | None:
     """A wish for change (pull or merge request) `number` of the repository."""
     if isinstance(number, bool) or not isinstance(number, int | str) or not str(number).isdigit():
         return None

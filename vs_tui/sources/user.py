@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vs_tui.domain.correlation import CUT_PREFIX, PIN_ATTRIBUTE
-from vs_tui.domain.model import Event, Scalar, State
+from vs_tui.domain.model import Event, Key, Rule, Scalar, Seek, State
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object, text
 
 _ACTIONS = ("pin", "cut", "clear")
@@ -57,6 +57,7 @@ class User:
             state=State.NOTE,
             occurred_at=inbound.received_at,
             attributes=attributes,
+            seeks=(Seek(Rule.PINNED, Key("ref", parent)),) if action == "pin" else (),
         )
         return Parsed(kind=f"link.{action}", events=(event,), requires=child)
 

@@ -47,11 +47,15 @@ class Change:
     def material(self) -> bool:
         """Whether those that may be linked to it must be looked at again."""
         old, new = self.old, self.new
-        return self.new_keys or (
-            old is None
-            or (old.at, old.ended_at, old.status, old.operation, old.service, old.environment)
-            != (new.at, new.ended_at, new.status, new.operation, new.service, new.environment)
-        )
+        return self.new_keys or (old is None or _seen_by_others(old) != _seen_by_others(new))
+
+
+def _seen_by_others(span: Span) -> tuple[object, ...]:
+    """What of a span decides about the links of others."""
+    return (
+        *(span.at, span.ended_at, span.status, span.operation),
+        *(span.project, span.service, span.environment),
+    )
 
 
 class EventCache:
@@ -144,16 +148,19 @@ def _write(
     fresh: Mapping[str, Sequence[Event]],
     context: Context,
 ) -> list[Change]:
-    before = load_spans(connection, events)
-    folded = {key: fold(of_key) for key, of_key in events.items()}
+    # People's decisions alone, which have no source, make no span.
+    told = {key: found for key, found in events.items() if any(event.source for event in found)}
+    before = load_spans(connection, told)
+    folded = {key: fold(found) for key, found in told.items()}
     ambiguous = _ambiguous_refs(connection, folded, before)
     changes, written, gone, kept = [], [], [], []
     for key, result in folded.items():
         old = before.get(key)
         span = _complete(result, old, context, ambiguous)
         new_keys = any(event.offers or event.seeks for event in fresh.get(key, ()))
-        # A phase that is told late, between two others, changes the stages and not the span.
-        new_phases = any(event.stage for event in fresh.get(key, ()))
+        # A phase told late, between two others, changes the stages and not the span; so does
+        # an amendment that takes one away.
+        new_phases = any(event.stage or event.slot for event in fresh.get(key, ()))
         if span == old and not new_keys and not new_phases:
             continue
         short = result.span.ref

@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from vs_tui.domain.correlation import (
     CUT_PREFIX,
     PIN_ATTRIBUTE,
-    PROXIMITY_WINDOW,
     Match,
     Node,
     break_cycle,
     links_of,
 )
-from vs_tui.domain.model import Key, Link, Rule, Seek, Span, Status
-from vs_tui.store import rows
+from vs_tui.domain.model import Key, Link, Rule, Seek, Span
+from vs_tui.store import nearby, rows
 from vs_tui.store.folder import Change, load_spans
-
-MAX_SHIPPED = 50
-MAX_DEPTH = 10_000
-_NODE = "key, operation, COALESCE(started_at, ended_at, last_event_at), ended_at, status"
 
 
 def relink(
@@ -44,68 +40,51 @@ def relink(
     before = _links_of(connection, children)
     after = {key: wanted.links(span) for key, span in children.items()}
     _write_links(connection, before, after)
-    _place(connection, children, after, seq)
+    _place(connection, children, after, _Unsettled.of(changes, before, after), seq)
 
 
 def _affected(connection: sqlite3.Connection, changes: Sequence[Change]) -> set[str]:
     """Keys of spans whose links may have changed with these spans."""
+    material = [change for change in changes if change.material]
     tokens: dict[str, None] = {}
-    keys: set[str] = set()
-    for change in changes:
-        if not change.material:
-            continue
+    for change in material:
         for name in (change.new.key, change.short_ref):
             tokens[f"ref:{name}"] = None
         for offer in change.offers:
             tokens[rows.token(offer)] = None
-        keys.update(_neighbours(connection, change))
     sql = "SELECT DISTINCT key FROM seeks WHERE token IN (SELECT value FROM json_each(?))"
-    keys.update(key for (key,) in rows.select_in(connection, sql, tokens))
-    pinned = [change.new.key for change in changes if change.old is None]
-    sql = (
-        "SELECT child FROM links WHERE rule = 'pinned' "
-        "AND parent IN (SELECT value FROM json_each(?))"
-    )
-    keys.update(key for (key,) in rows.select_in(connection, sql, pinned))
+    keys = {key for (key,) in rows.select_in(connection, sql, tokens)}
+    keys.update(nearby.affected(connection, material))
     return keys
 
 
-def _neighbours(connection: sqlite3.Connection, change: Change) -> Iterator[str]:
-    """Spans linked by time: the next deploys of a repository, the incidents of a service."""
-    span = change.new
-    if span.operation == "deploy":
-        for moment in {span.at, change.old.at if change.old else span.at}:
-            yield from _column(
-                connection,
-                "SELECT key FROM spans WHERE operation = 'deploy' AND project = ? "
-                "AND service = ? AND environment = ? AND started_at > ? "
-                "ORDER BY started_at LIMIT 2",
-                (span.project, span.service, span.environment, moment),
-            )
-            yield from _column(
-                connection,
-                "SELECT key FROM spans WHERE operation = 'incident' AND service = ? "
-                "AND environment = ? AND started_at BETWEEN ? AND ?",
-                (span.service, span.environment, moment, moment + PROXIMITY_WINDOW),
-            )
-    elif span.operation == "pull_request" and span.ended_at is not None:
-        yield from _column(
-            connection,
-            "SELECT key FROM (SELECT key, MIN(started_at) FROM spans WHERE operation = 'deploy' "
-            "AND project = ? AND started_at >= ? GROUP BY service, environment)",
-            (span.project, span.ended_at),
-        )
-        yield from _column(
-            connection,
-            "SELECT child FROM links WHERE parent = ? AND rule = ?",
-            (span.key, Rule.SHIPS.value),
-        )
+@dataclass(frozen=True, slots=True)
+class _Unsettled:
+    """Spans whose place may be another one although their parent is the same."""
 
+    renamed: frozenset[str]
+    """Roots that turned out to have a trace id of their own, after others were placed below."""
+    restless: frozenset[str]
+    """Spans whose start or whose rule changed: of a ring, these decide which is the root."""
 
-def _column(
-    connection: sqlite3.Connection, sql: str, parameters: Sequence[object]
-) -> Iterator[str]:
-    return (row[0] for row in connection.execute(sql, parameters).fetchall())
+    @classmethod
+    def of(
+        cls,
+        changes: Sequence[Change],
+        before: Mapping[str, Sequence[Link]],
+        after: Mapping[str, Sequence[Link]],
+    ) -> _Unsettled:
+        known = [(change.old, change.new) for change in changes if change.old is not None]
+        renamed = {
+            new.key for old, new in known if not new.parent_key and old.trace_id != new.trace_id
+        }
+        moved = {new.key for old, new in known if old.at != new.at}
+        ruled = {
+            key
+            for key, links in after.items()
+            if key in before and _primary(before[key]) != _primary(links)
+        }
+        return cls(frozenset(renamed), frozenset(moved | ruled))
 
 
 class _Wanted:
@@ -128,24 +107,20 @@ class _Wanted:
         for key, *row in rows.select_in(connection, sql, children):
             tokens[row[0]] = None
             self._seeks.setdefault(key, []).append(rows.seek_of(row))
-        pins = [str(span.attributes.get(PIN_ATTRIBUTE) or "") for span in children.values()]
-        self._offers = self._read_offers(tokens, [pin for pin in pins if pin])
+        self._offers = self._read_offers(tokens)
+        self._nearby = nearby.candidates(connection, children)
 
-    def _read_offers(
-        self, tokens: Iterable[str], pins: Sequence[str]
-    ) -> dict[str, list[tuple[str, Key]]]:
+    def _read_offers(self, tokens: Iterable[str]) -> dict[str, list[tuple[str, Key]]]:
         """token -> (owner, offered key)."""
         found: dict[str, list[tuple[str, Key]]] = {}
-        names = [token[4:] for token in tokens if token.startswith("ref:")] + list(pins)
         sql = (
             "SELECT token, scope, value, key, via FROM offers "
             "WHERE token IN (SELECT value FROM json_each(?))"
         )
-        for token, scope, value, key, via in rows.select_in(
-            self._connection, sql, [*tokens, *(f"ref:{pin}" for pin in pins)]
-        ):
+        for token, scope, value, key, via in rows.select_in(self._connection, sql, tokens):
             offered = rows.key_of((token, scope, value, via))
             found.setdefault(token, []).append((key, offered))
+        names = [token[4:] for token in tokens if token.startswith("ref:")]
         sql = "SELECT key, key FROM spans WHERE key IN (SELECT value FROM json_each(?))"
         short = (
             "SELECT key, short_ref FROM spans WHERE short_ref <> key "
@@ -170,58 +145,29 @@ class _Wanted:
             for name, value in span.attributes.items()
             if name.startswith(CUT_PREFIX) and value
         ]
-        pin = str(span.attributes.get(PIN_ATTRIBUTE) or "")
-        pinned = next(self._matches(Key("ref", pin)), None) if pin else None
         return links_of(
             Node.of(span),
             self._seeks.get(span.key, ()),
             self._matches,
-            pinned=pinned.node if pinned else None,
+            pinned=self._pinned(span),
             cut=cut,
-            extra=list(self._by_time(span)),
+            extra=self._nearby.get(span.key, ()),
             disabled=self._disabled,
         )
 
-    def _by_time(self, span: Span) -> Iterator[tuple[Rule, Node]]:
-        if span.operation == "incident" and span.service:
-            sql = (
-                f"SELECT {_NODE} FROM spans WHERE operation = 'deploy' AND service = ? "
-                "AND environment = ? AND started_at BETWEEN ? AND ? "
-                "ORDER BY started_at DESC, key LIMIT 1"
-            )
-            bounds = (span.at - PROXIMITY_WINDOW, span.at)
-            for row in self._connection.execute(sql, (span.service, span.environment, *bounds)):
-                yield Rule.PROXIMITY, _node(row)
-        elif span.operation == "deploy" and span.started_at is not None:
-            for row in self._shipped(span):
-                yield Rule.SHIPS, _node(row)
-
-    def _shipped(self, deploy: Span) -> list[tuple[object, ...]]:
-        previous = self._connection.execute(
-            "SELECT MAX(started_at) FROM spans WHERE operation = 'deploy' AND project = ? "
-            "AND service = ? AND environment = ? AND started_at < ? AND status = 'ok'",
-            (deploy.project, deploy.service, deploy.environment, deploy.started_at),
-        ).fetchone()[0]
-        if previous is None:
-            return []
-        sql = (
-            f"SELECT {_NODE} FROM spans WHERE operation = 'pull_request' "
-            "AND status = 'ok' AND project = ? AND ended_at > ? AND ended_at <= ? "
-            "ORDER BY ended_at DESC, key LIMIT ?"
-        )
-        return self._connection.execute(
-            sql, (deploy.project, previous, deploy.started_at, MAX_SHIPPED)
-        ).fetchall()
-
-
-def _node(row: Sequence[object]) -> Node:
-    key, operation, at, ended_at, status = row
-    return Node(key, operation, at, ended_at, Status(status))  # type: ignore[arg-type]
+    def _pinned(self, span: Span) -> Node | None:
+        """The parent a person chose. The decision is also a seek, so its key has been read."""
+        pin = str(span.attributes.get(PIN_ATTRIBUTE) or "")
+        found = [match.node for match in self._matches(Key("ref", pin))] if pin else []
+        return min(found, key=lambda node: (node.key != pin, node.key), default=None)
 
 
 def _nodes(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Node]:
-    sql = f"SELECT {_NODE} FROM spans WHERE key IN (SELECT value FROM json_each(?))"
-    return {row[0]: _node(row) for row in rows.select_in(connection, sql, keys)}
+    sql = (
+        f"SELECT {nearby.NODE_COLUMNS.format('s')} FROM spans s "
+        "WHERE s.key IN (SELECT value FROM json_each(?))"
+    )
+    return {row[0]: nearby.node_of(row) for row in rows.select_in(connection, sql, keys)}
 
 
 def _links_of(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, list[Link]]:
@@ -257,51 +203,78 @@ def _place(
     connection: sqlite3.Connection,
     children: Mapping[str, Span],
     links: Mapping[str, Sequence[Link]],
+    unsettled: _Unsettled,
     seq: int,
 ) -> None:
     """Write parents, then the trace ids of every subtree whose root changed."""
-    wanted: dict[str, str] = {}
-    for key, found in links.items():
-        wanted[key] = next((link.parent for link in found if link.primary), "")
+    wanted = {key: _primary(found)[0] for key, found in links.items()}
     moved = {key for key, parent in wanted.items() if children[key].parent_key != parent}
-    if not moved:
+    if not moved and not unsettled.renamed and not unsettled.restless:
         return
     # A ring broken earlier may be open again: its root gets its own parent back.
-    for key in _broken_roots(connection, {children[key].trace_id for key in moved}):
-        moved.add(key)
-    parents: dict[str, str] = {}
-    for key in sorted(moved):
-        ring = _ring(connection, key)
-        root = break_cycle(ring) if ring else ""
-        for _, member in ring:
-            parents[member] = "" if member == root else _primary_parent(connection, member)
-        if not ring:
-            parents[key] = _primary_parent(connection, key)
+    moved.update(_broken_roots(connection, {children[key].trace_id for key in moved}))
+    above = _primary_links_above(connection, moved | unsettled.restless)
+    moved.update(key for key in unsettled.restless if _ring(above, key))
+    parents = _parents(connection, moved, above)
     connection.executemany(
         "UPDATE spans SET parent_key = ?, changed = ? WHERE key = ? AND parent_key <> ?",
         [(parent, seq, key, parent) for key, parent in parents.items()],
     )
-    _spread_trace_ids(connection, parents, seq)
+    _spread_trace_ids(connection, parents.keys() | unsettled.renamed, seq)
 
 
-def _primary_parent(connection: sqlite3.Connection, key: str) -> str:
-    row = connection.execute(
-        "SELECT parent FROM links WHERE child = ? AND is_primary = 1", (key,)
-    ).fetchone()
-    return row[0] if row else ""
+def _primary(links: Sequence[Link]) -> tuple[str, str]:
+    """The parent and the rule that gave it; empty for a root."""
+    return next(((link.parent, link.rule.value) for link in links if link.primary), ("", ""))
 
 
-def _ring(connection: sqlite3.Connection, key: str) -> list[tuple[int, str]]:
-    """(start, key) of every span in the ring of primary links through `key`; [] without one."""
-    path, current = [key], _primary_parent(connection, key)
+def _parents(
+    connection: sqlite3.Connection,
+    moved: Iterable[str],
+    above: Mapping[str, tuple[str, Rule]],
+) -> dict[str, str]:
+    """The parent of every moved span, and of all members of rings that they are in."""
+    parents: dict[str, str] = {}
+    for key in moved:
+        if key in parents:
+            continue
+        ring = _ring(above, key)
+        members = ring or [key]
+        root = ""
+        if ring:
+            nodes = _nodes(connection, ring)
+            root = break_cycle([(above[name][1], nodes[name].at, name) for name in ring])
+        for name in members:
+            parents[name] = above[name][0] if name in above and name != root else ""
+    return parents
+
+
+def _primary_links_above(
+    connection: sqlite3.Connection, keys: Iterable[str]
+) -> dict[str, tuple[str, Rule]]:
+    """Span -> (parent, rule), for these spans and all that is above them."""
+    sql = (
+        "WITH RECURSIVE above(key) AS (SELECT value FROM json_each(?) "
+        "UNION SELECT l.parent FROM above CROSS JOIN links l "
+        "ON l.child = above.key AND l.is_primary = 1) "
+        "SELECT l.child, l.parent, l.rule FROM above CROSS JOIN links l "
+        "ON l.child = above.key AND l.is_primary = 1"
+    )
+    found = rows.select_in(connection, sql, keys)
+    return {child: (parent, Rule(rule)) for child, parent, rule in found}
+
+
+def _ring(above: Mapping[str, tuple[str, Rule]], key: str) -> list[str]:
+    """Every span in the ring of primary links through `key`; [] when it is in none."""
+    path, current = [key], above.get(key, ("",))[0]
+    seen = {key}
     while current and current != key:
-        if current in path:
+        if current in seen:
             return []  # it leads into a ring without being part of it
+        seen.add(current)
         path.append(current)
-        current = _primary_parent(connection, current)
-    if not current:
-        return []
-    return [(node.at, node.key) for node in _nodes(connection, path).values()]
+        current = above.get(current, ("",))[0]
+    return path if current else []
 
 
 def _broken_roots(connection: sqlite3.Connection, traces: Iterable[str]) -> list[str]:
@@ -313,8 +286,7 @@ def _broken_roots(connection: sqlite3.Connection, traces: Iterable[str]) -> list
 
 
 def _spread_trace_ids(connection: sqlite3.Connection, moved: Iterable[str], seq: int) -> None:
-    roots: dict[str, str] = {key: _root_trace(connection, key) for key in moved}
-    level = roots
+    level = _root_traces(connection, moved)
     while level:
         connection.executemany(
             "UPDATE spans SET trace_id = ?, changed = ? WHERE key = ? AND trace_id <> ?",
@@ -328,11 +300,13 @@ def _spread_trace_ids(connection: sqlite3.Connection, moved: Iterable[str], seq:
         level = {key: level[parent] for key, parent in below}
 
 
-def _root_trace(connection: sqlite3.Connection, key: str) -> str:
-    sql = "SELECT parent_key, own_trace_id FROM spans WHERE key = ?"
-    parent, own = connection.execute(sql, (key,)).fetchone()
-    for _ in range(MAX_DEPTH):
-        if not parent:
-            break
-        parent, own = connection.execute(sql, (parent,)).fetchone()
-    return str(own)
+def _root_traces(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, str]:
+    """Span -> the own trace id of the root above it."""
+    sql = (
+        "WITH RECURSIVE up(start, key) AS (SELECT value, value FROM json_each(?) "
+        "UNION SELECT up.start, s.parent_key FROM up CROSS JOIN spans s ON s.key = up.key "
+        "WHERE s.parent_key <> '') "
+        "SELECT up.start, s.own_trace_id FROM up CROSS JOIN spans s ON s.key = up.key "
+        "WHERE s.parent_key = ''"
+    )
+    return dict(rows.select_in(connection, sql, keys))

@@ -123,7 +123,7 @@ class Change:
             ),
             offers=keys.offers(
                 Key("change", str(self.number), self.repo.scope),
-                *(keys.commit(sha, scope, "head commit") for sha in self.heads for scope in scopes),
+                *keys.offer_heads(self.heads, self.branch, scopes),
                 keys.commit(merge, self.repo.scope, "merge commit"),
                 keys.offer_branch(self.branch, self.fork),
             ),

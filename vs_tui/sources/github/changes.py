@@ -184,7 +184,7 @@ def _offers(hook: Hook, change: dict[str, Any], identifier: int) -> tuple[Key, .
     return keys.offers(
         Key("change", str(identifier), hook.scope),
         Key("ref", hook.ref("pull_request", global_id)) if global_id else None,
-        *(keys.commit(sha, scope, "head commit") for sha in heads for scope in scopes),
+        *keys.offer_heads(heads, text(change, "head", "ref"), scopes, default),
         keys.commit(merge, hook.scope, "merge commit"),
         keys.offer_branch(text(change, "head", "ref"), fork, default),
     )

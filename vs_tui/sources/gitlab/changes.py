@@ -148,7 +148,7 @@ def _offers(hook: Hook, change: dict[str, Any], identifier: int, state: State) -
     return keys.offers(
         Key("change", str(identifier), hook.scope),
         *hook.aliases("pull_request", identifier),
-        *(keys.commit(sha, scope, "head commit") for sha in heads for scope in scopes),
+        *keys.offer_heads(heads, text(change, "source_branch"), scopes, default),
         *(keys.commit(text(change, name), hook.scope, "merge commit") for name in merge),
         keys.offer_branch(text(change, "source_branch"), fork, default),
     )
