@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -61,6 +61,8 @@ ACTIONS: Final = (
     Action("resend_to", "u", "send to", "send this delivery to another address", "inspector"),
     Action("fold_body", "left_square_bracket", "fold", "fold all of the body", "inspector"),
     Action("unfold_body", "right_square_bracket", "unfold", "unfold all of the body", "inspector"),
+    Action("reveal", "v", "reveal", "show the secret of this source, or hide it", "sources", 3),
+    Action("copy_secret", "Y", "copy secret", "copy the secret of this source", "sources", 4),
     Action("down", "j,down", "down", "one row down"),
     Action("up", "k,up", "up", "one row up"),
     Action("page_down", "ctrl+d,pagedown", "page down", "a page down"),
@@ -133,8 +135,13 @@ def meant(candidates: Iterable[Action], where: str) -> Action | None:
     return None
 
 
-def footer(actions: Iterable[Action], where: str, width: int) -> list[tuple[str, str]]:
-    """(key, label) pairs of what can be done here, as many as fit, never wrapped."""
+def footer(
+    actions: Iterable[Action], where: str, width: int, words: Mapping[str, str] | None = None
+) -> list[tuple[str, str]]:
+    """(key, label) pairs of what can be done here, as many as fit, never wrapped. `words` are
+    labels for some ids that hold just now."""
+    if words:
+        actions = [replace(a, label=words.get(a.id, a.label)) for a in actions]
     usable = [a for a in actions if a.shown and a.where in places(where)]
     usable.sort(key=lambda a: a.shown)
     always = [a for a in usable if a.id in ("help", "quit")]

@@ -122,6 +122,7 @@ class VsTuiApp(App[int]):
     def _tick(self) -> None:
         if self.frozen_at is None and not self.blurred and (view := self.view) is not None:
             view.tick(self.now())
+            view.paint_header()
 
     def on_app_blur(self, _: events.AppBlur) -> None:
         self.blurred = True

@@ -59,17 +59,33 @@ def state(
     return glyphs.run, "open" if span.operation in _QUIET_BY_NATURE else "run", "run"
 
 
-def stage(span: Span) -> str:
-    """Where it stands: its phase while in flight; how it ended otherwise."""
+def title(span: Span) -> str:
+    """Its name, a deploy's with where it goes."""
+    if span.operation == "deploy" and span.environment and span.environment not in span.name:
+        return f"{span.name} → {span.environment}"
+    return span.name
+
+
+def trace_id(text: str) -> str:
+    """A trace's id short enough for a title."""
+    return text if len(text) <= 10 else f"{text[:4]}…{text[-2:]}"
+
+
+def stage(span: Span, baseline: Baseline | None, now: Instant) -> str:
+    """Where it stands: its phase while in flight; how it ended otherwise; `-` when not told."""
+    if is_stale(span, baseline, now):
+        return "no event"
     if span.in_flight:
-        return span.stage
-    return span.error or ("" if span.status is Status.OK else span.stage)
+        return span.stage or "-"
+    if span.status is Status.OK:
+        return "merged" if span.operation == "pull_request" else "done"
+    return span.error or span.stage or "-"
 
 
 def age(span: Span, now: Instant) -> str:
     """Time in flight, or what it took; for a failure how long ago."""
     if span.status.failed and span.ended_at is not None:
-        return f"{format_duration(now - span.ended_at).strip()} ago"
+        return f"{since(span.ended_at, now)} ago"
     return format_duration(span.elapsed(now))
 
 
@@ -86,16 +102,16 @@ def ratio(span: Span, baseline: Baseline | None, now: Instant) -> float | None:
 def ratio_text(
     span: Span, baseline: Baseline | None, glyphs: Glyphs, now: Instant
 ) -> tuple[str, str]:
-    """(`1.8x ▲`, role): a mark when it runs long, `-` without history."""
+    """(`1.8x ▲`, role), six cells: a mark when it runs long, `-` without history."""
     if is_stale(span, baseline, now):
-        return "lost?", "stale"
+        return "lost? ", "stale"
     found = ratio(span, baseline, now)
     if found is None:
-        return "-", "dim"
+        return "   -  ", "dim"
     text = f"{found:.1f}x" if found < 100 else ">99x"
     if found >= LONG_RATIO and span.in_flight:
-        return f"{text} {glyphs.long}", "wait"
-    return f"{text}  ", "dim"
+        return f"{text:>4} {glyphs.long}", "wait"
+    return f"{text:>4}  ", "dim"
 
 
 def clock(instant: Instant | None, zone: tzinfo | None, now: Instant) -> str:

@@ -136,6 +136,7 @@ DARK: Final = _palette(
     good="#56b4e9",
     bad="#f29450",
     crumb="#a9b1bd",
+    note="#8b919c",
     input="#e8ebf0 on #20252d",
     match="bold #e3c567",
 )
@@ -168,6 +169,7 @@ LIGHT: Final = _palette(
     good="#00639c",
     bad="#b34700",
     crumb="#5c636d",
+    note="#646b75",
     input="#101418 on #eceae4",
     match="bold #7a5600",
 )
@@ -200,6 +202,7 @@ ANSI: Final = _palette(
     good="blue",
     bad="red",
     crumb="default",
+    note="bright_black",
     input="underline",
     match="bold yellow",
 )

@@ -12,6 +12,7 @@ from vs_tui.tui.screens.dora import DoraView
 from vs_tui.tui.screens.events import EventsView
 from vs_tui.tui.screens.help import HelpView
 from vs_tui.tui.screens.live import LiveView
+from vs_tui.tui.screens.sources import SourcesView
 from vs_tui.tui.screens.trace import TraceView
 from vs_tui.tui.screens.traces import TracesView
 from vs_tui.tui.working import start
@@ -24,6 +25,7 @@ VIEWS: Final[dict[str, type[View]]] = {
     "traces": TracesView,
     "dora": DoraView,
     "events": EventsView,
+    "sources": SourcesView,
 }
 """Action id -> the view it shows."""
 
@@ -76,6 +78,12 @@ class Navigation:
         """Titles of the screens from the view to the one on top."""
         return [screen.title_text for screen in self._app.screen_stack if isinstance(screen, View)]
 
+    @property
+    def kept_filter(self) -> str:
+        """The filter of the view below what was opened."""
+        view = self.views.get(self.current)
+        return view.filter_text if view is not None else ""
+
     def named_view(self, filter_text: str) -> None:
         """A filter of the configuration's [views], in the Live view."""
         self.show("live")
@@ -109,6 +117,11 @@ class Navigation:
         if metric in ("fail", "restore"):
             terms.append("state:failed")
         self.named_view(" ".join(terms))
+
+    def open_deliveries(self, filter_text: str) -> None:
+        """Some of the deliveries, in the Events view."""
+        self.show("events")
+        self.views["events"].set_filter(filter_text)
 
     def open_help(self) -> None:
         if not isinstance(self._app.screen, HelpView):

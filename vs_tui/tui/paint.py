@@ -3,7 +3,9 @@ characters and emoji do not break columns; nothing is ever parsed as markup."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -11,10 +13,12 @@ from rich.style import Style
 from textual.strip import Strip
 
 from vs_tui.domain.display import clean
-from vs_tui.tui.look import Look
+from vs_tui.tui.look import ASCII, Look
 
 Piece = tuple[str, str]
 """A text and the role it is painted in."""
+
+_SPELLED: Final = {"→": ">", "›": ">", "…": "~", "—": "-", "–": "-", "·": "-", "’": "'", "×": "x"}
 
 
 def fit(text: str, width: int, *, right: bool = False, ellipsis: str = "…") -> str:
@@ -31,6 +35,22 @@ def fit(text: str, width: int, *, right: bool = False, ellipsis: str = "…") ->
     return set_cell_size(shown, width)
 
 
+def ascii_only(text: str) -> str:
+    """The text in ASCII and in as many cells: accents are dropped, what cannot be spelled is
+    `?`. For terminals whose font has nothing else."""
+    if text.isascii():
+        return text
+    shown = []
+    for character in text:
+        if character.isascii():
+            shown.append(character)
+            continue
+        width = cell_len(character)
+        base = unicodedata.normalize("NFKD", character)[:1]
+        shown.append(_SPELLED.get(character, base if base.isascii() else "?") * width)
+    return "".join(shown)
+
+
 def strip_of(
     pieces: Iterable[Piece], look: Look, width: int, background: Style | None = None
 ) -> Strip:
@@ -38,6 +58,7 @@ def strip_of(
     segments = []
     used = 0
     base = look["text"]
+    spell = look.glyphs is ASCII
     for text, role in pieces:
         style = look[role]
         if background is not None:
@@ -45,10 +66,11 @@ def strip_of(
         room = width - used
         if room <= 0:
             break
-        length = cell_len(text)
+        shown = ascii_only(text) if spell else text
+        length = cell_len(shown)
         if length > room:
-            text, length = set_cell_size(text, room), room  # noqa: PLW2901
-        segments.append(Segment(text, style))
+            shown, length = set_cell_size(shown, room), room
+        segments.append(Segment(shown, style))
         used += length
     if used < width:
         filler = base + background if background is not None else base
@@ -57,19 +79,53 @@ def strip_of(
 
 
 def framed(title: Sequence[Piece], note: str, look: Look, width: int, *, top: bool) -> list[Piece]:
-    """The top line of a box with its title and a note at the right, or its bottom line."""
-    left, line, right, _, low_left, low_right = tuple(look.glyphs.frame)
-    if not top:
-        return [(low_left + line * (width - 2) + low_right, "frame")]
-    head = [(left + line, "frame"), (" ", "frame"), *title, (" ", "frame")]
-    tail = f" {note} {line}{right}" if note else f"{line}{right}"
-    used = sum(cell_len(text) for text, _ in head)
-    room = width - used - cell_len(tail)
-    if room < 0:
-        tail, room = line + right, max(width - used - 2, 0)
-    return [*head, (line * room, "frame"), (tail, "frame")]
+    """The top or bottom line of a box: a title at the left, a note at the right, each cut to
+    what fits; the note goes first."""
+    upper_left, line, upper_right, _, low_left, low_right = tuple(look.glyphs.frame)
+    left, right = (upper_left, upper_right) if top else (low_left, low_right)
+    if not title and not note:
+        return [(left + line * (width - 2) + right, "frame")]
+    room = width - 6
+    pieces = cut(title, room, look.glyphs.ellipsis)
+    head = [(left + line, "frame"), (" ", "frame"), *pieces, (" ", "frame")] if pieces else []
+    head = head or [(left, "frame")]
+    used = width_of(head)
+    tail: list[Piece] = [(line + right, "frame")]
+    if note and used + cell_len(note) + 5 <= width:
+        tail = [(" ", "frame"), (note, "note"), (f" {line}{right}", "frame")]
+    return [*head, (line * max(width - used - width_of(tail), 0), "frame"), *tail]
+
+
+def cut(pieces: Iterable[Piece], width: int, ellipsis: str = "…") -> list[Piece]:
+    """The pieces, the last one cut where they take more than `width` cells."""
+    kept: list[Piece] = []
+    used = 0
+    for text, role in pieces:
+        length = cell_len(text)
+        if used + length > width:
+            if width - used > 1:
+                kept.append((fit(text, width - used, ellipsis=ellipsis).rstrip(), role))
+            break
+        kept.append((text, role))
+        used += length
+    return kept
 
 
 def width_of(pieces: Iterable[Piece]) -> int:
     """Cells that the pieces take."""
     return sum(cell_len(text) for text, _ in pieces)
+
+
+def flowed(groups: Iterable[Sequence[Piece]], width: int, gap: int = 3) -> list[list[Piece]]:
+    """Groups set side by side, as many in a line as fit."""
+    lines: list[list[Piece]] = []
+    used = width
+    for group in groups:
+        needed = width_of(group)
+        if used + gap + needed > width or not lines:
+            lines.append(list(group))
+            used = needed
+        else:
+            lines[-1] += [(" " * gap, "text"), *group]
+            used += gap + needed
+    return lines

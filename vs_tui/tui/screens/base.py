@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
 from textual.app import ComposeResult
@@ -16,7 +17,7 @@ from vs_tui.tui import actions, faces, filtering
 from vs_tui.tui.banners import banner
 from vs_tui.tui.headline import headline
 from vs_tui.tui.look import Look
-from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.paint import Piece, fit, width_of
 from vs_tui.tui.widgets.filterbox import FilterBox, FilterNote, unharmed
 from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.lines import Line
@@ -25,7 +26,13 @@ from vs_tui.tui.working import start
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
 
-TABS: Final = (("live", "Live"), ("traces", "Traces"), ("dora", "DORA"), ("events", "Events"))
+TABS: Final = (
+    ("live", "Live"),
+    ("traces", "Traces"),
+    ("dora", "DORA"),
+    ("events", "Events"),
+    ("sources", "Sources"),
+)
 
 
 class View(Screen[None]):
@@ -42,6 +49,8 @@ class View(Screen[None]):
     where = "everywhere"
     title_text = ""
     filterable = False
+    words: Mapping[str, str] = MappingProxyType({})
+    """What the footer calls an action here, where that says more than the table."""
 
     def __init__(self, look: Look) -> None:
         super().__init__()
@@ -138,6 +147,7 @@ class View(Screen[None]):
 
     def on_resize(self) -> None:
         self.set_class(self.size.width >= 100, "-wide")
+        self.set_class(self.size.width >= 112, "-side")
         self.set_class(self.size.height >= 32, "-tall")
         self.paint_frame()
 
@@ -146,7 +156,7 @@ class View(Screen[None]):
     def paint_frame(self) -> None:
         """Header, tabs, banner and footer, as they are now."""
         width = max(self.size.width, 10)
-        self.query_one("#header", Line).show(*headline(self.dash, width))
+        self.paint_header()
         tabs, right = self._tabs()
         self.query_one("#tabs", Line).show(
             tabs, right, {1 + 2 * i: f"do:{name}" for i, (name, _) in enumerate(TABS)}
@@ -157,13 +167,16 @@ class View(Screen[None]):
             self.query_one("#banner", Line).show([(fit(f" {text}", width), "banner")])
         self._paint_footer()
 
+    def paint_header(self) -> None:
+        """The first line, with the time."""
+        self.query_one("#header", Line).show(*headline(self.dash, max(self.size.width, 10)))
+
     def _is_tab(self) -> bool:
         return any(self.where == name for name, _ in TABS)
 
     def _tabs(self) -> tuple[list[Piece], list[Piece]]:
         if not self._is_tab():
-            path = f" {self.look.glyphs.arrow} ".join(self.dash.navigation.crumbs())
-            return [(" ", "text"), (fit(path, max(self.size.width - 2, 4)).rstrip(), "crumb")], []
+            return self._path()
         left: list[Piece] = [(" ", "text")]
         for index, (name, label) in enumerate(TABS):
             text = f"{index + 1} {label}"
@@ -180,9 +193,20 @@ class View(Screen[None]):
             ]
         return left, right
 
+    def _path(self) -> tuple[list[Piece], list[Piece]]:
+        """Where this screen was opened from, and the filter that is kept there."""
+        path = f" {self.look.glyphs.arrow} ".join(self.dash.navigation.crumbs())
+        width = max(self.size.width - 2, 4)
+        kept = self.dash.navigation.kept_filter
+        right: list[Piece] = [(f"/ kept: {fit(kept, min(len(kept), 40))} ", "dim")] if kept else []
+        left = fit(path, max(width - width_of(right), 4), ellipsis=self.look.glyphs.ellipsis)
+        return [(" ", "text"), (left.rstrip(), "crumb")], right
+
     def _paint_footer(self) -> None:
         pieces: list[Piece] = []
-        pairs = actions.footer(self.dash.actions, self.where, max(self.size.width, 20))
+        frozen = {"freeze": "resume"} if self.dash.frozen_at is not None else {}
+        words = {**frozen, **self.words}
+        pairs = actions.footer(self.dash.actions, self.where, max(self.size.width, 20), words)
         for key, label in pairs:
             pieces += [(f" {key}", "key"), (f" {label} ", "dim")]
         self.query_one("#footer", Line).show(pieces)

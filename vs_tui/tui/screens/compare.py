@@ -3,54 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from textual.widget import Widget
 
 from vs_tui.domain.compare import Pair, compare
 from vs_tui.domain.display import clean
-from vs_tui.domain.instants import format_duration
+from vs_tui.domain.instants import Duration, format_duration
+from vs_tui.tui import faces
 from vs_tui.tui.look import Look
-from vs_tui.tui.screens.base import View
+from vs_tui.tui.paint import Piece
+from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 
+COLUMNS: Final = (
+    Column("KIND", 9, rank=1),
+    Column("SPAN", 16, flex=1),
+    Column("A", 7, right=True),
+    Column("B", 7, right=True),
+    Column("B - A", 8, right=True),
+    Column("", 9),
+    Column("A and what B has more", 24, rank=2),
+)
+_BAR: Final = 24
 
-class CompareView(View):
+
+class CompareView(ListedView):
     """A is the marked trace, B the other one."""
 
     where = "compare"
     title_text = "compare"
+    sorts = ("as they ran", "change")
 
     def __init__(self, look: Look, first: str, second: str) -> None:
         super().__init__(look)
         self._ids = (first, second)
+        self._longest: Duration = 1
 
     def body(self) -> Iterable[Widget]:
-        columns = (
-            Column("KIND", 9),
-            Column("SPAN", 20, flex=1),
-            Column("A", 8, right=True),
-            Column("B", 8, right=True),
-            Column("B - A", 9, right=True),
-            Column("", 12),
-        )
-        self.list = Listing(self.look, columns, id="list")
+        self.list = Listing(self.look, COLUMNS, id="list")
+        self.list.describe = self._cells
         yield self.list
 
-    def on_mount(self) -> None:
-        self.list.focus()
-
     async def load(self) -> None:
-        traces = [await self.dash.trace(trace_id) for trace_id in self._ids]
-        first, second = traces
+        first = await self.dash.trace(self._ids[0])
+        second = await self.dash.trace(self._ids[1])
         if first is None or second is None:
             self.show_problem("one of the traces is gone: it was pruned; press esc")
             return
         pairs = compare(first.spans, second.spans, self.dash.now())
-        self.list.set_rows([self._row(number, pair) for number, pair in enumerate(pairs)])
-        names = f"A {clean(first.root.name, 40)}  B {clean(second.root.name, 40)}"
-        self.list.set_heading([(names, "title")], "largest change marked")
+        self._longest = max((max(p.first or 0, p.second or 0) for p in pairs), default=1)
+        rows = [Row(f"{n}", failed=p.verdict == "slower", data=p) for n, p in enumerate(pairs)]
+        if self.sort.lstrip("-") == "change":
+            rows.sort(key=lambda row: -abs(_change(row)))
+        if self.sort.startswith("-"):
+            rows.reverse()
+        self.list.set_rows(rows)
+        title: list[Piece] = []
+        for letter, trace in (("A", first), ("B", second)):
+            began = self.zone_clock(trace.root.started_at)
+            title += [(f"{letter} ", "key"), (clean(faces.title(trace.root), 60), "title")]
+            title.append((f" {began}   ", "dim"))
+        self.list.set_heading([*title[:-1], (title[-1][0].rstrip(), "dim")], self.sort)
+        slower = sum(p.verdict == "slower" for p in pairs)
+        faster = sum(p.verdict == "faster" for p in pairs)
+        alone = sum(p.verdict.startswith("only") for p in pairs)
+        self.list.set_foot(
+            [(f"{slower} slower, {faster} faster, {alone} only in one of them", "note")]
+        )
 
-    def _row(self, number: int, pair: Pair) -> Row:
+    def _cells(self, row: Row) -> tuple[Piece, ...]:
+        pair = row.data
+        assert isinstance(pair, Pair)
         glyphs = self.look.glyphs
         word, role = {
             "slower": (f"{glyphs.up} slower", "bad"),
@@ -60,24 +84,35 @@ class CompareView(View):
         if pair.delta is not None:
             sign = "+" if pair.delta >= 0 else "-"
             delta = sign + format_duration(abs(pair.delta)).strip()
-        return Row(
-            str(number),
-            (
-                (pair.operation.replace("_", " "), "dim"),
-                (pair.name, "text"),
-                (format_duration(pair.first).strip(), "text"),
-                (format_duration(pair.second).strip(), "text"),
-                (delta, role),
-                (word, role),
-            ),
-            failed=pair.verdict == "slower",
+        return (
+            (pair.operation.replace("_", " "), "dim"),
+            (pair.name, "text"),
+            (format_duration(pair.first).strip(), "text"),
+            (format_duration(pair.second).strip(), "text"),
+            (delta, role),
+            (word, role),
+            (self._bars(pair), role),
         )
 
-    def act(self, action: str) -> bool:
-        if action in ("next_failed", "previous_failed"):
-            return self.list.next_failed(1 if action == "next_failed" else -1) or True
-        return self.list.act(action)
+    def _bars(self, pair: Pair) -> str:
+        """Both durations from the same left edge: what B has less or more stands out."""
+        glyphs = self.look.glyphs
+        a, b = (
+            -(-(duration or 0) * _BAR // self._longest) for duration in (pair.first, pair.second)
+        )
+        common = glyphs.bar * min(a, b)
+        more = glyphs.partial * (b - a) if b > a else glyphs.expected * (a - b)
+        return common + more
+
+    def selection(self) -> str:
+        return ""
 
     def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         titles = ("kind", "span", "a", "b", "delta", "verdict")
-        return titles, [[text for text, _ in row.cells] for row in self.list.rows]
+        return titles, [row[: len(titles)] for row in self.list.texts()]
+
+
+def _change(row: Row) -> Duration:
+    pair = row.data
+    assert isinstance(pair, Pair)
+    return pair.delta if pair.delta is not None else (pair.first or pair.second or 0)

@@ -12,10 +12,11 @@ from vs_tui.domain.model import Link, Span
 from vs_tui.domain.traces import children_of, gaps, self_time
 from vs_tui.store.api import Trace
 from vs_tui.tui import faces
+from vs_tui.tui.facts import trace_facts
 from vs_tui.tui.look import Look
-from vs_tui.tui.paint import Piece
+from vs_tui.tui.paint import Piece, flowed
 from vs_tui.tui.screens.base import View
-from vs_tui.tui.widgets.text import TextBox, field
+from vs_tui.tui.widgets.text import TextBox, fact
 from vs_tui.tui.widgets.waterfall import Waterfall
 
 
@@ -24,9 +25,9 @@ class TraceView(View):
 
     where = "trace"
     DEFAULT_CSS = """
-    TraceView Waterfall { height: 2fr; }
+    TraceView Waterfall { height: 1fr; }
     TraceView TextBox { height: 7; }
-    TraceView.-tall TextBox { height: 1fr; }
+    TraceView.-tall TextBox { height: 14; }
     """
 
     def __init__(self, look: Look, trace_id: str, span_key: str = "") -> None:
@@ -41,7 +42,8 @@ class TraceView(View):
         return clean(self.trace.root.name, 60) if self.trace else "trace"
 
     def body(self) -> Iterable[Widget]:
-        self.waterfall = Waterfall(self.look, id="waterfall")
+        self.waterfall = Waterfall(self.look, mapped=True, id="waterfall")
+        self.waterfall.zone = self.dash.zone
         self.detail = TextBox(self.look, id="detail")
         yield self.waterfall
         yield self.detail
@@ -58,19 +60,9 @@ class TraceView(View):
         await self.dash.learn(trace.spans)
         self.waterfall.show(trace, self.dash.baselines, self.dash.now())
         if self._wanted:
-            self.waterfall.selected_key = self._wanted
-            self._reveal(self._wanted)
+            self.waterfall.reveal(self._wanted)
             self._wanted = ""
         self._paint()
-
-    def _reveal(self, key: str) -> None:
-        """Unfold what hides a span."""
-        assert self.trace is not None
-        parents = {span.key: span.parent_key for span in self.trace.spans}
-        while key := parents.get(key, ""):
-            self.waterfall.folded.discard(key)
-        self.waterfall.show(self.trace, self.dash.baselines, self.dash.now())
-        self.waterfall.scroll_to_row(self.waterfall.cursor)
 
     def tick(self, now: Instant) -> None:
         if self.waterfall.tick(now):
@@ -82,61 +74,79 @@ class TraceView(View):
         root = self.trace.root
         state = "frozen" if self.dash.frozen_at else f"{self.look.glyphs.live} following"
         title: list[Piece] = [
-            (f"Trace {self.trace.trace_id[:4]}{self.look.glyphs.ellipsis}", "title"),
-            (f" {clean(root.name, 90)}", "text"),
+            (f"Trace {faces.trace_id(self.trace.trace_id)}  ", "title"),
+            (clean(faces.title(root)), "text"),
         ]
         self.waterfall.set_heading(title, state)
+        self.waterfall.set_foot([(text, "note") for text in self._foot()])
         span = self.waterfall.selected
         if span is not None:
-            self.detail.set_heading([(clean(span.name, 70), "title")], faces.kind(span))
+            self.detail.set_heading([(clean(faces.title(span)), "title")], faces.kind(span))
             self.detail.set_lines(self._details(span))
 
-    def _details(self, span: Span) -> list[list[Piece]]:
+    def _foot(self) -> list[str]:
         assert self.trace is not None
-        now, dash = self.dash.now(), self.dash
-        baseline = dash.baselines.get(span.key)
-        took = format_duration(span.elapsed(now)).strip()
-        lines: list[list[Piece]] = []
+        dot = f" {self.look.glyphs.dot} "
+        facts = trace_facts(self.trace, self.zone_clock, self.dash.now())
+        return [dot.join([f"{self.look.glyphs.critical} critical path", *facts])]
+
+    def _details(self, span: Span) -> list[list[Piece]]:
+        links = self._links(span)
+        own = flowed(self._facts(span), max(self.detail.size.width - 4, 40))
+        waits = [fact("wait", text, "wait") for text in self._waits(span)]
+        attributes = [fact(name, str(value)) for name, value in sorted(span.attributes.items())]
         if self._show_why:
-            lines += self._links(span)
-        _, word, role = faces.state(span, self.look.glyphs, now, baseline)
-        facts = f"{word}, {took}"
+            return [*(links or [[("no links: it stands alone", "dim")]]), *own, *waits, *attributes]
+        return [*own, *links, *waits, *attributes]
+
+    def _facts(self, span: Span) -> list[list[Piece]]:
+        """Short ones, several in a line."""
+        assert self.trace is not None
+        now = self.dash.now()
+        baseline = self.dash.baselines.get(span.key)
+        glyph, word, role = faces.state(span, self.look.glyphs, now, baseline)
+        took = format_duration(span.elapsed(now)).strip()
+        own = self_time(span, children_of(self.trace.spans).get(span.key, []), now)
+        found = [
+            fact("state", f"{glyph} {word}", role),
+            fact("took" if span.ended_at else "so far", took),
+            fact("began", self.zone_clock(span.started_at)),
+            fact("ended", self.zone_clock(span.ended_at)),
+        ]
+        if own is not None and own != span.elapsed(now):
+            found.append(fact("self time", format_duration(own).strip()))
         if baseline is not None:
             p50, p90 = format_duration(baseline.p50).strip(), format_duration(baseline.p90).strip()
-            facts += f" / ~{p50} (p90 {p90}, n={baseline.n})"
-        if span.error:
-            facts += f", {span.error}"
-        if span.attempt > 1:
-            facts += f", attempt {span.attempt}"
-        if span.reopens:
-            facts += f", reopened {span.reopens}x"
-        lines.append(field("state", facts, role=role))
-        began, ended = self.zone_clock(span.started_at), self.zone_clock(span.ended_at)
-        lines.append(field("time", f"{began} to {ended}"))
-        own = self_time(span, children_of(self.trace.spans).get(span.key, []), now)
-        if own is not None and own != span.elapsed(now):
-            lines.append(field("self time", format_duration(own).strip()))
-        for name, value in (
-            ("project", span.project),
-            ("service", span.service),
-            ("environment", span.environment),
-            ("team", span.team),
-            ("by", span.actor),
-            ("source", span.source),
-            ("span", span.ref),
-            ("url", span.url),
+            ratio, ratio_role = faces.ratio_text(span, baseline, self.look.glyphs, now)
+            found.append(fact("p50", f"{p50} (n={baseline.n})"))
+            found.append(fact("p90", p90))
+            found.append(fact("vs p50", ratio.strip(), ratio_role))
+        if span.stage and span.in_flight:
+            since = format_duration(now - span.stage_at).strip() if span.stage_at else ""
+            found.append(fact("stage", f"{span.stage} {since}".strip()))
+        for name, value, role in (
+            ("error", span.error, "fail"),
+            ("attempt", str(span.attempt) if span.attempt > 1 else "", "text"),
+            ("reopened", f"{span.reopens}x" if span.reopens else "", "wait"),
+            ("by", span.actor, "text"),
+            ("team", span.team, "text"),
+            ("environment", span.environment, "text"),
+            ("service", span.service, "text"),
+            ("project", span.project, "text"),
+            ("source", span.source, "text"),
+            ("span", span.ref, "text"),
+            ("url", span.url, "text"),
         ):
             if value:
-                lines.append(field(name, value))
-        if not self._show_why:
-            lines += self._links(span)
-        if span.key == self.trace.root.key:
-            lines += [
-                field("wait", f"{gap.name}: {format_duration(gap.duration).strip()}", role="wait")
-                for gap in gaps(self.trace.spans, now)[:8]
-            ]
-        lines += [field(name, str(value)) for name, value in sorted(span.attributes.items())]
-        return lines
+                found.append(fact(name, value, role))
+        return found
+
+    def _waits(self, span: Span) -> list[str]:
+        assert self.trace is not None
+        if span.key != self.trace.root.key:
+            return []
+        found = gaps(self.trace.spans, self.dash.now())
+        return [f"{gap.name} {format_duration(gap.duration).strip()}" for gap in found[:8]]
 
     def _links(self, span: Span) -> list[list[Piece]]:
         assert self.trace is not None
@@ -145,9 +155,9 @@ class TraceView(View):
         for link in self.trace.links:
             if link.child == span.key:
                 word = "parent" if link.primary else "linked to"
-                found.append(field(word, _why(link, names.get(link.parent, link.parent))))
+                found.append(fact(word, _why(link, names.get(link.parent, link.parent))))
             elif link.parent == span.key and not link.primary:
-                found.append(field("linked from", _why(link, names.get(link.child, link.child))))
+                found.append(fact("linked from", _why(link, names.get(link.child, link.child))))
         return found
 
     def selection(self) -> str:

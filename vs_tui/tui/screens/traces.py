@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 from textual.widget import Widget
 
 from vs_tui.domain.instants import Instant, format_duration
 from vs_tui.domain.model import Span
-from vs_tui.store.api import Counts, TraceSummary
+from vs_tui.store.api import TraceSummary
 from vs_tui.tui import faces
+from vs_tui.tui.look import Look
 from vs_tui.tui.moment import summaries_at
-from vs_tui.tui.screens.base import View
+from vs_tui.tui.paint import Piece
+from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 
-COLUMNS = (
+COLUMNS: Final = (
     Column("STATE", 8),
     Column("ROOT", 8),
     Column("TITLE", 20, flex=1),
@@ -25,84 +28,91 @@ COLUMNS = (
     Column("BEGAN", 12, rank=1),
     Column("TOOK", 8, right=True),
 )
+LIMIT: Final = 300
+_ORDERS: Final[dict[str, Callable[[TraceSummary, Instant], Any]]] = {
+    "began": lambda t, _: -t.started_at,
+    "took": lambda t, now: t.started_at - (t.ended_at or now),
+    "spans": lambda t, _: -t.spans,
+    "failed": lambda t, _: -t.failed,
+    "name": lambda t, _: t.root.name.lower(),
+}
 
 
-class TracesView(View):
+class TracesView(ListedView):
     """The list of traces."""
 
     where = "traces"
     title_text = "Traces"
     filterable = True
+    sorts = ("live", *_ORDERS)
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(look)
+        self.summaries: Sequence[TraceSummary] = ()
+        self._more = False
 
     def body(self) -> Iterable[Widget]:
         self.list = Listing(self.look, COLUMNS, id="list")
-        self.summaries: Sequence[TraceSummary] = ()
-        self.counts: Counts | None = None
+        self.list.describe = self._cells
         yield self.list
-
-    def on_mount(self) -> None:
-        self.list.focus()
 
     async def load(self) -> None:
         filter_text = self.dash.effective_filter(self.filter_text)
-        found, _ = await self.dash.reader.traces(filter_text, limit=300)
-        self.summaries = summaries_at(found, self.dash.frozen_at)
-        self.counts = await self.dash.reader.counts(filter_text)
-        self._paint(self.dash.now())
-        self.show_problem("")
-
-    def tick(self, now: Instant) -> None:
-        self._paint(now)
-
-    def _paint(self, now: Instant) -> None:
+        found, following = await self.dash.reader.traces(filter_text, limit=LIMIT)
+        self._more = bool(following)
+        self.summaries = self._sorted(summaries_at(found, self.dash.frozen_at))
+        await self.dash.learn([summary.root for summary in self.summaries])
         if not self.summaries:
             self.list.empty = self.dash.empty_text(bool(self.filter_text))
-        self.list.set_rows([self._row(summary, now) for summary in self.summaries])
-        self.list.set_heading([("Traces", "title")], "in flight first, then latest")
+        self.list.set_rows([Row(t.trace_id, failed=bool(t.failed), data=t) for t in self.summaries])
+        self.list.set_heading(
+            [("Traces", "title")], self.order_note("in flight first, then latest")
+        )
+        self.show_problem("")
 
-    def _row(self, summary: TraceSummary, now: Instant) -> Row:
-        root, glyphs = summary.root, self.look.glyphs
-        glyph, word, role = faces.state(root, glyphs, now)
+    def _sorted(self, found: Sequence[TraceSummary]) -> Sequence[TraceSummary]:
+        order = _ORDERS.get(self.sort.lstrip("-"))
+        now = self.dash.now()
+        if order is not None:
+            found = sorted(found, key=lambda t: (order(t, now), t.trace_id))
+        return list(reversed(found)) if self.sort.startswith("-") else found
+
+    def tick(self, now: Instant) -> None:
+        self.list.refresh_changed()
+
+    def _cells(self, row: Row) -> tuple[Piece, ...]:
+        summary = row.data
+        assert isinstance(summary, TraceSummary)
+        root, glyphs, now = summary.root, self.look.glyphs, self.dash.now()
+        glyph, word, role = faces.state(root, glyphs, now, self.dash.baselines.get(root.key))
         if summary.in_flight and not root.in_flight:
             glyph, word, role = glyphs.run, "run", "run"
-        elif summary.failed and not summary.in_flight and not root.status.failed:
-            role = "bad"
         took = (summary.ended_at or now) - summary.started_at
-        return Row(
-            summary.trace_id,
+        return (
+            (f"{glyph} {word}", role),
+            (faces.kind(root), "dim"),
+            (faces.title(root), "text"),
+            (root.team or "-", "dim"),
+            (str(summary.spans), "dim"),
+            (str(summary.in_flight or "-"), "run" if summary.in_flight else "dim"),
             (
-                (f"{glyph} {word}", role),
-                (faces.kind(root), "dim"),
-                (root.name, "text"),
-                (root.team or "-", "dim"),
-                (str(summary.spans), "dim"),
-                (str(summary.in_flight or "-"), "run" if summary.in_flight else "dim"),
-                (str(summary.failed or "-"), "fail" if summary.failed else "dim"),
-                (self.zone_clock(summary.started_at), "dim"),
-                (format_duration(took), "text"),
+                f"{glyphs.fail} {summary.failed}" if summary.failed else "-",
+                "fail" if summary.failed else "dim",
             ),
-            failed=bool(summary.failed),
-            data=root,
+            (self.zone_clock(summary.started_at), "dim"),
+            (format_duration(took), "text"),
         )
 
     def matched_text(self) -> str:
-        return f"{len(self.summaries)} traces"
+        return f"{len(self.summaries)}{'+' if self._more else ''} traces"
 
     def listed_spans(self) -> Iterable[Span]:
         return [summary.root for summary in self.summaries]
 
     def selection(self) -> str:
         row = self.list.selected
-        return row.data.key if row is not None and hasattr(row.data, "key") else ""
-
-    def act(self, action: str) -> bool:
-        if action in ("next_failed", "previous_failed"):
-            return self.list.next_failed(1 if action == "next_failed" else -1) or True
-        return self.list.act(action)
+        return row.data.root.key if row is not None and isinstance(row.data, TraceSummary) else ""
 
     def on_listing_opened(self, message: Listing.Opened) -> None:
         message.stop()
         self.dash.open_trace(message.key)
-
-    def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        return [c.title for c in COLUMNS], [[t for t, _ in row.cells] for row in self.list.rows]

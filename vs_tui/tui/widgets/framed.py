@@ -24,6 +24,7 @@ class Framed(ScrollView, can_focus=True):
         self.look = look
         self.heading: tuple[Piece, ...] = ()
         self.note = ""
+        self.foot: tuple[Piece, ...] = ()
         self.head_lines = 0
 
     # What subclasses say.
@@ -62,6 +63,12 @@ class Framed(ScrollView, can_focus=True):
             self.heading, self.note = tuple(heading), note
             self._refresh_line(0)
 
+    def set_foot(self, foot: Sequence[Piece]) -> None:
+        """What stands in the frame's bottom line; repaints it if it changed."""
+        if tuple(foot) != self.foot:
+            self.foot = tuple(foot)
+            self._refresh_line(self.size.height - 1)
+
     def refresh_row(self, index: int) -> None:
         """Repaint one row if it is visible."""
         y = index - self.first
@@ -99,7 +106,7 @@ class Framed(ScrollView, can_focus=True):
             pieces = framed(self.heading, self.note, look, width, top=True)
             return strip_of(_recolour(pieces, frame), look, width)
         if y == height - 1:
-            pieces = framed((), "", look, width, top=False)
+            pieces = framed(self.foot, "", look, width, top=False)
             return strip_of(_recolour(pieces, frame), look, width)
         side = look.glyphs.frame[3]
         inner = width - 2

@@ -6,8 +6,9 @@ and repaints everything for one cell (7.5 % of a core at 1 Hz; this list 1.3 %).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from textual import events
 from textual.message import Message
@@ -15,6 +16,9 @@ from textual.message import Message
 from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece, fit
 from vs_tui.tui.widgets.framed import Framed
+
+MAX_SHOWN: Final = 2_000
+"""Painted rows that are remembered to compare with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +35,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row as it is painted: its key and a (text, role) a column."""
+    """A row: its key and a (text, role) a column, or what these are made of."""
 
     key: str
-    cells: tuple[Piece, ...]
+    cells: tuple[Piece, ...] = ()
     failed: bool = False
     data: object = field(default=None, compare=False)
+
+
+Describe = Callable[[Row], tuple[Piece, ...]]
+"""The cells of a row, made when it is painted: of 10,000 rows only those in sight cost."""
 
 
 class Listing(Framed):
@@ -70,7 +78,10 @@ class Listing(Framed):
         self.empty: tuple[str, ...] = ()
         """What to say when there are no rows."""
         self.follow = False
+        self.describe: Describe = lambda row: row.cells
         self._index: dict[str, int] = {}
+        self._shown: dict[int, tuple[str, tuple[Piece, ...]]] = {}
+        """Index -> what was painted there last."""
         self._widths: tuple[int, list[tuple[int, int]]] = (-1, [])
 
     @property
@@ -94,35 +105,46 @@ class Listing(Framed):
     def set_rows(self, rows: Sequence[Row]) -> None:
         """Show these rows. The cursor stays on its key and at its place on the screen; when the
         row is gone, it stays at its line. Only lines that differ are repainted."""
-        old, self_index = self.rows, self.cursor
-        anchor = self_index - self.first
+        had, before = len(self.rows), self.cursor
+        anchor = before - self.first
         self.rows = list(rows)
         self._index = {row.key: index for index, row in enumerate(self.rows)}
         key = self.selected_key
         if self.follow and self.rows:
             key = self.rows[0].key
         elif key not in self._index:
-            key = self.rows[min(self_index, len(self.rows) - 1)].key if self.rows else ""
+            key = self.rows[min(before, len(self.rows) - 1)].key if self.rows else ""
         moved = key != self.selected_key
         self.selected_key = key
-        if len(old) != len(self.rows):
+        if had != len(self.rows):
             self.resized()
         first = self.first
         if self.rows and 0 <= anchor < self.rows_visible:
             self.scroll_to_row(self.cursor, anchor=min(anchor, self.cursor))
-        if first != self.first or not old or not self.rows:
+        if first != self.first or not had or not self.rows:
             self.refresh()
         else:
-            self._refresh_changed(old)
+            self.refresh_changed()
         if moved:
             self.post_message(self.Selected(self, key))
 
-    def _refresh_changed(self, old: Sequence[Row]) -> None:
+    def refresh_changed(self) -> None:
+        """Repaint the rows in sight that would look different now."""
         for index in range(self.first, self.first + self.rows_visible):
-            before = old[index] if index < len(old) else None
-            after = self.rows[index] if index < len(self.rows) else None
-            if before != after:
+            if self._shown.get(index) != self._look_of(index):
+                self._shown.pop(index, None)
                 self.refresh_row(index)
+
+    def _look_of(self, index: int) -> tuple[str, tuple[Piece, ...]] | None:
+        if not 0 <= index < len(self.rows):
+            return None
+        row = self.rows[index]
+        sign = self.look.glyphs.cursor if row.key == self.selected_key else " "
+        return sign, self.describe(row)
+
+    def texts(self) -> list[list[str]]:
+        """The cells of all rows, as text."""
+        return [[text for text, _ in self.describe(row)] for row in self.rows]
 
     def select(self, key: str) -> None:
         """Put the cursor on a key, if it is there."""
@@ -200,15 +222,19 @@ class Listing(Framed):
     def paint_row(self, index: int, width: int) -> tuple[Sequence[Piece], bool]:
         if not self.rows:
             return [(f" {self.empty[index]}", "dim")], False
-        row = self.rows[index]
-        selected = row.key == self.selected_key
-        pieces: list[Piece] = [(self.look.glyphs.cursor if selected else " ", "key")]
+        shown = self._look_of(index)
+        assert shown is not None
+        if len(self._shown) > MAX_SHOWN:
+            self._shown.clear()
+        self._shown[index] = shown
+        sign, described = shown
+        pieces: list[Piece] = [(sign, "key")]
         ellipsis = self.look.glyphs.ellipsis
         for position, cells in self.layout_for(width):
-            text, role = row.cells[position]
+            text, role = described[position]
             right = self.columns[position].right
             pieces.append((fit(text, cells, right=right, ellipsis=ellipsis) + " ", role))
-        return pieces, selected
+        return pieces, sign != " "
 
     def on_click(self, event: events.Click) -> None:
         index = self.first + event.y - 1 - self.head_lines

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
+from rich.cells import cell_len
+
+from vs_tui.domain.display import clean
 from vs_tui.domain.instants import Instant, format_duration
 from vs_tui.domain.model import Span
 from vs_tui.store.api import Baseline, Trace
 from vs_tui.tui import faces
+from vs_tui.tui.facts import going_on, trace_facts
 from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece, fit
 from vs_tui.tui.widgets.framed import Framed
 
+_MAX_STEPS: Final = 6
+_NAME: Final = 12
+"""Cells of a step's name at most."""
+_SHORTEST_BAR: Final = 2
+
 
 class TraceStrip(Framed):
-    """The steps of a trace as short bars, and where it stands."""
+    """The steps of a trace as short bars as long as they took, and where it stands."""
 
     can_focus = False
 
     def __init__(self, look: Look, *, id: str | None = None) -> None:
         super().__init__(look, id=id)
+        self.clock: Callable[[Instant], str] = lambda instant: faces.clock(
+            instant, faces.local_zone(), self._now
+        )
         self._trace: Trace | None = None
         self._baselines: Mapping[str, Baseline] = {}
         self._now: Instant = 0
@@ -29,10 +42,12 @@ class TraceStrip(Framed):
         return 2
 
     def show(self, trace: Trace, baselines: Mapping[str, Baseline], now: Instant) -> None:
+        """Show a trace as it stands at `now`."""
         self._trace, self._baselines, self._now = trace, baselines, now
         self.refresh()
 
     def tick(self, now: Instant) -> None:
+        """Move the time; repaints only when something is in flight."""
         if self._trace is not None and any(s.in_flight for s in self._trace.spans):
             self._now = now
             self.refresh()
@@ -43,45 +58,56 @@ class TraceStrip(Framed):
     def paint_row(self, index: int, width: int) -> tuple[Sequence[Piece], bool]:
         if self._trace is None:
             return (), False
-        return (self._steps(width) if index == 0 else self._facts(width)), False
+        return (self._bars(width) if index == 0 else self._facts(width)), False
 
-    def _steps(self, width: int) -> list[Piece]:
+    def _bars(self, width: int) -> list[Piece]:
         assert self._trace is not None
-        steps = [s for s in self._trace.spans if s.operation not in ("stage", "review", "push")]
+        root = self._trace.root
+        total = format_duration(root.elapsed(self._now)).strip()
+        baseline = self._baselines.get(root.key)
+        if baseline is not None:
+            total += f"/~{format_duration(baseline.p50).strip()}"
+        steps = _steps(self._trace)
+        names = [fit(clean(s.name), min(cell_len(clean(s.name)), _NAME)) for s in steps]
+        room = width - 2 - len(total) - 2
+        while steps and sum(cell_len(n) + _SHORTEST_BAR + 4 for n in names) > room:
+            steps, names = steps[1:], names[1:]
+        room -= sum(cell_len(n) + 4 for n in names)
+        took = [max(s.elapsed(self._now) or 0, 1) for s in steps]
         pieces: list[Piece] = [(" ", "text")]
-        for span in steps[-6:]:
-            glyph, _, role = faces.state(
-                span, self.look.glyphs, self._now, self._baselines.get(span.key)
-            )
-            took = format_duration(span.elapsed(self._now))
-            label = faces.kind(span) if span.operation != "build" else span.name
-            pieces += [
-                (fit(label, min(len(label), 10)).rstrip() + " ", "text"),
-                (f"{glyph} {took}", role),
-                ("  ", "text"),
-            ]
+        used = 1
+        for step, name, duration in zip(steps, names, took, strict=True):
+            length = max(room * duration // max(sum(took), 1), _SHORTEST_BAR)
+            length = min(length, max(room - _SHORTEST_BAR * (len(steps) - 1), _SHORTEST_BAR))
+            glyph, bar, role = self._stroke(step, min(length, 14))
+            pieces += [(f"{name} ", "text"), (glyph, role), (f"{bar}  ", role)]
+            used += cell_len(name) + 2 + len(bar) + 2
+        pieces += [(" " * max(width - used - len(total) - 1, 1), "text"), (total, "text")]
         return pieces
+
+    def _stroke(self, span: Span, length: int) -> tuple[str, str, str]:
+        glyphs = self.look.glyphs
+        glyph, _, role = faces.state(span, glyphs, self._now, self._baselines.get(span.key))
+        if span.in_flight:
+            return glyph, glyphs.partial * (length - 1) + glyphs.tip, role
+        return glyph, glyphs.bar * length, role
 
     def _facts(self, width: int) -> list[Piece]:
         assert self._trace is not None
-        spans = self._trace.spans
-        now = next((s for s in reversed(spans) if s.in_flight and s.operation != "issue"), None)
         facts: list[str] = []
+        now = going_on(self._trace.spans)
         if now is not None:
-            stage = f" ({now.stage})" if now.stage else ""
-            facts.append(f"now: {now.name}{stage}")
+            elapsed = format_duration(now.elapsed(self._now)).strip()
+            facts.append(clean(f"now: {now.stage or now.name} ({elapsed})", 60))
             if now.actor:
-                facts.append(f"by {now.actor}")
-        commit = next((_commit(s) for s in reversed(spans) if _commit(s)), "")
-        if commit:
-            facts.append(f"commit {commit}")
-        for operation, word in (("pull_request", "PR"), ("issue", "issue")):
-            found = next((s for s in spans if s.operation == operation), None)
-            if found is not None:
-                facts.append(f"{word} {found.attributes.get('vcs.change.id') or found.ref[-12:]}")
+                facts.append(clean(f"by {now.actor}", 40))
+        facts += trace_facts(self._trace, self.clock, self._now)
         dot = f" {self.look.glyphs.dot} "
         return [(fit(" " + dot.join(facts), width, ellipsis=self.look.glyphs.ellipsis), "dim")]
 
 
-def _commit(span: Span) -> str:
-    return str(span.attributes.get("vcs.ref.head.revision", ""))[:7]
+def _steps(trace: Trace) -> list[Span]:
+    """What lies right below the root; the root alone where it has no children."""
+    below = [s for s in trace.spans if s.parent_key == trace.root.key]
+    steps = [s for s in below if s.started_at is not None and s.operation not in ("review", "push")]
+    return (steps or [trace.root])[-_MAX_STEPS:]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from textual import events
 
+from vs_tui.domain.display import clean
 from vs_tui.tui.paint import Piece, fit
 from vs_tui.tui.widgets.framed import Framed
 
@@ -65,3 +66,8 @@ class TextBox(Framed):
 def field(name: str, value: str, width: int = 400, role: str = "text") -> list[Piece]:
     """A `name value` line."""
     return [(f"{name:<14} ", "dim"), (fit(value, min(len(value) * 2 + 1, width)).rstrip(), role)]
+
+
+def fact(name: str, value: str, role: str = "text") -> list[Piece]:
+    """`name value`, to be set beside others."""
+    return [(f"{name} ", "dim"), (clean(value, 400), role)]

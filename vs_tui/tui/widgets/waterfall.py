@@ -7,21 +7,33 @@ expect. Long waits are drawn short until the axis is zoomed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from textual import events
 from textual.message import Message
 
-from vs_tui.domain.axis import Axis, fitted, linear, offset_text, ticks
-from vs_tui.domain.instants import Instant, format_duration
+from vs_tui.domain.axis import Axis, fitted, linear
+from vs_tui.domain.instants import SECOND, Instant, format_duration
 from vs_tui.domain.model import Span
-from vs_tui.domain.traces import Row, bounds, critical_path, end_at, next_match, tree
+from vs_tui.domain.traces import (
+    Gap,
+    Row,
+    bounds,
+    critical_path,
+    end_at,
+    gaps,
+    next_match,
+    tree,
+)
 from vs_tui.store.api import Baseline, Trace
 from vs_tui.tui import faces
 from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.widgets.bars import CONTEXT, Scene, axis_line, bar, minimap
 from vs_tui.tui.widgets.framed import Framed
 
-_CONTEXT = frozenset({"issue", "pull_request", "sprint", "incident"})
+_SHORTEST = 2 * SECOND
+"""The shortest window that zooming in leads to."""
 
 
 class Waterfall(Framed):
@@ -41,10 +53,12 @@ class Waterfall(Framed):
             super().__init__()
             self.key = key
 
-    def __init__(self, look: Look, *, compact: bool = False, id: str | None = None) -> None:
+    def __init__(self, look: Look, *, mapped: bool = False, id: str | None = None) -> None:
         super().__init__(look, id=id)
-        self.head_lines = 1
-        self.compact = compact
+        self.mapped = mapped
+        """Whether a minimap stands below the axis."""
+        self.head_lines = 2 if mapped else 1
+        self.zone = faces.local_zone()
         self.trace: Trace | None = None
         self.now: Instant = 0
         self.selected_key = ""
@@ -54,7 +68,7 @@ class Waterfall(Framed):
         self._rows: list[Row] = []
         self._critical: frozenset[str] = frozenset()
         self._window: tuple[Instant, Instant] | None = None
-        self._axis: Axis = linear(0, 1, 1)
+        self._scene = Scene(look, linear(0, 1, 1), 1, 0, {})
 
     @property
     def count(self) -> int:
@@ -108,34 +122,53 @@ class Waterfall(Framed):
         if self.selected_key not in {row.span.key for row in self._rows}:
             self.selected_key = self._rows[0].span.key if self._rows else ""
         self._critical = frozenset(span.key for span in critical_path(spans, self.now))
-        self._axis = self._make_axis()
+        self._scene = self._make_scene()
         self.resized()
         self.refresh()
 
-    def _make_axis(self) -> Axis:
+    def _make_scene(self) -> Scene:
         assert self.trace is not None
         width = self._bar_width(max(self.size.width - 2, 10))
-        begin, end = bounds(self.trace.spans, self.now)
-        for span in self.trace.spans:
-            end = max(end, self._expected_end(span) or end)
-        if self._window is not None:
-            return linear(*self._window, width)
-        busy = [
-            (span.at, self._expected_end(span) or end_at(span, self.now))
-            for span in self.trace.spans
-            if span.operation not in _CONTEXT and span.operation != "stage"
-        ]
-        marks = [s.at for s in self.trace.spans if s.operation in _CONTEXT]
-        marks += [s.ended_at for s in self.trace.spans if s.ended_at is not None]
-        return fitted([*busy, *((m, m) for m in marks)], begin, end, width)
+        plain = Scene(self.look, linear(0, 1, width), width, self.now, self._baselines)
+        return replace(plain, axis=self._make_axis(plain), waits=_waits(self.trace, self.now))
 
-    def _expected_end(self, span: Span) -> Instant | None:
-        """When history lets it end: its start and the median; None when that has passed."""
-        baseline = self._baselines.get(span.key)
-        if not span.in_flight or baseline is None or span.started_at is None:
-            return None
-        expected = span.started_at + baseline.p50
-        return expected if expected > self.now else None
+    def _make_axis(self, scene: Scene) -> Axis:
+        assert self.trace is not None
+        if self._window is not None:
+            return linear(*self._window, scene.width)
+        begin, end = self._whole(scene)
+        busy = [
+            (span.at, scene.expected_end(span) or end_at(span, self.now))
+            for span in self.trace.spans
+            if span.operation not in CONTEXT and span.operation != "stage"
+        ]
+        marks = [s.at for s in self.trace.spans if s.operation in CONTEXT]
+        marks += [s.ended_at for s in self.trace.spans if s.ended_at is not None]
+        return fitted([*busy, *((m, m) for m in marks)], begin, end, scene.width)
+
+    def _whole(self, scene: Scene) -> tuple[Instant, Instant]:
+        """From the first start to the last end, seen or expected."""
+        assert self.trace is not None
+        begin, end = bounds(self.trace.spans, self.now)
+        return begin, max([end, *(scene.expected_end(span) or 0 for span in self.trace.spans)])
+
+    @property
+    def zoomed_in(self) -> bool:
+        """Whether a part of the time is shown."""
+        return self._window is not None
+
+    def reveal(self, key: str) -> None:
+        """Select a span and unfold what hides it."""
+        if self.trace is None or key == self.selected_key:
+            return
+        parents = {span.key: span.parent_key for span in self.trace.spans}
+        above = parents.get(key, "")
+        while above:
+            self.folded.discard(above)
+            above = parents.get(above, "")
+        self.selected_key = key
+        self._layout()
+        self.scroll_to_row(self.cursor)
 
     # Keys.
 
@@ -196,15 +229,15 @@ class Waterfall(Framed):
     def _move_window(self, action: str) -> None:
         if self.trace is None:
             return
-        begin, end = self._window or bounds(self.trace.spans, self.now)
+        begin, end = self._window or self._whole(self._scene)
         length = end - begin
         span = self.selected
         if action == "zoom_in":
             middle = (span.at + end_at(span, self.now)) // 2 if span else (begin + end) // 2
-            half = max(length // 4, 1_000_000)
+            half = max(length // 4, _SHORTEST // 2)
             self._window = (middle - half, middle + half)
         elif action == "zoom_out":
-            whole = bounds(self.trace.spans, self.now)
+            whole = self._whole(self._scene)
             begin, end = begin - length // 2, end + length // 2
             wide = begin <= whole[0] and end >= whole[1]
             self._window = None if wide else (begin, end)
@@ -213,49 +246,52 @@ class Waterfall(Framed):
             self._window = (begin + step, end + step)
         self._layout()
 
+    def _go_to_column(self, x: int) -> None:
+        """A click on the minimap: show what is there, as long a time as now."""
+        if self.trace is None or self._window is None:
+            return
+        label, width, _ = self._widths(max(self.size.width - 2, 10))
+        begin, end = self._whole(self._scene)
+        middle = begin + (end - begin) * min(max(x - label - 1, 0), width) // width
+        half = (self._window[1] - self._window[0]) // 2
+        self._window = (middle - half, middle + half)
+        self._layout()
+
     # Painting.
 
-    def _widths(self, width: int) -> tuple[int, int, int, int]:
-        """(label, bar, duration, state) columns; `by` has what is left."""
-        narrow = width < 90
+    def _widths(self, width: int) -> tuple[int, int, int]:
+        """(label, bar, by) columns; `by` is 0 where there is no room for it."""
+        by = 0 if width < 90 else 11
         label = min(max(width * 34 // 100, 20), 44)
-        by = 0 if narrow or self.compact else 11
-        return label, max(width - label - 9 - 10 - by - 2, 8), 8, by
+        # Between and behind them: duration 9, mark 2, state 9, and a space after the label.
+        return label, max(width - label - 21 - by, 8), by
 
     def _bar_width(self, width: int) -> int:
         return self._widths(width)[1]
 
     def paint_head(self, y: int, width: int) -> Sequence[Piece]:
-        label, bar, _, by = self._widths(width)
-        axis = [" "] * bar
-        glyphs = self.look.glyphs
-        for instant in (
-            ticks(self._axis.begin, self._axis.end, bar) if not self._axis.breaks else ()
-        ):
-            text = offset_text(instant - self._axis.begin)
-            column = int(self._axis.column(instant))
-            if 0 <= column <= bar - len(text):
-                axis[column : column + len(text)] = text
-        if self._axis.breaks:
-            begin = faces.clock(self._axis.begin, faces.local_zone(), self.now)
-            axis[: len(begin)] = begin[:bar]
-            for column_at in self._axis.breaks:
-                column = int(column_at) + 1
-                if column < bar:
-                    axis[column] = glyphs.gap
-        now = self._axis.column(self.now)
-        if self.trace and 0 <= now < bar and any(s.in_flight for s in self.trace.spans):
-            text = f"{glyphs.now}now"
-            column = min(int(now), bar - len(text))
-            if column >= 0:
-                axis[column : column + len(text)] = text
-        head = f" {'stage':<{label - 1}} {''.join(axis)} {'dur':>8}  {'state':<8}"
-        return [(fit(head + (f"{'by':<{by}}" if by else ""), width), "dim")]
+        label, bar_width, by = self._widths(width)
+        if self.trace is None:
+            return ()
+        if y == 1:
+            whole = self._whole(self._scene)
+            name = " shown of the whole" if self.zoomed_in else " the whole"
+            begun, ended = bounds(self.trace.spans, self.now)
+            took = format_duration(ended - begun)
+            return [
+                (f"{fit(name, label)} ", "dim"),
+                *minimap(self.trace.spans, whole, self._scene),
+                (f" {took:>8}", "dim"),
+            ]
+        begin = faces.clock(self._scene.axis.begin, self.zone, self.now)
+        axis = axis_line(self._scene, self.trace.root, begin).ljust(bar_width)
+        head = f" {'stage':<{label - 1}} {axis} {'dur':>8}   {'state':<8}"
+        return [(fit(head + (f" {'by':<{by - 1}}" if by else ""), width), "dim")]
 
     def paint_row(self, index: int, width: int) -> tuple[Sequence[Piece], bool]:
         row = self._rows[index]
         span = row.span
-        label_width, bar_width, _, by = self._widths(width)
+        label_width, _, by = self._widths(width)
         selected = span.key == self.selected_key
         glyphs = self.look.glyphs
         baseline = self._baselines.get(span.key)
@@ -263,11 +299,12 @@ class Waterfall(Framed):
         pieces: list[Piece] = [(glyphs.cursor if selected else " ", "key")]
         pieces += self._label(row, label_width - 1)
         pieces.append((" ", "text"))
-        pieces += self._bar(span, bar_width, row.hidden_failed)
+        unfolded = row.depth == 0 and row.children > 0 and not row.folded
+        pieces += bar(span, self._scene, hidden_failed=row.hidden_failed, parent=unfolded)
         mark = glyphs.critical if span.key in self._critical else " "
         took = format_duration(span.elapsed(self.now))
         pieces += [
-            (f" {took:>8}", "text"),
+            (f" {took:>8} ", "text"),
             (mark, "critical"),
             (f" {glyph} {word:<6}", role),
         ]
@@ -283,13 +320,13 @@ class Waterfall(Framed):
         sign = ""
         if row.children:
             sign = (glyphs.folded if row.folded else glyphs.open) + " "
-        name = row.span.name
-        if row.span.operation == "deploy" and row.span.environment:
-            name = f"{name} {glyphs.arrow} {row.span.environment}"
+        name = faces.title(row.span)
         if row.folded:
             name += f" ({row.hidden})"
+        if row.hidden_failed:
+            name += f" {glyphs.fail}{row.hidden_failed}"
         role = "dim" if row.span.operation == "stage" else "text"
-        if row.span.status.failed:
+        if row.span.status.failed or row.hidden_failed:
             role = "fail"
         guides = guides[: max(width - 8, 0)]
         room = width - len(guides) - len(sign)
@@ -299,49 +336,15 @@ class Waterfall(Framed):
             (fit(name, room, ellipsis=glyphs.ellipsis), role),
         ]
 
-    def _bar(self, span: Span, width: int, hidden_failed: int) -> list[Piece]:
-        glyphs = self.look.glyphs
-        end = end_at(span, self.now)
-        begin = span.at
-        left = self._axis.column(begin)
-        right = self._axis.column(end)
-        if right < 0 or left >= width:
-            return [(" " * width, "text")]
-        first = max(int(left), 0)
-        last = max(min(int(-(-right // 1)), width), min(first + 1, width))
-        role = "bar_ok"
-        sign = glyphs.bar
-        if span.status.failed or hidden_failed:
-            role = "bar_fail"
-        elif span.in_flight:
-            role = "bar_wait" if span.state.name == "WAITING" else "bar_run"
-            sign = glyphs.partial
-        elif span.operation == "stage" and span.name in ("queued", "waiting"):
-            role, sign = "gap", glyphs.expected
-        if span.operation in _CONTEXT:
-            sign = glyphs.line
-        body = sign * (last - first)
-        if span.in_flight and 0 <= right <= width and body:
-            stale = faces.is_stale(span, self._baselines.get(span.key), self.now)
-            body = body[:-1] + (glyphs.stale if stale else glyphs.tip)
-        pieces: list[Piece] = [(" " * first, "text"), (body, role)]
-        used = first + len(body)
-        expected = self._expected_end(span)
-        if expected is not None and used < width:
-            until = min(int(self._axis.column(expected)), width)
-            if until > used:
-                pieces.append((glyphs.expected * (until - used), "expected"))
-                used = until
-        pieces.append((" " * (width - used), "text"))
-        return pieces
-
     def on_resize(self) -> None:
         self._layout()
         super().on_resize()
 
     def on_click(self, event: events.Click) -> None:
         index = self.first + event.y - 1 - self.head_lines
-        if 0 <= index < self.count and event.y > self.head_lines:
+        if self.mapped and event.y == 2:
+            self._go_to_column(event.x - 1)
+        elif 0 <= index < self.count and event.y > self.head_lines:
             if index == self.cursor:
                 self._open()
             else:
@@ -354,3 +357,20 @@ class Waterfall(Framed):
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
         self.act("up")
+
+
+def _waits(trace: Trace, now: Instant) -> dict[str, Gap]:
+    """Key of the span that ended a wait -> the wait."""
+    found: dict[str, Gap] = {}
+    for gap in gaps(trace.spans, now):
+        after = next(
+            (
+                span
+                for span in trace.spans
+                if span.started_at == gap.ends and span.operation not in (*CONTEXT, "stage")
+            ),
+            None,
+        )
+        if after is not None:
+            found[after.key] = gap
+    return found

@@ -1,0 +1,61 @@
+"""What the views with one main list share: sort, follow, next failed, selection, export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vs_tui.tui.look import Look
+from vs_tui.tui.screens.base import View
+from vs_tui.tui.widgets.listing import Listing
+
+
+class ListedView(View):
+    """A view with a `list`; subclasses make it in `body`, and say how it can be sorted."""
+
+    list: Listing
+    sorts: Sequence[str] = ()
+    """Names of the orders; the first is the one at the start. A leading `-` reverses one."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(look)
+        self.sort = self.sorts[0] if self.sorts else ""
+
+    def on_mount(self) -> None:
+        self.list.focus()
+
+    def selection(self) -> str:
+        return self.list.selected_key
+
+    def order_note(self, first: str) -> str:
+        """What the list's frame says of its order; `first` words the order at the start."""
+        glyphs = self.look.glyphs
+        name = self.sort.lstrip("-")
+        arrow = glyphs.up if self.sort.startswith("-") else glyphs.down
+        return f"{first if name == self.sorts[0] else name} {arrow}"
+
+    def act(self, action: str) -> bool:
+        if action in ("next_failed", "previous_failed"):
+            if not self.list.next_failed(1 if action == "next_failed" else -1):
+                self.dash.notify_text("nothing in this list has failed")
+            return True
+        if action in ("sort", "sort_reverse") and self.sorts:
+            self._change_sort(action)
+            return True
+        if action == "follow" and self.sorts:
+            self.list.follow = not self.list.follow
+            self.list.set_rows(self.list.rows)
+            self.dash.notify_text("following the newest" if self.list.follow else "not following")
+            return True
+        return self.list.act(action)
+
+    def _change_sort(self, action: str) -> None:
+        if action == "sort_reverse":
+            self.sort = self.sort[1:] if self.sort.startswith("-") else f"-{self.sort}"
+        else:
+            position = self.sorts.index(self.sort.lstrip("-"))
+            self.sort = self.sorts[(position + 1) % len(self.sorts)]
+        self.dash.remember()
+        self.start_reload()
+
+    def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        return [column.title for column in self.list.columns], self.list.texts()

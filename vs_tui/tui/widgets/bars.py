@@ -1,0 +1,182 @@
+"""The bars of a waterfall, drawn cell by cell: spans, waits before them, axis and minimap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from vs_tui.domain.axis import Axis, offset_text, ticks
+from vs_tui.domain.instants import Instant, format_duration
+from vs_tui.domain.model import Span, State
+from vs_tui.domain.traces import Gap, end_at
+from vs_tui.store.api import Baseline
+from vs_tui.tui import faces
+from vs_tui.tui.look import Look
+from vs_tui.tui.paint import Piece
+
+CONTEXT: Final = frozenset({"issue", "pull_request", "sprint", "incident"})
+"""Open while others work: drawn as a line, not as a bar."""
+_IDLE_STAGES: Final = ("queued", "waiting")
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What all bars of a waterfall have in common."""
+
+    look: Look
+    axis: Axis
+    width: int
+    now: Instant
+    baselines: Mapping[str, Baseline]
+    waits: Mapping[str, Gap] = field(default_factory=dict)
+    """Key of the span that ended a wait -> the wait."""
+
+    def expected_end(self, span: Span) -> Instant | None:
+        """When history lets it end: its start and the median; None when that has passed."""
+        baseline = self.baselines.get(span.key)
+        if not span.in_flight or baseline is None or span.started_at is None:
+            return None
+        expected = span.started_at + baseline.p50
+        return expected if expected > self.now else None
+
+
+class Canvas:
+    """A line of cells with a role each."""
+
+    def __init__(self, width: int) -> None:
+        self.width = max(width, 0)
+        self._signs = [" "] * self.width
+        self._roles = ["text"] * self.width
+
+    def fill(self, first: int, until: int, sign: str, role: str) -> None:
+        """Put one sign into [first, until), as far as that is on the canvas."""
+        for column in range(max(first, 0), min(until, self.width)):
+            self._signs[column], self._roles[column] = sign, role
+
+    def write(self, column: int, text: str, role: str) -> bool:
+        """Put a text of narrow characters where all of it fits; whether it did."""
+        if column < 0 or column + len(text) > self.width:
+            return False
+        for offset, sign in enumerate(text):
+            self._signs[column + offset], self._roles[column + offset] = sign, role
+        return True
+
+    def free(self, first: int, until: int) -> bool:
+        """Whether nothing is drawn in [first, until), and all of it is on the canvas."""
+        on_canvas = 0 <= first <= until <= self.width
+        return on_canvas and not "".join(self._signs[first:until]).strip()
+
+    def pieces(self) -> list[Piece]:
+        """Runs of one role."""
+        found: list[Piece] = []
+        for sign, role in zip(self._signs, self._roles, strict=True):
+            if found and found[-1][1] == role:
+                found[-1] = (found[-1][0] + sign, role)
+            else:
+                found.append((sign, role))
+        return found
+
+
+def bar(span: Span, scene: Scene, *, hidden_failed: int = 0, parent: bool = False) -> list[Piece]:
+    """A span's line: the wait before it, its bar, and dots to where history lets it end."""
+    canvas = Canvas(scene.width)
+    axis, glyphs, width = scene.axis, scene.look.glyphs, scene.width
+    left, right = axis.column(span.at), axis.column(end_at(span, scene.now))
+    first = min(max(int(left), 0), width - 1)
+    last = max(min(int(-(-right // 1)), width), first + 1)
+    wait = scene.waits.get(span.key)
+    if wait is not None:
+        _draw_wait(canvas, wait, first, scene)
+    if right < 0 or left >= width:
+        return canvas.pieces()
+    sign, role = _stroke(span, scene, hidden_failed, parent)
+    canvas.fill(first, last, sign, role)
+    if span.in_flight and right <= width:
+        stale = faces.is_stale(span, scene.baselines.get(span.key), scene.now)
+        canvas.fill(last - 1, last, glyphs.stale if stale else glyphs.tip, role)
+    expected = scene.expected_end(span)
+    if expected is not None:
+        canvas.fill(last, int(axis.column(expected)) + 1, glyphs.expected, "expected")
+    return canvas.pieces()
+
+
+def _stroke(span: Span, scene: Scene, hidden_failed: int, parent: bool) -> tuple[str, str]:
+    glyphs = scene.look.glyphs
+    thin = parent or span.operation in CONTEXT
+    if span.status.failed or hidden_failed:
+        return glyphs.line if thin else glyphs.bar, "bar_fail"
+    if span.in_flight:
+        role = "bar_wait" if span.state is State.WAITING else "bar_run"
+        return glyphs.line if thin else glyphs.partial, role
+    if span.operation == "stage" and span.name in _IDLE_STAGES:
+        return glyphs.expected, "gap"
+    return glyphs.line if thin else glyphs.bar, "bar_ok"
+
+
+def _draw_wait(canvas: Canvas, wait: Gap, first: int, scene: Scene) -> None:
+    begin = max(int(scene.axis.column(wait.begins)), 0)
+    canvas.fill(begin, first, scene.look.glyphs.gap, "gap")
+    text = f"{wait.name} {format_duration(wait.duration).strip()} "
+    # The name ends where the span begins; what lies left of that is empty in this line.
+    if text.isprintable() and len(text) <= first:
+        canvas.write(first - len(text), text, "gap")
+
+
+def axis_line(scene: Scene, root: Span | None, begin_text: str) -> str:
+    """Ticks, now, and the expected end of the root; `begin_text` is the clock at the begin, for
+    an axis that draws waits short and so has no even ticks."""
+    canvas = Canvas(scene.width)
+    axis, glyphs = scene.axis, scene.look.glyphs
+    if root is not None and root.in_flight:
+        column = int(axis.column(scene.now))
+        if 0 <= column < scene.width:
+            text = f"{glyphs.now}now"
+            canvas.write(min(column, scene.width - len(text)), text, "dim")
+        expected = scene.expected_end(root)
+        if expected is not None and root.started_at is not None:
+            text = f"~{format_duration(expected - root.started_at).strip()}"
+            column = min(int(axis.column(expected)), scene.width - len(text))
+            if canvas.free(column - 1, column + len(text)):
+                canvas.write(column, text, "dim")
+    if axis.breaks:
+        canvas.write(0, begin_text, "dim")
+        for broken in axis.breaks:
+            if canvas.free(int(broken) + 1, int(broken) + 2):
+                canvas.write(int(broken) + 1, glyphs.gap, "dim")
+    else:
+        for tick in ticks(axis.begin, axis.end, scene.width):
+            text, column = offset_text(tick - axis.begin), int(axis.column(tick))
+            if canvas.free(max(column - 1, 0), min(column + len(text) + 1, scene.width)):
+                canvas.write(column, text, "dim")
+    return "".join(text for text, _ in canvas.pieces())
+
+
+def minimap(spans: Sequence[Span], whole: tuple[Instant, Instant], scene: Scene) -> list[Piece]:
+    """The whole trace in one line: how many spans are at work in each column, and between
+    brackets what the waterfall shows of it."""
+    begin, end = whole
+    width = scene.width
+    counts = [0] * width
+    scale = width / max(end - begin, 1)
+    parents = {span.parent_key for span in spans}
+    for span in spans:
+        if span.operation in CONTEXT or (span.key in parents and span.operation != "build"):
+            continue
+        first = int((span.at - begin) * scale)
+        last = int((end_at(span, scene.now) - begin) * scale)
+        for column in range(max(first, 0), min(last + 1, width)):
+            counts[column] += 1
+    sparks = scene.look.glyphs.sparks
+    top = max(max(counts, default=0), 1)
+    shown = (int((scene.axis.begin - begin) * scale), int((scene.axis.end - begin) * scale))
+    canvas = Canvas(width)
+    for column, count in enumerate(counts):
+        inside = shown[0] <= column <= shown[1]
+        sign = sparks[max(round(count / top * (len(sparks) - 1)), 1)] if count else " "
+        canvas.fill(column, column + 1, sign, "bar_run" if inside else "gap")
+    if shown[0] > 0:
+        canvas.write(min(shown[0], width - 1), "[", "key")
+    if shown[1] < width:
+        canvas.write(max(min(shown[1], width - 1), 0), "]", "key")
+    return canvas.pieces()
