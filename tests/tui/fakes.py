@@ -156,7 +156,7 @@ def story() -> list[Span]:
 def baselines() -> dict[str, Baseline]:
     """History of some series; the others have none."""
     minutes = {
-        "dep-214": (1.78, 4.5),
+        "dep-214": (4.52, 6),
         "p-8842": (7.4, 9),
         "b-9f3": (2, 3),
         "d-97": (5, 8),
@@ -380,13 +380,15 @@ class FakeReader:
     ) -> Sequence[DeliveryRow]:
         self._asked("deliveries")
         rows = sorted((d.row for d in self.stored.values()), key=lambda r: -r.received_at)
-        words, _, until = filter.partition("until:")
-        latest = parse_instant(until) if until else None
+        terms = [term.partition(":") for term in filter.split()]
+        moments = {name: parse_instant(value) for name, _, value in terms}
+        words = " ".join(a + b + c for a, b, c in terms if a not in ("since", "until"))
+        earliest, latest = moments.get("since") or 0, moments.get("until") or 1 << 62
         return [
             r
             for r in rows
-            if words.strip() in f"{r.source} {r.kind} {r.verdict} {r.reason}"
-            and (latest is None or r.received_at <= latest)
+            if words in f"{r.source} {r.kind} {r.verdict} {r.reason}"
+            and earliest <= r.received_at <= latest
         ][:limit]
 
     async def delivery(self, delivery_id: int) -> DeliveryDetail | None:

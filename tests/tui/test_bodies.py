@@ -40,7 +40,7 @@ def test_numbers_keep_their_digits_and_names_may_repeat() -> None:
 def test_blocks_say_how_many_lines_they_hold() -> None:
     lines = body_lines(b'{"a":{"b":1},"c":[]}')
     assert [line.block for line in lines] == [5, 2, 0, 0, 0, 0]
-    assert "".join(t for t, _ in lines[1].folded_pieces) == '"a": {…} 1 member'
+    assert "".join(t for t, _ in lines[1].folded_pieces) == '"a": { ... } 1 member'
 
 
 def test_long_blocks_below_the_top_are_folded_at_first() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from vs_tui.cli.common import add_server_options, load_config, now
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, data_dir
 
 if TYPE_CHECKING:
+    from vs_tui.store.api import DeliveryDetail
     from vs_tui.tui.app import Setup
 
 
@@ -44,6 +46,7 @@ async def with_receiver(
     config: Config, args: argparse.Namespace, started: Callable[[Runtime], Any] | None = None
 ) -> int:
     """Open the store, show the dashboard, listen once it is up, close all in order."""
+    from vs_tui.cli.tunnel import find_public_url
     from vs_tui.tui.app import VsTuiApp
 
     quiet_logging()
@@ -55,6 +58,8 @@ async def with_receiver(
         setup.after_paint = lambda: _listen(runtime, started)
         setup.send_links = runtime.send_link
         setup.refold = runtime.refold
+        setup.resend = lambda detail, target: _resend(runtime, detail, target)
+        setup.find_public_url = lambda: find_public_url(config.public_url, _port(runtime.url))
         setup.cards = runtime.cards
         app = VsTuiApp(setup)
         unsubscribe = runtime.writer.subscribe(app.notify_changed)
@@ -63,6 +68,18 @@ async def with_receiver(
     finally:
         await runtime.close()
     return code or 0
+
+
+async def _resend(runtime: Runtime, detail: DeliveryDetail, target: str) -> str:
+    from vs_tui.receiver.resend import resend
+
+    if not target and not runtime.url:
+        return "the receiver is not listening, so it cannot be sent to it"
+    return await resend(detail, target, runtime.url, runtime.config.secrets.token)
+
+
+def _port(url: str) -> int:
+    return urlsplit(url).port or 0
 
 
 async def _listen(runtime: Runtime, started: Callable[[Runtime], Any] | None) -> str:
@@ -74,12 +91,15 @@ async def _listen(runtime: Runtime, started: Callable[[Runtime], Any] | None) ->
 
 def setup_for(config: Config, args: argparse.Namespace) -> Setup:
     """The dashboard's settings out of configuration and flags; the reader is set by the caller."""
+    from vs_tui.cli.connecting import connections, known_secrets
     from vs_tui.tui.app import Setup
 
     return Setup(
         reader=None,  # type: ignore[arg-type]
         clock=now,
         open_mode=config.no_auth,
+        connections=lambda: connections(config),
+        known_secrets=known_secrets(config),
         theme=getattr(args, "theme", None) or config.theme,
         ascii=bool(getattr(args, "ascii", None)) or config.ascii,
         zone=config.zone,

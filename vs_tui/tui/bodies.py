@@ -25,7 +25,7 @@ SMALL_BLOCK: Final = 8
 """Lines; below the top, a longer block is folded until it is asked for."""
 _HEX_BYTES: Final = 4 * 1024
 _RAW_CHARACTERS: Final = 64 * 1024
-HIDDEN: Final = "•••• hidden: a secret"
+HIDDEN: Final = "**** hidden: a secret"
 
 _SECRET_NAME: Final = re.compile(
     r"(?:^|[_.\-])(?:token|secret|password|passwd|api[_\-]?key|private[_\-]?key|authorization|"
@@ -157,7 +157,7 @@ def _container(
         (*head, (signs[0], "dim")),
         depth,
         block=len(inner) + 1,
-        folded_pieces=(*head, (signs[0] + "…" + signs[1], "dim"), (count, "dim")),
+        folded_pieces=(*head, (f"{signs[0]} ... {signs[1]}", "dim"), (count, "dim")),
         folds=depth > 0 and len(inner) > SMALL_BLOCK,
         path=path,
     )
@@ -200,7 +200,7 @@ def _limited(lines: list[DocLine]) -> list[DocLine]:
 
 
 def _more(what: str) -> DocLine:
-    return DocLine(((f"… {what}; `vs-tui record` writes whole deliveries", "dim"),))
+    return DocLine(((f"{what}; `vs-tui record` writes whole deliveries", "dim"),))
 
 
 def _hex_lines(body: bytes) -> list[DocLine]:

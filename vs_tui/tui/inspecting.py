@@ -88,7 +88,7 @@ async def document(app: VsTuiApp, detail: DeliveryDetail) -> list[DocLine]:
         *_summary(detail, app.look.glyphs, app.zone, app.now()),
         *_spans(detail.span_refs, spans, app.look.glyphs, app.now()),
         *_headers(detail, known),
-        _heading("body", f"{size_text(detail.row.size)}, sha256 {detail.sha256[:16] or '-'}"),
+        _heading("body", f"{detail.row.size} bytes, sha256 {detail.sha256[:16] or '-'}"),
         *body,
     ]
 

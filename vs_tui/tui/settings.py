@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from vs_tui.domain.cards import Card
 from vs_tui.domain.instants import Instant
 from vs_tui.store.api import DeliveryDetail, Reader
+from vs_tui.tui.sourcing import Connection
 
 CardsReader = Callable[[str, int], Awaitable[Sequence[Card]]]
 """(team or ``, window in microseconds, 0 for 30 days) -> cards."""
@@ -32,6 +33,10 @@ class Setup:
     refold: Callable[[int], Awaitable[str]] | None = None
     resend: Callable[[DeliveryDetail, str], Awaitable[str]] | None = None
     """(delivery, URL or `` for this receiver): send it once more; what was answered."""
+    connections: Callable[[], Sequence[Connection]] = tuple
+    """How each tool reaches the receiver; may take a while, so it is called in a thread."""
+    find_public_url: Callable[[], Awaitable[str]] | None = None
+    """The URL of a tunnel or proxy in front of the receiver; `` when there is none."""
     known_secrets: Sequence[str] = field(default=(), repr=False)
     """Our own token and secrets: never shown, wherever an event holds one."""
     url: str = ""

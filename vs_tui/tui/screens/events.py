@@ -6,7 +6,8 @@ inspectors do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from textual.widget import Widget
 
@@ -16,6 +17,7 @@ from vs_tui.domain.model import Verdict
 from vs_tui.store.api import DeliveryDetail, DeliveryRow
 from vs_tui.tui import inspecting
 from vs_tui.tui.inspecting import ROLES, size_text, verdict_glyph
+from vs_tui.tui.ranges import RANGES
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.screens.delivery import act_on
 from vs_tui.tui.widgets.document import Document
@@ -32,6 +34,14 @@ COLUMNS = (
     Column("WHY", 13, flex=3),
 )
 LIMIT = 500
+SORTS = ("newest", "trouble", "source", "size")
+_WORST_FIRST = (
+    Verdict.REJECTED,
+    Verdict.QUARANTINED,
+    Verdict.ACCEPTED,
+    Verdict.IGNORED,
+    Verdict.DUPLICATE,
+)
 
 
 class EventsView(View):
@@ -51,6 +61,8 @@ class EventsView(View):
         self.document = Document(self.look, id="detail")
         self.deliveries: Sequence[DeliveryRow] = ()
         self.detail: DeliveryDetail | None = None
+        self.sort = SORTS[0]
+        self.reverse = False
         yield self.list
         yield self.document
 
@@ -59,16 +71,32 @@ class EventsView(View):
 
     async def load(self) -> None:
         dash = self.dash
-        text = self.filter_text
+        terms = [self.filter_text]
+        window = RANGES[dash.range_index][1]
+        if window:
+            terms.append(f"since:{iso(dash.now() - window)}")
         if dash.frozen_at is not None:
-            text = f"{text} until:{iso(dash.frozen_at)}".strip()
-        self.deliveries = await dash.reader.deliveries(text, limit=LIMIT)
+            terms.append(f"until:{iso(dash.frozen_at)}")
+        text = " ".join(term for term in terms if term)
+        self.deliveries = self._sorted(await dash.reader.deliveries(text, limit=LIMIT))
         if not self.deliveries:
             self.list.empty = dash.empty_text(bool(self.filter_text))
         self.list.set_rows([self._row(row) for row in self.deliveries])
-        self.list.set_heading([("Events", "title")], "newest first")
+        order = "newest first" if self.sort == "newest" else f"sorted by {self.sort}"
+        self.list.set_heading([("Events", "title")], f"{order}{', reversed' * self.reverse}")
         self.show_problem("")
         await self._load_detail()
+
+    def _sorted(self, rows: Sequence[DeliveryRow]) -> Sequence[DeliveryRow]:
+        """The newest ones in the order asked for; of equals the newest first."""
+        orders: Mapping[str, Callable[[DeliveryRow], Any]] = {
+            "trouble": lambda row: _WORST_FIRST.index(row.verdict),
+            "source": lambda row: row.source,
+            "size": lambda row: -row.size,
+        }
+        if self.sort in orders:
+            rows = sorted(rows, key=orders[self.sort])
+        return rows[::-1] if self.reverse else rows
 
     async def _load_detail(self) -> None:
         row = self.list.selected
@@ -115,6 +143,12 @@ class EventsView(View):
         if action in ("next_failed", "previous_failed"):
             if not self.list.next_failed(1 if action == "next_failed" else -1):
                 self.dash.notify_text("nothing in this list was refused or quarantined")
+        elif action == "sort":
+            self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
+            self.dash.reload_view()
+        elif action == "sort_reverse":
+            self.reverse = not self.reverse
+            self.dash.reload_view()
         elif action == "follow":
             self.list.follow = not self.list.follow
             self.list.set_rows(self.list.rows)

@@ -17,6 +17,7 @@ _PLACES = {
     "list": "In lists",
     "trace": "In a trace",
     "inspector": "In a delivery",
+    "sources": "In Sources",
 }
 
 

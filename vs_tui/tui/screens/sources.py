@@ -1,0 +1,315 @@
+"""Sources: where to point each tool, what it has sent today, how it does, and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from textual.widget import Widget
+
+from vs_tui.domain.display import clean
+from vs_tui.domain.instants import SECOND, Instant, iso
+from vs_tui.domain.model import Verdict
+from vs_tui.store.api import SourceHealth
+from vs_tui.tui import faces, sourcing
+from vs_tui.tui.bodies import DocLine
+from vs_tui.tui.inspecting import ROLES, verdict_glyph
+from vs_tui.tui.paint import Piece
+from vs_tui.tui.screens.base import View
+from vs_tui.tui.sourcing import Condition, Connection
+from vs_tui.tui.widgets.document import Document
+from vs_tui.tui.widgets.listing import Column, Listing, Row
+from vs_tui.tui.working import start
+
+COLUMNS = (
+    Column("SOURCE", 16, flex=1),
+    Column("URL", 30, flex=3, rank=2),
+    Column("SECRET", 8, rank=3),
+    Column("LAST", 5, right=True),
+    Column("OK", 5, right=True),
+    Column("IGN", 4, right=True),
+    Column("DUP", 4, right=True),
+    Column("QUAR", 4, right=True),
+    Column("REF", 4, right=True),
+    Column("HEALTH", 18),
+)
+COUNTED: Final = (
+    Verdict.ACCEPTED,
+    Verdict.IGNORED,
+    Verdict.DUPLICATE,
+    Verdict.QUARANTINED,
+    Verdict.REJECTED,
+)
+MAX_COUNTED: Final = 10_000
+"""Deliveries of today that are counted; with more, the numbers are shown as at least."""
+SORTS: Final = ("last", "trouble", "name")
+COUNT_EVERY: Final = 5 * SECOND
+SHOW_SECRET: Final = 30 * SECOND
+
+
+class SourcesView(View):
+    """One row a source; the selected one in full below."""
+
+    where = "sources"
+    title_text = "Sources"
+    DEFAULT_CSS = """
+    SourcesView #list { height: 1fr; }
+    SourcesView #detail { height: 10; }
+    """
+
+    def body(self) -> Iterable[Widget]:
+        self.list = Listing(self.look, COLUMNS, id="list")
+        self.document = Document(self.look, id="detail")
+        self.connections: Sequence[Connection] | None = None
+        self.health: Mapping[str, SourceHealth] = {}
+        self.today: Mapping[str, Counter[Verdict]] = {}
+        self.truncated = False
+        self.public_url = ""
+        self.sort = SORTS[0]
+        self.reverse = False
+        self._counted_at: Instant = 0
+        self._revealed = ("", 0)
+        self._turn = 0
+        yield self.list
+        yield self.document
+
+    def on_mount(self) -> None:
+        self.list.focus()
+
+    def on_screen_resume(self) -> None:
+        # Asked for each time the screen is opened: a tunnel comes and goes. It may take half a
+        # second, so it is not waited for.
+        start(self, self._find_public_url, "tunnel", exclusive=True)
+
+    def on_screen_suspend(self) -> None:
+        self._revealed = ("", 0)
+
+    async def _find_public_url(self) -> None:
+        if self.dash.setup.find_public_url is not None:
+            found = await self.dash.setup.find_public_url()
+            if found != self.public_url:
+                self.public_url = found
+                self._paint()
+
+    async def load(self) -> None:
+        dash = self.dash
+        if self.connections is None:
+            # The first time all adapters are imported, which takes longer than a key may.
+            self.connections = await asyncio.to_thread(dash.setup.connections)
+        self.health = {h.source: h for h in await dash.reader.sources()}
+        now = dash.now()
+        if dash.frozen_at is not None or abs(now - self._counted_at) >= COUNT_EVERY:
+            self._counted_at = now
+            since = sourcing.midnight(now, dash.zone)
+            wanted = f"since:{iso(since)} until:{iso(now)}"
+            rows = await dash.reader.deliveries(wanted, limit=MAX_COUNTED)
+            self.truncated = len(rows) >= MAX_COUNTED
+            self.today = sourcing.tally(rows)
+        self._paint()
+
+    def tick(self, now: Instant) -> None:
+        name, until = self._revealed
+        if name and self.dash.setup.clock() > until:
+            self._revealed = ("", 0)
+        self._paint()
+
+    @property
+    def base(self) -> str:
+        """What tools reach us at."""
+        dash = self.dash
+        return self.public_url or dash.url or dash.setup.url or "http://127.0.0.1:5000"
+
+    def _paint(self) -> None:
+        now = self.dash.now()
+        listed = sourcing.ordered(self.connections or (), self.health)
+        rows = [self._row(connection, now) for connection in listed]
+        if self.sort == "name":
+            rows.sort(key=lambda row: row.cells[0][0].lower())
+        elif self.sort == "trouble":
+            rows.sort(key=lambda row: not row.failed)
+        self.list.set_rows(rows[::-1] if self.reverse else rows)
+        counted = "  counted today, at least" if self.truncated else "  counted today"
+        self.list.set_heading([("Sources", "title"), (counted, "dim")], f"sorted by {self.sort}")
+        self._paint_detail()
+
+    def _row(self, connection: Connection, now: Instant) -> Row:
+        health = self.health.get(connection.name)
+        found = sourcing.condition(connection, health, now)
+        last = health.last_received_at if health is not None else None
+        return Row(
+            connection.name,
+            (
+                (connection.title, "text"),
+                (sourcing.url_of(connection, self.base), "dim"),
+                (self._secret_text(connection), "dim"),
+                (faces.since(last, now), "text"),
+                *(self._number(connection.name, verdict) for verdict in COUNTED),
+                (self._health_text(found), found.role),
+            ),
+            failed=found.level in ("refused", "unread", "quiet"),
+            data=connection,
+        )
+
+    def _health_text(self, found: Condition) -> str:
+        glyphs = self.look.glyphs
+        sign = {
+            "ok": glyphs.ok,
+            "none": glyphs.dot,
+            "refused": glyphs.fail,
+            "quiet": glyphs.stale,
+        }.get(found.level, glyphs.wait)
+        return f"{sign} {found.text}"
+
+    def _number(self, name: str, verdict: Verdict) -> Piece:
+        n = self.today.get(name, Counter())[verdict]
+        quiet = not n or verdict in (Verdict.ACCEPTED, Verdict.IGNORED, Verdict.DUPLICATE)
+        return (str(n) if n else self.look.glyphs.dot, "dim" if quiet else ROLES[verdict])
+
+    def _secret_text(self, connection: Connection) -> str:
+        if self.dash.setup.open_mode:
+            return "open"
+        return sourcing.masked(connection.secret) if self._own(connection) else "elsewhere"
+
+    @staticmethod
+    def _own(connection: Connection) -> bool:
+        return bool(connection.secret)
+
+    # The selected one.
+
+    @property
+    def selected(self) -> Connection | None:
+        row = self.list.selected
+        return row.data if row is not None and isinstance(row.data, Connection) else None
+
+    def _paint_detail(self) -> None:
+        connection = self.selected
+        if connection is None:
+            self.document.show((), start=True)
+            return
+        self.document.set_heading([(clean(connection.title, 40), "title")], "v y Y enter")
+        self.document.show(self._detail(connection), start=False)
+
+    def _detail(self, connection: Connection) -> list[DocLine]:
+        now = self.dash.now()
+        health = self.health.get(connection.name)
+        found = sourcing.condition(connection, health, now)
+        lines = [
+            _line("health", (self._health_text(found), found.role)),
+            _line("what to do", (found.advice, "title")),
+            _line("URL", (sourcing.url_of(connection, self.base), "text"), (self._reach(), "dim")),
+            *(
+                _line("", (sourcing.url_of(connection, self.base, path), "dim"))
+                for path in connection.paths[1:]
+            ),
+            _line("secret", *self._secret_pieces(connection)),
+        ]
+        if health is not None and health.last_received_at is not None:
+            at = self.zone_clock(health.last_received_at)
+            ago = faces.since(health.last_received_at, now)
+            lines.append(
+                _line("last", (f"{at}, {ago} ago", "text"), (f"  {health.last_kind}", "dim"))
+            )
+            lines.append(_line("in all", *self._totals(health)))
+        return lines
+
+    def _reach(self) -> str:
+        if self.public_url or not self.base.startswith(("http://127.", "http://localhost")):
+            return ""
+        return "  this machine only; from outside: `ngrok http PORT`"
+
+    def _secret_pieces(self, connection: Connection) -> list[Piece]:
+        if self.dash.setup.open_mode:
+            return [("not asked for: started with --no-auth", "wait")]
+        if not self._own(connection):
+            command = f"`vs-tui secret show {connection.kept_as}`"
+            return [(f"on the receiver's machine: {command}", "dim")]
+        kind = f"  checked in {connection.proof}" if connection.proof else "  our token"
+        if self._revealed[0] == connection.name:
+            return [(connection.secret, "match"), (kind, "dim"), ("  v hides it", "dim")]
+        return [
+            (sourcing.masked(connection.secret), "text"),
+            (kind, "dim"),
+            ("  v shows it, Y copies it", "dim"),
+        ]
+
+    def _totals(self, health: SourceHealth) -> list[Piece]:
+        pieces: list[Piece] = []
+        for verdict in COUNTED:
+            if n := health.counts.get(verdict, 0):
+                sign = verdict_glyph(verdict, self.look.glyphs)
+                pieces.append((f"{sign} {n} {verdict.value}  ", ROLES[verdict]))
+        return pieces
+
+    # Keys.
+
+    def act(self, action: str) -> bool:
+        if action in ("next_failed", "previous_failed"):
+            if not self.list.next_failed(1 if action == "next_failed" else -1):
+                self.dash.notify_text("all sources that have sent anything do well")
+        elif action == "sort":
+            self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
+            self._paint()
+        elif action == "sort_reverse":
+            self.reverse = not self.reverse
+            self._paint()
+        elif action == "reveal":
+            self._reveal()
+        elif action == "copy_secret":
+            self._copy_secret()
+        elif self.document.has_focus and action != "open":
+            return self.document.act(action)
+        else:
+            return self.list.act(action)
+        return True
+
+    def _reveal(self) -> None:
+        connection = self.selected
+        if connection is None:
+            return
+        if not self._own(connection):
+            self.dash.notify_text("there is no secret here; see the receiver's machine")
+            return
+        shown = self._revealed[0] == connection.name
+        until = self.dash.setup.clock() + SHOW_SECRET
+        self._revealed = ("", 0) if shown else (connection.name, until)
+        self._paint_detail()
+
+    def _copy_secret(self) -> None:
+        """The secret; again: the URL with the token in it. Neither is written to a file."""
+        connection = self.selected
+        if connection is None or not self._own(connection):
+            self.dash.notify_text("there is no secret here; see the receiver's machine")
+            return
+        options = [("the secret", connection.secret)]
+        if url := sourcing.url_with_token(connection, self.base):
+            options.append(("the URL with the token", url))
+        what, text = options[self._turn % len(options)]
+        self._turn += 1
+        self.dash.output.copy(text)
+        self.dash.notify_text(f"copied {what} of {connection.title}")
+
+    def texts(self) -> Sequence[tuple[str, str]]:
+        connection = self.selected
+        if connection is None:
+            return ()
+        return [("the URL", sourcing.url_of(connection, self.base))]
+
+    def on_listing_selected(self, message: Listing.Selected) -> None:
+        message.stop()
+        self._revealed = ("", 0)
+        self._turn = 0
+        self._paint_detail()
+
+    def on_listing_opened(self, message: Listing.Opened) -> None:
+        message.stop()
+        self.dash.navigation.open_deliveries(f"source:{message.key}")
+
+    def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        return [c.title for c in COLUMNS], [[t for t, _ in row.cells] for row in self.list.rows]
+
+
+def _line(name: str, *pieces: Piece) -> DocLine:
+    """`name value`, cleaned."""
+    return DocLine(((f"{name:<11}", "dim"), *((clean(text), role) for text, role in pieces)))
