@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, TypeVar
 
+import orjson
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from vs_tui.domain.instants import Instant, parse_instant
@@ -35,7 +36,7 @@ OptionalWord = Annotated[str, BeforeValidator(lambda value: value or ""), Field(
 def validated(model: type[Model], payload: dict[str, Any]) -> Model:
     """The payload as a model; BadBody names the first field that is wrong and why."""
     try:
-        return model.model_validate(_printable(payload))
+        return model.model_validate(_checked(payload))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         path = [str(part) for part in first["loc"]]
@@ -43,6 +44,16 @@ def validated(model: type[Model], payload: dict[str, Any]) -> Model:
         raise BadBody(".".join(names) or "body", first["msg"].removeprefix("Value error, ")) from (
             None
         )
+
+
+def _checked(payload: dict[str, Any]) -> Any:
+    """The payload as `_printable` leaves it; most hold nothing to replace and are not walked."""
+    try:
+        dumped = orjson.dumps(payload)
+    except TypeError:  # nested deeper than orjson writes
+        return _printable(payload)
+    is_flat = dumped.count(b"{") + dumped.count(b"[") <= _MAX_DEPTH
+    return payload if is_flat and b"\\u0000" not in dumped else _printable(payload)
 
 
 def _printable(value: Any, depth: int = 0) -> Any:
