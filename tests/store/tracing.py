@@ -152,6 +152,8 @@ class Scenario:
     deliveries: Sequence[Intake]
     parents: Mapping[str, str]
     links: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    exact: bool = False
+    """Whether `links` are all there are."""
 
 
 def again(intake: Intake, number: int) -> Intake:
