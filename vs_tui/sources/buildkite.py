@@ -113,7 +113,7 @@ class Buildkite:
             return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
         if not text(hook.job, "id"):
             raise Unreadable(f"{kind} has no job.id; compare the body in Events")
-        return Parsed(kind, _phases(_job(hook), hook.job))
+        return Parsed(kind, [*_phases(_job(hook), hook.job), *_goes_on(hook)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +303,26 @@ def _phases(whole: Event, subject: dict[str, Any]) -> list[Event]:
                 replace(whole, state=state, occurred_at=at, stage=_STAGES[state], error="")
             )
     return events
+
+
+def _goes_on(hook: _Hook) -> list[Event]:
+    """A job that starts shows that its build runs: after a block step nothing else does."""
+    started = _time(hook.job, "started_at")
+    if started is None:
+        return []
+    whole = Event(
+        key=_build_key(text(hook.build, "id")),
+        source="buildkite",
+        operation=Operation.PIPELINE,
+        state=State.RUNNING,
+        occurred_at=started,
+        # Its body knows less of the build than the build's own.
+        as_of=1,
+        stage=_STAGES[State.RUNNING],
+        name=hook.pipeline,
+        project=hook.project,
+    )
+    return [whole]
 
 
 def _at(subject: dict[str, Any], state: State, received_at: Instant) -> Instant:

@@ -116,6 +116,17 @@ class EmMetrics(TokenSource):
         "/pull-requests/*",
     )
 
+    def dedupe_key(self, inbound: Inbound) -> str:
+        """Two incidents without an id or a start are two, though their bodies are equal; whatever
+        else is said twice is a repeat."""
+        if inbound.path.removeprefix("/api/v1") != "/incidents":
+            return ""
+        try:
+            body = json_object(inbound)
+        except BadBody:
+            return ""
+        return "" if body.get("id") or body.get("started_at") else f"{inbound.received_at}"
+
     def parse(self, inbound: Inbound) -> Parsed:
         path = inbound.path.removeprefix("/api/v1").strip("/")
         root, _, rest = path.partition("/")
