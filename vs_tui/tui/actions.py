@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -136,26 +136,42 @@ def meant(candidates: Iterable[Action], where: str) -> Action | None:
 
 
 def footer(
-    actions: Iterable[Action], where: str, width: int, words: Mapping[str, str] | None = None
-) -> list[tuple[str, str]]:
-    """(key, label) pairs of what can be done here, as many as fit, never wrapped. `words` are
-    labels for some ids that hold just now."""
-    if words:
-        actions = [replace(a, label=words.get(a.id, a.label)) for a in actions]
-    usable = [a for a in actions if a.shown and a.where in places(where)]
-    usable.sort(key=lambda a: a.shown)
-    always = [a for a in usable if a.id in ("help", "quit")]
-    room = width - sum(len(a.key) + len(a.label) + 3 for a in always) - 1
-    chosen: list[tuple[str, str]] = []
+    actions: Iterable[Action],
+    where: str,
+    width: int,
+    *,
+    words: Mapping[str, str] | None = None,
+    offered: Sequence[str] = (),
+) -> list[Action]:
+    """What the footer names: as many as fit, never wrapped, help and quit always.
+
+    `words` are labels that hold just now for some ids; `offered` chooses by id instead of by rank.
+    """
+    here = [a for a in actions if a.where in places(where)]
+    if offered:
+        usable = [a for id in offered for a in here if a.id == id]
+        usable += [a for a in here if a.id in _ALWAYS]
+    else:
+        usable = sorted((a for a in here if a.shown), key=lambda a: a.shown)
+    usable = [replace(a, label=(words or {}).get(a.id, a.label)) for a in usable]
+    always = [a for a in usable if a.id in _ALWAYS]
+    room = width - sum(map(_cells, always))
+    chosen: list[Action] = []
     for action in usable:
         if action in always:
             continue
-        needed = len(action.key) + len(action.label) + 3
-        if needed > room:
+        if _cells(action) > room:
             break
-        chosen.append((action.key, action.label))
-        room -= needed
-    return [*chosen, *((a.key, a.label) for a in always)]
+        chosen.append(action)
+        room -= _cells(action)
+    return [*chosen, *always]
+
+
+_ALWAYS: Final = ("help", "quit")
+
+
+def _cells(action: Action) -> int:
+    return len(action.key) + len(action.label) + 3
 
 
 def places(where: str) -> tuple[str, ...]:
@@ -163,6 +179,6 @@ def places(where: str) -> tuple[str, ...]:
     delivery beside the list, so it can do what the inspector can."""
     if where == "events":
         return (where, "inspector", "list", "everywhere")
-    if where in ("live", "traces", "sources"):
+    if where in ("live", "traces", "sources", "compare"):
         return (where, "list", "everywhere")
     return (where, "everywhere")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vs_tui.domain.model import Verdict
 from vs_tui.tui import faces
-from vs_tui.tui.paint import Piece
+from vs_tui.tui.paint import Piece, fit
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
@@ -15,8 +15,8 @@ WIDE = 100
 """From this width on words are written out."""
 
 
-def headline(app: VsTuiApp, width: int) -> tuple[list[Piece], list[Piece]]:
-    """(left, right) pieces."""
+def headline(app: VsTuiApp, width: int) -> tuple[list[Piece], list[Piece], dict[int, str]]:
+    """(left, right) pieces, and the action that a click on each does."""
     signs = app.look.glyphs
     wide = width >= WIDE
     if app.frozen_at is not None:
@@ -26,25 +26,35 @@ def headline(app: VsTuiApp, width: int) -> tuple[list[Piece], list[Piece]]:
             left.append((f"  +{app.pending} new, p to resume", "wait"))
     else:
         left = [(" vs-tui ", "title"), (f"{signs.live} LIVE", "ok")]
-        left.append((f"  {_hooks(app, wide)}", "fail" if app.trouble else "dim"))
-    left.append((f"  team {app.team or 'all'}  {app.range_name}", "dim"))
+        left.append((f"  {_hooks(app, wide)}", "fail" if _trouble(app) else "dim"))
+    targets = {1: "freeze", len(left) + 1: "team", len(left) + 2: "time"}
+    team = fit(app.team, min(len(app.team), 20)) if app.team else "all"
+    left += [("  ", "dim"), (f"team {team}  ", "dim"), (app.range_name, "dim")]
     right: list[Piece] = [(f"{app.in_flight} in flight" if wide else f"{app.in_flight} run", "run")]
     if app.failed:
         right.append((f" {signs.dot} {app.failed} {signs.fail}", "fail"))
     clock = faces.clock(app.now(), app.zone, app.now())
     # Seconds run only while ages and bars do: a quiet screen writes nothing to the terminal.
     right.append((f"  {clock if app.in_flight else clock[:-3]} ", "dim"))
-    return left, right
+    return left, right, targets
+
+
+def _trouble(app: VsTuiApp) -> bool:
+    return bool(app.trouble or app.unreadable or app.not_listening)
 
 
 def _hooks(app: VsTuiApp, wide: bool) -> str:
-    if app.trouble:
+    if _trouble(app):
         return "hooks: trouble"
+    place = app.url.removeprefix("http://")
+    if app.setup.source_name:
+        return f"reading {app.setup.source_name}"
     last = max((h.last_received_at or 0 for h in app.health), default=0)
-    seen = faces.clock(last, app.zone, app.setup.clock()) if last else "none yet"
+    seen = faces.clock(last, app.zone, app.setup.clock())
     rejected = sum(h.counts.get(Verdict.REJECTED, 0) for h in app.health)
-    place = app.url.removeprefix("http://") or app.setup.source_name
+    dot = app.look.glyphs.dot
+    if not last:
+        return f"hooks {place} ok {dot} none yet" if wide else "no hooks yet"
     if wide:
-        dot = app.look.glyphs.dot
         return f"hooks {place} ok {dot} last {seen} {dot} {rejected} rejected"
-    return f"last {seen}"
+    return f"hooks ok {dot} last {seen}"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-NOTHING_MATCHES = (
+from typing import Final
+from urllib.parse import urlsplit
+
+NOTHING_MATCHES: Final = (
+    "",
     "nothing matches",
     "",
     "/ changes the filter, t the time range, m the team; esc clears the filter",
@@ -10,19 +14,26 @@ NOTHING_MATCHES = (
 
 
 def first_steps(url: str, open_mode: bool) -> tuple[str, ...]:
-    """For a database that has not received anything yet."""
+    """For a database that has not received anything yet; fits into 76 columns."""
     url = url or "http://127.0.0.1:5000"
-    token = "" if open_mode else "-H 'Authorization: Bearer '$(vs-tui secret show token) "
+    port = urlsplit(url).port or 5000
+    token = (
+        ()
+        if open_mode
+        else ('          -H "Authorization: Bearer $(vs-tui secret show token)" \\',)
+    )
     return (
         "",
-        "nothing was received yet. Point a webhook at",
+        "Nothing was received yet. Point a tool's webhook, content type JSON, at",
+        f"    {url}/github",
+        "    also /gitlab /jenkins /jira /customhttp ...; 5 lists all with their secrets",
         "",
-        f"    {url}/github   /gitlab   /jenkins   /jira   /customhttp",
+        f"From outside this machine: ngrok http {port}",
         "",
-        "secrets: `vs-tui secret show github`; from outside: `ngrok http PORT`. Or try it now:",
+        "Or try it now:",
+        f"    curl {url}/customhttp \\",
+        *token,
+        """          -d '{"type":"build","id":"1","action":"start"}'""",
         "",
-        f"    curl {token}{url}/customhttp \\",
-        '      -d \'{"type":"build","id":"1","action":"start"}\'',
-        "",
-        "`vs-tui demo` shows it with sample data.",
+        "Or see it with sample data: vs-tui demo",
     )

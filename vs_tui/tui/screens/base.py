@@ -51,6 +51,8 @@ class View(Screen[None]):
     filterable = False
     words: Mapping[str, str] = MappingProxyType({})
     """What the footer calls an action here, where that says more than the table."""
+    offered: Sequence[str] = ()
+    """Ids of the actions that the footer names here; empty: those with a rank in the table."""
 
     def __init__(self, look: Look) -> None:
         super().__init__()
@@ -158,13 +160,11 @@ class View(Screen[None]):
         width = max(self.size.width, 10)
         self.paint_header()
         tabs, right = self._tabs()
-        self.query_one("#tabs", Line).show(
-            tabs, right, {1 + 2 * i: f"do:{name}" for i, (name, _) in enumerate(TABS)}
-        )
-        text = banner(self.dash)
+        self.query_one("#tabs", Line).show(tabs, right, self._tab_targets(len(tabs), len(right)))
+        text = banner(self.dash, width)
         self.set_class(bool(text), "-banner")
         if text:
-            self.query_one("#banner", Line).show([(fit(f" {text}", width), "banner")])
+            self.query_one("#banner", Line).show([(text, "banner")])
         self._paint_footer()
 
     def paint_header(self) -> None:
@@ -193,6 +193,13 @@ class View(Screen[None]):
             ]
         return left, right
 
+    def _tab_targets(self, left: int, right: int) -> dict[int, str]:
+        """What a click on each piece of the line does."""
+        if not self._is_tab():
+            return {1: "back"}
+        found = {1 + 2 * index: name for index, (name, _) in enumerate(TABS)}
+        return found | dict.fromkeys(range(left, left + right), "filter")
+
     def _path(self) -> tuple[list[Piece], list[Piece]]:
         """Where this screen was opened from, and the filter that is kept there."""
         path = f" {self.look.glyphs.arrow} ".join(self.dash.navigation.crumbs())
@@ -203,17 +210,24 @@ class View(Screen[None]):
         return [(" ", "text"), (left.rstrip(), "crumb")], right
 
     def _paint_footer(self) -> None:
-        pieces: list[Piece] = []
         frozen = {"freeze": "resume"} if self.dash.frozen_at is not None else {}
-        words = {**frozen, **self.words}
-        pairs = actions.footer(self.dash.actions, self.where, max(self.size.width, 20), words)
-        for key, label in pairs:
-            pieces += [(f" {key}", "key"), (f" {label} ", "dim")]
-        self.query_one("#footer", Line).show(pieces)
+        shown = actions.footer(
+            self.dash.actions,
+            self.where,
+            max(self.size.width, 20),
+            words={**frozen, **self.words},
+            offered=self.offered,
+        )
+        pieces: list[Piece] = []
+        targets: dict[int, str] = {}
+        for action in shown:
+            targets |= dict.fromkeys((len(pieces), len(pieces) + 1), action.id)
+            pieces += [(f" {action.key}", "key"), (f" {action.label} ", "dim")]
+        self.query_one("#footer", Line).show(pieces, (), targets)
 
     def on_line_pressed(self, message: Line.Pressed) -> None:
         message.stop()
-        self.dash.do(message.value.partition(":")[2])
+        self.dash.do(message.value)
 
     # Panels.
 

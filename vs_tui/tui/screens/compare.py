@@ -18,10 +18,10 @@ from vs_tui.tui.widgets.listing import Column, Listing, Row
 
 COLUMNS: Final = (
     Column("KIND", 9, rank=1),
-    Column("SPAN", 16, flex=1),
+    Column("SPAN", 16, flex=1, sort="as they ran"),
     Column("A", 7, right=True),
     Column("B", 7, right=True),
-    Column("B - A", 8, right=True),
+    Column("B - A", 8, right=True, sort="change"),
     Column("", 9),
     Column("A and what B has more", 24, rank=2),
 )
@@ -33,6 +33,7 @@ class CompareView(ListedView):
 
     where = "compare"
     title_text = "compare"
+    offered = ("back", "sort", "next_failed", "freeze", "zoom", "export")
     sorts = ("as they ran", "change")
 
     def __init__(self, look: Look, first: str, second: str) -> None:

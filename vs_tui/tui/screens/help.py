@@ -26,6 +26,7 @@ class HelpView(View):
 
     where = "help"
     title_text = "Help"
+    offered = ("back", "page_down", "bottom", "palette")
 
     def body(self) -> Iterable[Widget]:
         self.box = TextBox(self.look, id="box")

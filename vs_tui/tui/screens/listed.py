@@ -48,6 +48,16 @@ class ListedView(View):
             return True
         return self.list.act(action)
 
+    def on_listing_sorted(self, message: Listing.Sorted) -> None:
+        """A click on a column's title: sort by it, again reverses."""
+        message.stop()
+        if message.sort == self.sort.lstrip("-"):
+            self._change_sort("sort_reverse")
+        else:
+            self.sort = message.sort
+            self.dash.remember()
+            self.start_reload()
+
     def _change_sort(self, action: str) -> None:
         if action == "sort_reverse":
             self.sort = self.sort[1:] if self.sort.startswith("-") else f"-{self.sort}"

@@ -24,12 +24,12 @@ from vs_tui.tui.widgets.waterfall import Waterfall
 from vs_tui.tui.working import start
 
 COLUMNS: Final = (
-    Column("STATE", 8),
+    Column("STATE", 8, sort="live"),
     Column("KIND", 8),
-    Column("TITLE", 16, flex=1),
+    Column("TITLE", 16, flex=1, sort="name"),
     Column("TEAM", 5, rank=2),
     Column("STAGE", 11, rank=3),
-    Column("AGE", 7, right=True),
+    Column("AGE", 7, right=True, sort="duration"),
     Column("vs p50", 6, rank=1),
 )
 PAGE: Final = 500
@@ -97,12 +97,13 @@ class LiveView(ListedView):
         self.list.set_rows(
             [Row(span.key, failed=span.status.failed, data=span) for span in self.spans]
         )
+        self.list.total = self.counts.matched if self.counts else 0
         self.list.set_heading([("In flight", "title")], self.order_note("in flight first, newest"))
 
     async def _load_trace(self) -> None:
         row = self.list.selected
         span = row.data if row is not None else None
-        self.trace.visible = self.strip.visible = isinstance(span, Span)
+        self.query_one("#below").display = isinstance(span, Span)
         if not isinstance(span, Span):
             return
         trace = await self.dash.trace(span.trace_id)

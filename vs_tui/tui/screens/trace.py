@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 
 from textual.widget import Widget
 
@@ -24,6 +25,7 @@ class TraceView(View):
     """The waterfall with the span's details."""
 
     where = "trace"
+    words = MappingProxyType({"open": "fold"})
     DEFAULT_CSS = """
     TraceView Waterfall { height: 1fr; }
     TraceView TextBox { height: 7; }

@@ -18,15 +18,15 @@ from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 
 COLUMNS: Final = (
-    Column("STATE", 8),
+    Column("STATE", 8, sort="live"),
     Column("ROOT", 8),
-    Column("TITLE", 20, flex=1),
+    Column("TITLE", 20, flex=1, sort="name"),
     Column("TEAM", 6, rank=2),
-    Column("SPANS", 5, right=True, rank=1),
+    Column("SPANS", 5, right=True, rank=1, sort="spans"),
     Column("OPEN", 4, right=True),
-    Column("FAIL", 4, right=True),
-    Column("BEGAN", 12, rank=1),
-    Column("TOOK", 8, right=True),
+    Column("FAIL", 4, right=True, sort="failed"),
+    Column("BEGAN", 12, rank=1, sort="began"),
+    Column("TOOK", 8, right=True, sort="took"),
 )
 LIMIT: Final = 300
 _ORDERS: Final[dict[str, Callable[[TraceSummary, Instant], Any]]] = {

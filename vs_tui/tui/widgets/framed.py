@@ -26,6 +26,8 @@ class Framed(ScrollView, can_focus=True):
         self.note = ""
         self.foot: tuple[Piece, ...] = ()
         self.head_lines = 0
+        self.total = 0
+        """Lines there would be if all were read; 0: as many as there are."""
 
     # What subclasses say.
 
@@ -47,6 +49,14 @@ class Framed(ScrollView, can_focus=True):
     @property
     def rows_visible(self) -> int:
         return max(self.size.height - 2 - self.head_lines, 1)
+
+    @property
+    def place(self) -> str:
+        """`41-60 of 318`, where not all is in sight."""
+        if self.count <= self.rows_visible:
+            return ""
+        last = min(self.first + self.rows_visible, self.count)
+        return f"{self.first + 1}-{last} of {max(self.total, self.count)}"
 
     @property
     def first(self) -> int:
@@ -106,7 +116,7 @@ class Framed(ScrollView, can_focus=True):
             pieces = framed(self.heading, self.note, look, width, top=True)
             return strip_of(_recolour(pieces, frame), look, width)
         if y == height - 1:
-            pieces = framed(self.foot, "", look, width, top=False)
+            pieces = framed(self.foot, self.place, look, width, top=False)
             return strip_of(_recolour(pieces, frame), look, width)
         side = look.glyphs.frame[3]
         inner = width - 2

@@ -39,7 +39,7 @@ class Line(Widget):
         targets: dict[int, str] | None = None,
     ) -> None:
         """Paint these pieces; nothing happens when they are what is there already. `targets`
-        names what a click on the piece of that index means."""
+        names what a click on the piece of that index means; those at the right count on."""
         self._targets = targets or {}
         if (tuple(left), tuple(right)) != (self._left, self._right):
             self._left, self._right = tuple(left), tuple(right)
@@ -59,8 +59,11 @@ class Line(Widget):
         return strip_of([*left, (" ", "text"), *self._right], self.look, width)
 
     def on_click(self, event: events.Click) -> None:
-        position = 0
-        for index, (text, _) in enumerate(self._left):
+        right = self.size.width - width_of(self._right)
+        pieces, position, offset = self._left, 0, 0
+        if event.x >= max(right, width_of(self._left)):
+            pieces, position, offset = self._right, right, len(self._left)
+        for index, (text, _) in enumerate(pieces, offset):
             position += width_of([(text, "")])
             if event.x < position:
                 if index in self._targets:

@@ -31,6 +31,8 @@ class Column:
     right: bool = False
     rank: int = 0
     """0: always there; columns with the highest rank go first."""
+    sort: str = ""
+    """The order that a click on the title asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,13 @@ class Listing(Framed):
             super().__init__()
             self.listing = listing
             self.key = key
+
+    class Sorted(Message):
+        """A click on the title of a column that one can sort by."""
+
+        def __init__(self, sort: str) -> None:
+            super().__init__()
+            self.sort = sort
 
     def __init__(self, look: Look, columns: Sequence[Column], *, id: str | None = None) -> None:
         super().__init__(look, id=id)
@@ -238,13 +247,24 @@ class Listing(Framed):
 
     def on_click(self, event: events.Click) -> None:
         index = self.first + event.y - 1 - self.head_lines
-        if 0 <= index < len(self.rows) and event.y > self.head_lines:
+        if event.y == 1:
+            self._click_title(event.x - 1)
+        elif 0 <= index < len(self.rows) and event.y > self.head_lines:
             key = self.rows[index].key
             if key == self.selected_key:
                 self.post_message(self.Opened(self, key))
             else:
                 self.follow = False
                 self.select(key)
+
+    def _click_title(self, x: int) -> None:
+        end = 1
+        for index, cells in self.layout_for(self.size.width - 2):
+            end += cells + 1
+            if x < end:
+                if self.columns[index].sort:
+                    self.post_message(self.Sorted(self.columns[index].sort))
+                return
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()
