@@ -19,6 +19,7 @@ from vs_tui.cli.custom_event import (
     parse_tags,
     start_body,
 )
+from vs_tui.cli.manual import add_command
 
 DEFAULT_TYPE: Final = "build"
 USAGE: Final = 2
@@ -50,18 +51,20 @@ Sent with a start: user, host, and the git commit, branch and repository of the 
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "event",
         help="start or end a span from a script",
         description="Tell the receiver that something starts or ends.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     _add_common(parser, early=True)
     actions = parser.add_subparsers(dest="action", metavar="start|end", required=True)
     start = actions.add_parser(
-        "start", help="begin a span and print its reference", description="Begin a span."
+        "start",
+        help="begin a span and print its reference",
+        description="Begin a span.",
+        allow_abbrev=False,
     )
     start.add_argument(
         "--parent-event-id", metavar="ID", help="reference of the span it is part of"
@@ -70,7 +73,9 @@ def register(subparsers: Any) -> None:
     start.add_argument(
         "--json", action="store_true", help="print a JSON object in place of the reference"
     )
-    end = actions.add_parser("end", help="end a span", description="End a span.")
+    end = actions.add_parser(
+        "end", help="end a span", description="End a span.", allow_abbrev=False
+    )
     end.add_argument("--event-id", metavar="ID", required=True, help="what `start` printed")
     outcome = end.add_mutually_exclusive_group()
     outcome.add_argument("--error", action="store_true", help="it failed")

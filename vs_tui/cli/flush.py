@@ -9,17 +9,23 @@ from typing import Any
 
 from vs_tui.cli.client import Client
 from vs_tui.cli.event import explain
+from vs_tui.cli.manual import add_command
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "flush",
         help="send events that were spooled while the receiver was down",
         description="Send the events of `vs-tui event`, `vs-tui run` and `vscli` that could not be "
         "sent at once, in order, each once. The next call of any of them does the same.",
-        epilog="Exit code 1 when events of this receiver are still waiting, or were refused.\n\n"
-        "examples: vs-tui flush | VS_URL=http://new-host:5000 vs-tui flush --any-url",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="""
+        examples:
+          vs-tui flush
+          VS_URL=http://new-host:5000 vs-tui flush --any-url    the receiver has moved
+
+        Exit code 1 when events of this receiver are still waiting, or were refused.
+        """,
     )
     parser.add_argument(
         "--any-url",

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "run": "run a command as a span",
     "flush": "send events that were spooled while the receiver was down",
     "ls": "list spans that match a filter",
+    "link": "show, pin or cut the links between spans",
     "report": "DORA, durations, pull requests, teams",
     "import": "backfill history from GitHub, GitLab or Jira",
     "config": "create or show the configuration",
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _overview(arguments)
     if arguments[:1] != [name]:
         arguments.insert(0, name)
-    module = _module(name)
+    module = command_module(name)
     parser = argparse.ArgumentParser(prog="vs-tui", allow_abbrev=False)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     module.register(subparsers)
@@ -80,7 +81,8 @@ def _command(arguments: Sequence[str]) -> str | None:
     return "dashboard"
 
 
-def _module(name: str) -> ModuleType:
+def command_module(name: str) -> ModuleType:
+    """The module of a command, imported now."""
     return import_module(f"vs_tui.cli.{'import_' if name == 'import' else name}")
 
 

@@ -28,6 +28,7 @@ from vs_tui.cli.custom_event import (
     read_context,
     start_body,
 )
+from vs_tui.cli.manual import add_command
 from vs_tui.cli.surroundings import Checkout, service_of, who
 
 if TYPE_CHECKING:
@@ -63,15 +64,14 @@ later (see `vs-tui flush`, and `vs-tui event --help` for VS_URL and VS_TOKEN).
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "run",
         help="run a command as a span",
         usage="vs-tui run [--type T] [--name N] [--environment E] [--service S] [--tag 'K|V'] "
         "-- CMD...",
         description="Run a command and report when it starts and how it ends.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--type",

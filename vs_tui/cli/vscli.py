@@ -54,7 +54,7 @@ one. The exit code is 0 whatever the receiver says, 2 when the command line is w
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `vscli`; 0 whatever the receiver says, 2 when the command line is wrong."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    args = _parser().parse_args([_two_dashes(argument) for argument in arguments])
+    args = vscli_parser().parse_args([_two_dashes(argument) for argument in arguments])
     try:
         return _run(args)
     except ValueError as error:
@@ -91,7 +91,8 @@ def _two_dashes(argument: str) -> str:
     return f"-{argument}" if _SINGLE_DASH.fullmatch(argument) else argument
 
 
-def _parser() -> argparse.ArgumentParser:
+def vscli_parser() -> argparse.ArgumentParser:
+    """The command line of `vscli`; its options have two dashes here, see `_two_dashes`."""
     parser = argparse.ArgumentParser(
         prog="vscli",
         description="Send custom events, as ValueStream's vscli does.",
