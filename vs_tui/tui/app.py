@@ -79,6 +79,12 @@ class VsTuiApp(App[int]):
         self.in_flight = 0
         self.failed = 0
         self.trouble = ""
+        """What is wrong with the store."""
+        self.unreadable = ""
+        """Why the last reading failed."""
+        self.not_listening = ""
+        """Why the receiver did not start."""
+        self.clock_trouble = ""
         self.url = setup.url
         self.blurred = False
         self.feed = Feed(self)
@@ -112,7 +118,7 @@ class VsTuiApp(App[int]):
             self.url = await start()
         except Exception as error:
             # A taken port must not end the dashboard; what is stored can still be looked at.
-            self.trouble = str(error)
+            self.not_listening = str(error)
         self.paint_frame()
 
     def notify_changed(self, *_: object) -> None:

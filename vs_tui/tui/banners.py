@@ -1,22 +1,91 @@
-"""What needs attention, in one line over every screen."""
+"""What needs attention, in one line over every screen: the worst first, each with what to do."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 
-from vs_tui.domain.model import Verdict
+from rich.cells import cell_len
+
+from vs_tui.domain.display import clean
+from vs_tui.domain.instants import MINUTE, SECOND, Duration, Instant, format_duration
+from vs_tui.domain.model import Span, Verdict
+from vs_tui.store.api import SourceHealth
+from vs_tui.tui import faces, sourcing
+from vs_tui.tui.paint import fit
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
 
+SKEW: Final = 2 * MINUTE
+"""Clocks that differ by less are not worth a word."""
+LOOK_EVERY: Final = 10 * SECOND
+"""How often clocks are compared while events come."""
 
-def banner(app: VsTuiApp) -> str:
-    """The most urgent one, `` when all is well."""
-    if app.trouble:
-        return app.trouble
+
+def banner(app: VsTuiApp, width: int) -> str:
+    """The worst of all in `width` cells, and how many more there are; `` when all is well."""
+    found = list(concerns(app))
+    if not found:
+        return ""
+    more = f"  +{len(found) - 1}: 5" if len(found) > 1 else ""
+    ellipsis = app.look.glyphs.ellipsis
+    return fit(f" {found[0]}", width - cell_len(more), ellipsis=ellipsis) + more
+
+
+def concerns(app: VsTuiApp) -> Iterator[str]:
+    """All that is wrong, the worst first."""
+    for text in (app.trouble, app.unreadable, app.not_listening):
+        if text:
+            yield clean(text, 400)
     if app.setup.open_mode:
-        return "open: everyone who reaches the port can send (--no-auth)"
-    quarantined = sum(h.counts.get(Verdict.QUARANTINED, 0) for h in app.health)
-    if quarantined and app.navigation.current != "events":
-        return f"{quarantined} deliveries could not be read: 4 shows why (verdict:quarantined)"
+        yield "open: all who reach the port can send and read; restart without --no-auth"
+    if app.clock_trouble:
+        yield app.clock_trouble
+    yield from _quarantined(app.health, here=app.navigation.current == "events")
+    yield from _silent(app.health, app.setup.clock())
+
+
+def _quarantined(health: Sequence[SourceHealth], *, here: bool) -> Iterator[str]:
+    counts = {h.source: h.counts.get(Verdict.QUARANTINED, 0) for h in health}
+    number = sum(counts.values())
+    if number:
+        what = "1 delivery" if number == 1 else f"{number} deliveries"
+        how = "r reads it again" if here else "4 shows why"
+        names = ", ".join(clean(name, 40) for name, n in counts.items() if n)
+        yield f"{what} could not be read: {how}; nothing is lost ({names})"
+
+
+def _silent(health: Sequence[SourceHealth], now: Instant) -> Iterator[str]:
+    silent = [h for h in health if sourcing.is_silent(h, now)]
+    if len(silent) == 1:
+        name, ago = clean(silent[0].source, 40), faces.since(silent[0].last_received_at, now)
+        yield f"{name} is silent since {ago}: see there whether its webhook is off; 5 says more"
+    elif silent:
+        names = ", ".join(clean(h.source, 40) for h in silent)
+        yield f"{len(silent)} sources are silent: see whether their webhooks are off ({names})"
+
+
+def clock_trouble(
+    now: Instant, health: Sequence[SourceHealth], newest: Span | None, remote: Duration = 0
+) -> str:
+    """Which clock is wrong, as far as it shows: this machine's, the receiver's or a sender's.
+
+    `newest` is the span in flight that began last; `remote` is how far the receiver's clock is
+    ahead of ours when we look over the network.
+    """
+    last = max((h.last_received_at or 0 for h in health), default=0)
+    if abs(remote) > SKEW:
+        how = "ahead of" if remote > 0 else "behind"
+        return f"the receiver's clock is {_about(remote)} {how} this one's: synchronise both (NTP)"
+    if last - now > SKEW:
+        behind = _about(last - now)
+        return f"this clock is {behind} behind what was received: set it right (timedatectl)"
+    if newest is not None and newest.started_at is not None and newest.started_at - now > SKEW:
+        ahead = _about(newest.started_at - now)
+        return f"the clock of {clean(newest.source, 40)} is {ahead} ahead: synchronise it (NTP)"
     return ""
+
+
+def _about(duration: Duration) -> str:
+    return format_duration(abs(duration)).strip()

@@ -7,12 +7,16 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from vs_tui.domain.display import clean
+from vs_tui.domain.instants import Instant
+from vs_tui.tui import banners
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
 
 POLL_SECONDS: Final = 0.15
 BLURRED_POLL_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 2.0
+"""How often the store's health is asked for while nothing is committed: perhaps nothing can be."""
 
 
 class Feed:
@@ -23,6 +27,8 @@ class Feed:
         self.seq = 0
         """Of the change feed, as far as it is on screen."""
         self._dirty = asyncio.Event()
+        self._looked = 0.0
+        self._compared_at: Instant = 0
 
     def wake(self) -> None:
         """Something was committed, or the window has the focus again."""
@@ -36,13 +42,29 @@ class Feed:
                 async with asyncio.timeout(wait):
                     await self._dirty.wait()
             self._dirty.clear()
-            try:
-                await self._follow()
-            except Exception as error:
-                # Whatever the reader met, the dashboard goes on and tries again.
-                self._app.trouble = f"cannot read: {clean(str(error), 200)}"
-                self._app.paint_frame()
+            await self._turn()
             await asyncio.sleep(POLL_SECONDS)
+
+    async def _turn(self) -> None:
+        app = self._app
+        try:
+            await self._follow()
+            if app.unreadable:
+                app.unreadable = ""
+                await self.read_status()
+                app.reload_view()
+            await self._look_around()
+        except Exception as error:
+            # Whatever the reader met, the dashboard goes on and tries again.
+            app.unreadable = clean(str(error), 300) or type(error).__name__
+            app.paint_frame()
+
+    async def _look_around(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            self._app.trouble = (await self._app.reader.health()).trouble
+            self._app.paint_frame()
 
     async def _follow(self) -> None:
         app = self._app
@@ -70,4 +92,15 @@ class Feed:
         app.teams = await app.reader.teams()
         counts = await app.reader.counts()
         app.in_flight, app.failed = counts.in_flight, counts.failed
-        app.trouble = (await app.reader.health()).trouble
+        health = await app.reader.health()
+        app.trouble = health.trouble
+        now = app.setup.clock()
+        if abs(now - self._compared_at) >= banners.LOOK_EVERY:
+            self._compared_at = now
+            newest = await app.reader.spans("", limit=1)
+            app.clock_trouble = banners.clock_trouble(
+                now,
+                app.health,
+                next(iter(newest.items), None),
+                int(health.details.get("clock_ahead", 0)),
+            )

@@ -1,0 +1,149 @@
+"""The line over every screen: the worst first, each with what to do, never more than one line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery, span
+from tests.tui.golden import assert_golden
+from tests.tui.stage import NARROW, WIDE, stage
+from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND
+from vs_tui.domain.model import Verdict
+from vs_tui.store.api import SourceHealth
+from vs_tui.tui.banners import clock_trouble
+
+
+def well() -> FakeReader:
+    """A reader about which nothing is to be said."""
+    reader = busy_reader()
+    for number in [n for n, d in reader.stored.items() if d.row.verdict is Verdict.QUARANTINED]:
+        del reader.stored[number]
+    return reader
+
+
+def aged(reader: FakeReader, source: str, age: int) -> FakeReader:
+    """With one accepted delivery of a source that came so long ago."""
+    number = max(reader.stored) + 1
+    found = delivery(number, "push", source=source)
+    reader.stored[number] = replace(found, row=replace(found.row, received_at=NOW - age))
+    return reader
+
+
+def banner_of(on) -> str:
+    line = on.app.screen.query_one("#banner")
+    return "".join(t for t, _ in line._left) if on.app.screen.has_class("-banner") else ""
+
+
+async def test_nothing_is_said_when_all_is_well() -> None:
+    async with stage(well()) as on:
+        assert banner_of(on) == ""
+
+
+def top(on) -> str:
+    """The frame's lines over the list."""
+    return "\n".join(on.lines[:3]) + "\n"
+
+
+CASES = {
+    "open": (well, {"open_mode": True}, "restart without --no-auth"),
+    "quarantined": (busy_reader, {}, "4 shows why"),
+    "silent": (lambda: aged(well(), "gitlab", 9 * DAY), {}, "gitlab is silent since 9d"),
+    "clock": (lambda: aged(well(), "github", -3 * HOUR), {}, "timedatectl"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_each(name, size) -> None:
+    reader, options, words = CASES[name]
+    async with stage(reader(), size=size, **options) as on:
+        await on.sees(words)
+        assert_golden(f"banner-{name}-{size[0]}x{size[1]}", top(on))
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_storage_trouble_shows_although_nothing_is_committed_any_more(size) -> None:
+    reader = well()
+    async with stage(reader, size=size) as on:
+        assert banner_of(on) == ""
+        reader.trouble = "the disk is full; free some space, it goes on by itself"
+        on.app.feed._looked = 0
+        on.app.feed.wake()
+        await on.sees("the disk is full", "hooks: trouble" if size == WIDE else "")
+        assert_golden(f"banner-storage-{size[0]}x{size[1]}", top(on))
+        reader.trouble = ""
+        on.app.feed._looked = 0
+        on.app.feed.wake()
+        await on.no_longer_sees("the disk is full")
+
+
+async def test_what_cannot_be_read_is_said_and_what_was_read_stays() -> None:
+    reader = well()
+    async with stage(reader) as on:
+        reader.fails = ConnectionError("http://jump:5000 does not answer; is the receiver up?")
+        on.app.feed.wake()
+        await on.sees("does not answer", "checkout-api v214")
+        reader.fails = None
+        on.app.feed.wake()
+        await on.no_longer_sees("does not answer")
+        assert "checkout-api v214" in on.text
+
+
+async def test_a_taken_port_stays_said() -> None:
+    async def start() -> str:
+        raise OSError("cannot listen on 127.0.0.1:5000; choose another with --port")
+
+    reader = well()
+    async with stage(reader, after_paint=start) as on:
+        await on.sees("cannot listen on 127.0.0.1:5000; choose another with --port")
+        reader.put(span("b-new", "build", "newcomer", began=SECOND))
+        on.app.feed.wake()
+        await on.sees("newcomer", "cannot listen on 127.0.0.1:5000")
+
+
+@pytest.mark.parametrize("width", [80, 100, 250])
+async def test_the_worst_stands_in_one_line_with_the_number_of_the_others(width) -> None:
+    reader = aged(busy_reader(), "gitlab", 9 * DAY)
+    reader.trouble = "the disk is full; " + "free some space " * 30
+    async with stage(reader, size=(width, 30), open_mode=True) as on:
+        await on.sees("the disk is full")
+        line = banner_of(on)
+        assert line.endswith("+3: 5")
+        assert len(line) == width
+        assert on.app.screen.query_one("#banner").size.height == 1
+
+
+async def test_quarantined_says_another_thing_where_it_can_be_mended() -> None:
+    async with stage() as on:
+        await on.sees("4 shows why")
+        await on.press("4")
+        await on.sees("r reads it again")
+
+
+async def test_many_silent_sources_and_hostile_names() -> None:
+    reader = aged(aged(well(), "gitlab", 9 * DAY), "\x1b[31mevil", 30 * DAY)
+    async with stage(reader) as on:
+        await on.sees("2 sources are silent")
+        assert "\x1b" not in banner_of(on)
+
+
+@pytest.mark.parametrize("age", [6 * DAY, 61 * DAY])
+async def test_a_quiet_week_and_a_retired_tool_are_no_concern(age) -> None:
+    async with stage(aged(well(), "gitlab", age)) as on:
+        assert banner_of(on) == ""
+
+
+def seen(age: int) -> list[SourceHealth]:
+    return [SourceHealth("github", NOW - age, "push", {"accepted": 1})]
+
+
+def test_clocks() -> None:
+    young = span("a", "build", "a", began=-5 * MINUTE, source="gitlab")
+    assert clock_trouble(NOW, seen(MINUTE), None) == ""
+    assert clock_trouble(NOW, [], span("a", "build", "a", began=-MINUTE)) == ""
+    assert "gitlab is 5:00 ahead" in clock_trouble(NOW, seen(0), young)
+    assert "3h00m behind" in clock_trouble(NOW, seen(-3 * HOUR), None)
+    assert "ahead of this one's" in clock_trouble(NOW, seen(0), None, 10 * MINUTE)
+    assert "behind this one's" in clock_trouble(NOW, seen(0), None, -10 * MINUTE)
