@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vs_tui.domain.instants import DAY, HOUR, Duration, parse_duration
+from vs_tui.domain.limits import LOW_SPACE, Limits, Retention, parse_size
 from vs_tui.domain.teams import DEFAULT_ENVIRONMENTS, Environments, Team, Teams
 
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -87,7 +88,10 @@ class Config:
     disabled_rules: tuple[str, ...] = ()
     views: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
-    retention: Mapping[str, str] = field(default_factory=dict)
+    retention: Retention = field(default_factory=Retention)
+    limits: Limits = field(default_factory=Limits)
+    low_space: int = LOW_SPACE
+    """Bytes that stay free on the database's disk; below it deliveries get 503."""
     secrets: Secrets = field(default_factory=Secrets)
     path: Path = Path()
     secrets_path: Path = Path()
@@ -176,10 +180,19 @@ _SECTIONS: Final[Mapping[str, Mapping[str, type]]] = {
         "log_level": str,
         "log_format": str,
     },
-    "store": {"db": str},
+    "store": {"db": str, "low_space": str},
     "ui": {"theme": str, "ascii": bool, "zone": str, "watch_command": str},
 }
-_TABLES: Final = ("teams", "environments", "spans", "correlation", "views", "keys", "retention")
+_TABLES: Final = (
+    "teams",
+    "environments",
+    "spans",
+    "correlation",
+    "views",
+    "keys",
+    "retention",
+    "limits",
+)
 
 
 def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,8 +205,9 @@ def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{section} must be a table: [{section}]")
         for name, value in table.items() if section in _SECTIONS else ():
             values[name] = _typed(section, name, value)
-    if "db" in values:
-        values["db"] = Path(values["db"]).expanduser()
+    for name, convert in (("db", _path), ("low_space", parse_size)):
+        if name in values:
+            values[name] = convert(values[name])
     if "teams" in document:
         values["teams"] = Teams(tuple(_team(n, t) for n, t in document["teams"].items()))
     if "environments" in document:
@@ -203,19 +217,63 @@ def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
         }
         values["environments"] = Environments({**DEFAULT_ENVIRONMENTS, **globs})
     if timeouts := document.get("spans", {}).get("timeouts"):
-        parsed = {
-            name: 0 if text in (0, "never") else parse_duration(str(text))
-            for name, text in timeouts.items()
-        }
-        merged = {**DEFAULT_TIMEOUTS, **parsed}
-        values["timeouts"] = {name: limit for name, limit in merged.items() if limit}
-    if "correlation" in document:
-        rules = _strings("correlation.disable", document["correlation"].get("disable", []))
-        values["disabled_rules"] = rules
-    for name in ("views", "keys", "retention"):
+        values["timeouts"] = _timeouts(timeouts)
+    if rules := document.get("correlation", {}).get("disable"):
+        values["disabled_rules"] = _strings("correlation.disable", rules)
+    for name, interpret in (
+        ("views", _named),
+        ("keys", _named),
+        ("retention", _retention),
+        ("limits", _limits),
+    ):
         if name in document:
-            values[name] = {key: str(value) for key, value in document[name].items()}
+            values[name] = interpret(document[name])
     return values
+
+
+def _timeouts(table: Mapping[str, Any]) -> dict[str, Duration]:
+    parsed = {
+        name: 0 if text in (0, "never") else parse_duration(str(text))
+        for name, text in table.items()
+    }
+    merged = {**DEFAULT_TIMEOUTS, **parsed}
+    return {name: limit for name, limit in merged.items() if limit}
+
+
+def _named(table: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in table.items()}
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _retention(table: Mapping[str, Any]) -> Retention:
+    _only("retention", table, ("age", "size"))
+    return Retention(
+        parse_duration(str(table["age"])) if "age" in table else 0,
+        parse_size(str(table["size"])) if "size" in table else 0,
+    )
+
+
+def _limits(table: Mapping[str, Any]) -> Limits:
+    sizes, numbers = ("body", "bodies"), ("concurrent", "connections", "rate")
+    _only("limits", table, (*sizes, *numbers))
+    found: dict[str, Any] = {name: parse_size(str(table[name])) for name in sizes if name in table}
+    for name in numbers:
+        value = table.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ValueError(f"[limits] {name} must be a whole number, not {value!r}")
+        if name in table:
+            found[name] = value
+    return Limits(**found)
+
+
+def _only(section: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
+    for name in table:
+        if name not in known:
+            accepted = ", ".join(known)
+            raise ValueError(f"[{section}] {name} is not a setting; use one of {accepted}")
 
 
 def _typed(section: str, name: str, value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ TEMPLATE = """\
 
 [store]
 # db = "~/vs-tui.db"
+# low_space = "64MiB"                        # stays free on the disk, so that pruning is possible
 
 [ui]
 # theme = "auto"                             # dark, light, ansi; T in the dashboard tries them
@@ -53,8 +54,17 @@ TEMPLATE = """\
 [keys]
 # quit = "Q"
 
+# Hourly, the receiver deletes finished traces that are older, or the oldest above a size.
 [retention]
 # age = "180d"
+# size = "5GiB"
+
+[limits]
+# body = "25MiB"                             # of one request, after decompression
+# bodies = "64MiB"                           # of all requests in memory
+# concurrent = 1000                          # requests at once; a source may take 3/4 of them
+# connections = 2000
+# rate = 2000                                # requests a second and source; 0: any
 """
 
 
@@ -107,6 +117,10 @@ def _plain(name: str, value: Any) -> Any:
         return {key: list(globs) for key, globs in value.globs.items()}
     if name == "timeouts":
         return {key: format_duration(limit) for key, limit in value.items()}
+    if name == "retention":
+        return {"age": format_duration(value.age) if value.age else "any", "size": value.size}
+    if name == "limits":
+        return asdict(value)
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value

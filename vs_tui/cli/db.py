@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now
 from vs_tui.config import Config
-from vs_tui.domain.instants import parse_duration
+from vs_tui.domain.instants import Instant, iso, parse_duration
+from vs_tui.domain.limits import Retention
+
+if TYPE_CHECKING:
+    from vs_tui.store.rebuild import Rebuilt
+    from vs_tui.store.retention import Pruned
+    from vs_tui.store.writer import Writer
+
+T = TypeVar("T")
 
 _HELP = {
     "backup": "copy the database while it is in use, and check the copy",
     "verify": "check structure and every body's hash; changes nothing",
-    "prune": "delete old traces that are over, and the bodies of their deliveries",
+    "prune": "delete old traces that are over, with their deliveries, and give the space back",
     "rebuild": "fold all deliveries again, after an upgrade of an adapter",
     "stats": "what is stored, and how large it is",
 }
@@ -96,19 +104,41 @@ def _verify(config: Config, _: argparse.Namespace) -> dict[str, Any]:
 
 
 def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
-    from vs_tui.store.maintenance import prune
-
-    age = args.older_than or config.retention.get("age", "")
-    if not age:
-        raise CommandError("say how old: --older-than 90d, or age in [retention] of the config")
     try:
-        before = now() - parse_duration(age)
+        age = parse_duration(args.older_than) if args.older_than else config.retention.age
     except ValueError as error:
         raise CommandError(str(error)) from None
-    path = _existing(config)
-    return asyncio.run(_write(config, lambda db: prune(db, before, dry_run=args.dry_run))) | {
-        "database": str(path)
+    if not age:
+        raise CommandError("say how old: --older-than 90d, or age in [retention] of the config")
+    before = now() - age
+    _existing(config)
+    if args.dry_run:
+        pruned, freed = _count_prunable(config.db, before), 0
+    else:
+        size = config.db.stat().st_size
+        pruned = asyncio.run(_with_writer(config, lambda writer: writer.prune(before)))
+        freed = max(size - config.db.stat().st_size, 0)
+    return {
+        "ok": True,
+        "database": str(config.db),
+        "older_than": iso(before),
+        "traces": pruned.traces,
+        "spans": pruned.spans,
+        "deliveries": pruned.deliveries,
+        "deleted": not args.dry_run,
+        "freed_bytes": freed,
     }
+
+
+def _count_prunable(path: Path, before: Instant) -> Pruned:
+    from vs_tui.store.retention import count_prunable
+    from vs_tui.store.schema import open_reader
+
+    connection = open_reader(path)
+    try:
+        return count_prunable(connection, before)
+    finally:
+        connection.close()
 
 
 def _rebuild(config: Config, args: argparse.Namespace) -> dict[str, Any]:
@@ -123,18 +153,10 @@ def _rebuild(config: Config, args: argparse.Namespace) -> dict[str, Any]:
         if not quiet:
             print(f"\r{done}/{total} deliveries", end="", file=sys.stderr, flush=True)
 
-    async def work() -> Any:
-        from vs_tui.cli.runtime import writer_settings
-        from vs_tui.store.writer import Writer
+    async def work(writer: Writer) -> Rebuilt:
+        return await writer.transaction(lambda db, f: rebuild(db, f, parse_stored, progress))
 
-        writer = Writer(config.db, now, writer_settings(config))
-        await writer.open()
-        try:
-            return await writer.transaction(lambda db, f: rebuild(db, f, parse_stored, progress))
-        finally:
-            await writer.close()
-
-    result = asyncio.run(work())
+    result = asyncio.run(_with_writer(config, work))
     if not quiet:
         print(file=sys.stderr)
     took = max(time.monotonic() - began, 1e-9)
@@ -147,17 +169,17 @@ def _rebuild(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-async def _write(config: Config, work: Callable[[sqlite3.Connection], Any]) -> dict[str, Any]:
+async def _with_writer(config: Config, work: Callable[[Writer], Awaitable[T]]) -> T:
     from vs_tui.cli.runtime import writer_settings
     from vs_tui.store.writer import Writer
 
-    writer = Writer(config.db, now, writer_settings(config))
+    # Without retention: what a command deletes is what it was asked to delete.
+    writer = Writer(config.db, now, replace(writer_settings(config), retention=Retention()))
     await writer.open()
     try:
-        result: dict[str, Any] = await writer.transaction(lambda db, _: work(db))
+        return await work(writer)
     finally:
         await writer.close()
-    return result
 
 
 def _stats(config: Config, _: argparse.Namespace) -> dict[str, Any]:

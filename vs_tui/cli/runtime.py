@@ -10,6 +10,7 @@ from vs_tui.domain.cards import Card
 from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.model import Rule
 from vs_tui.store.intake import Outcome
+from vs_tui.store.metrics_keeper import MetricsKeeper
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.writer import Settings, Writer
 
@@ -18,7 +19,19 @@ def writer_settings(config: Config) -> Settings:
     """What the writer needs of the configuration."""
     rules = {rule.value: rule for rule in Rule}
     disabled = frozenset(rules[name] for name in config.disabled_rules if name in rules)
-    return Settings(teams=config.teams, timeouts=config.timeouts, disabled_rules=disabled)
+    return Settings(
+        after_fold=(metrics_keeper(config).after_fold,),
+        teams=config.teams,
+        timeouts=config.timeouts,
+        disabled_rules=disabled,
+        retention=config.retention,
+        low_space=config.low_space,
+    )
+
+
+def metrics_keeper(config: Config) -> MetricsKeeper:
+    """Keeps the delivery metrics of this configuration's teams and environments."""
+    return MetricsKeeper(config.environments, config.teams.teams)
 
 
 @dataclass
@@ -36,6 +49,8 @@ class Runtime:
         self.writer = Writer(self.config.db, self.clock, writer_settings(self.config))
         await self.writer.open()
         try:
+            keeper = metrics_keeper(self.config)
+            await self.writer.transaction(lambda db, _: keeper.adopt(db))
             self.reader = SqliteReader(
                 self.config.db,
                 self.clock,

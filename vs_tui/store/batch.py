@@ -7,9 +7,9 @@ interleave (400 acknowledged rows became 200 when handlers shared a connection).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import orjson
 
@@ -24,6 +24,7 @@ REJECTIONS_KEPT: Final = 5_000
 BODY_DEDUPE_WINDOW: Final = DAY
 """Bodies without a sender's id count as repeats for this long."""
 
+T = TypeVar("T")
 Hook = Callable[[sqlite3.Connection, Sequence[str]], None]
 
 
@@ -45,6 +46,26 @@ def next_seq(connection: sqlite3.Connection) -> int:
         "ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value"
     ).fetchone()
     return int(row[0])
+
+
+def in_transaction(
+    db: sqlite3.Connection,
+    folding: batch.Folding,
+    now: Instant,
+    work: Callable[[sqlite3.Connection, batch.Folding], T],
+) -> T:
+    """Run `work` as one transaction; whatever it raises undoes all of it."""
+    folding.context.now = now
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(db, folding)
+        db.execute("COMMIT")
+    except BaseException:
+        folding.cache.clear()
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +245,39 @@ def _with_refs(
     return list(outcomes)
 
 
-def record_rejections(connection: sqlite3.Connection, rejections: Sequence[Rejection]) -> None:
-    """Keep refused requests for the Events view: the newest 5,000, repeats counted."""
+def adopt_teams(connection: sqlite3.Connection, folding: Folding) -> None:
+    """Give stored spans their team again when the teams changed with the configuration."""
+    teams = folding.context.teams
+    wanted = repr(teams.teams)
+    row = connection.execute("SELECT value FROM meta WHERE name = 'teams'").fetchone()
+    if row and row[0] == wanted:
+        return
+    folding.context.seq = next_seq(connection)
+    changed = [
+        (team, folding.context.seq, project, service, actor, team)
+        for project, service, actor in connection.execute(
+            "SELECT DISTINCT project, service, actor FROM spans"
+        ).fetchall()
+        for team in [teams.of(project, service, actor)]
+    ]
+    connection.executemany(
+        "UPDATE spans SET team = ?, changed = ? "
+        "WHERE project = ? AND service = ? AND actor = ? AND team <> ?",
+        changed,
+    )
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('teams', ?)", (wanted,))
+
+
+def record_rejections(
+    connection: sqlite3.Connection,
+    rejections: Sequence[Rejection],
+    counted: Mapping[str, int],
+    now: Instant,
+) -> None:
+    """Keep refused requests for the Events view: the newest 5,000, repeats counted. Those
+    `counted` by source came in a flood and are only counted."""
+    tallies = {(name, Verdict.REJECTED): (n, now, "request") for name, n in counted.items()}
+    count(connection, tallies)
     for rejection in rejections:
         tally = (1, rejection.received_at, rejection.kind)
         count(connection, {(rejection.source, Verdict.REJECTED): tally})

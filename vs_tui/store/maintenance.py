@@ -1,5 +1,4 @@
-"""Care for the database: backup, verify, prune, stats. Each works beside a running receiver,
-except prune, which writes and therefore needs the lock."""
+"""Care for the database: backup, verify, stats. Each only reads, beside a running receiver, too."""
 
 from __future__ import annotations
 
@@ -9,10 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from vs_tui.domain.instants import Instant, iso
+from vs_tui.domain.instants import iso
 from vs_tui.store.schema import SCHEMA_VERSION, StoreError, open_reader
 
-PRUNE_CHUNK: Final = 2_000
 _CHECK_LIMIT: Final = 20
 
 
@@ -20,9 +18,18 @@ def backup(source: Path, target: Path) -> None:
     """Copy a database that may be in use, and check the copy; StoreError leaves no half copy."""
     if target.exists():
         raise StoreError(f"{target} exists; choose another name or remove it first")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    reader = open_reader(source)
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(
+            f"{target} cannot be written ({error.strerror}); choose another"
+        ) from error
+    try:
+        reader = open_reader(source)
+    except StoreError:
+        target.unlink()
+        raise
     copy = sqlite3.connect(target)
     try:
         reader.backup(copy)
@@ -70,57 +77,6 @@ def verify(path: Path) -> list[str]:
     finally:
         connection.close()
     return problems
-
-
-def prune(connection: sqlite3.Connection, before: Instant, *, dry_run: bool) -> dict[str, Any]:
-    """Delete traces whose last event is older than `before` and in which nothing is in flight,
-    with their deliveries. A delivery that also touched a younger trace stays."""
-    traces = [
-        row[0]
-        for row in connection.execute(
-            "SELECT trace_id FROM spans GROUP BY trace_id "
-            "HAVING MAX(last_event_at) < ? AND SUM(status = 'in_flight') = 0",
-            (before,),
-        )
-    ]
-    connection.execute("CREATE TEMP TABLE IF NOT EXISTS pruned (key TEXT PRIMARY KEY)")
-    connection.execute("DELETE FROM pruned")
-    for start in range(0, len(traces), PRUNE_CHUNK):
-        chunk = traces[start : start + PRUNE_CHUNK]
-        connection.execute(
-            "INSERT OR IGNORE INTO pruned SELECT key FROM spans "
-            f"WHERE trace_id IN ({', '.join('?' * len(chunk))})",
-            chunk,
-        )
-    doomed = (
-        "SELECT id FROM deliveries WHERE received_at < ? AND NOT EXISTS "
-        "(SELECT 1 FROM json_each(deliveries.keys) k "
-        "WHERE k.value NOT IN (SELECT key FROM pruned))"
-    )
-    spans = connection.execute("SELECT COUNT(*) FROM pruned").fetchone()[0]
-    deliveries = connection.execute(f"SELECT COUNT(*) FROM ({doomed})", (before,)).fetchone()[0]
-    result = {
-        "ok": True,
-        "older_than": iso(before),
-        "traces": len(traces),
-        "spans": spans,
-        "deliveries": deliveries,
-        "deleted": not dry_run,
-    }
-    if dry_run:
-        return result
-    connection.execute(f"DELETE FROM deliveries WHERE id IN ({doomed})", (before,))
-    for table, column in (
-        ("events", "key"),
-        ("offers", "key"),
-        ("seeks", "key"),
-        ("links", "child"),
-        ("links", "parent"),
-        ("spans", "key"),
-    ):
-        connection.execute(f"DELETE FROM {table} WHERE {column} IN (SELECT key FROM pruned)")
-    connection.execute("DELETE FROM rejections WHERE received_at < ?", (before,))
-    return result
 
 
 def stats(path: Path) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import aiosqlite
 import orjson
 
 from vs_tui.domain.instants import DAY, Instant
@@ -29,7 +28,7 @@ from vs_tui.store.api import (
 from vs_tui.store.delivery_filter import delivery_where
 from vs_tui.store.filter_sql import span_where
 from vs_tui.store.schema import open_reader
-from vs_tui.store.thread import run_on
+from vs_tui.store.thread import connect, run_on
 
 T = TypeVar("T")
 HISTORY: Final = 20
@@ -67,7 +66,7 @@ class SqliteReader:
 
     async def open(self) -> SqliteReader:
         """Connect; StoreError when the file is missing, damaged or of another version."""
-        self._db = await aiosqlite.Connection(lambda: open_reader(self.path), 64)
+        self._db = await connect(lambda: open_reader(self.path))
         return self
 
     async def close(self) -> None:

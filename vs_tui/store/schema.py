@@ -13,7 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-SCHEMA_VERSION: Final = 1
+from vs_tui.store.metrics_schema import CREATE_METRICS, METRICS_TABLES
+from vs_tui.store.trouble import explain
+
+SCHEMA_VERSION: Final = 2
 
 _V1: Final = """
 CREATE TABLE deliveries (
@@ -151,10 +154,10 @@ CREATE TABLE links (
 CREATE INDEX links_parent ON links (parent);
 """
 
-MIGRATIONS: Final[Sequence[str]] = (_V1,)
+MIGRATIONS: Final[Sequence[str]] = (_V1, CREATE_METRICS)
 """MIGRATIONS[n] brings a database from user_version n to n + 1."""
 
-DERIVED_TABLES: Final = ("events", "spans", "offers", "seeks", "links")
+DERIVED_TABLES: Final = ("events", "spans", "offers", "seeks", "links", *METRICS_TABLES)
 
 
 class StoreError(Exception):
@@ -165,26 +168,47 @@ class NewerSchema(StoreError):
     """A newer version of vs-tui wrote this database."""
 
 
-def open_writer(path: Path) -> sqlite3.Connection:
-    """The one writing connection: WAL, synchronous=FULL, file mode 0600. Creates the file."""
+def open_writer(path: Path, *, used: bool = False) -> sqlite3.Connection:
+    """The one writing connection: WAL, synchronous=FULL, file mode 0600. Creates the file.
+
+    `used`: the file held data before, so that an empty one is a loss and no beginning.
+    """
+    if used and path.is_file() and path.stat().st_size == 0:
+        raise StoreError(
+            f"{path} is empty, but it held data when it was open last: copy a backup over it, or "
+            "remove it to begin a new one"
+        )
     _create_private(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA busy_timeout = 5000")
+        connection.execute("PRAGMA busy_timeout = 3000")
+        if schema_version(connection) == 0:
+            # Lets pruning give space back; it can only be chosen before the first table.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         connection.execute("PRAGMA cache_size = -32000")
         migrate(connection, path)
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error as error:
         connection.close()
-        raise StoreError(
-            f"{path} cannot be opened: {error}. If it is no vs-tui database, choose another with "
-            "--db; if it is damaged, `vs-tui db verify` tells more"
-        ) from error
+        raise StoreError(explain(error, path)) from error
     except BaseException:
         connection.close()
         raise
+    return connection
+
+
+def open_checked(path: Path) -> sqlite3.Connection:
+    """A writing connection after an error of the storage, once the file is whole."""
+    connection = open_writer(path, used=True)
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        connection.close()
+        raise StoreError(
+            f"{path}: the database is damaged ({found}); stop, run `vs-tui db verify`, and "
+            "restore a backup"
+        )
     return connection
 
 
@@ -192,17 +216,21 @@ def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that cannot write. StoreError when there is no such database."""
     if not path.is_file():
         raise StoreError(f"{path} does not exist; start `vs-tui` or `vs-tui serve` to create it")
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False
+    )
     try:
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False
-        )
         connection.execute("PRAGMA busy_timeout = 5000")
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA cache_size = -16000")
         connection.create_function("vs_lower", 1, _lower, deterministic=True)
         check_version(connection, path)
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"{path} cannot be read: {error}") from error
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreError(explain(error, path)) from error
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -254,8 +282,16 @@ def _backup_before(connection: sqlite3.Connection, path: Path, version: int) -> 
     copy = sqlite3.connect(target)
     try:
         connection.backup(copy)
+        # On its own: a WAL beside a backup is forgotten when it is copied back.
+        copy.execute("PRAGMA journal_mode = DELETE")
+        found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
     finally:
         copy.close()
+    if found != "ok":
+        raise StoreError(
+            f"{path} is damaged ({found}) and was left as it is; run `vs-tui db verify`, and "
+            "restore a backup"
+        )
 
 
 def _create_private(path: Path) -> None:

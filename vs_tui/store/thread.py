@@ -1,7 +1,8 @@
-"""Running a whole function on an aiosqlite connection's thread."""
+"""Opening aiosqlite connections, and running a whole function on their thread."""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,6 +10,16 @@ from typing import TypeVar
 import aiosqlite
 
 T = TypeVar("T")
+
+
+async def connect(opener: Callable[[], sqlite3.Connection]) -> aiosqlite.Connection:
+    """An aiosqlite connection around what `opener` opens on another thread.
+
+    Not opened by aiosqlite itself: when that fails, its thread ends later than the caller, and
+    finds the event loop closed.
+    """
+    opened = await asyncio.to_thread(opener)
+    return await aiosqlite.Connection(lambda: opened, 64)
 
 
 async def run_on(database: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -8,34 +8,45 @@ A future resolves only after COMMIT returned under synchronous=FULL; that is wha
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-import aiosqlite
-
-from vs_tui.domain.instants import Duration, Instant
+from vs_tui.domain.instants import HOUR, Duration, Instant
+from vs_tui.domain.limits import LOW_SPACE, Retention
 from vs_tui.domain.model import Rule, Verdict
 from vs_tui.domain.teams import Teams
-from vs_tui.store import batch
+from vs_tui.store import batch, retention
+from vs_tui.store.condition import Condition
 from vs_tui.store.folder import Change, Context
 from vs_tui.store.intake import Intake, Outcome, Rejection
-from vs_tui.store.schema import StoreError, open_writer
-from vs_tui.store.thread import run_on
+from vs_tui.store.lock import DatabaseLock
+from vs_tui.store.retention import Pruned
+from vs_tui.store.schema import StoreError, open_checked, open_writer
+from vs_tui.store.thread import connect, run_on
+from vs_tui.store.trouble import explain, free_bytes, is_storage
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Listener = Callable[[Sequence[Change]], None]
+Waiting = tuple[Intake, asyncio.Future[Outcome]]
 MAX_BATCH: Final = 500
 MAX_WAITING: Final = 5_000
 """Deliveries waiting for a commit; beyond it senders are told to come again."""
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of bodies that wait for a commit, also those whose sender was told to come again."""
+MAX_REJECTIONS: Final = 1_000
+"""Refused requests noted between two sweeps; beyond it they are only counted."""
+ANSWER_SECONDS: Final = 8.0
+"""A sender hears within this: GitHub and GitLab hang up after ten seconds."""
 SWEEP_SECONDS: Final = 1.0
+DAMAGED_SECONDS: Final = 10.0
+"""Between two looks at a damaged file; each reads all of it."""
 
 
 class Unavailable(Exception):
@@ -44,12 +55,16 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the writer folds with."""
+    """What the writer folds with, and what it keeps."""
 
     teams: Teams = field(default_factory=Teams)
     timeouts: Mapping[str, Duration] = field(default_factory=dict)
     disabled_rules: frozenset[Rule] = frozenset()
     after_fold: Sequence[batch.Hook] = ()
+    retention: Retention = field(default_factory=Retention)
+    low_space: int = LOW_SPACE
+    """Bytes that stay free on the disk, so that pruning is possible."""
+    free_bytes: Callable[[Path], int] = free_bytes
 
 
 class Writer:
@@ -67,26 +82,37 @@ class Writer:
             disabled_rules=settings.disabled_rules,
             after_fold=settings.after_fold,
         )
-        self._queue: asyncio.Queue[tuple[Intake, asyncio.Future[Outcome]]] = asyncio.Queue()
+        self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
+        self._waiting_bytes = 0
         self._rejections: list[Rejection] = []
+        self._uncounted: Counter[str] = Counter()
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._lock_file: int | None = None
-        self._inode = 0
-        self._displaced = ""
-        self.trouble = ""
-        """What is wrong with the store, for banners and /readyz; `` when it commits."""
+        self._lock = DatabaseLock(path)
+        self._condition = Condition(
+            path, settings.low_space, settings.free_bytes, lambda: self._notify(())
+        )
+        self._retain_at = 0
 
     async def open(self) -> None:
         """Lock and open the database and start committing. StoreError says what to do."""
-        self._lock_file = lock_database(self.path)
+        self._lock.take()
         try:
-            self._db = await aiosqlite.Connection(lambda: open_writer(self.path), 64)
-            self._inode = self.path.stat().st_ino
-            await self._transaction(self._adopt_settings)
+            self._db = await connect(lambda: open_writer(self.path, used=self._lock.held_data))
         except BaseException:
-            self._unlock()
+            self._lock.release()
             raise
+        try:
+            self._condition.opened()
+            await self._transaction(batch.adopt_teams)
+            self._lock.opened()
+        except BaseException as error:
+            await self._db.close()
+            self._lock.release()
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(explain(error, self.path)) from error
+            raise
+        self._condition.check_space()
         self._tasks = [
             asyncio.create_task(self._commit_forever(), name="commit"),
             asyncio.create_task(self._sweep_forever(), name="sweep"),
@@ -102,13 +128,26 @@ class Writer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         try:
-            if not self._displaced:
+            if self._condition.check_file():
                 await self._flush_rejections()
                 await self.run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
-        except (sqlite3.Error, Unavailable) as error:
+        except (sqlite3.Error, ValueError) as error:
             log.warning("the last checkpoint failed (%s); the next start will do it", error)
-        await self._db.close()
-        self._unlock()
+        try:
+            await self._db.close()
+        except sqlite3.Error as error:
+            log.warning("the database was not closed cleanly (%s); the next start mends it", error)
+        self._lock.release()
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the store, for banners and /readyz; `` when it commits."""
+        return self._condition.trouble
+
+    @property
+    def alive(self) -> bool:
+        """Whether the tasks that commit still run, for the watchdog of a service manager."""
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with the changed spans after every commit, on the event loop; the
@@ -122,20 +161,34 @@ class Writer:
         return self._queue.qsize()
 
     async def submit(self, intake: Intake) -> Outcome:
-        """Store one delivery; returns after its commit. Unavailable when that is impossible."""
-        if self._displaced:
-            raise Unavailable(self._displaced)
-        if self._queue.qsize() >= MAX_WAITING:
-            raise Unavailable("too many deliveries are waiting to be stored")
+        """Store one delivery; returns after its commit. Unavailable when that is impossible, or
+        when it takes so long that the sender would hang up: then it may still be committed, and
+        the sender's retry counts as a repeat."""
+        if self.trouble:
+            raise Unavailable(self.trouble)
+        size = len(intake.body)
+        # One body is always taken, however large.
+        full = self._waiting_bytes and self._waiting_bytes + size > MAX_WAITING_BYTES
+        if full or self._queue.qsize() >= MAX_WAITING:
+            raise Unavailable("too many deliveries are waiting to be stored; send it again")
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        # Whoever waited may be gone when it fails; the failure is in `trouble` all the same.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._queue.put_nowait((intake, future))
-        # Shielded: a sender that hangs up does not undo what is being committed.
-        return await asyncio.shield(future)
+        self._waiting_bytes += size
+        try:
+            # Shielded: a sender that hangs up does not undo what is being committed.
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            raise Unavailable(f"{self.path}: the disk is too slow; send it again") from None
 
     def reject(self, rejection: Rejection) -> None:
         """Note a refused request; stored within a second, bounded in memory until then."""
-        if len(self._rejections) < 1_000:
+        if len(self._rejections) < MAX_REJECTIONS:
             self._rejections.append(rejection)
+        else:
+            self._uncounted[rejection.source] += 1
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function on the writer's connection, outside a transaction (checkpoint, backup)."""
@@ -148,7 +201,9 @@ class Writer:
         return result
 
     async def _transaction(self, work: Callable[[sqlite3.Connection, batch.Folding], T]) -> T:
-        return await self.run(lambda db: _in_transaction(db, self._folding, self._clock(), work))
+        return await self.run(
+            lambda db: batch.in_transaction(db, self._folding, self._clock(), work)
+        )
 
     def _notify(self, changes: Sequence[Change]) -> None:
         for listener in list(self._listeners):
@@ -165,8 +220,12 @@ class Writer:
                 waiting.append(self._queue.get_nowait())
             try:
                 await self._commit(waiting)
+            except Exception as error:
+                log.exception("a commit failed; its senders are told to come again")
+                self._give_up(waiting, explain(error, self.path) or type(error).__name__)
             finally:
-                for _ in waiting:
+                for intake, _ in waiting:
+                    self._waiting_bytes -= len(intake.body)
                     self._queue.task_done()
 
     async def _let_arrive(self) -> None:
@@ -177,149 +236,146 @@ class Writer:
             seen = self._queue.qsize()
             await asyncio.sleep(0)
 
-    async def _commit(self, waiting: Sequence[tuple[Intake, asyncio.Future[Outcome]]]) -> None:
+    async def _commit(self, waiting: Sequence[Waiting]) -> None:
+        if not self._condition.check_file():
+            self._give_up(waiting, self.trouble)
+            return
         intakes = [intake for intake, _ in waiting]
         try:
             ingested = await self._transaction(lambda db, f: batch.ingest(db, intakes, f))
-        except sqlite3.Error as error:
-            await self._storage_failed(error, waiting)
-            return
-        except Exception:
+        except Exception as error:
+            if is_storage(error):
+                self._condition.fail(error)
+                self._give_up(waiting, self.trouble)
+                return
             log.exception("a delivery could not be folded; each is tried alone")
             await self._one_by_one(waiting)
             return
-        self.trouble = ""
+        self._settle(waiting, ingested)
+
+    def _settle(self, waiting: Sequence[Waiting], ingested: batch.Ingested) -> None:
+        if not self._condition.check_file():
+            # Committed, but into a file that is no longer at the path: not to be acknowledged.
+            self._give_up(waiting, self.trouble)
+            return
         for (_, future), outcome in zip(waiting, ingested.outcomes, strict=True):
             if not future.done():
                 future.set_result(outcome)
         self._notify(ingested.changes)
 
-    async def _one_by_one(self, waiting: Sequence[tuple[Intake, asyncio.Future[Outcome]]]) -> None:
+    async def _one_by_one(self, waiting: Sequence[Waiting]) -> None:
         """After a bug in folding: only the delivery that trips it is quarantined."""
-        for intake, future in waiting:
+        for position, entry in enumerate(waiting):
+            intake = entry[0]
             try:
-                ingested = await self._transaction(
-                    lambda db, f, intake=intake: batch.ingest(db, [intake], f)  # type: ignore[misc]
-                )
-            except sqlite3.OperationalError as error:
-                await self._storage_failed(error, [(intake, future)])
-                continue
+                ingested = await self._alone(intake)
             except Exception as error:
-                ingested = await self._quarantine(intake, error)
-            if not future.done():
-                future.set_result(ingested.outcomes[0])
-            self._notify(ingested.changes)
+                if is_storage(error):
+                    self._condition.fail(error)
+                    self._give_up(waiting[position:], self.trouble)
+                    return
+                log.exception("a delivery of %s could not be stored", intake.source)
+                self._give_up([entry], "the delivery could not be stored; see the receiver's log")
+                continue
+            self._settle([entry], ingested)
 
-    async def _quarantine(self, intake: Intake, error: Exception) -> batch.Ingested:
-        log.error("delivery of %s quarantined: %s", intake.source, type(error).__name__)
-        reason = f"folding failed ({type(error).__name__}); `vs-tui db rebuild` tries again"
+    async def _alone(self, intake: Intake) -> batch.Ingested:
+        try:
+            return await self._transaction(lambda db, f: batch.ingest(db, [intake], f))
+        except Exception as error:
+            if is_storage(error):
+                raise
+            log.error("delivery of %s quarantined: %s", intake.source, type(error).__name__)
+            reason = f"folding failed ({type(error).__name__}); `vs-tui db rebuild` tries again"
         kept = replace(intake, verdict=Verdict.QUARANTINED, reason=reason, events=())
         return await self._transaction(lambda db, f: batch.ingest(db, [kept], f))
 
-    async def _storage_failed(
-        self, error: sqlite3.Error, waiting: Sequence[tuple[Intake, asyncio.Future[Outcome]]]
-    ) -> None:
-        if len(waiting) > 1 and not isinstance(error, sqlite3.OperationalError):
-            await self._one_by_one(waiting)  # a value that SQLite refuses, not the disk
-            return
-        self.trouble = explain(error, self.path)
-        log.error("%s", self.trouble)
+    def _give_up(self, waiting: Sequence[Waiting], why: str) -> None:
         for _, future in waiting:
             if not future.done():
-                future.set_exception(Unavailable(self.trouble))
-        self._notify(())
+                future.set_exception(Unavailable(why))
 
     async def _sweep_forever(self) -> None:
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(DAMAGED_SECONDS if self._condition.damaged else SWEEP_SECONDS)
             try:
                 await self.sweep()
-            except sqlite3.Error as error:
-                self.trouble = explain(error, self.path)
-            except Exception:
-                log.exception("the sweep failed; it is tried again in a second")
+            except Exception as error:
+                if is_storage(error) or isinstance(error, StoreError):
+                    self._condition.fail(error)
+                else:
+                    log.exception("the sweep failed; it is tried again in a second")
 
     async def sweep(self) -> None:
-        """Once a second: spans past their timeout, refused requests, and whether the file is
-        still the one that was opened."""
-        if not self._check_file():
+        """Once a second: whether the file is still the one that was opened, whether a store that
+        failed commits again, free space, spans past their timeout, refused requests, retention."""
+        if not self._condition.check_file():
             return
+        if self._condition.failed:
+            await self._try_again()
+        self._condition.check_space()
         await self._flush_rejections()
         timeouts = dict(self._settings.timeouts)
         now = self._clock()
         due = await self.run(lambda db: batch.due_timeouts(db, timeouts, now))
         if due:
             self._notify(await self._transaction(lambda db, f: _sweep(db, f, due)))
+        if self._settings.retention and now >= self._retain_at:
+            self._retain_at = now + HOUR
+            await self._retain(self._settings.retention)
 
-    def _check_file(self) -> bool:
-        """Whether the path still names the open file: SQLite goes on writing into a moved one,
-        and what it acknowledged would be gone from the path."""
-        try:
-            found = self.path.stat().st_ino
-        except OSError:
-            found = 0
-        if found == self._inode:
-            if self._displaced:
-                self._displaced = self.trouble = ""
-                self._notify(())
-            return True
-        self._displaced = self.trouble = (
-            f"{self.path} was moved, deleted or replaced while in use; put it back, or restart "
-            "to begin a new one"
-        )
-        return False
+    async def _try_again(self) -> None:
+        """Commit something small, on a new connection where the old one may be stale."""
+        if self._condition.reopen:
+            await self._db.close()
+            self._db = await connect(lambda: open_checked(self.path))
+            self._condition.opened()
+        await self._transaction(lambda db, _: batch.next_seq(db))
+        self._condition.recover()
+
+    async def prune(self, before: Instant) -> Pruned:
+        """Delete what is over and older, in small transactions; deliveries are stored between
+        them. Works below the low-space mark, too: it is how space comes back."""
+        total = Pruned()
+        while (step := await self._transaction(lambda db, f: _prune(db, f, before))).traces:
+            total += step
+        position, more = 0, True
+        while more:
+            spent, position = await self._transaction(
+                lambda db, _, at=position: retention.prune_deliveries(db, before, at)  # type: ignore[misc]
+            )
+            total += spent
+            more = position > 0
+        left = -1
+        while (free := await self.run(retention.give_back)) and free != left:
+            left = free
+        await self.run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+        self._notify(())
+        return total
+
+    async def _retain(self, kept: Retention) -> None:
+        pruned = Pruned()
+        if kept.age:
+            pruned += await self.prune(self._clock() - kept.age)
+        rounds = 0
+        while kept.size and rounds < 10 and await self.run(retention.used_bytes) > kept.size:
+            rounds += 1
+            pruned += await self.prune(await self.run(retention.oldest_tenth))
+        if pruned.traces or pruned.deliveries:
+            log.info("retention deleted %s traces, %s deliveries", pruned.traces, pruned.deliveries)
 
     async def _flush_rejections(self) -> None:
-        if not self._rejections:
+        if not (self._rejections or self._uncounted):
             return
         waiting, self._rejections = self._rejections, []
-        await self.transaction(lambda db, _: batch.record_rejections(db, waiting))
-
-    def _adopt_settings(self, db: sqlite3.Connection, folding: batch.Folding) -> None:
-        """Fold spans again whose team changed with the configuration."""
-        wanted = repr(self._settings.teams.teams)
-        row = db.execute("SELECT value FROM meta WHERE name = 'teams'").fetchone()
-        if row and row[0] == wanted:
-            return
-        folding.context.seq = batch.next_seq(db)
-        teams = self._settings.teams
-        changed = [
-            (team, folding.context.seq, project, service, actor, team)
-            for project, service, actor in db.execute(
-                "SELECT DISTINCT project, service, actor FROM spans"
-            ).fetchall()
-            for team in [teams.of(project, service, actor)]
-        ]
-        db.executemany(
-            "UPDATE spans SET team = ?, changed = ? "
-            "WHERE project = ? AND service = ? AND actor = ? AND team <> ?",
-            changed,
-        )
-        db.execute("INSERT OR REPLACE INTO meta VALUES ('teams', ?)", (wanted,))
-
-    def _unlock(self) -> None:
-        if self._lock_file is not None:
-            os.close(self._lock_file)
-            self._lock_file = None
-
-
-def _in_transaction(
-    db: sqlite3.Connection,
-    folding: batch.Folding,
-    now: Instant,
-    work: Callable[[sqlite3.Connection, batch.Folding], T],
-) -> T:
-    folding.context.now = now
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        result = work(db, folding)
-        db.execute("COMMIT")
-    except BaseException:
-        folding.cache.clear()
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-    return result
+        counted, self._uncounted = self._uncounted, Counter()
+        now = self._clock()
+        try:
+            await self.transaction(lambda db, _: batch.record_rejections(db, waiting, counted, now))
+        except BaseException:
+            self._rejections = (waiting + self._rejections)[:MAX_REJECTIONS]
+            self._uncounted += counted
+            raise
 
 
 def _sweep(db: sqlite3.Connection, folding: batch.Folding, due: Sequence[str]) -> Sequence[Change]:
@@ -327,39 +383,6 @@ def _sweep(db: sqlite3.Connection, folding: batch.Folding, due: Sequence[str]) -
     return batch.refold_and_link(db, due, folding)
 
 
-def lock_database(path: Path) -> int:
-    """Take the database for this process; the kernel gives it back when the process ends.
-
-    Raises StoreError with the holder's pid when another receiver has it.
-    """
-    lock_path = path.with_name(path.name + ".lock")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(lock_path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
-        os.close(descriptor)
-        raise StoreError(
-            f"{path} is in use by process {holder}; open it read-only with `vs-tui view {path}`, "
-            "or give this receiver its own file with --db"
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return descriptor
-
-
-def explain(error: sqlite3.Error, path: Path) -> str:
-    """A storage error in words, with what to do."""
-    name = getattr(error, "sqlite_errorname", "") or type(error).__name__
-    advice: dict[str, str] = {
-        "SQLITE_FULL": "the disk is full; free some space, it goes on by itself",
-        "SQLITE_READONLY": "the file system is read-only; remount it, it goes on by itself",
-        "SQLITE_BUSY": "another process holds the database; end it, it goes on by itself",
-        "SQLITE_CORRUPT": "the database is damaged; stop and run `vs-tui db verify`",
-        "SQLITE_NOTADB": "the file is no database any more; stop and restore a backup",
-    }
-    for prefix, text in advice.items():
-        if name.startswith(prefix):
-            return f"{path}: {text}"
-    return f"{path}: {error} ({name}); check the disk, deliveries are refused with 503 until then"
+def _prune(db: sqlite3.Connection, folding: batch.Folding, before: Instant) -> Pruned:
+    folding.cache.clear()  # it may hold events that are deleted now
+    return retention.prune_traces(db, before)

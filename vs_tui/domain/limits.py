@@ -1,0 +1,63 @@
+"""How much the receiver takes in and keeps; the defaults suit one small machine."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from vs_tui.domain.instants import Duration
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+LOW_SPACE: Final = 64 * MIB
+"""Bytes that stay free on the database's disk: on a full one SQLite cannot even delete, so pruning
+needs room that deliveries may not take."""
+
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(b|kib|kb|mib|mb|gib|gb|tib|tb)?", re.IGNORECASE)
+_UNITS: Final = {"k": KIB, "m": MIB, "g": 1024 * MIB, "t": 1024 * 1024 * MIB}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the receiver refuses with 413, 408 or 503 before it costs memory."""
+
+    body: int = 25 * MIB
+    """Bytes of one body, after decompression (413). GitHub and GitLab send up to 25 MB."""
+    bodies: int = 64 * MIB
+    """Bytes of all bodies in memory (503)."""
+    concurrent: int = 1_000
+    """Requests handled at once (503); one source may take three quarters of them."""
+    connections: int = 2_000
+    """Open connections; beyond it the one that idles longest is closed."""
+    rate: float = 2_000
+    """Requests a second and source (503) after a burst of five seconds' worth; 0: any."""
+    read_seconds: float = 20
+    """For a whole body (408)."""
+    idle_seconds: float = 15
+    """For a whole request head, and between requests; then the connection is closed. aiohttp's
+    own default is an hour, which lets a slowloris take every file descriptor."""
+    stop_seconds: float = 2
+    """For what is in flight when the receiver stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much is kept; 0 is everything."""
+
+    age: Duration = 0
+    """Traces whose last event is older are deleted once nothing in them is in flight."""
+    size: int = 0
+    """Bytes in use; above it the oldest finished traces go, whatever their age."""
+
+    def __bool__(self) -> bool:
+        return bool(self.age or self.size)
+
+
+def parse_size(text: str) -> int:
+    """`64MiB`, `2GB`, `1.5g` or bytes as a number; units are powers of 1024. ValueError says so."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"'{text}' is not a size; write it like 500MiB or 2GiB")
+    unit = (match[2] or "b")[0].lower()
+    return int(float(match[1]) * _UNITS.get(unit, 1))

@@ -1,0 +1,64 @@
+"""One receiver a database: a kernel lock on a file beside it, free again when its process ends."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from vs_tui.store.schema import StoreError
+
+
+class DatabaseLock:
+    """Held from `take` to `release`, or until the process is gone, kill -9 included."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.with_name(path.name + ".lock")
+        self._descriptor: int | None = None
+        self.held_data = False
+        """Whether a receiver had opened the database before; an empty file is then a loss."""
+
+    def take(self) -> None:
+        """Raises StoreError with the holder's pid when another receiver has it, or when the folder
+        cannot be written."""
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open(self._file, flags, 0o600)
+        except OSError as error:
+            raise StoreError(
+                f"{self._file} cannot be written ({error.strerror}); make the folder writable for "
+                "this user, or choose another file with --db"
+            ) from error
+        written = os.pread(descriptor, 40, 0).decode("ascii", "replace").split()
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise StoreError(
+                f"{self.path} is in use by process {written[0] if written else 'unknown'}; open it "
+                f"read-only with `vs-tui view {self.path}`, or give this receiver its own file "
+                "with --db"
+            ) from None
+        self._descriptor = descriptor
+        self.held_data = "opened" in written
+        # The mark stays until opening succeeds again: a refused start must not hide the loss.
+        self._write(f"{os.getpid()}{' opened' if self.held_data else ''}")
+
+    def opened(self) -> None:
+        """Note that the database was opened and holds data from now on."""
+        self._write(f"{os.getpid()} opened")
+
+    def _write(self, text: str) -> None:
+        if self._descriptor is None:
+            return
+        # The kernel's lock holds without the text, and a full disk must not stop a prune.
+        with contextlib.suppress(OSError):
+            os.pwrite(self._descriptor, text.encode().ljust(40), 0)
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,133 @@
+"""Deleting what is over and old, in small transactions, so that a receiver goes on between them.
+
+Nothing in flight is ever deleted, nor any part of a trace in which something is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Final
+
+from vs_tui.domain.instants import Instant
+
+TRACES_AT_ONCE: Final = 200
+DELIVERIES_AT_ONCE: Final = 2_000
+PAGES_AT_ONCE: Final = 2_000
+
+# A trace is as young as its youngest span; its oldest root only tells where to look.
+_OVER: Final = (
+    "SELECT DISTINCT trace_id FROM spans r WHERE parent_key = '' AND last_event_at < :before "
+    "AND NOT EXISTS (SELECT 1 FROM spans t WHERE t.trace_id = r.trace_id "
+    "AND (t.last_event_at >= :before OR t.status = 'in_flight'))"
+)
+# A delivery is over when it is old and no span is left that it told of.
+_SPENT: Final = (
+    "received_at < :before AND NOT EXISTS "
+    "(SELECT 1 FROM json_each(deliveries.keys) k JOIN spans s ON s.key = k.value)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was (or would be) deleted."""
+
+    traces: int = 0
+    spans: int = 0
+    deliveries: int = 0
+
+    def __add__(self, other: Pruned) -> Pruned:
+        return Pruned(
+            self.traces + other.traces,
+            self.spans + other.spans,
+            self.deliveries + other.deliveries,
+        )
+
+
+def count_prunable(connection: sqlite3.Connection, before: Instant) -> Pruned:
+    """What `prune_traces` and `prune_deliveries` would delete, changing nothing."""
+    at = {"before": before}
+    traces, spans = connection.execute(
+        f"SELECT COUNT(DISTINCT trace_id), COUNT(*) FROM spans WHERE trace_id IN ({_OVER})", at
+    ).fetchone()
+    deliveries = connection.execute(
+        "SELECT COUNT(*) FROM deliveries WHERE received_at < :before AND NOT EXISTS "
+        "(SELECT 1 FROM json_each(deliveries.keys) k JOIN spans s ON s.key = k.value "
+        f"WHERE s.trace_id NOT IN ({_OVER}))",
+        at,
+    ).fetchone()[0]
+    return Pruned(traces, spans, deliveries)
+
+
+def prune_traces(connection: sqlite3.Connection, before: Instant) -> Pruned:
+    """Delete up to 200 finished traces whose last event is older; call again until none is left.
+    The caller's transaction."""
+    over = connection.execute(
+        f"{_OVER} LIMIT :n", {"before": before, "n": TRACES_AT_ONCE}
+    ).fetchall()
+    spans = 0
+    for (trace_id,) in over:
+        keys = [
+            row[0]
+            for row in connection.execute("SELECT key FROM spans WHERE trace_id = ?", (trace_id,))
+        ]
+        for key in keys:
+            for table, column in (
+                ("events", "key"),
+                ("offers", "key"),
+                ("seeks", "key"),
+                ("links", "child"),
+                ("links", "parent"),
+                ("spans", "key"),
+            ):
+                connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (key,))
+        spans += len(keys)
+    return Pruned(traces=len(over), spans=spans)
+
+
+def prune_deliveries(
+    connection: sqlite3.Connection, before: Instant, after: int
+) -> tuple[Pruned, int]:
+    """Delete spent deliveries among the next 2,000 after an id; returns where to go on, 0 at the
+    end. Old refusals go with the first step. The caller's transaction."""
+    if after == 0:
+        connection.execute("DELETE FROM rejections WHERE received_at < ?", (before,))
+    last = connection.execute(
+        "SELECT MAX(id) FROM (SELECT id FROM deliveries WHERE id > ? ORDER BY id LIMIT ?)",
+        (after, DELIVERIES_AT_ONCE),
+    ).fetchone()[0]
+    if last is None:
+        return Pruned(), 0
+    deleted = connection.execute(
+        f"DELETE FROM deliveries WHERE id > :after AND id <= :last AND {_SPENT}",
+        {"before": before, "after": after, "last": last},
+    ).rowcount
+    return Pruned(deliveries=deleted), last
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Bytes of pages that hold data; free pages are used again and do not count."""
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
+
+
+def oldest_tenth(connection: sqlite3.Connection) -> Instant:
+    """An instant before which about a tenth of the traces had their last event."""
+    roots = "FROM spans WHERE parent_key = ''"
+    count = connection.execute(f"SELECT COUNT(*) {roots}").fetchone()[0]
+    row = connection.execute(
+        f"SELECT last_event_at {roots} ORDER BY last_event_at LIMIT 1 OFFSET ?", (count // 10,)
+    ).fetchone()
+    return row[0] + 1 if row else 0
+
+
+def give_back(connection: sqlite3.Connection) -> int:
+    """Return up to 2,000 free pages to the file system; how many are still free. Outside a
+    transaction. Databases made before this was possible keep their free pages for new data."""
+    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
+        return 0
+    connection.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+    return int(connection.execute("PRAGMA freelist_count").fetchone()[0])

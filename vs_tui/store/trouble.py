@@ -1,0 +1,83 @@
+"""Storage errors: which of them are the disk's fault, and what to tell the person."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+_STORAGE: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+    }
+)
+_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_REOPEN: Final = _DAMAGE | {
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PROTOCOL,
+}
+_ADVICE: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full; free some space, it goes on by itself",
+    sqlite3.SQLITE_READONLY: "it cannot be written (read-only); make it writable, it goes on by "
+    "itself",
+    sqlite3.SQLITE_BUSY: "another process holds the database; end it, it goes on by itself",
+    sqlite3.SQLITE_LOCKED: "another process holds the database; end it, it goes on by itself",
+    sqlite3.SQLITE_CORRUPT: "the database is damaged; stop, run `vs-tui db verify`, and restore a "
+    "backup",
+    sqlite3.SQLITE_NOTADB: "the file is no vs-tui database; choose another with --db, or stop and "
+    "restore a backup",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check the folder and its mode",
+}
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 for errors that Python itself raises."""
+    return int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+
+
+def is_storage(error: BaseException) -> bool:
+    """Whether the store is at fault, and not a value that it refuses."""
+    return isinstance(error, sqlite3.Error) and _code(error) in _STORAGE
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether the file itself is broken; waiting does not help."""
+    return isinstance(error, sqlite3.Error) and _code(error) in _DAMAGE
+
+
+def needs_reopening(error: BaseException) -> bool:
+    """Whether the connection may hold a state that the file has not."""
+    return isinstance(error, sqlite3.Error) and _code(error) in _REOPEN
+
+
+def explain(error: BaseException, path: Path) -> str:
+    """A storage error in words, with what to do."""
+    if isinstance(error, sqlite3.Error):
+        if advice := _ADVICE.get(_code(error)):
+            return f"{path}: {advice}"
+        name = getattr(error, "sqlite_errorname", "") or type(error).__name__
+        return (
+            f"{path}: {error} ({name}); check the disk, deliveries are refused until it is mended"
+        )
+    return str(error)
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that this user may still write on the file system of `path`."""
+    found = os.statvfs(path.parent)
+    return found.f_bavail * found.f_frsize
