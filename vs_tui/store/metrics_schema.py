@@ -1,0 +1,131 @@
+"""Read models of the delivery metrics: verdicts on deployments, and weeks of them as columns.
+
+Derived from spans and links within the writer's transactions (`metrics_keeper`), and made anew
+with them. Instants are INTEGER microseconds.
+"""
+
+from typing import Final
+
+METRICS_TABLES: Final = (
+    "dora_places",
+    "dora_deployments",
+    "dora_changes",
+    "dora_episodes",
+    "dora_blames",
+    "dora_incidents",
+    "dora_pages",
+)
+
+CREATE_METRICS: Final = """
+CREATE TABLE dora_places (
+    id INTEGER PRIMARY KEY,
+    team TEXT NOT NULL,
+    project TEXT NOT NULL,
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    product TEXT NOT NULL,
+    UNIQUE (team, project, service, environment, product)
+);
+CREATE TABLE dora_deployments (
+    key TEXT PRIMARY KEY,
+    unit INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    project TEXT NOT NULL,
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    failed INTEGER NOT NULL,
+    rework INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    commit_id TEXT NOT NULL,
+    product_group TEXT NOT NULL,
+    verdict TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX dora_deployments_ended ON dora_deployments (ended_at, place);
+CREATE INDEX dora_deployments_started ON dora_deployments (started_at, unit, outcome, place);
+CREATE INDEX dora_deployments_target
+    ON dora_deployments (project, service, environment, ended_at);
+CREATE INDEX dora_deployments_group ON dora_deployments (product_group)
+    WHERE product_group <> '';
+
+CREATE INDEX dora_deployments_commit ON dora_deployments (commit_id) WHERE commit_id <> '';
+
+CREATE TABLE dora_changes (
+    deployment TEXT NOT NULL,
+    change TEXT NOT NULL,
+    unit INTEGER NOT NULL,
+    target TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    lead INTEGER NOT NULL,
+    basis INTEGER NOT NULL,
+    stages TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    PRIMARY KEY (deployment, change)
+) WITHOUT ROWID;
+CREATE INDEX dora_changes_change ON dora_changes (change);
+
+CREATE TABLE dora_episodes (
+    deployment TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    project TEXT NOT NULL,
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (deployment, started_at)
+) WITHOUT ROWID;
+CREATE INDEX dora_episodes_target ON dora_episodes (project, service, environment, ended_at, at);
+
+CREATE TABLE dora_blames (
+    incident TEXT NOT NULL,
+    deployment TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (incident, deployment)
+) WITHOUT ROWID;
+CREATE INDEX dora_blames_deployment ON dora_blames (deployment);
+
+CREATE TABLE dora_incidents (
+    key TEXT PRIMARY KEY,
+    team TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    restored_at INTEGER,
+    finished_at INTEGER,
+    deployed_at INTEGER
+) WITHOUT ROWID;
+CREATE INDEX dora_incidents_started
+    ON dora_incidents (started_at, team, restored_at, finished_at, deployed_at);
+
+CREATE TABLE dora_pages (
+    level TEXT NOT NULL,
+    team TEXT NOT NULL,
+    week INTEGER NOT NULL,
+    started BLOB NOT NULL,
+    ended BLOB NOT NULL,
+    ok BLOB NOT NULL,
+    failed BLOB NOT NULL,
+    rework BLOB NOT NULL,
+    place BLOB NOT NULL,
+    shipped_at BLOB NOT NULL,
+    lead BLOB NOT NULL,
+    basis BLOB NOT NULL,
+    change_place BLOB NOT NULL,
+    broke_at BLOB NOT NULL,
+    began BLOB NOT NULL,
+    cleared BLOB NOT NULL,
+    episode_place BLOB NOT NULL,
+    stages BLOB NOT NULL,
+    PRIMARY KEY (level, team, week)
+);
+
+CREATE INDEX spans_deployed ON spans (project, service, environment, ended_at)
+    WHERE operation = 'deploy';
+CREATE INDEX spans_tested ON spans (project, service, environment, ended_at)
+    WHERE operation = 'test' AND environment <> '';
+CREATE INDEX spans_built ON spans (project, started_at)
+    WHERE operation IN ('build', 'pipeline');
+CREATE INDEX spans_merges ON spans (ended_at, team, actor)
+    WHERE operation = 'pull_request' AND status = 'ok';
+CREATE INDEX spans_tickets ON spans (ended_at) WHERE operation = 'issue' AND status = 'ok';
+"""
