@@ -3,6 +3,7 @@
 from vs_tui.domain.correlation import Match, Node, fits, links_of
 from vs_tui.domain.instants import HOUR, MINUTE
 from vs_tui.domain.model import Key, Rule, Seek, Status
+from vs_tui.domain.teams import Team, Teams
 
 SHA = "78a76ee" + "0" * 32 + "1"
 REPO = "acme/api"
@@ -112,3 +113,11 @@ def test_links_by_time_are_never_parents() -> None:
     found = links(node("inc", "incident", MINUTE), [], [], extra=[(Rule.PROXIMITY, deploy)])
     assert [(link.parent, link.primary) for link in found] == [("deploy", False)]
     assert found[0].confidence == "hint"
+
+
+def test_a_service_without_a_repository_belongs_to_the_only_team_that_has_one_of_its_name() -> None:
+    red, blue = Team("red", ("acme/api", "acme/*")), Team("blue", ("globex/api", "globex/web-*"))
+    assert Teams((red,)).of("api", "api", "") == "red"
+    assert Teams((red, blue)).of("api", "api", "") == "", "two have it"
+    assert Teams((red, blue)).of("", "web-1", "") == "blue"
+    assert Teams((red, blue)).of("other/api", "api", "") == "", "it has a repository, of no team"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vs_tui.domain.instants import HOUR, MINUTE, Instant
-from vs_tui.domain.model import PREFIX_KINDS, Key, Link, Rule, Seek, Span, Status
+from vs_tui.domain.model import PREFIX_KINDS, Attributes, Key, Link, Rule, Seek, Span, Status
 from vs_tui.domain.reasons import why_matched, why_near
 
 STRENGTH: Final[Mapping[Rule, int]] = {rule: order for order, rule in enumerate(Rule)}
@@ -21,7 +21,10 @@ STRENGTH: Final[Mapping[Rule, int]] = {rule: order for order, rule in enumerate(
 PIN_ATTRIBUTE: Final = "vs.pin"
 """Attribute that holds the key of the parent a person chose."""
 CUT_PREFIX: Final = "vs.cut:"
-"""Attribute prefix; the rest is the key of a span this one must not be linked to."""
+"""Attribute prefix; the rest is the key of a span this one must not be linked to, the value the
+instant of the decision, 0 when it was taken back."""
+CLEARED_ATTRIBUTE: Final = "vs.cleared"
+"""Attribute with the instant from which on earlier cuts count no more."""
 
 PROXIMITY_WINDOW: Final = 60 * MINUTE
 """An incident is linked to the newest deploy of its service that began at most this long before."""
@@ -232,6 +235,18 @@ def _allowed(rule: Rule, child: Node, parent: Node) -> bool:
         open_by = parent.at <= child.at + _CLOCK_SLACK
         return open_by and (parent.ended_at is None or child.at <= parent.ended_at + BRANCH_GRACE)
     return True
+
+
+def cuts(attributes: Attributes) -> list[str]:
+    """Keys of the spans that a person separated from the span with these attributes."""
+    cleared = attributes.get(CLEARED_ATTRIBUTE)
+    since = cleared if isinstance(cleared, int) else 0
+    return [
+        name.removeprefix(CUT_PREFIX)
+        for name, at in attributes.items()
+        # A sender's tag may have the name, but not an instant.
+        if name.startswith(CUT_PREFIX) and isinstance(at, int) and at > since
+    ]
 
 
 def level(operation: str) -> int:

@@ -25,7 +25,8 @@ class Team:
 
 @dataclass(frozen=True)
 class Teams:
-    """The configured teams; the first that matches by project wins, then the first by user."""
+    """The configured teams; the first that matches by project wins, then the first by user, then
+    the only one with a repository named like the service."""
 
     teams: tuple[Team, ...] = ()
     _known: dict[tuple[str, str, str], str] = field(default_factory=dict, compare=False, repr=False)
@@ -48,11 +49,26 @@ class Teams:
         for team in self.teams:
             if actor and actor in (user.lower() for user in team.users):
                 return team.name
-        return ""
+        return self._by_service(service) if "/" not in project else ""
+
+    def _by_service(self, service: str) -> str:
+        """The only team with a repository of the service's name: alerts know no repository."""
+        found = [
+            team.name
+            for team in self.teams
+            if any(_matches(service, tail) for glob in team.projects if (tail := _tail(glob)))
+        ]
+        return found[0] if len(found) == 1 else ""
 
     @property
     def names(self) -> Sequence[str]:
         return [team.name for team in self.teams]
+
+
+def _tail(glob: str) -> str:
+    """The name in `owner/name`; `` where it is any name."""
+    _, slash, name = glob.rpartition("/")
+    return name if slash and name.strip("*") else ""
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,7 @@ Knows nothing of any tool's payload; sources do. Every refusal is noted for the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ READ_SECONDS: Final = 20.0
 KEPT_REJECTED_BODY: Final = 64 * 1024
 _ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
 _REFUSED_TYPES: Final = ("multipart/", "image/", "audio/", "video/", "text/html", "text/xml")
+Prepare = Callable[[Inbound], Awaitable[Inbound]]
 _REFUSED_EXACT: Final = frozenset({"application/xml", "application/pdf", "application/zip"})
 
 
@@ -57,16 +58,22 @@ class Receiving:
         self._clock = clock
         self._budget = Budget()
 
-    def handler(self, source: Source) -> Callable[[web.Request], Any]:
+    def handler(
+        self, source: Source, prepare: Prepare | None = None
+    ) -> Callable[[web.Request], Any]:
+        """The handler of a source; `prepare` may complete a proven request before it is read."""
+
         async def receive(request: web.Request) -> web.Response:
-            return await self._receive(source, request)
+            return await self._receive(source, request, prepare)
 
         return receive
 
-    async def _receive(self, source: Source, request: web.Request) -> web.Response:
+    async def _receive(
+        self, source: Source, request: web.Request, prepare: Prepare | None
+    ) -> web.Response:
         note = _Note(source.name, request.path, self._clock())
         try:
-            outcome, parsed = await self._admit(source, request, note)
+            outcome, parsed = await self._admit(source, request, note, prepare)
         except Refused as refused:
             self._writer.reject(note.rejection(refused))
             raise
@@ -81,7 +88,7 @@ class Receiving:
         return answer({**body, **parsed.answer}, parsed.status)
 
     async def _admit(
-        self, source: Source, request: web.Request, note: _Note
+        self, source: Source, request: web.Request, note: _Note, prepare: Prepare | None
     ) -> tuple[Outcome, Parsed]:
         _check_head(request)
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -103,18 +110,20 @@ class Receiving:
                 query=dict(request.query),
                 url=str(request.url),
             )
-            return await self._accept(source, inbound, note)
+            return await self._accept(source, inbound, note, prepare)
         finally:
             self._budget.give(taken)
 
     async def _accept(
-        self, source: Source, inbound: Inbound, note: _Note
+        self, source: Source, inbound: Inbound, note: _Note, prepare: Prepare | None
     ) -> tuple[Outcome, Parsed]:
         try:
             self._gate.admit_sender(source, inbound)
         except Unauthorized as error:
             raise Refused(401, "unauthorized", str(error)) from None
         note.keep(inbound, source)
+        if prepare is not None:
+            inbound = await prepare(inbound)
         try:
             parsed = read(source, inbound)
         except BadBody as error:

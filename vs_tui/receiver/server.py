@@ -15,6 +15,7 @@ from vs_tui.domain.instants import Duration, Instant
 from vs_tui.receiver.api import Api, Handler
 from vs_tui.receiver.auth import Gate
 from vs_tui.receiver.errors import Refused, answer, not_found, refusal
+from vs_tui.receiver.links import Resolver
 from vs_tui.receiver.metrics import Metrics
 from vs_tui.receiver.receiving import MAX_BODY, Receiving
 from vs_tui.sources.registry import routes
@@ -81,10 +82,11 @@ def build(receiver: Receiver) -> web.Application:
     gate = Gate(receiver.config.secrets, no_auth=receiver.config.no_auth)
     receiving = Receiving(receiver.writer, gate, receiver.clock)
     api = Api(receiver.reader, receiver.writer, gate)
+    prepare = {"user": Resolver(receiver.reader)}
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_errors])
     app.on_response_prepare.append(_hide_server)
     for path, source in routes():
-        handler = receiving.handler(source)
+        handler = receiving.handler(source, prepare.get(source.name))
         for prefix in ("", "/api/v1") if source.name == "emmetrics" else ("",):
             app.router.add_post(prefix + _pattern(path), handler)
             if path != "/api/links" and not path.startswith(("/deployments", "/incidents")):

@@ -2,16 +2,24 @@
 
 It is a delivery like any other, so it survives a rebuild:
 
-    POST /api/links {"action": "pin" | "cut" | "clear", "child": REF, "parent": REF}
+    POST /api/links {"action": "pin" | "cut" | "clear", "child": KEY, "parent": KEY}
+
+- pin: `parent` becomes the parent, whatever the rules say, and is no longer cut.
+- cut: the two are not linked, whatever the rules say, not by a pin either.
+- clear: the rules decide again; with a `parent`, only its cut is undone.
+
+The receiver takes refs as well and turns them into keys (see `receiver.links`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vs_tui.domain.correlation import CUT_PREFIX, PIN_ATTRIBUTE
+from vs_tui.domain.correlation import CLEARED_ATTRIBUTE, CUT_PREFIX, PIN_ATTRIBUTE
+from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Event, Key, Rule, Scalar, Seek, State
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object, text
+from vs_tui.sources.signatures import sha256_hex
 
 _ACTIONS = ("pin", "cut", "clear")
 
@@ -32,7 +40,7 @@ class User:
 
     def dedupe_key(self, inbound: Inbound) -> str:
         # Pin, cut, pin again: the same body twice is meant twice.
-        return f"{inbound.received_at}"
+        return f"{inbound.received_at}:{sha256_hex(inbound.body)[:16]}"
 
     def parse(self, inbound: Inbound) -> Parsed:
         body = json_object(inbound)
@@ -47,19 +55,26 @@ class User:
             raise BadBody("child", "is missing; name the key of the span to move")
         if not parent and action != "clear":
             raise BadBody("parent", "is missing; name the key of the other span")
-        attributes: dict[str, Scalar] = {PIN_ATTRIBUTE: parent if action == "pin" else ""}
-        if parent:
-            attributes[f"{CUT_PREFIX}{parent}"] = action == "cut"
+        if child == parent:
+            raise BadBody("parent", "is the child itself; name the key of another span")
         event = Event(
             key=child,
             source="",
             operation="",
             state=State.NOTE,
             occurred_at=inbound.received_at,
-            attributes=attributes,
+            attributes=_attributes(action, parent, inbound.received_at),
             seeks=(Seek(Rule.PINNED, Key("ref", parent)),) if action == "pin" else (),
         )
         return Parsed(kind=f"link.{action}", events=(event,), requires=child)
+
+
+def _attributes(action: str, parent: str, at: Instant) -> dict[str, Scalar]:
+    """A cut is noted with its instant, so that a later `clear` ends all cuts before it."""
+    if action == "clear" and not parent:
+        return {PIN_ATTRIBUTE: "", CLEARED_ATTRIBUTE: at}
+    found: dict[str, Scalar] = {f"{CUT_PREFIX}{parent}": at if action == "cut" else 0}
+    return found | {PIN_ATTRIBUTE: parent} if action == "pin" else found
 
 
 SOURCE = User()

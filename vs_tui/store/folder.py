@@ -183,8 +183,11 @@ def _write(
 
 
 def load_spans(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Span]:
-    """The stored spans of these keys."""
-    sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+    """The stored spans of these keys, without phases: those have no events of their own."""
+    sql = (
+        f"SELECT {rows.SELECT_SPAN} FROM spans WHERE derived = 0 "
+        "AND key IN (SELECT value FROM json_each(?))"
+    )
     return {row[0]: rows.span_of(row) for row in rows.select_in(connection, sql, keys)}
 
 

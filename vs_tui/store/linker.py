@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vs_tui.domain.correlation import (
-    CUT_PREFIX,
     PIN_ATTRIBUTE,
     Match,
     Node,
     break_cycle,
+    cuts,
     links_of,
 )
 from vs_tui.domain.model import Key, Link, Rule, Seek, Span
@@ -140,17 +140,12 @@ class _Wanted:
                 yield Match(node, offered)
 
     def links(self, span: Span) -> list[Link]:
-        cut = [
-            name.removeprefix(CUT_PREFIX)
-            for name, value in span.attributes.items()
-            if name.startswith(CUT_PREFIX) and value
-        ]
         return links_of(
             Node.of(span),
             self._seeks.get(span.key, ()),
             self._matches,
             pinned=self._pinned(span),
-            cut=cut,
+            cut=cuts(span.attributes),
             extra=self._nearby.get(span.key, ()),
             disabled=self._disabled,
         )

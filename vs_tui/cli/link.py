@@ -1,0 +1,121 @@
+"""`vs-tui link`: why a span hangs where it hangs, and how to correct it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any, Final
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlsplit
+from urllib.request import Request, urlopen
+
+from vs_tui.cli.common import CommandError
+
+TIMEOUT: Final = 10.0
+_ACTIONS: Final = {
+    "show": "print the links of a span, and why they exist",
+    "pin": "make PARENT the parent of CHILD, whatever the rules say",
+    "cut": "never link CHILD to PARENT",
+    "clear": "let the rules decide about CHILD again (or about its link to PARENT only)",
+}
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "link",
+        help="show, pin or cut the links between spans",
+        description="Spans are linked by what they have in common; a decision of yours beats "
+        "every rule and survives a rebuild. It is sent to the running receiver (VS_URL, VS_TOKEN "
+        "or the configuration).",
+        epilog="examples: vs-tui link show vstrace-github-deploy-api-42 | "
+        "vs-tui link cut vstrace-github-deploy-api-42 vstrace-github-pull_request-api-34",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text in _ACTIONS.items():
+        action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        action.add_argument("child", metavar="SPAN" if name == "show" else "CHILD", help="its ref")
+        if name != "show":
+            optional = {"nargs": "?", "default": ""} if name == "clear" else {}
+            action.add_argument("parent", metavar="PARENT", help="its ref", **optional)
+        action.add_argument("--url", help="the receiver (default: VS_URL or the configuration)")
+        action.add_argument("--token", help="its token (default: VS_TOKEN or secrets.toml)")
+        action.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    receiver = _Receiver(args.url or "", args.token or "")
+    if args.action != "show":
+        body = {"action": args.action, "child": args.child, "parent": args.parent}
+        receiver.call("/api/links", body)
+    span = receiver.call(f"/api/spans/{quote(args.child, safe='')}")
+    if args.json:
+        print(json.dumps(span))
+        return 0
+    for line in _lines(span):
+        print(line)
+    if not span["links"]:
+        print(f"{_clean(span['span_id'])} is linked to nothing", file=sys.stderr)
+    return 0
+
+
+def _lines(span: dict[str, Any]) -> list[str]:
+    """The parent first, then the other links: what, why, how sure."""
+    found = sorted(span["links"], key=lambda link: not link["primary"])
+    return [
+        f"{'parent' if link['primary'] else 'link':<7} {_clean(link['parent'])}  "
+        f"by {_clean(link['why'])}  ({link['rule']}, {link['confidence']})"
+        for link in found
+    ]
+
+
+def _clean(text: str) -> str:
+    from vs_tui.domain.display import clean
+
+    return clean(text)
+
+
+class _Receiver:
+    """The running receiver's API, as far as links need it."""
+
+    def __init__(self, url: str, token: str) -> None:
+        from vs_tui.config import client_settings
+
+        found = client_settings()
+        parts = urlsplit(url or found.url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise CommandError("the receiver's address is no URL; set VS_URL to http://HOST:PORT")
+        path = parts.path.rstrip("/").removesuffix("/customhttp")
+        self._base = f"{parts.scheme}://{parts.netloc}{path}"
+        self._token = token or found.token
+
+    def call(self, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
+        """The decoded answer; CommandError says what to do about any other."""
+        headers = {"Content-Type": "application/json", "User-Agent": "vs-tui"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self._base + path, data, headers)  # noqa: S310  # http(s) only, see above
+        try:
+            with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310
+                answer: dict[str, Any] = json.loads(response.read())
+                return answer
+        except HTTPError as error:
+            with error:
+                raise CommandError(self._refused(error, path)) from None
+        except (URLError, TimeoutError, ValueError) as error:
+            why = getattr(error, "reason", error)
+            raise CommandError(
+                f"{self._base} cannot be reached: {why}; is `vs-tui serve` running?"
+            ) from None
+
+    def _refused(self, error: HTTPError, path: str) -> str:
+        if error.code in (401, 403):
+            return f"{self._base} refuses the token; set VS_TOKEN or --token"
+        if error.code == 404 and path.startswith("/api/spans/"):
+            return "there is no such span; `vs-tui ls` lists them by ref"
+        try:
+            detail = str(json.loads(error.read())["detail"])
+        except (ValueError, KeyError, TypeError):
+            detail = "it is no vs-tui receiver; check VS_URL"
+        return f"{error.code}: {_clean(detail)}"
