@@ -50,9 +50,9 @@ def next_seq(connection: sqlite3.Connection) -> int:
 
 def in_transaction(
     db: sqlite3.Connection,
-    folding: batch.Folding,
+    folding: Folding,
     now: Instant,
-    work: Callable[[sqlite3.Connection, batch.Folding], T],
+    work: Callable[[sqlite3.Connection, Folding], T],
 ) -> T:
     """Run `work` as one transaction; whatever it raises undoes all of it."""
     folding.context.now = now

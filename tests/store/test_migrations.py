@@ -1,0 +1,189 @@
+"""Databases of every released schema open with today's code, or are refused with advice; a kill in
+the middle of a migration leaves the old schema or the new one."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.store.conftest import custom, rows_of
+from vs_tui.intaking import parse_stored
+from vs_tui.store import schema
+from vs_tui.store.maintenance import verify
+from vs_tui.store.rebuild import rebuild
+from vs_tui.store.schema import NewerSchema, StoreError, open_reader
+from vs_tui.store.writer import Writer
+
+SCHEMAS = sorted(Path(__file__).with_name("schemas").glob("v*.sql"))
+
+NEXT = """
+CREATE TABLE added (id INTEGER PRIMARY KEY, body BLOB);
+INSERT INTO added SELECT id, body FROM deliveries;
+ALTER TABLE deliveries ADD COLUMN extra TEXT NOT NULL DEFAULT '';
+UPDATE deliveries SET extra = 'moved';
+CREATE INDEX added_body ON added (body);
+"""
+
+
+def load(script: Path, target: Path) -> None:
+    with contextlib.closing(sqlite3.connect(target)) as database:
+        database.executescript(script.read_text("utf-8"))
+
+
+def shape(path: Path) -> list[tuple]:
+    """Tables and indexes with their definition, whatever the white space."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        rows = database.execute(
+            "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
+        ).fetchall()
+    return [(kind, name, " ".join(sql.split())) for kind, name, sql in rows]
+
+
+def version(path: Path) -> int:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        return database.execute("PRAGMA user_version").fetchone()[0]
+
+
+def test_there_is_a_database_of_every_schema_before_todays() -> None:
+    named = {int(path.stem[1:]) for path in SCHEMAS}
+    assert named >= set(range(1, schema.SCHEMA_VERSION)) | {1}
+
+
+@pytest.mark.parametrize("script", SCHEMAS, ids=lambda path: path.stem)
+async def test_a_released_database_opens_and_loses_nothing(tmp_path, clock, script) -> None:
+    path = tmp_path / "vs.db"
+    load(script, path)
+    old = version(path)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        deliveries = database.execute("SELECT id, body FROM deliveries").fetchall()
+    assert deliveries, "the test database holds something"
+    writer = Writer(path, clock)
+    await writer.open()
+    found = await writer.run(lambda db: db.execute("SELECT id, body FROM deliveries").fetchall())
+    assert found == deliveries
+    before = await rows_of(writer)
+    assert len(before[0]) >= 4
+    await writer.submit(custom("build", "new", "start"))
+    await writer.transaction(lambda db, f: rebuild(db, f, parse_stored))
+    after = await rows_of(writer)
+    await writer.close()
+    assert {row[0] for row in before[0]} < {row[0] for row in after[0]}
+    assert version(path) == schema.SCHEMA_VERSION
+    assert verify(path) == []
+    backup = path.with_name(f"vs.db.v{old}.bak")
+    assert backup.exists() == (old < schema.SCHEMA_VERSION)
+
+    fresh = Writer(tmp_path / "fresh.db", clock)
+    await fresh.open()
+    await fresh.close()
+    assert shape(path) == shape(tmp_path / "fresh.db"), "migrated and new databases are alike"
+
+
+@pytest.fixture
+def next_schema(monkeypatch) -> int:
+    """A version to come, with a migration that copies and alters."""
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, NEXT))
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
+    return schema.SCHEMA_VERSION
+
+
+async def filled(path: Path, clock, number: int) -> None:
+    writer = Writer(path, clock)
+    await writer.open()
+    for n in range(number):
+        await writer.submit(custom("build", n, "start"))
+    await writer.close()
+
+
+async def test_a_migration_keeps_a_private_backup_of_the_old_schema(
+    tmp_path, clock, request
+) -> None:
+    path = tmp_path / "vs.db"
+    await filled(path, clock, 20)
+    now = schema.SCHEMA_VERSION
+    request.getfixturevalue("next_schema")
+    schema.open_writer(path).close()
+    backup = tmp_path / f"vs.db.v{now}.bak"
+    assert version(path) == now + 1
+    assert version(backup) == now
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    with contextlib.closing(sqlite3.connect(backup)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert database.execute("SELECT COUNT(*) FROM deliveries").fetchone() == (20,)
+
+
+async def test_a_failing_migration_leaves_the_old_schema(tmp_path, clock, monkeypatch) -> None:
+    path = tmp_path / "vs.db"
+    await filled(path, clock, 5)
+    before, was = shape(path), schema.SCHEMA_VERSION
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, NEXT + "SELECT nonsense;"))
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", was + 1)
+    with pytest.raises(StoreError, match="nonsense"):
+        schema.open_writer(path)
+    assert (shape(path), version(path)) == (before, was)
+
+
+async def test_a_kill_at_fifty_moments_of_a_migration_leaves_old_or_new(
+    tmp_path, clock, request
+) -> None:
+    path = tmp_path / "vs.db"
+    await filled(path, clock, 200)
+    raw = path.read_bytes()
+    was = schema.SCHEMA_VERSION
+    old_shape = shape(path)
+    request.getfixturevalue("next_schema")
+    seen = set()
+    for moment in range(50):
+        for leftover in tmp_path.iterdir():
+            leftover.unlink()
+        path.write_bytes(raw)
+        child = os.fork()
+        if child == 0:
+            die_after(path, 20 + moment * 150)
+        _, status = os.waitpid(child, 0)
+        found = version(path)
+        seen.add((found, os.WIFSIGNALED(status)))
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            assert database.execute("SELECT COUNT(*) FROM deliveries").fetchone() == (200,)
+            if found != was:
+                moved = "SELECT COUNT(*) FROM added JOIN deliveries USING (id) WHERE extra <> ''"
+                assert database.execute(moved).fetchone() == (200,)
+        if found == was:
+            assert shape(path) == old_shape
+            schema.open_writer(path).close()
+            assert version(path) == was + 1, "the next start migrates"
+    assert (was, True) in seen, "some moments were in the middle"
+
+
+def die_after(path: Path, operations: int) -> None:
+    """In a child: migrate, and kill -9 itself after so many steps of SQLite's machine."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.set_progress_handler(lambda: os.kill(os.getpid(), signal.SIGKILL), operations)
+    schema.migrate(connection, path)
+    os._exit(0)
+
+
+async def test_a_newer_schema_is_refused_by_writers_and_readers_and_left_alone(
+    tmp_path, clock
+) -> None:
+    path = tmp_path / "vs.db"
+    await filled(path, clock, 1)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 99")
+    for attempt in (schema.open_writer, open_reader):
+        with pytest.raises(NewerSchema, match=r"has schema 99, .* upgrade vs-tui"):
+            attempt(path)
+    assert version(path) == 99
+
+
+async def test_a_reader_of_an_older_schema_says_how_to_migrate(tmp_path, clock, request) -> None:
+    path = tmp_path / "vs.db"
+    await filled(path, clock, 1)
+    request.getfixturevalue("next_schema")
+    with pytest.raises(StoreError, match="vs-tui serve --db"):
+        open_reader(path)
