@@ -153,6 +153,44 @@ def story() -> list[Span]:
     ]  # fmt: skip
 
 
+def delivery_trace() -> list[Span]:
+    """A change on its way for two days: what it waited for is longer than what was done."""
+    trace = "a7c3" + "0" * 26 + "e1"
+
+    def step(key: str, operation: str, name: str, began: int, took: int, **more: Any) -> Span:
+        more.setdefault("team", "core")
+        return span(key, operation, name, began=began * MINUTE, took=took * MINUTE,
+                    trace=trace, project="acme/pay", **more)  # fmt: skip
+
+    return [
+        step("is-960", "issue", "#960 card is charged twice", 2880, 2820, actor="ana"),
+        step("pr-1211", "pull_request", "#1211 charge once", 1500, 1320, parent="is-960",
+             actor="bob", attributes={"vcs.change.id": "1211",
+                                      "vcs.ref.head.revision": "9f3c1e2aa0"}),
+        step("ci-1", "build", "ci", 1498, 12, parent="pr-1211", state=State.ERROR,
+             error="failure", actor="ci"),
+        step("ci-1t", "test", "unit tests", 1492, 6, parent="ci-1", state=State.ERROR,
+             error="failure"),
+        step("rv-1", "review", "review by eve", 320, 30, parent="pr-1211", actor="eve"),
+        step("ci-2", "build", "ci", 280, 9, parent="pr-1211", actor="ci", attempt=2),
+        step("d-pay", "deploy", "pay v31", 60, 4, parent="pr-1211", environment="prod",
+             service="pay", actor="argo"),
+    ]  # fmt: skip
+
+
+def delivery_links() -> list[Link]:
+    """Why they hang together: rules of several strengths."""
+    return [
+        Link("pr-1211", "is-960", Rule.CLOSES, "closes #960", primary=True),
+        Link("ci-1", "pr-1211", Rule.COMMIT, "head commit 9f3c1e2", primary=True),
+        Link("ci-1t", "ci-1", Rule.STRUCTURE, "the run's own job", primary=True),
+        Link("rv-1", "pr-1211", Rule.STRUCTURE, "review of this change", primary=True),
+        Link("ci-2", "pr-1211", Rule.COMMIT, "head commit 9f3c1e2", primary=True),
+        Link("ci-2", "ci-1", Rule.ATTEMPT, "runs it again"),
+        Link("d-pay", "pr-1211", Rule.COMMIT, "merge commit 78a76ee", primary=True),
+    ]
+
+
 def baselines() -> dict[str, Baseline]:
     """History of some series; the others have none."""
     minutes = {

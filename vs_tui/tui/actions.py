@@ -50,7 +50,7 @@ ACTIONS: Final = (
     Action("cut", "x", "cut link", "cut the link of this span to its parent", "trace"),
     Action("earlier", "h,left", "pan", "pan the time axis to the left", "trace"),
     Action("later", "l,right", "pan", "pan the time axis to the right", "trace"),
-    Action("zoom_in", "plus,equals_sign", "zoom in", "zoom into the time axis", "trace", shown=4),
+    Action("zoom_in", "plus,equals_sign", "zoom time", "zoom into the time axis", "trace", shown=4),
     Action("zoom_out", "minus", "zoom out", "zoom out of the time axis", "trace"),
     Action("fold_all", "left_square_bracket", "fold", "fold all", "trace"),
     Action("unfold_all", "right_square_bracket", "unfold", "unfold all", "trace"),
@@ -78,7 +78,7 @@ ACTIONS: Final = (
     Action("next_panel", "tab", "panel", "next panel"),
     Action("team", "m", "team", "show one team only, next team"),
     Action("theme", "T", "theme", "next theme: dark, light, the terminal's own, none"),
-    Action("palette", "colon,ctrl+p", "command", "all commands by name", shown=12),
+    Action("palette", "colon,ctrl+p", "cmd", "all commands by name", shown=4),
     Action("help", "question_mark", "help", "all keys", shown=13),
     Action("quit", "q,ctrl+c", "quit", "quit; what was received is kept", shown=14),
 )
@@ -164,10 +164,12 @@ def footer(
             break
         chosen.append(action)
         room -= _cells(action)
-    return [*chosen, *always]
+    return sorted([*chosen, *always], key=lambda a: _LAST.index(a.id) if a.id in _LAST else -1)
 
 
 _ALWAYS: Final = ("help", "quit")
+_LAST: Final = ("palette", *_ALWAYS)
+"""The order at the right end, whatever their rank."""
 
 
 def _cells(action: Action) -> int:

@@ -148,6 +148,11 @@ class VsTuiApp(App[int]):
         """The clock, or the moment the screen is frozen at."""
         return self.frozen_at if self.frozen_at is not None else self.setup.clock()
 
+    @property
+    def travelled(self) -> bool:
+        """Whether the screen shows a moment before it was started; counts of then are unknown."""
+        return self.frozen_at is not None and self.frozen_at == self.setup.at
+
     async def trace(self, trace_id: str) -> Trace | None:
         """A trace, as it stood when the screen was frozen."""
         found = await self.reader.trace(trace_id)

@@ -51,7 +51,7 @@ def _number(span: Span) -> str:
 def _ended(span: Span, clock: Callable[[Instant], str]) -> str:
     if span.ended_at is None:
         return ""
-    word = "merged" if span.operation == "pull_request" and not span.status.failed else "ended"
+    word = "merged" if span.operation == "pull_request" and not span.status.failed else "closed"
     return f" {word} {clock(span.ended_at)}"
 
 

@@ -33,6 +33,8 @@ def headline(app: VsTuiApp, width: int) -> tuple[list[Piece], list[Piece], dict[
     right: list[Piece] = [(f"{app.in_flight} in flight" if wide else f"{app.in_flight} run", "run")]
     if app.failed:
         right.append((f" {signs.dot} {app.failed} {signs.fail}", "fail"))
+    if app.frozen_at is not None:
+        return left, [*right, (" ", "text")] if not app.travelled else [], targets
     clock = faces.clock(app.now(), app.zone, app.now())
     # Seconds run only while ages and bars do: a quiet screen writes nothing to the terminal.
     right.append((f"  {clock if app.in_flight else clock[:-3]} ", "dim"))

@@ -26,7 +26,7 @@ def first_steps(url: str, open_mode: bool) -> tuple[str, ...]:
         "",
         "Nothing was received yet. Point a tool's webhook, content type JSON, at",
         f"    {url}/github",
-        "    also /gitlab /jenkins /jira /customhttp ...; 5 lists all with their secrets",
+        "    also /gitlab /jenkins /jira /customhttp ...; 5 lists them, with secrets",
         "",
         f"From outside this machine: ngrok http {port}",
         "",

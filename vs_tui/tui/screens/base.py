@@ -11,13 +11,14 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
 
+from vs_tui.domain.display import clean
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Span
 from vs_tui.tui import actions, faces, filtering
 from vs_tui.tui.banners import banner
 from vs_tui.tui.headline import headline
 from vs_tui.tui.look import Look
-from vs_tui.tui.paint import Piece, fit, width_of
+from vs_tui.tui.paint import Piece, cut, fit, width_of
 from vs_tui.tui.widgets.filterbox import FilterBox, FilterNote, unharmed
 from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.lines import Line
@@ -184,13 +185,11 @@ class View(Screen[None]):
             left.append((" ", "text"))
         right: list[Piece] = []
         if self.filterable:
-            shown = self.filter_text or "all"
-            room = max(self.size.width - 50, 10)
-            right = [
-                ("/ ", "key"),
-                (fit(shown, min(len(shown), room)), "match" if self.filter_text else "dim"),
-                (f"  {self.matched_text()} ", "dim"),
-            ]
+            counted = f"  {self.matched_text()} "
+            room = max(self.size.width - width_of(left) - len(counted) - 3, 4)
+            role = "match" if self.filter_text else "dim"
+            shown = cut([(clean(self.filter_text or "all"), role)], room, self.look.glyphs.ellipsis)
+            right = [("/ ", "key"), *shown, (counted, "dim")]
         return left, right
 
     def _tab_targets(self, left: int, right: int) -> dict[int, str]:

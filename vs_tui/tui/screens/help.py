@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 
 from textual.widget import Widget
@@ -43,11 +44,17 @@ class HelpView(View):
                 if action.where == place:
                     keys = " ".join(display_key(key) for key in action.keys.split(","))
                     lines.append([(f"  {keys:<14}", "key"), (action.help, "text")])
+        width = max(self.size.width - 6, 30)
         lines += [[("", "text")], [("Filters", "title")]]
+        for name, values in (
+            ("words, or", " ".join(f"{key}:" for key in TEXT_KEYS)),
+            ("state:", ", ".join(STATES)),
+            ("is:", ", ".join(FLAGS)),
+        ):
+            for line in textwrap.wrap(values, width - 12):
+                lines.append([(f"  {name:<10}", "key"), (line, "text")])
+                name = ""  # noqa: PLW2901
         lines += [
-            [("  words, ", "text"), (" ".join(f"{key}:" for key in TEXT_KEYS), "key")],
-            [("  state:", "key"), (", ".join(STATES), "text")],
-            [("  is:", "key"), (", ".join(FLAGS), "text")],
             [("  dur>10m age<7d since:2026-11-01 until:2026-11-30", "key")],
             [('  a,b is either, -term is not, * is anything, "two words"', "text")],
         ]

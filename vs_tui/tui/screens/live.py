@@ -150,6 +150,8 @@ class LiveView(ListedView):
 
     def matched_text(self) -> str:
         counts = self.counts
+        if self.dash.travelled:
+            return f"{len(self.spans)} then"
         return f"{counts.matched} of {counts.total}" if counts else ""
 
     def listed_spans(self) -> Iterable[Span]:

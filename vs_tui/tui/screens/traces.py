@@ -104,7 +104,8 @@ class TracesView(ListedView):
         )
 
     def matched_text(self) -> str:
-        return f"{len(self.summaries)}{'+' if self._more else ''} traces"
+        count = f"{len(self.summaries)}{'+' if self._more else ''}"
+        return f"{count} {'trace' if count == '1' else 'traces'}"
 
     def listed_spans(self) -> Iterable[Span]:
         return [summary.root for summary in self.summaries]

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from rich.cells import cell_len
+
 from vs_tui.domain.axis import Axis, offset_text, ticks
-from vs_tui.domain.instants import Instant, format_duration
+from vs_tui.domain.instants import Duration, Instant, format_duration
 from vs_tui.domain.model import Span, State
 from vs_tui.domain.traces import Gap, end_at
 from vs_tui.store.api import Baseline
@@ -67,6 +69,11 @@ class Canvas:
         on_canvas = 0 <= first <= until <= self.width
         return on_canvas and not "".join(self._signs[first:until]).strip()
 
+    @property
+    def text(self) -> str:
+        """All signs."""
+        return "".join(self._signs)
+
     def pieces(self) -> list[Piece]:
         """Runs of one role."""
         found: list[Piece] = []
@@ -86,8 +93,6 @@ def bar(span: Span, scene: Scene, *, hidden_failed: int = 0, parent: bool = Fals
     first = min(max(int(left), 0), width - 1)
     last = max(min(int(-(-right // 1)), width), first + 1)
     wait = scene.waits.get(span.key)
-    if wait is not None:
-        _draw_wait(canvas, wait, first, scene)
     if right < 0 or left >= width:
         return canvas.pieces()
     sign, role = _stroke(span, scene, hidden_failed, parent)
@@ -98,6 +103,8 @@ def bar(span: Span, scene: Scene, *, hidden_failed: int = 0, parent: bool = Fals
     expected = scene.expected_end(span)
     if expected is not None:
         canvas.fill(last, int(axis.column(expected)) + 1, glyphs.expected, "expected")
+    elif wait is not None:
+        _draw_wait(canvas, wait, first, last, scene)
     return canvas.pieces()
 
 
@@ -114,42 +121,65 @@ def _stroke(span: Span, scene: Scene, hidden_failed: int, parent: bool) -> tuple
     return glyphs.line if thin else glyphs.bar, "bar_ok"
 
 
-def _draw_wait(canvas: Canvas, wait: Gap, first: int, scene: Scene) -> None:
+def _draw_wait(canvas: Canvas, wait: Gap, first: int, last: int, scene: Scene) -> None:
     begin = max(int(scene.axis.column(wait.begins)), 0)
     canvas.fill(begin, first, scene.look.glyphs.gap, "gap")
-    text = f"{wait.name} {format_duration(wait.duration).strip()} "
-    # The name ends where the span begins; what lies left of that is empty in this line.
-    if text.isprintable() and len(text) <= first:
-        canvas.write(first - len(text), text, "gap")
+    text = f"{wait.name} {format_duration(wait.duration).strip()}"
+    if not text.isascii() and cell_len(text) != len(text):
+        return  # a custom operation's name; the detail names its wait
+    # The name ends where the span begins, as nothing else is in this line before it; without
+    # room there it stands behind.
+    if len(text) < first:
+        canvas.write(first - len(text) - 1, f"{text} ", "gap")
+    else:
+        canvas.write(last + 1, f"({text})", "gap")
 
 
-def axis_line(scene: Scene, root: Span | None, begin_text: str) -> str:
-    """Ticks, now, and the expected end of the root; `begin_text` is the clock at the begin, for
-    an axis that draws waits short and so has no even ticks."""
+def axis_line(scene: Scene, root: Span | None, origin: Instant, ends: tuple[str, str]) -> str:
+    """Ticks from `origin` on, now, and the expected end of the root. An axis that draws waits
+    short has no even ticks: it shows the clock at both `ends`."""
     canvas = Canvas(scene.width)
-    axis, glyphs = scene.axis, scene.look.glyphs
+    axis, glyphs, width = scene.axis, scene.look.glyphs, scene.width
     if root is not None and root.in_flight:
         column = int(axis.column(scene.now))
-        if 0 <= column < scene.width:
+        if 0 <= column < width:
             text = f"{glyphs.now}now"
-            canvas.write(min(column, scene.width - len(text)), text, "dim")
+            canvas.write(min(column, width - len(text)), text, "dim")
         expected = scene.expected_end(root)
         if expected is not None and root.started_at is not None:
             text = f"~{format_duration(expected - root.started_at).strip()}"
-            column = min(int(axis.column(expected)), scene.width - len(text))
-            if canvas.free(column - 1, column + len(text)):
-                canvas.write(column, text, "dim")
-    if axis.breaks:
-        canvas.write(0, begin_text, "dim")
-        for broken in axis.breaks:
-            if canvas.free(int(broken) + 1, int(broken) + 2):
-                canvas.write(int(broken) + 1, glyphs.gap, "dim")
-    else:
-        for tick in ticks(axis.begin, axis.end, scene.width):
-            text, column = offset_text(tick - axis.begin), int(axis.column(tick))
-            if canvas.free(max(column - 1, 0), min(column + len(text) + 1, scene.width)):
-                canvas.write(column, text, "dim")
-    return "".join(text for text, _ in canvas.pieces())
+            _place(canvas, min(int(axis.column(expected)), width - len(text)), text)
+    if not axis.breaks:
+        for tick in _ticks(axis, origin, width):
+            _place(canvas, int(axis.column(tick)), _offset(tick - origin))
+        return canvas.text
+    begin, end = ends
+    _place(canvas, 0, begin)
+    _place(canvas, width - len(end), end)
+    for broken in axis.breaks:
+        _place(canvas, int(broken) + 1, glyphs.gap)
+    return canvas.text
+
+
+def _place(canvas: Canvas, column: int, text: str) -> None:
+    """Write where there is room, with a space to what is there already."""
+    before, after = max(column - 1, 0), min(column + len(text) + 1, canvas.width)
+    if canvas.free(before, after):
+        canvas.write(column, text, "dim")
+
+
+def _ticks(axis: Axis, origin: Instant, width: int) -> list[Instant]:
+    """Round offsets from the origin within the axis."""
+    even = ticks(axis.begin, axis.end, width)
+    step = even[1] - even[0] if len(even) > 1 else max(axis.end - axis.begin, 1)
+    first = -(-(axis.begin - origin) // step)
+    last = (axis.end - origin) // step
+    return [origin + n * step for n in range(first, min(last, first + 50) + 1)]
+
+
+def _offset(offset: Duration) -> str:
+    text = offset_text(offset)
+    return text if len(text) < 4 else format_duration(offset).strip()
 
 
 def minimap(spans: Sequence[Span], whole: tuple[Instant, Instant], scene: Scene) -> list[Piece]:

@@ -169,6 +169,7 @@ class Waterfall(Framed):
         self.selected_key = key
         self._layout()
         self.scroll_to_row(self.cursor)
+        self.post_message(self.Selected(key))
 
     # Keys.
 
@@ -261,10 +262,11 @@ class Waterfall(Framed):
 
     def _widths(self, width: int) -> tuple[int, int, int]:
         """(label, bar, by) columns; `by` is 0 where there is no room for it."""
-        by = 0 if width < 90 else 11
-        label = min(max(width * 34 // 100, 20), 44)
-        # Between and behind them: duration 9, mark 2, state 9, and a space after the label.
-        return label, max(width - label - 21 - by, 8), by
+        narrow = width < 90
+        by = 0 if narrow else 11
+        label = min(max(width * (38 if narrow else 34) // 100, 20), 44)
+        # Between and behind them: duration 9, mark 2, state 9, and a space after label and state.
+        return label, max(width - label - 22 - by, 8), by
 
     def _bar_width(self, width: int) -> int:
         return self._widths(width)[1]
@@ -275,7 +277,7 @@ class Waterfall(Framed):
             return ()
         if y == 1:
             whole = self._whole(self._scene)
-            name = " shown of the whole" if self.zoomed_in else " the whole"
+            name = " [shown] of the whole" if self.zoomed_in else " the whole"
             begun, ended = bounds(self.trace.spans, self.now)
             took = format_duration(ended - begun)
             return [
@@ -283,8 +285,12 @@ class Waterfall(Framed):
                 *minimap(self.trace.spans, whole, self._scene),
                 (f" {took:>8}", "dim"),
             ]
-        begin = faces.clock(self._scene.axis.begin, self.zone, self.now)
-        axis = axis_line(self._scene, self.trace.root, begin).ljust(bar_width)
+        ends = [
+            faces.clock(at, self.zone, self.now)
+            for at in (self._scene.axis.begin, self._scene.axis.end)
+        ]
+        origin = bounds(self.trace.spans, self.now)[0]
+        axis = axis_line(self._scene, self.trace.root, origin, (ends[0], ends[1])).ljust(bar_width)
         head = f" {'stage':<{label - 1}} {axis} {'dur':>8}   {'state':<8}"
         return [(fit(head + (f" {'by':<{by - 1}}" if by else ""), width), "dim")]
 

@@ -1,0 +1,174 @@
+"""What every view looks like, as text: `goldens/NAME-WIDTHxHEIGHT.txt`.
+
+A change on purpose is written with VS_GOLDENS=write, and read in the diff.
+"""
+
+import os
+from collections.abc import Awaitable, Callable
+from itertools import product
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from tests.tui.fakes import (
+    NOW,
+    FakeReader,
+    baselines,
+    busy_reader,
+    delivery_links,
+    delivery_trace,
+    span,
+)
+from tests.tui.stage import NARROW, WIDE, Stage, stage
+from vs_tui.domain.instants import HOUR, SECOND
+
+GOLDENS = Path(__file__).parent / "goldens"
+Play = Callable[[Stage], Awaitable[None]]
+
+
+def keys(*names: str) -> Play:
+    async def play(on: Stage) -> None:
+        await on.press(*names)
+
+    return play
+
+
+async def calm(on: Stage) -> None:
+    """The running checkout, with nothing else to say."""
+    on.list.select("dep-214")
+    await on.settle()
+
+
+async def open_trace(on: Stage) -> None:
+    await calm(on)
+    await on.press("enter")
+
+
+async def freeze_then_more(on: Stage) -> None:
+    await calm(on)
+    await on.press("p")
+    on.clock.now += 30 * SECOND
+    on.reader.put(span("new", "build", "came later", began=-20 * SECOND))
+    await on.sees("+1 new")
+
+
+async def frozen_trace(on: Stage) -> None:
+    await freeze_then_more(on)
+    await on.press("enter", "j", "j")
+
+
+async def filter_live(on: Stage) -> None:
+    await on.press("slash", *"team:core -kind:build")
+
+
+async def wrong_filter(on: Stage) -> None:
+    await on.press("slash")
+    on.app.screen.query_one("#filter").value = "colour:red"
+    await on.sees("is not known")
+
+
+async def kept_filter(on: Stage) -> None:
+    await on.press("slash", *"team:core", "enter")
+    await open_trace(on)
+
+
+async def broken(on: Stage) -> None:
+    await calm(on)
+    on.reader.fails = OSError("disk I/O error")
+    on.reader.put()
+    await on.sees("disk I/O error")
+
+
+async def pruned(on: Stage) -> None:
+    await open_trace(on)
+    on.reader.by_key.clear()
+    on.reader.put()
+    await on.sees("this trace is gone")
+
+
+async def compare(on: Stage) -> None:
+    on.list.select("dep-214")
+    await on.press("c")
+    on.list.select("d-213")
+    await on.press("c")
+    await on.sees("checkout-api v213")
+
+
+async def zoomed(on: Stage) -> None:
+    await open_trace(on)
+    on.app.screen.waterfall.reveal("c-25")
+    await on.press("plus", "plus")
+
+
+async def waits(on: Stage) -> None:
+    on.list.select("is-960")
+    await on.press("enter", "j", "i")
+
+
+BUSY = busy_reader
+EMPTY = FakeReader
+
+
+def long_trace() -> FakeReader:
+    return FakeReader(delivery_trace(), links=delivery_links(), baselines=baselines())
+
+
+CASES: dict[str, tuple[Play, Callable[[], FakeReader], dict[str, object]]] = {
+    "live": (calm, BUSY, {}),
+    "live-frozen": (freeze_then_more, BUSY, {}),
+    "live-filtered": (filter_live, BUSY, {}),
+    "live-wrong-filter": (wrong_filter, BUSY, {}),
+    "live-nothing-matches": (keys("slash", *"nobody", "enter"), BUSY, {}),
+    "live-empty": (keys(), EMPTY, {}),
+    "live-error": (broken, BUSY, {}),
+    "live-ascii": (calm, BUSY, {"ascii": True}),
+    "traces": (keys("2"), BUSY, {}),
+    "traces-frozen": (keys("p", "2"), BUSY, {}),
+    "traces-filtered": (keys("2", "slash", *"state:failed", "enter"), BUSY, {}),
+    "traces-empty": (keys("2"), EMPTY, {}),
+    "traces-ascii": (keys("2"), BUSY, {"ascii": True}),
+    "trace": (open_trace, BUSY, {}),
+    "trace-frozen": (frozen_trace, BUSY, {}),
+    "trace-filtered": (kept_filter, BUSY, {}),
+    "trace-zoomed": (zoomed, BUSY, {}),
+    "trace-waits": (waits, long_trace, {}),
+    "trace-error": (pruned, BUSY, {}),
+    "trace-ascii": (waits, long_trace, {"ascii": True}),
+    "compare": (compare, BUSY, {}),
+    "compare-ascii": (compare, BUSY, {"ascii": True}),
+    "help": (keys("question_mark"), BUSY, {}),
+    "help-filters": (keys("question_mark", "G"), BUSY, {}),
+    "help-ascii": (keys("question_mark"), BUSY, {"ascii": True}),
+    "past": (calm, BUSY, {"at": NOW - HOUR}),
+}
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
+@pytest.mark.parametrize("name", CASES)
+async def test_looks_as_written(name, size) -> None:
+    play, reader, options = CASES[name]
+    async with stage(reader(), size=size, **options) as on:
+        await play(on)
+        on.app.clear_notifications()
+        await on.settle()
+        shown = on.text
+    path = GOLDENS / f"{name}-{size[0]}x{size[1]}.txt"
+    if os.environ.get("VS_GOLDENS") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(shown, "utf-8")
+    assert shown == path.read_text("utf-8")
+
+
+def test_ascii_goldens_are_ascii() -> None:
+    found = sorted(GOLDENS.glob("*ascii*.txt"))
+    assert len(found) >= 8
+    assert [path.name for path in found if not path.read_text("utf-8").isascii()] == []
+
+
+def test_no_line_is_wider_than_its_screen() -> None:
+    for name, (width, height) in product(CASES, (WIDE, NARROW)):
+        path = GOLDENS / f"{name}-{width}x{height}.txt"
+        lines = path.read_text("utf-8").splitlines()
+        assert len(lines) == height, path.name
+        assert [line for line in lines if cell_len(line) > width] == [], path.name
