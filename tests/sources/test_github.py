@@ -135,6 +135,13 @@ def test_form_encoded_bodies_are_read_too():
     assert parsed.events[0].name == "50 % + x & ü"
 
 
+def test_json_that_is_called_a_form_as_curl_does_is_json():
+    form = "application/x-www-form-urlencoded"
+    body = gh.inbound("issues", gh.issue("opened")).body
+    parsed = SOURCE.parse(gh.inbound("issues", body, content_type=form))
+    assert parsed.events[0].key == ISSUE
+
+
 @pytest.mark.parametrize(
     ("raw", "content_type", "field"),
     [

@@ -83,7 +83,7 @@ class Api:
     async def span(self, request: web.Request) -> web.Response:
         span = await self._reader.span(request.match_info["ref"])
         if span is None:
-            raise not_found()
+            raise not_found("there is no such span; /api/spans lists them")
         trace = await self._reader.trace(span.trace_id)
         links = [link for link in trace.links if link.child == span.key] if trace else []
         found = span_json(span, links)
@@ -107,7 +107,7 @@ class Api:
     async def trace(self, request: web.Request) -> web.Response:
         trace = await self._reader.trace(request.match_info["trace_id"])
         if trace is None:
-            raise not_found()
+            raise not_found("there is no such trace; /api/traces lists them")
         return answer(trace_json(trace))
 
     async def deliveries(self, request: web.Request) -> web.Response:
@@ -124,7 +124,7 @@ class Api:
     async def delivery(self, request: web.Request) -> web.Response:
         detail = await self._reader.delivery(int(request.match_info["id"]))
         if detail is None:
-            raise not_found()
+            raise not_found("there is no such delivery; /api/deliveries lists them")
         return answer(delivery_detail_json(detail))
 
     async def teams(self, _: web.Request) -> web.Response:

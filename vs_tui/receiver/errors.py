@@ -32,9 +32,9 @@ def refusal(refused: Refused) -> web.Response:
     return response
 
 
-def not_found() -> Refused:
-    # Constant on purpose: nothing of the request is echoed to strangers.
-    return Refused(404, "not_found", "there is nothing at this path; the README lists all paths")
+def not_found(detail: str = "there is nothing at this path; the README lists all paths") -> Refused:
+    # Constant texts on purpose: nothing of the request is echoed to strangers.
+    return Refused(404, "not_found", detail)
 
 
 def unavailable(detail: str) -> Refused:

@@ -67,8 +67,12 @@ def read(dialect: Dialect, event: str, body: Mapping[str, Any], received_at: Ins
 
 
 def webhook_body(inbound: Inbound) -> dict[str, Any]:
-    """The JSON object, also out of a form's `payload` field: GitHub's default content type."""
-    if inbound.header("content-type").partition(";")[0].strip() == FORM:
+    """The JSON object, also out of a form's `payload` field: GitHub's default content type.
+
+    JSON that is called a form, as `curl -d` does, is JSON: a form cannot begin with a brace.
+    """
+    is_form = inbound.header("content-type").partition(";")[0].strip() == FORM
+    if is_form and not inbound.body.lstrip().startswith(b"{"):
         try:
             fields = parse_qs(inbound.body.decode(), max_num_fields=10)
         except ValueError:
