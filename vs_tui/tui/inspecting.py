@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 MAX_SPANS: Final = 20
 """Spans of a delivery that are read for their names and states; of the others only the refs."""
 _LISTED_SPANS: Final = 500
+_UNFOLDED_LINES: Final = 12
+VALUE_WIDTH: Final = 62
+"""Characters of a value in a line that 80 columns hold."""
 _IN_LOOP: Final = 64 * 1024
 """Bytes; a larger body is laid out in a thread, so that keys are answered meanwhile."""
 
@@ -103,12 +107,12 @@ def _summary(
         DocLine((*_name("verdict"), (verdict, ROLES[row.verdict]), (f"  {row.status}", "dim")))
     ]
     if row.reason:
-        lines.append(_field("reason", row.reason, "wait"))
+        lines += field("reason", row.reason, "wait")
     if what_to_do := advice(row):
-        lines.append(_field("what to do", what_to_do, "title"))
-    lines += [_field("received", received), _field("request", f"POST {detail.path}")]
+        lines += field("what to do", what_to_do, "title")
+    lines += [*field("received", received), *field("request", f"POST {detail.path}")]
     if row.duplicates:
-        lines.append(_field("repeats", f"{row.duplicates} more of the same"))
+        lines += field("repeats", f"{row.duplicates} more of the same")
     return lines
 
 
@@ -155,15 +159,18 @@ def _headers(detail: DeliveryDetail, known: Sequence[str]) -> list[DocLine]:
 
 def _heading(name: str, note: str, block: Sequence[DocLine] = ()) -> DocLine:
     pieces: tuple[Piece, ...] = ((f"{name:<8}", "title"), (f" {note}", "dim"))
-    return DocLine(pieces, block=len(block), folded_pieces=pieces, path=f"/{name}")
+    folds = len(block) > _UNFOLDED_LINES
+    return DocLine(pieces, block=len(block), folded_pieces=pieces, folds=folds, path=f"/{name}")
 
 
 def _name(name: str) -> tuple[Piece, ...]:
     return ((f"{name:<11}", "dim"),)
 
 
-def _field(name: str, value: str, role: str = "text") -> DocLine:
-    return DocLine((*_name(name), (clean(value), role)))
+def field(name: str, value: str, role: str = "text") -> list[DocLine]:
+    """`name value`, wrapped so that 80 columns hold it."""
+    parts = textwrap.wrap(clean(value), VALUE_WIDTH) or ["-"]
+    return [DocLine((*_name(name if not i else ""), (part, role))) for i, part in enumerate(parts)]
 
 
 def texts(app: VsTuiApp, detail: DeliveryDetail) -> list[tuple[str, str]]:

@@ -120,8 +120,13 @@ class Navigation:
 
     def open_deliveries(self, filter_text: str) -> None:
         """Some of the deliveries, in the Events view."""
-        self.show("events")
-        self.views["events"].set_filter(filter_text)
+        view = self.views["events"]
+        if view.is_mounted:
+            self.show("events")
+            view.set_filter(filter_text)
+        else:
+            view.filter_text = filter_text
+            self.show("events")
 
     def open_help(self) -> None:
         if not isinstance(self._app.screen, HelpView):

@@ -15,7 +15,7 @@ from vs_tui.domain.model import Verdict
 from vs_tui.store.api import SourceHealth
 from vs_tui.tui import faces, sourcing
 from vs_tui.tui.bodies import DocLine
-from vs_tui.tui.inspecting import ROLES, verdict_glyph
+from vs_tui.tui.inspecting import ROLES, field, verdict_glyph
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.sourcing import Condition, Connection
@@ -170,7 +170,7 @@ class SourcesView(View):
     def _secret_text(self, connection: Connection) -> str:
         if self.dash.setup.open_mode:
             return "open"
-        return sourcing.masked(connection.secret) if self._own(connection) else "elsewhere"
+        return sourcing.masked(connection.secret) if self._own(connection) else "not here"
 
     @staticmethod
     def _own(connection: Connection) -> bool:
@@ -188,7 +188,9 @@ class SourcesView(View):
         if connection is None:
             self.document.show((), start=True)
             return
-        self.document.set_heading([(clean(connection.title, 40), "title")], "v y Y enter")
+        self.document.set_heading(
+            [(clean(connection.title, 40), "title")], "v shows the secret, Y copies it"
+        )
         self.document.show(self._detail(connection), start=False)
 
     def _detail(self, connection: Connection) -> list[DocLine]:
@@ -197,12 +199,13 @@ class SourcesView(View):
         found = sourcing.condition(connection, health, now)
         lines = [
             _line("health", (self._health_text(found), found.role)),
-            _line("what to do", (found.advice, "title")),
-            _line("URL", (sourcing.url_of(connection, self.base), "text"), (self._reach(), "dim")),
+            *field("what to do", found.advice, "title"),
+            _line("URL", (sourcing.url_of(connection, self.base), "text")),
             *(
                 _line("", (sourcing.url_of(connection, self.base, path), "dim"))
                 for path in connection.paths[1:]
             ),
+            *self._reach(),
             _line("secret", *self._secret_pieces(connection)),
         ]
         if health is not None and health.last_received_at is not None:
@@ -214,10 +217,12 @@ class SourcesView(View):
             lines.append(_line("in all", *self._totals(health)))
         return lines
 
-    def _reach(self) -> str:
+    def _reach(self) -> list[DocLine]:
         if self.public_url or not self.base.startswith(("http://127.", "http://localhost")):
-            return ""
-        return "  this machine only; from outside: `ngrok http PORT`"
+            return []
+        port = self.base.rpartition(":")[2]
+        hint = f"from this machine only; `ngrok http {port}` makes it public"
+        return [_line("", (hint, "dim"))]
 
     def _secret_pieces(self, connection: Connection) -> list[Piece]:
         if self.dash.setup.open_mode:
@@ -227,12 +232,8 @@ class SourcesView(View):
             return [(f"on the receiver's machine: {command}", "dim")]
         kind = f"  checked in {connection.proof}" if connection.proof else "  our token"
         if self._revealed[0] == connection.name:
-            return [(connection.secret, "match"), (kind, "dim"), ("  v hides it", "dim")]
-        return [
-            (sourcing.masked(connection.secret), "text"),
-            (kind, "dim"),
-            ("  v shows it, Y copies it", "dim"),
-        ]
+            return [(connection.secret, "match"), (kind, "dim")]
+        return [(sourcing.masked(connection.secret), "text"), (kind, "dim")]
 
     def _totals(self, health: SourceHealth) -> list[Piece]:
         pieces: list[Piece] = []

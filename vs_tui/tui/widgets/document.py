@@ -41,8 +41,11 @@ class Document(Framed):
         """Show a text; with `start` the cursor goes to the first line that leads somewhere."""
         if list(lines) == list(self.lines) and not start:
             return
+        before, anchor = self.line, self.cursor - self.first
         self.lines = lines
         self._arrange()
+        if before is not None and not start:
+            self._return_to(before, anchor)
         if start:
             leads = (i for i, index in enumerate(self._visible) if lines[index].target)
             self.cursor = next(leads, 0)
@@ -50,6 +53,16 @@ class Document(Framed):
             self.scroll_to_row(self.cursor)
         self.cursor = max(0, min(self.cursor, self.count - 1))
         self.refresh()
+
+    def _return_to(self, before: DocLine, anchor: int) -> None:
+        """Put the cursor on the line it was on, which may stand elsewhere now."""
+        name = (before.path, before.target)
+        for position, index in enumerate(self._visible):
+            line = self.lines[index]
+            if any(name) and (line.path, line.target) == name:
+                self.cursor = position
+                self.scroll_to_row(position, anchor=anchor)
+                return
 
     @property
     def line(self) -> DocLine | None:

@@ -1,0 +1,223 @@
+"""Sources: URLs, secrets, what came today, how each source does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC
+
+import pytest
+
+from tests.tui.fakes import NOW, busy_reader, delivery
+from tests.tui.golden import assert_golden
+from tests.tui.stage import NARROW, WIDE, stage
+from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND
+from vs_tui.domain.model import Verdict
+from vs_tui.store.api import SourceHealth
+from vs_tui.tui import sourcing
+from vs_tui.tui.sourcing import Connection, condition
+
+GITHUB = Connection(
+    "github", "GitHub", ("/github",), "X-Hub-Signature-256", False, "github", "gh-s3cret", "tok"
+)
+JENKINS = Connection("jenkins", "Jenkins", ("/jenkins",), "", True, "token", "tok-0123", "tok-0123")
+JIRA = Connection("jira", "Jira", ("/jira",), "X-Hub-Signature", True, "jira", "ji-s3cret", "tok")
+EMETRICS = Connection("emmetrics", "em-metrics", ("/deployments", "/incidents/*"), "", False)
+
+
+def connections() -> list[Connection]:
+    return [GITHUB, JENKINS, JIRA, EMETRICS]
+
+
+def row_of(on, title: str) -> str:
+    return next(line for line in on.lines if title in line and "│" in line)
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_looks(size) -> None:
+    name = f"{size[0]}x{size[1]}"
+    async with stage(size=size, connections=connections) as on:
+        await on.press("5")
+        assert_golden(f"sources-{name}", on.text)
+        await on.press("j", "v")
+        assert_golden(f"sources-revealed-{name}", on.text)
+    async with stage(size=size, connections=connections, ascii=True) as on:
+        await on.press("5")
+        assert_golden(f"sources-ascii-{name}", on.text)
+        assert on.text.isascii()
+
+
+async def test_what_came_today_is_counted_by_verdict() -> None:
+    reader = busy_reader()
+    old = delivery(90, "push")
+    reader.stored[90] = replace(old, row=replace(old.row, received_at=NOW - DAY))
+    refused = delivery(-7, "", Verdict.REJECTED, duplicates=3, status=401)
+    reader.stored[-7] = refused
+    async with stage(reader, connections=connections) as on:
+        await on.press("5")
+        cells = next(r.cells for r in on.list.rows if r.key == "github")
+        # Two accepted, one ignored, two repeats of an accepted one, 1 + (1 + 3) refused.
+        assert [text for text, _ in cells[4:9]] == ["2", "1", "2", "·", "5"]
+        await on.sees("3 accepted", "2 rejected")
+
+
+async def test_the_secret_is_shown_only_when_asked_for() -> None:
+    async with stage(connections=connections) as on:
+        await on.press("5")
+        await on.sees("********", "X-Hub-Signature-256")
+        assert "gh-s3cret" not in on.text
+        await on.press("v")
+        await on.sees("gh-s3cret")
+        await on.press("v")
+        await on.no_longer_sees("gh-s3cret")
+        await on.press("v", "j")
+        assert "gh-s3cret" not in on.text, "another source is selected"
+        await on.press("k", "v")
+        await on.sees("gh-s3cret")
+        await on.press("4", "5")
+        assert "gh-s3cret" not in on.text, "the screen was left"
+        await on.press("v")
+        on.clock.now += 31 * SECOND
+        on.app._tick()
+        await on.no_longer_sees("gh-s3cret")
+
+
+async def test_copying(monkeypatch, tmp_path) -> None:
+    async with stage(connections=connections, remember_to=str(tmp_path / "state.json")) as on:
+        copied: list[str] = []
+        monkeypatch.setattr(on.app.output, "copy", copied.append)
+        await on.press("5", "y", "Y", "Y", "j", "Y", "Y")
+        assert copied == [
+            "http://127.0.0.1:8787/github",
+            "gh-s3cret",
+            "gh-s3cret",
+            "tok-0123",
+            "http://127.0.0.1:8787/jenkins?token=tok-0123",
+        ]
+        assert "s3cret" not in on.text and "tok-0123" not in on.text
+        written = "".join(path.read_text() for path in tmp_path.iterdir())
+        assert "s3cret" not in written and "tok-0123" not in written
+
+
+async def test_without_the_secrets_it_says_where_they_are() -> None:
+    there = [replace(GITHUB, secret="", token="")]
+    async with stage(connections=lambda: there) as on:
+        await on.press("5")
+        await on.sees("on the receiver's machine", "vs-tui secret show github")
+        for key in ("v", "Y"):
+            await on.press(key)
+            await on.sees("there is no secret here")
+
+
+async def test_a_tunnel_changes_the_urls() -> None:
+    async def find() -> str:
+        return "https://abc.ngrok.app"
+
+    async with stage(connections=connections, find_public_url=find) as on:
+        await on.press("5")
+        await on.sees("https://abc.ngrok.app/github")
+        assert "this machine only" not in on.text
+
+
+async def test_the_tunnel_is_not_asked_for_before_the_screen_is_opened() -> None:
+    asked: list[int] = []
+
+    async def find() -> str:
+        asked.append(1)
+        return ""
+
+    async with stage(connections=connections, find_public_url=find) as on:
+        await on.press("2", "4")
+        assert asked == []
+        await on.press("5", "4", "5")
+        assert len(asked) == 2
+
+
+async def test_enter_shows_the_deliveries_of_the_source() -> None:
+    async with stage(connections=connections) as on:
+        await on.press("5", "j", "enter")
+        assert on.app.view.where == "events"
+        assert on.app.view.filter_text == "source:jenkins"
+
+
+async def test_sorting_and_next_in_trouble() -> None:
+    async with stage(connections=connections) as on:
+        await on.press("5")
+        assert [row.key for row in on.list.rows] == ["github", "jenkins", "emmetrics", "jira"]
+        await on.press("n")
+        assert on.list.selected_key == "jenkins"
+        await on.press("s")
+        assert on.list.rows[0].key == "jenkins"
+        await on.press("s")
+        assert [row.key for row in on.list.rows] == ["emmetrics", "github", "jenkins", "jira"]
+        await on.press("S")
+        assert on.list.rows[0].key == "jira"
+
+
+async def test_all_paths_are_listed_and_open_mode_is_said() -> None:
+    async with stage(connections=lambda: [EMETRICS], open_mode=True) as on:
+        await on.press("5")
+        while on.list.selected_key != "emmetrics":
+            await on.press("j")
+        await on.sees("8787/deployments", "8787/incidents/", "--no-auth")
+
+
+async def test_a_source_that_is_not_installed_any_more_is_listed() -> None:
+    async with stage(connections=lambda: [GITHUB]) as on:
+        await on.press("5")
+        await on.sees("jenkins", "only quarantined")
+
+
+async def test_hostile_names() -> None:
+    reader = busy_reader()
+    reader.stored[1] = replace(
+        reader.stored[1], row=replace(reader.stored[1].row, source="\x1b]0;x\a[b]", kind="\u202ek")
+    )
+    async with stage(reader, connections=connections) as on:
+        await on.press("5")
+        assert not any(c in on.text for c in "\x1b\a\u202e")
+
+
+async def test_export_holds_no_secret(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with stage(connections=connections) as on:
+        await on.press("5", "v", "v", "e")
+        await on.sees("wrote")
+        assert all("s3cret" not in path.read_text() for path in tmp_path.iterdir())
+
+
+def health(age: int, **counts: int) -> SourceHealth:
+    return SourceHealth("github", NOW - age, "push", counts)
+
+
+@pytest.mark.parametrize(
+    ("found", "level", "words"),
+    [
+        (None, "none", "no delivery yet"),
+        (health(0), "none", "no delivery yet"),
+        (health(HOUR, accepted=5), "ok", "ok"),
+        (health(HOUR, accepted=5, rejected=3), "ok", "ok"),
+        (health(HOUR, ignored=5), "ok", "ok"),
+        (health(HOUR, rejected=3), "refused", "only refused"),
+        (health(HOUR, quarantined=3), "unread", "only quarantined"),
+        (health(HOUR, quarantined=3, rejected=1), "unread", "only quarantined"),
+        (health(HOUR, accepted=9, quarantined=3), "unread", "3 quarantined"),
+        (health(8 * DAY, accepted=9), "quiet", "silent since 8d"),
+        (health(90 * DAY, accepted=9), "none", "silent since 90d"),
+    ],
+)
+def test_conditions(found, level, words) -> None:
+    judged = condition(GITHUB, found, NOW)
+    assert (judged.level, judged.text) == (level, words)
+    assert judged.advice
+
+
+def test_the_day_begins_in_the_users_zone() -> None:
+    from datetime import timedelta, timezone
+
+    east = timezone(timedelta(hours=5, minutes=30))
+    assert NOW - sourcing.midnight(NOW, UTC) == (9 * HOUR + 41 * MINUTE + 7 * SECOND)
+    assert NOW - sourcing.midnight(NOW, east) == 15 * HOUR + 11 * MINUTE + 7 * SECOND
+
+
+def test_a_secret_is_not_in_the_repr() -> None:
+    assert "gh-s3cret" not in repr(GITHUB) and "'tok'" not in repr(GITHUB)
