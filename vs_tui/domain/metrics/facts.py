@@ -65,6 +65,8 @@ class Deployment:
     """The id that joins the artifacts of one product deployment."""
     artifact: str = ""
     team: str = ""
+    first_commit_at: Instant | None = None
+    """The oldest commit it ships, where its sender tells that itself."""
     marked: str = ""
     """Why the sender's own data says that it repairs: `rollback`, `hotfix branch`, ..."""
     name: str = ""
@@ -256,6 +258,7 @@ def deployment_of(span: Span) -> Deployment:
         correlation=text(names, "vs.correlation_id", "correlationId", "correlation_id"),
         artifact=text(names, "vs.artifact", "artifact"),
         team=span.team,
+        first_commit_at=instant(names, "vs.change.first_commit_at", "vs.commit.first_at"),
         marked=_mark(span, branch),
         name=span.name,
         trace_id=span.trace_id,

@@ -89,4 +89,9 @@ def merged_per_engineer(
     """
     merged = [author for at, author in merges if at in window]
     engineers = set(configured) or {author for author in merged if author}
-    return ratio(len(merged), len(engineers) * window.length / 7)
+    return merged_per_engineer_of(len(merged), len(engineers), window)
+
+
+def merged_per_engineer_of(merged: int, engineers: int, window: Window) -> float | None:
+    """The same of counts."""
+    return ratio(merged, engineers * window.length / 7)

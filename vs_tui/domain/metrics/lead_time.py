@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
-from vs_tui.domain import keys
 from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.metrics.facts import Build, Change, Deployment, Kind, same_version
 from vs_tui.domain.metrics.stages import Stages, stages_of
@@ -43,54 +40,16 @@ class Shipped:
         return max(self.deployed_at - self.started_at, 0)
 
 
-def shipped_changes(
-    deployments: Sequence[Deployment], pull_requests: Iterable[Change]
-) -> dict[str, list[Change]]:
-    """Which merged pull requests each successful deployment of one target contains.
-
-    Those merged after the previous successful deployment began, up to this one's begin, when the
-    deploy is of a shared branch or tells none; and those whose head or merge commit it names.
-    Every deployment lists what it contains; `first_shipped` finds where a change came first.
-    """
-    merged = sorted(
-        (pr for pr in pull_requests if pr.merged_at is not None),
-        key=lambda pr: (pr.merged_at or 0, pr.key),
-    )
-    moments = [pr.merged_at or 0 for pr in merged]
-    by_commit: dict[str, list[Change]] = {}
-    for pr in merged:
-        for sha in pr.commits:
-            by_commit.setdefault(sha[:7], []).append(pr)
-    found: dict[str, list[Change]] = {}
-    previous: Deployment | None = None
-    for deployment in sorted(deployments, key=lambda d: (d.started_at, d.ended_at, d.key)):
-        if not deployment.ok:
-            continue
-        contained: dict[str, Change] = {}
-        if previous is not None and _follows_default_branch(deployment):
-            low = bisect_right(moments, previous.started_at)
-            high = bisect_right(moments, deployment.started_at)
-            contained.update((pr.key, pr) for pr in merged[low:high])
-        for pr in by_commit.get(deployment.commit[:7], ()) if deployment.commit else ():
-            if any(same_version("", sha, "", deployment.commit) for sha in pr.commits):
-                contained[pr.key] = pr
-        found[deployment.key] = list(contained.values())
-        previous = deployment
-    return found
-
-
-def _follows_default_branch(deployment: Deployment) -> bool:
-    return not deployment.branch or keys.is_shared_branch(deployment.branch)
-
-
 def changes_of(
     deployment: Deployment, pull_requests: Sequence[Change], commit_times: Mapping[str, Instant]
 ) -> list[Change]:
-    """What a deployment ships: its pull requests, else its commit, else its version."""
+    """What a deployment ships: its pull requests, else its commit, else its version; where it
+    names neither, what its sender says of its oldest commit."""
     if pull_requests:
         return list(pull_requests)
+    told = deployment.first_commit_at
     if deployment.commit:
-        written = commit_times.get(deployment.commit)
+        written = commit_times.get(deployment.commit, told)
         key = f"{deployment.project}@{deployment.commit}"
         return [
             Change(key=key, kind=Kind.COMMIT, project=deployment.project, first_commit_at=written)
@@ -98,7 +57,12 @@ def changes_of(
     if deployment.version:
         name = deployment.artifact or deployment.service
         key = f"{deployment.project}/{name}@{deployment.version}"
-        return [Change(key=key, kind=Kind.VERSION, project=deployment.project)]
+        return [
+            Change(key=key, kind=Kind.VERSION, project=deployment.project, first_commit_at=told)
+        ]
+    if told is not None:
+        key = f"{deployment.key}#commits"
+        return [Change(key=key, kind=Kind.COMMIT, project=deployment.project, first_commit_at=told)]
     return []
 
 
@@ -176,29 +140,3 @@ def ship(
             change, deployment.ended_at, started, basis, stages_of(change, started, own, deployment)
         )
     return tuple(found.values())
-
-
-_FAR: Final = 1 << 62
-
-
-def first_shipped(shipped: Iterable[Shipped]) -> list[Shipped]:
-    """Each change once, in its first successful deployment of those given, in time order."""
-    first: dict[str, Shipped] = {}
-    for entry in shipped:
-        known = first.get(entry.change.key)
-        if known is None or _earlier(entry, known):
-            first[entry.change.key] = entry
-    return sorted(first.values(), key=lambda s: (s.deployed_at, s.change.key))
-
-
-def _earlier(entry: Shipped, known: Shipped) -> bool:
-    mine = (entry.deployed_at, entry.started_at if entry.started_at is not None else _FAR)
-    return mine < (known.deployed_at, known.started_at if known.started_at is not None else _FAR)
-
-
-def previous_success(
-    deployment: Deployment, successes: Sequence[Deployment], ends: Sequence[Instant]
-) -> Deployment | None:
-    """The last of the sorted successes that ended before this one did."""
-    index = bisect_left(ends, deployment.ended_at) - 1
-    return successes[index] if index >= 0 else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
 from typing import Final, NamedTuple
 
 from vs_tui.domain.instants import Instant
@@ -112,34 +111,49 @@ class Ledger:
         ledger.basis = bytes(bases)
         return ledger
 
-    def only(self, places: Iterable[int]) -> Ledger:
-        """The part of it that happened at these places."""
-        wanted = frozenset(places)
-        rows = bytes(map(wanted.__contains__, self.place))
-        changes = bytes(map(wanted.__contains__, self.change_place))
-        episodes = bytes(map(wanted.__contains__, self.episode_place))
-        wide = bytes(flag for flag in changes for _ in STAGES) if self.stages else b""
+    def split(self, groups: Mapping[int, str]) -> dict[str, Ledger]:
+        """A ledger a group of places, in one pass; places without a group are left out."""
+        found: dict[str, list[list[int]]] = {}
 
-        def picked(column: Sequence[int], chosen: bytes) -> array[int]:
-            return array("q", compress(column, chosen))
+        def columns(place: int) -> list[list[int]] | None:
+            group = groups.get(place)
+            if group is None:
+                return None
+            return found.setdefault(group, [[] for _ in range(12)])
 
-        return Ledger(
-            started=picked(self.started, rows),
-            ended=picked(self.ended, rows),
-            ok=bytes(compress(self.ok, rows)),
-            failed=bytes(compress(self.failed, rows)),
-            rework=bytes(compress(self.rework, rows)),
-            place=picked(self.place, rows),
-            shipped_at=picked(self.shipped_at, changes),
-            lead=picked(self.lead, changes),
-            basis=bytes(compress(self.basis, changes)),
-            change_place=picked(self.change_place, changes),
-            stages=picked(self.stages, wide),
-            broke_at=picked(self.broke_at, episodes),
-            began=picked(self.began, episodes),
-            cleared=picked(self.cleared, episodes),
-            episode_place=picked(self.episode_place, episodes),
-        )
+        for row in zip(
+            self.place, self.started, self.ended, self.ok, self.failed, self.rework, strict=True
+        ):
+            if chosen := columns(row[0]):
+                for column, value in zip(chosen[0:6], row, strict=True):
+                    column.append(value)
+        for change in zip(self.change_place, self.shipped_at, self.lead, self.basis, strict=True):
+            if chosen := columns(change[0]):
+                for column, value in zip(chosen[6:9], change[1:], strict=True):
+                    column.append(value)
+        for episode in zip(
+            self.episode_place, self.broke_at, self.began, self.cleared, strict=True
+        ):
+            if chosen := columns(episode[0]):
+                for column, value in zip(chosen[9:12], episode[1:], strict=True):
+                    column.append(value)
+        return {
+            group: Ledger(
+                place=array("q", c[0]),
+                started=array("q", c[1]),
+                ended=array("q", c[2]),
+                ok=bytes(c[3]),
+                failed=bytes(c[4]),
+                rework=bytes(c[5]),
+                shipped_at=array("q", c[6]),
+                lead=array("q", c[7]),
+                basis=bytes(c[8]),
+                broke_at=array("q", c[9]),
+                began=array("q", c[10]),
+                cleared=array("q", c[11]),
+            )
+            for group, c in found.items()
+        }
 
 
 def place_of(verdict: Assessed) -> Place:

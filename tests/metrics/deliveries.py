@@ -1,0 +1,180 @@
+"""A database of spans made from events, with the read models kept or made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vs_tui.domain.instants import MINUTE, Instant
+from vs_tui.domain.metrics.windows import Window
+from vs_tui.domain.model import Event, Key, Rule, Seek, State
+from vs_tui.domain.teams import Environments, Team, Teams
+from vs_tui.store.batch import Folding, fold_and_link, next_seq
+from vs_tui.store.folder import Context
+from vs_tui.store.metrics_keeper import MetricsKeeper
+from vs_tui.store.schema import open_writer
+
+TEAMS = Teams((Team("core", ("acme/api",)), Team("web", ("acme/web",)), Team("idle", ("x",))))
+
+
+class Database:
+    """One file; `tell` folds events as a delivery would."""
+
+    def __init__(self, path: Path, teams: Teams = TEAMS) -> None:
+        self.path = path
+        self.teams = teams
+        self.keeper = MetricsKeeper(Environments(), teams.teams)
+        self.db = open_writer(path)
+        context = Context(now=1 << 60, seq=0, teams=teams)
+        self.folding = Folding(context, after_fold=(self.keeper.after_fold,))
+        self.db.execute("BEGIN IMMEDIATE")
+        self.keeper.adopt(self.db)
+        self.db.execute("COMMIT")
+
+    def tell(self, *events: Event) -> None:
+        self.db.execute("BEGIN IMMEDIATE")
+        self.folding.context.seq = next_seq(self.db)
+        fold_and_link(self.db, events, self.folding)
+        self.db.execute("COMMIT")
+
+    def rebuild(self) -> None:
+        self.db.execute("BEGIN IMMEDIATE")
+        self.keeper.rebuild(self.db)
+        self.db.execute("COMMIT")
+
+    def kept(self) -> dict[str, list[Any]]:
+        """Everything that the read models say; places by name, as ids depend on the order."""
+        places = {
+            row[0]: row[1:]
+            for row in self.db.execute(
+                "SELECT id, team, project, service, environment, product FROM dora_places"
+            )
+        }
+        found = {
+            table: self.db.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
+            for table in ("dora_changes", "dora_episodes", "dora_blames", "dora_incidents")
+        }
+        found["deployments"] = [
+            (*row[:2], places[row[2]], *row[3:])
+            for row in self.db.execute("SELECT * FROM dora_deployments ORDER BY key")
+        ]
+        found["pages"] = self.db.execute(
+            "SELECT level, team, week, started, ended, ok, failed, rework, shipped_at, lead, "
+            "basis, broke_at, began, cleared, stages FROM dora_pages ORDER BY level, team, week"
+        ).fetchall()
+        return found
+
+
+def _span(
+    key: str, operation: str, began: Instant | None, ended: Instant | None, ok: bool, **more: Any
+) -> list[Event]:
+    values = {"key": key, "source": "customhttp", "operation": operation, "name": key, **more}
+    events = []
+    if began is not None:
+        events.append(Event(state=State.RUNNING, occurred_at=began, started_at=began, **values))
+    if ended is not None:
+        state = State.OK if ok else State.ERROR
+        events.append(Event(state=state, occurred_at=ended, **values))
+    return events
+
+
+def deploy(
+    number: int,
+    ended: Instant,
+    ok: bool = True,
+    *,
+    service: str = "api",
+    project: str = "",
+    version: str = "",
+    retry_of: str = "",
+    environment: str = "prod",
+    took: int = MINUTE,
+    seeks: Sequence[Seek] = (),
+    **attributes: Any,
+) -> list[Event]:
+    if version:
+        attributes["vs.version"] = version
+    if retry_of:
+        seeks = (*seeks, Seek(Rule.ATTEMPT, Key("ref", retry_of), link_only=True))
+    return _span(
+        f"deploy-{number}",
+        "deploy",
+        ended - took,
+        ended,
+        ok,
+        project=project or f"acme/{service}",
+        service=service,
+        environment=environment,
+        attributes=attributes,
+        seeks=tuple(seeks),
+    )
+
+
+def test_run(
+    number: int, ended: Instant, ok: bool, *, service: str = "api", environment: str = "prod"
+) -> list[Event]:
+    return _span(
+        f"test-{number}",
+        "test",
+        ended - MINUTE,
+        ended,
+        ok,
+        project=f"acme/{service}",
+        service=service,
+        environment=environment,
+        attributes={"vs.suite": "smoke"},
+    )
+
+
+test_run.__test__ = False  # type: ignore[attr-defined]
+
+
+def incident(
+    number: int, began: Instant, ended: Instant | None, *, service: str = "api", version: str = ""
+) -> list[Event]:
+    return _span(
+        f"incident-{number}",
+        "incident",
+        began,
+        ended,
+        True,
+        project=f"acme/{service}",
+        service=service,
+        environment="prod",
+        attributes={"vs.version": version} if version else {},
+    )
+
+
+def build(number: int, began: Instant, *, service: str = "api", version: str = "") -> list[Event]:
+    offers = (Key("artifact", f"{service}@{version}", "", "build"),) if version else ()
+    return _span(
+        f"build-{number}",
+        "build",
+        began,
+        began + MINUTE,
+        True,
+        project=f"acme/{service}",
+        service=service,
+        attributes={"vs.version": version} if version else {},
+        offers=offers,
+    )
+
+
+def merge(
+    number: int, opened: Instant, merged: Instant, *, service: str = "api", actor: str = "ada"
+) -> list[Event]:
+    return _span(
+        f"pr-{number}",
+        "pull_request",
+        opened,
+        merged,
+        True,
+        project=f"acme/{service}",
+        actor=actor,
+        attributes={"vcs.change.title": f"change {number}"},
+    )
+
+
+def over(since: Instant, until: Instant) -> Window:
+    return Window(since, until, until)

@@ -1,0 +1,184 @@
+"""The read models kept event by event say what judging everything at the end says."""
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.metrics.deliveries import (
+    TEAMS,
+    Database,
+    build,
+    deploy,
+    incident,
+    merge,
+    over,
+    test_run,
+)
+from tests.metrics.world import t
+from vs_tui.domain.instants import DAY, HOUR, MINUTE
+from vs_tui.store.metrics import read_scorecards
+
+BEGIN = t("00:00")
+WINDOW = over(BEGIN, BEGIN + 60 * DAY)
+
+
+def cards(base: Database, **more):
+    return {card.name: card for card in read_scorecards(base.db, WINDOW, teams=TEAMS, **more)}
+
+
+@pytest.fixture
+def base(tmp_path):
+    opened = Database(tmp_path / "metrics.db")
+    yield opened
+    opened.db.close()
+
+
+def test_a_deployment_counts_for_its_team_and_nobody_else(base) -> None:
+    base.tell(*deploy(1, BEGIN + HOUR), *deploy(2, BEGIN + 2 * HOUR, service="web"))
+    found = cards(base)
+    assert {name: card.figures["deploys"].n for name, card in found.items()} == {
+        "core": 1,
+        "web": 1,
+        "idle": 0,
+    }
+    assert found["idle"].figures["deploys"].value is None
+    assert cards(base, by="all")[""].figures["deploys"].n == 2
+
+
+def test_staging_does_not_count(base) -> None:
+    base.tell(*deploy(1, BEGIN + HOUR, environment="staging"))
+    assert cards(base, by="all")[""].figures["deploys"].n == 0
+
+
+def test_a_late_incident_fails_the_deployment_before_it(base) -> None:
+    base.tell(*deploy(1, BEGIN + HOUR), *deploy(2, BEGIN + 9 * HOUR))
+    base.tell(*incident(1, BEGIN + 2 * HOUR, BEGIN + 3 * HOUR))
+    core = cards(base, beside=True)["core"]
+    assert (core.figures["fail"].hits, core.figures["fail"].n) == (1, 2)
+    assert core.figures["restore"].value == HOUR
+    assert core.beside.incidents.detect_median == HOUR
+
+
+def test_pull_requests_between_two_deploys_are_shipped_by_the_second(base) -> None:
+    base.tell(*deploy(1, BEGIN + HOUR), *deploy(2, BEGIN + 9 * HOUR))
+    base.tell(*merge(1, BEGIN + 2 * HOUR, BEGIN + 3 * HOUR))
+    lead = cards(base)["core"].figures["lead"]
+    assert (lead.value, lead.starts) == (7 * HOUR, {"pull request opened": 1})
+    beside = cards(base, beside=True)["core"].beside
+    assert (beside.merged, beside.engineers, beside.deployed, beside.started) == (1, 1, 2, 2)
+
+
+def test_the_team_of_a_changed_configuration_counts_after_the_next_start(base, tmp_path) -> None:
+    from vs_tui.domain.teams import Environments, Team, Teams
+    from vs_tui.store.metrics_keeper import MetricsKeeper
+
+    base.tell(*deploy(1, BEGIN + HOUR, environment="blue"))
+    assert cards(base, by="all")[""].figures["deploys"].n == 0
+    other = MetricsKeeper(Environments({"production": ("blue",)}), Teams((Team("a"),)).teams)
+    other.adopt(base.db)
+    assert cards(base, by="all")[""].figures["deploys"].n == 1
+
+
+def test_a_fault_costs_no_delivery_and_is_made_good_at_the_next_start(base, monkeypatch) -> None:
+    from vs_tui.store import metrics_keeper
+
+    def broken(*_):
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(metrics_keeper, "stretch_of", broken)
+        base.tell(*deploy(1, BEGIN + HOUR))
+    assert base.db.execute("SELECT COUNT(*) FROM spans").fetchone()[0] == 1
+    assert cards(base)["core"].figures["deploys"].n == 0
+    base.keeper.adopt(base.db)
+    assert cards(base)["core"].figures["deploys"].n == 1
+
+
+def test_by_service_each_part_of_a_product_counts_and_else_the_product_once(base) -> None:
+    together = {"vs.correlation_id": "c", "vs.product": "shop"}
+    for number, name in enumerate(("auth", "data")):
+        base.tell(
+            *deploy(
+                number,
+                BEGIN + HOUR,
+                number == 0,
+                service=name,
+                project="acme/shop",
+                **{"vs.artifact": name},
+                **together,
+            )
+        )
+    by_service = cards(base, by="service")
+    assert {name: card.figures["deploys"].n for name, card in by_service.items()} == {
+        "auth": 1,
+        "data": 0,
+    }
+    shop = cards(base, by="product")["shop"].figures
+    assert (shop["fail"].hits, shop["fail"].n) == (1, 1)
+
+
+MINUTES = st.integers(0, 3 * 24 * 60)
+SERVICES = st.sampled_from(["api", "web"])
+STORIES = st.lists(
+    st.one_of(
+        st.tuples(st.just("deploy"), MINUTES, st.booleans(), SERVICES, st.sampled_from("1234")),
+        st.tuples(st.just("test"), MINUTES, st.booleans(), SERVICES, st.just("")),
+        st.tuples(
+            st.just("incident"), MINUTES, st.booleans(), SERVICES, st.sampled_from(["", "2"])
+        ),
+        st.tuples(st.just("build"), MINUTES, st.just(True), SERVICES, st.sampled_from("1234")),
+        st.tuples(st.just("merge"), MINUTES, st.just(True), SERVICES, st.just("")),
+        st.tuples(st.just("part"), MINUTES, st.booleans(), SERVICES, st.sampled_from("12")),
+        st.tuples(st.just("retry"), MINUTES, st.booleans(), SERVICES, st.just("")),
+    ),
+    min_size=1,
+    max_size=14,
+)
+
+
+def events_of(story):
+    found = []
+    for number, (kind, minute, ok, service, version) in enumerate(story):
+        at = BEGIN + minute * MINUTE
+        if kind == "deploy":
+            found += deploy(number, at, ok, service=service, version=version)
+        elif kind == "part":
+            names = {"vs.correlation_id": version, "vs.product": "shop", "vs.artifact": service}
+            names["vs.version"] = str(number)
+            found += deploy(number, at, ok, service=service, project="acme/shop", **names)
+        elif kind == "retry":
+            found += deploy(number, at, ok, service=service, retry_of=f"deploy-{number - 1}")
+        elif kind == "test":
+            found += test_run(number, at, ok, service=service)
+        elif kind == "incident":
+            ended = at + HOUR if ok else None
+            found += incident(number, at, ended, service=service, version=version)
+        elif kind == "build":
+            found += build(number, at, service=service, version=version)
+        else:
+            found += merge(number, at, at + 30 * MINUTE, service=service)
+    return found
+
+
+@settings(
+    max_examples=120,
+    deadline=None,
+    phases=(Phase.explicit, Phase.generate),  # shrinking opens a database a step
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(STORIES, st.randoms(use_true_random=False), st.integers(1, 4))
+def test_any_order_of_arrival_gives_what_judging_all_at_once_gives(
+    tmp_path_factory, story, random, size
+) -> None:
+    base = Database(tmp_path_factory.mktemp("order") / "metrics.db")
+    try:
+        events = events_of(story)
+        random.shuffle(events)
+        while events:
+            base.tell(*events[:size])
+            events = events[size:]
+        kept = base.kept()
+        base.rebuild()
+        assert kept == base.kept()
+    finally:
+        base.db.close()

@@ -1,0 +1,176 @@
+"""The delivery metrics out of the read models: what view, API, commands and Prometheus ask."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.metrics.dora import measure
+from vs_tui.domain.metrics.facts import Ticket
+from vs_tui.domain.metrics.incidents import (
+    IncidentFact,
+    incident_figures,
+    innovation_ratio,
+    merged_per_engineer_of,
+)
+from vs_tui.domain.metrics.ledger import Ledger
+from vs_tui.domain.metrics.report import GROUPS, Beside, Scorecard
+from vs_tui.domain.metrics.statistics import median, percentile
+from vs_tui.domain.metrics.windows import Window
+from vs_tui.domain.teams import Teams
+from vs_tui.store import metrics_pages as pages
+from vs_tui.store import rows
+
+_KEYS: Final = "IN (SELECT value FROM json_each(?))"
+
+
+def read_scorecards(
+    db: sqlite3.Connection,
+    window: Window,
+    *,
+    teams: Teams,
+    team: str = "",
+    by: str = "team",
+    beside: bool = False,
+) -> list[Scorecard]:
+    """The five metrics of each group; of every team that is configured or deployed by default.
+
+    Without teams `team` means everyone. ValueError says what can be grouped by.
+    """
+    if by not in GROUPS:
+        raise ValueError(f"'{by}' cannot be grouped by; use one of {', '.join(GROUPS)}")
+    if by not in ("team", "all"):
+        return _grouped(db, window, team, by)
+    names = [team] if team else ([] if by == "all" else team_names(db, teams))
+    since = _data_since(db, window)
+    cards = []
+    for name in names or [""]:
+        ledger = team_ledger(db, window, name)
+        known = pages.first_week(db, *_level(name))
+        figures = measure(
+            ledger, window, known=known is not None and known * pages.WEEK < window.since
+        )
+        cards.append(
+            Scorecard(
+                "team" if name else "all",
+                name,
+                window,
+                figures,
+                read_beside(db, window, name, ledger, teams) if beside else None,
+                since,
+            )
+        )
+    return cards
+
+
+def team_names(db: sqlite3.Connection, teams: Teams) -> list[str]:
+    """The configured teams, and any other that has deployed."""
+    used = [name for name in pages.page_teams(db) if name]
+    return list(dict.fromkeys([*teams.names, *used]))
+
+
+def team_ledger(
+    db: sqlite3.Connection, window: Window, team: str, *, stages: bool = False
+) -> Ledger:
+    """What a team (or all, for ``) deployed in a window and the period before."""
+    level, name = _level(team)
+    since = window.previous.since
+    return pages.read_ledger(db, level, name, since, window.end, stages=stages)
+
+
+def _level(team: str) -> tuple[str, str]:
+    return (pages.TEAM, team) if team else (pages.ALL, "")
+
+
+def _grouped(db: sqlite3.Connection, window: Window, team: str, by: str) -> list[Scorecard]:
+    if by == "service":
+        level, name = (pages.SERVICE, team) if team else (pages.SERVICES, "")
+    else:
+        level, name = _level(team)
+    ledger = pages.read_ledger(db, level, name, window.previous.since, window.end)
+    groups = {
+        number: group
+        for number, place in pages.places(db).items()
+        if (group := str(getattr(place, by)))
+    }
+    since = _data_since(db, window)
+    return [
+        Scorecard(by, group, window, measure(own, window), None, since)
+        for group, own in sorted(ledger.split(groups).items())
+    ]
+
+
+def _data_since(db: sqlite3.Connection, window: Window) -> Instant | None:
+    """When the first deployment or change of all began, if that was within the window."""
+    found: Instant | None = db.execute(
+        "SELECT MIN(at) FROM (SELECT MIN(started_at) AS at FROM dora_deployments "
+        "UNION ALL SELECT MIN(ended_at) FROM spans "
+        "WHERE operation = 'pull_request' AND status = 'ok')"
+    ).fetchone()[0]
+    return found if found is not None and found > window.since else None
+
+
+def read_beside(
+    db: sqlite3.Connection, window: Window, team: str, ledger: Ledger, teams: Teams
+) -> Beside:
+    """Incidents, deploys, pull requests and tickets of a team (`` is all) in a window."""
+    start, stop = window.contained(ledger.ended)
+    durations = sorted(
+        max(ended - started, 0)
+        for started, ended in zip(ledger.started[start:stop], ledger.ended[start:stop], strict=True)
+    )
+    bounds = (window.since, window.end)
+    of_team, named = ("AND team = ?", (team,)) if team else ("", ())
+    sql = (
+        "SELECT started_at, restored_at, finished_at, deployed_at FROM dora_incidents "
+        f"WHERE started_at >= ? AND started_at < ? {of_team}"
+    )
+    incidents = [IncidentFact(*row) for row in db.execute(sql, (*bounds, *named))]
+    sql = (
+        "SELECT actor, COUNT(*) FROM spans WHERE operation = 'pull_request' AND status = 'ok' "
+        f"AND ended_at >= ? AND ended_at < ? {of_team} GROUP BY actor"
+    )
+    merges: dict[str, int] = dict(db.execute(sql, (*bounds, *named)).fetchall())
+    users = next((t.users for t in teams.teams if t.name == team), ())
+    engineers = set(users) or {author for author in merges if author}
+    merged = sum(merges.values())
+    return Beside(
+        incidents=incident_figures(incidents, window),
+        started=_started(db, window, team),
+        deployed=ledger.ok.count(1, start, stop),
+        duration_median=median(durations),
+        duration_p90=percentile(durations, 90),
+        merged=merged,
+        engineers=len(engineers),
+        merged_per_engineer_week=merged_per_engineer_of(merged, len(engineers), window),
+        innovation_ratio=_innovation(db, window, of_team, named),
+    )
+
+
+def _started(db: sqlite3.Connection, window: Window, team: str) -> int:
+    sql = (
+        "SELECT COUNT(*) FROM dora_deployments WHERE started_at >= ? AND started_at < ? "
+        "AND unit <> 1"
+    )
+    bound: tuple[object, ...] = (window.since, window.end)
+    if team:
+        own = [number for number, place in pages.places(db).items() if place.team == team]
+        sql, bound = f"{sql} AND place {_KEYS}", (*bound, rows.as_json(own))
+    return int(db.execute(sql, bound).fetchone()[0])
+
+
+def _innovation(
+    db: sqlite3.Connection, window: Window, of_team: str, named: Sequence[str]
+) -> float | None:
+    sql = (
+        "SELECT lower(COALESCE(json_extract(attributes, '$.\"vs.issue.type\"'), "
+        "json_extract(attributes, '$.type'), '')), "
+        "SUM(COALESCE(active, MAX(ended_at - started_at, 0), 0)) FROM spans "
+        "WHERE operation = 'issue' AND status = 'ok' AND ended_at >= ? AND ended_at < ? "
+        f"{of_team} GROUP BY 1"
+    )
+    bound = (window.since, window.end, *named)
+    tickets = [Ticket(kind, "", window.since, spent) for kind, spent in db.execute(sql, bound)]
+    return innovation_ratio(tickets, window)

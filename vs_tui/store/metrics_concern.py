@@ -1,0 +1,174 @@
+"""Which targets a changed span may concern, and from which moment on."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import orjson
+
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.metrics.facts import Target, commit_of, version_of
+from vs_tui.domain.teams import Environments
+from vs_tui.store import rows
+
+Touched = dict[Target, Instant]
+"""Target -> the earliest moment at which something about it changed."""
+
+_KEYS: Final = "IN (SELECT value FROM json_each(?))"
+_OPERATIONS: Final = (
+    "('deploy', 'test', 'incident', 'pull_request', 'review', 'push', 'build', 'pipeline')"
+)
+_ABOUT_CHANGES: Final = frozenset({"pull_request", "review", "push", "build", "pipeline"})
+MAX_BELOW: Final = 4
+"""Links from a pull request down to the deploys that ship it."""
+
+
+def concerned(
+    db: sqlite3.Connection, keys: Sequence[str], environments: Environments
+) -> tuple[Touched, list[str]]:
+    """The production targets that these changed spans may concern, and which are incidents."""
+    sql = (
+        "SELECT key, operation, project, service, environment, started_at, ended_at, trace_id, "
+        f"parent_key, attributes FROM spans WHERE operation IN {_OPERATIONS} AND key {_KEYS}"
+    )
+    changed = list(rows.select_in(db, sql, keys))
+    if not changed:
+        return {}, []
+    found = _Concern(db, environments)
+    found.deploys([row[0] for row in changed if row[1] == "deploy"])
+    found.stored(keys)
+    for row in changed:
+        if row[1] == "test":
+            found.touch(Target(*row[2:5]), row[6])
+        elif row[1] == "incident":
+            found.incident(row)
+    found.changes([row for row in changed if row[1] in _ABOUT_CHANGES])
+    found.builds([row for row in changed if row[1] in ("build", "pipeline")])
+    named = [row[0] for row in changed if row[1] in ("test", "incident")]
+    found.above([*named, *(row[8] for row in changed if row[1] == "test")], named)
+    return found.touched, [row[0] for row in changed if row[1] == "incident"]
+
+
+class _Concern:
+    def __init__(self, db: sqlite3.Connection, environments: Environments) -> None:
+        self._db = db
+        self._environments = environments
+        self.touched: Touched = {}
+
+    def touch(self, target: Target, moment: Instant | None) -> None:
+        if moment is not None and self._environments.is_production(target.environment):
+            self.touched[target] = min(moment, self.touched.get(target, moment))
+
+    def deploys(self, keys: Iterable[str]) -> None:
+        """These deploys and the attempts around them."""
+        wanted = set(keys)
+        for column, other in (("child", "parent"), ("parent", "child")):
+            sql = f"SELECT {other} FROM links WHERE rule = 'attempt' AND {column} {_KEYS}"
+            wanted |= {row[0] for row in rows.select_in(self._db, sql, wanted)}
+        sql = (
+            "SELECT project, service, environment, "
+            "COALESCE(ended_at, MAX(started_at, last_event_at), last_event_at) FROM spans "
+            f"WHERE operation = 'deploy' AND key {_KEYS}"
+        )
+        for *target, moment in rows.select_in(self._db, sql, wanted):
+            self.touch(Target(*target), moment)
+        self.stored(wanted)
+
+    def stored(self, keys: Iterable[str]) -> None:
+        """Where these spans stood when they were judged last."""
+        sql = (
+            "SELECT project, service, environment, ended_at FROM dora_deployments "
+            f"WHERE unit < 2 AND key {_KEYS}"
+        )
+        for *target, moment in rows.select_in(self._db, sql, keys):
+            self.touch(Target(*target), moment)
+
+    def incident(self, row: Sequence[Any]) -> None:
+        """The targets of its service, what it was blamed on, and the versions it may name."""
+        key, _, project, service, environment, started, ended, _, _, attributes = row
+        moment = started if started is not None else ended
+        targets: set[Target] = set()
+        if service:
+            sql = (
+                "SELECT DISTINCT project, service, environment FROM spans "
+                "WHERE operation IN ('deploy', 'incident') AND operation = 'deploy' "
+                "AND service = ?"
+            )
+            for found in self._db.execute(sql, (service,)):
+                target = Target(*found)
+                if environment in (target.environment, "") and (
+                    project == target.project or "/" not in project
+                ):
+                    targets.add(target)
+                    self.touch(target, moment)
+        sql = f"SELECT deployment FROM dora_blames WHERE incident {_KEYS}"
+        self.stored(row[0] for row in rows.select_in(self._db, sql, [key]))
+        self._named(targets, attributes, moment)
+
+    def _named(self, targets: Iterable[Target], attributes: str, moment: Instant | None) -> None:
+        names = orjson.loads(attributes)
+        version = version_of(names) or commit_of(names)
+        if not version:
+            return
+        sql = (
+            "SELECT MAX(ended_at) FROM dora_deployments WHERE project = ? AND service = ? "
+            "AND environment = ? AND ended_at <= ? AND unit < 2 "
+            "AND (version = ? OR commit_id LIKE ? || '%')"
+        )
+        for target in targets:
+            bound = (*target, moment, version, version.lower())
+            self.touch(target, self._db.execute(sql, bound).fetchone()[0])
+
+    def changes(self, changed: Sequence[Sequence[Any]]) -> None:
+        """Deploys that ship them: below them by links, in their trace, or judged so before."""
+        if not changed:
+            return
+        prs = {row[8] for row in changed if row[1] in ("review", "push") and row[8]}
+        frontier = {row[0] for row in changed} | prs
+        found: set[str] = set()
+        sql = f"SELECT deployment FROM dora_changes WHERE change {_KEYS}"
+        self.stored(row[0] for row in rows.select_in(self._db, sql, frontier))
+        for _ in range(MAX_BELOW):
+            sql = (
+                "SELECT l.child, s.operation = 'deploy' FROM links l JOIN spans s "
+                "ON s.key = l.child WHERE s.operation NOT IN ('stage', 'review', 'push') "
+                f"AND l.parent {_KEYS}"
+            )
+            below = list(rows.select_in(self._db, sql, frontier))
+            found |= {child for child, is_deploy in below if is_deploy}
+            frontier = {child for child, _ in below} - frontier
+            if not frontier:
+                break
+        commits = [row for row in changed if row[1] == "push"]
+        found |= self._of_commits(row[0] for row in commits)
+        self.deploys(found)
+
+    def _of_commits(self, pushes: Iterable[str]) -> set[str]:
+        """Deploys of the commits that a push brought."""
+        sql = f"SELECT value, scope FROM offers WHERE token LIKE 'commit:%' AND key {_KEYS}"
+        commits = [value for value, _ in rows.select_in(self._db, sql, pushes)]
+        sql = f"SELECT key FROM dora_deployments WHERE commit_id <> '' AND commit_id {_KEYS}"
+        return {row[0] for row in rows.select_in(self._db, sql, commits)}
+
+    def builds(self, changed: Sequence[Sequence[Any]]) -> None:
+        """Targets of the project that were deployed to after a build began."""
+        earliest: dict[str, Instant] = {}
+        for row in changed:
+            if row[5] is not None:
+                earliest[row[2]] = min(row[5], earliest.get(row[2], row[5]))
+        sql = (
+            "SELECT DISTINCT project, service, environment FROM dora_deployments "
+            f"WHERE ended_at >= ? AND project {_KEYS}"
+        )
+        if earliest:
+            bound = (min(earliest.values()), rows.as_json(earliest))
+            for found in self._db.execute(sql, bound).fetchall():
+                self.touch(Target(*found), earliest[found[0]])
+
+    def above(self, keys: Iterable[str], linked: Iterable[str]) -> None:
+        """Deploys that these are below, and those that a link of theirs names."""
+        sql = f"SELECT parent FROM links WHERE rule <> 'proximity' AND child {_KEYS}"
+        named = {row[0] for row in rows.select_in(self._db, sql, linked)}
+        self.deploys({*keys, *named} - {""})

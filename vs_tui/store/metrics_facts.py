@@ -1,0 +1,302 @@
+"""The facts of one target out of spans and links: what its deployments are judged by."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.domain.metrics.assessment import Facts
+from vs_tui.domain.metrics.facts import (
+    Build,
+    Change,
+    Deployment,
+    Incident,
+    Target,
+    Test,
+    build_of,
+    change_of,
+    deployment_of,
+    incident_of,
+    merge_attempts,
+    test_of,
+)
+from vs_tui.domain.metrics.failures import name_of
+from vs_tui.domain.metrics.lead_time import built_by
+from vs_tui.domain.model import Span
+from vs_tui.store import rows
+
+_SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
+_OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
+_KEYS: Final = "IN (SELECT value FROM json_each(?))"
+MAX_CLIMB: Final = 6
+"""Levels above a deploy that are searched for the pull requests it ships."""
+MAX_BUILDS: Final = 200
+"""Builds that are looked at to find where development resumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One target from some moment on."""
+
+    facts: Facts
+    deployments: Sequence[Deployment]
+    """Retries merged; in flight and cancelled ones too."""
+
+
+def stretch_of(db: sqlite3.Connection, target: Target, since: Instant) -> Stretch:
+    """All that happened at a target since a moment."""
+    spans = _deploys(db, target, since)
+    retries = _retries(db, target, spans)
+    deployments = merge_attempts([deployment_of(span) for span in spans.values()], retries)
+    finished = [d for d in deployments if d.finished]
+    keys = [d.key for d in finished]
+    shipped = _shipped(db, [d.key for d in finished if d.ok])
+    bare = [d for d in finished if d.ok and d.key not in shipped]
+    commits = _commit_times(db, [d.commit for d in bare if d.commit])
+    facts = Facts(
+        deployments=finished,
+        tests=_tests(db, target, since, keys),
+        incidents=_incidents(db, target, since, keys),
+        shipped=shipped,
+        builds=_builds(db, target, finished, bare),
+        commit_times=commits,
+        first_seen=_first_seen(db, target, since, finished),
+    )
+    return Stretch(facts, deployments)
+
+
+def _spans(db: sqlite3.Connection, where: str, *parameters: Any) -> list[Span]:
+    return [rows.span_of(row) for row in db.execute(f"{_SELECT} WHERE {where}", parameters)]
+
+
+def _spans_in(db: sqlite3.Connection, where: str, keys: Iterable[str]) -> list[Span]:
+    return [rows.span_of(row) for row in rows.select_in(db, f"{_SELECT} WHERE {where}", keys)]
+
+
+def _deploys(db: sqlite3.Connection, target: Target, since: Instant) -> dict[str, Span]:
+    of_target = f"operation = 'deploy' AND {_OF_TARGET}"
+    found = _spans(db, f"{of_target} AND ended_at >= ?", *target, since)
+    found += _spans(db, f"{of_target} AND ended_at IS NULL", *target)
+    return {span.key: span for span in found}
+
+
+def _retries(db: sqlite3.Connection, target: Target, spans: dict[str, Span]) -> dict[str, str]:
+    """Retry -> what it retries; loads the attempts that lie before the stretch into `spans`."""
+    found: dict[str, str] = {}
+    frontier = set(spans)
+    while frontier:
+        seen: set[str] = set()
+        for column in ("child", "parent"):
+            sql = f"SELECT child, parent FROM links WHERE rule = 'attempt' AND {column} {_KEYS}"
+            for child, parent in rows.select_in(db, sql, frontier):
+                found[child] = parent
+                seen |= {child, parent}
+        missing = seen - set(spans)
+        fresh = [
+            span
+            for span in _spans_in(db, f"operation = 'deploy' AND key {_KEYS}", missing)
+            if (span.project, span.service, span.environment) == target
+        ]
+        spans.update((span.key, span) for span in fresh)
+        frontier = {span.key for span in fresh}
+    return {child: parent for child, parent in found.items() if child in spans and parent in spans}
+
+
+def _shipped(db: sqlite3.Connection, deploys: Sequence[str]) -> dict[str, list[Change]]:
+    """Deployment -> the pull requests that are linked to it, or above what it is linked to."""
+    found = pull_requests_above(db, deploys)
+    changes = _changes(db, {pr for prs in found.values() for pr in prs})
+    shipped = {
+        deploy: [changes[pr] for pr in sorted(prs) if pr in changes]
+        for deploy, prs in found.items()
+    }
+    return {deploy: listed for deploy, listed in shipped.items() if listed}
+
+
+def pull_requests_above(db: sqlite3.Connection, deploys: Iterable[str]) -> dict[str, set[str]]:
+    """Deployment -> keys of pull requests."""
+    sql = (
+        "SELECT child, parent FROM links WHERE rule NOT IN ('proximity', 'attempt') "
+        f"AND child {_KEYS}"
+    )
+    below: dict[str, set[str]] = {}
+    for child, parent in rows.select_in(db, sql, deploys):
+        below.setdefault(parent, set()).add(child)
+    found: dict[str, set[str]] = {}
+    sql = f"SELECT key, operation, parent_key FROM spans WHERE key {_KEYS}"
+    seen: set[str] = set()
+    for _ in range(MAX_CLIMB):
+        seen |= set(below)
+        above: dict[str, set[str]] = {}
+        for key, operation, parent in rows.select_in(db, sql, below):
+            if operation == "pull_request":
+                for deploy in below[key]:
+                    found.setdefault(deploy, set()).add(key)
+            elif parent and parent not in seen:
+                above.setdefault(parent, set()).update(below[key])
+        if not above:
+            break
+        below = above
+    return found
+
+
+def _changes(db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Change]:
+    listed = list(keys)
+    below: dict[str, list[Span]] = {}
+    where = f"operation IN ('review', 'push') AND parent_key <> '' AND parent_key {_KEYS}"
+    for span in _spans_in(db, where, listed):
+        below.setdefault(span.parent_key, []).append(span)
+    return {
+        span.key: change_of(span, below.get(span.key, ()))
+        for span in _spans_in(db, f"key {_KEYS}", listed)
+    }
+
+
+def _commit_times(db: sqlite3.Connection, commits: Iterable[str]) -> dict[str, Instant]:
+    """When commits were written, by the pushes that brought them."""
+    by_token: dict[str, list[str]] = {}
+    for commit in commits:
+        by_token.setdefault(f"commit:{commit[:7]}", []).append(commit)
+    sql = (
+        "SELECT o.token, o.value, json_extract(s.attributes, '$.\"vs.commit.first_at\"') "
+        "FROM offers o JOIN spans s ON s.key = o.key "
+        f"WHERE s.operation = 'push' AND o.token {_KEYS}"
+    )
+    found: dict[str, Instant] = {}
+    for token, value, written in rows.select_in(db, sql, by_token):
+        at = parse_instant(written)
+        for commit in by_token[token]:
+            if at is not None and (commit.startswith(value) or value.startswith(commit)):
+                found[commit] = min(at, found.get(commit, at))
+    return found
+
+
+def _tests(
+    db: sqlite3.Connection, target: Target, since: Instant, keys: Sequence[str]
+) -> list[Test]:
+    found = _spans(
+        db,
+        f"operation = 'test' AND environment <> '' AND {_OF_TARGET} AND ended_at >= ?",
+        *target,
+        since,
+    )
+    where = f"operation = 'test' AND parent_key <> '' AND parent_key {_KEYS}"
+    found += _spans_in(db, where, keys)
+    return [test for span in found if (test := test_of(span)) is not None]
+
+
+def _incidents(
+    db: sqlite3.Connection, target: Target, since: Instant, keys: Sequence[str]
+) -> list[Incident]:
+    found: dict[str, Span] = {}
+    if target.service:
+        where = (
+            "operation IN ('deploy', 'incident') AND operation = 'incident' AND service = ? "
+            "AND environment IN (?, '') AND started_at >= ?"
+        )
+        for span in _spans(db, where, target.service, target.environment, since):
+            if span.project == target.project or "/" not in span.project:
+                found[span.key] = span
+    sql = (
+        "SELECT l.child, l.parent FROM links l JOIN spans s ON s.key = l.child "
+        f"WHERE s.operation = 'incident' AND l.rule <> 'proximity' AND l.parent {_KEYS}"
+    )
+    linked: dict[str, list[str]] = {}
+    for child, parent in rows.select_in(db, sql, keys):
+        linked.setdefault(child, []).append(parent)
+    for span in _spans_in(db, f"key {_KEYS}", set(linked) - set(found)):
+        found[span.key] = span
+    elsewhere = _linked_elsewhere(db, set(found) - set(linked))
+    read = []
+    for key, span in found.items():
+        # One that names another deployment says nothing about this target.
+        if key not in elsewhere:
+            incident = incident_of(_without_hints(span), linked.get(key, ()))
+            if incident is not None:
+                read.append(incident)
+    return read
+
+
+def _without_hints(span: Span) -> Span:
+    """Its parent may be a mere neighbour in time; only the links that name something count."""
+    return replace(span, parent_key="")
+
+
+def _linked_elsewhere(db: sqlite3.Connection, incidents: Iterable[str]) -> set[str]:
+    sql = (
+        "SELECT DISTINCT l.child FROM links l JOIN spans d ON d.key = l.parent "
+        f"WHERE d.operation = 'deploy' AND l.rule <> 'proximity' AND l.child {_KEYS}"
+    )
+    return {row[0] for row in rows.select_in(db, sql, incidents)}
+
+
+def _builds(
+    db: sqlite3.Connection,
+    target: Target,
+    finished: Sequence[Deployment],
+    bare: Sequence[Deployment],
+) -> list[Build]:
+    """The builds that made the deployed versions; for deployments without a known change also
+    the one with which development resumed."""
+    own = _own_builds(db, finished)
+    found = {build.key: build for build in own}
+    wanting = {d.key for d in bare if d.first_commit_at is None}
+    previous: Deployment | None = None
+    for deployment in sorted(finished, key=lambda d: d.ended_at):
+        if deployment.key in wanting and previous is not None:
+            last = built_by(previous, own)
+            after = last.started_at if last else previous.started_at
+            resumed = _first_build(db, target, after, deployment)
+            if resumed is not None:
+                found[resumed.key] = resumed
+        if deployment.ok:
+            previous = deployment
+    return list(found.values())
+
+
+def _own_builds(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> list[Build]:
+    tokens: dict[str, None] = {}
+    for deployment in deployments:
+        if deployment.commit:
+            tokens[f"built:{deployment.commit[:7]}"] = None
+        if deployment.version:
+            for name in {deployment.artifact, deployment.service} - {""}:
+                tokens[f"artifact:{name}@{deployment.version}"] = None
+    where = (
+        "operation IN ('build', 'pipeline') "
+        f"AND key IN (SELECT key FROM offers WHERE token {_KEYS})"
+    )
+    return _as_builds(_spans_in(db, where, tokens))
+
+
+def _first_build(
+    db: sqlite3.Connection, target: Target, after: Instant, deployment: Deployment
+) -> Build | None:
+    """The earliest build of the artifact that began after a moment and before the deployment."""
+    names = ("", deployment.artifact, deployment.service)
+    where = (
+        "operation IN ('build', 'pipeline') AND project = ? AND started_at > ? "
+        f"AND started_at <= ? ORDER BY started_at LIMIT {MAX_BUILDS}"
+    )
+    found = _as_builds(_spans(db, where, target.project, after, deployment.ended_at))
+    return next((build for build in found if build.service in names), None)
+
+
+def _as_builds(spans: Iterable[Span]) -> list[Build]:
+    return [build for span in spans if (build := build_of(span)) is not None]
+
+
+def _first_seen(
+    db: sqlite3.Connection, target: Target, since: Instant, finished: Sequence[Deployment]
+) -> Mapping[str, Instant]:
+    """Version -> when it was deployed first, where that was before the stretch."""
+    names = {name_of(deployment) for deployment in finished} - {""}
+    sql = (
+        "SELECT version, MIN(ended_at) FROM dora_deployments "
+        f"WHERE {_OF_TARGET} AND unit < 2 AND outcome IN ('ok', 'failed') AND ended_at < ? "
+        f"AND version {_KEYS} GROUP BY version"
+    )
+    return dict(db.execute(sql, (*target, since, rows.as_json(sorted(names)))).fetchall())

@@ -1,0 +1,324 @@
+"""Keeps the verdicts up to date: after every fold the deployments it may concern are judged anew.
+
+What a span can change lies at its target from a little before its moment on: the deployments
+whose failure it may close, and all that follow. So only that stretch is read and judged, and the
+result is the same as judging everything (a test holds them together).
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.metrics.assessment import Assessed, assess
+from vs_tui.domain.metrics.facts import Deployment, Outcome, Target, incident_of
+from vs_tui.domain.metrics.failures import name_of
+from vs_tui.domain.metrics.ledger import BASES, UNKNOWN, Place, Shipment, first_of_each, place_of
+from vs_tui.domain.metrics.products import group_of, product_deployments
+from vs_tui.domain.teams import Environments
+from vs_tui.store import metrics_pages as pages
+from vs_tui.store import rows
+from vs_tui.store.folder import load_spans
+from vs_tui.store.metrics_concern import Touched, concerned
+from vs_tui.store.metrics_facts import stretch_of
+from vs_tui.store.metrics_rows import verdict_of, verdict_text
+from vs_tui.store.metrics_schema import METRICS_TABLES
+
+log = logging.getLogger(__name__)
+
+VERSION: Final = 1
+"""Of the rules that verdicts are made by: a new one makes them all anew."""
+_OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
+_KEYS: Final = "IN (SELECT value FROM json_each(?))"
+_DIRTY = "broken"
+
+
+class MetricsKeeper:
+    """One for a writer; give `after_fold` to its settings and call `adopt` once it is open."""
+
+    def __init__(self, environments: Environments, teams: Sequence[object] = ()) -> None:
+        self._environments = environments
+        self._wanted = repr((VERSION, environments.globs, teams))
+
+    def adopt(self, db: sqlite3.Connection) -> None:
+        """Judge everything anew if the rules, the teams or the environments changed, or if it
+        went wrong before. In the caller's transaction."""
+        row = db.execute("SELECT value FROM meta WHERE name = 'dora'").fetchone()
+        if row is None or row[0] != self._wanted:
+            self.rebuild(db)
+
+    def rebuild(self, db: sqlite3.Connection) -> None:
+        """Judge every deployment there is."""
+        for table in METRICS_TABLES:
+            db.execute(f"DELETE FROM {table}")
+        targets = db.execute(
+            "SELECT DISTINCT project, service, environment FROM spans WHERE operation = 'deploy'"
+        ).fetchall()
+        touched = {Target(*row): 0 for row in targets if self._environments.is_production(row[2])}
+        incidents = db.execute("SELECT key FROM spans WHERE operation = 'incident'").fetchall()
+        self._judge(db, touched, [row[0] for row in incidents])
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (self._wanted,))
+
+    def after_fold(self, db: sqlite3.Connection, keys: Sequence[str]) -> None:
+        """Judge anew what these changed spans may concern.
+
+        A fault here must not cost a delivery: it is undone, logged, and all is judged anew at
+        the next start.
+        """
+        db.execute("SAVEPOINT metrics")
+        try:
+            touched, incidents = concerned(db, keys, self._environments)
+            if touched or incidents:
+                self._judge(db, touched, incidents)
+        except sqlite3.OperationalError:
+            raise  # the disk, not us: the writer knows what to do
+        except Exception:
+            log.exception("the delivery metrics are out of date until the next start")
+            db.execute("ROLLBACK TO metrics")
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (_DIRTY,))
+        db.execute("RELEASE metrics")
+
+    def _judge(self, db: sqlite3.Connection, touched: Touched, incidents: Iterable[str]) -> None:
+        update = _Update(db)
+        for target, moment in touched.items():
+            update.target(target, moment)
+        update.products()
+        update.first_shipments()
+        update.incidents(incidents)
+        pages.write_weeks(db, update.dirty)
+
+
+class _Update:
+    """One pass over some targets: rows written, and what became dirty by it."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.dirty: set[tuple[str, int]] = set()
+        self._groups: set[str] = set()
+        self._changes: set[str] = set()
+        self._blamed: set[str] = set()
+        self._places: dict[Place, int] = {p: n for n, p in pages.places(db).items()}
+        self._teams = {number: place.team for place, number in self._places.items()}
+
+    def target(self, target: Target, moment: Instant) -> None:
+        """Judge the deployments of a target that something at `moment` may concern."""
+        low = self._low(target, moment)
+        stretch = stretch_of(self._db, target, self._context(target, low))
+        concerned = [d for d in stretch.deployments if d.ended_at >= low]
+        judged = {v.deployment.key: v for v in assess(stretch.facts, {d.key for d in concerned})}
+        verdicts = [judged.get(d.key, Assessed(d)) for d in concerned]
+        where = f"{_OF_TARGET} AND unit < 2 AND ended_at >= ?"
+        self._replace(where, (*target, low), {v.deployment.key: v for v in verdicts})
+
+    def _low(self, target: Target, moment: Instant) -> Instant:
+        """From where on verdicts may change."""
+        before = self._success_before(target, moment)
+        lasting = self._episodes_since(target, moment)
+        return before if lasting is None else min(before, lasting)
+
+    def _context(self, target: Target, low: Instant) -> Instant:
+        """From where on facts are needed to judge what ended at `low` and later."""
+        before = self._success_before(target, self._success_before(target, low))
+        lasting = self._episodes_since(target, low)
+        return before if lasting is None else min(before, lasting)
+
+    def _success_before(self, target: Target, moment: Instant) -> Instant:
+        sql = (
+            f"SELECT ended_at FROM spans WHERE operation = 'deploy' AND {_OF_TARGET} "
+            "AND ended_at < ? AND status = 'ok' ORDER BY ended_at DESC LIMIT 1"
+        )
+        row = self._db.execute(sql, (*target, moment)).fetchone()
+        return row[0] if row else 0
+
+    def _episodes_since(self, target: Target, moment: Instant) -> Instant | None:
+        sql = (
+            f"SELECT MIN(at) FROM dora_episodes WHERE {_OF_TARGET} "
+            "AND (ended_at IS NULL OR ended_at >= ?)"
+        )
+        found: Instant | None = self._db.execute(sql, (*target, moment)).fetchone()[0]
+        return found
+
+    def _replace(
+        self, where: str, bound: Sequence[Any], verdicts: Mapping[str, Assessed], unit: int = 0
+    ) -> None:
+        """Make the rows that match be those of these verdicts; unchanged ones are left alone."""
+        sql = (
+            "SELECT key, verdict, place, ended_at, product_group FROM dora_deployments "
+            f"WHERE {where} UNION SELECT key, verdict, place, ended_at, product_group "
+            f"FROM dora_deployments WHERE key {_KEYS}"
+        )
+        stored = {
+            row[0]: row[1:] for row in self._db.execute(sql, (*bound, rows.as_json(verdicts)))
+        }
+        texts = {key: verdict_text(verdict) for key, verdict in verdicts.items()}
+        changed = [key for key, text in texts.items() if stored.get(key, ("",))[0] != text]
+        gone = [key for key in stored if key not in verdicts or key in changed]
+        for key in gone:
+            _, place, ended, group = stored[key]
+            self.dirty.add((self._teams[place], pages.week_of(ended)))
+            self._groups.add(group)
+        self._delete(gone)
+        for key in changed:
+            self._insert(verdicts[key], texts[key], unit)
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        if not keys:
+            return
+        listed = rows.as_json(keys)
+        sql = f"SELECT change FROM dora_changes WHERE deployment {_KEYS}"
+        self._changes.update(row[0] for row in self._db.execute(sql, (listed,)))
+        sql = f"SELECT incident FROM dora_blames WHERE deployment {_KEYS}"
+        self._blamed.update(row[0] for row in self._db.execute(sql, (listed,)))
+        self._db.execute(f"DELETE FROM dora_deployments WHERE key {_KEYS}", (listed,))
+        for table in ("dora_changes", "dora_episodes", "dora_blames"):
+            self._db.execute(f"DELETE FROM {table} WHERE deployment {_KEYS}", (listed,))
+
+    def _insert(self, verdict: Assessed, text: str, unit: int) -> None:
+        found = verdict.deployment
+        group = _group_text(found)
+        if unit == pages.SINGLE and group:
+            unit = pages.PART
+        place = self._place(place_of(verdict))
+        self._db.execute(
+            "INSERT INTO dora_deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                found.key,
+                unit,
+                place,
+                *found.target,
+                found.started_at,
+                found.ended_at,
+                found.outcome.value,
+                int(verdict.failed),
+                int(bool(verdict.rework)),
+                name_of(found),
+                found.commit,
+                group,
+                text,
+            ),
+        )
+        self._groups.add(group if unit == pages.PART else "")
+        self.dirty.add((found.team, pages.week_of(found.ended_at)))
+        self._insert_parts(verdict, unit)
+
+    def _insert_parts(self, verdict: Assessed, unit: int) -> None:
+        found = verdict.deployment
+        target = "\n".join(found.target)
+        self._changes.update(shipped.change.key for shipped in verdict.shipped)
+        self._db.executemany(
+            "INSERT INTO dora_changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+            [
+                (
+                    found.key,
+                    shipped.change.key,
+                    unit,
+                    target,
+                    found.ended_at,
+                    UNKNOWN if shipped.lead is None else shipped.lead,
+                    BASES.index(shipped.basis),
+                    orjson.dumps(shipped.stages).decode(),
+                )
+                for shipped in verdict.shipped
+            ],
+        )
+        self._db.executemany(
+            "INSERT INTO dora_episodes VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (found.key, episode.started_at, episode.ended_at, *found.target, found.ended_at)
+                for episode in verdict.episodes
+            ],
+        )
+        self._blamed.update(incident.key for incident in verdict.blames)
+        self._db.executemany(
+            "INSERT INTO dora_blames VALUES (?, ?, ?)",
+            [(incident.key, found.key, found.ended_at) for incident in verdict.blames],
+        )
+
+    def _place(self, place: Place) -> int:
+        if place not in self._places:
+            self._places[place] = pages.place_id(self._db, place)
+            self._teams[self._places[place]] = place.team
+        return self._places[place]
+
+    def products(self) -> None:
+        """Put the product deployments together again whose parts changed."""
+        for group in sorted(self._groups - {""}):
+            sql = "SELECT verdict FROM dora_deployments WHERE product_group = ? AND unit = ?"
+            parts = [verdict_of(row[0]) for row in self._db.execute(sql, (group, pages.PART))]
+            whole = product_deployments(
+                [part for part in parts if part.deployment.finished],
+                [p.deployment for p in parts if p.deployment.outcome is Outcome.PENDING],
+            )
+            self._replace(
+                "product_group = ? AND unit = 2",
+                (group,),
+                {product.whole.deployment.key: product.whole for product in whole},
+                pages.WHOLE,
+            )
+
+    def first_shipments(self) -> None:
+        """Mark in which deployment each change counts."""
+        sql = (
+            "SELECT change, at, deployment, target, unit, first FROM dora_changes "
+            f"WHERE change {_KEYS}"
+        )
+        found = list(rows.select_in(self._db, sql, self._changes))
+        of_all = first_of_each(
+            Shipment(*row[:4]) for row in found if row[4] in (pages.SINGLE, pages.WHOLE)
+        )
+        of_target = first_of_each(
+            (Shipment(*row[:4]) for row in found if row[4] in (pages.SINGLE, pages.PART)),
+            per_target=True,
+        )
+        moved = []
+        for change, _, deployment, target, unit, before in found:
+            first = 0
+            if unit != pages.PART and of_all.get((change, "")) == deployment:
+                first |= pages.FIRST_OF_ALL
+            if unit != pages.WHOLE and of_target.get((change, target)) == deployment:
+                first |= pages.FIRST_OF_TARGET
+            if first != before:
+                moved.append((first, deployment, change))
+        self._db.executemany(
+            "UPDATE dora_changes SET first = ? WHERE deployment = ? AND change = ?", moved
+        )
+        self._spoil([deployment for _, deployment, _ in moved])
+
+    def incidents(self, changed: Iterable[str]) -> None:
+        """Keep what is counted of incidents: their times and the deployment they follow."""
+        wanted = self._blamed | set(changed)
+        sql = f"DELETE FROM dora_incidents WHERE key {_KEYS}"
+        self._db.execute(sql, (rows.as_json(wanted),))
+        sql = (
+            "SELECT b.incident, MAX(b.at), p.team FROM dora_blames b "
+            "JOIN dora_deployments d ON d.key = b.deployment JOIN dora_places p ON p.id = d.place "
+            f"WHERE d.unit < 2 AND b.incident {_KEYS} GROUP BY b.incident"
+        )
+        blamed = {row[0]: row[1:] for row in rows.select_in(self._db, sql, wanted)}
+        found = [
+            (incident, *blamed.get(incident.key, (None, "")))
+            for span in load_spans(self._db, wanted).values()
+            if (incident := incident_of(span)) is not None
+        ]
+        self._db.executemany(
+            "INSERT INTO dora_incidents VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (i.key, i.team or team, i.started_at, i.restored_at, i.finished_at, deployed_at)
+                for i, deployed_at, team in found
+            ],
+        )
+
+    def _spoil(self, deployments: Iterable[str]) -> None:
+        sql = f"SELECT place, ended_at FROM dora_deployments WHERE key {_KEYS}"
+        for place, ended in rows.select_in(self._db, sql, set(deployments)):
+            self.dirty.add((self._teams[place], pages.week_of(ended)))
+
+
+def _group_text(deployment: Deployment) -> str:
+    group = group_of(deployment)
+    return "\n".join(group) if group else ""
