@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.sources import alert_payloads as alerts
 from tests.sources import api_payloads as api
+from tests.sources import deploy_payloads as deploys
 from tests.sources.webhook_tools import (
     ANY_ORDER,
     RECEIVED,
@@ -36,6 +37,8 @@ STORIES: dict[str, list[Inbound]] = {
     "grafana": alerts.alerts_story("/grafana"),
     "circleci": alerts.circleci_story(),
     "buildkite": alerts.buildkite_story(),
+    "azure": deploys.azure_story(),
+    "argocd": deploys.argocd_story(),
 }
 MALFORMED = 1_000
 STORED = 150

@@ -34,6 +34,8 @@ BUILT_IN: Final = (
     "gitea",
     "circleci",
     "buildkite",
+    "azure",
+    "argocd",
     "user",
 )
 """Module names in this package; each has a `SOURCE`."""

@@ -1,0 +1,169 @@
+"""Argo CD: syncs of applications, told by its notifications controller.
+
+Argo CD has no body of its own for webhooks: the user's template makes it. The one to use is in
+docs/sources/argocd.md; this module accepts what that template renders. A sync is a deploy: it
+ends when it failed, or when it succeeded and the application is healthy as well.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, iso
+from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
+from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, known
+from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
+from vs_tui.sources.tokens import TokenSource
+from vs_tui.sources.versions import environment_in, image_parts, offer_version, seek_version
+
+MAX_IMAGES: Final = 20
+_FAILED: Final = {"failed": "failure", "error": "error"}
+
+
+def _listed(value: Any) -> Any:
+    return [entry for entry in value if entry] if isinstance(value, list) else value or []
+
+
+class Sync(BaseModel):
+    """What the template renders; a field that Argo CD does not know is null."""
+
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+
+    app: Word
+    app_namespace: OptionalWord = Field("", alias="appNamespace")
+    project: OptionalWord = ""
+    phase: Word
+    health: OptionalWord = ""
+    health_at: Timestamp = Field(None, alias="healthAt")
+    started_at: Timestamp = Field(None, alias="startedAt")
+    finished_at: Timestamp = Field(None, alias="finishedAt")
+    message: OptionalWord = ""
+    revision: OptionalWord = ""
+    repository: OptionalWord = ""
+    images: Annotated[list[Word], BeforeValidator(_listed), Field(max_length=500)] = Field(
+        default_factory=list
+    )
+    cluster: OptionalWord = ""
+    namespace: OptionalWord = ""
+    environment: OptionalWord = ""
+    service: OptionalWord = ""
+    user: OptionalWord = ""
+    url: OptionalWord = ""
+
+    @field_validator("message", mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return value[:500] if isinstance(value, str) else value
+
+    @property
+    def where(self) -> str:
+        """The environment: the label's, else a word in a name, else the destination."""
+        named = environment_in(self.app) or environment_in(self.namespace)
+        return self.environment or named or self.namespace or self.cluster
+
+    @property
+    def versions(self) -> list[tuple[str, str]]:
+        """(image, tag), of at most MAX_IMAGES images."""
+        parts = [image_parts(image) for image in self.images[:MAX_IMAGES]]
+        return [part for part in parts if all(part)]
+
+
+class ArgoCd(TokenSource):
+    """Argo CD's notifications."""
+
+    name = "argocd"
+    title = "Argo CD"
+    paths: tuple[str, ...] = ("/argocd",)
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        sync = validated(Sync, json_object(inbound))
+        if sync.started_at is None and not sync.revision:
+            raise BadBody("startedAt", "is missing, and so is revision; use the docs' template")
+        kind = f"sync.{sync.phase.lower()}"
+        return Parsed(kind, (_deploy(sync, inbound.received_at),))
+
+
+def _deploy(sync: Sync, received_at: Instant) -> Event:
+    state, at, error, stage = _course(sync, received_at)
+    repo = keys.repository(sync.repository)
+    service = sync.service or sync.app
+    sha = sync.revision if keys.commit(sync.revision) else ""
+    version = next((tag for _, tag in sync.versions), "") or sync.revision
+    begun = iso(sync.started_at) or sync.revision
+    return Event(
+        key=keys.reference("argocd", "deploy", sync.app_namespace, f"{sync.app}/{begun}"),
+        source="argocd",
+        operation=Operation.DEPLOY,
+        state=state,
+        error=error,
+        occurred_at=at,
+        started_at=sync.started_at,
+        stage=stage,
+        name=f"{service} to {sync.where}" if sync.where else service,
+        project=repo or sync.project,
+        service=service,
+        environment=sync.where,
+        actor=sync.user,
+        url=sync.url if sync.url.startswith(("http://", "https://")) else "",
+        attributes=known(
+            deployment__name=sync.app,
+            deployment__environment__name=sync.where,
+            deployment__status={State.OK: "succeeded", State.ERROR: "failed"}.get(state),
+            service__name=service,
+            service__version=version,
+            vcs__repository__url__full=sync.repository,
+            vcs__ref__head__revision=sha,
+            vs__version=version,
+            vs__argocd__project=sync.project,
+            vs__argocd__health=sync.health,
+            vs__argocd__cluster=sync.cluster,
+            vs__argocd__namespace=sync.namespace,
+            vs__argocd__images=", ".join(sync.images[:MAX_IMAGES])[:1000],
+            vs__error__message=sync.message if state is State.ERROR else None,
+        ),
+        offers=_offers(service, version, sync),
+        seeks=_seeks(service, version, sha, repo, sync),
+    )
+
+
+def _course(sync: Sync, received_at: Instant) -> tuple[State, Instant, str, str]:
+    """State, since when, `error.type` and phase."""
+    phase, health = sync.phase.lower(), sync.health.lower()
+    finished = sync.finished_at or received_at
+    if phase in _FAILED:
+        return State.ERROR, finished, _FAILED[phase], ""
+    if phase != "succeeded":
+        return State.RUNNING, sync.started_at or received_at, "", "syncing"
+    if health == "healthy":
+        # Healthy since before the sync: nothing had to be waited for.
+        return State.OK, max(finished, sync.health_at or 0), "", ""
+    if health == "degraded":
+        return State.ERROR, max(finished, sync.health_at or received_at), "degraded", ""
+    if health == "suspended":
+        return State.WAITING, max(finished, sync.health_at or 0), "", "suspended"
+    return State.RUNNING, finished, "", "rolling out"
+
+
+def _offers(service: str, version: str, sync: Sync) -> tuple[Key, ...]:
+    images = [key for name, tag in sync.versions for key in offer_version(name, tag)]
+    return keys.offers(*offer_version(service, version), *images)
+
+
+def _seeks(service: str, version: str, sha: str, repo: str, sync: Sync) -> tuple[Seek, ...]:
+    """The build of what runs: by image and tag, by a tag that is a commit, by the revision."""
+    tags = [tag for _, tag in sync.versions]
+    return keys.seeks(
+        *(seek_version(name, tag) for name, tag in sync.versions),
+        seek_version(service, version),
+        *(keys.seek_commit(Rule.COMMIT, tag) for tag in tags),
+        *(keys.seek_commit(Rule.BUILT, tag) for tag in tags),
+        keys.seek_commit(Rule.COMMIT, sha, repo, "revision"),
+        keys.seek_commit(Rule.BUILT, sha, repo, "revision"),
+        keys.mentions(sync.message, "message"),
+    )
+
+
+SOURCE: Final = ArgoCd()

@@ -1,0 +1,177 @@
+"""`git.push` and `git.pullrequest.*`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, iso
+from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
+from vs_tui.sources.azure.hook import Hook, Reading, Repo, person, time_of
+from vs_tui.sources.base import items, known, obj, text
+
+MAX_COMMITS: Final = 100
+_STATES: Final = {
+    "active": State.RUNNING,
+    "completed": State.OK,
+    "abandoned": State.CANCELLED,
+}
+_CHANGE_STATES: Final = {"active": "open", "completed": "merged", "abandoned": "closed"}
+
+
+def read_push(hook: Hook) -> Reading:
+    """A push is an instant for each ref that it moved."""
+    repo = Repo.of(obj(hook.resource, "repository"))
+    at = time_of(hook.resource, "date") or hook.sent_at
+    commits = [entry for entry in items(hook.resource, "commits") if isinstance(entry, dict)]
+    found = []
+    for update in items(hook.resource, "refUpdates")[:20]:
+        ref, after = text(update, "name"), keys.commit(text(update, "newObjectId"))
+        if ref and after:
+            found.append(_moved(hook, repo, at, ref, after.value, commits[:MAX_COMMITS]))
+    return tuple(found) or "a deleted ref brings nothing to deliver"
+
+
+def _moved(
+    hook: Hook, repo: Repo, at: Instant, ref: str, sha: str, commits: list[dict[str, Any]]
+) -> Event:
+    tag = ref.removeprefix("refs/tags/") if ref.startswith("refs/tags/") else ""
+    branch = keys.branch_name(ref)
+    default = keys.branch_name(text(hook.resource, "repository", "defaultBranch"))
+    messages = "\n".join(text(commit, "comment", limit=2000) for commit in commits)
+    first = min((t for c in commits if (t := time_of(obj(c, "author"), "date"))), default=None)
+    title = text(commits[0], "comment").partition("\n")[0] if commits else ""
+    return Event(
+        key=hook.key("push", f"{repo.scope}/{sha}/{ref}"),
+        ref=keys.reference("azure", "push", repo.name, sha[:12]),
+        source="azure",
+        operation=Operation.PUSH,
+        state=State.OK,
+        occurred_at=at,
+        started_at=at,
+        name=f"tag {tag}" if tag else title or f"push to {branch}",
+        project=repo.name,
+        actor=person(hook.resource, "pushedBy"),
+        url=repo.web,
+        attributes=known(
+            vcs__provider__name="azure",
+            vcs__repository__name=repo.service,
+            vcs__repository__url__full=repo.web,
+            vcs__ref__head__name=tag or branch,
+            vcs__ref__head__type="tag" if tag else "branch",
+            vcs__ref__head__revision=sha,
+            vs__commit__first_at=iso(first),
+        ),
+        offers=keys.offers(
+            Key("tag", tag, repo.scope, "tag") if tag else None,
+            *(keys.commit(text(c, "commitId"), repo.scope) for c in commits if not tag),
+            keys.commit(sha, repo.scope) if not tag else None,
+        ),
+        seeks=keys.seeks(
+            keys.seek_commit(Rule.COMMIT, sha, repo.scope),
+            keys.seek_branch(branch, repo.scope, default) if branch else None,
+            keys.change_refs(ref, repo.scope),
+            _merged_numbers(messages, repo.scope),
+            keys.mentions(messages, "commit message"),
+            keys.issue_keys(messages, "commit message"),
+            hook.work_items(messages, "commit message"),
+        ),
+    )
+
+
+def _merged_numbers(messages: str, scope: str) -> list[Seek]:
+    """Azure Repos' merge commits begin with `Merged PR 34:`."""
+    found = []
+    for line in messages.splitlines()[:MAX_COMMITS]:
+        number = line.removeprefix("Merged PR ").partition(":")[0]
+        wish = keys.seek_change(number, scope, "commit message") if number != line else None
+        if wish:
+            found.append(wish)
+    return found
+
+
+def read_pull_request(hook: Hook) -> Reading:
+    """A pull request as its event shows it. Its own end outranks an earlier one: abandoned, then
+    reactivated and completed. `merged` only says that a trial merge was made."""
+    change = hook.resource
+    number = hook.required(change, "pullRequestId")
+    status = text(change, "status").lower()
+    if status not in _STATES:
+        raise hook.unreadable(f"the status {status[:40]!r} is not known")
+    repo = Repo.of(obj(change, "repository"))
+    state = _STATES[status]
+    created = time_of(change, "creationDate")
+    closed = time_of(change, "closedDate") or hook.sent_at
+    branch = keys.branch_name(text(change, "sourceRefName"))
+    default = keys.branch_name(text(change, "repository", "defaultBranch"))
+    title = text(change, "title")
+    body = text(change, "description", limit=keys.TEXT_LIMIT)
+    draft = change.get("isDraft") is True
+    web = f"{repo.web}/pullrequest/{number}" if repo.web else ""
+    snapshot = Event(
+        key=hook.key("pull_request", f"{repo.scope}/{number}"),
+        ref=keys.reference("azure", "pull_request", repo.service, number),
+        source="azure",
+        operation=Operation.PULL_REQUEST,
+        state=state,
+        occurred_at=closed if state.terminal else created or hook.sent_at,
+        as_of=hook.sent_at,
+        started_at=created,
+        supersedes=state.terminal,
+        name=title or f"!{number}",
+        project=repo.name,
+        actor=person(change, "createdBy"),
+        url=web,
+        attributes=known(
+            vcs__provider__name="azure",
+            vcs__repository__name=repo.service,
+            vcs__repository__url__full=repo.web,
+            vcs__change__id=number,
+            vcs__change__title=title,
+            vcs__change__state="wip" if draft and status == "active" else _CHANGE_STATES[status],
+            vcs__ref__head__name=branch,
+            vcs__ref__head__revision=text(change, "lastMergeSourceCommit", "commitId"),
+            vcs__ref__base__name=keys.branch_name(text(change, "targetRefName")),
+            vcs__ref__base__revision=text(change, "lastMergeTargetCommit", "commitId"),
+            vs__pr__draft=draft,
+            vs__pr__reviewers=_reviewers(change),
+            vs__pr__approvals=_approvals(change),
+            vs__pr__merged_at=iso(closed) if state is State.OK else None,
+        ),
+        offers=_offers(change, repo, number, branch, default, state),
+        seeks=keys.seeks(
+            *(keys.mentions(words, via) for words, via in ((branch, "branch"), (title, "title"))),
+            keys.mentions(body, "body"),
+            keys.issue_keys(branch, "branch", any_case=True),
+            keys.issue_keys(f"{title}\n{body}", "title"),
+            hook.work_items(f"{title}\n{body}", "title"),
+            keys.branch_number(branch, hook.work_item(0).scope),
+        ),
+    )
+    return (snapshot,)
+
+
+def _offers(
+    change: dict[str, Any], repo: Repo, number: str, branch: str, default: str, state: State
+) -> tuple[Key, ...]:
+    commits = [text(c, "commitId") for c in items(change, "commits")[:MAX_COMMITS]]
+    heads = [text(change, "lastMergeSourceCommit", "commitId"), *commits]
+    # Until it is completed this is the commit of a trial merge.
+    merge = text(change, "lastMergeCommit", "commitId") if state is State.OK else ""
+    return keys.offers(
+        Key("change", number, repo.scope),
+        *keys.offer_heads(heads, branch, (repo.scope,), default),
+        keys.commit(merge, repo.scope, "merge commit"),
+        keys.offer_branch(branch, repo.scope, default),
+    )
+
+
+def _reviewers(change: dict[str, Any]) -> str:
+    people = [r for r in items(change, "reviewers") if isinstance(r, dict)]
+    return ",".join(filter(None, (person(r) for r in people)))[:500]
+
+
+def _approvals(change: dict[str, Any]) -> int:
+    """Votes of 10 (approved) and 5 (approved with suggestions)."""
+    votes = [r.get("vote") for r in items(change, "reviewers") if isinstance(r, dict)]
+    return sum(1 for vote in votes if vote in (5, 10))

@@ -1,0 +1,130 @@
+"""The parts that all events of Azure DevOps have: envelope, results, repositories, people."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.domain.model import Event, Key, Rule, Seek, State
+from vs_tui.sources.base import Unreadable, obj, text
+
+Reading = tuple[Event, ...] | str
+"""Span events, or the reason why the event is ignored."""
+
+RESULTS: Final = {
+    "succeeded": (State.OK, "", "success"),
+    "succeededwithissues": (State.OK, "", "success"),
+    # Some of it went wrong: no success to Azure's own reports either.
+    "partiallysucceeded": (State.ERROR, "partially_succeeded", "failure"),
+    "failed": (State.ERROR, "failure", "failure"),
+    "canceled": (State.CANCELLED, "", "cancellation"),
+    "cancelled": (State.CANCELLED, "", "cancellation"),
+    "abandoned": (State.CANCELLED, "", "cancellation"),
+    "stopped": (State.CANCELLED, "", "cancellation"),
+    "skipped": (State.CANCELLED, "", "skip"),
+    # An approval was refused.
+    "rejected": (State.CANCELLED, "", "cancellation"),
+}
+"""result -> state, `error.type`, OpenTelemetry's result."""
+
+_WORK_ITEM: Final = re.compile(r"(?<![\w/&])(?:AB)?#(\d{1,9})\b")
+MAX_WORK_ITEMS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A body with its event and when it came."""
+
+    kind: str
+    body: dict[str, Any]
+    received_at: Instant
+
+    @property
+    def resource(self) -> dict[str, Any]:
+        return obj(self.body, "resource")
+
+    @property
+    def sent_at(self) -> Instant:
+        """When the event was made, which is when its snapshot was taken."""
+        return parse_instant(self.body.get("createdDate")) or self.received_at
+
+    @property
+    def organization(self) -> str:
+        """The id of the organization (its collection): what ids of runs and items are unique in."""
+        found = text(self.body, "resourceContainers", "collection", "id", limit=60)
+        return found or text(self.body, "resourceContainers", "account", "id", limit=60)
+
+    def key(self, kind: str, identifier: object) -> str:
+        return keys.reference("azure", kind, self.organization, identifier)
+
+    def required(self, container: dict[str, Any], *path: str) -> str:
+        found = text(container, *path, limit=200)
+        if not found:
+            raise self.unreadable(f"{'.'.join(path)} is missing")
+        return found
+
+    def unreadable(self, what: str) -> Unreadable:
+        return Unreadable(f"{self.kind}: {what}; compare the body in Events with Microsoft's docs")
+
+    def work_items(self, words: str, via: str) -> list[Seek]:
+        """Work items that a text names as `#12` or `AB#12`; they are numbered by organization."""
+        found = list(_WORK_ITEM.finditer(words[: keys.TEXT_LIMIT]))[:MAX_WORK_ITEMS]
+        numbers = dict.fromkeys(str(int(match[1])) for match in found)
+        return [Seek(Rule.ISSUE_KEY, self.work_item(number, via)) for number in numbers]
+
+    def work_item(self, number: object, via: str = "") -> Key:
+        return Key("issue", str(number), f"azure:{self.organization}", via)
+
+
+@dataclass(frozen=True, slots=True)
+class Repo:
+    """A Git repository of Azure Repos."""
+
+    name: str
+    """`project/repository`, as people say it."""
+    scope: str
+    """As its clone URL has it, so that other tools' events of it match."""
+    web: str
+
+    @classmethod
+    def of(cls, container: dict[str, Any]) -> Repo:
+        web = text(container, "remoteUrl") or text(container, "url")
+        name = text(container, "name", limit=200)
+        project = text(container, "project", "name", limit=200)
+        full = "/".join(filter(None, (project, name))).lower()
+        is_api = "/_apis/" in web
+        scope = "" if is_api else keys.repository(web)
+        return cls(full or _readable(scope), scope or full, "" if is_api else web_url(web))
+
+    @property
+    def service(self) -> str:
+        return self.name.rpartition("/")[2]
+
+
+def _readable(scope: str) -> str:
+    """`org/project/_git/repo` as `project/repo`."""
+    parts = [part for part in scope.split("/") if part != "_git"]
+    return "/".join(parts[-2:])
+
+
+def person(container: dict[str, Any], *path: str) -> str:
+    """A person's name: an object with one, or (in work items) `Ann Lee <ann@acme.example>`."""
+    name = text(container, *path, "displayName", limit=200)
+    return name or text(container, *path, limit=200).partition(" <")[0]
+
+
+def time_of(container: dict[str, Any], *names: str) -> Instant | None:
+    """The first of these times that is set; the years 1 and 9999 mean unset."""
+    return next((at for name in names if (at := parse_instant(container.get(name)))), None)
+
+
+def web_url(url: str) -> str:
+    """A URL that may be shown and opened, without the user Azure puts before its host."""
+    scheme, found, rest = url.partition("://")
+    if not found or scheme not in ("http", "https"):
+        return ""
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"

@@ -1,0 +1,292 @@
+"""`build.complete` and the run, stage and job events of YAML pipelines.
+
+A run and a build of one number are the same thing, and so one span. The pipeline events carry
+hardly any times of their own, so that the time the event was made stands in for them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.model import Event, Operation, Rule, Seek, State
+from vs_tui.sources.azure.hook import RESULTS, Hook, Reading, Repo, person, time_of, web_url
+from vs_tui.sources.base import items, known, obj, text
+from vs_tui.sources.versions import environment_in, is_deploy_name, offer_version
+
+_STATES: Final = {
+    "notstarted": State.QUEUED,
+    "postponed": State.QUEUED,
+    "unknown": State.QUEUED,
+    "pending": State.QUEUED,
+    "waiting": State.WAITING,
+    "running": State.RUNNING,
+    "inprogress": State.RUNNING,
+    "canceling": State.RUNNING,
+    "cancelling": State.RUNNING,
+}
+_STAGES: Final = {State.QUEUED: "queued", State.WAITING: "waiting", State.RUNNING: "running"}
+_SOURCE_VERSION: Final = re.compile(r"[A-Z]+:(?P<ref>refs/[^:]+):(?P<sha>[0-9a-fA-F]{7,64})\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """What a run is about."""
+
+    repo: Repo
+    sha: str
+    ref: str
+    message: str = ""
+
+    def seeks(self) -> tuple[Seek, ...]:
+        branch = keys.branch_name(self.ref)
+        return keys.seeks(
+            keys.change_refs(self.ref, self.repo.scope) if self.repo.scope else None,
+            keys.seek_commit(Rule.COMMIT, self.sha, self.repo.scope),
+            keys.seek_branch(branch, self.repo.scope) if branch and self.repo.scope else None,
+            keys.mentions(f"{self.message} {branch}", "commit message"),
+            keys.issue_keys(f"{self.message} {branch}", "commit message"),
+        )
+
+    def attributes(self) -> dict[str, Any]:
+        tag = self.ref.removeprefix("refs/tags/") if self.ref.startswith("refs/tags/") else ""
+        return known(
+            vcs__repository__name=self.repo.service,
+            vcs__repository__url__full=self.repo.web,
+            vcs__ref__head__name=tag or keys.branch_name(self.ref),
+            vcs__ref__head__type="tag" if tag else None,
+            vcs__ref__head__revision=self.sha,
+        )
+
+    @property
+    def version(self) -> str:
+        is_tag = self.ref.startswith("refs/tags/")
+        return self.ref.removeprefix("refs/tags/") if is_tag else self.sha
+
+
+def read_build(hook: Hook) -> Reading:
+    """A build that ended: classic, or a run of a YAML pipeline."""
+    build = hook.resource
+    number = hook.required(build, "id")
+    state, error, result = _result(hook, build)
+    finished = time_of(build, "finishTime") or hook.sent_at
+    project = text(build, "project", "name", limit=200) or text(
+        build, "definition", "project", "name", limit=200
+    )
+    requested = obj(build, "requestedFor") or obj(next(iter(items(build, "requests")), None))
+    actor = person(requested) or person(requested, "requestedFor")
+    links = obj(build, "_links")
+    whole = _run(
+        hook,
+        number,
+        _build_commit(build),
+        text(build, "definition", "name"),
+        text(build, "buildNumber"),
+        result,
+        web_url(text(links, "web", "href")),
+        project,
+    )
+    whole = replace(whole, actor=actor or person(build, "lastChangedBy"))
+    return (
+        replace(whole, state=state, error=error, occurred_at=finished, supersedes=True),
+        *_begun(whole, time_of(build, "queueTime"), State.QUEUED),
+        *_begun(whole, time_of(build, "startTime"), State.RUNNING),
+    )
+
+
+def _result(hook: Hook, subject: dict[str, Any]) -> tuple[State, str, str]:
+    word = (text(subject, "result") or text(subject, "status")).lower()
+    if word not in RESULTS:
+        raise hook.unreadable(f"the result {word[:40]!r} is not known")
+    return RESULTS[word]
+
+
+def _build_commit(build: dict[str, Any]) -> _Commit:
+    match = _SOURCE_VERSION.match(text(build, "sourceGetVersion"))
+    ref = text(build, "sourceBranch") or (match["ref"] if match else "")
+    sha = text(build, "sourceVersion") or (match["sha"] if match else "")
+    return _Commit(Repo.of(obj(build, "repository")), sha, ref)
+
+
+def read_run(hook: Hook) -> Reading:
+    """A run of a YAML pipeline, as it began or ended."""
+    run = obj(hook.resource, "run")
+    number = hook.required(run, "id")
+    result = ""
+    state, error = _state_of(hook, run), ""
+    if state is None:
+        state, error, result = _result(hook, run)
+    created = time_of(run, "createdDate")
+    ended = time_of(run, "finishedDate") or hook.sent_at
+    whole = _run(
+        hook,
+        number,
+        _run_commit(hook),
+        _pipeline(hook),
+        text(run, "name"),
+        result,
+        web_url(text(obj(run, "_links"), "web", "href")),
+        "",
+    )
+    whole = replace(
+        whole,
+        state=state,
+        error=error,
+        occurred_at=ended if state.terminal else hook.sent_at,
+        started_at=created,
+        # A stage that is run again makes its run end once more.
+        supersedes=state.terminal,
+        stage=_STAGES.get(state, ""),
+    )
+    # Of a run that has ended nobody knows any more how long it was queued.
+    return (whole, *(_begun(whole, created, State.QUEUED) if state is State.RUNNING else ()))
+
+
+def _begun(whole: Event, at: Instant | None, state: State) -> list[Event]:
+    """A phase whose time the body states."""
+    if at is None:
+        return []
+    return [replace(whole, state=state, occurred_at=at, stage=_STAGES[state])]
+
+
+def _run_commit(hook: Hook) -> _Commit:
+    """The run's own repository, else the first that the event lists."""
+    own = obj(hook.resource, "run", "resources", "repositories", "self")
+    listed = obj(next(iter(items(hook.resource, "repositories")), None))
+    change = obj(listed, "change")
+    repo = Repo.of(obj(own, "repository") or {"url": listed.get("url")})
+    sha = text(own, "version") or text(change, "version")
+    ref = text(own, "refName")
+    return _Commit(repo, sha, ref, text(change, "message", limit=2000))
+
+
+def _pipeline(hook: Hook) -> str:
+    return text(hook.resource, "pipeline", "name") or text(hook.resource, "run", "pipeline", "name")
+
+
+def _run(
+    hook: Hook,
+    number: str,
+    commit: _Commit,
+    pipeline: str,
+    label: str,
+    result: str,
+    url: str,
+    project: str,
+) -> Event:
+    return Event(
+        key=_run_key(hook, number),
+        ref=keys.reference("azure", "pipeline", pipeline, number),
+        source="azure",
+        operation=Operation.PIPELINE,
+        state=State.NOTE,
+        occurred_at=hook.sent_at,
+        as_of=hook.sent_at,
+        name=f"{pipeline} #{label}".strip(" #") if label else pipeline or number,
+        project=commit.repo.name or project.lower() or pipeline,
+        url=url,
+        attributes={
+            **commit.attributes(),
+            **known(
+                cicd__pipeline__name=pipeline,
+                cicd__pipeline__run__id=number,
+                cicd__pipeline__run__url__full=url,
+                cicd__pipeline__result=result,
+            ),
+        },
+        offers=keys.offers(keys.commit(commit.sha, commit.repo.scope, "commit", "built")),
+        seeks=commit.seeks(),
+    )
+
+
+def _run_key(hook: Hook, number: str) -> str:
+    return hook.key("pipeline", number)
+
+
+def read_stage(hook: Hook) -> Reading:
+    """A stage of a run; one whose name says so is a deploy."""
+    return _part(hook, "stage", _run_key(hook, hook.required(obj(hook.resource, "run"), "id")))
+
+
+def read_job(hook: Hook) -> Reading:
+    """A job of a stage."""
+    run = hook.required(obj(hook.resource, "run"), "id")
+    stage = text(hook.resource, "stage", "name")
+    return _part(hook, "job", _stage_key(hook, run, stage) if stage else _run_key(hook, run))
+
+
+def _part(hook: Hook, kind: str, above: str) -> Reading:
+    part = obj(hook.resource, kind)
+    native = hook.required(part, "name")
+    run = hook.required(obj(hook.resource, "run"), "id")
+    state, error, result = _state_of(hook, part), "", ""
+    if state is None:
+        state, error, result = _result(hook, part)
+    name = text(part, "displayName") or (_pipeline(hook) if native == "__default" else native)
+    deploys = kind == "stage" and is_deploy_name(name)
+    commit = _run_commit(hook)
+    pipeline = _pipeline(hook)
+    service = (commit.repo.service or pipeline) if deploys else ""
+    environment = environment_in(name) if deploys else ""
+    url = web_url(text(obj(part, "_links"), "web", "href"))
+    stage = text(hook.resource, "stage", "name")
+    own = _stage_key(hook, run, native) if kind == "stage" else f"{above}/{native}"
+    ended = time_of(part, "finishTime") or hook.sent_at
+    whole = Event(
+        key=own,
+        source="azure",
+        operation=_operation(kind, deploys),
+        state=state,
+        error=error,
+        occurred_at=ended if state.terminal else hook.sent_at,
+        as_of=hook.sent_at,
+        supersedes=state.terminal,
+        stage=_STAGES.get(state, ""),
+        name=f"{service} to {environment}" if deploys and environment else name,
+        project=commit.repo.name or pipeline,
+        service=service,
+        environment=environment,
+        url=url,
+        attributes={
+            **commit.attributes(),
+            **known(
+                cicd__pipeline__name=pipeline,
+                cicd__pipeline__task__name=f"{stage} / {name}" if kind == "job" else name,
+                cicd__pipeline__task__run__id=f"{run}/{native}",
+                cicd__pipeline__task__run__url__full=url,
+                cicd__pipeline__task__run__result=result,
+                cicd__pipeline__task__type="deploy" if deploys else None,
+                deployment__environment__name=environment,
+                vs__version=commit.version if deploys else None,
+            ),
+        },
+        offers=keys.offers(*offer_version(service, commit.version, commit.repo.scope))
+        if deploys
+        else (),
+        seeks=keys.seeks(keys.seek_structure(above), commit.seeks() if deploys else None),
+    )
+    plain = replace(whole, error="", supersedes=False)
+    return (whole, *_begun(plain, time_of(part, "startTime"), State.RUNNING))
+
+
+def _operation(kind: str, deploys: bool) -> str:
+    if kind == "job":
+        return Operation.BUILD
+    return Operation.DEPLOY if deploys else Operation.STAGE
+
+
+def _stage_key(hook: Hook, run: str, stage: str) -> str:
+    return keys.reference("azure", "stage", hook.organization, f"{run}/{stage}")
+
+
+def _state_of(hook: Hook, subject: dict[str, Any]) -> State | None:
+    """The state while it is in flight; None once it is completed."""
+    word = text(subject, "state").lower()
+    if word == "completed":
+        return None
+    if word not in _STATES:
+        raise hook.unreadable(f"the state {word[:40]!r} is not known")
+    return _STATES[word]

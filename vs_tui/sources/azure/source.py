@@ -1,0 +1,71 @@
+"""Azure DevOps' service hooks, sent by its Web Hooks consumer.
+
+Facts: Microsoft's reference of service hook events and the sample that its Test button sends. The
+hook signs nothing: the token is the password of its Basic authentication. Every body says its
+event in `eventType`, the thing itself in `resource` and when the event was made in `createdDate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from vs_tui.domain.model import Verdict
+from vs_tui.sources.azure.boards import read_work_item
+from vs_tui.sources.azure.code import read_pull_request, read_push
+from vs_tui.sources.azure.hook import Hook, Reading
+from vs_tui.sources.azure.pipelines import read_build, read_job, read_run, read_stage
+from vs_tui.sources.azure.releases import read_deployment
+from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, text
+from vs_tui.sources.tokens import TokenSource
+
+_READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
+    "git.push": read_push,
+    "git.pullrequest.created": read_pull_request,
+    "git.pullrequest.updated": read_pull_request,
+    "git.pullrequest.merged": read_pull_request,
+    "build.complete": read_build,
+    "ms.vss-pipelines.run-state-changed-event": read_run,
+    "ms.vss-pipelines.stage-state-changed-event": read_stage,
+    "ms.vss-pipelines.job-state-changed-event": read_job,
+    "ms.vss-release.deployment-started-event": read_deployment,
+    "ms.vss-release.deployment-completed-event": read_deployment,
+    "workitem.created": read_work_item,
+    "workitem.updated": read_work_item,
+    "workitem.restored": read_work_item,
+    "workitem.deleted": read_work_item,
+}
+
+
+class Azure(TokenSource):
+    """Azure DevOps."""
+
+    name = "azure"
+    title = "Azure DevOps"
+    paths: tuple[str, ...] = ("/azure",)
+    stored_headers: tuple[str, ...] = ("request-id", "x-vss-activityid")
+
+    def dedupe_key(self, inbound: Inbound) -> str:
+        """The event's own id: the same on a retry and for each subscription to it."""
+        try:
+            body = json_object(inbound)
+        except BadBody:
+            return ""
+        return text(body, "id", limit=100)
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        body = json_object(inbound)
+        kind = text(body, "eventType", limit=100)
+        if not kind:
+            raise BadBody("eventType", "is missing; send it from a service hook of Azure DevOps")
+        reader = _READERS.get(kind)
+        if reader is None:
+            reason = f"{kind} says nothing about the course of a delivery; delete its subscription"
+            return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+        reading = reader(Hook(kind, body, inbound.received_at))
+        if isinstance(reading, str):
+            return Parsed(kind, verdict=Verdict.IGNORED, reason=reading)
+        return Parsed(kind, reading)
+
+
+SOURCE: Final = Azure()
