@@ -10,7 +10,7 @@ matches another. `tags` may be vscli's list of `k|v`; a tag without `|` is true.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
@@ -24,6 +24,9 @@ from vs_tui.sources.versions import offer_version, seek_version
 _ACTION_STATES = {"start": State.RUNNING, "end": State.OK, "annotate": State.NOTE}
 # Who makes or ships a version; tests and incidents only look for one.
 _OFFERS_VERSION = frozenset({"build", "pipeline", "release", "deploy"})
+
+
+_DEFAULTS_AS_OF: Final = 1
 
 
 class CustomEvent(BaseModel):
@@ -80,13 +83,30 @@ class CustomHttp:
 
     def parse(self, inbound: Inbound) -> Parsed:
         body = validated(CustomEvent, json_object(inbound))
-        return Parsed(kind=f"{body.type}.{body.action}", events=(_event(body, inbound),))
+        event = _event(body, inbound)
+        events = (event,) if body.action == "start" else (_defaults(body, event), event)
+        return Parsed(kind=f"{body.type}.{body.action}", events=events)
+
+
+def _defaults(body: CustomEvent, event: Event) -> Event:
+    """What an end alone is called; it gives way to whatever its start said, or will say."""
+    return Event(
+        key=event.key,
+        source="customhttp",
+        operation=body.type,
+        state=State.NOTE,
+        occurred_at=event.occurred_at,
+        as_of=_DEFAULTS_AS_OF,
+        name=f"{body.type} {body.id}",
+        project=body.namespace,
+    )
 
 
 def _event(body: CustomEvent, inbound: Inbound) -> Event:
     tags = _tags(body)
     state = _state(body)
-    repo = keys.repository(str(tags.get("vcs.repository.url.full", tags.get("repository", ""))))
+    place = str(tags.get("vcs.repository.url.full", tags.get("repository", "")))
+    repo = keys.repository(place)
     sha = tags.get("vcs.ref.head.revision", tags.get("commit", ""))
     branch = str(tags.get("vcs.ref.head.name", tags.get("branch", "")))
     is_deploy = body.type == "deploy"
@@ -103,7 +123,7 @@ def _event(body: CustomEvent, inbound: Inbound) -> Event:
         occurred_at=inbound.received_at if body.timestamp is None else body.timestamp,
         # What an end does not state must not replace what the start said.
         name=body.name or str(tags.get("name", "")) or (f"{body.type} {body.id}" if begins else ""),
-        project=repo or (body.namespace if begins else ""),
+        project=keys.repository_path(place) or (body.namespace if begins else ""),
         service=service,
         environment=str(tags.get("deployment.environment.name", tags.get("environment", ""))),
         actor=str(tags.get("actor", tags.get("user", ""))),

@@ -267,6 +267,7 @@ def _step(hook: Hook, step: dict[str, Any], ordinal: int, began: Instant, whole:
         url=f"{whole.url}#step:{ordinal}:1" if whole.url else "",
         error=error,
         attributes=hook.attributes(
+            cicd__pipeline__name=whole.attributes.get("cicd.pipeline.name"),
             cicd__pipeline__task__name=f"{whole.name} / {label}",
             cicd__pipeline__task__run__result=result,
             vs__stage=label,

@@ -94,9 +94,7 @@ class Build:
     @property
     def family(self) -> str:
         """The job without a multibranch project's last part, so that all its runs compare."""
-        before, _, leaf = self.job.rpartition("/")
-        is_branch = bool(self.branch) and unquote(leaf) == self.branch
-        return before if before and (is_branch or _CHANGE_LEAF.match(leaf)) else self.job
+        return family_of(self.job, self.branch)
 
     @property
     def scope(self) -> str:
@@ -139,7 +137,7 @@ class Build:
             occurred_at=self.at,
             started_at=self.started_at,
             stage=self.stage,
-            project=self.repo,
+            project=keys.repository_path(text(self.scm, "url")),
             service=service,
             environment=environment,
             actor=self.actor,
@@ -244,6 +242,20 @@ def server_of(url: str) -> str:
 def plain_job(job: str) -> str:
     """`Projects » App » Build` (a display name) as `Projects/App/Build`."""
     return "/".join(part.strip() for part in job.split("»"))
+
+
+def family_of(job: str, branch: str = "") -> str:
+    """A job without a multibranch project's last part: a change, or the branch it built."""
+    before, _, leaf = job.rpartition("/")
+    is_branch = bool(branch) and unquote(leaf) == branch
+    return before if before and (is_branch or _CHANGE_LEAF.match(leaf)) else job
+
+
+def job_of_url(url: str) -> str:
+    """`job/folder/job/name/` as `folder/name`."""
+    parts = [part for part in url.split("/") if part]
+    named = zip(["", *parts], parts, strict=False)
+    return "/".join(unquote(part) for before, part in list(named)[:60] if before == "job")
 
 
 def web_url(url: str) -> str:

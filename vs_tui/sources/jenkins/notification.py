@@ -7,12 +7,11 @@ start, of the end at COMPLETED; FINALIZED comes after the post-build actions. [p
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import unquote
 
 from vs_tui.domain.instants import DAY, Instant, parse_instant
 from vs_tui.domain.model import Event, Scalar, State
 from vs_tui.sources.base import known, number, obj, text
-from vs_tui.sources.jenkins.build import Build, outcome, server_of, unreadable
+from vs_tui.sources.jenkins.build import Build, job_of_url, outcome, server_of, unreadable
 
 PHASES: Final = {
     "QUEUED": (State.QUEUED, "queued"),
@@ -29,7 +28,7 @@ def read_notification(body: dict[str, Any], received_at: Instant) -> tuple[Event
     if phase not in PHASES:
         return f"the phase {phase or 'none'} is no step of a build's course"
     short = text(body, "name") or text(body, "display_name")
-    job = _job_of_url(text(body, "url")) or short
+    job = job_of_url(text(body, "url")) or short
     ordinal = number(found, "number")
     if not job or ordinal is None:
         raise unreadable("url or build.number is missing")
@@ -62,13 +61,6 @@ def read_notification(body: dict[str, Any], received_at: Instant) -> tuple[Event
         paths=(path, full),
         attributes=attributes,
     ).events()
-
-
-def _job_of_url(url: str) -> str:
-    """`job/folder/job/name/` as `folder/name`."""
-    parts = [part for part in url.split("/") if part]
-    named = zip(["", *parts], parts, strict=False)
-    return "/".join(unquote(part) for before, part in list(named)[:60] if before == "job")
 
 
 def _tests(build: dict[str, Any]) -> dict[str, Scalar]:

@@ -12,7 +12,15 @@ from vs_tui.domain import keys
 from vs_tui.domain.instants import DAY, Duration, Instant, parse_instant
 from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import items, known, number, obj, text
-from vs_tui.sources.jenkins.build import Build, outcome, plain_job, server_of, unreadable
+from vs_tui.sources.jenkins.build import (
+    Build,
+    family_of,
+    job_of_url,
+    outcome,
+    plain_job,
+    server_of,
+    unreadable,
+)
 
 RUNNING = "INPROGRESS"
 
@@ -98,6 +106,7 @@ def read_queue(body: dict[str, Any], received_at: Instant) -> tuple[Event, ...]:
         actor=text(body, "startedBy"),
         attributes=known(
             vs__stage="queue",
+            cicd__pipeline__name=plain_job(text(body, "jobName")),
             vs__queue__id=identifier,
             vs__queue__reason=next(
                 (why for cause in causes if (why := text(cause, "reasonForWaiting"))), ""
@@ -130,6 +139,7 @@ def read_part(body: dict[str, Any], kind: str, received_at: Instant) -> tuple[Ev
     started, ended = parse_instant(body.get("startTime")), parse_instant(body.get("endTime"))
     name = text(body, "buildStepType").rpartition(".")[2] or kind
     step = text(body, "buildStepId") or kind
+    job = family_of(job_of_url(path))
     return (
         Event(
             key=keys.reference("jenkins", kind, path, step),
@@ -141,7 +151,10 @@ def read_part(body: dict[str, Any], kind: str, received_at: Instant) -> tuple[Ev
             # A build may check out several times, all under one name.
             supersedes=kind == "checkout",
             name=name,
-            attributes=known(vs__stage=name, cicd__pipeline__task__name=name),
+            project=job,
+            attributes=known(
+                vs__stage=name, cicd__pipeline__name=job, cicd__pipeline__task__name=name
+            ),
             seeks=(Seek(Rule.STRUCTURE, Key("jenkins_url", path, "", "build URL")),),
         ),
     )

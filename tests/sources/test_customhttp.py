@@ -1,0 +1,271 @@
+"""Custom HTTP: ValueStream's own format, its proofs, and what senders get wrong."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.sources.webhook_tools import (
+    RECEIVED,
+    assert_survives,
+    at,
+    fold_all,
+    malformed,
+    offered,
+    same_spans,
+    sought,
+)
+from vs_tui.domain.model import Status
+from vs_tui.sources.base import BadBody, Inbound, Unauthorized
+from vs_tui.sources.customhttp import SOURCE
+
+SECRETS = [b"new-secret", b"old-secret"]
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def inbound(body: Any, **headers: str) -> Inbound:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Inbound("/customhttp", names, raw, RECEIVED)
+
+
+def body(action: str = "start", **more: Any) -> dict[str, Any]:
+    return {"type": "build", "id": "42", "action": action, **more}
+
+
+def only(payload: dict[str, Any], **headers: str) -> Any:
+    """The event that says it, behind the defaults of an end."""
+    return SOURCE.parse(inbound(payload, **headers)).events[-1]
+
+
+# Proofs.
+
+RAW = json.dumps(body()).encode()
+MAC = hmac.new(b"old-secret", RAW, hashlib.sha256).digest()
+
+
+@pytest.mark.parametrize(
+    ("given_", "accepted"),
+    [
+        (MAC.hex(), True),
+        (f"sha256={MAC.hex()}", True),
+        (base64.b64encode(MAC).decode(), True),
+        (MAC.hex().upper(), True),
+        (MAC.hex()[:-2] + "00", False),
+        (MAC.decode("latin-1"), False),
+        ("", False),
+        ("sha256=", False),
+        ("é" * 64, False),
+    ],
+)
+def test_signatures_as_hex_or_base64_under_any_valid_secret(given_, accepted) -> None:
+    request = inbound(RAW, x_vs_signature=given_)
+    if accepted:
+        SOURCE.verify(request, SECRETS)
+    else:
+        with pytest.raises(Unauthorized):
+            SOURCE.verify(request, SECRETS)
+
+
+def test_another_body_or_no_secret_proves_nothing() -> None:
+    for request, secrets in (
+        (inbound(RAW + b" ", x_vs_signature=MAC.hex()), SECRETS),
+        (inbound(RAW, x_vs_signature=MAC.hex()), []),
+        (inbound(RAW, x_vs_signature=hmac.new(b"", RAW, "sha256").hexdigest()), [b""]),
+    ):
+        with pytest.raises(Unauthorized):
+            SOURCE.verify(request, secrets)
+
+
+def standard(seconds: int, secret: bytes = b"old-secret") -> dict[str, str]:
+    """Standard Webhooks headers, signed so many seconds before now."""
+    stamp = str(RECEIVED // 1_000_000 - seconds)
+    signed = hmac.new(secret, b"msg_1." + stamp.encode() + b"." + RAW, hashlib.sha256).digest()
+    proof = "v1," + base64.b64encode(signed).decode()
+    return {"webhook_id": "msg_1", "webhook_timestamp": stamp, "webhook_signature": proof}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "accepted"), [(0, True), (299, True), (-299, True), (301, False), (-301, False)]
+)
+def test_a_signed_timestamp_is_good_for_five_minutes(seconds, accepted) -> None:
+    request = inbound(RAW, **standard(seconds))
+    if accepted:
+        SOURCE.verify(request, SECRETS)
+    else:
+        with pytest.raises(Unauthorized, match="5 minutes"):
+            SOURCE.verify(request, SECRETS)
+
+
+def test_a_replayed_id_with_a_fresh_timestamp_is_no_proof() -> None:
+    headers = standard(0)
+    headers["webhook_timestamp"] = str(RECEIVED // 1_000_000 - 1)
+    with pytest.raises(Unauthorized, match="webhook-signature"):
+        SOURCE.verify(inbound(RAW, **headers), SECRETS)
+
+
+def test_the_senders_id_tells_a_repeat() -> None:
+    assert SOURCE.dedupe_key(inbound(RAW, idempotency_key="k1")) == "k1"
+    assert SOURCE.dedupe_key(inbound(RAW, webhook_id="w1")) == "w1"
+    assert SOURCE.dedupe_key(inbound(RAW)) == ""
+
+
+# Bodies.
+
+
+@pytest.mark.parametrize("spelled", ["parentid", "parent_id", "parentId", "ParentID", "parent"])
+def test_every_spelling_of_the_parent(spelled) -> None:
+    event = only(body(**{spelled: "vstrace-customhttp-pipeline-default-1"}))
+    assert ("explicit", "ref", "vstrace-customhttp-pipeline-default-1", "") in sought(event)
+
+
+def test_a_span_from_start_to_end() -> None:
+    start = body("start", name="docker", timestamp="2026-03-02T10:00:00Z", tags={"a": 1})
+    end = body("end", timestamp="2026-03-02T10:05:00+01:00", tags=["b|2", "flag", ""])
+    end["timestamp"] = "2026-03-02T11:05:00+01:00"
+    events = [e for payload in (end, start) for e in SOURCE.parse(inbound(payload)).events]
+    (folded,) = fold_all(events).values()
+    span = folded.span
+    assert (span.key, span.name, span.project) == (
+        "vstrace-customhttp-build-default-42",
+        "docker",
+        "default",
+    )
+    assert (span.started_at, span.ended_at, span.status) == (
+        at("10:00:00"),
+        at("10:05:00"),
+        Status.OK,
+    )
+    assert span.attributes == {"a": 1, "b": "2", "flag": True}
+
+
+def test_an_end_alone_has_a_name_and_a_project_but_gives_way_to_its_start() -> None:
+    end = SOURCE.parse(inbound(body("end", namespace="shop"))).events
+    (alone,) = fold_all(end).values()
+    assert (alone.span.name, alone.span.project) == ("build 42", "shop")
+    assert alone.span.started_at is None
+    tags = {"repository": "https://github.com/Acme/API.git"}
+    start = SOURCE.parse(inbound(body("start", namespace="shop", name="docker", tags=tags))).events
+    for order in ([*end, *start], [*start, *end]):
+        (both,) = fold_all(order).values()
+        assert (both.span.name, both.span.project) == ("docker", "Acme/API")
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "error"),
+    [
+        ({}, Status.OK, ""),
+        ({"error": True}, Status.ERROR, "failure"),
+        ({"error": "exit code 2"}, Status.ERROR, "exit code 2"),
+        ({"status": "cancelled"}, Status.CANCELLED, ""),
+        ({"status": "timed_out"}, Status.ERROR, "timeout"),
+        ({"status": "ok"}, Status.OK, ""),
+    ],
+)
+def test_ends(more, status, error) -> None:
+    (folded,) = fold_all(SOURCE.parse(inbound(body("end", **more))).events).values()
+    assert (folded.span.status, folded.span.error) == (status, error)
+
+
+def test_an_annotation_moves_nothing() -> None:
+    start = SOURCE.parse(inbound(body("start", timestamp="2026-03-02T10:00:00Z"))).events
+    note = body("annotate", timestamp="2026-03-02T10:09:00Z", tags={"k": "v"})
+    (folded,) = fold_all([*start, *SOURCE.parse(inbound(note)).events]).values()
+    assert folded.span.in_flight
+    assert folded.span.attributes == {"k": "v"}
+
+
+def test_what_a_deploy_offers_and_seeks() -> None:
+    tags = {
+        "vcs.repository.url.full": "git@github.com:Acme/API.git",
+        "vcs.ref.head.revision": "A" * 40,
+        "vcs.ref.head.name": "refs/pull/7/merge",
+        "version": "1.4",
+        "deployment.environment.name": "production",
+        "actor": "bob",
+    }
+    event = only(body("start", type="deploy", tags=tags), traceparent=TRACEPARENT)
+    assert (event.project, event.service, event.environment, event.actor) == (
+        "Acme/API",
+        "api",
+        "production",
+        "bob",
+    )
+    assert ("artifact", "api@1.4", "default") in offered(event)
+    assert not [key for key in offered(event) if key[0] == "built"], "a deploy builds nothing"
+    assert sought(event) >= {
+        ("change_number", "change", "7", "acme/api"),
+        ("commit", "commit", "a" * 40, "acme/api"),
+        ("built", "built", "a" * 40, "acme/api"),
+        ("version", "artifact", "api@1.4", "default"),
+        ("traceparent", "w3c", "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7", ""),
+    }
+
+
+def test_a_run_offers_the_context_it_gave_its_command() -> None:
+    event = only(body("start", tags={"vs.traceparent": TRACEPARENT}))
+    key = ("w3c", "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7", "")
+    assert key in offered(event)
+
+
+@pytest.mark.parametrize(
+    ("payload", "field"),
+    [
+        ({}, "type"),
+        ({"type": "build"}, "id"),
+        ({"type": "build", "id": "1"}, "action"),
+        ({"type": "build", "id": "1", "action": "stop"}, "action"),
+        ({"type": "", "id": "1", "action": "start"}, "type"),
+        ({"type": "build", "id": "", "action": "start"}, "id"),
+        ({"type": "build", "id": "1", "action": "start", "timestamp": "soon"}, "timestamp"),
+        ({"type": "build", "id": "1", "action": "start", "tags": 5}, "tags"),
+        ({"type": "build", "id": "1", "action": "end", "status": "fine"}, "status"),
+        ([], "body"),
+        (b"{", "body"),
+    ],
+)
+def test_a_wrong_body_names_the_field(payload, field) -> None:
+    with pytest.raises(BadBody) as refused:
+        SOURCE.parse(inbound(payload))
+    assert refused.value.field == field
+    assert refused.value.why
+
+
+STORY = [
+    body("start", name="docker", timestamp="2026-03-02T10:00:00Z", tags={"a": "1"}),
+    body("annotate", timestamp="2026-03-02T10:01:00Z", tags={"a": "2"}),
+    body("end", timestamp="2026-03-02T10:05:00Z", error="exit code 1"),
+    body("end", timestamp="2026-03-02T10:06:00Z"),
+    body("start", id="43", parentid="vstrace-customhttp-build-default-42", tags=["x|y"]),
+    body("end", id="43", status="cancelled", timestamp="2026-03-02T10:04:00Z"),
+    body("start", type="deploy", id="7", tags={"service": "api", "version": "1"}),
+    body("end", type="deploy", id="7", namespace="shop"),
+]
+EVENTS = [SOURCE.parse(inbound(payload)).events for payload in STORY]
+WHOLE = fold_all(event for events in EVENTS for event in events)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.integers(0, len(STORY) - 1), max_size=8), st.randoms(use_true_random=False))
+def test_any_order_and_duplication_folds_to_the_same_spans(repeated, rng) -> None:
+    order = [*range(len(STORY)), *repeated]
+    rng.shuffle(order)
+    assert same_spans(fold_all(e for index in order for e in EVENTS[index]), WHOLE)
+
+
+def test_malformed_bodies_are_read_or_refused() -> None:
+    seen = assert_survives(
+        SOURCE,
+        (inbound(malformed(payload, seed)) for seed in range(160) for payload in STORY),
+    )
+    assert sum(seen.values()) == 160 * len(STORY) >= 1_000
+    assert seen["BadBody"] > 100
+    assert seen["accepted"] > 100
+    assert set(seen) == {"BadBody", "accepted"}, "an endpoint of our own quarantines nothing"
