@@ -37,34 +37,31 @@ class Gate:
         self._secrets = secrets
         self.open = no_auth
 
-    def admit_sender(self, source: Source, inbound: Inbound) -> None:
-        """Raise Unauthorized unless the sender proves itself: by its tool's signature where it
-        sends one, else by our token."""
-        if self.open:
+    def admit_head(
+        self, source: Source, headers: Mapping[str, str], query: Mapping[str, str]
+    ) -> None:
+        """Before the body is read: raise Unauthorized unless our token is there, or a signature
+        to be verified with the body. Strangers cannot make us read theirs."""
+        if self.open or _signed(source, headers):
             return
-        if any(inbound.headers.get(name) for name in source.signature_headers):
-            try:
-                source.verify(inbound, self._secrets.of(source.name))
-            except Unauthorized:
-                raise
-            except Exception:
-                # Whatever a hostile header makes a verifier do, it is no proof.
-                raise Unauthorized("the signature could not be read") from None
-            return
-        self._admit_token(source, inbound)
-
-    def may_have_proof(self, source: Source, headers: Mapping[str, str], query: bool) -> bool:
-        """Whether a request carries anything to verify: looked at before its body is read."""
-        if self.open or headers.get("authorization") or (query and source.token_in_url):
-            return True
-        return any(headers.get(name) for name in source.signature_headers)
-
-    def _admit_token(self, source: Source, inbound: Inbound) -> None:
-        offered = header_tokens(inbound.header("authorization"))
+        offered = header_tokens(headers.get("authorization", ""))
         if source.token_in_url:
-            offered.append(inbound.query.get("token", ""))
+            offered.append(query.get("token", ""))
         if not self._is_token(offered):
             raise Unauthorized(missing_proof(source))
+
+    def admit_body(self, source: Source, inbound: Inbound) -> None:
+        """Raise Unauthorized unless the signature, where there is one, is that of the body. A
+        wrong signature is wrong whatever else the request carries."""
+        if self.open or not _signed(source, inbound.headers):
+            return
+        try:
+            source.verify(inbound, self._secrets.of(source.name))
+        except Unauthorized:
+            raise
+        except Exception:
+            # Whatever a hostile header makes a verifier do, it is no proof.
+            raise Unauthorized("the signature could not be read") from None
 
     def admit_reader(self, headers: Mapping[str, str]) -> None:
         """Raise Refused (401) unless the Authorization header holds the token."""
@@ -80,6 +77,10 @@ class Gate:
     def _is_token(self, offered: list[str]) -> bool:
         token = self._secrets.token
         return bool(token) and any(any_token(given, [token]) for given in offered)
+
+
+def _signed(source: Source, headers: Mapping[str, str]) -> bool:
+    return any(headers.get(name) for name in source.signature_headers)
 
 
 def missing_proof(source: Source) -> str:

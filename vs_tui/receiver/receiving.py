@@ -14,19 +14,16 @@ from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 
 from vs_tui.domain.instants import Instant
+from vs_tui.domain.limits import Limits
 from vs_tui.domain.model import Verdict
 from vs_tui.intaking import intake_of, kept_headers, read
-from vs_tui.receiver.auth import Gate, missing_proof
+from vs_tui.receiver.admission import Admission, Load
+from vs_tui.receiver.auth import Gate
 from vs_tui.receiver.errors import Refused, answer, unavailable
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized
 from vs_tui.store.intake import Outcome, Rejection
 from vs_tui.store.writer import Unavailable, Writer
 
-MAX_BODY: Final = 25 * 1024 * 1024
-"""GitHub and GitLab send up to 25 MB."""
-MAX_BODIES: Final = 64 * 1024 * 1024
-"""Bytes of bodies in memory at once, all requests together."""
-READ_SECONDS: Final = 20.0
 KEPT_REJECTED_BODY: Final = 64 * 1024
 _ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
 _REFUSED_TYPES: Final = ("multipart/", "image/", "audio/", "video/", "text/html", "text/xml")
@@ -34,29 +31,22 @@ Prepare = Callable[[Inbound], Awaitable[Inbound]]
 _REFUSED_EXACT: Final = frozenset({"application/xml", "application/pdf", "application/zip"})
 
 
-@dataclass(slots=True)
-class Budget:
-    """Bytes of bodies that are being handled."""
-
-    used: int = 0
-
-    def take(self, size: int) -> None:
-        if self.used + size > MAX_BODIES:
-            raise unavailable("too many large bodies at once; send it again")
-        self.used += size
-
-    def give(self, size: int) -> None:
-        self.used -= size
-
-
 class Receiving:
     """The handler of every receiving path."""
 
-    def __init__(self, writer: Writer, gate: Gate, clock: Callable[[], Instant]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        gate: Gate,
+        clock: Callable[[], Instant],
+        limits: Limits,
+        admission: Admission,
+    ) -> None:
         self._writer = writer
         self._gate = gate
         self._clock = clock
-        self._budget = Budget()
+        self._limits = limits
+        self._admission = admission
 
     def handler(
         self, source: Source, prepare: Prepare | None = None
@@ -71,9 +61,13 @@ class Receiving:
     async def _receive(
         self, source: Source, request: web.Request, prepare: Prepare | None
     ) -> web.Response:
-        note = _Note(source.name, request.path, self._clock())
+        note = _Note(source.name, clean(request.path), self._clock())
         try:
-            outcome, parsed = await self._admit(source, request, note, prepare)
+            with self._admission.request(source.name) as load:
+                inbound = await self._admit(source, request, note, load)
+                if prepare is not None:
+                    inbound = await prepare(inbound)
+                outcome, parsed = await self._accept(source, inbound, note)
         except Refused as refused:
             self._writer.reject(note.rejection(refused))
             raise
@@ -88,42 +82,31 @@ class Receiving:
         return answer({**body, **parsed.answer}, parsed.status)
 
     async def _admit(
-        self, source: Source, request: web.Request, note: _Note, prepare: Prepare | None
-    ) -> tuple[Outcome, Parsed]:
-        _check_head(request)
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        if not self._gate.may_have_proof(source, headers, "token" in request.query):
-            raise Refused(401, "unauthorized", missing_proof(source))
-        declared = request.content_length or 0
-        self._budget.take(declared)
-        taken = declared
+        self, source: Source, request: web.Request, note: _Note, load: Load
+    ) -> Inbound:
+        _check_head(request, self._limits)
+        headers = {name.lower(): clean(value) for name, value in request.headers.items()}
         try:
-            body = await _read(request)
+            self._gate.admit_head(source, headers, request.query)
+            body = await _read(request, load, self._limits)
             note.size = len(body)
-            self._budget.take(len(body) - declared)
-            taken = len(body)
             inbound = Inbound(
-                path=request.path.removeprefix("/api/v1"),
+                path=note.path.removeprefix("/api/v1"),
                 headers=headers,
                 body=body,
                 received_at=note.at,
                 query=dict(request.query),
                 url=str(request.url),
             )
-            return await self._accept(source, inbound, note, prepare)
-        finally:
-            self._budget.give(taken)
-
-    async def _accept(
-        self, source: Source, inbound: Inbound, note: _Note, prepare: Prepare | None
-    ) -> tuple[Outcome, Parsed]:
-        try:
-            self._gate.admit_sender(source, inbound)
+            self._gate.admit_body(source, inbound)
         except Unauthorized as error:
             raise Refused(401, "unauthorized", str(error)) from None
         note.keep(inbound, source)
-        if prepare is not None:
-            inbound = await prepare(inbound)
+        return inbound
+
+    async def _accept(
+        self, source: Source, inbound: Inbound, note: _Note
+    ) -> tuple[Outcome, Parsed]:
         try:
             parsed = read(source, inbound)
         except BadBody as error:
@@ -139,10 +122,16 @@ class Receiving:
         return outcome, parsed
 
 
-def _check_head(request: web.Request) -> None:
+def clean(text: str) -> str:
+    """Header and path bytes as UTF-8; aiohttp hands over what is not UTF-8 as lone surrogates,
+    which neither SQLite nor JSON can hold."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _check_head(request: web.Request, limits: Limits) -> None:
     """What the request line and headers alone can tell, before the body is read."""
-    if (request.content_length or 0) > MAX_BODY:
-        raise _too_large()
+    if (request.content_length or 0) > limits.body:
+        raise _too_large(limits)
     if request.headers.get("Sec-Fetch-Site") == "cross-site" or request.headers.get("Origin"):
         raise Refused(403, "forbidden", "webhooks do not come from web pages")
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
@@ -153,20 +142,27 @@ def _check_head(request: web.Request) -> None:
         raise Refused(415, "unsupported", "send JSON: Content-Type: application/json")
 
 
-async def _read(request: web.Request) -> bytes:
+async def _read(request: web.Request, load: Load, limits: Limits) -> bytes:
+    """The body after decompression; every piece is accounted for as it comes, so that neither a
+    large Content-Length nor a small bomb takes more than arrived."""
+    body = bytearray()
     try:
-        async with asyncio.timeout(READ_SECONDS):
-            return await request.read()
+        async with asyncio.timeout(limits.read_seconds):
+            async for piece in request.content.iter_any():
+                if len(body) + len(piece) > limits.body:
+                    raise _too_large(limits)
+                load.add(len(piece))
+                body += piece
     except TimeoutError:
         raise Refused(408, "timeout", "the body did not arrive in time; send it again") from None
-    except web.HTTPRequestEntityTooLarge:
-        raise _too_large() from None
     except (ContentEncodingError, web.RequestPayloadError, ValueError):
         raise Refused(400, "bad_request", "the body is cut or its encoding is broken") from None
+    return bytes(body)
 
 
-def _too_large() -> Refused:
-    return Refused(413, "too_large", f"the body is larger than {MAX_BODY // 1024 // 1024} MiB")
+def _too_large(limits: Limits) -> Refused:
+    size = f"{limits.body / 1024 / 1024:g} MiB"
+    return Refused(413, "too_large", f"the body is larger than {size}; see [limits] body")
 
 
 @dataclass(slots=True)

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from vs_tui.config import Config
 from vs_tui.domain.cards import Card
 from vs_tui.domain.instants import Duration, Instant
+from vs_tui.receiver.admission import Admission
 from vs_tui.receiver.api import Api, Handler
 from vs_tui.receiver.auth import Gate
-from vs_tui.receiver.errors import Refused, answer, not_found, refusal
+from vs_tui.receiver.connections import Connection, Connections
+from vs_tui.receiver.errors import Refused, answer, not_found, refusal, unavailable
 from vs_tui.receiver.links import Resolver
 from vs_tui.receiver.metrics import Metrics
-from vs_tui.receiver.receiving import MAX_BODY, Receiving
+from vs_tui.receiver.receiving import Receiving
 from vs_tui.sources.registry import routes
 from vs_tui.store.api import Reader
+from vs_tui.store.trouble import explain, is_storage
 from vs_tui.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
-STOP_SECONDS: Final = 5.0
-IDLE_SECONDS: Final = 15.0
-"""A connection without a complete request head for so long is closed (aiohttp's default is an
-hour, which lets a slowloris take every file descriptor)."""
+STREAM: Final = "/api/stream"
 
 
 class CannotListen(Exception):
@@ -45,45 +49,52 @@ class Receiver:
     cards: Callable[[str, Duration], Awaitable[Sequence[Card]]]
     metrics: Metrics = field(default_factory=Metrics)
     url: str = ""
+    streams: set[asyncio.Task[object]] = field(default_factory=set)
+    """Requests that end only when the client or we do."""
 
     async def start(self) -> None:
         """Listen; afterwards `url` holds the real port. CannotListen says what to do."""
         self._unsubscribe = self.writer.subscribe(self.metrics.observe)
+        limits = self.config.limits
         app = build(self)
         self._runner = web.AppRunner(
-            app,
-            handle_signals=False,
-            access_log=None,
-            shutdown_timeout=STOP_SECONDS,
-            keepalive_timeout=IDLE_SECONDS,
-            lingering_time=2.0,
+            app, handle_signals=False, access_log=None, shutdown_timeout=limits.stop_seconds
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.config.host, self.config.port)
+        assert self._runner.server is not None
+        self.connections = Connections(self._runner.server, limits)
+        loop = asyncio.get_running_loop()
         try:
-            await site.start()
+            self._socket = await loop.create_server(
+                self.connections, self.config.host, self.config.port, backlog=512
+            )
         except OSError as error:
             await self._runner.cleanup()
             raise CannotListen(
-                f"cannot listen on {self.config.host}:{self.config.port} ({error.strerror}); "
-                "choose another with --port, or --port 0 for any free one"
+                f"cannot listen on {self.config.host}:{self.config.port} "
+                f"({error.strerror or error}); choose another with --port, or --port 0 for any "
+                "free one"
             ) from error
-        host, port = self._runner.addresses[0][:2]
+        host, port = self._socket.sockets[0].getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def stop(self) -> None:
-        """Stop accepting, finish what is in flight (at most 5 s)."""
+        """Stop accepting, end the streams, and finish what is in flight."""
         self._unsubscribe()
+        self._socket.close()
         await self._runner.cleanup()
 
 
 def build(receiver: Receiver) -> web.Application:
     """The aiohttp application with every route."""
     gate = Gate(receiver.config.secrets, no_auth=receiver.config.no_auth)
-    receiving = Receiving(receiver.writer, gate, receiver.clock)
+    limits = receiver.config.limits
+    admission = Admission(limits, time.monotonic)
+    receiving = Receiving(receiver.writer, gate, receiver.clock, limits, admission)
     api = Api(receiver.reader, receiver.writer, gate)
     prepare = {"user": Resolver(receiver.reader)}
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[_errors])
+    app = web.Application(client_max_size=limits.body, middlewares=[_errors(receiver)])
+    app.on_shutdown.append(lambda _: _end_streams(receiver))
     app.on_response_prepare.append(_hide_server)
     for path, source in routes():
         handler = receiving.handler(source, prepare.get(source.name))
@@ -107,24 +118,49 @@ def _pattern(path: str) -> str:
     return path.removesuffix("*") + "{rest:.+}" if path.endswith("/*") else path
 
 
-@web.middleware
-async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except Refused as refused:
-        return refusal(refused)
-    except web.HTTPNotFound:
-        return refusal(not_found())
-    except web.HTTPMethodNotAllowed as error:
+def _errors(receiver: Receiver) -> Middleware:
+    """Every error as JSON; and while a request is handled, its connection counts as busy."""
+
+    @web.middleware
+    async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        connection = request.protocol
+        task = asyncio.current_task()
+        if request.path == STREAM and task is not None:
+            receiver.streams.add(task)
+            task.add_done_callback(receiver.streams.discard)
+        if isinstance(connection, Connection):
+            connection.busy = True
+        try:
+            return await handler(request)
+        except Exception as error:
+            return refusal(_refused(error, receiver.config.db))
+        finally:
+            if isinstance(connection, Connection):
+                connection.busy = False
+
+    return errors
+
+
+def _refused(error: Exception, path: Path) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, web.HTTPNotFound):
+        return not_found()
+    if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
-        return refusal(
-            Refused(405, "method_not_allowed", f"use {allowed} for this path", Allow=allowed)
-        )
-    except web.HTTPException as error:
-        return refusal(Refused(error.status, "bad_request", error.reason or "bad request"))
-    except Exception:
-        log.exception("a request failed; please report it")
-        return refusal(Refused(500, "internal", "this is a bug in vs-tui; see its log"))
+        return Refused(405, "method_not_allowed", f"use {allowed} for this path", Allow=allowed)
+    if isinstance(error, web.HTTPException):
+        return Refused(error.status, "bad_request", error.reason or "bad request")
+    if is_storage(error):
+        return unavailable(explain(error, path))
+    log.exception("a request failed; please report it", exc_info=error)
+    return Refused(500, "internal", "this is a bug in vs-tui; see its log")
+
+
+async def _end_streams(receiver: Receiver) -> None:
+    """A stream would keep a stopping receiver waiting for nothing."""
+    for task in list(receiver.streams):
+        task.cancel()
 
 
 async def _hide_server(_: web.Request, response: web.StreamResponse) -> None:

@@ -1,0 +1,90 @@
+"""How much is let in at once: rate, requests and bytes, per source and in all.
+
+Whatever is too much is refused with 503 and Retry-After before it costs memory; tools send again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from vs_tui.domain.limits import Limits
+from vs_tui.receiver.errors import unavailable
+
+BURST_SECONDS: Final = 5
+"""A source may save up this many seconds' worth of its rate."""
+SHARE: Final = 0.75
+"""Of the requests handled at once, one source may take this much: no source starves the others."""
+
+
+class Admission:
+    """The counters of one receiver. `clock` is monotonic seconds."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float]] = {}
+        self._running: Counter[str] = Counter()
+        self._bytes = 0
+
+    @property
+    def running(self) -> int:
+        """Requests being handled."""
+        return self._running.total()
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of bodies in memory."""
+        return self._bytes
+
+    @contextlib.contextmanager
+    def request(self, source: str) -> Iterator[Load]:
+        """Hold a place while a request is handled; Refused (503) when there is none."""
+        self._pay(source)
+        most = self._limits.concurrent
+        if self.running >= most or self._running[source] >= max(1, int(most * SHARE)):
+            raise unavailable(f"too many requests of {source} at once; send it again")
+        load = Load(self)
+        self._running[source] += 1
+        try:
+            yield load
+        finally:
+            self._running[source] -= 1
+            self._bytes -= load.size
+
+    def hold(self, size: int) -> None:
+        if self._bytes + size > self._limits.bodies:
+            raise unavailable("too many large bodies at once; send it again")
+        self._bytes += size
+
+    def _pay(self, source: str) -> None:
+        """One token of the source's bucket."""
+        rate = self._limits.rate
+        if not rate:
+            return
+        full = rate * BURST_SECONDS
+        now = self._clock()
+        left, at = self._buckets.get(source, (full, now))
+        left = min(full, left + (now - at) * rate)
+        paid = left >= 1
+        self._buckets[source] = (left - 1 if paid else left, now)
+        if not paid:
+            raise unavailable(
+                f"more than {rate:g} requests a second from {source}; send it again later, or "
+                "raise rate in [limits]"
+            )
+
+
+class Load:
+    """The bytes that one request holds, given back when it ends."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self.size = 0
+
+    def add(self, size: int) -> None:
+        """Refused (503) when all bodies together would be too large."""
+        self._admission.hold(size)
+        self.size += size

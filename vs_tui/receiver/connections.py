@@ -1,0 +1,125 @@
+"""Connections: how many, how long they may idle, and what a malformed request is told.
+
+aiohttp closes a connection that sends no whole request head within its keep-alive time; here it is
+also bounded how many there are, so that a slowloris cannot take every file descriptor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+from typing import Any, Final
+
+from aiohttp import web
+
+from vs_tui.domain.limits import Limits
+from vs_tui.receiver.errors import Refused, refusal
+
+log = logging.getLogger(__name__)
+
+RESERVED_FILES: Final = 64
+"""Descriptors for the database, logs and exports."""
+_FULL_BODY: Final = b'{"error":"unavailable","detail":"too many connections; send it again"}'
+_FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(_FULL_BODY), _FULL_BODY)
+)
+
+
+class Connections:
+    """Makes the protocol of each new connection, and makes room for it."""
+
+    def __init__(self, server: web.Server, limits: Limits) -> None:
+        self._server = server
+        self._limits = limits
+        self._open: dict[Connection, None] = {}
+        self.most = min(limits.connections, max(_raise_file_limit() - RESERVED_FILES, 16))
+        self.malformed = 0
+        """Requests that were no HTTP: counted, not logged one by one."""
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __call__(self) -> asyncio.Protocol:
+        """The factory that the listening socket calls."""
+        if len(self._open) >= self.most:
+            idle = next((each for each in self._open if not each.busy), None)
+            if idle is None:
+                return _Full()
+            idle.force_close()
+            self._open.pop(idle, None)
+        return Connection(self, self._server, self._limits)
+
+    def opened(self, connection: Connection) -> None:
+        self._open[connection] = None
+
+    def closed(self, connection: Connection) -> None:
+        self._open.pop(connection, None)
+
+
+class Connection(web.RequestHandler):
+    """One connection."""
+
+    def __init__(self, owner: Connections, server: web.Server, limits: Limits) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=limits.idle_seconds,
+            lingering_time=min(limits.read_seconds, 2.0),
+            access_log=None,  # type: ignore[arg-type]
+        )
+        self._owner = owner
+        self.busy = False
+        """Whether a request of it is being handled; the others can be closed for room."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._owner.opened(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._owner.closed(self)
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - it quotes the request
+    ) -> web.StreamResponse:
+        """Answer what the HTTP parser refused: constant, as the request may hold secrets."""
+        if status >= 500:
+            log.error("a request failed before its handler: %s", type(exc).__name__)
+        else:
+            self._owner.malformed += 1
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun")
+        response = refusal(Refused(status, "bad_request", "this is not a valid HTTP request"))
+        response.headers["Server"] = "vs-tui"
+        response.force_close()
+        return response
+
+    def log_exception(self, *_: Any, **kw: Any) -> None:
+        """A connection's fault, most often a stranger's: its kind, without the request."""
+        error = kw.get("exc_info")
+        log.warning("a connection failed: %s", type(error).__name__)
+
+
+class _Full(asyncio.Protocol):
+    """Says 503 and hangs up: every connection is in the middle of a request."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.write(_FULL)
+            transport.close()
+
+
+def _raise_file_limit() -> int:
+    """Allow as many open files as the system lets us; how many that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4_096 if hard == resource.RLIM_INFINITY else min(hard, 4_096)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return wanted if soft == resource.RLIM_INFINITY else soft
