@@ -20,10 +20,11 @@ from vs_tui.receiver.admission import Admission
 from vs_tui.receiver.api import Api, Handler
 from vs_tui.receiver.auth import Gate
 from vs_tui.receiver.connections import Connection, Connections
+from vs_tui.receiver.emmetrics_api import EmMetricsApi, Newness
 from vs_tui.receiver.errors import Refused, answer, not_found, refusal, unavailable
 from vs_tui.receiver.links import Resolver
 from vs_tui.receiver.metrics import Metrics
-from vs_tui.receiver.receiving import Receiving
+from vs_tui.receiver.receiving import Prepare, Receiving
 from vs_tui.sources.registry import routes
 from vs_tui.store.api import Reader
 from vs_tui.store.trouble import explain, is_storage
@@ -92,7 +93,10 @@ def build(receiver: Receiver) -> web.Application:
     admission = Admission(limits, time.monotonic)
     receiving = Receiving(receiver.writer, gate, receiver.clock, limits, admission)
     api = Api(receiver.reader, receiver.writer, gate)
-    prepare = {"user": Resolver(receiver.reader)}
+    prepare: dict[str, Prepare] = {
+        "user": Resolver(receiver.reader),
+        "emmetrics": Newness(receiver.reader),
+    }
     app = web.Application(client_max_size=limits.body, middlewares=[_errors(receiver)])
     app.on_shutdown.append(lambda _: _end_streams(receiver))
     app.on_response_prepare.append(_hide_server)
@@ -103,6 +107,8 @@ def build(receiver: Receiver) -> web.Application:
             if path != "/api/links" and not path.startswith(("/deployments", "/incidents")):
                 app.router.add_route("HEAD", prefix + _pattern(path), _head)
     app.add_routes(api.routes())
+    for path, listing in EmMetricsApi(receiver.reader).paths().items():
+        app.router.add_get(path, api.guarded(listing))
     app.router.add_get("/api/cards", api.guarded(_cards(receiver)))
     app.add_routes(
         [

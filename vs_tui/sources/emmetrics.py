@@ -24,6 +24,8 @@ from vs_tui.sources.tokens import TokenSource
 PRODUCTION: Final = "production"
 _CONFIG: Final = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 _CREATED: Final = 201
+NEW: Final = "vs-new"
+"""Query parameter that the receiver sets where a `deployed` creates its deployment."""
 
 
 class NewDeployment(BaseModel):
@@ -165,7 +167,8 @@ def _deployed(call: _Call) -> Parsed:
     if body.deploy_start_at is not None:
         events.append(_event(facts, State.RUNNING, body.deploy_start_at))
     requires = "" if body.create_if_not_exists else facts["key"]
-    return Parsed("deployment.deployed", events, requires=requires)
+    status = _CREATED if call.inbound.query.get(NEW) else 200
+    return Parsed("deployment.deployed", events, requires=requires, status=status)
 
 
 def _deploy_facts(identifier: str, project: str, first_commit_at: Instant | None) -> dict[str, Any]:
