@@ -66,9 +66,9 @@ class Runtime:
         """Start the HTTP server and return its URL; aiohttp is imported only here."""
         from vs_tui.receiver.server import Receiver
 
-        self._receiver = Receiver(self.config, self.writer, self.reader, self.clock, self.cards)
-        await self._receiver.start()
-        self.url = self._receiver.url
+        self.receiver = Receiver(self.config, self.writer, self.reader, self.clock, self.cards)
+        await self.receiver.start()
+        self.url = self.receiver.url
         return self.url
 
     async def send_link(self, action: str, child: str, parent: str) -> None:
@@ -119,6 +119,6 @@ class Runtime:
     async def close(self) -> None:
         """Stop listening, commit what waits, close the database."""
         if self.url:
-            await self._receiver.stop()
+            await self.receiver.stop()
         await self.reader.close()
         await self.writer.close()

@@ -41,6 +41,11 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
+    @property
+    def busy(self) -> int:
+        """Connections whose request is being handled."""
+        return sum(connection.busy for connection in self._open)
+
     def __call__(self) -> asyncio.Protocol:
         """The factory that the listening socket calls."""
         if len(self._open) >= self.most:

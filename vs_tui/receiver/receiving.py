@@ -155,7 +155,8 @@ async def _read(request: web.Request, load: Load, limits: Limits) -> bytes:
                 body += piece
     except TimeoutError:
         raise Refused(408, "timeout", "the body did not arrive in time; send it again") from None
-    except (ContentEncodingError, web.RequestPayloadError, ValueError):
+    except (ContentEncodingError, web.RequestPayloadError, ValueError, OSError, RuntimeError):
+        # aiohttp raises all of these, depending on when the sender hung up.
         raise Refused(400, "bad_request", "the body is cut or its encoding is broken") from None
     return bytes(body)
 

@@ -1,0 +1,210 @@
+"""Too much of anything: rate, requests, bytes, connections, slowness. Each is refused with what to
+do, costs little, and does not keep others from being served."""
+
+import asyncio
+import gzip
+
+import pytest
+
+from tests.receiver.inside import START, TOKEN, Raw, busy, post, receiving
+from vs_tui.domain.limits import MIB, Limits
+from vs_tui.receiver.admission import Admission
+from vs_tui.receiver.errors import Refused
+
+PING = (f"Authorization: Bearer {TOKEN}", "X-GitHub-Event: ping")
+SIGNED = "X-Hub-Signature-256: sha256=" + "0" * 64
+
+
+async def ask(runtime, raw: bytes) -> tuple[int, dict, object]:
+    connection = await Raw.to(runtime)
+    await connection.send(raw)
+    answer = await connection.answer()
+    connection.close()
+    return answer
+
+
+async def test_the_rate_of_a_source_is_bounded_and_others_go_on(tmp_path) -> None:
+    async with receiving(tmp_path, Limits(rate=2)) as runtime:
+        answers = [await ask(runtime, post()) for _ in range(14)]
+        statuses = [status for status, _, _ in answers]
+        assert statuses[:10] == [200] * 10, "a burst is taken"
+        assert 503 in statuses[10:]
+        refused = next(answer for answer in answers if answer[0] == 503)
+        assert refused[1]["retry-after"] == "15"
+        assert "more than 2 requests a second from customhttp" in refused[2]["detail"]
+        status, _, _ = await ask(runtime, post(b"{}", "/jenkins"))
+        assert status == 200, "another source has its own allowance"
+
+
+def test_a_bucket_fills_again_with_time() -> None:
+    at = [0.0]
+    admission = Admission(Limits(rate=10), lambda: at[0])
+
+    def taken() -> int:
+        n = 0
+        while True:
+            try:
+                with admission.request("github"):
+                    n += 1
+            except Refused as refused:
+                assert refused.status == 503
+                return n
+
+    assert taken() == 50
+    assert taken() == 0
+    at[0] += 2.0
+    assert taken() == 20
+    at[0] += 3600
+    assert taken() == 50, "saved allowance is bounded"
+
+
+async def test_requests_at_once_are_bounded_and_a_source_leaves_room_for_others(tmp_path) -> None:
+    async with receiving(tmp_path, Limits(concurrent=8)) as runtime:
+        slow = [await Raw.to(runtime) for _ in range(6)]
+        for connection in slow:
+            await connection.send(post(START[:5], "/github", SIGNED, length=len(START)))
+        await busy(runtime, 6)
+        status, headers, body = await ask(runtime, post(b"{}", "/github", *PING))
+        assert (status, headers["retry-after"]) == (503, "15")
+        assert "too many requests of github" in body["detail"]
+        assert (await ask(runtime, post()))[0] == 200, "the others are served"
+        for connection in slow:
+            connection.close()
+        assert (await until(runtime, post(b"{}", "/github", *PING), 200))[0] == 200
+
+
+async def until(runtime, raw: bytes, wanted: int) -> tuple[int, dict, object]:
+    """Ask until the receiver has noticed what the other connections did."""
+    async with asyncio.timeout(10):
+        while (answer := await ask(runtime, raw))[0] != wanted:
+            pass
+    return answer
+
+
+async def test_bodies_in_memory_are_bounded_by_what_arrived_not_by_what_is_announced(
+    tmp_path,
+) -> None:
+    async with receiving(tmp_path, Limits(bodies=300_000)) as runtime:
+        announced = [await Raw.to(runtime) for _ in range(5)]
+        for connection in announced:
+            await connection.send(post(b"{", "/github", SIGNED, length=20 * MIB))
+        assert (await ask(runtime, post()))[0] == 200, "announcing costs nothing"
+        big = b"x" * 250_000
+        for connection in announced[:2]:
+            await connection.send(big)
+        statuses = set()
+        for connection in announced[:2]:
+            try:
+                async with asyncio.timeout(2):
+                    statuses.add((await connection.answer())[0])
+            except TimeoutError:
+                continue
+        assert statuses == {503}, "the one that arrived too much was told to come again"
+        for connection in announced:
+            connection.close()
+        assert (await until(runtime, post(), 200))[0] == 200
+
+
+async def test_a_slow_body_is_408_and_a_slow_head_is_closed(tmp_path) -> None:
+    async with receiving(tmp_path, Limits(read_seconds=0.2, idle_seconds=0.3)) as runtime:
+        body = await Raw.to(runtime)
+        await body.send(post(START[:9], length=len(START)))
+        status, _, answer = await body.answer()
+        assert status == 408
+        assert "send it again" in answer["detail"]
+        assert await body.closed()
+        head, nothing = await Raw.to(runtime), await Raw.to(runtime)
+        await head.send(b"POST /customhttp HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        assert await head.closed()
+        assert await nothing.closed()
+        assert (await ask(runtime, post()))[0] == 200
+
+
+@pytest.mark.parametrize("kind", ["head", "body"])
+async def test_a_slowloris_does_not_keep_a_real_event_waiting(tmp_path, kind) -> None:
+    async with receiving(tmp_path, Limits(idle_seconds=5, read_seconds=5)) as runtime:
+        half = b"POST /github HTTP/1.1\r\nHost: x\r\nX-Slow: "
+        if kind == "body":
+            half = post(START[:9], "/github", SIGNED, length=len(START))
+        slow = [await Raw.to(runtime) for _ in range(300)]
+        for connection in slow:
+            await connection.send(half)
+        async with asyncio.timeout(1):
+            assert (await ask(runtime, post()))[0] == 200
+        for connection in slow:
+            connection.close()
+
+
+async def test_beyond_the_connections_the_idle_one_makes_room(tmp_path) -> None:
+    async with receiving(tmp_path, Limits(connections=5)) as runtime:
+        idle = [await Raw.to(runtime) for _ in range(5)]
+        status, _, _ = await ask(runtime, post())
+        assert status == 200
+        assert await idle[0].closed(), "the one that idled longest"
+        await idle[4].send(post())
+        assert (await idle[4].answer())[0] == 200, "the younger ones stay"
+
+
+async def test_when_every_connection_is_busy_the_next_is_told_to_come_again(tmp_path) -> None:
+    async with receiving(tmp_path, Limits(connections=3)) as runtime:
+        slow = [await Raw.to(runtime) for _ in range(3)]
+        for connection in slow:
+            await connection.send(post(START[:9], length=len(START)))
+        await busy(runtime, 3)
+        status, headers, body = await ask(runtime, b"")
+        assert (status, headers["retry-after"]) == (503, "5")
+        assert "too many connections" in body["detail"]
+        await slow[0].send(START[9:])
+        assert (await slow[0].answer())[0] == 200, "what was begun is finished"
+
+
+async def test_the_inflated_size_counts(tmp_path) -> None:
+    async with receiving(tmp_path, Limits(body=100_000)) as runtime:
+        bomb = gzip.compress(b"0" * 50 * MIB)
+        assert len(bomb) < 100_000
+        status, _, body = await ask(runtime, post(bomb, "/customhttp", *gzipped()))
+        assert status == 413
+        assert "[limits] body" in body["detail"]
+        nested = gzip.compress(bomb)
+        status, _, body = await ask(runtime, post(nested, "/customhttp", *gzipped()))
+        assert status == 400, "inflated once, and that is no JSON"
+
+
+def gzipped() -> tuple[str, str]:
+    return f"Authorization: Bearer {TOKEN}", "Content-Encoding: gzip"
+
+
+async def test_chunks_are_read_and_an_endless_one_ends_at_the_limit(tmp_path) -> None:
+    async with receiving(tmp_path, Limits(body=50_000)) as runtime:
+        head = (
+            f"POST /customhttp HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n"
+        ).encode()
+        good = await Raw.to(runtime)
+        await good.send(head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(START), START))
+        assert (await good.answer())[0] == 200
+        endless = await Raw.to(runtime)
+        await endless.send(head + b"8000\r\n" + b"x" * 0x8000 + b"\r\n8000\r\n" + b"x" * 0x8000)
+        assert (await endless.answer())[0] == 413
+
+
+async def test_a_wrong_token_is_told_before_the_body_is_sent(tmp_path) -> None:
+    async with receiving(tmp_path) as runtime:
+        connection = await Raw.to(runtime)
+        await connection.send(post(b"", "/customhttp", "Authorization: wrong", length=20 * MIB))
+        assert (await connection.answer())[0] == 401
+
+
+async def test_a_malformed_request_is_answered_in_constant_words(tmp_path, caplog) -> None:
+    async with receiving(tmp_path) as runtime:
+        for raw in (
+            b"POST /jenkins?token=canary HTTP/1.1\r\nHost: x\r\nX: a\0canary\r\n\r\n",
+            b"canary canary canary\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"canary" * 4_000 + b"\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-Many: canary\r\n" * 500 + b"\r\n",
+        ):
+            status, headers, body = await ask(runtime, raw)
+            assert (status, headers["server"]) == (400, "vs-tui")
+            assert body == {"error": "bad_request", "detail": "this is not a valid HTTP request"}
+    assert "canary" not in caplog.text
+    assert len(caplog.records) < 5, "strangers cannot fill the log"
