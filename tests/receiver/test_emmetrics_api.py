@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import tomllib
 from typing import Any
 
 import pytest
@@ -136,3 +137,19 @@ def test_plyzens_answer_over_a_socket(shared) -> None:
     assert (status, answer["result"]) == (200, "success")
     status, answer = shared.call("/plyzen", {**body, "event": "middle"})
     assert (status, answer["detail"].startswith("event:")) == (400, True)
+
+
+def test_plyzens_scripts_send_its_secret_as_their_key(shared) -> None:
+    kept = tomllib.loads((shared.folder / "secrets.toml").read_text())["plyzen"]["secrets"]
+    body = {"artifact": "k", "version": "1", "environment": "prod", "activity": "deploy"}
+    for key, expected in ((kept[0], 200), ("wrong", 401)):
+        sent = {**body, "event": "finish", "instance": key[:5]}
+        status, answer = shared.call("/plyzen", sent, {"x-api-key": key}, token="")
+        assert status == expected, answer
+
+
+def test_a_refusal_names_the_secret_that_is_there(shared) -> None:
+    for path, name in (("/incidents", "token"), ("/azure", "token"), ("/plyzen", "plyzen")):
+        status, answer = shared.call(path, {}, token="")
+        assert status == 401
+        assert f"`vs-tui secret show {name}`" in answer["detail"]

@@ -89,4 +89,6 @@ def missing_proof(source: Source) -> str:
     proofs.append("the token in the Authorization header")
     if source.token_in_url:
         proofs.append("`?token=` in the URL")
-    return f"missing or wrong proof: send {' or '.join(proofs)}; `vs-tui secret show {source.name}`"
+    # A tool that signs nothing has no secret of its own.
+    kept_as = source.name if source.signature_headers else "token"
+    return f"missing or wrong proof: send {' or '.join(proofs)}; `vs-tui secret show {kept_as}`"
