@@ -1,0 +1,282 @@
+"""`vs-tui import`: history out of a tool's REST API, as its webhooks would have told it."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from vs_tui.cli.common import CommandError, now
+from vs_tui.cli.importing import github, gitlab, jira
+from vs_tui.cli.importing.model import Forbidden, Settings, Step
+from vs_tui.cli.importing.progress import Bar, Progress, read_progress
+from vs_tui.cli.importing.sending import Sender
+from vs_tui.cli.importing.web import Api
+from vs_tui.cli.manual import add_command
+from vs_tui.config import client_settings, data_dir
+from vs_tui.domain.instants import Instant, iso, parse_duration, parse_instant
+
+USAGE: Final = 2
+DEFAULT_SINCE: Final = "90d"
+
+
+class Importer(Protocol):
+    """One project of a tool."""
+
+    def steps(self) -> Iterator[Step]:
+        """Its lists, in the order in which they are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool whose history can be imported."""
+
+    title: str
+    url: str
+    """The API's base URL; `` where every site has its own."""
+    variable: str
+    """The environment variable with the token."""
+    steps: tuple[str, ...]
+    open: Callable[[Api, str, Settings], Importer]
+    projects: Callable[[Iterable[str]], list[str]]
+    what: str
+    """A project, as its help calls it."""
+
+
+TOOLS: Final = {
+    "github": Tool(
+        *("GitHub", github.DEFAULT_URL, "GITHUB_TOKEN", github.STEPS),
+        *(github.GitHub, github.projects, "OWNER/REPO"),
+    ),
+    "gitlab": Tool(
+        *("GitLab", gitlab.DEFAULT_URL, "GITLAB_TOKEN", gitlab.STEPS),
+        *(gitlab.GitLab, gitlab.projects, "GROUP/PROJECT"),
+    ),
+    "jira": Tool(
+        *("Jira", jira.DEFAULT_URL, "JIRA_TOKEN", jira.STEPS),
+        *(jira.Jira, jira.projects, "KEY"),
+    ),
+}
+
+_EPILOG: Final = """
+examples:
+  GITHUB_TOKEN=... vs-tui import github acme/api acme/web --since 180d
+  GITLAB_TOKEN=... vs-tui import gitlab acme/shop --url https://git.acme.example/api/v4
+  JIRA_TOKEN=... vs-tui import jira TP --url https://acme.atlassian.net --user ana@acme.example
+  JIRA_TOKEN=... vs-tui import jira TP --url https://jira.acme.example     a Data Center token
+  vs-tui import github acme/api --only issues,deployments --quick          few requests
+
+Each object becomes a delivery in the shape of the tool's own webhook and is sent to the running
+receiver. An interrupted import goes on where it stopped when it is started again in the same
+words; a finished one starts at the time of the last. Nothing is stored twice: what did not change
+is a duplicate. Rate limits are waited for.
+
+The token is read from GITHUB_TOKEN, GITLAB_TOKEN or JIRA_TOKEN, or from the file of --token-file;
+reading rights are enough. The receiver's own token comes from its configuration or VS_TOKEN.
+"""
+
+
+def register(subparsers: Any) -> None:
+    parser = add_command(
+        subparsers,
+        "import",
+        help="backfill history from GitHub, GitLab or Jira",
+        description="Read a tool's history with its REST API, so that the dashboard and the DORA "
+        "figures do not begin with the day of the installation.",
+        epilog=_EPILOG,
+    )
+    tools = parser.add_subparsers(dest="tool", metavar="TOOL", required=True)
+    for name, tool in TOOLS.items():
+        below = add_command(
+            tools,
+            name,
+            help=f"issues, changes and deliveries of {tool.title}",
+            description=f"Reads, in this order: {', '.join(tool.steps)}.",
+            epilog=_EPILOG,
+        )
+        _add_options(below, tool)
+
+
+def _add_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
+    parser.add_argument(
+        "projects", nargs="+", metavar=tool.what, help="what to import; one or more"
+    )
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        help="a day, a time or an age such as 30d (default: the last import, else 90d)",
+    )
+    parser.add_argument(
+        "--url",
+        metavar="URL",
+        default=tool.url,
+        required=not tool.url,
+        help=f"the API's base URL (default {tool.url})" if tool.url else "the site's address",
+    )
+    parser.add_argument("--token-file", metavar="FILE", type=Path, help="a file with the token")
+    if tool.title == "Jira":
+        parser.add_argument("--user", metavar="EMAIL", help="whose token it is; needed for Cloud")
+    parser.add_argument("--only", metavar="LIST", help=f"some of {','.join(tool.steps)}")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="only what lists tell: no reviews, commits and jobs, a fraction of the requests",
+    )
+    parser.add_argument(
+        "--restart", action="store_true", help="forget how far earlier imports came"
+    )
+    parser.add_argument("--to", metavar="URL", help="the receiver (default: this machine's)")
+    parser.add_argument("--json", action="store_true", help="print the counts as a JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    tool = TOOLS[args.tool]
+    try:
+        projects = tool.projects(args.projects)
+        only = _only(args.only, tool)
+        since = _since(args.since) if args.since else ""
+    except ValueError as error:
+        print(f"vs-tui import: {error}", file=sys.stderr)
+        return USAGE
+    found = client_settings()
+    sender = Sender(args.to or found.url, found.token)
+    bar = Bar(sys.stderr)
+    api = Api(args.url, _proof(args, tool), bar.notice)
+    try:
+        sender.check()
+        progress = _progress(args, projects, since)
+        settings = Settings(progress.since, not args.quick, only)
+        skipped = _import(tool, api, projects, settings, progress, sender, bar)
+    finally:
+        api.close()
+        sender.close()
+    _print(sender.verdicts, skipped, args.json)
+    return 1 if sender.verdicts["refused"] or (skipped and not sender.verdicts) else 0
+
+
+def _import(
+    tool: Tool,
+    api: Api,
+    projects: list[str],
+    settings: Settings,
+    progress: Progress,
+    sender: Sender,
+    bar: Bar,
+) -> list[str]:
+    """Read and send everything; the steps that the API refused."""
+    skipped = []
+    for project in projects:
+        try:
+            importer = tool.open(api, project, settings)
+        except Forbidden as error:
+            raise CommandError(
+                f"{error}; check the name of {project}, and whether the token may read it"
+            ) from None
+        for step in importer.steps():
+            name = f"{project} {step.name}"
+            if name in progress.done or (settings.only and step.name not in settings.only):
+                continue
+            bar.step(name)
+            try:
+                bar.end(_read(step, name, progress, sender, bar))
+            except Forbidden as error:
+                bar.skipped(str(error))
+                skipped.append(name)
+    progress.since, progress.done, progress.cursors = progress.began, [], {}
+    progress.began = ""
+    progress.save()
+    return skipped
+
+
+def _read(step: Step, name: str, progress: Progress, sender: Sender, bar: Bar) -> int:
+    """All pages of a step; how many deliveries they made."""
+    cursor, done, sent = progress.cursors.get(name, ""), 0, 0
+    while True:
+        page = step.fetch(cursor)
+        sender.send(page.deliveries)
+        cursor, done, sent = page.next, done + 1, sent + len(page.deliveries)
+        bar.page(done, page.pages, sent)
+        if not cursor:
+            break
+        progress.cursors[name] = cursor
+        progress.save()
+    progress.cursors.pop(name, None)
+    progress.done.append(name)
+    progress.save()
+    return sent
+
+
+def _progress(args: argparse.Namespace, projects: list[str], since: str) -> Progress:
+    """How far the import in these words came; a new one when it is the first."""
+    words = [args.url, *sorted(projects), args.only or "", str(args.quick), args.to or ""]
+    mark = hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+    path = data_dir() / "imports" / f"{args.tool}-{mark}.json"
+    began = _seconds(now())
+    found = None if args.restart else read_progress(path)
+    asked = args.since or ""
+    if found is None:
+        return Progress(path, since or _since(DEFAULT_SINCE), began, asked)
+    if found.began and found.asked == asked:
+        return found  # interrupted
+    return Progress(path, since or found.since, began, asked)
+
+
+def _since(text: str) -> str:
+    """A day, a time or an age as RFC 3339; ValueError says how to write one."""
+    is_day = len(text) == 10 and text.count("-") == 2
+    instant = parse_instant(f"{text}T00:00:00Z" if is_day else text) if "-" in text else None
+    if instant is None:
+        try:
+            instant = now() - parse_duration(text)
+        except ValueError:
+            raise ValueError(
+                f"--since '{text}': write 2026-03-02, 2026-03-02T10:00:00Z or an age such as 30d"
+            ) from None
+    return _seconds(instant)
+
+
+def _seconds(instant: Instant) -> str:
+    """RFC 3339 without fractions, as GitHub takes it."""
+    return f"{(iso(instant) or '')[:19]}Z"
+
+
+def _only(text: str | None, tool: Tool) -> frozenset[str]:
+    names = frozenset(name.strip() for name in (text or "").split(",") if name.strip())
+    if unknown := names - set(tool.steps):
+        raise ValueError(f"--only {min(unknown)}: {tool.title} has {', '.join(tool.steps)}")
+    return names
+
+
+def _proof(args: argparse.Namespace, tool: Tool) -> dict[str, str]:
+    """The headers that carry the token."""
+    token = os.environ.get(tool.variable, "").strip()
+    if args.token_file:
+        try:
+            token = args.token_file.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"{args.token_file} cannot be read: {error}") from None
+    if not token:
+        raise CommandError(f"there is no token; set {tool.variable} or name a --token-file")
+    if any(not c.isascii() or not c.isprintable() for c in token):
+        raise CommandError("the token holds characters that no token has; copy it again")
+    if tool.title == "GitLab":
+        return {"PRIVATE-TOKEN": token}
+    if getattr(args, "user", None):
+        pair = base64.b64encode(f"{args.user}:{token}".encode()).decode()
+        return {"Authorization": f"Basic {pair}"}
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _print(verdicts: Mapping[str, int], skipped: list[str], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({**verdicts, "skipped": skipped}))
+    else:
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
+        print(counts or "nothing to import")

@@ -1,0 +1,6 @@
+"""History backfill: what a tool's REST API lists becomes deliveries in the shape of the tool's own
+webhooks, so that the same adapters read both.
+
+`web` asks the API, `github`, `gitlab` and `jira` know what to ask and how to say it as webhooks,
+`course` sends and remembers how far it came.
+"""

@@ -1,0 +1,238 @@
+"""GitHub's REST API (v3) as webhooks: issues, pull requests, workflow runs, deployments, releases.
+
+https://docs.github.com/rest: the objects that the API lists are those that webhooks carry, so an
+event is made by putting one beside its repository and naming what happened last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+from urllib.parse import quote
+
+from vs_tui.cli.importing.model import Delivery, Forbidden, Page, Settings, Step, delivery, objects
+from vs_tui.cli.importing.web import Answer, Api
+from vs_tui.domain.instants import parse_instant
+
+DEFAULT_URL: Final = "https://api.github.com"
+STEPS: Final = ("issues", "pull_requests", "workflow_runs", "deployments", "releases")
+PAGE: Final = 100
+_COMMITS: Final = 250
+"""The API lists no more commits of a pull request."""
+_RUN_ACTIONS: Final = {"completed": "completed", "in_progress": "in_progress"}
+
+
+def event(name: str, body: dict[str, Any]) -> Delivery:
+    """A webhook of GitHub."""
+    return delivery("/github", "x-github-delivery", body, {"x-github-event": name})
+
+
+class GitHub:
+    """One repository, `owner/name`."""
+
+    def __init__(self, api: Api, project: str, settings: Settings) -> None:
+        self._api = api
+        self._at = f"repos/{quote(project, safe='/')}"
+        self._settings = settings
+        found = api.get(self._at).value
+        self.repository: dict[str, Any] = found if isinstance(found, dict) else {}
+        # What is older than a repository's last push must not pass for it.
+        self.repository.pop("pushed_at", None)
+        self._workflows: dict[int, dict[str, Any]] | None = None
+
+    def steps(self) -> Iterator[Step]:
+        readers = {
+            "issues": self._issues,
+            "pull_requests": self._changes,
+            "workflow_runs": self._runs,
+            "deployments": self._deployments,
+            "releases": self._releases,
+        }
+        for name in STEPS:
+            yield Step(name, readers[name])
+
+    def _body(self, action: str, sender: Any = None, **fields: Any) -> dict[str, Any]:
+        body = {"action": action, **fields, "repository": self.repository}
+        return {**body, "sender": sender} if isinstance(sender, dict) else body
+
+    def _list(self, cursor: str, path: str, **query: object) -> Answer:
+        if cursor:
+            return self._api.get(cursor)
+        return self._api.get(f"{self._at}/{path}", per_page=PAGE, **query)
+
+    def _all(self, path: str, field: str = "") -> Iterator[dict[str, Any]]:
+        """Every object of a list, all its pages."""
+        answer = self._list("", path)
+        while True:
+            value = (
+                answer.value.get(field)
+                if field and isinstance(answer.value, dict)
+                else answer.value
+            )
+            yield from objects(value)
+            if not answer.next:
+                return
+            answer = self._api.get(answer.next)
+
+    # A closed object is delivered as its closing, an open one as an edit: an edit's instant is
+    # its last change, so that it also undoes an end whose reopening was never received.
+
+    def _issues(self, cursor: str) -> Page:
+        answer = self._list(
+            *(cursor, "issues"),
+            **{
+                "state": "all",
+                "since": self._settings.since,
+                "sort": "updated",
+                "direction": "asc",
+            },
+        )
+        found = [
+            event("issues", self._body(_action(issue), issue.get("user"), issue=issue))
+            for issue in objects(answer.value)
+            if "pull_request" not in issue
+        ]
+        return Page(found, answer.next, answer.pages)
+
+    def _changes(self, cursor: str) -> Page:
+        answer = self._list(
+            cursor, "pulls", **{"state": "all", "sort": "updated", "direction": "desc"}
+        )
+        changes = list(objects(answer.value))
+        recent = [c for c in changes if self._is_recent(c, "updated_at")]
+        found = [made for change in recent for made in self._change(change)]
+        # Newest first: behind the first old one all are older.
+        return Page(found, answer.next if len(recent) == len(changes) else "", answer.pages)
+
+    def _change(self, change: dict[str, Any]) -> Iterator[Delivery]:
+        number = change.get("number")
+        if self._settings.details:
+            whole = self._api.get(f"{self._at}/pulls/{number}").value
+            change = whole if isinstance(whole, dict) else change
+            yield from self._push(change, list(self._all(f"pulls/{number}/commits")))
+        body = self._body(_action(change), change.get("user"), number=number, pull_request=change)
+        yield event("pull_request", body)
+        if self._settings.details:
+            for review in self._all(f"pulls/{number}/reviews"):
+                if review.get("state") != "PENDING":
+                    yield event(
+                        "pull_request_review",
+                        self._body(
+                            *("submitted", review.get("user")), review=review, pull_request=change
+                        ),
+                    )
+
+    def _push(self, change: dict[str, Any], commits: list[dict[str, Any]]) -> Iterator[Delivery]:
+        """The change's commits as one push to its branch: lead times begin with the first."""
+        made = [_pushed(entry) for entry in commits[-_COMMITS:]]
+        if not made:
+            return
+        head = change.get("head") or {}
+        last = made[-1]
+        yield event(
+            "push",
+            {
+                "ref": f"refs/heads/{head.get('ref', '')}",
+                "after": last["id"],
+                "commits": made,
+                "head_commit": last,
+                "repository": self.repository,
+                "sender": change.get("user"),
+            },
+        )
+
+    def _runs(self, cursor: str) -> Page:
+        answer = self._list(cursor, "actions/runs")
+        runs = list(objects((answer.value or {}).get("workflow_runs")))
+        recent = [run for run in runs if self._is_recent(run, "created_at")]
+        found = [made for run in recent for made in self._run(run)]
+        return Page(found, answer.next if len(recent) == len(runs) else "", answer.pages)
+
+    def _run(self, run: dict[str, Any]) -> Iterator[Delivery]:
+        latest = run.get("run_attempt")
+        earlier = range(1, latest) if isinstance(latest, int) and self._settings.details else ()
+        for attempt in earlier:
+            try:
+                former = self._api.get(
+                    f"{self._at}/actions/runs/{run['id']}/attempts/{attempt}"
+                ).value
+            except Forbidden:
+                continue  # GitHub forgets attempts before their run
+            if isinstance(former, dict):
+                yield self._run_event(former)
+        yield self._run_event(run)
+        if self._settings.details:
+            for job in self._all(f"actions/runs/{run['id']}/jobs?filter=all", "jobs"):
+                sender = run.get("triggering_actor") or run.get("actor")
+                action = _RUN_ACTIONS.get(str(job.get("status")), str(job.get("status")))
+                yield event("workflow_job", self._body(action, sender, workflow_job=job))
+
+    def _run_event(self, run: dict[str, Any]) -> Delivery:
+        action = _RUN_ACTIONS.get(str(run.get("status")), "requested")
+        sender = run.get("triggering_actor") or run.get("actor")
+        workflow = self._workflow(run.get("workflow_id"))
+        return event(
+            "workflow_run", self._body(action, sender, workflow_run=run, workflow=workflow)
+        )
+
+    def _workflow(self, identifier: Any) -> dict[str, Any]:
+        """A run's workflow: its name is the pipeline's, the run's own may be a title."""
+        if self._workflows is None:
+            listed = self._all("actions/workflows", "workflows")
+            self._workflows = {workflow.get("id", 0): workflow for workflow in listed}
+        return self._workflows.get(identifier, {})
+
+    def _deployments(self, cursor: str) -> Page:
+        answer = self._list(cursor, "deployments")
+        listed = list(objects(answer.value))
+        recent = [entry for entry in listed if self._is_recent(entry, "created_at")]
+        found = [made for entry in recent for made in self._deployment(entry)]
+        return Page(found, answer.next if len(recent) == len(listed) else "", answer.pages)
+
+    def _deployment(self, deployment: dict[str, Any]) -> Iterator[Delivery]:
+        creator = deployment.get("creator")
+        yield event("deployment", self._body("created", creator, deployment=deployment))
+        statuses = list(self._all(f"deployments/{deployment.get('id')}/statuses"))
+        for status in reversed(statuses):  # the API lists the newest first
+            body = self._body("created", creator, deployment=deployment, deployment_status=status)
+            yield event("deployment_status", body)
+
+    def _releases(self, cursor: str) -> Page:
+        answer = self._list(cursor, "releases")
+        found = [
+            event("release", self._body("published", release.get("author"), release=release))
+            for release in objects(answer.value)
+            if release.get("published_at") and self._is_recent(release, "published_at")
+        ]
+        return Page(found, answer.next, answer.pages)
+
+    def _is_recent(self, entry: dict[str, Any], field: str) -> bool:
+        at, since = parse_instant(entry.get(field)), parse_instant(self._settings.since)
+        return at is None or since is None or at >= since
+
+
+def _action(entry: dict[str, Any]) -> str:
+    return "closed" if entry.get("state") == "closed" else "edited"
+
+
+def _pushed(entry: dict[str, Any]) -> dict[str, Any]:
+    """A commit as pushes list it."""
+    commit = entry.get("commit") or {}
+    written = (commit.get("committer") or {}).get("date")
+    return {
+        "id": entry.get("sha"),
+        "message": commit.get("message", ""),
+        "timestamp": written,
+        "distinct": True,
+    }
+
+
+def projects(names: Iterable[str]) -> list[str]:
+    """Repositories as `owner/name`; ValueError shows one that is none."""
+    found = []
+    for name in names:
+        plain = name.strip().removesuffix(".git").removeprefix("https://github.com/").strip("/")
+        if plain.count("/") != 1 or any(c.isspace() for c in plain):
+            raise ValueError(f"'{name}' is not a repository; write it like acme/api")
+        found.append(plain)
+    return found

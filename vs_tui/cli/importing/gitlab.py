@@ -1,0 +1,280 @@
+"""GitLab's REST API (v4) as webhooks: issues, merge requests, pipelines, deployments, releases.
+
+https://docs.gitlab.com/api: unlike GitHub's, the objects of the API are not those of the hooks, so
+their fields are renamed here. Approvals have no time in the API and are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+from urllib.parse import quote
+
+from vs_tui.cli.importing.model import Delivery, Forbidden, Page, Settings, Step, delivery, objects
+from vs_tui.cli.importing.web import Answer, Api
+from vs_tui.domain.instants import parse_instant
+
+DEFAULT_URL: Final = "https://gitlab.com/api/v4"
+STEPS: Final = ("issues", "merge_requests", "pipelines", "deployments", "releases")
+PAGE: Final = 100
+_ENDS: Final = frozenset({"success", "failed", "canceled", "skipped"})
+_SAME_NAMES: Final = (
+    *("id", "iid", "title", "description", "state", "created_at", "updated_at", "closed_at"),
+    *(
+        "merged_at",
+        "moved_to_id",
+        "severity",
+        "weight",
+        "draft",
+        "source_branch",
+        "user_notes_count",
+    ),
+    *("target_branch", "merge_commit_sha", "squash_commit_sha", "changes_count"),
+)
+
+
+def event(hook: str, body: dict[str, Any]) -> Delivery:
+    """A webhook of GitLab."""
+    return delivery("/gitlab", "idempotency-key", body, {"x-gitlab-event": hook})
+
+
+class GitLab:
+    """One project, `group/project` with any number of groups."""
+
+    def __init__(self, api: Api, project: str, settings: Settings) -> None:
+        self._api = api
+        self._at = f"projects/{quote(project, safe='')}"
+        self._settings = settings
+        found = api.get(self._at).value
+        whole = found if isinstance(found, dict) else {}
+        self.project = {
+            **{name: whole.get(name) for name in ("id", "name", "web_url", "default_branch")},
+            "path_with_namespace": whole.get("path_with_namespace"),
+            "namespace": (whole.get("namespace") or {}).get("name"),
+        }
+        self._tiers: dict[int, Any] | None = None
+
+    def steps(self) -> Iterator[Step]:
+        readers = {
+            "issues": self._issues,
+            "merge_requests": self._changes,
+            "pipelines": self._pipelines,
+            "deployments": self._deployments,
+            "releases": self._releases,
+        }
+        for name in STEPS:
+            yield Step(name, readers[name])
+
+    def _list(self, cursor: str, path: str, **query: object) -> Answer:
+        if cursor:
+            return self._api.get(cursor)
+        return self._api.get(f"{self._at}/{path}", per_page=PAGE, **query)
+
+    def _by_update(self, cursor: str, path: str, **query: object) -> Answer:
+        newest_last = {"order_by": "updated_at", "sort": "asc"}
+        since = self._settings.since
+        return self._list(cursor, path, updated_after=since, **newest_last, **query)
+
+    def _all(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
+        answer = self._list("", path, **query)
+        while True:
+            yield from objects(answer.value)
+            if not answer.next:
+                return
+            answer = self._api.get(answer.next)
+
+    def _issues(self, cursor: str) -> Page:
+        answer = self._by_update(cursor, "issues", scope="all")
+        found = [event("Issue Hook", self._issue(issue)) for issue in objects(answer.value)]
+        return Page(found, answer.next, answer.pages)
+
+    def _issue(self, issue: dict[str, Any]) -> dict[str, Any]:
+        action = "close" if issue.get("state") == "closed" else "update"
+        return self._hook("issue", issue, action, issue.get("author")) | {
+            "assignees": issue.get("assignees") or []
+        }
+
+    def _hook(
+        self, kind: str, entry: dict[str, Any], action: str, user: Any, **more: Any
+    ) -> dict[str, Any]:
+        attributes: dict[str, Any] = {name: entry.get(name) for name in _SAME_NAMES}
+        attributes |= {
+            "url": entry.get("web_url"),
+            "author_id": (entry.get("author") or {}).get("id"),
+            "type": str(entry.get("issue_type") or "").capitalize() or None,
+            "action": action,
+            **more,
+        }
+        return {
+            "object_kind": kind,
+            "user": user,
+            "project": self.project,
+            "object_attributes": {n: value for n, value in attributes.items() if value is not None},
+            "labels": [{"title": label} for label in entry.get("labels") or []],
+        }
+
+    def _changes(self, cursor: str) -> Page:
+        answer = self._by_update(cursor, "merge_requests", state="all", scope="all")
+        found = [made for change in objects(answer.value) for made in self._change(change)]
+        return Page(found, answer.next, answer.pages)
+
+    def _change(self, change: dict[str, Any]) -> Iterator[Delivery]:
+        state = change.get("state")
+        if self._settings.details:
+            yield from self._push(change)
+        people = {
+            "assignees": change.get("assignees") or [],
+            "reviewers": change.get("reviewers") or [],
+        }
+        last = {"last_commit": {"id": change.get("sha")}}
+        # Its opening names the author, its end who merged it: a hook names one person only.
+        opening = {**change, "state": "opened", "updated_at": change.get("created_at")}
+        for name in ("merged_at", "closed_at", "merge_commit_sha", "squash_commit_sha"):
+            opening.pop(name, None)
+        author = change.get("author")
+        body = self._hook("merge_request", opening, "open", author, **last) | people
+        yield event("Merge Request Hook", body)
+        actor, action = author, "update"
+        if state == "merged":
+            actor, action = change.get("merge_user") or change.get("merged_by"), "merge"
+        elif state == "closed":
+            actor, action = change.get("closed_by"), "close"
+        body = self._hook("merge_request", change, action, actor, **last) | people
+        yield event("Merge Request Hook", body)
+
+    def _push(self, change: dict[str, Any]) -> Iterator[Delivery]:
+        """The change's commits as one push to its branch: lead times begin with the first."""
+        try:
+            listed = list(self._all(f"merge_requests/{change.get('iid')}/commits"))
+        except Forbidden:
+            return
+        made = [
+            {
+                "id": entry.get("id"),
+                "message": entry.get("message"),
+                "timestamp": entry.get("committed_date") or entry.get("created_at"),
+            }
+            for entry in reversed(listed)  # the API lists the newest first
+        ]
+        if made:
+            yield event(
+                "Push Hook",
+                {
+                    "object_kind": "push",
+                    "ref": f"refs/heads/{change.get('source_branch', '')}",
+                    "after": made[-1]["id"],
+                    "user_username": (change.get("author") or {}).get("username"),
+                    "project": self.project,
+                    "commits": made,
+                    "total_commits_count": len(made),
+                },
+            )
+
+    def _pipelines(self, cursor: str) -> Page:
+        answer = self._by_update(cursor, "pipelines")
+        found = [self._pipeline(entry) for entry in objects(answer.value)]
+        return Page(found, answer.next, answer.pages)
+
+    def _pipeline(self, entry: dict[str, Any]) -> Delivery:
+        # The list has no times of start and end.
+        whole = self._api.get(f"{self._at}/pipelines/{entry.get('id')}").value
+        pipeline = whole if isinstance(whole, dict) else entry
+        jobs: list[dict[str, Any]] = []
+        if self._settings.details:
+            jobs = list(self._all(f"pipelines/{entry.get('id')}/jobs", include_retried="true"))
+        names = (
+            *("id", "iid", "name", "ref", "tag", "sha", "source", "status", "created_at"),
+            *("finished_at", "duration", "queued_duration"),
+        )
+        attributes = {name: pipeline[name] for name in names if pipeline.get(name) is not None}
+        commits = [job["commit"] for job in jobs if isinstance(job.get("commit"), dict)]
+        return event(
+            "Pipeline Hook",
+            {
+                "object_kind": "pipeline",
+                "object_attributes": {**attributes, "url": pipeline.get("web_url")},
+                "user": pipeline.get("user"),
+                "project": self.project,
+                "commit": commits[0] if commits else {"id": pipeline.get("sha")},
+                "builds": jobs,
+            },
+        )
+
+    def _deployments(self, cursor: str) -> Page:
+        answer = self._by_update(cursor, "deployments")
+        found = [made for entry in objects(answer.value) for made in self._deployment(entry)]
+        return Page(found, answer.next, answer.pages)
+
+    def _deployment(self, entry: dict[str, Any]) -> Iterator[Delivery]:
+        job = entry.get("deployable") or {}
+        commit = job.get("commit") or {}
+        sha = str(entry.get("sha") or "")
+        environment = entry.get("environment") or {}
+        whole = {
+            "object_kind": "deployment",
+            "deployment_id": entry.get("id"),
+            "deployable_id": job.get("id"),
+            "deployable_url": job.get("web_url"),
+            "environment": environment.get("name"),
+            "environment_tier": environment.get("tier") or self._tier(environment.get("id")),
+            "environment_external_url": environment.get("external_url"),
+            "project": self.project,
+            "short_sha": sha[:8],
+            "commit_url": f"{self.project['web_url']}/-/commit/{sha}" if sha else None,
+            "commit_title": commit.get("title"),
+            "ref": entry.get("ref"),
+            "user": entry.get("user"),
+        }
+        began = job.get("started_at") or entry.get("created_at")
+        yield event("Deployment Hook", {**whole, "status": "running", "status_changed_at": began})
+        status = entry.get("status")
+        if status == "running":
+            return
+        at = entry.get("updated_at")
+        if status in _ENDS:  # a deployment is also updated by whatever replaces it
+            at = job.get("finished_at") or entry.get("finished_at") or at
+        yield event("Deployment Hook", {**whole, "status": status, "status_changed_at": at})
+
+    def _tier(self, identifier: Any) -> Any:
+        """`production`, `staging` ...: a deployment's environment does not say it."""
+        if self._tiers is None:
+            try:
+                listed = list(self._all("environments"))
+            except Forbidden:
+                listed = []
+            self._tiers = {entry.get("id", 0): entry.get("tier") for entry in listed}
+        return self._tiers.get(identifier)
+
+    def _releases(self, cursor: str) -> Page:
+        answer = self._list(cursor, "releases", order_by="released_at", sort="desc")
+        since = parse_instant(self._settings.since) or 0
+        found = []
+        for release in objects(answer.value):
+            if (parse_instant(release.get("released_at")) or since) < since:
+                continue
+            names = ("name", "description", "released_at", "created_at", "commit")
+            found.append(
+                event(
+                    "Release Hook",
+                    {
+                        "object_kind": "release",
+                        "action": "create",
+                        "tag": release.get("tag_name"),
+                        "url": (release.get("_links") or {}).get("self"),
+                        "project": self.project,
+                        **{name: release.get(name) for name in names},
+                    },
+                )
+            )
+        return Page(found, answer.next, answer.pages)
+
+
+def projects(names: Iterable[str]) -> list[str]:
+    """Projects as `group/project`; ValueError shows one that is none."""
+    found = []
+    for name in names:
+        plain = name.strip().removesuffix(".git").removeprefix("https://gitlab.com/").strip("/")
+        if "/" not in plain or any(c.isspace() for c in plain):
+            raise ValueError(f"'{name}' is not a project; write it like group/project")
+        found.append(plain)
+    return found

@@ -1,0 +1,196 @@
+"""A tool's REST API over HTTP: one connection, patience with rate limits, no token to strangers."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any, Final
+from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
+
+from vs_tui.cli.common import CommandError
+from vs_tui.cli.importing.model import Forbidden
+
+TIMEOUT: Final = 60.0
+ATTEMPTS: Final = 6
+"""Tries of a request that fails for a reason that may pass; the waits double from one second."""
+MAX_ANSWER: Final = 64 * 1024 * 1024
+MAX_WAIT: Final = 2 * 3600.0
+"""Seconds that a rate limit may ask for at once."""
+_REDIRECTS: Final = 5
+_NEXT: Final = re.compile(r"<([^<>]+)>\s*;[^,]*\brel=\"?(next|last)\"?")
+_PAGE: Final = re.compile(r"[?&]page=(\d{1,9})")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A 2xx answer."""
+
+    value: Any
+    headers: Mapping[str, str]
+    """Lower-case names."""
+
+    @property
+    def next(self) -> str:
+        """The URL of the next page, by the Link header; `` at the end."""
+        return self._link("next")
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are; 0 when nobody says."""
+        total = self.headers.get("x-total-pages", "")
+        found = _PAGE.search(self._link("last"))
+        return int(total) if total.isdigit() else int(found[1]) if found else 0
+
+    def _link(self, rel: str) -> str:
+        found: list[tuple[str, str]] = _NEXT.findall(self.headers.get("link", ""))
+        links = {name: url for url, name in found}
+        return links.get(rel, "")
+
+
+class Api:
+    """GET requests below a base URL. `notice(text)` is told why it waits."""
+
+    def __init__(
+        self, base: str, headers: Mapping[str, str], notice: Callable[[str], None]
+    ) -> None:
+        self._base = base.rstrip("/") + "/"
+        self._origin = _origin(urlsplit(self._base))
+        self._headers = {"Accept": "application/json", "User-Agent": "vs-tui", **headers}
+        self._notice = notice
+        self._connection: HTTPConnection | None = None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def get(self, path: str, **query: object) -> Answer:
+        """The answer to a path below the base URL, or to a whole URL of the same host.
+
+        Forbidden: 400, 403, 404, 410. CommandError: everything else that does not pass.
+        """
+        url = urljoin(self._base, path)
+        if query:
+            url += ("&" if "?" in url else "?") + urlencode(query)
+        for _ in range(_REDIRECTS):
+            if _origin(urlsplit(url)) != self._origin:
+                raise CommandError(
+                    f"{self._base} refers to {url[:200]}, another host, which does not get the "
+                    "token; give its address with --url if it is right"
+                )
+            status, headers, body = self._patiently(url)
+            if status not in (301, 302, 307, 308):
+                return self._read(url, status, headers, body)
+            url = urljoin(url, headers.get("location", ""))
+        raise CommandError(f"{url[:200]} redirects without end; check --url")
+
+    def _patiently(self, url: str) -> tuple[int, Mapping[str, str], bytes]:
+        """Ask until an answer comes that a repetition would not change."""
+        delay = 1.0
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                status, headers, body = self._ask(url)
+            except (OSError, HTTPException) as error:
+                self.close()
+                why = str(error) or type(error).__name__
+                if attempt == ATTEMPTS:
+                    raise CommandError(
+                        f"{self._base} cannot be reached: {why}; check --url and the network, "
+                        "then run the same command again: it goes on where it stopped"
+                    ) from None
+                self._pause(delay, why)
+            else:
+                asked = _asked_delay(status, headers)
+                if asked is not None:
+                    if asked > MAX_WAIT:
+                        raise CommandError(
+                            f"{self._base} asks to wait {asked / 3600:.1f} hours; run the same "
+                            "command again then: it goes on where it stopped"
+                        )
+                    self._pause(asked, "rate limit")
+                elif status < 500 or attempt == ATTEMPTS:
+                    return status, headers, body
+                else:
+                    self._pause(delay, f"{self._base} answered {status}")
+            delay *= 2
+        raise CommandError(
+            f"{self._base} kept on limiting the rate; run the same command again later: it goes "
+            "on where it stopped"
+        )
+
+    def _ask(self, url: str) -> tuple[int, Mapping[str, str], bytes]:
+        parts = urlsplit(url)
+        if self._connection is None:
+            kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+            self._connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._connection.request("GET", path, headers=self._headers)
+        response = self._connection.getresponse()
+        body = response.read(MAX_ANSWER)
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        if response.will_close:
+            self.close()
+        return response.status, headers, body
+
+    def _read(self, url: str, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+        if 200 <= status < 300:
+            try:
+                return Answer(json.loads(body) if body else None, headers)
+            except ValueError:
+                raise CommandError(
+                    f"{url[:200]} answered something that is not JSON; is it the API's address? "
+                    "(see --url)"
+                ) from None
+        said = f"{urlsplit(url).path} answered {status}{_said(body)}"
+        if status == 401:
+            raise CommandError(f"{said}; the token is wrong or has expired")
+        if status in (400, 403, 404, 410):
+            raise Forbidden(said)
+        raise CommandError(f"{said}; run the same command again: it goes on where it stopped")
+
+    def _pause(self, seconds: float, why: str) -> None:
+        until = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
+        self._notice(f"{why}: going on at {until}")
+        time.sleep(seconds)
+
+
+def _asked_delay(status: int, headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait by a rate limit's answer; None when it is none.
+
+    GitHub limits with 403 or 429 and Retry-After, or X-RateLimit-Remaining 0 and the epoch of
+    its reset; GitLab with 429 and RateLimit-Reset; Jira with 429 and Retry-After.
+    """
+    spent = headers.get("x-ratelimit-remaining") == "0"
+    after = headers.get("retry-after", "")
+    if status not in (403, 429, 503) or (status != 429 and not (after or spent)):
+        return None
+    if after.isdigit():
+        return max(float(after), 1.0)
+    for name in ("x-ratelimit-reset", "ratelimit-reset"):
+        reset = headers.get(name, "")
+        if reset.isdigit():
+            return max(int(reset) - time.time() + 1, 1.0)
+    return 60.0
+
+
+def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
+    return parts.scheme, (parts.hostname or "").lower(), parts.port
+
+
+def _said(body: bytes) -> str:
+    """The API's own words, printable ones only."""
+    try:
+        fields = json.loads(body[:65_536])
+    except ValueError:
+        return ""
+    words = ""
+    if isinstance(fields, dict):
+        words = str(
+            fields.get("message") or fields.get("error") or fields.get("errorMessages") or ""
+        )
+    words = "".join(c if c.isprintable() else " " for c in words[:200]).strip()
+    return f" ({words})" if words else ""
