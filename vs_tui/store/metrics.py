@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -47,7 +48,7 @@ def read_scorecards(
     since = _data_since(db, window)
     cards = []
     for name in names or [""]:
-        ledger = team_ledger(db, window, name)
+        ledger = team_ledger(db, window, name, pages.STARTED if beside else ())
         known = pages.first_week(db, *_level(name))
         figures = measure(
             ledger, window, known=known is not None and known * pages.WEEK < window.since
@@ -72,12 +73,12 @@ def team_names(db: sqlite3.Connection, teams: Teams) -> list[str]:
 
 
 def team_ledger(
-    db: sqlite3.Connection, window: Window, team: str, *, stages: bool = False
+    db: sqlite3.Connection, window: Window, team: str, more: Sequence[str] = ()
 ) -> Ledger:
     """What a team (or all, for ``) deployed in a window and the period before."""
     level, name = _level(team)
     since = window.previous.since
-    return pages.read_ledger(db, level, name, since, window.end, stages=stages)
+    return pages.read_ledger(db, level, name, since, window.end, more)
 
 
 def _level(team: str) -> tuple[str, str]:
@@ -89,7 +90,9 @@ def _grouped(db: sqlite3.Connection, window: Window, team: str, by: str) -> list
         level, name = (pages.SERVICE, team) if team else (pages.SERVICES, "")
     else:
         level, name = _level(team)
-    ledger = pages.read_ledger(db, level, name, window.previous.since, window.end)
+    ledger = pages.read_ledger(
+        db, level, name, window.previous.since, window.end, (*pages.PLACES, *pages.STARTED)
+    )
     groups = {
         number: group
         for number, place in pages.places(db).items()
@@ -97,18 +100,15 @@ def _grouped(db: sqlite3.Connection, window: Window, team: str, by: str) -> list
     }
     since = _data_since(db, window)
     return [
-        Scorecard(by, group, window, measure(own, window), None, since)
+        Scorecard(by, group, window, measure(own, window, trend=False), None, since)
         for group, own in sorted(ledger.split(groups).items())
     ]
 
 
 def _data_since(db: sqlite3.Connection, window: Window) -> Instant | None:
-    """When the first deployment or change of all began, if that was within the window."""
-    found: Instant | None = db.execute(
-        "SELECT MIN(at) FROM (SELECT MIN(started_at) AS at FROM dora_deployments "
-        "UNION ALL SELECT MIN(ended_at) FROM spans "
-        "WHERE operation = 'pull_request' AND status = 'ok')"
-    ).fetchone()[0]
+    """When the first deployment of all began, if that was within the window."""
+    sql = "SELECT MIN(started_at) FROM dora_deployments"
+    found: Instant | None = db.execute(sql).fetchone()[0]
     return found if found is not None and found > window.since else None
 
 
@@ -128,11 +128,7 @@ def read_beside(
         f"WHERE started_at >= ? AND started_at < ? {of_team}"
     )
     incidents = [IncidentFact(*row) for row in db.execute(sql, (*bounds, *named))]
-    sql = (
-        "SELECT actor, COUNT(*) FROM spans WHERE operation = 'pull_request' AND status = 'ok' "
-        f"AND ended_at >= ? AND ended_at < ? {of_team} GROUP BY actor"
-    )
-    merges: dict[str, int] = dict(db.execute(sql, (*bounds, *named)).fetchall())
+    merges = _merges(db, window, [team] if team else [*teams.names, ""])
     users = next((t.users for t in teams.teams if t.name == team), ())
     engineers = set(users) or {author for author in merges if author}
     merged = sum(merges.values())
@@ -147,6 +143,18 @@ def read_beside(
         merged_per_engineer_week=merged_per_engineer_of(merged, len(engineers), window),
         innovation_ratio=_innovation(db, window, of_team, named),
     )
+
+
+def _merges(db: sqlite3.Connection, window: Window, teams: Sequence[str]) -> Counter[str]:
+    """Author -> merged pull requests."""
+    sql = (
+        "SELECT actor, COUNT(*) FROM spans WHERE operation = 'pull_request' AND status = 'ok' "
+        "AND team = ? AND ended_at >= ? AND ended_at < ? GROUP BY actor"
+    )
+    found: Counter[str] = Counter()
+    for team in teams:
+        found.update(dict(db.execute(sql, (team, window.since, window.end)).fetchall()))
+    return found
 
 
 def _started(db: sqlite3.Connection, window: Window, team: str) -> int:

@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
-
-import orjson
 
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.metrics.assessment import Assessed, assess
 from vs_tui.domain.metrics.facts import Deployment, Outcome, Target, incident_of
 from vs_tui.domain.metrics.failures import name_of
-from vs_tui.domain.metrics.ledger import BASES, UNKNOWN, Place, Shipment, first_of_each, place_of
+from vs_tui.domain.metrics.ledger import (
+    BASES,
+    UNKNOWN,
+    Place,
+    Shipment,
+    first_of_each,
+    place_of,
+    stage_times,
+)
 from vs_tui.domain.metrics.products import group_of, product_deployments
 from vs_tui.domain.teams import Environments
 from vs_tui.store import metrics_pages as pages
@@ -221,7 +228,7 @@ class _Update:
                     found.ended_at,
                     UNKNOWN if shipped.lead is None else shipped.lead,
                     BASES.index(shipped.basis),
-                    orjson.dumps(shipped.stages).decode(),
+                    array("q", stage_times(shipped.stages)).tobytes(),
                 )
                 for shipped in verdict.shipped
             ],

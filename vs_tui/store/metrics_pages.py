@@ -11,8 +11,6 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import orjson
-
 from vs_tui.domain.instants import DAY, Instant
 from vs_tui.domain.metrics.failures import Episode
 from vs_tui.domain.metrics.ledger import Entry, Ledger, Place, Sample
@@ -29,11 +27,10 @@ SINGLE, PART, WHOLE = 0, 1, 2
 FIRST_OF_ALL: Final = 1
 FIRST_OF_TARGET: Final = 2
 _FLAGS: Final = ("ok", "failed", "rework", "basis")
-_NUMBERS: Final = (
-    *("started", "ended", "place", "shipped_at", "lead", "change_place"),
-    *("broke_at", "began", "cleared", "episode_place"),
-)
-_STAGES: Final = "stages"
+_NUMBERS: Final = ("ended", "shipped_at", "lead", "broke_at", "began", "cleared")
+PLACES: Final = ("place", "change_place", "episode_place")
+STARTED: Final = ("started",)
+STAGE_TIMES: Final = ("stages",)
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 
 
@@ -95,7 +92,7 @@ def _members(db: sqlite3.Connection, week: int, known: Mapping[int, Place]) -> l
         f"WHERE first > 0 AND deployment {_KEYS}"
     )
     for deployment, first, at, lead, basis, stages in rows.select_in(db, sql, keys):
-        sample = Sample(at, lead, basis, orjson.loads(stages))
+        sample = Sample(at, lead, basis, array("q", stages))
         changes.setdefault(deployment, []).append((first, sample))
     episodes: dict[str, list[Episode]] = {}
     sql = f"SELECT deployment, started_at, ended_at FROM dora_episodes WHERE deployment {_KEYS}"
@@ -141,7 +138,7 @@ def _write_page(
         db.execute(sql, (level, team, week))
         return
     ledger = Ledger.of(entries, ids.__getitem__)
-    columns = (*_NUMBERS, *_FLAGS, _STAGES)
+    columns = (*_NUMBERS, *_FLAGS, *PLACES, *STARTED, *STAGE_TIMES)
     values = [bytes(getattr(ledger, name)) for name in columns]
     sql = (
         f"INSERT OR REPLACE INTO dora_pages (level, team, week, {', '.join(columns)}) "
@@ -156,11 +153,11 @@ def read_ledger(
     team: str,
     since: Instant,
     until: Instant,
-    *,
-    stages: bool = False,
+    more: Sequence[str] = (),
 ) -> Ledger:
-    """The columns of a window and a little more at both ends; stages only when they are wanted."""
-    columns = (*_NUMBERS, *_FLAGS, *((_STAGES,) if stages else ()))
+    """The columns of a window and a little more at both ends. PLACES, STARTED and STAGE_TIMES are
+    read only when they are asked for: a long window is mostly reading."""
+    columns = (*_NUMBERS, *_FLAGS, *more)
     sql = (
         f"SELECT {', '.join(columns)} FROM dora_pages "
         "WHERE level = ? AND team = ? AND week >= ? AND week <= ? ORDER BY week"
@@ -172,7 +169,7 @@ def read_ledger(
         if name in _FLAGS:
             joined[name] = together
         else:
-            column: array[int] = array("q")
+            column: array[Any] = array("d" if name == "lead" else "q")
             column.frombytes(together)
             joined[name] = column
     return Ledger(**joined)

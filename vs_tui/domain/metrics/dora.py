@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Final
 
 from vs_tui.domain.instants import Duration, Instant
@@ -21,6 +23,8 @@ METRICS: Final[Mapping[str, str]] = {
     "rework": "deployment_rework_rate",
 }
 """Short name (cards, filters) -> name in JSON and Prometheus."""
+Buckets = Callable[[Sequence[int]], Sequence[tuple[int, int]]]
+"""Which part of sorted instants lies in each bucket of the trend."""
 SAME_SHARE: Final = 0.05
 SAME_POINTS: Final = 0.005
 
@@ -86,28 +90,36 @@ _LEVELS: Final = {
 }
 
 
-def measure(ledger: Ledger, window: Window, *, known: bool = False) -> dict[str, Figure]:
+def measure(
+    ledger: Ledger, window: Window, *, known: bool = False, trend: bool = True
+) -> dict[str, Figure]:
     """The five metrics of a ledger, each against the period before.
 
     Someone who never deployed has no frequency; who did (`known`, or the ledger says so) and
-    did not in this window has 0 a day.
+    did not in this window has 0 a day. Without `trend` the figures have no series.
     """
     before = window.previous
+    buckets = window.slices if trend else _no_buckets
     known = known or (bool(ledger.ended) and ledger.ended[0] < window.end)
     return {
-        "deploys": _deploys(ledger, window, before, known),
-        "lead": _lead(ledger, window, before),
-        "fail": _share("fail", ledger.failed, ledger.ended, window, before),
-        "restore": _restore(ledger, window, before),
-        "rework": _share("rework", ledger.rework, ledger.ended, window, before),
+        "deploys": _deploys(ledger, window, before, buckets, known),
+        "lead": _lead(ledger, window, before, buckets),
+        "fail": _share("fail", ledger.failed, ledger.ended, window, before, buckets),
+        "restore": _restore(ledger, window, before, buckets),
+        "rework": _share("rework", ledger.rework, ledger.ended, window, before, buckets),
     }
 
 
-def _deploys(ledger: Ledger, window: Window, before: Window, known: bool) -> Figure:
+def _no_buckets(_: Sequence[int]) -> list[tuple[int, int]]:
+    return []
+
+
+def _deploys(
+    ledger: Ledger, window: Window, before: Window, buckets: Buckets, known: bool
+) -> Figure:
     ended, ok = ledger.ended, ledger.ok
     start, stop = window.contained(ended)
-    successes = [at for at, good in zip(ended[start:stop], ok[start:stop], strict=True) if good]
-    found = frequency(successes, window)
+    found = frequency(list(compress(ended[start:stop], ok[start:stop])), window)
     old_start, old_stop = before.contained(ended)
     old = ok.count(1, old_start, old_stop)
     return Figure(
@@ -116,15 +128,16 @@ def _deploys(ledger: Ledger, window: Window, before: Window, known: bool) -> Fig
         found.n,
         working_days=found.working_days,
         working_days_with=found.working_days_with,
-        series=[float(ok.count(1, a, b)) for a, b in window.slices(ended)],
+        series=[float(ok.count(1, a, b)) for a, b in buckets(ended)],
         before=ratio(old, before.length),
         before_n=old,
     )
 
 
-def _lead(ledger: Ledger, window: Window, before: Window) -> Figure:
+def _lead(ledger: Ledger, window: Window, before: Window, buckets: Buckets) -> Figure:
     start, stop = window.contained(ledger.shipped_at)
-    runs = [_known(ledger.lead, a, b) for a, b in window.slices(ledger.shipped_at)]
+    slices = buckets(ledger.shipped_at)
+    runs = [_known(ledger.lead, a, b) for a, b in slices or [(start, stop)]]
     together = Runs(runs)
     old = _known(ledger.lead, *before.contained(ledger.shipped_at))
     bases = ledger.basis[start:stop]
@@ -136,18 +149,24 @@ def _lead(ledger: Ledger, window: Window, before: Window) -> Figure:
         p90=together.percentile(90),
         unknown=stop - start - together.n,
         starts={name: n for name, n in counts.items() if name and n},
-        series=[median(run) for run in runs],
+        series=[median(run) for run in runs[: len(slices)]],
         before=median(old),
         before_n=len(old),
     )
 
 
-def _known(values: Sequence[int], start: int, stop: int) -> list[int]:
-    return sorted(value for value in values[start:stop] if value != UNKNOWN)
+def _known(values: Sequence[float], start: int, stop: int) -> list[float]:
+    found = sorted(values[start:stop])
+    return found[bisect_right(found, UNKNOWN) :]
 
 
 def _share(
-    metric: str, hits: bytes, ended: Sequence[int], window: Window, before: Window
+    metric: str,
+    hits: bytes,
+    ended: Sequence[int],
+    window: Window,
+    before: Window,
+    buckets: Buckets,
 ) -> Figure:
     start, stop = window.contained(ended)
     old_start, old_stop = before.contained(ended)
@@ -157,13 +176,13 @@ def _share(
         ratio(found, stop - start),
         stop - start,
         hits=found,
-        series=[ratio(hits.count(1, a, b), b - a) for a, b in window.slices(ended)],
+        series=[ratio(hits.count(1, a, b), b - a) for a, b in buckets(ended)],
         before=ratio(hits.count(1, old_start, old_stop), old_stop - old_start),
         before_n=old_stop - old_start,
     )
 
 
-def _restore(ledger: Ledger, window: Window, before: Window) -> Figure:
+def _restore(ledger: Ledger, window: Window, before: Window, buckets: Buckets) -> Figure:
     end = window.end
 
     def closed(start: int, stop: int, until: Instant) -> list[int]:
@@ -185,7 +204,7 @@ def _restore(ledger: Ledger, window: Window, before: Window) -> Figure:
         p90=percentile(durations, 90),
         open=len(lasting),
         open_for=max((end - began for began in lasting), default=0),
-        series=[median(closed(a, b, end)) for a, b in window.slices(ledger.broke_at)],
+        series=[median(closed(a, b, end)) for a, b in buckets(ledger.broke_at)],
         before=median(old),
         before_n=len(old),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.metrics.assessment import Assessed
@@ -39,7 +39,8 @@ class Sample(NamedTuple):
     """UNKNOWN when nothing is known of the change's begin."""
     basis: int
     """Index in BASES."""
-    stages: Stages
+    stages: Sequence[int]
+    """A duration a stage, in the order of STAGES; UNKNOWN where it is not known."""
 
 
 class Entry(NamedTuple):
@@ -59,6 +60,10 @@ def _instants() -> array[int]:
     return array("q")
 
 
+def _durations() -> array[float]:
+    return array("d")
+
+
 @dataclass(slots=True)
 class Ledger:
     """Deployments, the changes they shipped first and the episodes they caused, each by the end
@@ -72,7 +77,8 @@ class Ledger:
     place: array[int] = field(default_factory=_instants)
     """Ids of `Place`s, which the keeper of the ledger gives out."""
     shipped_at: array[int] = field(default_factory=_instants)
-    lead: array[int] = field(default_factory=_instants)
+    lead: array[float] = field(default_factory=_durations)
+    """Whole microseconds; floats because Python sorts them in two thirds of the time."""
     basis: bytes = b""
     change_place: array[int] = field(default_factory=_instants)
     stages: array[int] = field(default_factory=_instants)
@@ -101,7 +107,7 @@ class Ledger:
                 ledger.shipped_at.append(entry.ended)
                 ledger.lead.append(change.lead)
                 ledger.change_place.append(place)
-                ledger.stages.extend(change.stages.get(stage, UNKNOWN) for stage in STAGES)
+                ledger.stages.extend(change.stages)
                 bases.append(change.basis)
             for episode in entry.episodes:
                 ledger.broke_at.append(entry.ended)
@@ -113,9 +119,9 @@ class Ledger:
 
     def split(self, groups: Mapping[int, str]) -> dict[str, Ledger]:
         """A ledger a group of places, in one pass; places without a group are left out."""
-        found: dict[str, list[list[int]]] = {}
+        found: dict[str, list[list[Any]]] = {}
 
-        def columns(place: int) -> list[list[int]] | None:
+        def columns(place: int) -> list[list[Any]] | None:
             group = groups.get(place)
             if group is None:
                 return None
@@ -146,7 +152,7 @@ class Ledger:
                 failed=bytes(c[4]),
                 rework=bytes(c[5]),
                 shipped_at=array("q", c[6]),
-                lead=array("q", c[7]),
+                lead=array("d", c[7]),
                 basis=bytes(c[8]),
                 broke_at=array("q", c[9]),
                 began=array("q", c[10]),
@@ -154,6 +160,11 @@ class Ledger:
             )
             for group, c in found.items()
         }
+
+
+def stage_times(stages: Stages) -> list[int]:
+    """Stages as the columns hold them."""
+    return [stages.get(stage, UNKNOWN) for stage in STAGES]
 
 
 def place_of(verdict: Assessed) -> Place:
@@ -177,7 +188,7 @@ def entry_of(verdict: Assessed, counted: Iterable[str]) -> Entry:
                 shipped.deployed_at,
                 UNKNOWN if shipped.lead is None else shipped.lead,
                 BASES.index(shipped.basis),
-                shipped.stages,
+                stage_times(shipped.stages),
             )
             for shipped in verdict.shipped
             if shipped.change.key in first

@@ -5,9 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
 
 
-def median(ordered: Sequence[int]) -> float | None:
+def median(ordered: Sequence[float]) -> float | None:
     """The middle of sorted values, the mean of the middle two for an even count; None for none."""
     n = len(ordered)
     if not n:
@@ -15,7 +18,7 @@ def median(ordered: Sequence[int]) -> float | None:
     return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
 
 
-def percentile(ordered: Sequence[int], percent: int) -> int | None:
+def percentile(ordered: Sequence[Number], percent: int) -> Number | None:
     """The nearest-rank percentile of sorted values: always one of them; None for none."""
     if not ordered:
         return None
@@ -58,13 +61,13 @@ class Distribution:
 
 
 class Runs:
-    """Many values as sorted runs: percentiles without sorting them together."""
+    """Many whole values as sorted runs: percentiles without sorting them together."""
 
-    def __init__(self, runs: Sequence[Sequence[int]]) -> None:
+    def __init__(self, runs: Sequence[Sequence[float]]) -> None:
         self._runs = [run for run in runs if run]
         self.n = sum(len(run) for run in self._runs)
 
-    def _at(self, rank: int) -> int:
+    def _at(self, rank: int) -> float:
         """The value that has exactly `rank` values before it in sorted order."""
         if len(self._runs) == 1:
             return self._runs[0][rank]
@@ -85,7 +88,7 @@ class Runs:
             return None
         return (self._at((self.n - 1) // 2) + self._at(self.n // 2)) / 2
 
-    def percentile(self, percent: int) -> int | None:
+    def percentile(self, percent: int) -> float | None:
         """As `percentile` of all values sorted."""
         if not self.n:
             return None

@@ -6,7 +6,7 @@ A day belongs to a time zone: it may have 23 or 25 hours, and still is one day.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -116,9 +116,7 @@ class Window:
     def slices(self, instants: Sequence[Instant]) -> list[tuple[int, int]]:
         """For each bucket, which part of sorted instants lies in it."""
         edges = [bisect_left(instants, start) for start in self.bucket_starts]
-        edges.append(bisect_left(instants, self.end))
-        if self.until > self.end:  # an event at this very moment belongs to the last bucket
-            edges[-1] = bisect_right(instants, self.end)
+        edges.append(bisect_left(instants, self.until))
         return [(a, max(a, b)) for a, b in pairwise(edges)]
 
     def contained(self, instants: Sequence[Instant]) -> tuple[int, int]:

@@ -1,0 +1,191 @@
+"""Any window of the delivery metrics over 1,000,000 spans and 100,000 deploys.
+
+pytest -m benchmark -s tests/benchmarks/test_metrics.py          (VS_BENCH_SPANS=100000 is quicker)
+"""
+
+import os
+import random
+import resource
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from vs_tui.domain.instants import DAY, HOUR, MINUTE, parse_instant
+from vs_tui.domain.metrics.windows import Window, zone_of
+from vs_tui.domain.model import Span, State, Status, trace_id_of
+from vs_tui.domain.teams import Environments, Team, Teams
+from vs_tui.store import rows
+from vs_tui.store.metrics import read_scorecards
+from vs_tui.store.metrics_keeper import MetricsKeeper
+from vs_tui.store.schema import open_reader, open_writer
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1_800)]
+
+SPANS = int(os.environ.get("VS_BENCH_SPANS", "1000000"))
+DEPLOYS = SPANS // 10
+SERVICES = 50
+TEAMS = Teams(tuple(Team(f"team{n}", (f"acme/s{n}?",)) for n in range(5)))
+NOW = parse_instant("2026-11-01T00:00:00Z")
+YEARS = 730 * DAY
+ZONE = zone_of("Europe/Berlin")
+BUDGET_MS = 50
+
+
+def span(key: str, operation: str, began: int, ended: int, ok: bool, service: int, **more) -> Span:
+    status, state = (Status.OK, State.OK) if ok else (Status.ERROR, State.ERROR)
+    values = {
+        "ref": key,
+        "source": "github",
+        "name": key,
+        "project": f"acme/s{service // 10}{service % 10}",
+        "team": f"team{service // 10}",
+        "service": f"s{service // 10}{service % 10}",
+        "trace_id": trace_id_of(key),
+        "last_event_at": ended,
+        "actor": f"user{service % 17}",
+    }
+    return Span(
+        key=key,
+        operation=operation,
+        status=status,
+        state=state,
+        started_at=began,
+        ended_at=ended,
+        **(values | more),
+    )
+
+
+def spans_and_links(rng: random.Random):
+    """(span, shipped pull request or ``), spread evenly over two years."""
+    step = YEARS // DEPLOYS
+    for n in range(DEPLOYS):
+        at, service = NOW - YEARS + n * step, rng.randrange(SERVICES)
+        lead = round(rng.lognormvariate(3, 1) * HOUR)
+        merged = at - 20 * MINUTE
+        pr = f"pr-{n}"
+        yield span(pr, "pull_request", merged - lead, merged, True, service), ""
+        ok = rng.random() > 0.05
+        names = {"vs.version": str(n)}
+        yield (
+            span(f"deploy-{n}", "deploy", at - 5 * MINUTE, at, ok, service,
+                 environment="prod", attributes=names),
+            pr,
+        )  # fmt: skip
+        if n % 5 == 0:
+            passed = rng.random() > 0.1
+            yield (
+                span(f"test-{n}", "test", at + MINUTE, at + 2 * MINUTE, passed, service,
+                     environment="prod", attributes={"vs.suite": "smoke"}),
+                "",
+            )  # fmt: skip
+        if n % 50 == 0:
+            began = at + 10 * MINUTE
+            yield (
+                span(f"incident-{n}", "incident", began, began + HOUR, True, service,
+                     environment="prod"),
+                "",
+            )  # fmt: skip
+        for build in range(7 + (n % 5 != 0)):
+            began = at - (build + 1) * 10 * MINUTE
+            took = rng.randrange(1, 600) * 1_000_000
+            key = f"build-{n}-{build}"
+            yield (
+                span(key, "build", began, began + took, rng.random() > 0.1, service,
+                     attributes={"vcs.ref.head.revision": f"{n:040x}"}),
+                "",
+            )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("metrics") / "large.db"
+    db = open_writer(path)
+    db.execute("PRAGMA synchronous = OFF")
+    began = time.perf_counter()
+    db.execute("BEGIN")
+    batch, links, total = [], [], 0
+    for found, pr in spans_and_links(random.Random(7)):
+        batch.append(rows.span_row(found, short_ref=found.key, changed=1))
+        if pr:
+            links.append((found.key, pr, "ships", "", 0))
+        if len(batch) == 20_000:
+            db.executemany(rows.UPSERT_SPAN, batch)
+            total += len(batch)
+            batch.clear()
+    db.executemany(rows.UPSERT_SPAN, batch)
+    db.executemany("INSERT INTO links VALUES (?, ?, ?, ?, ?)", links)
+    db.execute("COMMIT")
+    print(f"\n{total + len(batch):,} spans in {time.perf_counter() - began:.0f} s")
+    began = time.perf_counter()
+    db.execute("BEGIN")
+    MetricsKeeper(Environments(), TEAMS.teams).adopt(db)
+    db.execute("COMMIT")
+    print(f"{DEPLOYS:,} deployments judged from nothing in {time.perf_counter() - began:.0f} s")
+    db.close()
+    return path
+
+
+def timed(work, repeat: int = 7) -> tuple[float, float]:
+    """(first, median) milliseconds."""
+    found = []
+    for _ in range(repeat):
+        began = time.perf_counter()
+        work()
+        found.append((time.perf_counter() - began) * 1_000)
+    return found[0], sorted(found)[len(found) // 2]
+
+
+def window(days: int) -> Window:
+    return Window(NOW - days * DAY, NOW, NOW, ZONE)
+
+
+def test_any_window(database) -> None:
+    db = open_reader(database)
+    worst = 0.0
+    for days in (1, 7, 30, 90, 365, 730):
+        for label, options in (
+            ("every team's cards", {}),
+            ("one team", {"team": "team2"}),
+            ("all together", {"by": "all"}),
+        ):
+            first, median = timed(
+                lambda o=options, d=days: read_scorecards(db, window(d), teams=TEAMS, **o)
+            )
+            worst = max(worst, median)
+            n = sum(c.figures["deploys"].n for c in
+                    read_scorecards(db, window(days), teams=TEAMS, **options))  # fmt: skip
+            print(f"{days:4} d, {label:<20} n={n:<7,} first {first:6.1f} ms  median {median:6.1f}")
+    print(f"worst median {worst:.1f} ms (budget {BUDGET_MS} ms)")
+    print(f"RSS {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB at most")
+
+
+def test_a_report_with_all_beside_it_and_by_service(database) -> None:
+    db = open_reader(database)
+    for days in (30, 365, 730):
+        for label, options in (
+            ("report, all beside it", {"beside": True}),
+            ("by service", {"by": "service"}),
+        ):
+            first, median = timed(
+                lambda o=options, d=days: read_scorecards(db, window(d), teams=TEAMS, **o), 3
+            )
+            print(f"{days:4} d, {label:<22} first {first:6.1f} ms  median {median:6.1f} ms")
+
+
+def test_a_deploy_more(database) -> None:
+    """What one more deployment costs the writer."""
+    db = sqlite3.connect(database, isolation_level=None)
+    keeper = MetricsKeeper(Environments(), TEAMS.teams)
+    found = []
+    for n in range(20):
+        more = span(f"more-{n}", "deploy", NOW + n, NOW + n + 1, True, 7, environment="prod",
+                    attributes={"vs.version": f"m{n}"})  # fmt: skip
+        db.execute("BEGIN IMMEDIATE")
+        db.execute(rows.UPSERT_SPAN, rows.span_row(more, short_ref=more.key, changed=2))
+        began = time.perf_counter()
+        keeper.after_fold(db, [more.key])
+        found.append((time.perf_counter() - began) * 1_000)
+        db.execute("COMMIT")
+    print(f"\na deploy more: median {sorted(found)[10]:.1f} ms, worst {max(found):.1f} ms")
