@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
-import socket
 import sys
 from typing import Any
 
 from vs_tui.cli.common import add_server_options, load_config, now, set_up_logging
+from vs_tui.cli.crash import scrub_logs, write_report
 from vs_tui.cli.runtime import Runtime
+from vs_tui.cli.service import ServiceManager
 from vs_tui.config import Config
+
+log = logging.getLogger(__name__)
 
 
 def register(subparsers: Any) -> None:
@@ -27,8 +31,18 @@ def register(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     config = load_config(args, create_secrets=not args.no_auth)
+    os.umask(0o077)  # whatever is created from here on is private
     set_up_logging(config)
-    return asyncio.run(_serve(config))
+    scrub_logs(config)
+    try:
+        return asyncio.run(_serve(config))
+    except Exception as error:
+        if type(error).__module__.startswith("vs_tui."):
+            raise  # explained by its message, not a bug
+        path = write_report(error, config)
+        where = f"; the report without secrets is {path}" if path else ""
+        print(f"vs-tui: {type(error).__name__} is a bug in vs-tui{where}", file=sys.stderr)
+        return 1
 
 
 async def _serve(config: Config) -> int:
@@ -36,28 +50,26 @@ async def _serve(config: Config) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
+    manager = ServiceManager()
     runtime = Runtime(config, now)
     await runtime.open_store()
+    watching: asyncio.Task[None] | None = None
     try:
         url = await runtime.listen()
         if config.no_auth:
             print("open to everyone who reaches the port (--no-auth)", file=sys.stderr)
         print(f"listening on {url}", flush=True)
-        notify_service("READY=1")
+        log.info("listening on %s, database %s", url, config.db)
+        manager.tell("READY=1", f"STATUS=listening on {url}")
+        writer = runtime.writer
+        watching = asyncio.create_task(
+            manager.watch(lambda: writer.alive, lambda: writer.trouble), name="watchdog"
+        )
         await stop.wait()
-        notify_service("STOPPING=1")
+        log.info("stopping")
+        manager.tell("STOPPING=1", "STATUS=stopping")
     finally:
+        if watching is not None:
+            watching.cancel()
         await runtime.close()
     return 0
-
-
-def notify_service(state: str) -> None:
-    """Tell systemd (sd_notify): one datagram to the socket it named, if it named one."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address.startswith(("/", "@")):
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        try:
-            channel.sendto(state.encode(), address.replace("@", "\0", 1))
-        except OSError as error:
-            print(f"systemd could not be told {state}: {error}", file=sys.stderr)

@@ -1,0 +1,97 @@
+"""After a bug: a report that can be attached to an issue, because it holds no secret.
+
+A traceback without the values of local variables, and every known secret masked wherever it
+stands: exceptions quote what they could not handle.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sqlite3
+import sys
+import time
+import traceback
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from vs_tui.config import Config, data_dir
+
+MASK: Final = "(secret)"
+KEPT: Final = 10
+"""Crash reports; older ones are removed."""
+
+
+def secrets_of(config: Config) -> list[str]:
+    """Everything that must not be written anywhere, longest first."""
+    found = {config.secrets.token}
+    for values in config.secrets.sources.values():
+        found.update(values)
+    return sorted((secret for secret in found if len(secret) >= 4), key=len, reverse=True)
+
+
+def scrub(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return text
+
+
+class ScrubbedFormatter(logging.Formatter):
+    """Another formatter's lines without secrets: whatever a library logs, it is masked."""
+
+    def __init__(self, inner: logging.Formatter, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._inner = inner
+        self._secrets = list(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return scrub(self._inner.format(record), self._secrets)
+
+
+def scrub_logs(config: Config) -> None:
+    """Mask secrets in everything that the root logger's handlers write from now on."""
+    secrets = secrets_of(config)
+    for handler in logging.getLogger().handlers:
+        inner = handler.formatter or logging.Formatter()
+        handler.setFormatter(ScrubbedFormatter(inner, secrets))
+
+
+def write_report(error: BaseException, config: Config, folder: Path | None = None) -> Path | None:
+    """Write the report (mode 0600) and return its path; None when that fails as well."""
+    folder = folder or data_dir() / "crashes"
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    path = folder / f"crash-{stamp}-{os.getpid()}.txt"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW
+        with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as out:
+            out.write(scrub(report(error), secrets_of(config)))
+        for old in sorted(folder.glob("crash-*.txt"))[:-KEPT]:
+            old.unlink()
+    except OSError:
+        return None
+    return path
+
+
+def report(error: BaseException) -> str:
+    """Versions and the traceback. Command line and environment are left out: both hold tokens."""
+    lines = [
+        f"vs-tui {_version('vs-tui')} crashed",
+        f"python {platform.python_version()} on {platform.system()} {platform.machine()}",
+        f"sqlite {sqlite3.sqlite_version}, aiohttp {_version('aiohttp')}, "
+        f"textual {_version('textual')}",
+        f"command {sys.argv[1] if len(sys.argv) > 1 else 'dashboard'}",
+        "",
+        *traceback.format_exception(error),
+    ]
+    return "\n".join(line.rstrip("\n") for line in lines) + "\n"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(not installed)"
