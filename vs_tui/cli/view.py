@@ -1,16 +1,22 @@
-"""`vs-tui view`: the dashboard alone, read-only, on a file or on a remote receiver."""
+"""`vs-tui view`: the dashboard alone, read-only: on a file, a remote receiver, in a browser."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now
 from vs_tui.cli.dashboard import add_look_options, quiet_logging, setup_for
 from vs_tui.config import Config
 from vs_tui.domain.instants import parse_duration, parse_instant
+
+if TYPE_CHECKING:
+    from vs_tui.tui.app import Setup, VsTuiApp
 
 
 def register(subparsers: Any) -> None:
@@ -18,52 +24,119 @@ def register(subparsers: Any) -> None:
         "view",
         help="the dashboard alone, read-only, on a database or a remote receiver",
         description="Any number of them beside a running receiver: by file on the same machine, by "
-        "URL and token from another one. Nothing is written.",
+        "URL and token from another one. Nothing is written. A remote one reconnects by itself and "
+        "says when it is stale.",
         epilog="examples: vs-tui view | vs-tui view team.db --at 2h | "
-        "VS_TOKEN=... vs-tui view http://jumpbox:5000",
+        "VS_TOKEN=... vs-tui view https://jumpbox:5000 | vs-tui view --web",
     )
     parser.add_argument(
         "what", nargs="?", metavar="DB|URL", help="default: the configured database"
     )
     add_store_options(parser)
-    parser.add_argument("--token", help="the receiver's token, for a URL")
+    parser.add_argument(
+        "--token", help="the receiver's token, for a URL (better: VS_TOKEN, which `ps` cannot see)"
+    )
     parser.add_argument(
         "--at", metavar="TIME", help="a past moment, frozen: RFC 3339, or an age such as 2h"
+    )
+    parser.add_argument(
+        "--web", action="store_true", help="serve it to browsers, behind the token (extra: web)"
+    )
+    parser.add_argument("--host", help="with --web: address to listen on (default 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=int, default=8000, help="with --web: port to listen on (default 8000)"
     )
     add_look_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     what = args.what or ""
-    if what and "://" not in what:
+    url = what if "://" in what else ""
+    if what and not url:
         args.db = what
-    config = load_config(args)
-    return asyncio.run(_view(config, args, what if "://" in what else ""))
+    _moment(args.at)
+    if args.web:
+        from vs_tui.cli.web import serve
+
+        return serve(args, what)
+    args.host = args.port = None  # of the web server, not of the receiver
+    return asyncio.run(_view(load_config(args), args, url))
 
 
 async def _view(config: Config, args: argparse.Namespace, url: str) -> int:
-    from vs_tui.store.cards import read_cards
-    from vs_tui.store.reader import SqliteReader
+    from vs_tui.store.api import Unreachable
     from vs_tui.tui.app import VsTuiApp
 
     quiet_logging()
     setup = setup_for(config, args)
     setup.open_mode = False
     setup.at = _moment(args.at)
-    if url:
-        from vs_tui.receiver.client import HttpReader
-
-        remote = await HttpReader(url, config.secrets.token).open()
-        setup.reader, setup.url, setup.cards = remote, url, remote.cards
-    else:
-        local = SqliteReader(config.db, now, team_names=config.teams.names)
-        setup.reader = await local.open()
-        setup.source_name = Path(config.db).name
-        setup.cards = lambda team, window: read_cards(local, config, team, window, now())
+    if os.environ.get("TEXTUAL_DRIVER"):
+        # In a browser: nothing of this machine is written or run for whoever looks.
+        setup.state_path = setup.watch_command = ""
     try:
-        return await VsTuiApp(setup).run_async() or 0
+        subscribe = await (_remote(config, setup, url) if url else _local(config, setup))
+    except Unreachable as error:
+        raise CommandError(str(error)) from None
+    try:
+        app = VsTuiApp(setup)
+        subscribe(app)
+        return await app.run_async() or 0
     finally:
         await setup.reader.close()
+
+
+async def _remote(config: Config, setup: Setup, url: str) -> Any:
+    """Read a receiver elsewhere; its secrets stay there."""
+    from vs_tui.cli.connecting import connections
+    from vs_tui.receiver.client import HttpReader
+    from vs_tui.receiver.remote import parse_address
+
+    try:
+        address, token = parse_address(url)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    _warn_of_plain_text(address)
+    reader = await HttpReader(address, token or config.secrets.token).open()
+    setup.reader, setup.url, setup.cards = reader, address, reader.cards
+    setup.connections = lambda: connections(config, with_secrets=False)
+    if token:
+        setup.known_secrets = (*setup.known_secrets, token)
+    return lambda app: reader.remote.on_change(app.notify_changed)
+
+
+async def _local(config: Config, setup: Setup) -> Any:
+    """Read a database of this machine, beside its receiver."""
+    from vs_tui.cli.connecting import connections
+    from vs_tui.cli.tunnel import find_public_url
+    from vs_tui.store.cards import read_cards
+    from vs_tui.store.reader import SqliteReader
+
+    local = await SqliteReader(config.db, now, team_names=config.teams.names).open()
+    setup.reader = local
+    setup.source_name = Path(config.db).name
+    setup.cards = lambda team, window: read_cards(local, config, team, window, now())
+    setup.find_public_url = lambda: find_public_url(config.public_url, config.port)
+    if os.environ.get("TEXTUAL_DRIVER"):
+        # In a browser nobody is shown a secret.
+        setup.connections = lambda: connections(config, with_secrets=False)
+    return _nobody
+
+
+def _nobody(_: VsTuiApp) -> None:
+    """A file is looked at by the feed itself."""
+
+
+def _warn_of_plain_text(address: str) -> None:
+    parts = urlsplit(address)
+    here = parts.hostname in ("localhost", "::1") or (parts.hostname or "").startswith("127.")
+    if parts.scheme == "http" and not here:
+        port = parts.port or 80
+        print(
+            f"vs-tui: the token goes to {parts.hostname} unencrypted; use https, or "
+            f"`ssh -L {port}:127.0.0.1:{port} {parts.hostname}` and http://127.0.0.1:{port}",
+            file=sys.stderr,
+        )
 
 
 def _moment(text: str | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from vs_tui.domain.instants import SECOND, iso
@@ -104,11 +105,15 @@ def delivery_json(row: DeliveryRow) -> dict[str, Any]:
 
 
 def delivery_detail_json(detail: DeliveryDetail) -> dict[str, Any]:
+    """With the body as text, and in base64 as well when it is no text (protobuf)."""
+    body = detail.body.decode("utf-8", "replace")
+    binary = body.encode() != detail.body
     return {
         **delivery_json(detail.row),
         "path": detail.path,
         "headers": dict(detail.headers),
-        "body": detail.body.decode("utf-8", "replace"),
+        "body": body,
+        "body_base64": base64.b64encode(detail.body).decode() if binary else None,
         "sha256": detail.sha256,
         "spans": list(detail.span_refs),
     }

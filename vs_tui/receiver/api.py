@@ -20,7 +20,7 @@ from vs_tui.exporters.jsonable import (
 )
 from vs_tui.receiver.auth import Gate
 from vs_tui.receiver.errors import Refused, answer, not_found
-from vs_tui.store.api import Reader
+from vs_tui.store.api import Changes, Reader
 from vs_tui.store.writer import Writer
 
 KEEP_ALIVE_SECONDS: Final = 15.0
@@ -187,8 +187,10 @@ class Api:
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: one `change` a commit, with the spans as they are now.
 
-        `Last-Event-ID` (or `?since=`) resumes; `truncated` asks the client to read again.
+        `Last-Event-ID` (or `?since=`) resumes; `truncated` asks the client to read again;
+        `?brief=1` sends the spans' keys only.
         """
+        brief = request.query.get("brief", "") == "1"
         since = request.headers.get("Last-Event-ID", "") or request.query.get("since", "")
         seq = int(since) if since.isdigit() else (await self._reader.changes(0)).seq
         response = web.StreamResponse(
@@ -209,21 +211,22 @@ class Api:
                     await response.write(b": quiet\n\n")
                     continue
                 seq = changes.seq
-                await response.write(await self._message(changes.keys, changes.truncated, seq))
+                await response.write(await self._message(changes, brief=brief))
         except (ConnectionResetError, asyncio.CancelledError):
             return response
         finally:
             unsubscribe()
 
-    async def _message(self, keys: Any, truncated: bool, seq: int) -> bytes:
-        truncated = truncated or len(keys) > MAX_STREAMED
-        spans = []
-        if not truncated:
-            spans = [span for key in keys if (span := await self._reader.span(key)) is not None]
-        data = orjson.dumps(
-            {"seq": seq, "truncated": truncated, "spans": [span_json(span) for span in spans]}
-        )
-        return b"id: %d\nevent: change\ndata: %s\n\n" % (seq, data)
+    async def _message(self, changes: Changes, *, brief: bool) -> bytes:
+        truncated = changes.truncated or (len(changes.keys) > MAX_STREAMED and not brief)
+        keys = [] if truncated else list(changes.keys)
+        message: dict[str, Any] = {"seq": changes.seq, "truncated": truncated}
+        if brief:
+            message["keys"] = keys
+        else:
+            found = [await self._reader.span(key) for key in keys]
+            message["spans"] = [span_json(span) for span in found if span is not None]
+        return b"id: %d\nevent: change\ndata: %s\n\n" % (changes.seq, orjson.dumps(message))
 
 
 def _limit(text: str) -> int:

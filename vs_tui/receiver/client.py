@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import quote
-
-import aiohttp
 
 from vs_tui.domain.cards import Card
 from vs_tui.domain.instants import Instant, iso, parse_instant
 from vs_tui.domain.model import Link, Rule, Span, State, Status, Verdict
+from vs_tui.receiver.remote import Remote
 from vs_tui.store.api import (
     Baseline,
     Changes,
@@ -24,52 +24,26 @@ from vs_tui.store.api import (
     TraceSummary,
 )
 
-
-class Unreachable(Exception):
-    """The receiver did not answer; the message says what to check."""
+MAX_QUERY: Final = 5_000
+"""Characters of a query; servers and proxies accept 8,000 in a request line."""
 
 
 class HttpReader:
-    """Reads a receiver's JSON API. It reconnects by itself: each call is one request."""
+    """Reads a receiver's JSON API. It reconnects by itself and says when it is stale."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._url = url.rstrip("/")
-        self._token = token
+        self.remote = Remote(url, token)
 
     async def open(self) -> HttpReader:
         """Connect once, so that a wrong URL or token is said at the start."""
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        self._session = aiohttp.ClientSession(
-            headers=headers, timeout=aiohttp.ClientTimeout(total=15)
-        )
-        try:
-            await self._get("/api/health")
-        except BaseException:
-            await self._session.close()
-            raise
+        await self.remote.open()
         return self
 
     async def close(self) -> None:
-        await self._session.close()
+        await self.remote.close()
 
-    async def _get(self, path: str, **query: object) -> Any:
-        found = {name: str(value) for name, value in query.items() if value not in (None, "")}
-        try:
-            async with self._session.get(self._url + path, params=found) as response:
-                if response.status == 404:
-                    return None
-                body = await response.json(content_type=None)
-                if response.status == 400:
-                    raise ValueError(str(body.get("detail", "bad request")))
-                if response.status == 401:
-                    raise Unreachable(f"{self._url} refuses the token; set VS_TOKEN or --token")
-                if response.status >= 500:
-                    raise Unreachable(f"{self._url}: {body.get('detail', response.status)}")
-                return body
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unreachable(
-                f"{self._url} does not answer ({error}); is the receiver up?"
-            ) from None
+    async def _get(self, path: str, **query: Any) -> Any:
+        return await self.remote.get(path, **query)
 
     async def spans(
         self,
@@ -89,11 +63,11 @@ class HttpReader:
         return Counts(**await self._get("/api/counts", filter=filter))
 
     async def span(self, ref: str) -> Span | None:
-        body = await self._get(f"/api/spans/{quote(ref, safe='/:@~+')}")
+        body = await self._get(f"/api/spans/{quote(ref, safe='/:@~+')}", missing=True)
         return span_of(body) if body else None
 
     async def trace(self, trace_id: str) -> Trace | None:
-        body = await self._get(f"/api/traces/{quote(trace_id, safe='')}")
+        body = await self._get(f"/api/traces/{quote(trace_id, safe='')}", missing=True)
         if not body:
             return None
         linked = [span_of(item) for item in body["linked"]]
@@ -112,10 +86,7 @@ class HttpReader:
 
     async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
         found: dict[str, Baseline] = {}
-        for start in range(0, len(spans), 50):
-            query = "&".join(
-                f"key={quote(span.key, safe='')}" for span in spans[start : start + 50]
-            )
+        for query in _queries([span.key for span in spans]):
             body = await self._get(f"/api/baselines?{query}")
             found.update({key: Baseline(**value) for key, value in body.items()})
         return found
@@ -127,24 +98,24 @@ class HttpReader:
         return [_delivery_of(item) for item in body["items"]]
 
     async def delivery(self, delivery_id: int) -> DeliveryDetail | None:
-        body = await self._get(f"/api/deliveries/{delivery_id}")
+        body = await self._get(f"/api/deliveries/{delivery_id}", missing=True)
         if not body:
             return None
         return DeliveryDetail(
             row=_delivery_of(body),
             path=body["path"],
             headers=body["headers"],
-            body=body["body"].encode(),
+            body=_body_of(body),
             sha256=body["sha256"],
             dedupe_key="",
             span_refs=body["spans"],
         )
 
     async def changes(self, since: int) -> Changes:
-        return Changes(**await self._get("/api/changes", since=since))
+        return self.remote.changes(since)
 
     async def sources(self) -> Sequence[SourceHealth]:
-        body = await self._get("/api/sources")
+        body = await self._get("/api/sources", fresh_for=1.0)
         return [
             SourceHealth(
                 item["source"],
@@ -156,22 +127,42 @@ class HttpReader:
         ]
 
     async def teams(self) -> Sequence[str]:
-        return [item["name"] for item in (await self._get("/api/teams"))["items"]]
+        return [item["name"] for item in (await self._get("/api/teams", fresh_for=30.0))["items"]]
 
     async def health(self) -> Health:
-        body = await self._get("/api/health")
+        body = await self._get("/api/health", fresh_for=5.0)
         return Health(
             ready=body["ready"],
             trouble=body["trouble"],
             spans=body["spans"],
             deliveries=body["deliveries"],
-            path=self._url,
+            path=self.remote.url,
+            details={"clock_ahead": self.remote.clock_ahead},
         )
 
     async def cards(self, team: str, window: int) -> Sequence[Card]:
         """The DORA cards as the receiver computes them."""
         body = await self._get("/api/cards", team=team, window=window)
-        return [Card(**item) for item in (body or {"items": []})["items"]]
+        return [Card(**item) for item in body["items"]]
+
+
+def _queries(keys: Sequence[str]) -> Iterator[str]:
+    """`key=..&key=..`, in pieces that fit into a request line."""
+    query = ""
+    for key in keys:
+        term = f"key={quote(key[:1_000], safe='')}"
+        if query and len(query) + len(term) > MAX_QUERY:
+            yield query
+            query = ""
+        query += f"&{term}" if query else term
+    if query:
+        yield query
+
+
+def _body_of(item: Mapping[str, Any]) -> bytes:
+    if item.get("body_base64") is not None:
+        return base64.b64decode(item["body_base64"])
+    return str(item["body"]).encode()
 
 
 def span_of(item: Mapping[str, Any]) -> Span:

@@ -140,6 +140,11 @@ class Health:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Unreachable(Exception):
+    """What is read from does not answer; the message says what to check. What was read before is
+    still on screen, and reading is tried again."""
+
+
 class Reader(Protocol):
     """Reads what is committed. Every method is safe to call while deliveries arrive."""
 

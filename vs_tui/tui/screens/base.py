@@ -14,6 +14,7 @@ from textual.widgets import Input
 from vs_tui.domain.display import clean
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Span
+from vs_tui.store.api import Unreachable
 from vs_tui.tui import actions, faces, filtering
 from vs_tui.tui.banners import banner
 from vs_tui.tui.headline import headline
@@ -146,6 +147,8 @@ class View(Screen[None]):
             await self.load()
         except ValueError as error:
             self.show_problem(str(error))
+        except Unreachable:
+            pass  # the banner says so, and what was read before stays
         self.paint_frame()
 
     def on_resize(self) -> None:

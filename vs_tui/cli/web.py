@@ -1,0 +1,221 @@
+"""`vs-tui view --web`: the read-only dashboard in browsers, served by textual-serve behind the
+token.
+
+textual-serve has no login and starts a process for each tab, so the door stands in front of all
+it serves: the token opens it once, then a cookie that scripts cannot read and other sites cannot
+send.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hmac
+import os
+import secrets as random_source
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from vs_tui.cli.common import CommandError, load_config
+
+COOKIE: Final = "vs_tui_session"
+SESSION_SECONDS: Final = 12 * 3600
+MAX_SESSIONS: Final = 1_000
+MAX_TABS: Final = 16
+"""Each is a process with a dashboard of its own."""
+# No font of another site is loaded; nobody may frame the page.
+_POLICY: Final = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; connect-src 'self' ws: wss:; "
+    "frame-ancestors 'none'; form-action 'self'"
+)
+_LOGIN: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>vs-tui</title>
+<style>body{font:16px monospace;background:#14171c;color:#d7dae0;margin:20vh auto;max-width:34em}
+input,button{font:inherit;padding:.3em}</style>
+<h1>vs-tui</h1><p>Paste the token. <code>vs-tui secret show token</code> prints it on the machine
+of the receiver.</p>
+<form method="post" action="/login"><input type="password" name="token" autofocus
+autocomplete="current-password" aria-label="token"> <button>open</button></form></html>"""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Door:
+    """Lets in who shows the token, then who shows the cookie that was given for it."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self._sessions: dict[str, float] = {}
+        self.tabs = 0
+
+    @web.middleware
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await self._answer(request, handler)
+        if not response.prepared:
+            response.headers["Content-Security-Policy"] = _POLICY
+            response.headers["Referrer-Policy"] = "no-referrer"
+            response.headers["X-Content-Type-Options"] = "nosniff"
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path == "/login" and request.method == "POST":
+            offered = str((await request.post()).get("token", ""))
+            return self._let_in(request) if self._is_token(offered) else _login(401)
+        if "token" in request.query:
+            # The address with the token must not stay in the browser's history or its bar.
+            return self._let_in(request) if self._is_token(request.query["token"]) else _login(401)
+        if not self._is_known(request.cookies.get(COOKIE, "")):
+            return _login(401)
+        if request.path != "/ws":
+            return await handler(request)
+        return await self._tab(request, handler)
+
+    async def _tab(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get("Origin", "")
+        if origin and urlsplit(origin).netloc != request.host:
+            return web.Response(status=403, text="this page belongs to another site")
+        if self.tabs >= MAX_TABS:
+            return web.Response(status=503, text=f"{MAX_TABS} tabs are open; close one")
+        self.tabs += 1
+        try:
+            return await handler(request)
+        finally:
+            self.tabs -= 1
+
+    def _is_token(self, offered: str) -> bool:
+        return hmac.compare_digest(offered.strip().encode(), self._token.encode())
+
+    def _is_known(self, session: str) -> bool:
+        until = self._sessions.get(session, 0.0)
+        return until > asyncio.get_running_loop().time()
+
+    def _let_in(self, request: web.Request) -> web.Response:
+        now = asyncio.get_running_loop().time()
+        self._sessions = {s: until for s, until in self._sessions.items() if until > now}
+        while len(self._sessions) >= MAX_SESSIONS:
+            self._sessions.pop(next(iter(self._sessions)))
+        session = random_source.token_urlsafe(32)
+        self._sessions[session] = now + SESSION_SECONDS
+        response = web.Response(status=303, headers={"Location": "/"})
+        response.set_cookie(
+            COOKIE,
+            session,
+            max_age=SESSION_SECONDS,
+            httponly=True,
+            samesite="Strict",
+            secure=_scheme(request) == "https",
+        )
+        return response
+
+
+def _login(status: int) -> web.Response:
+    return web.Response(status=status, text=_LOGIN, content_type="text/html")
+
+
+def _scheme(request: web.Request) -> str:
+    forwarded = request.headers.get("X-Forwarded-Proto", "")
+    return forwarded if forwarded in ("http", "https") else request.scheme
+
+
+def serve(args: argparse.Namespace, what: str) -> int:
+    """Serve until SIGINT or SIGTERM; prints `listening on URL` when it is ready."""
+    try:
+        import textual_serve.server  # noqa: F401
+    except ImportError:
+        raise CommandError("view --web needs the extra `web`: pip install 'vs-tui[web]'") from None
+    host, port = args.host or "127.0.0.1", args.port
+    args.host = args.port = None  # of the web server, not of the receiver
+    config = load_config(args)
+    command, token = child_command(args, what)
+    token = token or config.secrets.token
+    if not token:
+        raise CommandError(
+            "there is no token to ask browsers for; start `vs-tui` once, or set VS_TOKEN"
+        )
+    # By the environment, so that no process list shows it.
+    os.environ["VS_TOKEN"] = token
+    return asyncio.run(_serve(command, host, port, token))
+
+
+def child_command(args: argparse.Namespace, what: str) -> tuple[str, str]:
+    """(what each tab runs, the token that stood in the address)."""
+    from vs_tui.receiver.remote import parse_address
+
+    token = ""
+    if "://" in what:
+        try:
+            what, token = parse_address(what)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+    words = [sys.executable, "-m", "vs_tui", "view", *([what] if what else [])]
+    for name in ("db", "config", "at", "theme"):
+        value = getattr(args, name, None)
+        if value and not (name == "db" and what):
+            words += [f"--{name}", str(value)]
+    if args.ascii:
+        words.append("--ascii")
+    return shlex.join(words), token
+
+
+async def build(command: str, token: str) -> web.Application:
+    """textual-serve's application behind the door."""
+    from textual_serve.server import Server
+
+    class Guarded(Server):
+        """Links to itself by the address that the browser used."""
+
+        async def handle_index(self, request: web.Request) -> Any:
+            self.public_url = f"{_scheme(request)}://{request.host}"
+            return await super().handle_index(request)
+
+        async def on_startup(self, app: web.Application) -> None:
+            """Prints no banner: stdout is data."""
+
+    inner: web.Application = await Guarded(command, title="vs-tui")._make_app()
+    door: Any = Door(token)
+    inner.middlewares.append(door)
+    return inner
+
+
+async def _serve(command: str, host: str, port: int, token: str) -> int:
+    app = await build(command, token)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, handle_signals=False)
+    await runner.setup()
+    try:
+        await _listen(runner, host, port)
+        url = _url(runner)
+        print(f"listening on {url}", flush=True)
+        print(
+            f"vs-tui: open {url}/ and paste the token (`vs-tui secret show token`)",
+            file=sys.stderr,
+        )
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+    return 0
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except (OSError, socket.gaierror, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise CommandError(
+            f"cannot listen on {host}:{port} ({why}); choose another with --port"
+        ) from None
+
+
+def _url(runner: web.AppRunner) -> str:
+    host, port = runner.addresses[0][:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
