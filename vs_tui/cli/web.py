@@ -56,7 +56,7 @@ class Door:
         self.tabs = 0
 
     @web.middleware
-    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await self._answer(request, handler)
         if not response.prepared:
             response.headers["Content-Security-Policy"] = _POLICY
@@ -180,8 +180,7 @@ async def build(command: str, token: str) -> web.Application:
             """Prints no banner: stdout is data."""
 
     inner: web.Application = await Guarded(command, title="vs-tui")._make_app()
-    door: Any = Door(token)
-    inner.middlewares.append(door)
+    inner.middlewares.append(Door(token).guard)
     return inner
 
 

@@ -1,0 +1,138 @@
+"""`vs-tui view --web`: nothing is served without the token, and then a dashboard comes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from tests.receiver.server import TOKEN, serving
+from vs_tui.cli import web
+from vs_tui.cli.common import CommandError
+
+STATIC = "/static/js/textual.js"
+
+
+@pytest.fixture
+async def client():
+    app = await web.build(f"{sys.executable} -c pass", TOKEN)
+    async with TestClient(TestServer(app), cookie_jar=aiohttp.CookieJar(unsafe=True)) as found:
+        yield found
+
+
+@pytest.mark.parametrize("path", ["/", STATIC, "/static/", "/ws", "/download/1", "/nothing"])
+async def test_nothing_without_the_token(client, path) -> None:
+    for query in ("", "?token=wrong", "?token="):
+        response = await client.get(path + query, allow_redirects=False)
+        assert response.status == 401
+        text = await response.text()
+        assert 'type="password"' in text
+        assert TOKEN not in text
+        assert "googleapis" not in text
+    response = await client.get(path, cookies={web.COOKIE: "guessed"})
+    assert response.status == 401
+
+
+async def test_the_token_in_the_address_becomes_a_cookie(client) -> None:
+    response = await client.get(f"/?token={TOKEN}", allow_redirects=False)
+    assert (response.status, response.headers["Location"]) == (303, "/")
+    cookie = response.cookies[web.COOKIE]
+    assert cookie["httponly"] and cookie["samesite"] == "Strict"
+    assert TOKEN not in cookie.value
+    page = await client.get("/")
+    assert page.status == 200
+    assert f"ws://{page.url.host}:{page.url.port}/ws" in await page.text()
+    assert "font-src 'self'" in page.headers["Content-Security-Policy"]
+    assert (await client.get(STATIC)).status == 200
+
+
+async def test_the_form(client) -> None:
+    assert (await client.post("/login", data={"token": "wrong"})).status == 401
+    assert (await client.post("/login")).status == 401
+    response = await client.post("/login", data={"token": f" {TOKEN}\n"}, allow_redirects=False)
+    assert response.status == 303
+    assert (await client.get("/")).status == 200
+
+
+async def test_behind_https_the_cookie_and_the_links_are_secure(client) -> None:
+    secure = {"X-Forwarded-Proto": "https"}
+    response = await client.get(f"/?token={TOKEN}", allow_redirects=False, headers=secure)
+    assert response.cookies[web.COOKIE]["secure"]
+    value = response.cookies[web.COOKIE].value
+    page = await client.get("/", headers={**secure, "Cookie": f"{web.COOKIE}={value}"})
+    assert "wss://" in await page.text()
+
+
+async def test_other_sites_and_too_many_tabs(client, monkeypatch) -> None:
+    await client.get(f"/?token={TOKEN}")
+    response = await client.get("/ws", headers={"Origin": "https://evil.example"})
+    assert response.status == 403
+    monkeypatch.setattr(web, "MAX_TABS", 0)
+    assert (await client.get("/ws")).status == 503
+
+
+def arguments(**values: object) -> argparse.Namespace:
+    known = {"db": None, "config": None, "at": None, "theme": None, "ascii": None}
+    return argparse.Namespace(**{**known, **values})
+
+
+def test_the_token_is_not_in_the_command_of_a_tab() -> None:
+    command, token = web.child_command(arguments(at="2h", theme="light"), f"http://:{TOKEN}@jump")
+    assert token == TOKEN
+    assert TOKEN not in command
+    assert command.endswith("-m vs_tui view http://jump --at 2h --theme light")
+
+
+def test_a_hostile_path_stays_one_word() -> None:
+    command, _ = web.child_command(arguments(db="a b; rm -rf /"), "a b; rm -rf /")
+    assert command.endswith("view 'a b; rm -rf /'")
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "textual_serve.server", None)
+    with pytest.raises(CommandError, match=r"pip install 'vs-tui\[web\]'"):
+        web.serve(arguments(host=None, port=0), "")
+
+
+async def test_a_dashboard_in_a_tab(tmp_path) -> None:
+    with serving(tmp_path) as receiver:
+        receiver.call("/customhttp", {"type": "build", "id": "w-1", "action": "start"})
+        env = {**os.environ, "VS_CONFIG_DIR": str(tmp_path), "VS_DATA_DIR": str(tmp_path)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vs_tui", "view", str(receiver.db), "--web", "--port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=env,
+        )
+        try:
+            assert process.stdout is not None
+            url = (await asyncio.to_thread(process.stdout.readline)).split()[-1]
+            seen = await first_words(url, ["w-1", "in flight"])
+            assert "w-1" in seen
+            assert TOKEN not in seen
+        finally:
+            process.terminate()
+            assert process.wait(15) == 0
+            process.stdout.close()
+
+
+async def first_words(url: str, words: list[str]) -> str:
+    """What a tab is sent until all the words have come."""
+    jar = aiohttp.CookieJar(unsafe=True)
+    seen = ""
+    async with aiohttp.ClientSession(cookie_jar=jar) as session, asyncio.timeout(30):
+        await session.get(f"{url}/?token={TOKEN}")
+        async with session.ws_connect(f"{url}/ws?width=120&height=40") as socket:
+            async for message in socket:
+                if isinstance(message.data, bytes):
+                    seen += message.data.decode("utf-8", "replace")
+                if all(word in seen for word in words):
+                    break
+    return seen
