@@ -1,37 +1,25 @@
-"""The dashboard's cards out of the read models."""
+"""The dashboard's cards, and what is behind them."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeVar
+from collections.abc import Sequence
 
 from vs_tui.config import Config
-from vs_tui.domain.cards import Card, cards_of
-from vs_tui.domain.instants import DAY, Duration, Instant
-from vs_tui.domain.metrics.windows import Window
-from vs_tui.store.metrics import read_scorecards
-from vs_tui.store.zones import configured_zone
-
-T = TypeVar("T")
-DEFAULT_WINDOW: Final = 30 * DAY
-
-
-class Runs(Protocol):
-    """A reader that runs functions on its connection."""
-
-    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
+from vs_tui.domain.cards import Card
+from vs_tui.domain.instants import Duration, Instant
+from vs_tui.domain.metrics.report import Detail
+from vs_tui.store.reports import Reports, Runs
 
 
 async def read_cards(
     reader: Runs, config: Config, team: str, window: Duration, now: Instant
 ) -> Sequence[Card]:
-    """Cards of every team, or of one; without teams, of all deployments."""
-    whole = window_back(config, window, now)
-    found = await reader.run(lambda db: read_scorecards(db, whole, teams=config.teams, team=team))
-    return [card for scorecard in found for card in cards_of(scorecard.name, scorecard.figures)]
+    """Cards of every team, or of one, over the time back from `now`."""
+    return await Reports(reader, config, lambda: now).cards(team, window)
 
 
-def window_back(config: Config, length: Duration, now: Instant) -> Window:
-    """The window that ends now; 30 days when no length is given."""
-    return Window(now - (length or DEFAULT_WINDOW), now, now, configured_zone(config))
+async def read_card_detail(
+    reader: Runs, config: Config, team: str, metric: str, window: Duration, now: Instant
+) -> Detail:
+    """What is behind a card."""
+    return await Reports(reader, config, lambda: now).detail(team, metric, window)

@@ -18,6 +18,7 @@ GROUPINGS: Final = (
 )
 """What spans can be grouped by; any number of them together."""
 HISTORY: Final = 20
+"""Successes of a series that say how long it usually takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,24 @@ def in_progress_at(item: Item, moment: Instant) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """How long the last successes of a series took (at most HISTORY of them)."""
+
+    n: int
+    median: float
+    p90: Duration
+
+
+def history_of(durations: Sequence[Duration]) -> History | None:
+    """Of the durations of the last successes, in any order; None without any."""
+    ordered = sorted(durations)
+    middle, upper = median(ordered), percentile(ordered, 90)
+    if middle is None or upper is None:
+        return None
+    return History(len(ordered), middle, upper)
+
+
+@dataclass(frozen=True, slots=True)
 class Expectation:
     """When an in-flight span should end, by its last successes."""
 
@@ -127,14 +146,7 @@ class Expectation:
     """Whether even the 90th percentile has passed."""
 
 
-def expected_end(
-    started_at: Instant, successes: Sequence[tuple[Instant, Duration]], now: Instant
-) -> Expectation | None:
-    """`successes`: (ended_at, duration) of the same series; the last 20 count. None without any."""
-    last = sorted(successes)[-HISTORY:]
-    ordered = sorted(duration for _, duration in last)
-    middle, upper = median(ordered), percentile(ordered, 90)
-    if middle is None or upper is None:
-        return None
-    end = started_at + upper
-    return Expectation(len(ordered), started_at + round(middle), end, now > end)
+def expected_end(started_at: Instant, history: History, now: Instant) -> Expectation:
+    """Start plus what its series usually takes."""
+    end = started_at + history.p90
+    return Expectation(history.n, started_at + round(history.median), end, now > end)

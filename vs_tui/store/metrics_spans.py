@@ -1,0 +1,139 @@
+"""Reports that are read from the spans themselves: durations, pull requests, flaky jobs and when
+what is in flight should end."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.metrics.durations import (
+    HISTORY,
+    Expectation,
+    GroupFigures,
+    History,
+    Item,
+    check_grouping,
+    duration_report,
+    expected_end,
+    history_of,
+)
+from vs_tui.domain.metrics.flaky import FlakyJob, flaky_jobs, run_of
+from vs_tui.domain.metrics.pull_requests import PullRequest, pull_request_of
+from vs_tui.domain.metrics.windows import Window
+from vs_tui.domain.model import Span, Status
+from vs_tui.store import rows
+from vs_tui.store.filter_sql import span_where
+
+_SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
+_KEYS: Final = "IN (SELECT value FROM json_each(?))"
+MAX_EXPECTED: Final = 1_000
+_STATUSES: Final = {status.value: status for status in Status}
+
+
+def read_durations(
+    db: sqlite3.Connection,
+    window: Window,
+    grouping: Sequence[str],
+    filter_text: str = "",
+    team: str = "",
+) -> list[GroupFigures]:
+    """Figures a group of spans; phases only when they are grouped by or asked for.
+
+    ValueError for a grouping or a filter that is not known.
+    """
+    check_grouping(grouping)
+    where, bound = span_where(filter_text, window.now)
+    if team:
+        where, bound = f"({where}) AND team = ?", [*bound, team]
+    derived = "" if "stage" in grouping or "stage" in filter_text else "derived = 0 AND "
+    columns = ", ".join((*grouping, "status", "started_at", "ended_at"))
+    sql = (
+        f"SELECT {columns} FROM spans WHERE {derived}ended_at >= ? AND ({where}) "
+        f"UNION ALL SELECT {columns} FROM spans WHERE {derived}ended_at IS NULL "
+        f"AND status = 'in_flight' AND ({where})"
+    )
+    width = len(grouping)
+    found = db.execute(sql, (window.since, *bound, *bound))
+    items = (Item(row[:width], _STATUSES[row[width]], *row[width + 1 :]) for row in found)
+    return duration_report(items, window)
+
+
+def read_pull_requests(db: sqlite3.Connection, window: Window, team: str) -> list[PullRequest]:
+    """Those created in the window, oldest first, with who reviewed them."""
+    of_team, named = ("AND team = ?", (team,)) if team else ("", ())
+    sql = (
+        f"{_SELECT} WHERE operation = 'pull_request' AND started_at >= ? AND started_at < ? "
+        f"{of_team} ORDER BY started_at, key"
+    )
+    spans = [rows.span_of(r) for r in db.execute(sql, (window.since, window.until, *named))]
+    sql = (
+        "SELECT parent_key, actor FROM spans WHERE operation = 'review' AND parent_key <> '' "
+        f"AND parent_key {_KEYS} ORDER BY started_at, key"
+    )
+    reviewers: dict[str, list[str]] = {}
+    for parent, actor in rows.select_in(db, sql, [span.key for span in spans]):
+        reviewers.setdefault(parent, []).append(actor)
+    found = (pull_request_of(span, reviewers.get(span.key, ())) for span in spans)
+    return [pull_request for pull_request in found if pull_request is not None]
+
+
+def read_flaky(db: sqlite3.Connection, window: Window, team: str) -> list[FlakyJob]:
+    """Jobs with both results on one commit."""
+    of_team, named = ("AND team = ?", (team,)) if team else ("", ())
+    sql = (
+        f"{_SELECT} WHERE derived = 0 AND ended_at >= ? AND ended_at < ? "
+        "AND operation IN ('build', 'pipeline', 'test', 'stage') "
+        f"AND status IN ('ok', 'error') {of_team}"
+    )
+    runs = (
+        run_of(rows.span_of(row)) for row in db.execute(sql, (window.since, window.until, *named))
+    )
+    return flaky_jobs(run for run in runs if run is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A span in flight and when it should end; None without a success of its series."""
+
+    span: Span
+    expectation: Expectation | None
+
+
+def read_expected(db: sqlite3.Connection, team: str, now: Instant) -> list[Expected]:
+    """What is in flight, the longest first."""
+    of_team, named = ("AND team = ?", (team,)) if team else ("", ())
+    sql = (
+        f"{_SELECT} WHERE status = 'in_flight' AND derived = 0 AND started_at IS NOT NULL "
+        f"{of_team} ORDER BY started_at LIMIT {MAX_EXPECTED}"
+    )
+    spans = [rows.span_of(row) for row in db.execute(sql, named)]
+    known = read_histories(db, [span.key for span in spans])
+    return [
+        Expected(
+            span,
+            expected_end(span.started_at, known[span.key], now)
+            if span.key in known and span.started_at is not None
+            else None,
+        )
+        for span in spans
+    ]
+
+
+def read_histories(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, History]:
+    """By span key: how long the last successes of its series took; absent without any."""
+    sql = f"SELECT key, series FROM spans WHERE key {_KEYS}"
+    series: dict[str, str] = dict(rows.select_in(db, sql, keys))
+    sql = (
+        "SELECT MAX(ended_at - started_at, 0) FROM spans WHERE series = ? AND status = 'ok' "
+        "AND started_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?"
+    )
+    histories: dict[str, History | None] = {}
+    for name in set(series.values()):
+        bound: tuple[Any, ...] = (name, HISTORY)
+        histories[name] = history_of([row[0] for row in db.execute(sql, bound)])
+    return {
+        key: history for key, name in series.items() if (history := histories[name]) is not None
+    }

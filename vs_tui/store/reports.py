@@ -1,0 +1,127 @@
+"""Every report, read once for all who show it: view, API, commands and Prometheus."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from vs_tui.config import Config
+from vs_tui.domain.cards import Card, cards_of
+from vs_tui.domain.instants import DAY, Duration, Instant
+from vs_tui.domain.metrics.durations import GroupFigures
+from vs_tui.domain.metrics.flaky import FlakyJob
+from vs_tui.domain.metrics.pull_requests import PeriodFigures, PullRequest, aggregate
+from vs_tui.domain.metrics.report import Detail, Scorecard
+from vs_tui.domain.metrics.windows import MONDAY, Window, day_of
+from vs_tui.store import metrics
+from vs_tui.store.asking import Asked
+from vs_tui.store.metrics_behind import read_detail
+from vs_tui.store.metrics_spans import (
+    Expected,
+    read_durations,
+    read_expected,
+    read_flaky,
+    read_pull_requests,
+)
+from vs_tui.store.zones import configured_zone
+
+T = TypeVar("T")
+DEFAULT_WINDOW = 30 * DAY
+
+
+class Runs(Protocol):
+    """A reader that runs functions on its connection."""
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Reads the reports of one database. Every method: ValueError says what is accepted."""
+
+    reader: Runs
+    config: Config
+    clock: Callable[[], Instant]
+
+    async def scorecards(self, asked: Asked, *, beside: bool = True) -> Sequence[Scorecard]:
+        """The five metrics of every team, or of each group."""
+        window = asked.window(self.config, self.clock())
+
+        def read(db: sqlite3.Connection) -> Sequence[Scorecard]:
+            asked.check_team(self.config, metrics.team_names(db, self.config.teams))
+            return metrics.read_scorecards(
+                db,
+                window,
+                teams=self.config.teams,
+                team=asked.team,
+                by=asked.by or "team",
+                beside=beside,
+            )
+
+        return await self.reader.run(read)
+
+    async def cards(self, team: str, length: Duration) -> Sequence[Card]:
+        """The dashboard's cards over the time back from now, 30 days for 0."""
+        window = self._back(length)
+        found = await self.reader.run(
+            lambda db: metrics.read_scorecards(db, window, teams=self.config.teams, team=team)
+        )
+        return [
+            card for found_card in found for card in cards_of(found_card.name, found_card.figures)
+        ]
+
+    async def detail(self, team: str, metric: str, length: Duration) -> Detail:
+        """What is behind a card."""
+        window = self._back(length)
+        return await self.reader.run(lambda db: read_detail(db, window, team, metric))
+
+    def _back(self, length: Duration) -> Window:
+        now = self.clock()
+        return Window(now - (length or DEFAULT_WINDOW), now, now, configured_zone(self.config))
+
+    async def durations(
+        self, asked: Asked, filter_text: str = ""
+    ) -> tuple[Window, Sequence[str], Sequence[GroupFigures]]:
+        """(window, what is grouped by, figures)."""
+        window = asked.window(self.config, self.clock())
+        grouping = [name.strip() for name in (asked.by or "operation").split(",")]
+        found = await self.reader.run(
+            lambda db: read_durations(db, window, grouping, filter_text, asked.team)
+        )
+        return window, grouping, found
+
+    async def pull_requests(self, asked: Asked) -> tuple[Window, Sequence[PullRequest]]:
+        """Those created in the window, oldest first."""
+        window = asked.window(self.config, self.clock())
+        return window, await self.reader.run(lambda db: read_pull_requests(db, window, asked.team))
+
+    async def pull_request_periods(
+        self, asked: Asked, week_start: int = MONDAY
+    ) -> Sequence[PeriodFigures]:
+        """The same a day, week or month and repository."""
+        window, found = await self.pull_requests(asked)
+        return aggregate(
+            found,
+            asked.by,
+            window.zone,
+            window.now,
+            week_start=week_start,
+            running_since=day_of(window.since, window.zone),
+        )
+
+    async def flaky(self, asked: Asked) -> Sequence[FlakyJob]:
+        """Jobs with both results on one commit in the window."""
+        window = asked.window(self.config, self.clock())
+        return await self.reader.run(lambda db: read_flaky(db, window, asked.team))
+
+    async def stages(self, asked: Asked) -> Detail:
+        """The lead time by stage, its bottleneck, and stages that became slower."""
+        window = asked.window(self.config, self.clock())
+        return await self.reader.run(lambda db: read_detail(db, window, asked.team, "lead"))
+
+    async def expected(self, asked: Asked) -> Sequence[Expected]:
+        """When what is in flight should end."""
+        now = self.clock()
+        return await self.reader.run(lambda db: read_expected(db, asked.team, now))
