@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.shell import deliveries, one, tree
 from tests.sources import github_payloads as gh
+from tests.sources import gitlab_payloads as gl
 
 
 @pytest.mark.parametrize(
@@ -245,6 +246,49 @@ def test_a_run_joins_the_teams_trace_by_its_commit(server, shell):
     assert attributes["vcs.repository.url.full"] == "git@github.com:acme/api.git"
     assert attributes["user"] == "ana"
     assert attributes["host.name"] == os.uname().nodename
+
+
+CI = {
+    "github": (
+        {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_REPOSITORY": "acme/api",
+            "GITHUB_RUN_ID": "555",
+            "GITHUB_RUN_ATTEMPT": "2",
+            "GITHUB_SERVER_URL": "https://github.com",
+        },
+        ("/github", {"X-GitHub-Event": "workflow_run"}, gh.run("in_progress", attempt=2)),
+        "https://github.com/acme/api/actions/runs/555",
+    ),
+    "gitlab": (
+        {
+            "GITLAB_CI": "true",
+            "CI_PROJECT_PATH": "acme/api",
+            "CI_JOB_ID": "9001",
+            "CI_JOB_URL": "https://gitlab.example/acme/api/-/jobs/9001",
+        },
+        (
+            "/gitlab",
+            {"X-Gitlab-Event": "Job Hook"},
+            gl.job_hook("running", "10:30:12", number=9001),
+        ),
+        "https://gitlab.example/acme/api/-/jobs/9001",
+    ),
+}
+
+
+@pytest.mark.parametrize("tool", CI)
+def test_in_ci_the_job_around_it_is_the_parent(server, shell, tool):
+    env, (path, headers, body), url = CI[tool]
+    status, answer = server.call(path, body, headers)
+    assert (status, answer["verdict"]) == (200, "accepted")
+
+    shell.run("vs-tui", "run", "--name", "lint", "--", "true", **env)
+
+    (outer,) = (s for s in server.spans() if s["source"] == tool and s["operation"] != "stage")
+    inner = one(server.spans(), name="lint")
+    assert inner["parent_span_id"] == outer["key"]
+    assert inner["url"] == url
 
 
 def test_passwords_in_clone_urls_and_command_lines_stay_here(server, shell):

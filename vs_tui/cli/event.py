@@ -39,7 +39,8 @@ environment:
   VS_TOKEN             its token, when the receiver's configuration is not on this machine
   VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET
                        signs events (X-VS-Signature, HMAC-SHA256) in place of the token
-  VS_PARENT            the parent, when --parent-event-id is not given
+  VS_PARENT            the parent, when --parent-event-id is not given; in GitHub Actions and
+                       GitLab CI it is the run or job by itself
   TRACEPARENT          the W3C trace that the span belongs to
 
 `start` prints the span's reference, which `end --event-id` and `--parent-event-id` take. When
@@ -125,14 +126,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _start(args: argparse.Namespace, span: SpanId, tags: dict[str, str]) -> int:
-    from vs_tui.cli.surroundings import Checkout, who
+    from vs_tui.cli.surroundings import Checkout, parent, who
 
     checkout = Checkout()
     client = Client()
     body = start_body(
         span,
         name=args.name or "",
-        parent=args.parent_event_id or os.environ.get("VS_PARENT", ""),
+        parent=args.parent_event_id or parent(),
         traceparent=os.environ.get("TRACEPARENT", ""),
         tags={**who(), **checkout.tags(), **tags},
     )

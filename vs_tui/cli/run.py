@@ -30,6 +30,7 @@ from vs_tui.cli.custom_event import (
 )
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.surroundings import Checkout, service_of, who
+from vs_tui.cli.surroundings import parent as parent_reference
 
 if TYPE_CHECKING:
     from vs_tui.cli.client import Client, Report
@@ -134,7 +135,7 @@ def _run(argv: list[str], span: SpanId, name: str, tags: dict[str, str]) -> int:
     reporter = Reporter(
         span=span,
         name=name,
-        parent=os.environ.get("VS_PARENT", ""),
+        parent=parent_reference(),
         traceparent=incoming if parent else "",
         tags={**tags, "vs.traceparent": context.header},
         checkout=Checkout(),

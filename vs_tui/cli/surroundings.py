@@ -76,6 +76,23 @@ class Checkout:
         )
 
 
+def parent(env: Mapping[str, str] | None = None) -> str:
+    """The reference of the span that we are part of: VS_PARENT, else the GitHub run or the GitLab
+    job around us, whose own webhooks tell of it; `` when there is none."""
+    env = os.environ if env is None else env
+    if env.get("VS_PARENT"):
+        return env["VS_PARENT"]
+    repository, run = env.get("GITHUB_REPOSITORY"), env.get("GITHUB_RUN_ID")
+    if env.get("GITHUB_ACTIONS") == "true" and repository and run:
+        attempt = env.get("GITHUB_RUN_ATTEMPT", "1")
+        suffix = f".{attempt}" if attempt.isdigit() and int(attempt) > 1 else ""
+        return f"vstrace-github-pipeline-{repository}-{run}{suffix}"
+    project, job = env.get("CI_PROJECT_PATH"), env.get("CI_JOB_ID")
+    if env.get("GITLAB_CI") == "true" and project and job:
+        return f"vstrace-gitlab-job-{project}-{job}"
+    return ""
+
+
 def run_url(env: Mapping[str, str]) -> str:
     """The page of the CI run that we are in; `` outside CI."""
     server, repository, run = (

@@ -75,12 +75,12 @@ def _run(args: argparse.Namespace) -> int:
         status = "error" if args.error else "ok"
         return send(client, end_body(span, status=status, tags=tags), "vscli")
     span = new_span(kind, args.namespace, args.event_id or "")
-    from vs_tui.cli.surroundings import who
+    from vs_tui.cli.surroundings import parent, who
 
     body = start_body(
         span,
         name=args.name or "",
-        parent=args.parent_event_id or os.environ.get("VS_PARENT", ""),
+        parent=args.parent_event_id or parent(),
         traceparent=os.environ.get("TRACEPARENT", ""),
         tags={**who(), **tags},
     )
