@@ -1,8 +1,10 @@
 """The rules: which link becomes the parent, which stays a link, which is none."""
 
+from pathlib import Path
+
 from vs_tui.domain.correlation import Match, Node, fits, links_of
 from vs_tui.domain.instants import HOUR, MINUTE
-from vs_tui.domain.model import Key, Rule, Seek, Status
+from vs_tui.domain.model import CONFIDENCE, Key, Rule, Seek, Status
 from vs_tui.domain.teams import Team, Teams
 
 SHA = "78a76ee" + "0" * 32 + "1"
@@ -121,3 +123,10 @@ def test_a_service_without_a_repository_belongs_to_the_only_team_that_has_one_of
     assert Teams((red, blue)).of("api", "api", "") == "", "two have it"
     assert Teams((red, blue)).of("", "web-1", "") == "blue"
     assert Teams((red, blue)).of("other/api", "api", "") == "", "it has a repository, of no team"
+
+
+def test_the_docs_have_every_rule_in_order_with_its_confidence() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "correlation.md").read_text("utf-8")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    assert [row[0].strip("|` ") for row in rows] == [rule.value for rule in Rule]
+    assert [row[1].partition(",")[0] for row in rows] == [CONFIDENCE[rule] for rule in Rule]
