@@ -1,0 +1,132 @@
+"""`vs-tui db`: what a person sees, and exit codes a script can use."""
+
+import asyncio
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.store.conftest import Clock, custom
+from vs_tui.cli.common import now
+from vs_tui.cli.main import main
+from vs_tui.store.writer import Writer
+
+
+@pytest.fixture
+def db(tmp_path, monkeypatch) -> Path:
+    """A database of two finished builds, the first a hundred days old, and one in flight."""
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("VS_DATA_DIR", str(tmp_path))
+    path = tmp_path / "t.db"
+
+    async def fill() -> None:
+        clock = Clock()
+        writer = Writer(path, clock)
+        await writer.open()
+        age = (now() - clock.now) // 1_000_000
+        for number, action, at in (
+            ("old", "end", age - 100 * 86_400),
+            ("flying", "start", age - 100 * 86_400),
+            ("new", "end", age - 60),
+        ):
+            await writer.submit(custom("build", number, action, at))
+        await writer.close()
+
+    asyncio.run(fill())
+    return path
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    code = main(["db", *arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def spans(path: Path) -> set[str]:
+    with sqlite3.connect(path) as database:
+        return {row[0].rpartition("-")[2] for row in database.execute("SELECT key FROM spans")}
+
+
+def test_backup_and_verify(db, tmp_path, capsys) -> None:
+    copy = tmp_path / "copy.db"
+    code, out, _ = run(capsys, "backup", "--db", str(db), str(copy))
+    assert code == 0
+    assert str(copy) in out
+    assert spans(copy) == {"old", "flying", "new"}
+    code, out, _ = run(capsys, "verify", "--db", str(copy), "--json")
+    assert code == 0
+    assert json.loads(out)["problems"] == ["none"]
+    code, _, err = run(capsys, "backup", "--db", str(db), str(copy))
+    assert code == 1
+    assert "choose another name" in err
+
+
+def test_verify_of_a_damaged_copy_exits_1_and_says_what_to_do(db, capsys) -> None:
+    raw = bytearray(db.read_bytes())
+    raw[raw.index(b'"id":"new"') + 6] ^= 1
+    db.write_bytes(raw)
+    code, out, _ = run(capsys, "verify", "--db", str(db))
+    assert code == 1
+    assert "does not match its hash" in out
+    assert "restore a backup" in out
+
+
+def test_prune_says_first_and_deletes_then_but_nothing_in_flight(db, capsys) -> None:
+    code, out, _ = run(
+        capsys, "prune", "--db", str(db), "--older-than", "30d", "--dry-run", "--json"
+    )
+    said = json.loads(out)
+    assert (code, said["traces"], said["deleted"]) == (0, 1, False)
+    assert spans(db) == {"old", "flying", "new"}
+    code, out, _ = run(capsys, "prune", "--db", str(db), "--older-than", "30d", "--json")
+    done = json.loads(out)
+    assert (code, done["traces"], done["spans"], done["deleted"]) == (0, 1, 1, True)
+    assert spans(db) == {"flying", "new"}
+
+
+def test_prune_takes_the_age_of_the_configuration(db, tmp_path, capsys) -> None:
+    code, _, err = run(capsys, "prune", "--db", str(db))
+    assert code == 1
+    assert "--older-than 90d" in err
+    config = tmp_path / "vs.toml"
+    config.write_text('[retention]\nage = "30d"\n')
+    code, out, _ = run(capsys, "prune", "--db", str(db), "--config", str(config), "--json")
+    assert (code, json.loads(out)["traces"]) == (0, 1)
+
+
+def test_a_wrong_age_is_explained(db, capsys) -> None:
+    code, _, err = run(capsys, "prune", "--db", str(db), "--older-than", "soon")
+    assert code == 1
+    assert "write it like" in err
+
+
+def test_stats_and_rebuild(db, capsys) -> None:
+    code, out, _ = run(capsys, "stats", "--db", str(db), "--json")
+    assert code == 0
+    assert json.loads(out)["deliveries"] == 3
+    code, out, _ = run(capsys, "rebuild", "--db", str(db), "--json")
+    assert code == 0
+    assert json.loads(out)["spans"] == 3
+
+
+@pytest.mark.parametrize("action", ["verify", "stats", "rebuild", "prune"])
+def test_a_database_that_is_not_there_is_not_created(tmp_path, monkeypatch, capsys, action) -> None:
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
+    path = tmp_path / "none.db"
+    extra = ["--older-than", "1d"] if action == "prune" else []
+    code, _, err = run(capsys, action, "--db", str(path), *extra)
+    assert code == 1
+    assert "name the database with --db" in err
+    assert not path.exists()
+
+
+async def test_a_running_receivers_database_is_not_pruned_from_outside(db, capsys) -> None:
+    writer = Writer(db, now)
+    await writer.open()
+    code, _, err = await asyncio.to_thread(
+        run, capsys, "prune", "--db", str(db), "--older-than", "30d"
+    )
+    await writer.close()
+    assert code == 1
+    assert "in use by process" in err

@@ -1,0 +1,164 @@
+"""`vs-tui doctor`: each thing that can be wrong is found, with what to do about it."""
+
+import asyncio
+import json
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.receiver.server import Server
+from tests.store.conftest import Clock, custom
+from vs_tui.cli import checkup
+from vs_tui.cli.checkup import Finding
+from vs_tui.cli.main import main
+from vs_tui.store.writer import Writer
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("VS_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr(checkup, "tunnel_url", lambda: "")
+    return tmp_path
+
+
+def fill(path: Path) -> None:
+    async def work() -> None:
+        writer = Writer(path, Clock())
+        await writer.open()
+        await writer.submit(custom("build", 1, "start"))
+        await writer.close()
+
+    asyncio.run(work())
+
+
+def doctor(capsys, *arguments: str) -> tuple[int, dict[str, list[Finding]]]:
+    code = main(["doctor", "--json", *arguments])
+    found: dict[str, list[Finding]] = {}
+    for entry in json.loads(capsys.readouterr().out):
+        found.setdefault(entry["check"], []).append(Finding(**entry))
+    return code, found
+
+
+def test_a_new_installation_is_well_and_every_line_says_what_comes_next(home, capsys) -> None:
+    code, found = doctor(capsys, "--db", str(home / "t.db"))
+    assert code == 0
+    (database,) = found["database"]
+    assert database.advice == "the first start creates it"
+    for findings in found.values():
+        for finding in findings:
+            assert finding.level == "ok" or finding.advice, finding
+    assert {"config", "settings", "clock", "sqlite", "http parser", "disk", "receiver"} <= set(
+        found
+    )
+
+
+def test_settings_are_named_with_their_origin_and_no_secret(home, capsys, monkeypatch) -> None:
+    (home / "config.toml").write_text("[server]\nport = 5999\n")
+    monkeypatch.setenv("VS_TOKEN", "canary-token-1234")
+    monkeypatch.setenv("VS_LOG_LEVEL", "debug")
+    _, found = doctor(capsys, "--db", str(home / "t.db"))
+    (settings,) = found["settings"]
+    assert f"port from {home / 'config.toml'}" in settings.found
+    assert "log_level from environment" in settings.found
+    assert "db from flag" in settings.found
+    assert "canary" not in str(found)
+
+
+def test_sqlite_below_the_fix_is_a_warning(home, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 51, 2))
+    assert doctor(capsys)[1]["sqlite"][0].level == "warn"
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 51, 3))
+    assert doctor(capsys)[1]["sqlite"][0].level == "ok"
+
+
+def test_files_that_others_can_read_fail_with_the_command_that_mends_them(home, capsys) -> None:
+    fill(home / "t.db")
+    (home / "secrets.toml").write_text('token = "canary-token-1234"\n')
+    (home / "secrets.toml").chmod(0o644)
+    (home / "t.db.v1.bak").touch(0o644)
+    (home / "t.db.v1.bak").chmod(0o644)
+    code, found = doctor(capsys, "--db", str(home / "t.db"))
+    assert code == 1
+    assert found["secrets"][0].advice == f"chmod 600 {home / 'secrets.toml'}"
+    assert [f.advice for f in found["file mode"]] == [f"chmod 600 {home / 't.db.v1.bak'}"]
+    for name in ("secrets.toml", "t.db.v1.bak"):
+        (home / name).chmod(0o600)
+    code, found = doctor(capsys, "--db", str(home / "t.db"))
+    assert code == 0
+    assert found["file mode"][0].level == "ok"
+
+
+def test_low_space_is_broken_before_the_disk_is_full(home, capsys) -> None:
+    (home / "config.toml").write_text('[store]\nlow_space = "900000TiB"\n')
+    code, found = doctor(capsys, "--db", str(home / "t.db"))
+    assert code == 1
+    assert "deliveries get 503" in found["disk"][0].found
+
+
+def test_a_clock_before_the_installation_is_wrong(home, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_000_000_000.0)
+    code, found = doctor(capsys)
+    assert (code, found["clock"][0].level) == (1, "fail")
+    assert "timedatectl" in found["clock"][0].advice
+
+
+def test_an_open_receiver_behind_a_tunnel_fails(home, capsys, monkeypatch) -> None:
+    (home / "config.toml").write_text("[server]\nno_auth = true\n")
+    monkeypatch.setattr(checkup, "tunnel_url", lambda: "https://x.example")
+    code, found = doctor(capsys)
+    assert code == 1
+    assert found["tunnel"][0].advice == "remove no_auth now"
+    assert found["auth"][0].level == "warn"
+
+
+def test_a_damaged_body_is_found_by_a_deep_look_only(home, capsys) -> None:
+    fill(home / "t.db")
+    raw = bytearray((home / "t.db").read_bytes())
+    raw[raw.index(b'"type":"build"') + 9] ^= 1
+    (home / "t.db").write_bytes(raw)
+    assert doctor(capsys, "--db", str(home / "t.db"))[0] == 0
+    code, found = doctor(capsys, "--db", str(home / "t.db"), "--deep")
+    assert code == 1
+    assert "does not match its hash" in found["contents"][0].found
+
+
+def test_a_newer_database_fails_and_says_upgrade(home, capsys) -> None:
+    fill(home / "t.db")
+    with sqlite3.connect(home / "t.db") as database:
+        database.execute("PRAGMA user_version = 99")
+    code, found = doctor(capsys, "--db", str(home / "t.db"))
+    assert code == 1
+    assert "upgrade vs-tui" in found["database"][0].found
+
+
+def test_a_running_receiver_is_found_ready_and_its_sources_listed(home, capsys) -> None:
+    server = Server(home)
+    try:
+        server.call("/customhttp", {"type": "build", "id": "1", "action": "start"})
+        port = server.url.rpartition(":")[2]
+        (home / "config.toml").write_text(f"[server]\nport = {port}\n")
+        code, found = doctor(capsys, "--db", str(server.db))
+    finally:
+        server.stop()
+    assert code == 0
+    assert "ready at" in found["receiver"][0].found
+    assert found["customhttp"][0].found.startswith("1 received")
+
+
+def test_text_has_the_advice_below_each_line(home, capsys) -> None:
+    assert main(["doctor", "--db", str(home / "t.db")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    user = next(number for number, line in enumerate(lines) if " sqlite " in line)
+    assert lines[user][:4] in ("ok  ", "warn")
+    assert any(line.startswith(" " * 22 + "-> ") for line in lines)
+
+
+def test_root_is_told_to_use_another_user(home, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert doctor(capsys)[1]["user"][0].level == "warn"
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert doctor(capsys)[1]["user"][0].level == "ok"

@@ -1,0 +1,118 @@
+"""`vs-tui secret` and `config`: rotation without a lost delivery; masked wherever they are shown."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.receiver.server import Server
+from vs_tui.cli.main import main
+from vs_tui.config import ConfigError, load
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("VS_DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+def out(capsys, *arguments: str) -> str:
+    assert main(list(arguments)) == 0
+    return capsys.readouterr().out.strip()
+
+
+def test_the_first_use_makes_private_secrets_that_stay(home, capsys) -> None:
+    first = out(capsys, "secret", "show", "github")
+    assert len(first) >= 43
+    assert out(capsys, "secret", "show", "github") == first
+    assert out(capsys, "secret", "show", "token") != first
+    assert stat.S_IMODE((home / "secrets.toml").stat().st_mode) == 0o600
+
+
+def test_a_rotation_keeps_the_last_one_valid_and_no_older_one(home, capsys) -> None:
+    first = out(capsys, "secret", "show", "github")
+    second = out(capsys, "secret", "rotate", "github")
+    third = out(capsys, "secret", "rotate", "github")
+    assert len({first, second, third}) == 3
+    assert load().secrets.of("github") == [third.encode(), second.encode()]
+
+
+def test_an_unknown_source_is_named_with_those_there_are(home, capsys) -> None:
+    assert main(["secret", "show", "githup"]) == 1
+    assert "there are token, bitbucket" in capsys.readouterr().err
+
+
+def test_config_show_says_where_each_value_comes_from_and_masks_secrets(
+    home, capsys, monkeypatch
+) -> None:
+    secret = out(capsys, "secret", "show", "github")
+    (home / "config.toml").write_text(
+        '[retention]\nage = "180d"\nsize = "5GiB"\n[limits]\nrate = 50\nbody = "1MiB"\n'
+    )
+    monkeypatch.setenv("VS_ADDR", "127.0.0.1:5999")
+    text = out(capsys, "config", "show", "--json")
+    shown = json.loads(text)
+    assert secret not in text
+    assert shown["secret.github"]["value"] == "(set)"
+    assert (shown["port"]["value"], shown["port"]["origin"]) == (5999, "environment")
+    assert shown["retention"]["value"]["size"] == 5 * 1024**3
+    assert shown["limits"]["value"]["rate"] == 50
+    assert shown["limits"]["origin"] == str(home / "config.toml")
+    assert secret not in out(capsys, "config", "show")
+
+
+def test_config_init_writes_a_file_that_reads_as_the_defaults(home, capsys) -> None:
+    path = Path(out(capsys, "config", "init"))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert load().limits == load(env={}).limits
+    uncommented = "\n".join(
+        line[2:] if line.startswith("# ") and (" = " in line or line.startswith("# [")) else line
+        for line in path.read_text().splitlines()
+    )
+    path.write_text(uncommented)
+    config = load()
+    assert config.retention.size == 5 * 1024**3
+    assert config.limits.connections == 2000
+    assert main(["config", "init"]) == 1
+    assert "move it away first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[limits]\nspeed = 1\n", r"\[limits\] speed is not a setting; use one of body"),
+        ('[limits]\nrate = "fast"\n', r"\[limits\] rate must be a whole number"),
+        ('[limits]\nbody = "big"\n', "write it like 500MiB"),
+        ('[retention]\nsize = "5 apples"\n', "write it like 500MiB"),
+        ('[retention]\nage = "old"\n', "write it like"),
+        ("[retention]\nforever = true\n", r"\[retention\] forever is not a setting"),
+        ('[store]\nlow_space = "x"\n', "write it like 500MiB"),
+        ('token = "canary"\n[server', "cannot be read"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_accepted(home, text, message) -> None:
+    (home / "config.toml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load()
+
+
+def test_a_broken_secrets_file_is_not_quoted(home) -> None:
+    (home / "secrets.toml").write_text('token = "canary-1234\n')
+    with pytest.raises(ConfigError, match="move it away to create a new one") as raised:
+        load()
+    assert "canary" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_no_secret_in_the_repr_of_a_configuration(home, capsys) -> None:
+    secret = out(capsys, "secret", "show", "github")
+    assert secret not in repr(load())
+
+
+def test_a_receiver_that_starts_first_makes_the_same_secrets(home, capsys) -> None:
+    server = Server(home)
+    server.stop()
+    assert out(capsys, "secret", "show", "github") == "old-gh-secret"
+    assert stat.S_IMODE((home / "secrets.toml").stat().st_mode) == 0o600

@@ -1,0 +1,203 @@
+"""Backup, verify, prune and stats, beside a store that is in use."""
+
+import asyncio
+import contextlib
+import sqlite3
+import stat
+
+import pytest
+
+from tests.store.conftest import T, custom, ref, rows_of
+from vs_tui.domain.instants import DAY, HOUR
+from vs_tui.domain.limits import Retention
+from vs_tui.intaking import parse_stored
+from vs_tui.store.maintenance import backup, stats, verify
+from vs_tui.store.rebuild import rebuild
+from vs_tui.store.retention import Pruned, count_prunable
+from vs_tui.store.schema import StoreError, open_reader
+from vs_tui.store.writer import Settings, Writer
+
+SECOND = 1_000_000
+
+
+def keys_in(path) -> set[str]:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return {row[0] for row in database.execute("SELECT key FROM spans")}
+
+
+async def test_a_backup_under_load_holds_all_that_was_acknowledged_before_it(
+    open_writer, tmp_path
+) -> None:
+    writer = await open_writer()
+    acknowledged: set[str] = set()
+    stop = False
+
+    async def load(name: int) -> None:
+        n = 0
+        while not stop:
+            await writer.submit(custom("build", f"{name}x{n}", "start"))
+            acknowledged.add(ref("build", f"{name}x{n}"))
+            n += 1
+
+    senders = [asyncio.create_task(load(name)) for name in range(4)]
+    for number in range(5):
+        while len(acknowledged) < 20 * (number + 1):
+            await asyncio.sleep(0)
+        before = set(acknowledged)
+        copy = tmp_path / f"copy{number}.db"
+        await asyncio.to_thread(backup, writer.path, copy)
+        assert before <= keys_in(copy)
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+        assert verify(copy) == []
+        assert not copy.with_name(copy.name + "-wal").exists(), "one file is the whole backup"
+    stop = True
+    await asyncio.gather(*senders)
+
+
+async def test_a_backup_opens_as_a_database_of_its_own(open_writer, tmp_path, clock) -> None:
+    writer = await open_writer()
+    await writer.submit(custom("build", 1, "start"))
+    backup(writer.path, tmp_path / "copy.db")
+    restored = Writer(tmp_path / "copy.db", clock)
+    await restored.open()
+    await restored.submit(custom("build", 1, "end", 9))
+    (row,) = (await rows_of(restored))[0]
+    await restored.close()
+    assert row[4] == "ok"
+
+
+def test_a_backup_that_cannot_be_made_leaves_nothing_and_says_why(tmp_path) -> None:
+    with pytest.raises(StoreError, match="does not exist"):
+        backup(tmp_path / "none.db", tmp_path / "copy.db")
+    (tmp_path / "there.db").touch()
+    with pytest.raises(StoreError, match="choose another name"):
+        backup(tmp_path / "none.db", tmp_path / "there.db")
+    with pytest.raises(StoreError, match="cannot be written"):
+        backup(tmp_path / "none.db", tmp_path / "there.db" / "copy.db")
+    assert not (tmp_path / "copy.db").exists()
+
+
+async def test_verify_finds_one_flipped_bit_in_a_body(open_writer) -> None:
+    writer = await open_writer()
+    await writer.submit(custom("build", 1, "start", name="unmistakable"))
+    await writer.close()
+    raw = bytearray(writer.path.read_bytes())
+    raw[raw.index(b'"name":"unmistakable"') + 9] ^= 1
+    writer.path.write_bytes(raw)
+    assert verify(writer.path) == ["delivery 1: the body does not match its hash"]
+
+
+async def test_verify_finds_spans_without_events(open_writer) -> None:
+    writer = await open_writer()
+    await writer.submit(custom("build", 1, "start"))
+    await writer.run(lambda db: db.execute("DELETE FROM events"))
+    assert verify(writer.path) == ["1 spans have no events; run `vs-tui db rebuild`"]
+
+
+async def old_and_new(writer: Writer) -> None:
+    """An old finished trace, an old one with a build in flight, and a young one."""
+    for intake in (
+        custom("pipeline", "done", "start", 0),
+        custom("build", "d", "start", 1, parentid=ref("pipeline", "done")),
+        custom("build", "d", "end", 2),
+        custom("pipeline", "done", "end", 3),
+        custom("pipeline", "open", "start", 0),
+        custom("build", "o", "start", 1, parentid=ref("pipeline", "open")),
+        custom("pipeline", "open", "end", 3),
+        custom("pipeline", "young", "start", 9 * 86_400),
+        custom("pipeline", "young", "end", 9 * 86_400 + 5),
+    ):
+        await writer.submit(intake)
+
+
+LEFT = {ref("pipeline", "open"), ref("build", "o"), ref("pipeline", "young")}
+
+
+async def test_pruning_deletes_what_is_over_and_never_a_trace_in_flight(open_writer) -> None:
+    writer = await open_writer()
+    await old_and_new(writer)
+    before = T + 8 * DAY
+    counted = await writer.run(lambda db: count_prunable(db, before))
+    assert await writer.prune(before) == counted == Pruned(traces=1, spans=2, deliveries=4)
+    spans, _ = await rows_of(writer)
+    assert {row[0] for row in spans} == LEFT
+    assert verify(writer.path) == []
+    assert await writer.prune(before) == Pruned(), "a second time there is nothing"
+    await writer.submit(custom("build", "o", "end", 9 * 86_400))
+    spans, _ = await rows_of(writer)
+    assert {row[4] for row in spans} == {"ok"}, "what was in flight could still end"
+
+
+async def test_what_is_left_after_pruning_survives_a_rebuild(open_writer) -> None:
+    writer = await open_writer()
+    await old_and_new(writer)
+    await writer.prune(T + 8 * DAY)
+    before = await rows_of(writer)
+    await writer.transaction(lambda db, f: rebuild(db, f, parse_stored))
+    assert await rows_of(writer) == before
+
+
+async def test_pruned_bodies_are_gone_from_the_file(open_writer) -> None:
+    writer = await open_writer()
+    for number in range(300):
+        await writer.submit(custom("build", number, "end", name="canary-in-a-body"))
+    await writer.prune(T + DAY)
+    await writer.close()
+    assert b"canary-in-a-body" not in writer.path.read_bytes()
+
+
+async def test_a_receiver_prunes_by_itself_once_an_hour(open_writer, clock) -> None:
+    writer = await open_writer(Settings(retention=Retention(age=7 * DAY)))
+    await old_and_new(writer)
+    clock.now = T + 8 * DAY
+    await writer.sweep()
+    spans, _ = await rows_of(writer)
+    assert {row[0] for row in spans} == LEFT
+    clock.now += HOUR // 2
+    for name in ("again",):
+        await writer.submit(custom("build", name, "end", -86_400 * 30))
+    await writer.sweep()
+    assert ref("build", "again") in {row[0] for row in (await rows_of(writer))[0]}
+    clock.now += HOUR
+    await writer.sweep()
+    assert ref("build", "again") not in {row[0] for row in (await rows_of(writer))[0]}
+
+
+async def test_above_its_size_the_oldest_finished_traces_go(open_writer, clock) -> None:
+    writer = await open_writer(Settings(retention=Retention(size=400_000)))
+    await writer.submit(custom("build", "flying", "start", 0))
+    for number in range(1_000):
+        await writer.submit(custom("build", number, "end", number + 1, name="x" * 400))
+    clock.now = T + DAY
+    await writer.sweep()
+    found = {row[0] for row in (await rows_of(writer))[0]}
+    assert ref("build", "flying") in found
+    assert ref("build", 0) not in found, "the oldest went"
+    assert ref("build", 999) in found, "the youngest stayed"
+
+
+async def test_deliveries_are_stored_while_much_is_pruned(open_writer) -> None:
+    writer = await open_writer()
+    await asyncio.gather(
+        *(writer.submit(custom("build", number, "end", number)) for number in range(1_500))
+    )
+    pruning = asyncio.create_task(writer.prune(T + DAY))
+    stored_between = 0
+    while not pruning.done():
+        await writer.submit(custom("test", stored_between, "end", 5 * 86_400))
+        stored_between += 1
+    assert (await pruning).traces == 1_500
+    assert stored_between > 3, "it waited for one small transaction at most"
+
+
+async def test_stats_are_the_facts(open_writer) -> None:
+    writer = await open_writer()
+    await old_and_new(writer)
+    await writer.submit(custom("pipeline", "done", "start", 0))
+    found = stats(writer.path)
+    assert (found["deliveries"], found["received"], found["spans"]) == (9, 10, 5)
+    assert found["verdicts"] == ["accepted 9", "duplicate 1"]
+    reader = open_reader(writer.path)
+    assert found["schema"] == reader.execute("PRAGMA user_version").fetchone()[0]
+    reader.close()

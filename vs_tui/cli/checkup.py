@@ -1,0 +1,284 @@
+"""The checks of `vs-tui doctor`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import stat
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vs_tui.cli.common import now
+from vs_tui.config import Config, readable_by_others
+from vs_tui.domain.instants import DAY, format_duration, iso
+
+FIXED_SQLITE: Final = (3, 51, 3)
+"""SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections checkpoint at once; we
+write and checkpoint on one connection only, so it is a warning and no error."""
+_NGROK: Final = "http://127.0.0.1:4040/api/tunnels"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: `ok`, `warn` or `fail`, what was found, and what to do."""
+
+    level: str
+    check: str
+    found: str
+    advice: str = ""
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    """Every check, in the order a person would want to read them."""
+    yield from _configuration(config)
+    yield from _secrets(config)
+    yield _user()
+    yield _clock()
+    yield _sqlite()
+    yield _http_parser()
+    yield from _database(config)
+    yield _receiver(config)
+    yield _tunnel(config)
+    yield from _sources(config)
+
+
+def look_deep(config: Config) -> Iterator[Finding]:
+    """Every page and every body of the database: minutes, when it is large."""
+    from vs_tui.store.maintenance import verify
+
+    if not config.db.is_file():
+        return
+    problems = verify(config.db)
+    for problem in problems:
+        yield Finding("fail", "contents", problem, "stop the receiver and restore a backup")
+    if not problems:
+        yield Finding("ok", "contents", "every page and every body is as it was written")
+
+
+def _configuration(config: Config) -> Iterator[Finding]:
+    if config.path.is_file():
+        yield Finding("ok", "config", str(config.path))
+    else:
+        advice = "`vs-tui config init` writes a commented one"
+        yield Finding("ok", "config", f"{config.path} does not exist: defaults", advice)
+    origins = {name: origin for name, origin in config.origins.items() if name != "token"}
+    if origins:
+        found = ", ".join(f"{name} from {origin}" for name, origin in sorted(origins.items()))
+        yield Finding("ok", "settings", found)
+
+
+def _clock() -> Finding:
+    built = Path(__file__).stat().st_mtime
+    # The program cannot be younger than now: then the clock stands wrong.
+    if time.time() < built - 86_400:
+        return Finding(
+            "fail",
+            "clock",
+            f"{iso(now())} is before this program was installed",
+            "set the clock (timedatectl set-ntp true): signed webhooks expire after 5 minutes",
+        )
+    return Finding("ok", "clock", str(iso(now())))
+
+
+def _secrets(config: Config) -> Iterator[Finding]:
+    if config.no_auth:
+        yield Finding(
+            "warn", "auth", "open: no_auth is set", "remove it before a tunnel points here"
+        )
+    if not config.secrets.token:
+        yield Finding("warn", "secrets", "none yet", "the first start of `vs-tui` creates them")
+    elif readable_by_others(config.secrets_path):
+        yield Finding(
+            "fail",
+            "secrets",
+            f"{config.secrets_path} is readable by other users",
+            f"chmod 600 {config.secrets_path}",
+        )
+    else:
+        yield Finding(
+            "ok", "secrets", f"set for {len(config.secrets.sources)} sources, and a token"
+        )
+
+
+def _user() -> Finding:
+    if os.geteuid() == 0:
+        return Finding(
+            "warn", "user", "root", "run it as a user of its own; it needs no privileges"
+        )
+    return Finding("ok", "user", "not root")
+
+
+def _sqlite() -> Finding:
+    version = sqlite3.sqlite_version_info
+    if version < FIXED_SQLITE:
+        return Finding(
+            "warn",
+            "sqlite",
+            f"{sqlite3.sqlite_version} has the WAL-reset bug",
+            "harmless with one receiver a file; a Python with SQLite 3.51.3 or later is free of it",
+        )
+    return Finding("ok", "sqlite", sqlite3.sqlite_version)
+
+
+def _http_parser() -> Finding:
+    from aiohttp import http_parser
+
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        return Finding(
+            "warn", "http parser", "pure Python", "install an aiohttp wheel with its C extension"
+        )
+    return Finding("ok", "http parser", "C")
+
+
+def _database(config: Config) -> Iterator[Finding]:
+    path = config.db
+    folder = path.parent
+    while not folder.exists():
+        folder = folder.parent
+    yield _space(config, folder)
+    if not path.is_file():
+        yield Finding("ok", "database", f"{path} does not exist yet", "the first start creates it")
+        return
+    yield from _modes(config)
+    yield from _stored(path)
+
+
+def _space(config: Config, folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    found = f"{free // 1024 // 1024} MiB free at {folder}"
+    advice = "free some space, or `vs-tui db prune --older-than 90d`"
+    if free < config.low_space:
+        mark = config.low_space // 1024 // 1024
+        return Finding("fail", "disk", f"{found}: below {mark} MiB deliveries get 503", advice)
+    if free < 4 * config.low_space:
+        return Finding("warn", "disk", found, advice)
+    return Finding("ok", "disk", found)
+
+
+def _modes(config: Config) -> Iterator[Finding]:
+    """Files that hold what came in, or secrets, and whether others can read them."""
+    database = config.db
+    files = [database, *sorted(database.parent.glob(f"{database.name}[-.]*"))]
+    open_ones = [path for path in files if stat.S_IMODE(path.stat().st_mode) & 0o077]
+    for path in open_ones:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        yield Finding("fail", "file mode", f"{path} has mode {mode:o}", f"chmod 600 {path}")
+    if not open_ones:
+        yield Finding("ok", "file mode", "only you can read the database")
+
+
+def _stored(path: Path) -> Iterator[Finding]:
+    from vs_tui.store.maintenance import stats
+    from vs_tui.store.schema import StoreError
+
+    try:
+        found = stats(path)
+    except (StoreError, sqlite3.DatabaseError) as error:
+        yield Finding("fail", "database", str(error), "`vs-tui db verify` tells more")
+        return
+    yield Finding(
+        "ok",
+        "database",
+        f"{path}: {found['deliveries']} deliveries, {found['spans']} spans, "
+        f"{found['bytes'] // 1024} KiB",
+    )
+
+
+def _receiver(config: Config) -> Finding:
+    address = f"{config.host}:{config.port}"
+    if config.port == 0:
+        return Finding("ok", "receiver", "port 0: any free one")
+    began = time.time()
+    try:
+        with urllib.request.urlopen(f"http://{address}/readyz", timeout=2) as response:
+            sent = response.headers.get("Date", "")
+    except urllib.error.HTTPError as error:
+        return Finding(
+            "fail", "receiver", f"{address} answers {error.code}", "see its banner or log"
+        )
+    except OSError:
+        with socket.socket() as probe:
+            taken = probe.connect_ex((config.host or "127.0.0.1", config.port)) == 0
+        if taken:
+            return Finding(
+                "fail", "receiver", f"{address} is another program", "choose another with --port"
+            )
+        return Finding("ok", "receiver", f"not running at {address}", "start it with `vs-tui`")
+    return Finding("ok", "receiver", f"ready at {address}{_skew(sent, began)}")
+
+
+def _skew(sent: str, began: float) -> str:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        skew = abs(parsedate_to_datetime(sent).timestamp() - began)
+    except (TypeError, ValueError):
+        return ""
+    return f", its clock is {skew:.0f} s off" if skew > 5 else ""
+
+
+def tunnel_url() -> str:
+    """The public URL of an ngrok agent on this machine, from its local API; `` without one."""
+    try:
+        with urllib.request.urlopen(_NGROK, timeout=0.5) as response:
+            tunnels = json.load(response).get("tunnels", [])
+    except (OSError, ValueError, AttributeError):
+        return ""
+    urls = [str(t.get("public_url", "")) for t in tunnels if isinstance(t, dict)]
+    return next((url for url in urls if url.startswith("https://")), "")
+
+
+def _tunnel(config: Config) -> Finding:
+    found = config.public_url or tunnel_url()
+    if not found:
+        return Finding(
+            "ok", "tunnel", "none seen", f"`ngrok http {config.port}` makes this port reachable"
+        )
+    if config.no_auth:
+        return Finding("fail", "tunnel", f"{found} is open to everyone", "remove no_auth now")
+    return Finding("ok", "tunnel", found)
+
+
+def _sources(config: Config) -> Iterator[Finding]:
+    if not config.db.is_file():
+        return
+    from vs_tui.store.schema import StoreError, open_reader
+
+    try:
+        connection = open_reader(config.db)
+    except StoreError:
+        return
+    try:
+        rows = connection.execute(
+            "SELECT source, MAX(last_at), SUM(n), SUM(n * (verdict = 'ignored')), "
+            "SUM(n * (verdict = 'quarantined')), SUM(n * (verdict = 'rejected')) "
+            "FROM counts GROUP BY source ORDER BY source"
+        ).fetchall()
+    finally:
+        connection.close()
+    if not rows:
+        yield Finding(
+            "warn", "sources", "nothing was received yet", "the README shows how to connect a tool"
+        )
+    for source, last_at, received, ignored, quarantined, rejected in rows:
+        age = now() - last_at
+        found = (
+            f"{received} received, last {iso(last_at)} ({format_duration(age)} ago), "
+            f"{ignored} ignored, {quarantined} quarantined, {rejected} rejected"
+        )
+        if quarantined:
+            advice = "upgrade, then `vs-tui db rebuild`; Events shows why"
+            yield Finding("warn", source, found, advice)
+        elif age > 7 * DAY:
+            advice = "silent for a week: see whether the tool disabled its webhook"
+            yield Finding("warn", source, found, advice)
+        else:
+            yield Finding("ok", source, found)
