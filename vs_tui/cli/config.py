@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config
+from vs_tui.cli.manual import add_command
 from vs_tui.config import Config, config_dir
 from vs_tui.domain.instants import format_duration
 
@@ -69,7 +70,17 @@ TEMPLATE = """\
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser("config", help="create or show the configuration")
+    parser = add_command(
+        subparsers,
+        "config",
+        help="create or show the configuration",
+        epilog="""
+        examples:
+          vs-tui config init                     a commented file to start from
+          vs-tui config show                     every value and where it comes from
+          vs-tui config show --json | jq .db
+        """,
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     init = actions.add_parser("init", help="write a commented configuration file")
     init.add_argument("--config", metavar="PATH", type=Path, help="where (default: the user's)")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from vs_tui.cli.common import add_server_options, load_config, now
+from vs_tui.cli.manual import add_command
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, data_dir
 
@@ -17,11 +18,19 @@ if TYPE_CHECKING:
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "dashboard",
         help="receiver and dashboard in one process (the default)",
         description="Receives webhooks and shows them live. Quit with q; what came in is kept. "
         "Without a terminal use `vs-tui serve`; for more dashboards beside this one `vs-tui view`.",
+        epilog="""
+        examples:
+          vs-tui                                 on 127.0.0.1:5000
+          vs-tui --port 8080 --db team.db
+          vs-tui --host 0.0.0.0                  reachable from other machines, behind the token
+          vs-tui --theme mono --ascii            for a plain terminal
+        """,
     )
     add_server_options(parser)
     add_look_options(parser)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now
+from vs_tui.cli.manual import add_command
 from vs_tui.config import Config
 from vs_tui.domain.instants import Instant, iso, parse_duration
 from vs_tui.domain.limits import Retention
@@ -33,7 +34,19 @@ _HELP = {
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser("db", help="backup, verify, prune, rebuild, stats")
+    parser = add_command(
+        subparsers,
+        "db",
+        help="backup, verify, prune, rebuild, stats",
+        epilog="""
+        examples:
+          vs-tui db stats
+          vs-tui db backup /backups/vs-tui.db    while it is in use
+          vs-tui db verify --json
+          vs-tui db prune --older-than 180d --dry-run
+          vs-tui db rebuild                      after an upgrade
+        """,
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in _HELP.items():
         action = actions.add_parser(name, help=text, description=text)

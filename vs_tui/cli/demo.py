@@ -13,6 +13,7 @@ from typing import Any
 
 from vs_tui.cli.common import now
 from vs_tui.cli.dashboard import add_look_options, with_receiver
+from vs_tui.cli.manual import add_command
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, load
 from vs_tui.demo.story import END, after_end
@@ -22,12 +23,19 @@ from vs_tui.domain.shifting import shift
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "demo",
         help="the dashboard on sample data that keeps coming",
         description="Replays five weeks of three teams into a temporary database and goes on live. "
         "Nothing of yours is read or written. To see your own work: start `vs-tui` and point a "
         "webhook at it (the Live screen shows the URL, the README says where to click).",
+        epilog="""
+        examples:
+          vs-tui demo
+          vs-tui demo --theme light
+          vs-tui demo --port 5001                post to it: it is a receiver like any other
+        """,
     )
     parser.add_argument(
         "--port", type=int, default=0, help="port of the receiver (default: a free one)"

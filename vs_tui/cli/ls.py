@@ -8,18 +8,25 @@ import sys
 from typing import Any
 
 from vs_tui.cli.common import add_store_options, load_config, now
+from vs_tui.cli.manual import add_command
 from vs_tui.domain.instants import format_duration
 from vs_tui.domain.model import Span
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "ls",
         help="list spans that match a filter",
         description="The filter is the dashboard's: words, team:core, kind:deploy, state:failed, "
         "dur>10m, age<7d, -is:draft ...",
-        epilog="examples: vs-tui ls kind:deploy state:failed | vs-tui ls --json 'age<1d' -n 5 | "
-        "vs-tui ls -- -is:draft",
+        epilog="""
+        examples:
+          vs-tui ls kind:deploy state:failed
+          vs-tui ls 'age<1d' team:core -n 5
+          vs-tui ls --json kind:deploy | jq -r .span_id
+          vs-tui ls -- -is:draft                 a term that begins with a dash
+        """,
     )
     parser.add_argument(
         "filter", nargs="*", help="filter terms (put `--` before one that begins with -)"

@@ -10,18 +10,24 @@ from typing import Any
 import orjson
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now
+from vs_tui.cli.manual import add_command
 from vs_tui.domain.instants import Instant, parse_duration, parse_instant
 from vs_tui.domain.recording import Delivery, format_line
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "record",
         help="write deliveries to a file that replay reads",
         description="Writes stored deliveries with the headers that matter and their bodies, one a "
         "line. Tokens, signatures and cookies are never stored and never written.",
-        epilog="examples: vs-tui record --out bug.jsonl --since 2h --source github | "
-        "vs-tui record --delivery 812 --out -",
+        epilog="""
+        examples:
+          vs-tui record --out bug.jsonl --since 2h --source github
+          vs-tui record --delivery 812           one delivery, on stdout
+          vs-tui record --since 2026-03-02 --until 2026-03-03 | gzip > day.jsonl.gz
+        """,
     )
     parser.add_argument("--out", default="-", metavar="FILE", help="where to (default: stdout)")
     parser.add_argument("--since", metavar="TIME", help="from this time on, or an age such as 2h")

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now
+from vs_tui.cli.manual import add_command
 from vs_tui.config import Config, client_settings
 from vs_tui.domain.recording import Delivery, pace, read, whole_seconds
 from vs_tui.domain.shifting import shift
@@ -26,13 +27,18 @@ class Target(Protocol):
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "replay",
         help="send recorded deliveries",
         description="Sends the deliveries of recordings (files or folders of .jsonl) in the order "
         "of their times: to a running receiver with --to URL, else straight into the database.",
-        epilog="examples: vs-tui replay sample_events --shift-to-now --speed max | "
-        "vs-tui replay bug.jsonl --to http://127.0.0.1:5000 --speed 60",
+        epilog="""
+        examples:
+          vs-tui replay sample_events --shift-to-now
+          vs-tui replay bug.jsonl --to http://127.0.0.1:5000 --speed 60
+          vs-tui replay bug.jsonl --only /github --json
+        """,
     )
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="recordings or folders")
     parser.add_argument("--speed", default="max", help="60 makes an hour a minute; max (default)")

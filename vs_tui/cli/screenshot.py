@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from vs_tui.cli.common import add_store_options, now
+from vs_tui.cli.manual import add_command
 from vs_tui.config import Config, load
 from vs_tui.domain.instants import Instant
 
@@ -34,11 +35,18 @@ SHOTS: Final[tuple[Shot, ...]] = (
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "screenshot",
         help="render the dashboard's views to files",
         description="Writes NAME-WIDTHxHEIGHT.svg and .txt of every view. Without --db it shows "
         "the sample story, the same on every day: this is how screenshots/ is made.",
+        epilog="""
+        examples:
+          vs-tui screenshot                      all views of the sample story
+          vs-tui screenshot --theme light --out /tmp/light
+          vs-tui screenshot --db team.db         of your own data
+        """,
     )
     parser.add_argument("--out", type=Path, default=Path("screenshots"), help="folder to write to")
     parser.add_argument("--theme", choices=("dark", "light", "ansi", "mono"), default="dark")

@@ -6,17 +6,24 @@ import argparse
 from typing import Any
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config
+from vs_tui.cli.manual import add_command
 from vs_tui.config import SIGNING_SOURCES, rotate, write_secrets
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "secret",
         help="show or rotate the token and the sources' secrets",
         description="Secrets live in secrets.toml beside the configuration, readable by you only. "
         "After a rotation the old secret stays valid beside the new one until the next rotation, "
         "so that the tool can be changed without losing a delivery.",
-        epilog="examples: vs-tui secret show github | vs-tui secret rotate token",
+        epilog="""
+        examples:
+          vs-tui secret show github              for the webhook's form
+          vs-tui secret show token
+          vs-tui secret rotate gitlab
+        """,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in (("show", "print a secret"), ("rotate", "make a new one and print it")):

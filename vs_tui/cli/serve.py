@@ -12,6 +12,7 @@ from typing import Any
 
 from vs_tui.cli.common import add_server_options, load_config, now, set_up_logging
 from vs_tui.cli.crash import scrub_logs, write_report
+from vs_tui.cli.manual import add_command
 from vs_tui.cli.runtime import Runtime
 from vs_tui.cli.service import ServiceManager
 from vs_tui.config import Config
@@ -20,11 +21,18 @@ log = logging.getLogger(__name__)
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "serve",
         help="the receiver alone",
         description="Receive webhooks and serve the JSON API without a dashboard. When it is ready "
         "it prints one line: listening on http://HOST:PORT. Stop it with SIGTERM or ctrl-c.",
+        epilog="""
+        examples:
+          vs-tui serve
+          vs-tui serve --host 0.0.0.0 --port 8080 --db /var/lib/vs-tui/team.db
+          VS_LOG_FORMAT=json vs-tui serve 2>> vs-tui.log
+        """,
     )
     add_server_options(parser)
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now
 from vs_tui.cli.dashboard import add_look_options, quiet_logging, setup_for
+from vs_tui.cli.manual import add_command
 from vs_tui.config import Config
 from vs_tui.domain.instants import parse_duration, parse_instant
 
@@ -20,14 +21,20 @@ if TYPE_CHECKING:
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "view",
         help="the dashboard alone, read-only, on a database or a remote receiver",
         description="Any number of them beside a running receiver: by file on the same machine, by "
         "URL and token from another one. Nothing is written. A remote one reconnects by itself and "
         "says when it is stale.",
-        epilog="examples: vs-tui view | vs-tui view team.db --at 2h | "
-        "VS_TOKEN=... vs-tui view https://jumpbox:5000 | vs-tui view --web",
+        epilog="""
+        examples:
+          vs-tui view                            this machine's database
+          vs-tui view team.db --at 2h            how it stood two hours ago
+          VS_TOKEN=... vs-tui view https://jumpbox:5000
+          vs-tui view --web                      in browsers
+        """,
     )
     parser.add_argument(
         "what", nargs="?", metavar="DB|URL", help="default: the configured database"
