@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import compress
 from typing import Final
 
-from vs_tui.domain.instants import Duration, Instant
+from vs_tui.domain.instants import Duration
 from vs_tui.domain.metrics import levels
 from vs_tui.domain.metrics.frequency import frequency
 from vs_tui.domain.metrics.ledger import BASES, UNKNOWN, Ledger
@@ -139,14 +139,15 @@ def _lead(ledger: Ledger, window: Window, before: Window, buckets: Buckets) -> F
     slices = buckets(ledger.shipped_at)
     runs = [_known(ledger.lead, a, b) for a, b in slices or [(start, stop)]]
     together = Runs(runs)
+    middle, upper = together.median_and_percentile(90)
     old = _known(ledger.lead, *before.contained(ledger.shipped_at))
     bases = ledger.basis[start:stop]
     counts = {basis.value: bases.count(number) for number, basis in enumerate(BASES)}
     return Figure(
         "lead",
-        together.median,
+        middle,
         together.n,
-        p90=together.percentile(90),
+        p90=upper,
         unknown=stop - start - together.n,
         starts={name: n for name, n in counts.items() if name and n},
         series=[median(run) for run in runs[: len(slices)]],
@@ -184,18 +185,17 @@ def _share(
 
 def _restore(ledger: Ledger, window: Window, before: Window, buckets: Buckets) -> Figure:
     end = window.end
-
-    def closed(start: int, stop: int, until: Instant) -> list[int]:
-        pairs = zip(ledger.began[start:stop], ledger.cleared[start:stop], strict=True)
-        return sorted(max(b - a, 0) for a, b in pairs if b != UNKNOWN and b <= until)
-
+    took = [
+        max(cleared - began, 0) if cleared != UNKNOWN and cleared <= end else UNKNOWN
+        for began, cleared in zip(ledger.began, ledger.cleared, strict=True)
+    ]
     start, stop = window.contained(ledger.broke_at)
-    durations = closed(start, stop, end)
-    old = closed(*before.contained(ledger.broke_at), end)
+    durations = _known(took, start, stop)
+    old = _known(took, *before.contained(ledger.broke_at))
     lasting = [
         began
-        for began, cleared in zip(ledger.began[start:stop], ledger.cleared[start:stop], strict=True)
-        if began <= end and (cleared == UNKNOWN or cleared > end)
+        for began, duration in zip(ledger.began[start:stop], took[start:stop], strict=True)
+        if duration == UNKNOWN and began <= end
     ]
     return Figure(
         "restore",
@@ -204,7 +204,7 @@ def _restore(ledger: Ledger, window: Window, before: Window, buckets: Buckets) -
         p90=percentile(durations, 90),
         open=len(lasting),
         open_for=max((end - began for began in lasting), default=0),
-        series=[median(closed(a, b, end)) for a, b in buckets(ledger.broke_at)],
+        series=[median(_known(took, a, b)) for a, b in buckets(ledger.broke_at)],
         before=median(old),
         before_n=len(old),
     )

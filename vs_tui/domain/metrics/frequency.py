@@ -29,11 +29,9 @@ class Frequency:
 def frequency(successes: Sequence[Instant], window: Window) -> Frequency:
     """`successes`: ends of successful deployments, sorted; those outside the window are left."""
     start, stop = window.contained(successes)
-    working = window.working_days
-    days = window.days_with(successes)
     return Frequency(
         n=stop - start,
         per_day=ratio(stop - start, window.length),
-        working_days=len(working),
-        working_days_with=sum(1 for day in working if day in days),
+        working_days=len(window.working_days),
+        working_days_with=window.working_days_with(successes),
     )

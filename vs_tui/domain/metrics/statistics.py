@@ -67,29 +67,29 @@ class Runs:
         self._runs = [run for run in runs if run]
         self.n = sum(len(run) for run in self._runs)
 
-    def _at(self, rank: int) -> float:
-        """The value that has exactly `rank` values before it in sorted order."""
-        if len(self._runs) == 1:
-            return self._runs[0][rank]
-        low = min(run[0] for run in self._runs)
+    def _at(self, rank: int, low: float) -> float:
+        """The value that has exactly `rank` values before it in sorted order; it is no less than
+        `low`. Found by halving the range of values: some forty looks into each run."""
         high = max(run[-1] for run in self._runs)
         while low < high:
             middle = (low + high) // 2
-            if sum(bisect_right(run, middle) for run in self._runs) > rank:
+            if self._up_to(middle) > rank:
                 high = middle
             else:
                 low = middle + 1
         return low
 
-    @property
-    def median(self) -> float | None:
-        """As `median` of all values sorted."""
-        if not self.n:
-            return None
-        return (self._at((self.n - 1) // 2) + self._at(self.n // 2)) / 2
+    def _up_to(self, value: float) -> int:
+        return sum([bisect_right(run, value) for run in self._runs])
 
-    def percentile(self, percent: int) -> float | None:
-        """As `percentile` of all values sorted."""
-        if not self.n:
-            return None
-        return self._at(max(-(-self.n * percent // 100), 1) - 1)
+    def median_and_percentile(self, percent: int) -> tuple[float | None, float | None]:
+        """As `median` and `percentile` (of 50 and more) of all values sorted."""
+        if len(self._runs) < 2:
+            values = self._runs[0] if self._runs else []
+            return median(values), percentile(values, percent)
+        lower = self._at((self.n - 1) // 2, min(run[0] for run in self._runs))
+        upper = lower
+        if self._up_to(lower) <= self.n // 2:
+            following = (run[bisect_right(run, lower) :][:1] for run in self._runs)
+            upper = min(values[0] for values in following if values)
+        return (lower + upper) / 2, self._at(max(-(-self.n * percent // 100), 1) - 1, lower)

@@ -123,15 +123,23 @@ class Window:
         """Which part of sorted instants lies in the window."""
         return bisect_left(instants, self.since), bisect_left(instants, self.until)
 
-    def days_with(self, instants: Sequence[Instant]) -> set[date]:
-        """The days that have at least one of these sorted instants."""
-        found: set[date] = set()
+    @cached_property
+    def _day_starts(self) -> tuple[Instant, ...]:
+        """Where each of its days begins, and where the last one ends."""
+        if not self.days:
+            return ()
+        after = self.days[-1] + timedelta(1)
+        return tuple(day_start(day, self.zone) for day in (*self.days, after))
+
+    def working_days_with(self, instants: Sequence[Instant]) -> int:
+        """How many of its working days have at least one of these sorted instants."""
         start, stop = self.contained(instants)
-        while start < stop:
-            day = day_of(instants[start], self.zone)
-            found.add(day)
-            start = bisect_left(instants, day_start(day + timedelta(1), self.zone), start + 1, stop)
-        return found
+        edges = [bisect_left(instants, at, start, stop) for at in self._day_starts]
+        return sum(
+            1
+            for day, (a, b) in zip(self.days, pairwise(edges), strict=False)
+            if b > a and day.weekday() not in WEEKEND
+        )
 
 
 def window_of(since: str, until: str, now: Instant, zone: tzinfo) -> Window:
