@@ -9,15 +9,23 @@ from typing import Any
 
 from vs_tui.cli.checkup import Finding, examine, look_deep
 from vs_tui.cli.common import add_store_options, load_config
+from vs_tui.cli.manual import add_command
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "doctor",
         help="check the installation, and say what to do",
         description="Checks SQLite, disk, file modes, clock, configuration, authentication, "
         "receiver, tunnel and each source. Exit code 1 when something is broken; warnings alone "
         "exit 0.",
+        epilog="""
+        examples:
+          vs-tui doctor
+          vs-tui doctor --deep                   reads the whole database, too
+          vs-tui doctor --json | jq '.[] | select(.level != "ok")'
+        """,
     )
     add_store_options(parser)
     parser.add_argument("--deep", action="store_true", help="read the whole database, too")
