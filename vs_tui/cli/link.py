@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 from vs_tui.cli.common import CommandError
+from vs_tui.cli.manual import add_command
 
 TIMEOUT: Final = 10.0
 _ACTIONS: Final = {
@@ -22,14 +23,20 @@ _ACTIONS: Final = {
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "link",
         help="show, pin or cut the links between spans",
         description="Spans are linked by what they have in common; a decision of yours beats "
         "every rule and survives a rebuild. It is sent to the running receiver (VS_URL, VS_TOKEN "
         "or the configuration).",
-        epilog="examples: vs-tui link show vstrace-github-deploy-api-42 | "
-        "vs-tui link cut vstrace-github-deploy-api-42 vstrace-github-pull_request-api-34",
+        epilog="""
+        examples:
+          vs-tui link show vstrace-github-deploy-api-42
+          vs-tui link cut vstrace-github-deploy-api-42 vstrace-github-pull_request-api-34
+          vs-tui link pin vstrace-github-deploy-api-42 vstrace-jira-issue-TP-3
+          vs-tui link clear vstrace-github-deploy-api-42
+        """,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in _ACTIONS.items():
