@@ -145,7 +145,7 @@ def read_pull_request(hook: Hook) -> Reading:
             keys.issue_keys(branch, "branch", any_case=True),
             keys.issue_keys(f"{title}\n{body}", "title"),
             hook.work_items(f"{title}\n{body}", "title"),
-            keys.branch_number(branch, hook.work_item(0).scope),
+            keys.branch_number(branch, hook.board),
         ),
     )
     return (snapshot,)

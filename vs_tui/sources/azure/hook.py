@@ -75,8 +75,13 @@ class Hook:
         numbers = dict.fromkeys(str(int(match[1])) for match in found)
         return [Seek(Rule.ISSUE_KEY, self.work_item(number, via)) for number in numbers]
 
+    @property
+    def board(self) -> str:
+        """The scope of work items' numbers."""
+        return f"azure:{self.organization}"
+
     def work_item(self, number: object, via: str = "") -> Key:
-        return Key("issue", str(number), f"azure:{self.organization}", via)
+        return Key("issue", str(number), self.board, via)
 
 
 @dataclass(frozen=True, slots=True)
