@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from vs_tui.config import Config
-from vs_tui.domain.cards import Card
-from vs_tui.domain.instants import Duration, Instant
+from vs_tui.config import Config, ConfigError
+from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Rule
 from vs_tui.store.intake import Outcome
 from vs_tui.store.metrics_keeper import MetricsKeeper
 from vs_tui.store.reader import SqliteReader
+from vs_tui.store.reports import Reports
 from vs_tui.store.writer import Settings, Writer
 
 
 def writer_settings(config: Config) -> Settings:
-    """What the writer needs of the configuration."""
+    """What the writer needs of the configuration. ConfigError names a rule that does not exist."""
     rules = {rule.value: rule for rule in Rule}
-    disabled = frozenset(rules[name] for name in config.disabled_rules if name in rules)
+    if unknown := [name for name in config.disabled_rules if name not in rules]:
+        raise ConfigError(
+            f"[correlation] disable: there is no rule '{unknown[0]}'; there are {', '.join(rules)}"
+        )
+    disabled = frozenset(rules[name] for name in config.disabled_rules)
     return Settings(
         after_fold=(metrics_keeper(config).after_fold,),
         teams=config.teams,
@@ -66,7 +70,7 @@ class Runtime:
         """Start the HTTP server and return its URL; aiohttp is imported only here."""
         from vs_tui.receiver.server import Receiver
 
-        self.receiver = Receiver(self.config, self.writer, self.reader, self.clock, self.cards)
+        self.receiver = Receiver(self.config, self.writer, self.reader, self.clock, self.reports)
         await self.receiver.start()
         self.url = self.receiver.url
         return self.url
@@ -110,11 +114,10 @@ class Runtime:
             lambda db, folding: refold_one(db, folding, parse_stored, delivery_id)
         )
 
-    async def cards(self, team: str, window: Duration) -> Sequence[Card]:
-        """The DORA cards of the dashboard."""
-        from vs_tui.store.cards import read_cards
-
-        return await read_cards(self.reader, self.config, team, window, self.clock())
+    @property
+    def reports(self) -> Reports:
+        """The delivery metrics of this database."""
+        return Reports(self.reader, self.config, self.clock)
 
     async def close(self) -> None:
         """Stop listening, commit what waits, close the database."""

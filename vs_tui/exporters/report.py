@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from vs_tui.domain.cards import delta_text, level_text, value_text
-from vs_tui.domain.instants import SECOND, Instant, iso
+from vs_tui.domain.instants import SECOND, iso
 from vs_tui.domain.metrics import texts
 from vs_tui.domain.metrics.dora import METRICS, Figure
 from vs_tui.domain.metrics.levels import YEARS
@@ -108,10 +108,10 @@ def scorecard_json(card: Scorecard) -> dict[str, Any]:
     }
 
 
-def dora_json(cards: Sequence[Scorecard]) -> dict[str, Any]:
+def dora_json(cards: Sequence[Scorecard], window: Window) -> dict[str, Any]:
     """The whole answer of `report dora --format json` and of /api/dora."""
     return {
-        "window": window_json(cards[0].window) if cards else None,
+        "window": window_json(window),
         "items": [scorecard_json(card) for card in cards],
     }
 
@@ -272,8 +272,3 @@ def detail_json(detail: Detail) -> dict[str, Any]:
         "of": detail.of,
         "behind": [behind_json(entry) for entry in detail.behind],
     }
-
-
-def moment(instant: Instant | None) -> str:
-    """An instant in a cell."""
-    return iso(instant) or ""

@@ -6,13 +6,29 @@ Counters begin at 0 with the process, as Prometheus expects.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from vs_tui.domain.instants import SECOND
+from vs_tui.domain.metrics.dora import METRICS
+from vs_tui.domain.metrics.report import Scorecard
+from vs_tui.exporters.report import measured
 from vs_tui.store.folder import Change
 
 _BUCKETS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 86400, 3 * 86400, 7 * 86400)
+
+_DORA: Final[Sequence[tuple[str, str, Sequence[str]]]] = (
+    ("deployment_frequency", "Successful production deployments a day, last 30 days", ()),
+    ("change_lead_time", "Median seconds from a change's begin to production", ()),
+    ("change_lead_time_p90", "90th percentile of the same", ()),
+    ("change_fail_rate", "Share of the deployments that failed", ()),
+    ("failed_deployment_recovery_time", "Median seconds until a failure was over", ()),
+    ("failed_deployment_recovery_time_p90", "90th percentile of the same", ()),
+    ("deployment_rework_rate", "Share of the deployments made to repair", ()),
+    ("failures_open", "Failures that are not over", ()),
+    ("n", "What a metric stands on: deployments, changes or failures", ("metric",)),
+)
 
 
 class Metrics:
@@ -44,6 +60,31 @@ class Metrics:
             "vs_commit_queue", "Deliveries that wait for their commit", registry=self.registry
         )
         self.ready = Gauge("vs_ready", "1 when deliveries can be stored", registry=self.registry)
+
+        self._dora = {
+            name: Gauge(f"vs_dora_{name}", text, ["team", *more], registry=self.registry)
+            for name, text, more in _DORA
+        }
+
+    def show_dora(self, cards: Sequence[Scorecard]) -> None:
+        """The five metrics of every team over the last 30 days. What is missing has no sample:
+        a 0 would be a value."""
+        for gauge in self._dora.values():
+            gauge.clear()
+        for card in cards:
+            for metric, figure in card.figures.items():
+                self._set(METRICS[metric], measured(figure, figure.value), card.name)
+                self._dora["n"].labels(card.name, METRICS[metric]).set(figure.n)
+            lead, restore = card.figures["lead"], card.figures["restore"]
+            self._set("change_lead_time_p90", measured(lead, lead.p90), card.name)
+            self._set(
+                "failed_deployment_recovery_time_p90", measured(restore, restore.p90), card.name
+            )
+            self._dora["failures_open"].labels(card.name).set(restore.open)
+
+    def _set(self, name: str, value: float | None, team: str) -> None:
+        if value is not None:
+            self._dora[name].labels(team).set(value)
 
     def observe(self, changes: Sequence[Change]) -> None:
         """Count what a commit began and ended."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from vs_tui.config import Config
-from vs_tui.domain.cards import Card
-from vs_tui.domain.instants import Duration, Instant
+from vs_tui.domain.instants import Instant
 from vs_tui.receiver.admission import Admission
 from vs_tui.receiver.api import Api, Handler
 from vs_tui.receiver.auth import Gate
@@ -25,8 +24,11 @@ from vs_tui.receiver.errors import Refused, answer, not_found, refusal, unavaila
 from vs_tui.receiver.links import Resolver
 from vs_tui.receiver.metrics import Metrics
 from vs_tui.receiver.receiving import Prepare, Receiving
+from vs_tui.receiver.reporting import Reporting
 from vs_tui.sources.registry import routes
 from vs_tui.store.api import Reader
+from vs_tui.store.asking import Asked
+from vs_tui.store.reports import Reports
 from vs_tui.store.trouble import explain, is_storage
 from vs_tui.store.writer import Writer
 
@@ -47,7 +49,7 @@ class Receiver:
     writer: Writer
     reader: Reader
     clock: Callable[[], Instant]
-    cards: Callable[[str, Duration], Awaitable[Sequence[Card]]]
+    reports: Reports
     metrics: Metrics = field(default_factory=Metrics)
     url: str = ""
     streams: set[asyncio.Task[object]] = field(default_factory=set)
@@ -103,13 +105,14 @@ def build(receiver: Receiver) -> web.Application:
     for path, source in routes():
         handler = receiving.handler(source, prepare.get(source.name))
         for prefix in ("", "/api/v1") if source.name == "emmetrics" else ("",):
-            app.router.add_post(prefix + _pattern(path), handler)
+            app.router.add_post(prefix + _pattern(path), handler, expect_handler=_expected)
             if path != "/api/links" and not path.startswith(("/deployments", "/incidents")):
                 app.router.add_route("HEAD", prefix + _pattern(path), _head)
     app.add_routes(api.routes())
     for path, listing in EmMetricsApi(receiver.reader).paths().items():
         app.router.add_get(path, api.guarded(listing))
-    app.router.add_get("/api/cards", api.guarded(_cards(receiver)))
+    for path, report in Reporting(receiver.reports).handlers().items():
+        app.router.add_get(path, api.guarded(report))
     app.add_routes(
         [
             web.get("/healthz", _alive),
@@ -173,6 +176,17 @@ async def _hide_server(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "vs-tui"
 
 
+async def _expected(request: web.Request) -> web.StreamResponse | None:
+    """Ask for the body of a sender that waits to be asked; any other expectation is not ours."""
+    if request.headers.get("Expect", "").strip().lower() != "100-continue":
+        detail = "the only expectation that is met is 100-continue; leave the Expect header out"
+        return refusal(Refused(417, "expectation_failed", detail))
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # aiohttp counts what was written as part of the answer that is to come.
+    request.writer.output_size = 0
+    return None
+
+
 async def _head(_: web.Request) -> web.Response:
     """Trello asks whether the address exists before it creates a webhook."""
     return web.Response()
@@ -191,17 +205,6 @@ def _ready(receiver: Receiver) -> Handler:
     return ready
 
 
-def _cards(receiver: Receiver) -> Handler:
-    async def cards(request: web.Request) -> web.Response:
-        window = request.query.get("window", "0")
-        if not window.isdigit():
-            raise ValueError("window must be microseconds, 0 for 30 days")
-        found = await receiver.cards(request.query.get("team", ""), int(window))
-        return answer({"items": [asdict(card) for card in found]})
-
-    return cards
-
-
 def _metrics(receiver: Receiver) -> Handler:
     async def metrics(_: web.Request) -> web.Response:
         shown = receiver.metrics
@@ -212,6 +215,7 @@ def _metrics(receiver: Receiver) -> Handler:
         for health in await receiver.reader.sources():
             for verdict, n in health.counts.items():
                 shown.deliveries.labels(health.source, verdict).set(n)
+        shown.show_dora(await receiver.reports.scorecards(Asked(), beside=False))
         return web.Response(body=shown.render(), content_type="text/plain", charset="utf-8")
 
     return metrics

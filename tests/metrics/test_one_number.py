@@ -1,0 +1,180 @@
+"""API, command, view and Prometheus print what one function computed."""
+
+import asyncio
+import csv
+import io
+import json
+from dataclasses import replace
+
+import aiohttp
+import pytest
+
+from tests.metrics.deliveries import TEAMS, Database, deploy, incident, merge
+from tests.metrics.world import t
+from vs_tui.cli import main as command
+from vs_tui.cli import report as command_report
+from vs_tui.cli.runtime import Runtime
+from vs_tui.config import Config, Secrets
+from vs_tui.domain.instants import DAY, HOUR, MINUTE
+
+NOW = t("2026-03-20T12:00:00Z")
+BEGIN = NOW - 20 * DAY
+HEAD = {"Authorization": "Bearer token"}
+
+
+@pytest.fixture
+def config(tmp_path) -> Config:
+    base = Database(tmp_path / "metrics.db")
+    base.tell(
+        *merge(1, BEGIN + HOUR, BEGIN + 5 * HOUR),
+        *deploy(1, BEGIN),
+        *deploy(2, BEGIN + 6 * HOUR),
+        *deploy(3, BEGIN + 30 * HOUR, ok=False),
+        *deploy(4, BEGIN + 31 * HOUR),
+        *deploy(5, BEGIN + 40 * HOUR, service="web"),
+        *incident(1, BEGIN + 41 * HOUR, None, service="web"),
+        *merge(2, BEGIN + 32 * HOUR, BEGIN + 33 * HOUR, service="web", actor="=cmd()"),
+    )
+    base.db.close()
+    (tmp_path / "config.toml").write_text(
+        '[teams.core]\nprojects = ["acme/api"]\n[teams.web]\nprojects = ["acme/web"]\n'
+        '[teams.idle]\nprojects = ["x"]\n'
+    )
+    return Config(
+        db=tmp_path / "metrics.db",
+        port=0,
+        zone="UTC",
+        teams=TEAMS,
+        secrets=Secrets("token"),
+        path=tmp_path / "config.toml",
+    )
+
+
+@pytest.fixture
+def run(config, monkeypatch, capsys):
+    """Runs `vs-tui report ...` at the test's time."""
+    monkeypatch.setattr(command_report, "now", lambda: NOW)
+
+    def runner(*arguments: str) -> str:
+        options = ["--db", str(config.db), "--config", str(config.path), "--tz", "UTC"]
+        assert command.main(["report", *arguments, *options]) == 0
+        return capsys.readouterr().out
+
+    return runner
+
+
+async def test_everyone_says_the_same_number(config, run) -> None:
+    runtime = Runtime(replace(config), lambda: NOW)
+    await runtime.open_store()
+    try:
+        url = await runtime.listen()
+        async with aiohttp.ClientSession(url, headers=HEAD) as session:
+            answered = await (await session.get("/api/dora", params={"since": "30d"})).json()
+            shown = (await (await session.get("/api/cards")).json())["items"]
+            scraped = await (await session.get("/metrics")).text()
+            refused = await session.get("/api/dora", params={"team": "nobody"})
+            assert refused.status == 400
+            assert "core, web, idle" in await refused.text()
+    finally:
+        await runtime.close()
+    printed = json.loads(await asyncio.to_thread(run, "dora", "--since", "30d", "--json"))
+    assert printed == answered
+    by_team = {item["name"]: item["metrics"] for item in answered["items"]}
+    core = by_team["core"]
+    assert (core["deployment_frequency"]["n"], core["change_fail_rate"]["n"]) == (3, 4)
+    assert core["change_fail_rate"]["value"] == pytest.approx(1 / 4)
+    assert core["failed_deployment_recovery_time"]["value"] == 3600
+    assert core["change_lead_time"]["value"] == 5 * 3600
+    assert by_team["web"]["failed_deployment_recovery_time"]["open"] == 1
+    assert by_team["idle"]["deployment_frequency"]["value"] is None
+    texts = [(item["team"], item["text"], item["n"]) for item in shown]
+    assert texts == [
+        (name, figure["text"], figure["n"])
+        for name, metrics in by_team.items()
+        for figure in metrics.values()
+    ]
+    samples = dict(
+        line.rsplit(" ", 1) for line in scraped.splitlines() if line.startswith("vs_dora_")
+    )
+    for team, metrics in by_team.items():
+        for name, figure in metrics.items():
+            sample = samples.get(f'vs_dora_{name}{{team="{team}"}}')
+            assert (sample is None) == (figure["value"] is None)
+            assert sample is None or float(sample) == pytest.approx(figure["value"])
+    cells = await asyncio.to_thread(run, "dora", "--since", "30d", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(cells)))
+    for row in rows:
+        value = by_team[row["name"]][row["metric"]]["value"]
+        assert (row["value"] == "") == (value is None)
+        assert value is None or float(row["value"]) == pytest.approx(value)
+
+
+def test_a_report_for_people_shows_what_is_missing_as_missing(run) -> None:
+    table = run("dora", "--since", "30d")
+    idle = table[table.index("idle") :].splitlines()[:5]
+    assert all(line.split("  ")[-1] for line in idle)
+    assert "0 %" not in "".join(idle)
+    assert "1 open" in table
+    assert "1 from pull request opened" in table
+    markdown = run("dora", "--since", "30d", "--format", "markdown")
+    assert markdown.startswith("### DORA, 2026-02-18T12:00:00Z to 2026-03-20T12:00:00Z (UTC)")
+    assert "| core | change fail rate" not in table
+    assert "change fail rate | 25 % | 4 |" in markdown
+
+
+def test_csv_is_no_formula(run) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("pull-requests", "--since", "30d", "--format=csv"))))
+    assert [row["author"] for row in rows] == ["ada", "'=cmd()"]
+    assert [float(row["duration"]) for row in rows] == [4 * 3600, 3600]
+    assert [row["merged"] for row in rows] == ["true", "true"]
+    assert [row["comments"] for row in rows] == ["", ""]
+
+
+def test_pull_requests_by_week(run) -> None:
+    rows = json.loads(run("pull-requests", "--since", "30d", "--by", "week", "--json"))["items"]
+    assert [(row["period"], row["repo"], row["total"], row["duration_h"]) for row in rows] == [
+        ("2026-02-23", "api", 1, 4),
+        ("2026-02-23", "web", 1, 1),
+    ]
+
+
+def test_durations_in_any_grouping(run) -> None:
+    rows = json.loads(run("durations", "--since", "30d", "--by", "operation,team", "--json"))
+    deploys = {r["team"]: r for r in rows["items"] if r["operation"] == "deploy"}
+    assert (deploys["core"]["finished"], deploys["core"]["failed"]) == (4, 1)
+    assert deploys["core"]["success_ratio"] == 0.75
+    assert deploys["core"]["p90"] == MINUTE / 1_000_000
+    rows = json.loads(run("durations", "kind:incident", "--since", "30d", "--json"))["items"]
+    assert [(r["operation"], r["in_progress"], r["p50"]) for r in rows] == [("incident", 1, None)]
+
+
+def test_teams_stages_flaky_and_expected(run) -> None:
+    teams = {r["team"]: r for r in json.loads(run("teams", "--since", "30d", "--json"))["items"]}
+    assert (teams["web"]["incidents"], teams["web"]["incidents_restored"]) == (1, 0)
+    assert teams["web"]["time_to_detect_p50"] == 3600
+    assert teams["idle"]["merged_per_engineer_week"] is None
+    stages = json.loads(run("stages", "--since", "30d", "--team", "core", "--json"))
+    assert stages["bottleneck"] == "deploy wait"
+    assert run("flaky", "--since", "30d").endswith("No job had both results on one commit.\n")
+    expected = json.loads(run("expected", "--json"))["items"]
+    assert [(e["name"], e["expected_p50"], e["n"]) for e in expected] == [("incident-1", None, 0)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["dora", "--team", "cores"], "there is no team 'cores'; teams: core"),
+        (["dora", "--by", "week"], "'week' cannot be grouped by; use one of team, project"),
+        (["dora", "--since", "yesterday"], "'yesterday' is not a time; write 7d"),
+        (["dora", "--tz", "Mars"], "'Mars' is not a time zone"),
+        (["dora", "kind:build"], "only `report durations` takes a filter"),
+        (["durations", "--by", "colour"], "'colour' cannot be grouped by; use one of operation"),
+        (["pull-requests", "--by", "year"], "'year' is not a period; use one of day, week, month"),
+        (["dora", "--since", "2026-03-09", "--until", "2026-03-02"], "is empty; put --since first"),
+    ],
+)
+def test_a_wrong_question_is_told_what_is_accepted(run, config, capsys, arguments, said) -> None:
+    options = ["--db", str(config.db), "--config", str(config.path)]
+    tz = [] if "--tz" in arguments else ["--tz", "UTC"]
+    assert command.main(["report", *arguments, *options, *tz]) == 2
+    assert said in capsys.readouterr().err

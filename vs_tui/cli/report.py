@@ -1,0 +1,274 @@
+"""`vs-tui report`: the delivery metrics as a table, JSON, CSV or Markdown."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from vs_tui.cli.common import add_store_options, load_config, now
+
+if TYPE_CHECKING:
+    from vs_tui.store.reports import Reports
+
+REPORTS: Final = {
+    "dora": "the five metrics of every team, or by project, service, environment, product",
+    "durations": "how often, how long, how well, how much at once: any spans in any grouping",
+    "pull-requests": "a row a pull request, or figures a day, week or month (--by)",
+    "teams": "incidents, deploys, merged pull requests and innovation of every team",
+    "stages": "the lead time by stage, its bottleneck, and what became slower",
+    "flaky": "jobs with both results on one commit",
+    "expected": "when what is in flight should end",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report ready to be printed."""
+
+    title: str
+    shown: tuple[Sequence[str], Sequence[Sequence[str]]]
+    """For people: (titles, rows)."""
+    raw: tuple[Sequence[str], Sequence[Sequence[str]]]
+    """For machines, as CSV."""
+    document: Any
+    """As JSON."""
+    remarks: Sequence[str] = field(default=())
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "report",
+        help="DORA, durations, pull requests, teams",
+        description="Prints a report; docs/metrics.md defines each number. What is missing is `-`, "
+        "empty in CSV, null in JSON.",
+        epilog="examples: vs-tui report dora --since 30d | vs-tui report dora --team core --format "
+        "markdown | vs-tui report durations --by operation,team kind:build | "
+        "vs-tui report pull-requests --since 90d --by week --format csv",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "report", choices=tuple(REPORTS), metavar="REPORT", help="; ".join(_choices())
+    )
+    parser.add_argument(
+        "filter", nargs="*", help="durations: only spans that match (the dashboard's filter)"
+    )
+    parser.add_argument("--since", default="", help="7d, 12h, 2026-03-02, a time (default 30d)")
+    parser.add_argument("--until", default="", help="a day, a time, today or now (the default)")
+    parser.add_argument("--team", default="", help="this team only")
+    parser.add_argument(
+        "--by",
+        default="",
+        help="dora: team, project, service, environment, product, all; durations: operation, "
+        "name, team ...; pull-requests: day, week, month",
+    )
+    parser.add_argument("--tz", default="", help="time zone of days, such as Europe/Berlin")
+    parser.add_argument(
+        "--week-start", choices=("monday", "sunday"), default="monday", help="for --by week"
+    )
+    parser.add_argument("--format", choices=("table", "json", "csv", "markdown"), default="table")
+    parser.add_argument("--json", action="store_true", help="the same as --format json")
+    add_store_options(parser)
+
+
+def _choices() -> list[str]:
+    return [f"{name}: {text}" for name, text in REPORTS.items()]
+
+
+def run(args: argparse.Namespace) -> int:
+    from vs_tui.store.reader import SqliteReader
+    from vs_tui.store.reports import Reports
+
+    config = load_config(args)
+
+    async def read() -> Report:
+        reader = await SqliteReader(config.db, now).open()
+        try:
+            return await _READ[args.report](Reports(reader, config, now), args)
+        finally:
+            await reader.close()
+
+    try:
+        found = asyncio.run(read())
+    except ValueError as error:
+        print(f"vs-tui report: {error}", file=sys.stderr)
+        return 2
+    sys.stdout.write(render(found, "json" if args.json else args.format))
+    return 0
+
+
+def render(report: Report, form: str) -> str:
+    """A report in one of the formats; event text never reaches the terminal raw."""
+    from vs_tui.exporters.table import csv_text, markdown_text, plain_text
+
+    if form == "json":
+        import orjson
+
+        return orjson.dumps(report.document, option=orjson.OPT_INDENT_2).decode() + "\n"
+    if form == "csv":
+        return csv_text(*report.raw)
+    if form == "markdown":
+        remarks = "".join(f"\n{remark}\n" for remark in report.remarks)
+        return f"### {report.title}\n\n{markdown_text(*report.shown)}{remarks}"
+    remarks = "".join(f"{remark}\n" for remark in report.remarks)
+    return f"{report.title}\n\n{plain_text(*report.shown)}{remarks}"
+
+
+def _asked(args: argparse.Namespace) -> Any:
+    from vs_tui.store.asking import Asked
+
+    if args.filter and args.report != "durations":
+        raise ValueError(f"'{args.filter[0]}': only `report durations` takes a filter")
+    return Asked(args.since, args.until, args.team, args.by, args.tz)
+
+
+async def _dora(reports: Reports, args: argparse.Namespace) -> Report:
+    from vs_tui.domain.instants import iso
+    from vs_tui.exporters import report as out
+    from vs_tui.exporters.report_spans import window_title
+
+    cards = await reports.scorecards(_asked(args))
+    since = cards[0].data_since if cards else None
+    remarks = [f"The first deployment known is of {iso(since)}."] if since else []
+    if not cards:
+        remarks = ["No production deployments in this window; `[environments]` says what counts."]
+    window = _asked(args).window(reports.config, reports.clock())
+    return Report(
+        f"DORA, {window_title(window)}",
+        out.dora_table(cards),
+        out.dora_cells(cards),
+        out.dora_json(cards, window),
+        remarks,
+    )
+
+
+async def _teams(reports: Reports, args: argparse.Namespace) -> Report:
+    from vs_tui.exporters import report as out
+    from vs_tui.exporters.report_spans import window_title
+
+    cards = await reports.scorecards(_asked(args))
+    window = _asked(args).window(reports.config, reports.clock())
+    items = [
+        {"team": card.name or None, **out.beside_json(card.beside)} for card in cards if card.beside
+    ]
+    return Report(
+        f"Teams, {window_title(window)}",
+        out.teams_table(cards),
+        out.teams_cells(cards),
+        {"window": out.window_json(window), "items": items},
+    )
+
+
+async def _durations(reports: Reports, args: argparse.Namespace) -> Report:
+    from vs_tui.exporters import report_spans as out
+    from vs_tui.exporters.report import window_json
+
+    window, grouping, groups = await reports.durations(_asked(args), " ".join(args.filter))
+    records = out.duration_records(grouping, groups)
+    return Report(
+        f"Durations, {out.window_title(window)}",
+        out.duration_table(grouping, groups),
+        out.cells(records),
+        {"window": window_json(window), "items": records},
+    )
+
+
+async def _pull_requests(reports: Reports, args: argparse.Namespace) -> Report:
+    from vs_tui.domain.metrics.windows import MONDAY, SUNDAY
+    from vs_tui.exporters import report_spans as out
+    from vs_tui.exporters.report import window_json
+
+    asked = _asked(args)
+    if asked.by:
+        start = SUNDAY if args.week_start == "sunday" else MONDAY
+        records = out.period_records(await reports.pull_request_periods(asked, start))
+        window = asked.window(reports.config, reports.clock())
+        shown = _rounded(records)
+    else:
+        window, found = await reports.pull_requests(asked)
+        records = out.pull_request_records(found, window.now)
+        shown = out.pull_request_table(found, window.now)
+    titles = () if asked.by else out.PULL_REQUEST_COLUMNS
+    return Report(
+        f"Pull requests created {out.window_title(window)}",
+        shown,
+        out.cells(records, titles),
+        {"window": window_json(window), "items": records},
+    )
+
+
+def _rounded(
+    records: Sequence[Mapping[str, Any]],
+) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """Records for people: two decimals, `-` for what is missing."""
+    titles = tuple(name.replace("_", " ") for name in records[0]) if records else ()
+    return titles, [[_shown(value) for value in record.values()] for record in records]
+
+
+def _shown(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+async def _stages(reports: Reports, args: argparse.Namespace) -> Report:
+    from vs_tui.exporters import report as out
+    from vs_tui.exporters import report_spans
+
+    detail = await reports.stages(_asked(args))
+    records = [out.stage_json(stage) for stage in detail.stages]
+    remarks = [f"The bottleneck is {detail.bottleneck}."] if detail.bottleneck else []
+    document = {
+        "window": out.window_json(detail.window),
+        "bottleneck": detail.bottleneck or None,
+        "regressions": [out.regression_json(found) for found in detail.regressions],
+        "items": records,
+    }
+    return Report(
+        f"Stages of the lead time, {report_spans.window_title(detail.window)}",
+        report_spans.stage_table(detail),
+        report_spans.cells(records),
+        document,
+        remarks,
+    )
+
+
+async def _flaky(reports: Reports, args: argparse.Namespace) -> Report:
+    from vs_tui.exporters import report_spans as out
+
+    records = out.flaky_records(await reports.flaky(_asked(args)))
+    window = _asked(args).window(reports.config, reports.clock())
+    return Report(
+        f"Flaky jobs, {out.window_title(window)}",
+        _rounded(records),
+        out.cells(records),
+        {"items": records},
+        () if records else ("No job had both results on one commit.",),
+    )
+
+
+async def _expected(reports: Reports, args: argparse.Namespace) -> Report:
+    from vs_tui.exporters import report_spans as out
+
+    records = out.expected_records(await reports.expected(_asked(args)))
+    return Report(
+        "In flight, and when it should end by the last 20 successes of its series",
+        _rounded(records),
+        out.cells(records),
+        {"items": records},
+        () if records else ("Nothing is in flight.",),
+    )
+
+
+_READ: Final[Mapping[str, Callable[[Reports, argparse.Namespace], Awaitable[Report]]]] = {
+    "dora": _dora,
+    "teams": _teams,
+    "durations": _durations,
+    "pull-requests": _pull_requests,
+    "stages": _stages,
+    "flaky": _flaky,
+    "expected": _expected,
+}

@@ -1,0 +1,56 @@
+"""Reading the delivery metrics over HTTP: the same numbers as the commands print."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from aiohttp import web
+
+from vs_tui.exporters.report import detail_json, dora_json
+from vs_tui.receiver.api import Handler
+from vs_tui.receiver.errors import answer
+from vs_tui.store.asking import Asked
+from vs_tui.store.reports import Reports
+
+
+class Reporting:
+    """Handlers; ValueError becomes 400."""
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    def handlers(self) -> dict[str, Handler]:
+        """Path -> handler."""
+        return {
+            "/api/dora": self.dora,
+            "/api/dora/detail": self.detail,
+            "/api/cards": self.cards,
+        }
+
+    async def dora(self, request: web.Request) -> web.Response:
+        """`?team=&since=&until=&by=&tz=`, as `vs-tui report dora --format json`."""
+        query = request.query
+        asked = Asked(**{name: query.get(name, "") for name in Asked.__dataclass_fields__})
+        cards = await self._reports.scorecards(asked)
+        window = asked.window(self._reports.config, self._reports.clock())
+        return answer(dora_json(cards, window))
+
+    async def cards(self, request: web.Request) -> web.Response:
+        """The dashboard's cards, for a viewer elsewhere."""
+        found = await self._reports.cards(request.query.get("team", ""), _length(request))
+        return answer({"items": [asdict(card) for card in found]})
+
+    async def detail(self, request: web.Request) -> web.Response:
+        """What is behind a card, for a viewer elsewhere."""
+        query = request.query
+        found = await self._reports.detail(
+            query.get("team", ""), query.get("metric", ""), _length(request)
+        )
+        return answer(detail_json(found))
+
+
+def _length(request: web.Request) -> int:
+    window = request.query.get("window", "0")
+    if not window.isdigit() or len(window) > 18:
+        raise ValueError("window must be microseconds, 0 for 30 days")
+    return int(window)
