@@ -58,7 +58,7 @@ def test_the_readme_configuration_is_accepted(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text(block)
     config = load(file, env={})
-    assert config.teams.names == ("core",)
+    assert config.teams.names == ["core"]
     assert config.public_url == "https://hooks.example.org"
     assert tomllib.loads(block).keys() == {"server", "teams", "environments", "spans"}
 
