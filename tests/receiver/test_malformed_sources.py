@@ -11,7 +11,7 @@ from tests.receiver.server import Server
 from tests.sources.test_arrival import STORIES
 from tests.sources.webhook_tools import variants
 
-SENT = 60
+SENT = 40
 ODD = (b"", b"\x00" * 10, b"\xff\xfe\xfd", b"[" * 10_000, b'{"a":' * 5_000, b"null", b"[]", b"7")
 
 
