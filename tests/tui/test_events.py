@@ -9,7 +9,7 @@ import pytest
 
 from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery
 from tests.tui.golden import assert_golden
-from tests.tui.stage import NARROW, WIDE, stage
+from tests.tui.stage import NARROW, WIDE, does, stage
 from vs_tui.domain.instants import HOUR, MINUTE
 from vs_tui.domain.model import Verdict
 from vs_tui.tui.screens.delivery import DeliveryView
@@ -92,14 +92,22 @@ async def test_copying_goes_from_the_body_to_a_curl_line_to_the_reason(monkeypat
     async with stage(inspected()) as on:
         copied: list[str] = []
         monkeypatch.setattr(on.app.output, "copy", copied.append)
-        await on.press("4", "N", "y", "y", "y", "y")
-        body, line, reason, again = copied
-        assert reason == "field number: not a number"
+        await on.press("4", "n", "y", "y", "y", "y", "y")
+        body, line, reason, panel, again = copied
+        assert json.loads(body.replace('"opened"', '"opened",')) == {
+            "action": "opened",
+            "number": 7,
+        }
+        assert reason == "signature does not match"
         assert line.startswith('curl -H "Authorization: Bearer $(vs-tui secret show token)"')
-        assert line.endswith("http://127.0.0.1:8787/jenkins")
+        assert line.endswith("http://127.0.0.1:8787/github")
+        assert "Events" in panel
         assert again == body
+        await on.press("n", "y", "y")
+        assert copied[-1] == "field number: not a number", "a shell cannot type a binary body"
 
 
+@does("fold_body", "unfold_body")
 async def test_blocks_fold_and_keep_their_fold() -> None:
     async with stage(inspected()) as on:
         await on.press("4", "enter", "right_square_bracket")
@@ -187,6 +195,7 @@ async def test_a_past_moment_shows_what_had_arrived() -> None:
         assert verdicts(on) == ["ignored", "rejected", "quarantined"]
 
 
+@does("refold", "resend", "resend_to")
 @pytest.mark.parametrize("where", [("4",), ("4", "enter")])
 async def test_refold_and_resend(where) -> None:
     asked: list[tuple[str, object]] = []

@@ -78,14 +78,22 @@ def is_secret_name(name: str) -> bool:
     return bool(_SECRET_NAME.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)))
 
 
+def is_text(body: bytes) -> bool:
+    """Whether a body is text in UTF-8."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def body_lines(body: bytes, known: Sequence[str] = ()) -> list[DocLine]:
     """A body as lines; `known` are secrets to leave out wherever they stand."""
     if not body:
         return [DocLine((("the body is empty, or was not kept", "dim"),))]
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
+    if not is_text(body):
         return _hex_lines(body)
+    text = body.decode()
     if len(body) <= MAX_PRETTY:
         parsed = _parsed(text)
         if parsed is not None:

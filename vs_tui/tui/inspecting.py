@@ -14,7 +14,7 @@ from vs_tui.domain.instants import Instant, iso
 from vs_tui.domain.model import Span, Verdict
 from vs_tui.store.api import DeliveryDetail, DeliveryRow
 from vs_tui.tui import faces
-from vs_tui.tui.bodies import HIDDEN, DocLine, body_lines, hide, is_secret_name, plain
+from vs_tui.tui.bodies import HIDDEN, DocLine, body_lines, hide, is_secret_name, is_text, plain
 from vs_tui.tui.look import Glyphs
 from vs_tui.tui.paint import Piece, fit
 
@@ -176,7 +176,9 @@ def field(name: str, value: str, role: str = "text") -> list[DocLine]:
 def texts(app: VsTuiApp, detail: DeliveryDetail) -> list[tuple[str, str]]:
     """(what, text): what `y` copies in turns: the body, a curl line, and the reason."""
     body = plain(detail.body, app.setup.known_secrets)
-    found = [("the body", body), ("a curl line", curl(detail, app.url, body))]
+    found = [("the body", body)]
+    if is_text(detail.body):
+        found.append(("a curl line", curl(detail, app.url, body)))
     if detail.row.reason:
         found.append(("the reason", clean(detail.row.reason)))
     return found

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
 from vs_tui.domain.display import clean
 from vs_tui.domain.model import Span
+from vs_tui.exporters.jsonable import span_json
 from vs_tui.exporters.table import csv_text
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
     from vs_tui.tui.screens.base import View
 
-_TURNS: Final = ("id", "link", "row as JSON")
+MAX_CLIPBOARD: Final = 74_000
+"""Characters of base64; xterm takes 74,994 and others drop longer ones without a word."""
+_SCREEN_PIECE: Final = 700
+"""Characters that GNU screen passes through in one piece."""
 
 
 class Output:
@@ -29,58 +37,66 @@ class Output:
     def __init__(self, app: VsTuiApp) -> None:
         self._app = app
         self._turn = 0
-        self._last_key = ""
+        self._last: object = None
+
+    # The clipboard.
 
     def yank(self, span: Span) -> None:
-        """Copy the id; again the link; again the row as JSON."""
-        from vs_tui.exporters.jsonable import span_json
-
-        self._turn = (self._turn + 1) % len(_TURNS) if span.key == self._last_key else 0
-        self._last_key = span.key
-        what = _TURNS[self._turn]
-        if what == "link" and not span.url:
-            self._turn, what = 2, "row as JSON"
-        if what == "id":
-            text = span.ref
-        elif what == "link":
-            text = span.url
-        else:
-            import orjson
-
-            text = orjson.dumps(span_json(span)).decode()
-        self.copy(text)
-        self._app.notify_text(f"copied {what}; also written to {self._fallback(text)}")
+        """Copy the id; again: the link, the row as JSON, the panel as text."""
+        texts = [("the id", span.ref)]
+        if span.url:
+            texts.append(("the link", span.url))
+        texts.append(("the row as JSON", orjson.dumps(span_json(span)).decode()))
+        self._yank(texts, span.key)
 
     def yank_in_turns(self, texts: Sequence[tuple[str, str]]) -> None:
-        """Copy the first of these texts; the next one when they are the same as the last time."""
-        key = repr(texts)
-        self._turn = (self._turn + 1) % len(texts) if key == self._last_key else 0
-        self._last_key = key
+        """Copy the first of these (what, text); the next one when they are the same again."""
+        self._yank(list(texts), tuple(texts))
+
+    def _yank(self, texts: list[tuple[str, str]], same: object) -> None:
+        texts.append(("the panel as text", panel_text(self._app)))
+        self._turn = (self._turn + 1) % len(texts) if same == self._last else 0
+        self._last = same
         what, text = texts[self._turn]
-        self.copy(text)
-        self._app.notify_text(f"copied {what}; also written to {self._fallback(text)}")
-
-    def copy(self, text: str) -> None:
-        """OSC 52, wrapped for tmux: it reaches the terminal in front of the user, over ssh too."""
-        driver = self._app._driver
-        if driver is None:
+        if self._app.is_web:
+            # The terminal of a web page has no clipboard.
+            self._app.deliver_text(io.StringIO(text), save_filename="copied.txt")
             return
-        sequence = f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\a"
-        if os.environ.get("TMUX"):
-            sequence = "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + "\x1b\\"
-        driver.write(sequence)
+        copied = self.copy(text)
+        file = self._fallback(text)
+        if copied:
+            also = f"; also in {file}" if file else ""
+            self._app.notify_text(f"copied {what}{also}")
+        elif file:
+            self._app.notify_text(f"{what} is too long for a terminal's clipboard; it is in {file}")
 
-    def _fallback(self, text: str) -> Path:
+    def copy(self, text: str) -> bool:
+        """OSC 52: it reaches the terminal in front of the user, over ssh too. tmux and screen
+        pass it on when it is wrapped for them. False when it is too long for it."""
+        driver = self._app._driver
+        encoded = base64.b64encode(text.encode("utf-8", "replace")).decode()
+        if driver is None or len(encoded) > MAX_CLIPBOARD:
+            return False
+        driver.write(wrapped(f"\x1b]52;c;{encoded}\a", os.environ.get("TMUX", ""), _screen()))
+        return True
+
+    def _fallback(self, text: str) -> Path | None:
         """A file, for terminals without OSC 52 (macOS Terminal)."""
-        path = Path(self._app.setup.state_path or "vs-tui").parent / "yanked.txt"
-        self._write(path, text)
-        return path
+        if not self._app.setup.state_path:
+            return None
+        path = Path(self._app.setup.state_path).parent / "yanked.txt"
+        return path if self._write(path, text) else None
+
+    # The browser.
 
     def browse(self, span: Span) -> None:
-        """Open the span's page; the URL is shown where there is no browser."""
+        """Open the span's page; the URL is copied where there is no browser."""
         url = span.url
-        if not url.startswith(("https://", "http://")):
+        if not is_page(url):
             self._app.notify_text("this span has no page to open")
+            return
+        if self._app.is_web:
+            self._app.open_url(url)
             return
         headless = sys.platform == "linux" and not (
             os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
@@ -89,24 +105,39 @@ class Output:
             self.copy(url)
             self._app.notify_text(f"no browser here; copied {url}")
 
+    # Files.
+
     def export(self, view: View) -> None:
         """Write what is listed as CSV and JSON, and the screen as text and SVG."""
-        titles, rows = view.export_rows()
-        folder = Path.cwd()
-        stem = f"vs-tui-{view.where}"
-        written = []
-        if titles:
-            self._write(folder / f"{stem}.csv", csv_text(titles, rows))
-            import orjson
+        files = dict(self._files(view))
+        if self._app.is_web:
+            for ending, text in files.items():
+                self._app.deliver_text(io.StringIO(text), save_filename=f"vs-tui.{ending}")
+            return
+        for folder in self._folders():
+            stem = _free_name(folder, f"vs-tui-{view.where}", files)
+            if all(self._write(folder / f"{stem}.{e}", t, new=True) for e, t in files.items()):
+                self._app.notify_text(f"wrote {stem}.{{{','.join(files)}}} to {folder}")
+                return
 
-            listed = [dict(zip(titles, row, strict=True)) for row in rows]
-            json_text = orjson.dumps(listed, option=orjson.OPT_INDENT_2).decode()
-            self._write(folder / f"{stem}.json", json_text)
-            written += ["csv", "json"]
-        self._write(folder / f"{stem}.txt", screen_text(self._app))
-        self._write(folder / f"{stem}.svg", self._app.export_screenshot())
-        written += ["txt", "svg"]
-        self._app.notify_text(f"wrote {stem}.{{{','.join(written)}}} to {folder}")
+    def _files(self, view: View) -> Iterator[tuple[str, str]]:
+        """(ending, text)."""
+        titles, rows = view.export_rows()
+        if titles:
+            yield "csv", csv_text(titles, rows)
+            listed = [dict(zip(titles, map(clean, row), strict=True)) for row in rows]
+            yield "json", orjson.dumps(listed, option=orjson.OPT_INDENT_2).decode() + "\n"
+        yield "txt", screen_text(self._app)
+        yield "svg", self._app.export_screenshot()
+
+    def _folders(self) -> Iterator[Path]:
+        """Where to write: here, else with our own files, else where anyone may."""
+        yield Path.cwd()
+        if self._app.setup.state_path:
+            yield Path(self._app.setup.state_path).parent
+        yield Path(tempfile.gettempdir())
+
+    # The watch command.
 
     def run_watch_command(self, span: Span, command: str) -> None:
         """The user's own command with name and status as arguments: never through a shell."""
@@ -123,13 +154,48 @@ class Output:
         except (OSError, ValueError) as error:
             self._app.notify_text(f"watch_command failed: {error}", "error")
 
-    def _write(self, path: Path, text: str) -> None:
+    def _write(self, path: Path, text: str, *, new: bool = False) -> bool:
+        """Write a private file; with `new` never over one that is there. Says why it failed."""
+        flags = os.O_EXCL if new else os.O_TRUNC
         try:
-            descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | flags, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as out:
                 out.write(text)
         except OSError as error:
             self._app.notify_text(f"{path} cannot be written: {error.strerror}", "error")
+            return False
+        return True
+
+
+def wrapped(sequence: str, tmux: str, screen: str) -> str:
+    """An escape sequence so that it reaches the terminal outside of tmux (`allow-passthrough on`)
+    or GNU screen."""
+    if tmux:
+        return "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + "\x1b\\"
+    if screen:
+        pieces = range(0, len(sequence), _SCREEN_PIECE)
+        return "".join(f"\x1bP{sequence[i : i + _SCREEN_PIECE]}\x1b\\" for i in pieces)
+    return sequence
+
+
+def _screen() -> str:
+    return os.environ.get("STY", "")
+
+
+def is_page(url: str) -> bool:
+    """Whether a browser may be asked to open it: event text names files and options, too."""
+    plain = clean(url) == url and not any(character.isspace() for character in url)
+    return plain and url.startswith(("https://", "http://"))
+
+
+def _free_name(folder: Path, stem: str, endings: Sequence[str] | dict[str, str]) -> str:
+    """The first of stem, stem-2, stem-3 .. under which none of the files is there yet."""
+    number = 1
+    name = stem
+    while any((folder / f"{name}.{ending}").exists() for ending in endings):
+        number += 1
+        name = f"{stem}-{number}"
+    return name
 
 
 def screen_text(app: VsTuiApp) -> str:
@@ -137,3 +203,14 @@ def screen_text(app: VsTuiApp) -> str:
     # The compositor is the only one that knows the composed lines; its name is private.
     strips = app.screen._compositor.render_strips()
     return "\n".join(strip.text.rstrip() for strip in strips) + "\n"
+
+
+def panel_text(app: VsTuiApp) -> str:
+    """What the focused panel shows, as plain text; the whole screen when none has the focus."""
+    focused = app.screen.focused
+    if focused is None:
+        return screen_text(app)
+    region = focused.region
+    strips = app.screen._compositor.render_strips()[region.y : region.bottom]
+    cut = (strip.crop(region.x, region.right).text.rstrip() for strip in strips)
+    return "\n".join(cut) + "\n"
