@@ -1,4 +1,4 @@
-"""`vs-tui secret` and `config`: rotation without a lost delivery; masked wherever they are shown."""
+"""`vs-tui secret` and `config`: rotation without a lost delivery; masked wherever shown."""
 
 import json
 import stat

@@ -106,9 +106,13 @@ class Connection(web.RequestHandler):
         return response
 
     def log_exception(self, *_: Any, **kw: Any) -> None:
-        """A connection's fault, most often a stranger's: its kind, without the request."""
+        """What remains when a connection breaks: its kind, without the request. What a sender
+        can cause is counted, not logged."""
         error = kw.get("exc_info")
-        log.warning("a connection failed: %s", type(error).__name__)
+        if isinstance(error, web.RequestPayloadError | OSError):
+            self._owner.malformed += 1
+        else:
+            log.warning("a connection failed: %s", type(error).__name__)
 
 
 class _Full(asyncio.Protocol):
