@@ -47,6 +47,10 @@ SIGNING_SOURCES: Final = (
 """Sources whose tool signs with a secret; one is created for each on the first start."""
 
 
+TOKENS: Final = "tokens"
+"""The section of secrets.toml with further tokens: those before a rotation."""
+
+
 class ConfigError(Exception):
     """The configuration cannot be used; the message names the file, the setting and the fix."""
 
@@ -61,6 +65,11 @@ class Secrets:
     def of(self, source: str) -> list[bytes]:
         """Secrets of a source, newest first; several are valid during a rotation."""
         return [secret.encode() for secret in self.sources.get(source, ()) if secret]
+
+    @property
+    def tokens(self) -> list[bytes]:
+        """Every token that is valid: several are during a rotation, too."""
+        return [token for token in (self.token.encode(), *self.of(TOKENS)) if token]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +147,11 @@ def load(
     found_secrets = read_secrets(secrets_path)
     if create_secrets:
         found_secrets = _ensure_secrets(secrets_path, found_secrets)
-    token = values.pop("token", "")
-    if token:
-        found_secrets = replace(found_secrets, token=token)
+    given = [token for token in (values.pop("token", ""), *_em_metrics_tokens(env)) if token]
+    if given:
+        further = (*given[1:], *found_secrets.sources.get(TOKENS, ()))
+        sources = {**found_secrets.sources, **({TOKENS: further} if further else {})}
+        found_secrets = Secrets(given[0], sources)
     extra = {
         name[len("VS_SECRET_") :].lower(): (value,)
         for name, value in env.items()
@@ -305,12 +316,12 @@ def _team(name: str, table: Any) -> Team:
     )
 
 
-_EM_METRICS_AUTH: Final = (
-    "EM_METRICS_TOKEN_AUTH",
-    "EM_METRICS_BASIC_AUTH_PASSWORD",
-    "EM_METRICS_BASIC_AUTH_USERNAME",
-)
-"""em-metrics' names for what its callers send; Basic's password or user may be the token."""
+def _em_metrics_tokens(env: Mapping[str, str]) -> list[str]:
+    """What em-metrics' callers send: its token, and Basic's password. A user's name is no secret,
+    so it counts only where em-metrics has no password."""
+    basic = ("EM_METRICS_BASIC_AUTH_PASSWORD", "EM_METRICS_BASIC_AUTH_USERNAME")
+    found = (_env(env, "EM_METRICS_TOKEN_AUTH"), _env(env, basic[0]) or _env(env, basic[1]))
+    return [token for token in found if token]
 
 
 def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
@@ -324,7 +335,7 @@ def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
         values["port"] = int(port)
     for name, variables in (
         ("db", ("VS_DB", "SQLITE_DB")),
-        ("token", ("VS_TOKEN", *_EM_METRICS_AUTH)),
+        ("token", ("VS_TOKEN",)),
         ("log_level", ("VS_LOG_LEVEL",)),
         ("log_format", ("VS_LOG_FORMAT",)),
         ("public_url", ("VS_PUBLIC_URL",)),
@@ -448,7 +459,8 @@ def new_secret() -> str:
 def rotate(secrets: Secrets, source: str, *, keep: int = 1) -> Secrets:
     """A new first secret for a source (or `token`); the `keep` newest old ones stay valid."""
     if source == "token":
-        return replace(secrets, token=new_secret())
+        former = tuple(filter(None, (secrets.token, *secrets.sources.get(TOKENS, ()))))[:keep]
+        return Secrets(new_secret(), {**secrets.sources, TOKENS: former})
     old = secrets.sources.get(source, ())[:keep]
     return replace(secrets, sources={**secrets.sources, source: (new_secret(), *old)})
 

@@ -214,7 +214,9 @@ def test_its_token_and_basic_settings_are_the_token(env, monkeypatch, tmp_path):
     basic = {"EM_METRICS_BASIC_AUTH_USERNAME": "u", "EM_METRICS_BASIC_AUTH_PASSWORD": "p"}
     assert config(env, **basic).secrets.token == "p"
     assert config(env, EM_METRICS_BASIC_AUTH_USERNAME="u").secrets.token == "u"
-    assert config(env, VS_TOKEN="ours", **basic).secrets.token == "ours"
+    assert config(env, VS_TOKEN="ours", **basic).secrets.tokens == [b"ours", b"p"]
+    both = config(env, EM_METRICS_TOKEN_AUTH="t-1", **basic).secrets
+    assert both.tokens == [b"t-1", b"p"], "a user's name beside a password is no secret"
     assert str(config(env).db) == env["SQLITE_DB"]
 
 

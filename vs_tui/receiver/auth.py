@@ -75,8 +75,7 @@ class Gate:
             )
 
     def _is_token(self, offered: list[str]) -> bool:
-        token = self._secrets.token
-        return bool(token) and any(any_token(given, [token]) for given in offered)
+        return any(any_token(given, self._secrets.tokens) for given in offered)
 
 
 def _signed(source: Source, headers: Mapping[str, str]) -> bool:
