@@ -27,12 +27,11 @@ from vs_tui.store.api import (
 )
 from vs_tui.store.delivery_filter import delivery_where
 from vs_tui.store.filter_sql import span_where
+from vs_tui.store.metrics_spans import read_histories
 from vs_tui.store.schema import open_reader
 from vs_tui.store.thread import connect, run_on
 
 T = TypeVar("T")
-HISTORY: Final = 20
-"""Successes that a baseline looks at."""
 MAX_CHANGES: Final = 5_000
 MAX_TRACE: Final = 5_000
 """Spans of one trace that are read; more than anyone can look at."""
@@ -179,6 +178,197 @@ class SqliteReader:
 
 
 _LAST_DELIVERY: Final = "SELECT MAX(id) FROM deliveries"
+
+
+def _one(db: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> int:
+    row = db.execute(sql, parameters).fetchone()
+    return int(row[0] or 0) if row else 0
+
+
+def _seq(db: sqlite3.Connection) -> int:
+    return _one(db, "SELECT value FROM meta WHERE name = 'seq'")
+
+
+def find_span(db: sqlite3.Connection, ref: str) -> Span | None:
+    """By key, by ref, by short ref (the latest, where several have it) or by an alias."""
+    for where in (
+        "key = ?",
+        "short_ref = ? AND short_ref <> key ORDER BY started_at DESC, key LIMIT 1",
+        "key IN (SELECT key FROM offers WHERE token = 'ref:' || ?) "
+        "ORDER BY started_at DESC LIMIT 1",
+    ):
+        row = db.execute(f"{_SELECT} WHERE {where}", (ref,)).fetchone()
+        if row:
+            return rows.span_of(row)
+    return None
+
+
+def _live(
+    db: sqlite3.Connection,
+    where: str,
+    parameters: Sequence[Any],
+    limit: int,
+    cursor: str,
+    at: Instant | None,
+) -> SpanPage:
+    """In flight first, newest start first; then the latest ended."""
+    offset = int(cursor) if cursor.isdigit() else 0
+    if at is not None:
+        open_then = "started_at <= ? AND (ended_at IS NULL OR ended_at > ?)"
+        done_then = "ended_at <= ?"
+        first = (
+            f"{_SELECT} WHERE derived = 0 AND {open_then} AND ({where}) "
+            "ORDER BY started_at DESC, key"
+        )
+        second = (
+            f"{_SELECT} WHERE derived = 0 AND {done_then} AND ({where}) ORDER BY ended_at DESC, key"
+        )
+        bounds: tuple[tuple[Any, ...], tuple[Any, ...]] = ((at, at), (at,))
+    else:
+        first = (
+            f"{_SELECT} WHERE status = 'in_flight' AND derived = 0 AND ({where}) "
+            "ORDER BY started_at DESC, key"
+        )
+        second = (
+            f"{_SELECT} WHERE ended_at IS NOT NULL AND derived = 0 AND ({where}) "
+            "ORDER BY ended_at DESC, key"
+        )
+        bounds = ((), ())
+    found = db.execute(f"{first} LIMIT ?", (*bounds[0], *parameters, offset + limit)).fetchall()
+    missing = offset + limit + 1 - len(found)
+    if missing > 0:
+        found += db.execute(f"{second} LIMIT ?", (*bounds[1], *parameters, missing)).fetchall()
+    spans = [rows.span_of(row) for row in found[offset : offset + limit]]
+    if at is not None:
+        spans = [as_of(span, at) for span in spans]
+    more = len(found) > offset + limit
+    return SpanPage(spans, str(offset + limit) if more else "")
+
+
+def _sorted(
+    db: sqlite3.Connection,
+    where: str,
+    parameters: Sequence[Any],
+    limit: int,
+    cursor: str,
+    sort: str,
+    at: Instant | None,
+) -> SpanPage:
+    name = sort.lstrip("-")
+    if name not in _SORTS:
+        raise ValueError(f"sort '{name}' is not known; use live, {', '.join(_SORTS)}")
+    # Times and durations read best newest and longest first; names read from A to Z.
+    descending = (name != "name") != sort.startswith("-")
+    offset = int(cursor) if cursor.isdigit() else 0
+    bound, extra = ("AND started_at <= ?", (at,)) if at is not None else ("", ())
+    sql = (
+        f"{_SELECT} WHERE ({where}) {bound} ORDER BY {_SORTS[name]} IS NULL, {_SORTS[name]} "
+        f"{'DESC' if descending else 'ASC'}, key LIMIT ? OFFSET ?"
+    )
+    found = db.execute(sql, (*parameters, *extra, limit + 1, offset)).fetchall()
+    spans = [rows.span_of(row) for row in found[:limit]]
+    if at is not None:
+        spans = [as_of(span, at) for span in spans]
+    return SpanPage(spans, str(offset + limit) if len(found) > limit else "")
+
+
+def _trace(db: sqlite3.Connection, trace_id: str) -> Trace | None:
+    found = _trace_rows(db, trace_id)
+    if not found:
+        alias = db.execute(
+            "SELECT trace_id FROM spans WHERE own_trace_id = ? AND own_trace_id <> trace_id "
+            "LIMIT 1",
+            (trace_id,),
+        ).fetchone()
+        if alias is None:
+            return None
+        trace_id = alias[0]
+        found = _trace_rows(db, trace_id)
+    spans = sorted((rows.span_of(row) for row in found), key=lambda s: (s.at, s.key))
+    keys = {span.key for span in spans}
+    root = next((s for s in spans if s.parent_key not in keys), spans[0])
+    sql = (
+        "SELECT child, parent, rule, why, is_primary FROM links WHERE {} "
+        "IN (SELECT value FROM json_each(?)) ORDER BY child, is_primary DESC, parent"
+    )
+    links: dict[tuple[str, str], Link] = {}
+    for column in ("child", "parent"):
+        for row in rows.select_in(db, sql.format(column), keys):
+            links[row[0], row[1]] = rows.link_of(row)
+    outside = {end for pair in links for end in pair} - keys
+    sql = f"{_SELECT} WHERE key IN (SELECT value FROM json_each(?))"
+    linked = [rows.span_of(row) for row in rows.select_in(db, sql, sorted(outside)[:200])]
+    return Trace(trace_id, root, spans, list(links.values()), linked)
+
+
+def _trace_rows(db: sqlite3.Connection, trace_id: str) -> list[Any]:
+    sql = f"{_SELECT} WHERE trace_id = ? ORDER BY started_at LIMIT ?"
+    return db.execute(sql, (trace_id, MAX_TRACE)).fetchall()
+
+
+def _traces(
+    db: sqlite3.Connection, where: str, parameters: Sequence[Any], limit: int, start: int
+) -> tuple[Sequence[TraceSummary], str]:
+    """Traces that hold a matching span: those in flight first, then the latest ended."""
+    wanted: dict[str, None] = {}
+    for sql in (
+        "SELECT trace_id FROM spans WHERE status = 'in_flight' AND derived = 0 "
+        f"AND operation <> 'stage' AND ({where}) ORDER BY started_at DESC",
+        "SELECT trace_id FROM spans WHERE ended_at IS NOT NULL AND derived = 0 "
+        f"AND operation <> 'stage' AND ({where}) ORDER BY ended_at DESC",
+    ):
+        for (trace_id,) in db.execute(sql, parameters):
+            wanted[trace_id] = None
+            if len(wanted) > start + limit:
+                break
+        if len(wanted) > start + limit:
+            break
+    page = list(wanted)[start : start + limit]
+    more = len(wanted) > start + limit
+    return summaries(db, page), str(start + limit) if more else ""
+
+
+def summaries(db: sqlite3.Connection, trace_ids: Sequence[str]) -> list[TraceSummary]:
+    """One row a trace, in the order of the ids."""
+    sql = (
+        "SELECT trace_id, COUNT(*), SUM(status = 'in_flight'), "
+        "SUM(status IN ('error', 'timed_out')), "
+        "MIN(COALESCE(started_at, ended_at, last_event_at)), MAX(last_event_at), MAX(ended_at) "
+        "FROM spans WHERE operation <> 'stage' "
+        "AND trace_id IN (SELECT value FROM json_each(?)) GROUP BY trace_id"
+    )
+    totals = {row[0]: row[1:] for row in rows.select_in(db, sql, trace_ids)}
+    sql = (
+        f"{_SELECT} WHERE parent_key = '' AND trace_id IN (SELECT value FROM json_each(?)) "
+        "ORDER BY COALESCE(started_at, ended_at, last_event_at) DESC"
+    )
+    roots = {span.trace_id: span for span in map(rows.span_of, rows.select_in(db, sql, trace_ids))}
+    found = []
+    for trace_id in trace_ids:
+        if trace_id not in roots or trace_id not in totals:
+            continue
+        spans, in_flight, failed, started, last, ended = totals[trace_id]
+        found.append(
+            TraceSummary(
+                trace_id=trace_id,
+                root=roots[trace_id],
+                spans=spans,
+                in_flight=in_flight,
+                failed=failed,
+                started_at=started,
+                last_event_at=last,
+                ended_at=None if in_flight else ended,
+            )
+        )
+    return found
+
+
+def _baselines(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Baseline]:
+    found = read_histories(db, keys)
+    return {key: Baseline(h.n, round(h.median), h.p90) for key, h in found.items()}
+
+
+_DELIVERY: Final = "SELECT MAX(id) FROM deliveries"
 
 
 def _one(db: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> int:
