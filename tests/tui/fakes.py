@@ -14,6 +14,7 @@ from vs_tui.domain import filters
 from vs_tui.domain.cards import Card
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant, parse_instant
 from vs_tui.domain.model import Link, Rule, Span, State, Status, Verdict, trace_id_of
+from vs_tui.domain.past import all_as_of
 from vs_tui.store.api import (
     Baseline,
     Changes,
@@ -341,7 +342,7 @@ class FakeReader:
         self._asked("spans")
         found = self._matching(filter)
         if at is not None:
-            found = [s for s in found if s.at <= at]
+            found = all_as_of(found, at)
         name = sort.lstrip("-")
         orders: dict[str, Any] = {
             "live": lambda s: (s.in_flight, s.at if s.in_flight else s.ended_at or 0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from textual.pilot import Pilot
 
@@ -21,6 +21,23 @@ NARROW = (80, 24)
 async def some_cards(_team: str, _window: int) -> Sequence[Card]:
     """The fake's cards, whatever is asked."""
     return cards()
+
+
+TESTED: dict[str, list[str]] = {}
+"""Action id -> names of the tests that press its key."""
+
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+
+def does(*ids: str) -> Callable[[Test], Test]:
+    """Says which actions a test is about; `test_every_action_has_a_test` counts them."""
+
+    def note(test: Test) -> Test:
+        for action_id in ids:
+            TESTED.setdefault(action_id, []).append(test.__name__)
+        return test
+
+    return note
 
 
 class Stage:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.tui.fakes import NOW, FakeReader, busy_reader, span
-from tests.tui.stage import NARROW, stage
+from tests.tui.stage import NARROW, does, stage
 from vs_tui.domain.instants import SECOND
 from vs_tui.domain.model import State
 from vs_tui.tui import actions
@@ -18,6 +18,7 @@ def titles(on) -> list[str]:
     return [row.data.name for row in on.list.rows]
 
 
+@does("down", "up", "page_down", "page_up", "top", "bottom")
 async def test_moving_by_row_page_and_to_the_ends() -> None:
     async with stage() as on:
         keys = [row.key for row in on.list.rows]
@@ -45,8 +46,10 @@ async def test_a_page_in_a_long_list_scrolls() -> None:
         await on.sees("build 0 ")
 
 
+@does("live", "traces", "dora", "events", "sources")
 @pytest.mark.parametrize(
-    ("key", "name"), [("1", "live"), ("2", "traces"), ("3", "dora"), ("4", "events")]
+    ("key", "name"),
+    [("1", "live"), ("2", "traces"), ("3", "dora"), ("4", "events"), ("5", "sources")],
 )
 async def test_digits_choose_the_view(key, name) -> None:
     async with stage() as on:
@@ -55,6 +58,7 @@ async def test_digits_choose_the_view(key, name) -> None:
         await on.sees(f"[{key} ")
 
 
+@does("last_view")
 async def test_minus_swaps_with_the_view_before() -> None:
     async with stage() as on:
         await on.press("4", "minus")
@@ -63,6 +67,7 @@ async def test_minus_swaps_with_the_view_before() -> None:
         assert on.app.view.where == "events"
 
 
+@does("open", "back")
 async def test_enter_opens_the_trace_and_escape_returns_to_the_same_place() -> None:
     many = [span(f"b-{n}", "build", f"build {n}", began=n * SECOND, took=1) for n in range(100)]
     async with stage(FakeReader(many), size=NARROW) as on:
@@ -98,6 +103,7 @@ async def test_enter_folds_and_unfolds_a_span_with_children() -> None:
         assert on.app.screen.waterfall.count == before
 
 
+@does("zoom_in", "zoom_out", "earlier", "later")
 async def test_panning_and_zooming_the_time_axis() -> None:
     async with stage() as on:
         on.list.select("dep-214")
@@ -115,6 +121,7 @@ async def test_panning_and_zooming_the_time_axis() -> None:
         assert isinstance(on.app.screen, TraceView)
 
 
+@does("next_failed", "previous_failed")
 async def test_next_failed_goes_round_in_both_directions() -> None:
     async with stage() as on:
         await on.press("n")
@@ -144,6 +151,7 @@ async def test_next_failed_in_a_trace_finds_what_is_folded_away() -> None:
         assert on.app.screen.waterfall.selected_key == "j"
 
 
+@does("filter")
 async def test_filter_counts_what_matches_and_escape_clears_it() -> None:
     async with stage() as on:
         await on.press("slash", *"team:web kind:deploy", "enter")
@@ -175,6 +183,7 @@ async def test_a_wrong_filter_says_below_the_box_what_is_accepted_and_keeps_the_
         assert "-problem" not in on.app.screen.classes
 
 
+@does("sort", "sort_reverse")
 async def test_sort_and_reverse() -> None:
     async with stage() as on:
         while on.app.screen.sort != "name":
@@ -191,6 +200,7 @@ async def test_sorting_keeps_the_cursor_on_its_row() -> None:
         assert on.list.selected_key == "d-18"
 
 
+@does("time")
 async def test_time_range_leaves_out_what_is_old() -> None:
     async with stage() as on:
         assert "search v17" in titles(on)
@@ -199,6 +209,7 @@ async def test_time_range_leaves_out_what_is_old() -> None:
         assert "search v17" not in titles(on)
 
 
+@does("freeze")
 async def test_freeze_keeps_the_moment_counts_what_comes_and_scrolls() -> None:
     async with stage() as on:
         await on.press("p")
@@ -227,6 +238,7 @@ async def test_a_frozen_trace_shows_what_was_not_what_is() -> None:
         await on.sees("✗ fail   pipeline web #8842")
 
 
+@does("follow")
 async def test_follow_keeps_the_newest_selected() -> None:
     async with stage() as on:
         await on.press("j", "f")
@@ -238,6 +250,7 @@ async def test_follow_keeps_the_newest_selected() -> None:
         assert on.list.follow is False
 
 
+@does("zoom")
 async def test_zoom_gives_a_panel_the_screen_and_back() -> None:
     async with stage() as on:
         assert "DORA 7d" in on.text
@@ -247,6 +260,7 @@ async def test_zoom_gives_a_panel_the_screen_and_back() -> None:
         assert "DORA 7d" in on.text
 
 
+@does("next_panel")
 async def test_tab_goes_to_the_next_panel_and_keys_follow() -> None:
     async with stage() as on:
         on.list.select("dep-214")
@@ -259,6 +273,7 @@ async def test_tab_goes_to_the_next_panel_and_keys_follow() -> None:
         assert on.app.screen.trace.selected_key != "dep-214"
 
 
+@does("watch")
 async def test_watching_tells_when_the_span_ends() -> None:
     async with stage() as on:
         on.list.select("p-8842")
@@ -275,6 +290,7 @@ async def test_watching_what_has_ended_gives_the_reason() -> None:
         await on.sees("has ended already")
 
 
+@does("yank")
 async def test_yank_copies_the_id_then_the_link_then_the_row(tmp_path: Path) -> None:
     async with stage(remember_to=str(tmp_path / "state.json")) as on:
         on.list.select("d-18")
@@ -298,6 +314,7 @@ async def test_yank_writes_osc_52(tmp_path, monkeypatch, tmux) -> None:
         assert "".join(written) == (wrapped if tmux else bare)
 
 
+@does("browser")
 async def test_browser_opens_only_web_pages(monkeypatch) -> None:
     opened: list[str] = []
     monkeypatch.setenv("DISPLAY", ":0")
@@ -314,6 +331,7 @@ async def test_browser_opens_only_web_pages(monkeypatch) -> None:
         assert len(opened) == 1
 
 
+@does("export")
 async def test_export_writes_what_is_on_screen(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     reader = busy_reader()
@@ -331,6 +349,7 @@ async def test_export_writes_what_is_on_screen(tmp_path, monkeypatch) -> None:
         assert '"web #8842 main"' in (tmp_path / "vs-tui-live.json").read_text()
 
 
+@does("theme")
 async def test_theme_changes_and_keeps_place_and_filter(tmp_path) -> None:
     async with stage(remember_to=str(tmp_path / "state.json")) as on:
         await on.press("slash", *"team:core", "enter")
@@ -362,6 +381,7 @@ async def test_a_broken_memory_means_defaults(tmp_path, text) -> None:
         assert len(titles(on)) == 17
 
 
+@does("team")
 async def test_team_narrows_every_view() -> None:
     async with stage() as on:
         while on.app.team != "plat":
@@ -370,6 +390,7 @@ async def test_team_narrows_every_view() -> None:
         await on.sees("team plat")
 
 
+@does("help")
 async def test_help_is_made_from_the_table() -> None:
     async with stage(size=(120, 70)) as on:
         await on.press("question_mark")
@@ -381,6 +402,7 @@ async def test_help_is_made_from_the_table() -> None:
         assert on.app.view.where == "live"
 
 
+@does("palette")
 async def test_palette_finds_actions_and_named_views() -> None:
     async with stage(views={"failing [/now]": "state:failed"}) as on:
         await on.press("colon")
@@ -392,6 +414,7 @@ async def test_palette_finds_actions_and_named_views() -> None:
         await on.until(lambda: titles(on) == ["search v18"], "the named view's rows")
 
 
+@does("compare")
 async def test_compare_marks_one_trace_then_shows_both() -> None:
     async with stage() as on:
         on.list.select("dep-214")
@@ -420,6 +443,7 @@ async def test_dora_opens_the_deployments_behind_a_number() -> None:
         assert "kind:deploy" in on.app.view.filter_text
 
 
+@does("quit")
 async def test_quit() -> None:
     async with stage() as on:
         await on.press("q")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.tui.fakes import NOW, busy_reader, delivery
 from tests.tui.golden import assert_golden
-from tests.tui.stage import NARROW, WIDE, stage
+from tests.tui.stage import NARROW, WIDE, does, stage
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND
 from vs_tui.domain.model import Verdict
 from vs_tui.store.api import SourceHealth
@@ -60,6 +60,7 @@ async def test_what_came_today_is_counted_by_verdict() -> None:
         await on.sees("3 accepted", "2 rejected")
 
 
+@does("reveal")
 async def test_the_secret_is_shown_only_when_asked_for() -> None:
     async with stage(connections=connections) as on:
         await on.press("5")
@@ -81,6 +82,7 @@ async def test_the_secret_is_shown_only_when_asked_for() -> None:
         await on.no_longer_sees("gh-s3cret")
 
 
+@does("copy_secret")
 async def test_copying(monkeypatch, tmp_path) -> None:
     async with stage(connections=connections, remember_to=str(tmp_path / "state.json")) as on:
         copied: list[str] = []

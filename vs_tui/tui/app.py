@@ -50,7 +50,7 @@ class VsTuiApp(App[int]):
     """The dashboard."""
 
     TITLE = "vs-tui"
-    ENABLE_COMMAND_PALETTE = True
+    ENABLE_COMMAND_PALETTE = False
     COMMANDS: ClassVar[set[Any]] = {Commands}
     BINDINGS: ClassVar[list[Any]] = [Binding("ctrl+q", "quit", show=False)]
     CSS = """
@@ -59,6 +59,8 @@ class VsTuiApp(App[int]):
 
     def __init__(self, setup: Setup) -> None:
         super().__init__()
+        # The palette is there, but its key is the table's and not Textual's own.
+        self.use_command_palette = True
         self.setup = setup
         self.reader = setup.reader
         self.actions = table.with_keys(setup.keys)
@@ -107,7 +109,7 @@ class VsTuiApp(App[int]):
         self.show_theme()
         self.navigation.open_views()
         self.set_interval(1.0, self._tick)
-        start(self, self.feed.run, "pump", exit_on_error=False)
+        start(self, self.feed.run, "pump")
         self.call_after_refresh(self._start_receiver)
 
     async def _start_receiver(self) -> None:
@@ -126,7 +128,8 @@ class VsTuiApp(App[int]):
         self.feed.wake()
 
     def _tick(self) -> None:
-        if self.frozen_at is None and not self.blurred and (view := self.view) is not None:
+        view = self.view
+        if self.frozen_at is None and not self.blurred and view is not None and view.complete:
             view.tick(self.now())
             view.paint_header()
 
@@ -274,8 +277,13 @@ class VsTuiApp(App[int]):
         if (view := self.view) is not None:
             view.start_reload()
 
+    def tell_trouble(self, text: str) -> None:
+        """Show over every screen what failed, until reading works again."""
+        self.unreadable = clean(text, 200)
+        self.paint_frame()
+
     def paint_frame(self) -> None:
-        if (view := self.view) is not None and view.is_mounted:
+        if (view := self.view) is not None and view.complete:
             view.paint_frame()
 
     def show_theme(self) -> None:
@@ -286,6 +294,7 @@ class VsTuiApp(App[int]):
     def remember(self) -> None:
         """Keep filters, range, team and theme for the next start."""
         self.remembered.filters = {n: v.filter_text for n, v in self.navigation.views.items()}
+        self.remembered.sorts = {n: v.sort for n, v in self.navigation.views.items() if v.sort}
         self.remembered.range_index = self.range_index
         self.remembered.team = self.team
         self.remembered.save(self.setup.state_path)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
+from vs_tui.domain.display import clean
+
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
 
@@ -38,11 +40,11 @@ class Commands(Provider):
             if action.id != "palette"
         ]
         found += [
-            (f"view {name}", text, partial(app.navigation.named_view, text))
+            (f"view {clean(name, 80)}", clean(text), partial(app.navigation.named_view, text))
             for name, text in app.setup.views.items()
         ]
         found += [
-            (f"team {team or 'all'}", "show one team only", partial(app.choose_team, team))
+            (f"team {clean(team, 80) or 'all'}", "only this team", partial(app.choose_team, team))
             for team in ("", *app.teams)
         ]
         return found

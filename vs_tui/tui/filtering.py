@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from vs_tui.domain import filters
-from vs_tui.domain.model import Span, Verdict
+from vs_tui.domain.model import Operation, Span, Verdict
 from vs_tui.store.delivery_filter import delivery_where
 
 _DELIVERY_KEYS: Final = ("source", "verdict", "kind")
@@ -43,6 +43,7 @@ def completions(text: str, where: str, known: Mapping[str, Sequence[str]]) -> Se
 def known_values(spans: Iterable[Span], teams: Sequence[str]) -> dict[str, list[str]]:
     """What can follow a key, out of what is listed: no query is made for it."""
     found: dict[str, set[str]] = {key: set() for key in _KNOWN_KEYS}
+    found["kind"].update(Operation)
     for span in spans:
         for key in _KNOWN_KEYS:
             value = str(getattr(span, filters.TEXT_KEYS[key]))

@@ -11,6 +11,7 @@ from vs_tui.tui.screens.delivery import DeliveryView
 from vs_tui.tui.screens.dora import DoraView
 from vs_tui.tui.screens.events import EventsView
 from vs_tui.tui.screens.help import HelpView
+from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.screens.live import LiveView
 from vs_tui.tui.screens.sources import SourcesView
 from vs_tui.tui.screens.trace import TraceView
@@ -47,6 +48,8 @@ class Navigation:
         self.views = {name: kind(app.look) for name, kind in VIEWS.items()}
         for name, view in self.views.items():
             view.filter_text = app.remembered.filters.get(name, "")
+            if isinstance(view, ListedView):
+                view.use_sort(app.remembered.sorts.get(name, ""))
             # An installed screen keeps its widgets, and so its place, when another one is shown.
             app.install_screen(view, name)
         app.push_screen(self.views[self.current])

@@ -3,6 +3,7 @@ characters and emoji do not break columns; nothing is ever parsed as markup."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -19,6 +20,10 @@ Piece = tuple[str, str]
 """A text and the role it is painted in."""
 
 _SPELLED: Final = {"→": ">", "›": ">", "…": "~", "—": "-", "–": "-", "·": "-", "’": "'", "×": "x"}
+
+
+_CLUSTER: Final = re.compile("(?s:.)(?:[\u0300-\u036f\u20d0-\u20ff\ufe00-\ufe0f]|\u200d.)*")
+"""A character with what is joined to it: an emoji of several is as wide as one."""
 
 
 def fit(text: str, width: int, *, right: bool = False, ellipsis: str = "…") -> str:
@@ -41,13 +46,11 @@ def ascii_only(text: str) -> str:
     if text.isascii():
         return text
     shown = []
-    for character in text:
-        if character.isascii():
-            shown.append(character)
-            continue
-        width = cell_len(character)
-        base = unicodedata.normalize("NFKD", character)[:1]
-        shown.append(_SPELLED.get(character, base if base.isascii() else "?") * width)
+    for cluster in _CLUSTER.findall(text):
+        first = cluster[0]
+        base = unicodedata.normalize("NFKD", first)[:1]
+        sign = _SPELLED.get(first, base if base.isascii() else "?")
+        shown.append(sign * cell_len(cluster))
     return "".join(shown)
 
 

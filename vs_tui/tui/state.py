@@ -1,4 +1,4 @@
-"""What the dashboard remembers between starts: filters, range, team, theme."""
+"""What the dashboard remembers between starts: filters, sorts, range, team, theme."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ class Remembered:
     """Small and optional: a broken or missing file means defaults."""
 
     filters: dict[str, str] = field(default_factory=dict)
+    """View -> filter."""
+    sorts: dict[str, str] = field(default_factory=dict)
+    """View -> order."""
     range_index: int = 2
     team: str = ""
     theme: str = ""
@@ -25,6 +28,7 @@ class Remembered:
             found = json.loads(Path(path).read_text("utf-8"))
             remembered = cls(
                 filters={str(k): str(v) for k, v in found.get("filters", {}).items()},
+                sorts={str(k): str(v) for k, v in found.get("sorts", {}).items()},
                 range_index=int(found.get("range_index", 2)) % 5,
                 team=str(found.get("team", "")),
                 theme=str(found.get("theme", "")),

@@ -60,7 +60,10 @@ class View(Screen[None]):
         super().__init__()
         self.look = look
         self.filter_text = ""
+        self.sort = ""
         self.zoomed: Widget | None = None
+        self._known: Mapping[str, Sequence[str]] = {}
+        """Values that the filter completes, as listed when its box was opened."""
 
     @property
     def dash(self) -> VsTuiApp:
@@ -137,6 +140,11 @@ class View(Screen[None]):
         self.paint_frame()
         self.start_reload()
 
+    @property
+    def complete(self) -> bool:
+        """Whether its widgets are there: at the end of the app they go before the timers do."""
+        return self.is_mounted and bool(self.query("#footer"))
+
     def start_reload(self) -> None:
         """Read again; a reading under way is given up for it."""
         start(self, self.reload, "load", exclusive=True)
@@ -147,8 +155,10 @@ class View(Screen[None]):
             await self.load()
         except ValueError as error:
             self.show_problem(str(error))
-        except Unreachable:
-            pass  # the banner says so, and what was read before stays
+        except Unreachable as error:
+            # What was read before stays; while nothing can be read the banner says so.
+            if not self.dash.unreadable:
+                self.show_problem(str(error))
         self.paint_frame()
 
     def on_resize(self) -> None:
@@ -258,8 +268,7 @@ class View(Screen[None]):
 
     def completions(self, text: str) -> Sequence[str]:
         """How a filter could go on, from the language and from what is listed."""
-        known = filtering.known_values(self.listed_spans(), self.dash.teams)
-        return unharmed(filtering.completions(text, self.where, known))
+        return unharmed(filtering.completions(text, self.where, self._known))
 
     def show_problem(self, text: str) -> None:
         """Say below the list what is wrong; `` takes it away."""
@@ -283,6 +292,7 @@ class View(Screen[None]):
             self.dash.notify_text("there is nothing to filter here")
             return
         box = self.query_one(FilterBox)
+        self._known = filtering.known_values(self.listed_spans(), self.dash.teams)
         self.add_class("-filtering")
         box.value = self.filter_text
         box.focus()
@@ -295,7 +305,10 @@ class View(Screen[None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        if not self.has_class("-problem"):
+        problem = filtering.problem(event.value, self.where)
+        if problem:
+            self.show_problem(problem)
+        else:
             self.end_filter()
 
     def take_filter_key(self, key: str) -> bool:
@@ -309,7 +322,11 @@ class View(Screen[None]):
     def set_filter(self, text: str) -> None:
         """Filter by a text; errors are shown below the box, and the list stays as it was."""
         problem = filtering.problem(text, self.where)
-        self.show_problem(problem)
+        if problem and self.filtering and self.completions(text):
+            # A term that is only begun: say how it could go on, not that it is wrong.
+            self.show_problem("")
+        else:
+            self.show_problem(problem)
         if not problem and text != self.filter_text:
             self.filter_text = text
             self.dash.remember()

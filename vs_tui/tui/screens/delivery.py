@@ -20,6 +20,17 @@ class DeliveryView(View):
     members of the body with one are hidden."""
 
     where = "inspector"
+    offered = (
+        "open",
+        "back",
+        "refold",
+        "resend",
+        "resend_to",
+        "freeze",
+        "yank",
+        "export",
+        "palette",
+    )
 
     def __init__(self, look: Look, delivery_id: int) -> None:
         super().__init__(look)

@@ -23,6 +23,11 @@ class ListedView(View):
     def on_mount(self) -> None:
         self.list.focus()
 
+    def use_sort(self, sort: str) -> None:
+        """Take up a remembered order, if there still is one of this name."""
+        if sort.removeprefix("-") in self.sorts:
+            self.sort = sort
+
     def selection(self) -> str:
         return self.list.selected_key
 

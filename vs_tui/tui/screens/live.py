@@ -35,6 +35,8 @@ COLUMNS: Final = (
 PAGE: Final = 500
 MOST: Final = 10_000
 """Rows that are read at most: to see older ones, filter or sort."""
+_AHEAD: Final = 100
+"""Rows below the screen that are there already when one scrolls on."""
 
 
 class LiveView(ListedView):
@@ -176,10 +178,10 @@ class LiveView(ListedView):
 
     def _follow_depth(self) -> None:
         """Read what the cursor comes near to; forget it when it is far above again."""
-        needed = (self.list.cursor + self.list.rows_visible) // PAGE * PAGE + 2 * PAGE
-        if needed > self._wanted and len(self.spans) >= self._wanted:
-            self._read_more(needed)
-        elif self.list.cursor < PAGE // 2:
+        near = self.list.cursor + self.list.rows_visible + _AHEAD
+        if near > len(self.spans) >= self._wanted:
+            self._read_more(self._wanted + PAGE)
+        elif near < PAGE:
             self._wanted = PAGE
 
     def on_listing_selected(self, message: Listing.Selected) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
+from textual.binding import Binding
 from textual.geometry import Size
 from textual.strip import Strip
 from textual.suggester import Suggester
@@ -40,6 +42,8 @@ class FilterBox(Input):
     FilterBox:focus { border: none; }
     """
 
+    BINDINGS: ClassVar[list[Any]] = [Binding("tab", "complete", show=False)]
+
     def __init__(self, complete: Complete, *, id: str | None = None) -> None:
         super().__init__(
             placeholder="team:core kind:deploy state:failed dur>10m age<7d",
@@ -47,6 +51,11 @@ class FilterBox(Input):
             id=id,
         )
         self.cursor_blink = False
+
+    def action_complete(self) -> None:
+        """Take what is offered, as the right arrow does at the end; without any, stay here."""
+        self.cursor_position = len(self.value)
+        self.action_cursor_right()
 
 
 class FilterNote(Line):

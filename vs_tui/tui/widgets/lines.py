@@ -59,7 +59,7 @@ class Line(Widget):
         return strip_of([*left, (" ", "text"), *self._right], self.look, width)
 
     def on_click(self, event: events.Click) -> None:
-        right = self.size.width - width_of(self._right)
+        right = self.size.width - width_of(self._right) - 1
         pieces, position, offset = self._left, 0, 0
         if event.x >= max(right, width_of(self._left)):
             pieces, position, offset = self._right, right, len(self._left)

@@ -70,4 +70,4 @@ def field(name: str, value: str, width: int = 400, role: str = "text") -> list[P
 
 def fact(name: str, value: str, role: str = "text") -> list[Piece]:
     """`name value`, to be set beside others."""
-    return [(f"{name} ", "dim"), (clean(value, 400), role)]
+    return [(f"{clean(name, 100)} ", "dim"), (clean(value, 400), role)]

@@ -1,0 +1,232 @@
+"""Lists keep their row, their place and their filter; long ones are read as far as one goes."""
+
+from tests.tui.fakes import NOW, FakeReader, span
+from tests.tui.stage import NARROW, Stage, stage
+from vs_tui.domain.instants import HOUR, SECOND
+from vs_tui.domain.model import State
+
+
+def builds(count: int, prefix: str = "b") -> list:
+    return [
+        span(f"{prefix}-{n:05}", "build", f"build {n}", began=n * SECOND + SECOND, took=SECOND)
+        for n in range(count)
+    ]
+
+
+def line_of(on: Stage, text: str) -> int:
+    return next(number for number, line in enumerate(on.lines) if text in line)
+
+
+async def test_enter_opens_the_row_the_cursor_is_on_though_others_came_above() -> None:
+    async with stage(FakeReader(builds(30))) as on:
+        on.list.select("b-00009")
+        await on.settle()
+        at = line_of(on, "build 9 ")
+        for n in range(5):
+            on.reader.put(span(f"new-{n}", "deploy", f"new {n}", began=0))
+        await on.until(lambda: len(on.list.rows) == 35, "the new rows")
+        await on.settle()
+        assert on.list.selected_key == "b-00009"
+        assert on.list.cursor == 14
+        assert line_of(on, "build 9 ") == at
+        await on.press("enter")
+        await on.sees("Live › build 9")
+        await on.press("escape")
+        assert line_of(on, "▌✓ ok     build    build 9 ") == at
+
+
+async def test_a_scrolled_list_keeps_the_row_at_its_line() -> None:
+    async with stage(FakeReader(builds(200)), size=NARROW) as on:
+        on.list.select("b-00100")
+        await on.settle()
+        at = line_of(on, "build 100 ")
+        for n in range(5):
+            on.reader.put(span(f"new-{n}", "deploy", f"new {n}", began=0))
+        await on.until(lambda: len(on.list.rows) == 205, "the new rows")
+        await on.settle()
+        assert line_of(on, "build 100 ") == at
+        assert on.list.selected_key == "b-00100"
+
+
+async def test_when_the_row_is_gone_the_cursor_stays_at_its_line() -> None:
+    async with stage(FakeReader(builds(30))) as on:
+        on.list.select("b-00009")
+        await on.settle()
+        del on.reader.by_key["b-00009"]
+        on.reader.put()
+        await on.until(lambda: len(on.list.rows) == 29, "one row less")
+        assert on.list.selected_key == "b-00010"
+        assert on.list.cursor == 9
+
+
+async def test_a_long_list_is_read_as_far_as_one_goes() -> None:
+    async with stage(FakeReader(builds(2_300))) as on:
+        assert len(on.list.rows) == 500
+        await on.sees("of 2300")
+        await on.press("G")
+        await on.until(lambda: len(on.list.rows) == 2_300, "all rows")
+        await on.settle()
+        assert on.list.selected_key == "b-02299"
+        await on.sees("build 2299", "-2300 of 2300")
+        await on.press("g")
+        on.reader.put(span("new", "deploy", "new", began=0))
+        await on.until(lambda: len(on.list.rows) == 500, "only what is near again")
+
+
+async def test_paging_on_reads_more() -> None:
+    async with stage(FakeReader(builds(1_700)), size=NARROW) as on:
+        on.list.select("b-00480")
+        await on.until(lambda: len(on.list.rows) >= 1_000, "more rows")
+        assert on.list.selected_key == "b-00480"
+
+
+async def test_sort_is_kept_through_drill_down_views_and_restarts(tmp_path) -> None:
+    path = str(tmp_path / "state.json")
+    async with stage(remember_to=path) as on:
+        await on.press("s", "S")
+        chosen = on.app.screen.sort
+        assert chosen == "-started"
+        order = [row.key for row in on.list.rows]
+        await on.press("enter", "escape", "2", "s", "1")
+        assert [row.key for row in on.list.rows] == order
+    async with stage(remember_to=path) as on:
+        assert on.app.screen.sort == chosen
+        assert [row.key for row in on.list.rows] == order
+        await on.press("2")
+        assert on.app.screen.sort == "began"
+
+
+async def test_traces_sort_by_each_of_their_orders() -> None:
+    async with stage() as on:
+        await on.press("2")
+        seen = set()
+        for _ in on.app.screen.sorts:
+            await on.press("s")
+            seen.add(tuple(row.key for row in on.list.rows))
+        assert len(seen) >= 5
+        while on.app.screen.sort != "spans":
+            await on.press("s")
+        assert on.list.rows[0].data.spans == 9
+        await on.press("S")
+        assert on.list.rows[-1].data.spans == 9
+
+
+async def test_completion_takes_what_the_language_and_the_list_offer() -> None:
+    async with stage() as on:
+        await on.press("slash", *"te", "tab", *"co", "right")
+        assert on.app.screen.query_one("#filter").value == "team:core"
+        await on.press("space", *"kind:dep", "tab", "enter")
+        assert on.app.view.filter_text == "team:core kind:deploy"
+        await on.sees("3 of 17")
+        await on.press("slash")
+        await on.press("space", *"state:")
+        await on.sees("state:in_flight  state:running")
+
+
+async def test_a_wrong_filter_keeps_the_box_open_and_is_not_remembered(tmp_path) -> None:
+    path = str(tmp_path / "state.json")
+    async with stage(remember_to=path) as on:
+        await on.press("slash", *"team:core ")
+        on.app.screen.query_one("#filter").value = "team:core dur:soon"
+        await on.sees("write dur>10m")
+        await on.press("enter")
+        assert on.app.view.filtering
+    async with stage(remember_to=path) as on:
+        assert on.app.view.filter_text.strip() == "team:core"
+
+
+async def test_filters_are_kept_per_view_and_named_below_what_is_opened() -> None:
+    async with stage() as on:
+        await on.press("slash", *"team:core", "enter", "2", "slash", *"kind:pr", "enter", "1")
+        assert on.app.view.filter_text == "team:core"
+        await on.press("enter")
+        await on.sees("/ kept: team:core")
+        await on.press("2")
+        await on.sees("/ kind:pr", "2 traces")
+
+
+async def test_the_past_shows_what_was_and_p_comes_back() -> None:
+    async with stage(at=NOW - HOUR) as on:
+        await on.sees("FROZEN at 08:41:07", "7 then")
+        assert "web #8842" not in on.text
+        await on.press("2")
+        await on.sees("ml-train #77")
+        assert "web #8842" not in on.text
+        await on.press("1", "p")
+        await on.sees("LIVE", "web #8842", "17 of 17")
+
+
+async def test_what_ended_since_was_in_flight_then() -> None:
+    at = NOW - 300 * SECOND
+    async with stage(at=at) as on:
+        row = next(line for line in on.lines if "search v18" in line)
+        assert "● run" in row
+        assert "1:40" in row
+        await on.press("p")
+        await on.sees("✗ fail   deploy   search v18")
+
+
+async def test_pending_counts_add_up_and_are_gone_after_resuming() -> None:
+    async with stage() as on:
+        await on.press("p")
+        for n in range(3):
+            on.reader.put(*builds(2, prefix=f"n{n}"))
+            await on.sees(f"+{2 * n + 2} new")
+        await on.press("p")
+        await on.until(lambda: len(on.list.rows) == 23, "six rows more")
+        assert "new," not in on.lines[0]
+
+
+async def test_a_watched_span_rings_the_bell_and_runs_the_command(monkeypatch) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(
+        "vs_tui.tui.output.subprocess.Popen", lambda command, **_: ran.append(command)
+    )
+    async with stage(watch_command="notify-send --urgency low") as on:
+        rung: list[bool] = []
+        monkeypatch.setattr(on.app, "bell", lambda: rung.append(True))
+        on.list.select("p-8842")
+        await on.press("w", "p")
+        on.reader.end("p-8842", State.ERROR)
+        await on.sees("web #8842 main: error")
+        assert rung == [True]
+        assert ran == [["notify-send", "--urgency", "low", "web #8842 main", "error"]]
+        assert "● run    pipeline web #8842" in on.text, "frozen, but told all the same"
+
+
+async def test_watching_can_be_taken_back() -> None:
+    async with stage() as on:
+        on.list.select("p-8842")
+        await on.press("w", "w")
+        await on.sees("not watching web #8842 main any more")
+        on.reader.end("p-8842")
+        await on.no_longer_sees("● run    pipeline web #8842")
+        assert "web #8842 main: ok" not in on.text
+
+
+async def test_a_reader_that_fails_is_told_and_tried_again() -> None:
+    async with stage() as on:
+        on.reader.fails = OSError("disk I/O error")
+        on.reader.put()
+        await on.sees("disk I/O error")
+        await on.press("j", "k")
+        on.reader.fails = None
+        on.reader.put(span("new", "build", "came back", began=SECOND))
+        await on.sees("came back")
+        assert "disk I/O error" not in on.text
+
+
+async def test_rows_are_painted_again_only_when_they_changed() -> None:
+    async with stage() as on:
+        painted: list[int] = []
+        plain = on.list.refresh_row
+        on.list.refresh_row = lambda index: (painted.append(index), plain(index))
+        on.app._tick()
+        await on.settle()
+        assert painted == []
+        on.clock.now += SECOND
+        on.app._tick()
+        await on.settle()
+        flying = [n for n, row in enumerate(on.list.rows) if row.data.in_flight]
+        assert set(painted) <= set(flying)
+        assert painted

@@ -1,0 +1,166 @@
+"""Mouse, resizing, and titles that are wider than their letters."""
+
+import pytest
+from rich.cells import cell_len
+
+from tests.tui.fakes import FakeReader, busy_reader, span
+from tests.tui.stage import NARROW, WIDE, Stage, stage
+from vs_tui.domain.instants import SECOND
+from vs_tui.tui.screens.trace import TraceView
+
+
+async def click(on: Stage, text: str, nth: int = 0) -> None:
+    """Click on the first letter of a text on the screen."""
+    y = [number for number, line in enumerate(on.lines) if text in line][nth]
+    x = cell_len(on.lines[y][: on.lines[y].index(text)])
+    await on.pilot.click(offset=(x, y))
+    await on.settle()
+
+
+async def test_a_click_selects_and_a_second_one_opens() -> None:
+    async with stage() as on:
+        await click(on, "search v18")
+        assert on.list.selected_key == "d-18"
+        await click(on, "search v18")
+        assert isinstance(on.app.screen, TraceView)
+
+
+async def test_tabs_crumbs_header_and_footer_can_be_clicked() -> None:
+    async with stage() as on:
+        await click(on, "2 Traces")
+        assert on.app.view.where == "traces"
+        await click(on, "? help")
+        assert on.app.view.where == "help"
+        await click(on, "Traces › Help")
+        assert on.app.view.where == "traces"
+        await click(on, "team all")
+        assert on.app.team == "core"
+        await click(on, "7d")
+        assert on.app.range_name == "30d"
+        await click(on, "LIVE")
+        assert on.app.frozen_at is not None
+        await click(on, "p resume")
+        assert on.app.frozen_at is None
+        await click(on, "/ all")
+        assert on.app.view.filtering
+
+
+async def test_a_click_on_a_column_sorts_by_it_and_again_the_other_way() -> None:
+    async with stage() as on:
+        await click(on, "TITLE")
+        names = [row.data.name for row in on.list.rows]
+        assert names == sorted(names)
+        await click(on, "TITLE")
+        assert [row.data.name for row in on.list.rows] == names[::-1]
+        await click(on, "TEAM")
+        assert on.app.screen.sort == "-name", "nothing sorts by team"
+
+
+async def test_the_wheel_moves_through_list_and_trace() -> None:
+    async with stage() as on:
+        await on.pilot._post_mouse_events([_wheel()], offset=(10, 8))
+        await on.settle()
+        assert on.list.cursor == 3
+
+
+def _wheel():
+    from textual.events import MouseScrollDown
+
+    return MouseScrollDown
+
+
+async def test_the_waterfall_is_clicked_to_select_fold_and_go() -> None:
+    async with stage() as on:
+        on.list.select("dep-214")
+        await on.press("enter")
+        waterfall = on.app.screen.waterfall
+        await click(on, "rollout")
+        assert waterfall.selected_key == "r-1"
+        await click(on, "rollout")
+        assert "r-1" in waterfall.folded
+        await on.press("plus", "plus")
+        shown = on.text
+        line = next(number for number, text in enumerate(on.lines) if "[shown]" in text)
+        await on.pilot.click(offset=(44, line))
+        await on.settle()
+        assert on.text != shown
+        assert "█" in next(text for text in on.lines if "build (2)" in text)
+
+
+async def test_smaller_and_larger_and_back_is_as_before() -> None:
+    async with stage(size=NARROW) as on:
+        on.list.select("dep-214")
+        await on.settle()
+        before = on.text
+        for size in ((250, 70), WIDE, (100, 30), (40, 12), (20, 6)):
+            await on.pilot.resize_terminal(*size)
+            await on.settle()
+            assert len(on.lines) == size[1]
+            assert [line for line in on.lines if cell_len(line) > size[0]] == []
+        await on.pilot.resize_terminal(*NARROW)
+        await on.settle()
+        assert on.text == before
+        assert on.list.selected_key == "dep-214"
+
+
+async def test_a_wide_screen_is_used() -> None:
+    async with stage(size=(250, 70)) as on:
+        on.list.select("dep-214")
+        await on.settle()
+        await on.sees("DORA 7d", "Trace 4b1f", "canary 25%")
+        assert all(cell_len(line) == 250 for line in on.lines if line.startswith(("│", "┌")))
+
+
+WIDE_TITLES = (
+    "日本語のデプロイ v1",
+    "🚀 ship it 🚢 v2",
+    "👩‍💻 works on 👨‍👩‍👧 family emoji",
+    "é combined e\u0301 accents",
+    "ｆｕｌｌｗｉｄｔｈ v3",
+    "العربية right to left",
+    "☑️ variation ❤️ selectors",
+)
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+@pytest.mark.parametrize("ascii_only", [False, True])
+async def test_wide_titles_do_not_break_columns(size, ascii_only) -> None:
+    spans = [
+        span(f"b-{n}", "build", title, began=n * SECOND, took=SECOND, team="日本")
+        for n, title in enumerate(WIDE_TITLES, 1)
+    ]
+    async with stage(FakeReader(spans), size=size, ascii=ascii_only) as on:
+        side = "|" if ascii_only else "│"
+        rows = [line for line in on.lines if line.startswith(side) and " build " in line]
+        assert len(rows) == len(WIDE_TITLES)
+        ages = {cell_len(line[: line.index("0:01")]) for line in rows}
+        assert len(ages) == 1, rows
+        assert {cell_len(line) for line in rows} == {size[0]}
+        if ascii_only:
+            assert on.text.isascii()
+
+
+HOSTILE = "\x1b]0;owned\x07[red]x[/red] \u202eevil\u2066 \x9b31m \u0007 a\nb"
+
+
+async def test_no_event_text_reaches_the_terminal_raw() -> None:
+    reader = busy_reader()
+    reader.put(
+        span("evil", "deploy", HOSTILE, began=SECOND, team=HOSTILE, environment=HOSTILE,
+             stage=HOSTILE, actor=HOSTILE, service=HOSTILE, project=HOSTILE, url=HOSTILE,
+             attributes={HOSTILE: HOSTILE})
+    )  # fmt: skip
+    async with stage(reader) as on:
+        on.list.select("evil")
+        seen = [on.text]
+        for keys in (("enter",), ("escape", "2"), ("1", "slash", *"team:", "escape"), ("w",),
+                     ("colon", *"team"), ("escape", "m")):  # fmt: skip
+            await on.press(*keys)
+            seen.append(on.text)
+            assert [
+                c for c in on.text if not c.isprintable() and c not in "\n\u200d\ufe0f"
+            ] == [], keys
+        text = "".join(seen).replace("\n", "")
+        assert "[red]x[/red]" in text, "markup is shown as it was written"
+        bad = {c for c in text if not c.isprintable()} - {"\u200d", "\ufe0f"}
+        assert bad == set()

@@ -1,0 +1,192 @@
+"""Keys in a trace: folding, why its links exist, cutting one, what is shown of a span."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery_links, delivery_trace, span
+from tests.tui.stage import NARROW, Stage, does, stage
+from vs_tui.domain.instants import MINUTE, SECOND
+from vs_tui.domain.model import State
+
+
+@asynccontextmanager
+async def checkout(**options) -> AsyncIterator[Stage]:
+    async with stage(busy_reader(), **options) as on:
+        on.list.select("dep-214")
+        await on.press("enter")
+        yield on
+
+
+@asynccontextmanager
+async def delivery(**options) -> AsyncIterator[Stage]:
+    """The trace of two days that waits most of its time."""
+    async with stage(FakeReader(delivery_trace(), links=delivery_links()), **options) as on:
+        on.list.select("is-960")
+        await on.press("enter")
+        yield on
+
+
+def names(on: Stage) -> list[str]:
+    return [row.span.name for row in on.app.screen.waterfall.rows]
+
+
+@does("fold_all", "unfold_all")
+async def test_folding_and_unfolding_all() -> None:
+    async with checkout() as on:
+        assert "compile" not in names(on), "jobs that went well begin folded"
+        await on.press("right_square_bracket")
+        assert {"compile", "canary 5%"} <= set(names(on))
+        await on.press("left_square_bracket")
+        assert names(on) == ["checkout-api v214"]
+
+
+async def test_folds_and_cursor_stay_when_events_come() -> None:
+    async with checkout() as on:
+        on.app.screen.waterfall.reveal("r-1")
+        await on.press("enter")
+        assert "canary 25%" not in names(on)
+        on.reader.put(
+            span("s-1", "test", "smoke", began=SECOND, parent="dep-214",
+                 trace=on.reader.by_key["dep-214"].trace_id)
+        )  # fmt: skip
+        await on.sees("smoke")
+        assert "canary 25%" not in names(on)
+        assert on.app.screen.waterfall.selected_key == "r-1"
+
+
+@does("why")
+async def test_why_puts_the_links_with_rule_and_confidence_first() -> None:
+    async with delivery() as on:
+        await on.press("j")
+        await on.sees("closes #960 (strong)")
+        first = next(i for i, line in enumerate(on.lines) if "began" in line)
+        assert "closes #960" not in on.lines[first - 1]
+        await on.press("i")
+        first = next(i for i, line in enumerate(on.lines) if "began" in line)
+        assert "closes #960" in on.lines[first - 1]
+
+
+async def test_links_that_are_no_parents_are_named_from_both_ends() -> None:
+    async with delivery() as on:
+        on.app.screen.waterfall.reveal("ci-2")
+        await on.sees("linked to ci — by runs it again")
+        on.app.screen.waterfall.reveal("ci-1")
+        await on.sees("linked from ci — by runs it again")
+
+
+@does("cut")
+async def test_cutting_a_link_sends_the_decision() -> None:
+    sent: list[tuple[str, str, str]] = []
+
+    async def send(action: str, child: str, parent: str) -> None:
+        sent.append((action, child, parent))
+
+    async with checkout(send_links=send) as on:
+        await on.press("x")
+        assert sent == [], "the root has no parent"
+        on.app.screen.waterfall.reveal("t-1")
+        await on.press("x")
+        assert sent == [("cut", "t-1", "dep-214")]
+
+
+async def test_a_read_only_dashboard_says_why_it_cannot_cut() -> None:
+    async with checkout() as on:
+        on.app.screen.waterfall.reveal("t-1")
+        await on.press("x")
+        await on.sees("this dashboard is read-only")
+
+
+async def test_waits_are_named_before_what_ended_them() -> None:
+    async with delivery() as on:
+        lines = {line.strip("│▌ ").split("  ")[0]: line for line in on.lines}
+        deploy = next(line for name, line in lines.items() if "pay v31" in name)
+        assert "merge → deploy 3h31m" in deploy
+        review = next(line for name, line in lines.items() if "review by eve" in name)
+        assert "review wait 19h26m" in review
+        await on.sees("wait review wait 19h26m")
+
+
+async def test_the_critical_path_is_marked() -> None:
+    async with delivery() as on:
+        marked = [line for line in on.lines if "◆" in line and "critical" not in line]
+        assert [any(name in line for line in marked) for name in ("review", "pay v31")] == [
+            True,
+            True,
+        ]
+        assert not any("#960" in line for line in marked)
+
+
+async def test_an_open_bar_grows_to_now_and_dots_go_on_to_its_expected_end() -> None:
+    async with checkout() as on:
+        row = next(line for line in on.lines if "rollout" in line)
+        assert row.index("▶") < row.index("┈")
+        length = row.count("▒")
+        on.clock.now += 60 * SECOND
+        on.app._tick()
+        await on.settle()
+        grown = next(line for line in on.lines if "rollout" in line)
+        assert grown.count("▒") > length
+        on.clock.now += 10 * MINUTE
+        on.app._tick()
+        await on.settle()
+        late = next(line for line in on.lines if "rollout" in line)
+        assert "┈" not in late, "later than expected: nothing is promised any more"
+
+
+async def test_no_sign_of_life_is_shown_as_lost_not_as_an_endless_bar() -> None:
+    async with stage() as on:
+        on.list.select("p-77")
+        await on.press("enter")
+        row = next(line for line in on.lines if line.startswith("│▌ml-train"))
+        assert "? stale" in row
+        assert "▶" not in row
+
+
+async def test_self_time_and_history_stand_in_the_details() -> None:
+    async with checkout() as on:
+        await on.sees("self time 0:02", "p50 4:31 (n=12)", "p90 6:00", "stage canary 25%")
+
+
+async def test_attributes_are_listed_and_scroll() -> None:
+    reader = FakeReader([
+        span("b", "build", "big", began=60 * SECOND, took=SECOND,
+             attributes={f"vs.key.{n:02}": f"value {n}" for n in range(40)}),
+    ])  # fmt: skip
+    async with stage(reader, size=NARROW) as on:
+        await on.press("enter", "tab")
+        assert "vs.key.39" not in on.text
+        await on.press("G")
+        await on.sees("vs.key.39 value 39")
+
+
+async def test_the_minimap_brackets_what_is_shown() -> None:
+    async with checkout() as on:
+        assert "[shown]" not in on.text
+        await on.press("plus")
+        line = next(line for line in on.lines if "[shown] of the whole" in line)
+        assert line.count("[") == 2
+        await on.press("minus", "minus")
+        assert "[shown]" not in on.text
+
+
+async def test_zooming_stays_on_the_selected_span() -> None:
+    async with checkout() as on:
+        on.app.screen.waterfall.reveal("b-1")
+        await on.press(*["plus"] * 3)
+        row = next(line for line in on.lines if "build (2)" in line)
+        assert "█" in row
+
+
+async def test_a_trace_that_is_one_span_needs_no_parent() -> None:
+    lone = [span("x", "custom thing", "lone", began=None, took=SECOND, state=State.ERROR)]
+    async with stage(FakeReader(lone)) as on:
+        await on.press("enter")
+        await on.sees("lone", "took -", "began -")
+
+
+async def test_a_past_moment_shows_only_what_had_begun() -> None:
+    async with stage(at=NOW - 100 * SECOND) as on:
+        on.list.select("dep-214")
+        await on.press("enter")
+        assert set(names(on)) == {"checkout-api v214", "build", "tests"}
+        assert "canary" not in on.text.replace("stage canary 25%", "")
