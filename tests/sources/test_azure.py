@@ -156,6 +156,18 @@ def test_an_abandoned_pull_request_is_cancelled_unless_it_was_completed_later():
     assert ("commit", MERGE, REPO) in offered(last(completed))
 
 
+def test_a_reactivated_pull_request_is_one_span():
+    abandoned = az.azure_pull("updated", "09:58:00", "abandoned", closedDate=stamp("09:57:00"))
+    again = az.azure_pull("updated", "10:30:00")
+    span = folded(PULL, again, abandoned).span
+    assert (span.status, span.reopens, span.ended_at) == (Status.IN_FLIGHT, 1, None)
+    completed = az.azure_pull("updated", "11:00:00", "completed", closedDate=stamp("10:59:00"))
+    # A trial merge told late, or an update from before the end, opens nothing.
+    late = [az.azure_pull("merged", "11:00:01"), az.azure_pull("updated", "10:58:00")]
+    span = folded(PULL, completed, *late, again, abandoned).span
+    assert (span.status, span.reopens, span.ended_at) == (Status.OK, 1, at("10:59:00"))
+
+
 def test_a_trial_merge_is_no_merge():
     event = last(az.azure_pull("merged", "09:51:00"))
     assert event.state is State.RUNNING

@@ -91,8 +91,9 @@ def _merged_numbers(messages: str, scope: str) -> list[Seek]:
 
 
 def read_pull_request(hook: Hook) -> Reading:
-    """A pull request as its event shows it. Its own end outranks an earlier one: abandoned, then
-    reactivated and completed. `merged` only says that a trial merge was made."""
+    """A pull request as its event shows it: its state as of an update outranks an earlier end
+    (abandoned, then reactivated). `merged` only says that a trial merge was made, which happens
+    while it is being completed, so that it reopens nothing."""
     change = hook.resource
     number = hook.required(change, "pullRequestId")
     status = text(change, "status").lower()
@@ -102,6 +103,8 @@ def read_pull_request(hook: Hook) -> Reading:
     state = _STATES[status]
     created = time_of(change, "creationDate")
     closed = time_of(change, "closedDate") or hook.sent_at
+    updated = hook.kind == "git.pullrequest.updated"
+    active_at = hook.sent_at if updated else created or hook.sent_at
     branch = keys.branch_name(text(change, "sourceRefName"))
     default = keys.branch_name(text(change, "repository", "defaultBranch"))
     title = text(change, "title")
@@ -114,10 +117,10 @@ def read_pull_request(hook: Hook) -> Reading:
         source="azure",
         operation=Operation.PULL_REQUEST,
         state=state,
-        occurred_at=closed if state.terminal else created or hook.sent_at,
+        occurred_at=closed if state.terminal else active_at,
         as_of=hook.sent_at,
         started_at=created,
-        supersedes=state.terminal,
+        supersedes=state.terminal or updated,
         name=title or f"!{number}",
         project=repo.name,
         actor=person(change, "createdBy"),
