@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import time
 from collections import OrderedDict
@@ -30,7 +31,7 @@ SILENCE_SECONDS: Final = 40.0
 GRACE_SECONDS: Final = 2.0
 """A break shorter than this is not worth a banner."""
 FIRST_WAIT: Final = 0.25
-LONGEST_WAIT: Final = 15.0
+LONGEST_WAIT: Final = 5.0
 KEPT_ANSWERS: Final = 64
 MAX_KEYS: Final = 5_000
 _MAX_MESSAGE: Final = 8 * 1024 * 1024
@@ -262,7 +263,8 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or "no connection"
+        number = error.os_error.errno
+        return os.strerror(number) if number and number > 0 else "no connection"
     if isinstance(error, aiohttp.ClientError):
         return "the line broke"
     return str(error)[:200] or type(error).__name__

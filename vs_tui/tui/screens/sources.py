@@ -42,10 +42,10 @@ COUNTED: Final = (
     Verdict.QUARANTINED,
     Verdict.REJECTED,
 )
-MAX_COUNTED: Final = 10_000
+MAX_COUNTED: Final = 5_000
 """Deliveries of today that are counted; with more, the numbers are shown as at least."""
 SORTS: Final = ("last", "trouble", "name")
-COUNT_EVERY: Final = 5 * SECOND
+COUNT_EVERY: Final = 15 * SECOND
 SHOW_SECRET: Final = 30 * SECOND
 
 
@@ -99,6 +99,7 @@ class SourcesView(View):
             # The first time all adapters are imported, which takes longer than a key may.
             self.connections = await asyncio.to_thread(dash.setup.connections)
         self.health = {h.source: h for h in await dash.reader.sources()}
+        self._paint()
         now = dash.now()
         if dash.frozen_at is not None or abs(now - self._counted_at) >= COUNT_EVERY:
             self._counted_at = now
