@@ -82,7 +82,8 @@ def test_a_branch_counts_while_its_change_is_open_and_an_hour_longer() -> None:
 
 def test_of_two_changes_on_a_branch_the_nearest_before_is_taken() -> None:
     seek = Seek(Rule.BRANCH, Key("branch", "fix", REPO))
-    old, new = node("old", "pull_request", 0), node("new", "pull_request", MINUTE)
+    old = node("old", "pull_request", 0)
+    new = node("new", "pull_request", MINUTE, status=Status.IN_FLIGHT)
     offered = [(old, Key("branch", "fix", REPO)), (new, Key("branch", "fix", REPO))]
     assert [link.parent for link in links(RUN, [seek], offered)] == ["new"]
 
@@ -123,6 +124,15 @@ def test_a_service_without_a_repository_belongs_to_the_only_team_that_has_one_of
     assert Teams((red, blue)).of("api", "api", "") == "", "two have it"
     assert Teams((red, blue)).of("", "web-1", "") == "blue"
     assert Teams((red, blue)).of("other/api", "api", "") == "", "it has a repository, of no team"
+
+
+def test_of_two_changes_with_a_commit_the_merged_one_is_meant() -> None:
+    seek = Seek(Rule.COMMIT, Key("commit", SHA, REPO))
+    merged = node("merged", "pull_request", 0, HOUR)
+    closed = node("closed", "pull_request", MINUTE, HOUR, Status.CANCELLED)
+    offered = [(owner, Key("commit", SHA, REPO, "head commit")) for owner in (closed, merged)]
+    found = links(node("run", "pipeline", 2 * HOUR), [seek], offered)
+    assert [link.parent for link in found] == ["merged", "closed"]
 
 
 def test_the_docs_have_every_rule_in_order_with_its_confidence() -> None:

@@ -139,7 +139,7 @@ def test_late_phases_and_amendments_change_the_stages_only() -> None:
         event(1, state=State.RUNNING, stage="todo"),
         event(5, stage="doing"),
         event(7, stage="review"),
-        event(9, state=State.OK),
+        event(9, state=State.OK, as_of=12),
         event(6, stage="odd", slot="s", as_of=10),
         event(6, slot="s", as_of=11),
     ]
