@@ -1,0 +1,161 @@
+"""Storage trouble as a sender sees it: 503 with Retry-After and the reason, readiness that is
+true, and recovery without a restart."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.receiver.inside import START, Raw, post, receiving
+from tests.receiver.server import Server, serving
+
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+
+def start(number: object, padding: int = 0) -> bytes:
+    return b'{"type":"build","id":"%s","action":"start"%s}' % (
+        str(number).encode(),
+        b" " * padding,
+    )
+
+
+def builds(server: Server) -> set[str]:
+    with contextlib.closing(sqlite3.connect(server.db)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return {row[0].rpartition("-")[2] for row in database.execute("SELECT key FROM spans")}
+
+
+async def test_503_has_retry_after_and_the_reason_and_readyz_agrees(tmp_path) -> None:
+    async with receiving(tmp_path) as runtime:
+        await runtime.writer.run(lambda db: db.execute("PRAGMA query_only = ON").fetchall())
+        connection = await Raw.to(runtime)
+        for _ in range(2):
+            await connection.send(post())
+            status, headers, body = await connection.answer()
+            assert (status, headers["retry-after"]) == (503, "15")
+            assert "read-only" in body["detail"]
+        await connection.send(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        status, headers, body = await connection.answer()
+        assert (status, headers["retry-after"]) == (503, "15")
+        assert "read-only" in body["detail"]
+        await connection.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await connection.answer())[0] == 200, "alive: a restart would not help"
+        await runtime.writer.sweep()
+        await connection.send(post())
+        assert (await connection.answer())[0] == 200, "a new connection writes again"
+        connection.close()
+
+
+async def test_reading_a_broken_database_is_503_and_no_bug(tmp_path) -> None:
+    async with receiving(tmp_path) as runtime:
+        connection = await Raw.to(runtime)
+        await connection.send(post(START))
+        await connection.answer()
+
+        def break_it(db: sqlite3.Connection) -> None:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
+
+        async def health() -> None:
+            await runtime.reader.run(break_it)
+
+        runtime.reader.health = health  # type: ignore[method-assign, assignment]
+        await connection.send(
+            b"GET /api/health HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+            b"inside-token-0123456789\r\n\r\n"
+        )
+        status, headers, body = await connection.answer()
+        assert (status, headers["retry-after"]) == (503, "15")
+        assert "check the disk" in body["detail"]
+        connection.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system of 4 MiB; needs to be allowed to mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount a small tmpfs here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_is_503_and_ends_without_a_restart(small_disk) -> None:
+    (small_disk / "config.toml").write_text('[store]\nlow_space = "0"\n')
+    with serving(small_disk) as server:
+        acknowledged = set()
+        status, answer = 200, None
+        for number in range(200):
+            status, answer = server.call("/customhttp", start(number, 50_000))
+            if status != 200:
+                break
+            acknowledged.add(str(number))
+        assert status == 503, "the disk filled up"
+        assert "free some space" in answer["detail"]
+        assert server.call("/readyz")[0] == 503
+        assert server.call("/api/spans?limit=5")[0] == 200, "reading goes on"
+        subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+        assert server.wait_for(lambda: server.call("/readyz")[0] == 200, "recovery")
+        assert server.call("/customhttp", start("after"))[0] == 200
+        acknowledged.add("after")
+    assert acknowledged <= builds(server)
+
+
+def test_low_space_is_refused_before_the_disk_is_full(small_disk) -> None:
+    (small_disk / "config.toml").write_text('[store]\nlow_space = "3MiB"\n')
+    with serving(small_disk) as server:
+
+        def refused() -> object:
+            status, answer = server.call("/customhttp", start(os.urandom(4).hex(), 50_000))
+            return answer if status == 503 else None
+
+        answer = server.wait_for(refused, "the low-space mark")
+        assert "MiB are free on its disk" in answer["detail"]
+        subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+        assert server.wait_for(lambda: server.call("/readyz")[0] == 200, "recovery")
+
+
+@needs_strace
+def test_a_failing_fdatasync_is_never_a_2xx_and_is_survived(tmp_path) -> None:
+    with serving(tmp_path) as server:
+        acknowledged = {"before"}
+        assert server.call("/customhttp", start("before"))[0] == 200
+        strace = subprocess.Popen(
+            [
+                *("strace", "-f", "-p", str(server.process.pid), "-o", "/dev/null"),
+                *("-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO"),
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert strace.stderr is not None
+        if "attached" not in strace.stderr.readline():
+            strace.kill()
+            strace.wait()
+            pytest.skip("strace may not attach here")
+        for number in range(5):
+            status, answer = server.call("/customhttp", start(f"during{number}"))
+            assert status == 503, "the disk did not take it"
+            assert "check the disk" in answer["detail"]
+        strace.terminate()
+        strace.wait(10)
+        strace.stderr.close()
+        assert server.wait_for(lambda: server.call("/readyz")[0] == 200, "recovery")
+        for number in range(5):
+            assert server.call("/customhttp", start(f"after{number}"))[0] == 200
+            acknowledged.add(f"after{number}")
+        server.kill()
+        assert acknowledged <= builds(server)
+        server.start()
