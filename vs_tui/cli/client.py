@@ -7,20 +7,17 @@ out before the events of the next call.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
+from vs_tui.cli.settings import Settings, data_folder, sender_settings
 from vs_tui.cli.spool import MAX_BODY, Entry, Spool
-from vs_tui.config import ClientSettings, client_settings, data_dir
+from vs_tui.cli.wire import Connection, WireError, address, connect
 
 LIMIT: Final = 2.0
 """Seconds that a call may take when the receiver does not answer."""
@@ -37,42 +34,43 @@ class TooLarge(ValueError):
     """An event that the spool does not take; the message says what to shorten."""
 
 
-@dataclass(slots=True)
 class Report:
     """What became of the events of a call."""
 
-    sent: int = 0
-    waiting: int = 0
-    """Still in the spool, for this receiver or another one."""
-    lost: int = 0
-    """Neither sent nor kept, because there is no place to keep them."""
-    refused: dict[str, str] = field(default_factory=dict)
-    """Idempotency key -> why the receiver will never take the event."""
-    dropped: int = 0
-    """Oldest events thrown away, because the spool was full."""
-    trouble: str = ""
-    """Why sending stopped; `` when it did not."""
+    def __init__(self) -> None:
+        self.sent = 0
+        self.waiting = 0
+        """Still in the spool, for this receiver or another one."""
+        self.lost = 0
+        """Neither sent nor kept, because there is no place to keep them."""
+        self.refused: dict[str, str] = {}
+        """Idempotency key -> why the receiver will never take the event."""
+        self.dropped = 0
+        """Oldest events thrown away, because the spool was full."""
+        self.trouble = ""
+        """Why sending stopped; `` when it did not."""
 
 
 def endpoint(url: str, env: Mapping[str, str] | None = None) -> str:
     """The URL to post to: a receiver's base URL gets `/customhttp`, ValueStream's variable
     holds the whole URL already."""
     env = os.environ if env is None else env
-    parts = urlsplit(url)
-    path = parts.path.rstrip("/")
-    if path.endswith(ENDPOINT) or (path and url == env.get("VS_CUSTOM_HTTP_EVENT_SOURCE_URL")):
+    base, mark, query = url.partition("?")
+    base = base.rstrip("/")
+    has_path = base.count("/") > 2
+    if base.endswith(ENDPOINT) or (has_path and url == env.get("VS_CUSTOM_HTTP_EVENT_SOURCE_URL")):
         return url
-    return parts._replace(path=path + ENDPOINT).geturl()
+    return f"{base}{ENDPOINT}{mark}{query}"
 
 
 class Client:
     """Where events go, by the settings of this machine or those given."""
 
     def __init__(self, url: str = "", secret: str = "", spool: Spool | None = None) -> None:
-        found = client_settings()
-        self.settings = ClientSettings(url or found.url, found.token, secret or found.secret)
+        found = sender_settings()
+        self.settings = Settings(url or found.url, found.token, secret or found.secret)
         self.target = endpoint(self.settings.url)
-        self.spool = spool or Spool(data_dir() / "spool")
+        self.spool = spool or Spool(Path(data_folder()) / "spool")
         self._memory: list[Entry] = []
 
     def add(self, body: Mapping[str, Any]) -> Entry:
@@ -218,18 +216,17 @@ class _Stopped(Exception):
 class _Wire:
     """One connection, kept open for all events of a call."""
 
-    def __init__(self, target: str, settings: ClientSettings, deadline: float) -> None:
+    def __init__(self, target: str, settings: Settings, deadline: float) -> None:
         self._target = target
         self._settings = settings
         self._deadline = deadline
-        self._connection: HTTPConnection | None = None
+        self._connection: Connection | None = None
 
     def __enter__(self) -> _Wire:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        self._close()
 
     def post(self, entry: Entry) -> str:
         """`` when the receiver has committed the event, else why it never will. _Stopped when
@@ -249,32 +246,24 @@ class _Wire:
 
     def _exchange(self, entry: Entry) -> tuple[int, bytes]:
         body = entry.body.encode()
+        headers = self._headers(entry.key, body)
         # A kept connection may have been closed meanwhile; the key makes a repeat harmless.
         for last in (False, True) if self._connection is not None else (True,):
             try:
-                return self._request(entry.key, body)
+                if self._connection is None:
+                    self._connection = connect(address(self._target), self._deadline)
+                answer = self._connection.post(headers, body)
+                if not self._connection.reusable:
+                    self._close()
+                return answer
             except TimeoutError:
                 self._close()
                 raise _Stopped(f"{self._target} did not answer in time") from None
-            except (OSError, HTTPException, ValueError) as error:
+            except (OSError, WireError) as error:
                 self._close()
                 if last:
                     why = str(error) or type(error).__name__
         raise _Stopped(f"{self._target} cannot be reached: {why}; is `vs-tui serve` running?")
-
-    def _request(self, key: str, body: bytes) -> tuple[int, bytes]:
-        remaining = self._deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError("no time left")
-        if self._connection is None:
-            self._connection = _connect(self._target, remaining)
-        elif self._connection.sock is not None:
-            self._connection.sock.settimeout(remaining)
-        parts = urlsplit(self._target)
-        path = parts.path + (f"?{parts.query}" if parts.query else "")
-        self._connection.request("POST", path, body, self._headers(key, body))
-        response: HTTPResponse = self._connection.getresponse()
-        return response.status, response.read(MAX_BODY)
 
     def _headers(self, key: str, body: bytes) -> dict[str, str]:
         headers = {
@@ -283,7 +272,9 @@ class _Wire:
             "User-Agent": "vs-tui",
         }
         if self._settings.secret:
-            proof = hmac.new(self._settings.secret.encode(), body, hashlib.sha256)
+            import hmac
+
+            proof = hmac.new(self._settings.secret.encode(), body, "sha256")
             headers["X-VS-Signature"] = proof.hexdigest()
         elif self._settings.token:
             headers["Authorization"] = f"Bearer {self._settings.token}"
@@ -293,14 +284,6 @@ class _Wire:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def _connect(target: str, limit: float) -> HTTPConnection:
-    parts = urlsplit(target)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("it is not an address; set VS_URL to http://HOST:PORT")
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    return kind(parts.hostname, parts.port, timeout=limit)
 
 
 def _detail(answer: bytes) -> str:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote
 
 SOURCE: Final = "customhttp"
@@ -22,8 +21,7 @@ _PREFIX: Final = f"vstrace-{SOURCE}-"
 _WORD: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class SpanId:
+class SpanId(NamedTuple):
     """What names a span: type, namespace and id, or in one word its reference."""
 
     type: str
@@ -133,8 +131,7 @@ def parse_tags(texts: Iterable[str]) -> dict[str, str]:
     return tags
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+class TraceContext(NamedTuple):
     """A W3C trace context: our own span within a trace."""
 
     trace: str
@@ -145,7 +142,7 @@ class TraceContext:
         return f"00-{self.trace}-{self.span}-01"
 
     def child(self) -> TraceContext:
-        return replace(self, span=_random(8))
+        return TraceContext(self.trace, _random(8))
 
 
 def read_context(traceparent: str) -> TraceContext | None:

@@ -13,9 +13,8 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vs_tui.cli.custom_event import (
     DEFAULT_NAMESPACE,
@@ -132,15 +131,10 @@ def _run(argv: list[str], span: SpanId, name: str, tags: dict[str, str]) -> int:
     incoming = os.environ.get("TRACEPARENT", "")
     parent = read_context(incoming)
     context = parent.child() if parent else new_context()
-    reporter = Reporter(
-        span=span,
-        name=name,
-        parent=parent_reference(),
-        traceparent=incoming if parent else "",
-        tags={**tags, "vs.traceparent": context.header},
-        checkout=Checkout(),
-        started=now(),
-    )
+    own = {**tags, "vs.traceparent": context.header}
+    reporter = Reporter(span, name, own, Checkout(), now())
+    if parent:
+        reporter.traceparent = incoming
     env = {**os.environ, "VS_PARENT": span.ref, "TRACEPARENT": context.header}
     # Whoever started us may ignore it, and then no command could be waited for.
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -191,8 +185,7 @@ def _cannot_run(program: str, error: OSError, reporter: Reporter) -> int:
     return code
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a command ended."""
 
     code: int
@@ -268,23 +261,25 @@ def _ended_within(pid: int, seconds: float) -> int | None:
     return status
 
 
-@dataclass
 class Reporter:
     """Tells the receiver, in the background and without a say in the result."""
 
-    span: SpanId
-    name: str
-    parent: str
-    traceparent: str
-    tags: dict[str, str]
-    checkout: Checkout
-    started: str
-    _client: Client | None = None
-    _thread: threading.Thread = field(init=False)
+    def __init__(
+        self, span: SpanId, name: str, tags: dict[str, str], checkout: Checkout, started: str
+    ) -> None:
+        self.span = span
+        self.name = name
+        self.parent = parent_reference()
+        self.traceparent = ""
+        """The trace that we were started in."""
+        self.tags = tags
+        self.checkout = checkout
+        self.started = started
+        self._client: Client | None = None
+        self._thread = threading.Thread(target=self._begin, daemon=True)
 
     def start(self) -> None:
         """Send the start while the command runs."""
-        self._thread = threading.Thread(target=self._begin, daemon=True)
         self._thread.start()
 
     def end(self, outcome: Outcome, at: str) -> None:

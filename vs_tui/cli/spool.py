@@ -13,9 +13,8 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_EVENTS: Final = 5_000
 """Events kept; the oldest go first beyond that."""
@@ -29,8 +28,7 @@ _REFUSED: Final = ".refused"
 _ORPHAN_SECONDS: Final = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One event: where it goes, its idempotency key, and the exact bytes to send and sign."""
 
     url: str

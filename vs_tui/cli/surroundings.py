@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 GIT_SECONDS: Final = 1.0
 
@@ -105,6 +104,8 @@ def run_url(env: Mapping[str, str]) -> str:
 
 def without_password(url: str) -> str:
     """A clone URL without the user and token that CI writes into it; `git@host:path` stays."""
+    from urllib.parse import urlsplit  # not needed by all who ask who() they are
+
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,0 +1,211 @@
+"""The small HTTP client of events, against servers of every manner; and where it sends."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import pytest
+
+from vs_tui import config
+from vs_tui.cli import settings
+from vs_tui.cli.client import endpoint
+from vs_tui.cli.wire import WireError, address, connect
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+def answering(*answers: bytes):
+    """A server that gives these answers on one connection: (url, what it was sent)."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    seen: list[bytes] = []
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with listener, connection:
+            for answer in answers:
+                seen.append(connection.recv(65_536))
+                for part in answer.split(b"|"):
+                    connection.sendall(part)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}/customhttp?x=1", seen
+
+
+def posted(url: str, body: bytes = b"{}", times: int = 1, limit: float = 5.0):
+    connection = connect(address(url), time.monotonic() + limit)
+    try:
+        found = [connection.post({"User-Agent": "vs-tui"}, body) for _ in range(times)]
+        return found[0] if times == 1 else found
+    finally:
+        connection.close()
+
+
+def test_a_request_is_plain_http():
+    url, seen = answering(OK)
+
+    assert posted(url, b'{"a": 1}') == (200, b"{}")
+    head, _, body = seen[0].partition(b"\r\n\r\n")
+    host = address(url).name
+    assert head.decode().split("\r\n") == [
+        "POST /customhttp?x=1 HTTP/1.1",
+        f"Host: {host}",
+        "User-Agent: vs-tui",
+        "Content-Length: 8",
+    ]
+    assert body == b'{"a": 1}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 204 No Content\r\n\r\n", (204, b"")),
+        (b"HTTP/1.0 200 OK\r\n\r\nto the |end", (200, b"to the end")),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, (200, b"{}")),
+        (b"HT|TP/1.1 503 Busy\r\nContent-|Length: 4\r\n|\r\nbu|sy", (503, b"busy")),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"3;note\r\nabc\r\n|A\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n",
+            (200, b"abc0123456789"),
+        ),
+    ],
+)
+def test_answers_of_every_shape_are_read(answer, expected):
+    assert posted(answering(answer)[0]) == expected
+
+
+def test_a_connection_is_used_again():
+    url, seen = answering(OK, b"HTTP/1.1 201 Created\r\nConnection: close\r\n\r\nx")
+
+    assert posted(url, times=2) == [(200, b"{}"), (201, b"x")]
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "does not speak HTTP"),
+        (b"HTTP/1.1 abc\r\n\r\n", "does not speak HTTP"),
+        (b"", "closed the connection"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "ends early"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "broken chunks"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000, "endless headers"),
+    ],
+)
+def test_broken_answers_are_said(answer, hint):
+    with pytest.raises(WireError, match=hint):
+        posted(answering(answer)[0])
+
+
+def test_the_deadline_holds_for_the_whole_exchange(silent):
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        posted(f"{silent}/customhttp", limit=0.3)
+
+    assert time.monotonic() - began < 2
+
+
+def test_a_token_with_a_line_break_is_no_header():
+    url, _ = answering(OK)
+    connection = connect(address(url), time.monotonic() + 5)
+    with pytest.raises(WireError, match="no header may"):
+        connection.post({"Authorization": "Bearer a\r\nX-Evil: b"}, b"{}")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "path"),
+    [
+        ("http://localhost:5000/customhttp", "localhost:5000", "/customhttp"),
+        ("https://vs.acme.example", "vs.acme.example", "/"),
+        ("HTTP://[::1]:5000/x?y=z", "[::1]:5000", "/x?y=z"),
+        ("http://user:pass@host/customhttp", "host", "/customhttp"),
+    ],
+)
+def test_addresses(url, name, path):
+    where = address(url)
+    assert (where.name, where.path, where.secure) == (name, path, url.startswith("https"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["localhost:5000", "ftp://x/", "http://", "http://h:99999/", "http://h/ü", "http://h/a b"],
+)
+def test_what_is_no_address_is_said(url):
+    with pytest.raises(WireError, match="set VS_URL"):
+        address(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "env", "expected"),
+    [
+        ("http://h:5000", {}, "http://h:5000/customhttp"),
+        ("http://h:5000/", {}, "http://h:5000/customhttp"),
+        ("http://h/vs", {}, "http://h/vs/customhttp"),
+        ("http://h/customhttp", {}, "http://h/customhttp"),
+        ("http://h/customhttp?token=t", {}, "http://h/customhttp?token=t"),
+        ("http://h/in", {"VS_CUSTOM_HTTP_EVENT_SOURCE_URL": "http://h/in"}, "http://h/in"),
+        ("http://h", {"VS_CUSTOM_HTTP_EVENT_SOURCE_URL": "http://h"}, "http://h/customhttp"),
+    ],
+)
+def test_where_events_go(url, env, expected):
+    assert endpoint(url, env) == expected
+
+
+CONFIG = '[server]\nhost = "::1"\nport = 7000\n'
+SECRETS = 'token = "from the file"\n[customhttp]\nsecrets = ["s"]\n'
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {},
+        {"VS_URL": "http://h:1"},
+        {"VS_URL": "http://h:1", "VS_TOKEN": "t"},
+        {"VS_TOKEN_FILE": "FOLDER/token"},
+        {"VS_ADDR": "0.0.0.0:8000"},
+        {"VS_ADDR": "[::1]:8000"},
+        {"EM_METRICS_TOKEN_AUTH": "em"},
+        {"VS_CUSTOM_HTTP_EVENT_SOURCE_URL": "http://h/in"},
+        {"VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET": "sign"},
+        {"VS_CONFIG": "FOLDER/config.toml"},
+    ],
+)
+@pytest.mark.parametrize("files", [True, False])
+def test_both_readers_of_the_settings_agree(tmp_path, monkeypatch, env, files):
+    """The fast one for events, and the whole configuration."""
+    for name in ("VS_URL", "VS_TOKEN", "VS_ADDR", "VS_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
+    (tmp_path / "token").write_text("out of a file\n")
+    if files or "VS_CONFIG" in env:
+        (tmp_path / "config.toml").write_text(CONFIG)
+        (tmp_path / "secrets.toml").write_text(SECRETS)
+    env = {name: value.replace("FOLDER", str(tmp_path)) for name, value in env.items()}
+
+    whole = config.client_settings(env)
+    fast = settings.sender_settings(env)
+
+    assert fast == (whole.url, whole.token, whole.secret)
+
+
+@pytest.mark.parametrize("home", ["/home/ana", None])
+def test_both_know_the_same_folder(monkeypatch, tmp_path, home):
+    monkeypatch.delenv("VS_DATA_DIR", raising=False)
+    if home:
+        monkeypatch.setenv("HOME", home)
+        monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    else:
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+
+    assert settings.data_folder() == str(config.data_dir())
+
+
+def test_a_broken_configuration_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
+    (tmp_path / "config.toml").write_text("[server\n")
+    (tmp_path / "secrets.toml").write_bytes(b"\xff\xfe")
+
+    assert settings.sender_settings({}) == ("http://127.0.0.1:5000", "", "")
