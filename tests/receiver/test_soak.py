@@ -18,8 +18,9 @@ from tests.receiver.server import TOKEN, Server
 
 SECONDS = int(os.environ.get("VS_SOAK_SECONDS", "1800"))
 PER_SECOND = 200
-WARM = 0.2
-"""Share of the time after which caches are full and memory must not grow any more."""
+WARM = 0.5
+"""Share of the time after which caches are full (SQLite's are 48 MB, folding remembers the events
+of 4,000 spans) and memory must not grow any more."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,9 @@ async def test_memory_is_flat_at_200_a_second(tmp_path) -> None:
     latencies.sort()
     print(
         f"\n{len(latencies)} events in {SECONDS} s: RSS {samples[0].rss >> 20} MiB at first, "
-        f"{warm.rss >> 20} warm, {last.rss >> 20} at the end; most "
-        f"{max(s.rss for s in samples) >> 20} MiB, {max(s.files for s in samples)} files, WAL "
+        f"{warm.rss >> 20} warm, {last.rss >> 20} at the end "
+        f"({' '.join(str(s.rss >> 20) for s in samples)}); "
+        f"{max(s.files for s in samples)} files, WAL "
         f"{max(s.wal for s in samples) >> 20} MiB; p50 {latencies[len(latencies) // 2] * 1000:.1f}"
         f" ms, p99 {latencies[int(len(latencies) * 0.99)] * 1000:.1f} ms"
     )
