@@ -24,11 +24,13 @@ SIZES: Final = ((120, 40), (80, 24))
 
 Shot = tuple[str, tuple[str, ...]]
 SHOTS: Final[tuple[Shot, ...]] = (
-    ("live", ()),
-    ("trace", ("enter",)),
+    ("live", ("j",)),
+    ("trace", ("j", "enter")),
     ("traces", ("2",)),
     ("dora", ("3",)),
+    ("dora-detail", ("3", "j", "enter")),
     ("events", ("4",)),
+    ("sources", ("5",)),
     ("help", ("question_mark",)),
 )
 """Name and the keys that lead there from the first screen."""
@@ -49,7 +51,12 @@ def register(subparsers: Any) -> None:
         """,
     )
     parser.add_argument("--out", type=Path, default=Path("screenshots"), help="folder to write to")
-    parser.add_argument("--theme", choices=("dark", "light", "ansi", "mono"), default="dark")
+    parser.add_argument(
+        "--theme",
+        choices=("dark", "light", "ansi", "mono"),
+        default="dark",
+        help="colours (default dark)",
+    )
     parser.add_argument("--ascii", action="store_true", help="no characters beyond ASCII")
     add_store_options(parser)
 
@@ -77,21 +84,23 @@ async def _sample(folder: Path, args: argparse.Namespace) -> None:
 
 
 async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:
-    from vs_tui.store.cards import read_cards
     from vs_tui.store.reader import SqliteReader
+    from vs_tui.store.reports import Reports
     from vs_tui.tui.app import Setup, VsTuiApp
 
     def clock() -> Instant:
         return at
 
     reader = await SqliteReader(config.db, clock, team_names=config.teams.names).open()
+    reports = Reports(reader, config, clock)
     try:
         for size in SIZES:
             for name, keys in SHOTS:
                 setup = Setup(
                     reader=reader,
                     clock=clock,
-                    cards=lambda team, window: read_cards(reader, config, team, window, at),
+                    cards=reports.cards,
+                    detail=reports.detail,
                     url="http://127.0.0.1:5000",
                     theme=args.theme,
                     ascii=args.ascii,
