@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from vs_tui.cli.common import add_store_options, load_config, now
+from vs_tui.cli.manual import add_command
 
 if TYPE_CHECKING:
     from vs_tui.store.reports import Reports
@@ -40,15 +41,20 @@ class Report:
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "report",
         help="DORA, durations, pull requests, teams",
         description="Prints a report; docs/metrics.md defines each number. What is missing is `-`, "
         "empty in CSV, null in JSON.",
-        epilog="examples: vs-tui report dora --since 30d | vs-tui report dora --team core --format "
-        "markdown | vs-tui report durations --by operation,team kind:build | "
-        "vs-tui report pull-requests --since 90d --by week --format csv",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="""
+        examples:
+          vs-tui report dora --since 30d
+          vs-tui report dora --team core --format markdown
+          vs-tui report durations kind:build --by operation,team
+          vs-tui report pull-requests --since 90d --by week --format csv
+          vs-tui report expected --json
+        """,
     )
     parser.add_argument(
         "report", choices=tuple(REPORTS), metavar="REPORT", help="; ".join(_choices())
@@ -69,7 +75,12 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--week-start", choices=("monday", "sunday"), default="monday", help="for --by week"
     )
-    parser.add_argument("--format", choices=("table", "json", "csv", "markdown"), default="table")
+    parser.add_argument(
+        "--format",
+        choices=("table", "json", "csv", "markdown"),
+        default="table",
+        help="how to print it (default table)",
+    )
     parser.add_argument("--json", action="store_true", help="the same as --format json")
     add_store_options(parser)
 
