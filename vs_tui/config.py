@@ -269,12 +269,19 @@ def _retention(table: Mapping[str, Any]) -> Retention:
 
 def _limits(table: Mapping[str, Any]) -> Limits:
     sizes, numbers = ("body", "bodies"), ("concurrent", "connections", "rate")
-    _only("limits", table, (*sizes, *numbers))
+    seconds = ("read_seconds", "idle_seconds", "stop_seconds")
+    _only("limits", table, (*sizes, *numbers, *seconds))
     found: dict[str, Any] = {name: parse_size(str(table[name])) for name in sizes if name in table}
     for name in numbers:
         value = table.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise ValueError(f"[limits] {name} must be a whole number, not {value!r}")
+        if name in table:
+            found[name] = value
+    for name in seconds:
+        value = table.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise ValueError(f"[limits] {name} must be seconds above 0, not {value!r}")
         if name in table:
             found[name] = value
     return Limits(**found)

@@ -19,9 +19,12 @@ START = b'{"type":"build","id":"1","action":"start"}'
 
 
 @contextlib.asynccontextmanager
-async def receiving(folder: Path, limits: Limits | None = None) -> AsyncIterator[Runtime]:
+async def receiving(
+    folder: Path, limits: Limits | None = None, metrics_port: int = 0
+) -> AsyncIterator[Runtime]:
     config = Config(
         port=0,
+        metrics_port=metrics_port,
         db=folder / "inside.db",
         secrets=Secrets(TOKEN, {"github": ("gh-secret",)}),
         limits=limits or Limits(),

@@ -3,6 +3,7 @@ do, costs little, and does not keep others from being served."""
 
 import asyncio
 import gzip
+import socket
 
 import pytest
 
@@ -208,3 +209,35 @@ async def test_a_malformed_request_is_answered_in_constant_words(tmp_path, caplo
             assert body == {"error": "bad_request", "detail": "this is not a valid HTTP request"}
     assert "canary" not in caplog.text
     assert len(caplog.records) < 5, "strangers cannot fill the log"
+
+
+async def test_metrics_have_a_port_of_their_own_without_a_token(tmp_path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    async with receiving(tmp_path, metrics_port=port) as runtime:
+        main = runtime.url
+        assert (await ask(runtime, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 401
+        runtime.url = f"http://127.0.0.1:{port}"
+        status, headers, text = await ask(runtime, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (status, headers["server"]) == (200, "vs-tui")
+        assert b"vs_ready 1.0" in text
+        assert (await ask(runtime, post()))[0] == 404, "nothing is received here"
+        assert (await ask(runtime, b"GET /api/spans HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 404
+        runtime.url = main
+
+
+async def test_expectations(tmp_path) -> None:
+    async with receiving(tmp_path) as runtime:
+        connection = await Raw.to(runtime)
+        proof = f"Authorization: Bearer {TOKEN}"
+        await connection.send(
+            post(b"", "/customhttp", proof, "Expect: 100-continue", length=len(START))
+        )
+        head = await connection.reader.readuntil(b"\r\n\r\n")
+        assert head == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await connection.send(START)
+        assert (await connection.answer())[0] == 200
+        connection.close()
+        status, _, body = await ask(runtime, post(START, "/customhttp", proof, "Expect: gold"))
+        assert (status, body["error"]) == (417, "expectation_failed")

@@ -54,6 +54,7 @@ class Receiver:
     url: str = ""
     streams: set[asyncio.Task[object]] = field(default_factory=set)
     """Requests that end only when the client or we do."""
+    _metrics_runner: web.AppRunner | None = None
 
     async def start(self) -> None:
         """Listen; afterwards `url` holds the real port. CannotListen says what to do."""
@@ -78,13 +79,34 @@ class Receiver:
                 f"({error.strerror or error}); choose another with --port, or --port 0 for any "
                 "free one"
             ) from error
+        if self.config.metrics_port:
+            await self._listen_for_metrics()
         host, port = self._socket.sockets[0].getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    async def _listen_for_metrics(self) -> None:
+        """A port that a tunnel does not lead to: /metrics and health without a token."""
+        app = web.Application(middlewares=[_errors(self)])
+        app.on_response_prepare.append(_hide_server)
+        app.add_routes([*_health(self), web.get("/metrics", _metrics(self))])
+        self._metrics_runner = web.AppRunner(app, handle_signals=False, access_log=None)
+        await self._metrics_runner.setup()
+        host, port = self.config.host, self.config.metrics_port
+        try:
+            await web.TCPSite(self._metrics_runner, host, port).start()
+        except OSError as error:
+            await self.stop()
+            raise CannotListen(
+                f"cannot listen on {host}:{port} for metrics ({error.strerror or error}); choose "
+                "another metrics_port in [server]"
+            ) from error
 
     async def stop(self) -> None:
         """Stop accepting, end the streams, and finish what is in flight."""
         self._unsubscribe()
         self._socket.close()
+        if self._metrics_runner is not None:
+            await self._metrics_runner.cleanup()
         await self._runner.cleanup()
 
 
@@ -115,12 +137,15 @@ def build(receiver: Receiver) -> web.Application:
         app.router.add_get(path, api.guarded(report))
     app.add_routes(
         [
-            web.get("/healthz", _alive),
-            web.get("/readyz", _ready(receiver)),
+            *_health(receiver),
             web.get("/metrics", api.guarded(_metrics(receiver))),
         ]
     )
     return app
+
+
+def _health(receiver: Receiver) -> list[web.RouteDef]:
+    return [web.get("/healthz", _alive), web.get("/readyz", _ready(receiver))]
 
 
 def _pattern(path: str) -> str:
