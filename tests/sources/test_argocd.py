@@ -114,9 +114,27 @@ def test_images_and_revision_find_the_build():
     assert ("artifact", f"cart@{SHA}", "") in offered(event)
     assert ("artifact", "redis@7", "") in offered(event)
     assert event.attributes["vs.version"] == SHA
+    told = {key.value: key.via for key in event.offers}
+    # The next deploy may have the same side-car: it says nothing of the whole.
+    assert (told[f"cart@{SHA}"], told["redis@7"]) == ("version", "part")
     chart = parse(argo(images=None, revision="1.2.3")).events[0]
     assert chart.attributes["vs.version"] == "1.2.3"
     assert "vcs.ref.head.revision" not in chart.attributes
+
+
+@pytest.mark.parametrize(
+    ("images", "version"),
+    [
+        (["acme/cart:1.4", "envoy:2"], "1.4"),
+        (["envoy:2", "acme/cart:1.4"], "1.4"),
+        (["envoy:2", "acme/cart-prod:1.5"], "1.5"),
+        (["acme/other:7"], "7"),
+        (["envoy:2", "acme/other:7"], SHA),
+        ([], SHA),
+    ],
+)
+def test_the_version_is_that_of_its_own_image_not_of_a_side_car(images, version):
+    assert only(argo(images=images)).span.attributes["vs.version"] == version
 
 
 def test_what_argo_cd_does_not_know_is_null():

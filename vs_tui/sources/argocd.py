@@ -17,7 +17,13 @@ from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, known
 from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
 from vs_tui.sources.tokens import TokenSource
-from vs_tui.sources.versions import environment_in, image_parts, offer_version, seek_version
+from vs_tui.sources.versions import (
+    PART,
+    environment_in,
+    image_parts,
+    offer_version,
+    seek_version,
+)
 
 MAX_IMAGES: Final = 20
 _FAILED: Final = {"failed": "failure", "error": "error"}
@@ -64,6 +70,14 @@ class Sync(BaseModel):
         named = environment_in(self.app) or environment_in(self.namespace)
         return self.environment or named or self.namespace or self.cluster
 
+    def own_version(self, service: str) -> str:
+        """The tag of the image that is called like the service or the application, else of the
+        only one (others are side-cars), else the revision."""
+        tags = dict(reversed(self.versions))
+        own = next((tags[name] for name in (service, self.app) if name in tags), "")
+        only = next(iter(tags.values())) if len(tags) == 1 else ""
+        return own or only or self.revision
+
     @property
     def versions(self) -> list[tuple[str, str]]:
         """(image, tag), of at most MAX_IMAGES images."""
@@ -91,7 +105,7 @@ def _deploy(sync: Sync, received_at: Instant) -> Event:
     repo = keys.repository(sync.repository)
     service = sync.service or sync.app
     sha = sync.revision if keys.commit(sync.revision) else ""
-    version = next((tag for _, tag in sync.versions), "") or sync.revision
+    version = sync.own_version(service)
     begun = iso(sync.started_at) or sync.revision
     return Event(
         key=keys.reference("argocd", "deploy", sync.app_namespace, f"{sync.app}/{begun}"),
@@ -148,7 +162,8 @@ def _course(sync: Sync, received_at: Instant) -> tuple[State, Instant, str, str]
 
 
 def _offers(service: str, version: str, sync: Sync) -> tuple[Key, ...]:
-    images = [key for name, tag in sync.versions for key in offer_version(name, tag)]
+    others = [image for image in sync.versions if image != (service, version)]
+    images = [key for name, tag in others for key in offer_version(name, tag, "", PART)]
     return keys.offers(*offer_version(service, version), *images)
 
 

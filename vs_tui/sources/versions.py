@@ -23,13 +23,22 @@ _IMAGE: Final = re.compile(
 )
 
 
-def offer_version(service: str, version: str, scope: str = "") -> tuple[Key, ...]:
-    """The keys under which others find this version of a service; none when one is missing."""
+PART: Final = "part"
+
+
+def offer_version(
+    service: str, version: str, scope: str = "", via: str = "version"
+) -> tuple[Key, ...]:
+    """The keys under which others find this version of a service; none when one is missing.
+
+    `via` is PART for one of several artifacts of a deploy: the next deploy may bring that part
+    unchanged, so that it does not tell which version the whole is.
+    """
     if not service or not version:
         return ()
     value = f"{service}@{version}"
-    bare = Key("artifact", value, "", "version")
-    return (Key("artifact", value, scope, "version"), bare) if scope else (bare,)
+    bare = Key("artifact", value, "", via)
+    return (Key("artifact", value, scope, via), bare) if scope else (bare,)
 
 
 def seek_version(service: str, version: str, scope: str = "") -> list[Seek]:

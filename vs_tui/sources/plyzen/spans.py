@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from itertools import chain
+from typing import Final
 from urllib.parse import quote
 
 from vs_tui.domain import keys
@@ -13,7 +14,7 @@ from vs_tui.domain.instants import Instant, iso
 from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.plyzen.records import Activity, Artifact, BasicRecord, Extensions, type_in
-from vs_tui.sources.versions import offer_version, seek_version
+from vs_tui.sources.versions import PART, offer_version, seek_version
 
 _OPERATIONS: Final = {
     "build": Operation.BUILD,
@@ -213,11 +214,13 @@ def _name(operation: str, label: str, artifact: str, version: str, environment: 
     return f"{what}{place}" if operation == Operation.DEPLOY else f"{label} {what}{place}".strip()
 
 
-def _offers(operation: str, names: Any) -> tuple[Key, ...]:
+def _offers(operation: str, names: Sequence[tuple[str, str, str]]) -> tuple[Key, ...]:
     """Tests and alarms look for a version; what else an activity is, it has one to offer."""
     if operation in (Operation.TEST, Operation.INCIDENT):
         return ()
-    return keys.offers(*(key for name in names for key in offer_version(*name)))
+    via = "version" if len(names) == 1 else PART
+    found = (offer_version(name, version, scope, via) for name, version, scope in names)
+    return keys.offers(*chain.from_iterable(found))
 
 
 def _change_request(extensions: Extensions | None) -> dict[str, Scalar | None]:
