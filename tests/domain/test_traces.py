@@ -4,8 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vs_tui.domain.instants import HOUR, MINUTE
-from vs_tui.domain.model import Span, State, Status
-from vs_tui.domain.traces import bounds, critical_path, gaps, next_match, self_time, tree
+from vs_tui.domain.model import Link, Rule, Span, State, Status
+from vs_tui.domain.traces import (
+    bounds,
+    critical_path,
+    gaps,
+    next_match,
+    self_time,
+    tree,
+    with_effects,
+)
 
 T = 1_772_445_600_000_000
 
@@ -78,6 +86,30 @@ def test_next_match_goes_round() -> None:
     assert next_match(rows, 1, lambda r: r.span.key == "a") == 0
     assert next_match(rows, 0, lambda r: r.span.key == "c", -1) == 2
     assert next_match(rows, 0, lambda _: False) is None
+
+
+def test_what_a_delivery_led_to_in_other_traces_stands_below_it() -> None:
+    spans = [span("pr", 0, 9, operation="pull_request"), span("d1", 10, 12, "pr", "deploy")]
+    incident, shipped, other = (
+        span("incident", 15, 20, "", "incident"),
+        span("d2", 30, 31, "elsewhere", "deploy"),
+        span("other", 1, 2),
+    )
+    links = [
+        Link("incident", "d1", Rule.PROXIMITY, "follows"),
+        Link("d2", "pr", Rule.SHIPS, "ships"),
+        Link("d2", "pr2", Rule.SHIPS, "ships"),
+        Link("other", "pr", Rule.BRANCH, "branch"),
+    ]
+    shown, effects = with_effects(spans, links, [incident, shipped, other])
+    assert effects == {"incident", "d2"}
+    assert [(r.span.key, r.depth) for r in tree(shown)] == [
+        ("pr", 0),
+        ("d1", 1),
+        ("incident", 2),
+        ("d2", 1),
+    ]
+    assert with_effects(spans, links, []) == (spans, frozenset())
 
 
 TREES = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 50)), min_size=1, max_size=10)

@@ -6,14 +6,16 @@ Pure layout, no terminal: the waterfall, the JSON export and the reports draw fr
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from vs_tui.domain.instants import Duration, Instant
-from vs_tui.domain.model import Span
+from vs_tui.domain.model import Link, Rule, Span
 
 GAP_MINIMUM: Final = 60_000_000
 """Waits shorter than a minute are not named."""
+EFFECTS: Final = frozenset({Rule.PROXIMITY, Rule.SHIPS})
+"""Links that never make a parent and yet tell how a delivery went on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,23 @@ def tree(spans: Sequence[Span], folded: Collection[str] = ()) -> list[Row]:
     for root in below.get("", []):
         visit(root, ())
     return rows
+
+
+def with_effects(
+    spans: Sequence[Span], links: Iterable[Link], linked: Iterable[Span]
+) -> tuple[list[Span], frozenset[str]]:
+    """The spans of a trace, and below them what they led to in other traces: the incident after a
+    deploy, the deploy that shipped a merged pull request. Those are no children (the link is a
+    hint or one of several), so their keys are told apart.
+    """
+    inside = {span.key for span in spans}
+    outside = {span.key: span for span in linked if span.key not in inside}
+    below: dict[str, str] = {}
+    for link in links:
+        if link.rule in EFFECTS and link.parent in inside and link.child in outside:
+            below[link.child] = min(below.get(link.child, link.parent), link.parent)
+    effects = [replace(outside[child], parent_key=parent) for child, parent in below.items()]
+    return [*spans, *effects], frozenset(below)
 
 
 def _descendants(key: str, below: Mapping[str, Sequence[Span]]) -> list[Span]:
