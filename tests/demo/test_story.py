@@ -91,13 +91,15 @@ def test_a_delivery_is_one_trace_from_ticket_to_production(db) -> None:
     assert {row["source"] for row in deploys} == {"github", "gitlab", "jenkins"}
 
 
-def test_an_incident_hangs_below_the_deploy_that_made_it(db) -> None:
+def test_an_incident_is_linked_to_the_deploy_that_made_it(db) -> None:
+    """By its version where the alert names one, else because it follows the service's deploy."""
     rows = db.execute(
-        "SELECT s.key, p.operation AS parent FROM spans s LEFT JOIN spans p ON p.key = s.parent_key"
-        " WHERE s.operation = 'incident'"
+        "SELECT s.key, l.rule FROM spans s LEFT JOIN links l ON l.child = s.key"
+        " LEFT JOIN spans p ON p.key = l.parent AND p.operation = 'deploy'"
+        " WHERE s.operation = 'incident' AND (l.child IS NULL OR p.key IS NOT NULL)"
     ).fetchall()
-    assert rows
-    assert {row["parent"] for row in rows} == {"deploy"}
+    rules = Counter(row["rule"] for row in rows)
+    assert rules == {"proximity": 2, "version": 1}
 
 
 def test_live_traffic_goes_on_without_a_pause_and_in_order() -> None:
