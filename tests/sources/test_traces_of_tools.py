@@ -139,6 +139,16 @@ def test_a_delivery_across_six_tools():
     assert {"issue", "pull_request", "pipeline", "build", "deploy", "incident"} == whole
 
 
+def test_a_pull_request_in_github_names_a_work_item_in_azure():
+    pull = gh.pull("opened", title="Cache carts, fixes AB#12", body="")
+    item = posted("azure", dp.azure_item("created", "08:00:00"))
+    for order in (
+        [from_github("pull_request", pull), item],
+        [item, from_github("pull_request", pull)],
+    ):
+        assert parents(World().deliver(*order)) == {"pull_request of github": "issue of azure"}
+
+
 def test_cdevents_hang_together_by_their_chain():
     world = World().deliver(*STORIES["cdevents"])
     found = parents(world)

@@ -26,6 +26,7 @@ _REFERENCE: Final = re.compile(r"vstrace-[A-Za-z0-9_./%@+~:-]{3,300}")
 _ISSUE_KEY: Final = re.compile(
     r"(?<![A-Za-z0-9])([A-Z][A-Z0-9_]{1,15}-[1-9]\d{0,6})(?![A-Za-z0-9])"
 )
+_BOARD_KEY: Final = re.compile(r"(?<![A-Za-z0-9])(AB#[1-9]\d{0,8})\b", re.IGNORECASE)
 _BRANCH_ISSUE_KEY: Final = re.compile(
     r"(?<![A-Za-z0-9])([A-Za-z][A-Za-z0-9]{1,15}-[1-9]\d{0,6})(?![A-Za-z0-9])"
 )
@@ -216,9 +217,13 @@ def closing_keywords(text: str, scope: str, via: str = "") -> list[Seek]:
 
 
 def issue_keys(text: str, via: str, *, any_case: bool = False) -> list[Seek]:
-    """Ticket keys such as TP-3. They only link to a ticket that exists, so `UTF-8` is harmless."""
-    pattern = _BRANCH_ISSUE_KEY if any_case else _ISSUE_KEY
-    found = [m[1].upper() for m in list(pattern.finditer(text[:TEXT_LIMIT]))[:MAX_REFERENCES]]
+    """Ticket keys such as TP-3, and AB#12, as Azure Boards is named in other tools. They only link
+    to a ticket that exists, so `UTF-8` is harmless."""
+    text = text[:TEXT_LIMIT]
+    patterns = [_BRANCH_ISSUE_KEY if any_case else _ISSUE_KEY]
+    if "#" in text:
+        patterns.append(_BOARD_KEY)
+    found = [m[1].upper() for p in patterns for m in list(p.finditer(text))[:MAX_REFERENCES]]
     return [Seek(Rule.ISSUE_KEY, Key("issue_key", key, "", via)) for key in dict.fromkeys(found)]
 
 
