@@ -9,14 +9,19 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now
+from vs_tui.cli.gauge import Line, gauge
 from vs_tui.cli.manual import add_command
 from vs_tui.config import Config, client_settings
 from vs_tui.domain.recording import Delivery, pace, read, whole_seconds
 from vs_tui.domain.shifting import shift
+from vs_tui.store.api import Unreachable
+
+_SHOWN_EVERY: Final = 25
+"""Deliveries between two looks of the gauge."""
 
 
 class Target(Protocol):
@@ -62,7 +67,10 @@ def run(args: argparse.Namespace) -> int:
         delta = whole_seconds(now() - deliveries[-1].received_at)
         deliveries = [shift(delivery, delta) for delivery in deliveries]
     config = load_config(args)
-    counts = asyncio.run(_replay(config, args, deliveries))
+    try:
+        counts = asyncio.run(_replay(config, args, deliveries))
+    except Unreachable as error:
+        raise CommandError(str(error)) from None
     if args.json:
         import json
 
@@ -112,31 +120,38 @@ async def _replay(
     config: Config, args: argparse.Namespace, deliveries: list[Delivery]
 ) -> dict[str, int]:
     counts: dict[str, int] = {}
-    quiet = not sys.stderr.isatty()
+    line = Line(sys.stderr)
     loop = asyncio.get_running_loop()
-    began = loop.time()
     speed = speed_of(args.speed)
     async with _target(config, args) as target:
+        began = loop.time()
         waiting: set[asyncio.Task[str]] = set()
-        for number, (offset, delivery) in enumerate(pace(deliveries, speed), 1):
-            delay = began + offset / 1_000_000 - loop.time()
-            if delay > 0 and math.isfinite(speed):
-                await asyncio.sleep(delay)
-            waiting.add(asyncio.create_task(target.send(delivery)))
-            if len(waiting) >= 64:
-                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            for number, (offset, delivery) in enumerate(pace(deliveries, speed), 1):
+                delay = began + offset / 1_000_000 - loop.time()
+                if delay > 0 and math.isfinite(speed):
+                    await asyncio.sleep(delay)
+                waiting.add(asyncio.create_task(target.send(delivery)))
+                if len(waiting) >= 64:
+                    done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                    _tally(counts, done)
+                if number % _SHOWN_EVERY == 0 or delay > 0:
+                    line.show(gauge(number, len(deliveries), "deliveries"))
+            if waiting:
+                done, waiting = await asyncio.wait(waiting)
                 _tally(counts, done)
-            if not quiet and number % 50 == 0:
-                print(f"\r{number}/{len(deliveries)}", end="", file=sys.stderr, flush=True)
-        if waiting:
-            done, _ = await asyncio.wait(waiting)
-            _tally(counts, done)
-    if not quiet:
-        print("\r", end="", file=sys.stderr)
+        finally:  # after a failure, none of the others is waited for
+            line.finish()
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
     return counts
 
 
 def _tally(counts: dict[str, int], done: set[asyncio.Task[str]]) -> None:
+    failed = [error for task in done if (error := task.exception()) is not None]
+    if failed:
+        raise failed[0]
     for task in done:
         verdict = task.result()
         counts[verdict] = counts.get(verdict, 0) + 1

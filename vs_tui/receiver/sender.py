@@ -7,6 +7,7 @@ import asyncio
 import aiohttp
 
 from vs_tui.domain.recording import Delivery
+from vs_tui.store.api import Unreachable
 
 _ATTEMPTS = 5
 
@@ -26,10 +27,12 @@ class HttpTarget:
         await self._session.close()
 
     async def send(self, delivery: Delivery) -> str:
-        """The verdict of the answer; `refused` for an error that trying again does not mend."""
+        """The verdict of the answer, `refused` for a delivery that is none. Unreachable when the
+        receiver does not answer, cannot store, or refuses the token: all others would fail, too."""
         headers = {**delivery.headers, **self._headers}
         headers.pop("content-length", None)
         headers.pop("host", None)
+        why = "it cannot store now"
         for attempt in range(_ATTEMPTS):
             try:
                 async with self._session.post(
@@ -38,8 +41,14 @@ class HttpTarget:
                     if response.status == 503:
                         await asyncio.sleep(0.2 * 2**attempt)
                         continue
+                    if response.status == 401:
+                        raise Unreachable(
+                            f"{self._url} refuses the token; set VS_TOKEN or --token to what "
+                            "`vs-tui secret show token` prints there"
+                        )
                     body = await response.json(content_type=None)
                     return str(body.get("verdict", "refused"))
-            except aiohttp.ClientError:
+            except (aiohttp.ClientError, TimeoutError) as error:
+                why = str(error) or type(error).__name__
                 await asyncio.sleep(0.2 * 2**attempt)
-        return "refused"
+        raise Unreachable(f"{self._url} does not answer ({why}); start it with `vs-tui serve`")

@@ -4,65 +4,43 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TextIO
 
-_WIDTH: Final = 24
-"""Cells of the bar."""
+from vs_tui.cli.gauge import Line, gauge
 
 
 class Bar:
-    """One line that is written over on a terminal; elsewhere one line a step."""
+    """The steps of an import on the screen."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._live = stream.isatty()
+        self._line = Line(stream)
         self._label = ""
-        self._shown = ""
 
     def step(self, label: str) -> None:
         """The next step begins."""
         self._label = label
-        self.page(0, 0, 0)
+        self._line.show(label)
 
     def page(self, done: int, pages: int, sent: int) -> None:
         """`done` of `pages` (0: nobody knows) are read, `sent` deliveries sent in this step."""
-        if not self._live:
-            return
-        if pages:
-            filled = min(done, pages) * _WIDTH // pages
-            bar = f"[{'#' * filled}{'-' * (_WIDTH - filled)}] {done}/{pages} pages"
-        else:
-            bar = f"[{'.' * _WIDTH}] page {done}"
-        self._write(f"{self._label} {bar}, {sent} deliveries")
+        self._line.show(f"{self._label} {gauge(done, pages, 'pages')}, {sent} deliveries")
 
     def end(self, sent: int) -> None:
         """The step is over."""
-        self._line(f"{self._label}: {sent} deliveries")
+        self._line.finish(f"{self._label}: {sent} deliveries")
 
     def notice(self, text: str) -> None:
         """Something that people should know while they wait."""
-        if self._live:
-            self._write(f"{self._label} {text}")
+        if self._line.live:
+            self._line.show(f"{self._label} {text}")
         else:
-            self._line(text)
+            self._line.finish(text)
 
     def skipped(self, why: str) -> None:
-        self._line(f"{self._label}: left out, {why}")
-
-    def _write(self, text: str) -> None:
-        text = text[: shutil.get_terminal_size().columns - 1]
-        self._stream.write(f"\r{text.ljust(len(self._shown))}")
-        self._stream.flush()
-        self._shown = text
-
-    def _line(self, text: str) -> None:
-        before = "\r" if self._live else ""
-        self._stream.write(f"{before}{text.ljust(len(self._shown))}\n")
-        self._stream.flush()
-        self._shown = ""
+        """The step cannot be read."""
+        self._line.finish(f"{self._label}: left out, {why}")
 
 
 @dataclass(slots=True)

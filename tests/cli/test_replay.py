@@ -1,0 +1,169 @@
+"""`vs-tui record` and `vs-tui replay`: what was received can be kept, moved in time and sent."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import stat
+import time
+
+import pytest
+
+from tests.cli.shell import deliveries, one
+from tests.receiver.server import SECRETS, TOKEN
+from tests.sources import github_payloads as gh
+
+STORY = gh.story()
+
+
+@pytest.fixture
+def recording(server, shell):
+    """A file with the story as a receiver took it, and the receiver without its data."""
+    for event, body in STORY:
+        status, _ = server.call("/github", body, {"X-GitHub-Event": event})
+        assert status == 200
+    server.call("/customhttp", {"type": "build", "id": "1", "action": "start"})
+    done = shell.run("vs-tui", "record", "--out", "all.jsonl", "--db", str(server.db))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"{len(STORY) + 1} deliveries\n"
+    return shell.work / "all.jsonl"
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_recording_is_private_and_holds_no_secret(server, shell, recording):
+    text = recording.read_text()
+
+    assert stat.S_IMODE(recording.stat().st_mode) == 0o600
+    assert [secret for secret in (TOKEN, *SECRETS.values()) if secret in text] == []
+    assert "authorization" not in text.lower()
+    assert [line["path"] for line in lines(recording)] == ["/github"] * len(STORY) + ["/customhttp"]
+
+
+def test_filters_choose_what_is_recorded(server, shell, recording):
+    one_source = shell.run("vs-tui", "record", "--db", str(server.db), "--source", "customhttp")
+    none = shell.run("vs-tui", "record", "--db", str(server.db), "--until", "2020-01-01")
+    one_delivery = shell.run("vs-tui", "record", "--db", str(server.db), "--delivery", "2")
+    wrong = shell.run("vs-tui", "record", "--db", str(server.db), "--since", "once")
+
+    assert json.loads(one_source.stdout)["path"] == "/customhttp"
+    assert (none.stdout, none.stderr) == ("", "0 deliveries\n")
+    assert json.loads(one_delivery.stdout)["body"] == STORY[1][1]
+    assert wrong.returncode == 1
+    assert "an age such as 2h" in wrong.stderr
+
+
+def test_a_replay_into_a_file_makes_the_same_spans(server, shell, recording, tmp_path):
+    expected = {span["key"]: span for span in server.spans()}
+    db = tmp_path / "copy.db"
+    first = shell.run("vs-tui", "replay", "all.jsonl", "--db", str(db))
+    again = shell.run("vs-tui", "replay", "all.jsonl", "--db", str(db), "--json")
+    listed = shell.run("vs-tui", "ls", "--json", "-n", "1000", "--db", str(db))
+
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == f"{len(STORY) + 1} accepted\n"
+    assert json.loads(again.stdout) == {"duplicate": len(STORY) + 1}
+    found = {span["key"]: span for span in map(json.loads, listed.stdout.splitlines())}
+    assert set(found) == {key for key, s in expected.items() if s["operation"] != "stage"}
+    for key, span in found.items():
+        for name in ("status", "started_at", "ended_at", "parent_span_id", "attributes"):
+            assert span[name] == expected[key][name], (key, name)
+
+
+def test_a_replay_to_a_receiver_can_be_filtered(server, shell, recording, tmp_path):
+    server.stop()
+    server.db.unlink()
+    server.start()
+    done = shell.run(
+        *("vs-tui", "replay", "all.jsonl", "--to", server.url, "--only", "/github", "--json")
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"accepted": len(STORY)}
+    assert {delivery["source"] for delivery in deliveries(server)} == {"github"}
+    assert one(server.spans(), operation="pull_request")["status"] == "ok"
+
+
+def test_times_move_to_now_together(server, shell, tmp_path):
+    """All times of bodies move by one distance, so that durations stay."""
+    path = shell.work / "old.jsonl"
+    body = {"type": "build", "id": "7", "timestamp": "2020-01-01T10:00:00Z", "action": "start"}
+    end = {**body, "action": "end", "timestamp": "2020-01-01T10:05:00Z"}
+    path.write_text(
+        "".join(
+            json.dumps({"received_at": b["timestamp"], "path": "/customhttp", "body": b}) + "\n"
+            for b in (body, end)
+        )
+    )
+    before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 2))
+    done = shell.run("vs-tui", "replay", "old.jsonl", "--shift-to-now", "--to", server.url)
+
+    assert done.returncode == 0, done.stderr
+    span = one(server.spans(), operation="build")
+    assert span["duration_s"] == 300.0
+    assert span["ended_at"] >= before
+
+
+def test_speed_paces_and_a_gauge_shows_how_far_it_is(server, shell):
+    """Three deliveries, an hour apart, at an hour in a fifth of a second."""
+    path = shell.work / "slow.jsonl"
+    path.write_text(
+        "".join(
+            json.dumps(
+                {
+                    "received_at": f"2026-03-02T1{n}:00:00Z",
+                    "path": "/customhttp",
+                    "body": {"type": "build", "id": str(n), "action": "start"},
+                }
+            )
+            + "\n"
+            for n in range(3)
+        )
+    )
+    ours, theirs = pty.openpty()
+    running = shell.start(
+        *("vs-tui", "replay", "slow.jsonl", "--to", server.url, "--speed", "18000"), stderr=theirs
+    )
+    os.close(theirs)
+    out, _ = running.communicate(timeout=30)
+    seen = os.read(ours, 65_536).decode()
+    os.close(ours)
+
+    assert (running.returncode, out) == (0, "3 accepted\n")
+    assert "[################--------] 2/3 deliveries" in seen
+    arrived = [delivery["received_at"] for delivery in deliveries(server)]
+    assert arrived == sorted(arrived)
+    first, last = (float(at[17:].rstrip("Z")) for at in (arrived[0], arrived[-1]))
+    assert (last - first) % 60 >= 0.35
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["nowhere.jsonl"], "does not exist; name a recording"),
+        (["."], "holds no .jsonl file"),
+        (["bad.txt"], "bad.txt:2: is not JSON"),
+        (["good.txt", "--speed", "0"], "write 60"),
+        (["good.txt", "--only", "/jira"], "nothing to replay"),
+        (["good.txt", "--to", "http://127.0.0.1:1"], "start it with `vs-tui serve`"),
+        (["good.txt", "--to", "URL", "--token", "wrong"], "refuses the token"),
+    ],
+)
+def test_what_is_wrong_is_said(server, shell, arguments, hint):
+    good = {
+        "received_at": "2026-03-02T10:00:00Z",
+        "path": "/customhttp",
+        "body": {"type": "build", "id": "1", "action": "start"},
+    }
+    (shell.work / "good.txt").write_text(json.dumps(good) + "\n")
+    (shell.work / "bad.txt").write_text(json.dumps(good) + "\n{oops\n")
+    words = [server.url if word == "URL" else word for word in arguments]
+    done = shell.run("vs-tui", "replay", *words)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert hint in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "never retrieved" not in done.stderr
