@@ -38,7 +38,11 @@ def register(subparsers: Any) -> None:
 
 def add_look_options(parser: argparse.ArgumentParser) -> None:
     """--theme and --ascii, for every command with a dashboard."""
-    parser.add_argument("--theme", choices=("auto", "dark", "light", "ansi", "mono"))
+    parser.add_argument(
+        "--theme",
+        choices=("auto", "dark", "light", "ansi", "mono"),
+        help="colours (default: [ui] theme of the configuration)",
+    )
     parser.add_argument(
         "--ascii", action="store_const", const=True, help="no characters beyond ASCII"
     )

@@ -1,0 +1,122 @@
+"""Every command explains itself, and those that stand in scripts start fast."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from vs_tui.cli.completion import walk
+from vs_tui.cli.main import COMMANDS, command_module
+from vs_tui.cli.vscli import vscli_parser
+
+HEAVY = (
+    *("textual", "aiohttp", "pydantic", "orjson", "platformdirs"),
+    *("asyncio", "dataclasses", "email", "http", "logging", "ssl", "tomllib"),
+)
+
+
+def parser_of(name):
+    import argparse
+
+    subparsers = argparse.ArgumentParser(prog="vs-tui").add_subparsers()
+    command_module(name).register(subparsers)
+    return subparsers.choices[name]
+
+
+def ours(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_reads_like_a_manual_page(name):
+    done = ours("vs_tui", name, "--help")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: vs-tui {name} ")
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    _, found, examples = done.stdout.partition("\nexamples:\n")
+    assert found
+    assert len(re.findall(r"^  (?:[A-Z_]+=\S+ +)*(?:source <\()?vs-tui\b", examples, re.M)) >= 2
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_are_understood(name):
+    """By the very parser that they explain."""
+    parser = parser_of(name)
+    checked = 0
+    for line in parser.epilog.split("examples:\n", 1)[1].split("\n\n", 1)[0].splitlines():
+        command = re.split(r" {2,}|\s[|>]\s|\s2?>>", line.strip())[0]
+        command = re.sub(r"^(?:[A-Z_]+=\S+ +)+", "", command)
+        command = re.sub(r"^(?:source <\(|[A-Z]+=\$\()(.*)\)$", r"\1", command)
+        words = shlex.split(command)
+        if words[:2] != ["vs-tui", name]:
+            assert name == "dashboard" or words[0] != "vs-tui"
+            words = [*words[:1], name, *words[1:]]
+        if words[0] == "vs-tui":
+            parser.parse_args(words[2:])
+            checked += 1
+    assert checked >= 2
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_explained(name):
+    for node in walk(parser_of(name), name):
+        unexplained = [option.flags for option in node.options if not option.help]
+        assert unexplained == [], node.path
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("event", "--help"), ("event", "end", "-help")])
+def test_vscli_explains_itself(arguments):
+    done = ours("vs_tui.cli.vscli", *arguments)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usage: vscli" in done.stdout
+    assert vscli_parser().epilog.startswith("examples:")
+
+
+@pytest.mark.parametrize("name", ["ls", "report", "doctor", "replay", "flush", "import"])
+def test_lists_can_be_json(name):
+    nodes = list(walk(parser_of(name), name))
+    leaves = [node for node in nodes if not node.children]
+    for node in leaves:
+        flags = {flag for option in node.options for flag in option.flags}
+        assert flags & {"--json", "--format"}, node.path
+
+
+def test_the_overview_lists_every_command():
+    done = ours("vs_tui", "--help")
+
+    assert done.returncode == 0
+    for name, text in COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(text)}$", done.stdout, re.M)
+
+
+def test_an_unknown_command_is_a_usage_error():
+    done = ours("vs_tui", "deploi")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'deploi' is not a command" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "module", ["vs_tui.cli.vscli", "vs_tui.cli.event", "vs_tui.cli.run", "vs_tui.cli.main"]
+)
+def test_what_stands_in_scripts_imports_little(module):
+    """An event is sent by what is imported here; the figure is `vs-tui bench`'s business."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            f"import sys, {module}; print(*sorted({{n.split('.')[0] for n in sys.modules}}))",
+        ],
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stderr == ""
+    assert [name for name in HEAVY if name in done.stdout.split()] == []
