@@ -43,7 +43,7 @@ def register(subparsers: Any) -> None:
         action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         action.add_argument("child", metavar="SPAN" if name == "show" else "CHILD", help="its ref")
         if name != "show":
-            optional = {"nargs": "?", "default": ""} if name == "clear" else {}
+            optional: dict[str, Any] = {"nargs": "?", "default": ""} if name == "clear" else {}
             action.add_argument("parent", metavar="PARENT", help="its ref", **optional)
         action.add_argument("--url", help="the receiver (default: VS_URL or the configuration)")
         action.add_argument("--token", help="its token (default: VS_TOKEN or secrets.toml)")
