@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import signal
@@ -320,6 +321,52 @@ def test_a_deploy_has_its_environment_and_service(server, shell):
         assert span["project"] == "acme/api"
         assert span["attributes"]["vs.version"] == "1.4"
     assert (first["status"], second["status"]) == ("ok", "error")
+
+
+def test_a_deploy_to_production_counts_for_dora(server, shell):
+    shell.checkout("main")
+    shell.run("vs-tui", "run", "--type", "deploy", "--environment", "prod", "--", "true")
+    shell.run("vs-tui", "run", "--type", "deploy", "--environment", "prod", "--", "false")
+    shell.run("vs-tui", "run", "--type", "deploy", "--environment", "staging", "--", "true")
+
+    report = shell.run("vs-tui", "report", "dora", "--json", "--db", str(server.db))
+    assert report.returncode == 0, report.stderr
+    (figures,) = json.loads(report.stdout)["items"]
+    assert figures["beside"]["deploys_started"] == 2
+    assert figures["beside"]["deployed"] == 1
+    assert figures["metrics"]["deployment_frequency"]["n"] == 1
+
+
+def test_a_loop_of_the_shell_ends_at_ctrl_c(server, shell):
+    """bash goes on with its loop unless the command ends by the very signal."""
+    (shell.work / "loop").write_text(
+        "for n in 1 2 3; do vs-tui run --name $n -- sleep 60; done; echo 'went on'"
+    )
+    ours, theirs = pty.openpty()
+    running = shell.start(
+        *("bash", "loop"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    server.wait_for(server.spans, "the start")
+    os.write(ours, b"\x03")
+    running.wait(20)
+    seen = _read_until(ours, b"")
+    os.close(ours)
+
+    assert b"went on" not in seen
+    assert [(s["name"], s["status"]) for s in server.spans()] == [("1", "cancelled")]
+
+
+def test_a_caller_that_ignores_its_children_changes_nothing(server, shell):
+    done = shell.run("bash", "-c", "trap '' CHLD; exec vs-tui run -- sh -c 'sleep 0; exit 3'")
+
+    assert (done.returncode, done.stderr) == (3, "")
+    assert one(server.spans(), operation="build")["error"] == "exit 3"
 
 
 def test_the_command_runs_when_the_receiver_is_down(server, shell):
