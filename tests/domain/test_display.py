@@ -23,6 +23,12 @@ from vs_tui.domain.display import clean, clean_block
         ("👩\u200d💻 works", "👩\u200d💻 works"),
         ("❤\ufe0f", "❤\ufe0f"),
         ("x\u200dy", "x\ufffdy"),
+        ("👩\u200d", "👩\ufffd"),
+        ("👩\u200d x", "👩\ufffd x"),
+        ("\ufffd\u200d💻", "\ufffd\ufffd💻"),
+        ("🏳\ufe0f\u200d🌈", "🏳\ufe0f\u200d🌈"),
+        ("\ufe0fstart", "start"),
+        ("क्षि", "क्षि"),
         ("日本語 title", "日本語 title"),
         ("\ufeffbom", "\ufffdbom"),
         ("[@click=app.quit]x[/]", "[@click=app.quit]x[/]"),
@@ -34,6 +40,10 @@ def test_what_is_shown(raw, shown) -> None:
 
 def test_zalgo_is_cut_short() -> None:
     assert len(clean("a" + "\u0301" * 500 + "b")) == 6
+
+
+def test_a_pile_of_marks_without_a_combining_class_is_cut_short() -> None:
+    assert len(clean("a" + "\ufe0f" * 500 + "\u0d41" * 500 + "b")) == 6
 
 
 @given(st.text(max_size=200))

@@ -15,8 +15,10 @@ MAX_TEXT: Final = 2_000
 _MAX_MARKS: Final = 4
 """Combining marks kept in a row; more is "zalgo" that spills over its neighbours."""
 _REPLACED: Final = "\ufffd"
-_KEPT_FORMAT: Final = frozenset("\u200d\ufe0f")
-"""Zero-width joiner and the emoji selector: kept inside emoji only."""
+_JOINER: Final = "\u200d"
+"""Zero-width joiner: kept inside emoji only."""
+_SELECTOR: Final = "\ufe0f"
+"""Asks for an emoji's coloured form."""
 
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
@@ -28,16 +30,17 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
         return text[:limit]
     shown: list[str] = []
     marks = 0
-    for character in text[:limit]:
-        if character.isprintable() and not unicodedata.combining(character):
-            shown.append(character)
-            marks = 0
-        elif unicodedata.combining(character):
+    text = text[:limit]
+    for index, character in enumerate(text):
+        if unicodedata.category(character) in ("Mn", "Me") or unicodedata.combining(character):
             marks += 1
             if marks <= _MAX_MARKS and shown:
                 shown.append(character)
+        elif character.isprintable():
+            shown.append(character)
+            marks = 0
         else:
-            shown.append(_visible(character, shown))
+            shown.append(_visible(character, shown, text[index + 1 : index + 2]))
             marks = 0
     return "".join(shown)
 
@@ -47,7 +50,7 @@ def clean_block(text: str, limit: int = 1_000_000) -> list[str]:
     return [clean(line.expandtabs(4)) for line in text[:limit].splitlines()]
 
 
-def _visible(character: str, before: list[str]) -> str:
+def _visible(character: str, before: list[str], after: str) -> str:
     code = ord(character)
     if character in "\n\r\t":
         return " "
@@ -55,10 +58,13 @@ def _visible(character: str, before: list[str]) -> str:
         return chr(0x2400 + code)
     if code == 0x7F:
         return "\u2421"
-    if character in _KEPT_FORMAT and before and _is_symbol(before[-1]):
+    if before and character == _JOINER and _is_emoji(before[-1]) and _is_emoji(after):
         return character
     return _REPLACED
 
 
-def _is_symbol(character: str) -> bool:
-    return unicodedata.category(character) in ("So", "Sk", "Cf", "Mn") or ord(character) > 0x2000
+def _is_emoji(character: str) -> bool:
+    """Whether a joiner may stand beside it; elsewhere it would join with what we paint there."""
+    if character in ("", _REPLACED):
+        return False
+    return character == _SELECTOR or unicodedata.category(character) in ("So", "Sk")

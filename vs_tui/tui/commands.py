@@ -23,14 +23,14 @@ class Commands(Provider):
 
     async def discover(self) -> Hits:
         for name, help_text, run in self._all():
-            yield DiscoveryHit(Content(name), run, name, help_text)
+            yield DiscoveryHit(Content(name), run, name, help_text.replace("[", r"\["))
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
         for name, help_text, run in self._all():
             score = matcher.match(name)
             if score > 0:
-                yield Hit(score, Content(name), run, name, help_text)
+                yield Hit(score, Content(name), run, name, help_text.replace("[", r"\["))
 
     def _all(self) -> list[Command]:
         app = cast("VsTuiApp", self.app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vs_tui.domain.display import clean
 from vs_tui.domain.model import Verdict
 from vs_tui.tui import faces
 from vs_tui.tui.paint import Piece, fit
@@ -48,9 +49,9 @@ def _trouble(app: VsTuiApp) -> bool:
 def _hooks(app: VsTuiApp, wide: bool) -> str:
     if _trouble(app):
         return "hooks: trouble"
-    place = app.url.removeprefix("http://")
+    place = clean(app.url.removeprefix("http://"), 60)
     if app.setup.source_name:
-        return f"reading {app.setup.source_name}"
+        return f"reading {clean(app.setup.source_name, 60)}"
     last = max((h.last_received_at or 0 for h in app.health), default=0)
     seen = faces.clock(last, app.zone, app.setup.clock())
     rejected = sum(h.counts.get(Verdict.REJECTED, 0) for h in app.health)

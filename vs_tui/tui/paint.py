@@ -34,10 +34,17 @@ def fit(text: str, width: int, *, right: bool = False, ellipsis: str = "…") ->
     length = cell_len(shown)
     if length > width:
         cut = width - cell_len(ellipsis)
-        shown = set_cell_size(shown, cut) + ellipsis if cut > 0 else set_cell_size(shown, width)
+        shown = cropped(shown, cut) + ellipsis if cut > 0 else cropped(shown, width)
     elif right:
         return " " * (width - length) + shown
     return set_cell_size(shown, width)
+
+
+def cropped(text: str, width: int) -> str:
+    """At most `width` cells of a clean text; an emoji that was cut leaves no joiner behind, which
+    would join with what is painted next."""
+    cut = set_cell_size(text, width)
+    return cut if not cut.endswith("\u200d") else set_cell_size(cut.rstrip("\u200d"), width)
 
 
 def ascii_only(text: str) -> str:

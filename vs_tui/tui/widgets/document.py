@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from textual import events
 from textual.message import Message
 
 from vs_tui.tui.bodies import DocLine
 from vs_tui.tui.look import Look
-from vs_tui.tui.paint import Piece
+from vs_tui.tui.paint import Piece, cropped
 from vs_tui.tui.widgets.framed import Framed
 
 
@@ -187,7 +187,7 @@ def _cut(pieces: Sequence[Piece], width: int, ellipsis: str) -> list[Piece]:
         length = cell_len(text)
         if used + length > width:
             room = max(width - used - cell_len(ellipsis), 0)
-            fitting.append((set_cell_size(text, room) + ellipsis, role))
+            fitting.append((cropped(text, room) + ellipsis, role))
             return fitting
         fitting.append((text, role))
         used += length

@@ -1,0 +1,174 @@
+"""A thousand hostile texts through every screen: nothing but clean text is painted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.tui.fakes import NOW, FakeReader, delivery, span
+from tests.tui.hostile import faults, texts
+from tests.tui.stage import stage
+from vs_tui.domain.cards import Card
+from vs_tui.domain.display import clean
+from vs_tui.domain.instants import MINUTE, SECOND
+from vs_tui.domain.model import Link, Rule, State, Verdict
+from vs_tui.tui.sourcing import Connection
+
+HOSTILE = texts(1_000)
+# Tall, so that every row is painted at once; the widths of a narrow and of a wide screen.
+SIZES = [(80, 520), (121, 520)]
+
+
+def check(on) -> None:
+    width = on.app.size.width
+    lines = [strip.text for strip in on.app.screen._compositor.render_strips()]
+    assert list(faults(lines, width))[:3] == []
+
+
+def hostile_reader() -> FakeReader:
+    spans = []
+    for index in range(0, 1_000, 2):
+        one, two = HOSTILE[index], HOSTILE[index + 1]
+        spans.append(
+            span(
+                f"k-{index}", "build", one, began=(index + 1) * SECOND,
+                took=SECOND if index % 3 else None, state=State.ERROR if index % 3 == 1 else None,
+                stage=two, team=two, actor=two, error=one, service=one, environment=two,
+                project=one, url=f"https://x/{two}", attributes={two: one, "vs.x": [one]},
+            )
+        )  # fmt: skip
+    reader = FakeReader(spans)
+    for number in range(1, 501):
+        one, two = HOSTILE[2 * number - 2], HOSTILE[2 * number - 1]
+        found = delivery(
+            number, two, list(Verdict)[number % 5], source=one, reason=one, refs=(two,)
+        )
+        row = replace(found.row, received_at=NOW - number * SECOND)
+        reader.stored[number] = replace(found, row=row, path=f"/{two}", dedupe_key=one)
+    return reader
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_lists(size) -> None:
+    async with stage(hostile_reader(), size=size, url="http://x:1/\x1b]0;PWNED\x07") as on:
+        for key in ("1", "2", "4", "5"):
+            await on.press(key)
+            assert len(on.list.rows) >= 300
+            check(on)
+
+
+@pytest.mark.parametrize("size", [(80, 280), (121, 280)])
+async def test_a_trace_with_its_details(size) -> None:
+    trace = "e" * 32
+    spans = [span("root", "pipeline", "root", began=99 * MINUTE, trace=trace)]
+    links = []
+    for index in range(0, 1_000, 4):
+        name, actor, stage_name, other = HOSTILE[index : index + 4]
+        spans.append(
+            span(
+                f"k-{index}", other, name, began=(1_000 - index) * SECOND, took=SECOND,
+                trace=trace, parent="root", actor=actor, stage=stage_name, error=other,
+                state=State.ERROR, attributes={actor: other, name: [stage_name]},
+            )
+        )  # fmt: skip
+        links.append(Link(f"k-{index}", "root", Rule.STRUCTURE, actor, primary=True))
+    async with stage(FakeReader(spans, links=links), size=size) as on:
+        await on.press("2", "enter")
+        check(on)
+        await on.press("i")
+        check(on)
+        await on.press("c", "escape")
+        check(on)
+
+
+@pytest.mark.parametrize("size", [(80, 620)])
+async def test_a_delivery_with_hostile_headers_and_body(size) -> None:
+    body = json.dumps({f"{i}{t}": [HOSTILE[250 + i]] for i, t in enumerate(HOSTILE[:250])}).encode()
+    raw = "\n".join(HOSTILE).encode("utf-8", "surrogatepass")
+    reader = FakeReader()
+    refs = tuple(HOSTILE[750:])
+    found = delivery(1, HOSTILE[3], refs=refs, body=body, reason=HOSTILE[5])
+    reader.stored[1] = replace(
+        found, headers={f"{n}{t}": t for n, t in enumerate(HOSTILE[500:750])}, path=HOSTILE[9]
+    )
+    reader.stored[2] = delivery(2, "text", body=raw)
+    reader.stored[3] = delivery(3, "binary", body=bytes(range(256)) * 20)
+    reader.seq = 1
+    async with stage(reader, size=size) as on:
+        await on.press("4")
+        for _ in reader.stored:
+            await on.press("enter")
+            check(on)
+            await on.press("right_square_bracket")
+            check(on)
+            await on.press("G")
+            check(on)
+            await on.press("escape", "j")
+            check(on)
+
+
+async def test_cards_banners_palette_toasts_and_names_of_views() -> None:
+    def hostile_cards() -> list[Card]:
+        return [Card(t, "deploys", t, 3, t, "better", t, [1.0, None, 2.0]) for t in HOSTILE[:400]]
+
+    async def cards(_team: str, _window: int) -> list[Card]:
+        return hostile_cards()
+
+    reader = hostile_reader()
+    views = {text: text for text in HOSTILE[:60]}
+    async with stage(
+        reader, size=(120, 60), cards=cards, views=views, source_name=HOSTILE[1]
+    ) as on:
+        check(on)
+        await on.press("3")
+        check(on)
+        await on.press("1")
+        for text in HOSTILE[:90:3]:
+            reader.trouble = text or "x"
+            on.app.trouble = text
+            on.app.unreadable = text[::-1]
+            on.app.paint_frame()
+            on.app.notify_text(text)
+            await on.settle()
+            check(on)
+            on.app.clear_notifications()
+        await on.press("question_mark", "escape", "colon")
+        check(on)
+
+
+async def test_the_filter_box_and_its_completions() -> None:
+    async with stage(hostile_reader()) as on:
+        await on.press("slash", *"team:")
+        check(on)
+
+
+async def test_sources_and_questions() -> None:
+    connections = [
+        Connection(t, t, (t, t), t, True, t, "secret-" + t, "tok") for t in HOSTILE[:300]
+    ]
+
+    async def resend(_detail: object, _target: str) -> str:
+        return HOSTILE[0] + HOSTILE[1]
+
+    async def found() -> str:
+        return "https://x\x1b]0;y\x07"
+
+    async with stage(
+        hostile_reader(),
+        size=(120, 330),
+        connections=lambda: connections,
+        find_public_url=found,
+        resend=resend,
+        state_path="",
+    ) as on:
+        await on.press("5", "v")
+        check(on)
+        await on.press("4", "R", "u")
+        check(on)
+
+
+def test_cleaning_again_changes_nothing() -> None:
+    for text in HOSTILE:
+        assert clean(clean(text)) == clean(text)
