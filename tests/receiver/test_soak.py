@@ -89,5 +89,5 @@ async def test_memory_is_flat_at_200_a_second(tmp_path) -> None:
         f" ms, p99 {latencies[int(len(latencies) * 0.99)] * 1000:.1f} ms"
     )
     assert last.rss < warm.rss * 1.10
-    assert last.files <= warm.files + 5
+    assert max(s.files for s in samples) < 32 + 30, "32 are the senders' connections"
     assert max(s.wal for s in samples) < 64 << 20

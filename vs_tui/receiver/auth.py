@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Callable, Mapping
 
-from vs_tui.config import Secrets
+from vs_tui.config import Config, ConfigError, Secrets, read_secrets
 from vs_tui.receiver.errors import Refused
 from vs_tui.sources.base import Inbound, Source, Unauthorized
 from vs_tui.sources.signatures import any_token
+
+log = logging.getLogger(__name__)
 
 
 def header_tokens(authorization: str) -> list[str]:
@@ -30,10 +34,57 @@ def header_tokens(authorization: str) -> list[str]:
     return []
 
 
+class SecretsFile:
+    """The secrets in force: those of the file as it is now, and those that a variable or a flag
+    has set. A rotation reaches a running receiver within a second."""
+
+    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = config.secrets_path
+        self._clock = clock
+        self._now = config.secrets
+        self._stamp = self._look()
+        self._next = 0.0
+        base = read_secrets(self._path)
+        self._token = config.secrets.token if config.secrets.token != base.token else ""
+        self._sources = {
+            name: values
+            for name, values in config.secrets.sources.items()
+            if values != base.sources.get(name)
+        }
+
+    def __call__(self) -> Secrets:
+        if self._clock() >= self._next:
+            self._next = self._clock() + 1.0
+            stamp = self._look()
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._read()
+        return self._now
+
+    def _look(self) -> tuple[int, int]:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return (0, 0)
+        return (found.st_mtime_ns, found.st_ino)
+
+    def _read(self) -> None:
+        try:
+            found = read_secrets(self._path)
+        except ConfigError as error:
+            log.error("%s; the secrets read before stay in force", error)
+            return
+        if not found.token:
+            log.error("%s is gone or empty; its secrets stay in force", self._path)
+            return
+        self._now = Secrets(self._token or found.token, {**found.sources, **self._sources})
+        log.info("%s changed: its secrets are in force", self._path)
+
+
 class Gate:
     """Decides on each request; closed unless it is told to be open."""
 
-    def __init__(self, secrets: Secrets, *, no_auth: bool = False) -> None:
+    def __init__(self, secrets: Callable[[], Secrets], *, no_auth: bool = False) -> None:
         self._secrets = secrets
         self.open = no_auth
 
@@ -56,7 +107,7 @@ class Gate:
         if self.open or not _signed(source, inbound.headers):
             return
         try:
-            source.verify(inbound, self._secrets.of(source.name))
+            source.verify(inbound, self._secrets().of(source.name))
         except Unauthorized:
             raise
         except Exception:
@@ -75,7 +126,7 @@ class Gate:
             )
 
     def _is_token(self, offered: list[str]) -> bool:
-        return any(any_token(given, self._secrets.tokens) for given in offered)
+        return any(any_token(given, self._secrets().tokens) for given in offered)
 
 
 def _signed(source: Source, headers: Mapping[str, str]) -> bool:

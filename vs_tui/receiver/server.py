@@ -17,7 +17,7 @@ from vs_tui.config import Config
 from vs_tui.domain.instants import Instant
 from vs_tui.receiver.admission import Admission
 from vs_tui.receiver.api import Api, Handler
-from vs_tui.receiver.auth import Gate
+from vs_tui.receiver.auth import Gate, SecretsFile
 from vs_tui.receiver.connections import Connection, Connections
 from vs_tui.receiver.emmetrics_api import EmMetricsApi, Newness
 from vs_tui.receiver.errors import Refused, answer, not_found, refusal, unavailable
@@ -112,7 +112,7 @@ class Receiver:
 
 def build(receiver: Receiver) -> web.Application:
     """The aiohttp application with every route."""
-    gate = Gate(receiver.config.secrets, no_auth=receiver.config.no_auth)
+    gate = Gate(SecretsFile(receiver.config), no_auth=receiver.config.no_auth)
     limits = receiver.config.limits
     admission = Admission(limits, time.monotonic)
     receiving = Receiving(receiver.writer, gate, receiver.clock, limits, admission)
