@@ -106,6 +106,7 @@ async def _remote(config: Config, setup: Setup, url: str) -> Any:
     _warn_of_plain_text(address)
     reader = await HttpReader(address, token or config.secrets.token).open()
     setup.reader, setup.url, setup.cards = reader, address, reader.cards
+    setup.detail = reader.detail
     setup.connections = lambda: connections(config, with_secrets=False)
     if token:
         setup.known_secrets = (*setup.known_secrets, token)
@@ -116,13 +117,14 @@ async def _local(config: Config, setup: Setup) -> Any:
     """Read a database of this machine, beside its receiver."""
     from vs_tui.cli.connecting import connections
     from vs_tui.cli.tunnel import find_public_url
-    from vs_tui.store.cards import read_cards
     from vs_tui.store.reader import SqliteReader
+    from vs_tui.store.reports import Reports
 
     local = await SqliteReader(config.db, now, team_names=config.teams.names).open()
     setup.reader = local
     setup.source_name = Path(config.db).name
-    setup.cards = lambda team, window: read_cards(local, config, team, window, now())
+    reports = Reports(local, config, now)
+    setup.cards, setup.detail = reports.cards, reports.detail
     setup.find_public_url = lambda: find_public_url(config.public_url, config.port)
     if os.environ.get("TEXTUAL_DRIVER"):
         # In a browser nobody is shown a secret.

@@ -9,7 +9,9 @@ from urllib.parse import quote
 
 from vs_tui.domain.cards import Card
 from vs_tui.domain.instants import Instant, iso, parse_instant
+from vs_tui.domain.metrics.report import Detail
 from vs_tui.domain.model import Link, Rule, Span, State, Status, Verdict
+from vs_tui.receiver.details import detail_of
 from vs_tui.receiver.remote import Remote
 from vs_tui.store.api import (
     Baseline,
@@ -144,6 +146,11 @@ class HttpReader:
         """The DORA cards as the receiver computes them."""
         body = await self._get("/api/cards", team=team, window=window)
         return [Card(**item) for item in body["items"]]
+
+    async def detail(self, team: str, metric: str, window: int) -> Detail:
+        """What is behind a card, as the receiver computes it."""
+        body = await self._get("/api/dora/detail", team=team, metric=metric, window=window)
+        return detail_of(body)
 
 
 def _queries(keys: Sequence[str]) -> Iterator[str]:

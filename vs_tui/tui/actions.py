@@ -181,6 +181,6 @@ def places(where: str) -> tuple[str, ...]:
     delivery beside the list, so it can do what the inspector can."""
     if where == "events":
         return (where, "inspector", "list", "everywhere")
-    if where in ("live", "traces", "sources", "compare"):
+    if where in ("live", "traces", "sources", "compare", "dora", "dora_detail"):
         return (where, "list", "everywhere")
     return (where, "everywhere")

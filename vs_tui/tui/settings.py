@@ -7,11 +7,16 @@ from dataclasses import dataclass, field
 
 from vs_tui.domain.cards import Card
 from vs_tui.domain.instants import Instant
+from vs_tui.domain.metrics.report import Detail
 from vs_tui.store.api import DeliveryDetail, Reader
 from vs_tui.tui.sourcing import Connection
 
 CardsReader = Callable[[str, int], Awaitable[Sequence[Card]]]
 """(team or ``, window in microseconds, 0 for 30 days) -> cards."""
+
+
+DetailReader = Callable[[str, str, int], Awaitable[Detail]]
+"""(team or ``, metric, window in microseconds, 0 for 30 days) -> what is behind the number."""
 
 
 async def no_cards(_team: str, _window: int) -> Sequence[Card]:
@@ -26,6 +31,8 @@ class Setup:
     reader: Reader
     clock: Callable[[], Instant]
     cards: CardsReader = no_cards
+    detail: DetailReader | None = None
+    """What is behind a card."""
     after_paint: Callable[[], Awaitable[str]] | None = None
     """Starts the receiver once the first screen is up; returns its URL."""
     send_links: Callable[[str, str, str], Awaitable[None]] | None = None

@@ -24,6 +24,7 @@ from vs_tui.domain.instants import (
 )
 
 MAX_BUCKETS: Final = 60
+SHORT_BUCKETS: Final = 12
 WEEKEND: Final = frozenset({5, 6})
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d\Z")
 MONDAY: Final = 0
@@ -108,7 +109,11 @@ class Window:
 
     @cached_property
     def bucket_starts(self) -> tuple[Instant, ...]:
-        """Where each bucket of the trend begins: days, or equal runs of days in a long window."""
+        """Where each bucket of the trend begins: days, equal runs of days in a long window, and
+        equal parts of a window that is no longer than a day."""
+        if self.length <= 1:
+            parts = SHORT_BUCKETS if self.end > self.since else 0
+            return tuple(self.since + (self.end - self.since) * n // parts for n in range(parts))
         step = -(-len(self.days) // MAX_BUCKETS)
         starts = [day_start(day, self.zone) for day in self.days[:: step or 1]]
         return (self.since, *starts[1:]) if starts else ()

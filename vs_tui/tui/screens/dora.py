@@ -1,70 +1,69 @@
-"""DORA: a card a team and metric."""
+"""DORA: a line a team and metric; enter opens what is behind a number."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from textual.widget import Widget
 
 from vs_tui.domain.cards import Card
 from vs_tui.tui.paint import fit
-from vs_tui.tui.screens.base import View
+from vs_tui.tui.screens.dora_detail import DoraDetailView
+from vs_tui.tui.screens.listed import ListedView
+from vs_tui.tui.widgets.dora import LABELS, TREND, arrow_of
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 from vs_tui.tui.widgets.sparkline import sparkline
 
-LABELS = {
-    "deploys": "deployment frequency",
-    "lead": "change lead time (median)",
-    "fail": "change fail rate",
-    "restore": "recovery time (median)",
-    "rework": "deployment rework rate",
-}
-_TREND = {"better": "good", "worse": "bad", "same": "dim", "": "dim"}
+_SPARK: Final = 12
+_COLUMNS: Final = (
+    Column("TEAM", 8),
+    Column("METRIC", 20),
+    Column("VALUE", 7, right=True),
+    Column("n", 4, right=True),
+    Column("TREND", _SPARK, flex=1),
+    Column("CHANGE", 8),
+    Column("LEVEL", 11),
+)
 
 
-class DoraView(View):
-    """All teams, all keys; enter opens the deployments behind a number."""
+class DoraView(ListedView):
+    """All teams, all metrics."""
 
     where = "dora"
     title_text = "DORA"
 
     def body(self) -> Iterable[Widget]:
-        columns = (
-            Column("TEAM", 10),
-            Column("METRIC", 26),
-            Column("VALUE", 9, right=True),
-            Column("n", 5, right=True),
-            Column("TREND", 14, flex=1),
-            Column("CHANGE", 12, rank=1),
-            Column("LEVEL", 12, rank=2),
-        )
-        self.list = Listing(self.look, columns, id="list")
+        self.list = Listing(self.look, _COLUMNS, id="list")
         self.cards: Sequence[Card] = ()
         yield self.list
-
-    def on_mount(self) -> None:
-        self.list.focus()
 
     async def load(self) -> None:
         self.cards = await self.dash.cards()
         rows = []
         team = None
-        width = max(self.size.width - 92, 14)
         for card in self.cards:
             shown = card.team or "all"
-            rows.append(self._row(card, "" if shown == team else shown, width))
+            rows.append(self._row(card, "" if shown == team else shown))
             team = shown
-        self.list.empty = ("no deployments in production yet", "deploys appear here as they end")
+        self.list.empty = (
+            "",
+            "no production deployments yet: they appear here as they end.",
+            "What counts as production is said by [environments] in the configuration.",
+        )
         self.list.set_rows(rows)
-        note = f"{self.dash.range_name} against the {self.dash.range_name} before, t changes it"
+        name = self.dash.range_name
+        note = (
+            f"{name} against the {name} before" if name != "all" else "30d against the 30d before"
+        )
         self.list.set_heading([("DORA per team", "title")], note)
 
-    def _row(self, card: Card, team: str, width: int) -> Row:
+    def _row(self, card: Card, team: str) -> Row:
         glyphs = self.look.glyphs
-        arrow = ""
-        if card.delta:
-            arrow = glyphs.down if card.delta.startswith("-") else glyphs.up
-        change = f"{arrow} {card.delta.lstrip('+-')} {card.direction}" if card.delta else "-"
+        width = _SPARK + max(self.size.width - 82, 0)
+        width = min(max(width, _SPARK), 60)
+        arrow = arrow_of(card, glyphs)
+        change = f"{arrow} {card.delta.lstrip('+-')}" if card.delta else "-"
         return Row(
             f"{card.team}|{card.metric}",
             (
@@ -72,23 +71,21 @@ class DoraView(View):
                 (LABELS.get(card.metric, card.metric), "text"),
                 (card.text, "title" if card.text != "-" else "dim"),
                 (str(card.n) if card.n else "-", "dim"),
-                (fit(sparkline(card.buckets, min(width, 60), glyphs), min(width, 60)), "run"),
-                (change, _TREND[card.direction]),
+                (fit(sparkline(card.buckets, width, glyphs), width), "run"),
+                (change, TREND[card.direction]),
                 (card.level or "-", "dim"),
             ),
             failed=card.direction == "worse",
             data=card,
         )
 
-    def act(self, action: str) -> bool:
-        if action in ("next_failed", "previous_failed"):
-            return self.list.next_failed(1 if action == "next_failed" else -1) or True
-        return self.list.act(action)
-
     def on_listing_opened(self, message: Listing.Opened) -> None:
         message.stop()
         team, _, metric = message.key.partition("|")
-        self.dash.open_deployments(team, metric)
+        if self.dash.setup.detail is None:
+            self.dash.open_deployments(team, metric)
+        else:
+            self.dash.push_screen(DoraDetailView(self.look, team, metric))
 
     def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         titles = ("team", "metric", "value", "n", "change", "level")

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from vs_tui.domain.cards import Card
-from vs_tui.tui.look import Look
+from vs_tui.tui.look import Glyphs, Look
 from vs_tui.tui.paint import Piece, fit
 from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.sparkline import sparkline
 
-_TREND = {"better": "good", "worse": "bad", "same": "dim", "": "dim"}
+TREND: Final = {"better": "good", "worse": "bad", "same": "dim", "": "dim"}
+LABELS: Final = {
+    "deploys": "deployment frequency",
+    "lead": "change lead time",
+    "fail": "change fail rate",
+    "restore": "recovery time",
+    "rework": "deployment rework",
+}
+
+
+def arrow_of(card: Card, glyphs: Glyphs) -> str:
+    """Which way the value went: a sign for more, less or about the same."""
+    if card.direction not in ("better", "worse"):
+        return glyphs.even
+    return glyphs.down if card.delta.startswith("-") else glyphs.up
 
 
 class DoraPanel(Framed):
@@ -44,13 +59,8 @@ class DoraPanel(Framed):
 
     def _line(self, card: Card, label: str) -> list[Piece]:
         glyphs = self.look.glyphs
-        arrow = ""
-        if card.delta:
-            arrow = glyphs.even
-            if card.direction in ("better", "worse"):
-                arrow = glyphs.down if card.delta.startswith("-") else glyphs.up
         tail = (
-            f"{arrow} {card.delta.lstrip('+-')}"
+            f"{arrow_of(card, glyphs)} {card.delta.lstrip('+-')}"
             if card.delta
             else (f"n={card.n}" if card.n else "")
         )
@@ -60,7 +70,7 @@ class DoraPanel(Framed):
             (fit(card.metric, 8), "dim"),
             (fit(card.text, 8), "text"),
             (sparkline(card.buckets, 8, glyphs), "run"),
-            (" " + fit(tail, 8), _TREND[card.direction]),
+            (" " + fit(tail, 8), TREND[card.direction]),
         ]
 
     def paint_head(self, y: int, width: int) -> Sequence[Piece]:

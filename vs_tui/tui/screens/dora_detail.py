@@ -1,0 +1,213 @@
+"""Behind one number: its course over the time range, its spread, its stages, and the deployments
+or changes it stands on, each opening its trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from textual.containers import Horizontal
+from textual.widget import Widget
+
+from vs_tui.domain.cards import delta_text, value_text
+from vs_tui.domain.display import clean
+from vs_tui.domain.instants import DAY, to_datetime
+from vs_tui.domain.metrics import texts
+from vs_tui.domain.metrics.dora import Figure
+from vs_tui.domain.metrics.report import Behind, Detail
+from vs_tui.domain.metrics.windows import Window
+from vs_tui.tui.look import Look
+from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.ranges import RANGES
+from vs_tui.tui.screens.listed import ListedView
+from vs_tui.tui.widgets.chart import Chart
+from vs_tui.tui.widgets.dora import LABELS
+from vs_tui.tui.widgets.listing import Column, Listing, Row
+from vs_tui.tui.widgets.text import TextBox
+
+_COLUMNS: Final = (
+    Column("DEPLOYED", 12),
+    Column("", 8),
+    Column("WHAT", 14, flex=2),
+    Column("SERVICE", 10, rank=1),
+    Column("VERSION", 9, rank=2),
+    Column("TOOK", 6, right=True),
+    Column("WHY", 14, flex=1),
+)
+_BAR: Final = 14
+_WHAT: Final = {
+    "deploys": "deployments",
+    "lead": "changes, the longest first",
+    "fail": "failed deployments",
+    "restore": "failures, open and longest first",
+    "rework": "deployments that repaired",
+}
+
+
+class DoraDetailView(ListedView):
+    """One metric of one team."""
+
+    where = "dora_detail"
+    offered = ("open", "back", "time", "next_panel", "zoom", "next_failed", "export")
+    DEFAULT_CSS = """
+    DoraDetailView #above { height: 11; }
+    DoraDetailView.-tall #above { height: 17; }
+    DoraDetailView #facts { width: 38; }
+    DoraDetailView.-wide #facts { width: 46; }
+    """
+
+    def __init__(self, look: Look, team: str, metric: str) -> None:
+        super().__init__(look)
+        self._team, self._metric = team, metric
+        self.title_text = f"{clean(team) or 'all teams'} {LABELS.get(metric, metric)}"
+
+    def body(self) -> Iterable[Widget]:
+        self.chart = Chart(self.look, id="chart")
+        self.facts = TextBox(self.look, id="facts")
+        self.list = Listing(self.look, _COLUMNS, id="list")
+        self.list.describe = self._cells
+        yield Horizontal(self.chart, self.facts, id="above")
+        yield self.list
+
+    async def load(self) -> None:
+        read = self.dash.setup.detail
+        if read is None:
+            return
+        detail = await read(self._team, self._metric, RANGES[self.dash.range_index][1])
+        figure = detail.figure
+        name = LABELS.get(self._metric, self._metric)
+        self.chart.set_heading(
+            [(f"{clean(self._team) or 'all teams'} ", "title"), (name, "dim")],
+            value_text(figure),
+        )
+        self.facts.set_heading([("what it stands on", "title")], f"n={figure.n}")
+        self.facts.set_lines(facts_of(detail, self.look))
+        self.list.empty = ("nothing in this time range; t changes it",)
+        self.list.total = detail.of
+        self.list.set_heading([(_WHAT[self._metric], "title")], "enter opens the trace")
+        self.list.set_rows(
+            [
+                Row(f"{entry.key}|{entry.at}|{n}", failed=entry.result != "ok", data=entry)
+                for n, entry in enumerate(detail.behind)
+            ]
+        )
+        await self.chart.draw(
+            [value or None for value in figure.series]
+            if self._metric == "deploys"
+            else figure.series,
+            bucket_labels(detail.window),
+            lambda value: _said(self._metric, value),
+        )
+
+    def _cells(self, row: Row) -> tuple[Piece, ...]:
+        entry = row.data
+        assert isinstance(entry, Behind)
+        glyphs = self.look.glyphs
+        state: Piece = {
+            "ok": (f"{glyphs.ok} ok", "ok"),
+            "open": (f"{glyphs.run} open", "wait"),
+        }.get(entry.result, (f"{glyphs.fail} failed", "fail"))
+        return (
+            (self.zone_clock(entry.at), "dim"),
+            state,
+            (entry.title, "text"),
+            (entry.service or "-", "dim"),
+            (entry.version or "-", "dim"),
+            (texts.brief(entry.value), "text"),
+            (entry.note, "dim"),
+        )
+
+    def on_listing_opened(self, message: Listing.Opened) -> None:
+        message.stop()
+        row = self.list.selected
+        if row is not None and isinstance(row.data, Behind):
+            self.dash.navigation.open_trace(row.data.trace_id, row.data.key)
+
+    def act(self, action: str) -> bool:
+        if self.focused is self.facts and self.facts.act(action):
+            return True
+        return super().act(action)
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        self.start_reload()
+
+
+def bucket_labels(window: Window) -> list[str]:
+    """A word a bucket: its day, or its time where it is part of a day."""
+    form = "%H:%M" if window.end - window.since <= DAY else "%d %b"
+    return [
+        to_datetime(start).astimezone(window.zone).strftime(form) for start in window.bucket_starts
+    ]
+
+
+def _said(metric: str, value: float) -> str:
+    if metric == "deploys":
+        return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+    return texts.percent(value) if metric in ("fail", "rework") else texts.brief(value)
+
+
+def facts_of(detail: Detail, look: Look) -> list[list[Piece]]:
+    """The number in words, its spread, and for lead times the stages."""
+    found = [*_summary(detail.figure), []]
+    most = max((n for _, n in detail.distribution), default=0)
+    for name, n in detail.distribution:
+        bar = look.glyphs.bar * (round(n * _BAR / most) if most else 0)
+        if n and not bar:
+            bar = look.glyphs.partial
+        found.append([(fit(name, 7), "dim"), (fit(bar, _BAR + 1), "run"), (str(n), "text")])
+    if detail.stages:
+        found += [[], *_stages(detail, look)]
+    if detail.marks:
+        found.append([])
+        found += [[(f"{n} {clean(mark)}", "dim")] for mark, n in detail.marks.items()]
+    return found
+
+
+def _summary(figure: Figure) -> list[list[Piece]]:
+    lines: list[list[Piece]] = [[(value_text(figure), "title"), (f"  n={figure.n}", "dim")]]
+    if figure.metric in ("lead", "restore") and figure.p90 is not None:
+        lines[0].append((f"  p90 {texts.brief(figure.p90)}", "dim"))
+    before = delta_text(figure)
+    if before:
+        role = {"better": "good", "worse": "bad"}.get(figure.direction, "dim")
+        lines.append([(f"{before} ", role), (f"against n={figure.before_n} before", "dim")])
+    else:
+        lines.append([("nothing before to compare with", "dim")])
+    if figure.levels:
+        named = ", ".join(f"{level} {year}" for year, level in sorted(figure.levels.items()))
+        lines.append([(named, "text")])
+    lines += [[(text, "dim")] for text in _remarks(figure)]
+    return lines
+
+
+def _remarks(figure: Figure) -> list[str]:
+    if figure.metric == "deploys" and figure.working_days:
+        return [f"on {figure.working_days_with} of {figure.working_days} working days"]
+    if figure.is_share and figure.n:
+        return [f"{figure.hits} of {figure.n} deployments"]
+    if figure.metric == "restore" and figure.open:
+        return [f"{figure.open} open, the longest {texts.brief(figure.open_for)}"]
+    found = [f"{n} from {name}" for name, n in figure.starts.items()]
+    return [*found, f"{figure.unknown} of unknown begin"] if figure.unknown else found
+
+
+def _stages(detail: Detail, look: Look) -> Sequence[list[Piece]]:
+    slower = {found.name: found for found in detail.regressions}
+    lines: list[list[Piece]] = []
+    for stage in detail.stages:
+        mark, role = "", "dim"
+        if stage.stage in slower:
+            mark, role = f"{look.glyphs.up} {slower[stage.stage].factor:.1f}x", "bad"
+        if stage.stage == detail.bottleneck:
+            mark, role = f"{mark} bottleneck".strip(), "wait"
+        share = "-" if stage.share is None else f"{stage.share * 100:.0f} %"
+        lines.append(
+            [
+                (fit(stage.stage, 12), "text"),
+                (fit(texts.brief(stage.median), 5, right=True), "text"),
+                (fit(share, 6, right=True) + " ", "dim"),
+                (mark, role),
+            ]
+        )
+    return lines
