@@ -74,6 +74,7 @@ async def with_receiver(
         setup.resend = lambda detail, target: _resend(runtime, detail, target)
         setup.find_public_url = lambda: find_public_url(config.public_url, _port(runtime.url))
         setup.cards = runtime.reports.cards
+        setup.detail = runtime.reports.detail
         app = VsTuiApp(setup)
         unsubscribe = runtime.writer.subscribe(app.notify_changed)
         code = await app.run_async()

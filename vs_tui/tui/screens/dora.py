@@ -32,6 +32,7 @@ class DoraView(ListedView):
 
     where = "dora"
     title_text = "DORA"
+    offered = ("open", "back", "time", "team", "next_failed", "freeze", "zoom", "export")
 
     def body(self) -> Iterable[Widget]:
         self.list = Listing(self.look, _COLUMNS, id="list")
@@ -71,7 +72,7 @@ class DoraView(ListedView):
                 (LABELS.get(card.metric, card.metric), "text"),
                 (card.text, "title" if card.text != "-" else "dim"),
                 (str(card.n) if card.n else "-", "dim"),
-                (fit(sparkline(card.buckets, width, glyphs), width), "run"),
+                (fit(sparkline(card.buckets, min(width, len(card.buckets)), glyphs), width), "run"),
                 (change, TREND[card.direction]),
                 (card.level or "-", "dim"),
             ),
