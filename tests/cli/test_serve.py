@@ -184,6 +184,46 @@ def test_a_bug_ends_serve_with_the_path_of_its_report(tmp_path, monkeypatch, cap
     assert CANARY not in Path(message.split("secrets is ")[1].strip()).read_text()
 
 
+async def test_a_dashboard_that_crashes_leaves_a_report_and_shows_no_locals(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    from textual.app import App
+
+    from vs_tui.cli.crash import guard
+
+    class Broken(App):
+        def on_mount(self) -> None:
+            boom(config)
+
+    monkeypatch.setenv("VS_DATA_DIR", str(tmp_path))
+    config = config_with_canaries(tmp_path)
+    app = Broken()
+    guard(app, config)
+    await app.run_async(headless=True)
+    assert app.return_code == 1
+    message = "".join(capsys.readouterr())
+    assert "is a bug in vs-tui" in message
+    assert CANARY not in message
+    (written,) = (tmp_path / "crashes").iterdir()
+    assert "raise RuntimeError" in written.read_text()
+    assert CANARY not in written.read_text()
+
+
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_a_log_line_stays_one_line_whatever_is_in_it(kind, capsys) -> None:
+    from vs_tui.cli.common import set_up_logging
+
+    handlers = logging.getLogger().handlers[:]
+    try:
+        set_up_logging(Config(log_format=kind))
+        logging.getLogger("anyone").error("a\r\nFAKE line \x1b[2J \u202e %s", "\x9b")
+    finally:
+        logging.getLogger().handlers[:] = handlers
+    written = capsys.readouterr().err
+    assert written.count("\n") == 1
+    assert not set("\r\x1b\u202e\x9b") & set(written)
+
+
 def test_what_a_library_logs_is_scrubbed(tmp_path, capsys) -> None:
     from vs_tui.cli.common import set_up_logging
     from vs_tui.cli.crash import scrub_logs

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from vs_tui.config import Config, data_dir
 
@@ -74,6 +74,25 @@ def write_report(error: BaseException, config: Config, folder: Path | None = Non
     except OSError:
         return None
     return path
+
+
+def guard(app: Any, config: Config) -> None:
+    """Make a dashboard's crash a report and one line, instead of Textual's traceback, which shows
+    local variables: event text raw, and secrets. Textual has no public hook for it."""
+
+    def fatal() -> None:
+        from rich.text import Text
+
+        app.panic(Text(farewell(app._exception, config)))
+
+    app._fatal_error = fatal
+
+
+def farewell(error: BaseException, config: Config) -> str:
+    """What a person is told after a crash; writes the report."""
+    path = write_report(error, config)
+    where = f"; the report without secrets is {path}" if path else ""
+    return f"vs-tui: {type(error).__name__} is a bug in vs-tui{where}"
 
 
 def report(error: BaseException) -> str:

@@ -117,6 +117,7 @@ def _explained(error: Exception) -> str | None:
     kinds = {
         "ConfigError",
         "StoreError",
+        "Unavailable",
         "NewerSchema",
         "CannotListen",
         "RecordingError",

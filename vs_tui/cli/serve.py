@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from vs_tui.cli.common import add_server_options, load_config, now, set_up_logging
-from vs_tui.cli.crash import scrub_logs, write_report
+from vs_tui.cli.crash import farewell, scrub_logs
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.runtime import Runtime
 from vs_tui.cli.service import ServiceManager
@@ -47,9 +47,7 @@ def run(args: argparse.Namespace) -> int:
     except Exception as error:
         if type(error).__module__.startswith("vs_tui."):
             raise  # explained by its message, not a bug
-        path = write_report(error, config)
-        where = f"; the report without secrets is {path}" if path else ""
-        print(f"vs-tui: {type(error).__name__} is a bug in vs-tui{where}", file=sys.stderr)
+        print(farewell(error, config), file=sys.stderr)
         return 1
 
 
