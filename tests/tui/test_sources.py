@@ -213,6 +213,12 @@ def test_conditions(found, level, words) -> None:
     assert judged.advice
 
 
+def test_the_silence_of_a_paging_tool_is_good_news() -> None:
+    github = health(8 * DAY, accepted=9)
+    assert sourcing.is_silent(github, NOW)
+    assert not sourcing.is_silent(replace(github, source="pagerduty"), NOW)
+
+
 def test_the_day_begins_in_the_users_zone() -> None:
     from datetime import timedelta, timezone
 

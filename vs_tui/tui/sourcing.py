@@ -17,6 +17,8 @@ SILENT_AFTER: Final = 7 * DAY
 """A tool that sent before and is quiet for longer has perhaps switched its webhook off."""
 RETIRED_AFTER: Final = 60 * DAY
 """Longer silent than this it was probably taken out of use; nobody is reminded any more."""
+QUIET_BY_NATURE: Final = frozenset({"pagerduty", "alertmanager", "grafana"})
+"""They speak when something breaks: their silence is good news."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def condition(connection: Connection, health: SourceHealth | None, now: Instant)
             "the adapter cannot read what it sends: enter shows why; everything is kept, "
             "upgrade and `vs-tui db rebuild`",
         )
-    if RETIRED_AFTER > now - last > SILENT_AFTER:
+    if health is not None and is_silent(health, now):
         return Condition(
             "quiet",
             f"silent since {faces.since(last, now)}",
@@ -105,6 +107,8 @@ def _first_steps(connection: Connection) -> str:
 def is_silent(health: SourceHealth, now: Instant) -> bool:
     """Whether a source that did send is quiet for too long."""
     last = health.last_received_at
+    if health.source in QUIET_BY_NATURE:
+        return False
     worked = health.counts.get(Verdict.ACCEPTED, 0) > 0
     return worked and last is not None and RETIRED_AFTER > now - last > SILENT_AFTER
 
