@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.conftest import custom, rows_of
+from vs_tui.domain.instants import DAY
 from vs_tui.domain.limits import MIB
 from vs_tui.store import batch
 from vs_tui.store.intake import Rejection
@@ -341,3 +342,30 @@ def test_a_write_error_of_the_disk_is_survived_on_a_new_connection(tmp_path) -> 
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         found = {row[0] for row in database.execute("SELECT key FROM spans")}
     assert acknowledged <= found
+
+
+async def test_a_clock_that_jumps_a_day_either_way_loses_nothing(open_writer, clock) -> None:
+    writer = await open_writer(Settings(timeouts={"build": DAY // 2}))
+    for number, jump in enumerate((0, DAY, -2 * DAY, 400 * DAY, -400 * DAY, DAY)):
+        clock.now += jump
+        await writer.submit(custom("build", number, "start", number))
+        await writer.submit(custom("build", number, "end", number + 9))
+        await writer.sweep()
+    spans, _ = await rows_of(writer)
+    assert [row[4] for row in spans] == ["ok"] * 6
+    assert all(row[6] < row[7] for row in spans), "the payloads' times, not the clock's"
+
+
+async def test_every_listener_may_fail_and_deliveries_are_stored(open_writer) -> None:
+    """A dashboard is a listener: its bugs cost no delivery."""
+    writer = await open_writer()
+
+    def broken(_: object) -> None:
+        raise RuntimeError("a bug in a screen")
+
+    writer.subscribe(broken)
+    for number in range(100):
+        await writer.submit(start(number))
+    await writer.sweep()
+    assert len(await stored(writer)) == 100
+    assert writer.alive
