@@ -45,13 +45,18 @@ def read_scorecards(
     if by not in ("team", "all"):
         return _grouped(db, window, team, by)
     names = [team] if team else ([] if by == "all" else team_names(db, teams))
-    since = _data_since(db, window)
+    first = _first_deployment(db)
+    covered = _is_covered(window.previous, first)
+    since = first if first is not None and first > window.since else None
     cards = []
     for name in names or [""]:
         ledger = team_ledger(db, window, name, pages.STARTED if beside else ())
         known = pages.first_week(db, *_level(name))
         figures = measure(
-            ledger, window, known=known is not None and known * pages.WEEK < window.since
+            ledger,
+            window,
+            known=known is not None and known * pages.WEEK < window.since,
+            covered=covered,
         )
         cards.append(
             Scorecard(
@@ -98,18 +103,25 @@ def _grouped(db: sqlite3.Connection, window: Window, team: str, by: str) -> list
         for number, place in pages.places(db).items()
         if (group := str(getattr(place, by)))
     }
-    since = _data_since(db, window)
+    first = _first_deployment(db)
+    covered = _is_covered(window.previous, first)
+    since = first if first is not None and first > window.since else None
     return [
-        Scorecard(by, group, window, measure(own, window, trend=False), None, since)
+        Scorecard(
+            by, group, window, measure(own, window, covered=covered, trend=False), None, since
+        )
         for group, own in sorted(ledger.split(groups).items())
     ]
 
 
-def _data_since(db: sqlite3.Connection, window: Window) -> Instant | None:
-    """When the first deployment of all began, if that was within the window."""
-    sql = "SELECT MIN(started_at) FROM dora_deployments"
-    found: Instant | None = db.execute(sql).fetchone()[0]
-    return found if found is not None and found > window.since else None
+def _first_deployment(db: sqlite3.Connection) -> Instant | None:
+    found: Instant | None = db.execute("SELECT MIN(started_at) FROM dora_deployments").fetchone()[0]
+    return found
+
+
+def _is_covered(period: Window, first: Instant | None) -> bool:
+    """Whether enough of a period lies after the first deployment known to count its days."""
+    return first is None or first <= period.since + (period.until - period.since) // 4
 
 
 def read_beside(

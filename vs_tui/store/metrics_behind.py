@@ -110,9 +110,16 @@ def _behind(db: sqlite3.Connection, window: Window, team: str, metric: str) -> l
     return [_deployment(verdict, metric) for verdict in verdicts.values()]
 
 
+_WORDS: Final = {"deploy": "deploy failed", "test": "test failed", "incident": "incident"}
+
+
+def _reasons(verdict: Assessed) -> str:
+    return ", ".join(_WORDS[reason] for reason in verdict.reasons)
+
+
 def _deployment(verdict: Assessed, metric: str) -> Behind:
     found = verdict.deployment
-    note = verdict.rework if metric == "rework" else ", ".join(verdict.reasons)
+    note = verdict.rework if metric == "rework" else _reasons(verdict)
     return Behind(
         at=found.ended_at,
         trace_id=found.trace_id,
@@ -138,7 +145,7 @@ def _episode(verdict: Assessed, episode: Episode, now: Instant) -> Behind:
         version=found.version or found.commit[:8],
         result="open" if lasting else "ok",
         value=max(now - episode.started_at, 0) if lasting else episode.duration,
-        note=", ".join(verdict.reasons),
+        note=_reasons(verdict),
     )
 
 

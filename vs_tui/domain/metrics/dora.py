@@ -91,18 +91,24 @@ _LEVELS: Final = {
 
 
 def measure(
-    ledger: Ledger, window: Window, *, known: bool = False, trend: bool = True
+    ledger: Ledger,
+    window: Window,
+    *,
+    known: bool = False,
+    covered: bool = True,
+    trend: bool = True,
 ) -> dict[str, Figure]:
     """The five metrics of a ledger, each against the period before.
 
     Someone who never deployed has no frequency; who did (`known`, or the ledger says so) and
-    did not in this window has 0 a day. Without `trend` the figures have no series.
+    did not in this window has 0 a day. Without `trend` the figures have no series. When the
+    period before is not `covered` by what is known, frequencies are not compared.
     """
     before = window.previous
     buckets = window.slices if trend else _no_buckets
     known = known or (bool(ledger.ended) and ledger.ended[0] < window.end)
     return {
-        "deploys": _deploys(ledger, window, before, buckets, known),
+        "deploys": _deploys(ledger, window, before if covered else None, buckets, known),
         "lead": _lead(ledger, window, before, buckets),
         "fail": _share("fail", ledger.failed, ledger.ended, window, before, buckets),
         "restore": _restore(ledger, window, before, buckets),
@@ -115,13 +121,12 @@ def _no_buckets(_: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _deploys(
-    ledger: Ledger, window: Window, before: Window, buckets: Buckets, known: bool
+    ledger: Ledger, window: Window, before: Window | None, buckets: Buckets, known: bool
 ) -> Figure:
     ended, ok = ledger.ended, ledger.ok
     start, stop = window.contained(ended)
     found = frequency(list(compress(ended[start:stop], ok[start:stop])), window)
-    old_start, old_stop = before.contained(ended)
-    old = ok.count(1, old_start, old_stop)
+    old = ok.count(1, *before.contained(ended)) if before else 0
     return Figure(
         "deploys",
         found.per_day if known else None,
@@ -129,7 +134,7 @@ def _deploys(
         working_days=found.working_days,
         working_days_with=found.working_days_with,
         series=[float(ok.count(1, a, b)) for a, b in buckets(ended)],
-        before=ratio(old, before.length),
+        before=ratio(old, before.length) if before else None,
         before_n=old,
     )
 

@@ -150,14 +150,14 @@ def _said(metric: str, value: float) -> str:
 def facts_of(detail: Detail, look: Look) -> list[list[Piece]]:
     """The number in words, its spread, and for lead times the stages."""
     found = [*_summary(detail.figure), []]
+    if detail.stages:
+        found += [*_stages(detail, look), []]
     most = max((n for _, n in detail.distribution), default=0)
     for name, n in detail.distribution:
         bar = look.glyphs.bar * (round(n * _BAR / most) if most else 0)
         if n and not bar:
             bar = look.glyphs.partial
         found.append([(fit(name, 7), "dim"), (fit(bar, _BAR + 1), "run"), (str(n), "text")])
-    if detail.stages:
-        found += [[], *_stages(detail, look)]
     if detail.marks:
         found.append([])
         found += [[(f"{n} {clean(mark)}", "dim")] for mark, n in detail.marks.items()]
