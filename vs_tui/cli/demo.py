@@ -22,6 +22,10 @@ from vs_tui.domain.recording import Delivery, whole_seconds
 from vs_tui.domain.shifting import shift
 
 
+AT_ONCE = 500
+"""Deliveries of the story that wait for one commit."""
+
+
 def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
@@ -92,7 +96,9 @@ async def prepare(config: Config, until: Instant) -> None:
     runtime = Runtime(config, lambda: until)
     await runtime.open_store()
     try:
-        await asyncio.gather(*(_send(runtime, d) for d in story(until)))
+        deliveries = story(until)
+        for first in range(0, len(deliveries), AT_ONCE):
+            await asyncio.gather(*(_send(runtime, d) for d in deliveries[first : first + AT_ONCE]))
     finally:
         await runtime.close()
 
