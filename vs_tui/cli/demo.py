@@ -21,7 +21,6 @@ from vs_tui.domain.instants import SECOND, Instant
 from vs_tui.domain.recording import Delivery, whole_seconds
 from vs_tui.domain.shifting import shift
 
-
 AT_ONCE = 500
 """Deliveries of the story that wait for one commit."""
 
