@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import random
@@ -14,7 +15,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.benchmarks.load import post_all
 from tests.receiver.server import TOKEN, Server, serving
+
+FULL = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 
 class Sender(threading.Thread):
@@ -48,7 +52,7 @@ class Sender(threading.Thread):
 
 def stored(server: Server) -> set[str]:
     """Ids of deliveries that have their span, after a check of the file."""
-    with sqlite3.connect(server.db) as database:
+    with contextlib.closing(sqlite3.connect(server.db)) as database:
         assert database.execute("PRAGMA quick_check").fetchone() == ("ok",)
         rows = database.execute(
             "SELECT d.keys, s.key FROM deliveries d LEFT JOIN spans s "
@@ -92,21 +96,30 @@ def test_kill_9_two_hundred_times_with_fifty_senders(tmp_path) -> None:
     print(kill_rounds(tmp_path, rounds=200, senders=50), "acknowledged, 0 lost")
 
 
-def test_sigterm_under_load_loses_nothing_and_exits_0(tmp_path) -> None:
+@pytest.mark.parametrize("rounds", [2, pytest.param(100, marks=FULL)])
+def test_sigterm_under_load_loses_nothing_and_exits_0(tmp_path, rounds) -> None:
     server = Server(tmp_path)
-    threads = [Sender(server.url, f"s{n}") for n in range(8)]
-    for thread in threads:
-        thread.start()
-    server.wait_for(lambda: sum(len(t.acknowledged) for t in threads) > 200, "events")
-    assert server.stop() == 0
-    for thread in threads:
-        thread.join(10)
-    assert not server.db.with_name("t.db-wal").exists(), "the last checkpoint was done"
-    assert {e for t in threads for e in t.acknowledged} <= stored(server)
+    acknowledged: set[str] = set()
+    for number in range(rounds):
+        threads = [Sender(server.url, f"r{number}s{n}") for n in range(8)]
+        for thread in threads:
+            thread.start()
+        server.wait_for(
+            lambda threads=threads: sum(len(t.acknowledged) for t in threads) > 100, "events"
+        )
+        assert server.stop() == 0
+        for thread in threads:
+            thread.join(10)
+            acknowledged.update(thread.acknowledged)
+        assert not server.db.with_name("t.db-wal").exists(), "the last checkpoint was done"
+        assert acknowledged <= stored(server)
+        server.start()
+    server.stop()
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_every_2xx_is_sent_after_an_fdatasync_that_follows_its_write(tmp_path) -> None:
+@pytest.mark.parametrize("requests", [200, pytest.param(1_000, marks=FULL)])
+def test_every_2xx_is_sent_after_an_fdatasync_that_follows_its_write(tmp_path, requests) -> None:
     """The power-loss test that is possible without special hardware: the order of system calls."""
     with serving(tmp_path) as server:
         trace = tmp_path / "trace"
@@ -123,7 +136,7 @@ def test_every_2xx_is_sent_after_an_fdatasync_that_follows_its_write(tmp_path) -
             strace.kill()
             strace.wait()
             pytest.skip("strace may not attach here")
-        for number in range(200):
+        for number in range(requests):
             body = {"type": "build", "id": str(number), "action": "start"}
             assert server.call("/customhttp", body)[0] == 200
         strace.terminate()
@@ -141,7 +154,26 @@ def test_every_2xx_is_sent_after_an_fdatasync_that_follows_its_write(tmp_path) -
             assert synced, "an answer before its fdatasync"
             written = synced = False
             answers += 1
-    assert answers == 200
+    assert answers == requests
+
+
+@pytest.mark.parametrize("copies", [1_000, pytest.param(10_000, marks=FULL)])
+async def test_copies_of_one_delivery_sent_64_at_a_time_are_one_row(tmp_path, copies) -> None:
+    server = Server(tmp_path)
+    try:
+        load = await post_all(
+            server.url,
+            "/customhttp",
+            [b'{"type":"build","id":"1","action":"start"}'] * copies,
+            lambda _: f"Authorization: Bearer {TOKEN}\r\n",
+            connections=64,
+        )
+    finally:
+        server.stop()
+    assert load.statuses == {200: copies}
+    with contextlib.closing(sqlite3.connect(server.db)) as database:
+        rows = database.execute("SELECT COUNT(*), SUM(duplicates) FROM deliveries").fetchone()
+    assert rows == (1, copies - 1)
 
 
 def test_a_second_receiver_on_one_file_is_refused(server) -> None:

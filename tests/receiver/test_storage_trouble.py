@@ -3,6 +3,7 @@ true, and recovery without a restart."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -159,3 +160,16 @@ def test_a_failing_fdatasync_is_never_a_2xx_and_is_survived(tmp_path) -> None:
         server.kill()
         assert acknowledged <= builds(server)
         server.start()
+
+
+async def test_a_dead_writer_is_a_dead_receiver(tmp_path) -> None:
+    async with receiving(tmp_path) as runtime:
+        connection = await Raw.to(runtime)
+        for task in runtime.writer._tasks:
+            task.cancel()
+        while runtime.writer.alive:
+            await asyncio.sleep(0)
+        await connection.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        status, _, body = await connection.answer()
+        assert (status, body["error"]) == (503, "dead")
+        connection.close()

@@ -145,7 +145,7 @@ def build(receiver: Receiver) -> web.Application:
 
 
 def _health(receiver: Receiver) -> list[web.RouteDef]:
-    return [web.get("/healthz", _alive), web.get("/readyz", _ready(receiver))]
+    return [web.get("/healthz", _alive(receiver)), web.get("/readyz", _ready(receiver))]
 
 
 def _pattern(path: str) -> str:
@@ -217,8 +217,13 @@ async def _head(_: web.Request) -> web.Response:
     return web.Response()
 
 
-async def _alive(_: web.Request) -> web.Response:
-    return answer({"status": "ok"})
+def _alive(receiver: Receiver) -> Handler:
+    async def alive(_: web.Request) -> web.Response:
+        if not receiver.writer.alive:
+            raise Refused(503, "dead", "the writer has ended; restart vs-tui and report its log")
+        return answer({"status": "ok"})
+
+    return alive
 
 
 def _ready(receiver: Receiver) -> Handler:
