@@ -316,7 +316,7 @@ async def test_jira_history_has_the_columns_and_their_times(server, shell, serve
     (proof,) = {request.headers["Authorization"] for request in api.requests}
     assert proof.startswith("Basic ")
     search = next(r for r in api.requests if r.path.endswith("/search/jql"))
-    assert search.query["jql"] == 'project = "TP" AND updated >= "2025-12-31" ORDER BY updated ASC'
+    assert search.query["jql"] == 'project = "TP" AND updated >= "2025-12-31" ORDER BY updated DESC'
 
 
 async def test_jira_data_center_is_searched_the_old_way(server, shell, serve):

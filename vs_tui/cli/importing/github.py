@@ -60,6 +60,12 @@ class GitHub:
             return self._api.get(cursor)
         return self._api.get(f"{self._at}/{path}", per_page=PAGE, **query)
 
+    def _by_update(self, cursor: str, path: str, **query: object) -> Answer:
+        # Newest first: what changes meanwhile pushes others to a later page, where they are read
+        # twice, and is itself told by its webhook or the next import. Oldest first, it would pull
+        # others to a page that was read already, and nothing would tell of them.
+        return self._list(cursor, path, state="all", sort="updated", direction="desc", **query)
+
     def _all(self, path: str, field: str = "") -> Iterator[dict[str, Any]]:
         """Every object of a list, all its pages."""
         answer = self._list("", path)
@@ -78,15 +84,7 @@ class GitHub:
     # its last change, so that it also undoes an end whose reopening was never received.
 
     def _issues(self, cursor: str) -> Page:
-        answer = self._list(
-            *(cursor, "issues"),
-            **{
-                "state": "all",
-                "since": self._settings.since,
-                "sort": "updated",
-                "direction": "asc",
-            },
-        )
+        answer = self._by_update(cursor, "issues", since=self._settings.since)
         found = [
             event("issues", self._body(_action(issue), issue.get("user"), issue=issue))
             for issue in objects(answer.value)
@@ -95,9 +93,7 @@ class GitHub:
         return Page(found, answer.next, answer.pages)
 
     def _changes(self, cursor: str) -> Page:
-        answer = self._list(
-            cursor, "pulls", **{"state": "all", "sort": "updated", "direction": "desc"}
-        )
+        answer = self._by_update(cursor, "pulls")
         changes = list(objects(answer.value))
         recent = [c for c in changes if self._is_recent(c, "updated_at")]
         found = [made for change in recent for made in self._change(change)]

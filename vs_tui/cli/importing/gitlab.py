@@ -71,9 +71,12 @@ class GitLab:
         return self._api.get(f"{self._at}/{path}", per_page=PAGE, **query)
 
     def _by_update(self, cursor: str, path: str, **query: object) -> Answer:
-        newest_last = {"order_by": "updated_at", "sort": "asc"}
+        # Newest first: what changes meanwhile pushes others to a later page, where they are read
+        # twice, and is itself told by its webhook or the next import. Oldest first, it would pull
+        # others to a page that was read already, and nothing would tell of them.
+        newest_first = {"order_by": "updated_at", "sort": "desc"}
         since = self._settings.since
-        return self._list(cursor, path, updated_after=since, **newest_last, **query)
+        return self._list(cursor, path, updated_after=since, **newest_first, **query)
 
     def _all(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
         answer = self._list("", path, **query)

@@ -67,7 +67,7 @@ class Jira:
         # JQL reads days in the asking user's zone; a day too many is a duplicate at worst.
         day = (iso(since - DAY) or "")[:10]
         query: dict[str, object] = {
-            "jql": f'project = "{self._project}" AND updated >= "{day}" ORDER BY updated ASC',
+            "jql": f'project = "{self._project}" AND updated >= "{day}" ORDER BY updated DESC',
             "fields": "*all",
             "expand": "changelog",
             "maxResults": PAGE,
