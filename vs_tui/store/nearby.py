@@ -109,10 +109,13 @@ def _deploys_after_merges(
         "target(id) AS (SELECT (SELECT rowid FROM spans WHERE operation = 'deploy' "
         "AND project = repo.project ORDER BY service, environment LIMIT 1) "
         "FROM (SELECT DISTINCT project FROM merge) repo "
-        "UNION ALL SELECT (SELECT n.rowid FROM spans n, spans c WHERE c.rowid = target.id "
-        "AND n.operation = 'deploy' AND n.project = c.project "
-        "AND (n.service, n.environment) > (c.service, c.environment) "
-        "ORDER BY n.service, n.environment LIMIT 1) FROM target WHERE target.id IS NOT NULL) "
+        "UNION ALL SELECT COALESCE("
+        "(SELECT n.rowid FROM spans n WHERE n.operation = 'deploy' AND n.project = c.project "
+        "AND n.service = c.service AND n.environment > c.environment "
+        "ORDER BY n.environment LIMIT 1), "
+        "(SELECT n.rowid FROM spans n WHERE n.operation = 'deploy' AND n.project = c.project "
+        "AND n.service > c.service ORDER BY n.service, n.environment LIMIT 1)) "
+        "FROM target CROSS JOIN spans c ON c.rowid = target.id) "
         "SELECT s.key FROM merge CROSS JOIN target CROSS JOIN spans c "
         "ON c.rowid = target.id AND c.project = merge.project "
         f"CROSS JOIN spans s ON s.operation = 'deploy' AND {_TARGET.format('s', 'c')} "
@@ -148,30 +151,37 @@ def _incidents(
 
 
 # `via` of the artifacts that a deploy offers; a moving version is no version.
-_SAME_VERSION: Final = (
-    "CROSS JOIN offers o ON o.key = d.key AND o.via IN ('sha', 'version') "
-    "AND o.token LIKE 'artifact:%' "
-    f"AND substr(o.value, instr(o.value, '@') + 1) NOT IN {MOVING_VERSIONS} "
-    "CROSS JOIN offers p ON p.token = o.token "
-    "CROSS JOIN spans e ON e.key = p.key AND e.operation = 'deploy' "
-    f"AND {_TARGET.format('e', 'd')}"
+_VERSIONS: Final = (
+    "o.via IN ('sha', 'version') AND o.token LIKE 'artifact:%' "
+    f"AND substr(o.value, instr(o.value, '@') + 1) NOT IN {MOVING_VERSIONS}"
+)
+_OFFERED_TOO: Final = (
+    "EXISTS (SELECT 1 FROM offers o CROSS JOIN offers p ON p.token = o.token "
+    f"AND p.scope = o.scope AND p.value = o.value AND p.key = e.key "
+    f"WHERE o.key = d.key AND {_VERSIONS})"
 )
 
 
 def _redeployed(connection: sqlite3.Connection, deploys: Sequence[str]) -> Iterator[str]:
     """Later deploys of the same version to the same target: they may be its repeats."""
     sql = (
-        f"SELECT DISTINCT e.key FROM spans d {_SAME_VERSION} AND e.started_at > d.started_at "
-        "WHERE d.key IN (SELECT value FROM json_each(?))"
+        "SELECT e.key FROM spans d CROSS JOIN spans e ON e.operation = 'deploy' "
+        f"AND {_TARGET.format('e', 'd')} AND e.started_at > d.started_at "
+        f"WHERE d.key IN (SELECT value FROM json_each(?)) AND {_OFFERED_TOO}"
     )
     return (key for (key,) in rows.select_in(connection, sql, deploys))
 
 
 def _repeats(connection: sqlite3.Connection, deploys: Sequence[str]) -> set[str]:
     """The deploys of a version that the target had before: a rollback ships nothing new."""
+    # Driven by the version: a version has few deploys, a target has many.
     sql = (
-        f"SELECT DISTINCT d.key FROM spans d {_SAME_VERSION} AND e.started_at < d.started_at "
-        "AND e.status = 'ok' WHERE d.key IN (SELECT value FROM json_each(?))"
+        "SELECT d.key FROM spans d WHERE d.key IN (SELECT value FROM json_each(?)) "
+        "AND EXISTS (SELECT 1 FROM offers o CROSS JOIN offers p ON p.token = o.token "
+        "AND p.scope = o.scope AND p.value = o.value "
+        "CROSS JOIN spans e ON e.key = p.key AND e.operation = 'deploy' "
+        f"AND {_TARGET.format('e', 'd')} AND e.started_at < d.started_at AND e.status = 'ok' "
+        f"WHERE o.key = d.key AND {_VERSIONS})"
     )
     return {key for (key,) in rows.select_in(connection, sql, deploys)}
 
@@ -203,12 +213,17 @@ def _suspects(
     sql = (
         f"SELECT i.key, s.environment, s.started_at, {_NODE} FROM spans i CROSS JOIN spans s "
         f"ON {_INDEXED_TARGET} AND s.operation = 'deploy' AND s.service = i.service "
-        "AND (s.environment = i.environment OR i.environment = '') "
+        "AND s.environment {} "
         f"AND s.started_at BETWEEN i.started_at - {PROXIMITY_WINDOW} AND i.started_at "
         "WHERE i.key IN (SELECT value FROM json_each(?))"
     )
+    placed = [key for key, span in incidents.items() if span.environment]
+    found = [
+        *rows.select_in(connection, sql.format("= i.environment"), placed),
+        *rows.select_in(connection, sql.format(">= ''"), incidents.keys() - placed),
+    ]
     best: dict[str, tuple[tuple[bool, Instant, str], Node]] = {}
-    for child, environment, started_at, *row in rows.select_in(connection, sql, incidents):
+    for child, environment, started_at, *row in found:
         node = node_of(row)
         rank = (_PRODUCTION.is_production(environment), started_at, node.key)
         if child not in best or rank > best[child][0]:
