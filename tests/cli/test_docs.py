@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pytest
 
 from tests.cli.shell import deliveries, one, tree
 from tests.receiver.server import SECRETS
+from vs_tui.cli.completion import walk
+from vs_tui.cli.import_ import register as register_import
 
 TEXT = (Path(__file__).parents[2] / "docs" / "instrument.md").read_text()
 STUBS = ("docker", "gcloud", "webpack", "jest", "firebase", "pipx")
@@ -174,3 +178,16 @@ def test_every_field_of_the_table_is_read(server, shell):
     assert status == 200, answer
     (span,) = server.spans()
     assert set(span["attributes"]) == {"service"}  # unknown fields would be attributes
+
+
+def test_the_imports_of_the_page_are_understood():
+    page = (Path(__file__).parents[2] / "docs" / "import.md").read_text()
+    subparsers = argparse.ArgumentParser().add_subparsers()
+    register_import(subparsers)
+    commands = re.findall(r"^    [A-Z]+_TOKEN=\.\.\. +vs-tui import (.*)$", page, re.MULTILINE)
+    parsed = [subparsers.choices["import"].parse_args(shlex.split(line)) for line in commands]
+
+    assert [args.tool for args in parsed] == ["github", "gitlab", "jira"]
+    for name in re.findall(r"`(--[a-z-]+)`", page):
+        known = [o for node in walk(subparsers.choices["import"], "") for o in node.options]
+        assert any(name in option.flags for option in known), name
