@@ -43,10 +43,10 @@ def plotted(
         plotext.clear_figure()
         plotext.theme("clear")
         plotext.plotsize(width, height)
-        known = [(n, value) for n, value in enumerate(shown) if value is not None]
+        # plotext takes a bar's width from the distance to the next one, so gaps are bars as well.
         plotext.bar(
-            [n for n, _ in known],
-            [value for _, value in known],
+            places,
+            [0 if value is None else value for value in shown],
             width=0.8,
             marker="#" if plain else "sd",
         )

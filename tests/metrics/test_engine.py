@@ -1,0 +1,241 @@
+"""Percentiles, windows, levels, words, durations, stages, flaky jobs and pull requests."""
+
+from datetime import UTC, date
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.metrics.world import THE_DAY, deploy, pull_request, t, window
+from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND
+from vs_tui.domain.metrics import levels, texts
+from vs_tui.domain.metrics.durations import Item, duration_report, expected_end, history_of
+from vs_tui.domain.metrics.facts import Build
+from vs_tui.domain.metrics.flaky import Run, flaky_jobs
+from vs_tui.domain.metrics.pull_requests import PullRequest, aggregate
+from vs_tui.domain.metrics.stages import bottleneck, breakdown, regressions, stages_of
+from vs_tui.domain.metrics.statistics import Distribution, Runs, median, percentile
+from vs_tui.domain.metrics.windows import SUNDAY, Window, window_of
+from vs_tui.domain.model import Status
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def test_medians_and_nearest_ranks() -> None:
+    assert median([1, 2, 3, 10]) == 2.5
+    assert median([]) is None
+    assert percentile(list(range(1, 11)), 90) == 9
+    assert percentile([5], 99) == 5
+    assert percentile([], 50) is None
+
+
+@given(st.lists(st.lists(st.integers(0, 50).map(float), max_size=9), max_size=6))
+def test_runs_are_as_sorting_all_together(lists) -> None:
+    together = sorted(value for values in lists for value in values)
+    found = Runs([sorted(values) for values in lists]).median_and_percentile(90)
+    assert found == (median(together), percentile(together, 90))
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "expected"),
+    [
+        ("7d", "", ("2026-03-02T12:00:00Z", "2026-03-09T12:00:00Z")),
+        ("7d", "2026-03-09", ("2026-03-02T05:00:00Z", "2026-03-09T04:00:00Z")),
+        ("2026-03-02", "2026-03-09", ("2026-03-02T05:00:00Z", "2026-03-09T04:00:00Z")),
+        ("today", "now", ("2026-03-09T04:00:00Z", "2026-03-09T12:00:00Z")),
+        ("12h", "2026-03-09T10:00:00Z", ("2026-03-08T22:00:00Z", "2026-03-09T10:00:00Z")),
+    ],
+)
+def test_windows_as_people_write_them(since, until, expected) -> None:
+    now = t("2026-03-09T12:00:00Z")
+    if since == "7d" and not until:
+        # The clocks went forward on the 8th: seven days ago it was 8 o'clock as well.
+        expected = ("2026-03-02T13:00:00Z", expected[1])
+    found = window_of(since, until, now, NEW_YORK)
+    assert (found.since, found.until) == tuple(t(text) for text in expected)
+
+
+def test_the_period_before_has_as_many_days_also_when_the_clocks_change() -> None:
+    found = window("2026-03-08T05:00:00Z", "2026-03-15T04:00:00Z", zone=NEW_YORK)
+    assert found.length == 7
+    assert (found.previous.since, found.previous.until) == (t("2026-03-01T05:00:00Z"), found.since)
+    assert found.previous.length == 7
+
+
+def test_a_short_window_has_parts_of_a_day_and_a_long_one_runs_of_days() -> None:
+    hour = window("2026-03-02T10:00:00Z", "2026-03-02T11:00:00Z")
+    assert hour.bucket_starts[1] - hour.bucket_starts[0] == 5 * MINUTE
+    year = Window(t("00:00") - 365 * DAY, t("00:00"), t("00:00"), UTC)
+    assert len(year.bucket_starts) <= 60
+    assert sum(b - a for a, b in year.slices(range(year.since, year.until, DAY))) == 365
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (levels.frequency_level(1.5), "elite elite"),
+        (levels.frequency_level(1), "high high"),
+        (levels.frequency_level(3 / 21), "high high"),
+        (levels.frequency_level(0.1), "medium medium"),
+        (levels.frequency_level(0), "low low"),
+        (levels.lead_time_level(DAY - 1), "elite elite"),
+        (levels.lead_time_level(DAY), "high high"),
+        (levels.lead_time_level(31 * DAY), "low low"),
+        (levels.fail_rate_level(0.05), "elite elite"),
+        (levels.fail_rate_level(0.12), "medium high"),
+        (levels.fail_rate_level(0.3), "low low"),
+        (levels.recovery_level(HOUR - 1), "elite elite"),
+        (levels.recovery_level(2 * DAY), "medium low"),
+    ],
+)
+def test_levels_of_2023_and_2024(found, expected) -> None:
+    assert f"{found[2023]} {found[2024]}" == expected
+
+
+def test_without_a_value_there_is_no_level() -> None:
+    assert not levels.frequency_level(None)
+    assert not levels.recovery_level(None)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (texts.brief(38 * MINUTE), "38m"),
+        (texts.brief(3.5 * HOUR), "3.5h"),
+        (texts.brief(47 * HOUR), "47h"),
+        (texts.brief(2.1 * DAY), "2.1d"),
+        (texts.brief(9 * SECOND), "9s"),
+        (texts.brief(None), "-"),
+        (texts.rate(3.0), "3/d"),
+        (texts.rate(2 / 7), "2/w"),
+        (texts.rate(1 / 30), "1/mo"),
+        (texts.rate_in_words(2 / 7), "2/week"),
+        (texts.percent(2 / 3), "66.7 %"),
+        (texts.change(110, 100), "+10%"),
+        (texts.change(1, 0), ""),
+        (texts.points(0.25, 0.1), "+15pp"),
+        (texts.points(None, 0.1), ""),
+    ],
+)
+def test_values_in_words(said, expected) -> None:
+    assert said == expected
+
+
+def test_durations_count_what_began_ended_and_goes_on() -> None:
+    items = [
+        Item(("build",), Status.OK, t("10:00"), t("10:10")),
+        Item(("build",), Status.ERROR, t("11:00"), t("11:20")),
+        Item(("build",), Status.CANCELLED, t("11:30"), t("11:31")),
+        Item(("build",), Status.IN_FLIGHT, t("23:00"), None),
+        Item(("build",), Status.OK, None, t("12:00")),
+        Item(("build",), Status.OK, t("2026-03-01T23:00:00Z"), t("00:30")),
+        Item(("deploy",), Status.OK, t("2026-02-01T00:00:00Z"), t("2026-02-01T01:00:00Z")),
+    ]
+    found = duration_report(items, THE_DAY)
+    assert [figures.group for figures in found] == [("build",)]
+    build = found[0]
+    assert (build.started, build.finished, build.ok, build.failed) == (4, 5, 3, 1)
+    assert (build.cancelled, build.in_progress, build.throughput) == (1, 1, 5)
+    assert build.success_ratio == 0.75
+    assert build.duration == Distribution(3, 40 * MINUTE, 20 * MINUTE, 90 * MINUTE, 90 * MINUTE,
+                                          90 * MINUTE)  # fmt: skip
+
+
+def test_the_expected_end_is_by_the_last_successes() -> None:
+    history = history_of([MINUTE * n for n in range(1, 11)])
+    assert history is not None
+    found = expected_end(t("10:00"), history, t("10:20"))
+    assert (found.n, found.median_end, found.p90_end) == (10, t("10:00") + 5.5 * MINUTE, t("10:09"))
+    assert found.overdue
+    assert history_of([]) is None
+
+
+def test_the_stages_of_a_change() -> None:
+    change = pull_request(
+        "pr",
+        opened_at=t("10:00"),
+        reviewed_at=t("11:00"),
+        approved_at=t("12:00"),
+        merged_at=t("12:30"),
+    )
+    build = Build(key="b", project="acme/api", started_at=t("12:31"), ended_at=t("12:40"))
+    found = stages_of(change, t("08:00"), build, deploy("13:00", took=10 * MINUTE))
+    assert {name: value // MINUTE for name, value in found.items()} == {
+        "coding": 120,
+        "pickup": 60,
+        "review": 60,
+        "merge wait": 30,
+        "build": 10,
+        "deploy wait": 10,
+        "deploy": 10,
+    }
+    times = breakdown({name: [value] for name, value in found.items()})
+    assert bottleneck(times) == "coding"
+    assert bottleneck(breakdown({})) == ""
+
+
+def test_a_stage_regressed_when_it_is_a_quarter_slower_than_its_own_past() -> None:
+    past = {"review": [60, 61, 62, 63, 64], "build": [10] * 5, "deploy": [5] * 4}
+    now = {"review": [90] * 5, "build": [11] * 5, "deploy": [50] * 5}
+    found = regressions(now, past)
+    assert [(entry.name, entry.n, entry.n_before) for entry in found] == [("review", 5, 5)]
+    assert found[0].factor == pytest.approx(90 / 62)
+
+
+def test_a_job_is_flaky_when_one_commit_gave_both_results() -> None:
+    def run(job: str, commit: str, ok: bool, at: int) -> Run:
+        return Run(project="acme/api", job=job, commit=commit, ok=ok, at=at, key=f"{job}{at}")
+
+    runs = [
+        run("e2e", "a", False, 1),
+        run("e2e", "a", True, 2),
+        run("e2e", "b", True, 3),
+        run("unit", "a", False, 4),
+        run("unit", "b", True, 5),
+    ]
+    found = flaky_jobs(runs)
+    assert [(job.job, job.flaky, job.commits, job.rate, job.example) for job in found] == [
+        ("e2e", 1, 2, 0.5, "e2e2")
+    ]
+
+
+def request(number: int, created: str, took: int | None, **more) -> PullRequest:
+    end = None if took is None else t(created) + took
+    values = {"key": f"pr {number}", "owner": "acme", "repo": "api", "merged_at": end}
+    return PullRequest(created_at=t(created), closed_at=end, updated_at=0, **(values | more))
+
+
+def test_the_columns_of_a_pull_request() -> None:
+    now = t("12:00")
+    found = request(1, "10:00", HOUR, comments=2, additions=3, deletions=1)
+    assert (found.duration(now), found.total_changes) == (HOUR, 4)
+    assert (found.duration_per_comment(now), found.duration_per_line(now)) == (1800, 900)
+    quiet = request(2, "10:00", None, comments=0, additions=0, deletions=0)
+    assert (quiet.duration(now), quiet.merged) == (2 * HOUR, False)
+    assert (quiet.duration_per_comment(now), quiet.duration_per_line(now)) == (0, None)
+    unknown = request(3, "10:00", HOUR)
+    assert (unknown.total_changes, unknown.duration_per_comment(now)) == (None, None)
+
+
+def test_pull_requests_by_week_with_running_percentiles() -> None:
+    found = aggregate(
+        [
+            request(1, "2026-03-02T10:00:00Z", HOUR, additions=10),
+            request(2, "2026-03-08T10:00:00Z", 3 * HOUR),
+            request(3, "2026-03-09T10:00:00Z", 5 * HOUR),
+            request(4, "2026-03-09T11:00:00Z", 5 * HOUR, merged_at=None),
+        ],
+        "week",
+        UTC,
+        t("2026-03-10T00:00:00Z"),
+    )
+    assert [(f.period, f.total, f.merged, f.hours) for f in found] == [
+        (date(2026, 3, 2), 2, 2, 2),
+        (date(2026, 3, 9), 2, 1, 5),
+    ]
+    assert [(f.running_p50, f.running_p95) for f in found] == [(2, 3), (4, 5)]
+    assert (found[0].lines, found[1].lines, found[1].merge_ratio) == (10, None, 0.5)
+    sundays = aggregate([request(2, "2026-03-08T10:00:00Z", HOUR)], "week", UTC, 0,
+                        week_start=SUNDAY)  # fmt: skip
+    assert sundays[0].period == date(2026, 3, 8)

@@ -1,0 +1,110 @@
+"""The DORA view and what is behind a number, on a database of its own."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.metrics.conftest import NOW
+from tests.tui.stage import NARROW, WIDE, stage
+from vs_tui.exporters.report import detail_json
+from vs_tui.receiver.details import detail_of
+from vs_tui.store.reader import SqliteReader
+from vs_tui.store.reports import Reports
+from vs_tui.tui.look import ASCII, UNICODE
+from vs_tui.tui.widgets.chart import plotted
+from vs_tui.tui.widgets.sparkline import condensed, sparkline
+
+
+@asynccontextmanager
+async def shown(config, size=WIDE, **more):
+    reader = await SqliteReader(config.db, lambda: NOW).open()
+    reports = Reports(reader, config, lambda: NOW)
+    try:
+        async with stage(size=size, cards=reports.cards, detail=reports.detail, **more) as on:
+            await on.press("t", "3")  # 30d
+            await on.sees("core")
+            yield on
+    finally:
+        await reader.close()
+
+
+def line(on, *words: str) -> str:
+    return next(text for text in on.lines if all(word in text for word in words))
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_a_line_a_team_and_metric(config, size) -> None:
+    async with shown(config, size) as on:
+        assert "3/mo" in line(on, "core", "deployment frequency")
+        assert "medium 2024" in line(on, "core", "deployment frequency")
+        idle = on.lines.index(line(on, "idle", "deployment frequency"))
+        for text in on.lines[idle : idle + 5]:
+            assert "-" in text.split()
+            assert "0" not in text
+        assert all(len(text) <= size[0] for text in on.lines)
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_enter_explains_a_number_and_enter_again_opens_the_trace(config, size) -> None:
+    async with shown(config, size) as on:
+        await on.press("j", "j", "enter")
+        await on.sees("core change fail rate", "25 %", "1 of 4 deployments", "deploy failed")
+        assert "┤" in on.text
+        opened = []
+        on.app.navigation.open_trace = lambda *ids: opened.append(ids)
+        await on.press("enter")
+        await on.until(lambda: bool(opened), "the trace")
+        assert opened[0][1] == "deploy-3"
+        await on.press("escape")
+        await on.sees("DORA per team")
+
+
+async def test_lead_times_name_their_stages_and_the_bottleneck(config) -> None:
+    async with shown(config) as on:
+        await on.press("j", "enter")
+        await on.sees("1 from pull request opened", "bottleneck", "change 1")
+        assert "bottleneck" in line(on, "deploy wait")
+        assert "-" in line(on, "review")
+
+
+async def test_an_empty_team_explains_itself(config) -> None:
+    async with shown(config) as on:
+        await on.press("G", "enter")
+        await on.sees("idle deployment rework", "no data in this time range", "n=0")
+
+
+async def test_ascii_stays_ascii(config) -> None:
+    async with shown(config, ascii=True) as on:
+        await on.press("enter")
+        await on.sees("core deployment frequency", "#")
+        assert on.text.isascii()
+
+
+async def test_a_viewer_elsewhere_sees_the_same(config) -> None:
+    reader = await SqliteReader(config.db, lambda: NOW).open()
+    try:
+        for metric in ("deploys", "lead", "fail", "restore", "rework"):
+            here = await Reports(reader, config, lambda: NOW).detail("core", metric, 0)
+            there = detail_of(detail_json(here))
+            assert detail_json(there) == detail_json(here)
+            assert there.behind == here.behind
+    finally:
+        await reader.close()
+
+
+def test_sparklines_stand_on_zero_and_show_gaps() -> None:
+    assert sparkline([5, 5, 5], 3, UNICODE) == "███"
+    assert sparkline([0, None, 8], 3, UNICODE) == "▁·█"
+    assert sparkline([1, None], 2, ASCII) == "@."
+    assert condensed([1, 3, None, None, 5, None], 3) == [2, None, 5]
+
+
+def test_a_chart_has_a_bar_a_value_and_none_where_there_is_none() -> None:
+    lines = plotted([1, None, 2], ["a", "b", "c"], 40, 8, say=lambda v: f"{v:.1f}", plain=True)
+    assert len(lines) == 8
+    assert all(text.isascii() for text in lines)
+    assert lines[1].startswith("2.0+")
+    bottom = lines[-3]
+    assert bottom.count("##") >= 2
+    middle = bottom[len(bottom) // 2 - 2 : len(bottom) // 2 + 2]
+    assert middle.strip() == ""
