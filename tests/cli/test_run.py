@@ -402,9 +402,9 @@ def test_a_receiver_that_never_answers_costs_two_seconds_once(shell, silent):
 
     assert (first.returncode, second.returncode) == (0, 0)
     assert "did not answer" in first.stderr
-    # The interpreter's start, on a busy machine, is what is left above the limit.
-    assert between - began < 4.5
-    assert ended - between < 2.0
+    # What is above the limits is the interpreter's start, which a busy machine makes long.
+    assert 1.9 < between - began < 7.0
+    assert ended - between < between - began - 0.5
     assert len(shell.waiting()) == 4
 
 
