@@ -168,3 +168,19 @@ def test_any_text_is_searched_without_an_exception(text) -> None:
     keys.branch_number(text, "r")
     keys.repository(text)
     keys.seek_branch(text, "r")
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("Bump api from v1.3.0 to v1.4.0", ["api@1.4.0", "api@v1.4.0"]),
+        ("deploy registry.acme.test/team/api:1.4.0-rc.1", ["api@1.4.0-rc.1", "api@v1.4.0-rc.1"]),
+        ("chore: update image acme/api to 2.0", []),
+        ("Update acme/api to 2.0 (#7)", ["api@2.0", "api@v2.0"]),
+        ("at 10:30 on localhost:8080, see https://host:1.2.3.4", ["host@1.2.3.4", "host@v1.2.3.4"]),
+        ("v1.2.3 of nothing", []),
+        ("Release 5 to go", []),
+    ],
+)
+def test_versions_in_the_words_of_a_gitops_commit(text, values) -> None:
+    assert [seek.key.value for seek in keys.versions(text, "acme/infra", "commit title")] == values

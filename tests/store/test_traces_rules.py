@@ -847,3 +847,17 @@ def test_versions_of_two_namespaces_stay_apart() -> None:
     build = custom("build", 5, "end", "10:30:00", tags=tags, namespace="red")
     deploy = custom("deploy", 6, "end", "11:00:00", tags=tags, namespace="blue")
     assert World().deliver(build, deploy).parents()["customhttp-deploy-blue-6"] == ""
+
+
+def test_a_gitops_deploy_finds_the_release_of_the_version_its_commit_names() -> None:
+    """The commit of the infrastructure's repository says nothing else of the application."""
+    infra = gl.project("acme/infra")
+    deploy = gl.deployment(
+        "success", "12:05:00", project=infra, commit_title="Bump api to 1.2.0", deployable_id=None
+    )
+    release = from_gitlab(gl.release())
+    for deliveries in ([from_gitlab(deploy), release], [release, from_gitlab(deploy)]):
+        world = World().deliver(*deliveries)
+        assert world.parents()["gitlab-deploy-infra-15"] == "gitlab-release-api-v1.2.0"
+        why = world.why("gitlab-deploy-infra-15", "gitlab-release-api-v1.2.0")
+        assert why == "the version api@v1.2.0 in the commit title"

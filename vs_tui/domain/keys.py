@@ -45,6 +45,14 @@ _MERGE_MESSAGE: Final = re.compile(
     r"Merge pull request #(\d{1,9})|See merge request [\w./-]*!(\d{1,9})|\(#(\d{1,9})\)\s*$",
     re.MULTILINE,
 )
+_VERSION: Final = r"v?\d+(?:\.[\w-]+)+"
+_IMAGE: Final = re.compile(rf"(?<![\w.-])([A-Za-z][\w.-]{{0,99}})[:@]({_VERSION})(?![\w.:])")
+_BUMP: Final = re.compile(
+    r"\b(?:bump(?:s|ed)?|updat(?:e|es|ed)|upgrad(?:e|es|ed)|deploy(?:s|ed)?|releas(?:e|es|ed)|"
+    r"promot(?:e|es|ed))\s+(?:[\w.-]+/)*([A-Za-z][\w.-]{0,99})\s+(?:from\s+\S{1,60}\s+)?"
+    rf"to\s+({_VERSION})(?![\w.])",
+    re.IGNORECASE,
+)
 _TRACEPARENT: Final = re.compile(r"\b00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}\b")
 _SCP_URL: Final = re.compile(r"^(?:[\w.-]+@)?[\w.-]+:(?!//)(.+)$")
 
@@ -250,6 +258,23 @@ def merge_messages(message: str, scope: str) -> list[Seek]:
         if wish:
             wishes.append(wish)
     return wishes
+
+
+def versions(text: str, scope: str, via: str) -> list[Seek]:
+    """Versions that a GitOps commit names: `api:1.4.0`, `Bump api from v1.3 to v1.4`.
+
+    With and without the `v` of tags; they only link to a version that a span has.
+    """
+    text = text[:2_000]
+    found = [match.groups() for pattern in (_IMAGE, _BUMP) for match in pattern.finditer(text)]
+    values = [
+        f"{name}@{prefix}{version.removeprefix('v')}"
+        for name, version in found[:MAX_REFERENCES]
+        for prefix in ("", "v")
+    ]
+    return [
+        Seek(Rule.VERSION, Key("artifact", value, scope, via)) for value in dict.fromkeys(values)
+    ]
 
 
 def mentions(text: str, via: str) -> list[Seek]:

@@ -13,6 +13,8 @@ from vs_tui.domain.instants import MINUTE, Duration
 from vs_tui.domain.model import PREFIX_KINDS, Key, Rule, Seek
 
 _MAX_VALUE: Final = 80
+_WRITTEN: Final = frozenset({"commit title", "commit message", "description"})
+"""Texts in which people write versions; elsewhere a version is a field of its own."""
 
 
 def why_matched(seek: Seek, offered: Key, operation: str) -> str:
@@ -36,7 +38,7 @@ def why_matched(seek: Seek, offered: Key, operation: str) -> str:
         Rule.CLOSES: f"the words that close {value} {place}",
         Rule.ISSUE_KEY: f"{value} {place}",
         Rule.BRANCH_NUMBER: f"the number {value} {place}",
-        Rule.VERSION: f"the version {value}",
+        Rule.VERSION: f"the version {value}" + (f" {place}" if key.via in _WRITTEN else ""),
         Rule.HIERARCHY: f"its {key.via or 'parent'} {value}",
     }
     return phrases.get(rule, f"{rule.value} {value}").strip()

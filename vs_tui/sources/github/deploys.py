@@ -164,6 +164,7 @@ def _seeks(
         keys.seek_commit(Rule.BUILT, sha, hook.scope),
         keys.seek_branch(_version(hook, deployment), hook.scope, hook.default_branch),
         seek_tag(_version(hook, deployment), hook.scope),
+        keys.versions(description, hook.scope, "description"),
     )
 
 

@@ -72,6 +72,7 @@ def read_deployment(hook: Hook) -> Reading:
                 keys.seek_branch(tag, hook.scope, hook.default_branch),
                 Seek(Rule.VERSION, Key("tag", tag, hook.scope)) if tag else None,
                 message_seeks([text(hook.body, "commit_title")], hook.scope, "commit title"),
+                keys.versions(text(hook.body, "commit_title"), hook.scope, "commit title"),
             ),
         ),
     )
