@@ -14,7 +14,7 @@ from vs_tui.domain.metrics.incidents import (
     IncidentFact,
     incident_figures,
     innovation_ratio,
-    merged_per_engineer_of,
+    merged_per_engineer,
 )
 from vs_tui.domain.metrics.ledger import Ledger
 from vs_tui.domain.metrics.report import GROUPS, Beside, Scorecard
@@ -152,7 +152,7 @@ def read_beside(
         duration_p90=percentile(durations, 90),
         merged=merged,
         engineers=len(engineers),
-        merged_per_engineer_week=merged_per_engineer_of(merged, len(engineers), window),
+        merged_per_engineer_week=merged_per_engineer(merged, len(engineers), window),
         innovation_ratio=_innovation(db, window, of_team, named),
     )
 

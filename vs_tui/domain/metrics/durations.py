@@ -10,7 +10,7 @@ from typing import Final
 from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.metrics.statistics import Distribution, median, percentile, ratio
 from vs_tui.domain.metrics.windows import Window
-from vs_tui.domain.model import Span, Status
+from vs_tui.domain.model import Status
 
 GROUPINGS: Final = (
     *("operation", "name", "project", "team", "service", "environment", "source", "actor"),
@@ -52,24 +52,12 @@ class GroupFigures:
     """Of those that ended in the window, ok or failed, with a known start."""
 
 
-def item_of(span: Span, grouping: Sequence[str]) -> Item:
-    """A span and the group it belongs to. ValueError says what can be grouped by."""
-    return Item(
-        tuple(_field(span, name) for name in grouping), span.status, span.started_at, span.ended_at
-    )
-
-
 def check_grouping(grouping: Sequence[str]) -> None:
     """ValueError when a name is none of GROUPINGS."""
     for name in grouping:
         if name not in GROUPINGS:
             accepted = ", ".join(GROUPINGS)
             raise ValueError(f"'{name}' cannot be grouped by; use one of {accepted}")
-
-
-def _field(span: Span, name: str) -> str:
-    check_grouping((name,))
-    return str(getattr(span, name))
 
 
 def duration_report(items: Iterable[Item], window: Window) -> list[GroupFigures]:

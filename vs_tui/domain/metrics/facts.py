@@ -412,12 +412,3 @@ def build_of(span: Span) -> Build | None:
         version=version_of(span.attributes),
         commit=commit_of(span.attributes),
     )
-
-
-def ticket_of(span: Span) -> Ticket | None:
-    """A finished `issue` span with its active time; None for one that was not finished."""
-    spent = span.active if span.active is not None else span.duration
-    if span.status is not Status.OK or span.ended_at is None or spent is None:
-        return None
-    kind = text(span.attributes, "vs.issue.type", "type").lower()
-    return Ticket(kind, span.team, span.ended_at, spent)

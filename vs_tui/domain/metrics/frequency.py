@@ -21,10 +21,6 @@ class Frequency:
     """Mondays to Fridays of it."""
     working_days_with: int
 
-    @property
-    def share_of_working_days(self) -> float | None:
-        return ratio(self.working_days_with, self.working_days)
-
 
 def frequency(successes: Sequence[Instant], window: Window) -> Frequency:
     """`successes`: ends of successful deployments, sorted; those outside the window are left."""

@@ -79,19 +79,6 @@ def innovation_ratio(
     return ratio(created, sum(ticket.duration for ticket in done))
 
 
-def merged_per_engineer(
-    merges: Sequence[tuple[Instant, str]], window: Window, configured: Sequence[str] = ()
-) -> float | None:
-    """Merged pull requests per engineer and week.
-
-    `merges`: (merged_at, author). Engineers are the configured users, else the distinct authors
-    of the window. None without engineers or time.
-    """
-    merged = [author for at, author in merges if at in window]
-    engineers = set(configured) or {author for author in merged if author}
-    return merged_per_engineer_of(len(merged), len(engineers), window)
-
-
-def merged_per_engineer_of(merged: int, engineers: int, window: Window) -> float | None:
-    """The same of counts."""
+def merged_per_engineer(merged: int, engineers: int, window: Window) -> float | None:
+    """Merged pull requests per engineer and week; None without engineers or time."""
     return ratio(merged, engineers * window.length / 7)

@@ -32,18 +32,6 @@ class ProductDeployment:
     """The product deployment as one deployment, for figures that count it once."""
     parts: tuple[Assessed, ...]
 
-    @property
-    def lead_time(self) -> float | None:
-        """The mean of its artifact versions' lead times (microseconds); None without any."""
-        leads = [lead for part in self.parts if (lead := lead_of(part.shipped)) is not None]
-        return sum(leads) / len(leads) if leads else None
-
-
-def lead_of(shipped: Iterable[Shipped]) -> float | None:
-    """The lead time of one artifact version: the mean of its changes'."""
-    leads = [entry.lead for entry in shipped if entry.lead is not None]
-    return sum(leads) / len(leads) if leads else None
-
 
 def group_of(deployment: Deployment) -> tuple[str, str, str, str] | None:
     """What the artifacts of one product deployment have in common; None for a single one."""

@@ -28,13 +28,6 @@ def rate(per_day: float | None) -> str:
     return f"{_number(per_day * 30)}/mo"
 
 
-def rate_in_words(per_day: float | None) -> str:
-    """`3/day`, `2/week`, `1/month`."""
-    words = {"d": "day", "w": "week", "mo": "month"}
-    number, slash, unit = rate(per_day).partition("/")
-    return f"{number}/{words[unit]}" if slash else number
-
-
 def percent(share: float | None) -> str:
     """`4 %`, `66.7 %`: one decimal where it says something."""
     if share is None:
