@@ -87,7 +87,7 @@ def kill_rounds(tmp_path, rounds: int, senders: int) -> int:
 
 
 def test_kill_9_under_load_loses_no_acknowledged_event(tmp_path) -> None:
-    assert kill_rounds(tmp_path, rounds=6, senders=8) > 100
+    assert kill_rounds(tmp_path, rounds=5, senders=8) > 100
 
 
 @pytest.mark.full

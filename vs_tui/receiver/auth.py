@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from vs_tui.config import Config, ConfigError, Secrets, read_secrets
 from vs_tui.receiver.errors import Refused
 from vs_tui.sources.base import Inbound, Source, Unauthorized
-from vs_tui.sources.signatures import any_token
+from vs_tui.sources.signatures import any_token, same
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class SecretsFile:
         self._stamp = self._look()
         self._next = 0.0
         base = read_secrets(self._path)
-        self._token = config.secrets.token if config.secrets.token != base.token else ""
+        self._token = "" if same(config.secrets.token, base.token) else config.secrets.token
         self._sources = {
             name: values
             for name, values in config.secrets.sources.items()
