@@ -22,7 +22,8 @@ class Ask(ModalScreen[str]):
     DEFAULT_CSS = """
     Ask { align: center bottom; }
     Ask Vertical { height: 2; width: 1fr; margin-bottom: 1; }
-    Ask Input { height: 1; border: none; padding: 0 1; }
+    Ask Line { background: $panel; }
+    Ask Input, Ask Input:focus { height: 1; border: none; padding: 0 1; }
     """
 
     def __init__(self, look: Look, question: str, answer: str = "") -> None:
