@@ -118,7 +118,7 @@ async def stage(
     async with app.run_test(size=size, notifications=True) as pilot:
         on = Stage(app, pilot, reader, reader.clock)
         await on.until(
-            lambda: app.view is not None and app.feed.seq == reader.seq, "the first read"
+            lambda: app.view is not None and app.feed.begun, "the first read"
         )
         await on.settle()
         yield on

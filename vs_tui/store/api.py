@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.model import Link, Span, Verdict
@@ -21,11 +21,16 @@ class SpanPage:
     """Opaque cursor; `` at the end."""
 
 
+COUNTED: Final = 10_000
+"""Matches are counted up to here: more is `10000+` to people, and counting on takes a second."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """What the header says about a list."""
 
     matched: int
+    """At most `COUNTED`, when a filter is given."""
     total: int
     in_flight: int
     failed: int

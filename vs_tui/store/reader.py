@@ -14,6 +14,7 @@ from vs_tui.domain.model import Link, Span, Verdict
 from vs_tui.domain.past import as_of
 from vs_tui.store import rows
 from vs_tui.store.api import (
+    COUNTED,
     Baseline,
     Changes,
     Counts,
@@ -109,7 +110,7 @@ class SqliteReader:
         if where not in ("", "1"):
             sql = (
                 "SELECT COUNT(*) FROM (SELECT 1 FROM spans WHERE derived = 0 "
-                f"AND operation <> 'stage' AND ({where}) LIMIT 100000)"
+                f"AND operation <> 'stage' AND ({where}) ORDER BY rowid DESC LIMIT {COUNTED})"
             )
             matched = _one(db, sql, parameters)
         in_flight = _one(
@@ -159,7 +160,11 @@ class SqliteReader:
 
     async def teams(self) -> Sequence[str]:
         """The configured teams, then any that a span has from an earlier configuration."""
-        sql = "SELECT DISTINCT team FROM spans WHERE team <> '' AND status = 'in_flight'"
+        # `derived = 0` lets it use the index of what is in flight.
+        sql = (
+            "SELECT DISTINCT team FROM spans "
+            "WHERE team <> '' AND status = 'in_flight' AND derived = 0"
+        )
         used = await self.run(lambda db: [row[0] for row in db.execute(sql)])
         return list(dict.fromkeys([*self._team_names, *sorted(used)]))
 

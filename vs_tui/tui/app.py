@@ -43,6 +43,8 @@ __all__ = ["Setup", "VsTuiApp"]
 
 BASELINE_AGE: Final = 60 * SECOND
 """How long the history of a series is taken for known."""
+RECEIVER_AFTER: Final = 2.0
+"""Seconds after which the receiver starts whether rows could be read or not."""
 MAX_BASELINES: Final = 20_000
 
 
@@ -110,14 +112,18 @@ class VsTuiApp(App[int]):
         self.navigation.open_views()
         self.set_interval(1.0, self._tick)
         start(self, self.feed.run, "pump")
-        self.call_after_refresh(self._start_receiver)
+        start(self, self._start_receiver, "receiver")
 
     async def _start_receiver(self) -> None:
         if self.setup.after_paint is None:
             return
-        start, self.setup.after_paint = self.setup.after_paint, None
+        listen, self.setup.after_paint = self.setup.after_paint, None
+        # Importing the server takes as long as reading the first rows: people first.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RECEIVER_AFTER):
+                await self.feed.shown.wait()
         try:
-            self.url = await start()
+            self.url = await listen()
         except Exception as error:
             # A taken port must not end the dashboard; what is stored can still be looked at.
             self.not_listening = str(error)

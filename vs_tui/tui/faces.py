@@ -85,6 +85,8 @@ def stage(span: Span, baseline: Baseline | None, now: Instant) -> str:
 def age(span: Span, now: Instant) -> str:
     """Time in flight, or what it took; for a failure how long ago."""
     if span.status.failed and span.ended_at is not None:
+        if now - span.ended_at < MINUTE:
+            return "<1m ago"  # seconds would keep a quiet screen painting
         return f"{since(span.ended_at, now)} ago"
     return format_duration(span.elapsed(now))
 

@@ -26,6 +26,10 @@ class Feed:
         self._app = app
         self.seq = 0
         """Of the change feed, as far as it is on screen."""
+        self.begun = False
+        """Whether the first screen was read."""
+        self.shown = asyncio.Event()
+        """Set once the first rows are there."""
         self._dirty = asyncio.Event()
         self._looked = 0.0
         self._compared_at: Instant = 0
@@ -69,14 +73,14 @@ class Feed:
     async def _follow(self) -> None:
         app = self._app
         changes = await app.reader.changes(self.seq)
+        if not self.begun:
+            await self._begin(changes.seq)
+            return
         if changes.seq == self.seq:
             return
-        first, self.seq = self.seq == 0, changes.seq
+        self.seq = changes.seq
         if app.frozen_at is not None:
-            if first:
-                await self.read_status()
-            else:
-                app.pending += max(len(changes.keys), 1)
+            app.pending += max(len(changes.keys), 1)
             app.trouble = (await app.reader.health()).trouble
             app.paint_frame()
         else:
@@ -85,11 +89,20 @@ class Feed:
         if app.frozen_at is None and (view := app.view) is not None:
             await view.reload()
 
+    async def _begin(self, seq: int) -> None:
+        """The first reading: rows first, as people wait for them; the header's counts after."""
+        app = self._app
+        if (view := app.view) is not None:
+            await view.reload()
+        self.shown.set()
+        await self.read_status()
+        app.paint_frame()
+        self.seq, self.begun = seq, True
+
     async def read_status(self) -> None:
         """What the header and the banners show."""
         app = self._app
         app.health = await app.reader.sources()
-        app.teams = await app.reader.teams()
         counts = await app.reader.counts()
         app.in_flight, app.failed = counts.in_flight, counts.failed
         health = await app.reader.health()
@@ -97,6 +110,7 @@ class Feed:
         now = app.setup.clock()
         if abs(now - self._compared_at) >= banners.LOOK_EVERY:
             self._compared_at = now
+            app.teams = await app.reader.teams()
             newest = await app.reader.spans("", limit=1)
             app.clock_trouble = banners.clock_trouble(
                 now,

@@ -138,7 +138,8 @@ class View(Screen[None]):
 
     def on_screen_resume(self) -> None:
         self.paint_frame()
-        self.start_reload()
+        if self.dash.feed.begun:
+            self.start_reload()
 
     @property
     def complete(self) -> bool:
@@ -284,7 +285,8 @@ class View(Screen[None]):
             return ""
         text = self.query_one(FilterBox).value
         begun = text.rpartition(" ")[0]
-        return "  ".join(option[len(begun) :].strip() for option in self.completions(text))
+        options = [option for option in self.completions(text) if option != text]
+        return "  ".join(option[len(begun) :].strip() for option in options)
 
     def start_filter(self) -> None:
         """Open the box."""

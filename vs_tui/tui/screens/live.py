@@ -9,9 +9,9 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from vs_tui.domain.display import clean
-from vs_tui.domain.instants import Instant
+from vs_tui.domain.instants import SECOND, Instant
 from vs_tui.domain.model import Span
-from vs_tui.store.api import Counts
+from vs_tui.store.api import COUNTED, Counts
 from vs_tui.tui import faces
 from vs_tui.tui.facts import trace_facts
 from vs_tui.tui.look import Look
@@ -35,6 +35,8 @@ COLUMNS: Final = (
 PAGE: Final = 500
 MOST: Final = 10_000
 """Rows that are read at most: to see older ones, filter or sort."""
+_CARDS_AGE: Final = 10 * SECOND
+"""How long the metrics beside the list are taken for current."""
 _AHEAD: Final = 100
 """Rows below the screen that are there already when one scrolls on."""
 
@@ -61,6 +63,8 @@ class LiveView(ListedView):
         super().__init__(look)
         self.spans: Sequence[Span] = ()
         self.counts: Counts | None = None
+        self._carded = ("", "")
+        self._cards_until: Instant = 0
         self._wanted = PAGE
         """Rows to read: as many as the cursor has been near."""
 
@@ -81,13 +85,24 @@ class LiveView(ListedView):
             filter_text, limit=self._wanted, sort=self.sort, at=dash.frozen_at
         )
         self.spans = page.items
-        self.counts = await dash.reader.counts(filter_text)
-        await dash.learn(self._in_sight())
-        self._show_rows()
         self.show_problem("")
+        self._show_rows()
+        await dash.learn(self._in_sight())
+        self.list.refresh_changed()
         await self._load_trace()
-        if self.dora.display:
-            self.dora.show(await dash.cards(), dash.range_name)
+        self.counts = await dash.reader.counts(filter_text)
+        self.list.total = self.counts.matched
+        await self._load_cards()
+
+    async def _load_cards(self) -> None:
+        """Metrics of days do not change by the second: read again after some."""
+        dash = self.dash
+        asked = (dash.team, dash.range_name)
+        now = dash.setup.clock()
+        if not self.dora.display or (asked == self._carded and now < self._cards_until):
+            return
+        self.dora.show(await dash.cards(), dash.range_name)
+        self._carded, self._cards_until = asked, now + _CARDS_AGE
 
     def _in_sight(self) -> Sequence[Span]:
         page = max(self.list.rows_visible, 20)
@@ -99,7 +114,6 @@ class LiveView(ListedView):
         self.list.set_rows(
             [Row(span.key, failed=span.status.failed, data=span) for span in self.spans]
         )
-        self.list.total = self.counts.matched if self.counts else 0
         self.list.set_heading([("In flight", "title")], self.order_note("in flight first, newest"))
 
     async def _load_trace(self) -> None:
@@ -154,7 +168,10 @@ class LiveView(ListedView):
         counts = self.counts
         if self.dash.travelled:
             return f"{len(self.spans)} then"
-        return f"{counts.matched} of {counts.total}" if counts else ""
+        if counts is None:
+            return ""
+        more = "+" if COUNTED <= counts.matched < counts.total else ""
+        return f"{counts.matched}{more} of {counts.total}"
 
     def listed_spans(self) -> Iterable[Span]:
         return self.spans

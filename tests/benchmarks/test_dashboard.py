@@ -1,0 +1,155 @@
+"""The dashboard on a pseudo-terminal, against its budgets: first paint, idle, in flight, keys.
+
+pytest -m benchmark -s tests/benchmarks/test_dashboard.py
+"""
+
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.terminal import Terminal
+from vs_tui.cli.runtime import Runtime
+from vs_tui.config import load
+from vs_tui.store.schema import open_writer
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(900)]
+
+MINUTE = 60_000_000
+SPANS = """
+WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :count)
+INSERT INTO spans
+SELECT 'k-' || n, 'k-' || n, 'k-' || n, 'github',
+    CASE n % 10 WHEN 0 THEN 'pull_request' WHEN 9 THEN 'deploy' WHEN 1 THEN 'pipeline'
+        ELSE 'build' END,
+    'acme/service-' || (n / 10 % 40) || ' step ' || n,
+    CASE WHEN n % 97 = 0 THEN 'error' ELSE 'ok' END, CASE WHEN n % 97 = 0 THEN 6 ELSE 4 END,
+    :now - (:count - n) * 2000000 - 180000000, :now - (:count - n) * 2000000,
+    'acme/service-' || (n / 10 % 40), 'team-' || (n / 10 % 8), 'service-' || (n / 10 % 40),
+    CASE n % 10 WHEN 9 THEN 'production' ELSE '' END, 'ana', '', 1, '', NULL,
+    :now - (:count - n) * 2000000, 0, 180000000, '', '{"vcs.ref.head.revision":"9f3c1e2aa0"}',
+    printf('%032x', n / 10), printf('%032x', n / 10),
+    CASE n % 10 WHEN 0 THEN '' ELSE 'k-' || (n - n % 10) END,
+    'series-' || (n / 10 % 40) || '-' || (n % 10), 0, n + 1
+FROM numbers
+"""
+FLYING = """
+UPDATE spans SET status = 'in_flight', state = 3, ended_at = NULL, active = NULL,
+    last_event_at = :now, started_at = :now - 30000000
+WHERE rowid > (SELECT MAX(rowid) FROM spans) - :flying
+"""
+
+
+def make_database(path: Path, count: int, flying: int = 0) -> Path:
+    """So many spans of the last days, ten a trace, written by SQL alone into a database that the
+    receiver has opened before (its first opening looks at every span)."""
+    config = load(None, flags={"db": str(path)})
+
+    async def first_start() -> None:
+        runtime = Runtime(config, time.time_ns)
+        await runtime.open_store()
+        await runtime.close()
+
+    asyncio.run(first_start())
+    db = open_writer(path)
+    now = time.time_ns() // 1_000
+    db.execute("PRAGMA synchronous = OFF")
+    db.execute("BEGIN")
+    db.execute(SPANS, {"count": count, "now": now})
+    db.execute(FLYING, {"flying": flying, "now": now})
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('seq', :count)", {"count": count})
+    db.execute("COMMIT")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.execute("ANALYZE")
+    db.close()
+    return path
+
+
+@contextmanager
+def dashboard(folder: Path, database: Path) -> Iterator[Terminal]:
+    terminal = Terminal.start(
+        [sys.executable, "-m", "vs_tui", "--db", str(database), "--port", "0"],
+        {"VS_CONFIG_DIR": str(folder), "VS_DATA_DIR": str(folder)},
+    )
+    try:
+        yield terminal
+    finally:
+        code = terminal.close()
+    assert code == 0, bytes(terminal.received[-3_000:])
+
+
+def painted(received: bytearray) -> bool:
+    """The list has rows: a name is on the screen."""
+    return b"service-" in received
+
+
+def test_first_paint_with_a_million_spans(tmp_path) -> None:
+    began = time.perf_counter()
+    database = make_database(tmp_path / "big.db", 1_000_000, flying=12)
+    print(f"\nmade in {time.perf_counter() - began:.0f} s, {database.stat().st_size / 1e6:.0f} MB")
+    firsts, paints = [], []
+    for _ in range(6):
+        with dashboard(tmp_path, database) as terminal:
+            terminal.read(20, lambda received: len(received) > 0)
+            firsts.append(time.perf_counter() - terminal.began)
+            terminal.read(20, painted)
+            paints.append(time.perf_counter() - terminal.began)
+            terminal.read(2)
+            memory = terminal.memory()
+    print(
+        f"first byte {statistics.median(firsts[1:]):.2f} s, rows painted: median "
+        f"{statistics.median(paints[1:]):.2f} s, worst {max(paints[1:]):.2f} s (budget 1.0 s), "
+        f"cold {paints[0]:.2f} s; {memory:.0f} MB (budget 150 MB)"
+    )
+
+
+def test_idle(tmp_path) -> None:
+    database = make_database(tmp_path / "idle.db", 10_000)
+    with dashboard(tmp_path, database) as terminal:
+        terminal.read(20, painted)
+        terminal.quiet(3)
+        cpu, per_second = terminal.cost(20)
+    print(f"\nidle: {cpu:.2f} % (budget 0.5 %), {per_second:.1f} bytes/s (budget 0)")
+
+
+def test_twelve_in_flight(tmp_path) -> None:
+    database = make_database(tmp_path / "flying.db", 10_000, flying=12)
+    with dashboard(tmp_path, database) as terminal:
+        terminal.read(20, painted)
+        terminal.read(4)
+        cpu, per_second = terminal.cost(20)
+    print(f"\n12 in flight: {cpu:.2f} % (budget 2 %), {per_second:.0f} bytes/s")
+
+
+def test_key_to_paint_with_ten_thousand_rows(tmp_path) -> None:
+    database = make_database(tmp_path / "rows.db", 12_000)
+    with dashboard(tmp_path, database) as terminal:
+        terminal.read(20, painted)
+        terminal.quiet()
+        terminal.press("G")
+        terminal.quiet(1)
+        assert b"-10000 of" in terminal.received, "all rows that are read at most"
+        took = []
+        for key in "kkkkkjjjjj" * 5:
+            terminal.quiet(0.15)
+            before = len(terminal.received)
+            terminal.press(key)
+            # The cursor's sign is painted at its new line.
+            took.append(terminal.read(5, lambda r, n=before: "▌".encode() in r[n:]))
+        pages = []
+        for key in ("\x15", "\x04") * 10:
+            terminal.quiet(0.15)
+            before = len(terminal.received)
+            terminal.press(key)
+            pages.append(terminal.read(5, lambda r, n=before: "▌".encode() in r[n:]))
+    for name, times in (("row", sorted(took)), ("page", sorted(pages))):
+        print(
+            f"\n{name}: p50 {1e3 * statistics.median(times):.0f} ms, "
+            f"p95 {1e3 * times[int(0.95 * len(times))]:.0f} ms, worst {1e3 * times[-1]:.0f} ms "
+            "(budget 60 ms)"
+        )
