@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from operator import sub
 from typing import Final
 
 from vs_tui.domain.instants import Instant
@@ -22,7 +23,6 @@ from vs_tui.domain.metrics.statistics import median, percentile
 from vs_tui.domain.metrics.windows import Window
 from vs_tui.domain.teams import Teams
 from vs_tui.store import metrics_pages as pages
-from vs_tui.store import rows
 
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 
@@ -48,6 +48,7 @@ def read_scorecards(
     first = _first_deployment(db)
     covered = _is_covered(window.previous, first)
     since = first if first is not None and first > window.since else None
+    begun = _begun(db, window) if beside else {}
     cards = []
     for name in names or [""]:
         ledger = team_ledger(db, window, name, pages.STARTED if beside else ())
@@ -64,7 +65,7 @@ def read_scorecards(
                 name,
                 window,
                 figures,
-                read_beside(db, window, name, ledger, teams) if beside else None,
+                read_beside(db, window, name, ledger, teams, begun) if beside else None,
                 since,
             )
         )
@@ -125,14 +126,18 @@ def _is_covered(period: Window, first: Instant | None) -> bool:
 
 
 def read_beside(
-    db: sqlite3.Connection, window: Window, team: str, ledger: Ledger, teams: Teams
+    db: sqlite3.Connection,
+    window: Window,
+    team: str,
+    ledger: Ledger,
+    teams: Teams,
+    begun: Mapping[str, int],
 ) -> Beside:
-    """Incidents, deploys, pull requests and tickets of a team (`` is all) in a window."""
+    """Incidents, deploys, pull requests and tickets of a team (`` is all) in a window; `begun`
+    are the deploys that began in it by team."""
     start, stop = window.contained(ledger.ended)
-    durations = sorted(
-        max(ended - started, 0)
-        for started, ended in zip(ledger.started[start:stop], ledger.ended[start:stop], strict=True)
-    )
+    took = map(sub, ledger.ended[start:stop], ledger.started[start:stop])
+    durations = [max(value, 0) for value in sorted(took)]
     bounds = (window.since, window.end)
     of_team, named = ("AND team = ?", (team,)) if team else ("", ())
     sql = (
@@ -146,7 +151,7 @@ def read_beside(
     merged = sum(merges.values())
     return Beside(
         incidents=incident_figures(incidents, window),
-        started=_started(db, window, team),
+        started=begun.get(team, 0) if team else sum(begun.values()),
         deployed=ledger.ok.count(1, start, stop),
         duration_median=median(durations),
         duration_p90=percentile(durations, 90),
@@ -169,16 +174,17 @@ def _merges(db: sqlite3.Connection, window: Window, teams: Sequence[str]) -> Cou
     return found
 
 
-def _started(db: sqlite3.Connection, window: Window, team: str) -> int:
+def _begun(db: sqlite3.Connection, window: Window) -> Counter[str]:
+    """Team -> deploys that began in a window, whatever became of them."""
     sql = (
-        "SELECT COUNT(*) FROM dora_deployments WHERE started_at >= ? AND started_at < ? "
-        "AND unit <> 1"
+        "SELECT place, COUNT(*) FROM dora_deployments WHERE started_at >= ? AND started_at < ? "
+        "AND unit <> 1 GROUP BY place"
     )
-    bound: tuple[object, ...] = (window.since, window.end)
-    if team:
-        own = [number for number, place in pages.places(db).items() if place.team == team]
-        sql, bound = f"{sql} AND place {_KEYS}", (*bound, rows.as_json(own))
-    return int(db.execute(sql, bound).fetchone()[0])
+    known = pages.places(db)
+    found: Counter[str] = Counter()
+    for place, n in db.execute(sql, (window.since, window.end)):
+        found[known[place].team] += n
+    return found
 
 
 def _innovation(
