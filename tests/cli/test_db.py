@@ -130,3 +130,4 @@ async def test_a_running_receivers_database_is_not_pruned_from_outside(db, capsy
     await writer.close()
     assert code == 1
     assert "in use by process" in err
+    assert "set age in [retention]" in err

@@ -124,12 +124,19 @@ def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     if not age:
         raise CommandError("say how old: --older-than 90d, or age in [retention] of the config")
     before = now() - age
+    from vs_tui.store.lock import InUse
+
     _existing(config)
     if args.dry_run:
         pruned, freed = _count_prunable(config.db, before), 0
     else:
         size = config.db.stat().st_size
-        pruned = asyncio.run(_with_writer(config, lambda writer: writer.prune(before)))
+        try:
+            pruned = asyncio.run(_with_writer(config, lambda writer: writer.prune(before)))
+        except InUse as error:
+            raise CommandError(
+                f"{error}. A running receiver prunes by itself: set age in [retention]"
+            ) from None
         freed = max(size - config.db.stat().st_size, 0)
     return {
         "ok": True,

@@ -118,6 +118,7 @@ def _explained(error: Exception) -> str | None:
         "ConfigError",
         "StoreError",
         "Unavailable",
+        "InUse",
         "NewerSchema",
         "CannotListen",
         "RecordingError",

@@ -10,6 +10,10 @@ from pathlib import Path
 from vs_tui.store.schema import StoreError
 
 
+class InUse(StoreError):
+    """Another receiver has the database; the message names its process."""
+
+
 class DatabaseLock:
     """Held from `take` to `release`, or until the process is gone, kill -9 included."""
 
@@ -37,7 +41,7 @@ class DatabaseLock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
-            raise StoreError(
+            raise InUse(
                 f"{self.path} is in use by process {written[0] if written else 'unknown'}; open it "
                 f"read-only with `vs-tui view {self.path}`, or give this receiver its own file "
                 "with --db"
