@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
 
 POLL_SECONDS: Final = 0.15
+QUIET_POLL_SECONDS: Final = 0.5
 BLURRED_POLL_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 2.0
 """How often the store's health is asked for while nothing is committed: perhaps nothing can be."""
@@ -40,13 +41,17 @@ class Feed:
 
     async def run(self) -> None:
         """Until the app ends."""
+        quiet = POLL_SECONDS
         while True:
-            wait = BLURRED_POLL_SECONDS if self._app.blurred else POLL_SECONDS
+            wait = BLURRED_POLL_SECONDS if self._app.blurred else quiet
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._dirty.wait()
             self._dirty.clear()
+            before = self.seq
             await self._turn()
+            # The receiver wakes it; who only looks at a file need not look often at a quiet one.
+            quiet = POLL_SECONDS if self.seq != before else min(1.5 * quiet, QUIET_POLL_SECONDS)
             await asyncio.sleep(POLL_SECONDS)
 
     async def _turn(self) -> None:

@@ -179,7 +179,7 @@ class LiveView(ListedView):
     def act(self, action: str) -> bool:
         if isinstance(self.focused, Waterfall) and self.focused.act(action):
             return True
-        if action == "bottom" and len(self.spans) >= self._wanted:
+        if action == "bottom" and MOST > self._wanted <= len(self.spans):
             self._read_more(MOST, then_bottom=True)
         return super().act(action)
 
@@ -196,7 +196,7 @@ class LiveView(ListedView):
     def _follow_depth(self) -> None:
         """Read what the cursor comes near to; forget it when it is far above again."""
         near = self.list.cursor + self.list.rows_visible + _AHEAD
-        if near > len(self.spans) >= self._wanted:
+        if near > len(self.spans) >= self._wanted and self._wanted < MOST:
             self._read_more(self._wanted + PAGE)
         elif near < PAGE:
             self._wanted = PAGE
