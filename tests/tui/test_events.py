@@ -256,3 +256,14 @@ async def test_mouse_folds_and_opens() -> None:
             await on.pilot.click(offset=(10, y))
         await on.settle()
         assert "X-GitHub-Delivery" not in on.text
+
+
+async def test_filter_and_order_are_there_after_a_restart(tmp_path) -> None:
+    path = str(tmp_path / "state.json")
+    async with stage(inspected(), remember_to=path) as on:
+        await on.press("4", "s", "S")
+        shown = verdicts(on)
+    async with stage(inspected(), remember_to=path) as on:
+        await on.press("4")
+        assert verdicts(on) == shown
+        await on.sees("trouble ▲")

@@ -18,8 +18,8 @@ from vs_tui.store.api import DeliveryDetail, DeliveryRow
 from vs_tui.tui import inspecting
 from vs_tui.tui.inspecting import ROLES, size_text, verdict_glyph
 from vs_tui.tui.ranges import RANGES
-from vs_tui.tui.screens.base import View
 from vs_tui.tui.screens.delivery import act_on
+from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.document import Document
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 from vs_tui.tui.working import start
@@ -44,12 +44,13 @@ _WORST_FIRST = (
 )
 
 
-class EventsView(View):
+class EventsView(ListedView):
     """The list of deliveries, and the selected one."""
 
     where = "events"
     title_text = "Events"
     filterable = True
+    sorts = SORTS
     DEFAULT_CSS = """
     EventsView #list { height: 2fr; }
     EventsView #detail { height: 3fr; display: none; }
@@ -61,13 +62,8 @@ class EventsView(View):
         self.document = Document(self.look, id="detail")
         self.deliveries: Sequence[DeliveryRow] = ()
         self.detail: DeliveryDetail | None = None
-        self.sort = SORTS[0]
-        self.reverse = False
         yield self.list
         yield self.document
-
-    def on_mount(self) -> None:
-        self.list.focus()
 
     async def load(self) -> None:
         dash = self.dash
@@ -82,8 +78,7 @@ class EventsView(View):
         if not self.deliveries:
             self.list.empty = dash.empty_text(bool(self.filter_text))
         self.list.set_rows([self._row(row) for row in self.deliveries])
-        order = "newest first" if self.sort == "newest" else f"sorted by {self.sort}"
-        self.list.set_heading([("Events", "title")], f"{order}{', reversed' * self.reverse}")
+        self.list.set_heading([("Events", "title")], self.order_note("newest first"))
         self.show_problem("")
         await self._load_detail()
 
@@ -94,9 +89,10 @@ class EventsView(View):
             "source": lambda row: row.source,
             "size": lambda row: -row.size,
         }
-        if self.sort in orders:
-            rows = sorted(rows, key=orders[self.sort])
-        return rows[::-1] if self.reverse else rows
+        name = self.sort.lstrip("-")
+        if name in orders:
+            rows = sorted(rows, key=orders[name])
+        return rows[::-1] if self.sort.startswith("-") else rows
 
     async def _load_detail(self) -> None:
         row = self.list.selected
@@ -143,22 +139,12 @@ class EventsView(View):
         if action in ("next_failed", "previous_failed"):
             if not self.list.next_failed(1 if action == "next_failed" else -1):
                 self.dash.notify_text("nothing in this list was refused or quarantined")
-        elif action == "sort":
-            self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
-            self.dash.reload_view()
-        elif action == "sort_reverse":
-            self.reverse = not self.reverse
-            self.dash.reload_view()
-        elif action == "follow":
-            self.list.follow = not self.list.follow
-            self.list.set_rows(self.list.rows)
-            self.dash.notify_text("following the newest" if self.list.follow else "not following")
         elif self.detail is not None and act_on(self, self.detail, action):
             return True
         elif action in ("fold_body", "unfold_body") or self.document.has_focus:
             return self.document.act(action)
         else:
-            return self.list.act(action)
+            return super().act(action)
         return True
 
     def texts(self) -> Sequence[tuple[str, str]]:
@@ -175,6 +161,3 @@ class EventsView(View):
     def on_document_opened(self, message: Document.Opened) -> None:
         message.stop()
         self.dash.open_span(message.target)
-
-    def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        return [c.title for c in COLUMNS], [[t for t, _ in row.cells] for row in self.list.rows]

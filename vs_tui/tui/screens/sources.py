@@ -17,7 +17,7 @@ from vs_tui.tui import faces, sourcing
 from vs_tui.tui.bodies import DocLine
 from vs_tui.tui.inspecting import ROLES, field, verdict_glyph
 from vs_tui.tui.paint import Piece
-from vs_tui.tui.screens.base import View
+from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.sourcing import Condition, Connection
 from vs_tui.tui.widgets.document import Document
 from vs_tui.tui.widgets.listing import Column, Listing, Row
@@ -49,11 +49,13 @@ COUNT_EVERY: Final = 15 * SECOND
 SHOW_SECRET: Final = 30 * SECOND
 
 
-class SourcesView(View):
+class SourcesView(ListedView):
     """One row a source; the selected one in full below."""
 
     where = "sources"
     title_text = "Sources"
+    sorts = SORTS
+    offered = ("open", "back", "reveal", "copy_secret", "yank", "sort", "next_failed", "zoom")
     DEFAULT_CSS = """
     SourcesView #list { height: 1fr; }
     SourcesView #detail { height: 10; }
@@ -67,16 +69,11 @@ class SourcesView(View):
         self.today: Mapping[str, Counter[Verdict]] = {}
         self.truncated = False
         self.public_url = ""
-        self.sort = SORTS[0]
-        self.reverse = False
         self._counted_at: Instant = 0
         self._revealed = ("", 0)
         self._turn = 0
         yield self.list
         yield self.document
-
-    def on_mount(self) -> None:
-        self.list.focus()
 
     def on_screen_resume(self) -> None:
         # Asked for each time the screen is opened: a tunnel comes and goes. It may take half a
@@ -126,13 +123,16 @@ class SourcesView(View):
         now = self.dash.now()
         listed = sourcing.ordered(self.connections or (), self.health)
         rows = [self._row(connection, now) for connection in listed]
-        if self.sort == "name":
+        name = self.sort.lstrip("-")
+        if name == "name":
             rows.sort(key=lambda row: row.cells[0][0].lower())
-        elif self.sort == "trouble":
+        elif name == "trouble":
             rows.sort(key=lambda row: not row.failed)
-        self.list.set_rows(rows[::-1] if self.reverse else rows)
+        self.list.set_rows(rows[::-1] if self.sort.startswith("-") else rows)
         counted = "  counted today, at least" if self.truncated else "  counted today"
-        self.list.set_heading([("Sources", "title"), (counted, "dim")], f"sorted by {self.sort}")
+        self.list.set_heading(
+            [("Sources", "title"), (counted, "dim")], self.order_note("last heard first")
+        )
         self._paint_detail()
 
     def _row(self, connection: Connection, now: Instant) -> Row:
@@ -250,12 +250,6 @@ class SourcesView(View):
         if action in ("next_failed", "previous_failed"):
             if not self.list.next_failed(1 if action == "next_failed" else -1):
                 self.dash.notify_text("all sources that have sent anything do well")
-        elif action == "sort":
-            self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
-            self._paint()
-        elif action == "sort_reverse":
-            self.reverse = not self.reverse
-            self._paint()
         elif action == "reveal":
             self._reveal()
         elif action == "copy_secret":
@@ -263,7 +257,7 @@ class SourcesView(View):
         elif self.document.has_focus and action != "open":
             return self.document.act(action)
         else:
-            return self.list.act(action)
+            return super().act(action)
         return True
 
     def _reveal(self) -> None:
@@ -307,9 +301,6 @@ class SourcesView(View):
     def on_listing_opened(self, message: Listing.Opened) -> None:
         message.stop()
         self.dash.navigation.open_deliveries(f"source:{message.key}")
-
-    def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        return [c.title for c in COLUMNS], [[t for t, _ in row.cells] for row in self.list.rows]
 
 
 def _line(name: str, *pieces: Piece) -> DocLine:
