@@ -125,7 +125,7 @@ CREATE INDEX spans_tested ON spans (project, service, environment, ended_at)
     WHERE operation = 'test' AND environment <> '';
 CREATE INDEX spans_built ON spans (project, started_at)
     WHERE operation IN ('build', 'pipeline');
-CREATE INDEX spans_merges_by_team ON spans (team, ended_at, actor)
+CREATE INDEX spans_merges_by_author ON spans (team, actor, ended_at)
     WHERE operation = 'pull_request' AND status = 'ok';
 CREATE INDEX spans_tickets ON spans (ended_at) WHERE operation = 'issue' AND status = 'ok';
 """
