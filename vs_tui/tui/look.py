@@ -100,7 +100,7 @@ def _palette(name: str, *, dark: bool, background: str, **roles: str) -> Palette
     on = f" on {background}" if background else ""
     # Text behind an own background keeps it; all other roles stand on the screen's.
     styles = {
-        role: Style.parse(text if " on " in text or "reverse" in text else text + on)
+        role: Style.parse(text if " on " in f" {text}" or "reverse" in text else text + on)
         for role, text in roles.items()
     }
     return Palette(name, dark, background, styles)
