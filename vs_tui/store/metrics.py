@@ -116,7 +116,11 @@ def _grouped(db: sqlite3.Connection, window: Window, team: str, by: str) -> list
 
 
 def _first_deployment(db: sqlite3.Connection) -> Instant | None:
-    found: Instant | None = db.execute("SELECT MIN(started_at) FROM dora_deployments").fetchone()[0]
+    sql = (
+        "SELECT MIN((SELECT MIN(started_at) FROM dora_deployments WHERE unit <> 1 "
+        "AND place = id)) FROM dora_places"
+    )
+    found: Instant | None = db.execute(sql).fetchone()[0]
     return found
 
 
@@ -183,14 +187,10 @@ def _merges(db: sqlite3.Connection, window: Window, teams: Sequence[str]) -> Cou
 def _begun(db: sqlite3.Connection, window: Window) -> Counter[str]:
     """Team -> deploys that began in a window, whatever became of them."""
     sql = (
-        "SELECT place, COUNT(*) FROM dora_deployments WHERE started_at >= ? AND started_at < ? "
-        "AND unit <> 1 GROUP BY place"
+        "SELECT team, SUM((SELECT COUNT(*) FROM dora_deployments WHERE unit <> 1 "
+        "AND place = id AND started_at >= ? AND started_at < ?)) FROM dora_places GROUP BY team"
     )
-    known = pages.places(db)
-    found: Counter[str] = Counter()
-    for place, n in db.execute(sql, (window.since, window.end)):
-        found[known[place].team] += n
-    return found
+    return Counter(dict(db.execute(sql, (window.since, window.end)).fetchall()))
 
 
 def _innovation(

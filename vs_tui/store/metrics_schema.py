@@ -44,7 +44,7 @@ CREATE TABLE dora_deployments (
     verdict TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX dora_deployments_ended ON dora_deployments (ended_at, place);
-CREATE INDEX dora_deployments_started ON dora_deployments (started_at, unit, outcome, place);
+CREATE INDEX dora_deployments_begun ON dora_deployments (place, started_at, unit) WHERE unit <> 1;
 CREATE INDEX dora_deployments_target
     ON dora_deployments (project, service, environment, ended_at);
 CREATE INDEX dora_deployments_group ON dora_deployments (product_group)
