@@ -103,6 +103,13 @@ async def test_smaller_and_larger_and_back_is_as_before() -> None:
         assert on.list.selected_key == "dep-214"
 
 
+async def test_a_panel_that_comes_into_sight_is_filled() -> None:
+    async with stage(size=NARROW) as on:
+        assert "DORA 7d" not in on.text
+        await on.pilot.resize_terminal(*WIDE)
+        await on.sees("DORA 7d", "6.2/d")
+
+
 async def test_a_wide_screen_is_used() -> None:
     async with stage(size=(250, 70)) as on:
         on.list.select("dep-214")

@@ -91,7 +91,7 @@ class LiveView(ListedView):
         self.list.refresh_changed()
         await self._load_trace()
         self.counts = await dash.reader.counts(filter_text)
-        self.list.total = self.counts.matched
+        self.list.set_total(self.counts.matched)
         await self._load_cards()
 
     async def _load_cards(self) -> None:
@@ -103,6 +103,11 @@ class LiveView(ListedView):
             return
         self.dora.show(await dash.cards(), dash.range_name)
         self._carded, self._cards_until = asked, now + _CARDS_AGE
+
+    def on_resize(self) -> None:
+        # The panel may have just come into sight.
+        if self.dash.feed.begun:
+            start(self, self._load_cards, "cards", exclusive=True)
 
     def _in_sight(self) -> Sequence[Span]:
         page = max(self.list.rows_visible, 20)

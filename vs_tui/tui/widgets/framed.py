@@ -79,6 +79,12 @@ class Framed(ScrollView, can_focus=True):
             self.foot = tuple(foot)
             self._refresh_line(self.size.height - 1)
 
+    def set_total(self, total: int) -> None:
+        """How many lines there would be if all were read."""
+        if total != self.total:
+            self.total = total
+            self._refresh_line(self.size.height - 1)
+
     def refresh_row(self, index: int) -> None:
         """Repaint one row if it is visible."""
         y = index - self.first
