@@ -8,6 +8,7 @@ from typing import Any
 
 from vs_tui.domain.instants import MINUTE, Instant, parse_instant
 from vs_tui.domain.metrics.assessment import Assessed, Facts, assess
+from vs_tui.domain.metrics.attempts import merge_attempts
 from vs_tui.domain.metrics.dora import Figure, measure
 from vs_tui.domain.metrics.facts import (
     Build,
@@ -17,7 +18,6 @@ from vs_tui.domain.metrics.facts import (
     Kind,
     Outcome,
     Test,
-    merge_attempts,
 )
 from vs_tui.domain.metrics.ledger import ledger_of
 from vs_tui.domain.metrics.products import units

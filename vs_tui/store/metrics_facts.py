@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from vs_tui.domain.instants import Instant, parse_instant
 from vs_tui.domain.metrics.assessment import Facts
+from vs_tui.domain.metrics.attempts import merge_attempts
 from vs_tui.domain.metrics.facts import (
     Build,
     Change,
@@ -20,7 +21,6 @@ from vs_tui.domain.metrics.facts import (
     change_of,
     deployment_of,
     incident_of,
-    merge_attempts,
     test_of,
 )
 from vs_tui.domain.metrics.failures import name_of

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vs_tui.domain.instants import Instant
+from vs_tui.domain.metrics.attempts import order
 from vs_tui.domain.metrics.facts import (
     Build,
     Change,
@@ -14,7 +15,6 @@ from vs_tui.domain.metrics.facts import (
     Incident,
     Test,
     mark_of_change,
-    order,
 )
 from vs_tui.domain.metrics.failures import (
     Course,

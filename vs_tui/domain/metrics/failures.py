@@ -71,7 +71,7 @@ class Course:
 
     @classmethod
     def of(cls, deployments: Iterable[Deployment]) -> Course:
-        """`deployments` are sorted (`facts.order`)."""
+        """`deployments` are sorted (`attempts.order`)."""
         finished = [d for d in deployments if d.finished]
         good = [d for d in finished if d.ok]
         return cls(finished, [d.ended_at for d in finished], good, [d.ended_at for d in good])
