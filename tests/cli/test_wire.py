@@ -11,7 +11,9 @@ import pytest
 from vs_tui import config
 from vs_tui.cli import settings
 from vs_tui.cli.client import endpoint
+from vs_tui.cli.main import main
 from vs_tui.cli.wire import WireError, address, connect
+from vs_tui.domain.recording import Delivery, format_line
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -185,10 +187,67 @@ def test_both_readers_of_the_settings_agree(tmp_path, monkeypatch, env, files):
         (tmp_path / "secrets.toml").write_text(SECRETS)
     env = {name: value.replace("FOLDER", str(tmp_path)) for name, value in env.items()}
 
-    whole = config.client_settings(env)
+    whole = config.load(env=env)
     fast = settings.sender_settings(env)
 
-    assert fast == (whole.url, whole.token, whole.secret)
+    host = f"[{whole.host}]" if ":" in whole.host else whole.host
+    named = env.get("VS_URL") or env.get("VS_CUSTOM_HTTP_EVENT_SOURCE_URL")
+    assert fast.url == (named or f"http://{host}:{whole.port}")
+    assert fast.secret == env.get("VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET", "")
+    assert fast.withheld == bool(named and files and "VS_TOKEN" not in env)
+    assert fast.token == ("" if fast.withheld else whole.secrets.token)
+
+
+@pytest.mark.parametrize(
+    ("url", "token"),
+    [
+        ("http://localhost:5000", "from the file"),
+        ("http://127.0.0.1:5000/customhttp", "from the file"),
+        ("https://[::1]", "from the file"),
+        ("http://127.evil.example", ""),
+        ("http://localhost.evil.example", ""),
+        ("http://127.0.0.1:5000@evil.example", ""),
+        ("http://evil.example/#@localhost", ""),
+        ("no address", ""),
+    ],
+)
+def test_the_token_of_this_machine_stays_on_it(tmp_path, monkeypatch, url, token):
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
+    (tmp_path / "secrets.toml").write_text(SECRETS)
+
+    found = settings.sender_settings({"VS_URL": url})
+
+    assert (found.token, found.withheld) == (token, not token)
+    assert bool(found.refusal) is not bool(token)
+    named = settings.sender_settings({"VS_URL": url, "VS_TOKEN": "theirs"})
+    assert (named.token, named.refusal) == ("theirs", "")
+
+
+def test_another_machine_is_not_even_asked_without_its_token(tmp_path, monkeypatch, capsys):
+    for name in ("VS_CONFIG_DIR", "VS_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.delenv("VS_TOKEN", raising=False)
+    monkeypatch.setenv("VS_URL", "http://192.0.2.1:5000")
+    (tmp_path / "secrets.toml").write_text(SECRETS)
+    (tmp_path / "day.jsonl").write_bytes(
+        format_line(Delivery(1_772_445_600_000_000, "/customhttp", b"{}", {}))
+    )
+    url = "http://192.0.2.1:5000"
+
+    assert main(["event", "start"]) == 0
+    told = [capsys.readouterr().err]
+    for command in (
+        ["link", "show", "x"],
+        ["replay", str(tmp_path / "day.jsonl"), "--to", url],
+        ["view", url],
+    ):
+        assert main(command) == 1
+        told.append(capsys.readouterr().err)
+
+    for text in told:
+        assert "192.0.2.1:5000 is not this machine" in text
+        assert "set VS_TOKEN" in text
+    assert "1 event(s) kept" in told[0]
 
 
 @pytest.mark.parametrize("home", ["/home/ana", None])
@@ -208,4 +267,4 @@ def test_a_broken_configuration_is_none(tmp_path, monkeypatch):
     (tmp_path / "config.toml").write_text("[server\n")
     (tmp_path / "secrets.toml").write_bytes(b"\xff\xfe")
 
-    assert settings.sender_settings({}) == ("http://127.0.0.1:5000", "", "")
+    assert settings.sender_settings({}) == ("http://127.0.0.1:5000", "", "", False)

@@ -67,8 +67,8 @@ class Client:
     """Where events go, by the settings of this machine or those given."""
 
     def __init__(self, url: str = "", secret: str = "", spool: Spool | None = None) -> None:
-        found = sender_settings()
-        self.settings = Settings(url or found.url, found.token, secret or found.secret)
+        found = sender_settings(url=url)
+        self.settings = found._replace(secret=secret or found.secret)
         self.target = endpoint(self.settings.url)
         self.spool = spool or Spool(Path(data_folder()) / "spool")
         self._memory: list[Entry] = []
@@ -119,6 +119,9 @@ class Client:
     def drain(self, report: Report, deadline: float, *, any_url: bool = False) -> None:
         """Send in order until nothing is left, the deadline passes or the receiver is in
         trouble; the trouble is noted in `report`."""
+        if self.settings.refusal and not self.settings.secret:
+            report.trouble = self.settings.refusal
+            return
         with _Wire(self.target, self.settings, deadline) as wire:
             try:
                 self._drain_memory(wire, report)

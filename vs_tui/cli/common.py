@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from vs_tui.cli.settings import Settings, sender_settings
 from vs_tui.config import Config, load
 from vs_tui.domain.instants import Instant
 
@@ -56,6 +57,15 @@ def load_config(args: argparse.Namespace, *, create_secrets: bool = False) -> Co
     names = ("host", "port", "db", "token", "no_auth")
     flags = {name: getattr(args, name, None) for name in names}
     return load(getattr(args, "config", None), flags=flags, create_secrets=create_secrets)
+
+
+def receiver(url: str = "", token: str = "") -> Settings:
+    """The running receiver, by the command line, else VS_URL and VS_TOKEN, else this machine's.
+    CommandError when our token is not for it."""
+    found = sender_settings(url=url, token=token)
+    if found.refusal:
+        raise CommandError(found.refusal)
+    return found
 
 
 def set_up_logging(config: Config) -> None:

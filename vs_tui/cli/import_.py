@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from vs_tui.cli.common import CommandError, now
+from vs_tui.cli.common import CommandError, now, receiver
 from vs_tui.cli.importing import github, gitlab, jira
 from vs_tui.cli.importing.model import Forbidden, Settings, Step
 from vs_tui.cli.importing.progress import Bar, Progress, read_progress
 from vs_tui.cli.importing.sending import Sender
 from vs_tui.cli.importing.web import Api
 from vs_tui.cli.manual import add_command
-from vs_tui.config import client_settings, data_dir
+from vs_tui.config import data_dir
 from vs_tui.domain.instants import Instant, iso, parse_duration, parse_instant
 
 USAGE: Final = 2
@@ -145,8 +145,8 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"vs-tui import: {error}", file=sys.stderr)
         return USAGE
-    found = client_settings()
-    sender = Sender(args.to or found.url, found.token)
+    found = receiver(args.to or "")
+    sender = Sender(found.url, found.token)
     bar = Bar(sys.stderr)
     api = Api(args.url, _proof(args, tool), bar.notice)
     try:

@@ -10,7 +10,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
-from vs_tui.cli.common import CommandError
+from vs_tui.cli.common import CommandError, receiver
 from vs_tui.cli.manual import add_command
 
 TIMEOUT: Final = 10.0
@@ -51,11 +51,11 @@ def register(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    receiver = _Receiver(args.url or "", args.token or "")
+    api = _Receiver(args.url or "", args.token or "")
     if args.action != "show":
         body = {"action": args.action, "child": args.child, "parent": args.parent}
-        receiver.call("/api/links", body)
-    span = receiver.call(f"/api/spans/{quote(args.child, safe='')}")
+        api.call("/api/links", body)
+    span = api.call(f"/api/spans/{quote(args.child, safe='')}")
     if args.json:
         print(json.dumps(span))
         return 0
@@ -86,15 +86,13 @@ class _Receiver:
     """The running receiver's API, as far as links need it."""
 
     def __init__(self, url: str, token: str) -> None:
-        from vs_tui.config import client_settings
-
-        found = client_settings()
-        parts = urlsplit(url or found.url)
+        found = receiver(url, token)
+        parts = urlsplit(found.url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise CommandError("the receiver's address is no URL; set VS_URL to http://HOST:PORT")
         path = parts.path.rstrip("/").removesuffix("/customhttp")
         self._base = f"{parts.scheme}://{parts.netloc}{path}"
-        self._token = token or found.token
+        self._token = found.token
 
     def call(self, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
         """The decoded answer; CommandError says what to do about any other."""

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
-from vs_tui.cli.common import CommandError, add_store_options, load_config, now
+from vs_tui.cli.common import CommandError, add_store_options, load_config, now, receiver
 from vs_tui.cli.gauge import Line, gauge
 from vs_tui.cli.manual import add_command
-from vs_tui.config import Config, client_settings
+from vs_tui.config import Config
 from vs_tui.domain.recording import Delivery, pace, read, whole_seconds
 from vs_tui.domain.shifting import shift
 from vs_tui.store.api import Unreachable
@@ -51,8 +51,10 @@ def register(subparsers: Any) -> None:
         "--shift-to-now", action="store_true", help="move all times so that the last one is now"
     )
     parser.add_argument("--only", metavar="PATH", help="only deliveries to this path, e.g. /github")
-    parser.add_argument("--to", metavar="URL", help="a running receiver; its token is VS_TOKEN's")
-    parser.add_argument("--token", help="token for --to (default: the configured one)")
+    parser.add_argument("--to", metavar="URL", help="a running receiver")
+    parser.add_argument(
+        "--token", help="token for --to (default: VS_TOKEN, on this machine the configured one)"
+    )
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
     add_store_options(parser)
 
@@ -162,8 +164,7 @@ async def _target(config: Config, args: argparse.Namespace) -> AsyncIterator[Tar
     if args.to:
         from vs_tui.receiver.sender import HttpTarget
 
-        token = args.token or client_settings().token
-        target = HttpTarget(args.to, token)
+        target = HttpTarget(args.to, receiver(args.to, args.token or "").token)
         async with target:
             yield target
     else:

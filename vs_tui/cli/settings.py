@@ -2,6 +2,9 @@
 
 `vs_tui.config` says the same and more, but reading all settings takes longer than sending an
 event. Only what a sender needs is looked at here; a test holds both to one answer.
+
+The token of secrets.toml is this machine's receiver's: whoever answers at another address must
+not learn it.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ import os
 import sys
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
+
+from vs_tui.cli.wire import WireError, address, is_loopback
 
 _TOKENS: Final = (
     "VS_TOKEN",
@@ -29,19 +34,41 @@ class Settings(NamedTuple):
     token: str
     secret: str
     """Signs bodies in place of the token."""
+    withheld: bool = False
+    """There is a token, but it is not for this URL."""
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing may be sent without another proof, and what to do; `` when something may."""
+        if not self.withheld:
+            return ""
+        try:
+            name = address(self.url).name
+        except WireError as error:
+            return str(error)
+        return (
+            f"{name} is not this machine, so it does not get this machine's token; set "
+            "VS_TOKEN to what `vs-tui secret show token` prints there"
+        )
 
 
-def sender_settings(env: Mapping[str, str] | None = None) -> Settings:
-    """The receiver's URL, our token and the secret of custom events. A configuration that cannot
-    be read counts as none: an event is kept then, and `vs-tui doctor` says what is wrong."""
+def sender_settings(
+    env: Mapping[str, str] | None = None, *, url: str = "", token: str = ""
+) -> Settings:
+    """The receiver's URL, our token and the secret of custom events; `url` and `token` are what the
+    command line says. A configuration that cannot be read counts as none: an event is kept then,
+    and `vs-tui doctor` says what is wrong."""
     env = os.environ if env is None else env
-    url = env.get("VS_URL") or env.get("VS_CUSTOM_HTTP_EVENT_SOURCE_URL") or ""
-    token = next((found for name in _TOKENS if (found := _value(env, name))), "")
+    url = url or env.get("VS_URL") or env.get("VS_CUSTOM_HTTP_EVENT_SOURCE_URL") or ""
+    token = token or next((found for name in _TOKENS if (found := _value(env, name))), "")
+    withheld = False
     if not (url and token):
-        files = _files(env)
-        url = url or _local_url(env, _toml(files[0]))
-        token = token or str(_toml(files[1]).get("token", ""))
-    return Settings(url, token, env.get("VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET") or "")
+        config, secrets = _files(env)
+        own = "" if token else str(_toml(secrets).get("token", ""))
+        withheld = bool(own and url) and not is_loopback(url)
+        url = url or _local_url(env, _toml(config))
+        token = token or ("" if withheld else own)
+    return Settings(url, token, env.get("VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET") or "", withheld)
 
 
 def data_folder() -> str:
@@ -73,8 +100,8 @@ def _local_url(env: Mapping[str, str], document: Mapping[str, Any]) -> str:
     server = document.get("server")
     table = server if isinstance(server, dict) else {}
     host, port = str(table.get("host", "127.0.0.1")), str(table.get("port", 5000))
-    if address := _value(env, "VS_ADDR"):
-        given, _, port = address.rpartition(":")
+    if listening := _value(env, "VS_ADDR"):
+        given, _, port = listening.rpartition(":")
         host = given.strip("[]") or "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from vs_tui.cli.common import CommandError, add_store_options, load_config, now
+from vs_tui.cli.common import CommandError, add_store_options, load_config, now, receiver
 from vs_tui.cli.dashboard import add_look_options, quiet_logging, setup_for
 from vs_tui.cli.manual import add_command
+from vs_tui.cli.wire import is_loopback
 from vs_tui.config import Config
 from vs_tui.domain.instants import parse_duration, parse_instant
 
@@ -104,7 +105,8 @@ async def _remote(config: Config, setup: Setup, url: str) -> Any:
     except ValueError as error:
         raise CommandError(str(error)) from None
     _warn_of_plain_text(address)
-    reader = await HttpReader(address, token or config.secrets.token).open()
+    token = token_for(address, token, config)
+    reader = await HttpReader(address, token).open()
     setup.reader, setup.url, setup.cards = reader, address, reader.cards
     setup.detail = reader.detail
     setup.connections = lambda: connections(config, with_secrets=False)
@@ -132,14 +134,21 @@ async def _local(config: Config, setup: Setup) -> Any:
     return _nobody
 
 
+def token_for(address: str, named: str, config: Config) -> str:
+    """The token of a receiver: the one in its address, that of --token or VS_TOKEN, and on this
+    machine the configured one. CommandError when that is the only one and not for it."""
+    if named or "token" in config.origins or is_loopback(address):
+        return named or config.secrets.token
+    return receiver(address).token
+
+
 def _nobody(_: VsTuiApp) -> None:
     """A file is looked at by the feed itself."""
 
 
 def _warn_of_plain_text(address: str) -> None:
     parts = urlsplit(address)
-    here = parts.hostname in ("localhost", "::1") or (parts.hostname or "").startswith("127.")
-    if parts.scheme == "http" and not here:
+    if parts.scheme == "http" and not is_loopback(address):
         port = parts.port or 80
         print(
             f"vs-tui: the token goes to {parts.hostname} unencrypted; use https, or "

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from vs_tui.cli.common import CommandError, load_config
+from vs_tui.cli.view import token_for
 
 COOKIE: Final = "vs_tui_session"
 SESSION_SECONDS: Final = 12 * 3600
@@ -135,7 +136,7 @@ def serve(args: argparse.Namespace, what: str) -> int:
     args.host = args.port = None  # of the web server, not of the receiver
     config = load_config(args)
     command, token = child_command(args, what)
-    token = token or config.secrets.token
+    token = token_for(what, token, config) if "://" in what else config.secrets.token
     if not token:
         raise CommandError(
             "there is no token to ask browsers for; start `vs-tui` once, or set VS_TOKEN"

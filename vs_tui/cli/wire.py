@@ -17,6 +17,7 @@ _URL: Final = re.compile(
     r"(?::(?P<port>\d{1,5}))?(?P<path>/[!-\"$-~]*)?",
     re.IGNORECASE,
 )
+_LOOPBACK: Final = re.compile(r"127(\.\d{1,3}){3}")
 MAX_HEAD: Final = 64 * 1024
 MAX_ANSWER: Final = 1024 * 1024
 
@@ -48,6 +49,15 @@ def address(url: str) -> Address:
     secure = match["scheme"].lower() == "https"
     port = int(match["port"] or (443 if secure else 80))
     return Address(secure, match["six"] or match["host"], port, match["path"] or "/")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine whatever a name server says."""
+    try:
+        host = address(url).host.lower()
+    except WireError:
+        return False
+    return host in ("localhost", "::1") or _LOOPBACK.fullmatch(host) is not None
 
 
 class PlainConnection:

@@ -1,0 +1,35 @@
+"""Configuration: one TOML file, overridden by `VS_*` variables, overridden by flags.
+
+Secrets live in a file of their own beside it (mode 0600), created on the first start.
+"""
+
+from vs_tui.config.document import settings_names
+from vs_tui.config.errors import ConfigError
+from vs_tui.config.loading import config_dir, data_dir, load
+from vs_tui.config.model import DEFAULT_TIMEOUTS, Config
+from vs_tui.config.secrets import (
+    SIGNING_SOURCES,
+    TOKENS,
+    Secrets,
+    read_secrets,
+    readable_by_others,
+    rotate,
+    write_secrets,
+)
+
+__all__ = [
+    "DEFAULT_TIMEOUTS",
+    "SIGNING_SOURCES",
+    "TOKENS",
+    "Config",
+    "ConfigError",
+    "Secrets",
+    "config_dir",
+    "data_dir",
+    "load",
+    "read_secrets",
+    "readable_by_others",
+    "rotate",
+    "settings_names",
+    "write_secrets",
+]

@@ -1,0 +1,103 @@
+"""`VS_*` variables, each also as `*_FILE`, and the names that em-metrics reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vs_tui.config.errors import ConfigError
+from vs_tui.config.model import DEFAULT_HOST
+from vs_tui.domain.teams import Team, Teams
+
+
+def from_env(env: Mapping[str, str]) -> dict[str, Any]:
+    """Settings by their names in `Config`. ConfigError names the variable and the fix."""
+    values: dict[str, Any] = {}
+    if address := _env(env, "VS_ADDR"):
+        host, _, port = address.rpartition(":")
+        if not port.isdigit():
+            raise ConfigError(f"VS_ADDR is '{address}'; write HOST:PORT, such as 127.0.0.1:5000")
+        values["host"] = host.strip("[]") or DEFAULT_HOST
+        values["port"] = int(port)
+    for name, variables in (
+        ("db", ("VS_DB", "SQLITE_DB")),
+        ("token", ("VS_TOKEN",)),
+        ("log_level", ("VS_LOG_LEVEL",)),
+        ("log_format", ("VS_LOG_FORMAT",)),
+        ("public_url", ("VS_PUBLIC_URL",)),
+        ("theme", ("VS_THEME",)),
+        ("zone", ("VS_ZONE",)),
+    ):
+        found = next((text for variable in variables if (text := _env(env, variable))), "")
+        if found:
+            values[name] = found
+    if "db" in values:
+        values["db"] = Path(values["db"]).expanduser()
+    # em-metrics opens itself for any value; one that says no is a no here.
+    em_metrics_open = _env(env, "EM_METRICS_NO_AUTH").lower() not in ("", "0", "false", "no")
+    if em_metrics_open or _env(env, "VS_NO_AUTH").lower() in ("1", "true", "yes"):
+        values["no_auth"] = True
+    if teams_file := _env(env, "CONFIG"):
+        values["teams"] = _em_metrics_teams(Path(teams_file))
+    return values
+
+
+def em_metrics_tokens(env: Mapping[str, str]) -> list[str]:
+    """What em-metrics' callers send: its token, and Basic's password. A user's name is no secret,
+    so it counts only where em-metrics has no password."""
+    basic = ("EM_METRICS_BASIC_AUTH_PASSWORD", "EM_METRICS_BASIC_AUTH_USERNAME")
+    found = (_env(env, "EM_METRICS_TOKEN_AUTH"), _env(env, basic[0]) or _env(env, basic[1]))
+    return [token for token in found if token]
+
+
+def _env(env: Mapping[str, str], name: str) -> str:
+    if env.get(name):
+        return env[name]
+    if file := env.get(f"{name}_FILE"):
+        try:
+            return Path(file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{name}_FILE: {file} cannot be read: {error}") from None
+    return ""
+
+
+def _em_metrics_teams(file: Path) -> Teams:
+    """em-metrics' JSON file: {"teams": {NAME: {"projects": [..], "users": [..]}}}; a list of teams
+    with names is read, too. A user is a login or {"github_username", "email"}."""
+    try:
+        document = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"CONFIG: {file} cannot be read as JSON: {error}") from None
+    listed = document.get("teams", []) if isinstance(document, dict) else document
+    if isinstance(listed, dict):
+        listed = [
+            {"name": name, **(t if isinstance(t, dict) else {})} for name, t in listed.items()
+        ]
+    if not isinstance(listed, list):
+        raise ConfigError(f'CONFIG: {file} must hold {{"teams": [...]}}')
+    teams = []
+    for entry in listed:
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            raise ConfigError(f"CONFIG: {file}: each team needs a name")
+        projects = [
+            *_texts(entry, "services"),
+            *_texts(entry, "projects"),
+            *_texts(entry, "repositories"),
+        ]
+        users = [*_texts(entry, "users"), *_texts(entry, "members")]
+        teams.append(Team(entry["name"], tuple(projects), tuple(users)))
+    return Teams(tuple(teams))
+
+
+def _texts(entry: Mapping[str, Any], name: str) -> list[str]:
+    found = entry.get(name)
+    texts: list[str] = []
+    for value in found if isinstance(found, list) else ():
+        if isinstance(value, dict):
+            names = (value.get("github_username"), value.get("email"))
+            texts.extend(str(known) for known in names if known)
+        else:
+            texts.append(str(value))
+    return texts

@@ -1,0 +1,83 @@
+"""One configuration out of file, environment and flags; the later one wins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vs_tui.config.document import from_file
+from vs_tui.config.environment import em_metrics_tokens, from_env
+from vs_tui.config.errors import ConfigError
+from vs_tui.config.model import Config
+from vs_tui.config.secrets import TOKENS, Secrets, complete_secrets, read_secrets
+
+
+def config_dir() -> Path:
+    """Where config.toml and secrets.toml live (platformdirs; VS_CONFIG_DIR overrides)."""
+    if override := os.environ.get("VS_CONFIG_DIR"):
+        return Path(override)
+    from platformdirs import user_config_path
+
+    return user_config_path("vs-tui")
+
+
+def data_dir() -> Path:
+    """Where the database, the spool and crash files live (VS_DATA_DIR overrides)."""
+    if override := os.environ.get("VS_DATA_DIR"):
+        return Path(override)
+    from platformdirs import user_data_path
+
+    return user_data_path("vs-tui")
+
+
+def load(
+    path: Path | None = None,
+    *,
+    env: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+    create_secrets: bool = False,
+) -> Config:
+    """Read everything; ConfigError names what is wrong. `flags` that are None are not set."""
+    env = os.environ if env is None else env
+    chosen = path or (Path(env["VS_CONFIG"]) if env.get("VS_CONFIG") else None)
+    file = chosen or config_dir() / "config.toml"
+    if chosen is not None and not file.is_file():
+        raise ConfigError(f"{file} does not exist; create it with `vs-tui config init`")
+    values = from_file(file)
+    origins = dict.fromkeys(values, str(file))
+    for source, found in (("environment", from_env(env)), ("flag", _from_flags(flags))):
+        values.update(found)
+        origins.update(dict.fromkeys(found, source))
+    values.setdefault("db", data_dir() / "vs-tui.db")
+    secrets_path = file.with_name("secrets.toml")
+    found_secrets = read_secrets(secrets_path)
+    if create_secrets:
+        found_secrets = complete_secrets(secrets_path, found_secrets)
+    given = [token for token in (values.pop("token", ""), *em_metrics_tokens(env)) if token]
+    if given:
+        further = (*given[1:], *found_secrets.sources.get(TOKENS, ()))
+        sources = {**found_secrets.sources, **({TOKENS: further} if further else {})}
+        found_secrets = Secrets(given[0], sources)
+    extra = {
+        name[len("VS_SECRET_") :].lower(): (value,)
+        for name, value in env.items()
+        if name.startswith("VS_SECRET_") and value
+    }
+    if extra:
+        found_secrets = replace(found_secrets, sources={**found_secrets.sources, **extra})
+    try:
+        return Config(
+            **values, secrets=found_secrets, path=file, secrets_path=secrets_path, origins=origins
+        )
+    except TypeError as error:
+        raise ConfigError(f"{file}: {error}") from None
+
+
+def _from_flags(flags: Mapping[str, Any] | None) -> dict[str, Any]:
+    values = {name: value for name, value in (flags or {}).items() if value is not None}
+    if "db" in values:
+        values["db"] = Path(values["db"]).expanduser()
+    return values

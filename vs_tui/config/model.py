@@ -1,0 +1,58 @@
+"""All settings and their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from vs_tui.config.secrets import Secrets
+from vs_tui.domain.instants import DAY, HOUR, Duration
+from vs_tui.domain.limits import LOW_SPACE, Limits, Retention
+from vs_tui.domain.teams import Environments, Teams
+
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 5000
+DEFAULT_TIMEOUTS: Final[Mapping[str, Duration]] = {
+    "build": DAY,
+    "pipeline": DAY,
+    "stage": DAY,
+    "test": DAY,
+    "deploy": 2 * HOUR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings. `origins` says where each came from, for `vs-tui config show`."""
+
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    db: Path = Path()
+    public_url: str = ""
+    """The URL tools reach us at, when a tunnel or proxy stands in front."""
+    no_auth: bool = False
+    log_level: str = "info"
+    log_format: str = "text"
+    metrics_port: int = 0
+    """A second port for /metrics without a token; 0: only on the main port, with the token."""
+    theme: str = "auto"
+    ascii: bool = False
+    zone: str = ""
+    """IANA time zone for days and clocks; `` is the machine's."""
+    watch_command: str = ""
+    teams: Teams = field(default_factory=Teams)
+    environments: Environments = field(default_factory=Environments)
+    timeouts: Mapping[str, Duration] = field(default_factory=lambda: dict(DEFAULT_TIMEOUTS))
+    disabled_rules: tuple[str, ...] = ()
+    views: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    retention: Retention = field(default_factory=Retention)
+    limits: Limits = field(default_factory=Limits)
+    low_space: int = LOW_SPACE
+    """Bytes that stay free on the database's disk; below it deliveries get 503."""
+    secrets: Secrets = field(default_factory=Secrets)
+    path: Path = Path()
+    secrets_path: Path = Path()
+    origins: Mapping[str, str] = field(default_factory=dict)
