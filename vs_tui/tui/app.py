@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from textual import events
 from textual.app import App
 from textual.binding import Binding
+from textual.driver import Driver
 
 from vs_tui.domain.cards import Card
 from vs_tui.domain.display import clean
@@ -101,6 +102,14 @@ class VsTuiApp(App[int]):
         self.ansi_color = self.look.palette.name in ("ansi", "mono")
 
     # Life.
+
+    def get_driver_class(self) -> type[Driver]:
+        found = super().get_driver_class()
+        if found.__module__ != "textual.drivers.linux_driver":
+            return found  # a web page's, or another system's
+        from vs_tui.tui.driver import TerminalDriver
+
+        return TerminalDriver
 
     def on_mount(self) -> None:
         loop = asyncio.get_running_loop()
