@@ -14,7 +14,7 @@ from vs_tui.config import Config, data_dir
 
 if TYPE_CHECKING:
     from vs_tui.store.api import DeliveryDetail
-    from vs_tui.tui.app import Setup
+    from vs_tui.tui.app import Setup, VsTuiApp
 
 
 def register(subparsers: Any) -> None:
@@ -77,7 +77,7 @@ async def with_receiver(
         setup.detail = runtime.reports.detail
         app = VsTuiApp(setup)
         unsubscribe = runtime.writer.subscribe(app.notify_changed)
-        code = await app.run_async()
+        code = await show(app, config)
         unsubscribe()
     finally:
         await runtime.close()
@@ -101,6 +101,15 @@ def _port(url: str) -> int:
     return urlsplit(url).port or 0
 
 
+async def show(app: VsTuiApp, config: Config) -> int:
+    """Run the dashboard; a crash of it leaves a report without secrets, and exit code 1."""
+    from vs_tui.cli import crash
+
+    crash.guard(app, config)
+    await app.run_async()
+    return app.return_code or 0
+
+
 async def _listen(runtime: Runtime, started: Callable[[Runtime], Any] | None) -> str:
     url = await runtime.listen()
     if started is not None:
@@ -111,7 +120,7 @@ async def _listen(runtime: Runtime, started: Callable[[Runtime], Any] | None) ->
 def setup_for(config: Config, args: argparse.Namespace) -> Setup:
     """The dashboard's settings out of configuration and flags; the reader is set by the caller."""
     from vs_tui.cli.connecting import connections, known_secrets
-    from vs_tui.tui.app import Setup
+    from vs_tui.tui.app import Setup, VsTuiApp
 
     return Setup(
         reader=None,  # type: ignore[arg-type]

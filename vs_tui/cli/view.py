@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now, receiver
-from vs_tui.cli.dashboard import add_look_options, quiet_logging, setup_for
+from vs_tui.cli.dashboard import add_look_options, quiet_logging, setup_for, show
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.wire import is_loopback
 from vs_tui.config import Config
@@ -89,7 +89,7 @@ async def _view(config: Config, args: argparse.Namespace, url: str) -> int:
     try:
         app = VsTuiApp(setup)
         subscribe(app)
-        return await app.run_async() or 0
+        return await show(app, config)
     finally:
         await setup.reader.close()
 
