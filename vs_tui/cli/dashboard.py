@@ -120,7 +120,7 @@ async def _listen(runtime: Runtime, started: Callable[[Runtime], Any] | None) ->
 def setup_for(config: Config, args: argparse.Namespace) -> Setup:
     """The dashboard's settings out of configuration and flags; the reader is set by the caller."""
     from vs_tui.cli.connecting import connections, known_secrets
-    from vs_tui.tui.app import Setup, VsTuiApp
+    from vs_tui.tui.app import Setup
 
     return Setup(
         reader=None,  # type: ignore[arg-type]
