@@ -114,6 +114,17 @@ def test_durations_in_any_grouping(run) -> None:
     assert deploys["core"]["p90"] == MINUTE / 1_000_000
     rows = json.loads(run("durations", "kind:incident", "--since", "30d", "--json"))["items"]
     assert [(r["operation"], r["in_progress"], r["p50"]) for r in rows] == [("incident", 1, None)]
+    asked = ("--since", "30d", "--by", "operation,team", "--json")
+    narrowed = run("durations", *asked, "kind:deploy", "team:core")
+    assert narrowed == run("durations", "kind:deploy", *asked[:2], "team:core", *asked[2:])
+    groups = [(r["operation"], r["team"]) for r in json.loads(narrowed)["items"]]
+    assert groups == [("deploy", "core")]
+
+
+def test_an_option_that_does_not_exist_is_no_term_of_a_filter(capsys) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["report", "durations", "--by", "team", "kind:deploy", "--groups"])
+    assert "unrecognized arguments: kind:deploy --groups" in capsys.readouterr().err
 
 
 def test_teams_stages_flaky_and_expected(run) -> None:

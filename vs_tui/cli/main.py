@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="vs-tui", allow_abbrev=False)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     module.register(subparsers)
-    parsed = parser.parse_args(arguments)
+    parsed = _parsed(parser, arguments)
     try:
         code: int = module.run(parsed)
     except KeyboardInterrupt:
@@ -62,6 +62,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"vs-tui: {known}", file=sys.stderr)
         return 1
     return code
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """The command line. argparse ends a filter at the first option behind one of its terms: the
+    terms behind that option are a part of it as well."""
+    parsed, rest = parser.parse_known_args(arguments)
+    terms = rest[1:] if rest[:1] == ["--"] else rest
+    unknown = terms is rest and any(term.startswith("-") for term in rest)
+    if rest and (unknown or not hasattr(parsed, "filter")):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if terms:
+        parsed.filter = [*parsed.filter, *terms]
+    return parsed
 
 
 def entry() -> None:
