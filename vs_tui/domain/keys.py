@@ -260,6 +260,47 @@ def merge_messages(message: str, scope: str) -> list[Seek]:
     return wishes
 
 
+def commit_messages(messages: Iterable[str], scope: str, via: str = "commit message") -> list[Seek]:
+    """What commit messages name: merged changes, closed issues, tickets, references."""
+    wishes: list[Seek] = []
+    for message in messages:
+        wishes += merge_messages(message, scope)
+        wishes += closing_keywords(message, scope, via)
+        wishes += mentions(message, via)
+        wishes += issue_keys(message, via)
+    return wishes
+
+
+def proposed(branch: str, title: str, body: str, scope: str, via: str = "body") -> tuple[Seek, ...]:
+    """What a change names in its branch, title and description, which people know as `via`."""
+    return seeks(
+        mentions(branch, "branch"),
+        mentions(title, "title"),
+        mentions(body, via),
+        closing_keywords(title, scope, "title"),
+        closing_keywords(body, scope, via),
+        issue_keys(branch, "branch", any_case=True),
+        issue_keys(title, "title"),
+        issue_keys(body, via),
+        branch_number(branch, scope),
+    )
+
+
+def pushed(
+    shas: Iterable[str], branch: str, messages: Iterable[str], scope: str, default: str = ""
+) -> tuple[Seek, ...]:
+    """What a push to a branch says of the change that it belongs to."""
+    commits = (seek_commit(Rule.COMMIT, sha, scope) for sha in shas)
+    return seeks(
+        (wish for wish in commits if wish is not None),
+        seek_branch(branch, scope, default),
+        mentions(branch, "branch"),
+        issue_keys(branch, "branch", any_case=True),
+        branch_number(branch, scope),
+        commit_messages(messages, scope),
+    )
+
+
 def versions(text: str, scope: str, via: str) -> list[Seek]:
     """Versions that a GitOps commit names: `api:1.4.0`, `Bump api from v1.3 to v1.4`.
 

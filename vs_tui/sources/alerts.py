@@ -14,7 +14,17 @@ from typing import Any, Final
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant, parse_instant
 from vs_tui.domain.model import Event, Operation, Rule, Scalar, State, Verdict
-from vs_tui.sources.base import Inbound, Parsed, Unreadable, items, json_object, known, obj, text
+from vs_tui.sources.base import (
+    Inbound,
+    Parsed,
+    Unreadable,
+    items,
+    json_object,
+    known,
+    obj,
+    text,
+    web_url,
+)
 from vs_tui.sources.versions import seek_version
 
 MAX_LABELS: Final = 40
@@ -123,4 +133,4 @@ def _first(labels: Mapping[str, str], names: tuple[str, ...]) -> str:
 def _url(alert: dict[str, Any], common: Mapping[str, str]) -> str:
     candidates = [text(alert, name) for name in ("panelURL", "dashboardURL", "generatorURL")]
     candidates.append(common["externalURL"])
-    return next((url for url in candidates if url.startswith(("http://", "https://"))), "")
+    return next((url for found in candidates if (url := web_url(found))), "")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant, iso
 from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, known
+from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, known, web_url
 from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
 from vs_tui.sources.tokens import TokenSource
 from vs_tui.sources.versions import (
@@ -121,7 +121,7 @@ def _deploy(sync: Sync, received_at: Instant) -> Event:
         service=service,
         environment=sync.where,
         actor=sync.user,
-        url=sync.url if sync.url.startswith(("http://", "https://")) else "",
+        url=web_url(sync.url),
         attributes=known(
             deployment__name=sync.app,
             deployment__environment__name=sync.where,

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import orjson
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Event, Verdict
+from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.domain.model import Event, State, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +155,17 @@ def number(container: object, *path: str) -> int | None:
     return int(value) if abs(value) < 2**63 else None
 
 
+def time_of(container: object, *names: str) -> Instant | None:
+    """The first of the named fields that is a time."""
+    fields = obj(container)
+    return next((at for name in names if (at := parse_instant(fields.get(name))) is not None), None)
+
+
+def web_url(url: str) -> str:
+    """A URL that may be shown and opened; `` for any other scheme than http and https."""
+    return url if url.startswith(("https://", "http://")) else ""
+
+
 def known(**attributes: object) -> dict[str, Any]:
     """Attributes without those that are None or empty; `__` in a name stands for a dot."""
     return {
@@ -162,3 +173,15 @@ def known(**attributes: object) -> dict[str, Any]:
         for name, value in attributes.items()
         if value is not None and value != ""
     }
+
+
+def moment(whole: Event, state: State, at: Instant, stage: str = "") -> Event:
+    """A bare earlier state of the same span; the same whichever delivery tells it."""
+    return Event(
+        key=whole.key,
+        source=whole.source,
+        operation=whole.operation,
+        state=state,
+        occurred_at=at,
+        stage=stage,
+    )

@@ -24,6 +24,8 @@ from vs_tui.sources.base import (
     number,
     obj,
     text,
+    time_of,
+    web_url,
 )
 from vs_tui.sources.signatures import require_fresh, require_hmac_hex, require_token
 from vs_tui.sources.versions import environment_in, is_deploy_name, offer_version
@@ -202,13 +204,13 @@ def _build(hook: _Hook) -> Event:
         actor=text(build, "creator", "name", limit=200)
         or text(build, "author", "name", limit=200)
         or text(hook.body, "sender", "name", limit=200),
-        url=_url(build),
+        url=web_url(text(build, "web_url")),
         error=error,
         attributes={
             **hook.attributes(),
             **known(
                 cicd__pipeline__run__id=identifier,
-                cicd__pipeline__run__url__full=_url(build),
+                cicd__pipeline__run__url__full=web_url(text(build, "web_url")),
                 cicd__pipeline__result=result,
                 vs__run__title=text(build, "message").partition("\n")[0],
             ),
@@ -254,7 +256,7 @@ def _job(hook: _Hook) -> Event:
         service=service,
         environment=environment if deploys else "",
         actor=text(hook.build, "creator", "name", limit=200),
-        url=_url(job) or _url(hook.build),
+        url=web_url(text(job, "web_url")) or web_url(text(hook.build, "web_url")),
         attempt=attempt,
         error=error,
         attributes={
@@ -262,7 +264,7 @@ def _job(hook: _Hook) -> Event:
             **known(
                 cicd__pipeline__task__name=name,
                 cicd__pipeline__task__run__id=identifier,
-                cicd__pipeline__task__run__url__full=_url(job),
+                cicd__pipeline__task__run__url__full=web_url(text(job, "web_url")),
                 cicd__pipeline__task__run__result=result,
                 cicd__pipeline__task__type="deploy" if deploys else None,
                 cicd__worker__name=text(job, "agent", "name"),
@@ -295,8 +297,8 @@ def _known_state(word: str) -> tuple[State, str, str]:
 def _phases(whole: Event, subject: dict[str, Any]) -> list[Event]:
     """The event, and the phases that its body has the times of."""
     events = [whole]
-    queued = _time(subject, "runnable_at", "scheduled_at", "created_at")
-    running = _time(subject, "started_at")
+    queued = time_of(subject, "runnable_at", "scheduled_at", "created_at")
+    running = time_of(subject, "started_at")
     for at, state in ((queued, State.QUEUED), (running, State.RUNNING)):
         if at is not None and state is not whole.state:
             events.append(
@@ -307,7 +309,7 @@ def _phases(whole: Event, subject: dict[str, Any]) -> list[Event]:
 
 def _goes_on(hook: _Hook) -> list[Event]:
     """A job that starts shows that its build runs: after a block step nothing else does."""
-    started = _time(hook.job, "started_at")
+    started = time_of(hook.job, "started_at")
     if started is None:
         return []
     whole = Event(
@@ -328,13 +330,13 @@ def _goes_on(hook: _Hook) -> list[Event]:
 def _at(subject: dict[str, Any], state: State, received_at: Instant) -> Instant:
     """When the state began, by the body."""
     if state is State.QUEUED:
-        found = _time(subject, "runnable_at", "scheduled_at", "created_at")
+        found = time_of(subject, "runnable_at", "scheduled_at", "created_at")
     elif state is State.RUNNING:
-        found = _time(subject, "started_at", "scheduled_at", "created_at")
+        found = time_of(subject, "started_at", "scheduled_at", "created_at")
     elif state is State.WAITING:
-        found = _time(subject, "finished_at", "scheduled_at", "created_at")
+        found = time_of(subject, "finished_at", "scheduled_at", "created_at")
     else:
-        found = _time(subject, "finished_at", "canceled_at")
+        found = time_of(subject, "finished_at", "canceled_at")
     return received_at if found is None else found
 
 
@@ -344,21 +346,12 @@ def _as_of(subject: dict[str, Any]) -> Instant:
     return max((parse_instant(subject.get(name)) or 0 for name in names), default=0)
 
 
-def _time(subject: dict[str, Any], *names: str) -> Instant | None:
-    return next((at for name in names if (at := parse_instant(subject.get(name)))), None)
-
-
 def _build_key(identifier: str) -> str:
     return keys.reference("buildkite", "pipeline", "", identifier)
 
 
 def _job_key(identifier: str) -> str:
     return keys.reference("buildkite", "build", "", identifier)
-
-
-def _url(subject: dict[str, Any]) -> str:
-    url = text(subject, "web_url")
-    return url if url.startswith(("http://", "https://")) else ""
 
 
 SOURCE: Final = Buildkite()

@@ -14,7 +14,17 @@ from typing import Any, Final
 from vs_tui.domain import keys
 from vs_tui.domain.instants import parse_instant
 from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State, Verdict
-from vs_tui.sources.base import Inbound, Parsed, Unreadable, json_object, known, number, obj, text
+from vs_tui.sources.base import (
+    Inbound,
+    Parsed,
+    Unreadable,
+    json_object,
+    known,
+    number,
+    obj,
+    text,
+    web_url,
+)
 from vs_tui.sources.signatures import require_hmac_hex
 from vs_tui.sources.versions import environment_in, is_deploy_name, offer_version
 
@@ -158,14 +168,14 @@ def _workflow(hook: _Hook) -> Event:
         name=name or "workflow",
         project=hook.project,
         actor=hook.actor,
-        url=_url(workflow),
+        url=web_url(text(workflow, "url")),
         error=error,
         attributes={
             **hook.attributes(),
             **known(
                 cicd__pipeline__name=name,
                 cicd__pipeline__run__id=identifier,
-                cicd__pipeline__run__url__full=_url(workflow),
+                cicd__pipeline__run__url__full=web_url(text(workflow, "url")),
                 cicd__pipeline__result=result,
             ),
         },
@@ -195,7 +205,7 @@ def _job(hook: _Hook) -> Event:
         service=service,
         environment=environment,
         actor=hook.actor,
-        url=_url(workflow),
+        url=web_url(text(workflow, "url")),
         error=error,
         attributes={
             **hook.attributes(),
@@ -228,11 +238,6 @@ def _workflow_key(identifier: str) -> str:
 def _stopped(hook: _Hook, subject: dict[str, Any]) -> int:
     stopped = parse_instant(subject.get("stopped_at"))
     return stopped or parse_instant(hook.body.get("happened_at")) or hook.inbound.received_at
-
-
-def _url(subject: dict[str, Any]) -> str:
-    url = text(subject, "url")
-    return url if url.startswith(("http://", "https://")) else ""
 
 
 SOURCE: Final = CircleCi()

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, number, obj, text
-from vs_tui.sources.github.hook import Dialect, login, time_of
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, number, obj, text, time_of
+from vs_tui.sources.github.hook import Dialect, login
 from vs_tui.sources.github.source import read, webhook_body
 from vs_tui.sources.signatures import require_hmac_hex
 

@@ -25,6 +25,7 @@ from vs_tui.sources.base import (
     number,
     obj,
     text,
+    web_url,
 )
 from vs_tui.sources.signatures import require_fresh, require_hmac_hex
 
@@ -114,7 +115,7 @@ def _issue(body: dict[str, Any], action: str, received_at: Instant) -> Event:
         name=f"{identifier} {title}".strip(),
         project=text(data, "team", "key") or identifier.rpartition("-")[0],
         actor=_person(data, "assignee") or _person(data, "creator"),
-        url=_web_url(text(data, "url") or text(body, "url")),
+        url=web_url(text(data, "url") or text(body, "url")),
         attributes=_attributes(data, identifier, title),
         offers=keys.offers(
             Key("issue_key", identifier, "", "ticket"),
@@ -175,10 +176,6 @@ def _seeks(data: dict[str, Any], title: str) -> tuple[Seek, ...]:
 
 def _person(container: dict[str, Any], name: str) -> str:
     return text(container, name, "displayName", limit=100) or text(container, name, "name")
-
-
-def _web_url(url: str) -> str:
-    return url if url.startswith(("https://", "http://")) else ""
 
 
 SOURCE: Final = Linear()

@@ -17,7 +17,7 @@ from typing import Any, Final
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant, parse_instant
 from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State, Verdict
-from vs_tui.sources.base import BadBody, Inbound, Parsed, items, json_object, obj, text
+from vs_tui.sources.base import BadBody, Inbound, Parsed, items, json_object, obj, text, web_url
 from vs_tui.sources.tokens import TokenSource
 from vs_tui.sources.versions import offer_version, seek_version
 
@@ -257,7 +257,7 @@ def _url(own: Mapping[str, Scalar]) -> str:
         "ci.pipeline.run.url",
     )
     found = next((url for name in names if (url := _word(own, name))), "")
-    return found if found.startswith(("http://", "https://")) else ""
+    return web_url(found)
 
 
 def _parents(trace_id: str, parent: str, span: Mapping[str, Any]) -> Iterator[Seek]:

@@ -21,6 +21,7 @@ from vs_tui.sources.base import (
     known,
     obj,
     text,
+    web_url,
 )
 from vs_tui.sources.signatures import require_hmac_hex
 
@@ -96,7 +97,7 @@ def _incident(kind: str, event: dict[str, Any], received_at: Instant) -> Event:
         project=service,
         service=service,
         actor=next((name for a in items(data, "assignees") if (name := text(a, "summary"))), ""),
-        url=url if url.startswith(("http://", "https://")) else "",
+        url=web_url(url),
         attributes=known(
             service__name=service,
             vs__incident__id=identifier,

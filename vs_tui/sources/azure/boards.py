@@ -12,8 +12,8 @@ from typing import Any, Final
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.azure.hook import Hook, Reading, person, time_of, web_url
-from vs_tui.sources.base import known, number, obj, text
+from vs_tui.sources.azure.hook import Hook, Reading, person, web_url
+from vs_tui.sources.base import known, number, obj, text, time_of
 
 _COMMON: Final = "Microsoft.VSTS.Common."
 _CLOSED: Final = f"{_COMMON}ClosedDate"

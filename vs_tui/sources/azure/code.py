@@ -7,8 +7,8 @@ from typing import Any, Final
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant, iso
 from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.azure.hook import Hook, Reading, Repo, person, time_of
-from vs_tui.sources.base import items, known, obj, text
+from vs_tui.sources.azure.hook import Hook, Reading, Repo, person
+from vs_tui.sources.base import items, known, obj, text, time_of
 
 MAX_COMMITS: Final = 100
 _STATES: Final = {

@@ -121,11 +121,6 @@ def person(container: dict[str, Any], *path: str) -> str:
     return name or text(container, *path, limit=200).partition(" <")[0]
 
 
-def time_of(container: dict[str, Any], *names: str) -> Instant | None:
-    """The first of these times that is set; the years 1 and 9999 mean unset."""
-    return next((at for name in names if (at := parse_instant(container.get(name)))), None)
-
-
 def web_url(url: str) -> str:
     """A URL that may be shown and opened, without the user Azure puts before its host."""
     scheme, found, rest = url.partition("://")

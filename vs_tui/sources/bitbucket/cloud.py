@@ -9,16 +9,8 @@ from typing import Any, Final
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant, parse_instant
 from vs_tui.domain.model import Event, Key, Operation, Rule, State
-from vs_tui.sources.base import items, number, obj, text
-from vs_tui.sources.bitbucket.common import (
-    Change,
-    Push,
-    Reading,
-    Repo,
-    merged_changes,
-    unreadable,
-    web_url,
-)
+from vs_tui.sources.base import items, number, obj, text, web_url
+from vs_tui.sources.bitbucket.common import Change, Push, Reading, Repo, merged_changes, unreadable
 
 _CHANGE_STATES: Final = {
     "pullrequest:created": State.RUNNING,

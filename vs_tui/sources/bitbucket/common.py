@@ -9,7 +9,7 @@ from typing import Any, Final
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant, iso
 from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State
-from vs_tui.sources.base import Unreadable, known
+from vs_tui.sources.base import Unreadable, known, web_url
 
 SOURCE_NAME: Final = "bitbucket"
 MAX_COMMITS: Final = 100
@@ -20,11 +20,6 @@ Reading = tuple[Event, ...] | str
 
 def unreadable(event: str, what: str) -> Unreadable:
     return Unreadable(f"{event}: {what}; compare the body in Events with the tool's docs")
-
-
-def web_url(url: str) -> str:
-    """A URL that may be shown and opened; `` for any other scheme than http and https."""
-    return url if url.startswith(("https://", "http://")) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +122,7 @@ class Change:
                 keys.commit(merge, self.repo.scope, "merge commit"),
                 keys.offer_branch(self.branch, self.fork),
             ),
-            seeks=self._seeks(),
+            seeks=keys.proposed(self.branch, self.title, self.body, self.repo.scope),
         )
 
     def review(self, reviewer: str, verdict: str, at: Instant) -> Event:
@@ -145,20 +140,6 @@ class Change:
                 vs__review__state=verdict, vcs__change__id=str(self.number)
             ),
             seeks=(keys.seek_structure(self.repo.identity("pull_request", self.number)["key"]),),
-        )
-
-    def _seeks(self) -> tuple[Seek, ...]:
-        scope = self.repo.scope
-        return keys.seeks(
-            keys.mentions(self.branch, "branch"),
-            keys.mentions(self.title, "title"),
-            keys.mentions(self.body, "body"),
-            keys.closing_keywords(self.title, scope, "title"),
-            keys.closing_keywords(self.body, scope, "body"),
-            keys.issue_keys(self.branch, "branch", any_case=True),
-            keys.issue_keys(self.title, "title"),
-            keys.issue_keys(self.body, "body"),
-            keys.branch_number(self.branch, scope),
         )
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant, parse_instant
 from vs_tui.domain.model import State
-from vs_tui.sources.base import items, number, obj, text
-from vs_tui.sources.bitbucket.common import Change, Push, Reading, Repo, unreadable, web_url
+from vs_tui.sources.base import items, number, obj, text, web_url
+from vs_tui.sources.bitbucket.common import Change, Push, Reading, Repo, unreadable
 
 _CHANGE_STATES: Final = {
     "pr:opened": State.RUNNING,

@@ -6,7 +6,7 @@ from typing import Any
 
 from vs_tui.domain import keys
 from vs_tui.domain.model import Event
-from vs_tui.sources.base import items, known, obj, text
+from vs_tui.sources.base import items, known, obj, text, web_url
 from vs_tui.sources.cdevents.links import offers_of, seeks_of
 from vs_tui.sources.cdevents.subjects import SUBJECTS, CdEvent, key_of, native_id, outcome_of
 from vs_tui.sources.versions import purl_parts
@@ -93,7 +93,7 @@ def _actor(cd: CdEvent) -> str:
 def _url(cd: CdEvent) -> str:
     names = ("uri", "url", "viewUrl", "ticketURI", "approvalDetailsUrl")
     candidates = (text(cd.content, name) for name in names)
-    return next((url for url in candidates if url.startswith(("http://", "https://"))), "")
+    return next((url for found in candidates if (url := web_url(found))), "")
 
 
 def _run_attributes(cd: CdEvent, outcome: str) -> dict[str, Any]:

@@ -11,18 +11,8 @@ from typing import Any, Final
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import items, number, obj, text
-from vs_tui.sources.github.hook import (
-    OUTCOMES,
-    PHASES,
-    Hook,
-    Reading,
-    change_scope,
-    login,
-    moment,
-    time_of,
-    web_url,
-)
+from vs_tui.sources.base import items, moment, number, obj, text, time_of, web_url
+from vs_tui.sources.github.hook import OUTCOMES, PHASES, Hook, Reading, change_scope, login
 
 RUN_ACTIONS: Final = frozenset({"requested", "in_progress", "completed"})
 JOB_ACTIONS: Final = frozenset({"queued", "waiting", "in_progress", "completed"})

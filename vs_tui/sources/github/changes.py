@@ -7,17 +7,8 @@ from typing import Any, Final
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant, iso
 from vs_tui.domain.model import Attributes, Event, Key, Operation, Seek, State
-from vs_tui.sources.base import number, obj, text
-from vs_tui.sources.github.hook import (
-    Hook,
-    Reading,
-    labels,
-    login,
-    logins,
-    time_of,
-    visible,
-    web_url,
-)
+from vs_tui.sources.base import number, obj, text, time_of, web_url
+from vs_tui.sources.github.hook import Hook, Reading, labels, login, logins, visible
 
 ACTIONS: Final = frozenset(
     (
@@ -193,14 +184,4 @@ def _offers(hook: Hook, change: dict[str, Any], identifier: int) -> tuple[Key, .
 def _seeks(hook: Hook, change: dict[str, Any], title: str) -> tuple[Seek, ...]:
     branch = text(change, "head", "ref")
     body = visible(text(change, "body", limit=keys.TEXT_LIMIT))
-    return keys.seeks(
-        keys.mentions(branch, "branch"),
-        keys.mentions(title, "title"),
-        keys.mentions(body, "body"),
-        keys.closing_keywords(title, hook.scope, "title"),
-        keys.closing_keywords(body, hook.scope, "body"),
-        keys.issue_keys(branch, "branch", any_case=True),
-        keys.issue_keys(title, "title"),
-        keys.issue_keys(body, "body"),
-        keys.branch_number(branch, hook.scope),
-    )
+    return keys.proposed(branch, title, body, hook.scope)

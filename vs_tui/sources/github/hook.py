@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Event, Scalar, State
-from vs_tui.sources.base import Unreadable, items, known, number, obj, text
+from vs_tui.sources.base import Unreadable, items, known, number, obj, text, time_of, web_url
 
 Reading = tuple[Event, ...] | str
 """What a reader made of an event: its span events, or the reason why it is ignored."""
@@ -139,15 +139,6 @@ def hook_of(dialect: Dialect, event: str, body: Mapping[str, Any], received_at: 
     return Hook(dialect, event, text(body, "action", limit=60), body, repo, received_at)
 
 
-def time_of(container: object, *names: str) -> Instant | None:
-    """The first of the named fields that is a time."""
-    fields = obj(container)
-    for name in names:
-        if (instant := parse_instant(fields.get(name))) is not None:
-            return instant
-    return None
-
-
 def login(container: object, *path: str) -> str:
     """The name of the account at a path; Gitea has `username` beside `login`."""
     return text(container, *path, "login") or text(container, *path, "username")
@@ -170,27 +161,10 @@ def labels(container: object, attribute: str) -> dict[str, Scalar]:
     return {attribute: ",".join(name for name in names if name)}
 
 
-def web_url(url: str) -> str:
-    """A URL that may be shown and opened; `` for any other scheme than http and https."""
-    return url if url.startswith(("https://", "http://")) else ""
-
-
 def visible(markdown: str) -> str:
     """Markdown without HTML comments: a template's `<!-- Closes #1 -->` closes nothing."""
     first, *rest = markdown.split("<!--")
     return first + "".join(part.partition("-->")[2] for part in rest)
-
-
-def moment(whole: Event, state: State, at: Instant, stage: str = "") -> Event:
-    """A bare earlier state of the same span; the same whichever delivery tells it."""
-    return Event(
-        key=whole.key,
-        source=whole.source,
-        operation=whole.operation,
-        state=state,
-        occurred_at=at,
-        stage=stage,
-    )
 
 
 def change_scope(container: object, fallback: str) -> str:

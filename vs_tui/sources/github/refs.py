@@ -8,8 +8,8 @@ from urllib.parse import quote
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant, iso
 from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import items, number, obj, text
-from vs_tui.sources.github.hook import Hook, Reading, login, time_of, web_url
+from vs_tui.sources.base import items, number, obj, text, time_of, web_url
+from vs_tui.sources.github.hook import Hook, Reading, login
 
 RELEASE_ACTIONS: Final = frozenset({"published", "released", "prereleased", "edited", "created"})
 MAX_COMMITS: Final = 100
@@ -162,25 +162,5 @@ def _push(hook: Hook, branch: str, after: str, commits: list[dict[str, Any]]) ->
             vs__commit__first_at=iso(min(written)) if written else None,
         ),
         offers=keys.offers(*(keys.commit(sha, hook.scope, "pushed commit") for sha in shas)),
-        seeks=keys.seeks(
-            (
-                wish
-                for sha in shas
-                if (wish := keys.seek_commit(Rule.COMMIT, sha, hook.scope)) is not None
-            ),
-            keys.seek_branch(branch, hook.scope, hook.default_branch),
-            keys.mentions(branch, "branch"),
-            keys.issue_keys(branch, "branch", any_case=True),
-            keys.branch_number(branch, hook.scope),
-            *(_message_seeks(hook, message) for message in messages),
-        ),
+        seeks=keys.pushed(shas, branch, messages, hook.scope, hook.default_branch),
     )
-
-
-def _message_seeks(hook: Hook, message: str) -> list[Seek]:
-    return [
-        *keys.merge_messages(message, hook.scope),
-        *keys.closing_keywords(message, hook.scope, "commit message"),
-        *keys.mentions(message, "commit message"),
-        *keys.issue_keys(message, "commit message"),
-    ]

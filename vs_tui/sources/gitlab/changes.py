@@ -7,16 +7,8 @@ from typing import Any, Final
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant, iso
 from vs_tui.domain.model import Event, Key, Operation, Seek, State
-from vs_tui.sources.base import number, obj, text
-from vs_tui.sources.gitlab.hook import (
-    Hook,
-    Reading,
-    author,
-    labels,
-    logins,
-    time_of,
-    web_url,
-)
+from vs_tui.sources.base import number, obj, text, time_of, web_url
+from vs_tui.sources.gitlab.hook import Hook, Reading, author, labels, logins
 
 REVIEWS: Final = {
     "approved": "approved",
@@ -157,17 +149,7 @@ def _offers(hook: Hook, change: dict[str, Any], identifier: int, state: State) -
 def _seeks(hook: Hook, change: dict[str, Any], title: str) -> tuple[Seek, ...]:
     branch = text(change, "source_branch")
     description = text(change, "description", limit=keys.TEXT_LIMIT)
-    return keys.seeks(
-        keys.mentions(branch, "branch"),
-        keys.mentions(title, "title"),
-        keys.mentions(description, "description"),
-        keys.closing_keywords(title, hook.scope, "title"),
-        keys.closing_keywords(description, hook.scope, "description"),
-        keys.issue_keys(branch, "branch", any_case=True),
-        keys.issue_keys(title, "title"),
-        keys.issue_keys(description, "description"),
-        keys.branch_number(branch, hook.scope),
-    )
+    return keys.proposed(branch, title, description, hook.scope, "description")
 
 
 def _review(hook: Hook, change: Event, identifier: int, word: str) -> Event:

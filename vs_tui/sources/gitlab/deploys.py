@@ -6,8 +6,8 @@ from typing import Final
 
 from vs_tui.domain import keys
 from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import number, text
-from vs_tui.sources.gitlab.hook import Hook, Reading, message_seeks, time_of, web_url
+from vs_tui.sources.base import number, text, time_of, web_url
+from vs_tui.sources.gitlab.hook import Hook, Reading
 from vs_tui.sources.gitlab.jobs import job_key
 
 _STATES: Final = {
@@ -71,7 +71,7 @@ def read_deployment(hook: Hook) -> Reading:
                 keys.seek_commit(Rule.BUILT, sha, hook.scope),
                 keys.seek_branch(tag, hook.scope, hook.default_branch),
                 Seek(Rule.VERSION, Key("tag", tag, hook.scope)) if tag else None,
-                message_seeks([text(hook.body, "commit_title")], hook.scope, "commit title"),
+                keys.commit_messages([text(hook.body, "commit_title")], hook.scope, "commit title"),
                 keys.versions(text(hook.body, "commit_title"), hook.scope, "commit title"),
             ),
         ),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant, parse_instant
-from vs_tui.domain.model import Event, Key, Scalar, Seek, State
-from vs_tui.sources.base import Unreadable, items, known, obj, text
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.model import Event, Key, Scalar
+from vs_tui.sources.base import Unreadable, items, known, obj, text, web_url
 
 SOURCE_NAME: Final = "gitlab"
 
@@ -192,43 +192,6 @@ def labels(hook: Hook, attribute: str) -> dict[str, Scalar]:
     return {}
 
 
-def time_of(container: object, *names: str) -> Instant | None:
-    """The first of the named fields that is a time."""
-    fields = obj(container)
-    for name in names:
-        if (instant := parse_instant(fields.get(name))) is not None:
-            return instant
-    return None
-
-
 def latest(*instants: Instant | None) -> Instant | None:
     found = [instant for instant in instants if instant is not None]
     return max(found) if found else None
-
-
-def web_url(url: str) -> str:
-    """A URL that may be shown and opened; `` for any other scheme than http and https."""
-    return url if url.startswith(("https://", "http://")) else ""
-
-
-def moment(whole: Event, state: State, at: Instant, stage: str = "") -> Event:
-    """A bare earlier state of the same span; the same whichever delivery tells it."""
-    return Event(
-        key=whole.key,
-        source=whole.source,
-        operation=whole.operation,
-        state=state,
-        occurred_at=at,
-        stage=stage,
-    )
-
-
-def message_seeks(messages: Iterable[str], scope: str, via: str) -> list[Seek]:
-    """What commit messages name: merged changes, closed issues, tickets, references."""
-    wishes: list[Seek] = []
-    for message in messages:
-        wishes += keys.merge_messages(message, scope)
-        wishes += keys.closing_keywords(message, scope, via)
-        wishes += keys.mentions(message, via)
-        wishes += keys.issue_keys(message, via)
-    return wishes

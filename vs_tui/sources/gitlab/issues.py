@@ -7,16 +7,8 @@ from typing import Any, Final
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Event, Key, Operation, State
-from vs_tui.sources.base import number, obj, text
-from vs_tui.sources.gitlab.hook import (
-    Hook,
-    Reading,
-    author,
-    labels,
-    logins,
-    time_of,
-    web_url,
-)
+from vs_tui.sources.base import number, obj, text, time_of, web_url
+from vs_tui.sources.gitlab.hook import Hook, Reading, author, labels, logins
 
 ACTIONS: Final = frozenset({"open", "close", "reopen", "update", ""})
 """Older versions' updates may have no action."""

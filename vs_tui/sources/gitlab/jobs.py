@@ -13,8 +13,8 @@ from typing import Any, Final
 from vs_tui.domain import keys
 from vs_tui.domain.instants import DAY, SECOND, Duration, Instant
 from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import obj, text
-from vs_tui.sources.gitlab.hook import Hook, aliases, latest, moment, time_of
+from vs_tui.sources.base import moment, obj, text, time_of
+from vs_tui.sources.gitlab.hook import Hook, aliases, latest
 
 STATES: Final = {
     "created": State.QUEUED,

@@ -8,8 +8,8 @@ from urllib.parse import quote
 from vs_tui.domain import keys
 from vs_tui.domain.instants import iso
 from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import items, number, obj, text
-from vs_tui.sources.gitlab.hook import Hook, Reading, latest, message_seeks, time_of, web_url
+from vs_tui.sources.base import items, number, obj, text, time_of, web_url
+from vs_tui.sources.gitlab.hook import Hook, Reading, latest
 
 MAX_COMMITS: Final = 100
 _MESSAGE: Final = 5_000
@@ -54,18 +54,7 @@ def read_push(hook: Hook) -> Reading:
                 vs__commit__first_at=iso(min(times)) if times else None,
             ),
             offers=keys.offers(*(keys.commit(sha, hook.scope, "pushed commit") for sha in shas)),
-            seeks=keys.seeks(
-                (
-                    wish
-                    for sha in shas
-                    if (wish := keys.seek_commit(Rule.COMMIT, sha, hook.scope)) is not None
-                ),
-                keys.seek_branch(branch, hook.scope, hook.default_branch),
-                keys.mentions(branch, "branch"),
-                keys.issue_keys(branch, "branch", any_case=True),
-                keys.branch_number(branch, hook.scope),
-                message_seeks(messages, hook.scope, "commit message"),
-            ),
+            seeks=keys.pushed(shas, branch, messages, hook.scope, hook.default_branch),
         ),
     )
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State
-from vs_tui.sources.base import Unreadable, known, obj, text
+from vs_tui.sources.base import Unreadable, known, obj, text, web_url
 
 RESULTS: Final = {
     "SUCCESS": (State.OK, "", "success"),
@@ -256,11 +256,6 @@ def job_of_url(url: str) -> str:
     parts = [part for part in url.split("/") if part]
     named = zip(["", *parts], parts, strict=False)
     return "/".join(unquote(part) for before, part in list(named)[:60] if before == "job")
-
-
-def web_url(url: str) -> str:
-    """A URL that may be shown and opened; `` for any other scheme than http and https."""
-    return url if url.startswith(("https://", "http://")) else ""
 
 
 def _parameter(parameters: dict[str, Any] | None, names: tuple[str, ...]) -> str:
