@@ -2,5 +2,5 @@
 webhooks, so that the same adapters read both.
 
 `web` asks the API, `github`, `gitlab` and `jira` know what to ask and how to say it as webhooks,
-`course` sends and remembers how far it came.
+`sending` brings it to the receiver, `progress` remembers how far it came.
 """
