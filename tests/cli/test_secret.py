@@ -116,3 +116,13 @@ def test_a_receiver_that_starts_first_makes_the_same_secrets(home, capsys) -> No
     server.stop()
     assert out(capsys, "secret", "show", "github") == "old-gh-secret"
     assert stat.S_IMODE((home / "secrets.toml").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("name", ["log_level", "log_format", "theme"])
+def test_a_word_that_no_setting_knows_is_told_what_is_accepted(tmp_path, monkeypatch, name) -> None:
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
+    variable = f"VS_{name.upper()}"
+    with pytest.raises(ConfigError, match=rf"{name} \(from environment\) is 'loud'; use one of "):
+        load(env={variable: "loud"})
+    accepted = {"log_level": "WARNING", "log_format": "JSON", "theme": "Mono"}[name]
+    assert getattr(load(env={variable: accepted}), name) == accepted.lower()

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from vs_tui.cli.settings import Settings, sender_settings
 from vs_tui.config import Config, load
+from vs_tui.domain.errors import Explained
 from vs_tui.domain.instants import Instant
 
 
-class CommandError(Exception):
+class CommandError(Explained):
     """Ends the command with exit code 1; the message says what to do next."""
 
 

@@ -114,7 +114,8 @@ def effective(config: Config) -> dict[str, dict[str, Any]]:
             continue
         value = _plain(field.name, getattr(config, field.name))
         shown[field.name] = {"value": value, "origin": config.origins.get(field.name, "default")}
-    shown["token"] = {"value": _masked(config.secrets.token), "origin": str(config.secrets_path)}
+    origin = config.origins.get("token", str(config.secrets_path))
+    shown["token"] = {"value": _masked(config.secrets.token), "origin": origin}
     for name, values in sorted(config.secrets.sources.items()):
         masked = ", ".join(_masked(value) for value in values)
         shown[f"secret.{name}"] = {"value": masked, "origin": str(config.secrets_path)}

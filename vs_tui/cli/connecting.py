@@ -33,12 +33,6 @@ def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connec
     return found
 
 
-def known_secrets(config: Config) -> Sequence[str]:
-    """All of them, to keep them off the screen."""
-    values = [secret for group in config.secrets.sources.values() for secret in group]
-    return [value for value in (config.secrets.token, *values) if value]
-
-
 def _header(names: Sequence[str]) -> str:
     """The first of a tool's headers as its documentation writes it."""
     return "-".join(part.capitalize() for part in names[0].split("-")) if names else ""

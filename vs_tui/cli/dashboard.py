@@ -119,7 +119,7 @@ async def _listen(runtime: Runtime, started: Callable[[Runtime], Any] | None) ->
 
 def setup_for(config: Config, args: argparse.Namespace) -> Setup:
     """The dashboard's settings out of configuration and flags; the reader is set by the caller."""
-    from vs_tui.cli.connecting import connections, known_secrets
+    from vs_tui.cli.connecting import connections
     from vs_tui.tui.app import Setup
 
     return Setup(
@@ -127,7 +127,7 @@ def setup_for(config: Config, args: argparse.Namespace) -> Setup:
         clock=now,
         open_mode=config.no_auth,
         connections=lambda: connections(config),
-        known_secrets=known_secrets(config),
+        known_secrets=config.secrets.values,
         theme=getattr(args, "theme", None) or config.theme,
         ascii=bool(getattr(args, "ascii", None)) or config.ascii,
         zone=config.zone,

@@ -19,10 +19,9 @@ from vs_tui.cli.custom_event import (
     parse_tags,
     start_body,
 )
-from vs_tui.cli.manual import add_command
+from vs_tui.cli.manual import USAGE, add_command
 
 DEFAULT_TYPE: Final = "build"
-USAGE: Final = 2
 
 _EXAMPLES: Final = """\
 examples:

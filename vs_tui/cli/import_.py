@@ -19,11 +19,10 @@ from vs_tui.cli.importing.model import Forbidden, Settings, Step
 from vs_tui.cli.importing.progress import Bar, Progress, read_progress
 from vs_tui.cli.importing.sending import Sender
 from vs_tui.cli.importing.web import Api
-from vs_tui.cli.manual import add_command
+from vs_tui.cli.manual import USAGE, add_command
 from vs_tui.config import data_dir
 from vs_tui.domain.instants import Instant, iso, parse_duration, parse_instant
 
-USAGE: Final = 2
 DEFAULT_SINCE: Final = "90d"
 
 

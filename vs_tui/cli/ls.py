@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from vs_tui.cli.common import add_store_options, load_config, now
-from vs_tui.cli.manual import add_command
+from vs_tui.cli.manual import USAGE, add_command
 from vs_tui.domain.instants import format_duration
 from vs_tui.domain.model import Span
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         spans = asyncio.run(read())
     except ValueError as error:
         print(f"vs-tui ls: {error}", file=sys.stderr)
-        return 2
+        return USAGE
     if args.json:
         import orjson
 

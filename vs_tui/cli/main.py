@@ -9,6 +9,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final
 
+from vs_tui.cli.manual import USAGE
+from vs_tui.domain.errors import Explained
+
 COMMANDS: Final = {
     "dashboard": "receiver and dashboard in one process (the default)",
     "serve": "the receiver alone",
@@ -32,8 +35,6 @@ COMMANDS: Final = {
 }
 """Every command and its one line; each is a module of this package with register() and run()."""
 
-EXIT_USAGE: Final = 2
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 ok, 1 failed, 2 usage."""
@@ -55,11 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, as in `vs-tui ls | head`
         return 1
-    except Exception as error:
-        known = _explained(error)
-        if known is None:
-            raise
-        print(f"vs-tui: {known}", file=sys.stderr)
+    except Explained as error:
+        print(f"vs-tui: {error}", file=sys.stderr)
         return 1
     return code
 
@@ -122,23 +120,7 @@ def _overview(arguments: Sequence[str]) -> int:
         return 0
     print(text, file=sys.stderr)
     print(f"\nvs-tui: '{arguments[0]}' is not a command", file=sys.stderr)
-    return EXIT_USAGE
-
-
-def _explained(error: Exception) -> str | None:
-    """The message of an error that we raise on purpose; None for a bug."""
-    kinds = {
-        "ConfigError",
-        "StoreError",
-        "Unavailable",
-        "InUse",
-        "NewerSchema",
-        "CannotListen",
-        "RecordingError",
-        "FilterError",
-        "CommandError",
-    }
-    return str(error) if type(error).__name__ in kinds else None
+    return USAGE
 
 
 if __name__ == "__main__":

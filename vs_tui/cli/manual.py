@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from typing import Any
+from typing import Any, Final
+
+USAGE: Final = 2
+"""Exit code of a command line that is wrong."""
 
 
 def add_command(

@@ -18,7 +18,6 @@ from vs_tui.cli.manual import add_command
 from vs_tui.config import Config
 from vs_tui.domain.recording import Delivery, pace, read, whole_seconds
 from vs_tui.domain.shifting import shift
-from vs_tui.store.api import Unreachable
 
 _SHOWN_EVERY: Final = 25
 """Deliveries between two looks of the gauge."""
@@ -69,10 +68,7 @@ def run(args: argparse.Namespace) -> int:
         delta = whole_seconds(now() - deliveries[-1].received_at)
         deliveries = [shift(delivery, delta) for delivery in deliveries]
     config = load_config(args)
-    try:
-        counts = asyncio.run(_replay(config, args, deliveries))
-    except Unreachable as error:
-        raise CommandError(str(error)) from None
+    counts = asyncio.run(_replay(config, args, deliveries))
     if args.json:
         import json
 

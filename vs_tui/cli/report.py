@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from vs_tui.cli.common import add_store_options, load_config, now
-from vs_tui.cli.manual import add_command
+from vs_tui.cli.manual import USAGE, add_command
 
 if TYPE_CHECKING:
     from vs_tui.store.reports import Reports
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         found = asyncio.run(read())
     except ValueError as error:
         print(f"vs-tui report: {error}", file=sys.stderr)
-        return 2
+        return USAGE
     sys.stdout.write(render(found, "json" if args.json else args.format))
     return 0
 

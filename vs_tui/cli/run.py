@@ -27,7 +27,7 @@ from vs_tui.cli.custom_event import (
     read_context,
     start_body,
 )
-from vs_tui.cli.manual import add_command
+from vs_tui.cli.manual import USAGE, add_command
 from vs_tui.cli.surroundings import Checkout, service_of, who
 from vs_tui.cli.surroundings import parent as parent_reference
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from vs_tui.cli.client import Client, Report
 
 DEFAULT_TYPE: Final = "build"
-USAGE: Final = 2
 NOT_EXECUTABLE: Final = 126
 NOT_FOUND: Final = 127
 

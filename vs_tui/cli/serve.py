@@ -16,6 +16,7 @@ from vs_tui.cli.manual import add_command
 from vs_tui.cli.runtime import Runtime
 from vs_tui.cli.service import ServiceManager
 from vs_tui.config import Config
+from vs_tui.domain.errors import Explained
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
     scrub_logs(config)
     try:
         return asyncio.run(_serve(config))
+    except Explained:
+        raise
     except Exception as error:
-        if type(error).__module__.startswith("vs_tui."):
-            raise  # explained by its message, not a bug
         print(farewell(error, config), file=sys.stderr)
         return 1
 

@@ -72,7 +72,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _view(config: Config, args: argparse.Namespace, url: str) -> int:
-    from vs_tui.store.api import Unreachable
     from vs_tui.tui.app import VsTuiApp
 
     quiet_logging()
@@ -82,10 +81,7 @@ async def _view(config: Config, args: argparse.Namespace, url: str) -> int:
     if os.environ.get("TEXTUAL_DRIVER"):
         # In a browser: nothing of this machine is written or run for whoever looks.
         setup.state_path = setup.watch_command = ""
-    try:
-        subscribe = await (_remote(config, setup, url) if url else _local(config, setup))
-    except Unreachable as error:
-        raise CommandError(str(error)) from None
+    subscribe = await (_remote(config, setup, url) if url else _local(config, setup))
     try:
         app = VsTuiApp(setup)
         subscribe(app)

@@ -22,7 +22,8 @@ from vs_tui.cli.custom_event import (
     parse_tags,
     start_body,
 )
-from vs_tui.cli.event import USAGE, checked_type, send
+from vs_tui.cli.event import checked_type, send
+from vs_tui.cli.manual import USAGE
 
 DEFAULT_TYPE: Final = "deploy"
 """As ValueStream has it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vs_tui.domain.errors import Explained
 
-class ConfigError(Exception):
+
+class ConfigError(Explained):
     """The configuration cannot be used; the message names the file, the setting and the fix."""

@@ -11,7 +11,7 @@ from typing import Any
 from vs_tui.config.document import from_file
 from vs_tui.config.environment import em_metrics_tokens, from_env
 from vs_tui.config.errors import ConfigError
-from vs_tui.config.model import Config
+from vs_tui.config.model import CHOICES, Config
 from vs_tui.config.secrets import TOKENS, Secrets, complete_secrets, read_secrets
 
 
@@ -51,6 +51,8 @@ def load(
     for source, found in (("environment", from_env(env)), ("flag", _from_flags(flags))):
         values.update(found)
         origins.update(dict.fromkeys(found, source))
+    for name in CHOICES.keys() & values.keys():
+        values[name] = _chosen(name, values[name], origins[name])
     values.setdefault("db", data_dir() / "vs-tui.db")
     secrets_path = file.with_name("secrets.toml")
     found_secrets = read_secrets(secrets_path)
@@ -74,6 +76,13 @@ def load(
         )
     except TypeError as error:
         raise ConfigError(f"{file}: {error}") from None
+
+
+def _chosen(name: str, value: str, origin: str) -> str:
+    if value.lower() not in CHOICES[name]:
+        accepted = ", ".join(CHOICES[name])
+        raise ConfigError(f"{name} (from {origin}) is '{value}'; use one of {accepted}")
+    return value.lower()
 
 
 def _from_flags(flags: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -22,6 +22,13 @@ DEFAULT_TIMEOUTS: Final[Mapping[str, Duration]] = {
     "deploy": 2 * HOUR,
 }
 
+CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "log_level": ("debug", "info", "warning", "error", "critical"),
+    "log_format": ("text", "json"),
+    "theme": ("auto", "dark", "light", "ansi", "mono"),
+}
+"""Settings that are one of a few words, in any case."""
+
 
 @dataclass(frozen=True, slots=True)
 class Config:

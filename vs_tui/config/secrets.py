@@ -48,6 +48,12 @@ class Secrets:
         return [secret.encode() for secret in self.sources.get(source, ()) if secret]
 
     @property
+    def values(self) -> list[str]:
+        """All of them, longest first: what must be masked wherever it stands."""
+        found = {self.token, *(secret for group in self.sources.values() for secret in group)}
+        return sorted(filter(None, found), key=len, reverse=True)
+
+    @property
     def tokens(self) -> list[bytes]:
         """Every token that is valid: several are during a rotation, too."""
         return [token for token in (self.token.encode(), *self.of(TOKENS)) if token]

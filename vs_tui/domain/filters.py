@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
+from vs_tui.domain.errors import Explained
 from vs_tui.domain.instants import DAY, Duration, Instant, parse_duration, parse_instant
 from vs_tui.domain.model import Operation, Span, State, Status
 from vs_tui.domain.teams import Environments
 
 
-class FilterError(ValueError):
+class FilterError(Explained, ValueError):
     """A filter that cannot be understood: where, why, and what is accepted."""
 
     def __init__(self, position: int, message: str) -> None:

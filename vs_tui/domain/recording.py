@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
+from vs_tui.domain.errors import Explained
 from vs_tui.domain.instants import SECOND, Duration, Instant, iso, parse_instant
 
 MAX_LINE: Final = 64 * 1024 * 1024
@@ -37,7 +38,7 @@ _SECRET_PARAMETER: Final = re.compile(
 _FIELDS: Final = frozenset({"received_at", "path", "headers", "body", "body_base64"})
 
 
-class RecordingError(ValueError):
+class RecordingError(Explained, ValueError):
     """A line is not a delivery; the message names file and line, and says what is expected."""
 
 

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from vs_tui.config import Config
+from vs_tui.domain.errors import Explained
 from vs_tui.domain.instants import Instant
 from vs_tui.receiver.admission import Admission
 from vs_tui.receiver.api import Api, Handler
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 STREAM: Final = "/api/stream"
 
 
-class CannotListen(Exception):
+class CannotListen(Explained):
     """The port is taken or not allowed; the message says what to do."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from vs_tui.domain.errors import Explained
 from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.model import Link, Span, Verdict
 
@@ -145,7 +146,7 @@ class Health:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Unreachable(Exception):
+class Unreachable(Explained):
     """What is read from does not answer; the message says what to check. What was read before is
     still on screen, and reading is tried again."""
 

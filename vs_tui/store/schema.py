@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from vs_tui.domain.errors import Explained
 from vs_tui.store.metrics_schema import CREATE_METRICS, METRICS_TABLES
 from vs_tui.store.trouble import explain
 
@@ -160,7 +161,7 @@ MIGRATIONS: Final[Sequence[str]] = (_V1, CREATE_METRICS)
 DERIVED_TABLES: Final = ("events", "spans", "offers", "seeks", "links", *METRICS_TABLES)
 
 
-class StoreError(Exception):
+class StoreError(Explained):
     """The database cannot be used; the message says why and what to do next."""
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
+from vs_tui.domain.errors import Explained
 from vs_tui.domain.instants import HOUR, Duration, Instant
 from vs_tui.domain.limits import LOW_SPACE, Retention
 from vs_tui.domain.model import Rule, Verdict
@@ -49,7 +50,7 @@ DAMAGED_SECONDS: Final = 10.0
 """Between two looks at a damaged file; each reads all of it."""
 
 
-class Unavailable(Exception):
+class Unavailable(Explained):
     """The store cannot commit now; the message says why. Senders get 503 and Retry-After."""
 
 
