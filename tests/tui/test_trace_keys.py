@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery_links, delivery_trace, span
 from tests.tui.stage import NARROW, Stage, does, stage
 from vs_tui.domain.instants import MINUTE, SECOND
-from vs_tui.domain.model import State
+from vs_tui.domain.model import Link, Rule, State
 
 
 @asynccontextmanager
@@ -137,7 +137,7 @@ async def test_no_sign_of_life_is_shown_as_lost_not_as_an_endless_bar() -> None:
     async with stage() as on:
         on.list.select("p-77")
         await on.press("enter")
-        row = next(line for line in on.lines if line.startswith("│▌ml-train"))
+        row = next(line for line in on.lines if line.startswith("│▌pipeline ml-train"))
         assert "? stale" in row
         assert "▶" not in row
 
@@ -190,3 +190,17 @@ async def test_a_past_moment_shows_only_what_had_begun() -> None:
         await on.press("enter")
         assert set(names(on)) == {"checkout-api v214", "build", "tests"}
         assert "canary" not in on.text.replace("stage canary 25%", "")
+
+
+async def test_what_a_delivery_led_to_in_another_trace_stands_below_it() -> None:
+    incident = span(
+        "inc-7", "incident", "5xx on /pay", began=50 * MINUTE, took=20 * MINUTE, actor="eve"
+    )
+    links = [*delivery_links(), Link("inc-7", "d-pay", Rule.PROXIMITY, "following the deploy")]
+    async with stage(FakeReader([*delivery_trace(), incident], links=links)) as on:
+        on.list.select("is-960")
+        await on.press("enter")
+        await on.sees("pr #1211 charge once")
+        below = [line for line in on.lines if "→ incident 5xx on /pay" in line]
+        assert len(below) == 1
+        assert names(on).index("5xx on /pay") == names(on).index("pay v31") + 1

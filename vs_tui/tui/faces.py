@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 from typing import Final
 
+from vs_tui.domain.display import clean
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, Instant, format_duration, to_datetime
 from vs_tui.domain.model import Span, State, Status
 from vs_tui.store.api import Baseline
@@ -25,6 +26,14 @@ _KINDS: Final = {
 def kind(span: Span) -> str:
     """The operation's short name for a column."""
     return _KINDS.get(span.operation, span.operation.replace("_", " "))
+
+
+def kind_in_tree(span: Span) -> str:
+    """The kind before a name in a tree, with a blank; `` where the name begins with it or the
+    place says it: a stage is its parent's."""
+    word = clean(kind(span), 12)  # a custom type is any text
+    named = span.operation == "stage" or span.name.lower().startswith(word)
+    return "" if named else f"{word} "
 
 
 def is_stale(span: Span, baseline: Baseline | None, now: Instant) -> bool:

@@ -46,6 +46,7 @@ class Glyphs:
     ellipsis: str = "…"
     dot: str = "·"
     critical: str = "◆"
+    effect: str = "→ "
 
 
 UNICODE: Final = Glyphs()
@@ -80,6 +81,7 @@ ASCII: Final = Glyphs(
     ellipsis="~",
     dot="-",
     critical="!",
+    effect="-> ",
 )
 
 

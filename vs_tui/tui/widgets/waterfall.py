@@ -24,6 +24,7 @@ from vs_tui.domain.traces import (
     gaps,
     next_match,
     tree,
+    with_effects,
 )
 from vs_tui.store.api import Baseline, Trace
 from vs_tui.tui import faces
@@ -65,6 +66,9 @@ class Waterfall(Framed):
         self.folded: set[str] = set()
         self._seen: set[str] = set()
         self._baselines: Mapping[str, Baseline] = {}
+        self._spans: list[Span] = []
+        self._effects: frozenset[str] = frozenset()
+        """Those of other traces, shown because this one led to them."""
         self._rows: list[Row] = []
         self._critical: frozenset[str] = frozenset()
         self._window: tuple[Instant, Instant] | None = None
@@ -94,6 +98,7 @@ class Waterfall(Framed):
             self._window, self.selected_key = None, ""
             self.folded, self._seen = set(), set()
         self.trace, self._baselines, self.now = trace, baselines, now
+        self._spans, self._effects = with_effects(trace.spans, trace.links, trace.linked)
         self._fold_new(trace)
         self._layout()
 
@@ -109,7 +114,7 @@ class Waterfall(Framed):
     def tick(self, now: Instant) -> bool:
         """Move the time; repaints only when something is in flight. Whether it did."""
         self.now = now
-        if self.trace is None or not any(span.in_flight for span in self.trace.spans):
+        if self.trace is None or not any(span.in_flight for span in self._spans):
             return False
         self._layout()
         return True
@@ -117,11 +122,10 @@ class Waterfall(Framed):
     def _layout(self) -> None:
         if self.trace is None:
             return
-        spans = self.trace.spans
-        self._rows = tree(spans, self.folded)
+        self._rows = tree(self._spans, self.folded)
         if self.selected_key not in {row.span.key for row in self._rows}:
             self.selected_key = self._rows[0].span.key if self._rows else ""
-        self._critical = frozenset(span.key for span in critical_path(spans, self.now))
+        self._critical = frozenset(span.key for span in critical_path(self.trace.spans, self.now))
         self._scene = self._make_scene()
         self.resized()
         self.refresh()
@@ -139,18 +143,18 @@ class Waterfall(Framed):
         begin, end = self._whole(scene)
         busy = [
             (span.at, scene.expected_end(span) or end_at(span, self.now))
-            for span in self.trace.spans
+            for span in self._spans
             if span.operation not in CONTEXT and span.operation != "stage"
         ]
-        marks = [s.at for s in self.trace.spans if s.operation in CONTEXT]
-        marks += [s.ended_at for s in self.trace.spans if s.ended_at is not None]
+        marks = [s.at for s in self._spans if s.operation in CONTEXT]
+        marks += [s.ended_at for s in self._spans if s.ended_at is not None]
         return fitted([*busy, *((m, m) for m in marks)], begin, end, scene.width)
 
     def _whole(self, scene: Scene) -> tuple[Instant, Instant]:
         """From the first start to the last end, seen or expected."""
         assert self.trace is not None
-        begin, end = bounds(self.trace.spans, self.now)
-        return begin, max([end, *(scene.expected_end(span) or 0 for span in self.trace.spans)])
+        begin, end = bounds(self._spans, self.now)
+        return begin, max([end, *(scene.expected_end(span) or 0 for span in self._spans)])
 
     @property
     def zoomed_in(self) -> bool:
@@ -161,7 +165,7 @@ class Waterfall(Framed):
         """Select a span and unfold what hides it."""
         if self.trace is None or key == self.selected_key:
             return
-        parents = {span.key: span.parent_key for span in self.trace.spans}
+        parents = {span.key: span.parent_key for span in self._spans}
         above = parents.get(key, "")
         while above:
             self.folded.discard(above)
@@ -196,9 +200,7 @@ class Waterfall(Framed):
         elif action == "open":
             self._open()
         elif action in ("fold_all", "unfold_all"):
-            parents = (
-                {row.span.parent_key for row in tree(self.trace.spans)} if self.trace else set()
-            )
+            parents = {row.span.parent_key for row in tree(self._spans)}
             self.folded = parents if action == "fold_all" else set()
             self._layout()
         elif action in ("zoom_in", "zoom_out", "earlier", "later"):
@@ -278,18 +280,18 @@ class Waterfall(Framed):
         if y == 1:
             whole = self._whole(self._scene)
             name = " [shown] of the whole" if self.zoomed_in else " the whole"
-            begun, ended = bounds(self.trace.spans, self.now)
+            begun, ended = bounds(self._spans, self.now)
             took = format_duration(ended - begun)
             return [
                 (f"{fit(name, label)} ", "dim"),
-                *minimap(self.trace.spans, whole, self._scene),
+                *minimap(self._spans, whole, self._scene),
                 (f" {took:>8}", "dim"),
             ]
         ends = [
             faces.clock(at, self.zone, self.now)
             for at in (self._scene.axis.begin, self._scene.axis.end)
         ]
-        origin = bounds(self.trace.spans, self.now)[0]
+        origin = bounds(self._spans, self.now)[0]
         axis = axis_line(self._scene, self.trace.root, origin, (ends[0], ends[1])).ljust(bar_width)
         head = f" {'stage':<{label - 1}} {axis} {'dur':>8}   {'state':<8}"
         return [(fit(head + (f" {'by':<{by - 1}}" if by else ""), width), "dim")]
@@ -326,19 +328,22 @@ class Waterfall(Framed):
         sign = ""
         if row.children:
             sign = (glyphs.folded if row.folded else glyphs.open) + " "
+        is_effect = row.span.key in self._effects
+        kind = (glyphs.effect if is_effect else "") + faces.kind_in_tree(row.span)
         name = faces.title(row.span)
         if row.folded:
             name += f" ({row.hidden})"
         if row.hidden_failed:
             name += f" {glyphs.fail}{row.hidden_failed}"
-        role = "dim" if row.span.operation == "stage" else "text"
+        role = "dim" if is_effect or row.span.operation == "stage" else "text"
         if row.span.status.failed or row.hidden_failed:
             role = "fail"
         guides = guides[: max(width - 8, 0)]
-        room = width - len(guides) - len(sign)
+        room = max(width - len(guides) - len(sign) - len(kind), 0)
         return [
             (guides, "frame"),
             (sign, "key"),
+            (kind, "dim"),
             (fit(name, room, ellipsis=glyphs.ellipsis), role),
         ]
 
