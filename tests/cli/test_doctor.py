@@ -21,7 +21,7 @@ from vs_tui.store.writer import Writer
 def home(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("VS_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr(checkup, "tunnel_url", lambda: "")
+    monkeypatch.setattr(checkup, "agent_url", lambda _: "")
     return tmp_path
 
 
@@ -108,7 +108,7 @@ def test_a_clock_before_the_installation_is_wrong(home, capsys, monkeypatch) -> 
 
 def test_an_open_receiver_behind_a_tunnel_fails(home, capsys, monkeypatch) -> None:
     (home / "config.toml").write_text("[server]\nno_auth = true\n")
-    monkeypatch.setattr(checkup, "tunnel_url", lambda: "https://x.example")
+    monkeypatch.setattr(checkup, "agent_url", lambda _: "https://x.example")
     code, found = doctor(capsys)
     assert code == 1
     assert found["tunnel"][0].advice == "remove no_auth now"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -17,13 +16,13 @@ from pathlib import Path
 from typing import Final
 
 from vs_tui.cli.common import now
+from vs_tui.cli.tunnel import agent_url
 from vs_tui.config import Config, readable_by_others
 from vs_tui.domain.instants import DAY, format_duration, iso
 
 FIXED_SQLITE: Final = (3, 51, 3)
 """SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections checkpoint at once; we
 write and checkpoint on one connection only, so it is a warning and no error."""
-_NGROK: Final = "http://127.0.0.1:4040/api/tunnels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,19 +224,8 @@ def _skew(sent: str, began: float) -> str:
     return f", its clock is {skew:.0f} s off" if skew > 5 else ""
 
 
-def tunnel_url() -> str:
-    """The public URL of an ngrok agent on this machine, from its local API; `` without one."""
-    try:
-        with urllib.request.urlopen(_NGROK, timeout=0.5) as response:
-            tunnels = json.load(response).get("tunnels", [])
-    except (OSError, ValueError, AttributeError):
-        return ""
-    urls = [str(t.get("public_url", "")) for t in tunnels if isinstance(t, dict)]
-    return next((url for url in urls if url.startswith("https://")), "")
-
-
 def _tunnel(config: Config) -> Finding:
-    found = config.public_url or tunnel_url()
+    found = config.public_url or agent_url(config.port)
     if not found:
         return Finding(
             "ok", "tunnel", "none seen", f"`ngrok http {config.port}` makes this port reachable"

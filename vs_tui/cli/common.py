@@ -11,7 +11,7 @@ from pathlib import Path
 from vs_tui.cli.settings import Settings, sender_settings
 from vs_tui.config import Config, load
 from vs_tui.domain.errors import Explained
-from vs_tui.domain.instants import Instant
+from vs_tui.domain.instants import Instant, parse_duration, parse_instant
 
 
 class CommandError(Explained):
@@ -21,6 +21,20 @@ class CommandError(Explained):
 def now() -> Instant:
     """The clock: microseconds since 1970."""
     return time.time_ns() // 1_000
+
+
+def moment(option: str, text: str, example: str = "2h") -> Instant:
+    """A day (from midnight UTC), a time or an age; CommandError says how to write one."""
+    day = f"{text}T00:00:00Z" if len(text) == 10 and text.count("-") == 2 else text
+    # Bare digits are an instant to `parse_instant`, and nobody means that.
+    if "-" in text and (instant := parse_instant(day)) is not None:
+        return instant
+    try:
+        return now() - parse_duration(text)
+    except ValueError:
+        raise CommandError(
+            f"{option} '{text}': write 2026-03-02, 2026-03-02T10:00:00Z or an age such as {example}"
+        ) from None
 
 
 def add_store_options(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +49,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     """The options that `vs-tui` and `vs-tui serve` share."""
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument(
-        "--port", type=_port, help="port to listen on (default 5000; 0: any free one)"
+        "--port", type=port_number, help="port to listen on (default 5000; 0: any free one)"
     )
     add_store_options(parser)
     parser.add_argument("--token", help="token for reading and for senders that cannot sign")
@@ -47,7 +61,8 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _port(text: str) -> int:
+def port_number(text: str) -> int:
+    """For argparse: 0 (any free one) to 65535."""
     if not text.isdigit() or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"'{text}' is not a port; give a number from 0 to 65535")
     return int(text)

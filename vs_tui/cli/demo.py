@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vs_tui.cli.common import now
+from vs_tui.cli.common import now, port_number
 from vs_tui.cli.dashboard import add_look_options, with_receiver
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.runtime import Runtime
@@ -41,7 +41,7 @@ def register(subparsers: Any) -> None:
         """,
     )
     parser.add_argument(
-        "--port", type=int, default=0, help="port of the receiver (default: a free one)"
+        "--port", type=port_number, default=0, help="port of the receiver (default: a free one)"
     )
     add_look_options(parser)
 

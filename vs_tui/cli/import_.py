@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from vs_tui.cli.common import CommandError, now, receiver
+from vs_tui.cli.common import CommandError, moment, now, receiver
 from vs_tui.cli.importing import github, gitlab, jira
 from vs_tui.cli.importing.model import Forbidden, Settings, Step
 from vs_tui.cli.importing.progress import Bar, Progress, read_progress
@@ -21,7 +21,7 @@ from vs_tui.cli.importing.sending import Sender
 from vs_tui.cli.importing.web import Api
 from vs_tui.cli.manual import USAGE, add_command
 from vs_tui.config import data_dir
-from vs_tui.domain.instants import Instant, iso, parse_duration, parse_instant
+from vs_tui.domain.instants import Instant, iso
 
 DEFAULT_SINCE: Final = "90d"
 
@@ -141,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
         projects = tool.projects(args.projects)
         only = _only(args.only, tool)
         since = _since(args.since) if args.since else ""
-    except ValueError as error:
+    except (ValueError, CommandError) as error:
         print(f"vs-tui import: {error}", file=sys.stderr)
         return USAGE
     found = receiver(args.to or "")
@@ -228,17 +228,8 @@ def _progress(args: argparse.Namespace, projects: list[str], since: str) -> Prog
 
 
 def _since(text: str) -> str:
-    """A day, a time or an age as RFC 3339; ValueError says how to write one."""
-    is_day = len(text) == 10 and text.count("-") == 2
-    instant = parse_instant(f"{text}T00:00:00Z" if is_day else text) if "-" in text else None
-    if instant is None:
-        try:
-            instant = now() - parse_duration(text)
-        except ValueError:
-            raise ValueError(
-                f"--since '{text}': write 2026-03-02, 2026-03-02T10:00:00Z or an age such as 30d"
-            ) from None
-    return _seconds(instant)
+    """A day, a time or an age as RFC 3339."""
+    return _seconds(moment("--since", text, "30d"))
 
 
 def _seconds(instant: Instant) -> str:

@@ -9,9 +9,8 @@ from typing import Any
 
 import orjson
 
-from vs_tui.cli.common import CommandError, add_store_options, load_config, now
+from vs_tui.cli.common import CommandError, add_store_options, load_config, moment
 from vs_tui.cli.manual import add_command
-from vs_tui.domain.instants import Instant, parse_duration, parse_instant
 from vs_tui.domain.recording import Delivery, format_line
 
 
@@ -44,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
     connection = open_reader(config.db)
     conditions, parameters = ["1"], []
     for condition, value in (
-        ("received_at >= ?", moment(args.since)),
-        ("received_at < ?", moment(args.until)),
+        ("received_at >= ?", moment("--since", args.since) if args.since else None),
+        ("received_at < ?", moment("--until", args.until) if args.until else None),
         ("source = ?", args.source),
         ("id = ?", args.delivery),
     ):
@@ -89,19 +88,3 @@ def _write(out: str, deliveries: Iterator[Delivery]) -> int:
             file.write(format_line(delivery))
             written += 1
     return written
-
-
-def moment(text: str | None) -> Instant | None:
-    """A time or an age, None when not given; CommandError says how to write one."""
-    if not text:
-        return None
-    day = f"{text}T00:00:00Z" if len(text) == 10 and text[4] == "-" else text
-    instant = parse_instant(day)
-    if instant is not None:
-        return instant
-    try:
-        return now() - parse_duration(text)
-    except ValueError:
-        raise CommandError(
-            f"'{text}': write 2026-03-02, 2026-03-02T10:00:00Z or an age such as 2h"
-        ) from None

@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from vs_tui.cli.common import CommandError, add_store_options, load_config, now, receiver
+from vs_tui.cli.common import (
+    CommandError,
+    add_store_options,
+    load_config,
+    moment,
+    now,
+    port_number,
+    receiver,
+)
 from vs_tui.cli.dashboard import add_look_options, quiet_logging, setup_for, show
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.wire import is_loopback
 from vs_tui.config import Config
-from vs_tui.domain.instants import parse_duration, parse_instant
+from vs_tui.domain.instants import Instant
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import Setup, VsTuiApp
@@ -52,7 +60,10 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--host", help="with --web: address to listen on (default 127.0.0.1)")
     parser.add_argument(
-        "--port", type=int, default=8000, help="with --web: port to listen on (default 8000)"
+        "--port",
+        type=port_number,
+        default=8000,
+        help="with --web: port to listen on (default 8000)",
     )
     add_look_options(parser)
 
@@ -62,22 +73,22 @@ def run(args: argparse.Namespace) -> int:
     url = what if "://" in what else ""
     if what and not url:
         args.db = what
-    _moment(args.at)
+    at = moment("--at", args.at) if args.at else None
     if args.web:
         from vs_tui.cli.web import serve
 
         return serve(args, what)
     args.host = args.port = None  # of the web server, not of the receiver
-    return asyncio.run(_view(load_config(args), args, url))
+    return asyncio.run(_view(load_config(args), args, url, at))
 
 
-async def _view(config: Config, args: argparse.Namespace, url: str) -> int:
+async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant | None) -> int:
     from vs_tui.tui.app import VsTuiApp
 
     quiet_logging()
     setup = setup_for(config, args)
     setup.open_mode = False
-    setup.at = _moment(args.at)
+    setup.at = at
     if os.environ.get("TEXTUAL_DRIVER"):
         # In a browser: nothing of this machine is written or run for whoever looks.
         setup.state_path = setup.watch_command = ""
@@ -151,17 +162,3 @@ def _warn_of_plain_text(address: str) -> None:
             f"`ssh -L {port}:127.0.0.1:{port} {parts.hostname}` and http://127.0.0.1:{port}",
             file=sys.stderr,
         )
-
-
-def _moment(text: str | None) -> int | None:
-    if not text:
-        return None
-    instant = parse_instant(text)
-    if instant is not None:
-        return instant
-    try:
-        return now() - parse_duration(text)
-    except ValueError:
-        raise CommandError(
-            f"--at '{text}': write 2026-03-02T10:00:00Z, or an age such as 2h"
-        ) from None
