@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
@@ -10,7 +11,7 @@ import stat
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,8 @@ from vs_tui.cli.common import now
 from vs_tui.cli.tunnel import agent_url
 from vs_tui.config import Config, readable_by_others
 from vs_tui.domain.instants import DAY, format_duration, iso
+from vs_tui.domain.model import Verdict
+from vs_tui.store.api import SourceHealth
 
 FIXED_SQLITE: Final = (3, 51, 3)
 """SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections checkpoint at once; we
@@ -236,37 +239,43 @@ def _tunnel(config: Config) -> Finding:
 
 
 def _sources(config: Config) -> Iterator[Finding]:
+    from vs_tui.store.reader import SqliteReader
+    from vs_tui.store.schema import StoreError
+
+    async def read() -> Sequence[SourceHealth]:
+        reader = await SqliteReader(config.db, now).open()
+        try:
+            return await reader.sources()
+        finally:
+            await reader.close()
+
     if not config.db.is_file():
         return
-    from vs_tui.store.schema import StoreError, open_reader
-
     try:
-        connection = open_reader(config.db)
-    except StoreError:
-        return
-    try:
-        rows = connection.execute(
-            "SELECT source, MAX(last_at), SUM(n), SUM(n * (verdict = 'ignored')), "
-            "SUM(n * (verdict = 'quarantined')), SUM(n * (verdict = 'rejected')) "
-            "FROM counts GROUP BY source ORDER BY source"
-        ).fetchall()
-    finally:
-        connection.close()
-    if not rows:
+        heard = asyncio.run(read())
+    except (StoreError, sqlite3.DatabaseError):
+        return  # the database's own check says why
+    if not heard:
         yield Finding(
             "warn", "sources", "nothing was received yet", "the README shows how to connect a tool"
         )
-    for source, last_at, received, ignored, quarantined, rejected in rows:
-        age = now() - last_at
-        found = (
-            f"{received} received, last {iso(last_at)} ({format_duration(age)} ago), "
-            f"{ignored} ignored, {quarantined} quarantined, {rejected} rejected"
-        )
-        if quarantined:
-            advice = "upgrade, then `vs-tui db rebuild`; Events shows why"
-            yield Finding("warn", source, found, advice)
-        elif age > 7 * DAY:
-            advice = "silent for a week: see whether the tool disabled its webhook"
-            yield Finding("warn", source, found, advice)
-        else:
-            yield Finding("ok", source, found)
+    for health in heard:
+        yield _heard(health)
+
+
+def _heard(health: SourceHealth) -> Finding:
+    """What a source has sent, and whether it seems to have stopped."""
+    count = {verdict: health.counts.get(verdict, 0) for verdict in Verdict}
+    age = now() - (health.last_received_at or 0)
+    found = (
+        f"{sum(count.values())} received, last {iso(health.last_received_at)} "
+        f"({format_duration(age)} ago), {count[Verdict.IGNORED]} ignored, "
+        f"{count[Verdict.QUARANTINED]} quarantined, {count[Verdict.REJECTED]} rejected"
+    )
+    if count[Verdict.QUARANTINED]:
+        advice = "upgrade, then `vs-tui db rebuild`; Events shows why"
+        return Finding("warn", health.source, found, advice)
+    if age > 7 * DAY:
+        advice = "silent for a week: see whether the tool disabled its webhook"
+        return Finding("warn", health.source, found, advice)
+    return Finding("ok", health.source, found)

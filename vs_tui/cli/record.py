@@ -7,8 +7,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from vs_tui.cli.common import CommandError, add_store_options, load_config, moment
 from vs_tui.cli.manual import add_command
 from vs_tui.domain.recording import Delivery, format_line
@@ -37,35 +35,25 @@ def register(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    config = load_config(args)
+    from vs_tui.store.recorded import recorded
     from vs_tui.store.schema import open_reader
 
-    connection = open_reader(config.db)
-    conditions, parameters = ["1"], []
-    for condition, value in (
-        ("received_at >= ?", moment("--since", args.since) if args.since else None),
-        ("received_at < ?", moment("--until", args.until) if args.until else None),
-        ("source = ?", args.source),
-        ("id = ?", args.delivery),
-    ):
-        if value is not None:
-            conditions.append(condition)
-            parameters.append(value)
-    sql = (
-        "SELECT received_at, path, headers, body FROM deliveries "  # noqa: S608 - our own words
-        f"WHERE {' AND '.join(conditions)} ORDER BY id"
-    )
+    since = moment("--since", args.since) if args.since else None
+    until = moment("--until", args.until) if args.until else None
+    connection = open_reader(load_config(args).db)
     try:
-        written = _write(args.out, _deliveries(connection.execute(sql, parameters)))
+        found = recorded(
+            connection,
+            since=since,
+            until=until,
+            source=args.source,
+            delivery_id=args.delivery,
+        )
+        written = _write(args.out, found)
     finally:
         connection.close()
     print(f"{written} deliveries", file=sys.stderr)
     return 0
-
-
-def _deliveries(rows: Iterator[Any]) -> Iterator[Delivery]:
-    for received_at, path, headers, body in rows:
-        yield Delivery(received_at, path, body, orjson.loads(headers))
 
 
 def _write(out: str, deliveries: Iterator[Delivery]) -> int:

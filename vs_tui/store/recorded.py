@@ -1,0 +1,37 @@
+"""Stored deliveries in the shape of a recording."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+import orjson
+
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.recording import Delivery
+
+
+def recorded(
+    connection: sqlite3.Connection,
+    *,
+    since: Instant | None = None,
+    until: Instant | None = None,
+    source: str | None = None,
+    delivery_id: int | None = None,
+) -> Iterator[Delivery]:
+    """Deliveries as they arrived, in the order of their receipt; None narrows nothing. `until` is
+    not included."""
+    asked = {
+        "received_at >= ?": since,
+        "received_at < ?": until,
+        "source = ?": source,
+        "id = ?": delivery_id,
+    }
+    narrowed = {condition: value for condition, value in asked.items() if value is not None}
+    where = " AND ".join(narrowed) or "1"
+    rows = connection.execute(
+        f"SELECT received_at, path, headers, body FROM deliveries WHERE {where} ORDER BY id",
+        tuple(narrowed.values()),
+    )
+    for received_at, path, headers, body in rows:
+        yield Delivery(received_at, path, body, orjson.loads(headers))
