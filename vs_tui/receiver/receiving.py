@@ -96,7 +96,7 @@ class Receiving:
                 body=body,
                 received_at=note.at,
                 query=dict(request.query),
-                url=str(request.url),
+                url=f"{request.scheme}://{request.host}{request.raw_path}",
             )
             self._gate.admit_body(source, inbound)
         except Unauthorized as error:
@@ -125,6 +125,8 @@ class Receiving:
 def clean(text: str) -> str:
     """Header and path bytes as UTF-8; aiohttp hands over what is not UTF-8 as lone surrogates,
     which neither SQLite nor JSON can hold."""
+    if text.isascii():
+        return text
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
@@ -145,6 +147,13 @@ def _check_head(request: web.Request, limits: Limits) -> None:
 async def _read(request: web.Request, load: Load, limits: Limits) -> bytes:
     """The body after decompression; every piece is accounted for as it comes, so that neither a
     large Content-Length nor a small bomb takes more than arrived."""
+    if request.content.is_eof() and not request.content.exception():
+        # A small body comes with its head: there is nothing to wait for.
+        whole = request.content.read_nowait()
+        if len(whole) > limits.body:
+            raise _too_large(limits)
+        load.add(len(whole))
+        return whole
     body = bytearray()
     try:
         async with asyncio.timeout(limits.read_seconds):
