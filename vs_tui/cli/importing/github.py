@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
+from vs_tui.cli.importing.lists import Lists
 from vs_tui.cli.importing.model import Delivery, Forbidden, Page, Settings, Step, delivery, objects
 from vs_tui.cli.importing.web import Answer, Api
 from vs_tui.domain.instants import parse_instant
 
 DEFAULT_URL: Final = "https://api.github.com"
 STEPS: Final = ("issues", "pull_requests", "workflow_runs", "deployments", "releases")
-PAGE: Final = 100
 _COMMITS: Final = 250
 """The API lists no more commits of a pull request."""
 _RUN_ACTIONS: Final = {"completed": "completed", "in_progress": "in_progress"}
@@ -33,6 +33,7 @@ class GitHub:
     def __init__(self, api: Api, project: str, settings: Settings) -> None:
         self._api = api
         self._at = f"repos/{quote(project, safe='/')}"
+        self._lists = Lists(api, self._at)
         self._settings = settings
         found = api.get(self._at).value
         self.repository: dict[str, Any] = found if isinstance(found, dict) else {}
@@ -55,30 +56,10 @@ class GitHub:
         body = {"action": action, **fields, "repository": self.repository}
         return {**body, "sender": sender} if isinstance(sender, dict) else body
 
-    def _list(self, cursor: str, path: str, **query: object) -> Answer:
-        if cursor:
-            return self._api.get(cursor)
-        return self._api.get(f"{self._at}/{path}", per_page=PAGE, **query)
-
     def _by_update(self, cursor: str, path: str, **query: object) -> Answer:
-        # Newest first: what changes meanwhile pushes others to a later page, where they are read
-        # twice, and is itself told by its webhook or the next import. Oldest first, it would pull
-        # others to a page that was read already, and nothing would tell of them.
-        return self._list(cursor, path, state="all", sort="updated", direction="desc", **query)
-
-    def _all(self, path: str, field: str = "") -> Iterator[dict[str, Any]]:
-        """Every object of a list, all its pages."""
-        answer = self._list("", path)
-        while True:
-            value = (
-                answer.value.get(field)
-                if field and isinstance(answer.value, dict)
-                else answer.value
-            )
-            yield from objects(value)
-            if not answer.next:
-                return
-            answer = self._api.get(answer.next)
+        return self._lists.page(
+            cursor, path, state="all", sort="updated", direction="desc", **query
+        )
 
     # A closed object is delivered as its closing, an open one as an edit: an edit's instant is
     # its last change, so that it also undoes an end whose reopening was never received.
@@ -105,11 +86,11 @@ class GitHub:
         if self._settings.details:
             whole = self._api.get(f"{self._at}/pulls/{number}").value
             change = whole if isinstance(whole, dict) else change
-            yield from self._push(change, list(self._all(f"pulls/{number}/commits")))
+            yield from self._push(change, list(self._lists.every(f"pulls/{number}/commits")))
         body = self._body(_action(change), change.get("user"), number=number, pull_request=change)
         yield event("pull_request", body)
         if self._settings.details:
-            for review in self._all(f"pulls/{number}/reviews"):
+            for review in self._lists.every(f"pulls/{number}/reviews"):
                 if review.get("state") != "PENDING":
                     yield event(
                         "pull_request_review",
@@ -138,7 +119,7 @@ class GitHub:
         )
 
     def _runs(self, cursor: str) -> Page:
-        answer = self._list(cursor, "actions/runs")
+        answer = self._lists.page(cursor, "actions/runs")
         runs = list(objects((answer.value or {}).get("workflow_runs")))
         recent = [run for run in runs if self._is_recent(run, "created_at")]
         found = [made for run in recent for made in self._run(run)]
@@ -158,7 +139,7 @@ class GitHub:
                 yield self._run_event(former)
         yield self._run_event(run)
         if self._settings.details:
-            for job in self._all(f"actions/runs/{run['id']}/jobs?filter=all", "jobs"):
+            for job in self._lists.every(f"actions/runs/{run['id']}/jobs?filter=all", "jobs"):
                 sender = run.get("triggering_actor") or run.get("actor")
                 action = _RUN_ACTIONS.get(str(job.get("status")), str(job.get("status")))
                 yield event("workflow_job", self._body(action, sender, workflow_job=job))
@@ -174,12 +155,12 @@ class GitHub:
     def _workflow(self, identifier: Any) -> dict[str, Any]:
         """A run's workflow: its name is the pipeline's, the run's own may be a title."""
         if self._workflows is None:
-            listed = self._all("actions/workflows", "workflows")
+            listed = self._lists.every("actions/workflows", "workflows")
             self._workflows = {workflow.get("id", 0): workflow for workflow in listed}
         return self._workflows.get(identifier, {})
 
     def _deployments(self, cursor: str) -> Page:
-        answer = self._list(cursor, "deployments")
+        answer = self._lists.page(cursor, "deployments")
         listed = list(objects(answer.value))
         recent = [entry for entry in listed if self._is_recent(entry, "created_at")]
         found = [made for entry in recent for made in self._deployment(entry)]
@@ -188,13 +169,13 @@ class GitHub:
     def _deployment(self, deployment: dict[str, Any]) -> Iterator[Delivery]:
         creator = deployment.get("creator")
         yield event("deployment", self._body("created", creator, deployment=deployment))
-        statuses = list(self._all(f"deployments/{deployment.get('id')}/statuses"))
+        statuses = list(self._lists.every(f"deployments/{deployment.get('id')}/statuses"))
         for status in reversed(statuses):  # the API lists the newest first
             body = self._body("created", creator, deployment=deployment, deployment_status=status)
             yield event("deployment_status", body)
 
     def _releases(self, cursor: str) -> Page:
-        answer = self._list(cursor, "releases")
+        answer = self._lists.page(cursor, "releases")
         found = [
             event("release", self._body("published", release.get("author"), release=release))
             for release in objects(answer.value)

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
+from vs_tui.cli.importing.lists import Lists
 from vs_tui.cli.importing.model import Delivery, Forbidden, Page, Settings, Step, delivery, objects
 from vs_tui.cli.importing.web import Answer, Api
 from vs_tui.domain.instants import parse_instant
 
 DEFAULT_URL: Final = "https://gitlab.com/api/v4"
 STEPS: Final = ("issues", "merge_requests", "pipelines", "deployments", "releases")
-PAGE: Final = 100
 _ENDS: Final = frozenset({"success", "failed", "canceled", "skipped"})
 _SAME_NAMES: Final = (
     *("id", "iid", "title", "description", "state", "created_at", "updated_at", "closed_at"),
@@ -44,6 +44,7 @@ class GitLab:
     def __init__(self, api: Api, project: str, settings: Settings) -> None:
         self._api = api
         self._at = f"projects/{quote(project, safe='')}"
+        self._lists = Lists(api, self._at)
         self._settings = settings
         found = api.get(self._at).value
         whole = found if isinstance(found, dict) else {}
@@ -65,26 +66,10 @@ class GitLab:
         for name in STEPS:
             yield Step(name, readers[name])
 
-    def _list(self, cursor: str, path: str, **query: object) -> Answer:
-        if cursor:
-            return self._api.get(cursor)
-        return self._api.get(f"{self._at}/{path}", per_page=PAGE, **query)
-
     def _by_update(self, cursor: str, path: str, **query: object) -> Answer:
-        # Newest first: what changes meanwhile pushes others to a later page, where they are read
-        # twice, and is itself told by its webhook or the next import. Oldest first, it would pull
-        # others to a page that was read already, and nothing would tell of them.
         newest_first = {"order_by": "updated_at", "sort": "desc"}
         since = self._settings.since
-        return self._list(cursor, path, updated_after=since, **newest_first, **query)
-
-    def _all(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
-        answer = self._list("", path, **query)
-        while True:
-            yield from objects(answer.value)
-            if not answer.next:
-                return
-            answer = self._api.get(answer.next)
+        return self._lists.page(cursor, path, updated_after=since, **newest_first, **query)
 
     def _issues(self, cursor: str) -> Page:
         answer = self._by_update(cursor, "issues", scope="all")
@@ -148,7 +133,7 @@ class GitLab:
     def _push(self, change: dict[str, Any]) -> Iterator[Delivery]:
         """The change's commits as one push to its branch: lead times begin with the first."""
         try:
-            listed = list(self._all(f"merge_requests/{change.get('iid')}/commits"))
+            listed = list(self._lists.every(f"merge_requests/{change.get('iid')}/commits"))
         except Forbidden:
             return
         made = [
@@ -184,7 +169,9 @@ class GitLab:
         pipeline = whole if isinstance(whole, dict) else entry
         jobs: list[dict[str, Any]] = []
         if self._settings.details:
-            jobs = list(self._all(f"pipelines/{entry.get('id')}/jobs", include_retried="true"))
+            jobs = list(
+                self._lists.every(f"pipelines/{entry.get('id')}/jobs", include_retried="true")
+            )
         names = (
             *("id", "iid", "name", "ref", "tag", "sha", "source", "status", "created_at"),
             *("finished_at", "duration", "queued_duration"),
@@ -242,14 +229,14 @@ class GitLab:
         """`production`, `staging` ...: a deployment's environment does not say it."""
         if self._tiers is None:
             try:
-                listed = list(self._all("environments"))
+                listed = list(self._lists.every("environments"))
             except Forbidden:
                 listed = []
             self._tiers = {entry.get("id", 0): entry.get("tier") for entry in listed}
         return self._tiers.get(identifier)
 
     def _releases(self, cursor: str) -> Page:
-        answer = self._list(cursor, "releases", order_by="released_at", sort="desc")
+        answer = self._lists.page(cursor, "releases", order_by="released_at", sort="desc")
         since = parse_instant(self._settings.since) or 0
         found = []
         for release in objects(answer.value):
