@@ -59,7 +59,9 @@ def _env(env: Mapping[str, str], name: str) -> str:
         try:
             return Path(file).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{name}_FILE: {file} cannot be read: {error}") from None
+            raise ConfigError(
+                f"{name}_FILE: {file} cannot be read: {error}; mend it, or unset {name}_FILE"
+            ) from None
     return ""
 
 
@@ -69,7 +71,9 @@ def _em_metrics_teams(file: Path) -> Teams:
     try:
         document = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"CONFIG: {file} cannot be read as JSON: {error}") from None
+        raise ConfigError(
+            f"CONFIG: {file} cannot be read as JSON: {error}; mend it, or unset CONFIG"
+        ) from None
     listed = document.get("teams", []) if isinstance(document, dict) else document
     if isinstance(listed, dict):
         listed = [
@@ -80,7 +84,7 @@ def _em_metrics_teams(file: Path) -> Teams:
     teams = []
     for entry in listed:
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-            raise ConfigError(f"CONFIG: {file}: each team needs a name")
+            raise ConfigError(f'CONFIG: {file}: each team needs a name; write {{"name": ...}}')
         projects = [
             *_texts(entry, "services"),
             *_texts(entry, "projects"),

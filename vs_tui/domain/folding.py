@@ -48,7 +48,6 @@ class _Course:
     state: State = State.NOTE
     changed_at: Instant = 0
     ended_at: Instant | None = None
-    episode_start: Instant | None = None
     closed: Duration = 0
     reopens: int = 0
     error: str = ""

@@ -34,11 +34,6 @@ class Admission:
         """Requests being handled."""
         return self._running.total()
 
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of bodies in memory."""
-        return self._bytes
-
     @contextlib.contextmanager
     def request(self, source: str) -> Iterator[Load]:
         """Hold a place while a request is handled; Refused (503) when there is none."""
