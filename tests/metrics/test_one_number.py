@@ -85,7 +85,7 @@ def test_a_report_for_people_shows_what_is_missing_as_missing(run) -> None:
     assert "1 open" in table
     assert "1 from pull request opened" in table
     markdown = run("dora", "--since", "30d", "--format", "markdown")
-    assert markdown.startswith("### DORA, 2026-02-18T12:00:00Z to 2026-03-20T12:00:00Z (UTC)")
+    assert markdown.startswith("### DORA, 2026-02-18 12:00 to 2026-03-20 12:00 (UTC)")
     assert "| core | change fail rate" not in table
     assert "change fail rate | 25 % | 4 |" in markdown
 

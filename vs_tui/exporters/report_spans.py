@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from vs_tui.domain.instants import iso
+from vs_tui.domain.instants import iso, to_datetime
 from vs_tui.domain.metrics import texts
 from vs_tui.domain.metrics.durations import GroupFigures
 from vs_tui.domain.metrics.flaky import FlakyJob
@@ -217,5 +217,6 @@ def expected_records(entries: Sequence[Expected]) -> list[dict[str, Any]]:
 
 
 def window_title(window: Window) -> str:
-    """The window in words, for the head of a report."""
-    return f"{iso(window.since)} to {iso(window.end)} ({window.zone})"
+    """The window in words, on the clock of its zone, for the head of a report."""
+    since, end = (to_datetime(at).astimezone(window.zone) for at in (window.since, window.end))
+    return f"{since:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} ({window.zone})"
