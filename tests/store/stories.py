@@ -144,6 +144,35 @@ def fan_in() -> Scenario:
     return Scenario("a deploy ships five changes", deliveries, parents, links, exact=True)
 
 
+def overlapping() -> Scenario:
+    """Runs of one branch overlap, and one is overtaken: each deploy ships what was merged before
+    its run began, not what was merged while it ran, and nothing twice."""
+    deliveries = [merged(1, "09:50:00", sha("9"), "1d" * 20), *deploy(41, "1d" * 20, "10:00:00")]
+    deploys = {2: "10:15:00", 3: "10:20:00", 5: "10:30:00", 6: "10:55:00", 7: "10:50:00"}
+    merges = {2: "10:10", 3: "10:12", 4: "10:16", 5: "10:18", 6: "10:40", 7: "10:41"}
+    heads = "abcdef"
+    for n, clock in merges.items():
+        commit = f"{n}d" * 20
+        deliveries += [
+            merged(n, f"{clock}:00", sha(heads[n - 2]), commit),
+            run(600 + n, commit, f"{clock}:05"),
+        ]
+        if n in deploys:
+            named = {"workflow_run": {"id": 600 + n, "run_attempt": 1}}
+            deliveries += deploy(40 + n, commit, deploys[n], extra=named)
+    deliveries += [merged(8, "10:57:00", sha("0"), "8d" * 20), *deploy(48, "8d" * 20, "11:00:00")]
+    parents = {change(n): "" for n in range(1, 9)}
+    parents |= {github_name("pipeline", 600 + n): change(n) for n in merges}
+    parents |= {github_name("deploy", 40 + n): github_name("pipeline", 600 + n) for n in deploys}
+    parents |= {github_name("deploy", 40 + n): change(n) for n in (1, 8)}
+    links = {(github_name("deploy", 40 + n), change(n)): "commit" for n in deploys}
+    links |= {
+        (github_name("deploy", 45), change(4)): "ships",
+        (github_name("deploy", 47), change(6)): "ships",
+    }
+    return Scenario("overlapping runs", deliveries, parents, links, exact=True)
+
+
 def fork() -> Scenario:
     """Runs of forks list no pull request; two forks may use one branch name."""
     deliveries = []
@@ -608,6 +637,7 @@ def late_facts() -> Scenario:
 SCENARIOS = [
     merge_styles(),
     fan_in(),
+    overlapping(),
     fork(),
     reruns(),
     gitlab_retries(),

@@ -8,7 +8,7 @@ transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vs_tui.domain.correlation import (
@@ -22,6 +22,7 @@ from vs_tui.domain.correlation import (
 from vs_tui.domain.model import Key, Link, Rule, Seek, Span
 from vs_tui.store import nearby, rows
 from vs_tui.store.folder import Change, load_spans
+from vs_tui.store.ships import relink_shipped
 
 
 def relink(
@@ -37,10 +38,20 @@ def relink(
     if not children:
         return
     wanted = _Wanted(connection, children, disabled)
-    before = _links_of(connection, children)
+    before = {
+        key: [link for link in links if link.rule is not Rule.SHIPS]
+        for key, links in nearby.links_above(connection, children).items()
+    }
     after = {key: wanted.links(span) for key, span in children.items()}
     _write_links(connection, before, after)
-    _place(connection, children, after, _Unsettled.of(changes, before, after), seq)
+    moved = _place(connection, children, after, _Unsettled.of(changes, before, after), seq)
+    # Last, because what a deploy shipped depends on the runs above it; it never makes a parent.
+    shipped = relink_shipped(connection, changes, children, moved, disabled)
+    _write_links(
+        connection,
+        {key: old for key, (old, _) in shipped.items()},
+        {key: new for key, (_, new) in shipped.items()},
+    )
 
 
 def _affected(connection: sqlite3.Connection, changes: Sequence[Change]) -> set[str]:
@@ -165,17 +176,6 @@ def _nodes(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Nod
     return {row[0]: nearby.node_of(row) for row in rows.select_in(connection, sql, keys)}
 
 
-def _links_of(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, list[Link]]:
-    found: dict[str, list[Link]] = {}
-    sql = (
-        "SELECT child, parent, rule, why, is_primary FROM links "
-        "WHERE child IN (SELECT value FROM json_each(?))"
-    )
-    for row in rows.select_in(connection, sql, keys):
-        found.setdefault(row[0], []).append(rows.link_of(row))
-    return found
-
-
 def _write_links(
     connection: sqlite3.Connection,
     before: Mapping[str, Sequence[Link]],
@@ -200,12 +200,13 @@ def _place(
     links: Mapping[str, Sequence[Link]],
     unsettled: _Unsettled,
     seq: int,
-) -> None:
-    """Write parents, then the trace ids of every subtree whose root changed."""
+) -> Collection[str]:
+    """Write parents, then the trace ids of every subtree whose root changed; returns the spans
+    that may have a new parent."""
     wanted = {key: _primary(found)[0] for key, found in links.items()}
     moved = {key for key, parent in wanted.items() if children[key].parent_key != parent}
     if not moved and not unsettled.renamed and not unsettled.restless:
-        return
+        return moved
     # A ring broken earlier may be open again: its root gets its own parent back.
     moved.update(_broken_roots(connection, {children[key].trace_id for key in moved}))
     above = _primary_links_above(connection, moved | unsettled.restless)
@@ -216,6 +217,7 @@ def _place(
         [(parent, seq, key, parent) for key, parent in parents.items()],
     )
     _spread_trace_ids(connection, parents.keys() | unsettled.renamed, seq)
+    return parents.keys()
 
 
 def _primary(links: Sequence[Link]) -> tuple[str, str]:
