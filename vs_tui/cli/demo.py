@@ -15,7 +15,7 @@ from vs_tui.cli.common import now, port_number
 from vs_tui.cli.dashboard import add_look_options, with_receiver
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.runtime import Runtime
-from vs_tui.config import Config, load
+from vs_tui.config import Config, complete_secrets, load
 from vs_tui.demo.story import END, after_end
 from vs_tui.domain.instants import SECOND, Instant
 from vs_tui.domain.recording import Delivery, whole_seconds
@@ -37,7 +37,7 @@ def register(subparsers: Any) -> None:
         examples:
           vs-tui demo
           vs-tui demo --theme light
-          vs-tui demo --port 5001                post to it: it is a receiver like any other
+          vs-tui demo --port 5001                post to it, with what Sources (5) shows: v, Y
         """,
     )
     parser.add_argument(
@@ -74,6 +74,8 @@ def demo_config(folder: Path, port: int = 0) -> Config:
 
 async def _demo(folder: Path, args: argparse.Namespace) -> int:
     config = demo_config(folder, args.port)
+    # Secrets of its own, which Sources shows: without them nobody could post to it.
+    config = replace(config, secrets=complete_secrets(config.secrets_path, config.secrets))
     tasks: list[asyncio.Task[None]] = []
 
     started = now()

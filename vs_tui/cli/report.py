@@ -60,7 +60,10 @@ def register(subparsers: Any) -> None:
         "report", choices=tuple(REPORTS), metavar="REPORT", help="; ".join(_choices())
     )
     parser.add_argument(
-        "filter", nargs="*", help="durations: only spans that match (the dashboard's filter)"
+        "filter",
+        nargs="*",
+        default=[],
+        help="durations: only spans that match (the dashboard's filter)",
     )
     parser.add_argument("--since", default="", help="7d, 12h, 2026-03-02, a time (default 30d)")
     parser.add_argument("--until", default="", help="a day, a time, today or now (the default)")

@@ -139,6 +139,7 @@ def missing_proof(source: Source) -> str:
     proofs.append("the token in the Authorization header")
     if source.token_in_url:
         proofs.append("`?token=` in the URL")
-    # A tool that signs nothing has no secret of its own.
-    kept_as = source.name if source.signature_headers else "token"
-    return f"missing or wrong proof: send {' or '.join(proofs)}; `vs-tui secret show {kept_as}`"
+    shown = "`vs-tui secret show token` prints the token"
+    if source.signature_headers:  # a tool that signs nothing has no secret of its own
+        shown += f", `vs-tui secret show {source.name}` the secret to sign with"
+    return f"missing or wrong proof: send {' or '.join(proofs)}; {shown}"
