@@ -117,7 +117,7 @@ def free_port() -> int:
 def tree(server: Server) -> dict[str, str | None]:
     """Name of each span -> name of its parent."""
     spans = server.spans()
-    names = {span["key"]: span["name"] for span in spans}
+    names = {span["span_id"]: span["name"] for span in spans}
     return {span["name"]: names.get(span["parent_span_id"]) for span in spans}
 
 

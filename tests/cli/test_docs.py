@@ -73,7 +73,7 @@ def test_the_vscli_script_runs(server, machine, failing, status):
     root = one(spans, operation="pipeline")
     build = one(spans, operation="build")
     assert (root["status"], build["status"]) == ("ok", status)
-    assert build["parent_span_id"] == root["key"]
+    assert build["parent_span_id"] == root["span_id"]
 
 
 def test_the_makefile_runs(server, machine):
@@ -158,7 +158,7 @@ def test_the_curl_forms_are_accepted(server, machine):
     assert (deploy["status"], deploy["error"]) == ("error", "the health check failed")
     assert (deploy["service"], deploy["environment"]) == ("shop", "prod")
     smoke = one(spans, operation="test")
-    assert (smoke["status"], smoke["parent_span_id"]) == ("ok", deploy["key"])
+    assert (smoke["status"], smoke["parent_span_id"]) == ("ok", deploy["span_id"])
 
 
 def test_every_field_of_the_table_is_read(server, shell):

@@ -93,19 +93,19 @@ async def test_history_reads_like_webhooks(server, shell, api):
     assert one(spans, span_id="vstrace-github-issue-api-13")["status"] == "in_flight"
     change = one(spans, operation="pull_request")
     assert (change["status"], change["started_at"]) == ("ok", "2026-03-02T10:00:00Z")
-    assert change["parent_span_id"] == issue["key"]
+    assert change["parent_span_id"] == issue["span_id"]
     assert change["attributes"]["vs.pr.additions"] == 120
     review = one(spans, operation="review")
-    assert review["parent_span_id"] == change["key"]
+    assert review["parent_span_id"] == change["span_id"]
     push = one(spans, operation="push")
-    assert push["parent_span_id"] == change["key"]
+    assert push["parent_span_id"] == change["span_id"]
     assert push["attributes"]["vs.commit.first_at"] == "2026-03-02T08:30:00Z"
     assert push["ended_at"] == "2026-03-02T10:20:00Z"
     attempts = {span["attempt"]: span for span in spans if span["operation"] == "pipeline"}
     assert attempts[1]["status"] == "error"
     assert (attempts[2]["status"], attempts[2]["name"]) == ("ok", "CI #163")
     assert attempts[2]["started_at"] == "2026-03-02T10:45:00Z"
-    assert one(spans, operation="build")["parent_span_id"] == attempts[2]["key"]
+    assert one(spans, operation="build")["parent_span_id"] == attempts[2]["span_id"]
     deploy = one(spans, operation="deploy")
     assert (deploy["environment"], deploy["status"]) == ("production", "ok")
     assert deploy["ended_at"] == "2026-03-02T11:43:00Z"

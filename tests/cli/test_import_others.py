@@ -271,16 +271,16 @@ async def test_gitlab_history_reads_like_webhooks(server, shell, serve):
     assert (issue["actor"], issue["attributes"]["vs.issue.labels"]) == ("ann", "bug")
     assert one(spans, operation="incident")["status"] == "in_flight"
     change = one(spans, operation="pull_request")
-    assert change["parent_span_id"] == issue["key"]
+    assert change["parent_span_id"] == issue["span_id"]
     assert (change["status"], change["ended_at"]) == ("ok", "2026-03-02T11:30:00Z")
     assert (change["actor"], change["attributes"]["vs.pr.merged_by"]) == ("bob", "ann")
     push = one(spans, operation="push")
-    assert push["parent_span_id"] == change["key"]
+    assert push["parent_span_id"] == change["span_id"]
     assert push["attributes"]["vs.commit.first_at"] == "2026-03-02T09:10:00Z"
     pipeline = one(spans, operation="pipeline")
     assert (pipeline["status"], pipeline["duration_s"]) == ("ok", 301.0)
     assert pipeline["trace_id"] == change["trace_id"]
-    assert one(spans, operation="build")["parent_span_id"] == pipeline["key"]
+    assert one(spans, operation="build")["parent_span_id"] == pipeline["span_id"]
     deploy = one(spans, operation="deploy")
     assert (deploy["status"], deploy["environment"]) == ("error", "live")
     assert (deploy["started_at"], deploy["ended_at"]) == (
@@ -306,7 +306,7 @@ async def test_jira_history_has_the_columns_and_their_times(server, shell, serve
         "2026-03-02T09:00:00Z",
         "2026-03-02T12:00:00Z",
     )
-    stages = {s["name"]: s for s in spans if s["parent_span_id"] == issue["key"]}
+    stages = {s["name"]: s for s in spans if s["parent_span_id"] == issue["span_id"]}
     times = {name: (s["started_at"][11:16], s["ended_at"][11:16]) for name, s in stages.items()}
     assert times == {"Zu erledigen": ("09:00", "10:00"), "In Arbeit": ("10:00", "12:00")}
     sprint = one(spans, operation="sprint")

@@ -238,7 +238,7 @@ def test_a_run_joins_the_teams_trace_by_its_commit(server, shell):
 
     run = one(server.spans(), name="unit tests")
     change = one(server.spans(), operation="pull_request")
-    assert run["parent_span_id"] == change["key"]
+    assert run["parent_span_id"] == change["span_id"]
     assert run["trace_id"] == change["trace_id"]
     assert run["project"] == "acme/api"
     attributes = run["attributes"]
@@ -288,7 +288,7 @@ def test_in_ci_the_job_around_it_is_the_parent(server, shell, tool):
 
     (outer,) = (s for s in server.spans() if s["source"] == tool and s["operation"] != "stage")
     inner = one(server.spans(), name="lint")
-    assert inner["parent_span_id"] == outer["key"]
+    assert inner["parent_span_id"] == outer["span_id"]
     assert inner["url"] == url
 
 

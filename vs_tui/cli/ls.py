@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vs_tui.cli.common import add_store_options, load_config, now
@@ -29,7 +30,10 @@ def register(subparsers: Any) -> None:
         """,
     )
     parser.add_argument(
-        "filter", nargs="*", help="filter terms (put `--` before one that begins with -)"
+        "filter",
+        nargs="*",
+        default=[],
+        help="filter terms (put `--` before one that begins with -)",
     )
     parser.add_argument("-n", "--limit", type=int, default=50, help="at most so many (default 50)")
     parser.add_argument(
@@ -44,17 +48,17 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_config(args)
 
-    async def read() -> list[Span]:
+    async def read() -> tuple[Sequence[Span], Mapping[str, str]]:
         reader = await SqliteReader(config.db, now).open()
         try:
             terms = " ".join(args.filter)
             page = await reader.spans(terms, limit=args.limit, sort=args.sort)
-            return list(page.items)
+            return page.items, await reader.refs(span.parent_key for span in page.items)
         finally:
             await reader.close()
 
     try:
-        spans = asyncio.run(read())
+        spans, refs = asyncio.run(read())
     except ValueError as error:
         print(f"vs-tui ls: {error}", file=sys.stderr)
         return USAGE
@@ -64,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         from vs_tui.exporters.jsonable import span_json
 
         for span in spans:
-            print(orjson.dumps(span_json(span)).decode())
+            print(orjson.dumps(span_json(span, refs=refs)).decode())
     else:
         for span in spans:
             print(row(span))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vs_tui.domain.instants import SECOND, iso
@@ -10,14 +11,22 @@ from vs_tui.domain.model import Link, Span
 from vs_tui.store.api import DeliveryDetail, DeliveryRow, Trace, TraceSummary
 
 
-def span_json(span: Span, links: list[Link] | None = None) -> dict[str, Any]:
-    """A span in the API's field names; missing values are null, durations are seconds."""
+def span_json(
+    span: Span, links: Iterable[Link] = (), refs: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """A span in the API's field names; missing values are null, durations are seconds.
+
+    `refs` are the refs of other spans by key: parents and links are named by their ref, as the
+    span itself, or by their key where the ref is not known.
+    """
+    refs = refs or {}
     duration = span.duration
     return {
         "span_id": span.ref,
         "key": span.key,
         "trace_id": span.trace_id,
-        "parent_span_id": span.parent_key or None,
+        "parent_span_id": refs.get(span.parent_key, span.parent_key) or None,
+        "parent_key": span.parent_key or None,
         "operation": span.operation,
         "name": span.name,
         "source": span.source,
@@ -39,14 +48,14 @@ def span_json(span: Span, links: list[Link] | None = None) -> dict[str, Any]:
         "stage": span.stage or None,
         "error": span.error or None,
         "attributes": dict(span.attributes),
-        "links": [link_json(link) for link in links or ()],
+        "links": [link_json(link, refs) for link in links],
     }
 
 
-def link_json(link: Link) -> dict[str, Any]:
+def link_json(link: Link, refs: Mapping[str, str]) -> dict[str, Any]:
     return {
-        "child": link.child,
-        "parent": link.parent,
+        "child": refs.get(link.child, link.child),
+        "parent": refs.get(link.parent, link.parent),
         "rule": link.rule.value,
         "confidence": link.confidence,
         "why": link.why,
@@ -60,20 +69,12 @@ def trace_json(trace: Trace) -> dict[str, Any]:
     by_child: dict[str, list[Link]] = {}
     for link in trace.links:
         by_child.setdefault(link.child, []).append(link)
-    spans = [span_json(span, by_child.get(span.key)) for span in trace.spans]
-    links = [link_json(link) for link in trace.links]
-    for span in spans:
-        parent = span["parent_span_id"]
-        span["parent_span_id"] = refs.get(parent, parent)
-    for link in (*links, *(link for span in spans for link in span["links"])):
-        link["child"] = refs.get(link["child"], link["child"])
-        link["parent"] = refs.get(link["parent"], link["parent"])
     return {
         "trace_id": trace.trace_id,
         "root": trace.root.ref,
-        "spans": spans,
-        "links": links,
-        "linked": [span_json(span) for span in trace.linked],
+        "spans": [span_json(span, by_child.get(span.key, ()), refs) for span in trace.spans],
+        "links": [link_json(link, refs) for link in trace.links],
+        "linked": [span_json(span, refs=refs) for span in trace.linked],
     }
 
 

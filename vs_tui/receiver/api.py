@@ -20,7 +20,8 @@ from vs_tui.exporters.jsonable import (
 )
 from vs_tui.receiver.auth import Gate
 from vs_tui.receiver.errors import Refused, answer, not_found
-from vs_tui.store.api import Changes, Reader
+from vs_tui.store.api import Changes
+from vs_tui.store.reader import SqliteReader
 from vs_tui.store.writer import Writer
 
 KEEP_ALIVE_SECONDS: Final = 15.0
@@ -33,7 +34,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Api:
     """The GET routes; all need the token."""
 
-    def __init__(self, reader: Reader, writer: Writer, gate: Gate) -> None:
+    def __init__(self, reader: SqliteReader, writer: Writer, gate: Gate) -> None:
         self._reader = reader
         self._writer = writer
         self._gate = gate
@@ -77,7 +78,8 @@ class Api:
             sort=query.get("sort", "started"),
             at=_instant(query.get("at", "")),
         )
-        items = [span_json(span) for span in page.items]
+        refs = await self._reader.refs(span.parent_key for span in page.items)
+        items = [span_json(span, refs=refs) for span in page.items]
         return answer({"items": items, "next": page.next or None})
 
     async def span(self, request: web.Request) -> web.Response:
@@ -86,14 +88,8 @@ class Api:
             raise not_found("there is no such span; /api/spans lists them")
         trace = await self._reader.trace(span.trace_id)
         links = [link for link in trace.links if link.child == span.key] if trace else []
-        found = span_json(span, links)
-        if trace:
-            refs = {s.key: s.ref for s in (*trace.spans, *trace.linked)}
-            found["parent_span_id"] = refs.get(span.parent_key, span.parent_key) or None
-            for link in found["links"]:
-                link["child"] = refs.get(link["child"], link["child"])
-                link["parent"] = refs.get(link["parent"], link["parent"])
-        return answer(found)
+        refs = {s.key: s.ref for s in (*trace.spans, *trace.linked)} if trace else {}
+        return answer(span_json(span, links, refs))
 
     async def traces(self, request: web.Request) -> web.Response:
         query = request.query
@@ -224,8 +220,9 @@ class Api:
         if brief:
             message["keys"] = keys
         else:
-            found = [await self._reader.span(key) for key in keys]
-            message["spans"] = [span_json(span) for span in found if span is not None]
+            spans = [span for key in keys if (span := await self._reader.span(key))]
+            refs = await self._reader.refs(span.parent_key for span in spans)
+            message["spans"] = [span_json(span, refs=refs) for span in spans]
         return b"id: %d\nevent: change\ndata: %s\n\n" % (changes.seq, orjson.dumps(message))
 
 

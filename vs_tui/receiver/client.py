@@ -75,7 +75,6 @@ class HttpReader:
         linked = [span_of(item) for item in body["linked"]]
         spans = [span_of(item) for item in body["spans"]]
         keys = {span.ref: span.key for span in (*spans, *linked)}
-        spans = [_with_parent(span, keys) for span in spans]
         links = [_link_of(item, keys) for item in body["links"]]
         root = next((s for s in spans if s.ref == body["root"]), spans[0])
         return Trace(body["trace_id"], root, spans, links, linked)
@@ -199,14 +198,8 @@ def span_of(item: Mapping[str, Any]) -> Span:
         error=item["error"] or "",
         attributes=item["attributes"],
         trace_id=item["trace_id"],
-        parent_key=item["parent_span_id"] or "",
+        parent_key=item["parent_key"] or "",
     )
-
-
-def _with_parent(span: Span, keys: Mapping[str, str]) -> Span:
-    from dataclasses import replace
-
-    return replace(span, parent_key=keys.get(span.parent_key, span.parent_key))
 
 
 def _link_of(item: Mapping[str, Any], keys: Mapping[str, str]) -> Link:

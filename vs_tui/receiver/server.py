@@ -27,8 +27,8 @@ from vs_tui.receiver.metrics import Metrics
 from vs_tui.receiver.receiving import Prepare, Receiving
 from vs_tui.receiver.reporting import Reporting
 from vs_tui.sources.registry import routes
-from vs_tui.store.api import Reader
 from vs_tui.store.asking import Asked
+from vs_tui.store.reader import SqliteReader
 from vs_tui.store.reports import Reports
 from vs_tui.store.trouble import explain, is_storage
 from vs_tui.store.writer import Writer
@@ -48,7 +48,7 @@ class Receiver:
 
     config: Config
     writer: Writer
-    reader: Reader
+    reader: SqliteReader
     clock: Callable[[], Instant]
     reports: Reports
     metrics: Metrics = field(default_factory=Metrics)

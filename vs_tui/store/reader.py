@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -128,6 +128,12 @@ class SqliteReader:
 
     async def span(self, ref: str) -> Span | None:
         return await self.run(lambda db: find_span(db, ref))
+
+    async def refs(self, keys: Iterable[str]) -> Mapping[str, str]:
+        """The refs of spans by key; what is not known is left out."""
+        wanted = {key for key in keys if key}
+        sql = "SELECT key, ref FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+        return await self.run(lambda db: dict(rows.select_in(db, sql, wanted)))
 
     async def trace(self, trace_id: str) -> Trace | None:
         return await self.run(lambda db: _trace(db, trace_id))
