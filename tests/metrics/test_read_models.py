@@ -16,7 +16,9 @@ from tests.metrics.deliveries import (
 )
 from tests.metrics.world import t
 from vs_tui.domain.instants import DAY, HOUR, MINUTE
+from vs_tui.domain.model import Key, Rule, Seek
 from vs_tui.store.metrics import read_scorecards
+from vs_tui.store.metrics_behind import read_detail
 
 BEGIN = t("00:00")
 WINDOW = over(BEGIN, BEGIN + 60 * DAY)
@@ -66,6 +68,19 @@ def test_pull_requests_between_two_deploys_are_shipped_by_the_second(base) -> No
     assert (lead.value, lead.starts) == (7 * HOUR, {"pull request opened": 1})
     beside = cards(base, beside=True)["core"].beside
     assert (beside.merged, beside.engineers, beside.deployed, beside.started) == (1, 1, 2, 2)
+
+
+def test_the_lead_time_of_a_merge_during_a_run_is_that_of_the_next_deploy(base) -> None:
+    """The run of the deploy at 9:00 began before the merge at 3:00, and is told of last."""
+    in_run = (Seek(Rule.STRUCTURE, Key("ref", "build-2")),)
+    base.tell(*deploy(1, BEGIN + HOUR), *deploy(2, BEGIN + 9 * HOUR, seeks=in_run))
+    base.tell(*merge(1, BEGIN + 2 * HOUR, BEGIN + 3 * HOUR), *deploy(3, BEGIN + 12 * HOUR))
+    assert cards(base)["core"].figures["lead"].value == 7 * HOUR
+    base.tell(*build(2, BEGIN + 2 * HOUR))
+    assert cards(base)["core"].figures["lead"].starts["pull request opened"] == 1
+    behind = read_detail(base.db, WINDOW, "core", "lead").behind
+    found = {entry.key: entry.value for entry in behind}
+    assert found["pr-1"] == 10 * HOUR
 
 
 def test_the_team_of_a_changed_configuration_counts_after_the_next_start(base, tmp_path) -> None:
@@ -127,6 +142,7 @@ STORIES = st.lists(
             st.just("incident"), MINUTES, st.booleans(), SERVICES, st.sampled_from(["", "2"])
         ),
         st.tuples(st.just("build"), MINUTES, st.just(True), SERVICES, st.sampled_from("1234")),
+        st.tuples(st.just("run"), MINUTES, st.booleans(), SERVICES, st.sampled_from("1234")),
         st.tuples(st.just("merge"), MINUTES, st.just(True), SERVICES, st.just("")),
         st.tuples(st.just("part"), MINUTES, st.booleans(), SERVICES, st.sampled_from("12")),
         st.tuples(st.just("retry"), MINUTES, st.booleans(), SERVICES, st.just("")),
@@ -142,6 +158,10 @@ def events_of(story):
         at = BEGIN + minute * MINUTE
         if kind == "deploy":
             found += deploy(number, at, ok, service=service, version=version)
+        elif kind == "run":
+            seeks = (Seek(Rule.STRUCTURE, Key("ref", f"build-{number}")),)
+            found += build(number, at, service=service, version=version)
+            found += deploy(number, at + 2 * HOUR, ok, service=service, seeks=seeks)
         elif kind == "part":
             names = {"vs.correlation_id": version, "vs.product": "shop", "vs.artifact": service}
             names["vs.version"] = str(number)
