@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,3 +85,21 @@ def test_the_two_commands_are_there_once() -> None:
     assert len(commands) == 2
     assert commands[0].endswith("vs-tui demo")
     assert commands[1].endswith("pytest -n auto")
+
+
+def test_every_path_that_can_be_read_is_in_the_api_page(tmp_path: Path) -> None:
+    from vs_tui.receiver.api import Api
+    from vs_tui.receiver.emmetrics_api import EmMetricsApi
+    from vs_tui.receiver.reporting import Reporting
+
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    unused: Any = None
+    paths = {
+        *(route.path for route in Api(unused, unused, unused).routes()),
+        *Reporting(unused).handlers(),
+        *(path.removeprefix("/api/v1") for path in EmMetricsApi(unused).paths()),
+        *("/metrics", "/healthz", "/readyz"),
+    }
+    for path in paths:
+        shown = re.sub(r"\{(\w+):.*\}$", r"{\1}", path)
+        assert re.search(rf"`{re.escape(shown)}[`?]", page), shown
