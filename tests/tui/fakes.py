@@ -13,6 +13,10 @@ from typing import Any
 from vs_tui.domain import filters
 from vs_tui.domain.cards import Card
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant, parse_instant
+from vs_tui.domain.metrics.dora import Figure
+from vs_tui.domain.metrics.report import Behind, Detail
+from vs_tui.domain.metrics.stages import Regression, StageTime
+from vs_tui.domain.metrics.windows import Window
 from vs_tui.domain.model import Link, Rule, Span, State, Status, Verdict, trace_id_of
 from vs_tui.domain.past import all_as_of
 from vs_tui.store.api import (
@@ -236,6 +240,93 @@ def cards() -> list[Card]:
         Card("plat", "fail", "25 %", 4, "+25%", "worse", "low 2024", [0.0, 0, 0, 0, 0, 0, 1]),
         Card("plat", "restore", "-", 0, "", "", "", [None] * 7),
     ]
+
+
+def lead_detail(team: str) -> Detail:
+    """A week's lead times of a team: two changes, one of them slow in review."""
+    window = Window(NOW - 7 * DAY, NOW, NOW)
+    lines = (
+        Behind(
+            NOW - DAY,
+            "t",
+            "dep-214",
+            "#1204 retry on 429 when the bank is slow to answer",
+            "checkout-api",
+            "v213",
+            "ok",
+            27 * HOUR,
+            "from first commit",
+        ),
+        Behind(NOW - 2 * DAY, "t", "d-211", "#1188 cache", "search", "", "failed", 9 * HOUR, ""),
+        Behind(NOW - 3 * DAY, "t", "d-210", "#1180 fonts", "", "v12", "open", None, "no begin"),
+    )
+    return Detail(
+        team,
+        Figure(
+            "lead",
+            9.0 * HOUR,
+            31,
+            p90=27.0 * HOUR,
+            unknown=2,
+            starts={"first commit": 24, "first push": 5},
+            series=[2.0 * HOUR, 9.0 * HOUR, None, 30.0 * HOUR, 27.0 * HOUR, 8.0 * HOUR, 9.0 * HOUR],
+            before=13.0 * HOUR,
+            before_n=28,
+        ),
+        window,
+        distribution=(("< 1h", 1), ("< 4h", 6), ("< 1d", 18), ("< 2d", 5), (">= 2d", 1)),
+        stages=tuple(
+            StageTime(name, 31, median, None, share)
+            for name, median, share in (
+                ("coding", 3.0 * HOUR, 0.3),
+                ("review", 5.0 * HOUR, 0.55),
+                ("deploy", 14.0 * MINUTE, 0.15),
+                ("test", None, None),
+            )
+        ),
+        bottleneck="review",
+        regressions=(Regression("review", 5.0 * HOUR, 2.0 * HOUR, 31, 28),),
+        behind=lines,
+        of=31,
+    )
+
+
+def fail_detail(team: str) -> Detail:
+    """One failed deployment of four."""
+    return Detail(
+        team,
+        Figure(
+            "fail",
+            0.25,
+            4,
+            hits=1,
+            series=[0.0, None, None, 0.0, 1.0, None, 0.0],
+            before=0.0,
+            before_n=5,
+        ),
+        Window(NOW - 7 * DAY, NOW, NOW),
+        distribution=(("Mon", 0), ("Tue", 1)),
+        behind=(
+            Behind(
+                NOW - DAY,
+                "t",
+                "dep-18",
+                "search v18 → prod",
+                "search",
+                "v18",
+                "failed",
+                4 * MINUTE,
+                "smoke tests failed",
+            ),
+        ),
+        of=1,
+        marks={"smoke tests failed": 1},
+    )
+
+
+async def some_detail(team: str, metric: str, _window: int) -> Detail:
+    """What is behind the fake's cards: lead times, and failures for any other metric."""
+    return lead_detail(team) if metric == "lead" else fail_detail(team)
 
 
 def delivery(

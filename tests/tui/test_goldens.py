@@ -18,10 +18,12 @@ from tests.tui.fakes import (
     busy_reader,
     delivery_links,
     delivery_trace,
+    some_detail,
     span,
 )
 from tests.tui.stage import NARROW, WIDE, Stage, stage
 from vs_tui.domain.instants import HOUR, SECOND
+from vs_tui.tui.settings import no_cards
 
 GOLDENS = Path(__file__).parent / "goldens"
 Play = Callable[[Stage], Awaitable[None]]
@@ -106,7 +108,18 @@ async def waits(on: Stage) -> None:
     await on.press("enter", "j", "i")
 
 
+async def behind_lead(on: Stage) -> None:
+    await on.press("3", "j", "enter")
+    await on.sees("lead time", "bottleneck", "14 Nov")
+
+
+async def behind_failures(on: Stage) -> None:
+    await on.press("3", "j", "j", "enter")
+    await on.sees("what it stands on", "smoke tests failed")
+
+
 BUSY = busy_reader
+DETAIL = {"detail": some_detail}
 EMPTY = FakeReader
 
 
@@ -137,6 +150,12 @@ CASES: dict[str, tuple[Play, Callable[[], FakeReader], dict[str, object]]] = {
     "trace-ascii": (waits, long_trace, {"ascii": True}),
     "compare": (compare, BUSY, {}),
     "compare-ascii": (compare, BUSY, {"ascii": True}),
+    "dora": (keys("3"), BUSY, DETAIL),
+    "dora-empty": (keys("3"), EMPTY, {"cards": no_cards}),
+    "dora-ascii": (keys("3"), BUSY, {"ascii": True, **DETAIL}),
+    "dora-lead": (behind_lead, BUSY, DETAIL),
+    "dora-lead-ascii": (behind_lead, BUSY, {"ascii": True, **DETAIL}),
+    "dora-fail": (behind_failures, BUSY, DETAIL),
     "help": (keys("question_mark"), BUSY, {}),
     "help-filters": (keys("question_mark", "G"), BUSY, {}),
     "help-ascii": (keys("question_mark"), BUSY, {"ascii": True}),

@@ -1,7 +1,10 @@
 """Lists keep their row, their place and their filter; long ones are read as far as one goes."""
 
-from tests.tui.fakes import NOW, FakeReader, span
+from dataclasses import replace
+
+from tests.tui.fakes import NOW, FakeReader, cards, span
 from tests.tui.stage import NARROW, Stage, stage
+from vs_tui.domain.cards import Card
 from vs_tui.domain.instants import HOUR, SECOND
 from vs_tui.domain.model import State
 
@@ -230,3 +233,19 @@ async def test_rows_are_painted_again_only_when_they_changed() -> None:
         flying = [n for n, row in enumerate(on.list.rows) if row.data.in_flight]
         assert set(painted) <= set(flying)
         assert painted
+
+
+async def test_a_long_name_of_a_team_is_shown_whole_where_there_is_room() -> None:
+    named = [replace(card, team="platform") for card in cards()[4:]]
+
+    async def some(_team: str, _window: int) -> list[Card]:
+        return [*cards()[:4], *named]
+
+    async with stage(cards=some) as on:
+        on.reader.put(span("p-1", "build", "infra", began=SECOND, team="platform"))
+        await on.until(lambda: sum("platform" in line for line in on.lines) == 2, "both names")
+        assert all("platform" in line for line in on.lines if "deploys 0.4/d" in line)
+        assert any("infra" in line and " platform " in line for line in on.lines)
+        on.reader.put(span("p-2", "build", "docs", began=SECOND, team="a" * 40))
+        await on.sees("aaaaaaaa…")
+        assert any(" core " in line and " 3:12 " in line for line in on.lines)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery_links, delivery_trace, span
 from tests.tui.stage import NARROW, Stage, does, stage
@@ -87,6 +88,33 @@ async def test_cutting_a_link_sends_the_decision() -> None:
         on.app.screen.waterfall.reveal("t-1")
         await on.press("x")
         assert sent == [("cut", "t-1", "dep-214")]
+        # A toast wraps.
+        shown = " ".join(on.text.replace("│", " ").split())
+        assert "link cut" in shown
+        assert [n.message for n in on.app._notifications] == [
+            "link cut; to join them again: vs-tui link pin t-1 dep-214"
+        ]
+
+
+async def test_a_phase_of_a_span_cannot_be_cut_from_it() -> None:
+    sent: list[tuple[str, str, str]] = []
+
+    async def send(action: str, child: str, parent: str) -> None:
+        sent.append((action, child, parent))
+
+    phase = span("dep-214/verify", "stage", "verify", began=MINUTE, parent="dep-214")
+    told = span("own-key", "stage", "sent by a tool", began=MINUTE, parent="dep-214")
+    async with checkout(send_links=send) as on:
+        trace = on.reader.by_key["dep-214"].trace_id
+        on.reader.put(replace(phase, trace_id=trace), replace(told, trace_id=trace))
+        await on.sees("verify", "sent by a tool")
+        on.app.screen.waterfall.reveal("dep-214/verify")
+        await on.press("x")
+        await on.sees("a stage is a phase of the span above it")
+        assert sent == []
+        on.app.screen.waterfall.reveal("own-key")
+        await on.press("x")
+        assert sent == [("cut", "own-key", "dep-214")]
 
 
 async def test_a_read_only_dashboard_says_why_it_cannot_cut() -> None:

@@ -232,7 +232,7 @@ class VsTuiApp(App[int]):
 
         async def work() -> None:
             await send("cut", child, parent)
-            self.notify_text("link cut; it can be pinned again over the API")
+            self.notify_text(f"link cut; to join them again: vs-tui link pin {child} {parent}")
 
         start(self, work, "links")
 

@@ -36,6 +36,12 @@ def kind_in_tree(span: Span) -> str:
     return "" if named else f"{word} "
 
 
+def is_phase(span: Span) -> bool:
+    """Whether it is a phase that folding made of its parent: its key is its parent's and its
+    name, so no link holds it there. A `stage` that a tool sent has a key of its own."""
+    return span.operation == "stage" and span.key.startswith(f"{span.parent_key}/")
+
+
 def is_stale(span: Span, baseline: Baseline | None, now: Instant) -> bool:
     """Whether nothing was heard of it for three times what it takes nine times out of ten (and
     at least ten minutes): then it is shown as lost, never as a bar that runs for ever."""

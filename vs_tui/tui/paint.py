@@ -40,6 +40,11 @@ def fit(text: str, width: int, *, right: bool = False, ellipsis: str = "…") ->
     return set_cell_size(shown, width)
 
 
+def longest_name(names: Iterable[str], most: int) -> int:
+    """Cells that the longest of the names takes, `most` at the most; 0 when there is none."""
+    return max((min(cell_len(clean(name, 4 * most + 20)), most) for name in names), default=0)
+
+
 def cropped(text: str, width: int) -> str:
     """At most `width` cells of a clean text; an emoji that was cut leaves no joiner behind, which
     would join with what is painted next."""

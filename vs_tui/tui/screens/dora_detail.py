@@ -27,7 +27,7 @@ from vs_tui.tui.widgets.text import TextBox
 
 _COLUMNS: Final = (
     Column("DEPLOYED", 12),
-    Column("", 8),
+    Column("RESULT", 8),
     Column("WHAT", 14, flex=2),
     Column("SERVICE", 10, rank=1),
     Column("VERSION", 9, rank=2),
@@ -52,7 +52,7 @@ class DoraDetailView(ListedView):
     DEFAULT_CSS = """
     DoraDetailView #above { height: 11; }
     DoraDetailView.-tall #above { height: 17; }
-    DoraDetailView #facts { width: 38; }
+    DoraDetailView #facts { width: 44; }
     DoraDetailView.-wide #facts { width: 46; }
     """
 
@@ -128,8 +128,9 @@ class DoraDetailView(ListedView):
             return True
         return super().act(action)
 
-    def on_resize(self) -> None:
-        super().on_resize()
+    def on_chart_resized(self, message: Chart.Resized) -> None:
+        # The screen's own resize comes before its panels have their new sizes.
+        message.stop()
         self.start_reload()
 
 

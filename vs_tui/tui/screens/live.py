@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from textual.containers import Horizontal, Vertical
@@ -15,7 +16,7 @@ from vs_tui.store.api import COUNTED, Counts
 from vs_tui.tui import faces
 from vs_tui.tui.facts import trace_facts
 from vs_tui.tui.look import Look
-from vs_tui.tui.paint import Piece
+from vs_tui.tui.paint import Piece, longest_name
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.dora import DoraPanel
 from vs_tui.tui.widgets.listing import Column, Listing, Row
@@ -32,6 +33,9 @@ COLUMNS: Final = (
     Column("AGE", 7, right=True, sort="duration"),
     Column("vs p50", 6, rank=1),
 )
+_TEAM: Final = 3
+"""Place of the team among the columns."""
+_TEAM_CELLS: Final = 10
 PAGE: Final = 500
 MOST: Final = 10_000
 """Rows that are read at most: to see older ones, filter or sort."""
@@ -116,6 +120,10 @@ class LiveView(ListedView):
     def _show_rows(self) -> None:
         if not self.spans:
             self.list.empty = self.dash.empty_text(bool(self.filter_text))
+        # Of all rows that were read, so that scrolling does not move the columns.
+        longest = longest_name({span.team for span in self.spans}, _TEAM_CELLS)
+        team = replace(COLUMNS[_TEAM], wish=longest)
+        self.list.set_columns((*COLUMNS[:_TEAM], team, *COLUMNS[_TEAM + 1 :]))
         self.list.set_rows(
             [Row(span.key, failed=span.status.failed, data=span) for span in self.spans]
         )

@@ -172,7 +172,12 @@ class TraceView(View):
             return True
         if action == "cut":
             span = self.waterfall.selected
-            if span is not None and span.parent_key:
+            if span is not None and faces.is_phase(span):
+                self.dash.notify_text(
+                    "a stage is a phase of the span above it, not linked to it; "
+                    "select that span to cut it from its parent"
+                )
+            elif span is not None and span.parent_key:
                 self.dash.cut_link(span.key, span.parent_key)
             return True
         focused = self.focused

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from textual.message import Message
+
 from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.widgets.framed import Framed
@@ -72,6 +74,9 @@ def _named(labels: Sequence[str], cells: int, most: int) -> list[tuple[int, str]
 class Chart(Framed):
     """A box with a chart that fits it."""
 
+    class Resized(Message):
+        """Its size is another one: what is drawn no longer fits."""
+
     def __init__(self, look: Look, *, id: str | None = None) -> None:
         super().__init__(look, id=id)
         self._lines: list[str] = []
@@ -104,6 +109,10 @@ class Chart(Framed):
             self._lines = lines
             self.resized()
             self.refresh()
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        self.post_message(self.Resized())
 
     def paint_head(self, y: int, width: int) -> Sequence[Piece]:
         return ()

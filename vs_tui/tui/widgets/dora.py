@@ -7,11 +7,15 @@ from typing import Final
 
 from vs_tui.domain.cards import Card
 from vs_tui.tui.look import Glyphs, Look
-from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.paint import Piece, fit, longest_name
 from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.sparkline import sparkline
 
 TREND: Final = {"better": "good", "worse": "bad", "same": "dim", "": "dim"}
+_NAMES: Final = (6, 10)
+"""The least and the most cells of a team's name."""
+_NAME_AND_TREND: Final = 14
+"""Cells of the name and its sparkline together: a long name leaves less of the trend."""
 LABELS: Final = {
     "deploys": "deployment frequency",
     "lead": "change lead time",
@@ -43,12 +47,14 @@ class DoraPanel(Framed):
         """Paint the cards; nothing happens when they are what is there."""
         lines: list[tuple[Piece, ...]] = []
         team = None
+        least, most = _NAMES
+        cells = max(longest_name({card.team for card in cards}, most), least)
         for card in cards:
             label = "" if card.team == team else card.team or "all"
             if team is not None and label:
                 lines.append(((" ", "text"),))
             team = card.team
-            lines.append(tuple(self._line(card, label)))
+            lines.append(tuple(self._line(card, label, cells)))
         if not lines:
             lines = [((" no deployments yet", "dim"),)]
         self.set_heading([("DORA ", "title"), (range_name, "dim")], "3 more")
@@ -57,7 +63,7 @@ class DoraPanel(Framed):
             self.resized()
             self.refresh()
 
-    def _line(self, card: Card, label: str) -> list[Piece]:
+    def _line(self, card: Card, label: str, cells: int) -> list[Piece]:
         glyphs = self.look.glyphs
         tail = (
             f"{arrow_of(card, glyphs)} {card.delta.lstrip('+-')}"
@@ -66,11 +72,11 @@ class DoraPanel(Framed):
         )
         return [
             (" ", "text"),
-            (fit(label, 7), "title"),
+            (fit(label, cells, ellipsis=glyphs.ellipsis) + " ", "title"),
             (fit(card.metric, 8), "dim"),
-            (fit(card.text, 8), "text"),
-            (sparkline(card.buckets, 8, glyphs), "run"),
-            (" " + fit(tail, 8), TREND[card.direction]),
+            (fit(card.text, 7), "text"),
+            (sparkline(card.buckets, _NAME_AND_TREND - cells, glyphs), "run"),
+            (" " + fit(tail, 7), TREND[card.direction]),
         ]
 
     def paint_head(self, y: int, width: int) -> Sequence[Piece]:

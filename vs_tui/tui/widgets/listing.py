@@ -31,6 +31,8 @@ class Column:
     right: bool = False
     rank: int = 0
     """0: always there; columns with the highest rank go first."""
+    wish: int = 0
+    """Cells it would like to have; it gets at most half of what is left for `flex`."""
     sort: str = ""
     """The order that a click on the title asks for."""
 
@@ -214,9 +216,15 @@ class Listing(Framed):
         while needed() > width and any(self.columns[i].rank for i in chosen):
             chosen.remove(max(chosen, key=lambda i: (self.columns[i].rank, i)))
         room = max(width - needed(), 0)
+        granted = dict.fromkeys(chosen, 0)
+        for i in chosen:
+            left = room // 2 - sum(granted.values())
+            granted[i] = max(min(self.columns[i].wish - self.columns[i].width, left), 0)
+        room -= sum(granted.values())
         shares = sum(self.columns[i].flex for i in chosen) or 1
         result = [
-            (i, self.columns[i].width + room * self.columns[i].flex // shares) for i in chosen
+            (i, self.columns[i].width + granted[i] + room * self.columns[i].flex // shares)
+            for i in chosen
         ]
         self._widths = (width, result)
         return result
