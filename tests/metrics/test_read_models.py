@@ -94,6 +94,25 @@ def test_the_team_of_a_changed_configuration_counts_after_the_next_start(base, t
     assert cards(base, by="all")[""].figures["deploys"].n == 1
 
 
+def test_adopting_a_target_at_a_time_says_what_judging_everything_says(base) -> None:
+    from vs_tui.domain.teams import Environments
+    from vs_tui.store.metrics_keeper import MetricsKeeper
+
+    for number, place in enumerate(("prod", "blue", "prod", "green", "blue")):
+        base.tell(*deploy(number, BEGIN + number * HOUR, environment=place))
+    base.tell(*incident(1, BEGIN + 2 * HOUR, BEGIN + 3 * HOUR))
+    other = MetricsKeeper(Environments({"production": ("blue", "green")}), TEAMS.teams)
+    steps = 1
+    while other.adopt_some(base.db):
+        steps += 1
+    assert steps == 4, "three targets and the incidents"
+    kept = base.kept()
+    assert {row[0] for row in kept["deployments"]} == {"deploy-1", "deploy-3", "deploy-4"}
+    other.rebuild(base.db)
+    assert kept == base.kept()
+    assert not other.adopt_some(base.db)
+
+
 def test_a_fault_costs_no_delivery_and_is_made_good_at_the_next_start(base, monkeypatch) -> None:
     from vs_tui.store import metrics_keeper
 

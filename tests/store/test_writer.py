@@ -13,7 +13,7 @@ from vs_tui.domain.instants import HOUR
 from vs_tui.domain.model import Event, State, Verdict
 from vs_tui.domain.teams import Team, Teams
 from vs_tui.intaking import parse_stored
-from vs_tui.store import batch
+from vs_tui.store import adoption, batch
 from vs_tui.store.rebuild import rebuild
 from vs_tui.store.schema import StoreError
 from vs_tui.store.writer import Settings, Writer
@@ -185,9 +185,63 @@ async def test_team_changes_reach_stored_spans(open_writer, clock, tmp_path) -> 
     teams = Teams((Team("core", ("acme",)),))
     second = Writer(tmp_path / "teams.db", clock, Settings(teams=teams))
     await second.open()
+    assert (await rows_of(second))[0][0][9] != "core", "nobody waits for it"
+    await second.adopt()
     (row,) = (await rows_of(second))[0]
     await second.close()
     assert row[9] == "core"
+
+
+async def test_teams_are_adopted_in_steps_and_a_restart_goes_on(clock, tmp_path, monkeypatch):
+    monkeypatch.setattr(adoption, "SPANS_AT_ONCE", 2)
+    first = Writer(tmp_path / "teams.db", clock)
+    await first.open()
+    for number in range(5):
+        await first.submit(custom("build", number, "start", namespace="acme"))
+    await first.adopt()
+    await first.close()
+
+    settings = Settings(teams=Teams((Team("core", ("acme",)),)))
+
+    async def teams(writer: Writer) -> list[str]:
+        return [row[9] for row in (await rows_of(writer))[0]]
+
+    second = Writer(tmp_path / "teams.db", clock, settings)
+    await second.open()
+    assert await second.transaction(adoption.adopt_teams)
+    half = await teams(second)
+    assert half.count("core") == 2
+    await second.submit(custom("build", 9, "start", namespace="acme"))
+    assert (await teams(second)).count("core") == 3, "what arrives meanwhile has its team"
+    await second.close()
+
+    third = Writer(tmp_path / "teams.db", clock, settings)
+    await third.open()
+    seen = []
+    await third.run(lambda db: db.set_trace_callback(seen.append))
+    await third.adopt()
+    assert await teams(third) == ["core"] * 6
+    assert not any("rowid > 0 " in sql for sql in seen), "it went on where it stopped"
+    await third.close()
+
+
+async def test_teams_that_changed_back_halfway_are_adopted_again(clock, tmp_path, monkeypatch):
+    monkeypatch.setattr(adoption, "SPANS_AT_ONCE", 2)
+    path = tmp_path / "teams.db"
+    for settings, whole in (
+        (Settings(), True),
+        (Settings(teams=Teams((Team("core", ("acme",)),))), False),
+        (Settings(), True),
+    ):
+        writer = Writer(path, clock, settings)
+        await writer.open()
+        for number in range(5):
+            await writer.submit(custom("build", number, "start", namespace="acme"))
+        await (writer.adopt() if whole else writer.transaction(adoption.adopt_teams))
+        found = {row[9] for row in (await rows_of(writer))[0]}
+        await writer.close()
+    assert len(found) == 1
+    assert "core" not in found
 
 
 async def test_files_are_private_whatever_the_umask(open_writer) -> None:

@@ -23,8 +23,10 @@ def writer_settings(config: Config) -> Settings:
             f"[correlation] disable: there is no rule '{unknown[0]}'; there are {', '.join(rules)}"
         )
     disabled = frozenset(rules[name] for name in config.disabled_rules)
+    keeper = metrics_keeper(config)
     return Settings(
-        after_fold=(metrics_keeper(config).after_fold,),
+        after_fold=(keeper.after_fold,),
+        adopt=(keeper.adopt_some,),
         teams=config.teams,
         timeouts=config.timeouts,
         disabled_rules=disabled,
@@ -53,8 +55,6 @@ class Runtime:
         self.writer = Writer(self.config.db, self.clock, writer_settings(self.config))
         await self.writer.open()
         try:
-            keeper = metrics_keeper(self.config)
-            await self.writer.transaction(lambda db, _: keeper.adopt(db))
             self.reader = SqliteReader(
                 self.config.db,
                 self.clock,

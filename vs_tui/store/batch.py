@@ -245,29 +245,6 @@ def _with_refs(
     return list(outcomes)
 
 
-def adopt_teams(connection: sqlite3.Connection, folding: Folding) -> None:
-    """Give stored spans their team again when the teams changed with the configuration."""
-    teams = folding.context.teams
-    wanted = repr(teams.teams)
-    row = connection.execute("SELECT value FROM meta WHERE name = 'teams'").fetchone()
-    if row and row[0] == wanted:
-        return
-    folding.context.seq = next_seq(connection)
-    changed = [
-        (team, folding.context.seq, project, service, actor, team)
-        for project, service, actor in connection.execute(
-            "SELECT DISTINCT project, service, actor FROM spans"
-        ).fetchall()
-        for team in [teams.of(project, service, actor)]
-    ]
-    connection.executemany(
-        "UPDATE spans SET team = ?, changed = ? "
-        "WHERE project = ? AND service = ? AND actor = ? AND team <> ?",
-        changed,
-    )
-    connection.execute("INSERT OR REPLACE INTO meta VALUES ('teams', ?)", (wanted,))
-
-
 def record_rejections(
     connection: sqlite3.Connection,
     rejections: Sequence[Rejection],

@@ -13,6 +13,8 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import orjson
+
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.metrics.assessment import Assessed, assess
 from vs_tui.domain.metrics.facts import Deployment, Outcome, Target, incident_of
@@ -43,6 +45,11 @@ VERSION: Final = 1
 _OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 _DIRTY = "broken"
+_NEXT_TARGET: Final = (
+    "SELECT project, service, environment FROM spans WHERE operation = 'deploy' "
+    "AND (project, service, environment) > (?, ?, ?) "
+    "ORDER BY project, service, environment LIMIT 1"
+)
 
 
 class MetricsKeeper:
@@ -58,6 +65,34 @@ class MetricsKeeper:
         row = db.execute("SELECT value FROM meta WHERE name = 'dora'").fetchone()
         if row is None or row[0] != self._wanted:
             self.rebuild(db)
+
+    def adopt_some(self, db: sqlite3.Connection, _: object = None) -> bool:
+        """The same a target at a time, where only teams or environments changed; whether there is
+        more. Call it once the spans have their teams. In the caller's transaction."""
+        sql = "SELECT name, value FROM meta WHERE name IN ('dora', 'dora_from')"
+        names = dict(db.execute(sql).fetchall())
+        stored = names.get("dora", "")
+        if stored == self._wanted:
+            return False
+        if not stored.startswith(f"({VERSION}, "):
+            self.rebuild(db)
+            return False
+        wanted, *after = orjson.loads(names.get("dora_from", '[""]'))
+        db.execute("DELETE FROM meta WHERE name = 'dora_from'")
+        if wanted != self._wanted:
+            # What was begun for another configuration is no longer true of all targets.
+            db.execute("UPDATE meta SET value = ? WHERE name = 'dora'", (f"({VERSION}, half)",))
+            after = ["", "", ""]
+        row = db.execute(_NEXT_TARGET, after).fetchone()
+        if row is None:
+            incidents = db.execute("SELECT key FROM spans WHERE operation = 'incident'").fetchall()
+            self._judge(db, {}, [key for (key,) in incidents])
+            db.execute("UPDATE meta SET value = ? WHERE name = 'dora'", (self._wanted,))
+            return False
+        self._judge(db, {Target(*row): 0}, ())
+        reached = orjson.dumps([self._wanted, *row]).decode()
+        db.execute("INSERT INTO meta VALUES ('dora_from', ?)", (reached,))
+        return True
 
     def rebuild(self, db: sqlite3.Connection) -> None:
         """Judge every deployment there is."""
@@ -93,7 +128,7 @@ class MetricsKeeper:
     def _judge(self, db: sqlite3.Connection, touched: Touched, incidents: Iterable[str]) -> None:
         update = _Update(db)
         for target, moment in touched.items():
-            update.target(target, moment)
+            update.target(target, moment, self._environments.is_production(target.environment))
         update.products()
         update.first_shipments()
         update.incidents(incidents)
@@ -112,8 +147,12 @@ class _Update:
         self._places: dict[Place, int] = {p: n for n, p in pages.places(db).items()}
         self._teams = {number: place.team for place, number in self._places.items()}
 
-    def target(self, target: Target, moment: Instant) -> None:
-        """Judge the deployments of a target that something at `moment` may concern."""
+    def target(self, target: Target, moment: Instant, counts: bool) -> None:
+        """Judge the deployments of a target that something at `moment` may concern; none of a
+        target that does not count (any more)."""
+        if not counts:
+            self._replace(f"{_OF_TARGET} AND unit < 2", target, {})
+            return
         low = self._low(target, moment)
         stretch = stretch_of(self._db, target, self._context(target, low))
         concerned = [d for d in stretch.deployments if d.ended_at >= low]

@@ -22,6 +22,7 @@ from vs_tui.domain.limits import LOW_SPACE, Retention
 from vs_tui.domain.model import Rule, Verdict
 from vs_tui.domain.teams import Teams
 from vs_tui.store import batch, retention
+from vs_tui.store.adoption import adopt_teams, is_empty
 from vs_tui.store.condition import Condition
 from vs_tui.store.folder import Change, Context
 from vs_tui.store.intake import Intake, Outcome, Rejection
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Listener = Callable[[Sequence[Change]], None]
+Adopt = Callable[[sqlite3.Connection, batch.Folding], bool]
+"""One small transaction's work; whether there is more. What is done is kept with the database."""
 Waiting = tuple[Intake, asyncio.Future[Outcome]]
 MAX_BATCH: Final = 500
 MAX_WAITING: Final = 5_000
@@ -62,6 +65,8 @@ class Settings:
     timeouts: Mapping[str, Duration] = field(default_factory=dict)
     disabled_rules: frozenset[Rule] = frozenset()
     after_fold: Sequence[batch.Hook] = ()
+    adopt: Sequence[Adopt] = ()
+    """What a changed configuration asks of the stored spans, once they have their teams."""
     retention: Retention = field(default_factory=Retention)
     low_space: int = LOW_SPACE
     """Bytes that stay free on the disk, so that pruning is possible."""
@@ -94,6 +99,7 @@ class Writer:
             path, settings.low_space, settings.free_bytes, lambda: self._notify(())
         )
         self._retain_at = 0
+        self._to_adopt = [adopt_teams, *settings.adopt]
 
     async def open(self) -> None:
         """Lock and open the database and start committing. StoreError says what to do."""
@@ -105,7 +111,8 @@ class Writer:
             raise
         try:
             self._condition.opened()
-            await self._transaction(batch.adopt_teams)
+            if await self._transaction(lambda db, _: is_empty(db)):
+                await self.adopt()
             self._lock.opened()
         except BaseException as error:
             await self._db.close()
@@ -321,9 +328,23 @@ class Writer:
         due = await self.run(lambda db: batch.due_timeouts(db, timeouts, now))
         if due:
             self._notify(await self._transaction(lambda db, f: _sweep(db, f, due)))
+        await self.adopt()
         if self._settings.retention and now >= self._retain_at:
             self._retain_at = now + HOUR
             await self._retain(self._settings.retention)
+
+    async def adopt(self) -> None:
+        """Apply a changed configuration to what is stored; deliveries are stored in between."""
+        while self._to_adopt:
+            try:
+                while await self._transaction(self._to_adopt[0]):
+                    pass
+            except Exception as error:
+                if is_storage(error):
+                    raise
+                log.exception("not all is grouped as configured; the next start tries again")
+            self._to_adopt.pop(0)
+            self._notify(())
 
     async def _try_again(self) -> None:
         """Commit something small, on a new connection where the old one may be stale."""
@@ -362,7 +383,7 @@ class Writer:
         while kept.size and rounds < 10 and await self.run(retention.used_bytes) > kept.size:
             rounds += 1
             pruned += await self.prune(await self.run(retention.oldest_tenth))
-        if pruned.traces or pruned.deliveries:
+        if pruned != Pruned():
             log.info("retention deleted %s traces, %s deliveries", pruned.traces, pruned.deliveries)
 
     async def _flush_rejections(self) -> None:

@@ -1,0 +1,59 @@
+"""Giving stored spans their team again after the teams changed, in small transactions, so that
+neither a receiver nor a dashboard waits for it; what is not reached yet keeps its old team."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+import orjson
+
+from vs_tui.store import batch
+
+SPANS_AT_ONCE: Final = 2_000
+
+
+def adopt_teams(connection: sqlite3.Connection, folding: batch.Folding) -> bool:
+    """Give the next 2,000 spans the team of today's configuration; False once all have it.
+
+    How far it came is kept with the database, for the next start. The caller's transaction.
+    """
+    teams = folding.context.teams
+    wanted = repr(teams.teams)
+    names = dict(
+        connection.execute("SELECT name, value FROM meta WHERE name IN ('teams', 'teams_from')")
+    )
+    if names.get("teams") == wanted:
+        return False
+    for_teams, after = orjson.loads(names.get("teams_from", '["", 0]'))
+    if for_teams != wanted:
+        after = 0
+    found = connection.execute(
+        "SELECT rowid, project, service, actor, team FROM spans WHERE rowid > ? "
+        "ORDER BY rowid LIMIT ?",
+        (after, SPANS_AT_ONCE),
+    ).fetchall()
+    changed = [
+        (team, rowid)
+        for rowid, project, service, actor, before in found
+        if (team := teams.of(project, service, actor)) != before
+    ]
+    if changed:
+        folding.context.seq = batch.next_seq(connection)
+        connection.executemany(
+            "UPDATE spans SET team = ?, changed = ? WHERE rowid = ?",
+            [(team, folding.context.seq, rowid) for team, rowid in changed],
+        )
+    # What was begun for other teams is no longer true of all spans, even if it is wanted again.
+    connection.execute("DELETE FROM meta WHERE name IN ('teams', 'teams_from')")
+    if len(found) < SPANS_AT_ONCE:
+        connection.execute("INSERT INTO meta VALUES ('teams', ?)", (wanted,))
+        return False
+    reached = orjson.dumps([wanted, found[-1][0]]).decode()
+    connection.execute("INSERT INTO meta VALUES ('teams_from', ?)", (reached,))
+    return True
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    """Whether there is nothing yet that could have to wait for its team."""
+    return connection.execute("SELECT 1 FROM spans LIMIT 1").fetchone() is None
