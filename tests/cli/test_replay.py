@@ -167,3 +167,10 @@ def test_what_is_wrong_is_said(server, shell, arguments, hint):
     assert hint in done.stderr
     assert "Traceback" not in done.stderr
     assert "never retrieved" not in done.stderr
+
+
+def test_a_database_that_a_receiver_uses_is_replayed_to_through_it(server, shell, recording):
+    done = shell.run("vs-tui", "replay", str(recording), "--db", str(server.db))
+
+    assert done.returncode == 1
+    assert "is in use by a running receiver; send to it with --to http://" in done.stderr

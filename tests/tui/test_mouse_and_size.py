@@ -171,3 +171,11 @@ async def test_no_event_text_reaches_the_terminal_raw() -> None:
         assert "[red]x[/red]" in text, "markup is shown as it was written"
         bad = {c for c in text if not c.isprintable()} - {"\u200d", "\ufe0f"}
         assert bad == set()
+
+
+async def test_the_header_ends_with_the_clock_at_every_width() -> None:
+    async with stage(size=NARROW) as on:
+        for width in range(80, 121, 4):
+            await on.pilot.resize_terminal(width, 30)
+            await on.settle()
+            assert on.lines[0].rstrip().endswith("✗  09:41:07"), (width, on.lines[0])

@@ -229,3 +229,12 @@ def test_the_day_begins_in_the_users_zone() -> None:
 
 def test_a_secret_is_not_in_the_repr() -> None:
     assert "gh-s3cret" not in repr(GITHUB) and "'tok'" not in repr(GITHUB)
+
+
+async def test_what_came_after_the_past_moment_shown_has_no_age() -> None:
+    at = NOW - 30 * DAY
+    async with stage(connections=connections, at=at, size=WIDE) as on:
+        await on.press("5")
+        await on.sees("GitHub", "after the moment shown")
+        row = next(line for line in on.lines if "http://127.0.0.1:8787/github" in line)
+        assert " 0s " not in row

@@ -165,9 +165,16 @@ async def _target(config: Config, args: argparse.Namespace) -> AsyncIterator[Tar
             yield target
     else:
         from vs_tui.cli.runtime import Runtime
+        from vs_tui.store.lock import InUse
 
         runtime = Runtime(config, now)
-        await runtime.open_store()
+        try:
+            await runtime.open_store()
+        except InUse:
+            raise CommandError(
+                f"{config.db} is in use by a running receiver; send to it with "
+                f"--to http://{config.host}:{config.port}, or name another file with --db"
+            ) from None
         try:
             yield StoreTarget(runtime)
         finally:

@@ -7,19 +7,26 @@ from typing import TYPE_CHECKING
 from vs_tui.domain.display import clean
 from vs_tui.domain.model import Verdict
 from vs_tui.tui import faces
-from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.paint import Piece, fit, width_of
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
 
 WIDE = 100
-"""From this width on words are written out."""
+"""From this width on words are written out, when they fit."""
 
 
 def headline(app: VsTuiApp, width: int) -> tuple[list[Piece], list[Piece], dict[int, str]]:
     """(left, right) pieces, and the action that a click on each does."""
+    if width >= WIDE:
+        left, right, targets = _pieces(app, wide=True)
+        if width_of([*left, *right]) < width:
+            return left, right, targets
+    return _pieces(app, wide=False)
+
+
+def _pieces(app: VsTuiApp, *, wide: bool) -> tuple[list[Piece], list[Piece], dict[int, str]]:
     signs = app.look.glyphs
-    wide = width >= WIDE
     if app.frozen_at is not None:
         at = faces.clock(app.frozen_at, app.zone, app.setup.clock())
         left: list[Piece] = [(" vs-tui ", "title"), (f"{signs.frozen} FROZEN at {at}", "wait")]

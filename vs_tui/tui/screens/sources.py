@@ -145,13 +145,17 @@ class SourcesView(ListedView):
                 (connection.title, "text"),
                 (sourcing.url_of(connection, self.base), "dim"),
                 (self._secret_text(connection), "dim"),
-                (faces.since(last, now), "text"),
+                (faces.since(last if self._happened(last, now) else None, now), "text"),
                 *(self._number(connection.name, verdict) for verdict in COUNTED),
                 (self._health_text(found), found.role),
             ),
             failed=found.level in ("refused", "unread", "quiet"),
             data=connection,
         )
+
+    def _happened(self, last: Instant | None, now: Instant) -> bool:
+        """Whether it was already received; in a past moment what came later is not `0s` old."""
+        return last is not None and not (self.dash.travelled and last > now)
 
     def _health_text(self, found: Condition) -> str:
         glyphs = self.look.glyphs
@@ -211,10 +215,10 @@ class SourcesView(ListedView):
         ]
         if health is not None and health.last_received_at is not None:
             at = self.zone_clock(health.last_received_at)
-            ago = faces.since(health.last_received_at, now)
-            lines.append(
-                _line("last", (f"{at}, {ago} ago", "text"), (f"  {health.last_kind}", "dim"))
-            )
+            when = "after the moment shown"
+            if self._happened(health.last_received_at, now):
+                when = f"{faces.since(health.last_received_at, now)} ago"
+            lines.append(_line("last", (f"{at}, {when}", "text"), (f"  {health.last_kind}", "dim")))
             lines.append(_line("in all", *self._totals(health)))
         return lines
 
