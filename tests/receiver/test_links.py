@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 
@@ -166,3 +171,33 @@ def test_decisions_survive_a_restart_and_a_rebuild(server, tmp_path, monkeypatch
         found = dict(database.execute("SELECT key, parent_key FROM spans"))
     database.close()
     assert found == {ref(1): "", ref(2): "", ref(3): ref(2)}
+
+
+def test_the_token_follows_no_redirect(tmp_path) -> None:
+    """urllib would take the Authorization header along, to whatever host an answer names."""
+    asked: list[str | None] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers.get("Authorization"))
+            self.send_response(302 if len(asked) == 1 else 200)
+            self.send_header("Location", f"http://localhost:{self.server.server_port}/stolen")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as elsewhere:
+        Thread(target=elsewhere.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{elsewhere.server_port}"
+        done = subprocess.run(
+            [sys.executable, "-m", "vs_tui", "link", "show", "x", "--url", url],
+            env={**os.environ, "VS_TOKEN": "t0ken", "VS_CONFIG_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        elsewhere.shutdown()
+    assert asked == ["Bearer t0ken"]
+    assert done.returncode == 1
+    assert "check VS_URL" in done.stderr

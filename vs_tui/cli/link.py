@@ -8,7 +8,7 @@ import sys
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from vs_tui.cli.common import CommandError, receiver
 from vs_tui.cli.manual import add_command
@@ -20,6 +20,13 @@ _ACTIONS: Final = {
     "cut": "never link CHILD to PARENT",
     "clear": "let the rules decide about CHILD again (or about its link to PARENT only)",
 }
+
+
+class _Staying(HTTPRedirectHandler):
+    """Follows no redirect: it would take our token along, to whatever host it names."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
 
 
 def register(subparsers: Any) -> None:
@@ -102,7 +109,7 @@ class _Receiver:
         data = None if body is None else json.dumps(body).encode()
         request = Request(self._base + path, data, headers)  # noqa: S310  # http(s) only, see above
         try:
-            with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310
+            with build_opener(_Staying).open(request, timeout=TIMEOUT) as response:
                 answer: dict[str, Any] = json.loads(response.read())
                 return answer
         except HTTPError as error:

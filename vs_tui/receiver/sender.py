@@ -36,7 +36,10 @@ class HttpTarget:
         for attempt in range(_ATTEMPTS):
             try:
                 async with self._session.post(
-                    self._url + delivery.path, data=delivery.body, headers=headers
+                    self._url + delivery.path,
+                    data=delivery.body,
+                    headers=headers,
+                    allow_redirects=False,  # our token stays with the host it was given for
                 ) as response:
                     if response.status == 503:
                         await asyncio.sleep(0.2 * 2**attempt)
@@ -46,6 +49,8 @@ class HttpTarget:
                             f"{self._url} refuses the token; set VS_TOKEN or --token to what "
                             "`vs-tui secret show token` prints there"
                         )
+                    if 300 <= response.status < 400:
+                        raise Unreachable(f"{self._url} redirects; name the address it leads to")
                     body = await response.json(content_type=None)
                     return str(body.get("verdict", "refused"))
             except (aiohttp.ClientError, TimeoutError) as error:
