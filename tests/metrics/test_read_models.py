@@ -17,8 +17,11 @@ from tests.metrics.deliveries import (
 from tests.metrics.world import t
 from vs_tui.domain.instants import DAY, HOUR, MINUTE
 from vs_tui.domain.model import Key, Rule, Seek
+from vs_tui.intaking import parse_stored
 from vs_tui.store.metrics import read_scorecards
 from vs_tui.store.metrics_behind import read_detail
+from vs_tui.store.rebuild import rebuild
+from vs_tui.store.retention import prune_traces
 
 BEGIN = t("00:00")
 WINDOW = over(BEGIN, BEGIN + 60 * DAY)
@@ -111,6 +114,28 @@ def test_adopting_a_target_at_a_time_says_what_judging_everything_says(base) -> 
     other.rebuild(base.db)
     assert kept == base.kept()
     assert not other.adopt_some(base.db)
+
+
+def test_pruning_changes_no_number_of_the_past(base) -> None:
+    """Neither at once, nor with the next deploy, nor when all is judged or folded again."""
+    base.tell(*deploy(1, BEGIN + HOUR), *deploy(2, BEGIN + 9 * HOUR))
+    base.tell(*merge(1, BEGIN + 2 * HOUR, BEGIN + 3 * HOUR))
+    base.tell(*incident(1, BEGIN + 10 * HOUR, BEGIN + 11 * HOUR))
+    before = base.kept()
+    while prune_traces(base.db, BEGIN + 9 * DAY).traces:
+        pass
+    base.folding.cache.clear()
+    assert base.db.execute("SELECT COUNT(*) FROM spans").fetchone()[0] == 0
+    assert base.kept() == before
+    base.rebuild()
+    assert base.kept() == before
+    assert rebuild(base.db, base.folding, parse_stored).kept == 2
+    assert base.kept() == before
+    base.tell(*deploy(3, BEGIN + 30 * DAY))
+    after = base.kept()
+    assert set(before["deployments"]) <= set(after["deployments"])
+    assert after["dora_incidents"] == before["dora_incidents"]
+    assert cards(base)["core"].figures["deploys"].n == 3
 
 
 def test_a_fault_costs_no_delivery_and_is_made_good_at_the_next_start(base, monkeypatch) -> None:

@@ -185,6 +185,7 @@ def _rebuild(config: Config, args: argparse.Namespace) -> dict[str, Any]:
         "deliveries": result.deliveries,
         "spans": result.spans,
         "quarantined": result.quarantined,
+        "pruned_deploys_kept": result.kept,
         "per_second": round(result.deliveries / took),
     }
 

@@ -36,7 +36,6 @@ from vs_tui.store.folder import load_spans
 from vs_tui.store.metrics_concern import Touched, concerned
 from vs_tui.store.metrics_facts import stretch_of
 from vs_tui.store.metrics_rows import verdict_of, verdict_text
-from vs_tui.store.metrics_schema import METRICS_TABLES
 
 log = logging.getLogger(__name__)
 
@@ -95,9 +94,9 @@ class MetricsKeeper:
         return True
 
     def rebuild(self, db: sqlite3.Connection) -> None:
-        """Judge every deployment there is."""
-        for table in METRICS_TABLES:
-            db.execute(f"DELETE FROM {table}")
+        """Judge every deployment there is; what was pruned stays as it was judged."""
+        # Tables of a version before, or after a fault, are made anew: all but what is gone.
+        pages.forget(db)
         targets = db.execute(
             "SELECT DISTINCT project, service, environment FROM spans WHERE operation = 'deploy'"
         ).fetchall()
@@ -179,6 +178,13 @@ class _Update:
             "AND ended_at < ? AND status = 'ok' ORDER BY ended_at DESC LIMIT 1"
         )
         row = self._db.execute(sql, (*target, moment)).fetchone()
+        if row is None:  # it may have been pruned
+            sql = (
+                f"SELECT ended_at FROM dora_deployments WHERE {_OF_TARGET} AND ended_at < ? "
+                "AND unit < 2 AND outcome = 'ok' AND key NOT IN (SELECT key FROM spans "
+                "WHERE key = dora_deployments.key) ORDER BY ended_at DESC LIMIT 1"
+            )
+            row = self._db.execute(sql, (*target, moment)).fetchone()
         return row[0] if row else 0
 
     def _episodes_since(self, target: Target, moment: Instant) -> Instant | None:
@@ -201,6 +207,9 @@ class _Update:
         stored = {
             row[0]: row[1:] for row in self._db.execute(sql, (*bound, rows.as_json(verdicts)))
         }
+        if unit != pages.WHOLE:
+            for key in pages.pruned(self._db, stored.keys() - verdicts.keys()):
+                del stored[key]  # history does not change because its traces were deleted
         texts = {key: verdict_text(verdict) for key, verdict in verdicts.items()}
         changed = [key for key, text in texts.items() if stored.get(key, ("",))[0] != text]
         gone = [key for key in stored if key not in verdicts or key in changed]
@@ -338,7 +347,7 @@ class _Update:
     def incidents(self, changed: Iterable[str]) -> None:
         """Keep what is counted of incidents: their times and the deployment they follow."""
         wanted = self._blamed | set(changed)
-        sql = f"DELETE FROM dora_incidents WHERE key {_KEYS}"
+        sql = f"DELETE FROM dora_incidents WHERE key IN (SELECT key FROM spans WHERE key {_KEYS})"
         self._db.execute(sql, (rows.as_json(wanted),))
         sql = (
             "SELECT b.incident, MAX(b.at), p.team FROM dora_blames b "

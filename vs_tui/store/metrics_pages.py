@@ -147,6 +147,36 @@ def _write_page(
     db.execute(sql, (level, team, week, *values))
 
 
+def pruned(db: sqlite3.Connection, keys: Iterable[str]) -> set[str]:
+    """Those of these deployments whose spans were deleted; what was judged of them stays."""
+    wanted = set(keys)
+    sql = f"SELECT key FROM spans WHERE key {_KEYS}"
+    return wanted - {row[0] for row in rows.select_in(db, sql, wanted)}
+
+
+def forget(db: sqlite3.Connection) -> int:
+    """Delete what can be judged anew; how many deployments stay because their spans are gone."""
+    db.execute("DELETE FROM dora_deployments WHERE unit < 2 AND key IN (SELECT key FROM spans)")
+    db.execute(
+        "DELETE FROM dora_deployments WHERE unit = 2 AND product_group NOT IN "
+        "(SELECT product_group FROM dora_deployments WHERE unit = 1)"
+    )
+    for table in ("dora_changes", "dora_episodes", "dora_blames"):
+        db.execute(
+            f"DELETE FROM {table} WHERE deployment NOT IN (SELECT key FROM dora_deployments)"
+        )
+    db.execute("DELETE FROM dora_incidents WHERE key IN (SELECT key FROM spans)")
+    db.execute("DELETE FROM dora_places WHERE id NOT IN (SELECT place FROM dora_deployments)")
+    db.execute("DELETE FROM dora_pages")
+    sql = (
+        "SELECT DISTINCT p.team, d.ended_at / ? FROM dora_deployments d "
+        "JOIN dora_places p ON p.id = d.place"
+    )
+    write_weeks(db, db.execute(sql, (WEEK,)).fetchall())
+    sql = "SELECT COUNT(*) FROM dora_deployments WHERE unit <> 1 AND outcome IN ('ok', 'failed')"
+    return int(db.execute(sql).fetchone()[0])
+
+
 def read_ledger(
     db: sqlite3.Connection,
     level: str,

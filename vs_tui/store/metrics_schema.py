@@ -6,16 +6,6 @@ with them. Instants are INTEGER microseconds.
 
 from typing import Final
 
-METRICS_TABLES: Final = (
-    "dora_places",
-    "dora_deployments",
-    "dora_changes",
-    "dora_episodes",
-    "dora_blames",
-    "dora_incidents",
-    "dora_pages",
-)
-
 CREATE_METRICS: Final = """
 CREATE TABLE dora_places (
     id INTEGER PRIMARY KEY,

@@ -15,7 +15,7 @@ import orjson
 
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Event, Verdict
-from vs_tui.store import batch
+from vs_tui.store import batch, metrics_pages
 from vs_tui.store.schema import DERIVED_TABLES
 
 CHUNK: Final = 1_000
@@ -45,6 +45,8 @@ class Rebuilt:
     deliveries: int
     spans: int
     quarantined: int
+    kept: int
+    """Deployments whose traces were pruned: they count as they were judged."""
 
 
 def rebuild(
@@ -57,6 +59,7 @@ def rebuild(
 
     Quarantined deliveries that can be read now become accepted. The caller's transaction.
     """
+    kept = metrics_pages.forget(connection)
     for table in DERIVED_TABLES:
         connection.execute(f"DELETE FROM {table}")
     folding.cache.clear()
@@ -81,6 +84,7 @@ def rebuild(
         quarantined=connection.execute(
             "SELECT COUNT(*) FROM deliveries WHERE verdict = 'quarantined'"
         ).fetchone()[0],
+        kept=kept,
     )
 
 

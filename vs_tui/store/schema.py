@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from vs_tui.domain.errors import Explained
-from vs_tui.store.metrics_schema import CREATE_METRICS, METRICS_TABLES
+from vs_tui.store.metrics_schema import CREATE_METRICS
 from vs_tui.store.trouble import explain
 
 SCHEMA_VERSION: Final = 2
@@ -158,7 +158,8 @@ CREATE INDEX links_parent ON links (parent);
 MIGRATIONS: Final[Sequence[str]] = (_V1, CREATE_METRICS)
 """MIGRATIONS[n] brings a database from user_version n to n + 1."""
 
-DERIVED_TABLES: Final = ("events", "spans", "offers", "seeks", "links", *METRICS_TABLES)
+DERIVED_TABLES: Final = ("events", "spans", "offers", "seeks", "links")
+"""Folded again by a rebuild; the read models of the metrics keep what was pruned (`forget`)."""
 
 
 class StoreError(Explained):
