@@ -125,7 +125,8 @@ def ratio_text(
     found = ratio(span, baseline, now)
     if found is None:
         return "   -  ", "dim"
-    text = f"{found:.1f}x" if found < 100 else ">99x"
+    digits = 1 if found < 9.95 else 0  # the long mark keeps its cell
+    text = f"{found:.{digits}f}x" if found < 99.5 else ">99x"
     if found >= LONG_RATIO and span.in_flight:
         return f"{text:>4} {glyphs.long}", "wait"
     return f"{text:>4}  ", "dim"
