@@ -57,7 +57,9 @@ def test_the_documented_script_makes_one_trace_of_four_spans(server, tools):
     root = spans["pipeline"]
     assert root["parent_span_id"] is None
     assert root["span_id"].startswith("vstrace-customhttp-pipeline-default-")
-    assert {spans[name]["parent_span_id"] for name in ("build", "push", "deploy")} == {root["span_id"]}
+    assert {spans[name]["parent_span_id"] for name in ("build", "push", "deploy")} == {
+        root["span_id"]
+    }
     for span in spans.values():
         assert span["status"] == "ok"
         assert root["started_at"] <= span["started_at"] < span["ended_at"] <= root["ended_at"]

@@ -1,12 +1,10 @@
 """What every view looks like, as text: `goldens/NAME-WIDTHxHEIGHT.txt`.
 
-A change on purpose is written with VS_GOLDENS=write, and read in the diff.
+A change on purpose is written with VS_UPDATE_GOLDENS=1, and read in the diff.
 """
 
-import os
 from collections.abc import Awaitable, Callable
 from itertools import product
-from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
@@ -21,11 +19,12 @@ from tests.tui.fakes import (
     some_detail,
     span,
 )
+from tests.tui.golden import FOLDER as GOLDENS
+from tests.tui.golden import assert_golden
 from tests.tui.stage import NARROW, WIDE, Stage, stage
 from vs_tui.domain.instants import HOUR, SECOND
 from vs_tui.tui.settings import no_cards
 
-GOLDENS = Path(__file__).parent / "goldens"
 Play = Callable[[Stage], Awaitable[None]]
 
 
@@ -172,11 +171,7 @@ async def test_looks_as_written(name, size) -> None:
         on.app.clear_notifications()
         await on.settle()
         shown = on.text
-    path = GOLDENS / f"{name}-{size[0]}x{size[1]}.txt"
-    if os.environ.get("VS_GOLDENS") == "write":
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(shown, "utf-8")
-    assert shown == path.read_text("utf-8")
+    assert_golden(f"{name}-{size[0]}x{size[1]}", shown)
 
 
 def test_ascii_goldens_are_ascii() -> None:

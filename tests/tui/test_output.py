@@ -10,7 +10,7 @@ import stat
 
 import pytest
 
-from tests.tui.fakes import busy_reader, span
+from tests.tui.fakes import FakeReader, busy_reader, span
 from tests.tui.stage import stage
 from vs_tui.domain.instants import SECOND
 from vs_tui.tui import output
@@ -192,3 +192,14 @@ async def test_formulas_and_control_characters_are_harmless_in_files(tmp_path, m
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
     assert "'=1+1" in cells and "a,b c" in cells
     assert "<b>&" not in texts[".svg"]
+
+
+async def test_before_the_first_event_y_copies_the_line_to_try(monkeypatch, plain_terminal) -> None:
+    async with stage(FakeReader(), program="/opt/vs-tui") as on:
+        await on.sees("Nothing was received yet", "y copies it")
+        written: list[str] = []
+        monkeypatch.setattr(on.app._driver, "write", written.append)
+        await on.press("y")
+        (line,) = copied(written)
+        assert line.startswith("curl http://127.0.0.1:8787/customhttp -H ")
+        assert "$(/opt/vs-tui secret show token)" in line

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -112,6 +115,14 @@ async def _listen(runtime: Runtime, started: Callable[[Runtime], Any] | None) ->
     return url
 
 
+def program() -> str:
+    """How to call us again: by name where that is found, else as we were called."""
+    if shutil.which("vs-tui"):
+        return "vs-tui"
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "vs-tui" else f"{sys.executable} -m vs_tui"
+
+
 def setup_for(config: Config, args: argparse.Namespace) -> Setup:
     """The dashboard's settings out of configuration and flags; the reader is set by the caller."""
     from vs_tui.cli.connecting import connections
@@ -120,6 +131,7 @@ def setup_for(config: Config, args: argparse.Namespace) -> Setup:
     return Setup(
         reader=None,  # type: ignore[arg-type]
         clock=now,
+        program=program(),
         open_mode=config.no_auth,
         connections=lambda: connections(config),
         known_secrets=config.secrets.values,

@@ -205,7 +205,7 @@ class VsTuiApp(App[int]):
         """What an empty list says: how to get the first event, or that the filter hides all."""
         if filtered or self.team or (self.health and self.range_index != len(RANGES) - 1):
             return onboarding.NOTHING_MATCHES
-        return onboarding.first_steps(self.url, self.setup.open_mode)
+        return onboarding.first_steps(self.url, self.setup.open_mode, self.setup.program)
 
     def notify_text(self, text: str, severity: str = "information") -> None:
         """A toast; the text is never read as markup."""

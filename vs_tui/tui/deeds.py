@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vs_tui.domain.model import Span
-from vs_tui.tui import look
+from vs_tui.tui import look, onboarding
 from vs_tui.tui.navigation import VIEWS
 from vs_tui.tui.ranges import RANGES
 from vs_tui.tui.screens.base import View
@@ -96,6 +96,10 @@ class Deeds:
         view = self._app.view
         if view is not None and (texts := view.texts()):
             self._app.output.yank_in_turns(texts)
+        elif view is not None and not view.selection() and not self._app.health:
+            setup = self._app.setup
+            line = " ".join(onboarding.trial(self._app.url, setup.open_mode, setup.program))
+            self._app.output.yank_in_turns([("the curl line", line)])
         else:
             self._with_span(self._app.output.yank)
 

@@ -13,15 +13,21 @@ NOTHING_MATCHES: Final = (
 )
 
 
-def first_steps(url: str, open_mode: bool) -> tuple[str, ...]:
+_DEFAULT_URL: Final = "http://127.0.0.1:5000"
+_EVENT: Final = """-d '{"type":"build","id":"1","action":"start"}'"""
+
+
+def trial(url: str, open_mode: bool, program: str) -> list[str]:
+    """The parts of a `curl` command that sends a first event; joined by blanks it can be pasted."""
+    proof = f'-H "Authorization: Bearer $({program} secret show token)"'
+    return [f"curl {url or _DEFAULT_URL}/customhttp", *([] if open_mode else [proof]), _EVENT]
+
+
+def first_steps(url: str, open_mode: bool, program: str) -> tuple[str, ...]:
     """For a database that has not received anything yet; fits into 76 columns."""
-    url = url or "http://127.0.0.1:5000"
+    url = url or _DEFAULT_URL
     port = urlsplit(url).port or 5000
-    token = (
-        ()
-        if open_mode
-        else ('          -H "Authorization: Bearer $(vs-tui secret show token)" \\',)
-    )
+    first, *middle, last = trial(url, open_mode, program)
     return (
         "",
         "Nothing was received yet. Point a tool's webhook, content type JSON, at",
@@ -30,10 +36,10 @@ def first_steps(url: str, open_mode: bool) -> tuple[str, ...]:
         "",
         f"From outside this machine: ngrok http {port}",
         "",
-        "Or try it now:",
-        f"    curl {url}/customhttp \\",
-        *token,
-        """          -d '{"type":"build","id":"1","action":"start"}'""",
+        "Or try it now (y copies it):",
+        f"    {first} \\",
+        *(f"         {part} \\" for part in middle),
+        f"         {last}",
         "",
-        "Or see it with sample data: vs-tui demo",
+        f"Or see it with sample data: {program} demo",
     )

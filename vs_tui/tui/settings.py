@@ -47,6 +47,8 @@ class Setup:
     known_secrets: Sequence[str] = field(default=(), repr=False)
     """Our own token and secrets: never shown, wherever an event holds one."""
     url: str = ""
+    program: str = "vs-tui"
+    """How this program is called from the shell it was started in."""
     open_mode: bool = False
     theme: str = "auto"
     ascii: bool = False
