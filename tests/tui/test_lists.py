@@ -249,3 +249,16 @@ async def test_a_long_name_of_a_team_is_shown_whole_where_there_is_room() -> Non
         on.reader.put(span("p-2", "build", "docs", began=SECOND, team="a" * 40))
         await on.sees("aaaaaaaa…")
         assert any(" core " in line and " 3:12 " in line for line in on.lines)
+
+
+async def test_what_is_new_waits_while_the_line_is_behind_and_keys_do_not() -> None:
+    async with stage() as on:
+        on.app._driver.behind = True
+        on.reader.put(span("new-1", "deploy", "a new deploy", began=SECOND))
+        on.app.feed.wake()
+        await on.press("j")
+        assert on.app.feed._dirty.is_set(), "it waits to be read"
+        assert "a new deploy" not in on.text
+        assert on.list.cursor == 1
+        on.app._driver.behind = False
+        await on.sees("a new deploy")

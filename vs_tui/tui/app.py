@@ -142,8 +142,16 @@ class VsTuiApp(App[int]):
         """Something was committed; may be called from the loop at any rate."""
         self.feed.wake()
 
+    @property
+    def behind(self) -> bool:
+        """Whether the terminal has not yet taken what was painted before: a slow line. What is new
+        waits then, so that an answer to a key does not wait behind it."""
+        return bool(getattr(self._driver, "behind", False))
+
     def _tick(self) -> None:
         view = self.view
+        if self.behind:
+            return
         if self.frozen_at is None and not self.blurred and view is not None and view.complete:
             view.tick(self.now())
             view.paint_header()

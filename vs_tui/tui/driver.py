@@ -1,4 +1,6 @@
-"""A terminal that goes away ends the dashboard: a closed window, a dropped ssh connection.
+"""The terminal as a slow or broken line.
+
+One that goes away ends the dashboard: a closed window, a dropped ssh connection.
 
 Textual's own writer ends with an error then, the queue before it fills up, and the whole process
 waits for it without an end, while the reader spins on end-of-file.
@@ -22,6 +24,11 @@ class Output(WriterThread):
     def __init__(self, file: IO[str], gone: Callable[[], None]) -> None:
         super().__init__(file)
         self._gone = gone
+
+    @property
+    def waiting(self) -> int:
+        """Texts that wait behind the one being written."""
+        return self._queue.qsize()
 
     def run(self) -> None:
         try:
@@ -52,6 +59,11 @@ class TerminalDriver(LinuxDriver):
             self._watched = select.poll()
             self._watched.register(self.fileno, select.POLLHUP)
             self._app.set_interval(1.0, self._leave_if_gone)
+
+    @property
+    def behind(self) -> bool:
+        """Whether the line is slower than what is painted."""
+        return isinstance(self._writer_thread, Output) and self._writer_thread.waiting > 0
 
     def _leave_if_gone(self) -> None:
         # SIGHUP does not reach a process that has no controlling terminal.

@@ -47,6 +47,9 @@ class Feed:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._dirty.wait()
+            if self._app.behind:
+                await asyncio.sleep(POLL_SECONDS)
+                continue
             self._dirty.clear()
             before = self.seq
             await self._turn()
