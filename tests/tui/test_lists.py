@@ -1,12 +1,15 @@
 """Lists keep their row, their place and their filter; long ones are read as far as one goes."""
 
+import asyncio
 from dataclasses import replace
 
-from tests.tui.fakes import NOW, FakeReader, cards, span
-from tests.tui.stage import NARROW, Stage, stage
+from tests.tui.fakes import NOW, FakeReader, busy_reader, cards, span
+from tests.tui.stage import NARROW, WIDE, Stage, stage
 from vs_tui.domain.cards import Card
 from vs_tui.domain.instants import HOUR, SECOND
 from vs_tui.domain.model import State
+from vs_tui.tui.app import Setup, VsTuiApp
+from vs_tui.tui.settings import no_cards
 
 
 def builds(count: int, prefix: str = "b") -> list:
@@ -262,3 +265,24 @@ async def test_what_is_new_waits_while_the_line_is_behind_and_keys_do_not() -> N
         assert on.list.cursor == 1
         on.app._driver.behind = False
         await on.sees("a new deploy")
+
+
+async def test_a_view_opened_before_the_first_status_was_read_is_read_too() -> None:
+    reader = busy_reader()
+    opened, go_on = asyncio.Event(), asyncio.Event()
+    sources = reader.sources
+
+    async def slow_sources():
+        opened.set()
+        await go_on.wait()
+        return await sources()
+
+    reader.sources = slow_sources
+    app = VsTuiApp(Setup(reader=reader, clock=reader.clock, cards=no_cards, zone="UTC"))
+    async with app.run_test(size=WIDE) as pilot:
+        await opened.wait()
+        await pilot.press("4")
+        on = Stage(app, pilot, reader, reader.clock)
+        await on.sees("[4 Events]", "accepted")
+        go_on.set()
+        await on.settle()

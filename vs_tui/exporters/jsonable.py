@@ -52,7 +52,9 @@ def span_json(
     }
 
 
-def link_json(link: Link, refs: Mapping[str, str]) -> dict[str, Any]:
+def link_json(link: Link, refs: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A link; both ends by their ref where it is known, else by their key."""
+    refs = refs or {}
     return {
         "child": refs.get(link.child, link.child),
         "parent": refs.get(link.parent, link.parent),

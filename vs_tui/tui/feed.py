@@ -100,12 +100,15 @@ class Feed:
     async def _begin(self, seq: int) -> None:
         """The first reading: rows first, as people wait for them; the header's counts after."""
         app = self._app
-        if (view := app.view) is not None:
+        read = None
+        while (view := app.view) is not None and view is not read:
+            # Another view may have been opened while this one was read: it waits for us.
+            read = view
             await view.reload()
+        self.seq, self.begun = seq, True
         self.shown.set()
         await self.read_status()
         app.paint_frame()
-        self.seq, self.begun = seq, True
 
     async def read_status(self) -> None:
         """What the header and the banners show."""
