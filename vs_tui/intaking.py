@@ -9,9 +9,10 @@ import logging
 from collections.abc import Mapping
 
 from vs_tui.domain.instants import Instant
+from vs_tui.domain.limits import READ_AT_MOST, values_in
 from vs_tui.domain.model import Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unreadable
-from vs_tui.sources.registry import sources
+from vs_tui.sources.registry import one_source, sources
 from vs_tui.store.intake import Intake, dedupe_key
 
 log = logging.getLogger(__name__)
@@ -22,16 +23,38 @@ HEADER_LIMIT = 1_000
 def read(source: Source, inbound: Inbound) -> Parsed:
     """Parse a proven delivery. BadBody is the sender's fault; what we cannot read otherwise is
     quarantined, because the fault may be ours."""
+    if values_in(inbound.body, inbound.header("content-type")) > READ_AT_MOST:
+        return unreadable(f"more than {READ_AT_MOST:,} values; send fewer at once")
     try:
         return source.parse(inbound)
     except BadBody:
         raise
     except Unreadable as error:
-        return Parsed(kind="unreadable", verdict=Verdict.QUARANTINED, reason=str(error)[:500])
+        return unreadable(str(error))
     except Exception as error:
         log.exception("the adapter of %s failed; the delivery is kept in quarantine", source.name)
         reason = f"the {source.name} adapter failed with {type(error).__name__}; please report it"
-        return Parsed(kind="unreadable", verdict=Verdict.QUARANTINED, reason=reason)
+        return unreadable(reason)
+
+
+def unreadable(reason: str) -> Parsed:
+    """What cannot be read now: kept in quarantine."""
+    return Parsed(kind="unreadable", verdict=Verdict.QUARANTINED, reason=reason[:500])
+
+
+def read_piped() -> None:
+    """For a process that reads one large body: (source's name, inbound) from stdin; what it is, or
+    the three parts of a BadBody, to stdout. Pickled by us and for us."""
+    import pickle
+    import sys
+
+    name, inbound = pickle.load(sys.stdin.buffer)  # noqa: S301
+    outcome: Parsed | tuple[str, str, str]
+    try:
+        outcome = read(one_source(name), inbound)
+    except BadBody as error:
+        outcome = (error.field, error.why, error.kind)
+    sys.stdout.buffer.write(pickle.dumps(outcome))
 
 
 def intake_of(source: Source, inbound: Inbound, parsed: Parsed) -> Intake:
@@ -70,12 +93,12 @@ def parse_stored(
     source = sources().get(source_name)
     if source is None:
         reason = f"no source '{source_name}' is installed; install it and rebuild"
-        return Parsed(kind="unreadable", verdict=Verdict.QUARANTINED, reason=reason)
+        return unreadable(reason)
     inbound = Inbound(path=path, headers=headers, body=body, received_at=received_at)
     try:
         return read(source, inbound)
     except BadBody as error:
-        return Parsed(kind="unreadable", verdict=Verdict.QUARANTINED, reason=str(error)[:500])
+        return unreadable(str(error))
 
 
 def route(path: str) -> Source | None:

@@ -14,6 +14,16 @@ LOW_SPACE: Final = 64 * MIB
 """Bytes that stay free on the database's disk: on a full one SQLite cannot even delete, so pruning
 needs room that deliveries may not take."""
 
+READ_AT_ONCE: Final = 20_000
+"""Values of a body that are read between two other requests: some milliseconds' work."""
+READ_AT_MOST: Final = 2_000_000
+"""Values of a body that are read at all. 25 MiB of `[],` are eight million lists: 1.5 GB and
+20 seconds. A push that names 400,000 files has fewer than a million."""
+_SMALL: Final = 64 * KIB
+_OPENINGS: Final = (b",", b"[", b"{")
+_PROTOBUF_TAGS: Final = tuple(bytes([field << 3 | 2]) for field in range(1, 10))
+"""What begins a text, a list's entry or a message inside a message of protobuf."""
+
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(b|kib|kb|mib|mb|gib|gb|tib|tb)?", re.IGNORECASE)
 _UNITS: Final = {"k": KIB, "m": MIB, "g": 1024 * MIB, "t": 1024 * 1024 * MIB}
 
@@ -61,3 +71,15 @@ def parse_size(text: str) -> int:
         raise ValueError(f"'{text}' is not a size; write it like 500MiB or 2GiB")
     unit = (match[2] or "b")[0].lower()
     return int(float(match[1]) * _UNITS.get(unit, 1))
+
+
+def values_in(body: bytes, content_type: str = "") -> int:
+    """About how many values reading a body makes, never fewer by much: the cost of reading it.
+
+    Counted without reading; what only looks like a value inside a text counts as well. 0 for a
+    body too small to matter.
+    """
+    if len(body) <= _SMALL:
+        return 0
+    signs = _PROTOBUF_TAGS if "protobuf" in content_type else _OPENINGS
+    return sum(body.count(sign) for sign in signs)

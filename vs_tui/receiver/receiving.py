@@ -16,8 +16,9 @@ from aiohttp.http_exceptions import ContentEncodingError
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.limits import Limits
 from vs_tui.domain.model import Verdict
-from vs_tui.intaking import intake_of, kept_headers, read
+from vs_tui.intaking import intake_of, kept_headers
 from vs_tui.receiver.admission import Admission, Load
+from vs_tui.receiver.apart import Apart, is_large
 from vs_tui.receiver.auth import Gate
 from vs_tui.receiver.errors import Refused, answer, unavailable
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized
@@ -47,6 +48,7 @@ class Receiving:
         self._clock = clock
         self._limits = limits
         self._admission = admission
+        self._apart = Apart()
 
     def handler(
         self, source: Source, prepare: Prepare | None = None
@@ -65,7 +67,7 @@ class Receiving:
         try:
             with self._admission.request(source.name) as load:
                 inbound = await self._admit(source, request, note, load)
-                if prepare is not None:
+                if prepare is not None and not is_large(inbound):
                     inbound = await prepare(inbound)
                 outcome, parsed = await self._accept(source, inbound, note)
         except Refused as refused:
@@ -108,7 +110,7 @@ class Receiving:
         self, source: Source, inbound: Inbound, note: _Note
     ) -> tuple[Outcome, Parsed]:
         try:
-            parsed = read(source, inbound)
+            parsed = await self._apart.read(source, inbound)
         except BadBody as error:
             note.kind = error.kind or note.kind
             raise Refused(400, "bad_request", str(error)) from None

@@ -58,6 +58,14 @@ def sources() -> Mapping[str, Source]:
     return found
 
 
+def one_source(name: str) -> Source:
+    """A source by its name, without importing all others when it is ours."""
+    if name in BUILT_IN:
+        source: Source = import_module(f"vs_tui.sources.{name}").SOURCE
+        return source
+    return sources()[name]
+
+
 def routes() -> Iterator[tuple[str, Source]]:
     """(path, source) for every path of every source."""
     for source in sources().values():
