@@ -18,14 +18,17 @@ from vs_tui.domain.instants import Instant
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
+    from vs_tui.store.api import Reader
     from vs_tui.tui.app import VsTuiApp
 
 SIZES: Final = ((120, 40), (80, 24))
 
 Shot = tuple[str, tuple[str, ...]]
+STAR: Final = "*"
+"""In place of a key: go to the delivery that has most to show."""
 SHOTS: Final[tuple[Shot, ...]] = (
-    ("live", ("j",)),
-    ("trace", ("j", "enter")),
+    ("live", (STAR,)),
+    ("trace", (STAR, "enter")),
     ("traces", ("2",)),
     ("dora", ("3",)),
     ("dora-detail", ("3", "j", "enter")),
@@ -87,12 +90,14 @@ async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:
     from vs_tui.store.reader import SqliteReader
     from vs_tui.store.reports import Reports
     from vs_tui.tui.app import Setup, VsTuiApp
+    from vs_tui.tui.widgets.listing import Listing
 
     def clock() -> Instant:
         return at
 
     reader = await SqliteReader(config.db, clock, team_names=config.teams.names).open()
     reports = Reports(reader, config, clock)
+    star = await _star(reader)
     try:
         for size in SIZES:
             for name, keys in SHOTS:
@@ -110,11 +115,24 @@ async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:
                 async with app.run_test(size=size) as pilot:
                     await settle(pilot)
                     for key in keys:
-                        await pilot.press(key)
+                        if key == STAR:
+                            app.screen.query_one("#list", Listing).select(star)
+                        else:
+                            await pilot.press(key)
                         await settle(pilot)
                     await _write(app, args.out / f"{name}-{size[0]}x{size[1]}")
     finally:
         await reader.close()
+
+
+async def _star(reader: Reader) -> str:
+    """The key of the running deploy whose trace has the most spans."""
+    best, most = "", 0
+    for span in (await reader.spans("kind:deploy is:inflight", limit=20)).items:
+        trace = await reader.trace(span.trace_id)
+        if trace is not None and len(trace.spans) > most:
+            best, most = span.key, len(trace.spans)
+    return best
 
 
 async def settle(pilot: Pilot[int]) -> None:
