@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -52,16 +55,19 @@ def add_look_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import asyncio
-
     config = load_config(args, create_secrets=not args.no_auth)
-    return asyncio.run(with_receiver(config, args))
+    return asyncio.run(with_receiver(config, args, outlive=True))
 
 
 async def with_receiver(
-    config: Config, args: argparse.Namespace, started: Callable[[Runtime], Any] | None = None
+    config: Config,
+    args: argparse.Namespace,
+    started: Callable[[Runtime], Any] | None = None,
+    *,
+    outlive: bool = False,
 ) -> int:
-    """Open the store, show the dashboard, listen once it is up, close all in order."""
+    """Open the store, show the dashboard, listen once it is up, close all in order. With `outlive`
+    a dashboard that crashed leaves the receiver running, until a signal."""
     from vs_tui.cli.tunnel import find_public_url
     from vs_tui.tui.app import VsTuiApp
 
@@ -82,9 +88,31 @@ async def with_receiver(
         unsubscribe = runtime.writer.subscribe(app.notify_changed)
         code = await show(app, config)
         unsubscribe()
+        if outlive and code and terminal_is_there():
+            await _go_on(runtime)
     finally:
         await runtime.close()
     return code or 0
+
+
+def terminal_is_there() -> bool:
+    """Whether somebody can read what is said and press ctrl-c; not when ssh was lost."""
+    return os.isatty(0) and os.isatty(2)
+
+
+async def _go_on(runtime: Runtime) -> None:
+    """Receive without the dashboard that crashed, until a signal: its bugs cost no delivery."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    url = runtime.url or await runtime.listen()
+    print(
+        f"vs-tui: the receiver goes on at {url}; ctrl-c stops it, `{program()} view "
+        f"{runtime.config.db}` in another terminal shows the dashboard",
+        file=sys.stderr,
+        flush=True,
+    )
+    await stop.wait()
 
 
 async def _resend(runtime: Runtime, detail: DeliveryDetail, target: str) -> str:
@@ -104,7 +132,11 @@ async def show(app: VsTuiApp, config: Config) -> int:
     from vs_tui.cli import crash
 
     crash.guard(app, config)
-    await app.run_async()
+    try:
+        await app.run_async()
+    except Exception as error:  # before or after the part of the app that Textual guards
+        print(crash.farewell(error, config), file=sys.stderr)
+        return 1
     return app.return_code or 0
 
 
