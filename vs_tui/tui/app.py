@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Final
 from zoneinfo import ZoneInfo
 
 from textual import events
-from textual.app import App
 from textual.binding import Binding
 from textual.driver import Driver
 
@@ -36,6 +35,7 @@ from vs_tui.tui.output import Output
 from vs_tui.tui.ranges import RANGES
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.settings import Setup
+from vs_tui.tui.sparing import SparingApp
 from vs_tui.tui.state import Remembered
 from vs_tui.tui.watching import Watching
 from vs_tui.tui.working import start
@@ -49,7 +49,7 @@ RECEIVER_AFTER: Final = 2.0
 MAX_BASELINES: Final = 20_000
 
 
-class VsTuiApp(App[int]):
+class VsTuiApp(SparingApp[int]):
     """The dashboard."""
 
     TITLE = "vs-tui"
@@ -141,12 +141,6 @@ class VsTuiApp(App[int]):
     def notify_changed(self, *_: object) -> None:
         """Something was committed; may be called from the loop at any rate."""
         self.feed.wake()
-
-    @property
-    def behind(self) -> bool:
-        """Whether the terminal has not yet taken what was painted before: a slow line. What is new
-        waits then, so that an answer to a key does not wait behind it."""
-        return bool(getattr(self._driver, "behind", False))
 
     def _tick(self) -> None:
         view = self.view

@@ -1,0 +1,210 @@
+"""What the terminal shows, cell by cell, so that only what differs is sent to it.
+
+Textual sends each line that was repainted whole: 1.5 kB for a cell that counts seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from rich.color import ColorSystem
+from rich.console import Console
+from rich.style import Style
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual.strip import Strip
+
+_NEAR: Final = 4
+"""Equal cells between two that differ which cost less than to move the cursor over them."""
+_UNKNOWN: Final = "\0"
+_NARROW: Final = re.compile(
+    "[\x20-\x7e\xa1-\xac\xae-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e"
+    "\u2190-\u21ff\u2200-\u22ff\u2500-\u25fc\u25ff\u2713\u2717\u2800-\u28ff]*"
+)
+"""Texts of which every terminal makes as many cells as they have characters. With others, such as
+an emoji of several characters, a terminal may be a cell off, and so would be what is sent to a
+column behind them: strips that hold such are sent whole."""
+
+Code = tuple[str, str]
+"""What is sent before and after a text to give it its style."""
+
+
+class Whole(NamedTuple):
+    """A strip that is sent as it is; its cells in a line all hold it, with unknown characters."""
+
+    column: int
+    rendered: str
+
+
+_BARE: Final[Code] = ("", "")
+
+
+class Sheet:
+    """Two pictures of the terminal: as it shall look, and as it was told to."""
+
+    def __init__(self) -> None:
+        self._codes: dict[Style | None, Code] = {}
+        self._system: ColorSystem = ColorSystem.TRUECOLOR
+        self._width = 0
+        self._wanted: list[_Line] = []
+        self._sent: list[_Line] = []
+        self._touched: dict[int, int] = {}
+        """Lines that may differ, with the number of the update that touched them last."""
+        self._updates = 0
+
+    def forget(self) -> None:
+        """What the terminal shows is not known any more: it was resized, or another program wrote
+        to it. All of it is sent next."""
+        self._sent = [_Line(self._width) for _ in self._wanted]
+        self._touched = dict.fromkeys(range(len(self._wanted)), self._updates)
+
+    def take(self, update: CompositorUpdate, console: Console) -> None:
+        """How the terminal shall look from now on."""
+        system = console._color_system or ColorSystem.TRUECOLOR
+        if system is not self._system:
+            self._system = system
+            self._codes.clear()
+        if isinstance(update, LayoutUpdate):
+            self._fit(update.region.right, update.region.bottom)
+        self._updates += 1
+        for y, x, strip in _strips(update):
+            if y < len(self._wanted) and x < self._width:
+                self._draw(self._wanted[y], x, strip)
+                self._touched[y] = self._updates
+
+    def _fit(self, width: int, height: int) -> None:
+        if (width, height) != (self._width, len(self._wanted)):
+            self._width = width
+            self._wanted = [_Line(width) for _ in range(height)]
+            self.forget()
+
+    def _draw(self, line: _Line, x: int, strip: Strip) -> None:
+        painted = [(segment.text, self._code(segment.style)) for segment in strip]
+        text = "".join(text for text, _ in painted)
+        if _NARROW.fullmatch(text) is None:
+            whole = Whole(x, "".join(f"{before}{text}{after}" for text, (before, after) in painted))
+            line.put(x, _UNKNOWN * strip.cell_length, [whole] * strip.cell_length)
+        else:
+            line.put(x, text, [code for text, code in painted for _ in text])
+
+    def _code(self, style: Style | None) -> Code:
+        code = self._codes.get(style)
+        if code is None:
+            if len(self._codes) > 4_096:
+                self._codes.clear()
+            shown = Strip.render_style(style, _UNKNOWN, self._system) if style else _UNKNOWN
+            before, _, after = shown.partition(_UNKNOWN)
+            code = self._codes[style] = (before, after)
+        return code
+
+    def changes(self, most: int | None = None) -> str:
+        """What makes the terminal look as it shall; `` when it does. It is taken for sent.
+
+        No line is begun after `most` characters, and those that were touched last come first: on
+        a slow line the answer to a key does not wait until all that was painted before is there.
+        """
+        out = _Pen()
+        for y in sorted(self._touched, key=lambda y: (-self._touched[y], y)):
+            if most is not None and out.length >= most:
+                break
+            wanted, sent = self._wanted[y], self._sent[y]
+            for first, until in wanted.differing(sent):
+                for column, text, code in wanted.pieces(first, until):
+                    out.write(y, column, text, code)
+            sent.text, sent.codes = wanted.text, wanted.codes.copy()
+            del self._touched[y]
+        return out.end()
+
+    @property
+    def changed(self) -> bool:
+        """Whether there may be more to send."""
+        return bool(self._touched)
+
+
+class _Line:
+    """The characters of a line, and what each of them is sent with."""
+
+    __slots__ = ("codes", "text")
+
+    def __init__(self, width: int) -> None:
+        self.text = _UNKNOWN * width
+        self.codes: list[Code | Whole] = [_BARE] * width
+
+    def put(self, x: int, text: str, codes: Sequence[Code | Whole]) -> None:
+        """Replace what stands from a column on; what does not fit is left out."""
+        text = text[: len(self.text) - x]
+        self.text = self.text[:x] + text + self.text[x + len(text) :]
+        self.codes[x : x + len(text)] = codes[: len(text)]
+
+    def differing(self, other: _Line) -> Iterator[tuple[int, int]]:
+        """[first, until) of the runs that are not the same in a line of the same length."""
+        if self.text == other.text and self.codes == other.codes:
+            return
+        cells = zip(self.text, other.text, self.codes, other.codes, strict=True)
+        first, last = -1, -1
+        for column, (sign, theirs, code, their_code) in enumerate(cells):
+            if sign == theirs and (code is their_code or code == their_code):
+                continue
+            if first >= 0 and column - last > _NEAR:
+                yield first, last + 1
+                first = column
+            first = column if first < 0 else first
+            last = column
+        if first >= 0:
+            yield first, last + 1
+
+    def pieces(self, first: int, until: int) -> Iterator[tuple[int, str, Code | Whole]]:
+        """(column, text, code) of the runs of one code."""
+        begin = first
+        for column in range(first + 1, until + 1):
+            if column == until or self.codes[column] != self.codes[begin]:
+                yield begin, self.text[begin:column], self.codes[begin]
+                begin = column
+
+
+class _Pen:
+    """Writes at places in styles, and says neither again where it need not."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._code = _BARE
+        self._place = (-1, -1)
+        self.length = 0
+
+    def write(self, y: int, x: int, text: str, code: Code | Whole) -> None:
+        if isinstance(code, Whole):
+            self._put(y, code.column, code.rendered, _BARE)
+            self._place = (-1, -1)  # wherever the terminal thinks it is now
+        elif text[0] != _UNKNOWN:
+            self._put(y, x, text, code)
+            self._place = (y, x + len(text))
+
+    def _put(self, y: int, x: int, text: str, code: Code) -> None:
+        parts = [text]
+        if code is not self._code and code != self._code:
+            parts = [self._code[1], code[0], text]
+            self._code = code
+        if (y, x) != self._place:
+            parts.insert(0, f"\x1b[{y + 1};{x + 1}H")
+        self.length += sum(map(len, parts))
+        self._parts += parts
+
+    def end(self) -> str:
+        """All that was written."""
+        return "".join([*self._parts, self._code[1]])
+
+
+def _strips(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
+    """(line, column, strip) of all that an update holds."""
+    if isinstance(update, LayoutUpdate):
+        for y, strips in enumerate(update.strips, update.region.y):
+            x = update.region.x
+            for strip in strips:
+                yield y, x, strip
+                x += strip.cell_length
+    elif isinstance(update, ChopsUpdate):
+        for y in {y for y, _, _ in update.spans}:
+            for x, chop in update.chops[y].items():
+                if chop is not None:
+                    yield y, x, chop
