@@ -169,9 +169,14 @@ class Writer:
         return self._queue.qsize()
 
     async def submit(self, intake: Intake) -> Outcome:
-        """Store one delivery; returns after its commit. Unavailable when that is impossible, or
-        when it takes so long that the sender would hang up: then it may still be committed, and
-        the sender's retry counts as a repeat."""
+        """Store one delivery; returns after its commit. Unavailable as `put` has it."""
+        # Shielded: a sender that hangs up does not undo what is being committed.
+        return await asyncio.shield(self.put(intake))
+
+    def put(self, intake: Intake) -> asyncio.Future[Outcome]:
+        """Store one delivery; the future has its outcome after its commit. Unavailable, at once or
+        in the future, when that is impossible, or when it takes so long that the sender would hang
+        up: then it may still be committed, and the sender's retry counts as a repeat."""
         if self.trouble:
             raise Unavailable(self.trouble)
         size = len(intake.body)
@@ -179,17 +184,17 @@ class Writer:
         full = self._waiting_bytes and self._waiting_bytes + size > MAX_WAITING_BYTES
         if full or self._queue.qsize() >= MAX_WAITING:
             raise Unavailable("too many deliveries are waiting to be stored; send it again")
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        # Whoever waited may be gone when it fails; the failure is in `trouble` all the same.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Outcome] = loop.create_future()
+        late = loop.call_later(ANSWER_SECONDS, self._too_late, future)
+        future.add_done_callback(lambda done: _done(done, late))
         self._queue.put_nowait((intake, future))
         self._waiting_bytes += size
-        try:
-            # Shielded: a sender that hangs up does not undo what is being committed.
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await asyncio.shield(future)
-        except TimeoutError:
-            raise Unavailable(f"{self.path}: the disk is too slow; send it again") from None
+        return future
+
+    def _too_late(self, future: asyncio.Future[Outcome]) -> None:
+        if not future.done():
+            future.set_exception(Unavailable(f"{self.path}: the disk is too slow; send it again"))
 
     def reject(self, rejection: Rejection) -> None:
         """Note a refused request; stored within a second, bounded in memory until then."""
@@ -398,6 +403,13 @@ class Writer:
             self._rejections = (waiting + self._rejections)[:MAX_REJECTIONS]
             self._uncounted += counted
             raise
+
+
+def _done(future: asyncio.Future[Outcome], late: asyncio.TimerHandle) -> None:
+    late.cancel()
+    # Whoever waited may be gone when it fails; the failure is in `trouble` all the same.
+    if not future.cancelled():
+        future.exception()
 
 
 def _sweep(db: sqlite3.Connection, folding: batch.Folding, due: Sequence[str]) -> Sequence[Change]:
