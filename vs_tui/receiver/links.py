@@ -33,7 +33,10 @@ class Resolver:
         if not isinstance(body, dict):
             return inbound
         found = {role: await self._key(body, role) for role in ("child", "parent")}
-        return replace(inbound, body=orjson.dumps({**body, **found}))
+        try:
+            return replace(inbound, body=orjson.dumps({**body, **found}))
+        except TypeError:  # what orjson reads may be nested deeper than what it writes
+            raise Refused(400, "bad_request", "body: is nested too deep; send it flatter") from None
 
     async def _key(self, body: Mapping[str, Any], role: str) -> str:
         name = body.get(role)

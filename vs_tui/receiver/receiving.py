@@ -14,11 +14,11 @@ from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 
 from vs_tui.domain.instants import Instant
-from vs_tui.domain.limits import Limits
+from vs_tui.domain.limits import MIB, Limits
 from vs_tui.domain.model import Verdict
 from vs_tui.intaking import intake_of, kept_headers
 from vs_tui.receiver.admission import Admission, Load
-from vs_tui.receiver.apart import Apart, is_large
+from vs_tui.receiver.apart import SIZE_AT_ONCE, Apart, is_large
 from vs_tui.receiver.auth import Gate
 from vs_tui.receiver.errors import Refused, answer, unavailable
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized
@@ -67,7 +67,9 @@ class Receiving:
         try:
             with self._admission.request(source.name) as load:
                 inbound = await self._admit(source, request, note, load)
-                if prepare is not None and not is_large(inbound):
+                if prepare is not None:
+                    if is_large(inbound):
+                        raise _too_large(f"{SIZE_AT_ONCE / MIB:g} MiB here")
                     inbound = await prepare(inbound)
                 outcome, parsed = await self._accept(source, inbound, note)
         except Refused as refused:
@@ -135,7 +137,7 @@ def clean(text: str) -> str:
 def _check_head(request: web.Request, limits: Limits) -> None:
     """What the request line and headers alone can tell, before the body is read."""
     if (request.content_length or 0) > limits.body:
-        raise _too_large(limits)
+        raise _too_large(_limit(limits))
     if request.headers.get("Sec-Fetch-Site") == "cross-site" or request.headers.get("Origin"):
         raise Refused(403, "forbidden", "webhooks do not come from web pages")
     encoding = request.headers.get("Content-Encoding", "").strip().lower()
@@ -153,7 +155,7 @@ async def _read(request: web.Request, load: Load, limits: Limits) -> bytes:
         # A small body comes with its head: there is nothing to wait for.
         whole = request.content.read_nowait()
         if len(whole) > limits.body:
-            raise _too_large(limits)
+            raise _too_large(_limit(limits))
         load.add(len(whole))
         return whole
     body = bytearray()
@@ -161,7 +163,7 @@ async def _read(request: web.Request, load: Load, limits: Limits) -> bytes:
         async with asyncio.timeout(limits.read_seconds):
             async for piece in request.content.iter_any():
                 if len(body) + len(piece) > limits.body:
-                    raise _too_large(limits)
+                    raise _too_large(_limit(limits))
                 load.add(len(piece))
                 body += piece
     except TimeoutError:
@@ -172,9 +174,12 @@ async def _read(request: web.Request, load: Load, limits: Limits) -> bytes:
     return bytes(body)
 
 
-def _too_large(limits: Limits) -> Refused:
-    size = f"{limits.body / 1024 / 1024:g} MiB"
-    return Refused(413, "too_large", f"the body is larger than {size}; see [limits] body")
+def _limit(limits: Limits) -> str:
+    return f"{limits.body / MIB:g} MiB; see [limits] body"
+
+
+def _too_large(limit: str) -> Refused:
+    return Refused(413, "too_large", f"the body is larger than {limit}")
 
 
 @dataclass(slots=True)
