@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_backup_and_verify(db, tmp_path, capsys) -> None:
     assert spans(copy) == {"old", "flying", "new"}
     code, out, _ = run(capsys, "verify", "--db", str(copy), "--json")
     assert code == 0
-    assert json.loads(out)["problems"] == ["none"]
+    assert json.loads(out)["problems"] == []
     code, _, err = run(capsys, "backup", "--db", str(db), str(copy))
     assert code == 1
     assert "choose another name" in err
@@ -69,7 +70,59 @@ def test_verify_of_a_damaged_copy_exits_1_and_says_what_to_do(db, capsys) -> Non
     code, out, _ = run(capsys, "verify", "--db", str(db))
     assert code == 1
     assert "does not match its hash" in out
-    assert "restore a backup" in out
+    assert "vs-tui db restore BACKUP" in out
+
+
+def test_restore_puts_a_backup_back_and_keeps_what_was_there(db, tmp_path, capsys) -> None:
+    copy = tmp_path / "copy.db"
+    run(capsys, "backup", "--db", str(db), str(copy))
+    damaged = b"garbage!" * 512
+    db.write_bytes(damaged)
+    code, out, _ = run(capsys, "restore", "--db", str(db), str(copy))
+    assert code == 0
+    kept = db.with_name("t.db.replaced-1")
+    assert f"the one before is  {kept}" in out
+    assert kept.read_bytes() == damaged
+    assert spans(db) == {"old", "flying", "new"}
+    assert db.stat().st_mode & 0o777 == 0o600
+    code, out, _ = run(capsys, "verify", "--db", str(db))
+    assert code == 0
+    assert out.splitlines() == ["ok                 yes", "problems           none"]
+
+
+def test_restore_refuses_what_is_no_whole_backup_and_changes_nothing(db, tmp_path, capsys) -> None:
+    copy = tmp_path / "copy.db"
+    run(capsys, "backup", "--db", str(db), str(copy))
+    raw = bytearray(copy.read_bytes())
+    raw[raw.index(b'"id":"new"') + 6] ^= 1
+    copy.write_bytes(raw)
+    before = db.read_bytes()
+    for bad, why in (
+        (copy, "is damaged itself"),
+        (tmp_path / "none.db", "does not exist"),
+        (db, "is the database itself"),
+    ):
+        code, _, err = run(capsys, "restore", "--db", str(db), str(bad))
+        assert (code, why in err) == (1, True), err
+    assert db.read_bytes() == before
+    assert not list(tmp_path.glob("*.replaced*"))
+
+
+def test_a_restore_that_cannot_be_finished_leaves_the_database_in_its_place(
+    db, tmp_path, capsys, monkeypatch
+) -> None:
+    from vs_tui.store import restoring
+    from vs_tui.store.schema import StoreError
+
+    copy = tmp_path / "copy.db"
+    run(capsys, "backup", "--db", str(db), str(copy))
+
+    def full(*_: object, **__: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(restoring, "backup", full)
+    assert run(capsys, "restore", "--db", str(db), str(copy))[0] == 1
+    assert spans(db) == {"old", "flying", "new"}
 
 
 def test_prune_says_first_and_deletes_then_but_nothing_in_flight(db, capsys) -> None:
@@ -104,7 +157,11 @@ def test_a_wrong_age_is_explained(db, capsys) -> None:
 def test_stats_and_rebuild(db, capsys) -> None:
     code, out, _ = run(capsys, "stats", "--db", str(db), "--json")
     assert code == 0
-    assert json.loads(out)["deliveries"] == 3
+    found = json.loads(out)
+    assert (found["deliveries"], found["verdicts"]) == (3, {"accepted": 3})
+    code, out, _ = run(capsys, "stats", "--db", str(db))
+    assert "KiB" in out
+    assert "verdicts           3 accepted" in out
     code, out, _ = run(capsys, "rebuild", "--db", str(db), "--json")
     assert code == 0
     assert json.loads(out)["spans"] == 3
@@ -121,13 +178,18 @@ def test_a_database_that_is_not_there_is_not_created(tmp_path, monkeypatch, caps
     assert not path.exists()
 
 
-async def test_a_running_receivers_database_is_not_pruned_from_outside(db, capsys) -> None:
+@pytest.mark.parametrize("action", ["prune --older-than 30d", "rebuild", "restore COPY"])
+async def test_a_running_receivers_database_is_not_changed_from_outside(
+    db, tmp_path, capsys, action
+) -> None:
+    copy = tmp_path / "copy.db"
+    run(capsys, "backup", "--db", str(db), str(copy))
     writer = Writer(db, now)
     await writer.open()
-    code, _, err = await asyncio.to_thread(
-        run, capsys, "prune", "--db", str(db), "--older-than", "30d"
-    )
+    command = action.replace("COPY", str(copy)).split()
+    code, _, err = await asyncio.to_thread(run, capsys, *command, "--db", str(db))
     await writer.close()
     assert code == 1
-    assert "in use by process" in err
-    assert "set age in [retention]" in err
+    assert f"in use by the receiver with process id {os.getpid()}: stop it, run `vs-tui db" in err
+    assert ("set age in [retention]" in err) == action.startswith("prune")
+    assert spans(db) == {"old", "flying", "new"}

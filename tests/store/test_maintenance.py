@@ -197,7 +197,7 @@ async def test_stats_are_the_facts(open_writer) -> None:
     await writer.submit(custom("pipeline", "done", "start", 0))
     found = stats(writer.path)
     assert (found["deliveries"], found["received"], found["spans"]) == (9, 10, 5)
-    assert found["verdicts"] == ["accepted 9", "duplicate 1"]
+    assert found["verdicts"] == {"accepted": 9, "duplicate": 1}
     reader = open_reader(writer.path)
     assert found["schema"] == reader.execute("PRAGMA user_version").fetchone()[0]
     reader.close()

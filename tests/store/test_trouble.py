@@ -143,7 +143,7 @@ async def test_low_space_refuses_deliveries_but_pruning_still_works(open_writer,
         await writer.submit(large_end(number))
     free[0] = 60 * MIB
     await writer.sweep()
-    await refused(writer, "more", "only 60 MiB are free")
+    await refused(writer, "more", "only 60.0 MiB are free")
     size = writer.path.stat().st_size
     clock.now += 10_000_000_000
     pruned = await writer.prune(clock.now)
@@ -166,8 +166,8 @@ async def test_a_damaged_database_refuses_says_so_and_stops_cleanly(open_writer)
             file.seek(offset)
             file.write(b"\xff" * 512)
     await writer.run(lambda db: db.execute("PRAGMA cache_size = 0").fetchall())
-    await refused(writer, "next", "the database is damaged; stop, run `vs-tui db verify`")
-    assert "restore a backup" in writer.trouble
+    await refused(writer, "next", "the database is damaged; stop the receiver, run")
+    assert "`vs-tui db restore BACKUP`" in writer.trouble
     with pytest.raises((StoreError, sqlite3.DatabaseError)):
         await writer.sweep()
     assert writer.trouble, "it is not well again by trying"

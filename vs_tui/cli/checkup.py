@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -19,13 +20,17 @@ from typing import Final
 from vs_tui.cli.common import now
 from vs_tui.cli.tunnel import agent_url
 from vs_tui.config import Config, readable_by_others
-from vs_tui.domain.instants import DAY, format_duration, iso
+from vs_tui.domain.instants import DAY, SECOND, Instant, format_duration, iso
+from vs_tui.domain.limits import MIB, format_size
 from vs_tui.domain.model import Verdict
 from vs_tui.store.api import SourceHealth
 
 FIXED_SQLITE: Final = (3, 51, 3)
 """SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections checkpoint at once; we
 write and checkpoint on one connection only, so it is a warning and no error."""
+
+LARGE_WAL: Final = 256 * MIB
+"""It is emptied at every 4 MiB unless a reader holds on to an old state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +60,13 @@ def examine(config: Config) -> Iterator[Finding]:
 def look_deep(config: Config) -> Iterator[Finding]:
     """Every page and every body of the database: minutes, when it is large."""
     from vs_tui.store.maintenance import verify
+    from vs_tui.store.trouble import RECOVER
 
     if not config.db.is_file():
         return
     problems = verify(config.db)
     for problem in problems:
-        yield Finding("fail", "contents", problem, "stop the receiver and restore a backup")
+        yield Finding("fail", "contents", problem, RECOVER)
     if not problems:
         yield Finding("ok", "contents", "every page and every body is as it was written")
 
@@ -84,10 +90,15 @@ def _clock() -> Finding:
         return Finding(
             "fail",
             "clock",
-            f"{iso(now())} is before this program was installed",
+            f"{_to_the_second(now())} is before this program was installed",
             "set the clock (timedatectl set-ntp true): signed webhooks expire after 5 minutes",
         )
-    return Finding("ok", "clock", str(iso(now())))
+    return Finding("ok", "clock", _to_the_second(now()))
+
+
+def _to_the_second(instant: Instant | None) -> str:
+    """Finer than a second is noise here; `-` for never."""
+    return iso(instant - instant % SECOND) or "-" if instant is not None else "-"
 
 
 def _secrets(config: Config) -> Iterator[Finding]:
@@ -155,11 +166,11 @@ def _database(config: Config) -> Iterator[Finding]:
 
 def _space(config: Config, folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
-    found = f"{free // 1024 // 1024} MiB free at {folder}"
+    found = f"{format_size(free)} free at {folder}"
     advice = "free some space, or `vs-tui db prune --older-than 90d`"
     if free < config.low_space:
-        mark = config.low_space // 1024 // 1024
-        return Finding("fail", "disk", f"{found}: below {mark} MiB deliveries get 503", advice)
+        mark = format_size(config.low_space)
+        return Finding("fail", "disk", f"{found}: below {mark} deliveries get 503", advice)
     if free < 4 * config.low_space:
         return Finding("warn", "disk", found, advice)
     return Finding("ok", "disk", found)
@@ -190,12 +201,20 @@ def _stored(path: Path) -> Iterator[Finding]:
         "ok",
         "database",
         f"{path}: {found['deliveries']} deliveries, {found['spans']} spans, "
-        f"{found['bytes'] // 1024} KiB",
+        f"{format_size(found['bytes'])}",
     )
+    if found["wal_bytes"] > LARGE_WAL:
+        yield Finding(
+            "warn",
+            "wal",
+            f"{format_size(found['wal_bytes'])} wait to go into the database",
+            "end what reads it for long (a shell in the middle of a query, a backup tool); "
+            "`vs-tui view` does not",
+        )
 
 
 def _receiver(config: Config) -> Finding:
-    address = f"{config.host}:{config.port}"
+    address = f"{f'[{config.host}]' if ':' in config.host else config.host}:{config.port}"
     if config.port == 0:
         return Finding("ok", "receiver", "port 0: any free one")
     began = time.time()
@@ -203,9 +222,7 @@ def _receiver(config: Config) -> Finding:
         with urllib.request.urlopen(f"http://{address}/readyz", timeout=2) as response:
             sent = response.headers.get("Date", "")
     except urllib.error.HTTPError as error:
-        return Finding(
-            "fail", "receiver", f"{address} answers {error.code}", "see its banner or log"
-        )
+        return Finding("fail", "receiver", f"{address} is not ready", _reason(error))
     except OSError:
         with socket.socket() as probe:
             taken = probe.connect_ex((config.host or "127.0.0.1", config.port)) == 0
@@ -215,6 +232,14 @@ def _receiver(config: Config) -> Finding:
             )
         return Finding("ok", "receiver", f"not running at {address}", "start it with `vs-tui`")
     return Finding("ok", "receiver", f"ready at {address}{_skew(sent, began)}")
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    """Why it is not ready, as it says itself, and that says what to do."""
+    try:
+        return str(json.loads(error.read(4_096))["detail"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return f"it answers {error.code}: see its log, or whether another program has the port"
 
 
 def _skew(sent: str, began: float) -> str:
@@ -266,16 +291,18 @@ def _sources(config: Config) -> Iterator[Finding]:
 def _heard(health: SourceHealth) -> Finding:
     """What a source has sent, and whether it seems to have stopped."""
     count = {verdict: health.counts.get(verdict, 0) for verdict in Verdict}
-    age = now() - (health.last_received_at or 0)
+    # A clock that was set back must not show a negative age.
+    age = max(now() - health.last_received_at, 0) if health.last_received_at is not None else None
+    when = f"{_to_the_second(health.last_received_at)} ({format_duration(age)} ago)"
     found = (
-        f"{sum(count.values())} received, last {iso(health.last_received_at)} "
-        f"({format_duration(age)} ago), {count[Verdict.IGNORED]} ignored, "
+        f"{sum(count.values())} received, last {when if age is not None else 'never'}, "
+        f"{count[Verdict.IGNORED]} ignored, "
         f"{count[Verdict.QUARANTINED]} quarantined, {count[Verdict.REJECTED]} rejected"
     )
     if count[Verdict.QUARANTINED]:
         advice = "upgrade, then `vs-tui db rebuild`; Events shows why"
         return Finding("warn", health.source, found, advice)
-    if age > 7 * DAY:
+    if age is not None and age > 7 * DAY:
         advice = "silent for a week: see whether the tool disabled its webhook"
         return Finding("warn", health.source, found, advice)
     return Finding("ok", health.source, found)

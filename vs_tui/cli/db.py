@@ -15,7 +15,8 @@ from vs_tui.cli.common import CommandError, add_store_options, load_config, now
 from vs_tui.cli.manual import add_command
 from vs_tui.config import Config
 from vs_tui.domain.instants import Instant, iso, parse_duration
-from vs_tui.domain.limits import Retention
+from vs_tui.domain.limits import Retention, format_size
+from vs_tui.store.lock import InUse
 
 if TYPE_CHECKING:
     from vs_tui.store.rebuild import Rebuilt
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 _HELP = {
     "backup": "copy the database while it is in use, and check the copy",
+    "restore": "put a checked backup in the place of the database, which is kept beside it",
     "verify": "check structure and every body's hash; changes nothing",
     "prune": "delete old traces that are over, with their deliveries, and give the space back",
     "rebuild": "fold all deliveries again, after an upgrade of an adapter",
@@ -33,15 +35,26 @@ _HELP = {
 }
 
 
+_LABELS = {
+    "bytes": "size",
+    "wal_bytes": "write-ahead log",
+    "free_bytes": "free inside",
+    "freed_bytes": "given back",
+    "kept": "the one before is",
+}
+"""Where the name of a field in the JSON is not what a person would call it."""
+
+
 def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "db",
-        help="backup, verify, prune, rebuild, stats",
+        help="backup, restore, verify, prune, rebuild, stats",
         epilog="""
         examples:
           vs-tui db stats
           vs-tui db backup /backups/vs-tui.db    while it is in use
+          vs-tui db restore /backups/vs-tui.db   while the receiver is stopped
           vs-tui db verify --json
           vs-tui db prune --older-than 180d --dry-run
           vs-tui db rebuild                      after an upgrade
@@ -54,6 +67,8 @@ def register(subparsers: Any) -> None:
         action.add_argument("--json", action="store_true", help="print JSON")
         if name == "backup":
             action.add_argument("target", metavar="FILE", help="where the copy goes")
+        if name == "restore":
+            action.add_argument("copy", metavar="BACKUP", help="a file that `db backup` made")
         if name == "prune":
             action.add_argument(
                 "--older-than", metavar="AGE", help="such as 90d (default: [retention] age)"
@@ -66,14 +81,25 @@ def register(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     actions: dict[str, Callable[[Config, argparse.Namespace], dict[str, Any]]] = {
         "backup": _backup,
+        "restore": _restore,
         "verify": _verify,
         "prune": _prune,
         "rebuild": _rebuild,
         "stats": _stats,
     }
-    result = actions[args.action](load_config(args), args)
+    try:
+        result = actions[args.action](load_config(args), args)
+    except InUse as error:
+        raise CommandError(_in_use(error, args)) from None
     show(result, as_json=args.json)
     return 0 if result.get("ok", True) else 1
+
+
+def _in_use(error: InUse, args: argparse.Namespace) -> str:
+    again = f"stop it, run `vs-tui db {args.action}` again and start it"
+    if args.action == "prune":
+        again += "; a running receiver prunes by itself: set age in [retention]"
+    return f"{error.path} is in use by the receiver with process id {error.holder}: {again}"
 
 
 def show(result: dict[str, Any], *, as_json: bool) -> None:
@@ -84,8 +110,20 @@ def show(result: dict[str, Any], *, as_json: bool) -> None:
         print(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
         return
     for name, value in result.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        print(f"{name.replace('_', ' '):<18} {shown}")
+        print(f"{_LABELS.get(name, name.replace('_', ' ')):<18} {_shown(name, value)}")
+
+
+def _shown(name: str, value: object) -> str:
+    """A value for people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and name.endswith("bytes"):
+        return format_size(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{each} {name}" for name, each in value.items()) or "-"
+    if isinstance(value, list):
+        return "\n".join(str(each) for each in value).replace("\n", f"\n{'':19}") or "none"
+    return "-" if value is None else str(value)
 
 
 def _existing(config: Config) -> Path:
@@ -102,18 +140,30 @@ def _backup(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     return {"ok": True, "backup": str(target), "bytes": target.stat().st_size}
 
 
+def _restore(config: Config, args: argparse.Namespace) -> dict[str, Any]:
+    from vs_tui.store.restoring import restore
+
+    copy = Path(args.copy).expanduser()
+    done = restore(copy, config.db)
+    return {
+        "ok": True,
+        "database": str(config.db),
+        "restored_from": str(copy),
+        "deliveries": done.deliveries,
+        "kept": str(done.kept) if done.kept else None,
+    }
+
+
 def _verify(config: Config, _: argparse.Namespace) -> dict[str, Any]:
     from vs_tui.store.maintenance import verify
 
     problems = verify(_existing(config))
-    advice = (
-        [] if not problems else ["stop the receiver and restore a backup: copy it over the file"]
-    )
-    return {
-        "ok": not problems,
-        "problems": problems or ["none"],
-        "next": advice or ["nothing to do"],
-    }
+    result: dict[str, Any] = {"ok": not problems, "problems": problems}
+    if problems:
+        from vs_tui.store.trouble import RECOVER
+
+        result["next"] = RECOVER
+    return result
 
 
 def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
@@ -124,19 +174,12 @@ def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     if not age:
         raise CommandError("say how old: --older-than 90d, or age in [retention] of the config")
     before = now() - age
-    from vs_tui.store.lock import InUse
-
     _existing(config)
     if args.dry_run:
         pruned, freed = _count_prunable(config.db, before), 0
     else:
         size = config.db.stat().st_size
-        try:
-            pruned = asyncio.run(_with_writer(config, lambda writer: writer.prune(before)))
-        except InUse as error:
-            raise CommandError(
-                f"{error}. A running receiver prunes by itself: set age in [retention]"
-            ) from None
+        pruned = asyncio.run(_with_writer(config, lambda writer: writer.prune(before)))
         freed = max(size - config.db.stat().st_size, 0)
     return {
         "ok": True,

@@ -64,6 +64,17 @@ class Retention:
         return bool(self.age or self.size)
 
 
+def format_size(size: int) -> str:
+    """Bytes for people, in powers of 1024: `512 B`, `38.8 MiB`, `740 GiB`."""
+    if size < KIB:
+        return f"{size} B"
+    amount, units = size / KIB, ["TiB", "GiB", "MiB", "KiB"]
+    while amount >= 1024 and len(units) > 1:
+        amount /= 1024
+        units.pop()
+    return f"{amount:.1f} {units[-1]}" if amount < 100 else f"{amount:.0f} {units[-1]}"
+
+
 def parse_size(text: str) -> int:
     """`64MiB`, `2GB`, `1.5g` or bytes as a number; units are powers of 1024. ValueError says so."""
     match = _SIZE.fullmatch(text.strip())

@@ -5,7 +5,9 @@ Counters begin at 0 with the process, as Prometheus expects.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -15,6 +17,7 @@ from vs_tui.domain.metrics.dora import METRICS
 from vs_tui.domain.metrics.report import Scorecard
 from vs_tui.exporters.report import measured
 from vs_tui.store.folder import Change
+from vs_tui.store.trouble import free_bytes, sizes
 
 _BUCKETS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 86400, 3 * 86400, 7 * 86400)
 
@@ -60,11 +63,28 @@ class Metrics:
             "vs_commit_queue", "Deliveries that wait for their commit", registry=self.registry
         )
         self.ready = Gauge("vs_ready", "1 when deliveries can be stored", registry=self.registry)
+        self.database = Gauge("vs_database_bytes", "The database file", registry=self.registry)
+        self.wal = Gauge("vs_wal_bytes", "Its write-ahead log", registry=self.registry)
+        self.free = Gauge("vs_free_bytes", "Free on the database's disk", registry=self.registry)
+        self.connections = Gauge("vs_connections", "Open HTTP connections", registry=self.registry)
+        self.malformed = Gauge(
+            "vs_malformed_requests", "Requests that were no HTTP", registry=self.registry
+        )
 
         self._dora = {
             name: Gauge(f"vs_dora_{name}", text, ["team", *more], registry=self.registry)
             for name, text, more in _DORA
         }
+
+    def show_storage(self, database: Path) -> None:
+        """Sizes of the file and its WAL, and the space on their disk (NaN: it does not tell)."""
+        size, wal = sizes(database)
+        self.database.set(size)
+        self.wal.set(wal)
+        try:
+            self.free.set(free_bytes(database))
+        except OSError:
+            self.free.set(math.nan)
 
     def show_dora(self, cards: Sequence[Scorecard]) -> None:
         """The five metrics of every team over the last 30 days. What is missing has no sample:

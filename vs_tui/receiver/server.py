@@ -243,6 +243,9 @@ def _metrics(receiver: Receiver) -> Handler:
         shown.in_flight.set(counts.in_flight)
         shown.waiting.set(receiver.writer.waiting)
         shown.ready.set(0 if receiver.writer.trouble else 1)
+        shown.show_storage(receiver.writer.path)
+        shown.connections.set(len(receiver.connections))
+        shown.malformed.set(receiver.connections.malformed)
         for health in await receiver.reader.sources():
             for verdict, n in health.counts.items():
                 shown.deliveries.labels(health.source, verdict).set(n)

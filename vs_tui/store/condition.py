@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from vs_tui.store.trouble import explain, is_damage, needs_reopening
+from vs_tui.domain.limits import format_size
+from vs_tui.store.trouble import explain, file_at, is_damage, is_displaced, needs_reopening
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ class Condition:
         self._low_space = low_space
         self._free_bytes = free_bytes
         self._changed = changed
-        self._inode = 0
+        self._file = (0, 0)
         self._displaced = ""
         self._low = ""
         self.failed = ""
@@ -41,7 +42,7 @@ class Condition:
 
     def opened(self) -> None:
         """The connection is new: the file at the path is the one it writes."""
-        self._inode = self._path.stat().st_ino
+        self._file = file_at(self._path)
         self.reopen = False
 
     def fail(self, error: BaseException) -> None:
@@ -67,7 +68,7 @@ class Condition:
         low = ""
         if free < self._low_space:
             low = (
-                f"{self._path}: only {free // 1024 // 1024} MiB are free on its disk; free some "
+                f"{self._path}: only {format_size(free)} are free on its disk; free some "
                 "space or set [retention] age, it goes on by itself"
             )
         if bool(low) != bool(self._low):
@@ -78,13 +79,9 @@ class Condition:
     def check_file(self) -> bool:
         """Whether the path still names the open file: SQLite goes on writing into a moved one,
         and what it acknowledged would be gone from the path."""
-        try:
-            found = self._path.stat().st_ino
-        except OSError:
-            found = 0
         before = self._displaced
         self._displaced = ""
-        if found != self._inode:
+        if is_displaced(self._path, self._file):
             self._displaced = (
                 f"{self._path} was moved, deleted or replaced while in use; put it back, or "
                 "restart to begin a new one"

@@ -13,6 +13,15 @@ from vs_tui.store.schema import StoreError
 class InUse(StoreError):
     """Another receiver has the database; the message names its process."""
 
+    def __init__(self, path: Path, holder: str) -> None:
+        super().__init__(
+            f"{path} is in use by process {holder}; open it read-only with `vs-tui view {path}`, "
+            "or give this receiver its own file with --db"
+        )
+        self.path = path
+        self.holder = holder
+        """Its process id; `unknown` when the lock file does not say."""
+
 
 class DatabaseLock:
     """Held from `take` to `release`, or until the process is gone, kill -9 included."""
@@ -41,11 +50,7 @@ class DatabaseLock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
-            raise InUse(
-                f"{self.path} is in use by process {written[0] if written else 'unknown'}; open it "
-                f"read-only with `vs-tui view {self.path}`, or give this receiver its own file "
-                "with --db"
-            ) from None
+            raise InUse(self.path, written[0] if written else "unknown") from None
         self._descriptor = descriptor
         self.held_data = "opened" in written
         # The mark stays until opening succeeds again: a refused start must not hide the loss.

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from vs_tui.domain.instants import iso
 from vs_tui.store.schema import SCHEMA_VERSION, StoreError, open_reader
+from vs_tui.store.trouble import sizes
 
 _CHECK_LIMIT: Final = 20
 
 
-def backup(source: Path, target: Path) -> None:
-    """Copy a database that may be in use, and check the copy; StoreError leaves no half copy."""
+def backup(source: Path, target: Path, *, older: bool = False) -> None:
+    """Copy a database that may be in use, and check the copy; StoreError leaves no half copy.
+    `older`: one of an older schema is copied as well."""
     if target.exists():
         raise StoreError(f"{target} exists; choose another name or remove it first")
     try:
@@ -26,7 +30,7 @@ def backup(source: Path, target: Path) -> None:
             f"{target} cannot be written ({error.strerror}); choose another"
         ) from error
     try:
-        reader = open_reader(source)
+        reader = open_reader(source, older=older)
     except StoreError:
         target.unlink()
         raise
@@ -52,20 +56,10 @@ def verify(path: Path) -> list[str]:
         connection = open_reader(path)
     except StoreError as error:
         return [str(error)]
+    problems: list[str] = []
     try:
-        problems = [
-            f"structure: {row[0]}"
-            for row in connection.execute(f"PRAGMA integrity_check({_CHECK_LIMIT})")
-            if row[0] != "ok"
-        ]
-        # SQLite has no checksums: a flipped bit inside a value passes its own check.
-        for delivery_id, body, digest in connection.execute(
-            "SELECT id, body, sha256 FROM deliveries WHERE length(sha256) > 0"
-        ):
-            if sha256(body).digest() != digest:
-                problems.append(f"delivery {delivery_id}: the body does not match its hash")
-                if len(problems) >= _CHECK_LIMIT:
-                    break
+        problems += structure(connection)
+        problems += islice(bodies(connection), _CHECK_LIMIT)
         orphans = connection.execute(
             "SELECT COUNT(*) FROM spans WHERE derived = 0 "
             "AND key NOT IN (SELECT DISTINCT key FROM events)"
@@ -73,10 +67,26 @@ def verify(path: Path) -> list[str]:
         if orphans:
             problems.append(f"{orphans} spans have no events; run `vs-tui db rebuild`")
     except sqlite3.DatabaseError as error:
-        problems = [f"cannot be read to its end: {error}"]
+        problems.append(f"cannot be read to its end: {error}")
     finally:
         connection.close()
     return problems
+
+
+def structure(connection: sqlite3.Connection) -> list[str]:
+    """What SQLite itself finds wrong."""
+    rows = connection.execute(f"PRAGMA integrity_check({_CHECK_LIMIT})")
+    return [f"structure: {row[0]}" for row in rows if row[0] != "ok"]
+
+
+def bodies(connection: sqlite3.Connection) -> Iterator[str]:
+    """Bodies that are not what was received: SQLite has no checksums, and a flipped bit inside a
+    value passes its own check."""
+    for delivery_id, body, digest in connection.execute(
+        "SELECT id, body, sha256 FROM deliveries WHERE length(sha256) > 0"
+    ):
+        if sha256(body).digest() != digest:
+            yield f"delivery {delivery_id}: the body does not match its hash"
 
 
 def stats(path: Path) -> dict[str, Any]:
@@ -95,17 +105,17 @@ def stats(path: Path) -> dict[str, Any]:
         page = connection.execute("PRAGMA page_size").fetchone()[0]
     finally:
         connection.close()
-    wal = path.with_name(path.name + "-wal")
+    size, wal = sizes(path)
     return {
         "database": str(path),
-        "bytes": path.stat().st_size,
-        "wal_bytes": wal.stat().st_size if wal.exists() else 0,
+        "bytes": size,
+        "wal_bytes": wal,
         "free_bytes": free * page,
         "schema": SCHEMA_VERSION,
         "sqlite": sqlite3.sqlite_version,
         **counts,
         "received": sum(verdicts.values()),
-        "verdicts": [f"{verdict} {n}" for verdict, n in sorted(verdicts.items())],
-        "oldest": iso(oldest) or "-",
-        "newest": iso(newest) or "-",
+        "verdicts": dict(sorted(verdicts.items())),
+        "oldest": iso(oldest),
+        "newest": iso(newest),
     }

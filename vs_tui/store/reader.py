@@ -31,6 +31,7 @@ from vs_tui.store.filter_sql import span_where
 from vs_tui.store.metrics_spans import read_histories
 from vs_tui.store.schema import open_reader
 from vs_tui.store.thread import connect, run_on
+from vs_tui.store.trouble import file_at, is_displaced
 
 T = TypeVar("T")
 MAX_CHANGES: Final = 5_000
@@ -63,10 +64,12 @@ class SqliteReader:
         self._team_names = tuple(team_names)
         self._trouble = trouble
         self._totals: tuple[int, int] = (-1, 0)
+        self._file = (0, 0)
 
     async def open(self) -> SqliteReader:
         """Connect; StoreError when the file is missing, damaged or of another version."""
         self._db = await connect(lambda: open_reader(self.path))
+        self._file = file_at(self.path)
         return self
 
     async def close(self) -> None:
@@ -176,6 +179,9 @@ class SqliteReader:
 
     async def health(self) -> Health:
         trouble = self._trouble()
+        if not trouble and is_displaced(self.path, self._file):
+            trouble = f"{self.path} was moved, deleted or replaced: what is shown is the old one; "
+            trouble += "start this again to see the new one"
         counted = await self.run(
             lambda db: (_one(db, "SELECT MAX(rowid) FROM spans"), _one(db, _LAST_DELIVERY))
         )

@@ -15,7 +15,7 @@ from typing import Final
 
 from vs_tui.domain.errors import Explained
 from vs_tui.store.metrics_schema import CREATE_METRICS
-from vs_tui.store.trouble import explain
+from vs_tui.store.trouble import RECOVER, explain
 
 SCHEMA_VERSION: Final = 2
 
@@ -177,8 +177,8 @@ def open_writer(path: Path, *, used: bool = False) -> sqlite3.Connection:
     """
     if used and path.is_file() and path.stat().st_size == 0:
         raise StoreError(
-            f"{path} is empty, but it held data when it was open last: copy a backup over it, or "
-            "remove it to begin a new one"
+            f"{path} is empty, but it held data when it was open last: run `vs-tui db restore "
+            "BACKUP`, or remove it to begin a new one"
         )
     _create_private(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -209,15 +209,13 @@ def open_checked(path: Path) -> sqlite3.Connection:
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         connection.close()
-        raise StoreError(
-            f"{path}: the database is damaged ({found}); stop, run `vs-tui db verify`, and "
-            "restore a backup"
-        )
+        raise StoreError(f"{path}: the database is damaged ({found}); {RECOVER}")
     return connection
 
 
-def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write. StoreError when there is no such database."""
+def open_reader(path: Path, *, older: bool = False) -> sqlite3.Connection:
+    """A connection that cannot write. StoreError when there is no such database; one of an older
+    schema is only good for a copy (`older`)."""
     if not path.is_file():
         raise StoreError(f"{path} does not exist; start `vs-tui` or `vs-tui serve` to create it")
     connection = sqlite3.connect(
@@ -228,7 +226,8 @@ def open_reader(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA cache_size = -16000")
         connection.create_function("vs_lower", 1, _lower, deterministic=True)
-        check_version(connection, path)
+        if not (older and 0 < schema_version(connection) < SCHEMA_VERSION):
+            check_version(connection, path)
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(explain(error, path)) from error
@@ -254,13 +253,27 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
     if found > SCHEMA_VERSION:
         raise NewerSchema(
             f"{path} has schema {found}, this version knows up to {SCHEMA_VERSION}: "
-            "upgrade vs-tui, or use another file with --db"
+            f"upgrade vs-tui, {_older_copy(path)}or use another file with --db"
         )
     if found < SCHEMA_VERSION:
         raise StoreError(
             f"{path} has schema {found}: start `vs-tui serve --db {path}` once to bring it to "
             f"{SCHEMA_VERSION}"
         )
+
+
+def _older_copy(path: Path) -> str:
+    """The backup that an upgrade left and that this version can open, if there is one."""
+    for version in range(SCHEMA_VERSION, 0, -1):
+        copy = backup_name(path, version)
+        if copy.is_file():
+            return f"or run `vs-tui db restore {copy}` (as it was before), "
+    return ""
+
+
+def backup_name(path: Path, version: int) -> Path:
+    """Where the database is copied to before it leaves a schema."""
+    return path.with_name(f"{path.name}.v{version}.bak")
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
@@ -281,7 +294,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _backup_before(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    target = path.with_name(f"{path.name}.v{version}.bak")
+    target = backup_name(path, version)
     _create_private(target)
     copy = sqlite3.connect(target)
     try:
@@ -292,10 +305,7 @@ def _backup_before(connection: sqlite3.Connection, path: Path, version: int) -> 
     finally:
         copy.close()
     if found != "ok":
-        raise StoreError(
-            f"{path} is damaged ({found}) and was left as it is; run `vs-tui db verify`, and "
-            "restore a backup"
-        )
+        raise StoreError(f"{path} is damaged ({found}) and was left as it is; {RECOVER}")
 
 
 def _create_private(path: Path) -> None:

@@ -31,16 +31,20 @@ _REOPEN: Final = _DAMAGE | {
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_PROTOCOL,
 }
+RECOVER: Final = (
+    "stop the receiver, run `vs-tui db verify`, then `vs-tui db restore BACKUP`; without a backup "
+    "see Recover in docs/operations.md"
+)
+"""What to do about a damaged file."""
 _ADVICE: Final = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space, it goes on by itself",
     sqlite3.SQLITE_READONLY: "it cannot be written (read-only); make it writable, it goes on by "
     "itself",
     sqlite3.SQLITE_BUSY: "another process holds the database; end it, it goes on by itself",
     sqlite3.SQLITE_LOCKED: "another process holds the database; end it, it goes on by itself",
-    sqlite3.SQLITE_CORRUPT: "the database is damaged; stop, run `vs-tui db verify`, and restore a "
-    "backup",
-    sqlite3.SQLITE_NOTADB: "the file is no vs-tui database; choose another with --db, or stop and "
-    "restore a backup",
+    sqlite3.SQLITE_CORRUPT: f"the database is damaged; {RECOVER}",
+    sqlite3.SQLITE_NOTADB: "the file is no vs-tui database; choose another with --db, or stop "
+    "the receiver and run `vs-tui db restore BACKUP`",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check the folder and its mode",
 }
 
@@ -81,3 +85,31 @@ def free_bytes(path: Path) -> int:
     """Bytes that this user may still write on the file system of `path`."""
     found = os.statvfs(path.parent)
     return found.f_bavail * found.f_frsize
+
+
+def sizes(path: Path) -> tuple[int, int]:
+    """Bytes of the database file and of its WAL; 0 for what is not there."""
+    return _size(path), _size(path.with_name(path.name + "-wal"))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def file_at(path: Path) -> tuple[int, int]:
+    """Which file the path names: device and inode; (0, 0) for none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_dev, found.st_ino)
+
+
+def is_displaced(path: Path, opened: tuple[int, int]) -> bool:
+    """Whether the path no longer names the file that was opened. An open file's inode is not given
+    to another one, so a new file of the same name is told apart."""
+    found = file_at(path)
+    return found == (0, 0) or found != opened
