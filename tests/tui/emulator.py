@@ -11,16 +11,19 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 
+Style = tuple[frozenset[int], tuple[int, ...], tuple[int, ...]]
+_PLAIN: Style = (frozenset(), (), ())
+
 
 class Emulator:
-    """Cells of (character, SGR codes); the second cell of a wide character holds ``."""
+    """Cells of (character, style); the second cell of a wide character holds ``."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
-        self.cells = [[(" ", "")] * width for _ in range(height)]
+        self.cells = [[(" ", _PLAIN)] * width for _ in range(height)]
         self.received = 0
         self._x = self._y = 0
-        self._style = ""
+        self._style: Style = _PLAIN
 
     def feed(self, text: str) -> None:
         """What a program wrote."""
@@ -32,7 +35,24 @@ class Emulator:
                 y, _, x = token["args"].partition(";")
                 self._y, self._x = int(y or 1) - 1, int(x or 1) - 1
             elif token["kind"] == "m":
-                self._style = "" if token["args"] in ("", "0") else token["args"]
+                self._set_style(token["args"])
+
+    def _set_style(self, args: str) -> None:
+        codes = [int(code or 0) for code in args.split(";")]
+        attributes, front, back = self._style
+        while codes:
+            code = codes.pop(0)
+            if code == 0:
+                attributes, front, back = frozenset[int](), (), ()
+            elif code in range(1, 30):
+                attributes |= {code}
+            else:
+                more = {2: 4, 5: 2}[codes[0]] if code in (38, 48) else 0
+                colour = (code, *codes[:more])
+                del codes[:more]
+                is_front = code < 40 or 90 <= code < 100
+                front, back = (colour, back) if is_front else (front, colour)
+        self._style = (attributes, front, back)
 
     def _put(self, sign: str) -> None:
         if sign == "\n":

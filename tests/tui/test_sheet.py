@@ -22,7 +22,14 @@ from vs_tui.tui.sheet import Sheet
 
 CONSOLE = Console(color_system="truecolor", force_terminal=True)
 WIDTH, HEIGHT, CUT = 24, 3, 14
-STYLES = (None, Style.parse("red"), Style.parse("bold on #101010"), Style.parse("#aabbcc"))
+STYLES = (
+    None,
+    Style.parse("red"),
+    Style.parse("on #101010"),
+    Style.parse("bold italic blue"),
+    Style.parse("bold on #101010"),
+    Style.parse("#aabbcc"),
+)
 SIGNS = "ab 1│●漢"
 
 
@@ -79,7 +86,7 @@ def test_the_terminal_shows_what_textual_would_have_sent(
 
 def page(*texts: str) -> LayoutUpdate:
     return LayoutUpdate(
-        [[strip_of(text, WIDTH, STYLES[3])] for text in texts], Region(0, 0, WIDTH, len(texts))
+        [[strip_of(text, WIDTH, STYLES[-1])] for text in texts], Region(0, 0, WIDTH, len(texts))
     )
 
 
@@ -89,6 +96,15 @@ def test_a_cell_that_differs_is_sent_alone() -> None:
     sheet.changes()
     sheet.take(page("checkout 3:13 run", "web 0:49"), CONSOLE)
     assert sheet.changes() == "\x1b[1;13H\x1b[38;2;170;187;204m3\x1b[2;8H9\x1b[0m"
+
+
+def test_only_what_differs_of_a_style_is_sent() -> None:
+    sheet = Sheet()
+    names = ("red on black", "blue on black", "bold blue on black", "blue on black")
+    pieces = [Segment("x", Style.parse(name)) for name in names]
+    sheet.take(LayoutUpdate([[Strip(pieces)]], Region(0, 0, 4, 1)), CONSOLE)
+    sent = "\x1b[1;1H\x1b[31;40mx\x1b[34mx\x1b[1mx\x1b[0;34;40mx\x1b[0m"
+    assert sheet.changes() == sent
 
 
 def test_a_strip_whose_width_terminals_disagree_on_is_sent_whole() -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from rich.color import ColorSystem
+from rich.color import Color, ColorSystem
 from rich.console import Console
 from rich.style import Style
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
@@ -26,8 +26,15 @@ _NARROW: Final = re.compile(
 an emoji of several characters, a terminal may be a cell off, and so would be what is sent to a
 column behind them: strips that hold such are sent whole."""
 
-Code = tuple[str, str]
-"""What is sent before and after a text to give it its style."""
+
+class Code(NamedTuple):
+    """What a style is made of, each as its parameters of SGR, the sequence that sets it."""
+
+    attributes: str = ""
+    front: str = ""
+    back: str = ""
+    link: str = ""
+    """A whole sequence that opens a hyperlink."""
 
 
 class Whole(NamedTuple):
@@ -37,7 +44,8 @@ class Whole(NamedTuple):
     rendered: str
 
 
-_BARE: Final[Code] = ("", "")
+_BARE: Final = Code()
+_END_OF_LINK: Final = "\x1b]8;;\x1b\\"
 
 
 class Sheet:
@@ -80,22 +88,24 @@ class Sheet:
             self.forget()
 
     def _draw(self, line: _Line, x: int, strip: Strip) -> None:
-        painted = [(segment.text, self._code(segment.style)) for segment in strip]
-        text = "".join(text for text, _ in painted)
+        text = strip.text
         if _NARROW.fullmatch(text) is None:
-            whole = Whole(x, "".join(f"{before}{text}{after}" for text, (before, after) in painted))
-            line.put(x, _UNKNOWN * strip.cell_length, [whole] * strip.cell_length)
+            pen = _Pen()
+            for segment in strip:
+                pen.text(segment.text, self._code(segment.style))
+            line.put(x, _UNKNOWN * strip.cell_length, [Whole(x, pen.end())] * strip.cell_length)
         else:
-            line.put(x, text, [code for text, code in painted for _ in text])
+            codes: list[Code | Whole] = []
+            for segment in strip:
+                codes += [self._code(segment.style)] * len(segment.text)
+            line.put(x, text, codes)
 
     def _code(self, style: Style | None) -> Code:
         code = self._codes.get(style)
         if code is None:
             if len(self._codes) > 4_096:
                 self._codes.clear()
-            shown = Strip.render_style(style, _UNKNOWN, self._system) if style else _UNKNOWN
-            before, _, after = shown.partition(_UNKNOWN)
-            code = self._codes[style] = (before, after)
+            code = self._codes[style] = _code_of(style, self._system) if style else _BARE
         return code
 
     def changes(self, most: int | None = None) -> str:
@@ -111,7 +121,11 @@ class Sheet:
             wanted, sent = self._wanted[y], self._sent[y]
             for first, until in wanted.differing(sent):
                 for column, text, code in wanted.pieces(first, until):
-                    out.write(y, column, text, code)
+                    if isinstance(code, Whole):
+                        out.whole(y, code)
+                    elif text[0] != _UNKNOWN:
+                        out.move(y, column)
+                        out.text(text, code)
             sent.text, sent.codes = wanted.text, wanted.codes.copy()
             del self._touched[y]
         return out.end()
@@ -172,27 +186,60 @@ class _Pen:
         self._place = (-1, -1)
         self.length = 0
 
-    def write(self, y: int, x: int, text: str, code: Code | Whole) -> None:
-        if isinstance(code, Whole):
-            self._put(y, code.column, code.rendered, _BARE)
-            self._place = (-1, -1)  # wherever the terminal thinks it is now
-        elif text[0] != _UNKNOWN:
-            self._put(y, x, text, code)
-            self._place = (y, x + len(text))
+    def whole(self, y: int, strip: Whole) -> None:
+        """A strip that comes with its styles."""
+        self.move(y, strip.column)
+        self._style(_BARE)
+        self._add(strip.rendered)
+        self._place = (-1, -1)  # wherever the terminal thinks it is now
 
-    def _put(self, y: int, x: int, text: str, code: Code) -> None:
-        parts = [text]
-        if code is not self._code and code != self._code:
-            parts = [self._code[1], code[0], text]
-            self._code = code
+    def move(self, y: int, x: int) -> None:
         if (y, x) != self._place:
-            parts.insert(0, f"\x1b[{y + 1};{x + 1}H")
-        self.length += sum(map(len, parts))
-        self._parts += parts
+            self._place = (y, x)
+            self._add(f"\x1b[{y + 1};{x + 1}H")
+
+    def text(self, text: str, code: Code) -> None:
+        """Narrow characters where it stands, or any that are followed by a move."""
+        self._style(code)
+        self._add(text)
+        y, x = self._place
+        self._place = (y, x + len(text))
+
+    def _style(self, code: Code) -> None:
+        old = self._code
+        if code is old or code == old:
+            return
+        if code.link != old.link:
+            self._add(code.link or _END_OF_LINK)
+        parts: list[str] = []
+        fewer = old.attributes not in ("", code.attributes)
+        if fewer or (old.front and not code.front) or (old.back and not code.back):
+            parts, old = ["0"], _BARE
+        for new, known in zip(code[:3], old[:3], strict=True):
+            parts += [new] if new != known else []
+        if parts:
+            self._add(f"\x1b[{';'.join(parts)}m")
+        self._code = code
+
+    def _add(self, text: str) -> None:
+        self._parts.append(text)
+        self.length += len(text)
 
     def end(self) -> str:
-        """All that was written."""
-        return "".join([*self._parts, self._code[1]])
+        """All that was written; the terminal writes plainly after it."""
+        self._style(_BARE)
+        return "".join(self._parts)
+
+
+def _code_of(style: Style, system: ColorSystem) -> Code:
+    """As Textual sends it, in parts: a line has many colours on one background."""
+
+    def colour(found: Color | None, front: bool) -> str:
+        return ";".join(found.downgrade(system).get_ansi_codes(front)) if found else ""
+
+    link = f"\x1b]8;id={style._link_id};{style.link}\x1b\\" if style.link else ""
+    attributes = Strip.render_ansi(style.without_color, system)
+    return Code(attributes, colour(style.color, True), colour(style.bgcolor, False), link)
 
 
 def _strips(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
