@@ -159,6 +159,52 @@ def test_an_end_alone_has_a_name_and_a_project_but_gives_way_to_its_start() -> N
 
 
 @pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ({}, "build 42"),
+        ({"tags": {"name": "docker"}}, "docker"),
+        ({"tags": ["type|docker"]}, "build docker"),
+        ({"tags": {"service": "shop"}}, "build shop"),
+        ({"type": "deploy", "tags": {"service": "shop", "environment": "prod"}}, "shop to prod"),
+        ({"type": "deploy", "tags": {"service": "shop"}}, "deploy shop"),
+        ({"id": "1a1fdbdf5e6c225df66b5"}, "build"),
+        ({"id": "0190046e-e199-453b-a302-a21a4d649d31"}, "build"),
+        ({"id": "2fZ5mW8rJq3vK1xT7bN9cL4dYhA"}, "build"),
+        ({"id": "release-of-the-shop-2026"}, "build release-of-the-shop-2026"),
+        ({"id": "20261121"}, "build 20261121"),
+    ],
+)
+def test_a_name_that_runs_of_one_thing_share(more, name) -> None:
+    for action in ("start", "end"):
+        (folded,) = fold_all(SOURCE.parse(inbound(body(action, **more))).events).values()
+        assert folded.span.name == name
+
+
+def test_an_id_that_starts_again_goes_on_and_an_end_said_twice_does_not() -> None:
+    said = [
+        body("start", timestamp="2026-03-02T10:00:00Z"),
+        body("end", timestamp="2026-03-02T10:10:00Z"),
+        body("end", timestamp="2026-03-02T10:11:00Z", error="a trap at the script's exit"),
+        body("start", timestamp="2026-03-03T10:00:00Z"),
+        body("end", timestamp="2026-03-03T10:05:00Z", error="exit code 2"),
+    ]
+    events = [SOURCE.parse(inbound(payload)).events for payload in said]
+    spans = [
+        next(iter(fold_all(e for each in events[:count] for e in each).values())).span
+        for count in range(1, 6)
+    ]
+    assert [span.status for span in spans] == [
+        Status.IN_FLIGHT,
+        Status.OK,
+        Status.OK,
+        Status.IN_FLIGHT,
+        Status.ERROR,
+    ]
+    assert (spans[-1].error, spans[-1].reopens) == ("exit code 2", 1)
+    assert spans[-1].active == 15 * 60 * 1_000_000
+
+
+@pytest.mark.parametrize(
     ("more", "status", "error"),
     [
         ({}, Status.OK, ""),
@@ -243,6 +289,7 @@ STORY = [
     body("annotate", timestamp="2026-03-02T10:01:00Z", tags={"a": "2"}),
     body("end", timestamp="2026-03-02T10:05:00Z", error="exit code 1"),
     body("end", timestamp="2026-03-02T10:06:00Z"),
+    body("start", timestamp="2026-03-02T10:08:00Z"),
     body("start", id="43", parentid="vstrace-customhttp-build-default-42", tags=["x|y"]),
     body("end", id="43", status="cancelled", timestamp="2026-03-02T10:04:00Z"),
     body("start", type="deploy", id="7", tags={"service": "api", "version": "1"}),

@@ -9,7 +9,8 @@ matches another. `tags` may be vscli's list of `k|v`; a tag without `|` is true.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
@@ -27,6 +28,8 @@ _OFFERS_VERSION = frozenset({"build", "pipeline", "release", "deploy"})
 
 
 _DEFAULTS_AS_OF: Final = 1
+# Ids that a program made up (hex, UUID, xid, ksuid): a name with one is a name no other run has.
+_MADE_UP: Final = re.compile(r"[0-9a-fA-F-]{16,}|(?=.*[0-9])[0-9A-Za-z]{20,}")
 
 
 class CustomEvent(BaseModel):
@@ -97,7 +100,7 @@ def _defaults(body: CustomEvent, event: Event) -> Event:
         state=State.NOTE,
         occurred_at=event.occurred_at,
         as_of=_DEFAULTS_AS_OF,
-        name=f"{body.type} {body.id}",
+        name=_name(body, event.service, event.environment, event.attributes),
         project=body.namespace,
     )
 
@@ -114,6 +117,7 @@ def _event(body: CustomEvent, inbound: Inbound) -> Event:
     service = str(tags.get("service", tags.get("service.name", "")))
     if is_deploy and not service:
         service = repo.rpartition("/")[2]
+    environment = str(tags.get("deployment.environment.name", tags.get("environment", "")))
     version = str(tags.get("version", tags.get("vs.version", "")))
     return Event(
         key=keys.reference("customhttp", body.type, body.namespace, body.id),
@@ -121,11 +125,15 @@ def _event(body: CustomEvent, inbound: Inbound) -> Event:
         operation=body.type,
         state=state,
         occurred_at=inbound.received_at if body.timestamp is None else body.timestamp,
+        # An id that starts again after its end is the same span's next episode.
+        supersedes=begins,
         # What an end does not state must not replace what the start said.
-        name=body.name or str(tags.get("name", "")) or (f"{body.type} {body.id}" if begins else ""),
+        name=body.name
+        or str(tags.get("name", ""))
+        or (_name(body, service, environment, tags) if begins else ""),
         project=keys.repository_path(place) or (body.namespace if begins else ""),
         service=service,
-        environment=str(tags.get("deployment.environment.name", tags.get("environment", ""))),
+        environment=environment,
         actor=str(tags.get("actor", tags.get("user", ""))),
         url=str(tags.get("url", "")),
         error=_error(body, state),
@@ -150,6 +158,17 @@ def _event(body: CustomEvent, inbound: Inbound) -> Event:
             seek_version(service, version, body.namespace),
         ),
     )
+
+
+def _name(body: CustomEvent, service: str, environment: str, tags: Mapping[str, Scalar]) -> str:
+    """What people see of an event without a name; runs of one thing have the same one, because
+    durations are compared by it."""
+    if body.type == "deploy" and service and environment:
+        return f"{service} to {environment}"
+    label = str(tags.get("type", "")) or service
+    if not label and not _MADE_UP.fullmatch(body.id):
+        label = body.id
+    return f"{body.type} {label}".rstrip()
 
 
 def _state(body: CustomEvent) -> State:
