@@ -1,0 +1,46 @@
+"""What the last successes of a span's series went through: the steps one may expect of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.model import Span
+from vs_tui.domain.upcoming import RUNS, PastRun, steps_of
+from vs_tui.store import rows
+
+MOST_STEPS: Final = 50
+"""Steps of a run that are read, on average."""
+_SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
+
+
+def read_past_runs(
+    db: sqlite3.Connection, keys: Sequence[str], at: Instant | None = None
+) -> dict[str, list[PastRun]]:
+    """By span key: its series' last successes (before a moment), the latest first."""
+    sql = "SELECT key, series FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+    series: dict[str, str] = dict(rows.select_in(db, sql, keys))
+    known = {name: _runs(db, name, at) for name in set(series.values())}
+    return {key: known[name] for key, name in series.items() if known[name]}
+
+
+def _runs(db: sqlite3.Connection, series: str, at: Instant | None) -> list[PastRun]:
+    until, bound = ("AND ended_at <= ?", [at]) if at is not None else ("", [])
+    sql = (
+        f"{_SELECT} WHERE series = ? AND status = 'ok' AND started_at IS NOT NULL {until} "
+        "ORDER BY ended_at DESC LIMIT ?"
+    )
+    parameters: list[Any] = [series, *bound, RUNS]
+    runs = [rows.span_of(row) for row in db.execute(sql, parameters)]
+    sql = (
+        f"{_SELECT} WHERE parent_key IN (SELECT value FROM json_each(?)) "
+        f"ORDER BY started_at DESC LIMIT {RUNS * MOST_STEPS}"
+    )
+    below: defaultdict[str, list[Span]] = defaultdict(list)
+    for row in rows.select_in(db, sql, [run.key for run in runs]):
+        span = rows.span_of(row)
+        below[span.parent_key].append(span)
+    return [steps_of(run, below[run.key]) for run in runs]
