@@ -207,7 +207,14 @@ def test_operations(attributes, operation):
         ({}, {}, Status.OK, ""),
         ({}, {"code": 2}, Status.ERROR, "failure"),
         ({}, {"code": "STATUS_CODE_ERROR"}, Status.ERROR, "failure"),
+        (
+            {},
+            {"code": 2, "message": "exit 2: no such table"},
+            Status.ERROR,
+            "exit 2: no such table",
+        ),
         ({"error.type": "timeout"}, {"code": 2}, Status.ERROR, "timeout"),
+        ({"error.type": "timeout"}, {"code": 2, "message": "after 1h"}, Status.ERROR, "timeout"),
         ({"cicd.pipeline.result": "timeout"}, {}, Status.ERROR, "timeout"),
         ({"cicd.pipeline.task.run.result": "failure"}, {}, Status.ERROR, "failure"),
         ({"deployment.status": "failed"}, {}, Status.ERROR, "failed"),
@@ -219,6 +226,8 @@ def test_operations(attributes, operation):
 def test_results(attributes, status, expected, error):
     (folded,) = fold_all([one(otlp_span(attributes=attributes, status=status))]).values()
     assert (folded.span.status, folded.span.error) == (expected, error)
+    said = folded.span.attributes.get("otel.status_description")
+    assert said == status.get("message"), "what the status says is never lost"
 
 
 def test_a_span_without_an_end_is_in_flight_until_it_comes():

@@ -182,7 +182,7 @@ def _event(
         url=_url(own),
         error=error,
         trace_id=trace_id,
-        attributes={**merged, **({"vs.version": version} if version else {})},
+        attributes={**merged, **({"vs.version": version} if version else {}), **_said(span)},
         offers=keys.offers(
             Key("w3c", f"{trace_id}-{span_id}", "", "trace context"),
             Key("w3c", trace_id, "", "trace context") if not parent else None,
@@ -237,7 +237,14 @@ def _state(
         state = State.ERROR
     if state is not State.ERROR:
         return state, ""
-    return state, _word(own, "error.type")[:200] or (result if result in _RESULTS else "failure")
+    reason = _word(own, "error.type") or (result if result in _RESULTS else "")
+    return state, (reason or text(span, "status", "message") or "failure")[:200]
+
+
+def _said(span: Mapping[str, Any]) -> dict[str, Scalar]:
+    """The status' message, under the name that the conventions give it outside of OTLP."""
+    message = text(span, "status", "message", limit=2000)
+    return {"otel.status_description": message} if message else {}
 
 
 def _operation(own: Mapping[str, Scalar]) -> str:
