@@ -27,8 +27,11 @@ SECRETS = {
 class Server:
     """`vs-tui serve` on a free port, with known secrets."""
 
-    def __init__(self, folder: Path, *options: str, db: str = "t.db") -> None:
+    def __init__(
+        self, folder: Path, *options: str, db: str = "t.db", env: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
+        self.env = env or {}
         self.db = folder / db
         self.options = options
         self._configure()
@@ -58,7 +61,12 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "VS_CONFIG_DIR": str(self.folder), "VS_DATA_DIR": str(self.folder)},
+            env={
+                **os.environ,
+                "VS_CONFIG_DIR": str(self.folder),
+                "VS_DATA_DIR": str(self.folder),
+                **self.env,
+            },
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -136,8 +144,8 @@ def _decoded(raw: bytes) -> Any:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *options: str) -> Iterator[Server]:
-    server = Server(folder, *options)
+def serving(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Server]:
+    server = Server(folder, *options, env=env)
     try:
         yield server
     finally:

@@ -138,7 +138,9 @@ async def test_memory_is_flat_at_200_a_second(tmp_path) -> None:
         f"MiB; database {server.db.stat().st_size >> 20} MiB"
     )
     assert last.rss < warm.rss * 1.10
-    assert max(s.files for s in samples) <= min(s.files for s in samples) + 5
+    half = len(samples) // 2
+    before, after = (min(s.files for s in part) for part in (samples[:half], samples[half:]))
+    assert after <= before, "a connection that is just being closed counts once, a leak for good"
     assert max(s.wal for s in samples) < 64 << 20
     with contextlib.closing(sqlite3.connect(server.db)) as database:
         assert database.execute("PRAGMA quick_check").fetchone() == ("ok",)

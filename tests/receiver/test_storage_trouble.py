@@ -6,18 +6,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
+import resource
 import sqlite3
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.receiver.faults import injecting, needs_strace
 from tests.receiver.inside import START, Raw, post, receiving
 from tests.receiver.server import Server, serving
 
-needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+FULL = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 
 def start(number: object, padding: int = 0) -> bytes:
@@ -128,31 +131,28 @@ def test_low_space_is_refused_before_the_disk_is_full(small_disk) -> None:
         assert server.wait_for(lambda: server.call("/readyz")[0] == 200, "recovery")
 
 
+FAULTS = [
+    ("fdatasync,fsync", "error=EIO", "check the disk"),
+    ("pwrite64", "error=EIO", "check the disk"),
+    ("pwrite64", "error=ENOSPC", "the disk is full"),
+    ("pwrite64", "error=EROFS", "check the disk"),
+]
+
+
 @needs_strace
-def test_a_failing_fdatasync_is_never_a_2xx_and_is_survived(tmp_path) -> None:
+@pytest.mark.parametrize(("calls", "error", "said"), FAULTS, ids=lambda text: str(text)[:18])
+def test_a_failing_disk_is_never_a_2xx_and_is_survived(tmp_path, calls, error, said) -> None:
     with serving(tmp_path) as server:
         acknowledged = {"before"}
         assert server.call("/customhttp", start("before"))[0] == 200
-        strace = subprocess.Popen(
-            [
-                *("strace", "-f", "-p", str(server.process.pid), "-o", "/dev/null"),
-                *("-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO"),
-            ],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert strace.stderr is not None
-        if "attached" not in strace.stderr.readline():
-            strace.kill()
-            strace.wait()
-            pytest.skip("strace may not attach here")
-        for number in range(5):
-            status, answer = server.call("/customhttp", start(f"during{number}"))
-            assert status == 503, "the disk did not take it"
-            assert "check the disk" in answer["detail"]
-        strace.terminate()
-        strace.wait(10)
-        strace.stderr.close()
+        with injecting(server.process.pid, calls, error):
+            for number in range(5):
+                status, answer = server.call("/customhttp", start(f"during{number}"))
+                assert status == 503, "the disk did not take it"
+                assert said in answer["detail"]
+                assert str(server.db) in answer["detail"]
+            assert server.call("/readyz")[0] == 503
+            assert server.call("/healthz")[0] == 200
         assert server.wait_for(lambda: server.call("/readyz")[0] == 200, "recovery")
         for number in range(5):
             assert server.call("/customhttp", start(f"after{number}"))[0] == 200
@@ -160,6 +160,102 @@ def test_a_failing_fdatasync_is_never_a_2xx_and_is_survived(tmp_path) -> None:
         server.kill()
         assert acknowledged <= builds(server)
         server.start()
+
+
+@needs_strace
+@pytest.mark.parametrize("when", [3, *(pytest.param(n, marks=FULL) for n in range(1, 40, 2))])
+@pytest.mark.parametrize("call", ["fdatasync", "pwrite64"])
+def test_one_failing_call_among_many(tmp_path, call, when) -> None:
+    """Whichever call of a thread it is, of a commit or of a checkpoint: what got a 2xx is there."""
+    with serving(tmp_path) as server:
+        acknowledged = set()
+        status = 200
+        with injecting(server.process.pid, call, f"error=EIO:when={when}"):
+            for number in range(60):
+                status, _ = server.call("/customhttp", start(number, 2_000))
+                if status != 200:
+                    break
+                acknowledged.add(str(number))
+        assert status == 503, "it did fail"
+        server.wait_for(lambda: server.call("/readyz")[0] == 200, "recovery")
+        for number in range(100, 110):
+            assert server.call("/customhttp", start(number, 2_000))[0] == 200
+            acknowledged.add(str(number))
+        server.kill()
+        assert acknowledged <= builds(server)
+        server.start()
+
+
+def test_a_file_that_may_not_grow_is_503_until_it_may(tmp_path) -> None:
+    """RLIMIT_FSIZE of the running process: what a quota does."""
+    with serving(tmp_path) as server:
+        unlimited = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (400_000, unlimited[1]))
+        acknowledged = set()
+        status, answer = 200, None
+        for number in range(200):
+            status, answer = server.call("/customhttp", start(number, 20_000))
+            if status != 200:
+                break
+            acknowledged.add(str(number))
+        assert status == 503, "the limit was reached"
+        assert "check the disk" in answer["detail"] or "is full" in answer["detail"]
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, unlimited)
+        assert server.wait_for(lambda: server.call("/readyz")[0] == 200, "recovery")
+        assert server.call("/customhttp", start("after", 20_000))[0] == 200
+        server.kill()
+        assert acknowledged | {"after"} <= builds(server)
+        server.start()
+
+
+@pytest.mark.parametrize("seconds", [0, pytest.param(10, marks=FULL)])
+def test_a_lock_of_another_process_is_503_with_the_reason_and_ends_by_itself(
+    tmp_path, seconds
+) -> None:
+    with serving(tmp_path) as server:
+        other = sqlite3.connect(server.db, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        while True:
+            status, answer = server.call("/customhttp", start("during"))
+            assert status == 503
+            assert "another process holds the database" in answer["detail"]
+            assert str(server.db) in answer["detail"]
+            if time.monotonic() - began > seconds:
+                break
+        other.execute("ROLLBACK")
+        other.close()
+        assert server.wait_for(lambda: server.call("/readyz")[0] == 200, "recovery")
+        assert server.call("/customhttp", start("during"))[0] == 200
+
+
+@needs_strace
+def test_a_slow_disk_answers_before_the_sender_hangs_up(tmp_path) -> None:
+    """Each fdatasync takes three seconds; GitHub and GitLab hang up after ten."""
+    with (
+        serving(tmp_path) as server,
+        injecting(server.process.pid, "fdatasync", "delay_enter=3000000"),
+    ):
+        answers: list[tuple[float, int]] = []
+
+        def send(number: int) -> None:
+            began = time.monotonic()
+            status, _ = server.call("/customhttp", start(number))
+            answers.append((time.monotonic() - began, status))
+
+        threads = [threading.Thread(target=send, args=(n,)) for n in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert len(answers) == 12
+        assert max(took for took, _ in answers) < 9
+        assert {status for _, status in answers} <= {200, 503}
+        acknowledged = sum(status == 200 for _, status in answers)
+        began = time.monotonic()
+        assert server.call("/api/spans?limit=5")[0] == 200
+        assert time.monotonic() - began < 2, "reading does not wait for the disk"
+    assert acknowledged <= len(builds(server))
 
 
 async def test_a_dead_writer_is_a_dead_receiver(tmp_path) -> None:
