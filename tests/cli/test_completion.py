@@ -55,10 +55,10 @@ def test_bash_offers_every_command(scripts, tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["vs-tui", "--no"], ["--no-auth"]),
+        (["vs-tui", "--no"], ["--no-auth", "--no-auth-public"]),
         (["vs-tui", "db", "ver"], ["verify"]),
         (["vs-tui", "db", "verify", "--j"], ["--json"]),
-        (["vs-tui", "--db", "verify", "--no"], ["--no-auth"]),
+        (["vs-tui", "--db", "verify", "--no"], ["--no-auth", "--no-auth-public"]),
         (["vs-tui", "completion", ""], ["bash", "zsh", "fish"]),
         (["vs-tui", "demo", "--theme", "d"], ["dark"]),
         (["vs-tui", "demo", "--theme", "=", "li"], ["light"]),

@@ -174,7 +174,7 @@ def test_a_bug_ends_serve_with_the_path_of_its_report(tmp_path, monkeypatch, cap
     monkeypatch.setattr(serve, "_serve", broken)
     before, handlers = os.umask(0o022), logging.getLogger().handlers[:]
     try:
-        assert serve.run(argparse.Namespace(no_auth=None)) == 1
+        assert serve.run(argparse.Namespace(no_auth=None, no_auth_public=None)) == 1
     finally:
         os.umask(before)
         logging.getLogger().handlers[:] = handlers

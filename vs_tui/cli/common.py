@@ -59,6 +59,12 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         const=True,
         help="accept everything from everyone who reaches the port (shown by a banner)",
     )
+    parser.add_argument(
+        "--no-auth-public",
+        action="store_const",
+        const=True,
+        help="the same on any address and behind a tunnel or proxy: open to whoever finds it",
+    )
 
 
 def port_number(text: str) -> int:
@@ -70,7 +76,7 @@ def port_number(text: str) -> int:
 
 def load_config(args: argparse.Namespace, *, create_secrets: bool = False) -> Config:
     """Configuration of a command line: file, then environment, then flags."""
-    names = ("host", "port", "db", "token", "no_auth")
+    names = ("host", "port", "db", "token", "no_auth", "no_auth_public")
     flags = {name: getattr(args, name, None) for name in names}
     return load(getattr(args, "config", None), flags=flags, create_secrets=create_secrets)
 

@@ -23,7 +23,8 @@ TEMPLATE = """\
 # metrics_port = 0                           # a second port for /metrics without a token
 # log_level = "info"
 # log_format = "text"                        # or "json"
-# no_auth = false
+# no_auth = false                            # true: open to all who reach the port
+# no_auth_public = false                     # true: also through a tunnel, on any address
 
 [store]
 # db = "~/vs-tui.db"

@@ -55,7 +55,10 @@ def add_look_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    config = load_config(args, create_secrets=not args.no_auth)
+    from vs_tui.cli.tunnel import refuse_open
+
+    config = load_config(args, create_secrets=not (args.no_auth or args.no_auth_public))
+    refuse_open(config)
     return asyncio.run(with_receiver(config, args, outlive=True))
 
 

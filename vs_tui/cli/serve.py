@@ -15,6 +15,7 @@ from vs_tui.cli.crash import farewell, scrub_logs
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.runtime import Runtime
 from vs_tui.cli.service import ServiceManager
+from vs_tui.cli.tunnel import refuse_open
 from vs_tui.config import Config
 from vs_tui.domain.errors import Explained
 
@@ -39,7 +40,8 @@ def register(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    config = load_config(args, create_secrets=not args.no_auth)
+    config = load_config(args, create_secrets=not (args.no_auth or args.no_auth_public))
+    refuse_open(config)
     os.umask(0o077)  # whatever is created from here on is private
     set_up_logging(config)
     scrub_logs(config)
@@ -64,7 +66,7 @@ async def _serve(config: Config) -> int:
     try:
         url = await runtime.listen()
         if config.no_auth:
-            print("open to everyone who reaches the port (--no-auth)", file=sys.stderr)
+            print(f"open: everyone who reaches {url} can send and read", file=sys.stderr)
         print(f"listening on {url}", flush=True)
         log.info("listening on %s, database %s", url, config.db)
         manager.tell("READY=1", f"STATUS=listening on {url}")

@@ -9,9 +9,31 @@ import urllib.request
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from vs_tui.cli.common import CommandError
+from vs_tui.cli.surroundings import without_password
+from vs_tui.cli.wire import is_loopback
+from vs_tui.config import Config
+
 AGENT: Final = "http://127.0.0.1:4040/api/tunnels"
 SECONDS: Final = 0.5
 _MAX_ANSWER: Final = 256 * 1024
+
+
+def refuse_open(config: Config) -> None:
+    """CommandError when the receiver would be open to others than this machine without that being
+    wanted in so many words. A tunnel that begins later is found out request by request."""
+    if not config.no_auth or config.no_auth_public:
+        return
+    where = config.public_url or (agent_url(config.port) if config.port else "")
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    if not where and not is_loopback(f"http://{host}"):
+        where = f"{host}:{config.port}"
+    if where:
+        raise CommandError(
+            f"without authentication everyone who finds {without_password(where)} could send and "
+            "read: leave no_auth out (`vs-tui secret show token` prints the token), or say "
+            "--no-auth-public if that is meant"
+        )
 
 
 async def find_public_url(configured: str, port: int) -> str:

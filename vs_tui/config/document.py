@@ -20,6 +20,7 @@ _SECTIONS: Final[Mapping[str, Mapping[str, type]]] = {
         "port": int,
         "public_url": str,
         "no_auth": bool,
+        "no_auth_public": bool,
         "metrics_port": int,
         "log_level": str,
         "log_format": str,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import DEFAULT_HOST
 from vs_tui.domain.teams import Team, Teams
+
+_OPEN: Final = ("1", "true", "yes", "public")
 
 
 def from_env(env: Mapping[str, str]) -> dict[str, Any]:
@@ -37,8 +39,13 @@ def from_env(env: Mapping[str, str]) -> dict[str, Any]:
         values["db"] = Path(values["db"]).expanduser()
     # em-metrics opens itself for any value; one that says no is a no here.
     em_metrics_open = _env(env, "EM_METRICS_NO_AUTH").lower() not in ("", "0", "false", "no")
-    if em_metrics_open or _env(env, "VS_NO_AUTH").lower() in ("1", "true", "yes"):
+    ours = _env(env, "VS_NO_AUTH").lower()
+    if ours not in ("", "0", "false", "no", *_OPEN):
+        raise ConfigError(f"VS_NO_AUTH is '{ours}'; write 1, 0 or public")
+    if em_metrics_open or ours in _OPEN:
         values["no_auth"] = True
+    if ours == "public":
+        values["no_auth_public"] = True
     if teams_file := _env(env, "CONFIG"):
         values["teams"] = _em_metrics_teams(Path(teams_file))
     return values

@@ -54,6 +54,7 @@ def load(
     for name in CHOICES.keys() & values.keys():
         values[name] = _chosen(name, values[name], origins[name])
     values.setdefault("db", data_dir() / "vs-tui.db")
+    values["no_auth"] = values.get("no_auth", False) or values.get("no_auth_public", False)
     secrets_path = file.with_name("secrets.toml")
     found_secrets = read_secrets(secrets_path)
     if create_secrets:

@@ -40,6 +40,8 @@ class Config:
     public_url: str = ""
     """The URL tools reach us at, when a tunnel or proxy stands in front."""
     no_auth: bool = False
+    no_auth_public: bool = False
+    """Open also to what comes through a proxy or tunnel, and on addresses that others reach."""
     log_level: str = "info"
     log_format: str = "text"
     metrics_port: int = 0

@@ -7,6 +7,8 @@ import binascii
 import logging
 import time
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from typing import Final
 
 from vs_tui.config import Config, ConfigError, Secrets, read_secrets
 from vs_tui.receiver.errors import Refused
@@ -14,6 +16,22 @@ from vs_tui.sources.base import Inbound, Source, Unauthorized
 from vs_tui.sources.signatures import any_token, same
 
 log = logging.getLogger(__name__)
+
+_FORWARDED: Final = (
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "cf-connecting-ip",
+    "true-client-ip",
+)
+"""What proxies and tunnels add."""
+_FROM_AFAR: Final = (
+    "this receiver has no authentication and answers this machine and its network only; to open it "
+    "behind a proxy or tunnel as well, start it with --no-auth-public"
+)
 
 
 def header_tokens(authorization: str) -> list[str]:
@@ -84,16 +102,29 @@ class SecretsFile:
 class Gate:
     """Decides on each request; closed unless it is told to be open."""
 
-    def __init__(self, secrets: Callable[[], Secrets], *, no_auth: bool = False) -> None:
+    def __init__(
+        self,
+        secrets: Callable[[], Secrets],
+        *,
+        no_auth: bool = False,
+        public: bool = False,
+        host: str = "",
+    ) -> None:
+        """`public`: open through a proxy or tunnel, too. `host` is what we listen on."""
         self._secrets = secrets
         self.open = no_auth
+        self._public = public
+        self._host = host.lower()
 
     def admit_head(
         self, source: Source, headers: Mapping[str, str], query: Mapping[str, str]
     ) -> None:
         """Before the body is read: raise Unauthorized unless our token is there, or a signature
         to be verified with the body. Strangers cannot make us read theirs."""
-        if self.open or _signed(source, headers):
+        if self.open:
+            self._refuse_from_afar(headers)
+            return
+        if _signed(source, headers):
             return
         offered = header_tokens(headers.get("authorization", ""))
         if source.token_in_url:
@@ -116,7 +147,9 @@ class Gate:
 
     def admit_reader(self, headers: Mapping[str, str]) -> None:
         """Raise Refused (401) unless the Authorization header holds the token."""
-        if not self.open and not self._is_token(header_tokens(headers.get("authorization", ""))):
+        if self.open:
+            self._refuse_from_afar(headers)
+        elif not self._is_token(header_tokens(headers.get("authorization", ""))):
             raise Refused(
                 401,
                 "unauthorized",
@@ -125,8 +158,37 @@ class Gate:
                 WWW_Authenticate="Bearer",
             )
 
+    def _refuse_from_afar(self, headers: Mapping[str, str]) -> None:
+        """Behind a tunnel every peer is 127.0.0.1, and a page whose name was made to lead here
+        (DNS rebinding) is this machine's own browser: neither was meant by `no_auth`."""
+        if self._public:
+            return
+        if any(headers.get(name) for name in _FORWARDED):
+            raise Refused(403, "forbidden", _FROM_AFAR)
+        if not _is_nearby(_host_of(headers.get("host", "")), self._host):
+            raise Refused(403, "forbidden", _FROM_AFAR)
+
     def _is_token(self, offered: list[str]) -> bool:
         return any(any_token(given, self._secrets().tokens) for given in offered)
+
+
+def _host_of(header: str) -> str:
+    """A Host header without its port."""
+    host = header.strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _is_nearby(host: str, own: str) -> bool:
+    """An address, a name without a domain (nobody can register one), or what we listen on."""
+    if not host or "." not in host or host.rpartition(".")[2] == "localhost" or host == own:
+        return True
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _signed(source: Source, headers: Mapping[str, str]) -> bool:

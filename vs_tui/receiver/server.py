@@ -113,7 +113,12 @@ class Receiver:
 
 def build(receiver: Receiver) -> web.Application:
     """The aiohttp application with every route."""
-    gate = Gate(SecretsFile(receiver.config), no_auth=receiver.config.no_auth)
+    gate = Gate(
+        SecretsFile(receiver.config),
+        no_auth=receiver.config.no_auth,
+        public=receiver.config.no_auth_public,
+        host=receiver.config.host,
+    )
     limits = receiver.config.limits
     admission = Admission(limits, time.monotonic)
     receiving = Receiving(receiver.writer, gate, receiver.clock, limits, admission)
