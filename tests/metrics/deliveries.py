@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from vs_tui.domain.instants import MINUTE, Instant
+from vs_tui.domain.metrics.columns import Page
 from vs_tui.domain.metrics.windows import Window
 from vs_tui.domain.model import Event, Key, Rule, Seek, State
 from vs_tui.domain.teams import Environments, Team, Teams
 from vs_tui.store.batch import Folding, fold_and_link, next_seq
 from vs_tui.store.folder import Context
 from vs_tui.store.metrics_keeper import MetricsKeeper
+from vs_tui.store.metrics_pages import SHAPES
 from vs_tui.store.schema import open_writer
 
 TEAMS = Teams((Team("core", ("acme/api",)), Team("web", ("acme/web",)), Team("idle", ("x",))))
@@ -56,14 +58,27 @@ class Database:
             for table in ("dora_changes", "dora_episodes", "dora_blames", "dora_incidents")
         }
         found["deployments"] = [
-            (*row[:2], places[row[2]], *row[3:])
+            (*row[1:3], places[row[3]], *row[4:])
             for row in self.db.execute("SELECT * FROM dora_deployments ORDER BY key")
         ]
-        found["pages"] = self.db.execute(
-            "SELECT level, team, week, started, ended, ok, failed, rework, shipped_at, lead, "
-            "basis, broke_at, began, cleared, stages FROM dora_pages ORDER BY level, team, week"
-        ).fetchall()
+        found["pages"] = sorted(self._records())
         return found
+
+    def _records(self) -> Iterator[tuple[Any, ...]]:
+        """Every record of every page, without the ids, which depend on the order of arrival."""
+        ends: dict[tuple[Any, ...], int] = {}
+        for *strand, kind, lo, hi, n, data in self.db.execute(
+            "SELECT s.level, s.team, s.name, p.kind, p.lo, p.hi, p.n, p.data FROM dora_pages p "
+            "JOIN dora_strands s ON s.id = p.strand ORDER BY p.strand, p.kind, p.lo"
+        ):
+            page = Page.decoded(SHAPES[kind], n, data)
+            records = list(page.records())
+            assert (lo, hi) == (records[0][1], records[-1][1])
+            assert ends.get((*strand, kind), -1) < lo, "pages do not overlap"
+            ends[*strand, kind] = hi
+            for name in page.shape.durations:
+                assert list(page.run(name)) == sorted(page.column(name))
+            yield from ((*strand, kind, *record[1:]) for record in records)
 
 
 def _span(

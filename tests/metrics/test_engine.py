@@ -33,7 +33,8 @@ def test_medians_and_nearest_ranks() -> None:
 @given(st.lists(st.lists(st.integers(0, 50).map(float), max_size=9), max_size=6))
 def test_runs_are_as_sorting_all_together(lists) -> None:
     together = sorted(value for values in lists for value in values)
-    found = Runs([sorted(values) for values in lists]).median_and_percentile(90)
+    runs = Runs([sorted(values) for values in lists])
+    found = (runs.median(), runs.percentile(90))
     assert found == (median(together), percentile(together, 90))
 
 
@@ -169,7 +170,7 @@ def test_the_stages_of_a_change() -> None:
         "deploy wait": 10,
         "deploy": 10,
     }
-    times = breakdown({name: [value] for name, value in found.items()})
+    times = breakdown({name: Runs([[value]]) for name, value in found.items()})
     assert bottleneck(times) == "coding"
     assert bottleneck(breakdown({})) == ""
 
@@ -177,7 +178,10 @@ def test_the_stages_of_a_change() -> None:
 def test_a_stage_regressed_when_it_is_a_quarter_slower_than_its_own_past() -> None:
     past = {"review": [60, 61, 62, 63, 64], "build": [10] * 5, "deploy": [5] * 4}
     now = {"review": [90] * 5, "build": [11] * 5, "deploy": [50] * 5}
-    found = regressions(now, past)
+    found = regressions(
+        {name: Runs([values]) for name, values in now.items()},
+        {name: Runs([values]) for name, values in past.items()},
+    )
     assert [(entry.name, entry.n, entry.n_before) for entry in found] == [("review", 5, 5)]
     assert found[0].factor == pytest.approx(90 / 62)
 

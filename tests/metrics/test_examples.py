@@ -364,15 +364,9 @@ def test_i2_merged_per_engineer_and_week() -> None:
 
 
 def test_i3_innovation_ratio() -> None:
-    from vs_tui.domain.metrics.facts import Ticket
-
-    tickets = [
-        Ticket("story", "core", t("10:00"), 3 * HOUR),
-        Ticket("bug", "core", t("11:00"), HOUR),
-        Ticket("", "core", t("12:00"), 9 * HOUR),
-    ]
-    assert innovation_ratio(tickets, THE_DAY) == 0.75
-    assert innovation_ratio([], THE_DAY) is None
+    assert innovation_ratio({"story": 3 * HOUR, "bug": HOUR, "": 9 * HOUR}) == 0.75
+    assert innovation_ratio({}) is None
+    assert innovation_ratio({"": HOUR}) is None
 
 
 # What holds for all.

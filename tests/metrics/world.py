@@ -123,7 +123,7 @@ def figures(
     deployments: Sequence[Deployment], over: Window = THE_DAY, **more: Any
 ) -> dict[str, Figure]:
     """The five metrics of these deployments."""
-    return measure(ledger_of(verdicts(deployments, **more))[0], over)
+    return measure(ledger_of(verdicts(deployments, **more)), over)
 
 
 def figure(

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from operator import sub
-from typing import Final
+from typing import Final, TypedDict
 
 from vs_tui.domain.instants import Instant
+from vs_tui.domain.metrics.columns import Strand
 from vs_tui.domain.metrics.dora import measure
-from vs_tui.domain.metrics.facts import Ticket
 from vs_tui.domain.metrics.incidents import (
     IncidentFact,
     incident_figures,
     innovation_ratio,
     merged_per_engineer,
 )
-from vs_tui.domain.metrics.ledger import Ledger
+from vs_tui.domain.metrics.ledger import CHANGES, EPISODES, EVERYONE, TEAM, Group, Ledger
 from vs_tui.domain.metrics.report import GROUPS, Beside, Scorecard
-from vs_tui.domain.metrics.statistics import median, percentile
 from vs_tui.domain.metrics.windows import Window
 from vs_tui.domain.teams import Teams
 from vs_tui.store import metrics_pages as pages
 
-_KEYS: Final = "IN (SELECT value FROM json_each(?))"
+_KINDS: Final = ("deployments", "changes", "episodes")
 
 
 def read_scorecards(
@@ -42,30 +38,28 @@ def read_scorecards(
     """
     if by not in GROUPS:
         raise ValueError(f"'{by}' cannot be grouped by; use one of {', '.join(GROUPS)}")
-    if by not in ("team", "all"):
-        return _grouped(db, window, team, by)
-    names = [team] if team else ([] if by == "all" else team_names(db, teams))
-    first = _first_deployment(db)
+    first = pages.first_of(db, EVERYONE, "begun")
     covered = _is_covered(window.previous, first)
     since = first if first is not None and first > window.since else None
-    begun = _begun(db, window) if beside else {}
+    if by not in ("team", "all"):
+        return [
+            Scorecard(
+                by, name, window, measure(own, window, covered=covered, trend=False), None, since
+            )
+            for name, own in sorted(_ledgers(db, by, team, window).items())
+        ]
+    names = [team] if team else ([] if by == "all" else team_names(db, teams))
     cards = []
     for name in names or [""]:
-        ledger = team_ledger(db, window, name, pages.STARTED if beside else ())
-        known = pages.first_week(db, *_level(name))
-        figures = measure(
-            ledger,
-            window,
-            known=known is not None and known * pages.WEEK < window.since,
-            covered=covered,
-        )
+        ledger = team_ledger(db, window, name)
+        figures = measure(ledger, window, **compared(db, window, name))
         cards.append(
             Scorecard(
                 "team" if name else "all",
                 name,
                 window,
                 figures,
-                read_beside(db, window, name, ledger, teams, begun) if beside else None,
+                read_beside(db, window, name, ledger, teams) if beside else None,
                 since,
             )
         )
@@ -74,54 +68,53 @@ def read_scorecards(
 
 def team_names(db: sqlite3.Connection, teams: Teams) -> list[str]:
     """The configured teams, and any other that has deployed."""
-    used = [name for name in pages.page_teams(db) if name]
-    return list(dict.fromkeys([*teams.names, *used]))
+    return list(dict.fromkeys([*teams.names, *pages.teams_of(db)]))
+
+
+def group_of(team: str) -> Group:
+    """A team, or everyone for ``."""
+    return Group(TEAM, team, "") if team else EVERYONE
 
 
 def team_ledger(
-    db: sqlite3.Connection, window: Window, team: str, more: Sequence[str] = ()
+    db: sqlite3.Connection, window: Window, team: str, *, stages: bool = False
 ) -> Ledger:
     """What a team (or all, for ``) deployed in a window and the period before."""
-    level, name = _level(team)
-    since = window.previous.since
-    return pages.read_ledger(db, level, name, since, window.end, more)
+    group, since, until = group_of(team), window.previous.since, window.until
+    kinds = (*_KINDS, "stages") if stages else _KINDS
+    return Ledger(*(pages.read_strand(db, group, kind, since, until) for kind in kinds))
 
 
-def _level(team: str) -> tuple[str, str]:
-    return (pages.TEAM, team) if team else (pages.ALL, "")
+class Compared(TypedDict):
+    """What `measure` must know of the time before the window."""
+
+    known: bool
+    covered: bool
 
 
-def _grouped(db: sqlite3.Connection, window: Window, team: str, by: str) -> list[Scorecard]:
-    if by == "service":
-        level, name = (pages.SERVICE, team) if team else (pages.SERVICES, "")
-    else:
-        level, name = _level(team)
-    ledger = pages.read_ledger(
-        db, level, name, window.previous.since, window.end, (*pages.PLACES, *pages.STARTED)
+def compared(db: sqlite3.Connection, window: Window, team: str) -> Compared:
+    """Whether a team deployed before the window, and whether the period before is covered by what
+    is known of anyone: the same wherever the number is shown."""
+    own = pages.first_of(db, group_of(team))
+    return Compared(
+        known=own is not None and own < window.since,
+        covered=_is_covered(window.previous, pages.first_of(db, EVERYONE, "begun")),
     )
-    groups = {
-        number: group
-        for number, place in pages.places(db).items()
-        if (group := str(getattr(place, by)))
-    }
-    first = _first_deployment(db)
-    covered = _is_covered(window.previous, first)
-    since = first if first is not None and first > window.since else None
-    return [
-        Scorecard(
-            by, group, window, measure(own, window, covered=covered, trend=False), None, since
+
+
+def _ledgers(db: sqlite3.Connection, level: str, team: str, window: Window) -> dict[str, Ledger]:
+    """The same for each group of a level that deployed."""
+    since, until = window.previous.since, window.until
+    strands = [pages.read_strands(db, level, team, kind, since, until) for kind in _KINDS]
+    deployments, changes, episodes = strands
+    return {
+        name: Ledger(
+            own,
+            changes.get(name) or Strand(CHANGES),
+            episodes.get(name) or Strand(EPISODES),
         )
-        for group, own in sorted(ledger.split(groups).items())
-    ]
-
-
-def _first_deployment(db: sqlite3.Connection) -> Instant | None:
-    sql = (
-        "SELECT MIN((SELECT MIN(started_at) FROM dora_deployments WHERE unit <> 1 "
-        "AND place = id)) FROM dora_places"
-    )
-    found: Instant | None = db.execute(sql).fetchone()[0]
-    return found
+        for name, own in deployments.items()
+    }
 
 
 def _is_covered(period: Window, first: Instant | None) -> bool:
@@ -130,79 +123,40 @@ def _is_covered(period: Window, first: Instant | None) -> bool:
 
 
 def read_beside(
-    db: sqlite3.Connection,
-    window: Window,
-    team: str,
-    ledger: Ledger,
-    teams: Teams,
-    begun: Mapping[str, int],
+    db: sqlite3.Connection, window: Window, team: str, ledger: Ledger, teams: Teams
 ) -> Beside:
-    """Incidents, deploys, pull requests and tickets of a team (`` is all) in a window; `begun`
-    are the deploys that began in it by team."""
-    start, stop = window.contained(ledger.ended)
-    took = map(sub, ledger.ended[start:stop], ledger.started[start:stop])
-    durations = [max(value, 0) for value in sorted(took)]
+    """Incidents, deploys, pull requests and tickets of a team (`` is all) in a window."""
     bounds = (window.since, window.end)
+    start, stop = window.contained(ledger.deployments.column("at"))
+    took = ledger.deployments.spread("took", window.since, window.until)
     of_team, named = ("AND team = ?", (team,)) if team else ("", ())
     sql = (
         "SELECT started_at, restored_at, finished_at, deployed_at FROM dora_incidents "
         f"WHERE started_at >= ? AND started_at < ? {of_team}"
     )
     incidents = [IncidentFact(*row) for row in db.execute(sql, (*bounds, *named))]
-    merges = _merges(db, window, [team] if team else [*teams.names, ""])
+    merges = pages.count_each(db, "author", team, "merges", *bounds)
     users = next((t.users for t in teams.teams if t.name == team), ())
     engineers = set(users) or {author for author in merges if author}
     merged = sum(merges.values())
     return Beside(
         incidents=incident_figures(incidents, window),
-        started=begun.get(team, 0) if team else sum(begun.values()),
-        deployed=ledger.ok.count(1, start, stop),
-        duration_median=median(durations),
-        duration_p90=percentile(durations, 90),
+        started=sum(pages.count_each(db, *group_of(team)[:2], "begun", *bounds).values()),
+        deployed=ledger.deployments.column("ok").count(1, start, stop),
+        duration_median=took.median(),
+        duration_p90=took.percentile(90),
         merged=merged,
         engineers=len(engineers),
         merged_per_engineer_week=merged_per_engineer(merged, len(engineers), window),
-        innovation_ratio=_innovation(db, window, of_team, named),
+        innovation_ratio=_innovation(db, window, team),
     )
 
 
-def _merges(db: sqlite3.Connection, window: Window, teams: Sequence[str]) -> Counter[str]:
-    """Author -> merged pull requests. Finds the authors by leaps through the index, and counts
-    each one's stretch of it: grouping all merges would sort them."""
-    merged = "FROM spans WHERE operation = 'pull_request' AND status = 'ok' AND team = :team"
-    sql = (
-        f"WITH RECURSIVE authors (author) AS (SELECT MIN(actor) {merged} UNION ALL "
-        f"SELECT (SELECT MIN(actor) {merged} AND actor > author) FROM authors "
-        "WHERE author IS NOT NULL) "
-        f"SELECT author, (SELECT COUNT(*) {merged} AND actor = author "
-        "AND ended_at >= :since AND ended_at < :until) FROM authors WHERE author IS NOT NULL"
-    )
-    found: Counter[str] = Counter()
-    for team in teams:
-        bound = {"team": team, "since": window.since, "until": window.end}
-        found.update({author: n for author, n in db.execute(sql, bound) if n})
-    return found
-
-
-def _begun(db: sqlite3.Connection, window: Window) -> Counter[str]:
-    """Team -> deploys that began in a window, whatever became of them."""
-    sql = (
-        "SELECT team, SUM((SELECT COUNT(*) FROM dora_deployments WHERE unit <> 1 "
-        "AND place = id AND started_at >= ? AND started_at < ?)) FROM dora_places GROUP BY team"
-    )
-    return Counter(dict(db.execute(sql, (window.since, window.end)).fetchall()))
-
-
-def _innovation(
-    db: sqlite3.Connection, window: Window, of_team: str, named: Sequence[str]
-) -> float | None:
-    sql = (
-        "SELECT lower(COALESCE(json_extract(attributes, '$.\"vs.issue.type\"'), "
-        "json_extract(attributes, '$.type'), '')), "
-        "SUM(COALESCE(active, MAX(ended_at - started_at, 0), 0)) FROM spans "
-        "WHERE operation = 'issue' AND status = 'ok' AND ended_at >= ? AND ended_at < ? "
-        f"{of_team} GROUP BY 1"
-    )
-    bound = (window.since, window.end, *named)
-    tickets = [Ticket(kind, "", window.since, spent) for kind, spent in db.execute(sql, bound)]
-    return innovation_ratio(tickets, window)
+def _innovation(db: sqlite3.Connection, window: Window, team: str) -> float | None:
+    bounds = (window.since, window.end)
+    spent = {}
+    for kind, strand in pages.read_strands(db, "ticket", team, "tickets", *bounds).items():
+        start, stop = strand.between(*bounds)
+        if stop > start:
+            spent[kind] = sum(strand.column("spent")[start:stop])
+    return innovation_ratio(spent)

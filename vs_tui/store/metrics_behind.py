@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.metrics.assessment import Assessed
-from vs_tui.domain.metrics.dora import METRICS, measure
+from vs_tui.domain.metrics.columns import UNKNOWN
+from vs_tui.domain.metrics.dora import METRICS, measure, recoveries
 from vs_tui.domain.metrics.failures import Episode
-from vs_tui.domain.metrics.ledger import UNKNOWN, Ledger
+from vs_tui.domain.metrics.ledger import Ledger
 from vs_tui.domain.metrics.report import (
     WEEKDAYS,
     Behind,
@@ -19,10 +19,11 @@ from vs_tui.domain.metrics.report import (
     explain_stages,
     histogram,
 )
-from vs_tui.domain.metrics.windows import Window, day_of
-from vs_tui.store import metrics_pages as pages
+from vs_tui.domain.metrics.statistics import Runs
+from vs_tui.domain.metrics.windows import Window
 from vs_tui.store import rows
-from vs_tui.store.metrics import team_ledger
+from vs_tui.store.metrics import compared, team_ledger
+from vs_tui.store.metrics_members import places
 from vs_tui.store.metrics_rows import verdict_of
 
 MAX_BEHIND: Final = 500
@@ -33,93 +34,91 @@ def read_detail(db: sqlite3.Connection, window: Window, team: str, metric: str) 
     """One metric of one team (`` is all). ValueError names the metrics."""
     if metric not in METRICS:
         raise ValueError(f"'{metric}' is no metric; use one of {', '.join(METRICS)}")
-    ledger = team_ledger(db, window, team, pages.STAGE_TIMES if metric == "lead" else ())
-    figure = measure(ledger, window)[metric]
+    ledger = team_ledger(db, window, team, stages=metric == "lead")
+    figure = measure(ledger, window, **compared(db, window, team))[metric]
     stages, slowest, slower = explain_stages(ledger, window) if metric == "lead" else ([], "", [])
-    behind = _behind(db, window, team, metric)
+    own = [number for number, place in places(db).items() if team in ("", place.team)]
     return Detail(
         team=team,
         figure=figure,
         window=window,
-        distribution=_distribution(metric, ledger, window, behind),
+        distribution=_distribution(metric, ledger, window),
         stages=stages,
         bottleneck=slowest,
         regressions=slower,
-        behind=behind[:MAX_BEHIND],
+        behind=_behind(db, window, own, metric),
         of=_count(metric, ledger, window),
-        marks=_marks(behind),
+        marks=_marks(db, window, own, metric),
     )
 
 
 def _count(metric: str, ledger: Ledger, window: Window) -> int:
-    if metric == "lead":
-        start, stop = window.contained(ledger.shipped_at)
-        return stop - start
-    if metric == "restore":
-        start, stop = window.contained(ledger.broke_at)
-        return stop - start
-    start, stop = window.contained(ledger.ended)
-    hits = {"fail": ledger.failed, "rework": ledger.rework}.get(metric)
-    return stop - start if hits is None else hits.count(1, start, stop)
+    strand = {"lead": ledger.changes, "restore": ledger.episodes}.get(metric, ledger.deployments)
+    start, stop = window.contained(strand.column("at"))
+    hits = {"fail": "failed", "rework": "rework"}.get(metric)
+    return stop - start if hits is None else strand.column(hits).count(1, start, stop)
 
 
-def _marks(behind: Sequence[Behind]) -> dict[str, int]:
-    return dict(Counter(entry.note for entry in behind if entry.note).most_common(6))
-
-
-def _distribution(
-    metric: str, ledger: Ledger, window: Window, behind: Sequence[Behind]
-) -> list[tuple[str, int]]:
-    if metric == "lead":
-        start, stop = window.contained(ledger.shipped_at)
-        return histogram(metric, [int(v) for v in ledger.lead[start:stop] if v != UNKNOWN])
-    if metric == "restore":
-        start, stop = window.contained(ledger.broke_at)
-        pairs = zip(ledger.began[start:stop], ledger.cleared[start:stop], strict=True)
-        return histogram(metric, [b - a for a, b in pairs if b != UNKNOWN])
-    start, stop = window.contained(ledger.ended)
-    moments = ledger.ended[start:stop] if metric == "deploys" else [entry.at for entry in behind]
-    counts = Counter(day_of(at, window.zone).weekday() for at in moments)
-    return [(name, counts[number]) for number, name in enumerate(WEEKDAYS)]
-
-
-_WHICH: Final = {
-    "deploys": "",
-    "lead": "AND d.outcome = 'ok'",
-    "fail": "AND d.failed = 1",
-    "restore": "AND d.failed = 1",
-    "rework": "AND d.rework = 1",
-}
-
-
-def _behind(db: sqlite3.Connection, window: Window, team: str, metric: str) -> list[Behind]:
-    own = [number for number, place in pages.places(db).items() if team in ("", place.team)]
+def _marks(
+    db: sqlite3.Connection, window: Window, places: Sequence[int], metric: str
+) -> dict[str, int]:
+    """Why deployments failed, or repaired -> how many."""
+    flag, column = ("rework", "repair") if metric == "rework" else ("failed", "reasons")
+    if metric not in ("fail", "restore", "rework"):
+        return {}
     sql = (
-        "SELECT d.key, d.verdict FROM dora_deployments d WHERE d.ended_at >= ? "
-        "AND d.ended_at < ? AND d.unit <> 1 AND d.outcome IN ('ok', 'failed') "
-        f"{_WHICH[metric]} AND d.place {_KEYS} ORDER BY d.ended_at DESC, d.key LIMIT ?"
+        f"SELECT {column}, COUNT(*) FROM dora_deployments WHERE {flag} = 1 AND unit <> 1 "
+        f"AND ended_at >= ? AND ended_at < ? AND place {_KEYS} GROUP BY 1 ORDER BY 2 DESC LIMIT 6"
     )
-    bound = (window.since, window.until, rows.as_json(own), MAX_BEHIND)
-    verdicts = {key: verdict_of(text) for key, text in db.execute(sql, bound)}
+    found = db.execute(sql, (window.since, window.until, rows.as_json(places)))
+    return {text if metric == "rework" else _said(text.split(",")): n for text, n in found}
+
+
+def _distribution(metric: str, ledger: Ledger, window: Window) -> list[tuple[str, int]]:
     if metric == "lead":
-        found = _changes(db, verdicts)
-        return sorted(found, key=lambda entry: -(entry.value or -1))
+        return histogram(metric, ledger.changes.spread("lead", window.since, window.until))
     if metric == "restore":
-        episodes = [_episode(v, e, window.end) for v in verdicts.values() for e in v.episodes]
-        return sorted(episodes, key=lambda entry: (entry.result != "open", -(entry.value or 0)))
-    return [_deployment(verdict, metric) for verdict in verdicts.values()]
+        start, stop = window.contained(ledger.episodes.column("at"))
+        took = recoveries(ledger.episodes, start, stop, window.end)
+        return histogram(metric, Runs([sorted(value for value in took if value != UNKNOWN)]))
+    hits = {"fail": "failed", "rework": "rework"}.get(metric)
+    counts = [0] * len(WEEKDAYS)
+    for day, start, stop in window.day_slices(ledger.deployments.column("at")):
+        counts[day.weekday()] += (
+            stop - start if hits is None else ledger.deployments.column(hits).count(1, start, stop)
+        )
+    return list(zip(WEEKDAYS, counts, strict=True))
+
+
+_WHICH: Final = {"deploys": "outcome IN ('ok', 'failed')", "fail": "failed = 1",
+                 "rework": "rework = 1"}  # fmt: skip
+
+
+def _behind(
+    db: sqlite3.Connection, window: Window, places: Sequence[int], metric: str
+) -> list[Behind]:
+    bound = (window.since, window.until, rows.as_json(places), MAX_BEHIND)
+    if metric == "lead":
+        return _changes(db, bound)
+    if metric == "restore":
+        return _episodes(db, bound, window.end)
+    sql = (
+        f"SELECT verdict FROM dora_deployments WHERE {_WHICH[metric]} AND unit <> 1 "
+        f"AND ended_at >= ? AND ended_at < ? AND place {_KEYS} ORDER BY ended_at DESC, key LIMIT ?"
+    )
+    return [_deployment(verdict_of(text), metric) for (text,) in db.execute(sql, bound)]
 
 
 _WORDS: Final = {"deploy": "deploy failed", "test": "test failed", "incident": "incident"}
 
 
-def _reasons(verdict: Assessed) -> str:
-    return ", ".join(_WORDS[reason] for reason in verdict.reasons)
+def _said(reasons: Iterable[str]) -> str:
+    return ", ".join(_WORDS[reason] for reason in reasons)
 
 
 def _deployment(verdict: Assessed, metric: str) -> Behind:
     found = verdict.deployment
-    note = verdict.rework if metric == "rework" else _reasons(verdict)
+    note = verdict.rework if metric == "rework" else _said(verdict.reasons)
     return Behind(
         at=found.ended_at,
         trace_id=found.trace_id,
@@ -131,6 +130,19 @@ def _deployment(verdict: Assessed, metric: str) -> Behind:
         value=found.duration,
         note=note or verdict.rework,
     )
+
+
+def _episodes(db: sqlite3.Connection, bound: Sequence[object], now: Instant) -> list[Behind]:
+    """The open ones, then the longest."""
+    sql = (
+        "SELECT d.verdict, e.started_at, CASE WHEN e.ended_at <= ?5 THEN e.ended_at END AS over "
+        "FROM dora_deployments d JOIN dora_episodes e ON e.deployment = d.key "
+        "WHERE d.failed = 1 AND d.unit <> 1 AND d.ended_at >= ?1 AND d.ended_at < ?2 "
+        "AND d.place IN (SELECT value FROM json_each(?3)) "
+        "ORDER BY over IS NOT NULL, COALESCE(over, ?5) - e.started_at DESC, d.key LIMIT ?4"
+    )
+    found = db.execute(sql, (*bound, now))
+    return [_episode(verdict_of(text), Episode(began, over), now) for text, began, over in found]
 
 
 def _episode(verdict: Assessed, episode: Episode, now: Instant) -> Behind:
@@ -145,30 +157,31 @@ def _episode(verdict: Assessed, episode: Episode, now: Instant) -> Behind:
         version=found.version or found.commit[:8],
         result="open" if lasting else "ok",
         value=max(now - episode.started_at, 0) if lasting else episode.duration,
-        note=_reasons(verdict),
+        note=_said(verdict.reasons),
     )
 
 
-def _changes(db: sqlite3.Connection, verdicts: dict[str, Assessed]) -> list[Behind]:
-    """The changes that count in these deployments."""
+def _changes(db: sqlite3.Connection, bound: Sequence[object]) -> list[Behind]:
+    """Those that took longest, of all that count in the window."""
     sql = (
-        f"SELECT deployment, change FROM dora_changes WHERE first & {pages.FIRST_OF_ALL} "
-        f"AND deployment {_KEYS}"
+        "SELECT d.verdict, c.change FROM dora_changes c CROSS JOIN dora_deployments d "
+        "ON d.key = c.deployment WHERE c.first IN (1, 3) AND c.at >= ? AND c.at < ? "
+        f"AND d.place {_KEYS} ORDER BY c.lead DESC, c.at DESC LIMIT ?"
     )
-    counted = set(rows.select_in(db, sql, verdicts))
-    return [
-        Behind(
-            at=verdict.deployment.ended_at,
-            trace_id=verdict.deployment.trace_id,
-            key=shipped.change.key,
-            title=shipped.change.title or shipped.change.key,
-            service=verdict.deployment.service,
-            version=verdict.deployment.version or verdict.deployment.commit[:8],
-            result="ok",
-            value=shipped.lead,
-            note=f"from {shipped.basis.value}" if shipped.basis else "begin not known",
-        )
-        for verdict in verdicts.values()
-        for shipped in verdict.shipped
-        if (verdict.deployment.key, shipped.change.key) in counted
-    ]
+    return [_change(verdict_of(text), change) for text, change in db.execute(sql, bound)]
+
+
+def _change(verdict: Assessed, change: str) -> Behind:
+    found = verdict.deployment
+    shipped = next(entry for entry in verdict.shipped if entry.change.key == change)
+    return Behind(
+        at=found.ended_at,
+        trace_id=found.trace_id,
+        key=shipped.change.key,
+        title=shipped.change.title or shipped.change.key,
+        service=found.service,
+        version=found.version or found.commit[:8],
+        result="ok",
+        value=shipped.lead,
+        note=f"from {shipped.basis.value}" if shipped.basis else "begin not known",
+    )

@@ -17,11 +17,11 @@ import orjson
 
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.metrics.assessment import Assessed, assess
+from vs_tui.domain.metrics.columns import UNKNOWN
 from vs_tui.domain.metrics.facts import Deployment, Outcome, Target, incident_of
 from vs_tui.domain.metrics.failures import name_of
 from vs_tui.domain.metrics.ledger import (
     BASES,
-    UNKNOWN,
     Place,
     Shipment,
     first_of_each,
@@ -30,16 +30,28 @@ from vs_tui.domain.metrics.ledger import (
 )
 from vs_tui.domain.metrics.products import group_of, product_deployments
 from vs_tui.domain.teams import Environments
-from vs_tui.store import metrics_pages as pages
 from vs_tui.store import rows
 from vs_tui.store.folder import load_spans
 from vs_tui.store.metrics_concern import Touched, concerned
 from vs_tui.store.metrics_facts import stretch_of
+from vs_tui.store.metrics_members import (
+    FIRST_OF_ALL,
+    FIRST_OF_TARGET,
+    PART,
+    SINGLE,
+    WHOLE,
+    Members,
+    forget,
+    place_id,
+    places,
+    pruned,
+)
 from vs_tui.store.metrics_rows import verdict_of, verdict_text
+from vs_tui.store.metrics_work import update_some, update_work
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the rules that verdicts are made by: a new one makes them all anew."""
 _OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
@@ -82,27 +94,43 @@ class MetricsKeeper:
             # What was begun for another configuration is no longer true of all targets.
             db.execute("UPDATE meta SET value = ? WHERE name = 'dora'", (f"({VERSION}, half)",))
             after = ["", "", ""]
-        row = db.execute(_NEXT_TARGET, after).fetchone()
-        if row is None:
+        reached = self._adopt_next(db, after)
+        if not reached:
             incidents = db.execute("SELECT key FROM spans WHERE operation = 'incident'").fetchall()
             self._judge(db, {}, [key for (key,) in incidents])
             db.execute("UPDATE meta SET value = ? WHERE name = 'dora'", (self._wanted,))
             return False
-        self._judge(db, {Target(*row): 0}, ())
-        reached = orjson.dumps([self._wanted, *row]).decode()
-        db.execute("INSERT INTO meta VALUES ('dora_from', ?)", (reached,))
+        text = orjson.dumps([self._wanted, *reached]).decode()
+        db.execute("INSERT INTO meta VALUES ('dora_from', ?)", (text,))
         return True
+
+    def _adopt_next(self, db: sqlite3.Connection, after: Sequence[Any]) -> Sequence[Any]:
+        """Judge the target after this one, then pull requests and tickets some at a time; where
+        that came to: a target, later the row of a span, in the end nothing."""
+        row = 0
+        if len(after) == len(Target._fields):
+            target = db.execute(_NEXT_TARGET, after).fetchone()
+            if target is not None:
+                self._judge(db, {Target(*target): 0}, ())
+                return tuple(target)
+        else:
+            (row,) = after
+        row = update_some(db, row)
+        return (row,) if row else ()
 
     def rebuild(self, db: sqlite3.Connection) -> None:
         """Judge every deployment there is; what was pruned stays as it was judged."""
         # Tables of a version before, or after a fault, are made anew: all but what is gone.
-        pages.forget(db)
+        forget(db)
         targets = db.execute(
             "SELECT DISTINCT project, service, environment FROM spans WHERE operation = 'deploy'"
         ).fetchall()
         touched = {Target(*row): 0 for row in targets if self._environments.is_production(row[2])}
         incidents = db.execute("SELECT key FROM spans WHERE operation = 'incident'").fetchall()
         self._judge(db, touched, [row[0] for row in incidents])
+        reached = update_some(db, 0)
+        while reached:
+            reached = update_some(db, reached)
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (self._wanted,))
 
     def after_fold(self, db: sqlite3.Connection, keys: Sequence[str]) -> None:
@@ -113,6 +141,7 @@ class MetricsKeeper:
         """
         db.execute("SAVEPOINT metrics")
         try:
+            update_work(db, keys)
             touched, incidents = concerned(db, keys, self._environments)
             if touched or incidents:
                 self._judge(db, touched, incidents)
@@ -131,20 +160,19 @@ class MetricsKeeper:
         update.products()
         update.first_shipments()
         update.incidents(incidents)
-        pages.write_weeks(db, update.dirty)
+        update.members.write()
 
 
 class _Update:
-    """One pass over some targets: rows written, and what became dirty by it."""
+    """One pass over some targets: rows written, and whose records it touched."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self.dirty: set[tuple[str, int]] = set()
+        self.members = Members(db)
         self._groups: set[str] = set()
         self._changes: set[str] = set()
         self._blamed: set[str] = set()
-        self._places: dict[Place, int] = {p: n for n, p in pages.places(db).items()}
-        self._teams = {number: place.team for place, number in self._places.items()}
+        self._places: dict[Place, int] = {p: n for n, p in places(db).items()}
 
     def target(self, target: Target, moment: Instant, counts: bool) -> None:
         """Judge the deployments of a target that something at `moment` may concern; none of a
@@ -200,26 +228,25 @@ class _Update:
     ) -> None:
         """Make the rows that match be those of these verdicts; unchanged ones are left alone."""
         sql = (
-            "SELECT key, verdict, place, ended_at, product_group FROM dora_deployments "
-            f"WHERE {where} UNION SELECT key, verdict, place, ended_at, product_group "
-            f"FROM dora_deployments WHERE key {_KEYS}"
+            f"SELECT key, verdict, id, product_group FROM dora_deployments WHERE {where} "
+            f"UNION SELECT key, verdict, id, product_group FROM dora_deployments WHERE key {_KEYS}"
         )
         stored = {
             row[0]: row[1:] for row in self._db.execute(sql, (*bound, rows.as_json(verdicts)))
         }
-        if unit != pages.WHOLE:
-            for key in pages.pruned(self._db, stored.keys() - verdicts.keys()):
+        if unit != WHOLE:
+            for key in pruned(self._db, stored.keys() - verdicts.keys()):
                 del stored[key]  # history does not change because its traces were deleted
         texts = {key: verdict_text(verdict) for key, verdict in verdicts.items()}
         changed = [key for key, text in texts.items() if stored.get(key, ("",))[0] != text]
         gone = [key for key in stored if key not in verdicts or key in changed]
-        for key in gone:
-            _, place, ended, group = stored[key]
-            self.dirty.add((self._teams[place], pages.week_of(ended)))
-            self._groups.add(group)
+        self.members.touch([*gone, *changed])
+        self._groups.update(stored[key][2] for key in gone)
         self._delete(gone)
-        for key in changed:
-            self._insert(verdicts[key], texts[key], unit)
+        # Those that keep their id come first: it must not be given to another meanwhile.
+        for key in sorted(changed, key=lambda key: key not in stored):
+            id_ = stored[key][1] if key in stored else None
+            self._insert(id_, verdicts[key], texts[key], unit)
 
     def _delete(self, keys: Sequence[str]) -> None:
         if not keys:
@@ -233,15 +260,17 @@ class _Update:
         for table in ("dora_changes", "dora_episodes", "dora_blames"):
             self._db.execute(f"DELETE FROM {table} WHERE deployment {_KEYS}", (listed,))
 
-    def _insert(self, verdict: Assessed, text: str, unit: int) -> None:
+    def _insert(self, id_: int | None, verdict: Assessed, text: str, unit: int) -> None:
         found = verdict.deployment
         group = _group_text(found)
-        if unit == pages.SINGLE and group:
-            unit = pages.PART
+        if unit == SINGLE and group:
+            unit = PART
         place = self._place(place_of(verdict))
         self._db.execute(
-            "INSERT INTO dora_deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO dora_deployments "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
+                id_,
                 found.key,
                 unit,
                 place,
@@ -254,11 +283,12 @@ class _Update:
                 name_of(found),
                 found.commit,
                 group,
+                ",".join(verdict.reasons),
+                verdict.rework,
                 text,
             ),
         )
-        self._groups.add(group if unit == pages.PART else "")
-        self.dirty.add((found.team, pages.week_of(found.ended_at)))
+        self._groups.add(group if unit == PART else "")
         self._insert_parts(verdict, unit)
 
     def _insert_parts(self, verdict: Assessed, unit: int) -> None:
@@ -296,15 +326,14 @@ class _Update:
 
     def _place(self, place: Place) -> int:
         if place not in self._places:
-            self._places[place] = pages.place_id(self._db, place)
-            self._teams[self._places[place]] = place.team
+            self._places[place] = place_id(self._db, place)
         return self._places[place]
 
     def products(self) -> None:
         """Put the product deployments together again whose parts changed."""
         for group in sorted(self._groups - {""}):
             sql = "SELECT verdict FROM dora_deployments WHERE product_group = ? AND unit = ?"
-            parts = [verdict_of(row[0]) for row in self._db.execute(sql, (group, pages.PART))]
+            parts = [verdict_of(row[0]) for row in self._db.execute(sql, (group, PART))]
             whole = product_deployments(
                 [part for part in parts if part.deployment.finished],
                 [p.deployment for p in parts if p.deployment.outcome is Outcome.PENDING],
@@ -313,7 +342,7 @@ class _Update:
                 "product_group = ? AND unit = 2",
                 (group,),
                 {product.whole.deployment.key: product.whole for product in whole},
-                pages.WHOLE,
+                WHOLE,
             )
 
     def first_shipments(self) -> None:
@@ -323,26 +352,24 @@ class _Update:
             f"WHERE change {_KEYS}"
         )
         found = list(rows.select_in(self._db, sql, self._changes))
-        of_all = first_of_each(
-            Shipment(*row[:4]) for row in found if row[4] in (pages.SINGLE, pages.WHOLE)
-        )
+        of_all = first_of_each(Shipment(*row[:4]) for row in found if row[4] in (SINGLE, WHOLE))
         of_target = first_of_each(
-            (Shipment(*row[:4]) for row in found if row[4] in (pages.SINGLE, pages.PART)),
+            (Shipment(*row[:4]) for row in found if row[4] in (SINGLE, PART)),
             per_target=True,
         )
         moved = []
         for change, _, deployment, target, unit, before in found:
             first = 0
-            if unit != pages.PART and of_all.get((change, "")) == deployment:
-                first |= pages.FIRST_OF_ALL
-            if unit != pages.WHOLE and of_target.get((change, target)) == deployment:
-                first |= pages.FIRST_OF_TARGET
+            if unit != PART and of_all.get((change, "")) == deployment:
+                first |= FIRST_OF_ALL
+            if unit != WHOLE and of_target.get((change, target)) == deployment:
+                first |= FIRST_OF_TARGET
             if first != before:
                 moved.append((first, deployment, change))
+        self.members.touch([deployment for _, deployment, _ in moved])
         self._db.executemany(
             "UPDATE dora_changes SET first = ? WHERE deployment = ? AND change = ?", moved
         )
-        self._spoil([deployment for _, deployment, _ in moved])
 
     def incidents(self, changed: Iterable[str]) -> None:
         """Keep what is counted of incidents: their times and the deployment they follow."""
@@ -367,11 +394,6 @@ class _Update:
                 for i, deployed_at, team in found
             ],
         )
-
-    def _spoil(self, deployments: Iterable[str]) -> None:
-        sql = f"SELECT place, ended_at FROM dora_deployments WHERE key {_KEYS}"
-        for place, ended in rows.select_in(self._db, sql, set(deployments)):
-            self.dirty.add((self._teams[place], pages.week_of(ended)))
 
 
 def _group_text(deployment: Deployment) -> str:

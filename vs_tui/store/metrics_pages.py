@@ -1,218 +1,228 @@
-"""Weeks of verdicts as columns: reading any window is reading a few blobs a week.
-
-A page holds the finished deployments of one UTC week and one team, or of all teams; on the level
-`service` the artifacts of a product count each, on the others the product counts once.
-"""
+"""The columns of every group in pages: a window of any length and grouping is a few blobs to read,
+and a record more is a small page to write."""
 
 from __future__ import annotations
 
 import sqlite3
-from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
+from typing import Final
 
-from vs_tui.domain.instants import DAY, Instant
-from vs_tui.domain.metrics.failures import Episode
-from vs_tui.domain.metrics.ledger import Entry, Ledger, Place, Sample
-from vs_tui.store import rows
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.metrics.columns import FULL, Page, Record, Shape, Strand, pages_of
+from vs_tui.domain.metrics.ledger import (
+    BEGUN,
+    CHANGES,
+    DEPLOYMENTS,
+    EPISODES,
+    MERGES,
+    STAGE_TIMES,
+    TICKETS,
+    Group,
+)
 
-WEEK: Final = 7 * DAY
-ALL: Final = "all"
-TEAM: Final = "team"
-SERVICE: Final = "service"
-SERVICES: Final = "services"
-"""The level `service` of all teams together."""
-SINGLE, PART, WHOLE = 0, 1, 2
-"""A deployment of its own; one artifact of a product deployment; a product deployment."""
-FIRST_OF_ALL: Final = 1
-FIRST_OF_TARGET: Final = 2
-_FLAGS: Final = ("ok", "failed", "rework", "basis")
-_NUMBERS: Final = ("ended", "shipped_at", "lead", "broke_at", "began", "cleared")
-PLACES: Final = ("place", "change_place", "episode_place")
-STARTED: Final = ("started",)
-STAGE_TIMES: Final = ("stages",)
-_KEYS: Final = "IN (SELECT value FROM json_each(?))"
+OPEN: Final = 64
+"""The newest page of a strand takes so many records before they go to the page before it, so that
+one more deployment does not write a full page again."""
+SHAPES: Final[Mapping[str, Shape]] = {
+    "deployments": DEPLOYMENTS,
+    "begun": BEGUN,
+    "changes": CHANGES,
+    "stages": STAGE_TIMES,
+    "episodes": EPISODES,
+    "merges": MERGES,
+    "tickets": TICKETS,
+}
 
-
-def week_of(at: Instant) -> int:
-    """Number of the UTC week, from the epoch."""
-    return at // WEEK
-
-
-def places(db: sqlite3.Connection) -> dict[int, Place]:
-    """All places by id."""
-    sql = "SELECT id, team, project, service, environment, product FROM dora_places"
-    return {row[0]: Place(*row[1:]) for row in db.execute(sql)}
+Records = dict[tuple[Group, str], dict[int, tuple[Record, ...]]]
+"""(group, kind) -> id -> the records it has there."""
 
 
-def place_id(db: sqlite3.Connection, place: Place) -> int:
-    """The id of a place; new ones get one."""
-    sql = (
-        "INSERT INTO dora_places (team, project, service, environment, product) "
-        "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET team = team RETURNING id"
-    )
-    return int(db.execute(sql, tuple(place)).fetchone()[0])
+def _changed(
+    before: Records, after: Records
+) -> Iterable[tuple[Group, str, set[int], list[Record]]]:
+    """(group, kind, records of which ids go, which come), where anything differs."""
+    for name in dict.fromkeys([*before, *after]):
+        old, new = before.get(name, {}), after.get(name, {})
+        if old != new:
+            group, kind = name
+            gone = {id_ for id_, records in old.items() if new.get(id_) != records}
+            come = [r for id_, records in new.items() if old.get(id_) != records for r in records]
+            yield group, kind, gone, come
 
 
-def write_weeks(db: sqlite3.Connection, dirty: Iterable[tuple[str, int]]) -> None:
-    """Make the pages of these (team, week) pairs anew, and those of all teams."""
-    teams: dict[int, set[str]] = {}
-    for team, week in dirty:
-        teams.setdefault(week, set()).add(team)
-    known = places(db)
-    ids = {place: number for number, place in known.items()}
-    for week, named in teams.items():
-        members = _members(db, week, known)
-        _write_page(db, ALL, "", week, _entries(members, (SINGLE, WHOLE), FIRST_OF_ALL), ids)
-        each = _entries(members, (SINGLE, PART), FIRST_OF_TARGET)
-        _write_page(db, SERVICES, "", week, each, ids)
-        for team in named:
-            own = [member for member in members if member[1].place.team == team]
-            counted = _entries(own, (SINGLE, WHOLE), FIRST_OF_ALL)
-            _write_page(db, TEAM, team, week, counted, ids)
-            counted = _entries(own, (SINGLE, PART), FIRST_OF_TARGET)
-            _write_page(db, SERVICE, team, week, counted, ids)
+def apply(db: sqlite3.Connection, before: Records, after: Records) -> None:
+    """Bring the pages from one state of some records to another."""
+    for group, kind, gone, come in _changed(before, after):
+        writer = _Writer(db, _strand(db, group), kind)
+        old = before.get((group, kind), {})
+        writer.remove({record[1] for id_ in gone for record in old[id_]}, gone)
+        writer.add(come)
 
 
-_Member = tuple[int, Entry, Sequence[tuple[int, Sample]]]
-"""(unit, entry without changes, (which of its flags are set, change))."""
+def _strand(db: sqlite3.Connection, group: Group) -> int:
+    sql = "SELECT id FROM dora_strands WHERE level = ? AND team = ? AND name = ?"
+    row = db.execute(sql, group).fetchone()
+    if row is None:
+        sql = "INSERT INTO dora_strands (level, team, name) VALUES (?, ?, ?) RETURNING id"
+        row = db.execute(sql, group).fetchone()
+    return int(row[0])
 
 
-def _members(db: sqlite3.Connection, week: int, known: Mapping[int, Place]) -> list[_Member]:
-    found = db.execute(
-        "SELECT key, unit, place, started_at, ended_at, outcome = 'ok', failed, rework "
-        "FROM dora_deployments WHERE ended_at >= ? AND ended_at < ? "
-        "AND outcome IN ('ok', 'failed')",
-        (week * WEEK, (week + 1) * WEEK),
-    ).fetchall()
-    keys = [row[0] for row in found]
-    changes: dict[str, list[tuple[int, Sample]]] = {}
-    sql = (
-        "SELECT deployment, first, at, lead, basis, stages FROM dora_changes "
-        f"WHERE first > 0 AND deployment {_KEYS}"
-    )
-    for deployment, first, at, lead, basis, stages in rows.select_in(db, sql, keys):
-        sample = Sample(at, lead, basis, array("q", stages))
-        changes.setdefault(deployment, []).append((first, sample))
-    episodes: dict[str, list[Episode]] = {}
-    sql = f"SELECT deployment, started_at, ended_at FROM dora_episodes WHERE deployment {_KEYS}"
-    for deployment, began, ended in rows.select_in(db, sql, keys):
-        episodes.setdefault(deployment, []).append(Episode(began, ended))
-    return [
-        (
-            unit,
-            Entry(
-                known[place],
-                started,
-                ended,
-                bool(ok),
-                bool(failed),
-                bool(rework),
-                (),
-                episodes.get(key, ()),
-            ),
-            changes.get(key, ()),
-        )
-        for key, unit, place, started, ended, ok, failed, rework in found
-    ]
+_Where = tuple[int, int]
+"""(row, how many records)."""
 
 
-def _entries(members: Iterable[_Member], units: Sequence[int], flag: int) -> list[Entry]:
-    return [
-        entry._replace(changes=[sample for first, sample in changes if first & flag])
-        for unit, entry, changes in members
-        if unit in units
-    ]
+class _Writer:
+    """Changes the pages of one strand and kind."""
 
+    def __init__(self, db: sqlite3.Connection, strand: int, kind: str) -> None:
+        self._db = db
+        self._strand = strand
+        self._kind = kind
+        self._shape = SHAPES[kind]
 
-def _write_page(
-    db: sqlite3.Connection,
-    level: str,
-    team: str,
-    week: int,
-    entries: Sequence[Entry],
-    ids: Mapping[Place, int],
-) -> None:
-    if not entries:
-        sql = "DELETE FROM dora_pages WHERE level = ? AND team = ? AND week = ?"
-        db.execute(sql, (level, team, week))
-        return
-    ledger = Ledger.of(entries, ids.__getitem__)
-    columns = (*_NUMBERS, *_FLAGS, *PLACES, *STARTED, *STAGE_TIMES)
-    values = [bytes(getattr(ledger, name)) for name in columns]
-    sql = (
-        f"INSERT OR REPLACE INTO dora_pages (level, team, week, {', '.join(columns)}) "
-        f"VALUES (?, ?, ?{', ?' * len(columns)})"
-    )
-    db.execute(sql, (level, team, week, *values))
+    def remove(self, moments: Iterable[Instant], ids: set[int]) -> None:
+        """Take out the records of some ids, which lie at these moments."""
+        rows = {found[0] for at in moments if (found := self._page_of(at)) is not None}
+        for row in rows:
+            self._replace([row], self._load(row).without(ids))
 
+    def add(self, records: Iterable[Record]) -> None:
+        """Put records in; each goes to the page around it, new ones to the newest page."""
+        inside: dict[int, list[Record]] = {}
+        behind = []
+        newest = self._newest(1)
+        end = self._load(newest[0][0]).last if newest else -1
+        for record in records:
+            if record[1] > end:
+                behind.append(record)
+            else:
+                found = self._page_of(record[1])
+                assert found is not None
+                inside.setdefault(found[0], []).append(record)
+        for row, added in inside.items():
+            self._replace([row], [*self._load(row).records(), *added])
+        if behind:
+            self._append(behind)
 
-def pruned(db: sqlite3.Connection, keys: Iterable[str]) -> set[str]:
-    """Those of these deployments whose spans were deleted; what was judged of them stays."""
-    wanted = set(keys)
-    sql = f"SELECT key FROM spans WHERE key {_KEYS}"
-    return wanted - {row[0] for row in rows.select_in(db, sql, wanted)}
-
-
-def forget(db: sqlite3.Connection) -> int:
-    """Delete what can be judged anew; how many deployments stay because their spans are gone."""
-    db.execute("DELETE FROM dora_deployments WHERE unit < 2 AND key IN (SELECT key FROM spans)")
-    db.execute(
-        "DELETE FROM dora_deployments WHERE unit = 2 AND product_group NOT IN "
-        "(SELECT product_group FROM dora_deployments WHERE unit = 1)"
-    )
-    for table in ("dora_changes", "dora_episodes", "dora_blames"):
-        db.execute(
-            f"DELETE FROM {table} WHERE deployment NOT IN (SELECT key FROM dora_deployments)"
-        )
-    db.execute("DELETE FROM dora_incidents WHERE key IN (SELECT key FROM spans)")
-    db.execute("DELETE FROM dora_places WHERE id NOT IN (SELECT place FROM dora_deployments)")
-    db.execute("DELETE FROM dora_pages")
-    sql = (
-        "SELECT DISTINCT p.team, d.ended_at / ? FROM dora_deployments d "
-        "JOIN dora_places p ON p.id = d.place"
-    )
-    write_weeks(db, db.execute(sql, (WEEK,)).fetchall())
-    sql = "SELECT COUNT(*) FROM dora_deployments WHERE unit <> 1 AND outcome IN ('ok', 'failed')"
-    return int(db.execute(sql).fetchone()[0])
-
-
-def read_ledger(
-    db: sqlite3.Connection,
-    level: str,
-    team: str,
-    since: Instant,
-    until: Instant,
-    more: Sequence[str] = (),
-) -> Ledger:
-    """The columns of a window and a little more at both ends. PLACES, STARTED and STAGE_TIMES are
-    read only when they are asked for: a long window is mostly reading."""
-    columns = (*_NUMBERS, *_FLAGS, *more)
-    sql = (
-        f"SELECT {', '.join(columns)} FROM dora_pages "
-        "WHERE level = ? AND team = ? AND week >= ? AND week <= ? ORDER BY week"
-    )
-    found = db.execute(sql, (level, team, week_of(since), week_of(until))).fetchall()
-    joined: dict[str, Any] = {}
-    for name, blobs in zip(columns, zip(*found, strict=True), strict=False):
-        together = b"".join(blobs)
-        if name in _FLAGS:
-            joined[name] = together
+    def _append(self, records: list[Record]) -> None:
+        newest = self._newest(1)
+        if newest and newest[0][1] < OPEN:
+            row = newest[0][0]
+            self._replace([row], [*self._load(row).records(), *records])
         else:
-            column: array[Any] = array("d" if name == "lead" else "q")
-            column.frombytes(together)
-            joined[name] = column
-    return Ledger(**joined)
+            self._replace([], records)
+        last = self._newest(2)
+        if len(last) == 2 and last[0][1] >= OPEN and last[0][1] + last[1][1] <= FULL:
+            merged = [*self._load(last[1][0]).records(), *self._load(last[0][0]).records()]
+            self._replace([last[0][0], last[1][0]], merged)
+
+    def _newest(self, n: int) -> list[_Where]:
+        sql = "SELECT id, n FROM dora_pages WHERE strand = ? AND kind = ? ORDER BY lo DESC LIMIT ?"
+        return self._db.execute(sql, (self._strand, self._kind, n)).fetchall()
+
+    def _page_of(self, at: Instant) -> _Where | None:
+        """The page that holds, or should hold, what is at a moment: the last one that begins by
+        then, else the first of all. Records of one moment are never in two pages."""
+        of = "SELECT id, n FROM dora_pages WHERE strand = ? AND kind = ?"
+        bound = (self._strand, self._kind)
+        found: _Where | None = self._db.execute(
+            f"{of} AND lo <= ? ORDER BY lo DESC LIMIT 1", (*bound, at)
+        ).fetchone()
+        return found or self._db.execute(f"{of} ORDER BY lo LIMIT 1", bound).fetchone()
+
+    def _load(self, row: int) -> Page:
+        sql = "SELECT n, data FROM dora_pages WHERE id = ?"
+        return Page.decoded(self._shape, *self._db.execute(sql, (row,)).fetchone())
+
+    def _replace(self, rows: Iterable[int], records: Iterable[Record]) -> None:
+        for row in rows:
+            self._db.execute("DELETE FROM dora_pages WHERE id = ?", (row,))
+        self._db.executemany(
+            "INSERT INTO dora_pages (strand, kind, lo, hi, n, data) VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (self._strand, self._kind, page.first, page.last, page.n, page.encoded())
+                for page in pages_of(self._shape, records)
+            ],
+        )
 
 
-def page_teams(db: sqlite3.Connection) -> list[str]:
-    """Teams that have deployed; `` is nobody's."""
-    sql = "SELECT DISTINCT team FROM dora_pages WHERE level = ? ORDER BY team"
-    return [row[0] for row in db.execute(sql, (TEAM,))]
+def read_strands(
+    db: sqlite3.Connection, level: str, team: str, kind: str, since: Instant, until: Instant
+) -> dict[str, Strand]:
+    """Name -> the pages that have something in `[since, until)`."""
+    sql = (
+        "SELECT s.name, p.n, p.data FROM dora_strands s CROSS JOIN dora_pages p "
+        "ON p.strand = s.id AND p.kind = ? AND p.lo < ? AND p.hi >= ? "
+        "WHERE s.level = ? AND s.team = ? ORDER BY s.name, p.lo"
+    )
+    shape = SHAPES[kind]
+    found = db.execute(sql, (kind, until, since, level, team))
+    return {
+        name: Strand(shape, [Page.decoded(shape, n, data) for _, n, data in pages])
+        for name, pages in groupby(found, itemgetter(0))
+    }
 
 
-def first_week(db: sqlite3.Connection, level: str, team: str) -> int | None:
-    """The week of the first deployment; None when there is none."""
-    sql = "SELECT MIN(week) FROM dora_pages WHERE level = ? AND team = ?"
-    found: int | None = db.execute(sql, (level, team)).fetchone()[0]
+def read_strand(
+    db: sqlite3.Connection, group: Group, kind: str, since: Instant, until: Instant
+) -> Strand:
+    """The pages of one group that have something in `[since, until)`."""
+    sql = (
+        "SELECT p.n, p.data FROM dora_strands s CROSS JOIN dora_pages p "
+        "ON p.strand = s.id AND p.kind = ? AND p.lo < ? AND p.hi >= ? "
+        "WHERE s.level = ? AND s.team = ? AND s.name = ? ORDER BY p.lo"
+    )
+    shape = SHAPES[kind]
+    found = db.execute(sql, (kind, until, since, *group))
+    return Strand(shape, [Page.decoded(shape, n, data) for n, data in found])
+
+
+def teams_of(db: sqlite3.Connection) -> list[str]:
+    """The teams that have deployed."""
+    sql = (
+        "SELECT s.team FROM dora_strands s WHERE s.level = 'team' AND EXISTS (SELECT 1 "
+        "FROM dora_pages p WHERE p.strand = s.id AND p.kind = 'deployments') ORDER BY s.team"
+    )
+    return [row[0] for row in db.execute(sql)]
+
+
+def first_of(db: sqlite3.Connection, group: Group, kind: str = "deployments") -> Instant | None:
+    """When a group's first record is; None without any."""
+    sql = (
+        "SELECT MIN(p.lo) FROM dora_strands s JOIN dora_pages p ON p.strand = s.id "
+        "WHERE s.level = ? AND s.team = ? AND s.name = ? AND p.kind = ?"
+    )
+    found: Instant | None = db.execute(sql, (*group, kind)).fetchone()[0]
     return found
+
+
+def count_each(
+    db: sqlite3.Connection, level: str, team: str, kind: str, since: Instant, until: Instant
+) -> dict[str, int]:
+    """Name -> how many records lie in `[since, until)`, where there are any; only the pages at
+    the ends of that time are read."""
+    sql = (
+        "SELECT s.name, p.n, CASE WHEN p.lo >= ?1 AND p.hi < ?2 THEN NULL ELSE p.data END "
+        "FROM dora_strands s CROSS JOIN dora_pages p "
+        "ON p.strand = s.id AND p.kind = ?3 AND p.lo < ?2 AND p.hi >= ?1 "
+        "WHERE s.level = ?4 AND s.team = ?5"
+    )
+    shape = SHAPES[kind]
+    found: Counter[str] = Counter()
+    for name, n, data in db.execute(sql, (since, until, kind, level, team)):
+        if data is not None:
+            start, stop = Strand(shape, [Page.decoded(shape, n, data)]).between(since, until)
+            found[name] += stop - start
+        else:
+            found[name] += n
+    return {name: n for name, n in found.items() if n}
+
+
+def clear(db: sqlite3.Connection) -> None:
+    """Forget every page."""
+    db.execute("DELETE FROM dora_pages")
+    db.execute("DELETE FROM dora_strands")

@@ -1,4 +1,4 @@
-"""Read models of the delivery metrics: verdicts on deployments, and weeks of them as columns.
+"""Read models of the delivery metrics: verdicts on deployments, and pages of them as columns.
 
 Derived from spans and links within the writer's transactions (`metrics_keeper`), and made anew
 with them. Instants are INTEGER microseconds.
@@ -118,4 +118,74 @@ CREATE INDEX spans_built ON spans (project, started_at)
 CREATE INDEX spans_merges_by_author ON spans (team, actor, ended_at)
     WHERE operation = 'pull_request' AND status = 'ok';
 CREATE INDEX spans_tickets ON spans (ended_at) WHERE operation = 'issue' AND status = 'ok';
+"""
+
+CREATE_PAGES: Final = """
+CREATE TABLE judged (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    unit INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    project TEXT NOT NULL,
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    failed INTEGER NOT NULL,
+    rework INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    commit_id TEXT NOT NULL,
+    product_group TEXT NOT NULL,
+    reasons TEXT NOT NULL,
+    repair TEXT NOT NULL,
+    verdict TEXT NOT NULL
+);
+INSERT INTO judged SELECT NULL, key, unit, place, project, service, environment, started_at,
+    ended_at, outcome, failed, rework, version, commit_id, product_group,
+    COALESCE((SELECT group_concat(kind, ',') FROM
+        (SELECT DISTINCT json_extract(value, '$.kind') AS kind
+         FROM json_each(verdict, '$.signals'))), ''),
+    COALESCE(json_extract(verdict, '$.rework'), ''), verdict FROM dora_deployments;
+DROP TABLE dora_deployments;
+ALTER TABLE judged RENAME TO dora_deployments;
+CREATE INDEX dora_deployments_ended ON dora_deployments (ended_at, place) WHERE unit <> 1;
+CREATE INDEX dora_deployments_failed ON dora_deployments (ended_at, place, reasons)
+    WHERE failed = 1 AND unit <> 1;
+CREATE INDEX dora_deployments_repairs ON dora_deployments (ended_at, place, repair)
+    WHERE rework = 1 AND unit <> 1;
+CREATE INDEX dora_deployments_target
+    ON dora_deployments (project, service, environment, ended_at);
+CREATE INDEX dora_deployments_group ON dora_deployments (product_group)
+    WHERE product_group <> '';
+CREATE INDEX dora_deployments_commit ON dora_deployments (commit_id) WHERE commit_id <> '';
+CREATE INDEX dora_changes_lead ON dora_changes (lead, at) WHERE first IN (1, 3);
+
+CREATE TABLE dora_members (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    records TEXT NOT NULL
+);
+
+CREATE TABLE dora_strands (
+    id INTEGER PRIMARY KEY,
+    level TEXT NOT NULL,
+    team TEXT NOT NULL,
+    name TEXT NOT NULL,
+    UNIQUE (level, team, name)
+);
+DROP TABLE dora_pages;
+CREATE TABLE dora_pages (
+    id INTEGER PRIMARY KEY,
+    strand INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    lo INTEGER NOT NULL,
+    hi INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    data BLOB NOT NULL
+);
+CREATE UNIQUE INDEX dora_pages_of ON dora_pages (strand, kind, lo, hi, n);
+
+DROP INDEX spans_merges_by_author;
+DROP INDEX spans_tickets;
 """

@@ -15,7 +15,7 @@ import orjson
 
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Event, Verdict
-from vs_tui.store import batch, metrics_pages
+from vs_tui.store import batch, metrics_members
 from vs_tui.store.schema import DERIVED_TABLES
 
 CHUNK: Final = 1_000
@@ -59,7 +59,7 @@ def rebuild(
 
     Quarantined deliveries that can be read now become accepted. The caller's transaction.
     """
-    kept = metrics_pages.forget(connection)
+    kept = metrics_members.forget(connection)
     for table in DERIVED_TABLES:
         connection.execute(f"DELETE FROM {table}")
     folding.cache.clear()

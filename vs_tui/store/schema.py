@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from vs_tui.domain.errors import Explained
-from vs_tui.store.metrics_schema import CREATE_METRICS
+from vs_tui.store.metrics_schema import CREATE_METRICS, CREATE_PAGES
 from vs_tui.store.trouble import RECOVER, explain
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 _V1: Final = """
 CREATE TABLE deliveries (
@@ -155,7 +155,7 @@ CREATE TABLE links (
 CREATE INDEX links_parent ON links (parent);
 """
 
-MIGRATIONS: Final[Sequence[str]] = (_V1, CREATE_METRICS)
+MIGRATIONS: Final[Sequence[str]] = (_V1, CREATE_METRICS, CREATE_PAGES)
 """MIGRATIONS[n] brings a database from user_version n to n + 1."""
 
 DERIVED_TABLES: Final = ("events", "spans", "offers", "seeks", "links")

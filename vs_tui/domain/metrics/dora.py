@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
+from itertools import pairwise
 from typing import Final
 
-from vs_tui.domain.instants import Duration
+from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.metrics import levels
+from vs_tui.domain.metrics.columns import UNKNOWN, Strand
 from vs_tui.domain.metrics.frequency import frequency
-from vs_tui.domain.metrics.ledger import BASES, UNKNOWN, Ledger
-from vs_tui.domain.metrics.statistics import Runs, median, percentile, ratio
+from vs_tui.domain.metrics.ledger import BASES, Ledger
+from vs_tui.domain.metrics.statistics import median, percentile, ratio
 from vs_tui.domain.metrics.windows import Window
 
 METRICS: Final[Mapping[str, str]] = {
@@ -23,8 +23,6 @@ METRICS: Final[Mapping[str, str]] = {
     "rework": "deployment_rework_rate",
 }
 """Short name (cards, filters) -> name in JSON and Prometheus."""
-Buckets = Callable[[Sequence[int]], Sequence[tuple[int, int]]]
-"""Which part of sorted instants lies in each bucket of the trend."""
 SAME_SHARE: Final = 0.05
 SAME_POINTS: Final = 0.005
 
@@ -105,27 +103,27 @@ def measure(
     period before is not `covered` by what is known, frequencies are not compared.
     """
     before = window.previous
-    buckets = window.slices if trend else _no_buckets
-    known = known or (bool(ledger.ended) and ledger.ended[0] < window.end)
+    ended: Sequence[int] = ledger.deployments.column("at")
+    slices = window.slices(ended) if trend else []
+    known = known or (bool(ended) and ended[0] < window.end)
     return {
-        "deploys": _deploys(ledger, window, before if covered else None, buckets, known),
-        "lead": _lead(ledger, window, before, buckets),
-        "fail": _share("fail", ledger.failed, ledger.ended, window, before, buckets),
-        "restore": _restore(ledger, window, before, buckets),
-        "rework": _share("rework", ledger.rework, ledger.ended, window, before, buckets),
+        "deploys": _deploys(ledger, window, before if covered else None, slices, known),
+        "lead": _lead(ledger.changes, window, before, trend),
+        "fail": _share("fail", "failed", ledger, window, before, slices),
+        "restore": _restore(ledger.episodes, window, before, trend),
+        "rework": _share("rework", "rework", ledger, window, before, slices),
     }
 
 
-def _no_buckets(_: Sequence[int]) -> list[tuple[int, int]]:
-    return []
+Slices = Sequence[tuple[int, int]]
+"""Which part of the columns lies in each bucket of the trend."""
 
 
 def _deploys(
-    ledger: Ledger, window: Window, before: Window | None, buckets: Buckets, known: bool
+    ledger: Ledger, window: Window, before: Window | None, slices: Slices, known: bool
 ) -> Figure:
-    ended, ok = ledger.ended, ledger.ok
-    start, stop = window.contained(ended)
-    found = frequency(list(compress(ended[start:stop], ok[start:stop])), window)
+    ended, ok = ledger.deployments.column("at"), ledger.deployments.column("ok")
+    found = frequency(ended, ok, window)
     old = ok.count(1, *before.contained(ended)) if before else 0
     return Figure(
         "deploys",
@@ -133,47 +131,36 @@ def _deploys(
         found.n,
         working_days=found.working_days,
         working_days_with=found.working_days_with,
-        series=[float(ok.count(1, a, b)) for a, b in buckets(ended)],
+        series=[float(ok.count(1, a, b)) for a, b in slices],
         before=ratio(old, before.length) if before else None,
         before_n=old,
     )
 
 
-def _lead(ledger: Ledger, window: Window, before: Window, buckets: Buckets) -> Figure:
-    start, stop = window.contained(ledger.shipped_at)
-    slices = buckets(ledger.shipped_at)
-    runs = [_known(ledger.lead, a, b) for a, b in slices or [(start, stop)]]
-    together = Runs(runs)
-    middle, upper = together.median_and_percentile(90)
-    old = _known(ledger.lead, *before.contained(ledger.shipped_at))
-    bases = ledger.basis[start:stop]
-    counts = {basis.value: bases.count(number) for number, basis in enumerate(BASES)}
+def _lead(changes: Strand, window: Window, before: Window, trend: bool) -> Figure:
+    start, stop = window.contained(changes.column("at"))
+    values = changes.spread("lead", window.since, window.until)
+    old = changes.spread("lead", before.since, before.until)
+    bases = changes.column("basis")
+    counts = {basis.value: bases.count(number, start, stop) for number, basis in enumerate(BASES)}
+    edges = (*window.bucket_starts, window.until) if trend else ()
     return Figure(
         "lead",
-        middle,
-        together.n,
-        p90=upper,
-        unknown=stop - start - together.n,
+        values.median(),
+        values.n,
+        p90=values.percentile(90),
+        unknown=stop - start - values.n,
         starts={name: n for name, n in counts.items() if name and n},
-        series=[median(run) for run in runs[: len(slices)]],
-        before=median(old),
-        before_n=len(old),
+        series=[changes.spread("lead", a, b).median() for a, b in pairwise(edges)],
+        before=old.median(),
+        before_n=old.n,
     )
 
 
-def _known(values: Sequence[float], start: int, stop: int) -> list[float]:
-    found = sorted(values[start:stop])
-    return found[bisect_right(found, UNKNOWN) :]
-
-
 def _share(
-    metric: str,
-    hits: bytes,
-    ended: Sequence[int],
-    window: Window,
-    before: Window,
-    buckets: Buckets,
+    metric: str, column: str, ledger: Ledger, window: Window, before: Window, slices: Slices
 ) -> Figure:
+    ended, hits = ledger.deployments.column("at"), ledger.deployments.column(column)
     start, stop = window.contained(ended)
     old_start, old_stop = before.contained(ended)
     found = hits.count(1, start, stop)
@@ -182,26 +169,25 @@ def _share(
         ratio(found, stop - start),
         stop - start,
         hits=found,
-        series=[ratio(hits.count(1, a, b), b - a) for a, b in buckets(ended)],
+        series=[ratio(hits.count(1, a, b), b - a) for a, b in slices],
         before=ratio(hits.count(1, old_start, old_stop), old_stop - old_start),
         before_n=old_stop - old_start,
     )
 
 
-def _restore(ledger: Ledger, window: Window, before: Window, buckets: Buckets) -> Figure:
-    end = window.end
-    took = [
-        max(cleared - began, 0) if cleared != UNKNOWN and cleared <= end else UNKNOWN
-        for began, cleared in zip(ledger.began, ledger.cleared, strict=True)
-    ]
-    start, stop = window.contained(ledger.broke_at)
-    durations = _known(took, start, stop)
-    old = _known(took, *before.contained(ledger.broke_at))
+def _restore(episodes: Strand, window: Window, before: Window, trend: bool) -> Figure:
+    at = episodes.column("at")
+    end, (start, stop) = window.end, window.contained(at)
+    took = recoveries(episodes, start, stop, end)
+    durations = sorted(value for value in took if value != UNKNOWN)
+    earlier = recoveries(episodes, *before.contained(at), end)
+    old = sorted(value for value in earlier if value != UNKNOWN)
     lasting = [
         began
-        for began, duration in zip(ledger.began[start:stop], took[start:stop], strict=True)
-        if duration == UNKNOWN and began <= end
+        for began, value in zip(episodes.column("began")[start:stop], took, strict=True)
+        if value == UNKNOWN and began <= end
     ]
+    slices = window.slices(at) if trend else []
     return Figure(
         "restore",
         median(durations),
@@ -209,7 +195,19 @@ def _restore(ledger: Ledger, window: Window, before: Window, buckets: Buckets) -
         p90=percentile(durations, 90),
         open=len(lasting),
         open_for=max((end - began for began in lasting), default=0),
-        series=[median(_known(took, a, b)) for a, b in buckets(ledger.broke_at)],
+        series=[
+            median(sorted(value for value in took[a - start : b - start] if value != UNKNOWN))
+            for a, b in slices
+        ],
         before=median(old),
         before_n=len(old),
     )
+
+
+def recoveries(episodes: Strand, start: int, stop: int, end: Instant) -> list[Duration]:
+    """How long each of a part of the episodes took; UNKNOWN for what lasted at `end`."""
+    began, cleared = episodes.column("began"), episodes.column("cleared")
+    return [
+        max(over - since, 0) if over != UNKNOWN and over <= end else UNKNOWN
+        for since, over in zip(began[start:stop], cleared[start:stop], strict=True)
+    ]

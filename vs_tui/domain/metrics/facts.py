@@ -170,16 +170,6 @@ class Build:
     commit: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """A finished ticket and the time worked on it."""
-
-    kind: str
-    team: str
-    ended_at: Instant
-    duration: Duration
-
-
 def outcome_of(span: Span) -> Outcome:
     """The outcome by the span's status."""
     return _OUTCOMES[span.status]

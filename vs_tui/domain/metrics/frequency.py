@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.metrics.statistics import ratio
@@ -22,12 +23,14 @@ class Frequency:
     working_days_with: int
 
 
-def frequency(successes: Sequence[Instant], window: Window) -> Frequency:
-    """`successes`: ends of successful deployments, sorted; those outside the window are left."""
-    start, stop = window.contained(successes)
+def frequency(ended: Sequence[Instant], ok: bytes, window: Window) -> Frequency:
+    """`ended`: sorted ends of deployments, `ok`: 1 for each that succeeded; those outside the
+    window are left."""
+    start, stop = window.contained(ended)
+    successes = list(compress(ended[start:stop], ok[start:stop]))
     return Frequency(
-        n=stop - start,
-        per_day=ratio(stop - start, window.length),
+        n=len(successes),
+        per_day=ratio(len(successes), window.length),
         working_days=len(window.working_days),
         working_days_with=window.working_days_with(successes),
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vs_tui.domain.instants import Duration, Instant
-from vs_tui.domain.metrics.facts import Ticket
 from vs_tui.domain.metrics.statistics import median, percentile, ratio
 from vs_tui.domain.metrics.windows import Window
 
@@ -69,14 +68,12 @@ def incident_figures(incidents: Iterable[IncidentFact], window: Window) -> Incid
     )
 
 
-def innovation_ratio(
-    tickets: Sequence[Ticket], window: Window, creating: frozenset[str] = CREATING
-) -> float | None:
-    """Time in tickets of creating types / time in all tickets that have a type and were finished
-    in the window; None without any."""
-    done = [ticket for ticket in tickets if ticket.kind and ticket.ended_at in window]
-    created = sum(ticket.duration for ticket in done if ticket.kind in creating)
-    return ratio(created, sum(ticket.duration for ticket in done))
+def innovation_ratio(spent: Mapping[str, int], creating: frozenset[str] = CREATING) -> float | None:
+    """Time in finished tickets of creating types / time in all that have a type; None without
+    any. `spent`: type in lower case -> time."""
+    typed = {kind: time for kind, time in spent.items() if kind}
+    created = sum(time for kind, time in typed.items() if kind in creating)
+    return ratio(created, sum(typed.values()))
 
 
 def merged_per_engineer(merged: int, engineers: int, window: Window) -> float | None:

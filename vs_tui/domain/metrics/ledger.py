@@ -1,25 +1,38 @@
-"""Verdicts as columns in time order: a window is a slice of each, whatever its length.
+"""What figures are made of: deployments, the changes they shipped first and the episodes they
+caused, as columns a group.
 
-The store keeps these columns a week at a time, so that no window has to assess anything again.
+The store keeps these columns, so that no window has to assess anything again.
 """
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.metrics.assessment import Assessed
+from vs_tui.domain.metrics.columns import UNKNOWN, Record, Shape, Strand, pages_of
 from vs_tui.domain.metrics.failures import Episode
 from vs_tui.domain.metrics.lead_time import Basis
 from vs_tui.domain.metrics.stages import STAGES, Stages
 
-UNKNOWN: Final = -1
-"""An instant or a duration that is not known, or not over yet."""
 BASES: Final = tuple(Basis)
+
+DEPLOYMENTS: Final = Shape((), ("took",), ("ok", "failed", "rework"))
+"""Finished ones, at their end."""
+BEGUN: Final = Shape()
+"""Deploys at their start, whatever became of them."""
+CHANGES: Final = Shape((), ("lead",), ("basis",))
+"""At the end of the deployment that shipped them first; `basis` is an index in BASES."""
+STAGE_TIMES: Final = Shape((), STAGES)
+"""The stages of the same changes."""
+EPISODES: Final = Shape(("began", "cleared"))
+"""At the end of the deployment that failed."""
+MERGES: Final = Shape()
+"""Merged pull requests of an author."""
+TICKETS: Final = Shape(("spent",))
+"""Finished tickets of a type, and the time worked on them."""
 
 
 class Place(NamedTuple):
@@ -32,130 +45,57 @@ class Place(NamedTuple):
     product: str
 
 
-class Sample(NamedTuple):
-    """A change that counts, in the deployment that shipped it first."""
+class Group(NamedTuple):
+    """Whose records a strand holds."""
 
-    shipped_at: Instant
-    lead: int
-    """UNKNOWN when nothing is known of the change's begin."""
-    basis: int
-    """Index in BASES."""
-    stages: Sequence[int]
-    """A duration a stage, in the order of STAGES; UNKNOWN where it is not known."""
+    level: str
+    """`all`, `team`, `project`, `service`, `environment` or `product`."""
+    team: str
+    """Only those of this team; all teams' for ``."""
+    name: str
 
 
-class Entry(NamedTuple):
-    """A finished deployment as far as figures go."""
-
-    place: Place
-    started: Instant
-    ended: Instant
-    ok: bool
-    failed: bool
-    rework: bool
-    changes: Sequence[Sample]
-    episodes: Sequence[Episode]
+ALL: Final = "all"
+TEAM: Final = "team"
+SERVICE: Final = "service"
+EVERYONE: Final = Group(ALL, "", "")
+NAMED: Final = ("project", SERVICE, "environment", "product")
 
 
-def _instants() -> array[int]:
-    return array("q")
-
-
-def _durations() -> array[float]:
-    return array("d")
+def groups_of(place: Place) -> list[Group]:
+    """Every group that a deployment to a place counts in."""
+    found = [EVERYONE]
+    if place.team:
+        found.append(Group(TEAM, place.team, ""))
+    for level in NAMED:
+        name = str(getattr(place, level))
+        if name:
+            found.append(Group(level, "", name))
+            if place.team:
+                found.append(Group(level, place.team, name))
+    return found
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Deployments, the changes they shipped first and the episodes they caused, each by the end
-    of the deployment."""
+    """The columns of one group."""
 
-    started: array[int] = field(default_factory=_instants)
-    ended: array[int] = field(default_factory=_instants)
-    ok: bytes = b""
-    failed: bytes = b""
-    rework: bytes = b""
-    place: array[int] = field(default_factory=_instants)
-    """Ids of `Place`s, which the keeper of the ledger gives out."""
-    shipped_at: array[int] = field(default_factory=_instants)
-    lead: array[float] = field(default_factory=_durations)
-    """Whole microseconds; floats because Python sorts them in two thirds of the time."""
-    basis: bytes = b""
-    change_place: array[int] = field(default_factory=_instants)
-    stages: array[int] = field(default_factory=_instants)
-    """One value a stage and change, in the order of STAGES; empty when they were not read."""
-    broke_at: array[int] = field(default_factory=_instants)
-    began: array[int] = field(default_factory=_instants)
-    cleared: array[int] = field(default_factory=_instants)
-    episode_place: array[int] = field(default_factory=_instants)
-
-    @classmethod
-    def of(cls, entries: Iterable[Entry], id_of: Callable[[Place], int]) -> Ledger:
-        """The columns of some entries."""
-        ordered = sorted(entries, key=lambda e: (e.ended, e.started, e.place))
-        ledger = cls(
-            ok=bytes(e.ok for e in ordered),
-            failed=bytes(e.failed for e in ordered),
-            rework=bytes(e.rework for e in ordered),
-        )
-        bases = bytearray()
-        for entry in ordered:
-            place = id_of(entry.place)
-            ledger.started.append(entry.started)
-            ledger.ended.append(entry.ended)
-            ledger.place.append(place)
-            for change in entry.changes:
-                ledger.shipped_at.append(entry.ended)
-                ledger.lead.append(change.lead)
-                ledger.change_place.append(place)
-                ledger.stages.extend(change.stages)
-                bases.append(change.basis)
-            for episode in entry.episodes:
-                ledger.broke_at.append(entry.ended)
-                ledger.began.append(episode.started_at)
-                ledger.cleared.append(UNKNOWN if episode.ended_at is None else episode.ended_at)
-                ledger.episode_place.append(place)
-        ledger.basis = bytes(bases)
-        return ledger
-
-    def split(self, groups: Mapping[int, str]) -> dict[str, Ledger]:
-        """A ledger a group of places; places without a group are left out. Without stages."""
-        rows = _by_group(self.place, groups)
-        changes = _by_group(self.change_place, groups)
-        episodes = _by_group(self.episode_place, groups)
-        return {
-            group: Ledger(
-                started=array("q", map(self.started.__getitem__, chosen)),
-                ended=array("q", map(self.ended.__getitem__, chosen)),
-                ok=bytes(map(self.ok.__getitem__, chosen)),
-                failed=bytes(map(self.failed.__getitem__, chosen)),
-                rework=bytes(map(self.rework.__getitem__, chosen)),
-                shipped_at=array("q", map(self.shipped_at.__getitem__, changes.get(group, ()))),
-                lead=array("d", map(self.lead.__getitem__, changes.get(group, ()))),
-                basis=bytes(map(self.basis.__getitem__, changes.get(group, ()))),
-                broke_at=array("q", map(self.broke_at.__getitem__, episodes.get(group, ()))),
-                began=array("q", map(self.began.__getitem__, episodes.get(group, ()))),
-                cleared=array("q", map(self.cleared.__getitem__, episodes.get(group, ()))),
-            )
-            for group, chosen in rows.items()
-        }
+    deployments: Strand = field(default_factory=lambda: Strand(DEPLOYMENTS))
+    changes: Strand = field(default_factory=lambda: Strand(CHANGES))
+    episodes: Strand = field(default_factory=lambda: Strand(EPISODES))
+    stages: Strand = field(default_factory=lambda: Strand(STAGE_TIMES))
+    """Empty where they were not read."""
 
 
-def _by_group(places: Sequence[int], groups: Mapping[int, str]) -> dict[str, Sequence[int]]:
-    """Group -> positions, in order. Sorted by group and cut, which C does faster than a loop of
-    Python fills lists."""
-    numbers = {group: number for number, group in enumerate(sorted(set(groups.values())))}
-    number_of = {place: numbers[group] for place, group in groups.items()}
-    nowhere = len(numbers)
-    keys = [number_of.get(place, nowhere) for place in places]
-    order = sorted(range(len(keys)), key=keys.__getitem__)
-    keys.sort()
-    found: dict[str, Sequence[int]] = {}
-    for group, number in numbers.items():
-        start, stop = bisect_left(keys, number), bisect_right(keys, number)
-        if stop > start:
-            found[group] = order[start:stop]
-    return found
+def deployment_record(id_: int, started: Instant, ended: Instant, *flags: bool) -> Record:
+    """A record of DEPLOYMENTS; `flags`: ok, failed, rework."""
+    return (id_, ended, max(ended - started, 0), *map(int, flags))
+
+
+def episode_record(id_: int, at: Instant, episode: Episode) -> Record:
+    """A record of EPISODES; `at`: the end of the deployment."""
+    ended = UNKNOWN if episode.ended_at is None else episode.ended_at
+    return (id_, at, episode.started_at, ended)
 
 
 def stage_times(stages: Stages) -> list[int]:
@@ -167,30 +107,6 @@ def place_of(verdict: Assessed) -> Place:
     """Where a counted deployment belongs."""
     found = verdict.deployment
     return Place(found.team, found.project, found.service, found.environment, found.product)
-
-
-def entry_of(verdict: Assessed, counted: Iterable[str]) -> Entry:
-    """A verdict as an entry; `counted`: keys of the changes that it shipped first."""
-    found, first = verdict.deployment, frozenset(counted)
-    return Entry(
-        place_of(verdict),
-        found.started_at,
-        found.ended_at,
-        found.ok,
-        verdict.failed,
-        bool(verdict.rework),
-        [
-            Sample(
-                shipped.deployed_at,
-                UNKNOWN if shipped.lead is None else shipped.lead,
-                BASES.index(shipped.basis),
-                stage_times(shipped.stages),
-            )
-            for shipped in verdict.shipped
-            if shipped.change.key in first
-        ],
-        verdict.episodes,
-    )
 
 
 class Shipment(NamedTuple):
@@ -215,20 +131,29 @@ def first_of_each(
     return {name: shipment.deployment for name, shipment in first.items()}
 
 
-def ledger_of(verdicts: Sequence[Assessed]) -> tuple[Ledger, Mapping[int, Place]]:
-    """The ledger of verdicts in memory, with its places by id."""
+def ledger_of(verdicts: Sequence[Assessed]) -> Ledger:
+    """The ledger of verdicts in memory, all as one group."""
     first = first_of_each(
         Shipment(shipped.change.key, verdict.deployment.ended_at, verdict.deployment.key, "")
         for verdict in verdicts
         for shipped in verdict.shipped
     )
-    counted: dict[str, list[str]] = {}
-    for (change, _), deployment in first.items():
-        counted.setdefault(deployment, []).append(change)
-    ids: dict[Place, int] = {}
-    finished = [verdict for verdict in verdicts if verdict.deployment.finished]
-    ledger = Ledger.of(
-        (entry_of(verdict, counted.get(verdict.deployment.key, ())) for verdict in finished),
-        lambda place: ids.setdefault(place, len(ids)),
-    )
-    return ledger, {number: place for place, number in ids.items()}
+    found: Mapping[Shape, list[Record]] = {
+        shape: [] for shape in (DEPLOYMENTS, CHANGES, EPISODES, STAGE_TIMES)
+    }
+    for number, verdict in enumerate(verdicts):
+        own = verdict.deployment
+        if not own.finished:
+            continue
+        flags = (own.ok, verdict.failed, bool(verdict.rework))
+        found[DEPLOYMENTS].append(deployment_record(number, own.started_at, own.ended_at, *flags))
+        for episode in verdict.episodes:
+            found[EPISODES].append(episode_record(number, own.ended_at, episode))
+        for shipped in verdict.shipped:
+            if first[shipped.change.key, ""] == own.key:
+                lead = UNKNOWN if shipped.lead is None else shipped.lead
+                basis = BASES.index(shipped.basis)
+                found[CHANGES].append((number, own.ended_at, lead, basis))
+                times = stage_times(shipped.stages)
+                found[STAGE_TIMES].append((number, own.ended_at, *times))
+    return Ledger(*(Strand(shape, pages_of(shape, records)) for shape, records in found.items()))

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, Duration, Instant
 from vs_tui.domain.metrics.dora import Figure
 from vs_tui.domain.metrics.incidents import IncidentFigures
-from vs_tui.domain.metrics.ledger import UNKNOWN, Ledger
+from vs_tui.domain.metrics.ledger import Ledger
 from vs_tui.domain.metrics.stages import (
     STAGES,
     Regression,
@@ -18,6 +19,7 @@ from vs_tui.domain.metrics.stages import (
     breakdown,
     regressions,
 )
+from vs_tui.domain.metrics.statistics import Runs
 from vs_tui.domain.metrics.windows import Window
 
 GROUPS = ("team", "project", "service", "environment", "product", "all")
@@ -34,7 +36,7 @@ class Beside:
     deployed: int
     """Successful deployments that ended in it."""
     duration_median: float | None
-    duration_p90: int | None
+    duration_p90: float | None
     merged: int
     """Pull requests."""
     engineers: int
@@ -107,24 +109,17 @@ _RESTORE_BINS = (
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-def histogram(metric: str, values: Sequence[Duration]) -> list[tuple[str, int]]:
+def histogram(metric: str, values: Runs) -> list[tuple[str, int]]:
     """How many values lie in each of the bins that suit the metric; the last one is the rest."""
     bins = _LEAD_BINS if metric == "lead" else _RESTORE_BINS
-    counts = [0] * (len(bins) + 1)
-    for value in values:
-        counts[next((n for n, (_, limit) in enumerate(bins) if value < limit), len(bins))] += 1
-    return list(zip([*(name for name, _ in bins), "more"], counts, strict=True))
+    edges = [0, *(values.below(limit) for _, limit in bins), values.n]
+    names = [*(name for name, _ in bins), "more"]
+    return [(name, b - a) for name, (a, b) in zip(names, pairwise(edges), strict=True)]
 
 
-def stage_values(ledger: Ledger, window: Window) -> dict[str, list[Duration]]:
+def stage_values(ledger: Ledger, window: Window) -> dict[str, Runs]:
     """Stage -> its durations over the changes that were shipped in the window."""
-    start, stop = window.contained(ledger.shipped_at)
-    width = len(STAGES)
-    values = ledger.stages[start * width : stop * width]
-    return {
-        stage: [value for value in values[number::width] if value != UNKNOWN]
-        for number, stage in enumerate(STAGES)
-    }
+    return {stage: ledger.stages.spread(stage, window.since, window.until) for stage in STAGES}
 
 
 def explain_stages(ledger: Ledger, window: Window) -> tuple[list[StageTime], str, list[Regression]]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.metrics.facts import Build, Change, Deployment
-from vs_tui.domain.metrics.statistics import median, percentile
+from vs_tui.domain.metrics.statistics import NOTHING, Runs
 
 STAGES: Final = ("coding", "pickup", "review", "merge wait", "build", "deploy wait", "deploy")
 Stages = Mapping[str, Duration]
@@ -56,24 +56,24 @@ class StageTime:
     stage: str
     n: int
     median: float | None
-    p90: int | None
+    p90: float | None
     share: float | None
     """Of the sum of the stages' mean durations."""
 
 
-def breakdown(values: Mapping[str, Sequence[Duration]]) -> list[StageTime]:
+def breakdown(values: Mapping[str, Runs]) -> list[StageTime]:
     """All stages in order; those nothing is known of have n = 0 and no values."""
-    means = {name: sum(found) / len(found) for name, found in values.items() if found}
+    means = {name: found.mean() or 0.0 for name, found in values.items() if found.n}
     whole = sum(means.values())
     result = []
     for name in STAGES:
-        ordered = sorted(values.get(name, ()))
+        found = values.get(name, NOTHING)
         result.append(
             StageTime(
                 stage=name,
-                n=len(ordered),
-                median=median(ordered),
-                p90=percentile(ordered, 90),
+                n=found.n,
+                median=found.median(),
+                p90=found.percentile(90),
                 share=means[name] / whole if name in means and whole else None,
             )
         )
@@ -101,25 +101,22 @@ class Regression:
         return self.median / self.before
 
 
-def regression(
-    name: str, recent: Sequence[Duration], history: Sequence[Duration]
-) -> Regression | None:
+def regression(name: str, recent: Runs, history: Runs) -> Regression | None:
     """Whether the recent median is at least a quarter above the history's and above its 75th
     percentile; None when not, or when either has fewer than MIN_HISTORY values."""
-    if len(recent) < MIN_HISTORY or len(history) < MIN_HISTORY:
+    if recent.n < MIN_HISTORY or history.n < MIN_HISTORY:
         return None
-    now, ordered = median(sorted(recent)), sorted(history)
-    usual, upper = median(ordered), percentile(ordered, 75)
+    now, usual, upper = recent.median(), history.median(), history.percentile(75)
     if not now or not usual or upper is None:
         return None
     if now < usual * REGRESSION_FACTOR or now <= upper:
         return None
-    return Regression(name, now, usual, len(recent), len(history))
+    return Regression(name, now, usual, recent.n, history.n)
 
 
-def regressions(
-    recent: Mapping[str, Sequence[Duration]], history: Mapping[str, Sequence[Duration]]
-) -> list[Regression]:
+def regressions(recent: Mapping[str, Runs], history: Mapping[str, Runs]) -> list[Regression]:
     """Every stage that regressed, the worst first."""
-    found = [regression(name, values, history.get(name, ())) for name, values in recent.items()]
+    found = [
+        regression(name, values, history.get(name, NOTHING)) for name, values in recent.items()
+    ]
     return sorted((r for r in found if r is not None), key=lambda r: -r.factor)

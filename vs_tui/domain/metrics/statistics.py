@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import chain
+from math import isqrt
+from typing import Final, TypeVar
 
 Number = TypeVar("Number", int, float)
+
+_FEW: Final = 256
+"""So many values are sorted sooner than searched."""
+_STEP: Final = 16
+"""One of so many values of a run goes into the sample."""
 
 
 def median(ordered: Sequence[float]) -> float | None:
@@ -61,35 +68,64 @@ class Distribution:
 
 
 class Runs:
-    """Many whole values as sorted runs: percentiles without sorting them together."""
+    """Many values as sorted runs: their order statistics without sorting them all together."""
 
-    def __init__(self, runs: Sequence[Sequence[float]]) -> None:
-        self._runs = [run for run in runs if run]
-        self.n = sum(len(run) for run in self._runs)
+    def __init__(self, runs: Iterable[Sequence[float]]) -> None:
+        self._runs = [run for run in runs if len(run)]
+        self.n = sum([len(run) for run in self._runs])
+        self._sample: list[float] = []
 
-    def _at(self, rank: int, low: float) -> float:
-        """The value that has exactly `rank` values before it in sorted order; it is no less than
-        `low`. Found by halving the range of values: some forty looks into each run."""
-        high = max(run[-1] for run in self._runs)
-        while low < high:
-            middle = (low + high) // 2
-            if self._up_to(middle) > rank:
-                high = middle
-            else:
-                low = middle + 1
-        return low
+    def median(self) -> float | None:
+        """As `median` of all values sorted."""
+        if not self.n:
+            return None
+        lower = self._at((self.n - 1) // 2)
+        return lower if self.n % 2 else (lower + self._at(self.n // 2)) / 2
 
-    def _up_to(self, value: float) -> int:
-        return sum([bisect_right(run, value) for run in self._runs])
+    def percentile(self, percent: int) -> float | None:
+        """As `percentile` of all values sorted."""
+        if not self.n:
+            return None
+        return self._at(max(-(-self.n * percent // 100), 1) - 1)
 
-    def median_and_percentile(self, percent: int) -> tuple[float | None, float | None]:
-        """As `median` and `percentile` (of 50 and more) of all values sorted."""
-        if len(self._runs) < 2:
-            values = self._runs[0] if self._runs else []
-            return median(values), percentile(values, percent)
-        lower = self._at((self.n - 1) // 2, min(run[0] for run in self._runs))
-        upper = lower
-        if self._up_to(lower) <= self.n // 2:
-            following = (run[bisect_right(run, lower) :][:1] for run in self._runs)
-            upper = min(values[0] for values in following if values)
-        return (lower + upper) / 2, self._at(max(-(-self.n * percent // 100), 1) - 1, lower)
+    def mean(self) -> float | None:
+        return sum([sum(run) for run in self._runs]) / self.n if self.n else None
+
+    def below(self, limit: float) -> int:
+        """How many values are less."""
+        return sum([bisect_left(run, limit) for run in self._runs])
+
+    def _at(self, rank: int) -> float:
+        """The value that would be at this position of all values sorted.
+
+        A sample says near which value it is; how many values are less and greater proves it, and
+        only those between are sorted. A few of them unless the runs are very unlike: then the
+        neighbourhood grows until it holds the position.
+        """
+        if not self._sample:
+            parts = (
+                [run[_STEP // 2 :: _STEP] for run in self._runs] if self.n > _FEW else self._runs
+            )
+            self._sample = sorted(chain.from_iterable(parts))
+        if self.n <= _FEW:
+            return self._sample[rank]
+        near, reach = rank // _STEP, 2 + isqrt(len(self._runs))
+        while True:
+            low, high = near - reach, near + reach
+            starts = [bisect_left(run, self._sample[low]) for run in self._runs] if low > 0 else []
+            before = sum(starts)
+            ends = (
+                [bisect_right(run, self._sample[high]) for run in self._runs]
+                if high < len(self._sample)
+                else [len(run) for run in self._runs]
+            )
+            if before <= rank < sum(ends):
+                between = zip(self._runs, starts or [0] * len(ends), ends, strict=True)
+                return sorted(chain.from_iterable([run[a:b] for run, a, b in between]))[
+                    rank - before
+                ]
+            reach *= 4
+
+
+NOTHING: Final = Runs(())
+"""No values."""

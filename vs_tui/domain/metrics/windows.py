@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cached_property, lru_cache
@@ -102,7 +102,7 @@ class Window:
         total -= (after - self.end) / (after - last)
         return total
 
-    @property
+    @cached_property
     def working_days(self) -> tuple[date, ...]:
         """Mondays to Fridays that have begun in it."""
         return tuple(day for day in self.days if day.weekday() not in WEEKEND)
@@ -136,15 +136,32 @@ class Window:
         after = self.days[-1] + timedelta(1)
         return tuple(day_start(day, self.zone) for day in (*self.days, after))
 
-    def working_days_with(self, instants: Sequence[Instant]) -> int:
-        """How many of its working days have at least one of these sorted instants."""
+    def day_slices(self, instants: Sequence[Instant]) -> Iterator[tuple[date, int, int]]:
+        """For each of its days, which part of sorted instants lies in it and in the window."""
         start, stop = self.contained(instants)
-        edges = [bisect_left(instants, at, start, stop) for at in self._day_starts]
-        return sum(
-            1
-            for day, (a, b) in zip(self.days, pairwise(edges), strict=False)
-            if b > a and day.weekday() not in WEEKEND
-        )
+        edges = []
+        for at in self._day_starts:
+            start = bisect_left(instants, at, start, stop)
+            edges.append(start)
+        for day, (a, b) in zip(self.days, pairwise(edges), strict=False):
+            yield day, a, b
+
+    @cached_property
+    def _working_spans(self) -> tuple[tuple[Instant, Instant], ...]:
+        """Begin and end of each of its working days."""
+        spans = zip(self.days, pairwise(self._day_starts), strict=False)
+        return tuple(span for day, span in spans if day.weekday() not in WEEKEND)
+
+    def working_days_with(self, instants: Sequence[Instant]) -> int:
+        """How many of its working days have at least one of these sorted instants, all of which
+        lie in the window."""
+        found, index, last = 0, 0, len(instants)
+        for begin, end in self._working_spans:
+            index = bisect_left(instants, begin, index)
+            if index == last:
+                break
+            found += instants[index] < end
+        return found
 
 
 def window_of(since: str, until: str, now: Instant, zone: tzinfo) -> Window:

@@ -1,0 +1,177 @@
+"""Records as columns in time order, cut into pages: a window is a few slices, whatever its length.
+
+Durations are kept a second time as sorted runs, so that a median over many pages sorts nothing.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.metrics.statistics import Runs
+
+UNKNOWN: Final = -1
+"""An instant, a duration or a number that is not known, or not over yet."""
+FULL: Final = 512
+"""Records in a page that is not to grow any more."""
+Record = tuple[int, ...]
+"""The values of a shape's columns: its id, its instant, and the others in their order."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Which columns a kind of record has. All begin with `id` and `at`, the instant that they are
+    in the order of."""
+
+    numbers: tuple[str, ...] = ()
+    durations: tuple[str, ...] = ()
+    """Microseconds or UNKNOWN; also kept as sorted runs. Floats, because Python sorts them in two
+    thirds of the time; they are exact for 285 years."""
+    flags: tuple[str, ...] = ()
+    """Numbers below 256."""
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return ("id", "at", *self.numbers, *self.durations, *self.flags)
+
+    @cached_property
+    def position(self) -> Mapping[str, int]:
+        """Of a column by its name."""
+        return {name: number for number, name in enumerate(self.names)}
+
+    @cached_property
+    def codes(self) -> str:
+        """A type code a column, then one a sorted run."""
+        long, real, byte = len(self.numbers) + 2, len(self.durations), len(self.flags)
+        return "q" * long + "d" * real + "B" * byte + "d" * real
+
+
+Columns = list[Any]
+"""An array a column, in the order of a shape's names."""
+
+
+class Page:
+    """Records that follow one another in time; what a page holds never changes."""
+
+    __slots__ = ("_columns", "_runs", "n", "shape")
+
+    def __init__(self, shape: Shape, columns: Columns, runs: Columns) -> None:
+        self.shape = shape
+        self.n = len(columns[0])
+        self._columns = columns
+        self._runs = runs
+
+    @classmethod
+    def of(cls, shape: Shape, records: Iterable[Record]) -> Page:
+        """A page of records in any order."""
+        ordered = sorted(records, key=lambda record: record[1])
+        columns = list(zip(*ordered, strict=True)) or [() for _ in shape.names]
+        typed = [array(code, c) for code, c in zip(shape.codes, columns, strict=False)]
+        first = 2 + len(shape.numbers)
+        runs = [array("d", sorted(c)) for c in columns[first : first + len(shape.durations)]]
+        return cls(shape, typed, runs)
+
+    @classmethod
+    def decoded(cls, shape: Shape, n: int, data: bytes) -> Page:
+        """The inverse of `encoded`."""
+        columns, position = [], 0
+        for code in shape.codes:
+            column = array(code)
+            width = n * column.itemsize
+            column.frombytes(data[position : position + width])
+            columns.append(column)
+            position += width
+        own = len(shape.names)
+        return cls(shape, columns[:own], columns[own:])
+
+    def encoded(self) -> bytes:
+        return b"".join([column.tobytes() for column in (*self._columns, *self._runs)])
+
+    def column(self, name: str) -> Any:
+        """An array in time order."""
+        return self._columns[self.shape.position[name]]
+
+    def run(self, name: str) -> Any:
+        """A duration's values in their own order; UNKNOWN ones lead."""
+        return self._runs[self.shape.durations.index(name)]
+
+    @property
+    def first(self) -> Instant:
+        found: Instant = self._columns[1][0]
+        return found
+
+    @property
+    def last(self) -> Instant:
+        found: Instant = self._columns[1][-1]
+        return found
+
+    def records(self) -> Iterator[Record]:
+        return zip(*self._columns, strict=True)
+
+    def without(self, ids: Collection[int]) -> list[Record]:
+        """The records that are not of these ids."""
+        return [record for record in self.records() if record[0] not in ids]
+
+
+def pages_of(shape: Shape, records: Iterable[Record]) -> list[Page]:
+    """Pages of records in any order, full ones first; those of one instant are never parted."""
+    ordered = sorted(records, key=lambda record: record[1])
+    found, start = [], 0
+    while start < len(ordered):
+        stop = min(start + FULL, len(ordered))
+        while stop < len(ordered) and ordered[stop][1] == ordered[stop - 1][1]:
+            stop += 1
+        found.append(Page.of(shape, ordered[start:stop]))
+        start = stop
+    return found
+
+
+@dataclass(slots=True)
+class Strand:
+    """The pages of one group's records, in time order."""
+
+    shape: Shape
+    pages: Sequence[Page] = ()
+    _joined: dict[str, Any] = field(default_factory=dict)
+
+    def column(self, name: str) -> Any:
+        """All values of a column in time order."""
+        found = self._joined.get(name)
+        if found is None:
+            if len(self.pages) == 1:
+                found = self.pages[0].column(name)
+            else:
+                found = array(self.shape.codes[self.shape.position[name]])
+                for page in self.pages:
+                    found.extend(page.column(name))
+            if name in self.shape.flags:
+                found = found.tobytes()  # it counts in C
+            self._joined[name] = found
+        return found
+
+    def between(self, since: Instant, until: Instant) -> tuple[int, int]:
+        """Which part of the columns lies in `[since, until)`."""
+        at = self.column("at")
+        start = bisect_left(at, since)
+        return start, bisect_left(at, until, start)
+
+    def spread(self, name: str, since: Instant, until: Instant) -> Runs:
+        """The known values of a duration in `[since, until)`."""
+        runs = []
+        start = bisect_left(self.pages, since, key=lambda page: page.last)
+        for page in self.pages[start:]:
+            if page.first >= until:
+                break
+            if since <= page.first and page.last < until:
+                run = page.run(name)
+            else:
+                at = page.column("at")
+                run = sorted(page.column(name)[bisect_left(at, since) : bisect_left(at, until)])
+            unknown = bisect_right(run, UNKNOWN)
+            runs.append(run[unknown:] if unknown else run)
+        return Runs(runs)
