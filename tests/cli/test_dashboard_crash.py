@@ -28,7 +28,7 @@ import vs_tui.tui
 from tests.benchmarks.load import post_all
 from tests.receiver.inside import TOKEN
 from tests.receiver.server import TOKEN as SERVER_TOKEN
-from tests.receiver.server import Server
+from tests.receiver.server import configure
 from tests.tui.stage import Stage
 from tests.tui.terminal import Terminal
 from vs_tui.cli import dashboard
@@ -245,9 +245,7 @@ sys.exit(main())
 
 
 def test_on_a_terminal_it_says_so_and_receives_until_it_is_told_to_stop(tmp_path) -> None:
-    server = Server.__new__(Server)  # its secrets, without a process
-    server.folder = tmp_path
-    server._configure()
+    configure(tmp_path)
     env = {**os.environ, "VS_CONFIG_DIR": str(tmp_path), "VS_DATA_DIR": str(tmp_path)}
     path = tmp_path / "t.db"
     options = ("dashboard", "--port", "0", "--db", str(path))

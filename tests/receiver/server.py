@@ -24,6 +24,16 @@ SECRETS = {
 }
 
 
+def configure(folder: Path) -> None:
+    """Write the known secrets."""
+    lines = [f'token = "{TOKEN}"']
+    for name, secret in SECRETS.items():
+        lines += [f"[{name}]", f'secrets = ["old-{secret}", "{secret}"]']
+    path = folder / "secrets.toml"
+    path.write_text("\n".join(lines) + "\n")
+    path.chmod(0o600)
+
+
 class Server:
     """`vs-tui serve` on a free port, with known secrets."""
 
@@ -38,12 +48,7 @@ class Server:
         self.start()
 
     def _configure(self) -> None:
-        lines = [f'token = "{TOKEN}"']
-        for name, secret in SECRETS.items():
-            lines += [f"[{name}]", f'secrets = ["old-{secret}", "{secret}"]']
-        path = self.folder / "secrets.toml"
-        path.write_text("\n".join(lines) + "\n")
-        path.chmod(0o600)
+        configure(self.folder)
 
     def start(self) -> None:
         self.process = subprocess.Popen(

@@ -1,0 +1,170 @@
+"""Storage trouble as a person at the dashboard sees it: said at once, gone at once, and keys are
+answered meanwhile."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.receiver.faults import injecting, needs_strace
+from tests.receiver.server import TOKEN, configure, serving
+from tests.receiver.test_storage_trouble import small_disk, start
+from tests.tui.terminal import Terminal
+
+__all__ = ["small_disk"]
+
+
+@contextmanager
+def dashboard(folder: Path, *command: str) -> Iterator[Terminal]:
+    env = {**os.environ, "VS_CONFIG_DIR": str(folder), "VS_DATA_DIR": str(folder)}
+    terminal = Terminal(sys.executable, "-m", "vs_tui", *command, env=env)
+    try:
+        terminal.read_until(b"Live")
+        yield terminal
+        assert terminal.close() == 0
+    finally:
+        if terminal.process.poll() is None:
+            terminal.process.kill()
+            terminal.process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def post(port: int, body: bytes) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+    try:
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        connection.request("POST", "/customhttp", body, headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def when_listening(port: int, body: bytes) -> int:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return post(port, body)
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, "it does not listen"
+
+
+def seconds_until(terminal: Terminal, words: bytes) -> float:
+    began = time.monotonic()
+    terminal.read_until(words)
+    return time.monotonic() - began
+
+
+def test_a_file_that_is_moved_while_nothing_happens_is_said_within_five_seconds(tmp_path) -> None:
+    """By the receiver's own dashboard and by one that only reads; then the receiver goes on."""
+    path, away = tmp_path / "t.db", tmp_path / "away"
+    with serving(tmp_path) as server, dashboard(tmp_path, "view", str(path)) as viewer:
+        path.rename(away)
+        assert seconds_until(viewer, b"was moved, deleted or replaced") < 5
+        away.rename(path)
+        server.wait_for(lambda: server.call("/readyz")[0] == 200, "recovery")
+    configure(tmp_path)
+    port = free_port()
+    options = ("dashboard", "--port", str(port), "--db", str(path))
+    with dashboard(tmp_path, *options) as terminal:
+        assert when_listening(port, start("before")) == 200
+        path.rename(away)
+        assert seconds_until(terminal, b"was moved, deleted or replaced") < 5
+        assert post(port, start("lost")) == 503
+        away.rename(path)
+        deadline = time.monotonic() + 5
+        while post(port, start("after")) != 200:
+            assert time.monotonic() < deadline, "it goes on within five seconds"
+
+
+def test_a_full_disk_is_said_within_a_second_and_browsing_goes_on(small_disk) -> None:
+    configure(small_disk)
+    (small_disk / "config.toml").write_text('[store]\nlow_space = "0"\n')
+    port = free_port()
+    options = ("dashboard", "--port", str(port), "--db", str(small_disk / "t.db"))
+    with dashboard(small_disk, *options) as terminal:
+        assert when_listening(port, start("first")) == 200
+        number = 0
+        while post(port, start(number, 50_000)) == 200:
+            number += 1
+        assert seconds_until(terminal, b"the disk is full; free some space") < 1
+        for key, words in ((b"4", b"accepted"), (b"5", b"[5 Sources]"), (b"1", b"[1 Live]")):
+            terminal.press(key)
+            terminal.read_until(words)
+        subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+        began = time.monotonic()
+        while post(port, start("after")) != 200:
+            assert time.monotonic() - began < 5, "it goes on within five seconds"
+
+
+VIEWS = ((b"2", b"[2 Traces]"), (b"4", b"[4 Events]"), (b"1", b"[1 Live]"))
+
+
+def painted(terminal: Terminal, rounds: int) -> list[float]:
+    """Seconds from a key to its screen, the longest first."""
+    took = []
+    for _ in range(rounds):
+        for key, words in VIEWS:
+            terminal.press(key)
+            took.append(seconds_until(terminal, words))
+    return sorted(took, reverse=True)
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    "rounds", [8, pytest.param(34, marks=[pytest.mark.full, pytest.mark.timeout(600)])]
+)
+def test_keys_are_answered_while_the_disk_is_slow(tmp_path, rounds) -> None:
+    """Each fdatasync takes three seconds. Compared with the same keys before, because other work
+    on the machine delays both."""
+    configure(tmp_path)
+    port = free_port()
+    options = ("dashboard", "--port", str(port), "--db", str(tmp_path / "t.db"))
+    stop = threading.Event()
+    answers: list[tuple[int, float]] = []
+
+    def send(name: int) -> None:
+        number = 0
+        while not stop.is_set():
+            began = time.monotonic()
+            with suppress(OSError):
+                status = post(port, start(f"{name}-{number}"))
+                answers.append((status, time.monotonic() - began))
+            number += 1
+
+    with dashboard(tmp_path, *options) as terminal:
+        assert when_listening(port, start("first")) == 200
+        with injecting(terminal.process.pid, "fdatasync", "delay_enter=3000000"):
+            painted(terminal, 2)
+            before = painted(terminal, rounds)
+            senders = [threading.Thread(target=send, args=(name,)) for name in range(8)]
+            for sender in senders:
+                sender.start()
+            during = painted(terminal, rounds)
+            stop.set()
+            for sender in senders:
+                sender.join(30)
+    half = len(during) // 2
+    print(
+        f"key to screen: before {before[half]:.3f} s, at most {before[0]:.3f}; on a slow disk "
+        f"{during[half]:.3f}, 99 % below {during[len(during) // 100]:.3f}"
+    )
+    assert during[half] < max(0.1, 2 * before[half])
+    assert during[0] < 1.5, "no key waits for the disk"
+    assert answers
+    assert {status for status, _ in answers} <= {200, 503}
+    assert max(took for _, took in answers) < 9
