@@ -97,8 +97,8 @@ async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:
 
     reader = await SqliteReader(config.db, clock, team_names=config.teams.names).open()
     reports = Reports(reader, config, clock)
-    star = await _star(reader)
     try:
+        star = await _star(reader)
         for size in SIZES:
             for name, keys in SHOTS:
                 setup = Setup(
