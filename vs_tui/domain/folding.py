@@ -6,9 +6,11 @@ delivery give the same span, because events are put into one canonical order fir
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from itertools import pairwise
+from operator import attrgetter, itemgetter
+from typing import Any, Final
 
 from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.model import Event, Key, Scalar, Seek, Span, State, Status
@@ -19,11 +21,11 @@ _STATUS: Final = {
     State.ERROR: Status.ERROR,
 }
 
-_WORDS: Final = (
+_words = attrgetter(
     *("actor", "url", "ref", "operation", "source"),
-    *("project", "service", "environment"),
+    *("project", "service", "environment", "trace_id", "name"),
 )
-"""What the latest snapshot that has one decides, beside name and attributes."""
+"""What the latest snapshot that has one decides, beside the attributes."""
 RESULT_SLOT: Final = "result"
 """The slot of a note that holds the result of a span whose end another event states: one with an
 `error` says that it failed, whenever it ended. `result:PART` is the result of one part, which
@@ -35,10 +37,23 @@ class Folded:
     """What the events of one key add up to."""
 
     span: Span
-    stages: tuple[Span, ...]
-    """Phases as child spans, in time order."""
-    offers: tuple[Key, ...]
-    seeks: tuple[Seek, ...]
+    phases: Sequence[tuple[str, Instant]]
+    """The phases it went through and when each began, in time order."""
+    snapshots: Sequence[Event]
+    """Its events as they are known now, the latest snapshot last."""
+
+    @property
+    def stages(self) -> tuple[Span, ...]:
+        """Phases as child spans, in time order."""
+        return tuple(stages_of(self.span, self.phases))
+
+    @property
+    def offers(self) -> tuple[Key, ...]:
+        return tuple(dict.fromkeys(k for e in self.snapshots for k in e.offers))
+
+    @property
+    def seeks(self) -> tuple[Seek, ...]:
+        return tuple(dict.fromkeys(s for e in self.snapshots for s in e.seeks))
 
 
 @dataclass(slots=True)
@@ -89,49 +104,49 @@ def fold(events: Iterable[Event]) -> Folded:
       without a start leaves it None: missing is shown as missing.
     - Names and attributes: the latest snapshot that has them.
     """
-    ordered = sorted(_as_amended(events), key=_canonical)
+    ordered = _in_order(_as_amended(events), _moment, _canonical)
     course = _Course()
     for event in ordered:
         course.see(event)
     _judge(course, ordered)
-    snapshots = sorted(ordered, key=_by_snapshot)
+    snapshots = _in_order(ordered, _taken, _by_snapshot)
     latest = snapshots[-1]
+    words: Sequence[str] = _words(latest)
+    for event in reversed(snapshots[:-1]):
+        words = [word or before for word, before in zip(words, _words(event), strict=True)]
+    actor, url, ref, operation, source, project, service, environment, trace_id, name = words
     attributes: dict[str, Scalar] = {}
     for event in snapshots:
         attributes.update(event.attributes)
     started = _started_at(ordered, course)
     phases = _phases(ordered, course)
-    attributes = _with_trace_id(attributes, _last(snapshots, "trace_id"))
+    if trace_id:
+        attributes["vs.trace_id"] = trace_id
     span = Span(
         key=latest.key,
-        ref=_last(snapshots, "ref") or latest.key,
-        source=_last(snapshots, "source"),
-        operation=_last(snapshots, "operation") or "build",
-        name=_last(snapshots, "name") or latest.key,
+        ref=ref or latest.key,
+        source=source,
+        operation=operation or "build",
+        name=name or latest.key,
         state=course.state,
         status=_STATUS.get(course.state, Status.IN_FLIGHT),
         started_at=started,
         ended_at=course.ended_at,
-        project=_last(snapshots, "project"),
-        service=_last(snapshots, "service"),
-        environment=_last(snapshots, "environment"),
-        actor=_last(snapshots, "actor"),
-        url=_last(snapshots, "url"),
-        attempt=max(event.attempt for event in ordered),
+        project=project,
+        service=service,
+        environment=environment,
+        actor=actor,
+        url=url,
+        attempt=max([event.attempt for event in ordered]),
         stage=phases[-1][0] if phases else "",
         stage_at=phases[-1][1] if phases else None,
-        last_event_at=max(max(e.occurred_at, e.as_of) for e in ordered),
+        last_event_at=max(ordered[-1].occurred_at, *[event.as_of for event in ordered]),
         reopens=course.reopens,
         active=_active(started, course),
         error=course.error,
         attributes=attributes,
     )
-    return Folded(
-        span=span,
-        stages=tuple(_stages(span, phases)),
-        offers=tuple(dict.fromkeys(k for e in snapshots for k in e.offers)),
-        seeks=tuple(dict.fromkeys(s for e in snapshots for s in e.seeks)),
-    )
+    return Folded(span, phases, snapshots)
 
 
 def with_timeout(span: Span, now: Instant, timeouts: Mapping[str, Duration]) -> Span:
@@ -151,10 +166,12 @@ def with_timeout(span: Span, now: Instant, timeouts: Mapping[str, Duration]) -> 
 
 def _judge(course: _Course, ordered: Sequence[Event]) -> None:
     """A result that is told apart from its end (see RESULT_SLOT) makes that end an error."""
+    if course.state is not State.OK:
+        return
     told = [event for event in ordered if event.slot.startswith(RESULT_SLOT)]
     whole = [event for event in told if event.slot == RESULT_SLOT]
     errors = [event.error for event in whole or told if event.error]
-    if errors and course.state is State.OK:
+    if errors:
         course.state, course.error = State.ERROR, max(errors)
 
 
@@ -181,6 +198,22 @@ def _by_amendment(event: Event) -> tuple[Instant, Instant, int, str, str]:
     return (event.snapshot_at, event.occurred_at, event.state, event.error, event.name)
 
 
+_Order = Callable[[Event], Any]
+
+
+def _in_order(events: list[Event], quick: _Order, whole: _Order) -> list[Event]:
+    """The events sorted by `whole`, which begins with what `quick` looks at: most differ there."""
+    if len(events) == 1:
+        return events
+    pairs = sorted(zip(map(quick, events), events, strict=True), key=itemgetter(0))
+    if any(one[0] == other[0] for one, other in pairwise(pairs)):
+        return sorted(events, key=whole)
+    return [event for _, event in pairs]
+
+
+_moment = attrgetter("occurred_at", "state")
+
+
 def _canonical(event: Event) -> tuple[Instant, int, Instant, str, str, str]:
     # The tail only makes the order total for events that differ in nothing but words.
     return (
@@ -193,6 +226,10 @@ def _canonical(event: Event) -> tuple[Instant, int, Instant, str, str, str]:
     )
 
 
+def _taken(event: Event) -> tuple[Instant, Instant, int]:
+    return (event.as_of or event.occurred_at, event.occurred_at, event.state)
+
+
 def _by_snapshot(event: Event) -> tuple[Instant, Instant, int, str, str, tuple[str, ...]]:
     # The tail decides between two snapshots of one instant: without it, arrival would.
     return (
@@ -201,16 +238,8 @@ def _by_snapshot(event: Event) -> tuple[Instant, Instant, int, str, str, tuple[s
         event.state,
         event.name,
         repr(sorted(event.attributes.items())),
-        (*(getattr(event, word) for word in _WORDS), event.trace_id),
+        _words(event),
     )
-
-
-def _last(snapshots: Sequence[Event], name: str) -> str:
-    for event in reversed(snapshots):
-        value: str = getattr(event, name)
-        if value:
-            return value
-    return ""
 
 
 def _started_at(ordered: Sequence[Event], course: _Course) -> Instant | None:
@@ -222,10 +251,6 @@ def _started_at(ordered: Sequence[Event], course: _Course) -> Instant | None:
         return min(seen)
     # Nothing but notes: it exists from its first note on.
     return ordered[0].occurred_at if course.ended_at is None else None
-
-
-def _with_trace_id(attributes: dict[str, Scalar], trace_id: str) -> dict[str, Scalar]:
-    return {**attributes, "vs.trace_id": trace_id} if trace_id else attributes
 
 
 def _active(started: Instant | None, course: _Course) -> Duration | None:
@@ -247,17 +272,18 @@ def _phases(ordered: Sequence[Event], course: _Course) -> list[tuple[str, Instan
     return phases
 
 
-def _stages(span: Span, phases: Sequence[tuple[str, Instant]]) -> Iterable[Span]:
+def stages_of(span: Span, phases: Sequence[tuple[str, Instant]]) -> Iterable[Span]:
+    """The phases of a span as its children, of its team and in its trace."""
     visits: dict[str, int] = {}
     for index, (name, began) in enumerate(phases):
         visits[name] = visits.get(name, 0) + 1
         suffix = "" if visits[name] == 1 else f"~{visits[name]}"
         is_last = index + 1 == len(phases)
         key = f"{span.key}/{name}{suffix}"
-        yield replace(
-            span,
+        yield Span(
             key=key,
             ref=key,
+            source=span.source,
             operation="stage",
             name=name,
             # An earlier phase was left for the next one; only the last shares the span's fate.
@@ -266,12 +292,13 @@ def _stages(span: Span, phases: Sequence[tuple[str, Instant]]) -> Iterable[Span]
             error=span.error if is_last else "",
             started_at=began,
             ended_at=span.ended_at if is_last else phases[index + 1][1],
-            attempt=1,
-            stage="",
-            stage_at=None,
-            reopens=0,
-            active=None,
+            project=span.project,
+            team=span.team,
+            service=span.service,
+            environment=span.environment,
+            actor=span.actor,
+            last_event_at=span.last_event_at,
             attributes={"vs.stage": name},
-            url="",
+            trace_id=span.trace_id,
             parent_key=span.key,
         )

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from vs_tui.domain.correlation import series_of
-from vs_tui.domain.folding import Folded, fold, with_timeout
+from vs_tui.domain.folding import Folded, fold, stages_of, with_timeout
 from vs_tui.domain.instants import Duration, Instant
-from vs_tui.domain.model import Event, Key, Span, trace_id_of
+from vs_tui.domain.model import Event, Span
 from vs_tui.domain.teams import Teams
 from vs_tui.store import rows
+from vs_tui.store.span_writes import delete_spans, phases_below, write_spans
 
 CACHED_SPANS: Final = 4_000
 
@@ -38,10 +39,14 @@ class Change:
 
     old: Span | None
     new: Span
-    offers: tuple[Key, ...]
-    short_ref: str
+    folded: Folded
+    """What its events add up to, without what the store adds."""
     new_keys: bool
     """Whether it offers or seeks anything it did not before."""
+
+    @property
+    def short_ref(self) -> str:
+        return self.folded.span.ref
 
     @property
     def material(self) -> bool:
@@ -150,10 +155,11 @@ def _write(
 ) -> list[Change]:
     # People's decisions alone, which have no source, make no span.
     told = {key: found for key, found in events.items() if any(event.source for event in found)}
-    before = load_spans(connection, told)
+    stored = _stored_rows(connection, told)
+    before = {key: rows.span_of(row) for key, row in stored.items()}
     folded = {key: fold(found) for key, found in told.items()}
     ambiguous = _ambiguous_refs(connection, folded, before)
-    changes, written, gone, kept = [], [], [], []
+    changes: list[Change] = []
     for key, result in folded.items():
         old = before.get(key)
         span = _complete(result, old, context, ambiguous)
@@ -161,25 +167,32 @@ def _write(
         # A phase told late, between two others, changes the stages and not the span; so does
         # an amendment that takes one away.
         new_phases = any(event.stage or event.slot for event in fresh.get(key, ()))
-        if span == old and not new_keys and not new_phases:
-            continue
-        short = result.span.ref
-        changes.append(Change(old, span, result.offers, short, new_keys))
-        written.append(rows.span_row(span, short_ref=short, changed=context.seq))
-        series = series_of(span)
-        for stage in result.stages:
-            stage_span = _stage(stage, span)
-            written.append(
-                rows.span_row(stage_span, short_ref=stage.key, changed=context.seq, stage_of=series)
-            )
-            kept.append(stage.key)
-        if old is not None:
-            gone.append(key)
-    if gone:
-        _drop_stages(connection, gone, kept)
-    if written:
-        connection.executemany(rows.UPSERT_SPAN, written)
+        if span != old or new_keys or new_phases:
+            changes.append(Change(old, span, result, new_keys))
+    stored.update(phases_below(connection, [c.new.key for c in changes if c.old is not None]))
+    wanted = {row[0]: row for change in changes for row in _rows_of(change, context.seq)}
+    write_spans(connection, stored, wanted.values())
+    # Phases that a late event made disappear.
+    delete_spans(connection, [key for key in stored if key not in wanted and key not in before])
     return changes
+
+
+def _rows_of(change: Change, seq: int) -> Iterator[tuple[Any, ...]]:
+    """The rows of a span and of its phases."""
+    span = change.new
+    yield rows.span_row(span, short_ref=change.short_ref, changed=seq)
+    if phases := change.folded.phases:
+        series = series_of(span)
+        for stage in stages_of(span, phases):
+            yield rows.span_row(stage, short_ref=stage.key, changed=seq, stage_of=series)
+
+
+def _stored_rows(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+    sql = (
+        f"SELECT {rows.SELECT_WRITTEN} FROM spans WHERE derived = 0 "
+        "AND key IN (SELECT value FROM json_each(?))"
+    )
+    return {row[0]: row for row in rows.select_in(connection, sql, keys)}
 
 
 def load_spans(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Span]:
@@ -196,28 +209,12 @@ def _complete(
 ) -> Span:
     """The folded span with what the store adds: team, timeout, ref and its place in a trace."""
     span = with_timeout(result.span, context.now, context.timeouts)
-    own = str(span.attributes.get("vs.trace_id") or trace_id_of(span.key))
     return replace(
         span,
         team=context.teams.of(span.project, span.service, span.actor),
         ref=span.key if span.ref in ambiguous else span.ref,
         parent_key=old.parent_key if old else "",
-        trace_id=old.trace_id if old and old.parent_key else own,
-    )
-
-
-def _stage(stage: Span, parent: Span) -> Span:
-    status, ended, error = stage.status, stage.ended_at, stage.error
-    if ended is None and parent.ended_at is not None:
-        status, ended, error = parent.status, parent.ended_at, parent.error  # timed out
-    return replace(
-        stage,
-        team=parent.team,
-        trace_id=parent.trace_id,
-        parent_key=parent.key,
-        status=status,
-        ended_at=ended,
-        error=error,
+        trace_id=old.trace_id if old and old.parent_key else rows.own_trace_id(span),
     )
 
 
@@ -248,15 +245,3 @@ def _ambiguous_refs(
             (rows.as_json(sorted(ambiguous)),),
         )
     return ambiguous
-
-
-def _drop_stages(
-    connection: sqlite3.Connection, parents: Sequence[str], kept: Sequence[str]
-) -> None:
-    """Phases that a late event made disappear."""
-    connection.execute(
-        "DELETE FROM spans WHERE derived = 1 AND parent_key <> '' "
-        "AND parent_key IN (SELECT value FROM json_each(?)) "
-        "AND key NOT IN (SELECT value FROM json_each(?))",
-        (rows.as_json(parents), rows.as_json(kept)),
-    )

@@ -61,8 +61,9 @@ def _affected(connection: sqlite3.Connection, changes: Sequence[Change]) -> set[
     for change in material:
         for name in (change.new.key, change.short_ref):
             tokens[f"ref:{name}"] = None
-        for offer in change.offers:
-            tokens[rows.token(offer)] = None
+        for event in change.folded.snapshots:
+            for offer in event.offers:
+                tokens[rows.token(offer)] = None
     sql = "SELECT DISTINCT key FROM seeks WHERE token IN (SELECT value FROM json_each(?))"
     keys = {key for (key,) in rows.select_in(connection, sql, tokens)}
     keys.update(nearby.affected(connection, material))

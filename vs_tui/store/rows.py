@@ -54,11 +54,13 @@ SPAN_COLUMNS: Final = (
 """Columns of a span as readers select them, in this order."""
 
 SELECT_SPAN: Final = ", ".join(SPAN_COLUMNS)
-_WRITTEN: Final = (*SPAN_COLUMNS, "short_ref", "own_trace_id", "series", "derived", "changed")
+WRITTEN: Final = (*SPAN_COLUMNS, "short_ref", "own_trace_id", "series", "derived", "changed")
+"""Columns of a span as they are written, those of readers first."""
+SELECT_WRITTEN: Final = ", ".join(WRITTEN)
 UPSERT_SPAN: Final = (
-    f"INSERT INTO spans ({', '.join(_WRITTEN)}) VALUES ({', '.join('?' * len(_WRITTEN))}) "
+    f"INSERT INTO spans ({SELECT_WRITTEN}) VALUES ({', '.join('?' * len(WRITTEN))}) "
     "ON CONFLICT (key) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _WRITTEN if name != "key")
+    + ", ".join(f"{name} = excluded.{name}" for name in WRITTEN if name != "key")
 )
 
 
@@ -74,7 +76,9 @@ def event_of(data: bytes) -> Event:
 
 def span_row(span: Span, *, short_ref: str, changed: int, stage_of: str = "") -> tuple[Any, ...]:
     """The row of a span; `stage_of` is its parent's series when it is a phase made by folding."""
-    own = span.attributes.get("vs.trace_id") or trace_id_of(span.key)
+    # A root's trace is its own.
+    is_root = not (span.parent_key or stage_of)
+    own = span.trace_id if is_root else own_trace_id(span)
     return (
         span.key,
         span.ref,
@@ -109,11 +113,20 @@ def span_row(span: Span, *, short_ref: str, changed: int, stage_of: str = "") ->
     )
 
 
+def own_trace_id(span: Span) -> str:
+    """The id of the trace that the span is the root of, if it is a root."""
+    return str(span.attributes.get("vs.trace_id") or trace_id_of(span.key))
+
+
+_STATUSES: Final = {status.value: status for status in Status}
+_STATES: Final = {int(state): state for state in State}
+
+
 def span_of(row: Sequence[Any]) -> Span:
-    """A span of a row selected with SELECT_SPAN."""
-    values = dict(zip(SPAN_COLUMNS, row, strict=True))
-    values["status"] = Status(values["status"])
-    values["state"] = State(values["state"])
+    """A span of a row selected with SELECT_SPAN; what follows is not looked at."""
+    values = dict(zip(SPAN_COLUMNS, row, strict=False))
+    values["status"] = _STATUSES[values["status"]]
+    values["state"] = _STATES[values["state"]]
     values["attributes"] = orjson.loads(values["attributes"])
     return Span(**values)
 
@@ -132,10 +145,13 @@ def seek_row(owner: str, seek: Seek) -> tuple[Any, ...]:
     return (token(key), owner, seek.rule.value, key.scope, key.value, key.via, int(seek.link_only))
 
 
+_RULES: Final = {rule.value: rule for rule in Rule}
+
+
 def seek_of(row: Sequence[Any]) -> Seek:
     """A seek of (token, rule, scope, value, via, link_only)."""
     stored, rule, scope, value, via, link_only = row
-    return Seek(Rule(rule), Key(stored.partition(":")[0], value, scope, via), bool(link_only))
+    return Seek(_RULES[rule], Key(stored.partition(":")[0], value, scope, via), bool(link_only))
 
 
 def key_of(row: Sequence[Any]) -> Key:
@@ -150,7 +166,7 @@ def link_row(link: Link) -> tuple[Any, ...]:
 
 def link_of(row: Sequence[Any]) -> Link:
     child, parent, rule, why, primary = row
-    return Link(child, parent, Rule(rule), why, bool(primary))
+    return Link(child, parent, _RULES[rule], why, bool(primary))
 
 
 def as_json(values: Iterable[object]) -> str:
