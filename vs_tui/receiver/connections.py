@@ -11,19 +11,19 @@ import logging
 import resource
 from typing import Any, Final
 
+import orjson
 from aiohttp import web
 
 from vs_tui.domain.limits import Limits
-from vs_tui.receiver.errors import Refused, refusal
+from vs_tui.receiver.errors import Refused, error_body, refusal, unavailable
 
 log = logging.getLogger(__name__)
 
 RESERVED_FILES: Final = 64
 """Descriptors for the database, logs and exports."""
-_FULL_BODY: Final = b'{"error":"unavailable","detail":"too many connections; send it again"}'
 _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Type: application/json\r\n"
-    b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(_FULL_BODY), _FULL_BODY)
+    b"Content-Length: %d\r\nConnection: close\r\n\r\n%s"
 )
 
 
@@ -101,7 +101,6 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun")
         response = refusal(Refused(status, "bad_request", "this is not a valid HTTP request"))
-        response.headers["Server"] = "vs-tui"
         response.force_close()
         return response
 
@@ -120,7 +119,8 @@ class _Full(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if isinstance(transport, asyncio.WriteTransport):
-            transport.write(_FULL)
+            body = orjson.dumps(error_body(unavailable("too many connections; send it again")))
+            transport.write(_FULL % (len(body), body))
             transport.close()
 
 

@@ -20,7 +20,7 @@ from vs_tui.intaking import intake_of, kept_headers
 from vs_tui.receiver.admission import Admission, Load
 from vs_tui.receiver.apart import SIZE_AT_ONCE, Apart, is_large
 from vs_tui.receiver.auth import Gate
-from vs_tui.receiver.errors import Refused, answer, unavailable
+from vs_tui.receiver.errors import REQUEST_ID, Refused, answer, unavailable
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized
 from vs_tui.store.intake import Outcome, Rejection
 from vs_tui.store.writer import Unavailable, Writer
@@ -208,6 +208,6 @@ class _Note:
             status=refused.status,
             reason=f"{refused.error}: {refused.detail}"[:500],
             size=self.size,
-            headers=self.headers or {},
+            headers={**(self.headers or {}), REQUEST_ID.lower(): refused.request_id},
             body=self.body,
         )

@@ -145,6 +145,7 @@ def build(receiver: Receiver) -> web.Application:
         [
             *_health(receiver),
             web.get("/metrics", api.guarded(_metrics(receiver))),
+            web.get("/openapi.json", api.guarded(_described)),
         ]
     )
     return app
@@ -193,8 +194,9 @@ def _refused(error: Exception, path: Path) -> Refused:
         return Refused(error.status, "bad_request", error.reason or "bad request")
     if is_storage(error):
         return unavailable(explain(error, path))
-    log.exception("a request failed; please report it", exc_info=error)
-    return Refused(500, "internal", "this is a bug in vs-tui; see its log")
+    refused = Refused(500, "internal", "this is a bug in vs-tui; see its log")
+    log.exception("request %s failed; please report it", refused.request_id, exc_info=error)
+    return refused
 
 
 async def _end_streams(receiver: Receiver) -> None:
@@ -204,7 +206,7 @@ async def _end_streams(receiver: Receiver) -> None:
 
 
 async def _hide_server(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = "vs-tui"
+    response.headers.popall("Server", None)
 
 
 async def _expected(request: web.Request) -> web.StreamResponse | None:
@@ -223,6 +225,12 @@ async def _head(_: web.Request) -> web.Response:
     return web.Response()
 
 
+async def _described(_: web.Request) -> web.Response:
+    from vs_tui.receiver.openapi import document
+
+    return answer(document())
+
+
 def _alive(receiver: Receiver) -> Handler:
     async def alive(_: web.Request) -> web.Response:
         if not receiver.writer.alive:
@@ -235,7 +243,9 @@ def _alive(receiver: Receiver) -> Handler:
 def _ready(receiver: Receiver) -> Handler:
     async def ready(_: web.Request) -> web.Response:
         if receiver.writer.trouble:
-            raise Refused(503, "not_ready", receiver.writer.trouble, Retry_After="15")
+            # Everyone may ask; where our files lie is nobody's business.
+            why = receiver.writer.trouble.replace(str(receiver.config.db), "the database")
+            raise Refused(503, "not_ready", why, Retry_After="15")
         return answer({"status": "ready"})
 
     return ready
