@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vs_tui.domain.axis import Axis, fitted, linear, offset_text, ticks
+from vs_tui.domain.axis import Axis, fitted, linear, moved, offset_text, ticks
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND
 
 T = 1_772_445_600_000_000
@@ -53,3 +53,14 @@ def test_ticks_are_round_and_few() -> None:
     assert [offset_text(m - T) for m in marks] == ["0", "1m", "2m", "3m", "4m", "5m"]
     assert offset_text(36 * HOUR) == "36h"
     assert offset_text(90 * SECOND) == "90s"
+
+
+def test_zooming_and_panning_move_the_window_until_all_is_shown_again() -> None:
+    whole = (0, 400 * SECOND)
+    near = moved("zoom_in", None, whole, 100 * SECOND)
+    assert near == (0, 200 * SECOND)
+    assert moved("later", near, whole) == (25 * SECOND, 225 * SECOND)
+    assert moved("earlier", near, whole) == (-25 * SECOND, 175 * SECOND)
+    assert moved("zoom_out", near, whole) == (-100 * SECOND, 300 * SECOND)
+    assert moved("zoom_out", (10 * SECOND, 390 * SECOND), whole) is None
+    assert moved("zoom_in", (0, SECOND), whole) == (SECOND // 2 - SECOND, SECOND // 2 + SECOND)

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from tests.receiver.server import TOKEN, Server
 from vs_tui.domain.model import Status, Verdict
+from vs_tui.domain.upcoming import PastStep
 from vs_tui.receiver.client import HttpReader
 from vs_tui.receiver.remote import Remote, _message, parse_address
 from vs_tui.store.api import Unreachable
@@ -93,6 +94,29 @@ async def test_it_answers_as_the_reader_beside_the_receiver(server: Server) -> N
             assert isinstance(await remote.cards("", 0), list)
             with pytest.raises(ValueError, match="nonsense"):
                 await remote.spans("nonsense:1")
+    finally:
+        await local.close()
+
+
+async def test_what_earlier_runs_went_through_comes_with_its_moment(server: Server) -> None:
+    for number in range(3):
+        run = send(server, f"run-{number}", name="nightly", timestamp=1_000 * (number + 1))
+        step = {"name": "compile", "parentid": run}
+        send(server, f"step-{number}", timestamp=1_000 * (number + 1) + 10, **step)
+        send(server, f"step-{number}", "end", timestamp=1_000 * (number + 1) + 40, **step)
+        send(server, f"run-{number}", "end", timestamp=1_000 * (number + 1) + 50)
+    now = send(server, "run-now", name="nightly")
+    local = await SqliteReader(server.db, lambda: time.time_ns() // 1_000).open()
+    try:
+        async with reading(server.url) as remote:
+            span = await remote.span(now)
+            assert span is not None
+            step = PastStep("build", "compile", 10_000_000, 30_000_000)
+            assert await remote.past_runs([span]) == {span.key: [(step,)] * 3}
+            for moment in (None, 2_060_000_000):
+                ours = await local.past_runs([span], at=moment)
+                assert await remote.past_runs([span], at=moment) == ours
+            assert len(ours[span.key]) == 2
     finally:
         await local.close()
 

@@ -19,6 +19,7 @@ from vs_tui.domain.metrics.stages import Regression, StageTime
 from vs_tui.domain.metrics.windows import Window
 from vs_tui.domain.model import Link, Rule, Span, State, Status, Verdict, trace_id_of
 from vs_tui.domain.past import all_as_of
+from vs_tui.domain.upcoming import PastRun, PastStep
 from vs_tui.store.api import (
     Baseline,
     Changes,
@@ -194,6 +195,21 @@ def delivery_links() -> list[Link]:
         Link("ci-2", "ci-1", Rule.ATTEMPT, "runs it again"),
         Link("d-pay", "pr-1211", Rule.COMMIT, "merge commit 78a76ee", primary=True),
     ]
+
+
+def past_runs() -> dict[str, Sequence[PastRun]]:
+    """Deploys of the mock-ups' service: a smoke test ends them."""
+    run = tuple(
+        PastStep(operation, name, offset * SECOND, length * SECOND)
+        for operation, name, offset, length in (
+            ("build", "build", 0, 44),
+            ("test", "tests", 42, 58),
+            ("build", "image push", 100, 14),
+            ("deploy", "prod", 116, 124),
+            ("test", "smoke", 240, 31),
+        )
+    )
+    return {"dep-214": [run] * 6}
 
 
 def baselines() -> dict[str, Baseline]:
@@ -387,6 +403,8 @@ class FakeReader:
         self.by_key = {s.key: s for s in spans}
         self.history = dict(baselines or {})
         self.edges = list(links)
+        self.past: dict[str, Sequence[PastRun]] = {}
+        """What the last successes of a span's series went through."""
         self.stored = {d.row.id: d for d in deliveries}
         self.seq = 1 if spans or deliveries else 0
         self.changed: list[str] = [s.key for s in spans]
@@ -505,6 +523,12 @@ class FakeReader:
         self._asked("baselines")
         return {s.key: self.history[s.key] for s in spans if s.key in self.history}
 
+    async def past_runs(
+        self, spans: Sequence[Span], *, at: Instant | None = None
+    ) -> Mapping[str, Sequence[PastRun]]:
+        self._asked("past_runs")
+        return {s.key: self.past[s.key] for s in spans if s.key in self.past}
+
     async def deliveries(
         self, filter: str = "", *, limit: int = 200, before: int | None = None
     ) -> Sequence[DeliveryRow]:
@@ -559,4 +583,6 @@ class FakeReader:
 
 def busy_reader() -> FakeReader:
     """The whole story with its history, links and deliveries."""
-    return FakeReader(story(), deliveries=deliveries(), baselines=baselines(), links=links())
+    reader = FakeReader(story(), deliveries=deliveries(), baselines=baselines(), links=links())
+    reader.past = past_runs()
+    return reader

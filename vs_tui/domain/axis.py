@@ -14,6 +14,9 @@ from typing import Final
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration, Instant
 
 WAIT_COLUMNS: Final = 3
+SHORTEST: Final = 2 * SECOND
+"""The shortest window that zooming in leads to."""
+Window = tuple[Instant, Instant]
 _COMPRESS_FROM: Final = 0.5
 """Waits are drawn short when together they are more than this share of the time."""
 _STEPS: Final = (
@@ -121,6 +124,23 @@ def _between(
         position = max(position, b)
     if end > position:
         yield position, end
+
+
+def moved(
+    action: str, window: Window | None, whole: Window, focus: Instant | None = None
+) -> Window | None:
+    """The window that zooming (around `focus`) or panning leads to; None: all of it."""
+    begin, end = window or whole
+    length = end - begin
+    if action == "zoom_in":
+        middle = focus if focus is not None else (begin + end) // 2
+        half = max(length // 4, SHORTEST // 2)
+        return middle - half, middle + half
+    if action == "zoom_out":
+        begin, end = begin - length // 2, end + length // 2
+        return None if begin <= whole[0] and end >= whole[1] else (begin, end)
+    step = length // 8 if action == "later" else -(length // 8)
+    return begin + step, end + step
 
 
 def ticks(begin: Instant, end: Instant, width: int, spacing: int = 12) -> list[Instant]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -52,6 +53,7 @@ class Api:
             "/api/counts": self.counts,
             "/api/health": self.health,
             "/api/baselines": self.baselines,
+            "/api/past-runs": self.past_runs,
             "/api/changes": self.changes,
             "/api/stream": self.stream,
         }
@@ -167,6 +169,18 @@ class Api:
         spans = [span for key in keys if (span := await self._reader.span(key)) is not None]
         found = await self._reader.baselines(spans)
         return answer({k: {"n": b.n, "p50": b.p50, "p90": b.p90} for k, b in found.items()})
+
+    async def past_runs(self, request: web.Request) -> web.Response:
+        keys = request.query.getall("key", [])[:500]
+        spans = [span for key in keys if (span := await self._reader.span(key)) is not None]
+        at = _instant(request.query.get("at", ""))
+        found = await self._reader.past_runs(spans, at=at)
+        return answer(
+            {
+                key: [list(map(dataclasses.asdict, run)) for run in runs]
+                for key, runs in found.items()
+            }
+        )
 
     async def changes(self, request: web.Request) -> web.Response:
         since = request.query.get("since", "0")

@@ -11,6 +11,7 @@ from vs_tui.domain.cards import Card
 from vs_tui.domain.instants import Instant, iso, parse_instant
 from vs_tui.domain.metrics.report import Detail
 from vs_tui.domain.model import Link, Rule, Span, State, Status, Verdict
+from vs_tui.domain.upcoming import PastRun, PastStep
 from vs_tui.receiver.details import detail_of
 from vs_tui.receiver.remote import Remote
 from vs_tui.store.api import (
@@ -90,6 +91,19 @@ class HttpReader:
         for query in _queries([span.key for span in spans]):
             body = await self._get(f"/api/baselines?{query}")
             found.update({key: Baseline(**value) for key, value in body.items()})
+        return found
+
+    async def past_runs(
+        self, spans: Sequence[Span], *, at: Instant | None = None
+    ) -> Mapping[str, Sequence[PastRun]]:
+        found: dict[str, Sequence[PastRun]] = {}
+        for query in _queries([span.key for span in spans]):
+            body = await self._get(
+                f"/api/past-runs?{query}&at={quote(iso(at) or '')}", missing=True
+            )
+            # An older receiver has no such page: then no steps are expected.
+            for key, runs in (body or {}).items():
+                found[key] = [tuple(PastStep(**step) for step in run) for run in runs]
         return found
 
     async def deliveries(

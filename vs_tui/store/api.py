@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from vs_tui.domain.errors import Explained
 from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.model import Link, Span, Verdict
+from vs_tui.domain.upcoming import PastRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,12 @@ class Reader(Protocol):
 
     async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
         """By span key: the history of the span's series; absent without any success."""
+
+    async def past_runs(
+        self, spans: Sequence[Span], *, at: Instant | None = None
+    ) -> Mapping[str, Sequence[PastRun]]:
+        """By span key: the steps of its series' last successes (before a moment); absent without
+        any."""
 
     async def deliveries(
         self, filter: str = "", *, limit: int = 200, before: int | None = None

@@ -12,6 +12,7 @@ import orjson
 from vs_tui.domain.instants import DAY, Instant
 from vs_tui.domain.model import Link, Span, Verdict
 from vs_tui.domain.past import as_of
+from vs_tui.domain.upcoming import PastRun
 from vs_tui.store import rows
 from vs_tui.store.api import (
     COUNTED,
@@ -29,6 +30,7 @@ from vs_tui.store.api import (
 from vs_tui.store.delivery_filter import delivery_where
 from vs_tui.store.filter_sql import span_where
 from vs_tui.store.metrics_spans import read_histories
+from vs_tui.store.past_runs import read_past_runs
 from vs_tui.store.schema import open_reader
 from vs_tui.store.thread import connect, run_on
 from vs_tui.store.trouble import file_at, is_displaced
@@ -151,6 +153,12 @@ class SqliteReader:
     async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
         keys = [span.key for span in spans]
         return await self.run(lambda db: _baselines(db, keys))
+
+    async def past_runs(
+        self, spans: Sequence[Span], *, at: Instant | None = None
+    ) -> Mapping[str, Sequence[PastRun]]:
+        keys = [span.key for span in spans]
+        return await self.run(lambda db: read_past_runs(db, keys, at))
 
     async def deliveries(
         self, filter: str = "", *, limit: int = 200, before: int | None = None

@@ -29,6 +29,7 @@ from vs_tui.tui import faces, filtering, look, onboarding
 from vs_tui.tui.commands import Commands
 from vs_tui.tui.deeds import Deeds
 from vs_tui.tui.feed import Feed
+from vs_tui.tui.histories import Histories
 from vs_tui.tui.moment import trace_at
 from vs_tui.tui.navigation import Navigation
 from vs_tui.tui.output import Output
@@ -93,6 +94,7 @@ class VsTuiApp(SparingApp[int]):
         self.url = setup.url
         self.blurred = False
         self.feed = Feed(self)
+        self.histories = Histories(self)
         self.navigation = Navigation(self)
         self.watching = Watching(self)
         self.output = Output(self)

@@ -140,11 +140,12 @@ class LiveView(ListedView):
             return
         now = self.dash.now()
         await self.dash.learn([*trace.spans, *self._in_sight()])
+        await self.dash.histories.learn(trace.spans)
         self.list.refresh_changed()
         frozen = self.dash.frozen_at is not None
         note = "frozen" if frozen else f"{self.look.glyphs.live} following"
         for widget in (self.trace, self.strip):
-            widget.show(trace, self.dash.baselines, now)
+            widget.show(trace, self.dash.baselines, now, self.dash.histories.runs)
         self.trace.reveal(span.key)
         name = faces.title(trace.root)
         title: list[Piece] = [(f"Trace {faces.trace_id(trace.trace_id)}  ", "title")]

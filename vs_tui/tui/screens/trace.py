@@ -60,7 +60,9 @@ class TraceView(View):
             return
         self.trace = trace
         await self.dash.learn(trace.spans)
-        self.waterfall.show(trace, self.dash.baselines, self.dash.now())
+        await self.dash.histories.learn(trace.spans)
+        runs = self.dash.histories.runs
+        self.waterfall.show(trace, self.dash.baselines, self.dash.now(), runs)
         if self._wanted:
             self.waterfall.reveal(self._wanted)
             self._wanted = ""

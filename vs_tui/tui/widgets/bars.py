@@ -11,8 +11,8 @@ from rich.cells import cell_len
 from vs_tui.domain.axis import Axis, offset_text, ticks
 from vs_tui.domain.instants import Duration, Instant, format_duration
 from vs_tui.domain.model import Span, State
-from vs_tui.domain.traces import Gap, end_at
-from vs_tui.store.api import Baseline
+from vs_tui.domain.traces import Gap, end_at, gaps
+from vs_tui.store.api import Baseline, Trace
 from vs_tui.tui import faces
 from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece
@@ -105,6 +105,17 @@ def bar(span: Span, scene: Scene, *, hidden_failed: int = 0, parent: bool = Fals
         canvas.fill(last, int(axis.column(expected)) + 1, glyphs.expected, "expected")
     elif wait is not None:
         _draw_wait(canvas, wait, first, last, scene)
+    return canvas.pieces()
+
+
+def dotted(begins: Instant, ends: Instant, scene: Scene) -> list[Piece]:
+    """The line of what has not begun, at its expected place."""
+    canvas = Canvas(scene.width)
+    left, right = scene.axis.column(begins), scene.axis.column(ends)
+    first = min(max(int(left), 0), scene.width - 1)
+    if right >= 0 and left < scene.width:
+        last = max(min(int(-(-right // 1)), scene.width), first + 1)
+        canvas.fill(first, last, scene.look.glyphs.expected, "expected")
     return canvas.pieces()
 
 
@@ -210,3 +221,20 @@ def minimap(spans: Sequence[Span], whole: tuple[Instant, Instant], scene: Scene)
     if shown[1] < width:
         canvas.write(max(min(shown[1], width - 1), 0), "]", "key")
     return canvas.pieces()
+
+
+def waits_of(trace: Trace, now: Instant) -> dict[str, Gap]:
+    """Key of the span that ended a wait -> the wait."""
+    found: dict[str, Gap] = {}
+    for gap in gaps(trace.spans, now):
+        after = next(
+            (
+                span
+                for span in trace.spans
+                if span.started_at == gap.ends and span.operation not in (*CONTEXT, "stage")
+            ),
+            None,
+        )
+        if after is not None:
+            found[after.key] = gap
+    return found

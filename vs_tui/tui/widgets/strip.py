@@ -10,11 +10,13 @@ from rich.cells import cell_len
 from vs_tui.domain.display import clean
 from vs_tui.domain.instants import Instant, format_duration
 from vs_tui.domain.model import Span
+from vs_tui.domain.traces import children_of
 from vs_tui.store.api import Baseline, Trace
 from vs_tui.tui import faces
 from vs_tui.tui.facts import going_on, trace_facts
 from vs_tui.tui.look import Look
-from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.paint import Piece, fit, width_of
+from vs_tui.tui.widgets.ahead import PastRuns, expected_of
 from vs_tui.tui.widgets.framed import Framed
 
 _MAX_STEPS: Final = 6
@@ -35,15 +37,18 @@ class TraceStrip(Framed):
         )
         self._trace: Trace | None = None
         self._baselines: Mapping[str, Baseline] = {}
+        self._past: PastRuns = {}
         self._now: Instant = 0
 
     @property
     def count(self) -> int:
         return 2
 
-    def show(self, trace: Trace, baselines: Mapping[str, Baseline], now: Instant) -> None:
+    def show(
+        self, trace: Trace, baselines: Mapping[str, Baseline], now: Instant, past: PastRuns
+    ) -> None:
         """Show a trace as it stands at `now`."""
-        self._trace, self._baselines, self._now = trace, baselines, now
+        self._trace, self._baselines, self._now, self._past = trace, baselines, now, past
         self.refresh()
 
     def tick(self, now: Instant) -> None:
@@ -68,8 +73,10 @@ class TraceStrip(Framed):
         if baseline is not None:
             total += f"/~{format_duration(baseline.p50).strip()}"
         steps = _steps(self._trace)
-        names = [fit(clean(s.name), min(cell_len(clean(s.name)), _NAME)) for s in steps]
+        names = [_short(s.name) for s in steps]
         room = width - 2 - len(total) - 2
+        ahead = self._ahead(room // 3)
+        room -= width_of(ahead)
         while steps and sum(cell_len(n) + _SHORTEST_BAR + 4 for n in names) > room:
             steps, names = steps[1:], names[1:]
         room -= sum(cell_len(n) + 4 for n in names)
@@ -82,7 +89,24 @@ class TraceStrip(Framed):
             glyph, bar, role = self._stroke(step, min(length, 14))
             pieces += [(f"{name} ", "text"), (glyph, role), (f"{bar}  ", role)]
             used += cell_len(name) + 2 + len(bar) + 2
+        pieces += ahead
+        used += width_of(ahead)
         pieces += [(" " * max(width - used - len(total) - 1, 1), "text"), (total, "text")]
+        return pieces
+
+    def _ahead(self, room: int) -> list[Piece]:
+        """What is expected next, as far as there is room."""
+        assert self._trace is not None
+        root, glyphs = self._trace.root, self.look.glyphs
+        if faces.is_stale(root, self._baselines.get(root.key), self._now):
+            return []
+        children = children_of(self._trace.spans).get(root.key, [])
+        pieces: list[Piece] = []
+        for step in expected_of(root, children, self._past, self._now):
+            text = f"{_short(step.name)} {glyphs.queue}{glyphs.expected * _SHORTEST_BAR}  "
+            if width_of([*pieces, (text, "dim")]) > room:
+                break
+            pieces.append((text, "dim"))
         return pieces
 
     def _stroke(self, span: Span, length: int) -> tuple[str, str, str]:
@@ -104,6 +128,10 @@ class TraceStrip(Framed):
         facts += trace_facts(self._trace, self.clock, self._now)
         dot = f" {self.look.glyphs.dot} "
         return [(fit(" " + dot.join(facts), width, ellipsis=self.look.glyphs.ellipsis), "dim")]
+
+
+def _short(name: str) -> str:
+    return fit(clean(name), min(cell_len(clean(name)), _NAME))
 
 
 def _steps(trace: Trace) -> list[Span]:

@@ -1,7 +1,8 @@
 """The waterfall: a foldable tree of spans beside their bars on a time axis.
 
 Bars of spans in flight end at now with a tip, and go on dotted to the end their history lets
-expect. Long waits are drawn short until the axis is zoomed.
+expect; steps that earlier runs had and this one has not begun stand dotted below it. Long waits
+are drawn short until the axis is zoomed.
 """
 
 from __future__ import annotations
@@ -12,29 +13,26 @@ from dataclasses import replace
 from textual import events
 from textual.message import Message
 
-from vs_tui.domain.axis import Axis, fitted, linear
-from vs_tui.domain.instants import SECOND, Instant, format_duration
+from vs_tui.domain.axis import Axis, fitted, linear, moved
+from vs_tui.domain.instants import Instant, format_duration
 from vs_tui.domain.model import Span
 from vs_tui.domain.traces import (
-    Gap,
     Row,
     bounds,
     critical_path,
     end_at,
-    gaps,
     next_match,
     tree,
     with_effects,
 )
+from vs_tui.domain.upcoming import Upcoming
 from vs_tui.store.api import Baseline, Trace
 from vs_tui.tui import faces
 from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece, fit
-from vs_tui.tui.widgets.bars import CONTEXT, Scene, axis_line, bar, minimap
+from vs_tui.tui.widgets.ahead import Next, PastRuns, expected_below
+from vs_tui.tui.widgets.bars import CONTEXT, Scene, axis_line, bar, dotted, minimap, waits_of
 from vs_tui.tui.widgets.framed import Framed
-
-_SHORTEST = 2 * SECOND
-"""The shortest window that zooming in leads to."""
 
 
 class Waterfall(Framed):
@@ -70,6 +68,9 @@ class Waterfall(Framed):
         self._effects: frozenset[str] = frozenset()
         """Those of other traces, shown because this one led to them."""
         self._rows: list[Row] = []
+        self._past: PastRuns = {}
+        self._next: dict[str, Next] = {}
+        """Rows that are no spans: steps that are expected. The cursor passes over them."""
         self._critical: frozenset[str] = frozenset()
         self._window: tuple[Instant, Instant] | None = None
         self._scene = Scene(look, linear(0, 1, 1), 1, 0, {})
@@ -92,12 +93,14 @@ class Waterfall(Framed):
         keys = [row.span.key for row in self._rows]
         return keys.index(self.selected_key) if self.selected_key in keys else 0
 
-    def show(self, trace: Trace, baselines: Mapping[str, Baseline], now: Instant) -> None:
+    def show(
+        self, trace: Trace, baselines: Mapping[str, Baseline], now: Instant, past: PastRuns
+    ) -> None:
         """Show a trace; the same one keeps its cursor, folds and window."""
         if self.trace is None or self.trace.trace_id != trace.trace_id:
             self._window, self.selected_key = None, ""
             self.folded, self._seen = set(), set()
-        self.trace, self._baselines, self.now = trace, baselines, now
+        self.trace, self._baselines, self.now, self._past = trace, baselines, now, past
         self._spans, self._effects = with_effects(trace.spans, trace.links, trace.linked)
         self._fold_new(trace)
         self._layout()
@@ -123,6 +126,12 @@ class Waterfall(Framed):
         if self.trace is None:
             return
         self._rows = tree(self._spans, self.folded)
+        self._next = expected_below(
+            self._rows, self.trace.spans, self._past, self._baselines, self.now
+        )
+        if self._next:
+            places = [step.place for step in self._next.values()]
+            self._rows = tree([*self._spans, *places], self.folded)
         if self.selected_key not in {row.span.key for row in self._rows}:
             self.selected_key = self._rows[0].span.key if self._rows else ""
         self._critical = frozenset(span.key for span in critical_path(self.trace.spans, self.now))
@@ -134,7 +143,7 @@ class Waterfall(Framed):
         assert self.trace is not None
         width = self._bar_width(max(self.size.width - 2, 10))
         plain = Scene(self.look, linear(0, 1, width), width, self.now, self._baselines)
-        return replace(plain, axis=self._make_axis(plain), waits=_waits(self.trace, self.now))
+        return replace(plain, axis=self._make_axis(plain), waits=waits_of(self.trace, self.now))
 
     def _make_axis(self, scene: Scene) -> Axis:
         assert self.trace is not None
@@ -146,6 +155,7 @@ class Waterfall(Framed):
             for span in self._spans
             if span.operation not in CONTEXT and span.operation != "stage"
         ]
+        busy += [(n.step.begins, n.step.ends) for n in self._next.values()]
         marks = [s.at for s in self._spans if s.operation in CONTEXT]
         marks += [s.ended_at for s in self._spans if s.ended_at is not None]
         return fitted([*busy, *((m, m) for m in marks)], begin, end, scene.width)
@@ -154,7 +164,8 @@ class Waterfall(Framed):
         """From the first start to the last end, seen or expected."""
         assert self.trace is not None
         begin, end = bounds(self._spans, self.now)
-        return begin, max([end, *(scene.expected_end(span) or 0 for span in self._spans)])
+        expected = [scene.expected_end(span) or 0 for span in self._spans]
+        return begin, max([end, *expected, *(n.step.ends for n in self._next.values())])
 
     @property
     def zoomed_in(self) -> bool:
@@ -189,7 +200,7 @@ class Waterfall(Framed):
             "bottom": self.count,
         }
         if action in steps:
-            self._select(max(0, min(self.cursor + steps[action], self.count - 1)))
+            self._move(steps[action])
         elif action in ("next_failed", "previous_failed"):
             step = 1 if action == "next_failed" else -1
             found = next_match(
@@ -219,8 +230,17 @@ class Waterfall(Framed):
         self.folded ^= {row.span.key}
         self._layout()
 
+    def _move(self, step: int) -> None:
+        """Move the cursor among the spans, of which expected steps are none."""
+        spans = [n for n, row in enumerate(self._rows) if row.span.key not in self._next]
+        if spans:
+            wanted = max(0, min(self.cursor + step, self.count - 1))
+            below = [n for n in spans if n >= wanted]
+            above = [n for n in spans if n <= wanted]
+            self._select(below[0] if below and step > 0 else above[-1])
+
     def _select(self, index: int) -> None:
-        if not self._rows:
+        if not self._rows or self._rows[index].span.key in self._next:
             return
         before = self.cursor
         self.selected_key = self._rows[index].span.key
@@ -232,21 +252,9 @@ class Waterfall(Framed):
     def _move_window(self, action: str) -> None:
         if self.trace is None:
             return
-        begin, end = self._window or self._whole(self._scene)
-        length = end - begin
         span = self.selected
-        if action == "zoom_in":
-            middle = (span.at + end_at(span, self.now)) // 2 if span else (begin + end) // 2
-            half = max(length // 4, _SHORTEST // 2)
-            self._window = (middle - half, middle + half)
-        elif action == "zoom_out":
-            whole = self._whole(self._scene)
-            begin, end = begin - length // 2, end + length // 2
-            wide = begin <= whole[0] and end >= whole[1]
-            self._window = None if wide else (begin, end)
-        else:
-            step = length // 8 if action == "later" else -(length // 8)
-            self._window = (begin + step, end + step)
+        focus = (span.at + end_at(span, self.now)) // 2 if span else None
+        self._window = moved(action, self._window, self._whole(self._scene), focus)
         self._layout()
 
     def _go_to_column(self, x: int) -> None:
@@ -300,6 +308,8 @@ class Waterfall(Framed):
         row = self._rows[index]
         span = row.span
         label_width, _, by = self._widths(width)
+        if span.key in self._next:
+            return self._paint_next(row, self._next[span.key].step, label_width, by), False
         selected = span.key == self.selected_key
         glyphs = self.look.glyphs
         baseline = self._baselines.get(span.key)
@@ -319,6 +329,17 @@ class Waterfall(Framed):
         if by:
             pieces.append((" " + fit(span.actor or span.source, by - 1), "dim"))
         return pieces, selected
+
+    def _paint_next(self, row: Row, step: Upcoming, label: int, by: int) -> list[Piece]:
+        pieces: list[Piece] = [(" ", "text")]
+        pieces += [(text, "dim") for text, _ in self._label(row, label - 1)]
+        pieces.append((" ", "text"))
+        pieces += dotted(step.begins, step.ends, self._scene)
+        took = "~" + format_duration(step.ends - step.begins).strip()
+        pieces.append((f" {took:>8}   {self.look.glyphs.queue} {'next':<6}", "dim"))
+        if by:
+            pieces.append((" " + fit(f"n={step.n}", by - 1), "dim"))
+        return pieces
 
     def _label(self, row: Row, width: int) -> list[Piece]:
         glyphs = self.look.glyphs
@@ -368,20 +389,3 @@ class Waterfall(Framed):
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
         self.act("up")
-
-
-def _waits(trace: Trace, now: Instant) -> dict[str, Gap]:
-    """Key of the span that ended a wait -> the wait."""
-    found: dict[str, Gap] = {}
-    for gap in gaps(trace.spans, now):
-        after = next(
-            (
-                span
-                for span in trace.spans
-                if span.started_at == gap.ends and span.operation not in (*CONTEXT, "stage")
-            ),
-            None,
-        )
-        if after is not None:
-            found[after.key] = gap
-    return found

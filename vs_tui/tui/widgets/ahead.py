@@ -1,0 +1,67 @@
+"""Steps that are expected and have not begun, as rows below the run they are expected of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.model import Span, State, Status
+from vs_tui.domain.traces import Row, children_of
+from vs_tui.domain.upcoming import PastRun, Upcoming, upcoming
+from vs_tui.store.api import Baseline
+from vs_tui.tui import faces
+
+PastRuns = Mapping[str, Sequence[PastRun]]
+"""By key of a span in flight: what the last successes of its series went through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """An expected step, and a span that holds its place in the tree, which nothing else sees."""
+
+    step: Upcoming
+    place: Span
+
+
+def expected_below(
+    rows: Iterable[Row],
+    spans: Iterable[Span],
+    past: PastRuns,
+    baselines: Mapping[str, Baseline],
+    now: Instant,
+) -> dict[str, Next]:
+    """By the key of their place: the steps expected of the runs that stand unfolded."""
+    below = children_of(spans)
+    found: dict[str, Next] = {}
+    for row in rows:
+        run = row.span
+        lost = faces.is_stale(run, baselines.get(run.key), now)
+        if row.folded or lost or run.key not in past:
+            continue
+        for step in expected_of(run, below.get(run.key, ()), past, now):
+            key = f"{run.key}\0{step.operation}\0{step.name}"
+            found[key] = Next(step, _place(key, run, step))
+    return found
+
+
+def expected_of(
+    run: Span, children: Iterable[Span], past: PastRuns, now: Instant
+) -> list[Upcoming]:
+    """The steps that a run has not begun."""
+    return upcoming(run, children, past.get(run.key, ()), now)
+
+
+def _place(key: str, run: Span, step: Upcoming) -> Span:
+    return Span(
+        key=key,
+        ref="",
+        source="",
+        operation=step.operation,
+        name=step.name,
+        status=Status.IN_FLIGHT,
+        state=State.QUEUED,
+        started_at=step.begins,
+        ended_at=None,
+        parent_key=run.key,
+    )
