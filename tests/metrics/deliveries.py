@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class Database:
             for table in ("dora_changes", "dora_episodes", "dora_blames", "dora_incidents")
         }
         found["deployments"] = [
-            (*row[1:3], places[row[3]], *row[4:])
+            (*row[1:4], places[row[4]], *row[5:])
             for row in self.db.execute("SELECT * FROM dora_deployments ORDER BY key")
         ]
         found["pages"] = sorted(self._records())
@@ -124,6 +125,14 @@ def deploy(
         attributes=attributes,
         seeks=tuple(seeks),
     )
+
+
+def deploy_again(
+    number: int, ended: Instant, ok: bool = True, *, service: str = "api", attempt: int = 1
+) -> list[Event]:
+    """The same deploy begins anew after its end."""
+    again = deploy(number, ended, ok, service=service)
+    return [replace(event, supersedes=True, attempt=attempt) for event in again]
 
 
 def test_run(

@@ -1,5 +1,6 @@
 """The read models kept event by event say what judging everything at the end says."""
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -9,15 +10,18 @@ from tests.metrics.deliveries import (
     Database,
     build,
     deploy,
+    deploy_again,
     incident,
     merge,
     over,
     test_run,
 )
 from tests.metrics.world import t
-from vs_tui.domain.instants import DAY, HOUR, MINUTE
+from vs_tui.domain.instants import DAY, HOUR, MINUTE, iso
 from vs_tui.domain.model import Key, Rule, Seek
 from vs_tui.intaking import parse_stored
+from vs_tui.sources import plyzen as plyzen_source
+from vs_tui.sources.base import Inbound
 from vs_tui.store.metrics import read_scorecards
 from vs_tui.store.metrics_behind import read_detail
 from vs_tui.store.rebuild import rebuild
@@ -176,6 +180,38 @@ def test_by_service_each_part_of_a_product_counts_and_else_the_product_once(base
     assert (shop["fail"].hits, shop["fail"].n) == (1, 1)
 
 
+def plyzen(**record):
+    body = orjson.dumps({"artifact": "api", "environment": "prod", "activity": "deploy", **record})
+    return plyzen_source.SOURCE.parse(Inbound("/plyzen", {}, body, BEGIN)).events
+
+
+def test_plyzens_version_deployed_again_without_a_correlation_id_is_a_new_deployment(base) -> None:
+    """Its records have no id of a deployment: all of one version are one span."""
+    for hour, version, result in ((1, "1", "success"), (3, "1", "failure"), (4, "1", "success")):
+        at = iso(BEGIN + hour * HOUR)
+        base.tell(*plyzen(version=version, event="start", timestamp=at))
+        at = iso(BEGIN + hour * HOUR + MINUTE)
+        base.tell(*plyzen(version=version, event="finish", timestamp=at, result=result))
+    figures = cards(base, by="all")[""].figures
+    assert (figures["deploys"].n, figures["fail"].hits, figures["fail"].n) == (2, 1, 3)
+    assert figures["restore"].value == HOUR
+    assert figures["lead"].n + figures["lead"].unknown == 1, "deployed again it ships nothing"
+    behind = read_detail(base.db, WINDOW, "", "deploys").behind
+    assert len({entry.key for entry in behind}) == 1
+    assert [entry.value for entry in behind] == [MINUTE] * 3
+
+
+def test_a_deploy_that_begins_again_is_a_new_deployment_and_a_retry_is_none(base) -> None:
+    base.tell(*deploy(1, BEGIN + HOUR, ok=False), *deploy_again(1, BEGIN + 2 * HOUR))
+    figures = cards(base, by="all")[""].figures
+    assert (figures["fail"].hits, figures["fail"].n, figures["restore"].value) == (1, 2, HOUR)
+    base.tell(*deploy_again(1, BEGIN + 3 * HOUR, ok=False, attempt=2))
+    figures = cards(base, by="all")[""].figures
+    assert (figures["fail"].hits, figures["fail"].n) == (2, 2), "the second one is retried"
+    base.tell(*incident(1, BEGIN + HOUR + MINUTE, None))
+    assert cards(base, by="all")[""].figures["fail"].n == 2
+
+
 MINUTES = st.integers(0, 3 * 24 * 60)
 SERVICES = st.sampled_from(["api", "web"])
 STORIES = st.lists(
@@ -189,6 +225,7 @@ STORIES = st.lists(
         st.tuples(st.just("run"), MINUTES, st.booleans(), SERVICES, st.sampled_from("1234")),
         st.tuples(st.just("merge"), MINUTES, st.just(True), SERVICES, st.just("")),
         st.tuples(st.just("part"), MINUTES, st.booleans(), SERVICES, st.sampled_from("12")),
+        st.tuples(st.just("again"), MINUTES, st.booleans(), SERVICES, st.sampled_from("12")),
         st.tuples(st.just("retry"), MINUTES, st.booleans(), SERVICES, st.just("")),
     ),
     min_size=1,
@@ -210,6 +247,8 @@ def events_of(story):
             names = {"vs.correlation_id": version, "vs.product": "shop", "vs.artifact": service}
             names["vs.version"] = str(number)
             found += deploy(number, at, ok, service=service, project="acme/shop", **names)
+        elif kind == "again":
+            found += deploy_again(0, at, ok, service=service, attempt=int(version))
         elif kind == "retry":
             found += deploy(number, at, ok, service=service, retry_of=f"deploy-{number - 1}")
         elif kind == "test":

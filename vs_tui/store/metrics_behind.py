@@ -122,7 +122,7 @@ def _deployment(verdict: Assessed, metric: str) -> Behind:
     return Behind(
         at=found.ended_at,
         trace_id=found.trace_id,
-        key=found.key,
+        key=found.span,
         title=found.name,
         service=found.service,
         version=found.version or found.commit[:8],
@@ -151,7 +151,7 @@ def _episode(verdict: Assessed, episode: Episode, now: Instant) -> Behind:
     return Behind(
         at=found.ended_at,
         trace_id=found.trace_id,
-        key=found.key,
+        key=found.span,
         title=found.name,
         service=found.service,
         version=found.version or found.commit[:8],

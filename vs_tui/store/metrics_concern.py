@@ -9,9 +9,13 @@ from typing import Any, Final
 import orjson
 
 from vs_tui.domain.instants import Instant
-from vs_tui.domain.metrics.facts import Target, commit_of, version_of
+from vs_tui.domain.metrics.facts import Target
+from vs_tui.domain.metrics.reading import commit_of, version_of
+from vs_tui.domain.metrics.runs import runs_told
+from vs_tui.domain.model import Span
 from vs_tui.domain.teams import Environments
 from vs_tui.store import rows
+from vs_tui.store.folder import load_spans
 
 Touched = dict[Target, Instant]
 """Target -> the earliest moment at which something about it changed."""
@@ -67,20 +71,17 @@ class _Concern:
         for column, other in (("child", "parent"), ("parent", "child")):
             sql = f"SELECT {other} FROM links WHERE rule = 'attempt' AND {column} {_KEYS}"
             wanted |= {row[0] for row in rows.select_in(self._db, sql, wanted)}
-        sql = (
-            "SELECT project, service, environment, "
-            "COALESCE(ended_at, MAX(started_at, last_event_at), last_event_at) FROM spans "
-            f"WHERE operation = 'deploy' AND key {_KEYS}"
-        )
-        for *target, moment in rows.select_in(self._db, sql, wanted):
-            self.touch(Target(*target), moment)
+        for span in load_spans(self._db, wanted).values():
+            if span.operation == "deploy":
+                target = Target(span.project, span.service, span.environment)
+                self.touch(target, _earliest(span))
         self.stored(wanted)
 
     def stored(self, keys: Iterable[str]) -> None:
         """Where these spans stood when they were judged last."""
         sql = (
             "SELECT project, service, environment, ended_at FROM dora_deployments "
-            f"WHERE unit < 2 AND key {_KEYS}"
+            f"WHERE unit < 2 AND span {_KEYS}"
         )
         for *target, moment in rows.select_in(self._db, sql, keys):
             self.touch(Target(*target), moment)
@@ -103,7 +104,10 @@ class _Concern:
                 ):
                     targets.add(target)
                     self.touch(target, moment)
-        sql = f"SELECT deployment FROM dora_blames WHERE incident {_KEYS}"
+        sql = (
+            "SELECT d.span FROM dora_blames b JOIN dora_deployments d ON d.key = b.deployment "
+            f"WHERE b.incident {_KEYS}"
+        )
         self.stored(row[0] for row in rows.select_in(self._db, sql, [key]))
         self._named(targets, attributes, moment)
 
@@ -128,7 +132,10 @@ class _Concern:
         prs = {row[8] for row in changed if row[1] in ("review", "push") and row[8]}
         frontier = {row[0] for row in changed} | prs
         found: set[str] = set()
-        sql = f"SELECT deployment FROM dora_changes WHERE change {_KEYS}"
+        sql = (
+            "SELECT d.span FROM dora_changes c JOIN dora_deployments d ON d.key = c.deployment "
+            f"WHERE c.change {_KEYS}"
+        )
         self.stored(row[0] for row in rows.select_in(self._db, sql, frontier))
         for _ in range(MAX_BELOW):
             sql = (
@@ -149,7 +156,7 @@ class _Concern:
         """Deploys of the commits that a push brought."""
         sql = f"SELECT value, scope FROM offers WHERE token LIKE 'commit:%' AND key {_KEYS}"
         commits = [value for value, _ in rows.select_in(self._db, sql, pushes)]
-        sql = f"SELECT key FROM dora_deployments WHERE commit_id <> '' AND commit_id {_KEYS}"
+        sql = f"SELECT span FROM dora_deployments WHERE commit_id <> '' AND commit_id {_KEYS}"
         return {row[0] for row in rows.select_in(self._db, sql, commits)}
 
     def builds(self, changed: Sequence[Sequence[Any]]) -> None:
@@ -172,3 +179,12 @@ class _Concern:
         sql = f"SELECT parent FROM links WHERE rule <> 'proximity' AND child {_KEYS}"
         named = {row[0] for row in rows.select_in(self._db, sql, linked)}
         self.deploys({*keys, *named} - {""})
+
+
+def _earliest(span: Span) -> Instant:
+    """From when on a deploy may matter: the end of its first run, or before that."""
+    ends = [run.ended_at for run in runs_told(span)[:-1] if run.ended_at is not None]
+    if span.reopens and span.started_at is not None:
+        ends.append(span.started_at)
+    known = span.ended_at if span.ended_at is not None else max(span.at, span.last_event_at)
+    return min([known, *ends])

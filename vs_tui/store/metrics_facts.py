@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -17,15 +17,18 @@ from vs_tui.domain.metrics.facts import (
     Incident,
     Target,
     Test,
+)
+from vs_tui.domain.metrics.failures import name_of
+from vs_tui.domain.metrics.lead_time import built_by
+from vs_tui.domain.metrics.reading import (
     build_of,
     change_of,
     deployment_of,
     incident_of,
     test_of,
 )
-from vs_tui.domain.metrics.failures import name_of
-from vs_tui.domain.metrics.lead_time import built_by
-from vs_tui.domain.model import Span
+from vs_tui.domain.metrics.runs import each_run, runs_seen, runs_told
+from vs_tui.domain.model import Event, Span
 from vs_tui.store import rows
 
 _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
@@ -50,10 +53,11 @@ def stretch_of(db: sqlite3.Connection, target: Target, since: Instant) -> Stretc
     """All that happened at a target since a moment."""
     spans = _deploys(db, target, since)
     retries = _retries(db, target, spans)
-    deployments = merge_attempts([deployment_of(span) for span in spans.values()], retries)
+    deployments = merge_attempts(_each_run(db, spans.values()), retries)
     finished = [d for d in deployments if d.finished]
-    keys = [d.key for d in finished]
-    shipped = _shipped(db, [d.key for d in finished if d.ok])
+    keys = list(dict.fromkeys(d.span for d in finished))
+    by_span = _shipped(db, {d.span for d in finished if d.ok})
+    shipped = {d.key: by_span[d.span] for d in finished if d.ok and d.span in by_span}
     bare = [d for d in finished if d.ok and d.key not in shipped]
     commits = _commit_times(db, [d.commit for d in bare if d.commit])
     facts = Facts(
@@ -83,6 +87,17 @@ def _deploys(db: sqlite3.Connection, target: Target, since: Instant) -> dict[str
     return {span.key: span for span in found}
 
 
+def _each_run(db: sqlite3.Connection, spans: Collection[Span]) -> list[Deployment]:
+    told = {span.key: runs_told(span) for span in spans}
+    reopened = [span.key for span in spans if span.reopens and not told[span.key]]
+    events: dict[str, list[Event]] = {}
+    sql = f"SELECT key, data FROM events WHERE key {_KEYS}"
+    for key, data in rows.select_in(db, sql, reopened):
+        events.setdefault(key, []).append(rows.event_of(data))
+    told.update((key, runs_seen(found)) for key, found in events.items())
+    return [run for span in spans for run in each_run(deployment_of(span), told[span.key])]
+
+
 def _retries(db: sqlite3.Connection, target: Target, spans: dict[str, Span]) -> dict[str, str]:
     """Retry -> what it retries; loads the attempts that lie before the stretch into `spans`."""
     found: dict[str, str] = {}
@@ -105,7 +120,7 @@ def _retries(db: sqlite3.Connection, target: Target, spans: dict[str, Span]) -> 
     return {child: parent for child, parent in found.items() if child in spans and parent in spans}
 
 
-def _shipped(db: sqlite3.Connection, deploys: Sequence[str]) -> dict[str, list[Change]]:
+def _shipped(db: sqlite3.Connection, deploys: Iterable[str]) -> dict[str, list[Change]]:
     """Deployment -> the pull requests that are linked to it, or above what it is linked to."""
     found = pull_requests_above(db, deploys)
     changes = _changes(db, {pr for prs in found.values() for pr in prs})

@@ -18,7 +18,7 @@ import orjson
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.metrics.assessment import Assessed, assess
 from vs_tui.domain.metrics.columns import UNKNOWN
-from vs_tui.domain.metrics.facts import Deployment, Outcome, Target, incident_of
+from vs_tui.domain.metrics.facts import Deployment, Outcome, Target
 from vs_tui.domain.metrics.failures import name_of
 from vs_tui.domain.metrics.ledger import (
     BASES,
@@ -29,6 +29,7 @@ from vs_tui.domain.metrics.ledger import (
     stage_times,
 )
 from vs_tui.domain.metrics.products import group_of, product_deployments
+from vs_tui.domain.metrics.reading import incident_of
 from vs_tui.domain.teams import Environments
 from vs_tui.store import rows
 from vs_tui.store.folder import load_spans
@@ -209,8 +210,8 @@ class _Update:
         if row is None:  # it may have been pruned
             sql = (
                 f"SELECT ended_at FROM dora_deployments WHERE {_OF_TARGET} AND ended_at < ? "
-                "AND unit < 2 AND outcome = 'ok' AND key NOT IN (SELECT key FROM spans "
-                "WHERE key = dora_deployments.key) ORDER BY ended_at DESC LIMIT 1"
+                "AND unit < 2 AND outcome = 'ok' AND span NOT IN (SELECT key FROM spans "
+                "WHERE key = dora_deployments.span) ORDER BY ended_at DESC LIMIT 1"
             )
             row = self._db.execute(sql, (*target, moment)).fetchone()
         return row[0] if row else 0
@@ -228,15 +229,19 @@ class _Update:
     ) -> None:
         """Make the rows that match be those of these verdicts; unchanged ones are left alone."""
         sql = (
-            f"SELECT key, verdict, id, product_group FROM dora_deployments WHERE {where} "
-            f"UNION SELECT key, verdict, id, product_group FROM dora_deployments WHERE key {_KEYS}"
+            "SELECT key, verdict, id, product_group, span FROM dora_deployments "
+            f"WHERE {where} UNION SELECT key, verdict, id, product_group, span "
+            f"FROM dora_deployments WHERE key {_KEYS}"
         )
         stored = {
             row[0]: row[1:] for row in self._db.execute(sql, (*bound, rows.as_json(verdicts)))
         }
         if unit != WHOLE:
-            for key in pruned(self._db, stored.keys() - verdicts.keys()):
-                del stored[key]  # history does not change because its traces were deleted
+            missing = {key: stored[key][3] for key in stored.keys() - verdicts.keys()}
+            gone_spans = pruned(self._db, missing.values())
+            for key, span in missing.items():
+                if span in gone_spans:
+                    del stored[key]  # history does not change because its traces were deleted
         texts = {key: verdict_text(verdict) for key, verdict in verdicts.items()}
         changed = [key for key, text in texts.items() if stored.get(key, ("",))[0] != text]
         gone = [key for key in stored if key not in verdicts or key in changed]
@@ -268,10 +273,11 @@ class _Update:
         place = self._place(place_of(verdict))
         self._db.execute(
             "INSERT INTO dora_deployments "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 id_,
                 found.key,
+                found.span,
                 unit,
                 place,
                 *found.target,

@@ -130,7 +130,7 @@ def pruned(db: sqlite3.Connection, keys: Iterable[str]) -> set[str]:
 
 def forget(db: sqlite3.Connection) -> int:
     """Delete what can be judged anew; how many deployments stay because their spans are gone."""
-    db.execute("DELETE FROM dora_deployments WHERE unit < 2 AND key IN (SELECT key FROM spans)")
+    db.execute("DELETE FROM dora_deployments WHERE unit < 2 AND span IN (SELECT key FROM spans)")
     db.execute(
         "DELETE FROM dora_deployments WHERE unit = 2 AND product_group NOT IN "
         "(SELECT product_group FROM dora_deployments WHERE unit = 1)"

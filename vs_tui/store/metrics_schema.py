@@ -124,6 +124,7 @@ CREATE_PAGES: Final = """
 CREATE TABLE judged (
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
+    span TEXT NOT NULL,
     unit INTEGER NOT NULL,
     place INTEGER NOT NULL,
     project TEXT NOT NULL,
@@ -141,7 +142,7 @@ CREATE TABLE judged (
     repair TEXT NOT NULL,
     verdict TEXT NOT NULL
 );
-INSERT INTO judged SELECT NULL, key, unit, place, project, service, environment, started_at,
+INSERT INTO judged SELECT NULL, key, key, unit, place, project, service, environment, started_at,
     ended_at, outcome, failed, rework, version, commit_id, product_group,
     COALESCE((SELECT group_concat(kind, ',') FROM
         (SELECT DISTINCT json_extract(value, '$.kind') AS kind
@@ -154,6 +155,7 @@ CREATE INDEX dora_deployments_failed ON dora_deployments (ended_at, place, reaso
     WHERE failed = 1 AND unit <> 1;
 CREATE INDEX dora_deployments_repairs ON dora_deployments (ended_at, place, repair)
     WHERE rework = 1 AND unit <> 1;
+CREATE INDEX dora_deployments_span ON dora_deployments (span);
 CREATE INDEX dora_deployments_target
     ON dora_deployments (project, service, environment, ended_at);
 CREATE INDEX dora_deployments_group ON dora_deployments (product_group)

@@ -14,7 +14,6 @@ from vs_tui.domain.metrics.facts import (
     Deployment,
     Incident,
     Test,
-    mark_of_change,
 )
 from vs_tui.domain.metrics.failures import (
     Course,
@@ -28,6 +27,7 @@ from vs_tui.domain.metrics.failures import (
     signals_of,
 )
 from vs_tui.domain.metrics.lead_time import Shipped, changes_of, ship
+from vs_tui.domain.metrics.reading import mark_of_change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,13 +103,15 @@ def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
     A test belongs to the deployment it is below; else to the last one of its target that ended
     before the test did, if both may be the same version.
     """
-    keys = {d.key: d for d in course.deployments}
+    spans: dict[str, list[Deployment]] = {}
+    for deployment in course.deployments:
+        spans.setdefault(deployment.span, []).append(deployment)
     found: dict[str, list[Test]] = {}
     for test in sorted(tests, key=lambda t: (t.ended_at, t.key)):
-        named = keys.get(test.deployment)
-        if named is not None:
+        runs = spans.get(test.deployment)
+        if runs:
             # What ran inside the deploy has its say in the deploy's own result.
-            live = named if named.ended_at <= test.ended_at else None
+            live = _last_until(runs, test.ended_at)
         else:
             live = course.live_at(test.ended_at)
             if live and not same_version(test.version, test.commit, live.version, live.commit):
@@ -119,12 +121,21 @@ def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
     return found
 
 
+def _last_until(deployments: Sequence[Deployment], moment: Instant) -> Deployment | None:
+    ended = [deployment for deployment in deployments if deployment.ended_at <= moment]
+    return ended[-1] if ended else None
+
+
 def blamed(incident: Incident, course: Course) -> list[Deployment]:
     """The deployments of one target that an incident makes failed: those it names; else the last
     one of its version before it; else, without a version, the last successful one within a day."""
-    named = [d for d in course.deployments if d.key in incident.linked]
+    named: dict[str, list[Deployment]] = {}
+    for deployment in course.deployments:
+        if deployment.span in incident.linked:
+            named.setdefault(deployment.span, []).append(deployment)
     if named:
-        return named
+        # Of a span that ran several times it is the run that was live, else the first one.
+        return [_last_until(runs, incident.started_at) or runs[0] for runs in named.values()]
     if incident.version:
         before = course.deployments[: bisect_right(course.ends, incident.started_at)]
         return [

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vs_tui.domain.instants import Instant
-from vs_tui.domain.metrics.facts import commit_of, text
+from vs_tui.domain.metrics.reading import commit_of, text
 from vs_tui.domain.metrics.statistics import ratio
 from vs_tui.domain.model import Span, Status
 

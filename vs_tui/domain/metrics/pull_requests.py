@@ -8,7 +8,7 @@ from datetime import date, tzinfo
 from typing import Final
 
 from vs_tui.domain.instants import SECOND, Duration, Instant
-from vs_tui.domain.metrics.facts import text
+from vs_tui.domain.metrics.reading import text
 from vs_tui.domain.metrics.statistics import median, percentile, ratio
 from vs_tui.domain.metrics.windows import MONDAY, day_of, period_start
 from vs_tui.domain.model import Span, Status
