@@ -166,7 +166,7 @@ async def test_a_damaged_database_refuses_says_so_and_stops_cleanly(open_writer)
             file.seek(offset)
             file.write(b"\xff" * 512)
     await writer.run(lambda db: db.execute("PRAGMA cache_size = 0").fetchall())
-    await refused(writer, "next", "the database is damaged; stop the receiver, run")
+    await refused(writer, "next", "the database is damaged; stop the receiver and run")
     assert "`vs-tui db restore BACKUP`" in writer.trouble
     with pytest.raises((StoreError, sqlite3.DatabaseError)):
         await writer.sweep()

@@ -191,11 +191,12 @@ def _modes(config: Config) -> Iterator[Finding]:
 def _stored(path: Path) -> Iterator[Finding]:
     from vs_tui.store.maintenance import stats
     from vs_tui.store.schema import StoreError
+    from vs_tui.store.trouble import explain
 
     try:
         found = stats(path)
     except (StoreError, sqlite3.DatabaseError) as error:
-        yield Finding("fail", "database", str(error), "`vs-tui db verify` tells more")
+        yield Finding("fail", "database", explain(error, path), "`vs-tui db verify` tells more")
         return
     yield Finding(
         "ok",

@@ -158,7 +158,11 @@ def _verify(config: Config, _: argparse.Namespace) -> dict[str, Any]:
     from vs_tui.store.maintenance import verify
 
     problems = verify(_existing(config))
-    result: dict[str, Any] = {"ok": not problems, "problems": problems}
+    result: dict[str, Any] = {
+        "ok": not problems,
+        "database": str(config.db),
+        "problems": problems,
+    }
     if problems:
         from vs_tui.store.trouble import RECOVER
 

@@ -29,7 +29,7 @@ COMMANDS: Final = {
     "config": "create or show the configuration",
     "secret": "show or rotate the token and the sources' secrets",
     "doctor": "check the installation, and say what to do",
-    "db": "backup, verify, prune, rebuild, stats",
+    "db": "backup, restore, verify, prune, rebuild, stats",
     "screenshot": "render the dashboard's views to files",
     "completion": "shell completion for bash, zsh and fish",
 }
@@ -59,6 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Explained as error:
         print(f"vs-tui: {error}", file=sys.stderr)
         return 1
+    except Exception as error:
+        if type(error).__module__ != "sqlite3" or not (said := _of_the_store(error, parsed)):
+            raise
+        print(f"vs-tui: {said}", file=sys.stderr)
+        return 1
     return code
 
 
@@ -78,6 +83,14 @@ def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argpar
 def entry() -> None:
     """For `python -m vs_tui`."""
     sys.exit(main())
+
+
+def _of_the_store(error: Exception, parsed: argparse.Namespace) -> str:
+    """What is wrong with the database and what to do; `` when it is our bug."""
+    from vs_tui.cli.common import load_config
+    from vs_tui.store.trouble import explain, is_storage
+
+    return explain(error, load_config(parsed).db) if is_storage(error) else ""
 
 
 def _command(arguments: Sequence[str]) -> str | None:

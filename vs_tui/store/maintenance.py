@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from vs_tui.domain.instants import iso
 from vs_tui.store.schema import SCHEMA_VERSION, StoreError, open_reader
-from vs_tui.store.trouble import sizes
+from vs_tui.store.trouble import RECOVER, explain, sizes
 
 _CHECK_LIMIT: Final = 20
 
@@ -38,16 +38,18 @@ def backup(source: Path, target: Path, *, older: bool = False) -> None:
     try:
         reader.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")
-        found = copy.execute("PRAGMA quick_check").fetchone()[0]
+        found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.Error as error:
         target.unlink(missing_ok=True)
-        raise StoreError(f"the backup failed: {error}; {target} was removed") from error
+        raise StoreError(
+            f"the backup failed, {target} was removed. {explain(error, source)}"
+        ) from error
     finally:
         copy.close()
         reader.close()
     if found != "ok":
         target.unlink(missing_ok=True)
-        raise StoreError(f"the copy is damaged ({found}); run `vs-tui db verify` on {source}")
+        raise StoreError(f"{source}: the database is damaged ({found}); {RECOVER}")
 
 
 def verify(path: Path) -> list[str]:

@@ -255,6 +255,11 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} has schema {found}, this version knows up to {SCHEMA_VERSION}: "
             f"upgrade vs-tui, {_older_copy(path)}or use another file with --db"
         )
+    if found == 0:
+        raise StoreError(
+            f"{path} holds nothing of vs-tui: start `vs-tui serve --db {path}` to begin with it, "
+            "or `vs-tui db restore BACKUP` if it held something"
+        )
     if found < SCHEMA_VERSION:
         raise StoreError(
             f"{path} has schema {found}: start `vs-tui serve --db {path}` once to bring it to "

@@ -32,8 +32,8 @@ _REOPEN: Final = _DAMAGE | {
     sqlite3.SQLITE_PROTOCOL,
 }
 RECOVER: Final = (
-    "stop the receiver, run `vs-tui db verify`, then `vs-tui db restore BACKUP`; without a backup "
-    "see Recover in docs/operations.md"
+    "stop the receiver and run `vs-tui db restore BACKUP`; without a backup see Recover in "
+    "docs/operations.md"
 )
 """What to do about a damaged file."""
 _ADVICE: Final = {
