@@ -15,6 +15,7 @@ from vs_tui.intaking import parse_stored
 from vs_tui.store import schema
 from vs_tui.store.maintenance import verify
 from vs_tui.store.rebuild import rebuild
+from vs_tui.store.restoring import restore
 from vs_tui.store.schema import NewerSchema, StoreError, open_reader
 from vs_tui.store.writer import Writer
 
@@ -179,6 +180,43 @@ async def test_a_newer_schema_is_refused_by_writers_and_readers_and_left_alone(
         with pytest.raises(NewerSchema, match=r"has schema 99, .* upgrade vs-tui"):
             attempt(path)
     assert version(path) == 99
+
+
+async def test_after_a_downgrade_the_backup_of_the_upgrade_is_named_and_can_be_restored(
+    tmp_path, clock
+) -> None:
+    path = tmp_path / "vs.db"
+    await filled(path, clock, 5)
+    was = schema.SCHEMA_VERSION
+    with pytest.MonkeyPatch.context() as upgraded:
+        upgraded.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, NEXT))
+        upgraded.setattr(schema, "SCHEMA_VERSION", was + 1)
+        await filled(path, clock, 9)
+    newer, backup = path.read_bytes(), tmp_path / f"vs.db.v{was}.bak"
+    with pytest.raises(NewerSchema, match=f"upgrade vs-tui, or run `vs-tui db restore {backup}`"):
+        schema.open_writer(path)
+    assert path.read_bytes() == newer
+    done = restore(backup, path)
+    assert done.deliveries == 5
+    assert done.kept is not None
+    assert done.kept.read_bytes() == newer, "what came in since the upgrade is kept"
+    await filled(path, clock, 7)
+    assert version(path) == was
+    assert verify(path) == []
+
+
+async def test_a_backup_of_an_older_schema_is_restored_and_migrated_by_the_next_start(
+    tmp_path, clock
+) -> None:
+    path, old = tmp_path / "vs.db", tmp_path / "old.db"
+    load(SCHEMAS[0], old)
+    assert restore(old, path).kept is None
+    writer = Writer(path, clock)
+    await writer.open()
+    await writer.close()
+    assert version(path) == schema.SCHEMA_VERSION
+    assert version(old) == 1
+    assert verify(path) == []
 
 
 async def test_a_reader_of_an_older_schema_says_how_to_migrate(tmp_path, clock, request) -> None:
