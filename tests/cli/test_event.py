@@ -36,6 +36,13 @@ def test_how_it_ended(server, shell, option, status):
     assert one(server.spans(), operation="build")["status"] == status
 
 
+def test_a_name_given_at_the_end_counts(server, shell):
+    shell.run("vs-tui", "event", "end", "--event-id", "7", "--name", "nightly backup")
+    shell.run("vscli", "event", "-type=build", "end", "-event-id=8", "-name=docker")
+
+    assert {span["name"] for span in server.spans()} == {"docker", "nightly backup"}
+
+
 def test_json_says_what_scripts_need(server, shell):
     done = shell.run("vs-tui", "event", "--type", "test", "start", "--json", "--event-id", "7")
 

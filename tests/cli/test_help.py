@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from vs_tui.cli.completion import walk
-from vs_tui.cli.main import COMMANDS, command_module
+from vs_tui.cli.main import COMMANDS, command_module, main
 from vs_tui.cli.vscli import vscli_parser
 
 HEAVY = (
@@ -80,7 +80,9 @@ def test_vscli_explains_itself(arguments):
     assert vscli_parser().epilog.startswith("examples:")
 
 
-@pytest.mark.parametrize("name", ["ls", "report", "doctor", "replay", "flush", "import"])
+@pytest.mark.parametrize(
+    "name", ["ls", "link", "report", "doctor", "replay", "flush", "import", "db"]
+)
 def test_lists_can_be_json(name):
     nodes = list(walk(parser_of(name), name))
     leaves = [node for node in nodes if not node.children]
@@ -102,6 +104,30 @@ def test_an_unknown_command_is_a_usage_error():
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "'deploi' is not a command" in done.stderr
+    assert "\n  serve " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage", "hint"),
+    [
+        (["serv"], "", "'serv' is not a command; did you mean `serve`?"),
+        (["replay", "x", "--shift-now"], "vs-tui replay", "did you mean `--shift-to-now`?"),
+        (["db", "stats", "--jsn=1"], "vs-tui db", "--jsn=1; did you mean `--json`?"),
+        (["record", "--quux"], "vs-tui record", "unrecognized arguments: --quux\n"),
+        (["ls", "kind:deploy", "-is:draft"], "vs-tui ls", "; put `--` before a filter's term"),
+    ],
+)
+def test_what_is_mistyped_is_told_by_its_own_command(capsys, arguments, usage, hint):
+    try:
+        code = main(arguments)
+    except SystemExit as ended:
+        code = ended.code
+
+    assert code == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith(f"usage: {usage} " if usage else "vs-tui: ")
+    assert hint in told.err
 
 
 @pytest.mark.parametrize(

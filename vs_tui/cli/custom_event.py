@@ -71,9 +71,7 @@ def start_body(
     at: str = "",
 ) -> dict[str, Any]:
     """The span begins, now or `at` a time of now()."""
-    body = _body(span, "start", tags, at)
-    if name:
-        body["name"] = name[:_WORD]
+    body = _body(span, "start", name, tags, at)
     if parent:
         body["parentid"] = last_reference(parent)
     if traceparent:
@@ -84,6 +82,7 @@ def start_body(
 def end_body(
     span: SpanId,
     *,
+    name: str = "",
     status: str = "ok",
     reason: str = "",
     tags: Mapping[str, Any] | None = None,
@@ -91,13 +90,15 @@ def end_body(
 ) -> dict[str, Any]:
     """The span ends, now or `at` a time of now(). `status`: ok, error or cancelled; `reason` says
     why an error is one."""
-    body = _body(span, "end", tags, at)
+    body = _body(span, "end", name, tags, at)
     body["status"] = status
     body["error"] = (reason[:_WORD] or True) if status == "error" else False
     return body
 
 
-def _body(span: SpanId, action: str, tags: Mapping[str, Any] | None, at: str) -> dict[str, Any]:
+def _body(
+    span: SpanId, action: str, name: str, tags: Mapping[str, Any] | None, at: str
+) -> dict[str, Any]:
     body: dict[str, Any] = {
         "type": span.type,
         "id": span.id,
@@ -105,6 +106,8 @@ def _body(span: SpanId, action: str, tags: Mapping[str, Any] | None, at: str) ->
         "namespace": span.namespace,
         "timestamp": at or now(),
     }
+    if name:
+        body["name"] = name[:_WORD]
     if tags:
         body["tags"] = {
             key: value[:MAX_VALUE] if isinstance(value, str) else value

@@ -10,16 +10,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from vs_tui.cli.client import Client, Report
-from vs_tui.cli.custom_event import (
-    DEFAULT_NAMESPACE,
-    SpanId,
-    end_body,
-    named_span,
-    new_span,
-    parse_tags,
-    start_body,
-)
+from vs_tui.cli.custom_event import SpanId, end_body, named_span, new_span, start_body
 from vs_tui.cli.manual import USAGE, add_command
+from vs_tui.cli.span_options import add_span_options, tags_of
 
 DEFAULT_TYPE: Final = "build"
 
@@ -58,7 +51,7 @@ def register(subparsers: Any) -> None:
         description="Tell the receiver that something starts or ends.",
         epilog=_EXAMPLES,
     )
-    _add_common(parser, early=True)
+    add_span_options(parser, kind=DEFAULT_TYPE)
     actions = parser.add_subparsers(dest="action", metavar="start|end", required=True)
     start = actions.add_parser(
         "start",
@@ -81,43 +74,18 @@ def register(subparsers: Any) -> None:
     outcome.add_argument("--error", action="store_true", help="it failed")
     outcome.add_argument("--cancelled", action="store_true", help="it was called off")
     for action in (start, end):
-        _add_common(action, early=False)
-
-
-def _add_common(parser: argparse.ArgumentParser, *, early: bool) -> None:
-    """Options that are understood before and after the action."""
-    unset: Any = None if early else argparse.SUPPRESS
-    parser.add_argument(
-        "--type",
-        metavar="T",
-        default=DEFAULT_TYPE if early else unset,
-        help=f"build, test, deploy, pipeline, release or a word of yours (default {DEFAULT_TYPE})",
-    )
-    parser.add_argument("--name", metavar="N", default=unset, help="what people see")
-    parser.add_argument(
-        "--namespace",
-        metavar="NS",
-        default=DEFAULT_NAMESPACE if early else unset,
-        help="keeps ids of several projects apart (default: default)",
-    )
-    parser.add_argument(
-        "--tag",
-        metavar="'K|V'",
-        action="append",
-        default=[],
-        dest="tag" if early else "late_tag",
-        help="an attribute, such as 'service|api'; may be repeated",
-    )
+        add_span_options(action, kind=DEFAULT_TYPE, again=True)
 
 
 def run(args: argparse.Namespace) -> int:
     try:
-        tags = parse_tags([*args.tag, *args.late_tag])
+        tags = tags_of(args)
         kind = checked_type(args.type)
         if args.action == "end":
             span = named_span(args.event_id, kind, args.namespace)
             status = "error" if args.error else "cancelled" if args.cancelled else "ok"
-            return send(Client(), end_body(span, status=status, tags=tags), "vs-tui event")
+            body = end_body(span, name=args.name, status=status, tags=tags)
+            return send(Client(), body, "vs-tui event")
         return _start(args, new_span(kind, args.namespace, args.event_id or ""), tags)
     except ValueError as error:  # TooLarge is one
         print(f"vs-tui event: {error}", file=sys.stderr)
@@ -131,7 +99,7 @@ def _start(args: argparse.Namespace, span: SpanId, tags: dict[str, str]) -> int:
     client = Client()
     body = start_body(
         span,
-        name=args.name or "",
+        name=args.name,
         parent=args.parent_event_id or parent(),
         traceparent=os.environ.get("TRACEPARENT", ""),
         tags={**who(), **checkout.tags(), **tags},

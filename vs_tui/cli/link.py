@@ -12,14 +12,21 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from vs_tui.cli.common import CommandError, receiver
 from vs_tui.cli.manual import add_command
+from vs_tui.domain.correlation import PIN_ATTRIBUTE, cuts
 
 TIMEOUT: Final = 10.0
+_PAGE: Final = 500
 _ACTIONS: Final = {
+    "list": "print the decisions in force, newest first (the same as no action)",
     "show": "print the links of a span, and why they exist",
     "pin": "make PARENT the parent of CHILD, whatever the rules say",
     "cut": "never link CHILD to PARENT",
     "clear": "let the rules decide about CHILD again (or about its link to PARENT only)",
 }
+
+
+class _Missing(CommandError):
+    """There is no such span."""
 
 
 class _Staying(HTTPRedirectHandler):
@@ -39,26 +46,40 @@ def register(subparsers: Any) -> None:
         "or the configuration).",
         epilog="""
         examples:
+          vs-tui link                            what was pinned and cut
           vs-tui link show vstrace-github-deploy-api-42
           vs-tui link cut vstrace-github-deploy-api-42 vstrace-github-pull_request-api-34
           vs-tui link pin vstrace-github-deploy-api-42 vstrace-jira-issue-TP-3
           vs-tui link clear vstrace-github-deploy-api-42
         """,
     )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _add_receiver_options(parser, again=False)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
     for name, text in _ACTIONS.items():
         action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        action.add_argument("child", metavar="SPAN" if name == "show" else "CHILD", help="its ref")
-        if name != "show":
+        if name != "list":
+            metavar = "SPAN" if name == "show" else "CHILD"
+            action.add_argument("child", metavar=metavar, help="its ref")
+        if name not in ("list", "show"):
             optional: dict[str, Any] = {"nargs": "?", "default": ""} if name == "clear" else {}
             action.add_argument("parent", metavar="PARENT", help="its ref", **optional)
-        action.add_argument("--url", help="the receiver (default: VS_URL or the configuration)")
-        action.add_argument("--token", help="its token (default: VS_TOKEN or secrets.toml)")
-        action.add_argument("--json", action="store_true", help="print the answer as JSON")
+        _add_receiver_options(action, again=True)
+
+
+def _add_receiver_options(parser: argparse.ArgumentParser, *, again: bool) -> None:
+    """`again`: behind the action, where only those that are given count."""
+    unset: dict[str, Any] = {"default": argparse.SUPPRESS} if again else {}
+    parser.add_argument(
+        "--url", help="the receiver (default: VS_URL or the configuration)", **unset
+    )
+    parser.add_argument("--token", help="its token (default: VS_TOKEN or secrets.toml)", **unset)
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON", **unset)
 
 
 def run(args: argparse.Namespace) -> int:
     api = _Receiver(args.url or "", args.token or "")
+    if args.action in (None, "list"):
+        return _list(api, as_json=args.json)
     if args.action != "show":
         body = {"action": args.action, "child": args.child, "parent": args.parent}
         api.call("/api/links", body)
@@ -71,6 +92,44 @@ def run(args: argparse.Namespace) -> int:
     if not span["links"]:
         print(f"{_clean(span['span_id'])} is linked to nothing", file=sys.stderr)
     return 0
+
+
+def _list(api: _Receiver, *, as_json: bool) -> int:
+    """The decisions that stand: of each span that one was ever made about, what it says now."""
+    found: list[dict[str, str]] = []
+    for child in _decided(api):
+        try:
+            span = api.call(f"/api/spans/{quote(child, safe='')}")
+        except _Missing:
+            continue  # it was pruned
+        pin, parted = span["attributes"].get(PIN_ATTRIBUTE), cuts(span["attributes"])
+        made = [("cut", parent) for parent in parted]
+        if pin and pin not in parted:
+            made.append(("pin", str(pin)))
+        found += [{"action": action, "child": span["key"], "parent": key} for action, key in made]
+    if as_json:
+        print(json.dumps({"items": found}))
+        return 0
+    for each in found:
+        between = "below" if each["action"] == "pin" else "from"
+        print(f"{each['action']:<4} {_clean(each['child'])}  {between}  {_clean(each['parent'])}")
+    if not found:
+        print("nothing is pinned or cut; `vs-tui link --help` says how", file=sys.stderr)
+    return 0
+
+
+def _decided(api: _Receiver) -> list[str]:
+    """Keys of the spans that decisions were made about, the newest decision first."""
+    children: dict[str, None] = {}
+    cursor = ""
+    while True:
+        page = api.call(f"/api/deliveries?filter=source:user&limit={_PAGE}&cursor={cursor}")
+        for row in page["items"]:
+            detail = api.call(f"/api/deliveries/{row['id']}")
+            children.update(dict.fromkeys(detail["spans"]))
+        cursor = page["next"]
+        if not cursor:
+            return list(children)
 
 
 def _lines(span: dict[str, Any]) -> list[str]:
@@ -114,7 +173,8 @@ class _Receiver:
                 return answer
         except HTTPError as error:
             with error:
-                raise CommandError(self._refused(error, path)) from None
+                kind = _Missing if error.code == 404 else CommandError
+                raise kind(self._refused(error, path)) from None
         except (URLError, TimeoutError, ValueError) as error:
             why = getattr(error, "reason", error)
             raise CommandError(

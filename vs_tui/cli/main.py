@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="vs-tui", allow_abbrev=False)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     module.register(subparsers)
-    parsed = _parsed(parser, arguments)
+    parsed = _parsed(parser, subparsers.choices[name], arguments)
     try:
         code: int = module.run(parsed)
     except KeyboardInterrupt:
@@ -67,14 +67,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+def _parsed(
+    parser: argparse.ArgumentParser, command: argparse.ArgumentParser, arguments: Sequence[str]
+) -> argparse.Namespace:
     """The command line. argparse ends a filter at the first option behind one of its terms: the
-    terms behind that option are a part of it as well."""
+    terms behind that option are a part of it as well. What is wrong is said by `command`, whose
+    usage helps."""
     parsed, rest = parser.parse_known_args(arguments)
     terms = rest[1:] if rest[:1] == ["--"] else rest
     unknown = terms is rest and any(term.startswith("-") for term in rest)
     if rest and (unknown or not hasattr(parsed, "filter")):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        options = [word for word in command.format_help().split() if word.startswith("--")]
+        wrong = next((word.partition("=")[0] for word in rest if word.startswith("-")), "")
+        hint = _meant(wrong, [option.strip(",[]()`;.'") for option in options])
+        if hasattr(parsed, "filter") and not wrong.startswith("--"):
+            hint = "; put `--` before a filter's term that begins with -"
+        command.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
     if terms:
         parsed.filter = [*parsed.filter, *terms]
     return parsed
@@ -110,6 +118,14 @@ def command_module(name: str) -> ModuleType:
     return import_module(f"vs_tui.cli.{'import_' if name == 'import' else name}")
 
 
+def _meant(word: str, known: Sequence[str]) -> str:
+    """`; did you mean ...?` where a known word is close to one that is not."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, known, n=1, cutoff=0.7)
+    return f"; did you mean `{found[0]}`?" if found else ""
+
+
 def _overview(arguments: Sequence[str]) -> int:
     if arguments[0] in ("-V", "--version"):
         from importlib.metadata import version
@@ -131,8 +147,10 @@ def _overview(arguments: Sequence[str]) -> int:
     if arguments[0] in ("-h", "--help", "help"):
         print(text)
         return 0
-    print(text, file=sys.stderr)
-    print(f"\nvs-tui: '{arguments[0]}' is not a command", file=sys.stderr)
+    hint = _meant(arguments[0], list(COMMANDS))
+    if not hint:
+        print(text, end="\n\n", file=sys.stderr)
+    print(f"vs-tui: {arguments[0]!r} is not a command{hint}", file=sys.stderr)
     return USAGE
 
 

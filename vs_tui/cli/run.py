@@ -17,17 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vs_tui.cli.custom_event import (
-    DEFAULT_NAMESPACE,
     SpanId,
     end_body,
     new_context,
     new_span,
     now,
-    parse_tags,
     read_context,
     start_body,
 )
 from vs_tui.cli.manual import USAGE, add_command
+from vs_tui.cli.span_options import add_span_options, tags_of
 from vs_tui.cli.surroundings import Checkout, service_of, who
 from vs_tui.cli.surroundings import parent as parent_reference
 
@@ -72,29 +71,10 @@ def register(subparsers: Any) -> None:
         description="Run a command and report when it starts and how it ends.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument(
-        "--type",
-        metavar="T",
-        default=DEFAULT_TYPE,
-        help=f"build, test, deploy, pipeline, release or a word of yours (default {DEFAULT_TYPE})",
-    )
-    parser.add_argument("--name", metavar="N", help="what people see (default: the command)")
+    add_span_options(parser, kind=DEFAULT_TYPE, name="what people see (default: the command)")
     parser.add_argument("--environment", metavar="E", help="where a deploy goes, such as prod")
     parser.add_argument(
         "--service", metavar="S", help="what is deployed (default for deploys: the repository)"
-    )
-    parser.add_argument(
-        "--namespace",
-        metavar="NS",
-        default=DEFAULT_NAMESPACE,
-        help="keeps ids of several projects apart (default: default)",
-    )
-    parser.add_argument(
-        "--tag",
-        metavar="'K|V'",
-        action="append",
-        default=[],
-        help="an attribute, such as 'version|1.4.2'; may be repeated",
     )
     parser.add_argument("argv", metavar="CMD", nargs=argparse.REMAINDER, help="after `--`")
 
@@ -105,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         if not argv or not kind:
             raise ValueError("the command is missing; write `vs-tui run -- CMD...`")
-        tags = parse_tags(args.tag)
+        tags = tags_of(args)
     except ValueError as error:
         print(f"vs-tui run: {error}", file=sys.stderr)
         return USAGE

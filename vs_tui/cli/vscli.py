@@ -14,16 +14,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from vs_tui.cli.client import Client
-from vs_tui.cli.custom_event import (
-    DEFAULT_NAMESPACE,
-    end_body,
-    named_span,
-    new_span,
-    parse_tags,
-    start_body,
-)
+from vs_tui.cli.custom_event import end_body, named_span, new_span, start_body
 from vs_tui.cli.event import checked_type, send
 from vs_tui.cli.manual import USAGE
+from vs_tui.cli.span_options import add_span_options, tags_of
 
 DEFAULT_TYPE: Final = "deploy"
 """As ValueStream has it."""
@@ -67,20 +61,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     kind = checked_type(args.type)
-    tags = parse_tags([*args.tag, *args.late_tag])
+    tags = tags_of(args)
     client = Client(args.event_source_url or "", args.secret_key or "")
     if args.action == "end":
         if not args.event_id:
             raise ValueError("-event-id is missing; give what `start` printed")
         span = named_span(args.event_id, kind, args.namespace)
         status = "error" if args.error else "ok"
-        return send(client, end_body(span, status=status, tags=tags), "vscli")
+        body = end_body(span, name=args.name, status=status, tags=tags)
+        return send(client, body, "vscli")
     span = new_span(kind, args.namespace, args.event_id or "")
     from vs_tui.cli.surroundings import parent, who
 
     body = start_body(
         span,
-        name=args.name or "",
+        name=args.name,
         parent=args.parent_event_id or parent(),
         traceparent=os.environ.get("TRACEPARENT", ""),
         tags={**who(), **tags},
@@ -126,27 +121,7 @@ def _add_common(parser: argparse.ArgumentParser, *, late: bool) -> None:
     def default(value: object) -> object:
         return argparse.SUPPRESS if late else value
 
-    parser.add_argument(
-        "--type",
-        default=default(DEFAULT_TYPE),
-        help="issue, pull_request, build, deploy (default), sprint, pipeline or a word of yours",
-    )
-    parser.add_argument(
-        "--tag",
-        metavar="'K|V'",
-        action="append",
-        default=[],
-        dest="late_tag" if late else "tag",
-        help="an attribute; may be repeated",
-    )
-    parser.add_argument("--name", default=default(None), help="what people see")
-    parser.add_argument(
-        "--namespace",
-        "--instance",
-        metavar="NS",
-        default=default(DEFAULT_NAMESPACE),
-        help="keeps ids of several projects apart (default: default)",
-    )
+    add_span_options(parser, kind=DEFAULT_TYPE, again=late, namespace=("--namespace", "--instance"))
     parser.add_argument(
         "--error", action="store_true", default=default(False), help="with end: it failed"
     )

@@ -1,0 +1,50 @@
+"""The options that say what a span is, for `vs-tui event`, `vs-tui run` and `vscli`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from vs_tui.cli.custom_event import DEFAULT_NAMESPACE, parse_tags
+
+
+def add_span_options(
+    parser: argparse.ArgumentParser,
+    *,
+    kind: str,
+    again: bool = False,
+    name: str = "what people see",
+    namespace: tuple[str, ...] = ("--namespace",),
+) -> None:
+    """--type (by default `kind`), --name, --namespace and --tag. `again`: the same ones behind
+    another word of the command line, where only those that are given count."""
+
+    def default(value: Any) -> Any:
+        return argparse.SUPPRESS if again else value
+
+    parser.add_argument(
+        "--type",
+        metavar="T",
+        default=default(kind),
+        help=f"build, test, deploy, pipeline, release or a word of yours (default {kind})",
+    )
+    parser.add_argument("--name", metavar="N", default=default(""), help=name)
+    parser.add_argument(
+        *namespace,
+        metavar="NS",
+        default=default(DEFAULT_NAMESPACE),
+        help="keeps ids of several projects apart (default: default)",
+    )
+    parser.add_argument(
+        "--tag",
+        metavar="'K|V'",
+        action="append",
+        default=[],
+        dest="late_tag" if again else "tag",
+        help="an attribute, such as 'service|api'; may be repeated",
+    )
+
+
+def tags_of(args: argparse.Namespace) -> dict[str, str]:
+    """The tags given anywhere on the command line; ValueError shows one that is none."""
+    return parse_tags([*args.tag, *getattr(args, "late_tag", ())])
