@@ -4,8 +4,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.metrics.conftest import NOW
+from tests.metrics.conftest import BEGIN, NOW
 from tests.tui.stage import NARROW, WIDE, stage
+from vs_tui.domain.cards import delta_text, value_text
+from vs_tui.domain.instants import DAY, HOUR, MINUTE
 from vs_tui.exporters.report import detail_json
 from vs_tui.receiver.details import detail_of
 from vs_tui.store.reader import SqliteReader
@@ -71,6 +73,44 @@ async def test_an_empty_team_explains_itself(config) -> None:
     async with shown(config) as on:
         await on.press("G", "enter")
         await on.sees("idle deployment rework", "no data in this time range", "n=0")
+
+
+async def test_a_frozen_screen_shows_the_numbers_of_its_moment(config) -> None:
+    """A deployment and a failure that came later are not in them."""
+    until = BEGIN + 10 * HOUR
+    async with shown(config, at=until) as on:
+        assert "2" in line(on, "core", "deployment frequency").split()
+        await on.press("j", "j", "enter")
+        await on.sees("core change fail rate", "0 of 2 deployments")
+
+
+async def test_a_failure_seen_after_the_frozen_moment_is_none_yet(config) -> None:
+    incident = BEGIN + 41 * HOUR
+    for at, said in ((incident - MINUTE, "0 of 1"), (incident + MINUTE, "1 of 1")):
+        async with shown(config, at=at) as on:
+            await on.press(*"jjjjjjj", "enter")
+            await on.sees("web change fail rate", f"{said} deployments")
+
+
+async def test_all_time_begins_with_the_first_deployment_known(config) -> None:
+    async with shown(config) as on:
+        await on.press("t")
+        await on.sees("all time")
+        assert "4" in line(on, "fail rate").split()
+        assert "-" in line(on, "fail rate").split(), "there is nothing before all time"
+
+
+async def test_the_list_and_what_is_behind_it_compare_alike(config) -> None:
+    reader = await SqliteReader(config.db, lambda: NOW).open()
+    try:
+        reports = Reports(reader, config, lambda: NOW)
+        for length in (DAY, 15 * DAY, 30 * DAY, 0):
+            for card in await reports.cards("", length):
+                detail = await reports.detail(card.team, card.metric, length)
+                assert delta_text(detail.figure) == card.delta
+                assert (value_text(detail.figure), detail.figure.n) == (card.text, card.n)
+    finally:
+        await reader.close()
 
 
 async def test_ascii_stays_ascii(config) -> None:

@@ -340,7 +340,7 @@ def fail_detail(team: str) -> Detail:
     )
 
 
-async def some_detail(team: str, metric: str, _window: int) -> Detail:
+async def some_detail(team: str, metric: str, _window: int, _at: int | None) -> Detail:
     """What is behind the fake's cards: lead times, and failures for any other metric."""
     return lead_detail(team) if metric == "lead" else fail_detail(team)
 

@@ -155,14 +155,17 @@ class HttpReader:
             details={"clock_ahead": self.remote.clock_ahead},
         )
 
-    async def cards(self, team: str, window: int) -> Sequence[Card]:
+    async def cards(self, team: str, window: int, at: Instant | None = None) -> Sequence[Card]:
         """The DORA cards as the receiver computes them."""
-        body = await self._get("/api/cards", team=team, window=window)
+        body = await self._get("/api/cards", team=team, window=window, at=iso(at))
         return [Card(**item) for item in body["items"]]
 
-    async def detail(self, team: str, metric: str, window: int) -> Detail:
+    async def detail(
+        self, team: str, metric: str, window: int, at: Instant | None = None
+    ) -> Detail:
         """What is behind a card, as the receiver computes it."""
-        body = await self._get("/api/dora/detail", team=team, metric=metric, window=window)
+        asked = {"team": team, "metric": metric, "window": window, "at": iso(at)}
+        body = await self._get("/api/dora/detail", **asked)
         return detail_of(body)
 
 

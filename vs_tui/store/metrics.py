@@ -38,7 +38,7 @@ def read_scorecards(
     """
     if by not in GROUPS:
         raise ValueError(f"'{by}' cannot be grouped by; use one of {', '.join(GROUPS)}")
-    first = pages.first_of(db, EVERYONE, "begun")
+    first = first_deploy(db)
     covered = _is_covered(window.previous, first)
     since = first if first is not None and first > window.since else None
     if by not in ("team", "all"):
@@ -64,6 +64,11 @@ def read_scorecards(
             )
         )
     return cards
+
+
+def first_deploy(db: sqlite3.Connection) -> Instant | None:
+    """When the first deploy known of anyone began."""
+    return pages.first_of(db, EVERYONE, "begun")
 
 
 def team_names(db: sqlite3.Connection, teams: Teams) -> list[str]:
@@ -98,7 +103,7 @@ def compared(db: sqlite3.Connection, window: Window, team: str) -> Compared:
     own = pages.first_of(db, group_of(team))
     return Compared(
         known=own is not None and own < window.since,
-        covered=_is_covered(window.previous, pages.first_of(db, EVERYONE, "begun")),
+        covered=_is_covered(window.previous, first_deploy(db)),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.metrics.assessment import Assessed
 from vs_tui.domain.metrics.columns import UNKNOWN
-from vs_tui.domain.metrics.dora import METRICS, measure, recoveries
+from vs_tui.domain.metrics.dora import METRICS, as_known, measure, recoveries
 from vs_tui.domain.metrics.failures import Episode
 from vs_tui.domain.metrics.ledger import Ledger
 from vs_tui.domain.metrics.report import (
@@ -55,6 +55,8 @@ def read_detail(db: sqlite3.Connection, window: Window, team: str, metric: str) 
 def _count(metric: str, ledger: Ledger, window: Window) -> int:
     strand = {"lead": ledger.changes, "restore": ledger.episodes}.get(metric, ledger.deployments)
     start, stop = window.contained(strand.column("at"))
+    if metric == "fail":
+        strand = as_known(ledger, window.now).deployments
     hits = {"fail": "failed", "rework": "rework"}.get(metric)
     return stop - start if hits is None else strand.column(hits).count(1, start, stop)
 
@@ -94,18 +96,28 @@ _WHICH: Final = {"deploys": "outcome IN ('ok', 'failed')", "fail": "failed = 1",
                  "rework": "rework = 1"}  # fmt: skip
 
 
+_SEEN: Final = (
+    "AND EXISTS (SELECT 1 FROM dora_episodes e WHERE e.deployment = d.key AND e.started_at <= ?5)"
+)
+"""Failures that could be seen at the moment that is looked back to."""
+
+
 def _behind(
     db: sqlite3.Connection, window: Window, places: Sequence[int], metric: str
 ) -> list[Behind]:
-    bound = (window.since, window.until, rows.as_json(places), MAX_BEHIND)
+    bound: tuple[object, ...] = (window.since, window.until, rows.as_json(places), MAX_BEHIND)
     if metric == "lead":
         return _changes(db, bound)
     if metric == "restore":
         return _episodes(db, bound, window.end)
+    seen = _SEEN if metric == "fail" else ""
     sql = (
-        f"SELECT verdict FROM dora_deployments WHERE {_WHICH[metric]} AND unit <> 1 "
-        f"AND ended_at >= ? AND ended_at < ? AND place {_KEYS} ORDER BY ended_at DESC, key LIMIT ?"
+        f"SELECT verdict FROM dora_deployments d WHERE {_WHICH[metric]} AND unit <> 1 "
+        "AND ended_at >= ?1 AND ended_at < ?2 "
+        f"AND place IN (SELECT value FROM json_each(?3)) {seen} "
+        "ORDER BY ended_at DESC, key LIMIT ?4"
     )
+    bound = (*bound, window.now) if seen else bound
     return [_deployment(verdict_of(text), metric) for (text,) in db.execute(sql, bound)]
 
 
@@ -138,6 +150,7 @@ def _episodes(db: sqlite3.Connection, bound: Sequence[object], now: Instant) -> 
         "SELECT d.verdict, e.started_at, CASE WHEN e.ended_at <= ?5 THEN e.ended_at END AS over "
         "FROM dora_deployments d JOIN dora_episodes e ON e.deployment = d.key "
         "WHERE d.failed = 1 AND d.unit <> 1 AND d.ended_at >= ?1 AND d.ended_at < ?2 "
+        "AND e.started_at <= ?5 "
         "AND d.place IN (SELECT value FROM json_each(?3)) "
         "ORDER BY over IS NOT NULL, COALESCE(over, ?5) - e.started_at DESC, d.key LIMIT ?4"
     )

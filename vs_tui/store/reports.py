@@ -62,24 +62,30 @@ class Reports:
 
         return await self.reader.run(read)
 
-    async def cards(self, team: str, length: Duration) -> Sequence[Card]:
-        """The dashboard's cards over the time back from now, 30 days for 0."""
-        window = self._back(length)
-        found = await self.reader.run(
-            lambda db: metrics.read_scorecards(db, window, teams=self.config.teams, team=team)
-        )
-        return [
-            card for found_card in found for card in cards_of(found_card.name, found_card.figures)
-        ]
+    async def cards(self, team: str, length: Duration, at: Instant | None = None) -> Sequence[Card]:
+        """The dashboard's cards over the time back from a moment or now; 0 is all time."""
 
-    async def detail(self, team: str, metric: str, length: Duration) -> Detail:
+        def read(db: sqlite3.Connection) -> Sequence[Scorecard]:
+            window = self._back(db, length, at)
+            return metrics.read_scorecards(db, window, teams=self.config.teams, team=team)
+
+        found = await self.reader.run(read)
+        return [own for card in found for own in cards_of(card.name, card.figures)]
+
+    async def detail(
+        self, team: str, metric: str, length: Duration, at: Instant | None = None
+    ) -> Detail:
         """What is behind a card."""
-        window = self._back(length)
-        return await self.reader.run(lambda db: read_detail(db, window, team, metric))
+        return await self.reader.run(
+            lambda db: read_detail(db, self._back(db, length, at), team, metric)
+        )
 
-    def _back(self, length: Duration) -> Window:
-        now = self.clock()
-        return Window(now - (length or DEFAULT_WINDOW), now, now, configured_zone(self.config))
+    def _back(self, db: sqlite3.Connection, length: Duration, at: Instant | None) -> Window:
+        end = self.clock() if at is None else at
+        since = end - length if length else metrics.first_deploy(db)
+        if since is None or since >= end:
+            since = end - DEFAULT_WINDOW
+        return Window(since, end, end, configured_zone(self.config))
 
     async def durations(
         self, asked: Asked, filter_text: str = ""

@@ -194,7 +194,7 @@ class VsTuiApp(SparingApp[int]):
         self.baselines.update(found)
 
     async def cards(self) -> Sequence[Card]:
-        return await self.setup.cards(self.team, RANGES[self.range_index][1])
+        return await self.setup.cards(self.team, RANGES[self.range_index][1], self.frozen_at)
 
     @property
     def range_name(self) -> str:

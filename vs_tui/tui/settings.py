@@ -11,15 +11,15 @@ from vs_tui.domain.metrics.report import Detail
 from vs_tui.store.api import DeliveryDetail, Reader
 from vs_tui.tui.sourcing import Connection
 
-CardsReader = Callable[[str, int], Awaitable[Sequence[Card]]]
-"""(team or ``, window in microseconds, 0 for 30 days) -> cards."""
+CardsReader = Callable[[str, int, Instant | None], Awaitable[Sequence[Card]]]
+"""(team or ``, window in microseconds or 0 for all time, its end or None for now) -> cards."""
 
 
-DetailReader = Callable[[str, str, int], Awaitable[Detail]]
-"""(team or ``, metric, window in microseconds, 0 for 30 days) -> what is behind the number."""
+DetailReader = Callable[[str, str, int, Instant | None], Awaitable[Detail]]
+"""(team or ``, metric, window, its end) -> what is behind the number."""
 
 
-async def no_cards(_team: str, _window: int) -> Sequence[Card]:
+async def no_cards(_team: str, _window: int, _at: Instant | None = None) -> Sequence[Card]:
     """When there is nothing to compute metrics with."""
     return ()
 

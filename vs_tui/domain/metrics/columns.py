@@ -154,6 +154,10 @@ class Strand:
             self._joined[name] = found
         return found
 
+    def with_flags(self, name: str, values: bytes) -> Strand:
+        """The same with other values of a flag."""
+        return Strand(self.shape, self.pages, {**self._joined, name: values})
+
     def between(self, since: Instant, until: Instant) -> tuple[int, int]:
         """Which part of the columns lies in `[since, until)`."""
         at = self.column("at")

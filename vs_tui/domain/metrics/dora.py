@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
 
@@ -109,7 +109,7 @@ def measure(
     return {
         "deploys": _deploys(ledger, window, before if covered else None, slices, known),
         "lead": _lead(ledger.changes, window, before, trend),
-        "fail": _share("fail", "failed", ledger, window, before, slices),
+        "fail": _share("fail", "failed", as_known(ledger, window.now), window, before, slices),
         "restore": _restore(ledger.episodes, window, before, trend),
         "rework": _share("rework", "rework", ledger, window, before, slices),
     }
@@ -202,6 +202,20 @@ def _restore(episodes: Strand, window: Window, before: Window, trend: bool) -> F
         before=median(old),
         before_n=len(old),
     )
+
+
+def as_known(ledger: Ledger, now: Instant) -> Ledger:
+    """The ledger without the failures that nobody could see yet at a moment, for a look back."""
+    began, ids = ledger.episodes.column("began"), ledger.episodes.column("id")
+    if not began or max(began) <= now:
+        return ledger
+    seen = {id_ for id_, at in zip(ids, began, strict=True) if at <= now}
+    unseen = set(ids) - seen
+    failed = bytearray(ledger.deployments.column("failed"))
+    for position, id_ in enumerate(ledger.deployments.column("id")):
+        if id_ in unseen:
+            failed[position] = 0
+    return replace(ledger, deployments=ledger.deployments.with_flags("failed", bytes(failed)))
 
 
 def recoveries(episodes: Strand, start: int, stop: int, end: Instant) -> list[Duration]:

@@ -54,9 +54,9 @@ class DoraView(ListedView):
         )
         self.list.set_rows(rows)
         name = self.dash.range_name
-        note = (
-            f"{name} against the {name} before" if name != "all" else "30d against the 30d before"
-        )
+        note = f"{name} against the {name} before" if name != "all" else "all time"
+        if self.dash.frozen_at is not None:
+            note = f"{note}, frozen at {self.zone_clock(self.dash.frozen_at)}"
         self.list.set_heading([("DORA per team", "title")], note)
 
     def _row(self, card: Card, team: str) -> Row:

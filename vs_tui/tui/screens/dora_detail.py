@@ -73,7 +73,8 @@ class DoraDetailView(ListedView):
         read = self.dash.setup.detail
         if read is None:
             return
-        detail = await read(self._team, self._metric, RANGES[self.dash.range_index][1])
+        window = RANGES[self.dash.range_index][1]
+        detail = await read(self._team, self._metric, window, self.dash.frozen_at)
         figure = detail.figure
         name = LABELS.get(self._metric, self._metric)
         self.chart.set_heading(

@@ -67,7 +67,7 @@ class LiveView(ListedView):
         super().__init__(look)
         self.spans: Sequence[Span] = ()
         self.counts: Counts | None = None
-        self._carded = ("", "")
+        self._carded: tuple[str, str, Instant | None] = ("", "", None)
         self._cards_until: Instant = 0
         self._wanted = PAGE
         """Rows to read: as many as the cursor has been near."""
@@ -101,7 +101,7 @@ class LiveView(ListedView):
     async def _load_cards(self) -> None:
         """Metrics of days do not change by the second: read again after some."""
         dash = self.dash
-        asked = (dash.team, dash.range_name)
+        asked = (dash.team, dash.range_name, dash.frozen_at)
         now = dash.setup.clock()
         if not self.dora.display or (asked == self._carded and now < self._cards_until):
             return
