@@ -65,7 +65,7 @@ def require_hmac_any(given: str, message: bytes, secrets: Sequence[bytes], what:
     try:
         raw = bytes.fromhex(value)
     except ValueError:
-        raw = _base64(value)
+        raw = base64_bytes(value)
     matched = False
     for secret in secrets:
         matched |= bool(secret) and hmac.compare_digest(raw, digest(secret, message))
@@ -91,7 +91,7 @@ def require_standard_webhook(
     require_fresh(timestamp, now, "webhook-timestamp")
     message = b".".join((_raw(message_id), _raw(timestamp), body))
     given = [
-        _base64(part[3:])
+        base64_bytes(part[3:])
         for part in headers.get("webhook-signature", "").split()
         if part.startswith("v1,")
     ]
@@ -99,7 +99,7 @@ def require_standard_webhook(
     for secret in secrets:
         keys = [secret]
         if secret.startswith(b"whsec_"):
-            keys = [_base64(secret[6:].decode("latin-1"))]
+            keys = [base64_bytes(secret[6:].decode("latin-1"))]
         for key in keys:
             expected = digest(key, message)
             for candidate in given:
@@ -112,7 +112,8 @@ def sha256_hex(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _base64(text: str) -> bytes:
+def base64_bytes(text: str) -> bytes:
+    """What a proof in base64 says; nothing when it is none."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

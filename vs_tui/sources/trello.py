@@ -6,8 +6,6 @@ when it is marked complete, archived, or comes to a list with a name in DONE_LIS
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -25,7 +23,7 @@ from vs_tui.sources.base import (
     obj,
     text,
 )
-from vs_tui.sources.signatures import digest, same
+from vs_tui.sources.signatures import base64_bytes, digest, same
 
 CREATED: Final = frozenset({"createCard", "copyCard", "emailCard", "convertToCardFromCheckItem"})
 MOVED_HERE: Final = frozenset({"moveCardToBoard"})
@@ -52,7 +50,7 @@ class Trello:
 
         A proxy that ends TLS hides the scheme of the callback URL, so both are tried.
         """
-        given = _decoded(inbound.header("x-trello-webhook"))
+        given = base64_bytes(inbound.header("x-trello-webhook").strip())
         matched = False
         for url in _callbacks(inbound.url):
             message = inbound.body + url.encode("utf-8", "surrogateescape")
@@ -80,13 +78,6 @@ class Trello:
             reason = f"{kind} moves no card; nothing to do"
             return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
         return Parsed(kind, (_card(action, kind, inbound.received_at),))
-
-
-def _decoded(header: str) -> bytes:
-    try:
-        return base64.b64decode(header.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        return b""
 
 
 def _callbacks(url: str) -> tuple[str, ...]:

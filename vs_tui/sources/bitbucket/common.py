@@ -169,7 +169,11 @@ class Push:
             wishes = keys.seeks(keys.seek_commit(Rule.COMMIT, self.after, scope))
         else:
             offered = keys.offers(*(keys.commit(sha, scope, "pushed commit") for sha in shas))
-            wishes = self._seeks(shas)
+            messages = self.messages[:MAX_COMMITS]
+            wishes = keys.seeks(
+                keys.pushed(shas, self.ref, messages, scope),
+                *(merged_changes(message, scope) for message in messages),
+            )
         subject = self.messages[0].partition("\n")[0].strip() if self.messages else ""
         branch_name = subject or f"push to {self.ref}"
         identifier = self.ref if self.is_tag else f"{self.ref}@{self.after[:12]}"
@@ -192,22 +196,6 @@ class Push:
             offers=offered,
             seeks=wishes,
         )
-
-    def _seeks(self, shas: Sequence[str]) -> tuple[Seek, ...]:
-        scope = self.repo.scope
-        wishes: list[Seek | None] = [
-            *(keys.seek_commit(Rule.COMMIT, sha, scope) for sha in shas),
-            keys.seek_branch(self.ref, scope),
-            *keys.mentions(self.ref, "branch"),
-            *keys.issue_keys(self.ref, "branch", any_case=True),
-            keys.branch_number(self.ref, scope),
-        ]
-        for message in self.messages[:MAX_COMMITS]:
-            wishes += merged_changes(message, scope)
-            wishes += keys.closing_keywords(message, scope, "commit message")
-            wishes += keys.mentions(message, "commit message")
-            wishes += keys.issue_keys(message, "commit message")
-        return keys.seeks(*wishes)
 
 
 def merged_changes(message: str, scope: str) -> list[Seek]:
