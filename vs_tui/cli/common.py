@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from vs_tui.cli.settings import Settings, sender_settings
-from vs_tui.config import Config, load
+from vs_tui.config import Config, data_dir, load
 from vs_tui.domain.errors import Explained
 from vs_tui.domain.instants import Instant, parse_duration, parse_instant
 
@@ -92,7 +92,27 @@ def receiver(url: str = "", token: str = "") -> Settings:
 
 def set_up_logging(config: Config) -> None:
     """Log to stderr, one line a record, text or JSON; control characters are escaped."""
-    handler = logging.StreamHandler(sys.stderr)
+    _log_by(logging.StreamHandler(sys.stderr), config)
+
+
+def log_to_file(config: Config) -> None:
+    """Log to `vs-tui.log` of the data folder, for those who draw on the terminal. The file is its
+    owner's alone and is turned over at 1 MB, twice."""
+    import os
+    from io import TextIOWrapper
+    from logging.handlers import RotatingFileHandler
+
+    class Private(RotatingFileHandler):
+        def _open(self) -> TextIOWrapper:
+            os.close(os.open(self.baseFilename, os.O_CREAT | os.O_WRONLY, 0o600))
+            return super()._open()
+
+    folder = data_dir()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _log_by(Private(folder / "vs-tui.log", maxBytes=1_000_000, backupCount=2, delay=True), config)
+
+
+def _log_by(handler: logging.Handler, config: Config) -> None:
     handler.setFormatter(JsonLines() if config.log_format == "json" else TextLines())
     logging.basicConfig(level=config.log_level.upper(), handlers=[handler], force=True)
     # aiohttp logs a traceback for every malformed request of a stranger.

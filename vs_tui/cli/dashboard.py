@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from vs_tui.cli.common import add_server_options, load_config, now
+from vs_tui.cli.common import add_server_options, load_config, log_to_file, now
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, data_dir
@@ -74,7 +74,7 @@ async def with_receiver(
     from vs_tui.cli.tunnel import find_public_url
     from vs_tui.tui.app import VsTuiApp
 
-    quiet_logging()
+    log_to_file(config)
     runtime = Runtime(config, now)
     await runtime.open_store()
     try:
@@ -178,20 +178,3 @@ def setup_for(config: Config, args: argparse.Namespace) -> Setup:
         watch_command=config.watch_command,
         state_path=str(data_dir() / "state.json"),
     )
-
-
-def quiet_logging() -> None:
-    """Nothing is logged to the terminal that the dashboard draws on: to a file instead."""
-    import logging
-    from logging.handlers import RotatingFileHandler
-
-    from vs_tui.cli.common import TextLines
-
-    folder = data_dir()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handler = RotatingFileHandler(
-        folder / "vs-tui.log", maxBytes=1_000_000, backupCount=2, delay=True
-    )
-    handler.setFormatter(TextLines())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import fcntl
 import os
+import shutil
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +28,9 @@ from vs_tui.domain.shifting import shift
 
 AT_ONCE = 500
 """Deliveries of the story that wait for one commit."""
+_PREFIX = "vs-tui-demo-"
+_NEW = 60.0
+"""Seconds in which a folder may belong to a demo that is just starting."""
 
 
 def register(subparsers: Any) -> None:
@@ -47,10 +55,34 @@ def register(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with tempfile.TemporaryDirectory(prefix="vs-tui-demo-") as folder:
+    remove_leftovers(Path(tempfile.gettempdir()), time.time())
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder, _locked(folder):
         # The demo has its own configuration, state and database, all gone at its end.
         os.environ["VS_CONFIG_DIR"] = os.environ["VS_DATA_DIR"] = folder
         return asyncio.run(_demo(Path(folder), args))
+
+
+def remove_leftovers(parent: Path, at: float) -> None:
+    """Delete the folders of our demos that were killed. One that runs has the lock of its folder,
+    or is so new at `at` (seconds since 1970) that it takes it only now."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            found = folder.lstat()
+            if found.st_uid == os.getuid() and at - found.st_mtime > _NEW:
+                with _locked(folder):
+                    shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def _locked(folder: str | Path) -> Iterator[None]:
+    """Hold the folder's kernel lock, free again when the process ends however it does; OSError
+    when somebody else has it or it is no folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sample_folder() -> Path:

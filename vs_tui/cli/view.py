@@ -14,12 +14,13 @@ from vs_tui.cli.common import (
     CommandError,
     add_store_options,
     load_config,
+    log_to_file,
     moment,
     now,
     port_number,
     receiver,
 )
-from vs_tui.cli.dashboard import add_look_options, quiet_logging, setup_for, show
+from vs_tui.cli.dashboard import add_look_options, setup_for, show
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.wire import is_loopback
 from vs_tui.config import Config
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant | None) -> int:
     from vs_tui.tui.app import VsTuiApp
 
-    quiet_logging()
+    log_to_file(config)
     setup = setup_for(config, args)
     setup.open_mode = False
     setup.at = at
