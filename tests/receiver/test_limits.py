@@ -205,7 +205,8 @@ async def test_a_malformed_request_is_answered_in_constant_words(tmp_path, caplo
             b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-Many: canary\r\n" * 500 + b"\r\n",
         ):
             status, headers, body = await ask(runtime, raw)
-            assert (status, headers["server"]) == (400, "vs-tui")
+            assert (status, "server" in headers) == (400, False)
+            assert body.pop("request_id")
             assert body == {"error": "bad_request", "detail": "this is not a valid HTTP request"}
     assert "canary" not in caplog.text
     assert len(caplog.records) < 5, "strangers cannot fill the log"
@@ -220,7 +221,7 @@ async def test_metrics_have_a_port_of_their_own_without_a_token(tmp_path) -> Non
         assert (await ask(runtime, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 401
         runtime.url = f"http://127.0.0.1:{port}"
         status, headers, text = await ask(runtime, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert (status, headers["server"]) == (200, "vs-tui")
+        assert (status, "server" in headers) == (200, False)
         assert b"vs_ready 1.0" in text
         assert (await ask(runtime, post()))[0] == 404, "nothing is received here"
         assert (await ask(runtime, b"GET /api/spans HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 404

@@ -29,6 +29,7 @@ _MAX: Final = int((datetime(2200, 1, 1, tzinfo=UTC) - _EPOCH) / timedelta(micros
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 _GITLAB = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) ?(UTC|Z|[+-]\d\d:?\d\d)?$")
 _SHORT_OFFSET = re.compile(r"([+-]\d\d)(\d\d)$")
+_LEAP = re.compile(r"T\d\d:\d\d:(60)")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m|h|d|w)")
 _UNITS: Final = {
     "us": 1,
@@ -99,8 +100,12 @@ def _from_text(text: str) -> Instant | None:
         text = f"{day}T{clock}{'+00:00' if zone in (None, 'UTC', 'Z') else zone}"
     text = _FRACTION.sub(r"\1", text)
     text = _SHORT_OFFSET.sub(r"\1:\2", text) if "T" in text else text
+    leap = _LEAP.search(text)
+    if leap is not None:  # RFC 3339 allows a 61st second; our scale has none
+        text = f"{text[: leap.start(1)]}59{text[leap.end(1) :]}"
     try:
-        return _bounded(from_datetime(datetime.fromisoformat(text)))
+        instant = from_datetime(datetime.fromisoformat(text)) + (SECOND if leap else 0)
+        return _bounded(instant)
     except (ValueError, OverflowError):
         return None
 

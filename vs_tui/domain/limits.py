@@ -42,8 +42,9 @@ class Limits:
     """Open connections; beyond it the one that idles longest is closed."""
     rate: float = 2_000
     """Requests a second and source (503) after a burst of five seconds' worth; 0: any."""
-    read_seconds: float = 20
-    """For a whole body (408)."""
+    read_seconds: float = 18
+    """For a whole body (408). Who is refused is listened to for a second more, so that it can read
+    why: a slow connection is gone within twenty seconds."""
     idle_seconds: float = 15
     """For a whole request head, and between requests; then the connection is closed. aiohttp's
     own default is an hour, which lets a slowloris take every file descriptor."""

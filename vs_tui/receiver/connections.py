@@ -71,7 +71,7 @@ class Connection(web.RequestHandler):
             server,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=limits.idle_seconds,
-            lingering_time=min(limits.read_seconds, 2.0),
+            lingering_time=min(limits.read_seconds, 1.0),
             access_log=None,  # type: ignore[arg-type]
         )
         self._owner = owner
