@@ -73,10 +73,10 @@ async def test_it_answers_as_the_reader_beside_the_receiver(server: Server) -> N
             ]
             assert set(other.links) == set(mine.links)
             assert await remote.trace("none") is None
-            assert (await remote.traces())[0] == (await local.traces())[0]
-            assert list(await remote.deliveries()) == list(await local.deliveries())
-            assert list(await remote.deliveries("verdict:rejected")) != []
-            for row in await local.deliveries():
+            assert await remote.traces() == await local.traces()
+            assert await remote.deliveries() == await local.deliveries()
+            assert (await remote.deliveries("verdict:rejected")).items != []
+            for row in (await local.deliveries()).items:
                 ours, theirs = await local.delivery(row.id), await remote.delivery(row.id)
                 assert ours is not None and theirs is not None
                 assert (theirs.body, theirs.headers, theirs.span_refs) == (
@@ -126,7 +126,7 @@ async def test_a_binary_body_comes_through(server: Server) -> None:
     async with reading(server.url) as remote:
         # Refused requests are written down a little later than they are answered.
         async with asyncio.timeout(10):
-            while not (rows := await remote.deliveries()):
+            while not (rows := (await remote.deliveries()).items):
                 await asyncio.sleep(0.01)
         row = rows[0]
         detail = await remote.delivery(row.id)

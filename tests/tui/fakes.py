@@ -6,6 +6,7 @@ need neither SQLite nor a receiver. `put` changes the world as a delivery would.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,11 +26,14 @@ from vs_tui.store.api import (
     Changes,
     Counts,
     DeliveryDetail,
+    DeliveryPage,
     DeliveryRow,
     Health,
     SourceHealth,
     SpanPage,
+    Tally,
     Trace,
+    TracePage,
     TraceSummary,
 )
 
@@ -411,6 +415,8 @@ class FakeReader:
         self.trouble = ""
         self.fails: Exception | None = None
         self.calls: list[str] = []
+        self.searched: list[Instant] = []
+        """How far each of the next readings of spans says that it looked."""
 
     def put(self, *spans: Span) -> None:
         """Commit spans: new ones, or new versions of known ones."""
@@ -432,26 +438,24 @@ class FakeReader:
         if self.fails is not None:
             raise self.fails
 
-    def _matching(self, text: str) -> list[Span]:
+    def _matching(self, text: str, at: Instant | None = None) -> list[Span]:
         wanted = filters.parse(text)
-        now = self.clock()
-        return [
-            s for s in self.by_key.values() if s.operation != "stage" and wanted.matches(s, now)
-        ]
+        now = self.clock() if at is None else at
+        known = list(self.by_key.values())
+        if at is not None:
+            known = all_as_of(known, at)
+        return [s for s in known if s.operation != "stage" and wanted.matches(s, now)]
 
     async def spans(
         self,
         filter: str = "",
         *,
         limit: int = 500,
-        cursor: str = "",
         sort: str = "live",
         at: Instant | None = None,
     ) -> SpanPage:
         self._asked("spans")
-        found = self._matching(filter)
-        if at is not None:
-            found = all_as_of(found, at)
+        found = self._matching(filter, at)
         name = sort.lstrip("-")
         orders: dict[str, Any] = {
             "live": lambda s: (s.in_flight, s.at if s.in_flight else s.ended_at or 0),
@@ -463,17 +467,15 @@ class FakeReader:
         falls = (name != "name") != sort.startswith("-")
         found.sort(key=lambda s: s.key)
         found.sort(key=orders[name], reverse=falls)
-        begin = int(cursor or 0)
-        rest = found[begin : begin + limit]
-        more = str(begin + limit) if len(found) > begin + limit else ""
-        return SpanPage(rest, more)
+        searched = self.searched.pop(0) if self.searched else None
+        return SpanPage(found[:limit], str(limit) if len(found) > limit else "", searched)
 
-    async def counts(self, filter: str = "") -> Counts:
+    async def counts(self, filter: str = "", *, at: Instant | None = None) -> Counts:
         self._asked("counts")
-        found = self._matching(filter)
+        found = self._matching(filter, at)
         return Counts(
             matched=len(found),
-            total=len(self._matching("")),
+            total=len(self._matching("", at)),
             in_flight=sum(s.in_flight for s in found),
             failed=sum(s.status.failed for s in found),
         )
@@ -495,12 +497,15 @@ class FakeReader:
         return Trace(trace_id, root, sorted(found, key=lambda s: s.at), edges, others)
 
     async def traces(
-        self, filter: str = "", *, limit: int = 200, cursor: str = ""
-    ) -> tuple[Sequence[TraceSummary], str]:
+        self, filter: str = "", *, limit: int = 200, at: Instant | None = None
+    ) -> TracePage:
         self._asked("traces")
         summaries = []
-        for trace_id in dict.fromkeys(s.trace_id for s in self._matching(filter)):
-            parts = [s for s in self.by_key.values() if s.trace_id == trace_id]
+        known = list(self.by_key.values())
+        if at is not None:
+            known = all_as_of(known, at)
+        for trace_id in dict.fromkeys(s.trace_id for s in self._matching(filter, at)):
+            parts = [s for s in known if s.trace_id == trace_id]
             root = next((s for s in parts if not s.parent_key), parts[0])
             flying = sum(s.in_flight for s in parts)
             ends = [s.ended_at for s in parts if s.ended_at is not None]
@@ -517,7 +522,7 @@ class FakeReader:
                 )
             )
         summaries.sort(key=lambda t: (not t.in_flight, -t.started_at))
-        return summaries[:limit], ""
+        return TracePage(summaries[:limit], more=len(summaries) > limit)
 
     async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
         self._asked("baselines")
@@ -529,21 +534,32 @@ class FakeReader:
         self._asked("past_runs")
         return {s.key: self.past[s.key] for s in spans if s.key in self.past}
 
-    async def deliveries(
-        self, filter: str = "", *, limit: int = 200, before: int | None = None
-    ) -> Sequence[DeliveryRow]:
+    async def deliveries(self, filter: str = "", *, limit: int = 200) -> DeliveryPage:
         self._asked("deliveries")
         rows = sorted((d.row for d in self.stored.values()), key=lambda r: -r.received_at)
         terms = [term.partition(":") for term in filter.split()]
         moments = {name: parse_instant(value) for name, _, value in terms}
         words = " ".join(a + b + c for a, b, c in terms if a not in ("since", "until"))
         earliest, latest = moments.get("since") or 0, moments.get("until") or 1 << 62
-        return [
+        found = [
             r
             for r in rows
             if words in f"{r.source} {r.kind} {r.verdict} {r.reason}"
             and earliest <= r.received_at <= latest
-        ][:limit]
+        ]
+        return DeliveryPage(found[:limit], len(found))
+
+    async def received(self, since: Instant, until: Instant | None = None) -> Tally:
+        self._asked("received")
+        counts: dict[str, Counter[str]] = {}
+        for detail in self.stored.values():
+            row = detail.row
+            if since <= row.received_at <= (1 << 62 if until is None else until):
+                refused = row.verdict is Verdict.REJECTED
+                counter = counts.setdefault(row.source, Counter())
+                counter[row.verdict] += 1
+                counter[Verdict.REJECTED if refused else Verdict.DUPLICATE] += row.duplicates
+        return Tally(counts)
 
     async def delivery(self, delivery_id: int) -> DeliveryDetail | None:
         self._asked("delivery")

@@ -153,7 +153,7 @@ async def test_filters_are_kept_per_view_and_named_below_what_is_opened() -> Non
 
 async def test_the_past_shows_what_was_and_p_comes_back() -> None:
     async with stage(at=NOW - HOUR) as on:
-        await on.sees("FROZEN at 08:41:07", "7 then")
+        await on.sees("FROZEN at 08:41:07", "7 of 7")
         assert "web #8842" not in on.text
         await on.press("2")
         await on.sees("ml-train #77")

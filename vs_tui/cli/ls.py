@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         reader = await SqliteReader(config.db, now).open()
         try:
             terms = " ".join(args.filter)
-            page = await reader.spans(terms, limit=args.limit, sort=args.sort)
+            page = await reader.all_spans(terms, limit=args.limit, sort=args.sort)
             return page.items, await reader.refs(span.parent_key for span in page.items)
         finally:
             await reader.close()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
-from vs_tui.domain.instants import parse_instant
+from vs_tui.domain.instants import iso, parse_instant
 from vs_tui.exporters.jsonable import (
     delivery_detail_json,
     delivery_json,
@@ -51,6 +51,7 @@ class Api:
             "/api/teams": self.teams,
             "/api/sources": self.sources,
             "/api/counts": self.counts,
+            "/api/received": self.received,
             "/api/health": self.health,
             "/api/baselines": self.baselines,
             "/api/past-runs": self.past_runs,
@@ -73,16 +74,17 @@ class Api:
 
     async def spans(self, request: web.Request) -> web.Response:
         query = request.query
-        page = await self._reader.spans(
-            query.get("filter", ""),
-            limit=_limit(query.get("limit", "100")),
-            cursor=query.get("cursor", ""),
-            sort=query.get("sort", "started"),
-            at=_instant(query.get("at", "")),
-        )
+        text, limit = query.get("filter", ""), _limit(query.get("limit", "100"))
+        sort, at = query.get("sort", "started"), _instant(query.get("at", ""))
+        if _quick(query):
+            page = await self._reader.spans(text, limit=limit, sort=sort, at=at)
+        else:
+            cursor = query.get("cursor", "")
+            page = await self._reader.all_spans(text, limit=limit, cursor=cursor, sort=sort, at=at)
         refs = await self._reader.refs(span.parent_key for span in page.items)
         items = [span_json(span, refs=refs) for span in page.items]
-        return answer({"items": items, "next": page.next or None})
+        searched = {"searched": iso(page.searched)} if _quick(query) else {}
+        return answer({"items": items, "next": page.next or None, **searched})
 
     async def span(self, request: web.Request) -> web.Response:
         span = await self._reader.span(request.match_info["ref"])
@@ -95,10 +97,14 @@ class Api:
 
     async def traces(self, request: web.Request) -> web.Response:
         query = request.query
-        items, cursor = await self._reader.traces(
-            query.get("filter", ""),
-            limit=_limit(query.get("limit", "100")),
-            cursor=query.get("cursor", ""),
+        text, limit = query.get("filter", ""), _limit(query.get("limit", "100"))
+        if _quick(query):
+            page = await self._reader.traces(text, limit=limit, at=_instant(query.get("at", "")))
+            shown = [summary_json(item) for item in page.items]
+            found = {"more": page.more, "searched": iso(page.searched)}
+            return answer({"items": shown, "next": None, **found})
+        items, cursor = await self._reader.all_traces(
+            text, limit=limit, cursor=query.get("cursor", "")
         )
         return answer({"items": [summary_json(item) for item in items], "next": cursor or None})
 
@@ -112,7 +118,18 @@ class Api:
         query = request.query
         before = query.get("cursor", "")
         limit = _limit(query.get("limit", "100"))
-        rows = await self._reader.deliveries(
+        if _quick(query):
+            page = await self._reader.deliveries(query.get("filter", ""), limit=limit)
+            return answer(
+                {
+                    "items": [delivery_json(row) for row in page.items],
+                    "next": None,
+                    "matched": page.matched,
+                    "more": page.more,
+                    "searched": iso(page.searched),
+                }
+            )
+        rows = await self._reader.all_deliveries(
             query.get("filter", ""), limit=limit, before=int(before) if before.isdigit() else None
         )
         stored = [row.id for row in rows if row.id > 0]
@@ -129,8 +146,6 @@ class Api:
         return answer({"items": [{"name": name} for name in await self._reader.teams()]})
 
     async def sources(self, _: web.Request) -> web.Response:
-        from vs_tui.domain.instants import iso
-
         items = [
             {
                 "source": health.source,
@@ -143,15 +158,17 @@ class Api:
         return answer({"items": items})
 
     async def counts(self, request: web.Request) -> web.Response:
-        counts = await self._reader.counts(request.query.get("filter", ""))
-        return answer(
-            {
-                "matched": counts.matched,
-                "total": counts.total,
-                "in_flight": counts.in_flight,
-                "failed": counts.failed,
-            }
+        query = request.query
+        counts = await self._reader.counts(
+            query.get("filter", ""), at=_instant(query.get("at", ""))
         )
+        return answer({**dataclasses.asdict(counts), "searched": iso(counts.searched)})
+
+    async def received(self, request: web.Request) -> web.Response:
+        query = request.query
+        since = _instant(query.get("since", "")) or 0
+        tally = await self._reader.received(since, _instant(query.get("until", "")))
+        return answer({"counts": tally.counts, "until": iso(tally.until)})
 
     async def health(self, _: web.Request) -> web.Response:
         health = await self._reader.health()
@@ -238,6 +255,11 @@ class Api:
             refs = await self._reader.refs(span.parent_key for span in spans)
             message["spans"] = [span_json(span, refs=refs) for span in spans]
         return b"id: %d\nevent: change\ndata: %s\n\n" % (changes.seq, orjson.dumps(message))
+
+
+def _quick(query: Mapping[str, str]) -> bool:
+    """Whether a screen asks: it is answered in time, with what was found so far."""
+    return query.get("quick", "") == "1"
 
 
 def _limit(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
@@ -19,11 +20,14 @@ from vs_tui.store.api import (
     Changes,
     Counts,
     DeliveryDetail,
+    DeliveryPage,
     DeliveryRow,
     Health,
     SourceHealth,
     SpanPage,
+    Tally,
     Trace,
+    TracePage,
     TraceSummary,
 )
 
@@ -53,17 +57,20 @@ class HttpReader:
         filter: str = "",
         *,
         limit: int = 500,
-        cursor: str = "",
         sort: str = "live",
         at: Instant | None = None,
     ) -> SpanPage:
         body = await self._get(
-            "/api/spans", filter=filter, limit=limit, cursor=cursor, sort=sort, at=iso(at)
+            "/api/spans", filter=filter, limit=limit, sort=sort, at=iso(at), quick=1
         )
-        return SpanPage([span_of(item) for item in body["items"]], body["next"] or "")
+        items = [span_of(item) for item in body["items"]]
+        return SpanPage(items, body["next"] or "", parse_instant(body.get("searched")))
 
-    async def counts(self, filter: str = "") -> Counts:
-        return Counts(**await self._get("/api/counts", filter=filter))
+    async def counts(self, filter: str = "", *, at: Instant | None = None) -> Counts:
+        body = await self._get("/api/counts", filter=filter, at=iso(at))
+        known = {field.name for field in dataclasses.fields(Counts)}
+        found = {name: value for name, value in body.items() if name in known}
+        return Counts(**{**found, "searched": parse_instant(body.get("searched"))})
 
     async def span(self, ref: str) -> Span | None:
         body = await self._get(f"/api/spans/{quote(ref, safe='/:@~+')}", missing=True)
@@ -81,10 +88,14 @@ class HttpReader:
         return Trace(body["trace_id"], root, spans, links, linked)
 
     async def traces(
-        self, filter: str = "", *, limit: int = 200, cursor: str = ""
-    ) -> tuple[Sequence[TraceSummary], str]:
-        body = await self._get("/api/traces", filter=filter, limit=limit, cursor=cursor)
-        return [_summary_of(item) for item in body["items"]], body["next"] or ""
+        self, filter: str = "", *, limit: int = 200, at: Instant | None = None
+    ) -> TracePage:
+        body = await self._get("/api/traces", filter=filter, limit=limit, at=iso(at), quick=1)
+        return TracePage(
+            [_summary_of(item) for item in body["items"]],
+            bool(body.get("more") or body.get("next")),
+            parse_instant(body.get("searched")),
+        )
 
     async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
         found: dict[str, Baseline] = {}
@@ -106,11 +117,19 @@ class HttpReader:
                 found[key] = [tuple(PastStep(**step) for step in run) for run in runs]
         return found
 
-    async def deliveries(
-        self, filter: str = "", *, limit: int = 200, before: int | None = None
-    ) -> Sequence[DeliveryRow]:
-        body = await self._get("/api/deliveries", filter=filter, limit=limit, cursor=before)
-        return [_delivery_of(item) for item in body["items"]]
+    async def deliveries(self, filter: str = "", *, limit: int = 200) -> DeliveryPage:
+        body = await self._get("/api/deliveries", filter=filter, limit=limit, quick=1)
+        items = [_delivery_of(item) for item in body["items"]]
+        return DeliveryPage(
+            items,
+            body.get("matched", len(items)),
+            bool(body.get("more") or body.get("next")),
+            parse_instant(body.get("searched")),
+        )
+
+    async def received(self, since: Instant, until: Instant | None = None) -> Tally:
+        body = await self._get("/api/received", since=iso(since), until=iso(until))
+        return Tally(body["counts"], parse_instant(body["until"]))
 
     async def delivery(self, delivery_id: int) -> DeliveryDetail | None:
         body = await self._get(f"/api/deliveries/{delivery_id}", missing=True)

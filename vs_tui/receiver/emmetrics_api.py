@@ -19,7 +19,7 @@ from vs_tui.receiver.api import Handler
 from vs_tui.receiver.errors import Refused, answer, not_found
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.emmetrics import NEW
-from vs_tui.store.api import Reader
+from vs_tui.store.reader import SqliteReader
 
 MAX_LISTED: Final = 10_000
 """em-metrics has no pages: the newest so many are listed."""
@@ -30,7 +30,7 @@ _DEPLOYMENT: Final = "/deployments"
 class EmMetricsApi:
     """The GET routes, also below /api/v1; all need the token."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: SqliteReader) -> None:
         self._reader = reader
 
     def paths(self) -> dict[str, Handler]:
@@ -62,7 +62,7 @@ class EmMetricsApi:
         return answer([incident_json(span) for span in await self._listed(only)])
 
     async def _listed(self, filter: str) -> list[Span]:
-        page = await self._reader.spans(
+        page = await self._reader.all_spans(
             f"source:emmetrics {filter}", limit=MAX_LISTED, sort="started"
         )
         return list(page.items)
@@ -96,7 +96,7 @@ class Newness:
     """Tells the source whether `deployed` with `create_if_not_exists` creates its deployment:
     em-metrics answers 201 then, and 200 otherwise."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: SqliteReader) -> None:
         self._reader = reader
 
     async def __call__(self, inbound: Inbound) -> Inbound:

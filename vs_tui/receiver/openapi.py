@@ -49,7 +49,9 @@ def _ref(name: str) -> Schema:
 
 
 def _page(of: Schema) -> Schema:
-    return _object({"items": _list(of), "next": MAYBE_TEXT})
+    """With `quick` also how far was looked, and how many match as far as is known."""
+    found = {"searched": TIME, "matched": COUNT, "more": TRUTH}
+    return _object({"items": _list(of), "next": MAYBE_TEXT}, found)
 
 
 def _words(values: type[Status] | type[Verdict] | type[Rule]) -> Schema:
@@ -166,6 +168,14 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
 }
 
 _FILTER: Final = {"filter": TEXT}
+_QUICK: Final[Mapping[str, Schema]] = {
+    "quick": {
+        "type": "string",
+        "enum": ["", "1"],
+        "description": "1: answer within a screen's patience, with what was found so far; "
+        "ask again while `searched` is not null",
+    }
+}
 _PAGED: Final = {"limit": {"type": "integer", "minimum": 1, "maximum": 10_000}, "cursor": TEXT}
 _MICROSECONDS: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 
@@ -175,19 +185,19 @@ _IN_PROGRESS: Final[Schema] = {"type": "string", "enum": ["", "in-progress"]}
 READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
     "/api/spans": (
         "spans that match",
-        {**_FILTER, **_PAGED, "sort": TEXT, "at": TEXT},
+        {**_FILTER, **_PAGED, **_QUICK, "sort": TEXT, "at": TEXT},
         _page(_ref("Span")),
     ),
     "/api/spans/{ref}": ("one span with its links, by any of its refs", {}, _ref("Span")),
     "/api/traces": (
-        "traces that match, in flight first",
-        {**_FILTER, **_PAGED},
+        "traces that match, in flight first; `at` with quick=1 only",
+        {**_FILTER, **_PAGED, **_QUICK, "at": TEXT},
         _page(_ref("TraceSummary")),
     ),
     "/api/traces/{trace_id}": ("one trace with spans and links", {}, _ref("Trace")),
     "/api/deliveries": (
         "what was received, newest first",
-        {**_FILTER, **_PAGED},
+        {**_FILTER, **_PAGED, **_QUICK},
         _page(_ref("Delivery")),
     ),
     "/api/deliveries/{id}": ("one delivery, without secrets", {}, _ref("DeliveryDetail")),
@@ -199,14 +209,30 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
     ),
     "/api/counts": (
         "how many spans match, in flight and failed",
-        _FILTER,
-        _object(dict.fromkeys(("matched", "total", "in_flight", "failed"), COUNT)),
+        {**_FILTER, "at": TEXT},
+        _object(
+            {
+                **dict.fromkeys(("matched", "total", "in_flight", "failed"), COUNT),
+                **dict.fromkeys(("more", "more_in_all"), TRUTH),
+                "searched": TIME,
+            }
+        ),
+    ),
+    "/api/received": (
+        "how many deliveries came in a time, by source and verdict",
+        {"since": TEXT, "until": TEXT},
+        _object({"counts": {"type": "object", "additionalProperties": COUNTS}, "until": TIME}),
     ),
     "/api/health": ("what the dashboard's banners say", {}, _ref("Health")),
     "/api/baselines": (
         "how long spans of the same series took",
         {"key": _list(TEXT)},
         {"type": "object", "additionalProperties": ANY},
+    ),
+    "/api/past-runs": (
+        "the steps of the latest runs of the same series",
+        {"key": _list(TEXT), "at": TEXT},
+        {"type": "object", "additionalProperties": _list(_list(ANY))},
     ),
     "/api/changes": ("what changed since", {"since": COUNT}, _ref("Changes")),
     "/api/dora": (

@@ -21,10 +21,14 @@ class SpanPage:
     items: Sequence[Span]
     next: str = ""
     """Opaque cursor; `` at the end."""
+    searched: Instant | None = None
+    """Spans that ended before this were not looked at yet: ask again. None when nothing more is
+    to be found for this page."""
 
 
 COUNTED: Final = 10_000
-"""Matches are counted up to here: more is `10000+` to people, and counting on takes a second."""
+"""Matches are counted, and kept in another order than `live`, up to here; people are shown
+`10000+` beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,18 @@ class Counts:
     """What the header says about a list."""
 
     matched: int
-    """At most `COUNTED`, when a filter is given."""
+    """At most `COUNTED`."""
     total: int
+    """Without the filter; at most `COUNTED`."""
     in_flight: int
     failed: int
     """Ended with an error in the last 24 hours."""
+    more: bool = False
+    """Whether more may match than were found so far."""
+    more_in_all: bool = False
+    """Whether there are more than `total`."""
+    searched: Instant | None = None
+    """What ended before this was not counted yet: ask again. None when all was that is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,17 @@ class TraceSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class TracePage:
+    """Some traces of a list."""
+
+    items: Sequence[TraceSummary]
+    more: bool = False
+    """Whether there are more of them."""
+    searched: Instant | None = None
+    """As of a `SpanPage`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Baseline:
     """How long spans of one series took: their last successes, at most 20."""
 
@@ -94,6 +116,29 @@ class DeliveryRow:
     """How often the same delivery came again."""
     status: int
     """The HTTP status it was answered with."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPage:
+    """Some deliveries of a list, and how many there are."""
+
+    items: Sequence[DeliveryRow]
+    matched: int = 0
+    """Found so far, at most `COUNTED`."""
+    more: bool = False
+    """Whether more may match than were found so far."""
+    searched: Instant | None = None
+    """Deliveries received before this were not looked at yet: ask again. None at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many deliveries came in a time."""
+
+    counts: Mapping[str, Mapping[str, int]]
+    """Source -> verdict -> deliveries; repeats count with what they repeat."""
+    until: Instant | None = None
+    """What came later was not looked at yet: ask again. None when all was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,17 +205,18 @@ class Reader(Protocol):
         filter: str = "",
         *,
         limit: int = 500,
-        cursor: str = "",
         sort: str = "live",
         at: Instant | None = None,
     ) -> SpanPage:
-        """Spans that match a filter (see domain.filters; ValueError says what is accepted).
+        """Spans that match a filter (see domain.filters; ValueError says what is accepted), as
+        they stand or stood at a moment. Answers in time for a screen: with what was found so far.
 
         `sort`: `live` (in flight first, then the latest ended), `started`, `ended`, `duration`,
-        `name`, each also with a leading `-` to reverse.
+        `name`, each also with a leading `-` to reverse; of the newest `COUNTED` matches.
         """
 
-    async def counts(self, filter: str = "") -> Counts: ...
+    async def counts(self, filter: str = "", *, at: Instant | None = None) -> Counts:
+        """How many match, and how it stands or stood."""
 
     async def span(self, ref: str) -> Span | None:
         """By key, ref or alias."""
@@ -179,8 +225,9 @@ class Reader(Protocol):
         """By the id of the trace, or of any trace that became part of it."""
 
     async def traces(
-        self, filter: str = "", *, limit: int = 200, cursor: str = ""
-    ) -> tuple[Sequence[TraceSummary], str]: ...
+        self, filter: str = "", *, limit: int = 200, at: Instant | None = None
+    ) -> TracePage:
+        """Traces that hold a matching span: those in flight first, then the latest ended."""
 
     async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
         """By span key: the history of the span's series; absent without any success."""
@@ -191,11 +238,12 @@ class Reader(Protocol):
         """By span key: the steps of its series' last successes (before a moment); absent without
         any."""
 
-    async def deliveries(
-        self, filter: str = "", *, limit: int = 200, before: int | None = None
-    ) -> Sequence[DeliveryRow]:
+    async def deliveries(self, filter: str = "", *, limit: int = 200) -> DeliveryPage:
         """Newest first. Filter words match source, kind, verdict and reason;
         `source:`, `verdict:`, `kind:` narrow one of them."""
+
+    async def received(self, since: Instant, until: Instant | None = None) -> Tally:
+        """What came since an instant, or until another."""
 
     async def delivery(self, delivery_id: int) -> DeliveryDetail | None: ...
 

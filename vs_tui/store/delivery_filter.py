@@ -5,29 +5,32 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.domain.instants import parse_instant
+from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.domain.model import Verdict
 
 _FIELDS: Final = {"source": "source", "verdict": "verdict", "kind": "kind", "reason": "reason"}
+_EXAMPLES: Final = {
+    "source": "github",
+    "verdict": "rejected",
+    "kind": "pull_request",
+    "reason": "signature",
+}
 _MOMENTS: Final = {"since": ">=", "until": "<="}
 
 
 def delivery_where(text: str) -> tuple[str, list[str | int]]:
     """(condition, parameters) over deliveries; ValueError says what is accepted."""
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        raise ValueError('a quote is not closed; write it like "two words"') from None
     conditions: list[str] = []
     parameters: list[str | int] = []
-    for word in words:
-        negated = word.startswith("-") and len(word) > 1
-        term = word[1:] if negated else word
+    for negated, term in _terms(text):
         name, colon, value = term.partition(":")
         if colon and name in _FIELDS:
-            wanted = [v for v in value.split(",") if v]
-            condition = " OR ".join(f"{_FIELDS[name]} LIKE ? ESCAPE '\\'" for _ in wanted) or "0"
+            wanted = _values(name, value)
+            condition = " OR ".join(f"{_FIELDS[name]} LIKE ? ESCAPE '\\'" for _ in wanted)
             parameters.extend(_like(v, exact=name != "reason") for v in wanted)
         elif colon and name in _MOMENTS:
             condition = f"received_at {_MOMENTS[name]} ?"
@@ -40,6 +43,55 @@ def delivery_where(text: str) -> tuple[str, list[str | int]]:
             parameters.extend([_like(term, exact=False)] * len(_FIELDS))
         conditions.append(f"NOT ({condition})" if negated else f"({condition})")
     return " AND ".join(conditions) or "1", parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where matches can be at all, by the terms that every match has to meet."""
+
+    stored: bool = True
+    refused: bool = True
+    since: Instant = 0
+
+
+def delivery_reach(text: str) -> Reach:
+    """What can be left out without a look; ValueError as `delivery_where`."""
+    stored = refused = True
+    since = 0
+    for negated, term in _terms(text):
+        name, _, value = term.partition(":")
+        if negated:
+            continue
+        if name == "verdict" and "*" not in value:
+            wanted = {v.lower() for v in _values(name, value)}
+            stored = stored and wanted != {Verdict.REJECTED.value}
+            refused = refused and Verdict.REJECTED.value in wanted
+        elif name == "since":
+            since = max(since, _moment(name, value))
+    return Reach(stored, refused, since)
+
+
+def _terms(text: str) -> Iterator[tuple[bool, str]]:
+    """(negated, term)."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        raise ValueError('a quote is not closed; write it like "two words"') from None
+    for word in words:
+        negated = word.startswith("-") and len(word) > 1
+        yield negated, word[1:] if negated else word
+
+
+def _values(name: str, value: str) -> list[str]:
+    wanted = [v for v in value.split(",") if v]
+    if not wanted:
+        raise ValueError(f"'{name}:' needs a value; such as {name}:{_EXAMPLES[name]}")
+    if name == "verdict":
+        known = [verdict.value for verdict in Verdict]
+        unknown = next((v for v in wanted if "*" not in v and v.lower() not in known), None)
+        if unknown is not None:
+            raise ValueError(f"verdict: '{unknown}' is not known; use {', '.join(known)}")
+    return wanted
 
 
 def _moment(name: str, value: str) -> int:

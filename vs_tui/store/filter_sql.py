@@ -18,6 +18,7 @@ from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import State
 from vs_tui.domain.teams import DEFAULT_ENVIRONMENTS, PRODUCTION
 
+FAILED: Final = "status IN ('error', 'timed_out')"
 _OPEN: Final = "status = 'in_flight'"
 _STATES: Final[Mapping[str, str]] = {
     "in_flight": _OPEN,
@@ -27,7 +28,7 @@ _STATES: Final[Mapping[str, str]] = {
     "queued": f"({_OPEN} AND state = {int(State.QUEUED)})",
     "waiting": f"({_OPEN} AND state = {int(State.WAITING)})",
     "ok": "status = 'ok'",
-    "failed": "status IN ('error', 'timed_out')",
+    "failed": FAILED,
     "error": "status = 'error'",
     "cancelled": "status = 'cancelled'",
     "timed_out": "status = 'timed_out'",

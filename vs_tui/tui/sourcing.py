@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Final
 
 from vs_tui.domain.instants import DAY, SECOND, Instant, to_datetime
 from vs_tui.domain.model import Verdict
-from vs_tui.store.api import DeliveryRow, SourceHealth
+from vs_tui.store.api import SourceHealth
 from vs_tui.tui import faces
 
 SILENT_AFTER: Final = 7 * DAY
@@ -117,18 +116,6 @@ def midnight(now: Instant, zone: tzinfo | None) -> Instant:
     """The beginning of the user's day."""
     local = to_datetime(now).astimezone(zone)
     return round(local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()) * SECOND
-
-
-def tally(rows: Iterable[DeliveryRow]) -> dict[str, Counter[Verdict]]:
-    """Source -> verdict -> deliveries. Repeats of a stored delivery are duplicates, repeats of a
-    refused one were refused as well."""
-    found: dict[str, Counter[Verdict]] = {}
-    for row in rows:
-        counter = found.setdefault(row.source, Counter())
-        counter[row.verdict] += 1
-        repeated = Verdict.REJECTED if row.verdict is Verdict.REJECTED else Verdict.DUPLICATE
-        counter[repeated] += row.duplicates
-    return found
 
 
 def masked(secret: str) -> str:

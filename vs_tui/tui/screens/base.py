@@ -62,6 +62,8 @@ class View(Screen[None]):
         self.filter_text = ""
         self.sort = ""
         self.zoomed: Widget | None = None
+        self.searching: Instant | None = None
+        """How far back a search has come; reading again goes on with it. None: it is over."""
         self._known: Mapping[str, Sequence[str]] = {}
         """Values that the filter completes, as listed when its box was opened."""
 
@@ -151,9 +153,16 @@ class View(Screen[None]):
         start(self, self.reload, "load", exclusive=True)
 
     async def reload(self) -> None:
-        """load(), with its faults shown on the screen instead of ending the app."""
+        """load(), with its faults shown on the screen instead of ending the app; again while a
+        search goes on, so that what was found shows meanwhile."""
+        came = self.searching = None
         try:
             await self.load()
+            # While the line is lost a search gets no further.
+            while self.searching != came and self.is_current and not self.dash.blurred:
+                came = self.searching
+                self.paint_frame()
+                await self.load()
         except ValueError as error:
             self.show_problem(str(error))
         except Unreachable as error:

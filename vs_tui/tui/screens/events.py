@@ -14,7 +14,7 @@ from textual.widget import Widget
 from vs_tui.domain.display import clean
 from vs_tui.domain.instants import iso
 from vs_tui.domain.model import Verdict
-from vs_tui.store.api import DeliveryDetail, DeliveryRow
+from vs_tui.store.api import DeliveryDetail, DeliveryPage, DeliveryRow
 from vs_tui.tui import inspecting
 from vs_tui.tui.inspecting import ROLES, size_text, verdict_glyph
 from vs_tui.tui.ranges import RANGES
@@ -61,6 +61,7 @@ class EventsView(ListedView):
         self.list = Listing(self.look, COLUMNS, id="list")
         self.document = Document(self.look, id="detail")
         self.deliveries: Sequence[DeliveryRow] = ()
+        self.page = DeliveryPage(())
         self.detail: DeliveryDetail | None = None
         yield self.list
         yield self.document
@@ -74,7 +75,10 @@ class EventsView(ListedView):
         if dash.frozen_at is not None:
             terms.append(f"until:{iso(dash.frozen_at)}")
         text = " ".join(term for term in terms if term)
-        self.deliveries = self._sorted(await dash.reader.deliveries(text, limit=LIMIT))
+        self.page = await dash.reader.deliveries(text, limit=LIMIT)
+        self.searched = self.page.searched
+        self.searching = self.searched
+        self.deliveries = self._sorted(self.page.items)
         if not self.deliveries:
             self.list.empty = dash.empty_text(bool(self.filter_text))
         self.list.set_rows([self._row(row) for row in self.deliveries])
@@ -133,7 +137,8 @@ class EventsView(ListedView):
         )
 
     def matched_text(self) -> str:
-        return f"{len(self.deliveries)} newest"
+        count = f"{self.page.matched}{'+' if self.page.more else ''}"
+        return f"{count} {'delivery' if count == '1' else 'deliveries'}"
 
     def act(self, action: str) -> bool:
         if action in ("next_failed", "previous_failed"):

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vs_tui.domain.instants import Instant
+from vs_tui.store.api import Counts
 from vs_tui.tui.look import Look
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.widgets.listing import Listing
+
+
+def counts_text(counts: Counts) -> str:
+    """`12 of 318`; `+` where there may be more than were counted."""
+    matched = f"{counts.matched}{'+' if counts.more else ''}"
+    total = f"{counts.total}{'+' if counts.more_in_all else ''}"
+    return f"{matched} of {total}"
 
 
 class ListedView(View):
@@ -18,6 +27,8 @@ class ListedView(View):
 
     def __init__(self, look: Look) -> None:
         super().__init__(look)
+        self.searched: Instant | None = None
+        """What ended before this was not looked at yet, when rows are missing for it."""
         self.sort = self.sorts[0] if self.sorts else ""
 
     def on_mount(self) -> None:
@@ -34,6 +45,8 @@ class ListedView(View):
     def order_note(self, first: str) -> str:
         """What the list's frame says of its order; `first` words the order at the start."""
         glyphs = self.look.glyphs
+        if self.searched is not None:
+            return f"searching: back to {self.zone_clock(self.searched)}"
         name = self.sort.lstrip("-")
         arrow = glyphs.up if self.sort.startswith("-") else glyphs.down
         return f"{first if name == self.sorts[0] else name} {arrow}"

@@ -12,12 +12,12 @@ from textual.widget import Widget
 from vs_tui.domain.display import clean
 from vs_tui.domain.instants import SECOND, Instant
 from vs_tui.domain.model import Span
-from vs_tui.store.api import COUNTED, Counts
+from vs_tui.store.api import Counts
 from vs_tui.tui import faces
 from vs_tui.tui.facts import trace_facts
 from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece, longest_name
-from vs_tui.tui.screens.listed import ListedView
+from vs_tui.tui.screens.listed import ListedView, counts_text
 from vs_tui.tui.widgets.dora import DoraPanel
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 from vs_tui.tui.widgets.strip import TraceStrip
@@ -89,12 +89,14 @@ class LiveView(ListedView):
             filter_text, limit=self._wanted, sort=self.sort, at=dash.frozen_at
         )
         self.spans = page.items
+        self.searched = page.searched
         self.show_problem("")
         self._show_rows()
         await dash.learn(self._in_sight())
         self.list.refresh_changed()
         await self._load_trace()
-        self.counts = await dash.reader.counts(filter_text)
+        self.counts = await dash.reader.counts(filter_text, at=dash.frozen_at)
+        self.searching = page.searched or self.counts.searched
         self.list.set_total(self.counts.matched)
         await self._load_cards()
 
@@ -180,12 +182,7 @@ class LiveView(ListedView):
 
     def matched_text(self) -> str:
         counts = self.counts
-        if self.dash.travelled:
-            return f"{len(self.spans)} then"
-        if counts is None:
-            return ""
-        more = "+" if COUNTED <= counts.matched < counts.total else ""
-        return f"{counts.matched}{more} of {counts.total}"
+        return counts_text(counts) if counts is not None else ""
 
     def listed_spans(self) -> Iterable[Span]:
         return self.spans

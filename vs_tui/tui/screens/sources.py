@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from textual.widget import Widget
 
 from vs_tui.domain.display import clean
-from vs_tui.domain.instants import SECOND, Instant, iso
+from vs_tui.domain.instants import SECOND, Instant
 from vs_tui.domain.model import Verdict
-from vs_tui.store.api import SourceHealth
+from vs_tui.store.api import SourceHealth, Tally
 from vs_tui.tui import faces, sourcing
 from vs_tui.tui.bodies import DocLine
 from vs_tui.tui.inspecting import ROLES, field, verdict_glyph
@@ -42,10 +41,7 @@ COUNTED: Final = (
     Verdict.QUARANTINED,
     Verdict.REJECTED,
 )
-MAX_COUNTED: Final = 5_000
-"""Deliveries of today that are counted; with more, the numbers are shown as at least."""
 SORTS: Final = ("last", "trouble", "name")
-COUNT_EVERY: Final = 15 * SECOND
 SHOW_SECRET: Final = 30 * SECOND
 
 
@@ -66,10 +62,8 @@ class SourcesView(ListedView):
         self.document = Document(self.look, id="detail")
         self.connections: Sequence[Connection] | None = None
         self.health: Mapping[str, SourceHealth] = {}
-        self.today: Mapping[str, Counter[Verdict]] = {}
-        self.truncated = False
+        self.today = Tally({})
         self.public_url = ""
-        self._counted_at: Instant = 0
         self._revealed = ("", 0)
         self._turn = 0
         yield self.list
@@ -97,14 +91,9 @@ class SourcesView(ListedView):
             self.connections = await asyncio.to_thread(dash.setup.connections)
         self.health = {h.source: h for h in await dash.reader.sources()}
         self._paint()
-        now = dash.now()
-        if dash.frozen_at is not None or abs(now - self._counted_at) >= COUNT_EVERY:
-            self._counted_at = now
-            since = sourcing.midnight(now, dash.zone)
-            wanted = f"since:{iso(since)} until:{iso(now)}"
-            rows = await dash.reader.deliveries(wanted, limit=MAX_COUNTED)
-            self.truncated = len(rows) >= MAX_COUNTED
-            self.today = sourcing.tally(rows)
+        since = sourcing.midnight(dash.now(), dash.zone)
+        self.today = await dash.reader.received(since, dash.frozen_at)
+        self.searching = self.today.until
         self._paint()
 
     def tick(self, now: Instant) -> None:
@@ -129,7 +118,7 @@ class SourcesView(ListedView):
         elif name == "trouble":
             rows.sort(key=lambda row: not row.failed)
         self.list.set_rows(rows[::-1] if self.sort.startswith("-") else rows)
-        counted = "  counted today, at least" if self.truncated else "  counted today"
+        counted = "  counted today" if self.today.until is None else "  counted today, so far"
         self.list.set_heading(
             [("Sources", "title"), (counted, "dim")], self.order_note("last heard first")
         )
@@ -168,7 +157,7 @@ class SourcesView(ListedView):
         return f"{sign} {found.text}"
 
     def _number(self, name: str, verdict: Verdict) -> Piece:
-        n = self.today.get(name, Counter())[verdict]
+        n = self.today.counts.get(name, {}).get(verdict, 0)
         quiet = not n or verdict in (Verdict.ACCEPTED, Verdict.IGNORED, Verdict.DUPLICATE)
         return (str(n) if n else self.look.glyphs.dot, "dim" if quiet else ROLES[verdict])
 

@@ -12,7 +12,6 @@ from vs_tui.domain.model import Span
 from vs_tui.store.api import TraceSummary
 from vs_tui.tui import faces
 from vs_tui.tui.look import Look
-from vs_tui.tui.moment import summaries_at
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.listing import Column, Listing, Row
@@ -58,9 +57,11 @@ class TracesView(ListedView):
 
     async def load(self) -> None:
         filter_text = self.dash.effective_filter(self.filter_text)
-        found, following = await self.dash.reader.traces(filter_text, limit=LIMIT)
-        self._more = bool(following)
-        self.summaries = self._sorted(summaries_at(found, self.dash.frozen_at))
+        page = await self.dash.reader.traces(filter_text, limit=LIMIT, at=self.dash.frozen_at)
+        self._more = page.more
+        self.searched = page.searched
+        self.searching = page.searched
+        self.summaries = self._sorted(page.items)
         await self.dash.learn([summary.root for summary in self.summaries])
         if not self.summaries:
             self.list.empty = self.dash.empty_text(bool(self.filter_text))

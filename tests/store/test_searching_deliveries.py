@@ -1,0 +1,150 @@
+"""Deliveries are found in turns as a plain reading finds them; today's are counted exactly."""
+
+import itertools
+import sqlite3
+
+import pytest
+
+from tests.store.conftest import T
+from tests.store.test_searching import database
+from vs_tui.domain.instants import HOUR, MINUTE
+from vs_tui.store.delivery_filter import delivery_where
+from vs_tui.store.read_deliveries import read_all_deliveries
+from vs_tui.store.searching_deliveries import Counting, DeliverySearch, first_since
+
+VERDICTS = ("accepted", "ignored", "accepted", "quarantined", "accepted")
+
+
+def deliver(db: sqlite3.Connection, number: int, at: int = 0, **values: object) -> None:
+    row = {
+        "source": "gitlab" if number % 3 == 0 else "github",
+        "kind": "push" if number % 2 else "build",
+        "verdict": VERDICTS[number % len(VERDICTS)],
+        "reason": f"reason {number}",
+        "duplicates": 0,
+    } | values
+    db.execute(
+        "INSERT INTO deliveries VALUES (?, ?, ?, '/x', '{}', x'7b7d', x'00', ?, ?, ?, ?, 200, ?, 1,"
+        " '[]')",
+        (
+            number, row["source"], row["kind"], at or T + number * MINUTE, f"d{number}",
+            row["verdict"], row["reason"], row["duplicates"],
+        ),
+    )  # fmt: skip
+    total(db, row["source"], row["verdict"])
+
+
+def total(db: sqlite3.Connection, source: object, verdict: object) -> None:
+    db.execute(
+        "INSERT INTO counts VALUES (?, ?, 1, 0, '') ON CONFLICT DO UPDATE SET n = n + 1",
+        (source, verdict),
+    )
+
+
+def refuse(db: sqlite3.Connection, number: int, at: int, repeats: int = 0) -> None:
+    db.execute(
+        "INSERT INTO rejections (id, source, kind, path, received_at, status, reason, size, "
+        "repeats) VALUES (?, 'github', 'push', '/github', ?, 401, 'signature', 10, ?)",
+        (number, at, repeats),
+    )
+    for _ in range(repeats + 1):
+        total(db, "github", "rejected")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "source:github",
+        "verdict:quarantined",
+        "verdict:rejected",
+        "verdict:rejected,ignored",
+        "-verdict:accepted",
+        "kind:push source:gitlab",
+        '"reason 7"',
+        "signature",
+        "nowhere",
+        "since:2026-03-02T10:30:00Z",
+        "until:2026-03-02T10:30:00Z",
+    ],
+)
+def test_turns_find_what_a_plain_reading_finds(text) -> None:
+    db = database()
+    for number in range(1, 60):
+        deliver(db, number)
+    refuse(db, 1, T + 5 * MINUTE)
+    refuse(db, 2, T + 50 * MINUTE)
+    search = DeliverySearch(text, T)
+    search._step = 7
+    page = search.page(db, 30, seconds=0)
+    for number in range(60, 70):
+        deliver(db, number)
+    for _ in range(100):
+        page = search.page(db, 30, seconds=0)
+        if page.searched is None:
+            break
+    where, parameters = delivery_where(text)
+    assert list(page.items) == read_all_deliveries(db, where, parameters, 30, None)
+    everything = read_all_deliveries(db, where, parameters, 1_000, None)
+    assert (page.matched, page.more) == (len(everything), False)
+
+
+def test_a_turn_ends_in_time_and_says_how_far_it_looked() -> None:
+    db = database()
+    for number in range(1, 400):
+        deliver(db, number)
+    ticks = itertools.count()
+    search = DeliverySearch('"reason 3"', T, monotonic=lambda: next(ticks))
+    search._step = 50
+    page = search.page(db, 10, seconds=0)
+    assert page.more
+    assert page.searched == T + 350 * MINUTE
+
+
+def test_an_empty_store_is_looked_through_at_once() -> None:
+    page = DeliverySearch("", T).page(database(), 10)
+    assert (page.items, page.matched, page.more, page.searched) == ([], 0, False, None)
+
+
+def test_what_came_today_is_counted_once_and_goes_on() -> None:
+    db = database()
+    for number in range(1, 121):
+        deliver(db, number, duplicates=2 if number in (3, 100) else 0)
+    refuse(db, 1, T - HOUR)
+    refuse(db, 2, T + 70 * MINUTE, repeats=3)
+    counting = Counting(T + 61 * MINUTE, None)
+    counting._step = 10
+    first = counting.tally(db, seconds=0)
+    assert first.until is not None
+    deliver(db, 121, source="jira", verdict="accepted")
+    total(db, "github", "duplicate")
+    while (found := counting.tally(db)).until is not None:
+        pass
+    expected: dict[str, dict[str, int]] = {"jira": {"accepted": 1}}
+    for number in range(61, 121):
+        counts = expected.setdefault("gitlab" if number % 3 == 0 else "github", {})
+        verdict = VERDICTS[number % len(VERDICTS)]
+        counts[verdict] = counts.get(verdict, 0) + 1
+    # Number 100 came three times, and another of github's came again while it was counted.
+    expected["github"] |= {"duplicate": 3, "rejected": 4}
+    assert found.counts == expected
+
+
+def test_what_came_until_a_past_moment_stays() -> None:
+    db = database()
+    for number in range(1, 11):
+        deliver(db, number, source="github", verdict="accepted")
+    counting = Counting(T, T + 4 * MINUTE)
+    assert counting.tally(db).counts == {"github": {"accepted": 4}}
+    deliver(db, 11, source="github", verdict="accepted")
+    assert counting.tally(db).counts == {"github": {"accepted": 4}}
+
+
+@pytest.mark.parametrize(("minutes", "since"), [(-5, [2, 4, 5, 8]), (2, [2, 4, 5, 8]),
+    (3, [4, 5, 8]), (4, [4, 5, 8]), (7, [8]), (99, [])])  # fmt: skip
+def test_those_since_an_instant_are_found_by_halving(minutes, since) -> None:
+    db = database()
+    for number in (2, 4, 5, 8):
+        deliver(db, number)
+    first = first_since(db, T + minutes * MINUTE)
+    assert [number for number in (2, 4, 5, 8) if number >= first] == since

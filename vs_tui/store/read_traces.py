@@ -1,0 +1,167 @@
+"""Reading one span, one trace, and rows of the list of traces."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.model import Link, Span
+from vs_tui.domain.past import as_of
+from vs_tui.store import rows
+from vs_tui.store.api import Trace, TracePage, TraceSummary
+from vs_tui.store.searching import TURN, Search
+
+MAX_TRACE: Final = 5_000
+"""Spans of one trace that are read; more than anyone can look at."""
+_AT_ONCE: Final = 1_000
+_LATER: Final = 1 << 62
+_BEGAN: Final = "COALESCE(started_at, ended_at, last_event_at)"
+_SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
+
+
+def find_span(db: sqlite3.Connection, ref: str) -> Span | None:
+    """By key, by ref, by short ref (the latest, where several have it) or by an alias."""
+    for where in (
+        "key = ?",
+        "short_ref = ? AND short_ref <> key ORDER BY started_at DESC, key LIMIT 1",
+        "key IN (SELECT key FROM offers WHERE token = 'ref:' || ?) "
+        "ORDER BY started_at DESC LIMIT 1",
+    ):
+        row = db.execute(f"{_SELECT} WHERE {where}", (ref,)).fetchone()
+        if row:
+            return rows.span_of(row)
+    return None
+
+
+def read_trace(db: sqlite3.Connection, trace_id: str) -> Trace | None:
+    """By its id, or that of a trace that became part of it."""
+    found = _trace_rows(db, trace_id)
+    if not found:
+        alias = db.execute(
+            "SELECT trace_id FROM spans WHERE own_trace_id = ? AND own_trace_id <> trace_id "
+            "LIMIT 1",
+            (trace_id,),
+        ).fetchone()
+        if alias is None:
+            return None
+        trace_id = alias[0]
+        found = _trace_rows(db, trace_id)
+    spans = sorted((rows.span_of(row) for row in found), key=lambda s: (s.at, s.key))
+    keys = {span.key for span in spans}
+    root = next((s for s in spans if s.parent_key not in keys), spans[0])
+    sql = (
+        "SELECT child, parent, rule, why, is_primary FROM links WHERE {} "
+        "IN (SELECT value FROM json_each(?)) ORDER BY child, is_primary DESC, parent"
+    )
+    links: dict[tuple[str, str], Link] = {}
+    for column in ("child", "parent"):
+        for row in rows.select_in(db, sql.format(column), keys):
+            links[row[0], row[1]] = rows.link_of(row)
+    outside = {end for pair in links for end in pair} - keys
+    sql = f"{_SELECT} WHERE key IN (SELECT value FROM json_each(?))"
+    linked = [rows.span_of(row) for row in rows.select_in(db, sql, sorted(outside)[:200])]
+    return Trace(trace_id, root, spans, list(links.values()), linked)
+
+
+def _trace_rows(db: sqlite3.Connection, trace_id: str) -> list[Any]:
+    sql = f"{_SELECT} WHERE trace_id = ? ORDER BY started_at LIMIT ?"
+    return db.execute(sql, (trace_id, MAX_TRACE)).fetchall()
+
+
+def read_found_traces(
+    db: sqlite3.Connection, search: Search, limit: int, at: Instant | None
+) -> TracePage:
+    """The first traces of which a search finds a span within a turn."""
+    enough = limit + 1
+    deadline = time.monotonic() + TURN
+    while True:
+        search.turn(db, enough, max(deadline - time.monotonic(), 0))
+        found, more = _traces_of(db, search.rowids(), limit)
+        if more or search.finished or time.monotonic() >= deadline:
+            break
+        # Spans of the same traces came: more of them are needed.
+        enough = 2 * max(search.count, enough)
+    return TracePage(
+        summaries(db, found, at),
+        more=more or search.searched is not None,
+        searched=None if more or search.finished else search.searched,
+    )
+
+
+def _traces_of(db: sqlite3.Connection, rowids: Sequence[int], limit: int) -> tuple[list[str], bool]:
+    """The traces of spans, in the spans' order and each once; whether there are more of them."""
+    sql = "SELECT rowid, trace_id FROM spans WHERE rowid IN (SELECT value FROM json_each(?))"
+    found: dict[str, None] = {}
+    for start in range(0, len(rowids), _AT_ONCE):
+        some = rowids[start : start + _AT_ONCE]
+        by_rowid = dict(rows.select_in(db, sql, some))
+        found.update(dict.fromkeys(by_rowid[rowid] for rowid in some if rowid in by_rowid))
+        if len(found) > limit:
+            break
+    listed = list(found)
+    return listed[:limit], len(listed) > limit
+
+
+def read_all_traces(
+    db: sqlite3.Connection, where: str, parameters: Sequence[Any], limit: int, start: int
+) -> tuple[Sequence[TraceSummary], str]:
+    """As of `api.Reader.traces`, however long it takes to find the last one."""
+    wanted: dict[str, None] = {}
+    for sql in (
+        "SELECT trace_id FROM spans WHERE status = 'in_flight' AND derived = 0 "
+        f"AND operation <> 'stage' AND ({where}) ORDER BY started_at DESC",
+        "SELECT trace_id FROM spans WHERE ended_at IS NOT NULL AND derived = 0 "
+        f"AND operation <> 'stage' AND ({where}) ORDER BY ended_at DESC",
+    ):
+        for (trace_id,) in db.execute(sql, parameters):
+            wanted[trace_id] = None
+            if len(wanted) > start + limit:
+                break
+        if len(wanted) > start + limit:
+            break
+    page = list(wanted)[start : start + limit]
+    more = len(wanted) > start + limit
+    return summaries(db, page), str(start + limit) if more else ""
+
+
+def summaries(
+    db: sqlite3.Connection, trace_ids: Sequence[str], at: Instant | None = None
+) -> list[TraceSummary]:
+    """One row a trace, in the order of the ids; as they stood at a moment, if one is given."""
+    moment = _LATER if at is None else at
+    sql = f"""
+        SELECT trace_id, COUNT(*),
+            SUM(CASE WHEN ended_at > {moment} THEN 1 ELSE status = 'in_flight' END),
+            SUM(status IN ('error', 'timed_out') AND COALESCE(ended_at, 0) <= {moment}),
+            MIN({_BEGAN}), MAX(MIN(last_event_at, {moment})),
+            MAX(CASE WHEN ended_at <= {moment} THEN ended_at END)
+        FROM spans WHERE operation <> 'stage' AND {_BEGAN} <= {moment}
+        AND trace_id IN (SELECT value FROM json_each(?)) GROUP BY trace_id"""
+    totals = {row[0]: row[1:] for row in rows.select_in(db, sql, trace_ids)}
+    sql = (
+        f"{_SELECT} WHERE parent_key = '' AND trace_id IN (SELECT value FROM json_each(?)) "
+        f"ORDER BY {_BEGAN} DESC"
+    )
+    roots = {span.trace_id: span for span in map(rows.span_of, rows.select_in(db, sql, trace_ids))}
+    found = []
+    for trace_id in trace_ids:
+        if trace_id not in roots or trace_id not in totals:
+            continue
+        spans, in_flight, failed, started, last, ended = totals[trace_id]
+        root = roots[trace_id]
+        found.append(
+            TraceSummary(
+                trace_id=trace_id,
+                root=root if at is None else as_of(root, at),
+                spans=spans,
+                in_flight=in_flight,
+                failed=failed,
+                started_at=started,
+                last_event_at=last,
+                ended_at=None if in_flight else ended,
+            )
+        )
+    return found

@@ -1,0 +1,313 @@
+"""What matches a filter, newest first, found in short turns: no list of the dashboard waits for a
+scan of a million spans.
+
+A filter may match next to nothing, and no index answers every filter. So a search looks at as
+many spans as it can in a turn, from the newest backwards, keeps what it found, and goes on in the
+next turn; what is committed meanwhile is put in its place. It says how far it looked.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from bisect import insort
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from vs_tui.domain import filters
+from vs_tui.domain.filters import Filter, Term
+from vs_tui.domain.instants import MINUTE, Instant
+from vs_tui.domain.model import State, Status
+from vs_tui.store import rows
+from vs_tui.store.api import COUNTED
+from vs_tui.store.filter_sql import FAILED, where
+
+TURN: Final = 0.015
+"""Seconds of looking before a search answers with what it has."""
+_FIRST_STEP: Final = 1_000
+_LEAST: Final = 250
+_MOST: Final = 16_000
+"""Spans looked at between two looks at the clock."""
+_MANY_CHANGED: Final = 2_000
+"""With more changes a search begins again."""
+_GOOD_FOR: Final = MINUTE
+"""How long `age<7d` may be taken for what it was when the search began."""
+_LATER: Final = 1 << 62
+"""An instant after all others."""
+
+Found = tuple[int, int]
+"""(minus the instant to order by, rowid): ascending is the newest first."""
+
+
+class Search:
+    """One filter at one moment (None: now). Used by one thread, over one connection."""
+
+    def __init__(
+        self,
+        text: str,
+        at: Instant | None,
+        now: Instant,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """FilterError when the text is no filter."""
+        wanted = filters.parse(text)
+        self._at = at
+        self._began = now
+        self._monotonic = monotonic
+        self._moves = at is None and any(t.key in filters.COMPARED for t in wanted.terms)
+        self._where, self._parameters = listed_where(wanted, now if at is None else at)
+        self._reach = reach(wanted, now if at is None else at)
+        self._seq = -1
+        self._sorted: tuple[str, tuple[object, ...], list[int]] = ("", (), [])
+        self._begin()
+
+    def _begin(self) -> None:
+        self.open: list[Found] = []
+        self.ended: list[Found] = []
+        self._step = _FIRST_STEP
+        until = self._reach.until if self._at is None else min(self._reach.until, self._at + 1)
+        self._down = until if self._reach.ended else self._reach.since
+        """Of what had ended, what ended before this was not looked at yet."""
+        self._up = self._at if self._at is not None and self._reach.open else _LATER
+        """Of what was open at a past moment, what ended after this was not looked at yet."""
+
+    # What is known.
+
+    @property
+    def count(self) -> int:
+        """Spans found so far."""
+        return len(self.open) + len(self.ended)
+
+    @property
+    def searched(self) -> Instant | None:
+        """Spans that ended before this were not looked at; None when all were."""
+        if self._down > self._reach.since or self._up < _LATER:
+            return min(self._down, self._began)
+        return None
+
+    @property
+    def finished(self) -> bool:
+        """Whether another turn would find nothing more that is wanted."""
+        return self.searched is None or self.count >= COUNTED
+
+    def fits(self, now: Instant) -> bool:
+        """Whether terms that measure ages still mean what they did when it began."""
+        return not self._moves or abs(now - self._began) < _GOOD_FOR
+
+    def rowids(self) -> list[int]:
+        """What was found: in flight by start, then ended by end, the newest first."""
+        return [rowid for _, rowid in (*self.open, *self.ended)]
+
+    def sorted(self, db: sqlite3.Connection, order: str) -> list[int]:
+        """What was found in another order; sorted again only when something changed."""
+        state = (self._seq, self._down, self._up, self._at)
+        if self._sorted[:2] != (order, state):
+            sql = (
+                "SELECT rowid FROM spans WHERE rowid IN (SELECT value FROM json_each(?)) "
+                f"ORDER BY {order}, rowid"
+            )
+            found = [row[0] for row in rows.select_in(db, sql, self.rowids())]
+            self._sorted = (order, state, found)
+        return self._sorted[2]
+
+    # Looking.
+
+    def turn(self, db: sqlite3.Connection, enough: int = COUNTED, seconds: float = TURN) -> None:
+        """Take in what was committed, then look on until `enough` were found or time is up."""
+        deadline = self._monotonic() + seconds
+        self._catch_up(db)
+        while self.count < min(enough, COUNTED) and self.searched is not None:
+            began = self._monotonic()
+            if self._up < _LATER:
+                self._look_forward(db)
+            if self._down > self._reach.since:
+                self._look_back(db)
+            now = self._monotonic()
+            self._pace(now - began)
+            if now >= deadline:
+                return
+
+    def _pace(self, took: float) -> None:
+        if took < TURN / 4:
+            self._step = min(2 * self._step, _MOST)
+        elif took > TURN / 2:
+            self._step = max(self._step // 2, _LEAST)
+
+    def _catch_up(self, db: sqlite3.Connection) -> None:
+        seq = current_seq(db)
+        before, self._seq = self._seq, seq
+        if seq == before:
+            return
+        if 0 <= before < seq and not self._reach.traces:
+            sql = "SELECT rowid FROM spans INDEXED BY spans_changed WHERE changed > ? LIMIT ?"
+            changed = [row[0] for row in db.execute(sql, (before, _MANY_CHANGED + 1))]
+            if len(changed) <= _MANY_CHANGED:
+                self._replace(db, changed)
+                return
+        self._begin()
+        if self._reach.traces:
+            among = f"trace_id IN ({', '.join('?' * len(self._reach.traces))}) AND derived = 0"
+            self.open = sorted(self._open_ones(db, among, self._reach.traces))
+            self.ended = sorted(self._ended_ones(db, among, self._reach.traces))
+            self._down, self._up = self._reach.since, _LATER
+        elif self._reach.open:
+            among = "status = 'in_flight' AND derived = 0"
+            self.open = sorted(self._open_ones(db, among, (), index="spans_in_flight"))
+
+    def _replace(self, db: sqlite3.Connection, changed: Sequence[int]) -> None:
+        """Put changed spans where they belong now; what belongs further down is met there."""
+        gone = set(changed)
+        self.open = [found for found in self.open if found[1] not in gone]
+        self.ended = [found for found in self.ended if found[1] not in gone]
+        among = "derived = 0 AND rowid IN (SELECT value FROM json_each(?))"
+        bound = [rows.as_json(changed)]
+        if self._reach.open:
+            met = f"{among} AND (ended_at IS NULL OR ended_at <= ?)"
+            for found in self._open_ones(db, met, [*bound, self._up]):
+                insort(self.open, found)
+        for found in self._ended_ones(db, f"{among} AND ended_at >= ?", [*bound, self._down]):
+            insort(self.ended, found)
+
+    def _look_back(self, db: sqlite3.Connection) -> None:
+        """The next step of what had ended, towards the oldest."""
+        failed = f"{FAILED} AND " if self._reach.failed else ""
+        index = "spans_failed" if failed else "spans_ended"
+        low = max(
+            self._edge(db, index, f"{failed}ended_at < ?", "DESC", self._down, -_LATER),
+            self._reach.since,
+        )
+        among = f"{failed}derived = 0 AND ended_at >= ? AND ended_at < ?"
+        self.ended.extend(sorted(self._ended_ones(db, among, [low, self._down], index=index)))
+        self._down = low
+
+    def _look_forward(self, db: sqlite3.Connection) -> None:
+        """The next step of what ended after the past moment and may have begun before it."""
+        high = self._edge(db, "spans_ended", "ended_at > ?", "ASC", self._up, _LATER)
+        among = "derived = 0 AND ended_at > ? AND ended_at <= ?"
+        for found in self._open_ones(db, among, [self._up, high], index="spans_ended"):
+            insort(self.open, found)
+        self._up = high
+
+    def _edge(
+        self, db: sqlite3.Connection, index: str, side: str, way: str, start: int, end: int
+    ) -> int:
+        """The end of some span that is a step away; `end` when there are fewer."""
+        sql = (
+            f"SELECT ended_at FROM spans INDEXED BY {index} WHERE derived = 0 AND {side} "
+            f"ORDER BY ended_at {way} LIMIT 1 OFFSET ?"
+        )
+        row = db.execute(sql, (start, self._step)).fetchone()
+        return end if row is None else int(row[0])
+
+    def _ended_ones(
+        self, db: sqlite3.Connection, among: str, bound: Sequence[Any], *, index: str = ""
+    ) -> Iterator[Found]:
+        by = f" INDEXED BY {index}" if index else ""
+        then, moment = ("", []) if self._at is None else (" AND ended_at <= ?", [self._at])
+        sql = (
+            f"SELECT -ended_at, rowid FROM spans{by} WHERE {among} AND ended_at IS NOT NULL{then} "
+            f"AND ({self._where})"
+        )
+        return iter(db.execute(sql, (*bound, *moment, *self._parameters)).fetchall())
+
+    def _open_ones(
+        self, db: sqlite3.Connection, among: str, bound: Sequence[Any], *, index: str = ""
+    ) -> Iterator[Found]:
+        by = f" INDEXED BY {index}" if index else ""
+        if self._at is None:
+            sql = (
+                f"SELECT -COALESCE(started_at, 0), rowid FROM spans{by} "
+                f"WHERE {among} AND status = 'in_flight' AND ({self._where}) "
+                f"ORDER BY started_at DESC LIMIT {COUNTED}"
+            )
+            return iter(db.execute(sql, (*bound, *self._parameters)).fetchall())
+        # A span that ended later is what it was then: in flight, without an end (domain.past).
+        columns = ", ".join(
+            f"{_AS_IT_WAS[name]} AS {name}" if name in _AS_IT_WAS else name
+            for name in rows.SPAN_COLUMNS
+            if re.search(rf"\b{name}\b", self._where) or name == "started_at"
+        )
+        sql = (
+            f"SELECT -started_at, id FROM (SELECT rowid AS id, {columns} FROM spans{by} "
+            f"WHERE {among} AND started_at <= ? AND (ended_at > ? "
+            f"OR (ended_at IS NULL AND status = 'in_flight'))) WHERE {self._where}"
+        )
+        moment = (self._at, self._at)
+        return iter(db.execute(sql, (*bound, *moment, *self._parameters)).fetchall())
+
+
+_AS_IT_WAS: Final = {
+    "status": f"'{Status.IN_FLIGHT.value}'",
+    "state": f"CASE WHEN ended_at IS NULL THEN state ELSE {int(State.RUNNING)} END",
+    "ended_at": "NULL",
+    "error": "CASE WHEN ended_at IS NULL THEN error ELSE '' END",
+}
+
+
+def current_seq(db: sqlite3.Connection) -> int:
+    """The number of the last commit that changed spans."""
+    row = db.execute("SELECT value FROM meta WHERE name = 'seq'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def listed_where(wanted: Filter, now: Instant) -> tuple[str, list[Any]]:
+    """As `filter_sql.where`, for lists: without the phases, unless the filter is about kinds, one
+    trace or one span."""
+    condition, parameters = where(wanted, now)
+    if not {"kind", "trace", "ref"} & {term.key for term in wanted.terms}:
+        condition = f"({condition}) AND operation <> 'stage'"
+    return condition, parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where matches can be at all, by the terms that every match has to meet."""
+
+    open: bool = True
+    """Among what is in flight."""
+    ended: bool = True
+    """Among what has ended."""
+    failed: bool = False
+    """Among the failed ones only."""
+    since: Instant = -_LATER
+    """Ended at this instant or later."""
+    until: Instant = _LATER
+    """Ended before this instant."""
+    traces: tuple[str, ...] = ()
+    """In one of these traces only."""
+
+
+def reach(wanted: Filter, now: Instant) -> Reach:
+    """What can be left out without a look at the spans."""
+    found = Reach()
+    for term in wanted.terms:
+        if not term.negated:
+            found = _narrowed(found, term, now)
+    return found
+
+
+_OPEN_ONLY: Final = {"in_flight", "inflight", "open", "running", "queued", "waiting", "stale"}
+_FAILED_ONLY: Final = {"failed", "error", "timed_out"}
+_ENDED_ONLY: Final = {"ok", "cancelled", "ended", *_FAILED_ONLY}
+
+
+def _narrowed(found: Reach, term: Term, now: Instant) -> Reach:
+    values = set(term.values)
+    if term.key in ("state", "is"):
+        if values <= _OPEN_ONLY:
+            return replace(found, ended=False)
+        if values <= _FAILED_ONLY:
+            return replace(found, open=False, failed=True)
+        if values <= _ENDED_ONLY:
+            return replace(found, open=False)
+    elif term.key in ("age", "fresh"):
+        if term.op in ("<", "<="):
+            return replace(found, since=max(found.since, now - term.number))
+        return replace(found, until=min(found.until, now - term.number + 1))
+    elif term.key == "since":
+        return replace(found, since=max(found.since, term.number))
+    elif term.key == "trace" and not any("*" in value for value in values):
+        return replace(found, traces=tuple(value.lower() for value in term.values))
+    return found
