@@ -48,6 +48,8 @@ BASELINE_AGE: Final = 60 * SECOND
 RECEIVER_AFTER: Final = 2.0
 """Seconds after which the receiver starts whether rows could be read or not."""
 MAX_BASELINES: Final = 20_000
+QUIET_TICK: Final = 10 * SECOND
+"""How often what is shown moves on while nothing is in flight: then only minutes are shown."""
 
 
 class VsTuiApp(SparingApp[int]):
@@ -81,6 +83,7 @@ class VsTuiApp(SparingApp[int]):
         self.teams: Sequence[str] = ()
         self.baselines: dict[str, Baseline] = {}
         self._learnt_at: dict[str, Instant] = {}
+        self._ticked_at: Instant = 0
         self.health: Sequence[SourceHealth] = ()
         self.in_flight = 0
         self.failed = 0
@@ -149,8 +152,14 @@ class VsTuiApp(SparingApp[int]):
         if self.behind:
             return
         if self.frozen_at is None and not self.blurred and view is not None and view.complete:
-            view.tick(self.now())
-            view.paint_header()
+            now = self.now()
+            quiet = 0 <= now - self._ticked_at < QUIET_TICK
+            if self.in_flight or not quiet:
+                view.tick(now)
+                view.paint_header()
+            if not quiet:
+                self._ticked_at = now
+                view.paint_frame()
 
     def on_app_blur(self, _: events.AppBlur) -> None:
         self.blurred = True

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 POLL_SECONDS: Final = 0.15
 QUIET_POLL_SECONDS: Final = 0.5
+TOLD_POLL_SECONDS: Final = 2.0
+"""Beside a receiver in the same process, which wakes it."""
 BLURRED_POLL_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 2.0
 """How often the store's health is asked for while nothing is committed: perhaps nothing can be."""
@@ -32,6 +34,7 @@ class Feed:
         self.shown = asyncio.Event()
         """Set once the first rows are there."""
         self._dirty = asyncio.Event()
+        self._told = app.setup.after_paint is not None
         self._looked = 0.0
         self._compared_at: Instant = 0
 
@@ -54,7 +57,8 @@ class Feed:
             before = self.seq
             await self._turn()
             # The receiver wakes it; who only looks at a file need not look often at a quiet one.
-            quiet = POLL_SECONDS if self.seq != before else min(1.5 * quiet, QUIET_POLL_SECONDS)
+            longest = TOLD_POLL_SECONDS if self._told else QUIET_POLL_SECONDS
+            quiet = POLL_SECONDS if self.seq != before else min(1.5 * quiet, longest)
             await asyncio.sleep(POLL_SECONDS)
 
     async def _turn(self) -> None:
@@ -75,8 +79,10 @@ class Feed:
         now = asyncio.get_running_loop().time()
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
-            self._app.trouble = (await self._app.reader.health()).trouble
-            self._app.paint_frame()
+            trouble = (await self._app.reader.health()).trouble
+            if trouble != self._app.trouble:
+                self._app.trouble = trouble
+                self._app.paint_frame()
 
     async def _follow(self) -> None:
         app = self._app
