@@ -26,6 +26,7 @@ def writer_settings(config: Config) -> Settings:
     keeper = metrics_keeper(config)
     return Settings(
         after_fold=(keeper.after_fold,),
+        after_rebuild=(keeper.rebuild,),
         adopt=(keeper.adopt_some,),
         teams=config.teams,
         timeouts=config.timeouts,

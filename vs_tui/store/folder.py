@@ -9,7 +9,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from vs_tui.domain.correlation import series_of
 from vs_tui.domain.folding import Folded, fold, stages_of, with_timeout
@@ -135,12 +135,12 @@ def refold(
 
 
 def _insert_keys(connection: sqlite3.Connection, fresh: Mapping[str, Sequence[Event]]) -> None:
-    offers: list[tuple[str, ...]] = []
-    seeks: list[tuple[object, ...]] = []
+    offers: list[rows.Row] = []
+    seeks: list[rows.Row] = []
     for key, events in fresh.items():
-        for event in events:
-            offers.extend(rows.offer_row(key, offer) for offer in event.offers)
-            seeks.extend(rows.seek_row(key, seek) for seek in event.seeks)
+        offered, sought = rows.key_rows(key, events)
+        offers += offered
+        seeks += sought
     if offers:
         connection.executemany("INSERT OR IGNORE INTO offers VALUES (?, ?, ?, ?, ?)", offers)
     if seeks:
@@ -177,7 +177,7 @@ def _write(
     return changes
 
 
-def _rows_of(change: Change, seq: int) -> Iterator[tuple[Any, ...]]:
+def _rows_of(change: Change, seq: int) -> Iterator[rows.Row]:
     """The rows of a span and of its phases."""
     span = change.new
     yield rows.span_row(span, short_ref=change.short_ref, changed=seq)
@@ -187,7 +187,18 @@ def _rows_of(change: Change, seq: int) -> Iterator[tuple[Any, ...]]:
             yield rows.span_row(stage, short_ref=stage.key, changed=seq, stage_of=series)
 
 
-def _stored_rows(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+def rows_anew(events: Iterable[Event], context: Context) -> list[rows.Row]:
+    """The rows of a span and of its phases as if nothing else were stored: a root, and alone with
+    its short ref. None for people's decisions alone."""
+    told = list(events)
+    if not any(event.source for event in told):
+        return []
+    folded = fold(told)
+    span = _complete(folded, None, context, frozenset())
+    return list(_rows_of(Change(None, span, folded, True), context.seq))
+
+
+def _stored_rows(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, rows.Row]:
     sql = (
         f"SELECT {rows.SELECT_WRITTEN} FROM spans WHERE derived = 0 "
         "AND key IN (SELECT value FROM json_each(?))"

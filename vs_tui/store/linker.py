@@ -8,8 +8,9 @@ transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from vs_tui.domain.correlation import (
     PIN_ATTRIBUTE,
@@ -19,7 +20,7 @@ from vs_tui.domain.correlation import (
     cuts,
     links_of,
 )
-from vs_tui.domain.model import Key, Link, Rule, Seek, Span
+from vs_tui.domain.model import Attributes, Key, Link, Rule, Seek, Span
 from vs_tui.store import nearby, rows
 from vs_tui.store.folder import Change, load_spans
 from vs_tui.store.ships import relink_shipped
@@ -37,17 +38,17 @@ def relink(
         children[key] = span
     if not children:
         return
-    wanted = _Wanted(connection, children, disabled)
+    wanted = Wanted(connection, {k: Child.of(span) for k, span in children.items()}, disabled)
     before = {
         key: [link for link in links if link.rule is not Rule.SHIPS]
         for key, links in nearby.links_above(connection, children).items()
     }
-    after = {key: wanted.links(span) for key, span in children.items()}
-    _write_links(connection, before, after)
+    after = wanted.links()
+    write_links(connection, before, after)
     moved = _place(connection, children, after, _Unsettled.of(changes, before, after), seq)
     # Last, because what a deploy shipped depends on the runs above it; it never makes a parent.
     shipped = relink_shipped(connection, changes, children, moved, disabled)
-    _write_links(
+    write_links(
         connection,
         {key: old for key, (old, _) in shipped.items()},
         {key: new for key, (_, new) in shipped.items()},
@@ -99,89 +100,116 @@ class _Unsettled:
         return cls(frozenset(renamed), frozenset(moved | ruled))
 
 
-class _Wanted:
-    """The links that a set of spans should have; all they seek is read in a few queries."""
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A span whose links are wanted."""
+
+    node: Node
+    attributes: Attributes
+    """At least those that hold a person's decisions."""
+
+    @classmethod
+    def of(cls, span: Span) -> Child:
+        return cls(Node.of(span), span.attributes)
+
+
+class Wanted:
+    """What decides about the links of some spans, as it is stored: read in a few statements, and
+    plain, so that the links can be worked out in another process."""
 
     def __init__(
         self,
         connection: sqlite3.Connection,
-        children: Mapping[str, Span],
+        children: Mapping[str, Child],
         disabled: frozenset[Rule],
     ) -> None:
-        self._connection = connection
         self._disabled = disabled
-        self._seeks: dict[str, list[Seek]] = {}
         sql = (
             "SELECT key, token, rule, scope, value, via, link_only FROM seeks "
             "WHERE key IN (SELECT value FROM json_each(?))"
         )
-        tokens: dict[str, None] = {}
-        for key, *row in rows.select_in(connection, sql, children):
-            tokens[row[0]] = None
-            self._seeks.setdefault(key, []).append(rows.seek_of(row))
-        self._offers = self._read_offers(tokens)
-        self._nearby = nearby.candidates(connection, children)
-
-    def _read_offers(self, tokens: Iterable[str]) -> dict[str, list[tuple[str, Key]]]:
-        """token -> (owner, offered key)."""
-        found: dict[str, list[tuple[str, Key]]] = {}
+        self._seeks = list(rows.select_in(connection, sql, children))
+        tokens = dict.fromkeys(row[1] for row in self._seeks)
         sql = (
-            "SELECT token, scope, value, key, via FROM offers "
+            "SELECT key, token, scope, value, via FROM offers "
             "WHERE token IN (SELECT value FROM json_each(?))"
         )
-        for token, scope, value, key, via in rows.select_in(self._connection, sql, tokens):
-            offered = rows.key_of((token, scope, value, via))
-            found.setdefault(token, []).append((key, offered))
-        names = [token[4:] for token in tokens if token.startswith("ref:")]
-        sql = "SELECT key, key FROM spans WHERE key IN (SELECT value FROM json_each(?))"
-        short = (
-            "SELECT key, short_ref FROM spans WHERE short_ref <> key "
-            "AND short_ref IN (SELECT value FROM json_each(?))"
-        )
-        for statement in (sql, short):
-            for key, name in rows.select_in(self._connection, statement, names):
-                found.setdefault(f"ref:{name}", []).append((key, Key("ref", name)))
-        owners = {owner for entries in found.values() for owner, _ in entries}
-        self._nodes = _nodes(self._connection, owners)
+        self._offers = list(rows.select_in(connection, sql, tokens))
+        self._offers += _named(connection, [t[4:] for t in tokens if t.startswith("ref:")])
+        owners = {row[0] for row in self._offers}
+        self._nodes = list(rows.select_in(connection, _SELECT_NODES, owners))
+        incidents = [key for key, child in children.items() if child.node.operation == "incident"]
+        self._nearby = nearby.candidates(connection, load_spans(connection, incidents))
+        idle = children.keys() - {row[0] for row in self._seeks} - self._nearby.keys()
+        self._children = {key: child for key, child in children.items() if key not in idle}
+        self._idle = idle
+
+    def links(self) -> dict[str, list[Link]]:
+        """The links of every span."""
+        found: dict[str, list[Link]] = {key: [] for key in self._idle}
+        if not self._children:
+            return found
+        seeks: dict[str, list[Seek]] = {}
+        for key, *row in self._seeks:
+            seeks.setdefault(key, []).append(rows.seek_of(row))
+        nodes = {row[0]: nearby.node_of(row) for row in self._nodes}
+        matches: dict[str, list[Match]] = {}
+        for owner, token, scope, value, via in self._offers:
+            if node := nodes.get(owner):
+                offered = rows.key_of((token, scope, value, via))
+                matches.setdefault(token, []).append(Match(node, offered))
+
+        def matching(key: Key) -> Sequence[Match]:
+            return matches.get(rows.token(key), ())
+
+        for key, child in self._children.items():
+            found[key] = links_of(
+                child.node,
+                seeks.get(key, ()),
+                matching,
+                pinned=_pinned(child, matching),
+                cut=cuts(child.attributes),
+                extra=self._nearby.get(key, ()),
+                disabled=self._disabled,
+            )
         return found
 
-    def _matches(self, key: Key) -> Iterator[Match]:
-        for owner, offered in self._offers.get(rows.token(key), ()):
-            node = self._nodes.get(owner)
-            if node is not None:
-                yield Match(node, offered)
 
-    def links(self, span: Span) -> list[Link]:
-        return links_of(
-            Node.of(span),
-            self._seeks.get(span.key, ()),
-            self._matches,
-            pinned=self._pinned(span),
-            cut=cuts(span.attributes),
-            extra=self._nearby.get(span.key, ()),
-            disabled=self._disabled,
-        )
+def _named(connection: sqlite3.Connection, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Every span offers its key and its short ref."""
+    sql = "SELECT key, key FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+    short = (
+        "SELECT key, short_ref FROM spans WHERE short_ref <> key "
+        "AND short_ref IN (SELECT value FROM json_each(?))"
+    )
+    for statement in (sql, short):
+        for key, name in rows.select_in(connection, statement, names):
+            yield (key, f"ref:{name}", "", name, "")
 
-    def _pinned(self, span: Span) -> Node | None:
-        """The parent a person chose. The decision is also a seek, so its key has been read."""
-        pin = str(span.attributes.get(PIN_ATTRIBUTE) or "")
-        found = [match.node for match in self._matches(Key("ref", pin))] if pin else []
-        return min(found, key=lambda node: (node.key != pin, node.key), default=None)
+
+def _pinned(child: Child, matching: Callable[[Key], Sequence[Match]]) -> Node | None:
+    """The parent a person chose. The decision is also a seek, so its key has been read."""
+    pin = str(child.attributes.get(PIN_ATTRIBUTE) or "")
+    found = [match.node for match in matching(Key("ref", pin))] if pin else []
+    return min(found, key=lambda node: (node.key != pin, node.key), default=None)
+
+
+_SELECT_NODES: Final = (
+    f"SELECT {nearby.NODE_COLUMNS.format('s')} FROM spans s "
+    "WHERE s.key IN (SELECT value FROM json_each(?))"
+)
 
 
 def _nodes(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Node]:
-    sql = (
-        f"SELECT {nearby.NODE_COLUMNS.format('s')} FROM spans s "
-        "WHERE s.key IN (SELECT value FROM json_each(?))"
-    )
-    return {row[0]: nearby.node_of(row) for row in rows.select_in(connection, sql, keys)}
+    return {row[0]: nearby.node_of(row) for row in rows.select_in(connection, _SELECT_NODES, keys)}
 
 
-def _write_links(
+def write_links(
     connection: sqlite3.Connection,
     before: Mapping[str, Sequence[Link]],
     after: Mapping[str, Sequence[Link]],
 ) -> None:
+    """Make the stored links of these spans `after`; `before` are those that are stored."""
     removed: list[tuple[str, str]] = []
     added: list[tuple[object, ...]] = []
     for child, links in after.items():
@@ -210,15 +238,15 @@ def _place(
         return moved
     # A ring broken earlier may be open again: its root gets its own parent back.
     moved.update(_broken_roots(connection, {children[key].trace_id for key in moved}))
-    above = _primary_links_above(connection, moved | unsettled.restless)
+    above = primary_links_above(connection, moved | unsettled.restless)
     moved.update(key for key in unsettled.restless if _ring(above, key))
-    parents = _parents(connection, moved, above)
+    placed = parents(connection, moved, above)
     connection.executemany(
         "UPDATE spans SET parent_key = ?, changed = ? WHERE key = ? AND parent_key <> ?",
-        [(parent, seq, key, parent) for key, parent in parents.items()],
+        [(parent, seq, key, parent) for key, parent in placed.items()],
     )
-    _spread_trace_ids(connection, parents.keys() | unsettled.renamed, seq)
-    return parents.keys()
+    _spread_trace_ids(connection, placed.keys() | unsettled.renamed, seq)
+    return placed.keys()
 
 
 def _primary(links: Sequence[Link]) -> tuple[str, str]:
@@ -226,7 +254,7 @@ def _primary(links: Sequence[Link]) -> tuple[str, str]:
     return next(((link.parent, link.rule.value) for link in links if link.primary), ("", ""))
 
 
-def _parents(
+def parents(
     connection: sqlite3.Connection,
     moved: Iterable[str],
     above: Mapping[str, tuple[str, Rule]],
@@ -247,7 +275,7 @@ def _parents(
     return parents
 
 
-def _primary_links_above(
+def primary_links_above(
     connection: sqlite3.Connection, keys: Iterable[str]
 ) -> dict[str, tuple[str, Rule]]:
     """Span -> (parent, rule), for these spans and all that is above them."""

@@ -1,24 +1,39 @@
 """Folding everything again from the deliveries, after an adapter changed or out of doubt.
 
-One transaction: readers see the old state until the new one is complete, and a kill in the
-middle leaves the old one.
+    deliveries -> read again -> events -> every span folded once -> links -> places -> read models
+
+The steps are those of `folder` and `linker`, taken once for all instead of once a transaction;
+reading, folding and linking are pure and are spread over the cores. One transaction: readers see
+the old state until the new one is complete, and a kill in the middle leaves the old one.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Final, Protocol
 
 import orjson
 
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Event, Verdict
-from vs_tui.store import batch, metrics_members
-from vs_tui.store.schema import DERIVED_TABLES
+from vs_tui.store import batch, metrics_members, nearby, rows
+from vs_tui.store.folder import Context, rows_anew
+from vs_tui.store.linker import Child, Wanted, write_links
+from vs_tui.store.placing import place_all
+from vs_tui.store.processes import Processes, cores
+from vs_tui.store.rebuild_tables import NewTables, number_of
+from vs_tui.store.rows import Row
+from vs_tui.store.ships import relink_shipped
 
-CHUNK: Final = 1_000
+CHUNK: Final = 500
+"""Deliveries, or spans, that are one task."""
+WORTH_PROCESSES: Final = 5_000
+"""Deliveries from which on starting processes pays."""
 
 
 class Reading(Protocol):
@@ -54,53 +69,194 @@ def rebuild(
     folding: batch.Folding,
     parse: Parse,
     progress: Progress = lambda _done, _total: None,
+    processes: int | None = None,
 ) -> Rebuilt:
-    """Drop all that is derived and fold every delivery again, oldest first.
+    """Drop all that is derived and fold every delivery again.
 
-    Quarantined deliveries that can be read now become accepted. The caller's transaction.
+    Quarantined deliveries that can be read now become accepted. The caller's transaction. With
+    `processes` (by default one a core, none for little) `parse` must be picklable.
     """
     kept = metrics_members.forget(connection)
-    for table in DERIVED_TABLES:
-        connection.execute(f"DELETE FROM {table}")
     folding.cache.clear()
     folding.context.seq = batch.next_seq(connection)
-    total = connection.execute("SELECT COUNT(*) FROM deliveries").fetchone()[0]
-    done, last = 0, 0
-    while found := connection.execute(
-        "SELECT id, source, kind, path, headers, body, received_at, verdict, reason "
-        "FROM deliveries WHERE id > ? ORDER BY id LIMIT ?",
-        (last, CHUNK),
-    ).fetchall():
-        events: list[Event] = []
-        for row in found:
-            events.extend(_reread(connection, row, parse))
-        batch.fold_and_link(connection, events, folding)
-        last = found[-1][0]
-        done += len(found)
-        progress(done, total)
+    total = number_of(connection, "COUNT(*) FROM deliveries")
+    if processes is None:
+        processes = cores() if total >= WORTH_PROCESSES else 1
+    tables = NewTables(connection)
+    with Processes(processes) as crew:
+        _read_all(connection, crew, tables, parse, lambda done: progress(done // 2, total))
+        _fold_all(connection, crew, tables, folding.context)
+        progress(total * 3 // 4, total)
+        _link_all(connection, crew, folding)
+    place_all(connection)
+    tables.index(placed=True)
+    _ship_all(connection, folding)
+    _read_models(connection, folding)
+    progress(total, total)
     return Rebuilt(
-        deliveries=done,
-        spans=connection.execute("SELECT COUNT(*) FROM spans").fetchone()[0],
-        quarantined=connection.execute(
-            "SELECT COUNT(*) FROM deliveries WHERE verdict = 'quarantined'"
-        ).fetchone()[0],
+        deliveries=total,
+        spans=number_of(connection, "COUNT(*) FROM spans"),
+        quarantined=number_of(connection, "COUNT(*) FROM deliveries WHERE verdict = 'quarantined'"),
         kept=kept,
     )
+
+
+_STORED: Final = (
+    "SELECT id, source, kind, path, headers, body, received_at, verdict, reason FROM deliveries"
+)
+
+
+def _read_all(
+    connection: sqlite3.Connection,
+    crew: Processes,
+    tables: NewTables,
+    parse: Parse,
+    progress: Callable[[int], None],
+) -> None:
+    """The events of all deliveries."""
+    done = 0
+    for found in crew.map(
+        partial(_read_some, parse), _chunks(connection, f"{_STORED} WHERE id > ?")
+    ):
+        tables.gather("events", found.events)
+        _correct(connection, found.corrections)
+        done += found.deliveries
+        progress(done)
+    tables.fill("events")
+
+
+def _chunks(connection: sqlite3.Connection, sql: str) -> Iterator[list[Row]]:
+    last = 0
+    while found := connection.execute(f"{sql} ORDER BY 1 LIMIT {CHUNK}", (last,)).fetchall():
+        last = found[-1][0]
+        yield found
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What some deliveries say."""
+
+    deliveries: int
+    events: list[Row]
+    """(span key, digest, data)."""
+    corrections: list[_Correction]
+
+
+def _read_some(parse: Parse, stored: Sequence[Row]) -> _Read:
+    events: dict[bytes, Row] = {}
+    corrections = []
+    for row in stored:
+        told, correction = _reread(row, parse)
+        for event in told:
+            digest, data = rows.event_data(event)
+            events[digest] = (event.key, digest, data)
+        if correction is not None:
+            corrections.append(correction)
+    return _Read(len(stored), list(events.values()), corrections)
+
+
+def _fold_all(
+    connection: sqlite3.Connection, crew: Processes, tables: NewTables, context: Context
+) -> None:
+    """The spans of all events, and what they offer and seek."""
+    context = replace(context, timeouts=dict(context.timeouts))
+    for spans, offers, seeks in crew.map(partial(_fold_some, context), _told(connection)):
+        tables.gather("spans", spans)
+        tables.gather("offers", offers)
+        tables.gather("seeks", seeks)
+    tables.fill("spans", "offers", "seeks")
+    tables.index(placed=False)
+    # More than one span has the short ref: they go by their keys.
+    connection.execute(
+        "UPDATE spans SET ref = key WHERE short_ref <> key AND short_ref IN (SELECT short_ref "
+        "FROM spans WHERE short_ref <> key GROUP BY short_ref HAVING COUNT(*) > 1)"
+    )
+
+
+def _told(connection: sqlite3.Connection) -> Iterator[list[tuple[str, list[bytes]]]]:
+    """Span keys and the data of their events."""
+    found = connection.execute("SELECT key, data FROM events ORDER BY key, digest")
+    some = []
+    for key, entries in groupby(found, itemgetter(0)):
+        some.append((key, [data for _, data in entries]))
+        if len(some) == CHUNK:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _fold_some(
+    context: Context, told: Sequence[tuple[str, list[bytes]]]
+) -> tuple[list[Row], list[Row], list[Row]]:
+    spans: list[Row] = []
+    offers: list[Row] = []
+    seeks: list[Row] = []
+    for key, entries in told:
+        events = [rows.event_of(data) for data in entries]
+        offered, sought = rows.key_rows(key, events)
+        offers += offered
+        seeks += sought
+        spans += rows_anew(events, context)
+    return spans, offers, seeks
+
+
+def _link_all(connection: sqlite3.Connection, crew: Processes, folding: batch.Folding) -> None:
+    """All links but those of what deploys shipped."""
+    sql = (
+        f"SELECT s.rowid, s.attributes, {nearby.NODE_COLUMNS.format('s')} FROM spans s "
+        "WHERE s.derived = 0 AND s.rowid > ?"
+    )
+    wanted = (
+        Wanted(connection, {row[2]: _child(row) for row in found}, folding.disabled_rules)
+        for found in _chunks(connection, sql)
+    )
+    for links in crew.map(_link_some, wanted):
+        connection.executemany("INSERT INTO links VALUES (?, ?, ?, ?, ?)", links)
+
+
+def _child(row: Row) -> Child:
+    decided = '"vs.pin"' in row[1] or '"vs.cut:' in row[1]
+    return Child(nearby.node_of(row[2:]), orjson.loads(row[1]) if decided else {})
+
+
+def _link_some(wanted: Wanted) -> list[Row]:
+    return [rows.link_row(link) for links in wanted.links().values() for link in links]
+
+
+def _ship_all(connection: sqlite3.Connection, folding: batch.Folding) -> None:
+    """What every deploy shipped; needs the places of all spans."""
+    for deploys in _span_keys(connection, "operation = 'deploy' AND derived = 0"):
+        shipped = relink_shipped(connection, (), deploys, (), folding.disabled_rules)
+        write_links(connection, {}, {key: new for key, (_, new) in shipped.items()})
+
+
+def _read_models(connection: sqlite3.Connection, folding: batch.Folding) -> None:
+    for work in folding.after_rebuild:
+        work(connection)
+    if not folding.after_rebuild:
+        for keys in _span_keys(connection, "derived = 0"):
+            for hook in folding.after_fold:
+                hook(connection, keys)
+
+
+def _span_keys(connection: sqlite3.Connection, where: str) -> Iterator[list[str]]:
+    """Keys of spans in order of time, a chunk at a time."""
+    sql = f"SELECT rowid, key FROM spans WHERE {where} AND rowid > ?"
+    for found in _chunks(connection, sql):
+        yield [key for _, key in found]
 
 
 def refold_one(
     connection: sqlite3.Connection, folding: batch.Folding, parse: Parse, delivery_id: int
 ) -> str:
     """Read one delivery again; says what came of it. The caller's transaction."""
-    row = connection.execute(
-        "SELECT id, source, kind, path, headers, body, received_at, verdict, reason "
-        "FROM deliveries WHERE id = ?",
-        (delivery_id,),
-    ).fetchone()
+    row = connection.execute(f"{_STORED} WHERE id = ?", (delivery_id,)).fetchone()
     if row is None:
         return "refused requests are not kept whole; ask the sender to send it again"
     folding.context.seq = batch.next_seq(connection)
-    events = _reread(connection, row, parse)
+    events, correction = _reread(row, parse)
+    _correct(connection, [correction] if correction else [])
     batch.fold_and_link(connection, events, folding)
     verdict = connection.execute(
         "SELECT verdict FROM deliveries WHERE id = ?", (delivery_id,)
@@ -108,19 +264,38 @@ def refold_one(
     return f"delivery {delivery_id}: {verdict}, {len(events)} events"
 
 
-def _reread(connection: sqlite3.Connection, row: tuple[object, ...], parse: Parse) -> list[Event]:
+@dataclass(frozen=True, slots=True)
+class _Correction:
+    """A delivery that reads otherwise than it did."""
+
+    delivery_id: int
+    source: str
+    before: str
+    kind: str
+    verdict: str
+    reason: str
+    keys: str
+
+
+def _reread(row: Row, parse: Parse) -> tuple[list[Event], _Correction | None]:
     delivery_id, source, kind, path, headers, body, received_at, verdict, reason = row
-    reading = parse(source, path, orjson.loads(headers), body, received_at)  # type: ignore[arg-type]
-    accepted = reading.verdict is Verdict.ACCEPTED
-    events = list(reading.events) if accepted else []
-    if (reading.kind, reading.verdict.value, reading.reason) != (kind, verdict, reason):
-        keys = orjson.dumps(list(dict.fromkeys(event.key for event in events))).decode()
+    reading = parse(source, path, orjson.loads(headers), body, received_at)
+    events = list(reading.events) if reading.verdict is Verdict.ACCEPTED else []
+    if (reading.kind, reading.verdict.value, reading.reason) == (kind, verdict, reason):
+        return events, None
+    keys = orjson.dumps(list(dict.fromkeys(event.key for event in events))).decode()
+    return events, _Correction(
+        delivery_id, source, verdict, reading.kind, reading.verdict.value, reading.reason, keys
+    )
+
+
+def _correct(connection: sqlite3.Connection, corrections: Sequence[_Correction]) -> None:
+    for found in corrections:
         connection.execute(
             "UPDATE deliveries SET kind = ?, verdict = ?, reason = ?, keys = ? WHERE id = ?",
-            (reading.kind, reading.verdict.value, reading.reason, keys, delivery_id),
+            (found.kind, found.verdict, found.reason, found.keys, found.delivery_id),
         )
-        _recount(connection, str(source), str(verdict), reading.verdict.value)
-    return events
+        _recount(connection, found.source, found.before, found.verdict)
 
 
 def _recount(connection: sqlite3.Connection, source: str, before: str, after: str) -> None:

@@ -24,6 +24,8 @@ from vs_tui.domain.model import (
     trace_id_of,
 )
 
+Row = tuple[Any, ...]
+
 SPAN_COLUMNS: Final = (
     "key",
     "ref",
@@ -57,8 +59,9 @@ SELECT_SPAN: Final = ", ".join(SPAN_COLUMNS)
 WRITTEN: Final = (*SPAN_COLUMNS, "short_ref", "own_trace_id", "series", "derived", "changed")
 """Columns of a span as they are written, those of readers first."""
 SELECT_WRITTEN: Final = ", ".join(WRITTEN)
+VALUES_WRITTEN: Final = f"VALUES ({', '.join('?' * len(WRITTEN))})"
 UPSERT_SPAN: Final = (
-    f"INSERT INTO spans ({SELECT_WRITTEN}) VALUES ({', '.join('?' * len(WRITTEN))}) "
+    f"INSERT INTO spans ({SELECT_WRITTEN}) {VALUES_WRITTEN} "
     "ON CONFLICT (key) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in WRITTEN if name != "key")
 )
@@ -74,7 +77,7 @@ def event_of(data: bytes) -> Event:
     return event_from_row(orjson.loads(data))
 
 
-def span_row(span: Span, *, short_ref: str, changed: int, stage_of: str = "") -> tuple[Any, ...]:
+def span_row(span: Span, *, short_ref: str, changed: int, stage_of: str = "") -> Row:
     """The row of a span; `stage_of` is its parent's series when it is a phase made by folding."""
     # A root's trace is its own.
     is_root = not (span.parent_key or stage_of)
@@ -136,13 +139,20 @@ def token(key: Key) -> str:
     return f"{key.kind}:{key.token}"
 
 
-def offer_row(owner: str, key: Key) -> tuple[str, str, str, str, str]:
+def offer_row(owner: str, key: Key) -> Row:
     return (token(key), key.scope, key.value, owner, key.via)
 
 
-def seek_row(owner: str, seek: Seek) -> tuple[Any, ...]:
+def seek_row(owner: str, seek: Seek) -> Row:
     key = seek.key
     return (token(key), owner, seek.rule.value, key.scope, key.value, key.via, int(seek.link_only))
+
+
+def key_rows(owner: str, events: Iterable[Event]) -> tuple[list[Row], list[Row]]:
+    """The rows of what a span's events offer and seek, each once."""
+    offers = dict.fromkeys(offer for event in events for offer in event.offers)
+    seeks = dict.fromkeys(seek for event in events for seek in event.seeks)
+    return [offer_row(owner, key) for key in offers], [seek_row(owner, seek) for seek in seeks]
 
 
 _RULES: Final = {rule.value: rule for rule in Rule}
@@ -160,7 +170,7 @@ def key_of(row: Sequence[Any]) -> Key:
     return Key(stored.partition(":")[0], value, scope, via)
 
 
-def link_row(link: Link) -> tuple[Any, ...]:
+def link_row(link: Link) -> Row:
     return (link.child, link.parent, link.rule.value, link.why, int(link.primary))
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from vs_tui.store import rows
-
-Row = tuple[Any, ...]
+from vs_tui.store.rows import Row
 
 _INDEXED: Final = tuple(
     position

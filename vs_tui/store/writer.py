@@ -65,6 +65,7 @@ class Settings:
     timeouts: Mapping[str, Duration] = field(default_factory=dict)
     disabled_rules: frozenset[Rule] = frozenset()
     after_fold: Sequence[batch.Hook] = ()
+    after_rebuild: Sequence[Callable[[sqlite3.Connection], None]] = ()
     adopt: Sequence[Adopt] = ()
     """What a changed configuration asks of the stored spans, once they have their teams."""
     retention: Retention = field(default_factory=Retention)
@@ -87,6 +88,7 @@ class Writer:
             Context(now=clock(), seq=0, teams=settings.teams, timeouts=settings.timeouts),
             disabled_rules=settings.disabled_rules,
             after_fold=settings.after_fold,
+            after_rebuild=settings.after_rebuild,
         )
         self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
         self._waiting_bytes = 0

@@ -1,0 +1,201 @@
+"""A rebuild folds everything at once and over several processes; what it gives is what came of
+the deliveries one by one."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.store.conftest import T, custom, ref
+from tests.store.stories import SCENARIOS
+from tests.store.tracing import World, again
+from vs_tui.domain.model import Event, Rule, State, Verdict
+from vs_tui.domain.teams import Team, Teams
+from vs_tui.intaking import parse_stored
+from vs_tui.sources.base import Parsed
+from vs_tui.store import batch
+from vs_tui.store.processes import Processes
+from vs_tui.store.rebuild import rebuild
+from vs_tui.store.schema import DERIVED_TABLES
+
+STORIES = [intake for scenario in SCENARIOS for intake in scenario.deliveries]
+MINUTES = st.integers(0, 5)
+
+
+def state(db: sqlite3.Connection) -> dict[str, Any]:
+    """All that is derived, whole, and the names of the indexes."""
+    found: dict[str, Any] = {}
+    for table in DERIVED_TABLES:
+        names = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+        columns = ", ".join(name for name in names if name != "changed")
+        found[table] = sorted(db.execute(f"SELECT {columns} FROM {table}").fetchall(), key=repr)
+    found["indexes"] = set(db.execute("SELECT name, sql FROM sqlite_master"))
+    return found
+
+
+def rebuilt(world: World, **more: Any) -> dict[str, Any]:
+    batch.in_transaction(
+        world.db,
+        world.folding,
+        world.folding.context.now,
+        lambda db, f: rebuild(db, f, parse_stored, **more),
+    )
+    return state(world.db)
+
+
+def test_processes_give_what_one_gives() -> None:
+    teams = Teams((Team("core", ("acme/*",)),))
+    world = World(teams=teams).deliver(STORIES)
+    before = state(world.db)
+    assert len(before["spans"]) > 100
+    assert rebuilt(world, processes=2) == before
+    assert rebuilt(world, processes=1) == before
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[Any]:
+    """Deliveries about few spans that name each other, in any way: rings, changes, deploys."""
+    made = []
+    for number in range(draw(st.integers(1, 14))):
+        kind = draw(st.sampled_from(["build", "deploy", "pull_request", "incident", "issue"]))
+        more: dict[str, Any] = {"namespace": draw(st.sampled_from(["acme/api", "acme/web"]))}
+        more["tags"] = {"environment": "prod", "service": "api"}
+        if draw(st.booleans()):
+            more["tags"]["commit"] = draw(st.sampled_from(["a" * 40, "b" * 40]))
+        if draw(st.booleans()):
+            other = draw(st.sampled_from(["build", "deploy", "pull_request"]))
+            more["parentid"] = (
+                f"vstrace-customhttp-{other}-{more['namespace']}-{draw(st.integers(1, 3))}"
+            )
+        action = draw(st.sampled_from(["start", "end"]))
+        intake = custom(kind, draw(st.integers(1, 3)), action, draw(MINUTES) * 60, **more)
+        made.append(replace(intake, dedupe=f"id:{number}"))
+    return made
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+@given(stream=streams(), size=st.integers(1, 5))
+def test_any_stream_is_rebuilt_to_the_same_rows(stream, size) -> None:
+    world = World()
+    for begin in range(0, len(stream), size):
+        world.deliver(stream[begin : begin + size])
+    assert rebuilt(world) == state(world.db)
+
+
+def test_any_part_of_the_stories_is_rebuilt_to_the_same_rows() -> None:
+    for step in (2, 3, 5):
+        world = World(disabled=[Rule.BRANCH] if step == 3 else ())
+        world.deliver(*STORIES[::-step])
+        before = state(world.db)
+        assert rebuilt(world) == before
+        world.deliver([again(intake, n) for n, intake in enumerate(STORIES[::step])])
+        assert rebuilt(world) == state(world.db)
+
+
+def test_owners_of_one_short_ref_go_by_their_keys() -> None:
+    made = []
+    for number, owner in enumerate(("acme", "fork", "other")):
+        event = Event(
+            key=f"vstrace-github-issue-{owner}/api-1",
+            ref=f"vstrace-github-issue-api-{1 + number // 2}",
+            source="github",
+            operation="issue",
+            state=State.RUNNING,
+            occurred_at=T,
+        )
+        made.append(replace(custom("build", number, "start"), events=(event,)))
+    world = World().deliver(*made)
+    before = state(world.db)
+    parsed = {intake.body: Parsed(kind=intake.kind, events=intake.events) for intake in made}
+
+    def parse(_source: str, _path: str, _headers: object, body: bytes, _at: int) -> Parsed:
+        return parsed[body]
+
+    rebuild(world.db, world.folding, parse)
+    assert state(world.db) == before
+    refs = {row[0] for row in world.db.execute("SELECT ref FROM spans WHERE ref <> key")}
+    assert refs == {"vstrace-github-issue-api-2"}
+
+
+def test_a_fault_in_the_middle_leaves_everything_as_it_was() -> None:
+    world = World().deliver(*STORIES)
+    before = state(world.db)
+
+    def fail(_: sqlite3.Connection) -> None:
+        raise ValueError("a bug in a read model")
+
+    world.folding.after_rebuild = (fail,)
+    with pytest.raises(ValueError, match="a bug"):
+        rebuilt(world)
+    assert state(world.db) == before
+    world.folding.after_rebuild = ()
+    assert rebuilt(world) == before
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """An adapter of another version: it refuses what has this in its body."""
+
+    word: bytes
+
+    def __call__(
+        self, source: str, path: str, headers: Mapping[str, str], body: bytes, at: int
+    ) -> Any:
+        found = parse_stored(source, path, headers, body, at)
+        if self.word in body:
+            return replace(found, verdict=Verdict.QUARANTINED, reason="cannot be read", events=())
+        return found
+
+
+def test_what_reads_otherwise_is_corrected_and_counted() -> None:
+    world = World().deliver(*[custom("build", n, "start", n) for n in range(4)])
+    done: list[tuple[int, int]] = []
+    result = rebuild(
+        world.db, world.folding, Verdicts(b'"id":"2"'), lambda *at: done.append(at), processes=2
+    )
+    assert (result.deliveries, result.quarantined, result.spans) == (4, 1, 3)
+    counts = dict(world.db.execute("SELECT verdict, n FROM counts"))
+    assert counts == {"accepted": 3, "quarantined": 1}
+    assert done == sorted(done)
+    assert done[-1] == (4, 4)
+    assert rebuild(world.db, world.folding, parse_stored).quarantined == 0
+    spans = {row[0] for row in world.db.execute("SELECT ref FROM spans")}
+    assert spans == {ref("build", n) for n in range(4)}
+    assert world.db.execute("SELECT MIN(started_at) FROM spans").fetchone() == (T,)
+
+
+def test_models_made_anew_are_not_kept_up_to_date_too() -> None:
+    told: list[Any] = []
+    world = World()
+    world.folding.after_fold = (lambda _, keys: told.extend(keys),)
+    world.deliver(custom("build", 1, "start"))
+    rebuilt(world)
+    assert told == [ref("build", 1)] * 2
+    world.folding.after_rebuild = (lambda db: told.append(db.execute("SELECT 1").fetchone()),)
+    rebuilt(world)
+    assert told == [ref("build", 1)] * 2 + [(1,)]
+
+
+def die_elsewhere(task: tuple[int, int]) -> int:
+    """Ends any process but that of the test."""
+    if os.getpid() != task[1]:
+        os._exit(1)
+    return task[0] ** 2
+
+
+def tasks(count: int) -> Sequence[tuple[int, int]]:
+    return [(number, os.getpid()) for number in range(count)]
+
+
+def test_what_a_dead_process_leaves_undone_is_computed_here() -> None:
+    with Processes(2) as crew:
+        assert list(crew.map(die_elsewhere, tasks(12))) == [n * n for n in range(12)]

@@ -1,0 +1,81 @@
+"""Pure work spread over the cores: tasks in, results out in the same order, few under way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from types import TracebackType
+from typing import Final, TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+AHEAD: Final = 3
+"""Tasks under way for each process: enough that none waits, few enough for memory."""
+
+
+def cores() -> int:
+    """How many processes can compute at once."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Processes:
+    """Processes that compute; with fewer than two everything is computed in this one."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Processes:
+        if self._count > 1:
+            # Not forked: the store's threads hold locks that a copy would never get back.
+            self._pool = ProcessPoolExecutor(
+                self._count, mp_context=get_context("spawn"), initializer=_leave_interrupts
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def map(self, work: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """`work` of every task. It and its tasks must be picklable and without side effects: what
+        a process that dies (out of memory) leaves undone is computed here."""
+        under_way: deque[tuple[Task, Future[Result] | None]] = deque()
+        for task in tasks:
+            under_way.append((task, self._submit(work, task)))
+            if len(under_way) > AHEAD * max(self._count, 1) or self._pool is None:
+                yield _result(work, *under_way.popleft())
+        while under_way:
+            yield _result(work, *under_way.popleft())
+
+    def _submit(self, work: Callable[[Task], Result], task: Task) -> Future[Result] | None:
+        if self._pool is None:
+            return None
+        try:
+            return self._pool.submit(work, task)
+        except BrokenExecutor:
+            return None
+
+
+def _result(work: Callable[[Task], Result], task: Task, future: Future[Result] | None) -> Result:
+    if future is not None:
+        try:
+            return future.result()
+        except BrokenExecutor:
+            pass
+    return work(task)
+
+
+def _leave_interrupts() -> None:
+    # Ctrl-C goes to all processes of a terminal; the first one decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
