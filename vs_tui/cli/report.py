@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class Report:
     document: Any
     """As JSON."""
     remarks: Sequence[str] = field(default=())
+    labels: int = 1
+    """Columns that say what a row is about; a narrow terminal repeats them."""
 
 
 def register(subparsers: Any) -> None:
@@ -128,7 +131,9 @@ def render(report: Report, form: str) -> str:
         remarks = "".join(f"\n{remark}\n" for remark in report.remarks)
         return f"### {report.title}\n\n{markdown_text(*report.shown)}{remarks}"
     remarks = "".join(f"{remark}\n" for remark in report.remarks)
-    return f"{report.title}\n\n{plain_text(*report.shown)}{remarks}"
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    table = plain_text(*report.shown, width=width, labels=report.labels)
+    return f"{report.title}\n\n{table}{remarks}"
 
 
 def _asked(args: argparse.Namespace) -> Any:
@@ -156,6 +161,7 @@ async def _dora(reports: Reports, args: argparse.Namespace) -> Report:
         out.dora_cells(cards),
         out.dora_json(cards, window),
         remarks,
+        labels=2,
     )
 
 
@@ -187,6 +193,7 @@ async def _durations(reports: Reports, args: argparse.Namespace) -> Report:
         out.duration_table(grouping, groups),
         out.cells(records),
         {"window": window_json(window), "items": records},
+        labels=len(grouping),
     )
 
 
@@ -211,6 +218,7 @@ async def _pull_requests(reports: Reports, args: argparse.Namespace) -> Report:
         shown,
         out.cells(records, titles),
         {"window": window_json(window), "items": records},
+        labels=3 if asked.by else 2,
     )
 
 
@@ -253,11 +261,12 @@ async def _stages(reports: Reports, args: argparse.Namespace) -> Report:
 async def _flaky(reports: Reports, args: argparse.Namespace) -> Report:
     from vs_tui.exporters import report_spans as out
 
-    records = out.flaky_records(await reports.flaky(_asked(args)))
+    jobs = await reports.flaky(_asked(args))
+    records = out.flaky_records(jobs)
     window = _asked(args).window(reports.config, reports.clock())
     return Report(
         f"Flaky jobs, {out.window_title(window)}",
-        _rounded(records),
+        out.flaky_table(jobs, window.zone),
         out.cells(records),
         {"items": records},
         () if records else ("No job had both results on one commit.",),
@@ -267,13 +276,17 @@ async def _flaky(reports: Reports, args: argparse.Namespace) -> Report:
 async def _expected(reports: Reports, args: argparse.Namespace) -> Report:
     from vs_tui.exporters import report_spans as out
 
-    records = out.expected_records(await reports.expected(_asked(args)))
+    asked = _asked(args)
+    zone = asked.window(reports.config, reports.clock()).zone
+    entries = await reports.expected(asked)
+    records = out.expected_records(entries)
     return Report(
-        "In flight, and when it should end by the last 20 successes of its series",
-        _rounded(records),
+        f"In flight, and when it should end by the last 20 successes of its series ({zone})",
+        out.expected_table(entries, zone),
         out.cells(records),
         {"items": records},
         () if records else ("Nothing is in flight.",),
+        labels=2,
     )
 
 

@@ -238,6 +238,7 @@ def stage_json(stage: StageTime) -> dict[str, Any]:
         "n": stage.n,
         "p50": seconds(stage.median),
         "p90": seconds(stage.p90),
+        "mean": seconds(stage.mean),
         "share": stage.share,
     }
 

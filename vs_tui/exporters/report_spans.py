@@ -4,9 +4,10 @@ and as rows."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from typing import Any, Final
 
-from vs_tui.domain.instants import iso, to_datetime
+from vs_tui.domain.instants import Instant, iso, to_datetime
 from vs_tui.domain.metrics import texts
 from vs_tui.domain.metrics.durations import GroupFigures
 from vs_tui.domain.metrics.flaky import FlakyJob
@@ -175,12 +176,13 @@ def stage_table(detail: Detail) -> Table:
                 stage.stage,
                 texts.brief(stage.median),
                 texts.brief(stage.p90),
+                texts.brief(stage.mean),
                 texts.percent(stage.share),
                 str(stage.n),
                 ", ".join(marks),
             )
         )
-    return ("stage", "p50", "p90", "share", "n", ""), rows
+    return ("stage", "p50", "p90", "mean", "share of means", "n", ""), rows
 
 
 def flaky_records(jobs: Sequence[FlakyJob]) -> list[dict[str, Any]]:
@@ -197,6 +199,49 @@ def flaky_records(jobs: Sequence[FlakyJob]) -> list[dict[str, Any]]:
         }
         for job in jobs
     ]
+
+
+def flaky_table(jobs: Sequence[FlakyJob], zone: tzinfo) -> Table:
+    """For people."""
+    titles = ("job", "project", "flaky", "of commits", "rate", "last")
+    rows = [
+        (
+            job.job,
+            job.project,
+            str(job.flaky),
+            str(job.commits),
+            texts.percent(job.rate),
+            _clock(job.last_at, zone),
+        )
+        for job in jobs
+    ]
+    return titles, rows
+
+
+def expected_table(entries: Sequence[Expected], zone: tzinfo) -> Table:
+    """For people, on the clock of a zone."""
+    titles = ("kind", "name", "began", "half end by", "90 % end by", "n", "")
+    rows = []
+    for entry in entries:
+        found = entry.expectation
+        rows.append(
+            (
+                entry.span.operation,
+                entry.span.name,
+                _clock(entry.span.started_at, zone),
+                _clock(found.median_end if found else None, zone),
+                _clock(found.p90_end if found else None, zone),
+                str(found.n) if found else "0",
+                "overdue" if found and found.overdue else "",
+            )
+        )
+    return titles, rows
+
+
+def _clock(at: Instant | None, zone: tzinfo) -> str:
+    if at is None:
+        return texts.MISSING
+    return f"{to_datetime(at).astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 def expected_records(entries: Sequence[Expected]) -> list[dict[str, Any]]:

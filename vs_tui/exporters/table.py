@@ -39,14 +39,36 @@ def _markdown(value: str) -> str:
     return shown
 
 
-def plain_text(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns."""
+def plain_text(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 0, labels: int = 1
+) -> str:
+    """Aligned columns. What does not fit in `width` cells (0: any) follows in further tables that
+    begin with the same first `labels` columns."""
     shown = [list(titles), *([clean(value) for value in row] for row in rows)]
     widths = [max(len(row[i]) for row in shown) for i in range(len(titles))]
-    return (
-        "\n".join(
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in shown
-        )
-        + "\n"
+    return "\n".join(
+        "".join(f"{_line([row[i] for i in part], [widths[i] for i in part])}\n" for row in shown)
+        for part in _parts(widths, width, labels)
     )
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
+    return "  ".join(padded).rstrip()
+
+
+def _parts(widths: Sequence[int], width: int, labels: int) -> list[list[int]]:
+    """Which columns stand side by side."""
+    first = list(range(min(labels, len(widths))))
+    parts = [list(first)]
+    for column in range(len(first), len(widths)):
+        together = [*parts[-1], column]
+        if width and len(parts[-1]) > len(first) and _sum(widths, together) > width:
+            parts.append([*first, column])
+        else:
+            parts[-1] = together
+    return parts
+
+
+def _sum(widths: Sequence[int], columns: Sequence[int]) -> int:
+    return sum(widths[i] + 2 for i in columns) - 2

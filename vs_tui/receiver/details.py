@@ -22,7 +22,10 @@ def detail_of(item: Mapping[str, Any]) -> Detail:
         window=_window(item["window"]),
         distribution=[(entry["bin"], entry["n"]) for entry in item["distribution"]],
         stages=[
-            StageTime(s["stage"], s["n"], _micros(s["p50"]), _whole(s["p90"]), s["share"])
+            StageTime(
+                *(s["stage"], s["n"], _micros(s["p50"]), _whole(s["p90"]), s["share"]),
+                mean=_micros(s.get("mean")),
+            )
             for s in item["stages"]
         ],
         bottleneck=item["bottleneck"] or "",

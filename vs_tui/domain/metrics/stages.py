@@ -58,7 +58,9 @@ class StageTime:
     median: float | None
     p90: float | None
     share: float | None
-    """Of the sum of the stages' mean durations."""
+    """Of the sum of the stages' mean durations: a stage that is mostly short, but sometimes very
+    long, has a small median and a large share."""
+    mean: float | None = None
 
 
 def breakdown(values: Mapping[str, Runs]) -> list[StageTime]:
@@ -75,6 +77,7 @@ def breakdown(values: Mapping[str, Runs]) -> list[StageTime]:
                 median=found.median(),
                 p90=found.percentile(90),
                 share=means[name] / whole if name in means and whole else None,
+                mean=means.get(name),
             )
         )
     return result

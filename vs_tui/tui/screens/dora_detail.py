@@ -18,7 +18,6 @@ from vs_tui.domain.metrics.report import Behind, Detail
 from vs_tui.domain.metrics.windows import Window
 from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece, fit
-from vs_tui.tui.ranges import RANGES
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.chart import Chart
 from vs_tui.tui.widgets.dora import LABELS
@@ -35,6 +34,8 @@ _COLUMNS: Final = (
     Column("WHY", 14, flex=1),
 )
 _BAR: Final = 14
+_STAGE_COLUMNS: Final = (("p50", 5), ("mean", 6), ("share", 6))
+"""The share is of the means, which it could contradict the median without."""
 _WHAT: Final = {
     "deploys": "deployments",
     "lead": "changes, the longest first",
@@ -73,8 +74,8 @@ class DoraDetailView(ListedView):
         read = self.dash.setup.detail
         if read is None:
             return
-        window = RANGES[self.dash.range_index][1]
-        detail = await read(self._team, self._metric, window, self.dash.frozen_at)
+        length, at = self.dash.range_back
+        detail = await read(self._team, self._metric, length, at)
         figure = detail.figure
         name = LABELS.get(self._metric, self._metric)
         self.chart.set_heading(
@@ -196,7 +197,8 @@ def _remarks(figure: Figure) -> list[str]:
 
 def _stages(detail: Detail, look: Look) -> Sequence[list[Piece]]:
     slower = {found.name: found for found in detail.regressions}
-    lines: list[list[Piece]] = []
+    head = "".join(fit(word, width, right=True) for word, width in _STAGE_COLUMNS)
+    lines: list[list[Piece]] = [[(fit("stage", 12) + head, "dim")]]
     for stage in detail.stages:
         mark, role = "", "dim"
         if stage.stage in slower:
@@ -208,6 +210,7 @@ def _stages(detail: Detail, look: Look) -> Sequence[list[Piece]]:
             [
                 (fit(stage.stage, 12), "text"),
                 (fit(texts.brief(stage.median), 5, right=True), "text"),
+                (fit(texts.brief(stage.mean), 6, right=True), "dim"),
                 (fit(share, 6, right=True) + " ", "dim"),
                 (mark, role),
             ]
