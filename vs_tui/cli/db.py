@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,6 +32,7 @@ _HELP = {
     "verify": "check structure and every body's hash; changes nothing",
     "prune": "delete old traces that are over, with their deliveries, and give the space back",
     "rebuild": "fold all deliveries again, after an upgrade of an adapter",
+    "forget": "replace a person's names in everything stored, deliveries included",
     "stats": "what is stored, and how large it is",
 }
 
@@ -49,7 +51,7 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "db",
-        help="backup, restore, verify, prune, rebuild, stats",
+        help="backup, restore, verify, prune, rebuild, forget, stats",
         epilog="""
         examples:
           vs-tui db stats
@@ -58,6 +60,7 @@ def register(subparsers: Any) -> None:
           vs-tui db verify --json
           vs-tui db prune --older-than 180d --dry-run
           vs-tui db rebuild                      after an upgrade
+          vs-tui db forget --actor bob --actor bob@acme.com
         """,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -69,6 +72,17 @@ def register(subparsers: Any) -> None:
             action.add_argument("target", metavar="FILE", help="where the copy goes")
         if name == "restore":
             action.add_argument("copy", metavar="BACKUP", help="a file that `db backup` made")
+        if name == "forget":
+            action.add_argument(
+                "--actor",
+                metavar="NAME",
+                action="append",
+                required=True,
+                help="a login, name or e-mail of the person; may be repeated",
+            )
+            action.add_argument(
+                "--dry-run", action="store_true", help="say what would be changed, change nothing"
+            )
         if name == "prune":
             action.add_argument(
                 "--older-than", metavar="AGE", help="such as 90d (default: [retention] age)"
@@ -85,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
         "verify": _verify,
         "prune": _prune,
         "rebuild": _rebuild,
+        "forget": _forget,
         "stats": _stats,
     }
     try:
@@ -235,6 +250,57 @@ def _rebuild(config: Config, args: argparse.Namespace) -> dict[str, Any]:
         "pruned_deploys_kept": result.kept,
         "per_second": round(result.deliveries / took),
     }
+
+
+def _forget(config: Config, args: argparse.Namespace) -> dict[str, Any]:
+    from vs_tui.intaking import parse_stored
+    from vs_tui.store import forgetting
+
+    path = _existing(config)
+    try:
+        person = forgetting.Person(args.actor)
+    except ValueError as error:
+        raise CommandError(f"--actor: {error}") from None
+
+    async def work(writer: Writer) -> forgetting.Forgotten:
+        done = await writer.transaction(
+            lambda db, folding: forgetting.forget(db, folding, person, parse_stored)
+        )
+        await writer.run(forgetting.wipe)
+        return done
+
+    if args.dry_run:
+        from vs_tui.store.schema import open_reader
+
+        with contextlib.closing(open_reader(path)) as connection:
+            found = forgetting.count_named(connection, person)
+    else:
+        found = asyncio.run(_with_writer(config, work))
+    copies = forgetting.copies_beside(path)
+    return {
+        "ok": True,
+        "deliveries": found.deliveries,
+        "refusals": found.refusals,
+        "forgotten": not args.dry_run,
+        "now_called": None if args.dry_run else person.word,
+        "left_inside_longer_words": found.inside_words,
+        "copies_that_still_name_them": [str(copy) for copy in copies],
+        "next": _after_forgetting(config, args.actor, found.inside_words, bool(copies)),
+    }
+
+
+def _after_forgetting(
+    config: Config, names: Sequence[str], inside_words: int, copies: bool
+) -> list[str]:
+    wanted = {name.casefold() for name in names}
+    advice = ["delete or make anew every backup elsewhere: what is copied is not reached from here"]
+    if copies:
+        advice.append("delete the copies beside the database, once this one is checked")
+    if inside_words:
+        advice.append("give the longer words with --actor as well, where they mean the person")
+    if any(user.casefold() in wanted for team in config.teams.teams for user in team.users):
+        advice.append(f"take the name out of [teams] in {config.path}")
+    return advice
 
 
 async def _with_writer(config: Config, work: Callable[[Writer], Awaitable[T]]) -> T:

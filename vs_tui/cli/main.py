@@ -29,7 +29,7 @@ COMMANDS: Final = {
     "config": "create or show the configuration",
     "secret": "show or rotate the token and the sources' secrets",
     "doctor": "check the installation, and say what to do",
-    "db": "backup, restore, verify, prune, rebuild, stats",
+    "db": "backup, restore, verify, prune, rebuild, forget, stats",
     "screenshot": "render the dashboard's views to files",
     "completion": "shell completion for bash, zsh and fish",
 }

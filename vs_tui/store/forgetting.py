@@ -1,0 +1,198 @@
+"""Forgetting a person: their names in everything stored give way to a word without meaning.
+
+The word stands in the deliveries' bodies, too, so that folding them again does not bring the person
+back; one and the same for all names given at once, so that what they did still adds up.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Final
+
+import orjson
+
+from vs_tui.store import batch
+from vs_tui.store.rebuild import Parse, Progress, rebuild
+from vs_tui.store.schema import DERIVED_TABLES
+
+CHUNK: Final = 200
+_BODY_ESCAPE: Final = b"\\u"
+_DELIVERY: Final = ("path", "kind", "headers", "reason", "dedupe", "keys")
+_REJECTION: Final = ("path", "kind", "headers", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What named the person."""
+
+    deliveries: int
+    refusals: int
+    inside_words: int
+    """Deliveries in which a name is left as a part of a longer word, which may be another's."""
+
+
+class Person:
+    """The names of one person, and the word that takes their place."""
+
+    def __init__(self, names: Sequence[str], word: str = "") -> None:
+        """ValueError when a name is too short to mean anybody."""
+        known = sorted({name.strip() for name in names}, key=len, reverse=True)
+        if not known or len(known[-1]) < 2:
+            raise ValueError("a name needs two characters or more; write the login, or an e-mail")
+        self.word = word or f"forgotten-{token_hex(4)}"
+        any_of = "|".join(re.escape(name) for name in known)
+        # A login may hold hyphens: bob is not bob-smith. Behind %22 of a form a word begins.
+        whole = rf"(?:(?<![\w-])|(?<=%[0-9A-Fa-f]{{2}}))(?:{any_of})(?![\w-])"
+        self._whole = re.compile(whole, re.IGNORECASE)
+        self._part = re.compile(any_of, re.IGNORECASE)
+        any_bytes = b"|".join(re.escape(name.encode()) for name in known)
+        self._bytes = re.compile(any_bytes, re.IGNORECASE)
+        self._ascii = all(name.isascii() for name in known)
+
+    def text(self, text: str) -> str:
+        """A text without the names."""
+        return self._whole.sub(self.word, text)
+
+    def body(self, body: bytes) -> bytes:
+        """A body without the names; the same object when there was none in it."""
+        if not self.may_be_in(body):
+            return body
+        try:
+            document = orjson.loads(body)
+            found = self._json(document)
+            return body if found == document else orjson.dumps(found)
+        except (orjson.JSONDecodeError, TypeError, RecursionError):
+            pass
+        try:
+            text = body.decode("utf-8")
+        except UnicodeDecodeError:
+            # Lengths are written into it (protobuf): what takes the place must be as long.
+            return self._bytes.sub(lambda match: b"x" * len(match[0]), body)
+        shown = self.text(text)
+        return body if shown == text else shown.encode()
+
+    def may_be_in(self, body: bytes) -> bool:
+        """A quick look: most bodies do not name a given person."""
+        return bool(self._bytes.search(body)) or (not self._ascii and _BODY_ESCAPE in body)
+
+    def is_left_in(self, text: str) -> bool:
+        return bool(self._part.search(text))
+
+    def _json(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {self.text(name): self._json(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [self._json(each) for each in value]
+        return value
+
+
+def count_named(connection: sqlite3.Connection, person: Person) -> Forgotten:
+    """What `forget` would change, changing nothing."""
+    return Forgotten(
+        _replace(connection, person, "deliveries", _DELIVERY, write=False)[0],
+        _replace(connection, person, "rejections", _REJECTION, write=False)[0],
+        _replace(connection, person, "deliveries", _DELIVERY, write=False)[1],
+    )
+
+
+def forget(
+    connection: sqlite3.Connection,
+    folding: batch.Folding,
+    person: Person,
+    parse: Parse,
+    progress: Progress = lambda _done, _total: None,
+) -> Forgotten:
+    """Replace the names in all that was received, and fold it again. The caller's transaction;
+    `wipe` afterwards takes the old pages out of the file."""
+    deliveries, inside = _replace(connection, person, "deliveries", _DELIVERY, write=True)
+    refusals, _ = _replace(connection, person, "rejections", _REJECTION, write=True)
+    _replace_kept(connection, person)
+    rebuild(connection, folding, parse, progress)
+    return Forgotten(deliveries, refusals, inside)
+
+
+def _replace(
+    connection: sqlite3.Connection,
+    person: Person,
+    table: str,
+    columns: Sequence[str],
+    *,
+    write: bool,
+) -> tuple[int, int]:
+    """(rows that named the person, rows in which a name is left inside a longer word)."""
+    named = left = last = 0
+    names = ", ".join(columns)
+    while found := connection.execute(
+        f"SELECT id, body, {names} FROM {table} WHERE id > ? ORDER BY id LIMIT ?", (last, CHUNK)
+    ).fetchall():
+        for row in found:
+            row_id, body, *texts = row
+            last = row_id
+            new_body, new_texts = person.body(body), [person.text(text) for text in texts]
+            if any(person.is_left_in(text) for text in new_texts) or person.may_be_in(new_body):
+                left += person.is_left_in(" ".join([*new_texts, _decoded(new_body)]))
+            if new_body is body and new_texts == texts:
+                continue
+            named += 1
+            if write:
+                values = {**dict(zip(columns, new_texts, strict=True)), "body": new_body}
+                if table == "deliveries":
+                    values["sha256"] = sha256(new_body).digest()
+                sets = ", ".join(f"{name} = ?" for name in values)
+                connection.execute(
+                    f"UPDATE {table} SET {sets} WHERE id = ?", (*values.values(), row_id)
+                )
+    return named, left
+
+
+def _replace_kept(connection: sqlite3.Connection, person: Person) -> None:
+    """In the tables that a rebuild keeps: read models of what was pruned, and marks."""
+    # Which teams the spans were given is written with the people's names; it is found out anew.
+    connection.execute("DELETE FROM meta WHERE name IN ('teams', 'teams_from')")
+    connection.create_function("vs_forget", 1, _on_text(person.text), deterministic=True)
+    tables = [
+        name
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        if name not in (*DERIVED_TABLES, "deliveries", "rejections")
+        and not name.startswith("sqlite_")
+    ]
+    for table in tables:
+        for _, column, kind, *_ in connection.execute(f"PRAGMA table_info({table})").fetchall():
+            if kind in ("TEXT", ""):
+                connection.execute(
+                    f"UPDATE {table} SET {column} = vs_forget({column}) "
+                    f"WHERE {column} <> vs_forget({column})"
+                )
+
+
+def _on_text(change: Callable[[str], str]) -> Callable[[Any], Any]:
+    return lambda value: change(value) if isinstance(value, str) else value
+
+
+def _decoded(body: bytes) -> str:
+    try:
+        return str(orjson.loads(body))
+    except (orjson.JSONDecodeError, RecursionError):
+        return body.decode("utf-8", "replace")
+
+
+def wipe(connection: sqlite3.Connection) -> None:
+    """Write the file anew, so that no freed page holds what was there; outside a transaction, and
+    with as much free space as the file takes."""
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("VACUUM")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def copies_beside(path: Path) -> list[Path]:
+    """Files beside a database that are copies of it as it was: they still hold the names."""
+    live = {path.name, f"{path.name}.lock"}
+    return sorted(each for each in path.parent.glob(f"{path.name}.*") if each.name not in live)
