@@ -17,7 +17,10 @@ from vs_tui.cli.completion import walk
 from vs_tui.cli.import_ import register as register_import
 
 TEXT = (Path(__file__).parents[2] / "docs" / "instrument.md").read_text()
-STUBS = ("docker", "gcloud", "webpack", "jest", "firebase", "pipx")
+STUBS = ("docker", "gcloud", "webpack", "jest", "firebase", "pip")
+
+
+WHEEL = "https://files.acme.example/vs_tui-0.1.0-py3-none-any.whl"
 
 
 def snippet(heading: str, language: str) -> str:
@@ -34,6 +37,8 @@ def machine(shell):
         shell.stub(
             name, f'echo {name} "$@" >> "$HOME/calls"; [ -z "$FAIL" ] || [ "$1" != "$FAIL" ]'
         )
+    links = "".join(f'ln -s "{shell.bin}/{name}" "$3/bin/"; ' for name in ("pip", "vs-tui"))
+    shell.stub("python3", f'echo python3 "$@" >> "$HOME/calls"; mkdir -p "$3/bin"; {links}')
     shell.calls = lambda: (shell.folder / "calls").read_text().splitlines()
     return shell
 
@@ -92,19 +97,27 @@ def test_the_makefile_runs(server, machine):
 def test_the_steps_of_github_actions_run(server, machine):
     workflow = snippet("GitHub Actions", "yaml")
     blocks = re.findall(r"run: \|\n((?:          .*\n)+)", workflow)
-    assert len(blocks) == 2
-    machine.script("set -e\n" + "".join(blocks))
+    assert len(blocks) == 3
+    folder = str(machine.folder)
+    names = {"RUNNER_TEMP": folder, "GITHUB_PATH": f"{folder}/path", "VS_WHEEL": WHEEL}
+    machine.script("set -e\n" + "".join(blocks), **names)
 
     assert outcome(server) == {"image": "ok", "gcloud app": "ok"}
-    assert machine.calls()[0] == "pipx install vs-tui"
+    assert machine.calls()[:2] == [f"python3 -m venv {folder}/vs", f"pip install --no-deps {WHEEL}"]
+    assert (machine.folder / "path").read_text() == f"{folder}/vs/bin\n"
 
 
 def test_the_script_of_gitlab_ci_runs(server, machine):
-    lines = re.findall(r"^    - (.*)$", snippet("GitLab CI", "yaml"), re.MULTILINE)
-    assert len(lines) == 4
-    machine.script("set -e\n" + "\n".join(lines))
+    lines = re.findall(r"^    - '?(.*?)'?$", snippet("GitLab CI", "yaml"), re.MULTILINE)
+    assert len(lines) == 5
+    folder = str(machine.folder)
+    machine.script("set -e\n" + "\n".join(lines), CI_PROJECT_DIR=folder, VS_WHEEL=WHEEL)
 
     assert outcome(server) == {"image": "ok", "gcloud app": "ok"}
+    assert machine.calls()[:2] == [
+        f"python3 -m venv {folder}/.vs",
+        f"pip install --no-deps {WHEEL}",
+    ]
 
 
 def test_the_steps_of_the_jenkinsfile_run(server, machine):

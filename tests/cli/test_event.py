@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -41,6 +42,23 @@ def test_a_name_given_at_the_end_counts(server, shell):
     shell.run("vscli", "event", "-type=build", "end", "-event-id=8", "-name=docker")
 
     assert {span["name"] for span in server.spans()} == {"docker", "nightly backup"}
+
+
+def test_scripts_need_no_package_but_ours(server, shell):
+    """`pip install --no-deps` is enough where only events are sent."""
+    bare = f'"{sys.executable}" -S -m'
+    shell.script(
+        f"set -e; ID=$({bare} vs_tui event start --event-id 1);"
+        f"{bare} vs_tui.cli.vscli event start;"
+        f'{bare} vs_tui run --name inner -- true; {bare} vs_tui event end --event-id "$ID";'
+        f"{bare} vs_tui flush --json; {bare} vs_tui link --json"
+    )
+
+    kinds = {
+        span["operation"]: span["status"] for span in server.spans() if span["name"] != "inner"
+    }
+    assert kinds == {"build": "ok", "deploy": "in_flight"}
+    assert one(server.spans(), name="inner")["status"] == "ok"
 
 
 def test_json_says_what_scripts_need(server, shell):

@@ -131,7 +131,7 @@ def test_what_is_mistyped_is_told_by_its_own_command(capsys, arguments, usage, h
 
 
 @pytest.mark.parametrize(
-    "module", ["vs_tui.cli.vscli", "vs_tui.cli.event", "vs_tui.cli.run", "vs_tui.cli.main"]
+    "module", [f"vs_tui.cli.{name}" for name in ("vscli", "event", "run", "flush", "main")]
 )
 def test_what_stands_in_scripts_imports_little(module):
     """An event is sent by what is imported here; the figure is `vs-tui bench`'s business."""
