@@ -5,6 +5,8 @@ import argparse
 import json
 import logging
 import os
+import re
+import shutil
 import signal
 import socket
 import stat
@@ -121,6 +123,41 @@ def test_json_logs_are_one_object_a_line_and_stdout_is_one_line(tmp_path) -> Non
     lines = [json.loads(line) for line in errors.splitlines()]
     assert [line["message"].split(" ")[0] for line in lines] == ["listening", "stopping"]
     assert {line["level"] for line in lines} == {"info"}
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_systemd_understands_the_unit_and_finds_little_exposed(tmp_path) -> None:
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text().replace("/opt/vs-tui/bin/vs-tui", "/bin/true"))
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False
+    )
+    assert "vs-tui" not in verified.stderr, verified.stderr
+    judged = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    exposure = re.search(r"exposure level for vs-tui.service: (\d+\.\d)", judged.stdout)
+    if exposure is None:
+        pytest.skip("this systemd-analyze does not judge a file")
+    assert float(exposure[1]) < 2
+
+
+def test_a_folder_of_somebody_else_is_a_clear_error(tmp_path, monkeypatch, capsys) -> None:
+    from vs_tui.cli.main import main
+    from vs_tui.config import secrets
+
+    def refused(path: object, *_: object) -> int:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setattr(secrets.os, "open", refused)
+    assert main(["serve", "--port", "0"]) == 1
+    message = capsys.readouterr().err
+    assert "Permission denied" in message
+    assert "make the folder this user's own (chown)" in message
 
 
 def config_with_canaries(folder: Path) -> Config:
@@ -256,6 +293,8 @@ def test_the_unit_is_hardened_and_matches_what_serve_does() -> None:
     assert settings["ProtectSystem"] == "strict"
     assert settings["UMask"] == "0077"
     assert settings["LimitCORE"] == "0", "a core file would hold the secrets"
+    assert settings["OOMPolicy"] == "continue", "a large body is read in a process of its own"
+    assert settings["ExecStartPre"].startswith("+"), "the folder of the secrets is made its own"
     command = settings["ExecStart"].split()
     assert Path(command[0]).name == "vs-tui"
     parser = argparse.ArgumentParser()

@@ -41,7 +41,18 @@ def load(
     create_secrets: bool = False,
 ) -> Config:
     """Read everything; ConfigError names what is wrong. `flags` that are None are not set."""
-    env = os.environ if env is None else env
+    try:
+        return _load(path, os.environ if env is None else env, flags, create_secrets)
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename}: {error.strerror} (for user id {os.geteuid()}); make the folder "
+            "this user's own (chown), or choose another with VS_CONFIG_DIR and VS_DATA_DIR"
+        ) from error
+
+
+def _load(
+    path: Path | None, env: Mapping[str, str], flags: Mapping[str, Any] | None, create_secrets: bool
+) -> Config:
     chosen = path or (Path(env["VS_CONFIG"]) if env.get("VS_CONFIG") else None)
     file = chosen or config_dir() / "config.toml"
     if chosen is not None and not file.is_file():
