@@ -121,8 +121,9 @@ def test_json_logs_are_one_object_a_line_and_stdout_is_one_line(tmp_path) -> Non
     assert first.startswith("listening on http://127.0.0.1:")
     assert rest == ""
     lines = [json.loads(line) for line in errors.splitlines()]
-    assert [line["message"].split(" ")[0] for line in lines] == ["listening", "stopping"]
-    assert {line["level"] for line in lines} == {"info"}
+    told = [line for line in lines if line["level"] == "info"]  # root is warned
+    assert [line["message"].split(" ")[0] for line in told] == ["listening", "stopping"]
+    assert {line["level"] for line in lines} <= {"info", "warning"}
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from vs_tui.cli.common import now
+from vs_tui.cli.surroundings import without_password
 from vs_tui.cli.tunnel import agent_url
 from vs_tui.config import Config, readable_by_others
 from vs_tui.domain.instants import DAY, SECOND, Instant, format_duration, iso
@@ -254,13 +255,14 @@ def _skew(sent: str, began: float) -> str:
 
 
 def _tunnel(config: Config) -> Finding:
-    found = config.public_url or agent_url(config.port)
+    found = without_password(config.public_url) or agent_url(config.port)
     if not found:
         return Finding(
             "ok", "tunnel", "none seen", f"`ngrok http {config.port}` makes this port reachable"
         )
     if config.no_auth:
-        return Finding("fail", "tunnel", f"{found} is open to everyone", "remove no_auth now")
+        level = "warn" if config.no_auth_public else "fail"
+        return Finding(level, "tunnel", f"{found} is open to everyone", "remove no_auth now")
     return Finding("ok", "tunnel", found)
 
 

@@ -6,12 +6,15 @@ import argparse
 import os
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config
 from vs_tui.cli.manual import add_command
+from vs_tui.cli.surroundings import without_password
 from vs_tui.config import Config, config_dir
+from vs_tui.domain.display import clean
 from vs_tui.domain.instants import format_duration
+from vs_tui.domain.limits import format_size
 
 TEMPLATE = """\
 # vs-tui. Every setting is optional; `vs-tui config show` tells what is in force and why.
@@ -69,6 +72,9 @@ TEMPLATE = """\
 # rate = 2000                                # requests a second and source; 0: any
 """
 
+_SIZES: Final = ("low_space", "body", "bodies", "size")
+"""Bytes, which people write with a unit."""
+
 
 def register(subparsers: Any) -> None:
     parser = add_command(
@@ -114,6 +120,8 @@ def effective(config: Config) -> dict[str, dict[str, Any]]:
         if field.name in ("origins", "path", "secrets_path", "secrets"):
             continue
         value = _plain(field.name, getattr(config, field.name))
+        if field.name == "public_url":
+            value = without_password(value)
         shown[field.name] = {"value": value, "origin": config.origins.get(field.name, "default")}
     origin = config.origins.get("token", str(config.secrets_path))
     shown["token"] = {"value": _masked(config.secrets.token), "origin": origin}
@@ -151,5 +159,27 @@ def _show(args: argparse.Namespace) -> int:
         print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
         return 0
     for name, entry in shown.items():
-        print(f"{name:<18} {entry['value']!s:<44} {entry['origin']}")
+        print(f"{name:<18} {clean(_text(name, entry['value'])):<44} {clean(entry['origin'])}")
     return 0
+
+
+def _text(name: str, value: Any) -> str:
+    """A value as a person would write it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        inner = {each: _text(each, found) for each, found in value.items()}
+        return (
+            ", ".join(
+                f"{each} = {{{text}}}" if isinstance(value[each], dict) else f"{each} = {text}"
+                for each, text in inner.items()
+            )
+            or "-"
+        )
+    if isinstance(value, list):
+        return "[" + ", ".join(map(str, value)) + "]"
+    if name == "size" and not value:
+        return "any"
+    if name in _SIZES and isinstance(value, int):
+        return format_size(value)
+    return f"{value:g}" if isinstance(value, float) else str(value) or "-"

@@ -55,10 +55,13 @@ def add_look_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from vs_tui.cli.risks import risks
     from vs_tui.cli.tunnel import refuse_open
 
     config = load_config(args, create_secrets=not (args.no_auth or args.no_auth_public))
     refuse_open(config)
+    for risk in risks(config):
+        print(f"vs-tui: {risk}", file=sys.stderr)
     return asyncio.run(with_receiver(config, args, outlive=True))
 
 

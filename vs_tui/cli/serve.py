@@ -13,6 +13,7 @@ from typing import Any
 from vs_tui.cli.common import add_server_options, load_config, now, set_up_logging
 from vs_tui.cli.crash import farewell, scrub_logs
 from vs_tui.cli.manual import add_command
+from vs_tui.cli.risks import risks
 from vs_tui.cli.runtime import Runtime
 from vs_tui.cli.service import ServiceManager
 from vs_tui.cli.tunnel import refuse_open
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     os.umask(0o077)  # whatever is created from here on is private
     set_up_logging(config)
     scrub_logs(config)
+    for risk in risks(config):
+        log.warning("%s", risk)
     try:
         return asyncio.run(_serve(config))
     except Explained:

@@ -38,7 +38,7 @@ def refuse_open(config: Config) -> None:
 
 async def find_public_url(configured: str, port: int) -> str:
     """`` when there is neither. The agent is asked in a thread: it may be slow to answer."""
-    return configured or await asyncio.to_thread(agent_url, port)
+    return without_password(configured) or await asyncio.to_thread(agent_url, port)
 
 
 def agent_url(port: int, agent: str = AGENT) -> str:

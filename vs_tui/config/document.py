@@ -73,9 +73,10 @@ def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
     for name, convert in (("db", _path), ("low_space", parse_size)):
         if name in values:
             values[name] = convert(values[name])
-    if "teams" in document:
+    # An empty table says nothing: what it would set stays the default's.
+    if document.get("teams"):
         values["teams"] = Teams(tuple(_team(n, t) for n, t in document["teams"].items()))
-    if "environments" in document:
+    if document.get("environments"):
         globs = {
             name: _strings(f"environments.{name}", v)
             for name, v in document["environments"].items()
@@ -91,7 +92,7 @@ def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
         ("retention", _retention),
         ("limits", _limits),
     ):
-        if name in document:
+        if document.get(name):
             values[name] = interpret(document[name])
     return values
 

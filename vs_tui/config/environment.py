@@ -11,6 +11,7 @@ from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import DEFAULT_HOST
 from vs_tui.domain.teams import Team, Teams
 
+_PREFIX: Final = "VS_SECRET_"
 _OPEN: Final = ("1", "true", "yes", "public")
 
 
@@ -57,6 +58,13 @@ def em_metrics_tokens(env: Mapping[str, str]) -> list[str]:
     basic = ("EM_METRICS_BASIC_AUTH_PASSWORD", "EM_METRICS_BASIC_AUTH_USERNAME")
     found = (_env(env, "EM_METRICS_TOKEN_AUTH"), _env(env, basic[0]) or _env(env, basic[1]))
     return [token for token in found if token]
+
+
+def secrets_in(env: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """`VS_SECRET_GITHUB` and the like, also as `VS_SECRET_GITHUB_FILE`: the secrets by source."""
+    stated = (name for name, value in env.items() if name.startswith(_PREFIX) and value)
+    found = {name: _env(env, name) for name in sorted({n.removesuffix("_FILE") for n in stated})}
+    return {name.removeprefix(_PREFIX).lower(): (text,) for name, text in found.items() if text}
 
 
 def _env(env: Mapping[str, str], name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vs_tui.config.document import from_file
-from vs_tui.config.environment import em_metrics_tokens, from_env
+from vs_tui.config.environment import em_metrics_tokens, from_env, secrets_in
 from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import CHOICES, Config
 from vs_tui.config.secrets import TOKENS, Secrets, complete_secrets, read_secrets
@@ -75,11 +75,7 @@ def _load(
         further = (*given[1:], *found_secrets.sources.get(TOKENS, ()))
         sources = {**found_secrets.sources, **({TOKENS: further} if further else {})}
         found_secrets = Secrets(given[0], sources)
-    extra = {
-        name[len("VS_SECRET_") :].lower(): (value,)
-        for name, value in env.items()
-        if name.startswith("VS_SECRET_") and value
-    }
+    extra = secrets_in(env)
     if extra:
         found_secrets = replace(found_secrets, sources={**found_secrets.sources, **extra})
     try:

@@ -1,0 +1,124 @@
+"""What `config show` prints, what is masked, and what is warned about at the start."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vs_tui.cli import risks
+from vs_tui.cli.config import TEMPLATE
+from vs_tui.cli.main import main
+from vs_tui.cli.tunnel import find_public_url
+from vs_tui.config import Config, Secrets, load, write_secrets
+
+FULL = """
+[server]
+public_url = "https://robot:canary-password@hooks.example/x"
+[store]
+low_space = "1.5GiB"
+[teams.core]
+projects = ["acme/api", "infra-*"]
+users = ["bob"]
+[environments]
+production = ["prod", "live-*"]
+[spans.timeouts]
+deploy = "2h"
+build = "never"
+[views]
+mine = "actor:bob age<7d"
+[retention]
+age = "180d"
+[limits]
+body = "10MiB"
+rate = 50
+"""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("VS_DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+def shown(capsys) -> dict[str, str]:
+    """The lines by the setting's name."""
+    assert main(["config", "show"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    return {line.split()[0]: line.partition(" ")[2].strip() for line in lines}
+
+
+def test_values_are_written_as_people_write_them(home, capsys) -> None:
+    (home / "config.toml").write_text(FULL)
+    found = shown(capsys)
+    assert found["teams"].startswith("core = {projects = [acme/api, infra-*], users = [bob]}")
+    assert "production = [prod, live-*]" in found["environments"]
+    assert "deploy = 2h" in found["timeouts"]
+    assert "build" not in found["timeouts"]
+    assert found["views"].startswith("mine = actor:bob age<7d")
+    assert found["retention"].startswith("age = 180d")
+    assert "size = any" in found["retention"]
+    assert found["low_space"].startswith("1.5 GiB")
+    assert "body = 10.0 MiB" in found["limits"]
+    assert "rate = 50" in found["limits"]
+    assert found["no_auth"].startswith("false")
+    assert found["keys"].startswith("-")
+    assert found["public_url"].startswith("https://hooks.example/x ")
+    for name, line in found.items():
+        assert not any(sign in line for sign in ("'", '"', "None", "True", "Path(")), (name, line)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [TEMPLATE, "[teams]\n[environments]\n[views]\n[keys]\n[retention]\n[limits]\n[spans]\n[ui]\n"],
+)
+def test_an_empty_table_says_nothing(home, capsys, text) -> None:
+    (home / "config.toml").write_text(text)
+    assert main(["config", "show", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    origins = {n: e["origin"] for n, e in found.items() if "secret" not in n and n != "token"}
+    assert set(origins.values()) == {"default"}, origins
+    assert load(env={}) == replace(load(env={}), origins={}), "no setting counts as stated"
+
+
+async def test_no_password_of_the_public_url_is_shown(home, capsys) -> None:
+    (home / "config.toml").write_text(FULL)
+    for command in (["config", "show"], ["config", "show", "--json"], ["doctor"]):
+        main(command) if command[0] == "config" else None
+        assert "canary-password" not in "".join(capsys.readouterr())
+    configured = load(env={}).public_url
+    assert await find_public_url(configured, 0) == "https://hooks.example/x"
+
+
+def test_a_secret_of_a_variable_and_of_the_file_it_names(home) -> None:
+    (home / "gh").write_text("from-a-file\n")
+    env = {"VS_SECRET_GITHUB_FILE": str(home / "gh"), "VS_SECRET_GITLAB": "stated"}
+    sources = load(env=env).secrets.sources
+    assert sources == {"github": ("from-a-file",), "gitlab": ("stated",)}
+
+
+@pytest.mark.parametrize(("mode", "said"), [(0o600, False), (0o640, True), (0o604, True)])
+def test_secrets_that_others_can_read_are_said_at_the_start(home, mode, said) -> None:
+    write_secrets(home / "secrets.toml", Secrets("token"))
+    (home / "secrets.toml").chmod(mode)
+    found = [each for each in risks.risks(load(env={})) if "secrets.toml" in each]
+    assert bool(found) is said
+    assert not said or "chmod 600" in found[0]
+
+
+@pytest.mark.parametrize(("line", "said"), [(FULL, True), ("[ui]\nascii = true\n", False)])
+def test_a_configuration_that_may_hold_a_secret_is_too(home, line, said) -> None:
+    (home / "config.toml").write_text(line)
+    (home / "config.toml").chmod(0o644)
+    assert any("config.toml" in each for each in risks.risks(load(env={}))) is said
+
+
+def test_root_is_told_not_to_be(monkeypatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert any("root" in each for each in risks.risks(Config()))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert list(risks.risks(Config())) == []

@@ -1,0 +1,22 @@
+"""What is said at the start of a receiver because it weakens what protects it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from vs_tui.config import Config, readable_by_others
+
+
+def risks(config: Config) -> Iterator[str]:
+    """One sentence each, with what to do."""
+    if os.geteuid() == 0:
+        yield "running as root: run it as a user of its own, it needs no privileges"
+    for path in (config.secrets_path, config.path):
+        # The configuration is no secret by itself; commands and URLs in it may hold one.
+        if readable_by_others(path) and (path == config.secrets_path or _may_hold_secrets(config)):
+            yield f"{path} can be read by other users: chmod 600 {path}"
+
+
+def _may_hold_secrets(config: Config) -> bool:
+    return "@" in config.public_url or bool(config.watch_command)
