@@ -185,7 +185,7 @@ class _Receiver:
         if error.code in (401, 403):
             return f"{self._base} refuses the token; set VS_TOKEN or --token"
         if error.code == 404 and path.startswith("/api/spans/"):
-            return "there is no such span; `vs-tui ls` lists them by ref"
+            return "there is no such span, or it was pruned; `vs-tui ls` lists them by ref"
         try:
             detail = str(json.loads(error.read())["detail"])
         except (ValueError, KeyError, TypeError):

@@ -89,7 +89,9 @@ class Api:
     async def span(self, request: web.Request) -> web.Response:
         span = await self._reader.span(request.match_info["ref"])
         if span is None:
-            raise not_found("there is no such span; /api/spans lists them")
+            raise not_found(
+                "there is no such span, or it was pruned; /api/spans lists what there is"
+            )
         trace = await self._reader.trace(span.trace_id)
         links = [link for link in trace.links if link.child == span.key] if trace else []
         refs = {s.key: s.ref for s in (*trace.spans, *trace.linked)} if trace else {}
@@ -111,7 +113,9 @@ class Api:
     async def trace(self, request: web.Request) -> web.Response:
         trace = await self._reader.trace(request.match_info["trace_id"])
         if trace is None:
-            raise not_found("there is no such trace; /api/traces lists them")
+            raise not_found(
+                "there is no such trace, or it was pruned; /api/traces lists what there is"
+            )
         return answer(trace_json(trace))
 
     async def deliveries(self, request: web.Request) -> web.Response:
@@ -139,7 +143,9 @@ class Api:
     async def delivery(self, request: web.Request) -> web.Response:
         detail = await self._reader.delivery(int(request.match_info["id"]))
         if detail is None:
-            raise not_found("there is no such delivery; /api/deliveries lists them")
+            raise not_found(
+                "there is no such delivery, or it was pruned; /api/deliveries lists what there is"
+            )
         return answer(delivery_detail_json(detail))
 
     async def teams(self, _: web.Request) -> web.Response:
