@@ -36,6 +36,7 @@ async def test_tabs_crumbs_header_and_footer_can_be_clicked() -> None:
         await click(on, "team all")
         assert on.app.team == "core"
         await click(on, "7d")
+        await click(on, "the last 30 days")
         assert on.app.range_name == "30d"
         await click(on, "LIVE")
         assert on.app.frozen_at is not None

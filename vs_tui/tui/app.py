@@ -21,7 +21,7 @@ from textual.driver import Driver
 
 from vs_tui.domain.cards import Card
 from vs_tui.domain.display import clean
-from vs_tui.domain.instants import SECOND, Instant
+from vs_tui.domain.instants import SECOND, Duration, Instant
 from vs_tui.domain.model import Span
 from vs_tui.store.api import Baseline, SourceHealth, Trace
 from vs_tui.tui import actions as table
@@ -33,7 +33,7 @@ from vs_tui.tui.histories import Histories
 from vs_tui.tui.moment import trace_at
 from vs_tui.tui.navigation import Navigation
 from vs_tui.tui.output import Output
-from vs_tui.tui.ranges import RANGES
+from vs_tui.tui.ranges import DEFAULT, Range, parse_range
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.settings import Setup
 from vs_tui.tui.sparing import SparingApp
@@ -78,7 +78,6 @@ class VsTuiApp(SparingApp[int]):
         self.frozen_at: Instant | None = setup.at
         self.pending = 0
         """Changes since the screen was frozen."""
-        self.range_index = self.remembered.range_index
         self.team = self.remembered.team
         self.teams: Sequence[str] = ()
         self.baselines: dict[str, Baseline] = {}
@@ -203,20 +202,50 @@ class VsTuiApp(SparingApp[int]):
         self.baselines.update(found)
 
     async def cards(self) -> Sequence[Card]:
-        return await self.setup.cards(self.team, RANGES[self.range_index][1], self.frozen_at)
+        length, at = self.range_back
+        return await self.setup.cards(self.team, length, at)
+
+    @property
+    def range(self) -> Range:
+        """The time range of the view that is shown, or that was left for what is shown."""
+        base = self.navigation.base
+        return base.range if base is not None else Range(DEFAULT)
 
     @property
     def range_name(self) -> str:
-        return RANGES[self.range_index][0]
+        return self.range.text
+
+    @property
+    def range_back(self) -> tuple[Duration, Instant | None]:
+        """The range as (length, 0 for all time; the moment it is back from, None: now)."""
+        chosen = self.range
+        since, until = chosen.window(self.now())
+        at = self.frozen_at if chosen.until is None or until != chosen.until else until
+        return (until - since if since is not None else 0), at
+
+    def range_problem(self, text: str) -> str:
+        """Why a text is no time range; `` when it is one."""
+        try:
+            parse_range(text, self.now(), self.zone)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def choose_range(self, text: str | None) -> None:
+        """Give the view another time range; `` keeps it."""
+        base = self.navigation.base
+        if text and base is not None:
+            base.range = parse_range(text, self.now(), self.zone)
+            self.remember()
+            self.reload_view()
 
     def effective_filter(self, text: str) -> str:
-        """A screen's filter with the team and the time range chosen for all screens."""
-        name, window = RANGES[self.range_index]
-        return filtering.effective(text, self.team, name if window else "")
+        """A screen's filter with the team of all screens and its own time range."""
+        return filtering.effective(text, self.team, self.range.terms)
 
     def empty_text(self, filtered: bool) -> tuple[str, ...]:
         """What an empty list says: how to get the first event, or that the filter hides all."""
-        if filtered or self.team or (self.health and self.range_index != len(RANGES) - 1):
+        if filtered or self.team or (self.health and self.range_name != "all"):
             return onboarding.NOTHING_MATCHES
         return onboarding.first_steps(self.url, self.setup.open_mode, self.setup.program)
 
@@ -320,10 +349,12 @@ class VsTuiApp(SparingApp[int]):
         self.theme = "textual-dark" if self.look.palette.dark else "textual-light"
 
     def remember(self) -> None:
-        """Keep filters, range, team and theme for the next start."""
+        """Keep filters, sorts, ranges, team and theme for the next start."""
         self.remembered.filters = {n: v.filter_text for n, v in self.navigation.views.items()}
         self.remembered.sorts = {n: v.sort for n, v in self.navigation.views.items() if v.sort}
-        self.remembered.range_index = self.range_index
+        self.remembered.ranges = {
+            name: view.range.text for name, view in self.navigation.views.items() if view.ranged
+        }
         self.remembered.team = self.team
         self.remembered.save(self.setup.state_path)
         self.paint_frame()

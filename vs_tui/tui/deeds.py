@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from vs_tui.domain.model import Span
 from vs_tui.tui import look, onboarding
 from vs_tui.tui.navigation import VIEWS
-from vs_tui.tui.ranges import RANGES
 from vs_tui.tui.screens.base import View
+from vs_tui.tui.widgets.rangepicker import RangePicker
 from vs_tui.tui.working import start
 
 if TYPE_CHECKING:
@@ -46,9 +46,13 @@ class Deeds:
         app.reload_view()
 
     def time(self) -> None:
-        self._app.range_index = (self._app.range_index + 1) % len(RANGES)
-        self._app.remember()
-        self._app.reload_view()
+        app = self._app
+        base = app.navigation.base
+        if base is None or not base.ranged:
+            app.notify_text("this view has no time range")
+            return
+        picker = RangePicker(app.look, app.range.text, app.range_problem)
+        app.push_screen(picker, app.choose_range)
 
     def team(self) -> None:
         app = self._app

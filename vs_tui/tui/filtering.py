@@ -53,10 +53,10 @@ def known_values(spans: Iterable[Span], teams: Sequence[str]) -> dict[str, list[
 
 
 def effective(text: str, team: str, window: str) -> str:
-    """A screen's filter with the team and the time range that hold for all screens."""
+    """A screen's filter with the team, and with the terms of its time range."""
     terms = [text]
     if team:
         terms.append(f'team:"{team}"')
     if window:
-        terms.append(f"fresh<{window}")
+        terms.append(window)
     return " ".join(term for term in terms if term)

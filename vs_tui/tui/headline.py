@@ -37,7 +37,9 @@ def _pieces(app: VsTuiApp, *, wide: bool) -> tuple[list[Piece], list[Piece], dic
         left.append((f"  {_hooks(app, wide)}", "fail" if _trouble(app) else "dim"))
     targets = {1: "freeze", len(left) + 1: "team", len(left) + 2: "time"}
     team = fit(app.team, min(len(app.team), 20)) if app.team else "all"
-    left += [("  ", "dim"), (f"team {team}  ", "dim"), (app.range_name, "dim")]
+    left += [("  ", "dim"), (f"team {team}  ", "dim")]
+    if app.navigation.base is None or app.navigation.base.ranged:
+        left.append((app.range_name, "dim"))
     right: list[Piece] = [(f"{app.in_flight} in flight" if wide else f"{app.in_flight} run", "run")]
     if app.failed:
         right.append((f" {signs.dot} {app.failed} {signs.fail}", "fail"))

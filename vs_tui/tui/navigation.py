@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from vs_tui.domain.model import Span
+from vs_tui.tui.ranges import DEFAULT, parse_range
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.screens.compare import CompareView
 from vs_tui.tui.screens.delivery import DeliveryView
@@ -42,17 +44,28 @@ class Navigation:
         self.marked_trace = ""
         """The first of two traces to compare."""
 
+    @property
+    def base(self) -> View | None:
+        """The view at the bottom of what is shown."""
+        return self.views.get(self.current)
+
     def open_views(self) -> None:
         """Make the views and show the first."""
         app = self._app
         self.views = {name: kind(app.look) for name, kind in VIEWS.items()}
         for name, view in self.views.items():
             view.filter_text = app.remembered.filters.get(name, "")
+            self._use_range(view, app.remembered.ranges.get(name, ""))
             if isinstance(view, ListedView):
                 view.use_sort(app.remembered.sorts.get(name, ""))
             # An installed screen keeps its widgets, and so its place, when another one is shown.
             app.install_screen(view, name)
         app.push_screen(self.views[self.current])
+
+    def _use_range(self, view: View, text: str) -> None:
+        """Take up a remembered time range; one that cannot be read any more is the usual one."""
+        with contextlib.suppress(ValueError):
+            view.range = parse_range(text or DEFAULT, self._app.setup.clock(), self._app.zone)
 
     def show(self, name: str) -> None:
         """A view, without what was opened above the one before."""

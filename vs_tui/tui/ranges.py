@@ -1,16 +1,85 @@
-"""The time ranges that `t` goes through; they hold for every view."""
+"""Time ranges as people write them: back from now, or from one day to another."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from vs_tui.domain.instants import DAY, HOUR, Duration
+from vs_tui.domain.instants import DAY, HOUR, MINUTE, Duration, Instant, iso, parse_duration
 
-RANGES: Final[tuple[tuple[str, Duration], ...]] = (
-    ("1h", HOUR),
-    ("24h", DAY),
-    ("7d", 7 * DAY),
-    ("30d", 30 * DAY),
-    ("all", 0),
-)
-"""Name as the filter language writes it, and length; 0 for no limit."""
+PRESETS: Final = ("1h", "24h", "7d", "30d", "all")
+"""What the picker lists; each a range by itself."""
+DEFAULT: Final = "7d"
+ACCEPTED: Final = "12h, 90d, all, 2026-11-01.., 2026-11-01..2026-11-08 or 2026-11-01T08:30..09:15"
+_LENGTHS: Final = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_CLOCK: Final = re.compile(r"\d\d:\d\d(:\d\d)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A time range; without a length and without a beginning it is all time."""
+
+    text: str
+    """As it was written: what is shown and remembered."""
+    length: Duration = 0
+    """Back from now."""
+    since: Instant | None = None
+    until: Instant | None = None
+    """Exclusive; None: it goes on."""
+
+    @property
+    def terms(self) -> str:
+        """In the filter language."""
+        if self.length:
+            return f"fresh<{self.text}"
+        terms = [f"since:{iso(self.since)}"] if self.since is not None else []
+        return " ".join([*terms, *([f"until:{iso(self.until)}"] if self.until else [])])
+
+    def window(self, now: Instant) -> tuple[Instant | None, Instant]:
+        """(beginning or None, end) at a moment."""
+        end = now if self.until is None else min(self.until, now)
+        return (now - self.length if self.length else self.since), end
+
+
+def parse_range(text: str, now: Instant, zone: tzinfo | None) -> Range:
+    """Read a range; ValueError says what is wrong and what is accepted. Days and times are the
+    user's; a day as the end is included."""
+    compact = "".join(text.split()).lower()
+    if compact in ("", "all"):
+        return Range("all")
+    if ".." not in compact:
+        try:
+            length = _LENGTHS.get(compact) or parse_duration(compact)
+        except ValueError:
+            raise ValueError(f"'{text.strip()}' is no time range; write {ACCEPTED}") from None
+        if length < MINUTE:
+            raise ValueError(f"'{text.strip()}' is too short; write {ACCEPTED}")
+        return Range(compact, length)
+    first, last = (part.strip().replace(" ", "T").upper() for part in text.split("..", 1))
+    if not first:
+        raise ValueError(f"the beginning is missing; write {ACCEPTED}")
+    if _CLOCK.fullmatch(last) and _DAY.match(first):
+        last = f"{first[:10]}T{last}"
+    since = _instant(first, zone, end=False)
+    until = _instant(last, zone, end=True) if last else None
+    if since >= now:
+        raise ValueError("it begins in the future; " + f"write {ACCEPTED}")
+    if until is not None and until <= since:
+        raise ValueError(f"it ends before it begins; write {ACCEPTED}")
+    return Range(f"{first}..{last}", since=since, until=until)
+
+
+def _instant(text: str, zone: tzinfo | None, *, end: bool) -> Instant:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is no day and no time; write {ACCEPTED}") from None
+    if _DAY.fullmatch(text) and end:
+        found += timedelta(days=1)
+    if found.tzinfo is None:
+        # astimezone() reads a time without a zone as this machine's.
+        found = found.replace(tzinfo=zone) if zone is not None else found.astimezone()
+    return round(found.timestamp() * 1_000_000)

@@ -1,4 +1,4 @@
-"""What the dashboard remembers between starts: filters, sorts, range, team, theme."""
+"""What the dashboard remembers between starts: filters, sorts, ranges, team, theme."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class Remembered:
     """View -> filter."""
     sorts: dict[str, str] = field(default_factory=dict)
     """View -> order."""
-    range_index: int = 2
+    ranges: dict[str, str] = field(default_factory=dict)
+    """View -> time range."""
     team: str = ""
     theme: str = ""
 
@@ -29,7 +30,7 @@ class Remembered:
             remembered = cls(
                 filters={str(k): str(v) for k, v in found.get("filters", {}).items()},
                 sorts={str(k): str(v) for k, v in found.get("sorts", {}).items()},
-                range_index=int(found.get("range_index", 2)) % 5,
+                ranges={str(k): str(v) for k, v in found.get("ranges", {}).items()},
                 team=str(found.get("team", "")),
                 theme=str(found.get("theme", "")),
             )

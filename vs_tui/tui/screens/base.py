@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from vs_tui.domain.display import clean
-from vs_tui.domain.instants import Instant
+from vs_tui.domain.instants import Instant, parse_duration
 from vs_tui.domain.model import Span
 from vs_tui.store.api import Unreachable
 from vs_tui.tui import actions, faces, filtering
@@ -20,6 +20,7 @@ from vs_tui.tui.banners import banner
 from vs_tui.tui.headline import headline
 from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece, cut, fit, width_of
+from vs_tui.tui.ranges import DEFAULT, Range
 from vs_tui.tui.widgets.filterbox import FilterBox, FilterNote, unharmed
 from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.lines import Line
@@ -51,6 +52,8 @@ class View(Screen[None]):
     where = "everywhere"
     title_text = ""
     filterable = False
+    ranged = False
+    """Whether it shows a time range, which `t` changes."""
     words: Mapping[str, str] = MappingProxyType({})
     """What the footer calls an action here, where that says more than the table."""
     offered: Sequence[str] = ()
@@ -61,6 +64,7 @@ class View(Screen[None]):
         self.look = look
         self.filter_text = ""
         self.sort = ""
+        self.range = Range(DEFAULT, parse_duration(DEFAULT))
         self.zoomed: Widget | None = None
         self.searching: Instant | None = None
         """How far back a search has come; reading again goes on with it. None: it is over."""

@@ -31,6 +31,7 @@ class DoraView(ListedView):
     """All teams, all metrics."""
 
     where = "dora"
+    ranged = True
     title_text = "DORA"
     offered = ("open", "back", "time", "team", "next_failed", "freeze", "zoom", "export")
 

@@ -12,12 +12,11 @@ from typing import Any
 from textual.widget import Widget
 
 from vs_tui.domain.display import clean
-from vs_tui.domain.instants import iso
+from vs_tui.domain.instants import MINUTE, iso
 from vs_tui.domain.model import Verdict
 from vs_tui.store.api import DeliveryDetail, DeliveryPage, DeliveryRow
 from vs_tui.tui import inspecting
 from vs_tui.tui.inspecting import ROLES, size_text, verdict_glyph
-from vs_tui.tui.ranges import RANGES
 from vs_tui.tui.screens.delivery import act_on
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.document import Document
@@ -48,6 +47,7 @@ class EventsView(ListedView):
     """The list of deliveries, and the selected one."""
 
     where = "events"
+    ranged = True
     title_text = "Events"
     filterable = True
     sorts = SORTS
@@ -69,11 +69,12 @@ class EventsView(ListedView):
     async def load(self) -> None:
         dash = self.dash
         terms = [self.filter_text]
-        window = RANGES[dash.range_index][1]
-        if window:
-            terms.append(f"since:{iso(dash.now() - window)}")
-        if dash.frozen_at is not None:
-            terms.append(f"until:{iso(dash.frozen_at)}")
+        since, until = dash.range.window(dash.now())
+        if since is not None:
+            # By the minute: a search goes on only while its question is the same.
+            terms.append(f"since:{iso(since - since % MINUTE)}")
+        if dash.frozen_at is not None or dash.range.until is not None:
+            terms.append(f"until:{iso(until)}")
         text = " ".join(term for term in terms if term)
         self.page = await dash.reader.deliveries(text, limit=LIMIT)
         self.searched = self.page.searched

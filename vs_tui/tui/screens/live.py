@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from vs_tui.domain.display import clean
-from vs_tui.domain.instants import SECOND, Instant
+from vs_tui.domain.instants import SECOND, Instant, format_duration
 from vs_tui.domain.model import Span
 from vs_tui.store.api import Counts
 from vs_tui.tui import faces
@@ -29,8 +29,8 @@ COLUMNS: Final = (
     Column("KIND", 8),
     Column("TITLE", 16, flex=1, sort="name"),
     Column("TEAM", 5, rank=2),
-    Column("STAGE", 11, rank=3),
-    Column("AGE", 7, right=True, sort="duration"),
+    Column("STAGE/ENDED", 11, rank=3, sort="ended"),
+    Column("DUR", 7, right=True, sort="duration"),
     Column("vs p50", 6, rank=1),
 )
 _TEAM: Final = 3
@@ -49,6 +49,7 @@ class LiveView(ListedView):
     """The first screen."""
 
     where = "live"
+    ranged = True
     title_text = "Live"
     filterable = True
     sorts = ("live", "started", "ended", "duration", "name")
@@ -175,8 +176,11 @@ class LiveView(ListedView):
             (faces.kind(span), "dim"),
             (faces.title(span), "text"),
             (span.team or "-", "dim"),
-            (faces.stage(span, baseline, now), "text"),
-            (faces.age(span, now), "fail" if span.status.failed else "text"),
+            (
+                faces.stage(span, baseline, self.dash.zone, now),
+                "fail" if span.status.failed else "text" if span.in_flight else "dim",
+            ),
+            (format_duration(span.elapsed(now)), "text"),
             (ratio, ratio_role),
         )
 

@@ -41,6 +41,7 @@ class TracesView(ListedView):
     """The list of traces."""
 
     where = "traces"
+    ranged = True
     title_text = "Traces"
     filterable = True
     sorts = ("live", *_ORDERS)
