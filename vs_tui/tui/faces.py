@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from vs_tui.domain.display import clean
-from vs_tui.domain.instants import DAY, HOUR, MINUTE, Instant, format_duration, to_datetime
+from vs_tui.domain.instants import DAY, HOUR, MINUTE, Instant, to_datetime
 from vs_tui.domain.model import Span, State, Status
 from vs_tui.store.api import Baseline
 from vs_tui.tui.look import Glyphs
@@ -86,24 +86,17 @@ def trace_id(text: str) -> str:
     return text if len(text) <= 10 else f"{text[:4]}…{text[-2:]}"
 
 
-def stage(span: Span, baseline: Baseline | None, now: Instant) -> str:
-    """Where it stands: its phase while in flight; how it ended otherwise; `-` when not told."""
+def stage(span: Span, baseline: Baseline | None, zone: tzinfo | None, now: Instant) -> str:
+    """Where it stands: its phase while in flight; when it ended otherwise, and what failed. A time
+    of the clock, as an age would keep a quiet screen painting; `-` when not told."""
     if is_stale(span, baseline, now):
         return "no event"
     if span.in_flight:
         return span.stage or "-"
+    ended = minute(span.ended_at, zone, now)
     if span.status is Status.OK:
-        return "merged" if span.operation == "pull_request" else "done"
-    return span.error or span.stage or "-"
-
-
-def age(span: Span, now: Instant) -> str:
-    """Time in flight, or what it took; for a failure how long ago."""
-    if span.status.failed and span.ended_at is not None:
-        if now - span.ended_at < MINUTE:
-            return "<1m ago"  # seconds would keep a quiet screen painting
-        return f"{since(span.ended_at, now)} ago"
-    return format_duration(span.elapsed(now))
+        return ended
+    return f"{ended} {span.error or span.stage}".rstrip()
 
 
 def ratio(span: Span, baseline: Baseline | None, now: Instant) -> float | None:
@@ -143,6 +136,16 @@ def clock(instant: Instant | None, zone: tzinfo | None, now: Instant) -> str:
     if abs((today - local).days) < 300:
         return local.strftime("%d %b %H:%M")
     return local.strftime("%Y-%m-%d")
+
+
+def minute(instant: Instant | None, zone: tzinfo | None, now: Instant) -> str:
+    """A moment as short as a column needs: `09:41` today, `20 Nov` before, then `Nov 2025`."""
+    if instant is None:
+        return "-"
+    local, today = (to_datetime(at).astimezone(zone) for at in (instant, now))
+    if local.date() == today.date():
+        return local.strftime("%H:%M")
+    return local.strftime("%d %b" if abs((today - local).days) < 300 else "%b %Y")
 
 
 def local_zone() -> tzinfo | None:
