@@ -12,8 +12,9 @@ from tests.tui.hostile import faults, texts
 from tests.tui.stage import stage
 from vs_tui.domain.cards import Card
 from vs_tui.domain.display import clean
-from vs_tui.domain.instants import MINUTE, SECOND
+from vs_tui.domain.instants import DAY, MINUTE, SECOND
 from vs_tui.domain.model import Link, Rule, State, Verdict
+from vs_tui.domain.upcoming import PastStep
 from vs_tui.tui.sourcing import Connection
 
 HOSTILE = texts(1_000)
@@ -74,12 +75,39 @@ async def test_a_trace_with_its_details(size) -> None:
             )
         )  # fmt: skip
         links.append(Link(f"k-{index}", "root", Rule.STRUCTURE, actor, primary=True))
-    async with stage(FakeReader(spans, links=links), size=size) as on:
+    reader = FakeReader(spans, links=links)
+    names = [PastStep(text, text, SECOND, SECOND) for text in HOSTILE[:40]]
+    reader.past = {"root": [tuple(names)] * 3}
+    async with stage(reader, size=size) as on:
         await on.press("2", "enter")
         check(on)
+        assert "n=3" in on.text or size[0] < 90
         await on.press("i")
         check(on)
         await on.press("c", "escape")
+        check(on)
+
+
+@pytest.mark.parametrize("size", [(80, 260), (121, 260)])
+async def test_two_traces_compared(size) -> None:
+    spans = []
+    for trace in ("a", "b"):
+        spans.append(span(f"{trace}-root", HOSTILE[7], HOSTILE[8], began=DAY, trace=trace * 32))
+        for index, text in enumerate(HOSTILE[:120] if trace == "a" else HOSTILE[60:180]):
+            spans.append(
+                span(
+                    f"{trace}-{index}", text, text, began=(1_000 - index) * SECOND, took=SECOND,
+                    trace=trace * 32, parent=f"{trace}-root", service=text, environment=text,
+                    attributes={"cicd.pipeline.task.name": text} if index % 2 else {},
+                )
+            )  # fmt: skip
+    async with stage(FakeReader(spans), size=size) as on:
+        for key in ("a-root", "b-root"):
+            on.app.navigation.compare(on.reader.by_key[key])
+        await on.sees("only in one of them")
+        check(on)
+        assert "only in A" in on.text
+        await on.press("s", "G")
         check(on)
 
 

@@ -143,7 +143,7 @@ def moved(
     return begin + step, end + step
 
 
-def ticks(begin: Instant, end: Instant, width: int, spacing: int = 12) -> list[Instant]:
+def ticks(begin: Instant, end: Instant, width: int, spacing: int = 8) -> list[Instant]:
     """Round offsets from `begin`, about every `spacing` columns."""
     wanted = max(width // spacing, 1)
     step: Duration = next((s for s in _STEPS if (end - begin) / s <= wanted), _STEPS[-1])

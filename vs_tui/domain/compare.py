@@ -9,7 +9,7 @@ from typing import Final
 
 from vs_tui.domain.instants import SECOND, Duration, Instant
 from vs_tui.domain.model import Span
-from vs_tui.domain.traces import tree
+from vs_tui.domain.traces import Row, tree
 
 NOTABLE: Final = 0.2
 """A step is slower or faster when it changed by more than this share, and by a second."""
@@ -24,7 +24,9 @@ class Pair:
     first: Duration | None
     second: Duration | None
     verdict: str
-    """slower, faster, same, only in A, only in B."""
+    """slower, faster, same, running, only in A, only in B."""
+    depth: int = 0
+    """Of the step in its tree."""
 
     @property
     def delta(self) -> Duration | None:
@@ -46,36 +48,41 @@ def step_name(span: Span) -> tuple[str, str]:
 
 def compare(first: Sequence[Span], second: Sequence[Span], now: Instant) -> list[Pair]:
     """Steps in tree order, aligned by kind and name (longest common subsequence)."""
-    a, b = [row.span for row in tree(first)], [row.span for row in tree(second)]
-    names_a, names_b = [step_name(s) for s in a], [step_name(s) for s in b]
+    a, b = tree(first), tree(second)
+    names_a, names_b = ([step_name(row.span) for row in rows] for rows in (a, b))
     pairs: list[Pair] = []
     for tag, i1, i2, j1, j2 in SequenceMatcher(None, names_a, names_b, False).get_opcodes():
         if tag == "equal":
             pairs += [_pair(x, y, now) for x, y in zip(a[i1:i2], b[j1:j2], strict=True)]
         else:
-            pairs += [_alone(span, "only in A", now) for span in a[i1:i2]]
-            pairs += [_alone(span, "only in B", now) for span in b[j1:j2]]
+            pairs += [_alone(row, "only in A", now) for row in a[i1:i2]]
+            pairs += [_alone(row, "only in B", now) for row in b[j1:j2]]
     return pairs
 
 
-def _pair(a: Span, b: Span, now: Instant) -> Pair:
-    operation, name = step_name(a)
-    first, second = a.elapsed(now), b.elapsed(now)
+def _pair(a: Row, b: Row, now: Instant) -> Pair:
+    operation, name = step_name(a.span)
+    first, second = a.span.elapsed(now), b.span.elapsed(now)
     verdict = "same"
     if first is not None and second is not None:
         change = second - first
         if abs(change) > max(NOTABLE * first, SECOND):
             verdict = "slower" if change > 0 else "faster"
-    return Pair(operation, name, first, second, verdict)
+        # Of what has not ended only that it is the longer one can be known already.
+        longer, other = (b.span, a.span) if change > 0 else (a.span, b.span)
+        if other.in_flight or (longer.in_flight and verdict == "same"):
+            verdict = "running"
+    return Pair(operation, name, first, second, verdict, min(a.depth, b.depth))
 
 
-def _alone(span: Span, where: str, now: Instant) -> Pair:
-    operation, name = step_name(span)
-    took = span.elapsed(now)
+def _alone(row: Row, where: str, now: Instant) -> Pair:
+    operation, name = step_name(row.span)
+    took = row.span.elapsed(now)
     return Pair(
         operation,
         name,
         took if where == "only in A" else None,
         took if where == "only in B" else None,
         where,
+        row.depth,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from textual.widget import Widget
@@ -23,9 +24,10 @@ COLUMNS: Final = (
     Column("B", 7, right=True),
     Column("B - A", 8, right=True, sort="change"),
     Column("", 9),
-    Column("A and what B has more", 24, rank=2),
+    Column("A and what B has more", 24, flex=1, rank=2),
 )
-_BAR: Final = 24
+_BARS: Final = len(COLUMNS) - 1
+"""Place of the bars among the columns."""
 
 
 class CompareView(ListedView):
@@ -33,6 +35,7 @@ class CompareView(ListedView):
 
     where = "compare"
     title_text = "compare"
+    words = MappingProxyType({"next_failed": "next slower"})
     offered = ("back", "sort", "next_failed", "freeze", "zoom", "export")
     sorts = ("as they ran", "change")
 
@@ -69,9 +72,10 @@ class CompareView(ListedView):
         slower = sum(p.verdict == "slower" for p in pairs)
         faster = sum(p.verdict == "faster" for p in pairs)
         alone = sum(p.verdict.startswith("only") for p in pairs)
-        self.list.set_foot(
-            [(f"{slower} slower, {faster} faster, {alone} only in one of them", "note")]
-        )
+        running = sum(p.verdict == "running" for p in pairs)
+        told = f"{slower} slower, {faster} faster, {alone} only in one of them"
+        told += f", {running} not ended yet" if running else ""
+        self.list.set_foot([(told, "note")])
 
     def _cells(self, row: Row) -> tuple[Piece, ...]:
         pair = row.data
@@ -87,7 +91,7 @@ class CompareView(ListedView):
             delta = sign + format_duration(abs(pair.delta)).strip()
         return (
             (pair.operation.replace("_", " "), "dim"),
-            (pair.name, "text"),
+            ("  " * min(pair.depth, 6) + pair.name, "text"),
             (format_duration(pair.first).strip(), "text"),
             (format_duration(pair.second).strip(), "text"),
             (delta, role),
@@ -98,8 +102,9 @@ class CompareView(ListedView):
     def _bars(self, pair: Pair) -> str:
         """Both durations from the same left edge: what B has less or more stands out."""
         glyphs = self.look.glyphs
+        width = dict(self.list.layout_for(max(self.list.size.width - 2, 1))).get(_BARS, 0)
         a, b = (
-            -(-(duration or 0) * _BAR // self._longest) for duration in (pair.first, pair.second)
+            -(-(duration or 0) * width // self._longest) for duration in (pair.first, pair.second)
         )
         common = glyphs.bar * min(a, b)
         more = glyphs.partial * (b - a) if b > a else glyphs.expected * (a - b)
