@@ -296,7 +296,7 @@ def lead_detail(team: str) -> Detail:
         window,
         distribution=(("< 1h", 1), ("< 4h", 6), ("< 1d", 18), ("< 2d", 5), (">= 2d", 1)),
         stages=tuple(
-            StageTime(name, 31, median, None, share)
+            StageTime(name, 31, median, None, share, median)
             for name, median, share in (
                 ("coding", 3.0 * HOUR, 0.3),
                 ("review", 5.0 * HOUR, 0.55),

@@ -35,7 +35,7 @@ _COLUMNS: Final = (
     Column("WHY", 14, flex=1),
 )
 _BAR: Final = 14
-_STAGE_COLUMNS: Final = (("p50", 5), ("mean", 6), ("share", 6))
+_STAGE_COLUMNS: Final = (("p50", 5), ("mean", 5), ("share", 6))
 """The share is of the means, which it could contradict the median without."""
 _WHAT: Final = {
     "deploys": "deployments",
@@ -54,8 +54,8 @@ class DoraDetailView(ListedView):
     DEFAULT_CSS = """
     DoraDetailView #above { height: 11; }
     DoraDetailView.-tall #above { height: 17; }
-    DoraDetailView #facts { width: 44; }
-    DoraDetailView.-wide #facts { width: 46; }
+    DoraDetailView #facts { width: 47; }
+    DoraDetailView.-wide #facts { width: 49; }
     """
 
     def __init__(self, look: Look, team: str, metric: str) -> None:
@@ -153,9 +153,8 @@ def _said(metric: str, value: float) -> str:
 
 def facts_of(detail: Detail, look: Look) -> list[list[Piece]]:
     """The number in words, its spread, and for lead times the stages."""
-    found = [*_summary(detail.figure), []]
-    if detail.stages:
-        found += [*_stages(detail, look), []]
+    found = _summary(detail.figure)
+    found += [*(_stages(detail, look) if detail.stages else ()), []]
     most = max((n for _, n in detail.distribution), default=0)
     for name, n in detail.distribution:
         bar = look.glyphs.bar * (round(n * _BAR / most) if most else 0)
@@ -199,19 +198,19 @@ def _remarks(figure: Figure) -> list[str]:
 def _stages(detail: Detail, look: Look) -> Sequence[list[Piece]]:
     slower = {found.name: found for found in detail.regressions}
     head = "".join(fit(word, width, right=True) for word, width in _STAGE_COLUMNS)
-    lines: list[list[Piece]] = [[(fit("stage", 12) + head, "dim")]]
+    lines: list[list[Piece]] = [[(fit("stage", 11) + head, "dim")]]
     for stage in detail.stages:
         mark, role = "", "dim"
         if stage.stage in slower:
-            mark, role = f"{look.glyphs.up} {slower[stage.stage].factor:.1f}x", "bad"
+            mark, role = f"{look.glyphs.up}{slower[stage.stage].factor:.1f}x", "bad"
         if stage.stage == detail.bottleneck:
-            mark, role = f"{mark} bottleneck".strip(), "wait"
+            mark, role = f"bottleneck {mark}".strip(), "wait"
         share = "-" if stage.share is None else f"{stage.share * 100:.0f} %"
         lines.append(
             [
-                (fit(stage.stage, 12), "text"),
+                (fit(stage.stage, 11), "text"),
                 (fit(texts.brief(stage.median), 5, right=True), "text"),
-                (fit(texts.brief(stage.mean), 6, right=True), "dim"),
+                (fit(texts.brief(stage.mean), 5, right=True), "dim"),
                 (fit(share, 6, right=True) + " ", "dim"),
                 (mark, role),
             ]
