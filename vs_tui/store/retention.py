@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from vs_tui.domain.instants import Instant
+from vs_tui.domain.limits import MIB
 
 TRACES_AT_ONCE: Final = 200
 DELIVERIES_AT_ONCE: Final = 2_000
 PAGES_AT_ONCE: Final = 2_000
+LARGE_WAL: Final = 16 * MIB
+"""Bytes after which the WAL is emptied with a little force. SQLite tries by itself at each 4 MiB,
+but gives up when a reader is at work just then, as a busy dashboard mostly is."""
 
 # A trace is as young as its youngest span; its oldest root only tells where to look.
 _OVER: Final = (
@@ -131,3 +135,14 @@ def give_back(connection: sqlite3.Connection) -> int:
         return 0
     connection.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
     return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
+
+
+def empty_wal(connection: sqlite3.Connection) -> None:
+    """Put the WAL into the database and begin it anew. Readers are waited for a tenth of a second:
+    one that holds on to an old state for long must not keep senders waiting."""
+    (before,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 100")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {before}")

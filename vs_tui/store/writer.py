@@ -30,7 +30,7 @@ from vs_tui.store.lock import DatabaseLock
 from vs_tui.store.retention import Pruned
 from vs_tui.store.schema import StoreError, open_checked, open_writer
 from vs_tui.store.thread import connect, run_on
-from vs_tui.store.trouble import explain, free_bytes, is_storage
+from vs_tui.store.trouble import explain, free_bytes, is_storage, sizes
 
 log = logging.getLogger(__name__)
 
@@ -323,12 +323,15 @@ class Writer:
 
     async def sweep(self) -> None:
         """Once a second: whether the file is still the one that was opened, whether a store that
-        failed commits again, free space, spans past their timeout, refused requests, retention."""
+        failed commits again, free space, a WAL that readers keep large, spans past their timeout,
+        refused requests, retention."""
         if not self._condition.check_file():
             return
         if self._condition.failed:
             await self._try_again()
         self._condition.check_space()
+        if sizes(self.path)[1] > retention.LARGE_WAL:
+            await self.run(retention.empty_wal)
         await self._flush_rejections()
         timeouts = dict(self._settings.timeouts)
         now = self._clock()
