@@ -99,8 +99,9 @@ async def test_copying_goes_from_the_body_to_a_curl_line_to_the_reason(monkeypat
             "number": 7,
         }
         assert reason == "signature does not match"
-        assert line.startswith('curl -H "Authorization: Bearer $(vs-tui secret show token)"')
-        assert line.endswith("http://127.0.0.1:8787/github")
+        assert line.startswith("curl http://127.0.0.1:8787/github -H ")
+        assert '-H "Authorization: Bearer $(vs-tui secret show token)"' in line
+        assert line.endswith("}'")
         assert "Events" in panel
         assert again == body
         await on.press("n", "y", "y")

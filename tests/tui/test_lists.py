@@ -286,3 +286,49 @@ async def test_a_view_opened_before_the_first_status_was_read_is_read_too() -> N
         await on.sees("[4 Events]", "accepted")
         go_on.set()
         await on.settle()
+
+
+async def test_a_wrong_term_is_told_while_the_next_is_typed() -> None:
+    async with stage() as on:
+        await on.press("slash", *"state:brok")
+        await on.sees("state: 'brok' is not known", "use in_flight, running")
+        await on.press("space", *"te")
+        await on.sees("state: 'brok' is not known")
+        on.app.screen.query_one("#filter").value = "state:ok te"
+        await on.sees("team:")
+        assert "is not known" not in on.text
+
+
+async def test_a_toast_stands_in_the_footers_line_and_covers_no_row() -> None:
+    async with stage(size=NARROW) as on:
+        before = on.lines
+        await on.press("f")
+        await on.sees("following the newest")
+        assert on.lines[:-1] == before[:-1]
+        await on.press("f")
+        await on.sees("not following")
+        assert "following the newest" not in on.text, "one at a time"
+
+
+async def test_a_search_that_goes_on_is_read_again_and_says_how_far_it_came() -> None:
+    async with stage(FakeReader(builds(30))) as on:
+        seen: list[str] = []
+        plain = on.app.screen.paint_frame
+        on.app.screen.paint_frame = lambda: (seen.append(on.list.note), plain())
+        on.reader.searched = [NOW - HOUR, NOW - 2 * HOUR]
+        on.reader.calls.clear()
+        await on.press("slash", *"b", "enter")
+        await on.settle()
+        assert any("searching: back to 08:41" in note for note in seen)
+        assert any("searching: back to 07:41" in note for note in seen)
+        assert "searching" not in on.text
+
+
+async def test_a_search_that_gets_no_further_is_not_asked_for_ever() -> None:
+    async with stage(FakeReader(builds(30))) as on:
+        on.reader.searched = [NOW - HOUR] * 50
+        on.reader.calls.clear()
+        await on.press("slash", *"b", "enter")
+        await on.settle()
+        assert on.reader.calls.count("spans") < 10
+        await on.sees("searching: back to")

@@ -19,7 +19,7 @@ from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, data_dir
 
 if TYPE_CHECKING:
-    from vs_tui.store.api import DeliveryDetail
+    from vs_tui.store.api import DeliveryDetail, Reader
     from vs_tui.tui.app import Setup, VsTuiApp
 
 
@@ -81,8 +81,7 @@ async def with_receiver(
     runtime = Runtime(config, now)
     await runtime.open_store()
     try:
-        setup = setup_for(config, args)
-        setup.reader = runtime.reader
+        setup = setup_for(config, args, runtime.reader)
         setup.after_paint = lambda: _listen(runtime, started)
         setup.send_links = runtime.send_link
         setup.refold = runtime.refold
@@ -161,13 +160,13 @@ def program() -> str:
     return str(called) if called.name == "vs-tui" else f"{sys.executable} -m vs_tui"
 
 
-def setup_for(config: Config, args: argparse.Namespace) -> Setup:
-    """The dashboard's settings out of configuration and flags; the reader is set by the caller."""
+def setup_for(config: Config, args: argparse.Namespace, reader: Reader) -> Setup:
+    """The dashboard's settings out of configuration and flags, over a reader."""
     from vs_tui.cli.connecting import connections
     from vs_tui.tui.app import Setup
 
     return Setup(
-        reader=None,  # type: ignore[arg-type]
+        reader=reader,
         clock=now,
         program=program(),
         open_mode=config.no_auth,

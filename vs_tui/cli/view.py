@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,6 +29,9 @@ from vs_tui.domain.instants import Instant
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import Setup, VsTuiApp
+
+_Opened = tuple["Setup", Callable[["VsTuiApp"], None]]
+"""What a dashboard is given, and how it is told of changes."""
 
 
 def register(subparsers: Any) -> None:
@@ -84,16 +88,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant | None) -> int:
+    from vs_tui.cli.connecting import connections
     from vs_tui.tui.app import VsTuiApp
 
     log_to_file(config)
-    setup = setup_for(config, args)
+    setup, subscribe = await (_remote(config, args, url) if url else _local(config, args))
     setup.open_mode = False
     setup.at = at
     if os.environ.get("TEXTUAL_DRIVER"):
-        # In a browser: nothing of this machine is written or run for whoever looks.
+        # In a browser: nothing of this machine is written or run for whoever looks, and nobody
+        # is shown a secret.
         setup.state_path = setup.watch_command = ""
-    subscribe = await (_remote(config, setup, url) if url else _local(config, setup))
+        setup.connections = lambda: connections(config, with_secrets=False)
     try:
         app = VsTuiApp(setup)
         subscribe(app)
@@ -102,7 +108,7 @@ async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant 
         await setup.reader.close()
 
 
-async def _remote(config: Config, setup: Setup, url: str) -> Any:
+async def _remote(config: Config, args: argparse.Namespace, url: str) -> _Opened:
     """Read a receiver elsewhere; its secrets stay there."""
     from vs_tui.cli.connecting import connections
     from vs_tui.receiver.client import HttpReader
@@ -115,31 +121,28 @@ async def _remote(config: Config, setup: Setup, url: str) -> Any:
     _warn_of_plain_text(address)
     token = token_for(address, token, config)
     reader = await HttpReader(address, token).open()
-    setup.reader, setup.url, setup.cards = reader, address, reader.cards
+    setup = setup_for(config, args, reader)
+    setup.url, setup.cards = address, reader.cards
     setup.detail = reader.detail
     setup.connections = lambda: connections(config, with_secrets=False)
     if token:
         setup.known_secrets = (*setup.known_secrets, token)
-    return lambda app: reader.remote.on_change(app.notify_changed)
+    return setup, lambda app: reader.remote.on_change(app.notify_changed)
 
 
-async def _local(config: Config, setup: Setup) -> Any:
+async def _local(config: Config, args: argparse.Namespace) -> _Opened:
     """Read a database of this machine, beside its receiver."""
-    from vs_tui.cli.connecting import connections
     from vs_tui.cli.tunnel import find_public_url
     from vs_tui.store.reader import SqliteReader
     from vs_tui.store.reports import Reports
 
     local = await SqliteReader(config.db, now, team_names=config.teams.names).open()
-    setup.reader = local
+    setup = setup_for(config, args, local)
     setup.source_name = Path(config.db).name
     reports = Reports(local, config, now)
     setup.cards, setup.detail = reports.cards, reports.detail
     setup.find_public_url = lambda: find_public_url(config.public_url, config.port)
-    if os.environ.get("TEXTUAL_DRIVER"):
-        # In a browser nobody is shown a secret.
-        setup.connections = lambda: connections(config, with_secrets=False)
-    return _nobody
+    return setup, _nobody
 
 
 def token_for(address: str, named: str, config: Config) -> str:

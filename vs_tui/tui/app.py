@@ -59,8 +59,12 @@ class VsTuiApp(SparingApp[int]):
     ENABLE_COMMAND_PALETTE = False
     COMMANDS: ClassVar[set[Any]] = {Commands}
     BINDINGS: ClassVar[list[Any]] = [Binding("ctrl+q", "quit", show=False)]
+    # A toast stands where the keys are named, and covers no row.
     CSS = """
-    Toast { padding: 0 1; }
+    ToastRack { margin-bottom: 0; }
+    Toast, Toast.-information, Toast.-warning, Toast.-error {
+        width: auto; max-width: 100%; margin: 0; padding: 0 1; border: none;
+    }
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -250,7 +254,10 @@ class VsTuiApp(SparingApp[int]):
         return onboarding.first_steps(self.url, self.setup.open_mode, self.setup.program)
 
     def notify_text(self, text: str, severity: str = "information") -> None:
-        """A toast; the text is never read as markup."""
+        """A toast, instead of the one before; the text is never read as markup."""
+        self.clear_notifications()
+        if severity == "error":
+            text = f"{self.look.glyphs.fail} {text}"
         self.notify(clean(text), severity=severity, timeout=4, markup=False)  # type: ignore[arg-type]
 
     def open_span(self, ref: str) -> None:

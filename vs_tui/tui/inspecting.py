@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
@@ -13,7 +12,7 @@ from vs_tui.domain.display import clean
 from vs_tui.domain.instants import Instant, iso
 from vs_tui.domain.model import Span, Verdict
 from vs_tui.store.api import DeliveryDetail, DeliveryRow
-from vs_tui.tui import faces
+from vs_tui.tui import faces, onboarding
 from vs_tui.tui.bodies import HIDDEN, DocLine, body_lines, hide, is_secret_name, is_text, plain
 from vs_tui.tui.look import Glyphs
 from vs_tui.tui.paint import Piece, fit
@@ -27,6 +26,8 @@ _LISTED_SPANS: Final = 500
 _UNFOLDED_LINES: Final = 12
 VALUE_WIDTH: Final = 62
 """Characters of a value in a line that 80 columns hold."""
+_NOT_SENT_AGAIN: Final = ("content-length", "host", "user-agent", "accept-encoding")
+"""Headers that curl writes itself."""
 _IN_LOOP: Final = 64 * 1024
 """Bytes; a larger body is laid out in a thread, so that keys are answered meanwhile."""
 
@@ -178,22 +179,24 @@ def texts(app: VsTuiApp, detail: DeliveryDetail) -> list[tuple[str, str]]:
     body = plain(detail.body, app.setup.known_secrets)
     found = [("the body", body)]
     if is_text(detail.body):
-        found.append(("a curl line", curl(detail, app.url, body)))
+        found.append(("a curl line", _curl(app, detail, body)))
     if detail.row.reason:
         found.append(("the reason", clean(detail.row.reason)))
     return found
 
 
-def curl(detail: DeliveryDetail, url: str, body: str) -> str:
-    """A line for a shell that sends it again; the token comes from the shell, not from here."""
-    wanted = {
-        name: value
+def _curl(app: VsTuiApp, detail: DeliveryDetail, body: str) -> str:
+    """A line for a shell that sends it again."""
+    headers = {
+        clean(name): clean(value)
         for name, value in sorted(detail.headers.items())
-        if name.lower() not in ("content-length", "host", "user-agent", "accept-encoding")
-        and not is_secret_name(name)
+        if name.lower() not in _NOT_SENT_AGAIN and not is_secret_name(name)
     }
-    words = ["curl", "-H", '"Authorization: Bearer $(vs-tui secret show token)"']
-    for name, value in wanted.items():
-        words += ["-H", shlex.quote(clean(f"{name}: {value}"))]
-    words += ["--data-binary", shlex.quote(body)]
-    return " ".join([*words, shlex.quote((url or "http://127.0.0.1:5000") + clean(detail.path))])
+    setup = app.setup
+    path = clean(detail.path)
+    return " ".join(
+        onboarding.curl(
+            app.url, path, body,
+            open_mode=setup.open_mode, program=setup.program, headers=headers,
+        )
+    )  # fmt: skip

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -14,13 +17,34 @@ NOTHING_MATCHES: Final = (
 
 
 _DEFAULT_URL: Final = "http://127.0.0.1:5000"
-_EVENT: Final = """-d '{"type":"build","id":"1","action":"start"}'"""
+_EVENT: Final = '{"type":"build","id":"1","action":"start"}'
+
+
+def curl(
+    url: str,
+    path: str,
+    body: str,
+    *,
+    open_mode: bool,
+    program: str,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """The parts of a `curl` command that posts a body to us; joined by blanks it can be pasted.
+    The token comes from the shell, not from here; `program` is how this one is called there."""
+    proof = f'-H "Authorization: Bearer $({program} secret show token)"'
+    # curl reads a file where -d begins with an @.
+    data = "--data-raw" if body.startswith("@") else "-d"
+    return [
+        f"curl {shlex.quote(f'{url or _DEFAULT_URL}{path}')}",
+        *([] if open_mode else [proof]),
+        *(f"-H {shlex.quote(f'{name}: {value}')}" for name, value in headers.items()),
+        f"{data} {shlex.quote(body)}",
+    ]
 
 
 def trial(url: str, open_mode: bool, program: str) -> list[str]:
-    """The parts of a `curl` command that sends a first event; joined by blanks it can be pasted."""
-    proof = f'-H "Authorization: Bearer $({program} secret show token)"'
-    return [f"curl {url or _DEFAULT_URL}/customhttp", *([] if open_mode else [proof]), _EVENT]
+    """As `curl`, of a first event."""
+    return curl(url, "/customhttp", _EVENT, open_mode=open_mode, program=program)
 
 
 def first_steps(url: str, open_mode: bool, program: str) -> tuple[str, ...]:

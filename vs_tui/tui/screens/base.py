@@ -337,8 +337,8 @@ class View(Screen[None]):
     def set_filter(self, text: str) -> None:
         """Filter by a text; errors are shown below the box, and the list stays as it was."""
         problem = filtering.problem(text, self.where)
-        if problem and self.filtering and self.completions(text):
-            # A term that is only begun: say how it could go on, not that it is wrong.
+        if self.filtering and self._only_begun(text):
+            # Say how the term could go on, not that it is wrong.
             self.show_problem("")
         else:
             self.show_problem(problem)
@@ -346,6 +346,11 @@ class View(Screen[None]):
             self.filter_text = text
             self.dash.remember()
             self.start_reload()
+
+    def _only_begun(self, text: str) -> bool:
+        """Whether its last term can still become right, and all before it are."""
+        before = text.rpartition(" ")[0]
+        return bool(self.completions(text)) and not filtering.problem(before, self.where)
 
     def end_filter(self) -> None:
         """Close the box."""
