@@ -18,7 +18,6 @@ from vs_tui.domain.metrics.report import Behind, Detail
 from vs_tui.domain.metrics.windows import Window
 from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece, fit
-from vs_tui.tui.ranges import RANGES
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.chart import Chart
 from vs_tui.tui.widgets.dora import LABELS
@@ -75,8 +74,8 @@ class DoraDetailView(ListedView):
         read = self.dash.setup.detail
         if read is None:
             return
-        window = RANGES[self.dash.range_index][1]
-        detail = await read(self._team, self._metric, window, self.dash.frozen_at)
+        length, at = self.dash.range_back
+        detail = await read(self._team, self._metric, length, at)
         figure = detail.figure
         name = LABELS.get(self._metric, self._metric)
         self.chart.set_heading(
