@@ -140,7 +140,7 @@ def test_prune_says_first_and_deletes_then_but_nothing_in_flight(db, capsys) -> 
 
 def test_prune_takes_the_age_of_the_configuration(db, tmp_path, capsys) -> None:
     code, _, err = run(capsys, "prune", "--db", str(db))
-    assert code == 1
+    assert code == 2
     assert "--older-than 90d" in err
     config = tmp_path / "vs.toml"
     config.write_text('[retention]\nage = "30d"\n')
@@ -150,7 +150,7 @@ def test_prune_takes_the_age_of_the_configuration(db, tmp_path, capsys) -> None:
 
 def test_a_wrong_age_is_explained(db, capsys) -> None:
     code, _, err = run(capsys, "prune", "--db", str(db), "--older-than", "soon")
-    assert code == 1
+    assert code == 2
     assert "write it like" in err
 
 

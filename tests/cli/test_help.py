@@ -12,6 +12,7 @@ import pytest
 from vs_tui.cli.completion import walk
 from vs_tui.cli.main import COMMANDS, command_module, main
 from vs_tui.cli.vscli import vscli_parser
+from vs_tui.domain.recording import Delivery, format_line
 
 HEAVY = (
     *("textual", "aiohttp", "pydantic", "orjson", "platformdirs"),
@@ -105,6 +106,22 @@ def test_an_unknown_command_is_a_usage_error():
     assert (done.returncode, done.stdout) == (2, "")
     assert "'deploi' is not a command" in done.stderr
     assert "\n  serve " in done.stderr
+
+
+def test_a_value_that_means_nothing_is_a_usage_error(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("VS_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
+    recording = tmp_path / "day.jsonl"
+    recording.write_bytes(format_line(Delivery(1, "/customhttp", b"{}", {})))
+    for words, told in (
+        (["record", "--since", "soon"], "--since 'soon': write"),
+        (["replay", str(recording), "--speed", "fast"], "--speed 'fast': write"),
+        (["secret", "show", "githup"], "there is no secret for 'githup'; there are token"),
+        (["db", "prune", "--older-than", "soon"], "--older-than: 'soon' is not a duration"),
+        (["db", "prune"], "say how old: --older-than 90d"),
+    ):
+        assert main(words) == 2, words
+        assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_filters_choose_what_is_recorded(server, shell, recording):
     assert json.loads(one_source.stdout)["path"] == "/customhttp"
     assert (none.stdout, none.stderr) == ("", "0 deliveries\n")
     assert json.loads(one_delivery.stdout)["body"] == STORY[1][1]
-    assert wrong.returncode == 1
+    assert wrong.returncode == 2
     assert "an age such as 2h" in wrong.stderr
 
 
@@ -163,7 +163,7 @@ def test_what_is_wrong_is_said(server, shell, arguments, hint):
     words = [server.url if word == "URL" else word for word in arguments]
     done = shell.run("vs-tui", "replay", *words)
 
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2 if "--speed" in words else 1, "")
     assert hint in done.stderr
     assert "Traceback" not in done.stderr
     assert "never retrieved" not in done.stderr

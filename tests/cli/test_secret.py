@@ -40,7 +40,7 @@ def test_a_rotation_keeps_the_last_one_valid_and_no_older_one(home, capsys) -> N
 
 
 def test_an_unknown_source_is_named_with_those_there_are(home, capsys) -> None:
-    assert main(["secret", "show", "githup"]) == 1
+    assert main(["secret", "show", "githup"]) == 2
     assert "there are token, bitbucket" in capsys.readouterr().err
 
 

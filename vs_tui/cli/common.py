@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from vs_tui.cli.manual import UsageError
 from vs_tui.cli.settings import Settings, sender_settings
 from vs_tui.config import Config, data_dir, load
 from vs_tui.domain.errors import Explained
@@ -24,7 +25,7 @@ def now() -> Instant:
 
 
 def moment(option: str, text: str, example: str = "2h") -> Instant:
-    """A day (from midnight UTC), a time or an age; CommandError says how to write one."""
+    """A day (from midnight UTC), a time or an age; UsageError says how to write one."""
     day = f"{text}T00:00:00Z" if len(text) == 10 and text.count("-") == 2 else text
     # Bare digits are an instant to `parse_instant`, and nobody means that.
     if "-" in text and (instant := parse_instant(day)) is not None:
@@ -32,7 +33,7 @@ def moment(option: str, text: str, example: str = "2h") -> Instant:
     try:
         return now() - parse_duration(text)
     except ValueError:
-        raise CommandError(
+        raise UsageError(
             f"{option} '{text}': write 2026-03-02, 2026-03-02T10:00:00Z or an age such as {example}"
         ) from None
 

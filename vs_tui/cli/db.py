@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now
-from vs_tui.cli.manual import add_command
+from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.config import Config
 from vs_tui.domain.instants import Instant, iso, parse_duration
 from vs_tui.domain.limits import Retention, format_size
@@ -189,9 +189,9 @@ def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     try:
         age = parse_duration(args.older_than) if args.older_than else config.retention.age
     except ValueError as error:
-        raise CommandError(str(error)) from None
+        raise UsageError(f"--older-than: {error}") from None
     if not age:
-        raise CommandError("say how old: --older-than 90d, or age in [retention] of the config")
+        raise UsageError("say how old: --older-than 90d, or age in [retention] of the config")
     before = now() - age
     _existing(config)
     if args.dry_run:
@@ -260,7 +260,7 @@ def _forget(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     try:
         person = forgetting.Person(args.actor)
     except ValueError as error:
-        raise CommandError(f"--actor: {error}") from None
+        raise UsageError(f"--actor: {error}") from None
 
     async def work(writer: Writer) -> forgetting.Forgotten:
         done = await writer.transaction(

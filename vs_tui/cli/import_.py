@@ -19,7 +19,7 @@ from vs_tui.cli.importing.model import Forbidden, Settings, Step
 from vs_tui.cli.importing.progress import Bar, Progress, read_progress
 from vs_tui.cli.importing.sending import Sender
 from vs_tui.cli.importing.web import Api
-from vs_tui.cli.manual import USAGE, add_command
+from vs_tui.cli.manual import USAGE, UsageError, add_command
 from vs_tui.config import data_dir
 from vs_tui.domain.instants import Instant, iso
 
@@ -141,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
         projects = tool.projects(args.projects)
         only = _only(args.only, tool)
         since = _since(args.since) if args.since else ""
-    except (ValueError, CommandError) as error:
+    except (ValueError, UsageError) as error:
         print(f"vs-tui import: {error}", file=sys.stderr)
         return USAGE
     found = receiver(args.to or "")

@@ -9,7 +9,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-from vs_tui.cli.manual import USAGE
+from vs_tui.cli.manual import USAGE, UsageError
 from vs_tui.domain.errors import Explained
 
 COMMANDS: Final = {
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except Explained as error:
         print(f"vs-tui: {error}", file=sys.stderr)
-        return 1
+        return USAGE if isinstance(error, UsageError) else 1
     except Exception as error:
         if type(error).__module__ != "sqlite3" or not (said := _of_the_store(error, parsed)):
             raise

@@ -9,8 +9,14 @@ import argparse
 import textwrap
 from typing import Any, Final
 
+from vs_tui.domain.errors import Explained
+
 USAGE: Final = 2
 """Exit code of a command line that is wrong."""
+
+
+class UsageError(Explained):
+    """Ends the command with USAGE: an argument means nothing; the message says what would."""
 
 
 def add_command(

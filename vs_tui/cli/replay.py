@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now, receiver
 from vs_tui.cli.gauge import Line, gauge
-from vs_tui.cli.manual import add_command
+from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.config import Config
 from vs_tui.domain.recording import Delivery, pace, read, whole_seconds
 from vs_tui.domain.shifting import shift
@@ -102,7 +102,7 @@ def _files(paths: list[Path]) -> Iterator[Path]:
 
 
 def speed_of(text: str) -> float:
-    """`max` or a positive number; CommandError says so."""
+    """`max` or a positive number; UsageError says so."""
     if text == "max":
         return math.inf
     try:
@@ -110,7 +110,7 @@ def speed_of(text: str) -> float:
     except ValueError:
         speed = 0.0
     if not speed > 0:
-        raise CommandError(f"--speed '{text}': write 60 (an hour a minute), 1, or max")
+        raise UsageError(f"--speed '{text}': write 60 (an hour a minute), 1, or max")
     return speed
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from vs_tui.cli.common import CommandError, add_store_options, load_config
-from vs_tui.cli.manual import add_command
+from vs_tui.cli.common import add_store_options, load_config
+from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.config import SIGNING_SOURCES, rotate, write_secrets
 
 
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     secrets = config.secrets
     if args.source != "token" and args.source not in secrets.sources:
         known = ", ".join(("token", *sorted(secrets.sources)))
-        raise CommandError(f"there is no secret for '{args.source}'; there are {known}")
+        raise UsageError(f"there is no secret for '{args.source}'; there are {known}")
     if args.action == "rotate":
         secrets = rotate(secrets, args.source)
         write_secrets(config.secrets_path, secrets)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.importing.model import Delivery
+from vs_tui.cli.manual import UsageError
 
 _ATTEMPTS: Final = 5
 _TIMEOUT: Final = 60.0
@@ -23,7 +24,7 @@ class Sender:
     def __init__(self, url: str, token: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise CommandError(f"'{url}' is no receiver's address; write http://HOST:PORT")
+            raise UsageError(f"'{url}' is no receiver's address; write http://HOST:PORT")
         self._url = url.rstrip("/")
         self._base = parts.path.rstrip("/")
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
