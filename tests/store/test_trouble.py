@@ -21,7 +21,8 @@ from vs_tui.store import batch
 from vs_tui.store.intake import Rejection
 from vs_tui.store.maintenance import verify
 from vs_tui.store.schema import StoreError
-from vs_tui.store.writer import Settings, Unavailable, Writer
+from vs_tui.store.waiting import Unavailable
+from vs_tui.store.writer import Settings, Writer
 
 
 def start(number: object, padding: int = 0):
@@ -244,7 +245,7 @@ async def test_a_delivery_that_even_quarantine_cannot_hold_is_refused_alone(
 
 
 async def test_a_slow_disk_answers_before_the_sender_hangs_up(open_writer, monkeypatch) -> None:
-    monkeypatch.setattr("vs_tui.store.writer.ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("vs_tui.store.waiting.ANSWER_SECONDS", 0.05)
     writer = await open_writer()
     with held(writer.path):
         await refused(writer, 1, "too slow; send it again")
@@ -256,7 +257,7 @@ async def test_a_slow_disk_answers_before_the_sender_hangs_up(open_writer, monke
 
 
 async def test_waiting_bodies_are_bounded_in_bytes(open_writer, monkeypatch) -> None:
-    monkeypatch.setattr("vs_tui.store.writer.MAX_WAITING_BYTES", 10_000)
+    monkeypatch.setattr("vs_tui.store.waiting.MAX_WAITING_BYTES", 10_000)
     writer = await open_writer()
     await impatient(writer)
     results = await asyncio.gather(
@@ -293,7 +294,8 @@ import asyncio, resource, signal, sys
 from dataclasses import replace
 from pathlib import Path
 from tests.store.conftest import Clock, custom
-from vs_tui.store.writer import Unavailable, Writer
+from vs_tui.store.waiting import Unavailable
+from vs_tui.store.writer import Writer
 
 async def main():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

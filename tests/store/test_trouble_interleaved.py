@@ -13,7 +13,7 @@ from vs_tui.domain.model import Verdict
 from vs_tui.store import batch
 from vs_tui.store.intake import Outcome
 from vs_tui.store.maintenance import verify
-from vs_tui.store.writer import Unavailable
+from vs_tui.store.waiting import Unavailable
 
 
 @pytest.mark.parametrize("pairs", [60, pytest.param(1_000, marks=pytest.mark.full)])

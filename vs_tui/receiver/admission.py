@@ -5,9 +5,8 @@ Whatever is too much is refused with 503 and Retry-After before it costs memory;
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from vs_tui.domain.limits import Limits
@@ -28,26 +27,23 @@ class Admission:
         self._buckets: dict[str, tuple[float, float]] = {}
         self._running: Counter[str] = Counter()
         self._bytes = 0
-
-    @property
-    def running(self) -> int:
+        self.running = 0
         """Requests being handled."""
-        return self._running.total()
 
-    @contextlib.contextmanager
-    def request(self, source: str) -> Iterator[Load]:
-        """Hold a place while a request is handled; Refused (503) when there is none."""
+    def request(self, source: str) -> Load:
+        """A place while a request is handled; Refused (503) when there is none."""
         self._pay(source)
         most = self._limits.concurrent
         if self.running >= most or self._running[source] >= max(1, int(most * SHARE)):
             raise unavailable(f"too many requests of {source} at once; send it again")
-        load = Load(self)
+        self.running += 1
         self._running[source] += 1
-        try:
-            yield load
-        finally:
-            self._running[source] -= 1
-            self._bytes -= load.size
+        return Load(self, source)
+
+    def leave(self, load: Load) -> None:
+        self.running -= 1
+        self._running[load.source] -= 1
+        self._bytes -= load.size
 
     def hold(self, size: int) -> None:
         if self._bytes + size > self._limits.bodies:
@@ -73,13 +69,25 @@ class Admission:
 
 
 class Load:
-    """The bytes that one request holds, given back when it ends."""
+    """The place and the bytes that one request holds, given back when it ends."""
 
-    def __init__(self, admission: Admission) -> None:
+    __slots__ = ("_admission", "size", "source")
+
+    def __init__(self, admission: Admission, source: str) -> None:
         self._admission = admission
+        self.source = source
         self.size = 0
 
     def add(self, size: int) -> None:
         """Refused (503) when all bodies together would be too large."""
         self._admission.hold(size)
         self.size += size
+
+    def end(self) -> None:
+        self._admission.leave(self)
+
+    def __enter__(self) -> Load:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()

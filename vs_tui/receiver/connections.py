@@ -7,6 +7,7 @@ also bounded how many there are, so that a slowloris cannot take every file desc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import resource
 from typing import Any, Final
@@ -16,6 +17,7 @@ from aiohttp import web
 
 from vs_tui.domain.limits import Limits
 from vs_tui.receiver.errors import Refused, error_body, refusal, unavailable
+from vs_tui.receiver.plain import Handler, PlainConnection
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +32,13 @@ _FULL: Final = (
 class Connections:
     """Makes the protocol of each new connection, and makes room for it."""
 
-    def __init__(self, server: web.Server, limits: Limits) -> None:
+    def __init__(self, server: web.Server, limits: Limits, plain: dict[str, Handler]) -> None:
         self._server = server
         self._limits = limits
-        self._open: dict[Connection, None] = {}
+        self._plain = plain
+        self._open: dict[PlainConnection | Connection, None] = {}
         self.most = min(limits.connections, max(_raise_file_limit() - RESERVED_FILES, 16))
+        self.idle_seconds = limits.idle_seconds
         self.malformed = 0
         """Requests that were no HTTP: counted, not logged one by one."""
 
@@ -54,17 +58,33 @@ class Connections:
                 return _Full()
             idle.force_close()
             self._open.pop(idle, None)
+        return PlainConnection(self)
+
+    def handler(self, path: str) -> Handler | None:
+        """Who answers plain requests at this path."""
+        return self._plain.get(path)
+
+    def general(self) -> Connection:
+        """What takes over a connection that is not plain any more."""
         return Connection(self, self._server, self._limits)
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: PlainConnection | Connection) -> None:
         self._open[connection] = None
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: PlainConnection | Connection) -> None:
         self._open.pop(connection, None)
+
+    async def finish(self) -> None:
+        """Answer what the plain connections have asked, and close them; the others are closed by
+        aiohttp's server."""
+        plain = [each.finish() for each in self._open if isinstance(each, PlainConnection)]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.stop_seconds):
+                await asyncio.gather(*plain)
 
 
 class Connection(web.RequestHandler):
-    """One connection."""
+    """A connection whose requests aiohttp reads."""
 
     def __init__(self, owner: Connections, server: web.Server, limits: Limits) -> None:
         super().__init__(
@@ -100,7 +120,8 @@ class Connection(web.RequestHandler):
             self._owner.malformed += 1
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun")
-        response = refusal(Refused(status, "bad_request", "this is not a valid HTTP request"))
+        refused = Refused(status, "bad_request", "this is not a valid HTTP request")
+        response = refusal(refused).response
         response.force_close()
         return response
 

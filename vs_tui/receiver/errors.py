@@ -1,12 +1,21 @@
-"""Errors as the JSON of the contract: `{"error": code, "detail": what to do, "request_id"}`."""
+"""Answers as JSON; errors as the contract has them: `{"error": code, "detail": what to do,
+"request_id"}`."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
 import orjson
 from aiohttp import web
+
+from vs_tui.store.trouble import explain, is_storage
+
+log = logging.getLogger(__name__)
 
 JSON_TYPE: Final = "application/json"
 REQUEST_ID: Final = "X-Request-Id"
@@ -25,17 +34,34 @@ class Refused(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a sender is told, however it is written to the connection."""
+
+    payload: object
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> bytes:
+        return orjson.dumps(self.payload)
+
+    @property
+    def response(self) -> web.Response:
+        """As aiohttp writes it."""
+        response = _Nameless(body=self.body, status=self.status, content_type=JSON_TYPE)
+        response.headers.update(self.headers)
+        return response
+
+
 def answer(payload: object, status: int = 200) -> web.Response:
     """A JSON response."""
-    return web.Response(body=orjson.dumps(payload), status=status, content_type=JSON_TYPE)
+    return Answer(payload, status).response
 
 
-def refusal(refused: Refused) -> web.Response:
-    body = orjson.dumps(error_body(refused))
-    response = _Nameless(body=body, status=refused.status, content_type=JSON_TYPE)
-    response.headers.update(refused.headers)
-    response.headers[REQUEST_ID] = refused.request_id
-    return response
+def refusal(refused: Refused) -> Answer:
+    headers = {**refused.headers, REQUEST_ID: refused.request_id}
+    return Answer(error_body(refused), refused.status, headers)
 
 
 def error_body(refused: Refused) -> dict[str, str]:
@@ -61,3 +87,12 @@ def not_found(detail: str = "there is nothing at this path; the README lists all
 
 def unavailable(detail: str) -> Refused:
     return Refused(503, "unavailable", detail, Retry_After="15")
+
+
+def unexpected(error: Exception, database: Path) -> Refused:
+    """What a sender is told of an error that nobody foresaw: trouble with the disk, or a bug."""
+    if is_storage(error):
+        return unavailable(explain(error, database))
+    refused = Refused(500, "internal", "this is a bug in vs-tui; see its log")
+    log.exception("request %s failed; please report it", refused.request_id, exc_info=error)
+    return refused

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
@@ -16,14 +15,23 @@ from aiohttp.http_exceptions import ContentEncodingError
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.limits import MIB, Limits
 from vs_tui.domain.model import Verdict
-from vs_tui.intaking import intake_of, kept_headers
+from vs_tui.intaking import intake_of, kept_headers, read
 from vs_tui.receiver.admission import Admission, Load
 from vs_tui.receiver.apart import SIZE_AT_ONCE, Apart, is_large
 from vs_tui.receiver.auth import Gate
-from vs_tui.receiver.errors import REQUEST_ID, Refused, answer, unavailable
+from vs_tui.receiver.errors import (
+    REQUEST_ID,
+    Answer,
+    Refused,
+    refusal,
+    unavailable,
+    unexpected,
+)
+from vs_tui.receiver.plain import Plain, Reply
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized
 from vs_tui.store.intake import Outcome, Rejection
-from vs_tui.store.writer import Unavailable, Writer
+from vs_tui.store.waiting import Unavailable
+from vs_tui.store.writer import Writer
 
 KEPT_REJECTED_BODY: Final = 64 * 1024
 _ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
@@ -56,74 +64,125 @@ class Receiving:
         """The handler of a source; `prepare` may complete a proven request before it is read."""
 
         async def receive(request: web.Request) -> web.Response:
-            return await self._receive(source, request, prepare)
+            note = _Note(source, clean(request.path), self._clock())
+            try:
+                with self._admission.request(source.name) as load:
+                    inbound = await self._admit(note, request, load)
+                    if prepare is not None:
+                        if is_large(inbound):
+                            raise _too_large(f"{SIZE_AT_ONCE / MIB:g} MiB here")
+                        inbound = await prepare(inbound)
+                    parsed = await self._apart.read(source, inbound)
+                    note.kind = parsed.kind
+                    outcome = await self._writer.submit(intake_of(source, inbound, parsed))
+                if outcome.verdict is Verdict.REJECTED:
+                    raise _missing(outcome)
+                return _accepted(outcome, parsed).response
+            except _REFUSALS as error:
+                raise self._refuse(note, error) from None
 
         return receive
 
-    async def _receive(
-        self, source: Source, request: web.Request, prepare: Prepare | None
-    ) -> web.Response:
-        note = _Note(source.name, clean(request.path), self._clock())
-        try:
-            with self._admission.request(source.name) as load:
-                inbound = await self._admit(source, request, note, load)
-                if prepare is not None:
-                    if is_large(inbound):
-                        raise _too_large(f"{SIZE_AT_ONCE / MIB:g} MiB here")
-                    inbound = await prepare(inbound)
-                outcome, parsed = await self._accept(source, inbound, note)
-        except Refused as refused:
-            self._writer.reject(note.rejection(refused))
-            raise
-        body: dict[str, Any] = {
-            "result": "success",
-            "delivery": outcome.delivery_id,
-            "verdict": outcome.verdict.value,
-            "spans": list(outcome.span_refs),
-        }
-        if outcome.reason:
-            body["reason"] = outcome.reason
-        return answer({**body, **parsed.answer}, parsed.status)
+    def plain_handler(self, source: Source) -> Callable[[Plain, Reply], None]:
+        """The same for a request that has arrived whole, without waiting anywhere: `reply` is
+        called at once with a refusal, or with the answer after the commit."""
 
-    async def _admit(
-        self, source: Source, request: web.Request, note: _Note, load: Load
-    ) -> Inbound:
-        _check_head(request, self._limits)
+        def receive(request: Plain, reply: Reply) -> None:
+            note = _Note(source, request.path, self._clock())
+
+            def refuse(error: Exception) -> None:
+                if isinstance(error, _REFUSALS):
+                    reply(refusal(self._refuse(note, error)))
+                else:
+                    reply(refusal(unexpected(error, self._writer.path)))
+
+            def tell(result: Outcome | Unavailable) -> None:
+                load.end()
+                if isinstance(result, Unavailable):
+                    refuse(result)
+                elif result.verdict is Verdict.REJECTED:
+                    refuse(_missing(result))
+                else:
+                    reply(_accepted(result, parsed))
+
+            try:
+                load = self._admission.request(source.name)
+            except Refused as error:
+                refuse(error)
+                return
+            try:
+                inbound = self._admit_plain(note, request, load)
+                parsed = read(source, inbound)
+                note.kind = parsed.kind
+                self._writer.put(intake_of(source, inbound, parsed), tell)
+            except Exception as error:
+                load.end()
+                refuse(error)
+
+        return receive
+
+    async def _admit(self, note: _Note, request: web.Request, load: Load) -> Inbound:
         headers = {name.lower(): clean(value) for name, value in request.headers.items()}
-        try:
-            self._gate.admit_head(source, headers, request.query)
-            body = await _read(request, load, self._limits)
-            note.size = len(body)
-            inbound = Inbound(
-                path=note.path.removeprefix("/api/v1"),
-                headers=headers,
-                body=body,
-                received_at=note.at,
-                query=dict(request.query),
-                url=f"{request.scheme}://{request.host}{request.raw_path}",
-            )
-            self._gate.admit_body(source, inbound)
-        except Unauthorized as error:
-            raise Refused(401, "unauthorized", str(error)) from None
-        note.keep(inbound, source)
+        _check_head(headers, request.content_length or 0, self._limits)
+        self._gate.admit_head(note.source, headers, request.query)
+        body = await _read(request, load, self._limits)
+        url = f"{request.scheme}://{request.host}{request.raw_path}"
+        return self._admit_body(note, headers, body, dict(request.query), url)
+
+    def _admit_plain(self, note: _Note, request: Plain, load: Load) -> Inbound:
+        headers, body = request.headers, request.body
+        _check_head(headers, len(body), self._limits)
+        self._gate.admit_head(note.source, headers, {})
+        load.add(len(body))
+        return self._admit_body(note, headers, body, {}, f"http://{headers['host']}{request.path}")
+
+    def _admit_body(
+        self,
+        note: _Note,
+        headers: Mapping[str, str],
+        body: bytes,
+        query: Mapping[str, str],
+        url: str,
+    ) -> Inbound:
+        note.size = len(body)
+        path = note.path.removeprefix("/api/v1")
+        inbound = Inbound(path, headers, body, note.at, query, url)
+        self._gate.admit_body(note.source, inbound)
+        note.proven = inbound
         return inbound
 
-    async def _accept(
-        self, source: Source, inbound: Inbound, note: _Note
-    ) -> tuple[Outcome, Parsed]:
-        try:
-            parsed = await self._apart.read(source, inbound)
-        except BadBody as error:
+    def _refuse(self, note: _Note, error: Exception) -> Refused:
+        """What the sender is told; noted for the Events view."""
+        if isinstance(error, Refused):
+            refused = error
+        elif isinstance(error, Unauthorized):
+            refused = Refused(401, "unauthorized", str(error))
+        elif isinstance(error, BadBody):
             note.kind = error.kind or note.kind
-            raise Refused(400, "bad_request", str(error)) from None
-        note.kind = parsed.kind
-        try:
-            outcome = await self._writer.submit(intake_of(source, inbound, parsed))
-        except Unavailable as error:
-            raise unavailable(str(error)) from None
-        if outcome.verdict is Verdict.REJECTED:
-            raise Refused(404, "not_found", outcome.reason)
-        return outcome, parsed
+            refused = Refused(400, "bad_request", str(error))
+        else:
+            refused = unavailable(str(error))
+        self._writer.reject(note.rejection(refused))
+        return refused
+
+
+_REFUSALS: Final = (Refused, Unauthorized, BadBody, Unavailable)
+
+
+def _missing(outcome: Outcome) -> Refused:
+    return Refused(404, "not_found", outcome.reason)
+
+
+def _accepted(outcome: Outcome, parsed: Parsed) -> Answer:
+    body: dict[str, Any] = {
+        "result": "success",
+        "delivery": outcome.delivery_id,
+        "verdict": outcome.verdict.value,
+        "spans": outcome.span_refs,
+    }
+    if outcome.reason:
+        body["reason"] = outcome.reason
+    return Answer({**body, **parsed.answer}, parsed.status)
 
 
 def clean(text: str) -> str:
@@ -134,16 +193,15 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _check_head(request: web.Request, limits: Limits) -> None:
-    """What the request line and headers alone can tell, before the body is read."""
-    if (request.content_length or 0) > limits.body:
+def _check_head(headers: Mapping[str, str], size: int, limits: Limits) -> None:
+    """What the headers alone can tell, before the body is read."""
+    if size > limits.body:
         raise _too_large(_limit(limits))
-    if request.headers.get("Sec-Fetch-Site") == "cross-site" or request.headers.get("Origin"):
+    if headers.get("sec-fetch-site") == "cross-site" or headers.get("origin"):
         raise Refused(403, "forbidden", "webhooks do not come from web pages")
-    encoding = request.headers.get("Content-Encoding", "").strip().lower()
-    if encoding not in _ENCODINGS:
+    if headers.get("content-encoding", "").strip().lower() not in _ENCODINGS:
         raise Refused(415, "unsupported", "send the body plain or with Content-Encoding: gzip")
-    content_type = request.content_type.lower()
+    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type in _REFUSED_EXACT or content_type.startswith(_REFUSED_TYPES):
         raise Refused(415, "unsupported", "send JSON: Content-Type: application/json")
 
@@ -182,32 +240,31 @@ def _too_large(limit: str) -> Refused:
     return Refused(413, "too_large", f"the body is larger than {limit}")
 
 
-@dataclass(slots=True)
 class _Note:
     """What is known so far of a request that may be refused."""
 
-    source: str
-    path: str
-    at: Instant
-    kind: str = "request"
-    size: int = 0
-    body: bytes = b""
-    headers: Mapping[str, str] | None = None
+    __slots__ = ("at", "kind", "path", "proven", "size", "source")
 
-    def keep(self, inbound: Inbound, source: Source) -> None:
-        """Once the sender is proven, its body helps to see what was wrong."""
-        self.body = inbound.body[:KEPT_REJECTED_BODY]
-        self.headers = kept_headers(source, inbound.headers)
+    def __init__(self, source: Source, path: str, at: Instant) -> None:
+        self.source = source
+        self.path = path
+        self.at = at
+        self.kind = "request"
+        self.size = 0
+        self.proven: Inbound | None = None
+        """Once the sender is proven, its headers and body help to see what was wrong."""
 
     def rejection(self, refused: Refused) -> Rejection:
+        proven = self.proven
+        kept = {} if proven is None else kept_headers(self.source, proven.headers)
         return Rejection(
-            source=self.source,
+            source=self.source.name,
             kind=self.kind,
             path=self.path[:200],
             received_at=self.at,
             status=refused.status,
             reason=f"{refused.error}: {refused.detail}"[:500],
             size=self.size,
-            headers={**(self.headers or {}), REQUEST_ID.lower(): refused.request_id},
-            body=self.body,
+            headers={**kept, REQUEST_ID.lower(): refused.request_id},
+            body=b"" if proven is None else proven.body[:KEPT_REJECTED_BODY],
         )

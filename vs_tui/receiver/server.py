@@ -21,21 +21,23 @@ from vs_tui.receiver.api import Api, Handler
 from vs_tui.receiver.auth import Gate, SecretsFile
 from vs_tui.receiver.connections import Connection, Connections
 from vs_tui.receiver.emmetrics_api import EmMetricsApi, Newness
-from vs_tui.receiver.errors import Refused, answer, not_found, refusal, unavailable
+from vs_tui.receiver.errors import Refused, answer, not_found, refusal, unexpected
 from vs_tui.receiver.links import Resolver
 from vs_tui.receiver.metrics import Metrics
+from vs_tui.receiver.plain import Handler as PlainHandler
 from vs_tui.receiver.receiving import Prepare, Receiving
 from vs_tui.receiver.reporting import Reporting
 from vs_tui.sources.registry import routes
 from vs_tui.store.asking import Asked
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.reports import Reports
-from vs_tui.store.trouble import explain, is_storage
 from vs_tui.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
 STREAM: Final = "/api/stream"
+PLAIN: Final = web.AppKey("plain", dict[str, PlainHandler])
+"""Who answers plain requests, by path."""
 
 
 class CannotListen(Explained):
@@ -67,7 +69,7 @@ class Receiver:
         )
         await self._runner.setup()
         assert self._runner.server is not None
-        self.connections = Connections(self._runner.server, limits)
+        self.connections = Connections(self._runner.server, limits, app[PLAIN])
         loop = asyncio.get_running_loop()
         try:
             self._socket = await loop.create_server(
@@ -108,7 +110,7 @@ class Receiver:
         self._socket.close()
         if self._metrics_runner is not None:
             await self._metrics_runner.cleanup()
-        await self._runner.cleanup()
+        await asyncio.gather(self.connections.finish(), self._runner.cleanup())
 
 
 def build(receiver: Receiver) -> web.Application:
@@ -130,7 +132,10 @@ def build(receiver: Receiver) -> web.Application:
     app = web.Application(client_max_size=limits.body, middlewares=[_errors(receiver)])
     app.on_shutdown.append(lambda _: _end_streams(receiver))
     app.on_response_prepare.append(_hide_server)
+    app[PLAIN] = {}
     for path, source in routes():
+        if source.name not in prepare and not path.endswith("/*"):
+            app[PLAIN][path] = receiving.plain_handler(source)
         handler = receiving.handler(source, prepare.get(source.name))
         for prefix in ("", "/api/v1") if source.name == "emmetrics" else ("",):
             app.router.add_post(prefix + _pattern(path), handler, expect_handler=_expected)
@@ -174,7 +179,7 @@ def _errors(receiver: Receiver) -> Middleware:
         try:
             return await handler(request)
         except Exception as error:
-            return refusal(_refused(error, receiver.config.db))
+            return refusal(_refused(error, receiver.config.db)).response
         finally:
             if isinstance(connection, Connection):
                 connection.busy = False
@@ -192,11 +197,7 @@ def _refused(error: Exception, path: Path) -> Refused:
         return Refused(405, "method_not_allowed", f"use {allowed} for this path", Allow=allowed)
     if isinstance(error, web.HTTPException):
         return Refused(error.status, "bad_request", error.reason or "bad request")
-    if is_storage(error):
-        return unavailable(explain(error, path))
-    refused = Refused(500, "internal", "this is a bug in vs-tui; see its log")
-    log.exception("request %s failed; please report it", refused.request_id, exc_info=error)
-    return refused
+    return unexpected(error, path)
 
 
 async def _end_streams(receiver: Receiver) -> None:
@@ -213,7 +214,7 @@ async def _expected(request: web.Request) -> web.StreamResponse | None:
     """Ask for the body of a sender that waits to be asked; any other expectation is not ours."""
     if request.headers.get("Expect", "").strip().lower() != "100-continue":
         detail = "the only expectation that is met is 100-continue; leave the Expect header out"
-        return refusal(Refused(417, "expectation_failed", detail))
+        return refusal(Refused(417, "expectation_failed", detail)).response
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     # aiohttp counts what was written as part of the answer that is to come.
     request.writer.output_size = 0

@@ -1,8 +1,8 @@
 """The one writer: a queue of deliveries, drained into group commits on one connection.
 
-    submit() -> queue -> one BEGIN IMMEDIATE .. COMMIT for all that waits -> futures resolve
+    submit() -> line -> one BEGIN IMMEDIATE .. COMMIT for all that waits -> each is told its outcome
 
-A future resolves only after COMMIT returned under synchronous=FULL; that is what 2xx means.
+An outcome is told only after COMMIT returned under synchronous=FULL; that is what 2xx means.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from vs_tui.domain.errors import Explained
 from vs_tui.domain.instants import HOUR, Duration, Instant
 from vs_tui.domain.limits import LOW_SPACE, Retention
 from vs_tui.domain.model import Rule, Verdict
@@ -31,6 +30,7 @@ from vs_tui.store.retention import Pruned
 from vs_tui.store.schema import StoreError, open_checked, open_writer
 from vs_tui.store.thread import connect, run_on
 from vs_tui.store.trouble import explain, free_bytes, is_storage, sizes
+from vs_tui.store.waiting import Tell, Unavailable, Waiting, WaitingLine
 
 log = logging.getLogger(__name__)
 
@@ -38,23 +38,11 @@ T = TypeVar("T")
 Listener = Callable[[Sequence[Change]], None]
 Adopt = Callable[[sqlite3.Connection, batch.Folding], bool]
 """One small transaction's work; whether there is more. What is done is kept with the database."""
-Waiting = tuple[Intake, asyncio.Future[Outcome]]
-MAX_BATCH: Final = 500
-MAX_WAITING: Final = 5_000
-"""Deliveries waiting for a commit; beyond it senders are told to come again."""
-MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
-"""Bytes of bodies that wait for a commit, also those whose sender was told to come again."""
 MAX_REJECTIONS: Final = 1_000
 """Refused requests noted between two sweeps; beyond it they are only counted."""
-ANSWER_SECONDS: Final = 8.0
-"""A sender hears within this: GitHub and GitLab hang up after ten seconds."""
 SWEEP_SECONDS: Final = 1.0
 DAMAGED_SECONDS: Final = 10.0
 """Between two looks at a damaged file; each reads all of it."""
-
-
-class Unavailable(Explained):
-    """The store cannot commit now; the message says why. Senders get 503 and Retry-After."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +78,7 @@ class Writer:
             after_fold=settings.after_fold,
             after_rebuild=settings.after_rebuild,
         )
-        self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
-        self._waiting_bytes = 0
+        self._line = WaitingLine(f"{path}: the disk is too slow; send it again")
         self._rejections: list[Rejection] = []
         self._uncounted: Counter[str] = Counter()
         self._listeners: list[Listener] = []
@@ -132,7 +119,7 @@ class Writer:
         """Commit what waits, checkpoint, and give the database back."""
         if not self._tasks:
             return
-        await self._queue.join()
+        await self._line.empty()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -168,35 +155,31 @@ class Writer:
     @property
     def waiting(self) -> int:
         """Deliveries that wait for their commit."""
-        return self._queue.qsize()
+        return len(self._line)
 
     async def submit(self, intake: Intake) -> Outcome:
-        """Store one delivery; returns after its commit. Unavailable as `put` has it."""
-        # Shielded: a sender that hangs up does not undo what is being committed.
-        return await asyncio.shield(self.put(intake))
+        """Store one delivery; returns after its commit. Unavailable when that is impossible, or
+        when it takes so long that the sender would hang up: then it may still be committed, and
+        the sender's retry counts as a repeat."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
-    def put(self, intake: Intake) -> asyncio.Future[Outcome]:
-        """Store one delivery; the future has its outcome after its commit. Unavailable, at once or
-        in the future, when that is impossible, or when it takes so long that the sender would hang
-        up: then it may still be committed, and the sender's retry counts as a repeat."""
+        def tell(result: Outcome | Unavailable) -> None:
+            if future.done():
+                return  # whoever waited has gone
+            if isinstance(result, Unavailable):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+        self.put(intake, tell)
+        return await future
+
+    def put(self, intake: Intake, tell: Tell) -> None:
+        """As `submit`, for who does not wait: `tell` is called with the outcome or with why there
+        is none. Unavailable when nothing can be stored now."""
         if self.trouble:
             raise Unavailable(self.trouble)
-        size = len(intake.body)
-        # One body is always taken, however large.
-        full = self._waiting_bytes and self._waiting_bytes + size > MAX_WAITING_BYTES
-        if full or self._queue.qsize() >= MAX_WAITING:
-            raise Unavailable("too many deliveries are waiting to be stored; send it again")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Outcome] = loop.create_future()
-        late = loop.call_later(ANSWER_SECONDS, self._too_late, future)
-        future.add_done_callback(lambda done: _done(done, late))
-        self._queue.put_nowait((intake, future))
-        self._waiting_bytes += size
-        return future
-
-    def _too_late(self, future: asyncio.Future[Outcome]) -> None:
-        if not future.done():
-            future.set_exception(Unavailable(f"{self.path}: the disk is too slow; send it again"))
+        self._line.put(intake, tell)
 
     def reject(self, rejection: Rejection) -> None:
         """Note a refused request; stored within a second, bounded in memory until then."""
@@ -229,33 +212,20 @@ class Writer:
 
     async def _commit_forever(self) -> None:
         while True:
-            waiting = [await self._queue.get()]
-            await self._let_arrive()
-            while len(waiting) < MAX_BATCH and not self._queue.empty():
-                waiting.append(self._queue.get_nowait())
+            waiting = await self._line.take()
             try:
                 await self._commit(waiting)
             except Exception as error:
                 log.exception("a commit failed; its senders are told to come again")
                 self._give_up(waiting, explain(error, self.path) or type(error).__name__)
             finally:
-                for intake, _ in waiting:
-                    self._waiting_bytes -= len(intake.body)
-                    self._queue.task_done()
-
-    async def _let_arrive(self) -> None:
-        """Let the loop read what has already arrived: fewer, larger commits under load, and the
-        writer's thread does not fight the loop for the interpreter. Costs nothing when idle."""
-        seen = -1
-        while seen < self._queue.qsize() < MAX_BATCH:
-            seen = self._queue.qsize()
-            await asyncio.sleep(0)
+                self._line.done()
 
     async def _commit(self, waiting: Sequence[Waiting]) -> None:
         if not self._condition.check_file():
             self._give_up(waiting, self.trouble)
             return
-        intakes = [intake for intake, _ in waiting]
+        intakes = [entry.intake for entry in waiting]
         try:
             ingested = await self._transaction(lambda db, f: batch.ingest(db, intakes, f))
         except Exception as error:
@@ -273,23 +243,21 @@ class Writer:
             # Committed, but into a file that is no longer at the path: not to be acknowledged.
             self._give_up(waiting, self.trouble)
             return
-        for (_, future), outcome in zip(waiting, ingested.outcomes, strict=True):
-            if not future.done():
-                future.set_result(outcome)
+        for entry, outcome in zip(waiting, ingested.outcomes, strict=True):
+            entry.tell(outcome)
         self._notify(ingested.changes)
 
     async def _one_by_one(self, waiting: Sequence[Waiting]) -> None:
         """After a bug in folding: only the delivery that trips it is quarantined."""
         for position, entry in enumerate(waiting):
-            intake = entry[0]
             try:
-                ingested = await self._alone(intake)
+                ingested = await self._alone(entry.intake)
             except Exception as error:
                 if is_storage(error):
                     self._condition.fail(error)
                     self._give_up(waiting[position:], self.trouble)
                     return
-                log.exception("a delivery of %s could not be stored", intake.source)
+                log.exception("a delivery of %s could not be stored", entry.intake.source)
                 self._give_up([entry], "the delivery could not be stored; see the receiver's log")
                 continue
             self._settle([entry], ingested)
@@ -306,9 +274,8 @@ class Writer:
         return await self._transaction(lambda db, f: batch.ingest(db, [kept], f))
 
     def _give_up(self, waiting: Sequence[Waiting], why: str) -> None:
-        for _, future in waiting:
-            if not future.done():
-                future.set_exception(Unavailable(why))
+        for entry in waiting:
+            entry.tell(Unavailable(why))
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -408,13 +375,6 @@ class Writer:
             self._rejections = (waiting + self._rejections)[:MAX_REJECTIONS]
             self._uncounted += counted
             raise
-
-
-def _done(future: asyncio.Future[Outcome], late: asyncio.TimerHandle) -> None:
-    late.cancel()
-    # Whoever waited may be gone when it fails; the failure is in `trouble` all the same.
-    if not future.cancelled():
-        future.exception()
 
 
 def _sweep(db: sqlite3.Connection, folding: batch.Folding, due: Sequence[str]) -> Sequence[Change]:

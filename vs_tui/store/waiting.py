@@ -1,0 +1,117 @@
+"""Deliveries that wait for their commit: bounded, taken in batches, and answered in time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Final
+
+from vs_tui.domain.errors import Explained
+from vs_tui.store.intake import Intake, Outcome
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH: Final = 500
+MAX_WAITING: Final = 5_000
+"""Deliveries waiting for a commit; beyond it senders are told to come again."""
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of bodies that wait for a commit, also those whose sender was told to come again."""
+ANSWER_SECONDS: Final = 8.0
+"""A sender hears within this: GitHub and GitLab hang up after ten seconds."""
+
+
+class Unavailable(Explained):
+    """The store cannot commit now; the message says why. Senders get 503 and Retry-After."""
+
+
+Tell = Callable[[Outcome | Unavailable], None]
+
+
+class Waiting:
+    """A delivery until it is committed, and whoever waits for that; who is told once."""
+
+    __slots__ = ("_tell", "intake", "until")
+
+    def __init__(self, intake: Intake, tell: Tell, until: float) -> None:
+        self.intake = intake
+        self.until = until
+        self._tell: Tell | None = tell
+
+    def tell(self, result: Outcome | Unavailable) -> None:
+        tell, self._tell = self._tell, None
+        if tell is None:
+            return
+        try:
+            tell(result)
+        except Exception:
+            log.exception("a sender could not be answered; its delivery is not affected")
+
+
+class WaitingLine:
+    """First come, first committed."""
+
+    def __init__(self, too_late: str) -> None:
+        """`too_late`: what those are told for whom it takes too long."""
+        self._too_late = too_late
+        self._line: deque[Waiting] = deque()
+        self._taken: Sequence[Waiting] = ()
+        self._bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._arrived = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._line)
+
+    def put(self, intake: Intake, tell: Tell) -> None:
+        """Unavailable when too much waits already."""
+        size = len(intake.body)
+        # One body is always taken, however large.
+        if (self._bytes and self._bytes + size > MAX_WAITING_BYTES) or len(self) >= MAX_WAITING:
+            raise Unavailable("too many deliveries are waiting to be stored; send it again")
+        loop = asyncio.get_running_loop()
+        entry = Waiting(intake, tell, loop.time() + ANSWER_SECONDS)
+        self._line.append(entry)
+        self._bytes += size
+        self._arrived.set()
+        self._empty.clear()
+        if self._timer is None:
+            self._timer = loop.call_at(entry.until, self._tell_late)
+
+    async def take(self) -> Sequence[Waiting]:
+        """What has arrived, at most MAX_BATCH; `done` must follow."""
+        await self._arrived.wait()
+        # Let the loop read what the sockets hold already: fewer, larger commits under load, and
+        # the writer's thread does not fight the loop for the interpreter.
+        seen = -1
+        while seen < len(self._line) < MAX_BATCH:
+            seen = len(self._line)
+            await asyncio.sleep(0)
+        self._taken = [self._line.popleft() for _ in range(min(len(self._line), MAX_BATCH))]
+        if not self._line:
+            self._arrived.clear()
+        return self._taken
+
+    def done(self) -> None:
+        """What was taken is committed or given up."""
+        self._bytes -= sum(len(entry.intake.body) for entry in self._taken)
+        self._taken = ()
+        if not self._line:
+            self._empty.set()
+
+    async def empty(self) -> None:
+        """Returns when nothing waits."""
+        await self._empty.wait()
+
+    def _tell_late(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        for entry in chain(self._taken, self._line):
+            if entry.until > loop.time():
+                self._timer = loop.call_at(entry.until, self._tell_late)
+                break
+            entry.tell(Unavailable(self._too_late))
