@@ -18,6 +18,8 @@ import pytest
 
 from tests.receiver.faults import injecting, needs_strace
 from tests.receiver.server import TOKEN, configure, serving
+from tests.receiver.test_nothing_lost import Sender
+from tests.receiver.test_restart import holds
 from tests.receiver.test_storage_trouble import small_disk, start
 from tests.tui.terminal import Terminal
 
@@ -31,7 +33,8 @@ def dashboard(folder: Path, *command: str) -> Iterator[Terminal]:
     try:
         terminal.read_until(b"Live")
         yield terminal
-        assert terminal.close() == 0
+        if terminal.process.poll() is None:
+            assert terminal.close() == 0
     finally:
         if terminal.process.poll() is None:
             terminal.process.kill()
@@ -109,6 +112,29 @@ def test_a_full_disk_is_said_within_a_second_and_browsing_goes_on(small_disk) ->
         began = time.monotonic()
         while post(port, start("after")) != 200:
             assert time.monotonic() - began < 5, "it goes on within five seconds"
+
+
+def test_quitting_the_dashboard_under_load_loses_nothing(tmp_path) -> None:
+    configure(tmp_path)
+    port = free_port()
+    options = ("dashboard", "--port", str(port), "--db", str(tmp_path / "t.db"))
+    with dashboard(tmp_path, *options) as terminal:
+        assert when_listening(port, start("first")) == 200
+        senders = [Sender(f"http://127.0.0.1:{port}", f"s{n}") for n in range(8)]
+        for sender in senders:
+            sender.start()
+        deadline = time.monotonic() + 30
+        while sum(len(sender.acknowledged) for sender in senders) < 150:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        began = time.monotonic()
+        assert terminal.close() == 0
+        assert time.monotonic() - began < 5
+        for sender in senders:
+            sender.join(10)
+    acknowledged = {each for sender in senders for each in sender.acknowledged}
+    assert not (tmp_path / "t.db-wal").exists(), "the last checkpoint was done"
+    assert acknowledged <= holds(tmp_path / "t.db")
 
 
 VIEWS = ((b"2", b"[2 Traces]"), (b"4", b"[4 Events]"), (b"1", b"[1 Live]"))

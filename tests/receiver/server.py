@@ -86,10 +86,10 @@ class Server:
         self.process.wait(10)
         self._close()
 
-    def stop(self) -> int:
-        """SIGTERM; its exit code."""
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Its exit code after a signal."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(how)
         code = self.process.wait(15)
         self._close()
         return code

@@ -8,6 +8,7 @@ import json
 import random
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -96,8 +97,11 @@ def test_kill_9_two_hundred_times_with_fifty_senders(tmp_path) -> None:
     print(kill_rounds(tmp_path, rounds=200, senders=50), "acknowledged, 0 lost")
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(100, marks=FULL)])
-def test_sigterm_under_load_loses_nothing_and_exits_0(tmp_path, rounds) -> None:
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@pytest.mark.parametrize("rounds", [3, pytest.param(100, marks=FULL)])
+def test_a_stop_under_load_loses_nothing_and_exits_0(tmp_path, rounds) -> None:
     server = Server(tmp_path)
     acknowledged: set[str] = set()
     for number in range(rounds):
@@ -107,7 +111,7 @@ def test_sigterm_under_load_loses_nothing_and_exits_0(tmp_path, rounds) -> None:
         server.wait_for(
             lambda threads=threads: sum(len(t.acknowledged) for t in threads) > 100, "events"
         )
-        assert server.stop() == 0
+        assert server.stop(STOPS[number % 3]) == 0
         for thread in threads:
             thread.join(10)
             acknowledged.update(thread.acknowledged)
