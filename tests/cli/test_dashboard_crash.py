@@ -73,7 +73,7 @@ def methods() -> Iterator[tuple[str, str]]:
 
 
 SHORT = (
-    ("VsTuiApp", "_tick", ""), ("VsTuiApp", "_take_key", "1"), ("View", "paint_header", ""),
+    ("VsTuiApp", "paint_frame", ""), ("VsTuiApp", "_take_key", "1"), ("View", "paint_header", ""),
     ("LiveView", "_cells", ""), ("Line", "render_line", ""),
     ("TracesView", "load", "2"), ("Waterfall", "paint_head", "2 enter"), ("DoraView", "body", "3"),
     ("Chart", "paint_row", "3 enter"), ("EventsView", "_row", "4"),
