@@ -11,9 +11,8 @@ import pytest
 from vs_tui.domain import filters
 from vs_tui.store.delivery_filter import delivery_where
 from vs_tui.tui import actions, look
-from vs_tui.tui.actions import ACTIONS, Action, display_key
+from vs_tui.tui.actions import ACTIONS, PLACES, Action, display_key
 from vs_tui.tui.navigation import VIEWS
-from vs_tui.tui.screens.help import _PLACES
 
 PAGE = Path(__file__).parents[2] / "docs" / "dashboard.md"
 
@@ -46,7 +45,7 @@ def keys_of(action: Action) -> str:
 
 def test_keys() -> None:
     lines = ["| Keys | Id | Where | Does |", "| --- | --- | --- | --- |"]
-    for place, heading in _PLACES.items():
+    for place, heading in PLACES.items():
         lines += [
             f"| {keys_of(a)} | `{a.id}` | {heading.lower()} | {a.help} |"
             for a in ACTIONS

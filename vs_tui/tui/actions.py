@@ -91,6 +91,15 @@ ACTIONS: Final = (
 )
 BY_ID: Final[Mapping[str, Action]] = {action.id: action for action in ACTIONS}
 
+PLACES: Final = {
+    "everywhere": "Everywhere",
+    "list": "In lists",
+    "trace": "In a trace",
+    "inspector": "In a delivery",
+    "sources": "In Sources",
+}
+"""Where actions have a meaning, and how people call it; the order is that of the help."""
+
 _NAMES: Final = {
     "slash": "/",
     "question_mark": "?",
@@ -130,6 +139,11 @@ def by_key(actions: Iterable[Action]) -> dict[str, list[Action]]:
         for key in action.keys.split(","):
             found.setdefault(key.strip(), []).append(action)
     return found
+
+
+def elsewhere(candidates: Iterable[Action]) -> str:
+    """Why a key does nothing here: `cut link: in a trace`; `` when it means nothing anywhere."""
+    return next((f"{a.label}: {PLACES[a.where].lower()}" for a in candidates), "")
 
 
 def meant(candidates: Iterable[Action], where: str) -> Action | None:

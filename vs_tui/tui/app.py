@@ -310,12 +310,14 @@ class VsTuiApp(SparingApp[int]):
             return False
         if view.filtering:
             return view.take_filter_key(event.key)
-        action = table.meant(self._by_key.get(event.key, ()), view.where)
-        if action is None and event.character:
-            action = table.meant(self._by_key.get(event.character, ()), view.where)
-        if action is None:
+        named = [*self._by_key.get(event.key, ()), *self._by_key.get(event.character or "", ())]
+        action = table.meant(named, view.where)
+        if action is not None:
+            self.do(action.id)
+        elif reason := table.elsewhere(named):
+            self.notify_text(reason)
+        else:
             return False
-        self.do(action.id)
         return True
 
     def do(self, action_id: str) -> None:

@@ -8,18 +8,10 @@ from collections.abc import Iterable
 from textual.widget import Widget
 
 from vs_tui.domain.filters import FLAGS, STATES, TEXT_KEYS
-from vs_tui.tui.actions import display_key
+from vs_tui.tui.actions import PLACES, display_key
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.widgets.text import TextBox
-
-_PLACES = {
-    "everywhere": "Everywhere",
-    "list": "In lists",
-    "trace": "In a trace",
-    "inspector": "In a delivery",
-    "sources": "In Sources",
-}
 
 
 class HelpView(View):
@@ -38,7 +30,7 @@ class HelpView(View):
 
     async def load(self) -> None:
         lines: list[list[Piece]] = []
-        for place, heading in _PLACES.items():
+        for place, heading in PLACES.items():
             lines += [[("", "text")], [(heading, "title")]]
             for action in self.dash.actions:
                 if action.where == place:

@@ -1,0 +1,87 @@
+"""Whatever was opened or shown meanwhile: row, scroll, filter and sort are as they were left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.tui.fakes import FakeReader, cards, delivery, span
+from tests.tui.stage import NARROW, Stage, stage
+from tests.tui.test_sources import connections
+from vs_tui.domain.instants import SECOND
+
+VIEWS = {"live": "1", "traces": "2", "dora": "3", "events": "4", "sources": "5"}
+FILTERS = {"live": "build", "traces": "build", "events": "push"}
+
+
+def world() -> FakeReader:
+    return FakeReader(
+        [
+            span(f"b-{n:03}", "build", f"build {n}", began=n * SECOND + SECOND, took=SECOND)
+            for n in range(120)
+        ],
+        deliveries=[delivery(n, "push", refs=(f"b-{n:03}",)) for n in range(1, 90)],
+    )
+
+
+async def some_cards(*_: object) -> list[Any]:
+    return cards()
+
+
+async def leave(on: Stage, view: str) -> tuple[object, ...]:
+    """Go to a view and make a place of one's own there."""
+    await on.press(VIEWS[view])
+    if text := FILTERS.get(view):
+        await on.press("slash", *text, "enter")
+    if on.app.screen.sorts:
+        await on.press("s", "S")
+    rows = on.list.rows
+    on.list.select(rows[min(len(rows) - 1, 70)].key)
+    await on.settle()
+    on.list.move(-3)
+    await on.settle()
+    return place(on)
+
+
+def place(on: Stage) -> tuple[object, ...]:
+    view = on.app.view
+    assert view is not None
+    return view.where, on.list.selected_key, on.list.first, view.filter_text, view.sort
+
+
+@pytest.mark.parametrize("view", VIEWS)
+async def test_every_pair_of_views(view) -> None:
+    async with stage(world(), size=NARROW, connections=connections, cards=some_cards) as on:
+        left = await leave(on, view)
+        if view in FILTERS:
+            assert on.list.first > 0, "it is scrolled"
+        for other, key in VIEWS.items():
+            if other == view:
+                continue
+            await on.press(key)
+            assert on.app.view.where == other
+            await on.press("j", "minus")
+            assert place(on) == left, f"by - from {other}"
+            await on.press(key, "G", VIEWS[view])
+            assert place(on) == left, f"by its key from {other}"
+
+
+@pytest.mark.parametrize("view", ["live", "traces", "events"])
+async def test_what_is_opened_from_a_view(view) -> None:
+    async with stage(world(), size=NARROW) as on:
+        left = await leave(on, view)
+        await on.press("enter")
+        assert len(on.app.screen_stack) == 3
+        await on.press("j", "question_mark", "escape", "escape")
+        assert place(on) == left
+        await on.press("t", "escape", "z", "z", "T", "T", "T", "T")
+        assert place(on) == left
+
+
+async def test_a_key_of_another_place_says_where_it_works() -> None:
+    async with stage() as on:
+        await on.press("x")
+        await on.sees("cut link: in a trace")
+        await on.press("v")
+        await on.sees("reveal: in sources")
