@@ -126,6 +126,15 @@ def test_a_service_without_a_repository_belongs_to_the_only_team_that_has_one_of
     assert Teams((red, blue)).of("other/api", "api", "") == "", "it has a repository, of no team"
 
 
+def test_a_project_called_like_a_team_is_its_own_unless_a_glob_or_a_person_says_otherwise() -> None:
+    red, blue = Team("Red", ("acme/*",), ("ann",)), Team("blue", ("red-tools",))
+    assert Teams((red, blue)).of("red", "", "") == "Red", "em-metrics names a team, no project"
+    assert Teams((red, blue)).of("blue", "", "ann") == "Red"
+    assert Teams((red, Team("blue", ("red",)))).of("red", "", "") == "blue"
+    assert Teams((red, blue)).of("other/red", "", "") == ""
+    assert Teams((red, blue)).of("", "", "") == ""
+
+
 def test_of_two_changes_with_a_commit_the_merged_one_is_meant() -> None:
     seek = Seek(Rule.COMMIT, Key("commit", SHA, REPO))
     merged = node("merged", "pull_request", 0, HOUR)

@@ -26,7 +26,8 @@ class Team:
 @dataclass(frozen=True)
 class Teams:
     """The configured teams; the first that matches by project wins, then the first by user, then
-    the only one with a repository named like the service."""
+    the one that the project is called like, then the only one with a repository named like the
+    service."""
 
     teams: tuple[Team, ...] = ()
     _known: dict[tuple[str, str, str], str] = field(default_factory=dict, compare=False, repr=False)
@@ -49,7 +50,13 @@ class Teams:
         for team in self.teams:
             if actor and actor in (user.lower() for user in team.users):
                 return team.name
-        return self._by_service(service) if "/" not in project else ""
+        if "/" in project:
+            return ""
+        return self._by_name(project) or self._by_service(service)
+
+    def _by_name(self, project: str) -> str:
+        """The team that the project is called like: em-metrics' pull requests name their team."""
+        return next((team.name for team in self.teams if team.name.lower() == project), "")
 
     def _by_service(self, service: str) -> str:
         """The only team with a repository of the service's name: alerts know no repository."""
