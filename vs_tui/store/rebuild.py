@@ -193,11 +193,15 @@ def _fold_some(
     offers: list[Row] = []
     seeks: list[Row] = []
     for key, entries in told:
-        events = [rows.event_of(data) for data in entries]
-        offered, sought = rows.key_rows(key, events)
+        read = [rows.event_and_keys(data) for data in entries]
+        offered, sought = rows.stored_key_rows(
+            key,
+            (offer for _, found, _ in read for offer in found),
+            (seek for _, _, found in read for seek in found),
+        )
         offers += offered
         seeks += sought
-        spans += rows_anew(events, context)
+        spans += rows_anew([event for event, _, _ in read], context)
     return spans, offers, seeks
 
 

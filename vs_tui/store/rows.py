@@ -77,6 +77,12 @@ def event_of(data: bytes) -> Event:
     return event_from_row(orjson.loads(data))
 
 
+def event_and_keys(data: bytes) -> tuple[Event, list[Any], list[Any]]:
+    """An event without what it offers and seeks, and these as they are stored."""
+    *row, offers, seeks = orjson.loads(data)
+    return event_from_row([*row, (), ()]), offers, seeks
+
+
 def span_row(span: Span, *, short_ref: str, changed: int, stage_of: str = "") -> Row:
     """The row of a span; `stage_of` is its parent's series when it is a phase made by folding."""
     # A root's trace is its own.
@@ -153,6 +159,18 @@ def key_rows(owner: str, events: Iterable[Event]) -> tuple[list[Row], list[Row]]
     offers = dict.fromkeys(offer for event in events for offer in event.offers)
     seeks = dict.fromkeys(seek for event in events for seek in event.seeks)
     return [offer_row(owner, key) for key in offers], [seek_row(owner, seek) for seek in seeks]
+
+
+def stored_key_rows(
+    owner: str, offers: Iterable[Any], seeks: Iterable[Any]
+) -> tuple[list[Row], list[Row]]:
+    """The same of offers and seeks as `event_and_keys` gives them."""
+    offered = [Key(*values) for values in dict.fromkeys(map(tuple, offers))]
+    sought = [
+        Seek(_RULES[rule], Key(*key), link_only)
+        for rule, *key, link_only in dict.fromkeys(map(tuple, seeks))
+    ]
+    return [offer_row(owner, key) for key in offered], [seek_row(owner, seek) for seek in sought]
 
 
 _RULES: Final = {rule.value: rule for rule in Rule}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from vs_tui.domain.instants import HOUR, Duration, Instant
 from vs_tui.domain.limits import LOW_SPACE, Retention
 from vs_tui.domain.model import Rule, Verdict
 from vs_tui.domain.teams import Teams
-from vs_tui.store import batch, retention
+from vs_tui.store import batch, retention, upkeep
 from vs_tui.store.adoption import adopt_teams, is_empty
 from vs_tui.store.condition import Condition
 from vs_tui.store.folder import Change, Context
@@ -30,6 +29,7 @@ from vs_tui.store.retention import Pruned
 from vs_tui.store.schema import StoreError, open_checked, open_writer
 from vs_tui.store.thread import connect, run_on
 from vs_tui.store.trouble import explain, free_bytes, is_storage, sizes
+from vs_tui.store.upkeep import Rejections, time_out
 from vs_tui.store.waiting import Tell, Unavailable, Waiting, WaitingLine
 
 log = logging.getLogger(__name__)
@@ -38,8 +38,6 @@ T = TypeVar("T")
 Listener = Callable[[Sequence[Change]], None]
 Adopt = Callable[[sqlite3.Connection, batch.Folding], bool]
 """One small transaction's work; whether there is more. What is done is kept with the database."""
-MAX_REJECTIONS: Final = 1_000
-"""Refused requests noted between two sweeps; beyond it they are only counted."""
 SWEEP_SECONDS: Final = 1.0
 DAMAGED_SECONDS: Final = 10.0
 """Between two looks at a damaged file; each reads all of it."""
@@ -79,8 +77,7 @@ class Writer:
             after_rebuild=settings.after_rebuild,
         )
         self._line = WaitingLine(f"{path}: the disk is too slow; send it again")
-        self._rejections: list[Rejection] = []
-        self._uncounted: Counter[str] = Counter()
+        self._rejections = Rejections()
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = DatabaseLock(path)
@@ -126,7 +123,7 @@ class Writer:
         self._tasks = []
         try:
             if self._condition.check_file():
-                await self._flush_rejections()
+                await self._rejections.store(self._transaction, self._clock())
                 await self.run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
         except (sqlite3.Error, ValueError) as error:
             log.warning("the last checkpoint failed (%s); the next start will do it", error)
@@ -183,10 +180,7 @@ class Writer:
 
     def reject(self, rejection: Rejection) -> None:
         """Note a refused request; stored within a second, bounded in memory until then."""
-        if len(self._rejections) < MAX_REJECTIONS:
-            self._rejections.append(rejection)
-        else:
-            self._uncounted[rejection.source] += 1
+        self._rejections.add(rejection)
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function on the writer's connection, outside a transaction (checkpoint, backup)."""
@@ -299,16 +293,18 @@ class Writer:
         self._condition.check_space()
         if sizes(self.path)[1] > retention.LARGE_WAL:
             await self.run(retention.empty_wal)
-        await self._flush_rejections()
+        if await self._rejections.store(self._transaction, self._clock()):
+            self._notify(())
         timeouts = dict(self._settings.timeouts)
         now = self._clock()
         due = await self.run(lambda db: batch.due_timeouts(db, timeouts, now))
         if due:
-            self._notify(await self._transaction(lambda db, f: _sweep(db, f, due)))
+            self._notify(await self._transaction(lambda db, f: time_out(db, f, due)))
         await self.adopt()
         if self._settings.retention and now >= self._retain_at:
             self._retain_at = now + HOUR
-            await self._retain(self._settings.retention)
+            await upkeep.retain(self.run, self._transaction, self._settings.retention, now)
+            self._notify(())
 
     async def adopt(self) -> None:
         """Apply a changed configuration to what is stored; deliveries are stored in between."""
@@ -333,55 +329,7 @@ class Writer:
         self._condition.recover()
 
     async def prune(self, before: Instant) -> Pruned:
-        """Delete what is over and older, in small transactions; deliveries are stored between
-        them. Works below the low-space mark, too: it is how space comes back."""
-        total = Pruned()
-        while (step := await self._transaction(lambda db, f: _prune(db, f, before))).traces:
-            total += step
-        position, more = 0, True
-        while more:
-            spent, position = await self._transaction(
-                lambda db, _, at=position: retention.prune_deliveries(db, before, at)  # type: ignore[misc]
-            )
-            total += spent
-            more = position > 0
-        left = -1
-        while (free := await self.run(retention.give_back)) and free != left:
-            left = free
-        await self.run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+        """Delete what is over and older; deliveries are stored meanwhile."""
+        pruned = await upkeep.prune(self.run, self._transaction, before)
         self._notify(())
-        return total
-
-    async def _retain(self, kept: Retention) -> None:
-        pruned = Pruned()
-        if kept.age:
-            pruned += await self.prune(self._clock() - kept.age)
-        rounds = 0
-        while kept.size and rounds < 10 and await self.run(retention.used_bytes) > kept.size:
-            rounds += 1
-            pruned += await self.prune(await self.run(retention.oldest_tenth))
-        if pruned != Pruned():
-            log.info("retention deleted %s traces, %s deliveries", pruned.traces, pruned.deliveries)
-
-    async def _flush_rejections(self) -> None:
-        if not (self._rejections or self._uncounted):
-            return
-        waiting, self._rejections = self._rejections, []
-        counted, self._uncounted = self._uncounted, Counter()
-        now = self._clock()
-        try:
-            await self.transaction(lambda db, _: batch.record_rejections(db, waiting, counted, now))
-        except BaseException:
-            self._rejections = (waiting + self._rejections)[:MAX_REJECTIONS]
-            self._uncounted += counted
-            raise
-
-
-def _sweep(db: sqlite3.Connection, folding: batch.Folding, due: Sequence[str]) -> Sequence[Change]:
-    folding.context.seq = batch.next_seq(db)
-    return batch.refold_and_link(db, due, folding)
-
-
-def _prune(db: sqlite3.Connection, folding: batch.Folding, before: Instant) -> Pruned:
-    folding.cache.clear()  # it may hold events that are deleted now
-    return retention.prune_traces(db, before)
+        return pruned

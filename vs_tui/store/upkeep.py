@@ -1,0 +1,109 @@
+"""What the writer does between deliveries: refused requests are stored, old traces deleted."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, TypeVar
+
+from vs_tui.domain.instants import Instant
+from vs_tui.domain.limits import Retention
+from vs_tui.store import batch, retention
+from vs_tui.store.folder import Change
+from vs_tui.store.intake import Rejection
+from vs_tui.store.retention import Pruned
+
+log = logging.getLogger(__name__)
+
+MAX_REJECTIONS: Final = 1_000
+"""Refused requests noted between two sweeps; beyond it they are only counted."""
+
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    """Runs a function on the writer's connection, outside a transaction."""
+
+    async def __call__(self, work: Callable[[sqlite3.Connection], T], /) -> T: ...
+
+
+class Transact(Protocol):
+    """Runs a function in one transaction of the writer."""
+
+    async def __call__(self, work: Callable[[sqlite3.Connection, batch.Folding], T], /) -> T: ...
+
+
+class Rejections:
+    """Refused requests that wait to be stored; bounded in memory."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Rejection] = []
+        self._uncounted: Counter[str] = Counter()
+
+    def add(self, rejection: Rejection) -> None:
+        if len(self._waiting) < MAX_REJECTIONS:
+            self._waiting.append(rejection)
+        else:
+            self._uncounted[rejection.source] += 1
+
+    async def store(self, transact: Transact, now: Instant) -> bool:
+        """Store what waits; whether anything did. What cannot be stored waits on."""
+        if not (self._waiting or self._uncounted):
+            return False
+        waiting, self._waiting = self._waiting, []
+        counted, self._uncounted = self._uncounted, Counter()
+        try:
+            await transact(lambda db, _: batch.record_rejections(db, waiting, counted, now))
+        except BaseException:
+            self._waiting = (waiting + self._waiting)[:MAX_REJECTIONS]
+            self._uncounted += counted
+            raise
+        return True
+
+
+async def prune(run: Run, transact: Transact, before: Instant) -> Pruned:
+    """Delete what is over and older, in small transactions; deliveries are stored between them.
+    Works below the low-space mark, too: it is how space comes back."""
+    total = Pruned()
+    while (step := await transact(lambda db, f: _prune(db, f, before))).traces:
+        total += step
+    position, more = 0, True
+    while more:
+        spent, position = await transact(
+            lambda db, _, at=position: retention.prune_deliveries(db, before, at)  # type: ignore[misc]
+        )
+        total += spent
+        more = position > 0
+    left = -1
+    while (free := await run(retention.give_back)) and free != left:
+        left = free
+    await run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+    return total
+
+
+async def retain(run: Run, transact: Transact, kept: Retention, now: Instant) -> None:
+    """Delete what is older, or more, than is to be kept."""
+    pruned = Pruned()
+    if kept.age:
+        pruned += await prune(run, transact, now - kept.age)
+    rounds = 0
+    while kept.size and rounds < 10 and await run(retention.used_bytes) > kept.size:
+        rounds += 1
+        pruned += await prune(run, transact, await run(retention.oldest_tenth))
+    if pruned != Pruned():
+        log.info("retention deleted %s traces, %s deliveries", pruned.traces, pruned.deliveries)
+
+
+def time_out(
+    db: sqlite3.Connection, folding: batch.Folding, due: Sequence[str]
+) -> Sequence[Change]:
+    """Fold spans again whose timeout has passed."""
+    folding.context.seq = batch.next_seq(db)
+    return batch.refold_and_link(db, due, folding)
+
+
+def _prune(db: sqlite3.Connection, folding: batch.Folding, before: Instant) -> Pruned:
+    folding.cache.clear()  # it may hold events that are deleted now
+    return retention.prune_traces(db, before)
