@@ -7,13 +7,14 @@ import csv
 import io
 import json
 import stat
+import subprocess
 
 import pytest
 
 from tests.tui.fakes import FakeReader, busy_reader, span
 from tests.tui.stage import stage
 from vs_tui.domain.instants import SECOND
-from vs_tui.tui import output
+from vs_tui.tui import onboarding, output
 from vs_tui.tui.output import is_page, wrapped
 
 
@@ -203,3 +204,19 @@ async def test_before_the_first_event_y_copies_the_line_to_try(monkeypatch, plai
         (line,) = copied(written)
         assert line.startswith("curl http://127.0.0.1:8787/customhttp -H ")
         assert "$(/opt/vs-tui secret show token)" in line
+
+
+def test_the_first_steps_fit_the_screen_whatever_the_program_is_called() -> None:
+    for program in (
+        "/nowhere/vs-tui",
+        "/home/somebody/.local/pipx/venvs/vs-tui/bin/python -m vs_tui",
+    ):
+        lines = onboarding.first_steps("http://127.0.0.1:5000", open_mode=False, program=program)
+        curl = [line for line in lines if "curl" in line or line.startswith("         ")]
+        assert all(len(line) <= 76 for line in curl), curl
+        pasted = subprocess.run(
+            ["sh", "-c", "curl() { printf '%s|' \"$@\"; }; python() { :; }\n" + "\n".join(curl)],
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        assert pasted.startswith("http://127.0.0.1:5000/customhttp|-H|Authorization: Bearer ")
+        assert pasted.endswith('|-d|{"type":"build","id":"1","action":"start"}|')

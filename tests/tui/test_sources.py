@@ -7,7 +7,7 @@ from datetime import UTC
 
 import pytest
 
-from tests.tui.fakes import NOW, busy_reader, delivery
+from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery
 from tests.tui.golden import assert_golden
 from tests.tui.stage import NARROW, WIDE, does, stage
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND
@@ -238,3 +238,21 @@ async def test_what_came_after_the_past_moment_shown_has_no_age() -> None:
         await on.sees("GitHub", "after the moment shown")
         row = next(line for line in on.lines if "http://127.0.0.1:8787/github" in line)
         assert " 0s " not in row
+
+
+async def test_what_was_heard_first_comes_into_sight_for_who_has_chosen_none() -> None:
+    many = [replace(GITHUB, name=f"tool{n:02}", title=f"Tool {n:02}") for n in range(40)]
+    reader = FakeReader()
+    async with stage(reader, size=NARROW, connections=lambda: many) as on:
+        await on.press("5")
+        assert on.list.selected_key == "tool00"
+        reader.stored[1] = delivery(1, "push", source="tool33")
+        reader.put()
+        await on.until(lambda: on.list.selected_key == "tool33", "the one that sent")
+        assert on.list.first == 0
+        await on.press("j")
+        reader.stored[2] = delivery(2, "push", source="tool35")
+        reader.put()
+        await on.until(lambda: on.list.rows[1].key in ("tool33", "tool35"), "both that sent")
+        await on.settle()
+        assert on.list.selected_key == "tool00", "a chosen one stays"

@@ -59,8 +59,10 @@ class VsTuiApp(SparingApp[int]):
     ENABLE_COMMAND_PALETTE = False
     COMMANDS: ClassVar[set[Any]] = {Commands}
     BINDINGS: ClassVar[list[Any]] = [Binding("ctrl+q", "quit", show=False)]
-    # A toast stands where the keys are named, and covers no row.
+    # A toast stands where the keys are named, and covers no row. The palette's magnifying glass is
+    # an emoji, which not every terminal has.
     CSS = """
+    CommandPalette SearchIcon { display: none; }
     ToastRack { margin-bottom: 0; }
     Toast, Toast.-information, Toast.-warning, Toast.-error {
         width: auto; max-width: 100%; margin: 0; padding: 0 1; border: none;
@@ -144,7 +146,8 @@ class VsTuiApp(SparingApp[int]):
         except Exception as error:
             # A taken port must not end the dashboard; what is stored can still be looked at.
             self.not_listening = str(error)
-        self.paint_frame()
+        # An empty list names the address.
+        self.reload_view()
 
     def notify_changed(self, *_: object) -> None:
         """Something was committed; may be called from the loop at any rate."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -16,6 +17,7 @@ NOTHING_MATCHES: Final = (
 )
 
 
+_ROOM: Final = 64
 _DEFAULT_URL: Final = "http://127.0.0.1:5000"
 _EVENT: Final = '{"type":"build","id":"1","action":"start"}'
 
@@ -47,6 +49,11 @@ def trial(url: str, open_mode: bool, program: str) -> list[str]:
     return curl(url, "/customhttp", _EVENT, open_mode=open_mode, program=program)
 
 
+def _wrapped(part: str) -> list[str]:
+    """A part in lines that the screen holds; within double quotes a shell joins them again."""
+    return textwrap.wrap(part, _ROOM, break_long_words=False, break_on_hyphens=False)
+
+
 def first_steps(url: str, open_mode: bool, program: str) -> tuple[str, ...]:
     """For a database that has not received anything yet; fits into 76 columns."""
     url = url or _DEFAULT_URL
@@ -62,7 +69,7 @@ def first_steps(url: str, open_mode: bool, program: str) -> tuple[str, ...]:
         "",
         "Or try it now (y copies it):",
         f"    {first} \\",
-        *(f"         {part} \\" for part in middle),
+        *(f"         {line} \\" for part in middle for line in _wrapped(part)),
         f"         {last}",
         "",
         f"Or see it with sample data: {program} demo",

@@ -89,6 +89,8 @@ class Listing(Framed):
         self.empty: tuple[str, ...] = ()
         """What to say when there are no rows."""
         self.follow = False
+        self.touched = False
+        """Whether a person has moved the cursor."""
         self.describe: Describe = lambda row: row.cells
         self._index: dict[str, int] = {}
         self._shown: dict[int, tuple[str, tuple[Piece, ...]]] = {}
@@ -171,7 +173,7 @@ class Listing(Framed):
         """Move the cursor; the list stops following."""
         if not self.rows:
             return
-        self.follow = False
+        self.follow, self.touched = False, True
         index = max(0, min(self.cursor + step, len(self.rows) - 1))
         self.select(self.rows[index].key)
 
@@ -180,7 +182,7 @@ class Listing(Framed):
         for offset in range(1, len(self.rows) + 1):
             row = self.rows[(self.cursor + step * offset) % len(self.rows)]
             if row.failed:
-                self.follow = False
+                self.follow, self.touched = False, True
                 self.select(row.key)
                 return True
         return False
@@ -259,6 +261,7 @@ class Listing(Framed):
             self._click_title(event.x - 1)
         elif 0 <= index < len(self.rows) and event.y > self.head_lines:
             key = self.rows[index].key
+            self.touched = True
             if key == self.selected_key:
                 self.post_message(self.Opened(self, key))
             else:
