@@ -180,3 +180,15 @@ async def test_the_header_ends_with_the_clock_at_every_width() -> None:
             await on.pilot.resize_terminal(width, 30)
             await on.settle()
             assert on.lines[0].rstrip().endswith("✗  09:41:07"), (width, on.lines[0])
+
+
+async def test_a_wide_list_shows_who_and_where_and_an_export_always_has_them() -> None:
+    async with stage() as on:
+        assert "PROJECT" not in on.text
+        titles, rows = on.app.screen.export_rows()
+        assert titles[-2:] == ["BY", "PROJECT"]
+        assert {len(row) for row in rows} == {len(titles)}
+        await on.pilot.resize_terminal(250, 70)
+        await on.sees("PROJECT", "acme/checkout")
+        await on.pilot.resize_terminal(100, 40)
+        await on.no_longer_sees("PROJECT")

@@ -33,6 +33,9 @@ COLUMNS: Final = (
     Column("DUR", 7, right=True, sort="duration"),
     Column("vs p50", 6, rank=1),
 )
+ROOMY: Final = (Column("BY", 12), Column("PROJECT", 20, flex=1))
+"""Also there where a title would have far more room than it needs."""
+_ROOMY_FROM: Final = 140
 _TEAM: Final = 3
 """Place of the team among the columns."""
 _TEAM_CELLS: Final = 10
@@ -114,6 +117,7 @@ class LiveView(ListedView):
     def on_resize(self) -> None:
         # The panel may have just come into sight.
         if self.dash.feed.begun:
+            self.call_after_refresh(self._show_rows)
             start(self, self._load_cards, "cards", exclusive=True)
 
     def _in_sight(self) -> Sequence[Span]:
@@ -126,7 +130,8 @@ class LiveView(ListedView):
         # Of all rows that were read, so that scrolling does not move the columns.
         longest = longest_name({span.team for span in self.spans}, _TEAM_CELLS)
         team = replace(COLUMNS[_TEAM], wish=longest)
-        self.list.set_columns((*COLUMNS[:_TEAM], team, *COLUMNS[_TEAM + 1 :]))
+        more = ROOMY if self.list.size.width >= _ROOMY_FROM else ()
+        self.list.set_columns((*COLUMNS[:_TEAM], team, *COLUMNS[_TEAM + 1 :], *more))
         self.list.set_rows(
             [Row(span.key, failed=span.status.failed, data=span) for span in self.spans]
         )
@@ -182,6 +187,8 @@ class LiveView(ListedView):
             ),
             (format_duration(span.elapsed(now)), "text"),
             (ratio, ratio_role),
+            (span.actor or "-", "dim"),
+            (span.project or "-", "dim"),
         )
 
     def matched_text(self) -> str:
@@ -190,6 +197,9 @@ class LiveView(ListedView):
 
     def listed_spans(self) -> Iterable[Span]:
         return self.spans
+
+    def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        return [column.title for column in (*COLUMNS, *ROOMY)], self.list.texts()
 
     def act(self, action: str) -> bool:
         if isinstance(self.focused, Waterfall) and self.focused.act(action):
