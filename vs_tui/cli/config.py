@@ -12,7 +12,7 @@ from vs_tui.cli.common import CommandError, add_store_options, load_config
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.surroundings import without_password
 from vs_tui.config import Config, config_dir
-from vs_tui.domain.display import clean
+from vs_tui.domain.display import clean, escaped_json
 from vs_tui.domain.instants import format_duration
 from vs_tui.domain.limits import format_size
 
@@ -156,7 +156,7 @@ def _show(args: argparse.Namespace) -> int:
     if args.json:
         import orjson
 
-        print(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
+        print(escaped_json(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode()))
         return 0
     for name, entry in shown.items():
         print(f"{name:<18} {clean(_text(name, entry['value'])):<44} {clean(entry['origin'])}")

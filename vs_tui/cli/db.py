@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now
 from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.config import Config
+from vs_tui.domain.display import clean_lines, escaped_json
 from vs_tui.domain.instants import Instant, iso, parse_duration
 from vs_tui.domain.limits import Retention, format_size
 from vs_tui.store.lock import InUse
@@ -122,10 +123,10 @@ def show(result: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         import orjson
 
-        print(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+        print(escaped_json(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode()))
         return
     for name, value in result.items():
-        print(f"{_LABELS.get(name, name.replace('_', ' ')):<18} {_shown(name, value)}")
+        print(f"{_LABELS.get(name, name.replace('_', ' ')):<18} {clean_lines(_shown(name, value))}")
 
 
 def _shown(name: str, value: object) -> str:

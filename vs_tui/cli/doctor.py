@@ -10,6 +10,7 @@ from typing import Any
 from vs_tui.cli.checkup import Finding, examine, look_deep
 from vs_tui.cli.common import add_store_options, load_config
 from vs_tui.cli.manual import add_command
+from vs_tui.domain.display import clean
 
 
 def register(subparsers: Any) -> None:
@@ -48,6 +49,6 @@ def run(args: argparse.Namespace) -> int:
 def show(finding: Finding) -> None:
     """A line, and below it what to do."""
     marks = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
-    print(f"{marks[finding.level]}  {finding.check:<14} {finding.found}")
+    print(f"{marks[finding.level]}  {finding.check:<14} {clean(finding.found)}")
     if finding.advice:
-        print(f"{'':22}-> {finding.advice}")
+        print(f"{'':22}-> {clean(finding.advice)}")

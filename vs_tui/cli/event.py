@@ -146,4 +146,8 @@ def trouble_lines(report: Report) -> Sequence[str]:
         lines.append(f"{report.trouble} ({kept})")
     if report.dropped:
         lines.append(f"the spool was full: its {report.dropped} oldest event(s) were dropped")
-    return lines
+    if not lines:
+        return lines
+    from vs_tui.domain.display import clean
+
+    return [clean(line) for line in lines]  # the receiver's words are anybody's

@@ -21,6 +21,7 @@ from vs_tui.cli.importing.sending import Sender
 from vs_tui.cli.importing.web import Api
 from vs_tui.cli.manual import USAGE, UsageError, add_command
 from vs_tui.config import data_dir
+from vs_tui.domain.display import clean
 from vs_tui.domain.instants import Instant, iso
 
 DEFAULT_SINCE: Final = "90d"
@@ -142,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
         only = _only(args.only, tool)
         since = _since(args.since) if args.since else ""
     except (ValueError, UsageError) as error:
-        print(f"vs-tui import: {error}", file=sys.stderr)
+        print(f"vs-tui import: {clean(str(error))}", file=sys.stderr)
         return USAGE
     found = receiver(args.to or "")
     sender = Sender(found.url, found.token)
@@ -269,4 +270,4 @@ def _print(verdicts: Mapping[str, int], skipped: list[str], as_json: bool) -> No
         print(json.dumps({**verdicts, "skipped": skipped}))
     else:
         counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
-        print(counts or "nothing to import")
+        print(clean(counts) or "nothing to import")

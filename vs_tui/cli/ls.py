@@ -60,15 +60,18 @@ def run(args: argparse.Namespace) -> int:
     try:
         spans, refs = asyncio.run(read())
     except ValueError as error:
-        print(f"vs-tui ls: {error}", file=sys.stderr)
+        from vs_tui.domain.display import clean_lines
+
+        print(f"vs-tui ls: {clean_lines(str(error))}", file=sys.stderr)
         return USAGE
     if args.json:
         import orjson
 
+        from vs_tui.domain.display import escaped_json
         from vs_tui.exporters.jsonable import span_json
 
         for span in spans:
-            print(orjson.dumps(span_json(span, refs=refs)).decode())
+            print(escaped_json(orjson.dumps(span_json(span, refs=refs)).decode()))
     else:
         for span in spans:
             print(row(span))

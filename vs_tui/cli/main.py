@@ -57,14 +57,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # the reader of our output has gone, as in `vs-tui ls | head`
         return 1
     except Explained as error:
-        print(f"vs-tui: {error}", file=sys.stderr)
+        print(f"vs-tui: {_harmless(error)}", file=sys.stderr)
         return USAGE if isinstance(error, UsageError) else 1
     except Exception as error:
         if type(error).__module__ != "sqlite3" or not (said := _of_the_store(error, parsed)):
             raise
-        print(f"vs-tui: {said}", file=sys.stderr)
+        print(f"vs-tui: {_harmless(said)}", file=sys.stderr)
         return 1
     return code
+
+
+def _harmless(message: object) -> str:
+    """It may quote what a tool, a file or another receiver said."""
+    from vs_tui.domain.display import clean_lines
+
+    return clean_lines(str(message))
 
 
 def _parsed(

@@ -9,6 +9,7 @@ from typing import Any
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config, moment
 from vs_tui.cli.manual import add_command
+from vs_tui.domain.display import escaped_json
 from vs_tui.domain.recording import Delivery, format_line
 
 
@@ -60,7 +61,8 @@ def _write(out: str, deliveries: Iterator[Delivery]) -> int:
     written = 0
     if out == "-":
         for delivery in deliveries:
-            sys.stdout.buffer.write(format_line(delivery))
+            line = format_line(delivery).decode("utf-8", "surrogatepass")
+            sys.stdout.buffer.write(escaped_json(line).encode())
             written += 1
         return written
     import os

@@ -16,6 +16,7 @@ from vs_tui.cli.common import CommandError, add_store_options, load_config, now,
 from vs_tui.cli.gauge import Line, gauge
 from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.config import Config
+from vs_tui.domain.display import clean
 from vs_tui.domain.recording import Delivery, pace, read, whole_seconds
 from vs_tui.domain.shifting import shift
 
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
         print(json.dumps(counts))
     else:
-        print(", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items())))
+        print(clean(", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))))
     return 1 if counts.get("refused") else 0
 
 

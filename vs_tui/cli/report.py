@@ -111,7 +111,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         found = asyncio.run(read())
     except ValueError as error:
-        print(f"vs-tui report: {error}", file=sys.stderr)
+        from vs_tui.domain.display import clean_lines
+
+        print(f"vs-tui report: {clean_lines(str(error))}", file=sys.stderr)
         return USAGE
     sys.stdout.write(render(found, "json" if args.json else args.format))
     return 0
@@ -119,18 +121,21 @@ def run(args: argparse.Namespace) -> int:
 
 def render(report: Report, form: str) -> str:
     """A report in one of the formats; event text never reaches the terminal raw."""
+    from vs_tui.domain.display import clean, escaped_json
     from vs_tui.exporters.table import csv_text, markdown_text, plain_text
 
     if form == "json":
         import orjson
 
-        return orjson.dumps(report.document, option=orjson.OPT_INDENT_2).decode() + "\n"
+        return (
+            escaped_json(orjson.dumps(report.document, option=orjson.OPT_INDENT_2).decode()) + "\n"
+        )
     if form == "csv":
         return csv_text(*report.raw)
     if form == "markdown":
-        remarks = "".join(f"\n{remark}\n" for remark in report.remarks)
+        remarks = "".join(f"\n{clean(remark)}\n" for remark in report.remarks)
         return f"### {report.title}\n\n{markdown_text(*report.shown)}{remarks}"
-    remarks = "".join(f"{remark}\n" for remark in report.remarks)
+    remarks = "".join(f"{clean(remark)}\n" for remark in report.remarks)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     table = plain_text(*report.shown, width=width, labels=report.labels)
     return f"{report.title}\n\n{table}{remarks}"

@@ -120,7 +120,10 @@ async def _remote(config: Config, args: argparse.Namespace, url: str) -> _Opened
         raise CommandError(str(error)) from None
     _warn_of_plain_text(address)
     token = token_for(address, token, config)
-    reader = await HttpReader(address, token).open()
+    try:
+        reader = await HttpReader(address, token).open()
+    except ValueError as error:
+        raise CommandError(f"{address} does not understand the dashboard: {error}") from None
     setup = setup_for(config, args, reader)
     setup.url, setup.cards = address, reader.cards
     setup.detail = reader.detail

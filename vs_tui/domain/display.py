@@ -50,6 +50,24 @@ def clean_block(text: str, limit: int = 1_000_000) -> list[str]:
     return [clean(line.expandtabs(4)) for line in text[:limit].splitlines()]
 
 
+def clean_lines(text: str) -> str:
+    """A message of one or more lines for a terminal."""
+    return "\n".join(clean_block(text))
+
+
+def escaped_json(text: str) -> str:
+    """JSON text with every character that could steer a terminal written as \\uXXXX: the same
+    value to whoever reads it, and harmless to look at."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else _json_escape(c) for c in text)
+
+
+def _json_escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
 def _visible(character: str, before: list[str], after: str) -> str:
     code = ord(character)
     if character in "\n\r\t":

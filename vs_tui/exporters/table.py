@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 from vs_tui.domain.display import clean
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""The wide forms are formulas where people write Japanese or Chinese."""
 
 
 def csv_cell(value: str) -> str:
     """A cell that no spreadsheet takes for a formula; a lone `-` means missing and stays."""
-    return f"'{value}" if value.startswith(_FORMULA) and value != "-" else value
+    begins = value.startswith(_FORMULA) or value.lstrip().startswith(_FORMULA)
+    return f"'{value}" if begins and value != "-" else value
 
 
 def csv_text(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
