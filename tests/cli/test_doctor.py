@@ -3,8 +3,11 @@
 import asyncio
 import json
 import os
+import re
 import sqlite3
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -147,6 +150,53 @@ def test_a_running_receiver_is_found_ready_and_its_sources_listed(home, capsys) 
     assert code == 0
     assert "ready at" in found["receiver"][0].found
     assert found["customhttp"][0].found.startswith("1 received")
+
+
+def test_a_receiver_that_cannot_store_is_broken_for_the_reason_it_gives(home, capsys) -> None:
+    server = Server(home)
+    try:
+        port = server.url.rpartition(":")[2]
+        (home / "config.toml").write_text(f"[server]\nport = {port}\n")
+        server.db.rename(home / "away")
+        server.wait_for(lambda: server.call("/readyz")[0] == 503, "readyz to notice")
+        code, found = doctor(capsys, "--db", str(home / "away"))
+        (home / "away").rename(server.db)
+    finally:
+        server.stop()
+    (receiver,) = found["receiver"]
+    assert (code, receiver.level) == (1, "fail")
+    assert "is not ready" in receiver.found
+    assert "put it back, or restart" in receiver.advice
+
+
+def test_another_program_on_the_port_is_not_taken_for_a_receiver(home, capsys) -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    other = HTTPServer(("127.0.0.1", 0), Other)
+    thread = threading.Thread(target=other.serve_forever)
+    thread.start()
+    try:
+        (home / "config.toml").write_text(f"[server]\nport = {other.server_port}\n")
+        _, found = doctor(capsys, "--db", str(home / "t.db"))
+    finally:
+        other.shutdown()
+        thread.join()
+        other.server_close()
+    assert "whether another program has the port" in found["receiver"][0].advice
+
+
+def test_times_are_said_to_the_second_and_sizes_with_their_unit(home, capsys) -> None:
+    fill(home / "t.db")
+    main(["doctor", "--db", str(home / "t.db")])
+    out = capsys.readouterr().out
+    assert not re.search(r"\d\.\d{3,}Z", out), out
+    assert re.search(r"1 deliveries, 1 spans, [\d.]+ [KM]iB", out)
+    assert re.search(r"disk +[\d.]+ [KMGT]iB free at ", out)
 
 
 def test_text_has_the_advice_below_each_line(home, capsys) -> None:
