@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any, Final
 
 from vs_tui.domain.instants import Duration, Instant
@@ -314,12 +315,16 @@ _FIELDS: Final = (
     "trace_id",
     "slot",
 )
+_plain: Final = attrgetter(*_FIELDS)
+_STATE: Final = _FIELDS.index("state")
+_STATES: Final = {int(state): state for state in State}
+_RULES: Final = {rule.value: rule for rule in Rule}
 
 
 def event_to_row(event: Event) -> list[Any]:
     """A JSON-able row; equal events give equal rows."""
-    row: list[Any] = [getattr(event, name) for name in _FIELDS]
-    row[3] = int(event.state)
+    row: list[Any] = [*_plain(event)]
+    row[_STATE] = int(event.state)
     row.append(dict(sorted(event.attributes.items())))
     row.append([[k.kind, k.value, k.scope, k.via] for k in event.offers])
     row.append(
@@ -335,13 +340,13 @@ def event_from_row(row: list[Any]) -> Event:
     """The inverse of `event_to_row`."""
     *plain, attributes, offers, seeks = row
     values = dict(zip(_FIELDS, plain, strict=True))
-    values["state"] = State(values["state"])
+    values["state"] = _STATES[values["state"]]
     return Event(
         **values,
         attributes=attributes,
         offers=tuple(Key(*offer) for offer in offers),
         seeks=tuple(
-            Seek(Rule(rule), Key(kind, value, scope, via), link_only)
+            Seek(_RULES[rule], Key(kind, value, scope, via), link_only)
             for rule, kind, value, scope, via, link_only in seeks
         ),
     )

@@ -22,7 +22,7 @@ import orjson
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Event, Verdict
 from vs_tui.store import batch, metrics_members, nearby, rows
-from vs_tui.store.folder import Context, rows_anew
+from vs_tui.store.folder import Context, load_spans, rows_anew
 from vs_tui.store.linker import Child, Wanted, write_links
 from vs_tui.store.placing import place_all
 from vs_tui.store.processes import Processes, cores
@@ -231,7 +231,8 @@ def _link_some(wanted: Wanted) -> list[Row]:
 def _ship_all(connection: sqlite3.Connection, folding: batch.Folding) -> None:
     """What every deploy shipped; needs the places of all spans."""
     for deploys in _span_keys(connection, "operation = 'deploy' AND derived = 0"):
-        shipped = relink_shipped(connection, (), deploys, (), folding.disabled_rules)
+        spans = load_spans(connection, deploys)
+        shipped = relink_shipped(connection, (), spans, (), folding.disabled_rules)
         write_links(connection, {}, {key: new for key, (_, new) in shipped.items()})
 
 

@@ -10,12 +10,12 @@ asked for a whole batch in one statement.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from vs_tui.domain.correlation import MAX_LINKS, Node, cuts, links_of
 from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Link, Rule
+from vs_tui.domain.model import Link, Rule, Span
 from vs_tui.store import nearby, rows
 from vs_tui.store.folder import Change, load_spans
 
@@ -43,7 +43,7 @@ above it, else its own. Never after its own start; the searches below rely on th
 def relink_shipped(
     connection: sqlite3.Connection,
     changes: Sequence[Change],
-    relinked: Iterable[str],
+    relinked: Mapping[str, Span],
     moved: Iterable[str],
     disabled: Collection[Rule],
 ) -> dict[str, tuple[list[Link], list[Link]]]:
@@ -51,19 +51,17 @@ def relink_shipped(
 
     `relinked`: spans whose other links were looked at; `moved`: those that have a new parent.
     """
-    keys = set(relinked)
-    keys.update(_affected(connection, changes, moved))
-    deploys = {
-        key: span
-        for key, span in load_spans(connection, keys).items()
-        if span.operation == "deploy"
-    }
+    found = set(_affected(connection, changes, moved)).difference(relinked)
+    known = {**relinked, **load_spans(connection, found)}
+    deploys = {key: span for key, span in known.items() if span.operation == "deploy"}
+    if not deploys:
+        return {}
     repeats = _repeats(connection, list(deploys))
     shipped: dict[str, list[tuple[Rule, Node]]] = {}
     for child, node in _shipped(connection, [key for key in deploys if key not in repeats]):
         shipped.setdefault(child, []).append((Rule.SHIPS, node))
     stored = nearby.links_above(connection, deploys)
-    found = {}
+    shipping = {}
     for key, span in deploys.items():
         before = [link for link in stored.get(key, ()) if link.rule is Rule.SHIPS]
         others = {link.parent for link in stored.get(key, ()) if link.rule is not Rule.SHIPS}
@@ -75,8 +73,8 @@ def relink_shipped(
             extra=shipped.get(key, ()),
             disabled=disabled,
         )
-        found[key] = (before, after[: max(MAX_LINKS - len(others), 0)])
-    return found
+        shipping[key] = (before, after[: max(MAX_LINKS - len(others), 0)])
+    return shipping
 
 
 def _affected(
