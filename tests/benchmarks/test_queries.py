@@ -196,6 +196,8 @@ async def test_every_query_of_every_list(tmp_path) -> None:
     await measure("no span", lambda: reader.span("nowhere"))
     await measure("trace", lambda: reader.trace(one.trace_id))
     await measure("baselines of 100", lambda: reader.baselines(page.items))
+    found = await reader.trace(one.trace_id)
+    await measure("past runs of a trace", lambda: reader.past_runs(found.spans))
     await measure("changes", lambda: reader.changes(COUNT - 100))
     await measure("received today", lambda: reader.received(NOW - DAY))
     await measure("sources", reader.sources)

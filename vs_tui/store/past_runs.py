@@ -36,7 +36,8 @@ def _runs(db: sqlite3.Connection, series: str, at: Instant | None) -> list[PastR
     parameters: list[Any] = [series, *bound, RUNS]
     runs = [rows.span_of(row) for row in db.execute(sql, parameters)]
     sql = (
-        f"{_SELECT} WHERE parent_key IN (SELECT value FROM json_each(?)) "
+        # The index leaves out what has no parent, so SQLite must be told that these have one.
+        f"{_SELECT} WHERE parent_key <> '' AND parent_key IN (SELECT value FROM json_each(?)) "
         f"ORDER BY started_at DESC LIMIT {RUNS * MOST_STEPS}"
     )
     below: defaultdict[str, list[Span]] = defaultdict(list)
