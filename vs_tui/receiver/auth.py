@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
@@ -17,15 +19,17 @@ from vs_tui.sources.signatures import any_token, same
 
 log = logging.getLogger(__name__)
 
-_FORWARDED: Final = (
-    "forwarded",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "cf-connecting-ip",
-    "true-client-ip",
+_FORWARDED: Final = frozenset(
+    {
+        "forwarded",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "cf-connecting-ip",
+        "true-client-ip",
+    }
 )
 """What proxies and tunnels add."""
 _FROM_AFAR: Final = (
@@ -118,32 +122,36 @@ class Gate:
 
     def admit_head(
         self, source: Source, headers: Mapping[str, str], query: Mapping[str, str]
-    ) -> None:
+    ) -> str:
         """Before the body is read: raise Unauthorized unless our token is there, or a signature
-        to be verified with the body. Strangers cannot make us read theirs."""
+        to be verified with the body. Strangers cannot make us read theirs. Says what the proof
+        is; `` for a signature, which is still to be verified."""
         if self.open:
             self._refuse_from_afar(headers)
-            return
+            return "none was asked for"
         if _signed(source, headers):
-            return
+            return ""
         offered = header_tokens(headers.get("authorization", ""))
-        if source.token_in_url:
-            offered.append(query.get("token", ""))
-        if not self._is_token(offered):
-            raise Unauthorized(missing_proof(source))
+        in_url = [query.get("token", "")] if source.token_in_url else []
+        for given, where in ((offered, ""), (in_url, " in the URL")):
+            for number, secret in enumerate(self._secrets().tokens):
+                if any(any_token(each, [secret]) for each in given):
+                    return f"token{where}{_age(number)}"
+        raise Unauthorized(missing_proof(source))
 
-    def admit_body(self, source: Source, inbound: Inbound) -> None:
+    def admit_body(self, source: Source, inbound: Inbound) -> str:
         """Raise Unauthorized unless the signature, where there is one, is that of the body. A
-        wrong signature is wrong whatever else the request carries."""
+        wrong signature is wrong whatever else the request carries. Says which secret it is by:
+        with one before a rotation the tool has not got the new one yet."""
         if self.open or not _signed(source, inbound.headers):
-            return
-        try:
-            source.verify(inbound, self._secrets().of(source.name))
-        except Unauthorized:
-            raise
-        except Exception:
-            # Whatever a hostile header makes a verifier do, it is no proof.
-            raise Unauthorized("the signature could not be read") from None
+            return ""
+        secrets = self._secrets().of(source.name)
+        for number, secret in enumerate(secrets):
+            with contextlib.suppress(Unauthorized):
+                _verify(source, inbound, [secret])
+                return f"signature{_age(number)}"
+        _verify(source, inbound, secrets)
+        return "signature"
 
     def admit_reader(self, headers: Mapping[str, str]) -> None:
         """Raise Refused (401) unless the Authorization header holds the token."""
@@ -163,13 +171,28 @@ class Gate:
         (DNS rebinding) is this machine's own browser: neither was meant by `no_auth`."""
         if self._public:
             return
-        if any(headers.get(name) for name in _FORWARDED):
+        if any(headers[name] for name in _FORWARDED & headers.keys()):
             raise Refused(403, "forbidden", _FROM_AFAR)
-        if not _is_nearby(_host_of(headers.get("host", "")), self._host):
+        if not _is_nearby(headers.get("host", ""), self._host):
             raise Refused(403, "forbidden", _FROM_AFAR)
 
     def _is_token(self, offered: list[str]) -> bool:
         return any(any_token(given, self._secrets().tokens) for given in offered)
+
+
+def _verify(source: Source, inbound: Inbound, secrets: Sequence[bytes]) -> None:
+    try:
+        source.verify(inbound, secrets)
+    except Unauthorized:
+        raise
+    except Exception:
+        # Whatever a hostile header makes a verifier do, it is no proof.
+        raise Unauthorized("the signature could not be read") from None
+
+
+def _age(number: int) -> str:
+    """Of the secret at this place among those that are valid, newest first."""
+    return ", newest secret" if number == 0 else ", secret before the last rotation"
 
 
 def _host_of(header: str) -> str:
@@ -180,8 +203,10 @@ def _host_of(header: str) -> str:
     return host.partition(":")[0]
 
 
-def _is_nearby(host: str, own: str) -> bool:
+@lru_cache(maxsize=64)
+def _is_nearby(header: str, own: str) -> bool:
     """An address, a name without a domain (nobody can register one), or what we listen on."""
+    host = _host_of(header)
     if not host or "." not in host or host.rpartition(".")[2] == "localhost" or host == own:
         return True
     try:

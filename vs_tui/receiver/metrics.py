@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +54,10 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        # Finding a series by its labels costs more than counting in it.
+        self._begun = cache(self.started.labels)
+        self._over = cache(self.ended.labels)
+        self._lasted = cache(self.duration.labels)
         self.in_flight = Gauge(
             "traces_stores_buffered_spans_total", "Spans in flight", registry=self.registry
         )
@@ -112,12 +117,12 @@ class Metrics:
             old, new = change.old, change.new
             labels = (new.source, new.operation)
             if old is None:
-                self.started.labels(*labels).inc()
+                self._begun(*labels).inc()
             if not new.in_flight and (old is None or old.in_flight):
                 error = str(new.status.failed).lower()
-                self.ended.labels(*labels, error).inc()
+                self._over(*labels, error).inc()
                 if new.duration is not None:
-                    self.duration.labels(*labels, error).observe(new.duration / SECOND)
+                    self._lasted(*labels, error).observe(new.duration / SECOND)
 
     def render(self) -> bytes:
         """The text exposition format."""

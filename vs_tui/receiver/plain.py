@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
-from functools import lru_cache
+from functools import cache, lru_cache
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -70,11 +70,16 @@ def written(answer: Answer) -> bytes:
     body = answer.body
     more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
     head = (
-        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
+        f"{_status_line(answer.status)}\r\n"
         f"Content-Type: {JSON_TYPE}\r\nContent-Length: {len(body)}\r\n"
         f"Date: {_date(int(time.time()))}\r\n{more}\r\n"
     )
     return head.encode("latin-1", "replace") + body
+
+
+@cache
+def _status_line(status: int) -> str:
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
 
 
 @lru_cache(maxsize=1)
