@@ -108,6 +108,7 @@ def test_a_past_run_tells_its_steps_without_what_is_its_own() -> None:
     children = [
         span("web #17 e2e", 40, 60, attributes=job),
         span("queued", 0, 5, operation="stage"),
+        span("running", 5, 90, operation="stage"),
         span("review of ana", 0, 5, operation="review"),
         span("cancelled before it began", None, 5),
         span("still open", 0),

@@ -23,7 +23,8 @@ MOST: Final = 12
 NO_RUNS: Final = frozenset({"issue", "pull_request", "sprint", "incident", "release"})
 """Open for as long as people work on them: their steps have no usual place."""
 _NO_STEPS: Final = frozenset({"issue", "pull_request", "sprint", "incident", "review", "push"})
-_IDLE: Final = frozenset({"queued", "waiting"})
+_STATES: Final = frozenset({"queued", "waiting", "running"})
+"""Phases that only say that a run is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def upcoming(
 
 def _is_step(span: Span) -> bool:
     return span.operation not in _NO_STEPS and not (
-        span.operation == "stage" and span.name in _IDLE
+        span.operation == "stage" and span.name in _STATES
     )
 
 
