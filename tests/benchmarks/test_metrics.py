@@ -14,12 +14,21 @@ from pathlib import Path
 import pytest
 
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, parse_instant
+from vs_tui.domain.metrics.dora import METRICS
+from vs_tui.domain.metrics.pull_requests import aggregate
 from vs_tui.domain.metrics.windows import Window, zone_of
 from vs_tui.domain.model import Span, State, Status, trace_id_of
 from vs_tui.domain.teams import Environments, Team, Teams
 from vs_tui.store import rows
 from vs_tui.store.metrics import read_scorecards
+from vs_tui.store.metrics_behind import read_detail
 from vs_tui.store.metrics_keeper import MetricsKeeper
+from vs_tui.store.metrics_spans import (
+    read_durations,
+    read_expected,
+    read_flaky,
+    read_pull_requests,
+)
 from vs_tui.store.schema import open_reader, open_writer
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1_800)]
@@ -147,40 +156,59 @@ def window(days: int) -> Window:
     return Window(NOW - days * DAY, NOW, NOW, ZONE)
 
 
-def test_any_window(database) -> None:
+ASKED = (
+    ("every team's cards", {}),
+    ("one team", {"team": "team2"}),
+    ("all together", {"by": "all"}),
+    ("teams, all beside them", {"beside": True}),
+    *((f"by {name}", {"by": name}) for name in ("project", "service", "environment")),
+    ("by service of a team", {"by": "service", "team": "team2"}),
+)
+DAYS = (1, 7, 30, 90, 365, 730)
+
+
+def told(days: int, label: str, clock: float, processor: float) -> None:
+    over = "" if processor < BUDGET_MS else f"   over {BUDGET_MS} ms"
+    print(f"{days:4} d, {label:<28} clock {clock:7.1f} ms  processor {processor:7.1f} ms{over}")
+
+
+def test_any_window_of_any_grouping(database) -> None:
     db = open_reader(database)
-    worst = 0.0
-    for days in (1, 7, 30, 90, 365, 730):
-        for label, options in (
-            ("every team's cards", {}),
-            ("one team", {"team": "team2"}),
-            ("all together", {"by": "all"}),
-        ):
-            clock, processor = timed(
-                lambda o=options, d=days: read_scorecards(db, window(d), teams=TEAMS, **o)
+    print()
+    for days in DAYS:
+        for label, options in ASKED:
+            found = timed(
+                lambda o=options, d=days: read_scorecards(db, window(d), teams=TEAMS, **o), 5
             )
-            worst = max(worst, processor)
-            n = sum(c.figures["deploys"].n for c in
-                    read_scorecards(db, window(days), teams=TEAMS, **options))  # fmt: skip
-            print(
-                f"{days:4} d, {label:<20} n={n:<7,} clock {clock:6.1f} ms  "
-                f"processor {processor:6.1f} ms"
-            )
-    print(f"worst {worst:.1f} ms of the processor (budget {BUDGET_MS} ms)")
+            told(days, label, *found)
     print(f"RSS {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB at most")
 
 
-def test_a_report_with_all_beside_it_and_by_service(database) -> None:
+def test_what_is_behind_a_number(database) -> None:
     db = open_reader(database)
-    for days in (30, 365, 730):
-        for label, options in (
-            ("report, all beside it", {"beside": True}),
-            ("by service", {"by": "service"}),
-        ):
-            clock, processor = timed(
-                lambda o=options, d=days: read_scorecards(db, window(d), teams=TEAMS, **o), 3
-            )
-            print(f"{days:4} d, {label:<22} clock {clock:6.1f} ms  processor {processor:6.1f} ms")
+    print()
+    for days in DAYS:
+        for metric in METRICS:
+            for team in ("", "team2"):
+                found = timed(lambda d=days, m=metric, t=team: read_detail(db, window(d), t, m), 3)
+                told(days, f"behind {metric} of {team or 'all'}", *found)
+
+
+def test_reports_on_spans(database) -> None:
+    db = open_reader(database)
+    print()
+    for days in DAYS:
+        for by in ("operation", "team", "operation,service"):
+            found = timed(lambda d=days, b=by: read_durations(db, window(d), b.split(",")), 1)
+            told(days, f"durations by {by}", *found)
+        found = timed(lambda d=days: periods(db, window(d)), 1)
+        told(days, "pull requests by week", *found)
+        told(days, "flaky jobs", *timed(lambda d=days: read_flaky(db, window(d), ""), 1))
+    told(0, "expected ends", *timed(lambda: read_expected(db, "", NOW), 3))
+
+
+def periods(db, over: Window):
+    return aggregate(read_pull_requests(db, over, ""), "week", over.zone, over.now)
 
 
 def test_a_deploy_more(database) -> None:

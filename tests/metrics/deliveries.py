@@ -72,7 +72,7 @@ class Database:
             "SELECT s.level, s.team, s.name, p.kind, p.lo, p.hi, p.n, p.data FROM dora_pages p "
             "JOIN dora_strands s ON s.id = p.strand ORDER BY p.strand, p.kind, p.lo"
         ):
-            page = Page.decoded(SHAPES[kind], n, data)
+            page = Page(SHAPES[kind], n, data)
             records = list(page.records())
             assert (lo, hi) == (records[0][1], records[-1][1])
             assert ends.get((*strand, kind), -1) < lo, "pages do not overlap"

@@ -36,6 +36,19 @@ def test_runs_are_as_sorting_all_together(lists) -> None:
     runs = Runs([sorted(values) for values in lists])
     found = (runs.median(), runs.percentile(90))
     assert found == (median(together), percentile(together, 90))
+    assert runs.greatest(2) == (together[-2] if len(together) > 1 else None)
+    assert runs.below(25) == sum(1 for value in together if value < 25)
+
+
+def test_many_runs_are_searched_and_not_sorted() -> None:
+    """Also where they are very unlike, so that the sample leads astray."""
+    runs = [[float(n * 1_000 + k) for k in range(200)] for n in range(40)] + [[7.0] * 5_000]
+    runs += [[float(n)] for n in range(900)]
+    together = sorted(value for run in runs for value in run)
+    found = Runs(runs)
+    for percent in (50, 75, 90, 95, 99, 100):
+        assert found.percentile(percent) == percentile(together, percent)
+    assert (found.median(), found.mean()) == (median(together), sum(together) / len(together))
 
 
 @pytest.mark.parametrize(

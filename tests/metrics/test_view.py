@@ -23,8 +23,10 @@ async def shown(config, size=WIDE, **more):
     reports = Reports(reader, config, lambda: NOW)
     try:
         async with stage(size=size, cards=reports.cards, detail=reports.detail, **more) as on:
-            await on.press("t", "3")  # 30d
-            await on.sees("core")
+            await on.press("3")
+            await on.sees("DORA per team")
+            await on.press("t", "4")
+            await on.sees("30d against the 30d before", "core")
             yield on
     finally:
         await reader.close()
@@ -94,7 +96,7 @@ async def test_a_failure_seen_after_the_frozen_moment_is_none_yet(config) -> Non
 
 async def test_all_time_begins_with_the_first_deployment_known(config) -> None:
     async with shown(config) as on:
-        await on.press("t")
+        await on.press("t", "5")
         await on.sees("all time")
         assert "4" in line(on, "fail rate").split()
         assert "-" in line(on, "fail rate").split(), "there is nothing before all time"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import Final
 
 from vs_tui.domain.instants import Instant
@@ -23,10 +24,10 @@ from vs_tui.domain.metrics.statistics import Runs
 from vs_tui.domain.metrics.windows import Window
 from vs_tui.store import rows
 from vs_tui.store.metrics import compared, team_ledger
-from vs_tui.store.metrics_members import places
+from vs_tui.store.metrics_members import FIRST_OF_ALL, places
 from vs_tui.store.metrics_rows import verdict_of
 
-MAX_BEHIND: Final = 500
+MAX_BEHIND: Final = 250
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 
 
@@ -35,7 +36,7 @@ def read_detail(db: sqlite3.Connection, window: Window, team: str, metric: str) 
     if metric not in METRICS:
         raise ValueError(f"'{metric}' is no metric; use one of {', '.join(METRICS)}")
     ledger = team_ledger(db, window, team, stages=metric == "lead")
-    figure = measure(ledger, window, **compared(db, window, team))[metric]
+    figure = measure(ledger, window, only=(metric,), **compared(db, window, team))[metric]
     stages, slowest, slower = explain_stages(ledger, window) if metric == "lead" else ([], "", [])
     own = [number for number, place in places(db).items() if team in ("", place.team)]
     return Detail(
@@ -46,7 +47,9 @@ def read_detail(db: sqlite3.Connection, window: Window, team: str, metric: str) 
         stages=stages,
         bottleneck=slowest,
         regressions=slower,
-        behind=_behind(db, window, own, metric),
+        behind=_LONGEST[metric](db, ledger, window)
+        if metric in _LONGEST
+        else _behind(db, window, own, metric),
         of=_count(metric, ledger, window),
         marks=_marks(db, window, own, metric),
     )
@@ -65,11 +68,14 @@ def _marks(
     db: sqlite3.Connection, window: Window, places: Sequence[int], metric: str
 ) -> dict[str, int]:
     """Why deployments failed, or repaired -> how many."""
-    flag, column = ("rework", "repair") if metric == "rework" else ("failed", "reasons")
+    flag, column, index = (
+        ("rework", "repair", "repairs") if metric == "rework" else ("failed", "reasons", "failed")
+    )
     if metric not in ("fail", "restore", "rework"):
         return {}
     sql = (
-        f"SELECT {column}, COUNT(*) FROM dora_deployments WHERE {flag} = 1 AND unit <> 1 "
+        f"SELECT {column}, COUNT(*) FROM dora_deployments INDEXED BY dora_deployments_{index} "
+        f"WHERE {flag} = 1 AND unit <> 1 "
         f"AND ended_at >= ? AND ended_at < ? AND place {_KEYS} GROUP BY 1 ORDER BY 2 DESC LIMIT 6"
     )
     found = db.execute(sql, (window.since, window.until, rows.as_json(places)))
@@ -106,10 +112,6 @@ def _behind(
     db: sqlite3.Connection, window: Window, places: Sequence[int], metric: str
 ) -> list[Behind]:
     bound: tuple[object, ...] = (window.since, window.until, rows.as_json(places), MAX_BEHIND)
-    if metric == "lead":
-        return _changes(db, bound)
-    if metric == "restore":
-        return _episodes(db, bound, window.end)
     seen = _SEEN if metric == "fail" else ""
     sql = (
         f"SELECT verdict FROM dora_deployments d WHERE {_WHICH[metric]} AND unit <> 1 "
@@ -144,18 +146,26 @@ def _deployment(verdict: Assessed, metric: str) -> Behind:
     )
 
 
-def _episodes(db: sqlite3.Connection, bound: Sequence[object], now: Instant) -> list[Behind]:
+def _episodes(db: sqlite3.Connection, ledger: Ledger, window: Window) -> list[Behind]:
     """The open ones, then the longest."""
-    sql = (
-        "SELECT d.verdict, e.started_at, CASE WHEN e.ended_at <= ?5 THEN e.ended_at END AS over "
-        "FROM dora_deployments d JOIN dora_episodes e ON e.deployment = d.key "
-        "WHERE d.failed = 1 AND d.unit <> 1 AND d.ended_at >= ?1 AND d.ended_at < ?2 "
-        "AND e.started_at <= ?5 "
-        "AND d.place IN (SELECT value FROM json_each(?3)) "
-        "ORDER BY over IS NOT NULL, COALESCE(over, ?5) - e.started_at DESC, d.key LIMIT ?4"
-    )
-    found = db.execute(sql, (*bound, now))
-    return [_episode(verdict_of(text), Episode(began, over), now) for text, began, over in found]
+    episodes, now = ledger.episodes, window.end
+    start, stop = window.contained(episodes.column("at"))
+    ids, began = episodes.column("id")[start:stop], episodes.column("began")[start:stop]
+    took = recoveries(episodes, start, stop, now)
+    seen = [entry for entry in zip(took, began, ids, strict=True) if entry[1] <= now]
+    # A duration of UNKNOWN is one that lasts: those come first, the oldest of them before others.
+    shown = sorted(seen, key=lambda e: (e[0] != UNKNOWN, e[1] if e[0] == UNKNOWN else -e[0]))
+    shown = shown[:MAX_BEHIND]
+    sql = f"SELECT id, verdict FROM dora_deployments WHERE id {_KEYS}"
+    verdicts = dict(rows.select_in(db, sql, {id_ for _, _, id_ in shown}))
+    return [
+        _episode(
+            verdict_of(verdicts[id_]),
+            Episode(at, None if duration == UNKNOWN else at + duration),
+            now,
+        )
+        for duration, at, id_ in shown
+    ]
 
 
 def _episode(verdict: Assessed, episode: Episode, now: Instant) -> Behind:
@@ -174,14 +184,21 @@ def _episode(verdict: Assessed, episode: Episode, now: Instant) -> Behind:
     )
 
 
-def _changes(db: sqlite3.Connection, bound: Sequence[object]) -> list[Behind]:
+def _changes(db: sqlite3.Connection, ledger: Ledger, window: Window) -> list[Behind]:
     """Those that took longest, of all that count in the window."""
+    changes = ledger.changes
+    start, stop = window.contained(changes.column("at"))
+    least = changes.spread("lead", window.since, window.until).greatest(MAX_BEHIND)
+    ids, leads = changes.column("id")[start:stop], changes.column("lead")[start:stop]
+    if least is not None:
+        ids = list(compress(ids, [lead >= least for lead in leads]))
     sql = (
-        "SELECT d.verdict, c.change FROM dora_changes c CROSS JOIN dora_deployments d "
-        "ON d.key = c.deployment WHERE c.first IN (1, 3) AND c.at >= ? AND c.at < ? "
-        f"AND d.place {_KEYS} ORDER BY c.lead DESC, c.at DESC LIMIT ?"
+        "SELECT d.verdict, c.change FROM dora_deployments d CROSS JOIN dora_changes c "
+        f"ON c.deployment = d.key WHERE c.first & {FIRST_OF_ALL} AND d.id {_KEYS} "
+        f"ORDER BY c.lead DESC, c.at DESC, c.change LIMIT {MAX_BEHIND}"
     )
-    return [_change(verdict_of(text), change) for text, change in db.execute(sql, bound)]
+    found = rows.select_in(db, sql, dict.fromkeys(ids))
+    return [_change(verdict_of(text), change) for text, change in found]
 
 
 def _change(verdict: Assessed, change: str) -> Behind:
@@ -198,3 +215,7 @@ def _change(verdict: Assessed, change: str) -> Behind:
         value=shipped.lead,
         note=f"from {shipped.basis.value}" if shipped.basis else "begin not known",
     )
+
+
+_LONGEST: Final = {"lead": _changes, "restore": _episodes}
+"""What is shown by how long it took, not by when it was."""

@@ -136,7 +136,7 @@ class _Writer:
 
     def _load(self, row: int) -> Page:
         sql = "SELECT n, data FROM dora_pages WHERE id = ?"
-        return Page.decoded(self._shape, *self._db.execute(sql, (row,)).fetchone())
+        return Page(self._shape, *self._db.execute(sql, (row,)).fetchone())
 
     def _replace(self, rows: Iterable[int], records: Iterable[Record]) -> None:
         for row in rows:
@@ -162,7 +162,7 @@ def read_strands(
     shape = SHAPES[kind]
     found = db.execute(sql, (kind, until, since, level, team))
     return {
-        name: Strand(shape, [Page.decoded(shape, n, data) for _, n, data in pages])
+        name: Strand(shape, [Page(shape, n, data) for _, n, data in pages])
         for name, pages in groupby(found, itemgetter(0))
     }
 
@@ -178,7 +178,7 @@ def read_strand(
     )
     shape = SHAPES[kind]
     found = db.execute(sql, (kind, until, since, *group))
-    return Strand(shape, [Page.decoded(shape, n, data) for n, data in found])
+    return Strand(shape, [Page(shape, n, data) for n, data in found])
 
 
 def teams_of(db: sqlite3.Connection) -> list[str]:
@@ -215,7 +215,7 @@ def count_each(
     found: Counter[str] = Counter()
     for name, n, data in db.execute(sql, (since, until, kind, level, team)):
         if data is not None:
-            start, stop = Strand(shape, [Page.decoded(shape, n, data)]).between(since, until)
+            start, stop = Strand(shape, [Page(shape, n, data)]).between(since, until)
             found[name] += stop - start
         else:
             found[name] += n

@@ -161,7 +161,6 @@ CREATE INDEX dora_deployments_target
 CREATE INDEX dora_deployments_group ON dora_deployments (product_group)
     WHERE product_group <> '';
 CREATE INDEX dora_deployments_commit ON dora_deployments (commit_id) WHERE commit_id <> '';
-CREATE INDEX dora_changes_lead ON dora_changes (lead, at) WHERE first IN (1, 3);
 
 CREATE TABLE dora_members (
     id INTEGER PRIMARY KEY,

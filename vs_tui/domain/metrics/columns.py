@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, Final
 
 from vs_tui.domain.instants import Instant
@@ -50,68 +51,68 @@ class Shape:
         long, real, byte = len(self.numbers) + 2, len(self.durations), len(self.flags)
         return "q" * long + "d" * real + "B" * byte + "d" * real
 
-
-Columns = list[Any]
-"""An array a column, in the order of a shape's names."""
+    @cached_property
+    def offsets(self) -> Sequence[int]:
+        """Bytes a record takes in the columns (and runs) before each one, and in all."""
+        return list(accumulate((array(code).itemsize for code in self.codes), initial=0))
 
 
 class Page:
-    """Records that follow one another in time; what a page holds never changes."""
+    """Records that follow one another in time; what a page holds never changes. A column is read
+    when it is asked for: a window needs few of them."""
 
-    __slots__ = ("_columns", "_runs", "n", "shape")
+    __slots__ = ("_data", "_read", "n", "shape")
 
-    def __init__(self, shape: Shape, columns: Columns, runs: Columns) -> None:
+    def __init__(self, shape: Shape, n: int, data: bytes) -> None:
+        """`data` is what `encoded` gave."""
         self.shape = shape
-        self.n = len(columns[0])
-        self._columns = columns
-        self._runs = runs
+        self.n = n
+        self._data = data
+        self._read: dict[int, Any] = {}
 
     @classmethod
     def of(cls, shape: Shape, records: Iterable[Record]) -> Page:
-        """A page of records in any order."""
+        """A page of records in any order; at least one."""
         ordered = sorted(records, key=lambda record: record[1])
-        columns = list(zip(*ordered, strict=True)) or [() for _ in shape.names]
-        typed = [array(code, c) for code, c in zip(shape.codes, columns, strict=False)]
+        columns = list(zip(*ordered, strict=True))
         first = 2 + len(shape.numbers)
-        runs = [array("d", sorted(c)) for c in columns[first : first + len(shape.durations)]]
-        return cls(shape, typed, runs)
-
-    @classmethod
-    def decoded(cls, shape: Shape, n: int, data: bytes) -> Page:
-        """The inverse of `encoded`."""
-        columns, position = [], 0
-        for code in shape.codes:
-            column = array(code)
-            width = n * column.itemsize
-            column.frombytes(data[position : position + width])
-            columns.append(column)
-            position += width
-        own = len(shape.names)
-        return cls(shape, columns[:own], columns[own:])
+        runs = [sorted(column) for column in columns[first : first + len(shape.durations)]]
+        typed = zip(shape.codes, (*columns, *runs), strict=True)
+        return cls(shape, len(ordered), b"".join([array(*column).tobytes() for column in typed]))
 
     def encoded(self) -> bytes:
-        return b"".join([column.tobytes() for column in (*self._columns, *self._runs)])
+        return self._data
 
     def column(self, name: str) -> Any:
         """An array in time order."""
-        return self._columns[self.shape.position[name]]
+        return self._array(self.shape.position[name])
 
     def run(self, name: str) -> Any:
         """A duration's values in their own order; UNKNOWN ones lead."""
-        return self._runs[self.shape.durations.index(name)]
+        return self._array(len(self.shape.names) + self.shape.durations.index(name))
+
+    def _array(self, position: int) -> Any:
+        found = self._read.get(position)
+        if found is None:
+            start = self.n * self.shape.offsets[position]
+            stop = self.n * self.shape.offsets[position + 1]
+            found = array(self.shape.codes[position])
+            found.frombytes(self._data[start:stop])
+            self._read[position] = found
+        return found
 
     @property
     def first(self) -> Instant:
-        found: Instant = self._columns[1][0]
+        found: Instant = self.column("at")[0]
         return found
 
     @property
     def last(self) -> Instant:
-        found: Instant = self._columns[1][-1]
+        found: Instant = self.column("at")[-1]
         return found
 
     def records(self) -> Iterator[Record]:
-        return zip(*self._columns, strict=True)
+        return zip(*map(self.column, self.shape.names), strict=True)
 
     def without(self, ids: Collection[int]) -> list[Record]:
         """The records that are not of these ids."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
@@ -95,6 +95,7 @@ def measure(
     known: bool = False,
     covered: bool = True,
     trend: bool = True,
+    only: Collection[str] = tuple(METRICS),
 ) -> dict[str, Figure]:
     """The five metrics of a ledger, each against the period before.
 
@@ -106,13 +107,16 @@ def measure(
     ended: Sequence[int] = ledger.deployments.column("at")
     slices = window.slices(ended) if trend else []
     known = known or (bool(ended) and ended[0] < window.end)
-    return {
-        "deploys": _deploys(ledger, window, before if covered else None, slices, known),
-        "lead": _lead(ledger.changes, window, before, trend),
-        "fail": _share("fail", "failed", as_known(ledger, window.now), window, before, slices),
-        "restore": _restore(ledger.episodes, window, before, trend),
-        "rework": _share("rework", "rework", ledger, window, before, slices),
+    found: dict[str, Callable[[], Figure]] = {
+        "deploys": lambda: _deploys(ledger, window, before if covered else None, slices, known),
+        "lead": lambda: _lead(ledger.changes, window, before, trend),
+        "fail": lambda: _share(
+            "fail", "failed", as_known(ledger, window.now), window, before, slices
+        ),
+        "restore": lambda: _restore(ledger.episodes, window, before, trend),
+        "rework": lambda: _share("rework", "rework", ledger, window, before, slices),
     }
+    return {name: work() for name, work in found.items() if name in only}
 
 
 Slices = Sequence[tuple[int, int]]

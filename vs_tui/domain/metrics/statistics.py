@@ -88,6 +88,10 @@ class Runs:
             return None
         return self._at(max(-(-self.n * percent // 100), 1) - 1)
 
+    def greatest(self, n: int) -> float | None:
+        """The least of the n greatest values; None when there are fewer."""
+        return self._at(self.n - n) if 0 < n <= self.n else None
+
     def mean(self) -> float | None:
         return sum([sum(run) for run in self._runs]) / self.n if self.n else None
 
@@ -109,7 +113,8 @@ class Runs:
             self._sample = sorted(chain.from_iterable(parts))
         if self.n <= _FEW:
             return self._sample[rank]
-        near, reach = rank // _STEP, 2 + isqrt(len(self._runs))
+        near = min(rank // _STEP, len(self._sample) - 1)
+        reach = 2 + isqrt(len(self._runs))
         while True:
             low, high = near - reach, near + reach
             starts = [bisect_left(run, self._sample[low]) for run in self._runs] if low > 0 else []
