@@ -8,6 +8,7 @@ from tests.tui.stage import NARROW, WIDE, Stage, stage
 from vs_tui.domain.cards import Card
 from vs_tui.domain.instants import HOUR, SECOND
 from vs_tui.domain.model import State
+from vs_tui.store.api import COUNTED, Counts
 from vs_tui.tui.app import Setup, VsTuiApp
 from vs_tui.tui.settings import no_cards
 
@@ -332,3 +333,17 @@ async def test_a_search_that_gets_no_further_is_not_asked_for_ever() -> None:
         await on.settle()
         assert on.reader.calls.count("spans") < 10
         await on.sees("searching: back to")
+
+
+async def test_an_order_of_the_newest_alone_says_so() -> None:
+    reader = FakeReader(builds(30))
+    plain = reader.counts
+
+    async def many(filter: str = "", *, at: int | None = None) -> Counts:
+        return replace(await plain(filter, at=at), matched=COUNTED, total=COUNTED, more=True)
+
+    reader.counts = many
+    async with stage(reader) as on:
+        await on.sees("/ all  10000+")
+        await on.press("s")
+        await on.sees("started ▼ of the newest 10000")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vs_tui.domain.instants import Instant
-from vs_tui.store.api import Counts
+from vs_tui.store.api import COUNTED, Counts
 from vs_tui.tui.look import Look
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.widgets.listing import Listing
@@ -14,6 +14,8 @@ from vs_tui.tui.widgets.listing import Listing
 def counts_text(counts: Counts) -> str:
     """`12 of 318`; `+` where there may be more than were counted."""
     matched = f"{counts.matched}{'+' if counts.more else ''}"
+    if counts.matched >= COUNTED:
+        return matched
     total = f"{counts.total}{'+' if counts.more_in_all else ''}"
     return f"{matched} of {total}"
 
@@ -29,6 +31,8 @@ class ListedView(View):
         super().__init__(look)
         self.searched: Instant | None = None
         """What ended before this was not looked at yet, when rows are missing for it."""
+        self.many = False
+        """Whether more match than any order but the first is made of."""
         self.sort = self.sorts[0] if self.sorts else ""
 
     def on_mount(self) -> None:
@@ -49,7 +53,9 @@ class ListedView(View):
             return f"searching: back to {self.zone_clock(self.searched)}"
         name = self.sort.lstrip("-")
         arrow = glyphs.up if self.sort.startswith("-") else glyphs.down
-        return f"{first if name == self.sorts[0] else name} {arrow}"
+        if name == self.sorts[0]:
+            return f"{first} {arrow}"
+        return f"{name} {arrow} of the newest {COUNTED}" if self.many else f"{name} {arrow}"
 
     def act(self, action: str) -> bool:
         if action in ("next_failed", "previous_failed"):

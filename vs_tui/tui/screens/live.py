@@ -12,7 +12,7 @@ from textual.widget import Widget
 from vs_tui.domain.display import clean
 from vs_tui.domain.instants import SECOND, Instant, format_duration
 from vs_tui.domain.model import Span
-from vs_tui.store.api import Counts
+from vs_tui.store.api import COUNTED, Counts
 from vs_tui.tui import faces
 from vs_tui.tui.facts import trace_facts
 from vs_tui.tui.look import Look
@@ -101,6 +101,8 @@ class LiveView(ListedView):
         await self._load_trace()
         self.counts = await dash.reader.counts(filter_text, at=dash.frozen_at)
         self.searching = page.searched or self.counts.searched
+        self.many = self.counts.matched >= COUNTED
+        self._show_order()
         self.list.set_total(self.counts.matched)
         await self._load_cards()
 
@@ -135,6 +137,9 @@ class LiveView(ListedView):
         self.list.set_rows(
             [Row(span.key, failed=span.status.failed, data=span) for span in self.spans]
         )
+        self._show_order()
+
+    def _show_order(self) -> None:
         self.list.set_heading([("In flight", "title")], self.order_note("in flight first, newest"))
 
     async def _load_trace(self) -> None:
