@@ -114,6 +114,8 @@ def test_other_types_and_encodings_are_415(shared) -> None:
         {"Content-Type": "multipart/form-data; boundary=x"},
         {"Content-Type": "application/xml"},
         {"Content-Encoding": "compress"},
+        {"Content-Encoding": "br"},
+        {"Content-Encoding": "zstd"},
     ):
         status, answer = shared.call("/customhttp", START, headers)
         refused(shared, status, answer, 415, "send")

@@ -79,7 +79,7 @@ class Api:
         if _quick(query):
             page = await self._reader.spans(text, limit=limit, sort=sort, at=at)
         else:
-            cursor = query.get("cursor", "")
+            cursor = _number(query, "cursor")
             page = await self._reader.all_spans(text, limit=limit, cursor=cursor, sort=sort, at=at)
         refs = await self._reader.refs(span.parent_key for span in page.items)
         items = [span_json(span, refs=refs) for span in page.items]
@@ -106,7 +106,7 @@ class Api:
             found = {"more": page.more, "searched": iso(page.searched)}
             return answer({"items": shown, "next": None, **found})
         items, cursor = await self._reader.all_traces(
-            text, limit=limit, cursor=query.get("cursor", "")
+            text, limit=limit, cursor=_number(query, "cursor")
         )
         return answer({"items": [summary_json(item) for item in items], "next": cursor or None})
 
@@ -120,7 +120,7 @@ class Api:
 
     async def deliveries(self, request: web.Request) -> web.Response:
         query = request.query
-        before = query.get("cursor", "")
+        before = _number(query, "cursor")
         limit = _limit(query.get("limit", "100"))
         if _quick(query):
             page = await self._reader.deliveries(query.get("filter", ""), limit=limit)
@@ -134,7 +134,7 @@ class Api:
                 }
             )
         rows = await self._reader.all_deliveries(
-            query.get("filter", ""), limit=limit, before=int(before) if before.isdigit() else None
+            query.get("filter", ""), limit=limit, before=int(before) if before else None
         )
         stored = [row.id for row in rows if row.id > 0]
         more = str(stored[-1]) if len(rows) == limit and stored else None
@@ -206,8 +206,7 @@ class Api:
         )
 
     async def changes(self, request: web.Request) -> web.Response:
-        since = request.query.get("since", "0")
-        changes = await self._reader.changes(int(since) if since.isdigit() else 0)
+        changes = await self._reader.changes(int(_number(request.query, "since") or 0))
         return answer(
             {
                 "seq": changes.seq,
@@ -225,7 +224,7 @@ class Api:
         """
         brief = request.query.get("brief", "") == "1"
         since = request.headers.get("Last-Event-ID", "") or request.query.get("since", "")
-        seq = int(since) if since.isdigit() else (await self._reader.changes(0)).seq
+        seq = int(since) if _is_number(since) else (await self._reader.changes(0)).seq
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
@@ -266,6 +265,19 @@ class Api:
 def _quick(query: Mapping[str, str]) -> bool:
     """Whether a screen asks: it is answered in time, with what was found so far."""
     return query.get("quick", "") == "1"
+
+
+def _is_number(text: str) -> bool:
+    """Whether it can be one of ours: no more digits than the database counts to."""
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _number(query: Mapping[str, str], name: str) -> str:
+    """A place that an answer before told; `` when none is asked for."""
+    text = query.get(name, "")
+    if text and not _is_number(text):
+        raise ValueError(f"{name} must be a number that an answer before this one told")
+    return text
 
 
 def _limit(text: str) -> int:

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 import orjson
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
 
 from vs_tui.domain.limits import Limits
-from vs_tui.receiver.errors import Refused, error_body, refusal, unavailable
+from vs_tui.receiver.errors import ENCODINGS, Refused, error_body, refusal, unavailable
 from vs_tui.receiver.plain import Handler, PlainConnection
 
 log = logging.getLogger(__name__)
@@ -121,6 +122,8 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun")
         refused = Refused(status, "bad_request", "this is not a valid HTTP request")
+        if isinstance(exc, ContentEncodingError):
+            refused = Refused(415, "unsupported", ENCODINGS)
         response = refusal(refused).response
         response.force_close()
         return response

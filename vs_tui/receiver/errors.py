@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 JSON_TYPE: Final = "application/json"
 REQUEST_ID: Final = "X-Request-Id"
+ENCODINGS: Final = "send the body plain or with Content-Encoding: gzip"
 
 
 class Refused(Exception):

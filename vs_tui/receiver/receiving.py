@@ -20,6 +20,7 @@ from vs_tui.receiver.admission import Admission, Load
 from vs_tui.receiver.apart import SIZE_AT_ONCE, Apart, is_large
 from vs_tui.receiver.auth import Gate
 from vs_tui.receiver.errors import (
+    ENCODINGS,
     REQUEST_ID,
     Answer,
     Refused,
@@ -200,7 +201,7 @@ def _check_head(headers: Mapping[str, str], size: int, limits: Limits) -> None:
     if headers.get("sec-fetch-site") == "cross-site" or headers.get("origin"):
         raise Refused(403, "forbidden", "webhooks do not come from web pages")
     if headers.get("content-encoding", "").strip().lower() not in _ENCODINGS:
-        raise Refused(415, "unsupported", "send the body plain or with Content-Encoding: gzip")
+        raise Refused(415, "unsupported", ENCODINGS)
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type in _REFUSED_EXACT or content_type.startswith(_REFUSED_TYPES):
         raise Refused(415, "unsupported", "send JSON: Content-Type: application/json")

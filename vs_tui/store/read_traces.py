@@ -37,18 +37,13 @@ def find_span(db: sqlite3.Connection, ref: str) -> Span | None:
 
 
 def read_trace(db: sqlite3.Connection, trace_id: str) -> Trace | None:
-    """By its id, or that of a trace that became part of it."""
+    """By its id, that of a trace that became part of it, or the W3C id that its spans were told."""
     found = _trace_rows(db, trace_id)
     if not found:
-        alias = db.execute(
-            "SELECT trace_id FROM spans WHERE own_trace_id = ? AND own_trace_id <> trace_id "
-            "LIMIT 1",
-            (trace_id,),
-        ).fetchone()
-        if alias is None:
-            return None
-        trace_id = alias[0]
+        trace_id = _alias(db, trace_id)
         found = _trace_rows(db, trace_id)
+        if not found:
+            return None
     spans = sorted((rows.span_of(row) for row in found), key=lambda s: (s.at, s.key))
     keys = {span.key for span in spans}
     root = next((s for s in spans if s.parent_key not in keys), spans[0])
@@ -64,6 +59,28 @@ def read_trace(db: sqlite3.Connection, trace_id: str) -> Trace | None:
     sql = f"{_SELECT} WHERE key IN (SELECT value FROM json_each(?))"
     linked = [rows.span_of(row) for row in rows.select_in(db, sql, sorted(outside)[:200])]
     return Trace(trace_id, root, spans, list(links.values()), linked)
+
+
+def _alias(db: sqlite3.Connection, trace_id: str) -> str:
+    """The trace that has this id as another name; `` when none has."""
+    token = f"w3c:{trace_id.lower()}"
+    for sql, parameters in (
+        (
+            "SELECT trace_id FROM spans WHERE own_trace_id = ? AND own_trace_id <> trace_id "
+            "LIMIT 1",
+            (trace_id,),
+        ),
+        # A whole context is `TRACE-SPAN`; the character behind `-` ends the range.
+        (
+            "SELECT trace_id FROM spans WHERE key IN (SELECT key FROM offers WHERE token = ? "
+            "OR (token >= ? AND token < ?)) ORDER BY started_at, key LIMIT 1",
+            (token, f"{token}-", f"{token}."),
+        ),
+    ):
+        row = db.execute(sql, parameters).fetchone()
+        if row:
+            return str(row[0])
+    return ""
 
 
 def _trace_rows(db: sqlite3.Connection, trace_id: str) -> list[Any]:

@@ -251,7 +251,7 @@ def _baselines(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Baselin
 def _changes(db: sqlite3.Connection, since: int) -> Changes:
     seq = current_seq(db)
     last = _one(db, _LAST_DELIVERY)
-    if since <= 0:
+    if since <= 0 or since > seq:  # it never asked, or it asked another database
         return Changes(seq, (), last, truncated=True)
     if seq == since:
         return Changes(seq, (), last)

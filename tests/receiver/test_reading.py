@@ -1,0 +1,53 @@
+"""What scripts ask for that there is not: a place in a list, a change feed's point, a trace."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.receiver.server import Server
+from tests.receiver.test_refusals import refused
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def start(identifier: str, kind: str = "build", **more: object) -> bytes:
+    return json.dumps({"type": kind, "id": identifier, "action": "start", **more}).encode()
+
+
+@pytest.mark.parametrize("place", ["zzz", "-1", "1.5", "²", "9" * 19, "9" * 400])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/spans?cursor=",
+        "/api/traces?cursor=",
+        "/api/deliveries?cursor=",
+        "/api/changes?since=",
+    ],
+)
+def test_a_place_that_no_answer_told_is_400(shared, path, place) -> None:
+    status, answer = shared.call(path + place.replace("²", "%C2%B2"))
+    name = path.partition("?")[2].strip("=")
+    refused(shared, status, answer, 400, f"{name} must be a number that an answer")
+
+
+def test_a_point_of_another_databases_feed_asks_to_read_again(shared) -> None:
+    shared.call("/customhttp", start("feed"))
+    now = shared.call("/api/changes?since=0")[1]["seq"]
+    same = shared.call(f"/api/changes?since={now}")[1]
+    assert (same["seq"], same["truncated"]) == (now, False)
+    assert shared.call(f"/api/changes?since={now + 10_000}")[1]["truncated"] is True
+
+
+def test_a_trace_has_the_w3c_id_that_its_spans_were_told(shared: Server) -> None:
+    context = f"00-{TRACE}-00f067aa0ba902b7-01"
+    shared.call("/customhttp", start("w3c-1", "pipeline", tags={"vs.traceparent": context}))
+    shared.call("/customhttp", start("w3c-2", traceparent=context))
+
+    found = shared.call(f"/api/traces/{TRACE}")[1]
+    assert found["root"] == "vstrace-customhttp-pipeline-default-w3c-1"
+    assert len(found["spans"]) == 2
+    assert shared.call(f"/api/traces/{TRACE.upper()}")[1]["trace_id"] == found["trace_id"]
+    assert shared.call(f"/api/traces/{TRACE[:-1]}")[0] == 404
+    assert shared.call(f"/api/traces/{'0' * 32}")[0] == 404
