@@ -4,7 +4,10 @@ the deliveries one by one."""
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -199,3 +202,23 @@ def tasks(count: int) -> Sequence[tuple[int, int]]:
 def test_what_a_dead_process_leaves_undone_is_computed_here() -> None:
     with Processes(2) as crew:
         assert list(crew.map(die_elsewhere, tasks(12))) == [n * n for n in range(12)]
+
+
+POOL = """
+import os, signal, sys
+from vs_tui.store.processes import Processes
+if __name__ == "__main__":
+    with Processes(2) as crew:
+        print(next(crew.map(abs, range(99))), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_processes_end_with_the_one_that_was_killed(tmp_path) -> None:
+    """They hold its standard output, so that reading ends only when all of them have."""
+    script = tmp_path / "pool.py"
+    script.write_text(POOL)
+    found = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, timeout=30, check=False
+    )
+    assert (found.returncode, found.stdout) == (-signal.SIGKILL, b"0\n")

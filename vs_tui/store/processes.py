@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Final, TypeVar
 
@@ -34,7 +36,7 @@ class Processes:
         if self._count > 1:
             # Not forked: the store's threads hold locks that a copy would never get back.
             self._pool = ProcessPoolExecutor(
-                self._count, mp_context=get_context("spawn"), initializer=_leave_interrupts
+                self._count, mp_context=get_context("spawn"), initializer=_prepare
             )
         return self
 
@@ -76,6 +78,15 @@ def _result(work: Callable[[Task], Result], task: Task, future: Future[Result] |
     return work(task)
 
 
-def _leave_interrupts() -> None:
+def _prepare() -> None:
     # Ctrl-C goes to all processes of a terminal; the first one decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A killed process leaves its pool waiting for tasks for ever; this one ends with it."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
