@@ -18,6 +18,8 @@ from vs_tui.store.intake import Intake, dedupe_key
 log = logging.getLogger(__name__)
 
 HEADER_LIMIT = 1_000
+PROOF = "vs-proof"
+"""Stored among the headers, though no sender's: by what a delivery was proven."""
 
 
 def read(source: Source, inbound: Inbound) -> Parsed:
@@ -57,13 +59,15 @@ def read_piped() -> None:
     sys.stdout.buffer.write(pickle.dumps(outcome))
 
 
-def intake_of(source: Source, inbound: Inbound, parsed: Parsed) -> Intake:
-    """The delivery as it is stored: the headers that matter, never one with a secret."""
+def intake_of(source: Source, inbound: Inbound, parsed: Parsed, proof: str = "") -> Intake:
+    """The delivery as it is stored: the headers that matter, never one with a secret. `proof` says
+    by what it was proven, for the inspector."""
+    headers = kept_headers(source, inbound.headers)
     return Intake(
         source=source.name,
         kind=parsed.kind,
         path=inbound.path,
-        headers=kept_headers(source, inbound.headers),
+        headers={**headers, PROOF: proof} if proof else headers,
         body=inbound.body,
         received_at=inbound.received_at,
         dedupe=dedupe_key(inbound.path, inbound.body, source.dedupe_key(inbound)),

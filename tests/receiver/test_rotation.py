@@ -6,8 +6,9 @@ import hashlib
 import hmac
 import json
 import threading
+import time
 
-from tests.receiver.server import Server, serving
+from tests.receiver.server import TOKEN, Server, serving
 from vs_tui.config import Config, Secrets, read_secrets, rotate, write_secrets
 from vs_tui.receiver.auth import SecretsFile
 
@@ -73,3 +74,35 @@ def test_what_a_variable_set_stays_and_a_broken_file_changes_nothing(tmp_path) -
         else:
             path.write_text(damage)
         assert secrets().of("github") == [b"c"]
+
+
+def proof_of(server: Server, delivery: int) -> str:
+    """What the inspector shows."""
+    return server.call(f"/api/deliveries/{delivery}")[1]["headers"]["vs-proof"]
+
+
+BEFORE = "secret before the last rotation"
+
+
+def test_the_inspector_shows_which_secret_matched(tmp_path) -> None:
+    path = tmp_path / "secrets.toml"
+    start = {"type": "build", "id": "1", "action": "start"}
+    with serving(tmp_path) as server:
+        secrets = read_secrets(path).sources["github"]
+        for number, expected in enumerate(("newest secret", BEFORE)):
+            assert ping(server, secrets[number], number) == 200
+            assert proof_of(server, number + 1) == f"signature, {expected}"
+        _, answer = server.call("/customhttp", start, {"VS-Proof": "signature, newest secret"})
+        assert proof_of(server, answer["delivery"]) == "token, newest secret"
+        _, answer = server.call(f"/jenkins?token={TOKEN}", b'{"configFile":"x"}', token="")
+        assert proof_of(server, answer["delivery"]) == "token in the URL, newest secret"
+        write_secrets(path, rotate(read_secrets(path), "token"))
+
+        def by_the_old_one() -> bool:
+            _, answer = server.call("/customhttp", {**start, "id": f"{time.monotonic()}"})
+            return proof_of(server, answer["delivery"]) == f"token, {BEFORE}"
+
+        assert server.wait_for(by_the_old_one, "the rotation")
+    with serving(tmp_path, "--no-auth") as server:
+        _, answer = server.call("/customhttp", {**start, "id": "2"}, token="")
+        assert proof_of(server, answer["delivery"]) == "none was asked for"

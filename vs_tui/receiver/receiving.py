@@ -75,9 +75,9 @@ class Receiving:
                         inbound = await prepare(inbound)
                     parsed = await self._apart.read(source, inbound)
                     note.kind = parsed.kind
-                    outcome = await self._writer.submit(intake_of(source, inbound, parsed))
-                if outcome.verdict is Verdict.REJECTED:
-                    raise _missing(outcome)
+                    outcome = await self._writer.submit(
+                        intake_of(source, inbound, parsed, note.proof)
+                    )
                 return _accepted(outcome, parsed).response
             except _REFUSALS as error:
                 raise self._refuse(note, error) from None
@@ -115,7 +115,7 @@ class Receiving:
                 inbound = self._admit_plain(note, request, load)
                 parsed = read(source, inbound)
                 note.kind = parsed.kind
-                self._writer.put(intake_of(source, inbound, parsed), tell)
+                self._writer.put(intake_of(source, inbound, parsed, note.proof), tell)
             except Exception as error:
                 load.end()
                 refuse(error)
@@ -125,7 +125,7 @@ class Receiving:
     async def _admit(self, note: _Note, request: web.Request, load: Load) -> Inbound:
         headers = {name.lower(): clean(value) for name, value in request.headers.items()}
         _check_head(headers, request.content_length or 0, self._limits)
-        self._gate.admit_head(note.source, headers, request.query)
+        note.proof = self._gate.admit_head(note.source, headers, request.query)
         body = await _read(request, load, self._limits)
         url = f"{request.scheme}://{request.host}{request.raw_path}"
         return self._admit_body(note, headers, body, dict(request.query), url)
@@ -133,7 +133,7 @@ class Receiving:
     def _admit_plain(self, note: _Note, request: Plain, load: Load) -> Inbound:
         headers, body = request.headers, request.body
         _check_head(headers, len(body), self._limits)
-        self._gate.admit_head(note.source, headers, {})
+        note.proof = self._gate.admit_head(note.source, headers, {})
         load.add(len(body))
         return self._admit_body(note, headers, body, {}, f"http://{headers['host']}{request.path}")
 
@@ -148,7 +148,7 @@ class Receiving:
         note.size = len(body)
         path = note.path.removeprefix("/api/v1")
         inbound = Inbound(path, headers, body, note.at, query, url)
-        self._gate.admit_body(note.source, inbound)
+        note.proof = self._gate.admit_body(note.source, inbound) or note.proof
         note.proven = inbound
         return inbound
 
@@ -244,7 +244,7 @@ def _too_large(limit: str) -> Refused:
 class _Note:
     """What is known so far of a request that may be refused."""
 
-    __slots__ = ("at", "kind", "path", "proven", "size", "source")
+    __slots__ = ("at", "kind", "path", "proof", "proven", "size", "source")
 
     def __init__(self, source: Source, path: str, at: Instant) -> None:
         self.source = source
@@ -252,6 +252,7 @@ class _Note:
         self.at = at
         self.kind = "request"
         self.size = 0
+        self.proof = ""
         self.proven: Inbound | None = None
         """Once the sender is proven, its headers and body help to see what was wrong."""
 
