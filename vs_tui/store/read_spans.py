@@ -11,7 +11,7 @@ from vs_tui.domain.model import Span
 from vs_tui.domain.past import as_of
 from vs_tui.store import rows
 from vs_tui.store.api import COUNTED, Counts, SpanPage
-from vs_tui.store.searching import Search
+from vs_tui.store.searching import TURN, Search
 
 _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
 SORTS: Final = {
@@ -38,7 +38,11 @@ def read_found(
 ) -> SpanPage:
     """The first spans that a search finds within a turn, in an order."""
     # Any other order is one of all matches.
-    search.turn(db, limit + 1 if sort == "live" else COUNTED)
+    if sort == "live":
+        search.turn(db, limit + 1)
+    else:
+        # To sort takes its time as well.
+        search.turn(db, COUNTED, TURN / 3)
     if sort.lstrip("-") == "live":
         found = search.rowids()[:: -1 if sort == "-live" else 1]
     else:
