@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from tests.receiver.inside import START, TOKEN, Raw, busy, post, receiving
 from vs_tui.domain.limits import Limits
 from vs_tui.receiver.plain import MOST_BYTES, Plain, PlainConnection, plain_request
+from vs_tui.sources.base import Parsed
+from vs_tui.sources.customhttp import CustomHttp
 
 PROOF = f"Authorization: Bearer {TOKEN}"
 
@@ -190,6 +192,18 @@ async def test_an_idle_connection_is_closed_and_a_stop_waits_for_the_answer(tmp_
         await runtime.receiver.connections.finish()
         assert (await late.answer())[0] == 200
         assert await late.closed()
+
+
+async def test_an_answer_that_cannot_be_written_is_a_500(tmp_path, monkeypatch) -> None:
+    strange = Parsed("x", answer={"neither JSON": object()})
+    monkeypatch.setattr(CustomHttp, "parse", lambda *_: strange)
+    async with receiving(tmp_path) as runtime:
+        connection = await Raw.to(runtime)
+        for _ in range(2):
+            await connection.send(WHOLE)
+            status, _, body = await connection.answer()
+            assert (status, body["error"]) == (500, "internal")
+        connection.close()
 
 
 class Deaf(asyncio.Transport):

@@ -99,12 +99,12 @@ class Receiving:
 
             def tell(result: Outcome | Unavailable) -> None:
                 load.end()
-                if isinstance(result, Unavailable):
-                    refuse(result)
-                elif result.verdict is Verdict.REJECTED:
-                    refuse(_missing(result))
-                else:
+                try:
+                    if isinstance(result, Unavailable):
+                        raise result
                     reply(_accepted(result, parsed))
+                except Exception as error:
+                    refuse(error)
 
             try:
                 load = self._admission.request(source.name)
@@ -170,11 +170,9 @@ class Receiving:
 _REFUSALS: Final = (Refused, Unauthorized, BadBody, Unavailable)
 
 
-def _missing(outcome: Outcome) -> Refused:
-    return Refused(404, "not_found", outcome.reason)
-
-
 def _accepted(outcome: Outcome, parsed: Parsed) -> Answer:
+    if outcome.verdict is Verdict.REJECTED:
+        raise Refused(404, "not_found", outcome.reason)
     body: dict[str, Any] = {
         "result": "success",
         "delivery": outcome.delivery_id,
