@@ -144,7 +144,8 @@ class Show:
         self.keys = keys
         self.pressed = 0
         self.toured = asyncio.Event()
-        self.told = asyncio.Event()
+        self.app: Any = None
+        self.goes_on = self.over = False
         self.listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         monkeypatch.setenv("VS_DATA_DIR", str(folder))
         monkeypatch.setattr(dashboard, "terminal_is_there", self.crashed)
@@ -163,22 +164,20 @@ class Show:
     def crashed(self) -> bool:
         """Asked after a crash, also after one that came before the first key."""
         self.toured.set()
-        return True
+        self.goes_on = not self.over
+        return self.goes_on
 
     async def tour(self, pilot: Pilot[int]) -> None:
-        app: Any = pilot.app
+        self.app = app = pilot.app
         on = Stage(app, pilot, None, now)  # type: ignore[arg-type]
         with contextlib.suppress(Exception):  # what a crash does to the keys is not the question
-            await on.until(lambda: app.feed.begun or app._exception is not None)
+            await on.until(lambda: app.feed.begun or app.unreadable or app._exception)
             for key in self.keys:
                 if app._exception is not None:
                     break
                 self.pressed += 1
                 await on.press(key)
         self.toured.set()
-        if app._exception is None:
-            await self.told.wait()
-            app.exit()
 
     async def run(self) -> None:
         """A tour, then a hundred events."""
@@ -194,8 +193,11 @@ class Show:
                 await asyncio.wait({running, self.listening}, return_when=asyncio.FIRST_COMPLETED)
                 await send(await self.listening)
         finally:
-            self.told.set()
-            running.cancel()
+            self.over = True
+            if self.app is not None:
+                self.app.exit()
+            if self.goes_on:
+                running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
 
