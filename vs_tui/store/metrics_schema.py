@@ -189,4 +189,5 @@ CREATE UNIQUE INDEX dora_pages_of ON dora_pages (strand, kind, lo, hi, n);
 
 DROP INDEX spans_merges_by_author;
 DROP INDEX spans_tickets;
+CREATE INDEX spans_requested ON spans (started_at) WHERE operation = 'pull_request';
 """
