@@ -114,3 +114,10 @@ async def test_named_views_and_teams_are_in_the_palette() -> None:
         await on.until(lambda: on.app.team == "plat", "the team")
         await on.settle()
         assert {row.data.team for row in on.list.rows} == {"plat"}
+
+
+async def test_the_palette_is_plain_where_the_screen_is() -> None:
+    async with stage(ascii=True) as on:
+        await on.press("colon")
+        await on.sees("a command, a view or a team", "filter the list")
+        assert on.text.isascii(), sorted({c for c in on.text if not c.isascii()})

@@ -59,10 +59,14 @@ class VsTuiApp(SparingApp[int]):
     ENABLE_COMMAND_PALETTE = False
     COMMANDS: ClassVar[set[Any]] = {Commands}
     BINDINGS: ClassVar[list[Any]] = [Binding("ctrl+q", "quit", show=False)]
-    # A toast stands where the keys are named, and covers no row. The palette's magnifying glass is
-    # an emoji, which not every terminal has.
+    # A toast stands where the keys are named, and covers no row. Not every terminal has the emoji
+    # and the thin lines of the palette.
     CSS = """
     CommandPalette SearchIcon { display: none; }
+    CommandPalette #--input, CommandPalette #--input.--list-visible { border: none; }
+    CommandPalette CommandList, CommandPalette CommandList:focus {
+        border: none; scrollbar-size: 0 0;
+    }
     ToastRack { margin-bottom: 0; }
     Toast, Toast.-information, Toast.-warning, Toast.-error {
         width: auto; max-width: 100%; margin: 0; padding: 0 1; border: none;

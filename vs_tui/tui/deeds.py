@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from textual.command import CommandPalette
+
 from vs_tui.domain.model import Span
 from vs_tui.tui import look, onboarding
 from vs_tui.tui.navigation import VIEWS
@@ -82,7 +84,9 @@ class Deeds:
         app.notify_text(f"theme: {name}")
 
     def palette(self) -> None:
-        self._app.action_command_palette()
+        if not isinstance(self._app.screen, CommandPalette):
+            asked = "a command, a view or a team; esc goes back"
+            self._app.push_screen(CommandPalette(placeholder=asked))
 
     def help(self) -> None:
         self._app.navigation.open_help()
