@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.tui.emulator import Emulator
+
 
 @dataclass
 class Terminal:
@@ -23,7 +26,11 @@ class Terminal:
     process: subprocess.Popen[bytes]
     master: int
     began: float
+    screen: Emulator
     received: bytearray = field(default_factory=bytearray)
+    _decoder: codecs.IncrementalDecoder = field(
+        default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
+    )
 
     @classmethod
     def start(
@@ -41,7 +48,7 @@ class Terminal:
             start_new_session=True,
         )
         os.close(slave)
-        return cls(process, master, began)
+        return cls(process, master, began, Emulator(*size))
 
     def read(self, seconds: float, until: Callable[[bytearray], bool] | None = None) -> float:
         """Read for so long, or until what was read satisfies; how long that took."""
@@ -50,7 +57,9 @@ class Terminal:
         while (left := end - time.perf_counter()) > 0:
             ready, _, _ = select.select([self.master], [], [], left)
             if ready:
-                self.received += os.read(self.master, 1 << 16)
+                read = os.read(self.master, 1 << 16)
+                self.received += read
+                self.screen.feed(self._decoder.decode(read))
                 if until is not None and until(self.received):
                     return time.perf_counter() - began
         if until is not None:

@@ -7,7 +7,8 @@ import re
 from rich.cells import cell_len
 
 _TOKEN = re.compile(
-    r"\x1b\[(?P<args>[0-9;:<=>?]*)(?P<kind>[@-~])|\x1b\].*?(?:\x07|\x1b\\)|(?P<sign>[^\x1b])",
+    r"\x1b\[(?P<args>[0-9;:<=>?]*)(?P<kind>[@-~])|\x1b\].*?(?:\x07|\x1b\\)"
+    r"|\x1b[^\[\]]|(?P<sign>[^\x1b])",
     re.DOTALL,
 )
 
@@ -23,11 +24,17 @@ class Emulator:
         self.cells = [[(" ", _PLAIN)] * width for _ in range(height)]
         self.received = 0
         self._x = self._y = 0
+        self._rest = ""
+        """A sequence of which the end is missing yet."""
         self._style: Style = _PLAIN
 
     def feed(self, text: str) -> None:
         """What a program wrote."""
         self.received += len(text)
+        text = self._rest + text
+        begun = text.rfind("\x1b")
+        cut = begun if begun >= 0 and _TOKEN.match(text, begun) is None else len(text)
+        text, self._rest = text[:cut], text[cut:]
         for token in _TOKEN.finditer(text):
             if token["sign"] is not None:
                 self._put(token["sign"])
@@ -65,6 +72,10 @@ class Emulator:
         if cells == 2:
             self.cells[self._y][self._x + 1] = ("", self._style)
         self._x += cells
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
 
     @property
     def text(self) -> str:

@@ -192,3 +192,18 @@ async def test_a_wide_list_shows_who_and_where_and_an_export_always_has_them() -
         await on.sees("PROJECT", "acme/checkout")
         await on.pilot.resize_terminal(100, 40)
         await on.no_longer_sees("PROJECT")
+
+
+async def test_the_cursor_is_painted_where_it_is_in_a_scrolled_list() -> None:
+    spans = [span(f"s-{n}", "build", f"step {n:03}", began=(n + 9) * SECOND, took=SECOND)
+             for n in range(200)]  # fmt: skip
+    async with stage(FakeReader(spans)) as on:
+        for key, name in (
+            ("G", "step 199"),
+            ("k", "step 198"),
+            ("k", "step 197"),
+            ("j", "step 198"),
+        ):
+            await on.press(key)
+            marked = [line for line in on.lines if line.startswith("│▌✓")]
+            assert [name in line for line in marked] == [True], key

@@ -92,8 +92,7 @@ class Framed(ScrollView, can_focus=True):
             self._refresh_line(y + 1 + self.head_lines)
 
     def _refresh_line(self, y: int) -> None:
-        # Regions of a scroll view are given in its content's coordinates.
-        self.refresh(Region(0, y + self.first, self.size.width, 1))
+        self.refresh(Region(0, y, self.size.width, 1))
 
     def scroll_to_row(self, index: int, *, anchor: int | None = None) -> None:
         """Bring a row into view; `anchor` is how far from the top it shall stand."""
