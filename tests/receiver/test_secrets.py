@@ -29,6 +29,9 @@ class Watched(Server):
         path = self.folder / "secrets.toml"
         path.write_text("\n".join(lines) + "\n")
         path.chmod(0o600)
+        config = self.folder / "config.toml"
+        config.write_text(f'[server]\npublic_url = "https://u:{CANARY}@hooks.example"\n')
+        config.chmod(0o600)
 
     def words(self) -> str:
         """Stop it; everything that it said on stdout and stderr."""
@@ -54,7 +57,9 @@ def cli(folder: Path, *arguments: str) -> str:
 def told(tmp_path_factory) -> dict[str, str]:
     """What was written, shown and sent, by place."""
     folder = tmp_path_factory.mktemp("canary")
-    server = Watched(folder, "--db", str(folder / "t.db"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VS_SECRET_BUILDKITE", f"{CANARY}-of-a-variable")
+        server = Watched(folder, "--db", str(folder / "t.db"))
     good = {"Authorization": f"Bearer {CANARY}-token"}
     start = {"type": "build", "id": "1", "action": "start", "name": "compile"}
     answers: list[object] = []
@@ -111,7 +116,11 @@ def told(tmp_path_factory) -> dict[str, str]:
         found[" ".join(command[:2])] = cli(folder, *command, *more)
     found["help"] = cli(folder, "--help") + cli(folder, "serve", "--help")
     for path in folder.rglob("*"):
-        if path.is_file() and path.name not in ("secrets.toml",) and "t.db" not in path.name:
+        if (
+            path.is_file()
+            and path.name not in ("secrets.toml", "config.toml")
+            and "t.db" not in path.name
+        ):
             found[f"file {path.relative_to(folder)}"] = path.read_bytes().decode("latin-1")
     return found
 
@@ -133,17 +142,44 @@ def test_the_test_looked_where_it_says(told) -> None:
     assert any(place.endswith(".svg") for place in told), "screenshots"
 
 
-def test_every_file_is_private(tmp_path) -> None:
-    before = os.umask(0)
+@pytest.mark.parametrize("mask", [0o000, 0o022])
+def test_every_file_is_private(tmp_path, mask) -> None:
+    folder = tmp_path / "deep"
+    before = os.umask(mask)
     try:
-        server = Watched(tmp_path, "--db", str(tmp_path / "deep" / "t.db"))
-        server.call("/customhttp", {"type": "b", "id": "1", "action": "start"}, token="")
+        server = Watched(tmp_path, "--db", str(folder / "t.db"))
+        start = {"type": "b", "id": "1", "action": "start"}
+        server.call("/customhttp", start, {"Authorization": f"Bearer {CANARY}-token"})
+        running = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
         server.words()
+        cli(tmp_path, "record", "--db", str(folder / "t.db"), "--out", str(folder / "out.jsonl"))
+        cli(tmp_path, "db", "backup", "--db", str(folder / "t.db"), str(folder / "copy.db"))
     finally:
         os.umask(before)
-    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "deep").iterdir()}
-    assert set(modes.values()) == {0o600}, modes
-    assert (tmp_path / "deep").stat().st_mode & 0o777 == 0o700
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert {"t.db", "t.db-wal", "t.db-shm"} <= set(running)
+    assert {"t.db", "out.jsonl", "copy.db"} <= set(modes)
+    assert set((running | modes).values()) == {0o600}, running | modes
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("name", ["t.db", "t.db.lock", "out.jsonl"])
+def test_a_symbolic_link_is_not_followed(tmp_path, name) -> None:
+    """Who may write into the folder could have us write over another file of ours."""
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    if name == "out.jsonl":
+        with Watched(tmp_path, "--db", str(folder / "t.db")).process as process:
+            process.terminate()
+    (folder / name).symlink_to(precious)
+    if name == "out.jsonl":
+        said = cli(tmp_path, "record", "--db", str(folder / "t.db"), "--out", str(folder / name))
+    else:
+        said = cli(tmp_path, "serve", "--port", "0", "--db", str(folder / "t.db"))
+    assert precious.read_text() == "precious"
+    assert str(folder / name) in said
 
 
 SECRET_WORDS = ("token", "secret", "signature", "digest", "password")

@@ -13,7 +13,7 @@ from tests.sources.webhook_tools import RECEIVED
 from vs_tui.domain.instants import SECOND
 from vs_tui.domain.model import Key
 from vs_tui.sources import registry
-from vs_tui.sources.base import BadBody, Unauthorized
+from vs_tui.sources.base import BadBody, Inbound, Unauthorized
 from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
 from vs_tui.sources.signatures import (
     any_token,
@@ -146,6 +146,27 @@ def test_standard_webhooks_with_plain_and_prefixed_secrets():
 def test_standard_webhooks_refuse(headers, body):
     with pytest.raises(Unauthorized):
         require_standard_webhook(headers, body, [b"raw", b"", b"whsec_"], RECEIVED)
+
+
+SIGN_THEIR_TIME = sorted(
+    name
+    for name, source in registry.sources().items()
+    if "webhook-signature" in source.signature_headers
+)
+
+
+@pytest.mark.parametrize("name", SIGN_THEIR_TIME)
+def test_a_recorded_delivery_cannot_be_sent_again_later_where_its_time_is_signed(name):
+    """Standard Webhooks sign when they were sent; five minutes later they prove nothing."""
+    source = registry.sources()[name]
+    headers = webhook()
+    for late, accepted in ((0, True), (299, True), (301, False), (-299, True), (-301, False)):
+        inbound = Inbound(source.paths[0], headers, b"body", RECEIVED + late * SECOND)
+        if accepted:
+            source.verify(inbound, [b"raw"])
+            continue
+        with pytest.raises(Unauthorized, match="5 minutes"):
+            source.verify(inbound, [b"raw"])
 
 
 def test_no_token_is_never_the_right_one():
