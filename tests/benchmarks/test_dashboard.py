@@ -138,7 +138,7 @@ def test_key_to_paint_with_ten_thousand_rows(tmp_path) -> None:
     database = make_database(tmp_path / "rows.db", 12_000)
     with dashboard(tmp_path, database) as terminal:
         terminal.read(20, painted)
-        terminal.quiet()
+        terminal.quiet(3)
         terminal.press("G")
         # All rows that are read at most.
         terminal.read(20, lambda _: "-10000 of" in terminal.screen.text)
