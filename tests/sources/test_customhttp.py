@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.sources.webhook_tools import (
     same_spans,
     sought,
 )
+from vs_tui.domain.instants import MINUTE
 from vs_tui.domain.model import Status
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
 from vs_tui.sources.customhttp import SOURCE
@@ -178,6 +180,30 @@ def test_a_name_that_runs_of_one_thing_share(more, name) -> None:
     for action in ("start", "end"):
         (folded,) = fold_all(SOURCE.parse(inbound(body(action, **more))).events).values()
         assert folded.span.name == name
+
+
+@pytest.mark.parametrize(
+    ("actions", "status", "reopens"),
+    [
+        (("end", "start"), Status.OK, 0),  # the start arrived late
+        (("end", "start", "start"), Status.OK, 0),
+        (("start", "end", "start"), Status.IN_FLIGHT, 1),
+        (("start", "end", "start", "end"), Status.OK, 1),
+    ],
+)
+def test_an_id_without_times_starts_again_only_after_it_was_seen_to_start(
+    actions, status, reopens
+) -> None:
+    events = [
+        event
+        for minute, action in enumerate(actions)
+        for event in SOURCE.parse(
+            replace(inbound(body(action)), received_at=RECEIVED + minute * MINUTE)
+        ).events
+    ]
+    for order in (events, events[::-1]):
+        (folded,) = fold_all(order).values()
+        assert (folded.span.status, folded.span.reopens) == (status, reopens)
 
 
 def test_an_id_that_starts_again_goes_on_and_an_end_said_twice_does_not() -> None:

@@ -23,7 +23,7 @@ COMMANDS: Final = {
     "run": "run a command as a span",
     "flush": "send events that were spooled while the receiver was down",
     "ls": "list spans that match a filter",
-    "link": "show, pin or cut the links between spans",
+    "link": "list, show, pin or cut the links between spans",
     "report": "DORA, durations, pull requests, teams",
     "import": "backfill history from GitHub, GitLab or Jira",
     "config": "create or show the configuration",

@@ -65,6 +65,7 @@ class _Course:
     ended_at: Instant | None = None
     closed: Duration = 0
     reopens: int = 0
+    begun: bool = False
     error: str = ""
 
     def see(self, event: Event) -> None:
@@ -74,11 +75,15 @@ class _Course:
             self._advance(event)
         elif event.state.terminal:
             self._end_again(event)
-        elif event.supersedes and event.occurred_at > self.changed_at:
+        elif self._reopens(event):
             self.closed += event.occurred_at - self.changed_at
             self.reopens += 1
             self.ended_at, self.error = None, ""
             self._set(event)
+
+    def _reopens(self, event: Event) -> bool:
+        wanted = self.begun if event.supersedes == "if begun" else event.supersedes
+        return wanted and event.occurred_at > self.changed_at
 
     def _advance(self, event: Event) -> None:
         if event.state.terminal:
@@ -92,6 +97,7 @@ class _Course:
             self._set(event)
 
     def _set(self, event: Event) -> None:
+        self.begun = self.begun or not event.state.terminal
         self.state, self.changed_at = event.state, event.occurred_at
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from hashlib import sha256
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from vs_tui.domain.instants import Duration, Instant
 
@@ -158,9 +158,10 @@ class Event:
     Defaults to `occurred_at`."""
     started_at: Instant | None = None
     """The span's start, where the payload states it."""
-    supersedes: bool = False
+    supersedes: bool | Literal["if begun"] = False
     """The state holds even if the span had ended before: a reopen, a retried pipeline, a
-    snapshot that is authoritative about its own end."""
+    snapshot that is authoritative about its own end. `if begun`: only if what ended had been
+    seen to begin; a start that is told by its arrival alone may be that of the end before it."""
     stage: str = ""
     """The phase the span entered at `occurred_at` (a Jira column, `queued`); phases become
     child spans."""

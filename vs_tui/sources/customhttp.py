@@ -126,7 +126,7 @@ def _event(body: CustomEvent, inbound: Inbound) -> Event:
         state=state,
         occurred_at=inbound.received_at if body.timestamp is None else body.timestamp,
         # An id that starts again after its end is the same span's next episode.
-        supersedes=begins,
+        supersedes=begins and (body.timestamp is not None or "if begun"),
         # What an end does not state must not replace what the start said.
         name=body.name
         or str(tags.get("name", ""))

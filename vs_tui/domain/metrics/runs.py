@@ -58,21 +58,25 @@ def runs_seen(events: Iterable[Event]) -> list[Run]:
     later is one end."""
     found: list[Run] = []
     attempt = 0
+    begun = False
     for event in sorted(events, key=lambda event: (event.occurred_at, event.state)):
         if event.state is State.NOTE:
             continue
         last = found[-1] if found else None
         if event.state.terminal:
-            begun = last.started_at if last else event.occurred_at
-            run = Run(begun, event.occurred_at, _OUTCOMES[event.state], event.error)
+            started = last.started_at if last else event.occurred_at
+            run = Run(started, event.occurred_at, _OUTCOMES[event.state], event.error)
             found[-1:] = [run]
         elif last is None:
             found.append(Run(event.occurred_at, None, Outcome.PENDING))
-        elif last.ended_at is not None and event.supersedes:
+        elif last.ended_at is not None and (
+            begun if event.supersedes == "if begun" else event.supersedes
+        ):
             if event.attempt > attempt > 0:
                 found[-1] = Run(last.started_at, None, Outcome.PENDING)
             else:
                 found.append(Run(event.occurred_at, None, Outcome.PENDING))
+        begun = begun or not event.state.terminal
         attempt = max(attempt, event.attempt)
     return found
 
