@@ -161,7 +161,7 @@ def test_copies_are_named_and_a_running_receiver_is_left_alone(db, capsys, tmp_p
 def test_a_name_too_short_is_refused(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
     (tmp_path / "t.db").touch()
-    assert main(["db", "forget", "--db", str(tmp_path / "t.db"), "--actor", " "]) == 1
+    assert main(["db", "forget", "--db", str(tmp_path / "t.db"), "--actor", " "]) == 2
     assert "two characters" in capsys.readouterr().err
 
 

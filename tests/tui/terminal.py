@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -10,6 +11,8 @@ import struct
 import subprocess
 import termios
 import time
+
+from tests.tui.emulator import Emulator
 
 
 class Terminal:
@@ -23,15 +26,21 @@ class Terminal:
         )
         os.close(slave)
         self.written = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._screen = Emulator(120, 40)
 
     def read_until(self, words: bytes) -> None:
-        """Until something new holds the words."""
-        start = len(self.written)
+        """Until something new holds the words: what was written, or the screen, where they may
+        have been put together of what differed from the words that stood there."""
+        start, wanted = len(self.written), words.decode()
+        stood = wanted in self._screen.text
         deadline = time.monotonic() + 30
-        while words not in self.written[start:]:
-            assert time.monotonic() < deadline, (words, self.written[start:][-2_000:])
+        while words not in self.written[start:] and (stood or wanted not in self._screen.text):
+            assert time.monotonic() < deadline, f"{wanted!r} not in\n{self._screen.text}"
             if select.select([self.master], [], [], 0.1)[0]:
-                self.written += os.read(self.master, 65_536)
+                read = os.read(self.master, 65_536)
+                self.written += read
+                self._screen.feed(self._decoder.decode(read))
 
     def press(self, key: bytes) -> None:
         os.write(self.master, key)

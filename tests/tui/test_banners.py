@@ -115,6 +115,15 @@ async def test_the_worst_stands_in_one_line_with_the_number_of_the_others(width)
         assert on.app.screen.query_one("#banner").size.height == 1
 
 
+@pytest.mark.parametrize(("width", "folder"), [(80, "…"), (250, f"/srv/{'x' * 70}")])
+async def test_where_room_is_short_a_path_gives_way_to_what_is_wrong(width, folder) -> None:
+    reader = well()
+    reader.trouble = f"/srv/{'x' * 70}/t.db was moved; put it back"
+    async with stage(reader, size=(width, 30)) as on:
+        await on.sees("was moved; put it back")
+        assert banner_of(on).strip() == f"{folder}/t.db was moved; put it back"
+
+
 async def test_quarantined_says_another_thing_where_it_can_be_mended() -> None:
     async with stage() as on:
         await on.sees("4 shows why")

@@ -55,6 +55,30 @@ async def test_a_scrolled_list_keeps_the_row_at_its_line() -> None:
         assert on.list.selected_key == "b-00100"
 
 
+async def test_who_only_looks_sees_what_is_new_and_so_does_who_goes_to_the_top() -> None:
+    async with stage(FakeReader(builds(200)), size=NARROW) as on:
+        first = line_of(on, "build 0 ")
+
+        async def more(batch: str, count: int) -> None:
+            wanted = len(on.list.rows) + count
+            for n in range(count):
+                on.reader.put(span(f"{batch}-{n:03}", "deploy", f"{batch} {n}", began=0))
+            await on.until(lambda: len(on.list.rows) == wanted, "the new rows")
+            await on.settle()
+
+        await more("d", 2)
+        assert (line_of(on, "build 0 "), on.list.selected_key) == (first + 2, "b-00000")
+        await more("c", 50)
+        assert (on.list.first, on.list.cursor) == (0, 0), "pushed out, it came back to the top"
+        await on.press("j")
+        chosen = on.list.selected_key
+        await more("b", 2)
+        assert (on.list.first, on.list.selected_key) == (2, chosen)
+        await on.press("g")
+        await more("a", 2)
+        assert on.list.first == 0
+
+
 async def test_when_the_row_is_gone_the_cursor_stays_at_its_line() -> None:
     async with stage(FakeReader(builds(30))) as on:
         on.list.select("b-00009")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 SKEW: Final = 2 * MINUTE
 """Clocks that differ by less are not worth a word."""
+_FOLDERS: Final = re.compile(r"(?<!\S)/\S*/(?=[^\s/])")
+"""Of a path: where room is short, what is wrong with a file says more than where it is."""
 LOOK_EVERY: Final = 10 * SECOND
 """How often clocks are compared while events come."""
 
@@ -29,8 +32,10 @@ def banner(app: VsTuiApp, width: int) -> str:
     if not found:
         return ""
     more = f"  +{len(found) - 1}: 5" if len(found) > 1 else ""
-    ellipsis = app.look.glyphs.ellipsis
-    return fit(f" {found[0]}", width - cell_len(more), ellipsis=ellipsis) + more
+    text, room, ellipsis = f" {found[0]}", width - cell_len(more), app.look.glyphs.ellipsis
+    if cell_len(text) > room:
+        text = _FOLDERS.sub(f"{ellipsis}/", text)
+    return fit(text, room, ellipsis=ellipsis) + more
 
 
 def concerns(app: VsTuiApp) -> Iterator[str]:

@@ -59,6 +59,8 @@ class SourcesView(ListedView):
 
     def body(self) -> Iterable[Widget]:
         self.list = Listing(self.look, COLUMNS, id="list")
+        # Who has chosen none is shown the one that was heard last.
+        self.list.follow = True
         self.document = Document(self.look, id="detail")
         self.connections: Sequence[Connection] | None = None
         self.health: Mapping[str, SourceHealth] = {}
@@ -118,9 +120,6 @@ class SourcesView(ListedView):
         elif name == "trouble":
             rows.sort(key=lambda row: not row.failed)
         self.list.set_rows(rows[::-1] if self.sort.startswith("-") else rows)
-        if rows and not self.list.touched:
-            # Who has chosen none is shown the one that was heard last.
-            self.list.select(self.list.rows[0].key)
         counted = "  counted today" if self.today.until is None else "  counted today, so far"
         self.list.set_heading(
             [("Sources", "title"), (counted, "dim")], self.order_note("last heard first")

@@ -90,7 +90,7 @@ class Listing(Framed):
         """What to say when there are no rows."""
         self.follow = False
         self.touched = False
-        """Whether a person has moved the cursor."""
+        """Whether a person has moved the cursor, other than to the top."""
         self.describe: Describe = lambda row: row.cells
         self._index: dict[str, int] = {}
         self._shown: dict[int, tuple[str, tuple[Piece, ...]]] = {}
@@ -117,7 +117,11 @@ class Listing(Framed):
 
     def set_rows(self, rows: Sequence[Row]) -> None:
         """Show these rows. The cursor stays on its key and at its place on the screen; when the
-        row is gone, it stays at its line. Only lines that differ are repainted."""
+        row is gone, it stays at its line. Only lines that differ are repainted.
+
+        Until somebody moves the cursor, and again from `g` on, the list stays at its top instead,
+        so that who only looks sees what is new; a cursor that is pushed out returns to the top.
+        """
         had, before = len(self.rows), self.cursor
         anchor = before - self.first
         self.rows = list(rows)
@@ -127,12 +131,16 @@ class Listing(Framed):
             key = self.rows[0].key
         elif key not in self._index:
             key = self.rows[min(before, len(self.rows) - 1)].key if self.rows else ""
+        if not self.touched and self._index.get(key, 0) >= self.rows_visible:
+            key = self.rows[0].key
         moved = key != self.selected_key
         self.selected_key = key
         if had != len(self.rows):
             self.resized()
         first = self.first
-        if self.rows and 0 <= anchor < self.rows_visible:
+        if not self.touched:
+            self.scroll_to_row(0)
+        elif self.rows and 0 <= anchor < self.rows_visible:
             self.scroll_to_row(self.cursor, anchor=min(anchor, self.cursor))
         if first != self.first or not had or not self.rows:
             self.refresh()
@@ -160,7 +168,8 @@ class Listing(Framed):
         return [[text for text, _ in self.describe(row)] for row in self.rows]
 
     def select(self, key: str) -> None:
-        """Put the cursor on a key, if it is there."""
+        """Put the cursor on a key, if it is there; the list stops following."""
+        self.follow, self.touched = False, True
         if key in self._index and key != self.selected_key:
             before = self.cursor
             self.selected_key = key
@@ -170,19 +179,16 @@ class Listing(Framed):
             self.post_message(self.Selected(self, key))
 
     def move(self, step: int) -> None:
-        """Move the cursor; the list stops following."""
-        if not self.rows:
-            return
-        self.follow, self.touched = False, True
-        index = max(0, min(self.cursor + step, len(self.rows) - 1))
-        self.select(self.rows[index].key)
+        """Move the cursor by so many rows, as far as there are any."""
+        if self.rows:
+            index = max(0, min(self.cursor + step, len(self.rows) - 1))
+            self.select(self.rows[index].key)
 
     def next_failed(self, step: int) -> bool:
         """Go to the next failed row, round the end; whether there is one."""
         for offset in range(1, len(self.rows) + 1):
             row = self.rows[(self.cursor + step * offset) % len(self.rows)]
             if row.failed:
-                self.follow, self.touched = False, True
                 self.select(row.key)
                 return True
         return False
@@ -200,6 +206,7 @@ class Listing(Framed):
         }
         if action in steps:
             self.move(steps[action])
+            self.touched = action != "top"
             return True
         if action == "open" and self.selected is not None:
             self.post_message(self.Opened(self, self.selected_key))
@@ -261,11 +268,10 @@ class Listing(Framed):
             self._click_title(event.x - 1)
         elif 0 <= index < len(self.rows) and event.y > self.head_lines:
             key = self.rows[index].key
-            self.touched = True
             if key == self.selected_key:
+                self.touched = True
                 self.post_message(self.Opened(self, key))
             else:
-                self.follow = False
                 self.select(key)
 
     def _click_title(self, x: int) -> None:
