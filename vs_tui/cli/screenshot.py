@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from vs_tui.store.api import Reader
     from vs_tui.tui.app import VsTuiApp
+    from vs_tui.tui.widgets.listing import Listing
 
 SIZES: Final = ((120, 40), (80, 24))
 
@@ -116,7 +117,7 @@ async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:
                     await settle(pilot)
                     for key in keys:
                         if key == STAR:
-                            app.screen.query_one("#list", Listing).select(star)
+                            await _select(pilot, app.screen.query_one("#list", Listing), star)
                         else:
                             await pilot.press(key)
                         await settle(pilot)
@@ -133,6 +134,15 @@ async def _star(reader: Reader) -> str:
         if trace is not None and len(trace.spans) > most:
             best, most = span.key, len(trace.spans)
     return best
+
+
+async def _select(pilot: Pilot[int], listing: Listing, key: str) -> None:
+    """Put the cursor on a row, once the rows were read."""
+    for _ in range(200):
+        if listing.rows:
+            break
+        await pilot.pause()
+    listing.select(key)
 
 
 async def settle(pilot: Pilot[int]) -> None:
