@@ -1,5 +1,6 @@
 """A trace as a tree, its critical path and its waits."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,6 +76,18 @@ def test_waits_have_names() -> None:
     found = [(gap.name, gap.duration // MINUTE) for gap in gaps(spans, T + 9 * HOUR)]
     assert ("review wait", 50) in found
     assert ("merge → deploy", 120) in found
+
+
+@pytest.mark.parametrize(("begins", "name"), [(125, "merge wait"), (200, "merge → pipeline")])
+def test_a_wait_round_the_merge_is_called_by_where_most_of_it_lies(begins, name) -> None:
+    spans = [
+        span("pr", 0, 120, operation="pull_request"),
+        span("review", 60, 60, "pr", "review"),
+        span("a-build", begins, begins + 5, "run", "build"),
+        span("run", begins, begins + 9, "pr", "pipeline"),
+    ]
+    found = gaps(spans, T + 9 * HOUR)[-1]
+    assert (found.name, found.ends) == (name, T + begins * MINUTE)
 
 
 def test_open_spans_reach_to_now() -> None:

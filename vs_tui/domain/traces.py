@@ -177,7 +177,9 @@ def gaps(spans: Sequence[Span], now: Instant) -> list[Gap]:
         for s in spans
         if s.operation not in ("issue", "pull_request", "sprint", "stage", "incident")
     ]
-    work = sorted((s for s in work if s.started_at is not None), key=lambda s: (s.at, s.key))
+    begun = (s for s in work if s.started_at is not None)
+    # A pipeline begins with its first build: the wait was for the pipeline.
+    work = sorted(begun, key=lambda s: (s.at, s.operation != "pipeline", s.key))
     found: list[Gap] = []
     change = next((s for s in spans if s.operation == "pull_request"), None)
     reached = change.started_at if change and change.started_at is not None else None
@@ -194,7 +196,8 @@ def _gap_name(span: Span, change: Span | None, began: Instant) -> str:
     if span.operation == "review":
         return "review wait"
     if merged is not None and began <= merged <= span.at and span.operation != "deploy":
-        return "merge wait"
+        after = span.at - merged > merged - began
+        return f"merge → {span.operation}" if after else "merge wait"
     if span.operation == "deploy":
         return "merge → deploy" if merged is not None and merged <= span.at else "deploy wait"
     return f"wait for {span.operation.replace('_', ' ')}"
