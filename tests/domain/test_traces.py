@@ -87,7 +87,7 @@ def test_a_wait_round_the_merge_is_called_by_where_most_of_it_lies(begins, name)
         span("run", begins, begins + 9, "pr", "pipeline"),
     ]
     found = gaps(spans, T + 9 * HOUR)[-1]
-    assert (found.name, found.ends) == (name, T + begins * MINUTE)
+    assert (found.name, found.ends, found.until) == (name, T + begins * MINUTE, "run")
 
 
 def test_open_spans_reach_to_now() -> None:

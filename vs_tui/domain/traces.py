@@ -40,6 +40,8 @@ class Gap:
     name: str
     begins: Instant
     ends: Instant
+    until: str
+    """Key of the span that ended it."""
 
     @property
     def duration(self) -> Duration:
@@ -185,7 +187,7 @@ def gaps(spans: Sequence[Span], now: Instant) -> list[Gap]:
     reached = change.started_at if change and change.started_at is not None else None
     for span in work:
         if reached is not None and span.at - reached >= GAP_MINIMUM:
-            found.append(Gap(_gap_name(span, change, reached), reached, span.at))
+            found.append(Gap(_gap_name(span, change, reached), reached, span.at, span.key))
         end = end_at(span, now)
         reached = end if reached is None else max(reached, end)
     return found

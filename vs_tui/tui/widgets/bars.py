@@ -225,16 +225,4 @@ def minimap(spans: Sequence[Span], whole: tuple[Instant, Instant], scene: Scene)
 
 def waits_of(trace: Trace, now: Instant) -> dict[str, Gap]:
     """Key of the span that ended a wait -> the wait."""
-    found: dict[str, Gap] = {}
-    for gap in gaps(trace.spans, now):
-        after = next(
-            (
-                span
-                for span in trace.spans
-                if span.started_at == gap.ends and span.operation not in (*CONTEXT, "stage")
-            ),
-            None,
-        )
-        if after is not None:
-            found[after.key] = gap
-    return found
+    return {gap.until: gap for gap in gaps(trace.spans, now)}
