@@ -103,7 +103,7 @@ def bar(span: Span, scene: Scene, *, hidden_failed: int = 0, parent: bool = Fals
     expected = scene.expected_end(span)
     if expected is not None:
         canvas.fill(last, int(axis.column(expected)) + 1, glyphs.expected, "expected")
-    elif wait is not None:
+    if wait is not None:
         _draw_wait(canvas, wait, first, last, scene)
     return canvas.pieces()
 
@@ -142,7 +142,7 @@ def _draw_wait(canvas: Canvas, wait: Gap, first: int, last: int, scene: Scene) -
     # room there it stands behind.
     if len(text) < first:
         canvas.write(first - len(text) - 1, f"{text} ", "gap")
-    else:
+    elif canvas.free(last + 1, last + 3 + len(text)):
         canvas.write(last + 1, f"({text})", "gap")
 
 
