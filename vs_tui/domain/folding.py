@@ -75,15 +75,11 @@ class _Course:
             self._advance(event)
         elif event.state.terminal:
             self._end_again(event)
-        elif self._reopens(event):
+        elif event.occurred_at > self.changed_at and event.holds_after_end(begun=self.begun):
             self.closed += event.occurred_at - self.changed_at
             self.reopens += 1
             self.ended_at, self.error = None, ""
             self._set(event)
-
-    def _reopens(self, event: Event) -> bool:
-        wanted = self.begun if event.supersedes == "if begun" else event.supersedes
-        return wanted and event.occurred_at > self.changed_at
 
     def _advance(self, event: Event) -> None:
         if event.state.terminal:

@@ -189,6 +189,10 @@ class Event:
     def snapshot_at(self) -> Instant:
         return self.as_of or self.occurred_at
 
+    def holds_after_end(self, *, begun: bool) -> bool:
+        """What `supersedes` comes to; `begun`: the span was seen to begin before."""
+        return begun if self.supersedes == "if begun" else self.supersedes
+
 
 @dataclass(frozen=True, slots=True)
 class Link:

@@ -69,9 +69,7 @@ def runs_seen(events: Iterable[Event]) -> list[Run]:
             found[-1:] = [run]
         elif last is None:
             found.append(Run(event.occurred_at, None, Outcome.PENDING))
-        elif last.ended_at is not None and (
-            begun if event.supersedes == "if begun" else event.supersedes
-        ):
+        elif last.ended_at is not None and event.holds_after_end(begun=begun):
             if event.attempt > attempt > 0:
                 found[-1] = Run(last.started_at, None, Outcome.PENDING)
             else:
