@@ -131,6 +131,8 @@ def test_pruning_changes_no_number_of_the_past(base) -> None:
     base.folding.cache.clear()
     assert base.db.execute("SELECT COUNT(*) FROM spans").fetchone()[0] == 0
     assert base.kept() == before
+    # A version before may have marked first shipments otherwise.
+    base.db.execute("UPDATE dora_changes SET first = 1 WHERE first > 0")
     base.rebuild()
     assert base.kept() == before
     assert rebuild(base.db, base.folding, parse_stored).kept == 2
@@ -178,6 +180,34 @@ def test_by_service_each_part_of_a_product_counts_and_else_the_product_once(base
     }
     shop = cards(base, by="product")["shop"].figures
     assert (shop["fail"].hits, shop["fail"].n) == (1, 1)
+
+
+def test_a_change_counts_once_in_each_group_where_it_was_shipped_there_first(base) -> None:
+    """A second production environment has lead times of its own; all and their team count the
+    first shipment only, and so does the service that went to both."""
+    ships = (Seek(Rule.STRUCTURE, Key("ref", "pr-1")),)
+    base.tell(
+        *merge(1, BEGIN, BEGIN + HOUR),
+        *deploy(1, BEGIN + 2 * HOUR, environment="live-eu", seeks=ships),
+        *deploy(2, BEGIN + 5 * HOUR, environment="live-us", seeks=ships),
+        *deploy(3, BEGIN + 6 * HOUR, environment="live-us", seeks=ships),
+    )
+
+    def leads(**more):
+        found = cards(base, **more)
+        values = {name: card.figures["lead"] for name, card in found.items()}
+        return {name: (lead.value, lead.n) for name, lead in values.items() if lead.n}
+
+    first = (2 * HOUR, 1)
+    assert leads() == {"core": first}
+    assert leads(by="all") == {"": first}
+    assert leads(by="service") == {"api": first}
+    assert leads(by="project") == {"acme/api": first}
+    shipped = {"live-eu": first, "live-us": (5 * HOUR, 1)}
+    assert leads(by="environment") == leads(by="environment", team="core") == shipped
+    kept = base.kept()
+    base.rebuild()
+    assert kept == base.kept()
 
 
 def plyzen(**record):

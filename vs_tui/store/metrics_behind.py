@@ -12,7 +12,7 @@ from vs_tui.domain.metrics.assessment import Assessed
 from vs_tui.domain.metrics.columns import UNKNOWN
 from vs_tui.domain.metrics.dora import METRICS, as_known, measure, recoveries
 from vs_tui.domain.metrics.failures import Episode
-from vs_tui.domain.metrics.ledger import Ledger
+from vs_tui.domain.metrics.ledger import Group, Ledger, bit_of
 from vs_tui.domain.metrics.report import (
     WEEKDAYS,
     Behind,
@@ -23,8 +23,8 @@ from vs_tui.domain.metrics.report import (
 from vs_tui.domain.metrics.statistics import Runs
 from vs_tui.domain.metrics.windows import Window
 from vs_tui.store import rows
-from vs_tui.store.metrics import compared, team_ledger
-from vs_tui.store.metrics_members import FIRST_OF_ALL, places
+from vs_tui.store.metrics import compared, group_of, team_ledger
+from vs_tui.store.metrics_members import places
 from vs_tui.store.metrics_rows import verdict_of
 
 MAX_BEHIND: Final = 250
@@ -47,7 +47,7 @@ def read_detail(db: sqlite3.Connection, window: Window, team: str, metric: str) 
         stages=stages,
         bottleneck=slowest,
         regressions=slower,
-        behind=_LONGEST[metric](db, ledger, window)
+        behind=_LONGEST[metric](db, ledger, window, group_of(team))
         if metric in _LONGEST
         else _behind(db, window, own, metric),
         of=_count(metric, ledger, window),
@@ -146,7 +146,7 @@ def _deployment(verdict: Assessed, metric: str) -> Behind:
     )
 
 
-def _episodes(db: sqlite3.Connection, ledger: Ledger, window: Window) -> list[Behind]:
+def _episodes(db: sqlite3.Connection, ledger: Ledger, window: Window, _: Group) -> list[Behind]:
     """The open ones, then the longest."""
     episodes, now = ledger.episodes, window.end
     start, stop = window.contained(episodes.column("at"))
@@ -184,7 +184,7 @@ def _episode(verdict: Assessed, episode: Episode, now: Instant) -> Behind:
     )
 
 
-def _changes(db: sqlite3.Connection, ledger: Ledger, window: Window) -> list[Behind]:
+def _changes(db: sqlite3.Connection, ledger: Ledger, window: Window, group: Group) -> list[Behind]:
     """Those that took longest, of all that count in the window."""
     changes = ledger.changes
     start, stop = window.contained(changes.column("at"))
@@ -194,7 +194,7 @@ def _changes(db: sqlite3.Connection, ledger: Ledger, window: Window) -> list[Beh
         ids = list(compress(ids, [lead >= least for lead in leads]))
     sql = (
         "SELECT d.verdict, c.change FROM dora_deployments d CROSS JOIN dora_changes c "
-        f"ON c.deployment = d.key WHERE c.first & {FIRST_OF_ALL} AND d.id {_KEYS} "
+        f"ON c.deployment = d.key WHERE c.first & {bit_of(group)} AND d.id {_KEYS} "
         f"ORDER BY c.lead DESC, c.at DESC, c.change LIMIT {MAX_BEHIND}"
     )
     found = rows.select_in(db, sql, dict.fromkeys(ids))

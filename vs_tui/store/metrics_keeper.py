@@ -24,6 +24,7 @@ from vs_tui.domain.metrics.ledger import (
     BASES,
     Place,
     Shipment,
+    bit_of,
     first_of_each,
     place_of,
     stage_times,
@@ -36,12 +37,11 @@ from vs_tui.store.folder import load_spans
 from vs_tui.store.metrics_concern import Touched, concerned
 from vs_tui.store.metrics_facts import stretch_of
 from vs_tui.store.metrics_members import (
-    FIRST_OF_ALL,
-    FIRST_OF_TARGET,
     PART,
     SINGLE,
     WHOLE,
     Members,
+    counted_in,
     forget,
     place_id,
     places,
@@ -52,7 +52,7 @@ from vs_tui.store.metrics_work import update_some, update_work
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the rules that verdicts are made by: a new one makes them all anew."""
 _OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
@@ -128,7 +128,8 @@ class MetricsKeeper:
         ).fetchall()
         touched = {Target(*row): 0 for row in targets if self._environments.is_production(row[2])}
         incidents = db.execute("SELECT key FROM spans WHERE operation = 'incident'").fetchall()
-        self._judge(db, touched, [row[0] for row in incidents])
+        kept = db.execute("SELECT change FROM dora_changes").fetchall()
+        self._judge(db, touched, [row[0] for row in incidents], [row[0] for row in kept])
         reached = update_some(db, 0)
         while reached:
             reached = update_some(db, reached)
@@ -154,8 +155,14 @@ class MetricsKeeper:
             db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (_DIRTY,))
         db.execute("RELEASE metrics")
 
-    def _judge(self, db: sqlite3.Connection, touched: Touched, incidents: Iterable[str]) -> None:
-        update = _Update(db)
+    def _judge(
+        self,
+        db: sqlite3.Connection,
+        touched: Touched,
+        incidents: Iterable[str],
+        changes: Iterable[str] = (),
+    ) -> None:
+        update = _Update(db, changes)
         for target, moment in touched.items():
             update.target(target, moment, self._environments.is_production(target.environment))
         update.products()
@@ -167,11 +174,12 @@ class MetricsKeeper:
 class _Update:
     """One pass over some targets: rows written, and whose records it touched."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, changes: Iterable[str]) -> None:
+        """`changes`: those whose first shipments are to be found again in any case."""
         self._db = db
         self.members = Members(db)
         self._groups: set[str] = set()
-        self._changes: set[str] = set()
+        self._changes = set(changes)
         self._blamed: set[str] = set()
         self._places: dict[Place, int] = {p: n for n, p in places(db).items()}
 
@@ -299,16 +307,14 @@ class _Update:
 
     def _insert_parts(self, verdict: Assessed, unit: int) -> None:
         found = verdict.deployment
-        target = "\n".join(found.target)
         self._changes.update(shipped.change.key for shipped in verdict.shipped)
         self._db.executemany(
-            "INSERT INTO dora_changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+            "INSERT INTO dora_changes VALUES (?, ?, ?, '', ?, ?, ?, ?, 0)",
             [
                 (
                     found.key,
                     shipped.change.key,
                     unit,
-                    target,
                     found.ended_at,
                     UNKNOWN if shipped.lead is None else shipped.lead,
                     BASES.index(shipped.basis),
@@ -352,26 +358,26 @@ class _Update:
             )
 
     def first_shipments(self) -> None:
-        """Mark in which deployment each change counts."""
+        """Mark in which deployment of each group a change counts."""
         sql = (
-            "SELECT change, at, deployment, target, unit, first FROM dora_changes "
-            f"WHERE change {_KEYS}"
+            "SELECT c.change, c.at, c.deployment, c.unit, c.first, d.place FROM dora_changes c "
+            f"JOIN dora_deployments d ON d.key = c.deployment WHERE c.change {_KEYS}"
         )
         found = list(rows.select_in(self._db, sql, self._changes))
-        of_all = first_of_each(Shipment(*row[:4]) for row in found if row[4] in (SINGLE, WHOLE))
-        of_target = first_of_each(
-            (Shipment(*row[:4]) for row in found if row[4] in (SINGLE, PART)),
-            per_target=True,
+        named = {number: place for place, number in self._places.items()}
+        groups = {(place, unit): counted_in(named[place], unit) for *_, unit, _, place in found}
+        first = first_of_each(
+            Shipment(change, at, deployment, group)
+            for change, at, deployment, unit, _, place in found
+            for group in groups[place, unit]
         )
         moved = []
-        for change, _, deployment, target, unit, before in found:
-            first = 0
-            if unit != PART and of_all.get((change, "")) == deployment:
-                first |= FIRST_OF_ALL
-            if unit != WHOLE and of_target.get((change, target)) == deployment:
-                first |= FIRST_OF_TARGET
-            if first != before:
-                moved.append((first, deployment, change))
+        for change, _, deployment, unit, before, place in found:
+            bits = sum(
+                bit_of(group) for group in groups[place, unit] if first[change, group] == deployment
+            )
+            if bits != before:
+                moved.append((bits, deployment, change))
         self.members.touch([deployment for _, deployment, _ in moved])
         self._db.executemany(
             "UPDATE dora_changes SET first = ? WHERE deployment = ? AND change = ?", moved

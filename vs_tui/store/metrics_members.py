@@ -11,7 +11,9 @@ from vs_tui.domain.metrics.columns import Record
 from vs_tui.domain.metrics.failures import Episode
 from vs_tui.domain.metrics.ledger import (
     SERVICE,
+    Group,
     Place,
+    bit_of,
     deployment_record,
     episode_record,
     groups_of,
@@ -22,16 +24,21 @@ from vs_tui.store.metrics_work import remember
 
 SINGLE, PART, WHOLE = 0, 1, 2
 """A deployment of its own; one artifact of a product deployment; a product deployment."""
-FIRST_OF_ALL: Final = 1
-FIRST_OF_TARGET: Final = 2
 AT_ONCE: Final = 4_000
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 _STAGED: Final = ("all", "team")
 """Levels whose stages can be asked for."""
 
 
+def counted_in(place: Place, unit: int) -> list[Group]:
+    """The groups that a deployment counts in: by service the artifacts of a product count each, in
+    other groups the product counts once."""
+    return [g for g in groups_of(place) if unit != (WHOLE if g.level == SERVICE else PART)]
+
+
 def records_of(db: sqlite3.Connection, keys: Collection[str]) -> Records:
-    """By service the artifacts of a product count each, in other groups the product counts once."""
+    """The records of these deployments in every group that they count in; a change is one of the
+    group's where it was shipped there first."""
     changes: dict[str, list[tuple[int, Record, Record]]] = {}
     sql = (
         "SELECT c.deployment, c.first, d.id, c.at, c.lead, c.basis, c.stages FROM dora_changes c "
@@ -59,12 +66,9 @@ def records_of(db: sqlite3.Connection, keys: Collection[str]) -> Records:
             own["deployments"] = [deployment_record(id_, started, ended, *flags)]
             own["episodes"] = [episode_record(id_, ended, e) for e in episodes.get(key, ())]
         shipped = changes.get(key, ())
-        for group in groups_of(Place(*place)):
-            by_service = group.level == SERVICE
-            if unit == (WHOLE if by_service else PART):
-                continue
-            flag = FIRST_OF_TARGET if by_service else FIRST_OF_ALL
-            counted = [(change, times) for first, change, times in shipped if first & flag]
+        for group in counted_in(Place(*place), unit):
+            bit = bit_of(group)
+            counted = [(change, times) for first, change, times in shipped if first & bit]
             kinds = {**own, "changes": [change for change, _ in counted]}
             if group.level in _STAGED:
                 kinds["stages"] = [times for _, times in counted]

@@ -62,6 +62,14 @@ EVERYONE: Final = Group(ALL, "", "")
 NAMED: Final = ("project", SERVICE, "environment", "product")
 
 
+_LEVELS: Final = (ALL, TEAM, *NAMED)
+
+
+def bit_of(group: Group) -> int:
+    """Of the groups that one deployment counts in, each has a bit of its own."""
+    return 1 << (2 * _LEVELS.index(group.level) + bool(group.team))
+
+
 def groups_of(place: Place) -> list[Group]:
     """Every group that a deployment to a place counts in."""
     found = [EVERYONE]
@@ -115,16 +123,14 @@ class Shipment(NamedTuple):
     change: str
     at: Instant
     deployment: str
-    target: str
+    group: Group
 
 
-def first_of_each(
-    shipments: Iterable[Shipment], *, per_target: bool = False
-) -> dict[tuple[str, str], str]:
-    """(change, target or ``) -> the deployment that shipped it first."""
-    first: dict[tuple[str, str], Shipment] = {}
+def first_of_each(shipments: Iterable[Shipment]) -> dict[tuple[str, Group], str]:
+    """(change, group) -> the deployment of the group that shipped it first."""
+    first: dict[tuple[str, Group], Shipment] = {}
     for shipment in shipments:
-        name = (shipment.change, shipment.target if per_target else "")
+        name = (shipment.change, shipment.group)
         known = first.get(name)
         if known is None or (shipment.at, shipment.deployment) < (known.at, known.deployment):
             first[name] = shipment
@@ -134,7 +140,7 @@ def first_of_each(
 def ledger_of(verdicts: Sequence[Assessed]) -> Ledger:
     """The ledger of verdicts in memory, all as one group."""
     first = first_of_each(
-        Shipment(shipped.change.key, verdict.deployment.ended_at, verdict.deployment.key, "")
+        Shipment(shipped.change.key, verdict.deployment.ended_at, verdict.deployment.key, EVERYONE)
         for verdict in verdicts
         for shipped in verdict.shipped
     )
@@ -150,7 +156,7 @@ def ledger_of(verdicts: Sequence[Assessed]) -> Ledger:
         for episode in verdict.episodes:
             found[EPISODES].append(episode_record(number, own.ended_at, episode))
         for shipped in verdict.shipped:
-            if first[shipped.change.key, ""] == own.key:
+            if first[shipped.change.key, EVERYONE] == own.key:
                 lead = UNKNOWN if shipped.lead is None else shipped.lead
                 basis = BASES.index(shipped.basis)
                 found[CHANGES].append((number, own.ended_at, lead, basis))
