@@ -20,6 +20,9 @@ READ_AT_MOST: Final = 2_000_000
 """Values of a body that are read at all. 25 MiB of `[],` are eight million lists: 1.5 GB and
 20 seconds. A push that names 400,000 files has fewer than a million."""
 _SMALL: Final = 64 * KIB
+_FOR_SMALL: Final = 8
+"""Of the room for bodies, one part in so many is for small ones: nearly every webhook is one, and
+a flood of large bodies must not keep them out."""
 _OPENINGS: Final = (b",", b"[", b"{")
 _PROTOBUF_TAGS: Final = tuple(bytes([field << 3 | 2]) for field in range(1, 10))
 """What begins a text, a list's entry or a message inside a message of protobuf."""
@@ -83,6 +86,12 @@ def parse_size(text: str) -> int:
         raise ValueError(f"'{text}' is not a size; write it like 500MiB or 2GiB")
     unit = (match[2] or "b")[0].lower()
     return int(float(match[1]) * _UNITS.get(unit, 1))
+
+
+def fits(held: int, size: int, room: int, whole: int) -> bool:
+    """Whether `size` more bytes of a body, `whole` bytes with them, go into a room of which `held`
+    are taken."""
+    return held + size <= (room if whole <= _SMALL else room - room // _FOR_SMALL)
 
 
 def values_in(body: bytes, content_type: str = "") -> int:

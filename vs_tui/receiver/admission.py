@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from vs_tui.domain.limits import Limits
+from vs_tui.domain.limits import Limits, fits
 from vs_tui.receiver.errors import unavailable
 
 BURST_SECONDS: Final = 5
@@ -45,8 +45,9 @@ class Admission:
         self._running[load.source] -= 1
         self._bytes -= load.size
 
-    def hold(self, size: int) -> None:
-        if self._bytes + size > self._limits.bodies:
+    def hold(self, size: int, whole: int) -> None:
+        """A piece of a body that is to be `whole` bytes; large ones leave room for small ones."""
+        if not fits(self._bytes, size, self._limits.bodies, whole):
             raise unavailable("too many large bodies at once; send it again")
         self._bytes += size
 
@@ -78,9 +79,10 @@ class Load:
         self.source = source
         self.size = 0
 
-    def add(self, size: int) -> None:
-        """Refused (503) when all bodies together would be too large."""
-        self._admission.hold(size)
+    def add(self, size: int, whole: int) -> None:
+        """A piece of a body of `whole` bytes, as announced. Refused (503) when all bodies together
+        would be too large."""
+        self._admission.hold(size, max(whole, self.size + size))
         self.size += size
 
     def end(self) -> None:

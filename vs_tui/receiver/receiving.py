@@ -134,7 +134,7 @@ class Receiving:
         headers, body = request.headers, request.body
         _check_head(headers, len(body), self._limits)
         note.proof = self._gate.admit_head(note.source, headers, {})
-        load.add(len(body))
+        load.add(len(body), len(body))
         return self._admit_body(note, headers, body, {}, f"http://{headers['host']}{request.path}")
 
     def _admit_body(
@@ -213,15 +213,17 @@ async def _read(request: web.Request, load: Load, limits: Limits) -> bytes:
         whole = request.content.read_nowait()
         if len(whole) > limits.body:
             raise _too_large(_limit(limits))
-        load.add(len(whole))
+        load.add(len(whole), len(whole))
         return whole
     body = bytearray()
+    # In pieces of a size that is not told it may become as large as any.
+    announced = limits.body if request.content_length is None else request.content_length
     try:
         async with asyncio.timeout(limits.read_seconds):
             async for piece in request.content.iter_any():
                 if len(body) + len(piece) > limits.body:
                     raise _too_large(_limit(limits))
-                load.add(len(piece))
+                load.add(len(piece), announced)
                 body += piece
     except TimeoutError:
         raise Refused(408, "timeout", "the body did not arrive in time; send it again") from None

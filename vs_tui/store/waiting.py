@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Final
 
 from vs_tui.domain.errors import Explained
+from vs_tui.domain.limits import fits
 from vs_tui.store.intake import Intake, Outcome
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ class WaitingLine:
         """Unavailable when too much waits already."""
         size = len(intake.body)
         # One body is always taken, however large.
-        if (self._bytes and self._bytes + size > MAX_WAITING_BYTES) or len(self) >= MAX_WAITING:
+        too_large = self._bytes and not fits(self._bytes, size, MAX_WAITING_BYTES, whole=size)
+        if too_large or len(self) >= MAX_WAITING:
             raise Unavailable("too many deliveries are waiting to be stored; send it again")
         loop = asyncio.get_running_loop()
         entry = Waiting(intake, tell, loop.time() + ANSWER_SECONDS)
