@@ -2,6 +2,7 @@
 do, costs little, and does not keep others from being served."""
 
 import asyncio
+import contextlib
 import gzip
 import socket
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.receiver.inside import START, TOKEN, Raw, busy, post, receiving
 from vs_tui.domain.limits import MIB, Limits
-from vs_tui.receiver.admission import Admission
+from vs_tui.receiver.admission import Admission, Load
 from vs_tui.receiver.errors import Refused
 
 PING = (f"Authorization: Bearer {TOKEN}", "X-GitHub-Event: ping")
@@ -59,19 +60,60 @@ def test_a_bucket_fills_again_with_time() -> None:
     assert taken() == 50, "saved allowance is bounded"
 
 
-async def test_requests_at_once_are_bounded_and_a_source_leaves_room_for_others(tmp_path) -> None:
-    async with receiving(tmp_path, Limits(concurrent=8)) as runtime:
-        slow = [await Raw.to(runtime) for _ in range(6)]
+def test_requests_at_once_are_bounded_and_leave_room_for_other_sources() -> None:
+    admission = Admission(Limits(concurrent=16), lambda: 0.0)
+    assert len(places(admission, "github")) == 12
+    assert len(places(admission, "gitlab")) == 4, "that is all"
+    assert places(admission, "jenkins") == []
+
+
+def test_bodies_on_their_way_leave_room_for_those_that_are_here() -> None:
+    admission = Admission(Limits(concurrent=16), lambda: 0.0)
+    slow = places(admission, "github", arriving=True)
+    assert len(slow) == 9
+    assert len(places(admission, "gitlab", arriving=True)) == 3
+    assert places(admission, "jenkins", arriving=True) == []
+    assert len(places(admission, "github")) == 3, "whole requests of the same source"
+    assert len(places(admission, "jenkins")) == 1
+    slow[0].arrived()
+    assert len(places(admission, "gitlab", arriving=True)) == 0, "the place is still taken"
+    for load in slow:
+        load.end()
+    assert len(places(admission, "github", arriving=True)) == 9
+
+
+def places(admission: Admission, source: str, *, arriving: bool = False) -> list[Load]:
+    """As many as there are."""
+    found = []
+    with contextlib.suppress(Refused):
+        while True:
+            found.append(admission.request(source, arriving=arriving))
+    return found
+
+
+async def test_slow_bodies_of_a_source_do_not_keep_its_whole_requests_waiting(tmp_path) -> None:
+    async with receiving(tmp_path, Limits(concurrent=8, stop_seconds=0.2)) as runtime:
+        slow = [await Raw.to(runtime) for _ in range(5)]
         for connection in slow:
             await connection.send(post(START[:5], "/github", SIGNED, length=len(START)))
-        await busy(runtime, 6)
-        status, headers, body = await ask(runtime, post(b"{}", "/github", *PING))
+        status, headers, body = await first_answer(slow)
         assert (status, headers["retry-after"]) == (503, "15")
         assert "too many requests of github" in body["detail"]
+        await busy(runtime, 4)
+        assert (await ask(runtime, post(b"{}", "/github", *PING)))[0] == 200, "it is here"
         assert (await ask(runtime, post()))[0] == 200, "the others are served"
         for connection in slow:
             connection.close()
-        assert (await until(runtime, post(b"{}", "/github", *PING), 200))[0] == 200
+
+
+async def first_answer(connections: list[Raw]) -> tuple[int, dict, object]:
+    """What the first of them is told that is told anything."""
+    answers = [asyncio.create_task(connection.answer()) for connection in connections]
+    told, waiting = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    (only,) = told
+    return only.result()
 
 
 async def until(runtime, raw: bytes, wanted: int) -> tuple[int, dict, object]:
@@ -93,10 +135,8 @@ async def test_bodies_in_memory_are_bounded_by_what_arrived_not_by_what_is_annou
         big = b"x" * 250_000
         for connection in announced[:2]:
             await connection.send(big)
-        answers = [asyncio.create_task(connection.answer()) for connection in announced[:2]]
-        (refused,), (waiting,) = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
-        assert refused.result()[0] == 503, "the one that arrived too much was told to come again"
-        waiting.cancel()
+        status, _, _ = await first_answer(announced[:2])
+        assert status == 503, "the one that arrived too much was told to come again"
         for connection in announced:
             connection.close()
         assert (await until(runtime, post(), 200))[0] == 200
@@ -108,18 +148,15 @@ async def test_large_bodies_leave_room_for_small_ones(tmp_path) -> None:
         large = [await Raw.to(runtime) for _ in range(8)]
         for connection in large:
             await connection.send(post(b"x" * 100_000, "/github", SIGNED, length=20 * MIB))
-        answers = [asyncio.create_task(connection.answer()) for connection in large]
-        (refused,), waiting = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
-        assert refused.result()[0] == 503, "what is left is too little for it"
-        assert "too many large bodies" in refused.result()[2]["detail"]
+        status, _, body = await first_answer(large)
+        assert status == 503, "what is left is too little for it"
+        assert "too many large bodies" in body["detail"]
         await busy(runtime, 7)
         small = [await Raw.to(runtime) for _ in range(40)]
         for connection in small:
             await connection.send(post(START[:9] + b" " * 2_000, length=3_000))
         await busy(runtime, 47)
         assert (await ask(runtime, post(START + b" " * 2_000)))[0] == 200
-        for task in waiting:
-            task.cancel()
         for connection in large + small:
             connection.close()
 

@@ -15,7 +15,8 @@ from vs_tui.receiver.errors import unavailable
 BURST_SECONDS: Final = 5
 """A source may save up this many seconds' worth of its rate."""
 SHARE: Final = 0.75
-"""Of the requests handled at once, one source may take this much: no source starves the others."""
+"""Of the requests handled at once, one source may take this much: no source starves the others.
+And so much those whose body is still arriving: slow senders starve nobody whose request is here."""
 
 
 class Admission:
@@ -26,21 +27,35 @@ class Admission:
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
         self._running: Counter[str] = Counter()
+        self._arriving: Counter[str] = Counter()
         self._bytes = 0
         self.running = 0
         """Requests being handled."""
 
-    def request(self, source: str) -> Load:
-        """A place while a request is handled; Refused (503) when there is none."""
+    def request(self, source: str, *, arriving: bool = False) -> Load:
+        """A place while a request is handled; Refused (503) when there is none. `arriving`: its
+        body is still on the way, until the load says that it is there."""
         self._pay(source)
         most = self._limits.concurrent
-        if self.running >= most or self._running[source] >= max(1, int(most * SHARE)):
+        of_source = _share(most)
+        if (
+            self.running >= most
+            or self._running[source] >= of_source
+            or (arriving and self._arriving.total() >= of_source)
+            or (arriving and self._arriving[source] >= _share(of_source))
+        ):
             raise unavailable(f"too many requests of {source} at once; send it again")
         self.running += 1
         self._running[source] += 1
-        return Load(self, source)
+        self._arriving[source] += arriving
+        return Load(self, source, arriving=arriving)
+
+    def arrived(self, load: Load) -> None:
+        self._arriving[load.source] -= load.arriving
+        load.arriving = False
 
     def leave(self, load: Load) -> None:
+        self.arrived(load)
         self.running -= 1
         self._running[load.source] -= 1
         self._bytes -= load.size
@@ -69,14 +84,19 @@ class Admission:
             )
 
 
+def _share(places: int) -> int:
+    return max(1, int(places * SHARE))
+
+
 class Load:
     """The place and the bytes that one request holds, given back when it ends."""
 
-    __slots__ = ("_admission", "size", "source")
+    __slots__ = ("_admission", "arriving", "size", "source")
 
-    def __init__(self, admission: Admission, source: str) -> None:
+    def __init__(self, admission: Admission, source: str, *, arriving: bool) -> None:
         self._admission = admission
         self.source = source
+        self.arriving = arriving
         self.size = 0
 
     def add(self, size: int, whole: int) -> None:
@@ -84,6 +104,10 @@ class Load:
         would be too large."""
         self._admission.hold(size, max(whole, self.size + size))
         self.size += size
+
+    def arrived(self) -> None:
+        """The whole body is here."""
+        self._admission.arrived(self)
 
     def end(self) -> None:
         self._admission.leave(self)

@@ -67,7 +67,8 @@ class Receiving:
         async def receive(request: web.Request) -> web.Response:
             note = _Note(source, clean(request.path), self._clock())
             try:
-                with self._admission.request(source.name) as load:
+                arriving = not request.content.is_eof()
+                with self._admission.request(source.name, arriving=arriving) as load:
                     inbound = await self._admit(note, request, load)
                     if prepare is not None:
                         if is_large(inbound):
@@ -127,6 +128,7 @@ class Receiving:
         _check_head(headers, request.content_length or 0, self._limits)
         note.proof = self._gate.admit_head(note.source, headers, request.query)
         body = await _read(request, load, self._limits)
+        load.arrived()
         url = f"{request.scheme}://{request.host}{request.raw_path}"
         return self._admit_body(note, headers, body, dict(request.query), url)
 
