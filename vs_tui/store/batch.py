@@ -19,6 +19,7 @@ from vs_tui.store import rows
 from vs_tui.store.folder import Change, Context, EventCache, fold_events, refold
 from vs_tui.store.intake import Intake, Outcome, Rejection
 from vs_tui.store.linker import relink
+from vs_tui.store.same_bodies import SameBodies, flagged
 
 REJECTIONS_KEPT: Final = 5_000
 BODY_DEDUPE_WINDOW: Final = DAY
@@ -34,6 +35,7 @@ class Folding:
 
     context: Context
     cache: EventCache = field(default_factory=EventCache)
+    bodies: SameBodies = field(default_factory=SameBodies)
     disabled_rules: frozenset[Rule] = frozenset()
     after_fold: Sequence[Hook] = ()
     """Read models kept up to date within the same transaction: (connection, changed keys)."""
@@ -64,9 +66,11 @@ def in_transaction(
         db.execute("COMMIT")
     except BaseException:
         folding.cache.clear()
+        folding.bodies.drop()
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+    folding.bodies.keep()
     return result
 
 
@@ -84,8 +88,8 @@ def ingest(connection: sqlite3.Connection, intakes: Sequence[Intake], folding: F
     The number of statements is the same for one delivery and for five hundred.
     """
     folding.context.seq = next_seq(connection)
-    admitted = _admit(connection, intakes)
-    connection.executemany(_INSERT_DELIVERY, [_delivery_row(entry) for entry in admitted.fresh])
+    admitted = _admit(connection, intakes, folding.bodies)
+    connection.executemany(_INSERT_DELIVERY, [_delivery_row(*entry) for entry in admitted.fresh])
     _count_repeats(connection, admitted.repeats)
     tallies: dict[tuple[str, Verdict], tuple[int, Instant, str]] = {}
     for intake, outcome in zip(intakes, admitted.outcomes, strict=True):
@@ -94,7 +98,7 @@ def ingest(connection: sqlite3.Connection, intakes: Sequence[Intake], folding: F
             latest = max(at, intake.received_at)
             tallies[intake.source, outcome.verdict] = (n + 1, latest, intake.kind)
     count(connection, tallies)
-    events = [event for _, intake, _ in admitted.fresh for event in intake.events]
+    events = [event for _, intake, *_ in admitted.fresh for event in intake.events]
     changes = fold_and_link(connection, events, folding)
     refs = {change.new.key: change.new.ref for change in changes}
     return Ingested(_with_refs(connection, admitted.outcomes, refs), changes)
@@ -105,11 +109,14 @@ class _Admitted:
     """The deliveries of a transaction: those that are new, and what becomes of each."""
 
     outcomes: list[Outcome] = field(default_factory=list)
-    fresh: list[tuple[int, Intake, list[str]]] = field(default_factory=list)
+    fresh: list[tuple[int, Intake, list[str], bytes, str]] = field(default_factory=list)
+    """(id, delivery, span keys, hash of the body, reason)."""
     repeats: dict[int, int] = field(default_factory=dict)
 
 
-def _admit(connection: sqlite3.Connection, intakes: Sequence[Intake]) -> _Admitted:
+def _admit(
+    connection: sqlite3.Connection, intakes: Sequence[Intake], bodies: SameBodies
+) -> _Admitted:
     known = _originals(connection, intakes)
     next_id = connection.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM deliveries").fetchone()[0]
     admitted = _Admitted()
@@ -128,8 +135,11 @@ def _admit(connection: sqlite3.Connection, intakes: Sequence[Intake]) -> _Admitt
             continue
         keys = list(dict.fromkeys(event.key for event in intake.events))
         known[name] = (next_id, keys, intake.received_at)
-        admitted.fresh.append((next_id, intake, keys))
-        admitted.outcomes.append(Outcome(next_id, intake.verdict, intake.reason, keys))
+        digest, reason = intake.digest, intake.reason
+        if earlier := bodies.first(intake.path, digest, next_id):
+            reason = flagged(reason, earlier)
+        admitted.fresh.append((next_id, intake, keys, digest, reason))
+        admitted.outcomes.append(Outcome(next_id, intake.verdict, reason, keys))
         next_id += 1
     return admitted
 
@@ -157,8 +167,9 @@ _INSERT_DELIVERY: Final = (
 )
 
 
-def _delivery_row(entry: tuple[int, Intake, list[str]]) -> tuple[object, ...]:
-    delivery_id, intake, keys = entry
+def _delivery_row(
+    delivery_id: int, intake: Intake, keys: list[str], digest: bytes, reason: str
+) -> tuple[object, ...]:
     return (
         delivery_id,
         intake.source,
@@ -166,11 +177,11 @@ def _delivery_row(entry: tuple[int, Intake, list[str]]) -> tuple[object, ...]:
         intake.path,
         orjson.dumps(dict(intake.headers)).decode(),
         intake.body,
-        intake.digest,
+        digest,
         intake.received_at,
         intake.dedupe,
         intake.verdict.value,
-        intake.reason,
+        reason,
         intake.status,
         intake.adapter,
         orjson.dumps(keys).decode(),
@@ -213,7 +224,7 @@ def _after(connection: sqlite3.Connection, changes: Sequence[Change], folding: F
 
 
 def _exists(connection: sqlite3.Connection, name: str, admitted: _Admitted) -> bool:
-    for _, intake, _ in admitted.fresh:
+    for _, intake, *_ in admitted.fresh:
         if any(name in (event.key, event.ref) for event in intake.events):
             return True
     sql = "SELECT 1 FROM spans WHERE key = ? OR (short_ref = ? AND short_ref <> key)"

@@ -28,6 +28,7 @@ from vs_tui.store.placing import place_all
 from vs_tui.store.processes import Processes, cores
 from vs_tui.store.rebuild_tables import NewTables, number_of
 from vs_tui.store.rows import Row
+from vs_tui.store.same_bodies import with_flag_of
 from vs_tui.store.ships import relink_shipped
 
 CHUNK: Final = 500
@@ -286,11 +287,12 @@ def _reread(row: Row, parse: Parse) -> tuple[list[Event], _Correction | None]:
     delivery_id, source, kind, path, headers, body, received_at, verdict, reason = row
     reading = parse(source, path, orjson.loads(headers), body, received_at)
     events = list(reading.events) if reading.verdict is Verdict.ACCEPTED else []
-    if (reading.kind, reading.verdict.value, reading.reason) == (kind, verdict, reason):
+    now = with_flag_of(reading.reason, reason)
+    if (reading.kind, reading.verdict.value, now) == (kind, verdict, reason):
         return events, None
     keys = orjson.dumps(list(dict.fromkeys(event.key for event in events))).decode()
     return events, _Correction(
-        delivery_id, source, verdict, reading.kind, reading.verdict.value, reading.reason, keys
+        delivery_id, source, verdict, reading.kind, reading.verdict.value, now, keys
     )
 
 

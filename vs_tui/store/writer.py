@@ -97,6 +97,7 @@ class Writer:
             raise
         try:
             self._condition.opened()
+            await self.run(self._folding.bodies.load)
             if await self._transaction(lambda db, _: is_empty(db)):
                 await self.adopt()
             self._lock.opened()
