@@ -99,7 +99,7 @@ def test_an_incident_is_linked_to_the_deploy_that_made_it(db) -> None:
         " WHERE s.operation = 'incident' AND (l.child IS NULL OR p.key IS NOT NULL)"
     ).fetchall()
     rules = Counter(row["rule"] for row in rows)
-    assert rules == {"proximity": 2, "version": 1}
+    assert rules == {"proximity": 4, "version": 2}
 
 
 def test_live_traffic_goes_on_without_a_pause_and_in_order() -> None:

@@ -1,4 +1,4 @@
-"""The sample story: five weeks of three teams, nobody passes an id between tools, and every
+"""The sample story: over five weeks of three teams, nobody passes an id between tools, and every
 deploy leads back to the issue it was made for."""
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def register(subparsers: Any) -> None:
         subparsers,
         "demo",
         help="the dashboard on sample data that keeps coming",
-        description="Replays five weeks of three teams into a temporary database and goes on live. "
+        description="Replays over five weeks of three teams into a temporary database and goes on live. "
         "Nothing of yours is read or written. To see your own work: start `vs-tui` and point a "
         "webhook at it (the Live screen shows the URL, the README says where to click).",
         epilog="""
@@ -115,7 +115,7 @@ async def _demo(folder: Path, args: argparse.Namespace) -> int:
     def start_traffic(runtime: Runtime) -> None:
         tasks.append(asyncio.create_task(_traffic(runtime, started)))
 
-    print("replaying five weeks of three teams ...", file=sys.stderr)
+    print("replaying over five weeks of three teams ...", file=sys.stderr)
     await prepare(config, started)
     try:
         return await with_receiver(config, args, start_traffic)
@@ -152,7 +152,7 @@ async def _traffic(runtime: Runtime, started: Instant) -> None:
     """What the story goes on with, each delivery at its time."""
     delta = whole_seconds(started - END)
     coming = after_end()
-    # Telling five weeks again takes a moment, which must not hold up the first paint.
+    # Telling the weeks again takes a moment, which must not hold up the first paint.
     delivery = await asyncio.to_thread(next, coming)
     while True:
         moved = shift(delivery, delta)

@@ -20,6 +20,7 @@ BROKEN: Final = Task(
     "test", ("Set up job", "Install", "Run tests"), 60 * SECOND, 200 * SECOND, failing=True
 )
 BOT: Final = "acme-release[bot]"
+PER_WEEK: Final = 12
 
 
 @dataclass(slots=True)
@@ -55,7 +56,7 @@ def services(world: World) -> dict[str, Service]:
     checkout = github.Repo("acme/checkout-api", world.sha())
     billing = github.Repo("acme/billing", world.sha())
     found = {
-        "checkout-api": Service(checkout, frozenset({7}), frozenset({14})),
+        "checkout-api": Service(checkout, frozenset({7}), frozenset({14, 20})),
         "billing": Service(billing, frozenset({10, 18}), frozenset()),
     }
     for service in found.values():
@@ -67,12 +68,7 @@ def tell(world: World, start: Instant, weeks: int) -> dict[str, Service]:
     """All that team core does in the weeks from `start` on."""
     found = services(world)
     sprints = _sprints(world, start, weeks)
-    begun = []
-    for week in range(weeks):
-        for _ in range(12):
-            into = world.rng.randrange(5) * DAY + 8 * HOUR + world.rng.randrange(480) * MINUTE
-            begun.append(start + week * 7 * DAY + into)
-    for position, at in enumerate(sorted(begun)):
+    for position, at in enumerate(world.mornings(start, weeks, PER_WEEK)):
         service = found["checkout-api" if position % 2 else "billing"]
         sprint = next(found for found in sprints if at < found.ends_at)
         title = CORE_TITLES[position % len(CORE_TITLES)]
@@ -306,7 +302,8 @@ def _rollback(world: World, service: Service) -> None:
     """An incident shortly after a deploy; what ran before is deployed again."""
     begun = service.free_at + 11 * MINUTE
     name, title, agent = service.repo.name, "5xx rate above 3 % on POST /orders", "Devi Rao"
-    incident = ("Q1ACME7", 4711, title, name, begun, agent)
+    number = 4_610 + world.number("incident")
+    incident = (f"Q1ACME{number}", number, title, name, begun, agent)
     others.pagerduty(world, begun, "triggered", *incident)
     others.pagerduty(world, begun + 4 * MINUTE, "acknowledged", *incident)
     back = Deployment(

@@ -13,7 +13,7 @@ from vs_tui.demo.titles import PLAT_TITLES, slug
 from vs_tui.demo.world import PLAT, World, after, working
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant
 
-PER_WEEK: Final = 5
+PER_WEEK: Final = 6
 TABLES: Final = ("orders", "payments", "stock")
 
 
@@ -22,8 +22,8 @@ class Infra:
     """The repository, how many changes were applied, and which of them go wrong."""
 
     repo: github.Repo
-    fails: frozenset[int] = frozenset({6})
-    alarms: frozenset[int] = frozenset({12})
+    fails: frozenset[int] = frozenset({6, 31})
+    alarms: frozenset[int] = frozenset({12, 33})
     """After these an alert fires until the next change."""
     applied: int = 0
     free_at: Instant = 0
@@ -36,13 +36,8 @@ def infra(world: World) -> Infra:
 def tell(world: World, start: Instant, weeks: int) -> Infra:
     """All that team platform does in the weeks from `start` on."""
     found = infra(world)
-    begun = []
-    for week in range(weeks):
-        for _ in range(PER_WEEK):
-            into = world.rng.randrange(5) * DAY + 8 * HOUR + world.rng.randrange(480) * MINUTE
-            begun.append(start + week * 7 * DAY + into)
     merged: list[tuple[Instant, github.Pull]] = []
-    for position, at in enumerate(sorted(begun)):
+    for position, at in enumerate(world.mornings(start, weeks, PER_WEEK)):
         title = PLAT_TITLES[position % len(PLAT_TITLES)]
         change = propose(world, found, title, at)
         planned = plan(world, change, change.created_at + 6 * SECOND, position % 7 == 5)

@@ -1,6 +1,6 @@
 """The whole story: what stands in sample_events, and what is still to come when it ends.
 
-It begins on a Monday and ends on a Monday afternoon five weeks later, in the middle of the
+It begins on a Monday and ends on a Thursday afternoon in the sixth week, in the middle of the
 work: what the teams do after that is told too, and reaches only who goes on watching.
 """
 
@@ -20,8 +20,9 @@ from vs_tui.domain.recording import Delivery
 
 START: Final[Instant] = 1_769_385_600 * SECOND
 """Monday 2026-01-26, 00:00 UTC."""
-END: Final[Instant] = START + 35 * DAY + 15 * HOUR + 30 * MINUTE
-"""Monday 2026-03-02, 15:30 UTC."""
+END: Final[Instant] = START + 38 * DAY + 15 * HOUR + 30 * MINUTE
+"""Thursday 2026-03-05, 15:30 UTC."""
+WEEKS: Final = 6
 SEED: Final = 7
 LIVE_FOR: Final = 20 * MINUTE
 """For so long before the end the pace is the demo's: something new every half a minute."""
@@ -30,9 +31,9 @@ LIVE_FOR: Final = 20 * MINUTE
 def told(seed: int = SEED) -> list[Delivery]:
     """The deliveries of the story, by the time of their receipt; those after END included."""
     world = World(seed, first_number=101)
-    core.tell(world, START, 5)
-    web.tell(world, START, 5)
-    plat.tell(world, START, 5)
+    core.tell(world, START, WEEKS)
+    web.tell(world, START, WEEKS)
+    plat.tell(world, START, WEEKS)
     return world.deliveries()
 
 

@@ -87,6 +87,18 @@ class World:
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
 
+    def mornings(self, start: Instant, weeks: int, per_week: int) -> list[Instant]:
+        """When pieces of work are begun: `per_week` of them, on each working day nearly as many."""
+        return sorted(
+            start
+            + week * 7 * DAY
+            + (week * per_week + position) % 5 * DAY
+            + MORNING * HOUR
+            + self.rng.randrange(480) * MINUTE
+            for week in range(weeks)
+            for position in range(per_week)
+        )
+
     def other(self, people: tuple[str, ...], author: str) -> str:
         return self.rng.choice([person for person in people if person != author])
 
