@@ -38,9 +38,9 @@ def register(subparsers: Any) -> None:
         subparsers,
         "demo",
         help="the dashboard on sample data that keeps coming",
-        description="Replays over five weeks of three teams into a temporary database and goes on live. "
-        "Nothing of yours is read or written. To see your own work: start `vs-tui` and point a "
-        "webhook at it (the Live screen shows the URL, the README says where to click).",
+        description="Replays over five weeks of three teams into a temporary database and goes on "
+        "live. Nothing of yours is read or written. To see your own work: start `vs-tui` and point "
+        "a webhook at it (the Live screen shows the URL, the README says where to click).",
         epilog="""
         examples:
           vs-tui demo
