@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.receiver.faults import injecting, needs_strace
+from tests.receiver.faults import needs_strace, slowly
 from tests.receiver.server import TOKEN, configure, serving
 from tests.receiver.test_nothing_lost import Sender
 from tests.receiver.test_restart import holds
@@ -26,10 +26,15 @@ from tests.tui.terminal import Terminal
 __all__ = ["small_disk"]
 
 
+PROGRAM = (sys.executable, "-m", "vs_tui")
+
+
 @contextmanager
-def dashboard(folder: Path, *command: str) -> Iterator[Terminal]:
+def dashboard(
+    folder: Path, *options: str, program: tuple[str, ...] = PROGRAM
+) -> Iterator[Terminal]:
     env = {**os.environ, "VS_CONFIG_DIR": str(folder), "VS_DATA_DIR": str(folder)}
-    terminal = Terminal(sys.executable, "-m", "vs_tui", *command, env=env)
+    terminal = Terminal(*program, *options, env=env)
     try:
         terminal.read_until(b"Live")
         yield terminal
@@ -114,27 +119,35 @@ def test_a_full_disk_is_said_at_once_and_browsing_goes_on(small_disk) -> None:
             assert time.monotonic() - began < 5, "it goes on within five seconds"
 
 
-def test_quitting_the_dashboard_under_load_loses_nothing(tmp_path) -> None:
+@pytest.mark.parametrize(
+    "rounds", [1, pytest.param(25, marks=[pytest.mark.full, pytest.mark.timeout(600)])]
+)
+def test_quitting_the_dashboard_under_load_loses_nothing(tmp_path, rounds) -> None:
     configure(tmp_path)
-    port = free_port()
-    options = ("dashboard", "--port", str(port), "--db", str(tmp_path / "t.db"))
-    with dashboard(tmp_path, *options) as terminal:
-        assert when_listening(port, start("first")) == 200
-        senders = [Sender(f"http://127.0.0.1:{port}", f"s{n}") for n in range(8)]
-        for sender in senders:
-            sender.start()
-        deadline = time.monotonic() + 30
-        while sum(len(sender.acknowledged) for sender in senders) < 150:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        began = time.monotonic()
-        assert terminal.close() == 0
-        assert time.monotonic() - began < 5
-        for sender in senders:
-            sender.join(10)
-    acknowledged = {each for sender in senders for each in sender.acknowledged}
-    assert not (tmp_path / "t.db-wal").exists(), "the last checkpoint was done"
-    assert acknowledged <= holds(tmp_path / "t.db")
+    acknowledged: set[str] = set()
+    took = []
+    for number in range(rounds):
+        port = free_port()
+        options = ("dashboard", "--port", str(port), "--db", str(tmp_path / "t.db"))
+        with dashboard(tmp_path, *options) as terminal:
+            assert when_listening(port, start(f"first{number}")) == 200
+            senders = [Sender(f"http://127.0.0.1:{port}", f"r{number}s{n}") for n in range(8)]
+            for sender in senders:
+                sender.start()
+            deadline = time.monotonic() + 30
+            while sum(len(sender.acknowledged) for sender in senders) < 150:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            began = time.monotonic()
+            assert terminal.close() == 0
+            took.append(time.monotonic() - began)
+            for sender in senders:
+                sender.join(10)
+        acknowledged |= {each for sender in senders for each in sender.acknowledged}
+        assert not (tmp_path / "t.db-wal").exists(), "the last checkpoint was done"
+        assert acknowledged <= holds(tmp_path / "t.db")
+    print(f"{rounds} times q, {len(acknowledged)} acknowledged, 0 lost, at most {max(took):.2f} s")
+    assert max(took) < 5
 
 
 VIEWS = ((b"2", b"[2 Traces]"), (b"4", b"[4 Events]"), (b"1", b"[1 Live]"))
@@ -155,42 +168,51 @@ def painted(terminal: Terminal, rounds: int) -> list[float]:
     "rounds", [8, pytest.param(34, marks=[pytest.mark.full, pytest.mark.timeout(600)])]
 )
 def test_keys_are_answered_while_the_disk_is_slow(tmp_path, rounds) -> None:
-    """Each fdatasync takes three seconds. Compared with the same keys before, because other work
-    on the machine delays both."""
+    """Each fdatasync takes three seconds, from the writer's fortieth on. Compared with the same
+    keys before, because other work on the machine delays both."""
     configure(tmp_path)
     port = free_port()
     options = ("dashboard", "--port", str(port), "--db", str(tmp_path / "t.db"))
     stop = threading.Event()
     answers: list[tuple[int, float]] = []
 
-    def send(name: int) -> None:
+    def send(name: object) -> float:
+        began = time.monotonic()
+        status = post(port, start(name))
+        took = time.monotonic() - began
+        answers.append((status, took))
+        return took
+
+    def keep_sending(name: int) -> None:
         number = 0
         while not stop.is_set():
-            began = time.monotonic()
             with suppress(OSError):
-                status = post(port, start(f"{name}-{number}"))
-                answers.append((status, time.monotonic() - began))
+                send(f"{name}-{number}")
             number += 1
 
-    with dashboard(tmp_path, *options) as terminal:
+    program = slowly(PROGRAM, "fdatasync", "delay_enter=3000000:when=40+")
+    with dashboard(tmp_path, *options, program=program) as terminal:
         assert when_listening(port, start("first")) == 200
-        with injecting(terminal.process.pid, "fdatasync", "delay_enter=3000000"):
-            painted(terminal, 2)
-            before = painted(terminal, rounds)
-            senders = [threading.Thread(target=send, args=(name,)) for name in range(8)]
-            for sender in senders:
-                sender.start()
-            during = painted(terminal, rounds)
-            stop.set()
-            for sender in senders:
-                sender.join(30)
-    half = len(during) // 2
+        painted(terminal, 2)
+        before = painted(terminal, rounds)
+        number = 0
+        while send(f"until-slow-{number}") < 2.5:
+            number += 1
+            assert number < 100, "the disk becomes slow"
+        senders = [threading.Thread(target=keep_sending, args=(name,)) for name in range(8)]
+        for sender in senders:
+            sender.start()
+        during = painted(terminal, rounds)
+        stop.set()
+        for sender in senders:
+            sender.join(30)
+    half, hundredth = len(during) // 2, len(during) // 100
     print(
-        f"key to screen: before {before[half]:.3f} s, at most {before[0]:.3f}; on a slow disk "
-        f"{during[half]:.3f}, 99 % below {during[len(during) // 100]:.3f}"
+        f"key to screen: before {before[half]:.3f} s, 99 % below {before[hundredth]:.3f}; on a "
+        f"slow disk {during[half]:.3f}, 99 % below {during[hundredth]:.3f}; "
+        f"load {os.getloadavg()[0]:.1f}"
     )
-    assert during[half] < max(0.1, 2 * before[half])
+    assert during[half] < max(0.2, 3 * before[half])
     assert during[0] < 1.5, "no key waits for the disk"
-    assert answers
     assert {status for status, _ in answers} <= {200, 503}
     assert max(took for _, took in answers) < 9

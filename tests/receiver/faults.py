@@ -33,3 +33,13 @@ def injecting(process: int, calls: str, what: str) -> Iterator[None]:
         strace.terminate()
         strace.wait(30)
         strace.stderr.close()
+
+
+def slowly(command: tuple[str, ...], calls: str, what: str) -> tuple[str, ...]:
+    """A command with `calls` answered by strace from its start on. Other calls cost nothing more,
+    as they do where strace attaches later. Skips the test where strace may not."""
+    strace = ("strace", "-f", "--seccomp-bpf", "-o", "/dev/null")
+    traced = (*strace, "-e", f"trace={calls}", "-e", f"inject={calls}:{what}")
+    if subprocess.run((*traced, "true"), capture_output=True, check=False).returncode:
+        pytest.skip("strace may not trace here")
+    return (*traced, *command)
