@@ -18,6 +18,7 @@ from tests.metrics.deliveries import (
 )
 from tests.metrics.world import t
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, iso
+from vs_tui.domain.metrics.dora import METRICS
 from vs_tui.domain.model import Key, Rule, Seek
 from vs_tui.intaking import parse_stored
 from vs_tui.sources import plyzen as plyzen_source
@@ -29,6 +30,7 @@ from vs_tui.store.retention import prune_traces
 
 BEGIN = t("00:00")
 WINDOW = over(BEGIN, BEGIN + 60 * DAY)
+REPAIR = "closed a failure"
 
 
 def cards(base: Database, **more):
@@ -210,6 +212,25 @@ def test_a_change_counts_once_in_each_group_where_it_was_shipped_there_first(bas
     assert kept == base.kept()
 
 
+def test_behind_a_number_are_as_many_rows_as_it_stands_on(base) -> None:
+    """What counts for it first: failed ones of a fail rate, repairs of a rework rate."""
+    base.tell(*deploy(1, BEGIN + HOUR, ok=False), *deploy(2, BEGIN + 2 * HOUR))
+    base.tell(*deploy(3, BEGIN + 3 * HOUR), *merge(1, BEGIN, BEGIN + 90 * MINUTE))
+    base.tell(*incident(1, BEGIN + 4 * HOUR, None), *deploy(4, BEGIN + 9 * HOUR))
+    rows = {}
+    for metric in METRICS:
+        detail = read_detail(base.db, WINDOW, "core", metric)
+        figure = detail.figure
+        assert len(detail.behind) == detail.of == figure.n + figure.open + figure.unknown
+        rows[metric] = [(entry.key[-1], entry.result, entry.note) for entry in detail.behind]
+    assert rows["deploys"] == [("4", "ok", ""), ("3", "ok", "incident"), ("2", "ok", REPAIR)]
+    failed = [("3", "failed", "incident"), ("1", "failed", "deploy failed")]
+    assert rows["fail"] == [*failed, ("4", "ok", ""), ("2", "ok", REPAIR)]
+    assert [key for key, _, _ in rows["rework"]] == ["2", "4", "3", "1"]
+    assert [result for _, result, _ in rows["restore"]] == ["open", "ok"]
+    assert dict(read_detail(base.db, WINDOW, "core", "deploys").distribution)["Mon"] == 3
+
+
 def plyzen(**record):
     body = orjson.dumps({"artifact": "api", "environment": "prod", "activity": "deploy", **record})
     return plyzen_source.SOURCE.parse(Inbound("/plyzen", {}, body, BEGIN)).events
@@ -226,7 +247,7 @@ def test_plyzens_version_deployed_again_without_a_correlation_id_is_a_new_deploy
     assert (figures["deploys"].n, figures["fail"].hits, figures["fail"].n) == (2, 1, 3)
     assert figures["restore"].value == HOUR
     assert figures["lead"].n + figures["lead"].unknown == 1, "deployed again it ships nothing"
-    behind = read_detail(base.db, WINDOW, "", "deploys").behind
+    behind = read_detail(base.db, WINDOW, "", "fail").behind
     assert len({entry.key for entry in behind}) == 1
     assert [entry.value for entry in behind] == [MINUTE] * 3
 

@@ -54,11 +54,12 @@ async def test_enter_explains_a_number_and_enter_again_opens_the_trace(config, s
         await on.press("j", "j", "enter")
         await on.sees("core change fail rate", "25 %", "1 of 4 deployments", "deploy failed")
         assert "┤" in on.text
+        assert line(on, "deploy-3").split()[1:4] == ["Mar", "18:00", "✗"]
         opened = []
-        on.app.navigation.open_trace = lambda *ids: opened.append(ids)
+        on.app.navigation.open_span = opened.append
         await on.press("enter")
         await on.until(lambda: bool(opened), "the trace")
-        assert opened[0][1] == "deploy-3"
+        assert opened == ["deploy-3"]
         await on.press("escape")
         await on.sees("DORA per team")
 

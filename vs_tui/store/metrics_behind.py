@@ -11,6 +11,7 @@ from vs_tui.domain.instants import Instant
 from vs_tui.domain.metrics.assessment import Assessed
 from vs_tui.domain.metrics.columns import UNKNOWN
 from vs_tui.domain.metrics.dora import METRICS, as_known, measure, recoveries
+from vs_tui.domain.metrics.facts import Kind
 from vs_tui.domain.metrics.failures import Episode
 from vs_tui.domain.metrics.ledger import Group, Ledger, bit_of
 from vs_tui.domain.metrics.report import (
@@ -50,18 +51,9 @@ def read_detail(db: sqlite3.Connection, window: Window, team: str, metric: str) 
         behind=_LONGEST[metric](db, ledger, window, group_of(team))
         if metric in _LONGEST
         else _behind(db, window, own, metric),
-        of=_count(metric, ledger, window),
+        of=figure.n + figure.open + figure.unknown,
         marks=_marks(db, window, own, metric),
     )
-
-
-def _count(metric: str, ledger: Ledger, window: Window) -> int:
-    strand = {"lead": ledger.changes, "restore": ledger.episodes}.get(metric, ledger.deployments)
-    start, stop = window.contained(strand.column("at"))
-    if metric == "fail":
-        strand = as_known(ledger, window.now).deployments
-    hits = {"fail": "failed", "rework": "rework"}.get(metric)
-    return stop - start if hits is None else strand.column(hits).count(1, start, stop)
 
 
 def _marks(
@@ -89,38 +81,45 @@ def _distribution(metric: str, ledger: Ledger, window: Window) -> list[tuple[str
         start, stop = window.contained(ledger.episodes.column("at"))
         took = recoveries(ledger.episodes, start, stop, window.end)
         return histogram(metric, Runs([sorted(value for value in took if value != UNKNOWN)]))
-    hits = {"fail": "failed", "rework": "rework"}.get(metric)
+    column = {"deploys": "ok", "fail": "failed", "rework": "rework"}[metric]
+    hits = as_known(ledger, window.now).deployments.column(column)
     counts = [0] * len(WEEKDAYS)
     for day, start, stop in window.day_slices(ledger.deployments.column("at")):
-        counts[day.weekday()] += (
-            stop - start if hits is None else ledger.deployments.column(hits).count(1, start, stop)
-        )
+        counts[day.weekday()] += hits.count(1, start, stop)
     return list(zip(WEEKDAYS, counts, strict=True))
 
 
-_WHICH: Final = {"deploys": "outcome IN ('ok', 'failed')", "fail": "failed = 1",
-                 "rework": "rework = 1"}  # fmt: skip
-
-
 _SEEN: Final = (
-    "AND EXISTS (SELECT 1 FROM dora_episodes e WHERE e.deployment = d.key AND e.started_at <= ?5)"
+    "EXISTS (SELECT 1 FROM dora_episodes e WHERE e.deployment = d.key AND e.started_at <= ?5)"
 )
 """Failures that could be seen at the moment that is looked back to."""
+_COUNTED: Final = {
+    "deploys": ("outcome = 'ok'",),
+    "fail": (
+        f"failed = 1 AND {_SEEN}",
+        f"outcome IN ('ok', 'failed') AND NOT (failed = 1 AND {_SEEN})",
+    ),
+    "rework": ("rework = 1", "rework = 0 AND outcome IN ('ok', 'failed')"),
+}
+"""What a metric stands on: what it is about first, then the others that it counts."""
 
 
 def _behind(
     db: sqlite3.Connection, window: Window, places: Sequence[int], metric: str
 ) -> list[Behind]:
-    bound: tuple[object, ...] = (window.since, window.until, rows.as_json(places), MAX_BEHIND)
-    seen = _SEEN if metric == "fail" else ""
-    sql = (
-        f"SELECT verdict FROM dora_deployments d WHERE {_WHICH[metric]} AND unit <> 1 "
-        "AND ended_at >= ?1 AND ended_at < ?2 "
-        f"AND place IN (SELECT value FROM json_each(?3)) {seen} "
-        "ORDER BY ended_at DESC, key LIMIT ?4"
-    )
-    bound = (*bound, window.now) if seen else bound
-    return [_deployment(verdict_of(text), metric) for (text,) in db.execute(sql, bound)]
+    listed = rows.as_json(places)
+    found: list[Behind] = []
+    for condition in _COUNTED[metric]:
+        sql = (
+            f"SELECT verdict FROM dora_deployments d WHERE {condition} AND unit <> 1 "
+            "AND ended_at >= ?1 AND ended_at < ?2 "
+            "AND place IN (SELECT value FROM json_each(?3)) "
+            "ORDER BY ended_at DESC, key LIMIT ?4"
+        )
+        bound = (window.since, window.until, listed, MAX_BEHIND - len(found), window.now)
+        texts = db.execute(sql, bound[: 5 if _SEEN in condition else 4])
+        found += [_deployment(verdict_of(text), metric, window.now) for (text,) in texts]
+    return found
 
 
 _WORDS: Final = {"deploy": "deploy failed", "test": "test failed", "incident": "incident"}
@@ -130,9 +129,12 @@ def _said(reasons: Iterable[str]) -> str:
     return ", ".join(_WORDS[reason] for reason in reasons)
 
 
-def _deployment(verdict: Assessed, metric: str) -> Behind:
+def _deployment(verdict: Assessed, metric: str, now: Instant) -> Behind:
+    """A frequency counts what succeeded by its own result, whatever was seen of it later."""
     found = verdict.deployment
-    note = verdict.rework if metric == "rework" else _said(verdict.reasons)
+    reasons = dict.fromkeys(s.kind for s in verdict.signals if s.started_at <= now)
+    note = verdict.rework if metric == "rework" else _said(reasons)
+    failed = bool(reasons) and metric != "deploys"
     return Behind(
         at=found.ended_at,
         trace_id=found.trace_id,
@@ -140,7 +142,7 @@ def _deployment(verdict: Assessed, metric: str) -> Behind:
         title=found.name,
         service=found.service,
         version=found.version or found.commit[:8],
-        result="failed" if verdict.failed else "ok",
+        result="failed" if failed else "ok",
         value=found.duration,
         note=note or verdict.rework,
     )
@@ -204,10 +206,11 @@ def _changes(db: sqlite3.Connection, ledger: Ledger, window: Window, group: Grou
 def _change(verdict: Assessed, change: str) -> Behind:
     found = verdict.deployment
     shipped = next(entry for entry in verdict.shipped if entry.change.key == change)
+    is_span = shipped.change.kind is Kind.PULL_REQUEST
     return Behind(
         at=found.ended_at,
         trace_id=found.trace_id,
-        key=shipped.change.key,
+        key=shipped.change.key if is_span else found.span,
         title=shipped.change.title or shipped.change.key,
         service=found.service,
         version=found.version or found.commit[:8],

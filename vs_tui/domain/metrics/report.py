@@ -66,7 +66,9 @@ class Behind:
     at: Instant
     """End of the deployment."""
     trace_id: str
+    """Of the deployment."""
     key: str
+    """Of the span to look at: the pull request, else the deployment."""
     title: str
     service: str
     version: str

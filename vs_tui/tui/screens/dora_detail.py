@@ -37,11 +37,11 @@ _BAR: Final = 14
 _STAGE_COLUMNS: Final = (("p50", 5), ("mean", 5), ("share", 6))
 """The share is of the means, which it could contradict the median without."""
 _WHAT: Final = {
-    "deploys": "deployments",
+    "deploys": "successful deployments",
     "lead": "changes, the longest first",
-    "fail": "failed deployments",
+    "fail": "deployments, those that failed first",
     "restore": "failures, open and longest first",
-    "rework": "deployments that repaired",
+    "rework": "deployments, those that repaired first",
 }
 
 
@@ -123,7 +123,11 @@ class DoraDetailView(ListedView):
         message.stop()
         row = self.list.selected
         if row is not None and isinstance(row.data, Behind):
-            self.dash.navigation.open_trace(row.data.trace_id, row.data.key)
+            self.dash.open_span(row.data.key)
+
+    def selection(self) -> str:
+        row = self.list.selected
+        return row.data.key if row is not None and isinstance(row.data, Behind) else ""
 
     def act(self, action: str) -> bool:
         if self.focused is self.facts and self.facts.act(action):
