@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,16 @@ START = b'{"type":"build","id":"1","action":"start"}'
 
 @contextlib.asynccontextmanager
 async def receiving(
-    folder: Path, limits: Limits | None = None, metrics_port: int = 0
+    folder: Path,
+    limits: Limits | None = None,
+    metrics_port: int = 0,
+    secrets: Mapping[str, tuple[str, ...]] | None = None,
 ) -> AsyncIterator[Runtime]:
     config = Config(
         port=0,
         metrics_port=metrics_port,
         db=folder / "inside.db",
-        secrets=Secrets(TOKEN, {"github": ("gh-secret",)}),
+        secrets=Secrets(TOKEN, secrets or {"github": ("gh-secret",)}),
         limits=limits or Limits(),
     )
     runtime = Runtime(config, now)

@@ -259,8 +259,9 @@ async def test_odd_proofs_are_401_and_store_nothing(tmp_path, source) -> None:
                 await connection.send(
                     head.encode("latin-1") + b"Content-Length: %d\r\n\r\n%s" % (len(raw), raw)
                 )
-                status, _, answer = await connection.answer()
+                status, headers, answer = await connection.answer()
                 assert (status, answer["error"]) == (401, "unauthorized"), (name, value)
+                assert headers["www-authenticate"].startswith("Bearer "), (name, value)
                 connection.close()
         stored = await runtime.writer.run(
             lambda db: db.execute("SELECT COUNT(*) FROM deliveries").fetchone()

@@ -14,6 +14,7 @@ from vs_tui.domain.instants import SECOND
 from vs_tui.domain.model import Key
 from vs_tui.sources import registry
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
+from vs_tui.sources.grafana import TIMESTAMP_HEADER
 from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
 from vs_tui.sources.signatures import (
     any_token,
@@ -148,25 +149,51 @@ def test_standard_webhooks_refuse(headers, body):
         require_standard_webhook(headers, body, [b"raw", b"", b"whsec_"], RECEIVED)
 
 
-SIGN_THEIR_TIME = sorted(
-    name
-    for name, source in registry.sources().items()
-    if "webhook-signature" in source.signature_headers
-)
+SECRET = b"raw"
+SENT = str(RECEIVED // SECOND)
+IN_BODY = b'{"webhookTimestamp": %d}' % (RECEIVED // 1_000)
 
 
-@pytest.mark.parametrize("name", SIGN_THEIR_TIME)
+def mac(message: bytes) -> str:
+    return hmac.new(SECRET, message, "sha256").hexdigest()
+
+
+SIGNS_ITS_TIME = {
+    "gitlab": (webhook(), b"body"),
+    "customhttp": (webhook(), b"body"),
+    "buildkite": (
+        {"x-buildkite-signature": f"timestamp={SENT},signature={mac(f'{SENT}.body'.encode())}"},
+        b"body",
+    ),
+    "grafana": (
+        {TIMESTAMP_HEADER: SENT, "x-grafana-alerting-signature": mac(f"{SENT}:body".encode())},
+        b"body",
+    ),
+    "linear": ({"linear-signature": mac(IN_BODY)}, IN_BODY),
+}
+"""A delivery as each tool signs it that signs when it was sent, too."""
+SIGNS_NO_TIME = {"github", "gitea", "bitbucket", "jira", "circleci", "pagerduty", "trello"}
+"""By their documentation: the body (Trello: and the URL) is all that they sign."""
+SIGNS_NOTHING = {"plyzen"}
+"""Its header is a key."""
+
+
+def test_of_every_tool_that_signs_it_is_known_whether_it_signs_the_time():
+    signing = {name for name, source in registry.sources().items() if source.signature_headers}
+    assert signing == SIGNS_ITS_TIME.keys() | SIGNS_NO_TIME | SIGNS_NOTHING
+
+
+@pytest.mark.parametrize("name", SIGNS_ITS_TIME)
 def test_a_recorded_delivery_cannot_be_sent_again_later_where_its_time_is_signed(name):
-    """Standard Webhooks sign when they were sent; five minutes later they prove nothing."""
     source = registry.sources()[name]
-    headers = webhook()
+    headers, body = SIGNS_ITS_TIME[name]
     for late, accepted in ((0, True), (299, True), (301, False), (-299, True), (-301, False)):
-        inbound = Inbound(source.paths[0], headers, b"body", RECEIVED + late * SECOND)
+        inbound = Inbound(source.paths[0], headers, body, RECEIVED + late * SECOND)
         if accepted:
-            source.verify(inbound, [b"raw"])
+            source.verify(inbound, [SECRET])
             continue
         with pytest.raises(Unauthorized, match="5 minutes"):
-            source.verify(inbound, [b"raw"])
+            source.verify(inbound, [SECRET])
 
 
 def test_no_token_is_never_the_right_one():

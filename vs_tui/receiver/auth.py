@@ -163,7 +163,6 @@ class Gate:
                 "unauthorized",
                 "send the token as `Authorization: Bearer TOKEN`; "
                 "`vs-tui secret show token` prints it",
-                WWW_Authenticate="Bearer",
             )
 
     def _refuse_from_afar(self, headers: Mapping[str, str]) -> None:

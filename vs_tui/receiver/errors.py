@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 JSON_TYPE: Final = "application/json"
 REQUEST_ID: Final = "X-Request-Id"
+CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="deliveries"'}
+"""What RFC 9110 asks of every 401. Not Basic, which we take as well: browsers would ask people."""
 ENCODINGS: Final = "send the body plain or with Content-Encoding: gzip"
 
 
@@ -33,6 +35,8 @@ class Refused(Exception):
         self.detail = detail
         self.request_id = token_hex(6)
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        if status == 401:
+            self.headers |= CHALLENGE
 
 
 @dataclass(frozen=True, slots=True)

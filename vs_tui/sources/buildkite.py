@@ -8,7 +8,7 @@ name. A build that waits at a block step is reported as finished and `blocked`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from vs_tui.domain import keys
@@ -85,8 +85,9 @@ class Buildkite:
         if not signature:
             require_token(inbound.header("x-buildkite-token"), secrets, "X-Buildkite-Token")
             return
-        parts = dict(part.strip().partition("=")[::2] for part in signature.split(","))
-        if "timestamp" not in parts or "signature" not in parts:
+        given = [part.strip().partition("=")[::2] for part in signature.split(",")]
+        parts = dict(given)
+        if len(parts) < len(given) or "timestamp" not in parts or "signature" not in parts:
             raise Unauthorized("X-Buildkite-Signature is not timestamp=...,signature=...")
         require_fresh(parts["timestamp"], inbound.received_at, "X-Buildkite-Signature's timestamp")
         message = parts["timestamp"].encode() + b"." + inbound.body
@@ -302,7 +303,7 @@ def _phases(whole: Event, subject: dict[str, Any]) -> list[Event]:
     for at, state in ((queued, State.QUEUED), (running, State.RUNNING)):
         if at is not None and state is not whole.state:
             events.append(
-                replace(whole, state=state, occurred_at=at, stage=_STAGES[state], error="")
+                whole._replace(state=state, occurred_at=at, stage=_STAGES[state], error="")
             )
     return events
 
