@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +131,7 @@ def deploy_again(
 ) -> list[Event]:
     """The same deploy begins anew after its end."""
     again = deploy(number, ended, ok, service=service)
-    return [replace(event, supersedes=True, attempt=attempt) for event in again]
+    return [event._replace(supersedes=True, attempt=attempt) for event in again]
 
 
 def test_run(

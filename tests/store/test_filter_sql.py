@@ -45,10 +45,14 @@ SPANS = st.builds(
     service=TEXTS,
     environment=TEXTS,
     actor=TEXTS,
+    url=st.just(""),
+    attempt=st.just(1),
     stage=TEXTS,
+    stage_at=st.none(),
     error=TEXTS,
     last_event_at=st.integers(T - 9 * DAY, T),
     reopens=st.integers(0, 2),
+    active=st.none(),
     attributes=st.dictionaries(
         st.sampled_from(["vs.pr.draft", "vs.rework", "x"]), st.booleans() | TEXTS, max_size=3
     ),

@@ -57,9 +57,9 @@ def possible(span: Span) -> Span:
     """As the store has them: in flight without an end, ended with one."""
     began = T - 8 * DAY if span.started_at is None else span.started_at
     if span.status is Status.IN_FLIGHT:
-        return replace(span, ended_at=None, started_at=began)
+        return span._replace(ended_at=None, started_at=began)
     ended = began if span.ended_at is None else max(span.ended_at, began)
-    return replace(span, ended_at=ended, started_at=began)
+    return span._replace(ended_at=ended, started_at=began)
 
 
 def wanted_in(spans: list[Span], text: str, at: int | None) -> set[str]:
@@ -110,7 +110,7 @@ def test_turns_find_what_a_plain_reading_finds(spans, later, text, at, turns) ->
     for _ in range(turns):
         search.turn(db, seconds=0)
     # Some spans change while it looks, others are new.
-    changed = [replace(new, key=old.key) for new, old in zip(later, spans, strict=False)]
+    changed = [new._replace(key=old.key) for new, old in zip(later, spans, strict=False)]
     changed += later[len(spans) :]
     put(db, *changed, *later[:1], seq=2)
     now = {s.key: s for s in (*spans, *changed, *later[:1])}
@@ -134,7 +134,7 @@ def test_the_order_is_in_flight_first_then_the_latest_ended() -> None:
     finish(db, search)
     assert keys_of(db, search) == ["f0", "f1", "f2", "e0", "e1", "e2", "e3"]
     put(db, build("e4", ended_at=T - 90_000_000), seq=2)
-    put(db, replace(flying[1], status=Status.OK, state=State.OK, ended_at=T + 1), seq=3)
+    put(db, flying[1]._replace(status=Status.OK, state=State.OK, ended_at=T + 1), seq=3)
     search.turn(db)
     assert keys_of(db, search) == ["f0", "f2", "f1", "e0", "e1", "e4", "e2", "e3"]
 

@@ -155,7 +155,7 @@ def test_late_phases_and_amendments_change_the_stages_only() -> None:
 def test_a_trace_id_that_a_root_learns_late_reaches_its_children() -> None:
     intake = custom("build", 1, "start", "10:00:00")
     (event,) = intake.events
-    own = replace(event, state=State.NOTE, trace_id="4bf92f3577b34da6a3ce929d0e0e4736")
+    own = event._replace(state=State.NOTE, trace_id="4bf92f3577b34da6a3ce929d0e0e4736")
     told = replace(intake, events=(own,), dedupe="id:own")
     expected = World().deliver(told, *chain())
     assert expected.traces() == 2
@@ -407,7 +407,7 @@ def copy_of(intake: object) -> object:
     return replace(
         intake,
         dedupe=f"{intake.dedupe}-again",
-        events=[replace(event, as_of=event.snapshot_at + 1) for event in intake.events],
+        events=[event._replace(as_of=event.snapshot_at + 1) for event in intake.events],
     )
 
 

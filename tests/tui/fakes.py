@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from vs_tui.domain import filters
@@ -430,7 +429,7 @@ class FakeReader:
         status = Status.ERROR if state is State.ERROR else Status.OK
         now = self.clock()
         self.put(
-            replace(self.by_key[key], state=state, status=status, ended_at=now, last_event_at=now)
+            self.by_key[key]._replace(state=state, status=status, ended_at=now, last_event_at=now)
         )
 
     def _asked(self, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery_links, delivery_trace, span
 from tests.tui.stage import NARROW, Stage, does, stage
@@ -106,7 +105,7 @@ async def test_a_phase_of_a_span_cannot_be_cut_from_it() -> None:
     told = span("own-key", "stage", "sent by a tool", began=MINUTE, parent="dep-214")
     async with checkout(send_links=send) as on:
         trace = on.reader.by_key["dep-214"].trace_id
-        on.reader.put(replace(phase, trace_id=trace), replace(told, trace_id=trace))
+        on.reader.put(phase._replace(trace_id=trace), told._replace(trace_id=trace))
         await on.sees("verify", "sent by a tool")
         on.app.screen.waterfall.reveal("dep-214/verify")
         await on.press("x")

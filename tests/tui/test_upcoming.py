@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tests.tui.fakes import MINUTE, NOW, SECOND, busy_reader
 from tests.tui.stage import NARROW, Stage, stage
 
@@ -57,7 +55,7 @@ async def test_it_becomes_a_span_when_it_begins_and_goes_when_its_run_ends() -> 
         await opened(on)
         root = on.reader.by_key["dep-214"]
         on.reader.put(
-            replace(on.reader.by_key["t-1"], key="s-1", ref="s-1", name="smoke",
+            on.reader.by_key["t-1"]._replace(key="s-1", ref="s-1", name="smoke",
                     started_at=NOW - SECOND, ended_at=None, parent_key=root.key,
                     status=root.status, state=root.state)
         )  # fmt: skip
@@ -86,7 +84,7 @@ async def test_it_is_off_without_enough_history_and_for_what_was_lost() -> None:
         await opened(on)
         assert "◌ next" not in on.text
     reader = busy_reader()
-    reader.put(replace(reader.by_key["dep-214"], last_event_at=NOW - 3 * 60 * MINUTE,
+    reader.put(reader.by_key["dep-214"]._replace(last_event_at=NOW - 3 * 60 * MINUTE,
                        started_at=NOW - 4 * 60 * MINUTE))  # fmt: skip
     async with stage(reader) as on:
         await opened(on)

@@ -7,7 +7,7 @@ delivery give the same span, because events are put into one canonical order fir
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter, itemgetter
 from typing import Any, Final
@@ -163,7 +163,7 @@ def with_timeout(span: Span, now: Instant, timeouts: Mapping[str, Duration]) -> 
     begun = span.started_at if not span.reopens else span.last_event_at
     if now - begun < limit:
         return span
-    return replace(span, status=Status.TIMED_OUT, ended_at=begun + limit, error="timeout")
+    return span._replace(status=Status.TIMED_OUT, ended_at=begun + limit, error="timeout")
 
 
 def _judge(course: _Course, ordered: Sequence[Event]) -> None:
@@ -189,7 +189,7 @@ def _as_amended(events: Iterable[Event]) -> list[Event]:
     if not latest:
         return found
     return [
-        replace(event, state=State.NOTE, started_at=None, stage="", error="")
+        event._replace(state=State.NOTE, started_at=None, stage="", error="")
         if event.slot and _by_amendment(event) < latest[event.slot]
         else event
         for event in found

@@ -1,22 +1,22 @@
 """The vocabulary: events are what adapters read, spans and links are what we make of them.
 
-Everything here is immutable and knows nothing of HTTP, SQL, clocks or screens.
+Everything here is immutable and knows nothing of HTTP, SQL, clocks or screens. Values are tuples
+with names: a thousand are made, hashed and compared for every one that a person looks at.
 Span and attribute names follow OpenTelemetry's semantic conventions for CI/CD and VCS.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from hashlib import sha256
-from operator import attrgetter
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from vs_tui.domain.instants import Duration, Instant
 
 Scalar = str | int | float | bool
 Attributes = Mapping[str, Scalar]
+_NONE: Final[Attributes] = {}
 
 
 class State(IntEnum):
@@ -82,8 +82,7 @@ class Operation(StrEnum):
     INCIDENT = "incident"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """A name that spans of different tools have in common, such as a commit or a branch.
 
     `scope` narrows it (a repository, normalised by `keys.repository`); an empty scope matches
@@ -126,8 +125,7 @@ class Rule(StrEnum):
     ATTEMPT = "attempt"
 
 
-@dataclass(frozen=True, slots=True)
-class Seek:
+class Seek(NamedTuple):
     """A span's wish for a parent: whoever offers `key`, by `rule`.
 
     `link_only`: show the connection, but never make it the parent (a sprint, an earlier attempt).
@@ -138,8 +136,7 @@ class Seek:
     link_only: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """One thing that an adapter read from a delivery about one span.
 
     Several events may come from one delivery and several deliveries may say the same thing:
@@ -181,7 +178,7 @@ class Event:
     slot: str = ""
     """Names what is stated (`start`, `finish`) where a sender may amend it: of a span's events
     with one slot only the latest snapshot counts, the others keep their attributes only."""
-    attributes: Attributes = field(default_factory=dict)
+    attributes: Attributes = _NONE
     offers: tuple[Key, ...] = ()
     seeks: tuple[Seek, ...] = ()
 
@@ -194,8 +191,7 @@ class Event:
         return begun if self.supersedes == "if begun" else self.supersedes
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """An edge from a span to another one, and why it exists."""
 
     child: str
@@ -232,8 +228,7 @@ CONFIDENCE: Final[Mapping[Rule, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(NamedTuple):
     """One operation with a start and an end, folded from its events and placed in a trace."""
 
     key: str
@@ -261,7 +256,7 @@ class Span:
     active: Duration | None = None
     """Time in its episodes: without the gaps between an end and a reopen."""
     error: str = ""
-    attributes: Attributes = field(default_factory=dict)
+    attributes: Attributes = _NONE
     trace_id: str = ""
     parent_key: str = ""
 
@@ -298,60 +293,27 @@ def trace_id_of(root_key: str) -> str:
     return sha256(root_key.encode()).hexdigest()[:32]
 
 
-_FIELDS: Final = (
-    "key",
-    "source",
-    "operation",
-    "state",
-    "occurred_at",
-    "as_of",
-    "started_at",
-    "supersedes",
-    "stage",
-    "ref",
-    "name",
-    "project",
-    "service",
-    "environment",
-    "actor",
-    "url",
-    "attempt",
-    "error",
-    "trace_id",
-    "slot",
-)
-_plain: Final = attrgetter(*_FIELDS)
-_STATE: Final = _FIELDS.index("state")
+_STATE: Final = Event._fields.index("state")
+_WORDS: Final = Event._fields.index("attributes")
+"""Before it are plain values; from it on attributes, offers and seeks."""
 _STATES: Final = {int(state): state for state in State}
 _RULES: Final = {rule.value: rule for rule in Rule}
 
 
 def event_to_row(event: Event) -> list[Any]:
     """A JSON-able row; equal events give equal rows."""
-    row: list[Any] = [*_plain(event)]
+    row: list[Any] = [*event[:_WORDS]]
     row[_STATE] = int(event.state)
     row.append(dict(sorted(event.attributes.items())))
-    row.append([[k.kind, k.value, k.scope, k.via] for k in event.offers])
-    row.append(
-        [
-            [s.rule, s.key.kind, s.key.value, s.key.scope, s.key.via, s.link_only]
-            for s in event.seeks
-        ]
-    )
+    row.append([[*offer] for offer in event.offers])
+    row.append([[rule, *key, link_only] for rule, key, link_only in event.seeks])
     return row
 
 
 def event_from_row(row: list[Any]) -> Event:
     """The inverse of `event_to_row`."""
     *plain, attributes, offers, seeks = row
-    values = dict(zip(_FIELDS, plain, strict=True))
-    values["state"] = _STATES[values["state"]]
-    return Event(
-        **values,
-        attributes=attributes,
-        offers=tuple(Key(*offer) for offer in offers),
-        seeks=tuple(
-            Seek(_RULES[rule], Key(kind, value, scope, via), link_only)
-            for rule, kind, value, scope, via, link_only in seeks
-        ),
-    )
+    plain[_STATE] = _STATES[plain[_STATE]]
+    offered = tuple([Key(*offer) for offer in offers])
+    sought = tuple([Seek(_RULES[rule], Key(*key), only) for rule, *key, only in seeks])
+    return Event._make((*plain, attributes, offered, sought))

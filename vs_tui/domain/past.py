@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Span, State, Status
@@ -13,8 +12,8 @@ def as_of(span: Span, at: Instant) -> Span:
     """The span as it stood at a past moment: what ended later was still in flight."""
     if span.ended_at is None or span.ended_at <= at:
         return span
-    return replace(
-        span, status=Status.IN_FLIGHT, state=State.RUNNING, ended_at=None, error="", active=None
+    return span._replace(
+        status=Status.IN_FLIGHT, state=State.RUNNING, ended_at=None, error="", active=None
     )
 
 

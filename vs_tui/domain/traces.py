@@ -6,7 +6,7 @@ Pure layout, no terminal: the waterfall, the JSON export and the reports draw fr
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from vs_tui.domain.instants import Duration, Instant
@@ -102,7 +102,7 @@ def with_effects(
     for link in links:
         if link.rule in EFFECTS and link.parent in inside and link.child in outside:
             below[link.child] = min(below.get(link.child, link.parent), link.parent)
-    effects = [replace(outside[child], parent_key=parent) for child, parent in below.items()]
+    effects = [outside[child]._replace(parent_key=parent) for child, parent in below.items()]
     return [*spans, *effects], frozenset(below)
 
 

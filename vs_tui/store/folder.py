@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from vs_tui.domain.correlation import series_of
@@ -220,8 +220,7 @@ def _complete(
 ) -> Span:
     """The folded span with what the store adds: team, timeout, ref and its place in a trace."""
     span = with_timeout(result.span, context.now, context.timeouts)
-    return replace(
-        span,
+    return span._replace(
         team=context.teams.of(span.project, span.service, span.actor),
         ref=span.key if span.ref in ambiguous else span.ref,
         parent_key=old.parent_key if old else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from vs_tui.domain.instants import Instant, parse_instant
@@ -237,7 +237,7 @@ def _incidents(
 
 def _without_hints(span: Span) -> Span:
     """Its parent may be a mere neighbour in time; only the links that name something count."""
-    return replace(span, parent_key="")
+    return span._replace(parent_key="")
 
 
 def _linked_elsewhere(db: sqlite3.Connection, incidents: Iterable[str]) -> set[str]:

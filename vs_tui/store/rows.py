@@ -26,34 +26,9 @@ from vs_tui.domain.model import (
 
 Row = tuple[Any, ...]
 
-SPAN_COLUMNS: Final = (
-    "key",
-    "ref",
-    "source",
-    "operation",
-    "name",
-    "status",
-    "state",
-    "started_at",
-    "ended_at",
-    "project",
-    "team",
-    "service",
-    "environment",
-    "actor",
-    "url",
-    "attempt",
-    "stage",
-    "stage_at",
-    "last_event_at",
-    "reopens",
-    "active",
-    "error",
-    "attributes",
-    "trace_id",
-    "parent_key",
-)
+SPAN_COLUMNS: Final = Span._fields
 """Columns of a span as readers select them, in this order."""
+_STATUS, _STATE, _ATTRIBUTES = map(SPAN_COLUMNS.index, ("status", "state", "attributes"))
 
 SELECT_SPAN: Final = ", ".join(SPAN_COLUMNS)
 WRITTEN: Final = (*SPAN_COLUMNS, "short_ref", "own_trace_id", "series", "derived", "changed")
@@ -88,38 +63,11 @@ def span_row(span: Span, *, short_ref: str, changed: int, stage_of: str = "") ->
     # A root's trace is its own.
     is_root = not (span.parent_key or stage_of)
     own = span.trace_id if is_root else own_trace_id(span)
-    return (
-        span.key,
-        span.ref,
-        span.source,
-        span.operation,
-        span.name,
-        span.status.value,
-        int(span.state),
-        span.started_at,
-        span.ended_at,
-        span.project,
-        span.team,
-        span.service,
-        span.environment,
-        span.actor,
-        span.url,
-        span.attempt,
-        span.stage,
-        span.stage_at,
-        span.last_event_at,
-        span.reopens,
-        span.active,
-        span.error,
-        orjson.dumps(span.attributes, option=orjson.OPT_SORT_KEYS).decode(),
-        span.trace_id,
-        span.parent_key,
-        short_ref,
-        own,
-        series_of(span, stage_of),
-        int(bool(stage_of)),
-        changed,
-    )
+    row: list[Any] = [*span]
+    row[_STATUS] = span.status.value
+    row[_STATE] = int(span.state)
+    row[_ATTRIBUTES] = orjson.dumps(span.attributes, option=orjson.OPT_SORT_KEYS).decode()
+    return (*row, short_ref, own, series_of(span, stage_of), int(bool(stage_of)), changed)
 
 
 def own_trace_id(span: Span) -> str:
@@ -133,11 +81,11 @@ _STATES: Final = {int(state): state for state in State}
 
 def span_of(row: Sequence[Any]) -> Span:
     """A span of a row selected with SELECT_SPAN; what follows is not looked at."""
-    values = dict(zip(SPAN_COLUMNS, row, strict=False))
-    values["status"] = _STATUSES[values["status"]]
-    values["state"] = _STATES[values["state"]]
-    values["attributes"] = orjson.loads(values["attributes"])
-    return Span(**values)
+    values = [*row[: len(SPAN_COLUMNS)]]
+    values[_STATUS] = _STATUSES[values[_STATUS]]
+    values[_STATE] = _STATES[values[_STATE]]
+    values[_ATTRIBUTES] = orjson.loads(values[_ATTRIBUTES])
+    return Span._make(values)
 
 
 def token(key: Key) -> str:

@@ -7,7 +7,7 @@ hardly any times of their own, so that the time the event was made stands in for
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from vs_tui.domain import keys
@@ -89,9 +89,9 @@ def read_build(hook: Hook) -> Reading:
         web_url(text(links, "web", "href")),
         project,
     )
-    whole = replace(whole, actor=actor or person(build, "lastChangedBy"))
+    whole = whole._replace(actor=actor or person(build, "lastChangedBy"))
     return (
-        replace(whole, state=state, error=error, occurred_at=finished, supersedes=True),
+        whole._replace(state=state, error=error, occurred_at=finished, supersedes=True),
         *_begun(whole, time_of(build, "queueTime"), State.QUEUED),
         *_begun(whole, time_of(build, "startTime"), State.RUNNING),
     )
@@ -131,8 +131,7 @@ def read_run(hook: Hook) -> Reading:
         web_url(text(obj(run, "_links"), "web", "href")),
         "",
     )
-    whole = replace(
-        whole,
+    whole = whole._replace(
         state=state,
         error=error,
         occurred_at=ended if state.terminal else hook.sent_at,
@@ -149,7 +148,7 @@ def _begun(whole: Event, at: Instant | None, state: State) -> list[Event]:
     """A phase whose time the body states."""
     if at is None:
         return []
-    return [replace(whole, state=state, occurred_at=at, stage=_STAGES[state])]
+    return [whole._replace(state=state, occurred_at=at, stage=_STAGES[state])]
 
 
 def _run_commit(hook: Hook) -> _Commit:
@@ -268,7 +267,7 @@ def _part(hook: Hook, kind: str, above: str) -> Reading:
         else (),
         seeks=keys.seeks(keys.seek_structure(above), commit.seeks() if deploys else None),
     )
-    plain = replace(whole, error="", supersedes=False)
+    plain = whole._replace(error="", supersedes=False)
     return (whole, *_begun(plain, time_of(part, "startTime"), State.RUNNING))
 
 

@@ -5,7 +5,6 @@ Those of GitHub Actions repeat its workflow events and are left out.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final
 
@@ -151,4 +150,4 @@ def _sought(
         keys.seek_commit(Rule.COMMIT, sha, hook.scope, "head commit"),
         keys.seek_branch(branch, hook.scope, hook.default_branch) if branch else None,
     )
-    return replace(whole, seeks=seeks)
+    return whole._replace(seeks=seeks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 from urllib.parse import quote
@@ -82,7 +82,7 @@ def basic_events(record: BasicRecord, inbound: Inbound) -> list[Event]:
     event = _state(base, moment, result, amendable=bool(record.correlation))
     if not record.correlation:
         runs = {f"vs.run.{iso(at)}": result or record.event}
-        event = replace(event, supersedes=True, attributes={**event.attributes, **runs})
+        event = event._replace(supersedes=True, attributes={**event.attributes, **runs})
     return [event]
 
 
@@ -136,14 +136,14 @@ def activity_events(activity: Activity, received_at: Instant) -> Iterator[Event]
     for event in activity.events:
         at = received_at if event.timestamp is None else event.timestamp
         state = State.OK if event.type == "finish" else State.RUNNING
-        yield replace(base, state=state, occurred_at=at, slot=event.type)
+        yield base._replace(state=state, occurred_at=at, slot=event.type)
     if adds and names:
         # What it is about stands only until a chunk that names the activity says otherwise.
         name, version, namespace = names[0]
         known = _known(_about(name, version, namespace))
-        yield replace(base, as_of=1, project=namespace, service=name, attributes=known)
+        yield base._replace(as_of=1, project=namespace, service=name, attributes=known)
     if operation != Operation.INCIDENT:
-        yield from _results(activity, replace(base, attributes={}, offers=(), seeks=()))
+        yield from _results(activity, base._replace(attributes={}, offers=(), seeks=()))
 
 
 def _about(artifact: str, version: str, namespace: str) -> dict[str, Scalar | None]:
@@ -165,7 +165,7 @@ def _results(activity: Activity, note: Event) -> Iterator[Event]:
             name = f"{artifact.namespace or 'default'}/{artifact.name}"
             told.append((f"{RESULT_SLOT}:{name}"[:300], artifact.result))
     for slot, result in told:
-        yield replace(note, slot=slot, error="" if result == "success" else result)
+        yield note._replace(slot=slot, error="" if result == "success" else result)
 
 
 def _state(base: Event, moment: _Moment, result: str | None, *, amendable: bool) -> Event:
@@ -174,8 +174,7 @@ def _state(base: Event, moment: _Moment, result: str | None, *, amendable: bool)
     if moment.type == "finish":
         failed = result in ("failure", "diverse") and base.operation != Operation.INCIDENT
         state, error = (State.ERROR, str(result)) if failed else (State.OK, "")
-    return replace(
-        base,
+    return base._replace(
         state=state,
         error=error,
         occurred_at=moment.at,
