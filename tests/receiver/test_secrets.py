@@ -99,6 +99,9 @@ def told(tmp_path_factory) -> dict[str, str]:
     if arguments.exists():
         found["process list"] = arguments.read_text()
     found["doctor"] = cli(folder, "doctor", "--json", "--db", str(server.db))
+    opened = sorted(folder.glob("t.db*"))
+    assert {"t.db-wal", "t.db-shm"} <= {path.name for path in opened}
+    found["database in use"] = "".join(path.read_bytes().decode("latin-1") for path in opened)
     found["output"] = server.words()
     found["database"] = "".join(
         path.read_bytes().decode("latin-1") for path in sorted(folder.glob("t.db*"))
@@ -109,6 +112,12 @@ def told(tmp_path_factory) -> dict[str, str]:
         ("config", "show"),
         ("config", "show", "--json"),
         ("ls",),
+        ("ls", "--json"),
+        ("report", "dora"),
+        ("report", "teams", "--format", "csv"),
+        ("db", "backup", str(folder / "copy.db")),
+        ("db", "forget", "--actor", "nobody-of-this-name"),
+        ("db", "prune", "--older-than", "900d"),
         ("record", "--out", str(folder / "recorded.jsonl")),
         ("screenshot", "--out", str(folder / "shots")),
     ):

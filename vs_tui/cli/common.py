@@ -110,7 +110,10 @@ def log_to_file(config: Config) -> None:
 
     folder = data_dir()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _log_by(Private(folder / "vs-tui.log", maxBytes=1_000_000, backupCount=2, delay=True), config)
+    path = folder / "vs-tui.log"
+    if path.is_symlink():
+        raise CommandError(f"{path} is a symbolic link; remove it, a log is written here")
+    _log_by(Private(path, maxBytes=1_000_000, backupCount=2, delay=True), config)
 
 
 def _log_by(handler: logging.Handler, config: Config) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from vs_tui.cli.common import add_server_options, load_config, log_to_file, now
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.runtime import Runtime
-from vs_tui.config import Config, data_dir
+from vs_tui.config import Config, data_dir, take_secrets_out
 
 if TYPE_CHECKING:
     from vs_tui.store.api import DeliveryDetail, Reader
@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from vs_tui.cli.tunnel import refuse_open
 
     config = load_config(args, create_secrets=not (args.no_auth or args.no_auth_public))
+    take_secrets_out(os.environ)
     refuse_open(config)
     for risk in risks(config):
         print(f"vs-tui: {risk}", file=sys.stderr)

@@ -17,7 +17,7 @@ from vs_tui.cli.risks import risks
 from vs_tui.cli.runtime import Runtime
 from vs_tui.cli.service import ServiceManager
 from vs_tui.cli.tunnel import refuse_open
-from vs_tui.config import Config
+from vs_tui.config import Config, take_secrets_out
 from vs_tui.domain.errors import Explained
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ def register(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     config = load_config(args, create_secrets=not (args.no_auth or args.no_auth_public))
+    take_secrets_out(os.environ)
     refuse_open(config)
     os.umask(0o077)  # whatever is created from here on is private
     set_up_logging(config)

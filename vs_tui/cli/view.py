@@ -24,7 +24,7 @@ from vs_tui.cli.common import (
 from vs_tui.cli.dashboard import add_look_options, setup_for, show
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.wire import is_loopback
-from vs_tui.config import Config
+from vs_tui.config import Config, take_secrets_out
 from vs_tui.domain.instants import Instant
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant 
 
     log_to_file(config)
     setup, subscribe = await (_remote(config, args, url) if url else _local(config, args))
+    take_secrets_out(os.environ)
     setup.open_mode = False
     setup.at = at
     if os.environ.get("TEXTUAL_DRIVER"):

@@ -4,6 +4,7 @@ Secrets live in a file of their own beside it (mode 0600), created on the first 
 """
 
 from vs_tui.config.document import settings_names
+from vs_tui.config.environment import take_secrets_out
 from vs_tui.config.errors import ConfigError
 from vs_tui.config.loading import config_dir, data_dir, load
 from vs_tui.config.model import DEFAULT_TIMEOUTS, Config
@@ -33,5 +34,6 @@ __all__ = [
     "readable_by_others",
     "rotate",
     "settings_names",
+    "take_secrets_out",
     "write_secrets",
 ]

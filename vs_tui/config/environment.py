@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,12 @@ from vs_tui.config.model import DEFAULT_HOST
 from vs_tui.domain.teams import Team, Teams
 
 _PREFIX: Final = "VS_SECRET_"
+_SECRETS: Final = (
+    *("VS_TOKEN", "VS_URL", "VS_PUBLIC_URL"),
+    *("VS_CUSTOM_HTTP_EVENT_SOURCE_URL", "VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET"),
+    *("EM_METRICS_TOKEN_AUTH", "EM_METRICS_BASIC_AUTH_PASSWORD", "EM_METRICS_BASIC_AUTH_USERNAME"),
+)
+"""Variables that hold a secret, or a URL that may hold one."""
 _OPEN: Final = ("1", "true", "yes", "public")
 
 
@@ -65,6 +71,14 @@ def secrets_in(env: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     stated = (name for name, value in env.items() if name.startswith(_PREFIX) and value)
     found = {name: _env(env, name) for name in sorted({n.removesuffix("_FILE") for n in stated})}
     return {name.removeprefix(_PREFIX).lower(): (text,) for name, text in found.items() if text}
+
+
+def take_secrets_out(env: MutableMapping[str, str]) -> None:
+    """Once they are read: what a long-running command starts (a browser, the watch command) must
+    not inherit them. A program that needs the token reads it from its file."""
+    for name in list(env):
+        if name in _SECRETS or (name.startswith(_PREFIX) and not name.endswith("_FILE")):
+            del env[name]
 
 
 def _env(env: Mapping[str, str], name: str) -> str:
