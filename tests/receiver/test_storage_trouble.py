@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import resource
+import shutil
 import sqlite3
 import subprocess
 import threading
@@ -131,6 +132,61 @@ def test_low_space_is_refused_before_the_disk_is_full(small_disk) -> None:
         assert server.wait_for(lambda: server.call("/readyz")[0] == 200, "recovery")
 
 
+@pytest.fixture
+def disk_of_its_own(tmp_path) -> Iterator[tuple[Path, Path]]:
+    """A mounted ext4 file system and the image it is in; needs to be allowed to mount one."""
+    image, folder = tmp_path / "image", tmp_path / "disk"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(32 * 1024 * 1024)
+    mount = ["mount", "-o", "loop", str(image), str(folder)]
+    if os.geteuid() != 0 or not (shutil.which("mkfs.ext4") and shutil.which("e2fsck")):
+        pytest.skip("may not make a file system here")
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount an image here")
+    try:
+        yield image, folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_file_system_that_turns_read_only_is_503_and_keeps_what_was_acknowledged(
+    disk_of_its_own,
+) -> None:
+    """What the system does after an error of the disk. (It refuses a plain remount while our files
+    are open.) What is mounted after the repair is another file system to the running process."""
+    image, folder = disk_of_its_own
+    (folder / "config.toml").write_text('[store]\nlow_space = "1MiB"\n')
+    server = Server(folder)
+    # The configuration is kept, too; what is acknowledged needs nobody's sync.
+    subprocess.run(["sync", "-f", str(folder)], check=True)
+    try:
+        for number in range(20):
+            assert server.call("/customhttp", start(number))[0] == 200
+        subprocess.run(["mount", "-o", "remount,abort", str(folder)], check=True)
+
+        def said() -> bool:
+            status, answer = server.call("/customhttp", start("lost"))
+            assert (status, answer["detail"].startswith(str(server.db))) == (503, True)
+            return "cannot be written (read-only)" in answer["detail"]
+
+        server.wait_for(said, "the reason")
+        status, answer = server.call("/readyz")
+        assert (status, "`dmesg` tells" in answer["detail"]) == (503, True)
+        assert server.call("/healthz")[0] == 200
+        assert len(server.spans()) == 20, "reading goes on"
+    finally:
+        server.kill()
+    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["e2fsck", "-p", str(image)], check=False, capture_output=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True)
+    server.start()
+    assert server.call("/customhttp", start("after"))[0] == 200
+    server.stop()
+    assert builds(server) == {*map(str, range(20)), "after"}
+
+
 FAULTS = [
     ("fdatasync,fsync", "error=EIO", "check the disk"),
     ("pwrite64", "error=EIO", "check the disk"),
@@ -159,6 +215,24 @@ def test_a_failing_disk_is_never_a_2xx_and_is_survived(tmp_path, calls, error, s
             acknowledged.add(f"after{number}")
         server.kill()
         assert acknowledged <= builds(server)
+        server.start()
+
+
+@needs_strace
+def test_after_a_failure_a_visitor_does_not_take_the_wal_away(tmp_path) -> None:
+    """Whoever looks in with another tool empties and removes the WAL on leaving, unless a lock says
+    that we are there: what came after that was written into a file without a name."""
+    with serving(tmp_path) as server:
+        assert server.call("/customhttp", start("before"))[0] == 200
+        with injecting(server.process.pid, "fdatasync", "error=EIO"):
+            assert server.call("/customhttp", start("during"))[0] == 503
+        server.wait_for(lambda: server.call("/readyz")[0] == 200, "recovery")
+        assert server.call("/customhttp", start("between"))[0] == 200
+        builds(server)
+        assert server.db.with_name("t.db-wal").exists()
+        assert server.call("/customhttp", start("after"))[0] == 200
+        server.kill()
+        assert builds(server) >= {"before", "between", "after"}
         server.start()
 
 

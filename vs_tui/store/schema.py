@@ -314,12 +314,18 @@ def _backup_before(connection: sqlite3.Connection, path: Path, version: int) -> 
 
 
 def _create_private(path: Path) -> None:
-    """Make the file, mode 0600, before SQLite would make it readable by all."""
+    """Make the file, mode 0600, before SQLite would make it readable by all.
+
+    One that is there is never opened: to close it would end the locks that SQLite holds on it for
+    our readers (POSIX ends all locks of a process), and whoever looked in with another tool would
+    take the WAL away on leaving.
+    """
     if path.is_symlink():
         raise StoreError(f"{path} is a symbolic link; name the real file with --db")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600))
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as error:
         raise StoreError(
             f"{path} cannot be written: {error.strerror}; choose another with --db"

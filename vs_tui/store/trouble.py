@@ -39,7 +39,7 @@ RECOVER: Final = (
 _ADVICE: Final = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space, it goes on by itself",
     sqlite3.SQLITE_READONLY: "it cannot be written (read-only); make it writable, it goes on by "
-    "itself",
+    "itself (an error of the disk makes a file system read-only: `dmesg` tells)",
     sqlite3.SQLITE_BUSY: "another process holds the database; end it, it goes on by itself",
     sqlite3.SQLITE_LOCKED: "another process holds the database; end it, it goes on by itself",
     sqlite3.SQLITE_CORRUPT: f"the database is damaged; {RECOVER}",
