@@ -26,7 +26,7 @@ from tests.sources.webhook_tools import (
 from vs_tui.domain.instants import MINUTE
 from vs_tui.domain.model import Status
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
-from vs_tui.sources.customhttp import SOURCE
+from vs_tui.sources.customhttp import SOURCE, checked_body, plain_body
 
 SECRETS = [b"new-secret", b"old-secret"]
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -342,3 +342,65 @@ def test_malformed_bodies_are_read_or_refused() -> None:
     assert seen["BadBody"] > 100
     assert seen["accepted"] > 100
     assert set(seen) == {"BadBody", "accepted"}, "an endpoint of our own quarantines nothing"
+
+
+# The plainest form is read without the schema; what comes out is the schema's.
+
+PLAIN = [
+    body(),
+    body("end", error=True),
+    body("end", error="timeout", status="timed_out", tags=["type|docker", "fast", ""]),
+    body(" START ", type=" Build", namespace="", parentid="vstrace-customhttp-pipeline-x-1"),
+    body(tags={"a": None, "b": 2**70, "c": {"d": [1]}, "e": "x" * 3000}, extra={"deep": {}}),
+    body(timestamp="2026-03-02T10:00:00Z", traceparent=TRACEPARENT),
+    body(timestamp="", name="compile", status=None),
+]
+TEXT = st.sampled_from(
+    ["", " ", "x", " Start ", "END", "ok", "build", "x" * 201, "x" * 501, "\0", "İ" * 150]
+)
+VALUE = st.one_of(
+    TEXT, st.none(), st.booleans(), st.integers(-2, 2**64 - 1), st.floats(0, 9), st.just([]),
+    st.lists(TEXT, max_size=3), st.dictionaries(TEXT, TEXT | st.integers(0, 9), max_size=3),
+)  # fmt: skip
+NAMES = st.sampled_from(
+    ["type", "id", "ID", "event_id", "action", "namespace", "name", "parent", "parentid", "error",
+     "parent_id", "status", "timestamp", "tags", "traceparent", "service", "other"]
+)  # fmt: skip
+
+
+def told(payload: dict[str, Any]) -> str:
+    """What the schema makes of it; orders and types count."""
+    try:
+        return repr(checked_body(payload))
+    except BadBody as error:
+        return f"BadBody: {error}"
+
+
+@pytest.mark.parametrize("payload", PLAIN)
+def test_plain_bodies_need_no_schema(payload):
+    assert repr(plain_body(payload, json.dumps(payload).encode())) == told(payload)
+
+
+@given(st.dictionaries(NAMES, VALUE, max_size=6), st.sampled_from(PLAIN))
+def test_whatever_is_read_without_the_schema_is_read_as_by_it(changed, plain):
+    payload = {**plain, **changed}
+    found = plain_body(payload, json.dumps(payload).encode())
+    assert found is None or repr(found) == told(payload)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        body(name="a\0b"),
+        body(tags={"a": [[[[[[[[[[]]]]]]]]] for _ in range(9)]}),
+        body(type="İ" * 150),
+        body(action="stop"),
+        body(status="fine"),
+        body(timestamp="soon"),
+        body(id=42),
+        body(ID="43"),
+        {"action": "start"},
+    ],
+)
+def test_doubtful_bodies_are_left_to_the_schema(payload):
+    assert plain_body(payload, json.dumps(payload).encode()) is None

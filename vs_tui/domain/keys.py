@@ -53,15 +53,17 @@ _BUMP: Final = re.compile(
     rf"to\s+({_VERSION})(?![\w.])",
     re.IGNORECASE,
 )
+_UNQUOTED: Final = re.compile(r"[A-Za-z0-9/._:@+~-]*")
 _TRACEPARENT: Final = re.compile(r"\b00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}\b")
 _SCP_URL: Final = re.compile(r"^(?:[\w.-]+@)?[\w.-]+:(?!//)(.+)$")
 
 
-@lru_cache(maxsize=8192, typed=True)
 def reference(source: str, kind: str, namespace: str, number: object) -> str:
     """`vstrace-{source}-{kind}-{namespace}-{id}` with blanks percent-escaped."""
     tail = f"{namespace}-{number}" if namespace else f"{number}"
-    return f"vstrace-{source}-{kind}-{quote(tail, safe='/._:@+~-')}"
+    if not _UNQUOTED.fullmatch(tail):
+        tail = quote(tail, safe="/._:@+~-")
+    return f"vstrace-{source}-{kind}-{tail}"
 
 
 @lru_cache(maxsize=4096)
@@ -206,6 +208,8 @@ def references(text: str, via: str) -> list[Seek]:
 
 def traceparents(text: str, via: str = "traceparent") -> list[Seek]:
     """Every W3C `traceparent` in a text: a wish for that very span, else for its trace."""
+    if "00-" not in text:
+        return []
     found: list[Seek] = []
     for match in list(_TRACEPARENT.finditer(text[:TEXT_LIMIT]))[:MAX_REFERENCES]:
         trace, span = match.groups()
@@ -245,7 +249,7 @@ def branch_number(branch: str, scope: str) -> Seek | None:
 
 def change_refs(ref: str, scope: str) -> list[Seek]:
     """`refs/pull/7/merge`, `refs/merge-requests/7/head`, `gh-readonly-queue/main/pr-7-SHA`."""
-    match = _CHANGE_REF.search(ref[:500])
+    match = _CHANGE_REF.search(ref[:500]) if "/" in ref else None
     wish = seek_change(match[1] or match[2], scope, "ref") if match else None
     return [wish] if wish else []
 

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
 from vs_tui.domain import keys
+from vs_tui.domain.instants import Instant, parse_instant
 from vs_tui.domain.model import Event, Key, Rule, Scalar, State
 from vs_tui.sources.base import Inbound, Parsed, json_object
-from vs_tui.sources.schema import Timestamp, Word, validated
+from vs_tui.sources.schema import MAX_DEPTH, Timestamp, Word, validated
 from vs_tui.sources.signatures import require_hmac_any, require_standard_webhook
 from vs_tui.sources.versions import offer_version, seek_version
 
@@ -32,21 +33,21 @@ _DEFAULTS_AS_OF: Final = 1
 _MADE_UP: Final = re.compile(r"[0-9a-fA-F-]{16,}|(?=.*[0-9])[0-9A-Za-z]{20,}")
 
 
+_PARENTS: Final = ("parentid", "parent_id", "parentId", "ParentID", "parent")
+_IDS: Final = ("id", "ID", "event_id", "eventId")
+
+
 class CustomEvent(BaseModel):
-    """The body of POST /customhttp; unknown fields are kept as attributes."""
+    """The schema of POST /customhttp; unknown fields are kept as attributes."""
 
     model_config = ConfigDict(extra="allow", populate_by_name=True, coerce_numbers_to_str=True)
 
     type: Word
-    id: Word = Field(validation_alias=AliasChoices("id", "ID", "event_id", "eventId"))
+    id: Word = Field(validation_alias=AliasChoices(*_IDS))
     action: Literal["start", "end", "annotate"]
     namespace: str = Field("default", max_length=200)
     name: str = Field("", max_length=500)
-    parent: str = Field(
-        "",
-        max_length=400,
-        validation_alias=AliasChoices("parentid", "parent_id", "parentId", "ParentID", "parent"),
-    )
+    parent: str = Field("", max_length=400, validation_alias=AliasChoices(*_PARENTS))
     error: bool | str = False
     status: Literal["ok", "error", "cancelled", "timed_out"] | None = None
     timestamp: Timestamp = None
@@ -57,6 +58,86 @@ class CustomEvent(BaseModel):
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.strip().lower() if isinstance(value, str) else value
+
+
+class CustomBody(NamedTuple):
+    """What a body says, however it was checked."""
+
+    type: str
+    id: str
+    action: str
+    namespace: str
+    name: str
+    parent: str
+    error: bool | str
+    status: str | None
+    timestamp: Instant | None
+    tags: Mapping[str, Any] | Sequence[str]
+    traceparent: str
+    more: Mapping[str, Any]
+    """The fields that we do not know."""
+
+
+# The longest that a plain field may be; the schema has the same numbers.
+_TEXTS: Final = {"type": 200, "id": 200, "action": 200, "namespace": 200, "name": 500}
+_STATUSES: Final = frozenset({"ok", "error", "cancelled", "timed_out"})
+_ODD: Final = frozenset({*_IDS, *_PARENTS}) - {"id", "parentid"}
+_KNOWN: Final = frozenset(
+    {*_TEXTS, "parentid", "error", "status", "timestamp", "tags", "traceparent"}
+)
+
+
+def plain_body(payload: Mapping[str, Any], body: bytes) -> CustomBody | None:
+    """The body in its plainest form, which nearly all have and which is read in a quarter of the
+    time; None for all else, which the schema judges, and explains what is wrong with it."""
+    texts = {}
+    for name, most in _TEXTS.items():
+        value = payload.get(name, "default" if name == "namespace" else "")
+        if type(value) is not str or len(value) > most:
+            return None
+        texts[name] = value
+    error, status = payload.get("error", False), payload.get("status")
+    tags, stated = payload.get("tags", {}), payload.get("timestamp")
+    parent, traceparent = payload.get("parentid", ""), payload.get("traceparent", "")
+    timestamp = parse_instant(stated) if stated is not None and stated != "" else None
+    texts["type"] = texts["type"].strip().lower()
+    texts["action"] = texts["action"].strip().lower()
+    is_plain = (
+        texts["action"] in _ACTION_STATES
+        and 0 < len(texts["type"]) <= _TEXTS["type"]  # lower case may be longer
+        and texts["id"]
+        and type(parent) is str
+        and len(parent) <= 400
+        and type(traceparent) is str
+        and type(error) in (bool, str)
+        and (status is None or (type(status) is str and status in _STATUSES))
+        and (timestamp is not None or stated is None or stated == "")
+        and (type(tags) is dict or (type(tags) is list and all(type(t) is str for t in tags)))
+        and _ODD.isdisjoint(payload)
+        # NULs are replaced and depths judged elsewhere.
+        and b"\\u0000" not in body
+        and body.count(b"{") + body.count(b"[") <= MAX_DEPTH
+    )
+    if not is_plain:
+        return None
+    more = {name: value for name, value in payload.items() if name not in _KNOWN}
+    return CustomBody(
+        **texts,
+        parent=parent,
+        error=error,
+        status=status,
+        timestamp=timestamp,
+        tags=tags,
+        traceparent=traceparent,
+        more=more,
+    )
+
+
+def checked_body(payload: dict[str, Any]) -> CustomBody:
+    """The body by the schema; BadBody names the field that breaks it and why."""
+    told = validated(CustomEvent, payload)
+    fields = {name: getattr(told, name) for name in CustomBody._fields[:-1]}
+    return CustomBody(**fields, more=told.model_extra or {})
 
 
 class CustomHttp:
@@ -85,13 +166,14 @@ class CustomHttp:
         return inbound.header("idempotency-key") or inbound.header("webhook-id")
 
     def parse(self, inbound: Inbound) -> Parsed:
-        body = validated(CustomEvent, json_object(inbound))
+        payload = json_object(inbound)
+        body = plain_body(payload, inbound.body) or checked_body(payload)
         event = _event(body, inbound)
         events = (event,) if body.action == "start" else (_defaults(body, event), event)
         return Parsed(kind=f"{body.type}.{body.action}", events=events)
 
 
-def _defaults(body: CustomEvent, event: Event) -> Event:
+def _defaults(body: CustomBody, event: Event) -> Event:
     """What an end alone is called; it gives way to whatever its start said, or will say."""
     return Event(
         key=event.key,
@@ -105,20 +187,21 @@ def _defaults(body: CustomEvent, event: Event) -> Event:
     )
 
 
-def _event(body: CustomEvent, inbound: Inbound) -> Event:
+def _event(body: CustomBody, inbound: Inbound) -> Event:
     tags = _tags(body)
     state = _state(body)
-    place = str(tags.get("vcs.repository.url.full", tags.get("repository", "")))
-    repo = keys.repository(place)
-    sha = tags.get("vcs.ref.head.revision", tags.get("commit", ""))
-    branch = str(tags.get("vcs.ref.head.name", tags.get("branch", "")))
+    said = tags.get
+    place = str(said("vcs.repository.url.full", said("repository", "")))
+    repo = keys.repository(place) if place else ""
+    sha = said("vcs.ref.head.revision", said("commit", ""))
+    branch = str(said("vcs.ref.head.name", said("branch", "")))
     is_deploy = body.type == "deploy"
     begins = body.action == "start"
-    service = str(tags.get("service", tags.get("service.name", "")))
+    service = str(said("service", said("service.name", "")))
     if is_deploy and not service:
         service = repo.rpartition("/")[2]
-    environment = str(tags.get("deployment.environment.name", tags.get("environment", "")))
-    version = str(tags.get("version", tags.get("vs.version", "")))
+    environment = str(said("deployment.environment.name", said("environment", "")))
+    version = str(said("version", said("vs.version", "")))
     return Event(
         key=keys.reference("customhttp", body.type, body.namespace, body.id),
         source="customhttp",
@@ -129,38 +212,45 @@ def _event(body: CustomEvent, inbound: Inbound) -> Event:
         supersedes=begins and (body.timestamp is not None or "if begun"),
         # What an end does not state must not replace what the start said.
         name=body.name
-        or str(tags.get("name", ""))
+        or str(said("name", ""))
         or (_name(body, service, environment, tags) if begins else ""),
-        project=keys.repository_path(place) or (body.namespace if begins else ""),
+        project=(keys.repository_path(place) if place else "")
+        or (body.namespace if begins else ""),
         service=service,
         environment=environment,
-        actor=str(tags.get("actor", tags.get("user", ""))),
-        url=str(tags.get("url", "")),
+        actor=str(said("actor", said("user", ""))),
+        url=str(said("url", "")),
         error=_error(body, state),
         attributes={**tags, "vs.version": version} if version else tags,
-        offers=keys.offers(
-            *(Key("w3c", value, "", "traceparent") for value in _own_context(tags)),
-            None if is_deploy else keys.commit(sha, repo, "commit", "built"),
-            *(
-                offer_version(service, version, body.namespace)
-                if body.type in _OFFERS_VERSION
-                else ()
-            ),
-        ),
+        offers=_offers(body, tags, sha, repo, service, version),
         seeks=keys.seeks(
-            keys.seek_parent(body.parent),
+            keys.seek_parent(body.parent) if body.parent else None,
             keys.traceparents(body.traceparent or inbound.header("traceparent")),
             keys.mentions(f"{body.name} {branch}", "name"),
             keys.change_refs(branch, repo),
-            keys.seek_commit(Rule.COMMIT, sha, repo),
-            keys.seek_commit(Rule.BUILT, sha, repo) if is_deploy else None,
+            keys.seek_commit(Rule.COMMIT, sha, repo) if sha else None,
+            keys.seek_commit(Rule.BUILT, sha, repo) if sha and is_deploy else None,
             keys.seek_branch(branch, repo) if repo else None,
-            seek_version(service, version, body.namespace),
+            seek_version(service, version, body.namespace) if version else None,
         ),
     )
 
 
-def _name(body: CustomEvent, service: str, environment: str, tags: Mapping[str, Scalar]) -> str:
+def _offers(
+    body: CustomBody, tags: Mapping[str, Scalar], sha: Scalar, repo: str, service: str, version: str
+) -> tuple[Key, ...]:
+    """What others find it by: the W3C span it gave its command, the commit and version it made."""
+    found: list[Key | None] = []
+    if "vs.traceparent" in tags:
+        found += [Key("w3c", value, "", "traceparent") for value in _own_context(tags)]
+    if sha and body.type != "deploy":
+        found.append(keys.commit(sha, repo, "commit", "built"))
+    if version and body.type in _OFFERS_VERSION:
+        found += offer_version(service, version, body.namespace)
+    return keys.offers(*found)
+
+
+def _name(body: CustomBody, service: str, environment: str, tags: Mapping[str, Scalar]) -> str:
     """What people see of an event without a name; runs of one thing have the same one, because
     durations are compared by it."""
     if body.type == "deploy" and service and environment:
@@ -171,7 +261,7 @@ def _name(body: CustomEvent, service: str, environment: str, tags: Mapping[str, 
     return f"{body.type} {label}".rstrip()
 
 
-def _state(body: CustomEvent) -> State:
+def _state(body: CustomBody) -> State:
     if body.action != "end":
         return _ACTION_STATES[body.action]
     if body.error or body.status in ("error", "timed_out"):
@@ -179,7 +269,7 @@ def _state(body: CustomEvent) -> State:
     return State.CANCELLED if body.status == "cancelled" else State.OK
 
 
-def _error(body: CustomEvent, state: State) -> str:
+def _error(body: CustomBody, state: State) -> str:
     if state is not State.ERROR:
         return ""
     if isinstance(body.error, str) and body.error:
@@ -187,23 +277,23 @@ def _error(body: CustomEvent, state: State) -> str:
     return "timeout" if body.status == "timed_out" else "failure"
 
 
-def _tags(body: CustomEvent) -> dict[str, Scalar]:
+def _tags(body: CustomBody) -> dict[str, Scalar]:
     """Tags as a mapping or as vscli's `k|v` list, and any further field, as flat attributes."""
-    pairs: list[tuple[str, Any]] = []
-    if isinstance(body.tags, dict):
-        pairs.extend(body.tags.items())
+    pairs: list[tuple[str, Any]]
+    if isinstance(body.tags, Mapping):
+        pairs = [*body.tags.items()]
     else:
         parts = [tag.partition("|") for tag in body.tags if tag]
-        pairs.extend((name, value if bar else True) for name, bar, value in parts)
-    pairs.extend((body.model_extra or {}).items())
+        pairs = [(name, value if bar else True) for name, bar, value in parts]
+    pairs += body.more.items()
     return {
-        str(name)[:100]: value if isinstance(value, bool | int | float) else str(value)[:2000]
+        name[:100]: value if isinstance(value, bool | int | float) else str(value)[:2000]
         for name, value in pairs[:100]
         if value is not None and not (isinstance(value, int) and abs(value) >= 2**63)
     }
 
 
-def _own_context(tags: dict[str, Scalar]) -> list[str]:
+def _own_context(tags: Mapping[str, Scalar]) -> list[str]:
     """The W3C span that `vs-tui run` gave to its command, so that children find it."""
     own = str(tags.get("vs.traceparent", "")).split("-")
     return [f"{own[1]}-{own[2]}"] if len(own) == 4 else []

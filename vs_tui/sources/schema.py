@@ -14,7 +14,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 # pydantic names the members of a union in an error's path; no field of ours is called so.
 _UNION_MEMBERS: Final = frozenset({"bool", "str", "int", "float", "none"})
-_MAX_DEPTH: Final = 50
+MAX_DEPTH: Final = 50
 
 
 def _instant(value: Any) -> Instant | None:
@@ -52,7 +52,7 @@ def _checked(payload: dict[str, Any]) -> Any:
         dumped = orjson.dumps(payload)
     except TypeError:  # nested deeper than orjson writes
         return _printable(payload)
-    is_flat = dumped.count(b"{") + dumped.count(b"[") <= _MAX_DEPTH
+    is_flat = dumped.count(b"{") + dumped.count(b"[") <= MAX_DEPTH
     return payload if is_flat and b"\\u0000" not in dumped else _printable(payload)
 
 
@@ -60,8 +60,8 @@ def _printable(value: Any, depth: int = 0) -> Any:
     """NULs replaced in every text: SQLite and terminals end a text there."""
     if isinstance(value, str):
         return value.replace("\0", "\ufffd")
-    if depth > _MAX_DEPTH:
-        raise BadBody("body", f"is nested deeper than {_MAX_DEPTH} levels; send it flatter")
+    if depth > MAX_DEPTH:
+        raise BadBody("body", f"is nested deeper than {MAX_DEPTH} levels; send it flatter")
     if isinstance(value, dict):
         return {_printable(k): _printable(v, depth + 1) for k, v in value.items()}
     if isinstance(value, list):
