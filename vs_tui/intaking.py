@@ -82,12 +82,12 @@ def intake_of(source: Source, inbound: Inbound, parsed: Parsed, proof: str = "")
 
 def kept_headers(source: Source, headers: Mapping[str, str]) -> dict[str, str]:
     """Headers worth keeping: the source's list, the content type, who sent it."""
-    names = (*source.stored_headers, "content-type", "user-agent")
-    return {
-        name: headers[name].encode("utf-8", "replace").decode()[:HEADER_LIMIT]
-        for name in names
-        if headers.get(name)
-    }
+    kept = {}
+    for name in (*source.stored_headers, "content-type", "user-agent"):
+        if value := headers.get(name):
+            text = value if value.isascii() else value.encode("utf-8", "replace").decode()
+            kept[name] = text[:HEADER_LIMIT]
+    return kept
 
 
 def parse_stored(

@@ -170,7 +170,7 @@ class Gate:
         (DNS rebinding) is this machine's own browser: neither was meant by `no_auth`."""
         if self._public:
             return
-        if any(headers[name] for name in _FORWARDED & headers.keys()):
+        if not _FORWARDED.isdisjoint(headers) and any(map(headers.get, _FORWARDED)):
             raise Refused(403, "forbidden", _FROM_AFAR)
         if not _is_nearby(headers.get("host", ""), self._host):
             raise Refused(403, "forbidden", _FROM_AFAR)

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 from aiohttp import web
@@ -19,6 +18,7 @@ log = logging.getLogger(__name__)
 
 JSON_TYPE: Final = "application/json"
 REQUEST_ID: Final = "X-Request-Id"
+_NONE: Final[Mapping[str, str]] = {}
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="deliveries"'}
 """What RFC 9110 asks of every 401. Not Basic, which we take as well: browsers would ask people."""
 ENCODINGS: Final = "send the body plain or with Content-Encoding: gzip"
@@ -39,13 +39,12 @@ class Refused(Exception):
             self.headers |= CHALLENGE
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a sender is told, however it is written to the connection."""
 
     payload: object
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NONE
 
     @property
     def body(self) -> bytes:

@@ -12,11 +12,10 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from email.utils import formatdate
 from functools import cache, lru_cache
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from vs_tui.receiver.errors import JSON_TYPE, Answer
 
@@ -30,8 +29,7 @@ _NOT_PLAIN: Final = frozenset(
 """Headers that change how a request is read or answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
+class Plain(NamedTuple):
     """A request that has arrived whole."""
 
     path: str
@@ -53,8 +51,10 @@ def plain_request(data: bytes) -> Plain | None:
     if match is None:
         return None
     lines = match[2].split("\r\n")[1:]
-    fields = (line.partition(":") for line in lines)
-    headers = {name.lower(): value.strip() for name, _, value in fields}
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
     is_plain = (
         len(headers) == len(lines)  # none twice
         and headers.get("content-length") == str(len(body))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from aiohttp import web
@@ -183,7 +184,8 @@ def _accepted(outcome: Outcome, parsed: Parsed) -> Answer:
     }
     if outcome.reason:
         body["reason"] = outcome.reason
-    return Answer({**body, **parsed.answer}, parsed.status)
+    body.update(parsed.answer)
+    return Answer(body, parsed.status)
 
 
 def clean(text: str) -> str:
@@ -202,9 +204,15 @@ def _check_head(headers: Mapping[str, str], size: int, limits: Limits) -> None:
         raise Refused(403, "forbidden", "webhooks do not come from web pages")
     if headers.get("content-encoding", "").strip().lower() not in _ENCODINGS:
         raise Refused(415, "unsupported", ENCODINGS)
-    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type in _REFUSED_EXACT or content_type.startswith(_REFUSED_TYPES):
+    if _is_refused(headers.get("content-type", "")):
         raise Refused(415, "unsupported", "send JSON: Content-Type: application/json")
+
+
+@lru_cache(maxsize=64)
+def _is_refused(content_type: str) -> bool:
+    """Whether a content type is surely none that a tool sends."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type in _REFUSED_EXACT or media_type.startswith(_REFUSED_TYPES)
 
 
 async def _read(request: web.Request, load: Load, limits: Limits) -> bytes:
