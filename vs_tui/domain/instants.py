@@ -26,6 +26,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MIN: Final = 0
 _MAX: Final = int((datetime(2200, 1, 1, tzinfo=UTC) - _EPOCH) / timedelta(microseconds=1))
 
+_LONGEST: Final = 40
+# What most tools send; seconds below 60, so that a leap second goes the long way.
+_PLAIN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(?:\.\d{1,6})?Z", re.ASCII)
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 _GITLAB = re.compile(r"^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) ?(UTC|Z|[+-]\d\d:?\d\d)?$")
 _SHORT_OFFSET = re.compile(r"([+-]\d\d)(\d\d)$")
@@ -46,7 +49,8 @@ def from_datetime(moment: datetime) -> Instant:
     """The instant of an aware datetime; a naive one is taken as UTC."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
 
 
 def to_datetime(instant: Instant) -> datetime:
@@ -69,18 +73,12 @@ def parse_instant(value: object) -> Instant | None:
     and `.. +0200` (GitLab), naive (taken as UTC), and epochs in s, ms, us or ns as number or
     digits. `0` and `0001-01-01T00:00:00Z` mean unset (Jenkins, Alertmanager).
     """
-    if value is None or isinstance(value, bool):
+    if isinstance(value, str):
+        # What is remembered must be short.
+        return _from_text(value if len(value) <= _LONGEST else value.strip()[: _LONGEST + 1])
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if isinstance(value, int | float):
-        return _from_number(value)
-    if not isinstance(value, str):
-        return None
-    text = value.strip()
-    if not text or len(text) > 40:
-        return None
-    if text.isascii() and text.replace(".", "", 1).isdigit():
-        return _from_number(float(text) if "." in text else int(text))
-    return _from_text(text)
+    return _from_number(value)
 
 
 def _from_number(value: int | float) -> Instant | None:
@@ -95,6 +93,13 @@ def _from_number(value: int | float) -> Instant | None:
 
 @lru_cache(maxsize=8192)  # a payload says the same few times again and again
 def _from_text(text: str) -> Instant | None:
+    text = text.strip()
+    if not text or len(text) > _LONGEST:
+        return None
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        return _from_number(float(text) if "." in text else int(text))
+    if _PLAIN.fullmatch(text):
+        return _from_iso(text)
     if match := _GITLAB.match(text):
         day, clock, zone = match.groups()
         text = f"{day}T{clock}{'+00:00' if zone in (None, 'UTC', 'Z') else zone}"
@@ -103,9 +108,12 @@ def _from_text(text: str) -> Instant | None:
     leap = _LEAP.search(text)
     if leap is not None:  # RFC 3339 allows a 61st second; our scale has none
         text = f"{text[: leap.start(1)]}59{text[leap.end(1) :]}"
+    return _from_iso(text, SECOND if leap else 0)
+
+
+def _from_iso(text: str, more: Duration = 0) -> Instant | None:
     try:
-        instant = from_datetime(datetime.fromisoformat(text)) + (SECOND if leap else 0)
-        return _bounded(instant)
+        return _bounded(from_datetime(datetime.fromisoformat(text)) + more)
     except (ValueError, OverflowError):
         return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -134,11 +134,15 @@ def text(container: object, *path: str, limit: int = 500) -> str:
     """The string (or number, as digits) at a path; `` when there is none. NULs are replaced."""
     value = container
     for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str):
+        if not isinstance(value, dict):
+            return ""
+        value = value.get(name)
+    if value is None:
         return ""
+    if not isinstance(value, str):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return ""
+        value = str(value)
     return value[:limit].replace("\0", "\ufffd")
 
 
@@ -146,7 +150,9 @@ def number(container: object, *path: str) -> int | None:
     """The integer at a path (also from digits); None when there is none or it exceeds 2**63."""
     value = container
     for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -157,8 +163,11 @@ def number(container: object, *path: str) -> int | None:
 
 def time_of(container: object, *names: str) -> Instant | None:
     """The first of the named fields that is a time."""
-    fields = obj(container)
-    return next((at for name in names if (at := parse_instant(fields.get(name))) is not None), None)
+    if isinstance(container, dict):
+        for name in names:
+            if (at := parse_instant(container.get(name))) is not None:
+                return at
+    return None
 
 
 def web_url(url: str) -> str:
@@ -166,10 +175,21 @@ def web_url(url: str) -> str:
     return url if url.startswith(("https://", "http://")) else ""
 
 
+class _Dotted(dict[str, str]):
+    """Attribute names by the keyword that stands for them."""
+
+    def __missing__(self, keyword: str) -> str:
+        self[keyword] = name = keyword.replace("__", ".")
+        return name
+
+
+_dotted: Final = _Dotted()
+
+
 def known(**attributes: object) -> dict[str, Any]:
     """Attributes without those that are None or empty; `__` in a name stands for a dot."""
     return {
-        name.replace("__", "."): value
+        _dotted[name]: value
         for name, value in attributes.items()
         if value is not None and value != ""
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from vs_tui.domain import keys
@@ -53,9 +53,9 @@ class Dialect:
 GITHUB: Final = Dialect("github")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hook:
-    """One webhook body of a repository."""
+    """One webhook body of a repository. What every event of it needs is looked up once."""
 
     dialect: Dialect
     event: str
@@ -64,24 +64,26 @@ class Hook:
     repo: str
     """`owner/name` as the host writes it."""
     received_at: Instant
+    scope: str = field(init=False)
+    """The scope of this repository's correlation keys."""
+    name: str = field(init=False)
+    default_branch: str = field(init=False)
+    web: str = field(init=False)
+    """The repository's page."""
+    _own: dict[str, Scalar] = field(init=False)
 
-    @property
-    def scope(self) -> str:
-        """The scope of this repository's correlation keys."""
-        return keys.repository(self.repo)
-
-    @property
-    def name(self) -> str:
-        return self.repo.rpartition("/")[2]
-
-    @property
-    def default_branch(self) -> str:
-        return text(self.body, "repository", "default_branch")
-
-    @property
-    def web(self) -> str:
-        """The repository's page."""
-        return web_url(text(self.body, "repository", "html_url"))
+    def __post_init__(self) -> None:
+        repository = obj(self.body, "repository")
+        owner, _, self.name = self.repo.rpartition("/")
+        self.scope = keys.repository(self.repo)
+        self.default_branch = text(repository, "default_branch")
+        self.web = web_url(text(repository, "html_url"))
+        self._own = known(
+            vcs__provider__name=self.dialect.source,
+            vcs__owner__name=owner,
+            vcs__repository__name=self.name,
+            vcs__repository__url__full=self.web,
+        )
 
     @property
     def sender(self) -> str:
@@ -105,13 +107,7 @@ class Hook:
 
     def attributes(self, **more: object) -> dict[str, Scalar]:
         """`more` (with `__` for dots, missing values left out) and the repository's own."""
-        return known(
-            vcs__provider__name=self.dialect.source,
-            vcs__owner__name=self.repo.rpartition("/")[0],
-            vcs__repository__name=self.name,
-            vcs__repository__url__full=self.web,
-            **more,
-        )
+        return self._own | known(**more)
 
     def time(self, container: object, *names: str) -> Instant:
         """The first of the named fields that is a time, else the time of receipt."""

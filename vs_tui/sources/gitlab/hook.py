@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -18,9 +18,9 @@ Reading = tuple[Event, ...] | str
 """What a reader made of an event: its span events, or the reason why it is ignored."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hook:
-    """One webhook body of a project."""
+    """One webhook body of a project. What every event of it needs is looked up once."""
 
     kind: str
     """`object_kind`."""
@@ -28,26 +28,27 @@ class Hook:
     path: str
     """`group/subgroup/project` as GitLab writes it."""
     received_at: Instant
+    scope: str = field(init=False)
+    """The scope of this project's correlation keys."""
+    name: str = field(init=False)
+    """The project's name in URLs."""
+    default_branch: str = field(init=False)
+    web: str = field(init=False)
+    """The project's page."""
+    _own: dict[str, Scalar] = field(init=False)
 
-    @property
-    def scope(self) -> str:
-        """The scope of this project's correlation keys."""
-        return keys.repository(self.path)
-
-    @property
-    def name(self) -> str:
-        """The project's name in URLs."""
-        return self.path.rpartition("/")[2]
-
-    @property
-    def default_branch(self) -> str:
-        return text(self.body, "project", "default_branch")
-
-    @property
-    def web(self) -> str:
-        """The project's page."""
-        return web_url(
-            text(self.body, "project", "web_url") or text(self.body, "repository", "homepage")
+    def __post_init__(self) -> None:
+        project = obj(self.body, "project")
+        owner, _, self.name = self.path.rpartition("/")
+        self.scope = keys.repository(self.path)
+        self.default_branch = text(project, "default_branch")
+        page = text(project, "web_url") or text(self.body, "repository", "homepage")
+        self.web = web_url(page)
+        self._own = known(
+            vcs__provider__name=SOURCE_NAME,
+            vcs__owner__name=owner,
+            vcs__repository__name=self.name,
+            vcs__repository__url__full=self.web,
         )
 
     @property
@@ -86,13 +87,7 @@ class Hook:
 
     def attributes(self, **more: object) -> dict[str, Scalar]:
         """`more` (with `__` for dots, missing values left out) and the project's own."""
-        return known(
-            vcs__provider__name=SOURCE_NAME,
-            vcs__owner__name=self.path.rpartition("/")[0],
-            vcs__repository__name=self.name,
-            vcs__repository__url__full=self.web,
-            **more,
-        )
+        return self._own | known(**more)
 
     def unreadable(self, what: str) -> Unreadable:
         return unreadable(self.kind, what)
@@ -116,8 +111,8 @@ def _project_path(body: Mapping[str, Any]) -> str:
         return path
     # Job hooks had no project before GitLab 16; only a clone URL spells the path. An SSH URL
     # comes first because web URLs may begin with the path GitLab is installed at.
-    for field in ("git_ssh_url", "git_http_url", "homepage"):
-        path = _path_of_url(text(body, "repository", field))
+    for name in ("git_ssh_url", "git_http_url", "homepage"):
+        path = _path_of_url(text(body, "repository", name))
         if "/" in path:
             return path
     # Work items of a group (epics) have no project at all.

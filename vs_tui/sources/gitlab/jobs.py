@@ -7,8 +7,7 @@ jobs of later stages are created with the pipeline and would count their forerun
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vs_tui.domain import keys
 from vs_tui.domain.instants import DAY, SECOND, Duration, Instant
@@ -55,8 +54,7 @@ _SYSTEM_FAILURES: Final = frozenset(
 _MAX_ATTEMPT: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(NamedTuple):
     """What both forms say of a job."""
 
     identifier: int
@@ -114,6 +112,7 @@ def job_events(hook: Hook, job: Job) -> tuple[Event, ...]:
     tolerated = failed and job.allow_failure
     error, result = _verdict(job)
     queued_at = _queued_at(job)
+    url = f"{hook.web}/-/jobs/{job.identifier}" if hook.web else ""
     # A skipped job that runs after all is none any more.
     unfinished = {"cicd.pipeline.task.run.result": ""} if state is State.RUNNING else {}
     whole = Event(
@@ -127,7 +126,7 @@ def job_events(hook: Hook, job: Job) -> tuple[Event, ...]:
         stage="running" if state is State.RUNNING and job.started_at is not None else "",
         name=job.name or f"job {job.identifier}",
         actor=job.actor,
-        url=f"{hook.web}/-/jobs/{job.identifier}" if hook.web else "",
+        url=url,
         attempt=job.attempt or 1,
         error="" if tolerated else error,
         attributes=unfinished
@@ -136,9 +135,7 @@ def job_events(hook: Hook, job: Job) -> tuple[Event, ...]:
             cicd__pipeline__run__id=None if job.pipeline is None else str(job.pipeline),
             cicd__pipeline__task__name=job.name,
             cicd__pipeline__task__run__id=str(job.identifier),
-            cicd__pipeline__task__run__url__full=f"{hook.web}/-/jobs/{job.identifier}"
-            if hook.web
-            else None,
+            cicd__pipeline__task__run__url__full=url,
             cicd__pipeline__task__run__result=result,
             cicd__worker__id=text(job.runner, "id"),
             cicd__worker__name=text(job.runner, "description"),

@@ -7,6 +7,7 @@ then runs again after its end, which reopens the span.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from vs_tui.domain import keys
@@ -41,7 +42,9 @@ def read_pipeline(hook: Hook) -> Reading:
     if state is None:
         raise hook.unreadable(f"the status {status or 'none'!r} is not known")
     created = time_of(pipeline, "created_at")
-    at = _at(hook, pipeline, state)
+    # What moves a pipeline is a job: the newest change of one in this snapshot.
+    activity = _newest(hook, "created_at", "started_at", "finished_at")
+    at = _at(hook, pipeline, state, activity)
     label = text(pipeline, "name") or hook.name
     ordinal = number(pipeline, "iid") or identifier
     url = web_url(text(pipeline, "url"))
@@ -64,7 +67,7 @@ def read_pipeline(hook: Hook) -> Reading:
         operation=Operation.PIPELINE,
         state=state,
         occurred_at=at,
-        as_of=latest(at, _activity(hook)) or at,
+        as_of=latest(at, activity) or at,
         started_at=created,
         supersedes=True,
         stage=_STAGES.get(state, ""),
@@ -80,11 +83,7 @@ def read_pipeline(hook: Hook) -> Reading:
         ),
         seeks=_seeks(hook, pipeline),
     )
-    jobs = [
-        event
-        for entry in items(hook.body, "builds")[:MAX_JOBS]
-        for event in _snapshot_job(hook, pipeline, whole, entry)
-    ]
+    jobs = _snapshot_jobs(hook, pipeline, whole)
     return (*_earlier(whole, pipeline, created), whole, *jobs)
 
 
@@ -99,11 +98,10 @@ def _earlier(whole: Event, pipeline: dict[str, Any], created: Instant | None) ->
     return found
 
 
-def _at(hook: Hook, pipeline: dict[str, Any], state: State) -> Instant:
+def _at(hook: Hook, pipeline: dict[str, Any], state: State, activity: Instant | None) -> Instant:
     """When the state became true. Bodies tell only creation and end; what lies between is as
-    recent as the newest change of a job, because that is what moves a pipeline."""
+    recent as the newest `activity` of a job."""
     created, finished = time_of(pipeline, "created_at"), time_of(pipeline, "finished_at")
-    activity = _activity(hook)
     if state.terminal:
         return finished or latest(created, activity) or hook.received_at
     if finished is not None:  # retried; GitLab keeps the former end until the next one
@@ -122,11 +120,6 @@ def _is_rerun(pipeline: dict[str, Any], state: State) -> bool:
 def _newest(hook: Hook, *fields: str) -> Instant | None:
     builds = items(hook.body, "builds")[:MAX_JOBS]
     return latest(*(time_of(entry, field) for entry in builds for field in fields))
-
-
-def _activity(hook: Hook) -> Instant | None:
-    """The newest change of a job in this snapshot."""
-    return _newest(hook, "created_at", "started_at", "finished_at")
 
 
 def _seeks(hook: Hook, pipeline: dict[str, Any]) -> tuple[Seek, ...]:
@@ -159,6 +152,8 @@ def _seeks(hook: Hook, pipeline: dict[str, Any]) -> tuple[Seek, ...]:
 def _upstream(hook: Hook) -> list[Seek]:
     """A child or downstream pipeline names the pipeline and the job that triggered it."""
     source = obj(hook.body, "source_pipeline")
+    if not source:
+        return []
     path = text(source, "project", "path_with_namespace", limit=200).strip("/ ") or hook.path
     upstream = Hook(hook.kind, hook.body, path, hook.received_at)
     pipeline, job = number(source, "pipeline_id"), number(source, "job_id")
@@ -182,33 +177,36 @@ def _variable_seeks(pipeline: dict[str, Any]) -> list[Seek]:
     return [wish for wish in found if wish is not None]
 
 
-def _snapshot_job(
-    hook: Hook, pipeline: dict[str, Any], whole: Event, entry: object
-) -> tuple[Event, ...]:
-    job_id = number(entry, "id")
-    status = text(entry, "status", limit=60)
-    if job_id is None or status not in STATES:
-        return ()  # one odd entry must not cost the whole pipeline
+def _snapshot_jobs(hook: Hook, pipeline: dict[str, Any], whole: Event) -> Iterator[Event]:
+    """The jobs as the pipeline's body shows them."""
     namespace, shown = text(hook.body, "project", "namespace"), text(hook.body, "project", "name")
-    job = Job(
-        **job_times(entry),
-        identifier=job_id,
-        pipeline=number(pipeline, "id"),
-        name=text(entry, "name"),
-        stage=text(entry, "stage"),
-        status=status,
-        allow_failure=obj(entry).get("allow_failure") is True,
-        failure_reason=text(entry, "failure_reason", limit=100),
-        sha=text(pipeline, "sha"),
-        ref=text(pipeline, "ref"),
-        is_tag=pipeline.get("tag") is True,
-        environment=text(entry, "environment", "name"),
-        runner=obj(entry, "runner"),
-        actor=login(entry, "user"),
-        shown_project=f"{namespace} / {shown}" if namespace and shown else hook.path,
-        left_at=whole.occurred_at if whole.state.terminal and status == "manual" else None,
-    )
-    return job_events(hook, job)
+    common: dict[str, Any] = {
+        "pipeline": number(pipeline, "id"),
+        "sha": text(pipeline, "sha"),
+        "ref": text(pipeline, "ref"),
+        "is_tag": pipeline.get("tag") is True,
+        "shown_project": f"{namespace} / {shown}" if namespace and shown else hook.path,
+    }
+    for entry in items(hook.body, "builds")[:MAX_JOBS]:
+        job_id = number(entry, "id")
+        status = text(entry, "status", limit=60)
+        if job_id is None or status not in STATES:
+            continue  # one odd entry must not cost the whole pipeline
+        job = Job(
+            **common,
+            **job_times(entry),
+            identifier=job_id,
+            name=text(entry, "name"),
+            stage=text(entry, "stage"),
+            status=status,
+            allow_failure=entry.get("allow_failure") is True,
+            failure_reason=text(entry, "failure_reason", limit=100),
+            environment=text(entry, "environment", "name"),
+            runner=obj(entry, "runner"),
+            actor=login(entry, "user"),
+            left_at=whole.occurred_at if whole.state.terminal and status == "manual" else None,
+        )
+        yield from job_events(hook, job)
 
 
 def read_job_hook(hook: Hook) -> Reading:
