@@ -22,11 +22,11 @@ from vs_tui.domain.teams import Environments, Team, Teams
 from vs_tui.store import rows
 from vs_tui.store.metrics import read_scorecards
 from vs_tui.store.metrics_behind import read_detail
+from vs_tui.store.metrics_durations import read_durations
+from vs_tui.store.metrics_flaky import read_flaky
 from vs_tui.store.metrics_keeper import MetricsKeeper
 from vs_tui.store.metrics_spans import (
-    read_durations,
     read_expected,
-    read_flaky,
     read_pull_requests,
 )
 from vs_tui.store.schema import open_reader, open_writer

@@ -10,6 +10,7 @@ from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Rule
 from vs_tui.store.intake import Outcome
 from vs_tui.store.metrics_keeper import MetricsKeeper
+from vs_tui.store.metrics_making import make_reports
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.reports import Reports
 from vs_tui.store.writer import Settings, Writer
@@ -28,6 +29,7 @@ def writer_settings(config: Config) -> Settings:
         after_fold=(keeper.after_fold,),
         after_rebuild=(keeper.rebuild,),
         adopt=(keeper.adopt_some,),
+        make=(make_reports,),
         teams=config.teams,
         timeouts=config.timeouts,
         disabled_rules=disabled,

@@ -12,53 +12,19 @@ from vs_tui.domain.instants import Instant
 from vs_tui.domain.metrics.durations import (
     HISTORY,
     Expectation,
-    GroupFigures,
     History,
-    Item,
-    check_grouping,
-    duration_report,
     expected_end,
     history_of,
 )
-from vs_tui.domain.metrics.flaky import FlakyJob, flaky_jobs, run_of
 from vs_tui.domain.metrics.pull_requests import PullRequest, pull_request_of
 from vs_tui.domain.metrics.windows import Window
 from vs_tui.domain.model import Span, Status
 from vs_tui.store import rows
-from vs_tui.store.filter_sql import span_where
 
 _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 MAX_EXPECTED: Final = 1_000
 _STATUSES: Final = {status.value: status for status in Status}
-
-
-def read_durations(
-    db: sqlite3.Connection,
-    window: Window,
-    grouping: Sequence[str],
-    filter_text: str = "",
-    team: str = "",
-) -> list[GroupFigures]:
-    """Figures a group of spans; phases only when they are grouped by or asked for.
-
-    ValueError for a grouping or a filter that is not known.
-    """
-    check_grouping(grouping)
-    where, bound = span_where(filter_text, window.now)
-    if team:
-        where, bound = f"({where}) AND team = ?", [*bound, team]
-    derived = "" if "stage" in grouping or "stage" in filter_text else "derived = 0 AND "
-    columns = ", ".join((*grouping, "status", "started_at", "ended_at"))
-    sql = (
-        f"SELECT {columns} FROM spans WHERE {derived}ended_at >= ? AND ({where}) "
-        f"UNION ALL SELECT {columns} FROM spans WHERE {derived}ended_at IS NULL "
-        f"AND status = 'in_flight' AND ({where})"
-    )
-    width = len(grouping)
-    found = db.execute(sql, (window.since, *bound, *bound))
-    items = (Item(row[:width], _STATUSES[row[width]], *row[width + 1 :]) for row in found)
-    return duration_report(items, window)
 
 
 def read_pull_requests(db: sqlite3.Connection, window: Window, team: str) -> list[PullRequest]:
@@ -78,20 +44,6 @@ def read_pull_requests(db: sqlite3.Connection, window: Window, team: str) -> lis
         reviewers.setdefault(parent, []).append(actor)
     found = (pull_request_of(span, reviewers.get(span.key, ())) for span in spans)
     return [pull_request for pull_request in found if pull_request is not None]
-
-
-def read_flaky(db: sqlite3.Connection, window: Window, team: str) -> list[FlakyJob]:
-    """Jobs with both results on one commit."""
-    of_team, named = ("AND team = ?", (team,)) if team else ("", ())
-    sql = (
-        f"{_SELECT} WHERE derived = 0 AND ended_at >= ? AND ended_at < ? "
-        "AND operation IN ('build', 'pipeline', 'test', 'stage') "
-        f"AND status IN ('ok', 'error') {of_team}"
-    )
-    runs = (
-        run_of(rows.span_of(row)) for row in db.execute(sql, (window.since, window.until, *named))
-    )
-    return flaky_jobs(run for run in runs if run is not None)
 
 
 @dataclass(frozen=True, slots=True)

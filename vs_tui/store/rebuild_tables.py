@@ -19,22 +19,23 @@ _COLUMNS: Final = {
 }
 # Spans lie in the order of time, because that is how they are asked for.
 _ORDER: Final = {"spans": "COALESCE(started_at, ended_at, last_event_at), key"}
-_PLACE: Final = ("trace_id", "parent_key", " ON links ")
+_PLACE: Final = ("trace_id", "parent_key", " ON links ", "CREATE TRIGGER")
 
 
 class NewTables:
-    """Empties the derived tables and drops their indexes; all within the caller's transaction."""
+    """Empties the derived tables and drops their indexes and triggers; all within the caller's
+    transaction."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
         marks = ", ".join("?" * len(DERIVED_TABLES))
         self._indexes: list[tuple[str, str]] = connection.execute(
-            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL "
-            f"AND tbl_name IN ({marks})",
+            "SELECT type || ' ' || name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') "
+            f"AND sql IS NOT NULL AND tbl_name IN ({marks})",
             DERIVED_TABLES,
         ).fetchall()
         for name, _ in self._indexes:
-            connection.execute(f"DROP INDEX {name}")
+            connection.execute(f"DROP {name}")
         for table in DERIVED_TABLES:
             connection.execute(f"DELETE FROM {table}")
         for table, columns in _COLUMNS.items():
@@ -57,7 +58,8 @@ class NewTables:
             self._db.execute(f"DROP TABLE temp.new_{table}")
 
     def index(self, *, placed: bool) -> None:
-        """Make the indexes again: those of links and places only once all are `placed`."""
+        """Make the indexes again; those of links and places, and triggers, only once all are
+        `placed`."""
         left = []
         for name, sql in self._indexes:
             if placed or not any(column in sql for column in _PLACE):

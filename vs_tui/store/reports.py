@@ -18,11 +18,11 @@ from vs_tui.domain.metrics.windows import MONDAY, Window, day_of
 from vs_tui.store import metrics
 from vs_tui.store.asking import Asked
 from vs_tui.store.metrics_behind import read_detail
+from vs_tui.store.metrics_durations import read_durations
+from vs_tui.store.metrics_flaky import read_flaky
 from vs_tui.store.metrics_spans import (
     Expected,
-    read_durations,
     read_expected,
-    read_flaky,
     read_pull_requests,
 )
 from vs_tui.store.zones import configured_zone

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from vs_tui.domain.errors import Explained
-from vs_tui.store.metrics_schema import CREATE_METRICS, CREATE_PAGES
+from vs_tui.store.metrics_schema import CREATE_METRICS, CREATE_PAGES, CREATE_REPORTS
 from vs_tui.store.trouble import RECOVER, explain
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 _V1: Final = """
 CREATE TABLE deliveries (
@@ -155,11 +155,15 @@ CREATE TABLE links (
 CREATE INDEX links_parent ON links (parent);
 """
 
-MIGRATIONS: Final[Sequence[str]] = (_V1, CREATE_METRICS, CREATE_PAGES)
+MIGRATIONS: Final[Sequence[str]] = (_V1, CREATE_METRICS, CREATE_PAGES, CREATE_REPORTS)
 """MIGRATIONS[n] brings a database from user_version n to n + 1."""
 
-DERIVED_TABLES: Final = ("events", "spans", "offers", "seeks", "links")
-"""Folded again by a rebuild; the read models of the metrics keep what was pruned (`forget`)."""
+DERIVED_TABLES: Final = (
+    *("events", "spans", "offers", "seeks", "links"),
+    *("report_trees", "report_stale", "report_pages", "report_kinds", "report_jobs"),
+    *("report_runs", "report_places"),
+)
+"""Made again by a rebuild; the read models of the metrics keep what was pruned (`forget`)."""
 
 
 class StoreError(Explained):

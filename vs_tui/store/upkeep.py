@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 MAX_REJECTIONS: Final = 1_000
 """Refused requests noted between two sweeps; beyond it they are only counted."""
+STEPS_AT_ONCE: Final = 20
+"""Small transactions of making reports in one sweep."""
 
 T = TypeVar("T")
 
@@ -67,6 +69,7 @@ async def prune(run: Run, transact: Transact, before: Instant) -> Pruned:
     """Delete what is over and older, in small transactions; deliveries are stored between them.
     Works below the low-space mark, too: it is how space comes back."""
     total = Pruned()
+    await run(retention.overwrite_freed)
     while (step := await transact(lambda db, f: _prune(db, f, before))).traces:
         total += step
     position, more = 0, True
@@ -94,6 +97,22 @@ async def retain(run: Run, transact: Transact, kept: Retention, now: Instant) ->
         pruned += await prune(run, transact, await run(retention.oldest_tenth))
     if pruned != Pruned():
         log.info("retention deleted %s traces, %s deliveries", pruned.traces, pruned.deliveries)
+
+
+async def make(
+    transact: Transact,
+    works: Sequence[Callable[[sqlite3.Connection, batch.Folding], bool]],
+    is_busy: Callable[[], bool],
+) -> bool:
+    """Make what reports are read from, a small transaction at a time; each of the `works` says
+    whether there is more. False when there is, but deliveries wait, or the sweep must go on."""
+    steps = 0
+    for work in works:
+        while await transact(work):
+            steps += 1
+            if is_busy() or steps == STEPS_AT_ONCE:
+                return False
+    return True
 
 
 def time_out(

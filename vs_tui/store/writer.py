@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from vs_tui.domain.instants import HOUR, Duration, Instant
+from vs_tui.domain.instants import HOUR, MINUTE, Duration, Instant
 from vs_tui.domain.limits import LOW_SPACE, Retention
 from vs_tui.domain.model import Rule, Verdict
 from vs_tui.domain.teams import Teams
@@ -54,6 +54,8 @@ class Settings:
     after_rebuild: Sequence[Callable[[sqlite3.Connection], None]] = ()
     adopt: Sequence[Adopt] = ()
     """What a changed configuration asks of the stored spans, once they have their teams."""
+    make: Sequence[Adopt] = ()
+    """What is made of the stored spans while no delivery waits, each minute."""
     retention: Retention = field(default_factory=Retention)
     low_space: int = LOW_SPACE
     """Bytes that stay free on the disk, so that pruning is possible."""
@@ -84,7 +86,7 @@ class Writer:
         self._condition = Condition(
             path, settings.low_space, settings.free_bytes, lambda: self._notify(())
         )
-        self._retain_at = 0
+        self._retain_at = self._make_at = 0
         self._to_adopt = [adopt_teams, *settings.adopt]
 
     async def open(self) -> None:
@@ -302,6 +304,10 @@ class Writer:
         if due:
             self._notify(await self._transaction(lambda db, f: time_out(db, f, due)))
         await self.adopt()
+        if now >= self._make_at and await upkeep.make(
+            self._transaction, self._settings.make, lambda: bool(self.waiting)
+        ):
+            self._make_at = now + MINUTE
         if self._settings.retention and now >= self._retain_at:
             self._retain_at = now + HOUR
             await upkeep.retain(self.run, self._transaction, self._settings.retention, now)

@@ -1,5 +1,5 @@
-"""Time cut into buckets of several sizes, the larger made of the smaller: any stretch of it is a few
-large buckets, some small ones at its ends, and what is left over."""
+"""Time cut into buckets of several sizes, the larger made of the smaller: any stretch of it is a
+few large buckets, some small ones at its ends, and what is left over."""
 
 from __future__ import annotations
 

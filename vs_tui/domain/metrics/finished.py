@@ -24,8 +24,8 @@ _SHORT: Final = 48
 
 
 def encode(records: Mapping[int, Sequence[tuple[Duration, Instant]]]) -> dict[str, bytes]:
-    """The parts of a bucket. `records`: kind -> (how long, since when) of each of its spans;
-    kinds of spans without a known start have 0 and 0."""
+    """The parts of a bucket. `records`: kind -> (how long, since when) of each of its spans; where
+    the start is not known these say nothing."""
     kinds = sorted(records)
     took = [sorted([record[0] for record in records[kind]]) for kind in kinds]
     began = [sorted([record[1] for record in records[kind]]) for kind in kinds]
@@ -194,21 +194,20 @@ class Report:
                 self._tallies.append(_Tally())
             self._tallies[number].add(item, self._window)
 
-    def wants_started(self, columns: Columns, *, inside: bool, after: bool) -> bool:
-        """Whether not all spans of a bucket, or none, started in the window or before its end."""
-        since, until, end = self._window.since, self._window.until, self._window.end
-        if inside and not after and columns.first >= since:
-            return False
-        return columns.first < until or (after and columns.first <= end)
+    def wants_started(self, columns: Columns, *, after: bool) -> bool:
+        """Whether it takes a search how many spans of a bucket started in time."""
+        since, until = self._window.since, self._window.until
+        some = columns.last >= since and columns.first < until
+        every = columns.first >= since and columns.last < until
+        return (some and not every) or (after and columns.first <= self._window.end)
 
     def add(self, columns: Columns, *, inside: bool, after: bool) -> None:
-        """A bucket whose spans all ended in the window or all after it (`inside`), and all after
-        what has happened of it or all by then (`after`)."""
+        """A bucket of spans that all ended in the window, or none of them (`inside`), and that all
+        ended after what has happened of it, or none of them (`after`)."""
         since, until, end = self._window.since, self._window.until, self._window.end
         durations = columns.durations if inside else None
-        searched = self.wants_started(columns, inside=inside, after=after)
-        started = columns.started if searched else None
-        all_started = inside and not searched
+        started = columns.started if self.wants_started(columns, after=after) else None
+        every = columns.first >= since and columns.last < until
         stop = 0
         for kind, count, total in columns.runs():
             start, stop = stop, stop + count
@@ -217,7 +216,7 @@ class Report:
                 continue
             tally = self._tallies[of.group]
             if inside:
-                tally.finished[of.status] = tally.finished.get(of.status, 0) + count
+                tally.finish(of.status, count)
             if not of.begun:
                 continue
             if durations is not None and of.status is not Status.CANCELLED:
@@ -226,13 +225,12 @@ class Report:
                     tally.loose += durations[start:stop]
                 else:
                     tally.runs.append(durations[start:stop])
-            if all_started:
-                tally.started += count
-            elif started is not None:
+            if started is not None:
                 low = bisect_left(started, since, start, stop)
                 tally.started += bisect_left(started, until, low, stop) - low
-                if after:
-                    tally.in_progress += bisect_right(started, end, start, stop) - start
+                tally.in_progress += after and bisect_right(started, end, start, stop) - start
+            elif every:
+                tally.started += count
 
     def figures(self) -> list[GroupFigures]:
         """Of every group that anything happened in; those with the most finished spans first."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.metrics.reading import commit_of, text
 from vs_tui.domain.metrics.statistics import ratio
-from vs_tui.domain.model import Span, Status
+from vs_tui.domain.model import Attributes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,22 +42,18 @@ class FlakyJob:
         return ratio(self.flaky, self.commits)
 
 
-def run_of(span: Span) -> Run | None:
-    """A finished build, test or pipeline as a run; None for what was cancelled or has no commit."""
-    commit = commit_of(span.attributes)
-    if not commit or span.status not in (Status.OK, Status.ERROR) or span.ended_at is None:
+def run_of(
+    key: str, project: str, name: str, ok: bool, at: Instant, attributes: Attributes
+) -> Run | None:
+    """A build, test or pipeline that ended well or with an error as a run; None without a
+    commit."""
+    commit = commit_of(attributes)
+    if not commit:
         return None
-    pipeline = text(span.attributes, "cicd.pipeline.name")
-    task = text(span.attributes, "cicd.pipeline.task.name")
-    job = " / ".join(dict.fromkeys(name for name in (pipeline, task) if name)) or span.name
-    return Run(
-        project=span.project,
-        job=job,
-        commit=commit,
-        ok=span.status is Status.OK,
-        at=span.ended_at,
-        key=span.key,
-    )
+    pipeline = text(attributes, "cicd.pipeline.name")
+    task = text(attributes, "cicd.pipeline.task.name")
+    job = " / ".join(dict.fromkeys(each for each in (pipeline, task) if each)) or name
+    return Run(project=project, job=job, commit=commit, ok=ok, at=at, key=key)
 
 
 def flaky_jobs(runs: Iterable[Run]) -> list[FlakyJob]:
@@ -76,4 +72,9 @@ def flaky_jobs(runs: Iterable[Run]) -> list[FlakyJob]:
         if both:
             last = max(both, key=lambda run: (run.at, run.key))
             found.append(FlakyJob(project, job, len(commits), len(both), last.at, last.key))
-    return sorted(found, key=lambda job: (-job.flaky, -(job.rate or 0), job.project, job.job))
+    return in_order(found)
+
+
+def in_order(jobs: Iterable[FlakyJob]) -> list[FlakyJob]:
+    """The most often flaky first."""
+    return sorted(jobs, key=lambda job: (-job.flaky, -(job.rate or 0), job.project, job.job))
