@@ -136,6 +136,20 @@ def test_prune_says_first_and_deletes_then_but_nothing_in_flight(db, capsys) -> 
     done = json.loads(out)
     assert (code, done["traces"], done["spans"], done["deleted"]) == (0, 1, 1, True)
     assert spans(db) == {"flying", "new"}
+    assert done["copies_that_still_hold_it"] == []
+
+
+def test_prune_names_the_copies_that_still_hold_it_and_deletes_them_when_asked(db, capsys) -> None:
+    copy = db.with_name("t.db.v1.bak")
+    copy.write_bytes(db.read_bytes())
+    prune = ("prune", "--db", str(db), "--older-than", "30d")
+    _, out, _ = run(capsys, *prune)
+    assert str(copy) in out
+    assert "--delete-copies" in out
+    _, out, _ = run(capsys, *prune, "--delete-copies", "--json")
+    assert json.loads(out)["copies_that_still_hold_it"] == []
+    assert not copy.exists()
+    assert spans(db) == {"flying", "new"}
 
 
 def test_prune_takes_the_age_of_the_configuration(db, tmp_path, capsys) -> None:

@@ -158,6 +158,21 @@ def test_copies_are_named_and_a_running_receiver_is_left_alone(db, capsys, tmp_p
         lock.release()
 
 
+def test_copies_are_deleted_when_that_is_asked_for(db, capsys, tmp_path) -> None:
+    backup = tmp_path / "t.db.v1.bak"
+    backup.write_bytes(db.read_bytes())
+    notes = tmp_path / "t.db.notes"
+    notes.write_text("no database")
+    assert forget(capsys, db, "--dry-run", "--delete-copies")["copies_that_still_name_them"] == [
+        str(notes),
+        str(backup),
+    ]
+    assert backup.exists(), "a dry run deletes nothing"
+    done = forget(capsys, db, "--delete-copies")
+    assert done["copies_that_still_name_them"] == [str(notes)]
+    assert [path.name for path in tmp_path.iterdir() if NAME.encode() in path.read_bytes()] == []
+
+
 def test_a_name_too_short_is_refused(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
     (tmp_path / "t.db").touch()

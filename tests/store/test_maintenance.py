@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.store.conftest import T, custom, ref, rows_of
 from vs_tui.domain.instants import DAY, HOUR
 from vs_tui.domain.limits import Retention
 from vs_tui.intaking import parse_stored
+from vs_tui.store.intake import Rejection
 from vs_tui.store.maintenance import backup, stats, verify
 from vs_tui.store.rebuild import rebuild
 from vs_tui.store.retention import Pruned, count_prunable
@@ -138,13 +140,34 @@ async def test_what_is_left_after_pruning_survives_a_rebuild(open_writer) -> Non
     assert await rows_of(writer) == before
 
 
-async def test_pruned_bodies_are_gone_from_the_file(open_writer) -> None:
-    writer = await open_writer()
-    for number in range(300):
-        await writer.submit(custom("build", number, "end", name="canary-in-a-body"))
-    await writer.prune(T + DAY)
+def holding(path: Path) -> set[str]:
+    """The database's files in which the canary is."""
+    files = path.parent.glob(f"{path.name}*")
+    return {each.name for each in files if b"canary-in-a-body" in each.read_bytes()}
+
+
+@pytest.mark.parametrize("gives_back", [True, False])
+async def test_pruned_bodies_are_gone_from_every_file(open_writer, tmp_path, gives_back) -> None:
+    """In small and in large bodies, beside what stays, while the database is open."""
+    if not gives_back:  # as the first databases were
+        with contextlib.closing(sqlite3.connect(tmp_path / "c.db")) as made:
+            made.executescript("CREATE TABLE x (y); DROP TABLE x;")
+    writer = await open_writer(name="c.db")
+    mode = await writer.run(lambda db: db.execute("PRAGMA auto_vacuum").fetchone()[0])
+    assert mode == (2 if gives_back else 0)
+    for number in range(100):
+        long = {"note": "canary-in-a-body " * (900 if number % 2 else 1)}
+        await writer.submit(custom("build", number, "end", number, tags=long))
+        await writer.submit(custom("test", number, "end", 9 * 86_400, tags={"note": "z" * 2_000}))
+    refused = Rejection("github", "x", "/github", T, 400, "r", 9, {}, b"canary-in-a-body" * 500)
+    writer.reject(refused)
+    await writer.sweep()
+    assert holding(writer.path) == {"c.db", "c.db-wal"}
+    await writer.prune(T + 8 * DAY)
+    assert holding(writer.path) == set()
     await writer.close()
-    assert b"canary-in-a-body" not in writer.path.read_bytes()
+    assert holding(writer.path) == set()
+    assert verify(writer.path) == []
 
 
 async def test_a_receiver_prunes_by_itself_once_an_hour(open_writer, clock) -> None:

@@ -46,6 +46,8 @@ _LABELS = {
     "kept": "the one before is",
 }
 """Where the name of a field in the JSON is not what a person would call it."""
+_ELSEWHERE = "delete or make anew every backup elsewhere: what is copied is not reached from here"
+_BESIDE = "once the database is checked, delete the copies beside it, or use --delete-copies"
 
 
 def register(subparsers: Any) -> None:
@@ -61,7 +63,7 @@ def register(subparsers: Any) -> None:
           vs-tui db verify --json
           vs-tui db prune --older-than 180d --dry-run
           vs-tui db rebuild                      after an upgrade
-          vs-tui db forget --actor bob --actor bob@acme.com
+          vs-tui db forget --actor bob --actor bob@acme.com --delete-copies
         """,
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -73,6 +75,12 @@ def register(subparsers: Any) -> None:
             action.add_argument("target", metavar="FILE", help="where the copy goes")
         if name == "restore":
             action.add_argument("copy", metavar="BACKUP", help="a file that `db backup` made")
+        if name in ("forget", "prune"):
+            action.add_argument(
+                "--delete-copies",
+                action="store_true",
+                help="delete the copies beside the database, too: they still hold all of it",
+            )
         if name == "forget":
             action.add_argument(
                 "--actor",
@@ -201,6 +209,7 @@ def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
         size = config.db.stat().st_size
         pruned = asyncio.run(_with_writer(config, lambda writer: writer.prune(before)))
         freed = max(size - config.db.stat().st_size, 0)
+    copies = _copies(config.db, args)
     return {
         "ok": True,
         "database": str(config.db),
@@ -210,7 +219,17 @@ def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
         "deliveries": pruned.deliveries,
         "deleted": not args.dry_run,
         "freed_bytes": freed,
+        "copies_that_still_hold_it": copies,
+        "next": [_ELSEWHERE, *([_BESIDE] if copies else [])],
     }
+
+
+def _copies(path: Path, args: argparse.Namespace) -> list[str]:
+    """The copies beside the database that are left."""
+    from vs_tui.store.forgetting import copies_beside, delete_copies
+
+    delete = args.delete_copies and not args.dry_run
+    return [str(copy) for copy in (delete_copies if delete else copies_beside)(path)]
 
 
 def _count_prunable(path: Path, before: Instant) -> Pruned:
@@ -277,7 +296,7 @@ def _forget(config: Config, args: argparse.Namespace) -> dict[str, Any]:
             found = forgetting.count_named(connection, person)
     else:
         found = asyncio.run(_with_writer(config, work))
-    copies = forgetting.copies_beside(path)
+    copies = _copies(path, args)
     return {
         "ok": True,
         "deliveries": found.deliveries,
@@ -285,7 +304,7 @@ def _forget(config: Config, args: argparse.Namespace) -> dict[str, Any]:
         "forgotten": not args.dry_run,
         "now_called": None if args.dry_run else person.word,
         "left_inside_longer_words": found.inside_words,
-        "copies_that_still_name_them": [str(copy) for copy in copies],
+        "copies_that_still_name_them": copies,
         "next": _after_forgetting(config, args.actor, found.inside_words, bool(copies)),
     }
 
@@ -294,9 +313,9 @@ def _after_forgetting(
     config: Config, names: Sequence[str], inside_words: int, copies: bool
 ) -> list[str]:
     wanted = {name.casefold() for name in names}
-    advice = ["delete or make anew every backup elsewhere: what is copied is not reached from here"]
+    advice = [_ELSEWHERE]
     if copies:
-        advice.append("delete the copies beside the database, once this one is checked")
+        advice.append(_BESIDE)
     if inside_words:
         advice.append("give the longer words with --actor as well, where they mean the person")
     if any(user.casefold() in wanted for team in config.teams.teams for user in team.users):

@@ -193,6 +193,21 @@ def wipe(connection: sqlite3.Connection) -> None:
 
 
 def copies_beside(path: Path) -> list[Path]:
-    """Files beside a database that are copies of it as it was: they still hold the names."""
+    """Files beside a database that are copies of it as it was: they still hold what was deleted."""
     live = {path.name, f"{path.name}.lock"}
     return sorted(each for each in path.parent.glob(f"{path.name}.*") if each.name not in live)
+
+
+def delete_copies(path: Path) -> list[Path]:
+    """Remove the copies beside a database, with their own logs; those that are no database of
+    SQLite's stay. What is left."""
+    for copy in copies_beside(path):
+        if copy.is_file() and _is_database(copy):
+            for part in ("", "-wal", "-shm"):
+                copy.with_name(copy.name + part).unlink(missing_ok=True)
+    return copies_beside(path)
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\0"

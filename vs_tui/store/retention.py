@@ -128,6 +128,12 @@ def oldest_tenth(connection: sqlite3.Connection) -> Instant:
     return row[0] + 1 if row else 0
 
 
+def overwrite_freed(connection: sqlite3.Connection) -> None:
+    """Where free pages stay in the file (`give_back`), what was in them must not."""
+    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
+        connection.execute("PRAGMA secure_delete = ON").fetchall()
+
+
 def give_back(connection: sqlite3.Connection) -> int:
     """Return up to 2,000 free pages to the file system; how many are still free. Outside a
     transaction. Databases made before this was possible keep their free pages for new data."""
