@@ -91,6 +91,16 @@ def test_phases_become_child_stages() -> None:
     assert queued.operation == "stage"
 
 
+def test_what_was_queued_and_came_to_a_result_has_run_meanwhile() -> None:
+    queued = event(State.QUEUED, 0, stage="queued")
+    done, running = event(State.OK, 90), event(State.RUNNING, 30, stage="running")
+    (unseen,) = fold([queued, done]).stages
+    assert (unseen.name, unseen.duration) == ("queued or running", 90 * SECOND)
+    assert [s.name for s in fold([queued, done, running]).stages] == ["queued", "running"]
+    (given_up,) = fold([queued, event(State.CANCELLED, 90)]).stages
+    assert given_up.name == "queued"
+
+
 def test_a_phase_visited_twice_is_two_stages() -> None:
     names = ["todo", "doing", "todo", "doing"]
     events = [event(State.RUNNING, i * 10, stage=name) for i, name in enumerate(names)]

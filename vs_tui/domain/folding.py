@@ -13,8 +13,10 @@ from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from vs_tui.domain.instants import Duration, Instant
-from vs_tui.domain.model import Event, Key, Scalar, Seek, Span, State, Status
+from vs_tui.domain.model import Event, Key, Operation, Scalar, Seek, Span, State, Status
 
+_RUNS: Final = frozenset({Operation.PIPELINE, Operation.BUILD, Operation.DEPLOY, Operation.TEST})
+_IDLE_PHASES: Final = frozenset({"queued", "pending", "waiting"})
 _STATUS: Final = {
     State.OK: Status.OK,
     State.CANCELLED: Status.CANCELLED,
@@ -274,6 +276,13 @@ def _phases(ordered: Sequence[Event], course: _Course) -> list[tuple[str, Instan
     return phases
 
 
+def _last_phase(span: Span, name: str) -> str:
+    """What a phase is called that nothing was told to come after: a run that was queued and came
+    to a result has run meanwhile, though nobody knows since when."""
+    ran = span.operation in _RUNS and span.status in (Status.OK, Status.ERROR)
+    return f"{name} or running" if ran and name in _IDLE_PHASES else name
+
+
 def stages_of(span: Span, phases: Sequence[tuple[str, Instant]]) -> Iterable[Span]:
     """The phases of a span as its children, of its team and in its trace."""
     visits: dict[str, int] = {}
@@ -282,12 +291,13 @@ def stages_of(span: Span, phases: Sequence[tuple[str, Instant]]) -> Iterable[Spa
         suffix = "" if visits[name] == 1 else f"~{visits[name]}"
         is_last = index + 1 == len(phases)
         key = f"{span.key}/{name}{suffix}"
+        told = _last_phase(span, name) if is_last else name
         yield Span(
             key=key,
             ref=key,
             source=span.source,
             operation="stage",
-            name=name,
+            name=told,
             # An earlier phase was left for the next one; only the last shares the span's fate.
             status=span.status if is_last else Status.OK,
             state=span.state if is_last else State.OK,
@@ -300,7 +310,7 @@ def stages_of(span: Span, phases: Sequence[tuple[str, Instant]]) -> Iterable[Spa
             environment=span.environment,
             actor=span.actor,
             last_event_at=span.last_event_at,
-            attributes={"vs.stage": name},
+            attributes={"vs.stage": told},
             trace_id=span.trace_id,
             parent_key=span.key,
         )
