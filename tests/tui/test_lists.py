@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 
-from tests.tui.fakes import NOW, FakeReader, busy_reader, cards, span
+from tests.tui.fakes import NOW, FakeReader, busy_reader, cards, delivery, span
 from tests.tui.stage import NARROW, WIDE, Stage, stage
 from vs_tui.domain.cards import Card
 from vs_tui.domain.instants import HOUR, SECOND
@@ -102,6 +102,44 @@ async def test_a_long_list_is_read_as_far_as_one_goes() -> None:
         await on.press("g")
         on.reader.put(span("new", "deploy", "new", began=0))
         await on.until(lambda: len(on.list.rows) == 500, "only what is near again")
+
+
+async def test_the_end_is_reached_though_another_reading_comes_between() -> None:
+    async with stage(FakeReader(builds(2_300))) as on:
+        on.list.select("b-00480")
+        on.app.do("bottom")
+        on.app.reload_view()
+        await on.until(lambda: on.list.selected_key == "b-02299", "the last row")
+
+
+async def test_who_goes_up_again_is_not_taken_to_the_end() -> None:
+    async with stage(FakeReader(builds(2_300))) as on:
+        on.app.do("bottom")
+        on.app.do("up")
+        await on.until(lambda: len(on.list.rows) == 2_300, "all rows")
+        await on.settle()
+        assert on.list.selected_key == "b-00498"
+
+
+async def test_deliveries_are_read_as_far_as_one_goes() -> None:
+    many = [delivery(n, "ping") for n in range(1, 1_301)]
+    async with stage(FakeReader(builds(3), deliveries=many)) as on:
+        await on.press("4")
+        await on.sees("of 1300", "1300 deliveries")
+        await on.press("G")
+        await on.until(lambda: on.list.selected_key == "1300", "the oldest")
+
+
+async def test_a_stage_is_what_runs_below_and_never_a_dash_for_what_waits() -> None:
+    pipeline = span("p", "pipeline", "CI #1", began=60 * SECOND, stage="running")
+    jobs = [
+        span(name, "build", name, began=30 * SECOND + n, parent="p", trace="p")
+        for n, name in enumerate(("lint", "e2e"))
+    ]
+    queued = span("q", "build", "image", began=SECOND, state=State.QUEUED, parent="p", trace="p")
+    async with stage(FakeReader([pipeline, *jobs, queued])) as on:
+        assert "lint +1" in on.lines[line_of(on, "CI #1")]
+        assert "queued" in on.lines[line_of(on, "image")]
 
 
 async def test_paging_on_reads_more() -> None:

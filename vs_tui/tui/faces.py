@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from typing import Final
 
@@ -15,6 +16,9 @@ LONG_RATIO: Final = 1.5
 """From this multiple of its median on, a span is marked as long."""
 STALE_P90S: Final = 3
 _QUIET_BY_NATURE: Final = frozenset({"issue", "pull_request", "sprint", "incident", "release"})
+_PLAIN_STAGES: Final = frozenset({"", "running"})
+_IDLE: Final = {State.QUEUED: "queued", State.WAITING: "waiting"}
+_NAMED_ABOVE: Final = frozenset({"pull_request", "pipeline", "deploy", "issue"})
 _KINDS: Final = {
     "pull_request": "pr",
     "pipeline": "pipeline",
@@ -86,17 +90,38 @@ def trace_id(text: str) -> str:
     return text if len(text) <= 10 else f"{text[:4]}…{text[-2:]}"
 
 
-def stage(span: Span, baseline: Baseline | None, zone: tzinfo | None, now: Instant) -> str:
-    """Where it stands: its phase while in flight; when it ended otherwise, and what failed. A time
-    of the clock, as an age would keep a quiet screen painting; `-` when not told."""
+def stage(
+    span: Span,
+    baseline: Baseline | None,
+    zone: tzinfo | None,
+    now: Instant,
+    below: Sequence[Span] = (),
+) -> str:
+    """Where it stands: its phase while in flight, or what runs `below` it where no phase says more
+    than its state; when it ended otherwise, and what failed. A time of the clock, as an age would
+    keep a quiet screen painting; `-` when not told."""
     if is_stale(span, baseline, now):
         return "no event"
     if span.in_flight:
-        return span.stage or "-"
+        if span.stage not in _PLAIN_STAGES:
+            return span.stage
+        if span.state in _IDLE:
+            return span.stage or _IDLE[span.state]
+        return _at_work(below) or span.stage or "-"
     ended = minute(span.ended_at, zone, now)
     if span.status is Status.OK:
         return ended
     return f"{ended} {span.error or span.stage}".rstrip()
+
+
+def _at_work(spans: Sequence[Span]) -> str:
+    """The one that began last, and how many more there are: `test +1`. One that is known by where
+    it came from is called by its kind: an issue is at its `pr`, a job at its `deploy`."""
+    if not spans:
+        return ""
+    last = max(spans, key=lambda span: span.at)
+    word = kind(last) if last.operation in _NAMED_ABOVE else last.name
+    return word if len(spans) == 1 else f"{word} +{len(spans) - 1}"
 
 
 def ratio(span: Span, baseline: Baseline | None, now: Instant) -> float | None:

@@ -32,7 +32,6 @@ COLUMNS = (
     Column("SIZE", 5, right=True, rank=1),
     Column("WHY", 13, flex=3),
 )
-LIMIT = 500
 SORTS = ("newest", "trouble", "source", "size")
 _WORST_FIRST = (
     Verdict.REJECTED,
@@ -76,13 +75,17 @@ class EventsView(ListedView):
         if dash.frozen_at is not None or dash.range.until is not None:
             terms.append(f"until:{iso(until)}")
         text = " ".join(term for term in terms if term)
-        self.page = await dash.reader.deliveries(text, limit=LIMIT)
+        wanted = self.wanted
+        self.page = await dash.reader.deliveries(text, limit=wanted)
         self.searched = self.page.searched
         self.searching = self.searched
         self.deliveries = self._sorted(self.page.items)
         if not self.deliveries:
             self.list.empty = dash.empty_text(bool(self.filter_text))
-        self.list.set_rows([self._row(row) for row in self.deliveries])
+        read = len(self.deliveries)
+        self.made_of = read if read < self.page.matched else 0
+        self.show_rows([self._row(row) for row in self.deliveries], wanted)
+        self.list.set_total(self.page.matched)
         self.list.set_heading([("Events", "title")], self.order_note("newest first"))
         self.show_problem("")
         await self._load_detail()
@@ -158,6 +161,7 @@ class EventsView(ListedView):
 
     def on_listing_selected(self, message: Listing.Selected) -> None:
         message.stop()
+        self.follow_depth()
         start(self, self._load_detail, "detail", exclusive=True)
 
     def on_listing_opened(self, message: Listing.Opened) -> None:

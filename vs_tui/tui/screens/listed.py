@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from vs_tui.domain.instants import Instant
 from vs_tui.store.api import COUNTED, Counts
 from vs_tui.tui.look import Look
 from vs_tui.tui.screens.base import View
-from vs_tui.tui.widgets.listing import Listing
+from vs_tui.tui.widgets.listing import Listing, Row
+
+PAGE: Final = 500
+MOST: Final = 10_000
+"""Rows that are read at most: to see older ones, filter or sort."""
+_AHEAD: Final = 100
+"""Rows below the screen that are there already when one scrolls on."""
 
 
 def counts_text(counts: Counts) -> str:
@@ -31,8 +38,14 @@ class ListedView(View):
         super().__init__(look)
         self.searched: Instant | None = None
         """What ended before this was not looked at yet, when rows are missing for it."""
-        self.many = False
-        """Whether more match than any order but the first is made of."""
+        self.made_of = 0
+        """Of how many any order but the first is made, where more match; 0: of all."""
+        self.wanted = PAGE
+        """Rows to read: as many as the cursor has been near."""
+        self.asked = PAGE
+        """How many were asked for when those that are shown were read."""
+        self._sinking = False
+        """Whether the last row was asked for before it was read."""
         self.sort = self.sorts[0] if self.sorts else ""
 
     def on_mount(self) -> None:
@@ -55,9 +68,30 @@ class ListedView(View):
         arrow = glyphs.up if self.sort.startswith("-") else glyphs.down
         if name == self.sorts[0]:
             return f"{first} {arrow}"
-        return f"{name} {arrow} of the newest {COUNTED}" if self.many else f"{name} {arrow}"
+        return f"{name} {arrow}" + (f" of the newest {self.made_of}" if self.made_of else "")
+
+    def show_rows(self, rows: Sequence[Row], asked: int) -> None:
+        """Show the rows that came of so many; a cursor that was sent to the end goes on to it."""
+        self.asked = asked
+        self.list.set_rows(rows)
+        if self._sinking and self.list.at_end:
+            self.list.act("bottom")
+        self._sinking &= asked < self.wanted
+
+    def follow_depth(self) -> None:
+        """Read what the cursor comes near to; forget it when it is far above again."""
+        read = len(self.list.rows)
+        near = self.list.cursor + self.list.rows_visible + _AHEAD
+        if near > read >= self.asked and self.asked == self.wanted < MOST:
+            self.wanted = min(self.wanted + PAGE, MOST)
+            self.start_reload()
+        elif near < PAGE and not self._sinking:
+            self.wanted = PAGE
 
     def act(self, action: str) -> bool:
+        if action == "bottom" and len(self.list.rows) >= self.asked < MOST:
+            self.wanted, self._sinking = MOST, True
+            self.start_reload()
         if action in ("next_failed", "previous_failed"):
             if not self.list.next_failed(1 if action == "next_failed" else -1):
                 self.dash.notify_text("nothing in this list has failed")

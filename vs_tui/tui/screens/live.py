@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 from vs_tui.domain.display import clean
 from vs_tui.domain.instants import SECOND, Instant, format_duration
-from vs_tui.domain.model import Span
+from vs_tui.domain.model import Span, State
 from vs_tui.store.api import COUNTED, Counts
 from vs_tui.tui import faces
 from vs_tui.tui.facts import trace_facts
@@ -39,13 +39,8 @@ _ROOMY_FROM: Final = 140
 _TEAM: Final = 3
 """Place of the team among the columns."""
 _TEAM_CELLS: Final = 10
-PAGE: Final = 500
-MOST: Final = 10_000
-"""Rows that are read at most: to see older ones, filter or sort."""
 _CARDS_AGE: Final = 10 * SECOND
 """How long the metrics beside the list are taken for current."""
-_AHEAD: Final = 100
-"""Rows below the screen that are there already when one scrolls on."""
 
 
 class LiveView(ListedView):
@@ -70,11 +65,11 @@ class LiveView(ListedView):
     def __init__(self, look: Look) -> None:
         super().__init__(look)
         self.spans: Sequence[Span] = ()
+        self._at_work: dict[str, list[Span]] = {}
+        """Key of a span -> those right below it that run."""
         self.counts: Counts | None = None
         self._carded: tuple[str, str, Instant | None] = ("", "", None)
         self._cards_until: Instant = 0
-        self._wanted = PAGE
-        """Rows to read: as many as the cursor has been near."""
 
     def body(self) -> Iterable[Widget]:
         self.list = Listing(self.look, COLUMNS, id="list")
@@ -89,19 +84,18 @@ class LiveView(ListedView):
     async def load(self) -> None:
         dash = self.dash
         filter_text = dash.effective_filter(self.filter_text)
-        page = await dash.reader.spans(
-            filter_text, limit=self._wanted, sort=self.sort, at=dash.frozen_at
-        )
+        wanted = self.wanted
+        page = await dash.reader.spans(filter_text, limit=wanted, sort=self.sort, at=dash.frozen_at)
         self.spans = page.items
         self.searched = page.searched
         self.show_problem("")
-        self._show_rows()
+        self._show_rows(wanted)
         await dash.learn(self._in_sight())
         self.list.refresh_changed()
         await self._load_trace()
         self.counts = await dash.reader.counts(filter_text, at=dash.frozen_at)
         self.searching = page.searched or self.counts.searched
-        self.many = self.counts.matched >= COUNTED
+        self.made_of = COUNTED if self.counts.matched >= COUNTED else 0
         self._show_order()
         self.list.set_total(self.counts.matched)
         await self._load_cards()
@@ -119,23 +113,27 @@ class LiveView(ListedView):
     def on_resize(self) -> None:
         # The panel may have just come into sight.
         if self.dash.feed.begun:
-            self.call_after_refresh(self._show_rows)
+            self.call_after_refresh(self._show_rows, self.asked)
             start(self, self._load_cards, "cards", exclusive=True)
 
     def _in_sight(self) -> Sequence[Span]:
         page = max(self.list.rows_visible, 20)
         return self.spans[max(self.list.first - page, 0) : self.list.first + 2 * page]
 
-    def _show_rows(self) -> None:
+    def _show_rows(self, asked: int) -> None:
         if not self.spans:
             self.list.empty = self.dash.empty_text(bool(self.filter_text))
+        self._at_work = {}
+        for span in self.spans:
+            if span.in_flight and span.parent_key and span.state is State.RUNNING:
+                self._at_work.setdefault(span.parent_key, []).append(span)
         # Of all rows that were read, so that scrolling does not move the columns.
         longest = longest_name({span.team for span in self.spans}, _TEAM_CELLS)
         team = replace(COLUMNS[_TEAM], wish=longest)
         more = ROOMY if self.list.size.width >= _ROOMY_FROM else ()
         self.list.set_columns((*COLUMNS[:_TEAM], team, *COLUMNS[_TEAM + 1 :], *more))
-        self.list.set_rows(
-            [Row(span.key, failed=span.status.failed, data=span) for span in self.spans]
+        self.show_rows(
+            [Row(span.key, failed=span.status.failed, data=span) for span in self.spans], asked
         )
         self._show_order()
 
@@ -187,7 +185,7 @@ class LiveView(ListedView):
             (faces.title(span), "text"),
             (span.team or "-", "dim"),
             (
-                faces.stage(span, baseline, self.dash.zone, now),
+                faces.stage(span, baseline, self.dash.zone, now, self._at_work.get(span.key, ())),
                 "fail" if span.status.failed else "text" if span.in_flight else "dim",
             ),
             (format_duration(span.elapsed(now)), "text"),
@@ -209,31 +207,11 @@ class LiveView(ListedView):
     def act(self, action: str) -> bool:
         if isinstance(self.focused, Waterfall) and self.focused.act(action):
             return True
-        if action == "bottom" and MOST > self._wanted <= len(self.spans):
-            self._read_more(MOST, then_bottom=True)
         return super().act(action)
-
-    def _read_more(self, rows: int, *, then_bottom: bool = False) -> None:
-        self._wanted = min(rows, MOST)
-
-        async def work() -> None:
-            await self.reload()
-            if then_bottom:
-                self.list.act("bottom")
-
-        start(self, work, "load", exclusive=True)
-
-    def _follow_depth(self) -> None:
-        """Read what the cursor comes near to; forget it when it is far above again."""
-        near = self.list.cursor + self.list.rows_visible + _AHEAD
-        if near > len(self.spans) >= self._wanted and self._wanted < MOST:
-            self._read_more(self._wanted + PAGE)
-        elif near < PAGE:
-            self._wanted = PAGE
 
     def on_listing_selected(self, message: Listing.Selected) -> None:
         message.stop()
-        self._follow_depth()
+        self.follow_depth()
         start(self, self._load_trace, "trace", exclusive=True)
 
     def on_listing_opened(self, message: Listing.Opened) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from textual.widget import Widget
@@ -12,7 +13,7 @@ from vs_tui.domain.model import Span
 from vs_tui.store.api import TraceSummary
 from vs_tui.tui import faces
 from vs_tui.tui.look import Look
-from vs_tui.tui.paint import Piece
+from vs_tui.tui.paint import Piece, longest_name
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 
@@ -20,14 +21,14 @@ COLUMNS: Final = (
     Column("STATE", 8, sort="live"),
     Column("ROOT", 8),
     Column("TITLE", 20, flex=1, sort="name"),
-    Column("TEAM", 6, rank=2),
+    Column("TEAM", 5, rank=2),
     Column("SPANS", 5, right=True, rank=1, sort="spans"),
     Column("OPEN", 4, right=True),
     Column("FAIL", 4, right=True, sort="failed"),
     Column("BEGAN", 12, rank=1, sort="began"),
     Column("TOOK", 8, right=True, sort="took"),
 )
-LIMIT: Final = 300
+_TEAM_CELLS: Final = 10
 _ORDERS: Final[dict[str, Callable[[TraceSummary, Instant], Any]]] = {
     "began": lambda t, _: -t.started_at,
     "took": lambda t, now: t.started_at - (t.ended_at or now),
@@ -58,7 +59,8 @@ class TracesView(ListedView):
 
     async def load(self) -> None:
         filter_text = self.dash.effective_filter(self.filter_text)
-        page = await self.dash.reader.traces(filter_text, limit=LIMIT, at=self.dash.frozen_at)
+        wanted = self.wanted
+        page = await self.dash.reader.traces(filter_text, limit=wanted, at=self.dash.frozen_at)
         self._more = page.more
         self.searched = page.searched
         self.searching = page.searched
@@ -66,7 +68,12 @@ class TracesView(ListedView):
         await self.dash.learn([summary.root for summary in self.summaries])
         if not self.summaries:
             self.list.empty = self.dash.empty_text(bool(self.filter_text))
-        self.list.set_rows([Row(t.trace_id, failed=bool(t.failed), data=t) for t in self.summaries])
+        self.made_of = len(self.summaries) if self._more else 0
+        team = longest_name({t.root.team for t in self.summaries}, _TEAM_CELLS)
+        self.list.set_columns([replace(c, wish=team) if c.title == "TEAM" else c for c in COLUMNS])
+        self.show_rows(
+            [Row(t.trace_id, failed=bool(t.failed), data=t) for t in self.summaries], wanted
+        )
         self.list.set_heading(
             [("Traces", "title")], self.order_note("in flight first, then latest")
         )
@@ -96,9 +103,9 @@ class TracesView(ListedView):
             (faces.title(root), "text"),
             (root.team or "-", "dim"),
             (str(summary.spans), "dim"),
-            (str(summary.in_flight or "-"), "run" if summary.in_flight else "dim"),
+            (str(summary.in_flight), "run" if summary.in_flight else "dim"),
             (
-                f"{glyphs.fail} {summary.failed}" if summary.failed else "-",
+                f"{glyphs.fail} {summary.failed}" if summary.failed else "0",
                 "fail" if summary.failed else "dim",
             ),
             (self.zone_clock(summary.started_at), "dim"),
@@ -115,6 +122,10 @@ class TracesView(ListedView):
     def selection(self) -> str:
         row = self.list.selected
         return row.data.root.key if row is not None and isinstance(row.data, TraceSummary) else ""
+
+    def on_listing_selected(self, message: Listing.Selected) -> None:
+        message.stop()
+        self.follow_depth()
 
     def on_listing_opened(self, message: Listing.Opened) -> None:
         message.stop()

@@ -91,6 +91,8 @@ class Listing(Framed):
         self.follow = False
         self.touched = False
         """Whether a person has moved the cursor, other than to the top."""
+        self.at_end = False
+        """Whether the last move was to the end."""
         self.describe: Describe = lambda row: row.cells
         self._index: dict[str, int] = {}
         self._shown: dict[int, tuple[str, tuple[Piece, ...]]] = {}
@@ -169,7 +171,7 @@ class Listing(Framed):
 
     def select(self, key: str) -> None:
         """Put the cursor on a key, if it is there; the list stops following."""
-        self.follow, self.touched = False, True
+        self.follow, self.touched, self.at_end = False, True, False
         if key in self._index and key != self.selected_key:
             before = self.cursor
             self.selected_key = key
@@ -206,7 +208,7 @@ class Listing(Framed):
         }
         if action in steps:
             self.move(steps[action])
-            self.touched = action != "top"
+            self.touched, self.at_end = action != "top", action == "bottom"
             return True
         if action == "open" and self.selected is not None:
             self.post_message(self.Opened(self, self.selected_key))
