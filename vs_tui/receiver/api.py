@@ -79,7 +79,7 @@ class Api:
         if _quick(query):
             page = await self._reader.spans(text, limit=limit, sort=sort, at=at)
         else:
-            cursor = _number(query, "cursor")
+            cursor = query.get("cursor", "")
             page = await self._reader.all_spans(text, limit=limit, cursor=cursor, sort=sort, at=at)
         refs = await self._reader.refs(span.parent_key for span in page.items)
         items = [span_json(span, refs=refs) for span in page.items]
@@ -106,7 +106,7 @@ class Api:
             found = {"more": page.more, "searched": iso(page.searched)}
             return answer({"items": shown, "next": None, **found})
         items, cursor = await self._reader.all_traces(
-            text, limit=limit, cursor=_number(query, "cursor")
+            text, limit=limit, cursor=query.get("cursor", "")
         )
         return answer({"items": [summary_json(item) for item in items], "next": cursor or None})
 

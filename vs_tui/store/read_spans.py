@@ -11,9 +11,9 @@ from vs_tui.domain.model import Span
 from vs_tui.domain.past import as_of
 from vs_tui.store import rows
 from vs_tui.store.api import COUNTED, Counts, SpanPage
+from vs_tui.store.places import Place, cursor_of, place_of
 from vs_tui.store.searching import TURN, Search
 
-_SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
 SORTS: Final = {
     "started": "started_at",
     "ended": "ended_at",
@@ -25,12 +25,18 @@ SORTS: Final = {
 
 def order_of(sort: str) -> str:
     """What follows ORDER BY; ValueError names the orders there are."""
+    column, way = _sorted_by(sort)
+    return f"{column} IS NULL, {column} {way}"
+
+
+def _sorted_by(sort: str) -> tuple[str, str]:
+    """(the column, DESC or ASC)."""
     name = sort.lstrip("-")
     if name not in SORTS:
         raise ValueError(f"sort '{name}' is not known; use live, {', '.join(SORTS)}")
     # Times and durations read best newest and longest first; names read from A to Z.
     descending = (name != "name") != sort.startswith("-")
-    return f"{SORTS[name]} IS NULL, {SORTS[name]} {'DESC' if descending else 'ASC'}"
+    return SORTS[name], "DESC" if descending else "ASC"
 
 
 def read_found(
@@ -113,37 +119,34 @@ def read_live(
     at: Instant | None,
 ) -> SpanPage:
     """In flight first, newest start first; then the latest ended. However long it takes."""
-    offset = int(cursor) if cursor.isdigit() else 0
-    if at is not None:
-        open_then = "started_at <= ? AND (ended_at IS NULL OR ended_at > ?)"
-        done_then = "ended_at <= ?"
-        first = (
-            f"{_SELECT} WHERE derived = 0 AND {open_then} AND ({where}) "
-            "ORDER BY started_at DESC, key"
+    place = place_of("live", cursor)
+    parts: tuple[tuple[str, str, tuple[Any, ...]], ...]
+    if at is None:
+        parts = (
+            ("started_at", "status = 'in_flight'", ()),
+            ("ended_at", "ended_at IS NOT NULL", ()),
         )
-        second = (
-            f"{_SELECT} WHERE derived = 0 AND {done_then} AND ({where}) ORDER BY ended_at DESC, key"
-        )
-        bounds: tuple[tuple[Any, ...], tuple[Any, ...]] = ((at, at), (at,))
     else:
-        first = (
-            f"{_SELECT} WHERE status = 'in_flight' AND derived = 0 AND ({where}) "
-            "ORDER BY started_at DESC, key"
+        open_then = "started_at <= ? AND (ended_at IS NULL OR ended_at > ?)"
+        parts = (("started_at", open_then, (at, at)), ("ended_at", "ended_at <= ?", (at,)))
+    found: list[tuple[Span, Place]] = []
+    for part, (column, among, bound) in enumerate(parts):
+        after, from_there = "1", list[Any]()
+        if place is not None and part < place.part:
+            continue
+        if place is not None and part == place.part:
+            after, from_there = place.after(column, "DESC")
+        sql = (
+            f"SELECT {column}, {rows.SELECT_SPAN} FROM spans WHERE {among} AND derived = 0 "
+            f"AND ({after}) AND ({where}) ORDER BY {column} DESC, key LIMIT ?"
         )
-        second = (
-            f"{_SELECT} WHERE ended_at IS NOT NULL AND derived = 0 AND ({where}) "
-            "ORDER BY ended_at DESC, key"
-        )
-        bounds = ((), ())
-    found = db.execute(f"{first} LIMIT ?", (*bounds[0], *parameters, offset + limit)).fetchall()
-    missing = offset + limit + 1 - len(found)
-    if missing > 0:
-        found += db.execute(f"{second} LIMIT ?", (*bounds[1], *parameters, missing)).fetchall()
-    spans = [rows.span_of(row) for row in found[offset : offset + limit]]
-    if at is not None:
-        spans = [as_of(span, at) for span in spans]
-    more = len(found) > offset + limit
-    return SpanPage(spans, str(offset + limit) if more else "")
+        wanted = limit + 1 - len(found)
+        for value, *row in db.execute(sql, (*bound, *from_there, *parameters, wanted)):
+            span = rows.span_of(row)
+            found.append((span, Place(part, value, span.key)))
+        if len(found) > limit:
+            break
+    return _page("live", found, limit, at)
 
 
 def read_sorted(
@@ -156,12 +159,24 @@ def read_sorted(
     at: Instant | None,
 ) -> SpanPage:
     """In another order than `live`. However long it takes."""
-    order = order_of(sort)
-    offset = int(cursor) if cursor.isdigit() else 0
+    column, way = _sorted_by(sort)
+    place = place_of(sort, cursor)
+    after, from_there = ("1", []) if place is None else place.after(column, way)
     bound, extra = ("AND started_at <= ?", (at,)) if at is not None else ("", ())
-    sql = f"{_SELECT} WHERE ({where}) {bound} ORDER BY {order}, key LIMIT ? OFFSET ?"
-    found = db.execute(sql, (*parameters, *extra, limit + 1, offset)).fetchall()
-    spans = [rows.span_of(row) for row in found[:limit]]
-    if at is not None:
-        spans = [as_of(span, at) for span in spans]
-    return SpanPage(spans, str(offset + limit) if len(found) > limit else "")
+    sql = (
+        f"SELECT {column}, {rows.SELECT_SPAN} FROM spans WHERE ({where}) {bound} AND ({after}) "
+        f"ORDER BY {order_of(sort)}, key LIMIT ?"
+    )
+    found = []
+    for value, *row in db.execute(sql, (*parameters, *extra, *from_there, limit + 1)):
+        span = rows.span_of(row)
+        found.append((span, Place(0, value, span.key)))
+    return _page(sort, found, limit, at)
+
+
+def _page(
+    order: str, found: Sequence[tuple[Span, Place]], limit: int, at: Instant | None
+) -> SpanPage:
+    """The first of what was found, and where the next page begins if there is more."""
+    spans = [span if at is None else as_of(span, at) for span, _ in found[:limit]]
+    return SpanPage(spans, cursor_of(order, found[limit - 1][1]) if len(found) > limit else "")

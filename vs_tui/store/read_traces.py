@@ -12,11 +12,13 @@ from vs_tui.domain.model import Link, Span
 from vs_tui.domain.past import as_of
 from vs_tui.store import rows
 from vs_tui.store.api import Trace, TracePage, TraceSummary
+from vs_tui.store.places import Place, cursor_of, place_of
 from vs_tui.store.searching import TURN, Search
 
 MAX_TRACE: Final = 5_000
 """Spans of one trace that are read; more than anyone can look at."""
 _AT_ONCE: Final = 1_000
+_ORDER: Final = "traces"
 _LATER: Final = 1 << 62
 _BEGAN: Final = "COALESCE(started_at, ended_at, last_event_at)"
 _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
@@ -123,25 +125,33 @@ def _traces_of(db: sqlite3.Connection, rowids: Sequence[int], limit: int) -> tup
 
 
 def read_all_traces(
-    db: sqlite3.Connection, where: str, parameters: Sequence[Any], limit: int, start: int
+    db: sqlite3.Connection, where: str, parameters: Sequence[Any], limit: int, cursor: str
 ) -> tuple[Sequence[TraceSummary], str]:
-    """As of `api.Reader.traces`, however long it takes to find the last one."""
-    wanted: dict[str, None] = {}
-    for sql in (
-        "SELECT trace_id FROM spans WHERE status = 'in_flight' AND derived = 0 "
-        f"AND operation <> 'stage' AND ({where}) ORDER BY started_at DESC",
-        "SELECT trace_id FROM spans WHERE ended_at IS NOT NULL AND derived = 0 "
-        f"AND operation <> 'stage' AND ({where}) ORDER BY ended_at DESC",
+    """As of `api.Reader.traces`, however long it takes to find the last one. A trace stands where
+    the first of its spans does that match."""
+    place = place_of(_ORDER, cursor)
+    seen: set[str] = set()
+    found: list[tuple[str, Place]] = []
+    for part, (column, among) in enumerate(
+        (("started_at", "status = 'in_flight'"), ("ended_at", "ended_at IS NOT NULL"))
     ):
-        for (trace_id,) in db.execute(sql, parameters):
-            wanted[trace_id] = None
-            if len(wanted) > start + limit:
-                break
-        if len(wanted) > start + limit:
+        sql = (
+            f"SELECT trace_id, {column}, key FROM spans WHERE {among} AND derived = 0 "
+            f"AND operation <> 'stage' AND ({where}) ORDER BY {column} DESC, key"
+        )
+        for trace_id, value, key in db.execute(sql, parameters):
+            if trace_id in seen:
+                continue
+            seen.add(trace_id)
+            here = Place(part, value, key)
+            if place is None or place.is_before(here):
+                found.append((trace_id, here))
+                if len(found) > limit:
+                    break
+        if len(found) > limit:
             break
-    page = list(wanted)[start : start + limit]
-    more = len(wanted) > start + limit
-    return summaries(db, page), str(start + limit) if more else ""
+    page = summaries(db, [trace_id for trace_id, _ in found[:limit]])
+    return page, cursor_of(_ORDER, found[limit - 1][1]) if len(found) > limit else ""
 
 
 def summaries(

@@ -151,8 +151,7 @@ class SqliteReader:
     ) -> tuple[Sequence[TraceSummary], str]:
         """(traces, cursor to the next page)."""
         where, parameters = where_of(filters.parse(filter), self._clock())
-        start = int(cursor) if cursor.isdigit() else 0
-        return await self.run(lambda db: read_all_traces(db, where, parameters, limit, start))
+        return await self.run(lambda db: read_all_traces(db, where, parameters, limit, cursor))
 
     async def all_deliveries(
         self, filter: str = "", *, limit: int = 200, before: int | None = None
