@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +15,15 @@ from vs_tui.cli.tunnel import agent_url, find_public_url
 
 
 @contextmanager
-def agent(answer: bytes, status: int = 200) -> Iterator[str]:
-    """An ngrok agent's local API."""
+def agent(answer: bytes, status: int = 200, at: str = "/api/tunnels") -> Iterator[str]:
+    """An ngrok agent's local API, with one resource."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(status)
+            found = self.path == at
+            self.send_response(status if found else 404)
             self.end_headers()
-            self.wfile.write(answer)
+            self.wfile.write(answer if found else b'{"error_code":100,"status_code":404}')
 
         def log_message(self, *_: object) -> None:
             pass
@@ -29,7 +31,7 @@ def agent(answer: bytes, status: int = 200) -> Iterator[str]:
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/api/tunnels"
+        yield f"http://127.0.0.1:{server.server_port}/api"
     finally:
         server.shutdown()
         server.server_close()
@@ -48,6 +50,8 @@ def tunnels(*pairs: tuple[str, str]) -> bytes:
         ([("http://a.ngrok.app", "5000"), ("https://a.ngrok.app", "5000")], "https://a.ngrok.app"),
         ([("https://b.app", "localhost:3000"), ("https://a.app", "localhost:5000")], "https://a.app"),
         ([("", "http://localhost:5000")], ""),
+        ([("tcp://1.tcp.ngrok.io:2", "localhost:5000")], ""),
+        ([("https://b.app", "http://[bad"), ("https://a.app", "5000")], "https://a.app"),
         ([], ""),
     ],
 )  # fmt: skip
@@ -67,8 +71,30 @@ def test_another_program_on_the_agents_port(answer) -> None:
         assert agent_url(5000, url) == ""
 
 
+def test_a_newer_agent_that_lists_endpoints_alone() -> None:
+    def endpoint(name: str, url: str, upstream: str) -> dict[str, object]:
+        return {"name": name, "url": url, "upstream": {"url": upstream, "protocol": "http1"}}
+
+    listed = [
+        endpoint("web", "https://b.ngrok.app", "http://localhost:3000"),
+        endpoint("plain", "http://a.ngrok.app", "http://localhost:5000"),
+        endpoint("hooks", "https://a.ngrok.app", "http://localhost:5000"),
+        {"name": "no upstream", "url": "https://c.ngrok.app", "upstream": None},
+    ]
+    answer = json.dumps({"endpoints": listed, "uri": "/api/endpoints"}).encode()
+    with agent(answer, at="/api/endpoints") as url:
+        assert agent_url(5000, url) == "https://a.ngrok.app"
+        assert agent_url(7000, url) == ""
+
+
+def test_an_agent_that_is_silent_is_not_waited_for(monkeypatch) -> None:
+    monkeypatch.setattr("vs_tui.cli.tunnel.SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert agent_url(5000, f"http://127.0.0.1:{silent.getsockname()[1]}/api") == ""
+
+
 def test_no_agent_and_a_failing_one() -> None:
-    assert agent_url(5000, "http://127.0.0.1:1/api/tunnels") == ""
+    assert agent_url(5000, "http://127.0.0.1:1/api") == ""
     with agent(b"", 500) as url:
         assert agent_url(5000, url) == ""
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import urllib.request
+from http.client import HTTPException
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from vs_tui.cli.surroundings import without_password
 from vs_tui.cli.wire import is_loopback
 from vs_tui.config import Config
 
-AGENT: Final = "http://127.0.0.1:4040/api/tunnels"
+AGENT: Final = "http://127.0.0.1:4040/api"
 SECONDS: Final = 0.5
 _MAX_ANSWER: Final = 256 * 1024
 
@@ -44,24 +45,53 @@ async def find_public_url(configured: str, port: int) -> str:
 def agent_url(port: int, agent: str = AGENT) -> str:
     """The URL of the agent's tunnel to our port; `` without an agent or without such a tunnel.
 
-    Fields of the agent's API: `tunnels[].public_url`, `tunnels[].config.addr`
-    (https://ngrok.com/docs/agent/api). A proxy of the environment is never asked.
+    Agents list tunnels, and newer ones endpoints, too (https://ngrok.com/docs/agent/api):
+    `tunnels[].public_url` and `.config.addr`; `endpoints[].url` and `.upstream.url`.
     """
+    for resource in ("tunnels", "endpoints"):
+        answer = _ask(f"{agent}/{resource}")
+        listed = answer.get(resource) if isinstance(answer, dict) else None
+        pairs = map(_ends, listed if isinstance(listed, list) else [])
+        urls = [url for url, behind in pairs if _is_web(url) and _leads_to(behind, port)]
+        # An agent may offer http and https for one port; secrets belong into https.
+        for url in sorted(urls, key=lambda url: not url.startswith("https://")):
+            return url
+    return ""
+
+
+def _ask(url: str) -> Any:
+    """What the agent answers; None when it does not, or not soon. A proxy of the environment is
+    never asked."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(agent, timeout=SECONDS) as response:
-            answer = json.loads(response.read(_MAX_ANSWER))
-        tunnels = answer["tunnels"]
-        urls = [str(t["public_url"]) for t in tunnels if _leads_to(t, port)]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    # An agent may offer http and https for one port; secrets belong into https.
-    urls.sort(key=lambda url: not url.startswith("https://"))
-    return next((url for url in urls if urlsplit(url).hostname), "")
+        with opener.open(url, timeout=SECONDS) as response:
+            return json.loads(response.read(_MAX_ANSWER))
+    except (OSError, ValueError, HTTPException):
+        return None
 
 
-def _leads_to(tunnel: Any, port: int) -> bool:
-    address = str(tunnel["config"]["addr"])
-    parts = urlsplit(address if "://" in address else f"http://{address}")
-    # The address may be a bare port.
-    return parts.port == port or address == str(port)
+def _ends(tunnel: Any) -> tuple[str, str]:
+    """(public URL, address behind it) of a tunnel or endpoint; `` for what is not told."""
+    if not isinstance(tunnel, dict):
+        return "", ""
+    config, upstream = tunnel.get("config"), tunnel.get("upstream")
+    behind = config.get("addr") if isinstance(config, dict) else None
+    if isinstance(upstream, dict):
+        behind = upstream.get("url")
+    return str(tunnel.get("public_url") or tunnel.get("url") or ""), str(behind or "")
+
+
+def _is_web(url: str) -> bool:
+    try:
+        return url.startswith(("https://", "http://")) and bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
+
+
+def _leads_to(address: str, port: int) -> bool:
+    """Whether an address, which may be a bare port, is this port's."""
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        return address == str(port) or parts.port == port
+    except ValueError:
+        return False
