@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -36,6 +37,9 @@ from vs_tui.store.writer import Writer
 log = logging.getLogger(__name__)
 
 STREAM: Final = "/api/stream"
+YOUNG: Final = 20_000
+"""Objects made before the garbage collector looks at them. What a delivery leaves behind has no
+cycles and goes by itself, but it is looked at as often as Python's 700 come together."""
 PLAIN: Final = web.AppKey("plain", dict[str, PlainHandler])
 """Who answers plain requests, by path."""
 
@@ -86,6 +90,7 @@ class Receiver:
             await self._listen_for_metrics()
         host, port = self._socket.sockets[0].getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        _spare_collector()
 
     async def _listen_for_metrics(self) -> None:
         """A port that a tunnel does not lead to: /metrics and health without a token."""
@@ -111,6 +116,13 @@ class Receiver:
         if self._metrics_runner is not None:
             await self._metrics_runner.cleanup()
         await asyncio.gather(self.connections.finish(), self._runner.cleanup())
+
+
+def _spare_collector() -> None:
+    """Let the garbage collector pass over modules and classes: they stay as long as we do."""
+    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
+    if not gc.get_freeze_count():
+        gc.freeze()
 
 
 def build(receiver: Receiver) -> web.Application:
