@@ -17,7 +17,7 @@ from textual.strip import Strip
 
 from tests.tui.emulator import Emulator
 from tests.tui.fakes import SECOND
-from tests.tui.stage import Stage, stage
+from tests.tui.stage import Stage, does, stage
 from vs_tui.tui.sheet import Sheet
 
 CONSOLE = Console(color_system="truecolor", force_terminal=True)
@@ -166,6 +166,17 @@ async def test_every_screen_reaches_the_terminal_as_it_is(monkeypatch) -> None:
         await on.settle()
         assert terminal.text == on.text
         assert 0 < terminal.received < full / 15, "a second changes a few cells"
+
+
+@does("redraw")
+async def test_what_another_program_wrote_over_the_screen_goes(monkeypatch) -> None:
+    async with stage() as on:
+        terminal = await on_a_terminal(on, monkeypatch)
+        terminal.feed("\x1b[3;1H\x1b[31;47mYou have new mail in /var/mail/ana")
+        await on.press("j")
+        assert "new mail" in terminal.text
+        await on.press("ctrl+l")
+        assert terminal.text == on.text
 
 
 async def test_a_terminal_that_is_behind_gets_the_last_picture_and_not_all_of_them(

@@ -85,6 +85,7 @@ ACTIONS: Final = (
     Action("next_panel", "tab", "panel", "next panel"),
     Action("team", "m", "team", "show one team only, next team"),
     Action("theme", "T", "theme", "next theme: dark, light, the terminal's own, none"),
+    Action("redraw", "ctrl+l", "redraw", "paint the whole screen again"),
     Action("palette", "colon,ctrl+p", "cmd", "all commands by name", shown=4),
     Action("help", "question_mark", "help", "all keys", shown=13),
     Action("quit", "q,ctrl+c", "quit", "quit; what was received is kept", shown=14),

@@ -83,6 +83,9 @@ class Deeds:
         app.remember()
         app.notify_text(f"theme: {name}")
 
+    def redraw(self) -> None:
+        self._app.redraw()
+
     def palette(self) -> None:
         if not isinstance(self._app.screen, CommandPalette):
             asked = "a command, a view or a team; esc goes back"

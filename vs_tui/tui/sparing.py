@@ -66,6 +66,14 @@ class SparingApp(App[Result]):
             self.send_changes()
         self.post_display_hook()
 
+    def redraw(self) -> None:
+        """Send the whole screen again: another program has written over it."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write("\x1b[0m")
+        self._sheet.forget()
+        self._cursor = Offset(-1, -1)
+        self.screen.refresh()
+
     def send_changes(self) -> None:
         """Send what was painted and not sent yet; a terminal that is behind gets it when it has
         taken what it was sent before."""
