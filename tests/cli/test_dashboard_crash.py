@@ -139,9 +139,17 @@ def stored(path: Path) -> int:
 class Show:
     """Receiver and dashboard as `vs-tui` runs them, on no terminal, walked through by keys."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, keys: Sequence[str]) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        folder: Path,
+        keys: Sequence[str],
+        came: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`came`: whether what the keys are pressed for has happened, which is waited for."""
         self.path = folder / "t.db"
         self.keys = keys
+        self.came = came
         self.pressed = 0
         self.toured = asyncio.Event()
         self.app: Any = None
@@ -171,12 +179,15 @@ class Show:
         self.app = app = pilot.app
         on = Stage(app, pilot, None, now)  # type: ignore[arg-type]
         with contextlib.suppress(Exception):  # what a crash does to the keys is not the question
-            await on.until(lambda: app.feed.begun or app.unreadable or app._exception)
+            while not (app.feed.begun or app.unreadable or app._exception):
+                await pilot.pause(0.01)
             for key in self.keys:
                 if app._exception is not None:
                     break
                 self.pressed += 1
                 await on.press(key)
+            while not (self.came() or app._exception):
+                await pilot.pause(0.01)
         self.toured.set()
 
     async def run(self) -> None:
@@ -207,8 +218,11 @@ async def with_a_bug(
     monkeypatch: pytest.MonkeyPatch,
     bug_in: tuple[str, str],
     keys: Sequence[str] = TOUR,
+    *,
+    sure: bool = False,
 ) -> bool:
-    """Whether the keys came to the bug; a hundred events were acknowledged and stored after it."""
+    """Whether the keys came to the bug; a hundred events were acknowledged and stored after it.
+    `sure`: they do, and are given the time."""
     came = []
 
     def bug(*_: Any, **__: Any) -> Any:
@@ -216,7 +230,7 @@ async def with_a_bug(
         raise RuntimeError("a bug in the dashboard")
 
     shutil.copyfile(story, folder / "t.db")
-    show = Show(monkeypatch, folder, keys)
+    show = Show(monkeypatch, folder, keys, lambda: bool(came) or not sure)
     monkeypatch.setattr(classes()[bug_in[0]], bug_in[1], bug)
     await show.run()
     assert stored(show.path) == EVENTS
@@ -227,7 +241,8 @@ async def with_a_bug(
 async def test_the_receiver_outlives_a_bug_in(
     story, tmp_path, monkeypatch, name, method, keys
 ) -> None:
-    came = await with_a_bug(story, tmp_path, monkeypatch, (name, method), keys.split())
+    bug_in = (name, method)
+    came = await with_a_bug(story, tmp_path, monkeypatch, bug_in, keys.split(), sure=True)
     assert came, "the keys came there"
 
 

@@ -20,6 +20,8 @@ import pytest
 from tests.receiver.faults import injecting, needs_strace
 from tests.receiver.inside import START, Raw, post, receiving
 from tests.receiver.server import Server, serving
+from vs_tui.domain.limits import MIB
+from vs_tui.store.trouble import free_bytes
 
 FULL = [pytest.mark.full, pytest.mark.timeout(1800)]
 
@@ -121,13 +123,13 @@ def test_a_full_disk_is_503_and_ends_without_a_restart(small_disk) -> None:
 def test_low_space_is_refused_before_the_disk_is_full(small_disk) -> None:
     (small_disk / "config.toml").write_text('[store]\nlow_space = "3MiB"\n')
     with serving(small_disk) as server:
-
-        def refused() -> object:
-            status, answer = server.call("/customhttp", start(os.urandom(4).hex(), 50_000))
-            return answer if status == 503 else None
-
-        answer = server.wait_for(refused, "the low-space mark")
-        assert " are free on its disk" in answer["detail"]
+        number = 0
+        while free_bytes(server.db) >= 3 * MIB:
+            assert server.call("/customhttp", start(number, 50_000))[0] == 200
+            number += 1
+        server.wait_for(lambda: server.call("/readyz")[0] == 503, "the low-space mark")
+        status, answer = server.call("/customhttp", start("refused"))
+        assert (status, " are free on its disk" in answer["detail"]) == (503, True)
         subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
         assert server.wait_for(lambda: server.call("/readyz")[0] == 200, "recovery")
 
