@@ -188,6 +188,53 @@ def test_an_error_about_a_hostile_word_is_harmless(home, capfd, word) -> None:
         assert steers(out + err) == [], (command, err)
 
 
+MIXED = "".join(each for each in SEQUENCES if len(each) < 60).replace("\0", "")
+SETTINGS = {
+    "server": ("host", "db", "public_url", "log_level", "log_format"),
+    "ui": ("theme", "zone", "watch_command"),
+    "views": (MIXED,),
+    "keys": (MIXED, "open"),
+    "retention": ("age",),
+    "environments": ("production", MIXED),
+    MIXED: (MIXED,),
+}
+
+
+def toml(text: str) -> str:
+    return json.dumps(text.encode("utf-8", "replace").decode()).replace("\x7f", "\\u007f")
+
+
+@pytest.mark.parametrize(
+    ("table", "name"), [(table, name) for table, names in SETTINGS.items() for name in names],
+    ids=lambda each: each if each != MIXED else "hostile",
+)  # fmt: skip
+def test_a_hostile_configuration_steers_nobody(home, capfd, tmp_path, monkeypatch, table, name):
+    """Valid or not: what is shown of it, and what an error says about it."""
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
+    setting = f"[{toml(table)}]\n{toml(name)} = {toml(MIXED)}\n"
+    team = f"[teams.{toml(MIXED)}]\nusers = [{toml(MIXED)}]\nprojects = [{toml(MIXED)}]\n"
+    (tmp_path / "config.toml").write_text(setting + team)
+    (tmp_path / "secrets.toml").write_text(f"token = {toml(MIXED)}\n")
+    for command in (
+        ["config", "show"],
+        ["config", "show", "--json"],
+        ["ls", "team:x", "--db", str(home / "t.db")],
+        ["doctor", "--json", "--db", str(home / "t.db")],
+        ["report", "dora", "--db", str(home / "t.db")],
+        ["secret", "show", MIXED],
+        ["secret", "show", "token", "--help"],
+        ["import", "github", MIXED, "--only", MIXED],
+        ["db", "prune", "--dry-run", "--db", str(home / "t.db"), "--older-than", MIXED],
+        ["db", "forget", "--dry-run", "--db", str(home / "t.db"), "--actor", MIXED],
+        [MIXED],
+    ):
+        with suppress(SystemExit):
+            main([each.encode("utf-8", "replace").decode() for each in command])
+        out, err = capfd.readouterr()
+        assert out or err, command
+        assert steers(out + err) == [], (command, out, err)
+
+
 def test_escaped_json_is_the_same_value() -> None:
     for text in HOSTILE:
         value = {text.encode("utf-8", "replace").decode(): ["\x7f\x9b\u202e\U000e0041"]}
