@@ -15,7 +15,6 @@ import pytest
 
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, parse_instant
 from vs_tui.domain.metrics.dora import METRICS
-from vs_tui.domain.metrics.pull_requests import aggregate
 from vs_tui.domain.metrics.windows import Window, zone_of
 from vs_tui.domain.model import Span, State, Status, trace_id_of
 from vs_tui.domain.teams import Environments, Team, Teams
@@ -25,10 +24,8 @@ from vs_tui.store.metrics_behind import read_detail
 from vs_tui.store.metrics_durations import read_durations
 from vs_tui.store.metrics_flaky import read_flaky
 from vs_tui.store.metrics_keeper import MetricsKeeper
-from vs_tui.store.metrics_spans import (
-    read_expected,
-    read_pull_requests,
-)
+from vs_tui.store.metrics_requests import read_periods
+from vs_tui.store.metrics_spans import read_expected
 from vs_tui.store.schema import open_reader, open_writer
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1_800)]
@@ -201,14 +198,10 @@ def test_reports_on_spans(database) -> None:
         for by in ("operation", "team", "operation,service"):
             found = timed(lambda d=days, b=by: read_durations(db, window(d), b.split(",")), 1)
             told(days, f"durations by {by}", *found)
-        found = timed(lambda d=days: periods(db, window(d)), 1)
+        found = timed(lambda d=days: read_periods(db, window(d), "", "week"), 1)
         told(days, "pull requests by week", *found)
         told(days, "flaky jobs", *timed(lambda d=days: read_flaky(db, window(d), ""), 1))
     told(0, "expected ends", *timed(lambda: read_expected(db, "", NOW), 3))
-
-
-def periods(db, over: Window):
-    return aggregate(read_pull_requests(db, over, ""), "week", over.zone, over.now)
 
 
 def test_a_deploy_more(database) -> None:

@@ -8,12 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.metrics.deliveries import TEAMS, Database
+from tests.metrics.world import t
 from vs_tui.domain.instants import DAY, HOUR, MINUTE
 from vs_tui.domain.metrics.buckets import Buckets
-from vs_tui.domain.metrics.windows import Window, zone_of
+from vs_tui.domain.metrics.pull_requests import PERIODS
+from vs_tui.domain.metrics.requests import periods_of
+from vs_tui.domain.metrics.windows import MONDAY, SUNDAY, Window, zone_of
 from vs_tui.domain.model import Event, State
 from vs_tui.domain.teams import Team, Teams
-from vs_tui.store import metrics_durations, metrics_flaky
+from vs_tui.store import metrics_durations, metrics_flaky, metrics_requests
 from vs_tui.store.adoption import adopt_teams
 from vs_tui.store.filter_sql import span_where
 from vs_tui.store.metrics_making import make_reports
@@ -138,6 +141,11 @@ def check(base: Database, window: Window, team: str) -> None:
             )
             found = metrics_durations.read_durations(base.db, window, grouping, text, team)
             assert found == straight, (grouping, text)
+    for period in PERIODS:
+        for week_start in (MONDAY, SUNDAY):
+            asked = (base.db, window, team, period, week_start)
+            straight = metrics_requests.read_from_pull_requests(*asked)
+            assert metrics_requests.read_periods(*asked) == straight, period
     straight = metrics_flaky.read_from_spans(base.db, window, team)
     assert metrics_flaky.read_flaky(base.db, window, team) == straight
 
@@ -209,6 +217,20 @@ def test_a_commit_with_both_results_is_one_of_all_the_jobs_commits(base) -> None
         assert (job.job, job.commits, job.flaky) == ("unit", 30 * 12, 1)
         assert job.example == "build-7"
         make(base, BEGIN + 40 * DAY)
+
+
+def test_a_day_that_does_not_come_in_one_piece_is_asked_of_each_pull_request(base) -> None:
+    """In Newfoundland clocks were put back at one minute past midnight."""
+    window = Window(t("2010-11-01T00:00:00Z"), t("2010-11-20T00:00:00Z"), BEGIN)
+    torn = replace(window, zone=zone_of("America/St_Johns"))
+    assert periods_of(torn, "day") is None
+    assert periods_of(torn, "month") is not None
+    assert periods_of(replace(window, zone=zone_of("Europe/Berlin")), "day") is not None
+    at = t("2010-11-07T02:30:30Z")
+    opened = {**a_build(1, at + HOUR), "operation": "pull_request", "began": at}
+    do(base, ("tell", [opened]))
+    (found,) = metrics_requests.read_periods(base.db, torn, "", "day")
+    assert (found.period.isoformat(), found.total) == ("2010-11-07", 1)
 
 
 def test_a_fault_in_making_leaves_reports_right(base, monkeypatch, caplog) -> None:

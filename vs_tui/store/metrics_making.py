@@ -8,11 +8,12 @@ from typing import Final
 
 from vs_tui.store.batch import Folding
 from vs_tui.store.metrics_durations import FINISHED_SPANS
+from vs_tui.store.metrics_requests import REQUESTED
 from vs_tui.store.metrics_tree import keep
 
 log = logging.getLogger(__name__)
 
-TREES: Final = (FINISHED_SPANS,)
+TREES: Final = (FINISHED_SPANS, REQUESTED)
 
 
 def make_reports(db: sqlite3.Connection, folding: Folding) -> bool:

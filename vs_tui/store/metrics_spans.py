@@ -16,8 +16,6 @@ from vs_tui.domain.metrics.durations import (
     expected_end,
     history_of,
 )
-from vs_tui.domain.metrics.pull_requests import PullRequest, pull_request_of
-from vs_tui.domain.metrics.windows import Window
 from vs_tui.domain.model import Span, Status
 from vs_tui.store import rows
 
@@ -25,25 +23,6 @@ _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 MAX_EXPECTED: Final = 1_000
 _STATUSES: Final = {status.value: status for status in Status}
-
-
-def read_pull_requests(db: sqlite3.Connection, window: Window, team: str) -> list[PullRequest]:
-    """Those created in the window, oldest first, with who reviewed them."""
-    of_team, named = ("AND team = ?", (team,)) if team else ("", ())
-    sql = (
-        f"{_SELECT} WHERE operation = 'pull_request' AND started_at >= ? AND started_at < ? "
-        f"{of_team} ORDER BY started_at, key"
-    )
-    spans = [rows.span_of(r) for r in db.execute(sql, (window.since, window.until, *named))]
-    sql = (
-        "SELECT parent_key, actor FROM spans WHERE operation = 'review' AND parent_key <> '' "
-        f"AND parent_key {_KEYS} ORDER BY started_at, key"
-    )
-    reviewers: dict[str, list[str]] = {}
-    for parent, actor in rows.select_in(db, sql, [span.key for span in spans]):
-        reviewers.setdefault(parent, []).append(actor)
-    found = (pull_request_of(span, reviewers.get(span.key, ())) for span in spans)
-    return [pull_request for pull_request in found if pull_request is not None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,16 @@ from vs_tui.domain.cards import Card, cards_of
 from vs_tui.domain.instants import DAY, Duration, Instant
 from vs_tui.domain.metrics.durations import GroupFigures
 from vs_tui.domain.metrics.flaky import FlakyJob
-from vs_tui.domain.metrics.pull_requests import PeriodFigures, PullRequest, aggregate
+from vs_tui.domain.metrics.pull_requests import PeriodFigures, PullRequest
 from vs_tui.domain.metrics.report import Detail, Scorecard
-from vs_tui.domain.metrics.windows import MONDAY, Window, day_of
+from vs_tui.domain.metrics.windows import MONDAY, Window
 from vs_tui.store import metrics
 from vs_tui.store.asking import Asked
 from vs_tui.store.metrics_behind import read_detail
 from vs_tui.store.metrics_durations import read_durations
 from vs_tui.store.metrics_flaky import read_flaky
-from vs_tui.store.metrics_spans import (
-    Expected,
-    read_expected,
-    read_pull_requests,
-)
+from vs_tui.store.metrics_requests import read_periods, read_pull_requests
+from vs_tui.store.metrics_spans import Expected, read_expected
 from vs_tui.store.zones import configured_zone
 
 T = TypeVar("T")
@@ -107,14 +104,9 @@ class Reports:
         self, asked: Asked, week_start: int = MONDAY
     ) -> Sequence[PeriodFigures]:
         """The same a day, week or month and repository."""
-        window, found = await self.pull_requests(asked)
-        return aggregate(
-            found,
-            asked.by,
-            window.zone,
-            window.now,
-            week_start=week_start,
-            running_since=day_of(window.since, window.zone),
+        window = asked.window(self.config, self.clock())
+        return await self.reader.run(
+            lambda db: read_periods(db, window, asked.team, asked.by, week_start)
         )
 
     async def flaky(self, asked: Asked) -> Sequence[FlakyJob]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, tzinfo
+from math import fsum
 from typing import Final
 
 from vs_tui.domain.instants import SECOND, Duration, Instant
@@ -176,20 +177,22 @@ def _period(
         merged=merged,
         merge_ratio=ratio(merged, len(members)),
         lines=_mean(pr.total_changes for pr in members),
-        hours=_mean(_hours(pr.duration(now)) for pr in members),
+        hours=_mean(hours(pr.duration(now)) for pr in members),
         seconds_per_line=_mean(pr.duration_per_line(now) for pr in members),
         seconds_per_comment=_mean(pr.duration_per_comment(now) for pr in members),
         comments=_mean(pr.comments for pr in members),
-        running_p50=_hours(median(running)),
-        running_p95=_hours(percentile(running, 95)),
-        running_p99=_hours(percentile(running, 99)),
+        running_p50=hours(median(running)),
+        running_p95=hours(percentile(running, 95)),
+        running_p99=hours(percentile(running, 99)),
     )
 
 
-def _hours(duration: float | None) -> float | None:
+def hours(duration: float | None) -> float | None:
+    """A duration in hours."""
     return None if duration is None else duration / SECOND / 3600
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    # The exact sum, rounded once: the same in any order.
+    return fsum(known) / len(known) if known else None

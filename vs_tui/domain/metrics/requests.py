@@ -1,0 +1,221 @@
+"""Pull requests that are over as columns a bucket of time, and the figures a period out of them."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta, tzinfo
+from itertools import chain
+from math import fsum, isnan, nan
+from typing import Any, Final
+
+from vs_tui.domain.instants import MINUTE, Instant, to_datetime
+from vs_tui.domain.metrics.pull_requests import PeriodFigures, PullRequest, hours
+from vs_tui.domain.metrics.statistics import median, percentile
+from vs_tui.domain.metrics.windows import MONDAY, Window, day_of, day_start, period_start
+
+PLACES, CREATED, MERGED, VALUES = "places", "created", "merged", "values"
+PARTS: Final = (PLACES, CREATED, MERGED, VALUES)
+Parts = Mapping[str, bytes]
+Record = tuple[Instant, bool, tuple[float, ...]]
+"""(created, merged, values in the order of _NAMES); a value that is not known is not a number."""
+_NAMES: Final = ("duration", "hours", "lines", "per_line", "comments", "per_comment")
+_WATCHED: Final = 3 * 60
+"""Minutes after midnight in which a clock may be put back to the day before."""
+
+
+def record_of(pull_request: PullRequest, now: Instant) -> Record:
+    """Of one that is open, the values are those of `now`."""
+    duration = pull_request.duration(now)
+    values = (
+        duration,
+        hours(duration),
+        pull_request.total_changes,
+        pull_request.duration_per_line(now),
+        pull_request.comments,
+        pull_request.duration_per_comment(now),
+    )
+    known = tuple(nan if value is None else float(value) for value in values)
+    return pull_request.created_at, pull_request.merged, known
+
+
+def encode(records: Mapping[int, Sequence[Record]]) -> dict[str, bytes]:
+    """The parts of a bucket of these records by the number of their place."""
+    places = sorted(records)
+    ordered = [sorted(records[place], key=lambda record: record[0]) for place in places]
+    found = list(chain.from_iterable(ordered))
+    return {
+        PLACES: array("I", [*places, *map(len, ordered)]).tobytes(),
+        CREATED: array("q", [created for created, _, _ in found]).tobytes(),
+        MERGED: bytes(merged for _, merged, _ in found),
+        VALUES: array(
+            "d", chain.from_iterable(zip(*(v for *_, v in found), strict=True))
+        ).tobytes(),
+    }
+
+
+def merge(buckets: Iterable[Parts]) -> dict[str, bytes]:
+    """The parts of a bucket that is made of these, at least one, in time order."""
+    records: dict[int, list[Record]] = {}
+    for parts in buckets:
+        columns = Columns(parts)
+        for place, start, stop in columns.runs():
+            records.setdefault(place, []).extend(
+                zip(
+                    columns.created[start:stop],
+                    map(bool, columns.merged[start:stop]),
+                    zip(*(values[start:stop] for values in columns.values.values()), strict=True),
+                    strict=True,
+                )
+            )
+    return encode(records)
+
+
+class Columns:
+    """A bucket's parts, read."""
+
+    def __init__(self, parts: Parts) -> None:
+        numbers = _read("I", parts[PLACES])
+        middle = len(numbers) // 2
+        self._places, self._counts = numbers[:middle], numbers[middle:]
+        self.created = _read("q", parts[CREATED])
+        self.merged = parts[MERGED]
+        n, found = len(self.merged), _read("d", parts[VALUES])
+        self.values = {name: found[k * n : (k + 1) * n] for k, name in enumerate(_NAMES)}
+
+    def runs(self) -> Iterable[tuple[int, int, int]]:
+        """(place, from, to): the records of each place, in the order of their creation."""
+        stop = 0
+        for place, count in zip(self._places, self._counts, strict=True):
+            start, stop = stop, stop + count
+            yield place, start, stop
+
+
+def _read(code: str, data: bytes) -> Any:
+    found = array(code)
+    found.frombytes(data)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """The days, weeks or months of a window."""
+
+    first_days: Sequence[date]
+    starts: Sequence[Instant]
+    """When each of them begins."""
+
+
+def periods_of(window: Window, period: str, week_start: int = MONDAY) -> Periods | None:
+    """None where a clock is put back over midnight, so that a day does not come in one piece."""
+    day = period_start(day_of(window.since, window.zone), period, week_start)
+    days, starts = [day], [day_start(day, window.zone)]
+    while True:
+        after = _next(day, period)
+        begin = day_start(after, window.zone)
+        if begin >= window.until:
+            break
+        if _is_torn(begin, after, window.zone):
+            return None
+        day = after
+        days.append(day)
+        starts.append(begin)
+    return None if _is_torn(starts[0], days[0], window.zone) else Periods(days, starts)
+
+
+def _next(day: date, period: str) -> date:
+    if period == "month":
+        return (day.replace(day=28) + timedelta(4)).replace(day=1)
+    return day + timedelta(7 if period == "week" else 1)
+
+
+def _is_torn(begin: Instant, day: date, zone: tzinfo) -> bool:
+    """Whether it is the day before once more after a day has begun."""
+    offsets = {
+        to_datetime(at).astimezone(zone).utcoffset() for at in (begin, begin + _WATCHED * MINUTE)
+    }
+    return len(offsets) > 1 and any(
+        day_of(begin + n * MINUTE, zone) < day for n in range(0, _WATCHED, 15)
+    )
+
+
+_Slice = tuple[Columns, int, int]
+
+
+def period_figures(
+    buckets: Iterable[Columns],
+    repos: Mapping[int, tuple[str, str]],
+    periods: Periods,
+) -> list[PeriodFigures]:
+    """As `aggregate` of the records whose place is one of `repos` (owner and repository), all of
+    which were created in the periods."""
+    by_repo: dict[tuple[str, str], dict[int, list[_Slice]]] = {}
+    for columns in buckets:
+        for place, start, stop in columns.runs():
+            if place in repos:
+                of_repo = by_repo.setdefault(repos[place], {})
+                for number, a, b in _cut(columns.created, start, stop, periods.starts):
+                    of_repo.setdefault(number, []).append((columns, a, b))
+    found = []
+    for (owner, repo), of_repo in by_repo.items():
+        running: list[float] = []
+        for number in sorted(of_repo):
+            slices = of_repo[number]
+            for took in _values(slices, "duration"):
+                insort(running, took)
+            found.append(_figures(periods.first_days[number], owner, repo, slices, running))
+    return sorted(found, key=lambda figures: (figures.period, figures.owner, figures.repo))
+
+
+def _cut(
+    created: Sequence[Instant], start: int, stop: int, starts: Sequence[Instant]
+) -> Iterable[tuple[int, int, int]]:
+    """(period, from, to) for each period that some of these records were created in."""
+    while start < stop:
+        number = bisect_right(starts, created[start]) - 1
+        after = number + 1
+        end = bisect_left(created, starts[after], start, stop) if after < len(starts) else stop
+        yield number, start, end
+        start = end
+
+
+def _values(slices: Sequence[_Slice], name: str) -> Sequence[float]:
+    columns, start, stop = slices[0]
+    found: Sequence[float] = columns.values[name][start:stop]
+    if len(slices) == 1:
+        return found
+    return list(chain.from_iterable(of.values[name][a:b] for of, a, b in slices))
+
+
+def _mean(slices: Sequence[_Slice], name: str) -> float | None:
+    values = _values(slices, name)
+    total = fsum(values)
+    if isnan(total):
+        values = [value for value in values if not isnan(value)]
+        total = fsum(values)
+    return total / len(values) if values else None
+
+
+def _figures(
+    first: date, owner: str, repo: str, slices: Sequence[_Slice], running: Sequence[float]
+) -> PeriodFigures:
+    total = sum([stop - start for _, start, stop in slices])
+    merged = sum([columns.merged.count(1, start, stop) for columns, start, stop in slices])
+    return PeriodFigures(
+        period=first,
+        owner=owner,
+        repo=repo,
+        total=total,
+        merged=merged,
+        merge_ratio=merged / total,
+        lines=_mean(slices, "lines"),
+        hours=_mean(slices, "hours"),
+        seconds_per_line=_mean(slices, "per_line"),
+        seconds_per_comment=_mean(slices, "per_comment"),
+        comments=_mean(slices, "comments"),
+        running_p50=hours(median(running)),
+        running_p95=hours(percentile(running, 95)),
+        running_p99=hours(percentile(running, 99)),
+    )
