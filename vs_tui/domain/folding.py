@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from operator import attrgetter, itemgetter
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from vs_tui.domain.instants import Duration, Instant
@@ -23,9 +23,10 @@ _STATUS: Final = {
     State.ERROR: Status.ERROR,
 }
 
-_words = attrgetter(
-    *("actor", "url", "ref", "operation", "source"),
-    *("project", "service", "environment", "trace_id", "name"),
+_place = Event._fields.index
+_words: Final = itemgetter(
+    *map(_place, ("actor", "url", "ref", "operation", "source")),
+    *map(_place, ("project", "service", "environment", "trace_id", "name")),
 )
 """What the latest snapshot that has one decides, beside the attributes."""
 RESULT_SLOT: Final = "result"
@@ -71,22 +72,20 @@ class _Course:
     error: str = ""
 
     def see(self, event: Event) -> None:
-        if event.state is State.NOTE:
+        state = event.state
+        if state is State.NOTE:
             return
-        if not self.state.terminal:
-            self._advance(event)
-        elif event.state.terminal:
+        if self.state < State.OK:
+            if state >= State.OK:
+                self.ended_at, self.error = event.occurred_at, event.error
+            self._set(event)
+        elif state >= State.OK:
             self._end_again(event)
         elif event.occurred_at > self.changed_at and event.holds_after_end(begun=self.begun):
             self.closed += event.occurred_at - self.changed_at
             self.reopens += 1
             self.ended_at, self.error = None, ""
             self._set(event)
-
-    def _advance(self, event: Event) -> None:
-        if event.state.terminal:
-            self.ended_at, self.error = event.occurred_at, event.error
-        self._set(event)
 
     def _end_again(self, event: Event) -> None:
         # The first end stands, unless the source knows better or it is a tie.
@@ -108,12 +107,12 @@ def fold(events: Iterable[Event]) -> Folded:
       without a start leaves it None: missing is shown as missing.
     - Names and attributes: the latest snapshot that has them.
     """
-    ordered = _in_order(_as_amended(events), _moment, _canonical)
+    ordered = _in_order(_as_amended(list(events)), _moment, _canonical)
     course = _Course()
     for event in ordered:
         course.see(event)
     _judge(course, ordered)
-    snapshots = _in_order(ordered, _taken, _by_snapshot)
+    snapshots = _in_order(ordered, _taken, _name, _by_snapshot)
     latest = snapshots[-1]
     words: Sequence[str] = _words(latest)
     for event in reversed(snapshots[:-1]):
@@ -141,10 +140,10 @@ def fold(events: Iterable[Event]) -> Folded:
         environment=environment,
         actor=actor,
         url=url,
-        attempt=max([event.attempt for event in ordered]),
+        attempt=max(map(_attempt, ordered)),
         stage=phases[-1][0] if phases else "",
         stage_at=phases[-1][1] if phases else None,
-        last_event_at=max(ordered[-1].occurred_at, *[event.as_of for event in ordered]),
+        last_event_at=max(ordered[-1].occurred_at, *map(_as_of, ordered)),
         reopens=course.reopens,
         active=_active(started, course),
         error=course.error,
@@ -179,22 +178,18 @@ def _judge(course: _Course, ordered: Sequence[Event]) -> None:
         course.state, course.error = State.ERROR, max(errors)
 
 
-def _as_amended(events: Iterable[Event]) -> list[Event]:
+def _as_amended(events: list[Event]) -> list[Event]:
     """The events, those that a later snapshot of their slot corrected reduced to notes."""
-    found = list(events)
+    if not any(map(_slot, events)):
+        return events
     latest: dict[str, tuple[Instant, Instant, int, str, str]] = {}
-    for event in found:
-        if event.slot:
-            latest[event.slot] = max(
-                latest.get(event.slot, _by_amendment(event)), _by_amendment(event)
-            )
-    if not latest:
-        return found
+    for event in events:
+        latest[event.slot] = max(latest.get(event.slot, _by_amendment(event)), _by_amendment(event))
     return [
         event._replace(state=State.NOTE, started_at=None, stage="", error="")
         if event.slot and _by_amendment(event) < latest[event.slot]
         else event
-        for event in found
+        for event in events
     ]
 
 
@@ -205,17 +200,27 @@ def _by_amendment(event: Event) -> tuple[Instant, Instant, int, str, str]:
 _Order = Callable[[Event], Any]
 
 
-def _in_order(events: list[Event], quick: _Order, whole: _Order) -> list[Event]:
-    """The events sorted by `whole`, which begins with what `quick` looks at: most differ there."""
+def _in_order(events: list[Event], order: _Order, *finer: _Order) -> list[Event]:
+    """The events sorted, those that are equal in the first order by the next one: few are, and the
+    last ones cost much."""
     if len(events) == 1:
         return events
-    pairs = sorted(zip(map(quick, events), events, strict=True), key=itemgetter(0))
-    if any(one[0] == other[0] for one, other in pairwise(pairs)):
-        return sorted(events, key=whole)
-    return [event for _, event in pairs]
+    ranked = sorted([(order(event), number) for number, event in enumerate(events)])
+    if not finer or len({rank for rank, _ in ranked}) == len(ranked):
+        return [events[number] for _, number in ranked]
+    groups = groupby(ranked, itemgetter(0))
+    return [
+        event
+        for _, group in groups
+        for event in _in_order([events[number] for _, number in group], *finer)
+    ]
 
 
-_moment = attrgetter("occurred_at", "state")
+_moment: Final = itemgetter(_place("occurred_at"), _place("state"))
+_attempt: Final = itemgetter(_place("attempt"))
+_as_of: Final = itemgetter(_place("as_of"))
+_slot: Final = itemgetter(_place("slot"))
+_name: Final = itemgetter(_place("name"))
 
 
 def _canonical(event: Event) -> tuple[Instant, int, Instant, str, str, str]:
