@@ -169,7 +169,8 @@ def _write(
         new_phases = any(event.stage or event.slot for event in fresh.get(key, ()))
         if span != old or new_keys or new_phases:
             changes.append(Change(old, span, result, new_keys))
-    stored.update(phases_below(connection, [c.new.key for c in changes if c.old is not None]))
+    staged = [c.new.key for c in changes if c.old is not None and c.old.stage]
+    stored.update(phases_below(connection, staged))
     wanted = {row[0]: row for change in changes for row in _rows_of(change, context.seq)}
     write_spans(connection, stored, wanted.values())
     # Phases that a late event made disappear.

@@ -38,12 +38,14 @@ def relink(
         children[key] = span
     if not children:
         return
-    wanted = Wanted(connection, {k: Child.of(span) for k, span in children.items()}, disabled)
+    alone = {change.new.key for change in changes if _is_alone(change)}
+    asked = {key: span for key, span in children.items() if key not in alone}
+    wanted = Wanted(connection, {key: Child.of(span) for key, span in asked.items()}, disabled)
     before = {
         key: [link for link in links if link.rule is not Rule.SHIPS]
-        for key, links in nearby.links_above(connection, children).items()
+        for key, links in nearby.links_above(connection, asked).items()
     }
-    after = wanted.links()
+    after = {**wanted.links(), **dict.fromkeys(alone, ())}
     write_links(connection, before, after)
     moved = _place(connection, children, after, _Unsettled.of(changes, before, after), seq)
     # Last, because what a deploy shipped depends on the runs above it; it never makes a parent.
@@ -52,6 +54,15 @@ def relink(
         connection,
         {key: old for key, (old, _) in shipped.items()},
         {key: new for key, (_, new) in shipped.items()},
+    )
+
+
+def _is_alone(change: Change) -> bool:
+    """Whether a span is known to have nothing above it without asking: it seeks nothing."""
+    return (
+        not any(event.seeks for event in change.folded.snapshots)
+        and change.new.operation != "incident"
+        and (change.old is None or change.old.operation != "incident")
     )
 
 
@@ -144,9 +155,9 @@ class Wanted:
         self._children = {key: child for key, child in children.items() if key not in idle}
         self._idle = idle
 
-    def links(self) -> dict[str, list[Link]]:
+    def links(self) -> dict[str, Sequence[Link]]:
         """The links of every span."""
-        found: dict[str, list[Link]] = {key: [] for key in self._idle}
+        found: dict[str, Sequence[Link]] = {key: [] for key in self._idle}
         if not self._children:
             return found
         seeks: dict[str, list[Seek]] = {}

@@ -96,7 +96,10 @@ def _affected(
                 merged.add((span.project, span.ended_at))
         if new.operation == "deploy":
             versions.append(new.key)
-        elif old is None or (old.started_at, old.operation) != (new.started_at, new.operation):
+        elif old is not None and (
+            (old.started_at, old.operation) != (new.started_at, new.operation)
+        ):
+            # Below a new one is only what has moved there.
             cut_off.add(new.key)
     for key, *deploy in _deploys_below(connection, cut_off):
         yield key
