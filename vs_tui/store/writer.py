@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,6 +40,8 @@ Listener = Callable[[Sequence[Change]], None]
 Adopt = Callable[[sqlite3.Connection, batch.Folding], bool]
 """One small transaction's work; whether there is more. What is done is kept with the database."""
 SWEEP_SECONDS: Final = 1.0
+STAND_BACK_SECONDS: Final = 0.01
+"""The longest that the event loop leaves the interpreter to a batch being folded."""
 DAMAGED_SECONDS: Final = 10.0
 """Between two looks at a damaged file; each reads all of it."""
 
@@ -224,7 +227,7 @@ class Writer:
             return
         intakes = [entry.intake for entry in waiting]
         try:
-            ingested = await self._transaction(lambda db, f: batch.ingest(db, intakes, f))
+            ingested = await self._ingest(intakes)
         except Exception as error:
             if is_storage(error):
                 self._condition.fail(error)
@@ -234,6 +237,23 @@ class Writer:
             await self._one_by_one(waiting)
             return
         self._settle(waiting, ingested)
+
+    async def _ingest(self, intakes: Sequence[Intake]) -> batch.Ingested:
+        """Fold and commit. The event loop stands back while the writer's thread folds: both need
+        the interpreter, which would go to and fro between them at every statement, and that costs
+        each delivery more than the wait. It goes on during the commit, which is the disk's."""
+        folded = threading.Event()
+
+        def work(db: sqlite3.Connection, folding: batch.Folding) -> batch.Ingested:
+            try:
+                return batch.ingest(db, intakes, folding)
+            finally:
+                folded.set()
+
+        committing = asyncio.create_task(self._transaction(work))
+        await asyncio.sleep(0)  # it is on its way to the thread
+        folded.wait(STAND_BACK_SECONDS)
+        return await committing
 
     def _settle(self, waiting: Sequence[Waiting], ingested: batch.Ingested) -> None:
         if not self._condition.check_file():
