@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hmac
 from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
+import orjson
 import pytest
 from pydantic import BaseModel
 
 from tests.sources.webhook_tools import RECEIVED
 from vs_tui.domain.instants import SECOND
 from vs_tui.domain.model import Key
-from vs_tui.sources import registry
+from vs_tui.sources import base, registry
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
 from vs_tui.sources.grafana import TIMESTAMP_HEADER
 from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
@@ -193,6 +196,26 @@ def test_a_recorded_delivery_cannot_be_sent_again_later_where_its_time_is_signed
             source.verify(inbound, [SECRET])
             continue
         with pytest.raises(Unauthorized, match="5 minutes"):
+            source.verify(inbound, [SECRET])
+
+
+@pytest.mark.parametrize("name", registry.sources())
+def test_neither_a_proof_nor_an_id_reads_a_long_body(monkeypatch, name):
+    """Both are asked for between two other requests; reading it is done elsewhere."""
+    source = registry.sources()[name]
+    loads = orjson.loads
+
+    def short(body: bytes) -> object:
+        assert len(body) < 100_000, "it is read in the loop"
+        return loads(body)
+
+    monkeypatch.setattr(base, "orjson", SimpleNamespace(loads=short, JSONDecodeError=ValueError))
+    for body in (b"[" + b"1," * 100_000 + b"1]", b'{"id": "' + b"x" * 2_000_000 + b'"}'):
+        path = source.paths[0].replace("*", "1")
+        headers = dict.fromkeys(source.signature_headers, mac(body))
+        inbound = Inbound(path, headers, body, RECEIVED)
+        source.dedupe_key(inbound)
+        with contextlib.suppress(Unauthorized):
             source.verify(inbound, [SECRET])
 
 

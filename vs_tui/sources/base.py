@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.domain.limits import MIB, READ_AT_ONCE, values_in
 from vs_tui.domain.model import Event, State, Verdict
 
 
@@ -111,6 +112,17 @@ def json_object(inbound: Inbound) -> dict[str, Any]:
     if not isinstance(payload, dict):
         raise BadBody("body", f"must be a JSON object, not {type(payload).__name__}")
     return payload
+
+
+def small_object(inbound: Inbound) -> dict[str, Any]:
+    """The JSON object of a body that is read in no time; {} for a long one and for what is none.
+    For what is asked for between two other requests, such as an id."""
+    if len(inbound.body) > MIB or values_in(inbound.body) > READ_AT_ONCE:
+        return {}
+    try:
+        return json_object(inbound)
+    except BadBody:
+        return {}
 
 
 # Readers that never raise: payloads miss fields, hold null, and change their types.

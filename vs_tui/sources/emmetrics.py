@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant, iso
 from vs_tui.domain.model import Event, Operation, Scalar, State
-from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, known
+from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, known, small_object
 from vs_tui.sources.schema import Timestamp, Word, validated
 from vs_tui.sources.tokens import TokenSource
 
@@ -123,10 +123,7 @@ class EmMetrics(TokenSource):
         else is said twice is a repeat."""
         if inbound.path.removeprefix("/api/v1") != "/incidents":
             return ""
-        try:
-            body = json_object(inbound)
-        except BadBody:
-            return ""
+        body = small_object(inbound)
         return "" if body.get("id") or body.get("started_at") else f"{inbound.received_at}"
 
     def parse(self, inbound: Inbound) -> Parsed:

@@ -13,7 +13,6 @@ from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant, parse_instant
 from vs_tui.domain.model import Event, Operation, State, Verdict
 from vs_tui.sources.base import (
-    BadBody,
     Inbound,
     Parsed,
     Unauthorized,
@@ -21,6 +20,7 @@ from vs_tui.sources.base import (
     json_object,
     known,
     obj,
+    small_object,
     text,
 )
 from vs_tui.sources.signatures import base64_bytes, digest, same
@@ -64,10 +64,7 @@ class Trello:
 
     def dedupe_key(self, inbound: Inbound) -> str:
         """The action's id, the same on a retry."""
-        try:
-            return text(json_object(inbound), "action", "id", limit=80)
-        except BadBody:
-            return ""
+        return text(small_object(inbound), "action", "id", limit=80)
 
     def parse(self, inbound: Inbound) -> Parsed:
         action = obj(json_object(inbound), "action")

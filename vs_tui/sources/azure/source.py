@@ -16,7 +16,7 @@ from vs_tui.sources.azure.code import read_pull_request, read_push
 from vs_tui.sources.azure.hook import Hook, Reading
 from vs_tui.sources.azure.pipelines import read_build, read_job, read_run, read_stage
 from vs_tui.sources.azure.releases import read_deployment
-from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, text
+from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, small_object, text
 from vs_tui.sources.tokens import TokenSource
 
 _READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
@@ -47,11 +47,7 @@ class Azure(TokenSource):
 
     def dedupe_key(self, inbound: Inbound) -> str:
         """The event's own id: the same on a retry and for each subscription to it."""
-        try:
-            body = json_object(inbound)
-        except BadBody:
-            return ""
-        return text(body, "id", limit=100)
+        return text(small_object(inbound), "id", limit=100)
 
     def parse(self, inbound: Inbound) -> Parsed:
         body = json_object(inbound)
