@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import sqlite3
 import sys
 import time
 import traceback
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,6 +92,8 @@ def farewell(error: BaseException, config: Config) -> str:
 
 def report(error: BaseException) -> str:
     """Versions and the traceback. Command line and environment are left out: both hold tokens."""
+    import platform
+
     lines = [
         f"vs-tui {_version('vs-tui')} crashed",
         f"python {platform.python_version()} on {platform.system()} {platform.machine()}",
@@ -107,6 +107,8 @@ def report(error: BaseException) -> str:
 
 
 def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:

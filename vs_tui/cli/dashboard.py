@@ -8,18 +8,22 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from vs_tui.cli.common import add_server_options, load_config, log_to_file, now
 from vs_tui.cli.manual import add_command
-from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, data_dir, take_secrets_out
 
 if TYPE_CHECKING:
+    from vs_tui.cli.runtime import Runtime
+    from vs_tui.domain.cards import Card
+    from vs_tui.domain.instants import Instant
+    from vs_tui.domain.metrics.report import Detail
     from vs_tui.store.api import DeliveryDetail, Reader
+    from vs_tui.store.reports import Reports
     from vs_tui.tui.app import Setup, VsTuiApp
 
 
@@ -75,6 +79,7 @@ async def with_receiver(
 ) -> int:
     """Open the store, show the dashboard, listen once it is up, close all in order. With `outlive`
     a dashboard that crashed leaves the receiver running, until a signal."""
+    from vs_tui.cli.runtime import Runtime
     from vs_tui.cli.tunnel import find_public_url
     from vs_tui.tui.app import VsTuiApp
 
@@ -88,8 +93,7 @@ async def with_receiver(
         setup.refold = runtime.refold
         setup.resend = lambda detail, target: _resend(runtime, detail, target)
         setup.find_public_url = lambda: find_public_url(config.public_url, _port(runtime.url))
-        setup.cards = runtime.reports.cards
-        setup.detail = runtime.reports.detail
+        show_figures(setup, lambda: runtime.reports)
         app = VsTuiApp(setup)
         unsubscribe = runtime.writer.subscribe(app.notify_changed)
         code = await show(app, config)
@@ -127,6 +131,19 @@ async def _resend(runtime: Runtime, detail: DeliveryDetail, target: str) -> str:
     if not target and not runtime.url:
         return "the receiver is not listening, so it cannot be sent to it"
     return await resend(detail, target, runtime.url, runtime.config.secrets.token)
+
+
+def show_figures(setup: Setup, reports: Callable[[], Reports]) -> None:
+    """Let the dashboard read the delivery metrics. All that they need is imported with the first
+    question, which comes after the rows."""
+
+    async def cards(team: str, length: int, at: Instant | None = None) -> Sequence[Card]:
+        return await reports().cards(team, length, at)
+
+    async def detail(team: str, metric: str, length: int, at: Instant | None = None) -> Detail:
+        return await reports().detail(team, metric, length, at)
+
+    setup.cards, setup.detail = cards, detail
 
 
 def _port(url: str) -> int:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from vs_tui.config import Config, ConfigError
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Rule
-from vs_tui.store.intake import Outcome
-from vs_tui.store.metrics_keeper import MetricsKeeper
-from vs_tui.store.metrics_making import make_reports
 from vs_tui.store.reader import SqliteReader
-from vs_tui.store.reports import Reports
 from vs_tui.store.writer import Settings, Writer
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+    from vs_tui.store.batch import Folding
+    from vs_tui.store.intake import Outcome
+    from vs_tui.store.metrics_keeper import MetricsKeeper
+    from vs_tui.store.reports import Reports
 
 
 def writer_settings(config: Config) -> Settings:
@@ -24,12 +32,30 @@ def writer_settings(config: Config) -> Settings:
             f"[correlation] disable: there is no rule '{unknown[0]}'; there are {', '.join(rules)}"
         )
     disabled = frozenset(rules[name] for name in config.disabled_rules)
-    keeper = metrics_keeper(config)
+
+    @cache
+    def keeper() -> MetricsKeeper:
+        return metrics_keeper(config)
+
+    def after_fold(db: Connection, keys: Sequence[str]) -> None:
+        keeper().after_fold(db, keys)
+
+    def rebuild(db: Connection) -> None:
+        keeper().rebuild(db)
+
+    def adopt(db: Connection, folding: Folding) -> bool:
+        return keeper().adopt_some(db, folding)
+
+    def make(db: Connection, folding: Folding) -> bool:
+        from vs_tui.store.metrics_making import make_reports
+
+        return make_reports(db, folding)
+
     return Settings(
-        after_fold=(keeper.after_fold,),
-        after_rebuild=(keeper.rebuild,),
-        adopt=(keeper.adopt_some,),
-        make=(make_reports,),
+        after_fold=(after_fold,),
+        after_rebuild=(rebuild,),
+        adopt=(adopt,),
+        make=(make,),
         teams=config.teams,
         timeouts=config.timeouts,
         disabled_rules=disabled,
@@ -39,7 +65,10 @@ def writer_settings(config: Config) -> Settings:
 
 
 def metrics_keeper(config: Config) -> MetricsKeeper:
-    """Keeps the delivery metrics of this configuration's teams and environments."""
+    """Keeps the delivery metrics of this configuration's teams and environments. Importing all that
+    judges them takes as long as the dashboard's first rows: it waits for the first span."""
+    from vs_tui.store.metrics_keeper import MetricsKeeper
+
     return MetricsKeeper(config.environments, config.teams.teams)
 
 
@@ -70,7 +99,9 @@ class Runtime:
             raise
 
     async def listen(self) -> str:
-        """Start the HTTP server and return its URL; aiohttp is imported only here."""
+        """Start the HTTP server and return its URL; aiohttp is imported only here, and beside the
+        loop: a dashboard answers keys meanwhile."""
+        await asyncio.to_thread(import_module, "vs_tui.receiver.server")
         from vs_tui.receiver.server import Receiver
 
         self.receiver = Receiver(self.config, self.writer, self.reader, self.clock, self.reports)
@@ -120,6 +151,8 @@ class Runtime:
     @property
     def reports(self) -> Reports:
         """The delivery metrics of this database."""
+        from vs_tui.store.reports import Reports
+
         return Reports(self.reader, self.config, self.clock)
 
     async def close(self) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import urllib.request
-from http.client import HTTPException
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -62,6 +60,9 @@ def agent_url(port: int, agent: str = AGENT) -> str:
 def _ask(url: str) -> Any:
     """What the agent answers; None when it does not, or not soon. A proxy of the environment is
     never asked."""
+    import urllib.request  # takes a tenth of the time to the first rows
+    from http.client import HTTPException
+
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=SECONDS) as response:

@@ -21,13 +21,14 @@ from vs_tui.cli.common import (
     port_number,
     receiver,
 )
-from vs_tui.cli.dashboard import add_look_options, setup_for, show
+from vs_tui.cli.dashboard import add_look_options, setup_for, show, show_figures
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.wire import is_loopback
 from vs_tui.config import Config, take_secrets_out
 from vs_tui.domain.instants import Instant
 
 if TYPE_CHECKING:
+    from vs_tui.store.reports import Reports
     from vs_tui.tui.app import Setup, VsTuiApp
 
 _Opened = tuple["Setup", Callable[["VsTuiApp"], None]]
@@ -138,13 +139,16 @@ async def _local(config: Config, args: argparse.Namespace) -> _Opened:
     """Read a database of this machine, beside its receiver."""
     from vs_tui.cli.tunnel import find_public_url
     from vs_tui.store.reader import SqliteReader
-    from vs_tui.store.reports import Reports
+
+    def reports() -> Reports:
+        from vs_tui.store.reports import Reports
+
+        return Reports(local, config, now)
 
     local = await SqliteReader(config.db, now, team_names=config.teams.names).open()
     setup = setup_for(config, args, local)
     setup.source_name = Path(config.db).name
-    reports = Reports(local, config, now)
-    setup.cards, setup.detail = reports.cards, reports.detail
+    show_figures(setup, reports)
     setup.find_public_url = lambda: find_public_url(config.public_url, config.port)
     return setup, _nobody
 

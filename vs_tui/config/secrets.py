@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets as random_source
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -98,7 +97,9 @@ def write_secrets(path: Path, secrets: Secrets) -> None:
 
 def new_secret() -> str:
     """43 characters of the system's randomness."""
-    return random_source.token_urlsafe(32)
+    from secrets import token_urlsafe
+
+    return token_urlsafe(32)
 
 
 def rotate(secrets: Secrets, source: str, *, keep: int = 1) -> Secrets:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from vs_tui.domain.errors import Explained
 from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.model import Link, Span, Verdict
-from vs_tui.domain.upcoming import PastRun
+
+if TYPE_CHECKING:
+    from vs_tui.domain.upcoming import PastRun
 
 
 @dataclass(frozen=True, slots=True)

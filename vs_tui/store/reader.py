@@ -6,12 +6,11 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from vs_tui.domain import filters
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Span
-from vs_tui.domain.upcoming import PastRun
 from vs_tui.store import rows
 from vs_tui.store.api import (
     Baseline,
@@ -28,25 +27,26 @@ from vs_tui.store.api import (
     TracePage,
     TraceSummary,
 )
-from vs_tui.store.delivery_filter import delivery_where
 from vs_tui.store.filter_sql import where as where_of
-from vs_tui.store.metrics_spans import read_histories
-from vs_tui.store.past_runs import read_past_runs
-from vs_tui.store.read_deliveries import read_all_deliveries, read_delivery, read_sources
 from vs_tui.store.read_spans import order_of, read_counts, read_found, read_live, read_sorted
 from vs_tui.store.read_traces import find_span, read_all_traces, read_found_traces, read_trace
 from vs_tui.store.schema import open_reader
 from vs_tui.store.searching import Search, current_seq, listed_where
-from vs_tui.store.searching_deliveries import Counting, DeliverySearch
 from vs_tui.store.thread import connect, run_on
 from vs_tui.store.trouble import file_at, is_displaced
+
+if TYPE_CHECKING:
+    from vs_tui.domain.upcoming import PastRun
 
 T = TypeVar("T")
 MAX_CHANGES: Final = 5_000
 
 
 class SqliteReader:
-    """One read-only connection on its own thread; open as many as there are viewers."""
+    """One read-only connection on its own thread; open as many as there are viewers.
+
+    What the first rows do not need is imported when it is asked for: people wait for them.
+    """
 
     def __init__(
         self,
@@ -104,10 +104,14 @@ class SqliteReader:
         return await self.run(lambda db: read_found_traces(db, search, _some(limit), at))
 
     async def deliveries(self, filter: str = "", *, limit: int = 200) -> DeliveryPage:
+        from vs_tui.store.searching_deliveries import DeliverySearch
+
         search = self._kept(("deliveries", filter), lambda: DeliverySearch(filter, self._clock()))
         return await self.run(lambda db: search.page(db, _some(limit)))
 
     async def received(self, since: Instant, until: Instant | None = None) -> Tally:
+        from vs_tui.store.searching_deliveries import Counting
+
         counting = self._kept(("received", since, until), lambda: Counting(since, until))
         return await self.run(counting.tally)
 
@@ -157,6 +161,9 @@ class SqliteReader:
         self, filter: str = "", *, limit: int = 200, before: int | None = None
     ) -> Sequence[DeliveryRow]:
         """Newest first; `before` an id is the next page."""
+        from vs_tui.store.delivery_filter import delivery_where
+        from vs_tui.store.read_deliveries import read_all_deliveries
+
         where, parameters = delivery_where(filter)
         return await self.run(lambda db: read_all_deliveries(db, where, parameters, limit, before))
 
@@ -181,16 +188,22 @@ class SqliteReader:
     async def past_runs(
         self, spans: Sequence[Span], *, at: Instant | None = None
     ) -> Mapping[str, Sequence[PastRun]]:
+        from vs_tui.store.past_runs import read_past_runs
+
         keys = [span.key for span in spans]
         return await self.run(lambda db: read_past_runs(db, keys, at))
 
     async def delivery(self, delivery_id: int) -> DeliveryDetail | None:
+        from vs_tui.store.read_deliveries import read_delivery
+
         return await self.run(lambda db: read_delivery(db, delivery_id))
 
     async def changes(self, since: int) -> Changes:
         return await self.run(lambda db: _changes(db, since))
 
     async def sources(self) -> Sequence[SourceHealth]:
+        from vs_tui.store.read_deliveries import read_sources
+
         return await self.run(read_sources)
 
     async def teams(self) -> Sequence[str]:
@@ -243,6 +256,8 @@ def _one(db: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> in
 
 
 def _baselines(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Baseline]:
+    from vs_tui.store.metrics_spans import read_histories
+
     found = read_histories(db, keys)
     return {key: Baseline(h.n, round(h.median), h.p90) for key, h in found.items()}
 

@@ -12,14 +12,12 @@ import os
 import signal
 from collections.abc import Sequence
 from datetime import tzinfo
-from typing import Any, ClassVar, Final
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import events
 from textual.binding import Binding
 from textual.driver import Driver
 
-from vs_tui.domain.cards import Card
 from vs_tui.domain.display import clean
 from vs_tui.domain.instants import SECOND, Duration, Instant
 from vs_tui.domain.model import Span
@@ -31,7 +29,7 @@ from vs_tui.tui.deeds import Deeds
 from vs_tui.tui.feed import Feed
 from vs_tui.tui.histories import Histories
 from vs_tui.tui.moment import trace_at
-from vs_tui.tui.navigation import Navigation
+from vs_tui.tui.navigation import Navigation, import_screens
 from vs_tui.tui.output import Output
 from vs_tui.tui.ranges import DEFAULT, Range, parse_range
 from vs_tui.tui.screens.base import View
@@ -40,6 +38,9 @@ from vs_tui.tui.sparing import SparingApp
 from vs_tui.tui.state import Remembered
 from vs_tui.tui.watching import Watching
 from vs_tui.tui.working import start
+
+if TYPE_CHECKING:
+    from vs_tui.domain.cards import Card
 
 __all__ = ["Setup", "VsTuiApp"]
 
@@ -50,6 +51,14 @@ RECEIVER_AFTER: Final = 2.0
 MAX_BASELINES: Final = 20_000
 QUIET_TICK: Final = 10 * SECOND
 """How often what is shown moves on while nothing is in flight: then only minutes are shown."""
+
+
+def _zone(name: str) -> tzinfo | None:
+    if not name:
+        return faces.local_zone()
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)
 
 
 class VsTuiApp(SparingApp[int]):
@@ -84,7 +93,7 @@ class VsTuiApp(SparingApp[int]):
         self.remembered = Remembered.load(setup.state_path)
         theme = setup.theme if setup.theme != "auto" else self.remembered.theme or "auto"
         self.look = look.choose(theme, ascii_only=setup.ascii, env=os.environ)
-        self.zone: tzinfo | None = ZoneInfo(setup.zone) if setup.zone else faces.local_zone()
+        self.zone = _zone(setup.zone)
         self.frozen_at: Instant | None = setup.at
         self.pending = 0
         """Changes since the screen was frozen."""
@@ -132,10 +141,11 @@ class VsTuiApp(SparingApp[int]):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, self.exit)
         self.show_theme()
-        self.navigation.open_views()
+        self.navigation.open_first()
         self.set_interval(1.0, self._tick)
         start(self, self.feed.run, "pump")
         start(self, self._start_receiver, "receiver")
+        start(self, self._prepare, "prepare")
 
     async def _start_receiver(self) -> None:
         if self.setup.after_paint is None:
@@ -152,6 +162,11 @@ class VsTuiApp(SparingApp[int]):
             self.not_listening = str(error)
         # An empty list names the address.
         self.reload_view()
+
+    async def _prepare(self) -> None:
+        """Import what a key can ask for next, once there is something to press it for."""
+        await self.feed.shown.wait()
+        await asyncio.to_thread(import_screens)
 
     def notify_changed(self, *_: object) -> None:
         """Something was committed; may be called from the loop at any rate."""
@@ -366,11 +381,12 @@ class VsTuiApp(SparingApp[int]):
 
     def remember(self) -> None:
         """Keep filters, sorts, ranges, team and theme for the next start."""
-        self.remembered.filters = {n: v.filter_text for n, v in self.navigation.views.items()}
-        self.remembered.sorts = {n: v.sort for n, v in self.navigation.views.items() if v.sort}
-        self.remembered.ranges = {
-            name: view.range.text for name, view in self.navigation.views.items() if view.ranged
-        }
+        for name, view in self.navigation.views.items():
+            self.remembered.filters[name] = view.filter_text
+            if view.sort:
+                self.remembered.sorts[name] = view.sort
+            if view.ranged:
+                self.remembered.ranges[name] = view.range.text
         self.remembered.team = self.team
         self.remembered.save(self.setup.state_path)
         self.paint_frame()

@@ -11,7 +11,6 @@ from vs_tui.domain.model import Span
 from vs_tui.tui import look, onboarding
 from vs_tui.tui.navigation import VIEWS
 from vs_tui.tui.screens.base import View
-from vs_tui.tui.widgets.rangepicker import RangePicker
 from vs_tui.tui.working import start
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ class Deeds:
         if base is None or not base.ranged:
             app.notify_text("this view has no time range")
             return
+        from vs_tui.tui.widgets.rangepicker import RangePicker
+
         picker = RangePicker(app.look, app.range.text, app.range_problem)
         app.push_screen(picker, app.choose_range)
 

@@ -7,7 +7,6 @@ from typing import Final
 
 from vs_tui.domain import filters
 from vs_tui.domain.model import Operation, Span, Verdict
-from vs_tui.store.delivery_filter import delivery_where
 
 _DELIVERY_KEYS: Final = ("source", "verdict", "kind")
 _KNOWN_KEYS: Final = ("kind", "service", "env", "project", "source", "actor", "stage")
@@ -17,6 +16,8 @@ def problem(text: str, where: str) -> str:
     """Why a screen cannot filter by this, and what is accepted; `` when it can."""
     try:
         if where == "events":
+            from vs_tui.store.delivery_filter import delivery_where
+
             delivery_where(text)
         else:
             filters.parse(text)

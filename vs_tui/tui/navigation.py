@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
 
 from vs_tui.domain.model import Span
 from vs_tui.tui.ranges import DEFAULT, parse_range
 from vs_tui.tui.screens.base import View
-from vs_tui.tui.screens.compare import CompareView
-from vs_tui.tui.screens.delivery import DeliveryView
-from vs_tui.tui.screens.dora import DoraView
-from vs_tui.tui.screens.events import EventsView
-from vs_tui.tui.screens.help import HelpView
 from vs_tui.tui.screens.listed import ListedView
-from vs_tui.tui.screens.live import LiveView
-from vs_tui.tui.screens.sources import SourcesView
-from vs_tui.tui.screens.trace import TraceView
-from vs_tui.tui.screens.traces import TracesView
 from vs_tui.tui.working import start
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
 
-VIEWS: Final[dict[str, type[View]]] = {
-    "live": LiveView,
-    "traces": TracesView,
-    "dora": DoraView,
-    "events": EventsView,
-    "sources": SourcesView,
+VIEWS: Final[Mapping[str, str]] = {
+    "live": "LiveView",
+    "traces": "TracesView",
+    "dora": "DoraView",
+    "events": "EventsView",
+    "sources": "SourcesView",
 }
-"""Action id -> the view it shows."""
+"""Action id, which is the module's name, -> the view it shows."""
+
+
+def view_class(name: str) -> type[View]:
+    """The class of a view, imported now: who opens the dashboard waits for the first one only."""
+    return cast("type[View]", getattr(import_module(f"vs_tui.tui.screens.{name}"), VIEWS[name]))
+
+
+def import_screens() -> None:
+    """All that can be opened from the first view, so that the first key to each is quick."""
+    for name in VIEWS:
+        view_class(name)
+    for name in ("compare", "delivery", "help", "trace"):
+        import_module(f"vs_tui.tui.screens.{name}")
 
 
 class Navigation:
@@ -39,6 +45,7 @@ class Navigation:
     def __init__(self, app: VsTuiApp) -> None:
         self._app = app
         self.views: dict[str, View] = {}
+        """Those that were shown, by action id."""
         self.current = "live"
         self.previous = "traces"
         self.marked_trace = ""
@@ -49,18 +56,23 @@ class Navigation:
         """The view at the bottom of what is shown."""
         return self.views.get(self.current)
 
-    def open_views(self) -> None:
-        """Make the views and show the first."""
+    def open_first(self) -> None:
+        """Show the first view."""
+        self._app.push_screen(self.view(self.current))
+
+    def view(self, name: str) -> View:
+        """A view as it was left, here or at the last start."""
+        if name in self.views:
+            return self.views[name]
         app = self._app
-        self.views = {name: kind(app.look) for name, kind in VIEWS.items()}
-        for name, view in self.views.items():
-            view.filter_text = app.remembered.filters.get(name, "")
-            self._use_range(view, app.remembered.ranges.get(name, ""))
-            if isinstance(view, ListedView):
-                view.use_sort(app.remembered.sorts.get(name, ""))
-            # An installed screen keeps its widgets, and so its place, when another one is shown.
-            app.install_screen(view, name)
-        app.push_screen(self.views[self.current])
+        view = self.views[name] = view_class(name)(app.look)
+        view.filter_text = app.remembered.filters.get(name, "")
+        self._use_range(view, app.remembered.ranges.get(name, ""))
+        if isinstance(view, ListedView):
+            view.use_sort(app.remembered.sorts.get(name, ""))
+        # An installed screen keeps its widgets, and so its place, when another one is shown.
+        app.install_screen(view, name)
+        return view
 
     def _use_range(self, view: View, text: str) -> None:
         """Take up a remembered time range; one that cannot be read any more is the usual one."""
@@ -74,7 +86,7 @@ class Navigation:
             app.pop_screen()
         if name != self.current:
             self.previous, self.current = self.current, name
-            app.switch_screen(self.views[name])
+            app.switch_screen(self.view(name))
         app.remember()
 
     def back(self) -> None:
@@ -103,7 +115,7 @@ class Navigation:
     def named_view(self, filter_text: str) -> None:
         """A filter of the configuration's [views], in the Live view."""
         self.show("live")
-        self.views["live"].set_filter(filter_text)
+        self.view("live").set_filter(filter_text)
 
     # Drill-down.
 
@@ -120,9 +132,13 @@ class Navigation:
         start(self._app, work, "open", exclusive=True)
 
     def open_trace(self, trace_id: str, span_key: str = "") -> None:
+        from vs_tui.tui.screens.trace import TraceView
+
         self._app.push_screen(TraceView(self._app.look, trace_id, span_key))
 
     def open_delivery(self, delivery_id: int) -> None:
+        from vs_tui.tui.screens.delivery import DeliveryView
+
         self._app.push_screen(DeliveryView(self._app.look, delivery_id))
 
     def open_deployments(self, team: str, metric: str) -> None:
@@ -136,7 +152,7 @@ class Navigation:
 
     def open_deliveries(self, filter_text: str) -> None:
         """Some of the deliveries, in the Events view."""
-        view = self.views["events"]
+        view = self.view("events")
         if view.is_mounted:
             self.show("events")
             view.set_filter(filter_text)
@@ -145,6 +161,8 @@ class Navigation:
             self.show("events")
 
     def open_help(self) -> None:
+        from vs_tui.tui.screens.help import HelpView
+
         if not isinstance(self._app.screen, HelpView):
             self._app.push_screen(HelpView(self._app.look))
 
@@ -154,5 +172,7 @@ class Navigation:
             self.marked_trace = span.trace_id
             self._app.notify_text("marked; go to another trace and press c again")
             return
+        from vs_tui.tui.screens.compare import CompareView
+
         marked, self.marked_trace = self.marked_trace, ""
         self._app.push_screen(CompareView(self._app.look, marked, span.trace_id))

@@ -9,7 +9,6 @@ import shlex
 import subprocess
 import sys
 import tempfile
-import webbrowser
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,8 +17,6 @@ import orjson
 
 from vs_tui.domain.display import clean
 from vs_tui.domain.model import Span
-from vs_tui.exporters.jsonable import span_json
-from vs_tui.exporters.table import csv_text
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
@@ -43,6 +40,8 @@ class Output:
 
     def yank(self, span: Span) -> None:
         """Copy the id; again: the link, the row as JSON, the panel as text."""
+        from vs_tui.exporters.jsonable import span_json
+
         texts = [("the id", span.ref)]
         if span.url:
             texts.append(("the link", span.url))
@@ -101,6 +100,8 @@ class Output:
         headless = sys.platform == "linux" and not (
             os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         )
+        import webbrowser
+
         if headless or not webbrowser.open(url):
             self.copy(url)
             self._app.notify_text(f"no browser here; copied {url}")
@@ -124,6 +125,8 @@ class Output:
         """(ending, text)."""
         titles, rows = view.export_rows()
         if titles:
+            from vs_tui.exporters.table import csv_text
+
             yield "csv", csv_text(titles, rows)
             listed = [dict(zip(titles, map(clean, row), strict=True)) for row in rows]
             yield "json", orjson.dumps(listed, option=orjson.OPT_INDENT_2).decode() + "\n"

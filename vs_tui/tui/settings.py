@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from vs_tui.domain.cards import Card
 from vs_tui.domain.instants import Instant
-from vs_tui.domain.metrics.report import Detail
-from vs_tui.store.api import DeliveryDetail, Reader
-from vs_tui.tui.sourcing import Connection
 
-CardsReader = Callable[[str, int, Instant | None], Awaitable[Sequence[Card]]]
+if TYPE_CHECKING:
+    from vs_tui.domain.cards import Card
+    from vs_tui.domain.metrics.report import Detail
+    from vs_tui.store.api import DeliveryDetail, Reader
+    from vs_tui.tui.sourcing import Connection
+
+CardsReader = Callable[[str, int, Instant | None], Awaitable[Sequence["Card"]]]
 """(team or ``, window in microseconds or 0 for all time, its end or None for now) -> cards."""
 
 
-DetailReader = Callable[[str, str, int, Instant | None], Awaitable[Detail]]
+DetailReader = Callable[[str, str, int, Instant | None], Awaitable["Detail"]]
 """(team or ``, metric, window, its end) -> what is behind the number."""
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from vs_tui.domain.cards import Card
 from vs_tui.tui.look import Glyphs, Look
 from vs_tui.tui.paint import Piece, fit, longest_name
 from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.sparkline import sparkline
+
+if TYPE_CHECKING:
+    from vs_tui.domain.cards import Card
 
 TREND: Final = {"better": "good", "worse": "bad", "same": "dim", "": "dim"}
 _NAMES: Final = (6, 10)
