@@ -114,10 +114,7 @@ def told(tmp_path_factory) -> dict[str, str]:
         ("ls",),
         ("ls", "--json"),
         ("report", "dora"),
-        ("report", "teams", "--format", "csv"),
-        ("db", "backup", str(folder / "copy.db")),
         ("db", "forget", "--actor", "nobody-of-this-name"),
-        ("db", "prune", "--older-than", "900d"),
         ("record", "--out", str(folder / "recorded.jsonl")),
         ("screenshot", "--out", str(folder / "shots")),
     ):
@@ -131,6 +128,8 @@ def told(tmp_path_factory) -> dict[str, str]:
             and "t.db" not in path.name
         ):
             found[f"file {path.relative_to(folder)}"] = path.read_bytes().decode("latin-1")
+    others = [path.name for path in folder.rglob("*.*") if path.stat().st_mode & 0o077]
+    found["readable by others"] = " ".join(others)
     return found
 
 
@@ -149,6 +148,10 @@ def test_the_test_looked_where_it_says(told) -> None:
     assert "unauthorized" in told["/api/deliveries"]
     assert "compile" in told["file recorded.jsonl"]
     assert any(place.endswith(".svg") for place in told), "screenshots"
+
+
+def test_whatever_was_written_is_private(told) -> None:
+    assert told["readable by others"] == ""
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022])

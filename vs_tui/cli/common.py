@@ -116,6 +116,15 @@ def log_to_file(config: Config) -> None:
     _log_by(Private(path, maxBytes=1_000_000, backupCount=2, delay=True), config)
 
 
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads; OSError where a symbolic link lies in its place."""
+    import os
+
+    flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW
+    with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as out:
+        out.write(text)
+
+
 def _log_by(handler: logging.Handler, config: Config) -> None:
     handler.setFormatter(JsonLines() if config.log_format == "json" else TextLines())
     logging.basicConfig(level=config.log_level.upper(), handlers=[handler], force=True)

@@ -16,7 +16,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from vs_tui.cli.common import write_private
 from vs_tui.config import Config, data_dir
+from vs_tui.domain.display import clean
 
 MASK: Final = "(secret)"
 KEPT: Final = 10
@@ -61,9 +63,7 @@ def write_report(error: BaseException, config: Config, folder: Path | None = Non
     path = folder / f"crash-{stamp}-{os.getpid()}.txt"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW
-        with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as out:
-            out.write(scrub(report(error), secrets_of(config)))
+        write_private(path, scrub(report(error), secrets_of(config)))
         for old in sorted(folder.glob("crash-*.txt"))[:-KEPT]:
             old.unlink()
     except OSError:
@@ -86,7 +86,7 @@ def guard(app: Any, config: Config) -> None:
 def farewell(error: BaseException, config: Config) -> str:
     """What a person is told after a crash; writes the report."""
     path = write_report(error, config)
-    where = f"; the report without secrets is {path}" if path else ""
+    where = f"; the report without secrets is {clean(str(path))}" if path else ""
     return f"vs-tui: {type(error).__name__} is a bug in vs-tui{where}"
 
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from vs_tui.cli.common import add_store_options, now
+from vs_tui.cli.common import add_store_options, now, write_private
 from vs_tui.cli.manual import add_command
 from vs_tui.config import Config, load
 from vs_tui.domain.instants import Instant
@@ -159,11 +159,11 @@ async def settle(pilot: Pilot[int]) -> None:
 async def _write(app: VsTuiApp, stem: Path) -> None:
     from vs_tui.tui.output import screen_text
 
-    stem.with_suffix(".txt").write_text(screen_text(app), "utf-8")
+    write_private(stem.with_suffix(".txt"), screen_text(app))
     svg = app.export_screenshot(title="vs-tui")
     # Textual draws a random number for its CSS class names; pictures should not differ by it.
     svg = re.sub(r"terminal-\d+", "terminal-1", svg)
     # A picture fetches nothing: without the web font the reader's own monospace is used.
     svg = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
-    stem.with_suffix(".svg").write_text(svg, "utf-8")
+    write_private(stem.with_suffix(".svg"), svg)
     print(stem.with_suffix(".svg"))
