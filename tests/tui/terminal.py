@@ -16,18 +16,18 @@ from tests.tui.emulator import Emulator
 
 
 class Terminal:
-    """A dashboard on a pty of 120x40, and all that it has written."""
+    """A dashboard on a pty of 120 columns, and all that it has written."""
 
-    def __init__(self, *command: str, env: dict[str, str]) -> None:
+    def __init__(self, *command: str, env: dict[str, str], rows: int = 40) -> None:
         self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 120, 0, 0))
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True
         )
         os.close(slave)
         self.written = b""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._screen = Emulator(120, 40)
+        self._screen = Emulator(120, rows)
 
     def read_until(self, words: bytes) -> None:
         """Until something new holds the words: what was written, or the screen, where they may
@@ -37,10 +37,25 @@ class Terminal:
         deadline = time.monotonic() + 30
         while words not in self.written[start:] and (stood or wanted not in self._screen.text):
             assert time.monotonic() < deadline, f"{wanted!r} not in\n{self._screen.text}"
-            if select.select([self.master], [], [], 0.1)[0]:
-                read = os.read(self.master, 65_536)
-                self.written += read
-                self._screen.feed(self._decoder.decode(read))
+            self._read()
+
+    def read_until_gone(self, words: str) -> None:
+        """Until the screen does not hold the words any more."""
+        deadline = time.monotonic() + 30
+        while words in self._screen.text:
+            assert time.monotonic() < deadline, f"{words!r} still in\n{self._screen.text}"
+            self._read()
+
+    def _read(self) -> None:
+        if select.select([self.master], [], [], 0.1)[0]:
+            read = os.read(self.master, 65_536)
+            self.written += read
+            self._screen.feed(self._decoder.decode(read))
+
+    @property
+    def text(self) -> str:
+        """What is on the screen."""
+        return self._screen.text
 
     def press(self, key: bytes) -> None:
         os.write(self.master, key)

@@ -117,7 +117,8 @@ async def test_panning_and_zooming_the_time_axis() -> None:
         await on.press("h")
         assert on.text == zoomed
         await on.press("minus", "minus", "minus")
-        assert on.text == whole
+        assert on.text.splitlines()[:-1] == whole.splitlines()[:-1]
+        await on.sees("all of the time is shown")
         assert isinstance(on.app.screen, TraceView)
 
 

@@ -208,7 +208,30 @@ async def test_a_trace_that_is_one_span_needs_no_parent() -> None:
     lone = [span("x", "custom thing", "lone", began=None, took=SECOND, state=State.ERROR)]
     async with stage(FakeReader(lone)) as on:
         await on.press("enter")
-        await on.sees("lone", "took -", "began -")
+        await on.sees("lone", "began not told")
+        await on.press("i")
+        await on.sees("no links: it stands alone")
+        await on.press("x")
+        await on.sees("no parent to cut it from")
+        await on.press("h")
+        await on.sees("all of the time is shown; + zooms in")
+
+
+async def test_a_trace_says_that_nothing_failed_and_what_a_phase_hangs_on() -> None:
+    trace = "e" * 32
+    spans = [
+        span("p", "pipeline", "run", began=90 * SECOND, took=80 * SECOND, trace=trace),
+        span("p/queued", "stage", "queued", began=90 * SECOND, took=SECOND, trace=trace,
+             parent="p"),
+    ]  # fmt: skip
+    async with stage(FakeReader(spans)) as on:
+        on.list.select("p")
+        await on.press("enter", "n")
+        await on.sees("nothing in this trace has failed")
+        await on.press("i")
+        await on.sees("no link: the trace begins with it")
+        await on.press("j")
+        await on.sees("it is a phase of the span above it")
 
 
 async def test_a_past_moment_shows_only_what_had_begun() -> None:

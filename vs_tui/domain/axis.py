@@ -139,8 +139,12 @@ def moved(
     if action == "zoom_out":
         begin, end = begin - length // 2, end + length // 2
         return None if begin <= whole[0] and end >= whole[1] else (begin, end)
+    if window is None:
+        return None
     step = length // 8 if action == "later" else -(length // 8)
-    return begin + step, end + step
+    # Half of what is shown stays within the whole: there is nothing to see beyond.
+    begin = min(max(begin + step, whole[0] - length // 2), whole[1] - length // 2)
+    return begin, begin + length
 
 
 def ticks(begin: Instant, end: Instant, width: int, spacing: int = 8) -> list[Instant]:

@@ -16,7 +16,6 @@ LONG_RATIO: Final = 1.5
 """From this multiple of its median on, a span is marked as long."""
 STALE_P90S: Final = 3
 _QUIET_BY_NATURE: Final = frozenset({"issue", "pull_request", "sprint", "incident", "release"})
-_PLAIN_STAGES: Final = frozenset({"", "running"})
 _IDLE: Final = {State.QUEUED: "queued", State.WAITING: "waiting"}
 _NAMED_ABOVE: Final = frozenset({"pull_request", "pipeline", "deploy", "issue"})
 _KINDS: Final = {
@@ -90,6 +89,11 @@ def trace_id(text: str) -> str:
     return text if len(text) <= 10 else f"{text[:4]}…{text[-2:]}"
 
 
+def says_more(stage: str) -> bool:
+    """Whether a stage's name says more than that the span runs."""
+    return stage not in ("", "running")
+
+
 def stage(
     span: Span,
     baseline: Baseline | None,
@@ -103,7 +107,7 @@ def stage(
     if is_stale(span, baseline, now):
         return "no event"
     if span.in_flight:
-        if span.stage not in _PLAIN_STAGES:
+        if says_more(span.stage):
             return span.stage
         if span.state in _IDLE:
             return span.stage or _IDLE[span.state]

@@ -61,6 +61,8 @@ def _hooks(app: VsTuiApp, wide: bool) -> str:
     place = clean(app.url.removeprefix("http://"), 60)
     if app.setup.source_name:
         return f"reading {clean(app.setup.source_name, 60)}"
+    if not place:
+        return "hooks: starting"
     last = max((h.last_received_at or 0 for h in app.health), default=0)
     seen = faces.clock(last, app.zone, app.setup.clock())
     rejected = sum(h.counts.get(Verdict.REJECTED, 0) for h in app.health)

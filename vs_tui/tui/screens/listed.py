@@ -96,6 +96,9 @@ class ListedView(View):
             if not self.list.next_failed(1 if action == "next_failed" else -1):
                 self.dash.notify_text("nothing in this list has failed")
             return True
+        if action == "open" and self.list.selected is None:
+            self.dash.notify_text("nothing is listed that could be opened")
+            return True
         if action in ("sort", "sort_reverse") and self.sorts:
             self._change_sort(action)
             return True

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping, Sequence
 
 from textual.widget import Widget
 
@@ -25,7 +24,6 @@ class TraceView(View):
     """The waterfall with the span's details."""
 
     where = "trace"
-    words = MappingProxyType({"open": "fold"})
     DEFAULT_CSS = """
     TraceView Waterfall { height: 1fr; }
     TraceView TextBox { height: 7; }
@@ -42,6 +40,19 @@ class TraceView(View):
     @property
     def title_text(self) -> str:  # type: ignore[override]
         return clean(self.trace.root.name, 60) if self.trace else "trace"
+
+    @property
+    def offered(self) -> Sequence[str]:  # type: ignore[override]
+        time = ("zoom_in", "zoom_out", "later") if self.waterfall.zoomed_in else ("zoom_in", "why")
+        more = ("next_failed", "watch", "yank", "palette", "compare", "zoom", "browser")
+        if self.dash.frozen_at is not None:
+            return ("open", "freeze", "back", *time, *more)
+        return ("open", "back", *time, "freeze", *more)
+
+    @property
+    def words(self) -> Mapping[str, str]:  # type: ignore[override]
+        row = self.waterfall.selected_row
+        return {"open": "fold" if row is not None and row.children else "details"}
 
     def body(self) -> Iterable[Widget]:
         self.waterfall = Waterfall(self.look, mapped=True, id="waterfall")
@@ -76,7 +87,10 @@ class TraceView(View):
         if self.trace is None:
             return
         root = self.trace.root
-        state = "frozen" if self.dash.frozen_at else f"{self.look.glyphs.live} following"
+        going_on = any(span.in_flight for span in self.trace.spans)
+        state = f"{self.look.glyphs.live} following" if going_on else ""
+        if self.dash.frozen_at is not None:
+            state = "frozen"
         title: list[Piece] = [
             (f"Trace {faces.trace_id(self.trace.trace_id)}  ", "title"),
             (clean(faces.title(root)), "text"),
@@ -100,8 +114,16 @@ class TraceView(View):
         waits = [fact("wait", text, "wait") for text in self._waits(span)]
         attributes = [fact(name, str(value)) for name, value in sorted(span.attributes.items())]
         if self._show_why:
-            return [*(links or [[("no links: it stands alone", "dim")]]), *own, *waits, *attributes]
+            return [*(links or [[(self._why_none(span), "dim")]]), *own, *waits, *attributes]
         return [*own, *links, *waits, *attributes]
+
+    def _why_none(self, span: Span) -> str:
+        """Why a span has no link to another one."""
+        assert self.trace is not None
+        if faces.is_phase(span):
+            return "no link is needed: it is a phase of the span above it"
+        first = span.key == self.trace.root.key and len(self.trace.spans) > 1
+        return "no link: the trace begins with it" if first else "no links: it stands alone"
 
     def _facts(self, span: Span) -> list[list[Piece]]:
         """Short ones, several in a line."""
@@ -109,14 +131,16 @@ class TraceView(View):
         now = self.dash.now()
         baseline = self.dash.baselines.get(span.key)
         glyph, word, role = faces.state(span, self.look.glyphs, now, baseline)
-        took = format_duration(span.elapsed(now)).strip()
         own = self_time(span, children_of(self.trace.spans).get(span.key, []), now)
         found = [
             fact("state", f"{glyph} {word}", role),
-            fact("took" if span.ended_at else "so far", took),
-            fact("began", self.zone_clock(span.started_at)),
-            fact("ended", self.zone_clock(span.ended_at)),
+            fact("began", self.zone_clock(span.started_at) if span.started_at else "not told"),
         ]
+        if (elapsed := span.elapsed(now)) is not None:
+            took = format_duration(elapsed).strip()
+            found.insert(1, fact("so far" if span.ended_at is None else "took", took))
+        if span.ended_at is not None:
+            found.append(fact("ended", self.zone_clock(span.ended_at)))
         if own is not None and own != span.elapsed(now):
             found.append(fact("self time", format_duration(own).strip()))
         if baseline is not None:
@@ -124,7 +148,8 @@ class TraceView(View):
             ratio, ratio_role = faces.ratio_text(span, baseline, self.look.glyphs, now)
             found.append(fact("p50", f"{p50} (n={baseline.n})"))
             found.append(fact("p90", p90))
-            found.append(fact("vs p50", ratio.strip(), ratio_role))
+            if faces.ratio(span, baseline, now) is not None:
+                found.append(fact("vs p50", ratio.strip(), ratio_role))
         if span.stage and span.in_flight:
             since = format_duration(now - span.stage_at).strip() if span.stage_at else ""
             found.append(fact("stage", f"{span.stage} {since}".strip()))
@@ -168,6 +193,9 @@ class TraceView(View):
         return self.waterfall.selected_key
 
     def act(self, action: str) -> bool:
+        if action in ("earlier", "later", "zoom_out") and not self.waterfall.zoomed_in:
+            self.dash.notify_text("all of the time is shown; + zooms in")
+            return True
         if action == "why":
             self._show_why = not self._show_why
             self._paint()
@@ -181,15 +209,24 @@ class TraceView(View):
                 )
             elif span is not None and span.parent_key:
                 self.dash.cut_link(span.key, span.parent_key)
+            else:
+                self.dash.notify_text("this span has no parent to cut it from")
             return True
         focused = self.focused
         if isinstance(focused, TextBox) and focused.act(action):
             return True
-        return self.waterfall.act(action)
+        if action in ("next_failed", "previous_failed"):
+            if not self.waterfall.act(action):
+                self.dash.notify_text("nothing in this trace has failed")
+            return True
+        done = self.waterfall.act(action)
+        self._paint_footer()  # a fold and a zoom change what the keys do
+        return done
 
     def on_waterfall_selected(self, message: Waterfall.Selected) -> None:
         message.stop()
         self._paint()
+        self._paint_footer()
 
     def on_waterfall_opened(self, message: Waterfall.Opened) -> None:
         message.stop()

@@ -124,6 +124,8 @@ def _stroke(span: Span, scene: Scene, hidden_failed: int, parent: bool) -> tuple
     thin = parent or span.operation in CONTEXT
     if span.status.failed or hidden_failed:
         return glyphs.line if thin else glyphs.bar, "bar_fail"
+    if span.in_flight and span.state is State.QUEUED and not thin:
+        return glyphs.expected, "gap"
     if span.in_flight:
         role = "bar_wait" if span.state is State.WAITING else "bar_run"
         return glyphs.line if thin else glyphs.partial, role

@@ -122,12 +122,23 @@ class TraceStrip(Framed):
         now = going_on(self._trace.spans)
         if now is not None:
             elapsed = format_duration(now.elapsed(self._now)).strip()
-            facts.append(clean(f"now: {now.stage or now.name} ({elapsed})", 60))
+            facts.append(clean(f"now: {_doing(self._trace, now)} ({elapsed})", 60))
             if now.actor:
                 facts.append(clean(f"by {now.actor}", 40))
         facts += trace_facts(self._trace, self.clock, self._now)
         dot = f" {self.look.glyphs.dot} "
         return [(fit(" " + dot.join(facts), width, ellipsis=self.look.glyphs.ellipsis), "dim")]
+
+
+def _doing(trace: Trace, span: Span) -> str:
+    """What a span does: its stage, or its name where the stage says no more than that it runs."""
+    if faces.is_phase(span):
+        above = next((s for s in trace.spans if s.key == span.parent_key), span)
+        span = above._replace(stage=span.name)
+    if not faces.says_more(span.stage):
+        return span.name
+    is_titled = span.key == trace.root.key
+    return span.stage if is_titled else f"{span.name} {span.stage}"
 
 
 def _short(name: str) -> str:

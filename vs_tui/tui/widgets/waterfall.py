@@ -84,8 +84,12 @@ class Waterfall(Framed):
         return self._rows
 
     @property
+    def selected_row(self) -> Row | None:
+        return next((r for r in self._rows if r.span.key == self.selected_key), None)
+
+    @property
     def selected(self) -> Span | None:
-        row = next((r for r in self._rows if r.span.key == self.selected_key), None)
+        row = self.selected_row
         return row.span if row else None
 
     @property
@@ -206,8 +210,9 @@ class Waterfall(Framed):
             found = next_match(
                 self._rows, self.cursor, lambda r: r.span.status.failed or r.hidden_failed > 0, step
             )
-            if found is not None:
-                self._select(found)
+            if found is None:
+                return False
+            self._select(found)
         elif action == "open":
             self._open()
         elif action in ("fold_all", "unfold_all"):
