@@ -1,4 +1,4 @@
-"""docs/promises.md names tests that exist."""
+"""docs/promises.md and its neighbours name tests that exist."""
 
 from __future__ import annotations
 
@@ -32,9 +32,25 @@ def test_every_named_test_exists(page) -> None:
     assert missing == []
 
 
-def test_each_row_of_the_promises_has_its_test() -> None:
-    lines = (ROOT / "docs" / "promises.md").read_text("utf-8").splitlines()
+@pytest.mark.parametrize(("page", "least"), [("promises.md", 60), ("threat-model.md", 10)])
+def test_each_row_has_its_test(page, least) -> None:
+    lines = (ROOT / "docs" / page).read_text("utf-8").splitlines()
     rows = [line for line in lines if line.startswith("| ") and "---" not in line]
     without = [row for row in rows if not NODE.search(row) and not row.endswith("| Test |")]
     assert without == []
-    assert len(named("promises.md")) > 40
+    assert len(rows) >= least
+
+
+def test_what_is_called_full_is_the_long_form_and_nothing_else() -> None:
+    """A long form by its marker; the short form of a promise is in the gate."""
+    text = (ROOT / "docs" / "promises.md").read_text("utf-8")
+    long = set(re.findall(r"full: " + NODE.pattern, text))
+    marked = {(file, name) for file, name in named("promises.md") if _is_full(ROOT / file, name)}
+    assert marked == long
+
+
+def _is_full(path: Path, name: str) -> bool:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
+            return any(ast.unparse(each) == "pytest.mark.full" for each in node.decorator_list)
+    return False
