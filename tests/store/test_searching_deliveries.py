@@ -22,13 +22,14 @@ def deliver(db: sqlite3.Connection, number: int, at: int = 0, **values: object) 
         "verdict": VERDICTS[number % len(VERDICTS)],
         "reason": f"reason {number}",
         "duplicates": 0,
+        "spans": f'["s-{number % 20}"]',
     } | values
     db.execute(
-        "INSERT INTO deliveries VALUES (?, ?, ?, '/x', '{}', x'7b7d', x'00', ?, ?, ?, ?, 200, ?, 1,"
-        " '[]')",
+        "INSERT INTO deliveries VALUES (?, ?, ?, '/x', '{}', x'7b7d', x'00', ?, ?, ?, ?, 200, ?, "
+        "1, ?)",
         (
             number, row["source"], row["kind"], at or T + number * MINUTE, f"d{number}",
-            row["verdict"], row["reason"], row["duplicates"],
+            row["verdict"], row["reason"], row["duplicates"], row["spans"],
         ),
     )  # fmt: skip
     total(db, row["source"], row["verdict"])
@@ -64,6 +65,8 @@ def refuse(db: sqlite3.Connection, number: int, at: int, repeats: int = 0) -> No
         '"reason 7"',
         "signature",
         "nowhere",
+        "span:s-7",
+        "-span:s-7",
         "since:2026-03-02T10:30:00Z",
         "until:2026-03-02T10:30:00Z",
     ],
@@ -87,6 +90,18 @@ def test_turns_find_what_a_plain_reading_finds(text) -> None:
     assert list(page.items) == read_all_deliveries(db, where, parameters, 30, None)
     everything = read_all_deliveries(db, where, parameters, 1_000, None)
     assert (page.matched, page.more) == (len(everything), False)
+
+
+def test_those_that_a_span_was_made_from_by_its_key() -> None:
+    db = database()
+    for number in range(1, 60):
+        deliver(db, number)
+    deliver(db, 60, spans='["a \\"b\\"","s-1"]')
+    found = DeliverySearch("span:s-1", T).page(db, 30)
+    assert [row.id for row in found.items] == [60, 41, 21, 1], "s-10 to s-19 are others"
+    assert [row.id for row in DeliverySearch("span:'a \"b\"'", T).page(db, 30).items] == [60]
+    with pytest.raises(ValueError, match="needs a value; such as span:"):
+        delivery_where("span:")
 
 
 def test_a_turn_ends_in_time_and_says_how_far_it_looked() -> None:

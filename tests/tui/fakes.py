@@ -538,13 +538,15 @@ class FakeReader:
         rows = sorted((d.row for d in self.stored.values()), key=lambda r: -r.received_at)
         terms = [term.partition(":") for term in filter.split()]
         moments = {name: parse_instant(value) for name, _, value in terms}
-        words = " ".join(a + b + c for a, b, c in terms if a not in ("since", "until"))
+        words = " ".join(a + b + c for a, b, c in terms if a not in ("since", "until", "span"))
+        span = next((value for name, _, value in terms if name == "span"), "")
         earliest, latest = moments.get("since") or 0, moments.get("until") or 1 << 62
         found = [
             r
             for r in rows
             if words in f"{r.source} {r.kind} {r.verdict} {r.reason}"
             and earliest <= r.received_at <= latest
+            and (not span or span in self.stored[r.id].span_refs)
         ]
         return DeliveryPage(found[:limit], len(found))
 

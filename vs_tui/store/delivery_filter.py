@@ -1,5 +1,5 @@
 """The filter of the Events view: words, `source:`, `verdict:`, `kind:` and `reason:` to narrow one,
-`since:` and `until:` for the time of receipt."""
+`span:` for what a span was made from, `since:` and `until:` for the time of receipt."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ _EXAMPLES: Final = {
     "kind": "pull_request",
     "reason": "signature",
 }
+_OF_SPAN: Final = (
+    "instr(keys, json_quote(COALESCE((SELECT s.key FROM spans s WHERE s.short_ref = ? "
+    "AND s.short_ref <> s.key ORDER BY s.started_at DESC, s.key LIMIT 1), ?)))"
+)
+"""By the span's key, or its short ref as people see it."""
 _MOMENTS: Final = {"since": ">=", "until": "<="}
 
 
@@ -32,11 +37,14 @@ def delivery_where(text: str) -> tuple[str, list[str | int]]:
             wanted = _values(name, value)
             condition = " OR ".join(f"{_FIELDS[name]} LIKE ? ESCAPE '\\'" for _ in wanted)
             parameters.extend(_like(v, exact=name != "reason") for v in wanted)
+        elif colon and name == "span":
+            condition = _OF_SPAN
+            parameters.extend([_span(value)] * 2)
         elif colon and name in _MOMENTS:
             condition = f"received_at {_MOMENTS[name]} ?"
             parameters.append(_moment(name, value))
         elif colon and name.isidentifier():
-            known = ", ".join((*_FIELDS, *_MOMENTS))
+            known = ", ".join((*_FIELDS, "span", *_MOMENTS))
             raise ValueError(f"'{name}:' is not known here; use {known} or plain words")
         else:
             condition = " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in _FIELDS.values())
@@ -66,6 +74,8 @@ def delivery_reach(text: str) -> Reach:
             wanted = {v.lower() for v in _values(name, value)}
             stored = stored and wanted != {Verdict.REJECTED.value}
             refused = refused and Verdict.REJECTED.value in wanted
+        elif name == "span":
+            refused = False  # they made none
         elif name == "since":
             since = max(since, _moment(name, value))
     return Reach(stored, refused, since)
@@ -92,6 +102,12 @@ def _values(name: str, value: str) -> list[str]:
         if unknown is not None:
             raise ValueError(f"verdict: '{unknown}' is not known; use {', '.join(known)}")
     return wanted
+
+
+def _span(value: str) -> str:
+    if not value:
+        raise ValueError("'span:' needs a value; such as span:vstrace-github-deploy-api-7")
+    return value
 
 
 def _moment(name: str, value: str) -> int:

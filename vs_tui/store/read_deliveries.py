@@ -14,19 +14,19 @@ from vs_tui.store.api import DeliveryDetail, DeliveryRow, SourceHealth
 
 DELIVERY: Final = (
     "SELECT id, source, kind, received_at, verdict, reason, length(body) AS size, duplicates, "
-    "status "
+    "status, keys "
     "FROM deliveries"
 )
 REJECTION: Final = (
     "SELECT -id AS id, source, kind, received_at, 'rejected' AS verdict, reason, size, "
-    "repeats AS duplicates, status "
+    "repeats AS duplicates, status, '[]' AS keys "
     "FROM rejections"
 )
 
 
 def delivery_row(row: Sequence[Any]) -> DeliveryRow:
     """A row selected with DELIVERY or REJECTION."""
-    values = list(row)
+    values = list(row[:9])
     values[4] = Verdict(values[4])
     return DeliveryRow(*values)
 

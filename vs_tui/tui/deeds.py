@@ -118,6 +118,9 @@ class Deeds:
     def browser(self) -> None:
         self._with_span(self._app.output.browse)
 
+    def deliveries(self) -> None:
+        self._with_span(self._app.navigation.open_deliveries_of)
+
     def watch(self) -> None:
         self._with_span(self._app.watching.toggle)
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 
 from vs_tui.domain.model import Span
+from vs_tui.tui import faces
 from vs_tui.tui.ranges import DEFAULT, parse_range
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.screens.listed import ListedView
@@ -35,7 +36,7 @@ def import_screens() -> None:
     """All that can be opened from the first view, so that the first key to each is quick."""
     for name in VIEWS:
         view_class(name)
-    for name in ("compare", "delivery", "help", "trace"):
+    for name in ("compare", "delivery", "help", "span_deliveries", "trace"):
         import_module(f"vs_tui.tui.screens.{name}")
 
 
@@ -159,6 +160,13 @@ class Navigation:
         else:
             view.filter_text = filter_text
             self.show("events")
+
+    def open_deliveries_of(self, span: Span) -> None:
+        """What a span was made from; a phase is told by the deliveries of the span above it."""
+        from vs_tui.tui.screens.span_deliveries import SpanDeliveriesView
+
+        key = span.parent_key if faces.is_phase(span) else span.key
+        self._app.push_screen(SpanDeliveriesView(self._app.look, key, faces.title(span)))
 
     def open_help(self) -> None:
         from vs_tui.tui.screens.help import HelpView

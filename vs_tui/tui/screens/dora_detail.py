@@ -49,7 +49,7 @@ class DoraDetailView(ListedView):
     """One metric of one team."""
 
     where = "dora_detail"
-    offered = ("open", "back", "time", "next_panel", "zoom", "next_failed", "export")
+    offered = ("open", "back", "time", "next_panel", "zoom", "next_failed", "deliveries", "export")
     DEFAULT_CSS = """
     DoraDetailView #above { height: 11; }
     DoraDetailView.-tall #above { height: 17; }

@@ -48,6 +48,7 @@ class EventsView(ListedView):
     where = "events"
     ranged = True
     title_text = "Events"
+    heading = "Events"
     filterable = True
     sorts = SORTS
     DEFAULT_CSS = """
@@ -65,7 +66,8 @@ class EventsView(ListedView):
         yield self.list
         yield self.document
 
-    async def load(self) -> None:
+    def question(self) -> str:
+        """What is asked of the reader: the filter and the time."""
         dash = self.dash
         terms = [self.filter_text]
         since, until = dash.range.window(dash.now())
@@ -74,9 +76,12 @@ class EventsView(ListedView):
             terms.append(f"since:{iso(since - since % MINUTE)}")
         if dash.frozen_at is not None or dash.range.until is not None:
             terms.append(f"until:{iso(until)}")
-        text = " ".join(term for term in terms if term)
+        return " ".join(term for term in terms if term)
+
+    async def load(self) -> None:
+        dash = self.dash
         wanted = self.wanted
-        self.page = await dash.reader.deliveries(text, limit=wanted)
+        self.page = await dash.reader.deliveries(self.question(), limit=wanted)
         self.searched = self.page.searched
         self.searching = self.searched
         self.deliveries = self._sorted(self.page.items)
@@ -86,7 +91,7 @@ class EventsView(ListedView):
         self.made_of = read if read < self.page.matched else 0
         self.show_rows([self._row(row) for row in self.deliveries], wanted)
         self.list.set_total(self.page.matched)
-        self.list.set_heading([("Events", "title")], self.order_note("newest first"))
+        self.list.set_heading([(clean(self.heading, 60), "title")], self.order_note("newest first"))
         self.show_problem("")
         await self._load_detail()
 

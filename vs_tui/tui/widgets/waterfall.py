@@ -376,6 +376,8 @@ class Waterfall(Framed):
     def on_resize(self) -> None:
         self._layout()
         super().on_resize()
+        # Of a box that became lower the cursor may be below the end.
+        self.scroll_to_row(self.cursor)
 
     def on_click(self, event: events.Click) -> None:
         index = self.first + event.y - 1 - self.head_lines
