@@ -30,17 +30,19 @@ from vs_tui.store import rows
 from vs_tui.store.metrics_marks import REQUESTS
 from vs_tui.store.metrics_tree import Parts, Tree, one_moment
 
-_SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE"
+_SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
 _CREATED: Final = "operation = 'pull_request' AND started_at >= ? AND started_at < ?"
-_OVER: Final = "status <> 'in_flight'"
-_OPEN: Final = "status = 'in_flight' AND derived = 0"
+_OVER: Final = f"WHERE {_CREATED} AND status <> 'in_flight'"
+_OPEN: Final = (
+    f"INDEXED BY spans_in_flight WHERE {_CREATED} AND status = 'in_flight' AND derived = 0"
+)
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 
 
 def read_pull_requests(db: sqlite3.Connection, window: Window, team: str) -> list[PullRequest]:
     """Those created in the window, oldest first, with who reviewed them."""
     of_team, named = ("AND team = ?", (team,)) if team else ("", ())
-    sql = f"{_SELECT} {_CREATED} {of_team} ORDER BY started_at, key"
+    sql = f"{_SELECT} WHERE {_CREATED} {of_team} ORDER BY started_at, key"
     spans = [rows.span_of(r) for r in db.execute(sql, (window.since, window.until, *named))]
     sql = (
         "SELECT parent_key, actor FROM spans WHERE operation = 'review' AND parent_key <> '' "
@@ -65,8 +67,8 @@ def read_periods(
         repos = {id_: (owner, repo) for id_, owner, repo in db.execute(sql, (team,))}
         ((buckets, left),) = REQUESTED.cover(db, [(window.since, window.until)])
         columns = _load(db, buckets)
-        single = [pr for ends in left for pr in _read(db, f"{_CREATED} AND {_OVER}", ends, team)]
-        single += _read(db, f"{_CREATED} AND {_OPEN}", (window.since, window.until), team)
+        single = [pr for ends in left for pr in _read(db, _OVER, ends, team)]
+        single += _read(db, _OPEN, (window.since, window.until), team)
     records: dict[int, list[Record]] = {}
     numbers: dict[tuple[str, str], int] = {}
     for pull_request in single:
@@ -113,7 +115,7 @@ def _load(db: sqlite3.Connection, buckets: Sequence[Bucket]) -> list[Columns]:
 
 
 def _make(db: sqlite3.Connection, since: Instant, until: Instant) -> tuple[int, Parts]:
-    found = list(_read(db, f"{_CREATED} AND {_OVER}", (since, until)))
+    found = list(_read(db, _OVER, (since, until)))
     records: dict[int, list[Record]] = {}
     numbers: dict[tuple[str, str, str], int] = {}
     for pull_request in found:

@@ -51,14 +51,15 @@ class Tree:
     def parts(
         self, db: sqlite3.Connection, part: str, buckets: Iterable[Bucket]
     ) -> Iterator[tuple[Bucket, bytes]]:
-        """One part of the columns of these buckets; nothing where a bucket holds no spans."""
+        """One part of the columns of these buckets, in any order; nothing where a bucket holds no
+        spans."""
         levels: dict[int, list[int]] = {}
         for level, n in buckets:
             levels.setdefault(level, []).append(n)
         for level, numbers in levels.items():
             sql = (
                 "SELECT n, data FROM report_pages WHERE tree = ? AND level = ? AND part = ? "
-                "AND n IN (SELECT value FROM json_each(?)) ORDER BY n"
+                "AND n IN (SELECT value FROM json_each(?))"
             )
             bound = (self.name, level, part, rows.as_json(numbers))
             for n, data in db.execute(sql, bound):

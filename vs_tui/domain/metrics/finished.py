@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.metrics.durations import GroupFigures, Item, in_progress_at
@@ -102,8 +102,7 @@ def _read(code: str, data: bytes) -> Any:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """What the spans of a kind have in common."""
 
     group: int
@@ -209,17 +208,18 @@ class Report:
         started = columns.started if self.wants_started(columns, after=after) else None
         every = columns.first >= since and columns.last < until
         stop = 0
+        tallies, kinds = self._tallies, self._kinds
         for kind, count, total in columns.runs():
             start, stop = stop, stop + count
-            of = self._kinds.get(kind)
-            if of is None:
+            if kind not in kinds:
                 continue
-            tally = self._tallies[of.group]
+            group, status, begun = kinds[kind]
+            tally = tallies[group]
             if inside:
-                tally.finish(of.status, count)
-            if not of.begun:
+                tally.finish(status, count)
+            if not begun:
                 continue
-            if durations is not None and of.status is not Status.CANCELLED:
+            if durations is not None and status is not Status.CANCELLED:
                 tally.total += total
                 if count < _SHORT:
                     tally.loose += durations[start:stop]

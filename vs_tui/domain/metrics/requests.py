@@ -84,6 +84,9 @@ class Columns:
         self.merged = parts[MERGED]
         n, found = len(self.merged), _read("d", parts[VALUES])
         self.values = {name: found[k * n : (k + 1) * n] for k, name in enumerate(_NAMES)}
+        unknown = array("d", [nan]) * n
+        self.unknown = {k for k, v in self.values.items() if v.tobytes() == unknown.tobytes()}
+        """Names of values that are known of none of its records."""
 
     def runs(self) -> Iterable[tuple[int, int, int]]:
         """(place, from, to): the records of each place, in the order of their creation."""
@@ -182,14 +185,19 @@ def _cut(
 
 
 def _values(slices: Sequence[_Slice], name: str) -> Sequence[float]:
-    columns, start, stop = slices[0]
-    found: Sequence[float] = columns.values[name][start:stop]
     if len(slices) == 1:
-        return found
-    return list(chain.from_iterable(of.values[name][a:b] for of, a, b in slices))
+        columns, start, stop = slices[0]
+        only: Sequence[float] = columns.values[name][start:stop]
+        return only
+    found = array("d")
+    for columns, start, stop in slices:
+        found.extend(columns.values[name][start:stop])
+    return found
 
 
 def _mean(slices: Sequence[_Slice], name: str) -> float | None:
+    if name in slices[0][0].unknown and all(name in of.unknown for of, _, _ in slices):
+        return None
     values = _values(slices, name)
     total = fsum(values)
     if isnan(total):

@@ -13,8 +13,8 @@ Number = TypeVar("Number", int, float)
 
 _FEW: Final = 256
 """So many values are sorted sooner than searched."""
-_STEP: Final = 16
-"""One of so many values of a run goes into the sample."""
+_STEPS: Final = ((1 << 17, 64), (1 << 15, 32), (0, 16))
+"""(of so many values and more, one of so many of a run goes into the sample)"""
 
 
 def median(ordered: Sequence[float]) -> float | None:
@@ -73,6 +73,7 @@ class Runs:
     def __init__(self, runs: Iterable[Sequence[float]]) -> None:
         self._runs = [run for run in runs if len(run)]
         self.n = sum([len(run) for run in self._runs])
+        self._step = next(step for least, step in _STEPS if self.n >= least)
         self._sample: list[float] = []
 
     def median(self) -> float | None:
@@ -99,6 +100,16 @@ class Runs:
         """How many values are less."""
         return sum([bisect_left(run, limit) for run in self._runs])
 
+    def _some(self) -> Iterable[Sequence[float]]:
+        """One of so many values, counted through all runs: short ones have their share in it."""
+        if self.n <= _FEW:
+            yield from self._runs
+            return
+        start = self._step // 2
+        for run in self._runs:
+            yield run[start :: self._step]
+            start = (start - len(run)) % self._step
+
     def _at(self, rank: int) -> float:
         """The value that would be at this position of all values sorted.
 
@@ -107,13 +118,10 @@ class Runs:
         neighbourhood grows until it holds the position.
         """
         if not self._sample:
-            parts = (
-                [run[_STEP // 2 :: _STEP] for run in self._runs] if self.n > _FEW else self._runs
-            )
-            self._sample = sorted(chain.from_iterable(parts))
+            self._sample = sorted(chain.from_iterable(self._some()))
         if self.n <= _FEW:
             return self._sample[rank]
-        near = min(rank // _STEP, len(self._sample) - 1)
+        near = min(rank // self._step, len(self._sample) - 1)
         reach = 2 + isqrt(len(self._runs))
         while True:
             low, high = near - reach, near + reach
