@@ -9,6 +9,7 @@ import random
 import resource
 import sqlite3
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,16 @@ from vs_tui.domain.metrics.dora import METRICS
 from vs_tui.domain.metrics.windows import Window, zone_of
 from vs_tui.domain.model import Span, State, Status, trace_id_of
 from vs_tui.domain.teams import Environments, Team, Teams
-from vs_tui.store import rows
+from vs_tui.store import metrics_durations, metrics_flaky, rows
+from vs_tui.store.batch import Folding
+from vs_tui.store.folder import Context
 from vs_tui.store.metrics import read_scorecards
 from vs_tui.store.metrics_behind import read_detail
 from vs_tui.store.metrics_durations import read_durations
 from vs_tui.store.metrics_flaky import read_flaky
 from vs_tui.store.metrics_keeper import MetricsKeeper
-from vs_tui.store.metrics_requests import read_periods
+from vs_tui.store.metrics_making import make_reports
+from vs_tui.store.metrics_requests import read_from_pull_requests, read_periods
 from vs_tui.store.metrics_spans import read_expected
 from vs_tui.store.schema import open_reader, open_writer
 
@@ -33,6 +37,7 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1_800)]
 SPANS = int(os.environ.get("VS_BENCH_SPANS", "1000000"))
 DEPLOYS = SPANS // 10
 SERVICES = 50
+IN_FLIGHT = 300
 TEAMS = Teams(tuple(Team(f"team{n}", (f"acme/s{n}?",)) for n in range(5)))
 NOW = parse_instant("2026-11-01T00:00:00Z")
 YEARS = 730 * DAY
@@ -74,7 +79,7 @@ def spans_and_links(rng: random.Random):
         pr = f"pr-{n}"
         yield span(pr, "pull_request", merged - lead, merged, True, service), ""
         ok = rng.random() > 0.05
-        names = {"vs.version": str(n)}
+        names = {"vs.version": str(n), "vs.product": f"product{service // 5}"}
         yield (
             span(f"deploy-{n}", "deploy", at - 5 * MINUTE, at, ok, service,
                  environment="prod", attributes=names),
@@ -98,11 +103,18 @@ def spans_and_links(rng: random.Random):
             began = at - (build + 1) * 10 * MINUTE
             took = rng.randrange(1, 600) * 1_000_000
             key = f"build-{n}-{build}"
+            again = build == 7 and n % 20 == 1  # a second run of the first job, on the same commit
             yield (
                 span(key, "build", began, began + took, rng.random() > 0.1, service,
+                     name=f"job-{0 if again else build}",
                      attributes={"vcs.ref.head.revision": f"{n:040x}"}),
                 "",
             )  # fmt: skip
+    for n in range(IN_FLIGHT):
+        running = span(f"running-{n}", "build", NOW - n * MINUTE, NOW, True, n % SERVICES,
+                       name=f"job-{n % 7}")  # fmt: skip
+        running = running._replace(status=Status.IN_FLIGHT, state=State.RUNNING, ended_at=None)
+        yield running, ""
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +145,26 @@ def database(tmp_path_factory) -> Path:
     MetricsKeeper(Environments(), TEAMS.teams).adopt(db)
     db.execute("COMMIT")
     print(f"{DEPLOYS:,} deployments judged from nothing in {time.perf_counter() - began:.0f} s")
+    make_all(db)
     db.close()
     return path
+
+
+def make_all(db) -> None:
+    """What a receiver does in idle time, a small transaction at a time."""
+    folding, spent, more = Folding(Context(now=NOW, seq=0)), [], True
+    while more:
+        began = time.process_time()
+        db.execute("BEGIN")
+        more = make_reports(db, folding)
+        db.execute("COMMIT")
+        spent.append((time.process_time() - began) * 1_000)
+    spent.sort()
+    print(
+        f"columns made in {sum(spent) / 1_000:.0f} s of the processor; of {len(spent):,} "
+        f"transactions the median takes {spent[len(spent) // 2]:.0f} ms, the longest "
+        f"{', '.join(f'{each:.0f}' for each in spent[-5:])} ms"
+    )
 
 
 def timed(work, repeat: int = 7) -> tuple[float, float]:
@@ -158,7 +188,7 @@ ASKED = (
     ("one team", {"team": "team2"}),
     ("all together", {"by": "all"}),
     ("teams, all beside them", {"beside": True}),
-    *((f"by {name}", {"by": name}) for name in ("project", "service", "environment")),
+    *((f"by {name}", {"by": name}) for name in ("project", "service", "environment", "product")),
     ("by service of a team", {"by": "service", "team": "team2"}),
 )
 DAYS = (1, 7, 30, 90, 365, 730)
@@ -196,12 +226,30 @@ def test_reports_on_spans(database) -> None:
     print()
     for days in DAYS:
         for by in ("operation", "team", "operation,service"):
-            found = timed(lambda d=days, b=by: read_durations(db, window(d), b.split(",")), 1)
+            found = timed(lambda d=days, b=by: read_durations(db, window(d), b.split(",")))
             told(days, f"durations by {by}", *found)
-        found = timed(lambda d=days: read_periods(db, window(d), "", "week"), 1)
-        told(days, "pull requests by week", *found)
-        told(days, "flaky jobs", *timed(lambda d=days: read_flaky(db, window(d), ""), 1))
-    told(0, "expected ends", *timed(lambda: read_expected(db, "", NOW), 3))
+        for by in ("week", "month"):
+            found = timed(lambda d=days, b=by: read_periods(db, window(d), "", b))
+            told(days, f"pull requests by {by}", *found)
+        told(days, "flaky jobs", *timed(lambda d=days: read_flaky(db, window(d), "")))
+    told(0, f"expected ends of {IN_FLIGHT}", *timed(lambda: read_expected(db, "", NOW)))
+
+
+def test_the_same_reports_from_the_spans_one_by_one(database) -> None:
+    """What they cost without columns, as for a filter of words; and that they say the same."""
+    db = open_reader(database)
+    print()
+    for days in (1, 7, 30):
+        over = window(days)
+        straight = partial(metrics_durations.read_from_spans, db, over, ["operation"])
+        told(days, "durations by operation", *timed(lambda s=straight: s("derived = 0", ()), 1))
+        assert straight("derived = 0", ()) == read_durations(db, over, ["operation"])
+        straight = partial(read_from_pull_requests, db, over, "", "week")
+        told(days, "pull requests by week", *timed(straight, 1))
+        assert straight() == read_periods(db, over, "", "week")
+        straight = partial(metrics_flaky.read_from_spans, db, over, "")
+        told(days, "flaky jobs", *timed(straight, 1))
+        assert straight() == read_flaky(db, over, "")
 
 
 def test_a_deploy_more(database) -> None:
