@@ -105,7 +105,8 @@ def fold_events(
     connection: sqlite3.Connection, events: Sequence[Event], context: Context, cache: EventCache
 ) -> list[Change]:
     """Store new events, fold their spans and write the rows that changed."""
-    stored = cache.load(connection, dict.fromkeys(event.key for event in events))
+    stored = cache.load(connection, dict.fromkeys([event.key for event in events]))
+    known_before = {key for key, found in stored.items() if found}
     fresh: dict[str, list[Event]] = {}
     inserts = []
     for event in events:
@@ -120,7 +121,8 @@ def fold_events(
         return []
     connection.executemany("INSERT INTO events (key, digest, data) VALUES (?, ?, ?)", inserts)
     _insert_keys(connection, fresh)
-    changes = _write(connection, {key: stored[key].values() for key in fresh}, fresh, context)
+    told = {key: stored[key].values() for key in fresh}
+    changes = _write(connection, told, fresh, known_before.intersection(fresh), context)
     cache.keep(stored)
     return changes
 
@@ -131,7 +133,7 @@ def refold(
     """Fold spans again without new events: after a timeout or a change of the teams."""
     stored = cache.load(connection, keys)
     present = {key: events.values() for key, events in stored.items() if events}
-    return _write(connection, present, {}, context)
+    return _write(connection, present, {}, present, context)
 
 
 def _insert_keys(connection: sqlite3.Connection, fresh: Mapping[str, Sequence[Event]]) -> None:
@@ -151,11 +153,13 @@ def _write(
     connection: sqlite3.Connection,
     events: Mapping[str, Iterable[Event]],
     fresh: Mapping[str, Sequence[Event]],
+    known: Iterable[str],
     context: Context,
 ) -> list[Change]:
+    """`known`: the keys that had events before; the others have no row."""
     # People's decisions alone, which have no source, make no span.
     told = {key: found for key, found in events.items() if any(event.source for event in found)}
-    stored = _stored_rows(connection, told)
+    stored = _stored_rows(connection, known)
     before = {key: rows.span_of(row) for key, row in stored.items()}
     folded = {key: fold(found) for key, found in told.items()}
     ambiguous = _ambiguous_refs(connection, folded, before)
