@@ -142,6 +142,21 @@ async def test_a_stage_is_what_runs_below_and_never_a_dash_for_what_waits() -> N
         assert "queued" in on.lines[line_of(on, "image")]
 
 
+async def test_without_teams_their_column_is_the_repositories(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lone = span("x", "build", "assets", began=60 * SECOND, took=SECOND, project="acme/checkout",
+                state=State.ERROR, error="failure")  # fmt: skip
+    async with stage(FakeReader([lone])) as on:
+        await on.sees("PROJECT", "checkout")
+        assert "TEAM" not in on.text and "failure" not in on.text
+        await on.press("e")
+        exported = (tmp_path / "vs-tui-live.csv").read_text().splitlines()
+        assert exported[0].split(",")[3] == "PROJECT"
+        on.reader.put(span("y", "build", "lint", began=SECOND, team="core"))
+        on.app.feed.wake()
+        await on.sees("TEAM", "core")
+
+
 async def test_paging_on_reads_more() -> None:
     async with stage(FakeReader(builds(1_700)), size=NARROW) as on:
         on.list.select("b-00480")

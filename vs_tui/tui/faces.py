@@ -16,6 +16,8 @@ LONG_RATIO: Final = 1.5
 """From this multiple of its median on, a span is marked as long."""
 STALE_P90S: Final = 3
 _QUIET_BY_NATURE: Final = frozenset({"issue", "pull_request", "sprint", "incident", "release"})
+_PLAIN_ERRORS: Final = frozenset({"failure", "failed", "error"})
+"""Say no more than that it failed."""
 _IDLE: Final = {State.QUEUED: "queued", State.WAITING: "waiting"}
 _NAMED_ABOVE: Final = frozenset({"pull_request", "pipeline", "deploy", "issue"})
 _KINDS: Final = {
@@ -115,7 +117,9 @@ def stage(
     ended = minute(span.ended_at, zone, now)
     if span.status is Status.OK:
         return ended
-    return f"{ended} {span.error or span.stage}".rstrip()
+    is_plain = span.error in _PLAIN_ERRORS or span.status is Status.TIMED_OUT
+    error = "" if is_plain else span.error
+    return f"{ended} {error or span.stage}".rstrip()
 
 
 def _at_work(spans: Sequence[Span]) -> str:

@@ -65,6 +65,8 @@ class LiveView(ListedView):
     def __init__(self, look: Look) -> None:
         super().__init__(look)
         self.spans: Sequence[Span] = ()
+        self._teams = True
+        """Whether any row has a team."""
         self._at_work: dict[str, list[Span]] = {}
         """Key of a span -> those right below it that run."""
         self.counts: Counts | None = None
@@ -127,15 +129,26 @@ class LiveView(ListedView):
         for span in self.spans:
             if span.in_flight and span.parent_key and span.state is State.RUNNING:
                 self._at_work.setdefault(span.parent_key, []).append(span)
-        # Of all rows that were read, so that scrolling does not move the columns.
-        longest = longest_name({span.team for span in self.spans}, _TEAM_CELLS)
-        team = replace(COLUMNS[_TEAM], wish=longest)
-        more = ROOMY if self.list.size.width >= _ROOMY_FROM else ()
-        self.list.set_columns((*COLUMNS[:_TEAM], team, *COLUMNS[_TEAM + 1 :], *more))
+        roomy = self.list.size.width >= _ROOMY_FROM
+        self.list.set_columns(self._columns()[: None if roomy else len(COLUMNS)])
         self.show_rows(
             [Row(span.key, failed=span.status.failed, data=span) for span in self.spans], asked
         )
         self._show_order()
+
+    def _columns(self) -> Sequence[Column]:
+        """Where no row has a team, their place is the repositories'. As wide as all rows that were
+        read need it, so that scrolling does not move the columns."""
+        team = COLUMNS[_TEAM]
+        self._teams = not self.spans or any(span.team for span in self.spans)
+        if not self._teams:
+            team = replace(team, title="PROJECT", width=7)
+        names = {self._group(span) for span in self.spans}
+        team = replace(team, wish=longest_name(names, _TEAM_CELLS))
+        return (*COLUMNS[:_TEAM], team, *COLUMNS[_TEAM + 1 :], *ROOMY)
+
+    def _group(self, span: Span) -> str:
+        return span.team if self._teams else span.project.rpartition("/")[2]
 
     def _show_order(self) -> None:
         self.list.set_heading([("In flight", "title")], self.order_note("in flight first, newest"))
@@ -183,7 +196,7 @@ class LiveView(ListedView):
             (f"{glyph} {word}", role),
             (faces.kind(span), "dim"),
             (faces.title(span), "text"),
-            (span.team or "-", "dim"),
+            (self._group(span) or "-", "dim"),
             (
                 faces.stage(span, baseline, self.dash.zone, now, self._at_work.get(span.key, ())),
                 "fail" if span.status.failed else "text" if span.in_flight else "dim",
@@ -202,7 +215,7 @@ class LiveView(ListedView):
         return self.spans
 
     def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        return [column.title for column in (*COLUMNS, *ROOMY)], self.list.texts()
+        return [column.title for column in self._columns()], self.list.texts()
 
     def act(self, action: str) -> bool:
         if isinstance(self.focused, Waterfall) and self.focused.act(action):
