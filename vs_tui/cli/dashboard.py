@@ -63,7 +63,6 @@ def run(args: argparse.Namespace) -> int:
     from vs_tui.cli.tunnel import refuse_open
 
     config = load_config(args, create_secrets=not (args.no_auth or args.no_auth_public))
-    take_secrets_out(os.environ)
     refuse_open(config)
     for risk in risks(config):
         print(f"vs-tui: {risk}", file=sys.stderr)
@@ -83,6 +82,7 @@ async def with_receiver(
     from vs_tui.cli.tunnel import find_public_url
     from vs_tui.tui.app import VsTuiApp
 
+    take_secrets_out(os.environ)
     log_to_file(config)
     runtime = Runtime(config, now)
     await runtime.open_store()
