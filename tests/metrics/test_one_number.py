@@ -10,10 +10,11 @@ import aiohttp
 import pytest
 
 from tests.metrics.conftest import NOW
+from tests.metrics.deliveries import Database, deploy
 from vs_tui.cli import main as command
 from vs_tui.cli import report as command_report
 from vs_tui.cli.runtime import Runtime
-from vs_tui.domain.instants import MINUTE
+from vs_tui.domain.instants import HOUR, MINUTE
 
 HEAD = {"Authorization": "Bearer token"}
 
@@ -88,6 +89,33 @@ def test_a_report_for_people_shows_what_is_missing_as_missing(run) -> None:
     assert markdown.startswith("### DORA, 2026-02-18 12:00 to 2026-03-20 12:00 (UTC)")
     assert "| core | change fail rate" not in table
     assert "change fail rate | 25 % | 4 |" in markdown
+
+
+def test_a_report_says_which_deploys_are_not_production(run, config) -> None:
+    base = Database(config.db)
+    base.tell(*deploy(8, NOW - HOUR, environment="production-eu"))
+    base.db.close()
+    said = "Not counted, because not production: deploys to production-eu 1."
+    assert said in run("dora", "--since", "30d")
+    assert said in run("dora", "--since", "30d", "--format", "markdown")
+    found = json.loads(run("dora", "--since", "30d", "--json"))
+    assert (found["not_counted"], found["hints"]) == ({"production-eu": 1}, [said])
+    assert json.loads(run("dora", "--until", "2026-03-02", "--json"))["not_counted"] == {}
+
+
+def test_an_empty_database_is_told_what_to_do(run, config) -> None:
+    config.db.unlink()
+    Database(config.db).db.close()
+    said = run("dora")
+    assert "No deploy was received yet: the metrics begin with the first one." in said
+    assert not {"0/d", "0 %"} & set(said.split("  "))
+    base = Database(config.db)
+    base.tell(*deploy(1, NOW - HOUR, environment="staging"))
+    base.tell(*deploy(2, NOW - HOUR, environment="live2"))
+    base.db.close()
+    said = run("dora")
+    assert "No production deploy yet. Deploys were seen to live2 1, staging 1." in said
+    assert 'production = ["prod", "production", "live", "live-*", "prd", "live2"]' in said
 
 
 def test_csv_is_no_formula(run) -> None:

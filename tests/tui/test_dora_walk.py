@@ -100,6 +100,32 @@ async def test_every_number_is_a_key_press_away_from_the_deliveries_behind_it(
         assert on.list.selected_key == "core|fail"
 
 
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_without_a_production_deploy_it_says_what_was_seen_and_what_to_do(
+    tmp_path, size
+) -> None:
+    async with told(tmp_path, STORY[-1:], size=size) as on:
+        await on.sees("No production deploy yet. Deploys were seen to production-eu 1.")
+        await on.sees("Production is what is called prod, production, live", "[environments]")
+        assert '"production-eu"]' in on.text
+        assert on.list.count == len(on.list.empty)
+        assert all(len(text) <= size[0] for text in on.lines)
+
+
+async def test_an_empty_database_says_where_to_begin(tmp_path) -> None:
+    async with told(tmp_path, ()) as on:
+        await on.sees("No deploy was received yet", "Sources (5)", "vs-tui import")
+        assert "deployment frequency" not in on.text
+
+
+async def test_a_team_without_deploys_is_told_apart_by_its_detail(tmp_path) -> None:
+    async with told(tmp_path) as on:
+        await on.press("G", "enter")
+        await on.sees(
+            "idle deployment rework", "No deploy of team idle was received yet", "[teams]"
+        )
+
+
 async def test_a_change_leads_to_its_pull_request_and_the_deliveries_of_that(tmp_path) -> None:
     async with told(tmp_path) as on:
         await on.press("j", "enter")

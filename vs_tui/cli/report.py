@@ -151,20 +151,21 @@ def _asked(args: argparse.Namespace) -> Any:
 
 async def _dora(reports: Reports, args: argparse.Namespace) -> Report:
     from vs_tui.domain.instants import iso
+    from vs_tui.domain.metrics.missing import hints
     from vs_tui.exporters import report as out
     from vs_tui.exporters.report_spans import window_title
 
     cards = await reports.scorecards(_asked(args))
     since = cards[0].data_since if cards else None
     remarks = [f"The first deployment known is of {iso(since)}."] if since else []
-    if not cards:
-        remarks = ["No production deployments in this window; `[environments]` says what counts."]
+    seen = await reports.seen(_asked(args))
+    remarks += hints(seen)
     window = _asked(args).window(reports.config, reports.clock())
     return Report(
         f"DORA, {window_title(window)}",
         out.dora_table(cards),
         out.dora_cells(cards),
-        out.dora_json(cards, window),
+        out.dora_json(cards, window, seen),
         remarks,
         labels=2,
     )

@@ -11,6 +11,7 @@ from vs_tui.domain.instants import SECOND, iso
 from vs_tui.domain.metrics import texts
 from vs_tui.domain.metrics.dora import METRICS, Figure
 from vs_tui.domain.metrics.levels import YEARS
+from vs_tui.domain.metrics.missing import Seen, hints
 from vs_tui.domain.metrics.report import Behind, Beside, Detail, Scorecard
 from vs_tui.domain.metrics.stages import Regression, StageTime
 from vs_tui.domain.metrics.windows import Window
@@ -108,10 +109,13 @@ def scorecard_json(card: Scorecard) -> dict[str, Any]:
     }
 
 
-def dora_json(cards: Sequence[Scorecard], window: Window) -> dict[str, Any]:
+def dora_json(cards: Sequence[Scorecard], window: Window, seen: Seen) -> dict[str, Any]:
     """The whole answer of `report dora --format json` and of /api/dora."""
     return {
         "window": window_json(window),
+        "production": list(seen.production),
+        "not_counted": dict(seen.elsewhere),
+        "hints": hints(seen),
         "items": [scorecard_json(card) for card in cards],
     }
 
@@ -271,5 +275,6 @@ def detail_json(detail: Detail) -> dict[str, Any]:
         "regressions": [regression_json(found) for found in detail.regressions],
         "marks": dict(detail.marks),
         "of": detail.of,
+        "hints": list(detail.hints),
         "behind": [behind_json(entry) for entry in detail.behind],
     }

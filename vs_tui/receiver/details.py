@@ -41,6 +41,7 @@ def detail_of(item: Mapping[str, Any]) -> Detail:
         ],
         of=item["of"],
         marks=item["marks"],
+        hints=item.get("hints", ()),
     )
 
 

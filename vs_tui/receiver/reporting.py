@@ -34,7 +34,7 @@ class Reporting:
         asked = Asked(**{name: query.get(name, "") for name in Asked.__dataclass_fields__})
         cards = await self._reports.scorecards(asked)
         window = asked.window(self._reports.config, self._reports.clock())
-        return answer(dora_json(cards, window))
+        return answer(dora_json(cards, window, await self._reports.seen(asked)))
 
     async def cards(self, request: web.Request) -> web.Response:
         """The dashboard's cards, for a viewer elsewhere."""

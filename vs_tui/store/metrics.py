@@ -15,9 +15,10 @@ from vs_tui.domain.metrics.incidents import (
     merged_per_engineer,
 )
 from vs_tui.domain.metrics.ledger import CHANGES, EPISODES, EVERYONE, TEAM, Group, Ledger
+from vs_tui.domain.metrics.missing import Seen
 from vs_tui.domain.metrics.report import GROUPS, Beside, Scorecard
 from vs_tui.domain.metrics.windows import Window
-from vs_tui.domain.teams import Teams
+from vs_tui.domain.teams import Environments, Teams
 from vs_tui.store import metrics_pages as pages
 
 _KINDS: Final = ("deployments", "changes", "episodes")
@@ -69,6 +70,21 @@ def read_scorecards(
 def first_deploy(db: sqlite3.Connection) -> Instant | None:
     """When the first deploy known of anyone began."""
     return pages.first_of(db, EVERYONE, "begun")
+
+
+def read_seen(
+    db: sqlite3.Connection, window: Window, environments: Environments, team: str
+) -> Seen:
+    """Where deploys went in a window; of all time as long as none counts."""
+    counted = pages.first_of(db, group_of(team), "deployments") is not None
+    of_team, named = ("AND team = ?", (team,)) if team else ("", ())
+    in_window = "AND ended_at >= ? AND ended_at < ?" if counted else ""
+    bounds = (window.since, window.until) if counted else ()
+    sql = (
+        "SELECT environment, COUNT(*) FROM spans INDEXED BY spans_deployed "
+        f"WHERE operation = 'deploy' {in_window} {of_team} GROUP BY environment"
+    )
+    return Seen(team, environments, dict(db.execute(sql, (*bounds, *named))), counted)
 
 
 def team_names(db: sqlite3.Connection, teams: Teams) -> list[str]:

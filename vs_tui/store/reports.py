@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from vs_tui.config import Config
@@ -12,6 +12,7 @@ from vs_tui.domain.cards import Card, cards_of
 from vs_tui.domain.instants import DAY, Duration, Instant
 from vs_tui.domain.metrics.durations import GroupFigures
 from vs_tui.domain.metrics.flaky import FlakyJob
+from vs_tui.domain.metrics.missing import Seen, hints
 from vs_tui.domain.metrics.pull_requests import PeriodFigures, PullRequest
 from vs_tui.domain.metrics.report import Detail, Scorecard
 from vs_tui.domain.metrics.windows import MONDAY, Window
@@ -59,6 +60,13 @@ class Reports:
 
         return await self.reader.run(read)
 
+    async def seen(self, asked: Asked) -> Seen:
+        """Where deploys went: why some count and others do not."""
+        window = asked.window(self.config, self.clock())
+        return await self.reader.run(
+            lambda db: metrics.read_seen(db, window, self.config.environments, asked.team)
+        )
+
     async def cards(self, team: str, length: Duration, at: Instant | None = None) -> Sequence[Card]:
         """The dashboard's cards over the time back from a moment or now; 0 is all time."""
 
@@ -73,9 +81,16 @@ class Reports:
         self, team: str, metric: str, length: Duration, at: Instant | None = None
     ) -> Detail:
         """What is behind a card."""
-        return await self.reader.run(
-            lambda db: read_detail(db, self._back(db, length, at), team, metric)
-        )
+
+        def read(db: sqlite3.Connection) -> Detail:
+            window = self._back(db, length, at)
+            found = read_detail(db, window, team, metric)
+            if found.of:
+                return found
+            seen = metrics.read_seen(db, window, self.config.environments, team)
+            return replace(found, hints=[] if seen.counted else hints(seen))
+
+        return await self.reader.run(read)
 
     def _back(self, db: sqlite3.Connection, length: Duration, at: Instant | None) -> Window:
         end = self.clock() if at is None else at

@@ -98,6 +98,8 @@ class Detail:
     """How many there are behind it; `behind` may hold fewer."""
     marks: Mapping[str, int] = field(default_factory=dict)
     """Why deployments failed, or repaired -> how many."""
+    hints: Sequence[str] = ()
+    """Where nothing is behind it: why, and what to do."""
 
 
 _LEAD_BINS = (

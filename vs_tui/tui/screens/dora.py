@@ -9,7 +9,7 @@ from textual.widget import Widget
 
 from vs_tui.domain.cards import Card
 from vs_tui.tui.paint import fit
-from vs_tui.tui.screens.dora_detail import DoraDetailView
+from vs_tui.tui.screens.dora_detail import DoraDetailView, wrapped
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.dora import LABELS, TREND, arrow_of
 from vs_tui.tui.widgets.listing import Column, Listing, Row
@@ -44,21 +44,27 @@ class DoraView(ListedView):
         self.cards = await self.dash.cards()
         rows = []
         team = None
-        for card in self.cards:
+        self.list.empty = () if any(card.n for card in self.cards) else await self._explained()
+        for card in self.cards if not self.list.empty else ():
             shown = card.team or "all"
             rows.append(self._row(card, "" if shown == team else shown))
             team = shown
-        self.list.empty = (
-            "",
-            "no production deployments yet: they appear here as they end.",
-            "What counts as production is said by [environments] in the configuration.",
-        )
         self.list.set_rows(rows)
         name = self.dash.range_name
         note = f"{name} against the {name} before" if name != "all" else "all time"
         if self.dash.frozen_at is not None:
             note = f"{note}, frozen at {self.zone_clock(self.dash.frozen_at)}"
         self.list.set_heading([("DORA per team", "title")], note)
+
+    async def _explained(self) -> tuple[str, ...]:
+        """Why there is nothing but dashes, in their place; nothing where a time was quiet."""
+        read = self.dash.setup.detail
+        found: Sequence[str] = ()
+        if read is not None:
+            found = (await read(self.dash.team, "deploys", *self.dash.range_back)).hints
+        if not found and not self.cards:
+            found = ("No production deployments yet: they appear here as they end.",)
+        return ("", *wrapped(found, self.size.width - 6)) if found else ()
 
     def _row(self, card: Card, team: str) -> Row:
         glyphs = self.look.glyphs

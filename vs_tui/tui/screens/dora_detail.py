@@ -3,6 +3,7 @@ or changes it stands on, each opening its trace."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -84,7 +85,8 @@ class DoraDetailView(ListedView):
         )
         self.facts.set_heading([("what it stands on", "title")], f"n={figure.n}")
         self.facts.set_lines(facts_of(detail, self.look))
-        self.list.empty = ("nothing in this time range; t changes it",)
+        quiet = ("nothing in this time range; t changes it",)
+        self.list.empty = wrapped(detail.hints, self.size.width - 6) or quiet
         self.list.total = detail.of
         self.list.set_heading([(_WHAT[self._metric], "title")], "enter opens the trace")
         self.list.set_rows(
@@ -138,6 +140,18 @@ class DoraDetailView(ListedView):
         # The screen's own resize comes before its panels have their new sizes.
         message.stop()
         self.start_reload()
+
+
+def wrapped(hints: Sequence[str], width: int) -> tuple[str, ...]:
+    """Sentences as lines; each but the first of a sentence stands in."""
+    width = max(width, 20)
+    return tuple(
+        line
+        for hint in hints
+        for line in textwrap.wrap(
+            clean(hint), width, subsequent_indent="  ", break_on_hyphens=False
+        )
+    )
 
 
 def bucket_labels(window: Window) -> list[str]:
