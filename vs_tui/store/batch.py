@@ -18,7 +18,6 @@ from vs_tui.domain.model import Event, Rule, Verdict
 from vs_tui.store import rows
 from vs_tui.store.folder import Change, Context, EventCache, fold_events, refold
 from vs_tui.store.intake import Intake, Outcome, Rejection
-from vs_tui.store.linker import relink
 from vs_tui.store.same_bodies import SameBodies, flagged
 
 REJECTIONS_KEPT: Final = 5_000
@@ -217,6 +216,8 @@ def refold_and_link(
 def _after(connection: sqlite3.Connection, changes: Sequence[Change], folding: Folding) -> None:
     if not changes:
         return
+    from vs_tui.store.linker import relink  # with the first span, not before the first rows
+
     relink(connection, changes, folding.context.seq, folding.disabled_rules)
     keys = [change.new.key for change in changes]
     for hook in folding.after_fold:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.metrics.statistics import Distribution, median, percentile, ratio
-from vs_tui.domain.metrics.windows import Window
 from vs_tui.domain.model import Status
+
+if TYPE_CHECKING:
+    from vs_tui.domain.metrics.windows import Window
 
 GROUPINGS: Final = (
     *("operation", "name", "project", "team", "service", "environment", "source", "actor"),

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
 from textual.app import ComposeResult
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
@@ -76,6 +77,8 @@ class View(Screen[None]):
         return cast("VsTuiApp", self.app)
 
     def compose(self) -> ComposeResult:
+        # Before anything is mounted, so that no style is found twice.
+        self._suit(self.app.size)
         yield Line(self.look, id="header")
         yield Line(self.look, id="tabs")
         yield Line(self.look, id="banner")
@@ -176,10 +179,17 @@ class View(Screen[None]):
         self.paint_frame()
 
     def on_resize(self) -> None:
-        self.set_class(self.size.width >= 100, "-wide")
-        self.set_class(self.size.width >= 112, "-side")
-        self.set_class(self.size.height >= 32, "-tall")
+        if self._suit(self.size):
+            self.update_node_styles()
         self.paint_frame()
+
+    def _suit(self, size: Size) -> bool:
+        """Take the classes that styles tell sizes by; whether they are others than before."""
+        before = self.classes
+        self.set_class(size.width >= 100, "-wide", update=False)
+        self.set_class(size.width >= 112, "-side", update=False)
+        self.set_class(size.height >= 32, "-tall", update=False)
+        return self.classes != before
 
     # The frame.
 

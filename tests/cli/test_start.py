@@ -1,0 +1,68 @@
+"""What a start imports before the first rows are on the screen: not timed, so that it holds on any
+machine. Every module takes its time, most of all where no bytecode of it is kept."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.terminal import Terminal
+from tests.benchmarks.test_dashboard import make_database, painted
+
+UNTIL_ROWS = """
+import os, sys
+from pathlib import Path
+from vs_tui.tui.driver import TerminalDriver
+
+write = TerminalDriver.write
+
+def noting(self, data):
+    write(self, data)
+    if "service-" in data:
+        modules = {name: getattr(module, "__file__", "") for name, module in sys.modules.items()}
+        text = "\\n".join(f"{name} {file or ''}" for name, file in modules.items())
+        Path(os.environ["NOTED"]).write_text(text)
+        self.flush()
+        os._exit(0)
+
+TerminalDriver.write = noting
+from vs_tui.cli.main import main
+main(sys.argv[1:])
+"""
+LATER = {
+    *("aiohttp", "plotext", "prometheus_client", "pydantic", "textual_serve"),
+    *("email", "http.client", "importlib.metadata", "urllib.request", "zipfile", "zoneinfo"),
+    *("vs_tui.demo", "vs_tui.exporters", "vs_tui.receiver", "vs_tui.sources", "vs_tui.cli.serve"),
+    *("vs_tui.domain.metrics.assessment", "vs_tui.domain.metrics.report"),
+    *("vs_tui.store.linker", "vs_tui.store.metrics_keeper", "vs_tui.store.reports"),
+    *(f"vs_tui.tui.screens.{name}" for name in ("dora", "events", "help", "sources", "trace")),
+}
+"""Asked for by a key, by a delivery, or by the receiver once the rows are there."""
+
+
+@pytest.mark.parametrize(
+    ("command", "modules", "kilobytes"), [("dashboard", 120, 620), ("view", 105, 530)]
+)
+def test_what_is_imported_before_the_first_rows(
+    command: str, modules: int, kilobytes: int, tmp_path: Path
+) -> None:
+    """Too many? See who imports the new ones: `python -X importtime -m vs_tui`. What the first
+    rows do without belongs into the function that needs it."""
+    database = str(make_database(tmp_path / "some.db", 200))
+    options = ["--db", database, "--port", "0"] if command == "dashboard" else [database]
+    noted = tmp_path / "noted"
+    folders = {"VS_CONFIG_DIR": str(tmp_path), "VS_DATA_DIR": str(tmp_path), "NOTED": str(noted)}
+    terminal = Terminal.start([sys.executable, "-c", UNTIL_ROWS, command, *options], folders)
+    try:
+        terminal.read(30, painted)
+    finally:
+        terminal.close()
+    found = dict(line.split(" ", 1) for line in noted.read_text().splitlines())
+    assert not sorted(LATER & found.keys())
+    own = {name: Path(file) for name, file in found.items() if name.split(".")[0] == "vs_tui"}
+    size = sum(file.stat().st_size for file in own.values()) / 1_000
+    said = f"{len(own)} modules, {size:.0f} kB: {', '.join(sorted(own))}"
+    assert len(own) <= modules, said
+    assert size <= kilobytes, said
