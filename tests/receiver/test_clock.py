@@ -110,7 +110,7 @@ def test_jumps_of_a_day_summer_time_and_a_leap_second(tmp_path) -> None:
             env={**os.environ, "VS_CONFIG_DIR": str(tmp_path), "VS_DATA_DIR": str(tmp_path), **env},
         )
         terminal.read_until(b"-open")
-        for key, words in ((b"2", b"[2 Traces]"), (b"\r", b"Traces \xe2\x80\xba ")):
+        for key, words in ((b"2", b" traces"), (b"\r", b"Traces \xe2\x80\xba ")):
             terminal.press(key)
             terminal.read_until(words)
         assert terminal.close() == 0
