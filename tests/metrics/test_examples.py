@@ -51,7 +51,7 @@ def test_f1_successes_by_days_and_the_working_days_that_had_one() -> None:
     )
     assert found.value == pytest.approx(3 / 7)
     assert (found.n, found.working_days_with, found.working_days) == (3, 2, 5)
-    assert value_text(found) == "3/w"
+    assert value_text(found) == "3/week"
 
 
 @pytest.mark.parametrize(("hours", "day"), [(-5, date(2026, 3, 8)), (1, date(2026, 3, 9))])
@@ -67,7 +67,7 @@ def test_f2_a_day_is_the_teams_own(hours: int, day: date) -> None:
 
 def test_f3_a_quiet_week_is_zero_and_who_never_deployed_has_no_frequency() -> None:
     quiet = figure("deploys", [deploy("2026-02-03T10:00:00Z")], WEEK)
-    assert (quiet.value, quiet.n, value_text(quiet)) == (0, 0, "0/d")
+    assert (quiet.value, quiet.n, value_text(quiet)) == (0, 0, "0/day")
     never = figure("deploys", [], WEEK)
     assert (never.value, never.n, value_text(never)) == (None, 0, "-")
 

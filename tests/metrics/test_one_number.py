@@ -108,7 +108,7 @@ def test_an_empty_database_is_told_what_to_do(run, config) -> None:
     Database(config.db).db.close()
     said = run("dora")
     assert "No deploy was received yet: the metrics begin with the first one." in said
-    assert not {"0/d", "0 %"} & set(said.split("  "))
+    assert not {"0/day", "0 %"} & set(said.split("  "))
     base = Database(config.db)
     base.tell(*deploy(1, NOW - HOUR, environment="staging"))
     base.tell(*deploy(2, NOW - HOUR, environment="live2"))

@@ -49,7 +49,7 @@ def cards_of(team: str, figures: Mapping[str, Figure]) -> list[Card]:
 
 
 def value_text(figure: Figure) -> str:
-    """The value with its unit: `3/d`, `2.1d`, `4 %`; `1 open` when no episode is over yet."""
+    """The value with its unit: `3/day`, `2.1d`, `4 %`; `1 open` when no episode is over yet."""
     if figure.value is None:
         return f"{figure.open} open" if figure.open else texts.MISSING
     if figure.metric == "deploys":

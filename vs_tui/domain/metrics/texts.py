@@ -17,15 +17,20 @@ def brief(duration: float | None) -> str:
 
 
 def rate(per_day: float | None) -> str:
-    """`3/d`, `2/w`, `1/mo`: the unit in which it is at least one, else per month."""
+    """`3/day`, `2/week`, `1/month`: the unit in which it is at least one, else per month."""
     if per_day is None:
         return MISSING
     if not per_day:
-        return "0/d"
-    for factor, word in ((1, "d"), (7, "w")):
+        return "0/day"
+    for factor, word in ((1, "day"), (7, "week")):
         if per_day * factor >= 0.9999:
             return f"{_number(per_day * factor)}/{word}"
-    return f"{_number(per_day * 30)}/mo"
+    return f"{_number(per_day * 30)}/month"
+
+
+def narrow(text: str) -> str:
+    """A rate where there is no room for its unit: `3/d`, `2/w`, `1/mo`; any other as it is."""
+    return text.replace("/day", "/d").replace("/week", "/w").replace("/month", "/mo")
 
 
 def percent(share: float | None) -> str:

@@ -15,11 +15,11 @@ from vs_tui.tui.widgets.dora import LABELS, TREND, arrow_of
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 from vs_tui.tui.widgets.sparkline import sparkline
 
-_SPARK: Final = 12
+_SPARK: Final = 10
 _COLUMNS: Final = (
     Column("TEAM", 8),
     Column("METRIC", 20),
-    Column("VALUE", 7, right=True),
+    Column("VALUE", 9, right=True),
     Column("n", 4, right=True),
     Column("TREND", _SPARK, flex=1),
     Column("CHANGE", 8),

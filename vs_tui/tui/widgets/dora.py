@@ -12,6 +12,7 @@ from vs_tui.tui.widgets.sparkline import sparkline
 
 if TYPE_CHECKING:
     from vs_tui.domain.cards import Card
+from vs_tui.domain.metrics import texts
 
 TREND: Final = {"better": "good", "worse": "bad", "same": "dim", "": "dim"}
 _NAMES: Final = (6, 10)
@@ -76,7 +77,7 @@ class DoraPanel(Framed):
             (" ", "text"),
             (fit(label, cells, ellipsis=glyphs.ellipsis) + " ", "title"),
             (fit(card.metric, 8), "dim"),
-            (fit(card.text, 7), "text"),
+            (fit(texts.narrow(card.text), 7), "text"),
             (sparkline(card.buckets, _NAME_AND_TREND - cells, glyphs), "run"),
             (" " + fit(tail, 7), TREND[card.direction]),
         ]
