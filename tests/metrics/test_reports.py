@@ -16,11 +16,13 @@ from vs_tui.domain.metrics.requests import periods_of
 from vs_tui.domain.metrics.windows import MONDAY, SUNDAY, Window, zone_of
 from vs_tui.domain.model import Event, State
 from vs_tui.domain.teams import Team, Teams
+from vs_tui.intaking import parse_stored
 from vs_tui.store import metrics_durations, metrics_flaky, metrics_requests
 from vs_tui.store.adoption import adopt_teams
 from vs_tui.store.filter_sql import span_where
 from vs_tui.store.metrics_making import make_reports
 from vs_tui.store.metrics_tree import BUCKETS, unkept
+from vs_tui.store.rebuild import rebuild
 from vs_tui.store.retention import prune_traces
 
 BEGIN = BUCKETS.stretch((3, 200))[0]
@@ -231,6 +233,21 @@ def test_a_day_that_does_not_come_in_one_piece_is_asked_of_each_pull_request(bas
     do(base, ("tell", [opened]))
     (found,) = metrics_requests.read_periods(base.db, torn, "", "day")
     assert (found.period.isoformat(), found.total) == ("2010-11-07", 1)
+
+
+def test_a_rebuild_begins_the_columns_anew(base) -> None:
+    shape = "SELECT type, name FROM sqlite_master ORDER BY name"
+    before = base.db.execute(shape).fetchall()
+    base.db.execute("BEGIN IMMEDIATE")
+    rebuild(base.db, base.folding, parse_stored)  # there are no deliveries behind these spans
+    base.db.execute("COMMIT")
+    window = Window(BEGIN, BEGIN + 30 * DAY, BEGIN + 30 * DAY)
+    assert metrics_durations.read_durations(base.db, window, ["operation"]) == []
+    assert base.db.execute(shape).fetchall() == before
+    assert ("trigger", "report_finished_gone") in before
+    do(base, ("tell", [a_build(1, BEGIN + HOUR)]))
+    make(base, BEGIN + 40 * DAY)
+    assert read(base, 30)[0] == 1
 
 
 def test_a_fault_in_making_leaves_reports_right(base, monkeypatch, caplog) -> None:
