@@ -10,11 +10,12 @@ import aiohttp
 import pytest
 
 from tests.metrics.conftest import NOW
-from tests.metrics.deliveries import Database, deploy
+from tests.metrics.deliveries import Database, deploy, merge
 from vs_tui.cli import main as command
 from vs_tui.cli import report as command_report
 from vs_tui.cli.runtime import Runtime
-from vs_tui.domain.instants import HOUR, MINUTE
+from vs_tui.domain.instants import DAY, HOUR, MINUTE
+from vs_tui.store import reports
 
 HEAD = {"Authorization": "Bearer token"}
 
@@ -124,6 +125,25 @@ def test_csv_is_no_formula(run) -> None:
     assert [float(row["duration"]) for row in rows] == [4 * 3600, 3600]
     assert [row["merged"] for row in rows] == ["true", "true"]
     assert [row["comments"] for row in rows] == ["", ""]
+
+
+def test_pull_requests_as_csv_are_written_a_page_at_a_time(run, config, monkeypatch) -> None:
+    base = Database(config.db)
+    for number in range(3, 8):  # three at one moment: a page ends between equals
+        base.tell(*merge(number, NOW - DAY, NOW - DAY + HOUR * number))
+    base.db.close()
+    whole = run("pull-requests", "--since", "30d", "--format=csv")
+    monkeypatch.setattr(reports, "PAGE", 2)
+    assert run("pull-requests", "--since", "30d", "--format=csv") == whole
+    rows = list(csv.reader(io.StringIO(whole)))
+    assert " ".join(rows[0]) == (
+        "owner repo created_at merged duration comments additions deletions total_changes "
+        "duration_per_comment duration_per_line id merged_at closed_at updated_at author url "
+        "title reviewers"
+    )
+    assert len(rows) == 1 + 2 + 5
+    assert [row[17] for row in rows[3:]] == [f"change {number}" for number in range(3, 8)]
+    assert run("pull-requests", "--until", "2026-01-01", "--format=csv").count("\n") == 1
 
 
 def test_pull_requests_by_week(run) -> None:

@@ -101,10 +101,16 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_config(args)
 
-    async def read() -> Report:
+    form = "json" if args.json else args.format
+
+    async def read() -> Report | None:
         reader = await SqliteReader(config.db, now).open()
         try:
-            return await _READ[args.report](Reports(reader, config, now), args)
+            reports = Reports(reader, config, now)
+            if (args.report, form, args.by) == ("pull-requests", "csv", ""):
+                await _write_pull_requests(reports, args)
+                return None
+            return await _READ[args.report](reports, args)
         finally:
             await reader.close()
 
@@ -115,7 +121,8 @@ def run(args: argparse.Namespace) -> int:
 
         print(f"vs-tui report: {clean_lines(str(error))}", file=sys.stderr)
         return USAGE
-    sys.stdout.write(render(found, "json" if args.json else args.format))
+    if found is not None:
+        sys.stdout.write(render(found, form))
     return 0
 
 
@@ -226,6 +233,19 @@ async def _pull_requests(reports: Reports, args: argparse.Namespace) -> Report:
         {"window": window_json(window), "items": records},
         labels=3 if asked.by else 2,
     )
+
+
+async def _write_pull_requests(reports: Reports, args: argparse.Namespace) -> None:
+    """All of them as CSV, a page at a time: years of them are not held in memory."""
+    from vs_tui.exporters import report_spans as out
+    from vs_tui.exporters.table import csv_text
+
+    asked = _asked(args)
+    now_ = asked.window(reports.config, reports.clock()).now
+    sys.stdout.write(csv_text(out.PULL_REQUEST_COLUMNS, ()))
+    async for page in reports.pull_request_pages(asked):
+        _, rows = out.cells(out.pull_request_records(page, now_), out.PULL_REQUEST_COLUMNS)
+        sys.stdout.write(csv_text((), rows))
 
 
 def _rounded(

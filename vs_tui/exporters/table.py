@@ -19,10 +19,11 @@ def csv_cell(value: str) -> str:
 
 
 def csv_text(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """RFC 4180, with formulas neutralised."""
+    """RFC 4180, with formulas neutralised; without titles some more rows of the same."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(titles)
+    if titles:
+        writer.writerow(titles)
     writer.writerows([csv_cell(clean(value)) for value in row] for row in rows)
     return out.getvalue()
 

@@ -39,11 +39,24 @@ _OPEN: Final = (
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 
 
-def read_pull_requests(db: sqlite3.Connection, window: Window, team: str) -> list[PullRequest]:
-    """Those created in the window, oldest first, with who reviewed them."""
+def read_pull_requests(
+    db: sqlite3.Connection,
+    window: Window,
+    team: str,
+    *,
+    after: PullRequest | None = None,
+    limit: int = -1,
+) -> list[PullRequest]:
+    """Those created in the window, oldest first, with who reviewed them: all of them, or a page
+    of those that come after one."""
     of_team, named = ("AND team = ?", (team,)) if team else ("", ())
-    sql = f"{_SELECT} WHERE {_CREATED} {of_team} ORDER BY started_at, key"
-    spans = [rows.span_of(r) for r in db.execute(sql, (window.since, window.until, *named))]
+    since, key = (after.created_at, after.key) if after else (window.since, "")
+    sql = (
+        f"{_SELECT} WHERE {_CREATED} AND (started_at, key) > (?, ?) {of_team} "
+        "ORDER BY started_at, key LIMIT ?"
+    )
+    bound = (since, window.until, since, key, *named, limit)
+    spans = [rows.span_of(row) for row in db.execute(sql, bound)]
     sql = (
         "SELECT parent_key, actor FROM spans WHERE operation = 'review' AND parent_key <> '' "
         f"AND parent_key {_KEYS} ORDER BY started_at, key"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 from vs_tui.config import Config
@@ -27,6 +28,8 @@ from vs_tui.store.zones import configured_zone
 
 T = TypeVar("T")
 DEFAULT_WINDOW = 30 * DAY
+PAGE = 1_000
+"""Pull requests that are held at a time."""
 
 
 class Runs(Protocol):
@@ -114,6 +117,20 @@ class Reports:
         """Those created in the window, oldest first."""
         window = asked.window(self.config, self.clock())
         return window, await self.reader.run(lambda db: read_pull_requests(db, window, asked.team))
+
+    async def pull_request_pages(self, asked: Asked) -> AsyncIterator[Sequence[PullRequest]]:
+        """The same some at a time, however many there are."""
+        window = asked.window(self.config, self.clock())
+        last: PullRequest | None = None
+        while True:
+            page = await self.reader.run(
+                partial(read_pull_requests, window=window, team=asked.team, after=last, limit=PAGE)
+            )
+            if page:
+                yield page
+            if len(page) < PAGE:
+                return
+            last = page[-1]
 
     async def pull_request_periods(
         self, asked: Asked, week_start: int = MONDAY
