@@ -29,14 +29,20 @@ class Terminal:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._screen = Emulator(120, rows)
 
-    def read_until(self, words: bytes) -> None:
+    def read_until(self, words: bytes, again: bytes = b"") -> None:
         """Until something new holds the words: what was written, or the screen, where they may
-        have been put together of what differed from the words that stood there."""
+        have been put together of what differed from the words that stood there. `again`: a key
+        that does nothing until the rows are there, pressed once a second."""
         start, wanted = len(self.written), words.decode()
         stood = wanted in self._screen.text
-        deadline = time.monotonic() + 30
+        pressed = time.monotonic()
+        deadline = pressed + 30
         while words not in self.written[start:] and (stood or wanted not in self._screen.text):
-            assert time.monotonic() < deadline, f"{wanted!r} not in\n{self._screen.text}"
+            now = time.monotonic()
+            assert now < deadline, f"{wanted!r} not in\n{self._screen.text}"
+            if again and now - pressed > 1:
+                self.press(again)
+                pressed = now
             self._read()
 
     def read_until_gone(self, words: str) -> None:
