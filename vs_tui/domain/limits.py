@@ -38,9 +38,10 @@ class Limits:
     body: int = 25 * MIB
     """Bytes of one body, after decompression (413). GitHub and GitLab send up to 25 MB."""
     bodies: int = 64 * MIB
-    """Bytes of all bodies in memory (503)."""
+    """Bytes of all bodies in memory (503); an eighth of it is for small ones."""
     concurrent: int = 1_000
-    """Requests handled at once (503); one source may take three quarters of them."""
+    """Requests handled at once (503); one source may take three quarters of them, and so may those
+    whose body is still arriving."""
     connections: int = 2_000
     """Open connections; beyond it the one that idles longest is closed."""
     rate: float = 2_000
