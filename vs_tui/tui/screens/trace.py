@@ -44,7 +44,16 @@ class TraceView(View):
     @property
     def offered(self) -> Sequence[str]:  # type: ignore[override]
         time = ("zoom_in", "zoom_out", "later") if self.waterfall.zoomed_in else ("zoom_in", "why")
-        more = ("next_failed", "watch", "yank", "palette", "compare", "zoom", "browser")
+        more = (
+            "deliveries",
+            "next_failed",
+            "watch",
+            "yank",
+            "palette",
+            "compare",
+            "zoom",
+            "browser",
+        )
         if self.dash.frozen_at is not None:
             return ("open", "freeze", "back", *time, *more)
         return ("open", "back", *time, "freeze", *more)
