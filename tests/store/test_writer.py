@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 import sqlite3
+import threading
 from dataclasses import replace
 
 import pytest
@@ -58,6 +59,20 @@ async def test_one_batch_gives_the_same_as_one_by_one(open_writer) -> None:
         await alone.submit(intake)
     await asyncio.gather(*(together.submit(intake) for intake in reversed(story())))
     assert await rows_of(alone) == await rows_of(together)
+
+
+async def test_the_loop_goes_on_while_a_batch_takes_long_to_fold(open_writer) -> None:
+    """It stands back for a moment only: a fold that waits for the loop must come to its end."""
+    loop, alive, seen = asyncio.get_running_loop(), threading.Event(), []
+
+    def long_fold(*_: object) -> None:
+        loop.call_soon_threadsafe(alive.set)
+        seen.append(alive.wait(30))
+
+    writer = await open_writer(Settings(after_fold=(long_fold,)))
+    outcome = await writer.submit(custom("build", 1, "start"))
+    assert outcome.verdict is Verdict.ACCEPTED
+    assert seen == [True]
 
 
 async def test_a_repeat_is_a_duplicate_and_changes_nothing(open_writer) -> None:

@@ -260,6 +260,12 @@ class Span(NamedTuple):
     trace_id: str = ""
     parent_key: str = ""
 
+    def placed(self, *, ref: str, team: str, trace_id: str, parent_key: str) -> Span:
+        """The span as the store knows it; every fold ends here, so it is quicker than _replace."""
+        key, _, *words = self[:_TEAM]
+        rest = self[_TEAM + 1 : _TRACE_ID]
+        return Span._make((key, ref, *words, team, *rest, trace_id, parent_key))
+
     @property
     def in_flight(self) -> bool:
         return self.status is Status.IN_FLIGHT
@@ -283,6 +289,10 @@ class Span(NamedTuple):
         if self.started_at is None:
             return None
         return max((now if self.ended_at is None else self.ended_at) - self.started_at, 0)
+
+
+_TEAM: Final = Span._fields.index("team")
+_TRACE_ID: Final = Span._fields.index("trace_id")
 
 
 def trace_id_of(root_key: str) -> str:

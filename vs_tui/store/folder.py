@@ -225,7 +225,7 @@ def _complete(
 ) -> Span:
     """The folded span with what the store adds: team, timeout, ref and its place in a trace."""
     span = with_timeout(result.span, context.now, context.timeouts)
-    return span._replace(
+    return span.placed(
         team=context.teams.of(span.project, span.service, span.actor),
         ref=span.key if span.ref in ambiguous else span.ref,
         parent_key=old.parent_key if old else "",

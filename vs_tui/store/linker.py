@@ -45,7 +45,7 @@ def relink(
         key: [link for link in links if link.rule is not Rule.SHIPS]
         for key, links in nearby.links_above(connection, asked).items()
     }
-    after = {**wanted.links(), **dict.fromkeys(alone, ())}
+    after = wanted.links()
     write_links(connection, before, after)
     moved = _place(connection, children, after, _Unsettled.of(changes, before, after), seq)
     # Last, because what a deploy shipped depends on the runs above it; it never makes a parent.
@@ -60,7 +60,8 @@ def relink(
 def _is_alone(change: Change) -> bool:
     """Whether a span is known to have nothing above it without asking: it seeks nothing."""
     return (
-        not any(event.seeks for event in change.folded.snapshots)
+        not change.new.parent_key
+        and not any(event.seeks for event in change.folded.snapshots)
         and change.new.operation != "incident"
         and (change.old is None or change.old.operation != "incident")
     )
@@ -155,9 +156,9 @@ class Wanted:
         self._children = {key: child for key, child in children.items() if key not in idle}
         self._idle = idle
 
-    def links(self) -> dict[str, Sequence[Link]]:
+    def links(self) -> dict[str, list[Link]]:
         """The links of every span."""
-        found: dict[str, Sequence[Link]] = {key: [] for key in self._idle}
+        found: dict[str, list[Link]] = {key: [] for key in self._idle}
         if not self._children:
             return found
         seeks: dict[str, list[Seek]] = {}
