@@ -238,7 +238,15 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
     "/api/dora": (
         "the four keys and rework",
         dict.fromkeys(("team", "since", "until", "by", "tz"), TEXT),
-        _object({"window": ANY, "items": _list(ANY)}),
+        _object(
+            {
+                "window": ANY,
+                "production": _list(TEXT),
+                "not_counted": COUNTS,
+                "hints": _list(TEXT),
+                "items": _list(ANY),
+            }
+        ),
     ),
     "/api/dora/detail": (
         "what stands behind one figure",
