@@ -6,6 +6,7 @@ from vs_tui.domain.correlation import Match, Node, fits, links_of
 from vs_tui.domain.instants import HOUR, MINUTE
 from vs_tui.domain.model import CONFIDENCE, Key, Rule, Seek, Status
 from vs_tui.domain.teams import Team, Teams
+from vs_tui.store.rows import token
 
 SHA = "78a76ee" + "0" * 32 + "1"
 REPO = "acme/api"
@@ -18,7 +19,7 @@ def node(key: str, operation: str, at: int = 0, ended: int | None = None, status
 
 def links(child: Node, seeks, offered: list[tuple[Node, Key]], **more):
     def matches(key: Key):
-        return [Match(owner, offer) for owner, offer in offered if offer.token == key.token]
+        return [Match(owner, offer) for owner, offer in offered if token(offer) == token(key)]
 
     return links_of(child, seeks, matches, **more)
 

@@ -94,11 +94,6 @@ class Key(NamedTuple):
     scope: str = ""
     via: str = ""
 
-    @property
-    def token(self) -> str:
-        """What keys are indexed by: commits match by prefix from seven digits on."""
-        return self.value[:7].lower() if self.kind in PREFIX_KINDS else self.value
-
 
 PREFIX_KINDS: Final = frozenset({"commit", "built"})
 
@@ -304,26 +299,23 @@ def trace_id_of(root_key: str) -> str:
 
 
 _STATE: Final = Event._fields.index("state")
-_WORDS: Final = Event._fields.index("attributes")
-"""Before it are plain values; from it on attributes, offers and seeks."""
 _STATES: Final = {int(state): state for state in State}
 _RULES: Final = {rule.value: rule for rule in Rule}
 
 
 def event_to_row(event: Event) -> list[Any]:
     """A JSON-able row; equal events give equal rows."""
-    row: list[Any] = [*event[:_WORDS]]
+    row: list[Any] = [*event]
     row[_STATE] = int(event.state)
-    row.append(dict(sorted(event.attributes.items())))
-    row.append([[*offer] for offer in event.offers])
-    row.append([[rule, *key, link_only] for rule, key, link_only in event.seeks])
+    row[-2] = [[*offer] for offer in event.offers]
+    row[-1] = [[rule, *key, link_only] for rule, key, link_only in event.seeks]
     return row
 
 
 def event_from_row(row: list[Any]) -> Event:
     """The inverse of `event_to_row`."""
-    *plain, attributes, offers, seeks = row
+    *plain, offers, seeks = row
     plain[_STATE] = _STATES[plain[_STATE]]
-    offered = tuple([Key(*offer) for offer in offers])
-    sought = tuple([Seek(_RULES[rule], Key(*key), only) for rule, *key, only in seeks])
-    return Event._make((*plain, attributes, offered, sought))
+    plain.append(tuple([Key(*offer) for offer in offers]))
+    plain.append(tuple([Seek(_RULES[rule], Key(*key), only) for rule, *key, only in seeks]))
+    return Event._make(plain)

@@ -148,6 +148,9 @@ class Wanted:
         )
         self._offers = list(rows.select_in(connection, sql, tokens))
         self._offers += _named(connection, [t[4:] for t in tokens if t.startswith("ref:")])
+        # A seek that nobody answers makes no link: most in a stream without pull requests.
+        offered = {row[1] for row in self._offers}
+        self._seeks = [row for row in self._seeks if row[1] in offered]
         owners = {row[0] for row in self._offers}
         self._nodes = list(rows.select_in(connection, _SELECT_NODES, owners))
         incidents = [key for key, child in children.items() if child.node.operation == "incident"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import orjson
 
@@ -25,7 +25,7 @@ from vs_tui.store import batch, metrics_members, nearby, rows
 from vs_tui.store.folder import Context, load_spans, rows_anew
 from vs_tui.store.linker import Child, Wanted, write_links
 from vs_tui.store.placing import place_all
-from vs_tui.store.processes import Processes, cores
+from vs_tui.store.processes import Processes, collecting_seldom, cores
 from vs_tui.store.rebuild_tables import NewTables, number_of
 from vs_tui.store.rows import Row
 from vs_tui.store.same_bodies import with_flag_of
@@ -84,7 +84,7 @@ def rebuild(
     if processes is None:
         processes = cores() if total >= WORTH_PROCESSES else 1
     tables = NewTables(connection)
-    with Processes(processes) as crew:
+    with collecting_seldom(), Processes(processes) as crew:
         _read_all(connection, crew, tables, parse, lambda done: progress(done // 2, total))
         _fold_all(connection, crew, tables, folding.context)
         progress(total * 3 // 4, total)
@@ -116,14 +116,12 @@ def _read_all(
 ) -> None:
     """The events of all deliveries."""
     done = 0
-    for found in crew.map(
-        partial(_read_some, parse), _chunks(connection, f"{_STORED} WHERE id > ?")
-    ):
-        tables.gather("events", found.events)
-        _correct(connection, found.corrections)
-        done += found.deliveries
+    stored = _chunks(connection, f"{_STORED} WHERE id > ?")
+    for deliveries, events, corrections in crew.map(partial(_read_some, parse), stored):
+        tables.gather("events", events)
+        _correct(connection, [_Correction._make(found) for found in corrections])
+        done += deliveries
         progress(done)
-    tables.fill("events")
 
 
 def _chunks(connection: sqlite3.Connection, sql: str) -> Iterator[list[Row]]:
@@ -133,27 +131,18 @@ def _chunks(connection: sqlite3.Connection, sql: str) -> Iterator[list[Row]]:
         yield found
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What some deliveries say."""
-
-    deliveries: int
-    events: list[Row]
-    """(span key, digest, data)."""
-    corrections: list[_Correction]
-
-
-def _read_some(parse: Parse, stored: Sequence[Row]) -> _Read:
+def _read_some(parse: Parse, stored: Sequence[Row]) -> tuple[int, list[Row], list[Row]]:
+    """How many deliveries, their events as (span key, digest, data), and corrections."""
     events: dict[bytes, Row] = {}
-    corrections = []
+    corrections: list[Row] = []
     for row in stored:
         told, correction = _reread(row, parse)
         for event in told:
             digest, data = rows.event_data(event)
             events[digest] = (event.key, digest, data)
         if correction is not None:
-            corrections.append(correction)
-    return _Read(len(stored), list(events.values()), corrections)
+            corrections.append(tuple(correction))
+    return len(stored), list(events.values()), corrections
 
 
 def _fold_all(
@@ -161,7 +150,7 @@ def _fold_all(
 ) -> None:
     """The spans of all events, and what they offer and seek."""
     context = replace(context, timeouts=dict(context.timeouts))
-    for spans, offers, seeks in crew.map(partial(_fold_some, context), _told(connection)):
+    for spans, offers, seeks in crew.map(partial(_fold_some, context), _told(tables)):
         tables.gather("spans", spans)
         tables.gather("offers", offers)
         tables.gather("seeks", seeks)
@@ -174,17 +163,22 @@ def _fold_all(
     )
 
 
-def _told(connection: sqlite3.Connection) -> Iterator[list[tuple[str, list[bytes]]]]:
-    """Span keys and the data of their events."""
-    found = connection.execute("SELECT key, data FROM events ORDER BY key, digest")
-    some = []
-    for key, entries in groupby(found, itemgetter(0)):
-        some.append((key, [data for _, data in entries]))
+def _told(tables: NewTables) -> Iterator[list[tuple[str, list[bytes]]]]:
+    """Span keys and the data of their events, which are stored on the way."""
+    some: list[tuple[str, list[bytes]]] = []
+    events: list[Row] = []
+    for key, entries in groupby(tables.gathered("events"), itemgetter(0)):
+        # Deliveries of two tasks may have told the same.
+        found = {digest: data for _, digest, data in entries}
+        events += [(key, digest, data) for digest, data in found.items()]
+        some.append((key, list(found.values())))
         if len(some) == CHUNK:
+            tables.insert("events", events)
             yield some
-            some = []
-    if some:
-        yield some
+            some, events = [], []
+    tables.insert("events", events)
+    yield some
+    tables.forget("events")
 
 
 def _fold_some(
@@ -270,8 +264,7 @@ def refold_one(
     return f"delivery {delivery_id}: {verdict}, {len(events)} events"
 
 
-@dataclass(frozen=True, slots=True)
-class _Correction:
+class _Correction(NamedTuple):
     """A delivery that reads otherwise than it did."""
 
     delivery_id: int

@@ -11,6 +11,7 @@ import orjson
 
 from vs_tui.domain.correlation import series_of
 from vs_tui.domain.model import (
+    PREFIX_KINDS,
     Event,
     Key,
     Link,
@@ -44,7 +45,7 @@ UPSERT_SPAN: Final = (
 
 def event_data(event: Event) -> tuple[bytes, bytes]:
     """(digest, data): equal events have equal digests, so that repeats are not stored."""
-    data = orjson.dumps(event_to_row(event))
+    data = orjson.dumps(event_to_row(event), option=orjson.OPT_SORT_KEYS)
     return blake2b(data, digest_size=16).digest(), data
 
 
@@ -54,8 +55,10 @@ def event_of(data: bytes) -> Event:
 
 def event_and_keys(data: bytes) -> tuple[Event, list[Any], list[Any]]:
     """An event without what it offers and seeks, and these as they are stored."""
-    *row, offers, seeks = orjson.loads(data)
-    return event_from_row([*row, (), ()]), offers, seeks
+    row = orjson.loads(data)
+    *_, offers, seeks = row
+    row[-2:] = (), ()
+    return event_from_row(row), offers, seeks
 
 
 def span_row(span: Span, *, short_ref: str, changed: int, stage_of: str = "") -> Row:
@@ -90,7 +93,11 @@ def span_of(row: Sequence[Any]) -> Span:
 
 def token(key: Key) -> str:
     """How a key is indexed: kind and value, commits by their first seven digits."""
-    return f"{key.kind}:{key.token}"
+    return token_of(key.kind, key.value)
+
+
+def token_of(kind: str, value: str) -> str:
+    return f"{kind}:{value[:7].lower() if kind in PREFIX_KINDS else value}"
 
 
 def offer_row(owner: str, key: Key) -> Row:
@@ -113,12 +120,16 @@ def stored_key_rows(
     owner: str, offers: Iterable[Any], seeks: Iterable[Any]
 ) -> tuple[list[Row], list[Row]]:
     """The same of offers and seeks as `event_and_keys` gives them."""
-    offered = [Key(*values) for values in dict.fromkeys(map(tuple, offers))]
-    sought = [
-        Seek(_RULES[rule], Key(*key), link_only)
-        for rule, *key, link_only in dict.fromkeys(map(tuple, seeks))
-    ]
-    return [offer_row(owner, key) for key in offered], [seek_row(owner, seek) for seek in sought]
+    return (
+        [
+            (token_of(kind, value), scope, value, owner, via)
+            for kind, value, scope, via in dict.fromkeys(map(tuple, offers))
+        ],
+        [
+            (token_of(kind, value), owner, rule, scope, value, via, int(link_only))
+            for rule, kind, value, scope, via, link_only in dict.fromkeys(map(tuple, seeks))
+        ],
+    )
 
 
 _RULES: Final = {rule.value: rule for rule in Rule}
