@@ -151,7 +151,8 @@ class LiveView(ListedView):
         return span.team if self._teams else span.project.rpartition("/")[2]
 
     def _show_order(self) -> None:
-        self.list.set_heading([("In flight", "title")], self.order_note("in flight first, newest"))
+        name = "In flight" if self.sort.lstrip("-") == self.sorts[0] else "Spans"
+        self.list.set_heading([(name, "title")], self.order_note("in flight first, newest"))
 
     async def _load_trace(self) -> None:
         row = self.list.selected
