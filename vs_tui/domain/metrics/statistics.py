@@ -75,6 +75,8 @@ class Runs:
         self.n = sum([len(run) for run in self._runs])
         self._step = next(step for least, step in _STEPS if self.n >= least)
         self._sample: list[float] = []
+        self._near: tuple[int, list[float]] = (0, [])
+        """The neighbourhood that was sorted last, and the position of its first value."""
 
     def median(self) -> float | None:
         """As `median` of all values sorted."""
@@ -117,6 +119,9 @@ class Runs:
         only those between are sorted. A few of them unless the runs are very unlike: then the
         neighbourhood grows until it holds the position.
         """
+        first, values = self._near
+        if first <= rank < first + len(values):
+            return values[rank - first]
         if not self._sample:
             self._sample = sorted(chain.from_iterable(self._some()))
         if self.n <= _FEW:
@@ -134,9 +139,9 @@ class Runs:
             )
             if before <= rank < sum(ends):
                 between = zip(self._runs, starts or [0] * len(ends), ends, strict=True)
-                return sorted(chain.from_iterable([run[a:b] for run, a, b in between]))[
-                    rank - before
-                ]
+                values = sorted(chain.from_iterable([run[a:b] for run, a, b in between]))
+                self._near = (before, values)
+                return values[rank - before]
             reach *= 4
 
 
