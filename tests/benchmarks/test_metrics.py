@@ -122,6 +122,9 @@ def database(tmp_path_factory) -> Path:
     kept = os.environ.get("VS_BENCH_DB", "")
     path = Path(kept) if kept else tmp_path_factory.mktemp("metrics") / "large.db"
     if path.is_file():
+        db = open_writer(path)
+        make_all(db)
+        db.close()
         return path
     db = open_writer(path)
     db.execute("PRAGMA synchronous = OFF")
