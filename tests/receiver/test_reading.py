@@ -8,6 +8,7 @@ import pytest
 
 from tests.receiver.server import Server
 from tests.receiver.test_refusals import refused
+from vs_tui.cli.main import main
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -52,3 +53,21 @@ def test_a_trace_has_the_w3c_id_that_its_spans_were_told(shared: Server) -> None
     assert shared.call(f"/api/traces/{TRACE.upper()}")[1]["trace_id"] == found["trace_id"]
     assert shared.call(f"/api/traces/{TRACE[:-1]}")[0] == 404
     assert shared.call(f"/api/traces/{'0' * 32}")[0] == 404
+
+
+def test_a_span_is_the_same_in_a_list_by_itself_in_its_trace_and_on_the_command_line(
+    shared: Server, capsys
+) -> None:
+    shared.call("/customhttp", start("same-1", "pipeline"))
+    parent = "vstrace-customhttp-pipeline-default-same-1"
+    shared.call("/customhttp", start("same-2", parentid=parent))
+
+    ref = "vstrace-customhttp-build-default-same-2"
+    alone = shared.call(f"/api/spans/{ref}")[1]
+    (listed,) = shared.call(f"/api/spans?filter=ref:{ref}")[1]["items"]
+    trace = shared.call(f"/api/traces/{alone['trace_id']}")[1]["spans"]
+    main(["ls", "--json", f"ref:{ref}", "--db", str(shared.db)])
+    assert [(link["child"], link["parent"]) for link in alone["links"]] == [(ref, parent)]
+    assert listed == alone
+    assert next(span for span in trace if span["span_id"] == ref) == alone
+    assert json.loads(capsys.readouterr().out) == alone

@@ -11,7 +11,7 @@ from typing import Any
 from vs_tui.cli.common import add_store_options, load_config, now
 from vs_tui.cli.manual import USAGE, add_command
 from vs_tui.domain.instants import format_duration
-from vs_tui.domain.model import Span
+from vs_tui.domain.model import Link, Span
 
 
 def register(subparsers: Any) -> None:
@@ -48,17 +48,17 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_config(args)
 
-    async def read() -> tuple[Sequence[Span], Mapping[str, str]]:
+    async def read() -> tuple[Sequence[Span], Mapping[str, Sequence[Link]], Mapping[str, str]]:
         reader = await SqliteReader(config.db, now).open()
         try:
             terms = " ".join(args.filter)
             page = await reader.all_spans(terms, limit=args.limit, sort=args.sort)
-            return page.items, await reader.refs(span.parent_key for span in page.items)
+            return page.items, *(await reader.links(page.items))
         finally:
             await reader.close()
 
     try:
-        spans, refs = asyncio.run(read())
+        spans, links, refs = asyncio.run(read())
     except ValueError as error:
         from vs_tui.domain.display import clean_lines
 
@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
         from vs_tui.exporters.jsonable import span_json
 
         for span in spans:
-            print(escaped_json(orjson.dumps(span_json(span, refs=refs)).decode()))
+            found = span_json(span, links.get(span.key, ()), refs)
+            print(escaped_json(orjson.dumps(found).decode()))
     else:
         for span in spans:
             print(row(span))

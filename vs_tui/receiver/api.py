@@ -81,8 +81,8 @@ class Api:
         else:
             cursor = query.get("cursor", "")
             page = await self._reader.all_spans(text, limit=limit, cursor=cursor, sort=sort, at=at)
-        refs = await self._reader.refs(span.parent_key for span in page.items)
-        items = [span_json(span, refs=refs) for span in page.items]
+        links, refs = await self._reader.links(page.items)
+        items = [span_json(span, links.get(span.key, ()), refs) for span in page.items]
         searched = {"searched": iso(page.searched)} if _quick(query) else {}
         return answer({"items": items, "next": page.next or None, **searched})
 
@@ -92,10 +92,8 @@ class Api:
             raise not_found(
                 "there is no such span, or it was pruned; /api/spans lists what there is"
             )
-        trace = await self._reader.trace(span.trace_id)
-        links = [link for link in trace.links if link.child == span.key] if trace else []
-        refs = {s.key: s.ref for s in (*trace.spans, *trace.linked)} if trace else {}
-        return answer(span_json(span, links, refs))
+        links, refs = await self._reader.links([span])
+        return answer(span_json(span, links.get(span.key, ()), refs))
 
     async def traces(self, request: web.Request) -> web.Response:
         query = request.query
@@ -257,8 +255,8 @@ class Api:
             message["keys"] = keys
         else:
             spans = [span for key in keys if (span := await self._reader.span(key))]
-            refs = await self._reader.refs(span.parent_key for span in spans)
-            message["spans"] = [span_json(span, refs=refs) for span in spans]
+            links, refs = await self._reader.links(spans)
+            message["spans"] = [span_json(s, links.get(s.key, ()), refs) for s in spans]
         return b"id: %d\nevent: change\ndata: %s\n\n" % (changes.seq, orjson.dumps(message))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from vs_tui.domain import filters
 from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Span
+from vs_tui.domain.model import Link, Span
 from vs_tui.store import rows
 from vs_tui.store.api import (
     Baseline,
@@ -29,7 +29,13 @@ from vs_tui.store.api import (
 )
 from vs_tui.store.filter_sql import where as where_of
 from vs_tui.store.read_spans import order_of, read_counts, read_found, read_live, read_sorted
-from vs_tui.store.read_traces import find_span, read_all_traces, read_found_traces, read_trace
+from vs_tui.store.read_traces import (
+    find_span,
+    read_all_traces,
+    read_found_traces,
+    read_links,
+    read_trace,
+)
 from vs_tui.store.schema import open_reader
 from vs_tui.store.searching import Search, current_seq, listed_where
 from vs_tui.store.thread import connect, run_on
@@ -177,6 +183,15 @@ class SqliteReader:
         wanted = {key for key in keys if key}
         sql = "SELECT key, ref FROM spans WHERE key IN (SELECT value FROM json_each(?))"
         return await self.run(lambda db: dict(rows.select_in(db, sql, wanted)))
+
+    async def links(
+        self, spans: Sequence[Span]
+    ) -> tuple[Mapping[str, Sequence[Link]], Mapping[str, str]]:
+        """Links by their child, and the refs of the spans, their parents and what they link to."""
+        links = await self.run(lambda db: read_links(db, {span.key for span in spans}))
+        parents = {link.parent for found in links.values() for link in found}
+        refs = await self.refs(parents.union(span.parent_key for span in spans))
+        return links, {**refs, **{span.key: span.ref for span in spans}}
 
     async def trace(self, trace_id: str) -> Trace | None:
         return await self.run(lambda db: read_trace(db, trace_id))
