@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.receiver.inside import START, post
-from tests.receiver.server import Server, serving
+from tests.receiver.server import TOKEN, Server, serving
 from tests.receiver.test_nothing_lost import FULL
 
 HEAD = b"POST /github HTTP/1.1\r\nHost: x\r\nX-Slow: "
@@ -97,3 +98,39 @@ async def test_half_heads_and_half_bodies(tmp_path, many_files, each, limits, se
     assert sorted(took)[-2] < 1
     assert max(took) < 4
     assert last - opened < seconds
+
+
+async def test_a_stop_finishes_a_body_that_comes_and_tells_the_sender_of_one_that_does_not(
+    tmp_path,
+) -> None:
+    """GitHub sends nothing again by itself: what is on its way has a moment to arrive."""
+    with serving(tmp_path) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        halves = []
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            # Asked for the body: from then on the request is being handled.
+            head = (f"Authorization: Bearer {TOKEN}", "Expect: 100-continue")
+            writer.write(post(b"", "/customhttp", *head, length=len(START)))
+            assert b"100 Continue" in await reader.readuntil(b"\r\n\r\n")
+            writer.write(START[:9])
+            halves.append((reader, writer))
+        stopped = asyncio.create_task(asyncio.to_thread(server.stop))
+        await asyncio.to_thread(server.wait_for, lambda: refuses(host, int(port)), "no new ones")
+        halves[0][1].write(START[9:])
+        assert (await halves[0][0].read()).startswith(b"HTTP/1.1 200 ")
+        told = await halves[1][0].read()
+        assert told.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: " in told
+        assert await stopped == 0
+        for _, writer in halves:
+            writer.close()
+
+
+def refuses(host: str, port: int) -> bool:
+    """Whether nobody listens any more."""
+    try:
+        socket.create_connection((host, port)).close()
+    except OSError:
+        return True
+    return False

@@ -107,6 +107,11 @@ class Connection(web.RequestHandler):
         self._owner.closed(self)
         super().connection_lost(exc)
 
+    def close(self) -> None:
+        """Read no more requests; but aiohttp would not read the rest of this one either."""
+        if not self.busy:
+            super().close()
+
     def handle_error(
         self,
         request: web.BaseRequest,

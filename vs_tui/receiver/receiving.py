@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
@@ -59,6 +60,19 @@ class Receiving:
         self._limits = limits
         self._admission = admission
         self._apart = Apart()
+        self._arriving: set[asyncio.Timeout] = set()
+        self._stopped: asyncio.Event | None = None
+
+    async def stop(self) -> None:
+        """Wait a moment for bodies that are still arriving: some senders send but once. Whose body
+        is not there then is told to send again."""
+        if self._arriving:
+            self._stopped = asyncio.Event()
+            last = asyncio.get_running_loop().time() + self._limits.stop_seconds / 2
+            for patience in self._arriving:
+                patience.reschedule(last)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), self._limits.stop_seconds)
 
     def handler(
         self, source: Source, prepare: Prepare | None = None
@@ -128,10 +142,47 @@ class Receiving:
         headers = {name.lower(): clean(value) for name, value in request.headers.items()}
         _check_head(headers, request.content_length or 0, self._limits)
         note.proof = self._gate.admit_head(note.source, headers, request.query)
-        body = await _read(request, load, self._limits)
+        body = await self._read(request, load)
         load.arrived()
         url = f"{request.scheme}://{request.host}{request.raw_path}"
         return self._admit_body(note, headers, body, dict(request.query), url)
+
+    async def _read(self, request: web.Request, load: Load) -> bytes:
+        """The body after decompression; every piece is accounted for as it comes, so that neither a
+        large Content-Length nor a small bomb takes more than arrived."""
+        limits = self._limits
+        if request.content.is_eof() and not request.content.exception():
+            # A small body comes with its head: there is nothing to wait for.
+            whole = request.content.read_nowait()
+            if len(whole) > limits.body:
+                raise _too_large(_limit(limits))
+            load.add(len(whole), len(whole))
+            return whole
+        body = bytearray()
+        # In pieces of a size that is not told it may become as large as any.
+        announced = limits.body if request.content_length is None else request.content_length
+        try:
+            async with asyncio.timeout(limits.read_seconds) as patience:
+                self._arriving.add(patience)
+                async for piece in request.content.iter_any():
+                    if len(body) + len(piece) > limits.body:
+                        raise _too_large(_limit(limits))
+                    load.add(len(piece), announced)
+                    body += piece
+        except TimeoutError:
+            if self._stopped:
+                raise unavailable("the receiver is being stopped; send it again") from None
+            raise Refused(
+                408, "timeout", "the body did not arrive in time; send it again"
+            ) from None
+        except (ContentEncodingError, web.RequestPayloadError, ValueError, OSError, RuntimeError):
+            # aiohttp raises all of these, depending on when the sender hung up.
+            raise Refused(400, "bad_request", "the body is cut or its encoding is broken") from None
+        finally:
+            self._arriving.discard(patience)
+            if self._stopped and not self._arriving:
+                self._stopped.set()
+        return bytes(body)
 
     def _admit_plain(self, note: _Note, request: Plain, load: Load) -> Inbound:
         headers, body = request.headers, request.body
@@ -213,34 +264,6 @@ def _is_refused(content_type: str) -> bool:
     """Whether a content type is surely none that a tool sends."""
     media_type = content_type.partition(";")[0].strip().lower()
     return media_type in _REFUSED_EXACT or media_type.startswith(_REFUSED_TYPES)
-
-
-async def _read(request: web.Request, load: Load, limits: Limits) -> bytes:
-    """The body after decompression; every piece is accounted for as it comes, so that neither a
-    large Content-Length nor a small bomb takes more than arrived."""
-    if request.content.is_eof() and not request.content.exception():
-        # A small body comes with its head: there is nothing to wait for.
-        whole = request.content.read_nowait()
-        if len(whole) > limits.body:
-            raise _too_large(_limit(limits))
-        load.add(len(whole), len(whole))
-        return whole
-    body = bytearray()
-    # In pieces of a size that is not told it may become as large as any.
-    announced = limits.body if request.content_length is None else request.content_length
-    try:
-        async with asyncio.timeout(limits.read_seconds):
-            async for piece in request.content.iter_any():
-                if len(body) + len(piece) > limits.body:
-                    raise _too_large(_limit(limits))
-                load.add(len(piece), announced)
-                body += piece
-    except TimeoutError:
-        raise Refused(408, "timeout", "the body did not arrive in time; send it again") from None
-    except (ContentEncodingError, web.RequestPayloadError, ValueError, OSError, RuntimeError):
-        # aiohttp raises all of these, depending on when the sender hung up.
-        raise Refused(400, "bad_request", "the body is cut or its encoding is broken") from None
-    return bytes(body)
 
 
 def _limit(limits: Limits) -> str:

@@ -142,7 +142,7 @@ def build(receiver: Receiver) -> web.Application:
         "emmetrics": Newness(receiver.reader),
     }
     app = web.Application(client_max_size=limits.body, middlewares=[_errors(receiver)])
-    app.on_shutdown.append(lambda _: _end_streams(receiver))
+    app.on_shutdown.append(lambda _: _end_waiting(receiver, receiving))
     app.on_response_prepare.append(_hide_server)
     app[PLAIN] = {}
     for path, source in routes():
@@ -212,10 +212,11 @@ def _refused(error: Exception, path: Path) -> Refused:
     return unexpected(error, path)
 
 
-async def _end_streams(receiver: Receiver) -> None:
-    """A stream would keep a stopping receiver waiting for nothing."""
+async def _end_waiting(receiver: Receiver, receiving: Receiving) -> None:
+    """Streams and bodies that go on arriving would keep a stopping receiver waiting."""
     for task in list(receiver.streams):
         task.cancel()
+    await receiving.stop()
 
 
 async def _hide_server(_: web.Request, response: web.StreamResponse) -> None:
