@@ -122,6 +122,27 @@ def test_adopting_a_target_at_a_time_says_what_judging_everything_says(base) -> 
     assert not other.adopt_some(base.db)
 
 
+@pytest.mark.parametrize("before", ["broken", "(2, of the rules before)"])
+def test_new_rules_are_adopted_a_target_at_a_time_too(base, before) -> None:
+    """Judging all of a large database at once would keep deliveries waiting for a minute."""
+    for number, place in enumerate(("prod", "production", "prod")):
+        base.tell(*deploy(number, BEGIN + number * HOUR, environment=place))
+    base.tell(*merge(1, BEGIN, BEGIN + HOUR), *incident(1, BEGIN + 2 * HOUR, BEGIN + 3 * HOUR))
+    while prune_traces(base.db, BEGIN + HOUR).traces:
+        pass
+    base.folding.cache.clear()
+    judged = base.kept()
+    base.db.execute("UPDATE meta SET value = ? WHERE name = 'dora'", (before,))
+    base.db.execute("UPDATE dora_changes SET first = 1 WHERE first > 0")
+    judgeable = "span IN (SELECT key FROM spans)"
+    base.db.execute(f"UPDATE dora_deployments SET outcome = 'failed' WHERE {judgeable}")
+    steps = 1
+    while base.keeper.adopt_some(base.db):
+        steps += 1
+    assert steps > 2
+    assert base.kept() == judged
+
+
 def test_pruning_changes_no_number_of_the_past(base) -> None:
     """Neither at once, nor with the next deploy, nor when all is judged or folded again."""
     base.tell(*deploy(1, BEGIN + HOUR), *deploy(2, BEGIN + 9 * HOUR))

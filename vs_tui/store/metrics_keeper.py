@@ -48,21 +48,22 @@ class MetricsKeeper:
             self.rebuild(db)
 
     def adopt_some(self, db: sqlite3.Connection, _: object = None) -> bool:
-        """The same a target at a time, where only teams or environments changed; whether there is
-        more. Call it once the spans have their teams. In the caller's transaction."""
+        """The same a target at a time; whether there is more. Call it once the spans have their
+        teams. In the caller's transaction."""
         sql = "SELECT name, value FROM meta WHERE name IN ('dora', 'dora_from')"
         names = dict(db.execute(sql).fetchall())
         stored = names.get("dora", "")
         if stored == self._wanted:
             return False
-        if not stored.startswith(f"({VERSION}, "):
-            self.rebuild(db)
-            return False
+        same_rules = stored.startswith(f"({VERSION}, ")
         wanted, *after = orjson.loads(names.get("dora_from", '[""]'))
         db.execute("DELETE FROM meta WHERE name = 'dora_from'")
-        if wanted != self._wanted:
+        if not same_rules:
+            self._judge(db, {}, (), self._forget(db))
+        if not same_rules or wanted != self._wanted:
             # What was begun for another configuration is no longer true of all targets.
-            db.execute("UPDATE meta SET value = ? WHERE name = 'dora'", (f"({VERSION}, half)",))
+            half = f"({VERSION}, half)"
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (half,))
             after = ["", "", ""]
         reached = self._adopt_next(db, after)
         if not reached:
@@ -90,19 +91,23 @@ class MetricsKeeper:
 
     def rebuild(self, db: sqlite3.Connection) -> None:
         """Judge every deployment there is; what was pruned stays as it was judged."""
-        # Tables of a version before, or after a fault, are made anew: all but what is gone.
-        forget(db)
+        kept = self._forget(db)
         targets = db.execute(
             "SELECT DISTINCT project, service, environment FROM spans WHERE operation = 'deploy'"
         ).fetchall()
         touched = {Target(*row): 0 for row in targets if self._environments.is_production(row[2])}
         incidents = db.execute("SELECT key FROM spans WHERE operation = 'incident'").fetchall()
-        kept = db.execute("SELECT change FROM dora_changes").fetchall()
-        self._judge(db, touched, [row[0] for row in incidents], [row[0] for row in kept])
+        self._judge(db, touched, [row[0] for row in incidents], kept)
         reached = update_some(db, 0)
         while reached:
             reached = update_some(db, reached)
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (self._wanted,))
+
+    def _forget(self, db: sqlite3.Connection) -> list[str]:
+        """Tables of a version before, or after a fault, are made anew: all but what was pruned.
+        The changes that this shipped: whose first shipment it was must be found again."""
+        forget(db)
+        return [row[0] for row in db.execute("SELECT change FROM dora_changes")]
 
     def after_fold(self, db: sqlite3.Connection, keys: Sequence[str]) -> None:
         """Judge anew what these changed spans may concern.
