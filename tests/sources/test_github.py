@@ -28,6 +28,7 @@ from vs_tui.domain.instants import MINUTE, SECOND
 from vs_tui.domain.model import Event, Key, State, Status, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, Unreadable
 from vs_tui.sources.github import SOURCE
+from vs_tui.store.rows import token
 
 ISSUE = "vstrace-github-issue-acme/api-12"
 PULL = "vstrace-github-pull_request-acme/api-34"
@@ -920,16 +921,14 @@ def test_the_story_is_whole():
 
 
 def test_the_story_is_one_trace_without_any_reference():
-    offering: dict[tuple[str, str], list[Match]] = defaultdict(list)
+    offering: dict[str, list[Match]] = defaultdict(list)
     for key, folded in WHOLE.items():
         for offer in (*folded.offers, Key("ref", key), Key("ref", folded.span.ref)):
             node = Node.of(folded.span)
-            offering[offer.kind, offer.token].append(Match(node, offer))
+            offering[token(offer)].append(Match(node, offer))
     parents = {}
     for key, folded in WHOLE.items():
-        links = links_of(
-            Node.of(folded.span), folded.seeks, lambda sought: offering[sought.kind, sought.token]
-        )
+        links = links_of(Node.of(folded.span), folded.seeks, lambda sought: offering[token(sought)])
         parents[key] = next((link.parent for link in links if link.primary), "")
     assert [key for key, parent in parents.items() if not parent] == [ISSUE]
     assert parents[DEPLOY] == "vstrace-github-build-acme/api-8001", "the job, not its whole run"
