@@ -8,7 +8,6 @@ from typing import Final
 from textual.widget import Widget
 
 from vs_tui.domain.cards import Card
-from vs_tui.tui.paint import fit
 from vs_tui.tui.screens.dora_detail import DoraDetailView, wrapped
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.dora import LABELS, TREND, arrow_of
@@ -16,6 +15,8 @@ from vs_tui.tui.widgets.listing import Column, Listing, Row
 from vs_tui.tui.widgets.sparkline import sparkline
 
 _SPARK: Final = 10
+_WIDEST: Final = 4
+"""Cells of a bar of the trend, where there is room."""
 _COLUMNS: Final = (
     Column("TEAM", 8),
     Column("METRIC", 20),
@@ -70,6 +71,8 @@ class DoraView(ListedView):
         glyphs = self.look.glyphs
         width = _SPARK + max(self.size.width - 82, 0)
         width = min(max(width, _SPARK), 60)
+        bars = sparkline(card.buckets, min(width, len(card.buckets)), glyphs)
+        each = min(max(width // max(len(bars), 1), 1), _WIDEST)
         arrow = arrow_of(card, glyphs)
         change = f"{arrow} {card.delta.lstrip('+-')}" if card.delta else "-"
         return Row(
@@ -79,7 +82,7 @@ class DoraView(ListedView):
                 (LABELS.get(card.metric, card.metric), "text"),
                 (card.text, "title" if card.text != "-" else "dim"),
                 (str(card.n) if card.n else "-", "dim"),
-                (fit(sparkline(card.buckets, min(width, len(card.buckets)), glyphs), width), "run"),
+                ("".join(bar * each for bar in bars), "run"),
                 (change, TREND[card.direction]),
                 (card.level or "-", "dim"),
             ),
