@@ -52,11 +52,19 @@ class Terminal:
             assert time.monotonic() < deadline, f"{words!r} still in\n{self._screen.text}"
             self._read()
 
-    def _read(self) -> None:
-        if select.select([self.master], [], [], 0.1)[0]:
-            read = os.read(self.master, 65_536)
-            self.written += read
-            self._screen.feed(self._decoder.decode(read))
+    def settle(self) -> None:
+        """Until nothing more comes: a picture may come in several pieces."""
+        while self._read():
+            pass
+
+    def _read(self) -> bool:
+        """Whether something came."""
+        if not select.select([self.master], [], [], 0.1)[0]:
+            return False
+        read = os.read(self.master, 65_536)
+        self.written += read
+        self._screen.feed(self._decoder.decode(read))
+        return True
 
     @property
     def text(self) -> str:
