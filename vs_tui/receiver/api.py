@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
 from vs_tui.domain.instants import iso, parse_instant
+from vs_tui.domain.model import Link
 from vs_tui.exporters.jsonable import (
     delivery_detail_json,
     delivery_json,
@@ -76,12 +77,14 @@ class Api:
         query = request.query
         text, limit = query.get("filter", ""), _limit(query.get("limit", "100"))
         sort, at = query.get("sort", "started"), _instant(query.get("at", ""))
+        links: Mapping[str, Sequence[Link]] = {}  # a screen asks for those of a trace
         if _quick(query):
             page = await self._reader.spans(text, limit=limit, sort=sort, at=at)
+            refs = await self._reader.refs(span.parent_key for span in page.items)
         else:
             cursor = query.get("cursor", "")
             page = await self._reader.all_spans(text, limit=limit, cursor=cursor, sort=sort, at=at)
-        links, refs = await self._reader.links(page.items)
+            links, refs = await self._reader.links(page.items)
         items = [span_json(span, links.get(span.key, ()), refs) for span in page.items]
         searched = {"searched": iso(page.searched)} if _quick(query) else {}
         return answer({"items": items, "next": page.next or None, **searched})

@@ -90,7 +90,7 @@ def _distribution(metric: str, ledger: Ledger, window: Window) -> list[tuple[str
 
 
 _SEEN: Final = (
-    "EXISTS (SELECT 1 FROM dora_episodes e WHERE e.deployment = d.key AND e.started_at <= ?5)"
+    "EXISTS (SELECT 1 FROM dora_episodes e WHERE e.deployment = d.key AND e.started_at <= :now)"
 )
 """Failures that could be seen at the moment that is looked back to."""
 _COUNTED: Final = {
@@ -107,17 +107,21 @@ _COUNTED: Final = {
 def _behind(
     db: sqlite3.Connection, window: Window, places: Sequence[int], metric: str
 ) -> list[Behind]:
-    listed = rows.as_json(places)
+    bound = {
+        "since": window.since,
+        "until": window.until,
+        "now": window.now,
+        "places": rows.as_json(places),
+    }
     found: list[Behind] = []
     for condition in _COUNTED[metric]:
         sql = (
             f"SELECT verdict FROM dora_deployments d WHERE {condition} AND unit <> 1 "
-            "AND ended_at >= ?1 AND ended_at < ?2 "
-            "AND place IN (SELECT value FROM json_each(?3)) "
-            "ORDER BY ended_at DESC, key LIMIT ?4"
+            "AND ended_at >= :since AND ended_at < :until "
+            "AND place IN (SELECT value FROM json_each(:places)) "
+            "ORDER BY ended_at DESC, key LIMIT :most"
         )
-        bound = (window.since, window.until, listed, MAX_BEHIND - len(found), window.now)
-        texts = db.execute(sql, bound[: 5 if _SEEN in condition else 4])
+        texts = db.execute(sql, {**bound, "most": MAX_BEHIND - len(found)})
         found += [_deployment(verdict_of(text), metric, window.now) for (text,) in texts]
     return found
 

@@ -24,6 +24,7 @@ from vs_tui.domain.metrics.finished import (
 )
 from vs_tui.domain.metrics.windows import Window
 from vs_tui.domain.model import Status
+from vs_tui.store import rows
 from vs_tui.store.filter_sql import span_where
 from vs_tui.store.metrics_flaky import keep_runs
 from vs_tui.store.metrics_marks import FINISHED
@@ -189,22 +190,9 @@ def _make(db: sqlite3.Connection, since: Instant, until: Instant) -> tuple[int, 
         records.setdefault((*common, int(begun)), []).append(record)
     if not records:
         return len(found), {}
-    ids = _kind_ids(db, records)
-    return len(found), encode({ids[kind]: of_kind for kind, of_kind in records.items()})
-
-
-def _kind_ids(
-    db: sqlite3.Connection, kinds: Iterable[tuple[Any, ...]]
-) -> dict[tuple[Any, ...], int]:
     names = (*_COMMON, "begun")
-    marks = ", ".join("?" * len(names))
-    select = f"SELECT id FROM report_kinds WHERE ({', '.join(names)}) = ({marks})"
-    insert = f"INSERT INTO report_kinds ({', '.join(names)}) VALUES ({marks}) RETURNING id"
-    found: dict[tuple[Any, ...], int] = {}
-    for kind in kinds:
-        row = db.execute(select, kind).fetchone() or db.execute(insert, kind).fetchone()
-        found[kind] = int(row[0])
-    return found
+    by_id = {rows.id_of(db, "report_kinds", names, kind): of for kind, of in records.items()}
+    return len(found), encode(by_id)
 
 
 FINISHED_SPANS: Final = Tree(

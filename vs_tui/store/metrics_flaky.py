@@ -83,7 +83,7 @@ def keep_runs(db: sqlite3.Connection, since: Instant, until: Instant) -> None:
     for run, team in list(_runs(db, (since, until))):
         name = (run.project, run.job)
         if name not in jobs:
-            jobs[name] = _job(db, name, make=True)
+            jobs[name] = rows.id_of(db, "report_jobs", ("project", "job"), name)
         group = (jobs[name], _commit_id(run.commit))
         changed.add(group)
         added.append((*group, run.at, int(run.ok), team))
@@ -95,12 +95,9 @@ def keep_runs(db: sqlite3.Connection, since: Instant, until: Instant) -> None:
     _put_in_order(db, changed)
 
 
-def _job(db: sqlite3.Connection, name: tuple[str, str], *, make: bool = False) -> int:
+def _job(db: sqlite3.Connection, name: tuple[str, str]) -> int:
     """The number of a job; 0 when it has none."""
     row = db.execute("SELECT id FROM report_jobs WHERE project = ? AND job = ?", name).fetchone()
-    if row is None and make:
-        sql = "INSERT INTO report_jobs (project, job) VALUES (?, ?) RETURNING id"
-        row = db.execute(sql, name).fetchone()
     return int(row[0]) if row else 0
 
 

@@ -118,11 +118,7 @@ def places(db: sqlite3.Connection) -> dict[int, Place]:
 
 def place_id(db: sqlite3.Connection, place: Place) -> int:
     """The id of a place; new ones get one."""
-    sql = (
-        "INSERT INTO dora_places (team, project, service, environment, product) "
-        "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET team = team RETURNING id"
-    )
-    return int(db.execute(sql, tuple(place)).fetchone()[0])
+    return rows.id_of(db, "dora_places", Place._fields, place)
 
 
 def pruned(db: sqlite3.Connection, keys: Iterable[str]) -> set[str]:

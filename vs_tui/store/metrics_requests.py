@@ -134,19 +134,10 @@ def _make(db: sqlite3.Connection, since: Instant, until: Instant) -> tuple[int, 
     for pull_request in found:
         place = (pull_request.owner, pull_request.repo, pull_request.team)
         if place not in numbers:
-            numbers[place] = _place(db, place)
+            numbers[place] = rows.id_of(db, "report_places", ("owner", "repo", "team"), place)
         # What is over does not depend on the moment.
         records.setdefault(numbers[place], []).append(record_of(pull_request, 0))
     return len(found), encode(records) if records else {}
-
-
-def _place(db: sqlite3.Connection, place: tuple[str, str, str]) -> int:
-    sql = "SELECT id FROM report_places WHERE owner = ? AND repo = ? AND team = ?"
-    row = db.execute(sql, place).fetchone()
-    if row is None:
-        sql = "INSERT INTO report_places (owner, repo, team) VALUES (?, ?, ?) RETURNING id"
-        row = db.execute(sql, place).fetchone()
-    return int(row[0])
 
 
 REQUESTED: Final = Tree(

@@ -100,20 +100,11 @@ def token_of(kind: str, value: str) -> str:
     return f"{kind}:{value[:7].lower() if kind in PREFIX_KINDS else value}"
 
 
-def offer_row(owner: str, key: Key) -> Row:
-    return (token(key), key.scope, key.value, owner, key.via)
-
-
-def seek_row(owner: str, seek: Seek) -> Row:
-    key = seek.key
-    return (token(key), owner, seek.rule.value, key.scope, key.value, key.via, int(seek.link_only))
-
-
 def key_rows(owner: str, events: Iterable[Event]) -> tuple[list[Row], list[Row]]:
     """The rows of what a span's events offer and seek, each once."""
-    offers = dict.fromkeys(offer for event in events for offer in event.offers)
-    seeks = dict.fromkeys(seek for event in events for seek in event.seeks)
-    return [offer_row(owner, key) for key in offers], [seek_row(owner, seek) for seek in seeks]
+    offers = [offer for event in events for offer in event.offers]
+    seeks = [(s.rule.value, *s.key, s.link_only) for event in events for s in event.seeks]
+    return stored_key_rows(owner, offers, seeks)
 
 
 def stored_key_rows(
@@ -169,3 +160,14 @@ def select_in(
     if not listed:
         return iter(())
     return iter(connection.execute(sql, (as_json(listed),)).fetchall())
+
+
+def id_of(
+    connection: sqlite3.Connection, table: str, names: Sequence[str], values: Sequence[object]
+) -> int:
+    """The number of what has these values in a table of names; what is new gets one."""
+    columns, marks = ", ".join(names), ", ".join("?" * len(names))
+    select = f"SELECT id FROM {table} WHERE ({columns}) = ({marks})"
+    insert = f"INSERT INTO {table} ({columns}) VALUES ({marks}) RETURNING id"
+    found = connection.execute(select, values).fetchone()
+    return int((found or connection.execute(insert, values).fetchone())[0])

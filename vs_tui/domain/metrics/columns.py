@@ -24,6 +24,13 @@ Record = tuple[int, ...]
 """The values of a shape's columns: its id, its instant, and the others in their order."""
 
 
+def column_of(code: str, data: bytes) -> Any:
+    """The numbers that were stored as these bytes; `code` is `array`'s for their type."""
+    found = array(code)
+    found.frombytes(data)
+    return found
+
+
 @dataclass(frozen=True)
 class Shape:
     """Which columns a kind of record has. All begin with `id` and `at`, the instant that they are
@@ -96,8 +103,7 @@ class Page:
         if found is None:
             start = self.n * self.shape.offsets[position]
             stop = self.n * self.shape.offsets[position + 1]
-            found = array(self.shape.codes[position])
-            found.frombytes(self._data[start:stop])
+            found = column_of(self.shape.codes[position], self._data[start:stop])
             self._read[position] = found
         return found
 

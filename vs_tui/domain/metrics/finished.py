@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from vs_tui.domain.instants import Duration, Instant
+from vs_tui.domain.metrics.columns import column_of
 from vs_tui.domain.metrics.durations import GroupFigures, Item, in_progress_at
 from vs_tui.domain.metrics.statistics import Distribution, Runs, ratio
 from vs_tui.domain.metrics.windows import Window
@@ -77,7 +78,7 @@ class Columns:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        numbers = _read("I", parts[KINDS])
+        numbers = column_of("I", parts[KINDS])
         middle = len(numbers) // 2
         self.kinds, self.counts = numbers[:middle], numbers[middle:]
         self.first, self.last, *self.sums = map(int, parts[TOTALS].split())
@@ -85,21 +86,15 @@ class Columns:
 
     @property
     def durations(self) -> Any:
-        return _read("d", self._parts[DURATIONS])
+        return column_of("d", self._parts[DURATIONS])
 
     @property
     def started(self) -> Any:
-        return _read("q", self._parts[STARTED])
+        return column_of("q", self._parts[STARTED])
 
     def runs(self) -> Iterable[tuple[int, int, int]]:
         """(kind, how many spans, how long all of them took) of each run of the columns."""
         return zip(self.kinds, self.counts, self.sums, strict=True)
-
-
-def _read(code: str, data: bytes) -> Any:
-    found = array(code)
-    found.frombytes(data)
-    return found
 
 
 class Kind(NamedTuple):

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
 from itertools import chain
 from math import fsum, isnan, nan
-from typing import Any, Final
+from typing import Final
 
 from vs_tui.domain.instants import MINUTE, Instant, to_datetime
+from vs_tui.domain.metrics.columns import column_of
 from vs_tui.domain.metrics.pull_requests import PeriodFigures, PullRequest, hours
 from vs_tui.domain.metrics.statistics import median, percentile
 from vs_tui.domain.metrics.windows import MONDAY, Window, day_of, day_start, period_start
@@ -77,12 +78,12 @@ class Columns:
     """A bucket's parts, read."""
 
     def __init__(self, parts: Parts) -> None:
-        numbers = _read("I", parts[PLACES])
+        numbers = column_of("I", parts[PLACES])
         middle = len(numbers) // 2
         self._places, self._counts = numbers[:middle], numbers[middle:]
-        self.created = _read("q", parts[CREATED])
+        self.created = column_of("q", parts[CREATED])
         self.merged = parts[MERGED]
-        n, found = len(self.merged), _read("d", parts[VALUES])
+        n, found = len(self.merged), column_of("d", parts[VALUES])
         self.values = {name: found[k * n : (k + 1) * n] for k, name in enumerate(_NAMES)}
         unknown = array("d", [nan]) * n
         self.unknown = {k for k, v in self.values.items() if v.tobytes() == unknown.tobytes()}
@@ -94,12 +95,6 @@ class Columns:
         for place, count in zip(self._places, self._counts, strict=True):
             start, stop = stop, stop + count
             yield place, start, stop
-
-
-def _read(code: str, data: bytes) -> Any:
-    found = array(code)
-    found.frombytes(data)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
