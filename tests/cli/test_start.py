@@ -19,13 +19,11 @@ from vs_tui.tui.driver import TerminalDriver
 write = TerminalDriver.write
 
 def noting(self, data):
-    write(self, data)
-    if "service-" in data:
+    noted = Path(os.environ["NOTED"])
+    if "service-" in data and not noted.exists():
         modules = {name: getattr(module, "__file__", "") for name, module in sys.modules.items()}
-        text = "\\n".join(f"{name} {file or ''}" for name, file in modules.items())
-        Path(os.environ["NOTED"]).write_text(text)
-        self.flush()
-        os._exit(0)
+        noted.write_text("\\n".join(f"{name} {file or ''}" for name, file in modules.items()))
+    write(self, data)
 
 TerminalDriver.write = noting
 from vs_tui.cli.main import main
