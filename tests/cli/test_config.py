@@ -28,6 +28,9 @@ production = ["prod", "live-*"]
 [spans.timeouts]
 deploy = "2h"
 build = "never"
+[metrics]
+incident_window = "4h"
+bots = ["renovate"]
 [views]
 mine = "actor:bob age<7d"
 [retention]
@@ -59,6 +62,7 @@ def test_values_are_written_as_people_write_them(home, capsys) -> None:
     assert "production = [prod, live-*]" in found["environments"]
     assert "deploy = 2h" in found["timeouts"]
     assert "build" not in found["timeouts"]
+    assert found["metrics"].startswith("incident_window = 4h00m, bots = [renovate]")
     assert found["views"].startswith("mine = actor:bob age<7d")
     assert found["retention"].startswith("age = 180d")
     assert "size = any" in found["retention"]

@@ -30,6 +30,7 @@ from vs_tui.domain.metrics.incidents import (
     merged_per_engineer,
 )
 from vs_tui.domain.metrics.products import ProductResult, product_deployments
+from vs_tui.domain.metrics.rules import MetricRules
 from vs_tui.domain.metrics.windows import day_of
 
 WEEK = window("2026-03-02T00:00:00Z", "2026-03-09T00:00:00Z")
@@ -212,6 +213,21 @@ def test_c8_a_timeout_is_a_failure() -> None:
     assert [v.reasons for v in found] == [("deploy",)]
 
 
+def test_c9_how_far_back_an_incident_without_an_id_looks_is_a_setting() -> None:
+    shown = {}
+    for length in (0, HOUR, 2 * HOUR, DAY):
+        found = figure(
+            "fail",
+            [deploy("09:00")],
+            incidents=[alarm("11:00")],
+            rules=MetricRules(incident_window=length),
+        )
+        shown[length] = found.hits
+    assert shown == {0: 0, HOUR: 0, 2 * HOUR: 1, DAY: 1}
+    named = [alarm("20:00", linked=("deploy api  09:00",))]
+    assert figure("fail", [deploy("09:00")], incidents=named, rules=MetricRules(0)).hits == 1
+
+
 # Failed deployment recovery time.
 
 
@@ -367,6 +383,17 @@ def test_i3_innovation_ratio() -> None:
     assert innovation_ratio({"story": 3 * HOUR, "bug": HOUR, "": 9 * HOUR}) == 0.75
     assert innovation_ratio({}) is None
     assert innovation_ratio({"": HOUR}) is None
+
+
+def test_i4_a_bot_is_no_engineer() -> None:
+    rules = MetricRules(bots=("renovate", "CI-*"))
+    bots = ("dependabot[bot]", "Renovate", "ci-7", "project_12_bot_4ffca233d8", "group_3_bot")
+    people = ("ada", "botany", "robot", "my-ci", "project_12_bottle", "")
+    assert all(rules.is_bot(login) for login in bots)
+    assert not any(rules.is_bot(login) for login in people)
+    assert rules.is_bot("copilot", "Bot")
+    assert not rules.is_bot("ada", "User")
+    assert not MetricRules().is_bot("renovate")
 
 
 # What holds for all.

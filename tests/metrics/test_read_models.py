@@ -19,12 +19,15 @@ from tests.metrics.deliveries import (
 from tests.metrics.world import t
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, iso
 from vs_tui.domain.metrics.dora import METRICS
+from vs_tui.domain.metrics.rules import MetricRules
 from vs_tui.domain.model import Key, Rule, Seek
+from vs_tui.domain.teams import Environments, Team, Teams
 from vs_tui.intaking import parse_stored
 from vs_tui.sources import plyzen as plyzen_source
 from vs_tui.sources.base import Inbound
 from vs_tui.store.metrics import read_scorecards
 from vs_tui.store.metrics_behind import read_detail
+from vs_tui.store.metrics_keeper import MetricsKeeper
 from vs_tui.store.rebuild import rebuild
 from vs_tui.store.retention import prune_traces
 
@@ -93,9 +96,6 @@ def test_the_lead_time_of_a_merge_during_a_run_is_that_of_the_next_deploy(base) 
 
 
 def test_the_team_of_a_changed_configuration_counts_after_the_next_start(base, tmp_path) -> None:
-    from vs_tui.domain.teams import Environments, Team, Teams
-    from vs_tui.store.metrics_keeper import MetricsKeeper
-
     base.tell(*deploy(1, BEGIN + HOUR, environment="blue"))
     assert cards(base, by="all")[""].figures["deploys"].n == 0
     other = MetricsKeeper(Environments({"production": ("blue",)}), Teams((Team("a"),)).teams)
@@ -103,10 +103,42 @@ def test_the_team_of_a_changed_configuration_counts_after_the_next_start(base, t
     assert cards(base, by="all")[""].figures["deploys"].n == 1
 
 
-def test_adopting_a_target_at_a_time_says_what_judging_everything_says(base) -> None:
-    from vs_tui.domain.teams import Environments
-    from vs_tui.store.metrics_keeper import MetricsKeeper
+def test_another_incident_window_is_judged_by_after_the_next_start(base) -> None:
+    base.tell(*deploy(1, BEGIN + HOUR), *deploy(2, BEGIN + 2 * HOUR, service="web"))
+    base.tell(*incident(1, BEGIN + 9 * HOUR, BEGIN + 10 * HOUR))
+    assert cards(base)["core"].figures["fail"].hits == 1
+    for window, failed in ((HOUR, 0), (8 * HOUR, 1), (0, 0), (DAY, 1)):
+        other = MetricsKeeper(Environments(), TEAMS.teams, MetricRules(window))
+        while other.adopt_some(base.db):
+            pass
+        found = cards(base, beside=True)["core"]
+        assert found.figures["fail"].hits == failed
+        assert found.beside.incidents.detect_n == failed
+        assert found.beside.incidents.n == 1
 
+
+def test_bots_are_no_engineers_and_their_merges_none_of_theirs(base) -> None:
+    base.tell(*merge(1, BEGIN, BEGIN + HOUR), *merge(2, BEGIN, BEGIN + HOUR, actor="bob"))
+    for number, actor in enumerate(("renovate[bot]", "deps", "copilot"), 3):
+        told = merge(number, BEGIN, BEGIN + HOUR, actor=actor)
+        if actor == "copilot":
+            told = [e._replace(attributes={**e.attributes, "vs.actor.type": "bot"}) for e in told]
+        base.tell(*told)
+
+    def beside():
+        found = cards(base, beside=True)["core"].beside
+        return found.merged, found.engineers
+
+    assert beside() == (3, 3)
+    other = MetricsKeeper(Environments(), TEAMS.teams, MetricRules(bots=("deps",)))
+    while other.adopt_some(base.db):
+        pass
+    assert beside() == (2, 2)
+    other.rebuild(base.db)
+    assert beside() == (2, 2)
+
+
+def test_adopting_a_target_at_a_time_says_what_judging_everything_says(base) -> None:
     for number, place in enumerate(("prod", "blue", "prod", "green", "blue")):
         base.tell(*deploy(number, BEGIN + number * HOUR, environment=place))
     base.tell(*incident(1, BEGIN + 2 * HOUR, BEGIN + 3 * HOUR))

@@ -159,6 +159,7 @@ def test_columns_say_what_the_spans_say(tmp_path_factory, told, asked) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(3600)
 @settings(SHORT, max_examples=500)
 @given(told=st.lists(steps, min_size=3, max_size=10), asked=asked)
 def test_columns_say_what_the_spans_say_of_many_histories(tmp_path_factory, told, asked) -> None:

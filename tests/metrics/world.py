@@ -21,6 +21,7 @@ from vs_tui.domain.metrics.facts import (
 )
 from vs_tui.domain.metrics.ledger import ledger_of
 from vs_tui.domain.metrics.products import units
+from vs_tui.domain.metrics.rules import DEFAULT_RULES
 from vs_tui.domain.metrics.windows import Window
 
 Test.__test__ = False  # a fact, not a class of tests
@@ -105,6 +106,7 @@ def verdicts(
 ) -> list[Assessed]:
     """What is counted of these deployments, each target judged on its own."""
     merged = merge_attempts(deployments, more.pop("retry_of", {}))
+    rules = more.pop("rules", DEFAULT_RULES)
     found: list[Assessed] = []
     for target in dict.fromkeys(d.target for d in merged):
         own = [d for d in merged if d.target == target]
@@ -115,7 +117,7 @@ def verdicts(
             if x.linked or (x.service, x.environment) == (target.service, target.environment)
         ]
         facts = {**more, "tests": tests, "incidents": incidents}
-        found += assess(Facts(deployments=own, **facts))
+        found += assess(Facts(deployments=own, **facts), rules=rules)
     return units(found, pending)
 
 

@@ -47,6 +47,10 @@ TEMPLATE = """\
 [environments]
 # production = ["prod", "production", "live-*"]
 
+[metrics]
+# incident_window = "24h"                    # an incident blames the last deploy; 0: never
+# bots = ["renovate", "ci-*"]                # further authors who are no engineers
+
 [spans.timeouts]
 # deploy = "2h"                              # a start without an end fails after this; "never"
 
@@ -140,6 +144,9 @@ def _plain(name: str, value: Any) -> Any:
         return {key: format_duration(limit) for key, limit in value.items()}
     if name == "retention":
         return {"age": format_duration(value.age) if value.age else "any", "size": value.size}
+    if name == "metrics":
+        window = format_duration(value.incident_window) if value.incident_window else "0"
+        return {"incident_window": window, "bots": list(value.bots)}
     if name == "limits":
         return asdict(value)
     if isinstance(value, Path):

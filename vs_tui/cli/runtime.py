@@ -65,11 +65,11 @@ def writer_settings(config: Config) -> Settings:
 
 
 def metrics_keeper(config: Config) -> MetricsKeeper:
-    """Keeps the delivery metrics of this configuration's teams and environments. Importing all that
-    judges them takes as long as the dashboard's first rows: it waits for the first span."""
+    """Keeps the delivery metrics by this configuration. Importing all that judges them takes as
+    long as the dashboard's first rows: it waits for the first span."""
     from vs_tui.store.metrics_keeper import MetricsKeeper
 
-    return MetricsKeeper(config.environments, config.teams.teams)
+    return MetricsKeeper(config.environments, config.teams.teams, config.metrics)
 
 
 @dataclass

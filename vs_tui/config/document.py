@@ -12,6 +12,7 @@ from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import DEFAULT_TIMEOUTS
 from vs_tui.domain.instants import Duration, parse_duration
 from vs_tui.domain.limits import Limits, Retention, parse_size
+from vs_tui.domain.metrics.rules import MetricRules
 from vs_tui.domain.teams import DEFAULT_ENVIRONMENTS, Environments, Team, Teams
 
 _SECTIONS: Final[Mapping[str, Mapping[str, type]]] = {
@@ -31,6 +32,7 @@ _SECTIONS: Final[Mapping[str, Mapping[str, type]]] = {
 _TABLES: Final = (
     "teams",
     "environments",
+    "metrics",
     "spans",
     "correlation",
     "views",
@@ -90,6 +92,7 @@ def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
         ("views", _named),
         ("keys", _named),
         ("retention", _retention),
+        ("metrics", _metrics),
         ("limits", _limits),
     ):
         if document.get(name):
@@ -112,6 +115,20 @@ def _named(table: Mapping[str, Any]) -> dict[str, str]:
 
 def _path(text: str) -> Path:
     return Path(text).expanduser()
+
+
+def _metrics(table: Mapping[str, Any]) -> MetricRules:
+    _only("metrics", table, ("incident_window", "bots"))
+    found: dict[str, Any] = {}
+    if "incident_window" in table:
+        window = str(table["incident_window"])
+        try:
+            found["incident_window"] = 0 if window == "0" else parse_duration(window)
+        except ValueError as error:
+            raise ValueError(f"[metrics] incident_window: {error}, or 0 for none") from None
+    if "bots" in table:
+        found["bots"] = _strings("metrics.bots", table["bots"], '["renovate", "ci-*"]')
+    return MetricRules(**found)
 
 
 def _retention(table: Mapping[str, Any]) -> Retention:
@@ -159,9 +176,9 @@ def _typed(section: str, name: str, value: Any) -> Any:
     return value
 
 
-def _strings(name: str, value: Any) -> tuple[str, ...]:
+def _strings(name: str, value: Any, example: str = '["acme/api", "infra-*"]') -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise ValueError(f'{name} must be a list of texts, such as ["acme/api", "infra-*"]')
+        raise ValueError(f"{name} must be a list of texts, such as {example}")
     return tuple(value)
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from vs_tui.config.secrets import Secrets
 from vs_tui.domain.instants import DAY, HOUR, Duration
 from vs_tui.domain.limits import LOW_SPACE, Limits, Retention
+from vs_tui.domain.metrics.rules import MetricRules
 from vs_tui.domain.teams import Environments, Teams
 
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -53,6 +54,7 @@ class Config:
     watch_command: str = ""
     teams: Teams = field(default_factory=Teams)
     environments: Environments = field(default_factory=Environments)
+    metrics: MetricRules = field(default_factory=MetricRules)
     timeouts: Mapping[str, Duration] = field(default_factory=lambda: dict(DEFAULT_TIMEOUTS))
     disabled_rules: tuple[str, ...] = ()
     views: Mapping[str, str] = field(default_factory=dict)

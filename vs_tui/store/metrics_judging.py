@@ -24,6 +24,7 @@ from vs_tui.domain.metrics.ledger import (
 )
 from vs_tui.domain.metrics.products import group_of, product_deployments
 from vs_tui.domain.metrics.reading import incident_of
+from vs_tui.domain.metrics.rules import MetricRules
 from vs_tui.store import rows
 from vs_tui.store.folder import load_spans
 from vs_tui.store.metrics_facts import stretch_of
@@ -46,9 +47,10 @@ _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 class Judging:
     """One pass over some targets: rows written, and whose records it touched."""
 
-    def __init__(self, db: sqlite3.Connection, changes: Iterable[str]) -> None:
+    def __init__(self, db: sqlite3.Connection, rules: MetricRules, changes: Iterable[str]) -> None:
         """`changes`: those whose first shipments are to be found again in any case."""
         self._db = db
+        self._rules = rules
         self.members = Members(db)
         self._groups: set[str] = set()
         self._changes = set(changes)
@@ -64,7 +66,8 @@ class Judging:
         low = self._low(target, moment)
         stretch = stretch_of(self._db, target, self._context(target, low))
         concerned = [d for d in stretch.deployments if d.ended_at >= low]
-        judged = {v.deployment.key: v for v in assess(stretch.facts, {d.key for d in concerned})}
+        found = assess(stretch.facts, {d.key for d in concerned}, self._rules)
+        judged = {v.deployment.key: v for v in found}
         verdicts = [judged.get(d.key, Assessed(d)) for d in concerned]
         where = f"{_OF_TARGET} AND unit < 2 AND ended_at >= ?"
         self._replace(where, (*target, low), {v.deployment.key: v for v in verdicts})

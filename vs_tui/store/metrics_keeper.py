@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from vs_tui.domain.metrics.facts import Target
+from vs_tui.domain.metrics.rules import DEFAULT_RULES, MetricRules
 from vs_tui.domain.teams import Environments
 from vs_tui.store.metrics_concern import Touched, concerned
 from vs_tui.store.metrics_judging import Judging
@@ -36,9 +37,15 @@ _NEXT_TARGET: Final = (
 class MetricsKeeper:
     """One for a writer; give `after_fold` to its settings and call `adopt` once it is open."""
 
-    def __init__(self, environments: Environments, teams: Sequence[object] = ()) -> None:
+    def __init__(
+        self,
+        environments: Environments,
+        teams: Sequence[object] = (),
+        rules: MetricRules = DEFAULT_RULES,
+    ) -> None:
         self._environments = environments
-        self._wanted = repr((VERSION, environments.globs, teams))
+        self._rules = rules
+        self._wanted = repr((VERSION, environments.globs, teams, rules))
 
     def adopt(self, db: sqlite3.Connection) -> None:
         """Judge everything anew if the rules, the teams or the environments changed, or if it
@@ -86,7 +93,7 @@ class MetricsKeeper:
                 return tuple(target)
         else:
             (row,) = after
-        row = update_some(db, row)
+        row = update_some(db, row, self._rules)
         return (row,) if row else ()
 
     def rebuild(self, db: sqlite3.Connection) -> None:
@@ -98,9 +105,9 @@ class MetricsKeeper:
         touched = {Target(*row): 0 for row in targets if self._environments.is_production(row[2])}
         incidents = db.execute("SELECT key FROM spans WHERE operation = 'incident'").fetchall()
         self._judge(db, touched, [row[0] for row in incidents], kept)
-        reached = update_some(db, 0)
+        reached = update_some(db, 0, self._rules)
         while reached:
-            reached = update_some(db, reached)
+            reached = update_some(db, reached, self._rules)
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (self._wanted,))
 
     def _forget(self, db: sqlite3.Connection) -> list[str]:
@@ -117,7 +124,7 @@ class MetricsKeeper:
         """
         db.execute("SAVEPOINT metrics")
         try:
-            update_work(db, keys)
+            update_work(db, keys, self._rules)
             touched, incidents = concerned(db, keys, self._environments)
             if touched or incidents:
                 self._judge(db, touched, incidents)
@@ -136,7 +143,7 @@ class MetricsKeeper:
         incidents: Iterable[str],
         changes: Iterable[str] = (),
     ) -> None:
-        update = Judging(db, changes)
+        update = Judging(db, self._rules, changes)
         for target, moment in touched.items():
             update.target(target, moment, self._environments.is_production(target.environment))
         update.products()

@@ -1,4 +1,5 @@
-"""Merged pull requests by author and finished tickets by type, kept as pages of the read models."""
+"""Merged pull requests by author (engineers and bots apart) and finished tickets by type, kept as
+pages of the read models."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from vs_tui.domain.metrics.ledger import Group
+from vs_tui.domain.metrics.rules import MetricRules
 from vs_tui.store import rows
 from vs_tui.store.metrics_pages import Records, apply
 
@@ -19,12 +21,13 @@ _SELECT: Final = (
     "SELECT key, operation, team, actor, ended_at, "
     "COALESCE(active, MAX(ended_at - started_at, 0), 0), "
     "lower(COALESCE(json_extract(attributes, '$.\"vs.issue.type\"'), "
-    "json_extract(attributes, '$.type'), '')) "
+    "json_extract(attributes, '$.type'), '')), "
+    "COALESCE(json_extract(attributes, '$.\"vs.actor.type\"'), '') "
     f"FROM spans WHERE {_OPERATIONS} AND status = 'ok' AND ended_at IS NOT NULL"
 )
 
 
-def update_work(db: sqlite3.Connection, keys: Collection[str]) -> None:
+def update_work(db: sqlite3.Connection, keys: Collection[str], rules: MetricRules) -> None:
     """Bring the pages to what these spans are now. Those that are gone were pruned: they count."""
     sql = f"SELECT key FROM spans WHERE {_OPERATIONS} AND key {_KEYS}"
     wanted = [row[0] for row in rows.select_in(db, sql, keys)]
@@ -33,7 +36,7 @@ def update_work(db: sqlite3.Connection, keys: Collection[str]) -> None:
     sql = f"SELECT key, id, records FROM dora_members WHERE key {_KEYS}"
     stored = {key: (id_, text) for key, id_, text in rows.select_in(db, sql, wanted)}
     found = {
-        row[0]: orjson.dumps(_memberships(row)).decode()
+        row[0]: orjson.dumps(_memberships(row, rules)).decode()
         for row in rows.select_in(db, f"{_SELECT} AND key {_KEYS}", wanted)
     }
     before: Records = {}
@@ -53,12 +56,15 @@ def update_work(db: sqlite3.Connection, keys: Collection[str]) -> None:
     apply(db, before, after)
 
 
-def _memberships(row: Sequence[Any]) -> list[tuple[str, str, str, str, list[int]]]:
+def _memberships(
+    row: Sequence[Any], rules: MetricRules
+) -> list[tuple[str, str, str, str, list[int]]]:
     """(level, team, name, kind, values from `at` on) for all and for its team."""
-    _, operation, team, actor, ended, spent, kind = row
+    _, operation, team, actor, ended, spent, kind, account = row
     teams = dict.fromkeys(("", team))
     if operation == "pull_request":
-        return [("author", name, actor, "merges", [ended]) for name in teams]
+        level = "bot" if rules.is_bot(actor, str(account)) else "author"
+        return [(level, name, actor, "merges", [ended]) for name in teams]
     return [("ticket", name, kind, "tickets", [ended, spent]) for name in teams]
 
 
@@ -68,11 +74,11 @@ def _collect(records: Records, id_: int, text: str) -> None:
         own[id_] = ((id_, *values),)
 
 
-def update_some(db: sqlite3.Connection, after: int) -> int:
+def update_some(db: sqlite3.Connection, after: int, rules: MetricRules) -> int:
     """The same for the next spans of the database; where to go on, 0 at the end."""
     sql = f"SELECT rowid, key FROM spans WHERE rowid > ? AND {_OPERATIONS} ORDER BY rowid LIMIT ?"
     found = db.execute(sql, (after, AT_ONCE)).fetchall()
-    update_work(db, [key for _, key in found])
+    update_work(db, [key for _, key in found], rules)
     return int(found[-1][0]) if len(found) == AT_ONCE else 0
 
 

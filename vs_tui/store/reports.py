@@ -17,6 +17,7 @@ from vs_tui.domain.metrics.missing import Seen, hints
 from vs_tui.domain.metrics.pull_requests import PeriodFigures, PullRequest
 from vs_tui.domain.metrics.report import Detail, Scorecard
 from vs_tui.domain.metrics.windows import MONDAY, Window
+from vs_tui.domain.teams import Teams
 from vs_tui.store import metrics
 from vs_tui.store.asking import Asked
 from vs_tui.store.metrics_behind import read_detail
@@ -46,6 +47,17 @@ class Reports:
     config: Config
     clock: Callable[[], Instant]
 
+    @property
+    def _teams(self) -> Teams:
+        """Those of the configuration; a bot among a team's users is no engineer."""
+        is_bot = self.config.metrics.is_bot
+        return Teams(
+            tuple(
+                replace(team, users=tuple(user for user in team.users if not is_bot(user)))
+                for team in self.config.teams.teams
+            )
+        )
+
     async def scorecards(self, asked: Asked, *, beside: bool = True) -> Sequence[Scorecard]:
         """The five metrics of every team, or of each group."""
         window = asked.window(self.config, self.clock())
@@ -55,7 +67,7 @@ class Reports:
             return metrics.read_scorecards(
                 db,
                 window,
-                teams=self.config.teams,
+                teams=self._teams,
                 team=asked.team,
                 by=asked.by or "team",
                 beside=beside,

@@ -28,6 +28,7 @@ from vs_tui.domain.metrics.failures import (
 )
 from vs_tui.domain.metrics.lead_time import Shipped, changes_of, ship
 from vs_tui.domain.metrics.reading import mark_of_change
+from vs_tui.domain.metrics.rules import DEFAULT_RULES, MetricRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +70,16 @@ class Assessed:
         return tuple(dict.fromkeys(signal.kind for signal in self.signals))
 
 
-def assess(facts: Facts, only: Collection[str] | None = None) -> list[Assessed]:
+def assess(
+    facts: Facts, only: Collection[str] | None = None, rules: MetricRules = DEFAULT_RULES
+) -> list[Assessed]:
     """The verdicts on the deployments of one target (those in `only`, if it is given).
 
     The result does not depend on the order of the facts, nor on facts that are given twice.
     """
     course = Course.of(sorted({d.key: d for d in facts.deployments}.values(), key=order))
-    blames = _blames(course, {i.key: i for i in facts.incidents}.values())
+    incidents = {i.key: i for i in facts.incidents}.values()
+    blames = _blames(course, incidents, rules)
     tests = {test.key: test for test in facts.tests}.values()
     signals = signals_of(course, tests, blames)
     repaired = repairs(course, signals)
@@ -110,9 +114,11 @@ def assess(facts: Facts, only: Collection[str] | None = None) -> list[Assessed]:
     return verdicts
 
 
-def _blames(course: Course, incidents: Iterable[Incident]) -> list[tuple[Incident, Deployment]]:
+def _blames(
+    course: Course, incidents: Iterable[Incident], rules: MetricRules
+) -> list[tuple[Incident, Deployment]]:
     ordered = sorted(incidents, key=lambda incident: (incident.started_at, incident.key))
-    return [(i, d) for i in ordered for d in blamed(i, course)]
+    return [(i, d) for i in ordered for d in blamed(i, course, rules.incident_window)]
 
 
 def _signal_order(signal: Signal) -> tuple[Instant, str, str]:

@@ -12,12 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.domain.instants import HOUR, Duration, Instant
+from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.metrics.facts import Deployment, Incident, Test, same_version
 
-INCIDENT_WINDOW: Final = 24 * HOUR
-"""An incident that names neither deployment nor version belongs to the last successful
-deployment that ended at most this long before it."""
 _VERSION: Final = re.compile(r"[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})\Z")
 
 
@@ -126,9 +123,10 @@ def _last_until(deployments: Sequence[Deployment], moment: Instant) -> Deploymen
     return ended[-1] if ended else None
 
 
-def blamed(incident: Incident, course: Course) -> list[Deployment]:
+def blamed(incident: Incident, course: Course, window: Duration) -> list[Deployment]:
     """The deployments of one target that an incident makes failed: those it names; else the last
-    one of its version before it; else, without a version, the last successful one within a day."""
+    one of its version before it; else, without a version, the last successful one that ended at
+    most `window` before it (0: none)."""
     named: dict[str, list[Deployment]] = {}
     for deployment in course.deployments:
         if deployment.span in incident.linked:
@@ -145,7 +143,7 @@ def blamed(incident: Incident, course: Course) -> list[Deployment]:
             or (d.commit and same_version("", incident.version, "", d.commit))
         ][:1]
     last = course.success_until(incident.started_at)
-    if last is None or incident.started_at - last.ended_at > INCIDENT_WINDOW:
+    if last is None or not window or incident.started_at - last.ended_at > window:
         return []
     return [last]
 

@@ -135,6 +135,7 @@ def _attributes(hook: Hook, change: dict[str, Any], identifier: int) -> Attribut
         vcs__ref__base__name=text(change, "base", "ref"),
         vcs__ref__base__revision=text(change, "base", "sha"),
         vs__pr__draft=draft,
+        vs__actor__type="bot" if text(change, "user", "type").lower() == "bot" else None,
         vs__pr__additions=number(change, "additions"),
         vs__pr__deletions=number(change, "deletions"),
         vs__pr__changed_files=number(change, "changed_files"),
