@@ -189,6 +189,9 @@ def test_a_body_without_an_event_header_says_which_header():
         ("deployment_status", gh.deploy_status("success", "11:00:00") | {"action": "x"}, "'x'"),
         ("check_run", gh.check_run("completed", "github-actions"), "workflow_job"),
         ("check_suite", gh.check_suite("completed", "github-actions"), "workflow_run"),
+        ("check_suite", gh.check_suite("requested", status="queued", conclusion=None), "asked"),
+        # (De)milestoning a pull request sends `issues` as well.
+        ("issues", gh.issue("milestoned", pull_request={"url": "x"}), "pull request"),
         ("create", gh.hook(None, ref="feature/x", ref_type="branch"), "pushes"),
         ("delete", gh.hook(None, ref="feature/x", ref_type="branch"), "branch"),
         ("push", gh.push(after="0" * 40, deleted=True), "deleted"),
@@ -760,6 +763,21 @@ def test_a_check_run_of_another_tool_is_below_its_suite():
     assert not offered(suite)
 
 
+def test_suites_and_statuses_without_a_page_of_their_own_lead_to_their_commits():
+    suite = last("check_suite", gh.check_suite())
+    assert suite.url == f"https://github.com/acme/api/commit/{gh.HEAD_2}/checks?check_suite_id=2001"
+    commit = {"html_url": f"https://github.com/acme/api/commit/{gh.HEAD_2}"}
+    status = last("status", gh.status("success", "10:41:00", target_url=None, commit=commit))
+    assert status.url == commit["html_url"]
+
+
+def test_a_suite_whose_app_has_begun_is_in_flight():
+    body = gh.check_suite(
+        "rerequested", status="queued", conclusion=None, latest_check_runs_count=1
+    )
+    assert last("check_suite", body).state is State.QUEUED
+
+
 def test_a_check_run_again_under_its_id_ends_anew():
     early = gh.check_run("completed", conclusion="failure")
     late = gh.check_run("completed", completed_at=gh.stamp("10:50:00"))
@@ -823,7 +841,7 @@ def test_a_deploy_from_creation_to_success():
         ("success", Status.OK, ""),
         ("pending", Status.IN_FLIGHT, ""),
         ("waiting", Status.IN_FLIGHT, ""),
-        ("inactive", Status.IN_FLIGHT, ""),
+        ("inactive", Status.CANCELLED, ""),
     ],
 )
 def test_deployment_states(state, status, error):
@@ -842,6 +860,15 @@ def test_a_superseded_deploy_keeps_its_first_verdict():
         assert span.ended_at == at("11:48:00")
         assert span.status is (Status.OK if verdict == "success" else Status.ERROR)
         assert span.attributes["vs.deploy.superseded"] is True
+
+
+def test_a_deploy_that_is_superseded_in_the_second_of_its_end_has_ended_before():
+    span = span_of(
+        DEPLOY,
+        ("deployment_status", gh.deploy_status("inactive", "11:48:00")),
+        ("deployment_status", gh.deploy_status("success", "11:48:00")),
+    )
+    assert (span.status, span.ended_at) == (Status.OK, at("11:48:00"))
 
 
 def test_a_deploy_finds_its_job_run_and_change():

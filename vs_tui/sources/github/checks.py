@@ -49,7 +49,14 @@ def read_check_suite(hook: Hook) -> Reading:
     suite = obj(hook.body, "check_suite")
     if text(suite, "app", "slug") == _ACTIONS_APP:
         return "a check suite of GitHub Actions repeats its workflow_run"
+    if hook.action != "completed" and not number(suite, "latest_check_runs_count"):
+        return "a check suite is only asked for; it shows when its app begins a check"
     whole = _check(hook, suite, "check_suite", Operation.PIPELINE, "created_at", "updated_at")
+    sha = text(suite, "head_sha")
+    if hook.web and keys.commit(sha):
+        # A suite has no page of its own in its body, but one below its commit.
+        url = f"{hook.web}/commit/{sha}/checks?check_suite_id={number(suite, 'id')}"
+        whole = whole._replace(url=whole.url or url)
     return (_sought(hook, whole, suite, text(suite, "head_branch"), []),)
 
 
@@ -73,7 +80,8 @@ def read_status(hook: Hook) -> Reading:
         supersedes=True,
         name=context,
         actor=hook.sender,
-        url=web_url(text(hook.body, "target_url")),
+        url=web_url(text(hook.body, "target_url"))
+        or web_url(text(hook.body, "commit", "html_url")),
         error=error,
         attributes=hook.attributes(
             cicd__pipeline__task__name=context,

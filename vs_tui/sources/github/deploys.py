@@ -25,8 +25,9 @@ _STATES: Final = {
     "success": (State.OK, "", ""),
     "failure": (State.ERROR, "", "failure"),
     "error": (State.ERROR, "", "error"),
-    # A later deploy replaced this one; its own verdict stands.
-    "inactive": (State.NOTE, "", ""),
+    # A later deploy replaced this one. Its own verdict stands; a deploy whose verdict nobody
+    # heard, such as one from before the webhook was made, is neither in flight nor failed.
+    "inactive": (State.CANCELLED, "", ""),
 }
 _OTEL_STATUS: Final = {State.OK: "succeeded", State.ERROR: "failed"}
 _FULL_SHA: Final = 40
@@ -47,6 +48,9 @@ def read_deployment_status(hook: Hook) -> Reading:
     if word not in _STATES:
         raise hook.unreadable(f"the state {word or 'none'!r} is not known")
     whole = _deploy(hook, *_STATES[word])
+    if word == "inactive":
+        # Two jobs may deploy to one environment in one second: the verdict came before.
+        whole = whole._replace(occurred_at=whole.occurred_at + 1)
     if whole.started_at is None:
         return (whole,)
     return (moment(whole, State.QUEUED, whole.started_at, "pending"), whole)

@@ -26,6 +26,9 @@ def read_issue(hook: Hook) -> Reading:
     if hook.action not in ACTIONS:
         return f"the action {hook.action or 'none'!r} of issues says nothing about a delivery"
     issue = obj(hook.body, "issue")
+    if obj(issue, "pull_request"):
+        # GitHub numbers both alike and tells of a change's milestones by `issues`, too.
+        return "an issue event of a pull request, which shows by its own events"
     identifier = hook.required(issue, "number")
     state, at = _state(hook, issue)
     return (

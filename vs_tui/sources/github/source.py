@@ -92,7 +92,7 @@ class GitHub:
     name = "github"
     title = "GitHub"
     paths: tuple[str, ...] = ("/github",)
-    version = 1
+    version = 2
     signature_headers: tuple[str, ...] = ("x-hub-signature-256", "x-hub-signature")
     token_in_url = False
     stored_headers: tuple[str, ...] = (
