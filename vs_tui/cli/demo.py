@@ -107,7 +107,7 @@ def demo_config(folder: Path, port: int = 0) -> Config:
 async def _demo(folder: Path, args: argparse.Namespace) -> int:
     config = demo_config(folder, args.port)
     # Secrets of its own, which Sources shows: without them nobody could post to it.
-    config = replace(config, secrets=complete_secrets(config.secrets_path, config.secrets))
+    config = replace(config, secrets=complete_secrets(config.secrets_path))
     tasks: list[asyncio.Task[None]] = []
 
     started = now()

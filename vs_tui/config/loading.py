@@ -67,9 +67,7 @@ def _load(
     values.setdefault("db", data_dir() / "vs-tui.db")
     values["no_auth"] = values.get("no_auth", False) or values.get("no_auth_public", False)
     secrets_path = file.with_name("secrets.toml")
-    found_secrets = read_secrets(secrets_path)
-    if create_secrets:
-        found_secrets = complete_secrets(secrets_path, found_secrets)
+    found_secrets = (complete_secrets if create_secrets else read_secrets)(secrets_path)
     given = [token for token in (values.pop("token", ""), *em_metrics_tokens(env)) if token]
     if given:
         further = (*given[1:], *found_secrets.sources.get(TOKENS, ()))

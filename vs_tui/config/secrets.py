@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import re
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from vs_tui.config.errors import ConfigError
 
@@ -29,7 +32,6 @@ SIGNING_SOURCES: Final = (
     "plyzen",
 )
 """Sources whose tool signs with a secret; one is created for each on the first start."""
-
 
 TOKENS: Final = "tokens"
 """The section of secrets.toml with further tokens: those before a rotation."""
@@ -59,7 +61,7 @@ class Secrets:
 
 
 def read_secrets(path: Path) -> Secrets:
-    """The secrets file; empty when there is none."""
+    """The secrets file; empty when there is none. ConfigError when it cannot be used."""
     if not path.is_file():
         return Secrets()
     try:
@@ -69,30 +71,41 @@ def read_secrets(path: Path) -> Secrets:
         raise ConfigError(
             f"{path} cannot be read; fix it, or move it away to create a new one"
         ) from None
-    sources = {
-        name: tuple(str(secret) for secret in table.get("secrets", []))
-        for name, table in document.items()
-        if isinstance(table, dict)
-    }
-    return Secrets(str(document.get("token", "")), sources)
+    token = document.pop("token", "")
+    if not isinstance(token, str):
+        raise ConfigError(f'{path}: token must be a text; write token = "..."')
+    return Secrets(token, {name: _listed(path, name, each) for name, each in document.items()})
+
+
+def _listed(path: Path, name: str, table: Any) -> tuple[str, ...]:
+    """The secrets of a section. What is no list of texts is refused: of a text each letter would
+    be a secret, and what is under another name would be dropped by the next rotation."""
+    found = table.get("secrets") if isinstance(table, dict) and len(table) == 1 else None
+    if not isinstance(found, list) or not all(isinstance(secret, str) for secret in found):
+        raise ConfigError(f'{path}: [{name}] must hold secrets = ["..."] and nothing else')
+    return tuple(found)
 
 
 def write_secrets(path: Path, secrets: Secrets) -> None:
     """Replace the secrets file at once, readable by its owner only."""
-    lines = [
-        "# Created by vs-tui. Keep it private: mode 0600.",
-        f"token = {json.dumps(secrets.token)}",
-    ]
+    from tempfile import mkstemp
+
+    lines = ["# Created by vs-tui. Keep it private: mode 0600.", f"token = {_toml(secrets.token)}"]
     for name, values in sorted(secrets.sources.items()):
-        lines += ["", f"[{name}]", f"secrets = {json.dumps(list(values))}"]
+        shown = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+        lines += ["", f"[{shown}]", f"secrets = {_toml(list(values))}"]
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    descriptor, temporary = mkstemp(prefix=f".{path.name}.", dir=path.parent)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write("\n".join(lines) + "\n")
         out.flush()
         os.fsync(out.fileno())
-    temporary.replace(path)
+    Path(temporary).replace(path)
+
+
+def _toml(value: str | list[str]) -> str:
+    # JSON's escapes are TOML's, but for pairs of surrogates and a bare DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def new_secret() -> str:
@@ -111,17 +124,31 @@ def rotate(secrets: Secrets, source: str, *, keep: int = 1) -> Secrets:
     return replace(secrets, sources={**secrets.sources, source: (new_secret(), *old)})
 
 
-def complete_secrets(path: Path, found: Secrets) -> Secrets:
-    """What was found and a new one for each that is missing, written to the file."""
-    missing = [name for name in SIGNING_SOURCES if not found.sources.get(name)]
-    if found.token and not missing:
-        return found
-    complete = Secrets(
-        found.token or new_secret(),
-        {**found.sources, **{name: (new_secret(),) for name in missing}},
-    )
-    write_secrets(path, complete)
+def complete_secrets(path: Path) -> Secrets:
+    """The secrets file, and a new secret for each that is missing from it. Two processes that start
+    at once find the same ones."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone_in(path.parent):
+        found = read_secrets(path)
+        missing = [name for name in SIGNING_SOURCES if not found.sources.get(name)]
+        if found.token and not missing:
+            return found
+        made = {name: (new_secret(),) for name in missing}
+        complete = Secrets(found.token or new_secret(), {**found.sources, **made})
+        write_secrets(path, complete)
     return complete
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # Some file systems cannot lock; there two first starts at once are as they may be.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def readable_by_others(path: Path) -> bool:
