@@ -9,12 +9,16 @@ from dataclasses import replace
 
 import pytest
 
+from tests.sources import github_payloads as gh
 from tests.store.conftest import T, custom, ref, rows_of
+from tests.store.tracing import from_github
 from vs_tui.domain.instants import HOUR
 from vs_tui.domain.model import Event, State, Verdict
 from vs_tui.domain.teams import Team, Teams
 from vs_tui.intaking import parse_stored
 from vs_tui.store import adoption, batch
+from vs_tui.store.intake import Intake, Rejection
+from vs_tui.store.reader import SqliteReader
 from vs_tui.store.rebuild import rebuild
 from vs_tui.store.schema import StoreError
 from vs_tui.store.writer import Settings, Writer
@@ -120,6 +124,26 @@ async def test_a_span_times_out_and_a_late_end_revives_it(open_writer, clock) ->
     await writer.submit(custom("build", 1, "end", 7300))
     (row,) = (await rows_of(writer))[0]
     assert (row[4], row[7]) == ("ok", T + 7300 * 1_000_000)
+
+
+async def test_a_deploy_that_waits_for_its_approval_has_not_failed(open_writer, clock) -> None:
+    writer = await open_writer(Settings(timeouts={"deploy": 2 * HOUR}))
+
+    async def status_at(hours: float) -> tuple[str, int | None]:
+        clock.now = T + round(hours * HOUR)
+        await writer.sweep()
+        row = next(row for row in (await rows_of(writer))[0] if row[2] == "deploy")
+        return row[4], row[7]
+
+    def told(state: str, clock_time: str) -> Intake:
+        body = gh.deploy_status(state, clock_time, created_at=gh.stamp("10:00:00"))
+        return from_github("deployment_status", body)
+
+    await writer.submit(told("waiting", "10:00:01"))
+    assert await status_at(5) == ("in_flight", None)
+    await writer.submit(told("in_progress", "15:00:00"))
+    assert await status_at(6) == ("in_flight", None)
+    assert await status_at(8) == ("timed_out", T + 7 * HOUR)
 
 
 async def test_two_failing_and_good_ones_in_one_batch_are_kept_apart(
@@ -348,3 +372,20 @@ async def test_two_owners_of_one_short_ref_go_by_their_keys(open_writer) -> None
         await writer.submit(replace(base, events=(event,), dedupe=f"id:{owner}"))
     spans, _ = await rows_of(writer)
     assert [row[1] for row in spans] == [row[0] for row in spans]
+
+
+async def test_viewers_are_told_of_a_refused_request(open_writer, clock) -> None:
+    """The first thing a tool sends is often refused, and nothing else comes after it."""
+    writer = await open_writer()
+    await writer.submit(custom("build", 1, "start"))
+    reader = await SqliteReader(writer.path, clock).open()
+    try:
+        before = (await reader.changes(0)).seq
+        writer.reject(Rejection("github", "push", "/github", T, 401, "wrong secret", 2, {}, b"{}"))
+        await writer.sweep()
+        assert (await reader.changes(before)).seq > before
+        quiet = (await reader.changes(0)).seq
+        await writer.sweep()
+        assert (await reader.changes(quiet)).seq == quiet
+    finally:
+        await reader.close()

@@ -51,13 +51,19 @@ class Rejections:
             self._uncounted[rejection.source] += 1
 
     async def store(self, transact: Transact, now: Instant) -> bool:
-        """Store what waits; whether anything did. What cannot be stored waits on."""
+        """Store what waits; whether anything did. What cannot be stored waits on. It is a change
+        like any other: who looks on sees a wrong secret before anything right has come."""
         if not (self._waiting or self._uncounted):
             return False
         waiting, self._waiting = self._waiting, []
         counted, self._uncounted = self._uncounted, Counter()
+
+        def record(db: sqlite3.Connection, _: batch.Folding) -> None:
+            batch.next_seq(db)
+            batch.record_rejections(db, waiting, counted, now)
+
         try:
-            await transact(lambda db, _: batch.record_rejections(db, waiting, counted, now))
+            await transact(record)
         except BaseException:
             self._waiting = (waiting + self._waiting)[:MAX_REJECTIONS]
             self._uncounted += counted
