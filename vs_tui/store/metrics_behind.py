@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
-from typing import Final
+from typing import Any, Final
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.metrics.assessment import Assessed
+import orjson
+
+from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.metrics.columns import UNKNOWN
 from vs_tui.domain.metrics.dora import METRICS, as_known, measure, recoveries
 from vs_tui.domain.metrics.facts import Kind
-from vs_tui.domain.metrics.failures import Episode
 from vs_tui.domain.metrics.ledger import Group, Ledger, bit_of
 from vs_tui.domain.metrics.report import (
     WEEKDAYS,
@@ -26,9 +26,10 @@ from vs_tui.domain.metrics.windows import Window
 from vs_tui.store import rows
 from vs_tui.store.metrics import compared, group_of, team_ledger
 from vs_tui.store.metrics_members import places
-from vs_tui.store.metrics_rows import verdict_of
 
 MAX_BEHIND: Final = 250
+_Verdict = Mapping[str, Any]
+"""As `verdict_text` wrote it: a list takes little of it, and there may be much."""
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 
 
@@ -122,7 +123,7 @@ def _behind(
             "ORDER BY ended_at DESC, key LIMIT :most"
         )
         texts = db.execute(sql, {**bound, "most": MAX_BEHIND - len(found)})
-        found += [_deployment(verdict_of(text), metric, window.now) for (text,) in texts]
+        found += [_deployment(orjson.loads(text), metric, window.now) for (text,) in texts]
     return found
 
 
@@ -133,22 +134,40 @@ def _said(reasons: Iterable[str]) -> str:
     return ", ".join(_WORDS[reason] for reason in reasons)
 
 
-def _deployment(verdict: Assessed, metric: str, now: Instant) -> Behind:
-    """A frequency counts what succeeded by its own result, whatever was seen of it later."""
-    found = verdict.deployment
-    reasons = dict.fromkeys(s.kind for s in verdict.signals if s.started_at <= now)
-    note = verdict.rework if metric == "rework" else _said(reasons)
-    failed = bool(reasons) and metric != "deploys"
+def _shown(
+    verdict: _Verdict,
+    *,
+    key: str = "",
+    title: str = "",
+    result: str,
+    value: Duration | None,
+    note: str,
+) -> Behind:
+    """A line about a deployment, or about something of it."""
+    found = verdict["deployment"]
     return Behind(
-        at=found.ended_at,
-        trace_id=found.trace_id,
-        key=found.span,
-        title=found.name,
-        service=found.service,
-        version=found.version or found.commit[:8],
-        result="failed" if failed else "ok",
-        value=found.duration,
-        note=note or verdict.rework,
+        at=found["ended_at"],
+        trace_id=found["trace_id"],
+        key=key or found["run_of"] or found["key"],
+        title=title or found["name"],
+        service=found["service"],
+        version=found["version"] or found["commit"][:8],
+        result=result,
+        value=value,
+        note=note,
+    )
+
+
+def _deployment(verdict: _Verdict, metric: str, now: Instant) -> Behind:
+    """A frequency counts what succeeded by its own result, whatever was seen of it later."""
+    found, repair = verdict["deployment"], verdict["rework"]
+    reasons = dict.fromkeys(s["kind"] for s in verdict["signals"] if s["started_at"] <= now)
+    note = repair if metric == "rework" else _said(reasons)
+    return _shown(
+        verdict,
+        result="failed" if reasons and metric != "deploys" else "ok",
+        value=max(found["ended_at"] - found["started_at"], 0),
+        note=note or repair,
     )
 
 
@@ -164,29 +183,16 @@ def _episodes(db: sqlite3.Connection, ledger: Ledger, window: Window, _: Group) 
     shown = shown[:MAX_BEHIND]
     sql = f"SELECT id, verdict FROM dora_deployments WHERE id {_KEYS}"
     verdicts = dict(rows.select_in(db, sql, {id_ for _, _, id_ in shown}))
-    return [
-        _episode(
-            verdict_of(verdicts[id_]),
-            Episode(at, None if duration == UNKNOWN else at + duration),
-            now,
-        )
-        for duration, at, id_ in shown
-    ]
+    return [_episode(orjson.loads(verdicts[id_]), at, duration, now) for duration, at, id_ in shown]
 
 
-def _episode(verdict: Assessed, episode: Episode, now: Instant) -> Behind:
-    found = verdict.deployment
-    lasting = episode.ended_at is None
-    return Behind(
-        at=found.ended_at,
-        trace_id=found.trace_id,
-        key=found.span,
-        title=found.name,
-        service=found.service,
-        version=found.version or found.commit[:8],
-        result="open" if lasting else "ok",
-        value=max(now - episode.started_at, 0) if lasting else episode.duration,
-        note=_said(verdict.reasons),
+def _episode(verdict: _Verdict, began: Instant, took: Duration, now: Instant) -> Behind:
+    lasts = took == UNKNOWN
+    return _shown(
+        verdict,
+        result="open" if lasts else "ok",
+        value=max(now - began, 0) if lasts else took,
+        note=_said(dict.fromkeys(signal["kind"] for signal in verdict["signals"])),
     )
 
 
@@ -199,28 +205,24 @@ def _changes(db: sqlite3.Connection, ledger: Ledger, window: Window, group: Grou
     if least is not None:
         ids = list(compress(ids, [lead >= least for lead in leads]))
     sql = (
-        "SELECT d.verdict, c.change FROM dora_deployments d CROSS JOIN dora_changes c "
+        "SELECT d.verdict, c.change, c.lead FROM dora_deployments d CROSS JOIN dora_changes c "
         f"ON c.deployment = d.key WHERE c.first & {bit_of(group)} AND d.id {_KEYS} "
         f"ORDER BY c.lead DESC, c.at DESC, c.change LIMIT {MAX_BEHIND}"
     )
     found = rows.select_in(db, sql, dict.fromkeys(ids))
-    return [_change(verdict_of(text), change) for text, change in found]
+    return [_change(orjson.loads(text), change, lead) for text, change, lead in found]
 
 
-def _change(verdict: Assessed, change: str) -> Behind:
-    found = verdict.deployment
-    shipped = next(entry for entry in verdict.shipped if entry.change.key == change)
-    is_span = shipped.change.kind is Kind.PULL_REQUEST
-    return Behind(
-        at=found.ended_at,
-        trace_id=found.trace_id,
-        key=shipped.change.key if is_span else found.span,
-        title=shipped.change.title or shipped.change.key,
-        service=found.service,
-        version=found.version or found.commit[:8],
+def _change(verdict: _Verdict, key: str, lead: Duration) -> Behind:
+    shipped = next(each for each in verdict["shipped"] if each["change"]["key"] == key)
+    is_span = shipped["change"]["kind"] == Kind.PULL_REQUEST
+    return _shown(
+        verdict,
+        key=key if is_span else "",
+        title=shipped["change"]["title"] or key,
         result="ok",
-        value=shipped.lead,
-        note=f"from {shipped.basis.value}" if shipped.basis else "begin not known",
+        value=None if lead == UNKNOWN else lead,
+        note=f"from {shipped['basis']}" if shipped["basis"] else "begin not known",
     )
 
 

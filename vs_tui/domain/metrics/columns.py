@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
+from struct import Struct
 from typing import Any, Final
 
 from vs_tui.domain.instants import Instant
@@ -20,6 +21,9 @@ UNKNOWN: Final = -1
 """An instant, a duration or a number that is not known, or not over yet."""
 FULL: Final = 512
 """Records in a page that is not to grow any more."""
+_INSTANT: Final = Struct("q")
+_AT: Final = 8
+"""Bytes a record takes in the columns before `at`."""
 Record = tuple[int, ...]
 """The values of a shape's columns: its id, its instant, and the others in their order."""
 
@@ -101,20 +105,23 @@ class Page:
     def _array(self, position: int) -> Any:
         found = self._read.get(position)
         if found is None:
-            start = self.n * self.shape.offsets[position]
-            stop = self.n * self.shape.offsets[position + 1]
-            found = column_of(self.shape.codes[position], self._data[start:stop])
+            found = column_of(self.shape.codes[position], self.stored(position))
             self._read[position] = found
         return found
 
+    def stored(self, position: int) -> bytes:
+        """The bytes of a column or run."""
+        offsets = self.shape.offsets
+        return self._data[self.n * offsets[position] : self.n * offsets[position + 1]]
+
     @property
     def first(self) -> Instant:
-        found: Instant = self.column("at")[0]
+        found: Instant = _INSTANT.unpack_from(self._data, self.n * _AT)[0]
         return found
 
     @property
     def last(self) -> Instant:
-        found: Instant = self.column("at")[-1]
+        found: Instant = _INSTANT.unpack_from(self._data, self.n * 2 * _AT - _AT)[0]
         return found
 
     def records(self) -> Iterator[Record]:
@@ -145,19 +152,16 @@ class Strand:
     shape: Shape
     pages: Sequence[Page] = ()
     _joined: dict[str, Any] = field(default_factory=dict)
+    _offsets: Sequence[int] = ()
 
     def column(self, name: str) -> Any:
         """All values of a column in time order."""
         found = self._joined.get(name)
         if found is None:
-            if len(self.pages) == 1:
-                found = self.pages[0].column(name)
-            else:
-                found = array(self.shape.codes[self.shape.position[name]])
-                for page in self.pages:
-                    found.extend(page.column(name))
-            if name in self.shape.flags:
-                found = found.tobytes()  # it counts in C
+            position = self.shape.position[name]
+            found = b"".join([page.stored(position) for page in self.pages])
+            if name not in self.shape.flags:  # bytes count in C
+                found = column_of(self.shape.codes[position], found)
             self._joined[name] = found
         return found
 
@@ -173,16 +177,24 @@ class Strand:
 
     def spread(self, name: str, since: Instant, until: Instant) -> Runs:
         """The known values of a duration in `[since, until)`."""
-        runs = []
-        start = bisect_left(self.pages, since, key=lambda page: page.last)
-        for page in self.pages[start:]:
-            if page.first >= until:
-                break
-            if since <= page.first and page.last < until:
-                run = page.run(name)
+        start, stop = self.between(since, until)
+        offsets = self._page_offsets()
+        runs, loose = [], array("d")
+        for number in range(bisect_right(offsets, start) - 1, bisect_left(offsets, stop)):
+            page, offset = self.pages[number], offsets[number]
+            if start <= offset and offset + page.n <= stop:
+                runs.append(_known(page.run(name)))
             else:
-                at = page.column("at")
-                run = sorted(page.column(name)[bisect_left(at, since) : bisect_left(at, until)])
-            unknown = bisect_right(run, UNKNOWN)
-            runs.append(run[unknown:] if unknown else run)
-        return Runs(runs)
+                loose += page.column(name)[max(start - offset, 0) : stop - offset]
+        return Runs([*runs, _known(sorted(loose))])
+
+    def _page_offsets(self) -> Sequence[int]:
+        """How many records lie before each page, and in all."""
+        if not self._offsets:
+            self._offsets = list(accumulate([page.n for page in self.pages], initial=0))
+        return self._offsets
+
+
+def _known(ordered: Sequence[float]) -> Sequence[float]:
+    unknown = bisect_right(ordered, UNKNOWN)
+    return ordered[unknown:] if unknown else ordered

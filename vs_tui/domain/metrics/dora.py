@@ -226,6 +226,6 @@ def recoveries(episodes: Strand, start: int, stop: int, end: Instant) -> list[Du
     """How long each of a part of the episodes took; UNKNOWN for what lasted at `end`."""
     began, cleared = episodes.column("began"), episodes.column("cleared")
     return [
-        max(over - since, 0) if over != UNKNOWN and over <= end else UNKNOWN
+        over - since if since <= over <= end else (0 if UNKNOWN < over <= end else UNKNOWN)
         for since, over in zip(began[start:stop], cleared[start:stop], strict=True)
     ]

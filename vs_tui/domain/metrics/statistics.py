@@ -130,15 +130,15 @@ class Runs:
         reach = 2 + isqrt(len(self._runs))
         while True:
             low, high = near - reach, near + reach
-            starts = [bisect_left(run, self._sample[low]) for run in self._runs] if low > 0 else []
+            least = self._sample[low] if low > 0 else None
+            most = self._sample[high] if high < len(self._sample) else None
+            starts = [0 if least is None else bisect_left(run, least) for run in self._runs]
+            ends = [len(run) if most is None else bisect_right(run, most) for run in self._runs]
             before = sum(starts)
-            ends = (
-                [bisect_right(run, self._sample[high]) for run in self._runs]
-                if high < len(self._sample)
-                else [len(run) for run in self._runs]
-            )
             if before <= rank < sum(ends):
-                between = zip(self._runs, starts or [0] * len(ends), ends, strict=True)
+                if least is not None and least == most:
+                    return least
+                between = zip(self._runs, starts, ends, strict=True)
                 values = sorted(chain.from_iterable([run[a:b] for run, a, b in between]))
                 self._near = (before, values)
                 return values[rank - before]
