@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vs_tui.domain.folding import fold, with_timeout
-from vs_tui.domain.instants import HOUR, MINUTE, SECOND
+from vs_tui.domain.folding import WAITING_LIMIT, fold, with_timeout
+from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND
 from vs_tui.domain.model import Event, Key, Rule, Seek, State, Status
 
 T = 1_772_445_600 * SECOND
@@ -117,6 +117,25 @@ def test_a_timeout_ends_the_span_at_start_plus_limit() -> None:
     late = with_timeout(span, T + 5 * HOUR, limits)
     assert (late.status, late.ended_at, late.error) == (Status.TIMED_OUT, T + HOUR, "timeout")
     assert with_timeout(folded(event(State.OK, 1)), T + 5 * HOUR, limits).status is Status.OK
+
+
+def test_what_waits_for_a_person_is_not_timed_out_before_a_month() -> None:
+    limits = {"build": HOUR}
+    queued = event(State.QUEUED, 0, stage="queued")
+    asked = event(State.WAITING, 10, stage="waiting")
+    waiting = fold([queued, asked]).span
+    assert with_timeout(waiting, T + 29 * DAY, limits).in_flight
+    forgotten = with_timeout(waiting, T + 31 * DAY, limits)
+    assert (forgotten.status, forgotten.ended_at) == (
+        Status.TIMED_OUT,
+        T + 10 * SECOND + WAITING_LIMIT,
+    )
+    # Approved after a day: from then on its own limit counts.
+    approved = event(State.RUNNING, 86_400, stage="running")
+    running = fold([queued, asked, approved]).span
+    begun = T + 86_400 * SECOND
+    assert with_timeout(running, begun + HOUR - 1, limits).in_flight
+    assert with_timeout(running, begun + 2 * HOUR, limits).ended_at == begun + HOUR
 
 
 STATES = st.sampled_from(list(State))

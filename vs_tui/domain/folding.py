@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
-from vs_tui.domain.instants import Duration, Instant
+from vs_tui.domain.instants import DAY, Duration, Instant
 from vs_tui.domain.model import Event, Key, Operation, Scalar, Seek, Span, State, Status
 
 _RUNS: Final = frozenset({Operation.PIPELINE, Operation.BUILD, Operation.DEPLOY, Operation.TEST})
@@ -29,6 +29,9 @@ _words: Final = itemgetter(
     *map(_place, ("project", "service", "environment", "trace_id", "name")),
 )
 """What the latest snapshot that has one decides, beside the attributes."""
+WAITING_LIMIT: Final[Duration] = 30 * DAY
+"""How long a span may wait for a person before its timeout counts: as long as GitHub lets a
+deployment wait for its approval."""
 RESULT_SLOT: Final = "result"
 """The slot of a note that holds the result of a span whose end another event states: one with an
 `error` says that it failed, whenever it ended. `result:PART` is the result of one part, which
@@ -155,13 +158,17 @@ def fold(events: Iterable[Event]) -> Folded:
 def with_timeout(span: Span, now: Instant, timeouts: Mapping[str, Duration]) -> Span:
     """The span as it stands at `now`: `timed_out` once its operation's timeout has passed.
 
-    The end is the start plus the timeout whenever it is looked at, so that a rebuild gives
-    the same row; a late end folds the real one over it.
+    The end is the start of its present phase plus the timeout whenever it is looked at, so that
+    a rebuild gives the same row; a late end folds the real one over it. What waits for a person
+    (an approval, a manual job) hangs on nothing that can break: see WAITING_LIMIT.
     """
     limit = timeouts.get(span.operation)
     if limit is None or not span.in_flight or span.started_at is None:
         return span
+    if span.state is State.WAITING:
+        limit = max(limit, WAITING_LIMIT)
     begun = span.started_at if not span.reopens else span.last_event_at
+    begun = max(begun, span.stage_at or begun)
     if now - begun < limit:
         return span
     return span._replace(status=Status.TIMED_OUT, ended_at=begun + limit, error="timeout")

@@ -13,8 +13,9 @@ from typing import Final, TypeVar
 
 import orjson
 
+from vs_tui.domain.folding import WAITING_LIMIT
 from vs_tui.domain.instants import DAY, Instant
-from vs_tui.domain.model import Event, Rule, Verdict
+from vs_tui.domain.model import Event, Rule, State, Verdict
 from vs_tui.store import rows
 from vs_tui.store.folder import Change, Context, EventCache, fold_events, refold
 from vs_tui.store.intake import Intake, Outcome, Rejection
@@ -307,8 +308,11 @@ def due_timeouts(
     due: list[str] = []
     for operation, limit in timeouts.items():
         sql = (
-            "SELECT key FROM spans WHERE status = 'in_flight' AND derived = 0 "
-            "AND operation = ? AND started_at <= ? LIMIT 1000"
+            "SELECT key FROM spans WHERE status = 'in_flight' AND derived = 0 AND operation = ?1 "
+            "AND started_at <= ?2 AND MAX(started_at, COALESCE(stage_at, 0)) "
+            "<= CASE state WHEN ?3 THEN ?4 ELSE ?2 END LIMIT 1000"
         )
-        due.extend(key for (key,) in connection.execute(sql, (operation, now - limit)))
+        before, long_before = now - limit, now - max(limit, WAITING_LIMIT)
+        values = (operation, before, int(State.WAITING), long_before)
+        due.extend(key for (key,) in connection.execute(sql, values))
     return due
