@@ -1,5 +1,7 @@
 """Two traces step by step."""
 
+from time import process_time
+
 import pytest
 
 from vs_tui.domain.compare import compare
@@ -54,3 +56,13 @@ def test_steps_are_aligned_in_the_order_of_their_trees() -> None:
 def test_of_what_has_not_ended_only_the_longer_one_is_judged(a, b, verdict) -> None:
     (pair,) = compare([span("arun", 0, a)], [span("brun", 0, b)], NOW)
     assert pair.verdict == verdict
+
+
+def test_thousands_of_steps_of_few_names_are_compared_at_once() -> None:
+    """A retry in a loop: each with each of the same name would take minutes."""
+    first = [span("arun", 0, 90), *(span(f"a{n}", n, n + 1, "arun", "try") for n in range(4_000))]
+    second = [*first[:1], *(s._replace(name=f"try {n % 3}") for n, s in enumerate(first[1:]))]
+    began = process_time()
+    assert {pair.verdict for pair in compare(first, first, NOW)} == {"same"}
+    assert compare(first, second, NOW)[0].verdict == "same"
+    assert process_time() - began < 5

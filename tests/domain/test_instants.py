@@ -1,6 +1,7 @@
 """Every time format that the tools' payloads hold, and what is none."""
 
 import math
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -102,6 +103,14 @@ def test_durations(text, expected) -> None:
 def test_bad_durations_say_how_to_write_one(text) -> None:
     with pytest.raises(ValueError, match="write it like"):
         parse_duration(text)
+
+
+def test_a_long_text_is_no_duration_and_is_not_searched() -> None:
+    """Of 8,000 digits each was tried as the first of all that follow: three seconds."""
+    began = process_time()
+    with pytest.raises(ValueError, match=r"^'1{40}' is not a duration; write it like 90s"):
+        parse_duration("1" * 8_000)
+    assert process_time() - began < 1
 
 
 @pytest.mark.parametrize(

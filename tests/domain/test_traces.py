@@ -1,5 +1,7 @@
 """A trace as a tree, its critical path and its waits."""
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from vs_tui.domain.instants import HOUR, MINUTE
 from vs_tui.domain.model import Link, Rule, Span, State, Status
 from vs_tui.domain.traces import (
+    DEEPEST,
     bounds,
     critical_path,
     gaps,
@@ -43,6 +46,15 @@ def test_a_tree_in_time_order_with_orphans_at_the_top() -> None:
     assert rows[2].lasts == (True,)
 
 
+def test_a_chain_of_thousands_is_a_tree_of_bounded_depth() -> None:
+    """Each of these names the one before as its parent: Python's stack ended at the thousandth."""
+    chain = [span(str(n), n, n + 1, str(n - 1)) for n in range(3_000)]
+    rows = tree(chain)
+    assert [row.span for row in rows] == chain
+    assert [row.depth for row in rows[-2:]] == [DEEPEST, DEEPEST]
+    assert tree(chain, {"0"})[0].hidden == 2_999
+
+
 def test_folding_hides_descendants_and_counts_them() -> None:
     spans = [span("a", 0, 9), span("b", 1, 2, "a"), span("c", 1, 2, "b")]
     (row,) = tree(spans, {"a"})
@@ -58,6 +70,19 @@ def test_the_critical_path_follows_what_was_waited_for() -> None:
         span("deploy", 21, 30, "root", "deploy"),
     ]
     assert [s.key for s in critical_path(spans, T)] == ["test", "image", "deploy"]
+
+
+def test_the_critical_path_of_skewed_clocks_goes_back_and_ends() -> None:
+    spans = [span("a", 0, 4), span("skewed", 9, 5), span("b", 6, 8), span("last", 8, 9)]
+    assert [s.key for s in critical_path(spans, T)] == ["a", "skewed", "b", "last"]
+
+
+def test_the_critical_path_of_thousands_is_found_at_once() -> None:
+    """It is drawn every second; looking at all for each took ten seconds."""
+    spans = [span(str(n), 2 * n, 2 * n + 1) for n in range(5_000)]
+    began = process_time()
+    assert critical_path(spans, T) == spans
+    assert process_time() - began < 2
 
 
 def test_self_time_is_what_no_child_covers() -> None:

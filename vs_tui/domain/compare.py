@@ -13,6 +13,9 @@ from vs_tui.domain.traces import Row, tree
 
 NOTABLE: Final = 0.2
 """A step is slower or faster when it changed by more than this share, and by a second."""
+_EXACT: Final = 400 * 400
+"""Above so many pairs of steps names that come again and again align only beside others: each of
+them with each would take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +50,13 @@ def step_name(span: Span) -> tuple[str, str]:
 
 
 def compare(first: Sequence[Span], second: Sequence[Span], now: Instant) -> list[Pair]:
-    """Steps in tree order, aligned by kind and name (longest common subsequence)."""
+    """Steps in tree order, aligned by kind and name (longest common runs)."""
     a, b = tree(first), tree(second)
     names_a, names_b = ([step_name(row.span) for row in rows] for rows in (a, b))
     pairs: list[Pair] = []
-    for tag, i1, i2, j1, j2 in SequenceMatcher(None, names_a, names_b, False).get_opcodes():
+    coarse = len(a) * len(b) > _EXACT
+    matcher = SequenceMatcher(None, names_a, names_b, autojunk=coarse)
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
         if tag == "equal":
             pairs += [_pair(x, y, now) for x, y in zip(a[i1:i2], b[j1:j2], strict=True)]
         else:

@@ -124,7 +124,7 @@ def _bounded(instant: Instant) -> Instant | None:
 
 def parse_duration(text: str) -> Duration:
     """`90s`, `2h`, `1d12h`, `1.5h` as microseconds; ValueError says what is accepted."""
-    compact = text.strip().lower()
+    compact = text.strip().lower() if len(text) <= _LONGEST else ""
     total, position = 0.0, 0
     for match in _DURATION.finditer(compact):
         if compact[position : match.start()].strip():
@@ -132,7 +132,8 @@ def parse_duration(text: str) -> Duration:
         total += float(match[1]) * _UNITS[match[2]]
         position = match.end()
     if not compact or position != len(compact) or total > 1e18:
-        raise ValueError(f"'{text}' is not a duration; write it like 90s, 15m, 2h or 1d12h")
+        shown = text[:_LONGEST]
+        raise ValueError(f"'{shown}' is not a duration; write it like 90s, 15m, 2h or 1d12h")
     return int(total)
 
 

@@ -5,6 +5,7 @@ Pure layout, no terminal: the waterfall, the JSON export and the reports draw fr
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,9 @@ from vs_tui.domain.model import Link, Rule, Span
 
 GAP_MINIMUM: Final = 60_000_000
 """Waits shorter than a minute are not named."""
+DEEPEST: Final = 60
+"""What is further down stands there: nobody counts as many levels, and a sender could make a chain
+of thousands."""
 EFFECTS: Final = frozenset({Rule.PROXIMITY, Rule.SHIPS})
 """Links that never make a parent and yet tell how a delivery went on."""
 
@@ -69,23 +73,20 @@ def tree(spans: Sequence[Span], folded: Collection[str] = ()) -> list[Row]:
     below = children_of(spans)
     rows: list[Row] = []
     seen: set[str] = set()
-
-    def visit(span: Span, lasts: tuple[bool, ...]) -> None:
+    waiting: list[tuple[Span, tuple[bool, ...]]] = [(s, ()) for s in reversed(below.get("", []))]
+    while waiting:
+        span, lasts = waiting.pop()
         if span.key in seen:
-            return
+            continue
         seen.add(span.key)
         kids = below.get(span.key, [])
         is_folded = span.key in folded and bool(kids)
         hidden = _descendants(span.key, below) if is_folded else []
-        seen.update(s.key for s in hidden)
         failed = sum(s.status.failed for s in hidden)
         rows.append(Row(span, len(lasts), lasts, len(kids), is_folded, len(hidden), failed))
         if not is_folded:
-            for index, kid in enumerate(kids):
-                visit(kid, (*lasts, index + 1 == len(kids)))
-
-    for root in below.get("", []):
-        visit(root, ())
+            above = lasts[: DEEPEST - 1]
+            waiting += [(kid, (*above, kid is kids[-1])) for kid in reversed(kids)]
     return rows
 
 
@@ -107,14 +108,14 @@ def with_effects(
 
 
 def _descendants(key: str, below: Mapping[str, Sequence[Span]]) -> list[Span]:
-    found: list[Span] = []
+    found: dict[str, Span] = {}
     waiting = list(below.get(key, ()))
     while waiting:
         span = waiting.pop()
-        if span not in found:
-            found.append(span)
+        if span.key not in found:
+            found[span.key] = span
             waiting.extend(below.get(span.key, ()))
-    return found
+    return list(found.values())
 
 
 def bounds(spans: Sequence[Span], now: Instant) -> tuple[Instant, Instant]:
@@ -140,18 +141,15 @@ def critical_path(spans: Sequence[Span], now: Instant) -> list[Span]:
     """
     parents = {span.parent_key for span in spans}
     leaves = [span for span in spans if span.key not in parents and span.started_at is not None]
-    if not leaves:
-        return []
-    current = max(leaves, key=lambda s: (end_at(s, now), s.at, s.key))
-    path = [current]
-    remaining = [span for span in leaves if span is not current]
-    while True:
-        before = [span for span in remaining if end_at(span, now) <= current.at]
-        if not before:
-            break
-        current = max(before, key=lambda s: (end_at(s, now), s.at, s.key))
-        remaining.remove(current)
-        path.append(current)
+    leaves.sort(key=lambda s: (end_at(s, now), s.at, s.key))
+    ends = [end_at(span, now) for span in leaves]
+    path: list[Span] = []
+    index = len(leaves) - 1
+    while index >= 0:
+        path.append(leaves[index])
+        # A tool's clock may tell an end before its start.
+        began = min(leaves[index].at, ends[index])
+        index = bisect_right(ends, began, 0, index) - 1
     return path[::-1]
 
 
