@@ -73,6 +73,23 @@ def test_a_late_incident_fails_the_deployment_before_it(base) -> None:
     assert core.beside.incidents.detect_median == HOUR
 
 
+def test_an_incident_is_of_its_own_project_where_that_deploys_such_a_service(base) -> None:
+    """Alerts know no repository; two namespaces may each have an `api`."""
+    base.tell(*deploy(1, BEGIN + HOUR), *deploy(2, BEGIN + HOUR, project="acme/other"))
+    alarm = incident(1, BEGIN + 2 * HOUR, BEGIN + 3 * HOUR)
+    base.tell(*(event._replace(project="place") for event in alarm))
+    assert {n: c.figures["fail"].hits for n, c in cards(base, by="project").items()} == {
+        "acme/api": 1,
+        "acme/other": 1,
+    }
+    base.tell(*deploy(3, BEGIN + HOUR, project="place"))
+    assert {n: c.figures["fail"].hits for n, c in cards(base, by="project").items()} == {
+        "acme/api": 0,
+        "acme/other": 0,
+        "place": 1,
+    }
+
+
 def test_pull_requests_between_two_deploys_are_shipped_by_the_second(base) -> None:
     base.tell(*deploy(1, BEGIN + HOUR), *deploy(2, BEGIN + 9 * HOUR))
     base.tell(*merge(1, BEGIN + 2 * HOUR, BEGIN + 3 * HOUR))
@@ -327,6 +344,8 @@ STORIES = st.lists(
         ),
         st.tuples(st.just("build"), MINUTES, st.just(True), SERVICES, st.sampled_from("1234")),
         st.tuples(st.just("run"), MINUTES, st.booleans(), SERVICES, st.sampled_from("1234")),
+        st.tuples(st.just("placed"), MINUTES, st.booleans(), SERVICES, st.just("")),
+        st.tuples(st.just("alarm"), MINUTES, st.booleans(), SERVICES, st.sampled_from(["", "1"])),
         st.tuples(st.just("merge"), MINUTES, st.just(True), SERVICES, st.just("")),
         st.tuples(st.just("part"), MINUTES, st.booleans(), SERVICES, st.sampled_from("12")),
         st.tuples(st.just("again"), MINUTES, st.booleans(), SERVICES, st.sampled_from("12")),
@@ -360,6 +379,13 @@ def events_of(story):
         elif kind == "incident":
             ended = at + HOUR if ok else None
             found += incident(number, at, ended, service=service, version=version)
+        elif kind == "placed":
+            found += deploy(number, at, ok, service=service, project="place")
+        elif kind == "alarm":
+            found += incident(number, at, at + HOUR if ok else None, service=service)
+            found = [
+                e._replace(project="place") if e.key == f"incident-{number}" else e for e in found
+            ]
         elif kind == "build":
             found += build(number, at, service=service, version=version)
         else:

@@ -41,7 +41,9 @@ def concerned(
     if not changed:
         return {}, []
     found = _Concern(db, environments)
-    found.deploys([row[0] for row in changed if row[1] == "deploy"])
+    deploys = [row for row in changed if row[1] == "deploy"]
+    found.deploys([row[0] for row in deploys])
+    found.claims([row[0] for row in deploys], {(row[2], row[3]) for row in deploys})
     found.stored(keys)
     for row in changed:
         if row[1] == "test":
@@ -86,24 +88,55 @@ class _Concern:
         for *target, moment in rows.select_in(self._db, sql, keys):
             self.touch(Target(*target), moment)
 
+    def claims(self, keys: Sequence[str], services: Iterable[tuple[str, str]]) -> None:
+        """Incidents of a project's service are other projects' as well until the first of these
+        deploys says that it is deployed there."""
+        sql = f"SELECT project, service FROM dora_deployments WHERE unit < 2 AND span {_KEYS}"
+        before = rows.select_in(self._db, sql, keys)
+        pairs = {tuple(pair) for pair in (*services, *before)}
+        for project, service in sorted(pairs):
+            if "/" in project or not service or self._has_others(project, service, keys):
+                continue
+            sql = (
+                "SELECT environment, MIN(COALESCE(started_at, ended_at)) FROM spans "
+                "WHERE operation IN ('deploy', 'incident') AND operation = 'incident' "
+                "AND service = ? AND project = ? GROUP BY environment"
+            )
+            for environment, moment in self._db.execute(sql, (service, project)).fetchall():
+                self._everywhere(service, environment, moment)
+
+    def _has_others(self, project: str, service: str, keys: Sequence[str]) -> bool:
+        sql = (
+            "SELECT 1 FROM spans WHERE operation = 'deploy' AND project = ? AND service = ? "
+            "AND key NOT IN (SELECT value FROM json_each(?)) LIMIT 1"
+        )
+        bound = (project, service, rows.as_json(keys))
+        return self._db.execute(sql, bound).fetchone() is not None
+
+    def _everywhere(
+        self, service: str, environment: str, moment: Instant | None, project: str = ""
+    ) -> set[Target]:
+        """The targets of a service that an incident may be about."""
+        sql = (
+            "SELECT DISTINCT project, service, environment FROM spans "
+            "WHERE operation IN ('deploy', 'incident') AND operation = 'deploy' AND service = ?"
+        )
+        found = {Target(*row) for row in self._db.execute(sql, (service,))}
+        concerned = {
+            target
+            for target in found
+            if environment in (target.environment, "")
+            and ("/" not in project or target.project == project)
+        }
+        for target in concerned:
+            self.touch(target, moment)
+        return concerned
+
     def incident(self, row: Sequence[Any]) -> None:
         """The targets of its service, what it was blamed on, and the versions it may name."""
         key, _, project, service, environment, started, ended, _, _, attributes = row
         moment = started if started is not None else ended
-        targets: set[Target] = set()
-        if service:
-            sql = (
-                "SELECT DISTINCT project, service, environment FROM spans "
-                "WHERE operation IN ('deploy', 'incident') AND operation = 'deploy' "
-                "AND service = ?"
-            )
-            for found in self._db.execute(sql, (service,)):
-                target = Target(*found)
-                if environment in (target.environment, "") and (
-                    project == target.project or "/" not in project
-                ):
-                    targets.add(target)
-                    self.touch(target, moment)
+        targets = self._everywhere(service, environment, moment, project) if service else set()
         sql = (
             "SELECT d.span FROM dora_blames b JOIN dora_deployments d ON d.key = b.deployment "
             f"WHERE b.incident {_KEYS}"

@@ -34,6 +34,12 @@ from vs_tui.store import rows
 _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
 _OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
+_PLACELESS: Final = (
+    "(instr(project, '/') = 0 AND NOT EXISTS (SELECT 1 FROM spans d WHERE d.operation = 'deploy' "
+    "AND d.project = spans.project AND d.service = spans.service))"
+)
+"""Alerts know services, not repositories: where nothing of that name is deployed in the project
+that an incident states, it is of that service wherever it is deployed."""
 MAX_CLIMB: Final = 6
 """Levels above a deploy that are searched for the pull requests it ships."""
 MAX_BUILDS: Final = 200
@@ -210,11 +216,10 @@ def _incidents(
     if target.service:
         where = (
             "operation IN ('deploy', 'incident') AND operation = 'incident' AND service = ? "
-            "AND environment IN (?, '') AND started_at >= ?"
+            f"AND environment IN (?, '') AND started_at >= ? AND (project = ? OR {_PLACELESS})"
         )
-        for span in _spans(db, where, target.service, target.environment, since):
-            if span.project == target.project or "/" not in span.project:
-                found[span.key] = span
+        for span in _spans(db, where, target.service, target.environment, since, target.project):
+            found[span.key] = span
     sql = (
         "SELECT l.child, l.parent FROM links l JOIN spans s ON s.key = l.child "
         f"WHERE s.operation = 'incident' AND l.rule <> 'proximity' AND l.parent {_KEYS}"
