@@ -25,6 +25,7 @@ def start(identifier: str, kind: str = "build", **more: object) -> bytes:
         "/api/traces?cursor=",
         "/api/deliveries?cursor=",
         "/api/changes?since=",
+        "/api/stream?since=",
     ],
 )
 def test_a_place_that_no_answer_told_is_400(shared, path, place) -> None:
@@ -32,6 +33,50 @@ def test_a_place_that_no_answer_told_is_400(shared, path, place) -> None:
     name = path.partition("?")[2].strip("=")
     refused(shared, status, answer, 400, f"{name} must be ")
     assert "that an answer before this one told" in answer["detail"]
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("/api/spans?state=failed", "state: is not known here; use filter, limit, cursor"),
+        ("/api/deliveries?since=2h", "since: is not known here; use filter"),
+        ("/api/dora?project=acme/api", "project: is not known here; use team, since, until"),
+        ("/api/teams?limit=1", "limit: is not known here; use none"),
+        ("/api/stream?filter=x", "filter: is not known here; use since, brief"),
+        ("/api/received?since=2h", "since must be a time such as"),
+        ("/api/received?until=2h", "until must be a time such as"),
+        ("/api/cards?at=2h", "at must be a time such as"),
+        ("/api/traces?at=2026-03-02T10:00:00Z", "at: traces of a past moment"),
+    ],
+)
+def test_what_would_be_an_answer_to_another_question_is_400(shared, target, says) -> None:
+    status, answer = shared.call(target)
+    refused(shared, status, answer, 400, says)
+
+
+def test_what_is_not_there_is_said_by_its_name(shared) -> None:
+    status, answer = shared.call("/deployments/none")
+    refused(shared, status, answer, 404, "there is no such deployment")
+    status, answer = shared.call("/api/nothing")
+    refused(shared, status, answer, 404, "/openapi.json lists all paths")
+
+
+def test_refused_requests_are_on_the_pages_of_deliveries_each_once(server: Server) -> None:
+    for number in range(9):
+        server.call("/customhttp", start(f"page-{number}"))
+        server.call(f"/incidents/none-{number}/restored", b"{}")
+
+    def listed() -> int:
+        return len(server.call("/api/deliveries?limit=1000")[1]["items"])
+
+    server.wait_for(lambda: listed() == 18, "the refusals")
+    met, cursor = [], ""
+    while not met or cursor:
+        page = server.call(f"/api/deliveries?limit=4&cursor={cursor}")[1]
+        met += [item["id"] for item in page["items"]]
+        cursor = page["next"]
+    assert len(met) == len(set(met)) == 18
+    assert sum(number < 0 for number in met) == 9
 
 
 def test_a_point_of_another_databases_feed_asks_to_read_again(shared) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.store.conftest import T
 from tests.store.test_searching import database
 from vs_tui.domain.instants import HOUR, MINUTE
+from vs_tui.store.api import DeliveryRow
 from vs_tui.store.delivery_filter import delivery_where
 from vs_tui.store.read_deliveries import read_all_deliveries
 from vs_tui.store.searching_deliveries import Counting, DeliverySearch, first_since
@@ -87,9 +88,31 @@ def test_turns_find_what_a_plain_reading_finds(text) -> None:
         if page.searched is None:
             break
     where, parameters = delivery_where(text)
-    assert list(page.items) == read_all_deliveries(db, where, parameters, 30, None)
-    everything = read_all_deliveries(db, where, parameters, 1_000, None)
+    assert list(page.items) == read_all_deliveries(db, where, parameters, 30)[0]
+    everything = read_all_deliveries(db, where, parameters, 1_000)[0]
     assert (page.matched, page.more) == (len(everything), False)
+
+
+@pytest.mark.parametrize("text", ["", "verdict:rejected", "verdict:accepted", "nowhere"])
+@pytest.mark.parametrize("limit", [1, 3, 7, 300])
+def test_pages_hold_each_once_stored_or_refused(text, limit) -> None:
+    db = database()
+    for number in range(1, 20):
+        deliver(db, number, at=T + MINUTE * (number if number != 10 else 3))  # a clock set back
+    for number in range(40):
+        refuse(db, number + 1, T + number // 3 * MINUTE)
+    where, parameters = delivery_where(text)
+    whole, end = read_all_deliveries(db, where, parameters, 1_000)
+    assert end == ""
+    met: list[DeliveryRow] = []
+    page, cursor = read_all_deliveries(db, where, parameters, limit)
+    met += page
+    while cursor:
+        page, cursor = read_all_deliveries(db, where, parameters, limit, cursor)
+        met += page
+        deliver(db, 100 + len(met), at=T + 900 * MINUTE + len(met))
+    assert [row.id for row in met] == [row.id for row in whole]
+    assert len(whole) == {"": 59, "verdict:rejected": 40, "nowhere": 0}.get(text, 11)
 
 
 def test_those_that_a_span_was_made_from_by_its_key() -> None:

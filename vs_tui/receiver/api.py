@@ -11,7 +11,8 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from vs_tui.domain.instants import iso, parse_instant
+from vs_tui.domain.display import clean
+from vs_tui.domain.instants import Instant, iso, parse_instant
 from vs_tui.domain.model import Link
 from vs_tui.exporters.jsonable import (
     delivery_detail_json,
@@ -22,6 +23,7 @@ from vs_tui.exporters.jsonable import (
 )
 from vs_tui.receiver.auth import Gate
 from vs_tui.receiver.errors import Refused, answer, not_found
+from vs_tui.receiver.openapi import parameters
 from vs_tui.store.api import Changes
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.writer import Writer
@@ -62,11 +64,13 @@ class Api:
         return [web.get(path, self.guarded(handler)) for path, handler in paths.items()]
 
     def guarded(self, handler: Handler) -> Handler:
-        """The handler behind the token, with ValueError as 400."""
+        """The handler behind the token and a check of the parameters' names: one that is not known
+        would be an answer to another question. ValueError becomes 400."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             self._gate.admit_reader({k.lower(): v for k, v in request.headers.items()})
             try:
+                _check_names(request)
                 return await handler(request)
             except ValueError as error:
                 raise Refused(400, "bad_request", str(error)) from None
@@ -76,7 +80,7 @@ class Api:
     async def spans(self, request: web.Request) -> web.Response:
         query = request.query
         text, limit = query.get("filter", ""), _limit(query.get("limit", "100"))
-        sort, at = query.get("sort", "started"), _instant(query.get("at", ""))
+        sort, at = query.get("sort", "started"), instant(query, "at")
         links: Mapping[str, Sequence[Link]] = {}  # a screen asks for those of a trace
         if _quick(query):
             page = await self._reader.spans(text, limit=limit, sort=sort, at=at)
@@ -102,10 +106,12 @@ class Api:
         query = request.query
         text, limit = query.get("filter", ""), _limit(query.get("limit", "100"))
         if _quick(query):
-            page = await self._reader.traces(text, limit=limit, at=_instant(query.get("at", "")))
+            page = await self._reader.traces(text, limit=limit, at=instant(query, "at"))
             shown = [summary_json(item) for item in page.items]
             found = {"more": page.more, "searched": iso(page.searched)}
             return answer({"items": shown, "next": None, **found})
+        if query.get("at"):
+            raise ValueError("at: traces of a past moment are listed with quick=1 only")
         items, cursor = await self._reader.all_traces(
             text, limit=limit, cursor=query.get("cursor", "")
         )
@@ -121,7 +127,6 @@ class Api:
 
     async def deliveries(self, request: web.Request) -> web.Response:
         query = request.query
-        before = _number(query, "cursor")
         limit = _limit(query.get("limit", "100"))
         if _quick(query):
             page = await self._reader.deliveries(query.get("filter", ""), limit=limit)
@@ -134,12 +139,10 @@ class Api:
                     "searched": iso(page.searched),
                 }
             )
-        rows = await self._reader.all_deliveries(
-            query.get("filter", ""), limit=limit, before=int(before) if before else None
+        rows, cursor = await self._reader.all_deliveries(
+            query.get("filter", ""), limit=limit, cursor=query.get("cursor", "")
         )
-        stored = [row.id for row in rows if row.id > 0]
-        more = str(stored[-1]) if len(rows) == limit and stored else None
-        return answer({"items": [delivery_json(row) for row in rows], "next": more})
+        return answer({"items": [delivery_json(row) for row in rows], "next": cursor or None})
 
     async def delivery(self, request: web.Request) -> web.Response:
         detail = await self._reader.delivery(int(request.match_info["id"]))
@@ -166,15 +169,13 @@ class Api:
 
     async def counts(self, request: web.Request) -> web.Response:
         query = request.query
-        counts = await self._reader.counts(
-            query.get("filter", ""), at=_instant(query.get("at", ""))
-        )
+        counts = await self._reader.counts(query.get("filter", ""), at=instant(query, "at"))
         return answer({**dataclasses.asdict(counts), "searched": iso(counts.searched)})
 
     async def received(self, request: web.Request) -> web.Response:
         query = request.query
-        since = _instant(query.get("since", "")) or 0
-        tally = await self._reader.received(since, _instant(query.get("until", "")))
+        since = instant(query, "since") or 0
+        tally = await self._reader.received(since, instant(query, "until"))
         return answer({"counts": tally.counts, "until": iso(tally.until)})
 
     async def health(self, _: web.Request) -> web.Response:
@@ -197,7 +198,7 @@ class Api:
     async def past_runs(self, request: web.Request) -> web.Response:
         keys = request.query.getall("key", [])[:500]
         spans = [span for key in keys if (span := await self._reader.span(key)) is not None]
-        at = _instant(request.query.get("at", ""))
+        at = instant(request.query, "at")
         found = await self._reader.past_runs(spans, at=at)
         return answer(
             {
@@ -224,7 +225,7 @@ class Api:
         `?brief=1` sends the spans' keys only.
         """
         brief = request.query.get("brief", "") == "1"
-        since = request.headers.get("Last-Event-ID", "") or request.query.get("since", "")
+        since = request.headers.get("Last-Event-ID", "") or _number(request.query, "since")
         seq = int(since) if _is_number(since) else (await self._reader.changes(0)).seq
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
@@ -263,6 +264,16 @@ class Api:
         return b"id: %d\nevent: change\ndata: %s\n\n" % (changes.seq, orjson.dumps(message))
 
 
+def _check_names(request: web.Request) -> None:
+    """ValueError for a query parameter that nobody reads."""
+    resource = request.match_info.route.resource
+    known = parameters(resource.canonical) if resource is not None else None
+    wrong = "" if known is None else next((name for name in request.query if name not in known), "")
+    if wrong:
+        others = ", ".join(known or ()) or "none"
+        raise ValueError(f"{clean(wrong)[:40]}: is not known here; use {others}")
+
+
 def _quick(query: Mapping[str, str]) -> bool:
     """Whether a screen asks: it is answered in time, with what was found so far."""
     return query.get("quick", "") == "1"
@@ -287,10 +298,10 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _instant(text: str) -> int | None:
-    if not text:
-        return None
-    instant = parse_instant(text)
-    if instant is None:
-        raise ValueError("at must be a time such as 2026-03-02T10:00:00Z")
-    return instant
+def instant(query: Mapping[str, str], name: str) -> Instant | None:
+    """A time that is asked for, None for none."""
+    text = query.get(name, "")
+    found = parse_instant(text) if text else None
+    if text and found is None:
+        raise ValueError(f"{name} must be a time such as 2026-03-02T10:00:00Z")
+    return found

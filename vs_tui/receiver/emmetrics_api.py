@@ -50,7 +50,7 @@ class EmMetricsApi:
         """One deployment by its id."""
         span = await self._reader.span(_deploy_key(request.match_info["id"]))
         if span is None:
-            raise not_found()
+            raise not_found("there is no such deployment; /deployments lists them")
         return answer(deployment_json(span))
 
     async def incidents(self, request: web.Request) -> web.Response:

@@ -84,7 +84,7 @@ class _Nameless(web.Response):
         self.headers.popall("Server", None)
 
 
-def not_found(detail: str = "there is nothing at this path; the README lists all paths") -> Refused:
+def not_found(detail: str = "there is nothing here; /openapi.json lists all paths") -> Refused:
     # Constant texts on purpose: nothing of the request is echoed to strangers.
     return Refused(404, "not_found", detail)
 

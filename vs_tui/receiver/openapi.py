@@ -250,12 +250,12 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
     ),
     "/api/dora/detail": (
         "what stands behind one figure",
-        {"team": TEXT, "metric": TEXT, "window": _MICROSECONDS},
+        {"team": TEXT, "metric": TEXT, "window": _MICROSECONDS, "at": TEXT},
         {"type": "object", "required": ["metric", "figure", "behind", "window"]},
     ),
     "/api/cards": (
         "the figures of the dashboard's cards",
-        {"team": TEXT, "window": _MICROSECONDS},
+        {"team": TEXT, "window": _MICROSECONDS, "at": TEXT},
         _object({"items": _list(_ref("Card"))}),
     ),
     "/deployments": ("em-metrics' deployments", {}, _list(_ref("Deployment"))),
@@ -269,9 +269,14 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
     "/healthz": ("whether it is alive; open to all", {}, _object({"status": TEXT})),
     "/readyz": ("whether it can store; open to all", {}, _object({"status": TEXT})),
 }
-TEXTS: Final[Mapping[str, tuple[str, str]]] = {
-    "/api/stream": ("text/event-stream", "what changes, as server-sent events; brief=1: keys only"),
-    "/metrics": ("text/plain", "Prometheus' text format"),
+# path -> (what it is, query parameters, media type of its 200)
+TEXTS: Final[Mapping[str, tuple[str, Mapping[str, Schema], str]]] = {
+    "/api/stream": (
+        "what changes, as server-sent events, from now on or since a seq; brief=1: keys only",
+        {"since": COUNT, "brief": {"type": "string", "enum": ["", "1"]}},
+        "text/event-stream",
+    ),
+    "/metrics": ("Prometheus' text format", {}, "text/plain"),
 }
 OPEN: Final = ("/healthz", "/readyz")
 PREFIX: Final = "/api/v1"
@@ -299,6 +304,13 @@ _LINK: Final = {
 }
 
 
+def parameters(path: str) -> Mapping[str, Schema] | None:
+    """The query parameters of a reading path of our own; None for other paths, whose clients may
+    send more."""
+    found = READS.get(path) or TEXTS.get(path)
+    return found[1] if found is not None and path.startswith("/api/") else None
+
+
 def document() -> dict[str, Any]:
     """The whole document, as JSON types."""
     bodies: list[type[BaseModel]] = [CustomEvent, *EM_BODIES.values()]
@@ -307,8 +319,8 @@ def document() -> dict[str, Any]:
     for path, (summary, query, schema) in READS.items():
         for full in _also_below_prefix(path):
             paths.setdefault(full, {})["get"] = _read(path, summary, query, schema)
-    for path, (media, summary) in TEXTS.items():
-        paths.setdefault(path, {})["get"] = _text(media, summary)
+    for path, (summary, query, media) in TEXTS.items():
+        paths.setdefault(path, {})["get"] = _text(summary, query, media)
     for path, title, body in _receiving():
         for full in _also_below_prefix(path):
             paths.setdefault(full, {})["post"] = _post(full, title, body)
@@ -354,16 +366,17 @@ def _read(path: str, summary: str, query: Mapping[str, Schema], schema: Schema) 
         "summary": summary,
         "parameters": [
             *_in_path(path),
-            *({"name": n, "in": "query", "schema": each} for n, each in query.items()),
+            *_in_query(query),
         ],
         "responses": {"200": _content("application/json", schema), **_errors(known)},
     }
     return {**found, "security": []} if path in OPEN else found
 
 
-def _text(media: str, summary: str) -> Schema:
+def _text(summary: str, query: Mapping[str, Schema], media: str) -> Schema:
     return {
         "summary": summary,
+        "parameters": _in_query(query),
         "responses": {"200": _content(media, TEXT), **_errors(["400", "401", "403", "503"])},
     }
 
@@ -382,6 +395,10 @@ def _post(path: str, title: str, body: Schema) -> Schema:
 def _in_path(path: str) -> list[Schema]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     return [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in names]
+
+
+def _in_query(query: Mapping[str, Schema]) -> list[Schema]:
+    return [{"name": name, "in": "query", "schema": each} for name, each in query.items()]
 
 
 def _content(media: str, schema: Schema) -> Schema:

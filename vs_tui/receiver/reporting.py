@@ -6,9 +6,8 @@ from dataclasses import asdict
 
 from aiohttp import web
 
-from vs_tui.domain.instants import Instant, parse_instant
 from vs_tui.exporters.report import detail_json, dora_json
-from vs_tui.receiver.api import Handler
+from vs_tui.receiver.api import Handler, instant
 from vs_tui.receiver.errors import answer
 from vs_tui.store.asking import Asked
 from vs_tui.store.reports import DEFAULT_WINDOW, Reports
@@ -39,14 +38,14 @@ class Reporting:
     async def cards(self, request: web.Request) -> web.Response:
         """The dashboard's cards, for a viewer elsewhere."""
         team = request.query.get("team", "")
-        found = await self._reports.cards(team, _length(request), _at(request))
+        found = await self._reports.cards(team, _length(request), instant(request.query, "at"))
         return answer({"items": [asdict(card) for card in found]})
 
     async def detail(self, request: web.Request) -> web.Response:
         """What is behind a card, for a viewer elsewhere."""
         query = request.query
         found = await self._reports.detail(
-            query.get("team", ""), query.get("metric", ""), _length(request), _at(request)
+            query.get("team", ""), query.get("metric", ""), _length(request), instant(query, "at")
         )
         return answer(detail_json(found))
 
@@ -56,11 +55,3 @@ def _length(request: web.Request) -> int:
     if not window.isdigit() or len(window) > 18:
         raise ValueError("window must be microseconds, 0 for all time")
     return int(window)
-
-
-def _at(request: web.Request) -> Instant | None:
-    text = request.query.get("at", "")
-    found = parse_instant(text) if text else None
-    if text and found is None:
-        raise ValueError("at must be a time such as 2026-03-02T10:00:00Z")
-    return found

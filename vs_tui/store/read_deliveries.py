@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import re
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
@@ -22,6 +24,8 @@ REJECTION: Final = (
     "repeats AS duplicates, status, '[]' AS keys "
     "FROM rejections"
 )
+_BEYOND: Final = 10**18 - 1
+_CURSOR: Final = re.compile(r"\d{1,18}\.\d{1,18}\.\d{1,18}", re.ASCII)
 
 
 def delivery_row(row: Sequence[Any]) -> DeliveryRow:
@@ -32,31 +36,35 @@ def delivery_row(row: Sequence[Any]) -> DeliveryRow:
 
 
 def read_all_deliveries(
-    db: sqlite3.Connection,
-    where: str,
-    parameters: Sequence[Any],
-    limit: int,
-    before: int | None,
-) -> list[DeliveryRow]:
-    """Stored and refused ones in one list, newest first; `before` pages through the stored."""
+    db: sqlite3.Connection, where: str, parameters: Sequence[Any], limit: int, cursor: str = ""
+) -> tuple[list[DeliveryRow], str]:
+    """Stored and refused ones in one list, newest first, and the cursor of the next page, empty
+    after the last one. ValueError when no page before told the cursor."""
     limit = max(1, min(limit, 10_000))
+    place = _place(cursor)
     sql = f"SELECT * FROM ({DELIVERY}) WHERE ({where}) AND id < ? ORDER BY id DESC LIMIT ?"
-    newest = before if before is not None else 1 << 62
-    found = [delivery_row(r) for r in db.execute(sql, (*parameters, newest, limit))]
-    until, since = 1 << 62, 0
-    if before is not None:
-        row = db.execute("SELECT received_at FROM deliveries WHERE id = ?", (before,)).fetchone()
-        until = row[0] if row is not None else until
-    if len(found) == limit:
-        since = found[-1].received_at
+    stored = [delivery_row(r) for r in db.execute(sql, (*parameters, place[0], limit + 1))]
     sql = (
-        f"SELECT * FROM ({REJECTION}) WHERE ({where}) AND received_at >= ? AND received_at < ? "
-        "ORDER BY received_at DESC LIMIT ?"
+        f"SELECT * FROM ({REJECTION}) WHERE ({where}) AND (received_at, id) < (?, ?) "
+        "ORDER BY received_at DESC, id DESC LIMIT ?"
     )
-    bounds = (since, until, limit)
-    found += [delivery_row(r) for r in db.execute(sql, (*parameters, *bounds))]
-    found.sort(key=lambda r: (r.received_at, r.id), reverse=True)
-    return found[:limit]
+    bounds = (place[1], -place[2], limit + 1)
+    refused = [delivery_row(r) for r in db.execute(sql, (*parameters, *bounds))]
+    # Merged by their heads: where the clock was set back, ids and times disagree.
+    both = list(heapq.merge(stored, refused, key=lambda r: -r.received_at))
+    for row in (found := both[:limit]):
+        place = (row.id, *place[1:]) if row.id > 0 else (place[0], row.received_at, -row.id)
+    return found, ".".join(map(str, place)) if len(both) > limit else ""
+
+
+def _place(cursor: str) -> tuple[int, int, int]:
+    """The last ones of a page: a stored one's id, a refused one's time and id."""
+    if not cursor:
+        return _BEYOND, _BEYOND, _BEYOND
+    if _CURSOR.fullmatch(cursor) is None:
+        raise ValueError("cursor must be one that an answer before this one told")
+    stored, at, refused = map(int, cursor.split("."))
+    return stored, at, refused
 
 
 def read_delivery(db: sqlite3.Connection, delivery_id: int) -> DeliveryDetail | None:

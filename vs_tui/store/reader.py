@@ -164,14 +164,14 @@ class SqliteReader:
         return await self.run(lambda db: read_all_traces(db, where, parameters, limit, cursor))
 
     async def all_deliveries(
-        self, filter: str = "", *, limit: int = 200, before: int | None = None
-    ) -> Sequence[DeliveryRow]:
-        """Newest first; `before` an id is the next page."""
+        self, filter: str = "", *, limit: int = 200, cursor: str = ""
+    ) -> tuple[Sequence[DeliveryRow], str]:
+        """Newest first, and the cursor of the next page."""
         from vs_tui.store.delivery_filter import delivery_where
         from vs_tui.store.read_deliveries import read_all_deliveries
 
         where, parameters = delivery_where(filter)
-        return await self.run(lambda db: read_all_deliveries(db, where, parameters, limit, before))
+        return await self.run(lambda db: read_all_deliveries(db, where, parameters, limit, cursor))
 
     # One of them, and what is known of all.
 
