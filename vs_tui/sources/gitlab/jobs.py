@@ -31,6 +31,11 @@ STATES: Final = {
     "skipped": State.CANCELLED,
 }
 """The statuses of pipelines and jobs; both have the same words."""
+UNQUEUED: Final = "created"
+"""The status of a job of a later stage: it waits for its forerunners, not for a runner, and in a
+pipeline that is blocked or ends before it never gets its turn."""
+LEAVABLE: Final = frozenset({"manual", "scheduled", "waiting_for_resource"})
+"""What a job may be when its pipeline ends without it."""
 RESULTS: Final = {
     "success": "success",
     "failed": "failure",

@@ -16,8 +16,10 @@ from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import items, moment, number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, Reading, latest, login, project_of_url
 from vs_tui.sources.gitlab.jobs import (
+    LEAVABLE,
     RESULTS,
     STATES,
+    UNQUEUED,
     Job,
     bounded_attempt,
     job_events,
@@ -190,7 +192,7 @@ def _snapshot_jobs(hook: Hook, pipeline: dict[str, Any], whole: Event) -> Iterat
     for entry in items(hook.body, "builds")[:MAX_JOBS]:
         job_id = number(entry, "id")
         status = text(entry, "status", limit=60)
-        if job_id is None or status not in STATES:
+        if job_id is None or status not in STATES or status == UNQUEUED:
             continue  # one odd entry must not cost the whole pipeline
         job = Job(
             **common,
@@ -204,7 +206,7 @@ def _snapshot_jobs(hook: Hook, pipeline: dict[str, Any], whole: Event) -> Iterat
             environment=text(entry, "environment", "name"),
             runner=obj(entry, "runner"),
             actor=login(entry, "user"),
-            left_at=whole.occurred_at if whole.state.terminal and status == "manual" else None,
+            left_at=whole.occurred_at if whole.state.terminal and status in LEAVABLE else None,
         )
         yield from job_events(hook, job)
 
@@ -215,6 +217,9 @@ def read_job_hook(hook: Hook) -> Reading:
     job_id = number(body, "build_id")
     if job_id is None:
         raise hook.unreadable("build_id is missing or no number")
+    status = text(body, "build_status", limit=60)
+    if status == UNQUEUED:
+        return "a job that waits for those before it; it shows when it is queued"
     pipeline = number(body, "pipeline_id")
     job = Job(
         **job_times(body, "build_"),
@@ -222,7 +227,7 @@ def read_job_hook(hook: Hook) -> Reading:
         pipeline=number(body, "commit", "id") if pipeline is None else pipeline,
         name=text(body, "build_name"),
         stage=text(body, "build_stage"),
-        status=text(body, "build_status", limit=60),
+        status=status,
         allow_failure=body.get("build_allow_failure") is True,
         failure_reason=text(body, "build_failure_reason", limit=100),
         sha=text(body, "sha"),

@@ -39,7 +39,7 @@ class GitLab:
     name = "gitlab"
     title = "GitLab"
     paths: tuple[str, ...] = ("/gitlab",)
-    version = 1
+    version = 2
     signature_headers: tuple[str, ...] = ("x-gitlab-token", "webhook-signature")
     token_in_url = False
     stored_headers: tuple[str, ...] = (
