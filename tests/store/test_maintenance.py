@@ -15,7 +15,7 @@ from vs_tui.intaking import parse_stored
 from vs_tui.store.intake import Rejection
 from vs_tui.store.maintenance import backup, stats, verify
 from vs_tui.store.rebuild import rebuild
-from vs_tui.store.retention import Pruned, count_prunable
+from vs_tui.store.retention import Pruned, count_prunable, prune_traces, used_bytes
 from vs_tui.store.schema import StoreError, open_reader
 from vs_tui.store.writer import Settings, Writer
 
@@ -187,17 +187,38 @@ async def test_a_receiver_prunes_by_itself_once_an_hour(open_writer, clock) -> N
     assert ref("build", "again") not in {row[0] for row in (await rows_of(writer))[0]}
 
 
-async def test_above_its_size_the_oldest_finished_traces_go(open_writer, clock) -> None:
-    writer = await open_writer(Settings(retention=Retention(size=400_000)))
-    await writer.submit(custom("build", "flying", "start", 0))
-    for number in range(1_000):
-        await writer.submit(custom("build", number, "end", number + 1, name="x" * 400))
+async def test_above_its_size_the_oldest_that_are_over_go(open_writer, clock) -> None:
+    """Also where the oldest of all are in flight, as a backlog of tickets is."""
+    writer = await open_writer(Settings(retention=Retention(size=600_000)))
+    tickets = [custom("issue", n, "start", n) for n in range(100)]
+    builds = [custom("build", n, "end", 1_000 + n, name="x" * 400) for n in range(500)]
+    await asyncio.gather(*map(writer.submit, [*tickets, *builds]))
+    assert await writer.run(used_bytes) > 1_000_000
     clock.now = T + DAY
     await writer.sweep()
     found = {row[0] for row in (await rows_of(writer))[0]}
-    assert ref("build", "flying") in found
-    assert ref("build", 0) not in found, "the oldest went"
-    assert ref("build", 999) in found, "the youngest stayed"
+    assert {ref("issue", number) for number in range(100)} <= found
+    assert ref("build", 0) not in found, "the oldest that was over went"
+    assert ref("build", 499) in found, "the youngest stayed"
+    assert await writer.run(used_bytes) <= 600_000
+
+
+async def test_a_step_of_pruning_looks_at_200_traces_whatever_is_in_flight(open_writer) -> None:
+    writer = await open_writer()
+    actions = ["end" if number in (0, 300) else "start" for number in range(450)]
+    builds = [custom("build", n, action, n % 7) for n, action in enumerate(actions)]
+    await asyncio.gather(*map(writer.submit, builds))
+    steps: list[int] = []
+    after = None
+    while True:
+        pruned, after = await writer.transaction(
+            lambda db, _, at=after: prune_traces(db, T + DAY, at)
+        )
+        if after is None:
+            break
+        steps.append(pruned.traces)
+    assert len(steps) == 3, steps
+    assert sum(steps) == 2
 
 
 async def test_deliveries_are_stored_while_much_is_pruned(open_writer) -> None:

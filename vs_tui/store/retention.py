@@ -20,10 +20,12 @@ LARGE_WAL: Final = 16 * MIB
 but gives up when a reader is at work just then, as a busy dashboard mostly is."""
 
 # A trace is as young as its youngest span; its oldest root only tells where to look.
-_OVER: Final = (
-    "SELECT DISTINCT trace_id FROM spans r WHERE parent_key = '' AND last_event_at < :before "
-    "AND NOT EXISTS (SELECT 1 FROM spans t WHERE t.trace_id = r.trace_id "
+_IS_OVER: Final = (
+    "NOT EXISTS (SELECT 1 FROM spans t WHERE t.trace_id = r.trace_id "
     "AND (t.last_event_at >= :before OR t.status = 'in_flight'))"
+)
+_OVER: Final = (
+    f"SELECT trace_id FROM spans r WHERE parent_key = '' AND last_event_at < :before AND {_IS_OVER}"
 )
 # A delivery is over when it is old and no span is left that it told of.
 _SPENT: Final = (
@@ -63,19 +65,28 @@ def count_prunable(connection: sqlite3.Connection, before: Instant) -> Pruned:
     return Pruned(traces, spans, deliveries)
 
 
-def prune_traces(connection: sqlite3.Connection, before: Instant) -> Pruned:
-    """Delete up to 200 finished traces whose last event is older; call again until none is left.
-    The caller's transaction."""
-    over = connection.execute(
-        f"{_OVER} LIMIT :n", {"before": before, "n": TRACES_AT_ONCE}
+Place = tuple[Instant, int]
+"""Of a root among all by their last event."""
+
+
+def prune_traces(
+    connection: sqlite3.Connection, before: Instant, after: Place | None
+) -> tuple[Pruned, Place | None]:
+    """Delete the finished ones among the next 200 traces whose last event is older; returns where
+    to go on, None at the end. The caller's transaction."""
+    at, rowid = after or (0, 0)
+    found = connection.execute(
+        f"SELECT last_event_at, rowid, trace_id, {_IS_OVER} FROM spans r WHERE parent_key = '' "
+        "AND last_event_at < :before AND (last_event_at, rowid) > (:at, :rowid) "
+        "ORDER BY last_event_at, rowid LIMIT :n",
+        {"before": before, "at": at, "rowid": rowid, "n": TRACES_AT_ONCE},
     ).fetchall()
+    over = [trace_id for _, _, trace_id, is_over in found if is_over]
     spans = 0
-    for (trace_id,) in over:
-        keys = [
-            row[0]
-            for row in connection.execute("SELECT key FROM spans WHERE trace_id = ?", (trace_id,))
-        ]
-        for key in keys:
+    for trace_id in over:
+        keys = connection.execute("SELECT key FROM spans WHERE trace_id = ?", (trace_id,))
+        for (key,) in keys.fetchall():
+            spans += 1
             for table, column in (
                 ("events", "key"),
                 ("offers", "key"),
@@ -85,26 +96,25 @@ def prune_traces(connection: sqlite3.Connection, before: Instant) -> Pruned:
                 ("spans", "key"),
             ):
                 connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (key,))
-        spans += len(keys)
-    return Pruned(traces=len(over), spans=spans)
+    return Pruned(len(over), spans), found[-1][:2] if found else None
 
 
 def prune_deliveries(
-    connection: sqlite3.Connection, before: Instant, after: int
-) -> tuple[Pruned, int]:
-    """Delete spent deliveries among the next 2,000 after an id; returns where to go on, 0 at the
+    connection: sqlite3.Connection, before: Instant, after: int | None
+) -> tuple[Pruned, int | None]:
+    """Delete spent deliveries among the next 2,000 after an id; returns where to go on, None at the
     end. Old refusals go with the first step. The caller's transaction."""
-    if after == 0:
+    if after is None:
         connection.execute("DELETE FROM rejections WHERE received_at < ?", (before,))
     last = connection.execute(
         "SELECT MAX(id) FROM (SELECT id FROM deliveries WHERE id > ? ORDER BY id LIMIT ?)",
-        (after, DELIVERIES_AT_ONCE),
+        (after or 0, DELIVERIES_AT_ONCE),
     ).fetchone()[0]
     if last is None:
-        return Pruned(), 0
+        return Pruned(), None
     deleted = connection.execute(
         f"DELETE FROM deliveries WHERE id > :after AND id <= :last AND {_SPENT}",
-        {"before": before, "after": after, "last": last},
+        {"before": before, "after": after or 0, "last": last},
     ).rowcount
     return Pruned(deliveries=deleted), last
 
@@ -118,14 +128,15 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
-def oldest_tenth(connection: sqlite3.Connection) -> Instant:
-    """An instant before which about a tenth of the traces had their last event."""
-    roots = "FROM spans WHERE parent_key = ''"
-    count = connection.execute(f"SELECT COUNT(*) {roots}").fetchone()[0]
+def next_tenth(connection: sqlite3.Connection, after: Instant) -> Instant:
+    """An instant before which about a tenth of the traces had their last event, since another."""
+    count = connection.execute("SELECT COUNT(*) FROM spans WHERE parent_key = ''").fetchone()[0]
     row = connection.execute(
-        f"SELECT last_event_at {roots} ORDER BY last_event_at LIMIT 1 OFFSET ?", (count // 10,)
+        "SELECT last_event_at FROM spans WHERE parent_key = '' AND last_event_at >= ? "
+        "ORDER BY last_event_at LIMIT 1 OFFSET ?",
+        (after, count // 10),
     ).fetchone()
-    return row[0] + 1 if row else 0
+    return row[0] + 1 if row else after
 
 
 def overwrite_freed(connection: sqlite3.Connection) -> None:

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from vs_tui.domain.instants import Instant
@@ -19,9 +20,12 @@ log = logging.getLogger(__name__)
 
 MAX_REJECTIONS: Final = 1_000
 """Refused requests noted between two sweeps; beyond it they are only counted."""
+ROUNDS: Final = 20
+"""Of deleting in one sweep, until the database is small enough."""
 STEPS_AT_ONCE: Final = 20
 """Small transactions of making reports in one sweep."""
 
+P = TypeVar("P")
 T = TypeVar("T")
 
 
@@ -74,22 +78,32 @@ class Rejections:
 async def prune(run: Run, transact: Transact, before: Instant) -> Pruned:
     """Delete what is over and older, in small transactions; deliveries are stored between them.
     Works below the low-space mark, too: it is how space comes back."""
-    total = Pruned()
     await run(retention.overwrite_freed)
-    while (step := await transact(lambda db, f: _prune(db, f, before))).traces:
-        total += step
-    position, more = 0, True
-    while more:
-        spent, position = await transact(
-            lambda db, _, at=position: retention.prune_deliveries(db, before, at)  # type: ignore[misc]
-        )
-        total += spent
-        more = position > 0
+    traces = await _to_the_end(transact, retention.prune_traces, before)
+    deliveries = await _to_the_end(transact, retention.prune_deliveries, before)
     left = -1
     while (free := await run(retention.give_back)) and free != left:
         left = free
     await run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
-    return total
+    return traces + deliveries
+
+
+async def _to_the_end(
+    transact: Transact,
+    step: Callable[[sqlite3.Connection, Instant, P | None], tuple[Pruned, P | None]],
+    before: Instant,
+) -> Pruned:
+    def work(db: sqlite3.Connection, folding: batch.Folding) -> tuple[Pruned, P | None]:
+        folding.cache.clear()  # it may hold events that are deleted now
+        return step(db, before, place)
+
+    total = Pruned()
+    place: P | None = None
+    while True:
+        pruned, place = await transact(work)
+        total += pruned
+        if place is None:
+            return total
 
 
 async def retain(run: Run, transact: Transact, kept: Retention, now: Instant) -> None:
@@ -97,10 +111,12 @@ async def retain(run: Run, transact: Transact, kept: Retention, now: Instant) ->
     pruned = Pruned()
     if kept.age:
         pruned += await prune(run, transact, now - kept.age)
-    rounds = 0
-    while kept.size and rounds < 10 and await run(retention.used_bytes) > kept.size:
+    before = rounds = 0
+    while kept.size and rounds < ROUNDS and await run(retention.used_bytes) > kept.size:
         rounds += 1
-        pruned += await prune(run, transact, await run(retention.oldest_tenth))
+        # Further on where the oldest are all in flight, as tickets may be.
+        before = await run(partial(retention.next_tenth, after=before))
+        pruned += await prune(run, transact, before)
     if pruned != Pruned():
         log.info("retention deleted %s traces, %s deliveries", pruned.traces, pruned.deliveries)
 
@@ -127,8 +143,3 @@ def time_out(
     """Fold spans again whose timeout has passed."""
     folding.context.seq = batch.next_seq(db)
     return batch.refold_and_link(db, due, folding)
-
-
-def _prune(db: sqlite3.Connection, folding: batch.Folding, before: Instant) -> Pruned:
-    folding.cache.clear()  # it may hold events that are deleted now
-    return retention.prune_traces(db, before)
