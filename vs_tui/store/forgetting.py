@@ -96,11 +96,9 @@ class Person:
 
 def count_named(connection: sqlite3.Connection, person: Person) -> Forgotten:
     """What `forget` would change, changing nothing."""
-    return Forgotten(
-        _replace(connection, person, "deliveries", _DELIVERY, write=False)[0],
-        _replace(connection, person, "rejections", _REJECTION, write=False)[0],
-        _replace(connection, person, "deliveries", _DELIVERY, write=False)[1],
-    )
+    deliveries, inside = _replace(connection, person, "deliveries", _DELIVERY, write=False)
+    refusals, _ = _replace(connection, person, "rejections", _REJECTION, write=False)
+    return Forgotten(deliveries, refusals, inside)
 
 
 def forget(
