@@ -132,6 +132,9 @@ def test_a_value_that_means_nothing_is_a_usage_error(capsys, tmp_path, monkeypat
         (["db", "stats", "--jsn=1"], "vs-tui db", "--jsn=1; did you mean `--json`?"),
         (["record", "--quux"], "vs-tui record", "unrecognized arguments: --quux\n"),
         (["ls", "kind:deploy", "-is:draft"], "vs-tui ls", "; put `--` before a filter's term"),
+        (["ls", "-n", "0"], "vs-tui ls", "'0' is not a number; give 1 or more"),
+        (["ls", "--limit=-5"], "vs-tui ls", "'-5' is not a number; give 1 or more"),
+        (["ls", "-n", "²"], "vs-tui ls", "'²' is not a number; give 1 or more"),
     ],
 )
 def test_what_is_mistyped_is_told_by_its_own_command(capsys, arguments, usage, hint):

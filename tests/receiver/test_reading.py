@@ -116,3 +116,13 @@ def test_a_span_is_the_same_in_a_list_by_itself_in_its_trace_and_on_the_command_
     assert listed == alone
     assert next(span for span in trace if span["span_id"] == ref) == alone
     assert json.loads(capsys.readouterr().out) == alone
+
+
+def test_the_command_lists_page_after_page(server: Server, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("vs_tui.cli.ls.PAGE", 3)
+    for number in range(8):
+        server.call("/customhttp", start(f"ls-{number}", name=f"n{number}"))
+    for limit, wanted in ((7, 7), (6, 6), (100, 8)):
+        main(["ls", "-n", str(limit), "--sort=-name", "--json", "--db", str(server.db)])
+        names = [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()]
+        assert names == [f"n{number}" for number in range(7, 7 - wanted, -1)]

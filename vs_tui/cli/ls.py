@@ -5,13 +5,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from vs_tui.cli.common import add_store_options, load_config, now
-from vs_tui.cli.manual import USAGE, add_command
+from vs_tui.cli.manual import USAGE, add_command, whole_number
 from vs_tui.domain.instants import format_duration
 from vs_tui.domain.model import Link, Span
+
+PAGE: Final = 1_000
+"""Spans that are held at a time."""
+
+
+class Found(NamedTuple):
+    """A page, with the links of its spans and the refs of what they name."""
+
+    spans: Sequence[Span]
+    links: Mapping[str, Sequence[Link]]
+    refs: Mapping[str, str]
 
 
 def register(subparsers: Any) -> None:
@@ -24,7 +35,7 @@ def register(subparsers: Any) -> None:
         epilog="""
         examples:
           vs-tui ls kind:deploy state:failed
-          vs-tui ls 'age<1d' team:core -n 5
+          vs-tui ls 'age<1d' team:core -n 5 --sort=-duration
           vs-tui ls --json kind:deploy | jq -r .span_id
           vs-tui ls -- -is:draft                 a term that begins with a dash
         """,
@@ -35,48 +46,65 @@ def register(subparsers: Any) -> None:
         default=[],
         help="filter terms (put `--` before one that begins with -)",
     )
-    parser.add_argument("-n", "--limit", type=int, default=50, help="at most so many (default 50)")
     parser.add_argument(
-        "--sort", default="live", help="live, started, ended, duration, name, -name ..."
+        "-n", "--limit", type=whole_number, default=50, help="at most so many (default 50)"
+    )
+    parser.add_argument(
+        "--sort",
+        default="live",
+        help="live (the default), started, ended, duration, name, changed; reversed with a dash "
+        "before it: --sort=-name",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, one span a line")
     add_store_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from vs_tui.store.reader import SqliteReader
-
-    config = load_config(args)
-
-    async def read() -> tuple[Sequence[Span], Mapping[str, Sequence[Link]], Mapping[str, str]]:
-        reader = await SqliteReader(config.db, now).open()
-        try:
-            terms = " ".join(args.filter)
-            page = await reader.all_spans(terms, limit=args.limit, sort=args.sort)
-            return page.items, *(await reader.links(page.items))
-        finally:
-            await reader.close()
-
+    show = _print_json if args.json else _print_rows
     try:
-        spans, links, refs = asyncio.run(read())
+        asyncio.run(_list(args, show))
     except ValueError as error:
         from vs_tui.domain.display import clean_lines
 
         print(f"vs-tui ls: {clean_lines(str(error))}", file=sys.stderr)
         return USAGE
-    if args.json:
-        import orjson
-
-        from vs_tui.domain.display import escaped_json
-        from vs_tui.exporters.jsonable import span_json
-
-        for span in spans:
-            found = span_json(span, links.get(span.key, ()), refs)
-            print(escaped_json(orjson.dumps(found).decode()))
-    else:
-        for span in spans:
-            print(row(span))
     return 0
+
+
+async def _list(args: argparse.Namespace, show: Callable[[Found], None]) -> None:
+    """Show page after page. ValueError for a filter or an order that is none."""
+    from vs_tui.store.reader import SqliteReader
+
+    reader = await SqliteReader(load_config(args).db, now).open()
+    try:
+        left, cursor, terms = args.limit, "", " ".join(args.filter)
+        while True:
+            page = await reader.all_spans(
+                terms, limit=min(left, PAGE), cursor=cursor, sort=args.sort
+            )
+            links, refs = await reader.links(page.items) if args.json else ({}, {})
+            show(Found(page.items, links, refs))
+            left, cursor = left - len(page.items), page.next
+            if not cursor or left < 1:
+                return
+    finally:
+        await reader.close()
+
+
+def _print_json(found: Found) -> None:
+    import orjson
+
+    from vs_tui.domain.display import escaped_json
+    from vs_tui.exporters.jsonable import span_json
+
+    for span in found.spans:
+        shown = span_json(span, found.links.get(span.key, ()), found.refs)
+        print(escaped_json(orjson.dumps(shown).decode()))
+
+
+def _print_rows(found: Found) -> None:
+    for span in found.spans:
+        print(row(span))
 
 
 def row(span: Span) -> str:

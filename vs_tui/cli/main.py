@@ -9,7 +9,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-from vs_tui.cli.manual import USAGE, UsageError
+from vs_tui.cli.manual import USAGE, UsageError, to_the_end
 from vs_tui.domain.errors import Explained
 
 COMMANDS: Final = {
@@ -39,6 +39,10 @@ COMMANDS: Final = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 ok, 1 failed, 2 usage."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    return to_the_end("vs-tui", lambda: _main(arguments))
+
+
+def _main(arguments: list[str]) -> int:
     name = _command(arguments)
     if name is None:
         return _overview(arguments)
@@ -51,11 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parsed = _parsed(parser, subparsers.choices[name], arguments)
     try:
         code: int = module.run(parsed)
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone, as in `vs-tui ls | head`
-        return 1
     except Explained as error:
         print(f"vs-tui: {_harmless(error)}", file=sys.stderr)
         return USAGE if isinstance(error, UsageError) else 1

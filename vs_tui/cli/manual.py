@@ -6,7 +6,12 @@ Apart from `common` because `vs-tui event` and `run` start fast and import littl
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
+import os
+import sys
 import textwrap
+from collections.abc import Callable
 from typing import Any, Final
 
 from vs_tui.domain.errors import Explained
@@ -17,6 +22,36 @@ USAGE: Final = 2
 
 class UsageError(Explained):
     """Ends the command with USAGE: an argument means nothing; the message says what would."""
+
+
+_NO_OUTPUT: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def to_the_end(program: str, run: Callable[[], int]) -> int:
+    """The exit code of a command whose output may have nowhere to go: its reader has gone, as in
+    `vs-tui ls | head -1`, or the disk that it is sent to is full."""
+    try:
+        code = run()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        if error.errno not in _NO_OUTPUT or error.filename is not None:
+            raise
+        with contextlib.suppress(OSError, ValueError):  # else Python tries once more, and says so
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno != errno.EPIPE:
+            print(f"{program}: the output was not written: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def whole_number(text: str) -> int:
+    """For argparse: 1 or more."""
+    if not text.isdecimal() or not text.isascii() or not int(text[:18]):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number; give 1 or more")
+    return int(text[:18])
 
 
 def add_command(

@@ -16,7 +16,7 @@ from typing import Final
 from vs_tui.cli.client import Client
 from vs_tui.cli.custom_event import end_body, named_span, new_span, start_body
 from vs_tui.cli.event import checked_type, send
-from vs_tui.cli.manual import USAGE
+from vs_tui.cli.manual import USAGE, to_the_end
 from vs_tui.cli.span_options import add_span_options, tags_of
 
 DEFAULT_TYPE: Final = "deploy"
@@ -49,14 +49,16 @@ one. The exit code is 0 whatever the receiver says, 2 when the command line is w
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `vscli`; 0 whatever the receiver says, 2 when the command line is wrong."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    return to_the_end("vscli", lambda: _main(arguments))
+
+
+def _main(arguments: Sequence[str]) -> int:
     args = vscli_parser().parse_args([_two_dashes(argument) for argument in arguments])
     try:
         return _run(args)
     except ValueError as error:
         print(f"vscli: {error}", file=sys.stderr)
         return USAGE
-    except KeyboardInterrupt:
-        return 130
 
 
 def _run(args: argparse.Namespace) -> int:
