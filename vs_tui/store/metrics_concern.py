@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from vs_tui.domain.instants import Instant
-from vs_tui.domain.metrics.facts import Target
+from vs_tui.domain.metrics.facts import Target, spellings
 from vs_tui.domain.metrics.reading import commit_of, version_of
 from vs_tui.domain.metrics.runs import runs_told
 from vs_tui.domain.model import Span
@@ -47,7 +47,7 @@ def concerned(
     found.stored(keys)
     for row in changed:
         if row[1] == "test":
-            found.touch(Target(*row[2:5]), row[6])
+            found.test(Target(*row[2:5]), row[6])
         elif row[1] == "incident":
             found.incident(row)
     found.changes([row for row in changed if row[1] in _ABOUT_CHANGES])
@@ -66,6 +66,16 @@ class _Concern:
     def touch(self, target: Target, moment: Instant | None) -> None:
         if moment is not None and self._environments.is_production(target.environment):
             self.touched[target] = min(moment, self.touched.get(target, moment))
+
+    def test(self, place: Target, moment: Instant | None) -> None:
+        """The targets that a test of this place is about."""
+        sql = (
+            "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM spans "
+            "WHERE operation = 'deploy' AND project = ? AND service = ? AND environment = value)"
+        )
+        names = rows.as_json(spellings(place.environment))
+        for (name,) in self._db.execute(sql, (names, *place[:2])).fetchall():
+            self.touch(place._replace(environment=name), moment)
 
     def deploys(self, keys: Iterable[str]) -> None:
         """These deploys and the attempts around them."""
@@ -125,7 +135,7 @@ class _Concern:
         concerned = {
             target
             for target in found
-            if environment in (target.environment, "")
+            if environment in ("", *spellings(target.environment))
             and ("/" not in project or target.project == project)
         }
         for target in concerned:
@@ -151,7 +161,7 @@ class _Concern:
             return
         sql = (
             "SELECT MAX(ended_at) FROM dora_deployments WHERE project = ? AND service = ? "
-            "AND environment = ? AND ended_at <= ? AND unit < 2 "
+            "AND environment = ? AND started_at <= ? AND unit < 2 "
             "AND (version = ? OR commit_id LIKE ? || '%')"
         )
         for target in targets:

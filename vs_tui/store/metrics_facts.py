@@ -17,6 +17,7 @@ from vs_tui.domain.metrics.facts import (
     Incident,
     Target,
     Test,
+    spellings,
 )
 from vs_tui.domain.metrics.failures import name_of
 from vs_tui.domain.metrics.lead_time import built_by
@@ -40,6 +41,8 @@ _PLACELESS: Final = (
 )
 """Alerts know services, not repositories: where nothing of that name is deployed in the project
 that an incident states, it is of that service wherever it is deployed."""
+_STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structure')"
+"""Rules of links that somebody stated; all others are found by what two spans have in common."""
 MAX_CLIMB: Final = 6
 """Levels above a deploy that are searched for the pull requests it ships."""
 MAX_BUILDS: Final = 200
@@ -66,10 +69,12 @@ def stretch_of(db: sqlite3.Connection, target: Target, since: Instant) -> Stretc
     shipped = {d.key: by_span[d.span] for d in finished if d.ok and d.span in by_span}
     bare = [d for d in finished if d.ok and d.key not in shipped]
     commits = _commit_times(db, [d.commit for d in bare if d.commit])
+    # A version may raise an incident while it still goes out.
+    begun = min([since, *(d.started_at for d in finished)])
     facts = Facts(
         deployments=finished,
         tests=_tests(db, target, since, keys),
-        incidents=_incidents(db, target, since, keys),
+        incidents=_incidents(db, target, begun, keys),
         shipped=shipped,
         builds=_builds(db, target, finished, bare),
         commit_times=commits,
@@ -198,57 +203,68 @@ def _commit_times(db: sqlite3.Connection, commits: Iterable[str]) -> dict[str, I
 def _tests(
     db: sqlite3.Connection, target: Target, since: Instant, keys: Sequence[str]
 ) -> list[Test]:
-    found = _spans(
-        db,
-        f"operation = 'test' AND environment <> '' AND {_OF_TARGET} AND ended_at >= ?",
-        *target,
-        since,
+    """Those of the target, and those that say that they are below its deploys."""
+    names = spellings(target.environment)
+    where = (
+        "operation = 'test' AND environment <> '' AND project = ? AND service = ? "
+        f"AND environment {_KEYS} AND ended_at >= ?"
     )
+    found = _spans(db, where, *target[:2], rows.as_json(names), since)
     where = f"operation = 'test' AND parent_key <> '' AND parent_key {_KEYS}"
-    found += _spans_in(db, where, keys)
+    below = [span for span in _spans_in(db, where, keys) if span.environment in ("", *names)]
+    stated = _stated(db, [*found, *below])
+    # A parent that was found by the version is another one's as well: time decides.
+    found = [span if span.key in stated else span._replace(parent_key="") for span in found]
+    found += [span for span in below if span.key in stated]
     return [test for span in found if (test := test_of(span)) is not None]
+
+
+def _stated(db: sqlite3.Connection, spans: Iterable[Span]) -> set[str]:
+    """Those of these spans whose tools say what they are below."""
+    sql = f"SELECT child FROM links WHERE is_primary = 1 AND rule {_STATED} AND child {_KEYS}"
+    return {row[0] for row in rows.select_in(db, sql, {span.key for span in spans})}
 
 
 def _incidents(
     db: sqlite3.Connection, target: Target, since: Instant, keys: Sequence[str]
 ) -> list[Incident]:
+    names = ("", *spellings(target.environment))
     found: dict[str, Span] = {}
     if target.service:
         where = (
             "operation IN ('deploy', 'incident') AND operation = 'incident' AND service = ? "
-            f"AND environment IN (?, '') AND started_at >= ? AND (project = ? OR {_PLACELESS})"
+            f"AND environment {_KEYS} AND started_at >= ? AND (project = ? OR {_PLACELESS})"
         )
-        for span in _spans(db, where, target.service, target.environment, since, target.project):
-            found[span.key] = span
+        bound = (target.service, rows.as_json(names), since, target.project)
+        found = {span.key: span for span in _spans(db, where, *bound)}
+    linked: dict[str, list[str]] = {}
+    alike: dict[str, list[str]] = {}
     sql = (
-        "SELECT l.child, l.parent FROM links l JOIN spans s ON s.key = l.child "
+        f"SELECT l.child, l.parent, l.rule {_STATED}, s.environment FROM links l "
+        "JOIN spans s ON s.key = l.child "
         f"WHERE s.operation = 'incident' AND l.rule <> 'proximity' AND l.parent {_KEYS}"
     )
-    linked: dict[str, list[str]] = {}
-    for child, parent in rows.select_in(db, sql, keys):
-        linked.setdefault(child, []).append(parent)
-    for span in _spans_in(db, f"key {_KEYS}", set(linked) - set(found)):
+    for child, parent, stated, environment in rows.select_in(db, sql, keys):
+        if stated:
+            linked.setdefault(child, []).append(parent)
+        elif environment in names:
+            alike.setdefault(child, []).append(parent)
+    for span in _spans_in(db, f"key {_KEYS}", (linked.keys() | alike.keys()) - found.keys()):
         found[span.key] = span
-    elsewhere = _linked_elsewhere(db, set(found) - set(linked))
-    read = []
-    for key, span in found.items():
+    elsewhere = _linked_elsewhere(db, found.keys() - linked.keys())
+    read = (
+        incident_of(span, linked.get(key, ()), alike.get(key, ()))
+        for key, span in found.items()
         # One that names another deployment says nothing about this target.
-        if key not in elsewhere:
-            incident = incident_of(_without_hints(span), linked.get(key, ()))
-            if incident is not None:
-                read.append(incident)
-    return read
-
-
-def _without_hints(span: Span) -> Span:
-    """Its parent may be a mere neighbour in time; only the links that name something count."""
-    return span._replace(parent_key="")
+        if key not in elsewhere
+    )
+    return [incident for incident in read if incident is not None]
 
 
 def _linked_elsewhere(db: sqlite3.Connection, incidents: Iterable[str]) -> set[str]:
     sql = (
         "SELECT DISTINCT l.child FROM links l JOIN spans d ON d.key = l.parent "
-        f"WHERE d.operation = 'deploy' AND l.rule <> 'proximity' AND l.child {_KEYS}"
+        f"WHERE d.operation = 'deploy' AND l.rule {_STATED} AND l.child {_KEYS}"
     )
     return {row[0] for row in rows.select_in(db, sql, incidents)}
 

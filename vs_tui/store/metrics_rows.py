@@ -38,8 +38,13 @@ def verdict_of(text: str) -> Assessed:
         episodes(signals),
         found["rework"],
         tuple(_shipped(entry) for entry in found["shipped"]),
-        tuple(Incident(**{**i, "linked": tuple(i["linked"])}) for i in found["blames"]),
+        tuple(_incident(entry) for entry in found["blames"]),
     )
+
+
+def _incident(entry: Mapping[str, Any]) -> Incident:
+    keys = {name: tuple(entry.get(name, ())) for name in ("linked", "alike")}
+    return Incident(**{**entry, **keys})
 
 
 def _shipped(entry: Mapping[str, Any]) -> Shipped:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vs_tui.domain.instants import Duration, Instant
 
@@ -17,6 +17,18 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     PENDING = "pending"
     """In flight: not a deployment yet."""
+
+
+_PRODUCTION: Final = ("prod", "production", "prd")
+
+
+def spellings(environment: str) -> tuple[str, ...]:
+    """The names that mean the same environment: `prod`, `production` and `prd` are one, and so is
+    a name in other case. One tool's deploys are another's `Production`."""
+    lowered = environment.lower()
+    words = _PRODUCTION if lowered in _PRODUCTION else (lowered,)
+    found = [spelt for word in words for spelt in (word, word.capitalize(), word.upper())]
+    return tuple(dict.fromkeys(found)) if environment in found else (environment,)
 
 
 class Target(NamedTuple):
@@ -115,6 +127,8 @@ class Incident:
     version: str = ""
     linked: tuple[str, ...] = ()
     """Keys of the spans it names."""
+    alike: tuple[str, ...] = ()
+    """Keys of the deploys of the version it names, where their services are called otherwise."""
     team: str = ""
     name: str = ""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -125,27 +125,37 @@ def _last_until(deployments: Sequence[Deployment], moment: Instant) -> Deploymen
 
 def blamed(incident: Incident, course: Course, window: Duration) -> list[Deployment]:
     """The deployments of one target that an incident makes failed: those it names; else the last
-    one of its version before it; else, without a version, the last successful one that ended at
-    most `window` before it (0: none)."""
-    named: dict[str, list[Deployment]] = {}
-    for deployment in course.deployments:
-        if deployment.span in incident.linked:
-            named.setdefault(deployment.span, []).append(deployment)
+    one of its version that had begun before it; else, without a version, the last successful one
+    that ended at most `window` before it (0: none)."""
+    named = _runs_of(course, incident.linked)
     if named:
         # Of a span that ran several times it is the run that was live, else the first one.
-        return [_last_until(runs, incident.started_at) or runs[0] for runs in named.values()]
+        return [_last_until(runs, incident.started_at) or runs[0] for runs in named]
     if incident.version:
-        before = course.deployments[: bisect_right(course.ends, incident.started_at)]
-        return [
-            d
-            for d in reversed(before)
-            if incident.version in (d.version, d.commit)
-            or (d.commit and same_version("", incident.version, "", d.commit))
-        ][:1]
+        begun = (d for d in reversed(course.deployments) if d.started_at <= incident.started_at)
+        found = next((d for d in begun if _is_of(d, incident.version)), None)
+        alike = _runs_of(course, incident.alike)
+        return [found] if found else [_last_until(r, incident.started_at) or r[0] for r in alike]
     last = course.success_until(incident.started_at)
     if last is None or not window or incident.started_at - last.ended_at > window:
         return []
     return [last]
+
+
+def _runs_of(course: Course, spans: Collection[str]) -> list[list[Deployment]]:
+    """The deployments of some spans, the runs of each."""
+    found: dict[str, list[Deployment]] = {}
+    for deployment in course.deployments:
+        if deployment.span in spans:
+            found.setdefault(deployment.span, []).append(deployment)
+    return list(found.values())
+
+
+def _is_of(deployment: Deployment, version: str) -> bool:
+    """Whether it deployed a version, which may be a commit."""
+    if version in (deployment.version, deployment.commit):
+        return True
+    return bool(deployment.commit) and same_version("", version, "", deployment.commit)
 
 
 def signals_of(

@@ -132,10 +132,13 @@ def test_of(span: Span) -> Test | None:
     )
 
 
-def incident_of(span: Span, linked: Sequence[str] = ()) -> Incident | None:
+def incident_of(
+    span: Span, linked: Sequence[str] = (), alike: Sequence[str] = ()
+) -> Incident | None:
     """An `incident` span; None for one that was cancelled, a false alarm.
 
-    `linked`: keys of the spans it names (not those it is merely near to).
+    `linked`: keys of the spans it names (not those it is merely near to); `alike`: of deploys that
+    it has the version of.
     """
     if span.status is Status.CANCELLED:
         return None
@@ -152,7 +155,8 @@ def incident_of(span: Span, linked: Sequence[str] = ()) -> Incident | None:
         restored_at=max(min(known), span.at) if known else None,
         finished_at=span.ended_at,
         version=version_of(span.attributes),
-        linked=tuple(dict.fromkeys((*linked, *([span.parent_key] if span.parent_key else [])))),
+        linked=tuple(linked),
+        alike=tuple(alike),
         team=span.team,
         name=span.name,
     )

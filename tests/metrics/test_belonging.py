@@ -1,0 +1,129 @@
+"""Which deployment a test or an incident is about, told as scripts tell it."""
+
+import orjson
+import pytest
+
+from tests.metrics.deliveries import TEAMS, Database, over
+from tests.metrics.world import t
+from vs_tui.domain.instants import DAY
+from vs_tui.sources import customhttp
+from vs_tui.sources.base import Inbound
+from vs_tui.store.metrics import read_scorecards
+
+BEGIN = t("00:00")
+WINDOW = over(BEGIN, BEGIN + DAY)
+
+
+@pytest.fixture
+def base(tmp_path):
+    opened = Database(tmp_path / "metrics.db")
+    yield opened
+    opened.db.close()
+
+
+def tell(base: Database, kind: str, began: str, ended: str = "", ok: bool = True, **tags) -> None:
+    """One span of namespace acme/api from `began` to `ended`."""
+    parent = tags.pop("parent", "")
+    about = {"service": "api", "environment": "prod", **tags}
+    about = {name: value for name, value in about.items() if value}
+    told = {"type": kind, "id": f"{kind} {began} {tags}", "namespace": "acme/api", "tags": about}
+    for action, clock in (("start", began), ("end", ended)):
+        if clock:
+            at = f"2026-03-02T{clock}:00Z"
+            body = {**told, "action": action, "timestamp": at, "parentid": parent, "error": not ok}
+            base.tell(*customhttp.SOURCE.parse(inbound(body)).events)
+
+
+def inbound(body) -> Inbound:
+    return Inbound("/customhttp", {}, orjson.dumps(body), BEGIN)
+
+
+def figures(base: Database):
+    kept = base.kept()
+    base.rebuild()
+    assert kept == base.kept()
+    return read_scorecards(base.db, WINDOW, teams=TEAMS, by="all")[0].figures
+
+
+def failed(base: Database) -> tuple[int, int]:
+    found = figures(base)["fail"]
+    return found.hits, found.n
+
+
+@pytest.mark.parametrize(
+    ("environment", "hits"),
+    [("staging", 0), ("", 0), ("prod", 1), ("Production", 1), ("prd", 1), ("live", 0)],
+)
+@pytest.mark.parametrize("first", ["deploy", "test"])
+def test_a_test_of_the_version_elsewhere_changes_nothing(base, environment, hits, first) -> None:
+    """Its version alone does not make it a test of production."""
+    told = {
+        "deploy": lambda: tell(base, "deploy", "09:50", "10:00", version="4"),
+        "test": lambda: tell(
+            base, "test", "10:01", "10:05", False, version="4", environment=environment
+        ),
+    }
+    for kind in (first, *(told.keys() - {first})):
+        told[kind]()
+    assert failed(base) == (hits, 1)
+
+
+def test_a_test_below_its_deploy_is_about_it_whatever_it_names(base) -> None:
+    deploy = "vstrace-customhttp-deploy-acme/api-1"
+    body = {"type": "deploy", "id": "1", "namespace": "acme/api", "action": "end"}
+    body |= {"timestamp": "2026-03-02T10:00:00Z", "tags": {"service": "api", "environment": "prod"}}
+    base.tell(*customhttp.SOURCE.parse(inbound(body)).events)
+    tell(base, "test", "10:01", "10:05", False, parent=deploy, environment="staging")
+    assert failed(base) == (0, 1), "a staging test is none of production's wherever it hangs"
+    tell(base, "test", "10:01", "10:05", False, parent=deploy, environment="", service="")
+    assert failed(base) == (1, 1)
+
+
+def test_a_test_of_the_version_before_says_nothing_about_the_next_deployment(base) -> None:
+    tell(base, "deploy", "09:50", "10:00", version="1")
+    tell(base, "deploy", "10:50", "11:00", version="2")
+    tell(base, "test", "11:01", "11:05", False, version="1")
+    assert failed(base) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("environment", "hits"), [("staging", 0), ("", 1), ("prod", 1), ("PRODUCTION", 1), ("live", 0)]
+)
+def test_an_incident_of_the_version_counts_where_it_is(base, environment, hits) -> None:
+    tell(base, "deploy", "09:30", "09:40", version="4", environment="staging")
+    tell(base, "deploy", "09:50", "10:00", version="4")
+    tell(base, "incident", "10:05", "10:10", version="4", environment=environment)
+    assert failed(base) == (hits, 1)
+    tell(base, "deploy", "10:20", "10:30", version="5")
+    tell(base, "incident", "10:40", "10:50", version="4", environment=environment)
+    assert failed(base) == (hits, 2), "by its version, not by its time"
+
+
+def test_of_a_version_that_was_deployed_twice_the_last_one_before_it_is_meant(base) -> None:
+    for clock, version in (("09:00", "1"), ("10:00", "2"), ("11:00", "1")):
+        tell(base, "deploy", clock, clock, version=version)
+    tell(base, "incident", "11:10", "11:20", version="1")
+    assert failed(base) == (1, 3)
+    assert figures(base)["restore"].value == 10 * 60_000_000
+    rows = "SELECT ended_at FROM dora_deployments WHERE failed = 1"
+    assert base.db.execute(rows).fetchall() == [(t("11:00"),)]
+
+
+@pytest.mark.parametrize("first", ["deploy", "incident"])
+def test_an_incident_of_a_version_that_is_still_going_out_is_of_that_deployment(
+    base, first
+) -> None:
+    """A canary may raise it before the deploy has ended; else it is of the one before."""
+    tell(base, "deploy", "08:50", "09:00", version="1")
+    told = {
+        "deploy": lambda: tell(base, "deploy", "10:00", "10:30", version="2"),
+        "incident": lambda: tell(base, "incident", "10:10", "10:40", version="2"),
+    }
+    for kind in (first, *(told.keys() - {first})):
+        told[kind]()
+    assert failed(base) == (1, 2)
+    found = base.db.execute("SELECT version FROM dora_deployments WHERE failed = 1").fetchall()
+    assert found == [("2",)]
+    assert figures(base)["restore"].value == 30 * 60_000_000
+    tell(base, "incident", "10:15", "10:20")
+    assert failed(base) == (2, 2)
