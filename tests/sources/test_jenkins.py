@@ -19,6 +19,7 @@ from tests.sources.webhook_tools import (
     same_spans,
     sought,
 )
+from vs_tui.domain import keys
 from vs_tui.domain.model import Event, State, Status, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized, Unreadable
 from vs_tui.sources.jenkins import SOURCE
@@ -197,6 +198,33 @@ def test_a_deploy_by_the_jobs_name():
         assert span.environment == ""
 
 
+@pytest.mark.parametrize(
+    ("job", "parameters", "name"),
+    [
+        # Jobs are called so wherever nobody knows of ValueStream's prefix.
+        ("deploy-api", {"ENVIRONMENT": "production"}, "api to production"),
+        ("deploy-staging", {}, "api to staging"),
+        ("Deploy to QA", {"service": "cart"}, "cart to qa"),
+        # It does not say where, or it says that it is something else.
+        ("deploy-api", {}, ""),
+        ("deploy-staging", {"type": "test"}, ""),
+        ("build-api", {"ENVIRONMENT": "production"}, ""),
+        # The name of a branch, not of a job.
+        ("feature%2Fdeploy-staging", {}, ""),
+    ],
+)
+def test_a_job_whose_name_and_environment_say_so_is_a_deploy(job, parameters, name):
+    named = {"jobName": job, "fullJobName": f"ops/{job}"}
+    key = keys.reference("jenkins", "build", f"ci.example.com/jenkins/ops/{job}", 7)
+    span = folded(jk.start(**named, parameters=parameters), jk.end(**named), key=key).span
+    if name:
+        assert (span.operation, span.name) == ("deploy", name)
+        assert span.environment == span.attributes["deployment.environment.name"]
+    else:
+        assert (span.operation, span.environment) == ("build", "")
+    assert not span.in_flight
+
+
 def test_an_end_alone_is_a_build():
     span = folded(jk.end()).span
     assert (span.operation, span.project) == ("build", "backend/build-api")
@@ -296,6 +324,11 @@ def test_a_multibranch_job_names_its_branch():
     assert ("branch", "branch", "feature/cache", "acme/api") in sought(whole(body))
     ended = jk.end(fullJobName="acme/api/feature%2Fcache", scmInfo=dict(jk.SCM))
     assert whole(ended).attributes["cicd.pipeline.name"] == "acme/api"
+    # An end knows no branch, and must not make a pipeline of its own of each.
+    key = whole(ended).key
+    span = folded(body, jk.end(fullJobName="acme/api/feature%2Fcache"), key=key).span
+    assert span.attributes["cicd.pipeline.name"] == "acme/api"
+    assert span.name == "acme/api/feature/cache #7"
     sent = jk.notification("STARTED", "10:30:10")
     sent["url"] = "job/acme/job/api/job/feature%252Fcache/"
     assert whole(sent).key == whole(ended).key

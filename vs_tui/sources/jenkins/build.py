@@ -17,6 +17,7 @@ from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import Unreadable, known, obj, text, web_url
+from vs_tui.sources.versions import environment_in, is_deploy_name
 
 RESULTS: Final = {
     "SUCCESS": (State.OK, "", "success"),
@@ -39,6 +40,8 @@ _UPSTREAM: Final = re.compile(
     r"upstream project:? \"?([^\"\n]{1,300}?)\"? build number:? (\d{1,9})\b"
 )
 _CHANGE_LEAF: Final = re.compile(r"(?:PR|MR)-(\d{1,9})(?:-(?:head|merge))?\Z")
+_MAIN: Final = frozenset({"main", "master"})
+"""Names of branches that nobody gives to a job of its own."""
 _DEFAULTS_AS_OF: Final[Instant] = 1
 
 
@@ -81,7 +84,16 @@ class Build:
             return True
         if self.parameters is None:
             return None
-        return _parameter(self.parameters, ("type",)).lower() == "deploy"
+        if kind := _parameter(self.parameters, ("type",)):
+            return kind.lower() == "deploy"
+        # `deploy-api` may do anything; with an environment it says what.
+        return is_deploy_name(self.family.rpartition("/")[2]) and bool(self.environment)
+
+    @property
+    def environment(self) -> str:
+        """Where it deploys, if it does: a parameter's value, or a word in the job's name."""
+        named = _parameter(self.parameters, ENVIRONMENT_NAMES)
+        return named or environment_in(self.family.rpartition("/")[2])
 
     @property
     def repo(self) -> str:
@@ -113,14 +125,16 @@ class Build:
             state=State.NOTE,
             occurred_at=self.at,
             as_of=_DEFAULTS_AS_OF,
-            name=f"{self.job} #{self.number}",
-            project=self.family,
+            # A multibranch project's job has its branch's name, encoded: `feature%2Fcache`.
+            name=f"{unquote(self.job)} #{self.number}",
+            project=unquote(self.family),
+            attributes={"cicd.pipeline.name": self.family},
         )
 
     def _event(self) -> Event:
         deploy = bool(self.is_deploy)
         service = self._service() if deploy else ""
-        environment = _parameter(self.parameters, ENVIRONMENT_NAMES) if deploy else ""
+        environment = self.environment if deploy else ""
         version = _parameter(self.parameters, VERSION_NAMES)
         artifact = Key("artifact", f"{service}@{version}", self.repo, "version")
         sha = text(self.scm, "commit")
@@ -137,6 +151,7 @@ class Build:
             occurred_at=self.at,
             started_at=self.started_at,
             stage=self.stage,
+            name=f"{service} to {environment}" if service and environment else "",
             project=keys.repository_path(text(self.scm, "url")),
             service=service,
             environment=environment,
@@ -168,7 +183,8 @@ class Build:
     def _attributes(self, service: str, environment: str, version: str) -> dict[str, Scalar]:
         owner, _, name = self.repo.rpartition("/")
         return known(
-            cicd__pipeline__name=self.family,
+            # Without a checkout it is not known whether the last part is a branch's.
+            cicd__pipeline__name=self.family if self.branch or self.family != self.job else None,
             cicd__pipeline__run__id=str(self.number),
             cicd__pipeline__run__url__full=web_url(self.url),
             deployment__environment__name=environment,
@@ -247,7 +263,7 @@ def plain_job(job: str) -> str:
 def family_of(job: str, branch: str = "") -> str:
     """A job without a multibranch project's last part: a change, or the branch it built."""
     before, _, leaf = job.rpartition("/")
-    is_branch = bool(branch) and unquote(leaf) == branch
+    is_branch = leaf in _MAIN or "%2F" in leaf or (bool(branch) and unquote(leaf) == branch)
     return before if before and (is_branch or _CHANGE_LEAF.match(leaf)) else job
 
 

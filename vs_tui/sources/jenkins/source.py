@@ -18,7 +18,7 @@ class Jenkins:
     name = "jenkins"
     title = "Jenkins"
     paths: tuple[str, ...] = ("/jenkins", "/jenkins/*")
-    version = 2
+    version = 3
     signature_headers: tuple[str, ...] = ()
     token_in_url = True
     stored_headers: tuple[str, ...] = ()
