@@ -23,7 +23,7 @@ from vs_tui.exporters.jsonable import (
 )
 from vs_tui.receiver.auth import Gate
 from vs_tui.receiver.errors import Refused, answer, not_found
-from vs_tui.receiver.openapi import parameters
+from vs_tui.receiver.reads import parameters
 from vs_tui.store.api import Changes
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.writer import Writer
