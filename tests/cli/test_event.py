@@ -102,6 +102,7 @@ vs-tui event --name given start --parent-event-id "$OTHER" >/dev/null
     ("arguments", "hint"),
     [
         (["end"], "--event-id"),
+        (["end", "--event-id", " "], "the event's id is missing; give what `start` printed"),
         (["--tag", "service", "start"], "write it like 'service|api'"),
         (["--type", "two words", "start"], "is not a type"),
         (["end", "--event-id", "1", "--error", "--cancelled"], "not allowed with"),

@@ -161,7 +161,8 @@ def test_without_a_parent_option_the_surrounding_run_is_the_parent(server, shell
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["event", "-type=build", "end"], "-event-id is missing"),
+        (["event", "-type=build", "end"], "the event's id is missing; give what `start` printed"),
+        (["event", "-type=build", "end", "-event-id="], "the event's id is missing"),
         (["event", "-tag=oops", "start"], "'service|api'"),
         (["event", "-type=two words", "start"], "use one word"),
         (["event"], "usage"),

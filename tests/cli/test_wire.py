@@ -136,8 +136,13 @@ def test_addresses(url, name, path):
     ["localhost:5000", "ftp://x/", "http://", "http://h:99999/", "http://h/ü", "http://h/a b"],
 )
 def test_what_is_no_address_is_said(url):
-    with pytest.raises(WireError, match="set VS_URL"):
+    with pytest.raises(WireError, match=f"'{url}' is not an address; set VS_URL"):
         address(url)
+
+
+def test_what_is_no_address_is_said_without_its_password():
+    with pytest.raises(WireError, match="'host:x' is not an address"):
+        address("http://user:pass@host:x")
 
 
 @pytest.mark.parametrize(

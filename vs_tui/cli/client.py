@@ -241,9 +241,10 @@ class _Wire:
         if status in _NEVER:
             return f"the receiver refused the event: {status} {detail}"
         if status in _PROOF:
+            said = "" if status == 401 else f" {detail}"  # all that a 401 says is said here
             raise _Stopped(
-                f"{self._target} did not accept our proof: {status} {detail}; set VS_TOKEN or "
-                "VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET (`vs-tui secret show token` on the receiver)"
+                f"{self._target} did not accept our proof: {status}{said}; set VS_TOKEN to what "
+                "`vs-tui secret show token` prints there, or VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET"
             )
         raise _Stopped(f"{self._target} answered {status} {detail}; check VS_URL")
 

@@ -40,7 +40,10 @@ def new_span(kind: str, namespace: str, event_id: str = "") -> SpanId:
 
 
 def named_span(text: str, kind: str, namespace: str) -> SpanId:
-    """The span of an id or a reference; what a reference says wins over `kind` and `namespace`."""
+    """The span of an id or a reference; what a reference says wins over `kind` and `namespace`.
+    ValueError when there is none."""
+    if not text.strip():
+        raise ValueError("the event's id is missing; give what `start` printed")
     reference = last_reference(text)
     if not reference.startswith(_PREFIX):
         return SpanId(kind, namespace, text)

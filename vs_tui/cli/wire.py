@@ -45,7 +45,8 @@ def address(url: str) -> Address:
     """The parts of a URL; WireError says what is wrong with it."""
     match = _URL.fullmatch(url)
     if not match or int(match["port"] or 0) > 65_535:
-        raise WireError("it is not an address; set VS_URL to http://HOST:PORT")
+        shown = url.rpartition("@")[2][:100]  # never a password
+        raise WireError(f"'{shown}' is not an address; set VS_URL to http://HOST:PORT")
     secure = match["scheme"].lower() == "https"
     port = int(match["port"] or (443 if secure else 80))
     return Address(secure, match["six"] or match["host"], port, match["path"] or "/")
