@@ -21,6 +21,7 @@ from tests.sources.webhook_tools import (
     same_spans,
     sought,
 )
+from vs_tui.domain.instants import iso
 from vs_tui.domain.model import Event, State, Status, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized, Unreadable
 from vs_tui.sources.bitbucket import SOURCE
@@ -74,6 +75,17 @@ def test_a_retry_of_cloud_and_of_server_keeps_its_id():
     cloud = Inbound("/bitbucket", {"x-request-uuid": "u1", "x-attempt-number": "2"}, b"", 1)
     server = Inbound("/bitbucket", {"x-request-id": "r1"}, b"", 1)
     assert (SOURCE.dedupe_key(cloud), SOURCE.dedupe_key(server)) == ("u1", "r1")
+
+
+def test_two_events_with_one_body_are_two_deliveries():
+    """Only the header says which event a body is of."""
+    body = bb.cloud_pull()
+    merged, again = (
+        bb.inbound("pullrequest:fulfilled", body),
+        bb.inbound("pullrequest:fulfilled", body),
+    )
+    declined = bb.inbound("pullrequest:rejected", body)
+    assert SOURCE.dedupe_key(merged) == SOURCE.dedupe_key(again) != SOURCE.dedupe_key(declined)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +162,17 @@ def test_a_cloud_pull_request(end, state, status, word):
     assert span.attributes["vs.pr.reviewers"] == "cid,dan"
     assert span.attributes["vs.pr.comments"] == 4
     assert span.attributes["vcs.provider.name"] == "bitbucket"
+
+
+def test_an_edit_after_the_merge_moves_no_end():
+    done = {"state": "MERGED", "merge_commit": {"hash": bb.MERGE[:12]}}
+    merge = ("pullrequest:fulfilled", bb.cloud_pull(updated_on=bb.stamp("11:00:00"), **done))
+    edit = ("pullrequest:updated", bb.cloud_pull(updated_on=bb.stamp("15:00:00"), **done))
+    for deliveries in ((merge, edit), (edit, merge)):
+        (folded,) = fold_all(events(*deliveries)).values()
+        ended = at("11:00:00") + 123_456
+        assert (folded.span.status, folded.span.ended_at) == (Status.OK, ended)
+        assert folded.span.attributes["vs.pr.merged_at"] == iso(ended)
 
 
 def test_what_a_cloud_pull_request_offers_and_seeks():
@@ -229,6 +252,23 @@ def test_commit_statuses(word, status, error):
     wishes = sought(event)
     assert ("commit", "commit", bb.HEAD, "acme/api") in wishes
     assert ("branch", "branch", "feature/cache", "acme/api") in wishes
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "branch", "label"),
+    [
+        ("-150947", "Pipeline #42 for main", "main", "Pipeline"),
+        ("8126", "Pipeline #43 for feature/cache", "feature/cache", "Pipeline"),
+        ("8126", "Nightly #7", "main", "Nightly"),
+        ("8126", "", "main", "8126"),
+        ("api-build", "api #12", "main", "api-build"),
+    ],
+)
+def test_runs_of_bitbucket_pipelines_have_one_history(key, name, branch, label):
+    """Their keys are a number of the one run, and their names hold its ordinal and its branch."""
+    body = bb.commit_status("INPROGRESS", "10:31:00", key=key, name=name, refname=branch)
+    (event,) = events(("repo:commit_status_created", body))
+    assert event.attributes["cicd.pipeline.task.name"] == label
 
 
 def test_a_second_build_of_a_commit_reopens_its_status():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
@@ -37,6 +38,7 @@ _STATUS: Final = {
     "FAILED": (State.ERROR, "failure", "failure"),
     "STOPPED": (State.CANCELLED, "", "cancellation"),
 }
+_ORDINAL: Final = re.compile(r"\s*#\d{1,9}\b")
 _ISSUES: Final = {
     "submitted": State.RUNNING,
     "new": State.RUNNING,
@@ -95,6 +97,7 @@ def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
         repo=repo,
         number=identifier,
         state=state,
+        is_end_stated=_CHANGE_STATES[event].terminal,
         at=created
         if event == "pullrequest:created" and created and not state.terminal
         else updated,
@@ -186,7 +189,7 @@ def _status(event: str, body: Mapping[str, Any], received_at: Instant) -> Event:
         url=web_url(text(status, "url")),
         error=error,
         attributes=repo.attributes(
-            cicd__pipeline__task__name=key,
+            cicd__pipeline__task__name=_label(key, text(status, "name"), branch),
             cicd__pipeline__task__run__url__full=web_url(text(status, "url")),
             cicd__pipeline__task__run__result=result,
             vcs__ref__head__name=branch,
@@ -201,6 +204,15 @@ def _status(event: str, body: Mapping[str, Any], received_at: Instant) -> Event:
             keys.mentions(message, "commit message"),
         ),
     )
+
+
+def _label(key: str, name: str, branch: str) -> str:
+    """What all builds of a kind are called, so that their durations compare: their key, except
+    where that is a number, as of Bitbucket Pipelines, which says `Pipeline #42 for main`."""
+    if not key.removeprefix("-").isdigit():
+        return key
+    plain = _ORDINAL.sub("", name).strip()
+    return plain.removesuffix(f" for {branch}") or key
 
 
 def _issue(event: str, body: Mapping[str, Any], received_at: Instant) -> Event:

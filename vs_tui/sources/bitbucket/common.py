@@ -65,6 +65,8 @@ class Change:
     """RUNNING while open, OK when merged, CANCELLED when declined."""
     at: Instant
     """When `state` became true."""
+    is_end_stated: bool
+    """Whether an end is known to have been at `at`: a later edit tells no more than that it was."""
     as_of: Instant
     created_at: Instant | None
     title: str
@@ -98,7 +100,7 @@ class Change:
             as_of=self.as_of,
             started_at=self.created_at,
             # A body tells the change's state as of now, so it outranks an earlier end.
-            supersedes=True,
+            supersedes=self.is_end_stated or not self.state.terminal,
             name=self.title or f"#{self.number}",
             actor=self.author,
             url=web_url(self.url),
@@ -113,7 +115,7 @@ class Change:
                 vs__pr__draft=self.draft,
                 vs__pr__comments=self.comments,
                 vs__pr__reviewers=",".join(name for name in self.reviewers if name),
-                vs__pr__merged_at=iso(self.at) if merged else None,
+                vs__pr__merged_at=iso(self.at) if merged and self.is_end_stated else None,
                 vs__pr__merge_commit=merge,
             ),
             offers=keys.offers(

@@ -69,9 +69,10 @@ def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
     state = _CHANGE_STATES[event]
     if not state.terminal:
         state = _ENDED.get(text(found, "state"), state)
+    closed = parse_instant(found.get("closedDate"))
     at = happened if event.startswith("pr:reviewer:") or event == "pr:reopened" else updated
     if state.terminal:
-        at = parse_instant(found.get("closedDate")) or updated
+        at = closed or updated
     elif event == "pr:opened":
         at = created or updated
     draft = found.get("draft")
@@ -80,6 +81,7 @@ def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
         number=identifier,
         state=state,
         at=at,
+        is_end_stated=closed is not None or _CHANGE_STATES[event].terminal,
         as_of=max(updated, happened),
         created_at=created,
         title=text(found, "title"),
@@ -133,6 +135,7 @@ def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
                 after=after.value,
                 at=_date(body, received_at),
                 actor=text(body, "actor", "name"),
+                url=f"{repo.web.removesuffix('/browse')}/commits/{after.value}" if repo.web else "",
                 shas=[text(commit, "id") for commit in brought],
                 messages=[text(commit, "message", limit=5_000) for commit in brought],
                 written=[when for when in times if when is not None],

@@ -8,7 +8,7 @@ from typing import Final
 from vs_tui.domain.model import Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object
 from vs_tui.sources.bitbucket import cloud, server
-from vs_tui.sources.signatures import require_hmac_hex
+from vs_tui.sources.signatures import require_hmac_hex, sha256_hex
 
 IGNORED: Final[Mapping[str, str]] = {"diagnostics:ping": "connected"}
 
@@ -19,7 +19,7 @@ class Bitbucket:
     name = "bitbucket"
     title = "Bitbucket"
     paths: tuple[str, ...] = ("/bitbucket",)
-    version = 1
+    version = 2
     signature_headers: tuple[str, ...] = ("x-hub-signature",)
     token_in_url = True
     stored_headers: tuple[str, ...] = (
@@ -40,8 +40,10 @@ class Bitbucket:
         require_hmac_hex([digest], inbound.body, secrets, "X-Hub-Signature")
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        """Cloud's X-Request-UUID is the same on a retry; Server has X-Request-Id."""
-        return inbound.header("x-request-uuid") or inbound.header("x-request-id")
+        """Cloud's X-Request-UUID is the same on a retry; Server has X-Request-Id. Without them the
+        body's hash tells repeats, of one event: a body does not say which one it is of."""
+        identifier = inbound.header("x-request-uuid") or inbound.header("x-request-id")
+        return identifier or f"{inbound.header('x-event-key')}:{sha256_hex(inbound.body)}"
 
     def parse(self, inbound: Inbound) -> Parsed:
         body = json_object(inbound)
