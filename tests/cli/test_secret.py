@@ -92,6 +92,16 @@ def test_config_init_writes_a_file_that_reads_as_the_defaults(home, capsys) -> N
         ("[metrics]\nrobots = []\n", r"\[metrics\] robots is not a setting; use one of incident"),
         ("[retention]\nforever = true\n", r"\[retention\] forever is not a setting"),
         ('[store]\nlow_space = "x"\n', "write it like 500MiB"),
+        (
+            "[spans]\ntimeout = {deploy = '1h'}\n",
+            r"\[spans\] timeout is not a setting; use one of t",
+        ),
+        ('[spans]\ntimeouts = "1h"\n', r"spans.timeouts must be a table: \[spans.timeouts\]"),
+        ('[correlation]\ndisabled = ["ships"]\n', r"disabled is not a setting; use one of disable"),
+        ('[views]\nmine = ["x"]\n', r"\[views\] mine must be a text, not \['x'\]"),
+        ("[teams.core]\nteam = 1\n", r"\[teams.core\] team is not a setting; use one of projects"),
+        ("[server]\nport = 70000\n", r"port \(from .*config.toml\) is 70000; use 0 to 65535"),
+        ("[server]\nport = true\n", r"\[server\] port must be int, not True"),
         ('token = "canary"\n[server', "cannot be read"),
     ],
 )

@@ -4,7 +4,7 @@ takes."""
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,17 +29,6 @@ _SECTIONS: Final[Mapping[str, Mapping[str, type]]] = {
     "store": {"db": str, "low_space": str},
     "ui": {"theme": str, "ascii": bool, "zone": str, "watch_command": str},
 }
-_TABLES: Final = (
-    "teams",
-    "environments",
-    "metrics",
-    "spans",
-    "correlation",
-    "views",
-    "keys",
-    "retention",
-    "limits",
-)
 
 
 def from_file(file: Path) -> dict[str, Any]:
@@ -52,7 +41,7 @@ def from_file(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file} cannot be read: {error}; fix it or move it away") from None
     try:
         return _interpret(document)
-    except (ValueError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{file}: {error}") from None
 
 
@@ -65,60 +54,68 @@ def settings_names() -> Sequence[str]:
 def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for section, table in document.items():
-        if section not in _SECTIONS and section not in _TABLES:
+        if section in _SECTIONS:
+            values.update(_plain(section, table))
+        elif section not in _TABLES:
             accepted = ", ".join(sorted((*_SECTIONS, *_TABLES)))
             raise ValueError(f"[{section}] is not a section; use one of {accepted}")
-        if not isinstance(table, dict):
-            raise ValueError(f"{section} must be a table: [{section}]")
-        for name, value in table.items() if section in _SECTIONS else ():
-            values[name] = _typed(section, name, value)
+        else:
+            name, interpret = _TABLES[section]
+            found = interpret(_table(section, table))
+            if found:  # an empty table says nothing: what it would set stays the default's
+                values[name] = found
     for name, convert in (("db", _path), ("low_space", parse_size)):
         if name in values:
             values[name] = convert(values[name])
-    # An empty table says nothing: what it would set stays the default's.
-    if document.get("teams"):
-        values["teams"] = Teams(tuple(_team(n, t) for n, t in document["teams"].items()))
-    if document.get("environments"):
-        globs = {
-            name: _strings(f"environments.{name}", v)
-            for name, v in document["environments"].items()
-        }
-        values["environments"] = Environments({**DEFAULT_ENVIRONMENTS, **globs})
-    if timeouts := document.get("spans", {}).get("timeouts"):
-        values["timeouts"] = _timeouts(timeouts)
-    if rules := document.get("correlation", {}).get("disable"):
-        values["disabled_rules"] = _strings("correlation.disable", rules)
-    for name, interpret in (
-        ("views", _named),
-        ("keys", _named),
-        ("retention", _retention),
-        ("metrics", _metrics),
-        ("limits", _limits),
-    ):
-        if document.get(name):
-            values[name] = interpret(document[name])
     return values
 
 
-def _timeouts(table: Mapping[str, Any]) -> dict[str, Duration]:
+def _teams(tables: Mapping[str, Any]) -> Teams | None:
+    return Teams(tuple(_team(name, table) for name, table in tables.items())) if tables else None
+
+
+def _team(name: str, table: Any) -> Team:
+    known = _table(f"teams.{name}", table, ("projects", "users"))
+    found = {each: _strings(f"teams.{name}.{each}", value) for each, value in known.items()}
+    return Team(name, **found)
+
+
+def _environments(table: Mapping[str, Any]) -> Environments | None:
+    globs = {name: _strings(f"environments.{name}", value) for name, value in table.items()}
+    return Environments({**DEFAULT_ENVIRONMENTS, **globs}) if globs else None
+
+
+def _timeouts(spans: Mapping[str, Any]) -> dict[str, Duration]:
+    table = _table("spans", spans, ("timeouts",)).get("timeouts", {})
     parsed = {
         name: 0 if text in (0, "never") else parse_duration(str(text))
-        for name, text in table.items()
+        for name, text in _table("spans.timeouts", table).items()
     }
-    merged = {**DEFAULT_TIMEOUTS, **parsed}
+    merged = {**DEFAULT_TIMEOUTS, **parsed} if parsed else {}
     return {name: limit for name, limit in merged.items() if limit}
 
 
-def _named(table: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in table.items()}
+def _disabled(table: Mapping[str, Any]) -> tuple[str, ...]:
+    rules = _table("correlation", table, ("disable",)).get("disable", [])
+    return _strings("correlation.disable", rules, '["proximity"]')
+
+
+def _named(section: str) -> Callable[[Mapping[str, Any]], Mapping[str, str]]:
+    def texts(table: Mapping[str, Any]) -> Mapping[str, str]:
+        for name, value in table.items():
+            if not isinstance(value, str):
+                raise ValueError(f"[{section}] {name} must be a text, not {value!r}")
+        return table
+
+    return texts
 
 
 def _path(text: str) -> Path:
     return Path(text).expanduser()
 
 
-def _metrics(table: Mapping[str, Any]) -> MetricRules:
-    _only("metrics", table, ("incident_window", "bots"))
+def _metrics(table: Mapping[str, Any]) -> MetricRules | None:
+    _table("metrics", table, ("incident_window", "bots"))
     found: dict[str, Any] = {}
     if "incident_window" in table:
         window = str(table["incident_window"])
@@ -128,21 +125,21 @@ def _metrics(table: Mapping[str, Any]) -> MetricRules:
             raise ValueError(f"[metrics] incident_window: {error}, or 0 for none") from None
     if "bots" in table:
         found["bots"] = _strings("metrics.bots", table["bots"], '["renovate", "ci-*"]')
-    return MetricRules(**found)
+    return MetricRules(**found) if found else None
 
 
 def _retention(table: Mapping[str, Any]) -> Retention:
-    _only("retention", table, ("age", "size"))
+    _table("retention", table, ("age", "size"))
     return Retention(
         parse_duration(str(table["age"])) if "age" in table else 0,
         parse_size(str(table["size"])) if "size" in table else 0,
     )
 
 
-def _limits(table: Mapping[str, Any]) -> Limits:
+def _limits(table: Mapping[str, Any]) -> Limits | None:
     sizes, numbers = ("body", "bodies"), ("concurrent", "connections", "rate")
     seconds = ("read_seconds", "idle_seconds", "stop_seconds")
-    _only("limits", table, (*sizes, *numbers, *seconds))
+    _table("limits", table, (*sizes, *numbers, *seconds))
     found: dict[str, Any] = {name: parse_size(str(table[name])) for name in sizes if name in table}
     for name in numbers:
         value = table.get(name, 0)
@@ -156,24 +153,28 @@ def _limits(table: Mapping[str, Any]) -> Limits:
             raise ValueError(f"[limits] {name} must be seconds above 0, not {value!r}")
         if name in table:
             found[name] = value
-    return Limits(**found)
+    return Limits(**found) if found else None
 
 
-def _only(section: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
-    for name in table:
-        if name not in known:
-            accepted = ", ".join(known)
-            raise ValueError(f"[{section}] {name} is not a setting; use one of {accepted}")
+def _plain(section: str, table: Any) -> Mapping[str, Any]:
+    wanted = _SECTIONS[section]
+    found = _table(section, table, tuple(wanted))
+    for name, value in found.items():
+        kind = wanted[name]
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise ValueError(f"[{section}] {name} must be {kind.__name__}, not {value!r}")
+    return found
 
 
-def _typed(section: str, name: str, value: Any) -> Any:
-    wanted = _SECTIONS[section].get(name)
-    if wanted is None:
-        accepted = ", ".join(_SECTIONS[section])
-        raise ValueError(f"[{section}] {name} is not a setting; use one of {accepted}")
-    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        raise ValueError(f"[{section}] {name} must be {wanted.__name__}, not {value!r}")
-    return value
+def _table(name: str, table: Any, known: Sequence[str] = ()) -> Mapping[str, Any]:
+    """A table of known settings; of any without `known`."""
+    if not isinstance(table, dict):
+        raise ValueError(f"{name} must be a table: [{name}]")
+    unknown = next((each for each in table if known and each not in known), None)
+    if unknown is not None:
+        accepted = ", ".join(known)
+        raise ValueError(f"[{name}] {unknown} is not a setting; use one of {accepted}")
+    return table
 
 
 def _strings(name: str, value: Any, example: str = '["acme/api", "infra-*"]') -> tuple[str, ...]:
@@ -182,14 +183,15 @@ def _strings(name: str, value: Any, example: str = '["acme/api", "infra-*"]') ->
     return tuple(value)
 
 
-def _team(name: str, table: Any) -> Team:
-    if not isinstance(table, dict):
-        raise ValueError(f"teams.{name} must be a table: [teams.{name}]")
-    unknown = set(table) - {"projects", "users"}
-    if unknown:
-        raise ValueError(f"[teams.{name}] {sorted(unknown)[0]} is not known; use projects, users")
-    return Team(
-        name,
-        _strings(f"teams.{name}.projects", table.get("projects", [])),
-        _strings(f"teams.{name}.users", table.get("users", [])),
-    )
+_TABLES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]]] = {
+    "teams": ("teams", _teams),
+    "environments": ("environments", _environments),
+    "spans": ("timeouts", _timeouts),
+    "correlation": ("disabled_rules", _disabled),
+    "views": ("views", _named("views")),
+    "keys": ("keys", _named("keys")),
+    "retention": ("retention", _retention),
+    "metrics": ("metrics", _metrics),
+    "limits": ("limits", _limits),
+}
+"""Section -> (setting in `Config`, what reads it)."""

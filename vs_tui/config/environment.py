@@ -26,7 +26,7 @@ def from_env(env: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if address := _env(env, "VS_ADDR"):
         host, _, port = address.rpartition(":")
-        if not port.isdigit():
+        if not (port.isascii() and port.isdigit()):
             raise ConfigError(f"VS_ADDR is '{address}'; write HOST:PORT, such as 127.0.0.1:5000")
         values["host"] = host.strip("[]") or DEFAULT_HOST
         values["port"] = int(port)

@@ -6,13 +6,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from vs_tui.config.document import from_file
 from vs_tui.config.environment import em_metrics_tokens, from_env, secrets_in
 from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import CHOICES, Config
 from vs_tui.config.secrets import TOKENS, Secrets, complete_secrets, read_secrets
+
+_PORTS: Final = frozenset({"port", "metrics_port"})
 
 
 def config_dir() -> Path:
@@ -64,6 +66,9 @@ def _load(
         origins.update(dict.fromkeys(found, source))
     for name in CHOICES.keys() & values.keys():
         values[name] = _chosen(name, values[name], origins[name])
+    for name in _PORTS & values.keys():
+        if not 0 <= values[name] <= 65_535:
+            raise ConfigError(f"{name} (from {origins[name]}) is {values[name]}; use 0 to 65535")
     values.setdefault("db", data_dir() / "vs-tui.db")
     values["no_auth"] = values.get("no_auth", False) or values.get("no_auth_public", False)
     secrets_path = file.with_name("secrets.toml")
