@@ -39,7 +39,7 @@ def parse(body) -> Parsed:
 
 
 def one(*args, **context) -> Event:
-    (event,) = parse(cdevent(*args, **context)).events
+    *_, event = parse(cdevent(*args, **context)).events
     return event
 
 
@@ -268,6 +268,33 @@ def test_a_change_and_a_ticket_offer_their_names():
     assert ("closes", "issue", "12", "acme/cart") in sought(change)
     ticket = one("ticket.created", "TP-3", "08:00:00")
     assert ("issue_key", "TP-3", "") in offered(ticket)
+
+
+def test_an_end_whose_beginning_was_not_heard_has_its_id_as_name():
+    merged = cdevent("change.merged", "34", "09:00:00")
+    assert span_of(merged).name == "34"
+    created = cdevent("change.created", "34", "08:10:00", {"description": "Cache carts"})
+    for bodies in ((merged, created), (created, merged)):
+        assert span_of(*bodies).name == "Cache carts"
+
+
+@pytest.mark.parametrize(
+    ("identifier", "name"),
+    [
+        (PURL, "cart@0b31b1c02ff4"),
+        ("pkg:golang/git.example/acme/cart@1.4.0", "cart@1.4.0"),
+        ("pkg:oci/cart", "cart"),
+        ("cart-1.4.0.jar", "cart-1.4.0.jar"),
+    ],
+)
+def test_an_artifact_is_called_as_people_say_it(identifier, name):
+    assert one("artifact.published", identifier, "09:08:00").name == name
+
+
+def test_a_test_has_the_page_and_the_id_of_its_case():
+    case = {"testCase": {"id": "login", "uri": "https://tests.example/login"}}
+    event = one("testcaserun.started", "r-1", "09:06:00", case)
+    assert (event.name, event.url) == ("login", "https://tests.example/login")
 
 
 def test_the_whole_story():

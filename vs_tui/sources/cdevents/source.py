@@ -21,7 +21,7 @@ import orjson
 from vs_tui.domain.instants import parse_instant
 from vs_tui.domain.model import Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unreadable, json_body, obj, text
-from vs_tui.sources.cdevents.spans import event_of
+from vs_tui.sources.cdevents.spans import events_of
 from vs_tui.sources.cdevents.subjects import SUBJECTS, CdEvent
 from vs_tui.sources.tokens import TokenSource
 
@@ -35,6 +35,7 @@ class CdEvents(TokenSource):
     name = "cdevents"
     title = "CDEvents"
     paths: tuple[str, ...] = ("/cdevents",)
+    version = 2
     stored_headers: tuple[str, ...] = (
         "ce-type",
         "ce-id",
@@ -142,7 +143,7 @@ def _read(body: dict[str, Any], inbound: Inbound) -> Parsed:
         custom=obj(body, "customData"),
         at=parse_instant(context.get("timestamp")) or inbound.received_at,
     )
-    return Parsed(kind, (event_of(event),))
+    return Parsed(kind, events_of(event))
 
 
 SOURCE: Final = CdEvents()

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from vs_tui.domain import keys
-from vs_tui.domain.model import Event
+from vs_tui.domain.model import Event, State
 from vs_tui.sources.base import items, known, obj, text, web_url
 from vs_tui.sources.cdevents.links import offers_of, seeks_of
 from vs_tui.sources.cdevents.subjects import SUBJECTS, CdEvent, key_of, native_id, outcome_of
 from vs_tui.sources.versions import purl_parts
 
+_DEFAULTS_AS_OF: Final = 1
+_SHORT: Final = 12
+"""Hex digits of a version that is a hash, as people write them."""
 
-def event_of(cd: CdEvent) -> Event:
+
+def events_of(cd: CdEvent) -> tuple[Event, ...]:
+    """The event; before it, where it has no words of its own, what its span is called if nothing
+    else is ever heard of it."""
+    whole = _event(cd)
+    if whole.name:
+        return (whole,)
+    defaults = Event(
+        key=whole.key,
+        source=whole.source,
+        operation=whole.operation,
+        state=State.NOTE,
+        occurred_at=whole.occurred_at,
+        as_of=_DEFAULTS_AS_OF,
+        name=cd.id,
+    )
+    return (defaults, whole)
+
+
+def _event(cd: CdEvent) -> Event:
     state, stage = SUBJECTS[cd.subject][1][cd.predicate]
     state, error, outcome = outcome_of(cd, state)
     repo = _repository(cd)
@@ -73,6 +95,8 @@ def _name(cd: CdEvent, service: str, environment: str) -> str:
         or text(content, "taskName")
         or text(content, "testCase", "name")
         or text(content, "testSuite", "name")
+        or text(content, "testCase", "id")
+        or text(content, "testSuite", "id")
         or text(content, "summary")
         or text(content, "title")
         or (text(content, "description") if cd.predicate != "resolved" else "")
@@ -81,7 +105,16 @@ def _name(cd: CdEvent, service: str, environment: str) -> str:
         return f"{service} to {environment}"
     if cd.predicate in ("resolved", "merged", "abandoned", "updated", "reviewed") and not found:
         return ""  # the event that began it has the better words
-    return found or cd.id
+    return found or (_artifact(cd.id) if cd.subject == "artifact" else cd.id)
+
+
+def _artifact(purl: str) -> str:
+    """`pkg:oci/cart@sha256%3A0b31…` as `cart@0b31b1c02ff4`."""
+    name, version = purl_parts(purl)
+    digest = version.rpartition(":")[2]
+    if keys.commit(digest):
+        version = digest[:_SHORT]
+    return f"{name}@{version}" if name and version else name or purl
 
 
 def _actor(cd: CdEvent) -> str:
@@ -92,7 +125,8 @@ def _actor(cd: CdEvent) -> str:
 
 def _url(cd: CdEvent) -> str:
     names = ("uri", "url", "viewUrl", "ticketURI", "approvalDetailsUrl")
-    candidates = (text(cd.content, name) for name in names)
+    places = (cd.content, obj(cd.content, "testCase"), obj(cd.content, "testSuite"))
+    candidates = (text(place, name) for place in places for name in names)
     return next((url for found in candidates if (url := web_url(found))), "")
 
 
