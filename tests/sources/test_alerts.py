@@ -249,6 +249,29 @@ def test_labels_name_service_version_and_commit(source):
 
 
 @BOTH
+def test_an_alert_of_kubernetes_is_of_what_it_is_about_not_of_its_exporter(source):
+    exporter = {"job": "kube-state-metrics", "namespace": "shop", "service": ""}
+    for labels, service, project in (
+        ({"container": "cart"}, "cart", "cart"),
+        ({"deployment": "cart", "container": "proxy"}, "cart", "cart"),
+        ({}, "kube-state-metrics", "kube-state-metrics"),
+        ({"job": ""}, "", "shop"),
+    ):
+        body = alerts(alert(**exporter | labels))
+        (event,) = source.parse(post(source.paths[0], body)).events
+        assert (event.service, event.project) == (service, project)
+
+
+@BOTH
+def test_an_alert_that_always_fires_is_no_incident(source):
+    """Prometheus' Watchdog shows that alerting works; its severity is none."""
+    watchdog = alert(alertname="Watchdog", severity="none")
+    parsed = source.parse(post(source.paths[0], alerts(watchdog)))
+    assert (parsed.verdict, parsed.reason) == (Verdict.IGNORED, "its severity is none")
+    assert len(told(source, alerts(watchdog, alert()))) == 1
+
+
+@BOTH
 def test_alerts_that_were_cut_off_are_told(source):
     parsed = source.parse(post(source.paths[0], alerts(alert(), truncatedAlerts=7)))
     assert parsed.verdict is Verdict.ACCEPTED

@@ -232,6 +232,21 @@ def test_results_of_builds(status, result, expected, error):
     assert (span.status, span.error) == (expected, error)
 
 
+@pytest.mark.parametrize(
+    ("api", "page"),
+    [
+        (
+            "https://dev.azure.com/acme/71777fbc/_apis/build/Builds/11",
+            "https://dev.azure.com/acme/71777fbc/_build/results?buildId=11",
+        ),
+        ("https://dev.azure.com/acme/71777fbc/_apis/git/repositories/11", ""),
+        ("javascript:alert(1)", ""),
+    ],
+)
+def test_a_build_that_links_its_api_only_has_a_page_all_the_same(api, page):
+    assert last(az.azure_build(_links=None, url=api)).url == page
+
+
 def test_a_build_of_the_first_version_names_its_commit_in_one_field():
     body = az.azure_build(
         sourceBranch=None,

@@ -28,12 +28,19 @@ from vs_tui.sources.base import (
 from vs_tui.sources.versions import seek_version
 
 MAX_LABELS: Final = 40
-_SERVICE: Final = ("service", "service_name", "app", "app_kubernetes_io_name", "application", "job")
+_SERVICE: Final = (
+    *("service", "service_name", "app", "app_kubernetes_io_name", "application"),
+    # Kubernetes' own alerts come from its exporters, whose name is in `job`.
+    *("deployment", "statefulset", "daemonset", "container", "job"),
+)
+_NAMESPACE: Final = ("namespace", "kubernetes_namespace", "exported_namespace")
 _ENVIRONMENT: Final = ("environment", "env", "deployment_environment_name", "stage")
 _VERSION: Final = ("version", "service_version", "app_version", "release", "image_tag")
 _COMMIT: Final = ("commit", "sha", "git_commit", "revision")
 _REPOSITORY: Final = ("repository", "repo", "vcs_repository_url_full")
 _SEVERITY: Final = ("severity", "priority")
+_NO_SEVERITY: Final = "none"
+"""Of alerts that always fire, to show that alerting works (Prometheus' Watchdog)."""
 _GRAFANA_TEST: Final = {"alertname": "TestAlert", "instance": "Grafana"}
 
 
@@ -44,9 +51,12 @@ def read_alerts(source: str, inbound: Inbound) -> Parsed:
         raise Unreadable("the list of alerts is missing; post with the default webhook body")
     alerts = [alert for alert in items(body, "alerts") if isinstance(alert, dict)]
     kind = f"alerts.{text(body, 'status', limit=20) or 'mixed'}"
-    real = [alert for alert in alerts if not _is_test(alert)]
+    real = [alert for alert in alerts if not _is_test(alert) and not _is_heartbeat(alert)]
     if not real:
-        reason = "a test notification; connected" if alerts else "no alerts in it"
+        reason = "no alerts in it"
+        if alerts:
+            is_test = any(map(_is_test, alerts))
+            reason = "a test notification; connected" if is_test else "its severity is none"
         return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
     cut = text(body, "truncatedAlerts", limit=20)
     reason = f"{cut} more alerts were cut off; raise max_alerts" if cut not in ("", "0") else ""
@@ -58,6 +68,10 @@ def read_alerts(source: str, inbound: Inbound) -> Parsed:
 def _is_test(alert: dict[str, Any]) -> bool:
     labels = obj(alert, "labels")
     return all(labels.get(name) == value for name, value in _GRAFANA_TEST.items())
+
+
+def _is_heartbeat(alert: dict[str, Any]) -> bool:
+    return _first(_texts(alert, "labels"), _SEVERITY).lower() == _NO_SEVERITY
 
 
 def _incident(
@@ -83,7 +97,7 @@ def _incident(
         occurred_at=(ended or received_at) if resolved else began,
         started_at=started,
         name=summary,
-        project=repo or service,
+        project=repo or service or _first(labels, _NAMESPACE),
         service=service,
         environment=environment,
         url=_url(alert, common),

@@ -29,6 +29,9 @@ _STATES: Final = {
     "cancelling": State.RUNNING,
 }
 _STAGES: Final = {State.QUEUED: "queued", State.WAITING: "waiting", State.RUNNING: "running"}
+_BUILD_API: Final = re.compile(
+    r"(?P<project>.+)/_apis/build(?:-release)?/builds/(?P<id>\d{1,12})\Z", re.IGNORECASE
+)
 _SOURCE_VERSION: Final = re.compile(r"[A-Z]+:(?P<ref>refs/[^:]+):(?P<sha>[0-9a-fA-F]{7,64})\Z")
 
 
@@ -78,7 +81,7 @@ def read_build(hook: Hook) -> Reading:
     )
     requested = obj(build, "requestedFor") or obj(next(iter(items(build, "requests")), None))
     actor = person(requested) or person(requested, "requestedFor")
-    links = obj(build, "_links")
+    page = web_url(text(obj(build, "_links"), "web", "href")) or _page_of(text(build, "url"))
     whole = _run(
         hook,
         number,
@@ -86,7 +89,7 @@ def read_build(hook: Hook) -> Reading:
         text(build, "definition", "name"),
         text(build, "buildNumber"),
         result,
-        web_url(text(links, "web", "href")),
+        page,
         project,
     )
     whole = whole._replace(actor=actor or person(build, "lastChangedBy"))
@@ -95,6 +98,12 @@ def read_build(hook: Hook) -> Reading:
         *_begun(whole, time_of(build, "queueTime"), State.QUEUED),
         *_begun(whole, time_of(build, "startTime"), State.RUNNING),
     )
+
+
+def _page_of(api_url: str) -> str:
+    """The page of a build's results; version 1.0 of the event links its API only."""
+    match = _BUILD_API.match(web_url(api_url))
+    return f"{match['project']}/_build/results?buildId={match['id']}" if match else ""
 
 
 def _result(hook: Hook, subject: dict[str, Any]) -> tuple[State, str, str]:
