@@ -388,11 +388,14 @@ def test_a_late_snapshot_does_not_reopen_an_ended_pull_request():
 
 
 def test_draft_and_merge_queue_are_stages():
+    seconds_before = {"updated_at": gh.stamp("11:29:58")}
     folded = fold_all(
         events(
             ("pull_request", gh.pull("opened", draft=True)),
             ("pull_request", gh.pull("ready_for_review", updated_at=gh.stamp("10:20:00"))),
             ("pull_request", gh.pull("enqueued", updated_at=gh.stamp("11:20:00"))),
+            # Merging takes it out of the queue just before it is merged.
+            ("pull_request", gh.pull("dequeued", extra={"reason": "MERGE"}, **seconds_before)),
             ("pull_request", gh.merged()),
         )
     )[PULL]
@@ -401,6 +404,8 @@ def test_draft_and_merge_queue_are_stages():
         ("ready", at("10:20:00"), at("11:20:00")),
         ("merge queue", at("11:20:00"), at("11:30:00")),
     ]
+    failed = gh.pull("dequeued", extra={"reason": "CI_FAILURE"}, **seconds_before)
+    assert last("pull_request", failed).stage == "ready"
     draft = last("pull_request", gh.pull("opened", draft=True))
     assert draft.attributes["vcs.change.state"] == "wip"
 
@@ -495,6 +500,14 @@ def test_a_review_is_an_instant_below_its_pull_request():
     # The short form of the pull request says nothing of its size, so it overwrites nothing.
     span = span_of(PULL, ("pull_request", gh.pull("opened")), ("pull_request_review", gh.review()))
     assert (span.status, span.attributes["vs.pr.additions"]) == (Status.IN_FLIGHT, 120)
+
+
+def test_an_authors_own_comment_is_no_review():
+    """GitHub makes a review of an answer in one's own pull request: nobody picked it up by that."""
+    own = parse("pull_request_review", gh.review(state="commented", user=gh.user("bob"))).events
+    assert [event.operation for event in own] == ["pull_request"]
+    others = parse("pull_request_review", gh.review(state="commented")).events
+    assert [event.operation for event in others] == ["review", "pull_request"]
 
 
 @pytest.mark.parametrize("state", ["approved", "changes_requested", "commented", "dismissed"])

@@ -24,6 +24,8 @@ _STAGES: Final = {
     "enqueued": "merge queue",
     "dequeued": "ready",
 }
+_QUEUE_ENDS: Final = frozenset({"MERGE", "ALREADY_MERGED"})
+"""Reasons why a change leaves the merge queue that let it stay in that stage to its end."""
 REVIEW_ACTIONS: Final = frozenset({"submitted", "edited", "dismissed"})
 
 
@@ -46,6 +48,9 @@ def read_review(hook: Hook) -> Reading:
     at = hook.time(review, "submitted_at", "updated_at")
     state = text(review, "state").lower()
     reviewer = login(review, "user")
+    if reviewer and reviewer == change.actor and state == "commented":
+        # Answering in one's own pull request makes a review, which nobody waited for.
+        return (change,)
     return (
         Event(
             **hook.identity("review", identifier),
@@ -114,6 +119,8 @@ def _merged(change: dict[str, Any]) -> bool:
 def _stage(hook: Hook, change: dict[str, Any]) -> str:
     if hook.action == "opened" and change.get("draft") is True:
         return "draft"
+    if hook.action == "dequeued" and text(hook.body, "reason").upper() in _QUEUE_ENDS:
+        return ""
     return _STAGES.get(hook.action, "")
 
 
