@@ -90,7 +90,7 @@ def finish(db: sqlite3.Connection, search: Search) -> None:
 
 @pytest.fixture
 def short_steps(monkeypatch) -> None:
-    for name in ("_FIRST_STEP", "_LEAST", "_MOST"):
+    for name in ("_FIRST_STEP", "_LEAST", "MOST"):
         monkeypatch.setattr(searching, name, 1)
 
 
@@ -106,7 +106,7 @@ def test_turns_find_what_a_plain_reading_finds(spans, later, text, at, turns) ->
     db = database()
     put(db, *spans)
     search = Search(text, at, T)
-    search._step = 1
+    search._pace.rows = 1
     for _ in range(turns):
         search.turn(db, seconds=0)
     # Some spans change while it looks, others are new.

@@ -79,7 +79,7 @@ def test_turns_find_what_a_plain_reading_finds(text) -> None:
     refuse(db, 1, T + 5 * MINUTE)
     refuse(db, 2, T + 50 * MINUTE)
     search = DeliverySearch(text, T)
-    search._step = 7
+    search._pace.rows = 7
     page = search.page(db, 30, seconds=0)
     for number in range(60, 70):
         deliver(db, number)
@@ -133,7 +133,7 @@ def test_a_turn_ends_in_time_and_says_how_far_it_looked() -> None:
         deliver(db, number)
     ticks = itertools.count()
     search = DeliverySearch('"reason 3"', T, monotonic=lambda: next(ticks))
-    search._step = 50
+    search._pace.rows = 50
     page = search.page(db, 10, seconds=0)
     assert page.more
     assert page.searched == T + 350 * MINUTE
@@ -151,7 +151,7 @@ def test_what_came_today_is_counted_once_and_goes_on() -> None:
     refuse(db, 1, T - HOUR)
     refuse(db, 2, T + 70 * MINUTE, repeats=3)
     counting = Counting(T + 61 * MINUTE, None)
-    counting._step = 10
+    counting._pace.rows = 10
     first = counting.tally(db, seconds=0)
     assert first.until is not None
     deliver(db, 121, source="jira", verdict="accepted")

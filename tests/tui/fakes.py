@@ -467,7 +467,7 @@ class FakeReader:
         found.sort(key=lambda s: s.key)
         found.sort(key=orders[name], reverse=falls)
         searched = self.searched.pop(0) if self.searched else None
-        return SpanPage(found[:limit], str(limit) if len(found) > limit else "", searched)
+        return SpanPage(found[:limit], searched=searched)
 
     async def counts(self, filter: str = "", *, at: Instant | None = None) -> Counts:
         self._asked("counts")

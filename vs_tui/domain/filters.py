@@ -199,11 +199,19 @@ def _compared(key: str, op: str, values: Sequence[str], negated: bool, position:
 
 
 def _moment(key: str, values: Sequence[str], negated: bool, position: int) -> Term:
-    text = values[0]
-    instant = parse_instant(f"{text}T00:00:00Z" if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else text)
-    if instant is None or len(values) != 1:
-        raise FilterError(position, f"{key}: write a day such as 2026-11-01, or a time in RFC 3339")
-    return Term(key, ":", tuple(values), negated, instant)
+    try:
+        return Term(key, ":", tuple(values), negated, moment(key, ",".join(values)))
+    except ValueError as error:
+        raise FilterError(position, str(error)) from None
+
+
+def moment(key: str, text: str) -> Instant:
+    """The instant that a `since:` or `until:` names; ValueError says what is accepted."""
+    day = re.fullmatch(r"\d{4}-\d\d-\d\d", text)
+    instant = parse_instant(f"{text}T00:00:00Z" if day else text)
+    if instant is None:
+        raise ValueError(f"{key}: write a day such as 2026-11-01, or a time in RFC 3339")
+    return instant
 
 
 def _accepted(key: str) -> str:

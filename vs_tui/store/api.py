@@ -22,7 +22,7 @@ class SpanPage:
 
     items: Sequence[Span]
     next: str = ""
-    """Opaque cursor; `` at the end."""
+    """Where the next page begins, if pages are read one after the other; `` at the end."""
     searched: Instant | None = None
     """Spans that ended before this were not looked at yet: ask again. None when nothing more is
     to be found for this page."""

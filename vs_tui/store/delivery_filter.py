@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.domain.filters import moment
+from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Verdict
+from vs_tui.store.filter_sql import escaped
 
 _FIELDS: Final = {"source": "source", "verdict": "verdict", "kind": "kind", "reason": "reason"}
 _EXAMPLES: Final = {
@@ -42,7 +43,7 @@ def delivery_where(text: str) -> tuple[str, list[str | int]]:
             parameters.extend([_span(value)] * 2)
         elif colon and name in _MOMENTS:
             condition = f"received_at {_MOMENTS[name]} ?"
-            parameters.append(_moment(name, value))
+            parameters.append(moment(name, value))
         elif colon and name.isidentifier():
             known = ", ".join((*_FIELDS, "span", *_MOMENTS))
             raise ValueError(f"'{name}:' is not known here; use {known} or plain words")
@@ -77,7 +78,7 @@ def delivery_reach(text: str) -> Reach:
         elif name == "span":
             refused = False  # they made none
         elif name == "since":
-            since = max(since, _moment(name, value))
+            since = max(since, moment(name, value))
     return Reach(stored, refused, since)
 
 
@@ -110,14 +111,5 @@ def _span(value: str) -> str:
     return value
 
 
-def _moment(name: str, value: str) -> int:
-    day = re.fullmatch(r"\d{4}-\d\d-\d\d", value)
-    instant = parse_instant(f"{value}T00:00:00Z" if day else value)
-    if instant is None:
-        raise ValueError(f"{name}: write a day such as 2026-11-01, or a time in RFC 3339")
-    return instant
-
-
 def _like(value: str, *, exact: bool) -> str:
-    escaped = value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return escaped.replace("*", "%") if exact else f"%{escaped}%"
+    return escaped(value).replace("*", "%") if exact else f"%{escaped(value)}%"

@@ -72,7 +72,7 @@ def where(wanted: Filter, now: Instant) -> tuple[str, list[Any]]:
 
 def _condition(term: Term, now: Instant) -> tuple[str, list[Any]]:
     if term.key == "":
-        word = f"%{_escaped(lowered(term.values[0], term.values[0]))}%"
+        word = f"%{escaped(lowered(term.values[0], term.values[0]))}%"
         tests = [_like(column, word) for column in _SEARCHED]
         return " OR ".join(tests), [word] * len(tests)
     if term.key in ("state", "is"):
@@ -107,7 +107,7 @@ def _text(column: str, values: tuple[str, ...]) -> tuple[str, list[Any]]:
             tests.append("trace_id = ?")  # indexed, and always lower case
             parameters.append(value.lower())
             continue
-        pattern = _escaped(lowered(value, value)).replace("*", "%")
+        pattern = escaped(lowered(value, value)).replace("*", "%")
         tests.append(_like(column, pattern))
         parameters.append(pattern)
         if "/" not in value:
@@ -122,5 +122,6 @@ def _like(column: str, pattern: str) -> str:
     return f"{subject} LIKE ? ESCAPE '\\'"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text as LIKE takes it literally, with `\\` as ESCAPE."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -57,11 +57,7 @@ def read_found(
     if at is not None:
         spans = [as_of(span, at) for span in spans]
     finished = search.finished or (sort == "live" and search.count > limit)
-    return SpanPage(
-        spans,
-        str(limit) if len(found) > limit else "",
-        searched=None if finished else search.searched,
-    )
+    return SpanPage(spans, searched=None if finished else search.searched)
 
 
 def _by_rowid(db: sqlite3.Connection, rowids: Sequence[int]) -> list[Span]:
@@ -90,7 +86,7 @@ def read_counts(
             "SELECT COUNT(*) FROM spans INDEXED BY spans_in_flight WHERE status = 'in_flight' "
             "AND derived = 0 AND operation <> 'stage'"
         )
-        flying = _one(db, in_flight)
+        flying = number(db, in_flight)
         until = 1 << 62
     else:
         flying, until = len(everything.open), at
@@ -98,14 +94,15 @@ def read_counts(
         matched=min(search.count, COUNTED),
         total=min(everything.count, COUNTED),
         in_flight=flying,
-        failed=_one(db, failed, (moment - DAY, until)),
+        failed=number(db, failed, (moment - DAY, until)),
         more=search.searched is not None,
         more_in_all=everything.searched is not None,
         searched=next((s.searched for s in (search, everything) if not s.finished), None),
     )
 
 
-def _one(db: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> int:
+def number(db: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> int:
+    """The one number that a statement answers; 0 for none."""
     row = db.execute(sql, parameters).fetchone()
     return int(row[0] or 0) if row else 0
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
 from vs_tui.domain import filters
 from vs_tui.domain.instants import Instant
@@ -28,7 +28,14 @@ from vs_tui.store.api import (
     TraceSummary,
 )
 from vs_tui.store.filter_sql import where as where_of
-from vs_tui.store.read_spans import order_of, read_counts, read_found, read_live, read_sorted
+from vs_tui.store.read_spans import (
+    number,
+    order_of,
+    read_counts,
+    read_found,
+    read_live,
+    read_sorted,
+)
 from vs_tui.store.read_traces import (
     find_span,
     read_all_traces,
@@ -222,7 +229,7 @@ class SqliteReader:
         return await self.run(read_sources)
 
     async def teams(self) -> Sequence[str]:
-        """The configured teams, then any that a span has from an earlier configuration."""
+        """The configured teams, then those that a span in flight still has from before."""
         sql = (
             "SELECT DISTINCT team FROM spans INDEXED BY spans_in_flight "
             "WHERE team <> '' AND status = 'in_flight' AND derived = 0"
@@ -236,7 +243,7 @@ class SqliteReader:
             trouble = f"{self.path} was moved, deleted or replaced: what is shown is the old one; "
             trouble += "start this again to see the new one"
         counted = await self.run(
-            lambda db: (_one(db, "SELECT MAX(rowid) FROM spans"), _one(db, _LAST_DELIVERY))
+            lambda db: (number(db, "SELECT MAX(rowid) FROM spans"), number(db, _LAST_DELIVERY))
         )
         return Health(
             ready=not trouble,
@@ -265,11 +272,6 @@ def _some(limit: int) -> int:
 _LAST_DELIVERY: Final = "SELECT MAX(id) FROM deliveries"
 
 
-def _one(db: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> int:
-    row = db.execute(sql, parameters).fetchone()
-    return int(row[0] or 0) if row else 0
-
-
 def _baselines(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Baseline]:
     from vs_tui.store.metrics_spans import read_histories
 
@@ -279,7 +281,7 @@ def _baselines(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Baselin
 
 def _changes(db: sqlite3.Connection, since: int) -> Changes:
     seq = current_seq(db)
-    last = _one(db, _LAST_DELIVERY)
+    last = number(db, _LAST_DELIVERY)
     if since <= 0 or since > seq:  # it never asked, or it asked another database
         return Changes(seq, (), last, truncated=True)
     if seq == since:

@@ -28,14 +28,29 @@ TURN: Final = 0.015
 """Seconds of looking before a search answers with what it has."""
 _FIRST_STEP: Final = 1_000
 _LEAST: Final = 250
-_MOST: Final = 16_000
-"""Spans looked at between two looks at the clock."""
+MOST: Final = 16_000
+"""Rows looked at between two looks at the clock."""
 _MANY_CHANGED: Final = 2_000
 """With more changes a search begins again."""
 _GOOD_FOR: Final = MINUTE
 """How long `age<7d` may be taken for what it was when the search began."""
 _LATER: Final = 1 << 62
 """An instant after all others."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """How many rows are looked at between two looks at the clock: what a turn has time for."""
+
+    rows: int
+    least: int
+
+    def took(self, seconds: float) -> None:
+        if seconds < TURN / 4:
+            self.rows = min(2 * self.rows, MOST)
+        elif seconds > TURN / 2:
+            self.rows = max(self.rows // 2, self.least)
+
 
 Found = tuple[int, int]
 """(minus the instant to order by, rowid): ascending is the newest first."""
@@ -66,7 +81,7 @@ class Search:
     def _begin(self) -> None:
         self.open: list[Found] = []
         self.ended: list[Found] = []
-        self._step = _FIRST_STEP
+        self._pace = Pace(_FIRST_STEP, _LEAST)
         until = self._reach.until if self._at is None else min(self._reach.until, self._at + 1)
         self._down = until if self._reach.ended else self._reach.since
         """Of what had ended, what ended before this was not looked at yet."""
@@ -125,15 +140,9 @@ class Search:
             if self._down > self._reach.since:
                 self._look_back(db)
             now = self._monotonic()
-            self._pace(now - began)
+            self._pace.took(now - began)
             if now >= deadline:
                 return
-
-    def _pace(self, took: float) -> None:
-        if took < TURN / 4:
-            self._step = min(2 * self._step, _MOST)
-        elif took > TURN / 2:
-            self._step = max(self._step // 2, _LEAST)
 
     def _catch_up(self, db: sqlite3.Connection) -> None:
         seq = current_seq(db)
@@ -198,7 +207,7 @@ class Search:
             f"SELECT ended_at FROM spans INDEXED BY {index} WHERE derived = 0 AND {side} "
             f"ORDER BY ended_at {way} LIMIT 1 OFFSET ?"
         )
-        row = db.execute(sql, (start, self._step)).fetchone()
+        row = db.execute(sql, (start, self._pace.rows)).fetchone()
         return end if row is None else int(row[0])
 
     def _ended_ones(

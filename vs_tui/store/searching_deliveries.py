@@ -14,10 +14,10 @@ from vs_tui.store.api import COUNTED, DeliveryPage, DeliveryRow, Tally
 from vs_tui.store.delivery_filter import delivery_reach, delivery_where
 from vs_tui.store.read_deliveries import DELIVERY, REJECTION, delivery_row
 from vs_tui.store.rows import select_in
-from vs_tui.store.searching import TURN
+from vs_tui.store.searching import MOST, TURN, Pace
 
-_STEP: Final = 500
-_MOST: Final = 16_000
+_FIRST_STEP: Final = 500
+_LEAST: Final = 50
 _GOOD_FOR: Final = MINUTE
 """A delivery is read again seldom; then it may match where it did not before."""
 _BEYOND: Final = 1 << 62
@@ -43,7 +43,7 @@ class DeliverySearch:
         self._next = _BEYOND
         """The oldest that was looked at."""
         self._searched: Instant | None = now
-        self._step = _STEP
+        self._pace = Pace(_FIRST_STEP, _LEAST)
 
     def fits(self, now: Instant) -> bool:
         """Whether what was found long ago may still be taken for what matches."""
@@ -58,10 +58,7 @@ class DeliverySearch:
             began = self._monotonic()
             self._look_back(db)
             now = self._monotonic()
-            if now - began < TURN / 4:
-                self._step = min(2 * self._step, _MOST)
-            elif now - began > TURN / 2:
-                self._step = max(self._step // 2, _STEP // 10)
+            self._pace.took(now - began)
             if now >= deadline:
                 break
         sql = f"{DELIVERY} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id DESC"
@@ -84,7 +81,7 @@ class DeliverySearch:
     def _look_at_new(self, db: sqlite3.Connection) -> None:
         row = db.execute("SELECT MAX(id) FROM deliveries").fetchone()
         newest = int(row[0] or 0)
-        if newest < self._top or self._next == _BEYOND or newest - self._top > _MOST:
+        if newest < self._top or self._next == _BEYOND or newest - self._top > MOST:
             # The first look, another database, or more than a turn may take.
             self._ids, self._top, self._next = [], newest, newest + 1
             self._searched = self._began if newest and self._reach.stored else None
@@ -94,7 +91,7 @@ class DeliverySearch:
         self._top = newest
 
     def _look_back(self, db: sqlite3.Connection) -> None:
-        low = max(self._next - self._step, 1)
+        low = max(self._next - self._pace.rows, 1)
         self._ids += self._matching(db, low, self._next - 1)
         self._next = low
         # Ids and times of receipt grow together, but for a clock that was set back.
@@ -132,7 +129,7 @@ class Counting:
         self._totals: Counter[tuple[str, str]] | None = None
         self._next = 0
         self._last = -1
-        self._step = _STEP
+        self._pace = Pace(_FIRST_STEP, _LEAST)
 
     def fits(self, _: Instant) -> bool:
         """It never grows old: what comes later is added."""
@@ -147,8 +144,7 @@ class Counting:
         while self._next <= self._last and self._monotonic() < deadline:
             began = self._monotonic()
             self._count(db)
-            if self._monotonic() - began < TURN / 4:
-                self._step = min(2 * self._step, _MOST)
+            self._pace.took(self._monotonic() - began)
         found = Counter(self._counted)
         if self._until is None and self._totals is not None:
             for name, number in totals.items():
@@ -180,7 +176,7 @@ class Counting:
         return self._since, _BEYOND if self._until is None else self._until
 
     def _count(self, db: sqlite3.Connection) -> None:
-        high = self._next + self._step
+        high = self._next + self._pace.rows
         sql = (
             "SELECT source, verdict, COUNT(*), SUM(duplicates) FROM deliveries "
             "WHERE id >= ? AND id < ? AND id <= ? AND received_at BETWEEN ? AND ? "
