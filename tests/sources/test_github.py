@@ -734,6 +734,17 @@ def test_steps_are_stages_with_keys_of_their_own():
     assert first.span.attributes["cicd.pipeline.task.name"] == "build (3.11) / Same"
 
 
+def test_a_step_that_ran_when_its_runner_was_lost_ends_with_its_job():
+    steps = [gh.step(1, "Set up job", "10:30:31", "10:30:33"), gh.step(2, "Test", "10:30:33", None)]
+    lost = gh.job("completed", conclusion="failure", steps=steps, completed_at=gh.stamp("10:50:00"))
+    running = gh.job("in_progress", steps=steps)
+    for deliveries in ([running, lost], [lost, running]):
+        spans = fold_all(events(*(("workflow_job", body) for body in deliveries)))
+        step = next(folded.span for folded in spans.values() if folded.span.name == "Test")
+        assert (step.status, step.error) == (Status.ERROR, "failure")
+        assert (step.started_at, step.ended_at) == (at("10:30:33"), at("10:50:00"))
+
+
 def test_a_skipped_job_completed_before_it_started_has_no_negative_time():
     body = gh.job(
         "completed",
@@ -915,6 +926,18 @@ def test_a_deploy_of_a_tag_or_a_branch():
 
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_one_of_several_parts_that_vercel_deploys():
+    part = last("deployment", gh.deploy(environment="Production \u2013 shop"))
+    assert (part.service, part.environment, part.name) == (
+        "shop",
+        "Production",
+        "shop to Production",
+    )
+    assert part.attributes["deployment.environment.name"] == "Production"
+    plain = last("deployment", gh.deploy(environment="eu-1 - blue"))
+    assert (plain.service, plain.environment) == ("api", "eu-1 - blue")
 
 
 @pytest.mark.parametrize(

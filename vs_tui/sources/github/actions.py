@@ -242,6 +242,10 @@ def _steps(hook: Hook, job: dict[str, Any], whole: Event) -> list[Event]:
 def _step(hook: Hook, step: dict[str, Any], ordinal: int, began: Instant, whole: Event) -> Event:
     state, _, error, result = _outcome(hook, step)
     ended = max(time_of(step, "completed_at") or began, began)
+    if whole.state.terminal and not state.terminal:
+        # Its runner was lost or stopped: nobody will tell of the step's end any more.
+        state, error, ended = whole.state, whole.error, max(whole.occurred_at, began)
+        result = str(whole.attributes.get("cicd.pipeline.task.run.result", ""))
     label = text(step, "name") or f"step {ordinal}"
     return Event(
         # Steps may share a name; their number is unique in the job.

@@ -34,7 +34,7 @@ def read_check_run(hook: Hook) -> Reading:
         return f"the action {hook.action or 'none'!r} of check_run is not known"
     check = obj(hook.body, "check_run")
     if text(check, "app", "slug") == _ACTIONS_APP:
-        return "a check run of GitHub Actions repeats its workflow_job"
+        return "a check run of GitHub Actions repeats its workflow_job; tick Workflow jobs"
     suite = number(check, "check_suite", "id")
     whole = _check(hook, check, "check_run", Operation.BUILD, "started_at", "completed_at")
     parent = [keys.seek_structure(hook.key("check_suite", suite))] if suite else []
@@ -48,7 +48,7 @@ def read_check_suite(hook: Hook) -> Reading:
         return f"the action {hook.action or 'none'!r} of check_suite is not known"
     suite = obj(hook.body, "check_suite")
     if text(suite, "app", "slug") == _ACTIONS_APP:
-        return "a check suite of GitHub Actions repeats its workflow_run"
+        return "a check suite of GitHub Actions repeats its workflow_run; tick Workflow runs"
     if hook.action != "completed" and not number(suite, "latest_check_runs_count"):
         return "a check suite is only asked for; it shows when its app begins a check"
     whole = _check(hook, suite, "check_suite", Operation.PIPELINE, "created_at", "updated_at")

@@ -63,8 +63,10 @@ def _deploy(hook: Hook, state: State, stage: str, error: str) -> Event:
     created = time_of(deployment, "created_at")
     at = hook.time(status, "created_at", "updated_at") if status else created or hook.received_at
     payload = _payload(deployment)
-    service = text(payload, "service", limit=200) or hook.name
     environment = text(status, "environment") or text(deployment, "environment")
+    # Vercel deploys the parts of one repository to `Production – shop` and `Production – admin`.
+    environment, _, part = environment.partition(" \u2013 ")
+    service = text(payload, "service", limit=200) or part or hook.name
     task = text(deployment, "task")
     is_production = deployment.get("production_environment")
     return Event(
