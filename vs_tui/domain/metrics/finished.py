@@ -108,17 +108,42 @@ class Kind(NamedTuple):
 
 
 @dataclass(slots=True)
+class _Spans:
+    """What is known of the spans of a kind that lie in buckets."""
+
+    kind: Kind
+    started: int = 0
+    in_progress: int = 0
+    finished: int = 0
+    total: Duration = 0
+    loose: Any = field(default_factory=lambda: array("d"))
+    """Durations in any order, besides the runs."""
+    runs: list[Sequence[float]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class _Tally:
     started: int = 0
     in_progress: int = 0
     finished: dict[Status, int] = field(default_factory=dict)
     total: Duration = 0
     loose: list[float] = field(default_factory=list)
-    """Durations in any order, besides the runs."""
     runs: list[Sequence[float]] = field(default_factory=list)
 
     def finish(self, status: Status, n: int) -> None:
-        self.finished[status] = self.finished.get(status, 0) + n
+        if n:
+            self.finished[status] = self.finished.get(status, 0) + n
+
+    def join(self, spans: _Spans) -> None:
+        status = spans.kind.status
+        self.finish(status, spans.finished)
+        if spans.kind.begun:
+            self.started += spans.started
+            self.in_progress += spans.in_progress
+            if status is not Status.CANCELLED:
+                self.total += spans.total
+                self.loose += spans.loose
+                self.runs += spans.runs
 
     def add(self, item: Item, window: Window) -> None:
         began, ended = item.started_at, item.ended_at
@@ -175,7 +200,7 @@ class Report:
         self._window = window
         self._groups = list(groups)
         self._tallies = [_Tally() for _ in groups]
-        self._kinds = kinds
+        self._kinds = {number: _Spans(kind) for number, kind in kinds.items()}
 
     def add_items(self, items: Iterable[Item]) -> None:
         """Spans one by one."""
@@ -203,32 +228,31 @@ class Report:
         started = columns.started if self.wants_started(columns, after=after) else None
         every = columns.first >= since and columns.last < until
         stop = 0
-        tallies, kinds = self._tallies, self._kinds
+        kinds = self._kinds
         for kind, count, total in columns.runs():
             start, stop = stop, stop + count
-            if kind not in kinds:
+            spans = kinds.get(kind)
+            if spans is None:
                 continue
-            group, status, begun = kinds[kind]
-            tally = tallies[group]
-            if inside:
-                tally.finish(status, count)
-            if not begun:
-                continue
-            if durations is not None and status is not Status.CANCELLED:
-                tally.total += total
+            if durations is not None:
+                spans.finished += count
+                spans.total += total
                 if count < _SHORT:
-                    tally.loose += durations[start:stop]
+                    spans.loose += durations[start:stop]
                 else:
-                    tally.runs.append(durations[start:stop])
+                    spans.runs.append(durations[start:stop])
             if started is not None:
                 low = bisect_left(started, since, start, stop)
-                tally.started += bisect_left(started, until, low, stop) - low
-                tally.in_progress += after and bisect_right(started, end, start, stop) - start
+                spans.started += bisect_left(started, until, low, stop) - low
+                spans.in_progress += after and bisect_right(started, end, start, stop) - start
             elif every:
-                tally.started += count
+                spans.started += count
 
     def figures(self) -> list[GroupFigures]:
-        """Of every group that anything happened in; those with the most finished spans first."""
+        """Of every group that anything happened in; those with the most finished spans first. To
+        be asked once, when all is added."""
+        for spans in self._kinds.values():
+            self._tallies[spans.kind.group].join(spans)
         found = [
             tally.figures(group, self._window)
             for group, tally in zip(self._groups, self._tallies, strict=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, tzinfo
 from math import fsum
-from typing import Final
+from typing import Final, NamedTuple
 
 from vs_tui.domain.instants import SECOND, Duration, Instant
 from vs_tui.domain.metrics.reading import text
@@ -103,8 +103,7 @@ def _number(span: Span, *names: str) -> int | None:
     return sum(found) if found else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeriodFigures:
+class PeriodFigures(NamedTuple):
     """The pull requests of one repository that were created in one period."""
 
     period: date

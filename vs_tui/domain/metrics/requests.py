@@ -7,14 +7,13 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
-from itertools import chain
+from itertools import chain, pairwise
 from math import fsum, isnan, nan
-from typing import Final
+from typing import Any, Final
 
-from vs_tui.domain.instants import MINUTE, Instant, to_datetime
+from vs_tui.domain.instants import MINUTE, SECOND, Instant, to_datetime
 from vs_tui.domain.metrics.columns import column_of
 from vs_tui.domain.metrics.pull_requests import PeriodFigures, PullRequest, hours
-from vs_tui.domain.metrics.statistics import median, percentile
 from vs_tui.domain.metrics.windows import MONDAY, Window, day_of, day_start, period_start
 
 PLACES, CREATED, MERGED, VALUES = "places", "created", "merged", "values"
@@ -23,6 +22,8 @@ Parts = Mapping[str, bytes]
 Record = tuple[Instant, bool, tuple[float, ...]]
 """(created, merged, values in the order of _NAMES); a value that is not known is not a number."""
 _NAMES: Final = ("duration", "hours", "lines", "per_line", "comments", "per_comment")
+_MEANS: Final = ("lines", "hours", "per_line", "per_comment", "comments")
+"""Values whose means are figures, in the order of these."""
 _WATCHED: Final = 3 * 60
 """Minutes after midnight in which a clock may be put back to the day before."""
 
@@ -140,6 +141,9 @@ def _is_torn(begin: Instant, day: date, zone: tzinfo) -> bool:
 
 
 _Slice = tuple[Columns, int, int]
+_MANY: Final = 64
+"""A sorted list so many times as long as what is added takes it value by value; a shorter one is
+sorted again."""
 
 
 def period_figures(
@@ -149,76 +153,118 @@ def period_figures(
 ) -> list[PeriodFigures]:
     """As `aggregate` of the records whose place is one of `repos` (owner and repository), all of
     which were created in the periods."""
-    by_repo: dict[tuple[str, str], dict[int, list[_Slice]]] = {}
+    by_repo: dict[tuple[str, str], list[_Slice]] = {}
     for columns in buckets:
         for place, start, stop in columns.runs():
             if place in repos:
-                of_repo = by_repo.setdefault(repos[place], {})
-                for number, a, b in _cut(columns.created, start, stop, periods.starts):
-                    of_repo.setdefault(number, []).append((columns, a, b))
-    found = []
-    for (owner, repo), of_repo in by_repo.items():
+                by_repo.setdefault(repos[place], []).append((columns, start, stop))
+    found: list[list[PeriodFigures]] = [[] for _ in periods.starts]
+    for (owner, repo), slices in sorted(by_repo.items()):
+        records = _Records(slices)
         running: list[float] = []
-        for number in sorted(of_repo):
-            slices = of_repo[number]
-            for took in _values(slices, "duration"):
-                insort(running, took)
-            found.append(_figures(periods.first_days[number], owner, repo, slices, running))
-    return sorted(found, key=lambda figures: (figures.period, figures.owner, figures.repo))
+        for number, start, stop in _cut(records.created, periods.starts):
+            _put(running, records.durations[start:stop])
+            p50, p95, p99 = _running_hours(running)
+            lines, took, per_line, per_comment, comments = [
+                _mean(values, start, stop) for values in records.measured
+            ]
+            total = stop - start
+            merged = records.merged.count(1, start, stop)
+            found[number].append(
+                PeriodFigures(
+                    period=periods.first_days[number],
+                    owner=owner,
+                    repo=repo,
+                    total=total,
+                    merged=merged,
+                    merge_ratio=merged / total,
+                    lines=lines,
+                    hours=took,
+                    seconds_per_line=per_line,
+                    seconds_per_comment=per_comment,
+                    comments=comments,
+                    running_p50=p50,
+                    running_p95=p95,
+                    running_p99=p99,
+                )
+            )
+    return list(chain.from_iterable(found))
 
 
-def _cut(
-    created: Sequence[Instant], start: int, stop: int, starts: Sequence[Instant]
-) -> Iterable[tuple[int, int, int]]:
+class _Records:
+    """Parts of some buckets as one, in the order of their creation."""
+
+    def __init__(self, slices: list[_Slice]) -> None:
+        slices.sort(key=lambda part: part[0].created[part[1]])
+        self.created = array("q")
+        self.merged = b"".join([of.merged[start:stop] for of, start, stop in slices])
+        self.durations = array("d")
+        for of, start, stop in slices:
+            self.created += of.created[start:stop]
+            self.durations += of.values["duration"][start:stop]
+        self.measured = [self._values(slices, name) for name in _MEANS]
+        """In the order of the figures; None where it is known of none."""
+        ends = [(of.created[start], of.created[stop - 1]) for of, start, stop in slices]
+        if any(last > first for (_, last), (first, _) in pairwise(ends)):
+            self._sort()
+
+    @staticmethod
+    def _values(slices: Sequence[_Slice], name: str) -> Any:
+        if all(name in of.unknown for of, _, _ in slices):
+            return None
+        found = array("d")
+        for of, start, stop in slices:
+            found += of.values[name][start:stop]
+        return found
+
+    def _sort(self) -> None:
+        order = sorted(range(len(self.created)), key=self.created.__getitem__)
+        self.created = array("q", [self.created[n] for n in order])
+        self.merged = bytes([self.merged[n] for n in order])
+        self.durations = array("d", [self.durations[n] for n in order])
+        self.measured = [
+            None if values is None else array("d", [values[n] for n in order])
+            for values in self.measured
+        ]
+
+
+def _cut(created: Sequence[Instant], starts: Sequence[Instant]) -> Iterable[tuple[int, int, int]]:
     """(period, from, to) for each period that some of these records were created in."""
-    while start < stop:
+    start = 0
+    while start < len(created):
         number = bisect_right(starts, created[start]) - 1
         after = number + 1
-        end = bisect_left(created, starts[after], start, stop) if after < len(starts) else stop
-        yield number, start, end
-        start = end
+        stop = bisect_left(created, starts[after], start) if after < len(starts) else len(created)
+        yield number, start, stop
+        start = stop
 
 
-def _values(slices: Sequence[_Slice], name: str) -> Sequence[float]:
-    if len(slices) == 1:
-        columns, start, stop = slices[0]
-        only: Sequence[float] = columns.values[name][start:stop]
-        return only
-    found = array("d")
-    for columns, start, stop in slices:
-        found.extend(columns.values[name][start:stop])
-    return found
+def _put(ordered: list[float], values: Sequence[float]) -> None:
+    """Into a sorted list."""
+    if len(values) * _MANY < len(ordered):
+        for value in values:
+            insort(ordered, value)
+    else:
+        ordered += values
+        ordered.sort()
 
 
-def _mean(slices: Sequence[_Slice], name: str) -> float | None:
-    if name in slices[0][0].unknown and all(name in of.unknown for of, _, _ in slices):
+def _running_hours(ordered: Sequence[float]) -> tuple[float, float, float]:
+    """`hours` of the `median` and of the 95th and 99th `percentile`, which are asked for very
+    often."""
+    n = len(ordered)
+    middle = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+    upper, most = ordered[(n * 95 - 1) // 100], ordered[(n * 99 - 1) // 100]
+    return middle / SECOND / 3600, upper / SECOND / 3600, most / SECOND / 3600
+
+
+def _mean(column: Sequence[float] | None, start: int, stop: int) -> float | None:
+    """Of what is known in a part of a column."""
+    if column is None:
         return None
-    values = _values(slices, name)
+    values = column[start:stop]
     total = fsum(values)
     if isnan(total):
         values = [value for value in values if not isnan(value)]
         total = fsum(values)
     return total / len(values) if values else None
-
-
-def _figures(
-    first: date, owner: str, repo: str, slices: Sequence[_Slice], running: Sequence[float]
-) -> PeriodFigures:
-    total = sum([stop - start for _, start, stop in slices])
-    merged = sum([columns.merged.count(1, start, stop) for columns, start, stop in slices])
-    return PeriodFigures(
-        period=first,
-        owner=owner,
-        repo=repo,
-        total=total,
-        merged=merged,
-        merge_ratio=merged / total,
-        lines=_mean(slices, "lines"),
-        hours=_mean(slices, "hours"),
-        seconds_per_line=_mean(slices, "per_line"),
-        seconds_per_comment=_mean(slices, "per_comment"),
-        comments=_mean(slices, "comments"),
-        running_p50=hours(median(running)),
-        running_p95=hours(percentile(running, 95)),
-        running_p99=hours(percentile(running, 99)),
-    )
