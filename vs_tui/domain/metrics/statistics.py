@@ -119,6 +119,8 @@ class Runs:
         only those between are sorted. A few of them unless the runs are very unlike: then the
         neighbourhood grows until it holds the position.
         """
+        if len(self._runs) == 1:
+            return self._runs[0][rank]
         first, values = self._near
         if first <= rank < first + len(values):
             return values[rank - first]
