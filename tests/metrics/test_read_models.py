@@ -99,6 +99,24 @@ def test_pull_requests_between_two_deploys_are_shipped_by_the_second(base) -> No
     assert (beside.merged, beside.engineers, beside.deployed, beside.started) == (1, 1, 2, 2)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_the_first_deployment_known_ships_the_week_before_it(base, first) -> None:
+    """What is older was probably shipped by a deployment that nobody told of."""
+    at = BEGIN + 30 * DAY
+    told = deploy(1, at)
+    if first:
+        base.tell(*told)
+    for number, age in enumerate((8 * DAY, 6 * DAY, 2 * HOUR)):
+        base.tell(*merge(number, at - age - HOUR, at - age))
+    if not first:
+        base.tell(*told)
+    lead = cards(base)["core"].figures["lead"]
+    assert (lead.n, lead.value) == (2, (6 * DAY + 4 * HOUR) / 2)
+    base.tell(*deploy(0, at - 7 * DAY))
+    lead = cards(base)["core"].figures["lead"]
+    assert (lead.n, lead.p90) == (3, 6 * DAY + HOUR)
+
+
 def test_the_lead_time_of_a_merge_during_a_run_is_that_of_the_next_deploy(base) -> None:
     """The run of the deploy at 9:00 began before the merge at 3:00, and is told of last."""
     in_run = (Seek(Rule.STRUCTURE, Key("ref", "build-2")),)

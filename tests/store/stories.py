@@ -119,7 +119,8 @@ def merge_styles() -> Scenario:
 
 def fan_in() -> Scenario:
     """A deploy ships the five changes merged since the last one that worked, also those that a
-    failed deploy had tried to ship; not the one before, not the one after."""
+    failed deploy had tried to ship; not the one before, not the one after. The first deploy to
+    staging ships all that were merged before it."""
     heads = "abcdef0"
     deliveries = [
         merged(1, "09:50:00", sha("9"), sha("1")),
@@ -141,6 +142,7 @@ def fan_in() -> Scenario:
     }
     links = {(github_name("deploy", 41), change(2)): "ships"}
     links |= {(github_name("deploy", 42), change(n)): "ships" for n in (2, 3, 4, 5)}
+    links |= {(github_name("deploy", 43), change(n)): "ships" for n in (1, 2, 3, 4, 5, 7)}
     return Scenario("a deploy ships five changes", deliveries, parents, links, exact=True)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vs_tui.domain.instants import MINUTE
+from vs_tui.domain.instants import DAY, MINUTE
 from vs_tui.domain.model import Event, Key, Rule, Seek, State
 from vs_tui.store import batch
 from vs_tui.store.folder import Context
@@ -58,7 +58,8 @@ def told(events, size):
 
 
 def read_plainly(merges, runs):
-    """Of every deploy with a success before it: the merges after all that those had taken."""
+    """Of every deploy the merges after all that the successes before it had taken; of the first
+    one those of the week before it."""
     deploys = [
         (f"deploy-{n}", began + later, began if below else began + later, ok)
         for n, (began, later, ok, below) in enumerate(runs)
@@ -66,9 +67,9 @@ def read_plainly(merges, runs):
     found = set()
     for key, at, taken, _ in deploys:
         before = [t for _, start, t, ok in deploys if ok and start < at]
-        if before:
-            news = [n for n, minute in enumerate(merges) if max(before) < minute <= taken]
-            found |= {(key, f"pr-{n}") for n in news}
+        since = max(before) if before else taken - 7 * DAY // MINUTE
+        news = [n for n, minute in enumerate(merges) if since < minute <= taken]
+        found |= {(key, f"pr-{n}") for n in news}
     return found
 
 

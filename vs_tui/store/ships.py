@@ -14,13 +14,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from vs_tui.domain.correlation import MAX_LINKS, Node, cuts, links_of
-from vs_tui.domain.instants import Instant
+from vs_tui.domain.instants import DAY, Instant
 from vs_tui.domain.model import Link, Rule, Span
 from vs_tui.store import nearby, rows
 from vs_tui.store.folder import Change, load_spans
 
 MAX_SHIPPED: Final = 50
 """Changes that one deploy is said to ship; the newest ones."""
+FIRST_SHIPS: Final = 7 * DAY
+"""The first deploy known of a target ships what was merged in this time before it: what is older
+was probably shipped by one that nobody told of."""
 MOVING_VERSIONS: Final = ("latest", "stable", "edge", "nightly", "main", "master", "develop")
 """Versions that name something else tomorrow: to deploy one again is no rollback."""
 
@@ -222,8 +225,9 @@ def _shipped(connection: sqlite3.Connection, deploys: Sequence[str]) -> Iterator
     )
     sql = (
         f"WITH d AS MATERIALIZED (SELECT d.key, d.project, {_TAKEN.format('d')} AS until, "
-        f"(SELECT MAX({_TAKEN.format('e')}) FROM spans e WHERE {before} "
-        f"AND e.started_at < d.started_at AND e.started_at >= {last}) AS since "
+        f"COALESCE((SELECT MAX({_TAKEN.format('e')}) FROM spans e WHERE {before} "
+        f"AND e.started_at < d.started_at AND e.started_at >= {last}), "
+        f"{_TAKEN.format('d')} - {FIRST_SHIPS}) AS since "
         "FROM spans d WHERE d.key IN (SELECT value FROM json_each(?))) "
         f"SELECT d.key, {nearby.NODE_COLUMNS.format('s')} FROM d CROSS JOIN spans s "
         "ON s.rowid IN ("
