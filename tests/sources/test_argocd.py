@@ -141,8 +141,27 @@ def test_what_argo_cd_does_not_know_is_null():
     names = ("appNamespace", "project", "health", "revision", "repository", "images", "cluster")
     empty = dict.fromkeys((*names, "namespace", "environment", "service", "user", "url"))
     span = only(argo("Running", **empty)).span
-    assert (span.service, span.name, span.environment) == ("cart-prod", "cart-prod to prod", "prod")
+    assert (span.service, span.name, span.environment) == ("cart", "cart to prod", "prod")
     assert span.started_at == at("10:00:00")
+
+
+@pytest.mark.parametrize(
+    ("app", "environment", "service"),
+    [
+        ("cart-prod", None, "cart"),
+        ("Staging_cart", None, "cart"),
+        ("cart-pre-prod", None, "cart"),
+        ("prod", None, "prod"),
+        ("cart", None, "cart"),
+        # Its label says where, so that the name says what.
+        ("dev-portal", "prod", "dev-portal"),
+    ],
+)
+def test_an_application_that_is_called_by_its_environment_is_that_service_there(
+    app, environment, service
+):
+    span = only(argo(app=app, environment=environment, service=None)).span
+    assert span.service == service
 
 
 @pytest.mark.parametrize(

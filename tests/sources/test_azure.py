@@ -320,6 +320,21 @@ def test_a_stage_that_deploys_is_a_deploy():
     assert ("artifact", f"cart@{MERGE}", REPO) in offered(last(ended))
 
 
+@pytest.mark.parametrize(
+    ("stage", "operation", "name"),
+    [
+        ("Production", "deploy", "cart to production"),
+        ("UAT", "deploy", "cart to uat"),
+        # These may test there or for there.
+        ("Test", "stage", "Test"),
+        ("Check staging", "stage", "Check staging"),
+    ],
+)
+def test_a_stage_called_like_a_place_to_deploy_to_is_a_deploy(stage, operation, name):
+    event = last(az.azure_part("stage", "10:09:00", "completed", "succeeded", name=stage))
+    assert (event.operation, event.name) == (operation, name)
+
+
 # -- releases ----------------------------------------------------------------------------------
 
 

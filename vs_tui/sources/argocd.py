@@ -23,6 +23,7 @@ from vs_tui.sources.versions import (
     image_parts,
     offer_version,
     seek_version,
+    without_environment,
 )
 
 MAX_IMAGES: Final = 20
@@ -70,6 +71,12 @@ class Sync(BaseModel):
         named = environment_in(self.app) or environment_in(self.namespace)
         return self.environment or named or self.namespace or self.cluster
 
+    @property
+    def what(self) -> str:
+        """The service: the label's, else the application without the environment in its name."""
+        says_where = environment_in(self.app) == self.where.lower()
+        return self.service or (without_environment(self.app) if says_where else self.app)
+
     def own_version(self, service: str) -> str:
         """The tag of the image that is called like the service or the application, else of the
         only one (others are side-cars), else the revision."""
@@ -103,7 +110,7 @@ class ArgoCd(TokenSource):
 def _deploy(sync: Sync, received_at: Instant) -> Event:
     state, at, error, stage = _course(sync, received_at)
     repo = keys.repository(sync.repository)
-    service = sync.service or sync.app
+    service = sync.what
     sha = sync.revision if keys.commit(sync.revision) else ""
     version = sync.own_version(service)
     begun = iso(sync.started_at) or sync.revision

@@ -13,9 +13,14 @@ from urllib.parse import unquote
 from vs_tui.domain.model import Key, Rule, Seek
 
 _DEPLOY: Final = re.compile(r"(?:^|[^a-z])deploy(?:s|ment|ing)?(?:$|[^a-z])")
-_ENVIRONMENTS: Final = re.compile(
-    r"(?:^|[^a-z0-9])(production|prod|live|staging|stage|preprod|pre-prod|uat|qa|testing|test|"
-    r"development|dev|sandbox|preview)(?:$|[^a-z0-9])"
+_NAMES: Final = (
+    r"production|prod|live|staging|stage|preprod|pre-prod|uat|qa|testing|test|"
+    r"development|dev|sandbox|preview"
+)
+_ENVIRONMENTS: Final = re.compile(rf"(?:^|[^a-z0-9])({_NAMES})(?:$|[^a-z0-9])")
+_AT_AN_END: Final = re.compile(
+    rf"(?P<before>[^\s].{{0,199}}?)[-_./ ]+(?:{_NAMES})|(?:{_NAMES})[-_./ ]+(?P<after>.{{1,200}})",
+    re.IGNORECASE,
 )
 _PURL: Final = re.compile(r"pkg:[\w.+-]+/(?P<path>[^@?#]+)(?:@(?P<version>[^?#]+))?")
 _IMAGE: Final = re.compile(
@@ -64,6 +69,12 @@ def image_parts(image: str) -> tuple[str, str]:
 def is_deploy_name(name: str) -> bool:
     """Whether a job's or a stage's name says that it deploys (`deploy-prod`, `Deploy to QA`)."""
     return _DEPLOY.search(name.lower()[:200]) is not None
+
+
+def without_environment(name: str) -> str:
+    """A name without the environment at its begin or its end: `cart` of `cart-prod`."""
+    match = _AT_AN_END.fullmatch(name)
+    return (match["before"] or match["after"]) if match else name
 
 
 def environment_in(name: str) -> str:

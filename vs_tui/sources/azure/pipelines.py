@@ -29,6 +29,8 @@ _STATES: Final = {
     "cancelling": State.RUNNING,
 }
 _STAGES: Final = {State.QUEUED: "queued", State.WAITING: "waiting", State.RUNNING: "running"}
+_PLACES: Final = frozenset({"production", "prod", "live", "staging", "preprod", "pre-prod", "uat"})
+"""Stages with no other name deploy there; one that is called Test or QA may only test."""
 _BUILD_API: Final = re.compile(
     r"(?P<project>.+)/_apis/build(?:-release)?/builds/(?P<id>\d{1,12})\Z", re.IGNORECASE
 )
@@ -215,7 +217,7 @@ def _run_key(hook: Hook, number: str) -> str:
 
 
 def read_stage(hook: Hook) -> Reading:
-    """A stage of a run; one whose name says so is a deploy."""
+    """A stage of a run; one whose name says so, or is that of a place to deploy to, is a deploy."""
     return _part(hook, "stage", _run_key(hook, hook.required(obj(hook.resource, "run"), "id")))
 
 
@@ -234,7 +236,7 @@ def _part(hook: Hook, kind: str, above: str) -> Reading:
     if state is None:
         state, error, result = _result(hook, part)
     name = text(part, "displayName") or (_pipeline(hook) if native == "__default" else native)
-    deploys = kind == "stage" and is_deploy_name(name)
+    deploys = kind == "stage" and (is_deploy_name(name) or name.strip().lower() in _PLACES)
     commit = _run_commit(hook)
     pipeline = _pipeline(hook)
     service = (commit.repo.service or pipeline) if deploys else ""
