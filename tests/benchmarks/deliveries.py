@@ -123,7 +123,7 @@ def store_unfolded(db: sqlite3.Connection, intakes: Iterable[Intake], now: Insta
     some = iter(intakes)
     number = 0
     while found := [
-        replace(intake, events=(), dedupe=f"id:{number + place}")
+        intake._replace(events=(), dedupe=f"id:{number + place}")
         for place, intake in enumerate(islice(some, 500))
     ]:
         number += len(found)

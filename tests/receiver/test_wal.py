@@ -6,7 +6,6 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,7 @@ BODY = 20_000
 
 def padded(number: int) -> Intake:
     intake = custom("build", number, "start")
-    return replace(intake, body=intake.body + b" " * 5 * BODY)
+    return intake._replace(body=intake.body + b" " * 5 * BODY)
 
 
 def wal(server: Server) -> int:

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import hmac
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -198,7 +197,7 @@ def test_an_id_without_times_starts_again_only_after_it_was_seen_to_start(
         event
         for minute, action in enumerate(actions)
         for event in SOURCE.parse(
-            replace(inbound(body(action)), received_at=RECEIVED + minute * MINUTE)
+            inbound(body(action))._replace(received_at=RECEIVED + minute * MINUTE)
         ).events
     ]
     for order in (events, events[::-1]):

@@ -9,7 +9,6 @@ import os
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +201,7 @@ def variants(inbounds: list[Inbound], count: int) -> Iterator[Inbound]:
         # A list is malformed item by item: wrapped, so that its items are places, too.
         broken = malformed({"": body} if isinstance(body, list) else body, seed)
         value = broken.get("", broken) if isinstance(body, list) else broken
-        yield replace(inbound, body=json.dumps(value).encode())
+        yield inbound._replace(body=json.dumps(value).encode())
 
 
 def fold_deliveries(parsed: Iterable[Parsed]) -> dict[str, Folded]:

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -79,7 +79,7 @@ def streams(draw: st.DrawFn) -> list[Any]:
             )
         action = draw(st.sampled_from(["start", "end"]))
         intake = custom(kind, draw(st.integers(1, 3)), action, draw(MINUTES) * 60, **more)
-        made.append(replace(intake, dedupe=f"id:{number}"))
+        made.append(intake._replace(dedupe=f"id:{number}"))
     return made
 
 
@@ -115,7 +115,7 @@ def test_owners_of_one_short_ref_go_by_their_keys() -> None:
             state=State.RUNNING,
             occurred_at=T,
         )
-        made.append(replace(custom("build", number, "start"), events=(event,)))
+        made.append(custom("build", number, "start")._replace(events=(event,)))
     world = World().deliver(*made)
     before = state(world.db)
     parsed = {intake.body: Parsed(kind=intake.kind, events=intake.events) for intake in made}
@@ -155,7 +155,7 @@ class Verdicts:
     ) -> Any:
         found = parse_stored(source, path, headers, body, at)
         if self.word in body:
-            return replace(found, verdict=Verdict.QUARANTINED, reason="cannot be read", events=())
+            return found._replace(verdict=Verdict.QUARANTINED, reason="cannot be read", events=())
         return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 import pytest
 
@@ -17,7 +16,7 @@ from vs_tui.store.same_bodies import SameBodies, flagged, with_flag_of
 
 
 def sent(identifier: str, *, number: int = 1, path: str = "/customhttp"):
-    return replace(custom("build", number, "start"), dedupe=f"id:{identifier}", path=path)
+    return custom("build", number, "start")._replace(dedupe=f"id:{identifier}", path=path)
 
 
 async def reasons(writer) -> list[str]:
@@ -85,7 +84,7 @@ async def test_a_rebuild_keeps_the_flag(open_writer) -> None:
     writer = await open_writer()
     for identifier in "abc":
         await writer.submit(sent(identifier))
-    odd = replace(sent("d"), verdict=Verdict.QUARANTINED, reason="odd", events=())
+    odd = sent("d")._replace(verdict=Verdict.QUARANTINED, reason="odd", events=())
     await writer.submit(odd)
     before = await reasons(writer)
     assert before[3] == "odd; same body as delivery 1"

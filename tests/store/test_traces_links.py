@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from dataclasses import replace
 
 import pytest
 
@@ -105,7 +104,7 @@ def test_decisions_count_by_their_time_whatever_the_order_and_after_a_rebuild() 
 
 def test_a_decision_is_folded_before_its_spans_where_a_rebuild_reads_so() -> None:
     """The requirement that a span exists is the receiver's; stored decisions are always read."""
-    free = [replace(decision, requires="") for decision in DECISIONS]
+    free = [decision._replace(requires="") for decision in DECISIONS]
     expected = World().deliver(*chain(), *DECISIONS)
     world = World().deliver(*free)
     assert world.rows() == ([], []), "decisions alone make no span"
@@ -144,7 +143,7 @@ def test_late_phases_and_amendments_change_the_stages_only() -> None:
         event(6, slot="s", as_of=11),
     ]
     intake = custom("build", 1, "start", "10:00:00")
-    made = [replace(intake, events=(e,), dedupe=f"id:{n}") for n, e in enumerate(events)]
+    made = [intake._replace(events=(e,), dedupe=f"id:{n}") for n, e in enumerate(events)]
     expected = World().deliver(*made).rows()
     stages = [(row[2], row[3]) for row in expected[0] if row[2] == "stage"]
     assert [name for _, name in stages] == ["doing", "review", "todo"]
@@ -156,7 +155,7 @@ def test_a_trace_id_that_a_root_learns_late_reaches_its_children() -> None:
     intake = custom("build", 1, "start", "10:00:00")
     (event,) = intake.events
     own = event._replace(state=State.NOTE, trace_id="4bf92f3577b34da6a3ce929d0e0e4736")
-    told = replace(intake, events=(own,), dedupe="id:own")
+    told = intake._replace(events=(own,), dedupe="id:own")
     expected = World().deliver(told, *chain())
     assert expected.traces() == 2
     assert World().deliver(*chain(), told).rows() == expected.rows()
@@ -404,8 +403,7 @@ def test_every_query_of_the_linker_uses_an_index() -> None:
 
 
 def copy_of(intake: object) -> object:
-    return replace(
-        intake,
+    return intake._replace(
         dedupe=f"{intake.dedupe}-again",
         events=[event._replace(as_of=event.snapshot_at + 1) for event in intake.events],
     )

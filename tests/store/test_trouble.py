@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,12 +27,12 @@ from vs_tui.store.writer import Settings, Writer
 def start(number: object, padding: int = 0):
     """A start whose body is as large as it needs to be."""
     intake = custom("build", number, "start")
-    return replace(intake, body=intake.body + b" " * padding)
+    return intake._replace(body=intake.body + b" " * padding)
 
 
 def large_end(number: object):
     intake = custom("build", number, "end")
-    return replace(intake, body=intake.body + b" " * 2_000)
+    return intake._replace(body=intake.body + b" " * 2_000)
 
 
 async def stored(writer: Writer) -> set[str]:
@@ -291,7 +290,6 @@ async def test_refused_requests_are_all_counted_though_not_all_are_kept(open_wri
 
 CHILD = """
 import asyncio, resource, signal, sys
-from dataclasses import replace
 from pathlib import Path
 from tests.store.conftest import Clock, custom
 from vs_tui.store.waiting import Unavailable
@@ -308,7 +306,7 @@ async def main():
     for number in range(400):
         try:
             intake = custom("build", number, "start")
-            await writer.submit(replace(intake, body=intake.body + b" " * 2_000))
+            await writer.submit(intake._replace(body=intake.body + b" " * 2_000))
             acknowledged.append(number)
         except Unavailable as error:
             refused += 1

@@ -5,7 +5,6 @@ import itertools
 import random
 import sqlite3
 import threading
-from dataclasses import replace
 
 import pytest
 
@@ -369,7 +368,7 @@ async def test_two_owners_of_one_short_ref_go_by_their_keys(open_writer) -> None
             state=State.RUNNING,
             occurred_at=T,
         )
-        await writer.submit(replace(base, events=(event,), dedupe=f"id:{owner}"))
+        await writer.submit(base._replace(events=(event,), dedupe=f"id:{owner}"))
     spans, _ = await rows_of(writer)
     assert [row[1] for row in spans] == [row[0] for row in spans]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -158,4 +158,4 @@ class Scenario:
 
 def again(intake: Intake, number: int) -> Intake:
     """The same delivery from a second hook: another id, the same events."""
-    return replace(intake, dedupe=f"id:copy-{number}")
+    return intake._replace(dedupe=f"id:copy-{number}")

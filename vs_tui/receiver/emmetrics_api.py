@@ -6,7 +6,6 @@ handler reads `filter`; both are understood. Dates that are not known are null.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -104,7 +103,7 @@ class Newness:
         identifier = _deployed_id(inbound)
         if identifier and await self._reader.span(_deploy_key(identifier)) is None:
             query[NEW] = "true"
-        return replace(inbound, query=query)
+        return inbound._replace(query=query)
 
 
 def _deployed_id(inbound: Inbound) -> str:

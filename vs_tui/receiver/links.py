@@ -7,7 +7,6 @@ same spans at every rebuild.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -34,7 +33,7 @@ class Resolver:
             return inbound
         found = {role: await self._key(body, role) for role in ("child", "parent")}
         try:
-            return replace(inbound, body=orjson.dumps({**body, **found}))
+            return inbound._replace(body=orjson.dumps({**body, **found}))
         except TypeError:  # what orjson reads may be nested deeper than what it writes
             raise Refused(400, "bad_request", "body: is nested too deep; send it flatter") from None
 

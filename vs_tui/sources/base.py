@@ -7,8 +7,7 @@ parties register one under the entry-point group `vs_tui.sources`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
@@ -16,9 +15,10 @@ from vs_tui.domain.instants import Instant, parse_instant
 from vs_tui.domain.limits import MIB, READ_AT_ONCE, values_in
 from vs_tui.domain.model import Event, State, Verdict
 
+_NONE: Final[Mapping[str, Any]] = {}
 
-@dataclass(frozen=True, slots=True)
-class Inbound:
+
+class Inbound(NamedTuple):
     """A request as it arrived, before anyone trusts it."""
 
     path: str
@@ -26,7 +26,7 @@ class Inbound:
     """Lower-case names."""
     body: bytes
     received_at: Instant
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = _NONE
     url: str = ""
     """The public URL it was sent to, for the one tool (Trello) that signs it."""
 
@@ -34,8 +34,7 @@ class Inbound:
         return self.headers.get(name, "")
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """What an adapter made of a delivery."""
 
     kind: str
@@ -44,7 +43,7 @@ class Parsed:
     verdict: Verdict = Verdict.ACCEPTED
     reason: str = ""
     """Why it was ignored."""
-    answer: Mapping[str, Any] = field(default_factory=dict)
+    answer: Mapping[str, Any] = _NONE
     """What the tool expects in the 2xx answer, beside our own fields."""
     status: int = 200
     requires: str = ""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import NamedTuple
 
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Event, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Intake:
+class Intake(NamedTuple):
     """A verified delivery and what its adapter read."""
 
     source: str

@@ -12,7 +12,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -287,7 +287,7 @@ class Writer:
                 raise
             log.error("delivery of %s quarantined: %s", intake.source, type(error).__name__)
             reason = f"folding failed ({type(error).__name__}); `vs-tui db rebuild` tries again"
-        kept = replace(intake, verdict=Verdict.QUARANTINED, reason=reason, events=())
+        kept = intake._replace(verdict=Verdict.QUARANTINED, reason=reason, events=())
         return await self._transaction(lambda db, f: batch.ingest(db, [kept], f))
 
     def _give_up(self, waiting: Sequence[Waiting], why: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -79,7 +78,7 @@ def webhook_body(inbound: Inbound) -> dict[str, Any]:
             raise BadBody("body", "is not a form; set the webhook's content type to JSON") from None
         if "payload" not in fields:
             raise BadBody("payload", "is missing; set the webhook's content type to JSON")
-        inbound = replace(inbound, body=fields["payload"][0].encode())
+        inbound = inbound._replace(body=fields["payload"][0].encode())
     return json_object(inbound)
 
 
