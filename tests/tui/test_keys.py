@@ -311,7 +311,7 @@ async def test_yank_writes_osc_52(tmp_path, monkeypatch, tmux) -> None:
         monkeypatch.setattr(on.app._driver, "write", written.append)
         on.app.output.copy("dep-214")
         bare = "\x1b]52;c;ZGVwLTIxNA==\a"
-        wrapped = "\x1bPtmux;\x1b" + bare + "\x1b\\"
+        wrapped = f"{bare}\x1bPtmux;\x1b{bare}\x1b\\"
         assert "".join(written) == (wrapped if tmux else bare)
 
 
@@ -422,7 +422,7 @@ async def test_compare_marks_one_trace_then_shows_both() -> None:
     async with stage() as on:
         on.list.select("dep-214")
         await on.press("c")
-        await on.sees("press c again")
+        await on.sees("c on another trace compares the two")
         on.list.select("d-213")
         await on.press("c")
         await on.sees("compare", "checkout-api v214", "checkout-api v213")
@@ -462,6 +462,40 @@ async def test_keys_can_be_bound_anew() -> None:
         assert on.list.cursor == 1
         await on.press("space")
         assert on.app.frozen_at == NOW
+        await on.press("f5")
+        assert on.app.frozen_at is None
+
+
+@pytest.mark.parametrize(
+    ("called", "pressed"),
+    [("F5", "f5"), ("esc", "escape"), ("PgDn", "pagedown"), ("ctrl-D", "ctrl+d"), ("/", "slash")],
+)
+async def test_keys_are_named_as_people_call_them_and_taken_from_others(called, pressed) -> None:
+    async with stage(keys={"freeze": called}) as on:
+        await on.press(pressed)
+        assert on.app.frozen_at == NOW
+        await on.sees(f"{called.replace('PgDn', 'pgdn').replace('-D', '+d')} resume")
+
+
+async def test_what_lost_its_key_is_still_in_the_palette() -> None:
+    async with stage(keys={"freeze": "/"}, size=(250, 40)) as on:
+        assert "filter" not in on.lines[-1]
+        await on.press("colon")
+        await on.until(lambda: on.app.view is None, "the palette")
+        await on.press(*"filter")
+        await on.sees("filter the list")
+        await on.press("enter")
+        await on.until(lambda: on.app.view is not None and on.app.view.filtering, "the box")
+
+
+async def test_texts_on_the_screen_name_the_keys_as_they_are_bound() -> None:
+    keys = {"freeze": "F5", "sources": "s", "sort": "o", "browser": "b", "dora": "D", "yank": "c-y"}
+    async with stage(FakeReader(), keys=keys) as on:
+        await on.sees("s lists them", "D: all of it", "(c-y copies it)")
+        await on.press("f5")
+        on.reader.put(span("b-new", "build", "newcomer", began=SECOND))
+        on.app.feed.wake()
+        await on.sees("new, F5 to resume")
 
 
 def test_an_unknown_action_names_those_that_exist() -> None:

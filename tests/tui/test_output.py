@@ -89,7 +89,7 @@ async def test_what_is_too_long_for_a_clipboard_goes_to_the_file_alone(
 def test_wrapping() -> None:
     bare = "\x1b]52;c;eA==\a"
     assert wrapped(bare, "", "") == bare
-    assert wrapped(bare, "/tmp/tmux,1,0", "1.pts") == "\x1bPtmux;\x1b" + bare + "\x1b\\"
+    assert wrapped(bare, "/tmp/tmux,1,0", "1.pts") == f"{bare}\x1bPtmux;\x1b{bare}\x1b\\"
     assert wrapped(bare, "", "1.pts") == "\x1bP" + bare + "\x1b\\"
     long = wrapped("\x1b]52;c;" + "A" * 2_000 + "\a", "", "1.pts")
     assert long.count("\x1bP") == 3

@@ -199,7 +199,7 @@ def health(age: int, **counts: int) -> SourceHealth:
         (health(HOUR, accepted=5), "ok", "ok"),
         (health(HOUR, accepted=5, rejected=3), "ok", "ok"),
         (health(HOUR, ignored=5), "ok", "ok"),
-        (health(HOUR, rejected=3), "refused", "only refused"),
+        (health(HOUR, rejected=3), "refused", "only rejected"),
         (health(HOUR, quarantined=3), "unread", "only quarantined"),
         (health(HOUR, quarantined=3, rejected=1), "unread", "only quarantined"),
         (health(HOUR, accepted=9, quarantined=3), "unread", "3 quarantined"),

@@ -82,9 +82,8 @@ class Receiver:
         except OSError as error:
             await self._runner.cleanup()
             raise CannotListen(
-                f"cannot listen on {self.config.host}:{self.config.port} "
-                f"({error.strerror or error}); choose another with --port, or --port 0 for any "
-                "free one"
+                f"cannot listen on {self.config.host}:{self.config.port} ({_why(error)}); "
+                "choose another with --port, 0 for any free one"
             ) from error
         if self.config.metrics_port:
             await self._listen_for_metrics()
@@ -105,8 +104,8 @@ class Receiver:
         except OSError as error:
             await self.stop()
             raise CannotListen(
-                f"cannot listen on {host}:{port} for metrics ({error.strerror or error}); choose "
-                "another metrics_port in [server]"
+                f"cannot listen on {host}:{port} for metrics ({_why(error)}); choose another "
+                "metrics_port in [server]"
             ) from error
 
     async def stop(self) -> None:
@@ -116,6 +115,11 @@ class Receiver:
         if self._metrics_runner is not None:
             await self._metrics_runner.cleanup()
         await asyncio.gather(self.connections.finish(), self._runner.cleanup())
+
+
+def _why(error: OSError) -> str:
+    """In a few words: asyncio writes the address before them, which is said already."""
+    return (error.strerror or str(error)).rpartition(": ")[2]
 
 
 def _spare_collector() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -118,20 +119,51 @@ _NAMES: Final = {
 }
 
 
+_FUNCTION_KEY: Final = re.compile(r"f\d+")
+_PLACE_OF_KEY: Final = re.compile(r"\{(\w+)\}")
+
+
+_KEYS: Final = {name: key for key, name in _NAMES.items()} | {"return": "enter", "del": "delete"}
+
+
 def display_key(key: str) -> str:
     """A key as people call it."""
-    return _NAMES.get(key, key)
+    return key.upper() if _FUNCTION_KEY.fullmatch(key) else _NAMES.get(key, key)
+
+
+def key_named(text: str) -> str:
+    """The key that people call so: `F5` is f5, `esc` escape, `ctrl-D` ctrl+d."""
+    text = text.strip()
+    if len(text) > 1:
+        text = text.lower()
+    modifier, dash, rest = text.partition("-")
+    if dash and rest and modifier in ("ctrl", "alt", "shift", "super"):
+        text = f"{modifier}+{rest}"
+    return _KEYS.get(text, text)
+
+
+def worded(text: str, actions: Iterable[Action]) -> str:
+    """A text of ours with the keys as they are bound now in the place of `{id}`."""
+    keys = {a.id: a.key or f":{a.label}" for a in actions}  # by the palette, when it has no key
+    return _PLACE_OF_KEY.sub(lambda found: keys.get(found[1], found[0]), text)
 
 
 def with_keys(overrides: Mapping[str, str]) -> tuple[Action, ...]:
-    """The table with a user's keys; ValueError names an action that does not exist."""
+    """The table with a user's keys, which are taken from the actions that had them; ValueError
+    names an action that does not exist."""
     unknown = sorted(set(overrides) - set(BY_ID))
     if unknown:
         raise ValueError(f"[keys] {unknown[0]} is not an action; use one of {', '.join(BY_ID)}")
-    return tuple(
-        Action(a.id, overrides.get(a.id, a.keys), a.label, a.help, a.where, a.shown)
-        for a in ACTIONS
-    )
+    bound = {
+        id: ",".join(key_named(key) for key in keys.split(",")) for id, keys in overrides.items()
+    }
+    taken = {(BY_ID[id].where, key) for id, keys in bound.items() for key in keys.split(",")}
+
+    def keys_of(action: Action) -> str:
+        free = [key for key in action.keys.split(",") if (action.where, key) not in taken]
+        return bound.get(action.id, ",".join(free))
+
+    return tuple(replace(a, keys=keys_of(a)) for a in ACTIONS)
 
 
 def by_key(actions: Iterable[Action]) -> dict[str, list[Action]]:
@@ -139,7 +171,7 @@ def by_key(actions: Iterable[Action]) -> dict[str, list[Action]]:
     found: dict[str, list[Action]] = {}
     for action in actions:
         for key in action.keys.split(","):
-            found.setdefault(key.strip(), []).append(action)
+            found.setdefault(key, []).append(action)
     return found
 
 
@@ -170,7 +202,7 @@ def footer(
 
     `words` are labels that hold just now for some ids; `offered` chooses by id instead of by rank.
     """
-    here = [a for a in actions if a.where in places(where)]
+    here = [a for a in actions if a.keys and a.where in places(where)]
     if offered:
         usable = [a for id in offered for a in here if a.id == id]
         usable += [a for a in here if a.id in _ALWAYS]

@@ -272,8 +272,17 @@ class VsTuiApp(SparingApp[int]):
     def empty_text(self, filtered: bool) -> tuple[str, ...]:
         """What an empty list says: how to get the first event, or that the filter hides all."""
         if filtered or self.team or (self.health and self.range_name != "all"):
-            return onboarding.NOTHING_MATCHES
-        return onboarding.first_steps(self.url, self.setup.open_mode, self.setup.program)
+            lines: tuple[str, ...] = onboarding.NOTHING_MATCHES
+        elif self.not_listening:
+            lines = onboarding.cannot_receive(self.not_listening)
+        else:
+            setup = self.setup
+            lines = onboarding.first_steps(self.url, setup.open_mode, setup.program)
+        return tuple(map(self.worded, lines))
+
+    def worded(self, text: str) -> str:
+        """A text of ours, with the keys as they are bound now in the place of `{id}`."""
+        return table.worded(text, self.actions)
 
     def notify_text(self, text: str, severity: str = "information") -> None:
         """A toast, instead of the one before; the text is never read as markup."""

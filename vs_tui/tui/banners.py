@@ -28,10 +28,10 @@ LOOK_EVERY: Final = 10 * SECOND
 
 def banner(app: VsTuiApp, width: int) -> str:
     """The worst of all in `width` cells, and how many more there are; `` when all is well."""
-    found = list(concerns(app))
+    found = [app.worded(text) for text in concerns(app)]
     if not found:
         return ""
-    more = f"  +{len(found) - 1}: 5" if len(found) > 1 else ""
+    more = app.worded(f"  +{len(found) - 1}: {{sources}}") if len(found) > 1 else ""
     text, room, ellipsis = f" {found[0]}", width - cell_len(more), app.look.glyphs.ellipsis
     if cell_len(text) > room:
         text = _FOLDERS.sub(f"{ellipsis}/", text)
@@ -56,7 +56,7 @@ def _quarantined(health: Sequence[SourceHealth], *, here: bool) -> Iterator[str]
     number = sum(counts.values())
     if number:
         what = "1 delivery" if number == 1 else f"{number} deliveries"
-        how = "r reads it again" if here else "4 shows why"
+        how = "{refold} reads it again" if here else "{events} shows why"
         names = ", ".join(clean(name, 40) for name, n in counts.items() if n)
         yield f"{what} could not be read: {how}; nothing is lost ({names})"
 
@@ -65,7 +65,8 @@ def _silent(health: Sequence[SourceHealth], now: Instant) -> Iterator[str]:
     silent = [h for h in health if sourcing.is_silent(h, now)]
     if len(silent) == 1:
         name, ago = clean(silent[0].source, 40), faces.since(silent[0].last_received_at, now)
-        yield f"{name} is silent since {ago}: see there whether its webhook is off; 5 says more"
+        where = "see there whether its webhook is off; {sources} says more"
+        yield f"{name} is silent since {ago}: {where}"
     elif silent:
         names = ", ".join(clean(h.source, 40) for h in silent)
         yield f"{len(silent)} sources are silent: see whether their webhooks are off ({names})"

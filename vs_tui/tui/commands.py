@@ -1,4 +1,4 @@
-"""The command palette: every action of the table and every named view, by name."""
+"""The command palette: every action of the table, team and named view, by name or purpose."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
 from vs_tui.domain.display import clean
+from vs_tui.tui.navigation import VIEWS
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
@@ -28,23 +29,30 @@ class Commands(Provider):
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
         for name, help_text, run in self._all():
-            score = matcher.match(name)
+            score = matcher.match(name) or (query.lower() in help_text.lower()) / 10
             if score > 0:
                 yield Hit(score, Content(name), run, name, help_text.replace("[", r"\["))
 
     def _all(self) -> list[Command]:
+        """Where to go first, then what to do."""
         app = cast("VsTuiApp", self.app)
+        actions = sorted(app.actions, key=lambda action: action.id not in VIEWS)
         found: list[Command] = [
-            (f"{action.label} ({action.key})", action.help, partial(app.do, action.id))
-            for action in app.actions
+            (
+                f"{action.label} ({action.key})" if action.keys else action.label,
+                action.help,
+                partial(app.do, action.id),
+            )
+            for action in actions
             if action.id != "palette"
         ]
-        found += [
+        places: list[Command] = [
             (f"view {clean(name, 80)}", clean(text), partial(app.navigation.named_view, text))
             for name, text in app.setup.views.items()
         ]
-        found += [
+        places += [
             (f"team {clean(team, 80) or 'all'}", "only this team", partial(app.choose_team, team))
             for team in ("", *app.teams)
         ]
+        found[len(VIEWS) : len(VIEWS)] = places
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vs_tui.domain.display import clean
 from vs_tui.domain.model import Verdict
@@ -12,35 +12,43 @@ from vs_tui.tui.paint import Piece, fit, width_of
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
 
-WIDE = 100
+WIDE: Final = 100
 """From this width on words are written out, when they fit."""
+_FULL, _SHORT, _LEAST = 2, 1, 0
 
 
 def headline(app: VsTuiApp, width: int) -> tuple[list[Piece], list[Piece], dict[int, str]]:
-    """(left, right) pieces, and the action that a click on each does."""
-    if width >= WIDE:
-        left, right, targets = _pieces(app, wide=True)
+    """(left, right) pieces, and the action that a click on each does. Where they do not fit, words
+    about the receiver go first: what runs and what failed is never cut."""
+    for words in (_FULL, _SHORT) if width >= WIDE else (_SHORT,):
+        left, right, targets = _pieces(app, words)
         if width_of([*left, *right]) < width:
             return left, right, targets
-    return _pieces(app, wide=False)
+    return _pieces(app, _LEAST)
 
 
-def _pieces(app: VsTuiApp, *, wide: bool) -> tuple[list[Piece], list[Piece], dict[int, str]]:
+def _pieces(app: VsTuiApp, words: int) -> tuple[list[Piece], list[Piece], dict[int, str]]:
     signs = app.look.glyphs
+    left: list[Piece] = [(" vs-tui ", "title")]
     if app.frozen_at is not None:
         at = faces.clock(app.frozen_at, app.zone, app.setup.clock())
-        left: list[Piece] = [(" vs-tui ", "title"), (f"{signs.frozen} FROZEN at {at}", "wait")]
+        left.append((f"{signs.frozen} FROZEN at {at}", "wait"))
         if app.pending:
-            left.append((f"  +{app.pending} new, p to resume", "wait"))
+            how = app.worded(", {freeze} to resume") if words else ""
+            left.append((f"  +{app.pending} new{how}", "wait"))
     else:
-        left = [(" vs-tui ", "title"), (f"{signs.live} LIVE", "ok")]
-        left.append((f"  {_hooks(app, wide)}", "fail" if _trouble(app) else "dim"))
+        left.append(
+            (f"{signs.stale} STALE", "wait") if app.unreadable else (f"{signs.live} LIVE", "ok")
+        )
+        if words or _trouble(app):
+            left.append((f"  {_hooks(app, words)}", "fail" if _trouble(app) else "dim"))
     targets = {1: "freeze", len(left) + 1: "team", len(left) + 2: "time"}
     team = fit(app.team, min(len(app.team), 20)) if app.team else "all"
     left += [("  ", "dim"), (f"team {team}  ", "dim")]
     if app.navigation.base is None or app.navigation.base.ranged:
         left.append((app.range_name, "dim"))
-    right: list[Piece] = [(f"{app.in_flight} in flight" if wide else f"{app.in_flight} run", "run")]
+    what = "in flight" if words == _FULL else "run"
+    right: list[Piece] = [(f"{app.in_flight} {what}", "run")]
     if app.failed:
         right.append((f" {signs.dot} {app.failed} {signs.fail}", "fail"))
     if app.frozen_at is not None:
@@ -55,7 +63,7 @@ def _trouble(app: VsTuiApp) -> bool:
     return bool(app.trouble or app.unreadable or app.not_listening)
 
 
-def _hooks(app: VsTuiApp, wide: bool) -> str:
+def _hooks(app: VsTuiApp, words: int) -> str:
     if _trouble(app):
         return "hooks: trouble"
     place = clean(app.url.removeprefix("http://"), 60)
@@ -68,7 +76,7 @@ def _hooks(app: VsTuiApp, wide: bool) -> str:
     rejected = sum(h.counts.get(Verdict.REJECTED, 0) for h in app.health)
     dot = app.look.glyphs.dot
     if not last:
-        return f"hooks {place} ok {dot} none yet" if wide else "no hooks yet"
-    if wide:
+        return f"hooks {place} ok {dot} none yet" if words == _FULL else "no hooks yet"
+    if words == _FULL:
         return f"hooks {place} ok {dot} last {seen} {dot} {rejected} rejected"
     return f"hooks ok {dot} last {seen}"

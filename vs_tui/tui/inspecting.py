@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import textwrap
 from collections.abc import Mapping, Sequence
-from datetime import tzinfo
 from typing import TYPE_CHECKING, Final
 
 from vs_tui.domain.display import clean
@@ -62,18 +61,19 @@ def advice(row: DeliveryRow) -> str:
     """What to do about a delivery; `` when nothing is wrong with it."""
     if row.verdict is Verdict.QUARANTINED:
         return (
-            "it is kept: r reads it again, after an upgrade `vs-tui db rebuild` reads all of them"
+            "it is kept: {refold} reads it again, `vs-tui db rebuild` all of them after an upgrade"
         )
     if row.verdict is not Verdict.REJECTED:
         return ""
     if row.status in (401, 403):
-        return f"compare the tool's secret with `vs-tui secret show {row.source}` (5 copies it)"
+        how = f"`vs-tui secret show {row.source}`"
+        return f"compare the tool's secret with {how} ({{sources}} copies it)"
     if row.status == 400:
-        return "correct what the sender sends; R sends this one again"
+        return "correct what the sender sends; {resend} sends this one again"
     if row.status == 404:
-        return "it names a span that is not known: send its start first, then R sends this again"
+        return "it names an unknown span: send its start first, then {resend} sends this again"
     if row.status >= 500:
-        return "the sender should try again by itself; else R sends it again"
+        return "the sender should try again by itself; else {resend} sends it again"
     return "correct the sender's settings; the README shows them for every tool"
 
 
@@ -90,45 +90,43 @@ async def document(app: VsTuiApp, detail: DeliveryDetail) -> list[DocLine]:
     else:
         body = body_lines(detail.body, known)
     return [
-        *_summary(detail, app.look.glyphs, app.zone, app.now()),
-        *_spans(detail.span_refs, spans, app.look.glyphs, app.now()),
+        *_summary(app, detail),
+        *_spans(app, detail.span_refs, spans),
         *_headers(detail, known),
         _heading("body", f"{detail.row.size} bytes, sha256 {detail.sha256[:16] or '-'}"),
         *body,
     ]
 
 
-def _summary(
-    detail: DeliveryDetail, glyphs: Glyphs, zone: tzinfo | None, now: Instant
-) -> list[DocLine]:
+def _summary(app: VsTuiApp, detail: DeliveryDetail) -> list[DocLine]:
     row = detail.row
-    received = f"{faces.clock(row.received_at, zone, now)}  ({iso(row.received_at)})"
-    verdict = f"{verdict_glyph(row.verdict, glyphs)} {row.verdict.value}"
+    received = f"{faces.clock(row.received_at, app.zone, app.now())}  ({iso(row.received_at)})"
+    verdict = f"{verdict_glyph(row.verdict, app.look.glyphs)} {row.verdict.value}"
     lines = [
         DocLine((*_name("verdict"), (verdict, ROLES[row.verdict]), (f"  {row.status}", "dim")))
     ]
     if row.reason:
         lines += field("reason", row.reason, "wait")
     if what_to_do := advice(row):
-        lines += field("what to do", what_to_do, "title")
+        lines += field("what to do", app.worded(what_to_do), "title")
     lines += [*field("received", received), *field("request", f"POST {detail.path}")]
     if row.duplicates:
         lines += field("repeats", f"{row.duplicates} more of the same")
     return lines
 
 
-def _spans(
-    refs: Sequence[str], spans: Mapping[str, Span], glyphs: Glyphs, now: Instant
-) -> list[DocLine]:
+def _spans(app: VsTuiApp, refs: Sequence[str], spans: Mapping[str, Span]) -> list[DocLine]:
     if not refs:
         return [_heading("spans", "it touched none")]
     listed = refs[:_LISTED_SPANS]
+    glyphs, now = app.look.glyphs, app.now()
     lines = [
         DocLine(_span_pieces(ref, spans.get(ref), glyphs, now), 1, target=ref) for ref in listed
     ]
     if len(refs) > len(listed):
         lines.append(DocLine(((f"and {len(refs) - len(listed)} more", "dim"),), 1))
-    return [_heading("spans", f"it touched {len(refs)}; enter opens the trace", lines), *lines]
+    note = app.worded(f"it touched {len(refs)}; {{open}} opens the trace")
+    return [_heading("spans", note, lines), *lines]
 
 
 def _span_pieces(ref: str, span: Span | None, glyphs: Glyphs, now: Instant) -> tuple[Piece, ...]:

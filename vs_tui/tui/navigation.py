@@ -178,7 +178,9 @@ class Navigation:
         """Mark the span's trace, or show it beside the marked one."""
         if not self.marked_trace or self.marked_trace == span.trace_id:
             self.marked_trace = span.trace_id
-            self._app.notify_text("marked; go to another trace and press c again")
+            self._app.notify_text(
+                self._app.worded("marked as A; {compare} on another trace compares the two")
+            )
             return
         from vs_tui.tui.screens.compare import CompareView
 

@@ -13,7 +13,7 @@ NOTHING_MATCHES: Final = (
     "",
     "nothing matches",
     "",
-    "/ changes the filter, t the time range, m the team; esc clears the filter",
+    "{filter} changes the filter, {time} the time range, {team} the team; {back} clears the filter",
 )
 
 
@@ -54,6 +54,11 @@ def _wrapped(part: str) -> list[str]:
     return textwrap.wrap(part, _ROOM, break_long_words=False, break_on_hyphens=False)
 
 
+def cannot_receive(why: str) -> tuple[str, ...]:
+    """For a database that has not received anything, while nothing can arrive."""
+    return ("", "Nothing was received yet, and nothing can be:", *_wrapped(why))
+
+
 def first_steps(url: str, open_mode: bool, program: str) -> tuple[str, ...]:
     """For a database that has not received anything yet; fits into 76 columns."""
     url = url or _DEFAULT_URL
@@ -63,11 +68,11 @@ def first_steps(url: str, open_mode: bool, program: str) -> tuple[str, ...]:
         "",
         "Nothing was received yet. Point a tool's webhook, content type JSON, at",
         f"    {url}/github",
-        "    also /gitlab /jenkins /jira /customhttp ...; 5 lists them, with secrets",
+        "    also /gitlab /jenkins /jira /customhttp ...; {sources} lists them, with secrets",
         "",
         f"From outside this machine: ngrok http {port}",
         "",
-        "Or try it now (y copies it):",
+        "Or try it now ({yank} copies it):",
         f"    {first} \\",
         *(f"         {line} \\" for part in middle for line in _wrapped(part)),
         f"         {last}",

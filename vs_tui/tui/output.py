@@ -171,10 +171,10 @@ class Output:
 
 
 def wrapped(sequence: str, tmux: str, screen: str) -> str:
-    """An escape sequence so that it reaches the terminal outside of tmux (`allow-passthrough on`)
-    or GNU screen."""
+    """An escape sequence so that it reaches the terminal outside of tmux or GNU screen. tmux takes
+    it as it is with `set-clipboard on`, and wrapped with `allow-passthrough on`."""
     if tmux:
-        return "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + "\x1b\\"
+        return sequence + "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + "\x1b\\"
     if screen:
         pieces = range(0, len(sequence), _SCREEN_PIECE)
         return "".join(f"\x1bP{sequence[i : i + _SCREEN_PIECE]}\x1b\\" for i in pieces)

@@ -63,15 +63,15 @@ def condition(connection: Connection, health: SourceHealth | None, now: Instant)
         proof = connection.proof or "the token"
         return Condition(
             "refused",
-            "only refused",
+            "only rejected",
             f"compare {proof} at {connection.title} with "
-            f"`vs-tui secret show {connection.kept_as}`; enter shows why each was refused",
+            f"`vs-tui secret show {connection.kept_as}`; {{open}} shows why each was",
         )
     if not accepted and quarantined:
         return Condition(
             "unread",
             "only quarantined",
-            "the adapter cannot read what it sends: enter shows why; everything is kept, "
+            "the adapter cannot read what it sends: {open} shows why; everything is kept, "
             "upgrade and `vs-tui db rebuild`",
         )
     if health is not None and is_silent(health, now):
@@ -84,7 +84,8 @@ def condition(connection: Connection, health: SourceHealth | None, now: Instant)
         return Condition(
             "unread",
             f"{quarantined} quarantined",
-            "enter shows why; r there reads one again, `vs-tui db rebuild` all after an upgrade",
+            "{open} shows why; {refold} there reads one again, "
+            "`vs-tui db rebuild` all after an upgrade",
         )
     if now - last >= RETIRED_AFTER:
         return Condition("none", f"silent since {faces.since(last, now)}", _first_steps(connection))
@@ -99,7 +100,7 @@ def _first_steps(connection: Connection) -> str:
         )
     how = "the token in its Authorization header"
     if connection.token_in_url:
-        how += ", or ?token= in the URL (Y copies that URL)"
+        how += ", or ?token= in the URL ({copy_secret} copies that URL)"
     return f"let {connection.title} send JSON to the URL with {how}"
 
 

@@ -85,10 +85,10 @@ class DoraDetailView(ListedView):
         )
         self.facts.set_heading([("what it stands on", "title")], f"n={figure.n}")
         self.facts.set_lines(facts_of(detail, self.look))
-        quiet = ("nothing in this time range; t changes it",)
+        quiet = (self.dash.worded("nothing in this time range; {time} changes it"),)
         self.list.empty = wrapped(detail.hints, self.size.width - 6) or quiet
         self.list.total = detail.of
-        self.list.set_heading([(_WHAT[self._metric], "title")], "enter opens the trace")
+        self.list.set_heading([(_WHAT[self._metric], "title")], self.dash.worded("{open}: trace"))
         self.list.set_rows(
             [
                 Row(f"{entry.key}|{entry.at}|{n}", failed=entry.result != "ok", data=entry)

@@ -120,7 +120,7 @@ class EventsView(ListedView):
         other = self.detail is None or self.detail.row.id != detail.row.id
         self.detail = detail
         name = clean(f"{detail.row.source} {detail.row.kind}", 120)
-        self.document.set_heading([(name, "title")], "enter: whole screen")
+        self.document.set_heading([(name, "title")], self.dash.worded("{open}: whole screen"))
         if self.document.display:
             self.document.show(await inspecting.document(self.dash, detail), start=other)
 
@@ -152,7 +152,7 @@ class EventsView(ListedView):
     def act(self, action: str) -> bool:
         if action in ("next_failed", "previous_failed"):
             if not self.list.next_failed(1 if action == "next_failed" else -1):
-                self.dash.notify_text("nothing in this list was refused or quarantined")
+                self.dash.notify_text("nothing in this list was rejected or quarantined")
         elif self.detail is not None and act_on(self, self.detail, action):
             return True
         elif action in ("fold_body", "unfold_body") or self.document.has_focus:

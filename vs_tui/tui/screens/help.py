@@ -50,7 +50,7 @@ class HelpView(View):
             [("  dur>10m age<7d since:2026-11-01 until:2026-11-30", "key")],
             [('  a,b is either, -term is not, * is anything, "two words"', "text")],
         ]
-        self.box.set_heading([("Help", "title")], "esc goes back")
+        self.box.set_heading([("Help", "title")], self.dash.worded("{back}: back"))
         self.box.set_lines(lines)
 
     def act(self, action: str) -> bool:

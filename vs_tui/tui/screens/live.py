@@ -109,7 +109,7 @@ class LiveView(ListedView):
         now = dash.setup.clock()
         if not self.dora.display or (asked == self._carded and now < self._cards_until):
             return
-        self.dora.show(await dash.cards(), dash.range_name)
+        self.dora.show(await dash.cards(), dash.range_name, dash.worded("{dora}: all of it"))
         self._carded, self._cards_until = asked, now + _CARDS_AGE
 
     def on_resize(self) -> None:
@@ -177,7 +177,7 @@ class LiveView(ListedView):
         self.trace.set_heading([*title, (clean(name), "text")], note)
         facts = trace_facts(trace, self.zone_clock, now)
         self.trace.set_foot([(f" {self.look.glyphs.dot} ".join(facts), "note")] if facts else [])
-        self.strip.set_heading([(clean(name), "title")], "enter: full trace")
+        self.strip.set_heading([(clean(name), "title")], self.dash.worded("{open}: full trace"))
 
     def tick(self, now: Instant) -> None:
         self.list.refresh_changed()

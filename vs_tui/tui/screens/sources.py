@@ -31,7 +31,7 @@ COLUMNS = (
     Column("IGN", 4, right=True),
     Column("DUP", 4, right=True),
     Column("QUAR", 4, right=True),
-    Column("REF", 4, right=True),
+    Column("REJ", 4, right=True),
     Column("HEALTH", 18),
 )
 COUNTED: Final = (
@@ -185,7 +185,8 @@ class SourcesView(ListedView):
             self.document.show((), start=True)
             return
         self.document.set_heading(
-            [(clean(connection.title, 40), "title")], "v shows the secret, Y copies it"
+            [(clean(connection.title, 40), "title")],
+            self.dash.worded("{reveal} shows the secret, {copy_secret} copies it"),
         )
         self.document.show(self._detail(connection), start=False)
 
@@ -195,7 +196,7 @@ class SourcesView(ListedView):
         found = sourcing.condition(connection, health, now)
         lines = [
             _line("health", (self._health_text(found), found.role)),
-            *field("what to do", found.advice, "title"),
+            *field("what to do", self.dash.worded(found.advice), "title"),
             _line("URL", (sourcing.url_of(connection, self.base), "text")),
             *(
                 _line("", (sourcing.url_of(connection, self.base, path), "dim"))

@@ -46,7 +46,7 @@ class DoraPanel(Framed):
     def count(self) -> int:
         return len(self._lines)
 
-    def show(self, cards: Sequence[Card], range_name: str) -> None:
+    def show(self, cards: Sequence[Card], range_name: str, note: str) -> None:
         """Paint the cards; nothing happens when they are what is there."""
         lines: list[tuple[Piece, ...]] = []
         team = None
@@ -60,7 +60,7 @@ class DoraPanel(Framed):
             lines.append(tuple(self._line(card, label, cells)))
         if not lines:
             lines = [((" no deployments yet", "dim"),)]
-        self.set_heading([("DORA ", "title"), (range_name, "dim")], "3 more")
+        self.set_heading([("DORA ", "title"), (range_name, "dim")], note)
         if lines != self._lines:
             self._lines = lines
             self.resized()
