@@ -15,6 +15,7 @@ from vs_tui.store.batch import Folding, fold_and_link, next_seq
 from vs_tui.store.folder import Context
 from vs_tui.store.metrics_keeper import MetricsKeeper
 from vs_tui.store.metrics_pages import SHAPES
+from vs_tui.store.retention import prune_traces
 from vs_tui.store.schema import open_writer
 
 TEAMS = Teams((Team("core", ("acme/api",)), Team("web", ("acme/web",)), Team("idle", ("x",))))
@@ -39,6 +40,13 @@ class Database:
         self.folding.context.seq = next_seq(self.db)
         fold_and_link(self.db, events, self.folding)
         self.db.execute("COMMIT")
+
+    def prune(self, before: Instant) -> None:
+        """Delete the traces that ended before, all of them."""
+        pruned, after = prune_traces(self.db, before, None)
+        while pruned.traces or after is not None:
+            pruned, after = prune_traces(self.db, before, after)
+        self.folding.cache.clear()
 
     def rebuild(self) -> None:
         self.db.execute("BEGIN IMMEDIATE")

@@ -349,6 +349,31 @@ def test_p3_its_lead_time_is_the_mean_of_its_versions() -> None:
     assert (found.value, found.n) == (90 * MINUTE, 1)
 
 
+def test_p4_versions_that_were_deployed_before_ship_nothing_new() -> None:
+    def together(end, correlation, **versions):
+        more = {"correlation": correlation, "product": "shop"}
+        return [
+            deploy(end, service=name, artifact=name, version=version, key=f"{name} {end}", **more)
+            for name, version in versions.items()
+        ]
+
+    first = together("10:00", "a", auth="1", ui="1")
+    builds = [build("08:00", "1", service="auth"), build("09:00", "1", service="ui", key="ui 1")]
+    again = together("11:00", "b", auth="1", ui="1")
+    assert figure("lead", [*first, *again], builds=builds).n == 1
+    builds.append(build("11:30", "2", service="ui", key="ui 2"))
+    found = figure(
+        "lead", [*first, *again, *together("12:00", "c", auth="1", ui="2")], builds=builds
+    )
+    assert (found.value, found.n, found.p90) == (60 * MINUTE, 2, 90 * MINUTE)
+
+
+def test_l7_a_name_that_moves_is_no_version() -> None:
+    deployments = [deploy(end, version="latest") for end in ("09:00", "10:00", "12:00")]
+    found = figure("lead", deployments)
+    assert (found.value, found.n, found.unknown) == (90 * MINUTE, 2, 1)
+
+
 def _assess(deployment):
     from vs_tui.domain.metrics.assessment import Facts, assess
 

@@ -29,7 +29,6 @@ from vs_tui.store.metrics import read_scorecards
 from vs_tui.store.metrics_behind import read_detail
 from vs_tui.store.metrics_keeper import MetricsKeeper
 from vs_tui.store.rebuild import rebuild
-from vs_tui.store.retention import prune_traces
 
 BEGIN = t("00:00")
 WINDOW = over(BEGIN, BEGIN + 60 * DAY)
@@ -195,9 +194,7 @@ def test_new_rules_are_adopted_a_target_at_a_time_too(base, before) -> None:
     for number, place in enumerate(("prod", "production", "prod")):
         base.tell(*deploy(number, BEGIN + number * HOUR, environment=place))
     base.tell(*merge(1, BEGIN, BEGIN + HOUR), *incident(1, BEGIN + 2 * HOUR, BEGIN + 3 * HOUR))
-    while prune_traces(base.db, BEGIN + HOUR).traces:
-        pass
-    base.folding.cache.clear()
+    base.prune(BEGIN + HOUR)
     judged = base.kept()
     base.db.execute("UPDATE meta SET value = ? WHERE name = 'dora'", (before,))
     base.db.execute("UPDATE dora_changes SET first = 1 WHERE first > 0")
@@ -216,9 +213,7 @@ def test_pruning_changes_no_number_of_the_past(base) -> None:
     base.tell(*merge(1, BEGIN + 2 * HOUR, BEGIN + 3 * HOUR))
     base.tell(*incident(1, BEGIN + 10 * HOUR, BEGIN + 11 * HOUR))
     before = base.kept()
-    while prune_traces(base.db, BEGIN + 9 * DAY).traces:
-        pass
-    base.folding.cache.clear()
+    base.prune(BEGIN + 9 * DAY)
     assert base.db.execute("SELECT COUNT(*) FROM spans").fetchone()[0] == 0
     assert base.kept() == before
     # A version before may have marked first shipments otherwise.

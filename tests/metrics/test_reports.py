@@ -24,7 +24,6 @@ from vs_tui.store.filter_sql import span_where
 from vs_tui.store.metrics_making import make_reports
 from vs_tui.store.metrics_tree import BUCKETS, unkept
 from vs_tui.store.rebuild import rebuild
-from vs_tui.store.retention import prune_traces
 
 BEGIN = BUCKETS.stretch((3, 200))[0]
 """Where a bucket of every size begins."""
@@ -122,8 +121,7 @@ def do(base: Database, step: tuple[str, Any]) -> None:
     else:
         base.db.execute("BEGIN IMMEDIATE")
         if name == "prune":
-            base.folding.cache.clear()
-            prune_traces(base.db, value)
+            base.prune(value)
         else:
             base.folding.context = replace(base.folding.context, teams=value)
             while adopt_teams(base.db, base.folding):

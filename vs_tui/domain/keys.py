@@ -14,6 +14,8 @@ from urllib.parse import quote, urlsplit
 
 from vs_tui.domain.model import Key, Rule, Seek
 
+MOVING_VERSIONS: Final = ("latest", "stable", "edge", "nightly", "main", "master", "develop")
+"""Versions that name something else tomorrow: to deploy one again is no rollback."""
 TEXT_LIMIT: Final = 20_000
 """Characters of a title or body that are searched for references."""
 MAX_REFERENCES: Final = 20

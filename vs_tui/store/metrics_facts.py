@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -71,6 +71,7 @@ def stretch_of(db: sqlite3.Connection, target: Target, since: Instant) -> Stretc
     commits = _commit_times(db, [d.commit for d in bare if d.commit])
     # A version may raise an incident while it still goes out.
     begun = min([since, *(d.started_at for d in finished)])
+    seen = _first_seen(db, target, since, finished)
     facts = Facts(
         deployments=finished,
         tests=_tests(db, target, since, keys),
@@ -78,7 +79,8 @@ def stretch_of(db: sqlite3.Connection, target: Target, since: Instant) -> Stretc
         shipped=shipped,
         builds=_builds(db, target, finished, bare),
         commit_times=commits,
-        first_seen=_first_seen(db, target, since, finished),
+        first_seen={name: at for name, at, _ in seen},
+        first_shipped={name for name, _, shipped in seen if shipped},
     )
     return Stretch(facts, deployments)
 
@@ -327,12 +329,12 @@ def _as_builds(spans: Iterable[Span]) -> list[Build]:
 
 def _first_seen(
     db: sqlite3.Connection, target: Target, since: Instant, finished: Sequence[Deployment]
-) -> Mapping[str, Instant]:
-    """Version -> when it was deployed first, where that was before the stretch."""
+) -> list[tuple[str, Instant, bool]]:
+    """(version, when it was deployed first, whether any of it succeeded) before the stretch."""
     names = {name_of(deployment) for deployment in finished} - {""}
     sql = (
-        "SELECT version, MIN(ended_at) FROM dora_deployments "
+        "SELECT version, MIN(ended_at), MAX(outcome = 'ok') FROM dora_deployments "
         f"WHERE {_OF_TARGET} AND unit < 2 AND outcome IN ('ok', 'failed') AND ended_at < ? "
         f"AND version {_KEYS} GROUP BY version"
     )
-    return dict(db.execute(sql, (*target, since, rows.as_json(sorted(names)))).fetchall())
+    return db.execute(sql, (*target, since, rows.as_json(sorted(names)))).fetchall()

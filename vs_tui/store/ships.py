@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from vs_tui.domain import keys
 from vs_tui.domain.correlation import MAX_LINKS, Node, cuts, links_of
 from vs_tui.domain.instants import DAY, Instant
 from vs_tui.domain.model import Link, Rule, Span
@@ -24,9 +25,6 @@ MAX_SHIPPED: Final = 50
 FIRST_SHIPS: Final = 7 * DAY
 """The first deploy known of a target ships what was merged in this time before it: what is older
 was probably shipped by one that nobody told of."""
-MOVING_VERSIONS: Final = ("latest", "stable", "edge", "nightly", "main", "master", "develop")
-"""Versions that name something else tomorrow: to deploy one again is no rollback."""
-
 _TARGET: Final = (
     "{0}.project = {1}.project AND {0}.service = {1}.service AND {0}.environment = {1}.environment"
 )
@@ -185,7 +183,7 @@ def _first_success(of: str, after: str) -> str:
 # `via` of the artifacts that a deploy offers; a moving version is no version.
 _VERSIONS: Final = (
     "o.via IN ('sha', 'version') AND o.token LIKE 'artifact:%' "
-    f"AND substr(o.value, instr(o.value, '@') + 1) NOT IN {MOVING_VERSIONS}"
+    f"AND substr(o.value, instr(o.value, '@') + 1) NOT IN {keys.MOVING_VERSIONS}"
 )
 _SAME_OFFER: Final = "p.token = o.token AND p.scope = o.scope AND p.value = o.value"
 

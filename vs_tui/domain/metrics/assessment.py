@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vs_tui.domain.instants import Instant
+from vs_tui.domain.keys import MOVING_VERSIONS
 from vs_tui.domain.metrics.attempts import order
 from vs_tui.domain.metrics.facts import (
     Build,
     Change,
     Deployment,
     Incident,
+    Kind,
     Test,
 )
 from vs_tui.domain.metrics.failures import (
@@ -45,6 +47,8 @@ class Facts:
     commit_times: Mapping[str, Instant] = field(default_factory=dict)
     first_seen: Mapping[str, Instant] = field(default_factory=dict)
     """Version -> its first deployment, where that lies before this stretch."""
+    first_shipped: Collection[str] = ()
+    """The versions of these that were deployed with success before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ def assess(
     signals = signals_of(course, tests, blames)
     repaired = repairs(course, signals)
     first_seen = _first_seen(course, facts.first_seen)
+    known = set(facts.first_shipped)
     verdicts = []
     before: Deployment | None = None
     for deployment in course.deployments:
@@ -91,6 +96,9 @@ def assess(
             changes = changes_of(
                 deployment, facts.shipped.get(deployment.key, ()), facts.commit_times
             )
+            if deployment.version in known - set(MOVING_VERSIONS):
+                # A version that is deployed again ships nothing new.
+                changes = [change for change in changes if change.kind is not Kind.VERSION]
             own = tuple(sorted(signals.get(deployment.key, ()), key=_signal_order))
             marks = [mark_of_change(change) for change in changes]
             verdicts.append(
@@ -111,6 +119,8 @@ def assess(
                 )
             )
         before = deployment
+        if deployment.ok:
+            known.add(deployment.version)
     return verdicts
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vs_tui.domain.instants import Duration, Instant
+from vs_tui.domain.keys import MOVING_VERSIONS
 from vs_tui.domain.metrics.facts import Build, Change, Deployment, Kind, same_version
 from vs_tui.domain.metrics.stages import Stages, stages_of
 
@@ -57,6 +58,8 @@ def changes_of(
     if deployment.version:
         name = deployment.artifact or deployment.service
         key = f"{deployment.project}/{name}@{deployment.version}"
+        if deployment.version in MOVING_VERSIONS:
+            key = f"{deployment.key}#{deployment.version}"
         return [
             Change(key=key, kind=Kind.VERSION, project=deployment.project, first_commit_at=told)
         ]
