@@ -184,7 +184,7 @@ class Judging:
         found = verdict.deployment
         self._changes.update(shipped.change.key for shipped in verdict.shipped)
         self._db.executemany(
-            "INSERT INTO dora_changes VALUES (?, ?, ?, '', ?, ?, ?, ?, 0)",
+            "INSERT INTO dora_changes VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
             [
                 (
                     found.key,

@@ -264,3 +264,15 @@ CREATE_REPORTS: Final = (
     )
 )
 """Columns of buckets of time for reports (`metrics_tree`), and the runs of jobs."""
+
+FINER_REPORTS: Final = """
+DELETE FROM report_trees;
+DELETE FROM report_stale;
+DELETE FROM report_pages;
+ALTER TABLE dora_changes DROP COLUMN target;
+DROP INDEX spans_deployed;
+CREATE INDEX spans_deployed ON spans (project, service, environment, ended_at, team)
+    WHERE operation = 'deploy';
+"""
+"""Buckets of more sizes, so a long stretch is fewer of them; where a team's deploys went is said by
+an index."""

@@ -14,10 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from vs_tui.domain.errors import Explained
-from vs_tui.store.metrics_schema import CREATE_METRICS, CREATE_PAGES, CREATE_REPORTS
+from vs_tui.store.metrics_schema import (
+    CREATE_METRICS,
+    CREATE_PAGES,
+    CREATE_REPORTS,
+    FINER_REPORTS,
+)
 from vs_tui.store.trouble import RECOVER, explain
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 
 _V1: Final = """
 CREATE TABLE deliveries (
@@ -155,7 +160,13 @@ CREATE TABLE links (
 CREATE INDEX links_parent ON links (parent);
 """
 
-MIGRATIONS: Final[Sequence[str]] = (_V1, CREATE_METRICS, CREATE_PAGES, CREATE_REPORTS)
+MIGRATIONS: Final[Sequence[str]] = (
+    _V1,
+    CREATE_METRICS,
+    CREATE_PAGES,
+    CREATE_REPORTS,
+    FINER_REPORTS,
+)
 """MIGRATIONS[n] brings a database from user_version n to n + 1."""
 
 DERIVED_TABLES: Final = (
