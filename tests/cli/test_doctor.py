@@ -152,6 +152,23 @@ def test_a_running_receiver_is_found_ready_and_its_sources_listed(home, capsys) 
     assert found["customhttp"][0].found.startswith("1 received")
 
 
+@pytest.mark.parametrize(
+    ("text", "check", "level", "says"),
+    [
+        ('[keys]\nfrz = "space"\n', "keys", "fail", "[keys] frz is not an action; use one of"),
+        ('[views]\nmine = "bogus:x"\n', "views", "warn", "mine: 'bogus:' is not known; use team:"),
+        ('[correlation]\ndisable = ["luck"]\n', "correlation", "fail", "there is no rule 'luck'"),
+    ],
+)
+def test_a_name_that_nobody_knows_is_found(home, capsys, text, check, level, says) -> None:
+    (home / "config.toml").write_text(text)
+    code, found = doctor(capsys, "--db", str(home / "t.db"))
+    (finding,) = found[check]
+    assert (code, finding.level) == (int(level == "fail"), level)
+    assert says in finding.found
+    assert finding.advice
+
+
 def test_a_receiver_that_cannot_store_is_broken_for_the_reason_it_gives(home, capsys) -> None:
     server = Server(home)
     try:

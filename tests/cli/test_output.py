@@ -1,9 +1,11 @@
-"""What a command prints may have nowhere to go: it ends with 1 and a line, never a traceback."""
+"""What a command prints may have nowhere to go, or only where its characters are not known: it ends
+with 1 and a line, never a traceback."""
 
 from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +66,46 @@ def test_an_event_is_kept_though_its_id_could_not_be_printed(run, tmp_path):
 def test_no_stdout_at_all_is_fine(run, monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     assert main(["config", "show"]) == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_data_is_utf_8_in_every_locale(run, tmp_path, encoding):
+    (tmp_path / "config.toml").write_text('[views]\n"Ärger 🐛" = "state:failed"\n', "utf-8")
+    with open(tmp_path / "out", "w", encoding=encoding) as out:  # noqa: PTH123 - as a shell does
+        assert run("vs-tui", ["config", "show"], out) == 0
+    assert "Ärger 🐛" in (tmp_path / "out").read_text("utf-8")
+
+
+def test_a_terminal_gets_escapes_for_what_it_cannot_show(run, tmp_path):
+    (tmp_path / "config.toml").write_text('[views]\n"Ärger 🐛" = "state:failed"\n', "utf-8")
+    ours, theirs = os.openpty()
+    assert run("vs-tui", ["config", "show"], os.fdopen(theirs, "w", encoding="latin-1")) == 0
+    shown = os.read(ours, 10_000).decode("latin-1")
+    os.close(ours)
+    assert "Ärger \\U0001f41b" in shown
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["view", "t.db"]])
+def test_no_dashboard_without_a_terminal(run, tmp_path, capsys, monkeypatch, command):
+    import asyncio
+
+    from tests.store.conftest import Clock
+    from vs_tui.store.writer import Writer
+
+    async def make() -> None:
+        writer = Writer(Path("t.db"), Clock())
+        await writer.open()
+        await writer.close()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("vs_tui.cli.dashboard.terminal_is_there", lambda: False)
+    asyncio.run(make())
+    assert main(command) == 1
+    assert "the dashboard needs a terminal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [[], ["view", "t.db"]])
+def test_a_key_of_no_action_ends_a_dashboard_before_it_begins(run, tmp_path, capsys, command):
+    (tmp_path / "config.toml").write_text('[keys]\nfrz = "space"\n')
+    assert main(command) == 1
+    assert "config.toml: [keys] frz is not an action; use one of" in capsys.readouterr().err

@@ -18,9 +18,12 @@ from pathlib import Path
 from typing import Final
 
 from vs_tui.cli.common import now
+from vs_tui.cli.dashboard import check_keys
+from vs_tui.cli.runtime import writer_settings
 from vs_tui.cli.surroundings import without_password
 from vs_tui.cli.tunnel import agent_url
-from vs_tui.config import Config, readable_by_others
+from vs_tui.config import Config, ConfigError, readable_by_others
+from vs_tui.domain import filters
 from vs_tui.domain.instants import DAY, SECOND, Instant, format_duration, iso
 from vs_tui.domain.limits import MIB, format_size
 from vs_tui.domain.model import Verdict
@@ -47,6 +50,7 @@ class Finding:
 def examine(config: Config) -> Iterator[Finding]:
     """Every check, in the order a person would want to read them."""
     yield from _configuration(config)
+    yield from _names(config)
     yield from _secrets(config)
     yield _user()
     yield _clock()
@@ -82,6 +86,24 @@ def _configuration(config: Config) -> Iterator[Finding]:
     if origins:
         found = ", ".join(f"{name} from {origin}" for name, origin in sorted(origins.items()))
         yield Finding("ok", "settings", found)
+
+
+def _names(config: Config) -> Iterator[Finding]:
+    """What the configuration names and nobody reads before it is needed."""
+    try:
+        writer_settings(config)
+    except ConfigError as error:
+        found = f"{config.path}: {error}"
+        yield Finding("fail", "correlation", found, "no receiver starts before it is mended")
+    try:
+        check_keys(config)
+    except ConfigError as error:
+        yield Finding("fail", "keys", str(error), "no dashboard starts before it is mended")
+    for name, text in config.views.items():
+        try:
+            filters.parse(text)
+        except ValueError as error:
+            yield Finding("warn", "views", f"{name}: {error}", f"mend it in {config.path}")
 
 
 def _clock() -> Finding:

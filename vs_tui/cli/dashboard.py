@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from vs_tui.cli.common import add_server_options, load_config, log_to_file, now
+from vs_tui.cli.common import CommandError, add_server_options, load_config, log_to_file, now
 from vs_tui.cli.manual import add_command
-from vs_tui.config import Config, data_dir, take_secrets_out
+from vs_tui.config import Config, ConfigError, data_dir, take_secrets_out
 
 if TYPE_CHECKING:
     from vs_tui.cli.runtime import Runtime
@@ -64,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_config(args, create_secrets=not (args.no_auth or args.no_auth_public))
     refuse_open(config)
+    check_keys(config)
+    need_terminal()
     for risk in risks(config):
         print(f"vs-tui: {risk}", file=sys.stderr)
     return asyncio.run(with_receiver(config, args, outlive=True))
@@ -108,6 +110,25 @@ async def with_receiver(
 def terminal_is_there() -> bool:
     """Whether somebody can read what is said and press ctrl-c; not when ssh was lost."""
     return os.isatty(0) and os.isatty(2)
+
+
+def need_terminal() -> None:
+    """CommandError where nobody could see a dashboard; browsers come without a terminal."""
+    if not (terminal_is_there() or os.environ.get("TEXTUAL_DRIVER")):
+        raise CommandError(
+            "the dashboard needs a terminal (stdin and stderr); without one `vs-tui serve` "
+            "receives, `vs-tui ls` and `vs-tui report` read"
+        )
+
+
+def check_keys(config: Config) -> None:
+    """ConfigError names an action in [keys] that does not exist."""
+    from vs_tui.tui.actions import with_keys
+
+    try:
+        with_keys(config.keys)
+    except ValueError as error:
+        raise ConfigError(f"{config.path}: {error}") from None
 
 
 async def _go_on(runtime: Runtime) -> None:

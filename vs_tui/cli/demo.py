@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vs_tui.cli.common import now, port_number
-from vs_tui.cli.dashboard import add_look_options, with_receiver
+from vs_tui.cli.dashboard import add_look_options, need_terminal, with_receiver
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, complete_secrets, load
@@ -55,6 +55,7 @@ def register(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    need_terminal()
     remove_leftovers(Path(tempfile.gettempdir()), time.time())
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder, _locked(folder):
         # The demo has its own configuration, state and database, all gone at its end.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import io
 import os
 import sys
 import textwrap
@@ -30,6 +31,7 @@ _NO_OUTPUT: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno
 def to_the_end(program: str, run: Callable[[], int]) -> int:
     """The exit code of a command whose output may have nowhere to go: its reader has gone, as in
     `vs-tui ls | head -1`, or the disk that it is sent to is full."""
+    _speak_utf_8()
     try:
         code = run()
         if sys.stdout is not None:
@@ -45,6 +47,16 @@ def to_the_end(program: str, run: Callable[[], int]) -> int:
         if error.errno != errno.EPIPE:
             print(f"{program}: the output was not written: {error.strerror}", file=sys.stderr)
         return 1
+
+
+def _speak_utf_8() -> None:
+    """Data is UTF-8 in every locale; a terminal that has another encoding gets escapes for what it
+    cannot show."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="backslashreplace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def whole_number(text: str) -> int:

@@ -21,7 +21,14 @@ from vs_tui.cli.common import (
     port_number,
     receiver,
 )
-from vs_tui.cli.dashboard import add_look_options, setup_for, show, show_figures
+from vs_tui.cli.dashboard import (
+    add_look_options,
+    check_keys,
+    need_terminal,
+    setup_for,
+    show,
+    show_figures,
+)
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.wire import is_loopback
 from vs_tui.config import Config, take_secrets_out
@@ -92,6 +99,7 @@ async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant 
     from vs_tui.cli.connecting import connections
     from vs_tui.tui.app import VsTuiApp
 
+    check_keys(config)
     log_to_file(config)
     setup, subscribe = await (_remote(config, args, url) if url else _local(config, args))
     take_secrets_out(os.environ)
@@ -103,6 +111,7 @@ async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant 
         setup.state_path = setup.watch_command = ""
         setup.connections = lambda: connections(config, with_secrets=False)
     try:
+        need_terminal()
         app = VsTuiApp(setup)
         subscribe(app)
         return await show(app, config)
