@@ -104,6 +104,29 @@ def test_a_report_says_which_deploys_are_not_production(run, config) -> None:
     assert json.loads(run("dora", "--until", "2026-03-02", "--json"))["not_counted"] == {}
 
 
+def test_a_report_of_a_quiet_time_says_that_it_is_one(run) -> None:
+    quiet = "No production deployment ended in this window."
+    assert quiet in run("dora", "--since", "2026-03-15", "--until", "2026-03-16")
+    assert quiet not in run("dora", "--since", "30d")
+    later = ("--since", "2027-03-15", "--until", "2027-03-16")
+    assert "This window has not begun" in run("dora", *later)
+    found = json.loads(run("dora", *later, "--json"))
+    assert found["hints"] == ["This window has not begun: nothing in it has happened yet."]
+    values = {m["value"] for item in found["items"] for m in item["metrics"].values()}
+    assert values == {None}
+
+
+def test_a_small_sample_is_marked(run) -> None:
+    line = next(line for line in run("dora", "--since", "30d").splitlines() if "fail rate" in line)
+    assert line.endswith("1 of 4 deployments, small sample")
+    items = json.loads(run("dora", "--since", "30d", "--json"))["items"]
+    marked = {
+        name: found["small_sample"] for name, found in items[0]["metrics"].items() if found["n"]
+    }
+    assert marked.pop("deployment_frequency") is False, "a count is what it is"
+    assert set(marked.values()) == {True}
+
+
 def test_an_empty_database_is_told_what_to_do(run, config) -> None:
     config.db.unlink()
     Database(config.db).db.close()

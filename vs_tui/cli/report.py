@@ -158,7 +158,6 @@ def _asked(args: argparse.Namespace) -> Any:
 
 async def _dora(reports: Reports, args: argparse.Namespace) -> Report:
     from vs_tui.domain.instants import iso
-    from vs_tui.domain.metrics.missing import hints
     from vs_tui.exporters import report as out
     from vs_tui.exporters.report_spans import window_title
 
@@ -166,8 +165,8 @@ async def _dora(reports: Reports, args: argparse.Namespace) -> Report:
     since = cards[0].data_since if cards else None
     remarks = [f"The first deployment known is of {iso(since)}."] if since else []
     seen = await reports.seen(_asked(args))
-    remarks += hints(seen)
     window = _asked(args).window(reports.config, reports.clock())
+    remarks += out.explained(cards, window, seen)
     return Report(
         f"DORA, {window_title(window)}",
         out.dora_table(cards),

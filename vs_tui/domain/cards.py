@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from vs_tui.domain.metrics import texts
 from vs_tui.domain.metrics.dora import Figure
 from vs_tui.domain.metrics.levels import LATEST
+
+SMALL_SAMPLE: Final = 5
+"""Of fewer values a median or a share is marked: one more may turn it over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,25 @@ def value_text(figure: Figure) -> str:
     if figure.metric == "deploys":
         return texts.rate(figure.value)
     return texts.percent(figure.value) if figure.is_share else texts.brief(figure.value)
+
+
+def is_small(figure: Figure) -> bool:
+    """Whether a median or a share stands on too few to say much; a count is what it is."""
+    return figure.value is not None and figure.metric != "deploys" and figure.n < SMALL_SAMPLE
+
+
+def remarks(figure: Figure) -> list[str]:
+    """What a value is made of."""
+    found = [f"{n} from {name}" for name, n in figure.starts.items()]
+    if figure.metric == "deploys" and figure.n and figure.working_days:
+        found.append(f"on {figure.working_days_with} of {figure.working_days} working days")
+    if figure.is_share and figure.n:
+        found.append(f"{figure.hits} of {figure.n} deployments")
+    if figure.open:
+        found.append(f"{figure.open} open, the longest {texts.brief(figure.open_for)}")
+    if figure.unknown:
+        found.append(f"{figure.unknown} of unknown begin")
+    return found
 
 
 def delta_text(figure: Figure) -> str:

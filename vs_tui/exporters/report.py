@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from vs_tui.domain.cards import delta_text, level_text, value_text
+from vs_tui.domain.cards import delta_text, is_small, level_text, remarks, value_text
 from vs_tui.domain.instants import SECOND, iso
 from vs_tui.domain.metrics import texts
 from vs_tui.domain.metrics.dora import METRICS, Figure
@@ -53,6 +53,7 @@ def figure_json(figure: Figure) -> dict[str, Any]:
         "unit": UNITS[figure.metric],
         "text": value_text(figure),
         "n": figure.n,
+        "small_sample": is_small(figure),
         "before": measured(figure, figure.before),
         "before_n": figure.before_n,
         "change": delta_text(figure) or None,
@@ -109,13 +110,22 @@ def scorecard_json(card: Scorecard) -> dict[str, Any]:
     }
 
 
+def explained(cards: Iterable[Scorecard], window: Window, seen: Seen) -> list[str]:
+    """Why there are no numbers, or why not all deploys are in them: a sentence each."""
+    if window.since >= window.now:
+        return ["This window has not begun: nothing in it has happened yet."]
+    quiet = not any(figure.n for card in cards for figure in card.figures.values())
+    said = ["No production deployment ended in this window."] if quiet and seen.counted else []
+    return [*said, *hints(seen)]
+
+
 def dora_json(cards: Sequence[Scorecard], window: Window, seen: Seen) -> dict[str, Any]:
     """The whole answer of `report dora --format json` and of /api/dora."""
     return {
         "window": window_json(window),
         "production": list(seen.production),
         "not_counted": dict(seen.elsewhere),
-        "hints": hints(seen),
+        "hints": explained(cards, window, seen),
         "items": [scorecard_json(card) for card in cards],
     }
 
@@ -141,7 +151,7 @@ def dora_table(cards: Iterable[Scorecard]) -> Table:
                     _text_before(figure),
                     delta_text(figure) or texts.MISSING,
                     level_text(figure) or texts.MISSING,
-                    _remark(figure),
+                    ", ".join([*remarks(figure), *(["small sample"] if is_small(figure) else [])]),
                 )
             )
             name = ""
@@ -154,19 +164,6 @@ def _text_before(figure: Figure) -> str:
     if figure.metric == "deploys":
         return texts.rate(figure.before)
     return texts.percent(figure.before) if figure.is_share else texts.brief(figure.before)
-
-
-def _remark(figure: Figure) -> str:
-    if figure.metric == "deploys" and figure.n:
-        return f"on {figure.working_days_with} of {figure.working_days} working days"
-    if figure.is_share and figure.n:
-        return f"{figure.hits} of {figure.n}"
-    if figure.metric == "restore" and figure.open:
-        return f"{figure.open} open, {texts.brief(figure.open_for)}"
-    if figure.metric == "lead" and (figure.starts or figure.unknown):
-        parts = [f"{n} from {name}" for name, n in figure.starts.items()]
-        return ", ".join([*parts, *([f"{figure.unknown} unknown"] if figure.unknown else [])])
-    return ""
 
 
 def dora_cells(cards: Iterable[Scorecard]) -> Table:

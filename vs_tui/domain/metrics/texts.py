@@ -17,7 +17,8 @@ def brief(duration: float | None) -> str:
 
 
 def rate(per_day: float | None) -> str:
-    """`3/day`, `2/week`, `1/month`: the unit in which it is at least one, else per month."""
+    """`3/day`, `2/week`, `1/month`: the unit in which it is at least one, else per month; per year
+    what would be none a month."""
     if per_day is None:
         return MISSING
     if not per_day:
@@ -25,12 +26,17 @@ def rate(per_day: float | None) -> str:
     for factor, word in ((1, "day"), (7, "week")):
         if per_day * factor >= 0.9999:
             return f"{_number(per_day * factor)}/{word}"
-    return f"{_number(per_day * 30)}/month"
+    if per_day * 30 >= 0.095:
+        return f"{_number(per_day * 30)}/month"
+    return f"{_number(per_day * 365)}/year" if per_day * 365 >= 0.05 else "<0.1/year"
 
 
 def narrow(text: str) -> str:
-    """A rate where there is no room for its unit: `3/d`, `2/w`, `1/mo`; any other as it is."""
-    return text.replace("/day", "/d").replace("/week", "/w").replace("/month", "/mo")
+    """A rate where there is no room for its unit: `3/d`, `2/w`, `1/mo`, `1/y`; any other as it
+    is."""
+    for long, short in (("/day", "/d"), ("/week", "/w"), ("/month", "/mo"), ("/year", "/y")):
+        text = text.replace(long, short)
+    return text
 
 
 def percent(share: float | None) -> str:
