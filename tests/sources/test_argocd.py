@@ -41,7 +41,7 @@ def test_a_sync_rolls_out_until_the_application_is_healthy():
         ("rolling out", at("10:01:00"), at("10:03:00")),
     ]
     assert (span.service, span.environment, span.name) == ("cart", "prod", "cart to prod")
-    assert (span.project, span.actor) == ("acme/deployments", "ann")
+    assert (span.project, span.actor) == ("Acme/deployments", "ann")
     assert span.url == "https://argocd.example/applications/cart-prod"
     assert span.attributes["vs.version"] == "1.4.2"
     assert span.attributes["deployment.status"] == "succeeded"

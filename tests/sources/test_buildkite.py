@@ -93,7 +93,10 @@ def test_a_build_queues_runs_and_passes():
     )
     span = found.span
     assert (span.operation, span.status, span.name) == ("pipeline", Status.OK, "cart #23")
-    assert (span.ref, span.project) == ("vstrace-buildkite-pipeline-cart-23", "acme/cart")
+    # The project is written as GitHub writes it, so that it is one whichever tool tells of it.
+    assert (span.ref, span.project) == ("vstrace-buildkite-pipeline-cart-23", "Acme/cart")
+    names = [span.attributes[f"vcs.{part}.name"] for part in ("owner", "repository")]
+    assert names == ["Acme", "cart"]
     assert (span.started_at, span.ended_at) == (at("10:00:00"), at("10:05:00"))
     assert [(s.name, s.started_at) for s in found.stages] == [
         ("queued", at("10:00:00")),

@@ -83,7 +83,11 @@ def test_an_end_is_a_whole_span():
     span = span_of(circle())
     assert (span.key, span.operation, span.name) == (PIPELINE, "pipeline", "ship")
     assert (span.started_at, span.ended_at) == (at("10:00:00"), at("10:20:00"))
-    assert (span.status, span.project, span.actor) == (Status.OK, "acme/cart", "Ann")
+    assert (span.status, span.project, span.actor) == (Status.OK, "Acme/cart", "Ann")
+    assert (span.attributes["vcs.owner.name"], span.attributes["vcs.repository.name"]) == (
+        "Acme",
+        "cart",
+    )
     assert span.attributes["vcs.ref.head.revision"] == SHA
     assert span.attributes["cicd.pipeline.result"] == "success"
 
@@ -151,7 +155,7 @@ def test_the_github_app_and_gitlab_name_the_commit_elsewhere():
     body["pipeline"]["vcs"] = None
     body["pipeline"]["trigger_parameters"] = {"git": git}
     event = one(body)
-    assert (event.project, event.actor) == ("acme/cart", "ann")
+    assert (event.project, event.actor) == ("Acme/Cart", "ann")
     assert ("built", SHA, "acme/cart") in offered(event)
     assert ("change_number", "change", "34", "acme/cart") in sought(event)
 
@@ -161,7 +165,7 @@ def test_a_project_that_names_no_repository_goes_by_its_name():
     body["pipeline"]["vcs"] = {}
     assert one(body).project == "Acme/cart"
     body["project"]["slug"] = "gh/Acme/Cart"
-    assert one(body).project == "acme/cart"
+    assert one(body).project == "Acme/Cart"
 
 
 @pytest.mark.parametrize("kind", ["ping", "pipeline-started", ""])

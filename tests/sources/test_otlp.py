@@ -169,7 +169,7 @@ def test_a_pipeline_span():
         ]
     )[KEY].span
     assert (span.operation, span.status, span.duration) == ("pipeline", Status.OK, 5 * MINUTE)
-    assert (span.name, span.project, span.service) == ("ship", "acme/cart", "cart")
+    assert (span.name, span.project, span.service) == ("ship", "Acme/Cart", "cart")
     assert span.url == "https://ci.example/7"
     expected = {
         "vs.n": 3,
@@ -285,6 +285,12 @@ def test_a_child_finds_its_parent_and_else_its_trace():
     linked = one(otlp_span(CHILD, "f" * 16, links=[{"traceId": TRACE, "spanId": ROOT}]))
     (link,) = [seek for seek in linked.seeks if seek.link_only]
     assert link.key.value == f"{TRACE}-{ROOT}"
+
+
+def test_a_repository_may_be_told_in_two_names():
+    bare = {name: value for name, value in RESOURCE.items() if "url.full" not in name}
+    names = {"vcs.owner.name": "Acme", "vcs.repository.name": "Cart"}
+    assert one(otlp_span(), bare | names).project == "Acme/Cart"
 
 
 def test_a_root_seeks_the_change_it_built():

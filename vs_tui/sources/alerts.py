@@ -85,7 +85,8 @@ def _incident(
     fingerprint = text(alert, "fingerprint", limit=100) or _fingerprint(labels)
     service, version = _first(labels, _SERVICE), _first(labels, _VERSION)
     environment = _first(labels, _ENVIRONMENT)
-    repo = keys.repository(_first(labels, _REPOSITORY))
+    path = keys.repository_path(_first(labels, _REPOSITORY))
+    repo = keys.repository(path)
     sha = _first(labels, _COMMIT)
     alert_name = labels.get("alertname", "")
     summary = notes.get("summary") or notes.get("title") or alert_name or "alert"
@@ -97,7 +98,7 @@ def _incident(
         occurred_at=(ended or received_at) if resolved else began,
         started_at=started,
         name=summary,
-        project=repo or service or _first(labels, _NAMESPACE),
+        project=path or service or _first(labels, _NAMESPACE),
         service=service,
         environment=environment,
         url=_url(alert, common),

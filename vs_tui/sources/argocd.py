@@ -109,7 +109,8 @@ class ArgoCd(TokenSource):
 
 def _deploy(sync: Sync, received_at: Instant) -> Event:
     state, at, error, stage = _course(sync, received_at)
-    repo = keys.repository(sync.repository)
+    path = keys.repository_path(sync.repository)
+    repo = keys.repository(path)
     service = sync.what
     sha = sync.revision if keys.commit(sync.revision) else ""
     version = sync.own_version(service)
@@ -124,7 +125,7 @@ def _deploy(sync: Sync, received_at: Instant) -> Event:
         started_at=sync.started_at,
         stage=stage,
         name=f"{service} to {sync.where}" if sync.where else service,
-        project=repo or sync.project,
+        project=path or sync.project,
         service=service,
         environment=sync.where,
         actor=sync.user,

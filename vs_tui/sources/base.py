@@ -206,6 +206,12 @@ def known(**attributes: object) -> dict[str, Any]:
     }
 
 
+def repository_names(path: str) -> dict[str, Any]:
+    """OpenTelemetry's names of the repository at `owner/name`, which may have groups between."""
+    owner, _, name = path.rpartition("/")
+    return known(vcs__owner__name=owner, vcs__repository__name=name)
+
+
 def moment(whole: Event, state: State, at: Instant, stage: str = "") -> Event:
     """A bare earlier state of the same span; the same whichever delivery tells it."""
     return Event(

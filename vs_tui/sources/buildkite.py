@@ -23,6 +23,7 @@ from vs_tui.sources.base import (
     known,
     number,
     obj,
+    repository_names,
     text,
     time_of,
     web_url,
@@ -139,12 +140,18 @@ class _Hook:
         return text(self.body, "pipeline", "slug") or text(self.body, "pipeline", "name")
 
     @property
+    def path(self) -> str:
+        """`owner/name`, as it is written."""
+        return keys.repository_path(text(self.body, "pipeline", "repository"))
+
+    @property
     def repo(self) -> str:
-        return keys.repository(text(self.body, "pipeline", "repository"))
+        """The scope of its keys."""
+        return keys.repository(self.path)
 
     @property
     def project(self) -> str:
-        return self.repo or self.pipeline
+        return self.path or self.pipeline
 
     @property
     def sha(self) -> str:
@@ -171,8 +178,7 @@ class _Hook:
 
     def attributes(self) -> dict[str, Any]:
         tag = text(self.build, "tag")
-        return known(
-            vcs__repository__name=self.repo,
+        return repository_names(self.path) | known(
             vcs__ref__head__name=text(self.build, "branch") or tag,
             vcs__ref__head__revision=self.sha,
             vcs__change__id=text(self.build, "pull_request", "id"),
@@ -239,7 +245,7 @@ def _job(hook: _Hook) -> Event:
         state, error = State.OK, ""
     identifier, name = text(job, "id"), _job_name(job)
     deploys = is_deploy_name(name) or is_deploy_name(text(job, "step_key"))
-    service = (hook.repo or hook.pipeline).rpartition("/")[2] if deploys else ""
+    service = hook.project.rpartition("/")[2] if deploys else ""
     environment = environment_in(name) or environment_in(text(job, "step_key"))
     version = (text(hook.build, "tag") or hook.sha) if deploys else ""
     attempt = min(max((number(job, "retries_count") or 0) + 1, 1), 10_000)

@@ -22,6 +22,7 @@ from vs_tui.sources.base import (
     known,
     number,
     obj,
+    repository_names,
     text,
     web_url,
 )
@@ -94,22 +95,28 @@ class _Hook:
         return obj(self.body, "pipeline", "trigger_parameters", "git")
 
     @property
-    def repo(self) -> str:
+    def path(self) -> str:
+        """`owner/name`, as it is written."""
         named = text(self.vcs, "target_repository_url") or text(self.git, "repo_url")
         if named:
-            return keys.repository(named)
+            return keys.repository_path(named)
         owner, name = text(self.git, "repo_owner"), text(self.git, "repo_name")
         if owner and name:
-            return keys.repository(f"{owner}/{name}")
+            return keys.repository_path(f"{owner}/{name}")
         # `gh/acme/api`; with the GitHub App it is `circleci/` and two ids instead.
         provider, _, path = text(self.body, "project", "slug").partition("/")
-        return keys.repository(path) if provider in _HOSTED else ""
+        return keys.repository_path(path) if provider in _HOSTED else ""
+
+    @property
+    def repo(self) -> str:
+        """The scope of its keys."""
+        return keys.repository(self.path)
 
     @property
     def project(self) -> str:
         organization = text(self.body, "organization", "name", limit=200)
         name = text(self.body, "project", "name", limit=200)
-        return self.repo or "/".join(filter(None, (organization, name)))
+        return self.path or "/".join(filter(None, (organization, name)))
 
     @property
     def sha(self) -> str:
@@ -143,8 +150,7 @@ class _Hook:
         )
 
     def attributes(self) -> dict[str, Any]:
-        return known(
-            vcs__repository__name=self.repo,
+        return repository_names(self.path) | known(
             vcs__ref__head__name=self.branch or self.tag,
             vcs__ref__head__type="tag" if self.tag and not self.branch else None,
             vcs__ref__head__revision=self.sha,
@@ -189,7 +195,7 @@ def _job(hook: _Hook) -> Event:
     state, error, result = _STATUSES[text(job, "status").lower()]
     name, identifier = text(job, "name"), text(job, "id")
     deploys = is_deploy_name(name)
-    service = (hook.repo or hook.project).rpartition("/")[2] if deploys else ""
+    service = hook.project.rpartition("/")[2] if deploys else ""
     environment = environment_in(name) if deploys else ""
     version = (hook.tag or hook.sha) if deploys else ""
     parent = text(workflow, "id")

@@ -158,9 +158,8 @@ def _event(
     ended = _time(span, "endTimeUnixNano")
     state, error = _state(span, own, ended)
     operation = _operation(own)
-    repo = keys.repository(
-        _word(merged, "vcs.repository.url.full") or _word(merged, "vcs.repository.name")
-    )
+    path = _repository(merged)
+    repo = keys.repository(path)
     service = _word(own, "service.name") or _word(resource, "service.name")
     version = _word(own, "service.version") or _word(resource, "service.version")
     environment = _word(merged, "deployment.environment.name") or _word(
@@ -175,7 +174,7 @@ def _event(
         occurred_at=(started if ended is None else ended) or received_at,
         started_at=started,
         name=text(span, "name") or operation,
-        project=repo or service,
+        project=path or service,
         service=service,
         environment=environment,
         actor=_word(merged, "cicd.pipeline.run.actor.name"),
@@ -201,6 +200,14 @@ def _event(
             else None,
         ),
     )
+
+
+def _repository(merged: Mapping[str, Scalar]) -> str:
+    """`owner/name`: of the URL, else of the two names that the conventions keep apart."""
+    name = _word(merged, "vcs.repository.name")
+    if name and "/" not in name and (owner := _word(merged, "vcs.owner.name")):
+        name = f"{owner}/{name}"
+    return keys.repository_path(_word(merged, "vcs.repository.url.full") or name)
 
 
 def _id(span: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from vs_tui.domain import keys
 from vs_tui.domain.model import Event, State
-from vs_tui.sources.base import items, known, obj, text, web_url
+from vs_tui.sources.base import items, known, obj, repository_names, text, web_url
 from vs_tui.sources.cdevents.links import offers_of, seeks_of
 from vs_tui.sources.cdevents.subjects import SUBJECTS, CdEvent, key_of, native_id, outcome_of
 from vs_tui.sources.versions import purl_parts
@@ -37,7 +37,8 @@ def events_of(cd: CdEvent) -> tuple[Event, ...]:
 def _event(cd: CdEvent) -> Event:
     state, stage = SUBJECTS[cd.subject][1][cd.predicate]
     state, error, outcome = outcome_of(cd, state)
-    repo = _repository(cd)
+    path = _repository(cd)
+    repo = keys.repository(path)
     service = _service(cd)
     environment = text(cd.content, "environment", "name") or text(cd.content, "environment", "id")
     purl = cd.id if cd.subject == "artifact" else text(cd.content, "artifactId")
@@ -53,13 +54,14 @@ def _event(cd: CdEvent) -> Event:
         occurred_at=cd.at,
         stage=stage,
         name=_name(cd, service, environment),
-        project=repo or cd.source.strip("/"),
+        project=path or cd.source.strip("/"),
         service=service or (name if cd.subject == "artifact" else ""),
         environment=environment,
         actor=_actor(cd),
         url=_url(cd),
         error=error,
-        attributes=known(
+        attributes=repository_names(path)
+        | known(
             vs__cdevents__chain_id=text(cd.context, "chainId"),
             vs__cdevents__source=cd.source,
             vs__artifact=purl,
@@ -68,7 +70,6 @@ def _event(cd: CdEvent) -> Event:
             vs__resolved_version=version if cd.predicate == "resolved" else None,
             vs__rework=True if cd.predicate == "rolledback" else None,
             deployment__environment__name=environment,
-            vcs__repository__name=repo,
             **_run_attributes(cd, outcome),
             **_issue_attributes(cd),
         ),
@@ -79,7 +80,7 @@ def _event(cd: CdEvent) -> Event:
 
 def _repository(cd: CdEvent) -> str:
     repository = obj(cd.content, "repository")
-    return keys.repository(text(repository, "uri") or text(repository, "id"))
+    return keys.repository_path(text(repository, "uri") or text(repository, "id"))
 
 
 def _service(cd: CdEvent) -> str:
