@@ -91,7 +91,12 @@ def test_config_init_writes_a_file_that_reads_as_the_defaults(home, capsys) -> N
         ('[metrics]\nbots = "renovate"\n', r'metrics.bots must be a list of texts, .*"renovate"'),
         ("[metrics]\nrobots = []\n", r"\[metrics\] robots is not a setting; use one of incident"),
         ("[retention]\nforever = true\n", r"\[retention\] forever is not a setting"),
-        ('[store]\nlow_space = "x"\n', "write it like 500MiB"),
+        ('[store]\nlow_space = "x"\n', "store.low_space: 'x' is not a size; write it like 500MiB"),
+        ('[spans.timeouts]\ndeploy = "2 parsecs"\n', "spans.timeouts.deploy: '2 parsecs' is not a"),
+        ('[retention]\nage = "x"\n', "retention.age: 'x' is not a duration"),
+        ('[retention]\nsize = "x"\n', "retention.size: 'x' is not a size"),
+        ("[limits]\nbody = -1\n", "limits.body: '-1' is not a size"),
+        ('[store]\ndb = "/tmp"\n', "/tmp is a folder; name a file in it, such as /tmp/vs-tui.db"),
         (
             "[spans]\ntimeout = {deploy = '1h'}\n",
             r"\[spans\] timeout is not a setting; use one of t",
@@ -101,7 +106,7 @@ def test_config_init_writes_a_file_that_reads_as_the_defaults(home, capsys) -> N
         ('[views]\nmine = ["x"]\n', r"\[views\] mine must be a text, not \['x'\]"),
         ("[teams.core]\nteam = 1\n", r"\[teams.core\] team is not a setting; use one of projects"),
         ("[server]\nport = 70000\n", r"port \(from .*config.toml\) is 70000; use 0 to 65535"),
-        ("[server]\nport = true\n", r"\[server\] port must be int, not True"),
+        ("[server]\nport = true\n", r"\[server\] port must be a whole number, not True"),
         ('token = "canary"\n[server', "cannot be read"),
     ],
 )

@@ -30,6 +30,8 @@ _SECTIONS: Final[Mapping[str, Mapping[str, type]]] = {
     "ui": {"theme": str, "ascii": bool, "zone": str, "watch_command": str},
 }
 
+_KINDS: Final = {str: "a text", int: "a whole number", bool: "true or false"}
+
 
 def from_file(file: Path) -> dict[str, Any]:
     """Settings of a file by their names in `Config`; none when it does not exist."""
@@ -64,9 +66,10 @@ def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
             found = interpret(_table(section, table))
             if found:  # an empty table says nothing: what it would set stays the default's
                 values[name] = found
-    for name, convert in (("db", _path), ("low_space", parse_size)):
-        if name in values:
-            values[name] = convert(values[name])
+    if "db" in values:
+        values["db"] = Path(values["db"]).expanduser()
+    if "low_space" in values:
+        values["low_space"] = _measure("store.low_space", values["low_space"], parse_size)
     return values
 
 
@@ -88,7 +91,9 @@ def _environments(table: Mapping[str, Any]) -> Environments | None:
 def _timeouts(spans: Mapping[str, Any]) -> dict[str, Duration]:
     table = _table("spans", spans, ("timeouts",)).get("timeouts", {})
     parsed = {
-        name: 0 if text in (0, "never") else parse_duration(str(text))
+        name: 0
+        if text in (0, "never")
+        else _measure(f"spans.timeouts.{name}", text, parse_duration)
         for name, text in _table("spans.timeouts", table).items()
     }
     merged = {**DEFAULT_TIMEOUTS, **parsed} if parsed else {}
@@ -110,8 +115,12 @@ def _named(section: str) -> Callable[[Mapping[str, Any]], Mapping[str, str]]:
     return texts
 
 
-def _path(text: str) -> Path:
-    return Path(text).expanduser()
+def _measure(name: str, value: Any, parse: Callable[[str], int], more: str = "") -> int:
+    """A duration or a size as people write it."""
+    try:
+        return parse(str(value))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}{more}") from None
 
 
 def _metrics(table: Mapping[str, Any]) -> MetricRules | None:
@@ -119,10 +128,10 @@ def _metrics(table: Mapping[str, Any]) -> MetricRules | None:
     found: dict[str, Any] = {}
     if "incident_window" in table:
         window = str(table["incident_window"])
-        try:
-            found["incident_window"] = 0 if window == "0" else parse_duration(window)
-        except ValueError as error:
-            raise ValueError(f"[metrics] incident_window: {error}, or 0 for none") from None
+        name, more = "metrics.incident_window", ", or 0 for none"
+        found["incident_window"] = (
+            0 if window == "0" else _measure(name, window, parse_duration, more)
+        )
     if "bots" in table:
         found["bots"] = _strings("metrics.bots", table["bots"], '["renovate", "ci-*"]')
     return MetricRules(**found) if found else None
@@ -131,8 +140,8 @@ def _metrics(table: Mapping[str, Any]) -> MetricRules | None:
 def _retention(table: Mapping[str, Any]) -> Retention:
     _table("retention", table, ("age", "size"))
     return Retention(
-        parse_duration(str(table["age"])) if "age" in table else 0,
-        parse_size(str(table["size"])) if "size" in table else 0,
+        _measure("retention.age", table["age"], parse_duration) if "age" in table else 0,
+        _measure("retention.size", table["size"], parse_size) if "size" in table else 0,
     )
 
 
@@ -140,7 +149,9 @@ def _limits(table: Mapping[str, Any]) -> Limits | None:
     sizes, numbers = ("body", "bodies"), ("concurrent", "connections", "rate")
     seconds = ("read_seconds", "idle_seconds", "stop_seconds")
     _table("limits", table, (*sizes, *numbers, *seconds))
-    found: dict[str, Any] = {name: parse_size(str(table[name])) for name in sizes if name in table}
+    found: dict[str, Any] = {
+        name: _measure(f"limits.{name}", table[name], parse_size) for name in sizes if name in table
+    }
     for name in numbers:
         value = table.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -162,7 +173,7 @@ def _plain(section: str, table: Any) -> Mapping[str, Any]:
     for name, value in found.items():
         kind = wanted[name]
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise ValueError(f"[{section}] {name} must be {kind.__name__}, not {value!r}")
+            raise ValueError(f"[{section}] {name} must be {_KINDS[kind]}, not {value!r}")
     return found
 
 

@@ -70,6 +70,9 @@ def _load(
         if not 0 <= values[name] <= 65_535:
             raise ConfigError(f"{name} (from {origins[name]}) is {values[name]}; use 0 to 65535")
     values.setdefault("db", data_dir() / "vs-tui.db")
+    if values["db"].is_dir():
+        suggestion = values["db"] / "vs-tui.db"
+        raise ConfigError(f"{values['db']} is a folder; name a file in it, such as {suggestion}")
     values["no_auth"] = values.get("no_auth", False) or values.get("no_auth_public", False)
     secrets_path = file.with_name("secrets.toml")
     found_secrets = (complete_secrets if create_secrets else read_secrets)(secrets_path)
