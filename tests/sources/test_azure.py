@@ -108,7 +108,7 @@ def test_only_web_addresses_are_shown_and_no_user_of_theirs(url, shown):
 def test_a_push_offers_its_commits():
     event = last(az.azure_push())
     assert (event.operation, event.occurred_at, event.actor) == ("push", at("09:40:00"), "Ann Lee")
-    assert (event.name, event.project) == ("Cache carts #12", "shop/cart")
+    assert (event.name, event.project) == ("Cache carts #12", "Shop/Cart")
     assert offered(event) == {("commit", HEAD, REPO)}
     wishes = sought(event)
     assert ("branch", "branch", "feature/cache", REPO) in wishes
@@ -199,7 +199,7 @@ def test_a_run_and_its_build_are_one_span():
         az.azure_run("10:00:05", "inProgress"),
         az.azure_run("10:10:02", "completed", "succeeded"),
     ).span
-    assert (span.operation, span.status, span.project) == ("pipeline", Status.OK, "shop/cart")
+    assert (span.operation, span.status, span.project) == ("pipeline", Status.OK, "Shop/Cart")
     assert (span.started_at, span.ended_at) == (at("10:00:00"), at("10:10:00"))
     assert (span.name, span.actor) == ("ship #20260302.1", "Ann Lee")
     assert span.attributes["cicd.pipeline.name"] == "ship"
@@ -257,7 +257,7 @@ def test_a_build_of_the_first_version_names_its_commit_in_one_field():
     event = last(body)
     assert ("built", MERGE, "") in offered(event)
     assert event.attributes["vcs.ref.head.name"] == "feature/cache"
-    assert event.project == "shop"
+    assert event.project == "Shop"
     assert answers(event, last(az.azure_pull("updated", "10:00:00", "completed"))) == set()
     # Without a repository only the whole commit is compared, see correlation.fits.
     assert ("commit", "commit", MERGE, "") in sought(event)
@@ -345,7 +345,7 @@ def test_a_release_reaches_an_environment():
     assert (span.operation, span.status) == ("deploy", Status.OK)
     assert (span.started_at, span.ended_at) == (at("10:30:00"), at("10:40:00"))
     assert (span.service, span.environment, span.actor) == ("cart.CD", "Production", "Bob")
-    assert (span.name, span.project) == ("cart.CD to Production", "shop")
+    assert (span.name, span.project) == ("cart.CD to Production", "Shop")
     assert span.attributes["deployment.status"] == "succeeded"
     assert span.attributes["vs.version"] == "20260302.1"
     assert answers(last(ended), last(az.azure_build())) == {"structure"}

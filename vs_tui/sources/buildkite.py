@@ -245,7 +245,7 @@ def _job(hook: _Hook) -> Event:
         state, error = State.OK, ""
     identifier, name = text(job, "id"), _job_name(job)
     deploys = is_deploy_name(name) or is_deploy_name(text(job, "step_key"))
-    service = hook.project.rpartition("/")[2] if deploys else ""
+    service = (hook.repo or hook.pipeline).rpartition("/")[2] if deploys else ""
     environment = environment_in(name) or environment_in(text(job, "step_key"))
     version = (text(hook.build, "tag") or hook.sha) if deploys else ""
     attempt = min(max((number(job, "retries_count") or 0) + 1, 1), 10_000)

@@ -195,7 +195,7 @@ def _job(hook: _Hook) -> Event:
     state, error, result = _STATUSES[text(job, "status").lower()]
     name, identifier = text(job, "name"), text(job, "id")
     deploys = is_deploy_name(name)
-    service = hook.project.rpartition("/")[2] if deploys else ""
+    service = (hook.repo or hook.project).rpartition("/")[2] if deploys else ""
     environment = environment_in(name) if deploys else ""
     version = (hook.tag or hook.sha) if deploys else ""
     parent = text(workflow, "id")

@@ -89,7 +89,7 @@ class Repo:
     """A Git repository of Azure Repos."""
 
     name: str
-    """`project/repository`, as people say it."""
+    """`project/repository`, as it is written."""
     scope: str
     """As its clone URL has it, so that other tools' events of it match."""
     web: str
@@ -99,19 +99,21 @@ class Repo:
         web = text(container, "remoteUrl") or text(container, "url")
         name = text(container, "name", limit=200)
         project = text(container, "project", "name", limit=200)
-        full = "/".join(filter(None, (project, name))).lower()
+        full = "/".join(filter(None, (project, name)))
         is_api = "/_apis/" in web
-        scope = "" if is_api else keys.repository(web)
-        return cls(full or _readable(scope), scope or full, "" if is_api else web_url(web))
+        path = "" if is_api else keys.repository_path(web)
+        scope = path.lower() or full.lower()
+        return cls(full or _readable(path), scope, "" if is_api else web_url(web))
 
     @property
     def service(self) -> str:
-        return self.name.rpartition("/")[2]
+        """In lower case, as labels of alerts and names of images have it."""
+        return self.name.rpartition("/")[2].lower()
 
 
-def _readable(scope: str) -> str:
+def _readable(path: str) -> str:
     """`org/project/_git/repo` as `project/repo`."""
-    parts = [part for part in scope.split("/") if part != "_git"]
+    parts = [part for part in path.split("/") if part != "_git"]
     return "/".join(parts[-2:])
 
 

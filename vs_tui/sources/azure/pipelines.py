@@ -196,7 +196,7 @@ def _run(
         occurred_at=hook.sent_at,
         as_of=hook.sent_at,
         name=f"{pipeline} #{label}".strip(" #") if label else pipeline or number,
-        project=commit.repo.name or project.lower() or pipeline,
+        project=commit.repo.name or project or pipeline,
         url=url,
         attributes={
             **commit.attributes(),

@@ -26,7 +26,7 @@ def read_deployment(hook: Hook) -> Reading:
     pipeline = _pipeline(hook, environment, deployment)
     artifact = _primary(hook, deployment)
     version = text(artifact, "version", "name", limit=200) or text(release, "name", limit=200)
-    project = text(hook.resource, "project", "name", limit=200).lower()
+    project = text(hook.resource, "project", "name", limit=200)
     identifier = f"{text(release, 'id')}/{native}" + (f".{attempt}" if attempt > 1 else "")
     build = text(artifact, "version", "id", limit=60)
     sha = text(artifact, "sourceVersion", "id")
