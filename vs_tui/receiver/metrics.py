@@ -16,10 +16,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from vs_tui.domain.instants import SECOND
 from vs_tui.domain.metrics.dora import METRICS
 from vs_tui.domain.metrics.report import Scorecard
+from vs_tui.domain.model import Operation
 from vs_tui.exporters.report import measured
 from vs_tui.store.folder import Change
 from vs_tui.store.trouble import free_bytes, sizes
 
+MOST_OPERATIONS: Final = 200
+"""Operations that are counted each by itself: a sender may name as many as it likes, and a series
+stays in memory, here and in Prometheus. The others are counted together, as `other`."""
 _BUCKETS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 86400, 3 * 86400, 7 * 86400)
 
 _DORA: Final[Sequence[tuple[str, str, Sequence[str]]]] = (
@@ -55,6 +59,7 @@ class Metrics:
             registry=self.registry,
         )
         # Finding a series by its labels costs more than counting in it.
+        self._operations = {operation.value for operation in Operation}
         self._begun = cache(self.started.labels)
         self._over = cache(self.ended.labels)
         self._lasted = cache(self.duration.labels)
@@ -115,7 +120,7 @@ class Metrics:
         """Count what a commit began and ended."""
         for change in changes:
             old, new = change.old, change.new
-            labels = (new.source, new.operation)
+            labels = (new.source, self._counted_as(new.operation))
             if old is None:
                 self._begun(*labels).inc()
             if not new.in_flight and (old is None or old.in_flight):
@@ -123,6 +128,11 @@ class Metrics:
                 self._over(*labels, error).inc()
                 if new.duration is not None:
                     self._lasted(*labels, error).observe(new.duration / SECOND)
+
+    def _counted_as(self, operation: str) -> str:
+        if operation not in self._operations and len(self._operations) < MOST_OPERATIONS:
+            self._operations.add(operation)
+        return operation if operation in self._operations else "other"
 
     def render(self) -> bytes:
         """The text exposition format."""
