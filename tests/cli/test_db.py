@@ -99,7 +99,7 @@ def test_restore_refuses_what_is_no_whole_backup_and_changes_nothing(db, tmp_pat
     before = db.read_bytes()
     for bad, why in (
         (copy, "is damaged itself"),
-        (tmp_path / "none.db", "does not exist"),
+        (tmp_path / "none.db", "is no file; name one that"),
         (db, "is the database itself"),
     ):
         code, _, err = run(capsys, "restore", "--db", str(db), str(bad))

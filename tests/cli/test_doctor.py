@@ -169,6 +169,13 @@ def test_a_name_that_nobody_knows_is_found(home, capsys, text, check, level, say
     assert finding.advice
 
 
+def test_a_folder_that_cannot_be_written_is_found(home, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(checkup.os, "access", lambda path, _: Path(path) != home)  # root may all
+    code, found = doctor(capsys, "--db", str(home / "new" / "t.db"))
+    assert code == 1
+    assert found["folder"][0].found == f"{home} cannot be written by you"
+
+
 def test_a_receiver_that_cannot_store_is_broken_for_the_reason_it_gives(home, capsys) -> None:
     server = Server(home)
     try:

@@ -63,6 +63,18 @@ def test_an_event_is_kept_though_its_id_could_not_be_printed(run, tmp_path):
     assert len(list(tmp_path.rglob("*.event"))) == 1
 
 
+@pytest.mark.parametrize(
+    "arguments", [["config", "init", "--config", "FILE/x"], ["screenshot", "--out", "FILE/x"]]
+)
+def test_a_file_that_cannot_be_used_is_named(run, tmp_path, capsys, arguments):
+    (tmp_path / "file").write_text("")
+    arguments = [each.replace("FILE", str(tmp_path / "file")) for each in arguments]
+    assert main(arguments) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"vs-tui: {tmp_path / 'file'}")
+    assert told.endswith("; see whether it is there and whether you may use it\n")
+
+
 def test_no_stdout_at_all_is_fine(run, monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     assert main(["config", "show"]) == 0

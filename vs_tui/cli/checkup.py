@@ -180,6 +180,9 @@ def _database(config: Config) -> Iterator[Finding]:
     while not folder.exists():
         folder = folder.parent
     yield _space(config, folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        advice = "make it this user's own (chown), or choose another place with --db or VS_DATA_DIR"
+        yield Finding("fail", "folder", f"{folder} cannot be written by you", advice)
     if not path.is_file():
         yield Finding("ok", "database", f"{path} does not exist yet", "the first start creates it")
         return

@@ -168,6 +168,8 @@ def _restore(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     from vs_tui.store.restoring import restore
 
     copy = Path(args.copy).expanduser()
+    if not copy.is_file():
+        raise CommandError(f"{copy} is no file; name one that `vs-tui db backup` wrote")
     done = restore(copy, config.db)
     return {
         "ok": True,

@@ -29,8 +29,8 @@ _NO_OUTPUT: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno
 
 
 def to_the_end(program: str, run: Callable[[], int]) -> int:
-    """The exit code of a command whose output may have nowhere to go: its reader has gone, as in
-    `vs-tui ls | head -1`, or the disk that it is sent to is full."""
+    """The exit code of a command, also of one whose files cannot be used or whose output has
+    nowhere to go: its reader has gone, as in `vs-tui ls | head -1`, or its disk is full."""
     _speak_utf_8()
     try:
         code = run()
@@ -40,7 +40,14 @@ def to_the_end(program: str, run: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        if error.errno not in _NO_OUTPUT or error.filename is not None:
+        if error.filename is not None and error.strerror:
+            from vs_tui.domain.display import clean
+
+            shown = clean(os.fsdecode(error.filename))
+            advice = "see whether it is there and whether you may use it"
+            print(f"{program}: {shown}: {error.strerror}; {advice}", file=sys.stderr)
+            return 1
+        if error.errno not in _NO_OUTPUT:
             raise
         with contextlib.suppress(OSError, ValueError):  # else Python tries once more, and says so
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
