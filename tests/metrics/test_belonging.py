@@ -6,7 +6,7 @@ import pytest
 from tests.metrics.deliveries import TEAMS, Database, over
 from tests.metrics.world import t
 from vs_tui.domain.instants import DAY
-from vs_tui.sources import customhttp
+from vs_tui.sources import customhttp, emmetrics
 from vs_tui.sources.base import Inbound
 from vs_tui.store.metrics import read_scorecards
 
@@ -97,6 +97,34 @@ def test_an_incident_of_the_version_counts_where_it_is(base, environment, hits) 
     tell(base, "deploy", "10:20", "10:30", version="5")
     tell(base, "incident", "10:40", "10:50", version="4", environment=environment)
     assert failed(base) == (hits, 2), "by its version, not by its time"
+
+
+def test_incidents_of_other_environments_are_not_counted(base) -> None:
+    tell(base, "deploy", "09:50", "10:00")
+    for clock, environment in (("10:10", "prod"), ("10:20", "staging"), ("10:30", "")):
+        tell(base, "incident", clock, "11:00", environment=environment)
+    beside = read_scorecards(base.db, WINDOW, teams=TEAMS, by="all", beside=True)[0].beside
+    assert (beside.incidents.n, beside.incidents.detect_n) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("told", "counts"),
+    [
+        ([], (0, 0)),
+        ([("restored", "10:30")], (1, 0)),
+        ([("finished", "10:30")], (1, 1)),
+        ([("restored", "10:30"), ("finished", "11:00")], (1, 1)),
+        ([("finished", "10:30"), ("restored", "10:30")], (1, 1)),
+    ],
+)
+def test_restored_is_not_finished_where_a_tool_tells_them_apart(base, told, counts) -> None:
+    body = {"id": "i", "project_id": "acme/api", "started_at": "2026-03-02T10:00:00Z"}
+    calls = [("/incidents", body)]
+    calls += [(f"/incidents/i/{verb}", {"date": f"2026-03-02T{at}:00Z"}) for verb, at in told]
+    for path, sent in calls:
+        base.tell(*emmetrics.SOURCE.parse(Inbound(path, {}, orjson.dumps(sent), BEGIN)).events)
+    beside = read_scorecards(base.db, WINDOW, teams=TEAMS, by="all", beside=True)[0].beside
+    assert (beside.incidents.restored, beside.incidents.finished) == counts
 
 
 def test_of_a_version_that_was_deployed_twice_the_last_one_before_it_is_meant(base) -> None:

@@ -25,6 +25,7 @@ from vs_tui.domain.metrics.ledger import (
 from vs_tui.domain.metrics.products import group_of, product_deployments
 from vs_tui.domain.metrics.reading import incident_of
 from vs_tui.domain.metrics.rules import MetricRules
+from vs_tui.domain.teams import Environments
 from vs_tui.store import rows
 from vs_tui.store.folder import load_spans
 from vs_tui.store.metrics_facts import stretch_of
@@ -258,8 +259,9 @@ class Judging:
             "UPDATE dora_changes SET first = ? WHERE deployment = ? AND change = ?", moved
         )
 
-    def incidents(self, changed: Iterable[str]) -> None:
-        """Keep what is counted of incidents: their times and the deployment they follow."""
+    def incidents(self, changed: Iterable[str], environments: Environments) -> None:
+        """Keep what is counted of incidents: their times and the deployment they follow. One of
+        another environment than production counts only where it names a production deployment."""
         wanted = self._blamed | set(changed)
         sql = f"DELETE FROM dora_incidents WHERE key IN (SELECT key FROM spans WHERE key {_KEYS})"
         self._db.execute(sql, (rows.as_json(wanted),))
@@ -273,6 +275,11 @@ class Judging:
             (incident, *blamed.get(incident.key, (None, "")))
             for span in load_spans(self._db, wanted).values()
             if (incident := incident_of(span)) is not None
+            and (
+                not incident.environment
+                or incident.key in blamed
+                or environments.is_production(incident.environment)
+            )
         ]
         self._db.executemany(
             "INSERT INTO dora_incidents VALUES (?, ?, ?, ?, ?, ?)",

@@ -148,5 +148,5 @@ class MetricsKeeper:
             update.target(target, moment, self._environments.is_production(target.environment))
         update.products()
         update.first_shipments()
-        update.incidents(incidents)
+        update.incidents(incidents, self._environments)
         update.members.write()

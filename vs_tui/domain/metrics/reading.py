@@ -146,6 +146,9 @@ def incident_of(
     if restored is None and span.stage.lower() in _RESTORED:
         restored = span.stage_at
     known = [moment for moment in (restored, span.ended_at) if moment is not None]
+    finished = instant(span.attributes, "vs.incident.finished_at", "finished_at")
+    if finished is None and span.ended_at != restored:
+        finished = span.ended_at  # else its tool tells the two apart, and told of the first only
     return Incident(
         key=span.key,
         project=span.project,
@@ -153,7 +156,7 @@ def incident_of(
         environment=span.environment,
         started_at=span.at,
         restored_at=max(min(known), span.at) if known else None,
-        finished_at=span.ended_at,
+        finished_at=finished,
         version=version_of(span.attributes),
         linked=tuple(linked),
         alike=tuple(alike),
