@@ -267,6 +267,11 @@ def test_markdown_and_plain_tables_keep_their_shape() -> None:
     for line in lines[2:]:
         bare = re.sub(r"\\.", "", line)
         assert bare.count("|") == 3, line
-        assert not re.search(r"[<>\[\]`*_#]", bare), line
+        assert not re.search(r"[<>\[\]`*_#~&$]", bare), line
     assert len(plain_text(["a", "b"], rows).splitlines()) >= len(rows) + 1
     assert steers(plain_text(["a", "b"], rows)) == []
+    # Two columns of a terminal each, and a mark that takes none.
+    assert (
+        plain_text(["a", "b"], [["日本", "x"], ["e\u0301", "y"]])
+        == "a     b\n日本  x\ne\u0301     y\n"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from unicodedata import combining, east_asian_width
 
 from vs_tui.domain.display import clean
 
@@ -37,7 +38,7 @@ def markdown_text(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _markdown(value: str) -> str:
     shown = clean(value)
-    for sign in "\\`*_[]<>|#":
+    for sign in "\\`*_[]<>|#~&$":
         shown = shown.replace(sign, f"\\{sign}")
     return shown
 
@@ -48,7 +49,7 @@ def plain_text(
     """Aligned columns. What does not fit in `width` cells (0: any) follows in further tables that
     begin with the same first `labels` columns."""
     shown = [list(titles), *([clean(value) for value in row] for row in rows)]
-    widths = [max(len(row[i]) for row in shown) for i in range(len(titles))]
+    widths = [max(_cells(row[i]) for row in shown) for i in range(len(titles))]
     return "\n".join(
         "".join(f"{_line([row[i] for i in part], [widths[i] for i in part])}\n" for row in shown)
         for part in _parts(widths, width, labels)
@@ -56,8 +57,17 @@ def plain_text(
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
+    padded = (
+        cell + " " * (width - _cells(cell)) for cell, width in zip(cells, widths, strict=True)
+    )
     return "  ".join(padded).rstrip()
+
+
+def _cells(text: str) -> int:
+    """Columns of a terminal that a text takes: two for what is as wide as it is high."""
+    if text.isascii():
+        return len(text)
+    return sum(1 + (east_asian_width(c) in "WF") for c in text if not combining(c))
 
 
 def _parts(widths: Sequence[int], width: int, labels: int) -> list[list[int]]:
