@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from tests.metrics.conftest import NOW
-from tests.metrics.deliveries import Database, deploy, merge
+from tests.metrics.deliveries import Database, deploy, incident, merge
 from vs_tui.cli import main as command
 from vs_tui.cli import report as command_report
 from vs_tui.cli.runtime import Runtime
@@ -114,6 +114,18 @@ def test_a_report_of_a_quiet_time_says_that_it_is_one(run) -> None:
     assert found["hints"] == ["This window has not begun: nothing in it has happened yet."]
     values = {m["value"] for item in found["items"] for m in item["metrics"].values()}
     assert values == {None}
+
+
+def test_incidents_that_fail_no_deployment_are_told(run, config) -> None:
+    assert "fail no deployment" not in run("dora", "--since", "30d")
+    base = Database(config.db)
+    base.tell(*incident(7, NOW - HOUR, None, service="web"))
+    base.db.close()
+    said = "1 of 2 incidents of team web fail no deployment: they name no service, environment or"
+    assert said in run("dora", "--since", "30d")
+    assert said in json.loads(run("dora", "--since", "30d", "--json"))["hints"][-1]
+    teams = {r["team"]: r for r in json.loads(run("teams", "--since", "30d", "--json"))["items"]}
+    assert (teams["web"]["incidents"], teams["web"]["incidents_linked"]) == (2, 1)
 
 
 def test_a_small_sample_is_marked(run) -> None:

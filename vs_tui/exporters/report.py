@@ -82,6 +82,7 @@ def beside_json(beside: Beside) -> dict[str, Any]:
     incidents = beside.incidents
     return {
         "incidents": incidents.n,
+        "incidents_linked": incidents.linked,
         "incidents_restored": incidents.restored,
         "incidents_finished": incidents.finished,
         "time_to_restore_p50": seconds(incidents.restore_median),
@@ -110,13 +111,26 @@ def scorecard_json(card: Scorecard) -> dict[str, Any]:
     }
 
 
-def explained(cards: Iterable[Scorecard], window: Window, seen: Seen) -> list[str]:
+def explained(cards: Sequence[Scorecard], window: Window, seen: Seen) -> list[str]:
     """Why there are no numbers, or why not all deploys are in them: a sentence each."""
     if window.since >= window.now:
         return ["This window has not begun: nothing in it has happened yet."]
     quiet = not any(figure.n for card in cards for figure in card.figures.values())
     said = ["No production deployment ended in this window."] if quiet and seen.counted else []
-    return [*said, *hints(seen)]
+    return [*said, *hints(seen), *filter(None, map(_unlinked, cards))]
+
+
+def _unlinked(card: Scorecard) -> str:
+    """Incidents that make no deployment failed: a rate of 0 % must not hide them."""
+    found = card.beside.incidents if card.beside else None
+    if found is None or found.linked == found.n:
+        return ""
+    whose = f" of team {card.name}" if card.name else ""
+    return (
+        f"{found.n - found.linked} of {found.n} incidents{whose} fail no deployment: they name no "
+        "service, environment or version of one, or began too long after it ([metrics] "
+        "incident_window)."
+    )
 
 
 def dora_json(cards: Sequence[Scorecard], window: Window, seen: Seen) -> dict[str, Any]:

@@ -44,6 +44,8 @@ class IncidentFigures:
     """The incidents that began in a window."""
 
     n: int
+    linked: int
+    """Those that a deployment is blamed for."""
     restored: int
     finished: int
     restore_median: float | None
@@ -59,6 +61,7 @@ def incident_figures(incidents: Iterable[IncidentFact], window: Window) -> Incid
     detects = sorted(d for i in begun if (d := i.time_to_detect) is not None)
     return IncidentFigures(
         n=len(begun),
+        linked=sum(1 for incident in begun if incident.deployed_at is not None),
         restored=len(restores),
         finished=sum(1 for incident in begun if incident.finished_at is not None),
         restore_median=median(restores),
