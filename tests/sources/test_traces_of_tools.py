@@ -139,6 +139,16 @@ def test_a_delivery_across_six_tools():
     assert {"issue", "pull_request", "pipeline", "build", "deploy", "incident"} == whole
 
 
+def test_the_image_of_a_repository_with_capitals_is_its_release():
+    """An image can only be called in lower case."""
+    release = gh.release() | {"repository": gh.repo("Acme/Cart")}
+    shipped = dp.argo(images=["registry.example/acme/cart:v1.2.0"], repository=None, revision=None)
+    for order in (1, -1):
+        deliveries = [from_github("release", release), posted("argocd", shipped)][::order]
+        found = parents(World().deliver(*deliveries))
+        assert found == {"deploy of argocd": "release of github"}
+
+
 def test_a_pull_request_in_github_names_a_work_item_in_azure():
     pull = gh.pull("opened", title="Cache carts, fixes AB#12", body="")
     item = posted("azure", dp.azure_item("created", "08:00:00"))

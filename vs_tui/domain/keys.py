@@ -124,6 +124,12 @@ def commit(sha: object, scope: str = "", via: str = "commit", kind: str = "commi
     return Key(kind, sha, scope, via)
 
 
+def artifact(name: str, version: str, scope: str = "", via: str = "version") -> Key:
+    """A version of a thing that is shipped. Names compare without their case, because the image
+    of the repository `Cart` can only be called `cart`."""
+    return Key("artifact", f"{name.lower()}@{version}", scope, via)
+
+
 def offers(*keys: Key | None) -> tuple[Key, ...]:
     """The keys that exist, each once, in order."""
     return tuple(dict.fromkeys(key for key in keys if key is not None))
@@ -314,14 +320,12 @@ def versions(text: str, scope: str, via: str) -> list[Seek]:
     """
     text = text[:2_000]
     found = [match.groups() for pattern in (_IMAGE, _BUMP) for match in pattern.finditer(text)]
-    values = [
-        f"{name}@{prefix}{version.removeprefix('v')}"
+    named = [
+        artifact(name, f"{prefix}{version.removeprefix('v')}", scope, via)
         for name, version in found[:MAX_REFERENCES]
         for prefix in ("", "v")
     ]
-    return [
-        Seek(Rule.VERSION, Key("artifact", value, scope, via)) for value in dict.fromkeys(values)
-    ]
+    return [Seek(Rule.VERSION, key) for key in dict.fromkeys(named)]
 
 
 def mentions(text: str, via: str) -> list[Seek]:

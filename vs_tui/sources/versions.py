@@ -10,6 +10,7 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
+from vs_tui.domain import keys
 from vs_tui.domain.model import Key, Rule, Seek
 
 _DEPLOY: Final = re.compile(r"(?:^|[^a-z])deploy(?:s|ment|ing)?(?:$|[^a-z])")
@@ -41,15 +42,14 @@ def offer_version(
     """
     if not service or not version:
         return ()
-    value = f"{service}@{version}"
-    bare = Key("artifact", value, "", via)
-    return (Key("artifact", value, scope, via), bare) if scope else (bare,)
+    bare = keys.artifact(service, version, "", via)
+    return (keys.artifact(service, version, scope, via), bare) if scope else (bare,)
 
 
 def seek_version(service: str, version: str, scope: str = "") -> list[Seek]:
     """Wishes for the deploy, else the build, of this version of a service."""
-    keys = offer_version(service, version, scope)
-    return [Seek(Rule.VERSION, key) for key in keys[:1]]
+    offered = offer_version(service, version, scope)
+    return [Seek(Rule.VERSION, key) for key in offered[:1]]
 
 
 def purl_parts(purl: str) -> tuple[str, str]:

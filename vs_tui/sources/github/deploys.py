@@ -140,8 +140,8 @@ def _offers(hook: Hook, deployment: dict[str, Any], service: str) -> tuple[Key, 
     """The version it shipped: by tag where there is one, and by commit."""
     tag, sha = _version(hook, deployment), text(deployment, "sha")
     return keys.offers(
-        Key("artifact", f"{service}@{tag}", hook.scope, "ref") if tag else None,
-        Key("artifact", f"{service}@{sha}", hook.scope, "sha") if keys.commit(sha) else None,
+        keys.artifact(service, tag, hook.scope, "ref") if tag else None,
+        keys.artifact(service, sha, hook.scope, "sha") if keys.commit(sha) else None,
     )
 
 

@@ -86,7 +86,7 @@ def read_release(hook: Hook) -> Reading:
             ),
             offers=keys.offers(
                 Key("tag", tag, hook.scope, "release") if tag else None,
-                Key("artifact", f"{hook.name}@{tag}", hook.scope, "release") if tag else None,
+                keys.artifact(hook.name, tag, hook.scope, "release") if tag else None,
             ),
             seeks=keys.seeks(
                 seek_tag(tag, hook.scope),

@@ -62,8 +62,8 @@ def read_deployment(hook: Hook) -> Reading:
                 vs__environment__production=True if tier == "production" else None,
             ),
             offers=keys.offers(
-                Key("artifact", f"{hook.name}@{tag}", hook.scope, "ref") if tag else None,
-                Key("artifact", f"{hook.name}@{sha}", hook.scope, "sha") if sha else None,
+                keys.artifact(hook.name, tag, hook.scope, "ref") if tag else None,
+                keys.artifact(hook.name, sha, hook.scope, "sha") if sha else None,
             ),
             seeks=keys.seeks(
                 keys.seek_structure(job_key(hook, job)) if job is not None else None,

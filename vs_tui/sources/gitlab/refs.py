@@ -126,7 +126,7 @@ def read_release(hook: Hook) -> Reading:
             offers=keys.offers(
                 Key("tag", tag, hook.scope, "release"),
                 Key("ref", hook.key("release", tag)),
-                Key("artifact", f"{hook.name}@{tag}", hook.scope, "release"),
+                keys.artifact(hook.name, tag, hook.scope, "release"),
             ),
             seeks=keys.seeks(
                 Seek(Rule.VERSION, Key("tag", tag, hook.scope)),

@@ -136,7 +136,7 @@ class Build:
         service = self._service() if deploy else ""
         environment = self.environment if deploy else ""
         version = _parameter(self.parameters, VERSION_NAMES)
-        artifact = Key("artifact", f"{service}@{version}", self.repo, "version")
+        artifact = keys.artifact(service, version, self.repo)
         sha = text(self.scm, "commit")
         is_operation_known = self.is_deploy is not None
         word = Operation.DEPLOY if deploy else Operation.BUILD
