@@ -108,6 +108,21 @@ def test_an_unknown_command_is_a_usage_error():
     assert "\n  serve " in done.stderr
 
 
+@pytest.mark.parametrize(("missing", "said"), [("orjson", True), ("vs_tui.cli.ls", False)])
+def test_a_package_that_is_not_installed_is_named(monkeypatch, capsys, missing, said):
+    def importing(name):
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.setattr("vs_tui.cli.main.command_module", importing)
+    if not said:
+        with pytest.raises(ModuleNotFoundError):
+            main(["ls"])
+        return
+    assert main(["ls"]) == 1
+    told = "orjson is not installed, and `vs-tui ls` needs it; install vs-tui with its dependencies"
+    assert told in capsys.readouterr().err
+
+
 def test_a_value_that_means_nothing_is_a_usage_error(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("VS_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))

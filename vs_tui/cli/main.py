@@ -48,6 +48,20 @@ def _main(arguments: list[str]) -> int:
         return _overview(arguments)
     if arguments[:1] != [name]:
         arguments.insert(0, name)
+    try:
+        return _run(name, arguments)
+    except ModuleNotFoundError as error:
+        if (error.name or "vs_tui").partition(".")[0] == "vs_tui":
+            raise
+        print(
+            f"vs-tui: {error.name} is not installed, and `vs-tui {name}` needs it; install vs-tui "
+            "with its dependencies (pip without --no-deps)",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _run(name: str, arguments: Sequence[str]) -> int:
     module = command_module(name)
     parser = argparse.ArgumentParser(prog="vs-tui", allow_abbrev=False)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
