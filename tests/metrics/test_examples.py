@@ -368,6 +368,21 @@ def test_p4_versions_that_were_deployed_before_ship_nothing_new() -> None:
     assert (found.value, found.n, found.p90) == (60 * MINUTE, 2, 90 * MINUTE)
 
 
+def test_p5_the_versions_of_one_activity_count_together_too() -> None:
+    def together(end, auth, ui):
+        return deploy(end, service="shop", product="shop", parts=(("auth", auth), ("ui", ui)))
+
+    builds = [build("08:00", "1", service="auth"), build("09:00", "1", service="ui", key="ui 1")]
+    found = figure(
+        "lead", [together("10:00", "1", "1"), together("11:00", "1", "1")], builds=builds
+    )
+    assert (found.value, found.n) == (90 * MINUTE, 1)
+    builds.append(build("11:30", "2", service="ui", key="ui 2"))
+    later = [together("10:00", "1", "1"), together("12:00", "1", "2")]
+    found = figure("lead", later, builds=builds)
+    assert (found.value, found.n, found.starts) == (60 * MINUTE, 2, {"first build": 2})
+
+
 def test_l7_a_name_that_moves_is_no_version() -> None:
     deployments = [deploy(end, version="latest") for end in ("09:00", "10:00", "12:00")]
     found = figure("lead", deployments)

@@ -319,6 +319,41 @@ def plyzen(**record):
     return plyzen_source.SOURCE.parse(Inbound("/plyzen", {}, body, BEGIN)).events
 
 
+def activity(number, kind, hour, result="success", **versions):
+    """plyzen's advanced schema: one span for all artifacts of a deployment."""
+    artifacts = [{"namespace": "shop", "name": n, "version": v} for n, v in versions.items()]
+    whole = {"correlationId": f"{kind}-{number}", "name": kind, "type": kind, "result": result}
+    whole |= {"environment": {"name": "prod"}, "artifacts": artifacts}
+    if kind == "deployment":
+        whole["product"] = {"name": "webshop"}
+    times = [iso(BEGIN + hour * HOUR), iso(BEGIN + hour * HOUR + MINUTE)]
+    whole["events"] = [{"type": "start", "timestamp": times[0]}]
+    whole["events"] += [{"type": "finish", "timestamp": times[1]}]
+    body = orjson.dumps({"activities": [whole]})
+    return plyzen_source.SOURCE.parse(Inbound("/plyzen", {}, body, BEGIN)).events
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_lead_time_of_a_product_deployed_by_one_activity(base, order) -> None:
+    """P5 as plyzen's advanced schema tells it, in time order and backwards."""
+    told = [
+        activity(1, "build", 8, auth="1"),
+        activity(2, "build", 9, ui="1"),
+        activity(3, "deployment", 10, auth="1", ui="1"),
+        activity(4, "deployment", 11, auth="1", ui="1"),
+        activity(5, "build", 12, ui="2"),
+        activity(6, "deployment", 13, auth="1", ui="2"),
+    ]
+    for events in told[::order]:
+        base.tell(*events)
+    lead = cards(base, by="product")["webshop"].figures["lead"]
+    assert (lead.n, lead.unknown, lead.p90) == (2, 0, 91 * MINUTE)
+    assert lead.value == (91 + 61) / 2 * MINUTE
+    kept = base.kept()
+    base.rebuild()
+    assert base.kept() == kept
+
+
 def test_plyzens_version_deployed_again_without_a_correlation_id_is_a_new_deployment(base) -> None:
     """Its records have no id of a deployment: all of one version are one span."""
     for hour, version, result in ((1, "1", "success"), (3, "1", "failure"), (4, "1", "success")):

@@ -20,7 +20,7 @@ from vs_tui.domain.metrics.facts import (
     spellings,
 )
 from vs_tui.domain.metrics.failures import name_of
-from vs_tui.domain.metrics.lead_time import built_by
+from vs_tui.domain.metrics.lead_time import built_by, part_of
 from vs_tui.domain.metrics.reading import (
     build_of,
     change_of,
@@ -285,11 +285,15 @@ def _builds(
     previous: Deployment | None = None
     for deployment in sorted(finished, key=lambda d: d.ended_at):
         if deployment.key in wanting and previous is not None:
-            last = built_by(previous, own)
-            after = last.started_at if last else previous.started_at
-            resumed = _first_build(db, target, after, deployment)
-            if resumed is not None:
-                found[resumed.key] = resumed
+            for artifact in [name for name, _ in deployment.parts] or [""]:
+                now, last = deployment, previous
+                if artifact:
+                    now, last = part_of(now, artifact), part_of(last, artifact)
+                made = built_by(last, own)
+                after = made.started_at if made else last.started_at
+                resumed = _first_build(db, target, after, now)
+                if resumed is not None:
+                    found[resumed.key] = resumed
         if deployment.ok:
             previous = deployment
     return list(found.values())
@@ -303,6 +307,8 @@ def _own_builds(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> li
         if deployment.version:
             for name in {deployment.artifact, deployment.service} - {""}:
                 tokens[f"artifact:{name}@{deployment.version}"] = None
+        for name, version in deployment.parts:
+            tokens[f"artifact:{name}@{version}"] = None
     where = (
         "operation IN ('build', 'pipeline') "
         f"AND key IN (SELECT key FROM offers WHERE token {_KEYS})"

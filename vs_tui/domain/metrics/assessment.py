@@ -28,7 +28,7 @@ from vs_tui.domain.metrics.failures import (
     rework_of,
     signals_of,
 )
-from vs_tui.domain.metrics.lead_time import Shipped, changes_of, ship
+from vs_tui.domain.metrics.lead_time import Shipped, changes_of, ship, ship_parts
 from vs_tui.domain.metrics.reading import mark_of_change
 from vs_tui.domain.metrics.rules import DEFAULT_RULES, MetricRules
 
@@ -107,14 +107,7 @@ def assess(
                     own,
                     episodes(own),
                     rework_of(deployment, before, first_seen, repaired, marks),
-                    ship(
-                        deployment,
-                        changes,
-                        course.success_before(deployment.ended_at),
-                        facts.builds,
-                    )
-                    if deployment.ok
-                    else (),
+                    _shipped(deployment, changes, course, facts.builds),
                     tuple(i for i, d in blames if d.key == deployment.key),
                 )
             )
@@ -122,6 +115,17 @@ def assess(
         if deployment.ok:
             known.add(deployment.version)
     return verdicts
+
+
+def _shipped(
+    deployment: Deployment, changes: Sequence[Change], course: Course, builds: Sequence[Build]
+) -> tuple[Shipped, ...]:
+    if not deployment.ok:
+        return ()
+    previous = course.success_before(deployment.ended_at)
+    if deployment.parts and not changes:
+        return ship_parts(deployment, previous, builds)
+    return ship(deployment, changes, previous, builds)
 
 
 def _blames(

@@ -62,6 +62,8 @@ class Deployment:
     correlation: str = ""
     """The id that joins the artifacts of one product deployment."""
     artifact: str = ""
+    parts: tuple[tuple[str, str], ...] = ()
+    """(artifact, version) of each artifact of its project, where one span deployed several."""
     team: str = ""
     first_commit_at: Instant | None = None
     """The oldest commit it ships, where its sender tells that itself."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from vs_tui.domain.instants import Duration, Instant
@@ -143,3 +143,36 @@ def ship(
             change, deployment.ended_at, started, basis, stages_of(change, started, own, deployment)
         )
     return tuple(found.values())
+
+
+def part_of(deployment: Deployment, artifact: str) -> Deployment:
+    """One of the artifacts that a deployment brought, as a deployment of its own."""
+    version = dict(deployment.parts).get(artifact, "")
+    return replace(deployment, service=artifact, artifact=artifact, version=version, parts=())
+
+
+def ship_parts(
+    deployment: Deployment, previous: Deployment | None, builds: Sequence[Build]
+) -> tuple[Shipped, ...]:
+    """The artifact versions that are new since the deployment before, as one change."""
+    before = previous.parts if previous else ()
+    found: list[Shipped] = []
+    for artifact, version in deployment.parts:
+        if (artifact, version) not in before:
+            own = part_of(deployment, artifact)
+            earlier = part_of(previous, artifact) if previous else None
+            found += ship(own, changes_of(own, (), {}), earlier, builds)
+    return (as_one(found, deployment),) if found else ()
+
+
+def as_one(versions: Sequence[Shipped], whole: Deployment) -> Shipped:
+    """The versions of a product deployment as one change, whose lead time is the mean of theirs."""
+    leads = [shipped.lead for shipped in versions if shipped.lead is not None]
+    mean = round(sum(leads) / len(leads)) if leads else None
+    return replace(
+        versions[0],
+        change=replace(versions[0].change, key=f"{whole.key}#versions", title=whole.name),
+        deployed_at=whole.ended_at,
+        started_at=None if mean is None else whole.ended_at - mean,
+        stages={},
+    )

@@ -9,7 +9,7 @@ from enum import StrEnum
 from vs_tui.domain.metrics.assessment import Assessed
 from vs_tui.domain.metrics.facts import Deployment, Kind, Outcome
 from vs_tui.domain.metrics.failures import episodes
-from vs_tui.domain.metrics.lead_time import Shipped
+from vs_tui.domain.metrics.lead_time import Shipped, as_one
 
 
 class ProductResult(StrEnum):
@@ -109,19 +109,7 @@ def _shipped(parts: Sequence[Assessed], whole: Deployment) -> tuple[Shipped, ...
     is the mean of theirs."""
     plain = [s for part in parts for s in part.shipped if s.change.kind is not Kind.VERSION]
     versions = [s for part in parts for s in part.shipped if s.change.kind is Kind.VERSION]
-    leads = [s.lead for s in versions if s.lead is not None]
-    if not versions:
-        return tuple(plain)
-    first = versions[0]
-    mean = round(sum(leads) / len(leads)) if leads else None
-    together = replace(
-        first,
-        change=replace(first.change, key=f"{whole.key}#versions", title=whole.name),
-        deployed_at=whole.ended_at,
-        started_at=None if mean is None else whole.ended_at - mean,
-        stages={},
-    )
-    return (*plain, together)
+    return (*plain, as_one(versions, whole)) if versions else tuple(plain)
 
 
 def units(assessed: Iterable[Assessed], pending: Iterable[Deployment] = ()) -> list[Assessed]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from vs_tui.domain import keys
@@ -82,12 +82,21 @@ def deployment_of(span: Span) -> Deployment:
         product=text(names, "vs.product", "product"),
         correlation=text(names, "vs.correlation_id", "correlationId", "correlation_id"),
         artifact=text(names, "vs.artifact", "artifact"),
+        parts=tuple(sorted(_parts(span))) if "vs.artifact" not in names else (),
         team=span.team,
         first_commit_at=instant(names, "vs.change.first_commit_at", "vs.commit.first_at"),
         marked=_mark(span, branch),
         name=span.name,
         trace_id=span.trace_id,
     )
+
+
+def _parts(span: Span) -> Iterator[tuple[str, str]]:
+    """The artifacts of a plyzen activity: `vs.artifact.NAMESPACE/NAME` = version, `-` for none."""
+    own = f"vs.artifact.{span.project}/"
+    for name, version in span.attributes.items():
+        if name.startswith(own) and version not in ("", "-"):
+            yield name.removeprefix(own), str(version)
 
 
 def _mark(span: Span, branch: str) -> str:
