@@ -77,7 +77,12 @@ def spans_and_links(rng: random.Random):
         lead = round(rng.lognormvariate(3, 1) * HOUR)
         merged = at - 20 * MINUTE
         pr = f"pr-{n}"
-        yield span(pr, "pull_request", merged - lead, merged, True, service), ""
+        counts = {
+            "vs.pr.additions": rng.randrange(500),
+            "vs.pr.deletions": rng.randrange(200),
+            "vs.pr.comments": rng.randrange(9),
+        }
+        yield span(pr, "pull_request", merged - lead, merged, True, service, attributes=counts), ""
         ok = rng.random() > 0.05
         names = {"vs.version": str(n), "vs.product": f"product{service // 5}"}
         yield (
@@ -231,7 +236,7 @@ def test_reports_on_spans(database) -> None:
         for by in ("operation", "team", "operation,service"):
             found = timed(lambda d=days, b=by: read_durations(db, window(d), b.split(",")))
             told(days, f"durations by {by}", *found)
-        for by in ("week", "month"):
+        for by in ("day", "week", "month") if days <= 90 else ("week", "month"):
             found = timed(lambda d=days, b=by: read_periods(db, window(d), "", b))
             told(days, f"pull requests by {by}", *found)
         told(days, "flaky jobs", *timed(lambda d=days: read_flaky(db, window(d), "")))

@@ -29,7 +29,7 @@ _SELECT: Final = (
 )
 _NEVER: Final = -1
 _GROUPS: Final = (
-    "FROM json_each(?) g CROSS JOIN report_runs r "
+    "FROM json_each(?) g CROSS JOIN report_runs r INDEXED BY report_runs_of "
     "ON r.job = g.value ->> 0 AND r.commit_id = g.value ->> 1"
 )
 
