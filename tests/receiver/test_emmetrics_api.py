@@ -153,3 +153,7 @@ def test_a_refusal_names_the_secret_that_is_there(shared) -> None:
         status, answer = shared.call(path, {}, token="")
         assert status == 401
         assert f"`vs-tui secret show {name}`" in answer["detail"]
+    for path, header in (("/github", "X-Hub-Signature-256"), ("/gitlab", "X-Gitlab-Token")):
+        status, answer = shared.call(path, {}, {header: "sha256=00"}, token="")
+        assert status == 401
+        assert f"`vs-tui secret show {path[1:]}`" in answer["detail"]

@@ -150,7 +150,11 @@ class Gate:
             with contextlib.suppress(Unauthorized):
                 _verify(source, inbound, [secret])
                 return f"signature{_age(number)}"
-        _verify(source, inbound, secrets)
+        try:
+            _verify(source, inbound, secrets)
+        except Unauthorized as error:
+            hint = f"the secret is what `vs-tui secret show {source.name}` prints"
+            raise Unauthorized(f"{error}; {hint}") from None
         return "signature"
 
     def admit_reader(self, headers: Mapping[str, str]) -> None:
