@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from vs_tui.domain.instants import SECOND, Duration, Instant
 from vs_tui.domain.metrics.reading import text
-from vs_tui.domain.metrics.statistics import median, percentile, ratio
+from vs_tui.domain.metrics.statistics import mean, median, percentile, ratio
 from vs_tui.domain.metrics.windows import MONDAY, day_of, period_start
 from vs_tui.domain.model import Span, Status
 
@@ -176,7 +176,7 @@ def _period(
         merged=merged,
         merge_ratio=ratio(merged, len(members)),
         lines=_mean(pr.total_changes for pr in members),
-        hours=_mean(hours(pr.duration(now)) for pr in members),
+        hours=hours(mean([pr.duration(now) for pr in members])),
         seconds_per_line=_mean(pr.duration_per_line(now) for pr in members),
         seconds_per_comment=_mean(pr.duration_per_comment(now) for pr in members),
         comments=_mean(pr.comments for pr in members),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
 from itertools import chain, pairwise
@@ -19,11 +19,17 @@ from vs_tui.domain.metrics.windows import MONDAY, Window, day_of, day_start, per
 PLACES, CREATED, MERGED, VALUES = "places", "created", "merged", "values"
 PARTS: Final = (PLACES, CREATED, MERGED, VALUES)
 Parts = Mapping[str, bytes]
+_Sum = Callable[[Iterable[float]], float]
 Record = tuple[Instant, bool, tuple[float, ...]]
 """(created, merged, values in the order of _NAMES); a value that is not known is not a number."""
-_NAMES: Final = ("duration", "hours", "lines", "per_line", "comments", "per_comment")
-_MEANS: Final = ("lines", "hours", "per_line", "per_comment", "comments")
-"""Values whose means are figures, in the order of these."""
+_NAMES: Final = ("duration", "lines", "per_line", "comments", "per_comment")
+_MEANS: Final[Mapping[str, _Sum]] = {
+    "lines": sum,
+    "per_line": fsum,
+    "per_comment": fsum,
+    "comments": sum,
+}
+"""Values whose means are figures, in the order of these; whole numbers add up in any order."""
 _WATCHED: Final = 3 * 60
 """Minutes after midnight in which a clock may be put back to the day before."""
 
@@ -33,7 +39,6 @@ def record_of(pull_request: PullRequest, now: Instant) -> Record:
     duration = pull_request.duration(now)
     values = (
         duration,
-        hours(duration),
         pull_request.total_changes,
         pull_request.duration_per_line(now),
         pull_request.comments,
@@ -161,12 +166,14 @@ def period_figures(
     found: list[list[PeriodFigures]] = [[] for _ in periods.starts]
     for (owner, repo), slices in sorted(by_repo.items()):
         records = _Records(slices)
+        measured = list(zip(records.measured, _MEANS.values(), strict=True))
         running: list[float] = []
         for number, start, stop in _cut(records.created, periods.starts):
-            _put(running, records.durations[start:stop])
+            durations = records.durations[start:stop]
+            _put(running, durations)
             p50, p95, p99 = _running_hours(running)
-            lines, took, per_line, per_comment, comments = [
-                _mean(values, start, stop) for values in records.measured
+            lines, per_line, per_comment, comments = [
+                _mean(values, add, start, stop) for values, add in measured
             ]
             total = stop - start
             merged = records.merged.count(1, start, stop)
@@ -179,7 +186,7 @@ def period_figures(
                     merged=merged,
                     merge_ratio=merged / total,
                     lines=lines,
-                    hours=took,
+                    hours=hours(sum(durations) / total),
                     seconds_per_line=per_line,
                     seconds_per_comment=per_comment,
                     comments=comments,
@@ -258,13 +265,13 @@ def _running_hours(ordered: Sequence[float]) -> tuple[float, float, float]:
     return middle / SECOND / 3600, upper / SECOND / 3600, most / SECOND / 3600
 
 
-def _mean(column: Sequence[float] | None, start: int, stop: int) -> float | None:
+def _mean(column: Sequence[float] | None, add: _Sum, start: int, stop: int) -> float | None:
     """Of what is known in a part of a column."""
     if column is None:
         return None
     values = column[start:stop]
-    total = fsum(values)
+    total = add(values)
     if isnan(total):
         values = [value for value in values if not isnan(value)]
-        total = fsum(values)
+        total = add(values)
     return total / len(values) if values else None
