@@ -13,13 +13,17 @@ from vs_tui.domain.metrics import levels, texts
 from vs_tui.domain.metrics.durations import Item, duration_report, expected_end, history_of
 from vs_tui.domain.metrics.facts import Build
 from vs_tui.domain.metrics.flaky import Run, flaky_jobs
+from vs_tui.domain.metrics.lead_time import ship
 from vs_tui.domain.metrics.pull_requests import PullRequest, aggregate
+from vs_tui.domain.metrics.reading import change_of
+from vs_tui.domain.metrics.rules import MetricRules
 from vs_tui.domain.metrics.stages import bottleneck, breakdown, regressions, stages_of
 from vs_tui.domain.metrics.statistics import Distribution, Runs, median, percentile
 from vs_tui.domain.metrics.windows import SUNDAY, Window, window_of
-from vs_tui.domain.model import Status
+from vs_tui.domain.model import Span, State, Status
 
 NEW_YORK = ZoneInfo("America/New_York")
+SPAN = Span("pr", "pr", "github", "review", "", Status.OK, State.OK, t("10:00"), t("10:00"))
 
 
 def test_medians_and_nearest_ranks() -> None:
@@ -192,6 +196,55 @@ def test_the_stages_of_a_change() -> None:
     times = breakdown({name: Runs([[value]]) for name, value in found.items()})
     assert bottleneck(times) == "coding"
     assert bottleneck(breakdown({})) == ""
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        ([("12:31", "12:40")], (10, 10)),
+        ([("12:31", "13:05")], (20, 0)),  # the deploy is one of its steps
+        ([("12:31", "12:40"), ("12:45", "13:05")], (10, 10)),  # one builds, one deploys
+        ([("12:31", "12:40"), ("12:35", "12:45")], (15, 5)),
+        ([("12:00", "12:10")], (None, 20)),  # tested before the merge
+        ([], (None, 20)),
+    ],
+)
+def test_no_moment_counts_in_two_stages(runs, expected) -> None:
+    builds = [
+        Build(key=f"b{n}", project="acme/api", commit="c" * 40, started_at=t(a), ended_at=t(b))
+        for n, (a, b) in enumerate(runs)
+    ]
+    change = pull_request(
+        "pr", opened_at=t("10:00"), reviewed_at=t("11:00"), approved_at=t("12:00"),
+        merged_at=t("12:30"), first_commit_at=t("09:00"),
+    )  # fmt: skip
+    found = ship(deploy("13:10", took=20 * MINUTE, commit="c" * 40), [change], None, builds)[0]
+    minutes = {name: value // MINUTE for name, value in found.stages.items()}
+    assert (minutes.get("build"), minutes["deploy wait"]) == expected
+    assert sum(found.stages.values()) == found.lead
+
+
+def test_the_author_a_bot_and_who_is_late_do_not_review() -> None:
+    def review(clock, actor, state="commented"):
+        return SPAN._replace(
+            key=clock, operation="review", started_at=t(clock), ended_at=t(clock), actor=actor,
+            attributes={"vs.review.state": state},
+        )  # fmt: skip
+
+    request = SPAN._replace(operation="pull_request", actor="ada", ended_at=t("14:00"))
+    below = [
+        review("10:01", "coderabbit[bot]", "approved"),
+        review("10:05", "ada"),
+        review("10:10", "reviewer"),
+        review("11:00", "bob", "approved"),
+        review("12:00", "reviewer", "approved"),
+        review("15:00", "cid", "approved"),
+    ]
+    found = change_of(request, below, MetricRules(bots=("reviewer",)))
+    assert (found.reviewed_at, found.approved_at) == (t("11:00"), t("11:00"))
+    found = change_of(request, below)
+    assert (found.reviewed_at, found.approved_at) == (t("10:10"), t("12:00"))
+    assert change_of(request, below[:2]).reviewed_at is None
 
 
 def test_a_stage_regressed_when_it_is_a_quarter_slower_than_its_own_past() -> None:

@@ -217,6 +217,8 @@ def test_teams_stages_flaky_and_expected(run) -> None:
     assert teams["idle"]["merged_per_engineer_week"] is None
     stages = json.loads(run("stages", "--since", "30d", "--team", "core", "--json"))
     assert stages["bottleneck"] == "deploy wait"
+    asked = ("stages", "--since", "30d", "--team", "idle")
+    assert "No pull request with known moments was shipped" in run(*asked)
     assert run("flaky", "--since", "30d").endswith("No job had both results on one commit.\n")
     expected = json.loads(run("expected", "--json"))["items"]
     assert [(e["name"], e["expected_p50"], e["n"]) for e in expected] == [("incident-1", None, 0)]

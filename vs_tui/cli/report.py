@@ -268,6 +268,8 @@ async def _stages(reports: Reports, args: argparse.Namespace) -> Report:
     detail = await reports.stages(_asked(args))
     records = [out.stage_json(stage) for stage in detail.stages]
     remarks = [f"The bottleneck is {detail.bottleneck}."] if detail.bottleneck else []
+    if not any(stage.n for stage in detail.stages):
+        remarks = ["No pull request with known moments was shipped to production in this window."]
     document = {
         "window": out.window_json(detail.window),
         "bottleneck": detail.bottleneck or None,

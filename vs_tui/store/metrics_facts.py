@@ -28,6 +28,7 @@ from vs_tui.domain.metrics.reading import (
     incident_of,
     test_of,
 )
+from vs_tui.domain.metrics.rules import MetricRules
 from vs_tui.domain.metrics.runs import each_run, runs_seen, runs_told
 from vs_tui.domain.model import Event, Span
 from vs_tui.store import rows
@@ -58,14 +59,16 @@ class Stretch:
     """Retries merged; in flight and cancelled ones too."""
 
 
-def stretch_of(db: sqlite3.Connection, target: Target, since: Instant) -> Stretch:
+def stretch_of(
+    db: sqlite3.Connection, target: Target, since: Instant, rules: MetricRules
+) -> Stretch:
     """All that happened at a target since a moment."""
     spans = _deploys(db, target, since)
     retries = _retries(db, target, spans)
     deployments = merge_attempts(_each_run(db, spans.values()), retries)
     finished = [d for d in deployments if d.finished]
     keys = list(dict.fromkeys(d.span for d in finished))
-    by_span = _shipped(db, {d.span for d in finished if d.ok})
+    by_span = _shipped(db, {d.span for d in finished if d.ok}, rules)
     shipped = {d.key: by_span[d.span] for d in finished if d.ok and d.span in by_span}
     bare = [d for d in finished if d.ok and d.key not in shipped]
     commits = _commit_times(db, [d.commit for d in bare if d.commit])
@@ -133,10 +136,12 @@ def _retries(db: sqlite3.Connection, target: Target, spans: dict[str, Span]) -> 
     return {child: parent for child, parent in found.items() if child in spans and parent in spans}
 
 
-def _shipped(db: sqlite3.Connection, deploys: Iterable[str]) -> dict[str, list[Change]]:
+def _shipped(
+    db: sqlite3.Connection, deploys: Iterable[str], rules: MetricRules
+) -> dict[str, list[Change]]:
     """Deployment -> the pull requests that are linked to it, or above what it is linked to."""
     found = pull_requests_above(db, deploys)
-    changes = _changes(db, {pr for prs in found.values() for pr in prs})
+    changes = _changes(db, {pr for prs in found.values() for pr in prs}, rules)
     shipped = {
         deploy: [changes[pr] for pr in sorted(prs) if pr in changes]
         for deploy, prs in found.items()
@@ -171,14 +176,14 @@ def pull_requests_above(db: sqlite3.Connection, deploys: Iterable[str]) -> dict[
     return found
 
 
-def _changes(db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Change]:
+def _changes(db: sqlite3.Connection, keys: Iterable[str], rules: MetricRules) -> dict[str, Change]:
     listed = list(keys)
     below: dict[str, list[Span]] = {}
     where = f"operation IN ('review', 'push') AND parent_key <> '' AND parent_key {_KEYS}"
     for span in _spans_in(db, where, listed):
         below.setdefault(span.parent_key, []).append(span)
     return {
-        span.key: change_of(span, below.get(span.key, ()))
+        span.key: change_of(span, below.get(span.key, ()), rules)
         for span in _spans_in(db, f"key {_KEYS}", listed)
     }
 

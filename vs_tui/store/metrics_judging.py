@@ -65,7 +65,7 @@ class Judging:
             self._replace(f"{_OF_TARGET} AND unit < 2", target, {})
             return
         low = self._low(target, moment)
-        stretch = stretch_of(self._db, target, self._context(target, low))
+        stretch = stretch_of(self._db, target, self._context(target, low), self._rules)
         concerned = [d for d in stretch.deployments if d.ended_at >= low]
         found = assess(stretch.facts, {d.key for d in concerned}, self._rules)
         judged = {v.deployment.key: v for v in found}

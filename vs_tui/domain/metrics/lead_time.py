@@ -71,8 +71,24 @@ def changes_of(
 
 def built_by(deployment: Deployment, builds: Sequence[Build]) -> Build | None:
     """The latest build of this very version that began before the deployment ended."""
+    fitting = _builds_of(deployment, builds)
+    return max(fitting, key=lambda build: (build.started_at, build.key), default=None)
+
+
+def _built_before(deployment: Deployment, builds: Sequence[Build]) -> Build | None:
+    """The one of these that was over last when the deployment began; else the latest one, which
+    the deployment is probably a part of."""
+    over = [
+        (build.ended_at, build.key, build)
+        for build in _builds_of(deployment, builds)
+        if build.ended_at is not None and build.ended_at <= deployment.started_at
+    ]
+    return max(over)[2] if over else built_by(deployment, builds)
+
+
+def _builds_of(deployment: Deployment, builds: Sequence[Build]) -> list[Build]:
     named = deployment.version or deployment.commit
-    fitting = [
+    return [
         build
         for build in builds
         if named
@@ -81,7 +97,6 @@ def built_by(deployment: Deployment, builds: Sequence[Build]) -> Build | None:
         and build.started_at <= deployment.ended_at
         and same_version(build.version, build.commit, deployment.version, deployment.commit)
     ]
-    return max(fitting, key=lambda build: (build.started_at, build.key), default=None)
 
 
 def _of_artifact(build: Build, deployment: Deployment) -> bool:
@@ -135,7 +150,7 @@ def ship(
     builds: Sequence[Build],
 ) -> tuple[Shipped, ...]:
     """The changes of a successful deployment with their lead times, each once."""
-    own = built_by(deployment, builds)
+    own = _built_before(deployment, builds)
     found: dict[str, Shipped] = {}
     for change in sorted(changes, key=lambda change: change.key):
         started, basis = start_of(change, deployment, previous, builds)

@@ -9,6 +9,7 @@ from typing import Final
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant, parse_instant
 from vs_tui.domain.metrics.facts import Build, Change, Deployment, Incident, Kind, Outcome, Test
+from vs_tui.domain.metrics.rules import DEFAULT_RULES, MetricRules
 from vs_tui.domain.model import Attributes, Span, Status
 
 _NUMBERS: Final = re.compile(r"[\W\d_]+")
@@ -174,18 +175,20 @@ def incident_of(
     )
 
 
-def change_of(span: Span, below: Iterable[Span] = ()) -> Change:
-    """A `pull_request` span as a change; `below` are its reviews and pushes."""
+def change_of(span: Span, below: Iterable[Span] = (), rules: MetricRules = DEFAULT_RULES) -> Change:
+    """A `pull_request` span as a change; `below` are its reviews and pushes. What its author or a
+    bot says is no review, nor what is said after the merge."""
     names = span.attributes
     below = list(below)
     merged = span.ended_at if span.status is Status.OK else None
-    reviews = sorted((s for s in below if s.operation == "review"), key=lambda s: (s.at, s.key))
-    approvals = [
-        s.at
-        for s in reviews
-        if text(s.attributes, "vs.review.state") == "approved"
+    reviews = [
+        s
+        for s in sorted(below, key=lambda s: (s.at, s.key))
+        if s.operation == "review"
         and (merged is None or s.at <= merged)
+        and not (s.actor and (s.actor == span.actor or rules.is_bot(s.actor)))
     ]
+    approvals = [s.at for s in reviews if text(s.attributes, "vs.review.state") == "approved"]
     commits = [instant(names, "vs.change.first_commit_at", "vs.commit.first_at")]
     commits += [instant(s.attributes, "vs.commit.first_at") for s in below]
     written = [at for at in commits if at is not None]

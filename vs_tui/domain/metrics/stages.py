@@ -27,11 +27,14 @@ def stages_of(
     coding: start to opened; pickup: to the first review; review: to the last approval; merge
     wait: to the merge; build: to the end of the build (its queue included); deploy wait: to the
     deploy's start; deploy: to its end. A build that began before the merge is no stage of its
-    own: the change then waits for its deploy from the merge on.
+    own: the change then waits for its deploy from the merge on. Of a build that goes on while the
+    deploy runs only what was before the deploy counts: no moment counts twice.
     """
     merged = change.merged_at
     made = build if build and (merged is None or build.started_at >= merged) else None
     built = made.ended_at if made else None
+    if built is not None:
+        built = min(built, deployment.started_at)
     queued = merged if merged is not None or made is None else made.started_at
     moments: tuple[tuple[str, Instant | None, Instant | None], ...] = (
         ("coding", started, change.opened_at),
