@@ -13,6 +13,7 @@ import pytest
 
 from vs_tui.cli.main import COMMANDS
 from vs_tui.config import load, settings_names
+from vs_tui.receiver.reads import READS, TEXTS, parameters
 from vs_tui.tui.actions import ACTIONS, display_key
 
 ROOT = Path(__file__).parents[1]
@@ -103,3 +104,17 @@ def test_every_path_that_can_be_read_is_in_the_api_page(tmp_path: Path) -> None:
     for path in paths:
         shown = re.sub(r"\{(\w+):.*\}$", r"{\1}", path)
         assert re.search(rf"`{re.escape(shown)}[`?]", page), shown
+
+
+def test_the_api_page_lists_what_can_be_read_and_by_which_parameters() -> None:
+    """All but those that only screens send."""
+    lines = (ROOT / "docs" / "api.md").read_text("utf-8").splitlines()
+    page = "\n".join(line for line in lines if line.startswith("| `/"))
+    listed = {
+        path: {name.partition("=")[0] for name in query.split("&")} - {""}
+        for path, _, query in (word.partition("?") for word in re.findall(r"`(/[^`\s]*)`", page))
+    }
+    for path in [*READS, *TEXTS]:
+        known = parameters(path)
+        assert path in listed, path
+        assert known is None or listed[path] == set(known) - {"quick"}, path
