@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from tests.store.conftest import T
-from tests.store.test_searching import database
+from tests.store.memory import database
 from vs_tui.domain.instants import HOUR, MINUTE
 from vs_tui.store.api import DeliveryRow
 from vs_tui.store.delivery_filter import delivery_where

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.store.memory import database
 from vs_tui.domain.instants import DAY, MINUTE
 from vs_tui.domain.model import Event, Key, Rule, Seek, State
 from vs_tui.store import batch
 from vs_tui.store.folder import Context
-from vs_tui.store.schema import migrate
 
 RUNS = st.tuples(st.integers(0, 60), st.integers(0, 30), st.booleans(), st.integers(0, 2))
 """When it begins, how much later its deploy does, whether that succeeds; 0: without a run, 1: the
@@ -46,8 +43,7 @@ def events_of(merges, runs):
 
 
 def told(events, size):
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    migrate(db, Path("memory"))
+    db = database()
     folding = batch.Folding(Context(now=1 << 60, seq=0))
     for begin in range(0, len(events), size):
         db.execute("BEGIN")

@@ -6,10 +6,8 @@ The store is a database in memory, because the tests of arrival orders need hund
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tests.sources import github_payloads as gh
@@ -18,6 +16,7 @@ from tests.sources import jenkins_payloads as jk
 from tests.sources import jira_payloads as ji
 from tests.sources.webhook_tools import RECEIVED
 from tests.store.conftest import LINK_ROWS, SPAN_ROWS
+from tests.store.memory import database
 from vs_tui.domain.model import Rule
 from vs_tui.domain.teams import Teams
 from vs_tui.intaking import intake_of, parse_stored, read
@@ -28,7 +27,6 @@ from vs_tui.store import batch
 from vs_tui.store.folder import Context
 from vs_tui.store.intake import Intake
 from vs_tui.store.rebuild import rebuild
-from vs_tui.store.schema import migrate
 
 
 def sent(source: Source, inbound: Inbound) -> Intake:
@@ -75,8 +73,7 @@ class World:
     """A store in memory and what it has made of the deliveries so far."""
 
     def __init__(self, disabled: Iterable[Rule] = (), teams: Teams | None = None) -> None:
-        self.db = sqlite3.connect(":memory:", isolation_level=None)
-        migrate(self.db, Path("memory"))
+        self.db = database()
         context = Context(now=RECEIVED or 0, seq=0, teams=teams or Teams())
         self.folding = batch.Folding(context, disabled_rules=frozenset(disabled))
 
