@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vs_tui.cli import risks
+from vs_tui.cli.common import add_server_options, load_config
 from vs_tui.cli.config import TEMPLATE
 from vs_tui.cli.main import main
 from vs_tui.cli.tunnel import find_public_url
@@ -126,3 +128,16 @@ def test_root_is_told_not_to_be(monkeypatch) -> None:
     assert any("root" in each for each in risks.risks(Config()))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert list(risks.risks(Config())) == []
+
+
+def test_every_option_of_the_receiver_is_a_setting(home) -> None:
+    """Each beats the file and the environment."""
+    (home / "config.toml").write_text("[server]\nport = 7000\nmetrics_port = 7001\n")
+    parser = ArgumentParser()
+    add_server_options(parser)
+    given = "--host ::1 --port 0 --db x.db --token t --metrics-port 5099 --no-auth".split()
+    config = load_config(parser.parse_args(given))
+    assert (config.host, config.port, str(config.db)) == ("::1", 0, "x.db")
+    assert (config.secrets.token, config.metrics_port, config.no_auth) == ("t", 5099, True)
+    without = load_config(parser.parse_args([]))
+    assert (without.port, without.metrics_port, without.no_auth) == (7000, 7001, False)

@@ -55,6 +55,12 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     add_store_options(parser)
     parser.add_argument("--token", help="token for reading and for senders that cannot sign")
     parser.add_argument(
+        "--metrics-port",
+        metavar="PORT",
+        type=port_number,
+        help="a second port that serves /metrics without the token (default: none)",
+    )
+    parser.add_argument(
         "--no-auth",
         action="store_const",
         const=True,
@@ -77,7 +83,7 @@ def port_number(text: str) -> int:
 
 def load_config(args: argparse.Namespace, *, create_secrets: bool = False) -> Config:
     """Configuration of a command line: file, then environment, then flags."""
-    names = ("host", "port", "db", "token", "no_auth", "no_auth_public")
+    names = ("host", "port", "db", "token", "metrics_port", "no_auth", "no_auth_public")
     flags = {name: getattr(args, name, None) for name in names}
     return load(getattr(args, "config", None), flags=flags, create_secrets=create_secrets)
 
