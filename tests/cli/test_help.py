@@ -169,7 +169,7 @@ def test_what_is_mistyped_is_told_by_its_own_command(capsys, arguments, usage, h
     "module", [f"vs_tui.cli.{name}" for name in ("vscli", "event", "run", "flush", "main")]
 )
 def test_what_stands_in_scripts_imports_little(module):
-    """An event is sent by what is imported here; the figure is `vs-tui bench`'s business."""
+    """An event is sent by what is imported here; the figure is tests/benchmarks' business."""
     done = subprocess.run(
         [
             *(sys.executable, "-c"),
