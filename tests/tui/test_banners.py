@@ -12,7 +12,8 @@ from tests.tui.stage import NARROW, WIDE, stage
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND
 from vs_tui.domain.model import Verdict
 from vs_tui.store.api import SourceHealth
-from vs_tui.tui.banners import clock_trouble
+from vs_tui.tui import feed
+from vs_tui.tui.banners import LOOK_EVERY, clock_trouble
 
 
 def well() -> FakeReader:
@@ -156,3 +157,16 @@ def test_clocks() -> None:
     assert "3h00m behind" in clock_trouble(NOW, seen(-3 * HOUR), None)
     assert "ahead of this one's" in clock_trouble(NOW, seen(0), None, 10 * MINUTE)
     assert "behind this one's" in clock_trouble(NOW, seen(0), None, -10 * MINUTE)
+
+
+async def test_a_wrong_clock_is_seen_also_when_nothing_comes_after_it(monkeypatch) -> None:
+    monkeypatch.setattr(feed, "LOOK_SECONDS", 0)
+    reader = well()
+    async with stage(reader) as on:
+        reader.put(span("b-ahead", "build", "from the future", began=-HOUR, source="gitlab"))
+        on.app.feed.wake()
+        await on.sees("from the future")
+        assert banner_of(on) == ""
+        on.clock.now += LOOK_EVERY
+        on.app.feed.wake()
+        await on.sees("the clock of gitlab is 59:50 ahead")

@@ -395,7 +395,7 @@ async def test_team_narrows_every_view() -> None:
 
 @does("help")
 async def test_help_is_made_from_the_table() -> None:
-    async with stage(size=(120, 70)) as on:
+    async with stage(size=(100, 110)) as on:
         await on.press("question_mark")
         assert isinstance(on.app.screen, HelpView)
         shown = on.text
@@ -426,6 +426,11 @@ async def test_compare_marks_one_trace_then_shows_both() -> None:
         on.list.select("d-213")
         await on.press("c")
         await on.sees("compare", "checkout-api v214", "checkout-api v213")
+        await on.sees("deploy checkout-api to prod")
+        await on.press("s")
+        order = [row.data.delta is None for row in on.list.rows]
+        assert order == sorted(order), "what both have first"
+        assert {True, False} == set(order)
 
 
 async def test_events_open_the_inspector_and_from_there_the_span() -> None:

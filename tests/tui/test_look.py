@@ -3,9 +3,11 @@
 import itertools
 
 import pytest
+from rich.color import ColorSystem
 
 from tests.tui.stage import stage
 from vs_tui.tui.look import ASCII, DARK, LIGHT, PALETTES, UNICODE, choose
+from vs_tui.tui.paint import strip_of
 
 STATES = ("run", "wait", "queue", "ok", "fail", "cancel", "stale")
 
@@ -79,3 +81,20 @@ async def test_the_terminals_own_colours_are_used_and_nothing_else(theme) -> Non
             if colour is not None
         }
         assert colours <= {"DEFAULT", "STANDARD"}
+
+
+@pytest.mark.parametrize("palette", [DARK, LIGHT], ids=lambda p: p.name)
+def test_the_cursor_is_no_colour_of_its_own_where_there_are_256(palette) -> None:
+    """Without COLORTERM, as over most ssh: the nearest of the 256 must not be a loud one."""
+    shown = palette["cursor"].bgcolor.downgrade(ColorSystem.EIGHT_BIT).get_truecolor()
+    assert max(shown) - min(shown) <= 40, shown
+
+
+@pytest.mark.parametrize("name", ["ansi", "mono"])
+def test_a_reversed_row_is_one_bar_and_no_patchwork(name) -> None:
+    look = choose(name, ascii_only=False, env={})
+    pieces = [("● run", "run"), (" x", "dim"), ("✗ fail", "fail")]
+    strip = strip_of(pieces, look, 20, look["cursor"])
+    assert {(s.style.color, s.style.bgcolor, s.style.dim) for s in strip} == {(None, None, None)}
+    assert [bool(s.style.bold) for s in strip] == [False, False, True, False]
+    assert all(s.style.reverse for s in strip)

@@ -1,9 +1,11 @@
 """Mouse, resizing, and titles that are wider than their letters."""
 
+from dataclasses import replace
+
 import pytest
 from rich.cells import cell_len
 
-from tests.tui.fakes import FakeReader, busy_reader, span
+from tests.tui.fakes import FakeReader, busy_reader, cards, some_detail, span
 from tests.tui.stage import NARROW, WIDE, Stage, stage
 from vs_tui.domain.instants import SECOND
 from vs_tui.tui.screens.trace import TraceView
@@ -61,7 +63,19 @@ async def test_the_wheel_moves_through_list_and_trace() -> None:
     async with stage() as on:
         await on.pilot._post_mouse_events([_wheel()], offset=(10, 8))
         await on.settle()
-        assert on.list.cursor == 3
+        assert (on.list.cursor, on.list.first) == (3, 0)
+        on.list.select("dep-214")
+        await on.press("enter")
+        waterfall = on.app.screen.waterfall
+        before = waterfall.cursor
+        await on.pilot._post_mouse_events([_wheel()], offset=(10, 8))
+        await on.settle()
+        assert waterfall.cursor == before + 3
+        await on.pilot.resize_terminal(80, 24)
+        await on.press("question_mark")
+        await on.pilot._post_mouse_events([_wheel()], offset=(10, 8))
+        await on.settle()
+        assert on.app.screen.box.first == 3
 
 
 def _wheel():
@@ -207,3 +221,62 @@ async def test_the_cursor_is_painted_where_it_is_in_a_scrolled_list() -> None:
             await on.press(key)
             marked = [line for line in on.lines if line.startswith("│▌✓")]
             assert [name in line for line in marked] == [True], key
+
+
+async def test_a_click_on_the_metrics_opens_all_of_them() -> None:
+    async with stage() as on:
+        await click(on, "restore")
+        assert on.app.view.where == "dora"
+
+
+async def test_metrics_of_many_teams_can_be_scrolled_and_opened() -> None:
+    async def many(_team, _window, _at):
+        return [replace(card, team=f"team{n}") for n in range(9) for card in cards()[:4]]
+
+    async with stage(cards=many) as on:
+        await on.press("tab", "G")
+        assert on.app.screen.focused is on.app.screen.dora
+        await on.sees("team8")
+        assert on.list.cursor == 0
+        await on.press("g", "enter")
+        assert on.app.view.where == "dora"
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("frozen", [False, True])
+async def test_the_header_never_cuts_what_runs_and_what_failed(width, frozen) -> None:
+    async with stage(size=(width, 24)) as on:
+        if frozen:
+            await on.press("p")
+            on.reader.put(span("b-new", "build", "newcomer", began=SECOND))
+            on.app.feed.wake()
+            await on.sees("+1 new")
+        header = on.lines[0]
+        assert "1 ✗" in header and (" run" in header or "in flight" in header)
+        assert frozen or header.endswith("09:41:07")
+
+
+async def test_what_is_known_of_a_number_stays_beside_it_at_every_width() -> None:
+    for width in (60, 80, 120, 250):
+        async with stage(size=(width, 24)) as on:
+            await on.press("3")
+            row = next(line for line in on.lines if "9h" in line)
+            assert row.rstrip("│ ").endswith("elite 2024" if width >= 66 else "▼ 31%"), width
+            assert len(row.rstrip("│ ")) <= 110
+
+
+async def test_the_trend_fits_again_after_a_resize() -> None:
+    async with stage(size=(120, 24)) as on:
+        await on.press("3")
+        wide = next(line for line in on.lines if "6.2/d" in line)
+        await on.pilot.resize_terminal(60, 24)
+        await on.settle()
+        narrow = next(line for line in on.lines if "6.2/d" in line)
+        assert wide.count("█") == 4 * narrow.count("█") > 0
+
+
+async def test_a_chart_that_has_no_room_leaves_it_to_the_words() -> None:
+    async with stage(size=(60, 24), detail=some_detail) as on:
+        await on.press("3", "j", "enter")
+        await on.sees("what it stands on", "bottleneck")
+        assert "no data in" not in on.text

@@ -144,7 +144,7 @@ async def test_enter_shows_the_deliveries_of_the_source() -> None:
 async def test_sorting_and_next_in_trouble() -> None:
     async with stage(connections=connections) as on:
         await on.press("5")
-        assert [row.key for row in on.list.rows] == ["github", "jenkins", "emmetrics", "jira"]
+        assert [row.key for row in on.list.rows] == ["github", "jenkins", "jira", "emmetrics"]
         await on.press("n")
         assert on.list.selected_key == "jenkins"
         await on.press("s")

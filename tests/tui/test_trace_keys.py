@@ -59,10 +59,10 @@ async def test_why_puts_the_links_with_rule_and_confidence_first() -> None:
     async with delivery() as on:
         await on.press("j")
         await on.sees("closes #960 (strong)")
-        first = next(i for i, line in enumerate(on.lines) if "began" in line)
+        first = next(i for i, line in enumerate(on.lines) if "self time" in line)
         assert "closes #960" not in on.lines[first - 1]
         await on.press("i")
-        first = next(i for i, line in enumerate(on.lines) if "began" in line)
+        first = next(i for i, line in enumerate(on.lines) if "self time" in line)
         assert "closes #960" in on.lines[first - 1]
 
 

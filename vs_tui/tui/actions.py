@@ -64,9 +64,14 @@ ACTIONS: Final = (
     Action("fold_all", "left_square_bracket", "fold", "fold all", "trace"),
     Action("unfold_all", "right_square_bracket", "unfold", "unfold all", "trace"),
     Action(
-        "refold", "r", "re-fold", "read this delivery again with today's adapters", "inspector", 3
+        "refold",
+        "r",
+        "reread",
+        "read this delivery again with today's adapters",
+        "inspector",
+        3,
     ),
-    Action("resend", "R", "re-send", "send this delivery to this receiver again", "inspector", 4),
+    Action("resend", "R", "resend", "send this delivery to this receiver again", "inspector", 4),
     Action("resend_to", "u", "send to", "send this delivery to another address", "inspector"),
     Action("fold_body", "left_square_bracket", "fold", "fold all of the body", "inspector"),
     Action("unfold_body", "right_square_bracket", "unfold", "unfold all of the body", "inspector"),

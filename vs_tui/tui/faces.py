@@ -30,7 +30,12 @@ _KINDS: Final = {
 
 def kind(span: Span) -> str:
     """The operation's short name for a column."""
-    return _KINDS.get(span.operation, span.operation.replace("_", " "))
+    return kind_of(span.operation)
+
+
+def kind_of(operation: str) -> str:
+    """What an operation is called in short."""
+    return _KINDS.get(operation, operation.replace("_", " "))
 
 
 def kind_in_tree(span: Span) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from vs_tui.domain.display import clean
-from vs_tui.domain.instants import Instant, format_duration
+from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Span
 from vs_tui.store.api import Trace
+from vs_tui.tui import faces
 
 _NAMED: Final = (("pull_request", "PR"), ("issue", "issue"))
 
@@ -26,7 +27,8 @@ def trace_facts(trace: Trace, clock: Callable[[Instant], str], now: Instant) -> 
             found.append(f"{word} {_number(span)}{_ended(span, clock)}")
     first = min(trace.spans, key=lambda s: s.at)
     if first.key != trace.root.key or first.operation in ("issue", "pull_request"):
-        found.append(f"{first.operation.replace('_', ' ')} {_ago(first, now)}")
+        how = "" if first.key == trace.root.key else f" with a {faces.kind(first)}"
+        found.append(f"began {faces.since(first.at, now)} ago{how}")
     return [clean(text, 80) for text in found]
 
 
@@ -53,7 +55,3 @@ def _ended(span: Span, clock: Callable[[Instant], str]) -> str:
         return ""
     word = "merged" if span.operation == "pull_request" and not span.status.failed else "closed"
     return f" {word} {clock(span.ended_at)}"
-
-
-def _ago(span: Span, now: Instant) -> str:
-    return f"begun {format_duration(max(now - span.at, 0)).strip()} ago"

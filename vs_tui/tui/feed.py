@@ -11,6 +11,7 @@ from vs_tui.domain.instants import Instant
 from vs_tui.tui import banners
 
 if TYPE_CHECKING:
+    from vs_tui.store.api import Health
     from vs_tui.tui.app import VsTuiApp
 
 POLL_SECONDS: Final = 0.15
@@ -36,6 +37,8 @@ class Feed:
         self._dirty = asyncio.Event()
         self._told = app.setup.after_paint is not None
         self._looked = 0.0
+        self._compared = -1
+        """Number of the change that clocks were compared at last."""
         self._compared_at: Instant = 0
 
     def wake(self) -> None:
@@ -79,10 +82,13 @@ class Feed:
         now = asyncio.get_running_loop().time()
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
-            trouble = (await self._app.reader.health()).trouble
-            if trouble != self._app.trouble:
-                self._app.trouble = trouble
-                self._app.paint_frame()
+            app = self._app
+            before = app.trouble, app.clock_trouble
+            health = await app.reader.health()
+            app.trouble = health.trouble
+            await self._compare(health)
+            if before != (app.trouble, app.clock_trouble):
+                app.paint_frame()
 
     async def _follow(self) -> None:
         app = self._app
@@ -124,14 +130,20 @@ class Feed:
         app.in_flight, app.failed = counts.in_flight, counts.failed
         health = await app.reader.health()
         app.trouble = health.trouble
-        now = app.setup.clock()
-        if abs(now - self._compared_at) >= banners.LOOK_EVERY:
-            self._compared_at = now
-            app.teams = await app.reader.teams()
-            newest = await app.reader.spans("", limit=1)
-            app.clock_trouble = banners.clock_trouble(
-                now,
-                app.health,
-                next(iter(newest.items), None),
-                int(health.details.get("clock_ahead", 0)),
-            )
+        await self._compare(health)
+
+    async def _compare(self, health: Health) -> None:
+        """Look at the clocks and the teams, at times: what came last is looked at as well, even
+        when nothing comes after it."""
+        app, now = self._app, self._app.setup.clock()
+        if self._compared == self.seq or abs(now - self._compared_at) < banners.LOOK_EVERY:
+            return
+        self._compared, self._compared_at = self.seq, now
+        app.teams = await app.reader.teams()
+        newest = await app.reader.spans("", limit=1)
+        app.clock_trouble = banners.clock_trouble(
+            now,
+            app.health,
+            next(iter(newest.items), None),
+            int(health.details.get("clock_ahead", 0)),
+        )

@@ -32,7 +32,7 @@ def _pieces(app: VsTuiApp, words: int) -> tuple[list[Piece], list[Piece], dict[i
     left: list[Piece] = [(" vs-tui ", "title")]
     if app.frozen_at is not None:
         at = faces.clock(app.frozen_at, app.zone, app.setup.clock())
-        left.append((f"{signs.frozen} FROZEN at {at}", "wait"))
+        left.append((f"{signs.frozen} FROZEN {'at ' if words else ''}{at}", "wait"))
         if app.pending:
             how = app.worded(", {freeze} to resume") if words else ""
             left.append((f"  +{app.pending} new{how}", "wait"))

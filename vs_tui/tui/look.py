@@ -118,7 +118,8 @@ DARK: Final = _palette(
     title="bold #e8ebf0",
     frame="#4a515d",
     focus="#7aa2c9",
-    cursor="on #2a3240",
+    # As grey as a terminal of 256 colours can show: bluer ones become its teal.
+    cursor="on #2e333c",
     run="#7cc4f5",
     wait="#e3c567",
     queue="#a9b1bd",

@@ -75,9 +75,7 @@ def strip_of(
     base = look["text"]
     spell = look.glyphs is ASCII
     for text, role in pieces:
-        style = look[role]
-        if background is not None:
-            style = style + background
+        style = _above(background, look[role])
         room = width - used
         if room <= 0:
             break
@@ -88,9 +86,17 @@ def strip_of(
         segments.append(Segment(shown, style))
         used += length
     if used < width:
-        filler = base + background if background is not None else base
-        segments.append(Segment(" " * (width - used), filler))
+        segments.append(Segment(" " * (width - used), _above(background, base)))
     return Strip(segments, width)
+
+
+def _above(background: Style | None, style: Style) -> Style:
+    if background is None:
+        return style
+    if background.reverse:
+        # Reversed, each colour would become a patch of its own; sign and word say the state.
+        return Style(bold=style.bold) + background
+    return style + background
 
 
 def framed(title: Sequence[Piece], note: str, look: Look, width: int, *, top: bool) -> list[Piece]:

@@ -16,6 +16,8 @@ SILENT_AFTER: Final = 7 * DAY
 """A tool that sent before and is quiet for longer has perhaps switched its webhook off."""
 RETIRED_AFTER: Final = 60 * DAY
 """Longer silent than this it was probably taken out of use; nobody is reminded any more."""
+_USUAL: Final = ("github", "gitlab", "jenkins", "jira", "customhttp")
+"""What most people connect first."""
 QUIET_BY_NATURE: Final = frozenset({"pagerduty", "alertmanager", "grafana"})
 """They speak when something breaks: their silence is good news."""
 
@@ -139,14 +141,15 @@ def url_with_token(connection: Connection, base: str) -> str:
 def ordered(
     connections: Sequence[Connection], health: Mapping[str, SourceHealth]
 ) -> list[Connection]:
-    """Those that have sent anything first, the latest at the top; then the others by name. A
-    source that is not installed any more is listed with its name alone."""
+    """Those that have sent anything first, the latest at the top; then the usual ones, then the
+    others by name. A source that is not installed any more is listed with its name alone."""
     known = {connection.name for connection in connections}
     listed = [*connections, *(Connection(n, n, ("/" + n,)) for n in health if n not in known)]
 
-    def place(connection: Connection) -> tuple[int, str]:
-        found = health.get(connection.name)
+    def place(connection: Connection) -> tuple[int, int, str]:
+        found, name = health.get(connection.name), connection.name
         last = found.last_received_at if found is not None else None
-        return (-(last or 0), connection.title.lower())
+        usual = _USUAL.index(name) if name in _USUAL else len(_USUAL)
+        return -(last or 0), usual, connection.title.lower()
 
     return sorted((c for c in listed if c.name != "user"), key=place)

@@ -186,6 +186,7 @@ class View(Screen[None]):
     def _suit(self, size: Size) -> bool:
         """Take the classes that styles tell sizes by; whether they are others than before."""
         before = self.classes
+        self.set_class(size.width < 76, "-narrow", update=False)
         self.set_class(size.width >= 100, "-wide", update=False)
         self.set_class(size.width >= 112, "-side", update=False)
         self.set_class(size.height >= 32, "-tall", update=False)

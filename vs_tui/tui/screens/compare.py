@@ -18,8 +18,7 @@ from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 
 COLUMNS: Final = (
-    Column("KIND", 9, rank=1),
-    Column("SPAN", 16, flex=1, sort="as they ran"),
+    Column("SPAN", 24, flex=1, sort="as they ran"),
     Column("A", 7, right=True),
     Column("B", 7, right=True),
     Column("B - A", 8, right=True, sort="change"),
@@ -59,16 +58,18 @@ class CompareView(ListedView):
         self._longest = max((max(p.first or 0, p.second or 0) for p in pairs), default=1)
         rows = [Row(f"{n}", failed=p.verdict == "slower", data=p) for n, p in enumerate(pairs)]
         if self.sort.lstrip("-") == "change":
-            rows.sort(key=lambda row: -abs(_change(row)))
+            rows.sort(key=_by_change)
         if self.sort.startswith("-"):
             rows.reverse()
         self.list.set_rows(rows)
         title: list[Piece] = []
         for letter, trace in (("A", first), ("B", second)):
-            began = self.zone_clock(trace.root.started_at)
+            began = self.zone_clock(min(span.at for span in trace.spans))
             title += [(f"{letter} ", "key"), (clean(faces.title(trace.root), 60), "title")]
             title.append((f" {began}   ", "dim"))
-        self.list.set_heading([*title[:-1], (title[-1][0].rstrip(), "dim")], self.sort)
+        self.list.set_heading(
+            [*title[:-1], (title[-1][0].rstrip(), "dim")], self.order_note(self.sorts[0])
+        )
         slower = sum(p.verdict == "slower" for p in pairs)
         faster = sum(p.verdict == "faster" for p in pairs)
         alone = sum(p.verdict.startswith("only") for p in pairs)
@@ -81,19 +82,15 @@ class CompareView(ListedView):
         pair = row.data
         assert isinstance(pair, Pair)
         glyphs = self.look.glyphs
+        a, b, delta = _durations(pair)
         word, role = {
             "slower": (f"{glyphs.up} slower", "bad"),
             "faster": (f"{glyphs.down} faster", "good"),
         }.get(pair.verdict, (pair.verdict, "dim"))
-        delta = "-"
-        if pair.delta is not None:
-            sign = "+" if pair.delta >= 0 else "-"
-            delta = sign + format_duration(abs(pair.delta)).strip()
         return (
-            (pair.operation.replace("_", " "), "dim"),
-            ("  " * min(pair.depth, 6) + pair.name, "text"),
-            (format_duration(pair.first).strip(), "text"),
-            (format_duration(pair.second).strip(), "text"),
+            ("  " * min(pair.depth, 6) + _name(pair), "text"),
+            (a, "text"),
+            (b, "text"),
             (delta, role),
             (word, role),
             (self._bars(pair), role),
@@ -115,10 +112,30 @@ class CompareView(ListedView):
 
     def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         titles = ("kind", "span", "a", "b", "delta", "verdict")
-        return titles, [row[: len(titles)] for row in self.list.texts()]
+        pairs = [row.data for row in self.list.rows if isinstance(row.data, Pair)]
+        return titles, [(p.operation, p.name, *_durations(p), p.verdict) for p in pairs]
 
 
-def _change(row: Row) -> Duration:
+def _durations(pair: Pair) -> tuple[str, str, str]:
+    """A's, B's, and how much longer B took."""
+    delta = "-"
+    if pair.delta is not None:
+        delta = ("+" if pair.delta >= 0 else "-") + format_duration(abs(pair.delta))
+    return format_duration(pair.first), format_duration(pair.second), delta
+
+
+def _name(pair: Pair) -> str:
+    """Its kind and name, as the waterfall says them."""
+    kind = faces.kind_of(pair.operation)
+    if pair.operation == "stage":
+        return pair.name
+    return kind if pair.name == pair.operation.replace("_", " ") else f"{kind} {pair.name}"
+
+
+def _by_change(row: Row) -> tuple[bool, Duration]:
+    """What changed most first, then what is only in one of them, the longest first."""
     pair = row.data
     assert isinstance(pair, Pair)
-    return pair.delta if pair.delta is not None else (pair.first or pair.second or 0)
+    if pair.delta is not None:
+        return False, -abs(pair.delta)
+    return True, -(pair.first or pair.second or 0)

@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from textual.widget import Widget
 
 from vs_tui.domain.cards import Card
+from vs_tui.tui.look import Look
+from vs_tui.tui.paint import Piece, longest_name
 from vs_tui.tui.screens.dora_detail import DoraDetailView, wrapped
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.dora import LABELS, TREND, arrow_of
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 from vs_tui.tui.widgets.sparkline import sparkline
 
-_SPARK: Final = 10
+_TEAM_CELLS: Final = (8, 16)
+"""The least and the most of a team's name."""
+_TREND: Final = 10
 _WIDEST: Final = 4
 """Cells of a bar of the trend, where there is room."""
+_IN_FULL: Final = 80
+"""From this width on a metric has its whole name."""
 _COLUMNS: Final = (
-    Column("TEAM", 8),
-    Column("METRIC", 20),
     Column("VALUE", 9, right=True),
     Column("n", 4, right=True),
-    Column("TREND", _SPARK, flex=1),
+    Column("TREND", _TREND),
     Column("CHANGE", 8),
-    Column("LEVEL", 11),
+    Column("LEVEL", 11, flex=1, rank=1),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A metric of a team; `first` of the team's."""
+
+    card: Card
+    first: bool
+
+    @property
+    def key(self) -> str:
+        return f"{self.card.team}|{self.card.metric}"
 
 
 class DoraView(ListedView):
@@ -36,9 +53,13 @@ class DoraView(ListedView):
     title_text = "DORA"
     offered = ("open", "back", "time", "team", "next_failed", "freeze", "zoom", "export")
 
-    def body(self) -> Iterable[Widget]:
-        self.list = Listing(self.look, _COLUMNS, id="list")
+    def __init__(self, look: Look) -> None:
+        super().__init__(look)
         self.cards: Sequence[Card] = ()
+
+    def body(self) -> Iterable[Widget]:
+        self.list = Listing(self.look, self._columns(), id="list")
+        self.list.describe = self._cells
         yield self.list
 
     async def load(self) -> None:
@@ -47,9 +68,10 @@ class DoraView(ListedView):
         team = None
         self.list.empty = () if any(card.n for card in self.cards) else await self._explained()
         for card in self.cards if not self.list.empty else ():
-            shown = card.team or "all"
-            rows.append(self._row(card, "" if shown == team else shown))
-            team = shown
+            row = _Line(card, first=card.team != team)
+            rows.append(Row(row.key, failed=card.direction == "worse", data=row))
+            team = card.team
+        self.list.set_columns(self._columns())
         self.list.set_rows(rows)
         name = self.dash.range_name
         note = f"{name} against the {name} before" if name != "all" else "all time"
@@ -67,27 +89,40 @@ class DoraView(ListedView):
             found = ("No production deployments yet: they appear here as they end.",)
         return ("", *wrapped(found, self.size.width - 6)) if found else ()
 
-    def _row(self, card: Card, team: str) -> Row:
-        glyphs = self.look.glyphs
-        width = _SPARK + max(self.size.width - 82, 0)
-        width = min(max(width, _SPARK), 60)
-        bars = sparkline(card.buckets, min(width, len(card.buckets)), glyphs)
-        each = min(max(width // max(len(bars), 1), 1), _WIDEST)
-        arrow = arrow_of(card, glyphs)
-        change = f"{arrow} {card.delta.lstrip('+-')}" if card.delta else "-"
-        return Row(
-            f"{card.team}|{card.metric}",
-            (
-                (team, "title"),
-                (LABELS.get(card.metric, card.metric), "text"),
-                (card.text, "title" if card.text != "-" else "dim"),
-                (str(card.n) if card.n else "-", "dim"),
-                ("".join(bar * each for bar in bars), "run"),
-                (change, TREND[card.direction]),
-                (card.level or "-", "dim"),
-            ),
-            failed=card.direction == "worse",
-            data=card,
+    def on_resize(self) -> None:
+        self.list.set_columns(self._columns())
+
+    def _columns(self) -> Sequence[Column]:
+        """What is compared stands together: the trend is as wide as its bars, not as the screen."""
+        least, most = _TEAM_CELLS
+        team = max(longest_name({card.team for card in self.cards}, most), least)
+        metric = max(map(len, self._labels().values()))
+        columns = (Column("TEAM", team), Column("METRIC", metric), *_COLUMNS)
+        buckets = max((len(card.buckets) for card in self.cards), default=0) or 1
+        free = max(self.size.width - 2 - sum(column.width + 1 for column in columns) - 1, 0)
+        each = min((_TREND + free) // buckets, _WIDEST) or 1
+        trend = min(max(each * buckets, _TREND), _TREND + free)
+        return [replace(c, width=trend) if c.title == "TREND" else c for c in columns]
+
+    def _labels(self) -> Mapping[str, str]:
+        """Metric -> what it is called where there is this much room."""
+        return LABELS if self.size.width >= _IN_FULL else {metric: metric for metric in LABELS}
+
+    def _cells(self, row: Row) -> tuple[Piece, ...]:
+        assert isinstance(row.data, _Line)
+        card, glyphs = row.data.card, self.look.glyphs
+        trend = next(c.width for c in self.list.columns if c.title == "TREND")
+        bars = sparkline(card.buckets, min(trend, len(card.buckets)), glyphs)
+        each = min(max(trend // max(len(bars), 1), 1), _WIDEST)
+        change = f"{arrow_of(card, glyphs)} {card.delta.lstrip('+-')}" if card.delta else "-"
+        return (
+            ((card.team or "all") if row.data.first else "", "title"),
+            (self._labels().get(card.metric, card.metric), "text"),
+            (card.text, "title" if card.text != "-" else "dim"),
+            (str(card.n) if card.n else "-", "dim"),
+            ("".join(bar * each for bar in bars), "run"),
+            (change, TREND[card.direction]),
+            (card.level or "-", "dim"),
         )
 
     def on_listing_opened(self, message: Listing.Opened) -> None:

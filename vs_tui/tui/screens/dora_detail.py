@@ -5,20 +5,21 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from textual.containers import Horizontal
 from textual.widget import Widget
 
-from vs_tui.domain.cards import delta_text, value_text
+from vs_tui.domain.cards import delta_text, is_small, remarks, value_text
 from vs_tui.domain.display import clean
-from vs_tui.domain.instants import DAY, to_datetime
+from vs_tui.domain.instants import DAY, format_duration, to_datetime
 from vs_tui.domain.metrics import texts
 from vs_tui.domain.metrics.dora import Figure
 from vs_tui.domain.metrics.report import Behind, Detail
 from vs_tui.domain.metrics.windows import Window
 from vs_tui.tui.look import Look
-from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.paint import Piece, fit, longest_name
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.chart import Chart
 from vs_tui.tui.widgets.dora import LABELS
@@ -31,9 +32,10 @@ _COLUMNS: Final = (
     Column("WHAT", 14, flex=2),
     Column("SERVICE", 10, rank=1),
     Column("VERSION", 9, rank=2),
-    Column("TOOK", 6, right=True),
+    Column("TOOK", 7, right=True),
     Column("WHY", 14, flex=1),
 )
+_SERVICE_CELLS: Final = 24
 _BAR: Final = 14
 _STAGE_COLUMNS: Final = (("p50", 5), ("mean", 5), ("share", 6))
 """The share is of the means, which it could contradict the median without."""
@@ -56,6 +58,8 @@ class DoraDetailView(ListedView):
     DoraDetailView.-tall #above { height: 17; }
     DoraDetailView #facts { width: 47; }
     DoraDetailView.-wide #facts { width: 49; }
+    DoraDetailView.-narrow #chart { display: none; }
+    DoraDetailView.-narrow #facts { width: 1fr; }
     """
 
     def __init__(self, look: Look, team: str, metric: str) -> None:
@@ -89,6 +93,10 @@ class DoraDetailView(ListedView):
         self.list.empty = wrapped(detail.hints, self.size.width - 6) or quiet
         self.list.total = detail.of
         self.list.set_heading([(_WHAT[self._metric], "title")], self.dash.worded("{open}: trace"))
+        service = longest_name({entry.service for entry in detail.behind}, _SERVICE_CELLS)
+        self.list.set_columns(
+            [replace(c, wish=service) if c.title == "SERVICE" else c for c in _COLUMNS]
+        )
         self.list.set_rows(
             [
                 Row(f"{entry.key}|{entry.at}|{n}", failed=entry.result != "ok", data=entry)
@@ -117,7 +125,7 @@ class DoraDetailView(ListedView):
             (entry.title, "text"),
             (entry.service or "-", "dim"),
             (entry.version or "-", "dim"),
-            (texts.brief(entry.value), "text"),
+            (format_duration(entry.value), "text"),
             (entry.note, "dim"),
         )
 
@@ -180,12 +188,13 @@ def facts_of(detail: Detail, look: Look) -> list[list[Piece]]:
         found.append([(fit(name, 7), "dim"), (fit(bar, _BAR + 1), "run"), (str(n), "text")])
     if detail.marks:
         found.append([])
-        found += [[(f"{n} {clean(mark)}", "dim")] for mark, n in detail.marks.items()]
+        found += [[(f"{n}x {clean(mark)}", "dim")] for mark, n in detail.marks.items()]
     return found
 
 
 def _summary(figure: Figure) -> list[list[Piece]]:
-    lines: list[list[Piece]] = [[(value_text(figure), "title"), (f"  n={figure.n}", "dim")]]
+    sample = f"  n={figure.n}" + (", small sample" if is_small(figure) else "")
+    lines: list[list[Piece]] = [[(value_text(figure), "title"), (sample, "dim")]]
     if figure.metric in ("lead", "restore") and figure.p90 is not None:
         lines[0].append((f"  p90 {texts.brief(figure.p90)}", "dim"))
     before = delta_text(figure)
@@ -197,19 +206,10 @@ def _summary(figure: Figure) -> list[list[Piece]]:
     if figure.levels:
         named = ", ".join(f"{level} {year}" for year, level in sorted(figure.levels.items()))
         lines.append([(named, "text")])
-    lines += [[(text, "dim")] for text in _remarks(figure)]
+    elif figure.value is not None:
+        lines.append([("no level: DORA's reports give none", "dim")])
+    lines += [[(text, "dim")] for text in remarks(figure)]
     return lines
-
-
-def _remarks(figure: Figure) -> list[str]:
-    if figure.metric == "deploys" and figure.working_days:
-        return [f"on {figure.working_days_with} of {figure.working_days} working days"]
-    if figure.is_share and figure.n:
-        return [f"{figure.hits} of {figure.n} deployments"]
-    if figure.metric == "restore" and figure.open:
-        return [f"{figure.open} open, the longest {texts.brief(figure.open_for)}"]
-    found = [f"{n} from {name}" for name, n in figure.starts.items()]
-    return [*found, f"{figure.unknown} of unknown begin"] if figure.unknown else found
 
 
 def _stages(detail: Detail, look: Look) -> Sequence[list[Piece]]:

@@ -33,8 +33,9 @@ COLUMNS: Final = (
     Column("DUR", 7, right=True, sort="duration"),
     Column("vs p50", 6, rank=1),
 )
-ROOMY: Final = (Column("BY", 12), Column("PROJECT", 20, flex=1))
+ROOMY: Final = (Column("BY", 12), Column("PROJECT", 20))
 """Also there where a title would have far more room than it needs."""
+_ROOMY_CELLS: Final = 40
 _ROOMY_FROM: Final = 140
 _TEAM: Final = 3
 """Place of the team among the columns."""
@@ -145,7 +146,11 @@ class LiveView(ListedView):
             team = replace(team, title="PROJECT", width=7)
         names = {self._group(span) for span in self.spans}
         team = replace(team, wish=longest_name(names, _TEAM_CELLS))
-        return (*COLUMNS[:_TEAM], team, *COLUMNS[_TEAM + 1 :], *ROOMY)
+        by, project = ROOMY
+        by = replace(by, wish=longest_name({span.actor for span in self.spans}, _ROOMY_CELLS))
+        names = {span.project for span in self.spans}
+        project = replace(project, wish=longest_name(names, _ROOMY_CELLS))
+        return (*COLUMNS[:_TEAM], team, *COLUMNS[_TEAM + 1 :], by, project)
 
     def _group(self, span: Span) -> str:
         return span.team if self._teams else span.project.rpartition("/")[2]
@@ -221,7 +226,15 @@ class LiveView(ListedView):
     def act(self, action: str) -> bool:
         if isinstance(self.focused, Waterfall) and self.focused.act(action):
             return True
+        if self.focused is self.dora and (self.dora.act(action) or action == "open"):
+            if action == "open":
+                self.dash.do("dora")
+            return True
         return super().act(action)
+
+    def on_dora_panel_opened(self, message: DoraPanel.Opened) -> None:
+        message.stop()
+        self.dash.do("dora")
 
     def on_listing_selected(self, message: Listing.Selected) -> None:
         message.stop()

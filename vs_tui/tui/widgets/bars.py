@@ -153,11 +153,12 @@ def axis_line(scene: Scene, root: Span | None, origin: Instant, ends: tuple[str,
     short has no even ticks: it shows the clock at both `ends`."""
     canvas = Canvas(scene.width)
     axis, glyphs, width = scene.axis, scene.look.glyphs, scene.width
+    column = int(axis.column(scene.now))
+    # Where the root has ended and something below it goes on, there is a now as well.
+    if axis.begin <= scene.now < axis.end and 0 <= column < width:
+        text = f"{glyphs.now}now"
+        canvas.write(min(column, width - len(text)), text, "dim")
     if root is not None and root.in_flight:
-        column = int(axis.column(scene.now))
-        if 0 <= column < width:
-            text = f"{glyphs.now}now"
-            canvas.write(min(column, width - len(text)), text, "dim")
         expected = scene.expected_end(root)
         if expected is not None and root.started_at is not None:
             text = f"~{format_duration(expected - root.started_at).strip()}"

@@ -22,6 +22,8 @@ _ASCII: Final = str.maketrans("┌┐└┘├┤┬┴┼─│", "+++++++++-|"
 _drawing = threading.Lock()
 """plotext draws on one canvas of its module."""
 Y_TICKS: Final = 4
+_LEAST: Final = (20, 4)
+"""Columns and lines below which bars say nothing."""
 
 
 def plotted(
@@ -93,8 +95,10 @@ class Chart(Framed):
     ) -> None:
         """Draw at the size the box has now; without any value it says so."""
         width, height = self.size.width - 2, self.size.height - 2
-        if all(value is None for value in values) or width < 20 or height < 4:
+        if all(value is None for value in values):
             lines = [" no data in this time range"]
+        elif width < _LEAST[0] or height < _LEAST[1]:
+            lines = [" no room for a chart"]
         else:
             lines = await asyncio.to_thread(
                 plotted,
@@ -111,7 +115,6 @@ class Chart(Framed):
             self.refresh()
 
     def on_resize(self) -> None:
-        super().on_resize()
         self.post_message(self.Resized())
 
     def paint_head(self, y: int, width: int) -> Sequence[Piece]:

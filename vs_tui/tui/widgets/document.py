@@ -117,18 +117,9 @@ class Document(Framed):
 
     def act(self, action: str) -> bool:
         """Do what an action means here; False for any other."""
-        page = self.rows_visible
-        steps = {
-            "down": 1,
-            "up": -1,
-            "page_down": page,
-            "page_up": -page,
-            "top": -self.count,
-            "bottom": self.count,
-        }
-        if action in steps:
-            self.move(steps[action])
-        elif action == "open":
+        if self.act_move(action):
+            return True
+        if action == "open":
             if self.line is not None and self.line.target:
                 self.post_message(self.Opened(self.line.target))
             else:
@@ -169,14 +160,6 @@ class Document(Framed):
             self._put(index)
             if again:
                 self.act("open")
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        self.move(3)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.move(-3)
 
 
 def _cut(pieces: Sequence[Piece], width: int, ellipsis: str) -> list[Piece]:

@@ -1,14 +1,16 @@
-"""The four keys per team, with sparklines."""
+"""The five metrics per team, with sparklines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from vs_tui.tui.look import Glyphs, Look
+from textual.message import Message
+
+from vs_tui.tui.look import Glyphs
 from vs_tui.tui.paint import Piece, fit, longest_name
-from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.sparkline import sparkline
+from vs_tui.tui.widgets.text import TextBox
 
 if TYPE_CHECKING:
     from vs_tui.domain.cards import Card
@@ -35,16 +37,11 @@ def arrow_of(card: Card, glyphs: Glyphs) -> str:
     return glyphs.down if card.delta.startswith("-") else glyphs.up
 
 
-class DoraPanel(Framed):
-    """Four lines a team: value, sparkline, change against the period before."""
+class DoraPanel(TextBox):
+    """Five lines a team: value, sparkline, change against the period before."""
 
-    def __init__(self, look: Look, *, id: str | None = None) -> None:
-        super().__init__(look, id=id)
-        self._lines: list[tuple[Piece, ...]] = []
-
-    @property
-    def count(self) -> int:
-        return len(self._lines)
+    class Opened(Message):
+        """A click: all of it is wanted."""
 
     def show(self, cards: Sequence[Card], range_name: str, note: str) -> None:
         """Paint the cards; nothing happens when they are what is there."""
@@ -55,16 +52,16 @@ class DoraPanel(Framed):
         for card in cards:
             label = "" if card.team == team else card.team or "all"
             if team is not None and label:
-                lines.append(((" ", "text"),))
+                lines.append(())
             team = card.team
             lines.append(tuple(self._line(card, label, cells)))
         if not lines:
-            lines = [((" no deployments yet", "dim"),)]
+            lines = [(("no deployments yet", "dim"),)]
         self.set_heading([("DORA ", "title"), (range_name, "dim")], note)
-        if lines != self._lines:
-            self._lines = lines
-            self.resized()
-            self.refresh()
+        self.set_lines(lines)
+
+    def on_click(self) -> None:
+        self.post_message(self.Opened())
 
     def _line(self, card: Card, label: str, cells: int) -> list[Piece]:
         glyphs = self.look.glyphs
@@ -74,19 +71,9 @@ class DoraPanel(Framed):
             else (f"n={card.n}" if card.n else "")
         )
         return [
-            (" ", "text"),
             (fit(label, cells, ellipsis=glyphs.ellipsis) + " ", "title"),
             (fit(card.metric, 8), "dim"),
             (fit(texts.narrow(card.text), 7), "text"),
             (sparkline(card.buckets, _NAME_AND_TREND - cells, glyphs), "run"),
             (" " + fit(tail, 7), TREND[card.direction]),
         ]
-
-    def paint_head(self, y: int, width: int) -> Sequence[Piece]:
-        return ()
-
-    def paint_row(self, index: int, width: int) -> tuple[Sequence[Piece], bool]:
-        return self._lines[index], False
-
-    def act(self, action: str) -> bool:
-        return False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
+from textual import events
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -11,9 +13,13 @@ from textual.strip import Strip
 from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece, framed, strip_of
 
+WHEEL: Final = 3
+"""Lines that a click of the mouse wheel moves."""
+
 
 class Framed(ScrollView, can_focus=True):
-    """Subclasses give `count`, `head_lines`, `paint_head` and `paint_row`."""
+    """Subclasses give `count`, `head_lines`, `paint_head` and `paint_row`, and `move` where there
+    is something to move."""
 
     DEFAULT_CSS = """
     Framed { width: 1fr; height: 1fr; scrollbar-size: 0 0; }
@@ -44,7 +50,37 @@ class Framed(ScrollView, can_focus=True):
         """A row and whether the cursor is on it."""
         raise NotImplementedError
 
+    def move(self, step: int) -> None:
+        """Move the cursor by so many lines, or the text that has none, as far as there are any."""
+
     # What they can use.
+
+    def act_move(self, action: str) -> bool:
+        """Do what a movement action means here; False for any other."""
+        page = self.rows_visible
+        steps = {
+            "down": 1,
+            "up": -1,
+            "page_down": page,
+            "page_up": -page,
+            "top": -self.count,
+            "bottom": self.count,
+        }
+        if action not in steps:
+            return False
+        self.move(steps[action])
+        return True
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        self._roll(event, WHEEL)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        self._roll(event, -WHEEL)
+
+    def _roll(self, event: events.MouseEvent, step: int) -> None:
+        event.stop()
+        event.prevent_default()  # Textual's own would scroll as well, away from the cursor
+        self.move(step)
 
     @property
     def rows_visible(self) -> int:

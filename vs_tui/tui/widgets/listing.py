@@ -197,17 +197,7 @@ class Listing(Framed):
 
     def act(self, action: str) -> bool:
         """Do what a movement action means here; False for any other action."""
-        page = self.rows_visible
-        steps = {
-            "down": 1,
-            "up": -1,
-            "page_down": page,
-            "page_up": -page,
-            "top": -len(self.rows),
-            "bottom": len(self.rows),
-        }
-        if action in steps:
-            self.move(steps[action])
+        if self.act_move(action):
             self.touched, self.at_end = action != "top", action == "bottom"
             return True
         if action == "open" and self.selected is not None:
@@ -284,11 +274,3 @@ class Listing(Framed):
                 if self.columns[index].sort:
                     self.post_message(self.Sorted(self.columns[index].sort))
                 return
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        self.move(3)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.move(-3)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from textual import events
-
 from vs_tui.domain.display import clean
 from vs_tui.tui.paint import Piece, fit
 from vs_tui.tui.widgets.framed import Framed
@@ -38,29 +36,12 @@ class TextBox(Framed):
         return ((" ", "text"), *self.lines[index]), False
 
     def act(self, action: str) -> bool:
-        page = self.rows_visible
-        steps = {
-            "down": 1,
-            "up": -1,
-            "page_down": page,
-            "page_up": -page,
-            "top": -self.count,
-            "bottom": self.count,
-        }
-        if action not in steps:
-            return False
-        top = max(0, min(self.first + steps[action], max(self.count - page, 0)))
+        return self.act_move(action)
+
+    def move(self, step: int) -> None:
+        top = max(0, min(self.first + step, max(self.count - self.rows_visible, 0)))
         self.scroll_to(y=top, animate=False, force=True, immediate=True)
         self.refresh()
-        return True
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        self.act("down")
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.act("up")
 
 
 def field(name: str, value: str, width: int = 400, role: str = "text") -> list[Piece]:

@@ -194,18 +194,9 @@ class Waterfall(Framed):
 
     def act(self, action: str) -> bool:
         """Do what an action means here; False when it means nothing."""
-        page = self.rows_visible
-        steps = {
-            "down": 1,
-            "up": -1,
-            "page_down": page,
-            "page_up": -page,
-            "top": -self.count,
-            "bottom": self.count,
-        }
-        if action in steps:
-            self._move(steps[action])
-        elif action in ("next_failed", "previous_failed"):
+        if self.act_move(action):
+            return True
+        if action in ("next_failed", "previous_failed"):
             step = 1 if action == "next_failed" else -1
             found = next_match(
                 self._rows, self.cursor, lambda r: r.span.status.failed or r.hidden_failed > 0, step
@@ -235,7 +226,7 @@ class Waterfall(Framed):
         self.folded ^= {row.span.key}
         self._layout()
 
-    def _move(self, step: int) -> None:
+    def move(self, step: int) -> None:
         """Move the cursor among the spans, of which expected steps are none."""
         spans = [n for n, row in enumerate(self._rows) if row.span.key not in self._next]
         if spans:
@@ -388,11 +379,3 @@ class Waterfall(Framed):
                 self._open()
             else:
                 self._select(index)
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        self.act("down")
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.act("up")
