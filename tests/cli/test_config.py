@@ -135,19 +135,7 @@ def test_every_option_of_the_receiver_is_a_setting(home) -> None:
     (home / "config.toml").write_text("[server]\nport = 7000\nmetrics_port = 7001\n")
     parser = ArgumentParser()
     add_server_options(parser)
-    given = [
-        "--host",
-        "::1",
-        "--port",
-        "0",
-        "--db",
-        "x.db",
-        "--token",
-        "t",
-        "--metrics-port",
-        "5099",
-        "--no-auth",
-    ]
+    given = ["--host=::1", "--port=0", "--db=x.db", "--token=t", "--metrics-port=5099", "--no-auth"]
     config = load_config(parser.parse_args(given))
     assert (config.host, config.port, str(config.db)) == ("::1", 0, "x.db")
     assert (config.secrets.token, config.metrics_port, config.no_auth) == ("t", 5099, True)
