@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -43,13 +44,15 @@ def state(db: sqlite3.Connection) -> dict[str, Any]:
     return found
 
 
-def rebuilt(world: World, **more: Any) -> dict[str, Any]:
-    batch.in_transaction(
-        world.db,
-        world.folding,
-        world.folding.context.now,
-        lambda db, f: rebuild(db, f, parse_stored, **more),
-    )
+def rebuilt(world: World, chunk: int = 20, **more: Any) -> dict[str, Any]:
+    """With tasks so small that many spans are told of in several of them."""
+    with patch("vs_tui.store.rebuild.CHUNK", chunk):
+        batch.in_transaction(
+            world.db,
+            world.folding,
+            world.folding.context.now,
+            lambda db, f: rebuild(db, f, parse_stored, **more),
+        )
     return state(world.db)
 
 
@@ -86,12 +89,12 @@ def streams(draw: st.DrawFn) -> list[Any]:
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
-@given(stream=streams(), size=st.integers(1, 5))
-def test_any_stream_is_rebuilt_to_the_same_rows(stream, size) -> None:
+@given(stream=streams(), size=st.integers(1, 5), chunk=st.integers(1, 9))
+def test_any_stream_is_rebuilt_to_the_same_rows(stream, size, chunk) -> None:
     world = World()
     for begin in range(0, len(stream), size):
         world.deliver(stream[begin : begin + size])
-    assert rebuilt(world) == state(world.db)
+    assert rebuilt(world, chunk) == state(world.db)
 
 
 def test_any_part_of_the_stories_is_rebuilt_to_the_same_rows() -> None:
@@ -202,6 +205,14 @@ def tasks(count: int) -> Sequence[tuple[int, int]]:
 def test_what_a_dead_process_leaves_undone_is_computed_here() -> None:
     with Processes(2) as crew:
         assert list(crew.map(die_elsewhere, tasks(12))) == [n * n for n in range(12)]
+
+
+def test_what_is_not_plain_is_computed_here() -> None:
+    with Processes(2) as crew:
+        assert list(crew.map(Verdict, ["accepted", "ignored"])) == [
+            Verdict.ACCEPTED,
+            Verdict.IGNORED,
+        ]
 
 
 POOL = """

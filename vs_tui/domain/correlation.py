@@ -9,8 +9,7 @@ that exist, so the order in which deliveries arrived changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from vs_tui.domain.instants import HOUR, MINUTE, Instant
 from vs_tui.domain.model import PREFIX_KINDS, Attributes, Key, Link, Rule, Seek, Span, Status
@@ -66,8 +65,7 @@ _PLACES: Final = ("branch", "title", "body", "description", "commit message")
 MAX_LINKS: Final = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """What correlation needs to know of a span."""
 
     key: str
@@ -81,8 +79,7 @@ class Node:
         return cls(span.key, span.operation, span.at, span.ended_at, span.status)
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A span that offers what is sought, and the key it offered."""
 
     node: Node

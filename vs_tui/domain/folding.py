@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vs_tui.domain.instants import DAY, Duration, Instant
 from vs_tui.domain.model import Event, Key, Operation, Scalar, Seek, Span, State, Status
@@ -38,8 +38,7 @@ RESULT_SLOT: Final = "result"
 counts only where the whole has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Folded:
+class Folded(NamedTuple):
     """What the events of one key add up to."""
 
     span: Span
@@ -132,7 +131,8 @@ def fold(events: Iterable[Event]) -> Folded:
         key=latest.key,
         ref=ref or latest.key,
         source=source,
-        operation=operation or "build",
+        # Plain, as it is stored: sources name it by a class of its own.
+        operation=str(operation) or "build",
         name=name or latest.key,
         state=course.state,
         status=_STATUS.get(course.state, Status.IN_FLIGHT),

@@ -9,7 +9,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from vs_tui.domain.correlation import series_of
 from vs_tui.domain.folding import Folded, fold, stages_of, with_timeout
@@ -33,8 +33,7 @@ class Context:
     timeouts: Mapping[str, Duration] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A span whose row changed."""
 
     old: Span | None

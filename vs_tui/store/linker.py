@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from vs_tui.domain.correlation import (
     PIN_ATTRIBUTE,
@@ -112,8 +112,7 @@ class _Unsettled:
         return cls(frozenset(renamed), frozenset(moved | ruled))
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
+class Child(NamedTuple):
     """A span whose links are wanted."""
 
     node: Node

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
@@ -71,10 +71,10 @@ class Processes:
 
     def map(self, work: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
         """`work` of every task. It and its tasks must be picklable and without side effects: what
-        a process that dies (out of memory) leaves undone is computed here. Results are numbers,
-        texts, bytes, and tuples and lists of them."""
+        a process that dies (out of memory) leaves undone is computed here, and so is what is not
+        plain. Plain are numbers, texts, bytes, and tuples, lists and dicts of them."""
         pickled = pickle.dumps(work) if self._pool else b""
-        under_way: deque[tuple[Task, Future[bytes] | None]] = deque()
+        under_way: deque[tuple[Task, Future[bytes | None] | None]] = deque()
         for task in tasks:
             under_way.append((task, self._submit(pickled, task)))
             if len(under_way) > AHEAD * max(self._count, 1) or self._pool is None:
@@ -82,7 +82,7 @@ class Processes:
         while under_way:
             yield _result(work, *under_way.popleft())
 
-    def _submit(self, work: bytes, task: object) -> Future[bytes] | None:
+    def _submit(self, work: bytes, task: object) -> Future[bytes | None] | None:
         if self._pool is None:
             return None
         try:
@@ -91,9 +91,14 @@ class Processes:
             return None
 
 
-def _computed(work: bytes, task: object) -> bytes:
-    """In another process. Plain rows take half the time as marshal writes them."""
-    return marshal.dumps(_unpickled(work)(task))
+def _computed(work: bytes, task: object) -> bytes | None:
+    """In another process. Plain rows take half the time as marshal writes them; None for what it
+    cannot write, such as a text of a class of its own."""
+    found = _unpickled(work)(task)
+    try:
+        return marshal.dumps(found)
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=1)
@@ -103,14 +108,14 @@ def _unpickled(work: bytes) -> Callable[[object], Any]:
     return found
 
 
-def _result(work: Callable[[Task], Result], task: Task, future: Future[bytes] | None) -> Result:
+def _result(
+    work: Callable[[Task], Result], task: Task, future: Future[bytes | None] | None
+) -> Result:
     if future is not None:
-        try:
-            found: Result = marshal.loads(future.result())  # noqa: S302
-        except BrokenExecutor:
-            pass
-        else:
-            return found
+        with suppress(BrokenExecutor):
+            if (written := future.result()) is not None:
+                found: Result = marshal.loads(written)  # noqa: S302
+                return found
     return work(task)
 
 

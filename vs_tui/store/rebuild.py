@@ -1,9 +1,11 @@
 """Folding everything again from the deliveries, after an adapter changed or out of doubt.
 
-    deliveries -> read again -> events -> every span folded once -> links -> places -> read models
+    deliveries -> read again -> events -> spans -> links -> places -> read models
 
 The steps are those of `folder` and `linker`, taken once for all instead of once a transaction;
-reading, folding and linking are pure and are spread over the cores. One transaction: readers see
+reading, folding and linking are pure and are spread over the cores. Most spans are told of by
+deliveries that came close together: whoever reads those folds them, too, and only the others are
+folded once all is read. One transaction: readers see
 the old state until the new one is complete, and a kill in the middle leaves the old one.
 """
 
@@ -13,9 +15,9 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
@@ -85,8 +87,12 @@ def rebuild(
         processes = cores() if total >= WORTH_PROCESSES else 1
     tables = NewTables(connection)
     with collecting_seldom(), Processes(processes) as crew:
-        _read_all(connection, crew, tables, parse, lambda done: progress(done // 2, total))
-        _fold_all(connection, crew, tables, folding.context)
+        context = replace(folding.context, timeouts=dict(folding.context.timeouts))
+        reading = partial(_read_some, parse, context)
+        _read_all(connection, crew, tables, reading, lambda done: progress(done // 2, total))
+        tables.fill("events")
+        _fold_together(connection, crew, tables, context)
+        _fill(connection, tables)
         progress(total * 3 // 4, total)
         _link_all(connection, crew, folding)
     place_all(connection)
@@ -107,20 +113,31 @@ _STORED: Final = (
 )
 
 
+class _Read(NamedTuple):
+    """What one task made of some deliveries."""
+
+    deliveries: int
+    tables: Mapping[str, list[Row]]
+    """Rows to gather; those of the spans are as if there were no other deliveries."""
+    corrections: list[Row]
+
+
 def _read_all(
     connection: sqlite3.Connection,
     crew: Processes,
     tables: NewTables,
-    parse: Parse,
+    reading: Callable[[Sequence[Row]], tuple[Any, ...]],
     progress: Callable[[int], None],
 ) -> None:
-    """The events of all deliveries."""
+    """The events of all deliveries, and the spans as each task alone sees them."""
     done = 0
-    stored = _chunks(connection, f"{_STORED} WHERE id > ?")
-    for deliveries, events, corrections in crew.map(partial(_read_some, parse), stored):
-        tables.gather("events", events)
-        _correct(connection, [_Correction._make(found) for found in corrections])
-        done += deliveries
+    for found in map(
+        _Read._make, crew.map(reading, _chunks(connection, f"{_STORED} WHERE id > ?"))
+    ):
+        for table, gathered in found.tables.items():
+            tables.gather(table, gathered)
+        _correct(connection, [_Correction._make(correction) for correction in found.corrections])
+        done += found.deliveries
         progress(done)
 
 
@@ -131,29 +148,60 @@ def _chunks(connection: sqlite3.Connection, sql: str) -> Iterator[list[Row]]:
         yield found
 
 
-def _read_some(parse: Parse, stored: Sequence[Row]) -> tuple[int, list[Row], list[Row]]:
-    """How many deliveries, their events as (span key, digest, data), and corrections."""
-    events: dict[bytes, Row] = {}
+def _read_some(parse: Parse, context: Context, stored: Sequence[Row]) -> tuple[Any, ...]:
+    """A plain _Read."""
+    told: dict[str, dict[bytes, tuple[Event, bytes]]] = {}
     corrections: list[Row] = []
     for row in stored:
-        told, correction = _reread(row, parse)
-        for event in told:
+        events, correction = _reread(row, parse)
+        for event in events:
             digest, data = rows.event_data(event)
-            events[digest] = (event.key, digest, data)
+            told.setdefault(event.key, {})[digest] = event, data
         if correction is not None:
             corrections.append(tuple(correction))
-    return len(stored), list(events.values()), corrections
+    tables: dict[str, list[Row]] = {"told": [(key,) for key in told]}
+    tables["events"] = [
+        (key, digest, data) for key, found in told.items() for digest, (_, data) in found.items()
+    ]
+    spans, offers, seeks = (tables.setdefault(name, []) for name in ("spans", "offers", "seeks"))
+    for key, found in told.items():
+        events = [event for event, _ in found.values()]
+        spans += rows_anew(events, context)
+        offered, sought = rows.key_rows(key, events)
+        offers += offered
+        seeks += sought
+    return tuple(_Read(len(stored), tables, corrections))
 
 
-def _fold_all(
+def _fold_together(
     connection: sqlite3.Connection, crew: Processes, tables: NewTables, context: Context
 ) -> None:
-    """The spans of all events, and what they offer and seek."""
-    context = replace(context, timeouts=dict(context.timeouts))
-    for spans, offers, seeks in crew.map(partial(_fold_some, context), _told(tables)):
+    """The spans that several tasks were told of, out of all their events."""
+    connection.execute("CREATE TEMP TABLE together (key TEXT PRIMARY KEY) WITHOUT ROWID")
+    connection.execute(
+        "INSERT INTO temp.together SELECT key FROM temp.new_told GROUP BY key HAVING COUNT(*) > 1"
+    )
+    connection.execute(
+        "DELETE FROM temp.new_spans WHERE IIF(derived, parent_key, key) IN temp.together"
+    )
+    told = connection.execute(
+        "SELECT e.key, e.data FROM temp.together t CROSS JOIN events e ON e.key = t.key "
+        "ORDER BY e.key"
+    )
+    keys = ([data for _, data in found] for _, found in groupby(told, itemgetter(0)))
+    tasks = iter(lambda: list(islice(keys, CHUNK)), [])
+    for spans in crew.map(partial(_fold_some, context), tasks):
         tables.gather("spans", spans)
-        tables.gather("offers", offers)
-        tables.gather("seeks", seeks)
+    connection.execute("DROP TABLE temp.together")
+    tables.forget("told")
+
+
+def _fold_some(context: Context, told: Sequence[Sequence[bytes]]) -> list[Row]:
+    return [row for found in told for row in rows_anew(map(rows.event_of, found), context)]
+
+
+def _fill(connection: sqlite3.Connection, tables: NewTables) -> None:
+    """Store the spans, and what they offer and seek."""
     tables.fill("spans", "offers", "seeks")
     tables.index(placed=False)
     # More than one span has the short ref: they go by their keys.
@@ -161,43 +209,6 @@ def _fold_all(
         "UPDATE spans SET ref = key WHERE short_ref <> key AND short_ref IN (SELECT short_ref "
         "FROM spans WHERE short_ref <> key GROUP BY short_ref HAVING COUNT(*) > 1)"
     )
-
-
-def _told(tables: NewTables) -> Iterator[list[tuple[str, list[bytes]]]]:
-    """Span keys and the data of their events, which are stored on the way."""
-    some: list[tuple[str, list[bytes]]] = []
-    events: list[Row] = []
-    for key, entries in groupby(tables.gathered("events"), itemgetter(0)):
-        # Deliveries of two tasks may have told the same.
-        found = {digest: data for _, digest, data in entries}
-        events += [(key, digest, data) for digest, data in found.items()]
-        some.append((key, list(found.values())))
-        if len(some) == CHUNK:
-            tables.insert("events", events)
-            yield some
-            some, events = [], []
-    tables.insert("events", events)
-    yield some
-    tables.forget("events")
-
-
-def _fold_some(
-    context: Context, told: Sequence[tuple[str, list[bytes]]]
-) -> tuple[list[Row], list[Row], list[Row]]:
-    spans: list[Row] = []
-    offers: list[Row] = []
-    seeks: list[Row] = []
-    for key, entries in told:
-        read = [rows.event_and_keys(data) for data in entries]
-        offered, sought = rows.stored_key_rows(
-            key,
-            (offer for _, found, _ in read for offer in found),
-            (seek for _, _, found in read for seek in found),
-        )
-        offers += offered
-        seeks += sought
-        spans += rows_anew([event for event, _, _ in read], context)
-    return spans, offers, seeks
 
 
 def _link_all(connection: sqlite3.Connection, crew: Processes, folding: batch.Folding) -> None:

@@ -4,7 +4,7 @@ indexes last. To insert in the order of the key is several times as fast as in a
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from vs_tui.store import rows
@@ -16,6 +16,7 @@ _COLUMNS: Final = {
     "offers": "token, scope, value, key, via",
     "seeks": "token, key, rule, scope, value, via, link_only",
     "spans": rows.SELECT_WRITTEN,
+    "told": "key",
 }
 # Spans lie in the order of time, because that is how they are asked for.
 _ORDER: Final = {
@@ -46,38 +47,24 @@ class NewTables:
 
     def gather(self, table: str, found: Sequence[Row]) -> None:
         """Keep rows for a table, in any order and more than once."""
-        self._insert(f"temp.new_{table}", table, found)
-
-    def gathered(self, table: str) -> Iterator[Row]:
-        """What was gathered for a table, in the order in which it is to be stored."""
-        return self._db.execute(self._sorted(table))
-
-    def insert(self, table: str, found: Sequence[Row]) -> None:
-        """Store rows that are in order."""
-        self._insert(table, table, found)
+        columns = _COLUMNS[table]
+        marks = ", ".join("?" * (columns.count(",") + 1))
+        self._db.executemany(f"INSERT INTO temp.new_{table} VALUES ({marks})", found)
 
     def fill(self, *tables: str) -> None:
         """Store what was gathered for these tables."""
         for table in tables:
+            columns = _COLUMNS[table]
             # A phase may have the key of another span; the last one written has it, as always.
             self._db.execute(
-                f"INSERT OR REPLACE INTO {table} ({_COLUMNS[table]}) {self._sorted(table)}"
+                f"INSERT OR REPLACE INTO {table} ({columns}) SELECT {columns} "
+                f"FROM temp.new_{table} ORDER BY {_ORDER.get(table, columns)}"
             )
             self.forget(table)
 
     def forget(self, table: str) -> None:
         """What was gathered for it is stored."""
         self._db.execute(f"DROP TABLE temp.new_{table}")
-
-    @staticmethod
-    def _sorted(table: str) -> str:
-        columns = _COLUMNS[table]
-        return f"SELECT {columns} FROM temp.new_{table} ORDER BY {_ORDER.get(table, columns)}"
-
-    def _insert(self, into: str, table: str, found: Sequence[Row]) -> None:
-        columns = _COLUMNS[table]
-        marks = ", ".join("?" * (columns.count(",") + 1))
-        self._db.executemany(f"INSERT INTO {into} ({columns}) VALUES ({marks})", found)
 
     def index(self, *, placed: bool) -> None:
         """Make the indexes again; those of links and places, and triggers, only once all are

@@ -53,14 +53,6 @@ def event_of(data: bytes) -> Event:
     return event_from_row(orjson.loads(data))
 
 
-def event_and_keys(data: bytes) -> tuple[Event, list[Any], list[Any]]:
-    """An event without what it offers and seeks, and these as they are stored."""
-    row = orjson.loads(data)
-    *_, offers, seeks = row
-    row[-2:] = (), ()
-    return event_from_row(row), offers, seeks
-
-
 def span_row(span: Span, *, short_ref: str, changed: int, stage_of: str = "") -> Row:
     """The row of a span; `stage_of` is its parent's series when it is a phase made by folding."""
     # A root's trace is its own.
@@ -102,23 +94,17 @@ def token_of(kind: str, value: str) -> str:
 
 def key_rows(owner: str, events: Iterable[Event]) -> tuple[list[Row], list[Row]]:
     """The rows of what a span's events offer and seek, each once."""
-    offers = [offer for event in events for offer in event.offers]
-    seeks = [(s.rule.value, *s.key, s.link_only) for event in events for s in event.seeks]
-    return stored_key_rows(owner, offers, seeks)
-
-
-def stored_key_rows(
-    owner: str, offers: Iterable[Any], seeks: Iterable[Any]
-) -> tuple[list[Row], list[Row]]:
-    """The same of offers and seeks as `event_and_keys` gives them."""
+    told = list(events)
     return (
         [
             (token_of(kind, value), scope, value, owner, via)
-            for kind, value, scope, via in dict.fromkeys(map(tuple, offers))
+            for kind, value, scope, via in dict.fromkeys(o for e in told for o in e.offers)
         ],
         [
-            (token_of(kind, value), owner, rule, scope, value, via, int(link_only))
-            for rule, kind, value, scope, via, link_only in dict.fromkeys(map(tuple, seeks))
+            (token_of(kind, value), owner, rule.value, scope, value, via, int(link_only))
+            for rule, (kind, value, scope, via), link_only in dict.fromkeys(
+                s for e in told for s in e.seeks
+            )
         ],
     )
 
