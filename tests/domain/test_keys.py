@@ -121,6 +121,10 @@ def test_branch_numbers(branch, number) -> None:
 def test_branches_without_a_number() -> None:
     assert keys.branch_number("fix-login", "r") is None
     assert keys.branch_number("v2rc", "r") is None
+    # Versions and dates.
+    for branch in ("release/7", "release/2026-03", "hotfix/2026-03", "2026-03-02", "sync/2026_3_2"):
+        assert keys.branch_number(branch, "r") is None
+    assert keys.branch_number("123-2fa", "r") == keys.branch_number("feature/123-2fa-login", "r")
 
 
 @pytest.mark.parametrize(

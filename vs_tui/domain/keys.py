@@ -39,7 +39,10 @@ _CLOSES: Final = re.compile(
     r"(?P<number>\d{1,9})\b",
     re.IGNORECASE,
 )
-_BRANCH_NUMBER: Final = re.compile(r"(?:^|/)(?:issue[-_/]?)?(\d{1,6})(?:[-_]|$)")
+_BRANCH_NUMBER: Final = re.compile(
+    # Not the year of `hotfix/2026-03` or `2026-03-02`.
+    r"(?:^|/)(?:issue[-_/]?)?(\d{1,6})(?![-_]\d{1,2}(?:[-_]\d{1,2})?$)(?:[-_]|$)"
+)
 _CHANGE_REF: Final = re.compile(
     r"(?:^|/)(?:pull|merge-requests)/(\d{1,9})(?:/|$)|gh-readonly-queue/.+/pr-(\d{1,9})-[0-9a-f]+"
 )
@@ -248,8 +251,10 @@ def issue_keys(text: str, via: str, *, any_case: bool = False) -> list[Seek]:
 
 
 def branch_number(branch: str, scope: str) -> Seek | None:
-    """`123-fix-login` (GitLab) or `feature/123-x` names issue 123 of the same repository."""
-    match = _BRANCH_NUMBER.search(branch_name(branch))
+    """`123-fix-login` (GitLab) or `feature/123-x` names issue 123 of the same repository; that
+    of a shared branch (`release/7`) is a version's."""
+    name = branch_name(branch)
+    match = None if is_shared_branch(name) else _BRANCH_NUMBER.search(name)
     if not match:
         return None
     return Seek(Rule.BRANCH_NUMBER, Key("issue", str(int(match[1])), scope, "branch"))
