@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 
-from vs_tui.cli.demo import remove_leftovers
+from vs_tui.cli.demo import demo_config, locked, remove_leftovers
+from vs_tui.config import complete_secrets
 
 
 def test_folders_of_killed_demos_are_removed_and_no_others(tmp_path):
@@ -35,3 +37,14 @@ def test_folders_of_killed_demos_are_removed_and_no_others(tmp_path):
 
     remove_leftovers(tmp_path, time.time() + 3_600)
     assert not running.exists(), "its lock went with its process"
+
+
+def test_a_demo_does_not_wait_for_itself(tmp_path):
+    """It holds its folder's lock while its secrets are made under that of theirs."""
+    made = threading.Thread(
+        target=complete_secrets, args=(demo_config(tmp_path).secrets_path,), daemon=True
+    )
+    with locked(tmp_path):
+        made.start()
+        made.join(timeout=30)
+        assert not made.is_alive()

@@ -57,7 +57,7 @@ def register(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     need_terminal()
     remove_leftovers(Path(tempfile.gettempdir()), time.time())
-    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder, _locked(folder):
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder, locked(folder):
         # The demo has its own configuration, state and database, all gone at its end.
         os.environ["VS_CONFIG_DIR"] = os.environ["VS_DATA_DIR"] = folder
         return asyncio.run(_demo(Path(folder), args))
@@ -70,12 +70,12 @@ def remove_leftovers(parent: Path, at: float) -> None:
         with contextlib.suppress(OSError):
             found = folder.lstat()
             if found.st_uid == os.getuid() and at - found.st_mtime > _NEW:
-                with _locked(folder):
+                with locked(folder):
                     shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
-def _locked(folder: str | Path) -> Iterator[None]:
+def locked(folder: str | Path) -> Iterator[None]:
     """Hold the folder's kernel lock, free again when the process ends however it does; OSError
     when somebody else has it or it is no folder."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -101,7 +101,8 @@ def demo_config(folder: Path, port: int = 0) -> Config:
         load(sample_folder() / "teams.toml", env={}, flags={"db": str(folder / "demo.db")}),
         port=port,
         no_auth=False,
-        secrets_path=folder / "secrets.toml",
+        # Its folder is locked while they are made, and a demo has the lock of its own for good.
+        secrets_path=folder / "secrets" / "secrets.toml",
     )
 
 
