@@ -96,7 +96,7 @@ def assess(
             changes = changes_of(
                 deployment, facts.shipped.get(deployment.key, ()), facts.commit_times
             )
-            if deployment.version in known - set(MOVING_VERSIONS):
+            if deployment.version in known and deployment.version not in MOVING_VERSIONS:
                 # A version that is deployed again ships nothing new.
                 changes = [change for change in changes if change.kind is not Kind.VERSION]
             own = tuple(sorted(signals.get(deployment.key, ()), key=_signal_order))

@@ -145,7 +145,7 @@ def blamed(incident: Incident, course: Course, window: Duration) -> list[Deploym
 def _runs_of(course: Course, spans: Collection[str]) -> list[list[Deployment]]:
     """The deployments of some spans, the runs of each."""
     found: dict[str, list[Deployment]] = {}
-    for deployment in course.deployments:
+    for deployment in course.deployments if spans else ():
         if deployment.span in spans:
             found.setdefault(deployment.span, []).append(deployment)
     return list(found.values())
