@@ -243,6 +243,8 @@ async def test_the_token_is_not_told_to_another_host(server, shell, api, aiohttp
         (["github", "acme/api", "--since", "long ago"], "such as 30d"),
         (["github", "acme/api", "--only", "issues,wikis"], "GitHub has issues"),
         (["jira", "TP"], "--url"),
+        (["jira", "TP", "--url", "acme.atlassian.net"], "'acme.atlassian.net' is not an address"),
+        (["gitlab", "a/b", "--url", "https://u:p@x:y"], "--url 'x:y' is not an address; write"),
         (["bugzilla", "x"], "invalid choice"),
     ],
 )

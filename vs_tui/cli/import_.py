@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 from vs_tui.cli.common import CommandError, moment, now, receiver
 from vs_tui.cli.importing import github, gitlab, jira
@@ -141,6 +142,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         projects = tool.projects(args.projects)
         only = _only(args.only, tool)
+        _check_url(args.url)
         since = _since(args.since) if args.since else ""
     except (ValueError, UsageError) as error:
         print(f"vs-tui import: {clean(str(error))}", file=sys.stderr)
@@ -236,6 +238,18 @@ def _since(text: str) -> str:
 def _seconds(instant: Instant) -> str:
     """RFC 3339 without fractions, as GitHub takes it."""
     return f"{(iso(instant) or '')[:19]}Z"
+
+
+def _check_url(url: str) -> None:
+    """UsageError for what is no address: it would be waited for."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        shown = url.rpartition("@")[2][:100]  # never a password
+        raise UsageError(f"--url '{shown}' is not an address; write https://HOST")
 
 
 def _only(text: str | None, tool: Tool) -> frozenset[str]:
