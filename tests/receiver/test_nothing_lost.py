@@ -199,6 +199,11 @@ def test_a_taken_port_is_a_clear_error(server, tmp_path) -> None:
         Server(other, "--port", str(port))
 
 
+def test_an_address_of_another_machine_is_a_clear_error(tmp_path) -> None:
+    with pytest.raises(AssertionError, match=r"cannot listen on 192.0.2.1:0 .*another with --host"):
+        Server(tmp_path, "--host", "192.0.2.1")
+
+
 def test_ready_says_when_the_file_was_taken_away(server) -> None:
     server.call("/customhttp", {"type": "build", "id": "1", "action": "start"})
     server.db.rename(server.db.with_suffix(".moved"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import time
@@ -81,9 +82,11 @@ class Receiver:
             )
         except OSError as error:
             await self._runner.cleanup()
+            port_is_the_reason = error.errno in (errno.EADDRINUSE, errno.EACCES)
+            advice = "--port, 0 for any free one" if port_is_the_reason else "--host"
             raise CannotListen(
                 f"cannot listen on {self.config.host}:{self.config.port} ({_why(error)}); "
-                "choose another with --port, 0 for any free one"
+                f"choose another with {advice}"
             ) from error
         if self.config.metrics_port:
             await self._listen_for_metrics()
