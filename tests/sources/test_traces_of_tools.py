@@ -149,6 +149,18 @@ def test_the_image_of_a_repository_with_capitals_is_its_release():
         assert found == {"deploy of argocd": "release of github"}
 
 
+def test_an_alert_meets_the_deploy_of_a_repository_with_capitals():
+    """Kubernetes' names, which labels are made of, are in lower case."""
+    body = gh.deploy_status("success", "11:48:00", id=77) | {"repository": gh.repo("Acme/Cart")}
+    deliveries = [
+        from_github("deployment_status", body),
+        posted("alertmanager", al.alerts(al.alert(start="12:10:00"))),
+    ]
+    for order in (1, -1):
+        world = World().deliver(*deliveries[::order])
+        assert [*world.links().values()] == ["proximity"]
+
+
 def test_a_pull_request_in_github_names_a_work_item_in_azure():
     pull = gh.pull("opened", title="Cache carts, fixes AB#12", body="")
     item = posted("azure", dp.azure_item("created", "08:00:00"))

@@ -89,6 +89,12 @@ class Hook:
     def sender(self) -> str:
         return login(self.body, "sender")
 
+    @property
+    def service(self) -> str:
+        """What the repository is when it is deployed: in lower case, which is all that images and
+        the labels of alerts can be, so that they meet."""
+        return self.name.lower()
+
     def key(self, kind: str, number: object) -> str:
         return keys.reference(self.dialect.source, kind, self.repo, number)
 

@@ -75,7 +75,7 @@ def read_release(hook: Hook) -> Reading:
             as_of=hook.time(release, "updated_at", "published_at"),
             started_at=at,
             name=text(release, "name") or tag or f"release {identifier}",
-            service=hook.name,
+            service=hook.service,
             actor=login(release, "author"),
             url=web_url(text(release, "html_url")),
             attributes=hook.attributes(

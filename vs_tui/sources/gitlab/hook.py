@@ -56,6 +56,12 @@ class Hook:
         """Who caused the event. Job hooks of older versions know a display name only."""
         return login(self.body, "user") or text(self.body, "user_username")
 
+    @property
+    def service(self) -> str:
+        """What the repository is when it is deployed: in lower case, which is all that images and
+        the labels of alerts can be, so that they meet."""
+        return self.name.lower()
+
     def key(self, kind: str, number: object) -> str:
         return keys.reference(SOURCE_NAME, kind, self.path, number)
 

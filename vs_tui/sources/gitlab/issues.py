@@ -42,7 +42,7 @@ def read_issue(hook: Hook) -> Reading:
             started_at=time_of(issue, "created_at"),
             supersedes=stated,
             name=title or f"#{identifier}",
-            service=hook.name if is_incident else "",
+            service=hook.service if is_incident else "",
             actor=author(hook),
             url=web_url(text(issue, "url")),
             attributes=labels(hook, "vs.issue.labels")

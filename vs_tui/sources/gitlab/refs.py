@@ -115,7 +115,7 @@ def read_release(hook: Hook) -> Reading:
             occurred_at=at,
             started_at=at,
             name=text(hook.body, "name") or tag,
-            service=hook.name,
+            service=hook.service,
             actor=text(hook.body, "commit", "author", "name"),
             url=web_url(text(hook.body, "url")),
             attributes=hook.attributes(
