@@ -354,6 +354,13 @@ def test_a_merged_pull_request():
     assert expected.items() <= span.attributes.items()
 
 
+@pytest.mark.parametrize(("kind", "said"), [("Bot", "bot"), ("User", None), (None, None)])
+def test_a_pull_request_of_an_app_says_that_its_author_is_a_bot(kind, said):
+    author = gh.user("Copilot") | {"type": kind}
+    told = last("pull_request", gh.pull("opened", user=author))
+    assert told.attributes.get("vs.actor.type") == said
+
+
 def test_a_pull_request_closed_unmerged_is_cancelled_and_offers_no_merge_commit():
     closed = gh.pull("closed", state="closed", closed_at=gh.stamp("11:00:00"))
     event = last("pull_request", closed)
