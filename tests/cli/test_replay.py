@@ -48,12 +48,18 @@ def test_filters_choose_what_is_recorded(server, shell, recording):
     none = shell.run("vs-tui", "record", "--db", str(server.db), "--until", "2020-01-01")
     one_delivery = shell.run("vs-tui", "record", "--db", str(server.db), "--delivery", "2")
     wrong = shell.run("vs-tui", "record", "--db", str(server.db), "--since", "once")
+    nobody = shell.run("vs-tui", "record", "--db", str(server.db), "--source", "githup")
+    pruned = shell.run("vs-tui", "record", "--db", str(server.db), "--delivery", "812")
 
     assert json.loads(one_source.stdout)["path"] == "/customhttp"
     assert (none.stdout, none.stderr) == ("", "0 deliveries\n")
     assert json.loads(one_delivery.stdout)["body"] == STORY[1][1]
     assert wrong.returncode == 2
     assert "an age such as 2h" in wrong.stderr
+    assert nobody.returncode == 2
+    assert "there is no source 'githup'; there are" in nobody.stderr
+    assert pruned.returncode == 1
+    assert "there is no such delivery 812" in pruned.stderr
 
 
 def test_a_replay_into_a_file_makes_the_same_spans(server, shell, recording, tmp_path):

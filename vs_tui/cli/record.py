@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config, moment
-from vs_tui.cli.manual import add_command
+from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.domain.display import escaped_json
 from vs_tui.domain.recording import Delivery, format_line
 
@@ -53,8 +53,23 @@ def run(args: argparse.Namespace) -> int:
         written = _write(args.out, found)
     finally:
         connection.close()
+    if not written:
+        _explain(args)
     print(f"{written} deliveries", file=sys.stderr)
     return 0
+
+
+def _explain(args: argparse.Namespace) -> None:
+    """Why nothing was found, where it was asked for by a name."""
+    from vs_tui.sources.registry import sources
+
+    if args.source and args.source not in (known := sources()):
+        raise UsageError(f"there is no source '{args.source}'; there are {', '.join(known)}")
+    if args.delivery is not None:
+        raise CommandError(
+            f"there is no such delivery {args.delivery}, or it was pruned; Events lists them "
+            "(refused requests, whose numbers are negative, are not kept whole)"
+        )
 
 
 def _write(out: str, deliveries: Iterator[Delivery]) -> int:
