@@ -190,14 +190,12 @@ class Api:
         )
 
     async def baselines(self, request: web.Request) -> web.Response:
-        keys = request.query.getall("key", [])[:500]
-        spans = [span for key in keys if (span := await self._reader.span(key)) is not None]
+        spans = await self._reader.known(request.query.getall("key", [])[:500])
         found = await self._reader.baselines(spans)
         return answer({k: {"n": b.n, "p50": b.p50, "p90": b.p90} for k, b in found.items()})
 
     async def past_runs(self, request: web.Request) -> web.Response:
-        keys = request.query.getall("key", [])[:500]
-        spans = [span for key in keys if (span := await self._reader.span(key)) is not None]
+        spans = await self._reader.known(request.query.getall("key", [])[:500])
         at = instant(request.query, "at")
         found = await self._reader.past_runs(spans, at=at)
         return answer(
@@ -258,7 +256,7 @@ class Api:
         if brief:
             message["keys"] = keys
         else:
-            spans = [span for key in keys if (span := await self._reader.span(key))]
+            spans = await self._reader.known(keys)
             links, refs = await self._reader.links(spans)
             message["spans"] = [span_json(s, links.get(s.key, ()), refs) for s in spans]
         return b"id: %d\nevent: change\ndata: %s\n\n" % (changes.seq, orjson.dumps(message))

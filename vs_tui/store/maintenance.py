@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -30,26 +31,21 @@ def backup(source: Path, target: Path, *, older: bool = False) -> None:
             f"{target} cannot be written ({error.strerror}); choose another"
         ) from error
     try:
-        reader = open_reader(source, older=older)
-    except StoreError:
-        target.unlink()
+        with (
+            closing(open_reader(source, older=older)) as reader,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            reader.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+            found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise StoreError(f"{source}: the database is damaged ({found}); {RECOVER}")
+    except BaseException as error:  # ctrl-c, too, leaves no half copy
+        target.unlink(missing_ok=True)
+        if isinstance(error, sqlite3.Error):
+            why = f"the backup failed, {target} was removed. {explain(error, source)}"
+            raise StoreError(why) from error
         raise
-    copy = sqlite3.connect(target)
-    try:
-        reader.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")
-        found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.Error as error:
-        target.unlink(missing_ok=True)
-        raise StoreError(
-            f"the backup failed, {target} was removed. {explain(error, source)}"
-        ) from error
-    finally:
-        copy.close()
-        reader.close()
-    if found != "ok":
-        target.unlink(missing_ok=True)
-        raise StoreError(f"{source}: the database is damaged ({found}); {RECOVER}")
 
 
 def verify(path: Path) -> list[str]:
