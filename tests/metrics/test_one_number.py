@@ -117,11 +117,13 @@ def test_a_report_of_a_quiet_time_says_that_it_is_one(run) -> None:
 
 
 def test_incidents_that_fail_no_deployment_are_told(run, config) -> None:
-    assert "fail no deployment" not in run("dora", "--since", "30d")
+    assert "that fail no deployment" not in run("dora", "--since", "30d")
     base = Database(config.db)
     base.tell(*incident(7, NOW - HOUR, None, service="web"))
     base.db.close()
-    said = "1 of 2 incidents of team web fail no deployment: they name no service, environment or"
+    said = (
+        "Incidents of team web that fail no deployment: 1 of 2. They name no service, environment"
+    )
     assert said in run("dora", "--since", "30d")
     assert said in json.loads(run("dora", "--since", "30d", "--json"))["hints"][-1]
     teams = {r["team"]: r for r in json.loads(run("teams", "--since", "30d", "--json"))["items"]}
