@@ -127,8 +127,8 @@ def _unlinked(card: Scorecard) -> str:
         return ""
     whose = f" of team {card.name}" if card.name else ""
     return (
-        f"Incidents{whose} that fail no deployment: {found.n - found.linked} of {found.n}. They name "
-        "no service, environment or version of one, or began too long after it ([metrics] "
+        f"Incidents{whose} that fail no deployment: {found.n - found.linked} of {found.n}. They "
+        "name no service, environment or version of one, or began too long after it ([metrics] "
         "incident_window)."
     )
 
