@@ -96,6 +96,7 @@ class Key(NamedTuple):
 
 
 PREFIX_KINDS: Final = frozenset({"commit", "built"})
+"""Kinds of keys whose values match by how they begin: people shorten commits."""
 
 
 class Rule(StrEnum):

@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.domain.instants import Duration, Instant
+from vs_tui.domain.instants import MINUTE, Duration, Instant
 from vs_tui.domain.model import Link, Rule, Span
 
-GAP_MINIMUM: Final = 60_000_000
+GAP_MINIMUM: Final = MINUTE
 """Waits shorter than a minute are not named."""
 DEEPEST: Final = 60
 """What is further down stands there: nobody counts as many levels, and a sender could make a chain
