@@ -23,13 +23,13 @@ async def test_a_row_whose_trace_was_pruned_meanwhile() -> None:
 async def test_a_span_that_a_delivery_still_names() -> None:
     async with stage(busy_reader()) as on:
         on.reader.by_key.clear()
-        on.app.open_span("vstrace-github-deploy-shop-1")
+        on.app.navigation.open_span("vstrace-github-deploy-shop-1")
         await on.sees("this span is gone: it was pruned")
 
 
 async def test_a_delivery_that_was_pruned() -> None:
     async with stage(busy_reader()) as on:
-        on.app.open_delivery(10_000)
+        on.app.navigation.open_delivery(10_000)
         await on.sees("this delivery is gone: it was pruned; press esc")
         await on.press("escape")
         await on.no_longer_sees("this delivery is gone")

@@ -58,6 +58,7 @@ async def test_what_came_today_is_counted_by_verdict() -> None:
         # Two accepted, one ignored, two repeats of an accepted one, 1 + (1 + 3) refused.
         assert [text for text, _ in cells[4:9]] == ["2", "1", "2", "·", "5"]
         await on.sees("3 accepted", "2 rejected")
+        await on.sees("it works, but 5 rejected today: enter shows why")
 
 
 @does("reveal")

@@ -7,7 +7,7 @@ from tests.tui.stage import NARROW, Stage, stage
 
 
 async def opened(on: Stage) -> None:
-    on.app.open_trace(on.reader.by_key["dep-214"].trace_id)
+    on.app.navigation.open_trace(on.reader.by_key["dep-214"].trace_id)
     await on.sees("critical path")
 
 

@@ -291,18 +291,6 @@ class VsTuiApp(SparingApp[int]):
             text = f"{self.look.glyphs.fail} {text}"
         self.notify(clean(text), severity=severity, timeout=4, markup=False)  # type: ignore[arg-type]
 
-    def open_span(self, ref: str) -> None:
-        self.navigation.open_span(ref)
-
-    def open_trace(self, trace_id: str) -> None:
-        self.navigation.open_trace(trace_id)
-
-    def open_delivery(self, delivery_id: int) -> None:
-        self.navigation.open_delivery(delivery_id)
-
-    def open_deployments(self, team: str, metric: str) -> None:
-        self.navigation.open_deployments(team, metric)
-
     def cut_link(self, child: str, parent: str) -> None:
         """Separate a span from its parent; survives a rebuild."""
         send = self.setup.send_links

@@ -68,7 +68,7 @@ class DeliveryView(View):
 
     def on_document_opened(self, message: Document.Opened) -> None:
         message.stop()
-        self.dash.open_span(message.target)
+        self.dash.navigation.open_span(message.target)
 
 
 def act_on(view: View, detail: DeliveryDetail, action: str) -> bool:

@@ -129,7 +129,7 @@ class DoraView(ListedView):
         message.stop()
         team, _, metric = message.key.partition("|")
         if self.dash.setup.detail is None:
-            self.dash.open_deployments(team, metric)
+            self.dash.navigation.open_deployments(team, metric)
         else:
             self.dash.push_screen(DoraDetailView(self.look, team, metric))
 

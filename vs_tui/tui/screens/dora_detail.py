@@ -133,7 +133,7 @@ class DoraDetailView(ListedView):
         message.stop()
         row = self.list.selected
         if row is not None and isinstance(row.data, Behind):
-            self.dash.open_span(row.data.key)
+            self.dash.navigation.open_span(row.data.key)
 
     def selection(self) -> str:
         row = self.list.selected

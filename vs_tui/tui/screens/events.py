@@ -171,8 +171,8 @@ class EventsView(ListedView):
 
     def on_listing_opened(self, message: Listing.Opened) -> None:
         message.stop()
-        self.dash.open_delivery(int(message.key))
+        self.dash.navigation.open_delivery(int(message.key))
 
     def on_document_opened(self, message: Document.Opened) -> None:
         message.stop()
-        self.dash.open_span(message.target)
+        self.dash.navigation.open_span(message.target)

@@ -243,8 +243,8 @@ class LiveView(ListedView):
 
     def on_listing_opened(self, message: Listing.Opened) -> None:
         message.stop()
-        self.dash.open_span(message.key)
+        self.dash.navigation.open_span(message.key)
 
     def on_waterfall_opened(self, message: Waterfall.Opened) -> None:
         message.stop()
-        self.dash.open_span(message.key)
+        self.dash.navigation.open_span(message.key)

@@ -196,7 +196,7 @@ class SourcesView(ListedView):
         found = sourcing.condition(connection, health, now)
         lines = [
             _line("health", (self._health_text(found), found.role)),
-            *field("what to do", self.dash.worded(found.advice), "title"),
+            *field("what to do", self.dash.worded(self._advice(connection, found)), "title"),
             _line("URL", (sourcing.url_of(connection, self.base), "text")),
             *(
                 _line("", (sourcing.url_of(connection, self.base, path), "dim"))
@@ -213,6 +213,12 @@ class SourcesView(ListedView):
             lines.append(_line("last", (f"{at}, {when}", "text"), (f"  {health.last_kind}", "dim")))
             lines.append(_line("in all", *self._totals(health)))
         return lines
+
+    def _advice(self, connection: Connection, found: Condition) -> str:
+        n = self.today.counts.get(connection.name, {}).get(Verdict.REJECTED, 0)
+        if found.level == "ok" and n:
+            return f"it works, but {n} rejected today: {{open}} shows why"
+        return found.advice
 
     def _reach(self) -> list[DocLine]:
         if self.public_url or not self.base.startswith(("http://127.", "http://localhost")):

@@ -129,4 +129,4 @@ class TracesView(ListedView):
 
     def on_listing_opened(self, message: Listing.Opened) -> None:
         message.stop()
-        self.dash.open_trace(message.key)
+        self.dash.navigation.open_trace(message.key)
