@@ -195,7 +195,9 @@ def test_a_taken_port_is_a_clear_error(server, tmp_path) -> None:
     port = urlsplit(server.url).port
     other = tmp_path / "other"
     other.mkdir()
-    with pytest.raises(AssertionError, match="choose another with --port"):
+    with pytest.raises(
+        AssertionError, match=r"in use\); choose another with --port, 0 for any free"
+    ):
         Server(other, "--port", str(port))
 
 

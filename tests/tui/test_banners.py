@@ -85,10 +85,12 @@ async def test_what_cannot_be_read_is_said_and_what_was_read_stays() -> None:
     async with stage(reader) as on:
         reader.fails = ConnectionError("http://jump:5000 does not answer; is the receiver up?")
         on.app.feed.wake()
-        await on.sees("does not answer", "checkout-api v214")
+        await on.sees("does not answer", "checkout-api v214", "? STALE")
+        assert "LIVE" not in on.lines[0]
         reader.fails = None
         on.app.feed.wake()
-        await on.no_longer_sees("does not answer")
+        await on.no_longer_sees("does not answer", "STALE")
+        await on.sees("● LIVE")
         assert "checkout-api v214" in on.text
 
 
@@ -102,6 +104,9 @@ async def test_a_taken_port_stays_said() -> None:
         reader.put(span("b-new", "build", "newcomer", began=SECOND))
         on.app.feed.wake()
         await on.sees("newcomer", "cannot listen on 127.0.0.1:5000")
+    async with stage(FakeReader(), after_paint=start) as on:
+        await on.sees("nothing can be:", "choose another with --port")
+        assert "curl" not in on.text, "there is nothing to send it to"
 
 
 @pytest.mark.parametrize("width", [80, 100, 250])
