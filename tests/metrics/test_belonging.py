@@ -137,6 +137,17 @@ def test_of_a_version_that_was_deployed_twice_the_last_one_before_it_is_meant(ba
     assert base.db.execute(rows).fetchall() == [(t("11:00"),)]
 
 
+@pytest.mark.parametrize(("deployed", "told"), [(40, 40), (40, 8), (8, 40)])
+def test_a_commit_is_a_version_too(base, deployed, told) -> None:
+    for clock, commit in (("09:00", "a1" * 20), ("10:00", "b2" * 20), ("11:00", "c3" * 20)):
+        tell(base, "deploy", clock, clock, commit=commit[:deployed])
+    tell(base, "incident", "11:10", "11:20", commit=("a1" * 20)[:told])
+    tell(base, "incident", "11:30", "11:40", commit="d4" * 20)
+    assert failed(base) == (1, 3)
+    rows = "SELECT ended_at FROM dora_deployments WHERE failed = 1"
+    assert base.db.execute(rows).fetchall() == [(t("09:00"),)]
+
+
 @pytest.mark.parametrize("first", ["deploy", "incident"])
 def test_an_incident_of_a_version_that_is_still_going_out_is_of_that_deployment(
     base, first

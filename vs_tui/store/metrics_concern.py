@@ -162,10 +162,11 @@ class _Concern:
         sql = (
             "SELECT MAX(ended_at) FROM dora_deployments WHERE project = ? AND service = ? "
             "AND environment = ? AND started_at <= ? AND unit < 2 "
-            "AND (version = ? OR commit_id LIKE ? || '%')"
+            "AND (version = ? OR commit_id LIKE ? || '%' "
+            "OR (length(commit_id) >= 7 AND ? LIKE commit_id || '%'))"
         )
         for target in targets:
-            bound = (*target, moment, version, version.lower())
+            bound = (*target, moment, version, version.lower(), version.lower())
             self.touch(target, self._db.execute(sql, bound).fetchone()[0])
 
     def changes(self, changed: Sequence[Sequence[Any]]) -> None:

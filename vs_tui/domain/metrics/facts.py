@@ -127,6 +127,7 @@ class Incident:
     """When it was restored, or else finished; None while it lasts."""
     finished_at: Instant | None = None
     version: str = ""
+    """The version that it names, else the commit."""
     linked: tuple[str, ...] = ()
     """Keys of the spans it names."""
     alike: tuple[str, ...] = ()

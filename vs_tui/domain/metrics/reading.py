@@ -167,7 +167,7 @@ def incident_of(
         started_at=span.at,
         restored_at=max(min(known), span.at) if known else None,
         finished_at=finished,
-        version=version_of(span.attributes),
+        version=version_of(span.attributes) or commit_of(span.attributes),
         linked=tuple(linked),
         alike=tuple(alike),
         team=span.team,
