@@ -148,6 +148,13 @@ def test_a_commit_is_a_version_too(base, deployed, told) -> None:
     assert base.db.execute(rows).fetchall() == [(t("09:00"),)]
 
 
+@pytest.mark.parametrize(("version", "hits"), [("", 1), ("2", 0)])
+def test_where_deployments_name_no_version_time_decides(base, version, hits) -> None:
+    tell(base, "deploy", "09:00", "09:10", version=version)
+    tell(base, "incident", "10:00", "10:10", version="1")
+    assert failed(base) == (hits, 1)
+
+
 @pytest.mark.parametrize("first", ["deploy", "incident"])
 def test_an_incident_of_a_version_that_is_still_going_out_is_of_that_deployment(
     base, first

@@ -125,8 +125,8 @@ def _last_until(deployments: Sequence[Deployment], moment: Instant) -> Deploymen
 
 def blamed(incident: Incident, course: Course, window: Duration) -> list[Deployment]:
     """The deployments of one target that an incident makes failed: those it names; else the last
-    one of its version that had begun before it; else, without a version, the last successful one
-    that ended at most `window` before it (0: none)."""
+    one of its version that had begun before it; else, where it or the deployment names no version,
+    the last successful one that ended at most `window` before it (0: none)."""
     named = _runs_of(course, incident.linked)
     if named:
         # Of a span that ran several times it is the run that was live, else the first one.
@@ -135,11 +135,14 @@ def blamed(incident: Incident, course: Course, window: Duration) -> list[Deploym
         begun = (d for d in reversed(course.deployments) if d.started_at <= incident.started_at)
         found = next((d for d in begun if _is_of(d, incident.version)), None)
         alike = _runs_of(course, incident.alike)
-        return [found] if found else [_last_until(r, incident.started_at) or r[0] for r in alike]
+        if found or alike:
+            return (
+                [found] if found else [_last_until(r, incident.started_at) or r[0] for r in alike]
+            )
     last = course.success_until(incident.started_at)
     if last is None or not window or incident.started_at - last.ended_at > window:
         return []
-    return [last]
+    return [] if incident.version and name_of(last) else [last]
 
 
 def _runs_of(course: Course, spans: Collection[str]) -> list[list[Deployment]]:
