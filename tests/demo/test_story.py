@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vs_tui.cli.demo import demo_config, prepare, sample_folder
+from vs_tui.cli.demo import AT_ONCE, demo_config, prepare, sample_folder
 from vs_tui.demo.story import END, START, after_end, by_source, story
 from vs_tui.domain.instants import DAY, HOUR, MINUTE
 from vs_tui.domain.recording import write
@@ -23,10 +23,16 @@ def deliveries():
 
 
 @pytest.fixture(scope="module")
-def db(tmp_path_factory):
+def progress():
+    """What `prepare` told of its progress."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory, progress):
     folder = tmp_path_factory.mktemp("story")
     config = demo_config(folder)
-    asyncio.run(prepare(config, END))
+    asyncio.run(prepare(config, END, lambda *told: progress.append(told)))
     connection = sqlite3.connect(config.db)
     connection.row_factory = sqlite3.Row
     yield connection
@@ -39,6 +45,11 @@ def test_the_files_are_what_the_story_tells(deliveries) -> None:
     for source, sent in told.items():
         written = (sample_folder() / f"{source}.jsonl").read_bytes()
         assert written == b"".join(write(sent)), f"{source}: run python -m vs_tui.demo"
+
+
+def test_who_waits_for_the_story_is_told_how_far_it_is(db, progress, deliveries) -> None:
+    assert progress == [(done, len(deliveries)) for done in range(0, len(deliveries), AT_ONCE)]
+    assert len(progress) > 5
 
 
 def test_no_delivery_names_an_id_of_another_tool(deliveries) -> None:

@@ -11,13 +11,14 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vs_tui.cli.common import now, port_number
 from vs_tui.cli.dashboard import add_look_options, need_terminal, with_receiver
+from vs_tui.cli.gauge import Line, gauge
 from vs_tui.cli.manual import add_command
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, complete_secrets, load
@@ -117,8 +118,14 @@ async def _demo(folder: Path, args: argparse.Namespace) -> int:
     def start_traffic(runtime: Runtime) -> None:
         tasks.append(asyncio.create_task(_traffic(runtime, started)))
 
-    print("replaying over five weeks of three teams ...", file=sys.stderr)
-    await prepare(config, started)
+    line = Line(sys.stderr)
+
+    def tell(done: int, total: int) -> None:
+        line.show(f"replaying over five weeks {gauge(done, total, 'deliveries')}")
+
+    tell(0, 0)
+    await prepare(config, started, tell)
+    line.finish()
     try:
         return await with_receiver(config, args, start_traffic)
     finally:
@@ -126,13 +133,18 @@ async def _demo(folder: Path, args: argparse.Namespace) -> int:
             task.cancel()
 
 
-async def prepare(config: Config, until: Instant) -> None:
-    """Put the story into the database, moved so that it ends at `until`."""
+async def prepare(
+    config: Config, until: Instant, tell: Callable[[int, int], None] | None = None
+) -> None:
+    """Put the story into the database, moved so that it ends at `until`. `tell` is told how many
+    deliveries of how many are there."""
     runtime = Runtime(config, lambda: until)
     await runtime.open_store()
     try:
         deliveries = story(until)
         for first in range(0, len(deliveries), AT_ONCE):
+            if tell is not None:
+                tell(first, len(deliveries))
             await asyncio.gather(*(_send(runtime, d) for d in deliveries[first : first + AT_ONCE]))
     finally:
         await runtime.close()
