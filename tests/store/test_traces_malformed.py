@@ -4,6 +4,7 @@ made of them can be made again, and one of them never spoils its neighbours."""
 from __future__ import annotations
 
 from collections import Counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -92,3 +93,19 @@ def test_what_is_stored_is_whole(name) -> None:
         assert db.execute(lost).fetchall() == [], lost
     before = world.rows()
     assert world.rebuild().rows() == before
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_chain_of_thousands_is_linked_in_a_moment(way) -> None:
+    """Who names the span before as the parent each time made one commit take minutes, and all
+    senders wait: every span walked the whole chain up."""
+    chain = [custom("build", 0, "start", "10:00:00")]
+    for number in range(1, 2_000):
+        above = f"vstrace-customhttp-build-default-{number - 1}"
+        chain.append(custom("build", number, "start", "10:00:00", parentid=above))
+    began = process_time()
+    world = World().deliver(chain[:1_000][::way], chain[1_000:][::way])
+    took = process_time() - began
+    assert world.traces() == 1
+    assert all(parent for child, parent in world.parents().items() if not child.endswith("-0"))
+    assert took < 5

@@ -253,7 +253,7 @@ def _place(
     # A ring broken earlier may be open again: its root gets its own parent back.
     moved.update(_broken_roots(connection, {children[key].trace_id for key in moved}))
     above = primary_links_above(connection, moved | unsettled.restless)
-    moved.update(key for key in unsettled.restless if _ring(above, key))
+    moved.update(unsettled.restless & _rings(above).keys())
     placed = parents(connection, moved, above)
     connection.executemany(
         "UPDATE spans SET parent_key = ?, changed = ? WHERE key = ? AND parent_key <> ?",
@@ -275,16 +275,16 @@ def parents(
 ) -> dict[str, str]:
     """The parent of every moved span, and of all members of rings that they are in."""
     parents: dict[str, str] = {}
+    rings = _rings(above)
     for key in moved:
         if key in parents:
             continue
-        ring = _ring(above, key)
-        members = ring or [key]
+        ring = rings.get(key, ())
         root = ""
         if ring:
             nodes = _nodes(connection, ring)
             root = break_cycle([(above[name][1], nodes[name].at, name) for name in ring])
-        for name in members:
+        for name in ring or (key,):
             parents[name] = above[name][0] if name in above and name != root else ""
     return parents
 
@@ -304,17 +304,22 @@ def primary_links_above(
     return {child: (parent, Rule(rule)) for child, parent, rule in found}
 
 
-def _ring(above: Mapping[str, tuple[str, Rule]], key: str) -> list[str]:
-    """Every span in the ring of primary links through `key`; [] when it is in none."""
-    path, current = [key], above.get(key, ("",))[0]
-    seen = {key}
-    while current and current != key:
-        if current in seen:
-            return []  # it leads into a ring without being part of it
-        seen.add(current)
-        path.append(current)
-        current = above.get(current, ("",))[0]
-    return path if current else []
+def _rings(above: Mapping[str, tuple[str, Rule]]) -> dict[str, Sequence[str]]:
+    """By each of its members, every ring that these primary links make. Each link is followed
+    once: a chain of thousands is nobody's to walk for each of its spans."""
+    found: dict[str, Sequence[str]] = {}
+    seen: dict[str, str] = {}
+    for start in above:
+        key = start
+        while key in above and key not in seen:
+            seen[key] = start
+            key = above[key][0]
+        if key in above and seen[key] == start:  # the walk ran into itself: a ring from here on
+            ring = [key]
+            while (member := above[ring[-1]][0]) != key:
+                ring.append(member)
+            found.update(dict.fromkeys(ring, ring))
+    return found
 
 
 def _broken_roots(connection: sqlite3.Connection, traces: Iterable[str]) -> list[str]:
@@ -327,7 +332,9 @@ def _broken_roots(connection: sqlite3.Connection, traces: Iterable[str]) -> list
 
 def _spread_trace_ids(connection: sqlite3.Connection, moved: Iterable[str], seq: int) -> None:
     level = _root_traces(connection, moved)
+    told: set[str] = set()
     while level:
+        told.update(level)
         connection.executemany(
             "UPDATE spans SET trace_id = ?, changed = ? WHERE key = ? AND trace_id <> ?",
             [(trace, seq, key, trace) for key, trace in level.items()],
@@ -337,16 +344,25 @@ def _spread_trace_ids(connection: sqlite3.Connection, moved: Iterable[str], seq:
             "AND parent_key IN (SELECT value FROM json_each(?))"
         )
         below = rows.select_in(connection, sql, level)
-        level = {key: level[parent] for key, parent in below}
+        level = {key: level[parent] for key, parent in below if key not in told}
 
 
 def _root_traces(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, str]:
     """Span -> the own trace id of the root above it."""
     sql = (
-        "WITH RECURSIVE up(start, key) AS (SELECT value, value FROM json_each(?) "
-        "UNION SELECT up.start, s.parent_key FROM up CROSS JOIN spans s ON s.key = up.key "
+        "WITH RECURSIVE up(key) AS (SELECT value FROM json_each(?) "
+        "UNION SELECT s.parent_key FROM up CROSS JOIN spans s ON s.key = up.key "
         "WHERE s.parent_key <> '') "
-        "SELECT up.start, s.own_trace_id FROM up CROSS JOIN spans s ON s.key = up.key "
-        "WHERE s.parent_key = ''"
+        "SELECT s.key, s.parent_key, s.own_trace_id FROM up CROSS JOIN spans s ON s.key = up.key"
     )
-    return dict(rows.select_in(connection, sql, keys))
+    starts = list(keys)
+    above = {key: (parent, own) for key, parent, own in rows.select_in(connection, sql, starts)}
+    found: dict[str, str] = {}
+    for start in starts:
+        path, key = [], start
+        while key in above and key not in found:
+            path.append(key)
+            parent, found[key] = above[key]
+            key = parent or key
+        found.update(dict.fromkeys(path, found.get(key, "")))
+    return {key: found[key] for key in starts if found.get(key)}
