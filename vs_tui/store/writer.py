@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
-from vs_tui.domain.instants import HOUR, MINUTE, Duration, Instant
+from vs_tui.domain.instants import HOUR, MINUTE, SECOND, Duration, Instant
 from vs_tui.domain.limits import LOW_SPACE, Retention
 from vs_tui.domain.model import Rule, Verdict
 from vs_tui.domain.teams import Teams
@@ -89,7 +89,7 @@ class Writer:
         self._condition = Condition(
             path, settings.low_space, settings.free_bytes, lambda: self._notify(())
         )
-        self._retain_at = self._make_at = 0
+        self._timed_out_at = self._retain_at = self._make_at = 0
         self._to_adopt = [adopt_teams, *settings.adopt]
 
     async def open(self) -> None:
@@ -318,11 +318,14 @@ class Writer:
             await self.run(retention.empty_wal)
         if await self._rejections.store(self._transaction, self._clock()):
             self._notify(())
-        timeouts = dict(self._settings.timeouts)
         now = self._clock()
-        due = await self.run(lambda db: batch.due_timeouts(db, timeouts, now))
-        if due:
-            self._notify(await self._transaction(lambda db, f: time_out(db, f, due)))
+        if not 0 <= now - self._timed_out_at < 10 * SECOND:
+            # All that is in flight is looked at: a backlog of tickets costs too much each second.
+            self._timed_out_at = now
+            timeouts = dict(self._settings.timeouts)
+            due = await self.run(lambda db: batch.due_timeouts(db, timeouts, now))
+            if due:
+                self._notify(await self._transaction(lambda db, f: time_out(db, f, due)))
         await self.adopt()
         if now >= self._make_at and await upkeep.make(
             self._transaction, self._settings.make, lambda: bool(self.waiting)
