@@ -72,9 +72,9 @@ async def test_reading_a_broken_database_is_503_and_no_bug(tmp_path) -> None:
             raise error
 
         async def health() -> None:
-            await runtime.reader.run(break_it)
+            await runtime.receiver.reader.run(break_it)
 
-        runtime.reader.health = health  # type: ignore[method-assign, assignment]
+        runtime.receiver.reader.health = health  # type: ignore[method-assign, assignment]
         await connection.send(
             b"GET /api/health HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
             b"inside-token-0123456789\r\n\r\n"

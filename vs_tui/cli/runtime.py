@@ -80,23 +80,27 @@ class Runtime:
     clock: Callable[[], Instant]
     writer: Writer = field(init=False)
     reader: SqliteReader = field(init=False)
+    """The dashboard's; who asks over HTTP has one of their own, and keeps no screen waiting."""
     url: str = ""
+    _asked: SqliteReader | None = field(init=False, default=None)
 
     async def open_store(self) -> None:
         """StoreError says what to do."""
         self.writer = Writer(self.config.db, self.clock, writer_settings(self.config))
         await self.writer.open()
         try:
-            self.reader = SqliteReader(
-                self.config.db,
-                self.clock,
-                team_names=self.config.teams.names,
-                trouble=lambda: self.writer.trouble,
-            )
-            await self.reader.open()
+            self.reader = await self._open_reader()
         except BaseException:
             await self.writer.close()
             raise
+
+    async def _open_reader(self) -> SqliteReader:
+        return await SqliteReader(
+            self.config.db,
+            self.clock,
+            team_names=self.config.teams.names,
+            trouble=lambda: self.writer.trouble,
+        ).open()
 
     async def listen(self) -> str:
         """Start the HTTP server and return its URL; aiohttp is imported only here, and beside the
@@ -104,7 +108,10 @@ class Runtime:
         await asyncio.to_thread(import_module, "vs_tui.receiver.server")
         from vs_tui.receiver.server import Receiver
 
-        self.receiver = Receiver(self.config, self.writer, self.reader, self.clock, self.reports)
+        if self._asked is None:
+            self._asked = await self._open_reader()
+        reports = self._reports_of(self._asked)
+        self.receiver = Receiver(self.config, self.writer, self._asked, self.clock, reports)
         await self.receiver.start()
         self.url = self.receiver.url
         return self.url
@@ -151,13 +158,18 @@ class Runtime:
     @property
     def reports(self) -> Reports:
         """The delivery metrics of this database."""
+        return self._reports_of(self.reader)
+
+    def _reports_of(self, reader: SqliteReader) -> Reports:
         from vs_tui.store.reports import Reports
 
-        return Reports(self.reader, self.config, self.clock)
+        return Reports(reader, self.config, self.clock)
 
     async def close(self) -> None:
         """Stop listening, commit what waits, close the database."""
         if self.url:
             await self.receiver.stop()
-        await self.reader.close()
+        for reader in (self._asked, self.reader):
+            if reader is not None:
+                await reader.close()
         await self.writer.close()
