@@ -10,6 +10,7 @@ import resource
 import sqlite3
 import time
 from functools import partial
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -202,8 +203,8 @@ ASKED = (
 DAYS = (1, 7, 30, 90, 365, 730)
 
 
-def told(days: int, label: str, clock: float, processor: float) -> None:
-    over = "" if processor < BUDGET_MS else f"   over {BUDGET_MS} ms"
+def told(days: int, label: str, clock: float, processor: float, budget: float = BUDGET_MS) -> None:
+    over = "" if processor < budget else f"   over {budget} ms"
     print(f"{days:4} d, {label:<28} clock {clock:7.1f} ms  processor {processor:7.1f} ms{over}")
 
 
@@ -250,13 +251,18 @@ def test_the_same_reports_from_the_spans_one_by_one(database) -> None:
     for days in (1, 7, 30):
         over = window(days)
         straight = partial(metrics_durations.read_from_spans, db, over, ["operation"])
-        told(days, "durations by operation", *timed(lambda s=straight: s("derived = 0", ()), 1))
+        told(
+            days,
+            "durations by operation",
+            *timed(lambda s=straight: s("derived = 0", ()), 1),
+            budget=inf,
+        )
         assert straight("derived = 0", ()) == read_durations(db, over, ["operation"])
         straight = partial(read_from_pull_requests, db, over, "", "week")
-        told(days, "pull requests by week", *timed(straight, 1))
+        told(days, "pull requests by week", *timed(straight, 1), budget=inf)
         assert straight() == read_periods(db, over, "", "week")
         straight = partial(metrics_flaky.read_from_spans, db, over, "")
-        told(days, "flaky jobs", *timed(straight, 1))
+        told(days, "flaky jobs", *timed(straight, 1), budget=inf)
         assert straight() == read_flaky(db, over, "")
 
 

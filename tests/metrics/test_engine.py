@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from tests.metrics.world import THE_DAY, deploy, pull_request, t, window
 from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND
-from vs_tui.domain.metrics import levels, texts
+from vs_tui.domain.metrics import columns, levels, texts
 from vs_tui.domain.metrics.durations import Item, duration_report, expected_end, history_of
 from vs_tui.domain.metrics.facts import Build
 from vs_tui.domain.metrics.flaky import Run, flaky_jobs
 from vs_tui.domain.metrics.lead_time import ship
+from vs_tui.domain.metrics.ledger import CHANGES
 from vs_tui.domain.metrics.pull_requests import PullRequest, aggregate
 from vs_tui.domain.metrics.reading import change_of
 from vs_tui.domain.metrics.rules import MetricRules
@@ -53,6 +54,26 @@ def test_many_runs_are_searched_and_not_sorted() -> None:
     for percent in (50, 75, 90, 95, 99, 100):
         assert found.percentile(percent) == percentile(together, percent)
     assert (found.median(), found.mean()) == (median(together), sum(together) / len(together))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(-1, 6)), max_size=40),
+    st.tuples(st.integers(0, 60), st.integers(0, 60)).map(sorted),
+    st.integers(1, 8),
+)
+def test_a_part_of_a_strand_is_as_its_records(told, stretch, n) -> None:
+    """However it is cut into pages, with values that are alike and some that are not known."""
+    records = [(number, at, took, 0) for number, (at, took) in enumerate(told)]
+    with pytest.MonkeyPatch.context() as small:
+        small.setattr(columns, "FULL", 4)
+        strand = columns.Strand(CHANGES, columns.pages_of(CHANGES, records))
+    inside = [record for record in records if stretch[0] <= record[1] < stretch[1]]
+    known = sorted(record[2] for record in inside if record[2] != columns.UNKNOWN)
+    found = strand.spread("lead", *stretch)
+    assert (found.n, found.median()) == (len(known), median(known))
+    least = known[-n] if len(known) >= n else columns.UNKNOWN
+    wanted = sorted(record[0] for record in inside if record[2] >= least)
+    assert sorted(strand.greatest("lead", n, *stretch)) == wanted
 
 
 @pytest.mark.parametrize(

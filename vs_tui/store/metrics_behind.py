@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import compress
 from typing import Any, Final
 
 import orjson
@@ -198,12 +197,7 @@ def _episode(verdict: _Verdict, began: Instant, took: Duration, now: Instant) ->
 
 def _changes(db: sqlite3.Connection, ledger: Ledger, window: Window, group: Group) -> list[Behind]:
     """Those that took longest, of all that count in the window."""
-    changes = ledger.changes
-    start, stop = window.contained(changes.column("at"))
-    least = changes.spread("lead", window.since, window.until).greatest(MAX_BEHIND)
-    ids, leads = changes.column("id")[start:stop], changes.column("lead")[start:stop]
-    if least is not None:
-        ids = list(compress(ids, [lead >= least for lead in leads]))
+    ids = ledger.changes.greatest("lead", MAX_BEHIND, window.since, window.until)
     sql = (
         "SELECT d.verdict, c.change, c.lead FROM dora_deployments d CROSS JOIN dora_changes c "
         f"ON c.deployment = d.key WHERE c.first & {bit_of(group)} AND d.id {_KEYS} "

@@ -28,7 +28,7 @@ Record = tuple[int, ...]
 """The values of a shape's columns: its id, its instant, and the others in their order."""
 
 
-def column_of(code: str, data: bytes) -> Any:
+def column_of(code: str, data: bytes | memoryview) -> Any:
     """The numbers that were stored as these bytes; `code` is `array`'s for their type."""
     found = array(code)
     found.frombytes(data)
@@ -109,10 +109,10 @@ class Page:
             self._read[position] = found
         return found
 
-    def stored(self, position: int) -> bytes:
+    def stored(self, position: int) -> memoryview:
         """The bytes of a column or run."""
         offsets = self.shape.offsets
-        return self._data[self.n * offsets[position] : self.n * offsets[position + 1]]
+        return memoryview(self._data)[self.n * offsets[position] : self.n * offsets[position + 1]]
 
     @property
     def first(self) -> Instant:
@@ -187,6 +187,22 @@ class Strand:
             else:
                 loose += page.column(name)[max(start - offset, 0) : stop - offset]
         return Runs([*runs, _known(sorted(loose))])
+
+    def greatest(self, name: str, n: int, since: Instant, until: Instant) -> Iterator[int]:
+        """The ids of the records in `[since, until)` with the n greatest values of a duration, and
+        of those that equal the least of them; all of them, where there are fewer."""
+        least = self.spread(name, since, until).greatest(n)
+        start, stop = self.between(since, until)
+        for page, offset in zip(self.pages, self._page_offsets(), strict=False):
+            if stop <= offset or offset + page.n <= start:
+                continue
+            run = page.run(name)
+            ids, values = page.column("id"), page.column(name)
+            place = -1
+            for k in range(0 if least is None else bisect_left(run, least), page.n):
+                place = values.index(run[k], place + 1 if k and run[k - 1] == run[k] else 0)
+                if start <= offset + place < stop:
+                    yield ids[place]
 
     def _page_offsets(self) -> Sequence[int]:
         """How many records lie before each page, and in all."""

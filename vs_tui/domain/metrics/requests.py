@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta, tzinfo
 from itertools import chain, pairwise
@@ -235,15 +235,12 @@ class _Records:
         ]
 
 
-def _cut(created: Sequence[Instant], starts: Sequence[Instant]) -> Iterable[tuple[int, int, int]]:
+def _cut(created: Sequence[Instant], starts: Sequence[Instant]) -> Iterator[tuple[int, int, int]]:
     """(period, from, to) for each period that some of these records were created in."""
-    start = 0
-    while start < len(created):
-        number = bisect_right(starts, created[start]) - 1
-        after = number + 1
-        stop = bisect_left(created, starts[after], start) if after < len(starts) else len(created)
-        yield number, start, stop
-        start = stop
+    edges = [bisect_left(created, start) for start in starts]
+    for number, (start, stop) in enumerate(pairwise((*edges, len(created)))):
+        if start < stop:
+            yield number, start, stop
 
 
 def _put(ordered: list[float], values: Sequence[float]) -> None:
