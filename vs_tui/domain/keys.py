@@ -81,6 +81,7 @@ def repository(text: str) -> str:
     return repository_path(text).lower()
 
 
+@lru_cache(maxsize=4096)
 def repository_path(text: str) -> str:
     """`Owner/name` as it is written, for people; `repository` is for comparing."""
     text = text.strip()
