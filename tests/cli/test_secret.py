@@ -39,6 +39,22 @@ def test_a_rotation_keeps_the_last_one_valid_and_no_older_one(home, capsys) -> N
     assert load().secrets.of("github") == [third.encode(), second.encode()]
 
 
+@pytest.mark.parametrize(
+    ("name", "source"), [("VS_SECRET_GITHUB", "github"), ("VS_TOKEN", "token")]
+)
+def test_what_the_environment_sets_is_not_rotated(home, capsys, monkeypatch, name, source) -> None:
+    """It would go before the new one, and be written into the file."""
+    out(capsys, "secret", "show", source)
+    before = (home / "secrets.toml").read_text()
+    monkeypatch.setenv(name, "from-the-environment-0123456789")
+    assert main(["secret", "rotate", source]) == 2
+    assert "unset it and rotate again" in capsys.readouterr().err
+    assert (home / "secrets.toml").read_text() == before
+    rotated = out(capsys, "secret", "rotate", "gitlab")
+    assert "from-the-environment" not in (home / "secrets.toml").read_text()
+    assert load().secrets.of("gitlab")[0] == rotated.encode()
+
+
 def test_an_unknown_source_is_named_with_those_there_are(home, capsys) -> None:
     assert main(["secret", "show", "githup"]) == 2
     assert "there are token, bitbucket" in capsys.readouterr().err

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from vs_tui.cli.common import add_store_options, load_config
 from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.config import SIGNING_SOURCES, rotate, write_secrets
+from vs_tui.config.secrets import TOKENS, Secrets, read_secrets
 
 
 def register(subparsers: Any) -> None:
@@ -39,7 +41,20 @@ def run(args: argparse.Namespace) -> int:
         known = ", ".join(("token", *sorted(secrets.sources)))
         raise UsageError(f"there is no secret for '{args.source}'; there are {known}")
     if args.action == "rotate":
-        secrets = rotate(secrets, args.source)
+        stored = read_secrets(config.secrets_path)
+        if _valid(stored, args.source) != _valid(secrets, args.source):
+            raise UsageError(
+                f"an environment variable sets the secret of '{args.source}' and goes before "
+                f"{config.secrets_path}; change it there, or unset it and rotate again"
+            )
+        secrets = rotate(stored, args.source)
         write_secrets(config.secrets_path, secrets)
-    print(secrets.token if args.source == "token" else secrets.sources[args.source][0])
+    print(_valid(secrets, args.source)[0])
     return 0
+
+
+def _valid(secrets: Secrets, source: str) -> Sequence[str]:
+    """The newest first."""
+    if source == "token":
+        return (secrets.token, *secrets.sources.get(TOKENS, ()))
+    return secrets.sources.get(source, ())
