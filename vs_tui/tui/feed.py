@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import TYPE_CHECKING, Final
 
 from vs_tui.domain.display import clean
@@ -13,6 +14,8 @@ from vs_tui.tui import banners
 if TYPE_CHECKING:
     from vs_tui.store.api import Health
     from vs_tui.tui.app import VsTuiApp
+
+_log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 0.15
 QUIET_POLL_SECONDS: Final = 0.5
@@ -75,6 +78,8 @@ class Feed:
             await self._look_around()
         except Exception as error:
             # Whatever the reader met, the dashboard goes on and tries again.
+            if not app.unreadable:
+                _log.exception("what is stored cannot be read")
             app.unreadable = clean(str(error), 300) or type(error).__name__
             app.paint_frame()
 
