@@ -190,7 +190,7 @@ async def test_the_minimap_brackets_what_is_shown() -> None:
     async with checkout() as on:
         assert "[shown]" not in on.text
         await on.press("plus")
-        line = next(line for line in on.lines if "[shown] of the whole" in line)
+        line = next(line for line in on.lines if "overview [shown]" in line)
         assert line.count("[") == 2
         await on.press("minus", "minus")
         assert "[shown]" not in on.text

@@ -283,7 +283,7 @@ class Waterfall(Framed):
             return ()
         if y == 1:
             whole = self._whole(self._scene)
-            name = " [shown] of the whole" if self.zoomed_in else " the whole"
+            name = " overview [shown]" if self.zoomed_in else " overview"
             begun, ended = bounds(self._spans, self.now)
             took = format_duration(ended - begun)
             return [
