@@ -226,7 +226,7 @@ def test_what_is_behind_a_number(database) -> None:
     for days in DAYS:
         for metric in METRICS:
             for team in ("", "team2"):
-                found = timed(lambda d=days, m=metric, t=team: read_detail(db, window(d), t, m), 3)
+                found = timed(lambda d=days, m=metric, t=team: read_detail(db, window(d), t, m))
                 told(days, f"behind {metric} of {team or 'all'}", *found)
 
 
