@@ -155,7 +155,7 @@ def read_beside(
         "SELECT started_at, restored_at, finished_at, deployed_at FROM dora_incidents "
         f"WHERE started_at >= ? AND started_at < ? {of_team}"
     )
-    incidents = [IncidentFact(*row) for row in db.execute(sql, (*bounds, *named))]
+    incidents = map(IncidentFact._make, db.execute(sql, (*bounds, *named)))
     merges = pages.count_each(db, "author", team, "merges", *bounds)
     users = next((t.users for t in teams.teams if t.name == team), ())
     engineers = set(users) or {author for author in merges if author}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
 
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.metrics.statistics import ratio
@@ -26,11 +25,11 @@ class Frequency:
 def frequency(ended: Sequence[Instant], ok: bytes, window: Window) -> Frequency:
     """`ended`: sorted ends of deployments, `ok`: 1 for each that succeeded; those outside the
     window are left."""
-    start, stop = window.contained(ended)
-    successes = list(compress(ended[start:stop], ok[start:stop]))
+    n = ok.count(1, *window.contained(ended))
+    slices = window.working_slices(ended)
     return Frequency(
-        n=len(successes),
-        per_day=ratio(len(successes), window.length),
+        n=n,
+        per_day=ratio(n, window.length),
         working_days=len(window.working_days),
-        working_days_with=window.working_days_with(successes),
+        working_days_with=sum([ok.find(1, start, stop) >= 0 for start, stop in slices]),
     )

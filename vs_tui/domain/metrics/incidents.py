@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vs_tui.domain.instants import Duration, Instant
 from vs_tui.domain.metrics.statistics import median, percentile, ratio
@@ -15,8 +16,7 @@ CREATING: frozenset[str] = frozenset(
 """Types of tickets that create something new, against repairing and running what is there."""
 
 
-@dataclass(frozen=True, slots=True)
-class IncidentFact:
+class IncidentFact(NamedTuple):
     """One incident and the deployment it is linked to."""
 
     started_at: Instant

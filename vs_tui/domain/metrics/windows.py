@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import compress, pairwise, repeat
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -136,32 +136,26 @@ class Window:
         after = self.days[-1] + timedelta(1)
         return tuple(day_start(day, self.zone) for day in (*self.days, after))
 
+    def _day_edges(self, instants: Sequence[Instant]) -> list[int]:
+        """Where the part of sorted instants of each of its days begins, and where the last ends."""
+        start, stop = self.contained(instants)
+        edges = list(map(bisect_left, repeat(instants), self._day_starts))
+        if edges:
+            edges[0], edges[-1] = start, min(edges[-1], stop)
+        return edges
+
     def day_slices(self, instants: Sequence[Instant]) -> Iterator[tuple[date, int, int]]:
         """For each of its days, which part of sorted instants lies in it and in the window."""
-        start, stop = self.contained(instants)
-        edges = []
-        for at in self._day_starts:
-            start = bisect_left(instants, at, start, stop)
-            edges.append(start)
-        for day, (a, b) in zip(self.days, pairwise(edges), strict=False):
+        for day, (a, b) in zip(self.days, pairwise(self._day_edges(instants)), strict=False):
             yield day, a, b
 
     @cached_property
-    def _working_spans(self) -> tuple[tuple[Instant, Instant], ...]:
-        """Begin and end of each of its working days."""
-        spans = zip(self.days, pairwise(self._day_starts), strict=False)
-        return tuple(span for day, span in spans if day.weekday() not in WEEKEND)
+    def _is_working(self) -> tuple[bool, ...]:
+        return tuple(day.weekday() not in WEEKEND for day in self.days)
 
-    def working_days_with(self, instants: Sequence[Instant]) -> int:
-        """How many of its working days have at least one of these sorted instants, all of which
-        lie in the window."""
-        found, index, last = 0, 0, len(instants)
-        for begin, end in self._working_spans:
-            index = bisect_left(instants, begin, index)
-            if index == last:
-                break
-            found += instants[index] < end
-        return found
+    def working_slices(self, instants: Sequence[Instant]) -> Iterator[tuple[int, int]]:
+        """The same of each of its working days."""
+        return compress(pairwise(self._day_edges(instants)), self._is_working)
 
 
 def window_of(since: str, until: str, now: Instant, zone: tzinfo) -> Window:
