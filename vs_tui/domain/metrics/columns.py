@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
-from struct import Struct
 from typing import Any, Final
 
 from vs_tui.domain.instants import Instant
@@ -21,9 +20,6 @@ UNKNOWN: Final = -1
 """An instant, a duration or a number that is not known, or not over yet."""
 FULL: Final = 512
 """Records in a page that is not to grow any more."""
-_INSTANT: Final = Struct("q")
-_AT: Final = 8
-"""Bytes a record takes in the columns before `at`."""
 Record = tuple[int, ...]
 """The values of a shape's columns: its id, its instant, and the others in their order."""
 
@@ -116,12 +112,12 @@ class Page:
 
     @property
     def first(self) -> Instant:
-        found: Instant = _INSTANT.unpack_from(self._data, self.n * _AT)[0]
+        found: Instant = self.column("at")[0]
         return found
 
     @property
     def last(self) -> Instant:
-        found: Instant = _INSTANT.unpack_from(self._data, self.n * 2 * _AT - _AT)[0]
+        found: Instant = self.column("at")[-1]
         return found
 
     def records(self) -> Iterator[Record]:
@@ -153,6 +149,7 @@ class Strand:
     pages: Sequence[Page] = ()
     _joined: dict[str, Any] = field(default_factory=dict)
     _offsets: Sequence[int] = ()
+    """How many records lie before each page, and in all."""
 
     def column(self, name: str) -> Any:
         """All values of a column in time order."""
@@ -177,38 +174,36 @@ class Strand:
 
     def spread(self, name: str, since: Instant, until: Instant) -> Runs:
         """The known values of a duration in `[since, until)`."""
-        start, stop = self.between(since, until)
-        offsets = self._page_offsets()
         runs, loose = [], array("d")
-        for number in range(bisect_right(offsets, start) - 1, bisect_left(offsets, stop)):
-            page, offset = self.pages[number], offsets[number]
-            if start <= offset and offset + page.n <= stop:
+        for page, start, stop in self._parts(since, until):
+            if stop - start == page.n:
                 runs.append(_known(page.run(name)))
             else:
-                loose += page.column(name)[max(start - offset, 0) : stop - offset]
+                loose += page.column(name)[start:stop]
         return Runs([*runs, _known(sorted(loose))])
 
     def greatest(self, name: str, n: int, since: Instant, until: Instant) -> Iterator[int]:
         """The ids of the records in `[since, until)` with the n greatest values of a duration, and
         of those that equal the least of them; all of them, where there are fewer."""
         least = self.spread(name, since, until).greatest(n)
-        start, stop = self.between(since, until)
-        for page, offset in zip(self.pages, self._page_offsets(), strict=False):
-            if stop <= offset or offset + page.n <= start:
-                continue
+        for page, start, stop in self._parts(since, until):
             run = page.run(name)
             ids, values = page.column("id"), page.column(name)
             place = -1
             for k in range(0 if least is None else bisect_left(run, least), page.n):
                 place = values.index(run[k], place + 1 if k and run[k - 1] == run[k] else 0)
-                if start <= offset + place < stop:
+                if start <= place < stop:
                     yield ids[place]
 
-    def _page_offsets(self) -> Sequence[int]:
-        """How many records lie before each page, and in all."""
+    def _parts(self, since: Instant, until: Instant) -> Iterator[tuple[Page, int, int]]:
+        """The pages around `[since, until)`, and which part of each lies in it."""
+        start, stop = self.between(since, until)
         if not self._offsets:
             self._offsets = list(accumulate([page.n for page in self.pages], initial=0))
-        return self._offsets
+        offsets = self._offsets
+        for number in range(bisect_right(offsets, start) - 1, bisect_left(offsets, stop)):
+            page, offset = self.pages[number], offsets[number]
+            yield page, max(start - offset, 0), min(stop - offset, page.n)
 
 
 def _known(ordered: Sequence[float]) -> Sequence[float]:

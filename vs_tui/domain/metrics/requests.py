@@ -11,9 +11,10 @@ from itertools import chain, pairwise
 from math import fsum, isnan, nan
 from typing import Any, Final
 
-from vs_tui.domain.instants import MINUTE, SECOND, Instant, to_datetime
+from vs_tui.domain.instants import MINUTE, Instant, to_datetime
 from vs_tui.domain.metrics.columns import column_of
 from vs_tui.domain.metrics.pull_requests import PeriodFigures, PullRequest, hours
+from vs_tui.domain.metrics.statistics import median, percentile
 from vs_tui.domain.metrics.windows import MONDAY, Window, day_of, day_start, period_start
 
 PLACES, CREATED, MERGED, VALUES = "places", "created", "merged", "values"
@@ -171,7 +172,6 @@ def period_figures(
         for number, start, stop in _cut(records.created, periods.starts):
             durations = records.durations[start:stop]
             _put(running, durations)
-            p50, p95, p99 = _running_hours(running)
             lines, per_line, per_comment, comments = [
                 _mean(values, add, start, stop) for values, add in measured
             ]
@@ -190,9 +190,9 @@ def period_figures(
                     seconds_per_line=per_line,
                     seconds_per_comment=per_comment,
                     comments=comments,
-                    running_p50=p50,
-                    running_p95=p95,
-                    running_p99=p99,
+                    running_p50=hours(median(running)),
+                    running_p95=hours(percentile(running, 95)),
+                    running_p99=hours(percentile(running, 99)),
                 )
             )
     return list(chain.from_iterable(found))
@@ -251,15 +251,6 @@ def _put(ordered: list[float], values: Sequence[float]) -> None:
     else:
         ordered += values
         ordered.sort()
-
-
-def _running_hours(ordered: Sequence[float]) -> tuple[float, float, float]:
-    """`hours` of the `median` and of the 95th and 99th `percentile`, which are asked for very
-    often."""
-    n = len(ordered)
-    middle = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
-    upper, most = ordered[(n * 95 - 1) // 100], ordered[(n * 99 - 1) // 100]
-    return middle / SECOND / 3600, upper / SECOND / 3600, most / SECOND / 3600
 
 
 def _mean(column: Sequence[float] | None, add: _Sum, start: int, stop: int) -> float | None:
