@@ -16,6 +16,8 @@ from vs_tui.domain.limits import MIB, READ_AT_ONCE, values_in
 from vs_tui.domain.model import Event, State, Verdict
 
 _NONE: Final[Mapping[str, Any]] = {}
+BEFORE_ALL: Final[Instant] = 1
+"""`as_of` of what gives way to whatever any other event of the span says."""
 
 
 class Inbound(NamedTuple):
@@ -210,6 +212,21 @@ def repository_names(path: str) -> dict[str, Any]:
     """OpenTelemetry's names of the repository at `owner/name`, which may have groups between."""
     owner, _, name = path.rpartition("/")
     return known(vcs__owner__name=owner, vcs__repository__name=name)
+
+
+def defaults(whole: Event, *, name: str, project: str = "") -> Event:
+    """What its span is called if nothing else is ever heard of it; it gives way to whatever any
+    other event says."""
+    return Event(
+        key=whole.key,
+        source=whole.source,
+        operation=whole.operation,
+        state=State.NOTE,
+        occurred_at=whole.occurred_at,
+        as_of=BEFORE_ALL,
+        name=name,
+        project=project,
+    )
 
 
 def moment(whole: Event, state: State, at: Instant, stage: str = "") -> Event:

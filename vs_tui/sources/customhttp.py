@@ -18,7 +18,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant, parse_instant
 from vs_tui.domain.model import Event, Key, Rule, Scalar, State
-from vs_tui.sources.base import Inbound, Parsed, json_object
+from vs_tui.sources.base import Inbound, Parsed, defaults, json_object
 from vs_tui.sources.schema import MAX_DEPTH, Timestamp, Word, validated
 from vs_tui.sources.signatures import require_hmac_any, require_standard_webhook
 from vs_tui.sources.versions import offer_version, seek_version
@@ -28,7 +28,6 @@ _ACTION_STATES = {"start": State.RUNNING, "end": State.OK, "annotate": State.NOT
 _OFFERS_VERSION = frozenset({"build", "pipeline", "release", "deploy"})
 
 
-_DEFAULTS_AS_OF: Final = 1
 # Ids that a program made up (hex, UUID, xid, ksuid): a name with one is a name no other run has.
 _MADE_UP: Final = re.compile(r"[0-9a-fA-F-]{16,}|(?=.*[0-9])[0-9A-Za-z]{20,}")
 
@@ -169,22 +168,11 @@ class CustomHttp:
         payload = json_object(inbound)
         body = plain_body(payload, inbound.body) or checked_body(payload)
         event = _event(body, inbound)
-        events = (event,) if body.action == "start" else (_defaults(body, event), event)
+        events: tuple[Event, ...] = (event,)
+        if body.action != "start":  # what an end alone is called
+            name = _name(body, event.service, event.environment, event.attributes)
+            events = (defaults(event, name=name, project=body.namespace), event)
         return Parsed(kind=f"{body.type}.{body.action}", events=events)
-
-
-def _defaults(body: CustomBody, event: Event) -> Event:
-    """What an end alone is called; it gives way to whatever its start said, or will say."""
-    return Event(
-        key=event.key,
-        source="customhttp",
-        operation=body.type,
-        state=State.NOTE,
-        occurred_at=event.occurred_at,
-        as_of=_DEFAULTS_AS_OF,
-        name=_name(body, event.service, event.environment, event.attributes),
-        project=body.namespace,
-    )
 
 
 def _event(body: CustomBody, inbound: Inbound) -> Event:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from vs_tui.domain import keys
-from vs_tui.domain.model import Event, State
-from vs_tui.sources.base import items, known, obj, repository_names, text, web_url
+from vs_tui.domain.model import Event
+from vs_tui.sources.base import defaults, items, known, obj, repository_names, text, web_url
 from vs_tui.sources.cdevents.links import offers_of, seeks_of
 from vs_tui.sources.cdevents.subjects import SUBJECTS, CdEvent, key_of, native_id, outcome_of
 from vs_tui.sources.versions import purl_parts
 
-_DEFAULTS_AS_OF: Final = 1
 _SHORT: Final = 12
 """Hex digits of a version that is a hash, as people write them."""
 
@@ -22,16 +21,7 @@ def events_of(cd: CdEvent) -> tuple[Event, ...]:
     whole = _event(cd)
     if whole.name:
         return (whole,)
-    defaults = Event(
-        key=whole.key,
-        source=whole.source,
-        operation=whole.operation,
-        state=State.NOTE,
-        occurred_at=whole.occurred_at,
-        as_of=_DEFAULTS_AS_OF,
-        name=cd.id,
-    )
-    return (defaults, whole)
+    return (defaults(whole, name=cd.id), whole)
 
 
 def _event(cd: CdEvent) -> Event:

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from vs_tui.domain import keys
 from vs_tui.domain.instants import Instant
 from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State
-from vs_tui.sources.base import Unreadable, known, obj, text, web_url
+from vs_tui.sources.base import BEFORE_ALL, Unreadable, known, obj, text, web_url
 from vs_tui.sources.versions import environment_in, is_deploy_name
 
 RESULTS: Final = {
@@ -42,7 +42,6 @@ _UPSTREAM: Final = re.compile(
 _CHANGE_LEAF: Final = re.compile(r"(?:PR|MR)-(\d{1,9})(?:-(?:head|merge))?\Z")
 _MAIN: Final = frozenset({"main", "master"})
 """Names of branches that nobody gives to a job of its own."""
-_DEFAULTS_AS_OF: Final[Instant] = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +123,7 @@ class Build:
             operation=Operation.BUILD,
             state=State.NOTE,
             occurred_at=self.at,
-            as_of=_DEFAULTS_AS_OF,
+            as_of=BEFORE_ALL,
             # A multibranch project's job has its branch's name, encoded: `feature%2Fcache`.
             name=f"{unquote(self.job)} #{self.number}",
             project=unquote(self.family),
