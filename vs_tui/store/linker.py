@@ -43,7 +43,7 @@ def relink(
     wanted = Wanted(connection, {key: Child.of(span) for key, span in asked.items()}, disabled)
     before = {
         key: [link for link in links if link.rule is not Rule.SHIPS]
-        for key, links in nearby.links_above(connection, asked).items()
+        for key, links in rows.links_above(connection, asked).items()
     }
     after = wanted.links()
     write_links(connection, before, after)

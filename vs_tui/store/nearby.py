@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from vs_tui.domain.correlation import PROXIMITY_WINDOW, Node
 from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Link, Rule, Span, Status
+from vs_tui.domain.model import Rule, Span, Status
 from vs_tui.domain.teams import Environments
 from vs_tui.store import rows
 from vs_tui.store.folder import Change
@@ -57,18 +57,6 @@ def candidates(
         if span.operation == "incident" and span.service and span.started_at is not None
     }
     return {child: [(Rule.PROXIMITY, node)] for child, node in _suspects(connection, incidents)}
-
-
-def links_above(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, list[Link]]:
-    """The stored links of these spans to what they are linked to."""
-    found: dict[str, list[Link]] = {}
-    sql = (
-        "SELECT child, parent, rule, why, is_primary FROM links "
-        "WHERE child IN (SELECT value FROM json_each(?))"
-    )
-    for row in rows.select_in(connection, sql, keys):
-        found.setdefault(row[0], []).append(rows.link_of(row))
-    return found
 
 
 def _incidents(

@@ -86,7 +86,7 @@ def read_counts(
             "SELECT COUNT(*) FROM spans INDEXED BY spans_in_flight WHERE status = 'in_flight' "
             "AND derived = 0 AND operation <> 'stage'"
         )
-        flying = number(db, in_flight)
+        flying = rows.number(db, in_flight)
         until = 1 << 62
     else:
         flying, until = len(everything.open), at
@@ -94,17 +94,11 @@ def read_counts(
         matched=min(search.count, COUNTED),
         total=min(everything.count, COUNTED),
         in_flight=flying,
-        failed=number(db, failed, (moment - DAY, until)),
+        failed=rows.number(db, failed, (moment - DAY, until)),
         more=search.searched is not None,
         more_in_all=everything.searched is not None,
         searched=next((s.searched for s in (search, everything) if not s.finished), None),
     )
-
-
-def number(db: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> int:
-    """The one number that a statement answers; 0 for none."""
-    row = db.execute(sql, parameters).fetchone()
-    return int(row[0] or 0) if row else 0
 
 
 def read_live(

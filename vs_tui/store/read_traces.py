@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from vs_tui.domain.instants import Instant
@@ -22,10 +22,6 @@ _ORDER: Final = "traces"
 _LATER: Final = 1 << 62
 _BEGAN: Final = "COALESCE(started_at, ended_at, last_event_at)"
 _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
-_LINKS: Final = (
-    "SELECT child, parent, rule, why, is_primary FROM links WHERE {} "
-    "IN (SELECT value FROM json_each(?)) ORDER BY child, is_primary DESC, parent"
-)
 
 
 def find_span(db: sqlite3.Connection, ref: str) -> Span | None:
@@ -55,20 +51,12 @@ def read_trace(db: sqlite3.Connection, trace_id: str) -> Trace | None:
     root = next((s for s in spans if s.parent_key not in keys), spans[0])
     links: dict[tuple[str, str], Link] = {}
     for column in ("child", "parent"):
-        for row in rows.select_in(db, _LINKS.format(column), keys):
+        for row in rows.select_in(db, rows.SELECT_LINKS.format(column), keys):
             links[row[0], row[1]] = rows.link_of(row)
     outside = {end for pair in links for end in pair} - keys
     sql = f"{_SELECT} WHERE key IN (SELECT value FROM json_each(?))"
     linked = [rows.span_of(row) for row in rows.select_in(db, sql, sorted(outside)[:200])]
     return Trace(trace_id, root, spans, list(links.values()), linked)
-
-
-def read_links(db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, list[Link]]:
-    """The links of spans by child, the one to the parent first; absent without any."""
-    links: dict[str, list[Link]] = {}
-    for row in rows.select_in(db, _LINKS.format("child"), keys):
-        links.setdefault(row[0], []).append(rows.link_of(row))
-    return links
 
 
 def _alias(db: sqlite3.Connection, trace_id: str) -> str:

@@ -29,7 +29,6 @@ from vs_tui.store.api import (
 )
 from vs_tui.store.filter_sql import where as where_of
 from vs_tui.store.read_spans import (
-    number,
     order_of,
     read_counts,
     read_found,
@@ -40,7 +39,6 @@ from vs_tui.store.read_traces import (
     find_span,
     read_all_traces,
     read_found_traces,
-    read_links,
     read_trace,
 )
 from vs_tui.store.schema import open_reader
@@ -202,7 +200,7 @@ class SqliteReader:
         self, spans: Sequence[Span]
     ) -> tuple[Mapping[str, Sequence[Link]], Mapping[str, str]]:
         """Links by their child, and the refs of the spans, their parents and what they link to."""
-        links = await self.run(lambda db: read_links(db, {span.key for span in spans}))
+        links = await self.run(lambda db: rows.links_above(db, {span.key for span in spans}))
         parents = {link.parent for found in links.values() for link in found}
         refs = await self.refs(parents.union(span.parent_key for span in spans))
         return links, {**refs, **{span.key: span.ref for span in spans}}
@@ -250,7 +248,10 @@ class SqliteReader:
             trouble = f"{self.path} was moved, deleted or replaced: what is shown is the old one; "
             trouble += "start this again to see the new one"
         counted = await self.run(
-            lambda db: (number(db, "SELECT MAX(rowid) FROM spans"), number(db, _LAST_DELIVERY))
+            lambda db: (
+                rows.number(db, "SELECT MAX(rowid) FROM spans"),
+                rows.number(db, _LAST_DELIVERY),
+            )
         )
         return Health(
             ready=not trouble,
@@ -288,7 +289,7 @@ def _baselines(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Baselin
 
 def _changes(db: sqlite3.Connection, since: int) -> Changes:
     seq = current_seq(db)
-    last = number(db, _LAST_DELIVERY)
+    last = rows.number(db, _LAST_DELIVERY)
     if since <= 0 or since > seq:  # it never asked, or it asked another database
         return Changes(seq, (), last, truncated=True)
     if seq == since:

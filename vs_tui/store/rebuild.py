@@ -28,7 +28,7 @@ from vs_tui.store.folder import Context, load_spans, rows_anew
 from vs_tui.store.linker import Child, Wanted, write_links
 from vs_tui.store.placing import place_all
 from vs_tui.store.processes import Processes, collecting_seldom, cores
-from vs_tui.store.rebuild_tables import NewTables, number_of
+from vs_tui.store.rebuild_tables import NewTables
 from vs_tui.store.rows import Row
 from vs_tui.store.same_bodies import with_flag_of
 from vs_tui.store.ships import relink_shipped
@@ -82,7 +82,7 @@ def rebuild(
     kept = metrics_members.forget(connection)
     folding.cache.clear()
     folding.context.seq = batch.next_seq(connection)
-    total = number_of(connection, "COUNT(*) FROM deliveries")
+    total = rows.number(connection, "SELECT COUNT(*) FROM deliveries")
     if processes is None:
         processes = cores() if total >= WORTH_PROCESSES else 1
     tables = NewTables(connection)
@@ -102,8 +102,10 @@ def rebuild(
     progress(total, total)
     return Rebuilt(
         deliveries=total,
-        spans=number_of(connection, "COUNT(*) FROM spans"),
-        quarantined=number_of(connection, "COUNT(*) FROM deliveries WHERE verdict = 'quarantined'"),
+        spans=rows.number(connection, "SELECT COUNT(*) FROM spans"),
+        quarantined=rows.number(
+            connection, "SELECT COUNT(*) FROM deliveries WHERE verdict = 'quarantined'"
+        ),
         kept=kept,
     )
 

@@ -4,7 +4,7 @@ indexes last. To insert in the order of the key is several times as fast as in a
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from vs_tui.store import rows
@@ -76,9 +76,3 @@ class NewTables:
             else:
                 left.append((name, sql))
         self._indexes = left
-
-
-def number_of(connection: sqlite3.Connection, what: str, bound: Iterable[object] = ()) -> int:
-    """One number, such as a COUNT(*)."""
-    found: int = connection.execute(f"SELECT {what}", tuple(bound)).fetchone()[0]
-    return found

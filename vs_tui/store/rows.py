@@ -148,6 +148,27 @@ def select_in(
     return iter(connection.execute(sql, (as_json(listed),)).fetchall())
 
 
+SELECT_LINKS: Final = (
+    "SELECT child, parent, rule, why, is_primary FROM links WHERE {} "
+    "IN (SELECT value FROM json_each(?)) ORDER BY child, is_primary DESC, parent"
+)
+"""Of the spans of a list, as child or as parent; `link_of` reads them."""
+
+
+def number(connection: sqlite3.Connection, sql: str, bound: Sequence[object] = ()) -> int:
+    """The one number that a statement answers; 0 for none."""
+    row = connection.execute(sql, bound).fetchone()
+    return int(row[0] or 0) if row else 0
+
+
+def links_above(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, list[Link]]:
+    """The stored links of these spans to what they are linked to, the one to the parent first."""
+    found: dict[str, list[Link]] = {}
+    for row in select_in(connection, SELECT_LINKS.format("child"), keys):
+        found.setdefault(row[0], []).append(link_of(row))
+    return found
+
+
 def id_of(
     connection: sqlite3.Connection, table: str, names: Sequence[str], values: Sequence[object]
 ) -> int:

@@ -61,7 +61,7 @@ def relink_shipped(
     shipped: dict[str, list[tuple[Rule, Node]]] = {}
     for child, node in _shipped(connection, [key for key in deploys if key not in repeats]):
         shipped.setdefault(child, []).append((Rule.SHIPS, node))
-    stored = nearby.links_above(connection, deploys)
+    stored = rows.links_above(connection, deploys)
     shipping = {}
     for key, span in deploys.items():
         before = [link for link in stored.get(key, ()) if link.rule is Rule.SHIPS]
