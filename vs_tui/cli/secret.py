@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from typing import Any
 
 from vs_tui.cli.common import add_store_options, load_config
 from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.config import SIGNING_SOURCES, rotate, write_secrets
-from vs_tui.config.secrets import TOKENS, Secrets, read_secrets
+from vs_tui.config.secrets import Secrets, read_secrets
 
 
 def register(subparsers: Any) -> None:
@@ -49,12 +48,10 @@ def run(args: argparse.Namespace) -> int:
             )
         secrets = rotate(stored, args.source)
         write_secrets(config.secrets_path, secrets)
-    print(_valid(secrets, args.source)[0])
+    print(_valid(secrets, args.source)[0].decode())
     return 0
 
 
-def _valid(secrets: Secrets, source: str) -> Sequence[str]:
+def _valid(secrets: Secrets, source: str) -> list[bytes]:
     """The newest first."""
-    if source == "token":
-        return (secrets.token, *secrets.sources.get(TOKENS, ()))
-    return secrets.sources.get(source, ())
+    return secrets.tokens if source == "token" else secrets.of(source)
