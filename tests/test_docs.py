@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from vs_tui.api.schema import READS, TEXTS, parameters
 from vs_tui.cli.main import COMMANDS
 from vs_tui.config import load, settings_names
-from vs_tui.receiver.reads import READS, TEXTS, parameters
 from vs_tui.tui.actions import ACTIONS, display_key
 
 ROOT = Path(__file__).parents[1]
@@ -89,9 +89,9 @@ def test_the_two_commands_are_there_once() -> None:
 
 
 def test_every_path_that_can_be_read_is_in_the_api_page(tmp_path: Path) -> None:
-    from vs_tui.receiver.api import Api
-    from vs_tui.receiver.emmetrics_api import EmMetricsApi
-    from vs_tui.receiver.reporting import Reporting
+    from vs_tui.api.emmetrics import EmMetricsApi
+    from vs_tui.api.handlers import Api
+    from vs_tui.api.reports import Reporting
 
     page = (ROOT / "docs" / "api.md").read_text("utf-8")
     unused: Any = None

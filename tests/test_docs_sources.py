@@ -10,7 +10,7 @@ import pytest
 
 from tests.sources.webhook_tools import RECEIVED, fold_all
 from vs_tui.config import SIGNING_SOURCES
-from vs_tui.domain.model import Verdict
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.registry import BUILT_IN, sources
 

@@ -15,14 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from vs_tui.domain.instants import DAY, HOUR, MINUTE, parse_instant
-from vs_tui.domain.metrics.dora import METRICS
-from vs_tui.domain.metrics.windows import Window, zone_of
-from vs_tui.domain.model import Span, State, Status, trace_id_of
-from vs_tui.domain.teams import Environments, Team, Teams
+from vs_tui.metrics.dora import METRICS
+from vs_tui.metrics.windows import Window, zone_of
+from vs_tui.model.teams import Environments, Team, Teams
+from vs_tui.model.time import DAY, HOUR, MINUTE, parse_instant
+from vs_tui.model.vocabulary import Span, State, Status, trace_id_of
 from vs_tui.store import metrics_durations, metrics_flaky, rows
 from vs_tui.store.batch import Folding
-from vs_tui.store.folder import Context
 from vs_tui.store.metrics import read_scorecards
 from vs_tui.store.metrics_behind import read_detail
 from vs_tui.store.metrics_durations import read_durations
@@ -32,6 +31,7 @@ from vs_tui.store.metrics_making import make_reports
 from vs_tui.store.metrics_requests import read_from_pull_requests, read_periods
 from vs_tui.store.metrics_spans import read_expected
 from vs_tui.store.schema import open_reader, open_writer
+from vs_tui.store.span_folding import Context
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1_800)]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from vs_tui.domain.instants import DAY
+from vs_tui.model.time import DAY
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.schema import open_writer
 

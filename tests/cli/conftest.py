@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import Shell, free_port
-from tests.receiver.server import Server
+from tests.ingest.server import Server
 from vs_tui.cli.common import now
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import load

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.receiver.server import TOKEN, Server
+from tests.ingest.server import TOKEN, Server
 
 _OURS = ("VS_", "TRACEPARENT", "GIT_", "GITHUB_", "GITLAB_", "CI", "MAKE", "BUILDKITE", "CIRCLE")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.receiver.test_restart import fill
+from tests.ingest.test_restart import fill
 from vs_tui.cli.main import main
 
 PAGE = 4096

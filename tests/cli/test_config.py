@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vs_tui.cli import risks
+from vs_tui.cli import startup_warnings
 from vs_tui.cli.common import add_server_options, load_config
 from vs_tui.cli.config import TEMPLATE
 from vs_tui.cli.main import main
@@ -111,7 +111,7 @@ def test_a_secret_of_a_variable_and_of_the_file_it_names(home) -> None:
 def test_secrets_that_others_can_read_are_said_at_the_start(home, mode, said) -> None:
     write_secrets(home / "secrets.toml", Secrets("token"))
     (home / "secrets.toml").chmod(mode)
-    found = [each for each in risks.risks(load(env={})) if "secrets.toml" in each]
+    found = [each for each in startup_warnings.risks(load(env={})) if "secrets.toml" in each]
     assert bool(found) is said
     assert not said or "chmod 600" in found[0]
 
@@ -120,14 +120,14 @@ def test_secrets_that_others_can_read_are_said_at_the_start(home, mode, said) ->
 def test_a_configuration_that_may_hold_a_secret_is_too(home, line, said) -> None:
     (home / "config.toml").write_text(line)
     (home / "config.toml").chmod(0o644)
-    assert any("config.toml" in each for each in risks.risks(load(env={}))) is said
+    assert any("config.toml" in each for each in startup_warnings.risks(load(env={}))) is said
 
 
 def test_root_is_told_not_to_be(monkeypatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert any("root" in each for each in risks.risks(Config()))
+    assert any("root" in each for each in startup_warnings.risks(Config()))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert list(risks.risks(Config())) == []
+    assert list(startup_warnings.risks(Config())) == []
 
 
 def test_every_option_of_the_receiver_is_a_setting(home) -> None:

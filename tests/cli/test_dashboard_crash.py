@@ -26,9 +26,9 @@ from textual.pilot import Pilot
 
 import vs_tui.tui
 from tests.benchmarks.load import post_all
-from tests.receiver.inside import TOKEN
-from tests.receiver.server import TOKEN as SERVER_TOKEN
-from tests.receiver.server import configure
+from tests.ingest.inside import TOKEN
+from tests.ingest.server import TOKEN as SERVER_TOKEN
+from tests.ingest.server import configure
 from tests.tui.stage import Stage
 from tests.tui.terminal import Terminal
 from vs_tui.cli import dashboard

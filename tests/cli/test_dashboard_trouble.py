@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.receiver.faults import needs_strace, slowly
-from tests.receiver.server import TOKEN, configure, serving
-from tests.receiver.test_nothing_lost import Sender
-from tests.receiver.test_restart import holds
-from tests.receiver.test_storage_trouble import small_disk, start
+from tests.ingest.faults import needs_strace, slowly
+from tests.ingest.server import TOKEN, configure, serving
+from tests.ingest.test_nothing_lost import Sender
+from tests.ingest.test_restart import holds
+from tests.ingest.test_storage_trouble import small_disk, start
 from tests.tui.terminal import Terminal
 
 __all__ = ["small_disk"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import deliveries, one, tree
-from tests.receiver.server import SECRETS
+from tests.ingest.server import SECRETS
 from vs_tui.cli.completion import walk
 from vs_tui.cli.import_ import register as register_import
 

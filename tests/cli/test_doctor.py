@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.receiver.server import Server
+from tests.ingest.server import Server
 from tests.store.conftest import Clock, custom
-from vs_tui.cli import checkup
-from vs_tui.cli.checkup import Finding
+from vs_tui.cli import doctor_checks
+from vs_tui.cli.doctor_checks import Finding
 from vs_tui.cli.main import main
 from vs_tui.store.writer import Writer
 
@@ -24,7 +24,7 @@ from vs_tui.store.writer import Writer
 def home(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("VS_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr(checkup, "agent_url", lambda _: "")
+    monkeypatch.setattr(doctor_checks, "agent_url", lambda _: "")
     return tmp_path
 
 
@@ -111,7 +111,7 @@ def test_a_clock_before_the_installation_is_wrong(home, capsys, monkeypatch) -> 
 
 def test_an_open_receiver_behind_a_tunnel_fails(home, capsys, monkeypatch) -> None:
     (home / "config.toml").write_text("[server]\nno_auth = true\n")
-    monkeypatch.setattr(checkup, "agent_url", lambda _: "https://x.example")
+    monkeypatch.setattr(doctor_checks, "agent_url", lambda _: "https://x.example")
     code, found = doctor(capsys)
     assert code == 1
     assert found["tunnel"][0].advice == "remove no_auth now"
@@ -170,7 +170,9 @@ def test_a_name_that_nobody_knows_is_found(home, capsys, text, check, level, say
 
 
 def test_a_folder_that_cannot_be_written_is_found(home, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(checkup.os, "access", lambda path, _: Path(path) != home)  # root may all
+    monkeypatch.setattr(
+        doctor_checks.os, "access", lambda path, _: Path(path) != home
+    )  # root may all
     code, found = doctor(capsys, "--db", str(home / "new" / "t.db"))
     assert code == 1
     assert found["folder"][0].found == f"{home} cannot be written by you"

@@ -12,7 +12,7 @@ import pytest
 from vs_tui.cli.completion import walk
 from vs_tui.cli.main import COMMANDS, command_module, main
 from vs_tui.cli.vscli import vscli_parser
-from vs_tui.domain.recording import Delivery, format_line
+from vs_tui.log.recording import Delivery, format_line
 
 HEAVY = (
     *("textual", "aiohttp", "pydantic", "orjson", "platformdirs"),

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.cli.shell import deliveries, one
-from tests.receiver.server import SECRETS, TOKEN
+from tests.ingest.server import SECRETS, TOKEN
 from tests.sources import github_payloads as gh
 
 STORY = gh.story()

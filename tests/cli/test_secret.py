@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.receiver.server import Server
+from tests.ingest.server import Server
 from vs_tui.cli.main import main
 from vs_tui.config import ConfigError, load
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.receiver.server import TOKEN, Server
+from tests.ingest.server import TOKEN, Server
 from vs_tui.cli import serve
 from vs_tui.cli.crash import KEPT, secrets_of, write_report
 from vs_tui.cli.service import ServiceManager

@@ -32,8 +32,8 @@ main(sys.argv[1:])
 LATER = {
     *("aiohttp", "plotext", "prometheus_client", "pydantic", "textual_serve"),
     *("email", "http.client", "importlib.metadata", "urllib.request", "zipfile", "zoneinfo"),
-    *("vs_tui.demo", "vs_tui.exporters", "vs_tui.receiver", "vs_tui.sources", "vs_tui.cli.serve"),
-    *("vs_tui.domain.metrics.assessment", "vs_tui.domain.metrics.report"),
+    *("vs_tui.demo", "vs_tui.export", "vs_tui.ingest", "vs_tui.sources", "vs_tui.cli.serve"),
+    *("vs_tui.metrics.assessment", "vs_tui.metrics.report"),
     *("vs_tui.store.linker", "vs_tui.store.metrics_keeper", "vs_tui.store.reports"),
     *(f"vs_tui.tui.screens.{name}" for name in ("dora", "events", "help", "sources", "trace")),
 }

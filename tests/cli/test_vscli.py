@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.shell import deliveries, one, tree
-from tests.receiver.server import SECRETS
+from tests.ingest.server import SECRETS
 
 # The shape that ValueStream documents: a pipeline with three children, each started below
 # `vstrace-customhttp-pipeline-default-` and the id that `start` printed, unquoted.

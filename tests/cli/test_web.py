@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from tests.receiver.server import TOKEN, serving
+from tests.ingest.server import TOKEN, serving
 from vs_tui.cli import web
 from vs_tui.cli.common import CommandError
 

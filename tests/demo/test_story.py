@@ -13,8 +13,8 @@ import pytest
 
 from vs_tui.cli.demo import AT_ONCE, demo_config, prepare, sample_folder
 from vs_tui.demo.story import END, START, after_end, by_source, story
-from vs_tui.domain.instants import DAY, HOUR, MINUTE
-from vs_tui.domain.recording import write
+from vs_tui.log.recording import write
+from vs_tui.model.time import DAY, HOUR, MINUTE
 
 
 @pytest.fixture(scope="module")

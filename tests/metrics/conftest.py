@@ -5,7 +5,7 @@ import pytest
 from tests.metrics.deliveries import TEAMS, Database, deploy, incident, merge
 from tests.metrics.world import t
 from vs_tui.config import Config, Secrets
-from vs_tui.domain.instants import DAY, HOUR
+from vs_tui.model.time import DAY, HOUR
 
 NOW = t("2026-03-20T12:00:00Z")
 BEGIN = NOW - 20 * DAY

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vs_tui.domain.instants import MINUTE, Instant
-from vs_tui.domain.metrics.columns import Page
-from vs_tui.domain.metrics.windows import Window
-from vs_tui.domain.model import Event, Key, Rule, Seek, State
-from vs_tui.domain.teams import Environments, Team, Teams
+from vs_tui.metrics.columns import Page
+from vs_tui.metrics.windows import Window
+from vs_tui.model.teams import Environments, Team, Teams
+from vs_tui.model.time import MINUTE, Instant
+from vs_tui.model.vocabulary import Event, Key, Rule, Seek, State
 from vs_tui.store.batch import Folding, fold_and_link, next_seq
-from vs_tui.store.folder import Context
 from vs_tui.store.metrics_keeper import MetricsKeeper
 from vs_tui.store.metrics_pages import SHAPES
 from vs_tui.store.retention import prune_traces
 from vs_tui.store.schema import open_writer
+from vs_tui.store.span_folding import Context
 
 TEAMS = Teams((Team("core", ("acme/api",)), Team("web", ("acme/web",)), Team("idle", ("x",))))
 

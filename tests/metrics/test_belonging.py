@@ -5,7 +5,7 @@ import pytest
 
 from tests.metrics.deliveries import TEAMS, Database, over
 from tests.metrics.world import t
-from vs_tui.domain.instants import DAY
+from vs_tui.model.time import DAY
 from vs_tui.sources import customhttp, emmetrics
 from vs_tui.sources.base import Inbound
 from vs_tui.store.metrics import read_scorecards

@@ -8,20 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.metrics.world import THE_DAY, deploy, pull_request, t, window
-from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND
-from vs_tui.domain.metrics import columns, levels, texts
-from vs_tui.domain.metrics.durations import Item, duration_report, expected_end, history_of
-from vs_tui.domain.metrics.facts import Build
-from vs_tui.domain.metrics.flaky import Run, flaky_jobs
-from vs_tui.domain.metrics.lead_time import ship
-from vs_tui.domain.metrics.ledger import CHANGES
-from vs_tui.domain.metrics.pull_requests import PullRequest, aggregate
-from vs_tui.domain.metrics.reading import change_of
-from vs_tui.domain.metrics.rules import MetricRules
-from vs_tui.domain.metrics.stages import bottleneck, breakdown, regressions, stages_of
-from vs_tui.domain.metrics.statistics import Distribution, Runs, median, percentile
-from vs_tui.domain.metrics.windows import SUNDAY, Window, window_of
-from vs_tui.domain.model import Span, State, Status
+from vs_tui.metrics import columns, levels, texts
+from vs_tui.metrics.durations import Item, duration_report, expected_end, history_of
+from vs_tui.metrics.facts import Build
+from vs_tui.metrics.flaky import Run, flaky_jobs
+from vs_tui.metrics.lead_time import ship
+from vs_tui.metrics.ledger import CHANGES
+from vs_tui.metrics.pull_requests import PullRequest, aggregate
+from vs_tui.metrics.reading import change_of
+from vs_tui.metrics.rules import MetricRules
+from vs_tui.metrics.stages import bottleneck, breakdown, regressions, stages_of
+from vs_tui.metrics.statistics import Distribution, Runs, median, percentile
+from vs_tui.metrics.windows import SUNDAY, Window, window_of
+from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
+from vs_tui.model.vocabulary import Span, State, Status
 
 NEW_YORK = ZoneInfo("America/New_York")
 SPAN = Span("pr", "pr", "github", "review", "", Status.OK, State.OK, t("10:00"), t("10:00"))

@@ -20,18 +20,18 @@ from tests.metrics.world import (
     verdicts,
     window,
 )
-from vs_tui.domain.cards import cards_of, level_text, value_text
-from vs_tui.domain.instants import DAY, HOUR, MINUTE
-from vs_tui.domain.metrics.facts import Outcome
-from vs_tui.domain.metrics.incidents import (
+from vs_tui.metrics.cards import cards_of, level_text, value_text
+from vs_tui.metrics.facts import Outcome
+from vs_tui.metrics.incidents import (
     IncidentFact,
     incident_figures,
     innovation_ratio,
     merged_per_engineer,
 )
-from vs_tui.domain.metrics.products import ProductResult, product_deployments
-from vs_tui.domain.metrics.rules import MetricRules
-from vs_tui.domain.metrics.windows import day_of
+from vs_tui.metrics.products import ProductResult, product_deployments
+from vs_tui.metrics.rules import MetricRules
+from vs_tui.metrics.windows import day_of
+from vs_tui.model.time import DAY, HOUR, MINUTE
 
 WEEK = window("2026-03-02T00:00:00Z", "2026-03-09T00:00:00Z")
 
@@ -390,7 +390,7 @@ def test_l7_a_name_that_moves_is_no_version() -> None:
 
 
 def _assess(deployment):
-    from vs_tui.domain.metrics.assessment import Facts, assess
+    from vs_tui.metrics.assessment import Facts, assess
 
     return assess(Facts(deployments=[deployment]))
 

@@ -14,7 +14,7 @@ from tests.metrics.deliveries import Database, deploy, incident, merge
 from vs_tui.cli import main as command
 from vs_tui.cli import report as command_report
 from vs_tui.cli.runtime import Runtime
-from vs_tui.domain.instants import DAY, HOUR, MINUTE
+from vs_tui.model.time import DAY, HOUR, MINUTE
 from vs_tui.store import reports
 
 HEAD = {"Authorization": "Bearer token"}

@@ -17,12 +17,12 @@ from tests.metrics.deliveries import (
     test_run,
 )
 from tests.metrics.world import t
-from vs_tui.domain.instants import DAY, HOUR, MINUTE, iso
-from vs_tui.domain.metrics.dora import METRICS
-from vs_tui.domain.metrics.rules import MetricRules
-from vs_tui.domain.model import Key, Rule, Seek
-from vs_tui.domain.teams import Environments, Team, Teams
-from vs_tui.intaking import parse_stored
+from vs_tui.ingest.parsing import parse_stored
+from vs_tui.metrics.dora import METRICS
+from vs_tui.metrics.rules import MetricRules
+from vs_tui.model.teams import Environments, Team, Teams
+from vs_tui.model.time import DAY, HOUR, MINUTE, iso
+from vs_tui.model.vocabulary import Key, Rule, Seek
 from vs_tui.sources import plyzen as plyzen_source
 from vs_tui.sources.base import Inbound
 from vs_tui.store.metrics import read_scorecards

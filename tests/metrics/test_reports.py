@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 
 from tests.metrics.deliveries import TEAMS, Database
 from tests.metrics.world import t
-from vs_tui.domain.instants import DAY, HOUR, MINUTE
-from vs_tui.domain.metrics.buckets import Buckets
-from vs_tui.domain.metrics.pull_requests import PERIODS
-from vs_tui.domain.metrics.requests import periods_of
-from vs_tui.domain.metrics.windows import MONDAY, SUNDAY, Window, zone_of
-from vs_tui.domain.model import Event, State
-from vs_tui.domain.teams import Team, Teams
-from vs_tui.intaking import parse_stored
+from vs_tui.ingest.parsing import parse_stored
+from vs_tui.metrics.buckets import Buckets
+from vs_tui.metrics.pull_requests import PERIODS
+from vs_tui.metrics.requests import periods_of
+from vs_tui.metrics.windows import MONDAY, SUNDAY, Window, zone_of
+from vs_tui.model.teams import Team, Teams
+from vs_tui.model.time import DAY, HOUR, MINUTE
+from vs_tui.model.vocabulary import Event, State
 from vs_tui.store import metrics_durations, metrics_flaky, metrics_requests
-from vs_tui.store.adoption import adopt_teams
 from vs_tui.store.filter_sql import span_where
 from vs_tui.store.metrics_making import make_reports
 from vs_tui.store.metrics_tree import BUCKETS, unkept
 from vs_tui.store.rebuild import rebuild
+from vs_tui.store.team_reassignment import adopt_teams
 
 BEGIN = BUCKETS.stretch((3, 200))[0]
 """Where a bucket of every size begins."""

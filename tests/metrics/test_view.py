@@ -6,13 +6,13 @@ import pytest
 
 from tests.metrics.conftest import BEGIN, NOW
 from tests.tui.stage import NARROW, WIDE, stage
-from vs_tui.domain.cards import delta_text, value_text
-from vs_tui.domain.instants import DAY, HOUR, MINUTE
-from vs_tui.exporters.report import detail_json
-from vs_tui.receiver.details import detail_of
+from vs_tui.api.json_decoder import detail_of
+from vs_tui.export.report_json import detail_json
+from vs_tui.metrics.cards import delta_text, value_text
+from vs_tui.model.time import DAY, HOUR, MINUTE
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.reports import Reports
-from vs_tui.tui.look import ASCII, UNICODE
+from vs_tui.tui.theme import ASCII, UNICODE
 from vs_tui.tui.widgets.chart import plotted
 from vs_tui.tui.widgets.sparkline import condensed, sparkline
 

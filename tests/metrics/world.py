@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from datetime import UTC, tzinfo
 from typing import Any
 
-from vs_tui.domain.instants import MINUTE, Instant, parse_instant
-from vs_tui.domain.metrics.assessment import Assessed, Facts, assess
-from vs_tui.domain.metrics.attempts import merge_attempts
-from vs_tui.domain.metrics.dora import Figure, measure
-from vs_tui.domain.metrics.facts import (
+from vs_tui.metrics.assessment import Assessed, Facts, assess
+from vs_tui.metrics.attempts import merge_attempts
+from vs_tui.metrics.dora import Figure, measure
+from vs_tui.metrics.facts import (
     Build,
     Change,
     Deployment,
@@ -19,10 +18,11 @@ from vs_tui.domain.metrics.facts import (
     Outcome,
     Test,
 )
-from vs_tui.domain.metrics.ledger import ledger_of
-from vs_tui.domain.metrics.products import units
-from vs_tui.domain.metrics.rules import DEFAULT_RULES
-from vs_tui.domain.metrics.windows import Window
+from vs_tui.metrics.ledger import ledger_of
+from vs_tui.metrics.products import units
+from vs_tui.metrics.rules import DEFAULT_RULES
+from vs_tui.metrics.windows import Window
+from vs_tui.model.time import MINUTE, Instant, parse_instant
 
 Test.__test__ = False  # a fact, not a class of tests
 

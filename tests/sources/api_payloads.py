@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.sources.webhook_tools import RECEIVED
-from vs_tui.domain.instants import MINUTE
+from vs_tui.model.time import MINUTE
 from vs_tui.sources.base import Inbound
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

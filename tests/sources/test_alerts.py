@@ -10,8 +10,8 @@ import pytest
 from tests.sources.alert_payloads import FIRING, alert, alerts, pager
 from tests.sources.api_payloads import SHA, post, stamp
 from tests.sources.webhook_tools import RECEIVED, at, fold_deliveries, sought
-from vs_tui.domain.instants import MINUTE, SECOND, iso
-from vs_tui.domain.model import Status, Verdict
+from vs_tui.model.time import MINUTE, SECOND, iso
+from vs_tui.model.vocabulary import Status, Verdict
 from vs_tui.sources.alertmanager import SOURCE as ALERTMANAGER
 from vs_tui.sources.base import Inbound, Unauthorized, Unreadable
 from vs_tui.sources.grafana import SOURCE as GRAFANA

@@ -7,7 +7,7 @@ import pytest
 from tests.sources.api_payloads import SHA, post, stamp
 from tests.sources.deploy_payloads import argo
 from tests.sources.webhook_tools import RECEIVED, at, fold_deliveries, offered, sought
-from vs_tui.domain.model import Status
+from vs_tui.model.vocabulary import Status
 from vs_tui.sources.argocd import SOURCE
 from vs_tui.sources.base import BadBody, Unauthorized
 

@@ -16,7 +16,7 @@ from tests.sources.webhook_tools import (
     real_bodies,
     sought,
 )
-from vs_tui.domain.model import State, Status, Verdict
+from vs_tui.model.vocabulary import State, Status, Verdict
 from vs_tui.sources.azure import SOURCE
 from vs_tui.sources.azure.hook import web_url
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized, Unreadable

@@ -10,8 +10,8 @@ import pytest
 from tests.sources.alert_payloads import BUILD, buildkite_story, kite, kite_build, kite_job
 from tests.sources.api_payloads import SHA, post, stamp
 from tests.sources.webhook_tools import RECEIVED, answers, at, fold_deliveries, offered, sought
-from vs_tui.domain.instants import SECOND
-from vs_tui.domain.model import Status, Verdict
+from vs_tui.model.time import SECOND
+from vs_tui.model.vocabulary import Status, Verdict
 from vs_tui.sources.base import Inbound, Unauthorized, Unreadable
 from vs_tui.sources.buildkite import SOURCE
 

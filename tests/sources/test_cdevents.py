@@ -27,7 +27,7 @@ from tests.sources.webhook_tools import (
     real_bodies,
     sought,
 )
-from vs_tui.domain.model import Event, State, Status, Verdict
+from vs_tui.model.vocabulary import Event, State, Status, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, Unreadable
 from vs_tui.sources.cdevents import SOURCE
 

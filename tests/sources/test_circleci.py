@@ -10,8 +10,8 @@ import pytest
 from tests.sources.alert_payloads import WORKFLOW, circle
 from tests.sources.api_payloads import SHA, post
 from tests.sources.webhook_tools import RECEIVED, answers, at, fold_deliveries, offered, sought
-from vs_tui.domain.instants import MINUTE
-from vs_tui.domain.model import Event, Status, Verdict
+from vs_tui.model.time import MINUTE
+from vs_tui.model.vocabulary import Event, Status, Verdict
 from vs_tui.sources.base import Inbound, Unauthorized, Unreadable
 from vs_tui.sources.circleci import SOURCE
 

@@ -22,8 +22,8 @@ from tests.sources.webhook_tools import (
     same_spans,
     sought,
 )
-from vs_tui.domain.instants import MINUTE
-from vs_tui.domain.model import Status
+from vs_tui.model.time import MINUTE
+from vs_tui.model.vocabulary import Status
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
 from vs_tui.sources.customhttp import SOURCE, checked_body, plain_body
 

@@ -9,8 +9,8 @@ import pytest
 from tests.sources.api_payloads import deployment, emmetrics_story, post, stamp
 from tests.sources.webhook_tools import RECEIVED, answers, at, fold_all, fold_deliveries
 from vs_tui.config import ConfigError, load
-from vs_tui.domain.instants import MINUTE
-from vs_tui.domain.model import Status
+from vs_tui.model.time import MINUTE
+from vs_tui.model.vocabulary import Status
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
 from vs_tui.sources.emmetrics import SOURCE
 

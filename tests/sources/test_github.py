@@ -23,12 +23,12 @@ from tests.sources.webhook_tools import (
     same_spans,
     sought,
 )
-from vs_tui.domain.correlation import Match, Node, links_of
-from vs_tui.domain.instants import MINUTE, SECOND
-from vs_tui.domain.model import Event, Key, State, Status, Verdict
+from vs_tui.model.time import MINUTE, SECOND
+from vs_tui.model.vocabulary import Event, Key, State, Status, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, Unreadable
 from vs_tui.sources.github import SOURCE
 from vs_tui.store.rows import token
+from vs_tui.traces.correlation import Match, Node, links_of
 
 ISSUE = "vstrace-github-issue-acme/api-12"
 PULL = "vstrace-github-pull_request-acme/api-34"

@@ -23,7 +23,7 @@ from tests.sources.webhook_tools import (
     same_spans,
     sought,
 )
-from vs_tui.domain.model import Event, State, Status, Verdict
+from vs_tui.model.vocabulary import Event, State, Status, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized, Unreadable
 from vs_tui.sources.gitlab import SOURCE
 

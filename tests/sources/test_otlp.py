@@ -30,8 +30,8 @@ from tests.sources.webhook_tools import (
     same_spans,
     sought,
 )
-from vs_tui.domain.instants import MINUTE
-from vs_tui.domain.model import Event, Status, Verdict
+from vs_tui.model.time import MINUTE
+from vs_tui.model.vocabulary import Event, Status, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
 from vs_tui.sources.otlp import SOURCE
 

@@ -17,12 +17,12 @@ from tests.sources.webhook_tools import (
     sought,
 )
 from vs_tui.config import DEFAULT_TIMEOUTS, SIGNING_SOURCES
-from vs_tui.domain.folding import with_timeout
-from vs_tui.domain.instants import HOUR, MINUTE
-from vs_tui.domain.model import State, Status, Verdict
+from vs_tui.model.time import HOUR, MINUTE
+from vs_tui.model.vocabulary import State, Status, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
 from vs_tui.sources.plyzen import SOURCE
 from vs_tui.sources.plyzen.records import type_in
+from vs_tui.traces.folding import with_timeout
 
 ACTIVITY = "vstrace-plyzen-activity-deploy-1337"
 

@@ -12,7 +12,7 @@ from tests.sources import github_payloads as gh
 from tests.sources import gitlab_payloads as gl
 from tests.sources import jenkins_payloads as jk
 from tests.store.tracing import World, from_github, from_gitlab, from_jenkins, short
-from vs_tui.domain.instants import iso
+from vs_tui.model.time import iso
 from vs_tui.store.intake import Intake
 
 QUEUED = "9" * 40

@@ -13,8 +13,8 @@ import pytest
 from pydantic import BaseModel
 
 from tests.sources.webhook_tools import RECEIVED
-from vs_tui.domain.instants import SECOND
-from vs_tui.domain.model import Key
+from vs_tui.model.time import SECOND
+from vs_tui.model.vocabulary import Key
 from vs_tui.sources import base, registry
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
 from vs_tui.sources.grafana import TIMESTAMP_HEADER

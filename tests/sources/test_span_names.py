@@ -21,10 +21,10 @@ from tests.sources import (
     test_trello,
 )
 from tests.sources.webhook_tools import fold_all
-from vs_tui.domain.correlation import series_of
-from vs_tui.domain.folding import Folded
-from vs_tui.domain.model import Span
+from vs_tui.model.vocabulary import Span
 from vs_tui.sources import github, gitlab, jenkins
+from vs_tui.traces.correlation import series_of
+from vs_tui.traces.folding import Folded
 
 RESULTS = {"success", "failure", "error", "timeout", "cancellation", "skip"}
 ALLOWED: Mapping[str, set[str] | None] = {

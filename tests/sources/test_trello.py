@@ -20,7 +20,7 @@ from tests.sources.webhook_tools import (
     same_spans,
     sought,
 )
-from vs_tui.domain.model import Event, Status, Verdict
+from vs_tui.model.vocabulary import Event, Status, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized, Unreadable
 from vs_tui.sources.trello import SOURCE
 

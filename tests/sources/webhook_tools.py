@@ -16,10 +16,10 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from vs_tui.domain.folding import Folded, fold
-from vs_tui.domain.instants import parse_instant
-from vs_tui.domain.model import Event, Key, event_from_row, event_to_row
+from vs_tui.model.time import parse_instant
+from vs_tui.model.vocabulary import Event, Key, event_from_row, event_to_row
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unreadable
+from vs_tui.traces.folding import Folded, fold
 
 RECEIVED = parse_instant("2026-03-04T12:00:00Z")
 assert RECEIVED is not None

@@ -6,8 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from vs_tui.domain.model import Verdict
-from vs_tui.intaking import intake_of, read
+from vs_tui.ingest.parsing import intake_of, read
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.customhttp import SOURCE
 from vs_tui.store.intake import Intake

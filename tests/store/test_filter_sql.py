@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.store.memory import database
-from vs_tui.domain.filters import FLAGS, STATES, FilterError, completions, parse
-from vs_tui.domain.instants import DAY, MINUTE
-from vs_tui.domain.model import Operation, Span, State, Status
+from vs_tui.model.filters import FLAGS, STATES, FilterError, completions, parse
+from vs_tui.model.time import DAY, MINUTE
+from vs_tui.model.vocabulary import Operation, Span, State, Status
 from vs_tui.store import rows
 from vs_tui.store.filter_sql import where
 

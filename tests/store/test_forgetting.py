@@ -12,13 +12,13 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.receiver.bodies import honest
+from tests.ingest.bodies import honest
 from tests.store.conftest import Clock, T
 from vs_tui.cli.main import main
 from vs_tui.cli.runtime import writer_settings
 from vs_tui.config import Config
-from vs_tui.domain.teams import Team, Teams
-from vs_tui.intaking import intake_of, parse_stored, read
+from vs_tui.ingest.parsing import intake_of, parse_stored, read
+from vs_tui.model.teams import Team, Teams
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.registry import sources
 from vs_tui.store.forgetting import Person

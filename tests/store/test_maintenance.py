@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.store.conftest import T, custom, ref, rows_of
-from vs_tui.domain.instants import DAY, HOUR
-from vs_tui.domain.limits import Retention
-from vs_tui.intaking import parse_stored
+from vs_tui.ingest.parsing import parse_stored
+from vs_tui.model.limits import Retention
+from vs_tui.model.time import DAY, HOUR
 from vs_tui.store.intake import Rejection
 from vs_tui.store.maintenance import backup, stats, verify
 from vs_tui.store.rebuild import rebuild

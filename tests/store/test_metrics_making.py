@@ -1,7 +1,7 @@
 """The writer makes what reports read while nothing else is to do."""
 
 from tests.store.conftest import T, custom
-from vs_tui.domain.instants import DAY, MINUTE
+from vs_tui.model.time import DAY, MINUTE
 from vs_tui.store import upkeep
 from vs_tui.store.metrics_making import make_reports
 from vs_tui.store.metrics_tree import unkept

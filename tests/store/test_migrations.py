@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.store.conftest import custom, rows_of
-from vs_tui.intaking import parse_stored
+from vs_tui.ingest.parsing import parse_stored
 from vs_tui.store import schema
 from vs_tui.store.maintenance import verify
 from vs_tui.store.rebuild import rebuild
-from vs_tui.store.restoring import restore
+from vs_tui.store.restore import restore
 from vs_tui.store.schema import NewerSchema, StoreError, open_reader
 from vs_tui.store.writer import Writer
 

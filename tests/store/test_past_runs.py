@@ -1,7 +1,7 @@
 """What earlier runs of a series went through, as the store tells it."""
 
 from tests.store.conftest import T, custom, ref
-from vs_tui.domain.instants import SECOND
+from vs_tui.model.time import SECOND
 from vs_tui.store.past_runs import read_past_runs
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.store.conftest import custom
-from vs_tui.store.places import Place, cursor_of, place_of
+from vs_tui.store.cursor import Place, cursor_of, place_of
 from vs_tui.store.read_spans import SORTS
 from vs_tui.store.reader import SqliteReader
 

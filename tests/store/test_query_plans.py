@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.store.conftest import T, custom
-from vs_tui.domain.instants import DAY
+from vs_tui.model.time import DAY
 from vs_tui.store.reader import SqliteReader
 
 ASKED = {

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from tests.store.conftest import custom, rows_of
-from vs_tui.domain.model import Verdict
-from vs_tui.intaking import parse_stored
+from vs_tui.ingest.parsing import parse_stored
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.store import same_bodies
 from vs_tui.store.batch import ingest
 from vs_tui.store.rebuild import rebuild

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from tests.store.memory import database
 from tests.store.test_filter_sql import FILTERS, SPANS
-from vs_tui.domain.filters import parse
-from vs_tui.domain.instants import DAY, HOUR, MINUTE
-from vs_tui.domain.model import Span, State, Status
-from vs_tui.domain.past import as_of
+from vs_tui.model.filters import parse
+from vs_tui.model.time import DAY, HOUR, MINUTE
+from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.store import rows, searching
 from vs_tui.store.read_spans import read_counts, read_found
 from vs_tui.store.read_traces import read_found_traces, summaries
 from vs_tui.store.searching import Search, reach
+from vs_tui.traces.past import as_of
 
 T = 1_772_445_600_000_000
 

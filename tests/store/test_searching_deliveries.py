@@ -7,10 +7,10 @@ import pytest
 
 from tests.store.conftest import T
 from tests.store.memory import database
-from vs_tui.domain.instants import HOUR, MINUTE
-from vs_tui.store.api import DeliveryRow
+from vs_tui.model.time import HOUR, MINUTE
 from vs_tui.store.delivery_filter import delivery_where
 from vs_tui.store.read_deliveries import read_all_deliveries
+from vs_tui.store.reader_protocol import DeliveryRow
 from vs_tui.store.searching_deliveries import Counting, DeliverySearch, first_since
 
 VERDICTS = ("accepted", "ignored", "accepted", "quarantined", "accepted")

@@ -17,7 +17,7 @@ from tests.store.tracing import (
     from_jira,
     posted,
 )
-from vs_tui.domain.model import Rule
+from vs_tui.model.vocabulary import Rule
 
 ISSUE, CHANGE = "github-issue-api-12", "github-pull_request-api-34"
 RUN, JOB, DEPLOY = "github-pipeline-api-555", "github-build-api-7001", "github-deploy-api-42"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.store.tracing import World
-from vs_tui.domain import recording
-from vs_tui.domain.instants import DAY
-from vs_tui.intaking import intake_of, read, route
+from vs_tui.ingest.parsing import intake_of, read, route
+from vs_tui.log import recording
+from vs_tui.model.time import DAY
 from vs_tui.sources.base import Inbound
 from vs_tui.store.intake import Intake
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.store.memory import database
-from vs_tui.domain.instants import DAY, MINUTE
-from vs_tui.domain.model import Event, Key, Rule, Seek, State
+from vs_tui.model.time import DAY, MINUTE
+from vs_tui.model.vocabulary import Event, Key, Rule, Seek, State
 from vs_tui.store import batch
-from vs_tui.store.folder import Context
+from vs_tui.store.span_folding import Context
 
 RUNS = st.tuples(st.integers(0, 60), st.integers(0, 30), st.booleans(), st.integers(0, 2))
 """When it begins, how much later its deploy does, whether that succeeds; 0: without a run, 1: the

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.store.conftest import custom, rows_of
-from vs_tui.domain.instants import DAY
-from vs_tui.domain.limits import MIB
+from vs_tui.model.limits import MIB
+from vs_tui.model.time import DAY
 from vs_tui.store import batch
 from vs_tui.store.intake import Rejection
 from vs_tui.store.maintenance import verify

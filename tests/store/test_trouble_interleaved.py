@@ -9,7 +9,7 @@ import asyncio
 import pytest
 
 from tests.store.conftest import custom, rows_of
-from vs_tui.domain.model import Verdict
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.store import batch
 from vs_tui.store.intake import Outcome
 from vs_tui.store.maintenance import verify

@@ -11,11 +11,11 @@ import pytest
 from tests.sources import github_payloads as gh
 from tests.store.conftest import T, custom, ref, rows_of
 from tests.store.tracing import from_github
-from vs_tui.domain.instants import HOUR
-from vs_tui.domain.model import Event, State, Verdict
-from vs_tui.domain.teams import Team, Teams
-from vs_tui.intaking import parse_stored
-from vs_tui.store import adoption, batch
+from vs_tui.ingest.parsing import parse_stored
+from vs_tui.model.teams import Team, Teams
+from vs_tui.model.time import HOUR
+from vs_tui.model.vocabulary import Event, State, Verdict
+from vs_tui.store import batch, team_reassignment
 from vs_tui.store.intake import Intake, Rejection
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.rebuild import rebuild
@@ -231,7 +231,7 @@ async def test_team_changes_reach_stored_spans(open_writer, clock, tmp_path) -> 
 
 
 async def test_teams_are_adopted_in_steps_and_a_restart_goes_on(clock, tmp_path, monkeypatch):
-    monkeypatch.setattr(adoption, "SPANS_AT_ONCE", 2)
+    monkeypatch.setattr(team_reassignment, "SPANS_AT_ONCE", 2)
     first = Writer(tmp_path / "teams.db", clock)
     await first.open()
     for number in range(5):
@@ -246,7 +246,7 @@ async def test_teams_are_adopted_in_steps_and_a_restart_goes_on(clock, tmp_path,
 
     second = Writer(tmp_path / "teams.db", clock, settings)
     await second.open()
-    assert await second.transaction(adoption.adopt_teams)
+    assert await second.transaction(team_reassignment.adopt_teams)
     half = await teams(second)
     assert half.count("core") == 2
     await second.submit(custom("build", 9, "start", namespace="acme"))
@@ -264,7 +264,7 @@ async def test_teams_are_adopted_in_steps_and_a_restart_goes_on(clock, tmp_path,
 
 
 async def test_teams_that_changed_back_halfway_are_adopted_again(clock, tmp_path, monkeypatch):
-    monkeypatch.setattr(adoption, "SPANS_AT_ONCE", 2)
+    monkeypatch.setattr(team_reassignment, "SPANS_AT_ONCE", 2)
     path = tmp_path / "teams.db"
     for settings, whole in (
         (Settings(), True),
@@ -275,7 +275,7 @@ async def test_teams_that_changed_back_halfway_are_adopted_again(clock, tmp_path
         await writer.open()
         for number in range(5):
             await writer.submit(custom("build", number, "start", namespace="acme"))
-        await (writer.adopt() if whole else writer.transaction(adoption.adopt_teams))
+        await (writer.adopt() if whole else writer.transaction(team_reassignment.adopt_teams))
         found = {row[9] for row in (await rows_of(writer))[0]}
         await writer.close()
     assert len(found) == 1
@@ -338,7 +338,7 @@ async def test_a_pin_and_a_cut_survive_a_rebuild(open_writer) -> None:
 def decision(action: str, child: str, parent: str, at: int):
     import orjson
 
-    from vs_tui.intaking import intake_of, read
+    from vs_tui.ingest.parsing import intake_of, read
     from vs_tui.sources.base import Inbound
     from vs_tui.sources.user import SOURCE
 

@@ -10,17 +10,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vs_tui.domain import filters
-from vs_tui.domain.cards import Card
-from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant, parse_instant
-from vs_tui.domain.metrics.dora import Figure
-from vs_tui.domain.metrics.report import Behind, Detail
-from vs_tui.domain.metrics.stages import Regression, StageTime
-from vs_tui.domain.metrics.windows import Window
-from vs_tui.domain.model import Link, Rule, Span, State, Status, Verdict, trace_id_of
-from vs_tui.domain.past import all_as_of
-from vs_tui.domain.upcoming import PastRun, PastStep
-from vs_tui.store.api import (
+from vs_tui.metrics.cards import Card
+from vs_tui.metrics.dora import Figure
+from vs_tui.metrics.report import Behind, Detail
+from vs_tui.metrics.stages import Regression, StageTime
+from vs_tui.metrics.windows import Window
+from vs_tui.model import filters
+from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant, parse_instant
+from vs_tui.model.vocabulary import Link, Rule, Span, State, Status, Verdict, trace_id_of
+from vs_tui.store.reader_protocol import (
     Baseline,
     Changes,
     Counts,
@@ -35,6 +33,8 @@ from vs_tui.store.api import (
     TracePage,
     TraceSummary,
 )
+from vs_tui.traces.past import all_as_of
+from vs_tui.traces.upcoming import PastRun, PastStep
 
 NOW: Instant = parse_instant("2026-11-21T09:41:07Z") or 0
 

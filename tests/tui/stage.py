@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from textual.pilot import Pilot
 
 from tests.tui.fakes import Clock, FakeReader, busy_reader, cards
-from vs_tui.domain.cards import Card
+from vs_tui.metrics.cards import Card
 from vs_tui.tui.app import Setup, VsTuiApp
 from vs_tui.tui.output import screen_text
 

@@ -9,7 +9,7 @@ import pytest
 from tests.tui.fakes import FakeReader, cards, delivery, span
 from tests.tui.stage import NARROW, Stage, stage
 from tests.tui.test_sources import connections
-from vs_tui.domain.instants import SECOND
+from vs_tui.model.time import SECOND
 
 VIEWS = {"live": "1", "traces": "2", "dora": "3", "events": "4", "sources": "5"}
 FILTERS = {"live": "build", "traces": "build", "events": "push"}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from vs_tui.domain import filters
+from vs_tui.model import filters
 from vs_tui.store.delivery_filter import delivery_where
-from vs_tui.tui import actions, look
+from vs_tui.tui import actions, theme
 from vs_tui.tui.actions import ACTIONS, PLACES, Action, display_key
 from vs_tui.tui.navigation import VIEWS
 
@@ -89,7 +89,7 @@ def test_screens_and_themes() -> None:
     for name in VIEWS:
         assert f"| `{actions.BY_ID[name].key}` | {actions.BY_ID[name].label} |" in text
     themes = re.findall(r"^\| `(\w+)` \| ", text.partition("## Looks")[2], re.MULTILINE)
-    assert themes == ["auto", *look.PALETTES]
+    assert themes == ["auto", *theme.PALETTES]
 
 
 def test_the_example_of_binding_a_key() -> None:
@@ -99,17 +99,17 @@ def test_the_example_of_binding_a_key() -> None:
 
 
 def test_limits_that_the_page_names() -> None:
+    from vs_tui.api.remote_connection import LONGEST_WAIT
     from vs_tui.cli.web import MAX_TABS
-    from vs_tui.domain.instants import DAY, MINUTE, SECOND
-    from vs_tui.receiver.remote import LONGEST_WAIT
-    from vs_tui.tui import banners, sourcing
+    from vs_tui.model.time import DAY, MINUTE, SECOND
+    from vs_tui.tui import banners, source_status
     from vs_tui.tui.feed import BLURRED_POLL_SECONDS
     from vs_tui.tui.screens.sources import SHOW_SECRET
 
     text = PAGE.read_text()
     assert f"at most {MAX_TABS}." in text
     assert LONGEST_WAIT == 5 and "within five seconds" in text
-    days = f"{sourcing.SILENT_AFTER // DAY} to {sourcing.RETIRED_AFTER // DAY} days"
+    days = f"{source_status.SILENT_AFTER // DAY} to {source_status.RETIRED_AFTER // DAY} days"
     assert days in text
     assert banners.SKEW == 2 * MINUTE and "more than two minutes" in text
     assert SHOW_SECRET == 30 * SECOND and "30 seconds" in text

@@ -10,8 +10,8 @@ import pytest
 from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery
 from tests.tui.golden import assert_golden
 from tests.tui.stage import NARROW, WIDE, does, stage
-from vs_tui.domain.instants import HOUR, MINUTE
-from vs_tui.domain.model import Verdict
+from vs_tui.model.time import HOUR, MINUTE
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.tui.screens.delivery import DeliveryView
 from vs_tui.tui.screens.trace import TraceView
 from vs_tui.tui.widgets.ask import Ask

@@ -22,8 +22,8 @@ from tests.tui.fakes import (
 from tests.tui.golden import FOLDER as GOLDENS
 from tests.tui.golden import assert_golden
 from tests.tui.stage import NARROW, WIDE, Stage, stage
-from vs_tui.domain.instants import HOUR, SECOND
-from vs_tui.tui.settings import no_cards
+from vs_tui.model.time import HOUR, SECOND
+from vs_tui.tui.dashboard_settings import no_cards
 
 Play = Callable[[Stage], Awaitable[None]]
 

@@ -10,12 +10,12 @@ import pytest
 from tests.tui.fakes import NOW, FakeReader, delivery, span
 from tests.tui.hostile import faults, texts
 from tests.tui.stage import stage
-from vs_tui.domain.cards import Card
-from vs_tui.domain.display import clean
-from vs_tui.domain.instants import DAY, MINUTE, SECOND
-from vs_tui.domain.model import Link, Rule, State, Verdict
-from vs_tui.domain.upcoming import PastStep
-from vs_tui.tui.sourcing import Connection
+from vs_tui.metrics.cards import Card
+from vs_tui.model.display import clean
+from vs_tui.model.time import DAY, MINUTE, SECOND
+from vs_tui.model.vocabulary import Link, Rule, State, Verdict
+from vs_tui.traces.upcoming import PastStep
+from vs_tui.tui.source_status import Connection
 
 HOSTILE = texts(1_000)
 # Tall, so that every row is painted at once; the widths of a narrow and of a wide screen.

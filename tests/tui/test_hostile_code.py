@@ -10,7 +10,7 @@ import pytest
 import vs_tui.tui
 from tests.tui.fakes import FakeReader, delivery, span
 from tests.tui.stage import stage
-from vs_tui.domain.instants import SECOND
+from vs_tui.model.time import SECOND
 
 FOLDER = Path(vs_tui.tui.__file__).parent
 SINKS = {

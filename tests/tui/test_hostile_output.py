@@ -22,9 +22,9 @@ from tests.tui.hostile import SEQUENCES, texts
 from vs_tui.cli.main import main
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config
-from vs_tui.domain.display import clean, escaped_json
-from vs_tui.domain.instants import SECOND
-from vs_tui.exporters.table import csv_text, markdown_text, plain_text
+from vs_tui.export.table import csv_text, markdown_text, plain_text
+from vs_tui.model.display import clean, escaped_json
+from vs_tui.model.time import SECOND
 
 HOSTILE = texts(1_000)
 NOW = 1_772_445_600 * SECOND

@@ -19,8 +19,8 @@ from tests.tui.terminal import Terminal
 from vs_tui.cli.common import now
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config
-from vs_tui.domain.display import clean
-from vs_tui.domain.instants import SECOND
+from vs_tui.model.display import clean
+from vs_tui.model.time import SECOND
 
 ESCAPE = "\x1b[27u"
 """As terminals write it that tell it from the beginning of another key."""

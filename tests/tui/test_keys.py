@@ -6,8 +6,8 @@ import pytest
 
 from tests.tui.fakes import NOW, FakeReader, busy_reader, span
 from tests.tui.stage import NARROW, does, stage
-from vs_tui.domain.instants import SECOND
-from vs_tui.domain.model import State
+from vs_tui.model.time import SECOND
+from vs_tui.model.vocabulary import State
 from vs_tui.tui import actions
 from vs_tui.tui.screens.delivery import DeliveryView
 from vs_tui.tui.screens.help import HelpView

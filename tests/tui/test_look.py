@@ -6,8 +6,8 @@ import pytest
 from rich.color import ColorSystem
 
 from tests.tui.stage import stage
-from vs_tui.tui.look import ASCII, DARK, LIGHT, PALETTES, UNICODE, choose
 from vs_tui.tui.paint import strip_of
+from vs_tui.tui.theme import ASCII, DARK, LIGHT, PALETTES, UNICODE, choose
 
 STATES = ("run", "wait", "queue", "ok", "fail", "cancel", "stale")
 

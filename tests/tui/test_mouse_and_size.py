@@ -7,7 +7,7 @@ from rich.cells import cell_len
 
 from tests.tui.fakes import FakeReader, busy_reader, cards, some_detail, span
 from tests.tui.stage import NARROW, WIDE, Stage, stage
-from vs_tui.domain.instants import SECOND
+from vs_tui.model.time import SECOND
 from vs_tui.tui.screens.trace import TraceView
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.tui.fakes import FakeReader, busy_reader, span
 from tests.tui.stage import stage
-from vs_tui.domain.instants import SECOND
+from vs_tui.model.time import SECOND
 from vs_tui.tui import onboarding, output
 from vs_tui.tui.output import is_page, wrapped
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.receiver.inside import TOKEN, Raw, receiving
+from tests.ingest.inside import TOKEN, Raw, receiving
 from tests.store.conftest import custom, ref
 from tests.tui.fakes import busy_reader
 from tests.tui.stage import stage
-from vs_tui.domain.instants import DAY
-from vs_tui.domain.model import Verdict
+from vs_tui.model.time import DAY
+from vs_tui.model.vocabulary import Verdict
 
 
 async def test_a_row_whose_trace_was_pruned_meanwhile() -> None:

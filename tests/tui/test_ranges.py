@@ -10,8 +10,8 @@ from textual.containers import Vertical
 from tests.tui.fakes import NOW, FakeReader, span
 from tests.tui.golden import assert_golden
 from tests.tui.stage import NARROW, WIDE, stage
-from vs_tui.domain.filters import parse
-from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, parse_instant
+from vs_tui.model.filters import parse
+from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, parse_instant
 from vs_tui.tui.ranges import PRESETS, parse_range
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -18,7 +18,7 @@ from textual.strip import Strip
 from tests.tui.emulator import Emulator
 from tests.tui.fakes import SECOND
 from tests.tui.stage import Stage, does, stage
-from vs_tui.tui.sheet import Sheet
+from vs_tui.tui.screen_buffer import Sheet
 
 CONSOLE = Console(color_system="truecolor", force_terminal=True)
 WIDTH, HEIGHT, CUT = 24, 3, 14

@@ -10,11 +10,11 @@ import pytest
 from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery
 from tests.tui.golden import assert_golden
 from tests.tui.stage import NARROW, WIDE, does, stage
-from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND
-from vs_tui.domain.model import Verdict
-from vs_tui.store.api import SourceHealth
-from vs_tui.tui import sourcing
-from vs_tui.tui.sourcing import Connection, condition
+from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
+from vs_tui.model.vocabulary import Verdict
+from vs_tui.store.reader_protocol import SourceHealth
+from vs_tui.tui import source_status
+from vs_tui.tui.source_status import Connection, condition
 
 GITHUB = Connection(
     "github", "GitHub", ("/github",), "X-Hub-Signature-256", False, "github", "gh-s3cret", "tok"
@@ -216,16 +216,16 @@ def test_conditions(found, level, words) -> None:
 
 def test_the_silence_of_a_paging_tool_is_good_news() -> None:
     github = health(8 * DAY, accepted=9)
-    assert sourcing.is_silent(github, NOW)
-    assert not sourcing.is_silent(replace(github, source="pagerduty"), NOW)
+    assert source_status.is_silent(github, NOW)
+    assert not source_status.is_silent(replace(github, source="pagerduty"), NOW)
 
 
 def test_the_day_begins_in_the_users_zone() -> None:
     from datetime import timedelta, timezone
 
     east = timezone(timedelta(hours=5, minutes=30))
-    assert NOW - sourcing.midnight(NOW, UTC) == (9 * HOUR + 41 * MINUTE + 7 * SECOND)
-    assert NOW - sourcing.midnight(NOW, east) == 15 * HOUR + 11 * MINUTE + 7 * SECOND
+    assert NOW - source_status.midnight(NOW, UTC) == (9 * HOUR + 41 * MINUTE + 7 * SECOND)
+    assert NOW - source_status.midnight(NOW, east) == 15 * HOUR + 11 * MINUTE + 7 * SECOND
 
 
 def test_a_secret_is_not_in_the_repr() -> None:

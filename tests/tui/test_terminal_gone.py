@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tests.receiver.server import serving
+from tests.ingest.server import serving
 from tests.tui.terminal import Terminal
 
 

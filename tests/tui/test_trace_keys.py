@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery_links, delivery_trace, span
 from tests.tui.stage import NARROW, Stage, does, stage
-from vs_tui.domain.instants import MINUTE, SECOND
-from vs_tui.domain.model import Link, Rule, State
+from vs_tui.model.time import MINUTE, SECOND
+from vs_tui.model.vocabulary import Link, Rule, State
 
 
 @asynccontextmanager

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from vs_tui.cli.settings import Settings, data_folder, sender_settings
+from vs_tui.cli.client_settings import Settings, data_folder, sender_settings
+from vs_tui.cli.http_wire import Connection, WireError, address, connect
 from vs_tui.cli.spool import MAX_BODY, Entry, Spool
-from vs_tui.cli.wire import Connection, WireError, address, connect
 
 LIMIT: Final = 2.0
 """Seconds that a call may take when the receiver does not answer."""

@@ -8,11 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+from vs_tui.cli.client_settings import Settings, sender_settings
 from vs_tui.cli.manual import UsageError
-from vs_tui.cli.settings import Settings, sender_settings
 from vs_tui.config import Config, data_dir, load
-from vs_tui.domain.errors import Explained
-from vs_tui.domain.instants import Instant, parse_duration, parse_instant
+from vs_tui.model.errors import Explained
+from vs_tui.model.time import Instant, parse_duration, parse_instant
 
 
 class CommandError(Explained):

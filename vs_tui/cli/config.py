@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config
+from vs_tui.cli.git_context import without_password
 from vs_tui.cli.manual import add_command
-from vs_tui.cli.surroundings import without_password
 from vs_tui.config import Config, config_dir
-from vs_tui.domain.display import clean, escaped_json
-from vs_tui.domain.instants import format_duration
-from vs_tui.domain.limits import format_size
+from vs_tui.model.display import clean, escaped_json
+from vs_tui.model.limits import format_size
+from vs_tui.model.time import format_duration
 
 TEMPLATE = """\
 # vs-tui. Every setting is optional; `vs-tui config show` tells what is in force and why.

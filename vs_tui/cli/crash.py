@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from vs_tui.cli.common import write_private
 from vs_tui.config import Config, data_dir
-from vs_tui.domain.display import clean
+from vs_tui.model.display import clean
 
 MASK: Final = "(secret)"
 KEPT: Final = 10

@@ -19,10 +19,10 @@ from vs_tui.config import Config, ConfigError, data_dir, take_secrets_out
 
 if TYPE_CHECKING:
     from vs_tui.cli.runtime import Runtime
-    from vs_tui.domain.cards import Card
-    from vs_tui.domain.instants import Instant
-    from vs_tui.domain.metrics.report import Detail
-    from vs_tui.store.api import DeliveryDetail, Reader
+    from vs_tui.metrics.cards import Card
+    from vs_tui.metrics.report import Detail
+    from vs_tui.model.time import Instant
+    from vs_tui.store.reader_protocol import DeliveryDetail, Reader
     from vs_tui.store.reports import Reports
     from vs_tui.tui.app import Setup, VsTuiApp
 
@@ -59,7 +59,7 @@ def add_look_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vs_tui.cli.risks import risks
+    from vs_tui.cli.startup_warnings import risks
     from vs_tui.cli.tunnel import refuse_open
 
     config = load_config(args, create_secrets=not (args.no_auth or args.no_auth_public))
@@ -147,7 +147,7 @@ async def _go_on(runtime: Runtime) -> None:
 
 
 async def _resend(runtime: Runtime, detail: DeliveryDetail, target: str) -> str:
-    from vs_tui.receiver.resend import resend
+    from vs_tui.api.resend import resend
 
     if not target and not runtime.url:
         return "the receiver is not listening, so it cannot be sent to it"
@@ -201,7 +201,7 @@ def program() -> str:
 
 def setup_for(config: Config, args: argparse.Namespace, reader: Reader) -> Setup:
     """The dashboard's settings out of configuration and flags, over a reader."""
-    from vs_tui.cli.connecting import connections
+    from vs_tui.cli.source_setup import connections
     from vs_tui.tui.app import Setup
 
     return Setup(

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now
 from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.config import Config
-from vs_tui.domain.display import clean_lines, escaped_json
-from vs_tui.domain.instants import Instant, iso, parse_duration
-from vs_tui.domain.limits import Retention, format_size
+from vs_tui.model.display import clean_lines, escaped_json
+from vs_tui.model.limits import Retention, format_size
+from vs_tui.model.time import Instant, iso, parse_duration
 from vs_tui.store.lock import InUse
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _backup(config: Config, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _restore(config: Config, args: argparse.Namespace) -> dict[str, Any]:
-    from vs_tui.store.restoring import restore
+    from vs_tui.store.restore import restore
 
     copy = Path(args.copy).expanduser()
     if not copy.is_file():
@@ -190,7 +190,7 @@ def _verify(config: Config, _: argparse.Namespace) -> dict[str, Any]:
         "problems": problems,
     }
     if problems:
-        from vs_tui.store.trouble import RECOVER
+        from vs_tui.store.storage_errors import RECOVER
 
         result["next"] = RECOVER
     return result
@@ -246,7 +246,7 @@ def _count_prunable(path: Path, before: Instant) -> Pruned:
 
 
 def _rebuild(config: Config, args: argparse.Namespace) -> dict[str, Any]:
-    from vs_tui.intaking import parse_stored
+    from vs_tui.ingest.parsing import parse_stored
     from vs_tui.store.rebuild import rebuild
 
     _existing(config)
@@ -275,7 +275,7 @@ def _rebuild(config: Config, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _forget(config: Config, args: argparse.Namespace) -> dict[str, Any]:
-    from vs_tui.intaking import parse_stored
+    from vs_tui.ingest.parsing import parse_stored
     from vs_tui.store import forgetting
 
     path = _existing(config)

@@ -18,14 +18,14 @@ from typing import Any
 
 from vs_tui.cli.common import now, port_number
 from vs_tui.cli.dashboard import add_look_options, need_terminal, with_receiver
-from vs_tui.cli.gauge import Line, gauge
 from vs_tui.cli.manual import add_command
+from vs_tui.cli.progress_line import Line, gauge
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, complete_secrets, load
 from vs_tui.demo.story import END, after_end
-from vs_tui.domain.instants import SECOND, Instant
-from vs_tui.domain.recording import Delivery, whole_seconds
-from vs_tui.domain.shifting import shift
+from vs_tui.log.recording import Delivery, whole_seconds
+from vs_tui.log.time_shift import shift
+from vs_tui.model.time import SECOND, Instant
 
 AT_ONCE = 500
 """Deliveries of the story that wait for one commit."""

@@ -7,10 +7,10 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from vs_tui.cli.checkup import Finding, examine, look_deep
 from vs_tui.cli.common import add_store_options, load_config
+from vs_tui.cli.doctor_checks import Finding, examine, look_deep
 from vs_tui.cli.manual import add_command
-from vs_tui.domain.display import clean
+from vs_tui.model.display import clean
 
 
 def register(subparsers: Any) -> None:

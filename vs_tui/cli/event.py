@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _start(args: argparse.Namespace, span: SpanId, tags: dict[str, str]) -> int:
-    from vs_tui.cli.surroundings import Checkout, parent, who
+    from vs_tui.cli.git_context import Checkout, parent, who
 
     checkout = Checkout()
     client = Client()
@@ -148,6 +148,6 @@ def trouble_lines(report: Report) -> Sequence[str]:
         lines.append(f"the spool was full: its {report.dropped} oldest event(s) were dropped")
     if not lines:
         return lines
-    from vs_tui.domain.display import clean
+    from vs_tui.model.display import clean
 
     return [clean(line) for line in lines]  # the receiver's words are anybody's

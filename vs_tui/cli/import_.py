@@ -22,8 +22,8 @@ from vs_tui.cli.importing.sending import Sender
 from vs_tui.cli.importing.web import Api
 from vs_tui.cli.manual import USAGE, UsageError, add_command
 from vs_tui.config import data_dir
-from vs_tui.domain.display import clean
-from vs_tui.domain.instants import Instant, iso
+from vs_tui.model.display import clean
+from vs_tui.model.time import Instant, iso
 
 DEFAULT_SINCE: Final = "90d"
 

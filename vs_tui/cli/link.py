@@ -12,7 +12,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from vs_tui.cli.common import CommandError, receiver
 from vs_tui.cli.manual import add_command
-from vs_tui.domain.correlation import PIN_ATTRIBUTE, cuts
+from vs_tui.traces.correlation import PIN_ATTRIBUTE, cuts
 
 TIMEOUT: Final = 10.0
 _PAGE: Final = 500
@@ -143,7 +143,7 @@ def _lines(span: dict[str, Any]) -> list[str]:
 
 
 def _clean(text: str) -> str:
-    from vs_tui.domain.display import clean
+    from vs_tui.model.display import clean
 
     return clean(text)
 

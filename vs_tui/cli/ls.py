@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple
 
 from vs_tui.cli.common import add_store_options, load_config, now
 from vs_tui.cli.manual import USAGE, add_command, whole_number
-from vs_tui.domain.instants import format_duration
-from vs_tui.domain.model import Link, Span
+from vs_tui.model.time import format_duration
+from vs_tui.model.vocabulary import Link, Span
 
 PAGE: Final = 1_000
 """Spans that are held at a time."""
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         asyncio.run(_list(args, show))
     except ValueError as error:
-        from vs_tui.domain.display import clean_lines
+        from vs_tui.model.display import clean_lines
 
         print(f"vs-tui ls: {clean_lines(str(error))}", file=sys.stderr)
         return USAGE
@@ -94,8 +94,8 @@ async def _list(args: argparse.Namespace, show: Callable[[Found], None]) -> None
 def _print_json(found: Found) -> None:
     import orjson
 
-    from vs_tui.domain.display import escaped_json
-    from vs_tui.exporters.jsonable import span_json
+    from vs_tui.api.codec import span_json
+    from vs_tui.model.display import escaped_json
 
     for span in found.spans:
         shown = span_json(span, found.links.get(span.key, ()), found.refs)
@@ -109,7 +109,7 @@ def _print_rows(found: Found) -> None:
 
 def row(span: Span) -> str:
     """One aligned line; event text never reaches the terminal raw."""
-    from vs_tui.domain.display import clean
+    from vs_tui.model.display import clean
 
     took = format_duration(span.elapsed(now()))
     cells = (

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Final
 
 from vs_tui.cli.manual import USAGE, UsageError, to_the_end
-from vs_tui.domain.errors import Explained
+from vs_tui.model.errors import Explained
 
 COMMANDS: Final = {
     "dashboard": "receiver and dashboard in one process (the default)",
@@ -82,7 +82,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 
 def _harmless(message: object) -> str:
     """It may quote what a tool, a file or another receiver said."""
-    from vs_tui.domain.display import clean_lines
+    from vs_tui.model.display import clean_lines
 
     return clean_lines(str(message))
 
@@ -116,7 +116,7 @@ def entry() -> None:
 def _of_the_store(error: Exception, parsed: argparse.Namespace) -> str:
     """What is wrong with the database and what to do; `` when it is our bug."""
     from vs_tui.cli.common import load_config
-    from vs_tui.store.trouble import explain, is_storage
+    from vs_tui.store.storage_errors import explain, is_storage
 
     return explain(error, load_config(parsed).db) if is_storage(error) else ""
 

@@ -15,7 +15,7 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, Final
 
-from vs_tui.domain.errors import Explained
+from vs_tui.model.errors import Explained
 
 USAGE: Final = 2
 """Exit code of a command line that is wrong."""
@@ -41,7 +41,7 @@ def to_the_end(program: str, run: Callable[[], int]) -> int:
         return 130
     except OSError as error:
         if error.filename is not None and error.strerror:
-            from vs_tui.domain.display import clean
+            from vs_tui.model.display import clean
 
             shown = clean(os.fsdecode(error.filename))
             advice = "see whether it is there and whether you may use it"

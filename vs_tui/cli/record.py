@@ -9,8 +9,8 @@ from typing import Any
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config, moment
 from vs_tui.cli.manual import UsageError, add_command
-from vs_tui.domain.display import escaped_json
-from vs_tui.domain.recording import Delivery, format_line
+from vs_tui.log.recording import Delivery, format_line
+from vs_tui.model.display import escaped_json
 
 
 def register(subparsers: Any) -> None:

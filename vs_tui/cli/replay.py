@@ -13,12 +13,12 @@ from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now, receiver
-from vs_tui.cli.gauge import Line, gauge
 from vs_tui.cli.manual import UsageError, add_command
+from vs_tui.cli.progress_line import Line, gauge
 from vs_tui.config import Config
-from vs_tui.domain.display import clean
-from vs_tui.domain.recording import Delivery, pace, read, whole_seconds
-from vs_tui.domain.shifting import shift
+from vs_tui.log.recording import Delivery, pace, read, whole_seconds
+from vs_tui.log.time_shift import shift
+from vs_tui.model.display import clean
 
 _SHOWN_EVERY: Final = 25
 """Deliveries between two looks of the gauge."""
@@ -159,7 +159,7 @@ def _tally(counts: dict[str, int], done: set[asyncio.Task[str]]) -> None:
 @asynccontextmanager
 async def _target(config: Config, args: argparse.Namespace) -> AsyncIterator[Target]:
     if args.to:
-        from vs_tui.receiver.sender import HttpTarget
+        from vs_tui.api.recorded_sender import HttpTarget
 
         target = HttpTarget(args.to, receiver(args.to, args.token or "").token)
         async with target:

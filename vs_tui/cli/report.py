@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         found = asyncio.run(read())
     except ValueError as error:
-        from vs_tui.domain.display import clean_lines
+        from vs_tui.model.display import clean_lines
 
         print(f"vs-tui report: {clean_lines(str(error))}", file=sys.stderr)
         return USAGE
@@ -128,8 +128,8 @@ def run(args: argparse.Namespace) -> int:
 
 def render(report: Report, form: str) -> str:
     """A report in one of the formats; event text never reaches the terminal raw."""
-    from vs_tui.domain.display import clean, escaped_json
-    from vs_tui.exporters.table import csv_text, markdown_text, plain_text
+    from vs_tui.export.table import csv_text, markdown_text, plain_text
+    from vs_tui.model.display import clean, escaped_json
 
     if form == "json":
         import orjson
@@ -149,7 +149,7 @@ def render(report: Report, form: str) -> str:
 
 
 def _asked(args: argparse.Namespace) -> Any:
-    from vs_tui.store.asking import Asked
+    from vs_tui.store.report_query import Asked
 
     if args.filter and args.report != "durations":
         raise ValueError(f"'{args.filter[0]}': only `report durations` takes a filter")
@@ -157,9 +157,9 @@ def _asked(args: argparse.Namespace) -> Any:
 
 
 async def _dora(reports: Reports, args: argparse.Namespace) -> Report:
-    from vs_tui.domain.instants import iso
-    from vs_tui.exporters import report as out
-    from vs_tui.exporters.report_spans import window_title
+    from vs_tui.export import report_json as out
+    from vs_tui.export.span_reports import window_title
+    from vs_tui.model.time import iso
 
     cards = await reports.scorecards(_asked(args))
     since = cards[0].data_since if cards else None
@@ -178,8 +178,8 @@ async def _dora(reports: Reports, args: argparse.Namespace) -> Report:
 
 
 async def _teams(reports: Reports, args: argparse.Namespace) -> Report:
-    from vs_tui.exporters import report as out
-    from vs_tui.exporters.report_spans import window_title
+    from vs_tui.export import report_json as out
+    from vs_tui.export.span_reports import window_title
 
     cards = await reports.scorecards(_asked(args))
     window = _asked(args).window(reports.config, reports.clock())
@@ -195,8 +195,8 @@ async def _teams(reports: Reports, args: argparse.Namespace) -> Report:
 
 
 async def _durations(reports: Reports, args: argparse.Namespace) -> Report:
-    from vs_tui.exporters import report_spans as out
-    from vs_tui.exporters.report import window_json
+    from vs_tui.export import span_reports as out
+    from vs_tui.export.report_json import window_json
 
     window, grouping, groups = await reports.durations(_asked(args), " ".join(args.filter))
     records = out.duration_records(grouping, groups)
@@ -210,9 +210,9 @@ async def _durations(reports: Reports, args: argparse.Namespace) -> Report:
 
 
 async def _pull_requests(reports: Reports, args: argparse.Namespace) -> Report:
-    from vs_tui.domain.metrics.windows import MONDAY, SUNDAY
-    from vs_tui.exporters import report_spans as out
-    from vs_tui.exporters.report import window_json
+    from vs_tui.export import span_reports as out
+    from vs_tui.export.report_json import window_json
+    from vs_tui.metrics.windows import MONDAY, SUNDAY
 
     asked = _asked(args)
     if asked.by:
@@ -236,8 +236,8 @@ async def _pull_requests(reports: Reports, args: argparse.Namespace) -> Report:
 
 async def _write_pull_requests(reports: Reports, args: argparse.Namespace) -> None:
     """All of them as CSV, a page at a time: years of them are not held in memory."""
-    from vs_tui.exporters import report_spans as out
-    from vs_tui.exporters.table import csv_text
+    from vs_tui.export import span_reports as out
+    from vs_tui.export.table import csv_text
 
     asked = _asked(args)
     now_ = asked.window(reports.config, reports.clock()).now
@@ -262,8 +262,8 @@ def _shown(value: object) -> str:
 
 
 async def _stages(reports: Reports, args: argparse.Namespace) -> Report:
-    from vs_tui.exporters import report as out
-    from vs_tui.exporters import report_spans
+    from vs_tui.export import report_json as out
+    from vs_tui.export import span_reports
 
     detail = await reports.stages(_asked(args))
     records = [out.stage_json(stage) for stage in detail.stages]
@@ -277,16 +277,16 @@ async def _stages(reports: Reports, args: argparse.Namespace) -> Report:
         "items": records,
     }
     return Report(
-        f"Stages of the lead time, {report_spans.window_title(detail.window)}",
-        report_spans.stage_table(detail),
-        report_spans.cells(records),
+        f"Stages of the lead time, {span_reports.window_title(detail.window)}",
+        span_reports.stage_table(detail),
+        span_reports.cells(records),
         document,
         remarks,
     )
 
 
 async def _flaky(reports: Reports, args: argparse.Namespace) -> Report:
-    from vs_tui.exporters import report_spans as out
+    from vs_tui.export import span_reports as out
 
     jobs = await reports.flaky(_asked(args))
     records = out.flaky_records(jobs)
@@ -301,7 +301,7 @@ async def _flaky(reports: Reports, args: argparse.Namespace) -> Report:
 
 
 async def _expected(reports: Reports, args: argparse.Namespace) -> Report:
-    from vs_tui.exporters import report_spans as out
+    from vs_tui.export import span_reports as out
 
     asked = _asked(args)
     zone = asked.window(reports.config, reports.clock()).zone

@@ -25,10 +25,10 @@ from vs_tui.cli.custom_event import (
     read_context,
     start_body,
 )
+from vs_tui.cli.git_context import Checkout, service_of, who
+from vs_tui.cli.git_context import parent as parent_reference
 from vs_tui.cli.manual import USAGE, add_command
 from vs_tui.cli.span_options import add_span_options, tags_of
-from vs_tui.cli.surroundings import Checkout, service_of, who
-from vs_tui.cli.surroundings import parent as parent_reference
 
 if TYPE_CHECKING:
     from vs_tui.cli.client import Client, Report

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from vs_tui.config import Config, ConfigError
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Rule
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Rule
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.writer import Settings, Writer
 
@@ -105,8 +105,8 @@ class Runtime:
     async def listen(self) -> str:
         """Start the HTTP server and return its URL; aiohttp is imported only here, and beside the
         loop: a dashboard answers keys meanwhile."""
-        await asyncio.to_thread(import_module, "vs_tui.receiver.server")
-        from vs_tui.receiver.server import Receiver
+        await asyncio.to_thread(import_module, "vs_tui.api.server")
+        from vs_tui.api.server import Receiver
 
         if self._asked is None:
             self._asked = await self._open_reader()
@@ -133,7 +133,7 @@ class Runtime:
     ) -> Outcome | None:
         """Store a delivery that did not come over HTTP (demo, decisions); None when no source
         receives at its path."""
-        from vs_tui.intaking import intake_of, read, route
+        from vs_tui.ingest.parsing import intake_of, read, route
         from vs_tui.sources.base import BadBody, Inbound
 
         source = route(path)
@@ -148,7 +148,7 @@ class Runtime:
 
     async def refold(self, delivery_id: int) -> str:
         """Read one stored delivery again with today's adapters; says what came of it."""
-        from vs_tui.intaking import parse_stored
+        from vs_tui.ingest.parsing import parse_stored
         from vs_tui.store.rebuild import refold_one
 
         return await self.writer.transaction(

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from vs_tui.cli.common import add_store_options, now, write_private
 from vs_tui.cli.manual import add_command
 from vs_tui.config import Config, load
-from vs_tui.domain.instants import Instant
+from vs_tui.model.time import Instant
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
-    from vs_tui.store.api import Reader
+    from vs_tui.store.reader_protocol import Reader
     from vs_tui.tui.app import VsTuiApp
     from vs_tui.tui.widgets.listing import Listing
 

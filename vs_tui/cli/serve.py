@@ -13,12 +13,12 @@ from typing import Any
 from vs_tui.cli.common import add_server_options, load_config, now, set_up_logging
 from vs_tui.cli.crash import farewell, scrub_logs
 from vs_tui.cli.manual import add_command
-from vs_tui.cli.risks import risks
 from vs_tui.cli.runtime import Runtime
 from vs_tui.cli.service import ServiceManager
+from vs_tui.cli.startup_warnings import risks
 from vs_tui.cli.tunnel import refuse_open
 from vs_tui.config import Config, take_secrets_out
-from vs_tui.domain.errors import Explained
+from vs_tui.model.errors import Explained
 
 log = logging.getLogger(__name__)
 

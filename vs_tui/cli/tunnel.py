@@ -9,8 +9,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vs_tui.cli.common import CommandError
-from vs_tui.cli.surroundings import without_password
-from vs_tui.cli.wire import is_loopback
+from vs_tui.cli.git_context import without_password
+from vs_tui.cli.http_wire import is_loopback
 from vs_tui.config import Config
 
 AGENT: Final = "http://127.0.0.1:4040/api"

@@ -29,10 +29,10 @@ from vs_tui.cli.dashboard import (
     show,
     show_figures,
 )
+from vs_tui.cli.http_wire import is_loopback
 from vs_tui.cli.manual import add_command
-from vs_tui.cli.wire import is_loopback
 from vs_tui.config import Config, take_secrets_out
-from vs_tui.domain.instants import Instant
+from vs_tui.model.time import Instant
 
 if TYPE_CHECKING:
     from vs_tui.store.reports import Reports
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant | None) -> int:
-    from vs_tui.cli.connecting import connections
+    from vs_tui.cli.source_setup import connections
     from vs_tui.tui.app import VsTuiApp
 
     check_keys(config)
@@ -121,9 +121,9 @@ async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant 
 
 async def _remote(config: Config, args: argparse.Namespace, url: str) -> _Opened:
     """Read a receiver elsewhere; its secrets stay there."""
-    from vs_tui.cli.connecting import connections
-    from vs_tui.receiver.client import HttpReader
-    from vs_tui.receiver.remote import parse_address
+    from vs_tui.api.remote_connection import parse_address
+    from vs_tui.api.remote_reader import HttpReader
+    from vs_tui.cli.source_setup import connections
 
     try:
         address, token = parse_address(url)

@@ -148,7 +148,7 @@ def serve(args: argparse.Namespace, what: str) -> int:
 
 def child_command(args: argparse.Namespace, what: str) -> tuple[str, str]:
     """(what each tab runs, the token that stood in the address)."""
-    from vs_tui.receiver.remote import parse_address
+    from vs_tui.api.remote_connection import parse_address
 
     token = ""
     if "://" in what:

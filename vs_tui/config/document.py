@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import DEFAULT_TIMEOUTS
-from vs_tui.domain.instants import Duration, parse_duration
-from vs_tui.domain.limits import Limits, Retention, parse_size
-from vs_tui.domain.metrics.rules import MetricRules
-from vs_tui.domain.teams import DEFAULT_ENVIRONMENTS, Environments, Team, Teams
+from vs_tui.metrics.rules import MetricRules
+from vs_tui.model.limits import Limits, Retention, parse_size
+from vs_tui.model.teams import DEFAULT_ENVIRONMENTS, Environments, Team, Teams
+from vs_tui.model.time import Duration, parse_duration
 
 _SECTIONS: Final[Mapping[str, Mapping[str, type]]] = {
     "server": {

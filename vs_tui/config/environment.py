@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import DEFAULT_HOST
-from vs_tui.domain.teams import Team, Teams
+from vs_tui.model.teams import Team, Teams
 
 _PREFIX: Final = "VS_SECRET_"
 _SECRETS: Final = (

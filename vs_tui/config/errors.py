@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vs_tui.domain.errors import Explained
+from vs_tui.model.errors import Explained
 
 
 class ConfigError(Explained):

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from vs_tui.config.secrets import Secrets
-from vs_tui.domain.instants import DAY, HOUR, Duration
-from vs_tui.domain.limits import LOW_SPACE, Limits, Retention
-from vs_tui.domain.metrics.rules import MetricRules
-from vs_tui.domain.teams import Environments, Teams
+from vs_tui.metrics.rules import MetricRules
+from vs_tui.model.limits import LOW_SPACE, Limits, Retention
+from vs_tui.model.teams import Environments, Teams
+from vs_tui.model.time import DAY, HOUR, Duration
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 5000

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from vs_tui.demo.story import by_source, story
-from vs_tui.domain.recording import write
+from vs_tui.log.recording import write
 
 
 def main(folder: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vs_tui.demo.github import Body, Pull, Repo, user
-from vs_tui.domain.instants import SECOND, Instant, iso
+from vs_tui.model.time import SECOND, Instant, iso
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from vs_tui.demo import github, gitlab
 from vs_tui.demo.actions import Deployment, Run, steps
 from vs_tui.demo.jenkins import Build
 from vs_tui.demo.world import World
-from vs_tui.domain.instants import SECOND, Duration, Instant
+from vs_tui.model.time import SECOND, Duration, Instant
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from vs_tui.demo.activities import Task, deploy, run_workflow
 from vs_tui.demo.jira import Issue, Sprint
 from vs_tui.demo.titles import CORE_TITLES, slug
 from vs_tui.demo.world import CORE, World, after, working
-from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant
+from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant
 
 LINT: Final = Task("lint", ("Set up job", "Ruff", "Mypy"), 25 * SECOND, 70 * SECOND)
 TEST: Final = Task("test", ("Set up job", "Install", "Run tests"), 70 * SECOND, 300 * SECOND)

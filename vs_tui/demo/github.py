@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vs_tui.demo.world import World
-from vs_tui.domain.instants import SECOND, Instant, iso
+from vs_tui.model.time import SECOND, Instant, iso
 
 Body = dict[str, Any]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vs_tui.demo.world import World
-from vs_tui.domain.instants import Duration, Instant
+from vs_tui.model.time import Duration, Instant
 
 Body = dict[str, Any]
 SERVER = "https://ci.acme.example/"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vs_tui.demo.world import NAMES, World
-from vs_tui.domain.instants import Instant, iso, to_datetime
+from vs_tui.model.time import Instant, iso, to_datetime
 
 Body = dict[str, Any]
 HOST = "https://acme.atlassian.example"

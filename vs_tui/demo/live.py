@@ -14,8 +14,8 @@ from vs_tui.demo import core, github, gitlab, plat, web
 from vs_tui.demo.jira import Issue
 from vs_tui.demo.titles import CORE_TITLES, PLAT_TITLES, WEB_TITLES
 from vs_tui.demo.world import CORE, PLAT, WEB, World
-from vs_tui.domain.instants import MINUTE, SECOND, Instant
-from vs_tui.domain.recording import Delivery
+from vs_tui.log.recording import Delivery
+from vs_tui.model.time import MINUTE, SECOND, Instant
 
 Team = Callable[[Instant, int], None]
 """Begins the n-th thing of a team at an instant."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vs_tui.demo.world import World
-from vs_tui.domain.instants import Instant, iso
+from vs_tui.model.time import Instant, iso
 
 UNSET = "0001-01-01T00:00:00Z"
 

@@ -11,7 +11,7 @@ from vs_tui.demo.activities import build
 from vs_tui.demo.jenkins import Build
 from vs_tui.demo.titles import PLAT_TITLES, slug
 from vs_tui.demo.world import PLAT, World, after, working
-from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant
+from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant
 
 PER_WEEK: Final = 6
 TABLES: Final = ("orders", "payments", "stock")

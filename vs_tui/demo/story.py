@@ -15,8 +15,8 @@ from typing import Final
 from vs_tui.demo import core, plat, web
 from vs_tui.demo.live import flows
 from vs_tui.demo.world import World
-from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant
-from vs_tui.domain.recording import Delivery
+from vs_tui.log.recording import Delivery
+from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant
 
 START: Final[Instant] = 1_769_385_600 * SECOND
 """Monday 2026-01-26, 00:00 UTC."""

@@ -9,7 +9,7 @@ from vs_tui.demo import gitlab, others
 from vs_tui.demo.activities import job_number, run_job, run_pipeline
 from vs_tui.demo.titles import WEB_TITLES, slug
 from vs_tui.demo.world import WEB, World, after, working
-from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, Instant
+from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant
 
 PER_WEEK: Final = 8
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration, Instant, to_datetime
-from vs_tui.domain.recording import Delivery
+from vs_tui.log.recording import Delivery
+from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Duration, Instant, to_datetime
 
 CORE: Final = ("ana", "boris", "chidi", "devi")
 WEB: Final = ("emeka", "freja", "goran", "hana")

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant, parse_instant
-from vs_tui.domain.model import Event, Operation, Rule, Scalar, State, Verdict
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, parse_instant
+from vs_tui.model.vocabulary import Event, Operation, Rule, Scalar, State, Verdict
 from vs_tui.sources.base import (
     Inbound,
     Parsed,

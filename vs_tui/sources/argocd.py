@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant, iso
-from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, iso
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, known, web_url
 from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
 from vs_tui.sources.tokens import TokenSource

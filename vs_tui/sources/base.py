@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
-from vs_tui.domain.instants import Instant, parse_instant
-from vs_tui.domain.limits import MIB, READ_AT_ONCE, values_in
-from vs_tui.domain.model import Event, State, Verdict
+from vs_tui.model.limits import MIB, READ_AT_ONCE, values_in
+from vs_tui.model.time import Instant, parse_instant
+from vs_tui.model.vocabulary import Event, State, Verdict
 
 _NONE: Final[Mapping[str, Any]] = {}
 BEFORE_ALL: Final[Instant] = 1

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant, parse_instant
-from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State, Verdict
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, parse_instant
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State, Verdict
 from vs_tui.sources.base import (
     Inbound,
     Parsed,

@@ -15,9 +15,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant, parse_instant
-from vs_tui.domain.model import Event, Key, Rule, Scalar, State
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, parse_instant
+from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, State
 from vs_tui.sources.base import Inbound, Parsed, defaults, json_object
 from vs_tui.sources.schema import MAX_DEPTH, Timestamp, Word, validated
 from vs_tui.sources.signatures import require_hmac_any, require_standard_webhook

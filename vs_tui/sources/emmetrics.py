@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant, iso
-from vs_tui.domain.model import Event, Operation, Scalar, State
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, iso
+from vs_tui.model.vocabulary import Event, Operation, Scalar, State
 from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, known, small_object
 from vs_tui.sources.schema import Timestamp, Word, validated
 from vs_tui.sources.tokens import TokenSource

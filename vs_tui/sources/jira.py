@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant, iso, parse_instant
-from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State, Verdict
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, iso, parse_instant
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State, Verdict
 from vs_tui.sources.base import (
     Inbound,
     Parsed,

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant, parse_instant
-from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State, Verdict
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, parse_instant
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State, Verdict
 from vs_tui.sources.base import (
     Inbound,
     Parsed,

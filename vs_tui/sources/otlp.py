@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant, parse_instant
-from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State, Verdict
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, parse_instant
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, items, json_object, obj, text, web_url
 from vs_tui.sources.tokens import TokenSource
 from vs_tui.sources.versions import offer_version, seek_version

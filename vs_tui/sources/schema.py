@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, TypeVar
 import orjson
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
-from vs_tui.domain.instants import Instant, parse_instant
+from vs_tui.model.time import Instant, parse_instant
 from vs_tui.sources.base import BadBody
 
 Model = TypeVar("Model", bound=BaseModel)

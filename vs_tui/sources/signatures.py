@@ -12,7 +12,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
 
-from vs_tui.domain.instants import SECOND, Instant, parse_instant
+from vs_tui.model.time import SECOND, Instant, parse_instant
 from vs_tui.sources.base import Unauthorized
 
 REPLAY_WINDOW = 300 * SECOND

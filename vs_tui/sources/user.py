@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vs_tui.domain.correlation import CLEARED_ATTRIBUTE, CUT_PREFIX, PIN_ATTRIBUTE
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Event, Key, Rule, Scalar, Seek, State
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, Seek, State
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object, text
 from vs_tui.sources.signatures import sha256_hex
+from vs_tui.traces.correlation import CLEARED_ATTRIBUTE, CUT_PREFIX, PIN_ATTRIBUTE
 
 _ACTIONS = ("pin", "cut", "clear")
 

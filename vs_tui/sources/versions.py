@@ -10,8 +10,8 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
-from vs_tui.domain import keys
-from vs_tui.domain.model import Key, Rule, Seek
+from vs_tui.model import keys
+from vs_tui.model.vocabulary import Key, Rule, Seek
 
 _DEPLOY: Final = re.compile(r"(?:^|[^a-z])deploy(?:s|ment|ing)?(?:$|[^a-z])")
 _NAMES: Final = (

@@ -13,13 +13,13 @@ from typing import Final, TypeVar
 
 import orjson
 
-from vs_tui.domain.folding import WAITING_LIMIT
-from vs_tui.domain.instants import DAY, Instant
-from vs_tui.domain.model import Event, Rule, State, Verdict
+from vs_tui.model.time import DAY, Instant
+from vs_tui.model.vocabulary import Event, Rule, State, Verdict
 from vs_tui.store import rows
-from vs_tui.store.folder import Change, Context, EventCache, fold_events, refold
 from vs_tui.store.intake import Intake, Outcome, Rejection
 from vs_tui.store.same_bodies import SameBodies, flagged
+from vs_tui.store.span_folding import Change, Context, EventCache, fold_events, refold
+from vs_tui.traces.folding import WAITING_LIMIT
 
 REJECTIONS_KEPT: Final = 5_000
 BODY_DEDUPE_WINDOW: Final = DAY

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.domain.filters import moment
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Verdict
+from vs_tui.model.filters import moment
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.filter_sql import escaped
 
 _FIELDS: Final = {"source": "source", "verdict": "verdict", "kind": "kind", "reason": "reason"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from vs_tui.domain.filters import (
+from vs_tui.model.filters import (
     QUIET_BY_NATURE,
     STALE_AFTER,
     TEXT_KEYS,
@@ -14,9 +14,9 @@ from vs_tui.domain.filters import (
     lowered,
     parse,
 )
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import State
-from vs_tui.domain.teams import DEFAULT_ENVIRONMENTS, PRODUCTION
+from vs_tui.model.teams import DEFAULT_ENVIRONMENTS, PRODUCTION
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import State
 
 FAILED: Final = "status IN ('error', 'timed_out')"
 _OPEN: Final = "status = 'in_flight'"

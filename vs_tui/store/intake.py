@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Event, Verdict
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Event, Verdict
 
 
 class Intake(NamedTuple):

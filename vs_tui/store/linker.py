@@ -12,7 +12,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from vs_tui.domain.correlation import (
+from vs_tui.model.vocabulary import Attributes, Key, Link, Rule, Seek, Span
+from vs_tui.store import proximity, rows
+from vs_tui.store.shipped_changes import relink_shipped
+from vs_tui.store.span_folding import Change, load_spans
+from vs_tui.traces.correlation import (
     PIN_ATTRIBUTE,
     Match,
     Node,
@@ -20,10 +24,6 @@ from vs_tui.domain.correlation import (
     cuts,
     links_of,
 )
-from vs_tui.domain.model import Attributes, Key, Link, Rule, Seek, Span
-from vs_tui.store import nearby, rows
-from vs_tui.store.folder import Change, load_spans
-from vs_tui.store.ships import relink_shipped
 
 
 def relink(
@@ -79,7 +79,7 @@ def _affected(connection: sqlite3.Connection, changes: Sequence[Change]) -> set[
                 tokens[rows.token(offer)] = None
     sql = "SELECT DISTINCT key FROM seeks WHERE token IN (SELECT value FROM json_each(?))"
     keys = {key for (key,) in rows.select_in(connection, sql, tokens)}
-    keys.update(nearby.affected(connection, material))
+    keys.update(proximity.affected(connection, material))
     return keys
 
 
@@ -153,7 +153,7 @@ class Wanted:
         owners = {row[0] for row in self._offers}
         self._nodes = list(rows.select_in(connection, _SELECT_NODES, owners))
         incidents = [key for key, child in children.items() if child.node.operation == "incident"]
-        self._nearby = nearby.candidates(connection, load_spans(connection, incidents))
+        self._nearby = proximity.candidates(connection, load_spans(connection, incidents))
         idle = children.keys() - {row[0] for row in self._seeks} - self._nearby.keys()
         self._children = {key: child for key, child in children.items() if key not in idle}
         self._idle = idle
@@ -166,7 +166,7 @@ class Wanted:
         seeks: dict[str, list[Seek]] = {}
         for key, *row in self._seeks:
             seeks.setdefault(key, []).append(rows.seek_of(row))
-        nodes = {row[0]: nearby.node_of(row) for row in self._nodes}
+        nodes = {row[0]: proximity.node_of(row) for row in self._nodes}
         matches: dict[str, list[Match]] = {}
         for owner, token, scope, value, via in self._offers:
             if node := nodes.get(owner):
@@ -209,13 +209,15 @@ def _pinned(child: Child, matching: Callable[[Key], Sequence[Match]]) -> Node | 
 
 
 _SELECT_NODES: Final = (
-    f"SELECT {nearby.NODE_COLUMNS.format('s')} FROM spans s "
+    f"SELECT {proximity.NODE_COLUMNS.format('s')} FROM spans s "
     "WHERE s.key IN (SELECT value FROM json_each(?))"
 )
 
 
 def _nodes(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Node]:
-    return {row[0]: nearby.node_of(row) for row in rows.select_in(connection, _SELECT_NODES, keys)}
+    return {
+        row[0]: proximity.node_of(row) for row in rows.select_in(connection, _SELECT_NODES, keys)
+    }
 
 
 def write_links(

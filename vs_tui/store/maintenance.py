@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from vs_tui.domain.instants import iso
+from vs_tui.model.time import iso
 from vs_tui.store.schema import SCHEMA_VERSION, StoreError, open_reader
-from vs_tui.store.trouble import RECOVER, explain, sizes
+from vs_tui.store.storage_errors import RECOVER, explain, sizes
 
 _CHECK_LIMIT: Final = 20
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import sqlite3
 from typing import Final, TypedDict
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.metrics.columns import Strand
-from vs_tui.domain.metrics.dora import measure
-from vs_tui.domain.metrics.incidents import (
+from vs_tui.metrics.columns import Strand
+from vs_tui.metrics.dora import measure
+from vs_tui.metrics.incidents import (
     IncidentFact,
     incident_figures,
     innovation_ratio,
     merged_per_engineer,
 )
-from vs_tui.domain.metrics.ledger import CHANGES, EPISODES, EVERYONE, TEAM, Group, Ledger
-from vs_tui.domain.metrics.missing import Seen
-from vs_tui.domain.metrics.report import GROUPS, Beside, Scorecard
-from vs_tui.domain.metrics.windows import Window
-from vs_tui.domain.teams import Environments, Teams
+from vs_tui.metrics.ledger import CHANGES, EPISODES, EVERYONE, TEAM, Group, Ledger
+from vs_tui.metrics.missing import Seen
+from vs_tui.metrics.report import GROUPS, Beside, Scorecard
+from vs_tui.metrics.windows import Window
+from vs_tui.model.teams import Environments, Teams
+from vs_tui.model.time import Instant
 from vs_tui.store import metrics_pages as pages
 
 _KINDS: Final = ("deployments", "changes", "episodes")

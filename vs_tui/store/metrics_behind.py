@@ -8,20 +8,20 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.domain.instants import Duration, Instant
-from vs_tui.domain.metrics.columns import UNKNOWN
-from vs_tui.domain.metrics.dora import METRICS, as_known, measure, recoveries
-from vs_tui.domain.metrics.facts import Kind
-from vs_tui.domain.metrics.ledger import Group, Ledger, bit_of
-from vs_tui.domain.metrics.report import (
+from vs_tui.metrics.columns import UNKNOWN
+from vs_tui.metrics.dora import METRICS, as_known, measure, recoveries
+from vs_tui.metrics.facts import Kind
+from vs_tui.metrics.ledger import Group, Ledger, bit_of
+from vs_tui.metrics.report import (
     WEEKDAYS,
     Behind,
     Detail,
     explain_stages,
     histogram,
 )
-from vs_tui.domain.metrics.statistics import Runs
-from vs_tui.domain.metrics.windows import Window
+from vs_tui.metrics.statistics import Runs
+from vs_tui.metrics.windows import Window
+from vs_tui.model.time import Duration, Instant
 from vs_tui.store import rows
 from vs_tui.store.metrics import compared, group_of, team_ledger
 from vs_tui.store.metrics_members import places

@@ -8,14 +8,14 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.metrics.facts import Target, spellings
-from vs_tui.domain.metrics.reading import commit_of, version_of
-from vs_tui.domain.metrics.runs import runs_told
-from vs_tui.domain.model import Span
-from vs_tui.domain.teams import Environments
+from vs_tui.metrics.facts import Target, spellings
+from vs_tui.metrics.reading import commit_of, version_of
+from vs_tui.metrics.runs import runs_told
+from vs_tui.model.teams import Environments
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
-from vs_tui.store.folder import load_spans
+from vs_tui.store.span_folding import load_spans
 
 Touched = dict[Target, Instant]
 """Target -> the earliest moment at which something about it changed."""

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
-from vs_tui.domain import filters
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.metrics.buckets import Bucket, Stretch, joined
-from vs_tui.domain.metrics.durations import GroupFigures, Item, check_grouping, duration_report
-from vs_tui.domain.metrics.finished import (
+from vs_tui.metrics.buckets import Bucket, Stretch, joined
+from vs_tui.metrics.durations import GroupFigures, Item, check_grouping, duration_report
+from vs_tui.metrics.finished import (
     DURATIONS,
     KINDS,
     STARTED,
@@ -22,8 +20,10 @@ from vs_tui.domain.metrics.finished import (
     encode,
     merge,
 )
-from vs_tui.domain.metrics.windows import Window
-from vs_tui.domain.model import Status
+from vs_tui.metrics.windows import Window
+from vs_tui.model import filters
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Status
 from vs_tui.store import rows
 from vs_tui.store.filter_sql import span_where
 from vs_tui.store.metrics_flaky import keep_runs

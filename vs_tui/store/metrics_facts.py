@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vs_tui.domain.instants import Instant, parse_instant
-from vs_tui.domain.metrics.assessment import Facts
-from vs_tui.domain.metrics.attempts import merge_attempts
-from vs_tui.domain.metrics.facts import (
+from vs_tui.metrics.assessment import Facts
+from vs_tui.metrics.attempts import merge_attempts
+from vs_tui.metrics.facts import (
     Build,
     Change,
     Deployment,
@@ -19,18 +18,19 @@ from vs_tui.domain.metrics.facts import (
     Test,
     spellings,
 )
-from vs_tui.domain.metrics.failures import name_of
-from vs_tui.domain.metrics.lead_time import built_by, part_of
-from vs_tui.domain.metrics.reading import (
+from vs_tui.metrics.failures import name_of
+from vs_tui.metrics.lead_time import built_by, part_of
+from vs_tui.metrics.reading import (
     build_of,
     change_of,
     deployment_of,
     incident_of,
     test_of,
 )
-from vs_tui.domain.metrics.rules import MetricRules
-from vs_tui.domain.metrics.runs import each_run, runs_seen, runs_told
-from vs_tui.domain.model import Event, Span
+from vs_tui.metrics.rules import MetricRules
+from vs_tui.metrics.runs import each_run, runs_seen, runs_told
+from vs_tui.model.time import Instant, parse_instant
+from vs_tui.model.vocabulary import Event, Span
 from vs_tui.store import rows
 
 _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"

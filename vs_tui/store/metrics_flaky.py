@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.metrics.buckets import Stretch
-from vs_tui.domain.metrics.flaky import FlakyJob, Run, flaky_jobs, in_order, run_of
-from vs_tui.domain.metrics.windows import Window
+from vs_tui.metrics.buckets import Stretch
+from vs_tui.metrics.flaky import FlakyJob, Run, flaky_jobs, in_order, run_of
+from vs_tui.metrics.windows import Window
+from vs_tui.model.time import Instant
 from vs_tui.store import rows
 from vs_tui.store.metrics_marks import FINISHED
 from vs_tui.store.metrics_tree import one_moment, unkept

@@ -8,12 +8,11 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.metrics.assessment import Assessed, assess
-from vs_tui.domain.metrics.columns import UNKNOWN
-from vs_tui.domain.metrics.facts import Deployment, Outcome, Target
-from vs_tui.domain.metrics.failures import name_of
-from vs_tui.domain.metrics.ledger import (
+from vs_tui.metrics.assessment import Assessed, assess
+from vs_tui.metrics.columns import UNKNOWN
+from vs_tui.metrics.facts import Deployment, Outcome, Target
+from vs_tui.metrics.failures import name_of
+from vs_tui.metrics.ledger import (
     BASES,
     Place,
     Shipment,
@@ -22,12 +21,12 @@ from vs_tui.domain.metrics.ledger import (
     place_of,
     stage_times,
 )
-from vs_tui.domain.metrics.products import group_of, product_deployments
-from vs_tui.domain.metrics.reading import incident_of
-from vs_tui.domain.metrics.rules import MetricRules
-from vs_tui.domain.teams import Environments
+from vs_tui.metrics.products import group_of, product_deployments
+from vs_tui.metrics.reading import incident_of
+from vs_tui.metrics.rules import MetricRules
+from vs_tui.model.teams import Environments
+from vs_tui.model.time import Instant
 from vs_tui.store import rows
-from vs_tui.store.folder import load_spans
 from vs_tui.store.metrics_facts import stretch_of
 from vs_tui.store.metrics_members import (
     PART,
@@ -40,6 +39,7 @@ from vs_tui.store.metrics_members import (
     pruned,
 )
 from vs_tui.store.metrics_rows import verdict_of, verdict_text
+from vs_tui.store.span_folding import load_spans
 
 _OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"

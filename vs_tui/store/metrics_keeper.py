@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.domain.metrics.facts import Target
-from vs_tui.domain.metrics.rules import DEFAULT_RULES, MetricRules
-from vs_tui.domain.teams import Environments
+from vs_tui.metrics.facts import Target
+from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
+from vs_tui.model.teams import Environments
 from vs_tui.store.metrics_concern import Touched, concerned
 from vs_tui.store.metrics_judging import Judging
 from vs_tui.store.metrics_members import forget

@@ -7,9 +7,9 @@ from array import array
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from vs_tui.domain.metrics.columns import Record
-from vs_tui.domain.metrics.failures import Episode
-from vs_tui.domain.metrics.ledger import (
+from vs_tui.metrics.columns import Record
+from vs_tui.metrics.failures import Episode
+from vs_tui.metrics.ledger import (
     SERVICE,
     Group,
     Place,

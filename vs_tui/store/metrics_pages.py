@@ -10,9 +10,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.metrics.columns import FULL, Page, Record, Shape, Strand, pages_of
-from vs_tui.domain.metrics.ledger import (
+from vs_tui.metrics.columns import FULL, Page, Record, Shape, Strand, pages_of
+from vs_tui.metrics.ledger import (
     BEGUN,
     CHANGES,
     DEPLOYMENTS,
@@ -22,6 +21,7 @@ from vs_tui.domain.metrics.ledger import (
     TICKETS,
     Group,
 )
+from vs_tui.model.time import Instant
 
 OPEN: Final = 64
 """The newest page of a strand takes so many records before they go to the page before it, so that

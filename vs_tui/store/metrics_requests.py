@@ -6,16 +6,15 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.metrics.buckets import Bucket, Stretch
-from vs_tui.domain.metrics.pull_requests import (
+from vs_tui.metrics.buckets import Bucket, Stretch
+from vs_tui.metrics.pull_requests import (
     PERIODS,
     PeriodFigures,
     PullRequest,
     aggregate,
     pull_request_of,
 )
-from vs_tui.domain.metrics.requests import (
+from vs_tui.metrics.requests import (
     PARTS,
     Columns,
     Record,
@@ -25,7 +24,8 @@ from vs_tui.domain.metrics.requests import (
     periods_of,
     record_of,
 )
-from vs_tui.domain.metrics.windows import MONDAY, Window, day_of
+from vs_tui.metrics.windows import MONDAY, Window, day_of
+from vs_tui.model.time import Instant
 from vs_tui.store import rows
 from vs_tui.store.metrics_marks import REQUESTS
 from vs_tui.store.metrics_tree import Parts, Tree, one_moment

@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
-from vs_tui.domain.metrics.assessment import Assessed
-from vs_tui.domain.metrics.facts import Change, Deployment, Incident, Kind, Outcome
-from vs_tui.domain.metrics.failures import Signal, episodes
-from vs_tui.domain.metrics.lead_time import Basis, Shipped
+from vs_tui.metrics.assessment import Assessed
+from vs_tui.metrics.facts import Change, Deployment, Incident, Kind, Outcome
+from vs_tui.metrics.failures import Signal, episodes
+from vs_tui.metrics.lead_time import Basis, Shipped
 
 
 def verdict_text(verdict: Assessed) -> str:

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.metrics.durations import (
+from vs_tui.metrics.durations import (
     HISTORY,
     Expectation,
     History,
     expected_end,
     history_of,
 )
-from vs_tui.domain.model import Span, Status
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
 
 _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"

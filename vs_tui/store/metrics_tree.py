@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.metrics.buckets import Bucket, Buckets, Stretch, joined
+from vs_tui.metrics.buckets import Bucket, Buckets, Stretch, joined
+from vs_tui.model.time import Instant
 from vs_tui.store import rows
 from vs_tui.store.metrics_marks import FINEST
 

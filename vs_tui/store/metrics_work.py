@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.domain.metrics.ledger import Group
-from vs_tui.domain.metrics.rules import MetricRules
+from vs_tui.metrics.ledger import Group
+from vs_tui.metrics.rules import MetricRules
 from vs_tui.store import rows
 from vs_tui.store.metrics_pages import Records, apply
 

@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Span
-from vs_tui.domain.upcoming import RUNS, PastRun, steps_of
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
+from vs_tui.traces.upcoming import RUNS, PastRun, steps_of
 
 MOST_STEPS: Final = 50
 """Steps of a run that are read, on average."""

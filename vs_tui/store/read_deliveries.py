@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.domain.model import Verdict
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.store import rows
-from vs_tui.store.api import DeliveryDetail, DeliveryRow, SourceHealth
+from vs_tui.store.reader_protocol import DeliveryDetail, DeliveryRow, SourceHealth
 
 DELIVERY: Final = (
     "SELECT id, source, kind, received_at, verdict, reason, length(body) AS size, duplicates, "

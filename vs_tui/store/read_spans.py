@@ -6,13 +6,13 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from vs_tui.domain.instants import DAY, Instant
-from vs_tui.domain.model import Span
-from vs_tui.domain.past import as_of
+from vs_tui.model.time import DAY, Instant
+from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
-from vs_tui.store.api import COUNTED, Counts, SpanPage
-from vs_tui.store.places import Place, cursor_of, place_of
+from vs_tui.store.cursor import Place, cursor_of, place_of
+from vs_tui.store.reader_protocol import COUNTED, Counts, SpanPage
 from vs_tui.store.searching import TURN, Search
+from vs_tui.traces.past import as_of
 
 SORTS: Final = {
     "started": "started_at",

@@ -7,13 +7,13 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Link, Span
-from vs_tui.domain.past import as_of
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store import rows
-from vs_tui.store.api import Trace, TracePage, TraceSummary
-from vs_tui.store.places import Place, cursor_of, place_of
+from vs_tui.store.cursor import Place, cursor_of, place_of
+from vs_tui.store.reader_protocol import Trace, TracePage, TraceSummary
 from vs_tui.store.searching import TURN, Search
+from vs_tui.traces.past import as_of
 
 MAX_TRACE: Final = 5_000
 """Spans of one trace that are read; more than anyone can look at."""

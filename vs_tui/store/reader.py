@@ -8,25 +8,10 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
-from vs_tui.domain import filters
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Link, Span
+from vs_tui.model import filters
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store import rows
-from vs_tui.store.api import (
-    Baseline,
-    Changes,
-    Counts,
-    DeliveryDetail,
-    DeliveryPage,
-    DeliveryRow,
-    Health,
-    SourceHealth,
-    SpanPage,
-    Tally,
-    Trace,
-    TracePage,
-    TraceSummary,
-)
 from vs_tui.store.filter_sql import where as where_of
 from vs_tui.store.read_spans import (
     order_of,
@@ -41,13 +26,28 @@ from vs_tui.store.read_traces import (
     read_found_traces,
     read_trace,
 )
+from vs_tui.store.reader_protocol import (
+    Baseline,
+    Changes,
+    Counts,
+    DeliveryDetail,
+    DeliveryPage,
+    DeliveryRow,
+    Health,
+    SourceHealth,
+    SpanPage,
+    Tally,
+    Trace,
+    TracePage,
+    TraceSummary,
+)
 from vs_tui.store.schema import open_reader
 from vs_tui.store.searching import Search, current_seq, listed_where
+from vs_tui.store.storage_errors import file_at, is_displaced
 from vs_tui.store.thread import connect, run_on
-from vs_tui.store.trouble import file_at, is_displaced
 
 if TYPE_CHECKING:
-    from vs_tui.domain.upcoming import PastRun
+    from vs_tui.traces.upcoming import PastRun
 
 T = TypeVar("T")
 MAX_CHANGES: Final = 5_000

@@ -21,17 +21,17 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Event, Verdict
-from vs_tui.store import batch, metrics_members, nearby, rows
-from vs_tui.store.folder import Context, load_spans, rows_anew
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Event, Verdict
+from vs_tui.store import batch, metrics_members, proximity, rows
+from vs_tui.store.assign_parents import place_all
 from vs_tui.store.linker import Child, Wanted, write_links
-from vs_tui.store.placing import place_all
 from vs_tui.store.processes import Processes, collecting_seldom, cores
 from vs_tui.store.rebuild_tables import NewTables
 from vs_tui.store.rows import Row
 from vs_tui.store.same_bodies import with_flag_of
-from vs_tui.store.ships import relink_shipped
+from vs_tui.store.shipped_changes import relink_shipped
+from vs_tui.store.span_folding import Context, load_spans, rows_anew
 
 CHUNK: Final = 500
 """Deliveries, or spans, that are one task."""
@@ -216,7 +216,7 @@ def _fill(connection: sqlite3.Connection, tables: NewTables) -> None:
 def _link_all(connection: sqlite3.Connection, crew: Processes, folding: batch.Folding) -> None:
     """All links but those of what deploys shipped."""
     sql = (
-        f"SELECT s.rowid, s.attributes, {nearby.NODE_COLUMNS.format('s')} FROM spans s "
+        f"SELECT s.rowid, s.attributes, {proximity.NODE_COLUMNS.format('s')} FROM spans s "
         "WHERE s.derived = 0 AND s.rowid > ?"
     )
     wanted = (
@@ -229,7 +229,7 @@ def _link_all(connection: sqlite3.Connection, crew: Processes, folding: batch.Fo
 
 def _child(row: Row) -> Child:
     decided = '"vs.pin"' in row[1] or '"vs.cut:' in row[1]
-    return Child(nearby.node_of(row[2:]), orjson.loads(row[1]) if decided else {})
+    return Child(proximity.node_of(row[2:]), orjson.loads(row[1]) if decided else {})
 
 
 def _link_some(wanted: Wanted) -> list[Row]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import orjson
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.recording import Delivery
+from vs_tui.log.recording import Delivery
+from vs_tui.model.time import Instant
 
 
 def recorded(

@@ -9,22 +9,22 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from vs_tui.config import Config
-from vs_tui.domain.cards import Card, cards_of
-from vs_tui.domain.instants import DAY, Duration, Instant
-from vs_tui.domain.metrics.durations import GroupFigures
-from vs_tui.domain.metrics.flaky import FlakyJob
-from vs_tui.domain.metrics.missing import Seen, hints
-from vs_tui.domain.metrics.pull_requests import PeriodFigures, PullRequest
-from vs_tui.domain.metrics.report import Detail, Scorecard
-from vs_tui.domain.metrics.windows import MONDAY, Window
-from vs_tui.domain.teams import Teams
+from vs_tui.metrics.cards import Card, cards_of
+from vs_tui.metrics.durations import GroupFigures
+from vs_tui.metrics.flaky import FlakyJob
+from vs_tui.metrics.missing import Seen, hints
+from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest
+from vs_tui.metrics.report import Detail, Scorecard
+from vs_tui.metrics.windows import MONDAY, Window
+from vs_tui.model.teams import Teams
+from vs_tui.model.time import DAY, Duration, Instant
 from vs_tui.store import metrics
-from vs_tui.store.asking import Asked
 from vs_tui.store.metrics_behind import read_detail
 from vs_tui.store.metrics_durations import read_durations
 from vs_tui.store.metrics_flaky import read_flaky
 from vs_tui.store.metrics_requests import read_periods, read_pull_requests
 from vs_tui.store.metrics_spans import Expected, read_expected
+from vs_tui.store.report_query import Asked
 from vs_tui.store.zones import configured_zone
 
 T = TypeVar("T")

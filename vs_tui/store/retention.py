@@ -9,8 +9,8 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.limits import MIB
+from vs_tui.model.limits import MIB
+from vs_tui.model.time import Instant
 
 TRACES_AT_ONCE: Final = 200
 DELIVERIES_AT_ONCE: Final = 2_000

@@ -9,8 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.domain.correlation import series_of
-from vs_tui.domain.model import (
+from vs_tui.model.vocabulary import (
     PREFIX_KINDS,
     Event,
     Key,
@@ -24,6 +23,7 @@ from vs_tui.domain.model import (
     event_to_row,
     trace_id_of,
 )
+from vs_tui.traces.correlation import series_of
 
 Row = tuple[Any, ...]
 

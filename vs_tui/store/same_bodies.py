@@ -12,7 +12,7 @@ import sqlite3
 from itertools import islice
 from typing import Final
 
-from vs_tui.domain.limits import MIB
+from vs_tui.model.limits import MIB
 
 REMEMBERED: Final = 20_000
 """Bodies, about 2 MB. Older ones than these are not recognised."""

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from vs_tui.domain.errors import Explained
+from vs_tui.model.errors import Explained
 from vs_tui.store.metrics_schema import (
     CREATE_METRICS,
     CREATE_PAGES,
     CREATE_REPORTS,
     FINER_REPORTS,
 )
-from vs_tui.store.trouble import RECOVER, explain
+from vs_tui.store.storage_errors import RECOVER, explain
 
 SCHEMA_VERSION: Final = 5
 

@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from vs_tui.domain import filters
-from vs_tui.domain.filters import Filter, Term
-from vs_tui.domain.instants import MINUTE, Instant
-from vs_tui.domain.model import State, Status
+from vs_tui.model import filters
+from vs_tui.model.filters import Filter, Term
+from vs_tui.model.time import MINUTE, Instant
+from vs_tui.model.vocabulary import State, Status
 from vs_tui.store import rows
-from vs_tui.store.api import COUNTED
 from vs_tui.store.filter_sql import FAILED, where
+from vs_tui.store.reader_protocol import COUNTED
 
 TURN: Final = 0.015
 """Seconds of looking before a search answers with what it has."""

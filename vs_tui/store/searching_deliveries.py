@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from vs_tui.domain.instants import MINUTE, Instant
-from vs_tui.domain.model import Verdict
-from vs_tui.store.api import COUNTED, DeliveryPage, DeliveryRow, Tally
+from vs_tui.model.time import MINUTE, Instant
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.delivery_filter import delivery_reach, delivery_where
 from vs_tui.store.read_deliveries import DELIVERY, REJECTION, delivery_row
+from vs_tui.store.reader_protocol import COUNTED, DeliveryPage, DeliveryRow, Tally
 from vs_tui.store.rows import select_in
 from vs_tui.store.searching import MOST, TURN, Pace
 

@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 
 from vs_tui.config import Config
-from vs_tui.domain.metrics.windows import zone_of
+from vs_tui.metrics.windows import zone_of
 
 
 def local_zone() -> tzinfo:

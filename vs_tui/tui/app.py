@@ -18,29 +18,30 @@ from textual import events
 from textual.binding import Binding
 from textual.driver import Driver
 
-from vs_tui.domain.display import clean
-from vs_tui.domain.instants import SECOND, Duration, Instant
-from vs_tui.domain.model import Span
-from vs_tui.store.api import Baseline, SourceHealth, Trace
+from vs_tui.model.display import clean
+from vs_tui.model.time import SECOND, Duration, Instant
+from vs_tui.model.vocabulary import Span
+from vs_tui.store.reader_protocol import Baseline, SourceHealth, Trace
 from vs_tui.tui import actions as table
-from vs_tui.tui import faces, filtering, look, onboarding
+from vs_tui.tui import filtering, onboarding, span_format
+from vs_tui.tui import theme as look
 from vs_tui.tui.commands import Commands
-from vs_tui.tui.deeds import Deeds
+from vs_tui.tui.dashboard_settings import Setup
+from vs_tui.tui.diff_renderer import SparingApp
 from vs_tui.tui.feed import Feed
-from vs_tui.tui.histories import Histories
-from vs_tui.tui.moment import trace_at
+from vs_tui.tui.global_actions import Deeds
 from vs_tui.tui.navigation import Navigation, import_screens
 from vs_tui.tui.output import Output
+from vs_tui.tui.past_runs_cache import Histories
 from vs_tui.tui.ranges import DEFAULT, Range, parse_range
+from vs_tui.tui.saved_state import Remembered
 from vs_tui.tui.screens.base import View
-from vs_tui.tui.settings import Setup
-from vs_tui.tui.sparing import SparingApp
-from vs_tui.tui.state import Remembered
+from vs_tui.tui.trace_snapshot import trace_at
 from vs_tui.tui.watching import Watching
-from vs_tui.tui.working import start
+from vs_tui.tui.workers import start
 
 if TYPE_CHECKING:
-    from vs_tui.domain.cards import Card
+    from vs_tui.metrics.cards import Card
 
 __all__ = ["Setup", "VsTuiApp"]
 
@@ -55,7 +56,7 @@ QUIET_TICK: Final = 10 * SECOND
 
 def _zone(name: str) -> tzinfo | None:
     if not name:
-        return faces.local_zone()
+        return span_format.local_zone()
     from zoneinfo import ZoneInfo
 
     return ZoneInfo(name)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 
-from vs_tui.domain.display import clean
-from vs_tui.domain.instants import MINUTE, SECOND, Duration, Instant, format_duration
-from vs_tui.domain.model import Span, Verdict
-from vs_tui.store.api import SourceHealth
-from vs_tui.tui import faces, sourcing
+from vs_tui.model.display import clean
+from vs_tui.model.time import MINUTE, SECOND, Duration, Instant, format_duration
+from vs_tui.model.vocabulary import Span, Verdict
+from vs_tui.store.reader_protocol import SourceHealth
+from vs_tui.tui import source_status, span_format
 from vs_tui.tui.paint import fit
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ def _quarantined(health: Sequence[SourceHealth], *, here: bool) -> Iterator[str]
 
 
 def _silent(health: Sequence[SourceHealth], now: Instant) -> Iterator[str]:
-    silent = [h for h in health if sourcing.is_silent(h, now)]
+    silent = [h for h in health if source_status.is_silent(h, now)]
     if len(silent) == 1:
-        name, ago = clean(silent[0].source, 40), faces.since(silent[0].last_received_at, now)
+        name, ago = clean(silent[0].source, 40), span_format.since(silent[0].last_received_at, now)
         where = "see there whether its webhook is off; {sources} says more"
         yield f"{name} is silent since {ago}: {where}"
     elif silent:

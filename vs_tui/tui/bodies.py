@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vs_tui.domain.display import clean, clean_block
+from vs_tui.model.display import clean, clean_block
 from vs_tui.tui.paint import Piece
 
 MAX_PRETTY: Final = 4 * 1024 * 1024

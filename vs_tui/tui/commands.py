@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from vs_tui.domain.display import clean
+from vs_tui.model.display import clean
 from vs_tui.tui.navigation import VIEWS
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-from vs_tui.domain.display import clean
-from vs_tui.domain.instants import Instant
+from vs_tui.model.display import clean
+from vs_tui.model.time import Instant
 from vs_tui.tui import banners
 
 if TYPE_CHECKING:
-    from vs_tui.store.api import Health
+    from vs_tui.store.reader_protocol import Health
     from vs_tui.tui.app import VsTuiApp
 
 _log = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from vs_tui.domain import filters
-from vs_tui.domain.model import Operation, Span, Verdict
+from vs_tui.model import filters
+from vs_tui.model.vocabulary import Operation, Span, Verdict
 
 _DELIVERY_KEYS: Final = ("source", "verdict", "kind")
 _KNOWN_KEYS: Final = ("kind", "service", "env", "project", "source", "actor", "stage")

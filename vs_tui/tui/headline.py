@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vs_tui.domain.display import clean
-from vs_tui.domain.model import Verdict
-from vs_tui.tui import faces
+from vs_tui.model.display import clean
+from vs_tui.model.vocabulary import Verdict
+from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, fit, width_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def _pieces(app: VsTuiApp, words: int) -> tuple[list[Piece], list[Piece], dict[i
     signs = app.look.glyphs
     left: list[Piece] = [(" vs-tui ", "title")]
     if app.frozen_at is not None:
-        at = faces.clock(app.frozen_at, app.zone, app.setup.clock())
+        at = span_format.clock(app.frozen_at, app.zone, app.setup.clock())
         left.append((f"{signs.frozen} FROZEN {'at ' if words else ''}{at}", "wait"))
         if app.pending:
             how = app.worded(", {freeze} to resume") if words else ""
@@ -53,7 +53,7 @@ def _pieces(app: VsTuiApp, words: int) -> tuple[list[Piece], list[Piece], dict[i
         right.append((f" {signs.dot} {app.failed} {signs.fail}", "fail"))
     if app.frozen_at is not None:
         return left, [*right, (" ", "text")] if not app.travelled else [], targets
-    clock = faces.clock(app.now(), app.zone, app.now())
+    clock = span_format.clock(app.now(), app.zone, app.now())
     # Seconds run only while ages and bars do: a quiet screen writes nothing to the terminal.
     right.append((f"  {clock if app.in_flight else clock[:-3]} ", "dim"))
     return left, right, targets
@@ -72,7 +72,7 @@ def _hooks(app: VsTuiApp, words: int) -> str:
     if not place:
         return "hooks: starting"
     last = max((h.last_received_at or 0 for h in app.health), default=0)
-    seen = faces.clock(last, app.zone, app.setup.clock())
+    seen = span_format.clock(last, app.zone, app.setup.clock())
     rejected = sum(h.counts.get(Verdict.REJECTED, 0) for h in app.health)
     dot = app.look.glyphs.dot
     if not last:

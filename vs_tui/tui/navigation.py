@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 
-from vs_tui.domain.model import Span
-from vs_tui.tui import faces
+from vs_tui.model.vocabulary import Span
+from vs_tui.tui import span_format
 from vs_tui.tui.ranges import DEFAULT, parse_range
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.screens.listed import ListedView
-from vs_tui.tui.working import start
+from vs_tui.tui.workers import start
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
@@ -165,8 +165,8 @@ class Navigation:
         """What a span was made from; a phase is told by the deliveries of the span above it."""
         from vs_tui.tui.screens.span_deliveries import SpanDeliveriesView
 
-        key = span.parent_key if faces.is_phase(span) else span.key
-        self._app.push_screen(SpanDeliveriesView(self._app.look, key, faces.title(span)))
+        key = span.parent_key if span_format.is_phase(span) else span.key
+        self._app.push_screen(SpanDeliveriesView(self._app.look, key, span_format.title(span)))
 
     def open_help(self) -> None:
         from vs_tui.tui.screens.help import HelpView

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from vs_tui.domain.display import clean
-from vs_tui.domain.model import Span
+from vs_tui.model.display import clean
+from vs_tui.model.vocabulary import Span
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
@@ -40,7 +40,7 @@ class Output:
 
     def yank(self, span: Span) -> None:
         """Copy the id; again: the link, the row as JSON, the panel as text."""
-        from vs_tui.exporters.jsonable import span_json
+        from vs_tui.api.codec import span_json
 
         texts = [("the id", span.ref)]
         if span.url:
@@ -125,7 +125,7 @@ class Output:
         """(ending, text)."""
         titles, rows = view.export_rows()
         if titles:
-            from vs_tui.exporters.table import csv_text
+            from vs_tui.export.table import csv_text
 
             yield "csv", csv_text(titles, rows)
             listed = [dict(zip(titles, map(clean, row), strict=True)) for row in rows]

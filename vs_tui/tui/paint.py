@@ -13,8 +13,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from vs_tui.domain.display import clean
-from vs_tui.tui.look import ASCII, Look
+from vs_tui.model.display import clean
+from vs_tui.tui.theme import ASCII, Look
 
 Piece = tuple[str, str]
 """A text and the role it is painted in."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from vs_tui.domain.instants import DAY, HOUR, MINUTE, Duration, Instant, iso, parse_duration
+from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant, iso, parse_duration
 
 PRESETS: Final = ("1h", "24h", "7d", "30d", "all")
 """What the picker lists; each a range by itself."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vs_tui.domain.display import clean
-from vs_tui.store.api import DeliveryDetail
+from vs_tui.model.display import clean
+from vs_tui.store.reader_protocol import DeliveryDetail
 from vs_tui.tui.widgets.ask import Ask
-from vs_tui.tui.working import start
+from vs_tui.tui.workers import start
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vs_tui.domain.model import Span
+from vs_tui.model.vocabulary import Span
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from vs_tui.cli.importing.lists import Lists
 from vs_tui.cli.importing.model import Delivery, Forbidden, Page, Settings, Step, delivery, objects
 from vs_tui.cli.importing.web import Answer, Api
-from vs_tui.domain.instants import parse_instant
+from vs_tui.model.time import parse_instant
 
 DEFAULT_URL: Final = "https://api.github.com"
 STEPS: Final = ("issues", "pull_requests", "workflow_runs", "deployments", "releases")

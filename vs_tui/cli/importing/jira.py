@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from vs_tui.cli.importing.model import Delivery, Forbidden, Page, Settings, Step, delivery, objects
 from vs_tui.cli.importing.web import Api
-from vs_tui.domain.instants import DAY, iso, parse_instant
+from vs_tui.model.time import DAY, iso, parse_instant
 
 DEFAULT_URL: Final = ""
 STEPS: Final = ("issues", "sprints")

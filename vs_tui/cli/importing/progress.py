@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from vs_tui.cli.gauge import Line, gauge
+from vs_tui.cli.progress_line import Line, gauge
 
 
 class Bar:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant, iso
-from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, iso
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.azure.hook import Hook, Reading, Repo, person
 from vs_tui.sources.base import items, known, obj, text, time_of
 

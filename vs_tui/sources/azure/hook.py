@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant, parse_instant
-from vs_tui.domain.model import Event, Key, Rule, Seek, State
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, parse_instant
+from vs_tui.model.vocabulary import Event, Key, Rule, Seek, State
 from vs_tui.sources.base import Unreadable, obj, text
 
 Reading = tuple[Event, ...] | str

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from vs_tui.domain import keys
-from vs_tui.domain.model import Event, Operation, Rule, Seek, State
+from vs_tui.model import keys
+from vs_tui.model.vocabulary import Event, Operation, Rule, Seek, State
 from vs_tui.sources.azure.hook import RESULTS, Hook, Reading, person, web_url
 from vs_tui.sources.base import items, known, number, obj, text, time_of
 from vs_tui.sources.versions import offer_version

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from vs_tui.domain.model import Verdict
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.azure.boards import read_work_item
 from vs_tui.sources.azure.code import read_pull_request, read_push
 from vs_tui.sources.azure.hook import Hook, Reading

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant, parse_instant
-from vs_tui.domain.model import Event, Key, Operation, Rule, State
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, parse_instant
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, State
 from vs_tui.sources.base import items, number, obj, text, web_url
 from vs_tui.sources.bitbucket.common import Change, Push, Reading, Repo, merged_changes, unreadable
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant, iso
-from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, iso
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import Unreadable, known, web_url
 
 SOURCE_NAME: Final = "bitbucket"

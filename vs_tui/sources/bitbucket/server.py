@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant, parse_instant
-from vs_tui.domain.model import State
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, parse_instant
+from vs_tui.model.vocabulary import State
 from vs_tui.sources.base import items, number, obj, text, web_url
 from vs_tui.sources.bitbucket.common import Change, Push, Reading, Repo, unreadable
 

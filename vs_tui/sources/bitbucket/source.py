@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from vs_tui.domain.model import Verdict
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object
 from vs_tui.sources.bitbucket import cloud, server
 from vs_tui.sources.signatures import require_hmac_hex, sha256_hex

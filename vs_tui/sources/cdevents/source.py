@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.domain.instants import parse_instant
-from vs_tui.domain.model import Verdict
+from vs_tui.model.time import parse_instant
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unreadable, json_body, obj, text
 from vs_tui.sources.cdevents.spans import events_of
 from vs_tui.sources.cdevents.subjects import SUBJECTS, CdEvent

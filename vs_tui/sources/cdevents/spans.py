@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from vs_tui.domain import keys
-from vs_tui.domain.model import Event
+from vs_tui.model import keys
+from vs_tui.model.vocabulary import Event
 from vs_tui.sources.base import defaults, items, known, obj, repository_names, text, web_url
 from vs_tui.sources.cdevents.links import offers_of, seeks_of
 from vs_tui.sources.cdevents.subjects import SUBJECTS, CdEvent, key_of, native_id, outcome_of

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Operation, State
+from vs_tui.model import keys
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Operation, State
 from vs_tui.sources.base import text
 
 _BEGIN: Final = frozenset({"queued", "started", "created", "detected", "reported"})

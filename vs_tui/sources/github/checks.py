@@ -8,8 +8,8 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any, Final
 
-from vs_tui.domain import keys
-from vs_tui.domain.model import Event, Operation, Rule, Seek, State
+from vs_tui.model import keys
+from vs_tui.model.vocabulary import Event, Operation, Rule, Seek, State
 from vs_tui.sources.base import items, number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import OUTCOMES, PHASES, Hook, Reading, change_scope, login
 

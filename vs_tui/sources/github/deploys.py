@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.domain import keys
-from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
+from vs_tui.model import keys
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import moment, number, obj, text, time_of, web_url
 from vs_tui.sources.github.actions import check_run_alias, deployment_alias, run_id
 from vs_tui.sources.github.hook import Hook, Reading, login

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Event, Scalar, State
+from vs_tui.model import keys
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Event, Scalar, State
 from vs_tui.sources.base import Unreadable, items, known, number, obj, text, time_of, web_url
 
 Reading = tuple[Event, ...] | str

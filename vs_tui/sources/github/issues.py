@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
+from vs_tui.model import keys
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import Hook, Reading, change_scope, labels, login, logins, visible
 

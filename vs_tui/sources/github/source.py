@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Verdict
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object, text
 from vs_tui.sources.github.actions import read_job, read_run
 from vs_tui.sources.github.changes import read_change, read_review

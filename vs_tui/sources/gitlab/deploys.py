@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from vs_tui.domain import keys
-from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
+from vs_tui.model import keys
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import number, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, Reading
 from vs_tui.sources.gitlab.jobs import job_key

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Event, Key, Scalar
+from vs_tui.model import keys
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Event, Key, Scalar
 from vs_tui.sources.base import Unreadable, items, known, obj, text, web_url
 
 SOURCE_NAME: Final = "gitlab"

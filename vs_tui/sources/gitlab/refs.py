@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote
 
-from vs_tui.domain import keys
-from vs_tui.domain.instants import iso
-from vs_tui.domain.model import Event, Key, Operation, Rule, Seek, State
+from vs_tui.model import keys
+from vs_tui.model.time import iso
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import items, number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, Reading, latest
 

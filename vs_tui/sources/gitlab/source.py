@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
-from vs_tui.domain.model import Verdict
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object, text
 from vs_tui.sources.gitlab.changes import read_merge_request
 from vs_tui.sources.gitlab.deploys import read_deployment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from vs_tui.domain.model import Verdict
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import Inbound, Parsed, Unauthorized, json_object, text
 from vs_tui.sources.jenkins.build import unreadable
 from vs_tui.sources.jenkins.notification import read_notification

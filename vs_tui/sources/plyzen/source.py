@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from vs_tui.domain.model import Verdict
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object
 from vs_tui.sources.plyzen.records import AdvancedRecord, BasicRecord
 from vs_tui.sources.plyzen.spans import activity_events, basic_events

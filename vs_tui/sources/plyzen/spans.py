@@ -8,13 +8,13 @@ from itertools import chain
 from typing import Final
 from urllib.parse import quote
 
-from vs_tui.domain import keys
-from vs_tui.domain.folding import RESULT_SLOT
-from vs_tui.domain.instants import Instant, iso
-from vs_tui.domain.model import Event, Key, Operation, Rule, Scalar, Seek, State
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, iso
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.plyzen.records import Activity, Artifact, BasicRecord, Extensions, type_in
 from vs_tui.sources.versions import PART, offer_version, seek_version
+from vs_tui.traces.folding import RESULT_SLOT
 
 _OPERATIONS: Final = {
     "build": Operation.BUILD,

@@ -12,20 +12,20 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
 
-from vs_tui.domain.display import clean
-from vs_tui.domain.instants import Instant, parse_duration
-from vs_tui.domain.model import Span
-from vs_tui.store.api import Unreachable
-from vs_tui.tui import actions, faces, filtering
+from vs_tui.model.display import clean
+from vs_tui.model.time import Instant, parse_duration
+from vs_tui.model.vocabulary import Span
+from vs_tui.store.reader_protocol import Unreachable
+from vs_tui.tui import actions, filtering, span_format
 from vs_tui.tui.banners import banner
 from vs_tui.tui.headline import headline
-from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece, cut, fit, width_of
 from vs_tui.tui.ranges import DEFAULT, Range
+from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.filterbox import FilterBox, FilterNote, unharmed
 from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.lines import Line
-from vs_tui.tui.working import start
+from vs_tui.tui.workers import start
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
@@ -373,4 +373,4 @@ class View(Screen[None]):
 
     def zone_clock(self, instant: Instant | None) -> str:
         """A moment in the user's zone."""
-        return faces.clock(instant, self.dash.zone, self.dash.now())
+        return span_format.clock(instant, self.dash.zone, self.dash.now())

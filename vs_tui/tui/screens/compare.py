@@ -8,13 +8,13 @@ from typing import Final
 
 from textual.widget import Widget
 
-from vs_tui.domain.compare import Pair, compare
-from vs_tui.domain.display import clean
-from vs_tui.domain.instants import Duration, format_duration
-from vs_tui.tui import faces
-from vs_tui.tui.look import Look
+from vs_tui.model.display import clean
+from vs_tui.model.time import Duration, format_duration
+from vs_tui.traces.compare import Pair, compare
+from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.screens.listed import ListedView
+from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 
 COLUMNS: Final = (
@@ -65,7 +65,7 @@ class CompareView(ListedView):
         title: list[Piece] = []
         for letter, trace in (("A", first), ("B", second)):
             began = self.zone_clock(min(span.at for span in trace.spans))
-            title += [(f"{letter} ", "key"), (clean(faces.title(trace.root), 60), "title")]
+            title += [(f"{letter} ", "key"), (clean(span_format.title(trace.root), 60), "title")]
             title.append((f" {began}   ", "dim"))
         self.list.set_heading(
             [*title[:-1], (title[-1][0].rstrip(), "dim")], self.order_note(self.sorts[0])
@@ -126,7 +126,7 @@ def _durations(pair: Pair) -> tuple[str, str, str]:
 
 def _name(pair: Pair) -> str:
     """Its kind and name, as the waterfall says them."""
-    kind = faces.kind_of(pair.operation)
+    kind = span_format.kind_of(pair.operation)
     if pair.operation == "stage":
         return pair.name
     return kind if pair.name == pair.operation.replace("_", " ") else f"{kind} {pair.name}"

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from textual.widget import Widget
 
-from vs_tui.domain.display import clean
-from vs_tui.store.api import DeliveryDetail
-from vs_tui.tui import inspecting
-from vs_tui.tui.look import Look
+from vs_tui.model.display import clean
+from vs_tui.store.reader_protocol import DeliveryDetail
+from vs_tui.tui import delivery_document
 from vs_tui.tui.resending import ask_and_send, send_here
 from vs_tui.tui.screens.base import View
+from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.document import Document
 
 
@@ -56,7 +56,7 @@ class DeliveryView(View):
             self.detail = detail
             row = detail.row
             self.document.set_heading([(clean(f"{row.source} {row.kind}"), "title")], row.verdict)
-            self.document.show(await inspecting.document(self.dash, detail), start=first)
+            self.document.show(await delivery_document.document(self.dash, detail), start=first)
 
     def act(self, action: str) -> bool:
         if self.detail is not None and act_on(self, self.detail, action):
@@ -64,7 +64,7 @@ class DeliveryView(View):
         return self.document.act(action)
 
     def texts(self) -> Sequence[tuple[str, str]]:
-        return inspecting.texts(self.dash, self.detail) if self.detail is not None else ()
+        return delivery_document.texts(self.dash, self.detail) if self.detail is not None else ()
 
     def on_document_opened(self, message: Document.Opened) -> None:
         message.stop()

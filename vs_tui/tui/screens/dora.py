@@ -8,11 +8,11 @@ from typing import Final
 
 from textual.widget import Widget
 
-from vs_tui.domain.cards import Card
-from vs_tui.tui.look import Look
+from vs_tui.metrics.cards import Card
 from vs_tui.tui.paint import Piece, longest_name
 from vs_tui.tui.screens.dora_detail import DoraDetailView, wrapped
 from vs_tui.tui.screens.listed import ListedView
+from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.dora import LABELS, TREND, arrow_of
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 from vs_tui.tui.widgets.sparkline import sparkline

@@ -11,16 +11,16 @@ from typing import Final
 from textual.containers import Horizontal
 from textual.widget import Widget
 
-from vs_tui.domain.cards import delta_text, is_small, remarks, value_text
-from vs_tui.domain.display import clean
-from vs_tui.domain.instants import DAY, format_duration, to_datetime
-from vs_tui.domain.metrics import texts
-from vs_tui.domain.metrics.dora import Figure
-from vs_tui.domain.metrics.report import Behind, Detail
-from vs_tui.domain.metrics.windows import Window
-from vs_tui.tui.look import Look
+from vs_tui.metrics import texts
+from vs_tui.metrics.cards import delta_text, is_small, remarks, value_text
+from vs_tui.metrics.dora import Figure
+from vs_tui.metrics.report import Behind, Detail
+from vs_tui.metrics.windows import Window
+from vs_tui.model.display import clean
+from vs_tui.model.time import DAY, format_duration, to_datetime
 from vs_tui.tui.paint import Piece, fit, longest_name
 from vs_tui.tui.screens.listed import ListedView
+from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.chart import Chart
 from vs_tui.tui.widgets.dora import LABELS
 from vs_tui.tui.widgets.listing import Column, Listing, Row

@@ -11,17 +11,17 @@ from typing import Any
 
 from textual.widget import Widget
 
-from vs_tui.domain.display import clean
-from vs_tui.domain.instants import MINUTE, iso
-from vs_tui.domain.model import Verdict
-from vs_tui.store.api import DeliveryDetail, DeliveryPage, DeliveryRow
-from vs_tui.tui import inspecting
-from vs_tui.tui.inspecting import ROLES, size_text, verdict_glyph
+from vs_tui.model.display import clean
+from vs_tui.model.time import MINUTE, iso
+from vs_tui.model.vocabulary import Verdict
+from vs_tui.store.reader_protocol import DeliveryDetail, DeliveryPage, DeliveryRow
+from vs_tui.tui import delivery_document
+from vs_tui.tui.delivery_document import ROLES, size_text, verdict_glyph
 from vs_tui.tui.screens.delivery import act_on
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.widgets.document import Document
 from vs_tui.tui.widgets.listing import Column, Listing, Row
-from vs_tui.tui.working import start
+from vs_tui.tui.workers import start
 
 COLUMNS = (
     Column("RECEIVED", 12),
@@ -122,7 +122,7 @@ class EventsView(ListedView):
         name = clean(f"{detail.row.source} {detail.row.kind}", 120)
         self.document.set_heading([(name, "title")], self.dash.worded("{open}: whole screen"))
         if self.document.display:
-            self.document.show(await inspecting.document(self.dash, detail), start=other)
+            self.document.show(await delivery_document.document(self.dash, detail), start=other)
 
     def _row(self, row: DeliveryRow) -> Row:
         glyph = verdict_glyph(row.verdict, self.look.glyphs)
@@ -162,7 +162,7 @@ class EventsView(ListedView):
         return True
 
     def texts(self) -> Sequence[tuple[str, str]]:
-        return inspecting.texts(self.dash, self.detail) if self.detail is not None else ()
+        return delivery_document.texts(self.dash, self.detail) if self.detail is not None else ()
 
     def on_listing_selected(self, message: Listing.Selected) -> None:
         message.stop()

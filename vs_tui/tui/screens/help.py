@@ -8,7 +8,7 @@ from typing import Final
 
 from textual.widget import Widget
 
-from vs_tui.domain.filters import FLAGS, STATES, TEXT_KEYS
+from vs_tui.model.filters import FLAGS, STATES, TEXT_KEYS
 from vs_tui.tui.actions import PLACES, Action, display_key, places
 from vs_tui.tui.navigation import VIEWS
 from vs_tui.tui.paint import Piece, width_of

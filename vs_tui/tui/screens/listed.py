@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from vs_tui.domain.instants import Instant
-from vs_tui.store.api import COUNTED, Counts
-from vs_tui.tui.look import Look
+from vs_tui.model.time import Instant
+from vs_tui.store.reader_protocol import COUNTED, Counts
 from vs_tui.tui.screens.base import View
+from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.listing import Listing, Row
 
 PAGE: Final = 500

@@ -9,20 +9,20 @@ from typing import Final
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
-from vs_tui.domain.display import clean
-from vs_tui.domain.instants import SECOND, Instant, format_duration
-from vs_tui.domain.model import Span, State
-from vs_tui.store.api import COUNTED, Counts
-from vs_tui.tui import faces
-from vs_tui.tui.facts import trace_facts
-from vs_tui.tui.look import Look
+from vs_tui.model.display import clean
+from vs_tui.model.time import SECOND, Instant, format_duration
+from vs_tui.model.vocabulary import Span, State
+from vs_tui.store.reader_protocol import COUNTED, Counts
+from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, longest_name
 from vs_tui.tui.screens.listed import ListedView, counts_text
+from vs_tui.tui.theme import Look
+from vs_tui.tui.trace_summary import trace_facts
 from vs_tui.tui.widgets.dora import DoraPanel
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 from vs_tui.tui.widgets.strip import TraceStrip
 from vs_tui.tui.widgets.waterfall import Waterfall
-from vs_tui.tui.working import start
+from vs_tui.tui.workers import start
 
 COLUMNS: Final = (
     Column("STATE", 8, sort="live"),
@@ -177,8 +177,8 @@ class LiveView(ListedView):
         for widget in (self.trace, self.strip):
             widget.show(trace, self.dash.baselines, now, self.dash.histories.runs)
         self.trace.reveal(span.key)
-        name = faces.title(trace.root)
-        title: list[Piece] = [(f"Trace {faces.trace_id(trace.trace_id)}  ", "title")]
+        name = span_format.title(trace.root)
+        title: list[Piece] = [(f"Trace {span_format.trace_id(trace.trace_id)}  ", "title")]
         self.trace.set_heading([*title, (clean(name), "text")], note)
         facts = trace_facts(trace, self.zone_clock, now)
         self.trace.set_foot([(f" {self.look.glyphs.dot} ".join(facts), "note")] if facts else [])
@@ -196,15 +196,17 @@ class LiveView(ListedView):
         assert isinstance(span, Span)
         now, glyphs = self.dash.now(), self.look.glyphs
         baseline = self.dash.baselines.get(span.key)
-        glyph, word, role = faces.state(span, glyphs, now, baseline)
-        ratio, ratio_role = faces.ratio_text(span, baseline, glyphs, now)
+        glyph, word, role = span_format.state(span, glyphs, now, baseline)
+        ratio, ratio_role = span_format.ratio_text(span, baseline, glyphs, now)
         return (
             (f"{glyph} {word}", role),
-            (faces.kind(span), "dim"),
-            (faces.title(span), "text"),
+            (span_format.kind(span), "dim"),
+            (span_format.title(span), "text"),
             (self._group(span) or "-", "dim"),
             (
-                faces.stage(span, baseline, self.dash.zone, now, self._at_work.get(span.key, ())),
+                span_format.stage(
+                    span, baseline, self.dash.zone, now, self._at_work.get(span.key, ())
+                ),
                 "fail" if span.status.failed else "text" if span.in_flight else "dim",
             ),
             (format_duration(span.elapsed(now)), "text"),

@@ -8,19 +8,19 @@ from typing import Final
 
 from textual.widget import Widget
 
-from vs_tui.domain.display import clean
-from vs_tui.domain.instants import SECOND, Instant
-from vs_tui.domain.model import Verdict
-from vs_tui.store.api import SourceHealth, Tally
-from vs_tui.tui import faces, sourcing
+from vs_tui.model.display import clean
+from vs_tui.model.time import SECOND, Instant
+from vs_tui.model.vocabulary import Verdict
+from vs_tui.store.reader_protocol import SourceHealth, Tally
+from vs_tui.tui import source_status, span_format
 from vs_tui.tui.bodies import DocLine
-from vs_tui.tui.inspecting import ROLES, field, verdict_glyph
+from vs_tui.tui.delivery_document import ROLES, field, verdict_glyph
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.screens.listed import ListedView
-from vs_tui.tui.sourcing import Condition, Connection
+from vs_tui.tui.source_status import Condition, Connection
 from vs_tui.tui.widgets.document import Document
 from vs_tui.tui.widgets.listing import Column, Listing, Row
-from vs_tui.tui.working import start
+from vs_tui.tui.workers import start
 
 COLUMNS = (
     Column("SOURCE", 16, flex=1),
@@ -93,7 +93,7 @@ class SourcesView(ListedView):
             self.connections = await asyncio.to_thread(dash.setup.connections)
         self.health = {h.source: h for h in await dash.reader.sources()}
         self._paint()
-        since = sourcing.midnight(dash.now(), dash.zone)
+        since = source_status.midnight(dash.now(), dash.zone)
         self.today = await dash.reader.received(since, dash.frozen_at)
         self.searching = self.today.until
         self._paint()
@@ -112,7 +112,7 @@ class SourcesView(ListedView):
 
     def _paint(self) -> None:
         now = self.dash.now()
-        listed = sourcing.ordered(self.connections or (), self.health)
+        listed = source_status.ordered(self.connections or (), self.health)
         rows = [self._row(connection, now) for connection in listed]
         name = self.sort.lstrip("-")
         if name == "name":
@@ -128,15 +128,15 @@ class SourcesView(ListedView):
 
     def _row(self, connection: Connection, now: Instant) -> Row:
         health = self.health.get(connection.name)
-        found = sourcing.condition(connection, health, now)
+        found = source_status.condition(connection, health, now)
         last = health.last_received_at if health is not None else None
         return Row(
             connection.name,
             (
                 (connection.title, "text"),
-                (sourcing.url_of(connection, self.base), "dim"),
+                (source_status.url_of(connection, self.base), "dim"),
                 (self._secret_text(connection), "dim"),
-                (faces.since(last if self._happened(last, now) else None, now), "text"),
+                (span_format.since(last if self._happened(last, now) else None, now), "text"),
                 *(self._number(connection.name, verdict) for verdict in COUNTED),
                 (self._health_text(found), found.role),
             ),
@@ -166,7 +166,7 @@ class SourcesView(ListedView):
     def _secret_text(self, connection: Connection) -> str:
         if self.dash.setup.open_mode:
             return "open"
-        return sourcing.masked(connection.secret) if self._own(connection) else "not here"
+        return source_status.masked(connection.secret) if self._own(connection) else "not here"
 
     @staticmethod
     def _own(connection: Connection) -> bool:
@@ -193,13 +193,13 @@ class SourcesView(ListedView):
     def _detail(self, connection: Connection) -> list[DocLine]:
         now = self.dash.now()
         health = self.health.get(connection.name)
-        found = sourcing.condition(connection, health, now)
+        found = source_status.condition(connection, health, now)
         lines = [
             _line("health", (self._health_text(found), found.role)),
             *field("what to do", self.dash.worded(self._advice(connection, found)), "title"),
-            _line("URL", (sourcing.url_of(connection, self.base), "text")),
+            _line("URL", (source_status.url_of(connection, self.base), "text")),
             *(
-                _line("", (sourcing.url_of(connection, self.base, path), "dim"))
+                _line("", (source_status.url_of(connection, self.base, path), "dim"))
                 for path in connection.paths[1:]
             ),
             *self._reach(),
@@ -209,7 +209,7 @@ class SourcesView(ListedView):
             at = self.zone_clock(health.last_received_at)
             when = "after the moment shown"
             if self._happened(health.last_received_at, now):
-                when = f"{faces.since(health.last_received_at, now)} ago"
+                when = f"{span_format.since(health.last_received_at, now)} ago"
             lines.append(_line("last", (f"{at}, {when}", "text"), (f"  {health.last_kind}", "dim")))
             lines.append(_line("in all", *self._totals(health)))
         return lines
@@ -236,7 +236,7 @@ class SourcesView(ListedView):
         kind = f"  checked in {connection.proof}" if connection.proof else "  our token"
         if self._revealed[0] == connection.name:
             return [(connection.secret, "match"), (kind, "dim")]
-        return [(sourcing.masked(connection.secret), "text"), (kind, "dim")]
+        return [(source_status.masked(connection.secret), "text"), (kind, "dim")]
 
     def _totals(self, health: SourceHealth) -> list[Piece]:
         pieces: list[Piece] = []
@@ -281,7 +281,7 @@ class SourcesView(ListedView):
             self.dash.notify_text("there is no secret here; see the receiver's machine")
             return
         options = [("the secret", connection.secret)]
-        if url := sourcing.url_with_token(connection, self.base):
+        if url := source_status.url_with_token(connection, self.base):
             options.append(("the URL with the token", url))
         what, text = options[self._turn % len(options)]
         self._turn += 1
@@ -292,7 +292,7 @@ class SourcesView(ListedView):
         connection = self.selected
         if connection is None:
             return ()
-        return [("the URL", sourcing.url_of(connection, self.base))]
+        return [("the URL", source_status.url_of(connection, self.base))]
 
     def on_listing_selected(self, message: Listing.Selected) -> None:
         message.stop()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from vs_tui.tui.look import Look
 from vs_tui.tui.screens.events import EventsView
+from vs_tui.tui.theme import Look
 
 
 class SpanDeliveriesView(EventsView):

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from textual.widget import Widget
 
-from vs_tui.domain.display import clean
-from vs_tui.domain.instants import Instant, format_duration
-from vs_tui.domain.model import Link, Span
-from vs_tui.domain.traces import children_of, gaps, self_time
-from vs_tui.store.api import Trace
-from vs_tui.tui import faces
-from vs_tui.tui.facts import trace_facts
-from vs_tui.tui.look import Look
+from vs_tui.model.display import clean
+from vs_tui.model.time import Instant, format_duration
+from vs_tui.model.vocabulary import Link, Span
+from vs_tui.store.reader_protocol import Trace
+from vs_tui.traces.trace_tree import children_of, gaps, self_time
+from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, flowed
 from vs_tui.tui.screens.base import View
+from vs_tui.tui.theme import Look
+from vs_tui.tui.trace_summary import trace_facts
 from vs_tui.tui.widgets.text import TextBox, fact
 from vs_tui.tui.widgets.waterfall import Waterfall
 
@@ -101,14 +101,16 @@ class TraceView(View):
         if self.dash.frozen_at is not None:
             state = "frozen"
         title: list[Piece] = [
-            (f"Trace {faces.trace_id(self.trace.trace_id)}  ", "title"),
-            (clean(faces.title(root)), "text"),
+            (f"Trace {span_format.trace_id(self.trace.trace_id)}  ", "title"),
+            (clean(span_format.title(root)), "text"),
         ]
         self.waterfall.set_heading(title, state)
         self.waterfall.set_foot([(text, "note") for text in self._foot()])
         span = self.waterfall.selected
         if span is not None:
-            self.detail.set_heading([(clean(faces.title(span)), "title")], faces.kind(span))
+            self.detail.set_heading(
+                [(clean(span_format.title(span)), "title")], span_format.kind(span)
+            )
             self.detail.set_lines(self._details(span))
 
     def _foot(self) -> list[str]:
@@ -129,7 +131,7 @@ class TraceView(View):
     def _why_none(self, span: Span) -> str:
         """Why a span has no link to another one."""
         assert self.trace is not None
-        if faces.is_phase(span):
+        if span_format.is_phase(span):
             return "no link is needed: it is a phase of the span above it"
         first = span.key == self.trace.root.key and len(self.trace.spans) > 1
         return "no link: the trace begins with it" if first else "no links: it stands alone"
@@ -139,7 +141,7 @@ class TraceView(View):
         assert self.trace is not None
         now = self.dash.now()
         baseline = self.dash.baselines.get(span.key)
-        glyph, word, role = faces.state(span, self.look.glyphs, now, baseline)
+        glyph, word, role = span_format.state(span, self.look.glyphs, now, baseline)
         own = self_time(span, children_of(self.trace.spans).get(span.key, []), now)
         found = [
             fact("state", f"{glyph} {word}", role),
@@ -154,10 +156,10 @@ class TraceView(View):
             found.append(fact("self time", format_duration(own).strip()))
         if baseline is not None:
             p50, p90 = format_duration(baseline.p50).strip(), format_duration(baseline.p90).strip()
-            ratio, ratio_role = faces.ratio_text(span, baseline, self.look.glyphs, now)
+            ratio, ratio_role = span_format.ratio_text(span, baseline, self.look.glyphs, now)
             found.append(fact("p50", f"{p50} (n={baseline.n})"))
             found.append(fact("p90", p90))
-            if faces.ratio(span, baseline, now) is not None:
+            if span_format.ratio(span, baseline, now) is not None:
                 found.append(fact("vs p50", ratio.strip(), ratio_role))
         if span.stage and span.in_flight:
             since = format_duration(now - span.stage_at).strip() if span.stage_at else ""
@@ -211,7 +213,7 @@ class TraceView(View):
             return True
         if action == "cut":
             span = self.waterfall.selected
-            if span is not None and faces.is_phase(span):
+            if span is not None and span_format.is_phase(span):
                 self.dash.notify_text(
                     "a stage is a phase of the span above it, not linked to it; "
                     "select that span to cut it from its parent"

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from textual.widget import Widget
 
-from vs_tui.domain.instants import Instant, format_duration
-from vs_tui.domain.model import Span
-from vs_tui.store.api import TraceSummary
-from vs_tui.tui import faces
-from vs_tui.tui.look import Look
+from vs_tui.model.time import Instant, format_duration
+from vs_tui.model.vocabulary import Span
+from vs_tui.store.reader_protocol import TraceSummary
+from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, longest_name
 from vs_tui.tui.screens.listed import ListedView
+from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 
 COLUMNS: Final = (
@@ -93,14 +93,14 @@ class TracesView(ListedView):
         summary = row.data
         assert isinstance(summary, TraceSummary)
         root, glyphs, now = summary.root, self.look.glyphs, self.dash.now()
-        glyph, word, role = faces.state(root, glyphs, now, self.dash.baselines.get(root.key))
+        glyph, word, role = span_format.state(root, glyphs, now, self.dash.baselines.get(root.key))
         if summary.in_flight and not root.in_flight:
             glyph, word, role = glyphs.run, "run", "run"
         took = (summary.ended_at or now) - summary.started_at
         return (
             (f"{glyph} {word}", role),
-            (faces.kind(root), "dim"),
-            (faces.title(root), "text"),
+            (span_format.kind(root), "dim"),
+            (span_format.title(root), "text"),
             (root.team or "-", "dim"),
             (str(summary.spans), "dim"),
             (str(summary.in_flight), "run" if summary.in_flight else "dim"),

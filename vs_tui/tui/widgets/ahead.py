@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from vs_tui.domain.instants import Instant
-from vs_tui.domain.model import Span, State, Status
-from vs_tui.domain.traces import Row, children_of
-from vs_tui.domain.upcoming import PastRun, Upcoming, upcoming
-from vs_tui.store.api import Baseline
-from vs_tui.tui import faces
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Span, State, Status
+from vs_tui.store.reader_protocol import Baseline
+from vs_tui.traces.trace_tree import Row, children_of
+from vs_tui.traces.upcoming import PastRun, Upcoming, upcoming
+from vs_tui.tui import span_format
 
 PastRuns = Mapping[str, Sequence[PastRun]]
 """By key of a span in flight: what the last successes of its series went through."""
@@ -36,7 +36,7 @@ def expected_below(
     found: dict[str, Next] = {}
     for row in rows:
         run = row.span
-        lost = faces.is_stale(run, baselines.get(run.key), now)
+        lost = span_format.is_stale(run, baselines.get(run.key), now)
         if row.folded or lost or run.key not in past:
             continue
         for step in expected_of(run, below.get(run.key, ()), past, now):

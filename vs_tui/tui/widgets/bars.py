@@ -8,14 +8,14 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from vs_tui.domain.axis import Axis, offset_text, ticks
-from vs_tui.domain.instants import Duration, Instant, format_duration
-from vs_tui.domain.model import Span, State
-from vs_tui.domain.traces import Gap, end_at, gaps
-from vs_tui.store.api import Baseline, Trace
-from vs_tui.tui import faces
-from vs_tui.tui.look import Look
+from vs_tui.model.time import Duration, Instant, format_duration
+from vs_tui.model.vocabulary import Span, State
+from vs_tui.store.reader_protocol import Baseline, Trace
+from vs_tui.traces.axis import Axis, offset_text, ticks
+from vs_tui.traces.trace_tree import Gap, end_at, gaps
+from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece
+from vs_tui.tui.theme import Look
 
 CONTEXT: Final = frozenset({"issue", "pull_request", "sprint", "incident"})
 """Open while others work: drawn as a line, not as a bar."""
@@ -98,7 +98,7 @@ def bar(span: Span, scene: Scene, *, hidden_failed: int = 0, parent: bool = Fals
     sign, role = _stroke(span, scene, hidden_failed, parent)
     canvas.fill(first, last, sign, role)
     if span.in_flight and right <= width:
-        stale = faces.is_stale(span, scene.baselines.get(span.key), scene.now)
+        stale = span_format.is_stale(span, scene.baselines.get(span.key), scene.now)
         canvas.fill(last - 1, last, glyphs.stale if stale else glyphs.tip, role)
     expected = scene.expected_end(span)
     if expected is not None:

@@ -13,8 +13,8 @@ from typing import Final
 
 from textual.message import Message
 
-from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece
+from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.sparkline import condensed
 

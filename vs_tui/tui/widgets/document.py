@@ -9,8 +9,8 @@ from textual import events
 from textual.message import Message
 
 from vs_tui.tui.bodies import DocLine
-from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece, cropped
+from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.framed import Framed
 
 

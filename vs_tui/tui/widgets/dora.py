@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from textual.message import Message
 
-from vs_tui.tui.look import Glyphs
 from vs_tui.tui.paint import Piece, fit, longest_name
+from vs_tui.tui.theme import Glyphs
 from vs_tui.tui.widgets.sparkline import sparkline
 from vs_tui.tui.widgets.text import TextBox
 
 if TYPE_CHECKING:
-    from vs_tui.domain.cards import Card
-from vs_tui.domain.metrics import texts
+    from vs_tui.metrics.cards import Card
+from vs_tui.metrics import texts
 
 TREND: Final = {"better": "good", "worse": "bad", "same": "dim", "": "dim"}
 _NAMES: Final = (6, 10)

@@ -12,9 +12,9 @@ from textual.strip import Strip
 from textual.suggester import Suggester
 from textual.widgets import Input
 
-from vs_tui.domain.display import clean
-from vs_tui.tui.look import Look
+from vs_tui.model.display import clean
 from vs_tui.tui.paint import Piece, fit, strip_of
+from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.lines import Line
 
 Complete = Callable[[str], Sequence[str]]

@@ -10,8 +10,8 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece, framed, strip_of
+from vs_tui.tui.theme import Look
 
 WHEEL: Final = 3
 """Lines that a click of the mouse wheel moves."""

@@ -9,8 +9,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece, strip_of, width_of
+from vs_tui.tui.theme import Look
 
 
 class Line(Widget):

@@ -13,8 +13,8 @@ from typing import Final
 from textual import events
 from textual.message import Message
 
-from vs_tui.tui.look import Look
 from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.framed import Framed
 
 MAX_SHOWN: Final = 2_000

@@ -11,9 +11,9 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from vs_tui.tui.look import Look
 from vs_tui.tui.paint import fit
 from vs_tui.tui.ranges import PRESETS
+from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.filterbox import FilterNote
 from vs_tui.tui.widgets.lines import Line
 

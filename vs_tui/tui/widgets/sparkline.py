@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vs_tui.tui.look import Glyphs
+from vs_tui.tui.theme import Glyphs
 
 
 def sparkline(values: Sequence[float | None], width: int, glyphs: Glyphs) -> str:

@@ -7,15 +7,15 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from vs_tui.domain.display import clean
-from vs_tui.domain.instants import Instant, format_duration
-from vs_tui.domain.model import Span
-from vs_tui.domain.traces import children_of
-from vs_tui.store.api import Baseline, Trace
-from vs_tui.tui import faces
-from vs_tui.tui.facts import going_on, trace_facts
-from vs_tui.tui.look import Look
+from vs_tui.model.display import clean
+from vs_tui.model.time import Instant, format_duration
+from vs_tui.model.vocabulary import Span
+from vs_tui.store.reader_protocol import Baseline, Trace
+from vs_tui.traces.trace_tree import children_of
+from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, fit, width_of
+from vs_tui.tui.theme import Look
+from vs_tui.tui.trace_summary import going_on, trace_facts
 from vs_tui.tui.widgets.ahead import PastRuns, expected_of
 from vs_tui.tui.widgets.framed import Framed
 
@@ -32,8 +32,8 @@ class TraceStrip(Framed):
 
     def __init__(self, look: Look, *, id: str | None = None) -> None:
         super().__init__(look, id=id)
-        self.clock: Callable[[Instant], str] = lambda instant: faces.clock(
-            instant, faces.local_zone(), self._now
+        self.clock: Callable[[Instant], str] = lambda instant: span_format.clock(
+            instant, span_format.local_zone(), self._now
         )
         self._trace: Trace | None = None
         self._baselines: Mapping[str, Baseline] = {}
@@ -98,7 +98,7 @@ class TraceStrip(Framed):
         """What is expected next, as far as there is room."""
         assert self._trace is not None
         root, glyphs = self._trace.root, self.look.glyphs
-        if faces.is_stale(root, self._baselines.get(root.key), self._now):
+        if span_format.is_stale(root, self._baselines.get(root.key), self._now):
             return []
         children = children_of(self._trace.spans).get(root.key, [])
         pieces: list[Piece] = []
@@ -111,7 +111,7 @@ class TraceStrip(Framed):
 
     def _stroke(self, span: Span, length: int) -> tuple[str, str, str]:
         glyphs = self.look.glyphs
-        glyph, _, role = faces.state(span, glyphs, self._now, self._baselines.get(span.key))
+        glyph, _, role = span_format.state(span, glyphs, self._now, self._baselines.get(span.key))
         if span.in_flight:
             return glyph, glyphs.partial * (length - 1) + glyphs.tip, role
         return glyph, glyphs.bar * length, role
@@ -132,10 +132,10 @@ class TraceStrip(Framed):
 
 def _doing(trace: Trace, span: Span) -> str:
     """What a span does: its stage, or its name where the stage says no more than that it runs."""
-    if faces.is_phase(span):
+    if span_format.is_phase(span):
         above = next((s for s in trace.spans if s.key == span.parent_key), span)
         span = above._replace(stage=span.name)
-    if not faces.says_more(span.stage):
+    if not span_format.says_more(span.stage):
         return span.name
     is_titled = span.key == trace.root.key
     return span.stage if is_titled else f"{span.name} {span.stage}"

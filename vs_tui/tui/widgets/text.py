@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vs_tui.domain.display import clean
+from vs_tui.model.display import clean
 from vs_tui.tui.paint import Piece, fit
 from vs_tui.tui.widgets.framed import Framed
 

@@ -13,10 +13,11 @@ from dataclasses import replace
 from textual import events
 from textual.message import Message
 
-from vs_tui.domain.axis import Axis, fitted, linear, moved
-from vs_tui.domain.instants import Instant, format_duration
-from vs_tui.domain.model import Span
-from vs_tui.domain.traces import (
+from vs_tui.model.time import Instant, format_duration
+from vs_tui.model.vocabulary import Span
+from vs_tui.store.reader_protocol import Baseline, Trace
+from vs_tui.traces.axis import Axis, fitted, linear, moved
+from vs_tui.traces.trace_tree import (
     Row,
     bounds,
     critical_path,
@@ -25,11 +26,10 @@ from vs_tui.domain.traces import (
     tree,
     with_effects,
 )
-from vs_tui.domain.upcoming import Upcoming
-from vs_tui.store.api import Baseline, Trace
-from vs_tui.tui import faces
-from vs_tui.tui.look import Look
+from vs_tui.traces.upcoming import Upcoming
+from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.ahead import Next, PastRuns, expected_below
 from vs_tui.tui.widgets.bars import CONTEXT, Scene, axis_line, bar, dotted, minimap, waits_of
 from vs_tui.tui.widgets.framed import Framed
@@ -57,7 +57,7 @@ class Waterfall(Framed):
         self.mapped = mapped
         """Whether a minimap stands below the axis."""
         self.head_lines = 2 if mapped else 1
-        self.zone = faces.local_zone()
+        self.zone = span_format.local_zone()
         self.trace: Trace | None = None
         self.now: Instant = 0
         self.selected_key = ""
@@ -292,7 +292,7 @@ class Waterfall(Framed):
                 (f" {took:>8}", "dim"),
             ]
         ends = [
-            faces.clock(at, self.zone, self.now)
+            span_format.clock(at, self.zone, self.now)
             for at in (self._scene.axis.begin, self._scene.axis.end)
         ]
         origin = bounds(self._spans, self.now)[0]
@@ -309,7 +309,7 @@ class Waterfall(Framed):
         selected = span.key == self.selected_key
         glyphs = self.look.glyphs
         baseline = self._baselines.get(span.key)
-        glyph, word, role = faces.state(span, glyphs, self.now, baseline)
+        glyph, word, role = span_format.state(span, glyphs, self.now, baseline)
         pieces: list[Piece] = [(glyphs.cursor if selected else " ", "key")]
         pieces += self._label(row, label_width - 1)
         pieces.append((" ", "text"))
@@ -346,8 +346,8 @@ class Waterfall(Framed):
         if row.children:
             sign = (glyphs.folded if row.folded else glyphs.open) + " "
         is_effect = row.span.key in self._effects
-        kind = (glyphs.effect if is_effect else "") + faces.kind_in_tree(row.span)
-        name = faces.title(row.span)
+        kind = (glyphs.effect if is_effect else "") + span_format.kind_in_tree(row.span)
+        name = span_format.title(row.span)
         if row.folded:
             name += f" ({row.hidden})"
         if row.hidden_failed:

@@ -1,0 +1,124 @@
+"""em-metrics' reading side: its deployments and incidents under its own field names.
+
+Facts: em-metrics' route handlers and models. Its README calls the incidents' parameter `type`, its
+handler reads `filter`; both are understood. Dates that are not known are null.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from vs_tui.api.handlers import Handler
+from vs_tui.ingest.http_errors import Refused, answer, not_found
+from vs_tui.model import keys
+from vs_tui.model.time import iso
+from vs_tui.model.vocabulary import Span
+from vs_tui.sources.base import Inbound
+from vs_tui.sources.emmetrics import NEW
+from vs_tui.store.reader import SqliteReader
+
+MAX_LISTED: Final = 10_000
+"""em-metrics has no pages: the newest so many are listed."""
+IN_PROGRESS: Final = "in-progress"
+_DEPLOYMENT: Final = "/deployments"
+
+
+class EmMetricsApi:
+    """The GET routes, also below /api/v1; all need the token."""
+
+    def __init__(self, reader: SqliteReader) -> None:
+        self._reader = reader
+
+    def paths(self) -> dict[str, Handler]:
+        """Path -> handler, to be put behind the token."""
+        found: dict[str, Handler] = {
+            _DEPLOYMENT: self.deployments,
+            f"{_DEPLOYMENT}/{{id:.+}}": self.deployment,
+            "/incidents": self.incidents,
+        }
+        return {prefix + path: h for prefix in ("", "/api/v1") for path, h in found.items()}
+
+    async def deployments(self, _: web.Request) -> web.Response:
+        """All deployments, newest first."""
+        return answer([deployment_json(span) for span in await self._listed("kind:deploy")])
+
+    async def deployment(self, request: web.Request) -> web.Response:
+        """One deployment by its id."""
+        span = await self._reader.span(_deploy_key(request.match_info["id"]))
+        if span is None:
+            raise not_found("there is no such deployment; /deployments lists them")
+        return answer(deployment_json(span))
+
+    async def incidents(self, request: web.Request) -> web.Response:
+        """All incidents, or with `type=in-progress` those that are not restored."""
+        wanted = request.query.get("type", "") or request.query.get("filter", "")
+        if wanted not in ("", IN_PROGRESS):
+            raise Refused(400, "bad_request", f"type: must be {IN_PROGRESS}, or left out for all")
+        only = "kind:incident state:in_flight" if wanted else "kind:incident"
+        return answer([incident_json(span) for span in await self._listed(only)])
+
+    async def _listed(self, filter: str) -> list[Span]:
+        page = await self._reader.all_spans(
+            f"source:emmetrics {filter}", limit=MAX_LISTED, sort="started"
+        )
+        return list(page.items)
+
+
+def deployment_json(span: Span) -> dict[str, Any]:
+    """A deployment with em-metrics' fields."""
+    return {
+        "id": span.attributes.get("deployment.id"),
+        "project_id": span.project or None,
+        "first_commit_at": span.attributes.get("vs.commit.first_at"),
+        "deploy_start_at": iso(span.started_at),
+        "deployed_at": iso(span.ended_at) if span.state.terminal else None,
+    }
+
+
+def incident_json(span: Span) -> dict[str, Any]:
+    """An incident with em-metrics' fields; finishing one restores it as well."""
+    return {
+        "id": span.attributes.get("vs.incident.id"),
+        "project_id": span.project or None,
+        "deployment_id": span.attributes.get("deployment.id"),
+        "team_id": span.team or None,
+        "started_at": iso(span.started_at),
+        "restored_at": iso(span.ended_at) if span.state.terminal else None,
+        "finished_at": span.attributes.get("vs.incident.finished_at"),
+    }
+
+
+class Newness:
+    """Tells the source whether `deployed` with `create_if_not_exists` creates its deployment:
+    em-metrics answers 201 then, and 200 otherwise."""
+
+    def __init__(self, reader: SqliteReader) -> None:
+        self._reader = reader
+
+    async def __call__(self, inbound: Inbound) -> Inbound:
+        query = {name: value for name, value in inbound.query.items() if name != NEW}
+        identifier = _deployed_id(inbound)
+        if identifier and await self._reader.span(_deploy_key(identifier)) is None:
+            query[NEW] = "true"
+        return inbound._replace(query=query)
+
+
+def _deployed_id(inbound: Inbound) -> str:
+    """The id in the path of a `deployed` that may create."""
+    path = inbound.path.removeprefix("/api/v1")
+    identifier = path.removeprefix(f"{_DEPLOYMENT}/").removesuffix("/deployed")
+    if f"{_DEPLOYMENT}/{identifier}/deployed" != path:
+        return ""
+    try:
+        body = orjson.loads(inbound.body)
+    except orjson.JSONDecodeError:
+        return ""  # the source says what is wrong with it
+    creates = isinstance(body, dict) and body.get("create_if_not_exists") is True
+    return identifier if creates else ""
+
+
+def _deploy_key(identifier: str) -> str:
+    return keys.reference("emmetrics", "deploy", "", identifier)

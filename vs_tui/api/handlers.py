@@ -1,0 +1,305 @@
+"""Reading over HTTP: the JSON API, for `vs-tui view URL` and for anyone's scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from vs_tui.api.codec import (
+    delivery_detail_json,
+    delivery_json,
+    span_json,
+    summary_json,
+    trace_json,
+)
+from vs_tui.api.schema import parameters
+from vs_tui.ingest.auth import Gate
+from vs_tui.ingest.http_errors import Refused, answer, not_found
+from vs_tui.model.display import clean
+from vs_tui.model.time import Instant, iso, parse_instant
+from vs_tui.model.vocabulary import Link
+from vs_tui.store.reader import SqliteReader
+from vs_tui.store.reader_protocol import Changes
+from vs_tui.store.writer import Writer
+
+KEEP_ALIVE_SECONDS: Final = 15.0
+MAX_STREAMED: Final = 200
+"""Spans sent along with one change; with more, the client reads again."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Api:
+    """The GET routes; all need the token."""
+
+    def __init__(self, reader: SqliteReader, writer: Writer, gate: Gate) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._gate = gate
+
+    def routes(self) -> list[web.RouteDef]:
+        paths: dict[str, Handler] = {
+            "/api/spans": self.spans,
+            "/api/spans/{ref:.+}": self.span,
+            "/api/traces": self.traces,
+            "/api/traces/{trace_id}": self.trace,
+            "/api/deliveries": self.deliveries,
+            "/api/deliveries/{id:-?[0-9]{1,18}}": self.delivery,
+            "/api/teams": self.teams,
+            "/api/sources": self.sources,
+            "/api/counts": self.counts,
+            "/api/received": self.received,
+            "/api/health": self.health,
+            "/api/baselines": self.baselines,
+            "/api/past-runs": self.past_runs,
+            "/api/changes": self.changes,
+            "/api/stream": self.stream,
+        }
+        return [web.get(path, self.guarded(handler)) for path, handler in paths.items()]
+
+    def guarded(self, handler: Handler) -> Handler:
+        """The handler behind the token and a check of the parameters' names: one that is not known
+        would be an answer to another question. ValueError becomes 400."""
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            self._gate.admit_reader({k.lower(): v for k, v in request.headers.items()})
+            try:
+                _check_names(request)
+                return await handler(request)
+            except ValueError as error:
+                raise Refused(400, "bad_request", str(error)) from None
+
+        return guarded
+
+    async def spans(self, request: web.Request) -> web.Response:
+        query = request.query
+        text, limit = query.get("filter", ""), _limit(query.get("limit", "100"))
+        sort, at = query.get("sort", "started"), instant(query, "at")
+        links: Mapping[str, Sequence[Link]] = {}  # a screen asks for those of a trace
+        if _quick(query):
+            page = await self._reader.spans(text, limit=limit, sort=sort, at=at)
+            refs = await self._reader.refs(span.parent_key for span in page.items)
+        else:
+            cursor = query.get("cursor", "")
+            page = await self._reader.all_spans(text, limit=limit, cursor=cursor, sort=sort, at=at)
+            links, refs = await self._reader.links(page.items)
+        items = [span_json(span, links.get(span.key, ()), refs) for span in page.items]
+        searched = {"searched": iso(page.searched)} if _quick(query) else {}
+        return answer({"items": items, "next": page.next or None, **searched})
+
+    async def span(self, request: web.Request) -> web.Response:
+        span = await self._reader.span(request.match_info["ref"])
+        if span is None:
+            raise not_found(
+                "there is no such span, or it was pruned; /api/spans lists what there is"
+            )
+        links, refs = await self._reader.links([span])
+        return answer(span_json(span, links.get(span.key, ()), refs))
+
+    async def traces(self, request: web.Request) -> web.Response:
+        query = request.query
+        text, limit = query.get("filter", ""), _limit(query.get("limit", "100"))
+        if _quick(query):
+            page = await self._reader.traces(text, limit=limit, at=instant(query, "at"))
+            shown = [summary_json(item) for item in page.items]
+            found = {"more": page.more, "searched": iso(page.searched)}
+            return answer({"items": shown, "next": None, **found})
+        if query.get("at"):
+            raise ValueError("at: traces of a past moment are listed with quick=1 only")
+        items, cursor = await self._reader.all_traces(
+            text, limit=limit, cursor=query.get("cursor", "")
+        )
+        return answer({"items": [summary_json(item) for item in items], "next": cursor or None})
+
+    async def trace(self, request: web.Request) -> web.Response:
+        trace = await self._reader.trace(request.match_info["trace_id"])
+        if trace is None:
+            raise not_found(
+                "there is no such trace, or it was pruned; /api/traces lists what there is"
+            )
+        return answer(trace_json(trace))
+
+    async def deliveries(self, request: web.Request) -> web.Response:
+        query = request.query
+        limit = _limit(query.get("limit", "100"))
+        if _quick(query):
+            page = await self._reader.deliveries(query.get("filter", ""), limit=limit)
+            return answer(
+                {
+                    "items": [delivery_json(row) for row in page.items],
+                    "next": None,
+                    "matched": page.matched,
+                    "more": page.more,
+                    "searched": iso(page.searched),
+                }
+            )
+        rows, cursor = await self._reader.all_deliveries(
+            query.get("filter", ""), limit=limit, cursor=query.get("cursor", "")
+        )
+        return answer({"items": [delivery_json(row) for row in rows], "next": cursor or None})
+
+    async def delivery(self, request: web.Request) -> web.Response:
+        detail = await self._reader.delivery(int(request.match_info["id"]))
+        if detail is None:
+            raise not_found(
+                "there is no such delivery, or it was pruned; /api/deliveries lists what there is"
+            )
+        return answer(delivery_detail_json(detail))
+
+    async def teams(self, _: web.Request) -> web.Response:
+        return answer({"items": [{"name": name} for name in await self._reader.teams()]})
+
+    async def sources(self, _: web.Request) -> web.Response:
+        items = [
+            {
+                "source": health.source,
+                "last_received_at": iso(health.last_received_at),
+                "last_kind": health.last_kind,
+                "counts": dict(health.counts),
+            }
+            for health in await self._reader.sources()
+        ]
+        return answer({"items": items})
+
+    async def counts(self, request: web.Request) -> web.Response:
+        query = request.query
+        counts = await self._reader.counts(query.get("filter", ""), at=instant(query, "at"))
+        return answer({**dataclasses.asdict(counts), "searched": iso(counts.searched)})
+
+    async def received(self, request: web.Request) -> web.Response:
+        query = request.query
+        since = instant(query, "since") or 0
+        tally = await self._reader.received(since, instant(query, "until"))
+        return answer({"counts": tally.counts, "until": iso(tally.until)})
+
+    async def health(self, _: web.Request) -> web.Response:
+        health = await self._reader.health()
+        return answer(
+            {
+                "ready": health.ready,
+                "trouble": health.trouble,
+                "spans": health.spans,
+                "deliveries": health.deliveries,
+            }
+        )
+
+    async def baselines(self, request: web.Request) -> web.Response:
+        spans = await self._reader.known(request.query.getall("key", [])[:500])
+        found = await self._reader.baselines(spans)
+        return answer({k: {"n": b.n, "p50": b.p50, "p90": b.p90} for k, b in found.items()})
+
+    async def past_runs(self, request: web.Request) -> web.Response:
+        spans = await self._reader.known(request.query.getall("key", [])[:500])
+        at = instant(request.query, "at")
+        found = await self._reader.past_runs(spans, at=at)
+        return answer(
+            {
+                key: [list(map(dataclasses.asdict, run)) for run in runs]
+                for key, runs in found.items()
+            }
+        )
+
+    async def changes(self, request: web.Request) -> web.Response:
+        changes = await self._reader.changes(int(_number(request.query, "since") or 0))
+        return answer(
+            {
+                "seq": changes.seq,
+                "keys": list(changes.keys),
+                "deliveries": changes.deliveries,
+                "truncated": changes.truncated,
+            }
+        )
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Server-sent events: one `change` a commit, with the spans as they are now.
+
+        `Last-Event-ID` (or `?since=`) resumes; `truncated` asks the client to read again;
+        `?brief=1` sends the spans' keys only.
+        """
+        brief = request.query.get("brief", "") == "1"
+        since = request.headers.get("Last-Event-ID", "") or _number(request.query, "since")
+        seq = int(since) if _is_number(since) else (await self._reader.changes(0)).seq
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        )
+        await response.prepare(request)
+        changed = asyncio.Event()
+        changed.set()
+        unsubscribe = self._writer.subscribe(lambda _: changed.set())
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                        await changed.wait()
+                changed.clear()
+                changes = await self._reader.changes(seq)
+                if changes.seq == seq:
+                    await response.write(b": quiet\n\n")
+                    continue
+                seq = changes.seq
+                await response.write(await self._message(changes, brief=brief))
+        except (ConnectionResetError, asyncio.CancelledError):
+            return response
+        finally:
+            unsubscribe()
+
+    async def _message(self, changes: Changes, *, brief: bool) -> bytes:
+        truncated = changes.truncated or (len(changes.keys) > MAX_STREAMED and not brief)
+        keys = [] if truncated else list(changes.keys)
+        message: dict[str, Any] = {"seq": changes.seq, "truncated": truncated}
+        if brief:
+            message["keys"] = keys
+        else:
+            spans = await self._reader.known(keys)
+            links, refs = await self._reader.links(spans)
+            message["spans"] = [span_json(s, links.get(s.key, ()), refs) for s in spans]
+        return b"id: %d\nevent: change\ndata: %s\n\n" % (changes.seq, orjson.dumps(message))
+
+
+def _check_names(request: web.Request) -> None:
+    """ValueError for a query parameter that nobody reads."""
+    resource = request.match_info.route.resource
+    known = parameters(resource.canonical) if resource is not None else None
+    wrong = "" if known is None else next((name for name in request.query if name not in known), "")
+    if wrong:
+        others = ", ".join(known or ()) or "none"
+        raise ValueError(f"{clean(wrong)[:40]}: is not known here; use {others}")
+
+
+def _quick(query: Mapping[str, str]) -> bool:
+    """Whether a screen asks: it is answered in time, with what was found so far."""
+    return query.get("quick", "") == "1"
+
+
+def _is_number(text: str) -> bool:
+    """Whether it can be one of ours: no more digits than the database counts to."""
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _number(query: Mapping[str, str], name: str) -> str:
+    """A place that an answer before told; `` when none is asked for."""
+    text = query.get(name, "")
+    if text and not _is_number(text):
+        raise ValueError(f"{name} must be a number that an answer before this one told")
+    return text
+
+
+def _limit(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text[:9]) <= 10_000:
+        raise ValueError("limit must be a whole number from 1 to 10000")
+    return int(text)
+
+
+def instant(query: Mapping[str, str], name: str) -> Instant | None:
+    """A time that is asked for, None for none."""
+    text = query.get(name, "")
+    found = parse_instant(text) if text else None
+    if text and found is None:
+        raise ValueError(f"{name} must be a time such as 2026-03-02T10:00:00Z")
+    return found

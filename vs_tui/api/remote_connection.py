@@ -1,0 +1,270 @@
+"""The line to a remote receiver: requests, the change stream that reconnects, and how stale it is.
+
+The stream (`/api/stream`, server-sent events) tells what changed, so nothing is polled over the
+network. Without it, what was read before is answered again, and `stale` says since when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import aiohttp
+import orjson
+
+from vs_tui.model.time import SECOND, Duration, format_duration
+from vs_tui.store.reader_protocol import Changes, Unreachable
+
+ANSWER_SECONDS: Final = 15.0
+LOST_ANSWER_SECONDS: Final = 3.0
+"""How long an answer is waited for while the stream is lost: keys must not hang."""
+SILENCE_SECONDS: Final = 40.0
+"""The receiver says something every 15 s; without a word for so long the line is dead."""
+GRACE_SECONDS: Final = 2.0
+"""A break shorter than this is not worth a banner."""
+FIRST_WAIT: Final = 0.25
+LONGEST_WAIT: Final = 5.0
+KEPT_ANSWERS: Final = 64
+MAX_KEYS: Final = 5_000
+_MAX_MESSAGE: Final = 8 * 1024 * 1024
+
+
+def parse_address(text: str) -> tuple[str, str]:
+    """(URL to show and to ask, token that stood in it as user, password or ?token=). ValueError
+    says how to write it."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write the receiver's address as http://HOST:PORT")
+    token = unquote(parts.password or parts.username or "")
+    token = token or next(iter(parse_qs(parts.query).get("token", [])), "")
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path.rstrip('/')}", token
+
+
+class Remote:
+    """One session to one receiver."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self._token = token
+        self._answers: OrderedDict[str, tuple[float, Any]] = OrderedDict()
+        self._changed: OrderedDict[str, int] = OrderedDict()
+        self._seq = 0
+        self._truncated_at = 0
+        self._lost_at: float | None = None
+        self._why = ""
+        self._tell: Callable[[], None] = lambda: None
+        self._ahead: Duration = 0
+
+    async def open(self) -> None:
+        """Ask once, so that a wrong address or token is said at the start; then listen."""
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        self._session = aiohttp.ClientSession(headers=headers)
+        try:
+            found = await self.get("/api/changes", since=0)
+            self._seq = int(found["seq"])
+        except BaseException:
+            await self._session.close()
+            raise
+        self._listener = asyncio.create_task(self._listen())
+
+    async def close(self) -> None:
+        self._listener.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._listener
+        await self._session.close()
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Call this whenever something changed, or the line was lost or found."""
+        self._tell = tell
+
+    @property
+    def clock_ahead(self) -> Duration:
+        """How far the receiver's clock is ahead of ours, to the second."""
+        return self._ahead
+
+    @property
+    def stale(self) -> str:
+        """Since when nothing is heard, and why; `` while the line is up."""
+        if self._lost_at is None:
+            return ""
+        gone = time.monotonic() - self._lost_at
+        if gone < GRACE_SECONDS:
+            return ""
+        ago = format_duration(int(gone) * SECOND).strip()
+        return f"stale: no word from {self.url} for {ago} ({self._why}); it tries again by itself"
+
+    def changes(self, since: int) -> Changes:
+        """What the stream has told. Unreachable while the line is lost."""
+        if self.stale:
+            raise Unreachable(self.stale)
+        truncated = since <= 0 or since < self._truncated_at
+        keys = [] if truncated else [key for key, seq in self._changed.items() if seq > since]
+        return Changes(self._seq, keys, 0, truncated=truncated)
+
+    # Requests.
+
+    async def get(
+        self, path: str, *, fresh_for: float = 0.0, missing: bool = False, **query: object
+    ) -> Any:
+        """The JSON at a path. An answer younger than `fresh_for` seconds is not asked for again;
+        while the line is lost the last one is given. None for 404, when that may be (`missing`).
+
+        Raises ValueError for what the receiver does not understand, Unreachable for the rest.
+        """
+        found = {name: str(value) for name, value in query.items() if value not in (None, "")}
+        name = f"{path}?{sorted(found.items())}"
+        at, kept = self._answers.get(name, (0.0, None))
+        lost = self._lost_at is not None
+        if kept is not None and (lost or time.monotonic() - at < fresh_for):
+            return kept
+        body = await self._ask(path, found, LOST_ANSWER_SECONDS if lost else ANSWER_SECONDS)
+        if body is None:
+            if missing:
+                return None
+            raise Unreachable(f"{self.url} does not know {path}: is it an older vs-tui?")
+        self._answers[name] = (time.monotonic(), body)
+        self._answers.move_to_end(name)
+        while len(self._answers) > KEPT_ANSWERS:
+            self._answers.popitem(last=False)
+        return body
+
+    async def _ask(self, path: str, query: Mapping[str, str], seconds: float) -> Any:
+        try:
+            async with self._session.get(
+                self.url + path,
+                params=query,
+                timeout=aiohttp.ClientTimeout(total=seconds),
+                allow_redirects=False,
+            ) as response:
+                return await self._read(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(
+                f"{self.url} does not answer ({_reason(error)}); is the receiver up?"
+            ) from None
+
+    async def _read(self, response: aiohttp.ClientResponse) -> Any:
+        self._compare_clocks(response.headers.get("Date", ""))
+        if response.status == 404:
+            return None
+        self._refuse(response)
+        try:
+            body = orjson.loads(await response.read())
+        except orjson.JSONDecodeError:
+            raise Unreachable(f"{self.url} is no vs-tui receiver; is the address right?") from None
+        detail = str(body.get("detail", response.status)) if isinstance(body, dict) else ""
+        if response.status == 400:
+            raise ValueError(detail)
+        if response.status != 200:
+            raise Unreachable(f"{self.url}: {detail}")
+        return body
+
+    def _refuse(self, response: aiohttp.ClientResponse) -> None:
+        """Raise for what no retry mends."""
+        if response.status == 401:
+            raise Unreachable(
+                f"{self.url} refuses the token; set VS_TOKEN to what `vs-tui secret show token` "
+                "prints on its machine"
+            )
+        if 300 <= response.status < 400:
+            place = urlsplit(response.headers.get("Location", ""))
+            raise Unreachable(
+                f"{self.url} redirects to {place.scheme}://{place.netloc}; use that address"
+            )
+
+    def _compare_clocks(self, date: str) -> None:
+        with contextlib.suppress(TypeError, ValueError):
+            self._ahead = round(parsedate_to_datetime(date).timestamp() - time.time()) * SECOND
+
+    # The stream.
+
+    async def _listen(self) -> None:
+        wait = FIRST_WAIT
+        while True:
+            try:
+                async for seq, keys in self._messages():
+                    wait = FIRST_WAIT
+                    self._note(seq, keys)
+            except (aiohttp.ClientError, Unreachable, TimeoutError, OSError, ValueError) as error:
+                self._lose(_reason(error))
+            else:
+                self._lose("it closed the line")
+            # Many viewers of one receiver must not all come back in the same moment.
+            await asyncio.sleep(wait * random.uniform(0.75, 1.25))  # noqa: S311
+            wait = min(2 * wait, LONGEST_WAIT)
+
+    def _lose(self, why: str) -> None:
+        if self._lost_at is None:
+            self._lost_at = time.monotonic()
+        self._why = why
+        self._tell()
+
+    def _note(self, seq: int | None, keys: list[str] | None) -> None:
+        """A sign of life; with a number when something changed, and its keys unless too many."""
+        self._lost_at = None
+        if seq is not None and seq != self._seq:
+            if keys is None or seq < self._seq:
+                # Too much to name, or another database: all is to be read again.
+                self._changed.clear()
+                self._truncated_at = seq
+            for key in keys or ():
+                self._changed[key] = seq
+                self._changed.move_to_end(key)
+            while len(self._changed) > MAX_KEYS:
+                self._truncated_at = self._changed.popitem(last=False)[1]
+            self._seq = seq
+        self._tell()
+
+    async def _messages(self) -> AsyncIterator[tuple[int | None, list[str] | None]]:
+        """(number, keys) of each message; (None, None) for a mere sign of life."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_SECONDS)
+        async with self._session.get(
+            f"{self.url}/api/stream",
+            params={"brief": "1"},
+            headers={"Last-Event-ID": str(self._seq)},
+            timeout=timeout,
+            allow_redirects=False,
+        ) as response:
+            self._refuse(response)
+            if response.status != 200:
+                raise Unreachable(f"it answered {response.status}")
+            yield None, None
+            pending = b""
+            async for chunk in response.content.iter_any():
+                pending += chunk
+                *messages, pending = pending.split(b"\n\n")
+                for message in messages:
+                    yield _message(message)
+                if len(pending) > _MAX_MESSAGE:
+                    raise Unreachable("it sends what is no event stream")
+
+
+def _message(text: bytes) -> tuple[int | None, list[str] | None]:
+    for line in text.split(b"\n"):
+        if line.startswith(b"data:"):
+            data = orjson.loads(line[5:])
+            if data.get("truncated"):
+                return int(data["seq"]), None
+            keys = data["keys"] if "keys" in data else [span["key"] for span in data["spans"]]
+            return int(data["seq"]), keys
+    return None, None
+
+
+def _reason(error: BaseException) -> str:
+    """In a few words; the address is said elsewhere."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        number = error.os_error.errno
+        return os.strerror(number) if number and number > 0 else "no connection"
+    if isinstance(error, aiohttp.ClientError):
+        return "the line broke"
+    return str(error)[:200] or type(error).__name__

@@ -1,0 +1,57 @@
+"""Reading the delivery metrics over HTTP: the same numbers as the commands print."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from aiohttp import web
+
+from vs_tui.api.handlers import Handler, instant
+from vs_tui.export.report_json import detail_json, dora_json
+from vs_tui.ingest.http_errors import answer
+from vs_tui.store.report_query import Asked
+from vs_tui.store.reports import DEFAULT_WINDOW, Reports
+
+
+class Reporting:
+    """Handlers; ValueError becomes 400."""
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    def handlers(self) -> dict[str, Handler]:
+        """Path -> handler."""
+        return {
+            "/api/dora": self.dora,
+            "/api/dora/detail": self.detail,
+            "/api/cards": self.cards,
+        }
+
+    async def dora(self, request: web.Request) -> web.Response:
+        """`?team=&since=&until=&by=&tz=`, as `vs-tui report dora --format json`."""
+        query = request.query
+        asked = Asked(**{name: query.get(name, "") for name in Asked.__dataclass_fields__})
+        cards = await self._reports.scorecards(asked)
+        window = asked.window(self._reports.config, self._reports.clock())
+        return answer(dora_json(cards, window, await self._reports.seen(asked)))
+
+    async def cards(self, request: web.Request) -> web.Response:
+        """The dashboard's cards, for a viewer elsewhere."""
+        team = request.query.get("team", "")
+        found = await self._reports.cards(team, _length(request), instant(request.query, "at"))
+        return answer({"items": [asdict(card) for card in found]})
+
+    async def detail(self, request: web.Request) -> web.Response:
+        """What is behind a card, for a viewer elsewhere."""
+        query = request.query
+        found = await self._reports.detail(
+            query.get("team", ""), query.get("metric", ""), _length(request), instant(query, "at")
+        )
+        return answer(detail_json(found))
+
+
+def _length(request: web.Request) -> int:
+    window = request.query.get("window", str(DEFAULT_WINDOW))
+    if not window.isdigit() or len(window) > 18:
+        raise ValueError("window must be microseconds, 0 for all time")
+    return int(window)

@@ -1,0 +1,72 @@
+"""Sending one stored delivery once more, and saying in a line what was answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+import orjson
+
+from vs_tui.store.reader_protocol import DeliveryDetail
+
+_SECONDS = 20
+_ANSWER_BYTES = 64 * 1024
+_NOT_SENT = frozenset({"content-length", "host", "content-encoding", "transfer-encoding"})
+
+
+async def resend(detail: DeliveryDetail, target: str, own_url: str, token: str) -> str:
+    """POST the stored headers and body to `target`, or to `own_url` when it is ``.
+
+    Our token goes to our own receiver only; for another one write it into the address, as
+    http://:TOKEN@HOST:PORT. Redirects are not followed. Never raises for what the other side does.
+    """
+    try:
+        url, given = _address(target or own_url, detail.path)
+    except ValueError as error:
+        return str(error)
+    proof = token if _origin(url) == _origin(own_url) and not given else given
+    headers = {n: v for n, v in detail.headers.items() if n.lower() not in _NOT_SENT}
+    if proof:
+        headers["authorization"] = f"Bearer {proof}"
+    where = "this receiver" if not target else _origin(url)
+    try:
+        timeout = aiohttp.ClientTimeout(total=_SECONDS)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(url, data=detail.body, headers=headers, allow_redirects=False) as response,
+        ):
+            answer = await response.content.read(_ANSWER_BYTES)
+            return f"{where} answered {response.status} {_gist(answer)}".rstrip()
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        why = type(error).__name__ if not str(error) else str(error)
+        return f"{where} could not be reached ({why}); is the address right, and is it up?"
+
+
+def _address(target: str, path: str) -> tuple[str, str]:
+    """(URL without a user, the token that stood in its place)."""
+    parts = urlsplit(target)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write the address as http://HOST:PORT; nothing was sent")
+    host = parts.netloc.rpartition("@")[2]
+    own_path = parts.path if parts.path not in ("", "/") else path
+    given = unquote(parts.password or parts.username or "")
+    return f"{parts.scheme}://{host}{own_path}", given
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _gist(answer: bytes) -> str:
+    """What the answer says, in a few words; `` when it is not one of ours."""
+    try:
+        body = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return ""
+    if not isinstance(body, Mapping):
+        return ""
+    verdict, why = body.get("verdict"), body.get("reason") or body.get("detail")
+    words = [str(word) for word in (verdict or body.get("error"), why) if word]
+    return ": ".join(words)[:200]

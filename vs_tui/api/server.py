@@ -1,0 +1,291 @@
+"""The receiver: all routes on one aiohttp server inside the caller's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from vs_tui.api.emmetrics import EmMetricsApi, Newness
+from vs_tui.api.handlers import Api, Handler
+from vs_tui.api.reports import Reporting
+from vs_tui.config import Config
+from vs_tui.export.prometheus import Metrics
+from vs_tui.ingest.admission import Admission
+from vs_tui.ingest.auth import Gate, SecretsFile
+from vs_tui.ingest.connections import Connection, Connections
+from vs_tui.ingest.fast_http import Handler as PlainHandler
+from vs_tui.ingest.http_errors import Refused, answer, not_found, refusal, unexpected
+from vs_tui.ingest.link_decisions import Resolver
+from vs_tui.ingest.webhooks import Prepare, Receiving
+from vs_tui.model.errors import Explained
+from vs_tui.model.time import Instant
+from vs_tui.sources.registry import routes
+from vs_tui.store.reader import SqliteReader
+from vs_tui.store.report_query import Asked
+from vs_tui.store.reports import Reports
+from vs_tui.store.writer import Writer
+
+log = logging.getLogger(__name__)
+
+STREAM: Final = "/api/stream"
+YOUNG: Final = 20_000
+"""Objects made before the garbage collector looks at them. What a delivery leaves behind has no
+cycles and goes by itself, but it is looked at as often as Python's 700 come together."""
+PLAIN: Final = web.AppKey("plain", dict[str, PlainHandler])
+"""Who answers plain requests, by path."""
+
+
+class CannotListen(Explained):
+    """The port is taken or not allowed; the message says what to do."""
+
+
+@dataclass
+class Receiver:
+    """Start it, use `url`, stop it; the writer and the reader are the caller's."""
+
+    config: Config
+    writer: Writer
+    reader: SqliteReader
+    clock: Callable[[], Instant]
+    reports: Reports
+    metrics: Metrics = field(default_factory=Metrics)
+    url: str = ""
+    streams: set[asyncio.Task[object]] = field(default_factory=set)
+    """Requests that end only when the client or we do."""
+    _metrics_runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen; afterwards `url` holds the real port. CannotListen says what to do."""
+        self._unsubscribe = self.writer.subscribe(self.metrics.observe)
+        limits = self.config.limits
+        app = build(self)
+        self._runner = web.AppRunner(
+            app, handle_signals=False, access_log=None, shutdown_timeout=limits.stop_seconds
+        )
+        await self._runner.setup()
+        assert self._runner.server is not None
+        self.connections = Connections(self._runner.server, limits, app[PLAIN])
+        loop = asyncio.get_running_loop()
+        try:
+            self._socket = await loop.create_server(
+                self.connections, self.config.host, self.config.port, backlog=512
+            )
+        except OSError as error:
+            await self._runner.cleanup()
+            port_is_the_reason = error.errno in (errno.EADDRINUSE, errno.EACCES)
+            advice = "--port, 0 for any free one" if port_is_the_reason else "--host"
+            raise CannotListen(
+                f"cannot listen on {self.config.host}:{self.config.port} ({_why(error)}); "
+                f"choose another with {advice}"
+            ) from error
+        if self.config.metrics_port:
+            await self._listen_for_metrics()
+        host, port = self._socket.sockets[0].getsockname()[:2]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        _spare_collector()
+
+    async def _listen_for_metrics(self) -> None:
+        """A port that a tunnel does not lead to: /metrics and health without a token."""
+        app = web.Application(middlewares=[_errors(self)])
+        app.on_response_prepare.append(_hide_server)
+        app.add_routes([*_health(self), web.get("/metrics", _metrics(self))])
+        self._metrics_runner = web.AppRunner(app, handle_signals=False, access_log=None)
+        await self._metrics_runner.setup()
+        host, port = self.config.host, self.config.metrics_port
+        try:
+            await web.TCPSite(self._metrics_runner, host, port).start()
+        except OSError as error:
+            await self.stop()
+            raise CannotListen(
+                f"cannot listen on {host}:{port} for metrics ({_why(error)}); choose another "
+                "metrics_port in [server]"
+            ) from error
+
+    async def stop(self) -> None:
+        """Stop accepting, end the streams, and finish what is in flight."""
+        self._unsubscribe()
+        self._socket.close()
+        if self._metrics_runner is not None:
+            await self._metrics_runner.cleanup()
+        await asyncio.gather(self.connections.finish(), self._runner.cleanup())
+
+
+def _why(error: OSError) -> str:
+    """In a few words: asyncio writes the address before them, which is said already."""
+    return (error.strerror or str(error)).rpartition(": ")[2]
+
+
+def _spare_collector() -> None:
+    """Let the garbage collector pass over modules and classes: they stay as long as we do."""
+    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
+    if not gc.get_freeze_count():
+        gc.freeze()
+
+
+def build(receiver: Receiver) -> web.Application:
+    """The aiohttp application with every route."""
+    gate = Gate(
+        SecretsFile(receiver.config),
+        no_auth=receiver.config.no_auth,
+        public=receiver.config.no_auth_public,
+        host=receiver.config.host,
+    )
+    limits = receiver.config.limits
+    admission = Admission(limits, time.monotonic)
+    receiving = Receiving(receiver.writer, gate, receiver.clock, limits, admission)
+    api = Api(receiver.reader, receiver.writer, gate)
+    prepare: dict[str, Prepare] = {
+        "user": Resolver(receiver.reader),
+        "emmetrics": Newness(receiver.reader),
+    }
+    app = web.Application(client_max_size=limits.body, middlewares=[_errors(receiver)])
+    app.on_shutdown.append(lambda _: _end_waiting(receiver, receiving))
+    app.on_response_prepare.append(_hide_server)
+    app[PLAIN] = {}
+    for path, source in routes():
+        if source.name not in prepare and not path.endswith("/*"):
+            app[PLAIN][path] = receiving.plain_handler(source)
+        handler = receiving.handler(source, prepare.get(source.name))
+        for prefix in ("", "/api/v1") if source.name == "emmetrics" else ("",):
+            app.router.add_post(prefix + _pattern(path), handler, expect_handler=_expected)
+            if path != "/api/links" and not path.startswith(("/deployments", "/incidents")):
+                app.router.add_route("HEAD", prefix + _pattern(path), _head)
+    app.add_routes(api.routes())
+    for path, listing in EmMetricsApi(receiver.reader).paths().items():
+        app.router.add_get(path, api.guarded(listing))
+    for path, report in Reporting(receiver.reports).handlers().items():
+        app.router.add_get(path, api.guarded(report))
+    app.add_routes(
+        [
+            *_health(receiver),
+            web.get("/metrics", api.guarded(_metrics(receiver))),
+            web.get("/openapi.json", api.guarded(_described)),
+        ]
+    )
+    return app
+
+
+def _health(receiver: Receiver) -> list[web.RouteDef]:
+    return [web.get("/healthz", _alive(receiver)), web.get("/readyz", _ready(receiver))]
+
+
+def _pattern(path: str) -> str:
+    return path.removesuffix("*") + "{rest:.+}" if path.endswith("/*") else path
+
+
+def _errors(receiver: Receiver) -> Middleware:
+    """Every error as JSON; and while a request is handled, its connection counts as busy."""
+
+    @web.middleware
+    async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        connection = request.protocol
+        task = asyncio.current_task()
+        if request.path == STREAM and task is not None:
+            receiver.streams.add(task)
+            task.add_done_callback(receiver.streams.discard)
+        if isinstance(connection, Connection):
+            connection.busy = True
+        try:
+            return await handler(request)
+        except Exception as error:
+            return refusal(_refused(error, receiver.config.db)).response
+        finally:
+            if isinstance(connection, Connection):
+                connection.busy = False
+
+    return errors
+
+
+def _refused(error: Exception, path: Path) -> Refused:
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, web.HTTPNotFound):
+        return not_found()
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return Refused(405, "method_not_allowed", f"use {allowed} for this path", Allow=allowed)
+    if isinstance(error, web.HTTPException):
+        return Refused(error.status, "bad_request", error.reason or "bad request")
+    return unexpected(error, path)
+
+
+async def _end_waiting(receiver: Receiver, receiving: Receiving) -> None:
+    """Streams and bodies that go on arriving would keep a stopping receiver waiting."""
+    for task in list(receiver.streams):
+        task.cancel()
+    await receiving.stop()
+
+
+async def _hide_server(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.popall("Server", None)
+
+
+async def _expected(request: web.Request) -> web.StreamResponse | None:
+    """Ask for the body of a sender that waits to be asked; any other expectation is not ours."""
+    if request.headers.get("Expect", "").strip().lower() != "100-continue":
+        detail = "the only expectation that is met is 100-continue; leave the Expect header out"
+        return refusal(Refused(417, "expectation_failed", detail)).response
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # aiohttp counts what was written as part of the answer that is to come.
+    request.writer.output_size = 0
+    return None
+
+
+async def _head(_: web.Request) -> web.Response:
+    """Trello asks whether the address exists before it creates a webhook."""
+    return web.Response()
+
+
+async def _described(_: web.Request) -> web.Response:
+    from vs_tui.api.openapi import document
+
+    return answer(document())
+
+
+def _alive(receiver: Receiver) -> Handler:
+    async def alive(_: web.Request) -> web.Response:
+        if not receiver.writer.alive:
+            raise Refused(503, "dead", "the writer has ended; restart vs-tui and report its log")
+        return answer({"status": "ok"})
+
+    return alive
+
+
+def _ready(receiver: Receiver) -> Handler:
+    async def ready(_: web.Request) -> web.Response:
+        if receiver.writer.trouble:
+            # Everyone may ask; where our files lie is nobody's business.
+            why = receiver.writer.trouble.replace(str(receiver.config.db), "the database")
+            raise Refused(503, "not_ready", why, Retry_After="15")
+        return answer({"status": "ready"})
+
+    return ready
+
+
+def _metrics(receiver: Receiver) -> Handler:
+    async def metrics(_: web.Request) -> web.Response:
+        shown = receiver.metrics
+        counts = await receiver.reader.counts()
+        shown.in_flight.set(counts.in_flight)
+        shown.waiting.set(receiver.writer.waiting)
+        shown.ready.set(0 if receiver.writer.trouble else 1)
+        shown.show_storage(receiver.writer.path)
+        shown.connections.set(len(receiver.connections))
+        shown.malformed.set(receiver.connections.malformed)
+        for health in await receiver.reader.sources():
+            for verdict, n in health.counts.items():
+                shown.deliveries.labels(health.source, verdict).set(n)
+        shown.show_dora(await receiver.reports.scorecards(Asked(), beside=False))
+        return web.Response(body=shown.render(), content_type="text/plain", charset="utf-8")
+
+    return metrics

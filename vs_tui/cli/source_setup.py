@@ -1,0 +1,38 @@
+"""How each tool reaches the receiver: adapters and configuration put together for the dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vs_tui.config import SIGNING_SOURCES, Config, Secrets
+from vs_tui.tui.source_status import Connection
+
+
+def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connection]:
+    """One for each source; imports every adapter. Without secrets on a machine that has not the
+    receiver's."""
+    from vs_tui.sources.registry import sources
+
+    secrets = config.secrets if with_secrets else Secrets()
+    found = []
+    for source in sources().values():
+        own = next(iter(secrets.sources.get(source.name, ())), "")
+        signs = bool(own) or (not with_secrets and source.name in SIGNING_SOURCES)
+        found.append(
+            Connection(
+                name=source.name,
+                title=source.title,
+                paths=tuple(source.paths),
+                proof=_header(source.signature_headers) if signs else "",
+                token_in_url=source.token_in_url,
+                kept_as=source.name if signs else "token",
+                secret=own or secrets.token,
+                token=secrets.token,
+            )
+        )
+    return found
+
+
+def _header(names: Sequence[str]) -> str:
+    """The first of a tool's headers as its documentation writes it."""
+    return "-".join(part.capitalize() for part in names[0].split("-")) if names else ""

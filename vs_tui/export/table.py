@@ -1,0 +1,87 @@
+"""Tables as CSV, Markdown and aligned text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from unicodedata import combining, east_asian_width
+
+from vs_tui.model.display import clean
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""The wide forms are formulas where people write Japanese or Chinese."""
+
+
+def csv_cell(value: str) -> str:
+    """A cell that no spreadsheet takes for a formula; a lone `-` means missing and stays."""
+    begins = value.startswith(_FORMULA) or value.lstrip().startswith(_FORMULA)
+    return f"'{value}" if begins and value != "-" else value
+
+
+def csv_text(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """RFC 4180, with formulas neutralised; without titles some more rows of the same."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    if titles:
+        writer.writerow(titles)
+    writer.writerows([csv_cell(clean(value)) for value in row] for row in rows)
+    return out.getvalue()
+
+
+def markdown_text(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table that GitHub renders; event text cannot end a cell or begin markup."""
+    lines = [f"| {' | '.join(titles)} |", f"|{' --- |' * len(titles)}"]
+    lines += [f"| {' | '.join(_markdown(value) for value in row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown(value: str) -> str:
+    shown = clean(value)
+    for sign in "\\`*_[]<>|#~&$":
+        shown = shown.replace(sign, f"\\{sign}")
+    return shown
+
+
+def plain_text(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 0, labels: int = 1
+) -> str:
+    """Aligned columns. What does not fit in `width` cells (0: any) follows in further tables that
+    begin with the same first `labels` columns."""
+    shown = [list(titles), *([clean(value) for value in row] for row in rows)]
+    widths = [max(_cells(row[i]) for row in shown) for i in range(len(titles))]
+    return "\n".join(
+        "".join(f"{_line([row[i] for i in part], [widths[i] for i in part])}\n" for row in shown)
+        for part in _parts(widths, width, labels)
+    )
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (
+        cell + " " * (width - _cells(cell)) for cell, width in zip(cells, widths, strict=True)
+    )
+    return "  ".join(padded).rstrip()
+
+
+def _cells(text: str) -> int:
+    """Columns of a terminal that a text takes: two for what is as wide as it is high."""
+    if text.isascii():
+        return len(text)
+    return sum(1 + (east_asian_width(c) in "WF") for c in text if not combining(c))
+
+
+def _parts(widths: Sequence[int], width: int, labels: int) -> list[list[int]]:
+    """Which columns stand side by side."""
+    first = list(range(min(labels, len(widths))))
+    parts = [list(first)]
+    for column in range(len(first), len(widths)):
+        together = [*parts[-1], column]
+        if width and len(parts[-1]) > len(first) and _sum(widths, together) > width:
+            parts.append([*first, column])
+        else:
+            parts[-1] = together
+    return parts
+
+
+def _sum(widths: Sequence[int], columns: Sequence[int]) -> int:
+    return sum(widths[i] + 2 for i in columns) - 2

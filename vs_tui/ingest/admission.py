@@ -1,0 +1,119 @@
+"""How much is let in at once: rate, requests and bytes, per source and in all.
+
+Whatever is too much is refused with 503 and Retry-After before it costs memory; tools send again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from vs_tui.ingest.http_errors import unavailable
+from vs_tui.model.limits import Limits, fits
+
+BURST_SECONDS: Final = 5
+"""A source may save up this many seconds' worth of its rate."""
+SHARE: Final = 0.75
+"""Of the requests handled at once, one source may take this much: no source starves the others.
+And so much those whose body is still arriving: slow senders starve nobody whose request is here."""
+
+
+class Admission:
+    """The counters of one receiver. `clock` is monotonic seconds."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float]] = {}
+        self._running: Counter[str] = Counter()
+        self._arriving: Counter[str] = Counter()
+        self._bytes = 0
+        self.running = 0
+        """Requests being handled."""
+
+    def request(self, source: str, *, arriving: bool = False) -> Load:
+        """A place while a request is handled; Refused (503) when there is none. `arriving`: its
+        body is still on the way, until the load says that it is there."""
+        self._pay(source)
+        most = self._limits.concurrent
+        of_source = _share(most)
+        if (
+            self.running >= most
+            or self._running[source] >= of_source
+            or (arriving and self._arriving.total() >= of_source)
+            or (arriving and self._arriving[source] >= _share(of_source))
+        ):
+            raise unavailable(f"too many requests of {source} at once; send it again")
+        self.running += 1
+        self._running[source] += 1
+        self._arriving[source] += arriving
+        return Load(self, source, arriving=arriving)
+
+    def arrived(self, load: Load) -> None:
+        self._arriving[load.source] -= load.arriving
+        load.arriving = False
+
+    def leave(self, load: Load) -> None:
+        self.arrived(load)
+        self.running -= 1
+        self._running[load.source] -= 1
+        self._bytes -= load.size
+
+    def hold(self, size: int, whole: int) -> None:
+        """A piece of a body that is to be `whole` bytes; large ones leave room for small ones."""
+        if not fits(self._bytes, size, self._limits.bodies, whole):
+            raise unavailable("too many large bodies at once; send it again")
+        self._bytes += size
+
+    def _pay(self, source: str) -> None:
+        """One token of the source's bucket."""
+        rate = self._limits.rate
+        if not rate:
+            return
+        full = rate * BURST_SECONDS
+        now = self._clock()
+        left, at = self._buckets.get(source, (full, now))
+        left = min(full, left + (now - at) * rate)
+        paid = left >= 1
+        self._buckets[source] = (left - 1 if paid else left, now)
+        if not paid:
+            raise unavailable(
+                f"more than {rate:g} requests a second from {source}; send it again later, or "
+                "raise rate in [limits]"
+            )
+
+
+def _share(places: int) -> int:
+    return max(1, int(places * SHARE))
+
+
+class Load:
+    """The place and the bytes that one request holds, given back when it ends."""
+
+    __slots__ = ("_admission", "arriving", "size", "source")
+
+    def __init__(self, admission: Admission, source: str, *, arriving: bool) -> None:
+        self._admission = admission
+        self.source = source
+        self.arriving = arriving
+        self.size = 0
+
+    def add(self, size: int, whole: int) -> None:
+        """A piece of a body of `whole` bytes, as announced. Refused (503) when all bodies together
+        would be too large."""
+        self._admission.hold(size, max(whole, self.size + size))
+        self.size += size
+
+    def arrived(self) -> None:
+        """The whole body is here."""
+        self._admission.arrived(self)
+
+    def end(self) -> None:
+        self._admission.leave(self)
+
+    def __enter__(self) -> Load:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()

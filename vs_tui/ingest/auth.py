@@ -1,0 +1,235 @@
+"""Who may send and who may read: our token, beside the tools' own signatures."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Final
+
+from vs_tui.config import Config, ConfigError, Secrets, read_secrets
+from vs_tui.ingest.http_errors import Refused
+from vs_tui.sources.base import Inbound, Source, Unauthorized
+from vs_tui.sources.signatures import any_token, same
+
+log = logging.getLogger(__name__)
+
+_FORWARDED: Final = frozenset(
+    {
+        "forwarded",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "cf-connecting-ip",
+        "true-client-ip",
+    }
+)
+"""What proxies and tunnels add."""
+_FROM_AFAR: Final = (
+    "this receiver has no authentication and answers this machine and its network only; to open it "
+    "behind a proxy or tunnel as well, start it with --no-auth-public"
+)
+
+
+def header_tokens(authorization: str) -> list[str]:
+    """What an Authorization header offers: `TOKEN`, `Bearer T`, `token T`, or Basic's user and
+    password."""
+    scheme, _, rest = authorization.strip().partition(" ")
+    if not rest:
+        return [scheme]
+    if scheme.lower() in ("bearer", "token"):
+        return [rest.strip()]
+    if scheme.lower() == "basic":
+        try:
+            decoded = base64.b64decode(rest.strip(), validate=True).decode("utf-8", "replace")
+        except (binascii.Error, ValueError):
+            return []
+        user, _, password = decoded.partition(":")
+        return [password, user]
+    return []
+
+
+class SecretsFile:
+    """The secrets in force: those of the file as it is now, and those that a variable or a flag
+    has set. A rotation reaches a running receiver within a second."""
+
+    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = config.secrets_path
+        self._clock = clock
+        self._now = config.secrets
+        self._stamp = self._look()
+        self._next = 0.0
+        base = read_secrets(self._path)
+        self._token = "" if same(config.secrets.token, base.token) else config.secrets.token
+        self._sources = {
+            name: values
+            for name, values in config.secrets.sources.items()
+            if values != base.sources.get(name)
+        }
+
+    def __call__(self) -> Secrets:
+        if self._clock() >= self._next:
+            self._next = self._clock() + 1.0
+            stamp = self._look()
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._read()
+        return self._now
+
+    def _look(self) -> tuple[int, int]:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return (0, 0)
+        return (found.st_mtime_ns, found.st_ino)
+
+    def _read(self) -> None:
+        try:
+            found = read_secrets(self._path)
+        except ConfigError as error:
+            log.error("%s; the secrets read before stay in force", error)
+            return
+        if not found.token:
+            log.error("%s is gone or empty; its secrets stay in force", self._path)
+            return
+        self._now = Secrets(self._token or found.token, {**found.sources, **self._sources})
+        log.info("%s changed: its secrets are in force", self._path)
+
+
+class Gate:
+    """Decides on each request; closed unless it is told to be open."""
+
+    def __init__(
+        self,
+        secrets: Callable[[], Secrets],
+        *,
+        no_auth: bool = False,
+        public: bool = False,
+        host: str = "",
+    ) -> None:
+        """`public`: open through a proxy or tunnel, too. `host` is what we listen on."""
+        self._secrets = secrets
+        self.open = no_auth
+        self._public = public
+        self._host = host.lower()
+
+    def admit_head(
+        self, source: Source, headers: Mapping[str, str], query: Mapping[str, str]
+    ) -> str:
+        """Before the body is read: raise Unauthorized unless our token is there, or a signature
+        to be verified with the body. Strangers cannot make us read theirs. Says what the proof
+        is; `` for a signature, which is still to be verified."""
+        if self.open:
+            self._refuse_from_afar(headers)
+            return "none was asked for"
+        if _signed(source, headers):
+            return ""
+        offered = header_tokens(headers.get("authorization", ""))
+        in_url = [query.get("token", "")] if source.token_in_url else []
+        for given, where in ((offered, ""), (in_url, " in the URL")):
+            for number, secret in enumerate(self._secrets().tokens):
+                if any(any_token(each, [secret]) for each in given):
+                    return f"token{where}{_age(number)}"
+        raise Unauthorized(missing_proof(source))
+
+    def admit_body(self, source: Source, inbound: Inbound) -> str:
+        """Raise Unauthorized unless the signature, where there is one, is that of the body. A
+        wrong signature is wrong whatever else the request carries. Says which secret it is by:
+        with one before a rotation the tool has not got the new one yet."""
+        if self.open or not _signed(source, inbound.headers):
+            return ""
+        secrets = self._secrets().of(source.name)
+        for number, secret in enumerate(secrets):
+            with contextlib.suppress(Unauthorized):
+                _verify(source, inbound, [secret])
+                return f"signature{_age(number)}"
+        try:
+            _verify(source, inbound, secrets)
+        except Unauthorized as error:
+            hint = f"the secret is what `vs-tui secret show {source.name}` prints"
+            raise Unauthorized(f"{error}; {hint}") from None
+        return "signature"
+
+    def admit_reader(self, headers: Mapping[str, str]) -> None:
+        """Raise Refused (401) unless the Authorization header holds the token."""
+        if self.open:
+            self._refuse_from_afar(headers)
+        elif not self._is_token(header_tokens(headers.get("authorization", ""))):
+            raise Refused(
+                401,
+                "unauthorized",
+                "send the token as `Authorization: Bearer TOKEN`; "
+                "`vs-tui secret show token` prints it",
+            )
+
+    def _refuse_from_afar(self, headers: Mapping[str, str]) -> None:
+        """Behind a tunnel every peer is 127.0.0.1, and a page whose name was made to lead here
+        (DNS rebinding) is this machine's own browser: neither was meant by `no_auth`."""
+        if self._public:
+            return
+        if not _FORWARDED.isdisjoint(headers) and any(map(headers.get, _FORWARDED)):
+            raise Refused(403, "forbidden", _FROM_AFAR)
+        if not _is_nearby(headers.get("host", ""), self._host):
+            raise Refused(403, "forbidden", _FROM_AFAR)
+
+    def _is_token(self, offered: list[str]) -> bool:
+        return any(any_token(given, self._secrets().tokens) for given in offered)
+
+
+def _verify(source: Source, inbound: Inbound, secrets: Sequence[bytes]) -> None:
+    try:
+        source.verify(inbound, secrets)
+    except Unauthorized:
+        raise
+    except Exception:
+        # Whatever a hostile header makes a verifier do, it is no proof.
+        raise Unauthorized("the signature could not be read") from None
+
+
+def _age(number: int) -> str:
+    """Of the secret at this place among those that are valid, newest first."""
+    return ", newest secret" if number == 0 else ", secret before the last rotation"
+
+
+def _host_of(header: str) -> str:
+    """A Host header without its port."""
+    host = header.strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+@lru_cache(maxsize=64)
+def _is_nearby(header: str, own: str) -> bool:
+    """An address, a name without a domain (nobody can register one), or what we listen on."""
+    host = _host_of(header)
+    if not host or "." not in host or host.rpartition(".")[2] == "localhost" or host == own:
+        return True
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _signed(source: Source, headers: Mapping[str, str]) -> bool:
+    return any(headers.get(name) for name in source.signature_headers)
+
+
+def missing_proof(source: Source) -> str:
+    """What this tool should have sent."""
+    proofs = [f"the header {name}" for name in source.signature_headers]
+    proofs.append("the token in the Authorization header")
+    if source.token_in_url:
+        proofs.append("`?token=` in the URL")
+    shown = "`vs-tui secret show token` prints the token"
+    if source.signature_headers:  # a tool that signs nothing has no secret of its own
+        shown += f", `vs-tui secret show {source.name}` the secret to sign with"
+    return f"missing or wrong proof: send {' or '.join(proofs)}; {shown}"

@@ -1,0 +1,115 @@
+"""From a proven request to what the writer stores: the one place where sources meet the store.
+
+The receiver, replay, the demo and a rebuild all go this way.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from vs_tui.model.limits import READ_AT_MOST, values_in
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Verdict
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unreadable
+from vs_tui.sources.registry import one_source, sources
+from vs_tui.store.intake import Intake, dedupe_key
+
+log = logging.getLogger(__name__)
+
+HEADER_LIMIT = 1_000
+PROOF = "vs-proof"
+"""Stored among the headers, though no sender's: by what a delivery was proven."""
+
+
+def read(source: Source, inbound: Inbound) -> Parsed:
+    """Parse a proven delivery. BadBody is the sender's fault; what we cannot read otherwise is
+    quarantined, because the fault may be ours."""
+    if values_in(inbound.body, inbound.header("content-type")) > READ_AT_MOST:
+        return unreadable(f"more than {READ_AT_MOST:,} values; send fewer at once")
+    try:
+        return source.parse(inbound)
+    except BadBody:
+        raise
+    except Unreadable as error:
+        return unreadable(str(error))
+    except Exception as error:
+        log.exception("the adapter of %s failed; the delivery is kept in quarantine", source.name)
+        reason = f"the {source.name} adapter failed with {type(error).__name__}; please report it"
+        return unreadable(reason)
+
+
+def unreadable(reason: str) -> Parsed:
+    """What cannot be read now: kept in quarantine."""
+    return Parsed(kind="unreadable", verdict=Verdict.QUARANTINED, reason=reason[:500])
+
+
+def read_piped() -> None:
+    """For a process that reads one large body: (source's name, inbound) from stdin; what it is, or
+    the three parts of a BadBody, to stdout. Pickled by us and for us."""
+    import pickle
+    import sys
+
+    name, inbound = pickle.load(sys.stdin.buffer)  # noqa: S301
+    outcome: Parsed | tuple[str, str, str]
+    try:
+        outcome = read(one_source(name), inbound)
+    except BadBody as error:
+        outcome = (error.field, error.why, error.kind)
+    sys.stdout.buffer.write(pickle.dumps(outcome))
+
+
+def intake_of(source: Source, inbound: Inbound, parsed: Parsed, proof: str = "") -> Intake:
+    """The delivery as it is stored: the headers that matter, never one with a secret. `proof` says
+    by what it was proven, for the inspector."""
+    headers = kept_headers(source, inbound.headers)
+    return Intake(
+        source=source.name,
+        kind=parsed.kind,
+        path=inbound.path,
+        headers={**headers, PROOF: proof} if proof else headers,
+        body=inbound.body,
+        received_at=inbound.received_at,
+        dedupe=dedupe_key(inbound.path, inbound.body, source.dedupe_key(inbound)),
+        verdict=parsed.verdict,
+        reason=parsed.reason,
+        status=parsed.status,
+        adapter=source.version,
+        events=parsed.events if parsed.verdict is Verdict.ACCEPTED else (),
+        requires=parsed.requires,
+    )
+
+
+def kept_headers(source: Source, headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers worth keeping: the source's list, the content type, who sent it."""
+    kept = {}
+    for name in (*source.stored_headers, "content-type", "user-agent"):
+        if value := headers.get(name):
+            text = value if value.isascii() else value.encode("utf-8", "replace").decode()
+            kept[name] = text[:HEADER_LIMIT]
+    return kept
+
+
+def parse_stored(
+    source_name: str, path: str, headers: Mapping[str, str], body: bytes, received_at: Instant
+) -> Parsed:
+    """Read a stored delivery again, with today's adapter; quarantined when that is gone."""
+    source = sources().get(source_name)
+    if source is None:
+        reason = f"no source '{source_name}' is installed; install it and rebuild"
+        return unreadable(reason)
+    inbound = Inbound(path=path, headers=headers, body=body, received_at=received_at)
+    try:
+        return read(source, inbound)
+    except BadBody as error:
+        return unreadable(str(error))
+
+
+def route(path: str) -> Source | None:
+    """The source that receives at a path."""
+    path = path.removeprefix("/api/v1")
+    for source in sources().values():
+        for pattern in source.paths:
+            if path == pattern or (pattern.endswith("/*") and path.startswith(pattern[:-1])):
+                return source
+    return None

@@ -1,0 +1,100 @@
+"""Reading a large body in a process of its own, so that other requests and the dashboard go on.
+
+Neither a thread nor a smaller step would do: the JSON parser holds the interpreter until it is
+done, seconds for a body that is nothing but small values. A process costs some tenths of a second,
+which only such bodies pay, and ends with all the memory it took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pickle
+import sys
+from pathlib import Path
+from typing import Final
+
+import vs_tui
+from vs_tui.ingest.http_errors import unavailable
+from vs_tui.ingest.parsing import read, unreadable
+from vs_tui.model.limits import MIB, READ_AT_ONCE, values_in
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Source
+
+SIZE_AT_ONCE: Final = MIB
+"""Bytes that are read between two other requests; a longer text takes long to check, too."""
+SECONDS: Final = 6.0
+"""GitHub and GitLab hang up after ten; until then it must be stored as well."""
+AT_ONCE: Final = 2
+"""Such processes side by side; further bodies wait, or are told to come again."""
+_PROGRAM: Final = "from vs_tui.ingest.parsing import read_piped; read_piped()"
+_PACKAGE: Final = Path(vs_tui.__file__).parents[1]
+
+
+class Apart:
+    """Reads what is small here, and what is large in another process."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def read(self, source: Source, inbound: Inbound) -> Parsed:
+        """As `intaking.read`; Refused (503) when too many large bodies come at once."""
+        if not is_large(inbound):
+            return read(source, inbound)
+        try:
+            async with asyncio.timeout(SECONDS):
+                await self._places.acquire()
+        except TimeoutError:
+            raise unavailable("too many large bodies at once; send it again") from None
+        try:
+            return await _read_apart(source.name, inbound)
+        finally:
+            self._places.release()
+
+
+def is_large(inbound: Inbound) -> bool:
+    """Whether reading it would keep others waiting."""
+    if len(inbound.body) > SIZE_AT_ONCE:
+        return True
+    return values_in(inbound.body, inbound.header("content-type")) > READ_AT_ONCE
+
+
+async def _read_apart(source: str, inbound: Inbound) -> Parsed:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # nothing out of the folder that we happen to be in
+            "-c",
+            _PROGRAM,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,  # in the dashboard it is the screen
+            start_new_session=True,  # ctrl-c is for us: the body is still to be stored
+            env=_environment(),
+        )
+    except OSError as error:
+        raise unavailable(f"no process for a large body ({error.strerror}); send it again") from (
+            None
+        )
+    try:
+        async with asyncio.timeout(SECONDS):
+            found, _ = await process.communicate(pickle.dumps((source, inbound)))
+    except TimeoutError:
+        return unreadable(f"it could not be read within {SECONDS:g} seconds; send less at once")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    if process.returncode != 0 or not found:
+        return unreadable("reading it took more memory than there is; send less at once")
+    outcome = pickle.loads(found)  # noqa: S301 - from our own process, of values that we made
+    if isinstance(outcome, Parsed):
+        return outcome
+    raise BadBody(*outcome)
+
+
+def _environment() -> dict[str, str]:
+    """Ours without what may be a secret, and where to find this package."""
+    kept = {n: v for n, v in os.environ.items() if not n.startswith(("VS_", "EM_METRICS_"))}
+    folders = (str(_PACKAGE), kept.get("PYTHONPATH", ""))
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, folders))}

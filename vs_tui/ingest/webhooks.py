@@ -1,0 +1,305 @@
+"""The way in: request -> limits -> proof -> parse -> commit -> 2xx.
+
+Knows nothing of any tool's payload; sources do. Every refusal is noted for the Events view.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
+
+from vs_tui.ingest.admission import Admission, Load
+from vs_tui.ingest.auth import Gate
+from vs_tui.ingest.fast_http import Plain, Reply
+from vs_tui.ingest.http_errors import (
+    ENCODINGS,
+    REQUEST_ID,
+    Answer,
+    Refused,
+    refusal,
+    unavailable,
+    unexpected,
+)
+from vs_tui.ingest.parsing import intake_of, kept_headers, read
+from vs_tui.ingest.subprocess_parser import SIZE_AT_ONCE, Apart, is_large
+from vs_tui.model.limits import MIB, Limits
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Verdict
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized
+from vs_tui.store.intake import Outcome, Rejection
+from vs_tui.store.waiting import Unavailable
+from vs_tui.store.writer import Writer
+
+KEPT_REJECTED_BODY: Final = 64 * 1024
+_ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
+_REFUSED_TYPES: Final = ("multipart/", "image/", "audio/", "video/", "text/html", "text/xml")
+Prepare = Callable[[Inbound], Awaitable[Inbound]]
+_REFUSED_EXACT: Final = frozenset({"application/xml", "application/pdf", "application/zip"})
+
+
+class Receiving:
+    """The handler of every receiving path."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        gate: Gate,
+        clock: Callable[[], Instant],
+        limits: Limits,
+        admission: Admission,
+    ) -> None:
+        self._writer = writer
+        self._gate = gate
+        self._clock = clock
+        self._limits = limits
+        self._admission = admission
+        self._apart = Apart()
+        self._arriving: set[asyncio.Timeout] = set()
+        self._stopped: asyncio.Event | None = None
+
+    async def stop(self) -> None:
+        """Wait a moment for bodies that are still arriving: some senders send but once. Whose body
+        is not there then is told to send again."""
+        if self._arriving:
+            self._stopped = asyncio.Event()
+            last = asyncio.get_running_loop().time() + self._limits.stop_seconds / 2
+            for patience in self._arriving:
+                patience.reschedule(last)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), self._limits.stop_seconds)
+
+    def handler(
+        self, source: Source, prepare: Prepare | None = None
+    ) -> Callable[[web.Request], Any]:
+        """The handler of a source; `prepare` may complete a proven request before it is read."""
+
+        async def receive(request: web.Request) -> web.Response:
+            note = _Note(source, clean(request.path), self._clock())
+            try:
+                arriving = not request.content.is_eof()
+                with self._admission.request(source.name, arriving=arriving) as load:
+                    inbound = await self._admit(note, request, load)
+                    if prepare is not None:
+                        if is_large(inbound):
+                            raise _too_large(f"{SIZE_AT_ONCE / MIB:g} MiB here")
+                        inbound = await prepare(inbound)
+                    parsed = await self._apart.read(source, inbound)
+                    note.kind = parsed.kind
+                    outcome = await self._writer.submit(
+                        intake_of(source, inbound, parsed, note.proof)
+                    )
+                return _accepted(outcome, parsed).response
+            except _REFUSALS as error:
+                raise self._refuse(note, error) from None
+
+        return receive
+
+    def plain_handler(self, source: Source) -> Callable[[Plain, Reply], None]:
+        """The same for a request that has arrived whole, without waiting anywhere: `reply` is
+        called at once with a refusal, or with the answer after the commit."""
+
+        def receive(request: Plain, reply: Reply) -> None:
+            note = _Note(source, request.path, self._clock())
+
+            def refuse(error: Exception) -> None:
+                if isinstance(error, _REFUSALS):
+                    reply(refusal(self._refuse(note, error)))
+                else:
+                    reply(refusal(unexpected(error, self._writer.path)))
+
+            def tell(result: Outcome | Unavailable) -> None:
+                load.end()
+                try:
+                    if isinstance(result, Unavailable):
+                        raise result
+                    reply(_accepted(result, parsed))
+                except Exception as error:
+                    refuse(error)
+
+            try:
+                load = self._admission.request(source.name)
+            except Refused as error:
+                refuse(error)
+                return
+            try:
+                inbound = self._admit_plain(note, request, load)
+                parsed = read(source, inbound)
+                note.kind = parsed.kind
+                self._writer.put(intake_of(source, inbound, parsed, note.proof), tell)
+            except Exception as error:
+                load.end()
+                refuse(error)
+
+        return receive
+
+    async def _admit(self, note: _Note, request: web.Request, load: Load) -> Inbound:
+        headers = {name.lower(): clean(value) for name, value in request.headers.items()}
+        _check_head(headers, request.content_length or 0, self._limits)
+        note.proof = self._gate.admit_head(note.source, headers, request.query)
+        body = await self._read(request, load)
+        load.arrived()
+        url = f"{request.scheme}://{request.host}{request.raw_path}"
+        return self._admit_body(note, headers, body, dict(request.query), url)
+
+    async def _read(self, request: web.Request, load: Load) -> bytes:
+        """The body after decompression; every piece is accounted for as it comes, so that neither a
+        large Content-Length nor a small bomb takes more than arrived."""
+        limits = self._limits
+        if request.content.is_eof() and not request.content.exception():
+            # A small body comes with its head: there is nothing to wait for.
+            whole = request.content.read_nowait()
+            if len(whole) > limits.body:
+                raise _too_large(_limit(limits))
+            load.add(len(whole), len(whole))
+            return whole
+        body = bytearray()
+        # In pieces of a size that is not told it may become as large as any.
+        announced = limits.body if request.content_length is None else request.content_length
+        try:
+            async with asyncio.timeout(limits.read_seconds) as patience:
+                self._arriving.add(patience)
+                async for piece in request.content.iter_any():
+                    if len(body) + len(piece) > limits.body:
+                        raise _too_large(_limit(limits))
+                    load.add(len(piece), announced)
+                    body += piece
+        except TimeoutError:
+            if self._stopped:
+                raise unavailable("the receiver is being stopped; send it again") from None
+            raise Refused(
+                408, "timeout", "the body did not arrive in time; send it again"
+            ) from None
+        except (ContentEncodingError, web.RequestPayloadError, ValueError, OSError, RuntimeError):
+            # aiohttp raises all of these, depending on when the sender hung up.
+            raise Refused(400, "bad_request", "the body is cut or its encoding is broken") from None
+        finally:
+            self._arriving.discard(patience)
+            if self._stopped and not self._arriving:
+                self._stopped.set()
+        return bytes(body)
+
+    def _admit_plain(self, note: _Note, request: Plain, load: Load) -> Inbound:
+        headers, body = request.headers, request.body
+        _check_head(headers, len(body), self._limits)
+        note.proof = self._gate.admit_head(note.source, headers, {})
+        load.add(len(body), len(body))
+        return self._admit_body(note, headers, body, {}, f"http://{headers['host']}{request.path}")
+
+    def _admit_body(
+        self,
+        note: _Note,
+        headers: Mapping[str, str],
+        body: bytes,
+        query: Mapping[str, str],
+        url: str,
+    ) -> Inbound:
+        note.size = len(body)
+        path = note.path.removeprefix("/api/v1")
+        inbound = Inbound(path, headers, body, note.at, query, url)
+        note.proof = self._gate.admit_body(note.source, inbound) or note.proof
+        note.proven = inbound
+        return inbound
+
+    def _refuse(self, note: _Note, error: Exception) -> Refused:
+        """What the sender is told; noted for the Events view."""
+        if isinstance(error, Refused):
+            refused = error
+        elif isinstance(error, Unauthorized):
+            refused = Refused(401, "unauthorized", str(error))
+        elif isinstance(error, BadBody):
+            note.kind = error.kind or note.kind
+            refused = Refused(400, "bad_request", str(error))
+        else:
+            refused = unavailable(str(error))
+        self._writer.reject(note.rejection(refused))
+        return refused
+
+
+_REFUSALS: Final = (Refused, Unauthorized, BadBody, Unavailable)
+
+
+def _accepted(outcome: Outcome, parsed: Parsed) -> Answer:
+    if outcome.verdict is Verdict.REJECTED:
+        raise Refused(404, "not_found", outcome.reason)
+    body: dict[str, Any] = {
+        "result": "success",
+        "delivery": outcome.delivery_id,
+        "verdict": outcome.verdict.value,
+        "spans": outcome.span_refs,
+    }
+    if outcome.reason:
+        body["reason"] = outcome.reason
+    body.update(parsed.answer)
+    return Answer(body, parsed.status)
+
+
+def clean(text: str) -> str:
+    """Header and path bytes as UTF-8; aiohttp hands over what is not UTF-8 as lone surrogates,
+    which neither SQLite nor JSON can hold."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _check_head(headers: Mapping[str, str], size: int, limits: Limits) -> None:
+    """What the headers alone can tell, before the body is read."""
+    if size > limits.body:
+        raise _too_large(_limit(limits))
+    if headers.get("sec-fetch-site") == "cross-site" or headers.get("origin"):
+        raise Refused(403, "forbidden", "webhooks do not come from web pages")
+    if headers.get("content-encoding", "").strip().lower() not in _ENCODINGS:
+        raise Refused(415, "unsupported", ENCODINGS)
+    if _is_refused(headers.get("content-type", "")):
+        raise Refused(415, "unsupported", "send JSON: Content-Type: application/json")
+
+
+@lru_cache(maxsize=64)
+def _is_refused(content_type: str) -> bool:
+    """Whether a content type is surely none that a tool sends."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type in _REFUSED_EXACT or media_type.startswith(_REFUSED_TYPES)
+
+
+def _limit(limits: Limits) -> str:
+    return f"{limits.body / MIB:g} MiB; see [limits] body"
+
+
+def _too_large(limit: str) -> Refused:
+    return Refused(413, "too_large", f"the body is larger than {limit}")
+
+
+class _Note:
+    """What is known so far of a request that may be refused."""
+
+    __slots__ = ("at", "kind", "path", "proof", "proven", "size", "source")
+
+    def __init__(self, source: Source, path: str, at: Instant) -> None:
+        self.source = source
+        self.path = path
+        self.at = at
+        self.kind = "request"
+        self.size = 0
+        self.proof = ""
+        self.proven: Inbound | None = None
+        """Once the sender is proven, its headers and body help to see what was wrong."""
+
+    def rejection(self, refused: Refused) -> Rejection:
+        proven = self.proven
+        kept = {} if proven is None else kept_headers(self.source, proven.headers)
+        return Rejection(
+            source=self.source.name,
+            kind=self.kind,
+            path=self.path[:200],
+            received_at=self.at,
+            status=refused.status,
+            reason=f"{refused.error}: {refused.detail}"[:500],
+            size=self.size,
+            headers={**kept, REQUEST_ID.lower(): refused.request_id},
+            body=b"" if proven is None else proven.body[:KEPT_REJECTED_BODY],
+        )

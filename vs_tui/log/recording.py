@@ -1,0 +1,215 @@
+"""Recordings: deliveries as JSON Lines, one a line, to replay, to share and to test with.
+
+    {"received_at": "2026-03-02T10:00:00Z", "path": "/github", "headers": {...}, "body": {...}}
+
+`body` is the decoded JSON, or a string when the body is other text; `body_base64` stands in its
+place where neither gives back what was sent. Secrets are never written. Pure: lines in, lines
+out; opening files is the caller's.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+import orjson
+
+from vs_tui.model.errors import Explained
+from vs_tui.model.time import SECOND, Duration, Instant, iso, parse_instant
+
+MAX_LINE: Final = 64 * 1024 * 1024
+"""Bytes of a line: a body of 25 MiB in base64, with room for its headers."""
+
+_SECRET_HEADER: Final = re.compile(
+    r"authori[sz]ation|authentication|^x-auth|cookie|token|secret|signature|api-?key|password|"
+    r"passwd|credential|session",
+    re.IGNORECASE,
+)
+_SECRET_PARAMETER: Final = re.compile(
+    r"token|secret|signature|^sig$|^key$|api-?_?key|password|passwd|^auth$|credential",
+    re.IGNORECASE,
+)
+_FIELDS: Final = frozenset({"received_at", "path", "headers", "body", "body_base64"})
+
+
+class RecordingError(Explained, ValueError):
+    """A line is not a delivery; the message names file and line, and says what is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One recorded request."""
+
+    received_at: Instant
+    path: str
+    """With its query, where it had one."""
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Lower-case names."""
+
+
+def read(lines: Iterable[bytes], name: str) -> Iterator[Delivery]:
+    """The deliveries of a recording, one at a time; an open binary file serves as `lines`.
+
+    Blank lines are skipped. Raises RecordingError at the first line that is no delivery.
+    """
+    for number, line in enumerate(lines, start=1):
+        stripped = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+        if stripped:
+            yield parse_line(stripped, f"{name}:{number}")
+
+
+def parse_line(line: bytes, where: str) -> Delivery:
+    """One line as a delivery; `where` (file:line) begins the message of a RecordingError."""
+    if len(line) > MAX_LINE:
+        raise RecordingError(f"{where}: the line is longer than 64 MiB; split or remove it")
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise RecordingError(
+            f"{where}: is not JSON ({str(error)[:100]}); a recording has one JSON object a line"
+        ) from None
+    if not isinstance(record, dict):
+        raise RecordingError(f"{where}: must be a JSON object, not {type(record).__name__}")
+    unknown = sorted(set(record) - _FIELDS)
+    if unknown:
+        raise RecordingError(
+            f"{where}: unknown field {unknown[0][:60]!r}; known are {', '.join(sorted(_FIELDS))}"
+        )
+    received_at = parse_instant(record.get("received_at"))
+    if received_at is None:
+        raise RecordingError(
+            f"{where}: received_at is missing or no time; write 2026-03-02T10:00:00Z"
+        )
+    path = record.get("path")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise RecordingError(f"{where}: path is missing or no path; write /github")
+    return Delivery(received_at, path, _body(record, where), _headers(record, where))
+
+
+def format_line(delivery: Delivery, *, exact: bool = False) -> bytes:
+    """A delivery as a line, with its newline and without its secrets.
+
+    `exact` keeps the body's very bytes, for when a signature is to be checked by other means.
+    """
+    kept = clean(delivery)
+    record: dict[str, Any] = {
+        "received_at": iso(kept.received_at),
+        "path": kept.path,
+        "headers": dict(sorted(kept.headers.items())),
+    }
+    record.update(_written(kept.body, exact))
+    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def write(deliveries: Iterable[Delivery], *, exact: bool = False) -> Iterator[bytes]:
+    """The lines of a recording."""
+    for delivery in deliveries:
+        yield format_line(delivery, exact=exact)
+
+
+def clean(delivery: Delivery) -> Delivery:
+    """The delivery without headers and query parameters that carry a secret or a proof."""
+    headers = {
+        name.lower(): value
+        for name, value in delivery.headers.items()
+        if not _SECRET_HEADER.search(name)
+    }
+    path, mark, query = delivery.path.partition("?")
+    if mark:
+        pairs = parse_qsl(query, keep_blank_values=True)
+        kept = [(name, value) for name, value in pairs if not _SECRET_PARAMETER.search(name)]
+        path = f"{path}?{urlencode(kept)}" if kept else path
+    return Delivery(delivery.received_at, path, delivery.body, headers)
+
+
+def pace(deliveries: Iterable[Delivery], speed: float) -> Iterator[tuple[Duration, Delivery]]:
+    """When to send each delivery, as time since the replay's start.
+
+    `speed` 60 makes an hour a minute; infinity sends at once. Nothing is sent before what
+    stands above it in the recording. Raises ValueError when the speed is not positive.
+    """
+    if not speed > 0:
+        raise ValueError(f"speed {speed} is not positive; write 60 (an hour a minute) or max")
+    return _paced(deliveries, speed)
+
+
+def _paced(deliveries: Iterable[Delivery], speed: float) -> Iterator[tuple[Duration, Delivery]]:
+    first: Instant | None = None
+    latest: Duration = 0
+    for delivery in deliveries:
+        first = delivery.received_at if first is None else first
+        latest = max(latest, int((delivery.received_at - first) / speed))
+        yield latest, delivery
+
+
+def whole_seconds(delta: Duration) -> Duration:
+    """A shift that every time format can hold, so that no distance between two times changes."""
+    return delta // SECOND * SECOND
+
+
+def _body(record: dict[str, Any], where: str) -> bytes:
+    if "body" in record and "body_base64" in record:
+        raise RecordingError(f"{where}: has both body and body_base64; keep one of them")
+    if "body_base64" in record:
+        encoded = record["body_base64"]
+        try:
+            return base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError, TypeError):
+            raise RecordingError(
+                f"{where}: body_base64 is not base64; write the body as JSON in body instead"
+            ) from None
+    if "body" not in record:
+        raise RecordingError(f"{where}: body is missing; write {{}} for an empty object")
+    body = record["body"]
+    return body.encode() if isinstance(body, str) else orjson.dumps(body)
+
+
+def _headers(record: dict[str, Any], where: str) -> dict[str, str]:
+    headers = record.get("headers", {})
+    if not isinstance(headers, dict):
+        raise RecordingError(f"{where}: headers must be an object of names and values")
+    for name, value in headers.items():
+        if not isinstance(value, str):
+            raise RecordingError(f"{where}: header {name[:60]!r} must be a string")
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _written(body: bytes, exact: bool) -> dict[str, Any]:
+    encoded = {"body_base64": base64.b64encode(body).decode()}
+    if exact:
+        return encoded
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        try:
+            return {"body": body.decode()}
+        except UnicodeDecodeError:
+            return encoded
+    if isinstance(value, str) or not _same(body, value):
+        # A bare JSON string would be read back as other text.
+        return encoded
+    return {"body": value} if _writable(value) else encoded
+
+
+def _writable(value: Any) -> bool:
+    """Whether orjson, which reads deeper than it writes, can write it again."""
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _same(body: bytes, value: Any) -> bool:
+    """Whether decoding lost nothing: whole numbers beyond 64 bits become floats."""
+    try:
+        return bool(json.loads(body) == value)
+    except (ValueError, RecursionError):
+        return False

@@ -1,0 +1,148 @@
+"""The verdict on every deployment of one target: failed or not, recovered when, repair or not,
+what it shipped. Everything a report counts is decided here, independent of any window."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vs_tui.metrics.attempts import order
+from vs_tui.metrics.facts import (
+    Build,
+    Change,
+    Deployment,
+    Incident,
+    Kind,
+    Test,
+)
+from vs_tui.metrics.failures import (
+    Course,
+    Episode,
+    Signal,
+    blamed,
+    episodes,
+    name_of,
+    repairs,
+    rework_of,
+    signals_of,
+)
+from vs_tui.metrics.lead_time import Shipped, changes_of, ship, ship_parts
+from vs_tui.metrics.reading import mark_of_change
+from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
+from vs_tui.model.keys import MOVING_VERSIONS
+from vs_tui.model.time import Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known about one target (or a stretch of its history)."""
+
+    deployments: Sequence[Deployment]
+    """Retries merged already."""
+    tests: Sequence[Test] = ()
+    incidents: Sequence[Incident] = ()
+    shipped: Mapping[str, Sequence[Change]] = field(default_factory=dict)
+    """Deployment key -> the pull requests it contains."""
+    builds: Sequence[Build] = ()
+    commit_times: Mapping[str, Instant] = field(default_factory=dict)
+    first_seen: Mapping[str, Instant] = field(default_factory=dict)
+    """Version -> its first deployment, where that lies before this stretch."""
+    first_shipped: Collection[str] = ()
+    """The versions of these that were deployed with success before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """A deployment and the verdict on it."""
+
+    deployment: Deployment
+    signals: tuple[Signal, ...] = ()
+    episodes: tuple[Episode, ...] = ()
+    rework: str = ""
+    """Why it is a repair; `` when it is none."""
+    shipped: tuple[Shipped, ...] = ()
+    blames: tuple[Incident, ...] = ()
+    """The incidents that are linked to it."""
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.signals)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Each kind of signal once: `deploy`, `test`, `incident`."""
+        return tuple(dict.fromkeys(signal.kind for signal in self.signals))
+
+
+def assess(
+    facts: Facts, only: Collection[str] | None = None, rules: MetricRules = DEFAULT_RULES
+) -> list[Assessed]:
+    """The verdicts on the deployments of one target (those in `only`, if it is given).
+
+    The result does not depend on the order of the facts, nor on facts that are given twice.
+    """
+    course = Course.of(sorted({d.key: d for d in facts.deployments}.values(), key=order))
+    incidents = {i.key: i for i in facts.incidents}.values()
+    blames = _blames(course, incidents, rules)
+    tests = {test.key: test for test in facts.tests}.values()
+    signals = signals_of(course, tests, blames)
+    repaired = repairs(course, signals)
+    first_seen = _first_seen(course, facts.first_seen)
+    known = set(facts.first_shipped)
+    verdicts = []
+    before: Deployment | None = None
+    for deployment in course.deployments:
+        if only is None or deployment.key in only:
+            changes = changes_of(
+                deployment, facts.shipped.get(deployment.key, ()), facts.commit_times
+            )
+            if deployment.version in known and deployment.version not in MOVING_VERSIONS:
+                # A version that is deployed again ships nothing new.
+                changes = [change for change in changes if change.kind is not Kind.VERSION]
+            own = tuple(sorted(signals.get(deployment.key, ()), key=_signal_order))
+            marks = [mark_of_change(change) for change in changes]
+            verdicts.append(
+                Assessed(
+                    deployment,
+                    own,
+                    episodes(own),
+                    rework_of(deployment, before, first_seen, repaired, marks),
+                    _shipped(deployment, changes, course, facts.builds),
+                    tuple(i for i, d in blames if d.key == deployment.key),
+                )
+            )
+        before = deployment
+        if deployment.ok:
+            known.add(deployment.version)
+    return verdicts
+
+
+def _shipped(
+    deployment: Deployment, changes: Sequence[Change], course: Course, builds: Sequence[Build]
+) -> tuple[Shipped, ...]:
+    if not deployment.ok:
+        return ()
+    previous = course.success_before(deployment.ended_at)
+    if deployment.parts and not changes:
+        return ship_parts(deployment, previous, builds)
+    return ship(deployment, changes, previous, builds)
+
+
+def _blames(
+    course: Course, incidents: Iterable[Incident], rules: MetricRules
+) -> list[tuple[Incident, Deployment]]:
+    ordered = sorted(incidents, key=lambda incident: (incident.started_at, incident.key))
+    return [(i, d) for i in ordered for d in blamed(i, course, rules.incident_window)]
+
+
+def _signal_order(signal: Signal) -> tuple[Instant, str, str]:
+    return (signal.started_at, signal.kind, signal.key)
+
+
+def _first_seen(course: Course, before: Mapping[str, Instant]) -> dict[str, Instant]:
+    found = dict(before)
+    for deployment in course.deployments:
+        name = name_of(deployment)
+        if name:
+            found[name] = min(found.get(name, deployment.ended_at), deployment.ended_at)
+    return found

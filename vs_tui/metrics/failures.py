@@ -1,0 +1,269 @@
+"""Change failures, recovery episodes and rework.
+
+A deployment failed, once, whatever the number of signals: its own result, a failed test of what
+it deployed, an incident or alarm linked to it.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from vs_tui.metrics.facts import Deployment, Incident, Test, same_version
+from vs_tui.model.time import Duration, Instant
+
+_VERSION: Final = re.compile(r"[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One sign that a deployment failed."""
+
+    kind: str
+    """`deploy`, `test` or `incident`."""
+    key: str
+    """The span that says so."""
+    started_at: Instant
+    ended_at: Instant | None
+    """None while it is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """Signals of one deployment that overlap: one failure, from the first sign to all clear."""
+
+    started_at: Instant
+    ended_at: Instant | None
+
+    @property
+    def duration(self) -> Duration | None:
+        return None if self.ended_at is None else max(self.ended_at - self.started_at, 0)
+
+
+def episodes(signals: Iterable[Signal]) -> tuple[Episode, ...]:
+    """Overlapping (or touching) signals joined, in time order."""
+    found: list[Episode] = []
+    for signal in sorted(signals, key=lambda s: (s.started_at, s.key)):
+        last = found[-1] if found else None
+        if last and (last.ended_at is None or signal.started_at <= last.ended_at):
+            ends = (last.ended_at, signal.ended_at)
+            until = None if None in ends else max(end for end in ends if end is not None)
+            found[-1] = Episode(last.started_at, until)
+        else:
+            found.append(Episode(signal.started_at, signal.ended_at))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The finished deployments of one target in the order of their ends."""
+
+    deployments: Sequence[Deployment]
+    ends: Sequence[Instant]
+    successes: Sequence[Deployment]
+    success_ends: Sequence[Instant]
+
+    @classmethod
+    def of(cls, deployments: Iterable[Deployment]) -> Course:
+        """`deployments` are sorted (`attempts.order`)."""
+        finished = [d for d in deployments if d.finished]
+        good = [d for d in finished if d.ok]
+        return cls(finished, [d.ended_at for d in finished], good, [d.ended_at for d in good])
+
+    def live_at(self, moment: Instant) -> Deployment | None:
+        """The last deployment that had ended."""
+        index = bisect_right(self.ends, moment) - 1
+        return self.deployments[index] if index >= 0 else None
+
+    def success_before(self, moment: Instant) -> Deployment | None:
+        """The last successful one that ended before this moment."""
+        index = bisect_left(self.success_ends, moment) - 1
+        return self.successes[index] if index >= 0 else None
+
+    def success_until(self, moment: Instant) -> Deployment | None:
+        """The last successful one that had ended at this moment."""
+        index = bisect_right(self.success_ends, moment) - 1
+        return self.successes[index] if index >= 0 else None
+
+    def success_after(self, moment: Instant) -> Deployment | None:
+        """The first successful one that ended after this moment."""
+        index = bisect_right(self.success_ends, moment)
+        return self.successes[index] if index < len(self.successes) else None
+
+
+def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
+    """Deployment key -> its tests, in time order.
+
+    A test belongs to the deployment it is below; else to the last one of its target that ended
+    before the test did, if both may be the same version.
+    """
+    spans: dict[str, list[Deployment]] = {}
+    for deployment in course.deployments:
+        spans.setdefault(deployment.span, []).append(deployment)
+    found: dict[str, list[Test]] = {}
+    for test in sorted(tests, key=lambda t: (t.ended_at, t.key)):
+        runs = spans.get(test.deployment)
+        if runs:
+            # What ran inside the deploy has its say in the deploy's own result.
+            live = _last_until(runs, test.ended_at)
+        else:
+            live = course.live_at(test.ended_at)
+            if live and not same_version(test.version, test.commit, live.version, live.commit):
+                live = None
+        if live is not None:
+            found.setdefault(live.key, []).append(test)
+    return found
+
+
+def _last_until(deployments: Sequence[Deployment], moment: Instant) -> Deployment | None:
+    ended = [deployment for deployment in deployments if deployment.ended_at <= moment]
+    return ended[-1] if ended else None
+
+
+def blamed(incident: Incident, course: Course, window: Duration) -> list[Deployment]:
+    """The deployments of one target that an incident makes failed: those it names; else the last
+    one of its version that had begun before it; else, where it or the deployment names no version,
+    the last successful one that ended at most `window` before it (0: none)."""
+    named = _runs_of(course, incident.linked)
+    if named:
+        # Of a span that ran several times it is the run that was live, else the first one.
+        return [_last_until(runs, incident.started_at) or runs[0] for runs in named]
+    if incident.version:
+        begun = (d for d in reversed(course.deployments) if d.started_at <= incident.started_at)
+        found = next((d for d in begun if _is_of(d, incident.version)), None)
+        alike = _runs_of(course, incident.alike)
+        if found or alike:
+            return (
+                [found] if found else [_last_until(r, incident.started_at) or r[0] for r in alike]
+            )
+    last = course.success_until(incident.started_at)
+    if last is None or not window or incident.started_at - last.ended_at > window:
+        return []
+    return [] if incident.version and name_of(last) else [last]
+
+
+def _runs_of(course: Course, spans: Collection[str]) -> list[list[Deployment]]:
+    """The deployments of some spans, the runs of each."""
+    found: dict[str, list[Deployment]] = {}
+    for deployment in course.deployments if spans else ():
+        if deployment.span in spans:
+            found.setdefault(deployment.span, []).append(deployment)
+    return list(found.values())
+
+
+def _is_of(deployment: Deployment, version: str) -> bool:
+    """Whether it deployed a version, which may be a commit."""
+    if version in (deployment.version, deployment.commit):
+        return True
+    return bool(deployment.commit) and same_version("", version, "", deployment.commit)
+
+
+def signals_of(
+    course: Course, tests: Iterable[Test], blames: Iterable[tuple[Incident, Deployment]]
+) -> dict[str, list[Signal]]:
+    """Deployment key -> every sign of its failure."""
+    found: dict[str, list[Signal]] = {}
+    for deployment in course.deployments:
+        if not deployment.ok:
+            repair = course.success_after(deployment.ended_at)
+            signal = Signal(
+                "deploy", deployment.key, deployment.ended_at, repair.ended_at if repair else None
+            )
+            found.setdefault(deployment.key, []).append(signal)
+    by_deployment = tested(course, tests)
+    closings = _Closings(course, by_deployment)
+    for key, of_key in by_deployment.items():
+        for test in of_key:
+            if not test.passed:
+                signal = Signal("test", test.key, test.ended_at, closings.of(test))
+                found.setdefault(key, []).append(signal)
+    for incident, deployment in blames:
+        signal = Signal("incident", incident.key, incident.started_at, incident.restored_at)
+        found.setdefault(deployment.key, []).append(signal)
+    return found
+
+
+class _Closings:
+    """What closes a failed test: the next passing run of its suite in the target, or a later
+    deployment with tests when the last run of each of its suites passes."""
+
+    def __init__(self, course: Course, by_deployment: Mapping[str, Sequence[Test]]) -> None:
+        self._passes: dict[str, list[Instant]] = {}
+        self._clear: list[Instant] = []
+        for deployment in course.deployments:
+            tests = by_deployment.get(deployment.key, ())
+            last = {test.suite: test for test in tests}
+            for test in tests:
+                if test.passed:
+                    self._passes.setdefault(test.suite, []).append(test.ended_at)
+            if last and deployment.ok and all(test.passed for test in last.values()):
+                self._clear.append(max(test.ended_at for test in last.values()))
+        for moments in self._passes.values():
+            moments.sort()
+        self._clear.sort()
+
+    def of(self, failed: Test) -> Instant | None:
+        ends = []
+        for moments in (self._passes.get(failed.suite, []), self._clear):
+            index = bisect_right(moments, failed.ended_at)
+            if index < len(moments):
+                ends.append(moments[index])
+        return min(ends, default=None)
+
+
+def rework_of(
+    deployment: Deployment,
+    before: Deployment | None,
+    first_seen: Mapping[str, Instant],
+    repaired: frozenset[str],
+    marks: Sequence[str] = (),
+) -> str:
+    """Why a deployment is a repair; `` when it is none.
+
+    `before`: the deployment it replaced, ok or not. `first_seen`: when each version of the target
+    was deployed first. `repaired`: deployments that closed an episode. `marks`: of its changes.
+    """
+    if deployment.key in repaired:
+        return "closed a failure"
+    if deployment.marked or any(marks):
+        return deployment.marked or next(mark for mark in marks if mark)
+    if before is not None and _older(deployment, before, first_seen):
+        return "older version"
+    return ""
+
+
+def _older(deployment: Deployment, before: Deployment, first_seen: Mapping[str, Instant]) -> bool:
+    """Whether a version went out again over one that is newer than it."""
+    mine, theirs = name_of(deployment), name_of(before)
+    if not mine or not theirs or mine == theirs:
+        return False
+    numbers = (_VERSION.match(mine), _VERSION.match(theirs))
+    if numbers[0] and numbers[1]:
+        return _parts(numbers[0][1]) < _parts(numbers[1][1])
+    return first_seen.get(mine, deployment.ended_at) < first_seen.get(theirs, before.ended_at)
+
+
+def name_of(deployment: Deployment) -> str:
+    """What tells one version from another: the version, else the commit."""
+    return deployment.version or deployment.commit
+
+
+def _parts(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
+
+
+def repairs(course: Course, signals: Mapping[str, Sequence[Signal]]) -> frozenset[str]:
+    """Deployments that closed an episode: the first success after a failed one, or the one whose
+    passing tests cleared a failed test of an earlier one."""
+    closers: set[str] = set()
+    for key, of_key in signals.items():
+        for signal in of_key:
+            if signal.ended_at is None or signal.kind == "incident":
+                continue
+            closer = course.success_until(signal.ended_at)
+            if closer is not None and closer.key != key and closer.ended_at > signal.started_at:
+                closers.add(closer.key)
+    return frozenset(closers)

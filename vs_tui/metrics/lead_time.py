@@ -1,0 +1,193 @@
+"""Change lead time: which changes a deployment shipped, when they began, and how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from vs_tui.metrics.facts import Build, Change, Deployment, Kind, same_version
+from vs_tui.metrics.stages import Stages, stages_of
+from vs_tui.model.keys import MOVING_VERSIONS
+from vs_tui.model.time import Duration, Instant
+
+
+class Basis(StrEnum):
+    """Which moment a lead time was counted from; the first of these that is known."""
+
+    COMMIT = "first commit"
+    OPENED = "pull request opened"
+    BUILD = "first build"
+    DEPLOYMENT = "previous deployment"
+    NONE = ""
+    """Nothing is known of it: the change was shipped, but has no lead time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """A change in one successful deployment."""
+
+    change: Change
+    deployed_at: Instant
+    started_at: Instant | None
+    basis: Basis
+    stages: Stages
+
+    @property
+    def lead(self) -> Duration | None:
+        """Deployment end minus the change's start, never negative; None when that is unknown."""
+        if self.started_at is None:
+            return None
+        return max(self.deployed_at - self.started_at, 0)
+
+
+def changes_of(
+    deployment: Deployment, pull_requests: Sequence[Change], commit_times: Mapping[str, Instant]
+) -> list[Change]:
+    """What a deployment ships: its pull requests, else its commit, else its version; where it
+    names neither, what its sender says of its oldest commit."""
+    if pull_requests:
+        return list(pull_requests)
+    told = deployment.first_commit_at
+    if deployment.commit:
+        written = commit_times.get(deployment.commit, told)
+        key = f"{deployment.project}@{deployment.commit}"
+        return [
+            Change(key=key, kind=Kind.COMMIT, project=deployment.project, first_commit_at=written)
+        ]
+    if deployment.version:
+        name = deployment.artifact or deployment.service
+        key = f"{deployment.project}/{name}@{deployment.version}"
+        if deployment.version in MOVING_VERSIONS:
+            key = f"{deployment.key}#{deployment.version}"
+        return [
+            Change(key=key, kind=Kind.VERSION, project=deployment.project, first_commit_at=told)
+        ]
+    if told is not None:
+        key = f"{deployment.key}#commits"
+        return [Change(key=key, kind=Kind.COMMIT, project=deployment.project, first_commit_at=told)]
+    return []
+
+
+def built_by(deployment: Deployment, builds: Sequence[Build]) -> Build | None:
+    """The latest build of this very version that began before the deployment ended."""
+    fitting = _builds_of(deployment, builds)
+    return max(fitting, key=lambda build: (build.started_at, build.key), default=None)
+
+
+def _built_before(deployment: Deployment, builds: Sequence[Build]) -> Build | None:
+    """The one of these that was over last when the deployment began; else the latest one, which
+    the deployment is probably a part of."""
+    over = [
+        (build.ended_at, build.key, build)
+        for build in _builds_of(deployment, builds)
+        if build.ended_at is not None and build.ended_at <= deployment.started_at
+    ]
+    return max(over)[2] if over else built_by(deployment, builds)
+
+
+def _builds_of(deployment: Deployment, builds: Sequence[Build]) -> list[Build]:
+    named = deployment.version or deployment.commit
+    return [
+        build
+        for build in builds
+        if named
+        and (build.version or build.commit)
+        and _of_artifact(build, deployment)
+        and build.started_at <= deployment.ended_at
+        and same_version(build.version, build.commit, deployment.version, deployment.commit)
+    ]
+
+
+def _of_artifact(build: Build, deployment: Deployment) -> bool:
+    names = (deployment.artifact, deployment.service)
+    return build.project == deployment.project and (not build.service or build.service in names)
+
+
+def development_resumed(
+    deployment: Deployment, previous: Deployment | None, builds: Sequence[Build]
+) -> Instant | None:
+    """plyzen's rule: the earliest build of the artifact after the build that the last successful
+    deployment was made of. For a first deployment it is the build of its own version."""
+    if previous is None:
+        own = built_by(deployment, builds)
+        return own.started_at if own else None
+    last = built_by(previous, builds)
+    after = last.started_at if last else previous.started_at
+    return min(
+        (
+            build.started_at
+            for build in builds
+            if _of_artifact(build, deployment) and after < build.started_at <= deployment.ended_at
+        ),
+        default=None,
+    )
+
+
+def start_of(
+    change: Change,
+    deployment: Deployment,
+    previous: Deployment | None,
+    builds: Sequence[Build],
+) -> tuple[Instant | None, Basis]:
+    """When a change began, by the first moment that is known of it, and which one that is."""
+    if change.first_commit_at is not None:
+        return change.first_commit_at, Basis.COMMIT
+    if change.opened_at is not None:
+        return change.opened_at, Basis.OPENED
+    resumed = development_resumed(deployment, previous, builds)
+    if resumed is not None:
+        return resumed, Basis.BUILD
+    if previous is not None:
+        return previous.ended_at, Basis.DEPLOYMENT
+    return None, Basis.NONE
+
+
+def ship(
+    deployment: Deployment,
+    changes: Iterable[Change],
+    previous: Deployment | None,
+    builds: Sequence[Build],
+) -> tuple[Shipped, ...]:
+    """The changes of a successful deployment with their lead times, each once."""
+    own = _built_before(deployment, builds)
+    found: dict[str, Shipped] = {}
+    for change in sorted(changes, key=lambda change: change.key):
+        started, basis = start_of(change, deployment, previous, builds)
+        found[change.key] = Shipped(
+            change, deployment.ended_at, started, basis, stages_of(change, started, own, deployment)
+        )
+    return tuple(found.values())
+
+
+def part_of(deployment: Deployment, artifact: str) -> Deployment:
+    """One of the artifacts that a deployment brought, as a deployment of its own."""
+    version = dict(deployment.parts).get(artifact, "")
+    return replace(deployment, service=artifact, artifact=artifact, version=version, parts=())
+
+
+def ship_parts(
+    deployment: Deployment, previous: Deployment | None, builds: Sequence[Build]
+) -> tuple[Shipped, ...]:
+    """The artifact versions that are new since the deployment before, as one change."""
+    before = previous.parts if previous else ()
+    found: list[Shipped] = []
+    for artifact, version in deployment.parts:
+        if (artifact, version) not in before:
+            own = part_of(deployment, artifact)
+            earlier = part_of(previous, artifact) if previous else None
+            found += ship(own, changes_of(own, (), {}), earlier, builds)
+    return (as_one(found, deployment),) if found else ()
+
+
+def as_one(versions: Sequence[Shipped], whole: Deployment) -> Shipped:
+    """The versions of a product deployment as one change, whose lead time is the mean of theirs."""
+    leads = [shipped.lead for shipped in versions if shipped.lead is not None]
+    mean = round(sum(leads) / len(leads)) if leads else None
+    return replace(
+        versions[0],
+        change=replace(versions[0].change, key=f"{whole.key}#versions", title=whole.name),
+        deployed_at=whole.ended_at,
+        started_at=None if mean is None else whole.ended_at - mean,
+        stages={},
+    )

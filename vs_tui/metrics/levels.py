@@ -1,0 +1,71 @@
+"""DORA's performance levels, a metric at a time and with the year of the report.
+
+The clusters describe whole teams, so a level is never averaged over metrics. Where a report gives
+two clusters the same range or orders them oddly (2024: high 20 %, medium 10 % failures), a
+value gets the best level whose range it meets. The 2025 report has no four clusters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from vs_tui.model.time import DAY, HOUR
+
+LATEST: Final = 2024
+YEARS: Final = (2023, 2024)
+WEEK: Final = 7 * DAY
+MONTH: Final = 30 * DAY
+
+Bound = tuple[str, float]
+_FREQUENCY: Final[tuple[Bound, ...]] = (("high", 1 / 7), ("medium", 1 / 30))
+_LEAD: Final[tuple[Bound, ...]] = (("high", WEEK), ("medium", MONTH))
+_FAIL: Final[Mapping[int, tuple[Bound, ...]]] = {
+    2023: (("elite", 0.05), ("high", 0.10), ("medium", 0.15)),
+    2024: (("elite", 0.05), ("high", 0.20)),
+}
+_RECOVERY: Final[Mapping[int, tuple[Bound, ...]]] = {
+    2023: (("medium", WEEK),),
+    2024: (),
+}
+
+
+def frequency_level(per_day: float | None) -> Mapping[int, str]:
+    """More than one a day is on demand; then down to one a week, one a month."""
+    if per_day is None:
+        return {}
+    if per_day > 1:
+        return dict.fromkeys(YEARS, "elite")
+    # 3 of 21 days is one a week whatever binary fractions make of it.
+    found = next((name for name, least in _FREQUENCY if per_day >= least - 1e-9), "low")
+    return dict.fromkeys(YEARS, found)
+
+
+def lead_time_level(duration: float | None) -> Mapping[int, str]:
+    """Under a day; up to a week; up to a month."""
+    if duration is None:
+        return {}
+    found = next((name for name, most in _LEAD if duration <= most), "low")
+    return dict.fromkeys(YEARS, "elite" if duration < DAY else found)
+
+
+def fail_rate_level(rate: float | None) -> Mapping[int, str]:
+    """At most the share of failures that the report gives for the level."""
+    if rate is None:
+        return {}
+    return {
+        year: next((name for name, most in bounds if rate <= most + 1e-9), "low")
+        for year, bounds in _FAIL.items()
+    }
+
+
+def recovery_level(duration: float | None) -> Mapping[int, str]:
+    """Under an hour; under a day; in 2023 up to a week."""
+    if duration is None:
+        return {}
+    if duration < DAY:
+        return dict.fromkeys(YEARS, "elite" if duration < HOUR else "high")
+    return {
+        year: next((name for name, most in bounds if duration <= most), "low")
+        for year, bounds in _RECOVERY.items()
+    }

@@ -1,0 +1,73 @@
+"""Why there is no number: what deploys were seen, and what to do so that they count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vs_tui.model.teams import PRODUCTION, Environments
+
+MOST_NAMED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The deploys of a team (or all) by environment, whatever became of them."""
+
+    team: str
+    environments: Environments
+    deploys: Mapping[str, int]
+    """Environment, `` where none was named -> deploys."""
+    counted: bool
+    """Whether one of them is a production deployment: it ended and was not cancelled."""
+
+    @property
+    def elsewhere(self) -> Mapping[str, int]:
+        """Those that do not count, the most first."""
+        others = ((e, n) for e, n in self.deploys.items() if not self.environments.is_production(e))
+        return dict(sorted(others, key=lambda other: (-other[1], other[0])))
+
+    @property
+    def production(self) -> Sequence[str]:
+        """What names of environments count."""
+        return tuple(self.environments.globs.get(PRODUCTION, ()))
+
+
+def hints(seen: Seen) -> list[str]:
+    """What to tell who looks for a number: a sentence each."""
+    whose = f" of team {seen.team}" if seen.team else ""
+    elsewhere = seen.elsewhere
+    listed = ", ".join(
+        f"{name or 'no name'} {n}" for name, n in list(elsewhere.items())[:MOST_NAMED]
+    )
+    if len(elsewhere) > MOST_NAMED:
+        listed += f" and {len(elsewhere) - MOST_NAMED} more"
+    if seen.counted:
+        return [f"Not counted, because not production: deploys to {listed}."] if elsewhere else []
+    if not seen.deploys:
+        found = [f"No deploy{whose} was received yet: the metrics begin with the first one."]
+        if seen.team:
+            return [*found, "[teams] in the configuration says which projects are whose."]
+        return [
+            *found,
+            "Sources (5) shows where to point each tool; `vs-tui import` fetches its history.",
+        ]
+    if len(elsewhere) < len(seen.deploys):
+        return [f"Production deploys{whose} began, but none ended yet, or they were cancelled."]
+    return [
+        f"No production deploy{whose} yet. Deploys were seen to {listed}.",
+        f"Production is what is called {', '.join(seen.production)}.",
+        *(
+            [f"To count others, write {_setting(seen)} in the configuration."]
+            if any(elsewhere)
+            else []
+        ),
+    ]
+
+
+def _setting(seen: Seen) -> str:
+    """`[environments] production = [...]` with the likeliest of the others added."""
+    names = [name for name in seen.elsewhere if name]
+    likely = next((n for n in names if "prod" in n.lower() or "live" in n.lower()), names[0])
+    values = ", ".join(f'"{name}"' for name in (*seen.production, likely))
+    return f"[environments] production = [{values}]"

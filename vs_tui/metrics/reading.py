@@ -1,0 +1,224 @@
+"""Spans read as facts: what of a deploy, test, incident, pull request or build the metrics use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from vs_tui.metrics.facts import Build, Change, Deployment, Incident, Kind, Outcome, Test
+from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, parse_instant
+from vs_tui.model.vocabulary import Attributes, Span, Status
+
+_NUMBERS: Final = re.compile(r"[\W\d_]+")
+_RESTORED: Final = frozenset({"restored", "resolved", "mitigated"})
+_OUTCOMES: Final[Mapping[Status, Outcome]] = {
+    Status.OK: Outcome.OK,
+    Status.ERROR: Outcome.FAILED,
+    Status.TIMED_OUT: Outcome.FAILED,
+    Status.CANCELLED: Outcome.CANCELLED,
+    Status.IN_FLIGHT: Outcome.PENDING,
+}
+
+
+def outcome_of(span: Span) -> Outcome:
+    """The outcome by the span's status."""
+    return _OUTCOMES[span.status]
+
+
+def text(attributes: Attributes, *names: str) -> str:
+    """The first of these attributes that is there, as text."""
+    for name in names:
+        value = attributes.get(name)
+        if value not in (None, ""):
+            return str(value)
+    return ""
+
+
+def instant(attributes: Attributes, *names: str) -> Instant | None:
+    """The first of these attributes that is a time."""
+    for name in names:
+        found = parse_instant(attributes.get(name))
+        if found is not None:
+            return found
+    return None
+
+
+def is_true(attributes: Attributes, name: str) -> bool:
+    """Whether a flag is set; senders of tags write it as text."""
+    return str(attributes.get(name, "")).lower() in ("true", "1", "yes")
+
+
+def version_of(attributes: Attributes) -> str:
+    """The version that a span names."""
+    return text(attributes, "vs.version", "service.version", "version")
+
+
+def commit_of(attributes: Attributes) -> str:
+    """The commit that a span names, in lower case."""
+    return text(attributes, "vcs.ref.head.revision", "commit").lower()
+
+
+def deployment_of(span: Span) -> Deployment:
+    """A `deploy` span as a deployment."""
+    names = span.attributes
+    branch = keys.branch_name(text(names, "vcs.ref.head.name", "branch"))
+    ended = span.ended_at if span.ended_at is not None else max(span.at, span.last_event_at)
+    return Deployment(
+        key=span.key,
+        project=span.project,
+        service=span.service,
+        environment=span.environment,
+        started_at=span.at,
+        ended_at=ended,
+        outcome=outcome_of(span),
+        reason=("timeout" if span.status is Status.TIMED_OUT else span.error or "failure")
+        if span.status.failed
+        else "",
+        version=version_of(names),
+        commit=commit_of(names),
+        branch=branch,
+        product=text(names, "vs.product", "product"),
+        correlation=text(names, "vs.correlation_id", "correlationId", "correlation_id"),
+        artifact=text(names, "vs.artifact", "artifact"),
+        parts=tuple(sorted(_parts(span))) if "vs.artifact" not in names else (),
+        team=span.team,
+        first_commit_at=instant(names, "vs.change.first_commit_at", "vs.commit.first_at"),
+        marked=_mark(span, branch),
+        name=span.name,
+        trace_id=span.trace_id,
+    )
+
+
+def _parts(span: Span) -> Iterator[tuple[str, str]]:
+    """The artifacts of a plyzen activity: `vs.artifact.NAMESPACE/NAME` = version, `-` for none."""
+    own = f"vs.artifact.{span.project}/"
+    for name, version in span.attributes.items():
+        if name.startswith(own) and version not in ("", "-"):
+            yield name.removeprefix(own), str(version)
+
+
+def _mark(span: Span, branch: str) -> str:
+    names = span.attributes
+    if text(names, "deployment.name", "vs.task").lower().startswith("rollback"):
+        return "rollback"
+    if _is_hotfix(branch):
+        return "hotfix branch"
+    titles = (span.name, text(names, "vs.deploy.description", "vcs.change.title"))
+    if any(title.startswith('Revert "') for title in titles):
+        return "revert"
+    return "marked as rework" if is_true(names, "vs.rework") else ""
+
+
+def mark_of_change(change: Change) -> str:
+    """Why a change says that it repairs: its title or its branch."""
+    if change.title.startswith('Revert "'):
+        return "revert"
+    return "hotfix branch" if _is_hotfix(change.branch) else ""
+
+
+def _is_hotfix(branch: str) -> bool:
+    return branch.lower().startswith(("hotfix/", "hotfix-"))
+
+
+def test_of(span: Span) -> Test | None:
+    """A finished `test` span as a test; None while it runs or when it was cancelled."""
+    if span.ended_at is None or span.status is Status.CANCELLED:
+        return None
+    suite = text(span.attributes, "cicd.pipeline.task.name", "vs.suite") or span.name
+    return Test(
+        key=span.key,
+        project=span.project,
+        service=span.service,
+        environment=span.environment,
+        ended_at=span.ended_at,
+        passed=span.status is Status.OK,
+        suite=_NUMBERS.sub(" ", suite).strip().lower(),
+        version=version_of(span.attributes),
+        commit=commit_of(span.attributes),
+        deployment=span.parent_key,
+    )
+
+
+def incident_of(
+    span: Span, linked: Sequence[str] = (), alike: Sequence[str] = ()
+) -> Incident | None:
+    """An `incident` span; None for one that was cancelled, a false alarm.
+
+    `linked`: keys of the spans it names (not those it is merely near to); `alike`: of deploys that
+    it has the version of.
+    """
+    if span.status is Status.CANCELLED:
+        return None
+    restored = instant(span.attributes, "vs.incident.restored_at", "restored_at")
+    if restored is None and span.stage.lower() in _RESTORED:
+        restored = span.stage_at
+    known = [moment for moment in (restored, span.ended_at) if moment is not None]
+    finished = instant(span.attributes, "vs.incident.finished_at", "finished_at")
+    if finished is None and span.ended_at != restored:
+        finished = span.ended_at  # else its tool tells the two apart, and told of the first only
+    return Incident(
+        key=span.key,
+        project=span.project,
+        service=span.service,
+        environment=span.environment,
+        started_at=span.at,
+        restored_at=max(min(known), span.at) if known else None,
+        finished_at=finished,
+        version=version_of(span.attributes) or commit_of(span.attributes),
+        linked=tuple(linked),
+        alike=tuple(alike),
+        team=span.team,
+        name=span.name,
+    )
+
+
+def change_of(span: Span, below: Iterable[Span] = (), rules: MetricRules = DEFAULT_RULES) -> Change:
+    """A `pull_request` span as a change; `below` are its reviews and pushes. What its author or a
+    bot says is no review, nor what is said after the merge."""
+    names = span.attributes
+    below = list(below)
+    merged = span.ended_at if span.status is Status.OK else None
+    reviews = [
+        s
+        for s in sorted(below, key=lambda s: (s.at, s.key))
+        if s.operation == "review"
+        and (merged is None or s.at <= merged)
+        and not (s.actor and (s.actor == span.actor or rules.is_bot(s.actor)))
+    ]
+    approvals = [s.at for s in reviews if text(s.attributes, "vs.review.state") == "approved"]
+    commits = [instant(names, "vs.change.first_commit_at", "vs.commit.first_at")]
+    commits += [instant(s.attributes, "vs.commit.first_at") for s in below]
+    written = [at for at in commits if at is not None]
+    shas = (commit_of(names), text(names, "vs.pr.merge_commit").lower())
+    return Change(
+        key=span.key,
+        kind=Kind.PULL_REQUEST,
+        title=text(names, "vcs.change.title") or span.name,
+        project=span.project,
+        author=span.actor,
+        first_commit_at=min(written) if written else None,
+        opened_at=span.started_at,
+        reviewed_at=reviews[0].at if reviews else None,
+        approved_at=approvals[-1] if approvals else None,
+        merged_at=merged,
+        commits=tuple(sha for sha in dict.fromkeys(shas) if sha),
+        branch=keys.branch_name(text(names, "vcs.ref.head.name")),
+    )
+
+
+def build_of(span: Span) -> Build | None:
+    """A `build` or `pipeline` span as a build; None without a start."""
+    if span.started_at is None:
+        return None
+    return Build(
+        key=span.key,
+        project=span.project,
+        started_at=span.started_at,
+        ended_at=span.ended_at,
+        service=text(span.attributes, "vs.artifact", "artifact") or span.service,
+        version=version_of(span.attributes),
+        commit=commit_of(span.attributes),
+    )

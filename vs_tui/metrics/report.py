@@ -1,0 +1,133 @@
+"""What a report is made of: the five metrics of someone, what stands beside them, and what is
+behind a number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from vs_tui.metrics.dora import Figure
+from vs_tui.metrics.incidents import IncidentFigures
+from vs_tui.metrics.ledger import Ledger
+from vs_tui.metrics.stages import (
+    STAGES,
+    Regression,
+    StageTime,
+    bottleneck,
+    breakdown,
+    regressions,
+)
+from vs_tui.metrics.statistics import Runs
+from vs_tui.metrics.windows import Window
+from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
+
+GROUPS = ("team", "project", "service", "environment", "product", "all")
+"""What the five metrics can be grouped by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What stands beside the five metrics of a team."""
+
+    incidents: IncidentFigures
+    started: int
+    """Deploys that began in the window, whatever became of them."""
+    deployed: int
+    """Successful deployments that ended in it."""
+    duration_median: float | None
+    duration_p90: float | None
+    merged: int
+    """Pull requests."""
+    engineers: int
+    merged_per_engineer_week: float | None
+    innovation_ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """The five metrics of one group."""
+
+    by: str
+    """One of GROUPS."""
+    name: str
+    """Of the group; `` is all, or nobody's."""
+    window: Window
+    figures: Mapping[str, Figure]
+    beside: Beside | None = None
+    data_since: Instant | None = None
+    """The first event there is, where that lies within the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """One deployment, change or episode that a number stands on."""
+
+    at: Instant
+    """End of the deployment."""
+    trace_id: str
+    """Of the deployment."""
+    key: str
+    """Of the span to look at: the pull request, else the deployment."""
+    title: str
+    service: str
+    version: str
+    result: str
+    """`ok`, `failed`, `open`."""
+    value: Duration | None
+    """What it took: the deploy, the change's lead time, the recovery."""
+    note: str
+    """Why it counts so: the signs of failure, where its lead time begins, why it is a repair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One metric of one team, explained."""
+
+    team: str
+    figure: Figure
+    window: Window
+    distribution: Sequence[tuple[str, int]] = ()
+    """(bin, how many)."""
+    stages: Sequence[StageTime] = ()
+    bottleneck: str = ""
+    regressions: Sequence[Regression] = ()
+    behind: Sequence[Behind] = ()
+    """The newest first; lead times and recoveries the longest first."""
+    of: int = 0
+    """How many there are behind it; `behind` may hold fewer."""
+    marks: Mapping[str, int] = field(default_factory=dict)
+    """Why deployments failed, or repaired -> how many."""
+    hints: Sequence[str] = ()
+    """Where nothing is behind it: why, and what to do."""
+
+
+_LEAD_BINS = (
+    *(("< 1h", HOUR), ("< 4h", 4 * HOUR), ("< 1d", DAY), ("< 2d", 2 * DAY)),
+    *(("< 1w", 7 * DAY), ("< 2w", 14 * DAY), ("< 30d", 30 * DAY)),
+)
+_RESTORE_BINS = (
+    *(("< 5m", 5 * MINUTE), ("< 15m", 15 * MINUTE), ("< 1h", HOUR)),
+    *(("< 4h", 4 * HOUR), ("< 1d", DAY), ("< 1w", 7 * DAY)),
+)
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def histogram(metric: str, values: Runs) -> list[tuple[str, int]]:
+    """How many values lie in each of the bins that suit the metric; the last one is the rest."""
+    bins = _LEAD_BINS if metric == "lead" else _RESTORE_BINS
+    edges = [0, *(values.below(limit) for _, limit in bins), values.n]
+    names = [*(name for name, _ in bins), "more"]
+    return [(name, b - a) for name, (a, b) in zip(names, pairwise(edges), strict=True)]
+
+
+def stage_values(ledger: Ledger, window: Window) -> dict[str, Runs]:
+    """Stage -> its durations over the changes that were shipped in the window."""
+    return {stage: ledger.stages.spread(stage, window.since, window.until) for stage in STAGES}
+
+
+def explain_stages(ledger: Ledger, window: Window) -> tuple[list[StageTime], str, list[Regression]]:
+    """(the stages of the lead time, the bottleneck, the stages that became slower)."""
+    values = stage_values(ledger, window)
+    times = breakdown(values)
+    return times, bottleneck(times), regressions(values, stage_values(ledger, window.previous))

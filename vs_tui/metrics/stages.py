@@ -1,0 +1,128 @@
+"""Lead time by stage, the bottleneck, and stages that became slower than they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from vs_tui.metrics.facts import Build, Change, Deployment
+from vs_tui.metrics.statistics import NOTHING, Runs
+from vs_tui.model.time import Duration, Instant
+
+STAGES: Final = ("coding", "pickup", "review", "merge wait", "build", "deploy wait", "deploy")
+Stages = Mapping[str, Duration]
+"""Stage -> microseconds; a stage is absent when one of its ends is unknown."""
+
+REGRESSION_FACTOR: Final = 1.25
+MIN_HISTORY: Final = 5
+"""Fewer values than this say nothing about a stage's usual duration."""
+
+
+def stages_of(
+    change: Change, started: Instant | None, build: Build | None, deployment: Deployment
+) -> dict[str, Duration]:
+    """The time between each two moments of a change's way that are both known.
+
+    coding: start to opened; pickup: to the first review; review: to the last approval; merge
+    wait: to the merge; build: to the end of the build (its queue included); deploy wait: to the
+    deploy's start; deploy: to its end. A build that began before the merge is no stage of its
+    own: the change then waits for its deploy from the merge on. Of a build that goes on while the
+    deploy runs only what was before the deploy counts: no moment counts twice.
+    """
+    merged = change.merged_at
+    made = build if build and (merged is None or build.started_at >= merged) else None
+    built = made.ended_at if made else None
+    if built is not None:
+        built = min(built, deployment.started_at)
+    queued = merged if merged is not None or made is None else made.started_at
+    moments: tuple[tuple[str, Instant | None, Instant | None], ...] = (
+        ("coding", started, change.opened_at),
+        ("pickup", change.opened_at, change.reviewed_at),
+        ("review", change.reviewed_at, change.approved_at),
+        ("merge wait", change.approved_at, merged),
+        ("build", queued, built),
+        ("deploy wait", built if built is not None else merged, deployment.started_at),
+        ("deploy", deployment.started_at, deployment.ended_at),
+    )
+    return {
+        stage: max(end - begin, 0)
+        for stage, begin, end in moments
+        if begin is not None and end is not None
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """How long one stage takes, over the changes of which it is known."""
+
+    stage: str
+    n: int
+    median: float | None
+    p90: float | None
+    share: float | None
+    """Of the sum of the stages' mean durations: a stage that is mostly short, but sometimes very
+    long, has a small median and a large share."""
+    mean: float | None = None
+
+
+def breakdown(values: Mapping[str, Runs]) -> list[StageTime]:
+    """All stages in order; those nothing is known of have n = 0 and no values."""
+    means = {name: found.mean() or 0.0 for name, found in values.items() if found.n}
+    whole = sum(means.values())
+    result = []
+    for name in STAGES:
+        found = values.get(name, NOTHING)
+        result.append(
+            StageTime(
+                stage=name,
+                n=found.n,
+                median=found.median(),
+                p90=found.percentile(90),
+                share=means[name] / whole if name in means and whole else None,
+                mean=means.get(name),
+            )
+        )
+    return result
+
+
+def bottleneck(times: Sequence[StageTime]) -> str:
+    """The stage with the largest share of the lead time; `` when nothing is known."""
+    known = [time for time in times if time.share]
+    return max(known, key=lambda time: time.share or 0).stage if known else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """A stage, or any series, that takes longer than it used to."""
+
+    name: str
+    median: float
+    before: float
+    n: int
+    n_before: int
+
+    @property
+    def factor(self) -> float:
+        return self.median / self.before
+
+
+def regression(name: str, recent: Runs, history: Runs) -> Regression | None:
+    """Whether the recent median is at least a quarter above the history's and above its 75th
+    percentile; None when not, or when either has fewer than MIN_HISTORY values."""
+    if recent.n < MIN_HISTORY or history.n < MIN_HISTORY:
+        return None
+    now, usual, upper = recent.median(), history.median(), history.percentile(75)
+    if not now or not usual or upper is None:
+        return None
+    if now < usual * REGRESSION_FACTOR or now <= upper:
+        return None
+    return Regression(name, now, usual, recent.n, history.n)
+
+
+def regressions(recent: Mapping[str, Runs], history: Mapping[str, Runs]) -> list[Regression]:
+    """Every stage that regressed, the worst first."""
+    found = [
+        regression(name, values, history.get(name, NOTHING)) for name, values in recent.items()
+    ]
+    return sorted((r for r in found if r is not None), key=lambda r: -r.factor)

@@ -1,0 +1,69 @@
+"""Values in words: the same everywhere a number is shown."""
+
+from __future__ import annotations
+
+from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
+
+MISSING = "-"
+_UNITS = ((DAY * 2, DAY, "d"), (HOUR, HOUR, "h"), (MINUTE, MINUTE, "m"), (0, SECOND, "s"))
+
+
+def brief(duration: float | None) -> str:
+    """`38m`, `3.5h`, `12d`: one unit, one decimal below ten; `-` when missing."""
+    if duration is None:
+        return MISSING
+    _least, unit, word = next(entry for entry in _UNITS if duration >= entry[0])
+    return f"{_number(duration / unit)}{word}"
+
+
+def rate(per_day: float | None) -> str:
+    """`3/day`, `2/week`, `1/month`: the unit in which it is at least one, else per month; per year
+    what would be none a month."""
+    if per_day is None:
+        return MISSING
+    if not per_day:
+        return "0/day"
+    for factor, word in ((1, "day"), (7, "week")):
+        if per_day * factor >= 0.9999:
+            return f"{_number(per_day * factor)}/{word}"
+    if per_day * 30 >= 0.095:
+        return f"{_number(per_day * 30)}/month"
+    return f"{_number(per_day * 365)}/year" if per_day * 365 >= 0.05 else "<0.1/year"
+
+
+def narrow(text: str) -> str:
+    """A rate where there is no room for its unit: `3/d`, `2/w`, `1/mo`, `1/y`; any other as it
+    is."""
+    for long, short in (("/day", "/d"), ("/week", "/w"), ("/month", "/mo"), ("/year", "/y")):
+        text = text.replace(long, short)
+    return text
+
+
+def percent(share: float | None) -> str:
+    """`4 %`, `66.7 %`: one decimal where it says something."""
+    if share is None:
+        return MISSING
+    return f"{round(share * 100, 1):g} %"
+
+
+def change(value: float | None, before: float | None) -> str:
+    """The change against the period before, `+12%`; `` when there is nothing to compare."""
+    if value is None or before is None:
+        return ""
+    if value == before:
+        return "0%"
+    if not before:
+        return ""
+    return f"{(value - before) / abs(before) * 100:+.0f}%"
+
+
+def points(share: float | None, before: float | None) -> str:
+    """The change of a share in percentage points, `+12pp`; `` when there is nothing to compare."""
+    if share is None or before is None:
+        return ""
+    grown = round((share - before) * 100)
+    return f"{grown:+d}pp" if grown else "0pp"
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 1):g}" if value < 9.95 else f"{value:.0f}"

@@ -1,0 +1,207 @@
+"""Windows of time, their days in a zone, and the buckets of a trend.
+
+A day belongs to a time zone: it may have 23 or 25 hours, and still is one day.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import cached_property, lru_cache
+from itertools import compress, pairwise, repeat
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from vs_tui.model.time import (
+    Instant,
+    from_datetime,
+    parse_duration,
+    parse_instant,
+    to_datetime,
+)
+
+MAX_BUCKETS: Final = 60
+SHORT_BUCKETS: Final = 12
+WEEKEND: Final = frozenset({5, 6})
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d\Z")
+MONDAY: Final = 0
+SUNDAY: Final = 6
+
+
+def zone_of(name: str) -> tzinfo:
+    """The zone of an IANA name; UTC for ``. ValueError says what is accepted."""
+    if not name:
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(
+            f"'{name}' is not a time zone; write an IANA name such as Europe/Berlin or UTC"
+        ) from None
+
+
+@lru_cache(maxsize=20_000)
+def day_start(day: date, zone: tzinfo) -> Instant:
+    """When a day begins: its first existing local moment."""
+    return from_datetime(datetime.combine(day, time.min, zone))
+
+
+def day_of(instant: Instant, zone: tzinfo) -> date:
+    """The day an instant belongs to."""
+    return to_datetime(instant).astimezone(zone).date()
+
+
+@dataclass(frozen=True)
+class Window:
+    """`[since, until)` as seen at `now`, with days of `zone`."""
+
+    since: Instant
+    until: Instant
+    now: Instant
+    zone: tzinfo = UTC
+
+    @property
+    def end(self) -> Instant:
+        """The end of what has already happened of it."""
+        return max(min(self.until, self.now), self.since)
+
+    def __contains__(self, instant: Instant) -> bool:
+        return self.since <= instant < self.until
+
+    @cached_property
+    def previous(self) -> Window:
+        """The period before of the same number of days; of a running window, its elapsed part."""
+        first, last = day_of(self.since, self.zone), day_of(self.end, self.zone)
+        if day_start(first, self.zone) == self.since and day_start(last, self.zone) == self.end:
+            before = first - (last - first)
+            return Window(day_start(before, self.zone), self.since, self.since, self.zone)
+        return Window(self.since - (self.end - self.since), self.since, self.since, self.zone)
+
+    @cached_property
+    def days(self) -> tuple[date, ...]:
+        """The days that have begun in it."""
+        if self.end <= self.since:
+            return ()
+        first, last = day_of(self.since, self.zone), day_of(self.end - 1, self.zone)
+        return tuple(first + timedelta(n) for n in range((last - first).days + 1))
+
+    @cached_property
+    def length(self) -> float:
+        """Elapsed days: a whole day counts 1 however many hours it has, a part its share."""
+        if not self.days:
+            return 0.0
+        total = float(len(self.days))
+        first = day_start(self.days[0], self.zone)
+        last = day_start(self.days[-1], self.zone)
+        after = day_start(self.days[-1] + timedelta(1), self.zone)
+        second = day_start(self.days[0] + timedelta(1), self.zone)
+        total -= (self.since - first) / (second - first)
+        total -= (after - self.end) / (after - last)
+        return total
+
+    @cached_property
+    def working_days(self) -> tuple[date, ...]:
+        """Mondays to Fridays that have begun in it."""
+        return tuple(day for day in self.days if day.weekday() not in WEEKEND)
+
+    @cached_property
+    def bucket_starts(self) -> tuple[Instant, ...]:
+        """Where each bucket of the trend begins: days, equal runs of days in a long window, and
+        equal parts of a window that is no longer than a day."""
+        if self.length <= 1:
+            parts = SHORT_BUCKETS if self.end > self.since else 0
+            return tuple(self.since + (self.end - self.since) * n // parts for n in range(parts))
+        step = -(-len(self.days) // MAX_BUCKETS)
+        starts = [day_start(day, self.zone) for day in self.days[:: step or 1]]
+        return (self.since, *starts[1:]) if starts else ()
+
+    def slices(self, instants: Sequence[Instant]) -> list[tuple[int, int]]:
+        """For each bucket, which part of sorted instants lies in it."""
+        edges = [bisect_left(instants, start) for start in self.bucket_starts]
+        edges.append(bisect_left(instants, self.until))
+        return [(a, max(a, b)) for a, b in pairwise(edges)]
+
+    def contained(self, instants: Sequence[Instant]) -> tuple[int, int]:
+        """Which part of sorted instants lies in the window."""
+        return bisect_left(instants, self.since), bisect_left(instants, self.until)
+
+    @cached_property
+    def _day_starts(self) -> tuple[Instant, ...]:
+        """Where each of its days begins, and where the last one ends."""
+        if not self.days:
+            return ()
+        after = self.days[-1] + timedelta(1)
+        return tuple(day_start(day, self.zone) for day in (*self.days, after))
+
+    def _day_edges(self, instants: Sequence[Instant]) -> list[int]:
+        """Where the part of sorted instants of each of its days begins, and where the last ends."""
+        start, stop = self.contained(instants)
+        edges = list(map(bisect_left, repeat(instants), self._day_starts))
+        if edges:
+            edges[0], edges[-1] = start, min(edges[-1], stop)
+        return edges
+
+    def day_slices(self, instants: Sequence[Instant]) -> Iterator[tuple[date, int, int]]:
+        """For each of its days, which part of sorted instants lies in it and in the window."""
+        for day, (a, b) in zip(self.days, pairwise(self._day_edges(instants)), strict=False):
+            yield day, a, b
+
+    @cached_property
+    def _is_working(self) -> tuple[bool, ...]:
+        return tuple(day.weekday() not in WEEKEND for day in self.days)
+
+    def working_slices(self, instants: Sequence[Instant]) -> Iterator[tuple[int, int]]:
+        """The same of each of its working days."""
+        return compress(pairwise(self._day_edges(instants)), self._is_working)
+
+
+def window_of(since: str, until: str, now: Instant, zone: tzinfo) -> Window:
+    """A window of what people write: `7d`, `12h`, `2026-03-02`, an RFC 3339 time, `today`, `now`.
+
+    Durations count back from the end and days are the zone's; a window of whole days back starts
+    at this very time of the day. ValueError says what is accepted.
+    """
+    end = now if until in ("", "now") else _moment(until, now, now, zone)
+    start = _moment(since or "7d", end, now, zone)
+    if start >= end:
+        raise ValueError(f"the window from {since} to {until or 'now'} is empty; put --since first")
+    return Window(start, end, now, zone)
+
+
+def _moment(text: str, end: Instant, now: Instant, zone: tzinfo) -> Instant:
+    if text == "now":
+        return now
+    if text == "today":
+        return day_start(day_of(now, zone), zone)
+    if _DATE.match(text):
+        try:
+            return day_start(date.fromisoformat(text), zone)
+        except ValueError:
+            raise ValueError(f"'{text}' is not a day; write it like 2026-03-02") from None
+    try:
+        length = parse_duration(text)
+    except ValueError:
+        instant = parse_instant(text)
+        if instant is None:
+            raise ValueError(
+                f"'{text}' is not a time; write 7d, 12h, 2026-03-02, 2026-03-02T10:00:00Z or today"
+            ) from None
+        return instant
+    local = to_datetime(end).astimezone(zone)
+    day = 86_400_000_000
+    if length % day == 0:
+        # Seven days ago is the same time of the day, also across a change of the clocks.
+        return from_datetime(local - timedelta(days=length // day))
+    return end - length
+
+
+def period_start(day: date, period: str, week_start: int = MONDAY) -> date:
+    """The first day of the day, week or month that a day is in."""
+    if period == "month":
+        return day.replace(day=1)
+    if period == "week":
+        return day - timedelta((day.weekday() - week_start) % 7)
+    return day

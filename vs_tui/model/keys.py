@@ -1,0 +1,341 @@
+"""Correlation keys out of names and free text: what adapters share.
+
+Each tool names the same repository, commit, branch or ticket in its own way; these helpers
+bring them to one form. All of them are pure, total and linear in the length of their input.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+from vs_tui.model.vocabulary import Key, Rule, Seek
+
+MOVING_VERSIONS: Final = ("latest", "stable", "edge", "nightly", "main", "master", "develop")
+"""Versions that name something else tomorrow: to deploy one again is no rollback."""
+TEXT_LIMIT: Final = 20_000
+"""Characters of a title or body that are searched for references."""
+MAX_REFERENCES: Final = 20
+
+_DEFAULT_BRANCHES: Final = frozenset(
+    {"main", "master", "trunk", "develop", "development", "dev", "staging", "production", "head"}
+)
+_SHA: Final = re.compile(r"[0-9a-f]{7,64}\Z")
+_REFERENCE: Final = re.compile(r"vstrace-[A-Za-z0-9_./%@+~:-]{3,300}")
+_ISSUE_KEY: Final = re.compile(
+    r"(?<![A-Za-z0-9])([A-Z][A-Z0-9_]{1,15}-[1-9]\d{0,6})(?![A-Za-z0-9])"
+)
+_BOARD_KEY: Final = re.compile(r"(?<![A-Za-z0-9])(AB#[1-9]\d{0,8})\b", re.IGNORECASE)
+_BRANCH_ISSUE_KEY: Final = re.compile(
+    r"(?<![A-Za-z0-9])([A-Za-z][A-Za-z0-9]{1,15}-[1-9]\d{0,6})(?![A-Za-z0-9])"
+)
+_CLOSES: Final = re.compile(
+    r"\b(?:clos(?:e[sd]?|ing)|fix(?:e[sd]|ing)?|resolv(?:e[sd]?|ing)|implement(?:s|ed|ing)?)\b:?\s+"
+    r"(?:issues?\s+)?"
+    r"(?:(?:https?://[^\s/]+/)?(?P<repo>[\w.-]+(?:/[\w.-]+)+?)(?:/-)?(?:/issues/|#)|\#|GH-)"
+    r"(?P<number>\d{1,9})\b",
+    re.IGNORECASE,
+)
+_BRANCH_NUMBER: Final = re.compile(
+    # Not the year of `hotfix/2026-03` or `2026-03-02`.
+    r"(?:^|/)(?:issue[-_/]?)?(\d{1,6})(?![-_]\d{1,2}(?:[-_]\d{1,2})?$)(?:[-_]|$)"
+)
+_CHANGE_REF: Final = re.compile(
+    r"(?:^|/)(?:pull|merge-requests)/(\d{1,9})(?:/|$)|gh-readonly-queue/.+/pr-(\d{1,9})-[0-9a-f]+"
+)
+_MERGE_MESSAGE: Final = re.compile(
+    r"Merge pull request #(\d{1,9})|See merge request [\w./-]*!(\d{1,9})|\(#(\d{1,9})\)\s*$",
+    re.MULTILINE,
+)
+_VERSION: Final = r"v?\d+(?:\.[\w-]+)+"
+_IMAGE: Final = re.compile(rf"(?<![\w.-])([A-Za-z][\w.-]{{0,99}})[:@]({_VERSION})(?![\w.:])")
+_BUMP: Final = re.compile(
+    r"\b(?:bump(?:s|ed)?|updat(?:e|es|ed)|upgrad(?:e|es|ed)|deploy(?:s|ed)?|releas(?:e|es|ed)|"
+    r"promot(?:e|es|ed))\s+(?:[\w.-]+/)*([A-Za-z][\w.-]{0,99})\s+(?:from\s+\S{1,60}\s+)?"
+    rf"to\s+({_VERSION})(?![\w.])",
+    re.IGNORECASE,
+)
+_UNQUOTED: Final = re.compile(r"[A-Za-z0-9/._:@+~-]*")
+_TRACEPARENT: Final = re.compile(r"\b00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}\b")
+_SCP_URL: Final = re.compile(r"^(?:[\w.-]+@)?[\w.-]+:(?!//)(.+)$")
+
+
+def reference(source: str, kind: str, namespace: str, number: object) -> str:
+    """`vstrace-{source}-{kind}-{namespace}-{id}` with blanks percent-escaped."""
+    tail = f"{namespace}-{number}" if namespace else f"{number}"
+    if not _UNQUOTED.fullmatch(tail):
+        tail = quote(tail, safe="/._:@+~-")
+    return f"vstrace-{source}-{kind}-{tail}"
+
+
+@lru_cache(maxsize=4096)
+def repository(text: str) -> str:
+    """`owner/name` in lower case out of a clone URL, a web URL or a path; `` when there is none.
+
+    The host is left out: the same repository is `git@host:acme/api.git` to Jenkins and
+    `acme/api` to GitHub, and an API host differs from a web host.
+    """
+    return repository_path(text).lower()
+
+
+@lru_cache(maxsize=4096)
+def repository_path(text: str) -> str:
+    """`Owner/name` as it is written, for people; `repository` is for comparing."""
+    text = text.strip()
+    if not text or len(text) > 500:
+        return ""
+    if "://" in text:
+        try:
+            text = urlsplit(text).path
+        except ValueError:
+            return ""
+    elif match := _SCP_URL.match(text):
+        text = match[1]
+    return text.strip("/").removesuffix(".git").removeprefix("repos/")
+
+
+def branch_name(ref: str) -> str:
+    """A branch without `refs/heads/` or `origin/`; `` for tags and pull-request refs."""
+    ref = ref.strip()
+    if ref.startswith(("refs/tags/", "refs/pull/", "refs/merge-requests/")):
+        return ""
+    for prefix in ("refs/heads/", "refs/remotes/", "remotes/", "origin/"):
+        ref = ref.removeprefix(prefix)
+    return ref
+
+
+def is_shared_branch(branch: str, default: str = "") -> bool:
+    """Whether a branch is many changes' target, so that its name says nothing about one."""
+    lowered = branch.lower()
+    return (
+        not branch
+        or lowered in _DEFAULT_BRANCHES
+        or branch == default
+        or lowered.startswith(("release/", "releases/", "gh-readonly-queue/"))
+    )
+
+
+def commit(sha: object, scope: str = "", via: str = "commit", kind: str = "commit") -> Key | None:
+    """A commit key of 7 to 64 hex digits; all-zero shas (a deleted ref) are none."""
+    if not isinstance(sha, str):
+        return None
+    sha = sha.strip().lower()
+    if not _SHA.match(sha) or not sha.strip("0"):
+        return None
+    return Key(kind, sha, scope, via)
+
+
+def artifact(name: str, version: str, scope: str = "", via: str = "version") -> Key:
+    """A version of a thing that is shipped. Names compare without their case, because the image
+    of the repository `Cart` can only be called `cart`."""
+    return Key("artifact", f"{name.lower()}@{version}", scope, via)
+
+
+def offers(*keys: Key | None) -> tuple[Key, ...]:
+    """The keys that exist, each once, in order."""
+    return tuple(dict.fromkeys(key for key in keys if key is not None))
+
+
+def seeks(*wishes: Seek | Iterable[Seek] | None) -> tuple[Seek, ...]:
+    """The wishes that exist, each once, in order; iterables are flattened."""
+    flat: list[Seek] = []
+    for wish in wishes:
+        if isinstance(wish, Seek):
+            flat.append(wish)
+        elif wish is not None:
+            flat.extend(wish)
+    return tuple(dict.fromkeys(flat))
+
+
+def seek_commit(rule: Rule, sha: object, scope: str = "", via: str = "commit") -> Seek | None:
+    """A wish for whoever has (COMMIT) or built (BUILT) this commit."""
+    key = commit(sha, scope, via, "built" if rule is Rule.BUILT else "commit")
+    return Seek(rule, key) if key else None
+
+
+def seek_branch(ref: str, scope: str, default: str = "") -> Seek | None:
+    """A wish for the open change of this branch; None for shared branches and tags."""
+    branch = branch_name(ref)
+    if is_shared_branch(branch, default):
+        return None
+    return Seek(Rule.BRANCH, Key("branch", branch, scope, "branch"))
+
+
+def offer_heads(
+    shas: Iterable[str], branch: str, scopes: Iterable[str], default: str = ""
+) -> list[Key | None]:
+    """A change's head commits, in each of the repositories that have them.
+
+    None for a change from a shared branch of the same repository, such as a back-merge: its
+    commits are the merge commits of others. (A fork's `main` is often one change's.)
+    """
+    found = dict.fromkeys(scopes)
+    if len(found) == 1 and branch and is_shared_branch(branch_name(branch), default):
+        return []
+    return [commit(sha, scope, "head commit") for sha in shas for scope in found]
+
+
+def offer_branch(ref: str, scope: str, default: str = "") -> Key | None:
+    """A change's own branch; None for shared ones."""
+    branch = branch_name(ref)
+    return None if is_shared_branch(branch, default) else Key("branch", branch, scope, "branch")
+
+
+def seek_change(number: object, scope: str, via: str = "") -> Seek | None:
+    """A wish for change (pull or merge request) `number` of the repository."""
+    if isinstance(number, bool) or not isinstance(number, int | str) or not str(number).isdigit():
+        return None
+    return Seek(Rule.CHANGE_NUMBER, Key("change", str(int(number)), scope, via))
+
+
+def seek_parent(ref: str, via: str = "") -> Seek | None:
+    """A wish for the span that the sender named as parent."""
+    ref = ref.strip()
+    return Seek(Rule.EXPLICIT, Key("ref", ref[:400], "", via)) if ref else None
+
+
+def seek_structure(key: str, via: str = "", link_only: bool = False) -> Seek:
+    """A wish for the span of the same tool that this one is a part of."""
+    return Seek(Rule.STRUCTURE, Key("ref", key, "", via), link_only)
+
+
+def references(text: str, via: str) -> list[Seek]:
+    """Every `vstrace-...` in a text, with each shorter reading of it.
+
+    `..-valuestream-1-fix-typo` may name span `..-valuestream-1`: all prefixes at a dash are
+    wished for, and the longest that names a known span wins. `jiracloud` is also `jira`.
+    """
+    found: list[Seek] = []
+    for match in list(_REFERENCE.finditer(text[:TEXT_LIMIT]))[:MAX_REFERENCES]:
+        parts = match[0].rstrip(".:/-").split("-")
+        for length in range(len(parts), max(3, len(parts) - 12), -1):
+            value = "-".join(parts[:length])
+            for alias in dict.fromkeys((value, value.replace("-jiracloud-", "-jira-", 1))):
+                found.append(Seek(Rule.REFERENCE, Key("ref", alias, "", via)))
+    return found
+
+
+def traceparents(text: str, via: str = "traceparent") -> list[Seek]:
+    """Every W3C `traceparent` in a text: a wish for that very span, else for its trace."""
+    if "00-" not in text:
+        return []
+    found: list[Seek] = []
+    for match in list(_TRACEPARENT.finditer(text[:TEXT_LIMIT]))[:MAX_REFERENCES]:
+        trace, span = match.groups()
+        found.append(Seek(Rule.TRACEPARENT, Key("w3c", f"{trace}-{span}", "", via)))
+        found.append(Seek(Rule.TRACEPARENT, Key("w3c", trace, "", via)))
+    return found
+
+
+def closing_keywords(text: str, scope: str, via: str = "") -> list[Seek]:
+    """`Closes #12`, `fixes acme/web#3`, `resolves https://host/acme/api/issues/4`."""
+    found = []
+    for match in list(_CLOSES.finditer(text[:TEXT_LIMIT]))[:MAX_REFERENCES]:
+        repo = repository(match["repo"]) if match["repo"] else scope
+        via_text = via or match[0].split()[0].lower().rstrip(":")
+        found.append(Seek(Rule.CLOSES, Key("issue", str(int(match["number"])), repo, via_text)))
+    return found
+
+
+def issue_keys(text: str, via: str, *, any_case: bool = False) -> list[Seek]:
+    """Ticket keys such as TP-3, and AB#12, as Azure Boards is named in other tools. They only link
+    to a ticket that exists, so `UTF-8` is harmless."""
+    text = text[:TEXT_LIMIT]
+    patterns = [_BRANCH_ISSUE_KEY if any_case else _ISSUE_KEY]
+    if "#" in text:
+        patterns.append(_BOARD_KEY)
+    found = [m[1].upper() for p in patterns for m in list(p.finditer(text))[:MAX_REFERENCES]]
+    return [Seek(Rule.ISSUE_KEY, Key("issue_key", key, "", via)) for key in dict.fromkeys(found)]
+
+
+def branch_number(branch: str, scope: str) -> Seek | None:
+    """`123-fix-login` (GitLab) or `feature/123-x` names issue 123 of the same repository; that
+    of a shared branch (`release/7`) is a version's."""
+    name = branch_name(branch)
+    match = None if is_shared_branch(name) else _BRANCH_NUMBER.search(name)
+    if not match:
+        return None
+    return Seek(Rule.BRANCH_NUMBER, Key("issue", str(int(match[1])), scope, "branch"))
+
+
+def change_refs(ref: str, scope: str) -> list[Seek]:
+    """`refs/pull/7/merge`, `refs/merge-requests/7/head`, `gh-readonly-queue/main/pr-7-SHA`."""
+    match = _CHANGE_REF.search(ref[:500]) if "/" in ref else None
+    wish = seek_change(match[1] or match[2], scope, "ref") if match else None
+    return [wish] if wish else []
+
+
+def merge_messages(message: str, scope: str) -> list[Seek]:
+    """`Merge pull request #7`, `See merge request g/p!7` and the squash title's `(#7)`."""
+    wishes = []
+    for match in list(_MERGE_MESSAGE.finditer(message[:TEXT_LIMIT]))[:MAX_REFERENCES]:
+        wish = seek_change(match[1] or match[2] or match[3], scope, "commit message")
+        if wish:
+            wishes.append(wish)
+    return wishes
+
+
+def commit_messages(messages: Iterable[str], scope: str, via: str = "commit message") -> list[Seek]:
+    """What commit messages name: merged changes, closed issues, tickets, references."""
+    wishes: list[Seek] = []
+    for message in messages:
+        wishes += merge_messages(message, scope)
+        wishes += closing_keywords(message, scope, via)
+        wishes += mentions(message, via)
+        wishes += issue_keys(message, via)
+    return wishes
+
+
+def proposed(branch: str, title: str, body: str, scope: str, via: str = "body") -> tuple[Seek, ...]:
+    """What a change names in its branch, title and description, which people know as `via`."""
+    return seeks(
+        mentions(branch, "branch"),
+        mentions(title, "title"),
+        mentions(body, via),
+        closing_keywords(title, scope, "title"),
+        closing_keywords(body, scope, via),
+        issue_keys(branch, "branch", any_case=True),
+        issue_keys(title, "title"),
+        issue_keys(body, via),
+        branch_number(branch, scope),
+    )
+
+
+def pushed(
+    shas: Iterable[str], branch: str, messages: Iterable[str], scope: str, default: str = ""
+) -> tuple[Seek, ...]:
+    """What a push to a branch says of the change that it belongs to."""
+    commits = (seek_commit(Rule.COMMIT, sha, scope) for sha in shas)
+    return seeks(
+        (wish for wish in commits if wish is not None),
+        seek_branch(branch, scope, default),
+        mentions(branch, "branch"),
+        issue_keys(branch, "branch", any_case=True),
+        branch_number(branch, scope),
+        commit_messages(messages, scope),
+    )
+
+
+def versions(text: str, scope: str, via: str) -> list[Seek]:
+    """Versions that a GitOps commit names: `api:1.4.0`, `Bump api from v1.3 to v1.4`.
+
+    With and without the `v` of tags; they only link to a version that a span has.
+    """
+    text = text[:2_000]
+    found = [match.groups() for pattern in (_IMAGE, _BUMP) for match in pattern.finditer(text)]
+    named = [
+        artifact(name, f"{prefix}{version.removeprefix('v')}", scope, via)
+        for name, version in found[:MAX_REFERENCES]
+        for prefix in ("", "v")
+    ]
+    return [Seek(Rule.VERSION, key) for key in dict.fromkeys(named)]
+
+
+def mentions(text: str, via: str) -> list[Seek]:
+    """What any free text may name whatever the tool: references and traceparents."""
+    if "vstrace-" not in text and "00-" not in text:
+        return []
+    return [*references(text, via), *traceparents(text, via)]

@@ -1,0 +1,107 @@
+"""How much the receiver takes in and keeps; the defaults suit one small machine."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from vs_tui.model.time import Duration
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+LOW_SPACE: Final = 64 * MIB
+"""Bytes that stay free on the database's disk: on a full one SQLite cannot even delete, so pruning
+needs room that deliveries may not take."""
+
+READ_AT_ONCE: Final = 20_000
+"""Values of a body that are read between two other requests: some milliseconds' work."""
+READ_AT_MOST: Final = 2_000_000
+"""Values of a body that are read at all. 25 MiB of `[],` are eight million lists: 1.5 GB and
+20 seconds. A push that names 400,000 files has fewer than a million."""
+_SMALL: Final = 64 * KIB
+_FOR_SMALL: Final = 8
+"""Of the room for bodies, one part in so many is for small ones: nearly every webhook is one, and
+a flood of large bodies must not keep them out."""
+_OPENINGS: Final = (b",", b"[", b"{")
+_PROTOBUF_TAGS: Final = tuple(bytes([field << 3 | 2]) for field in range(1, 10))
+"""What begins a text, a list's entry or a message inside a message of protobuf."""
+
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(b|kib|kb|mib|mb|gib|gb|tib|tb)?", re.IGNORECASE)
+_UNITS: Final = {"k": KIB, "m": MIB, "g": 1024 * MIB, "t": 1024 * 1024 * MIB}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the receiver refuses with 413, 408 or 503 before it costs memory."""
+
+    body: int = 25 * MIB
+    """Bytes of one body, after decompression (413). GitHub and GitLab send up to 25 MB."""
+    bodies: int = 64 * MIB
+    """Bytes of all bodies in memory (503); an eighth of it is for small ones."""
+    concurrent: int = 1_000
+    """Requests handled at once (503); one source may take three quarters of them, and so may those
+    whose body is still arriving."""
+    connections: int = 2_000
+    """Open connections; beyond it the one that idles longest is closed."""
+    rate: float = 2_000
+    """Requests a second and source (503) after a burst of five seconds' worth; 0: any."""
+    read_seconds: float = 18
+    """For a whole body (408). Who is refused is listened to for a second more, so that it can read
+    why: a slow connection is gone within twenty seconds."""
+    idle_seconds: float = 15
+    """For a whole request head, and between requests; then the connection is closed. aiohttp's
+    own default is an hour, which lets a slowloris take every file descriptor."""
+    stop_seconds: float = 2
+    """For what is in flight when the receiver stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much is kept; 0 is everything."""
+
+    age: Duration = 0
+    """Traces whose last event is older are deleted once nothing in them is in flight."""
+    size: int = 0
+    """Bytes in use; above it the oldest finished traces go, whatever their age."""
+
+    def __bool__(self) -> bool:
+        return bool(self.age or self.size)
+
+
+def format_size(size: int) -> str:
+    """Bytes for people, in powers of 1024: `512 B`, `38.8 MiB`, `740 GiB`."""
+    if size < KIB:
+        return f"{size} B"
+    amount, units = size / KIB, ["TiB", "GiB", "MiB", "KiB"]
+    while amount >= 1024 and len(units) > 1:
+        amount /= 1024
+        units.pop()
+    return f"{amount:.1f} {units[-1]}" if amount < 100 else f"{amount:.0f} {units[-1]}"
+
+
+def parse_size(text: str) -> int:
+    """`64MiB`, `2GB`, `1.5g` or bytes as a number; units are powers of 1024. ValueError says so."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"'{text}' is not a size; write it like 500MiB or 2GiB")
+    unit = (match[2] or "b")[0].lower()
+    return int(float(match[1]) * _UNITS.get(unit, 1))
+
+
+def fits(held: int, size: int, room: int, whole: int) -> bool:
+    """Whether `size` more bytes of a body, `whole` bytes with them, go into a room of which `held`
+    are taken."""
+    return held + size <= (room if whole <= _SMALL else room - room // _FOR_SMALL)
+
+
+def values_in(body: bytes, content_type: str = "") -> int:
+    """About how many values reading a body makes, never fewer by much: the cost of reading it.
+
+    Counted without reading; what only looks like a value inside a text counts as well. 0 for a
+    body too small to matter.
+    """
+    if len(body) <= _SMALL:
+        return 0
+    signs = _PROTOBUF_TAGS if "protobuf" in content_type else _OPENINGS
+    return sum(body.count(sign) for sign in signs)

@@ -1,0 +1,322 @@
+"""The vocabulary: events are what adapters read, spans and links are what we make of them.
+
+Everything here is immutable and knows nothing of HTTP, SQL, clocks or screens. Values are tuples
+with names: a thousand are made, hashed and compared for every one that a person looks at.
+Span and attribute names follow OpenTelemetry's semantic conventions for CI/CD and VCS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum, StrEnum
+from hashlib import sha256
+from typing import Any, Final, Literal, NamedTuple
+
+from vs_tui.model.time import Duration, Instant
+
+Scalar = str | int | float | bool
+Attributes = Mapping[str, Scalar]
+_NONE: Final[Attributes] = {}
+
+
+class State(IntEnum):
+    """What an event says its span was doing; the number ranks states at the same instant.
+
+    A terminal state wins a tie: tools deliver `completed` and `in_progress` with equal times
+    and in any order (go-github#2706, github_exporter#296).
+    """
+
+    NOTE = 0
+    """Says nothing about the state: adds attributes or keys only."""
+    QUEUED = 1
+    WAITING = 2
+    """Blocked by a person or a gate (manual job, approval)."""
+    RUNNING = 3
+    OK = 4
+    CANCELLED = 5
+    ERROR = 6
+
+    @property
+    def terminal(self) -> bool:
+        return self >= State.OK
+
+
+class Status(StrEnum):
+    """The status of a span, as shown and as in the JSON API."""
+
+    IN_FLIGHT = "in_flight"
+    OK = "ok"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+
+    @property
+    def failed(self) -> bool:
+        return self in (Status.ERROR, Status.TIMED_OUT)
+
+
+class Verdict(StrEnum):
+    """What became of a delivery. received = the sum of the five, always."""
+
+    ACCEPTED = "accepted"
+    IGNORED = "ignored"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+    REJECTED = "rejected"
+
+
+class Operation(StrEnum):
+    """The operations we know; any other text is a custom operation and works as well."""
+
+    SPRINT = "sprint"
+    ISSUE = "issue"
+    PULL_REQUEST = "pull_request"
+    REVIEW = "review"
+    PUSH = "push"
+    PIPELINE = "pipeline"
+    BUILD = "build"
+    STAGE = "stage"
+    TEST = "test"
+    RELEASE = "release"
+    DEPLOY = "deploy"
+    INCIDENT = "incident"
+
+
+class Key(NamedTuple):
+    """A name that spans of different tools have in common, such as a commit or a branch.
+
+    `scope` narrows it (a repository, normalised by `keys.repository`); an empty scope matches
+    any. `via` says which field it came from, for people ("merge commit").
+    """
+
+    kind: str
+    value: str
+    scope: str = ""
+    via: str = ""
+
+
+PREFIX_KINDS: Final = frozenset({"commit", "built"})
+"""Kinds of keys whose values match by how they begin: people shorten commits."""
+
+
+class Rule(StrEnum):
+    """Why one span is below another; declared strongest first (see `correlation`)."""
+
+    PINNED = "pinned"
+    EXPLICIT = "explicit"
+    TRACEPARENT = "traceparent"
+    REFERENCE = "reference"
+    STRUCTURE = "structure"
+    CHANGE_NUMBER = "change_number"
+    COMMIT = "commit"
+    BRANCH = "branch"
+    CLOSES = "closes"
+    ISSUE_KEY = "issue_key"
+    BRANCH_NUMBER = "branch_number"
+    VERSION = "version"
+    BUILT = "built"
+    HIERARCHY = "hierarchy"
+    SHIPS = "ships"
+    PROXIMITY = "proximity"
+    ATTEMPT = "attempt"
+
+
+class Seek(NamedTuple):
+    """A span's wish for a parent: whoever offers `key`, by `rule`.
+
+    `link_only`: show the connection, but never make it the parent (a sprint, an earlier attempt).
+    """
+
+    rule: Rule
+    key: Key
+    link_only: bool = False
+
+
+class Event(NamedTuple):
+    """One thing that an adapter read from a delivery about one span.
+
+    Several events may come from one delivery and several deliveries may say the same thing:
+    a span is folded from the *set* of its events.
+    """
+
+    key: str
+    """The span's unambiguous key, `vstrace-{source}-{type}-{full namespace}-{id}`."""
+    source: str
+    operation: str
+    state: State
+    occurred_at: Instant
+    """When `state` became true, by the payload's clock."""
+    as_of: Instant = 0
+    """When the payload's snapshot was taken: the latest snapshot's names and attributes win.
+    Defaults to `occurred_at`."""
+    started_at: Instant | None = None
+    """The span's start, where the payload states it."""
+    supersedes: bool | Literal["if begun"] = False
+    """The state holds even if the span had ended before: a reopen, a retried pipeline, a
+    snapshot that is authoritative about its own end. `if begun`: only if what ended had been
+    seen to begin; a start that is told by its arrival alone may be that of the end before it."""
+    stage: str = ""
+    """The phase the span entered at `occurred_at` (a Jira column, `queued`); phases become
+    child spans."""
+    ref: str = ""
+    """ValueStream's short ref, where it differs from `key`."""
+    name: str = ""
+    project: str = ""
+    service: str = ""
+    environment: str = ""
+    actor: str = ""
+    url: str = ""
+    attempt: int = 1
+    error: str = ""
+    """Short reason of an ERROR, as `error.type` (`failure`, `timeout`, `startup_failure`)."""
+    trace_id: str = ""
+    """A W3C trace id that the payload carries for this span, 32 hex digits."""
+    slot: str = ""
+    """Names what is stated (`start`, `finish`) where a sender may amend it: of a span's events
+    with one slot only the latest snapshot counts, the others keep their attributes only."""
+    attributes: Attributes = _NONE
+    offers: tuple[Key, ...] = ()
+    seeks: tuple[Seek, ...] = ()
+
+    @property
+    def snapshot_at(self) -> Instant:
+        return self.as_of or self.occurred_at
+
+    def holds_after_end(self, *, begun: bool) -> bool:
+        """What `supersedes` comes to; `begun`: the span was seen to begin before."""
+        return begun if self.supersedes == "if begun" else self.supersedes
+
+
+class Link(NamedTuple):
+    """An edge from a span to another one, and why it exists."""
+
+    child: str
+    parent: str
+    rule: Rule
+    why: str
+    """One sentence for people, such as `merge commit 78a76ee`."""
+    primary: bool = False
+    """The one link that makes `parent` the parent in the trace's tree."""
+
+    @property
+    def confidence(self) -> str:
+        return CONFIDENCE[self.rule]
+
+
+CONFIDENCE: Final[Mapping[Rule, str]] = {
+    Rule.PINNED: "explicit",
+    Rule.EXPLICIT: "explicit",
+    Rule.TRACEPARENT: "explicit",
+    Rule.REFERENCE: "explicit",
+    Rule.STRUCTURE: "structural",
+    Rule.CHANGE_NUMBER: "strong",
+    Rule.COMMIT: "strong",
+    Rule.BRANCH: "medium",
+    Rule.CLOSES: "strong",
+    Rule.ISSUE_KEY: "medium",
+    Rule.BRANCH_NUMBER: "low",
+    Rule.VERSION: "medium",
+    Rule.BUILT: "medium",
+    Rule.HIERARCHY: "structural",
+    Rule.SHIPS: "medium",
+    Rule.PROXIMITY: "hint",
+    Rule.ATTEMPT: "structural",
+}
+
+
+class Span(NamedTuple):
+    """One operation with a start and an end, folded from its events and placed in a trace."""
+
+    key: str
+    ref: str
+    """What people see and type; the short form unless another span has the same."""
+    source: str
+    operation: str
+    name: str
+    status: Status
+    state: State
+    started_at: Instant | None
+    ended_at: Instant | None
+    project: str = ""
+    team: str = ""
+    service: str = ""
+    environment: str = ""
+    actor: str = ""
+    url: str = ""
+    attempt: int = 1
+    stage: str = ""
+    """The phase it is in now (or was in when it ended)."""
+    stage_at: Instant | None = None
+    last_event_at: Instant = 0
+    reopens: int = 0
+    active: Duration | None = None
+    """Time in its episodes: without the gaps between an end and a reopen."""
+    error: str = ""
+    attributes: Attributes = _NONE
+    trace_id: str = ""
+    parent_key: str = ""
+
+    def placed(self, *, ref: str, team: str, trace_id: str, parent_key: str) -> Span:
+        """The span as the store knows it; every fold ends here, so it is quicker than _replace."""
+        key, _, *words = self[:_TEAM]
+        rest = self[_TEAM + 1 : _TRACE_ID]
+        return Span._make((key, ref, *words, team, *rest, trace_id, parent_key))
+
+    @property
+    def in_flight(self) -> bool:
+        return self.status is Status.IN_FLIGHT
+
+    @property
+    def duration(self) -> Duration | None:
+        """End minus start, never negative (clock skew counts as 0); None while unknown."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return max(self.ended_at - self.started_at, 0)
+
+    @property
+    def at(self) -> Instant:
+        """Where the span stands in time: its start, or its end where only that is known."""
+        if self.started_at is not None:
+            return self.started_at
+        return self.ended_at if self.ended_at is not None else self.last_event_at
+
+    def elapsed(self, now: Instant) -> Duration | None:
+        """Duration so far."""
+        if self.started_at is None:
+            return None
+        return max((now if self.ended_at is None else self.ended_at) - self.started_at, 0)
+
+
+_TEAM: Final = Span._fields.index("team")
+_TRACE_ID: Final = Span._fields.index("trace_id")
+
+
+def trace_id_of(root_key: str) -> str:
+    """The trace id of the trace whose root has this key: 32 hex digits, as W3C's.
+
+    Derived, not drawn, so that a rebuild and any order of arrival give the same id.
+    """
+    return sha256(root_key.encode()).hexdigest()[:32]
+
+
+_STATE: Final = Event._fields.index("state")
+_STATES: Final = {int(state): state for state in State}
+_RULES: Final = {rule.value: rule for rule in Rule}
+
+
+def event_to_row(event: Event) -> list[Any]:
+    """A JSON-able row; equal events give equal rows."""
+    row: list[Any] = [*event]
+    row[_STATE] = int(event.state)
+    row[-2] = [[*offer] for offer in event.offers]
+    row[-1] = [[rule, *key, link_only] for rule, key, link_only in event.seeks]
+    return row
+
+
+def event_from_row(row: list[Any]) -> Event:
+    """The inverse of `event_to_row`."""
+    *plain, offers, seeks = row
+    plain[_STATE] = _STATES[plain[_STATE]]
+    plain.append(tuple([Key(*offer) for offer in offers]))
+    plain.append(tuple([Seek(_RULES[rule], Key(*key), only) for rule, *key, only in seeks]))
+    return Event._make(plain)

@@ -1,0 +1,105 @@
+"""Spans that are linked because of when they began: what broke after a deploy.
+
+Every question is asked for a whole batch in one statement. All of them are answered from the
+spans as they stand, in both directions, so that the order of arrival changes nothing.
+What a deploy shipped is in `ships`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from vs_tui.model.teams import Environments
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Rule, Span, Status
+from vs_tui.store import rows
+from vs_tui.store.span_folding import Change
+from vs_tui.traces.correlation import PROXIMITY_WINDOW, Node
+
+NODE_COLUMNS: Final = (
+    "{0}.key, {0}.operation, COALESCE({0}.started_at, {0}.ended_at, {0}.last_event_at), "
+    "{0}.ended_at, {0}.status"
+)
+"""Of the table with alias {0}; `node_of` reads them."""
+
+_NODE: Final = NODE_COLUMNS.format("s")
+# A partial index serves a query only if the query repeats the index's own condition.
+_INDEXED_TARGET: Final = "s.operation IN ('deploy', 'incident')"
+_PRODUCTION: Final = Environments()
+
+
+def node_of(row: Sequence[Any]) -> Node:
+    """The node of NODE_COLUMNS."""
+    key, operation, at, ended_at, status = row
+    return Node(key, operation, at, ended_at, Status(status))
+
+
+def affected(connection: sqlite3.Connection, changes: Sequence[Change]) -> Iterator[str]:
+    """Incidents that may follow another deploy after these changes."""
+    deploys = {
+        (span.service, span.environment, span.started_at)
+        for change in changes
+        for span in (change.old, change.new)
+        if span is not None and span.operation == "deploy" and span.started_at is not None
+    }
+    return _incidents(connection, deploys)
+
+
+def candidates(
+    connection: sqlite3.Connection, spans: Mapping[str, Span]
+) -> dict[str, list[tuple[Rule, Node]]]:
+    """The deploy that each of the incidents among these spans may have followed."""
+    incidents = {
+        key: span
+        for key, span in spans.items()
+        if span.operation == "incident" and span.service and span.started_at is not None
+    }
+    return {child: [(Rule.PROXIMITY, node)] for child, node in _suspects(connection, incidents)}
+
+
+def _incidents(
+    connection: sqlite3.Connection, deploys: Iterable[tuple[str, str, Instant]]
+) -> Iterator[str]:
+    """The incidents of a service within the window after its deploy."""
+    sql = (
+        "WITH moved AS (SELECT json_extract(value, '$[0]') AS service, "
+        "json_extract(value, '$[1]') AS environment, json_extract(value, '$[2]') AS moment "
+        "FROM json_each(?)) "
+        f"SELECT s.key FROM moved CROSS JOIN spans s ON {_INDEXED_TARGET} "
+        "AND s.operation = 'incident' AND s.service = moved.service "
+        "AND s.environment IN (moved.environment, '') "
+        f"AND s.started_at BETWEEN moved.moment AND moved.moment + {PROXIMITY_WINDOW} "
+        "WHERE moved.service <> ''"
+    )
+    return (key for (key,) in rows.select_in(connection, sql, deploys))
+
+
+def _suspects(
+    connection: sqlite3.Connection, incidents: Mapping[str, Span]
+) -> Iterator[tuple[str, Node]]:
+    """(incident, deploy): the newest deploy of its service and environment in the window.
+
+    Where the incident names no environment, production is meant, else any.
+    """
+    sql = (
+        f"SELECT i.key, s.environment, s.started_at, {_NODE} FROM spans i CROSS JOIN spans s "
+        f"ON {_INDEXED_TARGET} AND s.operation = 'deploy' AND s.service = i.service "
+        "AND s.environment {} "
+        f"AND s.started_at BETWEEN i.started_at - {PROXIMITY_WINDOW} AND i.started_at "
+        "WHERE i.key IN (SELECT value FROM json_each(?))"
+    )
+    placed = [key for key, span in incidents.items() if span.environment]
+    found = [
+        *rows.select_in(connection, sql.format("= i.environment"), placed),
+        *rows.select_in(connection, sql.format(">= ''"), incidents.keys() - placed),
+    ]
+    best: dict[str, tuple[tuple[bool, Instant, str], Node]] = {}
+    for child, environment, started_at, *row in found:
+        node = node_of(row)
+        rank = (_PRODUCTION.is_production(environment), started_at, node.key)
+        if child not in best or rank > best[child][0]:
+            best[child] = (rank, node)
+    for child, (_, node) in best.items():
+        yield child, node

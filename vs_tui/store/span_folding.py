@@ -1,0 +1,261 @@
+"""From new events to span rows: fold every touched key once and write what changed.
+
+Runs inside the writer's transaction, on the writer's thread.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from vs_tui.model.teams import Teams
+from vs_tui.model.time import Duration, Instant
+from vs_tui.model.vocabulary import Event, Span
+from vs_tui.store import rows
+from vs_tui.store.span_writes import delete_spans, phases_below, write_spans
+from vs_tui.traces.correlation import series_of
+from vs_tui.traces.folding import Folded, fold, stages_of, with_timeout
+
+CACHED_SPANS: Final = 4_000
+
+
+@dataclass(slots=True)
+class Context:
+    """What folding needs to know besides the events."""
+
+    now: Instant
+    seq: int
+    """Number of this batch in the change feed."""
+    teams: Teams = field(default_factory=Teams)
+    timeouts: Mapping[str, Duration] = field(default_factory=dict)
+
+
+class Change(NamedTuple):
+    """A span whose row changed."""
+
+    old: Span | None
+    new: Span
+    folded: Folded
+    """What its events add up to, without what the store adds."""
+    new_keys: bool
+    """Whether it offers or seeks anything it did not before."""
+
+    @property
+    def short_ref(self) -> str:
+        return self.folded.span.ref
+
+    @property
+    def material(self) -> bool:
+        """Whether those that may be linked to it must be looked at again."""
+        old, new = self.old, self.new
+        return self.new_keys or (old is None or _seen_by_others(old) != _seen_by_others(new))
+
+
+def _seen_by_others(span: Span) -> tuple[object, ...]:
+    """What of a span decides about the links of others."""
+    return (
+        *(span.at, span.ended_at, span.status, span.operation),
+        *(span.project, span.service, span.environment),
+    )
+
+
+class EventCache:
+    """Events of the spans that changed last, so that a busy span is not read back each time.
+
+    Cleared when a transaction fails: what was rolled back must not be remembered.
+    """
+
+    def __init__(self, size: int = CACHED_SPANS) -> None:
+        self._size = size
+        self._events: OrderedDict[str, dict[bytes, Event]] = OrderedDict()
+
+    def clear(self) -> None:
+        self._events.clear()
+
+    def load(
+        self, connection: sqlite3.Connection, keys: Iterable[str]
+    ) -> dict[str, dict[bytes, Event]]:
+        """The stored events by key, each under its digest."""
+        found: dict[str, dict[bytes, Event]] = {}
+        missing = []
+        for key in keys:
+            cached = self._events.get(key)
+            if cached is None:
+                missing.append(key)
+                cached = {}
+            else:
+                self._events.move_to_end(key)
+            found[key] = cached
+        sql = "SELECT key, digest, data FROM events WHERE key IN (SELECT value FROM json_each(?))"
+        for key, digest, data in rows.select_in(connection, sql, missing):
+            found[key][digest] = rows.event_of(data)
+        return found
+
+    def keep(self, events: Mapping[str, dict[bytes, Event]]) -> None:
+        self._events.update(events)
+        while len(self._events) > self._size:
+            self._events.popitem(last=False)
+
+
+def fold_events(
+    connection: sqlite3.Connection, events: Sequence[Event], context: Context, cache: EventCache
+) -> list[Change]:
+    """Store new events, fold their spans and write the rows that changed."""
+    stored = cache.load(connection, dict.fromkeys([event.key for event in events]))
+    known_before = {key for key, found in stored.items() if found}
+    fresh: dict[str, list[Event]] = {}
+    inserts = []
+    for event in events:
+        digest, data = rows.event_data(event)
+        known = stored[event.key]
+        if digest not in known:
+            known[digest] = event
+            inserts.append((event.key, digest, data))
+            fresh.setdefault(event.key, []).append(event)
+    if not inserts:
+        cache.keep(stored)
+        return []
+    connection.executemany("INSERT INTO events (key, digest, data) VALUES (?, ?, ?)", inserts)
+    _insert_keys(connection, fresh)
+    told = {key: stored[key].values() for key in fresh}
+    changes = _write(connection, told, fresh, known_before.intersection(fresh), context)
+    cache.keep(stored)
+    return changes
+
+
+def refold(
+    connection: sqlite3.Connection, keys: Iterable[str], context: Context, cache: EventCache
+) -> list[Change]:
+    """Fold spans again without new events: after a timeout or a change of the teams."""
+    stored = cache.load(connection, keys)
+    present = {key: events.values() for key, events in stored.items() if events}
+    return _write(connection, present, {}, present, context)
+
+
+def _insert_keys(connection: sqlite3.Connection, fresh: Mapping[str, Sequence[Event]]) -> None:
+    offers: list[rows.Row] = []
+    seeks: list[rows.Row] = []
+    for key, events in fresh.items():
+        offered, sought = rows.key_rows(key, events)
+        offers += offered
+        seeks += sought
+    if offers:
+        connection.executemany("INSERT OR IGNORE INTO offers VALUES (?, ?, ?, ?, ?)", offers)
+    if seeks:
+        connection.executemany("INSERT OR IGNORE INTO seeks VALUES (?, ?, ?, ?, ?, ?, ?)", seeks)
+
+
+def _write(
+    connection: sqlite3.Connection,
+    events: Mapping[str, Iterable[Event]],
+    fresh: Mapping[str, Sequence[Event]],
+    known: Iterable[str],
+    context: Context,
+) -> list[Change]:
+    """`known`: the keys that had events before; the others have no row."""
+    # People's decisions alone, which have no source, make no span.
+    told = {key: found for key, found in events.items() if any(event.source for event in found)}
+    stored = _stored_rows(connection, known)
+    before = {key: rows.span_of(row) for key, row in stored.items()}
+    folded = {key: fold(found) for key, found in told.items()}
+    ambiguous = _ambiguous_refs(connection, folded, before)
+    changes: list[Change] = []
+    for key, result in folded.items():
+        old = before.get(key)
+        span = _complete(result, old, context, ambiguous)
+        new_keys = any(event.offers or event.seeks for event in fresh.get(key, ()))
+        # A phase told late, between two others, changes the stages and not the span; so does
+        # an amendment that takes one away.
+        new_phases = any(event.stage or event.slot for event in fresh.get(key, ()))
+        if span != old or new_keys or new_phases:
+            changes.append(Change(old, span, result, new_keys))
+    staged = [c.new.key for c in changes if c.old is not None and c.old.stage]
+    stored.update(phases_below(connection, staged))
+    wanted = {row[0]: row for change in changes for row in _rows_of(change, context.seq)}
+    write_spans(connection, stored, wanted.values())
+    # Phases that a late event made disappear.
+    delete_spans(connection, [key for key in stored if key not in wanted and key not in before])
+    return changes
+
+
+def _rows_of(change: Change, seq: int) -> Iterator[rows.Row]:
+    """The rows of a span and of its phases."""
+    span = change.new
+    yield rows.span_row(span, short_ref=change.short_ref, changed=seq)
+    if phases := change.folded.phases:
+        series = series_of(span)
+        for stage in stages_of(span, phases):
+            yield rows.span_row(stage, short_ref=stage.key, changed=seq, stage_of=series)
+
+
+def rows_anew(events: Iterable[Event], context: Context) -> list[rows.Row]:
+    """The rows of a span and of its phases as if nothing else were stored: a root, and alone with
+    its short ref. None for people's decisions alone."""
+    told = list(events)
+    if not any(event.source for event in told):
+        return []
+    folded = fold(told)
+    span = _complete(folded, None, context, frozenset())
+    return list(_rows_of(Change(None, span, folded, True), context.seq))
+
+
+def _stored_rows(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, rows.Row]:
+    sql = (
+        f"SELECT {rows.SELECT_WRITTEN} FROM spans WHERE derived = 0 "
+        "AND key IN (SELECT value FROM json_each(?))"
+    )
+    return {row[0]: row for row in rows.select_in(connection, sql, keys)}
+
+
+def load_spans(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Span]:
+    """The stored spans of these keys, without phases: those have no events of their own."""
+    sql = (
+        f"SELECT {rows.SELECT_SPAN} FROM spans WHERE derived = 0 "
+        "AND key IN (SELECT value FROM json_each(?))"
+    )
+    return {row[0]: rows.span_of(row) for row in rows.select_in(connection, sql, keys)}
+
+
+def _complete(
+    result: Folded, old: Span | None, context: Context, ambiguous: frozenset[str]
+) -> Span:
+    """The folded span with what the store adds: team, timeout, ref and its place in a trace."""
+    span = with_timeout(result.span, context.now, context.timeouts)
+    return span.placed(
+        team=context.teams.of(span.project, span.service, span.actor),
+        ref=span.key if span.ref in ambiguous else span.ref,
+        parent_key=old.parent_key if old else "",
+        trace_id=old.trace_id if old and old.parent_key else rows.own_trace_id(span),
+    )
+
+
+def _ambiguous_refs(
+    connection: sqlite3.Connection, folded: Mapping[str, Folded], before: Mapping[str, Span]
+) -> frozenset[str]:
+    """Short refs that more than one span has; those spans go by their full keys.
+
+    A span that was alone with its ref until now is renamed here.
+    """
+    owners: dict[str, set[str]] = {}
+    for key, result in folded.items():
+        if result.span.ref != key:
+            owners.setdefault(result.span.ref, set()).add(key)
+    if not owners:
+        return frozenset()
+    sql = (
+        "SELECT key, short_ref FROM spans WHERE short_ref <> key "
+        "AND short_ref IN (SELECT value FROM json_each(?))"
+    )
+    for key, short in rows.select_in(connection, sql, owners):
+        owners[short].add(key)
+    ambiguous = frozenset(short for short, keys in owners.items() if len(keys) > 1)
+    if any(key not in before and folded[key].span.ref in ambiguous for key in folded):
+        connection.execute(
+            "UPDATE spans SET ref = key WHERE ref <> key AND short_ref <> key "
+            "AND short_ref IN (SELECT value FROM json_each(?))",
+            (rows.as_json(sorted(ambiguous)),),
+        )
+    return ambiguous

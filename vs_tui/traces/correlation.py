@@ -1,0 +1,299 @@
+"""Correlation: which spans a span belongs below, and why.
+
+A span *seeks* keys and others *offer* them (see `model.Key`); every match is a candidate link,
+named by its rule. The strongest rule gives the parent, the rest stay links (fan-in: a deploy
+that ships five pull requests). The links of a span are a function of the seeks and offers
+that exist, so the order in which deliveries arrived changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from vs_tui.model.time import HOUR, MINUTE, Instant
+from vs_tui.model.vocabulary import PREFIX_KINDS, Attributes, Key, Link, Rule, Seek, Span, Status
+from vs_tui.traces.link_reasons import why_matched, why_near
+
+STRENGTH: Final[Mapping[Rule, int]] = {rule: order for order, rule in enumerate(Rule)}
+
+PIN_ATTRIBUTE: Final = "vs.pin"
+"""Attribute that holds the key of the parent a person chose."""
+CUT_PREFIX: Final = "vs.cut:"
+"""Attribute prefix; the rest is the key of a span this one must not be linked to, the value the
+instant of the decision, 0 when it was taken back."""
+CLEARED_ATTRIBUTE: Final = "vs.cleared"
+"""Attribute with the instant from which on earlier cuts count no more."""
+
+PROXIMITY_WINDOW: Final = 60 * MINUTE
+"""An incident is linked to the newest deploy of its service that began at most this long before."""
+BRANCH_GRACE: Final = HOUR
+"""A run on a branch counts for a change that closed at most this long before."""
+_CLOCK_SLACK: Final = 5 * MINUTE
+
+_LEVEL: Final[Mapping[str, int]] = {
+    "sprint": 0,
+    "issue": 1,
+    "pull_request": 2,
+    "review": 3,
+    "push": 3,
+    "pipeline": 4,
+    "build": 5,
+    "release": 6,
+    "deploy": 7,
+    "test": 8,
+    "incident": 9,
+}
+_CUSTOM_LEVEL: Final = 6
+
+# These rules name the parent outright; all others infer it and must go down the levels.
+_NAMED: Final = frozenset(
+    {Rule.PINNED, Rule.EXPLICIT, Rule.TRACEPARENT, Rule.REFERENCE, Rule.STRUCTURE, Rule.ATTEMPT}
+)
+# Of these only the best match says something; the others may match many at once.
+_SINGLE: Final = frozenset(
+    {Rule.BRANCH, Rule.BRANCH_NUMBER, Rule.BUILT, Rule.VERSION, Rule.TRACEPARENT}
+)
+_LINK_ONLY: Final = frozenset({Rule.SHIPS, Rule.PROXIMITY, Rule.ATTEMPT})
+# Of several matches the nearest level is meant: a deploy belongs to the job of its run, and a
+# version's deploy says more than its build. Elsewhere the change comes before its builds.
+_NEAREST: Final = frozenset({Rule.STRUCTURE, Rule.REFERENCE, Rule.VERSION})
+# Where a commit or a version is in two spans, the one that succeeded is the one that went on.
+_SUCCESS_FIRST: Final = frozenset({Rule.COMMIT, Rule.BUILT, Rule.VERSION})
+_PLACES: Final = ("branch", "title", "body", "description", "commit message")
+"""Where people name tickets, the most deliberate place first."""
+MAX_LINKS: Final = 30
+
+
+class Node(NamedTuple):
+    """What correlation needs to know of a span."""
+
+    key: str
+    operation: str
+    at: Instant
+    ended_at: Instant | None
+    status: Status
+
+    @classmethod
+    def of(cls, span: Span) -> Node:
+        return cls(span.key, span.operation, span.at, span.ended_at, span.status)
+
+
+class Match(NamedTuple):
+    """A span that offers what is sought, and the key it offered."""
+
+    node: Node
+    offered: Key
+
+
+def fits(sought: Key, offered: Key) -> bool:
+    """Whether an offered key answers a sought one of the same kind.
+
+    Commits match by prefix from seven digits on inside one repository; without a repository
+    only whole ones (40 digits) match. Versions match across scopes (see `_of_scope`).
+    """
+    if sought.kind != offered.kind:
+        return False
+    if sought.kind == "artifact":
+        return sought.value == offered.value
+    if sought.kind not in PREFIX_KINDS:
+        return sought.value == offered.value and sought.scope == offered.scope
+    short, long = sorted((sought.value, offered.value), key=len)
+    if not long.startswith(short):
+        return False
+    if sought.scope and offered.scope:
+        return sought.scope == offered.scope
+    return len(short) >= 40
+
+
+_Order = tuple[int, int, int, int, int, str]
+_Candidate = tuple[_Order, Rule, str, Node, bool]
+"""Sort key, rule, why, the other span, whether it can only be a link."""
+
+
+def links_of(
+    child: Node,
+    seeks: Sequence[Seek],
+    matches: Callable[[Key], Iterable[Match]],
+    *,
+    pinned: Node | None = None,
+    cut: Collection[str] = (),
+    extra: Sequence[tuple[Rule, Node]] = (),
+    disabled: Collection[Rule] = (),
+) -> list[Link]:
+    """The links of one span, strongest first; at most one of them is primary.
+
+    `matches` yields the spans that offer a key. `extra` are candidates found by time instead
+    (SHIPS, PROXIMITY). `cut` are keys of spans a person separated from this one; a pin beats
+    every rule.
+    """
+    found: list[_Candidate] = []
+    if pinned is not None:
+        order = _order(Rule.PINNED, child, pinned, None)
+        found.append((order, Rule.PINNED, "a person's pin", pinned, False))
+    readings: list[tuple[Seek, list[Match]]] = []
+    for seek in seeks:
+        # A pin is sought only so that its parent finds it; the latest decision says which one.
+        if seek.rule in disabled or seek.rule is Rule.PINNED:
+            continue
+        answers = [
+            match
+            for match in matches(seek.key)
+            if fits(seek.key, match.offered) and _allowed(seek.rule, child, match.node)
+        ]
+        if answers := _unambiguous(seek.key, answers):
+            readings.append((seek, answers))
+    for seek, answers in _longest(readings):
+        for match in answers:
+            order = _order(seek.rule, child, match.node, seek.key)
+            why = why_matched(seek, match.offered, match.node.operation)
+            found.append((order, seek.rule, why, match.node, seek.link_only))
+    for rule, node in extra:
+        if rule not in disabled and _allowed(rule, child, node):
+            order = _order(rule, child, node, None)
+            found.append((order, rule, why_near(rule, child.at - node.at), node, False))
+    found.sort(key=lambda entry: entry[0])
+    return _select(child, found, frozenset(cut))
+
+
+def _unambiguous(sought: Key, answers: list[Match]) -> list[Match]:
+    """The matches if they can all be meant at once, else those that are exactly what is sought."""
+    if sought.kind == "artifact":
+        return _of_scope(sought, answers)
+    if sought.kind not in PREFIX_KINDS or not answers:
+        return answers
+    values = {match.offered.value for match in answers}
+    longest = max(values, key=len)
+    if all(longest.startswith(value) for value in values):
+        return answers
+    return [match for match in answers if match.offered.value == sought.value]
+
+
+def _of_scope(sought: Key, answers: list[Match]) -> list[Match]:
+    """The spans that have a version: of the sought scope, else of the only scope that has it.
+
+    Custom events know a namespace where GitHub and GitLab know a repository, and an alert's
+    labels know neither. Two namespaces are kept apart: that is what they are for.
+    """
+    if exact := [match for match in answers if match.offered.scope == sought.scope]:
+        return exact
+    scopes: dict[str, str] = {}
+    for match in answers:
+        scopes[match.node.key] = scopes.get(match.node.key) or match.offered.scope
+    if len(set(scopes.values())) != 1:
+        return []
+    scope = next(iter(scopes.values()))
+    comparable = not sought.scope or not scope or "/" in sought.scope or "/" in scope
+    return answers if comparable else []
+
+
+def _longest(
+    readings: Sequence[tuple[Seek, list[Match]]],
+) -> Iterable[tuple[Seek, list[Match]]]:
+    """Without the shorter readings of a reference whose longer one names a span as well."""
+    named = [seek.key for seek, _ in readings if seek.rule is Rule.REFERENCE]
+    for seek, answers in readings:
+        key = seek.key
+        is_shorter = seek.rule is Rule.REFERENCE and any(
+            other.value.startswith(f"{key.value}-") and other.via == key.via for other in named
+        )
+        if not is_shorter:
+            yield seek, answers
+
+
+def _select(child: Node, found: Sequence[_Candidate], cut: frozenset[str]) -> list[Link]:
+    links: dict[str, Link] = {}
+    used: set[Rule] = set()
+    has_parent = False
+    for _, rule, why, node, link_only in found:
+        if node.key in links or node.key in cut or node.key == child.key:
+            continue
+        if rule in _SINGLE and rule in used:
+            continue
+        used.add(rule)
+        primary = not has_parent and not link_only and rule not in _LINK_ONLY
+        has_parent |= primary
+        links[node.key] = Link(child.key, node.key, rule, why, primary)
+        if len(links) == MAX_LINKS:
+            break
+    return list(links.values())
+
+
+def _allowed(rule: Rule, child: Node, parent: Node) -> bool:
+    if parent.key == child.key:
+        return False
+    if rule in _NAMED:
+        return True
+    if rule is Rule.HIERARCHY:
+        return level(parent.operation) <= level(child.operation)
+    if level(parent.operation) >= level(child.operation):
+        return False
+    if rule is Rule.BRANCH:
+        open_by = parent.at <= child.at + _CLOCK_SLACK
+        return open_by and (parent.ended_at is None or child.at <= parent.ended_at + BRANCH_GRACE)
+    return True
+
+
+def cuts(attributes: Attributes) -> list[str]:
+    """Keys of the spans that a person separated from the span with these attributes."""
+    cleared = attributes.get(CLEARED_ATTRIBUTE)
+    since = cleared if isinstance(cleared, int) else 0
+    return [
+        name.removeprefix(CUT_PREFIX)
+        for name, at in attributes.items()
+        # A sender's tag may have the name, but not an instant.
+        if name.startswith(CUT_PREFIX) and isinstance(at, int) and at > since
+    ]
+
+
+def level(operation: str) -> int:
+    """How far down a delivery an operation stands; inferred links only go down."""
+    return _LEVEL.get(operation, _CUSTOM_LEVEL)
+
+
+def _order(rule: Rule, child: Node, parent: Node, sought: Key | None) -> _Order:
+    """Sort key: rule; how precisely it is named; the level; a success; what began before the
+    child, nearest first; the key, to be total."""
+    precision = 0
+    if sought is not None and rule is Rule.TRACEPARENT:
+        precision = -len(sought.value)  # a span before its whole trace
+    elif sought is not None and rule in (Rule.CLOSES, Rule.ISSUE_KEY):
+        precision = _PLACES.index(sought.via) if sought.via in _PLACES else len(_PLACES)
+    height = level(parent.operation)
+    success = 0 if rule not in _SUCCESS_FIRST or parent.status is Status.OK else 1
+    gap = child.at - parent.at
+    nearness = gap if gap >= 0 else (1 << 62) - gap
+    return (
+        STRENGTH[rule],
+        precision,
+        -height if rule in _NEAREST else height,
+        success,
+        nearness,
+        parent.key,
+    )
+
+
+def break_cycle(ring: Sequence[tuple[Rule, Instant, str]]) -> str:
+    """The key of the span that becomes the root when parents form a ring.
+
+    `ring` holds each span's rule for its parent, its start and its key. The weakest rule gives
+    way, so that a pin holds; of equal ones that of the span that began first.
+    """
+    return min((-STRENGTH[rule], at, key) for rule, at, key in ring)[2]
+
+
+def series_of(span: Span, stage_of: str = "") -> str:
+    """What a span's duration can be compared with: runs of one workflow, jobs of one name in
+    one workflow, deploys of one service to one environment, changes of one repository; a phase
+    (`stage_of` its span's series) with the same phase of the others."""
+    if stage_of:
+        return f"{stage_of}|{span.name}"
+    names = span.attributes
+    label = names.get("cicd.pipeline.name") or ""
+    if task := names.get("cicd.pipeline.task.name"):
+        label = f"{label}>{task}"
+    if span.operation == "deploy":
+        label = f"{span.service}>{span.environment}"
+    elif not label and span.operation not in ("issue", "pull_request", "sprint", "incident"):
+        label = span.name
+    return f"{span.project}|{span.operation}|{label}"

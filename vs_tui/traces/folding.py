@@ -1,0 +1,328 @@
+"""Folding: the set of a span's events in, the span and its stages out.
+
+The result depends on the set only: any order of arrival, any duplication and any late
+delivery give the same span, because events are put into one canonical order first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
+
+from vs_tui.model.time import DAY, Duration, Instant
+from vs_tui.model.vocabulary import Event, Key, Operation, Scalar, Seek, Span, State, Status
+
+_RUNS: Final = frozenset({Operation.PIPELINE, Operation.BUILD, Operation.DEPLOY, Operation.TEST})
+_IDLE_PHASES: Final = frozenset({"queued", "pending", "waiting"})
+_STATUS: Final = {
+    State.OK: Status.OK,
+    State.CANCELLED: Status.CANCELLED,
+    State.ERROR: Status.ERROR,
+}
+
+_place = Event._fields.index
+_words: Final = itemgetter(
+    *map(_place, ("actor", "url", "ref", "operation", "source")),
+    *map(_place, ("project", "service", "environment", "trace_id", "name")),
+)
+"""What the latest snapshot that has one decides, beside the attributes."""
+WAITING_LIMIT: Final[Duration] = 30 * DAY
+"""How long a span may wait for a person before its timeout counts: as long as GitHub lets a
+deployment wait for its approval."""
+RESULT_SLOT: Final = "result"
+"""The slot of a note that holds the result of a span whose end another event states: one with an
+`error` says that it failed, whenever it ended. `result:PART` is the result of one part, which
+counts only where the whole has none."""
+
+
+class Folded(NamedTuple):
+    """What the events of one key add up to."""
+
+    span: Span
+    phases: Sequence[tuple[str, Instant]]
+    """The phases it went through and when each began, in time order."""
+    snapshots: Sequence[Event]
+    """Its events as they are known now, the latest snapshot last."""
+
+    @property
+    def stages(self) -> tuple[Span, ...]:
+        """Phases as child spans, in time order."""
+        return tuple(stages_of(self.span, self.phases))
+
+    @property
+    def offers(self) -> tuple[Key, ...]:
+        return tuple(dict.fromkeys(k for e in self.snapshots for k in e.offers))
+
+    @property
+    def seeks(self) -> tuple[Seek, ...]:
+        return tuple(dict.fromkeys(s for e in self.snapshots for s in e.seeks))
+
+
+@dataclass(slots=True)
+class _Course:
+    """The course of a span's states: an episode runs from a start to an end."""
+
+    state: State = State.NOTE
+    changed_at: Instant = 0
+    ended_at: Instant | None = None
+    closed: Duration = 0
+    reopens: int = 0
+    begun: bool = False
+    error: str = ""
+
+    def see(self, event: Event) -> None:
+        state = event.state
+        if state is State.NOTE:
+            return
+        if self.state < State.OK:
+            if state >= State.OK:
+                self.ended_at, self.error = event.occurred_at, event.error
+            self._set(event)
+        elif state >= State.OK:
+            self._end_again(event)
+        elif event.occurred_at > self.changed_at and event.holds_after_end(begun=self.begun):
+            self.closed += event.occurred_at - self.changed_at
+            self.reopens += 1
+            self.ended_at, self.error = None, ""
+            self._set(event)
+
+    def _end_again(self, event: Event) -> None:
+        # The first end stands, unless the source knows better or it is a tie.
+        if event.supersedes or event.occurred_at == self.changed_at:
+            self.ended_at, self.error = event.occurred_at, event.error
+            self._set(event)
+
+    def _set(self, event: Event) -> None:
+        self.begun = self.begun or not event.state.terminal
+        self.state, self.changed_at = event.state, event.occurred_at
+
+
+def fold(events: Iterable[Event]) -> Folded:
+    """Fold the events of one span key; at least one is needed.
+
+    - State: the latest by (instant, rank); once ended it stays ended unless a later event
+      `supersedes`. A reopen starts a new episode of the same span.
+    - Start: the earliest the payloads state, else the first state seen before the end. An end
+      without a start leaves it None: missing is shown as missing.
+    - Names and attributes: the latest snapshot that has them.
+    """
+    ordered = _in_order(_as_amended(list(events)), _moment, _canonical)
+    course = _Course()
+    for event in ordered:
+        course.see(event)
+    _judge(course, ordered)
+    snapshots = _in_order(ordered, _taken, _name, _by_snapshot)
+    latest = snapshots[-1]
+    words: Sequence[str] = _words(latest)
+    for event in reversed(snapshots[:-1]):
+        words = [word or before for word, before in zip(words, _words(event), strict=True)]
+    actor, url, ref, operation, source, project, service, environment, trace_id, name = words
+    attributes: dict[str, Scalar] = {}
+    for event in snapshots:
+        attributes.update(event.attributes)
+    started = _started_at(ordered, course)
+    phases = _phases(ordered, course)
+    if trace_id:
+        attributes["vs.trace_id"] = trace_id
+    span = Span(
+        key=latest.key,
+        ref=ref or latest.key,
+        source=source,
+        # Plain, as it is stored: sources name it by a class of its own.
+        operation=str(operation) or "build",
+        name=name or latest.key,
+        state=course.state,
+        status=_STATUS.get(course.state, Status.IN_FLIGHT),
+        started_at=started,
+        ended_at=course.ended_at,
+        project=project,
+        service=service,
+        environment=environment,
+        actor=actor,
+        url=url,
+        attempt=max(map(_attempt, ordered)),
+        stage=phases[-1][0] if phases else "",
+        stage_at=phases[-1][1] if phases else None,
+        last_event_at=max(ordered[-1].occurred_at, *map(_as_of, ordered)),
+        reopens=course.reopens,
+        active=_active(started, course),
+        error=course.error,
+        attributes=attributes,
+    )
+    return Folded(span, phases, snapshots)
+
+
+def with_timeout(span: Span, now: Instant, timeouts: Mapping[str, Duration]) -> Span:
+    """The span as it stands at `now`: `timed_out` once its operation's timeout has passed.
+
+    The end is the start of its present phase plus the timeout whenever it is looked at, so that
+    a rebuild gives the same row; a late end folds the real one over it. What waits for a person
+    (an approval, a manual job) hangs on nothing that can break: see WAITING_LIMIT.
+    """
+    limit = timeouts.get(span.operation)
+    if limit is None or not span.in_flight or span.started_at is None:
+        return span
+    if span.state is State.WAITING:
+        limit = max(limit, WAITING_LIMIT)
+    begun = span.started_at if not span.reopens else span.last_event_at
+    begun = max(begun, span.stage_at or begun)
+    if now - begun < limit:
+        return span
+    return span._replace(status=Status.TIMED_OUT, ended_at=begun + limit, error="timeout")
+
+
+def _judge(course: _Course, ordered: Sequence[Event]) -> None:
+    """A result that is told apart from its end (see RESULT_SLOT) makes that end an error."""
+    if course.state is not State.OK:
+        return
+    told = [event for event in ordered if event.slot.startswith(RESULT_SLOT)]
+    whole = [event for event in told if event.slot == RESULT_SLOT]
+    errors = [event.error for event in whole or told if event.error]
+    if errors:
+        course.state, course.error = State.ERROR, max(errors)
+
+
+def _as_amended(events: list[Event]) -> list[Event]:
+    """The events, those that a later snapshot of their slot corrected reduced to notes."""
+    if not any(map(_slot, events)):
+        return events
+    latest: dict[str, tuple[Instant, Instant, int, str, str]] = {}
+    for event in events:
+        latest[event.slot] = max(latest.get(event.slot, _by_amendment(event)), _by_amendment(event))
+    return [
+        event._replace(state=State.NOTE, started_at=None, stage="", error="")
+        if event.slot and _by_amendment(event) < latest[event.slot]
+        else event
+        for event in events
+    ]
+
+
+def _by_amendment(event: Event) -> tuple[Instant, Instant, int, str, str]:
+    return (event.snapshot_at, event.occurred_at, event.state, event.error, event.name)
+
+
+_Order = Callable[[Event], Any]
+
+
+def _in_order(events: list[Event], order: _Order, *finer: _Order) -> list[Event]:
+    """The events sorted, those that are equal in the first order by the next one: few are, and the
+    last ones cost much."""
+    if len(events) == 1:
+        return events
+    ranked = sorted([(order(event), number) for number, event in enumerate(events)])
+    if not finer or len({rank for rank, _ in ranked}) == len(ranked):
+        return [events[number] for _, number in ranked]
+    groups = groupby(ranked, itemgetter(0))
+    return [
+        event
+        for _, group in groups
+        for event in _in_order([events[number] for _, number in group], *finer)
+    ]
+
+
+_moment: Final = itemgetter(_place("occurred_at"), _place("state"))
+_attempt: Final = itemgetter(_place("attempt"))
+_as_of: Final = itemgetter(_place("as_of"))
+_slot: Final = itemgetter(_place("slot"))
+_name: Final = itemgetter(_place("name"))
+
+
+def _canonical(event: Event) -> tuple[Instant, int, Instant, str, str, str]:
+    # The tail only makes the order total for events that differ in nothing but words.
+    return (
+        event.occurred_at,
+        event.state,
+        event.snapshot_at,
+        event.stage,
+        event.error,
+        event.name,
+    )
+
+
+def _taken(event: Event) -> tuple[Instant, Instant, int]:
+    return (event.as_of or event.occurred_at, event.occurred_at, event.state)
+
+
+def _by_snapshot(event: Event) -> tuple[Instant, Instant, int, str, str, tuple[str, ...]]:
+    # The tail decides between two snapshots of one instant: without it, arrival would.
+    return (
+        event.snapshot_at,
+        event.occurred_at,
+        event.state,
+        event.name,
+        repr(sorted(event.attributes.items())),
+        _words(event),
+    )
+
+
+def _started_at(ordered: Sequence[Event], course: _Course) -> Instant | None:
+    stated = [e.started_at for e in ordered if e.started_at is not None]
+    if stated:
+        return min(stated)
+    seen = [e.occurred_at for e in ordered if e.state is not State.NOTE and not e.state.terminal]
+    if seen:
+        return min(seen)
+    # Nothing but notes: it exists from its first note on.
+    return ordered[0].occurred_at if course.ended_at is None else None
+
+
+def _active(started: Instant | None, course: _Course) -> Duration | None:
+    if started is None or course.ended_at is None:
+        return None
+    return max(course.ended_at - started - course.closed, 0)
+
+
+def _phases(ordered: Sequence[Event], course: _Course) -> list[tuple[str, Instant]]:
+    """The stages entered, in order, each once per visit; those from the end on are no phases."""
+    phases: list[tuple[str, Instant]] = []
+    for event in ordered:
+        if not event.stage:
+            continue
+        if course.ended_at is not None and event.occurred_at >= course.ended_at:
+            break
+        if not phases or phases[-1][0] != event.stage:
+            phases.append((event.stage, event.occurred_at))
+    return phases
+
+
+def _last_phase(span: Span, name: str) -> str:
+    """What a phase is called that nothing was told to come after: a run that was queued and came
+    to a result has run meanwhile, though nobody knows since when."""
+    ran = span.operation in _RUNS and span.status in (Status.OK, Status.ERROR)
+    return f"{name} or running" if ran and name in _IDLE_PHASES else name
+
+
+def stages_of(span: Span, phases: Sequence[tuple[str, Instant]]) -> Iterable[Span]:
+    """The phases of a span as its children, of its team and in its trace."""
+    visits: dict[str, int] = {}
+    for index, (name, began) in enumerate(phases):
+        visits[name] = visits.get(name, 0) + 1
+        suffix = "" if visits[name] == 1 else f"~{visits[name]}"
+        is_last = index + 1 == len(phases)
+        key = f"{span.key}/{name}{suffix}"
+        told = _last_phase(span, name) if is_last else name
+        yield Span(
+            key=key,
+            ref=key,
+            source=span.source,
+            operation="stage",
+            name=told,
+            # An earlier phase was left for the next one; only the last shares the span's fate.
+            status=span.status if is_last else Status.OK,
+            state=span.state if is_last else State.OK,
+            error=span.error if is_last else "",
+            started_at=began,
+            ended_at=span.ended_at if is_last else phases[index + 1][1],
+            project=span.project,
+            team=span.team,
+            service=span.service,
+            environment=span.environment,
+            actor=span.actor,
+            last_event_at=span.last_event_at,
+            attributes={"vs.stage": told},
+            trace_id=span.trace_id,
+            parent_key=span.key,
+        )

@@ -1,0 +1,202 @@
+"""A delivery as a document: what came, what became of it, what can be done, and its body."""
+
+from __future__ import annotations
+
+import asyncio
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from vs_tui.model.display import clean
+from vs_tui.model.time import Instant, iso
+from vs_tui.model.vocabulary import Span, Verdict
+from vs_tui.store.reader_protocol import DeliveryDetail, DeliveryRow
+from vs_tui.tui import onboarding, span_format
+from vs_tui.tui.bodies import HIDDEN, DocLine, body_lines, hide, is_secret_name, is_text, plain
+from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.theme import Glyphs
+
+if TYPE_CHECKING:
+    from vs_tui.tui.app import VsTuiApp
+
+MAX_SPANS: Final = 20
+"""Spans of a delivery that are read for their names and states; of the others only the refs."""
+_LISTED_SPANS: Final = 500
+_UNFOLDED_LINES: Final = 12
+VALUE_WIDTH: Final = 62
+"""Characters of a value in a line that 80 columns hold."""
+_NOT_SENT_AGAIN: Final = ("content-length", "host", "user-agent", "accept-encoding")
+"""Headers that curl writes itself."""
+_IN_LOOP: Final = 64 * 1024
+"""Bytes; a larger body is laid out in a thread, so that keys are answered meanwhile."""
+
+ROLES: Final[Mapping[Verdict, str]] = {
+    Verdict.ACCEPTED: "ok",
+    Verdict.IGNORED: "dim",
+    Verdict.DUPLICATE: "dim",
+    Verdict.QUARANTINED: "wait",
+    Verdict.REJECTED: "fail",
+}
+
+
+def verdict_glyph(verdict: Verdict, glyphs: Glyphs) -> str:
+    """A sign for a verdict, so that colour is not needed."""
+    return {
+        Verdict.ACCEPTED: glyphs.ok,
+        Verdict.IGNORED: glyphs.dot,
+        Verdict.DUPLICATE: glyphs.even,
+        Verdict.QUARANTINED: glyphs.wait,
+        Verdict.REJECTED: glyphs.fail,
+    }[verdict]
+
+
+def size_text(size: int) -> str:
+    """`812`, `13k`, `2.4M`."""
+    if size < 1024:
+        return str(size)
+    return f"{size // 1024}k" if size < 1024 * 1024 else f"{size / 1024 / 1024:.1f}M"
+
+
+def advice(row: DeliveryRow) -> str:
+    """What to do about a delivery; `` when nothing is wrong with it."""
+    if row.verdict is Verdict.QUARANTINED:
+        return (
+            "it is kept: {refold} reads it again, `vs-tui db rebuild` all of them after an upgrade"
+        )
+    if row.verdict is not Verdict.REJECTED:
+        return ""
+    if row.status in (401, 403):
+        how = f"`vs-tui secret show {row.source}`"
+        return f"compare the tool's secret with {how} ({{sources}} copies it)"
+    if row.status == 400:
+        return "correct what the sender sends; {resend} sends this one again"
+    if row.status == 404:
+        return "it names an unknown span: send its start first, then {resend} sends this again"
+    if row.status >= 500:
+        return "the sender should try again by itself; else {resend} sends it again"
+    return "correct the sender's settings; the README shows them for every tool"
+
+
+async def document(app: VsTuiApp, detail: DeliveryDetail) -> list[DocLine]:
+    """All lines of a delivery."""
+    spans: dict[str, Span] = {}
+    for ref in detail.span_refs[:MAX_SPANS]:
+        span = await app.reader.span(ref)
+        if span is not None:
+            spans[ref] = span
+    known = app.setup.known_secrets
+    if len(detail.body) > _IN_LOOP:
+        body = await asyncio.to_thread(body_lines, detail.body, known)
+    else:
+        body = body_lines(detail.body, known)
+    return [
+        *_summary(app, detail),
+        *_spans(app, detail.span_refs, spans),
+        *_headers(detail, known),
+        _heading("body", f"{detail.row.size} bytes, sha256 {detail.sha256[:16] or '-'}"),
+        *body,
+    ]
+
+
+def _summary(app: VsTuiApp, detail: DeliveryDetail) -> list[DocLine]:
+    row = detail.row
+    received = (
+        f"{span_format.clock(row.received_at, app.zone, app.now())}  ({iso(row.received_at)})"
+    )
+    verdict = f"{verdict_glyph(row.verdict, app.look.glyphs)} {row.verdict.value}"
+    lines = [
+        DocLine((*_name("verdict"), (verdict, ROLES[row.verdict]), (f"  {row.status}", "dim")))
+    ]
+    if row.reason:
+        lines += field("reason", row.reason, "wait")
+    if what_to_do := advice(row):
+        lines += field("what to do", app.worded(what_to_do), "title")
+    lines += [*field("received", received), *field("request", f"POST {detail.path}")]
+    if row.duplicates:
+        lines += field("repeats", f"{row.duplicates} more of the same")
+    return lines
+
+
+def _spans(app: VsTuiApp, refs: Sequence[str], spans: Mapping[str, Span]) -> list[DocLine]:
+    if not refs:
+        return [_heading("spans", "it touched none")]
+    listed = refs[:_LISTED_SPANS]
+    glyphs, now = app.look.glyphs, app.now()
+    lines = [
+        DocLine(_span_pieces(ref, spans.get(ref), glyphs, now), 1, target=ref) for ref in listed
+    ]
+    if len(refs) > len(listed):
+        lines.append(DocLine(((f"and {len(refs) - len(listed)} more", "dim"),), 1))
+    note = app.worded(f"it touched {len(refs)}; {{open}} opens the trace")
+    return [_heading("spans", note, lines), *lines]
+
+
+def _span_pieces(ref: str, span: Span | None, glyphs: Glyphs, now: Instant) -> tuple[Piece, ...]:
+    if span is None:
+        return ((clean(ref), "run"),)
+    glyph, word, role = span_format.state(span, glyphs, now)
+    return (
+        (fit(f"{glyph} {word}", 9), role),
+        (fit(span_format.kind(span), 13), "dim"),
+        (clean(span.name, 120), "text"),
+        (f"  {clean(span.ref, 200)}", "dim"),
+    )
+
+
+def _headers(detail: DeliveryDetail, known: Sequence[str]) -> list[DocLine]:
+    lines = [
+        DocLine(
+            (
+                (fit(name, 24) + " ", "run"),
+                (HIDDEN if is_secret_name(name) else clean(hide(value, known)), "text"),
+            ),
+            1,
+        )
+        for name, value in sorted(detail.headers.items())
+    ]
+    note = f"{len(lines)} kept; those with a proof or a secret never are"
+    return [_heading("headers", note, lines), *lines]
+
+
+def _heading(name: str, note: str, block: Sequence[DocLine] = ()) -> DocLine:
+    pieces: tuple[Piece, ...] = ((f"{name:<8}", "title"), (f" {note}", "dim"))
+    folds = len(block) > _UNFOLDED_LINES
+    return DocLine(pieces, block=len(block), folded_pieces=pieces, folds=folds, path=f"/{name}")
+
+
+def _name(name: str) -> tuple[Piece, ...]:
+    return ((f"{name:<11}", "dim"),)
+
+
+def field(name: str, value: str, role: str = "text") -> list[DocLine]:
+    """`name value`, wrapped so that 80 columns hold it."""
+    parts = textwrap.wrap(clean(value), VALUE_WIDTH) or ["-"]
+    return [DocLine((*_name(name if not i else ""), (part, role))) for i, part in enumerate(parts)]
+
+
+def texts(app: VsTuiApp, detail: DeliveryDetail) -> list[tuple[str, str]]:
+    """(what, text): what `y` copies in turns: the body, a curl line, and the reason."""
+    body = plain(detail.body, app.setup.known_secrets)
+    found = [("the body", body)]
+    if is_text(detail.body):
+        found.append(("a curl line", _curl(app, detail, body)))
+    if detail.row.reason:
+        found.append(("the reason", clean(detail.row.reason)))
+    return found
+
+
+def _curl(app: VsTuiApp, detail: DeliveryDetail, body: str) -> str:
+    """A line for a shell that sends it again."""
+    headers = {
+        clean(name): clean(value)
+        for name, value in sorted(detail.headers.items())
+        if name.lower() not in _NOT_SENT_AGAIN and not is_secret_name(name)
+    }
+    setup = app.setup
+    path = clean(detail.path)
+    return " ".join(
+        onboarding.curl(
+            app.url, path, body,
+            open_mode=setup.open_mode, program=setup.program, headers=headers,
+        )
+    )  # fmt: skip

@@ -1,0 +1,142 @@
+"""What the actions do that mean the same on every screen; a method an action id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from textual.command import CommandPalette
+
+from vs_tui.model.vocabulary import Span
+from vs_tui.tui import onboarding
+from vs_tui.tui import theme as look
+from vs_tui.tui.navigation import VIEWS
+from vs_tui.tui.screens.base import View
+from vs_tui.tui.workers import start
+
+if TYPE_CHECKING:
+    from vs_tui.tui.app import VsTuiApp
+
+
+class Deeds:
+    """Bound to one app."""
+
+    def __init__(self, app: VsTuiApp) -> None:
+        self._app = app
+
+    def find(self, action_id: str) -> Callable[[], None] | None:
+        """What to call for an action; None when the screen has to know."""
+        if action_id in VIEWS:
+            return lambda: self._app.navigation.show(action_id)
+        found: Callable[[], None] | None = getattr(self, action_id, None)
+        return found
+
+    def last_view(self) -> None:
+        self._app.navigation.show(self._app.navigation.previous)
+
+    def back(self) -> None:
+        self._app.navigation.back()
+
+    def filter(self) -> None:
+        if (view := self._app.view) is not None:
+            view.start_filter()
+
+    def freeze(self) -> None:
+        app = self._app
+        app.frozen_at = app.setup.clock() if app.frozen_at is None else None
+        app.pending = 0
+        app.reload_view()
+
+    def time(self) -> None:
+        app = self._app
+        base = app.navigation.base
+        if base is None or not base.ranged:
+            app.notify_text("this view has no time range")
+            return
+        from vs_tui.tui.widgets.rangepicker import RangePicker
+
+        picker = RangePicker(app.look, app.range.text, app.range_problem)
+        app.push_screen(picker, app.choose_range)
+
+    def team(self) -> None:
+        app = self._app
+        teams = ["", *app.teams]
+        position = teams.index(app.team) if app.team in teams else 0
+        app.choose_team(teams[(position + 1) % len(teams)])
+
+    def next_panel(self) -> None:
+        if (view := self._app.view) is not None:
+            view.focus_next_panel()
+
+    def zoom(self) -> None:
+        if (view := self._app.view) is not None:
+            view.toggle_zoom()
+
+    def theme(self) -> None:
+        app = self._app
+        names = list(look.PALETTES)
+        name = names[(names.index(app.look.palette.name) + 1) % len(names)]
+        app.look = look.Look(look.PALETTES[name], app.look.glyphs)
+        app.remembered.theme = name
+        app.show_theme()
+        for screen in {*app.navigation.views.values(), *app.screen_stack}:
+            if isinstance(screen, View):
+                screen.dress(app.look)
+        app.remember()
+        app.notify_text(f"theme: {name}")
+
+    def redraw(self) -> None:
+        self._app.redraw()
+
+    def palette(self) -> None:
+        if not isinstance(self._app.screen, CommandPalette):
+            asked = "a command, a view or a team; esc goes back"
+            self._app.push_screen(CommandPalette(placeholder=asked))
+
+    def help(self) -> None:
+        self._app.navigation.open_help()
+
+    def quit(self) -> None:
+        self._app.exit(0)
+
+    def export(self) -> None:
+        if (view := self._app.view) is not None:
+            self._app.output.export(view)
+
+    # With the selected span.
+
+    def yank(self) -> None:
+        view = self._app.view
+        if view is not None and (texts := view.texts()):
+            self._app.output.yank_in_turns(texts)
+        elif view is not None and not view.selection() and not self._app.health:
+            setup = self._app.setup
+            line = " ".join(onboarding.trial(self._app.url, setup.open_mode, setup.program))
+            self._app.output.yank_in_turns([("the curl line", line)])
+        else:
+            self._with_span(self._app.output.yank)
+
+    def browser(self) -> None:
+        self._with_span(self._app.output.browse)
+
+    def deliveries(self) -> None:
+        self._with_span(self._app.navigation.open_deliveries_of)
+
+    def watch(self) -> None:
+        self._with_span(self._app.watching.toggle)
+
+    def compare(self) -> None:
+        self._with_span(self._app.navigation.compare)
+
+    def _with_span(self, use: Callable[[Span], None]) -> None:
+        app = self._app
+
+        async def work() -> None:
+            key = app.view.selection() if app.view is not None else ""
+            span = await app.reader.span(key) if key else None
+            if span is None:
+                app.notify_text("select a span first")
+            else:
+                use(span)
+
+        start(app, work, "span")

@@ -1,0 +1,44 @@
+"""What earlier runs of the spans in flight went through: read once a minute, not once a paint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from vs_tui.model.time import SECOND, Instant
+from vs_tui.model.vocabulary import Span
+from vs_tui.traces.upcoming import PastRun, has_steps
+
+if TYPE_CHECKING:
+    from vs_tui.tui.app import VsTuiApp
+
+AGE: Final = 60 * SECOND
+"""How long what was read is taken for known."""
+MOST: Final = 5_000
+"""Runs of which it is kept."""
+
+
+class Histories:
+    """Bound to one app; what is known is of the moment that it shows."""
+
+    def __init__(self, app: VsTuiApp) -> None:
+        self._app = app
+        self.runs: dict[str, Sequence[PastRun]] = {}
+        """By span key: its series' last successes."""
+        self._read_at: dict[str, Instant] = {}
+        self._moment: Instant | None = None
+
+    async def learn(self, spans: Sequence[Span]) -> None:
+        """Know the history of those of the spans that steps can be expected of."""
+        moment, now = self._app.frozen_at, self._app.setup.clock()
+        if moment != self._moment or len(self._read_at) > MOST:
+            self._moment = moment
+            self.runs.clear()
+            self._read_at.clear()
+        missing = [
+            span for span in spans if has_steps(span) and now - self._read_at.get(span.key, 0) > AGE
+        ]
+        if missing:
+            found = await self._app.reader.past_runs(missing, at=moment)
+            self._read_at.update(dict.fromkeys((span.key for span in missing), now))
+            self.runs.update(found)

@@ -1,0 +1,202 @@
+"""What a span looks like in a list: its state in a glyph and a word, its age, its ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from typing import Final
+
+from vs_tui.model.display import clean
+from vs_tui.model.time import DAY, HOUR, MINUTE, Instant, to_datetime
+from vs_tui.model.vocabulary import Span, State, Status
+from vs_tui.store.reader_protocol import Baseline
+from vs_tui.tui.theme import Glyphs
+
+LONG_RATIO: Final = 1.5
+"""From this multiple of its median on, a span is marked as long."""
+STALE_P90S: Final = 3
+_QUIET_BY_NATURE: Final = frozenset({"issue", "pull_request", "sprint", "incident", "release"})
+_PLAIN_ERRORS: Final = frozenset({"failure", "failed", "error"})
+"""Say no more than that it failed."""
+_IDLE: Final = {State.QUEUED: "queued", State.WAITING: "waiting"}
+_NAMED_ABOVE: Final = frozenset({"pull_request", "pipeline", "deploy", "issue"})
+_KINDS: Final = {
+    "pull_request": "pr",
+    "pipeline": "pipeline",
+    "incident": "incident",
+    "release": "release",
+}
+
+
+def kind(span: Span) -> str:
+    """The operation's short name for a column."""
+    return kind_of(span.operation)
+
+
+def kind_of(operation: str) -> str:
+    """What an operation is called in short."""
+    return _KINDS.get(operation, operation.replace("_", " "))
+
+
+def kind_in_tree(span: Span) -> str:
+    """The kind before a name in a tree, with a blank; `` where the name begins with it or the
+    place says it: a stage is its parent's."""
+    word = clean(kind(span), 12)  # a custom type is any text
+    named = span.operation == "stage" or span.name.lower().startswith(word)
+    return "" if named else f"{word} "
+
+
+def is_phase(span: Span) -> bool:
+    """Whether it is a phase that folding made of its parent: its key is its parent's and its
+    name, so no link holds it there. A `stage` that a tool sent has a key of its own."""
+    return span.operation == "stage" and span.key.startswith(f"{span.parent_key}/")
+
+
+def is_stale(span: Span, baseline: Baseline | None, now: Instant) -> bool:
+    """Whether nothing was heard of it for three times what it takes nine times out of ten (and
+    at least ten minutes): then it is shown as lost, never as a bar that runs for ever."""
+    if not span.in_flight or span.operation in _QUIET_BY_NATURE or span.state is not State.RUNNING:
+        return False
+    limit = max(STALE_P90S * baseline.p90, 10 * MINUTE) if baseline else DAY
+    return now - max(span.last_event_at, span.at) > limit
+
+
+def state(
+    span: Span, glyphs: Glyphs, now: Instant, baseline: Baseline | None = None
+) -> tuple[str, str, str]:
+    """(glyph, word of at most six letters, role)."""
+    if span.status is Status.OK:
+        return glyphs.ok, "merged" if span.operation == "pull_request" else "ok", "ok"
+    if span.status is Status.ERROR:
+        return glyphs.fail, "fail", "fail"
+    if span.status is Status.TIMED_OUT:
+        return glyphs.fail, "lost", "fail"
+    if span.status is Status.CANCELLED:
+        return glyphs.cancel, "cancel", "cancel"
+    if span.state is State.QUEUED:
+        return glyphs.queue, "queue", "queue"
+    if span.state is State.WAITING:
+        return glyphs.wait, "wait", "wait"
+    if is_stale(span, baseline, now):
+        return glyphs.stale, "stale", "stale"
+    if span.operation == "incident":
+        return glyphs.fail, "open", "fail"
+    return glyphs.run, "open" if span.operation in _QUIET_BY_NATURE else "run", "run"
+
+
+def title(span: Span) -> str:
+    """Its name, a deploy's with where it goes."""
+    if span.operation == "deploy" and span.environment and span.environment not in span.name:
+        return f"{span.name} → {span.environment}"
+    return span.name
+
+
+def trace_id(text: str) -> str:
+    """A trace's id short enough for a title."""
+    return text if len(text) <= 10 else f"{text[:4]}…{text[-2:]}"
+
+
+def says_more(stage: str) -> bool:
+    """Whether a stage's name says more than that the span runs."""
+    return stage not in ("", "running")
+
+
+def stage(
+    span: Span,
+    baseline: Baseline | None,
+    zone: tzinfo | None,
+    now: Instant,
+    below: Sequence[Span] = (),
+) -> str:
+    """Where it stands: its phase while in flight, or what runs `below` it where no phase says more
+    than its state; when it ended otherwise, and what failed. A time of the clock, as an age would
+    keep a quiet screen painting; `-` when not told."""
+    if is_stale(span, baseline, now):
+        return "no event"
+    if span.in_flight:
+        if says_more(span.stage):
+            return span.stage
+        if span.state in _IDLE:
+            return span.stage or _IDLE[span.state]
+        return _at_work(below) or span.stage or "-"
+    ended = minute(span.ended_at, zone, now)
+    if span.status is Status.OK:
+        return ended
+    is_plain = span.error in _PLAIN_ERRORS or span.status is Status.TIMED_OUT
+    error = "" if is_plain else span.error
+    return f"{ended} {error or span.stage}".rstrip()
+
+
+def _at_work(spans: Sequence[Span]) -> str:
+    """The one that began last, and how many more there are: `test +1`. One that is known by where
+    it came from is called by its kind: an issue is at its `pr`, a job at its `deploy`."""
+    if not spans:
+        return ""
+    last = max(spans, key=lambda span: span.at)
+    word = kind(last) if last.operation in _NAMED_ABOVE else last.name
+    return word if len(spans) == 1 else f"{word} +{len(spans) - 1}"
+
+
+def ratio(span: Span, baseline: Baseline | None, now: Instant) -> float | None:
+    """Elapsed time by the median of its series; None without history."""
+    elapsed = span.elapsed(now)
+    if baseline is None or elapsed is None or baseline.p50 <= 0:
+        return None
+    if not span.in_flight and span.status is not Status.OK:
+        return None
+    return elapsed / baseline.p50
+
+
+def ratio_text(
+    span: Span, baseline: Baseline | None, glyphs: Glyphs, now: Instant
+) -> tuple[str, str]:
+    """(`1.8x ▲`, role), six cells: a mark when it runs long, `-` without history."""
+    if is_stale(span, baseline, now):
+        return "lost? ", "stale"
+    found = ratio(span, baseline, now)
+    if found is None:
+        return "   -  ", "dim"
+    digits = 1 if found < 9.95 else 0  # the long mark keeps its cell
+    text = f"{found:.{digits}f}x" if found < 99.5 else ">99x"
+    if found >= LONG_RATIO and span.in_flight:
+        return f"{text:>4} {glyphs.long}", "wait"
+    return f"{text:>4}  ", "dim"
+
+
+def clock(instant: Instant | None, zone: tzinfo | None, now: Instant) -> str:
+    """A moment in the user's zone: the time today, the day as well before."""
+    if instant is None:
+        return "-"
+    local = to_datetime(instant).astimezone(zone)
+    today = to_datetime(now).astimezone(zone)
+    if local.date() == today.date():
+        return local.strftime("%H:%M:%S")
+    if abs((today - local).days) < 300:
+        return local.strftime("%d %b %H:%M")
+    return local.strftime("%Y-%m-%d")
+
+
+def minute(instant: Instant | None, zone: tzinfo | None, now: Instant) -> str:
+    """A moment as short as a column needs: `09:41` today, `20 Nov` before, then `Nov 2025`."""
+    if instant is None:
+        return "-"
+    local, today = (to_datetime(at).astimezone(zone) for at in (instant, now))
+    if local.date() == today.date():
+        return local.strftime("%H:%M")
+    return local.strftime("%d %b" if abs((today - local).days) < 300 else "%b %Y")
+
+
+def local_zone() -> tzinfo | None:
+    """The machine's time zone."""
+    return datetime.now().astimezone().tzinfo
+
+
+def since(instant: Instant | None, now: Instant) -> str:
+    """`2s`, `5m`, `3h`, `2d`: how long ago, in one unit."""
+    if instant is None:
+        return "-"
+    elapsed = max(now - instant, 0)
+    for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE)):
+        if elapsed >= size:
+            return f"{elapsed // size}{unit}"
+    return f"{elapsed // 1_000_000}s"
