@@ -6,7 +6,7 @@ parties register one under the entry-point group `vs_tui.sources`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
@@ -206,6 +206,38 @@ def known(**attributes: object) -> dict[str, Any]:
         for name, value in attributes.items()
         if value is not None and value != ""
     }
+
+
+MAX_PATHS: Final = 40
+"""Files of one commit that are kept; a commit with more may touch anything: `*`."""
+
+
+def push_log(commits: Iterable[Mapping[str, Any]]) -> str:
+    """The commits of a push as JSON, oldest first: `[[sha, authored seconds, subject, [path]]]`.
+
+    Reads the fields that GitHub, GitLab, Gitea and Azure name alike; empty without commits.
+    """
+    found = []
+    for commit in commits:
+        sha = text(commit, "id") or text(commit, "commitId") or text(commit, "hash")
+        at = time_of(commit, "timestamp", "date")
+        if at is None:
+            at = time_of(obj(commit, "author"), "date")
+        subject = text(commit, "message", limit=200).partition("\n")[0].strip()
+        if sha:
+            seconds = None if at is None else at // 1_000_000
+            found.append([sha.lower(), seconds, subject[:120], _paths(commit)])
+    return orjson.dumps(found).decode() if found else ""
+
+
+def _paths(commit: Mapping[str, Any]) -> list[str]:
+    listed = [
+        path[:200]
+        for name in ("added", "modified", "removed")
+        for path in items(commit, name)
+        if isinstance(path, str)
+    ]
+    return listed if len(listed) <= MAX_PATHS else ["*"]
 
 
 def repository_names(path: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.azure.hook import Hook, Reading, Repo, person
-from vs_tui.sources.base import items, known, obj, text, time_of
+from vs_tui.sources.base import items, known, obj, push_log, text, time_of
 
 MAX_COMMITS: Final = 100
 _STATES: Final = {
@@ -61,6 +61,10 @@ def _moved(
             vcs__ref__head__type="tag" if tag else "branch",
             vcs__ref__head__revision=sha,
             vs__commit__first_at=iso(first),
+            vs__push__log=push_log(
+                {**commit, "message": text(commit, "comment")} for commit in reversed(commits)
+            ),
+            vs__default_branch=default,
         ),
         offers=keys.offers(
             Key("tag", tag, repo.scope, "tag") if tag else None,

@@ -10,7 +10,7 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, State
-from vs_tui.sources.base import items, number, obj, text, web_url
+from vs_tui.sources.base import items, number, obj, push_log, text, web_url
 from vs_tui.sources.bitbucket.common import Change, Push, Reading, Repo, merged_changes, unreadable
 
 _CHANGE_STATES: Final = {
@@ -155,6 +155,7 @@ def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
                 messages=[text(new, "target", "message", limit=5_000)]
                 + [text(commit, "message", limit=5_000) for commit in commits],
                 written=[when for when in times if when is not None],
+                log=push_log(reversed([obj(commit) for commit in commits])),
             ).event()
         )
     return tuple(events) or "a push that only deletes brings nothing to deliver"

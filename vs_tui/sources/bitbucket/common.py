@@ -161,6 +161,8 @@ class Push:
     messages: Sequence[str] = ()
     """Newest first."""
     written: Sequence[Instant] = field(default_factory=tuple)
+    log: str = ""
+    """Its commits, as `push_log` writes them."""
     """When its commits were written."""
 
     def event(self) -> Event:
@@ -194,6 +196,7 @@ class Push:
                 vcs__ref__head__revision=self.after,
                 vcs__ref__base__revision=self.before,
                 vs__commit__first_at=iso(min(self.written)) if self.written else None,
+                vs__push__log=self.log,
             ),
             offers=offered,
             seeks=wishes,

@@ -8,7 +8,7 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import State
-from vs_tui.sources.base import items, number, obj, text, web_url
+from vs_tui.sources.base import items, number, obj, push_log, text, web_url
 from vs_tui.sources.bitbucket.common import Change, Push, Reading, Repo, unreadable
 
 _CHANGE_STATES: Final = {
@@ -139,6 +139,10 @@ def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
                 shas=[text(commit, "id") for commit in brought],
                 messages=[text(commit, "message", limit=5_000) for commit in brought],
                 written=[when for when in times if when is not None],
+                log=push_log(
+                    {**commit, "timestamp": commit.get("authorTimestamp")}
+                    for commit in reversed(brought)
+                ),
             ).event()
         )
     return tuple(events) or "a push that only deletes brings nothing to deliver"

@@ -142,6 +142,10 @@ def _attributes(hook: Hook, change: dict[str, Any], identifier: int) -> Attribut
         vcs__ref__base__name=text(change, "base", "ref"),
         vcs__ref__base__revision=text(change, "base", "sha"),
         vs__pr__draft=draft,
+        vs__pr__ready_at=iso(hook.time(change, "updated_at"))
+        if hook.action == "ready_for_review"
+        else None,
+        vs__default_branch=hook.default_branch,
         vs__actor__type="bot" if text(change, "user", "type").lower() == "bot" else None,
         vs__pr__additions=number(change, "additions"),
         vs__pr__deletions=number(change, "deletions"),

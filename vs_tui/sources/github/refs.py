@@ -8,7 +8,7 @@ from urllib.parse import quote
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import items, number, obj, text, time_of, web_url
+from vs_tui.sources.base import items, number, obj, push_log, text, time_of, web_url
 from vs_tui.sources.github.hook import Hook, Reading, login
 
 RELEASE_ACTIONS: Final = frozenset({"published", "released", "prereleased", "edited", "created"})
@@ -32,6 +32,9 @@ def read_push(hook: Hook) -> Reading:
     if branch.startswith(_QUEUE):
         return "a merge queue's own branch: its runs find the pull request by the branch's name"
     commits = _new_commits(hook)
+    if not commits and keys.is_shared_branch(branch, hook.default_branch):
+        # A fast-forward brings what another branch had: it is still delivered from here.
+        commits = [entry for entry in items(hook.body, "commits") if isinstance(entry, dict)]
     if not commits:
         return "a push without new commits brings nothing to deliver"
     return (_push(hook, branch, after.value, commits),)
@@ -160,6 +163,8 @@ def _push(hook: Hook, branch: str, after: str, commits: list[dict[str, Any]]) ->
             vs__push__commits=total if total is not None else len(commits),
             vs__push__forced=hook.body.get("forced") is True,
             vs__commit__first_at=iso(min(written)) if written else None,
+            vs__push__log=push_log(items(hook.body, "commits")[-MAX_COMMITS:]),
+            vs__default_branch=hook.default_branch,
         ),
         offers=keys.offers(*(keys.commit(sha, hook.scope, "pushed commit") for sha in shas)),
         seeks=keys.pushed(shas, branch, messages, hook.scope, hook.default_branch),

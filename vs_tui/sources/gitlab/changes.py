@@ -103,6 +103,13 @@ def _stage(hook: Hook, change: dict[str, Any], action: str) -> str:
     return "draft" if now else "ready"
 
 
+def _ready_at(hook: Hook, change: dict[str, Any]) -> str | None:
+    """When it stopped being a draft, in the one body that says so."""
+    if obj(hook.body, "changes", "draft").get("current") is not False:
+        return None
+    return iso(time_of(change, "updated_at"))
+
+
 def _attributes(
     hook: Hook, change: dict[str, Any], identifier: int, state: State, at: Instant | None
 ) -> dict[str, Any]:
@@ -117,6 +124,8 @@ def _attributes(
         vcs__ref__head__revision=text(change, "last_commit", "id"),
         vcs__ref__base__name=text(change, "target_branch"),
         vs__pr__draft=draft,
+        vs__pr__ready_at=_ready_at(hook, change),
+        vs__default_branch=hook.default_branch,
         # Not in GitLab's documented bodies; read where a version or a proxy adds them.
         vs__pr__comments=number(change, "user_notes_count"),
         vs__pr__additions=number(change, "additions"),

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from vs_tui.model import keys
 from vs_tui.model.time import iso
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import items, number, obj, text, time_of, web_url
+from vs_tui.sources.base import items, number, obj, push_log, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, Reading, latest
 
 MAX_COMMITS: Final = 100
@@ -52,6 +52,8 @@ def read_push(hook: Hook) -> Reading:
                 vcs__ref__base__revision=before,
                 vs__push__commits=len(commits) if total is None else total,
                 vs__commit__first_at=iso(min(times)) if times else None,
+                vs__push__log=push_log(commits),
+                vs__default_branch=hook.default_branch,
             ),
             offers=keys.offers(*(keys.commit(sha, hook.scope, "pushed commit") for sha in shas)),
             seeks=keys.pushed(shas, branch, messages, hook.scope, hook.default_branch),
