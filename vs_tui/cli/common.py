@@ -61,6 +61,11 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         help="a second port that serves /metrics without the token (default: none)",
     )
     parser.add_argument(
+        "--export-otlp",
+        metavar="URL",
+        help="send traces and metrics to this OTLP/HTTP collector, such as http://collector:4318",
+    )
+    parser.add_argument(
         "--no-auth",
         action="store_const",
         const=True,
@@ -83,7 +88,10 @@ def port_number(text: str) -> int:
 
 def load_config(args: argparse.Namespace, *, create_secrets: bool = False) -> Config:
     """Configuration of a command line: file, then environment, then flags."""
-    names = ("host", "port", "db", "token", "metrics_port", "no_auth", "no_auth_public")
+    names = (
+        *("host", "port", "db", "token", "metrics_port"),
+        *("no_auth", "no_auth_public", "export_otlp"),
+    )
     flags = {name: getattr(args, name, None) for name in names}
     return load(getattr(args, "config", None), flags=flags, create_secrets=create_secrets)
 

@@ -63,6 +63,14 @@ TEMPLATE = """\
 [keys]
 # quit = "Q"
 
+# Send finished traces and metrics to an OpenTelemetry collector.
+[export]
+# otlp = "http://collector:4318"
+# headers = { Authorization = "Bearer ..." }
+# settle = "60s"                             # how long a trace must be over and unchanged
+# signals = ["traces", "metrics"]
+# filter = "team:core"                       # only traces with such a span
+
 # Hourly, the receiver deletes finished traces that are older, or the oldest above a size.
 [retention]
 # age = "180d"
@@ -149,6 +157,14 @@ def _plain(name: str, value: Any) -> Any:
         return {"incident_window": window, "bots": list(value.bots)}
     if name == "limits":
         return asdict(value)
+    if name == "export":
+        return {
+            "otlp": without_password(value.otlp),
+            "headers": dict.fromkeys(value.headers, "(set)"),
+            "settle": format_duration(value.settle),
+            "signals": list(value.signals),
+            "filter": value.filter,
+        }
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value

@@ -7,10 +7,13 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import DEFAULT_TIMEOUTS
 from vs_tui.metrics.rules import MetricRules
+from vs_tui.model.export_settings import SIGNALS, ExportSettings
+from vs_tui.model.filters import FilterError, parse
 from vs_tui.model.limits import Limits, Retention, parse_size
 from vs_tui.model.teams import DEFAULT_ENVIRONMENTS, Environments, Team, Teams
 from vs_tui.model.time import Duration, parse_duration
@@ -167,6 +170,43 @@ def _limits(table: Mapping[str, Any]) -> Limits | None:
     return Limits(**found) if found else None
 
 
+def _export(table: Mapping[str, Any]) -> ExportSettings | None:
+    _table("export", table, ("otlp", "headers", "settle", "signals", "filter"))
+    found: dict[str, Any] = {}
+    for name in ("otlp", "filter"):
+        if name in table:
+            if not isinstance(table[name], str):
+                raise ValueError(f"[export] {name} must be a text, not {table[name]!r}")
+            found[name] = table[name]
+    if "otlp" in found:
+        found["otlp"] = collector_url("[export] otlp", found["otlp"])
+    if "filter" in found:
+        try:
+            parse(found["filter"])
+        except FilterError as error:
+            raise ValueError(f"[export] filter: {error}") from None
+    if "headers" in table:
+        headers = _table("export.headers", table["headers"])
+        if not all(isinstance(value, str) for value in headers.values()):
+            raise ValueError('[export] headers must be texts, such as { Authorization = "..." }')
+        found["headers"] = headers
+    if "settle" in table:
+        found["settle"] = _measure("export.settle", table["settle"], parse_duration)
+    if "signals" in table:
+        found["signals"] = _strings("export.signals", table["signals"], '["traces"]')
+        if unknown := [name for name in found["signals"] if name not in SIGNALS]:
+            raise ValueError(f"[export] signals: '{unknown[0]}' is none of {', '.join(SIGNALS)}")
+    return ExportSettings(**found) if found else None
+
+
+def collector_url(name: str, url: str) -> str:
+    """A collector's base URL as written; ValueError names the setting and what it takes."""
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError(f"{name} must be a URL such as http://collector:4318")
+    return url
+
+
 def _plain(section: str, table: Any) -> Mapping[str, Any]:
     wanted = _SECTIONS[section]
     found = _table(section, table, tuple(wanted))
@@ -204,5 +244,6 @@ _TABLES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]]] = {
     "retention": ("retention", _retention),
     "metrics": ("metrics", _metrics),
     "limits": ("limits", _limits),
+    "export": ("export", _export),
 }
 """Section -> (setting in `Config`, what reads it)."""

@@ -13,7 +13,7 @@ from vs_tui.model.teams import Team, Teams
 
 _PREFIX: Final = "VS_SECRET_"
 _SECRETS: Final = (
-    *("VS_TOKEN", "VS_URL", "VS_PUBLIC_URL"),
+    *("VS_TOKEN", "VS_URL", "VS_PUBLIC_URL", "VS_EXPORT_OTLP", "OTEL_COLLECTOR_URL"),
     *("VS_CUSTOM_HTTP_EVENT_SOURCE_URL", "VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET"),
     *("EM_METRICS_TOKEN_AUTH", "EM_METRICS_BASIC_AUTH_PASSWORD", "EM_METRICS_BASIC_AUTH_USERNAME"),
 )
@@ -38,6 +38,8 @@ def from_env(env: Mapping[str, str]) -> dict[str, Any]:
         ("public_url", ("VS_PUBLIC_URL",)),
         ("theme", ("VS_THEME",)),
         ("zone", ("VS_ZONE",)),
+        ("export_otlp", ("VS_EXPORT_OTLP", "OTEL_COLLECTOR_URL")),
+        ("export_settle", ("VS_EXPORT_SETTLE",)),
     ):
         found = next((text for variable in variables if (text := _env(env, variable))), "")
         if found:

@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from vs_tui.config.document import from_file
+from vs_tui.config.document import collector_url, from_file
 from vs_tui.config.environment import em_metrics_tokens, from_env, secrets_in
 from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import CHOICES, Config
 from vs_tui.config.secrets import TOKENS, Secrets, complete_secrets, read_secrets
+from vs_tui.model.export_settings import ExportSettings
+from vs_tui.model.time import parse_duration
 
 _PORTS: Final = frozenset({"port", "metrics_port"})
 
@@ -73,6 +75,7 @@ def _load(
     if values["db"].is_dir():
         suggestion = values["db"] / "vs-tui.db"
         raise ConfigError(f"{values['db']} is a folder; name a file in it, such as {suggestion}")
+    _complete_export(values, origins)
     values["no_auth"] = values.get("no_auth", False) or values.get("no_auth_public", False)
     secrets_path = file.with_name("secrets.toml")
     found_secrets = (complete_secrets if create_secrets else read_secrets)(secrets_path)
@@ -90,6 +93,21 @@ def _load(
         )
     except TypeError as error:
         raise ConfigError(f"{file}: {error}") from None
+
+
+def _complete_export(values: dict[str, Any], origins: dict[str, str]) -> None:
+    """Put what the environment or a flag says about the export into its settings."""
+    settings: ExportSettings = values.get("export") or ExportSettings()
+    try:
+        if "export_otlp" in values:
+            name = f"export_otlp (from {origins.pop('export_otlp')})"
+            settings = replace(settings, otlp=collector_url(name, values.pop("export_otlp")))
+        if "export_settle" in values:
+            name = f"export_settle (from {origins.pop('export_settle')})"
+            settings = replace(settings, settle=parse_duration(values.pop("export_settle")))
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}" if name not in str(error) else str(error)) from None
+    values["export"] = settings
 
 
 def _chosen(name: str, value: str, origin: str) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 from vs_tui.config.secrets import Secrets
 from vs_tui.metrics.rules import MetricRules
+from vs_tui.model.export_settings import ExportSettings
 from vs_tui.model.limits import LOW_SPACE, Limits, Retention
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.model.time import DAY, HOUR, Duration
@@ -61,6 +62,7 @@ class Config:
     keys: Mapping[str, str] = field(default_factory=dict)
     retention: Retention = field(default_factory=Retention)
     limits: Limits = field(default_factory=Limits)
+    export: ExportSettings = field(default_factory=ExportSettings)
     low_space: int = LOW_SPACE
     """Bytes that stay free on the database's disk; below it deliveries get 503."""
     secrets: Secrets = field(default_factory=Secrets)

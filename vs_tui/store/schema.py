@@ -22,7 +22,7 @@ from vs_tui.store.metrics_schema import (
 )
 from vs_tui.store.storage_errors import RECOVER, explain
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 
 _V1: Final = """
 CREATE TABLE deliveries (
@@ -160,12 +160,19 @@ CREATE TABLE links (
 CREATE INDEX links_parent ON links (parent);
 """
 
+_CREATE_EXPORTED: Final = "CREATE TABLE exported_spans (span_id INTEGER PRIMARY KEY);"
+"""Spans that an OTLP collector took, or refused for good: the 8 bytes of their OTLP id."""
+
+_V6: Final = "\n".join((_CREATE_EXPORTED,))
+"""The second edition: one constant per concern."""
+
 MIGRATIONS: Final[Sequence[str]] = (
     _V1,
     CREATE_METRICS,
     CREATE_PAGES,
     CREATE_REPORTS,
     FINER_REPORTS,
+    _V6,
 )
 """MIGRATIONS[n] brings a database from user_version n to n + 1."""
 

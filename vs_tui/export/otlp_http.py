@@ -1,0 +1,112 @@
+"""OTLP over HTTP: one POST, and what its answer means for the batch.
+
+Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp (retryable statuses, Retry-After,
+partial success, endpoint paths).
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from random import uniform
+from time import time
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from aiohttp import BasicAuth, ClientError, ClientSession, ClientTimeout
+
+RETRYABLE: Final = frozenset({429, 502, 503, 504})
+FIRST_DELAY: Final = 1.0
+LONGEST_DELAY: Final = 60.0
+_TIMEOUT: Final = ClientTimeout(total=20, connect=5)
+_KEPT_ANSWER: Final = 64 * 1024
+
+
+class Posted(NamedTuple):
+    """The outcome of one request."""
+
+    done: bool
+    """Whether the batch is over: accepted, or refused for good."""
+    answer: bytes = b""
+    error: str = ""
+    """Why it was not accepted; empty when it was. Holds no URL and no header."""
+    retry_after: float | None = None
+    """Seconds that the collector asks to wait, if it says so."""
+
+
+def signal_url(base: str, signal: str) -> str:
+    """The URL of `traces` or `metrics` below a collector's base URL; a URL that names its own
+    `/v1/...` path is completed in place of it."""
+    parts = urlsplit(base)
+    path = parts.path.rstrip("/")
+    for known in ("/v1/traces", "/v1/metrics"):
+        path = path.removesuffix(known)
+    return urlunsplit((parts.scheme, parts.netloc, f"{path}/v1/{signal}", parts.query, ""))
+
+
+def shown_url(url: str) -> str:
+    """A URL without user, password and query, for logs."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+async def post(session: ClientSession, url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
+    """Send one protobuf request, compressed with gzip. Never raises for what the network does."""
+    sent = {
+        "Content-Type": "application/x-protobuf",
+        "Content-Encoding": "gzip",
+        **headers,
+    }
+    parts = urlsplit(url)
+    auth = None
+    if parts.username:
+        auth = BasicAuth(parts.username, parts.password or "")
+        url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    try:
+        async with session.post(
+            url,
+            data=gzip.compress(body, 1),
+            headers=sent,
+            auth=auth,
+            timeout=_TIMEOUT,
+            allow_redirects=False,
+        ) as response:
+            answer = await response.content.read(_KEPT_ANSWER)
+            if 200 <= response.status < 300:
+                return Posted(True, answer)
+            error = f"answered {response.status}"
+            if response.status in RETRYABLE:
+                after = retry_after(response.headers.get("Retry-After", ""), time())
+                return Posted(False, answer, error, after)
+            return Posted(True, answer, error)
+    except (ClientError, TimeoutError, OSError, ValueError) as error:
+        return Posted(False, error=_reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    """Why a request failed, without its URL (which may hold a password)."""
+    if isinstance(error, TimeoutError):
+        return "did not answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return type(error).__name__
+
+
+def retry_after(value: str, now: float) -> float | None:
+    """Seconds of a Retry-After header (seconds or a date); None when there is none to read."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(min(int(value[:9]), 3600))
+    try:
+        return min(max(parsedate_to_datetime(value).timestamp() - now, 0.0), 3600.0)
+    except ValueError:
+        return None
+
+
+def delay(failures: int, asked: float | None) -> float:
+    """Seconds until the next try: what the collector asks for, else doubling with jitter."""
+    if asked is not None:
+        return asked
+    longest = min(FIRST_DELAY * 2 ** min(failures - 1, 16), LONGEST_DELAY)
+    return uniform(longest / 2, longest)  # noqa: S311

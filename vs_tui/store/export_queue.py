@@ -1,0 +1,102 @@
+"""The queue of an export is the store itself: the change feed says which traces changed, and a
+table remembers which spans were sent, by the 8 bytes of their id.
+
+Both survive a restart and a rebuild; a collector that is away for a day costs no memory.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from vs_tui.model.otlp_ids import otel_span_id
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Link, Span
+from vs_tui.store import rows
+from vs_tui.store.filter_sql import span_where
+
+_POSITION: Final = "export_position"
+
+
+def read_position(db: sqlite3.Connection) -> int:
+    """The change number up to which all traces were sent or passed over; 0 at the beginning."""
+    row = db.execute("SELECT value FROM meta WHERE name = ?", (_POSITION,)).fetchone()
+    position = 0 if row is None else int(row[0])
+    # After a rebuild the feed may have begun again; what was sent is known by its id.
+    return position if position <= rows.number(db, "SELECT MAX(changed) FROM spans") else 0
+
+
+def changed_traces(
+    db: sqlite3.Connection, after: int, limit: int
+) -> tuple[list[tuple[int, str]], int]:
+    """([(first change number, trace id)] after a change number, the number read up to).
+
+    Reads about `limit` spans, and all of the last change number among them.
+    """
+    sql = "SELECT changed FROM spans WHERE changed > ? ORDER BY changed LIMIT 1 OFFSET ?"
+    row = db.execute(sql, (after, limit)).fetchone()
+    until = (1 << 62) if row is None else int(row[0])
+    found = db.execute(
+        "SELECT MIN(changed), trace_id, MAX(changed) FROM spans "
+        "WHERE changed > ? AND changed <= ? GROUP BY trace_id ORDER BY 1",
+        (after, until),
+    ).fetchall()
+    read_to = max((int(last) for _, _, last in found), default=after)
+    return [(int(first), str(trace_id)) for first, trace_id, _ in found], read_to
+
+
+def is_over(db: sqlite3.Connection, trace_id: str) -> bool:
+    """Whether every span of the trace has ended."""
+    sql = "SELECT 1 FROM spans WHERE trace_id = ? AND status = 'in_flight' LIMIT 1"
+    return db.execute(sql, (trace_id,)).fetchone() is None
+
+
+def is_wanted(db: sqlite3.Connection, trace_id: str, filter_text: str, now: Instant) -> bool:
+    """Whether a span of the trace matches the filter."""
+    if not filter_text:
+        return True
+    where, parameters = span_where(filter_text, now)
+    sql = f"SELECT 1 FROM spans WHERE trace_id = ? AND ({where}) LIMIT 1"
+    return db.execute(sql, (trace_id, *parameters)).fetchone() is not None
+
+
+def unsent_spans(db: sqlite3.Connection, trace_id: str) -> list[Span]:
+    """Spans of the trace that were never sent, by start."""
+    sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE trace_id = ? ORDER BY started_at, key"
+    spans = [rows.span_of(row) for row in db.execute(sql, (trace_id,))]
+    sent = _sent_among(db, [span.key for span in spans])
+    return [span for span in spans if span.key not in sent]
+
+
+def links_of(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[tuple[Link, str]]]:
+    """By child: links that are not the primary one, each with the trace id of its other end."""
+    sql = rows.SELECT_LINKS.format("child")
+    links = [rows.link_of(row) for row in rows.select_in(db, sql, keys)]
+    others = [link for link in links if not link.primary]
+    sql = "SELECT key, trace_id FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+    traces = dict(rows.select_in(db, sql, sorted({link.parent for link in others})))
+    found: dict[str, list[tuple[Link, str]]] = {}
+    for link in others:
+        if link.parent in traces:
+            found.setdefault(link.child, []).append((link, traces[link.parent]))
+    return found
+
+
+def mark_sent(db: sqlite3.Connection, keys: Iterable[str], position: int) -> None:
+    """Remember that these spans were sent, and how far the change feed is done."""
+    db.executemany(
+        "INSERT OR IGNORE INTO exported_spans VALUES (?)", [(_number(key),) for key in keys]
+    )
+    db.execute("REPLACE INTO meta VALUES (?, ?)", (_POSITION, position))
+
+
+def _sent_among(db: sqlite3.Connection, keys: Sequence[str]) -> set[str]:
+    by_number = {_number(key): key for key in keys}
+    sql = "SELECT span_id FROM exported_spans WHERE span_id IN (SELECT value FROM json_each(?))"
+    return {by_number[number] for (number,) in rows.select_in(db, sql, list(by_number))}
+
+
+def _number(key: str) -> int:
+    """The span's id as SQLite's integer."""
+    return int.from_bytes(otel_span_id(key), "big", signed=True)
