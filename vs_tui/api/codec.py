@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vs_tui.model.otlp_ids import otel_span_id, otel_trace_id
 from vs_tui.model.time import SECOND, iso
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store.reader_protocol import DeliveryDetail, DeliveryRow, Trace, TraceSummary
@@ -25,6 +26,8 @@ def span_json(
         "span_id": span.ref,
         "key": span.key,
         "trace_id": span.trace_id,
+        "otel_trace_id": otel_trace_id(span.trace_id).hex(),
+        "otel_span_id": otel_span_id(span.key).hex(),
         "parent_span_id": refs.get(span.parent_key, span.parent_key) or None,
         "parent_key": span.parent_key or None,
         "operation": span.operation,

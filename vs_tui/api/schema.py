@@ -88,6 +88,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "Span": object_of(
         {
             **dict.fromkeys(("span_id", "key", "trace_id", "operation", "name", "source"), TEXT),
+            **dict.fromkeys(("otel_trace_id", "otel_span_id"), TEXT),
             **dict.fromkeys(("parent_span_id", "parent_key", "project", "team"), MAYBE_TEXT),
             **dict.fromkeys(("service", "environment", "actor", "url"), MAYBE_TEXT),
             **dict.fromkeys(("stage", "error"), MAYBE_TEXT),

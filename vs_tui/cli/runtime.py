@@ -18,6 +18,7 @@ from vs_tui.store.writer import Settings, Writer
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
+    from vs_tui.export.trace_exporter import TraceExporter
     from vs_tui.store.batch import Folding
     from vs_tui.store.intake import Outcome
     from vs_tui.store.metrics_keeper import MetricsKeeper
@@ -83,6 +84,7 @@ class Runtime:
     """The dashboard's; who asks over HTTP has one of their own, and keeps no screen waiting."""
     url: str = ""
     _asked: SqliteReader | None = field(init=False, default=None)
+    exporters: list[TraceExporter] = field(init=False, default_factory=list)
 
     async def open_store(self) -> None:
         """StoreError says what to do."""
@@ -114,7 +116,26 @@ class Runtime:
         self.receiver = Receiver(self.config, self.writer, self._asked, self.clock, reports)
         await self.receiver.start()
         self.url = self.receiver.url
+        if self.config.export.otlp:
+            self.start_export()
         return self.url
+
+    def start_export(self) -> None:
+        """Send traces and metrics from now on. ConfigError when the collector's address is our
+        own."""
+        from vs_tui.export.otlp_http import leads_to
+        from vs_tui.export.trace_exporter import TraceExporter
+
+        settings = self.config.export
+        if leads_to(settings.otlp, self.url):
+            raise ConfigError(
+                f"[export] otlp is {self.url}, this receiver itself; name a collector's address"
+            )
+        if "traces" in settings.signals:
+            exporter = TraceExporter(settings, self.reader.run, self.writer, self.clock)
+            self.receiver.metrics.show_export(exporter.state)
+            exporter.start()
+            self.exporters.append(exporter)
 
     async def send_link(self, action: str, child: str, parent: str) -> None:
         """Store a person's decision about a link, as any delivery."""
@@ -167,6 +188,8 @@ class Runtime:
 
     async def close(self) -> None:
         """Stop listening, commit what waits, close the database."""
+        for exporter in self.exporters:
+            await exporter.stop()
         if self.url:
             await self.receiver.stop()
         for reader in (self._asked, self.reader):

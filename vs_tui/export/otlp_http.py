@@ -20,6 +20,7 @@ RETRYABLE: Final = frozenset({429, 502, 503, 504})
 FIRST_DELAY: Final = 1.0
 LONGEST_DELAY: Final = 60.0
 _TIMEOUT: Final = ClientTimeout(total=20, connect=5)
+_PORTS: Final = {"http": 80, "https": 443}
 _KEPT_ANSWER: Final = 64 * 1024
 
 
@@ -43,6 +44,16 @@ def signal_url(base: str, signal: str) -> str:
     for known in ("/v1/traces", "/v1/metrics"):
         path = path.removesuffix(known)
     return urlunsplit((parts.scheme, parts.netloc, f"{path}/v1/{signal}", parts.query, ""))
+
+
+def leads_to(url: str, listener: str) -> bool:
+    """Whether a URL names the address that `listener` (http://HOST:PORT) listens on. A listener on
+    all addresses, or on loopback, is reached by every loopback name."""
+    target, own = urlsplit(url), urlsplit(listener)
+    if (target.port or _PORTS.get(target.scheme)) != own.port:
+        return False
+    local = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"}  # noqa: S104
+    return target.hostname == own.hostname or {target.hostname, own.hostname} <= local
 
 
 def shown_url(url: str) -> str:

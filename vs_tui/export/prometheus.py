@@ -13,6 +13,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from vs_tui.export.export_state import ExportState
 from vs_tui.export.report_json import measured
 from vs_tui.metrics.dora import METRICS
 from vs_tui.metrics.report import Scorecard
@@ -85,6 +86,27 @@ class Metrics:
             name: Gauge(f"vs_dora_{name}", text, ["team", *more], registry=self.registry)
             for name, text, more in _DORA
         }
+
+    def show_export(self, state: ExportState) -> None:
+        """Count what an OTLP exporter sends, from now on."""
+        spans = Gauge(
+            "vs_export_spans",
+            "Spans sent to the OTLP collector since the start",
+            ["result"],
+            registry=self.registry,
+        )
+        spans.labels("sent").set_function(lambda: state.sent)
+        spans.labels("refused").set_function(lambda: state.refused)
+        waiting = Gauge(
+            "vs_export_waiting_traces",
+            "Traces that are not over, not settled or not sent yet",
+            registry=self.registry,
+        )
+        waiting.set_function(lambda: state.waiting)
+        up = Gauge(
+            "vs_export_up", "1 while the OTLP collector takes traces", registry=self.registry
+        )
+        up.set_function(lambda: 0 if state.trouble else 1)
 
     def show_storage(self, database: Path) -> None:
         """Sizes of the file and its WAL, and the space on their disk (NaN: it does not tell)."""

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol, TypeVar
 from aiohttp import ClientSession, DummyCookieJar
 
 from vs_tui.export import otlp_http
+from vs_tui.export.export_state import ExportState
 from vs_tui.model.display import clean
 from vs_tui.model.export_settings import ExportSettings
 from vs_tui.model.time import SECOND, Instant
@@ -40,20 +41,6 @@ class Store(Protocol):
     """The writer, as far as an exporter needs it."""
 
     async def transaction(self, work: Callable[[sqlite3.Connection, Any], T]) -> T: ...
-
-
-@dataclass
-class ExportState:
-    """What the exporter did, for /metrics, doctor and the Sources view."""
-
-    sent: int = 0
-    refused: int = 0
-    """Spans that the collector refused for good."""
-    waiting: int = 0
-    """Traces read from the feed and not over or not sent yet."""
-    trouble: str = ""
-    """Why the last request failed; empty when it was accepted."""
-    trouble_since: Instant | None = None
 
 
 @dataclass
