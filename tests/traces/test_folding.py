@@ -1,10 +1,12 @@
 """Folding: a function of the set of events, whatever the order and however often."""
 
+from itertools import permutations
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
-from vs_tui.model.vocabulary import Event, Key, Rule, Seek, State, Status
+from vs_tui.model.vocabulary import RELATIONS, Event, Key, Rule, Seek, State, Status
 from vs_tui.traces.folding import WAITING_LIMIT, fold, with_timeout
 
 T = 1_772_445_600 * SECOND
@@ -151,7 +153,13 @@ EVENTS = st.lists(
         attributes=st.dictionaries(st.sampled_from("pq"), st.integers(0, 3), max_size=2),
         error=st.sampled_from(["", "failure", "timeout"]),
         offers=st.sampled_from([(), (Key("commit", "a" * 40),)]),
-        seeks=st.sampled_from([(), (Seek(Rule.COMMIT, Key("commit", "b" * 40)),)]),
+        as_of=st.sampled_from([0, T + MINUTE, T + HOUR]),
+        restates=st.sampled_from(["", RELATIONS, "parent"]),
+        seeks=st.lists(
+            st.sampled_from([Seek(Rule.ISSUE_KEY, Key("issue_key", f"TP-{n}")) for n in range(3)]),
+            max_size=2,
+            unique=True,
+        ).map(tuple),
     ),
     min_size=1,
     max_size=8,
@@ -168,6 +176,21 @@ def test_any_order_and_any_duplication_fold_to_the_same(events, random) -> None:
     assert (again.span, again.stages) == (expected.span, expected.stages)
     assert set(again.offers) == set(expected.offers)
     assert set(again.seeks) == set(expected.seeks)
+
+
+def test_the_newest_snapshot_restates_its_part_and_what_is_no_snapshot_only_adds() -> None:
+    def wish(number: int) -> tuple[Seek, ...]:
+        return (Seek(Rule.ISSUE_KEY, Key("issue_key", f"TP-{number}")),)
+
+    events = [
+        event(State.NOTE, 0, as_of=T + MINUTE, restates=RELATIONS, seeks=wish(3)),
+        event(State.NOTE, 9, as_of=T, restates=RELATIONS, seeks=wish(4)),
+        event(State.NOTE, 1, restates="parent", seeks=wish(5)),
+        event(State.NOTE, 2, restates="parent"),
+        event(State.NOTE, 3, seeks=wish(6)),
+    ]
+    for order in permutations(events):
+        assert set(fold(order).seeks) == {*wish(3), *wish(6)}
 
 
 @given(EVENTS)

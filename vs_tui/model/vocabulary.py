@@ -132,6 +132,10 @@ class Seek(NamedTuple):
     link_only: bool = False
 
 
+RELATIONS: Final = "relations"
+"""What a snapshot restates that carries all its thing says: title, description, branch, parent."""
+
+
 class Event(NamedTuple):
     """One thing that an adapter read from a delivery about one span.
 
@@ -174,6 +178,9 @@ class Event(NamedTuple):
     slot: str = ""
     """Names what is stated (`start`, `finish`) where a sender may amend it: of a span's events
     with one slot only the latest snapshot counts, the others keep their attributes only."""
+    restates: str = ""
+    """Names what `seeks` state in full (RELATIONS, or a part such as `description`): they replace
+    those of older snapshots that state the same. The seeks of other events only add."""
     attributes: Attributes = _NONE
     offers: tuple[Key, ...] = ()
     seeks: tuple[Seek, ...] = ()
@@ -300,6 +307,7 @@ def trace_id_of(root_key: str) -> str:
 
 
 _STATE: Final = Event._fields.index("state")
+_RESTATES: Final = Event._fields.index("restates")
 _STATES: Final = {int(state): state for state in State}
 _RULES: Final = {rule.value: rule for rule in Rule}
 
@@ -316,6 +324,8 @@ def event_to_row(event: Event) -> list[Any]:
 def event_from_row(row: list[Any]) -> Event:
     """The inverse of `event_to_row`."""
     *plain, offers, seeks = row
+    if len(row) < len(Event._fields):
+        plain.insert(_RESTATES, "")  # stored before the field existed
     plain[_STATE] = _STATES[plain[_STATE]]
     plain.append(tuple([Key(*offer) for offer in offers]))
     plain.append(tuple([Seek(_RULES[rule], Key(*key), only) for rule, *key, only in seeks]))

@@ -18,7 +18,17 @@ from urllib.parse import urlsplit
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso, parse_instant
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State, Verdict
+from vs_tui.model.vocabulary import (
+    RELATIONS,
+    Event,
+    Key,
+    Operation,
+    Rule,
+    Scalar,
+    Seek,
+    State,
+    Verdict,
+)
 from vs_tui.sources.base import (
     Inbound,
     Parsed,
@@ -133,13 +143,44 @@ def _issue(
             Key("ref", keys.reference("jiracloud", "issue", "", key)),
             *(Key("issue_key", former, "", "former ticket") for former in formers),
         ),
-        seeks=_seeks(body, fields),
+        restates=RELATIONS,
+        seeks=_seeks(fields),
     )
     yield whole
+    yield from _planned(whole, body, fields, now)
     yield from _columns(whole, body, fields, kind, now)
     for former in formers:
         if former != key:
             yield _moved_away(former, key, now)
+
+
+def _planned(
+    whole: Event, body: dict[str, Any], fields: dict[str, Any], now: Instant
+) -> Iterator[Event]:
+    """The sprints it is in, where the delivery tells: the field that lists them has another name
+    on every site, so that an issue without sprints says nothing about them."""
+    told = [found_id for found_id, _ in _sprints(fields)]
+    moves = list(_changes(body, "sprint", "to"))
+    for ids in moves:
+        told += [part.strip() for part in ids.split(",")]
+    if told or moves:
+        yield Event(
+            key=whole.key,
+            source="jira",
+            operation=Operation.ISSUE,
+            state=State.NOTE,
+            occurred_at=now,
+            restates="sprints",
+            seeks=keys.seeks(
+                Seek(
+                    Rule.HIERARCHY,
+                    Key("ref", _ref("sprint", identifier), "", "sprint"),
+                    link_only=True,
+                )
+                for identifier in dict.fromkeys(told)
+                if identifier.isascii() and identifier.isdigit()
+            ),
+        )
 
 
 def _columns(
@@ -178,13 +219,16 @@ def _moved_away(former: str, key: str, now: Instant) -> Event:
 
 
 def _changed(body: dict[str, Any], field: str, side: str) -> Iterator[str]:
-    """One side of a field's changes in this delivery's changelog."""
+    """One side of a field's changes in this delivery's changelog, where it is not empty."""
+    return (value for value in _changes(body, field, side) if value)
+
+
+def _changes(body: dict[str, Any], field: str, side: str) -> Iterator[str]:
     for item in items(body, "changelog", "items"):
         # Cloud has both names of a field, Server only `field`.
         names = (text(item, "fieldId").lower(), text(item, "field").lower())
-        value = text(item, side, limit=80).strip()
-        if field in names and value:
-            yield value
+        if field in names:
+            yield text(item, side, limit=80).strip()
 
 
 def _state(
@@ -235,7 +279,7 @@ def _attributes(fields: dict[str, Any], key: str) -> dict[str, Scalar]:
     return found
 
 
-def _seeks(body: dict[str, Any], fields: dict[str, Any]) -> tuple[Seek, ...]:
+def _seeks(fields: dict[str, Any]) -> tuple[Seek, ...]:
     found: list[Seek] = []
     if parent := _issue_key(text(fields, "parent", "key", limit=80)):
         # A whole epic in one trace would hide each delivery in it: shown, but no parent.
@@ -245,11 +289,6 @@ def _seeks(body: dict[str, Any], fields: dict[str, Any]) -> tuple[Seek, ...]:
     # The epic of company-managed projects, under the name that new sites give the field.
     if epic := _issue_key(text(fields, "customfield_10014", limit=80)):
         found.append(_above(epic, "epic", link_only=True))
-    joined = [part.strip() for ids in _changed(body, "sprint", "to") for part in ids.split(",")]
-    for identifier in dict.fromkeys([*(found_id for found_id, _ in _sprints(fields)), *joined]):
-        if identifier.isascii() and identifier.isdigit():
-            key = Key("ref", _ref("sprint", identifier), "", "sprint")
-            found.append(Seek(Rule.HIERARCHY, key, link_only=True))
     mentioned = keys.mentions(f"{text(fields, 'summary')}\n{_description(fields)}", "description")
     return keys.seeks(found, mentioned)
 

@@ -13,7 +13,17 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State, Verdict
+from vs_tui.model.vocabulary import (
+    RELATIONS,
+    Event,
+    Key,
+    Operation,
+    Rule,
+    Scalar,
+    Seek,
+    State,
+    Verdict,
+)
 from vs_tui.sources.base import (
     Inbound,
     Parsed,
@@ -114,6 +124,7 @@ def _issue(body: dict[str, Any], action: str, received_at: Instant) -> Event:
         actor=_person(data, "assignee") or _person(data, "creator"),
         url=web_url(text(data, "url") or text(body, "url")),
         attributes=_attributes(data, identifier, title),
+        restates=RELATIONS,
         offers=keys.offers(
             Key("issue_key", identifier, "", "ticket"),
             *(

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Event, Operation, State, Verdict
+from vs_tui.model.vocabulary import RELATIONS, Event, Operation, State, Verdict
 from vs_tui.sources.base import (
     Inbound,
     Parsed,
@@ -107,6 +107,7 @@ def _incident(kind: str, event: dict[str, Any], received_at: Instant) -> Event:
             vs__incident__key=text(data, "incident_key"),
             vs__incident__escalation_policy=text(data, "escalation_policy", "summary"),
         ),
+        restates=RELATIONS,
         seeks=keys.seeks(keys.mentions(title, "title")),
     )
 

@@ -74,7 +74,7 @@ class Trello:
         if kind not in (CREATED | MOVED_HERE | GONE | {"updateCard"}):
             reason = f"{kind} moves no card; nothing to do"
             return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
-        return Parsed(kind, (_card(action, kind, inbound.received_at),))
+        return Parsed(kind, _card(action, kind, inbound.received_at))
 
 
 def _callbacks(url: str) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ def _callbacks(url: str) -> tuple[str, ...]:
     return (f"https://{rest}", f"http://{rest}")
 
 
-def _card(action: dict[str, Any], kind: str, received_at: Instant) -> Event:
+def _card(action: dict[str, Any], kind: str, received_at: Instant) -> tuple[Event, ...]:
     data = obj(action, "data")
     card, board = obj(data, "card"), obj(data, "board")
     unique = text(card, "id", limit=80)
@@ -94,7 +94,7 @@ def _card(action: dict[str, Any], kind: str, received_at: Instant) -> Event:
     at = parse_instant(action.get("date")) or received_at
     state, stage = _state(data, kind)
     title = text(card, "name")
-    return Event(
+    whole = Event(
         key=keys.reference("trello", "issue", "", unique),
         ref=keys.reference("trello", "issue", "", link) if link else "",
         source="trello",
@@ -116,9 +116,22 @@ def _card(action: dict[str, Any], kind: str, received_at: Instant) -> Event:
             vs__issue__status=stage or _list(data),
             vs__issue__board=text(board, "name"),
         ),
-        seeks=keys.seeks(
-            keys.mentions(title, "title"),
-            keys.mentions(text(card, "desc", limit=keys.TEXT_LIMIT), "description"),
+        restates="title",
+        seeks=keys.seeks(keys.mentions(title, "title")),
+    )
+    if "desc" not in card:  # only an action that edits it has the description
+        return (whole,)
+    description = keys.mentions(text(card, "desc", limit=keys.TEXT_LIMIT), "description")
+    return (
+        whole,
+        Event(
+            key=whole.key,
+            source="trello",
+            operation=Operation.ISSUE,
+            state=State.NOTE,
+            occurred_at=at,
+            restates="description",
+            seeks=keys.seeks(description),
         ),
     )
 

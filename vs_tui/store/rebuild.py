@@ -191,15 +191,25 @@ def _fold_together(
         "ORDER BY e.key"
     )
     keys = ([data for _, data in found] for _, found in groupby(told, itemgetter(0)))
+    # A snapshot that one task read may take back what another one sought.
+    connection.execute("DELETE FROM temp.new_seeks WHERE key IN temp.together")
     tasks = iter(lambda: list(islice(keys, CHUNK)), [])
-    for spans in crew.map(partial(_fold_some, context), tasks):
+    for spans, seeks in crew.map(partial(_fold_some, context), tasks):
         tables.gather("spans", spans)
+        tables.gather("seeks", seeks)
     connection.execute("DROP TABLE temp.together")
     tables.forget("told")
 
 
-def _fold_some(context: Context, told: Sequence[Sequence[bytes]]) -> list[Row]:
-    return [row for found in told for row in rows_anew(map(rows.event_of, found), context)]
+def _fold_some(context: Context, told: Sequence[Sequence[bytes]]) -> tuple[list[Row], list[Row]]:
+    """The rows of spans, and of what they seek, out of all their events."""
+    spans: list[Row] = []
+    seeks: list[Row] = []
+    for found in told:
+        events = [rows.event_of(data) for data in found]
+        spans += rows_anew(events, context)
+        seeks += rows.key_rows(events[0].key, events)[1]
+    return spans, seeks
 
 
 def _fill(connection: sqlite3.Connection, tables: NewTables) -> None:

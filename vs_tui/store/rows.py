@@ -24,6 +24,7 @@ from vs_tui.model.vocabulary import (
     trace_id_of,
 )
 from vs_tui.traces.correlation import series_of
+from vs_tui.traces.folding import seeks_of
 
 Row = tuple[Any, ...]
 
@@ -93,7 +94,7 @@ def token_of(kind: str, value: str) -> str:
 
 
 def key_rows(owner: str, events: Iterable[Event]) -> tuple[list[Row], list[Row]]:
-    """The rows of what a span's events offer and seek, each once."""
+    """The rows of what a span offers and seeks by all of its events, each once."""
     told = list(events)
     return (
         [
@@ -102,9 +103,7 @@ def key_rows(owner: str, events: Iterable[Event]) -> tuple[list[Row], list[Row]]
         ],
         [
             (token_of(kind, value), owner, rule.value, scope, value, via, int(link_only))
-            for rule, (kind, value, scope, via), link_only in dict.fromkeys(
-                s for e in told for s in e.seeks
-            )
+            for rule, (kind, value, scope, via), link_only in seeks_of(told)
         ],
     )
 

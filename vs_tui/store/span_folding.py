@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -119,8 +119,8 @@ def fold_events(
         cache.keep(stored)
         return []
     connection.executemany("INSERT INTO events (key, digest, data) VALUES (?, ?, ?)", inserts)
-    _insert_keys(connection, fresh)
     told = {key: stored[key].values() for key in fresh}
+    _write_keys(connection, told, fresh, known_before)
     changes = _write(connection, told, fresh, known_before.intersection(fresh), context)
     cache.keep(stored)
     return changes
@@ -135,17 +135,47 @@ def refold(
     return _write(connection, present, {}, present, context)
 
 
-def _insert_keys(connection: sqlite3.Connection, fresh: Mapping[str, Sequence[Event]]) -> None:
+def _write_keys(
+    connection: sqlite3.Connection,
+    told: Mapping[str, Iterable[Event]],
+    fresh: Mapping[str, Sequence[Event]],
+    known_before: Collection[str],
+) -> None:
+    """Store what the spans of new events offer and seek now."""
     offers: list[rows.Row] = []
     seeks: list[rows.Row] = []
+    restated: list[str] = []
     for key, events in fresh.items():
-        offered, sought = rows.key_rows(key, events)
+        if any(event.restates for event in events):
+            # A newer snapshot takes back what an older one sought, whichever came first.
+            restated += [key] if key in known_before else []
+            offered, sought = rows.key_rows(key, told[key])
+        else:
+            offered, sought = rows.key_rows(key, events)
         offers += offered
         seeks += sought
+    if restated:
+        _forget_seeks(connection, restated, seeks)
     if offers:
         connection.executemany("INSERT OR IGNORE INTO offers VALUES (?, ?, ?, ?, ?)", offers)
     if seeks:
         connection.executemany("INSERT OR IGNORE INTO seeks VALUES (?, ?, ?, ?, ?, ?, ?)", seeks)
+
+
+def _forget_seeks(
+    connection: sqlite3.Connection, keys: Sequence[str], wanted: Iterable[rows.Row]
+) -> None:
+    """Delete the stored seeks of these spans that are no longer wanted."""
+    sql = (
+        "SELECT token, key, rule, scope, value, via, link_only FROM seeks "
+        "WHERE key IN (SELECT value FROM json_each(?))"
+    )
+    gone = set(rows.select_in(connection, sql, keys)) - set(wanted)
+    connection.executemany(
+        "DELETE FROM seeks WHERE (token, key, rule, scope, value, via, link_only) "
+        "= (?, ?, ?, ?, ?, ?, ?)",
+        list(gone),
+    )
 
 
 def _write(

@@ -58,7 +58,32 @@ class Folded(NamedTuple):
 
     @property
     def seeks(self) -> tuple[Seek, ...]:
-        return tuple(dict.fromkeys(s for e in self.snapshots for s in e.seeks))
+        return seeks_of(self.snapshots)
+
+
+def seeks_of(events: Iterable[Event]) -> tuple[Seek, ...]:
+    """What a span seeks: what its newest restating snapshots say, and all that others add.
+
+    A corrected title, a removed parent or an edited description counts as it is now.
+    """
+    told = list(events)
+    newest: dict[str, Event] = {}
+    for event in told:
+        if part := event.restates:
+            newest[part] = max(newest.get(part, event), event, key=_by_relations)
+    return tuple(
+        dict.fromkeys(
+            seek
+            for event in told
+            if not event.restates or newest[event.restates] is event
+            for seek in event.seeks
+        )
+    )
+
+
+def _by_relations(event: Event) -> tuple[Instant, Instant, int, tuple[Seek, ...]]:
+    # The tail only decides between snapshots of one instant, so that arrival does not.
+    return (event.snapshot_at, event.occurred_at, event.state, event.seeks)
 
 
 @dataclass(slots=True)

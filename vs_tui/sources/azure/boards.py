@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
+from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.azure.hook import Hook, Reading, person, web_url
 from vs_tui.sources.base import known, number, obj, text, time_of
 
@@ -64,6 +64,8 @@ def read_work_item(hook: Hook) -> Reading:
             vs__issue__area=text(fields, "System.AreaPath"),
             vs__issue__reason=text(fields, "System.Reason"),
         ),
+        # An update that lists its changes only has no title.
+        restates=RELATIONS if title else "",
         offers=keys.offers(
             hook.work_item(identifier), Key("issue_key", f"AB#{identifier}", "", "work item")
         ),

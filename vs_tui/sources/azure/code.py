@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
+from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.azure.hook import Hook, Reading, Repo, person
 from vs_tui.sources.base import items, known, obj, push_log, text, time_of
 
@@ -145,6 +145,7 @@ def read_pull_request(hook: Hook) -> Reading:
             vs__pr__approvals=_approvals(change),
             vs__pr__merged_at=iso(closed) if state is State.OK else None,
         ),
+        restates=RELATIONS,
         offers=_offers(change, repo, number, branch, default, state),
         seeks=keys.seeks(
             *(keys.mentions(words, via) for words, via in ((branch, "branch"), (title, "title"))),

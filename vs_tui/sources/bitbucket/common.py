@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
+from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Scalar, Seek, State
 from vs_tui.sources.base import Unreadable, known, web_url
 
 SOURCE_NAME: Final = "bitbucket"
@@ -118,6 +118,7 @@ class Change:
                 vs__pr__merged_at=iso(self.at) if merged and self.is_end_stated else None,
                 vs__pr__merge_commit=merge,
             ),
+            restates=RELATIONS,
             offers=keys.offers(
                 Key("change", str(self.number), self.repo.scope),
                 *keys.offer_heads(self.heads, self.branch, scopes),

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
-from vs_tui.model.vocabulary import Attributes, Event, Key, Operation, Seek, State
+from vs_tui.model.vocabulary import RELATIONS, Attributes, Event, Key, Operation, Seek, State
 from vs_tui.sources.base import number, obj, text, time_of, web_url
-from vs_tui.sources.github.hook import Hook, Reading, labels, login, logins, visible
+from vs_tui.sources.github.hook import Hook, Reading, edited_at, labels, login, logins, visible
 
 ACTIONS: Final = frozenset(
     (
@@ -83,7 +83,7 @@ def _snapshot(hook: Hook) -> Event:
         operation=Operation.PULL_REQUEST,
         state=state,
         occurred_at=at,
-        as_of=hook.time(change, "updated_at", "created_at"),
+        as_of=edited_at(hook, change),
         started_at=time_of(change, "created_at"),
         # A body tells the change's state as of now, so it outranks an earlier end.
         supersedes=state is not State.NOTE,
@@ -92,6 +92,7 @@ def _snapshot(hook: Hook) -> Event:
         actor=login(change, "user"),
         url=web_url(text(change, "html_url")),
         attributes=_attributes(hook, change, identifier),
+        restates=RELATIONS,
         offers=_offers(hook, change, identifier),
         seeks=_seeks(hook, change, title),
     )

@@ -152,6 +152,15 @@ def logins(container: object, *path: str) -> str:
     return ",".join(name for name in names if name)
 
 
+def edited_at(hook: Hook, thing: dict[str, Any]) -> Instant:
+    """When the snapshot of an issue or a change was taken.
+
+    Hosts tell whole seconds: an edit in the second of the opening came after it.
+    """
+    at = hook.time(thing, "updated_at", "created_at")
+    return at if hook.action == "opened" else at + 1
+
+
 def labels(container: object, attribute: str) -> dict[str, Scalar]:
     """The names of an issue's or a change's labels, comma separated, as one attribute.
 

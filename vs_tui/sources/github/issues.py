@@ -6,9 +6,19 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
+from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import number, obj, text, time_of, web_url
-from vs_tui.sources.github.hook import Hook, Reading, change_scope, labels, login, logins, visible
+from vs_tui.sources.github.hook import (
+    Hook,
+    Reading,
+    change_scope,
+    edited_at,
+    hook_of,
+    labels,
+    login,
+    logins,
+    visible,
+)
 
 ACTIONS: Final = frozenset(
     (
@@ -16,6 +26,9 @@ ACTIONS: Final = frozenset(
         *("milestoned", "opened", "pinned", "reopened", "transferred", "typed", "unassigned"),
         *("unlabeled", "unlocked", "unpinned", "untyped"),
     )
+)
+SUB_ISSUE_ACTIONS: Final = frozenset(
+    f"{part}_{verb}" for part in ("sub_issue", "parent_issue") for verb in ("added", "removed")
 )
 _GONE: Final = frozenset({"deleted", "transferred"})
 _NOT_DONE: Final = frozenset({"not_planned", "duplicate"})
@@ -29,39 +42,70 @@ def read_issue(hook: Hook) -> Reading:
     if obj(issue, "pull_request"):
         # GitHub numbers both alike and tells of a change's milestones by `issues`, too.
         return "an issue event of a pull request, which shows by its own events"
+    whole = _snapshot(hook, issue)
+    if "parent_issue_url" not in issue:  # older servers do not know parents
+        return (whole,)
+    return (whole, _below(whole, _parent(hook, text(issue, "parent_issue_url"))))
+
+
+def read_sub_issue(hook: Hook) -> Reading:
+    """A sub-issue that got a parent or lost it: a snapshot of the sub-issue."""
+    if hook.action not in SUB_ISSUE_ACTIONS:
+        return f"the action {hook.action or 'none'!r} of sub_issues is not known"
+    if other := obj(hook.body, "sub_issue_repo"):
+        body = {**hook.body, "repository": other}
+        hook = hook_of(hook.dialect, hook.event, body, hook.received_at)
+    whole = _snapshot(hook, obj(hook.body, "sub_issue"))
+    parent = obj(hook.body, "parent_issue")
+    gone = hook.action.endswith("removed")
+    return (whole, _below(whole, None if gone else _parent(hook, text(parent, "url"))))
+
+
+def _snapshot(hook: Hook, issue: dict[str, Any]) -> Event:
     identifier = hook.required(issue, "number")
     state, at = _state(hook, issue)
-    return (
-        Event(
-            **hook.identity("issue", identifier),
-            operation=Operation.ISSUE,
-            state=state,
-            occurred_at=at,
-            as_of=hook.time(issue, "updated_at", "created_at"),
-            started_at=time_of(issue, "created_at"),
-            # A body tells the issue's state as of now, so it outranks an earlier end.
-            supersedes=state is not State.NOTE,
-            name=text(issue, "title") or f"#{identifier}",
-            actor=login(issue, "user"),
-            url=web_url(text(issue, "html_url")),
-            attributes=labels(issue, "vs.issue.labels")
-            | hook.attributes(
-                vs__issue__number=identifier,
-                vs__issue__title=text(issue, "title"),
-                vs__issue__state=text(issue, "state"),
-                vs__issue__state_reason=text(issue, "state_reason"),
-                vs__issue__type=text(issue, "type", "name"),
-                vs__issue__assignees=logins(issue, "assignees"),
-                vs__issue__milestone=text(issue, "milestone", "title"),
-                vs__issue__comments=number(issue, "comments"),
-            ),
-            offers=keys.offers(Key("issue", str(identifier), hook.scope), _former(hook)),
-            seeks=keys.seeks(
-                keys.mentions(text(issue, "title"), "title"),
-                keys.mentions(visible(text(issue, "body", limit=keys.TEXT_LIMIT)), "body"),
-                _parent(hook, issue),
-            ),
+    return Event(
+        **hook.identity("issue", identifier),
+        operation=Operation.ISSUE,
+        state=state,
+        occurred_at=at,
+        as_of=edited_at(hook, issue),
+        started_at=time_of(issue, "created_at"),
+        # A body tells the issue's state as of now, so it outranks an earlier end.
+        supersedes=state is not State.NOTE,
+        name=text(issue, "title") or f"#{identifier}",
+        actor=login(issue, "user"),
+        url=web_url(text(issue, "html_url")),
+        attributes=labels(issue, "vs.issue.labels")
+        | hook.attributes(
+            vs__issue__number=identifier,
+            vs__issue__title=text(issue, "title"),
+            vs__issue__state=text(issue, "state"),
+            vs__issue__state_reason=text(issue, "state_reason"),
+            vs__issue__type=text(issue, "type", "name"),
+            vs__issue__assignees=logins(issue, "assignees"),
+            vs__issue__milestone=text(issue, "milestone", "title"),
+            vs__issue__comments=number(issue, "comments"),
         ),
+        restates=RELATIONS,
+        offers=keys.offers(Key("issue", str(identifier), hook.scope), _former(hook)),
+        seeks=keys.seeks(
+            keys.mentions(text(issue, "title"), "title"),
+            keys.mentions(visible(text(issue, "body", limit=keys.TEXT_LIMIT)), "body"),
+        ),
+    )
+
+
+def _below(whole: Event, parent: Seek | None) -> Event:
+    """What the snapshot says of the issue that this one is a part of."""
+    return Event(
+        key=whole.key,
+        source=whole.source,
+        operation=whole.operation,
+        state=State.NOTE,
+        occurred_at=whole.snapshot_at,
+        restates="parent",
+        seeks=keys.seeks(parent),
     )
 
 
@@ -89,9 +133,9 @@ def _former(hook: Hook) -> Key | None:
     return Key("issue", str(former), scope, "transferred") if former and scope else None
 
 
-def _parent(hook: Hook, issue: dict[str, Any]) -> Seek | None:
+def _parent(hook: Hook, url: str) -> Seek | None:
     """A sub-issue names its parent by API URL."""
-    base, _, parent = text(issue, "parent_issue_url").rpartition("/issues/")
+    base, _, parent = url.rpartition("/issues/")
     if not parent.isdigit():
         return None
     scope = change_scope({"url": base}, hook.scope)

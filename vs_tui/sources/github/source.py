@@ -14,12 +14,13 @@ from vs_tui.sources.github.changes import read_change, read_review
 from vs_tui.sources.github.checks import read_check_run, read_check_suite, read_status
 from vs_tui.sources.github.deploys import read_deployment, read_deployment_status
 from vs_tui.sources.github.hook import GITHUB, Dialect, Hook, Reading, hook_of
-from vs_tui.sources.github.issues import read_issue
+from vs_tui.sources.github.issues import read_issue, read_sub_issue
 from vs_tui.sources.github.refs import read_create, read_delete, read_push, read_release
 from vs_tui.sources.signatures import require_hmac_hex
 
 READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
     "issues": read_issue,
+    "sub_issues": read_sub_issue,
     "pull_request": read_change,
     "pull_request_review": read_review,
     "push": read_push,

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
-from vs_tui.model.vocabulary import Event, Key, Operation, Seek, State
+from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Seek, State
 from vs_tui.sources.base import number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, Reading, author, labels, logins
 
@@ -68,6 +68,7 @@ def _snapshot(hook: Hook, change: dict[str, Any], identifier: int, action: str) 
         actor=author(hook),
         url=web_url(text(change, "url")),
         attributes=_attributes(hook, change, identifier, state, at if stated else None),
+        restates=RELATIONS,
         offers=_offers(hook, change, identifier, state),
         seeks=_seeks(hook, change, title),
     )

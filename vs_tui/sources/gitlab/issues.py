@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Event, Key, Operation, State
+from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, State
 from vs_tui.sources.base import number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, Reading, author, labels, logins
 
@@ -55,6 +55,7 @@ def read_issue(hook: Hook) -> Reading:
                 vs__issue__assignees=logins(hook.body, "assignees"),
                 vs__issue__weight=number(issue, "weight"),
             ),
+            restates=RELATIONS,
             offers=keys.offers(
                 Key("issue", str(identifier), hook.scope), *hook.aliases(kind, identifier)
             ),
