@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from importlib import import_module
 
 import pytest
@@ -129,21 +128,6 @@ def test_malformed_protobuf_is_parsed_or_refused():
             assert parsed.events or parsed.reason
             assert fold_all(parsed.events) is not None
     assert 0 < refused < 1_000
-
-
-def test_without_the_extra_the_refusal_says_how_to_get_it(monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("opentelemetry")]:
-        monkeypatch.delitem(sys.modules, name)
-
-    class NotInstalled:
-        @staticmethod
-        def find_spec(name, *_):
-            if name.startswith("opentelemetry"):
-                raise ImportError(name)
-
-    monkeypatch.setattr(sys, "meta_path", [NotInstalled, *sys.meta_path])
-    with pytest.raises(BadBody, match=r"vs-tui\[otlp\].*http/json"):
-        SOURCE.parse(Inbound("/v1/traces", PROTOBUF, b"", RECEIVED))
 
 
 # -- spans -------------------------------------------------------------------------------------
@@ -323,3 +307,31 @@ def test_hostile_attributes_stay_bounded():
     event = one(span)
     assert len(event.attributes["a"]) == 2000
     assert len(event.attributes) < 160
+
+
+def test_events_of_a_span_are_kept_in_order_of_time():
+    exception = {
+        "timeUnixNano": "1772445660000000000",
+        "name": "exception",
+        "attributes": [
+            {"key": "exception.type", "value": {"stringValue": "ValueError"}},
+            {"key": "exception.message", "value": {"stringValue": "no such voucher"}},
+        ],
+    }
+    retry = {"timeUnixNano": "1772445650000000000", "name": "retry"}
+    odd = [7, {"timeUnixNano": [], "attributes": "x"}]
+    span = {**otlp_span(), "events": [exception, retry, *odd, *[retry] * 9]}
+    event = parse(otlp(span)).events[0]
+    assert event.attributes["vs.event.2"] == "2026-03-02T10:00:50Z retry"
+    lines = [event.attributes[f"vs.event.{n}"] for n in range(1, 11)]
+    assert len(lines) == 10 and event.attributes["vs.events"] == 12
+    short = parse(otlp({**otlp_span(), "events": [exception]})).events[0]
+    assert short.attributes["vs.event.1"] == (
+        "2026-03-02T10:01:00Z exception ValueError no such voucher"
+    )
+
+
+def test_a_span_of_pytest_is_a_test():
+    attributes = [{"key": "pytest.span_type", "value": {"stringValue": "test"}}]
+    span = {**otlp_span(), "attributes": attributes}
+    assert parse(otlp(span)).events[0].operation == "test"

@@ -17,6 +17,7 @@ from aiohttp.typedefs import Middleware
 
 from vs_tui.api.emmetrics import EmMetricsApi, Newness
 from vs_tui.api.handlers import Api, Handler
+from vs_tui.api.otlp_answers import in_kind
 from vs_tui.api.reports import Reporting
 from vs_tui.config import Config
 from vs_tui.export.prometheus import Metrics
@@ -38,6 +39,7 @@ from vs_tui.store.writer import Writer
 log = logging.getLogger(__name__)
 
 STREAM: Final = "/api/stream"
+OTLP_TRACES: Final = "/v1/traces"
 YOUNG: Final = 20_000
 """Objects made before the garbage collector looks at them. What a delivery leaves behind has no
 cycles and goes by itself, but it is looked at as often as Python's 700 come together."""
@@ -153,7 +155,7 @@ def build(receiver: Receiver) -> web.Application:
     app.on_response_prepare.append(_hide_server)
     app[PLAIN] = {}
     for path, source in routes():
-        if source.name not in prepare and not path.endswith("/*"):
+        if source.name not in prepare and not path.endswith("/*") and path != OTLP_TRACES:
             app[PLAIN][path] = receiving.plain_handler(source)
         handler = receiving.handler(source, prepare.get(source.name))
         for prefix in ("", "/api/v1") if source.name == "emmetrics" else ("",):
@@ -196,12 +198,15 @@ def _errors(receiver: Receiver) -> Middleware:
         if isinstance(connection, Connection):
             connection.busy = True
         try:
-            return await handler(request)
+            response = await handler(request)
         except Exception as error:
-            return refusal(_refused(error, receiver.config.db)).response
+            response = refusal(_refused(error, receiver.config.db)).response
         finally:
             if isinstance(connection, Connection):
                 connection.busy = False
+        if request.path.rstrip("/") == OTLP_TRACES:
+            return in_kind(response, request.headers.get("Content-Type", ""))
+        return response
 
     return errors
 

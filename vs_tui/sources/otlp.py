@@ -1,7 +1,7 @@
 """OTLP/HTTP traces: what CI tools and `otel-cli` export, as JSON or protobuf.
 
 Facts: the OTLP specification (ids are hex in JSON, times are nanoseconds as digits) and the CI/CD
-and VCS semantic conventions. Protobuf needs the package opentelemetry-proto (the extra `otlp`).
+and VCS semantic conventions.
 A span without an end is in flight. Standard exporters send spans only once they have ended.
 """
 
@@ -15,13 +15,15 @@ from importlib import import_module
 from typing import Any, Final
 
 from vs_tui.model import keys
-from vs_tui.model.time import Instant, parse_instant
+from vs_tui.model.time import Instant, iso, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, items, json_object, obj, text, web_url
 from vs_tui.sources.tokens import TokenSource
 from vs_tui.sources.versions import offer_version, seek_version
 
 DEFAULT_OPERATION: Final = "span"
+EVENTS_KEPT: Final = 10
+"""Events of one span that are kept; the attribute `vs.events` says how many there were."""
 _PROTOBUF: Final = frozenset({"application/x-protobuf", "application/protobuf"})
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
 _SPAN_ID: Final = re.compile(r"[0-9a-f]{16}\Z")
@@ -38,6 +40,7 @@ _TELLING: Final = (
     ("deployment.status", Operation.DEPLOY),
     ("test.suite.name", Operation.TEST),
     ("test.case.name", Operation.TEST),
+    ("pytest.span_type", Operation.TEST),
     ("cicd.pipeline.task.name", Operation.BUILD),
     ("cicd.pipeline.task.run.id", Operation.BUILD),
     ("jenkins.pipeline.step.name", Operation.BUILD),
@@ -91,12 +94,9 @@ def _request(inbound: Inbound) -> dict[str, Any]:
     content_type = inbound.header("content-type").partition(";")[0].strip().lower()
     if content_type not in _PROTOBUF:
         return json_object(inbound)
-    try:
-        messages = import_module("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
-        json_format = import_module("google.protobuf.json_format")
-    except ImportError:
-        why = "protobuf needs `pip install 'vs-tui[otlp]'`; or set the exporter to http/json"
-        raise BadBody("content-type", why) from None
+    # Protobuf takes tens of milliseconds to import: only who sends it waits for it.
+    messages = import_module("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
+    json_format = import_module("google.protobuf.json_format")
     message = messages.ExportTraceServiceRequest()
     try:
         message.ParseFromString(inbound.body)
@@ -249,9 +249,29 @@ def _state(
 
 
 def _said(span: Mapping[str, Any]) -> dict[str, Scalar]:
-    """The status' message, under the name that the conventions give it outside of OTLP."""
+    """The status' message, under the name that the conventions give it outside of OTLP, and the
+    span's events in order of time, as `vs.event.1` and so on."""
     message = text(span, "status", "message", limit=2000)
-    return {"otel.status_description": message} if message else {}
+    said: dict[str, Scalar] = {"otel.status_description": message} if message else {}
+    events = [event for event in items(span, "events") if isinstance(event, dict)]
+    timed = sorted(events, key=lambda event: _time(event, "timeUnixNano") or 0)
+    for number, event in enumerate(timed[:EVENTS_KEPT], 1):
+        said[f"vs.event.{number}"] = _event_line(event)
+    if len(timed) > EVENTS_KEPT:
+        said["vs.events"] = len(timed)
+    return said
+
+
+def _event_line(event: Mapping[str, Any]) -> str:
+    """When, what, and of an exception its type and message (semantic conventions of exceptions)."""
+    details = _attributes(event)
+    words = [
+        iso(_time(event, "timeUnixNano")) or "",
+        text(event, "name", limit=100),
+        _word(details, "exception.type"),
+        _word(details, "exception.message")[:500],
+    ]
+    return " ".join(word for word in words if word)
 
 
 def _operation(own: Mapping[str, Scalar]) -> str:
