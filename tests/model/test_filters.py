@@ -240,3 +240,16 @@ def test_completion_keeps_what_is_before_the_last_word() -> None:
     assert completions("kind:deploy env:", {"env": ["prod eu"]}) == ['kind:deploy env:"prod eu"']
     assert "dur>" in completions("d", {})
     assert completions("nonsense:", {}) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (" ".join(["word"] * 1_000), "characters; it can have"),
+        (" ".join(["w"] * 101), "more than 100 terms"),
+        ("kind:" + ",".join(["a"] * 201), "more than 200 values"),
+    ],
+)
+def test_a_filter_that_sqlite_would_refuse_is_refused_in_words(text, said) -> None:
+    with pytest.raises(FilterError, match=said):
+        parse(text)

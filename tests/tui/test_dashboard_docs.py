@@ -102,7 +102,7 @@ def test_limits_that_the_page_names() -> None:
     from vs_tui.api.remote_connection import LONGEST_WAIT
     from vs_tui.cli.web import MAX_TABS
     from vs_tui.model.time import DAY, MINUTE, SECOND
-    from vs_tui.tui import banners, source_status
+    from vs_tui.tui import span_format, source_status
     from vs_tui.tui.feed import BLURRED_POLL_SECONDS
     from vs_tui.tui.screens.sources import SHOW_SECRET
 
@@ -111,6 +111,6 @@ def test_limits_that_the_page_names() -> None:
     assert LONGEST_WAIT == 5 and "within five seconds" in text
     days = f"{source_status.SILENT_AFTER // DAY} to {source_status.RETIRED_AFTER // DAY} days"
     assert days in text
-    assert banners.SKEW == 2 * MINUTE and "more than two minutes" in text
+    assert span_format.SKEW == 2 * MINUTE and "more than two minutes" in text
     assert SHOW_SECRET == 30 * SECOND and "30 seconds" in text
     assert f"every {BLURRED_POLL_SECONDS:.0f} s" in text

@@ -168,7 +168,7 @@ async def test_looks_as_written(name, size) -> None:
     play, reader, options = CASES[name]
     async with stage(reader(), size=size, **options) as on:
         await play(on)
-        on.app.clear_notifications()
+        on.app.clear_notice()
         await on.settle()
         shown = on.text
     assert_golden(f"{name}-{size[0]}x{size[1]}", shown)

@@ -161,7 +161,7 @@ async def test_cards_banners_palette_toasts_and_names_of_views() -> None:
             on.app.notify_text(text)
             await on.settle()
             check(on)
-            on.app.clear_notifications()
+            on.app.clear_notice()
         await on.press("question_mark", "escape", "colon")
         check(on)
 

@@ -377,12 +377,18 @@ async def test_a_wrong_term_is_told_while_the_next_is_typed() -> None:
         assert "is not known" not in on.text
 
 
-async def test_a_toast_stands_in_the_footers_line_and_covers_no_row() -> None:
-    async with stage(size=NARROW) as on:
+async def test_a_notice_covers_no_counts_no_keys_and_no_row() -> None:
+    async with stage(FakeReader(builds(30)), size=NARROW) as on:
         before = on.lines
         await on.press("f")
         await on.sees("following the newest")
-        assert on.lines[:-1] == before[:-1]
+        assert on.lines[-1] == before[-1], "the keys"
+        assert on.lines[:2] == before[:2], "the counts"
+        await on.press("G")
+        await on.press("f", "f")
+        await on.sees("not following")
+        assert on.list.region.bottom < on.app.screen.query_one("#notice").region.y + 1
+        await on.press("f")
         await on.press("f")
         await on.sees("not following")
         assert "following the newest" not in on.text, "one at a time"
@@ -424,3 +430,20 @@ async def test_an_order_of_the_newest_alone_says_so() -> None:
         await on.sees("/ all  10000+")
         await on.press("s")
         await on.sees("started ▼ of the newest 10000")
+
+
+async def test_a_long_paste_into_the_filter_is_refused_below_its_box() -> None:
+    async with stage(FakeReader(builds(30))) as on:
+        await on.press("slash")
+        on.app.screen.query_one("#filter").value = "word " * 1_000
+        await on.sees("it can have 4000")
+        assert "LIVE" in on.text and "STALE" not in on.text
+
+
+async def test_a_start_in_the_future_stands_behind_what_has_begun_and_is_marked() -> None:
+    ahead = span("ahead", "build", "from 2031", began=-5 * 365 * 24 * HOUR)
+    begun = span("begun", "build", "begun today", began=MINUTE)
+    async with stage(FakeReader([ahead, begun, *builds(3)])) as on:
+        assert line_of(on, "begun today") < line_of(on, "from 2031") < line_of(on, "build 0")
+        assert "ahead?" in on.lines[line_of(on, "from 2031")]
+        assert "is 1825d ahead" in on.text

@@ -25,8 +25,8 @@ def copied(written: list[str]) -> list[str]:
 
 
 def said(on) -> list[str]:
-    """What the toasts say, whole: on the screen they are wrapped."""
-    return [str(notification.message) for notification in on.app._notifications]
+    """What was said, whole: on the screen it is wrapped."""
+    return list(on.app.notices)
 
 
 @pytest.fixture

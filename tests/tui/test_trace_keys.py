@@ -87,10 +87,10 @@ async def test_cutting_a_link_sends_the_decision() -> None:
         on.app.screen.waterfall.reveal("t-1")
         await on.press("x")
         assert sent == [("cut", "t-1", "dep-214")]
-        # A toast wraps.
+        # A notice wraps.
         shown = " ".join(on.text.replace("│", " ").split())
         assert "link cut" in shown
-        assert [n.message for n in on.app._notifications] == [
+        assert list(on.app.notices)[-1:] == [
             "link cut; to join them again: vs-tui link pin t-1 dep-214"
         ]
 

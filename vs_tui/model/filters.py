@@ -91,6 +91,11 @@ FLAGS: Final = ("draft", "open", "failed", "inflight", "root", "production", "re
 COMPARED: Final = ("dur", "age", "fresh")
 """`fresh` is like `age`, but what is in flight is always fresh: the time range of the screens."""
 MOMENTS: Final = ("since", "until")
+MAX_LENGTH: Final = 4_000
+"""Characters of a filter."""
+MAX_TERMS: Final = 100
+MAX_VALUES: Final = 200
+"""Values of all terms; SQLite refuses deeper expressions than these make."""
 
 _TOKEN: Final = re.compile(
     r'(?P<neg>-)?(?:(?P<key>[A-Za-z_]+)(?P<op>:|>=|<=|>|<))?(?P<value>(?:"[^"]*(?:"|$)|[^\s"])*)'
@@ -131,8 +136,12 @@ class Filter:
 
 def parse(text: str) -> Filter:
     """Read a filter; FilterError names the place, the fault and what is accepted."""
+    if len(text) > MAX_LENGTH:
+        raise FilterError(
+            MAX_LENGTH, f"the filter has {len(text)} characters; it can have {MAX_LENGTH}"
+        )
     terms: list[Term] = []
-    position = 0
+    values = position = 0
     while position < len(text):
         if text[position].isspace():
             position += 1
@@ -141,6 +150,13 @@ def parse(text: str) -> Filter:
         if match is None or match.end() == position:
             raise FilterError(position, f"cannot read '{text[position : position + 20]}'")
         terms.append(_term(match))
+        values += len(terms[-1].values)
+        if len(terms) > MAX_TERMS:
+            raise FilterError(position, f"the filter has more than {MAX_TERMS} terms; leave some out")
+        if values > MAX_VALUES:
+            raise FilterError(
+                position, f"the filter has more than {MAX_VALUES} values; leave some out"
+            )
         position = match.end()
     return Filter(tuple(terms))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.model.filters import moment
+from vs_tui.model.filters import MAX_LENGTH, MAX_TERMS, MAX_VALUES, moment
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.filter_sql import escaped
@@ -84,10 +84,16 @@ def delivery_reach(text: str) -> Reach:
 
 def _terms(text: str) -> Iterator[tuple[bool, str]]:
     """(negated, term)."""
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"the filter has {len(text)} characters; it can have {MAX_LENGTH}")
     try:
         words = shlex.split(text)
     except ValueError:
         raise ValueError('a quote is not closed; write it like "two words"') from None
+    if len(words) > MAX_TERMS or sum(word.count(",") for word in words) > MAX_VALUES:
+        raise ValueError(
+            f"the filter has more than {MAX_TERMS} terms or {MAX_VALUES} values; leave some out"
+        )
     for word in words:
         negated = word.startswith("-") and len(word) > 1
         yield negated, word[1:] if negated else word

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections import deque
 from collections.abc import Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from textual import events
 from textual.binding import Binding
 from textual.driver import Driver
+from textual.timer import Timer
 
 from vs_tui.model.display import clean
 from vs_tui.model.time import SECOND, Duration, Instant
@@ -50,6 +52,7 @@ BASELINE_AGE: Final = 60 * SECOND
 RECEIVER_AFTER: Final = 2.0
 """Seconds after which the receiver starts whether rows could be read or not."""
 MAX_BASELINES: Final = 20_000
+NOTICE_SECONDS: Final = 4.0
 QUIET_TICK: Final = 10 * SECOND
 """How often what is shown moves on while nothing is in flight: then only minutes are shown."""
 
@@ -69,17 +72,12 @@ class VsTuiApp(SparingApp[int]):
     ENABLE_COMMAND_PALETTE = False
     COMMANDS: ClassVar[set[Any]] = {Commands}
     BINDINGS: ClassVar[list[Any]] = [Binding("ctrl+q", "quit", show=False)]
-    # A toast stands where the keys are named, and covers no row. Not every terminal has the emoji
-    # and the thin lines of the palette.
+    # Not every terminal has the emoji and the thin lines of the palette.
     CSS = """
     CommandPalette SearchIcon { display: none; }
     CommandPalette #--input, CommandPalette #--input.--list-visible { border: none; }
     CommandPalette CommandList, CommandPalette CommandList:focus {
         border: none; scrollbar-size: 0 0;
-    }
-    ToastRack { margin-bottom: 0; }
-    Toast, Toast.-information, Toast.-warning, Toast.-error {
-        width: auto; max-width: 100%; margin: 0; padding: 0 1; border: none;
     }
     """
 
@@ -108,6 +106,11 @@ class VsTuiApp(SparingApp[int]):
         self.failed = 0
         self.trouble = ""
         """What is wrong with the store."""
+        self.notices: deque[str] = deque(maxlen=20)
+        """What was said last."""
+        self.notice = "", ""
+        """What is said now, and how grave it is."""
+        self._notice_timer: Timer | None = None
         self.unreadable = ""
         """Why the last reading failed."""
         self.not_listening = ""
@@ -286,11 +289,25 @@ class VsTuiApp(SparingApp[int]):
         return table.worded(text, self.actions)
 
     def notify_text(self, text: str, severity: str = "information") -> None:
-        """A toast, instead of the one before; the text is never read as markup."""
-        self.clear_notifications()
+        """Say something for a while, in a line of its own above the keys, instead of what was said
+        before; the text is never read as markup."""
         if severity == "error":
             text = f"{self.look.glyphs.fail} {text}"
-        self.notify(clean(text), severity=severity, timeout=4, markup=False)  # type: ignore[arg-type]
+        self.notices.append(clean(text))
+        if self._notice_timer is not None:
+            self._notice_timer.stop()
+        self._notice_timer = self.set_timer(NOTICE_SECONDS, self.clear_notice)
+        self.notice = self.notices[-1], severity
+        self._show_notice()
+
+    def clear_notice(self) -> None:
+        """Stop saying it."""
+        self.notice = "", ""
+        self._show_notice()
+
+    def _show_notice(self) -> None:
+        if (view := self.view) is not None and view.complete:
+            view.paint_notice()
 
     def cut_link(self, child: str, parent: str) -> None:
         """Separate a span from its parent; survives a rebuild."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from rich.cells import cell_len
 
 from vs_tui.model.display import clean
-from vs_tui.model.time import MINUTE, SECOND, Duration, Instant, format_duration
+from vs_tui.model.time import SECOND, Duration, Instant, format_duration
 from vs_tui.model.vocabulary import Span, Verdict
 from vs_tui.store.reader_protocol import SourceHealth
 from vs_tui.tui import source_status, span_format
@@ -18,8 +18,6 @@ from vs_tui.tui.paint import fit
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
 
-SKEW: Final = 2 * MINUTE
-"""Clocks that differ by less are not worth a word."""
 _FOLDERS: Final = re.compile(r"(?<!\S)/\S*/(?=[^\s/])")
 """Of a path: where room is short, what is wrong with a file says more than where it is."""
 LOOK_EVERY: Final = 10 * SECOND
@@ -81,13 +79,13 @@ def clock_trouble(
     ahead of ours when we look over the network.
     """
     last = max((h.last_received_at or 0 for h in health), default=0)
-    if abs(remote) > SKEW:
+    if abs(remote) > span_format.SKEW:
         how = "ahead of" if remote > 0 else "behind"
         return f"the receiver's clock is {_about(remote)} {how} this one's: synchronise both (NTP)"
-    if last - now > SKEW:
+    if last - now > span_format.SKEW:
         behind = _about(last - now)
         return f"this clock is {behind} behind what was received: set it right (timedatectl)"
-    if newest is not None and newest.started_at is not None and newest.started_at - now > SKEW:
+    if newest is not None and newest.started_at is not None and newest.started_at - now > span_format.SKEW:
         ahead = _about(newest.started_at - now)
         return f"the clock of {clean(newest.source, 40)} is {ahead} ahead: synchronise it (NTP)"
     return ""

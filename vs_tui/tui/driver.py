@@ -18,9 +18,10 @@ import time
 from collections.abc import Callable
 from typing import IO, Final
 
-from textual._xterm_parser import XTermParser
 from textual.drivers._writer_thread import WriterThread
 from textual.drivers.linux_driver import LinuxDriver
+
+from vs_tui.tui.terminal_input import TerminalParser
 
 SLOW_SECONDS: Final = 0.15
 """A text that took longer was taken slowly."""
@@ -98,10 +99,27 @@ class TerminalDriver(LinuxDriver):
             self._writer_thread.start()
             begun.stop()
 
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """Columns and lines of the terminal itself; the environment's are those of another one,
+        unless the terminal does not know."""
+        for number in (self.fileno, 1, 2):
+            with contextlib.suppress(OSError):
+                size = os.get_terminal_size(number)
+                if size.columns and size.lines:
+                    return size.columns, size.lines
+        return super()._get_terminal_size()
+
+    def _run_input_thread(self) -> None:
+        """Read keys; a fault ends the dashboard as any other does: a report, exit status 1."""
+        try:
+            self.run_input_thread()
+        except Exception as error:
+            self._app.call_later(self._app._handle_exception, error)
+
     def run_input_thread(self) -> None:
         """Read keys until told to end, or until the terminal has gone."""
         woken, self._waker = os.pipe()
-        parser = XTermParser(self._debug)
+        parser = TerminalParser(self._debug)
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         try:
             while not self.exit_event.is_set():

@@ -40,7 +40,7 @@ def _pieces(app: VsTuiApp, words: int) -> tuple[list[Piece], list[Piece], dict[i
         left.append(
             (f"{signs.stale} STALE", "wait") if app.unreadable else (f"{signs.live} LIVE", "ok")
         )
-        if words or _trouble(app):
+        if (words and not app.unreadable) or _trouble(app):
             left.append((f"  {_hooks(app, words)}", "fail" if _trouble(app) else "dim"))
     targets = {1: "freeze", len(left) + 1: "team", len(left) + 2: "time"}
     team = fit(app.team, min(len(app.team), 20)) if app.team else "all"
@@ -60,7 +60,8 @@ def _pieces(app: VsTuiApp, words: int) -> tuple[list[Piece], list[Piece], dict[i
 
 
 def _trouble(app: VsTuiApp) -> bool:
-    return bool(app.trouble or app.unreadable or app.not_listening)
+    """Whether deliveries are not taken; that they cannot be read is another matter."""
+    return bool(app.trouble or app.not_listening)
 
 
 def _hooks(app: VsTuiApp, words: int) -> str:

@@ -12,6 +12,8 @@ from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.store.reader_protocol import Baseline
 from vs_tui.tui.theme import Glyphs
 
+SKEW: Final = 2 * MINUTE
+"""Clocks that differ by less are not worth a word."""
 LONG_RATIO: Final = 1.5
 """From this multiple of its median on, a span is marked as long."""
 STALE_P90S: Final = 3
@@ -82,6 +84,17 @@ def state(
     if span.operation == "incident":
         return glyphs.fail, "open", "fail"
     return glyphs.run, "open" if span.operation in _QUIET_BY_NATURE else "run", "run"
+
+
+def starts_ahead(span: Span, now: Instant) -> bool:
+    """Whether it is said to start in the future: the sender's clock is wrong."""
+    return span.in_flight and span.started_at is not None and span.started_at - now > SKEW
+
+
+def impossible_starts_last(spans: Sequence[Span], now: Instant) -> list[Span]:
+    """Spans in flight by start; those that start in the future stand behind the others in flight,
+    where they do not push out what has begun."""
+    return sorted(spans, key=lambda s: (not s.in_flight, starts_ahead(s, now)))
 
 
 def title(span: Span) -> str:

@@ -30,6 +30,8 @@ from vs_tui.tui.workers import start
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
 
+_SEVERITIES: Final = {"error": "fail", "warning": "wait"}
+"""How grave a notice is -> what it is drawn with."""
 TABS: Final = (
     ("live", "Live"),
     ("traces", "Traces"),
@@ -83,6 +85,7 @@ class View(Screen[None]):
         yield Line(self.look, id="tabs")
         yield Line(self.look, id="banner")
         yield from self.body()
+        yield FilterNote(self.look, id="notice")
         yield FilterBox(self.completions, id="filter")
         yield FilterNote(self.look, id="problem")
         yield Line(self.look, id="footer")
@@ -205,6 +208,12 @@ class View(Screen[None]):
         if text:
             self.query_one("#banner", Line).show([(text, "banner")])
         self._paint_footer()
+        self.paint_notice()
+
+    def paint_notice(self) -> None:
+        """What is said for a while, in lines that nothing else needs."""
+        text, severity = self.dash.notice
+        self.query_one("#notice", FilterNote).say(text, _SEVERITIES.get(severity, "title"))
 
     def paint_header(self) -> None:
         """The first line, with the time."""

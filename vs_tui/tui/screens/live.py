@@ -90,6 +90,8 @@ class LiveView(ListedView):
         wanted = self.wanted
         page = await dash.reader.spans(filter_text, limit=wanted, sort=self.sort, at=dash.frozen_at)
         self.spans = page.items
+        if self.sort == self.sorts[0]:
+            self.spans = span_format.impossible_starts_last(page.items, dash.now())
         self.searched = page.searched
         self.show_problem("")
         self._show_rows(wanted)
@@ -209,7 +211,9 @@ class LiveView(ListedView):
                 ),
                 "fail" if span.status.failed else "text" if span.in_flight else "dim",
             ),
-            (format_duration(span.elapsed(now)), "text"),
+            ("ahead?", "wait")
+            if span_format.starts_ahead(span, now)
+            else (format_duration(span.elapsed(now)), "text"),
             (ratio, ratio_role),
             (span.actor or "-", "dim"),
             (span.project or "-", "dim"),
