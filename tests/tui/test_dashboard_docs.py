@@ -102,7 +102,7 @@ def test_limits_that_the_page_names() -> None:
     from vs_tui.api.remote_connection import LONGEST_WAIT
     from vs_tui.cli.web import MAX_TABS
     from vs_tui.model.time import DAY, MINUTE, SECOND
-    from vs_tui.tui import span_format, source_status
+    from vs_tui.tui import source_status, span_format
     from vs_tui.tui.feed import BLURRED_POLL_SECONDS
     from vs_tui.tui.screens.sources import SHOW_SECRET
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from tests.tui.fakes import NOW, FakeReader, busy_reader, cards, delivery, span
 from tests.tui.stage import NARROW, WIDE, Stage, stage
 from vs_tui.metrics.cards import Card
-from vs_tui.model.time import HOUR, SECOND
+from vs_tui.model.time import HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import State
 from vs_tui.store.reader_protocol import COUNTED, Counts
 from vs_tui.tui.app import Setup, VsTuiApp

@@ -73,7 +73,9 @@ def mutated(random_: random.Random) -> str:
         place = random_.randrange(len(text) + 1)
         text[place : place + random_.randrange(2)] = random_.choice(ALPHABET)
     if random_.random() < 0.2:
-        return re.sub(r"\d+", lambda _: str(random_.choice((0, 1, 3, 2**31, 10**20))), "".join(text))
+        return re.sub(
+            r"\d+", lambda _: str(random_.choice((0, 1, 3, 2**31, 10**20))), "".join(text)
+        )
     return "".join(text)
 
 

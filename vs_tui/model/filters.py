@@ -152,7 +152,9 @@ def parse(text: str) -> Filter:
         terms.append(_term(match))
         values += len(terms[-1].values)
         if len(terms) > MAX_TERMS:
-            raise FilterError(position, f"the filter has more than {MAX_TERMS} terms; leave some out")
+            raise FilterError(
+                position, f"the filter has more than {MAX_TERMS} terms; leave some out"
+            )
         if values > MAX_VALUES:
             raise FilterError(
                 position, f"the filter has more than {MAX_VALUES} values; leave some out"

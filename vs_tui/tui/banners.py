@@ -85,7 +85,11 @@ def clock_trouble(
     if last - now > span_format.SKEW:
         behind = _about(last - now)
         return f"this clock is {behind} behind what was received: set it right (timedatectl)"
-    if newest is not None and newest.started_at is not None and newest.started_at - now > span_format.SKEW:
+    if (
+        newest is not None
+        and newest.started_at is not None
+        and newest.started_at - now > span_format.SKEW
+    ):
         ahead = _about(newest.started_at - now)
         return f"the clock of {clean(newest.source, 40)} is {ahead} ahead: synchronise it (NTP)"
     return ""

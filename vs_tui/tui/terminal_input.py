@@ -60,27 +60,31 @@ class TerminalParser(XTermParser):
             self.mouse_pixels = False
         return super().parse_mouse_code(code)
 
-    def _parse_extended_key(self, sequence: str) -> list[events.Key] | None:
-        """The keys of a sequence of the kitty protocol; None when it is none."""
+    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
         match = _EXTENDED_KEY.match(sequence)
-        if match is None:
-            return None
-        fields = match[1].split(";")
-        if len(fields) == 1 and match[2] != "u":
-            return None
-        code, modifiers, text = (*fields[:3], "", "", "")[:3]
-        modifier, _, event_type = modifiers.partition(":")
-        if event_type == _RELEASE or len(fields) > 3:
-            return [events.Key(Keys.Ignore, sequence)]
-        # The first of alternate keys is the key itself.
-        code = code.partition(":")[0]
-        characters = [part for part in text.split(":") if part]
-        if not all(_is_character(part) for part in (code or "1", *characters)):
-            return [events.Key(Keys.Ignore, sequence)]
-        plain = ";".join((code, modifier, ":".join(characters))).rstrip(";")
-        if ";" not in plain:
-            plain += ";1"
-        return super()._parse_extended_key(f"\x1b[{plain}{match[2]}")
+        understood = sequence if match is None else _understood(match)
+        if understood:
+            yield from super()._sequence_to_key_events(understood, alt)
+        else:
+            yield events.Key(Keys.Ignore, sequence)
+
+
+def _understood(match: re.Match[str]) -> str:
+    """A sequence of the kitty protocol as Textual's parser reads it; empty for one that is no key
+    press."""
+    fields = match[1].split(";")
+    if len(fields) == 1 and match[2] != "u":
+        return match[0]
+    code, modifiers, text = (*fields[:3], "", "", "")[:3]
+    modifier, _, event_type = modifiers.partition(":")
+    # The first of alternate keys is the key itself.
+    code = code.partition(":")[0]
+    characters = [part for part in text.split(":") if part]
+    known = all(_is_character(part) for part in (code or "1", modifier or "1", *characters))
+    if event_type == _RELEASE or len(fields) > 3 or not known:
+        return ""
+    plain = ";".join((code, modifier, ":".join(characters))).rstrip(";")
+    return f"\x1b[{plain}{'' if ';' in plain else ';1'}{match[2]}"
 
 
 def _is_possible(event: events.Resize) -> bool:
