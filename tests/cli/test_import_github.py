@@ -45,6 +45,7 @@ def routes():
             commit(gh.HEAD_2, "finish", "10:20:00"),
         ],
         f"{REPO}/pulls/34/reviews": [gh.review()["review"]],
+        f"{REPO}/commits": [commit(gh.MERGE, "Cache invoices (#34)", "11:30:00")],
         f"{REPO}/actions/runs": {"total_count": 1, "workflow_runs": [run]},
         f"{REPO}/actions/workflows": {"workflows": [{"id": 9, "name": "CI"}]},
         f"{REPO}/actions/runs/555/attempts/1": first,
@@ -97,7 +98,9 @@ async def test_history_reads_like_webhooks(server, shell, api):
     assert change["attributes"]["vs.pr.additions"] == 120
     review = one(spans, operation="review")
     assert review["parent_span_id"] == change["span_id"]
-    push = one(spans, operation="push")
+    merge = one(spans, operation="push", name="Cache invoices (#34)")
+    assert merge["attributes"]["vcs.ref.head.name"] == "main"
+    push = one(spans, operation="push", name="finish")
     assert push["parent_span_id"] == change["span_id"]
     assert push["attributes"]["vs.commit.first_at"] == "2026-03-02T08:30:00Z"
     assert push["ended_at"] == "2026-03-02T10:20:00Z"
@@ -183,7 +186,7 @@ async def test_quick_asks_for_lists_only(server, shell, api):
     assert api.asked(f"{REPO}/actions/runs/555/jobs") == 0
     operations = sorted(span["operation"] for span in server.spans())
     assert [name for name in operations if name not in ("stage", "issue")] == [
-        *("deploy", "pipeline", "pull_request", "release")
+        *("deploy", "pipeline", "pull_request", "push", "release")
     ]
 
 

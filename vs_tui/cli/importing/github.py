@@ -1,4 +1,5 @@
-"""GitHub's REST API (v3) as webhooks: issues, pull requests, workflow runs, deployments, releases.
+"""GitHub's REST API (v3) as webhooks: issues, pull requests, commits of the default branch,
+workflow runs, deployments, releases.
 
 https://docs.github.com/rest: the objects that the API lists are those that webhooks carry, so an
 event is made by putting one beside its repository and naming what happened last.
@@ -10,13 +11,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
+from vs_tui.cli.importing.history import Commit, Push, pushes
 from vs_tui.cli.importing.lists import Lists
 from vs_tui.cli.importing.model import Delivery, Forbidden, Page, Settings, Step, delivery, objects
 from vs_tui.cli.importing.web import Answer, Api
 from vs_tui.model.time import parse_instant
 
 DEFAULT_URL: Final = "https://api.github.com"
-STEPS: Final = ("issues", "pull_requests", "workflow_runs", "deployments", "releases")
+STEPS: Final = (
+    *("issues", "pull_requests", "commits", "workflow_runs", "deployments", "releases"),
+)
 _COMMITS: Final = 250
 """The API lists no more commits of a pull request."""
 _RUN_ACTIONS: Final = {"completed": "completed", "in_progress": "in_progress"}
@@ -45,6 +49,7 @@ class GitHub:
         readers = {
             "issues": self._issues,
             "pull_requests": self._changes,
+            "commits": self._history,
             "workflow_runs": self._runs,
             "deployments": self._deployments,
             "releases": self._releases,
@@ -87,6 +92,7 @@ class GitHub:
             whole = self._api.get(f"{self._at}/pulls/{number}").value
             change = whole if isinstance(whole, dict) else change
             yield from self._push(change, list(self._lists.every(f"pulls/{number}/commits")))
+            yield from self._readied(change)
         body = self._body(_action(change), change.get("user"), number=number, pull_request=change)
         yield event("pull_request", body)
         if self._settings.details:
@@ -101,22 +107,59 @@ class GitHub:
 
     def _push(self, change: dict[str, Any], commits: list[dict[str, Any]]) -> Iterator[Delivery]:
         """The change's commits as one push to its branch: lead times begin with the first."""
-        made = [_pushed(entry) for entry in commits[-_COMMITS:]]
-        if not made:
-            return
-        head = change.get("head") or {}
-        last = made[-1]
-        yield event(
-            "push",
+        made = [_commit(entry) for entry in commits[-_COMMITS:]]
+        if made:
+            branch = (change.get("head") or {}).get("ref", "")
+            yield self._pushed(branch, Push("", made[-1], made), sender=change.get("user"))
+
+    def _pushed(self, branch: str, push: Push, **more: Any) -> Delivery:
+        """A push. The API has no pushes; the newest commit says when at the earliest."""
+        listed = [
             {
-                "ref": f"refs/heads/{head.get('ref', '')}",
-                "after": last["id"],
-                "commits": made,
-                "head_commit": last,
-                "repository": self.repository,
-                "sender": change.get("user"),
-            },
-        )
+                "id": commit.sha,
+                "message": commit.message,
+                "timestamp": commit.authored or commit.committed,
+                # A merge brings commits that their own branch had before.
+                "distinct": not push.before or commit is push.after,
+            }
+            for commit in push.commits
+        ]
+        body = {
+            "ref": f"refs/heads/{branch}",
+            "before": push.before,
+            "after": push.after.sha,
+            "commits": listed,
+            "head_commit": listed[-1],
+            "repository": {**self.repository, "pushed_at": push.after.committed},
+            **more,
+        }
+        return event("push", body)
+
+    def _readied(self, change: dict[str, Any]) -> Iterator[Delivery]:
+        """The moments at which it stopped being a draft."""
+        try:
+            happened = list(self._lists.every(f"issues/{change.get('number')}/events"))
+        except Forbidden:
+            return
+        open_again = {"state": "open", "draft": False, "merged": False}
+        open_again |= dict.fromkeys(("merged_at", "closed_at", "merged_by", "merge_commit_sha"))
+        for entry in happened:
+            if entry.get("event") == "ready_for_review":
+                then = {**change, **open_again, "updated_at": entry.get("created_at")}
+                body = self._body(
+                    *("ready_for_review", entry.get("actor")),
+                    number=change.get("number"),
+                    pull_request=then,
+                )
+                yield event("pull_request", body)
+
+    def _history(self, _cursor: str) -> Page:
+        """The default branch as pushes, in one page: a merge may bring commits of any page."""
+        branch = str(self.repository.get("default_branch") or "")
+        listed = self._lists.every("commits", sha=branch, since=self._settings.since)
+        commits = [_commit(entry) for entry in listed]
+        found = [self._pushed(branch, push) for push in pushes(commits)]
+        return Page(found)
 
     def _runs(self, cursor: str) -> Page:
         answer = self._lists.page(cursor, "actions/runs")
@@ -192,16 +235,15 @@ def _action(entry: dict[str, Any]) -> str:
     return "closed" if entry.get("state") == "closed" else "edited"
 
 
-def _pushed(entry: dict[str, Any]) -> dict[str, Any]:
-    """A commit as pushes list it."""
+def _commit(entry: dict[str, Any]) -> Commit:
     commit = entry.get("commit") or {}
-    written = (commit.get("committer") or {}).get("date")
-    return {
-        "id": entry.get("sha"),
-        "message": commit.get("message", ""),
-        "timestamp": written,
-        "distinct": True,
-    }
+    return Commit(
+        sha=str(entry.get("sha") or ""),
+        parents=[str(parent.get("sha")) for parent in objects(entry.get("parents"))],
+        message=str(commit.get("message") or ""),
+        authored=(commit.get("author") or {}).get("date"),
+        committed=(commit.get("committer") or {}).get("date"),
+    )
 
 
 def projects(names: Iterable[str]) -> list[str]:

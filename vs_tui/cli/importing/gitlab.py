@@ -1,7 +1,8 @@
-"""GitLab's REST API (v4) as webhooks: issues, merge requests, pipelines, deployments, releases.
+"""GitLab's REST API (v4) as webhooks: issues, merge requests, commits of the default branch,
+pipelines, deployments, releases.
 
 https://docs.gitlab.com/api: unlike GitHub's, the objects of the API are not those of the hooks, so
-their fields are renamed here. Approvals have no time in the API and are left out.
+their fields are renamed here. Approvals and drafts have their times in system notes only.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
+from vs_tui.cli.importing.history import Commit, Push, pushes
 from vs_tui.cli.importing.lists import Lists
 from vs_tui.cli.importing.model import Delivery, Forbidden, Page, Settings, Step, delivery, objects
 from vs_tui.cli.importing.web import Answer, Api
 from vs_tui.model.time import parse_instant
 
 DEFAULT_URL: Final = "https://gitlab.com/api/v4"
-STEPS: Final = ("issues", "merge_requests", "pipelines", "deployments", "releases")
+STEPS: Final = (*("issues", "merge_requests", "commits", "pipelines", "deployments", "releases"),)
 _ENDS: Final = frozenset({"success", "failed", "canceled", "skipped"})
+_READY: Final = ("marked this merge request as ready", "unmarked this merge request as a draft")
+_APPROVED: Final = "approved this merge request"
+"""What system notes say, without their asterisks."""
 _SAME_NAMES: Final = (
     *("id", "iid", "title", "description", "state", "created_at", "updated_at", "closed_at"),
     *(
@@ -59,6 +64,7 @@ class GitLab:
         readers = {
             "issues": self._issues,
             "merge_requests": self._changes,
+            "commits": self._history,
             "pipelines": self._pipelines,
             "deployments": self._deployments,
             "releases": self._releases,
@@ -122,6 +128,8 @@ class GitLab:
         author = change.get("author")
         body = self._hook("merge_request", opening, "open", author, **last) | people
         yield event("Merge Request Hook", body)
+        if self._settings.details:
+            yield from self._noted(change, last | people)
         actor, action = author, "update"
         if state == "merged":
             actor, action = change.get("merge_user") or change.get("merged_by"), "merge"
@@ -130,33 +138,73 @@ class GitLab:
         body = self._hook("merge_request", change, action, actor, **last) | people
         yield event("Merge Request Hook", body)
 
+    def _noted(self, change: dict[str, Any], more: dict[str, Any]) -> Iterator[Delivery]:
+        """Its approvals and the moments at which it stopped being a draft, from system notes."""
+        try:
+            notes = list(self._lists.every(f"merge_requests/{change.get('iid')}/notes"))
+        except Forbidden:
+            return
+        open_again = {**change, "state": "opened", "draft": False}
+        for name in ("merged_at", "closed_at", "merge_commit_sha", "squash_commit_sha"):
+            open_again.pop(name, None)
+        for note in reversed(notes):  # the API lists the newest first
+            if note.get("system") is not True:
+                continue
+            said = str(note.get("body") or "").replace("*", "").lower()
+            then = {**open_again, "updated_at": note.get("created_at")}
+            if said.startswith(_READY):
+                body = self._hook("merge_request", then, "update", note.get("author"))
+                body["changes"] = {"draft": {"previous": True, "current": False}}
+            elif said.startswith(_APPROVED):
+                body = self._hook("merge_request", then, "approved", note.get("author"))
+            else:
+                continue
+            body["object_attributes"] |= {"last_commit": more["last_commit"]}
+            named = {name: more[name] for name in ("assignees", "reviewers")}
+            yield event("Merge Request Hook", body | named)
+
     def _push(self, change: dict[str, Any]) -> Iterator[Delivery]:
         """The change's commits as one push to its branch: lead times begin with the first."""
         try:
             listed = list(self._lists.every(f"merge_requests/{change.get('iid')}/commits"))
         except Forbidden:
             return
-        made = [
-            {
-                "id": entry.get("id"),
-                "message": entry.get("message"),
-                "timestamp": entry.get("committed_date") or entry.get("created_at"),
-            }
-            for entry in reversed(listed)  # the API lists the newest first
-        ]
+        made = [_commit(entry) for entry in reversed(listed)]  # the API lists the newest first
         if made:
-            yield event(
-                "Push Hook",
+            push = Push("", made[-1], made)
+            author = (change.get("author") or {}).get("username")
+            yield self._pushed(str(change.get("source_branch") or ""), push, user_username=author)
+
+    def _pushed(self, branch: str, push: Push, **more: Any) -> Delivery:
+        """A push. The API has no pushes; the newest commit says when at the earliest."""
+        body = {
+            "object_kind": "push",
+            "ref": f"refs/heads/{branch}",
+            "before": push.before,
+            "after": push.after.sha,
+            "project": self.project,
+            "commits": [
                 {
-                    "object_kind": "push",
-                    "ref": f"refs/heads/{change.get('source_branch', '')}",
-                    "after": made[-1]["id"],
-                    "user_username": (change.get("author") or {}).get("username"),
-                    "project": self.project,
-                    "commits": made,
-                    "total_commits_count": len(made),
-                },
-            )
+                    "id": commit.sha,
+                    "message": commit.message,
+                    "timestamp": commit.authored or commit.committed,
+                    "committed_date": commit.committed,
+                }
+                for commit in push.commits
+            ],
+            "total_commits_count": len(push.commits),
+            **more,
+        }
+        return event("Push Hook", body)
+
+    def _history(self, _cursor: str) -> Page:
+        """The default branch as pushes, in one page: a merge may bring commits of any page."""
+        branch = str(self.project.get("default_branch") or "")
+        listed = self._lists.every(
+            "repository/commits", ref_name=branch, since=self._settings.since
+        )
+        commits = [_commit(entry) for entry in listed]
+        return Page([self._pushed(branch, push) for push in pushes(commits)])
 
     def _pipelines(self, cursor: str) -> Page:
         answer = self._by_update(cursor, "pipelines")
@@ -257,6 +305,16 @@ class GitLab:
                 )
             )
         return Page(found, answer.next, answer.pages)
+
+
+def _commit(entry: dict[str, Any]) -> Commit:
+    return Commit(
+        sha=str(entry.get("id") or ""),
+        parents=[str(parent) for parent in entry.get("parent_ids") or []],
+        message=str(entry.get("message") or ""),
+        authored=entry.get("authored_date"),
+        committed=entry.get("committed_date") or entry.get("created_at"),
+    )
 
 
 def projects(names: Iterable[str]) -> list[str]:

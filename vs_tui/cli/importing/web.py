@@ -71,7 +71,7 @@ class Api:
     def get(self, path: str, **query: object) -> Answer:
         """The answer to a path below the base URL, or to a whole URL of the same host.
 
-        Forbidden: 400, 403, 404, 410. CommandError: everything else that does not pass.
+        Forbidden: 400, 403, 404, 409, 410. CommandError: everything else that does not pass.
         """
         url = urljoin(self._base, path)
         if query:
@@ -148,7 +148,7 @@ class Api:
         said = f"{urlsplit(url).path} answered {status}{_said(body)}"
         if status == 401:
             raise CommandError(f"{said}; the token is wrong or has expired")
-        if status in (400, 403, 404, 410):
+        if status in (400, 403, 404, 409, 410):  # 409: an empty repository
             raise Forbidden(said)
         raise CommandError(f"{said}; run the same command again: it goes on where it stopped")
 

@@ -26,9 +26,10 @@ def read_push(hook: Hook) -> Reading:
     commits = _commits(hook)
     if not commits:
         return "a push without new commits brings nothing to deliver"
-    # GitLab tells no time of the push; the newest commit's is the nearest.
+    # GitLab tells no time of the push; the newest commit's is the nearest. An import also tells
+    # when a commit was made, which is later than when it was written.
     times = [when for entry in commits if (when := time_of(entry, "timestamp"))]
-    at = latest(*times) or hook.received_at
+    at = latest(*times, *(time_of(e, "committed_date") for e in commits)) or hook.received_at
     messages = [text(entry, "message", limit=_MESSAGE) for entry in commits]
     subject = messages[-1].partition("\n")[0].strip()
     shas = dict.fromkeys([after.value, *(text(entry, "id") for entry in commits)])
