@@ -16,6 +16,7 @@ from vs_tui.cli.manual import USAGE, add_command
 if TYPE_CHECKING:
     from vs_tui.store.reports import Reports
 
+VALUESTREAM: Final = "valuestream"
 REPORTS: Final = {
     "dora": "the five metrics of every team, or by project, service, environment, product",
     "durations": "how often, how long, how well, how much at once: any spans in any grouping",
@@ -56,6 +57,7 @@ def register(subparsers: Any) -> None:
           vs-tui report dora --team core --format markdown
           vs-tui report durations kind:build --by operation,team
           vs-tui report pull-requests --since 90d --by week --format csv
+          vs-tui report pull-requests --since 90d --format valuestream > pull-requests.csv
           vs-tui report expected --json
         """,
     )
@@ -83,9 +85,10 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=("table", "json", "csv", "markdown"),
+        choices=("table", "json", "csv", "markdown", VALUESTREAM),
         default="table",
-        help="how to print it (default table)",
+        help="how to print it (default table); valuestream: pull requests as the CSV that "
+        "ValueStream's vsperformancereport aggregates",
     )
     parser.add_argument("--json", action="store_true", help="the same as --format json")
     add_store_options(parser)
@@ -107,8 +110,13 @@ def run(args: argparse.Namespace) -> int:
         reader = await SqliteReader(config.db, now).open()
         try:
             reports = Reports(reader, config, now)
-            if (args.report, form, args.by) == ("pull-requests", "csv", ""):
-                await _write_pull_requests(reports, args)
+            is_list = (args.report, args.by) == ("pull-requests", "")
+            if form == VALUESTREAM and not is_list:
+                raise ValueError(
+                    "--format valuestream prints the list of `report pull-requests` without --by"
+                )
+            if is_list and form in ("csv", VALUESTREAM):
+                await _write_pull_requests(reports, args, form)
                 return None
             return await _READ[args.report](reports, args)
         finally:
@@ -234,17 +242,23 @@ async def _pull_requests(reports: Reports, args: argparse.Namespace) -> Report:
     )
 
 
-async def _write_pull_requests(reports: Reports, args: argparse.Namespace) -> None:
+async def _write_pull_requests(reports: Reports, args: argparse.Namespace, form: str) -> None:
     """All of them as CSV, a page at a time: years of them are not held in memory."""
     from vs_tui.export import span_reports as out
+    from vs_tui.export import valuestream_csv
     from vs_tui.export.table import csv_text
 
     asked = _asked(args)
     now_ = asked.window(reports.config, reports.clock()).now
-    sys.stdout.write(csv_text(out.PULL_REQUEST_COLUMNS, ()))
+    is_valuestream = form == VALUESTREAM
+    titles = valuestream_csv.COLUMNS if is_valuestream else out.PULL_REQUEST_COLUMNS
+    sys.stdout.write(csv_text(titles, ()))
     async for page in reports.pull_request_pages(asked):
-        _, rows = out.cells(out.pull_request_records(page, now_), out.PULL_REQUEST_COLUMNS)
-        sys.stdout.write(csv_text((), rows))
+        if is_valuestream:
+            sys.stdout.write(csv_text((), valuestream_csv.rows(page, now_)))
+        else:
+            _, rows = out.cells(out.pull_request_records(page, now_), titles)
+            sys.stdout.write(csv_text((), rows))
 
 
 def _rounded(
