@@ -1,0 +1,79 @@
+"""The URL of a PostgreSQL log: what is wrong with it, and how it is shown without its password."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from vs_tui.model.display import clean
+
+SCHEMES: Final = ("postgresql", "postgres")
+EXAMPLE: Final = "postgresql://USER@HOST/DATABASE"
+_SHOWN_PARAMETERS: Final = frozenset(
+    {"host", "port", "user", "dbname", "service", "sslmode", "target_session_attrs"}
+)
+_MASK: Final = "(password)"
+
+
+@dataclass(frozen=True)
+class LogAddress:
+    """A URL as libpq reads it. Its text form never holds the password."""
+
+    url: str
+
+    def __repr__(self) -> str:
+        return f"LogAddress({self.shown})"
+
+    def __str__(self) -> str:
+        return self.shown
+
+    @cached_property
+    def shown(self) -> str:
+        """The URL without password and without parameters that may hold a secret."""
+        parts = urlsplit(self.url)
+        user, has_user, hosts = parts.netloc.rpartition("@")
+        name = user.partition(":")[0]
+        pairs = parse_qsl(parts.query)
+        kept = [(key, value) for key, value in pairs if key in _SHOWN_PARAMETERS]
+        query = f"?{urlencode(kept, safe='/,:')}" if kept else ""
+        return clean(
+            f"{parts.scheme}://{name if has_user else ''}{has_user}{hosts}{parts.path}{query}"
+        )
+
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """Every text that must not be printed, the longest first."""
+        parts = urlsplit(self.url)
+        password = parts.netloc.rpartition("@")[0].partition(":")[2]
+        found = {password, unquote(password)}
+        for key, value in parse_qsl(parts.query):
+            if key not in _SHOWN_PARAMETERS and "pass" in key:
+                found |= {value, quote(value), quote(value, safe="")}
+        found.discard("")
+        return tuple(sorted({*found, *([self.url] if found else [])}, key=len, reverse=True))
+
+    @property
+    def has_password(self) -> bool:
+        return bool(self.secrets)
+
+    def redact(self, text: str) -> str:
+        """`text` without the password, in whatever form a library quotes it."""
+        for secret in self.secrets:
+            text = text.replace(secret, _MASK if secret != self.url else self.shown)
+        return text
+
+
+def parse_log_url(url: str) -> LogAddress:
+    """ValueError says how to write one; it never quotes the URL, which may hold a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.hostname
+    except ValueError:
+        raise ValueError(f"is not a URL; write {EXAMPLE}") from None
+    if parts.scheme not in SCHEMES or not url.startswith(f"{parts.scheme}://"):
+        raise ValueError(f"must begin with postgresql://, such as {EXAMPLE}")
+    if parts.fragment:
+        raise ValueError("holds a '#'; write it as %23 in a user name or password")
+    return LogAddress(url)
