@@ -47,6 +47,7 @@ def issue(
     **fields: Any,
 ) -> dict[str, Any]:
     name, category = status
+    unique = fields.pop("id", str(10_000 + int("0" + "".join(filter(str.isdigit, key)))))
     found = {
         "summary": "Invoices are slow",
         "description": "see vstrace-github-issue-web-4",
@@ -68,8 +69,8 @@ def issue(
         "webhookEvent": f"jira:issue_{event}",
         "user": {"displayName": "Cid", "accountId": "2"},
         "issue": {
-            "id": "10002",
-            "self": "https://acme.atlassian.net/rest/api/2/issue/10002",
+            "id": unique,
+            "self": f"https://acme.atlassian.net/rest/api/2/issue/{unique}",
             "key": key,
             "fields": found,
         },

@@ -18,12 +18,12 @@ from vs_tui.sources.base import Inbound, Source
 from vs_tui.store.intake import Intake
 
 TICKET = "vstrace-jira-issue-TP-3"
-CHANGE = "vstrace-gitlab-pull_request-acme/api-34"
-PIPELINE = "vstrace-gitlab-pipeline-acme/api-555"
-RELEASE = "vstrace-gitlab-pipeline-acme/api-600"
-SHIP = "vstrace-gitlab-job-acme/api-901"
-DEPLOY = "vstrace-gitlab-deploy-acme/api-15"
-BUILD = "vstrace-jenkins-build-ci.example.com/jenkins/backend/build-api-7"
+CHANGE = "vstrace-gitlab-pull_request-api-34"
+PIPELINE = "vstrace-gitlab-pipeline-api-555"
+RELEASE = "vstrace-gitlab-pipeline-api-600"
+SHIP = "vstrace-gitlab-job-api-901"
+DEPLOY = "vstrace-gitlab-deploy-api-15"
+BUILD = "vstrace-jenkins-build-build-api-7"
 
 
 def sent(source: Source, inbound: Inbound) -> Intake:
@@ -62,12 +62,13 @@ async def test_the_tools_make_one_trace_in_any_order(open_writer):  # noqa: F811
         expected = expected or found
         assert found == expected
     spans, _ = expected
-    parents = {row[0]: row[24] for row in spans if not row[26]}
+    names = {row[0]: row[1] for row in spans} | {"": ""}
+    parents = {row[1]: names[row[24]] for row in spans if not row[26]}
     assert parents == {
         TICKET: "",
         CHANGE: TICKET,
         PIPELINE: CHANGE,
-        "vstrace-gitlab-job-acme/api-900": PIPELINE,
+        "vstrace-gitlab-job-api-900": PIPELINE,
         BUILD: CHANGE,
         RELEASE: CHANGE,
         SHIP: RELEASE,

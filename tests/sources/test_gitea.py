@@ -139,7 +139,7 @@ def test_deliveries_are_told_apart_by_either_header():
 def test_forgejos_header_names_the_event_too():
     request = inbound("issues", gh.issue("opened"), "x-forgejo-event")
     (event,) = SOURCE.parse(request).events
-    assert (event.key, event.source) == ("vstrace-gitea-issue-acme/api-12", "gitea")
+    assert (event.full_ref, event.source) == ("vstrace-gitea-issue-acme/api-12", "gitea")
     assert event.attributes["vcs.provider.name"] == "gitea"
 
 
@@ -204,7 +204,7 @@ def test_small_ids_are_not_offered_as_they_are_other_changes_numbers():
 )
 def test_a_review_has_neither_id_nor_time_of_its_own(event, state):
     found, change = events((event, review()))
-    assert found.key == f"vstrace-gitea-review-acme/api-34.cid.{at('11:00:00') // 1_000_000}"
+    assert found.full_ref == f"vstrace-gitea-review-acme/api-34.cid.{at('11:00:00') // 1_000_000}"
     assert (found.actor, found.occurred_at, found.state) == ("cid", at("11:00:00"), State.OK)
     assert found.attributes["vs.review.state"] == state
     assert answers(found, change) == {"structure"}
@@ -286,7 +286,7 @@ def test_forgejo_tells_only_of_a_runs_end(event, status):
 )
 def test_commit_statuses_know_more_words(word, status):
     (event,) = events(("status", gh.status(word, "10:30:00")))
-    assert fold_all([event])[event.key].span.status is status
+    assert fold_all([event])[event.full_ref].span.status is status
 
 
 DELIVERIES = [

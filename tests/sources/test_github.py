@@ -132,7 +132,7 @@ def test_form_encoded_bodies_are_read_too():
     form = urlencode({"payload": body}).encode()
     content_type = "application/x-www-form-urlencoded; charset=utf-8"
     parsed = SOURCE.parse(gh.inbound("issues", form, content_type=content_type))
-    assert parsed.events[0].key == ISSUE
+    assert parsed.events[0].full_ref == ISSUE
     assert parsed.events[0].name == "50 % + x & ü"
 
 
@@ -140,7 +140,7 @@ def test_json_that_is_called_a_form_as_curl_does_is_json():
     form = "application/x-www-form-urlencoded"
     body = gh.inbound("issues", gh.issue("opened")).body
     parsed = SOURCE.parse(gh.inbound("issues", body, content_type=form))
-    assert parsed.events[0].key == ISSUE
+    assert parsed.events[0].full_ref == ISSUE
 
 
 @pytest.mark.parametrize(
@@ -503,7 +503,7 @@ def test_a_review_is_an_instant_below_its_pull_request():
     )
     assert (found.actor, found.attributes["vs.review.state"]) == ("cid", "approved")
     assert answers(found, change) == {"structure"}
-    assert change.key == PULL
+    assert change.full_ref == PULL
     # The short form of the pull request says nothing of its size, so it overwrites nothing.
     span = span_of(PULL, ("pull_request", gh.pull("opened")), ("pull_request_review", gh.review()))
     assert (span.status, span.attributes["vs.pr.additions"]) == (Status.IN_FLIGHT, 120)
@@ -561,7 +561,7 @@ def test_a_tag_is_one_span_whether_created_or_pushed():
     pushed = gh.push("refs/tags/v1.2.0", gh.MERGE, [])
     created = gh.hook(None, ref="v1.2.0", ref_type="tag")
     one, two = last("push", pushed), last("create", created)
-    assert one.key == two.key == "vstrace-github-tag-acme/api-v1.2.0"
+    assert one.full_ref == two.full_ref == "vstrace-github-tag-acme/api-v1.2.0"
     assert ("commit", "commit", gh.MERGE, "acme/api") in sought(one)
     published = last("release", gh.release())
     assert answers(published, one) == {"version"}
@@ -615,10 +615,11 @@ def test_a_run_is_one_span_with_a_queue_phase():
 def test_an_attempt_begins_at_run_started_at_and_links_to_the_one_before():
     again = gh.run("completed", "10:44:00", attempt=2, run_started_at=gh.stamp("10:40:00"))
     event = last("workflow_run", again)
-    assert event.key == f"{RUN}.2"
+    assert event.full_ref == f"{RUN}.2"
     assert (event.started_at, event.attempt) == (at("10:40:00"), 2)
     (link,) = [seek for seek in event.seeks if seek.rule == "attempt"]
-    assert (link.key.value, link.link_only) == (RUN, True)
+    former = last("workflow_run", gh.run("completed", "10:36:00"))
+    assert (link.key.value, link.link_only) == (former.key, True)
     third = last("workflow_run", gh.run("completed", "10:50:00", attempt=3))
     assert answers(third, event) == {"attempt"}
     first = last("workflow_run", gh.run("completed"))
@@ -737,7 +738,7 @@ def test_steps_are_stages_with_keys_of_their_own():
     assert (second.span.status, second.span.duration) == (Status.OK, 0)
     assert (now.span.status, now.span.ended_at) == (Status.IN_FLIGHT, None)
     assert f"{JOB}/3" not in folded
-    assert [s.key.value for s in first.seeks] == [JOB]
+    assert [s.key.value for s in first.seeks] == [folded[JOB].span.key]
     assert first.span.attributes["cicd.pipeline.task.name"] == "build (3.11) / Same"
 
 
@@ -992,14 +993,15 @@ def test_the_story_is_whole():
 
 def test_the_story_is_one_trace_without_any_reference():
     offering: dict[str, list[Match]] = defaultdict(list)
-    for key, folded in WHOLE.items():
-        for offer in (*folded.offers, Key("ref", key), Key("ref", folded.span.ref)):
+    for folded in WHOLE.values():
+        for offer in (*folded.offers, Key("ref", folded.span.key), Key("ref", folded.span.ref)):
             node = Node.of(folded.span)
             offering[token(offer)].append(Match(node, offer))
     parents = {}
-    for key, folded in WHOLE.items():
+    names = {folded.span.key: name for name, folded in WHOLE.items()} | {"": ""}
+    for name, folded in WHOLE.items():
         links = links_of(Node.of(folded.span), folded.seeks, lambda sought: offering[token(sought)])
-        parents[key] = next((link.parent for link in links if link.primary), "")
+        parents[name] = names[next((link.parent for link in links if link.primary), "")]
     assert [key for key, parent in parents.items() if not parent] == [ISSUE]
     assert parents[DEPLOY] == "vstrace-github-build-acme/api-8001", "the job, not its whole run"
     assert parents["vstrace-github-pipeline-acme/api-600"] == PULL
@@ -1038,7 +1040,7 @@ def test_malformed_bodies_are_parsed_refused_or_quarantined():
 
 def test_long_and_repetitive_text_is_read_in_linear_time():
     body = gh.pull("opened", title="a-1-" * 50_000, body="<!--" * 100_000 + "closes " * 100_000)
-    assert parse("pull_request", body).events[0].key == PULL
+    assert parse("pull_request", body).events[0].full_ref == PULL
     many = [gh.commit(f"{n:040x}", "x (#1)", "10:00:00") for n in range(1, 3_000)]
     pushed = last("push", gh.push(commits=many))
     assert len(pushed.offers) <= 101

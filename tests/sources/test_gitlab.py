@@ -447,7 +447,7 @@ def test_a_job_that_waits_for_those_before_it_is_none_yet():
     """A pipeline that is blocked by a manual job may stay so: what comes after it never begins."""
     later = gl.build(904, "created", name="smoke", stage="verify")
     blocked = gl.pipeline("manual", None, [gl.build(903, "manual", when="manual"), later])
-    assert {event.key for event in events(blocked)} == {
+    assert {event.full_ref for event in events(blocked) if event.full_ref} == {
         PIPELINE,
         "vstrace-gitlab-job-acme/api-903",
     }
@@ -547,7 +547,7 @@ def test_failure_reasons(reason, error, result):
 def test_a_retried_job_is_linked_to_the_attempt_before():
     first = events(gl.job_hook("failed", "10:30:12", "10:35:00"))[-1]
     second = events(gl.job_hook("running", "10:50:06", number=902, retries_count=1))[-1]
-    assert (second.attempt, second.key) == (2, "vstrace-gitlab-job-acme/api-902")
+    assert (second.attempt, second.full_ref) == (2, "vstrace-gitlab-job-acme/api-902")
     assert "attempt" in answers(second, first)
     assert [s.link_only for s in second.seeks if s.rule == "attempt"] == [True]
 
@@ -589,7 +589,7 @@ def test_a_pipeline_of_a_merge_request_finds_it():
 def test_a_downstream_pipeline_belongs_to_the_one_that_triggered_it():
     source = {
         "source_pipeline": {
-            "project": {"path_with_namespace": "acme/api"},
+            "project": gl.project("acme/api"),
             "pipeline_id": 555,
             "job_id": 900,
         }
@@ -599,7 +599,7 @@ def test_a_downstream_pipeline_belongs_to_the_one_that_triggered_it():
     )
     parent = events(gl.pipeline("running"))[-1]
     assert "structure" in answers(child[-1], parent)
-    assert child[-1].key == "vstrace-gitlab-pipeline-ops/env-556"
+    assert child[-1].full_ref == "vstrace-gitlab-pipeline-ops/env-556"
 
 
 def test_variables_name_a_parent():
@@ -688,19 +688,20 @@ def test_tags_of_projects_with_dashes_do_not_collide(made):
     assert one.ref == other.ref
     assert one.key != other.key
     # Both can be typed without the mark that keeps them apart.
-    assert ("ref", one.key.replace("@", ""), "") in offered(one)
+    assert ("ref", one.full_ref.replace("@", ""), "") in offered(one)
 
 
 def test_groups_and_spellings_of_projects():
     nested = gl.pipeline("pending", extra={"project": gl.project("Acme/Core/Api.io")})
     event = events(nested)[-1]
-    assert (event.key, event.ref, event.project) == (
+    assert (event.full_ref, event.ref, event.project) == (
         "vstrace-gitlab-pipeline-Acme/Core/Api.io-555",
         "vstrace-gitlab-pipeline-Api.io-555",
         "Acme/Core/Api.io",
     )
-    urls = {"git_ssh_url": "ssh://git@gl.example:2222/Acme/Core/Api.io.git"}
-    job = events(gl.job_hook("pending", repository=urls))[-1]
+    urls = {"git_ssh_url": "ssh://git@gitlab.example.com:2222/Acme/Core/Api.io.git"}
+    unique = gl.project("Acme/Core/Api.io")["id"]
+    job = events(gl.job_hook("pending", repository=urls, project_id=unique))[-1]
     assert "structure" in answers(job, event)
     # The web URL of an instance below a path begins with that path.
     installed = {"homepage": "https://x.example/gitlab/acme/api", **urls}

@@ -135,7 +135,11 @@ def test_an_issue_passes_its_columns_in_any_language():
     assert (span.status, span.reopens, span.operation) == (Status.OK, 0, "issue")
     assert (span.started_at, span.ended_at) == (at("09:00:00"), at("12:00:00"))
     assert stages(*COURSE) == COLUMNS
-    assert (span.key, span.ref, span.project) == (KEY, KEY, "TP")
+    assert (span.key, span.ref, span.project) == (
+        "vstrace-jira-issue-id:acme.atlassian.net/10003",
+        KEY,
+        "TP",
+    )
     assert (span.name, span.actor) == ("TP-3 Invoices are slow", "Bob Builder")
     assert span.url == "https://acme.atlassian.net/browse/TP-3"
     assert span.attributes["vs.issue.labels"] == "perf,api"
@@ -251,11 +255,24 @@ def test_a_deleted_issue_is_cancelled_unless_it_was_done():
     assert folded(*COURSE, jira.issue("deleted", "12:30:00", DONE)).span.status is Status.OK
 
 
-def test_an_issue_moved_to_another_project_has_a_new_span():
+def test_an_issue_moved_to_another_project_is_the_same_span():
+    item = jira.item("Key", "TP-3", "WEB-42")
+    move = jira.issue("updated", "11:00:00", DOING, [item], key="WEB-42", id="10003")
+    ((ref, whole),) = fold_all(events(*COURSE[:2], move)).items()
+    assert (ref, whole.span.ref) == ("vstrace-jira-issue-WEB-42",) * 2
+    assert whole.span.in_flight
+    names = {(key.kind, key.value) for key in whole.offers}
+    assert {("issue_key", "TP-3"), ("issue_key", "WEB-42"), ("ref", KEY)} <= names
+
+
+def test_an_issue_without_an_id_that_moves_has_a_new_span():
     move = jira.issue(
         "updated", "11:00:00", DOING, [jira.item("Key", "TP-3", "WEB-42")], key="WEB-42"
     )
-    spans = fold_all(events(*COURSE[:2], move))
+    course = [*COURSE[:2], move]
+    for body in course:
+        body["issue"] = {k: v for k, v in body["issue"].items() if k != "id"}
+    spans = fold_all(events(*course))
     assert spans[KEY].span.status is Status.CANCELLED
     assert spans[KEY].span.attributes["vs.issue.moved_to"] == "WEB-42"
     assert spans["vstrace-jira-issue-WEB-42"].span.in_flight

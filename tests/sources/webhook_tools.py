@@ -33,11 +33,12 @@ def at(clock: str) -> int:
 
 
 def fold_all(events: Iterable[Event]) -> dict[str, Folded]:
-    """Every span the events make, by key."""
+    """Every span the events make, by its full ref."""
     by_key: dict[str, list[Event]] = defaultdict(list)
     for event in events:
         by_key[event.key].append(event)
-    return {key: fold(found) for key, found in by_key.items()}
+    made = [fold(found) for found in by_key.values()]
+    return {folded.full_ref or folded.span.key: folded for folded in made}
 
 
 def same_spans(left: dict[str, Folded], right: dict[str, Folded]) -> bool:
@@ -61,7 +62,7 @@ def offered(event: Event) -> set[tuple[str, str, str]]:
 
 def answers(child: Event, parent: Event) -> set[str]:
     """The rules by which `child` finds `parent`."""
-    own = {("ref", parent.key), ("ref", parent.ref)}
+    own = {("ref", name) for name in (parent.key, parent.ref, parent.full_ref)}
     keys: list[Key] = list(parent.offers)
     return {
         s.rule.value

@@ -314,8 +314,8 @@ def test_the_api_says_rule_key_and_confidence() -> None:
     world = World().deliver(pull(), lonely_run(head_sha=gh.HEAD_1))
     row = world.db.execute("SELECT * FROM links").fetchone()
     assert link_json(link_of(row)) == {
-        "child": "vstrace-github-pipeline-acme/api-555",
-        "parent": "vstrace-github-pull_request-acme/api-34",
+        "child": "vstrace-github-pipeline-id:github.com/1296269-555",
+        "parent": "vstrace-github-pull_request-id:github.com/1296269-34",
         "rule": "commit",
         "confidence": "strong",
         "why": "head commit 1111111",
@@ -396,7 +396,7 @@ def test_every_query_of_the_linker_uses_an_index() -> None:
             if words[0] == "SCAN" and words[1] not in ("CONSTANT", "json_each"):
                 scans.add((row, sql))
     allowed = (
-        *("moved", "merge", "target", "repo", "up", "above", "below", "level", "d"),
+        *("names", "moved", "merge", "target", "repo", "up", "above", "below", "level", "d"),
         *("VIRTUAL", "report_trees"),  # a row a kind of report
     )
     assert not [entry for entry in scans if entry[0].split()[1] not in allowed], scans

@@ -687,7 +687,7 @@ def test_the_ticket_of_the_branch_is_the_parent_not_one_the_body_mentions() -> N
     """Whichever is done first: the tree does not change while tickets are closed."""
     pull = plain_pull(body="much like TP-5", head={"ref": "feature/tp-3-cache"})
     other = ji.moved("09:30:00", ji.TODO, ji.DONE)
-    other["issue"]["key"] = "TP-5"
+    other["issue"] |= {"key": "TP-5", "id": "10005"}
     world = World().deliver(pull, from_jira(ji.issue("created")), from_jira(other))
     assert world.parents()[CHANGE] == TICKET
     assert world.links()[CHANGE, "jira-issue-TP-5"] == "issue_key"

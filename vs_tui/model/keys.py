@@ -71,6 +71,26 @@ def reference(source: str, kind: str, namespace: str, number: object) -> str:
     return f"vstrace-{source}-{kind}-{tail}"
 
 
+def stable(page: str, identifier: object) -> str:
+    """The namespace of a thing's keys by its id, which a rename leaves: `id:github.com/1296269`.
+
+    Empty without an id or an address (of a page or a clone): its host tells one server's ids from
+    those of another.
+    """
+    host = _host(page)
+    return f"id:{host}/{identifier}" if host and identifier else ""
+
+
+@lru_cache(maxsize=1024)
+def _host(page: str) -> str:
+    if "://" not in page and (match := _SCP_URL.match(page)):
+        page = f"ssh://{page[: match.start(1) - 1]}"
+    try:
+        return urlsplit(page).hostname or ""
+    except ValueError:
+        return ""
+
+
 @lru_cache(maxsize=4096)
 def repository(text: str) -> str:
     """`owner/name` in lower case out of a clone URL, a web URL or a path; `` when there is none.

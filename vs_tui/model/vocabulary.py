@@ -164,6 +164,9 @@ class Event(NamedTuple):
     child spans."""
     ref: str = ""
     """ValueStream's short ref, where it differs from `key`."""
+    full_ref: str = ""
+    """The ref with the whole name of its namespace, where `key` has an id in its place: it is
+    shown where two spans have the same short ref."""
     name: str = ""
     project: str = ""
     service: str = ""
@@ -307,6 +310,7 @@ def trace_id_of(root_key: str) -> str:
 
 
 _STATE: Final = Event._fields.index("state")
+_FULL_REF: Final = Event._fields.index("full_ref")
 _RESTATES: Final = Event._fields.index("restates")
 _STATES: Final = {int(state): state for state in State}
 _RULES: Final = {rule.value: rule for rule in Rule}
@@ -324,8 +328,9 @@ def event_to_row(event: Event) -> list[Any]:
 def event_from_row(row: list[Any]) -> Event:
     """The inverse of `event_to_row`."""
     *plain, offers, seeks = row
-    if len(row) < len(Event._fields):
-        plain.insert(_RESTATES, "")  # stored before the field existed
+    if len(row) < len(Event._fields):  # stored before these fields existed
+        plain.insert(_FULL_REF, "")
+        plain.insert(_RESTATES, "")
     plain[_STATE] = _STATES[plain[_STATE]]
     plain.append(tuple([Key(*offer) for offer in offers]))
     plain.append(tuple([Seek(_RULES[rule], Key(*key), only) for rule, *key, only in seeks]))

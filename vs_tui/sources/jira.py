@@ -120,8 +120,13 @@ def _issue(
     now = now or (created if kind == "jira:issue_created" else None) or received_at
     state, at, stated = _state(fields, kind, now, cancelling)
     formers = list(_changed(body, "key", "fromString"))
+    unique = keys.stable(text(issue, "self"), text(issue, "id", limit=40))
+    ref = _ref("issue", key)
     whole = Event(
-        key=_ref("issue", key),
+        # An issue that moves to another project, or a project that gets another key, keeps the id.
+        key=_ref("issue", unique) if unique else ref,
+        ref=ref,
+        full_ref=ref,
         source="jira",
         operation=Operation.ISSUE,
         state=state,
@@ -150,7 +155,7 @@ def _issue(
     yield from _planned(whole, body, fields, now)
     yield from _columns(whole, body, fields, kind, now)
     for former in formers:
-        if former != key:
+        if former != key and not unique:
             yield _moved_away(former, key, now)
 
 

@@ -227,10 +227,13 @@ def _after(connection: sqlite3.Connection, changes: Sequence[Change], folding: F
 
 def _exists(connection: sqlite3.Connection, name: str, admitted: _Admitted) -> bool:
     for _, intake, *_ in admitted.fresh:
-        if any(name in (event.key, event.ref) for event in intake.events):
+        if any(name in (event.key, event.ref, event.full_ref) for event in intake.events):
             return True
-    sql = "SELECT 1 FROM spans WHERE key = ? OR (short_ref = ? AND short_ref <> key)"
-    return connection.execute(sql, (name, name)).fetchone() is not None
+    sql = (
+        "SELECT 1 FROM spans WHERE key = ?1 OR (short_ref = ?1 AND short_ref <> key) "
+        "OR (full_ref = ?1 AND full_ref <> '')"
+    )
+    return connection.execute(sql, (name,)).fetchone() is not None
 
 
 def count(

@@ -21,10 +21,14 @@ _EXAMPLES: Final = {
     "reason": "signature",
 }
 _OF_SPAN: Final = (
-    "instr(keys, json_quote(COALESCE((SELECT s.key FROM spans s WHERE s.short_ref = ? "
-    "AND s.short_ref <> s.key ORDER BY s.started_at DESC, s.key LIMIT 1), ?)))"
+    "instr(keys, json_quote(COALESCE("
+    "(SELECT s.key FROM spans s WHERE s.short_ref = ? AND s.short_ref <> s.key "
+    "ORDER BY s.started_at DESC, s.key LIMIT 1), "
+    "(SELECT s.key FROM spans s WHERE s.full_ref = ? AND s.full_ref <> '' "
+    "ORDER BY s.started_at DESC, s.key LIMIT 1), "
+    "(SELECT MIN(o.key) FROM offers o WHERE o.token = 'ref:' || ?), ?)))"
 )
-"""By the span's key, or its short ref as people see it."""
+"""By the span's key, or a ref as people see it, also one of before a rename."""
 _MOMENTS: Final = {"since": ">=", "until": "<="}
 
 
@@ -40,7 +44,7 @@ def delivery_where(text: str) -> tuple[str, list[str | int]]:
             parameters.extend(_like(v, exact=name != "reason") for v in wanted)
         elif colon and name == "span":
             condition = _OF_SPAN
-            parameters.extend([_span(value)] * 2)
+            parameters.extend([_span(value)] * 4)
         elif colon and name in _MOMENTS:
             condition = f"received_at {_MOMENTS[name]} ?"
             parameters.append(moment(name, value))

@@ -72,11 +72,10 @@ def _affected(connection: sqlite3.Connection, changes: Sequence[Change]) -> set[
     material = [change for change in changes if change.material]
     tokens: dict[str, None] = {}
     for change in material:
-        for name in (change.new.key, change.short_ref):
+        for name in (change.new.key, change.short_ref, change.folded.full_ref):
             tokens[f"ref:{name}"] = None
-        for event in change.folded.snapshots:
-            for offer in event.offers:
-                tokens[rows.token(offer)] = None
+        for offer in change.folded.offers:
+            tokens[rows.token(offer)] = None
     sql = "SELECT DISTINCT key FROM seeks WHERE token IN (SELECT value FROM json_each(?))"
     keys = {key for (key,) in rows.select_in(connection, sql, tokens)}
     keys.update(proximity.affected(connection, material))
@@ -190,15 +189,15 @@ class Wanted:
 
 
 def _named(connection: sqlite3.Connection, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Every span offers its key and its short ref."""
-    sql = "SELECT key, key FROM spans WHERE key IN (SELECT value FROM json_each(?))"
-    short = (
-        "SELECT key, short_ref FROM spans WHERE short_ref <> key "
-        "AND short_ref IN (SELECT value FROM json_each(?))"
+    """Every span offers its key, its short ref and its full one."""
+    sql = (
+        "WITH names(name) AS (SELECT value FROM json_each(?)) "
+        "SELECT key, key FROM spans WHERE key IN names UNION ALL "
+        "SELECT key, short_ref FROM spans WHERE short_ref <> key AND short_ref IN names UNION ALL "
+        "SELECT key, full_ref FROM spans WHERE full_ref <> '' AND full_ref IN names"
     )
-    for statement in (sql, short):
-        for key, name in rows.select_in(connection, statement, names):
-            yield (key, f"ref:{name}", "", name, "")
+    for key, name in rows.select_in(connection, sql, names):
+        yield (key, f"ref:{name}", "", name, "")
 
 
 def _pinned(child: Child, matching: Callable[[Key], Sequence[Match]]) -> Node | None:

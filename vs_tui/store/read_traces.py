@@ -29,6 +29,7 @@ def find_span(db: sqlite3.Connection, ref: str) -> Span | None:
     for where in (
         "key = ?",
         "short_ref = ? AND short_ref <> key ORDER BY started_at DESC, key LIMIT 1",
+        "full_ref = ? AND full_ref <> '' ORDER BY started_at DESC, key LIMIT 1",
         "key IN (SELECT key FROM offers WHERE token = 'ref:' || ?) "
         "ORDER BY started_at DESC LIMIT 1",
     ):

@@ -193,23 +193,30 @@ def _fold_together(
     keys = ([data for _, data in found] for _, found in groupby(told, itemgetter(0)))
     # A snapshot that one task read may take back what another one sought.
     connection.execute("DELETE FROM temp.new_seeks WHERE key IN temp.together")
+    connection.execute("DELETE FROM temp.new_offers WHERE key IN temp.together")
     tasks = iter(lambda: list(islice(keys, CHUNK)), [])
-    for spans, seeks in crew.map(partial(_fold_some, context), tasks):
+    for spans, offers, seeks in crew.map(partial(_fold_some, context), tasks):
         tables.gather("spans", spans)
+        tables.gather("offers", offers)
         tables.gather("seeks", seeks)
     connection.execute("DROP TABLE temp.together")
     tables.forget("told")
 
 
-def _fold_some(context: Context, told: Sequence[Sequence[bytes]]) -> tuple[list[Row], list[Row]]:
-    """The rows of spans, and of what they seek, out of all their events."""
+def _fold_some(
+    context: Context, told: Sequence[Sequence[bytes]]
+) -> tuple[list[Row], list[Row], list[Row]]:
+    """The rows of spans, and of what they offer and seek, out of all their events."""
     spans: list[Row] = []
+    offers: list[Row] = []
     seeks: list[Row] = []
     for found in told:
         events = [rows.event_of(data) for data in found]
         spans += rows_anew(events, context)
-        seeks += rows.key_rows(events[0].key, events)[1]
-    return spans, seeks
+        offered, sought = rows.key_rows(events[0].key, events)
+        offers += offered
+        seeks += sought
+    return spans, offers, seeks
 
 
 def _fill(connection: sqlite3.Connection, tables: NewTables) -> None:
@@ -218,7 +225,8 @@ def _fill(connection: sqlite3.Connection, tables: NewTables) -> None:
     tables.index(placed=False)
     # More than one span has the short ref: they go by their keys.
     connection.execute(
-        "UPDATE spans SET ref = key WHERE short_ref <> key AND short_ref IN (SELECT short_ref "
+        "UPDATE spans SET ref = IIF(full_ref = '', key, full_ref) "
+        "WHERE short_ref <> key AND short_ref IN (SELECT short_ref "
         "FROM spans WHERE short_ref <> key GROUP BY short_ref HAVING COUNT(*) > 1)"
     )
 

@@ -24,7 +24,7 @@ from vs_tui.model.vocabulary import (
     trace_id_of,
 )
 from vs_tui.traces.correlation import series_of
-from vs_tui.traces.folding import seeks_of
+from vs_tui.traces.folding import offers_of, seeks_of
 
 Row = tuple[Any, ...]
 
@@ -33,7 +33,15 @@ SPAN_COLUMNS: Final = Span._fields
 _STATUS, _STATE, _ATTRIBUTES = map(SPAN_COLUMNS.index, ("status", "state", "attributes"))
 
 SELECT_SPAN: Final = ", ".join(SPAN_COLUMNS)
-WRITTEN: Final = (*SPAN_COLUMNS, "short_ref", "own_trace_id", "series", "derived", "changed")
+WRITTEN: Final = (
+    *SPAN_COLUMNS,
+    "short_ref",
+    "full_ref",
+    "own_trace_id",
+    "series",
+    "derived",
+    "changed",
+)
 """Columns of a span as they are written, those of readers first."""
 SELECT_WRITTEN: Final = ", ".join(WRITTEN)
 VALUES_WRITTEN: Final = f"VALUES ({', '.join('?' * len(WRITTEN))})"
@@ -54,7 +62,9 @@ def event_of(data: bytes) -> Event:
     return event_from_row(orjson.loads(data))
 
 
-def span_row(span: Span, *, short_ref: str, changed: int, stage_of: str = "") -> Row:
+def span_row(
+    span: Span, *, short_ref: str, changed: int, full_ref: str = "", stage_of: str = ""
+) -> Row:
     """The row of a span; `stage_of` is its parent's series when it is a phase made by folding."""
     # A root's trace is its own.
     is_root = not (span.parent_key or stage_of)
@@ -63,7 +73,8 @@ def span_row(span: Span, *, short_ref: str, changed: int, stage_of: str = "") ->
     row[_STATUS] = span.status.value
     row[_STATE] = int(span.state)
     row[_ATTRIBUTES] = orjson.dumps(span.attributes, option=orjson.OPT_SORT_KEYS).decode()
-    return (*row, short_ref, own, series_of(span, stage_of), int(bool(stage_of)), changed)
+    is_stage = int(bool(stage_of))
+    return (*row, short_ref, full_ref, own, series_of(span, stage_of), is_stage, changed)
 
 
 def own_trace_id(span: Span) -> str:
@@ -99,7 +110,7 @@ def key_rows(owner: str, events: Iterable[Event]) -> tuple[list[Row], list[Row]]
     return (
         [
             (token_of(kind, value), scope, value, owner, via)
-            for kind, value, scope, via in dict.fromkeys(o for e in told for o in e.offers)
+            for kind, value, scope, via in offers_of(told)
         ],
         [
             (token_of(kind, value), owner, rule.value, scope, value, via, int(link_only))

@@ -163,7 +163,13 @@ CREATE INDEX links_parent ON links (parent);
 _CREATE_EXPORTED: Final = "CREATE TABLE exported_spans (span_id INTEGER PRIMARY KEY);"
 """Spans that an OTLP collector took, or refused for good: the 8 bytes of their OTLP id."""
 
-_V6: Final = "\n".join((_CREATE_EXPORTED,))
+_FULL_REFS: Final = """
+ALTER TABLE spans ADD COLUMN full_ref TEXT NOT NULL DEFAULT '';
+CREATE INDEX spans_full_ref ON spans (full_ref) WHERE full_ref <> '';
+"""
+"""The readable ref of a span whose key has the id of a repository that may be renamed."""
+
+_V6: Final = "\n".join((_CREATE_EXPORTED, _FULL_REFS))
 """The second edition: one constant per concern."""
 
 MIGRATIONS: Final[Sequence[str]] = (

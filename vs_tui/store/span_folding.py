@@ -146,8 +146,9 @@ def _write_keys(
     seeks: list[rows.Row] = []
     restated: list[str] = []
     for key, events in fresh.items():
-        if any(event.restates for event in events):
-            # A newer snapshot takes back what an older one sought, whichever came first.
+        if any(event.restates for event in events) or _renamed(told[key]):
+            # A newer snapshot takes back what an older one sought, whichever came first; a new
+            # name makes an alias of the former one.
             restated += [key] if key in known_before else []
             offered, sought = rows.key_rows(key, told[key])
         else:
@@ -160,6 +161,10 @@ def _write_keys(
         connection.executemany("INSERT OR IGNORE INTO offers VALUES (?, ?, ?, ?, ?)", offers)
     if seeks:
         connection.executemany("INSERT OR IGNORE INTO seeks VALUES (?, ?, ?, ?, ?, ?, ?)", seeks)
+
+
+def _renamed(events: Iterable[Event]) -> bool:
+    return len({event.full_ref or event.ref for event in events} - {""}) > 1
 
 
 def _forget_seeks(
@@ -214,11 +219,16 @@ def _write(
 def _rows_of(change: Change, seq: int) -> Iterator[rows.Row]:
     """The rows of a span and of its phases."""
     span = change.new
-    yield rows.span_row(span, short_ref=change.short_ref, changed=seq)
+    yield rows.span_row(
+        span, short_ref=change.short_ref, full_ref=change.folded.full_ref, changed=seq
+    )
     if phases := change.folded.phases:
         series = series_of(span)
-        for stage in stages_of(span, phases):
-            yield rows.span_row(stage, short_ref=stage.key, changed=seq, stage_of=series)
+        for stage in stages_of(span, phases, change.folded.full_ref):
+            full_ref = stage.ref if stage.ref != stage.key else ""
+            yield rows.span_row(
+                stage, short_ref=stage.key, full_ref=full_ref, changed=seq, stage_of=series
+            )
 
 
 def rows_anew(events: Iterable[Event], context: Context) -> list[rows.Row]:
@@ -256,7 +266,7 @@ def _complete(
     span = with_timeout(result.span, context.now, context.timeouts)
     return span.placed(
         team=context.teams.of(span.project, span.service, span.actor),
-        ref=span.key if span.ref in ambiguous else span.ref,
+        ref=(result.full_ref or span.key) if span.ref in ambiguous else span.ref,
         parent_key=old.parent_key if old else "",
         trace_id=old.trace_id if old and old.parent_key else rows.own_trace_id(span),
     )
@@ -284,7 +294,8 @@ def _ambiguous_refs(
     ambiguous = frozenset(short for short, keys in owners.items() if len(keys) > 1)
     if any(key not in before and folded[key].span.ref in ambiguous for key in folded):
         connection.execute(
-            "UPDATE spans SET ref = key WHERE ref <> key AND short_ref <> key "
+            "UPDATE spans SET ref = IIF(full_ref = '', key, full_ref) "
+            "WHERE ref = short_ref AND short_ref <> key "
             "AND short_ref IN (SELECT value FROM json_each(?))",
             (rows.as_json(sorted(ambiguous)),),
         )

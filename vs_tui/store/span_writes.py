@@ -22,7 +22,7 @@ _INDEXED: Final = tuple(
     in {
         *("operation", "status", "started_at", "ended_at", "project", "team", "service"),
         *("environment", "actor", "last_event_at", "trace_id", "parent_key"),
-        *("short_ref", "own_trace_id", "series", "derived"),
+        *("short_ref", "full_ref", "own_trace_id", "series", "derived"),
     }
 )
 _PLAIN: Final = tuple(

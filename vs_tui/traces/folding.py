@@ -50,15 +50,34 @@ class Folded(NamedTuple):
     @property
     def stages(self) -> tuple[Span, ...]:
         """Phases as child spans, in time order."""
-        return tuple(stages_of(self.span, self.phases))
+        return tuple(stages_of(self.span, self.phases, self.full_ref))
 
     @property
     def offers(self) -> tuple[Key, ...]:
-        return tuple(dict.fromkeys(k for e in self.snapshots for k in e.offers))
+        return offers_of(self.snapshots)
+
+    @property
+    def full_ref(self) -> str:
+        """The unambiguous readable ref; empty where that is the key."""
+        found = next((e.full_ref for e in reversed(self.snapshots) if e.full_ref), "")
+        return found if found != self.span.key else ""
 
     @property
     def seeks(self) -> tuple[Seek, ...]:
         return seeks_of(self.snapshots)
+
+
+def offers_of(events: Iterable[Event]) -> tuple[Key, ...]:
+    """What a span offers: the keys of all its events, and the refs it had under other names.
+
+    What was renamed is still found by what people wrote before.
+    """
+    told = list(events)
+    found = dict.fromkeys(key for event in told for key in event.offers)
+    for names in ({e.ref for e in told if e.ref}, {e.full_ref for e in told if e.full_ref}):
+        if len(names) > 1:
+            found.update(dict.fromkeys(Key("ref", name) for name in sorted(names)))
+    return tuple(found)
 
 
 def seeks_of(events: Iterable[Event]) -> tuple[Seek, ...]:
@@ -320,8 +339,11 @@ def _last_phase(span: Span, name: str) -> str:
     return f"{name} or running" if ran and name in _IDLE_PHASES else name
 
 
-def stages_of(span: Span, phases: Sequence[tuple[str, Instant]]) -> Iterable[Span]:
-    """The phases of a span as its children, of its team and in its trace."""
+def stages_of(
+    span: Span, phases: Sequence[tuple[str, Instant]], full_ref: str = ""
+) -> Iterable[Span]:
+    """The phases of a span as its children, of its team and in its trace; `full_ref` is its
+    readable ref where its key has an id."""
     visits: dict[str, int] = {}
     for index, (name, began) in enumerate(phases):
         visits[name] = visits.get(name, 0) + 1
@@ -331,7 +353,7 @@ def stages_of(span: Span, phases: Sequence[tuple[str, Instant]]) -> Iterable[Spa
         told = _last_phase(span, name) if is_last else name
         yield Span(
             key=key,
-            ref=key,
+            ref=f"{full_ref}/{name}{suffix}" if full_ref else key,
             source=span.source,
             operation="stage",
             name=told,

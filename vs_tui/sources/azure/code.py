@@ -42,7 +42,7 @@ def _moved(
     first = min((t for c in commits if (t := time_of(obj(c, "author"), "date"))), default=None)
     title = text(commits[0], "comment").partition("\n")[0] if commits else ""
     return Event(
-        key=hook.key("push", f"{repo.scope}/{sha}/{ref}"),
+        key=hook.key("push", f"{repo.id or repo.scope}/{sha}/{ref}"),
         ref=keys.reference("azure", "push", repo.name, sha[:12]),
         source="azure",
         operation=Operation.PUSH,
@@ -116,7 +116,8 @@ def read_pull_request(hook: Hook) -> Reading:
     draft = change.get("isDraft") is True
     web = f"{repo.web}/pullrequest/{number}" if repo.web else ""
     snapshot = Event(
-        key=hook.key("pull_request", f"{repo.scope}/{number}"),
+        key=hook.key("pull_request", f"{repo.id or repo.scope}/{number}"),
+        full_ref=hook.key("pull_request", f"{repo.scope}/{number}"),
         ref=keys.reference("azure", "pull_request", repo.service, number),
         source="azure",
         operation=Operation.PULL_REQUEST,

@@ -93,6 +93,8 @@ class Repo:
     scope: str
     """As its clone URL has it, so that other tools' events of it match."""
     web: str
+    id: str = ""
+    """Its GUID, which a rename leaves."""
 
     @classmethod
     def of(cls, container: dict[str, Any]) -> Repo:
@@ -103,7 +105,8 @@ class Repo:
         is_api = "/_apis/" in web
         path = "" if is_api else keys.repository_path(web)
         scope = path.lower() or full.lower()
-        return cls(full or _readable(path), scope, "" if is_api else web_url(web))
+        unique = text(container, "id", limit=60)
+        return cls(full or _readable(path), scope, "" if is_api else web_url(web), unique)
 
     @property
     def service(self) -> str:

@@ -78,7 +78,8 @@ def _repo(event: str, body: Mapping[str, Any]) -> Repo:
     full = text(body, "repository", "full_name", limit=200).strip("/ ")
     if "/" not in full:
         raise unreadable(event, "repository.full_name is missing")
-    return Repo(full, web_url(text(body, "repository", "links", "html", "href")))
+    web = web_url(text(body, "repository", "links", "html", "href"))
+    return Repo(full, web, text(body, "repository", "uuid", limit=80).strip("{}"))
 
 
 def _change(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading:

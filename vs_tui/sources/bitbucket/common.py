@@ -28,6 +28,8 @@ class Repo:
 
     full: str
     web: str = ""
+    id: str = ""
+    """Cloud's UUID, Server's number: a rename leaves them."""
 
     @property
     def scope(self) -> str:
@@ -39,8 +41,11 @@ class Repo:
 
     def identity(self, kind: str, identifier: object) -> dict[str, Any]:
         return {
-            "key": keys.reference(SOURCE_NAME, kind, self.full, identifier),
+            "key": keys.reference(
+                SOURCE_NAME, kind, keys.stable(self.web, self.id) or self.full, identifier
+            ),
             "ref": keys.reference(SOURCE_NAME, kind, self.name, identifier),
+            "full_ref": keys.reference(SOURCE_NAME, kind, self.full, identifier),
             "source": SOURCE_NAME,
             "project": self.full,
         }

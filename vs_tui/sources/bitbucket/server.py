@@ -47,7 +47,8 @@ def _repo(event: str, repository: dict[str, Any]) -> Repo:
     if not slug or not project:
         raise unreadable(event, "the repository's slug or its project's key is missing")
     links = items(repository, "links", "self")
-    return Repo(f"{project}/{slug}", web_url(text(links[0], "href") if links else ""))
+    web = web_url(text(links[0], "href") if links else "")
+    return Repo(f"{project}/{slug}", web, text(repository, "id", limit=40))
 
 
 def _date(body: Mapping[str, Any], received_at: Instant) -> Instant:

@@ -251,6 +251,7 @@ def _step(hook: Hook, step: dict[str, Any], ordinal: int, began: Instant, whole:
         # Steps may share a name; their number is unique in the job.
         key=f"{whole.key}/{ordinal}",
         ref=f"{whole.ref}/{ordinal}",
+        full_ref=f"{whole.full_ref}/{ordinal}",
         source=whole.source,
         operation=Operation.STAGE,
         state=state,

@@ -70,6 +70,8 @@ class Hook:
     default_branch: str = field(init=False)
     web: str = field(init=False)
     """The repository's page."""
+    space: str = field(init=False)
+    """The namespace of its spans' keys: the repository's id, which a rename leaves."""
     _own: dict[str, Scalar] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,6 +80,7 @@ class Hook:
         self.scope = keys.repository(self.repo)
         self.default_branch = text(repository, "default_branch")
         self.web = web_url(text(repository, "html_url"))
+        self.space = keys.stable(self.web, number(repository, "id")) or self.repo
         self._own = known(
             vcs__provider__name=self.dialect.source,
             vcs__owner__name=owner,
@@ -96,7 +99,7 @@ class Hook:
         return self.name.lower()
 
     def key(self, kind: str, number: object) -> str:
-        return keys.reference(self.dialect.source, kind, self.repo, number)
+        return keys.reference(self.dialect.source, kind, self.space, number)
 
     def ref(self, kind: str, number: object) -> str:
         """ValueStream's short form: the repository without its owner."""
@@ -107,6 +110,7 @@ class Hook:
         return {
             "key": self.key(kind, number),
             "ref": self.ref(kind, number),
+            "full_ref": keys.reference(self.dialect.source, kind, self.repo, number),
             "source": self.dialect.source,
             "project": self.repo,
         }

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Scalar
-from vs_tui.sources.base import Unreadable, items, known, obj, text, web_url
+from vs_tui.sources.base import Unreadable, items, known, number, obj, text, web_url
 
 SOURCE_NAME: Final = "gitlab"
 
@@ -35,6 +35,8 @@ class Hook:
     default_branch: str = field(init=False)
     web: str = field(init=False)
     """The project's page."""
+    space: str = field(init=False)
+    """The namespace of its spans' keys: the project's id, which a rename leaves."""
     _own: dict[str, Scalar] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,6 +46,7 @@ class Hook:
         self.default_branch = text(project, "default_branch")
         page = text(project, "web_url") or text(self.body, "repository", "homepage")
         self.web = web_url(page)
+        self.space = keys.stable(self._address(), self._project_id()) or self.path
         self._own = known(
             vcs__provider__name=SOURCE_NAME,
             vcs__owner__name=owner,
@@ -63,17 +66,22 @@ class Hook:
         return self.name.lower()
 
     def key(self, kind: str, number: object) -> str:
-        return keys.reference(SOURCE_NAME, kind, self.path, number)
+        return keys.reference(SOURCE_NAME, kind, self.space, number)
 
     def ref(self, kind: str, number: object) -> str:
         """The short form: the project without its groups."""
         return keys.reference(SOURCE_NAME, kind, self.name, number)
+
+    def full_ref(self, kind: str, number: object) -> str:
+        """The ref with the project's whole path, of today."""
+        return keys.reference(SOURCE_NAME, kind, self.path, number)
 
     def identity(self, kind: str, number: object) -> dict[str, Any]:
         """The fields of an Event that say which span it is."""
         return {
             "key": self.key(kind, number),
             "ref": self.ref(kind, number),
+            "full_ref": self.full_ref(kind, number),
             "source": SOURCE_NAME,
             "project": self.path,
         }
@@ -85,6 +93,17 @@ class Hook:
         `@`, which no project's path contains, keeps them apart.
         """
         return self.identity(kind, f"@{name}") | {"ref": self.ref(kind, name)}
+
+    def _address(self) -> str:
+        """Any URL of the project: job hooks had no page of it before GitLab 16."""
+        clones = (text(self.body, "repository", name) for name in ("git_http_url", "git_ssh_url"))
+        return self.web or next(filter(None, clones), "")
+
+    def _project_id(self) -> int | None:
+        """Job hooks have it beside the project, work items of a group have none."""
+        if "/" not in self.path:
+            return None
+        return number(self.body, "project", "id") or number(self.body, "project_id")
 
     def aliases(self, kind: str, number: object) -> tuple[Key, ...]:
         """ValueStream's refs: it writes the project's display name, blanks and all."""

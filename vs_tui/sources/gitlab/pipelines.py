@@ -157,7 +157,8 @@ def _upstream(hook: Hook) -> list[Seek]:
     if not source:
         return []
     path = text(source, "project", "path_with_namespace", limit=200).strip("/ ") or hook.path
-    upstream = Hook(hook.kind, hook.body, path, hook.received_at)
+    project = obj(source, "project") | {"path_with_namespace": path}
+    upstream = Hook(hook.kind, {"project": project}, path, hook.received_at)
     pipeline, job = number(source, "pipeline_id"), number(source, "job_id")
     found = []
     if pipeline is not None:

@@ -89,7 +89,7 @@ def read_tag(hook: Hook) -> Reading:
                 vcs__ref__head__revision=sha.value if sha else None,
             ),
             offers=keys.offers(
-                Key("tag", tag, hook.scope, "tag"), Key("ref", hook.key("tag", tag))
+                Key("tag", tag, hook.scope, "tag"), Key("ref", hook.full_ref("tag", tag))
             ),
             seeks=keys.seeks(
                 keys.seek_commit(Rule.COMMIT, sha.value, hook.scope) if sha else None,
@@ -128,7 +128,7 @@ def read_release(hook: Hook) -> Reading:
             ),
             offers=keys.offers(
                 Key("tag", tag, hook.scope, "release"),
-                Key("ref", hook.key("release", tag)),
+                Key("ref", hook.full_ref("release", tag)),
                 keys.artifact(hook.name, tag, hook.scope, "release"),
             ),
             seeks=keys.seeks(

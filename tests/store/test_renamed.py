@@ -1,0 +1,137 @@
+"""What is renamed stays the same span: one test for each source whose bodies carry ids that a
+rename leaves. Refs of before and after resolve, in any order of arrival and after a rebuild."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from tests.sources import bitbucket_payloads as bb
+from tests.sources import github_payloads as gh
+from tests.sources import gitlab_payloads as gl
+from tests.sources import jira_payloads as ji
+from tests.store.tracing import World, again, custom, from_github, from_gitlab, from_jira, posted
+from vs_tui.store.delivery_filter import delivery_where
+from vs_tui.store.intake import Intake
+from vs_tui.store.read_traces import find_span
+
+
+def github(name: str, action: str, clock: str, **more: Any) -> Intake:
+    body = gh.pull(action, updated_at=gh.stamp(clock), **more)
+    body["repository"] = gh.repo(name) | {"id": 77}
+    return from_github("pull_request", body)
+
+
+def gitea(name: str, action: str, clock: str) -> Intake:
+    body = gh.issue(action, updated_at=gh.stamp(clock))
+    body["repository"] = gh.repo(name) | {"id": 1, "html_url": f"https://git.acme.test/{name}"}
+    return posted("gitea", body, **{"x-gitea-event": "issues"})
+
+
+def gitlab(path: str, action: str, clock: str) -> Intake:
+    body = gl.merge_request(action, clock)
+    return from_gitlab(body | {"project": gl.project(path) | {"id": 9}})
+
+
+def bitbucket(name: str, state: str, clock: str) -> Intake:
+    repository = bb.cloud_repo(name) | {"uuid": "{5f1c}"}
+    body = bb.cloud_pull(state, clock, {"repository": repository})
+    event = "pullrequest:fulfilled" if state == "MERGED" else "pullrequest:created"
+    return posted("bitbucket", body, **{"x-event-key": event})
+
+
+def jira(key: str, clock: str) -> Intake:
+    return from_jira(ji.issue("updated", clock, ji.DOING, key=key, id="10001"))
+
+
+CASES: dict[str, tuple[Sequence[Intake], str, str]] = {
+    "a GitHub repository is renamed": (
+        [
+            github("acme/shop", "opened", "10:00:00"),
+            github(
+                "acme/store",
+                "closed",
+                "11:00:00",
+                state="closed",
+                merged=True,
+                merged_at=gh.stamp("11:00:00"),
+            ),
+        ],
+        "vstrace-github-pull_request-{}shop-34",
+        "vstrace-github-pull_request-{}store-34",
+    ),
+    "a Gitea repository is transferred": (
+        [gitea("acme/shop", "opened", "10:00:00"), gitea("retail/shop", "edited", "11:00:00")],
+        "vstrace-gitea-issue-{}shop-12",
+        "vstrace-gitea-issue-{}shop-12",
+    ),
+    "a GitLab project is renamed": (
+        [gitlab("acme/shop", "open", "10:00:00"), gitlab("acme/store", "merge", "11:00:00")],
+        "vstrace-gitlab-pull_request-{}shop-34",
+        "vstrace-gitlab-pull_request-{}store-34",
+    ),
+    "a Bitbucket repository is renamed": (
+        [
+            bitbucket("acme/shop", "OPEN", "10:00:00"),
+            bitbucket("acme/store", "MERGED", "11:00:00"),
+        ],
+        "vstrace-bitbucket-pull_request-{}shop-34",
+        "vstrace-bitbucket-pull_request-{}store-34",
+    ),
+    "a Jira project gets another key": (
+        [jira("TP-7", "10:00:00"), jira("SHOP-7", "11:00:00")],
+        "vstrace-jira-issue-TP-7",
+        "vstrace-jira-issue-SHOP-7",
+    ),
+}
+
+
+@pytest.mark.parametrize(("deliveries", "old", "new"), CASES.values(), ids=CASES)
+def test_a_renamed_thing_is_one_span_under_both_names(deliveries, old, new) -> None:
+    named = custom("task", 1, "start", "10:30:00", parentid=old.format("acme/"))
+    expected = None
+    for order in permutations([*deliveries, named]):
+        refs = (old.format(""), new.format(""), old.format("acme/"))
+        world = World().deliver(*order)
+        for ref in refs:
+            found = find_span(world.db, ref)
+            assert found and found.ref == new.format(""), ref
+            where, bound = delivery_where(f"span:{ref}")
+            sql = f"SELECT COUNT(*) FROM deliveries WHERE {where}"
+            assert world.db.execute(sql, bound).fetchone()[0] == len(deliveries), ref
+        assert world.rule("customhttp-task-default-1") == "explicit"
+        expected = expected or world.rows()
+        assert world.rows() == expected
+        world.deliver([again(intake, n) for n, intake in enumerate(order)])
+        assert world.rows() == expected
+    operations = [row[2] for row in expected[0] if row[2] not in ("stage", "task")]
+    assert len(operations) == 1
+    assert world.rebuild().rows() == expected
+
+
+def test_a_new_repository_under_the_old_name_is_another_one() -> None:
+    """Its short ref is taken by name; the renamed one keeps its spans."""
+    renamed = [
+        github("acme/shop", "opened", "10:00:00"),
+        github("acme/store", "edited", "11:00:00"),
+    ]
+    body = gh.pull("opened", updated_at=gh.stamp("12:00:00"))
+    body["repository"] = gh.repo("acme/shop") | {"id": 78}
+    world = World().deliver(*renamed, from_github("pull_request", body))
+    refs = [row[1] for row in world.rows()[0]]
+    assert sorted(refs) == [f"vstrace-github-pull_request-{name}-34" for name in ("shop", "store")]
+    found = find_span(world.db, "vstrace-github-pull_request-shop-34")
+    assert found and found.ref == "vstrace-github-pull_request-shop-34"
+
+
+def test_servers_that_count_from_one_are_told_apart_by_host() -> None:
+    one, two = (
+        gh.issue("opened") | {"repository": gh.repo("acme/api") | {"id": 1, "html_url": page}}
+        for page in ("https://git.acme.test/acme/api", "https://git.other.test/acme/api")
+    )
+    gitea = {"x-gitea-event": "issues"}
+    world = World().deliver(posted("gitea", one, **gitea), posted("gitea", two, **gitea))
+    assert len(world.rows()[0]) == 2
