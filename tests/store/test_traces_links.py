@@ -376,7 +376,7 @@ def test_a_batch_takes_the_same_number_of_queries_whatever_its_size(size) -> Non
         return found
 
     world = World().deliver(batch(1_000))
-    assert statements(world, batch(5_000)) <= 30
+    assert statements(world, batch(5_000)) <= 36
 
 
 def test_every_query_of_the_linker_uses_an_index() -> None:
@@ -396,8 +396,10 @@ def test_every_query_of_the_linker_uses_an_index() -> None:
             if words[0] == "SCAN" and words[1] not in ("CONSTANT", "json_each"):
                 scans.add((row, sql))
     allowed = (
-        *("names", "moved", "merge", "target", "repo", "up", "above", "below", "level", "d"),
+        *("names", "moved", "place", "merge", "target", "repo", "up", "above", "below", "level"),
+        "d",
         *("VIRTUAL", "report_trees"),  # a row a kind of report
+        "(subquery-2)",  # the distinct spans of one key, at most a crowd
     )
     assert not [entry for entry in scans if entry[0].split()[1] not in allowed], scans
 

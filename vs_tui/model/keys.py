@@ -16,6 +16,18 @@ from vs_tui.model.vocabulary import Key, Rule, Seek
 
 MOVING_VERSIONS: Final = ("latest", "stable", "edge", "nightly", "main", "master", "develop")
 """Versions that name something else tomorrow: to deploy one again is no rollback."""
+_MOVING: Final = frozenset(
+    {
+        *MOVING_VERSIONS,
+        *("trunk", "head", "dev", "development", "staging", "prod", "production", "test"),
+        *("snapshot", "canary", "rolling", "unstable", "current", "lts", "next", "default"),
+    }
+)
+_MOVING_PARTS: Final = re.compile(
+    r"(?:.*[-._+])?(?:snapshot|latest|nightly)|latest[-._].*"
+    r"|(?:refs/heads|feature|features|bugfix|hotfix|fix|release|releases|dependabot|renovate)/.*",
+    re.DOTALL,
+)
 TEXT_LIMIT: Final = 20_000
 """Characters of a title or body that are searched for references."""
 MAX_REFERENCES: Final = 20
@@ -152,6 +164,21 @@ def artifact(name: str, version: str, scope: str = "", via: str = "version") -> 
     """A version of a thing that is shipped. Names compare without their case, because the image
     of the repository `Cart` can only be called `cart`."""
     return Key("artifact", f"{name.lower()}@{version}", scope, via)
+
+
+@lru_cache(maxsize=4096)
+def is_moving_version(version: str) -> bool:
+    """Whether a version names something else tomorrow: `latest`, `1.0-SNAPSHOT`, a branch."""
+    lowered = version.strip().lower()
+    return lowered in _MOVING or _MOVING_PARTS.fullmatch(lowered) is not None
+
+
+def is_moving(kind: str, value: str) -> bool:
+    """Whether a key names a version that moves, so that two spans with it need not be related."""
+    if kind == "artifact":
+        _, at, version = value.partition("?")[0].rpartition("@")
+        return bool(at) and is_moving_version(version)
+    return kind == "tag" and is_moving_version(value)
 
 
 def offers(*keys: Key | None) -> tuple[Key, ...]:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from vs_tui.model.vocabulary import Attributes, Key, Link, Rule, Seek, Span
-from vs_tui.store import proximity, rows
+from vs_tui.store import crowds, proximity, rows
 from vs_tui.store.shipped_changes import relink_shipped
 from vs_tui.store.span_folding import Change, load_spans
 from vs_tui.traces.correlation import (
     PIN_ATTRIBUTE,
+    RANKED_KINDS,
     Match,
     Node,
     break_cycle,
@@ -31,10 +32,12 @@ def relink(
     changes: Sequence[Change],
     seq: int,
     disabled: frozenset[Rule] = frozenset(),
+    also: Collection[str] = (),
 ) -> None:
-    """Bring links, parents and trace ids up to date after `changes`."""
+    """Bring links, parents and trace ids up to date after `changes`, and those of `also`."""
     children = {change.new.key: change.new for change in changes}
-    for key, span in load_spans(connection, _affected(connection, changes) - set(children)).items():
+    affected = _affected(connection, changes).union(also) - set(children)
+    for key, span in load_spans(connection, affected).items():
         children[key] = span
     if not children:
         return
@@ -69,17 +72,36 @@ def _is_alone(change: Change) -> bool:
 
 def _affected(connection: sqlite3.Connection, changes: Sequence[Change]) -> set[str]:
     """Keys of spans whose links may have changed with these spans."""
-    material = [change for change in changes if change.material]
-    tokens: dict[str, None] = {}
-    for change in material:
-        for name in (change.new.key, change.short_ref, change.folded.full_ref):
-            tokens[f"ref:{name}"] = None
-        for offer in change.folded.offers:
-            tokens[rows.token(offer)] = None
+    offered = crowds.note(connection, changes)
+    tokens = set(offered.crowded_now)
+    for change in changes:
+        if change.material:
+            tokens.update(_asked_again(change, offered))
     sql = "SELECT DISTINCT key FROM seeks WHERE token IN (SELECT value FROM json_each(?))"
     keys = {key for (key,) in rows.select_in(connection, sql, tokens)}
-    keys.update(proximity.affected(connection, material))
+    keys.update(proximity.affected(connection, changes))
     return keys
+
+
+def _asked_again(change: Change, offered: crowds.Offered) -> Iterator[str]:
+    """The tokens whose seekers must be looked at again after a change."""
+    old, new = change.old, change.new
+    moved = old is None or (old.at, old.operation) != (new.at, new.operation)
+    ranked = moved or old is None or old.status != new.status
+    closed = moved or old is None or old.ended_at != new.ended_at
+    if moved:
+        names = (new.key, change.short_ref, change.folded.full_ref)
+        yield from (f"ref:{name}" for name in names if name)
+    if moved or change.fresh:  # it may have been renamed: the names before are offered, too
+        yield from (rows.token(offer) for offer in change.folded.offers if offer.kind == "ref")
+    if ranked or closed:
+        for event in change.folded.snapshots:
+            for offer in event.offers:
+                if moved or (ranked and offer.kind in RANKED_KINDS) or offer.kind == "branch":
+                    yield from offered.telling(event, offer)
+    for event in change.fresh:
+        for offer in event.offers:
+            yield from offered.telling(event, offer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +162,7 @@ class Wanted:
         )
         self._seeks = list(rows.select_in(connection, sql, children))
         tokens = dict.fromkeys(row[1] for row in self._seeks)
-        sql = (
-            "SELECT key, token, scope, value, via FROM offers "
-            "WHERE token IN (SELECT value FROM json_each(?))"
-        )
-        self._offers = list(rows.select_in(connection, sql, tokens))
+        self._offers = crowds.offers(connection, tokens)
         self._offers += _named(connection, [t[4:] for t in tokens if t.startswith("ref:")])
         # A seek that nobody answers makes no link: most in a stream without pull requests.
         offered = {row[1] for row in self._offers}

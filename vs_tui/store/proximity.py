@@ -25,8 +25,8 @@ NODE_COLUMNS: Final = (
 """Of the table with alias {0}; `node_of` reads them."""
 
 _NODE: Final = NODE_COLUMNS.format("s")
-# A partial index serves a query only if the query repeats the index's own condition.
-_INDEXED_TARGET: Final = "s.operation IN ('deploy', 'incident')"
+MAX_SUSPECTS: Final = 50
+"""Deploys that an incident without an environment is compared with, the newest ones."""
 _PRODUCTION: Final = Environments()
 
 
@@ -39,12 +39,21 @@ def node_of(row: Sequence[Any]) -> Node:
 def affected(connection: sqlite3.Connection, changes: Sequence[Change]) -> Iterator[str]:
     """Incidents that may follow another deploy after these changes."""
     deploys = {
-        (span.service, span.environment, span.started_at)
+        place
         for change in changes
-        for span in (change.old, change.new)
-        if span is not None and span.operation == "deploy" and span.started_at is not None
+        if _target(change.old) != _target(change.new)
+        for place in (_target(change.old), _target(change.new))
+        if place is not None
     }
-    return _incidents(connection, deploys)
+    yield from _incidents(connection, _OF_TARGET, deploys)
+    yield from _incidents(connection, _OF_ANY_TARGET, deploys)
+
+
+def _target(span: Span | None) -> tuple[str, str, Instant] | None:
+    """What was deployed, where and when; None for what is no deploy."""
+    if span is None or span.operation != "deploy" or span.started_at is None or not span.service:
+        return None
+    return span.service, span.environment, span.started_at
 
 
 def candidates(
@@ -59,19 +68,33 @@ def candidates(
     return {child: [(Rule.PROXIMITY, node)] for child, node in _suspects(connection, incidents)}
 
 
+# The incidents that a deploy may have caused end where the next one of its target begins.
+_OF_TARGET: Final = (
+    "s.environment = moved.environment AND s.started_at < COALESCE((SELECT n.started_at "
+    "FROM spans n WHERE n.operation = 'deploy' AND n.service = moved.service "
+    "AND n.environment = moved.environment AND n.started_at > moved.moment "
+    f"ORDER BY n.started_at LIMIT 1), moved.moment + {PROXIMITY_WINDOW} + 1)"
+)
+_OF_ANY_TARGET: Final = (
+    "s.environment = '' AND s.started_at < COALESCE((SELECT n.started_at "
+    "FROM spans n WHERE n.operation = 'deploy' AND n.service = moved.service "
+    "AND n.started_at > moved.moment "
+    f"ORDER BY n.started_at LIMIT 1 OFFSET {MAX_SUSPECTS - 1}), "
+    f"moved.moment + {PROXIMITY_WINDOW} + 1)"
+)
+
+
 def _incidents(
-    connection: sqlite3.Connection, deploys: Iterable[tuple[str, str, Instant]]
+    connection: sqlite3.Connection, among: str, deploys: Iterable[tuple[str, str, Instant]]
 ) -> Iterator[str]:
     """The incidents of a service within the window after its deploy."""
     sql = (
         "WITH moved AS (SELECT json_extract(value, '$[0]') AS service, "
         "json_extract(value, '$[1]') AS environment, json_extract(value, '$[2]') AS moment "
         "FROM json_each(?)) "
-        f"SELECT s.key FROM moved CROSS JOIN spans s ON {_INDEXED_TARGET} "
-        "AND s.operation = 'incident' AND s.service = moved.service "
-        "AND s.environment IN (moved.environment, '') "
-        f"AND s.started_at BETWEEN moved.moment AND moved.moment + {PROXIMITY_WINDOW} "
-        "WHERE moved.service <> ''"
+        "SELECT s.key FROM moved CROSS JOIN spans s ON s.operation = 'incident' "
+        "AND s.service = moved.service AND s.started_at BETWEEN moved.moment "
+        f"AND moved.moment + {PROXIMITY_WINDOW} AND {among}"
     )
     return (key for (key,) in rows.select_in(connection, sql, deploys))
 
@@ -81,19 +104,21 @@ def _suspects(
 ) -> Iterator[tuple[str, Node]]:
     """(incident, deploy): the newest deploy of its service and environment in the window.
 
-    Where the incident names no environment, production is meant, else any.
+    Where the incident names no environment, the newest of production among the last MAX_SUSPECTS
+    of the service, else the newest of these.
     """
     sql = (
         f"SELECT i.key, s.environment, s.started_at, {_NODE} FROM spans i CROSS JOIN spans s "
-        f"ON {_INDEXED_TARGET} AND s.operation = 'deploy' AND s.service = i.service "
-        "AND s.environment {} "
-        f"AND s.started_at BETWEEN i.started_at - {PROXIMITY_WINDOW} AND i.started_at "
+        "ON s.rowid IN (SELECT d.rowid FROM spans d WHERE d.operation = 'deploy' "
+        "AND d.service = i.service {} "
+        f"AND d.started_at BETWEEN i.started_at - {PROXIMITY_WINDOW} AND i.started_at "
+        "ORDER BY d.started_at DESC, d.key DESC LIMIT {}) "
         "WHERE i.key IN (SELECT value FROM json_each(?))"
     )
     placed = [key for key, span in incidents.items() if span.environment]
     found = [
-        *rows.select_in(connection, sql.format("= i.environment"), placed),
-        *rows.select_in(connection, sql.format(">= ''"), incidents.keys() - placed),
+        *rows.select_in(connection, sql.format("AND d.environment = i.environment", 1), placed),
+        *rows.select_in(connection, sql.format("", MAX_SUSPECTS), incidents.keys() - placed),
     ]
     best: dict[str, tuple[tuple[bool, Instant, str], Node]] = {}
     for child, environment, started_at, *row in found:

@@ -25,6 +25,7 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Verdict
 from vs_tui.store import batch, metrics_members, proximity, rows
 from vs_tui.store.assign_parents import place_all
+from vs_tui.store.crowds import find_crowds
 from vs_tui.store.linker import Child, Wanted, write_links
 from vs_tui.store.processes import Processes, collecting_seldom, cores
 from vs_tui.store.rebuild_tables import NewTables
@@ -222,6 +223,7 @@ def _fold_some(
 def _fill(connection: sqlite3.Connection, tables: NewTables) -> None:
     """Store the spans, and what they offer and seek."""
     tables.fill("spans", "offers", "seeks")
+    find_crowds(connection)
     tables.index(placed=False)
     # More than one span has the short ref: they go by their keys.
     connection.execute(

@@ -13,7 +13,7 @@ from vs_tui.store.schema import DERIVED_TABLES
 
 _COLUMNS: Final = {
     "events": "key, digest, data",
-    "offers": "token, scope, value, key, via",
+    "offers": "token, level, scope, value, key, via",
     "seeks": "token, key, rule, scope, value, via, link_only",
     "spans": rows.SELECT_WRITTEN,
     "told": "key",
@@ -21,6 +21,7 @@ _COLUMNS: Final = {
 # Spans lie in the order of time, because that is how they are asked for.
 _ORDER: Final = {
     "events": "key, digest",
+    "offers": "token, level, key, scope, value, via",
     "spans": "COALESCE(started_at, ended_at, last_event_at), key",
 }
 _PLACE: Final = ("trace_id", "parent_key", " ON links ", "CREATE TRIGGER")

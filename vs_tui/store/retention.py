@@ -11,6 +11,7 @@ from typing import Final
 
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
+from vs_tui.store import batch, crowds, linker
 
 TRACES_AT_ONCE: Final = 200
 DELIVERIES_AT_ONCE: Final = 2_000
@@ -97,6 +98,14 @@ def prune_traces(
             ):
                 connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (key,))
     return Pruned(len(over), spans), found[-1][:2] if found else None
+
+
+def relink_scattered(connection: sqlite3.Connection, folding: batch.Folding) -> None:
+    """Link anew what seeks a key that is crowded no more, now that much was deleted."""
+    keys = crowds.scattered(connection)
+    if keys:
+        seq = batch.next_seq(connection)
+        linker.relink(connection, (), seq, folding.disabled_rules, also=keys)
 
 
 def prune_deliveries(

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from vs_tui.model.keys import is_moving
 from vs_tui.model.vocabulary import (
     PREFIX_KINDS,
     Event,
@@ -23,7 +24,7 @@ from vs_tui.model.vocabulary import (
     event_to_row,
     trace_id_of,
 )
-from vs_tui.traces.correlation import series_of
+from vs_tui.traces.correlation import level, series_of
 from vs_tui.traces.folding import offers_of, seeks_of
 
 Row = tuple[Any, ...]
@@ -105,16 +106,22 @@ def token_of(kind: str, value: str) -> str:
 
 
 def key_rows(owner: str, events: Iterable[Event]) -> tuple[list[Row], list[Row]]:
-    """The rows of what a span offers and seeks by all of its events, each once."""
+    """The rows of what a span offers and seeks by all of its events, each once. Versions that
+    move are neither offered nor sought."""
     told = list(events)
     return (
         [
-            (token_of(kind, value), scope, value, owner, via)
-            for kind, value, scope, via in offers_of(told)
+            (token_of(kind, value), level_of, scope, value, owner, via)
+            for level_of, (kind, value, scope, via) in dict.fromkeys(
+                [(level(e.operation), o) for e in told for o in e.offers]
+                + [(level(""), o) for o in offers_of(told) if o.kind == "ref"]
+            )
+            if not is_moving(kind, value)
         ],
         [
             (token_of(kind, value), owner, rule.value, scope, value, via, int(link_only))
             for rule, (kind, value, scope, via), link_only in seeks_of(told)
+            if not is_moving(kind, value)
         ],
     )
 

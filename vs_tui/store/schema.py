@@ -169,7 +169,42 @@ CREATE INDEX spans_full_ref ON spans (full_ref) WHERE full_ref <> '';
 """
 """The readable ref of a span whose key has the id of a repository that may be renamed."""
 
-_V6: Final = "\n".join((_CREATE_EXPORTED, _FULL_REFS))
+_CROWDS: Final = """
+CREATE TABLE levelled_offers (
+    token TEXT NOT NULL,
+    level INTEGER NOT NULL,
+    scope TEXT NOT NULL,
+    value TEXT NOT NULL,
+    key TEXT NOT NULL,
+    via TEXT NOT NULL,
+    PRIMARY KEY (token, level, key, scope, value, via)
+) WITHOUT ROWID;
+INSERT OR IGNORE INTO levelled_offers
+    SELECT o.token, CASE s.operation WHEN 'sprint' THEN 0 WHEN 'issue' THEN 1
+        WHEN 'pull_request' THEN 2 WHEN 'review' THEN 3 WHEN 'push' THEN 3 WHEN 'pipeline' THEN 4
+        WHEN 'build' THEN 5 WHEN 'deploy' THEN 7 WHEN 'test' THEN 8 WHEN 'incident' THEN 9
+        ELSE 6 END, o.scope, o.value, o.key, o.via
+    FROM offers o LEFT JOIN spans s ON s.key = o.key;
+DROP TABLE offers;
+ALTER TABLE levelled_offers RENAME TO offers;
+CREATE INDEX offers_key ON offers (key);
+CREATE TABLE crowded_keys (
+    token TEXT NOT NULL,
+    level INTEGER NOT NULL,
+    PRIMARY KEY (token, level)
+) WITHOUT ROWID;
+INSERT INTO crowded_keys
+    SELECT token, level FROM offers GROUP BY token, level HAVING COUNT(DISTINCT key) > 30;
+DROP INDEX spans_targets;
+CREATE INDEX spans_shipped_to ON spans (service, environment, started_at, key)
+    WHERE operation = 'deploy';
+CREATE INDEX spans_shipped_of ON spans (service, started_at, key) WHERE operation = 'deploy';
+CREATE INDEX spans_incidents ON spans (service, started_at) WHERE operation = 'incident';
+"""
+"""The level of what offers a key, and the keys that more spans of one level offer than
+`correlation.CROWD`; what is deployed and breaks, without the one in the other's way."""
+
+_V6: Final = "\n".join((_CREATE_EXPORTED, _FULL_REFS, _CROWDS))
 """The second edition: one constant per concern."""
 
 MIGRATIONS: Final[Sequence[str]] = (
@@ -183,7 +218,7 @@ MIGRATIONS: Final[Sequence[str]] = (
 """MIGRATIONS[n] brings a database from user_version n to n + 1."""
 
 DERIVED_TABLES: Final = (
-    *("events", "spans", "offers", "seeks", "links"),
+    *("events", "spans", "offers", "seeks", "links", "crowded_keys"),
     *("report_trees", "report_stale", "report_pages", "report_kinds", "report_jobs"),
     *("report_runs", "report_places"),
 )

@@ -13,7 +13,6 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from vs_tui.model import keys
 from vs_tui.model.time import DAY, Instant
 from vs_tui.model.vocabulary import Link, Rule, Span
 from vs_tui.store import proximity, rows
@@ -180,35 +179,60 @@ def _first_success(of: str, after: str) -> str:
     )
 
 
-# `via` of the artifacts that a deploy offers; a moving version is no version.
-_VERSIONS: Final = (
-    "o.via IN ('sha', 'version') AND o.token LIKE 'artifact:%' "
-    f"AND substr(o.value, instr(o.value, '@') + 1) NOT IN {keys.MOVING_VERSIONS}"
-)
+# `via` of the artifacts that a deploy offers; a moving version is offered by nothing.
+_VERSIONS: Final = "o.via IN ('sha', 'version') AND o.token LIKE 'artifact:%'"
 _SAME_OFFER: Final = "p.token = o.token AND p.scope = o.scope AND p.value = o.value"
+_CROWDED: Final = (
+    "EXISTS (SELECT 1 FROM crowded_keys c WHERE c.token = o.token AND c.level = o.level)"
+)
+_SHARED: Final = (
+    f"EXISTS (SELECT 1 FROM offers o CROSS JOIN offers p ON {_SAME_OFFER} "
+    f"AND p.level = o.level AND p.key = {{0}}.key WHERE o.key = d.key AND {_VERSIONS})"
+)
+LAST_DEPLOYS: Final = 200
+"""Deploys of a target that are looked through for a version that is deployed everywhere."""
 
 
 def _same_version(connection: sqlite3.Connection, deploys: Sequence[str]) -> Iterator[str]:
-    """Other deploys of the same versions: they may be repeats of these."""
+    """Later deploys of the same versions to the same target: they may be repeats of these."""
     sql = (
-        "SELECT e.key FROM offers o CROSS JOIN offers p "
-        f"ON {_SAME_OFFER} CROSS JOIN spans e ON e.key = p.key AND e.operation = 'deploy' "
-        f"WHERE o.key IN (SELECT value FROM json_each(?)) AND p.key <> o.key AND {_VERSIONS}"
+        "SELECT e.key FROM spans d CROSS JOIN spans e ON e.operation = 'deploy' "
+        f"AND {_TARGET.format('e', 'd')} AND e.started_at > d.started_at "
+        "AND e.started_at <= COALESCE((SELECT x.started_at FROM spans x "
+        f"WHERE x.operation = 'deploy' AND {_TARGET.format('x', 'd')} AND x.status = 'ok' "
+        f"AND x.started_at > d.started_at AND {_SHARED.format('x')} "
+        "ORDER BY x.started_at LIMIT 1), 9223372036854775807) "
+        f"WHERE d.key IN (SELECT value FROM json_each(?)) AND {_SHARED.format('e')}"
     )
     return (key for (key,) in rows.select_in(connection, sql, deploys))
 
 
 def _repeats(connection: sqlite3.Connection, deploys: Sequence[str]) -> set[str]:
     """The deploys of a version that the target had before: a rollback ships nothing new."""
-    # Driven by the version: a version has few deploys, a target has many.
-    sql = (
+    # Driven by the version: a version has few deploys, a target has many. Where a version has
+    # many as well, by the last ones of the target.
+    before = f"{_TARGET.format('e', 'd')} AND e.started_at < d.started_at AND e.status = 'ok'"
+    by_version = (
         "SELECT d.key FROM spans d WHERE d.key IN (SELECT value FROM json_each(?)) "
         f"AND EXISTS (SELECT 1 FROM offers o CROSS JOIN offers p ON {_SAME_OFFER} "
-        "CROSS JOIN spans e ON e.key = p.key AND e.operation = 'deploy' "
-        f"AND {_TARGET.format('e', 'd')} AND e.started_at < d.started_at AND e.status = 'ok' "
-        f"WHERE o.key = d.key AND {_VERSIONS})"
+        f"CROSS JOIN spans e ON e.key = p.key AND e.operation = 'deploy' AND {before} "
+        f"WHERE o.key = d.key AND {_VERSIONS} AND NOT {_CROWDED})"
     )
-    return {key for (key,) in rows.select_in(connection, sql, deploys)}
+    crowded = (
+        "SELECT DISTINCT o.key FROM offers o WHERE o.key IN (SELECT value FROM json_each(?)) "
+        f"AND {_VERSIONS} AND {_CROWDED}"
+    )
+    by_target = (
+        "SELECT d.key FROM spans d WHERE d.key IN (SELECT value FROM json_each(?)) "
+        "AND EXISTS (SELECT 1 FROM (SELECT e.key FROM spans e WHERE e.operation = 'deploy' "
+        f"AND {before} ORDER BY e.started_at DESC LIMIT {LAST_DEPLOYS}) e "
+        f"WHERE {_SHARED.format('e')})"
+    )
+    everywhere = [key for (key,) in rows.select_in(connection, crowded, deploys)]
+    return {
+        *(key for (key,) in rows.select_in(connection, by_version, deploys)),
+        *(key for (key,) in rows.select_in(connection, by_target, everywhere)),
+    }
 
 
 def _shipped(connection: sqlite3.Connection, deploys: Sequence[str]) -> Iterator[tuple[str, Node]]:

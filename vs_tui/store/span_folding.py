@@ -42,6 +42,8 @@ class Change(NamedTuple):
     """What its events add up to, without what the store adds."""
     new_keys: bool
     """Whether it offers or seeks anything it did not before."""
+    fresh: Sequence[Event] = ()
+    """Its events that were not known before."""
 
     @property
     def short_ref(self) -> str:
@@ -158,7 +160,7 @@ def _write_keys(
     if restated:
         _forget_seeks(connection, restated, seeks)
     if offers:
-        connection.executemany("INSERT OR IGNORE INTO offers VALUES (?, ?, ?, ?, ?)", offers)
+        connection.executemany("INSERT OR IGNORE INTO offers VALUES (?, ?, ?, ?, ?, ?)", offers)
     if seeks:
         connection.executemany("INSERT OR IGNORE INTO seeks VALUES (?, ?, ?, ?, ?, ?, ?)", seeks)
 
@@ -206,7 +208,7 @@ def _write(
         # an amendment that takes one away.
         new_phases = any(event.stage or event.slot for event in fresh.get(key, ()))
         if span != old or new_keys or new_phases:
-            changes.append(Change(old, span, result, new_keys))
+            changes.append(Change(old, span, result, new_keys, fresh.get(key, ())))
     staged = [c.new.key for c in changes if c.old is not None and c.old.stage]
     stored.update(phases_below(connection, staged))
     wanted = {row[0]: row for change in changes for row in _rows_of(change, context.seq)}

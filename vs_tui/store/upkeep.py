@@ -80,6 +80,7 @@ async def prune(run: Run, transact: Transact, before: Instant) -> Pruned:
     Works below the low-space mark, too: it is how space comes back."""
     await run(retention.overwrite_freed)
     traces = await _to_the_end(transact, retention.prune_traces, before)
+    await transact(retention.relink_scattered)
     deliveries = await _to_the_end(transact, retention.prune_deliveries, before)
     left = -1
     while (free := await run(retention.give_back)) and free != left:

@@ -45,6 +45,7 @@ _LEVEL: Final[Mapping[str, int]] = {
     "incident": 9,
 }
 _CUSTOM_LEVEL: Final = 6
+LEVELS: Final = range(10)
 
 # These rules name the parent outright; all others infer it and must go down the levels.
 _NAMED: Final = frozenset(
@@ -60,9 +61,14 @@ _LINK_ONLY: Final = frozenset({Rule.SHIPS, Rule.PROXIMITY, Rule.ATTEMPT})
 _NEAREST: Final = frozenset({Rule.STRUCTURE, Rule.REFERENCE, Rule.VERSION})
 # Where a commit or a version is in two spans, the one that succeeded is the one that went on.
 _SUCCESS_FIRST: Final = frozenset({Rule.COMMIT, Rule.BUILT, Rule.VERSION})
+RANKED_KINDS: Final = frozenset({"commit", "built", "artifact", "tag"})
+"""Kinds of keys that these rules seek: only their seekers care how what they found ended."""
 _PLACES: Final = ("branch", "title", "body", "description", "commit message")
 """Where people name tickets, the most deliberate place first."""
 MAX_LINKS: Final = 30
+CROWD: Final = MAX_LINKS
+"""A key that more spans of one level offer says nothing about them: no span could be linked to all
+of them, and each further one would have to be compared with every span that seeks the key."""
 
 
 class Node(NamedTuple):

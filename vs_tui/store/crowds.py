@@ -1,0 +1,116 @@
+"""Keys that are offered so often that they name nothing: one version on a thousand instances.
+
+What offers a key is counted by its level (`correlation.level`), so that the one build of a version
+is found whatever number of deploys has it. Whether a key is crowded depends on the stored events
+only, and a crowded key is never gone through: the cost of a delivery does not grow with it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from vs_tui.model.keys import is_moving
+from vs_tui.model.vocabulary import Event, Key
+from vs_tui.store import rows
+from vs_tui.store.span_folding import Change
+from vs_tui.traces.correlation import CROWD, LEVELS, level
+
+Place = tuple[str, int]
+"""A token and the level it is offered at."""
+
+_MANY: Final = (
+    "(SELECT COUNT(*) FROM (SELECT DISTINCT key FROM offers o WHERE o.token = {0} "
+    f"AND o.level = {{1}} LIMIT {CROWD + 1})) > {CROWD}"
+)
+_PLACES: Final = (
+    "WITH place AS (SELECT json_extract(value, '$[0]') AS token, "
+    "json_extract(value, '$[1]') AS level FROM json_each(?)) "
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What is known of the keys that some changes offer."""
+
+    crowded: Collection[Place]
+    crowded_now: Collection[str]
+    """Tokens that became crowded with these changes: their seekers lose what they had found."""
+
+    def telling(self, event: Event, offer: Key) -> Iterator[str]:
+        """The token of an offer, unless it is crowded."""
+        token = rows.token(offer)
+        if (token, level(event.operation)) not in self.crowded:
+            yield token
+
+
+def note(connection: sqlite3.Connection, changes: Sequence[Change]) -> Offered:
+    """Find out which keys of these changes are crowded, and remember those that are it now."""
+    places = dict.fromkeys(
+        (rows.token(offer), level(event.operation))
+        for change in changes
+        if change.material
+        for event in change.folded.snapshots
+        for offer in event.offers
+        if not is_moving(offer.kind, offer.value)
+    )
+    known = _crowded(connection, {token for token, _ in places})
+    fresh = {
+        (rows.token(offer), level(event.operation))
+        for change in changes
+        for event in change.fresh
+        for offer in event.offers
+    }
+    many = _MANY.format("place.token", "place.level")
+    sql = f"{_PLACES} SELECT token, level FROM place WHERE {many}"
+    asked = [place for place in places if place in fresh and place not in known]
+    now = [(token, at) for token, at in rows.select_in(connection, sql, asked)]
+    if now:
+        connection.executemany("INSERT INTO crowded_keys VALUES (?, ?)", now)
+    return Offered(known.union(now), {token for token, _ in now})
+
+
+def offers(connection: sqlite3.Connection, tokens: Iterable[str]) -> list[tuple[str, ...]]:
+    """(key, token, scope, value, via) of all that offers one of these tokens, without crowds."""
+    wanted = list(tokens)
+    crowded = _crowded(connection, wanted)
+    sql = (
+        "SELECT key, token, scope, value, via FROM offers "
+        "WHERE token IN (SELECT value FROM json_each(?))"
+    )
+    if not crowded:
+        return list(rows.select_in(connection, sql, wanted))
+    busy = {token for token, _ in crowded}
+    found = list(rows.select_in(connection, sql, [name for name in wanted if name not in busy]))
+    places = [(token, at) for token in busy for at in LEVELS if (token, at) not in crowded]
+    sql = (
+        f"{_PLACES} SELECT o.key, o.token, o.scope, o.value, o.via FROM place "
+        "CROSS JOIN offers o ON o.token = place.token AND o.level = place.level"
+    )
+    return [*found, *rows.select_in(connection, sql, places)]
+
+
+def find_crowds(connection: sqlite3.Connection) -> None:
+    """All crowded keys, after a rebuild."""
+    connection.execute("DELETE FROM crowded_keys")
+    connection.execute(
+        "INSERT INTO crowded_keys SELECT token, level FROM offers GROUP BY token, level "
+        f"HAVING COUNT(DISTINCT key) > {CROWD}"
+    )
+
+
+def scattered(connection: sqlite3.Connection) -> set[str]:
+    """After spans were deleted: forget what is no crowd any more; returns the spans that seek such
+    a key and must be linked anew."""
+    many = _MANY.format("crowded_keys.token", "crowded_keys.level")
+    sql = f"DELETE FROM crowded_keys WHERE NOT {many} RETURNING token"
+    tokens = {token for (token,) in connection.execute(sql).fetchall()}
+    sql = "SELECT DISTINCT key FROM seeks WHERE token IN (SELECT value FROM json_each(?))"
+    return {key for (key,) in rows.select_in(connection, sql, tokens)}
+
+
+def _crowded(connection: sqlite3.Connection, tokens: Iterable[str]) -> set[Place]:
+    sql = "SELECT token, level FROM crowded_keys WHERE token IN (SELECT value FROM json_each(?))"
+    return {(token, at) for token, at in rows.select_in(connection, sql, tokens)}
