@@ -33,7 +33,9 @@ from vs_tui.store.reader_protocol import (
     TracePage,
     TraceSummary,
 )
+from vs_tui.traces.board import Board, board
 from vs_tui.traces.past import all_as_of
+from vs_tui.traces.standing import FINISHED_FOR, Custom, standing
 from vs_tui.traces.upcoming import PastRun, PastStep
 
 NOW: Instant = parse_instant("2026-11-21T09:41:07Z") or 0
@@ -408,6 +410,8 @@ class FakeReader:
         self.edges = list(links)
         self.past: dict[str, Sequence[PastRun]] = {}
         """What the last successes of a span's series went through."""
+        self.custom = Custom()
+        """What is expected of the traces of every project."""
         self.stored = {d.row.id: d for d in deliveries}
         self.seq = 1 if spans or deliveries else 0
         self.changed: list[str] = [s.key for s in spans]
@@ -522,6 +526,21 @@ class FakeReader:
             )
         summaries.sort(key=lambda t: (not t.in_flight, -t.started_at))
         return TracePage(summaries[:limit], more=len(summaries) > limit)
+
+    async def board(
+        self, filter: str = "", *, finished_for: int = FINISHED_FOR, at: Instant | None = None
+    ) -> Board:
+        self._asked("board")
+        known = list(self.by_key.values())
+        now = self.clock() if at is None else at
+        if at is not None:
+            known = all_as_of(known, at)
+        members = []
+        for trace_id in dict.fromkeys(s.trace_id for s in known):
+            spans = sorted((s for s in known if s.trace_id == trace_id), key=lambda s: s.at)
+            row = standing(trace_id, spans, now, usual=self.history, custom=self.custom)
+            members.append((row, spans))
+        return board(members, filter, now, finished_for=finished_for)
 
     async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
         self._asked("baselines")

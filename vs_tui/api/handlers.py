@@ -19,13 +19,14 @@ from vs_tui.api.codec import (
     trace_json,
 )
 from vs_tui.api.schema import parameters
+from vs_tui.api.standings import board_json, next_json
 from vs_tui.ingest.auth import Gate
 from vs_tui.ingest.http_errors import Refused, answer, not_found
 from vs_tui.model.display import clean
-from vs_tui.model.time import Instant, iso, parse_instant
+from vs_tui.model.time import Instant, iso, parse_duration, parse_instant
 from vs_tui.model.vocabulary import Link
 from vs_tui.store.reader import SqliteReader
-from vs_tui.store.reader_protocol import Changes
+from vs_tui.store.reader_protocol import Changes, TraceSummary
 from vs_tui.store.writer import Writer
 
 KEEP_ALIVE_SECONDS: Final = 15.0
@@ -48,6 +49,7 @@ class Api:
             "/api/spans": self.spans,
             "/api/spans/{ref:.+}": self.span,
             "/api/traces": self.traces,
+            "/api/board": self.board,
             "/api/traces/{trace_id}": self.trace,
             "/api/deliveries": self.deliveries,
             "/api/deliveries/{id:-?[0-9]{1,18}}": self.delivery,
@@ -107,7 +109,7 @@ class Api:
         text, limit = query.get("filter", ""), _limit(query.get("limit", "100"))
         if _quick(query):
             page = await self._reader.traces(text, limit=limit, at=instant(query, "at"))
-            shown = [summary_json(item) for item in page.items]
+            shown = await self._summaries(page.items)
             found = {"more": page.more, "searched": iso(page.searched)}
             return answer({"items": shown, "next": None, **found})
         if query.get("at"):
@@ -115,7 +117,29 @@ class Api:
         items, cursor = await self._reader.all_traces(
             text, limit=limit, cursor=query.get("cursor", "")
         )
-        return answer({"items": [summary_json(item) for item in items], "next": cursor or None})
+        return answer({"items": await self._summaries(items), "next": cursor or None})
+
+    async def _summaries(self, items: Sequence[TraceSummary]) -> list[dict[str, Any]]:
+        """Traces with where they stand and who acts next."""
+        now = self._reader.now()
+        rows = await self._reader.standings([item.trace_id for item in items])
+        return [
+            {
+                **summary_json(item),
+                "next": next_json(row, now) if (row := rows.get(item.trace_id)) else None,
+            }
+            for item in items
+        ]
+
+    async def board(self, request: web.Request) -> web.Response:
+        query = request.query
+        board = await self._reader.board(
+            query.get("filter", ""),
+            finished_for=parse_duration(query.get("finished_for", "2h")),
+            at=instant(query, "at"),
+        )
+        limit = _limit(query.get("limit", "1000"))
+        return answer(board_json(board, instant(query, "at") or self._reader.now(), limit))
 
     async def trace(self, request: web.Request) -> web.Response:
         trace = await self._reader.trace(request.match_info["trace_id"])

@@ -12,7 +12,7 @@ from vs_tui.api.json_decoder import detail_of
 from vs_tui.api.remote_connection import Remote
 from vs_tui.metrics.cards import Card
 from vs_tui.metrics.report import Detail
-from vs_tui.model.time import Instant, iso, parse_instant
+from vs_tui.model.time import SECOND, Duration, Instant, iso, parse_instant
 from vs_tui.model.vocabulary import Link, Rule, Span, State, Status, Verdict
 from vs_tui.store.reader_protocol import (
     Baseline,
@@ -29,6 +29,8 @@ from vs_tui.store.reader_protocol import (
     TracePage,
     TraceSummary,
 )
+from vs_tui.traces.board import Board
+from vs_tui.traces.standing import FINISHED_FOR
 from vs_tui.traces.upcoming import PastRun, PastStep
 
 MAX_QUERY: Final = 5_000
@@ -96,6 +98,15 @@ class HttpReader:
             bool(body.get("more") or body.get("next")),
             parse_instant(body.get("searched")),
         )
+
+    async def board(
+        self, filter: str = "", *, finished_for: Duration = FINISHED_FOR, at: Instant | None = None
+    ) -> Board:
+        from vs_tui.api.standings import board_of
+
+        seconds = finished_for // SECOND
+        query = {"filter": filter, "finished_for": f"{seconds}s", "at": iso(at)}
+        return board_of(await self._get("/api/board", limit=10_000, **query), span_of)
 
     async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
         found: dict[str, Baseline] = {}

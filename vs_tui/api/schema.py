@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from vs_tui.model.vocabulary import Rule, State, Status, Verdict
+from vs_tui.traces.next_action import Section
 
 Schema = dict[str, Any]
 
@@ -45,7 +46,7 @@ def _page(of: Schema) -> Schema:
     return object_of({"items": _list(of), "next": MAYBE_TEXT}, found)
 
 
-def _words(values: type[Status] | type[Verdict] | type[Rule]) -> Schema:
+def _words(values: type[Status] | type[Verdict] | type[Rule] | type[Section]) -> Schema:
     return {"type": "string", "enum": [value.value for value in values]}
 
 
@@ -60,6 +61,8 @@ _DELIVERY: Final[Schema] = {
     "duplicates": COUNT,
     "status": {"type": "integer"},
 }
+
+_NULL: Final[Schema] = {"type": "null"}
 
 SCHEMAS: Final[Mapping[str, Schema]] = {
     "Error": object_of({"error": TEXT, "detail": TEXT, "request_id": TEXT}),
@@ -108,7 +111,38 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "root": ref_to("Span"),
             **dict.fromkeys(("spans", "in_flight", "failed"), COUNT),
             **dict.fromkeys(("started_at", "ended_at", "last_event_at"), TIME),
+            "next": {"oneOf": [ref_to("Next"), _NULL]},
         }
+    ),
+    "Next": object_of(
+        {
+            "section": _words(Section),
+            "rule": TEXT,
+            **dict.fromkeys(("verb", "what", "nobody", "step", "why", "label"), MAYBE_TEXT),
+            "who": _list(TEXT),
+            **dict.fromkeys(("since", "began_at", "last_sign_at"), TIME),
+            **dict.fromkeys(("for_s", "over_usual"), SECONDS),
+            "usual": {
+                "oneOf": [object_of({"n": COUNT, "p50_s": SECONDS, "p90_s": SECONDS}), _NULL]
+            },
+            "more": COUNT,
+            "title": TEXT,
+            "cells": _list(
+                object_of({"station": TEXT, "mark": MAYBE_TEXT, "done": COUNT, "all": COUNT})
+            ),
+        }
+    ),
+    "Standing": object_of(
+        {
+            "trace_id": TEXT,
+            **dict.fromkeys(("project", "team"), MAYBE_TEXT),
+            "next": ref_to("Next"),
+            "root": ref_to("Span"),
+            "step": {"oneOf": [ref_to("Span"), _NULL]},
+        }
+    ),
+    "Totals": object_of(
+        {"sections": COUNTS, **dict.fromkeys(("long", "jobs_done", "jobs", "deploys"), COUNT)}
     ),
     "Trace": object_of(
         {
@@ -185,6 +219,18 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
         "traces that match, in flight first; `at` with quick=1 only",
         {**_FILTER, **_PAGED, **_QUICK, "at": TEXT},
         _page(ref_to("TraceSummary")),
+    ),
+    "/api/board": (
+        "the traces that are open or have just ended, and who acts next in each",
+        {**_FILTER, "limit": _PAGED["limit"], "finished_for": TEXT, "at": TEXT},
+        object_of(
+            {
+                "items": _list(ref_to("Standing")),
+                **dict.fromkeys(("matched", "everything"), ref_to("Totals")),
+                "outside": _list(TEXT),
+                "terms": COUNTS,
+            }
+        ),
     ),
     "/api/traces/{trace_id}": ("one trace with spans and links", {}, ref_to("Trace")),
     "/api/deliveries": (

@@ -37,6 +37,7 @@ def register(subparsers: Any) -> None:
           vs-tui ls kind:deploy state:failed
           vs-tui ls 'age<1d' team:core -n 5 --sort=-duration
           vs-tui ls --json kind:deploy | jq -r .span_id
+          vs-tui ls --by trace next:ana 'wait>1d'
           vs-tui ls -- -is:draft                 a term that begins with a dash
         """,
     )
@@ -55,14 +56,24 @@ def register(subparsers: Any) -> None:
         help="live (the default), started, ended, duration, name, changed; reversed with a dash "
         "before it: --sort=-name",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, one span a line")
+    parser.add_argument(
+        "--by",
+        choices=("span", "trace"),
+        default="span",
+        help="trace: the traces that are open or have just ended, where each stands and who acts "
+        "next; the filter then also knows section: next: step: wait>1d over>1.5 is:long",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, one span or trace a line")
     add_store_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     show = _print_json if args.json else _print_rows
     try:
-        asyncio.run(_list(args, show))
+        if args.by == "trace":
+            asyncio.run(_list_traces(args))
+        else:
+            asyncio.run(_list(args, show))
     except ValueError as error:
         from vs_tui.model.display import clean_lines
 
@@ -89,6 +100,26 @@ async def _list(args: argparse.Namespace, show: Callable[[Found], None]) -> None
                 return
     finally:
         await reader.close()
+
+
+async def _list_traces(args: argparse.Namespace) -> None:
+    """Show where traces stand. ValueError for a filter or an order that is none."""
+    from vs_tui.cli.trace_rows import trace_json_line, trace_row
+    from vs_tui.store.reader import SqliteReader
+    from vs_tui.traces.board import ORDERS, ordered
+
+    order = "state" if args.sort == "live" else args.sort
+    if order.lstrip("-") not in ORDERS:
+        raise ValueError(f"sort '{args.sort}' is not known for traces; use {', '.join(ORDERS)}")
+    config = load_config(args)
+    reader = await SqliteReader(config.db, now, environments=config.environments).open()
+    try:
+        board = await reader.board(" ".join(args.filter))
+    finally:
+        await reader.close()
+    line = trace_json_line if args.json else trace_row
+    for found in ordered(board.rows, order, now())[: args.limit]:
+        print(line(found, now()))
 
 
 def _print_json(found: Found) -> None:

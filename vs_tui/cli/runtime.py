@@ -102,6 +102,7 @@ class Runtime:
             self.clock,
             team_names=self.config.teams.names,
             trouble=lambda: self.writer.trouble,
+            environments=self.config.environments,
         ).open()
 
     async def listen(self) -> str:

@@ -96,7 +96,9 @@ async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:
     def clock() -> Instant:
         return at
 
-    reader = await SqliteReader(config.db, clock, team_names=config.teams.names).open()
+    reader = await SqliteReader(
+        config.db, clock, team_names=config.teams.names, environments=config.environments
+    ).open()
     reports = Reports(reader, config, clock)
     try:
         star = await _star(reader)

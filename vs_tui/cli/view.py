@@ -154,7 +154,9 @@ async def _local(config: Config, args: argparse.Namespace) -> _Opened:
 
         return Reports(local, config, now)
 
-    local = await SqliteReader(config.db, now, team_names=config.teams.names).open()
+    local = await SqliteReader(
+        config.db, now, team_names=config.teams.names, environments=config.environments
+    ).open()
     setup = setup_for(config, args, local)
     setup.source_name = Path(config.db).name
     show_figures(setup, reports)

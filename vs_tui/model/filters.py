@@ -88,6 +88,10 @@ QUIET_BY_NATURE: Final = (
 )
 """Operations that people keep open for days without a word; never stale."""
 FLAGS: Final = ("draft", "open", "failed", "inflight", "root", "production", "rework", "reopened")
+TRACE_KEYS: Final = ("section", "next", "step", "wait", "over")
+"""What filters the list of traces only: the section, who acts next, what is to be done, for how
+long, and how many times longer than usual."""
+TRACE_FLAGS: Final = ("long", "silent", "quiet")
 COMPARED: Final = ("dur", "age", "fresh")
 """`fresh` is like `age`, but what is in flight is always fresh: the time range of the screens."""
 MOMENTS: Final = ("since", "until")
@@ -112,7 +116,8 @@ class Term:
     values: tuple[str, ...]
     negated: bool = False
     number: int = 0
-    """Microseconds: a duration for dur and age, an instant for since and until."""
+    """Microseconds: a duration for dur, age and wait, an instant for since and until; thousandths
+    of a multiple for over."""
 
     def __str__(self) -> str:
         values = ",".join(_quoted(value) for value in self.values)
@@ -134,8 +139,9 @@ class Filter:
         return all(_holds(term, span, now) != term.negated for term in self.terms)
 
 
-def parse(text: str) -> Filter:
-    """Read a filter; FilterError names the place, the fault and what is accepted."""
+def parse(text: str, *, traces: bool = False) -> Filter:
+    """Read a filter; FilterError names the place, the fault and what is accepted. `traces`: with
+    the terms that only the list of traces knows."""
     if len(text) > MAX_LENGTH:
         raise FilterError(
             MAX_LENGTH, f"the filter has {len(text)} characters; it can have {MAX_LENGTH}"
@@ -149,7 +155,7 @@ def parse(text: str) -> Filter:
         match = _TOKEN.match(text, position)
         if match is None or match.end() == position:
             raise FilterError(position, f"cannot read '{text[position : position + 20]}'")
-        terms.append(_term(match))
+        terms.append(_term(match, traces))
         values += len(terms[-1].values)
         if len(terms) > MAX_TERMS:
             raise FilterError(
@@ -163,7 +169,7 @@ def parse(text: str) -> Filter:
     return Filter(tuple(terms))
 
 
-def _term(match: re.Match[str]) -> Term:
+def _term(match: re.Match[str], traces: bool) -> Term:
     negated, raw_key, op, raw = match["neg"] is not None, match["key"], match["op"], match["value"]
     position = match.start()
     if raw.count('"') % 2:
@@ -177,7 +183,9 @@ def _term(match: re.Match[str]) -> Term:
     values = _values(raw)
     if not values:
         raise FilterError(position, f"'{raw_key}{op}' needs a value; {_accepted(key)}")
-    if key in COMPARED:
+    if key in TRACE_KEYS and not traces:
+        raise FilterError(position, f"'{raw_key}' filters traces; this list is of spans")
+    if key in COMPARED or key in ("wait", "over"):
         return _compared(key, op, values, negated, position)
     if op != ":":
         raise FilterError(position, f"'{raw_key}' takes ':', only dur and age take '{op}'")
@@ -186,13 +194,13 @@ def _term(match: re.Match[str]) -> Term:
     if key == "kind":
         return Term(key, op, tuple(KINDS.get(v.lower(), v.lower()) for v in values), negated)
     if key in ("state", "is"):
-        known = STATES if key == "state" else FLAGS
+        known = STATES if key == "state" else (*FLAGS, *(TRACE_FLAGS if traces else ()))
         chosen = tuple(value.lower() for value in values)
         unknown = next((value for value in chosen if value not in known), None)
         if unknown is not None:
             raise FilterError(position, f"{key}: '{unknown}' is not known; {_accepted(key)}")
         return Term(key, op, chosen, negated)
-    if key in TEXT_KEYS:
+    if key in TEXT_KEYS or key in TRACE_KEYS:
         return Term(key, op, values, negated)
     accepted = ", ".join(f"{name}:" for name in (*TEXT_KEYS, "state", "is", *MOMENTS))
     raise FilterError(
@@ -207,6 +215,8 @@ def _values(raw: str) -> tuple[str, ...]:
 
 
 def _compared(key: str, op: str, values: Sequence[str], negated: bool, position: int) -> Term:
+    if key == "over":
+        return _over(op, values, negated, position)
     if op == ":" or len(values) != 1:
         raise FilterError(position, f"write {key}>10m or {key}<7d")
     try:
@@ -214,6 +224,16 @@ def _compared(key: str, op: str, values: Sequence[str], negated: bool, position:
     except ValueError as error:
         raise FilterError(position, f"{key}: {error}") from None
     return Term(key, op, tuple(values), negated, number)
+
+
+def _over(op: str, values: Sequence[str], negated: bool, position: int) -> Term:
+    try:
+        number = float(values[0]) if op != ":" and len(values) == 1 else None
+    except ValueError:
+        number = None
+    if number is None or not 0 <= number < 1e6:
+        raise FilterError(position, "over: write over>1.5, a multiple of the usual time")
+    return Term("over", op, tuple(values), negated, round(1_000 * number))
 
 
 def _moment(key: str, values: Sequence[str], negated: bool, position: int) -> Term:
@@ -262,7 +282,7 @@ def _holds(term: Term, span: Span, now: Instant) -> bool:
         return any(_FLAG_TESTS[value](span) for value in term.values)
     if term.key in COMPARED:
         measured = _measured(term.key, span, now)
-        return measured is not None and _compare(measured, term.op, term.number)
+        return measured is not None and compare(measured, term.op, term.number)
     if term.key == "since":
         return last_moment(span) >= term.number
     if term.key == "until":
@@ -302,7 +322,8 @@ def glob_matches(text: str, glob: str) -> bool:
     return fnmatchcase(text, literal) or ("/" not in wanted and fnmatchcase(text, f"*/{literal}"))
 
 
-def _compare(measured: Duration, op: str, limit: Duration) -> bool:
+def compare(measured: float, op: str, limit: float) -> bool:
+    """Whether a measured value is on the asked side of a limit."""
     return {
         ">": measured > limit,
         "<": measured < limit,

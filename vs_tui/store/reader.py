@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
 from vs_tui.model import filters
-from vs_tui.model.time import Instant
+from vs_tui.model.teams import Environments
+from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store import rows
 from vs_tui.store.filter_sql import where as where_of
@@ -45,8 +46,12 @@ from vs_tui.store.schema import open_reader
 from vs_tui.store.searching import Search, current_seq, listed_where
 from vs_tui.store.storage_errors import file_at, is_displaced
 from vs_tui.store.thread import connect, run_on
+from vs_tui.traces.standing import FINISHED_FOR
 
 if TYPE_CHECKING:
+    from vs_tui.store.trace_board import TraceBoard
+    from vs_tui.traces.board import Board
+    from vs_tui.traces.standing import Standing
     from vs_tui.traces.upcoming import PastRun
 
 T = TypeVar("T")
@@ -66,11 +71,14 @@ class SqliteReader:
         *,
         team_names: Sequence[str] = (),
         trouble: Callable[[], str] = lambda: "",
+        environments: Environments | None = None,
     ) -> None:
         self.path = path
         self._clock = clock
         self._team_names = tuple(team_names)
         self._trouble = trouble
+        self._environments = environments or Environments()
+        self._board: TraceBoard | None = None
         self._begun: OrderedDict[Hashable, _Begun] = OrderedDict()
         self._file = (0, 0)
 
@@ -113,6 +121,28 @@ class SqliteReader:
     ) -> TracePage:
         search = self._search(filter, at)
         return await self.run(lambda db: read_found_traces(db, search, _some(limit), at))
+
+    async def board(
+        self, filter: str = "", *, finished_for: Duration = FINISHED_FOR, at: Instant | None = None
+    ) -> Board:
+        now, traces = self._clock(), self._traces()
+        return await self.run(lambda db: traces.board(db, filter, now, at, finished_for))
+
+    def now(self) -> Instant:
+        """What the clock says that ages are measured by."""
+        return self._clock()
+
+    async def standings(self, trace_ids: Sequence[str]) -> Mapping[str, Standing]:
+        """Where these traces stand, by id."""
+        now, traces = self._clock(), self._traces()
+        return await self.run(lambda db: traces.rows_of(db, trace_ids, now))
+
+    def _traces(self) -> TraceBoard:
+        from vs_tui.store.trace_board import TraceBoard
+
+        if self._board is None:
+            self._board = TraceBoard(self._environments)
+        return self._board
 
     async def deliveries(self, filter: str = "", *, limit: int = 200) -> DeliveryPage:
         from vs_tui.store.searching_deliveries import DeliverySearch

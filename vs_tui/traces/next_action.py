@@ -82,13 +82,20 @@ class Evidence:
     """What the rules look at: a trace's spans, sorted by what they are."""
 
     def __init__(
-        self, spans: Iterable[Span], now: Instant, usual: Mapping[str, Usual], deploys: bool
+        self,
+        spans: Iterable[Span],
+        now: Instant,
+        usual: Mapping[str, Usual],
+        deploys: bool,
+        superseded: frozenset[str] = frozenset(),
     ) -> None:
         self.spans = [span for span in spans if not _is_phase(span)]
         self.now = now
         self.usual = usual
         self.goes_on_to_deploy = deploys
         """Whether most merged changes of this project went on to a deploy."""
+        self.superseded = superseded
+        """Keys of runs that a newer one of another trace has replaced."""
 
     def of(self, operation: str) -> list[Span]:
         return [span for span in self.spans if span.operation == operation]
@@ -136,7 +143,8 @@ class Evidence:
         found = []
         for gate in self.flying:
             run = by_key.get(gate.parent_key)
-            if gate.state is State.WAITING and (run is None or run.in_flight):
+            held = run is None or run.in_flight
+            if gate.state is State.WAITING and held and gate.key not in self.superseded:
                 newer = (s for s in self.machines if s.at > gate.at and _same(s, gate))
                 if not any(s.status is Status.OK for s in newer):
                     found.append(gate)
@@ -148,7 +156,8 @@ class Evidence:
         newest: dict[tuple[str, ...], Span] = {}
         for run in sorted(self.runs, key=lambda s: (s.at, s.attempt)):
             newest[_series(run)] = run
-        return _newest([run for run in newest.values() if run.status.failed])
+        failed = [run for run in newest.values() if run.status.failed]
+        return _newest([run for run in failed if run.key not in self.superseded])
 
     def failed_step(self, run: Span) -> Span:
         """The step of a failed run that failed first, else the run itself."""
@@ -203,10 +212,16 @@ def next_action(
     *,
     usual: Mapping[str, Usual] | None = None,
     goes_on_to_deploy: bool = False,
+    superseded: frozenset[str] = frozenset(),
 ) -> NextAction:
     """Where a trace stands at `now`. `usual` is the history of its machine steps by key;
-    `goes_on_to_deploy`, whether most merged changes of its project are deployed later."""
-    evidence = Evidence(spans, now, usual or {}, goes_on_to_deploy)
+    `goes_on_to_deploy`, whether most merged changes of its project are deployed later;
+    `superseded`, keys of runs that a newer one of another trace has replaced."""
+    return decide(Evidence(spans, now, usual or {}, goes_on_to_deploy, superseded))
+
+
+def decide(evidence: Evidence) -> NextAction:
+    """What the first rule that holds says."""
     for rule in RULES:
         found = rule(evidence)
         if found is not None:

@@ -15,10 +15,10 @@ from vs_tui.traces.next_action import (
     Section,
     Usual,
     change_was_asked_for,
+    decide,
     is_approved,
     is_draft,
     is_silent,
-    next_action,
 )
 
 CELLS: Final = ("issue", "change", "review", "ci", "staging", "production")
@@ -130,13 +130,14 @@ def standing(
     usual: Mapping[str, Usual] | None = None,
     custom: Custom | None = None,
     environments: Environments | None = None,
+    superseded: frozenset[str] = frozenset(),
 ) -> Standing:
     """The row of a trace that has at least one span."""
     custom, usual = custom or Custom(), usual or {}
     keys = {span.key for span in spans}
     root = next((span for span in spans if span.parent_key not in keys), spans[0])
-    evidence = Evidence(spans, now, usual, custom.deploys_later)
-    action = next_action(spans, now, usual=usual, goes_on_to_deploy=custom.deploys_later)
+    evidence = Evidence(spans, now, usual, custom.deploys_later, superseded)
+    action = decide(evidence)
     named = evidence.issue or evidence.change or root
     first = spans if root.team else sorted(spans, key=lambda s: not s.team)
     return Standing(
