@@ -299,19 +299,21 @@ def test_behind_a_number_are_as_many_rows_as_it_stands_on(base) -> None:
     """What counts for it first: failed ones of a fail rate, repairs of a rework rate."""
     base.tell(*deploy(1, BEGIN + HOUR, ok=False), *deploy(2, BEGIN + 2 * HOUR))
     base.tell(*deploy(3, BEGIN + 3 * HOUR), *merge(1, BEGIN, BEGIN + 90 * MINUTE))
-    base.tell(*incident(1, BEGIN + 4 * HOUR, None), *deploy(4, BEGIN + 9 * HOUR))
-    rows = {}
+    base.tell(*incident(1, BEGIN + 4 * HOUR, BEGIN + 10 * HOUR), *deploy(4, BEGIN + 9 * HOUR))
+    base.tell(*deploy(5, BEGIN + 11 * HOUR))
+    rows: dict[str, list[tuple[str, str, str]]] = {}
     for metric in METRICS:
         detail = read_detail(base.db, WINDOW, "core", metric)
         figure = detail.figure
         assert len(detail.behind) == detail.of == figure.n + figure.open + figure.unknown
         rows[metric] = [(entry.key[-1], entry.result, entry.note) for entry in detail.behind]
-    assert rows["deploys"] == [("4", "ok", ""), ("3", "ok", "incident"), ("2", "ok", REPAIR)]
+    good = [("5", "ok", ""), ("4", "ok", REPAIR)]
+    assert rows["deploys"] == [*good, ("3", "ok", "incident"), ("2", "ok", "")]
     failed = [("3", "failed", "incident"), ("1", "failed", "deploy failed")]
-    assert rows["fail"] == [*failed, ("4", "ok", ""), ("2", "ok", REPAIR)]
-    assert [key for key, _, _ in rows["rework"]] == ["2", "4", "3", "1"]
-    assert [result for _, result, _ in rows["restore"]] == ["open", "ok"]
-    assert dict(read_detail(base.db, WINDOW, "core", "deploys").distribution)["Mon"] == 3
+    assert rows["fail"] == [*failed, *good, ("2", "ok", "")]
+    assert [key for key, _, _ in rows["rework"]] == ["4", "5", "3", "2", "1"]
+    assert [result for _, result, _ in rows["restore"]] == ["ok", "ok"]
+    assert dict(read_detail(base.db, WINDOW, "core", "deploys").distribution)["Mon"] == 4
 
 
 def plyzen(**record):

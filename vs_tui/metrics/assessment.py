@@ -16,6 +16,7 @@ from vs_tui.metrics.facts import (
     Test,
 )
 from vs_tui.metrics.failures import (
+    ROLLBACK,
     Course,
     Episode,
     Signal,
@@ -25,6 +26,7 @@ from vs_tui.metrics.failures import (
     repairs,
     rework_of,
     signals_of,
+    undone,
 )
 from vs_tui.metrics.lead_time import Shipped, changes_of, ship, ship_parts
 from vs_tui.metrics.reading import mark_of_change
@@ -86,28 +88,36 @@ def assess(
     blames = _blames(course, incidents, rules)
     tests = {test.key: test for test in facts.tests}.values()
     signals = signals_of(course, tests, blames)
-    repaired = repairs(course, signals)
     first_seen = _first_seen(course, facts.first_seen)
+    changes = {
+        d.key: changes_of(d, facts.shipped.get(d.key, ()), facts.commit_times)
+        for d in course.deployments
+    }
+    repaired = repairs(course, signals)
+    rollbacks = _rollbacks(course, changes, first_seen)
     known = set(facts.first_shipped)
     verdicts = []
     before: Deployment | None = None
     for deployment in course.deployments:
         if only is None or deployment.key in only:
-            changes = changes_of(
-                deployment, facts.shipped.get(deployment.key, ()), facts.commit_times
-            )
+            own_changes = changes[deployment.key]
             if deployment.version in known and deployment.version not in MOVING_VERSIONS:
                 # A version that is deployed again ships nothing new.
-                changes = [change for change in changes if change.kind is not Kind.VERSION]
-            own = tuple(sorted(signals.get(deployment.key, ()), key=_signal_order))
-            marks = [mark_of_change(change) for change in changes]
+                own_changes = [c for c in own_changes if c.kind is not Kind.VERSION]
+            own = tuple(
+                sorted(
+                    [*signals.get(deployment.key, ()), *rollbacks.get(deployment.key, ())],
+                    key=_signal_order,
+                )
+            )
+            marks = [mark_of_change(change) for change in own_changes]
             verdicts.append(
                 Assessed(
                     deployment,
                     own,
                     episodes(own),
                     rework_of(deployment, before, first_seen, repaired, marks),
-                    _shipped(deployment, changes, course, facts.builds),
+                    _shipped(deployment, own_changes, course, facts.builds),
                     tuple(i for i, d in blames if d.key == deployment.key),
                 )
             )
@@ -115,6 +125,30 @@ def assess(
         if deployment.ok:
             known.add(deployment.version)
     return verdicts
+
+
+def _rollbacks(
+    course: Course, changes: Mapping[str, Sequence[Change]], first_seen: Mapping[str, Instant]
+) -> dict[str, list[Signal]]:
+    """Deployment key -> the rollbacks and reverts that took it back: it failed from the start of
+    one to its success."""
+    found: dict[str, list[Signal]] = {}
+    shipped: dict[str, Deployment] = {}
+    before: Deployment | None = None
+    for deployment in course.deployments:
+        titles = [change.title for change in changes[deployment.key]]
+        taken_back = undone(deployment, before, first_seen, shipped, titles)
+        if taken_back is not None:
+            over = deployment if deployment.ok else course.success_after(deployment.ended_at)
+            signal = Signal(
+                ROLLBACK, deployment.key, deployment.started_at, over.ended_at if over else None
+            )
+            found.setdefault(taken_back.key, []).append(signal)
+        if deployment.ok:
+            for title in titles:
+                shipped.setdefault(title, deployment)
+        before = deployment
+    return found
 
 
 def _shipped(

@@ -1,7 +1,7 @@
 """Change failures, recovery episodes and rework.
 
 A deployment failed, once, whatever the number of signals: its own result, a failed test of what
-it deployed, an incident or alarm linked to it.
+it deployed, an incident or alarm linked to it, a rollback or revert of it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Final
 from vs_tui.metrics.facts import Deployment, Incident, Test, same_version
 from vs_tui.model.time import Duration, Instant
 
+ROLLBACK: Final = "rollback"
+_REVERT: Final = re.compile(r'Revert "(.+)"(?: \(#\d+\))?\Z')
 _VERSION: Final = re.compile(r"[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})\Z")
 
 
@@ -23,7 +25,7 @@ class Signal:
     """One sign that a deployment failed."""
 
     kind: str
-    """`deploy`, `test` or `incident`."""
+    """`deploy`, `test`, `incident` or `rollback`."""
     key: str
     """The span that says so."""
     started_at: Instant
@@ -65,18 +67,34 @@ class Course:
     ends: Sequence[Instant]
     successes: Sequence[Deployment]
     success_ends: Sequence[Instant]
+    begun: Sequence[Deployment]
+    """In the order of their starts."""
+    starts: Sequence[Instant]
 
     @classmethod
     def of(cls, deployments: Iterable[Deployment]) -> Course:
         """`deployments` are sorted (`attempts.order`)."""
         finished = [d for d in deployments if d.finished]
         good = [d for d in finished if d.ok]
-        return cls(finished, [d.ended_at for d in finished], good, [d.ended_at for d in good])
+        begun = sorted(finished, key=lambda d: (d.started_at, d.ended_at, d.key))
+        return cls(
+            finished,
+            [d.ended_at for d in finished],
+            good,
+            [d.ended_at for d in good],
+            begun,
+            [d.started_at for d in begun],
+        )
 
     def live_at(self, moment: Instant) -> Deployment | None:
         """The last deployment that had ended."""
         index = bisect_right(self.ends, moment) - 1
         return self.deployments[index] if index >= 0 else None
+
+    def begun_at(self, moment: Instant) -> Deployment | None:
+        """The last deployment that had begun, whatever became of it."""
+        index = bisect_right(self.starts, moment) - 1
+        return self.begun[index] if index >= 0 else None
 
     def success_before(self, moment: Instant) -> Deployment | None:
         """The last successful one that ended before this moment."""
@@ -124,9 +142,12 @@ def _last_until(deployments: Sequence[Deployment], moment: Instant) -> Deploymen
 
 
 def blamed(incident: Incident, course: Course, window: Duration) -> list[Deployment]:
-    """The deployments of one target that an incident makes failed: those it names; else the last
-    one of its version that had begun before it; else, where it or the deployment names no version,
-    the last successful one that ended at most `window` before it (0: none)."""
+    """The deployments of one target that an incident makes failed.
+
+    Those it names; else the last one of its version that had begun before it; else, where it or the
+    deployment names no version, the last one that had begun, whatever its result, unless it ended
+    more than `window` before the incident (0: none).
+    """
     named = _runs_of(course, incident.linked)
     if named:
         # Of a span that ran several times it is the run that was live, else the first one.
@@ -139,7 +160,7 @@ def blamed(incident: Incident, course: Course, window: Duration) -> list[Deploym
             return (
                 [found] if found else [_last_until(r, incident.started_at) or r[0] for r in alike]
             )
-    last = course.success_until(incident.started_at)
+    last = course.begun_at(incident.started_at)
     if last is None or not window or incident.started_at - last.ended_at > window:
         return []
     return [] if incident.version and name_of(last) else [last]
@@ -214,6 +235,29 @@ class _Closings:
         return min(ends, default=None)
 
 
+def undone(
+    deployment: Deployment,
+    before: Deployment | None,
+    first_seen: Mapping[str, Instant],
+    shipped: Mapping[str, Deployment],
+    titles: Iterable[str],
+) -> Deployment | None:
+    """The deployment that this one takes back: by a rollback the one before, by a revert the one
+    that shipped the reverted change.
+
+    `shipped`: title of a change -> the deployment that shipped it. `titles`: of its own changes.
+    """
+    if before is not None:
+        is_rollback = deployment.marked == ROLLBACK or _older(deployment, before, first_seen)
+        if is_rollback:
+            return before
+    for title in titles:
+        reverted = _REVERT.match(title)
+        if reverted and reverted[1] in shipped:
+            return shipped[reverted[1]]
+    return None
+
+
 def rework_of(
     deployment: Deployment,
     before: Deployment | None,
@@ -221,10 +265,10 @@ def rework_of(
     repaired: frozenset[str],
     marks: Sequence[str] = (),
 ) -> str:
-    """Why a deployment is a repair; `` when it is none.
+    """Why a deployment is a repair; empty when it is none.
 
     `before`: the deployment it replaced, ok or not. `first_seen`: when each version of the target
-    was deployed first. `repaired`: deployments that closed an episode. `marks`: of its changes.
+    was deployed first. `repaired`: deployments that repaired another. `marks`: of its changes.
     """
     if deployment.key in repaired:
         return "closed a failure"
@@ -233,6 +277,25 @@ def rework_of(
     if before is not None and _older(deployment, before, first_seen):
         return "older version"
     return ""
+
+
+def repairs(course: Course, signals: Mapping[str, Sequence[Signal]]) -> frozenset[str]:
+    """Keys of deployments that began during an incident or after a failed test of another one,
+    which was over at their end or later. A failed deploy that is run again is a retry, no repair.
+    """
+    found: set[str] = set()
+    for key, of_key in signals.items():
+        for signal in of_key:
+            if signal.kind not in ("incident", "test") or signal.ended_at is None:
+                continue
+            first = bisect_left(course.starts, signal.started_at)
+            after = bisect_right(course.starts, signal.ended_at)
+            found.update(
+                deployment.key
+                for deployment in course.begun[first:after]
+                if deployment.ended_at <= signal.ended_at and deployment.key != key
+            )
+    return frozenset(found)
 
 
 def _older(deployment: Deployment, before: Deployment, first_seen: Mapping[str, Instant]) -> bool:
@@ -253,17 +316,3 @@ def name_of(deployment: Deployment) -> str:
 
 def _parts(version: str) -> list[int]:
     return [int(part) for part in version.split(".")]
-
-
-def repairs(course: Course, signals: Mapping[str, Sequence[Signal]]) -> frozenset[str]:
-    """Deployments that closed an episode: the first success after a failed one, or the one whose
-    passing tests cleared a failed test of an earlier one."""
-    closers: set[str] = set()
-    for key, of_key in signals.items():
-        for signal in of_key:
-            if signal.ended_at is None or signal.kind == "incident":
-                continue
-            closer = course.success_until(signal.ended_at)
-            if closer is not None and closer.key != key and closer.ended_at > signal.started_at:
-                closers.add(closer.key)
-    return frozenset(closers)
