@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests.sources.webhook_tools import RECEIVED, fold_all
-from vs_tui.config import SIGNING_SOURCES
+from vs_tui.config import load
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import Inbound
+from vs_tui.sources.mapped import MappedSource
+from vs_tui.sources.presets import presets
 from vs_tui.sources.registry import BUILT_IN, sources
 
 FOLDER = Path(__file__).parents[1] / "docs" / "sources"
-RECEIVING = [name for name in BUILT_IN if name != "user"]
+RECEIVING = [name for name in (*BUILT_IN, *presets()) if name != "user"]
 EXAMPLE = re.compile(
     r"`POST (?P<path>/\S+)`(?P<rest>[^\n]*)\n\n```json\n(?P<body>.*?)\n```", re.DOTALL
 )
@@ -27,7 +29,9 @@ def page(name: str) -> str:
 
 
 def test_there_is_a_page_a_source_and_no_other():
-    assert sorted(path.stem for path in FOLDER.glob("*.md")) == sorted([*RECEIVING, "README"])
+    assert sorted(path.stem for path in FOLDER.glob("*.md")) == sorted(
+        [*RECEIVING, "README", "mapped"]
+    )
 
 
 @pytest.mark.parametrize("name", RECEIVING)
@@ -46,7 +50,7 @@ def test_a_page_names_the_paths_and_the_index_lists_it(name):
 @pytest.mark.parametrize("name", RECEIVING)
 def test_a_page_says_how_the_tool_proves_itself(name):
     source, words = sources()[name], page(name)
-    if name in SIGNING_SOURCES:
+    if source.signature_headers:
         assert f"`vs-tui secret show {name}`" in words
         assert any(header in words.lower() for header in source.signature_headers)
     else:
@@ -75,3 +79,39 @@ def test_argo_cds_template_sends_the_fields_that_are_read():
     sent = set(re.findall(r'^\s+"(\w+)":', template, re.MULTILINE))
     shown = set(json.loads(EXAMPLE.search(words)["body"]))
     assert sent == shown
+
+
+@pytest.mark.parametrize("name", presets())
+def test_a_presets_page_shows_its_sample_and_what_it_was_made_after(name):
+    definition = presets()[name].definition
+    shown = [match["body"].strip() for match in EXAMPLE.finditer(page(name))]
+    assert set(shown) <= {sample["body"].strip() for sample in definition["samples"]}
+    for link in definition["documentation"]:
+        assert f"<{link}>" in page(name)
+
+
+def test_the_mapping_of_the_docs_makes_what_the_docs_show(tmp_path):
+    words = page("mapped")
+    file = tmp_path / "config.toml"
+    file.write_text(words.partition("```toml\n")[2].partition("```")[0])
+    ((name, table),) = load(file, env={}).sources.items()
+    source = MappedSource(name, table).check()
+    example = EXAMPLE.search(words)
+    assert source.paths == (example["path"],)
+    parsed = source.parse(Inbound(example["path"], {}, example["body"].encode(), RECEIVED))
+    (folded,) = fold_all(parsed.events).values()
+    assert (folded.span.key, folded.span.name) == ("vstrace-shipit-deploy-77", "cart to production")
+    assert "vstrace-shipit-deploy-77" in words
+
+
+def test_the_page_of_mappings_lists_every_setting_and_function():
+    from vs_tui.sources import mapped
+    from vs_tui.sources.expressions import _Functions
+    from vs_tui.sources.mapped_signatures import SETTINGS
+
+    words = page("mapped")
+    for setting in (*mapped._SETTINGS, *mapped._RULE, *SETTINGS):
+        assert f"`{setting}`" in words or setting == "events", setting
+    ours = set(_Functions.FUNCTION_TABLE) - set(_Functions.__mro__[1].FUNCTION_TABLE)
+    for function in ours:
+        assert f"`{function}(" in words, function

@@ -16,12 +16,13 @@ from tests.sources.webhook_tools import (
     same_spans,
     sought,
 )
-from vs_tui.config import DEFAULT_TIMEOUTS, SIGNING_SOURCES
+from vs_tui.config import DEFAULT_TIMEOUTS
 from vs_tui.model.time import HOUR, MINUTE
 from vs_tui.model.vocabulary import State, Status, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
 from vs_tui.sources.plyzen import SOURCE
 from vs_tui.sources.plyzen.records import type_in
+from vs_tui.sources.registry import signing_sources
 from vs_tui.traces.folding import with_timeout
 
 ACTIVITY = "vstrace-plyzen-activity-deploy-1337"
@@ -66,7 +67,7 @@ def test_the_api_key_of_plyzens_scripts(key, accepted):
 
 
 def test_a_secret_is_made_for_the_api_key():
-    assert SOURCE.name in SIGNING_SOURCES
+    assert SOURCE.name in signing_sources()
 
 
 def test_the_answer_is_plyzens():

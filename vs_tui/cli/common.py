@@ -6,11 +6,13 @@ import argparse
 import logging
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vs_tui.cli.client_settings import Settings, sender_settings
 from vs_tui.cli.manual import UsageError
-from vs_tui.config import Config, data_dir, load
+from vs_tui.config import Config, config_dir, data_dir, load
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import Instant, parse_duration, parse_instant
 
@@ -86,14 +88,29 @@ def port_number(text: str) -> int:
     return int(text)
 
 
-def load_config(args: argparse.Namespace, *, create_secrets: bool = False) -> Config:
-    """Configuration of a command line: file, then environment, then flags."""
+def load_config(
+    args: argparse.Namespace, *, create_secrets: bool = False, quick: bool = False
+) -> Config:
+    """Configuration of a command line: file, then environment, then flags. Its mapped sources are
+    those of this process; with `create_secrets` they are compiled, too. `quick`: an installation
+    that has secrets gets those of new sources when it listens, because that imports every one."""
+    from vs_tui.sources import registry
+
+    def signing(tables: Mapping[str, Any]) -> Sequence[str]:
+        registry.configure(tables)
+        if quick and not tables and (config_dir() / "secrets.toml").is_file():
+            return ()
+        return registry.signing_sources()
+
     names = (
         *("host", "port", "db", "token", "metrics_port"),
         *("no_auth", "no_auth_public", "export_otlp"),
     )
     flags = {name: getattr(args, name, None) for name in names}
-    return load(getattr(args, "config", None), flags=flags, create_secrets=create_secrets)
+    path: Path | None = getattr(args, "config", None)
+    config = load(path, flags=flags, signing=signing if create_secrets else None)
+    registry.configure(config.sources)
+    return config
 
 
 def receiver(url: str = "", token: str = "") -> Settings:

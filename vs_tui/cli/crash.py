@@ -13,11 +13,12 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from vs_tui.cli.common import write_private
-from vs_tui.config import Config, data_dir
+from vs_tui.config import Config, ConfigError, data_dir, read_secrets
 from vs_tui.model.display import clean
 
 MASK: Final = "(secret)"
@@ -27,7 +28,10 @@ KEPT: Final = 10
 
 def secrets_of(config: Config) -> list[str]:
     """What must not be written anywhere, longest first. Masking three letters would mask words."""
-    return [secret for secret in config.secrets.values if len(secret) >= 4]
+    found = set(config.secrets.values)
+    with suppress(ConfigError, OSError):  # one may have been made since the start
+        found.update(read_secrets(config.secrets_path).values)
+    return sorted((secret for secret in found if len(secret) >= 4), key=len, reverse=True)
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:

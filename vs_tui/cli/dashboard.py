@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from vs_tui.cli.startup_warnings import risks
     from vs_tui.cli.tunnel import refuse_open
 
-    config = load_config(args, create_secrets=not (args.no_auth or args.no_auth_public))
+    config = load_config(args, create_secrets=not (args.no_auth or args.no_auth_public), quick=True)
     refuse_open(config)
     check_keys(config)
     need_terminal()
@@ -81,6 +81,7 @@ async def with_receiver(
     """Open the store, show the dashboard, listen once it is up, close all in order. With `outlive`
     a dashboard that crashed leaves the receiver running, until a signal."""
     from vs_tui.cli.runtime import Runtime
+    from vs_tui.cli.source_setup import connections
     from vs_tui.cli.tunnel import find_public_url
     from vs_tui.tui.app import VsTuiApp
 
@@ -91,6 +92,7 @@ async def with_receiver(
     try:
         setup = setup_for(config, args, runtime.reader)
         setup.after_paint = lambda: _listen(runtime, started)
+        setup.connections = lambda: connections(runtime.config)
         setup.send_links = runtime.send_link
         setup.refold = runtime.refold
         setup.resend = lambda detail, target: _resend(runtime, detail, target)

@@ -108,9 +108,11 @@ def demo_config(folder: Path, port: int = 0) -> Config:
 
 
 async def _demo(folder: Path, args: argparse.Namespace) -> int:
+    from vs_tui.sources.registry import signing_sources
+
     config = demo_config(folder, args.port)
     # Secrets of its own, which Sources shows: without them nobody could post to it.
-    config = replace(config, secrets=complete_secrets(config.secrets_path))
+    config = replace(config, secrets=complete_secrets(config.secrets_path, signing_sources))
     tasks: list[asyncio.Task[None]] = []
 
     started = now()

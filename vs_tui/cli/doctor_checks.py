@@ -27,6 +27,7 @@ from vs_tui.model import filters
 from vs_tui.model.limits import MIB, format_size
 from vs_tui.model.time import DAY, SECOND, Instant, format_duration, iso
 from vs_tui.model.vocabulary import Verdict
+from vs_tui.sources.registry import sources
 from vs_tui.store.reader_protocol import SourceHealth
 
 FIXED_SQLITE: Final = (3, 51, 3)
@@ -95,6 +96,11 @@ def _names(config: Config) -> Iterator[Finding]:
     except ConfigError as error:
         found = f"{config.path}: {error}"
         yield Finding("fail", "correlation", found, "no receiver starts before it is mended")
+    try:
+        yield Finding("ok", "mappings", f"{len(sources())} sources, {len(config.sources)} of yours")
+    except ConfigError as error:
+        found = f"{config.path}: {error}"
+        yield Finding("fail", "mappings", found, "no receiver starts before it is mended")
     try:
         check_keys(config)
     except ConfigError as error:

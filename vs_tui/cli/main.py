@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "report": "DORA, durations, pull requests, teams",
     "import": "backfill history from GitHub, GitLab or Jira",
     "config": "create or show the configuration",
+    "source": "list sources, or see what one makes of a body",
     "secret": "show or rotate the token and the sources' secrets",
     "doctor": "check the installation, and say what to do",
     "db": "backup, restore, verify, prune, rebuild, forget, stats",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from vs_tui.config import SIGNING_SOURCES, Config, Secrets
+from vs_tui.config import Config, Secrets, complete_secrets
 from vs_tui.tui.source_status import Connection
 
 
@@ -17,7 +19,7 @@ def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connec
     found = []
     for source in sources().values():
         own = next(iter(secrets.sources.get(source.name, ())), "")
-        signs = bool(own) or (not with_secrets and source.name in SIGNING_SOURCES)
+        signs = bool(own) or (not with_secrets and bool(source.signature_headers))
         found.append(
             Connection(
                 name=source.name,
@@ -31,6 +33,18 @@ def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connec
             )
         )
     return found
+
+
+def with_new_secrets(config: Config) -> Config:
+    """The configuration with a secret for every source that signs: a new source, such as one of a
+    package installed since, has none yet. Unchanged where nobody asks for a proof."""
+    from vs_tui.sources.registry import signing_sources
+
+    if config.no_auth or config.secrets_path == Path():
+        return config
+    stored = complete_secrets(config.secrets_path, signing_sources)
+    sources = {**stored.sources, **config.secrets.sources}
+    return replace(config, secrets=replace(config.secrets, sources=sources))
 
 
 def _header(names: Sequence[str]) -> str:

@@ -9,7 +9,6 @@ from vs_tui.config.errors import ConfigError
 from vs_tui.config.loading import config_dir, data_dir, load
 from vs_tui.config.model import DEFAULT_TIMEOUTS, Config
 from vs_tui.config.secrets import (
-    SIGNING_SOURCES,
     TOKENS,
     Secrets,
     complete_secrets,
@@ -21,7 +20,6 @@ from vs_tui.config.secrets import (
 
 __all__ = [
     "DEFAULT_TIMEOUTS",
-    "SIGNING_SOURCES",
     "TOKENS",
     "Config",
     "ConfigError",

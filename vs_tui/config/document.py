@@ -118,6 +118,11 @@ def _named(section: str) -> Callable[[Mapping[str, Any]], Mapping[str, str]]:
     return texts
 
 
+def _sources(table: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Tables by name; what is in them is judged by `sources.mapped`."""
+    return {name: _table(f"sources.{name}", each) for name, each in table.items()}
+
+
 def _measure(name: str, value: Any, parse: Callable[[str], int], more: str = "") -> int:
     """A duration or a size as people write it."""
     try:
@@ -244,6 +249,7 @@ _TABLES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]]] = {
     "retention": ("retention", _retention),
     "metrics": ("metrics", _metrics),
     "limits": ("limits", _limits),
+    "sources": ("sources", _sources),
     "export": ("export", _export),
 }
 """Section -> (setting in `Config`, what reads it)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,8 @@ from vs_tui.config.secrets import TOKENS, Secrets, complete_secrets, read_secret
 from vs_tui.model.export_settings import ExportSettings
 from vs_tui.model.time import parse_duration
 
+Signing = Callable[[Mapping[str, Any]], Iterable[str]]
+"""Names the sources that prove themselves with a secret, given the `sources` of the file."""
 _PORTS: Final = frozenset({"port", "metrics_port"})
 
 
@@ -42,11 +44,12 @@ def load(
     *,
     env: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
-    create_secrets: bool = False,
+    signing: Signing | None = None,
 ) -> Config:
-    """Read everything; ConfigError names what is wrong. `flags` that are None are not set."""
+    """Read everything; ConfigError names what is wrong. `flags` that are None are not set. With
+    `signing` the token and the secrets of the sources that it names are created where missing."""
     try:
-        return _load(path, os.environ if env is None else env, flags, create_secrets)
+        return _load(path, os.environ if env is None else env, flags, signing)
     except OSError as error:
         raise ConfigError(
             f"{error.filename}: {error.strerror} (for user id {os.geteuid()}); make the folder "
@@ -55,7 +58,10 @@ def load(
 
 
 def _load(
-    path: Path | None, env: Mapping[str, str], flags: Mapping[str, Any] | None, create_secrets: bool
+    path: Path | None,
+    env: Mapping[str, str],
+    flags: Mapping[str, Any] | None,
+    signing: Signing | None,
 ) -> Config:
     chosen = path or (Path(env["VS_CONFIG"]) if env.get("VS_CONFIG") else None)
     file = chosen or config_dir() / "config.toml"
@@ -78,7 +84,11 @@ def _load(
     _complete_export(values, origins)
     values["no_auth"] = values.get("no_auth", False) or values.get("no_auth_public", False)
     secrets_path = file.with_name("secrets.toml")
-    found_secrets = (complete_secrets if create_secrets else read_secrets)(secrets_path)
+    if signing is None:
+        found_secrets = read_secrets(secrets_path)
+    else:
+        tables = values.get("sources", {})
+        found_secrets = complete_secrets(secrets_path, lambda: signing(tables))
     given = [token for token in (values.pop("token", ""), *em_metrics_tokens(env)) if token]
     if given:
         further = (*given[1:], *found_secrets.sources.get(TOKENS, ()))

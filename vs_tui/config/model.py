@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from vs_tui.config.secrets import Secrets
 from vs_tui.metrics.rules import MetricRules
@@ -62,6 +62,8 @@ class Config:
     keys: Mapping[str, str] = field(default_factory=dict)
     retention: Retention = field(default_factory=Retention)
     limits: Limits = field(default_factory=Limits)
+    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Mapped sources as the file has them; `sources.registry` compiles them."""
     export: ExportSettings = field(default_factory=ExportSettings)
     low_space: int = LOW_SPACE
     """Bytes that stay free on the database's disk; below it deliveries get 503."""

@@ -9,29 +9,12 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from vs_tui.config.errors import ConfigError
-
-SIGNING_SOURCES: Final = (
-    "github",
-    "gitlab",
-    "jira",
-    "customhttp",
-    "gitea",
-    "bitbucket",
-    "circleci",
-    "buildkite",
-    "linear",
-    "pagerduty",
-    "grafana",
-    "trello",
-    "plyzen",
-)
-"""Sources whose tool signs with a secret; one is created for each on the first start."""
 
 TOKENS: Final = "tokens"
 """The section of secrets.toml with further tokens: those before a rotation."""
@@ -124,18 +107,24 @@ def rotate(secrets: Secrets, source: str, *, keep: int = 1) -> Secrets:
     return replace(secrets, sources={**secrets.sources, source: (new_secret(), *old)})
 
 
-def complete_secrets(path: Path) -> Secrets:
-    """The secrets file, and a new secret for each that is missing from it. Two processes that start
-    at once find the same ones."""
+def complete_secrets(path: Path, signing: Callable[[], Iterable[str]] = tuple) -> Secrets:
+    """The secrets file, with a new token and a new secret for each source that `signing` names
+    where they are missing. Two processes that start at once find the same ones."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone_in(path.parent):
         found = read_secrets(path)
-        missing = [name for name in SIGNING_SOURCES if not found.sources.get(name)]
+        missing = [name for name in signing() if not found.sources.get(name)]
         if found.token and not missing:
             return found
         made = {name: (new_secret(),) for name in missing}
         complete = Secrets(found.token or new_secret(), {**found.sources, **made})
-        write_secrets(path, complete)
+        try:
+            write_secrets(path, complete)
+        except OSError:
+            if not found.token:
+                raise
+            # Mounted read-only: a source without a secret takes no signature, the others go on.
+            return found
     return complete
 
 

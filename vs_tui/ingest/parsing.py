@@ -12,7 +12,7 @@ from vs_tui.model.limits import READ_AT_MOST, values_in
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unreadable
-from vs_tui.sources.registry import one_source, sources
+from vs_tui.sources.registry import one_source, routes, sources
 from vs_tui.store.intake import Intake, dedupe_key
 
 log = logging.getLogger(__name__)
@@ -45,15 +45,15 @@ def unreadable(reason: str) -> Parsed:
 
 
 def read_piped() -> None:
-    """For a process that reads one large body: (source's name, inbound) from stdin; what it is, or
-    the three parts of a BadBody, to stdout. Pickled by us and for us."""
+    """For a process that reads one large body: (`portable` source, inbound) from stdin; to stdout
+    what it is, or the three parts of a BadBody. Pickled by us and for us."""
     import pickle
     import sys
 
-    name, inbound = pickle.load(sys.stdin.buffer)  # noqa: S301
+    source, inbound = pickle.load(sys.stdin.buffer)  # noqa: S301
     outcome: Parsed | tuple[str, str, str]
     try:
-        outcome = read(one_source(name), inbound)
+        outcome = read(one_source(source), inbound)
     except BadBody as error:
         outcome = (error.field, error.why, error.kind)
     sys.stdout.buffer.write(pickle.dumps(outcome))
@@ -108,8 +108,7 @@ def parse_stored(
 def route(path: str) -> Source | None:
     """The source that receives at a path."""
     path = path.removeprefix("/api/v1")
-    for source in sources().values():
-        for pattern in source.paths:
-            if path == pattern or (pattern.endswith("/*") and path.startswith(pattern[:-1])):
-                return source
+    for pattern, source in routes():
+        if path == pattern or (pattern.endswith("/*") and path.startswith(pattern[:-1])):
+            return source
     return None

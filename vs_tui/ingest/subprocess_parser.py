@@ -13,13 +13,14 @@ import os
 import pickle
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import vs_tui
 from vs_tui.ingest.http_errors import unavailable
 from vs_tui.ingest.parsing import read, unreadable
 from vs_tui.model.limits import MIB, READ_AT_ONCE, values_in
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source
+from vs_tui.sources.registry import portable
 
 SIZE_AT_ONCE: Final = MIB
 """Bytes that are read between two other requests; a longer text takes long to check, too."""
@@ -47,7 +48,7 @@ class Apart:
         except TimeoutError:
             raise unavailable("too many large bodies at once; send it again") from None
         try:
-            return await _read_apart(source.name, inbound)
+            return await _read_apart(portable(source), inbound)
         finally:
             self._places.release()
 
@@ -59,7 +60,7 @@ def is_large(inbound: Inbound) -> bool:
     return values_in(inbound.body, inbound.header("content-type")) > READ_AT_ONCE
 
 
-async def _read_apart(source: str, inbound: Inbound) -> Parsed:
+async def _read_apart(source: str | tuple[str, Any], inbound: Inbound) -> Parsed:
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -1,4 +1,5 @@
-"""The sources we know: ours by name, third parties' by entry point."""
+"""The sources we know: ours by name, presets, those of the configuration, third parties' by entry
+point."""
 
 from __future__ import annotations
 
@@ -6,9 +7,9 @@ import logging
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Final
+from typing import Any, Final
 
+from vs_tui.config.errors import ConfigError
 from vs_tui.sources.base import Source
 
 log = logging.getLogger(__name__)
@@ -41,13 +42,30 @@ BUILT_IN: Final = (
 """Module names in this package; each has a `SOURCE`."""
 
 
+_configured: dict[str, Mapping[str, Any]] = {}
+"""The tables of `[sources]` in the configuration of this process."""
+
+
+def configure(tables: Mapping[str, Mapping[str, Any]]) -> None:
+    """Take over the mapped sources of the configuration; `sources` compiles them."""
+    if tables != _configured:
+        _configured.clear()
+        _configured.update(tables)
+        sources.cache_clear()
+
+
 @cache
 def sources() -> Mapping[str, Source]:
-    """Every source by name. A third party's source that fails to load is left out and logged;
-    it can add a source, not replace one of ours."""
+    """Every source by name. ConfigError says which setting of a configured one is wrong. A third
+    party's source that fails to load is left out and logged; it can add a source, not replace one
+    of ours."""
+    from importlib.metadata import entry_points
+
     found: dict[str, Source] = {}
     for name in BUILT_IN:
         source: Source = import_module(f"vs_tui.sources.{name}").SOURCE
+        found[source.name] = source
+    for source in _mapped(found):
         found[source.name] = source
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         try:
@@ -58,16 +76,61 @@ def sources() -> Mapping[str, Source]:
     return found
 
 
-def one_source(name: str) -> Source:
-    """A source by its name, without importing all others when it is ours."""
-    if name in BUILT_IN:
-        source: Source = import_module(f"vs_tui.sources.{name}").SOURCE
+def _mapped(built_in: Mapping[str, Source]) -> Iterator[Source]:
+    """Presets and configured sources. A table with a preset's name changes that preset."""
+    from vs_tui.sources.mapped import MappedSource
+    from vs_tui.sources.presets import presets
+
+    ready = presets()
+    taken = {path: name for name, source in built_in.items() for path in source.paths}
+    for name in dict.fromkeys((*_configured, *ready)):  # a configured path goes before a preset's
+        table = _configured.get(name)
+        if name in built_in:
+            raise ConfigError(f"[sources.{name}]: vs-tui has a source of this name; choose another")
+        if table is None:
+            source = ready[name]
+        else:
+            preset = dict(ready[name].definition) if name in ready else {}
+            if "path" in table:
+                preset.pop("paths", None)
+            source = MappedSource(name, {**preset, **table}).check()
+        if source.enabled:
+            for path in source.paths:
+                if (owner := taken.setdefault(path, name)) != name:
+                    raise ConfigError(
+                        f"[sources.{name}] path: {path} is the path of {owner}; choose another"
+                    )
+            yield source
+
+
+def signing_sources() -> list[str]:
+    """Names of the sources whose tool proves itself with a secret of its own."""
+    return [name for name, source in sources().items() if source.signature_headers]
+
+
+def portable(source: Source) -> str | tuple[str, Any]:
+    """What another process finds this source by: its name, or what a mapped one is made of."""
+    from vs_tui.sources.mapped import MappedSource
+
+    return (source.name, source.definition) if isinstance(source, MappedSource) else source.name
+
+
+def one_source(found: str | tuple[str, Any]) -> Source:
+    """The source that `portable` names, without importing all others when it is ours."""
+    from vs_tui.sources.mapped import MappedSource
+
+    if isinstance(found, tuple):
+        return MappedSource(*found)
+    if found in BUILT_IN:
+        source: Source = import_module(f"vs_tui.sources.{found}").SOURCE
         return source
-    return sources()[name]
+    return sources()[found]
 
 
 def routes() -> Iterator[tuple[str, Source]]:
-    """(path, source) for every path of every source."""
+    """(path, source) for every path of every source that is not switched off."""
     for source in sources().values():
+        if getattr(source, "enabled", True) is False:
+            continue
         for path in source.paths:
             yield path, source

@@ -12,6 +12,8 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
 
+import orjson
+
 from vs_tui.model.time import SECOND, Instant, parse_instant
 from vs_tui.sources.base import Unauthorized
 
@@ -71,6 +73,42 @@ def require_hmac_any(given: str, message: bytes, secrets: Sequence[bytes], what:
         matched |= bool(secret) and hmac.compare_digest(raw, digest(secret, message))
     if not matched:
         raise Unauthorized(f"{what} is missing or does not match the body")
+
+
+def require_hmac(
+    given: Sequence[bytes],
+    message: bytes,
+    secrets: Sequence[bytes],
+    what: str,
+    algorithm: str = "sha256",
+) -> None:
+    """Accept when any of the raw digests in `given` is the HMAC of `message` by any secret."""
+    matched = False
+    for secret in secrets:
+        expected = digest(secret, message, algorithm)
+        for candidate in given:
+            matched |= bool(secret) and hmac.compare_digest(candidate, expected)
+    if not matched:
+        raise Unauthorized(f"{what} is missing or does not match the body")
+
+
+def require_jws(given: str, body: bytes, secrets: Sequence[bytes], what: str) -> None:
+    """A JSON Web Signature by HS256 whose claim `sha256` is the body's digest (Netlify)."""
+    head, _, rest = given.strip().partition(".")
+    claims, _, signature = rest.partition(".")
+    try:
+        is_hs256 = orjson.loads(_base64_url(head)).get("alg") == "HS256"
+        stated = orjson.loads(_base64_url(claims)).get("sha256")
+    except (ValueError, AttributeError):
+        raise Unauthorized(f"{what} is missing or no JSON Web Signature") from None
+    message = f"{head}.{claims}".encode()
+    require_hmac([_base64_url(signature)], message, secrets, what)
+    if not is_hs256 or not isinstance(stated, str) or not same(stated.lower(), sha256_hex(body)):
+        raise Unauthorized(f"{what} is missing or does not match the body")
+
+
+def _base64_url(text: str) -> bytes:
+    return base64_bytes(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))
 
 
 def require_fresh(timestamp: str, now: Instant, what: str) -> None:

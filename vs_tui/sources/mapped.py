@@ -1,0 +1,291 @@
+"""Mapped sources: tools that a table of conditions and JMESPath expressions describes.
+
+    [sources.shipit]
+    [[sources.shipit.events]]
+    when = "type == 'deploy'"
+    operation = "deploy"
+    id = "deploy.id"
+    state = "deploy.status"
+    states = {running = "running", done = "ok", failed = "error"}
+    service = "app"
+    environment = "env"
+
+Presets (presets/*.toml) are such tables, too. docs/sources/mapped.md explains each setting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final
+from zlib import crc32
+
+import orjson
+
+from vs_tui.config.errors import ConfigError
+from vs_tui.model.vocabulary import Event, Verdict
+from vs_tui.sources.base import Inbound, Parsed, Unauthorized, Unreadable, json_body
+from vs_tui.sources.expressions import (
+    HEADER,
+    Expression,
+    Run,
+    TooManySteps,
+    WrongExpression,
+    compiled,
+)
+from vs_tui.sources.mapped_events import OPERATIONS, STATES, Rule, event_of, text_of
+from vs_tui.sources.mapped_signatures import Scheme, scheme_of
+
+MAX_EVENTS: Final = 1_000
+"""Events of one delivery."""
+MAX_RULES: Final = 100
+NAME: Final = re.compile(r"[a-z][a-z0-9]{0,39}")
+"""Refs are `vstrace-NAME-...`, so a name has no dash."""
+_PATH: Final = re.compile(r"/[A-Za-z0-9._/-]{1,200}")
+_SETTINGS: Final = (
+    *("title", "path", "paths", "enabled", "signature", "token_in_url", "delivery_header"),
+    *("kind", "recognise", "events"),
+)
+_OF_PRESETS: Final = ("documentation", "samples")
+FIELDS: Final = (
+    *("id", "namespace", "name", "stage", "project", "service", "environment", "version"),
+    *("commit", "branch", "repository", "at", "started_at", "ended_at", "url", "parent"),
+    *("traceparent", "actor", "error", "attempt", "reopens"),
+)
+"""Fields of an event that are expressions and nothing else."""
+_RULE: Final = ("when", "each", "operation", "state", "states", "tags", *FIELDS)
+
+
+class MappedSource:
+    """A source that is described by data; see `base.Source` for the meaning of each field."""
+
+    def __init__(self, name: str, definition: Mapping[str, Any]) -> None:
+        """ConfigError says which setting is wrong; `check` says it of the expressions."""
+        self.name = name
+        self.definition = definition
+        """The table that it was made of; a process that reads one large body is given it."""
+        if not NAME.fullmatch(name):
+            raise _wrong(name, "the name", "must be small letters and digits, such as shipit")
+        _check_settings(name, definition)
+        self.title: str = definition.get("title", name)
+        self.paths: tuple[str, ...] = _paths(name, definition)
+        self.enabled: bool = definition.get("enabled", True)
+        self.token_in_url: bool = definition.get("token_in_url", False)
+        self.version = crc32(orjson.dumps(definition.get("events"), default=str)) & 0x7FFFFFFF
+        self._scheme = _scheme(name, definition.get("signature"))
+        self.signature_headers: tuple[str, ...] = self._scheme.headers if self._scheme else ()
+        delivery = definition.get("delivery_header", "").lower()
+        read = HEADER.findall(str(definition.get("events")) + str(definition.get("kind")))
+        names = dict.fromkeys((delivery, *(found.lower() for found in read)))
+        # A proof or our token must never be stored.
+        private = {"", "authorization", "cookie", *self.signature_headers}
+        self.stored_headers: tuple[str, ...] = tuple(n for n in names if not private & {n})
+        self._delivery_header = delivery
+
+    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
+        if self._scheme is None:
+            raise Unauthorized(
+                f"{self.title} sends no signature; put the token into its Authorization header"
+            )
+        self._scheme.verify(inbound, secrets)
+
+    def dedupe_key(self, inbound: Inbound) -> str:
+        return inbound.header(self._delivery_header) if self._delivery_header else ""
+
+    def check(self) -> MappedSource:
+        """Compile everything; ConfigError names the first wrong expression and its place."""
+        _ = self.rules, self._kind, self._recognise
+        return self
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """One for each `events` table, compiled."""
+        tables = self.definition["events"]
+        return tuple(_rule(self.name, n, table) for n, table in enumerate(tables, 1))
+
+    @cached_property
+    def _kind(self) -> Expression | None:
+        return _expression(self.name, "kind", self.definition.get("kind"))
+
+    @cached_property
+    def _recognise(self) -> Expression | None:
+        return _expression(self.name, "recognise", self.definition.get("recognise"))
+
+    def recognises(self, run: Run) -> bool:
+        """Whether a body that came elsewhere is surely one of this tool's."""
+        return self._recognise is not None and run.value(self._recognise, run.body) is True
+
+    def parse(self, inbound: Inbound) -> Parsed:
+        return self.explain(inbound)[0]
+
+    def explain(self, inbound: Inbound) -> tuple[Parsed, Sequence[str]]:
+        """What parse() makes of a body, and which expressions failed on it."""
+        run = Run(inbound, json_body(inbound))
+        try:
+            return self._parsed(run), run.problems
+        except TooManySteps as error:
+            raise Unreadable(str(error)) from None
+
+    def _parsed(self, run: Run) -> Parsed:
+        events: list[Event] = []
+        reasons: list[str] = []
+        matched = cut = False
+        for rule in self.rules:
+            if rule.when is not None and not _is_true(run.value(rule.when, run.body)):
+                continue
+            matched = True
+            for root in _roots(rule, run):
+                if len(events) >= MAX_EVENTS:
+                    cut = True
+                    break
+                made, reason = event_of(self.name, rule, run, root)
+                events.extend(made)
+                if reason:
+                    reasons.append(reason)
+        kind = text_of(run.value(self._kind, run.body), 100)
+        if events:
+            first = events[-1]
+            kind = kind or f"{first.operation}.{first.state.name.lower()}"
+            return Parsed(
+                kind, events, reason=f"only {MAX_EVENTS:,} events were read" if cut else ""
+            )
+        if missing := next((why for why in reasons if why.startswith("!")), ""):
+            raise Unreadable(missing[1:])
+        reason = reasons[0] if reasons else ""
+        if not matched:
+            reason = "no `when` of its mapping is true for it"
+        return Parsed(
+            kind or "request", verdict=Verdict.IGNORED, reason=reason or "`each` is empty"
+        )
+
+
+def _roots(rule: Rule, run: Run) -> Iterator[Any]:
+    """What the fields of a rule are read from: the body, or each element that `each` finds."""
+    if rule.each is None:
+        yield run.body
+        return
+    found = run.value(rule.each, run.body)
+    yield from found if isinstance(found, list) else ()
+
+
+def _is_true(value: Any) -> bool:
+    """JMESPath's truth: everything but null, false and what is empty."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return True
+    return bool(value)
+
+
+def _rule(name: str, number: int, table: Mapping[str, Any]) -> Rule:
+    place = f"events {number}"
+
+    def read(setting: str) -> Expression | None:
+        return _expression(name, f"{place}, {setting}", table.get(setting))
+
+    tags = table.get("tags")
+    named = {
+        tag: _needed(_expression(name, f"{place}, tags.{tag}", text))
+        for tag, text in (tags.items() if isinstance(tags, Mapping) else ())
+    }
+    operation, state = table["operation"], table.get("state", "note")
+    states = {word.lower(): meaning for word, meaning in table.get("states", {}).items()}
+    # A bare word of ours is that word; everything else is an expression.
+    return Rule(
+        place=place,
+        when=read("when"),
+        each=read("each"),
+        operation=operation if operation in OPERATIONS else read("operation"),
+        state=STATES[state] if state in STATES and not states else read("state"),
+        states={word: STATES[meaning] for word, meaning in states.items()},
+        fields={field: read(field) for field in FIELDS if field in table},
+        tags=read("tags") if isinstance(tags, str) else None,
+        named_tags=named,
+    )
+
+
+def _needed(expression: Expression | None) -> Expression:
+    assert expression is not None
+    return expression
+
+
+def _expression(name: str, place: str, text: Any) -> Expression | None:
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise _wrong(name, place, f"must be a JMESPath expression in a text, not {text!r}")
+    try:
+        return compiled(text)
+    except WrongExpression as error:
+        raise _wrong(name, place, f"{error}, in {text[:200]!r}") from None
+
+
+def _check_settings(name: str, table: Any) -> None:
+    if not isinstance(table, Mapping):
+        raise _wrong(name, "it", "must be a table")
+    _known(name, "", table, (*_SETTINGS, *_OF_PRESETS))
+    kinds = {"title": str, "path": str, "kind": str, "recognise": str, "delivery_header": str}
+    for setting, kind in {**kinds, "token_in_url": bool, "enabled": bool}.items():
+        if setting in table and not isinstance(table[setting], kind):
+            wanted = "true or false" if kind is bool else "a text"
+            raise _wrong(name, setting, f"must be {wanted}, not {table[setting]!r}")
+    rules = table.get("events")
+    if not isinstance(rules, list) or not rules or not all(isinstance(r, Mapping) for r in rules):
+        raise _wrong(name, "events", f"write at least one [[sources.{name}.events]] table")
+    if len(rules) > MAX_RULES:
+        raise _wrong(name, "events", f"are {len(rules)}; at most {MAX_RULES} are read")
+    for number, rule in enumerate(rules, 1):
+        _check_rule(name, f"events {number}", rule)
+
+
+def _check_rule(name: str, place: str, rule: Mapping[str, Any]) -> None:
+    _known(name, f"{place}, ", rule, _RULE)
+    for needed in ("operation", "id"):
+        if needed not in rule:
+            raise _wrong(name, place, f"has no {needed}; it is needed")
+    for setting in ("operation", "state"):
+        if not isinstance(rule.get(setting, ""), str):
+            raise _wrong(name, f"{place}, {setting}", f"must be a text, not {rule[setting]!r}")
+    states = rule.get("states", {})
+    if not isinstance(states, Mapping):
+        raise _wrong(name, f"{place}, states", 'must be a table such as {done = "ok"}')
+    for word, meaning in states.items():
+        if not isinstance(meaning, str) or meaning not in STATES:
+            known = ", ".join(STATES)
+            raise _wrong(name, f"{place}, states.{word}", f"is {meaning!r}; use one of {known}")
+    if states and "state" not in rule:
+        raise _wrong(name, f"{place}, states", "needs state: the expression whose words it lists")
+    if not isinstance(rule.get("tags", ""), str | Mapping):
+        raise _wrong(name, f"{place}, tags", "must be an expression or a table of them")
+
+
+def _known(name: str, place: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
+    for setting in table:
+        if setting not in known:
+            raise _wrong(
+                name, f"{place}{setting}", f"is not a setting; use one of {', '.join(known)}"
+            )
+
+
+def _paths(name: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+    paths = table.get("paths", [table.get("path", f"/{name}")])
+    if not isinstance(paths, list) or not paths:
+        raise _wrong(name, "paths", 'must be a list such as ["/shipit"]')
+    for path in paths:
+        if not isinstance(path, str) or not _PATH.fullmatch(path) or path.startswith("/api/"):
+            raise _wrong(name, "path", f"is {path!r}; write one such as /shipit, not below /api")
+    return tuple(paths)
+
+
+def _scheme(name: str, table: Any) -> Scheme | None:
+    if table is None:
+        return None
+    if not isinstance(table, Mapping):
+        raise _wrong(name, "signature", 'must be a table such as {header = "X-Tool-Signature"}')
+    try:
+        return scheme_of(table)
+    except ValueError as error:
+        raise _wrong(name, "signature", str(error)) from None
+
+
+def _wrong(name: str, place: str, why: str) -> ConfigError:
+    return ConfigError(f"[sources.{name}] {place}: {why}")

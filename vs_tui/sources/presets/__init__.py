@@ -1,0 +1,43 @@
+"""Presets: tools that are described by data, ready to use. One TOML file a tool, in the form of a
+`[sources.NAME]` table, with the documentation it was made after and samples of its bodies.
+
+Each file's fields are those of the vendor's documentation; the values of its samples are invented.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from vs_tui.sources.base import Inbound
+from vs_tui.sources.expressions import Run, TooManySteps
+from vs_tui.sources.mapped import MappedSource
+
+FOLDER: Final = Path(__file__).parent
+
+
+@cache
+def presets() -> Mapping[str, MappedSource]:
+    """Every preset by name; their expressions are compiled when they are first needed."""
+    return {
+        path.stem: MappedSource(path.stem, _read(path)) for path in sorted(FOLDER.glob("*.toml"))
+    }
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    return tomllib.loads(path.read_text("utf-8"))
+
+
+def recognised(inbound: Inbound, body: Any) -> MappedSource | None:
+    """The only preset whose tool sends such a body; None where there is none, or more than one."""
+    found = []
+    for source in presets().values():
+        try:
+            if source.recognises(Run(inbound, body)):
+                found.append(source)
+        except TooManySteps:
+            continue
+    return found[0] if len(found) == 1 else None
