@@ -457,7 +457,7 @@ def incident_name(intake: Intake) -> str:
 
 
 def incidents() -> Scenario:
-    """An incident is linked to the newest deploy of its service and environment in the hour
+    """An incident is linked to the newest deploy of its service and environment in the day
     before it, and never below it."""
     paged = posted(
         "pagerduty",
@@ -485,7 +485,7 @@ def incidents() -> Scenario:
 
     fired = [
         alert("hot", "api", "production", "10:40:00"),
-        alert("cold", "api", "production", "12:40:00"),
+        alert("cold", "api", "production", "2026-03-03T10:43:00Z"),
         alert("other", "web", "production", "10:40:00"),
     ]
     deliveries = [

@@ -34,6 +34,7 @@ class NewDeployment(BaseModel):
     model_config = _CONFIG
     id: Word
     project_id: Word
+    username: str = Field("", max_length=200)
     first_commit_at: Timestamp = Field()
     deploy_start_at: Timestamp = None
     deployed_at: Timestamp = None
@@ -45,6 +46,7 @@ class Deployed(BaseModel):
     model_config = _CONFIG
     create_if_not_exists: bool
     project_id: str = Field("", max_length=200)
+    username: str = Field("", max_length=200)
     first_commit_at: Timestamp = None
     deploy_start_at: Timestamp = None
     deployed_at: Timestamp = None
@@ -145,7 +147,7 @@ def _create_deployment(call: _Call) -> Parsed:
     body = validated(NewDeployment, call.payload)
     if body.first_commit_at is None:
         raise BadBody("first_commit_at", "is missing; send the time of the oldest commit deployed")
-    facts = _deploy_facts(body.id, body.project_id, body.first_commit_at)
+    facts = _deploy_facts(body.id, body.project_id, body.first_commit_at, body.username)
     start = call.at(body.deploy_start_at)
     events = [_event(facts, State.RUNNING, start)]
     if body.deployed_at is not None:
@@ -159,7 +161,7 @@ def _deployed(call: _Call) -> Parsed:
         for name in ("project_id", "first_commit_at", "deploy_start_at"):
             if not getattr(body, name):
                 raise BadBody(name, "is missing; with create_if_not_exists it must be sent")
-    facts = _deploy_facts(call.id, body.project_id, body.first_commit_at)
+    facts = _deploy_facts(call.id, body.project_id, body.first_commit_at, body.username)
     events = [_event(facts, State.OK, call.at(body.deployed_at))]
     if body.deploy_start_at is not None:
         events.append(_event(facts, State.RUNNING, body.deploy_start_at))
@@ -168,7 +170,9 @@ def _deployed(call: _Call) -> Parsed:
     return Parsed("deployment.deployed", events, requires=requires, status=status)
 
 
-def _deploy_facts(identifier: str, project: str, first_commit_at: Instant | None) -> dict[str, Any]:
+def _deploy_facts(
+    identifier: str, project: str, first_commit_at: Instant | None, username: str
+) -> dict[str, Any]:
     service = project.rpartition("/")[2]
     return {
         "key": keys.reference("emmetrics", "deploy", "", identifier),
@@ -177,6 +181,7 @@ def _deploy_facts(identifier: str, project: str, first_commit_at: Instant | None
         "project": project,
         "service": service,
         "environment": PRODUCTION,
+        "actor": username,
         "attributes": known(
             deployment__id=identifier,
             deployment__environment__name=PRODUCTION,

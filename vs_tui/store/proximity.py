@@ -2,7 +2,7 @@
 
 Every question is asked for a whole batch in one statement. All of them are answered from the
 spans as they stand, in both directions, so that the order of arrival changes nothing.
-What a deploy shipped is in `ships`.
+What a deploy shipped is in `shipped_changes`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from vs_tui.metrics.facts import spellings
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Rule, Span, Status
@@ -45,13 +46,16 @@ def affected(connection: sqlite3.Connection, changes: Sequence[Change]) -> Itera
         for place in (_target(change.old), _target(change.new))
         if place is not None
     }
-    yield from _incidents(connection, _OF_TARGET, deploys)
+    spelt = {(service, name, at) for service, env, at in deploys for name in spellings(env)}
+    yield from _incidents(connection, _OF_TARGET, spelt)
     yield from _incidents(connection, _OF_ANY_TARGET, deploys)
 
 
 def _target(span: Span | None) -> tuple[str, str, Instant] | None:
-    """What was deployed, where and when; None for what is no deploy."""
+    """What was deployed, where and when; None for what is no deploy, or a cancelled one."""
     if span is None or span.operation != "deploy" or span.started_at is None or not span.service:
+        return None
+    if span.status is Status.CANCELLED:
         return None
     return span.service, span.environment, span.started_at
 
@@ -73,12 +77,13 @@ _OF_TARGET: Final = (
     "s.environment = moved.environment AND s.started_at < COALESCE((SELECT n.started_at "
     "FROM spans n WHERE n.operation = 'deploy' AND n.service = moved.service "
     "AND n.environment = moved.environment AND n.started_at > moved.moment "
+    "AND n.status <> 'cancelled' "
     f"ORDER BY n.started_at LIMIT 1), moved.moment + {PROXIMITY_WINDOW} + 1)"
 )
 _OF_ANY_TARGET: Final = (
     "s.environment = '' AND s.started_at < COALESCE((SELECT n.started_at "
     "FROM spans n WHERE n.operation = 'deploy' AND n.service = moved.service "
-    "AND n.started_at > moved.moment "
+    "AND n.started_at > moved.moment AND n.status <> 'cancelled' "
     f"ORDER BY n.started_at LIMIT 1 OFFSET {MAX_SUSPECTS - 1}), "
     f"moved.moment + {PROXIMITY_WINDOW} + 1)"
 )
@@ -102,23 +107,32 @@ def _incidents(
 def _suspects(
     connection: sqlite3.Connection, incidents: Mapping[str, Span]
 ) -> Iterator[tuple[str, Node]]:
-    """(incident, deploy): the newest deploy of its service and environment in the window.
+    """(incident, deploy): the newest deploy of its service and environment in the window, whatever
+    its result unless it was cancelled. The metrics blame the same one.
 
     Where the incident names no environment, the newest of production among the last MAX_SUSPECTS
     of the service, else the newest of these.
     """
     sql = (
-        f"SELECT i.key, s.environment, s.started_at, {_NODE} FROM spans i CROSS JOIN spans s "
+        "WITH asked AS (SELECT json_extract(value, '$[0]') AS key, "
+        "json_extract(value, '$[1]') AS environment FROM json_each(?)) "
+        f"SELECT i.key, s.environment, s.started_at, {_NODE} FROM asked "
+        "CROSS JOIN spans i ON i.key = asked.key CROSS JOIN spans s "
         "ON s.rowid IN (SELECT d.rowid FROM spans d WHERE d.operation = 'deploy' "
-        "AND d.service = i.service {} "
+        "AND d.service = i.service {} AND d.status <> 'cancelled' "
         f"AND d.started_at BETWEEN i.started_at - {PROXIMITY_WINDOW} AND i.started_at "
-        "ORDER BY d.started_at DESC, d.key DESC LIMIT {}) "
-        "WHERE i.key IN (SELECT value FROM json_each(?))"
+        "ORDER BY d.started_at DESC, d.key DESC LIMIT {})"
     )
-    placed = [key for key, span in incidents.items() if span.environment]
+    placed = [
+        (key, name)
+        for key, span in incidents.items()
+        if span.environment
+        for name in spellings(span.environment)
+    ]
+    placeless = [(key, "") for key, span in incidents.items() if not span.environment]
     found = [
-        *rows.select_in(connection, sql.format("AND d.environment = i.environment", 1), placed),
-        *rows.select_in(connection, sql.format("", MAX_SUSPECTS), incidents.keys() - placed),
+        *rows.select_in(connection, sql.format("AND d.environment = asked.environment", 1), placed),
+        *rows.select_in(connection, sql.format("", MAX_SUSPECTS), placeless),
     ]
     best: dict[str, tuple[tuple[bool, Instant, str], Node]] = {}
     for child, environment, started_at, *row in found:

@@ -11,8 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from vs_tui.model.time import HOUR, MINUTE, Instant
-from vs_tui.model.vocabulary import PREFIX_KINDS, Attributes, Key, Link, Rule, Seek, Span, Status
+from vs_tui.model.time import DAY, HOUR, MINUTE, Instant
+from vs_tui.model.vocabulary import (
+    PREFIX_KINDS,
+    Attributes,
+    Key,
+    Link,
+    Operation,
+    Rule,
+    Seek,
+    Span,
+    Status,
+)
 from vs_tui.traces.link_reasons import why_matched, why_near
 
 STRENGTH: Final[Mapping[Rule, int]] = {rule: order for order, rule in enumerate(Rule)}
@@ -25,8 +35,9 @@ instant of the decision, 0 when it was taken back."""
 CLEARED_ATTRIBUTE: Final = "vs.cleared"
 """Attribute with the instant from which on earlier cuts count no more."""
 
-PROXIMITY_WINDOW: Final = 60 * MINUTE
-"""An incident is linked to the newest deploy of its service that began at most this long before."""
+PROXIMITY_WINDOW: Final = DAY
+"""An incident is linked to the newest deploy of its service that began at most this long before:
+the default of `[metrics] incident_window`, so that trace and fail rate name the same one."""
 BRANCH_GRACE: Final = HOUR
 """A run on a branch counts for a change that closed at most this long before."""
 _CLOCK_SLACK: Final = 5 * MINUTE
@@ -234,10 +245,22 @@ def _allowed(rule: Rule, child: Node, parent: Node) -> bool:
         return level(parent.operation) <= level(child.operation)
     if level(parent.operation) >= level(child.operation):
         return False
+    if _is_of_before(child, parent):
+        return False
     if rule is Rule.BRANCH:
         open_by = parent.at <= child.at + _CLOCK_SLACK
         return open_by and (parent.ended_at is None or child.at <= parent.ended_at + BRANCH_GRACE)
     return True
+
+
+def _is_of_before(child: Node, parent: Node) -> bool:
+    """Whether a test or an incident was over before the deploy began: it is about another one."""
+    return (
+        parent.operation == Operation.DEPLOY
+        and child.operation in (Operation.TEST, Operation.INCIDENT)
+        and child.ended_at is not None
+        and child.ended_at < parent.at
+    )
 
 
 def cuts(attributes: Attributes) -> list[str]:

@@ -359,3 +359,21 @@ def test_an_incident_naming_an_unknown_deployment_blames_nobody_until_it_is_know
     EmMetrics(later, own.name).deploy("10:20", key="em-nobody")
     later.tell(receiver)
     assert failed(receiver, own.name) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("environment", "state", "linked"),
+    [("prod", "", "second"), ("Production", "", "second"), ("production", "cancelled", "first")],
+)
+def test_the_trace_link_skips_cancelled_deploys_and_knows_names_of_production(
+    configured, environment, state, linked
+) -> None:
+    story, own = named(Script, "link-names")
+    own.deploy("09:00", version="1", key="first")
+    own.deploy("10:00", version="2", key="second", state=state)
+    alertmanager(story, own.service, "20:00", environment=environment)
+    server = configured("")
+    send(server, reversed(story.posts))
+    (incident,) = server.spans("&filter=kind:incident")
+    assert [link["parent"].rpartition("-")[2] for link in incident["links"]] == [linked]
+    assert failed(server, own.name) == ((1, 1) if state else (1, 2))
