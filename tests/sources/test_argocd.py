@@ -64,7 +64,7 @@ def test_a_sync_rolls_out_until_the_application_is_healthy():
             "degraded",
             "10:11:00",
         ),
-        ("Succeeded", "Suspended", {}, Status.IN_FLIGHT, "", None),
+        ("Succeeded", "Suspended", {}, Status.OK, "", "10:01:00"),
         ("Succeeded", "Missing", {}, Status.IN_FLIGHT, "", None),
         ("Running", "Degraded", {}, Status.IN_FLIGHT, "", None),
         ("Terminating", "Healthy", {}, Status.IN_FLIGHT, "", None),

@@ -110,11 +110,14 @@ def test_what_is_no_cloudevent_is_a_bad_body(body, field):
     assert refusal.value.field == field
 
 
-def test_one_unreadable_event_quarantines_its_whole_batch():
+def test_one_unreadable_event_costs_no_other_of_its_batch():
     good, bad = (cdevent("build.started", "b", "09:00:00") for _ in range(2))
     bad["subject"]["id"] = ""
+    parsed = parse([good, bad])
+    assert parsed.events == parse([good]).events
+    assert parsed.reason.startswith("left out 1: dev.cdevents.build.started")
     with pytest.raises(Unreadable, match=r"subject\.id"):
-        parse([good, bad])
+        parse([bad])
 
 
 @pytest.mark.parametrize(

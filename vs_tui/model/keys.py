@@ -51,6 +51,7 @@ _CLOSES: Final = re.compile(
     r"(?P<number>\d{1,9})\b",
     re.IGNORECASE,
 )
+_ROOT_CAUSE: Final = re.compile(r"\broot cause:\s*([0-9a-f]{7,64})\b", re.IGNORECASE)
 _BRANCH_NUMBER: Final = re.compile(
     # Not the year of `hotfix/2026-03` or `2026-03-02`.
     r"(?:^|/)(?:issue[-_/]?)?(\d{1,6})(?![-_]\d{1,2}(?:[-_]\d{1,2})?$)(?:[-_]|$)"
@@ -364,6 +365,16 @@ def pushed(
         branch_number(branch, scope),
         commit_messages(messages, scope),
     )
+
+
+def root_causes(text: str, service: str, scope: str) -> list[Seek]:
+    """`root cause: SHA` in an incident's description (four-keys' convention): a wish for the
+    deploy of that commit."""
+    shas = dict.fromkeys(m[1].lower() for m in _ROOT_CAUSE.finditer(text[:TEXT_LIMIT]))
+    return [
+        Seek(Rule.VERSION, artifact(service, sha, scope, "root cause"))
+        for sha in list(shas)[:MAX_REFERENCES]
+    ]
 
 
 def versions(text: str, scope: str, via: str) -> list[Seek]:

@@ -184,6 +184,9 @@ class Event(NamedTuple):
     restates: str = ""
     """Names what `seeks` state in full (RELATIONS, or a part such as `description`): they replace
     those of older snapshots that state the same. The seeks of other events only add."""
+    provisional: bool = False
+    """An end that its tool did not mean as a verdict: it gives way to any other end of the span
+    and to whatever happened after it."""
     attributes: Attributes = _NONE
     offers: tuple[Key, ...] = ()
     seeks: tuple[Seek, ...] = ()
@@ -311,6 +314,7 @@ def trace_id_of(root_key: str) -> str:
 
 _STATE: Final = Event._fields.index("state")
 _FULL_REF: Final = Event._fields.index("full_ref")
+_PROVISIONAL: Final = Event._fields.index("provisional")
 _RESTATES: Final = Event._fields.index("restates")
 _STATES: Final = {int(state): state for state in State}
 _RULES: Final = {rule.value: rule for rule in Rule}
@@ -331,6 +335,7 @@ def event_from_row(row: list[Any]) -> Event:
     if len(row) < len(Event._fields):  # stored before these fields existed
         plain.insert(_FULL_REF, "")
         plain.insert(_RESTATES, "")
+        plain.insert(_PROVISIONAL, False)
     plain[_STATE] = _STATES[plain[_STATE]]
     plain.append(tuple([Key(*offer) for offer in offers]))
     plain.append(tuple([Seek(_RULES[rule], Key(*key), only) for rule, *key, only in seeks]))

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, known, web_url
+from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, known, moment, web_url
 from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
 from vs_tui.sources.tokens import TokenSource
 from vs_tui.sources.versions import (
@@ -86,6 +86,20 @@ class Sync(BaseModel):
         return own or only or self.revision
 
     @property
+    def is_suspended(self) -> bool:
+        return self.phase.lower() == "succeeded" and self.health.lower() == "suspended"
+
+    @property
+    def is_health_provisional(self) -> bool:
+        """Whether the health may be that of before the sync: right after it, Argo CD still tells
+        the old pods' (argo-cd#9070), and nothing more comes where nothing had to be rolled out."""
+        if self.phase.lower() in _FAILED:
+            return False
+        began, health_at = self.started_at, self.health_at
+        is_older = began is not None and health_at is not None and health_at < began
+        return self.is_suspended or is_older
+
+    @property
     def versions(self) -> list[tuple[str, str]]:
         """(image, tag), of at most MAX_IMAGES images."""
         parts = [image_parts(image) for image in self.images[:MAX_IMAGES]]
@@ -104,10 +118,10 @@ class ArgoCd(TokenSource):
         if sync.started_at is None and not sync.revision:
             raise BadBody("startedAt", "is missing, and so is revision; use the docs' template")
         kind = f"sync.{sync.phase.lower()}"
-        return Parsed(kind, (_deploy(sync, inbound.received_at),))
+        return Parsed(kind, _deploy(sync, inbound.received_at))
 
 
-def _deploy(sync: Sync, received_at: Instant) -> Event:
+def _deploy(sync: Sync, received_at: Instant) -> tuple[Event, ...]:
     state, at, error, stage = _course(sync, received_at)
     path = keys.repository_path(sync.repository)
     repo = keys.repository(path)
@@ -115,7 +129,7 @@ def _deploy(sync: Sync, received_at: Instant) -> Event:
     sha = sync.revision if keys.commit(sync.revision) else ""
     version = sync.own_version(service)
     begun = iso(sync.started_at) or sync.revision
-    return Event(
+    whole = Event(
         key=keys.reference("argocd", "deploy", sync.app_namespace, f"{sync.app}/{begun}"),
         source="argocd",
         operation=Operation.DEPLOY,
@@ -147,8 +161,12 @@ def _deploy(sync: Sync, received_at: Instant) -> Event:
             vs__error__message=sync.message if state is State.ERROR else None,
         ),
         offers=_offers(service, version, sync),
+        provisional=state.terminal and sync.is_health_provisional,
         seeks=_seeks(service, version, sha, repo, sync),
     )
+    if not sync.is_suspended:
+        return (whole,)
+    return (moment(whole, State.WAITING, at, "suspended"), whole)
 
 
 def _course(sync: Sync, received_at: Instant) -> tuple[State, Instant, str, str]:
@@ -165,8 +183,9 @@ def _course(sync: Sync, received_at: Instant) -> tuple[State, Instant, str, str]
     if health == "degraded":
         return State.ERROR, max(finished, sync.health_at or received_at), "degraded", ""
     if health == "suspended":
-        return State.WAITING, max(finished, sync.health_at or 0), "", "suspended"
-    return State.RUNNING, finished, "", "rolling out"
+        # A suspended job or a paused rollout: the sync is done, a promotion may go on with it.
+        return State.OK, finished, "", ""
+    return State.RUNNING, max(finished, sync.health_at or 0), "", "rolling out"
 
 
 def _offers(service: str, version: str, sync: Sync) -> tuple[Key, ...]:

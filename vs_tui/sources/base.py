@@ -6,6 +6,7 @@ parties register one under the entry-point group `vs_tui.sources`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -104,7 +105,33 @@ def json_body(inbound: Inbound) -> Any:
     try:
         return orjson.loads(inbound.body)
     except orjson.JSONDecodeError as error:
-        raise BadBody("body", f"is not JSON: {str(error)[:200]}") from None
+        try:
+            return orjson.loads(_mended(inbound))
+        except orjson.JSONDecodeError:
+            raise BadBody("body", f"is not JSON: {str(error)[:200]}") from None
+
+
+_SURROGATES: Final = re.compile(
+    rb"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+_CHARSET: Final = re.compile(r"charset\s*=\s*\"?([\w.:-]{1,40})", re.IGNORECASE)
+
+
+def _mended(inbound: Inbound) -> bytes:
+    """The body without a byte order mark, in UTF-8 whatever its charset, and with U+FFFD for what
+    no text can hold: half an emoji that a sender cut, bytes of another encoding."""
+    body = inbound.body
+    named = _CHARSET.search(inbound.header("content-type"))
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
+        body = body.decode("utf-16", "replace").encode()
+    else:
+        try:
+            words = body.decode(named[1] if named else "utf-8", "replace")
+        except (LookupError, ValueError):
+            words = body.decode("utf-8", "replace")
+        body = words.encode("utf-8", "replace").removeprefix(b"\xef\xbb\xbf")
+    return _SURROGATES.sub(lambda m: m[1] + (m[2] or b"\\ufffd"), body)
 
 
 def json_object(inbound: Inbound) -> dict[str, Any]:

@@ -47,15 +47,33 @@ _TELLING: Final = (
     ("cicd.pipeline.run.id", Operation.PIPELINE),
     ("cicd.pipeline.name", Operation.PIPELINE),
     ("ci.pipeline.id", Operation.PIPELINE),
+    ("github.job.id", Operation.BUILD),
+    ("github.run_id", Operation.PIPELINE),
 )
 _RESULTS: Final = {
-    "failure": State.ERROR,
-    "error": State.ERROR,
-    "timeout": State.ERROR,
-    "failed": State.ERROR,
-    "cancellation": State.CANCELLED,
-    "skip": State.CANCELLED,
+    **dict.fromkeys(("failure", "error", "timeout", "failed"), State.ERROR),
+    **dict.fromkeys(("timed_out", "startup_failure", "unstable"), State.ERROR),
+    **dict.fromkeys(("cancellation", "cancelled", "canceled", "aborted"), State.CANCELLED),
+    **dict.fromkeys(("skip", "skipped", "not_built"), State.CANCELLED),
 }
+"""The conventions' words, GitLab's, GitHub's and Jenkins' (`ABORTED`), in lower case."""
+_RESULT_NAMES: Final = (
+    "cicd.pipeline.task.run.result",
+    "cicd.pipeline.result",
+    "cicd.pipeline.run.result",
+    # The Collector's githubreceiver.
+    "cicd.pipeline.run.task.status",
+    "cicd.pipeline.task.run.status",
+    "cicd.pipeline.run.status",
+    # Jenkins' plugin.
+    "jenkins.pipeline.step.result",
+    "ci.pipeline.run.result",
+    # otel-export-trace-action.
+    "github.job.step.conclusion",
+    "github.job.conclusion",
+    "github.conclusion",
+    "deployment.status",
+)
 
 
 class Otlp(TokenSource):
@@ -71,8 +89,8 @@ class Otlp(TokenSource):
         request = _request(inbound)
         events: list[Event] = []
         rejected = 0
-        for resource, span in _spans(request):
-            event = _event(resource, span, inbound.received_at)
+        for resource, span, is_top in _spans(request):
+            event = _event(resource, span, inbound.received_at, is_top=is_top)
             if event is None:
                 rejected += 1
             else:
@@ -106,14 +124,20 @@ def _request(inbound: Inbound) -> dict[str, Any]:
     return dict(decoded)
 
 
-def _spans(request: dict[str, Any]) -> Iterator[tuple[dict[str, Scalar], dict[str, Any]]]:
-    """Each span with its resource's attributes."""
+def _spans(request: dict[str, Any]) -> Iterator[tuple[dict[str, Scalar], dict[str, Any], bool]]:
+    """Each span with its resource's attributes, and whether its parent has another resource: some
+    receivers say of the resource what they mean of the run or job it describes."""
     for group in items(request, "resourceSpans"):
         resource = _attributes(obj(group, "resource"))
-        for scope in items(group, "scopeSpans"):
-            for span in items(scope, "spans"):
-                if isinstance(span, dict):
-                    yield resource, span
+        found = [
+            span
+            for scope in items(group, "scopeSpans")
+            for span in items(scope, "spans")
+            if isinstance(span, dict)
+        ]
+        inside = {text(span, "spanId", limit=64) for span in found}
+        for span in found:
+            yield resource, span, text(span, "parentSpanId", limit=64) not in inside
 
 
 def _attributes(container: Mapping[str, Any]) -> dict[str, Scalar]:
@@ -147,7 +171,11 @@ def _value(value: Mapping[str, Any]) -> Scalar | None:
 
 
 def _event(
-    resource: Mapping[str, Scalar], span: Mapping[str, Any], received_at: Instant
+    resource: Mapping[str, Scalar],
+    span: Mapping[str, Any],
+    received_at: Instant,
+    *,
+    is_top: bool,
 ) -> Event | None:
     trace_id, span_id = _id(span, "traceId", _TRACE_ID), _id(span, "spanId", _SPAN_ID)
     if not trace_id or not span_id:
@@ -156,8 +184,9 @@ def _event(
     merged = {**resource, **own}
     started = _time(span, "startTimeUnixNano")
     ended = _time(span, "endTimeUnixNano")
-    state, error = _state(span, own, ended)
-    operation = _operation(own)
+    said = merged if is_top else own
+    state, error = _state(span, said, ended)
+    operation = _operation(said)
     path = _repository(merged)
     repo = keys.repository(path)
     service = _word(own, "service.name") or _word(resource, "service.name")
@@ -178,7 +207,7 @@ def _event(
         service=service,
         environment=environment,
         actor=_word(merged, "cicd.pipeline.run.actor.name"),
-        url=_url(own),
+        url=_url(said),
         error=error,
         trace_id=trace_id,
         attributes={**merged, **({"vs.version": version} if version else {}), **_said(span)},
@@ -234,11 +263,7 @@ def _state(
 ) -> tuple[State, str]:
     if ended is None:
         return State.RUNNING, ""
-    result = (
-        _word(own, "cicd.pipeline.task.run.result")
-        or _word(own, "cicd.pipeline.result")
-        or _word(own, "deployment.status")
-    ).lower()
+    result = next((word for name in _RESULT_NAMES if (word := _word(own, name))), "").lower()
     state = _RESULTS.get(result, State.OK)
     if state is State.OK and text(span, "status", "code") in _ERROR_STATUS:
         state = State.ERROR

@@ -153,7 +153,7 @@ def fold(events: Iterable[Event]) -> Folded:
       without a start leaves it None: missing is shown as missing.
     - Names and attributes: the latest snapshot that has them.
     """
-    ordered = _in_order(_as_amended(list(events)), _moment, _canonical)
+    ordered = _in_order(_firm(_as_amended(list(events))), _moment, _canonical)
     course = _Course()
     for event in ordered:
         course.see(event)
@@ -244,6 +244,21 @@ def _as_amended(events: list[Event]) -> list[Event]:
     ]
 
 
+def _firm(events: list[Event]) -> list[Event]:
+    """The events, provisional ends that others made void reduced to notes."""
+    if not any(map(_provisional, events)):
+        return events
+    told = [event for event in events if not event.provisional and event.state is not State.NOTE]
+    ended = any(event.state.terminal for event in told)
+    latest = max((event.occurred_at for event in told), default=0)
+    return [
+        event._replace(state=State.NOTE, error="")
+        if event.provisional and (ended or latest > event.occurred_at)
+        else event
+        for event in events
+    ]
+
+
 def _by_amendment(event: Event) -> tuple[Instant, Instant, int, str, str]:
     return (event.snapshot_at, event.occurred_at, event.state, event.error, event.name)
 
@@ -270,6 +285,7 @@ def _in_order(events: list[Event], order: _Order, *finer: _Order) -> list[Event]
 _moment: Final = itemgetter(_place("occurred_at"), _place("state"))
 _attempt: Final = itemgetter(_place("attempt"))
 _as_of: Final = itemgetter(_place("as_of"))
+_provisional: Final = itemgetter(_place("provisional"))
 _slot: Final = itemgetter(_place("slot"))
 _name: Final = itemgetter(_place("name"))
 

@@ -23,6 +23,7 @@ from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unreadable, json_body, obj, text
 from vs_tui.sources.cdevents.spans import events_of
 from vs_tui.sources.cdevents.subjects import SUBJECTS, CdEvent
+from vs_tui.sources.cdevents.tekton import TEKTON, read_tekton
 from vs_tui.sources.tokens import TokenSource
 
 PREFIX: Final = "dev.cdevents."
@@ -63,12 +64,21 @@ def _batch(body: list[Any], inbound: Inbound) -> Parsed:
     """Each by itself; what says nothing about a delivery is left out."""
     if len(body) > MAX_BATCH:
         raise BadBody("body", f"holds {len(body)} events; send at most {MAX_BATCH} at once")
-    read = []
+    read: list[Parsed] = []
+    odd: list[str] = []
     for position, item in enumerate(body):
         if not isinstance(item, dict):
             raise BadBody(f"{position}", "must be a CloudEvent object")
-        read.append(_read(_unwrapped(item, inbound), inbound))
+        try:
+            read.append(_read(_unwrapped(item, inbound), inbound))
+        except (BadBody, Unreadable) as error:
+            odd.append(f"{position}: {error}")
+    if odd and not read:
+        raise Unreadable("; ".join(odd)[:300])
     events = [event for parsed in read for event in parsed.events]
+    left_out = "; ".join(odd)[:300]
+    if events and odd:
+        return Parsed("batch", events, reason=f"left out {left_out}")
     if not events:
         reason = read[0].reason if read else "an empty batch"
         return Parsed("batch", verdict=Verdict.IGNORED, reason=reason)
@@ -123,6 +133,8 @@ def _read(body: dict[str, Any], inbound: Inbound) -> Parsed:
     kind = text(context, "type", limit=200)
     if not kind:
         raise BadBody("context.type", "is missing; it looks like dev.cdevents.build.started.0.3.0")
+    if kind.startswith(TEKTON):
+        return read_tekton(kind, context, subject, inbound.received_at)
     words = kind.removeprefix(PREFIX).split(".")
     if not kind.startswith(PREFIX) or len(words) < 2:
         reason = f"{kind} is not one of CDEvents' own types"

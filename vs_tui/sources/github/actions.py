@@ -11,7 +11,7 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import items, moment, number, obj, text, time_of, web_url
+from vs_tui.sources.base import Unreadable, items, moment, number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import OUTCOMES, PHASES, Hook, Reading, change_scope, login
 
 RUN_ACTIONS: Final = frozenset({"requested", "in_progress", "completed"})
@@ -100,8 +100,10 @@ def read_job(hook: Hook) -> Reading:
     state, stage, error, result = _outcome(hook, job)
     queued = time_of(job, "created_at", "started_at") or hook.received_at
     started = time_of(job, "started_at")
+    # A job behind an approval is queued, waiting and queued at one created_at.
+    gated = time_of(obj(hook.body, "deployment"), "updated_at")
     skipped = text(job, "conclusion") == "skipped"
-    at = queued
+    at = queued if gated is None else max(queued, gated)
     if state.terminal:
         # A skipped job can be completed before it was started.
         at = max(hook.time(job, "completed_at", "started_at"), queued)
@@ -137,10 +139,16 @@ def read_job(hook: Hook) -> Reading:
         offers=_job_offers(hook, job, identifier, run, attempt, label),
         seeks=keys.seeks(
             keys.seek_structure(hook.key("pipeline", run_id(run, attempt))),
+            # Where no hook tells of the run, its commit does.
+            keys.seek_commit(Rule.COMMIT, text(job, "head_sha"), hook.scope, "head commit"),
             _former_attempt(_job_alias(hook, run, attempt - 1, label), attempt),
         ),
     )
-    earlier = [] if state is State.QUEUED else [moment(whole, State.QUEUED, queued, "queued")]
+    earlier = (
+        []
+        if state is State.QUEUED and at == queued
+        else [moment(whole, State.QUEUED, queued, "queued")]
+    )
     if state.terminal and started is not None and not skipped and queued <= started <= at:
         earlier.append(moment(whole, State.RUNNING, started, "running"))
     return (*earlier, whole, *_steps(hook, job, whole))
@@ -235,12 +243,22 @@ def _steps(hook: Hook, job: dict[str, Any], whole: Event) -> list[Event]:
         began = time_of(step, "started_at")
         if began is None or text(step, "status") not in ("in_progress", "completed"):
             continue
-        events.append(_step(hook, obj(step), number(step, "number") or position, began, whole))
+        events.append(_step(hook, obj(step), _ordinal(step, position), began, whole))
     return events
 
 
+def _ordinal(step: Any, position: int) -> int:
+    """Gitea numbers steps from 0, GitHub from 1."""
+    found = number(step, "number")
+    return position if found is None else found
+
+
 def _step(hook: Hook, step: dict[str, Any], ordinal: int, began: Instant, whole: Event) -> Event:
-    state, _, error, result = _outcome(hook, step)
+    try:
+        state, _, error, result = _outcome(hook, step)
+    except Unreadable:
+        # Its runner was lost: completed, but without a conclusion. It ends with its job.
+        state, error, result = State.RUNNING, "", ""
     ended = max(time_of(step, "completed_at") or began, began)
     if whole.state.terminal and not state.terminal:
         # Its runner was lost or stopped: nobody will tell of the step's end any more.

@@ -14,6 +14,7 @@ from vs_tui.sources.github.hook import (
     change_scope,
     edited_at,
     hook_of,
+    is_incident,
     labels,
     login,
     logins,
@@ -64,9 +65,13 @@ def read_sub_issue(hook: Hook) -> Reading:
 def _snapshot(hook: Hook, issue: dict[str, Any]) -> Event:
     identifier = hook.required(issue, "number")
     state, at = _state(hook, issue)
+    listed = labels(issue, "vs.issue.labels")
+    broken = is_incident(str(listed.get("vs.issue.labels", "")))
+    body = visible(text(issue, "body", limit=keys.TEXT_LIMIT))
     return Event(
         **hook.identity("issue", identifier),
-        operation=Operation.ISSUE,
+        operation=Operation.INCIDENT if broken else Operation.ISSUE,
+        service=hook.service if broken else "",
         state=state,
         occurred_at=at,
         as_of=edited_at(hook, issue),
@@ -76,7 +81,7 @@ def _snapshot(hook: Hook, issue: dict[str, Any]) -> Event:
         name=text(issue, "title") or f"#{identifier}",
         actor=login(issue, "user"),
         url=web_url(text(issue, "html_url")),
-        attributes=labels(issue, "vs.issue.labels")
+        attributes=listed
         | hook.attributes(
             vs__issue__number=identifier,
             vs__issue__title=text(issue, "title"),
@@ -91,7 +96,8 @@ def _snapshot(hook: Hook, issue: dict[str, Any]) -> Event:
         offers=keys.offers(Key("issue", str(identifier), hook.scope), _former(hook)),
         seeks=keys.seeks(
             keys.mentions(text(issue, "title"), "title"),
-            keys.mentions(visible(text(issue, "body", limit=keys.TEXT_LIMIT)), "body"),
+            keys.mentions(body, "body"),
+            keys.root_causes(body, hook.service, hook.scope) if broken else None,
         ),
     )
 

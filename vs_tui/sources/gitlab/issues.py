@@ -29,9 +29,12 @@ def read_issue(hook: Hook) -> Reading:
         raise hook.unreadable("object_attributes.iid is missing or no number")
     state, at, stated = _state(hook, issue, action)
     word = text(issue, "type") or text(issue, "issue_type")
-    is_incident = word.lower() == "incident"
+    listed = labels(hook, "vs.issue.labels")
+    named = str(listed.get("vs.issue.labels", "")).lower().split(",")
+    is_incident = word.lower() == "incident" or "incident" in named
     kind = "issue" if "/" in hook.path else "epic"
     title = text(issue, "title")
+    description = text(issue, "description", limit=keys.TEXT_LIMIT)
     return (
         Event(
             **hook.identity(kind, identifier),
@@ -45,7 +48,7 @@ def read_issue(hook: Hook) -> Reading:
             service=hook.service if is_incident else "",
             actor=author(hook),
             url=web_url(text(issue, "url")),
-            attributes=labels(hook, "vs.issue.labels")
+            attributes=listed
             | hook.attributes(
                 vs__issue__number=identifier,
                 vs__issue__title=title,
@@ -61,7 +64,8 @@ def read_issue(hook: Hook) -> Reading:
             ),
             seeks=keys.seeks(
                 keys.mentions(title, "title"),
-                keys.mentions(text(issue, "description", limit=keys.TEXT_LIMIT), "description"),
+                keys.mentions(description, "description"),
+                keys.root_causes(description, hook.service, hook.scope) if is_incident else None,
             ),
         ),
     )

@@ -67,8 +67,12 @@ class Build:
     """Forms of its URL by which steps and checkouts name it."""
     context: str = ""
     """Links it to its queue item."""
+    part_of: str = ""
+    """The job whose build of the same number this one is a part of."""
     cause: str = ""
     actor: str = ""
+    is_verdict_missing: bool = False
+    """Whether it ended for all that the body tells, but without a result."""
     attributes: dict[str, Scalar] = field(default_factory=dict)
 
     @property
@@ -157,6 +161,7 @@ class Build:
             actor=self.actor,
             url=web_url(self.url),
             error=self.error,
+            provisional=self.is_verdict_missing,
             attributes={**self._attributes(service, environment, version), **self.attributes},
             offers=keys.offers(
                 *self._aliases(),
@@ -214,6 +219,9 @@ class Build:
             )
             if upstream
             else None,
+            keys.seek_structure(build_key(self.server, self.part_of, self.number), "matrix")
+            if self.part_of
+            else None,
             keys.seek_change(change[1], self.scope, "job name") if change and self.scope else None,
             keys.change_refs(text(self.scm, "branch"), self.scope),
             keys.seek_commit(Rule.COMMIT, sha, self.repo),
@@ -267,10 +275,24 @@ def family_of(job: str, branch: str = "") -> str:
 
 
 def job_of_url(url: str) -> str:
-    """`job/folder/job/name/` as `folder/name`."""
+    """`job/folder/job/name/` as `folder/name`; a matrix cell (`job/it/OS=linux/`) and a Maven
+    module have a part of their own below their job."""
+    parts = [part for part in url.split("/") if part][:120]
+    if "job" not in parts:
+        return ""
+    names: list[str] = []
+    rest = iter(parts[parts.index("job") :])
+    for part in rest:
+        name = next(rest, "") if part == "job" else part
+        names.append(unquote(name))
+    return "/".join(name for name in names if name)
+
+
+def whole_of(url: str) -> str:
+    """The job that a matrix cell or a Maven module is a part of, by its URL; empty for others."""
     parts = [part for part in url.split("/") if part]
-    named = zip(["", *parts], parts, strict=False)
-    return "/".join(unquote(part) for before, part in list(named)[:60] if before == "job")
+    is_part = len(parts) > 2 and parts[-2] != "job" and "job" in parts
+    return job_of_url("/".join(parts[:-1])) if is_part else ""
 
 
 def _parameter(parameters: dict[str, Any] | None, names: tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from vs_tui.model.time import DAY, Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Scalar, State
 from vs_tui.sources.base import known, number, obj, text
-from vs_tui.sources.jenkins.build import Build, job_of_url, outcome, server_of, unreadable
+from vs_tui.sources.jenkins.build import Build, job_of_url, outcome, server_of, unreadable, whole_of
 
 PHASES: Final = {
     "QUEUED": (State.QUEUED, "queued"),
@@ -34,10 +34,13 @@ def read_notification(body: dict[str, Any], received_at: Instant) -> tuple[Event
         raise unreadable("url or build.number is missing")
     state, stage = PHASES[phase]
     error, attributes = "", _tests(found)
+    verdict_word = text(found, "status", limit=40).upper()
+    # `notifyEndpoints(phase: 'COMPLETED')` in a pipeline comes before there is a result.
+    is_verdict_missing = state is State.OK and verdict_word in ("", "UNKNOWN")
     at = parse_instant(found.get("timestamp"))
     started = at
     if state is State.OK:
-        state, error, verdict = outcome(text(found, "status", limit=40).upper())
+        state, error, verdict = outcome(verdict_word)
         attributes |= verdict
         milliseconds = number(found, "duration")
         sane = milliseconds is not None and 0 < milliseconds * 1_000 < 3_650 * DAY
@@ -59,6 +62,8 @@ def read_notification(body: dict[str, Any], received_at: Instant) -> tuple[Event
         scm=obj(found, "scm"),
         url=full,
         paths=(path, full),
+        part_of=whole_of(text(body, "url")),
+        is_verdict_missing=is_verdict_missing,
         attributes=attributes,
     ).events()
 

@@ -139,7 +139,7 @@ def read_part(body: dict[str, Any], kind: str, received_at: Instant) -> tuple[Ev
     started, ended = parse_instant(body.get("startTime")), parse_instant(body.get("endTime"))
     name = text(body, "buildStepType").rpartition(".")[2] or kind
     step = text(body, "buildStepId") or kind
-    job = family_of(job_of_url(path))
+    job = family_of(job_of_url(path.rstrip("/").rpartition("/")[0]))
     return (
         Event(
             key=keys.reference("jenkins", kind, path, step),

@@ -1,0 +1,315 @@
+"""Kinds of fault that were seen in the field, each in the sources where it can occur."""
+
+from __future__ import annotations
+
+import json
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from tests.sources import github_payloads as gh
+from tests.sources import gitlab_payloads as gl
+from tests.sources import jenkins_payloads as jk
+from tests.sources import jira_payloads as ji
+from tests.sources.api_payloads import cdevent, otlp, otlp_span, post, stamp
+from tests.sources.deploy_payloads import argo
+from tests.sources.webhook_tools import at, fold_all, offered, sought
+from vs_tui.model.vocabulary import Event, State, Status, Verdict
+from vs_tui.sources import argocd, cdevents, customhttp, gitea, github, gitlab, jenkins, jira
+from vs_tui.sources import otlp as otlp_source
+from vs_tui.sources.base import BadBody, Inbound, Source
+from vs_tui.traces.folding import Folded, fold
+
+SHA = "1" * 40
+
+
+def only(events: list[Event]) -> Folded:
+    (folded,) = fold_all(events).values()
+    return folded
+
+
+def in_any_order(source: Source, *deliveries: Inbound) -> list[Folded]:
+    """The one span of these deliveries, in every order of arrival; all of them are equal."""
+    found = [
+        only([event for inbound in order for event in source.parse(inbound).events])
+        for order in permutations(deliveries)
+    ]
+    assert len({repr((folded.span, folded.stages)) for folded in found}) == 1
+    return found
+
+
+# A verdict that is older than the operation; an end without a verdict.
+
+
+def sync(health: str, health_at: str, phase: str = "Succeeded") -> Inbound:
+    return post("/argocd", argo(phase, health, healthAt=stamp(health_at)))
+
+
+def test_the_old_pods_health_is_no_verdict_once_the_new_ones_are_told() -> None:
+    stale = sync("Healthy", "08:00:00")
+    rolling, broken = sync("Progressing", "10:01:01"), sync("Degraded", "10:11:00")
+    running = sync("Healthy", "08:00:00", "Running")
+    assert in_any_order(argocd.SOURCE, running, stale)[0].span.ended_at == at("10:01:00")
+    assert in_any_order(argocd.SOURCE, running, stale, rolling)[0].span.in_flight
+    span = in_any_order(argocd.SOURCE, running, stale, rolling, broken)[0].span
+    assert (span.status, span.error, span.ended_at) == (Status.ERROR, "degraded", at("10:11:00"))
+    assert span.reopens == 0
+    healed = sync("Healthy", "10:05:00")
+    span = in_any_order(argocd.SOURCE, stale, rolling, healed)[0].span
+    assert (span.status, span.ended_at) == (Status.OK, at("10:05:00"))
+
+
+def test_a_suspended_sync_counts_and_a_promotion_may_still_fail() -> None:
+    paused = sync("Suspended", "08:00:00")
+    assert in_any_order(argocd.SOURCE, paused)[0].span.status is Status.OK
+    promoted = in_any_order(argocd.SOURCE, paused, sync("Healthy", "10:30:00"))[0]
+    assert (promoted.span.status, promoted.span.ended_at) == (Status.OK, at("10:30:00"))
+    assert "suspended" in [stage.name for stage in promoted.stages]
+    broken = in_any_order(argocd.SOURCE, paused, sync("Degraded", "10:30:00"))[0].span
+    assert (broken.status, broken.error) == (Status.ERROR, "degraded")
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [("SUCCESS", Status.OK), ("FAILURE", Status.ERROR), ("ABORTED", Status.CANCELLED)],
+)
+def test_a_completed_phase_without_a_result_is_no_verdict(word: str, status: Status) -> None:
+    begun = jk.inbound(jk.notification("STARTED", "10:30:10"))
+    early = jk.inbound(jk.notification("COMPLETED", "10:34:00", status=None))
+    told = jk.inbound(jk.notification("COMPLETED", "10:35:10", status=word))
+    final = jk.inbound(jk.notification("FINALIZED", "10:35:12", status=word))
+    span = in_any_order(jenkins.SOURCE, begun, early, told, final)[0].span
+    assert (span.status, span.ended_at) == (status, at("10:35:10"))
+    # Where nothing more comes, it has ended all the same.
+    assert in_any_order(jenkins.SOURCE, begun, early)[0].span.status is Status.CANCELLED
+
+
+# Parts of a job's path.
+
+
+def test_matrix_cells_and_maven_modules_are_builds_below_their_build() -> None:
+    paths = ("job/it/", "job/it/OS=linux/", "job/it/com.acme$core/", "job/a/job/it/OS=linux/")
+    bodies = [
+        jk.notification("STARTED", "10:30:10") | {"url": path, "name": path.split("/")[-2]}
+        for path in paths
+    ]
+    events = [e for body in bodies for e in jenkins.SOURCE.parse(jk.inbound(body)).events]
+    spans = fold_all(events)
+    assert len(spans) == len(paths)
+    top = next(key for key in spans if "/it-" in key and "/a/" not in key)
+    below = [f for f in spans.values() if any(s.key.value == top for s in f.seeks)]
+    assert len(below) == 2
+
+
+# Texts that no database can hold; bytes of another encoding.
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "body"),
+    [
+        (customhttp.SOURCE, "/customhttp", {"type": "build", "id": "1", "action": "start"}),
+        (jira.SOURCE, "/jira", ji.issue("created")),
+        (gitlab.SOURCE, "/gitlab", gl.issue("open")),
+    ],
+    ids=["customhttp", "jira", "gitlab"],
+)
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (rb"caf\ud83d", "caf\ufffd"),
+        (rb"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (rb"\\ud83d", "\\ud83d"),
+        (rb"\udc00\\\ud800 ok", "\ufffd\\\ufffd ok"),
+        (b"M\xfcnchen", "M\ufffdnchen"),
+    ],
+)
+def test_text_that_is_no_unicode_is_mended(source, path, body, raw, expected) -> None:
+    names = {"customhttp": ("name",), "jira": ("issue", "fields", "summary")}
+    place = names.get(source.name, ("object_attributes", "title"))
+    body = json.loads(json.dumps(body))
+    inner: Any = body
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = "MARK"
+    sent = json.dumps(body).encode().replace(b"MARK", raw)
+    (event, *_) = source.parse(Inbound(path, {}, sent, at("12:00:00"))).events
+    assert event.name.endswith(expected)
+
+
+def test_a_byte_order_mark_and_a_charset_are_read() -> None:
+    body = '{"type":"build","id":"1","action":"start","name":"München"}'
+    json_type = {"content-type": "application/json; charset=ISO-8859-1"}
+    for raw, headers in (
+        (b"\xef\xbb\xbf" + body.encode(), {}),
+        (body.encode("latin-1"), json_type),
+        (body.encode("utf-16"), {}),
+    ):
+        inbound = Inbound("/customhttp", headers, raw, at("12:00:00"))
+        assert customhttp.SOURCE.parse(inbound).events[0].name == "München"
+    with pytest.raises(BadBody, match="not JSON"):
+        customhttp.SOURCE.parse(Inbound("/customhttp", {}, b"\xef\xbb\xbfnonsense", 1))
+
+
+# One odd part must not cost the whole.
+
+
+def test_a_step_without_a_conclusion_ends_with_its_job() -> None:
+    odd = gh.step(2, "Run", "10:30:33", None) | {"status": "completed", "conclusion": None}
+    job = gh.job("completed", conclusion="failure", steps=[odd])
+    parsed = github.SOURCE.parse(gh.inbound("workflow_job", job))
+    spans = [folded.span for folded in fold_all(parsed.events).values()]
+    assert [span.status for span in spans] == [Status.ERROR, Status.ERROR]
+    assert len({span.ended_at for span in spans}) == 1
+
+
+def test_an_odd_job_costs_no_pipeline() -> None:
+    body = gl.pipeline("running", None, [gl.build(900, "success"), gl.build(901, "quantum")])
+    operations = [event.operation for event in gitlab.SOURCE.parse(gl.inbound(body)).events]
+    assert "pipeline" in operations
+    assert "build" in operations
+
+
+# Dialects of the CI/CD conventions.
+
+
+@pytest.mark.parametrize(
+    ("attributes", "on_resource", "operation", "status"),
+    [
+        ({"ci.pipeline.id": "s", "ci.pipeline.run.result": "ABORTED"}, 0, "pipeline", "cancelled"),
+        ({"ci.pipeline.id": "s", "ci.pipeline.run.result": "UNSTABLE"}, 0, "pipeline", "error"),
+        (
+            {"jenkins.pipeline.step.name": "x", "jenkins.pipeline.step.result": "NOT_BUILT"},
+            False,
+            "build",
+            "cancelled",
+        ),
+        (
+            {"cicd.pipeline.run.id": "5", "cicd.pipeline.run.status": "cancellation"},
+            True,
+            "pipeline",
+            "cancelled",
+        ),
+        (
+            {"cicd.pipeline.task.run.id": "8", "cicd.pipeline.run.task.status": "skip"},
+            True,
+            "build",
+            "cancelled",
+        ),
+        (
+            {"cicd.pipeline.run.id": "5", "cicd.pipeline.result": "canceled"},
+            0,
+            "pipeline",
+            "cancelled",
+        ),
+        ({"github.run_id": "5", "github.conclusion": "cancelled"}, 0, "pipeline", "cancelled"),
+        ({"github.run_id": "5", "github.conclusion": "success"}, 0, "pipeline", "ok"),
+    ],
+)
+def test_dialects_of_the_conventions(attributes, on_resource, operation, status) -> None:
+    span = otlp_span(attributes={} if on_resource else attributes)
+    body = otlp(span, resource=attributes if on_resource else {"service.name": "ci"})
+    found = only(list(otlp_source.SOURCE.parse(post("/v1/traces", body)).events)).span
+    assert (found.operation, found.status) == (operation, status)
+
+
+# One created_at for several states.
+
+
+def test_the_course_of_a_gated_job_is_told_by_its_deployment() -> None:
+    def job(action: str, clock: str) -> Inbound:
+        gate = {"deployment": {"id": 42, "updated_at": gh.stamp(clock)}}
+        return gh.inbound("workflow_job", gh.job(action, extra=gate))
+
+    states = [job("queued", "10:30:10"), job("waiting", "10:31:00"), job("queued", "11:00:00")]
+    folded = in_any_order(github.SOURCE, *states)[0]
+    assert folded.span.state is State.QUEUED
+    assert [stage.name for stage in folded.stages] == ["queued", "waiting", "queued"]
+
+
+# Incidents that are issues.
+
+
+def test_an_issue_labelled_incident_names_its_cause() -> None:
+    body = f"Down.\n\nRoot cause: {SHA}"
+    wanted = ("version", "artifact", f"api@{SHA}", "acme/api")
+    label = [{"name": "Incident"}]
+    issue = gh.issue("opened", labels=label, body=body)
+    (found, *_) = github.SOURCE.parse(gh.inbound("issues", issue)).events
+    assert (found.operation, found.service) == ("incident", "api")
+    assert wanted in sought(found)
+    (other, *_) = github.SOURCE.parse(gh.inbound("issues", gh.issue("opened", body=body))).events
+    assert (other.operation, wanted in sought(other)) == ("issue", False)
+    ticket = gl.issue("open", description=body) | {"labels": [{"title": "incident"}]}
+    (found, *_) = gitlab.SOURCE.parse(gl.inbound(ticket)).events
+    assert (found.operation, found.service) == ("incident", "api")
+    assert wanted in sought(found)
+    headers = {"x-gitea-event": "issues"}
+    (found, *_) = gitea.SOURCE.parse(post("/gitea", issue, **headers)).events
+    assert found.operation == "incident"
+
+
+# Tekton's own CloudEvents.
+
+
+def tekton(kind: str, run: dict[str, Any]) -> list[Event]:
+    name = "pipelineRun" if kind.startswith("pipelinerun") else "taskRun"
+    names = {
+        "ce-id": kind,
+        "ce-type": f"dev.tekton.event.{kind}.v1",
+        "ce-source": "/apis/ci",
+        "ce-time": stamp("10:06:00"),
+    }
+    return list(cdevents.SOURCE.parse(post("/cdevents", {name: run}, **names)).events)
+
+
+def tekton_run(name: str, reason: str = "", **labels: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "namespace": "ci", "uid": f"u-{name}", "labels": labels},
+        "spec": {"params": [{"name": "gitrevision", "value": SHA}]},
+        "status": {
+            "startTime": stamp("10:00:00"),
+            "completionTime": stamp("10:05:00") if reason else None,
+            "conditions": [{"type": "Succeeded", "reason": reason}],
+        },
+    }
+
+
+def test_tektons_own_events_are_a_pipeline_and_its_tasks() -> None:
+    run = tekton_run("ship-x")
+    done = tekton_run("ship-x", "Succeeded")
+    events = tekton("pipelinerun.started", run) + tekton("pipelinerun.successful", done)
+    folded = only(events)
+    assert (folded.span.operation, folded.span.status) == ("pipeline", Status.OK)
+    assert (folded.span.started_at, folded.span.ended_at) == (at("10:00:00"), at("10:05:00"))
+    assert ("built", SHA, "") in offered(events[0])
+    labels = {"tekton.dev/pipelineRun": "ship-x", "tekton.dev/pipelineTask": "test"}
+    (task,) = tekton("taskrun.failed", tekton_run("ship-x-test", "Failed", **labels))
+    assert (task.operation, task.name, task.state) == ("build", "test", State.ERROR)
+    assert ("structure", "ref", folded.span.ref, "") in sought(task)
+    (stopped,) = tekton("taskrun.failed", tekton_run("t", "TaskRunCancelled"))
+    assert stopped.state is State.CANCELLED
+
+
+def test_other_cloudevents_of_tekton_are_ignored() -> None:
+    names = {"ce-id": "1", "ce-type": "dev.tekton.event.trigger.done.v1", "ce-source": "/x"}
+    parsed = cdevents.SOURCE.parse(post("/cdevents", {}, **names))
+    assert parsed.verdict is Verdict.IGNORED
+
+
+def test_a_provisional_end_gives_way_to_what_is_firm_in_any_order() -> None:
+    def event(state: State, clock: str, *, provisional: bool = False) -> Event:
+        return Event("k", "test", "deploy", state, at(clock), provisional=provisional)
+
+    maybe = event(State.OK, "10:00:00", provisional=True)
+    before, after = event(State.RUNNING, "09:00:00"), event(State.RUNNING, "11:00:00")
+    assert not fold([before, maybe]).span.in_flight
+    assert fold([after, maybe]).span.in_flight
+    assert fold([event(State.ERROR, "09:30:00"), maybe]).span.status is Status.ERROR
+
+
+def test_an_event_of_a_batch_is_read_without_its_odd_neighbours() -> None:
+    good, odd = cdevent("build.started", "b", "09:00:00"), {"specversion": "1.0"}
+    parsed = cdevents.SOURCE.parse(post("/cdevents", [odd, good]))
+    assert len(parsed.events) >= 1
+    assert parsed.reason.startswith("left out 0")

@@ -1,0 +1,105 @@
+"""Tekton's own CloudEvents: `dev.tekton.event.pipelinerun.*` and `dev.tekton.event.taskrun.*`.
+
+The body has the whole PipelineRun or TaskRun, so each one is a snapshot. A task belongs to the
+run that its label `tekton.dev/pipelineRun` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from vs_tui.model import keys
+from vs_tui.model.time import Instant, parse_instant
+from vs_tui.model.vocabulary import Event, Operation, Rule, State, Verdict
+from vs_tui.sources.base import Parsed, Unreadable, items, known, obj, text, time_of
+
+TEKTON: Final = "dev.tekton.event."
+_STATES: Final = {
+    "queued": State.QUEUED,
+    "started": State.RUNNING,
+    "running": State.RUNNING,
+    "unknown": State.RUNNING,
+    "successful": State.OK,
+    "failed": State.ERROR,
+}
+_CANCELLED: Final = frozenset({"Cancelled", "CancelledRunFinally", "StoppedRunFinally"})
+"""Reasons of a PipelineRun that a person stopped; a TaskRun says TaskRunCancelled."""
+_REVISIONS: Final = ("gitrevision", "git-revision", "revision", "commit", "sha", "commit-sha")
+_REPOSITORIES: Final = ("gitrepositoryurl", "git-url", "repo-url", "repository", "url")
+"""Parameters that the examples of Tekton's catalog have for the commit and the repository."""
+
+
+def read_tekton(
+    kind: str, context: Mapping[str, Any], subject: Mapping[str, Any], received_at: Instant
+) -> Parsed:
+    """A run of a pipeline or of a task."""
+    family, _, word = kind.removeprefix(TEKTON).partition(".")
+    state = _STATES.get(word.partition(".")[0])
+    if family not in ("pipelinerun", "taskrun") or state is None:
+        reason = f"{kind} says nothing about the course of a run"
+        return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+    content = obj(subject, "content")
+    run = obj(content, "pipelineRun" if family == "pipelinerun" else "taskRun")
+    name, namespace = text(run, "metadata", "name"), text(run, "metadata", "namespace")
+    if not name:
+        raise Unreadable(f"{kind} has no metadata.name; compare the body in Events with the docs")
+    at = parse_instant(context.get("timestamp")) or received_at
+    return Parsed(kind, (_event(family, run, f"{namespace}/{name}", state, at),))
+
+
+def _event(family: str, run: dict[str, Any], path: str, state: State, sent_at: Instant) -> Event:
+    is_pipeline = family == "pipelinerun"
+    status, labels = obj(run, "status"), obj(run, "metadata", "labels")
+    namespace, _, name = path.partition("/")
+    began, ended = time_of(status, "startTime"), time_of(status, "completionTime")
+    reason = next(
+        (text(c, "reason") for c in items(status, "conditions") if text(c, "type") == "Succeeded"),
+        "",
+    )
+    if state is State.ERROR and (reason in _CANCELLED or reason.endswith("RunCancelled")):
+        state = State.CANCELLED
+    label = text(labels, "tekton.dev/pipeline") or text(run, "spec", "pipelineRef", "name")
+    task = text(labels, "tekton.dev/pipelineTask") or text(labels, "tekton.dev/task")
+    sha, repo = _parameter(run, _REVISIONS), _parameter(run, _REPOSITORIES)
+    scope = keys.repository(repo)
+    above = text(labels, "tekton.dev/pipelineRun")
+    title = label or name if is_pipeline else task or name
+    return Event(
+        key=keys.reference("tekton", family, "", text(run, "metadata", "uid") or path),
+        ref=keys.reference("tekton", family, namespace, name),
+        source="cdevents",
+        operation=Operation.PIPELINE if is_pipeline else Operation.BUILD,
+        state=state,
+        occurred_at=(ended or sent_at) if state.terminal else began or sent_at,
+        as_of=sent_at,
+        started_at=began,
+        name=title,
+        project=keys.repository_path(repo) or namespace,
+        error=(reason or "failure")[:200] if state is State.ERROR else "",
+        attributes=known(
+            cicd__pipeline__name=label,
+            cicd__pipeline__run__id=name if is_pipeline else above,
+            cicd__pipeline__task__name=None if is_pipeline else title,
+            cicd__pipeline__task__run__id=None if is_pipeline else name,
+            vcs__ref__head__revision=sha,
+            vcs__repository__url__full=repo,
+            vs__tekton__namespace=namespace,
+            vs__tekton__reason=reason,
+        ),
+        offers=keys.offers(keys.commit(sha, scope, "revision", "built")),
+        seeks=keys.seeks(
+            keys.seek_structure(keys.reference("tekton", "pipelinerun", namespace, above))
+            if above and not is_pipeline
+            else None,
+            keys.seek_commit(Rule.COMMIT, sha, scope, "revision") if is_pipeline else None,
+        ),
+    )
+
+
+def _parameter(run: dict[str, Any], names: tuple[str, ...]) -> str:
+    found = {
+        text(entry, "name").lower(): text(entry, "value")
+        for entry in items(run, "spec", "params")[:100]
+    }
+    return next((found[name] for name in names if found.get(name)), "")
