@@ -28,6 +28,8 @@ BEGAN: Final[Instant] = parse_instant("2026-01-05T08:00:00Z") or 0
 
 _OWN: Final = re.compile(rb"acme|CORE|search-index")
 _SHA: Final = re.compile(rb"\b(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}\b")
+_NUMBER: Final = re.compile(rb"(?<![\w.-])\d{9,10}(?![\w.-])")
+_DELIVERY_IDS: Final = frozenset({"x-github-delivery", "idempotency-key", "x-gitlab-event-uuid"})
 _REPOSITORY_URLS: Final = (
     *("forks", "keys", "collaborators", "teams", "hooks", "issue_events", "events", "assignees"),
     *("branches", "tags", "blobs", "git_tags", "git_refs", "trees", "statuses", "languages"),
@@ -72,7 +74,7 @@ def story(total: int, *, whole: bool = False) -> Iterator[Intake]:
         key=lambda delivery: delivery.received_at,
     )
     if whole:
-        told = [replace(d, body=orjson.dumps(_enlarged(orjson.loads(d.body)))) for d in told]
+        told = [replace(d, body=orjson.dumps(enlarged(orjson.loads(d.body)))) for d in told]
     return islice(_copies(told), total)
 
 
@@ -93,13 +95,27 @@ def _moved(copy: int, found: re.Match[bytes]) -> bytes:
     return b"%05x" % start + found[0][5:]
 
 
-def _enlarged(value: Any) -> Any:
+def templates(name: str) -> Iterator[tuple[str, Mapping[str, str], bytes]]:
+    """(path, headers, body) of a tool's part of the story, for `wrk`: `@N@` and `@S@` stand where
+    one copy differs from the next, in names, numbers and commits."""
+    for delivery in recording.read((SAMPLES / name).read_bytes().splitlines(), name):
+        body = orjson.dumps(enlarged(orjson.loads(delivery.body)))
+        body = _SHA.sub(lambda found: b"@S@" + found[0][5:], _OWN.sub(rb"\g<0>@N@", body))
+        headers = {
+            key: f"{value}-@N@" if key in _DELIVERY_IDS else value
+            for key, value in delivery.headers.items()
+            if key != "content-type"
+        }
+        yield delivery.path, headers, _NUMBER.sub(rb"\g<0>@N@", body)
+
+
+def enlarged(value: Any) -> Any:
     """Repositories and users with the links that GitHub gives with each of them."""
     if isinstance(value, list):
-        return [_enlarged(entry) for entry in value]
+        return [enlarged(entry) for entry in value]
     if not isinstance(value, dict):
         return value
-    found = {name: _enlarged(entry) for name, entry in value.items()}
+    found = {name: enlarged(entry) for name, entry in value.items()}
     if "full_name" in value:
         api = f"https://api.github.com/repos/{value['full_name']}"
         found |= {f"{name}_url": f"{api}/{name}{{/sha}}" for name in _REPOSITORY_URLS}
