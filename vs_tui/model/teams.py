@@ -43,6 +43,17 @@ class Teams:
             self._known[wanted] = self._find(project.lower(), service.lower(), actor.lower())
         return self._known[wanted]
 
+    def all_of(self, project: str, service: str, actor: str) -> tuple[str, ...]:
+        """Every team of a span: all that list its project, else the one that `of` finds."""
+        wanted = (project.lower(), service.lower())
+        listed = [
+            team.name
+            for team in self.teams
+            if any(_matches(name, glob) for name in wanted for glob in team.projects)
+        ]
+        first = self.of(project, service, actor)
+        return tuple(listed) if listed else ((first,) if first else ())
+
     def _find(self, project: str, service: str, actor: str) -> str:
         for team in self.teams:
             if any(_matches(project, glob) or _matches(service, glob) for glob in team.projects):

@@ -1,0 +1,60 @@
+"""`vs-tui doctor` says what the metrics count and what they leave out."""
+
+import json
+
+import pytest
+
+from tests.metrics.http.github import GitHub
+from tests.metrics.http.others import Script
+from tests.metrics.http.story import Story, command
+
+TEAMS = """
+[teams.core]
+projects = ["acme/shared", "acme/core"]
+[teams.web]
+projects = ["acme/sha*"]
+"""
+
+
+def findings(server, check: str) -> list[tuple[str, str]]:
+    listed = json.loads(command(server, "doctor", "--json"))
+    return [(entry["level"], entry["found"]) for entry in listed if entry["check"] == check]
+
+
+@pytest.fixture
+def told(configured):
+    story = Story()
+    for project in ("acme/shared", "acme/core", "acme/alone", "acme/alone-too"):
+        own = Script(story, project)
+        own.deploy("10:00", version="1")
+        own.deploy("11:00", version="2")
+    own.deploy("12:00", version="3", state="cancelled")
+    Script(story, "acme/core").deploy("12:00", environment="qa")
+    story.tell(server := configured(TEAMS))
+    return server
+
+
+def test_projects_without_a_team_are_named_with_their_deploys(told) -> None:
+    expected = "4 deploys of projects without a team: acme/alone 2, acme/alone-too 2"
+    assert ("warn", expected) in findings(told, "teams")
+
+
+def test_a_project_that_two_teams_list_is_named(told) -> None:
+    assert ("ok", "acme/shared is listed by core and web: it counts for each of them") in findings(
+        told, "teams"
+    )
+
+
+def test_environments_show_what_counts(told) -> None:
+    (found,) = findings(told, "environments")
+    counted, others = "production by name: production 8", "qa 1"
+    assert found == ("ok", f"{counted}; not counted unless the tool says production: {others}")
+
+
+def test_nothing_in_production_is_a_warning_with_what_to_write(configured) -> None:
+    story = Story()
+    GitHub(story, "acme/eu").deploy("10:00", environment="eu-west", production=False)
+    story.tell(server := configured(""))
+    assert [level for level, _ in findings(server, "environments")] == ["warn"]
+    assert "[environments] production" in command(server, "doctor")
+    assert findings(server, "teams") == []
