@@ -10,7 +10,7 @@ import pytest
 
 from tests.sources.test_mapped import TEN_LINES, deploy
 from vs_tui.cli.main import main
-from vs_tui.sources import registry
+from vs_tui.sources.configured import configure
 from vs_tui.sources.presets import presets
 
 
@@ -19,7 +19,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("VS_DATA_DIR", str(tmp_path))
     yield tmp_path
-    registry.configure({})
+    configure({})
 
 
 @pytest.fixture

@@ -114,3 +114,44 @@ def test_the_delivery_keeps_headers_that_matter_and_no_proof(server: Server) -> 
     detail = server.call(f"/api/deliveries/{newest['id']}")[1]
     assert detail["headers"]["x-id"] == "d-2"
     assert "x-sign" not in detail["headers"]
+
+
+def unknown(server: Server) -> list[dict]:
+    rows = server.call("/api/deliveries?limit=500")[1]["items"]
+    return [row for row in rows if row["source"] == "unknown"]
+
+
+def test_a_request_to_an_unknown_path_is_seen_in_events(server: Server) -> None:
+    headers = {"User-Agent": "Shippy-Hookshot/1.0"}
+    for _ in range(3):
+        status, answer = server.call(f"/shippit/{SECRET}?token=abc", b"{}", headers, token="")
+        assert (status, answer["error"]) == (404, "not_found")
+        assert "shippit" not in str(answer)
+    row = server.wait_for(lambda: (unknown(server) or [None])[0], "that it is listed")
+    assert (row["verdict"], row["status"]) == ("rejected", 404)
+    detail = server.wait_for(
+        lambda: (d := server.call(f"/api/deliveries/{row['id']}")[1])["duplicates"] == 2 and d,
+        "that repeats are counted",
+    )
+    assert detail["path"] == "/shippit/(secret)"
+    assert detail["headers"]["user-agent"] == "Shippy-Hookshot/1.0"
+    assert "source list" in detail["reason"]
+    assert SECRET not in str(detail)
+    assert server.call("/favicon.ico", token="")[0] == 404
+    assert len(unknown(server)) == 1
+
+
+def test_a_scanner_leaves_room_for_what_tools_were_refused(server: Server) -> None:
+    server.call("/shipit", raw("done"), {"X-Sign": "sha256=00"}, token="")
+    for n in range(250):
+        server.call(f"/scan/{n}", b"{}", token="")
+
+    def counted() -> bool:
+        text = server.call("/metrics")[1]
+        line = next(line for line in text.splitlines() if 'source="unknown"' in line)
+        return float(line.rpartition(" ")[2]) >= 250
+
+    server.wait_for(counted, "that all are counted")
+    assert 0 < len(unknown(server)) <= 100
+    rows = server.call("/api/deliveries?limit=500")[1]["items"]
+    assert any(row["source"] == "shipit" and row["verdict"] == "rejected" for row in rows)

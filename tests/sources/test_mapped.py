@@ -14,6 +14,7 @@ from vs_tui.config.errors import ConfigError
 from vs_tui.model.vocabulary import State, Verdict
 from vs_tui.sources import registry
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized, Unreadable
+from vs_tui.sources.configured import configure
 from vs_tui.sources.expressions import MAX_STEPS, Run, WrongExpression, compiled
 from vs_tui.sources.mapped import MAX_EVENTS, MappedSource
 
@@ -302,8 +303,8 @@ def test_a_name_is_a_plain_word(name) -> None:
 
 @pytest.fixture
 def configured():
-    yield lambda toml: registry.configure(tomllib.loads(toml)["sources"])
-    registry.configure({})
+    yield lambda toml: configure(tomllib.loads(toml)["sources"])
+    configure({})
 
 
 def test_configured_sources_are_sources_and_a_presets_table_changes_the_preset(configured) -> None:
@@ -315,7 +316,7 @@ def test_configured_sources_are_sources_and_a_presets_table_changes_the_preset(c
     routes = [path for path, _ in registry.routes()]
     assert "/shipit" in routes
     assert "/rootly" not in routes
-    registry.configure({})
+    configure({})
     assert "shipit" not in registry.sources()
 
 

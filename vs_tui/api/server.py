@@ -27,7 +27,8 @@ from vs_tui.ingest.connections import Connection, Connections
 from vs_tui.ingest.fast_http import Handler as PlainHandler
 from vs_tui.ingest.http_errors import Refused, answer, not_found, refusal, unexpected
 from vs_tui.ingest.link_decisions import Resolver
-from vs_tui.ingest.webhooks import Prepare, Receiving
+from vs_tui.ingest.unknown_paths import METHODS, unknown_path
+from vs_tui.ingest.webhooks import Prepare, Receiving, clean
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import Instant
 from vs_tui.sources.registry import routes
@@ -200,7 +201,12 @@ def _errors(receiver: Receiver) -> Middleware:
         try:
             response = await handler(request)
         except Exception as error:
-            response = refusal(_refused(error, receiver.config.db)).response
+            refused = _refused(error, receiver.config.db)
+            if isinstance(error, web.HTTPNotFound) and request.method in METHODS:
+                path, secrets = clean(request.path), receiver.config.secrets.values
+                at = receiver.clock()
+                receiver.writer.reject(unknown_path(path, request.headers, at, refused, secrets))
+            response = refusal(refused).response
         finally:
             if isinstance(connection, Connection):
                 connection.busy = False

@@ -15,6 +15,7 @@ from vs_tui.cli.manual import UsageError
 from vs_tui.config import Config, config_dir, data_dir, load
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import Instant, parse_duration, parse_instant
+from vs_tui.sources.configured import configure
 
 
 class CommandError(Explained):
@@ -94,13 +95,14 @@ def load_config(
     """Configuration of a command line: file, then environment, then flags. Its mapped sources are
     those of this process; with `create_secrets` they are compiled, too. `quick`: an installation
     that has secrets gets those of new sources when it listens, because that imports every one."""
-    from vs_tui.sources import registry
 
     def signing(tables: Mapping[str, Any]) -> Sequence[str]:
-        registry.configure(tables)
+        configure(tables)
         if quick and not tables and (config_dir() / "secrets.toml").is_file():
             return ()
-        return registry.signing_sources()
+        from vs_tui.sources.registry import signing_sources
+
+        return signing_sources()
 
     names = (
         *("host", "port", "db", "token", "metrics_port"),
@@ -109,7 +111,7 @@ def load_config(
     flags = {name: getattr(args, name, None) for name in names}
     path: Path | None = getattr(args, "config", None)
     config = load(path, flags=flags, signing=signing if create_secrets else None)
-    registry.configure(config.sources)
+    configure(config.sources)
     return config
 
 

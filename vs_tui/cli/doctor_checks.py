@@ -28,6 +28,7 @@ from vs_tui.model.limits import MIB, format_size
 from vs_tui.model.time import DAY, SECOND, Instant, format_duration, iso
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.registry import sources
+from vs_tui.store.intake import UNKNOWN_SOURCE
 from vs_tui.store.reader_protocol import SourceHealth
 
 FIXED_SQLITE: Final = (3, 51, 3)
@@ -333,6 +334,9 @@ def _heard(health: SourceHealth) -> Finding:
         f"{count[Verdict.IGNORED]} ignored, "
         f"{count[Verdict.QUARANTINED]} quarantined, {count[Verdict.REJECTED]} rejected"
     )
+    if health.source == UNKNOWN_SOURCE:
+        found = f"{sum(count.values())} requests to paths that no source has, last {when}"
+        return Finding("warn", "paths", found, "Events names them; `vs-tui source list` the paths")
     if count[Verdict.QUARANTINED]:
         advice = "upgrade, then `vs-tui db rebuild`; Events shows why"
         return Finding("warn", health.source, found, advice)

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final
 
 from vs_tui.config.errors import ConfigError
 from vs_tui.sources.base import Source
+from vs_tui.sources.configured import edition, in_force
 
 log = logging.getLogger(__name__)
 
@@ -42,23 +43,15 @@ BUILT_IN: Final = (
 """Module names in this package; each has a `SOURCE`."""
 
 
-_configured: dict[str, Mapping[str, Any]] = {}
-"""The tables of `[sources]` in the configuration of this process."""
-
-
-def configure(tables: Mapping[str, Mapping[str, Any]]) -> None:
-    """Take over the mapped sources of the configuration; `sources` compiles them."""
-    if tables != _configured:
-        _configured.clear()
-        _configured.update(tables)
-        sources.cache_clear()
-
-
-@cache
 def sources() -> Mapping[str, Source]:
     """Every source by name. ConfigError says which setting of a configured one is wrong. A third
     party's source that fails to load is left out and logged; it can add a source, not replace one
     of ours."""
+    return _sources(edition())
+
+
+@lru_cache(maxsize=2)
+def _sources(_: int) -> Mapping[str, Source]:
     from importlib.metadata import entry_points
 
     found: dict[str, Source] = {}
@@ -81,10 +74,10 @@ def _mapped(built_in: Mapping[str, Source]) -> Iterator[Source]:
     from vs_tui.sources.mapped import MappedSource
     from vs_tui.sources.presets import presets
 
-    ready = presets()
+    ready, configured = presets(), in_force()
     taken = {path: name for name, source in built_in.items() for path in source.paths}
-    for name in dict.fromkeys((*_configured, *ready)):  # a configured path goes before a preset's
-        table = _configured.get(name)
+    for name in dict.fromkeys((*configured, *ready)):  # a configured path goes before a preset's
+        table = configured.get(name)
         if name in built_in:
             raise ConfigError(f"[sources.{name}]: vs-tui has a source of this name; choose another")
         if table is None:

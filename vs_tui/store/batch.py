@@ -16,12 +16,14 @@ import orjson
 from vs_tui.model.time import DAY, Instant
 from vs_tui.model.vocabulary import Event, Rule, State, Verdict
 from vs_tui.store import rows
-from vs_tui.store.intake import Intake, Outcome, Rejection
+from vs_tui.store.intake import UNKNOWN_SOURCE, Intake, Outcome, Rejection
 from vs_tui.store.same_bodies import SameBodies, flagged
 from vs_tui.store.span_folding import Change, Context, EventCache, fold_events, refold
 from vs_tui.traces.folding import WAITING_LIMIT
 
 REJECTIONS_KEPT: Final = 5_000
+UNKNOWN_KEPT: Final = 100
+"""Refused requests to paths that no source has."""
 BODY_DEDUPE_WINDOW: Final = DAY
 """Bodies without a sender's id count as repeats for this long."""
 
@@ -276,9 +278,13 @@ def record_rejections(
     for rejection in rejections:
         tally = (1, rejection.received_at, rejection.kind)
         count(connection, {(rejection.source, Verdict.REJECTED): tally})
+        # A repeat is one of the latest; strangers try many paths again and again, in any order.
+        latest = "MAX(id) FROM rejections"
+        if rejection.source == UNKNOWN_SOURCE:
+            latest += " WHERE source = ?2 AND path = ?3"
         updated = connection.execute(
-            "UPDATE rejections SET repeats = repeats + 1, received_at = ? WHERE id = "
-            "(SELECT MAX(id) FROM rejections) AND source = ? AND path = ? AND reason = ?",
+            "UPDATE rejections SET repeats = repeats + 1, received_at = ?1 WHERE id = "
+            f"(SELECT {latest}) AND source = ?2 AND path = ?3 AND reason = ?4",
             (rejection.received_at, rejection.source, rejection.path, rejection.reason),
         )
         if updated.rowcount:
@@ -298,10 +304,13 @@ def record_rejections(
                 rejection.body,
             ),
         )
-    connection.execute(
-        "DELETE FROM rejections WHERE id <= (SELECT MAX(id) FROM rejections) - ?",
-        (REJECTIONS_KEPT,),
-    )
+    # Apart, so that scanners do not push out what tools were refused.
+    for those, kept in (("<>", REJECTIONS_KEPT), ("=", UNKNOWN_KEPT)):
+        connection.execute(
+            f"DELETE FROM rejections WHERE source {those} ?1 AND id <= (SELECT id FROM rejections "
+            f"WHERE source {those} ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+            (UNKNOWN_SOURCE, kept),
+        )
 
 
 def due_timeouts(

@@ -10,6 +10,9 @@ from typing import NamedTuple
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Verdict
 
+UNKNOWN_SOURCE = "unknown"
+"""What refused requests to paths that no source has are listed under."""
+
 
 class Intake(NamedTuple):
     """A verified delivery and what its adapter read."""

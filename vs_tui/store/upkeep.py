@@ -12,7 +12,7 @@ from typing import Final, Protocol, TypeVar
 from vs_tui.model.limits import Retention
 from vs_tui.model.time import Instant
 from vs_tui.store import batch, retention
-from vs_tui.store.intake import Rejection
+from vs_tui.store.intake import UNKNOWN_SOURCE, Rejection
 from vs_tui.store.retention import Pruned
 from vs_tui.store.span_folding import Change
 
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 MAX_REJECTIONS: Final = 1_000
 """Refused requests noted between two sweeps; beyond it they are only counted."""
+MAX_UNKNOWN: Final = 100
+"""Of them those to unknown paths, so that scanners leave room for what tools were refused."""
 ROUNDS: Final = 20
 """Of deleting in one sweep, until the database is small enough."""
 STEPS_AT_ONCE: Final = 20
@@ -47,9 +49,12 @@ class Rejections:
     def __init__(self) -> None:
         self._waiting: list[Rejection] = []
         self._uncounted: Counter[str] = Counter()
+        self._unknown = 0
 
     def add(self, rejection: Rejection) -> None:
-        if len(self._waiting) < MAX_REJECTIONS:
+        unknown = rejection.source == UNKNOWN_SOURCE
+        self._unknown += unknown
+        if len(self._waiting) < MAX_REJECTIONS and not (unknown and self._unknown > MAX_UNKNOWN):
             self._waiting.append(rejection)
         else:
             self._uncounted[rejection.source] += 1
@@ -60,6 +65,7 @@ class Rejections:
         if not (self._waiting or self._uncounted):
             return False
         waiting, self._waiting = self._waiting, []
+        self._unknown = 0
         counted, self._uncounted = self._uncounted, Counter()
 
         def record(db: sqlite3.Connection, _: batch.Folding) -> None:

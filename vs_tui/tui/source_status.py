@@ -9,6 +9,7 @@ from typing import Final
 
 from vs_tui.model.time import DAY, SECOND, Instant, to_datetime
 from vs_tui.model.vocabulary import Verdict
+from vs_tui.store.intake import UNKNOWN_SOURCE
 from vs_tui.store.reader_protocol import SourceHealth
 from vs_tui.tui import span_format
 
@@ -154,4 +155,4 @@ def ordered(
         usual = _USUAL.index(name) if name in _USUAL else len(_USUAL)
         return -(last or 0), usual, connection.title.lower()
 
-    return sorted((c for c in listed if c.name != "user"), key=place)
+    return sorted((c for c in listed if c.name not in ("user", UNKNOWN_SOURCE)), key=place)

@@ -1,0 +1,42 @@
+"""Requests to paths that no source has, for Events: so a webhook with a wrong URL is found.
+
+Nobody proved who sent them. Only the path and the name of the program are kept, in few rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from vs_tui.ingest.http_errors import REQUEST_ID, Refused
+from vs_tui.model.time import Instant
+from vs_tui.store.intake import UNKNOWN_SOURCE, Rejection
+
+METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
+"""What tools send with; a browser that looks for an icon is no news."""
+_REASON: Final = "not_found: no source receives at this path; `vs-tui source list` lists the paths"
+
+
+def unknown_path(
+    path: str,
+    headers: Mapping[str, str],
+    at: Instant,
+    refused: Refused,
+    secrets: Iterable[str] = (),
+) -> Rejection:
+    """The row of Events. `secrets` are masked: people paste a token where the path should be."""
+    path = path[:2_000]
+    for secret in secrets:
+        path = path.replace(secret, "(secret)")
+    program = headers.get("User-Agent", "").encode("utf-8", "replace").decode()[:200]
+    kept = {"user-agent": program} if program else {}
+    return Rejection(
+        source=UNKNOWN_SOURCE,
+        kind="request",
+        path=path[:200],
+        received_at=at,
+        status=refused.status,
+        reason=_REASON,
+        size=0,
+        headers={**kept, REQUEST_ID.lower(): refused.request_id},
+    )
