@@ -403,3 +403,29 @@ def test_whatever_is_read_without_the_schema_is_read_as_by_it(changed, plain):
 )
 def test_doubtful_bodies_are_left_to_the_schema(payload):
     assert plain_body(payload, json.dumps(payload).encode()) is None
+
+
+@pytest.mark.parametrize("name", ["vercel", "opsgenie", "sonarqube"])
+def test_a_tools_own_body_is_read_as_that_tools(name):
+    from tests.sources.test_presets import inbounds
+    from vs_tui.sources.presets import presets
+
+    preset = presets()[name]
+    for inbound in inbounds(name):
+        parsed = SOURCE.parse(inbound._replace(path="/customhttp"))
+        assert parsed.events == preset.parse(inbound).events
+        assert parsed.reason == f"read as a body of {preset.title}; send it to {preset.paths[0]}"
+
+
+def test_devlakes_deployment_is_read_as_devlakes():
+    from tests.sources.test_devlake import NEW
+
+    body = json.dumps(NEW).encode()
+    parsed = SOURCE.parse(Inbound("/customhttp", {}, body, RECEIVED))
+    assert [event.source for event in parsed.events] == ["devlake"]
+
+
+@pytest.mark.parametrize("body", [{"pipelineRun": {"metadata": {"name": "x"}}}, {"id": "1"}, {}])
+def test_a_body_that_is_nobodys_is_refused_with_what_to_do(body):
+    with pytest.raises(BadBody, match=r"needs a source, see docs/sources/mapped.md"):
+        SOURCE.parse(Inbound("/customhttp", {}, json.dumps(body).encode(), RECEIVED))

@@ -18,7 +18,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, State
-from vs_tui.sources.base import Inbound, Parsed, defaults, json_object
+from vs_tui.sources.base import BadBody, Inbound, Parsed, defaults, json_object
 from vs_tui.sources.schema import MAX_DEPTH, Timestamp, Word, validated
 from vs_tui.sources.signatures import require_hmac_any, require_standard_webhook
 from vs_tui.sources.versions import offer_version, seek_version
@@ -166,13 +166,37 @@ class CustomHttp:
 
     def parse(self, inbound: Inbound) -> Parsed:
         payload = json_object(inbound)
-        body = plain_body(payload, inbound.body) or checked_body(payload)
+        try:
+            body = plain_body(payload, inbound.body) or checked_body(payload)
+        except BadBody as error:
+            return _of_a_tool(inbound, payload, error)
         event = _event(body, inbound)
         events: tuple[Event, ...] = (event,)
         if body.action != "start":  # what an end alone is called
             name = _name(body, event.service, event.environment, event.attributes)
             events = (defaults(event, name=name, project=body.namespace), event)
         return Parsed(kind=f"{body.type}.{body.action}", events=events)
+
+
+def _of_a_tool(inbound: Inbound, payload: dict[str, Any], error: BadBody) -> Parsed:
+    """What a tool's own body says that was sent here in place of the tool's path; BadBody where no
+    tool's is recognised."""
+    from vs_tui.sources.devlake import SOURCE as devlake
+    from vs_tui.sources.presets import recognised
+
+    if devlake.recognises(payload):
+        parsed = devlake.parse(inbound._replace(path="/plugins/webhook/customhttp/deployments"))
+        title, path = devlake.title, "/api/rest/plugins/webhook/ID/deployments"
+    elif (preset := recognised(inbound, payload)) is not None:
+        parsed = preset.parse(inbound)
+        title, path = preset.title, preset.paths[0]
+    else:
+        why = error.why
+        if not {"type", "action"} <= payload.keys():
+            why += "; a tool's own body needs a source, see docs/sources/mapped.md"
+        raise BadBody(error.field, why, error.kind)
+    reason = parsed.reason or f"read as a body of {title}; send it to {path}"
+    return parsed._replace(kind=f"{title}: {parsed.kind}"[:100], reason=reason)
 
 
 def _event(body: CustomBody, inbound: Inbound) -> Event:

@@ -38,6 +38,7 @@ BUILT_IN: Final = (
     "buildkite",
     "azure",
     "argocd",
+    "devlake",
     "user",
 )
 """Module names in this package; each has a `SOURCE`."""
