@@ -57,6 +57,10 @@ def test_bash_offers_every_command(scripts, tmp_path):
     [
         (["vs-tui", "--no"], ["--no-auth", "--no-auth-public"]),
         (["vs-tui", "db", "ver"], ["verify"]),
+        (["vs-tui", "secret", "show", "ver"], ["vercel"]),
+        (["vs-tui", "secret", "rotate", "tok"], ["token"]),
+        (["vs-tui", "source", "show", "stat"], ["statuspage"]),
+        (["vs-tui", "record", "--source", "argor"], ["argorollouts"]),
         (["vs-tui", "db", "verify", "--j"], ["--json"]),
         (["vs-tui", "--db", "verify", "--no"], ["--no-auth", "--no-auth-public"]),
         (["vs-tui", "completion", ""], ["bash", "zsh", "fish"]),

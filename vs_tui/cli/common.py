@@ -18,6 +18,30 @@ from vs_tui.model.time import Instant, parse_duration, parse_instant
 from vs_tui.sources.configured import configure
 
 
+class SourceName(str):
+    """An argument that names a source; completion offers those that there are."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def words() -> Sequence[str]:
+        from vs_tui.sources.registry import sources
+
+        return [name for name in sources() if name != "user"]
+
+
+class SecretName(str):
+    """An argument that names a secret."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def words() -> Sequence[str]:
+        from vs_tui.sources.registry import signing_sources
+
+        return ["token", *signing_sources()]
+
+
 class CommandError(Explained):
     """Ends the command with exit code 1; the message says what to do next."""
 

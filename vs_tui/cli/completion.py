@@ -134,8 +134,9 @@ def _parser_of(module: Any, name: str) -> argparse.ArgumentParser:
 
 def _value(action: argparse.Action) -> Value:
     metavar = action.metavar if isinstance(action.metavar, str) else ""
+    offered = getattr(action.type, "words", tuple)
     return Value(
-        words=tuple(str(choice) for choice in action.choices or ()),
+        words=tuple(str(choice) for choice in action.choices or offered()),
         files=action.type is Path or metavar.split(" ")[0] in _FILE_WORDS,
         command=action.nargs == argparse.REMAINDER,
     )

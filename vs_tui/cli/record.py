@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from vs_tui.cli.common import CommandError, add_store_options, load_config, moment
+from vs_tui.cli.common import CommandError, SourceName, add_store_options, load_config, moment
 from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.log.recording import Delivery, format_line
 from vs_tui.model.display import escaped_json
@@ -30,7 +30,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--out", default="-", metavar="FILE", help="where to (default: stdout)")
     parser.add_argument("--since", metavar="TIME", help="from this time on, or an age such as 2h")
     parser.add_argument("--until", metavar="TIME", help="before this time, or an age")
-    parser.add_argument("--source", help="only this source")
+    parser.add_argument("--source", type=SourceName, help="only this source")
     parser.add_argument("--delivery", type=int, metavar="ID", help="only this one")
     add_store_options(parser)
 

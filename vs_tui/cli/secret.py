@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from vs_tui.cli.common import add_store_options, load_config
+from vs_tui.cli.common import SecretName, add_store_options, load_config
 from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.config import rotate, write_secrets
 from vs_tui.config.secrets import Secrets, read_secrets
@@ -29,7 +29,9 @@ def register(subparsers: Any) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in (("show", "print a secret"), ("rotate", "make a new one and print it")):
         action = actions.add_parser(name, help=text, description=text)
-        action.add_argument("source", help="token, or a source that signs, such as github")
+        action.add_argument(
+            "source", type=SecretName, help="token, or a source that signs, such as github"
+        )
         add_store_options(action)
 
 

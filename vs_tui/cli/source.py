@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vs_tui.cli.common import CommandError, load_config, now
+from vs_tui.cli.common import CommandError, SourceName, load_config, now
 from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.model.display import clean
 from vs_tui.model.limits import Limits
@@ -41,7 +41,9 @@ def register(subparsers: Any) -> None:
     test = actions.add_parser(
         "test", help="show the events of a body", description="Show the events of a body."
     )
-    test.add_argument("source", metavar="NAME", help="the source that should read it")
+    test.add_argument(
+        "source", type=SourceName, metavar="NAME", help="the source that should read it"
+    )
     test.add_argument("body", metavar="FILE", help="a file with the body; - for stdin")
     test.add_argument(
         "--header",
@@ -56,7 +58,7 @@ def register(subparsers: Any) -> None:
     show = actions.add_parser(
         "show", help="print a mapping", description="Print a preset or a configured mapping."
     )
-    show.add_argument("source", metavar="NAME", help="a preset or a mapped source")
+    show.add_argument("source", type=SourceName, metavar="NAME", help="a preset or a mapped source")
     listing = actions.add_parser(
         "list", help="list all sources", description="List all sources with their paths."
     )

@@ -19,7 +19,12 @@ RETIRED_AFTER: Final = 60 * DAY
 """Longer silent than this it was probably taken out of use; nobody is reminded any more."""
 _USUAL: Final = ("github", "gitlab", "jenkins", "jira", "customhttp")
 """What most people connect first."""
-QUIET_BY_NATURE: Final = frozenset({"pagerduty", "alertmanager", "grafana"})
+QUIET_BY_NATURE: Final = frozenset(
+    {
+        *("pagerduty", "alertmanager", "grafana", "grafanairm", "incidentio", "rootly"),
+        *("opsgenie", "datadog", "servicenow", "sentry", "statuspage"),
+    }
+)
 """They speak when something breaks: their silence is good news."""
 
 
