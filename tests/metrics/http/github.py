@@ -23,6 +23,7 @@ class GitHub:
         self.name = full
         self.service = full.rpartition("/")[2]
         self._heads: dict[str, str] = {}
+        self._pushed: set[str] = set()
 
     def _repository(self) -> dict[str, Any]:
         owner, _, name = self.full.partition("/")
@@ -53,7 +54,8 @@ class GitHub:
                 "id": sha(name),
                 "message": name,
                 "timestamp": at(clock),
-                "distinct": True,
+                # False for what another branch had before, as for the commits of a merge.
+                "distinct": name not in self._pushed,
                 "author": {"name": "Bob", "username": "bob"},
                 "added": [],
                 "removed": [],
@@ -64,6 +66,7 @@ class GitHub:
         old = sha(base) if base else self._heads.get(ref, "0" * 40)
         new = sha(commits[-1][0])
         self._heads[ref] = new
+        self._pushed.update(name for name, _ in commits)
         repository = self._repository() | {
             "pushed_at": int(moment(when or commits[-1][1]).timestamp())
         }
