@@ -124,7 +124,7 @@ def test_children_and_the_crash_of_a_screen(tmp_path) -> None:
         os.close(terminal.master)
     assert CANARY.encode() not in terminal.written
     assert "https://ci.example/1" in (tmp_path / "browser.out").read_text()
-    assert "--now shop ok" in (tmp_path / "watch.out").read_text()
+    assert "--now -- shop ok" in (tmp_path / "watch.out").read_text()
     (crash,) = (tmp_path / "crashes").iterdir()
     assert "a bug about" in crash.read_text()
     assert "(secret)" in crash.read_text(), "it was there to be masked"

@@ -108,6 +108,8 @@ def bent(source: str, sign: Signer, body: bytes) -> dict[str, dict[str, str]]:
         "SHA-1 only": {"x-hub-signature": f"sha1={mac(SECRETS[source][0], body, 'sha1').hex()}"},
         **{f"the secret of {other}": headers for other, headers in others.items()},
     }
+    if name.lower() == "x-vs-signature":  # our own commands sign so
+        del found["our token as secret"]
     if not value.startswith(SECRETS[source][0]):  # a token says nothing of the body
         found["another body's"] = sign(SECRETS[source][0], body + b" ")
     return found
@@ -147,6 +149,7 @@ def test_every_source_that_signs_is_tried() -> None:
         for name, source in sources().items()
         if source.signature_headers and name not in presets()
     }
+    del signing["user"]  # by the token: see tests/ingest/test_links.py
     assert signing.keys() == {source for source, _ in SIGNERS.values()}
     for name, source in signing.items():
         tried = {

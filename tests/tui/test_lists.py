@@ -274,7 +274,7 @@ async def test_a_watched_span_rings_the_bell_and_runs_the_command(monkeypatch) -
         on.reader.end("p-8842", State.ERROR)
         await on.sees("web #8842 main: error")
         assert rung == [True]
-        assert ran == [["notify-send", "--urgency", "low", "web #8842 main", "error"]]
+        assert ran == [["notify-send", "--urgency", "low", "--", "web #8842 main", "error"]]
         assert "● run    pipeline web #8842" in on.text, "frozen, but told all the same"
 
 

@@ -70,7 +70,8 @@ class Api:
         would be an answer to another question. ValueError becomes 400."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
-            self._gate.admit_reader({k.lower(): v for k, v in request.headers.items()})
+            headers = {k.lower(): v for k, v in request.headers.items()}
+            self._gate.admit_reader(headers, request.method, request.raw_path)
             try:
                 _check_names(request)
                 return await handler(request)

@@ -7,6 +7,7 @@ out before the events of the next call.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from vs_tui.cli.client_settings import Settings, data_folder, sender_settings
+from vs_tui.cli.client_settings import NAMED_TOKEN, Settings, data_folder, sender_settings
 from vs_tui.cli.http_wire import Connection, WireError, address, connect
 from vs_tui.cli.spool import MAX_BODY, Entry, Spool
 
@@ -111,6 +112,7 @@ class Client:
     def count_rest(self, report: Report) -> None:
         """Note what was not sent."""
         report.lost = len(self._memory)
+        report.dropped, self.spool.dropped = report.dropped + self.spool.dropped, 0
         try:
             report.waiting = len(self.spool.waiting())
         except OSError:
@@ -143,7 +145,6 @@ class Client:
         if not self.spool.waiting():
             return
         with self.spool.lock():
-            report.dropped += self.spool.prune()
             seen: set[str] = set()
             # Others may add while we send; what they add meanwhile goes with us.
             while fresh := [path for path in self.spool.waiting() if path.name not in seen]:
@@ -153,11 +154,12 @@ class Client:
                     if entry is None or not (any_url or entry.url == self.target):
                         continue
                     refusal = wire.post(entry)
-                    if refusal:
-                        aside = self.spool.refuse(path)
-                        refusal += f" (kept as {aside})"
-                    else:
-                        self.spool.remove(path)
+                    # What cannot be moved is sent again, under the same key.
+                    with contextlib.suppress(OSError):
+                        if refusal:
+                            refusal += f" (kept as {self.spool.refuse(path)})"
+                        else:
+                            self.spool.remove(path)
                     _count(report, entry, refusal)
 
     def _slow(self) -> bool:
@@ -236,7 +238,12 @@ class _Wire:
         it may later."""
         status, answer = self._exchange(entry)
         if 200 <= status < 300:
-            return ""
+            if _is_ours(answer):
+                return ""
+            raise _Stopped(
+                f"{self._target} answered {status}, but not as a receiver does: something else "
+                "listens there; check VS_URL"
+            )
         detail = _detail(answer)
         if status in _NEVER:
             return f"the receiver refused the event: {status} {detail}"
@@ -275,19 +282,29 @@ class _Wire:
             "Idempotency-Key": key,
             "User-Agent": "vs-tui",
         }
-        if self._settings.secret:
+        token = self._settings.token
+        if not self._settings.secret and token.startswith(NAMED_TOKEN):
+            # The receiver knows only its hash, so it cannot sign.
+            headers["Authorization"] = f"Bearer {token}"
+        elif key := self._settings.secret or token:
+            # Whoever listens there must not learn it.
             import hmac
 
-            proof = hmac.new(self._settings.secret.encode(), body, "sha256")
-            headers["X-VS-Signature"] = proof.hexdigest()
-        elif self._settings.token:
-            headers["Authorization"] = f"Bearer {self._settings.token}"
+            headers["X-VS-Signature"] = hmac.new(key.encode(), body, "sha256").hexdigest()
         return headers
 
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _is_ours(answer: bytes) -> bool:
+    """Whether a receiver says that it has the event: others answer 2xx to anything."""
+    try:
+        return bool(json.loads(answer)["result"] == "success")
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _detail(answer: bytes) -> str:

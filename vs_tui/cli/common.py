@@ -174,12 +174,20 @@ def log_to_file(config: Config) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner reads; OSError where a symbolic link lies in its place."""
+    """Write a new file that only its owner reads. FileExistsError when there is one already."""
+    with open(new_file(path), "w", encoding="utf-8") as out:
+        out.write(text)
+
+
+def new_file(path: str | Path) -> int:
+    """The descriptor of a new private file. Never one that is there, which may be the database; a
+    pipe or a device is none that could be lost."""
     import os
 
-    flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW
-    with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as out:
-        out.write(text)
+    path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        return os.open(path, os.O_WRONLY | os.O_NOCTTY)
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
 
 
 def _log_by(handler: logging.Handler, config: Config) -> None:

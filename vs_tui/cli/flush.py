@@ -24,7 +24,7 @@ def register(subparsers: Any) -> None:
           vs-tui flush
           VS_URL=http://new-host:5000 vs-tui flush --any-url    the receiver has moved
 
-        Exit code 1 when events of this receiver are still waiting, or were refused.
+        Exit code 1 while any event waits, or when one was refused.
         """,
     )
     parser.add_argument(
@@ -36,7 +36,8 @@ def register(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    report = Client().flush(any_url=args.any_url)
+    client = Client()
+    report = client.flush(any_url=args.any_url)
     counts = {
         "sent": report.sent,
         "waiting": report.waiting,
@@ -50,8 +51,9 @@ def run(args: argparse.Namespace) -> int:
     explain(report, "vs-tui flush")
     if report.waiting and not report.trouble:
         print(
-            f"vs-tui flush: {report.waiting} event(s) are meant for another receiver; set VS_URL "
-            "to it, or send them to this one with --any-url",
+            f"vs-tui flush: {report.waiting} event(s) are meant for another receiver, or cannot be "
+            "read by this user; set VS_URL, send them to this one with --any-url, or see who owns "
+            f"the files of {client.spool.folder}",
             file=sys.stderr,
         )
-    return 1 if report.trouble or report.refused else 0
+    return 1 if report.trouble or report.refused or report.waiting or report.lost else 0

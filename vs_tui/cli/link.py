@@ -10,6 +10,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from vs_tui.cli.client_settings import NAMED_TOKEN
 from vs_tui.cli.common import CommandError, receiver
 from vs_tui.cli.manual import add_command
 from vs_tui.traces.correlation import PIN_ATTRIBUTE, cuts
@@ -148,6 +149,22 @@ def _clean(text: str) -> str:
     return clean(text)
 
 
+def own_proof(token: str, method: str, path: str, body: bytes) -> dict[str, str]:
+    """Headers that prove us without the token: whoever listens there must not learn it."""
+    import hmac
+    import time
+
+    if not token:
+        return {}
+    if token.startswith(NAMED_TOKEN):
+        return {"Authorization": f"Bearer {token}"}
+    if body:
+        return {"X-VS-Signature": hmac.new(token.encode(), body, "sha256").hexdigest()}
+    now = str(int(time.time()))
+    told = f"{method} {path} {now}".encode()
+    return {"Authorization": f"VS1 {now}:{hmac.new(token.encode(), told, 'sha256').hexdigest()}"}
+
+
 class _Receiver:
     """The running receiver's API, as far as links need it."""
 
@@ -163,9 +180,8 @@ class _Receiver:
     def call(self, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
         """The decoded answer; CommandError says what to do about any other."""
         headers = {"Content-Type": "application/json", "User-Agent": "vs-tui"}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
         data = None if body is None else json.dumps(body).encode()
+        headers |= own_proof(self._token, "GET" if data is None else "POST", path, data or b"")
         request = Request(self._base + path, data, headers)  # noqa: S310  # http(s) only, see above
         try:
             with build_opener(_Staying).open(request, timeout=TIMEOUT) as response:

@@ -15,6 +15,7 @@ import textwrap
 from collections.abc import Callable
 from typing import Any, Final
 
+from vs_tui.cli.streams import fill_descriptors
 from vs_tui.model.errors import Explained
 
 USAGE: Final = 2
@@ -31,6 +32,7 @@ _NO_OUTPUT: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno
 def to_the_end(program: str, run: Callable[[], int]) -> int:
     """The exit code of a command, also of one whose files cannot be used or whose output has
     nowhere to go: its reader has gone, as in `vs-tui ls | head -1`, or its disk is full."""
+    fill_descriptors()
     _speak_utf_8()
     try:
         code = run()

@@ -7,7 +7,14 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from vs_tui.cli.common import CommandError, SourceName, add_store_options, load_config, moment
+from vs_tui.cli.common import (
+    CommandError,
+    SourceName,
+    add_store_options,
+    load_config,
+    moment,
+    new_file,
+)
 from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.log.recording import Delivery, format_line
 from vs_tui.model.display import escaped_json
@@ -80,15 +87,15 @@ def _write(out: str, deliveries: Iterator[Delivery]) -> int:
             sys.stdout.buffer.write(escaped_json(line).encode())
             written += 1
         return written
-    import os
-
     try:
-        descriptor = os.open(out, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        descriptor = new_file(out)
+    except FileExistsError:
+        raise CommandError(f"{out} exists; choose another --out or remove it first") from None
     except OSError as error:
         raise CommandError(
             f"{out} cannot be written: {error.strerror}; choose another --out"
         ) from None
-    with os.fdopen(descriptor, "wb") as file:
+    with open(descriptor, "wb") as file:  # noqa: PTH123
         for delivery in deliveries:
             file.write(format_line(delivery))
             written += 1

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from vs_tui.cli.common import add_store_options, now, write_private
+from vs_tui.cli.common import CommandError, add_store_options, now, write_private
 from vs_tui.cli.manual import add_command
 from vs_tui.config import Config, load
 from vs_tui.model.time import Instant
@@ -161,6 +161,9 @@ async def settle(pilot: Pilot[int]) -> None:
 async def _write(app: VsTuiApp, stem: Path) -> None:
     from vs_tui.tui.output import screen_text
 
+    for path in (stem.with_suffix(".txt"), stem.with_suffix(".svg")):
+        if path.exists():
+            raise CommandError(f"{path} exists; choose another --out or remove it first")
     write_private(stem.with_suffix(".txt"), screen_text(app))
     svg = app.export_screenshot(title="vs-tui")
     # Textual draws a random number for its CSS class names; pictures should not differ by it.

@@ -16,6 +16,7 @@ from vs_tui.cli.manual import add_command
 from vs_tui.cli.runtime import Runtime
 from vs_tui.cli.service import ServiceManager
 from vs_tui.cli.startup_warnings import risks
+from vs_tui.cli.streams import never_fail
 from vs_tui.cli.tunnel import refuse_open
 from vs_tui.config import Config, take_secrets_out
 from vs_tui.model.errors import Explained
@@ -42,6 +43,7 @@ def register(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     config = load_config(args, create_secrets=not (args.no_auth or args.no_auth_public))
+    never_fail()
     take_secrets_out(os.environ)
     refuse_open(config)
     os.umask(0o077)  # whatever is created from here on is private

@@ -7,6 +7,7 @@ a second time after a kill carries the same idempotency key and is stored once.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -41,6 +42,8 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.dropped = 0
+        """Events that gave way to newer ones."""
 
     def add(self, entry: Entry) -> Path:
         """Write an event so that a reader sees all of it or nothing."""
@@ -56,6 +59,8 @@ class Spool:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        # Whether it can be sent or not: the limit always holds.
+        self.dropped += self.prune()
         return path
 
     def waiting(self) -> list[Path]:
@@ -71,10 +76,11 @@ class Spool:
         try:
             fields = json.loads(path.read_bytes())
             return Entry(str(fields["url"]), str(fields["key"]), str(fields["body"]))
-        except FileNotFoundError:
-            return None
+        except OSError:
+            return None  # sent by another process, or another user's: it holds nobody up
         except (ValueError, KeyError, TypeError):
-            self.refuse(path)
+            with contextlib.suppress(OSError):
+                self.refuse(path)
             return None
 
     def remove(self, path: Path) -> None:
@@ -93,18 +99,21 @@ class Spool:
         kept = [name for name in names if name.endswith((_WAITING, _REFUSED))]
         dropped = kept[: max(0, len(kept) - MAX_EVENTS)]
         for name in dropped:
-            self.remove(self.folder / name)
+            with contextlib.suppress(OSError):
+                self.remove(self.folder / name)
         horizon = time.time() - _ORPHAN_SECONDS
         for name in names:
             orphan = self.folder / name
             if name.endswith(".tmp") and _modified(orphan) < horizon:
-                self.remove(orphan)
+                with contextlib.suppress(OSError):
+                    self.remove(orphan)
         return len(dropped)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """One sender at a time; waits for the other one."""
-        descriptor = os.open(self.folder / ".lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        # The folder itself: a file in it may be another user's, after one `sudo vs-tui event`.
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

@@ -14,11 +14,14 @@ from typing import Final
 
 from vs_tui.config import Config, ConfigError, Secrets, read_secrets
 from vs_tui.ingest.http_errors import Refused
+from vs_tui.model.time import SECOND
 from vs_tui.sources.base import Inbound, Source, Unauthorized
-from vs_tui.sources.signatures import any_token, same
+from vs_tui.sources.signatures import REPLAY_WINDOW, any_token, digest, same
 
 log = logging.getLogger(__name__)
 
+_OWN: Final = frozenset({"customhttp", "user"})
+"""Sources that our own commands send to."""
 _FORWARDED: Final = frozenset(
     {
         "forwarded",
@@ -150,6 +153,12 @@ class Gate:
             with contextlib.suppress(Unauthorized):
                 _verify(source, inbound, [secret])
                 return f"signature{_age(number)}"
+        # Our own commands sign with the token, so that it never leaves the machine.
+        is_own = source.name in _OWN and bool(inbound.header("x-vs-signature"))
+        for number, token in enumerate(self._secrets().tokens if is_own else ()):
+            with contextlib.suppress(Unauthorized):
+                _verify(source, inbound, [token])
+                return f"signature by the token{_age(number)}"
         try:
             _verify(source, inbound, secrets)
         except Unauthorized as error:
@@ -157,11 +166,16 @@ class Gate:
             raise Unauthorized(f"{error}; {hint}") from None
         return "signature"
 
-    def admit_reader(self, headers: Mapping[str, str]) -> None:
-        """Raise Refused (401) unless the Authorization header holds the token."""
+    def admit_reader(self, headers: Mapping[str, str], method: str = "", path: str = "") -> None:
+        """Raise Refused (401) unless the Authorization header holds the token, or a signature of
+        this request by it."""
         if self.open:
             self._refuse_from_afar(headers)
-        elif not self._is_token(header_tokens(headers.get("authorization", ""))):
+            return
+        authorization = headers.get("authorization", "")
+        if not self._is_token(header_tokens(authorization)) and not self._is_signed(
+            authorization, f"{method} {path}"
+        ):
             raise Refused(
                 401,
                 "unauthorized",
@@ -178,6 +192,18 @@ class Gate:
             raise Refused(403, "forbidden", _FROM_AFAR)
         if not _is_nearby(headers.get("host", ""), self._host):
             raise Refused(403, "forbidden", _FROM_AFAR)
+
+    def _is_signed(self, authorization: str, asked: str) -> bool:
+        """`VS1 SECONDS:HMAC` over method, path and the seconds, by one of our own commands."""
+        scheme, _, proof = authorization.partition(" ")
+        seconds, _, given = proof.partition(":")
+        if scheme != "VS1" or not (seconds.isascii() and seconds.isdigit() and given):
+            return False
+        if abs(time.time() - int(seconds[:15])) > REPLAY_WINDOW / SECOND:
+            return False
+        told = f"{asked} {seconds}".encode("utf-8", "surrogateescape")
+        wanted = [digest(token, told).hex() for token in self._secrets().tokens]
+        return any_token(given, wanted)
 
     def _is_token(self, offered: list[str]) -> bool:
         return any(any_token(given, self._secrets().tokens) for given in offered)

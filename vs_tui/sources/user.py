@@ -17,8 +17,8 @@ from collections.abc import Sequence
 
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, Seek, State
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object, text
-from vs_tui.sources.signatures import sha256_hex
+from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, text
+from vs_tui.sources.signatures import require_hmac_any, sha256_hex
 from vs_tui.traces.correlation import CLEARED_ATTRIBUTE, CUT_PREFIX, PIN_ATTRIBUTE
 
 _ACTIONS = ("pin", "cut", "clear")
@@ -31,12 +31,13 @@ class User:
     title = "vs-tui"
     paths: tuple[str, ...] = ("/api/links",)
     version = 1
-    signature_headers: tuple[str, ...] = ()
+    signature_headers: tuple[str, ...] = ("x-vs-signature",)
     token_in_url = False
     stored_headers: tuple[str, ...] = ()
 
-    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:  # noqa: ARG002
-        raise Unauthorized("links are changed with the token in the Authorization header")
+    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
+        """By the token alone, which our own command signs with."""
+        require_hmac_any(inbound.header("x-vs-signature"), inbound.body, secrets, "X-VS-Signature")
 
     def dedupe_key(self, inbound: Inbound) -> str:
         # Pin, cut, pin again: the same body twice is meant twice.

@@ -1,8 +1,13 @@
-"""Putting a backup in the place of the database; what was there before is kept beside it."""
+"""Putting a backup in the place of the database; what was there before is kept beside it.
+
+The copy is made and checked under another name and takes the database's name in one step, so that
+an interruption at any moment leaves the old database or the new one, whole.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +16,7 @@ from vs_tui.store.lock import DatabaseLock
 from vs_tui.store.maintenance import backup, bodies, structure
 from vs_tui.store.schema import StoreError, open_reader
 
-_PARTS = ("", "-wal", "-shm")
+_LOGS = ("-wal", "-shm", "-journal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +29,27 @@ class Restored:
 
 
 def restore(copy: Path, path: Path) -> Restored:
-    """Check a backup, move the database aside and copy the backup to its path. An older schema is
-    migrated by the next start. StoreError leaves everything as it was; InUse: a receiver runs."""
+    """Check a backup, copy it beside the database and let it take the database's place. An older
+    schema is migrated by the next start. StoreError leaves everything as it was; InUse: a receiver
+    runs."""
     if path.exists() and copy.exists() and path.samefile(copy):
         raise StoreError(f"{copy} is the database itself; name a backup of it")
     deliveries = _check(copy)
     lock = DatabaseLock(path)
     lock.take()
     try:
-        kept = _move_aside(path)
+        fresh = path.with_name(path.name + ".restoring")
+        _remove(fresh)
         try:
-            backup(copy, path, older=True)
-        except BaseException:
-            if kept is not None:
-                _rename(kept, path)
-            raise
+            backup(copy, fresh, older=True)
+            _sync(fresh)
+            kept = _keep(path)
+            fresh.replace(path)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be replaced ({error.strerror})") from error
+        finally:
+            _remove(fresh)
+        _sync(path.parent)
         lock.opened()
     finally:
         lock.release()
@@ -62,18 +73,53 @@ def _check(copy: Path) -> int:
     return count
 
 
-def _move_aside(path: Path) -> Path | None:
-    if not any(path.with_name(path.name + part).exists() for part in _PARTS):
+def _keep(path: Path) -> Path | None:
+    """Give the database a second name; its own is still there. None when there is none."""
+    if not any(_beside(path, part).exists() for part in ("", *_LOGS)):
         return None
     number = 1
     while (kept := path.with_name(f"{path.name}.replaced-{number}")).exists():
         number += 1
-    _rename(path, kept)
+    whole = _without_logs(path)
+    if path.exists():
+        os.link(path, kept)
+    # What a damaged database could not take in goes with it: beside the new one it would be read.
+    for part in _LOGS:
+        with contextlib.suppress(FileNotFoundError):
+            if whole:
+                _beside(path, part).unlink()
+            else:
+                _beside(path, part).rename(_beside(kept, part))
+    _sync(path.parent)
     return kept
 
 
-def _rename(old: Path, new: Path) -> None:
-    """The database with its WAL: apart they are worth nothing."""
-    for part in _PARTS:
-        with contextlib.suppress(FileNotFoundError):
-            old.with_name(old.name + part).rename(new.with_name(new.name + part))
+def _without_logs(path: Path) -> bool:
+    """Bring the write-ahead log or a journal into the file itself; whether that worked."""
+    if not path.exists():
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+            database.execute("PRAGMA synchronous = FULL")
+            database.execute("PRAGMA schema_version").fetchone()
+            busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
+    except sqlite3.Error:
+        return False
+
+
+def _beside(path: Path, part: str) -> Path:
+    return path.with_name(path.name + part)
+
+
+def _remove(path: Path) -> None:
+    for part in ("", *_LOGS):
+        _beside(path, part).unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -238,16 +238,17 @@ def open_writer(path: Path, *, used: bool = False) -> sqlite3.Connection:
 
     `used`: the file held data before, so that an empty one is a loss and no beginning.
     """
-    if used and path.is_file() and path.stat().st_size == 0:
-        raise StoreError(
-            f"{path} is empty, but it held data when it was open last: run `vs-tui db restore "
-            "BACKUP`, or remove it to begin a new one"
-        )
+    used = used and path.is_file()
     _create_private(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA busy_timeout = 3000")
         if schema_version(connection) == 0:
+            if used:  # whatever its size was: a journal may have emptied it just now
+                raise StoreError(
+                    f"{path} is empty, but it held data when it was open last: run `vs-tui db "
+                    "restore BACKUP`, or remove it to begin a new one"
+                )
             # Lets pruning give space back; it can only be chosen before the first table.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")

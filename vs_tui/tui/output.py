@@ -148,7 +148,7 @@ class Output:
             return
         try:
             subprocess.Popen(
-                [*shlex.split(command), clean(span.name, 200), span.status.value],
+                [*shlex.split(command), "--", clean(span.name, 200), span.status.value],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
