@@ -42,7 +42,10 @@ MAX_EVENTS: Final = 1_000
 MAX_RULES: Final = 100
 NAME: Final = re.compile(r"[a-z][a-z0-9]{0,39}")
 """Refs are `vstrace-NAME-...`, so a name has no dash."""
-_PATH: Final = re.compile(r"/[A-Za-z0-9._/-]{1,200}")
+_RESERVED: Final = frozenset({"token", "tokens", "unknown", "user"})
+"""Names that mean something else in secrets.toml and in Events."""
+_PATH: Final = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){1,5}")
+_OURS: Final = ("/api/", "/healthz/", "/readyz/", "/metrics/", "/openapi.json/")
 _SETTINGS: Final = (
     *("title", "path", "paths", "enabled", "signature", "token_in_url", "delivery_header"),
     *("kind", "recognise", "events"),
@@ -65,8 +68,9 @@ class MappedSource:
         self.name = name
         self.definition = definition
         """The table that it was made of; a process that reads one large body is given it."""
-        if not NAME.fullmatch(name):
-            raise _wrong(name, "the name", "must be small letters and digits, such as shipit")
+        if not NAME.fullmatch(name) or name in _RESERVED:
+            why = "must be small letters and digits, such as shipit, and none of ours"
+            raise _wrong(name, "the name", f"{why} ({', '.join(sorted(_RESERVED))})")
         _check_settings(name, definition)
         self.title: str = definition.get("title", name)
         self.paths: tuple[str, ...] = _paths(name, definition)
@@ -76,11 +80,14 @@ class MappedSource:
         self._scheme = _scheme(name, definition.get("signature"))
         self.signature_headers: tuple[str, ...] = self._scheme.headers if self._scheme else ()
         delivery = definition.get("delivery_header", "").lower()
-        read = HEADER.findall(str(definition.get("events")) + str(definition.get("kind")))
-        names = dict.fromkeys((delivery, *(found.lower() for found in read)))
-        # A proof or our token must never be stored.
-        private = {"", "authorization", "cookie", *self.signature_headers}
-        self.stored_headers: tuple[str, ...] = tuple(n for n in names if not private & {n})
+        expressions = str(definition.get("events")) + str(definition.get("kind"))
+        read = [found.lower() for found in HEADER.findall(expressions)]
+        # A proof or our token must never be stored, in an event or as a delivery's id.
+        private = {"authorization", "proxy-authorization", "cookie", *self.signature_headers}
+        for header in (delivery, *read):
+            if header in private:
+                raise _wrong(name, f"the header {header}", "holds a secret, which is never stored")
+        self.stored_headers: tuple[str, ...] = tuple(filter(None, dict.fromkeys((delivery, *read))))
         self._delivery_header = delivery
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
@@ -271,9 +278,10 @@ def _paths(name: str, table: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(paths, list) or not paths:
         raise _wrong(name, "paths", 'must be a list such as ["/shipit"]')
     for path in paths:
-        if not isinstance(path, str) or not _PATH.fullmatch(path) or path.startswith("/api/"):
+        is_plain = isinstance(path, str) and _PATH.fullmatch(path)
+        if not is_plain or f"{path}/".startswith(_OURS):
             raise _wrong(name, "path", f"is {path!r}; write one such as /shipit, not below /api")
-    return tuple(paths)
+    return tuple(dict.fromkeys(paths))
 
 
 def _scheme(name: str, table: Any) -> Scheme | None:

@@ -90,7 +90,9 @@ def _mapped(built_in: Mapping[str, Source]) -> Iterator[Source]:
             source = MappedSource(name, {**preset, **table}).check()
         if source.enabled:
             for path in source.paths:
-                if (owner := taken.setdefault(path, name)) != name:
+                below = (path[:n] + "/*" for n, letter in enumerate(path) if letter == "/")
+                wider = next((taken[pattern] for pattern in below if pattern in taken), name)
+                if (owner := taken.setdefault(path, wider)) != name:
                     raise ConfigError(
                         f"[sources.{name}] path: {path} is the path of {owner}; choose another"
                     )
