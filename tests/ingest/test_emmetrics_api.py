@@ -96,12 +96,50 @@ def test_an_incident_without_an_id_is_told_its_own(shared) -> None:
 
 
 def test_what_it_does_not_know_is_told(shared) -> None:
-    status, answer = shared.call("/incidents?type=resolved")
-    assert (status, "in-progress" in answer["detail"]) == (400, True)
     assert shared.call("/deployments/absent")[0] == 404
     assert shared.call("/incidents/absent/restored", {})[0] == 404
     assert shared.call("/pull-requests/absent/merged", {})[0] == 404
     assert shared.call("/deployments", {"id": "x"})[0] == 400
+
+
+def test_empty_texts_and_nulls_are_missing_values(shared) -> None:
+    """em-metrics' GitHub action sends an empty text for whatever is not set."""
+    body = {
+        "create_if_not_exists": "true",
+        "project_id": "blank",
+        "username": "",
+        "first_commit_at": "2026-03-02T08:00:00Z",
+        "deploy_start_at": "2026-03-02T09:00:00Z",
+        "deployed_at": "",
+    }
+    assert shared.call("/deployments/blank-1/deployed", body)[0] == 201
+    again = {"create_if_not_exists": False, "project_id": None, "first_commit_at": ""}
+    assert shared.call("/deployments/blank-1/deployed", again)[0] == 200
+    listed_now = shared.call("/deployments?project_id=blank")[1]
+    assert [(entry["id"], entry["project_id"]) for entry in listed_now] == [("blank-1", "blank")]
+    assert (
+        shared.call("/deployments", {"id": "x", "project_id": "p", "first_commit_at": ""})[0] == 400
+    )
+
+
+def test_deployments_of_a_project_up_to_a_limit(shared) -> None:
+    for number in range(3):
+        body = {"id": f"lim-{number}", "project_id": "lim"}
+        body["first_commit_at"] = body["deploy_start_at"] = f"2026-03-02T0{number}:00:00Z"
+        assert shared.call("/deployments", body)[0] == 201
+    assert list(listed(shared, "/deployments?project_id=lim&limit=2")) == ["lim-2", "lim-1"]
+    assert not listed(shared, "/deployments?project_id=none")
+
+
+def test_unfinished_incidents_and_words_it_does_not_know(shared) -> None:
+    body = {"id": "inc-f", "project_id": "p", "started_at": "2026-03-02T08:00:00Z"}
+    assert shared.call("/incidents", body)[0] == 201
+    assert shared.call("/incidents/inc-f/restored", {})[0] == 200
+    assert "inc-f" not in listed(shared, "/incidents?filter=in-progress")
+    assert "inc-f" in listed(shared, "/incidents?filter=unfinished")
+    assert shared.call("/incidents/inc-f/finished", {})[0] == 200
+    assert "inc-f" not in listed(shared, "/incidents?filter=unfinished")
+    assert "inc-f" in listed(shared, "/incidents?type=resolved")
 
 
 def test_incidents_of_other_tools_are_not_em_metrics_own(shared) -> None:
@@ -146,6 +184,11 @@ def test_plyzens_scripts_send_its_secret_as_their_key(shared) -> None:
         sent = {**body, "event": "finish", "instance": key[:5]}
         status, answer = shared.call("/plyzen", sent, {"x-api-key": key}, token="")
         assert status == expected, answer
+        # Since 2024 they send it as `Authorization: $PLYZEN_APIKEY`, without a scheme.
+        status, answer = shared.call("/plyzen", sent, {"Authorization": key}, token="")
+        assert status == expected, answer
+        body_of_ours = {"type": "build", "id": "k", "action": "start"}
+        assert shared.call("/customhttp", body_of_ours, {"Authorization": key}, token="")[0] == 401
 
 
 def test_a_refusal_names_the_secret_that_is_there(shared) -> None:

@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from vs_tui.api.handlers import Handler
-from vs_tui.ingest.http_errors import Refused, answer, not_found
+from vs_tui.ingest.http_errors import answer, not_found
 from vs_tui.model import keys
 from vs_tui.model.time import iso
 from vs_tui.model.vocabulary import Span
@@ -23,6 +23,7 @@ from vs_tui.store.reader import SqliteReader
 MAX_LISTED: Final = 10_000
 """em-metrics has no pages: the newest so many are listed."""
 IN_PROGRESS: Final = "in-progress"
+UNFINISHED: Final = "unfinished"
 _DEPLOYMENT: Final = "/deployments"
 
 
@@ -41,9 +42,13 @@ class EmMetricsApi:
         }
         return {prefix + path: h for prefix in ("", "/api/v1") for path, h in found.items()}
 
-    async def deployments(self, _: web.Request) -> web.Response:
-        """All deployments, newest first."""
-        return answer([deployment_json(span) for span in await self._listed("kind:deploy")])
+    async def deployments(self, request: web.Request) -> web.Response:
+        """All deployments, newest first; those of `project_id`, at most `limit`."""
+        found = [deployment_json(span) for span in await self._listed("kind:deploy")]
+        if project := request.query.get("project_id", ""):
+            found = [entry for entry in found if entry["project_id"] == project]
+        limit = request.query.get("limit", "")
+        return answer(found[: int(limit)] if limit.isascii() and limit.isdigit() else found)
 
     async def deployment(self, request: web.Request) -> web.Response:
         """One deployment by its id."""
@@ -53,12 +58,14 @@ class EmMetricsApi:
         return answer(deployment_json(span))
 
     async def incidents(self, request: web.Request) -> web.Response:
-        """All incidents, or with `type=in-progress` those that are not restored."""
+        """All incidents; with `type` or `filter` those that are not restored (`in-progress`) or
+        not finished (`unfinished`). Any other word lists all, as em-metrics does."""
         wanted = request.query.get("type", "") or request.query.get("filter", "")
-        if wanted not in ("", IN_PROGRESS):
-            raise Refused(400, "bad_request", f"type: must be {IN_PROGRESS}, or left out for all")
-        only = "kind:incident state:in_flight" if wanted else "kind:incident"
-        return answer([incident_json(span) for span in await self._listed(only)])
+        only = "kind:incident state:in_flight" if wanted == IN_PROGRESS else "kind:incident"
+        found = [incident_json(span) for span in await self._listed(only)]
+        if wanted == UNFINISHED:
+            found = [entry for entry in found if entry["finished_at"] is None]
+        return answer(found)
 
     async def _listed(self, filter: str) -> list[Span]:
         page = await self._reader.all_spans(
@@ -116,7 +123,8 @@ def _deployed_id(inbound: Inbound) -> str:
         body = orjson.loads(inbound.body)
     except orjson.JSONDecodeError:
         return ""  # the source says what is wrong with it
-    creates = isinstance(body, dict) and body.get("create_if_not_exists") is True
+    asked = body.get("create_if_not_exists") if isinstance(body, dict) else None
+    creates = asked is True or str(asked).strip().lower() in ("true", "1")
     return identifier if creates else ""
 
 

@@ -163,6 +163,9 @@ def build(receiver: Receiver) -> web.Application:
             app.router.add_post(prefix + _pattern(path), handler, expect_handler=_expected)
             if path != "/api/links" and not path.startswith(("/deployments", "/incidents")):
                 app.router.add_route("HEAD", prefix + _pattern(path), _head)
+            app.router.add_route("OPTIONS", prefix + _pattern(path), _handshake)
+        if not path.endswith("/*") and source.name != "user":
+            app.router.add_post(f"/{{lead:/*}}{path[1:]}{{tail:/*}}", handler)
     app.add_routes(api.routes())
     for path, listing in EmMetricsApi(receiver.reader).paths().items():
         app.router.add_get(path, api.guarded(listing))
@@ -255,6 +258,15 @@ async def _expected(request: web.Request) -> web.StreamResponse | None:
 async def _head(_: web.Request) -> web.Response:
     """Trello asks whether the address exists before it creates a webhook."""
     return web.Response()
+
+
+async def _handshake(request: web.Request) -> web.Response:
+    """CloudEvents' validation: a sender asks by OPTIONS whether it may send here. That allows
+    nothing: each request still has to prove itself."""
+    headers = {"Allow": "POST"}
+    if origin := request.headers.get("WebHook-Request-Origin", "")[:253]:
+        headers |= {"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"}
+    return web.Response(headers=headers)
 
 
 async def _described(_: web.Request) -> web.Response:

@@ -30,6 +30,9 @@ def from_env(env: Mapping[str, str]) -> dict[str, Any]:
             raise ConfigError(f"VS_ADDR is '{address}'; write HOST:PORT, such as 127.0.0.1:5000")
         values["host"] = host.strip("[]") or DEFAULT_HOST
         values["port"] = int(port)
+    elif (port := _env(env, "PORT")) and port.isascii() and port.isdigit():
+        # em-metrics' two. HOST alone is what some shells call the machine.
+        values |= {"host": _env(env, "HOST") or DEFAULT_HOST, "port": int(port)}
     for name, variables in (
         ("db", ("VS_DB", "SQLITE_DB")),
         ("token", ("VS_TOKEN",)),

@@ -136,6 +136,10 @@ class Gate:
             return ""
         offered = header_tokens(headers.get("authorization", ""))
         in_url = [query.get("token", "")] if source.token_in_url else []
+        if getattr(source, "key_in_authorization", False):
+            for number, secret in enumerate(self._secrets().of(source.name)):
+                if any(any_token(each, [secret]) for each in offered):
+                    return f"key{_age(number)}"
         for given, where in ((offered, ""), (in_url, " in the URL")):
             for number, secret in enumerate(self._secrets().tokens):
                 if any(any_token(each, [secret]) for each in given):

@@ -6,6 +6,7 @@ Knows nothing of any tool's payload; sources do. Every refusal is noted for the 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -80,7 +81,7 @@ class Receiving:
         """The handler of a source; `prepare` may complete a proven request before it is read."""
 
         async def receive(request: web.Request) -> web.Response:
-            note = _Note(source, clean(request.path), self._clock())
+            note = _Note(source, tidy(clean(request.path)), self._clock())
             try:
                 arriving = not request.content.is_eof()
                 with self._admission.request(source.name, arriving=arriving) as load:
@@ -245,6 +246,11 @@ def clean(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def tidy(path: str) -> str:
+    """A path without the doubled and trailing slashes that senders' settings leave in it."""
+    return re.sub("/{2,}", "/", path).rstrip("/") or "/"
 
 
 def _check_head(headers: Mapping[str, str], size: int, limits: Limits) -> None:

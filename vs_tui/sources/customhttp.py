@@ -5,6 +5,9 @@
 
 `parentid`, `parent_id`, `parentId` and `parent` are all read: ValueStream documents one and
 matches another. `tags` may be vscli's list of `k|v`; a tag without `|` is true.
+
+ValueStream's own tool is written in Go, which matches names in any case and sends null for what is
+not set: `{"id": "a1", "Action": "start", "ParentID": null, "Metadata": {"k": "v"}}` says the same.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, State
+from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, State, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, defaults, json_object
 from vs_tui.sources.schema import MAX_DEPTH, Timestamp, Word, validated
 from vs_tui.sources.signatures import require_hmac_any, require_standard_webhook
@@ -84,6 +87,26 @@ _ODD: Final = frozenset({*_IDS, *_PARENTS}) - {"id", "parentid"}
 _KNOWN: Final = frozenset(
     {*_TEXTS, "parentid", "error", "status", "timestamp", "tags", "traceparent"}
 )
+_SPELT: Final = {name.lower(): name for name in ("metadata", "event_id", "eventId", *_PARENTS)} | {
+    name: name for name in _KNOWN
+}
+"""Names of fields in lower case, as the schema spells them."""
+
+
+def respelt(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload with known names as the schema spells them, without nulls, `metadata` as tags."""
+    found: dict[str, Any] = {}
+    for name, value in payload.items():
+        spelt = _SPELT.get(name.lower(), name)
+        if value is not None and (spelt not in found or spelt == name):
+            found[spelt] = value
+    extra = found.pop("metadata", None)
+    if isinstance(extra, dict):
+        tags = found.get("tags", {})
+        found["tags"] = {**extra, **tags} if isinstance(tags, dict) else tags
+    elif extra is not None:
+        found["metadata"] = extra
+    return found
 
 
 def plain_body(payload: Mapping[str, Any], body: bytes) -> CustomBody | None:
@@ -101,8 +124,10 @@ def plain_body(payload: Mapping[str, Any], body: bytes) -> CustomBody | None:
     timestamp = parse_instant(stated) if stated is not None and stated != "" else None
     texts["type"] = texts["type"].strip().lower()
     texts["action"] = texts["action"].strip().lower()
+    unknown = payload.keys() - _KNOWN
     is_plain = (
-        texts["action"] in _ACTION_STATES
+        not (unknown and any(name.lower() in _SPELT for name in unknown))
+        and texts["action"] in _ACTION_STATES
         and 0 < len(texts["type"]) <= _TEXTS["type"]  # lower case may be longer
         and texts["id"]
         and type(parent) is str
@@ -119,7 +144,7 @@ def plain_body(payload: Mapping[str, Any], body: bytes) -> CustomBody | None:
     )
     if not is_plain:
         return None
-    more = {name: value for name, value in payload.items() if name not in _KNOWN}
+    more = {name: payload[name] for name in payload if name in unknown}
     return CustomBody(
         **texts,
         parent=parent,
@@ -166,16 +191,31 @@ class CustomHttp:
 
     def parse(self, inbound: Inbound) -> Parsed:
         payload = json_object(inbound)
-        try:
-            body = plain_body(payload, inbound.body) or checked_body(payload)
-        except BadBody as error:
-            return _of_a_tool(inbound, payload, error)
+        body = plain_body(payload, inbound.body)
+        if body is None:
+            try:
+                body = checked_body(respelt(payload))
+            except BadBody as error:
+                return _not_ours(inbound, payload, error)
         event = _event(body, inbound)
         events: tuple[Event, ...] = (event,)
         if body.action != "start":  # what an end alone is called
             name = _name(body, event.service, event.environment, event.attributes)
             events = (defaults(event, name=name, project=body.namespace), event)
         return Parsed(kind=f"{body.type}.{body.action}", events=events)
+
+
+def _not_ours(inbound: Inbound, payload: dict[str, Any], error: BadBody) -> Parsed:
+    """What a body says that is no event of ours: a tool's own, or an action that ValueStream's
+    receiver ignores. BadBody for all else."""
+    try:
+        return _of_a_tool(inbound, payload, error)
+    except BadBody:
+        action = respelt(payload).get("action")
+        if error.field != "action" or not isinstance(action, str) or not action.strip():
+            raise
+        reason = f"the action {action[:60]!r} is none of start, end and annotate"
+        return Parsed("event", verdict=Verdict.IGNORED, reason=reason)
 
 
 def _of_a_tool(inbound: Inbound, payload: dict[str, Any], error: BadBody) -> Parsed:

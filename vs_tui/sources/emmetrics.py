@@ -35,7 +35,7 @@ class NewDeployment(BaseModel):
     id: Word
     project_id: Word
     username: str = Field("", max_length=200)
-    first_commit_at: Timestamp = Field()
+    first_commit_at: Timestamp = None
     deploy_start_at: Timestamp = None
     deployed_at: Timestamp = None
 
@@ -140,6 +140,8 @@ class EmMetrics(TokenSource):
             raise BadBody("path", "the id is longer than 200 characters; send a shorter one")
         # Every field of these calls has a default, and so has an empty body.
         payload = json_object(inbound) if inbound.body.strip() or not identifier else {}
+        # em-metrics' GitHub action sends "" for what is not set.
+        payload = {name: value for name, value in payload.items() if value not in ("", None)}
         return handler(_Call(identifier.replace("\0", "\ufffd"), payload, inbound))
 
 

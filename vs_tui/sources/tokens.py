@@ -15,6 +15,8 @@ class TokenSource:
     signature_headers: tuple[str, ...] = ()
     token_in_url = True
     stored_headers: tuple[str, ...] = ()
+    key_in_authorization = False
+    """Whether the source's own secret counts in the Authorization header as our token does."""
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:  # noqa: ARG002
         """Never proves anything: the receiver checks the token before it would ask here."""

@@ -118,6 +118,8 @@ def _attributes(
     merged = state is State.OK
     merging = text(change, "action") == "merge"
     return labels(hook, "vs.pr.labels") | hook.attributes(
+        merge_request__id=number(change, "id"),
+        merge_request__url=web_url(text(change, "url")),
         vcs__change__id=str(identifier),
         vcs__change__title=text(change, "title"),
         vcs__change__state=_WORDS.get(state, "wip" if draft else "open"),

@@ -61,6 +61,8 @@ def read_pipeline(hook: Hook) -> Reading:
         vcs__ref__head__name=text(pipeline, "ref"),
         vcs__ref__head__type="tag" if pipeline.get("tag") is True else "branch",
         vcs__ref__head__revision=text(pipeline, "sha"),
+        merge_request__id=number(obj(hook.body, "merge_request"), "id"),
+        merge_request__url=web_url(text(hook.body, "merge_request", "url")),
         vs__run__event=text(pipeline, "source"),
         vs__run__title=text(pipeline, "name"),
     )

@@ -40,6 +40,8 @@ _UPSTREAM: Final = re.compile(
     r"upstream project:? \"?([^\"\n]{1,300}?)\"? build number:? (\d{1,9})\b"
 )
 _CHANGE_LEAF: Final = re.compile(r"(?:PR|MR)-(\d{1,9})(?:-(?:head|merge))?\Z")
+_SECRET: Final = re.compile(r"passw|secret|token|credential|private|api_?key", re.IGNORECASE)
+"""Parameters that are not shown."""
 _MAIN: Final = frozenset({"main", "master"})
 """Names of branches that nobody gives to a job of its own."""
 
@@ -199,7 +201,11 @@ class Build:
             vcs__ref__head__name=self.branch,
             vcs__ref__head__revision=text(self.scm, "commit"),
             vs__run__event=self.cause,
-        )
+        ) | {
+            f"build.parameter.{name[:80]}": value
+            for name in list(self.parameters or {})[:50]
+            if not _SECRET.search(name) and (value := text(self.parameters, name, limit=500))
+        }
 
     def _seeks(self, sha: str, artifact: Key | None) -> tuple[Seek, ...]:
         before, _, leaf = self.job.rpartition("/")

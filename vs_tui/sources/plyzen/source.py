@@ -42,6 +42,7 @@ class Plyzen(TokenSource):
     title = "plyzen"
     paths: tuple[str, ...] = ("/plyzen",)
     signature_headers: tuple[str, ...] = ("x-api-key",)
+    key_in_authorization = True
 
     def verify(self, inbound: Inbound, secrets: Any) -> None:
         """plyzen's scripts send the key as `x-api-key`, its guide as `Authorization`."""

@@ -113,7 +113,7 @@ def activity_events(activity: Activity, received_at: Instant) -> Iterator[Event]
         attributes[f"vs.artifact.{namespace}/{name}"[:300]] = version or "-"
         attributes[f"vs.result.{namespace}/{name}"[:300]] = artifact.result
     base = Event(
-        key=keys.reference("plyzen", "activity", "", quote(activity.correlation, safe="")),
+        key=_key("activity", activity.correlation),
         source="plyzen",
         operation=operation,
         state=State.NOTE,
@@ -201,7 +201,8 @@ def _task_type(operation: str) -> str:
 
 def _key(operation: str, *parts: str) -> str:
     """Each part escaped, so that no two lists of parts give one key."""
-    return keys.reference("plyzen", operation, "", "/".join(quote(p, safe="") for p in parts))
+    # Not by `keys.reference`: that would escape the escapes.
+    return f"vstrace-plyzen-{operation}-" + "/".join(quote(p, safe="") for p in parts)
 
 
 def _name(operation: str, label: str, artifact: str, version: str, environment: str) -> str:
