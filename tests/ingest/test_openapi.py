@@ -100,7 +100,10 @@ async def test_every_operation_is_a_route_and_every_route_an_operation(tmp_path)
     routes = {
         (route.method, route.resource.canonical)
         for route in app.router.routes()
-        if route.resource is not None and route.method != "HEAD"
+        if route.resource is not None
+        and route.method not in ("HEAD", "OPTIONS")
+        # The same paths with doubled and trailing slashes.
+        and not route.resource.canonical.startswith("/{lead}")
     }
     reached = set()
     for method, path, _ in OPERATIONS:
