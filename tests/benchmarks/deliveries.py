@@ -15,12 +15,12 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.ingest.parsing import intake_of, read, route
 from vs_tui.log import recording
+from vs_tui.log.delivery import Intake
 from vs_tui.model.time import SECOND, Instant, parse_instant
 from vs_tui.sources.base import Inbound
+from vs_tui.sources.reading import intake_of, read, route
 from vs_tui.store import batch
-from vs_tui.store.intake import Intake
 from vs_tui.store.span_folding import Context
 
 SAMPLES: Final = Path(__file__).parents[2] / "sample_events"

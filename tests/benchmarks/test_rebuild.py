@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.benchmarks.deliveries import BEGAN, simple, store_unfolded, story
-from vs_tui.ingest.parsing import parse_stored
+from vs_tui.log.delivery import Intake
 from vs_tui.model.time import DAY
+from vs_tui.sources.reading import parse_stored
 from vs_tui.store import batch
-from vs_tui.store.intake import Intake
 from vs_tui.store.processes import cores
 from vs_tui.store.rebuild import rebuild
 from vs_tui.store.schema import open_writer

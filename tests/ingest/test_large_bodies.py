@@ -21,9 +21,9 @@ from tests.ingest.bodies import honest
 from tests.ingest.inside import START, TOKEN, post, receiving
 from vs_tui.cli.runtime import Runtime
 from vs_tui.ingest import subprocess_parser
-from vs_tui.ingest.parsing import read
 from vs_tui.model.limits import MIB, READ_AT_MOST, Limits, values_in
 from vs_tui.sources.base import Inbound
+from vs_tui.sources.reading import read
 from vs_tui.sources.registry import sources
 
 BEGIN = b'{"type":"build","id":"1","action":"start","x":'

@@ -164,7 +164,7 @@ def request(source: str, chance: random.Random) -> bytes:
 
 @pytest.mark.parametrize("source", sorted(sources()))
 async def test_a_thousand_malformed_requests(tmp_path, source, caplog) -> None:
-    caplog.set_level(logging.CRITICAL, "vs_tui.ingest.parsing")
+    caplog.set_level(logging.CRITICAL, "vs_tui.sources.reading")
     chance = random.Random(source)
     async with receiving(tmp_path, Limits(rate=0)) as runtime:
         seen: Counter[int] = Counter()

@@ -17,8 +17,8 @@ from tests.ingest.test_storage_trouble import start
 from tests.store.conftest import clock, custom, open_writer
 from vs_tui.cli import doctor_checks
 from vs_tui.config import Config
+from vs_tui.log.delivery import Intake
 from vs_tui.model.limits import MIB
-from vs_tui.store.intake import Intake
 from vs_tui.store.retention import LARGE_WAL
 from vs_tui.store.storage_errors import sizes
 

@@ -17,7 +17,6 @@ from tests.metrics.deliveries import (
     test_run,
 )
 from tests.metrics.world import t
-from vs_tui.ingest.parsing import parse_stored
 from vs_tui.metrics.dora import METRICS
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.teams import Environments, Team, Teams
@@ -25,6 +24,7 @@ from vs_tui.model.time import DAY, HOUR, MINUTE, iso
 from vs_tui.model.vocabulary import Key, Rule, Seek
 from vs_tui.sources import plyzen as plyzen_source
 from vs_tui.sources.base import Inbound
+from vs_tui.sources.reading import parse_stored
 from vs_tui.store.metrics import read_scorecards
 from vs_tui.store.metrics_behind import read_detail
 from vs_tui.store.metrics_keeper import MetricsKeeper

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from tests.metrics.deliveries import TEAMS, Database
 from tests.metrics.world import t
-from vs_tui.ingest.parsing import parse_stored
 from vs_tui.metrics.buckets import Buckets
 from vs_tui.metrics.pull_requests import PERIODS
 from vs_tui.metrics.requests import periods_of
@@ -18,6 +17,7 @@ from vs_tui.metrics.windows import MONDAY, SUNDAY, Window, zone_of
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import DAY, HOUR, MINUTE
 from vs_tui.model.vocabulary import Event, State
+from vs_tui.sources.reading import parse_stored
 from vs_tui.store import metrics_durations, metrics_flaky, metrics_requests
 from vs_tui.store.filter_sql import span_where
 from vs_tui.store.metrics_making import make_reports

@@ -21,9 +21,9 @@ from tests.sources.webhook_tools import (
     same_spans,
     variants,
 )
-from vs_tui.ingest.parsing import intake_of, read
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import BadBody, Inbound
+from vs_tui.sources.reading import intake_of, read
 from vs_tui.sources.registry import sources
 from vs_tui.store.writer import Writer
 

@@ -12,10 +12,10 @@ from tests.sources import jenkins_payloads as jk
 from tests.sources import jira_payloads as ji
 from tests.sources import test_gitlab, test_jenkins, test_jira, test_linear, test_trello
 from tests.store.conftest import clock, open_writer, rows_of  # noqa: F401
-from vs_tui.ingest.parsing import intake_of, read
+from vs_tui.log.delivery import Intake
 from vs_tui.sources import gitlab, jenkins, jira
 from vs_tui.sources.base import Inbound, Source
-from vs_tui.store.intake import Intake
+from vs_tui.sources.reading import intake_of, read
 
 TICKET = "vstrace-jira-issue-TP-3"
 CHANGE = "vstrace-gitlab-pull_request-api-34"

@@ -17,7 +17,7 @@ from tests.sources.webhook_tools import (
     sought,
     variants,
 )
-from vs_tui.ingest.parsing import route
+from vs_tui.sources.reading import route
 from vs_tui.model.vocabulary import State, Verdict
 from vs_tui.sources.base import BadBody, Inbound
 from vs_tui.sources.devlake import SOURCE

@@ -12,8 +12,8 @@ from tests.sources import github_payloads as gh
 from tests.sources import gitlab_payloads as gl
 from tests.sources import jenkins_payloads as jk
 from tests.store.tracing import World, from_github, from_gitlab, from_jenkins, short
+from vs_tui.log.delivery import Intake
 from vs_tui.model.time import iso
-from vs_tui.store.intake import Intake
 
 QUEUED = "9" * 40
 QUEUE = f"gh-readonly-queue/main/pr-34-{gh.BASE}"

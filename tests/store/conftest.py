@@ -6,11 +6,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from vs_tui.ingest.parsing import intake_of, read
+from vs_tui.log.delivery import Intake
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.customhttp import SOURCE
-from vs_tui.store.intake import Intake
+from vs_tui.sources.reading import intake_of, read
 from vs_tui.store.writer import Settings, Writer
 
 T = 1_772_445_600_000_000

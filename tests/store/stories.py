@@ -17,7 +17,7 @@ from tests.store.tracing import (
     from_jira,
     posted,
 )
-from vs_tui.store.intake import Intake
+from vs_tui.log.delivery import Intake
 
 
 def sha(letter: str) -> str:

@@ -17,12 +17,12 @@ from tests.store.conftest import Clock, T
 from vs_tui.cli.main import main
 from vs_tui.cli.runtime import writer_settings
 from vs_tui.config import Config
-from vs_tui.ingest.parsing import intake_of, parse_stored, read
+from vs_tui.log.delivery import Rejection
 from vs_tui.model.teams import Team, Teams
 from vs_tui.sources.base import Inbound
+from vs_tui.sources.reading import intake_of, parse_stored, read
 from vs_tui.sources.registry import sources
 from vs_tui.store.forgetting import Person
-from vs_tui.store.intake import Rejection
 from vs_tui.store.lock import DatabaseLock
 from vs_tui.store.maintenance import verify
 from vs_tui.store.rebuild import rebuild

@@ -8,9 +8,9 @@ import pytest
 
 from tests.store.conftest import T, custom
 from tests.store.tracing import World
+from vs_tui.log.delivery import Intake
 from vs_tui.model.keys import is_moving, is_moving_version
 from vs_tui.store import retention
-from vs_tui.store.intake import Intake
 from vs_tui.traces.correlation import CROWD
 
 SHA = "a" * 40

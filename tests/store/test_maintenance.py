@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.store.conftest import T, custom, ref, rows_of
-from vs_tui.ingest.parsing import parse_stored
+from vs_tui.log.delivery import Rejection
 from vs_tui.model.limits import Retention
 from vs_tui.model.time import DAY, HOUR
-from vs_tui.store.intake import Rejection
+from vs_tui.sources.reading import parse_stored
 from vs_tui.store.maintenance import backup, stats, verify
 from vs_tui.store.rebuild import rebuild
 from vs_tui.store.retention import Pruned, count_prunable, prune_traces, used_bytes

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.conftest import custom, rows_of
-from vs_tui.ingest.parsing import parse_stored
+from vs_tui.sources.reading import parse_stored
 from vs_tui.store import schema
 from vs_tui.store.maintenance import verify
 from vs_tui.store.rebuild import rebuild

@@ -22,7 +22,7 @@ from tests.store.tracing import (
     from_jira,
     posted,
 )
-from vs_tui.store.intake import Intake
+from vs_tui.log.delivery import Intake
 
 UUID_1, UUID_2 = (f"0000000{n}-f7c8-44e3-bbf3-2d60b5ea8bc9" for n in (1, 2))
 

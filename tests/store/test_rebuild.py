@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from tests.store.conftest import T, custom, ref
 from tests.store.stories import SCENARIOS
 from tests.store.tracing import World, again
-from vs_tui.ingest.parsing import parse_stored
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.vocabulary import Event, Rule, State, Verdict
 from vs_tui.sources.base import Parsed
+from vs_tui.sources.reading import parse_stored
 from vs_tui.store import batch
 from vs_tui.store.processes import Processes
 from vs_tui.store.rebuild import rebuild

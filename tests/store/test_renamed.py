@@ -14,8 +14,8 @@ from tests.sources import github_payloads as gh
 from tests.sources import gitlab_payloads as gl
 from tests.sources import jira_payloads as ji
 from tests.store.tracing import World, again, custom, from_github, from_gitlab, from_jira, posted
+from vs_tui.log.delivery import Intake
 from vs_tui.store.delivery_filter import delivery_where
-from vs_tui.store.intake import Intake
 from vs_tui.store.read_traces import find_span
 
 

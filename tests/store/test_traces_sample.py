@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.store.tracing import World
-from vs_tui.ingest.parsing import intake_of, read, route
 from vs_tui.log import recording
+from vs_tui.log.delivery import Intake
 from vs_tui.model.time import DAY
 from vs_tui.sources.base import Inbound
-from vs_tui.store.intake import Intake
+from vs_tui.sources.reading import intake_of, read, route
 
 FOLDER = Path(__file__).parents[2] / "sample_events"
 # A custom event's parent is part of its format; everything else that names a span is taken out.

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.store.conftest import custom, rows_of
+from vs_tui.log.append_queue import Unavailable
+from vs_tui.log.delivery import Rejection
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import DAY
 from vs_tui.store import batch
-from vs_tui.store.intake import Rejection
 from vs_tui.store.maintenance import verify
 from vs_tui.store.schema import StoreError
-from vs_tui.store.waiting import Unavailable
 from vs_tui.store.writer import Settings, Writer
 
 
@@ -244,7 +244,7 @@ async def test_a_delivery_that_even_quarantine_cannot_hold_is_refused_alone(
 
 
 async def test_a_slow_disk_answers_before_the_sender_hangs_up(open_writer, monkeypatch) -> None:
-    monkeypatch.setattr("vs_tui.store.waiting.ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("vs_tui.log.append_queue.ANSWER_SECONDS", 0.05)
     writer = await open_writer()
     with held(writer.path):
         await refused(writer, 1, "too slow; send it again")
@@ -256,7 +256,7 @@ async def test_a_slow_disk_answers_before_the_sender_hangs_up(open_writer, monke
 
 
 async def test_waiting_bodies_are_bounded_in_bytes(open_writer, monkeypatch) -> None:
-    monkeypatch.setattr("vs_tui.store.waiting.MAX_WAITING_BYTES", 10_000)
+    monkeypatch.setattr("vs_tui.log.append_queue.MAX_WAITING_BYTES", 10_000)
     writer = await open_writer()
     await impatient(writer)
     results = await asyncio.gather(
@@ -292,7 +292,7 @@ CHILD = """
 import asyncio, resource, signal, sys
 from pathlib import Path
 from tests.store.conftest import Clock, custom
-from vs_tui.store.waiting import Unavailable
+from vs_tui.log.append_queue import Unavailable
 from vs_tui.store.writer import Writer
 
 async def main():

@@ -9,11 +9,11 @@ import asyncio
 import pytest
 
 from tests.store.conftest import custom, rows_of
+from vs_tui.log.append_queue import Unavailable
+from vs_tui.log.delivery import Outcome
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store import batch
-from vs_tui.store.intake import Outcome
 from vs_tui.store.maintenance import verify
-from vs_tui.store.waiting import Unavailable
 
 
 @pytest.mark.parametrize("pairs", [60, pytest.param(1_000, marks=pytest.mark.full)])

@@ -11,12 +11,12 @@ import pytest
 from tests.sources import github_payloads as gh
 from tests.store.conftest import T, custom, ref, rows_of
 from tests.store.tracing import from_github
-from vs_tui.ingest.parsing import parse_stored
+from vs_tui.log.delivery import Intake, Rejection
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import HOUR
 from vs_tui.model.vocabulary import Event, State, Verdict
+from vs_tui.sources.reading import parse_stored
 from vs_tui.store import batch, team_reassignment
-from vs_tui.store.intake import Intake, Rejection
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.rebuild import rebuild
 from vs_tui.store.schema import StoreError
@@ -338,8 +338,8 @@ async def test_a_pin_and_a_cut_survive_a_rebuild(open_writer) -> None:
 def decision(action: str, child: str, parent: str, at: int):
     import orjson
 
-    from vs_tui.ingest.parsing import intake_of, read
     from vs_tui.sources.base import Inbound
+    from vs_tui.sources.reading import intake_of, read
     from vs_tui.sources.user import SOURCE
 
     body = orjson.dumps({"action": action, "child": child, "parent": parent})

@@ -15,10 +15,10 @@ from tests.sources import jenkins_payloads as jk
 from tests.sources import jira_payloads as ji
 from tests.sources.webhook_tools import at
 from tests.store.tracing import World, from_github, from_gitlab, from_jenkins, from_jira, posted
+from vs_tui.log.delivery import Intake
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
-from vs_tui.store.intake import Intake
 from vs_tui.traces.next_action import RULES, Section, next_action
 
 INCIDENT, RUNNING, WAITING = Section.INCIDENT, Section.RUNNING, Section.WAITING

@@ -246,7 +246,7 @@ def _count_prunable(path: Path, before: Instant) -> Pruned:
 
 
 def _rebuild(config: Config, args: argparse.Namespace) -> dict[str, Any]:
-    from vs_tui.ingest.parsing import parse_stored
+    from vs_tui.sources.reading import parse_stored
     from vs_tui.store.rebuild import rebuild
 
     _existing(config)
@@ -275,7 +275,7 @@ def _rebuild(config: Config, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _forget(config: Config, args: argparse.Namespace) -> dict[str, Any]:
-    from vs_tui.ingest.parsing import parse_stored
+    from vs_tui.sources.reading import parse_stored
     from vs_tui.store import forgetting
 
     path = _existing(config)

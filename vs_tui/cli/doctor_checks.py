@@ -28,7 +28,7 @@ from vs_tui.model.limits import MIB, format_size
 from vs_tui.model.time import DAY, SECOND, Instant, format_duration, iso
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.registry import sources
-from vs_tui.store.intake import UNKNOWN_SOURCE
+from vs_tui.log.delivery import UNKNOWN_SOURCE
 from vs_tui.store.reader_protocol import SourceHealth
 
 FIXED_SQLITE: Final = (3, 51, 3)

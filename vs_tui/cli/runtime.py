@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
     from vs_tui.export.trace_exporter import TraceExporter
+    from vs_tui.log.delivery import Outcome
     from vs_tui.store.batch import Folding
-    from vs_tui.store.intake import Outcome
     from vs_tui.store.metrics_keeper import MetricsKeeper
     from vs_tui.store.reports import Reports
 
@@ -157,8 +157,8 @@ class Runtime:
     ) -> Outcome | None:
         """Store a delivery that did not come over HTTP (demo, decisions); None when no source
         receives at its path."""
-        from vs_tui.ingest.parsing import intake_of, read, route
         from vs_tui.sources.base import BadBody, Inbound
+        from vs_tui.sources.reading import intake_of, read, route
 
         source = route(path)
         if source is None:
@@ -172,7 +172,7 @@ class Runtime:
 
     async def refold(self, delivery_id: int) -> str:
         """Read one stored delivery again with today's adapters; says what came of it."""
-        from vs_tui.ingest.parsing import parse_stored
+        from vs_tui.sources.reading import parse_stored
         from vs_tui.store.rebuild import refold_one
 
         return await self.writer.transaction(

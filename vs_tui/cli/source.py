@@ -138,9 +138,9 @@ def _test(source: Source, args: argparse.Namespace) -> int:
 
 def _read(source: Source, inbound: Inbound) -> tuple[Parsed, Sequence[str]]:
     """What the receiver would make of it; CommandError says why it would answer 400."""
-    from vs_tui.ingest.parsing import read, unreadable
     from vs_tui.sources.base import BadBody, Unreadable
     from vs_tui.sources.mapped import MappedSource
+    from vs_tui.sources.reading import read, unreadable
 
     try:
         if isinstance(source, MappedSource):

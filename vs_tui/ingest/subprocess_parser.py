@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import vs_tui
 from vs_tui.ingest.http_errors import unavailable
-from vs_tui.ingest.parsing import read, unreadable
 from vs_tui.model.limits import MIB, READ_AT_ONCE, values_in
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source
+from vs_tui.sources.reading import read, unreadable
 from vs_tui.sources.registry import portable
 
 SIZE_AT_ONCE: Final = MIB
@@ -28,7 +28,7 @@ SECONDS: Final = 6.0
 """GitHub and GitLab hang up after ten; until then it must be stored as well."""
 AT_ONCE: Final = 2
 """Such processes side by side; further bodies wait, or are told to come again."""
-_PROGRAM: Final = "from vs_tui.ingest.parsing import read_piped; read_piped()"
+_PROGRAM: Final = "from vs_tui.sources.reading import read_piped; read_piped()"
 _PACKAGE: Final = Path(vs_tui.__file__).parents[1]
 
 

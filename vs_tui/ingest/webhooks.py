@@ -27,14 +27,14 @@ from vs_tui.ingest.http_errors import (
     unavailable,
     unexpected,
 )
-from vs_tui.ingest.parsing import intake_of, kept_headers, read
 from vs_tui.ingest.subprocess_parser import SIZE_AT_ONCE, Apart, is_large
+from vs_tui.log.append_queue import Unavailable
+from vs_tui.log.delivery import Outcome, Rejection
 from vs_tui.model.limits import MIB, Limits
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized
-from vs_tui.store.intake import Outcome, Rejection
-from vs_tui.store.waiting import Unavailable
+from vs_tui.sources.reading import intake_of, kept_headers, read
 from vs_tui.store.writer import Writer
 
 KEPT_REJECTED_BODY: Final = 64 * 1024

@@ -13,11 +13,11 @@ from typing import Final, TypeVar
 
 import orjson
 
+from vs_tui.log.delivery import UNKNOWN_SOURCE, Intake, Outcome, Rejection
+from vs_tui.log.same_bodies import SameBodies, flagged
 from vs_tui.model.time import DAY, Instant
 from vs_tui.model.vocabulary import Event, Rule, State, Verdict
 from vs_tui.store import rows
-from vs_tui.store.intake import UNKNOWN_SOURCE, Intake, Outcome, Rejection
-from vs_tui.store.same_bodies import SameBodies, flagged
 from vs_tui.store.span_folding import Change, Context, EventCache, fold_events, refold
 from vs_tui.traces.folding import WAITING_LIMIT
 

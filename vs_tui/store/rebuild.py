@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
+from vs_tui.log.same_bodies import with_flag_of
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Verdict
 from vs_tui.store import batch, metrics_members, proximity, rows
@@ -30,7 +31,6 @@ from vs_tui.store.linker import Child, Wanted, write_links
 from vs_tui.store.processes import Processes, collecting_seldom, cores
 from vs_tui.store.rebuild_tables import NewTables
 from vs_tui.store.rows import Row
-from vs_tui.store.same_bodies import with_flag_of
 from vs_tui.store.shipped_changes import relink_shipped
 from vs_tui.store.span_folding import Context, load_spans, rows_anew
 

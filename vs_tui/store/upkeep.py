@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
+from vs_tui.log.delivery import UNKNOWN_SOURCE, Rejection
 from vs_tui.model.limits import Retention
 from vs_tui.model.time import Instant
 from vs_tui.store import batch, retention
-from vs_tui.store.intake import UNKNOWN_SOURCE, Rejection
 from vs_tui.store.retention import Pruned
 from vs_tui.store.span_folding import Change
 

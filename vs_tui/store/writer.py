@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
+from vs_tui.log.append_queue import Tell, Unavailable, Waiting, WaitingLine
+from vs_tui.log.delivery import Intake, Outcome, Rejection
 from vs_tui.model.limits import LOW_SPACE, Retention
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import HOUR, MINUTE, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Rule, Verdict
 from vs_tui.store import batch, retention, upkeep
 from vs_tui.store.health import Condition
-from vs_tui.store.intake import Intake, Outcome, Rejection
 from vs_tui.store.lock import DatabaseLock
 from vs_tui.store.retention import Pruned
 from vs_tui.store.schema import StoreError, open_checked, open_writer
@@ -31,7 +32,6 @@ from vs_tui.store.storage_errors import explain, free_bytes, is_storage, sizes
 from vs_tui.store.team_reassignment import adopt_teams, is_empty
 from vs_tui.store.thread import connect, run_on
 from vs_tui.store.upkeep import Rejections, time_out
-from vs_tui.store.waiting import Tell, Unavailable, Waiting, WaitingLine
 
 log = logging.getLogger(__name__)
 

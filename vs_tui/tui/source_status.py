@@ -9,7 +9,7 @@ from typing import Final
 
 from vs_tui.model.time import DAY, SECOND, Instant, to_datetime
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store.intake import UNKNOWN_SOURCE
+from vs_tui.log.delivery import UNKNOWN_SOURCE
 from vs_tui.store.reader_protocol import SourceHealth
 from vs_tui.tui import span_format
 

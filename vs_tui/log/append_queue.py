@@ -10,9 +10,9 @@ from contextlib import suppress
 from itertools import chain
 from typing import Final
 
+from vs_tui.log.delivery import Intake, Outcome
 from vs_tui.model.errors import Explained
 from vs_tui.model.limits import fits
-from vs_tui.store.intake import Intake, Outcome
 
 log = logging.getLogger(__name__)
 

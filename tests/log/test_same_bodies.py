@@ -7,12 +7,12 @@ import os
 import pytest
 
 from tests.store.conftest import custom, rows_of
-from vs_tui.ingest.parsing import parse_stored
+from vs_tui.log import same_bodies
+from vs_tui.log.same_bodies import SameBodies, flagged, with_flag_of
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store import same_bodies
+from vs_tui.sources.reading import parse_stored
 from vs_tui.store.batch import ingest
 from vs_tui.store.rebuild import rebuild
-from vs_tui.store.same_bodies import SameBodies, flagged, with_flag_of
 
 
 def sent(identifier: str, *, number: int = 1, path: str = "/customhttp"):

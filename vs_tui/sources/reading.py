@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from vs_tui.log.delivery import Intake, dedupe_key
 from vs_tui.model.limits import READ_AT_MOST, values_in
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unreadable
 from vs_tui.sources.registry import one_source, routes, sources
-from vs_tui.store.intake import Intake, dedupe_key
 
 log = logging.getLogger(__name__)
 

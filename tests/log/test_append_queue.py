@@ -3,8 +3,8 @@
 import asyncio
 
 from tests.store.conftest import custom
+from vs_tui.log.append_queue import WaitingLine
 from vs_tui.store import waiting
-from vs_tui.store.waiting import WaitingLine
 
 
 def put(line: WaitingLine, *numbers: int) -> None:
