@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from tests.store.ingesting import ingest
 from vs_tui.log import recording
 from vs_tui.log.delivery import Intake
 from vs_tui.model.time import SECOND, Instant, parse_instant
@@ -143,6 +144,4 @@ def store_unfolded(db: sqlite3.Connection, intakes: Iterable[Intake], now: Insta
         for place, intake in enumerate(islice(some, 500))
     ]:
         number += len(found)
-        batch.in_transaction(
-            db, folding, now, lambda db, f, found=found: batch.ingest(db, found, f)
-        )
+        batch.in_transaction(db, folding, now, lambda db, f, found=found: ingest(db, found, f))

@@ -17,7 +17,6 @@ from vs_tui.log.delivery import Intake
 from vs_tui.model.time import DAY
 from vs_tui.sources.reading import parse_stored
 from vs_tui.store import batch
-from vs_tui.store.processes import cores
 from vs_tui.store.rebuild import rebuild
 from vs_tui.store.schema import open_writer
 from vs_tui.store.span_folding import Context
@@ -39,22 +38,19 @@ def used() -> float:
 
 
 @pytest.mark.parametrize("made", [simple, story, whole])
-@pytest.mark.parametrize("processes", [1, cores()])
-def test_rebuild(tmp_path, made: Callable[[int], Iterator[Intake]], processes: int) -> None:
+def test_rebuild(tmp_path, made: Callable[[int], Iterator[Intake]]) -> None:
     db = open_writer(tmp_path / "rebuild.db")
     store_unfolded(db, made(DELIVERIES), NOW)
     folding = batch.Folding(Context(now=NOW, seq=0))
     here, everywhere, began = time.process_time(), used(), time.perf_counter()
-    result = batch.in_transaction(
-        db, folding, NOW, lambda db, f: rebuild(db, f, parse_stored, processes=processes)
-    )
+    result = batch.in_transaction(db, folding, NOW, lambda db, f: rebuild(db, f, parse_stored))
     took = time.perf_counter() - began
     mine, all_ = time.process_time() - here, used() - everywhere
     db.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     each = 1_000_000 / DELIVERIES
     print(
-        f"\n{made.__name__}, n={DELIVERIES}, {processes} of {cores()} cores: "
+        f"\n{made.__name__}, n={DELIVERIES}: "
         f"{DELIVERIES / took:,.0f} deliveries/s; "
         f"CPU {all_ * each:.0f} us each, {mine * each:.0f} us here; {peak} MB"
     )

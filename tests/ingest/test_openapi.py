@@ -330,7 +330,7 @@ def walk(tmp_path, examples: int) -> None:
 
             step()
             status, _, answer = runner.run(ask(connection, "GET", "/readyz"))
-            assert (status, answer) == (200, {"status": "ready"})
+            assert (status, answer) == (200, {"status": "ready", "behind": 0})
             connection.close()
         finally:
             runner.run(context.__aexit__(None, None, None))

@@ -140,7 +140,7 @@ def test_paths_and_methods(shared) -> None:
     refused(shared, status, answer, 405, "POST")
     assert shared.call("/trello", method="HEAD", token="")[0] == 200
     assert shared.call("/healthz", token="")[0] == 200
-    assert shared.call("/readyz", token="") == (200, {"status": "ready"})
+    assert shared.call("/readyz", token="") == (200, {"status": "ready", "behind": 0})
 
 
 def test_a_page_in_a_browser_cannot_post(shared) -> None:

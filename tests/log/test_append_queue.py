@@ -3,8 +3,8 @@
 import asyncio
 
 from tests.store.conftest import custom
+from vs_tui.log import append_queue
 from vs_tui.log.append_queue import WaitingLine
-from vs_tui.store import waiting
 
 
 def put(line: WaitingLine, *numbers: int) -> None:
@@ -25,7 +25,7 @@ async def turns(many: int) -> None:
 
 
 async def test_several_senders_are_waited_for_until_as_many_are_here_as_before(monkeypatch) -> None:
-    monkeypatch.setattr(waiting, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(append_queue, "GATHER_SECONDS", 60)
     line = WaitingLine("")
     put(line, 1, 2, 3)
     assert await commit(line) == 3
@@ -39,7 +39,7 @@ async def test_several_senders_are_waited_for_until_as_many_are_here_as_before(m
 
 
 async def test_senders_that_do_not_come_again_are_not_waited_for_long(monkeypatch) -> None:
-    monkeypatch.setattr(waiting, "GATHER_SECONDS", 0)
+    monkeypatch.setattr(append_queue, "GATHER_SECONDS", 0)
     line = WaitingLine("")
     put(line, 1, 2, 3)
     assert await commit(line) == 3
@@ -48,7 +48,7 @@ async def test_senders_that_do_not_come_again_are_not_waited_for_long(monkeypatc
 
 
 async def test_who_sends_alone_never_waits(monkeypatch) -> None:
-    monkeypatch.setattr(waiting, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(append_queue, "GATHER_SECONDS", 60)
     line = WaitingLine("")
     for number in range(3):
         put(line, number)

@@ -20,6 +20,7 @@ async def told(writer, numbers, at: int = 0) -> None:
         if number % 3:
             took = number % 4
             await writer.submit(custom("build", number, "end", at + number // 2 + took, name=name))
+    assert await writer.caught_up()
 
 
 @pytest.mark.parametrize("sort", SORTED)

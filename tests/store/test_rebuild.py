@@ -1,14 +1,10 @@
-"""A rebuild folds everything at once and over several processes; what it gives is what came of
-the deliveries one by one."""
+"""A rebuild folds the log again from the beginning; it gives what came of the deliveries one by
+one."""
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -25,7 +21,6 @@ from vs_tui.model.vocabulary import Event, Rule, State, Verdict
 from vs_tui.sources.base import Parsed
 from vs_tui.sources.reading import parse_stored
 from vs_tui.store import batch
-from vs_tui.store.processes import Processes
 from vs_tui.store.rebuild import rebuild
 from vs_tui.store.schema import DERIVED_TABLES
 
@@ -45,8 +40,8 @@ def state(db: sqlite3.Connection) -> dict[str, Any]:
 
 
 def rebuilt(world: World, chunk: int = 20, **more: Any) -> dict[str, Any]:
-    """With tasks so small that many spans are told of in several of them."""
-    with patch("vs_tui.store.rebuild.CHUNK", chunk):
+    """In transactions so small that many spans are told of in several of them."""
+    with patch("vs_tui.store.rebuild.AT_ONCE", chunk):
         batch.in_transaction(
             world.db,
             world.folding,
@@ -56,13 +51,12 @@ def rebuilt(world: World, chunk: int = 20, **more: Any) -> dict[str, Any]:
     return state(world.db)
 
 
-def test_processes_give_what_one_gives() -> None:
+def test_a_rebuild_gives_what_was_there() -> None:
     teams = Teams((Team("core", ("acme/*",)),))
     world = World(teams=teams).deliver(STORIES)
     before = state(world.db)
     assert len(before["spans"]) > 100
-    assert rebuilt(world, processes=2) == before
-    assert rebuilt(world, processes=1) == before
+    assert rebuilt(world) == before
 
 
 @st.composite
@@ -165,9 +159,7 @@ class Verdicts:
 def test_what_reads_otherwise_is_corrected_and_counted() -> None:
     world = World().deliver(*[custom("build", n, "start", n) for n in range(4)])
     done: list[tuple[int, int]] = []
-    result = rebuild(
-        world.db, world.folding, Verdicts(b'"id":"2"'), lambda *at: done.append(at), processes=2
-    )
+    result = rebuild(world.db, world.folding, Verdicts(b'"id":"2"'), lambda *at: done.append(at))
     assert (result.deliveries, result.quarantined, result.spans) == (4, 1, 3)
     counts = dict(world.db.execute("SELECT verdict, n FROM counts"))
     assert counts == {"accepted": 3, "quarantined": 1}
@@ -189,47 +181,3 @@ def test_models_made_anew_are_not_kept_up_to_date_too() -> None:
     world.folding.after_rebuild = (lambda db: told.append(db.execute("SELECT 1").fetchone()),)
     rebuilt(world)
     assert told == [ref("build", 1)] * 2 + [(1,)]
-
-
-def die_elsewhere(task: tuple[int, int]) -> int:
-    """Ends any process but that of the test."""
-    if os.getpid() != task[1]:
-        os._exit(1)
-    return task[0] ** 2
-
-
-def tasks(count: int) -> Sequence[tuple[int, int]]:
-    return [(number, os.getpid()) for number in range(count)]
-
-
-def test_what_a_dead_process_leaves_undone_is_computed_here() -> None:
-    with Processes(2) as crew:
-        assert list(crew.map(die_elsewhere, tasks(12))) == [n * n for n in range(12)]
-
-
-def test_what_is_not_plain_is_computed_here() -> None:
-    with Processes(2) as crew:
-        assert list(crew.map(Verdict, ["accepted", "ignored"])) == [
-            Verdict.ACCEPTED,
-            Verdict.IGNORED,
-        ]
-
-
-POOL = """
-import os, signal, sys
-from vs_tui.store.processes import Processes
-if __name__ == "__main__":
-    with Processes(2) as crew:
-        print(next(crew.map(abs, range(99))), flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_processes_end_with_the_one_that_was_killed(tmp_path) -> None:
-    """They hold its standard output, so that reading ends only when all of them have."""
-    script = tmp_path / "pool.py"
-    script.write_text(POOL)
-    found = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, timeout=30, check=False
-    )
-    assert (found.returncode, found.stdout) == (-signal.SIGKILL, b"0\n")

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.store.conftest import custom, rows_of
+from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import Unavailable
 from vs_tui.log.delivery import Rejection
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import DAY
-from vs_tui.store import batch
 from vs_tui.store.maintenance import verify
 from vs_tui.store.schema import StoreError
 from vs_tui.store.writer import Settings, Writer
@@ -227,14 +227,14 @@ async def test_a_delivery_that_even_quarantine_cannot_hold_is_refused_alone(
     open_writer, monkeypatch
 ) -> None:
     writer = await open_writer()
-    real = batch.ingest
+    real = sqlite_log.append
 
-    def ingest(connection, intakes, folding):
+    def append(connection, intakes, *rest):
         if any("-bad" in intake.body.decode() for intake in intakes):
             raise OverflowError("too large for SQLite")
-        return real(connection, intakes, folding)
+        return real(connection, intakes, *rest)
 
-    monkeypatch.setattr(batch, "ingest", ingest)
+    monkeypatch.setattr(sqlite_log, "append", append)
     tasks = [writer.submit(start(n)) for n in ("1", "x-bad", "2")]
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [isinstance(result, Unavailable) for result in results] == [False, True, False]

@@ -9,6 +9,7 @@ import asyncio
 import pytest
 
 from tests.store.conftest import custom, rows_of
+from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import Unavailable
 from vs_tui.log.delivery import Outcome
 from vs_tui.model.vocabulary import Verdict
@@ -20,18 +21,22 @@ from vs_tui.store.maintenance import verify
 async def test_pairs_of_a_good_and_a_failing_delivery(open_writer, monkeypatch, pairs) -> None:
     """One in four fails so that not even quarantine can hold it, one in four in its folding."""
     writer = await open_writer()
-    real = batch.ingest
+    real_append, real_fold = sqlite_log.append, batch.fold_and_link
 
-    def ingest(connection, intakes, folding):
-        done = real(connection, intakes, folding)  # it fails after its rows were written
-        for intake in intakes:
-            if b'"refused' in intake.body:
-                raise OverflowError("too large for SQLite")
-            if b'"bug' in intake.body and intake.events:
-                raise KeyError("a bug in folding")
+    def append(connection, intakes, *rest):
+        done = real_append(connection, intakes, *rest)  # it fails after its rows were written
+        if any(b'"refused' in intake.body for intake in intakes):
+            raise OverflowError("too large for SQLite")
         return done
 
-    monkeypatch.setattr(batch, "ingest", ingest)
+    def fold(connection, events, folding):
+        done = real_fold(connection, events, folding)
+        if any("-bug" in event.key for event in events):
+            raise KeyError("a bug in folding")
+        return done
+
+    monkeypatch.setattr(sqlite_log, "append", append)
+    monkeypatch.setattr(batch, "fold_and_link", fold)
     acknowledged: dict[str, Verdict] = {}
     refused: set[str] = set()
 
@@ -50,10 +55,13 @@ async def test_pairs_of_a_good_and_a_failing_delivery(open_writer, monkeypatch, 
             tick.append(submit(f"{('refused', 'bug')[number % 2]}{number}"))
         await asyncio.gather(*tick)
     assert refused == {f"refused{n}" for n in range(0, pairs, 2)}
-    bugs = {name for name, verdict in acknowledged.items() if verdict is Verdict.QUARANTINED}
-    assert bugs == {f"bug{n}" for n in range(1, pairs, 2)}
+    bugs = {f"bug{n}" for n in range(1, pairs, 2)}
+    assert set(acknowledged.values()) == {Verdict.ACCEPTED} and bugs < acknowledged.keys()
     spans, _ = await rows_of(writer)
     assert {row[0].rpartition("-")[2] for row in spans} == acknowledged.keys() - bugs
+    sql = "SELECT body FROM deliveries WHERE verdict = 'quarantined'"
+    odd = await writer.run(lambda db: db.execute(sql).fetchall())
+    assert len(odd) == len(bugs) and all(b'"bug' in body for (body,) in odd)
     bodies = await writer.run(lambda db: db.execute("SELECT body FROM deliveries").fetchall())
     stored = {body.decode().split('"id":"')[1].split('"')[0] for (body,) in bodies}
     assert stored == acknowledged.keys(), "acknowledged = stored, neither more nor less"

@@ -16,6 +16,7 @@ from tests.sources import jenkins_payloads as jk
 from tests.sources import jira_payloads as ji
 from tests.sources.webhook_tools import RECEIVED
 from tests.store.conftest import LINK_ROWS, SPAN_ROWS
+from tests.store.ingesting import ingest
 from tests.store.memory import database
 from vs_tui.log.delivery import Intake
 from vs_tui.model.teams import Teams
@@ -82,7 +83,7 @@ class World:
         for group in groups:
             intakes = [group] if isinstance(group, Intake) else list(group)
             self.db.execute("BEGIN IMMEDIATE")
-            batch.ingest(self.db, intakes, self.folding)
+            ingest(self.db, intakes, self.folding)
             self.db.execute("COMMIT")
         return self
 

@@ -74,6 +74,9 @@ class Api:
             self._gate.admit_reader(headers, request.method, request.raw_path)
             try:
                 _check_names(request)
+                if not _quick(request.query):
+                    # A script sees what it sent before; a screen is repainted as it changes.
+                    await self._writer.caught_up()
                 return await handler(request)
             except ValueError as error:
                 raise Refused(400, "bad_request", str(error)) from None

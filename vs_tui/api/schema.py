@@ -309,7 +309,11 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
     ),
     "/openapi.json": ("this document", {}, ANY),
     "/healthz": ("whether it is alive; open to all", {}, object_of({"status": TEXT})),
-    "/readyz": ("whether it can store; open to all", {}, object_of({"status": TEXT})),
+    "/readyz": (
+        "whether it can store, and how many deliveries are not folded yet; open to all",
+        {},
+        object_of({"status": TEXT, "behind": COUNT}, {"lag_seconds": SECONDS}),
+    ),
 }
 # path -> (what it is, query parameters, media type of its 200)
 TEXTS: Final[Mapping[str, tuple[str, Mapping[str, Schema], str]]] = {

@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 STREAM: Final = "/api/stream"
 OTLP_TRACES: Final = "/v1/traces"
+LAG_SHOWN: Final = 1.0
+"""Seconds from which on a lag of the projection is told."""
 YOUNG: Final = 20_000
 """Objects made before the garbage collector looks at them. What a delivery leaves behind has no
 cycles and goes by itself, but it is looked at as often as Python's 700 come together."""
@@ -290,9 +292,16 @@ def _ready(receiver: Receiver) -> Handler:
             # Everyone may ask; where our files lie is nobody's business.
             why = receiver.writer.trouble.replace(str(receiver.config.db), "the database")
             raise Refused(503, "not_ready", why, Retry_After="15")
-        return answer({"status": "ready"})
+        return answer({"status": "ready", **lag_of(receiver.writer)})
 
     return ready
+
+
+def lag_of(writer: Writer) -> dict[str, float]:
+    """How far the projection is behind the log; in seconds where that is more than one."""
+    lag = writer.lag
+    seconds = {"lag_seconds": round(lag, 1)} if lag > LAG_SHOWN else {}
+    return {"behind": writer.behind, **seconds}
 
 
 def _metrics(receiver: Receiver) -> Handler:
@@ -301,6 +310,8 @@ def _metrics(receiver: Receiver) -> Handler:
         counts = await receiver.reader.counts()
         shown.in_flight.set(counts.in_flight)
         shown.waiting.set(receiver.writer.waiting)
+        shown.behind.set(receiver.writer.behind)
+        shown.lag.set(receiver.writer.lag)
         shown.ready.set(0 if receiver.writer.trouble else 1)
         shown.show_storage(receiver.writer.path)
         shown.connections.set(len(receiver.connections))

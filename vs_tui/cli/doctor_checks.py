@@ -23,12 +23,12 @@ from vs_tui.cli.git_context import without_password
 from vs_tui.cli.runtime import writer_settings
 from vs_tui.cli.tunnel import agent_url
 from vs_tui.config import Config, ConfigError, readable_by_others
+from vs_tui.log.delivery import UNKNOWN_SOURCE
 from vs_tui.model import filters
 from vs_tui.model.limits import MIB, format_size
 from vs_tui.model.time import DAY, SECOND, Instant, format_duration, iso
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.registry import sources
-from vs_tui.log.delivery import UNKNOWN_SOURCE
 from vs_tui.store.reader_protocol import SourceHealth
 
 FIXED_SQLITE: Final = (3, 51, 3)

@@ -87,6 +87,7 @@ async def _list(args: argparse.Namespace, show: Callable[[Found], None]) -> None
     from vs_tui.store.reader import SqliteReader
 
     reader = await SqliteReader(load_config(args).db, now).open()
+    await reader.caught_up()
     try:
         left, cursor, terms = args.limit, "", " ".join(args.filter)
         while True:

@@ -108,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
 
     async def read() -> Report | None:
         reader = await SqliteReader(config.db, now).open()
+        await reader.caught_up()
         try:
             reports = Reports(reader, config, now)
             is_list = (args.report, args.by) == ("pull-requests", "")

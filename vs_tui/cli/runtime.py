@@ -168,7 +168,9 @@ class Runtime:
             parsed = read(source, inbound)
         except BadBody:
             return None
-        return await self.writer.submit(intake_of(source, inbound, parsed))
+        outcome = await self.writer.submit(intake_of(source, inbound, parsed))
+        await self.writer.caught_up()
+        return outcome
 
     async def refold(self, delivery_id: int) -> str:
         """Read one stored delivery again with today's adapters; says what came of it."""

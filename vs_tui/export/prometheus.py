@@ -73,6 +73,16 @@ class Metrics:
         self.waiting = Gauge(
             "vs_commit_queue", "Deliveries that wait for their commit", registry=self.registry
         )
+        self.behind = Gauge(
+            "vs_projection_behind",
+            "Deliveries that are stored and not folded yet",
+            registry=self.registry,
+        )
+        self.lag = Gauge(
+            "vs_projection_lag_seconds",
+            "Seconds since the oldest delivery that is not folded was stored",
+            registry=self.registry,
+        )
         self.ready = Gauge("vs_ready", "1 when deliveries can be stored", registry=self.registry)
         self.database = Gauge("vs_database_bytes", "The database file", registry=self.registry)
         self.wal = Gauge("vs_wal_bytes", "Its write-ahead log", registry=self.registry)

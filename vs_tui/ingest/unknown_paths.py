@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from vs_tui.ingest.http_errors import REQUEST_ID, Refused
-from vs_tui.model.time import Instant
 from vs_tui.log.delivery import UNKNOWN_SOURCE, Rejection
+from vs_tui.model.time import Instant
 
 METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 """What tools send with; a browser that looks for an icon is no news."""

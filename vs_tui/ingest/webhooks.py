@@ -87,6 +87,8 @@ class Receiving:
                 with self._admission.request(source.name, arriving=arriving) as load:
                     inbound = await self._admit(note, request, load)
                     if prepare is not None:
+                        # It asks for spans that were told of before.
+                        await self._writer.caught_up()
                         if is_large(inbound):
                             raise _too_large(f"{SIZE_AT_ONCE / MIB:g} MiB here")
                         inbound = await prepare(inbound)

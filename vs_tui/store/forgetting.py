@@ -18,7 +18,8 @@ from typing import Any, Final
 import orjson
 
 from vs_tui.store import batch
-from vs_tui.store.rebuild import Parse, Progress, rebuild
+from vs_tui.store.projector import Parse
+from vs_tui.store.rebuild import Progress, rebuild
 from vs_tui.store.schema import DERIVED_TABLES
 
 CHUNK: Final = 200

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
+from vs_tui.log import sqlite_log
 from vs_tui.model import filters
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import Duration, Instant
@@ -56,6 +59,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MAX_CHANGES: Final = 5_000
+READ_WAIT_SECONDS: Final = 2.0
+"""The longest that a command waits for what was acknowledged before it."""
+POLL_SECONDS: Final = 0.01
 
 
 class SqliteReader:
@@ -94,6 +100,16 @@ class SqliteReader:
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function on the reader's thread: one hop for a whole answer."""
         return await run_on(self._db, work)
+
+    async def caught_up(self, seconds: float = READ_WAIT_SECONDS) -> bool:
+        """Wait until what is in the log by now is folded; False after `seconds`."""
+        head = await self.run(sqlite_log.head)
+        deadline = time.monotonic() + seconds
+        while await self.run(sqlite_log.position) < head:
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(POLL_SECONDS)
+        return True
 
     # For screens: answers in time, with what was found so far.
 

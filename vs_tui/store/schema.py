@@ -204,7 +204,12 @@ CREATE INDEX spans_incidents ON spans (service, started_at) WHERE operation = 'i
 """The level of what offers a key, and the keys that more spans of one level offer than
 `correlation.CROWD`; what is deployed and breaks, without the one in the other's way."""
 
-_V6: Final = "\n".join((_CREATE_EXPORTED, _FULL_REFS, _CROWDS))
+_SET_POSITION: Final = """
+INSERT OR REPLACE INTO meta SELECT 'position', MAX(id) FROM deliveries HAVING COUNT(*) > 0;
+"""
+"""Before schema 6 a delivery was folded in the transaction that stored it."""
+
+_V6: Final = "\n".join((_CREATE_EXPORTED, _FULL_REFS, _CROWDS, _SET_POSITION))
 """The second edition: one constant per concern."""
 
 MIGRATIONS: Final[Sequence[str]] = (

@@ -233,17 +233,6 @@ def _rows_of(change: Change, seq: int) -> Iterator[rows.Row]:
             )
 
 
-def rows_anew(events: Iterable[Event], context: Context) -> list[rows.Row]:
-    """The rows of a span and of its phases as if nothing else were stored: a root, and alone with
-    its short ref. None for people's decisions alone."""
-    told = list(events)
-    if not any(event.source for event in told):
-        return []
-    folded = fold(told)
-    span = _complete(folded, None, context, frozenset())
-    return list(_rows_of(Change(None, span, folded, True), context.seq))
-
-
 def _stored_rows(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, rows.Row]:
     sql = (
         f"SELECT {rows.SELECT_WRITTEN} FROM spans WHERE derived = 0 "

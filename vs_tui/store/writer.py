@@ -1,8 +1,10 @@
-"""The one writer: a queue of deliveries, drained into group commits on one connection.
+"""The one writer: deliveries are appended to the log, and a projector folds them afterwards.
 
-    submit() -> line -> one BEGIN IMMEDIATE .. COMMIT for all that waits -> each is told its outcome
+    submit() -> queue -> one commit to the log for all that wait -> each is told its outcome
+    projector: from the stored position -> fold, link, judge -> commit with the new position
 
-An outcome is told only after COMMIT returned under synchronous=FULL; that is what 2xx means.
+An outcome is told only after the log's COMMIT returned under synchronous=FULL; that is what 2xx
+means. Both kinds of transactions run on one connection and one thread, appends first.
 """
 
 from __future__ import annotations
@@ -10,21 +12,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
+from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import Tell, Unavailable, Waiting, WaitingLine
 from vs_tui.log.delivery import Intake, Outcome, Rejection
 from vs_tui.model.limits import LOW_SPACE, Retention
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import HOUR, MINUTE, SECOND, Duration, Instant
-from vs_tui.model.vocabulary import Rule, Verdict
+from vs_tui.model.vocabulary import Rule
 from vs_tui.store import batch, retention, upkeep
 from vs_tui.store.health import Condition
 from vs_tui.store.lock import DatabaseLock
+from vs_tui.store.projector import Folded, Projector
 from vs_tui.store.retention import Pruned
 from vs_tui.store.schema import StoreError, open_checked, open_writer
 from vs_tui.store.span_folding import Change, Context
@@ -40,8 +44,10 @@ Listener = Callable[[Sequence[Change]], None]
 Adopt = Callable[[sqlite3.Connection, batch.Folding], bool]
 """One small transaction's work; whether there is more. What is done is kept with the database."""
 SWEEP_SECONDS: Final = 1.0
-STAND_BACK_SECONDS: Final = 0.01
-"""The longest that the event loop leaves the interpreter to a batch being folded."""
+STAND_BACK_SECONDS: Final = 0.2
+"""The longest that the projector waits for a moment without senders."""
+READ_WAIT_SECONDS: Final = 2.0
+"""The longest that a read waits for what was acknowledged before it."""
 DAMAGED_SECONDS: Final = 10.0
 """Between two looks at a damaged file; each reads all of it."""
 
@@ -83,6 +89,11 @@ class Writer:
         )
         self._line = WaitingLine(f"{path}: the disk is too slow; send it again")
         self._rejections = Rejections()
+        self._projector = Projector()
+        self._behind = asyncio.Event()
+        self._counted = False
+        """Whether deliveries were counted since the last fold, new ones or repeats."""
+        self._awaiting: list[tuple[int, asyncio.Future[None]]] = []
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = DatabaseLock(path)
@@ -102,7 +113,8 @@ class Writer:
             raise
         try:
             self._condition.opened()
-            await self.run(self._folding.bodies.load)
+            await self._run(self._folding.bodies.load)
+            await self._run(self._projector.opened)
             if await self._transaction(lambda db, _: is_empty(db)):
                 await self.adopt()
             self._lock.opened()
@@ -113,8 +125,12 @@ class Writer:
                 raise StoreError(explain(error, self.path)) from error
             raise
         self._condition.check_space()
+        if self._projector.behind:
+            log.info("%d stored deliveries are folded first", self._projector.behind)
+            self._behind.set()
         self._tasks = [
-            asyncio.create_task(self._commit_forever(), name="commit"),
+            asyncio.create_task(self._append_forever(), name="append"),
+            asyncio.create_task(self._project_forever(), name="project"),
             asyncio.create_task(self._sweep_forever(), name="sweep"),
         ]
 
@@ -123,6 +139,7 @@ class Writer:
         if not self._tasks:
             return
         await self._line.empty()
+        await self.caught_up()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -130,7 +147,7 @@ class Writer:
         try:
             if self._condition.check_file():
                 await self._rejections.store(self._transaction, self._clock())
-                await self.run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+                await self._run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
         except (sqlite3.Error, ValueError) as error:
             log.warning("the last checkpoint failed (%s); the next start will do it", error)
         try:
@@ -157,7 +174,7 @@ class Writer:
 
     @property
     def waiting(self) -> int:
-        """Deliveries that wait for their commit."""
+        """Deliveries that wait for their commit to the log."""
         return len(self._line)
 
     async def submit(self, intake: Intake) -> Outcome:
@@ -189,18 +206,27 @@ class Writer:
         self._rejections.add(rejection)
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a function on the writer's connection, outside a transaction (checkpoint, backup)."""
+        """Run a function on the writer's connection, outside a transaction (checkpoint, backup),
+        once what was acknowledged before is folded."""
+        await self.caught_up()
+        return await self._run(work)
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await run_on(self._db, work)
 
     async def transaction(self, work: Callable[[sqlite3.Connection, batch.Folding], T]) -> T:
-        """Run a function in one transaction and tell the listeners that something changed."""
+        """Run a function in one transaction, once what was acknowledged before is folded, and tell
+        the listeners that something changed."""
+        await self.caught_up()
         result = await self._transaction(work)
         self._notify(())
         return result
 
-    async def _transaction(self, work: Callable[[sqlite3.Connection, batch.Folding], T]) -> T:
-        return await self.run(
-            lambda db: batch.in_transaction(db, self._folding, self._clock(), work)
+    async def _transaction(
+        self, work: Callable[[sqlite3.Connection, batch.Folding], T], *, synced: bool = True
+    ) -> T:
+        return await self._run(
+            lambda db: batch.in_transaction(db, self._folding, self._clock(), work, synced=synced)
         )
 
     def _notify(self, changes: Sequence[Change]) -> None:
@@ -210,85 +236,141 @@ class Writer:
             except Exception:
                 log.exception("a listener of the change feed failed; the receiver goes on")
 
-    async def _commit_forever(self) -> None:
+    async def _append_forever(self) -> None:
         while True:
             waiting = await self._line.take()
             try:
-                await self._commit(waiting)
+                await self._append(waiting)
             except Exception as error:
                 log.exception("a commit failed; its senders are told to come again")
                 self._give_up(waiting, explain(error, self.path) or type(error).__name__)
             finally:
                 self._line.done()
 
-    async def _commit(self, waiting: Sequence[Waiting]) -> None:
+    async def _append(self, waiting: Sequence[Waiting]) -> None:
+        """Commit deliveries to the log and answer their senders."""
         if not self._condition.check_file():
             self._give_up(waiting, self.trouble)
             return
-        intakes = [entry.intake for entry in waiting]
         try:
-            ingested = await self._ingest(intakes)
+            appended = await self._to_log([entry.intake for entry in waiting])
         except Exception as error:
             if is_storage(error):
                 self._condition.fail(error)
                 self._give_up(waiting, self.trouble)
-                return
-            log.exception("a delivery could not be folded; each is tried alone")
-            await self._one_by_one(waiting)
+            elif len(waiting) > 1:
+                log.exception("a batch could not be stored; each delivery is tried alone")
+                for entry in waiting:
+                    await self._append([entry])
+            else:
+                log.exception("a delivery of %s could not be stored", waiting[0].intake.source)
+                self._give_up(waiting, "the delivery could not be stored; see the receiver's log")
             return
-        self._settle(waiting, ingested)
-
-    async def _ingest(self, intakes: Sequence[Intake]) -> batch.Ingested:
-        """Fold and commit. The event loop stands back while the writer's thread folds: both need
-        the interpreter, which would go to and fro between them at every statement, and that costs
-        each delivery more than the wait. It goes on during the commit, which is the disk's."""
-        folded = threading.Event()
-
-        def work(db: sqlite3.Connection, folding: batch.Folding) -> batch.Ingested:
-            try:
-                return batch.ingest(db, intakes, folding)
-            finally:
-                folded.set()
-
-        committing = asyncio.create_task(self._transaction(work))
-        await asyncio.sleep(0)  # it is on its way to the thread
-        folded.wait(STAND_BACK_SECONDS)
-        return await committing
-
-    def _settle(self, waiting: Sequence[Waiting], ingested: batch.Ingested) -> None:
+        self._projector.appended(appended.fresh)
+        self._counted = True
+        self._behind.set()
         if not self._condition.check_file():
             # Committed, but into a file that is no longer at the path: not to be acknowledged.
             self._give_up(waiting, self.trouble)
             return
-        for entry, outcome in zip(waiting, ingested.outcomes, strict=True):
+        for entry, outcome in zip(waiting, appended.outcomes, strict=True):
             entry.tell(outcome)
-        self._notify(ingested.changes)
 
-    async def _one_by_one(self, waiting: Sequence[Waiting]) -> None:
-        """After a bug in folding: only the delivery that trips it is quarantined."""
-        for position, entry in enumerate(waiting):
+    async def _to_log(self, intakes: Sequence[Intake]) -> sqlite_log.Appended:
+        return await self._transaction(
+            lambda db, folding: sqlite_log.append(
+                db, intakes, folding.bodies, lambda name: batch.exists(db, name)
+            )
+        )
+
+    async def _project_forever(self) -> None:
+        while True:
+            await self._behind.wait()
+            with suppress(TimeoutError):
+                # Senders first: a burst is acknowledged at full speed and folded afterwards.
+                async with asyncio.timeout(STAND_BACK_SECONDS):
+                    await self._line.empty()
             try:
-                ingested = await self._alone(entry.intake)
+                await self._project()
             except Exception as error:
                 if is_storage(error):
                     self._condition.fail(error)
-                    self._give_up(waiting[position:], self.trouble)
-                    return
-                log.exception("a delivery of %s could not be stored", entry.intake.source)
-                self._give_up([entry], "the delivery could not be stored; see the receiver's log")
-                continue
-            self._settle([entry], ingested)
+                else:
+                    log.exception("the projector failed; it tries again")
+                await asyncio.sleep(SWEEP_SECONDS)
 
-    async def _alone(self, intake: Intake) -> batch.Ingested:
+    async def _project(self) -> None:
+        """Fold the next deliveries in one transaction."""
+        if not self._condition.check_file() or self._condition.failed:
+            await asyncio.sleep(SWEEP_SECONDS)
+            return
+        self._counted = False
         try:
-            return await self._transaction(lambda db, f: batch.ingest(db, [intake], f))
+            folded = await self._fold(self._projector.fold_some)
         except Exception as error:
             if is_storage(error):
                 raise
-            log.error("delivery of %s quarantined: %s", intake.source, type(error).__name__)
-            reason = f"folding failed ({type(error).__name__}); `vs-tui db rebuild` tries again"
-        kept = intake._replace(verdict=Verdict.QUARANTINED, reason=reason, events=())
-        return await self._transaction(lambda db, f: batch.ingest(db, [kept], f))
+            log.exception("deliveries could not be folded; each is tried alone")
+            for _ in range(self._projector.at_once):
+                if self._projector.behind:
+                    await self._fold_one()
+            return
+        self._settle(folded)
+
+    async def _fold_one(self) -> None:
+        """After a bug in folding: only the delivery that trips it is quarantined."""
+        projector = self._projector
+        try:
+            folded = await self._fold(lambda db, f: projector.fold_some(db, f, 1))
+        except Exception as error:
+            if is_storage(error):
+                raise
+            why = type(error).__name__
+            log.error("delivery after %d quarantined: %s", projector.position, why)
+            folded = await self._fold(lambda db, f: projector.quarantine_next(db, f, why))
+        self._settle(folded)
+
+    async def _fold(self, work: Callable[[sqlite3.Connection, batch.Folding], Folded]) -> Folded:
+        folded = await self._transaction(work, synced=False)
+        self._projector.committed(folded)
+        return folded
+
+    def _settle(self, folded: Folded) -> None:
+        if not (self._projector.behind or self._counted):
+            self._behind.clear()
+        for position, future in list(self._awaiting):
+            if position <= self._projector.position:
+                self._awaiting.remove((position, future))
+                if not future.done():
+                    future.set_result(None)
+        self._notify(folded.changes)
+
+    async def caught_up(self, seconds: float = READ_WAIT_SECONDS) -> bool:
+        """Wait until what is acknowledged by now is folded; False after `seconds`."""
+        if not self._projector.behind:
+            return True
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (self._projector.head, future)
+        self._awaiting.append(entry)
+        try:
+            async with asyncio.timeout(seconds):
+                await future
+        except TimeoutError:
+            return False
+        finally:
+            if entry in self._awaiting:
+                self._awaiting.remove(entry)
+        return True
+
+    @property
+    def lag(self) -> float:
+        """Seconds since the oldest delivery that is not folded was stored; 0 when all are."""
+        return self._projector.lag
+
+    @property
+    def behind(self) -> int:
+        """Deliveries that are stored and not folded yet."""
+        return self._projector.behind
 
     def _give_up(self, waiting: Sequence[Waiting], why: str) -> None:
         for entry in waiting:
@@ -315,7 +397,7 @@ class Writer:
             await self._try_again()
         self._condition.check_space()
         if sizes(self.path)[1] > retention.LARGE_WAL:
-            await self.run(retention.empty_wal)
+            await self._run(retention.empty_wal)
         if await self._rejections.store(self._transaction, self._clock()):
             self._notify(())
         now = self._clock()
@@ -323,7 +405,7 @@ class Writer:
             # All that is in flight is looked at: a backlog of tickets costs too much each second.
             self._timed_out_at = now
             timeouts = dict(self._settings.timeouts)
-            due = await self.run(lambda db: batch.due_timeouts(db, timeouts, now))
+            due = await self._run(lambda db: batch.due_timeouts(db, timeouts, now))
             if due:
                 self._notify(await self._transaction(lambda db, f: time_out(db, f, due)))
         await self.adopt()
@@ -333,7 +415,7 @@ class Writer:
             self._make_at = now + MINUTE
         if self._settings.retention and now >= self._retain_at:
             self._retain_at = now + HOUR
-            await upkeep.retain(self.run, self._transaction, self._settings.retention, now)
+            await upkeep.retain(self._run, self._transaction, self._settings.retention, now)
             self._notify(())
 
     async def adopt(self) -> None:
@@ -355,11 +437,13 @@ class Writer:
             await self._db.close()
             self._db = await connect(lambda: open_checked(self.path))
             self._condition.opened()
+            await self._run(self._projector.opened)
         await self._transaction(lambda db, _: batch.next_seq(db))
         self._condition.recover()
 
     async def prune(self, before: Instant) -> Pruned:
         """Delete what is over and older; deliveries are stored meanwhile."""
-        pruned = await upkeep.prune(self.run, self._transaction, before)
+        await self.caught_up()
+        pruned = await upkeep.prune(self._run, self._transaction, before)
         self._notify(())
         return pruned

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Final
 
+from vs_tui.log.delivery import UNKNOWN_SOURCE
 from vs_tui.model.time import DAY, SECOND, Instant, to_datetime
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.log.delivery import UNKNOWN_SOURCE
 from vs_tui.store.reader_protocol import SourceHealth
 from vs_tui.tui import span_format
 

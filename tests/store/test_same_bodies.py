@@ -7,11 +7,11 @@ import os
 import pytest
 
 from tests.store.conftest import custom, rows_of
+from tests.store.ingesting import ingest
 from vs_tui.log import same_bodies
 from vs_tui.log.same_bodies import SameBodies, flagged, with_flag_of
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.reading import parse_stored
-from vs_tui.store.batch import ingest
 from vs_tui.store.rebuild import rebuild
 
 

@@ -1,0 +1,236 @@
+"""The delivery log in SQLite: deliveries are appended, and read in order from a position.
+
+Runs inside the writer's transaction, on the writer's thread. A position is the id of the last
+delivery that was read. Ids only grow, also where the newest deliveries were deleted.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from vs_tui.log.delivery import Intake, Outcome
+from vs_tui.log.same_bodies import SameBodies, flagged
+from vs_tui.model.time import DAY, Instant
+from vs_tui.model.vocabulary import Event, Verdict
+
+BODY_DEDUPE_WINDOW: Final = DAY
+"""Bodies without a sender's id count as repeats for this long."""
+Tallies = Mapping[tuple[str, Verdict], tuple[int, Instant, str]]
+"""(source, verdict) -> (how many, when the latest, its kind)."""
+
+
+class Entry(NamedTuple):
+    """A stored delivery, as the projector reads it."""
+
+    id: int
+    source: str
+    kind: str
+    path: str
+    headers: str
+    """JSON."""
+    body: bytes
+    received_at: Instant
+    verdict: str
+    reason: str
+
+
+_ENTRY: Final = ", ".join(Entry._fields)
+
+
+@dataclass(slots=True)
+class Appended:
+    """What an append did, to hand out once it is committed."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    fresh: list[tuple[int, Intake]] = field(default_factory=list)
+    """The deliveries that were stored, each with its id."""
+
+
+def append(
+    db: sqlite3.Connection,
+    intakes: Sequence[Intake],
+    bodies: SameBodies,
+    exists: Callable[[str], bool],
+) -> Appended:
+    """Store deliveries; a repeat of one that is stored is counted. The caller commits.
+
+    The number of statements is the same for one delivery and for five hundred. `exists` says
+    whether a span is there, for a delivery that requires one.
+    """
+    known = _originals(db, intakes)
+    next_id = head(db) + 1
+    appended = Appended()
+    stored: list[tuple[object, ...]] = []
+    repeats: dict[int, int] = {}
+    for intake in intakes:
+        name = (intake.source, intake.dedupe)
+        original = known.get(name)
+        if original is not None and _is_repeat(intake, original[2]):
+            delivery_id, keys, _ = original
+            repeats[delivery_id] = repeats.get(delivery_id, 0) + 1
+            reason = f"the same as delivery {delivery_id}"
+            said = _refs(intake.events)
+            refs = [said.get(key, key) for key in keys]
+            appended.outcomes.append(Outcome(delivery_id, Verdict.DUPLICATE, reason, keys, refs))
+            continue
+        wanted = intake.requires
+        if wanted and not (_is_among(wanted, appended) or exists(wanted)):
+            reason = f"there is no {wanted}; create it first"
+            appended.outcomes.append(Outcome(0, Verdict.REJECTED, reason))
+            continue
+        said = _refs(intake.events)
+        keys, refs = list(said), list(said.values())
+        reason = intake.reason
+        digest = intake.digest
+        if earlier := bodies.first(intake.path, digest, next_id):
+            reason = flagged(reason, earlier)
+        known[name] = (next_id, keys, intake.received_at)
+        stored.append(_row(next_id, intake, keys, digest, reason))
+        appended.fresh.append((next_id, intake))
+        appended.outcomes.append(Outcome(next_id, intake.verdict, reason, keys, refs))
+        next_id += 1
+    db.executemany(_INSERT, stored)
+    db.executemany(
+        "UPDATE deliveries SET duplicates = duplicates + ? WHERE id = ?",
+        [(n, delivery_id) for delivery_id, n in repeats.items()],
+    )
+    count(db, _tallies(intakes, appended.outcomes))
+    return appended
+
+
+def head(db: sqlite3.Connection) -> int:
+    """The position of the newest delivery."""
+    newest: int = db.execute("SELECT COALESCE(MAX(id), 0) FROM deliveries").fetchone()[0]
+    return max(newest, position(db))
+
+
+def position(db: sqlite3.Connection) -> int:
+    """The position up to which deliveries are folded."""
+    row = db.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def set_position(db: sqlite3.Connection, reached: int) -> None:
+    db.execute("REPLACE INTO meta VALUES ('position', ?)", (reached,))
+
+
+def ids_after(db: sqlite3.Connection, after: int, limit: int) -> list[int]:
+    """The ids of the next deliveries."""
+    sql = "SELECT id FROM deliveries WHERE id > ? ORDER BY id LIMIT ?"
+    return [number for (number,) in db.execute(sql, (after, limit))]
+
+
+def read(db: sqlite3.Connection, ids: Iterable[int]) -> list[Entry]:
+    """Stored deliveries by their ids, in order."""
+    listed = orjson.dumps(list(ids)).decode()
+    sql = (
+        f"SELECT {_ENTRY} FROM deliveries WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+    )
+    return [Entry._make(row) for row in db.execute(sql, (listed,))]
+
+
+def count(db: sqlite3.Connection, tallies: Tallies) -> None:
+    """Add to the counters of the sources: received is always the sum of the verdicts."""
+    db.executemany(
+        "INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT (source, verdict) DO UPDATE SET "
+        "n = n + excluded.n, last_at = MAX(last_at, excluded.last_at), "
+        "last_kind = excluded.last_kind",
+        [(source, verdict.value, *tally) for (source, verdict), tally in tallies.items()],
+    )
+
+
+def correct(
+    db: sqlite3.Connection,
+    entry: Entry,
+    *,
+    kind: str,
+    verdict: Verdict,
+    reason: str,
+    keys: Iterable[str],
+) -> None:
+    """Store that a delivery reads otherwise than when it was appended."""
+    db.execute(
+        "UPDATE deliveries SET kind = ?, verdict = ?, reason = ?, keys = ? WHERE id = ?",
+        (kind, verdict.value, reason, orjson.dumps(list(keys)).decode(), entry.id),
+    )
+    if entry.verdict != verdict.value:
+        db.execute(
+            "UPDATE counts SET n = n - 1 WHERE source = ? AND verdict = ?",
+            (entry.source, entry.verdict),
+        )
+        count(db, {(entry.source, verdict): (1, entry.received_at, kind)})
+
+
+def _refs(events: Sequence[Event]) -> dict[str, str]:
+    """Span key -> the ref that people see, in order and each once."""
+    return {event.key: event.ref or event.full_ref or event.key for event in events}
+
+
+def _originals(
+    db: sqlite3.Connection, intakes: Sequence[Intake]
+) -> dict[tuple[str, str], tuple[int, list[str], Instant]]:
+    """The latest stored delivery under each of these names: id, span keys, when."""
+    names = orjson.dumps(list(dict.fromkeys(intake.dedupe for intake in intakes))).decode()
+    sql = (
+        "SELECT source, dedupe, id, keys, received_at FROM deliveries "
+        "WHERE dedupe IN (SELECT value FROM json_each(?)) ORDER BY id"
+    )
+    return {
+        (row[0], row[1]): (row[2], orjson.loads(row[3]), row[4])
+        for row in db.execute(sql, (names,))
+    }
+
+
+def _is_repeat(intake: Intake, first_at: Instant) -> bool:
+    by_body = intake.dedupe.startswith("sha:")
+    return not by_body or abs(intake.received_at - first_at) <= BODY_DEDUPE_WINDOW
+
+
+def _is_among(name: str, appended: Appended) -> bool:
+    return any(
+        name in (event.key, event.ref, event.full_ref)
+        for _, intake in appended.fresh
+        for event in intake.events
+    )
+
+
+def _tallies(intakes: Sequence[Intake], outcomes: Sequence[Outcome]) -> Tallies:
+    tallies: dict[tuple[str, Verdict], tuple[int, Instant, str]] = {}
+    for intake, outcome in zip(intakes, outcomes, strict=True):
+        if outcome.verdict is not Verdict.REJECTED:
+            n, at, _ = tallies.get((intake.source, outcome.verdict), (0, 0, ""))
+            latest = max(at, intake.received_at)
+            tallies[intake.source, outcome.verdict] = (n + 1, latest, intake.kind)
+    return tallies
+
+
+_INSERT: Final = (
+    "INSERT INTO deliveries (id, source, kind, path, headers, body, sha256, received_at, dedupe, "
+    "verdict, reason, status, adapter, keys) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def _row(
+    delivery_id: int, intake: Intake, keys: list[str], digest: bytes, reason: str
+) -> tuple[Any, ...]:
+    return (
+        delivery_id,
+        intake.source,
+        intake.kind,
+        intake.path,
+        orjson.dumps(dict(intake.headers)).decode(),
+        intake.body,
+        digest,
+        intake.received_at,
+        intake.dedupe,
+        intake.verdict.value,
+        reason,
+        intake.status,
+        intake.adapter,
+        orjson.dumps(keys).decode(),
+    )

@@ -1,0 +1,162 @@
+"""The projector: applies the log in order, from a position that is stored with its result.
+
+Live traffic, a start after a crash and a rebuild are the same thing here: deliveries after a
+position are read, folded, linked and judged, in small transactions. What was parsed for the
+sender's answer is kept in memory until it is folded, within bounds; anything else is read from
+the log and parsed again.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic, perf_counter
+from typing import Final, NamedTuple
+
+import orjson
+
+from vs_tui.log import sqlite_log
+from vs_tui.log.delivery import Intake
+from vs_tui.log.same_bodies import with_flag_of
+from vs_tui.log.sqlite_log import Entry
+from vs_tui.model.limits import MIB
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Event, Verdict
+from vs_tui.sources.base import Parsed
+from vs_tui.sources.reading import parse_stored
+from vs_tui.store import batch
+from vs_tui.store.span_folding import Change
+
+log = logging.getLogger(__name__)
+
+TARGET_SECONDS: Final = 0.02
+"""How long one transaction may take: appends wait for it, and a key press for the interpreter."""
+MOST_AT_ONCE: Final = 500
+REMEMBERED: Final = 10_000
+"""Deliveries whose events are kept in memory until they are folded."""
+REMEMBERED_BYTES: Final = 32 * MIB
+"""Bytes of their bodies."""
+
+
+Parse = Callable[[str, str, Mapping[str, str], bytes, Instant], Parsed]
+"""(source, path, headers, body, received at) -> what the adapter makes of it."""
+
+
+class Folded(NamedTuple):
+    """What one transaction folded."""
+
+    position: int
+    deliveries: int
+    changes: Sequence[Change]
+
+
+@dataclass(slots=True)
+class Projector:
+    """Where the projection stands, and what waits to be folded."""
+
+    position: int = 0
+    head: int = 0
+    at_once: int = 50
+    """Deliveries of the next transaction, by how long the last ones took."""
+    parse: Parse = parse_stored
+    _parsed: OrderedDict[int, tuple[int, Sequence[Event]]] = field(default_factory=OrderedDict)
+    _bytes: int = 0
+    _appended: deque[tuple[int, float]] = field(default_factory=deque)
+    """(position, when it was appended), for the lag."""
+
+    def opened(self, db: sqlite3.Connection) -> None:
+        """Read where the projection stands."""
+        self.position, self.head = sqlite_log.position(db), sqlite_log.head(db)
+        self._parsed.clear()
+        self._appended.clear()
+        self._bytes = 0
+        if self.behind:
+            self._appended.append((self.head, monotonic()))
+
+    @property
+    def behind(self) -> int:
+        """Deliveries that are stored and not folded yet; at least 0."""
+        return max(self.head - self.position, 0)
+
+    @property
+    def lag(self) -> float:
+        """Seconds since the oldest delivery that is not folded was stored; 0 when all are."""
+        return monotonic() - self._appended[0][1] if self._appended else 0.0
+
+    def appended(self, fresh: Sequence[tuple[int, Intake]]) -> None:
+        """Deliveries were committed to the log."""
+        for delivery_id, intake in fresh:
+            size = len(intake.body)
+            if len(self._parsed) < REMEMBERED and self._bytes + size <= REMEMBERED_BYTES:
+                accepted = intake.verdict is Verdict.ACCEPTED
+                self._parsed[delivery_id] = (size, intake.events if accepted else ())
+                self._bytes += size
+        if fresh:
+            self.head = max(self.head, fresh[-1][0])
+            self._appended.append((self.head, monotonic()))
+
+    def fold_some(self, db: sqlite3.Connection, folding: batch.Folding, limit: int = 0) -> Folded:
+        """Fold the next deliveries; the caller has begun and will commit, then call `committed`."""
+        started = perf_counter()
+        ids = sqlite_log.ids_after(db, self.position, limit or self.at_once)
+        parsed = {number: self._parsed[number][1] for number in ids if number in self._parsed}
+        unread = [number for number in ids if number not in parsed]
+        if unread:
+            for entry in sqlite_log.read(db, unread):
+                parsed[entry.id] = self.reread(db, entry)
+        events = [event for number in ids for event in parsed[number]]
+        folding.context.seq = batch.next_seq(db)
+        changes = batch.fold_and_link(db, events, folding) if events else []
+        reached = ids[-1] if ids else self.head
+        sqlite_log.set_position(db, reached)
+        if not limit:
+            self._adapt(len(ids), perf_counter() - started)
+        return Folded(reached, len(ids), changes)
+
+    def quarantine_next(self, db: sqlite3.Connection, folding: batch.Folding, why: str) -> Folded:
+        """Pass over the next delivery, which cannot be folded."""
+        folding.context.seq = batch.next_seq(db)
+        ids = sqlite_log.ids_after(db, self.position, 1)
+        for entry in sqlite_log.read(db, ids):
+            reason = f"folding failed ({why}); `vs-tui db rebuild` tries again"
+            sqlite_log.correct(
+                db, entry, kind=entry.kind, verdict=Verdict.QUARANTINED, reason=reason, keys=()
+            )
+        reached = ids[-1] if ids else self.head
+        sqlite_log.set_position(db, reached)
+        return Folded(reached, len(ids), ())
+
+    def committed(self, folded: Folded) -> None:
+        """The transaction that folded these is committed."""
+        self.position = folded.position
+        self.head = max(self.head, folded.position)
+        while self._parsed and next(iter(self._parsed)) <= self.position:
+            _, (size, _) = self._parsed.popitem(last=False)
+            self._bytes -= size
+        while self._appended and self._appended[0][0] <= self.position:
+            self._appended.popleft()
+
+    def _adapt(self, deliveries: int, seconds: float) -> None:
+        """Fold as many at once as fit into the target; grow by half at most."""
+        if deliveries:
+            fitting = int(deliveries * TARGET_SECONDS / max(seconds, 1e-6))
+            self.at_once = max(1, min(fitting, self.at_once * 3 // 2 + 1, MOST_AT_ONCE))
+
+    def reread(self, db: sqlite3.Connection, entry: Entry) -> Sequence[Event]:
+        """Parse a stored delivery with today's adapter, and correct what the log says of it.
+
+        A quarantined delivery that can be read now becomes accepted.
+        """
+        headers = orjson.loads(entry.headers)
+        parsed = self.parse(entry.source, entry.path, headers, entry.body, entry.received_at)
+        events = parsed.events if parsed.verdict is Verdict.ACCEPTED else ()
+        reason = with_flag_of(parsed.reason, entry.reason)
+        if (parsed.kind, parsed.verdict.value, reason) != (entry.kind, entry.verdict, entry.reason):
+            keys = dict.fromkeys(event.key for event in events)
+            sqlite_log.correct(
+                db, entry, kind=parsed.kind, verdict=parsed.verdict, reason=reason, keys=keys
+            )
+        return events
