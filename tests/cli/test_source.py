@@ -10,6 +10,7 @@ import pytest
 
 from tests.sources.test_mapped import TEN_LINES, deploy
 from vs_tui.cli.main import main
+from vs_tui.sources import registry
 from vs_tui.sources.configured import configure
 from vs_tui.sources.presets import presets
 
@@ -148,3 +149,31 @@ def test_secrets_that_cannot_be_written_stop_no_receiver_that_has_a_token(
     assert main(["secret", "show", "github"]) == 0
     assert capsys.readouterr().out == first
     assert main(["secret", "show", "shipit"]) == 2
+
+
+def test_a_plugin_that_signs_gets_a_secret_as_well(home, capsys, monkeypatch) -> None:
+    import importlib.metadata
+
+    from vs_tui.sources.alertmanager import Alertmanager
+
+    class Plugin(Alertmanager):
+        name = "plugged"
+        paths = ("/plugged",)
+        signature_headers = ("x-plugged",)
+
+    class Entry:
+        name = "plugged"
+
+        @staticmethod
+        def load() -> Plugin:
+            return Plugin()
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Entry])
+    registry._sources.cache_clear()
+    try:
+        assert main(["secret", "show", "plugged"]) == 0
+        assert len(capsys.readouterr().out.strip()) >= 43
+        assert "/plugged" in out(capsys, "list")
+    finally:
+        monkeypatch.undo()
+        registry._sources.cache_clear()

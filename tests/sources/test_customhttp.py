@@ -472,3 +472,16 @@ def test_devlakes_deployment_is_read_as_devlakes():
 def test_a_body_that_is_nobodys_is_refused_with_what_to_do(body):
     with pytest.raises(BadBody, match=r"needs a source, see docs/sources/mapped.md"):
         SOURCE.parse(Inbound("/customhttp", {}, json.dumps(body).encode(), RECEIVED))
+
+
+def test_a_preset_that_is_switched_off_recognises_nothing():
+    from tests.sources.test_presets import inbounds
+    from vs_tui.sources.configured import configure
+
+    (inbound, *_) = inbounds("vercel")
+    configure({"vercel": {"enabled": False}})
+    try:
+        with pytest.raises(BadBody):
+            SOURCE.parse(inbound._replace(path="/customhttp"))
+    finally:
+        configure({})

@@ -222,12 +222,15 @@ def _of_a_tool(inbound: Inbound, payload: dict[str, Any], error: BadBody) -> Par
     """What a tool's own body says that was sent here in place of the tool's path; BadBody where no
     tool's is recognised."""
     from vs_tui.sources.devlake import SOURCE as devlake
+    from vs_tui.sources.mapped import MappedSource
     from vs_tui.sources.presets import recognised
+    from vs_tui.sources.registry import sources
 
+    mapped = [source for source in sources().values() if isinstance(source, MappedSource)]
     if devlake.recognises(payload):
         parsed = devlake.parse(inbound._replace(path="/plugins/webhook/customhttp/deployments"))
         title, path = devlake.title, "/api/rest/plugins/webhook/ID/deployments"
-    elif (preset := recognised(inbound, payload)) is not None:
+    elif (preset := recognised(inbound, payload, mapped)) is not None:
         parsed = preset.parse(inbound)
         title, path = preset.title, preset.paths[0]
     else:

@@ -7,7 +7,7 @@ Each file's fields are those of the vendor's documentation; the values of its sa
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -31,12 +31,15 @@ def _read(path: Path) -> Mapping[str, Any]:
     return tomllib.loads(path.read_text("utf-8"))
 
 
-def recognised(inbound: Inbound, body: Any) -> MappedSource | None:
-    """The only preset whose tool sends such a body; None where there is none, or more than one."""
+def recognised(
+    inbound: Inbound, body: Any, sources: Iterable[MappedSource] | None = None
+) -> MappedSource | None:
+    """The only one of `sources` (else of the presets) whose tool sends such a body; None where
+    there is none, or more than one."""
     found = []
-    for source in presets().values():
+    for source in presets().values() if sources is None else sources:
         try:
-            if source.recognises(Run(inbound, body)):
+            if source.enabled and source.recognises(Run(inbound, body)):
                 found.append(source)
         except TooManySteps:
             continue
