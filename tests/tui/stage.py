@@ -110,6 +110,7 @@ async def stage(
         "cards": some_cards,
         "theme": "dark",
         "zone": "UTC",
+        "by_trace": False,
         "url": "http://127.0.0.1:8787",
         "state_path": remember_to,
     }

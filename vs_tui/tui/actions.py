@@ -77,6 +77,11 @@ ACTIONS: Final = (
     Action("unfold_body", "right_square_bracket", "unfold", "unfold all of the body", "inspector"),
     Action("reveal", "v", "reveal", "show the secret of this source, or hide it", "sources", 3),
     Action("copy_secret", "Y", "copy secret", "copy the secret of this source", "sources", 4),
+    Action("unfold", "space", "unfold", "show the steps of this trace, or of a section", "board"),
+    Action("by_trace", "b", "by span", "Live by trace or by span", "list"),
+    Action("next_section", "J", "section", "next section of the list", "board"),
+    Action("previous_section", "K", "section", "previous section of the list", "board"),
+    Action("why_next", "i", "why", "the rule that chose this section and this person", "board"),
     Action("down", "j,down", "down", "one row down"),
     Action("up", "k,up", "up", "one row up"),
     Action("page_down", "ctrl+d,pagedown", "page down", "a page down"),
@@ -102,6 +107,7 @@ BY_ID: Final[Mapping[str, Action]] = {action.id: action for action in ACTIONS}
 PLACES: Final = {
     "everywhere": "Everywhere",
     "list": "In lists",
+    "board": "In Live by trace",
     "trace": "In a trace",
     "inspector": "In a delivery",
     "sources": "In Sources",
@@ -241,6 +247,6 @@ def places(where: str) -> tuple[str, ...]:
     delivery beside the list, so it can do what the inspector can."""
     if where == "events":
         return (where, "inspector", "list", "everywhere")
-    if where in ("live", "traces", "sources", "compare", "dora", "dora_detail"):
+    if where in ("live", "board", "traces", "sources", "compare", "dora", "dora_detail"):
         return (where, "list", "everywhere")
     return (where, "everywhere")

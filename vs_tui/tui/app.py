@@ -24,6 +24,8 @@ from vs_tui.model.display import clean
 from vs_tui.model.time import SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.reader_protocol import Baseline, SourceHealth, Trace
+from vs_tui.traces.board import Totals
+from vs_tui.traces.next_action import Section
 from vs_tui.tui import actions as table
 from vs_tui.tui import filtering, onboarding, span_format
 from vs_tui.tui import theme as look
@@ -98,6 +100,9 @@ class VsTuiApp(SparingApp[int]):
         """Changes since the screen was frozen."""
         self.team = self.remembered.team
         self.teams: Sequence[str] = ()
+        self.by_trace = setup.by_trace
+        self.totals: Totals | None = None
+        """Counts of all traces that are open; None before they are known."""
         self.baselines: dict[str, Baseline] = {}
         self._learnt_at: dict[str, Instant] = {}
         self._ticked_at: Instant = 0
@@ -183,7 +188,7 @@ class VsTuiApp(SparingApp[int]):
         if self.frozen_at is None and not self.blurred and view is not None and view.complete:
             now = self.now()
             quiet = 0 <= now - self._ticked_at < QUIET_TICK
-            if self.in_flight or not quiet:
+            if self.is_moving or not quiet:
                 view.tick(now)
                 view.paint_header()
             if not quiet:
@@ -207,6 +212,13 @@ class VsTuiApp(SparingApp[int]):
     def now(self) -> Instant:
         """The clock, or the moment the screen is frozen at."""
         return self.frozen_at if self.frozen_at is not None else self.setup.clock()
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether something on the screen changes by the second."""
+        if self.by_trace and self.totals is not None:
+            return self.totals.of(Section.RUNNING) > 0
+        return self.in_flight > 0
 
     @property
     def travelled(self) -> bool:

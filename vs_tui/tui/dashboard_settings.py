@@ -58,6 +58,8 @@ class Setup:
     zone: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)
     views: Mapping[str, str] = field(default_factory=dict)
+    by_trace: bool = True
+    """Whether Live begins with the list of traces, and not with that of spans."""
     watch_command: str = ""
     state_path: str = ""
     at: Instant | None = None

@@ -133,6 +133,8 @@ class Feed:
         app.health = await app.reader.sources()
         counts = await app.reader.counts()
         app.in_flight, app.failed = counts.in_flight, counts.failed
+        if app.by_trace and app.frozen_at is None:
+            app.totals = (await app.reader.board()).everything
         health = await app.reader.health()
         app.trouble = health.trouble
         await self._compare(health)

@@ -7,8 +7,10 @@ from typing import Final
 
 from vs_tui.model import filters
 from vs_tui.model.vocabulary import Operation, Span, Verdict
+from vs_tui.traces.next_action import Section
 
 _DELIVERY_KEYS: Final = ("source", "verdict", "kind")
+_TRACE_TERMS: Final = ("section:", "next:", "step:", "wait>", "over>")
 _KNOWN_KEYS: Final = ("kind", "service", "env", "project", "source", "actor", "stage")
 
 
@@ -20,7 +22,7 @@ def problem(text: str, where: str) -> str:
 
             delivery_where(text)
         else:
-            filters.parse(text)
+            filters.parse(text, traces=where == "board")
     except ValueError as error:
         return str(error)
     return ""
@@ -28,10 +30,16 @@ def problem(text: str, where: str) -> str:
 
 def completions(text: str, where: str, known: Mapping[str, Sequence[str]]) -> Sequence[str]:
     """Whole texts that this one could become, the likeliest first."""
-    if where != "events":
-        return filters.completions(text, known)
     head, _, last = text.rpartition(" ")
     key, colon, begun = last.partition(":")
+    if where == "board":
+        more = [term for term in _TRACE_TERMS if not colon and term.startswith(last)]
+        if key in ("section", "next", "step") and colon:
+            values = [str(s) for s in Section] if key == "section" else known.get(key, ())
+            more = [f"{key}:{value}" for value in values if value.startswith(begun)]
+        return [f"{head} {term}".lstrip() for term in more] + filters.completions(text, known)
+    if where != "events":
+        return filters.completions(text, known)
     if not colon:
         options = [f"{name}:" for name in _DELIVERY_KEYS if name.startswith(key)]
     else:

@@ -31,6 +31,15 @@ class Deeds:
         found: Callable[[], None] | None = getattr(self, action_id, None)
         return found
 
+    def by_trace(self) -> None:
+        """Live by trace or by span, whichever it is not."""
+        app = self._app
+        if app.navigation.current not in ("live", "spans"):
+            app.notify_text("by trace or by span: in Live")
+            return
+        app.by_trace = app.navigation.current == "spans"
+        app.navigation.show(app.navigation.home)
+
     def last_view(self) -> None:
         self._app.navigation.show(self._app.navigation.previous)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from vs_tui.model.display import clean
 from vs_tui.model.vocabulary import Verdict
+from vs_tui.traces.next_action import Section
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, fit, width_of
 
@@ -47,16 +48,35 @@ def _pieces(app: VsTuiApp, words: int) -> tuple[list[Piece], list[Piece], dict[i
     left += [("  ", "dim"), (f"team {team}  ", "dim")]
     if app.navigation.base is None or app.navigation.base.ranged:
         left.append((app.range_name, "dim"))
-    what = "in flight" if words == _FULL else "run"
-    right: list[Piece] = [(f"{app.in_flight} {what}", "run")]
-    if app.failed:
-        right.append((f" {signs.dot} {app.failed} {signs.fail}", "fail"))
+    right = _counts(app, words)
     if app.frozen_at is not None:
         return left, [*right, (" ", "text")] if not app.travelled else [], targets
     clock = span_format.clock(app.now(), app.zone, app.now())
     # Seconds run only while ages and bars do: a quiet screen writes nothing to the terminal.
-    right.append((f"  {clock if app.in_flight else clock[:-3]} ", "dim"))
+    right.append((f"  {clock if app.is_moving else clock[:-3]} ", "dim"))
     return left, right, targets
+
+
+def _counts(app: VsTuiApp, words: int) -> list[Piece]:
+    """What is open, of everything: team and filter are ignored."""
+    signs, totals = app.look.glyphs, app.totals
+    if not app.by_trace or totals is None:
+        what = "in flight" if words == _FULL else "run"
+        found: list[Piece] = [(f"{app.in_flight} {what}", "run")]
+        if app.failed:
+            found.append((f" {signs.dot} {app.failed} {signs.fail}", "fail"))
+        return found
+    incidents = totals.of(Section.INCIDENT)
+    running, waiting = totals.of(Section.RUNNING), totals.of(Section.WAITING)
+    found = []
+    if incidents:
+        word = "" if words != _FULL else " incident" if incidents == 1 else " incidents"
+        found += [(f"! {incidents}{word}", "fail"), (f" {signs.dot} ", "dim")]
+    found.append((f"{running} {'running' if words == _FULL else 'run'}", "run"))
+    found.append((f" {signs.dot} {waiting} {'waiting' if words == _FULL else 'wait'}", "wait"))
+    if totals.long:
+        found.append((f", {totals.long} long", "wait"))
+    return found
 
 
 def _trouble(app: VsTuiApp) -> bool:

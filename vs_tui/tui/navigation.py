@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 
 from vs_tui.model.vocabulary import Span
-from vs_tui.tui import span_format
+from vs_tui.tui import filtering, span_format
 from vs_tui.tui.ranges import DEFAULT, parse_range
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.screens.listed import ListedView
@@ -27,14 +27,20 @@ VIEWS: Final[Mapping[str, str]] = {
 """Action id, which is the module's name, -> the view it shows."""
 
 
+_SPANS: Final = "SpansView"
+"""Live by span has no action of its own: the one of Live shows it when that is chosen."""
+
+
 def view_class(name: str) -> type[View]:
     """The class of a view, imported now: who opens the dashboard waits for the first one only."""
-    return cast("type[View]", getattr(import_module(f"vs_tui.tui.screens.{name}"), VIEWS[name]))
+    return cast(
+        "type[View]", getattr(import_module(f"vs_tui.tui.screens.{name}"), VIEWS.get(name, _SPANS))
+    )
 
 
 def import_screens() -> None:
     """All that can be opened from the first view, so that the first key to each is quick."""
-    for name in VIEWS:
+    for name in (*VIEWS, "spans"):
         view_class(name)
     for name in ("compare", "delivery", "help", "span_deliveries", "trace"):
         import_module(f"vs_tui.tui.screens.{name}")
@@ -47,7 +53,7 @@ class Navigation:
         self._app = app
         self.views: dict[str, View] = {}
         """Those that were shown, by action id."""
-        self.current = "live"
+        self.current = self.home
         self.previous = "traces"
         self.marked_trace = ""
         """The first of two traces to compare."""
@@ -56,6 +62,11 @@ class Navigation:
     def base(self) -> View | None:
         """The view at the bottom of what is shown."""
         return self.views.get(self.current)
+
+    @property
+    def home(self) -> str:
+        """Live, by trace or by span."""
+        return "live" if self._app.by_trace else "spans"
 
     def open_first(self) -> None:
         """Show the first view."""
@@ -83,6 +94,7 @@ class Navigation:
     def show(self, name: str) -> None:
         """A view, without what was opened above the one before."""
         app = self._app
+        name = self.home if name == "live" else name
         while len(app.screen_stack) > 2:
             app.pop_screen()
         if name != self.current:
@@ -100,8 +112,8 @@ class Navigation:
             app.pop_screen()
         elif view is not None and view.filter_text:
             view.set_filter("")
-        elif self.current != "live":
-            self.show("live")
+        elif self.current != self.home:
+            self.show(self.home)
 
     def crumbs(self) -> list[str]:
         """Titles of the screens from the view to the one on top."""
@@ -115,8 +127,9 @@ class Navigation:
 
     def named_view(self, filter_text: str) -> None:
         """A filter of the configuration's [views], in the Live view."""
-        self.show("live")
-        self.view("live").set_filter(filter_text)
+        name = self.home if not filtering.problem(filter_text, "board") else "spans"
+        self.show(name)
+        self.view(name).set_filter(filter_text)
 
     # Drill-down.
 
@@ -149,7 +162,8 @@ class Navigation:
             terms.append(f'team:"{team}"')
         if metric in ("fail", "restore"):
             terms.append("state:failed")
-        self.named_view(" ".join(terms))
+        self.show("spans")
+        self.view("spans").set_filter(" ".join(terms))
 
     def open_deliveries(self, filter_text: str) -> None:
         """Some of the deliveries, in the Events view."""

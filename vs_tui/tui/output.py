@@ -116,7 +116,7 @@ class Output:
                 self._app.deliver_text(io.StringIO(text), save_filename=f"vs-tui.{ending}")
             return
         for folder in self._folders():
-            stem = _free_name(folder, f"vs-tui-{view.where}", files)
+            stem = _free_name(folder, f"vs-tui-{view.tab or view.where}", files)
             if all(self._write(folder / f"{stem}.{e}", t, new=True) for e, t in files.items()):
                 self._app.notify_text(f"wrote {stem}.{{{','.join(files)}}} to {folder}")
                 return

@@ -15,6 +15,7 @@ class Glyphs:
     """The signs of one character set."""
 
     run: str = "●"
+    open_mark: str = "○"
     wait: str = "‖"
     queue: str = "◌"
     ok: str = "✓"
@@ -52,6 +53,7 @@ class Glyphs:
 UNICODE: Final = Glyphs()
 ASCII: Final = Glyphs(
     run="*",
+    open_mark="o",
     wait="=",
     queue=".",
     ok="+",

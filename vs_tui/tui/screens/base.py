@@ -53,6 +53,8 @@ class View(Screen[None]):
     AUTO_FOCUS = ""
 
     where = "everywhere"
+    tab = ""
+    """The tab it belongs to, where that has another name."""
     title_text = ""
     filterable = False
     ranged = False
@@ -192,7 +194,9 @@ class View(Screen[None]):
         self.set_class(size.width < 76, "-narrow", update=False)
         self.set_class(size.width >= 100, "-wide", update=False)
         self.set_class(size.width >= 112, "-side", update=False)
+        self.set_class(size.width >= 160, "-broad", update=False)
         self.set_class(size.height >= 32, "-tall", update=False)
+        self.set_class(size.height >= 48, "-high", update=False)
         return self.classes != before
 
     # The frame.
@@ -220,23 +224,24 @@ class View(Screen[None]):
         self.query_one("#header", Line).show(*headline(self.dash, max(self.size.width, 10)))
 
     def _is_tab(self) -> bool:
-        return any(self.where == name for name, _ in TABS)
+        return any((self.tab or self.where) == name for name, _ in TABS)
 
     def _tabs(self) -> tuple[list[Piece], list[Piece]]:
         if not self._is_tab():
             return self._path()
         left: list[Piece] = [(" ", "text")]
+        shown = self.tab or self.where
         for index, (name, label) in enumerate(TABS):
             text = f"{index + 1} {label}"
-            left.append((f"[{text}]", "title") if name == self.where else (f" {text} ", "dim"))
+            left.append((f"[{text}]", "title") if name == shown else (f" {text} ", "dim"))
             left.append((" ", "text"))
         right: list[Piece] = []
         if self.filterable:
             counted = f"  {self.matched_text()} "
             room = max(self.size.width - width_of(left) - len(counted) - 3, 4)
             role = "match" if self.filter_text else "dim"
-            shown = cut([(clean(self.filter_text or "all"), role)], room, self.look.glyphs.ellipsis)
-            right = [("/ ", "key"), *shown, (counted, "dim")]
+            told = cut([(clean(self.filter_text or "all"), role)], room, self.look.glyphs.ellipsis)
+            right = [("/ ", "key"), *told, (counted, "dim")]
         return left, right
 
     def _tab_targets(self, left: int, right: int) -> dict[int, str]:

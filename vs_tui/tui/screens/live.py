@@ -1,242 +1,419 @@
-"""Live: what is in flight, then what ended last; the selected row's trace follows below."""
+"""Live: every piece of work that is open, where it stands and who acts next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.widget import Widget
 
-from vs_tui.model.display import clean
-from vs_tui.model.time import SECOND, Instant, format_duration
-from vs_tui.model.vocabulary import Span, State
-from vs_tui.store.reader_protocol import COUNTED, Counts
-from vs_tui.tui import span_format
-from vs_tui.tui.paint import Piece, longest_name
-from vs_tui.tui.screens.listed import ListedView, counts_text
+from vs_tui.model.time import SECOND, Instant
+from vs_tui.model.vocabulary import Span
+from vs_tui.store.reader_protocol import Trace
+from vs_tui.traces.board import ORDERS, Board, Totals, ordered
+from vs_tui.traces.next_action import Section
+from vs_tui.traces.standing import Standing
+from vs_tui.tui import filtering, trace_rows
+from vs_tui.tui.paint import Piece
+from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.theme import Look
-from vs_tui.tui.trace_summary import trace_facts
-from vs_tui.tui.widgets.dora import DoraPanel
+from vs_tui.tui.widgets.dora import DoraPanel, DoraStrip
 from vs_tui.tui.widgets.listing import Column, Listing, Row
-from vs_tui.tui.widgets.strip import TraceStrip
 from vs_tui.tui.widgets.waterfall import Waterfall
 from vs_tui.tui.workers import start
 
-COLUMNS: Final = (
-    Column("STATE", 8, sort="live"),
-    Column("KIND", 8),
-    Column("TITLE", 16, flex=1, sort="name"),
-    Column("TEAM", 5, rank=2),
-    Column("STAGE/ENDED", 11, rank=3, sort="ended"),
-    Column("DUR", 7, right=True, sort="duration"),
-    Column("vs p50", 6, rank=1),
+WIDE_FROM: Final = 100
+WIDE: Final = (
+    Column("", 1),
+    Column("PROJECT", 9, sort="project"),
+    Column("WHAT", 14, flex=1, sort="name"),
+    Column("iss", 3),
+    Column("pr", 2),
+    Column("rev", 3),
+    Column("ci", 6),
+    Column("stg", 4),
+    Column("prod", 4),
+    Column("NOW, AND WHO ACTS NEXT", 29, sort="person"),
+    Column("vs USUAL", 10, sort="over"),
+    Column("AGE", 7, right=True),
+    Column("TEAM", 4, wish=8),
 )
-ROOMY: Final = (Column("BY", 12), Column("PROJECT", 20))
-"""Also there where a title would have far more room than it needs."""
-_ROOMY_CELLS: Final = 40
-_ROOMY_FROM: Final = 140
-_TEAM: Final = 3
-"""Place of the team among the columns."""
-_TEAM_CELLS: Final = 10
+NARROW: Final = (
+    Column("", 1),
+    Column("WHAT", 12, flex=1, sort="name"),
+    *(Column(name, cells) for name, cells in (("i", 1), ("p", 1), ("r", 1), ("ci", 4))),
+    *(Column(name, 2) for name in ("s", "p")),
+    Column("NOW, AND WHO NEXT", 22, sort="person"),
+    Column("USUAL", 7, sort="over"),
+)
+MOST_FINISHED: Final = 8
+MOST_INCIDENTS: Final = 3
 _CARDS_AGE: Final = 10 * SECOND
-"""How long the metrics beside the list are taken for current."""
+_HEAD: Final = "section:"
 
 
 class LiveView(ListedView):
     """The first screen."""
 
-    where = "live"
-    ranged = True
+    where = "board"
+    tab = "live"
     title_text = "Live"
     filterable = True
-    sorts = ("live", "started", "ended", "duration", "name")
+    sorts = ORDERS
+    offered = ("open", "unfold", "by_trace", "filter", "next_section", "team", "sort",
+               "next_failed", "freeze", "watch", "palette")  # fmt: skip
     DEFAULT_CSS = """
     LiveView #upper { height: 1fr; }
     LiveView #dora-side { width: 41; display: none; }
-    LiveView.-side #dora-side { display: block; }
-    LiveView #below { height: 4; }
-    LiveView.-wide.-tall #below { height: 14; }
-    LiveView #trace { display: none; }
-    LiveView.-wide.-tall #trace { display: block; }
-    LiveView.-wide.-tall #strip { display: none; }
+    LiveView.-broad #dora-side { display: block; }
+    LiveView #dora-strip { height: auto; }
+    LiveView.-broad #dora-strip { display: none; }
+    LiveView #trace { height: 14; display: none; }
+    LiveView.-high #trace { display: block; }
     """
 
     def __init__(self, look: Look) -> None:
         super().__init__(look)
-        self.spans: Sequence[Span] = ()
-        self._teams = True
-        """Whether any row has a team."""
-        self._at_work: dict[str, list[Span]] = {}
-        """Key of a span -> those right below it that run."""
-        self.counts: Counts | None = None
-        self._carded: tuple[str, str, Instant | None] = ("", "", None)
+        self.board: Board | None = None
+        self.unfolded: set[str] = set()
+        self.folded: set[str] = {Section.NOT_STARTED.value}
+        self.opened_quiet = False
+        self._rows: dict[str, Standing] = {}
+        self._details: dict[str, Trace] = {}
+        self._carded: tuple[str, Instant | None] = ("", None)
         self._cards_until: Instant = 0
+        self._sections: dict[str, str] = {}
+        """Trace -> section at the last reading, to say where the selected row went."""
 
     def body(self) -> Iterable[Widget]:
-        self.list = Listing(self.look, COLUMNS, id="list")
-        self.list.describe = self._cells
+        self.list = Listing(self.look, WIDE, id="list")
+        self.list.describe = self._describe
         self.dora = DoraPanel(self.look, id="dora-side")
+        self.strip = DoraStrip(self.look, id="dora-strip")
         self.trace = Waterfall(self.look, id="trace")
         self.trace.zone = self.dash.zone
-        self.strip = TraceStrip(self.look, id="strip")
         yield Horizontal(self.list, self.dora, id="upper")
-        yield Vertical(self.trace, self.strip, id="below")
+        yield self.trace
+        yield self.strip
 
     async def load(self) -> None:
         dash = self.dash
-        filter_text = dash.effective_filter(self.filter_text)
-        wanted = self.wanted
-        page = await dash.reader.spans(filter_text, limit=wanted, sort=self.sort, at=dash.frozen_at)
-        self.spans = page.items
-        if self.sort == self.sorts[0]:
-            self.spans = span_format.impossible_starts_last(page.items, dash.now())
-        self.searched = page.searched
+        wanted = filtering.effective(self.filter_text, dash.team, "")
+        found = await dash.reader.board(wanted, at=dash.frozen_at)
+        self.board = found
+        self._rows = {row.trace_id: row for row in found.rows}
+        if dash.frozen_at is None or dash.travelled:
+            dash.totals = found.everything
+        self.unfolded &= self._rows.keys()
+        for trace_id in self.unfolded:
+            await self._read_details(trace_id)
         self.show_problem("")
-        self._show_rows(wanted)
-        await dash.learn(self._in_sight())
-        self.list.refresh_changed()
+        self._show()
         await self._load_trace()
-        self.counts = await dash.reader.counts(filter_text, at=dash.frozen_at)
-        self.searching = page.searched or self.counts.searched
-        self.made_of = COUNTED if self.counts.matched >= COUNTED else 0
-        self._show_order()
-        self.list.set_total(self.counts.matched)
         await self._load_cards()
+
+    async def _read_details(self, trace_id: str) -> None:
+        trace = await self.dash.trace(trace_id)
+        if trace is not None:
+            await self.dash.learn([span for span in trace.spans if span.in_flight])
+            await self.dash.histories.learn(trace.spans)
+            self._details[trace_id] = trace
 
     async def _load_cards(self) -> None:
         """Metrics of days do not change by the second: read again after some."""
         dash = self.dash
-        asked = (dash.team, dash.range_name, dash.frozen_at)
-        now = dash.setup.clock()
-        if not self.dora.display or (asked == self._carded and now < self._cards_until):
+        asked, now = (dash.team, dash.frozen_at), dash.setup.clock()
+        if asked == self._carded and now < self._cards_until:
             return
-        self.dora.show(await dash.cards(), dash.range_name, dash.worded("{dora}: all of it"))
+        cards = await dash.cards()
+        self.dora.show(cards, dash.range_name, dash.worded("{dora}: all of it"))
+        self.strip.show(cards, dash.range_name, 4 if self.size.height >= 32 else 2)
         self._carded, self._cards_until = asked, now + _CARDS_AGE
+        # When events stop, what was read too early for the last of them is read once more.
+        self.set_timer(_CARDS_AGE / SECOND, self._read_cards_again)
 
-    def on_resize(self) -> None:
-        # The panel may have just come into sight.
-        if self.dash.feed.begun:
-            self.call_after_refresh(self._show_rows, self.asked)
+    def _read_cards_again(self) -> None:
+        if self.is_current and self.complete:
             start(self, self._load_cards, "cards", exclusive=True)
 
-    def _in_sight(self) -> Sequence[Span]:
-        page = max(self.list.rows_visible, 20)
-        return self.spans[max(self.list.first - page, 0) : self.list.first + 2 * page]
-
-    def _show_rows(self, asked: int) -> None:
-        if not self.spans:
-            self.list.empty = self.dash.empty_text(bool(self.filter_text))
-        self._at_work = {}
-        for span in self.spans:
-            if span.in_flight and span.parent_key and span.state is State.RUNNING:
-                self._at_work.setdefault(span.parent_key, []).append(span)
-        roomy = self.list.size.width >= _ROOMY_FROM
-        self.list.set_columns(self._columns()[: None if roomy else len(COLUMNS)])
-        self.show_rows(
-            [Row(span.key, failed=span.status.failed, data=span) for span in self.spans], asked
-        )
-        self._show_order()
-
-    def _columns(self) -> Sequence[Column]:
-        """Where no row has a team, their place is the repositories'. As wide as all rows that were
-        read need it, so that scrolling does not move the columns."""
-        team = COLUMNS[_TEAM]
-        self._teams = not self.spans or any(span.team for span in self.spans)
-        if not self._teams:
-            team = replace(team, title="PROJECT", width=7)
-        names = {self._group(span) for span in self.spans}
-        team = replace(team, wish=longest_name(names, _TEAM_CELLS))
-        by, project = ROOMY
-        by = replace(by, wish=longest_name({span.actor for span in self.spans}, _ROOMY_CELLS))
-        names = {span.project for span in self.spans}
-        project = replace(project, wish=longest_name(names, _ROOMY_CELLS))
-        return (*COLUMNS[:_TEAM], team, *COLUMNS[_TEAM + 1 :], by, project)
-
-    def _group(self, span: Span) -> str:
-        return span.team if self._teams else span.project.rpartition("/")[2]
-
-    def _show_order(self) -> None:
-        name = "In flight" if self.sort.lstrip("-") == self.sorts[0] else "Spans"
-        self.list.set_heading([(name, "title")], self.order_note("in flight first, newest"))
-
     async def _load_trace(self) -> None:
-        row = self.list.selected
-        span = row.data if row is not None else None
-        self.query_one("#below").display = isinstance(span, Span)
-        if not isinstance(span, Span):
+        """The waterfall of the selected trace, where the screen is high enough."""
+        row = self._selected_row()
+        if not self.trace.display or row is None:
             return
-        trace = await self.dash.trace(span.trace_id)
+        trace = await self.dash.trace(row.trace_id)
         if trace is None:
             return
-        now = self.dash.now()
-        await self.dash.learn([*trace.spans, *self._in_sight()])
+        await self.dash.learn(trace.spans)
         await self.dash.histories.learn(trace.spans)
-        self.list.refresh_changed()
-        frozen = self.dash.frozen_at is not None
-        note = "frozen" if frozen else f"{self.look.glyphs.live} following"
-        for widget in (self.trace, self.strip):
-            widget.show(trace, self.dash.baselines, now, self.dash.histories.runs)
-        self.trace.reveal(span.key)
-        name = span_format.title(trace.root)
-        title: list[Piece] = [(f"Trace {span_format.trace_id(trace.trace_id)}  ", "title")]
-        self.trace.set_heading([*title, (clean(name), "text")], note)
-        facts = trace_facts(trace, self.zone_clock, now)
-        self.trace.set_foot([(f" {self.look.glyphs.dot} ".join(facts), "note")] if facts else [])
-        self.strip.set_heading([(clean(name), "title")], self.dash.worded("{open}: full trace"))
+        self.trace.show(trace, self.dash.baselines, self.dash.now(), self.dash.histories.runs)
+        self.trace.set_heading([("Trace ", "title"), (trace_rows.title(row), "text")])
+
+    def on_resize(self) -> None:
+        if self.board is not None:
+            self.call_after_refresh(self._show)
+
+    # Rows.
+
+    def _show(self) -> None:
+        if self.board is None:
+            return
+        board, now = self.board, self.dash.now()
+        wide = self.list.size.width >= WIDE_FROM - 2
+        self.list.set_columns(self._columns(wide))
+        listed = ordered(board.rows, self.sort, now)
+        rows = self._lines(listed, board.matched, now)
+        if not board.rows:
+            rows = []
+            self.list.empty = self._empty()
+        elif board.terms:  # incidents only, which no filter hides
+            said = [Row(f"{_HEAD}{n}", whole=True, data=t) for n, t in enumerate(self._empty())]
+            rows = [*(row for row in rows if not row.key.startswith(_HEAD)), *said]
+        self._tell_where_it_went()
+        if not self.list.touched and not self.list.selected_key:
+            first = next((row.key for row in rows if row.key in self._rows), "")
+            self.list.selected_key = first
+        self.list.set_rows(rows)
+        back = self.dash.worded("{by_trace}: by span")
+        order = "" if self.sort == self.sorts[0] else f"  {self.sort.lstrip('-')}"
+        self.list.set_heading([("Traces", "title")], f"{back}{order}")
+        self._show_foot()
+
+    def _columns(self, wide: bool) -> Sequence[Column]:
+        if not wide:
+            return NARROW
+        teams = {row.team for row in self._rows.values() if row.team}
+        return WIDE if len(teams) > 1 else WIDE[:-1]
+
+    def _lines(self, listed: Sequence[Standing], totals: Totals, now: Instant) -> list[Row]:
+        """Headings, rows, and the steps of those that are unfolded."""
+        lines: list[Row] = []
+        parts: Mapping[Section, list[Standing]] = {
+            section: [row for row in listed if row.section is section] for section in Section
+        }
+        incidents = parts[Section.INCIDENT]
+        lines += [self._row(row) for row in incidents[:MOST_INCIDENTS]]
+        if len(incidents) > MOST_INCIDENTS:
+            lines.append(Row(f"{_HEAD}more-incidents", whole=True, data=len(incidents)))
+        for section in list(Section)[1:]:
+            part = parts[section]
+            if not part and section in (Section.FINISHED, Section.NOT_STARTED):
+                continue
+            lines.append(Row(f"{_HEAD}{section.value}", whole=True, data=section))
+            if section.value in self.folded:
+                continue
+            quiet = [row for row in part if row.is_quiet(now)]
+            shown = [row for row in part if not row.is_quiet(now)]
+            most = MOST_FINISHED if section is Section.FINISHED else len(shown)
+            for row in shown[:most]:
+                lines += self._with_steps(row, now)
+            if len(shown) > most:
+                lines.append(Row(f"{_HEAD}history", whole=True, data=len(shown) - most))
+            if quiet:
+                lines.append(Row(f"{_HEAD}quiet", whole=True, data=len(quiet)))
+                if self.opened_quiet:
+                    lines += [self._row(row) for row in quiet]
+        return lines
+
+    def _row(self, row: Standing) -> Row:
+        incident = row.section is Section.INCIDENT
+        return Row(row.trace_id, failed=row.failed or incident, data=row, whole=incident)
+
+    def _with_steps(self, row: Standing, now: Instant) -> list[Row]:
+        lines = [self._row(row)]
+        trace = self._details.get(row.trace_id)
+        if row.trace_id in self.unfolded and trace is not None:
+            lines += [
+                Row(f"{row.trace_id}/{number}", whole=True, data=(row.trace_id, number, key))
+                for number, (key, _) in enumerate(self._steps(row, trace, now))
+            ]
+        return lines
+
+    def _steps(
+        self, row: Standing, trace: Trace, now: Instant
+    ) -> list[tuple[str, tuple[Piece, ...]]]:
+        return trace_rows.steps(
+            row,
+            trace.spans,
+            now,
+            glyphs=self.look.glyphs,
+            baselines=self.dash.baselines,
+            past=self.dash.histories.runs,
+            width=self.list.size.width - 40,
+        )
+
+    def _describe(self, line: Row) -> tuple[Piece, ...]:
+        data, glyphs, now = line.data, self.look.glyphs, self.dash.now()
+        if isinstance(data, Standing):
+            if line.whole:
+                outside = self.board is not None and data.trace_id in self.board.outside
+                return trace_rows.incident_line(data, glyphs, now, outside=outside)
+            return self._cells(data, now)
+        if isinstance(data, Section) and self.board is not None:
+            folded = data.value in self.folded
+            note = trace_rows.heading_note(data, self.board.matched)
+            width = self.list.size.width - 2
+            return trace_rows.heading(
+                data, self.board.matched, glyphs, width, folded=folded, note=note
+            )
+        if isinstance(data, tuple):
+            return self._step_line(data[0], data[1], now)
+        if isinstance(data, str):
+            return ((data, "dim"),)
+        sign = glyphs.open if self.opened_quiet else glyphs.folded
+        words = {
+            "quiet": f"{sign} {data} more, untouched for over 14 days",
+            "history": self.dash.worded(f"  {data} more in {{traces}} Traces"),
+            "more-incidents": f"  +{int(str(data)) - MOST_INCIDENTS} more incidents",
+        }
+        return ((words[line.key.removeprefix(_HEAD)], "dim"),)
+
+    def _step_line(self, trace_id: str, number: int, now: Instant) -> tuple[Piece, ...]:
+        row, trace = self._rows.get(trace_id), self._details.get(trace_id)
+        lines = self._steps(row, trace, now) if row is not None and trace is not None else []
+        indent = 12 if self.list.size.width >= WIDE_FROM else 4
+        found = lines[number][1] if number < len(lines) else ()
+        return ((" " * indent, "dim"), *found)
+
+    def _cells(self, row: Standing, now: Instant) -> tuple[Piece, ...]:
+        glyphs = self.look.glyphs
+        wide = len(self.list.columns) > len(NARROW)
+        fold = glyphs.open if row.trace_id in self.unfolded else glyphs.folded
+        track = tuple(trace_rows.cell(found, glyphs) for found in row.cells)
+        what: Piece = (trace_rows.title(row), "text")
+        doing = trace_rows.now_text(row, now, self.dash.zone)
+        usual = trace_rows.usual_text(row, glyphs, now, short=not wide)
+        if not wide:
+            return ((fold, "dim"), what, *track, doing, usual)
+        return (
+            (fold, "dim"),
+            (row.project.rpartition("/")[2], "dim"),
+            what,
+            *track,
+            doing,
+            usual,
+            (trace_rows.age(max(now - row.began_at, 0), machine=False), "dim"),
+            (row.team, "dim"),
+        )
+
+    def _empty(self) -> tuple[str, ...]:
+        board = self.board
+        if board is None or not board.terms:
+            return self.dash.empty_text(bool(self.filter_text))
+        each = " \u00b7 ".join(f"{term} {n}" for term, n in board.terms.items())
+        return (
+            "",
+            f"nothing of {board.everything.listed} matches   {self.filter_text}",
+            "",
+            f"each term alone: {each}",
+            "",
+            self.dash.worded("{back} clears the filter, {filter} changes it"),
+        )
+
+    def _tell_where_it_went(self) -> None:
+        selected = self.list.selected_key
+        row = self._rows.get(selected)
+        before = self._sections.get(selected)
+        if row is not None and before not in (None, row.section.value) and self.list.touched:
+            self.dash.notify_text(f"now in {trace_rows.NAMES[row.section]}")
+        self._sections = {key: found.section.value for key, found in self._rows.items()}
+
+    def _show_foot(self) -> None:
+        row = self._selected_row()
+        if row is None:
+            self.list.set_foot([])
+            return
+        dot = f" {self.look.glyphs.dot} "
+        facts = [row.project, trace_rows.title(row), *row.action.who[:2]]
+        self.list.set_foot([(dot.join(fact for fact in facts if fact), "note")])
+
+    def _selected_row(self) -> Standing | None:
+        """The trace that the cursor is on, or that the step below it belongs to."""
+        return self._rows.get(self.list.selected_key.partition("/")[0])
 
     def tick(self, now: Instant) -> None:
         self.list.refresh_changed()
         if self.trace.display:
             self.trace.tick(now)
-        else:
-            self.strip.tick(now)
 
-    def _cells(self, row: Row) -> tuple[Piece, ...]:
-        span = row.data
-        assert isinstance(span, Span)
-        now, glyphs = self.dash.now(), self.look.glyphs
-        baseline = self.dash.baselines.get(span.key)
-        glyph, word, role = span_format.state(span, glyphs, now, baseline)
-        ratio, ratio_role = span_format.ratio_text(span, baseline, glyphs, now)
-        return (
-            (f"{glyph} {word}", role),
-            (span_format.kind(span), "dim"),
-            (span_format.title(span), "text"),
-            (self._group(span) or "-", "dim"),
-            (
-                span_format.stage(
-                    span, baseline, self.dash.zone, now, self._at_work.get(span.key, ())
-                ),
-                "fail" if span.status.failed else "text" if span.in_flight else "dim",
-            ),
-            ("ahead?", "wait")
-            if span_format.starts_ahead(span, now)
-            else (format_duration(span.elapsed(now)), "text"),
-            (ratio, ratio_role),
-            (span.actor or "-", "dim"),
-            (span.project or "-", "dim"),
-        )
+    # What is asked of it.
 
     def matched_text(self) -> str:
-        counts = self.counts
-        return counts_text(counts) if counts is not None else ""
+        if self.board is None:
+            return "-"
+        found, everything = self.board.matched, self.board.everything
+        idle = everything.of(Section.NOT_STARTED)
+        words = " not started" if self.size.width >= WIDE_FROM else ""
+        more = f" + {idle}{words}" if idle else ""
+        if found.listed == everything.listed and not self.filter_text:
+            return f"{everything.listed} open{more}"
+        return f"{found.listed} of {everything.listed}{more}"
 
     def listed_spans(self) -> Iterable[Span]:
-        return self.spans
+        return [row.root for row in self._rows.values()]
 
-    def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        return [column.title for column in self._columns()], self.list.texts()
+    def selection(self) -> str:
+        row = self._selected_row()
+        if row is None:
+            return ""
+        line = self.list.selected
+        if line is not None and isinstance(line.data, tuple) and line.data[2]:
+            return str(line.data[2])
+        step = row.action.step
+        return step.key if step is not None else row.root.key
 
     def act(self, action: str) -> bool:
         if isinstance(self.focused, Waterfall) and self.focused.act(action):
             return True
-        if self.focused is self.dora and (self.dora.act(action) or action == "open"):
-            if action == "open":
-                self.dash.do("dora")
+        if action in ("next_section", "previous_section"):
+            self._jump(1 if action == "next_section" else -1)
+            return True
+        if action == "unfold":
+            self._toggle(self.list.selected_key)
+            return True
+        if action == "why_next":
+            row = self._selected_row()
+            told = row.action.why if row is not None else ""
+            self.dash.notify_text(f"{row.action.rule}: {told}" if row and told else "no trace here")
+            return True
+        if action == "open" and self.list.selected_key.startswith(_HEAD):
+            self._toggle(self.list.selected_key)
             return True
         return super().act(action)
+
+    def _jump(self, step: int) -> None:
+        heads = [n for n, row in enumerate(self.list.rows) if isinstance(row.data, Section)]
+        here = self.list.cursor
+        ahead = [n for n in heads if (n > here if step > 0 else n < here)]
+        if ahead:
+            self.list.select(self.list.rows[min(ahead) if step > 0 else max(ahead)].key)
+
+    def _toggle(self, key: str) -> None:
+        """Fold or unfold a section, the quiet rows, or a trace."""
+        name = key.removeprefix(_HEAD)
+        if key.startswith(_HEAD):
+            if name == "quiet":
+                self.opened_quiet = not self.opened_quiet
+            elif name == "history":
+                self.dash.do("traces")
+            else:
+                self.folded ^= {name}
+            self._show()
+            return
+        trace_id = key.partition("/")[0]
+        if trace_id in self.unfolded:
+            self.unfolded.discard(trace_id)
+            self.list.select(trace_id)
+            self._show()
+        elif trace_id in self._rows:
+            self.unfolded.add(trace_id)
+
+            async def read() -> None:
+                await self._read_details(trace_id)
+                self._show()
+
+            start(self, read, "unfold")
 
     def on_dora_panel_opened(self, message: DoraPanel.Opened) -> None:
         message.stop()
@@ -244,13 +421,13 @@ class LiveView(ListedView):
 
     def on_listing_selected(self, message: Listing.Selected) -> None:
         message.stop()
-        self.follow_depth()
+        self._show_foot()
         start(self, self._load_trace, "trace", exclusive=True)
 
     def on_listing_opened(self, message: Listing.Opened) -> None:
         message.stop()
-        self.dash.navigation.open_span(message.key)
-
-    def on_waterfall_opened(self, message: Waterfall.Opened) -> None:
-        message.stop()
-        self.dash.navigation.open_span(message.key)
+        row = self._selected_row()
+        if row is None:
+            self._toggle(message.key)
+        else:
+            self.dash.navigation.open_trace(row.trace_id, self.selection())

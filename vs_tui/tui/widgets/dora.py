@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from textual.geometry import Size
 from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
 
-from vs_tui.tui.paint import Piece, fit, longest_name
-from vs_tui.tui.theme import Glyphs
+from vs_tui.tui.paint import Piece, cut, fit, longest_name, strip_of
+from vs_tui.tui.theme import Glyphs, Look
 from vs_tui.tui.widgets.sparkline import sparkline
 from vs_tui.tui.widgets.text import TextBox
 
@@ -77,3 +80,51 @@ class DoraPanel(TextBox):
             (sparkline(card.buckets, _NAME_AND_TREND - cells, glyphs), "run"),
             (" " + fit(tail, 7), TREND[card.direction]),
         ]
+
+
+class DoraStrip(Widget):
+    """One line a team: its five values, and how often it deployed as a sparkline."""
+
+    DEFAULT_CSS = "DoraStrip { width: 1fr; height: auto; }"
+
+    def __init__(self, look: Look, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.look = look
+        self._lines: list[list[Piece]] = []
+
+    def show(self, cards: Sequence[Card], range_name: str, most: int) -> None:
+        """Paint the first teams, and how many there are more."""
+        by_team: dict[str, list[Card]] = {}
+        for card in cards:
+            by_team.setdefault(card.team, []).append(card)
+        names = list(by_team)
+        cells = max(longest_name(names, _NAMES[1]), 4)
+        lines = [self._line(name, by_team[name], cells) for name in names[:most]]
+        if lines:
+            lines[0].append((f"  {range_name}", "note"))
+        if len(names) > most:
+            lines[-1].append((f"  +{len(names) - most} teams", "note"))
+        if lines != self._lines:
+            self._lines = lines
+            self.refresh(layout=True)
+
+    def _line(self, team: str, cards: Sequence[Card], cells: int) -> list[Piece]:
+        glyphs = self.look.glyphs
+        pieces: list[Piece] = [(" " + fit(team or "all", cells, ellipsis=glyphs.ellipsis), "title")]
+        for card in cards:
+            pieces.append((f"  {_SHORT.get(card.metric, card.metric)} ", "dim"))
+            pieces.append((fit(texts.narrow(card.text), 6), "text"))
+            if card.metric == "deploys":
+                pieces.append((sparkline(card.buckets, 7, glyphs) + " ", "run"))
+        return pieces
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._lines)
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        pieces = self._lines[y] if y < len(self._lines) else []
+        return strip_of(cut(pieces, width), self.look, width)
+
+
+_SHORT: Final = {"deploys": "deploys", "lead": "lead", "fail": "fail", "restore": "recovery"}

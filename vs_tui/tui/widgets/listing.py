@@ -13,7 +13,7 @@ from typing import Final
 from textual import events
 from textual.message import Message
 
-from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.paint import Piece, cut, fit
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.framed import Framed
 
@@ -45,6 +45,8 @@ class Row:
     cells: tuple[Piece, ...] = ()
     failed: bool = False
     data: object = field(default=None, compare=False)
+    whole: bool = False
+    """Whether its pieces are the line itself, as of a heading, and no columns."""
 
 
 Describe = Callable[[Row], tuple[Piece, ...]]
@@ -167,7 +169,7 @@ class Listing(Framed):
 
     def texts(self) -> list[list[str]]:
         """The cells of all rows, as text."""
-        return [[text for text, _ in self.describe(row)] for row in self.rows]
+        return [[text for text, _ in self.describe(row)] for row in self.rows if not row.whole]
 
     def select(self, key: str) -> None:
         """Put the cursor on a key, if it is there; the list stops following."""
@@ -248,6 +250,8 @@ class Listing(Framed):
         sign, described = shown
         pieces: list[Piece] = [(sign, "key")]
         ellipsis = self.look.glyphs.ellipsis
+        if self.rows[index].whole:
+            return [*pieces, *cut(described, width - 1, ellipsis)], sign != " "
         for position, cells in self.layout_for(width):
             text, role = described[position]
             right = self.columns[position].right

@@ -1,0 +1,169 @@
+"""Live by trace: sections, the track, who acts next, unfolding in place."""
+
+from __future__ import annotations
+
+import pytest
+from rich.cells import cell_len
+
+from tests.tui.fakes import NOW, FakeReader, baselines, busy_reader, past_runs, span
+from tests.tui.golden import assert_golden
+from tests.tui.stage import Stage, does, stage
+from vs_tui.model.time import DAY, MINUTE, SECOND
+from vs_tui.model.vocabulary import Span, State
+from vs_tui.traces.standing import Custom
+
+SIZES = [(120, 40), (80, 24), (200, 60)]
+
+
+def work(number: int, *, team: str = "core", reviewers: str = "ana") -> list[Span]:
+    """A change that waits for a review, with its run."""
+    trace = f"{number:032x}"
+    began = (number + 1) * 37 * MINUTE
+    asked = {"vcs.change.id": str(number), "vs.pr.reviewers": reviewers}
+    change = span(f"pr-{number}", "pull_request", f"Change 日本 {number}", began=began,
+                  trace=trace, team=team, actor="ben", project="acme/shop",
+                  last_event_at=NOW - began, attributes=asked)  # fmt: skip
+    state = State.ERROR if number % 7 == 3 else None
+    run = span(f"ci-{number}", "build", "unit", began=began - MINUTE, took=5 * MINUTE, trace=trace,
+               team=team, parent=change.key, project="acme/shop", state=state)  # fmt: skip
+    return [change, run]
+
+
+def team_reader(count: int) -> FakeReader:
+    """The busy morning and some changes that wait, an incident and an issue of nobody."""
+    reader = busy_reader() if count > 1 else FakeReader(work(0))
+    for number in range(1, count - 12):
+        reader.put(*work(number, team="web" if number % 3 else "core"))
+    if count > 1:
+        reader.put(
+            span("inc-31", "incident", "Checkout answers 502", began=23 * MINUTE,
+                 environment="prod", attributes={"vs.incident.severity": "sev1"}),
+            span("is-1", "issue", "Someday", began=90 * DAY),
+        )  # fmt: skip
+        reader.custom = Custom(frozenset({"ci", "production"}))
+    reader.history, reader.past = dict(baselines()), past_runs()
+    reader.stored.clear()
+    return reader
+
+
+def lines_with(on: Stage, *words: str) -> list[str]:
+    return [line for line in on.lines if all(word in line for word in words)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("count", [1, 20, 300])
+async def test_looks_as_written(count, size) -> None:
+    async with stage(team_reader(count), size=size, by_trace=True) as on:
+        assert all(cell_len(line) <= size[0] for line in on.lines)
+        assert_golden(f"by-trace-{count}-{size[0]}x{size[1]}", on.text)
+
+
+@pytest.mark.parametrize("size", SIZES[:2], ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("state", ["ascii", "frozen", "stale", "filtered"])
+async def test_states_look_as_written(state, size) -> None:
+    async with stage(team_reader(20), size=size, by_trace=True, ascii=state == "ascii") as on:
+        if state == "frozen":
+            await on.press("p")
+            on.clock.now += 30 * SECOND
+            on.reader.put(*work(99))
+            await on.sees("+2 new")
+        elif state == "stale":
+            on.reader.fails = OSError("disk I/O error")
+            on.app.feed.wake()
+            await on.sees("STALE")
+        elif state == "filtered":
+            on.app.view.set_filter("section:running next:ana")
+            await on.settle()
+        if state == "ascii":
+            assert on.text.replace("日本", "").isascii() or on.text.isascii()
+        on.app.clear_notice()
+        await on.settle()
+        assert_golden(f"by-trace-{state}-{size[0]}x{size[1]}", on.text)
+
+
+@does("by_trace")
+async def test_b_goes_to_the_spans_and_back() -> None:
+    async with stage(team_reader(20), by_trace=True) as on:
+        await on.press("b")
+        await on.sees("b: by trace", "In flight")
+        await on.press("2", "1")
+        await on.sees("b: by trace")
+        await on.press("b")
+        await on.sees("WAITING FOR SOMEONE")
+
+
+@does("unfold")
+async def test_space_unfolds_a_trace_and_folds_a_section() -> None:
+    async with stage(team_reader(20), by_trace=True) as on:
+        on.list.select(on.reader.by_key["dep-214"].trace_id)
+        await on.press("space")
+        await on.sees("rollout", "smoke next", "build, tests")
+        await on.press("space")
+        await on.no_longer_sees("smoke next")
+        on.list.select("section:waiting")
+        await on.press("space")
+        await on.no_longer_sees("#977 slow checkout")
+        assert lines_with(on, "▸ WAITING FOR SOMEONE")
+
+
+@does("next_section", "previous_section")
+async def test_jumping_from_section_to_section() -> None:
+    async with stage(team_reader(20), by_trace=True) as on:
+        for name in ("running", "waiting", "finished"):
+            await on.press("J")
+            assert on.list.selected_key == f"section:{name}"
+        await on.press("K", "K")
+        assert on.list.selected_key == "section:running"
+
+
+@does("why_next")
+async def test_why_a_row_stands_where_it_does() -> None:
+    async with stage(team_reader(20), by_trace=True) as on:
+        on.list.select(on.reader.by_key["pr-1219"].trace_id)
+        await on.press("i")
+        await on.sees("review: the change is open and not approved")
+
+
+async def test_the_cursor_goes_with_its_row_to_another_section() -> None:
+    async with stage(team_reader(20), by_trace=True) as on:
+        key = on.reader.by_key["p-8842"].trace_id
+        on.list.select(key)
+        on.reader.end("p-8842", State.ERROR)
+        await on.sees("now in WAITING FOR SOMEONE")
+        assert on.list.selected_key == key
+
+
+async def test_an_incident_is_shown_whatever_the_filter_says() -> None:
+    async with stage(team_reader(20), by_trace=True) as on:
+        on.app.view.set_filter("team:nobody")
+        await on.sees("Checkout answers 502", "(outside the filter)")
+
+
+async def test_enter_opens_the_trace_at_the_step_that_now_speaks_of() -> None:
+    async with stage(team_reader(20), by_trace=True) as on:
+        on.list.select(on.reader.by_key["dep-214"].trace_id)
+        assert on.app.view.selection() == "r-1"
+        await on.press("enter")
+        await on.sees("canary 25%", "rollout")
+        await on.press("escape")
+        await on.sees("WAITING FOR SOMEONE")
+
+
+async def test_quiet_rows_are_one_line_that_space_opens() -> None:
+    old = span("pr-old", "pull_request", "Forgotten", began=40 * DAY, last_event_at=NOW - 20 * DAY)
+    async with stage(FakeReader([old, *work(1)]), by_trace=True) as on:
+        assert lines_with(on, "1 more, untouched for over 14 days")
+        assert not lines_with(on, "Forgotten")
+        on.list.select("section:quiet")
+        await on.press("space")
+        await on.sees("Forgotten")
+
+
+async def test_a_quiet_board_writes_no_seconds() -> None:
+    async with stage(FakeReader(work(1)), by_trace=True) as on:
+        assert on.app.is_moving is False
+        before = on.text
+        on.clock.now += 5 * SECOND
+        on.app._tick()
+        await on.settle()
+        assert on.text == before

@@ -1,0 +1,258 @@
+"""Live by span: what is in flight, then what ended last; the selected row's trace follows below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+
+from vs_tui.model.display import clean
+from vs_tui.model.time import SECOND, Instant, format_duration
+from vs_tui.model.vocabulary import Span, State
+from vs_tui.store.reader_protocol import COUNTED, Counts
+from vs_tui.tui import span_format
+from vs_tui.tui.paint import Piece, longest_name
+from vs_tui.tui.screens.listed import ListedView, counts_text
+from vs_tui.tui.theme import Look
+from vs_tui.tui.trace_summary import trace_facts
+from vs_tui.tui.widgets.dora import DoraPanel
+from vs_tui.tui.widgets.listing import Column, Listing, Row
+from vs_tui.tui.widgets.strip import TraceStrip
+from vs_tui.tui.widgets.waterfall import Waterfall
+from vs_tui.tui.workers import start
+
+COLUMNS: Final = (
+    Column("STATE", 8, sort="live"),
+    Column("KIND", 8),
+    Column("TITLE", 16, flex=1, sort="name"),
+    Column("TEAM", 5, rank=2),
+    Column("STAGE/ENDED", 11, rank=3, sort="ended"),
+    Column("DUR", 7, right=True, sort="duration"),
+    Column("vs p50", 6, rank=1),
+)
+ROOMY: Final = (Column("BY", 12), Column("PROJECT", 20))
+"""Also there where a title would have far more room than it needs."""
+_ROOMY_CELLS: Final = 40
+_ROOMY_FROM: Final = 140
+_TEAM: Final = 3
+"""Place of the team among the columns."""
+_TEAM_CELLS: Final = 10
+_CARDS_AGE: Final = 10 * SECOND
+"""How long the metrics beside the list are taken for current."""
+
+
+class SpansView(ListedView):
+    """Spans, one a row."""
+
+    where = "live"
+    ranged = True
+    title_text = "Live"
+    filterable = True
+    sorts = ("live", "started", "ended", "duration", "name")
+    DEFAULT_CSS = """
+    SpansView #upper { height: 1fr; }
+    SpansView #dora-side { width: 41; display: none; }
+    SpansView.-side #dora-side { display: block; }
+    SpansView #below { height: 4; }
+    SpansView.-wide.-tall #below { height: 14; }
+    SpansView #trace { display: none; }
+    SpansView.-wide.-tall #trace { display: block; }
+    SpansView.-wide.-tall #strip { display: none; }
+    """
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(look)
+        self.spans: Sequence[Span] = ()
+        self._teams = True
+        """Whether any row has a team."""
+        self._at_work: dict[str, list[Span]] = {}
+        """Key of a span -> those right below it that run."""
+        self.counts: Counts | None = None
+        self._carded: tuple[str, str, Instant | None] = ("", "", None)
+        self._cards_until: Instant = 0
+
+    def body(self) -> Iterable[Widget]:
+        self.list = Listing(self.look, COLUMNS, id="list")
+        self.list.describe = self._cells
+        self.dora = DoraPanel(self.look, id="dora-side")
+        self.trace = Waterfall(self.look, id="trace")
+        self.trace.zone = self.dash.zone
+        self.strip = TraceStrip(self.look, id="strip")
+        yield Horizontal(self.list, self.dora, id="upper")
+        yield Vertical(self.trace, self.strip, id="below")
+
+    async def load(self) -> None:
+        dash = self.dash
+        filter_text = dash.effective_filter(self.filter_text)
+        wanted = self.wanted
+        page = await dash.reader.spans(filter_text, limit=wanted, sort=self.sort, at=dash.frozen_at)
+        self.spans = page.items
+        if self.sort == self.sorts[0]:
+            self.spans = span_format.impossible_starts_last(page.items, dash.now())
+        self.searched = page.searched
+        self.show_problem("")
+        self._show_rows(wanted)
+        await dash.learn(self._in_sight())
+        self.list.refresh_changed()
+        await self._load_trace()
+        self.counts = await dash.reader.counts(filter_text, at=dash.frozen_at)
+        self.searching = page.searched or self.counts.searched
+        self.made_of = COUNTED if self.counts.matched >= COUNTED else 0
+        self._show_order()
+        self.list.set_total(self.counts.matched)
+        await self._load_cards()
+
+    async def _load_cards(self) -> None:
+        """Metrics of days do not change by the second: read again after some."""
+        dash = self.dash
+        asked = (dash.team, dash.range_name, dash.frozen_at)
+        now = dash.setup.clock()
+        if not self.dora.display or (asked == self._carded and now < self._cards_until):
+            return
+        self.dora.show(await dash.cards(), dash.range_name, dash.worded("{dora}: all of it"))
+        self._carded, self._cards_until = asked, now + _CARDS_AGE
+
+    def on_resize(self) -> None:
+        # The panel may have just come into sight.
+        if self.dash.feed.begun:
+            self.call_after_refresh(self._show_rows, self.asked)
+            start(self, self._load_cards, "cards", exclusive=True)
+
+    def _in_sight(self) -> Sequence[Span]:
+        page = max(self.list.rows_visible, 20)
+        return self.spans[max(self.list.first - page, 0) : self.list.first + 2 * page]
+
+    def _show_rows(self, asked: int) -> None:
+        if not self.spans:
+            self.list.empty = self.dash.empty_text(bool(self.filter_text))
+        self._at_work = {}
+        for span in self.spans:
+            if span.in_flight and span.parent_key and span.state is State.RUNNING:
+                self._at_work.setdefault(span.parent_key, []).append(span)
+        roomy = self.list.size.width >= _ROOMY_FROM
+        self.list.set_columns(self._columns()[: None if roomy else len(COLUMNS)])
+        self.show_rows(
+            [Row(span.key, failed=span.status.failed, data=span) for span in self.spans], asked
+        )
+        self._show_order()
+
+    def _columns(self) -> Sequence[Column]:
+        """Where no row has a team, their place is the repositories'. As wide as all rows that were
+        read need it, so that scrolling does not move the columns."""
+        team = COLUMNS[_TEAM]
+        self._teams = not self.spans or any(span.team for span in self.spans)
+        if not self._teams:
+            team = replace(team, title="PROJECT", width=7)
+        names = {self._group(span) for span in self.spans}
+        team = replace(team, wish=longest_name(names, _TEAM_CELLS))
+        by, project = ROOMY
+        by = replace(by, wish=longest_name({span.actor for span in self.spans}, _ROOMY_CELLS))
+        names = {span.project for span in self.spans}
+        project = replace(project, wish=longest_name(names, _ROOMY_CELLS))
+        return (*COLUMNS[:_TEAM], team, *COLUMNS[_TEAM + 1 :], by, project)
+
+    def _group(self, span: Span) -> str:
+        return span.team if self._teams else span.project.rpartition("/")[2]
+
+    def _show_order(self) -> None:
+        name = "In flight" if self.sort.lstrip("-") == self.sorts[0] else "Spans"
+        order = self.order_note("in flight first, newest")
+        back = self.dash.worded("{by_trace}: by trace")
+        self.list.set_heading([(name, "title")], f"{back}  {order}")
+
+    async def _load_trace(self) -> None:
+        row = self.list.selected
+        span = row.data if row is not None else None
+        self.query_one("#below").display = isinstance(span, Span)
+        if not isinstance(span, Span):
+            return
+        trace = await self.dash.trace(span.trace_id)
+        if trace is None:
+            return
+        now = self.dash.now()
+        await self.dash.learn([*trace.spans, *self._in_sight()])
+        await self.dash.histories.learn(trace.spans)
+        self.list.refresh_changed()
+        frozen = self.dash.frozen_at is not None
+        note = "frozen" if frozen else f"{self.look.glyphs.live} following"
+        for widget in (self.trace, self.strip):
+            widget.show(trace, self.dash.baselines, now, self.dash.histories.runs)
+        self.trace.reveal(span.key)
+        name = span_format.title(trace.root)
+        title: list[Piece] = [(f"Trace {span_format.trace_id(trace.trace_id)}  ", "title")]
+        self.trace.set_heading([*title, (clean(name), "text")], note)
+        facts = trace_facts(trace, self.zone_clock, now)
+        self.trace.set_foot([(f" {self.look.glyphs.dot} ".join(facts), "note")] if facts else [])
+        self.strip.set_heading([(clean(name), "title")], self.dash.worded("{open}: full trace"))
+
+    def tick(self, now: Instant) -> None:
+        self.list.refresh_changed()
+        if self.trace.display:
+            self.trace.tick(now)
+        else:
+            self.strip.tick(now)
+
+    def _cells(self, row: Row) -> tuple[Piece, ...]:
+        span = row.data
+        assert isinstance(span, Span)
+        now, glyphs = self.dash.now(), self.look.glyphs
+        baseline = self.dash.baselines.get(span.key)
+        glyph, word, role = span_format.state(span, glyphs, now, baseline)
+        ratio, ratio_role = span_format.ratio_text(span, baseline, glyphs, now)
+        return (
+            (f"{glyph} {word}", role),
+            (span_format.kind(span), "dim"),
+            (span_format.title(span), "text"),
+            (self._group(span) or "-", "dim"),
+            (
+                span_format.stage(
+                    span, baseline, self.dash.zone, now, self._at_work.get(span.key, ())
+                ),
+                "fail" if span.status.failed else "text" if span.in_flight else "dim",
+            ),
+            ("ahead?", "wait")
+            if span_format.starts_ahead(span, now)
+            else (format_duration(span.elapsed(now)), "text"),
+            (ratio, ratio_role),
+            (span.actor or "-", "dim"),
+            (span.project or "-", "dim"),
+        )
+
+    def matched_text(self) -> str:
+        counts = self.counts
+        return counts_text(counts) if counts is not None else ""
+
+    def listed_spans(self) -> Iterable[Span]:
+        return self.spans
+
+    def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        return [column.title for column in self._columns()], self.list.texts()
+
+    def act(self, action: str) -> bool:
+        if isinstance(self.focused, Waterfall) and self.focused.act(action):
+            return True
+        if self.focused is self.dora and (self.dora.act(action) or action == "open"):
+            if action == "open":
+                self.dash.do("dora")
+            return True
+        return super().act(action)
+
+    def on_dora_panel_opened(self, message: DoraPanel.Opened) -> None:
+        message.stop()
+        self.dash.do("dora")
+
+    def on_listing_selected(self, message: Listing.Selected) -> None:
+        message.stop()
+        self.follow_depth()
+        start(self, self._load_trace, "trace", exclusive=True)
+
+    def on_listing_opened(self, message: Listing.Opened) -> None:
+        message.stop()
+        self.dash.navigation.open_span(message.key)
+
+    def on_waterfall_opened(self, message: Waterfall.Opened) -> None:
+        message.stop()
+        self.dash.navigation.open_span(message.key)

@@ -1,0 +1,265 @@
+"""What a trace looks like in the list of Live: the track's cells, what goes on now, its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from typing import Final
+
+from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant, format_duration
+from vs_tui.model.vocabulary import Span, State, Status
+from vs_tui.store.reader_protocol import Baseline
+from vs_tui.traces.board import Totals
+from vs_tui.traces.compare import step_name
+from vs_tui.traces.next_action import Section, severity
+from vs_tui.traces.standing import Cell, Standing
+from vs_tui.traces.upcoming import PastRun, upcoming
+from vs_tui.tui import span_format
+from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.theme import Glyphs
+
+NAMES: Final[Mapping[Section, str]] = {
+    Section.INCIDENT: "INCIDENTS",
+    Section.RUNNING: "RUNNING",
+    Section.WAITING: "WAITING FOR SOMEONE",
+    Section.FINISHED: "JUST FINISHED",
+    Section.NOT_STARTED: "NOT STARTED",
+}
+MOST_STEPS: Final = 8
+"""Lines that an unfolded trace takes at most."""
+_ROLES: Final = {
+    "open": ("open_mark", "dim"),
+    "running": ("run", "run"),
+    "done": ("ok", "ok"),
+    "waiting": ("wait", "wait"),
+    "failed": ("fail", "fail"),
+    "expected": ("queue", "queue"),
+    "silent": ("stale", "stale"),
+    "dropped": ("cancel", "cancel"),
+    "followed": ("ok", "fail"),
+}
+
+
+def cell(found: Cell, glyphs: Glyphs) -> Piece:
+    """One station of the track."""
+    if not found.mark:
+        return "", "dim"
+    name, role = _ROLES[found.mark]
+    after = "!" if found.mark == "followed" else ""
+    counted = f"{found.done}/{found.all}" if found.all > 1 else ""
+    return f"{getattr(glyphs, name)}{counted}{after}", role
+
+
+def title(row: Standing) -> str:
+    return f"{row.label} {row.title}".strip()
+
+
+def age(duration: Duration | None, *, machine: bool) -> str:
+    """`1:55` for a machine below an hour; `48m`, `5h 12m`, `2d 2h` for people and ages."""
+    if duration is None:
+        return "-"
+    if machine and duration < HOUR:
+        return format_duration(duration)
+    if duration < HOUR:
+        return f"{duration // MINUTE}m"
+    if duration < DAY:
+        return f"{duration // HOUR}h {duration % HOUR // MINUTE}m"
+    days = duration // DAY
+    return f"{days}d {duration % DAY // HOUR}h" if days < 100 else f"{days}d"
+
+
+def now_text(row: Standing, now: Instant, zone: tzinfo | None) -> Piece:
+    """What goes on, for how long, and who acts next."""
+    action = row.action
+    if row.section is Section.FINISHED:
+        at = span_format.minute(action.since, zone, now)
+        role = "cancel" if action.verb in ("closed", "cancelled") else "dim"
+        return " ".join(part for part in (action.verb, action.what, at) if part), role
+    if row.section is Section.NOT_STARTED:
+        return "", "dim"
+    waited = age(row.waited(now), machine=row.section is Section.RUNNING)
+    if action.since is not None and action.since - now > span_format.SKEW:
+        waited = "starts ahead of us?"
+    if row.section is Section.INCIDENT:
+        return f"open {waited}: {', '.join(action.who) or action.nobody}", "fail"
+    colon = (
+        ": " if row.section is Section.RUNNING and action.what and action.verb != "deploy" else " "
+    )
+    more = f" +{action.more}" if action.more else ""
+    if action.rule == "silent":
+        return f"check: silent {waited}", "stale"
+    if row.section is Section.RUNNING:
+        if action.step is not None and action.verb == row.title:
+            return f"{span_format.kind(action.step)} {waited}", "run"
+        return f"{action.verb}{colon}{action.what}{more} {waited}".replace("  ", " "), "run"
+    what = f"{action.verb} {action.what}".strip()
+    role = "fail" if action.rule == "failed" else "wait"
+    return f"{what} {waited}: {', '.join(action.who) or action.nobody}", role
+
+
+def usual_text(row: Standing, glyphs: Glyphs, now: Instant, *, short: bool) -> Piece:
+    """What a machine has left, or how many times longer than usual it takes."""
+    left, ratio = row.left(now), row.over(now)
+    if left is not None:
+        told = format_duration(left)
+        return (f"~{told}" if short else f"{told} left"), "dim"
+    if ratio is None:
+        return ("-" if row.section in (Section.RUNNING, Section.WAITING) else ""), "dim"
+    if ratio < 1:
+        return "", "dim"
+    long = row.is_long(now)
+    told = f"{ratio:.1f}x" if ratio < 100 else f"{ratio:.0f}x"
+    return f"{told} {glyphs.long}" if long else told, "wait" if long else "dim"
+
+
+def heading_note(section: Section, totals: Totals) -> str:
+    """What stands at the right of a section's heading."""
+    if section is Section.RUNNING:
+        parts = [f"{totals.jobs_done} of {totals.jobs} jobs done"] if totals.jobs else []
+        if totals.deploys:
+            parts.append(f"{totals.deploys} {'deploy' if totals.deploys == 1 else 'deploys'}")
+        return ", ".join(parts)
+    if section is Section.WAITING:
+        long = f", {totals.long} longer than usual" if totals.long else ""
+        return f"the longest first{long}"
+    return {Section.FINISHED: "last 2h", Section.NOT_STARTED: "open, nobody works on them"}.get(
+        section, ""
+    )
+
+
+def heading(
+    section: Section, totals: Totals, glyphs: Glyphs, width: int, *, folded: bool, note: str
+) -> tuple[Piece, ...]:
+    """`▾ RUNNING 7 ──── 10 of 20 jobs done`."""
+    sign = glyphs.folded if folded else glyphs.open
+    left = f"{sign} {NAMES[section]} {totals.of(section)} "
+    right = f" {note}" if note else ""
+    line = glyphs.line * max(width - len(left) - len(right) - 2, 0)
+    return (left, "title"), (line, "frame"), (right, "note")
+
+
+def incident_line(
+    row: Standing, glyphs: Glyphs, now: Instant, *, outside: bool
+) -> tuple[Piece, ...]:
+    """An open incident in one line."""
+    step = row.action.step
+    words = ["INCIDENT", row.label, severity(step) if step else "", row.title]
+    told, role = now_text(row, now, None)
+    place = step.environment if step else ""
+    tail = [part for part in (place, told) if part]
+    after = " (outside the filter)" if outside else ""
+    return (
+        (f"{glyphs.fail} ", "fail"),
+        (" ".join(word for word in words if word), "fail"),
+        (f" {glyphs.dot} " + f" {glyphs.dot} ".join(tail), role),
+        (after, "dim"),
+    )
+
+
+def steps(
+    row: Standing,
+    spans: Sequence[Span],
+    now: Instant,
+    *,
+    glyphs: Glyphs,
+    baselines: Mapping[str, Baseline],
+    past: Mapping[str, Sequence[PastRun]],
+    width: int,
+) -> list[tuple[str, tuple[Piece, ...]]]:
+    """(key of a span or empty, line) of an unfolded trace: what failed, what runs, what waits, what
+    went well in one line, what is expected."""
+    machines = [s for s in spans if s.operation not in _NO_STEPS and not span_format.is_phase(s)]
+    above = {s.parent_key for s in machines}
+    leaves = [s for s in machines if s.key not in above]
+    newest: dict[tuple[str, str, str], Span] = {}
+    tries: dict[tuple[str, str, str], int] = {}
+    for step in sorted(leaves, key=lambda s: (s.at, s.attempt)):
+        name = (step.environment, *step_name(step))
+        newest[name] = step
+        tries[name] = tries.get(name, 0) + 1
+    again = {newest[name].key: count for name, count in tries.items() if count > 1}
+    found = list(newest.values())
+    failed = [s for s in found if s.status.failed]
+    running = [s for s in found if s.in_flight and s.state is not State.WAITING]
+    waiting = [s for s in found if s.in_flight and s.state is State.WAITING]
+    good = [s for s in found if s.status is Status.OK]
+    begins = min((s.at for s in [*failed, *running] if s.at <= now), default=now)
+    lines: list[tuple[str, tuple[Piece, ...]]] = []
+    for step in [*failed, *running, *waiting]:
+        bar = _bar(step, begins, now, baselines.get(step.key), glyphs, max(width // 4, 8))
+        lines.append((step.key, _step_line(step, row, bar, again.get(step.key, 1), glyphs, now,
+                                           baselines.get(step.key))))  # fmt: skip
+    if len(lines) > MOST_STEPS - 2:
+        more = len(lines) - (MOST_STEPS - 3)
+        lines = lines[: MOST_STEPS - 3]
+        lines.append(("", ((f"{glyphs.ellipsis} {more} more: enter", "dim"),)))
+    if good:
+        names = ", ".join(dict.fromkeys(step_name(s)[1] for s in good))
+        lines.append((good[0].key, ((f"{glyphs.ok} ", "ok"), (names, "dim"))))
+    expected = [
+        step.name
+        for run in machines
+        if run.in_flight and run.key in past
+        for step in upcoming(run, [s for s in spans if s.parent_key == run.key], past[run.key], now)
+    ]
+    if expected:
+        lines.append(("", ((f"{glyphs.queue} ", "queue"), (", ".join(expected) + " next", "dim"))))
+    if not lines:
+        lines.append(("", ((row.action.why or "nothing ran yet", "dim"),)))
+    return lines
+
+
+_NO_STEPS: Final = frozenset(
+    {"issue", "pull_request", "review", "push", "sprint", "release", "stage"}
+)
+
+
+def _bar(
+    step: Span, begins: Instant, now: Instant, usual: Baseline | None, glyphs: Glyphs, cells: int
+) -> Piece:
+    """Its bar on the axis of the steps that are shown."""
+    length = max(now - begins, 1)
+    if usual is not None and step.in_flight:
+        length = max(length, min(step.at, now) + usual.p50 - begins)
+    first = min(max((min(step.at, now) - begins) * cells // length, 0), cells - 1)
+    ends = now if step.ended_at is None else step.ended_at
+    last = min(max((ends - begins) * cells // length, first + 1), cells)
+    if step.in_flight:
+        shown = " " * first + glyphs.partial * max(last - first - 1, 0) + glyphs.tip
+        if usual is not None and step.at <= now:
+            until = min(max((step.at + usual.p50 - begins) * cells // length, last), cells)
+            shown += glyphs.expected * (until - last)
+        return fit(shown, cells), "run"
+    return fit(" " * first + glyphs.bar * (last - first), cells), "fail"
+
+
+def _step_line(
+    step: Span,
+    row: Standing,
+    bar: Piece,
+    tries: int,
+    glyphs: Glyphs,
+    now: Instant,
+    usual: Baseline | None,
+) -> tuple[Piece, ...]:
+    sign, _, role = span_format.state(step, glyphs, now, usual)
+    decides = row.action.step is not None and row.action.step.key == step.key
+    name = span_format.title(step) if step.operation == "deploy" else step_name(step)[1]
+    name += f", {tries} tries" if tries > 1 else ""
+    name += f" {glyphs.critical}" if decides and row.section is Section.RUNNING else ""
+    took = age(step.elapsed(now), machine=True)
+    told = f"{took}"
+    if step.in_flight and usual is not None and step.started_at is not None:
+        left = step.started_at + usual.p50 - now
+        told += f"  {format_duration(left)} left" if left > 0 else ""
+    if step.error:
+        told += f"  {step.error}"
+    return (
+        (f"{sign} ", role),
+        (fit(name, 26, ellipsis=glyphs.ellipsis) + " ", "text"),
+        bar,
+        (
+            f" {told}",
+            "text",
+        ),
+    )
