@@ -378,7 +378,8 @@ def merged_waits_for_a_deploy(e: Evidence) -> NextAction | None:
     merged = e.merged_at
     if merged is None or not e.goes_on_to_deploy:
         return None
-    if any(d.status is Status.OK and d.at >= merged - MINUTE for d in e.deploys):
+    deployed = (d.status is Status.OK or d.key in e.superseded for d in e.deploys)
+    if any(done and d.at >= merged - MINUTE for d, done in zip(e.deploys, deployed, strict=True)):
         return None
     return NextAction(
         Section.WAITING, "next_deploy", "next deploy", "", (), "nobody", merged, e.change,
