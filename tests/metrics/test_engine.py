@@ -1,6 +1,6 @@
 """Percentiles, windows, levels, words, durations, stages, flaky jobs and pull requests."""
 
-from datetime import UTC, date
+from datetime import UTC, date, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,6 +12,7 @@ from vs_tui.metrics import columns, levels, texts
 from vs_tui.metrics.durations import Item, duration_report, expected_end, history_of
 from vs_tui.metrics.facts import Build
 from vs_tui.metrics.flaky import Run, flaky_jobs
+from vs_tui.metrics.frequency import level_of
 from vs_tui.metrics.lead_time import ship
 from vs_tui.metrics.ledger import CHANGES
 from vs_tui.metrics.pull_requests import PullRequest, aggregate
@@ -113,11 +114,6 @@ def test_a_short_window_has_parts_of_a_day_and_a_long_one_runs_of_days() -> None
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (levels.frequency_level(1.5), "elite elite"),
-        (levels.frequency_level(1), "high high"),
-        (levels.frequency_level(3 / 21), "high high"),
-        (levels.frequency_level(0.1), "medium medium"),
-        (levels.frequency_level(0), "low low"),
         (levels.lead_time_level(DAY - 1), "elite elite"),
         (levels.lead_time_level(DAY), "high high"),
         (levels.lead_time_level(31 * DAY), "low low"),
@@ -132,8 +128,30 @@ def test_levels_of_2023_and_2024(found, expected) -> None:
     assert f"{found[2023]} {found[2024]}" == expected
 
 
+def days(pattern: str) -> list[tuple[date, bool]]:
+    """Days from 1 March 2026 on, `x` with a deployment."""
+    return [(date(2026, 3, 1) + timedelta(n), mark == "x") for n, mark in enumerate(pattern)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "level"),
+    [
+        ("x.x.x.." * 4, "elite"),
+        ("x.x...." * 4, "high"),
+        ("x......" * 3 + "......." * 2, "high"),
+        ("x......" + "......." * 3, "medium"),
+        ("......." * 4, "low"),
+        ("x", "high"),
+        ("", ""),
+        ("x" + "." * 60 + "x" + "." * 30, "medium"),
+        ("x" + "." * 121, "low"),
+    ],
+)
+def test_the_level_of_a_frequency_follows_days(pattern, level) -> None:
+    assert level_of(days(pattern)) == level
+
+
 def test_without_a_value_there_is_no_level() -> None:
-    assert not levels.frequency_level(None)
     assert not levels.recovery_level(None)
 
 

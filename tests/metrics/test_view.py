@@ -39,7 +39,7 @@ def line(on, *words: str) -> str:
 @pytest.mark.parametrize("size", [WIDE, NARROW])
 async def test_a_line_a_team_and_metric(config, size) -> None:
     async with shown(config, size) as on:
-        assert "3/month" in line(on, "core", "deployment frequency")
+        assert "1/week" in line(on, "core", "deployment frequency")
         assert "medium 2024" in line(on, "core", "deployment frequency")
         idle = on.lines.index(line(on, "idle", "deployment frequency"))
         for text in on.lines[idle : idle + 5]:

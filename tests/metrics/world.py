@@ -52,6 +52,7 @@ def deploy(end: str, ok: bool = True, *, took: int = MINUTE, **more: Any) -> Dep
         "started_at": t(end) - took,
         "ended_at": t(end),
         "outcome": Outcome.OK if ok else Outcome.FAILED,
+        "is_plyzen": True,
     }
     return Deployment(**(values | more))
 

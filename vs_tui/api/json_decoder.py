@@ -64,6 +64,9 @@ def _figure(metric: str, item: Mapping[str, Any]) -> Figure:
         series=[value(number) for number in item["series"]],
         before=value(item["before"]),
         before_n=item["before_n"],
+        level=next(iter(item["levels"].values()), "") if metric == "deploys" else "",
+        since=parse_instant(item.get("data_since")),
+        goal=value(item.get("goal")),
     )
 
 

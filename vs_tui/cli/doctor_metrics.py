@@ -21,10 +21,14 @@ def metrics_findings(config: Config) -> Iterator[Finding]:
     if not config.db.is_file():
         return
     try:
-        coverage = read_coverage(config.db, (), config.teams, now())
+        coverage = read_coverage(config.db, _filters(config), config.teams, now())
     except (StoreError, sqlite3.DatabaseError):
         return  # the database's own check says why
     yield from _environments(config, coverage.deploys)
+    for text, matches in coverage.matched.items():
+        status = "ok" if matches else "warn"
+        advice = "" if matches else "try the filter with `vs-tui ls`"
+        yield Finding(status, "metrics", f"the rule {text!r} matches {matches} spans", advice)
     if coverage.without_team:
         total = sum(coverage.without_team.values())
         yield Finding(
@@ -39,6 +43,11 @@ def metrics_findings(config: Config) -> Iterator[Finding]:
             "teams",
             f"{project} is listed by {' and '.join(names)}: it counts for each of them",
         )
+
+
+def _filters(config: Config) -> list[str]:
+    """The filters of the rules that say what else counts."""
+    return [*(rule.filter for rule in config.metrics.deployments), *config.metrics.incidents]
 
 
 def _environments(config: Config, deploys: Mapping[str, int]) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -70,7 +70,8 @@ def metrics_keeper(config: Config) -> MetricsKeeper:
     long as the dashboard's first rows: it waits for the first span."""
     from vs_tui.store.metrics_keeper import MetricsKeeper
 
-    return MetricsKeeper(config.environments, config.teams.teams, config.metrics)
+    rules = replace(config.metrics, services=config.services)
+    return MetricsKeeper(config.environments, config.teams.teams, rules)
 
 
 @dataclass

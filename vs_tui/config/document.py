@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import DEFAULT_TIMEOUTS
-from vs_tui.metrics.rules import MetricRules
+from vs_tui.metrics.goals import Goals, read_goals
+from vs_tui.metrics.rules import DeploymentRule, MetricRules, Service
 from vs_tui.model.export_settings import SIGNALS, ExportSettings
 from vs_tui.model.filters import FilterError, parse
 from vs_tui.model.limits import Limits, Retention, parse_size
@@ -132,7 +133,8 @@ def _measure(name: str, value: Any, parse: Callable[[str], int], more: str = "")
 
 
 def _metrics(table: Mapping[str, Any]) -> MetricRules | None:
-    _table("metrics", table, ("incident_window", "bots"))
+    known = ("incident_window", "bots", "failed_deploys", "deployments", "incidents")
+    _table("metrics", table, known)
     found: dict[str, Any] = {}
     if "incident_window" in table:
         window = str(table["incident_window"])
@@ -142,7 +144,59 @@ def _metrics(table: Mapping[str, Any]) -> MetricRules | None:
         )
     if "bots" in table:
         found["bots"] = _strings("metrics.bots", table["bots"], '["renovate", "ci-*"]')
+    if "failed_deploys" in table:
+        found["failed_deploys"] = table["failed_deploys"]
+        if found["failed_deploys"] not in ("count", "ignore"):
+            raise ValueError(
+                f"[metrics] failed_deploys must be count or ignore, not {table['failed_deploys']!r}"
+            )
+    for name, make in (("deployments", _deployment_rule), ("incidents", _incident_rule)):
+        if name in table:
+            if not isinstance(table[name], list):
+                raise ValueError(f"metrics.{name} must be tables: [[metrics.{name}]]")
+            found[name] = tuple(make(rule) for rule in table[name])
     return MetricRules(**found) if found else None
+
+
+def _deployment_rule(rule: Any) -> DeploymentRule:
+    table = _table("metrics.deployments", rule, ("filter", "environment", "service"))
+    return DeploymentRule(**_texts("metrics.deployments", table))
+
+
+def _incident_rule(rule: Any) -> str:
+    return _texts("metrics.incidents", _table("metrics.incidents", rule, ("filter",)))["filter"]
+
+
+def _texts(name: str, table: Mapping[str, Any]) -> dict[str, str]:
+    """A rule's texts; its filter is checked."""
+    for setting, value in table.items():
+        if not isinstance(value, str):
+            raise ValueError(f"[[{name}]] {setting} must be a text, not {value!r}")
+    try:
+        parse(table.get("filter", ""))
+    except FilterError as error:
+        raise ValueError(f"[[{name}]] filter: {error}") from None
+    if not table.get("filter", "").strip():
+        raise ValueError(f"[[{name}]] needs a filter, such as 'kind:pipeline name:\"Deploy*\"'")
+    return dict(table)
+
+
+def _services(tables: Mapping[str, Any]) -> tuple[Service, ...]:
+    return tuple(
+        Service(
+            name,
+            _strings(
+                f"services.{name}.paths",
+                _table(f"services.{name}", table, ("paths",)).get("paths", []),
+                '["apps/checkout/**"]',
+            ),
+        )
+        for name, table in tables.items()
+    )
+
+
+def _goals(tables: Mapping[str, Any]) -> Goals:
+    return read_goals({name: _table(f"goals.{name}", table) for name, table in tables.items()})
 
 
 def _retention(table: Mapping[str, Any]) -> Retention:
@@ -248,6 +302,8 @@ _TABLES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]]] = {
     "keys": ("keys", _named("keys")),
     "retention": ("retention", _retention),
     "metrics": ("metrics", _metrics),
+    "services": ("services", _services),
+    "goals": ("goals", _goals),
     "limits": ("limits", _limits),
     "sources": ("sources", _sources),
     "export": ("export", _export),

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from vs_tui.config.secrets import Secrets
-from vs_tui.metrics.rules import MetricRules
+from vs_tui.metrics.goals import Goals
+from vs_tui.metrics.rules import MetricRules, Service
 from vs_tui.model.export_settings import ExportSettings
 from vs_tui.model.limits import LOW_SPACE, Limits, Retention
 from vs_tui.model.teams import Environments, Teams
@@ -56,6 +57,9 @@ class Config:
     teams: Teams = field(default_factory=Teams)
     environments: Environments = field(default_factory=Environments)
     metrics: MetricRules = field(default_factory=MetricRules)
+    services: tuple[Service, ...] = ()
+    goals: Goals = field(default_factory=dict)
+    """Team -> metric -> the value it wants to reach; a goal beats a level."""
     timeouts: Mapping[str, Duration] = field(default_factory=lambda: dict(DEFAULT_TIMEOUTS))
     disabled_rules: tuple[str, ...] = ()
     views: Mapping[str, str] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from vs_tui.metrics import texts
 from vs_tui.metrics.cards import delta_text, is_small, level_text, remarks, value_text
 from vs_tui.metrics.dora import METRICS, Figure
+from vs_tui.metrics.goals import is_met
 from vs_tui.metrics.levels import YEARS
 from vs_tui.metrics.missing import Seen, hints
 from vs_tui.metrics.report import Behind, Beside, Detail, Scorecard
@@ -60,9 +61,15 @@ def figure_json(figure: Figure) -> dict[str, Any]:
         "direction": figure.direction or None,
         "levels": {str(year): level for year, level in sorted(figure.levels.items())},
     }
+    if figure.goal is not None:
+        found["goal"] = measured(figure, figure.goal)
+        found["goal_met"] = (
+            None if figure.value is None else is_met(figure.metric, figure.value, figure.goal)
+        )
     if figure.metric == "deploys":
         found["working_days"] = figure.working_days
         found["working_days_with_deployment"] = figure.working_days_with
+        found["data_since"] = iso(figure.since)
     if figure.metric in ("lead", "restore"):
         found["p90"] = measured(figure, figure.p90)
     if figure.metric == "lead":

@@ -49,6 +49,8 @@ class Facts:
     commit_times: Mapping[str, Instant] = field(default_factory=dict)
     first_seen: Mapping[str, Instant] = field(default_factory=dict)
     """Version -> its first deployment, where that lies before this stretch."""
+    pending: Sequence[Deployment] = ()
+    """Deploys that are not over yet."""
     first_shipped: Collection[str] = ()
     """The versions of these that were deployed with success before it."""
 
@@ -85,7 +87,7 @@ def assess(
     """
     course = Course.of(sorted({d.key: d for d in facts.deployments}.values(), key=order))
     incidents = {i.key: i for i in facts.incidents}.values()
-    blames = _blames(course, incidents, rules)
+    blames = _blames(course, incidents, rules, facts.pending)
     tests = {test.key: test for test in facts.tests}.values()
     signals = signals_of(course, tests, blames)
     first_seen = _first_seen(course, facts.first_seen)
@@ -101,6 +103,8 @@ def assess(
     for deployment in course.deployments:
         if only is None or deployment.key in only:
             own_changes = changes[deployment.key]
+            if deployment.key in facts.shipped and not facts.shipped[deployment.key]:
+                own_changes = []  # all that is new belongs to other services
             if deployment.version in known and deployment.version not in MOVING_VERSIONS:
                 # A version that is deployed again ships nothing new.
                 own_changes = [c for c in own_changes if c.kind is not Kind.VERSION]
@@ -163,10 +167,13 @@ def _shipped(
 
 
 def _blames(
-    course: Course, incidents: Iterable[Incident], rules: MetricRules
+    course: Course,
+    incidents: Iterable[Incident],
+    rules: MetricRules,
+    pending: Sequence[Deployment],
 ) -> list[tuple[Incident, Deployment]]:
     ordered = sorted(incidents, key=lambda incident: (incident.started_at, incident.key))
-    return [(i, d) for i in ordered for d in blamed(i, course, rules.incident_window)]
+    return [(i, d) for i in ordered for d in blamed(i, course, rules.incident_window, pending)]
 
 
 def _signal_order(signal: Signal) -> tuple[Instant, str, str]:

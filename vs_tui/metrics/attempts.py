@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from vs_tui.metrics.facts import Deployment, Outcome
-from vs_tui.model.time import Instant
+from vs_tui.model.time import MINUTE, Instant
 
 
 def merge_attempts(
@@ -26,8 +27,78 @@ def merge_attempts(
         counted = [d for d in attempts if d.outcome is not Outcome.CANCELLED]
         last = (counted or attempts)[-1]
         first = min(d.started_at for d in attempts)
-        merged.append(replace(last, started_at=first, attempts=len(attempts)))
+        spans = tuple(dict.fromkeys(d.span for d in attempts))
+        members = spans if len(spans) > 1 else ()
+        merged.append(replace(last, started_at=first, attempts=len(attempts), members=members))
     return sorted(merged, key=order)
+
+
+def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
+    """One deployment for what one pipeline run deployed of one version, all attempts together.
+
+    The deploys of one attempt (a matrix of regions) failed if any failed. A later attempt goes on
+    where the one before did not succeed; after a success it is a new deployment.
+    """
+    groups: dict[tuple[str, str], list[Deployment]] = {}
+    found = []
+    for deployment in deployments:
+        if deployment.run:
+            name = (deployment.run, deployment.version or deployment.commit)
+            groups.setdefault(name, []).append(deployment)
+        else:
+            found.append(deployment)
+    for members in groups.values():
+        members.sort(key=lambda d: (d.run_attempt, d.started_at, d.ended_at, d.key))
+        current: list[Deployment] = []
+        for member in members:
+            if current and _is_new(member, current):
+                found.append(_joined(current))
+                current = []
+            current.append(member)
+        found.append(_joined(current))
+    return sorted(found, key=order)
+
+
+_TOGETHER: Final = 10 * MINUTE
+"""Deploys of one run whose jobs are not known are regions if they begin this close together."""
+
+
+def _is_new(member: Deployment, current: Sequence[Deployment]) -> bool:
+    """Whether a deploy of a run is another deployment than the ones before it."""
+    if _joined(current).outcome is not Outcome.OK:
+        return False
+    same = [d for d in current if d.run_attempt == member.run_attempt]
+    if not same:
+        return True
+    if member.leg:
+        return any(d.leg == member.leg for d in same)
+    return member.started_at - max(d.started_at for d in same) > _TOGETHER
+
+
+def _joined(members: Sequence[Deployment]) -> Deployment:
+    if len(members) == 1:
+        return members[0]
+    last = max(d.run_attempt for d in members)
+    legs: dict[str, Deployment] = {}
+    for number, member in enumerate(members):
+        # Without jobs a new attempt stands for all of the one before.
+        if member.leg or member.run_attempt == last:
+            legs[member.leg or f"#{number}"] = member
+    counted = [d for d in legs.values() if d.outcome is not Outcome.CANCELLED]
+    listed = counted or list(legs.values())
+    outcomes = {d.outcome for d in listed}
+    outcome = next(o for o in (Outcome.PENDING, Outcome.FAILED, *Outcome) if o in outcomes)
+    newest = max(listed, key=order)
+    failed = next((d for d in listed if d.outcome is Outcome.FAILED), newest)
+    return replace(
+        newest,
+        started_at=min(d.started_at for d in members),
+        ended_at=max(d.ended_at for d in listed),
+        outcome=outcome,
+        reason=failed.reason if outcome is Outcome.FAILED else "",
+        attempts=max(d.attempts for d in members),
+        members=tuple(span for d in members for span in d.spans),
+    )
 
 
 def order(deployment: Deployment) -> tuple[Instant, Instant, str]:

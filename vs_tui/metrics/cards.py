@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from vs_tui.metrics import texts
 from vs_tui.metrics.dora import Figure
+from vs_tui.metrics.goals import is_met
 from vs_tui.metrics.levels import LATEST
 
 SMALL_SAMPLE: Final = 5
@@ -89,7 +90,19 @@ def delta_text(figure: Figure) -> str:
     return texts.change(figure.value, figure.before)
 
 
+def goal_text(figure: Figure) -> str:
+    """`goal 2d met` or `goal 2d missed`; empty without a goal or a value."""
+    if figure.goal is None or figure.value is None:
+        return ""
+    wanted = value_text(replace(figure, value=figure.goal))
+    return (
+        f"goal {wanted} {'met' if is_met(figure.metric, figure.value, figure.goal) else 'missed'}"
+    )
+
+
 def level_text(figure: Figure, year: int = LATEST) -> str:
-    """`elite 2024`; `` without a level."""
+    """`elite 2024`, or how it stands to its team's own goal; empty without a level."""
+    if found := goal_text(figure):
+        return found
     found = figure.levels.get(year, "")
     return f"{found} {year}" if found else ""

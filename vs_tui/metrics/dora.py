@@ -55,12 +55,20 @@ class Figure:
     before: float | None = None
     """The value over the period before."""
     before_n: int = 0
+    level: str = ""
+    """Of a frequency, which follows days and not the value."""
+    goal: float | None = None
+    """What its team wants it to be."""
+    since: Instant | None = None
+    """From when on there is data, where that lies within the window."""
 
     @property
     def levels(self) -> Mapping[int, str]:
         """Performance level by the year of the report; empty without a value or a level."""
         if not self.n:
             return {}
+        if self.level:
+            return dict.fromkeys(levels.YEARS, self.level)
         found = _LEVELS.get(self.metric)
         return found(self.value) if found else {}
 
@@ -81,7 +89,6 @@ class Figure:
 
 
 _LEVELS: Final = {
-    "deploys": levels.frequency_level,
     "lead": levels.lead_time_level,
     "fail": levels.fail_rate_level,
     "restore": levels.recovery_level,
@@ -95,20 +102,24 @@ def measure(
     known: bool = False,
     covered: bool = True,
     trend: bool = True,
+    since: Instant | None = None,
     only: Collection[str] = tuple(METRICS),
 ) -> dict[str, Figure]:
     """The five metrics of a ledger, each against the period before.
 
     Someone who never deployed has no frequency; who did (`known`, or the ledger says so) and
     did not in this window has 0 a day. Without `trend` the figures have no series. When the
-    period before is not `covered` by what is known, frequencies are not compared.
+    period before is not `covered` by what is known, frequencies are not compared. `since`: when
+    there was data first; days before do not count in a frequency.
     """
     before = window.previous
     ended: Sequence[int] = ledger.deployments.column("at")
     slices = window.slices(ended) if trend else []
     known = known or (bool(ended) and ended[0] < window.end)
     found: dict[str, Callable[[], Figure]] = {
-        "deploys": lambda: _deploys(ledger, window, before if covered else None, slices, known),
+        "deploys": lambda: _deploys(
+            ledger, window, before if covered else None, slices, known=known, since=since
+        ),
         "lead": lambda: _lead(ledger.changes, window, before, trend),
         "fail": lambda: _share(
             "fail", "failed", as_known(ledger, window.now), window, before, slices
@@ -124,10 +135,17 @@ Slices = Sequence[tuple[int, int]]
 
 
 def _deploys(
-    ledger: Ledger, window: Window, before: Window | None, slices: Slices, known: bool
+    ledger: Ledger,
+    window: Window,
+    before: Window | None,
+    slices: Slices,
+    *,
+    known: bool,
+    since: Instant | None,
 ) -> Figure:
     ended, ok = ledger.deployments.column("at"), ledger.deployments.column("ok")
-    found = frequency(ended, ok, window)
+    young = since is not None and since > window.since
+    found = frequency(ended, ok, window.since_day(since) if young and since else window)
     old = ok.count(1, *before.contained(ended)) if before else 0
     return Figure(
         "deploys",
@@ -138,6 +156,8 @@ def _deploys(
         series=[float(ok.count(1, a, b)) for a, b in slices],
         before=ratio(old, before.length) if before else None,
         before_n=old,
+        level=found.level if known else "",
+        since=since if young else None,
     )
 
 

@@ -72,11 +72,25 @@ class Deployment:
     name: str = ""
     trace_id: str = ""
     attempts: int = 1
+    is_plyzen: bool = False
+    """Whether plyzen's own rules say when its change began."""
+    run: str = ""
+    """The pipeline run that deployed, all its attempts together."""
+    run_attempt: int = 1
+    leg: str = ""
+    """The job of the run, where a run deploys several regions."""
+    members: tuple[str, ...] = ()
+    """Keys of all spans that are this one deployment; none: its own."""
 
     @property
     def span(self) -> str:
         """Key of its span."""
         return self.run_of or self.key
+
+    @property
+    def spans(self) -> tuple[str, ...]:
+        """Keys of all its spans."""
+        return self.members or (self.span,)
 
     @property
     def target(self) -> Target:
@@ -134,6 +148,10 @@ class Incident:
     """Keys of the deploys of the version it names, where their services are called otherwise."""
     team: str = ""
     name: str = ""
+    span: str = ""
+    """The span of which this is one run; empty for the span as it stands."""
+    names_deployment: bool = False
+    """Whether it names a deployment by its id."""
 
 
 class Kind(StrEnum):
@@ -163,6 +181,8 @@ class Change:
     commits: tuple[str, ...] = ()
     """Its head and merge commit."""
     branch: str = ""
+    ready_at: Instant | None = None
+    """When it stopped being a draft."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

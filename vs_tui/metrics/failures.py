@@ -120,7 +120,8 @@ def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
     """
     spans: dict[str, list[Deployment]] = {}
     for deployment in course.deployments:
-        spans.setdefault(deployment.span, []).append(deployment)
+        for span in deployment.spans:
+            spans.setdefault(span, []).append(deployment)
     found: dict[str, list[Test]] = {}
     for test in sorted(tests, key=lambda t: (t.ended_at, t.key)):
         runs = spans.get(test.deployment)
@@ -141,17 +142,22 @@ def _last_until(deployments: Sequence[Deployment], moment: Instant) -> Deploymen
     return ended[-1] if ended else None
 
 
-def blamed(incident: Incident, course: Course, window: Duration) -> list[Deployment]:
+def blamed(
+    incident: Incident, course: Course, window: Duration, pending: Sequence[Deployment] = ()
+) -> list[Deployment]:
     """The deployments of one target that an incident makes failed.
 
     Those it names; else the last one of its version that had begun before it; else, where it or the
     deployment names no version, the last one that had begun, whatever its result, unless it ended
-    more than `window` before the incident (0: none).
+    more than `window` before the incident (0: none). One that is still `pending` is no failure yet,
+    nor is the one before it.
     """
     named = _runs_of(course, incident.linked)
     if named:
         # Of a span that ran several times it is the run that was live, else the first one.
         return [_last_until(runs, incident.started_at) or runs[0] for runs in named]
+    if incident.names_deployment:
+        return []
     if incident.version:
         begun = (d for d in reversed(course.deployments) if d.started_at <= incident.started_at)
         found = next((d for d in begun if _is_of(d, incident.version)), None)
@@ -163,6 +169,8 @@ def blamed(incident: Incident, course: Course, window: Duration) -> list[Deploym
     last = course.begun_at(incident.started_at)
     if last is None or not window or incident.started_at - last.ended_at > window:
         return []
+    if any(last.started_at < other.started_at <= incident.started_at for other in pending):
+        return []
     return [] if incident.version and name_of(last) else [last]
 
 
@@ -170,8 +178,9 @@ def _runs_of(course: Course, spans: Collection[str]) -> list[list[Deployment]]:
     """The deployments of some spans, the runs of each."""
     found: dict[str, list[Deployment]] = {}
     for deployment in course.deployments if spans else ():
-        if deployment.span in spans:
-            found.setdefault(deployment.span, []).append(deployment)
+        for span in deployment.spans:
+            if span in spans:
+                found.setdefault(span, []).append(deployment)
     return list(found.values())
 
 

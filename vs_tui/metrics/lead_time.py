@@ -46,11 +46,11 @@ def changes_of(
 ) -> list[Change]:
     """What a deployment ships: its pull requests, else its commit, else its version; where it
     names neither, what its sender says of its oldest commit."""
-    if pull_requests:
-        return list(pull_requests)
     told = deployment.first_commit_at
+    if pull_requests and told is None:
+        return list(pull_requests)
     if deployment.commit:
-        written = commit_times.get(deployment.commit, told)
+        written = commit_times.get(deployment.commit) if told is None else told
         key = f"{deployment.project}@{deployment.commit}"
         return [
             Change(key=key, kind=Kind.COMMIT, project=deployment.project, first_commit_at=written)
@@ -130,11 +130,23 @@ def start_of(
     previous: Deployment | None,
     builds: Sequence[Build],
 ) -> tuple[Instant | None, Basis]:
-    """When a change began, by the first moment that is known of it, and which one that is."""
-    if change.first_commit_at is not None:
-        return change.first_commit_at, Basis.COMMIT
-    if change.opened_at is not None:
-        return change.opened_at, Basis.OPENED
+    """When a change began: the earliest of its commits and its opening; and which one that is.
+
+    plyzen tells of builds only: there development resumed with a build, else with the deployment
+    before. Of everything else nothing known means that the begin is unknown.
+    """
+    known = [
+        (at, basis)
+        for at, basis in (
+            (change.first_commit_at, Basis.COMMIT),
+            (change.opened_at, Basis.OPENED),
+        )
+        if at is not None
+    ]
+    if known:
+        return min(known, key=lambda entry: entry[0])
+    if not deployment.is_plyzen:
+        return None, Basis.NONE
     resumed = development_resumed(deployment, previous, builds)
     if resumed is not None:
         return resumed, Basis.BUILD

@@ -57,6 +57,8 @@ class Group(NamedTuple):
 
 ALL: Final = "all"
 TEAM: Final = "team"
+NO_TEAM: Final = "(no team)"
+"""Deployments of projects that no team lists."""
 SERVICE: Final = "service"
 EVERYONE: Final = Group(ALL, "", "")
 NAMED: Final = ("project", SERVICE, "environment", "product")
@@ -73,14 +75,13 @@ def bit_of(group: Group) -> int:
 def groups_of(place: Place) -> list[Group]:
     """Every group that a deployment to a place counts in."""
     found = [EVERYONE]
-    if place.team:
-        found.append(Group(TEAM, place.team, ""))
+    teams = place.team.split("\n") if place.team else [NO_TEAM]
+    found += [Group(TEAM, team, "") for team in teams]
     for level in NAMED:
         name = str(getattr(place, level))
         if name:
             found.append(Group(level, "", name))
-            if place.team:
-                found.append(Group(level, place.team, name))
+            found += [Group(level, team, name) for team in teams]
     return found
 
 

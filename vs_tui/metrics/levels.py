@@ -18,7 +18,6 @@ WEEK: Final = 7 * DAY
 MONTH: Final = 30 * DAY
 
 Bound = tuple[str, float]
-_FREQUENCY: Final[tuple[Bound, ...]] = (("high", 1 / 7), ("medium", 1 / 30))
 _LEAD: Final[tuple[Bound, ...]] = (("high", WEEK), ("medium", MONTH))
 _FAIL: Final[Mapping[int, tuple[Bound, ...]]] = {
     2023: (("elite", 0.05), ("high", 0.10), ("medium", 0.15)),
@@ -28,17 +27,6 @@ _RECOVERY: Final[Mapping[int, tuple[Bound, ...]]] = {
     2023: (("medium", WEEK),),
     2024: (),
 }
-
-
-def frequency_level(per_day: float | None) -> Mapping[int, str]:
-    """More than one a day is on demand; then down to one a week, one a month."""
-    if per_day is None:
-        return {}
-    if per_day > 1:
-        return dict.fromkeys(YEARS, "elite")
-    # 3 of 21 days is one a week whatever binary fractions make of it.
-    found = next((name for name, least in _FREQUENCY if per_day >= least - 1e-9), "low")
-    return dict.fromkeys(YEARS, found)
 
 
 def lead_time_level(duration: float | None) -> Mapping[int, str]:

@@ -89,6 +89,11 @@ def deployment_of(span: Span) -> Deployment:
         marked=_mark(span, branch),
         name=span.name,
         trace_id=span.trace_id,
+        is_plyzen=span.source == "plyzen",
+        run=f"{span.project}#{run}" if (run := text(names, "vs.deploy.run")) else "",
+        run_attempt=attempt
+        if isinstance(attempt := names.get("vs.deploy.run_attempt"), int)
+        else 1,
     )
 
 
@@ -172,6 +177,7 @@ def incident_of(
         alike=tuple(alike),
         team=span.team,
         name=span.name,
+        names_deployment=bool(span.attributes.get("deployment.id")),
     )
 
 
@@ -201,6 +207,7 @@ def change_of(span: Span, below: Iterable[Span] = (), rules: MetricRules = DEFAU
         author=span.actor,
         first_commit_at=min(written) if written else None,
         opened_at=span.started_at,
+        ready_at=instant(names, "vs.pr.ready_at"),
         reviewed_at=reviews[0].at if reviews else None,
         approved_at=approvals[-1] if approvals else None,
         merged_at=merged,

@@ -24,23 +24,32 @@ def stages_of(
 ) -> dict[str, Duration]:
     """The time between each two moments of a change's way that are both known.
 
-    coding: start to opened; pickup: to the first review; review: to the last approval; merge
-    wait: to the merge; build: to the end of the build (its queue included); deploy wait: to the
-    deploy's start; deploy: to its end. A build that began before the merge is no stage of its
-    own: the change then waits for its deploy from the merge on. Of a build that goes on while the
-    deploy runs only what was before the deploy counts: no moment counts twice.
+    coding: start to ready for review; pickup: to the first review; review: to the last approval,
+    else to the merge; merge wait: to the merge; build: to the end of the build (its queue
+    included); deploy wait: to the deploy's start; deploy: to its end. A build that began before
+    the merge is no stage of its own: the change then waits for its deploy from the merge on. Of a
+    build that goes on while the deploy runs only what was before the deploy counts: no moment
+    counts twice.
     """
     merged = change.merged_at
+    ready = change.opened_at
+    if ready is not None and change.ready_at is not None:
+        ready = max(ready, change.ready_at)
+        if change.reviewed_at is not None:
+            ready = min(ready, change.reviewed_at)
+    reviewed = change.approved_at if change.approved_at is not None else merged
+    if change.reviewed_at is None:
+        reviewed = None
     made = build if build and (merged is None or build.started_at >= merged) else None
     built = made.ended_at if made else None
     if built is not None:
         built = min(built, deployment.started_at)
     queued = merged if merged is not None or made is None else made.started_at
     moments: tuple[tuple[str, Instant | None, Instant | None], ...] = (
-        ("coding", started, change.opened_at),
-        ("pickup", change.opened_at, change.reviewed_at),
-        ("review", change.reviewed_at, change.approved_at),
-        ("merge wait", change.approved_at, merged),
+        ("coding", started, ready),
+        ("pickup", ready, change.reviewed_at),
+        ("review", change.reviewed_at, reviewed),
+        ("merge wait", reviewed, merged),
         ("build", queued, built),
         ("deploy wait", built if built is not None else merged, deployment.started_at),
         ("deploy", deployment.started_at, deployment.ended_at),

@@ -27,6 +27,8 @@ MAX_BUCKETS: Final = 60
 SHORT_BUCKETS: Final = 12
 WEEKEND: Final = frozenset({5, 6})
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d\Z")
+_EPOCH: Final = 9
+"""Digits of a time in seconds; a shorter number says no unit."""
 MONDAY: Final = 0
 SUNDAY: Final = 6
 
@@ -79,6 +81,11 @@ class Window:
             before = first - (last - first)
             return Window(day_start(before, self.zone), self.since, self.since, self.zone)
         return Window(self.since - (self.end - self.since), self.since, self.since, self.zone)
+
+    def since_day(self, first: Instant) -> Window:
+        """The part of it from the day on that a moment is in."""
+        begin = max(day_start(day_of(first, self.zone), self.zone), self.since)
+        return Window(min(begin, self.end), self.until, self.now, self.zone)
 
     @cached_property
     def days(self) -> tuple[date, ...]:
@@ -165,7 +172,7 @@ def window_of(since: str, until: str, now: Instant, zone: tzinfo) -> Window:
     at this very time of the day. ValueError says what is accepted.
     """
     end = now if until in ("", "now") else _moment(until, now, now, zone)
-    start = _moment(since or "7d", end, now, zone)
+    start = _moment(since or "30d", end, now, zone)
     if start >= end:
         raise ValueError(f"the window from {since} to {until or 'now'} is empty; put --since first")
     return Window(start, end, now, zone)
@@ -182,9 +189,11 @@ def _moment(text: str, end: Instant, now: Instant, zone: tzinfo) -> Instant:
         except ValueError:
             raise ValueError(f"'{text}' is not a day; write it like 2026-03-02") from None
     try:
+        if text.isdigit() and len(text) < _EPOCH:
+            raise ValueError(text)
         length = parse_duration(text)
     except ValueError:
-        instant = parse_instant(text)
+        instant = None if text.isdigit() and len(text) < _EPOCH else parse_instant(text)
         if instant is None:
             raise ValueError(
                 f"'{text}' is not a time; write 7d, 12h, 2026-03-02, 2026-03-02T10:00:00Z or today"

@@ -44,7 +44,14 @@ TEXT_KEYS: Final[Mapping[str, str]] = {
 }
 """Key -> attribute of a span (and column of the store)."""
 
+ATTRIBUTE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "branch": ("vcs.ref.head.name",),
+    "label": ("vs.issue.labels", "vs.pr.labels"),
+}
+"""Key -> attributes of a span that hold its values, separated by commas."""
+
 ALIASES: Final[Mapping[str, str]] = {
+    "labels": "label",
     "operation": "kind",
     "type": "kind",
     "repo": "project",
@@ -200,9 +207,11 @@ def _term(match: re.Match[str], traces: bool) -> Term:
         if unknown is not None:
             raise FilterError(position, f"{key}: '{unknown}' is not known; {_accepted(key)}")
         return Term(key, op, chosen, negated)
-    if key in TEXT_KEYS or key in TRACE_KEYS:
+    if key in TEXT_KEYS or key in TRACE_KEYS or key in ATTRIBUTE_KEYS:
         return Term(key, op, values, negated)
-    accepted = ", ".join(f"{name}:" for name in (*TEXT_KEYS, "state", "is", *MOMENTS))
+    accepted = ", ".join(
+        f"{name}:" for name in (*TEXT_KEYS, *ATTRIBUTE_KEYS, "state", "is", *MOMENTS)
+    )
     raise FilterError(
         position, f"'{raw_key}:' is not known; use {accepted} dur> dur< age> age< or plain words"
     )
@@ -287,6 +296,10 @@ def _holds(term: Term, span: Span, now: Instant) -> bool:
         return last_moment(span) >= term.number
     if term.key == "until":
         return span.at < term.number
+    if term.key in ATTRIBUTE_KEYS:
+        texts = (str(span.attributes.get(name, "")) for name in ATTRIBUTE_KEYS[term.key])
+        named = [word.strip() for text in texts for word in text.split(",") if word.strip()]
+        return any(glob_matches(word, value) for word in named for value in term.values)
     found = str(getattr(span, TEXT_KEYS[term.key]))
     return any(glob_matches(found, value) for value in term.values)
 
@@ -381,7 +394,7 @@ def completions(text: str, known: Mapping[str, Sequence[str]]) -> list[str]:
     sign = "-" if last.startswith("-") else ""
     key, colon, begun = bare.partition(":")
     if not colon:
-        names = [f"{name}:" for name in (*TEXT_KEYS, "state", "is", *MOMENTS)]
+        names = [f"{name}:" for name in (*TEXT_KEYS, *ATTRIBUTE_KEYS, "state", "is", *MOMENTS)]
         options = [*names, "dur>", "dur<", "age>", "age<"]
         found = [option for option in options if option.startswith(bare.lower())]
     else:

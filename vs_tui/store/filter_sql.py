@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from vs_tui.model.filters import (
+    ATTRIBUTE_KEYS,
     QUIET_BY_NATURE,
     STALE_AFTER,
     TEXT_KEYS,
@@ -96,7 +97,23 @@ def _condition(term: Term, now: Instant) -> tuple[str, list[Any]]:
         return f"{_LAST_MOMENT} >= ?", [term.number]
     if term.key == "until":
         return f"{_AT} < ?", [term.number]
+    if term.key in ATTRIBUTE_KEYS:
+        return _listed(ATTRIBUTE_KEYS[term.key], term.values)
     return _text(TEXT_KEYS[term.key], term.values)
+
+
+def _listed(names: tuple[str, ...], values: tuple[str, ...]) -> tuple[str, list[Any]]:
+    """Whether one of the words of some attributes, separated by commas, is one of the values."""
+    tests: list[str] = []
+    parameters: list[Any] = []
+    for name in names:
+        column = f"(',' || COALESCE(json_extract(attributes, '$.\"{name}\"'), '') || ',')"
+        for value in values:
+            pattern = escaped(lowered(value, value)).replace("*", "%")
+            for found in (f"%,{pattern},%", *([] if "/" in value else [f"%/{pattern},%"])):
+                tests.append(_like(column, found))
+                parameters.append(found)
+    return " OR ".join(tests), parameters
 
 
 def _text(column: str, values: tuple[str, ...]) -> tuple[str, list[Any]]:

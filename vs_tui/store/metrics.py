@@ -13,7 +13,7 @@ from vs_tui.metrics.incidents import (
     innovation_ratio,
     merged_per_engineer,
 )
-from vs_tui.metrics.ledger import CHANGES, EPISODES, EVERYONE, TEAM, Group, Ledger
+from vs_tui.metrics.ledger import CHANGES, EPISODES, EVERYONE, NO_TEAM, TEAM, Group, Ledger
 from vs_tui.metrics.missing import Seen
 from vs_tui.metrics.report import GROUPS, Beside, Scorecard
 from vs_tui.metrics.windows import Window
@@ -39,21 +39,18 @@ def read_scorecards(
     """
     if by not in GROUPS:
         raise ValueError(f"'{by}' cannot be grouped by; use one of {', '.join(GROUPS)}")
-    first = first_deploy(db)
-    covered = _is_covered(window.previous, first)
-    since = first if first is not None and first > window.since else None
     if by not in ("team", "all"):
+        known_since = data_since(db, by)
         return [
-            Scorecard(
-                by, name, window, measure(own, window, covered=covered, trend=False), None, since
-            )
+            _scorecard(by, name, window, own, known_since.get(name))
             for name, own in sorted(_ledgers(db, by, team, window).items())
         ]
     names = [team] if team else ([] if by == "all" else team_names(db, teams))
     cards = []
     for name in names or [""]:
         ledger = team_ledger(db, window, name)
-        figures = measure(ledger, window, **compared(db, window, name))
+        asked = compared(db, window, name)
+        figures = measure(ledger, window, **asked)
         cards.append(
             Scorecard(
                 "team" if name else "all",
@@ -61,10 +58,44 @@ def read_scorecards(
                 window,
                 figures,
                 read_beside(db, window, name, ledger, teams) if beside else None,
-                since,
+                figures["deploys"].since,
             )
         )
     return cards
+
+
+def _scorecard(
+    by: str, name: str, window: Window, ledger: Ledger, since: Instant | None
+) -> Scorecard:
+    covered = _is_covered(window.previous, since)
+    figures = measure(ledger, window, covered=covered, trend=False, since=since)
+    return Scorecard(by, name, window, figures, None, figures["deploys"].since)
+
+
+def data_since(db: sqlite3.Connection, by: str) -> dict[str, Instant]:
+    """Name of a team, project, service ... -> when something was heard of it first. A team or
+    product has that of its projects; everyone is the empty string."""
+    projects: dict[str, Instant] = {}
+    for project, at in db.execute("SELECT project, MIN(at) FROM metric_since GROUP BY 1"):
+        projects[project] = at
+    found: dict[str, Instant] = {}
+    if by == "project":
+        return projects
+    if by == "all":
+        return {"": min(projects.values())} if projects else {}
+    sql = "SELECT team, project, service, environment, product FROM dora_places"
+    for team, project, service, environment, product in db.execute(sql):
+        known = projects.get(project)
+        names = {
+            "team": team.split("\n") if team else [NO_TEAM],
+            "service": [service],
+            "environment": [environment],
+            "product": [product],
+        }[by]
+        if known is not None:
+            for name in names:
+                found[name] = min(known, found.get(name, known))
+    return found
 
 
 def first_deploy(db: sqlite3.Connection) -> Instant | None:
@@ -89,7 +120,10 @@ def read_seen(
 
 def team_names(db: sqlite3.Connection, teams: Teams) -> list[str]:
     """The configured teams, and any other that has deployed."""
-    return list(dict.fromkeys([*teams.names, *pages.teams_of(db)]))
+    found = dict.fromkeys([*teams.names, *pages.teams_of(db)])
+    if not teams.names:
+        found.pop(NO_TEAM, None)
+    return list(found)
 
 
 def group_of(team: str) -> Group:
@@ -111,15 +145,19 @@ class Compared(TypedDict):
 
     known: bool
     covered: bool
+    since: Instant | None
 
 
 def compared(db: sqlite3.Connection, window: Window, team: str) -> Compared:
     """Whether a team deployed before the window, and whether the period before is covered by what
     is known of anyone: the same wherever the number is shown."""
     own = pages.first_of(db, group_of(team))
+    since = data_since(db, "team" if team else "all").get(team)
+    first = min((at for at in (own, since) if at is not None), default=None)
     return Compared(
         known=own is not None and own < window.since,
-        covered=_is_covered(window.previous, first_deploy(db)),
+        covered=_is_covered(window.previous, first),
+        since=since,
     )
 
 

@@ -11,7 +11,7 @@ import orjson
 from vs_tui.metrics.columns import UNKNOWN
 from vs_tui.metrics.dora import METRICS, as_known, measure, recoveries
 from vs_tui.metrics.facts import Kind
-from vs_tui.metrics.ledger import Group, Ledger, bit_of
+from vs_tui.metrics.ledger import NO_TEAM, Group, Ledger, bit_of
 from vs_tui.metrics.report import (
     WEEKDAYS,
     Behind,
@@ -39,7 +39,11 @@ def read_detail(db: sqlite3.Connection, window: Window, team: str, metric: str) 
     ledger = team_ledger(db, window, team, stages=metric == "lead")
     figure = measure(ledger, window, only=(metric,), **compared(db, window, team))[metric]
     stages, slowest, slower = explain_stages(ledger, window) if metric == "lead" else ([], "", [])
-    own = [number for number, place in places(db).items() if team in ("", place.team)]
+    own = [
+        number
+        for number, place in places(db).items()
+        if not team or team in (place.team or NO_TEAM).split("\n")
+    ]
     return Detail(
         team=team,
         figure=figure,
@@ -126,7 +130,13 @@ def _behind(
     return found
 
 
-_WORDS: Final = {"deploy": "deploy failed", "test": "test failed", "incident": "incident"}
+_WORDS: Final = {
+    "deploy": "deploy failed",
+    "test": "test failed",
+    "incident": "incident",
+    "rollback": "rolled back",
+    "revert": "reverted",
+}
 
 
 def _said(reasons: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -11,7 +11,6 @@ import orjson
 from vs_tui.metrics.facts import Target, spellings
 from vs_tui.metrics.reading import commit_of, version_of
 from vs_tui.metrics.runs import runs_told
-from vs_tui.model.teams import Environments
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
@@ -22,7 +21,7 @@ Touched = dict[Target, Instant]
 
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 _OPERATIONS: Final = (
-    "('deploy', 'test', 'incident', 'pull_request', 'review', 'push', 'build', 'pipeline')"
+    "('deploy', 'test', 'incident', 'pull_request', 'review', 'push', 'build', 'pipeline', 'issue')"
 )
 _ABOUT_CHANGES: Final = frozenset({"pull_request", "review", "push", "build", "pipeline"})
 MAX_BELOW: Final = 4
@@ -30,48 +29,58 @@ MAX_BELOW: Final = 4
 
 
 def concerned(
-    db: sqlite3.Connection, keys: Sequence[str], environments: Environments
+    db: sqlite3.Connection, keys: Sequence[str], moved: Mapping[Target, Instant]
 ) -> tuple[Touched, list[str]]:
-    """The production targets that these changed spans may concern, and which are incidents."""
+    """The production targets that these changed spans may concern, and which are incidents.
+
+    `moved`: targets whose counted deployments changed.
+    """
     sql = (
         "SELECT key, operation, project, service, environment, started_at, ended_at, trace_id, "
         f"parent_key, attributes FROM spans WHERE operation IN {_OPERATIONS} AND key {_KEYS}"
     )
     changed = list(rows.select_in(db, sql, keys))
-    if not changed:
+    if not changed and not moved:
         return {}, []
-    found = _Concern(db, environments)
-    deploys = [row for row in changed if row[1] == "deploy"]
+    found = _Concern(db)
+    for target, moment in moved.items():
+        found.touch(target, moment)
+    sql = f"SELECT key FROM metric_deploys WHERE key {_KEYS}"
+    counted = {key for (key,) in rows.select_in(db, sql, keys)}
+    sql = f"SELECT key FROM metric_incidents WHERE key {_KEYS}"
+    incidents = [key for (key,) in rows.select_in(db, sql, keys)]
+    deploys = [row for row in changed if row[1] == "deploy" or row[0] in counted]
     found.deploys([row[0] for row in deploys])
     found.claims([row[0] for row in deploys], {(row[2], row[3]) for row in deploys})
     found.stored(keys)
     for row in changed:
         if row[1] == "test":
             found.test(Target(*row[2:5]), row[6])
-        elif row[1] == "incident":
+        elif row[1] == "incident" or row[0] in incidents:
             found.incident(row)
     found.changes([row for row in changed if row[1] in _ABOUT_CHANGES])
     found.builds([row for row in changed if row[1] in ("build", "pipeline")])
     named = [row[0] for row in changed if row[1] in ("test", "incident")]
     found.above([*named, *(row[8] for row in changed if row[1] == "test")], named)
-    return found.touched, [row[0] for row in changed if row[1] == "incident"]
+    found.below([row[0] for row in changed if row[1] in ("build", "pipeline")])
+    incidents += [row[0] for row in changed if row[1] == "incident"]
+    return found.touched, list(dict.fromkeys(incidents))
 
 
 class _Concern:
-    def __init__(self, db: sqlite3.Connection, environments: Environments) -> None:
+    def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._environments = environments
         self.touched: Touched = {}
 
     def touch(self, target: Target, moment: Instant | None) -> None:
-        if moment is not None and self._environments.is_production(target.environment):
+        if moment is not None:
             self.touched[target] = min(moment, self.touched.get(target, moment))
 
     def test(self, place: Target, moment: Instant | None) -> None:
         """The targets that a test of this place is about."""
         sql = (
-            "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM spans "
-            "WHERE operation = 'deploy' AND project = ? AND service = ? AND environment = value)"
+            "SELECT value FROM json_each(?) WHERE EXISTS (SELECT 1 FROM metric_deploys "
+            "WHERE project = ? AND service = ? AND environment = value)"
         )
         names = rows.as_json(spellings(place.environment))
         for (name,) in self._db.execute(sql, (names, *place[:2])).fetchall():
@@ -83,10 +92,10 @@ class _Concern:
         for column, other in (("child", "parent"), ("parent", "child")):
             sql = f"SELECT {other} FROM links WHERE rule = 'attempt' AND {column} {_KEYS}"
             wanted |= {row[0] for row in rows.select_in(self._db, sql, wanted)}
-        for span in load_spans(self._db, wanted).values():
-            if span.operation == "deploy":
-                target = Target(span.project, span.service, span.environment)
-                self.touch(target, _earliest(span))
+        sql = f"SELECT key, project, service, environment FROM metric_deploys WHERE key {_KEYS}"
+        targets = {key: Target(*place) for key, *place in rows.select_in(self._db, sql, wanted)}
+        for key, span in load_spans(self._db, targets).items():
+            self.touch(targets[key], _earliest(span))
         self.stored(wanted)
 
     def stored(self, keys: Iterable[str]) -> None:
@@ -108,16 +117,15 @@ class _Concern:
             if "/" in project or not service or self._has_others(project, service, keys):
                 continue
             sql = (
-                "SELECT environment, MIN(COALESCE(started_at, ended_at)) FROM spans "
-                "WHERE operation IN ('deploy', 'incident') AND operation = 'incident' "
-                "AND service = ? AND project = ? GROUP BY environment"
+                "SELECT environment, MIN(started_at) FROM metric_incidents "
+                "WHERE service = ? AND project = ? GROUP BY environment"
             )
             for environment, moment in self._db.execute(sql, (service, project)).fetchall():
                 self._everywhere(service, environment, moment)
 
     def _has_others(self, project: str, service: str, keys: Sequence[str]) -> bool:
         sql = (
-            "SELECT 1 FROM spans WHERE operation = 'deploy' AND project = ? AND service = ? "
+            "SELECT 1 FROM metric_deploys WHERE project = ? AND service = ? "
             "AND key NOT IN (SELECT value FROM json_each(?)) LIMIT 1"
         )
         bound = (project, service, rows.as_json(keys))
@@ -128,10 +136,10 @@ class _Concern:
     ) -> set[Target]:
         """The targets of a service that an incident may be about."""
         sql = (
-            "SELECT DISTINCT project, service, environment FROM spans "
-            "WHERE operation IN ('deploy', 'incident') AND operation = 'deploy' AND service = ?"
+            "SELECT DISTINCT project, service, environment FROM metric_deploys "
+            f"WHERE {'service' if service else 'project'} = ?"
         )
-        found = {Target(*row) for row in self._db.execute(sql, (service,))}
+        found = {Target(*row) for row in self._db.execute(sql, (service or project,))}
         concerned = {
             target
             for target in found
@@ -146,7 +154,7 @@ class _Concern:
         """The targets of its service, what it was blamed on, and the versions it may name."""
         key, _, project, service, environment, started, ended, _, _, attributes = row
         moment = started if started is not None else ended
-        targets = self._everywhere(service, environment, moment, project) if service else set()
+        targets = self._everywhere(service, environment, moment, project)
         sql = (
             "SELECT d.span FROM dora_blames b JOIN dora_deployments d ON d.key = b.deployment "
             f"WHERE b.incident {_KEYS}"
@@ -192,9 +200,21 @@ class _Concern:
             frontier = {child for child, _ in below} - frontier
             if not frontier:
                 break
+        self._history({row[0] for row in changed if row[1] in ("pull_request", "push")})
         commits = [row for row in changed if row[1] == "push"]
         found |= self._of_commits(row[0] for row in commits)
         self.deploys(found)
+
+    def _history(self, keys: Iterable[str]) -> None:
+        """The targets of repositories that got something, from that moment on."""
+        sql = f"SELECT project, MIN(at) FROM vcs_history WHERE key {_KEYS} GROUP BY project"
+        for project, moment in list(rows.select_in(self._db, sql, keys)):
+            sql = (
+                "SELECT DISTINCT project, service, environment FROM metric_deploys "
+                "WHERE project = ? AND COALESCE(ended_at, started_at) >= ?"
+            )
+            for found in self._db.execute(sql, (project, moment)).fetchall():
+                self.touch(Target(*found), moment)
 
     def _of_commits(self, pushes: Iterable[str]) -> set[str]:
         """Deploys of the commits that a push brought."""
@@ -202,6 +222,15 @@ class _Concern:
         commits = [value for value, _ in rows.select_in(self._db, sql, pushes)]
         sql = f"SELECT span FROM dora_deployments WHERE commit_id <> '' AND commit_id {_KEYS}"
         return {row[0] for row in rows.select_in(self._db, sql, commits)}
+
+    def below(self, runs: Iterable[str]) -> None:
+        """Deploys below these runs: which run deployed says which of them are one deployment."""
+        sql = (
+            "WITH RECURSIVE below(key) AS (SELECT value FROM json_each(?) UNION SELECT s.key "
+            "FROM below CROSS JOIN spans s ON s.parent_key <> '' AND s.parent_key = below.key "
+            "AND s.derived = 0) SELECT d.key FROM below JOIN metric_deploys d ON d.key = below.key"
+        )
+        self.deploys(key for (key,) in rows.select_in(self._db, sql, runs))
 
     def builds(self, changed: Sequence[Sequence[Any]]) -> None:
         """Targets of the project that were deployed to after a build began."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from vs_tui.metrics.assessment import Facts
-from vs_tui.metrics.attempts import merge_attempts
+from vs_tui.metrics.attempts import merge_attempts, merge_runs
 from vs_tui.metrics.facts import (
     Build,
     Change,
     Deployment,
     Incident,
+    Kind,
+    Outcome,
     Target,
     Test,
     spellings,
@@ -28,17 +30,20 @@ from vs_tui.metrics.reading import (
     test_of,
 )
 from vs_tui.metrics.rules import MetricRules
-from vs_tui.metrics.runs import each_run, runs_seen, runs_told
+from vs_tui.metrics.runs import Run, each_run, runs_seen, runs_told
+from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Span
 from vs_tui.store import rows
+from vs_tui.store.shipped_changes import contained_in
+from vs_tui.store.vcs_history import Commit, Repository
 
 _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
 _OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 _PLACELESS: Final = (
-    "(instr(project, '/') = 0 AND NOT EXISTS (SELECT 1 FROM spans d WHERE d.operation = 'deploy' "
-    "AND d.project = spans.project AND d.service = spans.service))"
+    "(instr(project, '/') = 0 AND NOT EXISTS (SELECT 1 FROM metric_deploys d "
+    "WHERE d.project = spans.project AND d.service = spans.service))"
 )
 """Alerts know services, not repositories: where nothing of that name is deployed in the project
 that an incident states, it is of that service wherever it is deployed."""
@@ -60,16 +65,31 @@ class Stretch:
 
 
 def stretch_of(
-    db: sqlite3.Connection, target: Target, since: Instant, rules: MetricRules
+    db: sqlite3.Connection,
+    target: Target,
+    since: Instant,
+    rules: MetricRules,
+    teams: Teams = Teams(),  # noqa: B008
 ) -> Stretch:
     """All that happened at a target since a moment."""
     spans = _deploys(db, target, since)
     retries = _retries(db, target, spans)
-    deployments = merge_attempts(_each_run(db, spans.values()), retries)
+    actors = {key: span.actor for key, span in spans.items()}
+    runs = [_of_team(run, teams, actors[run.span]) for run in _each_run(db, spans.values())]
+    deployments = merge_runs(_with_runs(db, merge_attempts(runs, retries)))
+    if rules.failed_deploys == "ignore":
+        deployments = [
+            replace(d, outcome=Outcome.CANCELLED) if d.outcome is Outcome.FAILED else d
+            for d in deployments
+        ]
     finished = [d for d in deployments if d.finished]
-    keys = list(dict.fromkeys(d.span for d in finished))
-    by_span = _shipped(db, {d.span for d in finished if d.ok}, rules)
-    shipped = {d.key: by_span[d.span] for d in finished if d.ok and d.span in by_span}
+    keys = list(dict.fromkeys(span for d in finished for span in d.spans))
+    by_span = _shipped(db, {span for d in finished if d.ok for span in d.spans}, rules, target)
+    shipped = {}
+    for d in finished:
+        changes = {c.key: c for span in d.spans if d.ok for c in by_span.get(span, ())}
+        if any(span in by_span for span in d.spans if d.ok):
+            shipped[d.key] = list(changes.values())
     bare = [d for d in finished if d.ok and d.key not in shipped]
     commits = _commit_times(db, [d.commit for d in bare if d.commit])
     # A version may raise an incident while it still goes out.
@@ -80,6 +100,7 @@ def stretch_of(
         tests=_tests(db, target, since, keys),
         incidents=_incidents(db, target, begun, keys),
         shipped=shipped,
+        pending=[d for d in deployments if d.outcome is Outcome.PENDING],
         builds=_builds(db, target, finished, bare),
         commit_times=commits,
         first_seen={name: at for name, at, _ in seen},
@@ -97,20 +118,57 @@ def _spans_in(db: sqlite3.Connection, where: str, keys: Iterable[str]) -> list[S
 
 
 def _deploys(db: sqlite3.Connection, target: Target, since: Instant) -> dict[str, Span]:
-    of_target = f"operation = 'deploy' AND {_OF_TARGET}"
-    found = _spans(db, f"{of_target} AND ended_at >= ?", *target, since)
-    found += _spans(db, f"{of_target} AND ended_at IS NULL", *target)
-    return {span.key: span for span in found}
+    sql = (
+        f"SELECT key FROM metric_deploys WHERE {_OF_TARGET} AND ended_at >= ? "
+        f"UNION SELECT key FROM metric_deploys WHERE {_OF_TARGET} AND ended_at IS NULL"
+    )
+    keys = [key for (key,) in db.execute(sql, (*target, since, *target))]
+    return {span.key: _at(span, target) for span in _spans_in(db, f"key {_KEYS}", keys)}
+
+
+def _at(span: Span, target: Target) -> Span:
+    """A span as a deployment to the target that it counts for."""
+    return span._replace(service=target.service, environment=target.environment)
+
+
+def _of_team(deployment: Deployment, teams: Teams, actor: str) -> Deployment:
+    """With every team that lists its project."""
+    if not teams.teams:
+        return deployment
+    named = teams.all_of(deployment.project, deployment.service, actor)
+    return replace(deployment, team="\n".join(named))
+
+
+_RUN_ABOVE: Final = (
+    "WITH RECURSIVE up(start, key, parent, operation, attributes, depth) AS ("
+    "SELECT key, key, parent_key, operation, '{}', 0 FROM spans WHERE key {} "
+    "UNION ALL SELECT up.start, u.key, u.parent_key, u.operation, u.attributes, up.depth + 1 "
+    "FROM up JOIN spans u ON u.key = up.parent WHERE up.depth < 6 "
+    "AND u.operation IN ('build', 'pipeline', 'stage', 'deploy')) "
+    "SELECT start, key, operation, json_extract(attributes, '$.\"cicd.pipeline.task.name\"') "
+    "FROM up WHERE depth > 0 ORDER BY start, depth"
+)
+
+
+def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> list[Deployment]:
+    """With the run and the job that each is below, where its sender does not say them itself."""
+    jobs: dict[str, str] = {}
+    runs: dict[str, str] = {}
+    sql = _RUN_ABOVE.replace("key {}", f"key {_KEYS}")
+    for start, key, operation, task in rows.select_in(db, sql, {d.span for d in deployments}):
+        if operation == "build" and task:
+            jobs.setdefault(start, str(task))
+        elif operation == "pipeline":
+            runs.setdefault(start, key)
+    found = []
+    for d in deployments:
+        run = d.run or runs.get(d.span, "")
+        found.append(replace(d, run=run, leg=jobs.get(d.span, "")) if run else d)
+    return found
 
 
 def _each_run(db: sqlite3.Connection, spans: Collection[Span]) -> list[Deployment]:
-    told = {span.key: runs_told(span) for span in spans}
-    reopened = [span.key for span in spans if span.reopens and not told[span.key]]
-    events: dict[str, list[Event]] = {}
-    sql = f"SELECT key, data FROM events WHERE key {_KEYS}"
-    for key, data in rows.select_in(db, sql, reopened):
-        events.setdefault(key, []).append(rows.event_of(data))
-    told.update((key, runs_seen(found)) for key, found in events.items())
+    told = _runs(db, spans)
     return [run for span in spans for run in each_run(deployment_of(span), told[span.key])]
 
 
@@ -137,16 +195,50 @@ def _retries(db: sqlite3.Connection, target: Target, spans: dict[str, Span]) -> 
 
 
 def _shipped(
-    db: sqlite3.Connection, deploys: Iterable[str], rules: MetricRules
+    db: sqlite3.Connection, deploys: Iterable[str], rules: MetricRules, target: Target
 ) -> dict[str, list[Change]]:
-    """Deployment -> the pull requests that are linked to it, or above what it is linked to."""
-    found = pull_requests_above(db, deploys)
+    """Deployment -> what its commit contains that is new, and the pull requests above it."""
+    listed = set(deploys)
+    found = pull_requests_above(db, listed)
+    commits: dict[str, dict[str, Commit]] = {}
+    for deploy, contained in contained_in(db, listed).items():
+        found.setdefault(deploy, set()).update(contained.pull_requests)
+        commits[deploy] = contained.commits
     changes = _changes(db, {pr for prs in found.values() for pr in prs}, rules)
+    service = rules.paths_of(target.service)
+    paths = Repository(db, target.project).paths_of(changes) if service else {}
+
+    def touches(files: Collection[str]) -> bool:
+        return service is None or not files or any(map(service.holds, files))
+
     shipped = {
-        deploy: [changes[pr] for pr in sorted(prs) if pr in changes]
+        deploy: [
+            *(changes[pr] for pr in sorted(prs) if pr in changes and touches(paths.get(pr, ()))),
+            *(
+                _commit_change(commit, target.project)
+                for commit in commits.get(deploy, {}).values()
+                if touches(commit.paths)
+            ),
+        ]
         for deploy, prs in found.items()
     }
-    return {deploy: listed for deploy, listed in shipped.items() if listed}
+    # A deployment without a change for its service ships nothing, which is known.
+    return {
+        deploy: each
+        for deploy, each in shipped.items()
+        if each or (service and (found[deploy] or commits.get(deploy)))
+    }
+
+
+def _commit_change(commit: Commit, project: str) -> Change:
+    return Change(
+        key=f"{project}@{commit.commit_id}",
+        kind=Kind.COMMIT,
+        title=commit.title,
+        project=project,
+        first_commit_at=commit.authored,
+        merged_at=None,
+    )
 
 
 def pull_requests_above(db: sqlite3.Connection, deploys: Iterable[str]) -> dict[str, set[str]]:
@@ -223,7 +315,32 @@ def _tests(
     # A parent that was found by the version is another one's as well: time decides.
     found = [span if span.key in stated else span._replace(parent_key="") for span in found]
     found += [span for span in below if span.key in stated]
-    return [test for span in found if (test := test_of(span)) is not None]
+    runs = _runs(db, found)
+    return [
+        replace(test, key=f"{span.key}#{n}" if n else span.key, ended_at=ended, passed=passed)
+        for span in found
+        if (test := test_of(span)) is not None
+        for n, (ended, passed) in enumerate(_results(test, runs.get(span.key, [])))
+    ]
+
+
+def _results(test: Test, runs: Sequence[Run]) -> list[tuple[Instant, bool]]:
+    """(end, passed) of each run of a test, the span as it stands last."""
+    told = [(r.ended_at, r.outcome is Outcome.OK) for r in runs if r.ended_at is not None]
+    return told[::-1] if len(told) > 1 else [(test.ended_at, test.passed)]
+
+
+def _runs(db: sqlite3.Connection, spans: Iterable[Span]) -> dict[str, list[Run]]:
+    """Span -> the runs it went through, where there were several."""
+    listed = list(spans)
+    told = {span.key: runs_told(span) for span in listed}
+    reopened = [span.key for span in listed if span.reopens and not told[span.key]]
+    events: dict[str, list[Event]] = {}
+    sql = f"SELECT key, data FROM events WHERE key {_KEYS}"
+    for key, data in rows.select_in(db, sql, reopened):
+        events.setdefault(key, []).append(rows.event_of(data))
+    told.update((key, runs_seen(found)) for key, found in events.items())
+    return told
 
 
 def _stated(db: sqlite3.Connection, spans: Iterable[Span]) -> set[str]:
@@ -239,17 +356,19 @@ def _incidents(
     found: dict[str, Span] = {}
     if target.service:
         where = (
-            "operation IN ('deploy', 'incident') AND operation = 'incident' AND service = ? "
-            f"AND environment {_KEYS} AND started_at >= ? AND (project = ? OR {_PLACELESS})"
+            "key IN (SELECT key FROM metric_incidents WHERE service = ? "
+            f"AND environment {_KEYS} AND started_at >= ?) AND (project = ? OR {_PLACELESS})"
         )
         bound = (target.service, rows.as_json(names), since, target.project)
         found = {span.key: span for span in _spans(db, where, *bound)}
+    found.update(_of_project(db, target, since, names))
     linked: dict[str, list[str]] = {}
     alike: dict[str, list[str]] = {}
     sql = (
         f"SELECT l.child, l.parent, l.rule {_STATED}, s.environment FROM links l "
         "JOIN spans s ON s.key = l.child "
-        f"WHERE s.operation = 'incident' AND l.rule <> 'proximity' AND l.parent {_KEYS}"
+        "JOIN metric_incidents m ON m.key = l.child "
+        f"WHERE l.rule <> 'proximity' AND l.parent {_KEYS}"
     )
     for child, parent, stated, environment in rows.select_in(db, sql, keys):
         if stated:
@@ -259,13 +378,51 @@ def _incidents(
     for span in _spans_in(db, f"key {_KEYS}", (linked.keys() | alike.keys()) - found.keys()):
         found[span.key] = span
     elsewhere = _linked_elsewhere(db, found.keys() - linked.keys())
-    read = (
-        incident_of(span, linked.get(key, ()), alike.get(key, ()))
+    runs = _runs(db, found.values())
+    return [
+        each
         for key, span in found.items()
         # One that names another deployment says nothing about this target.
         if key not in elsewhere
+        and (incident := incident_of(span, linked.get(key, ()), alike.get(key, ()))) is not None
+        for each in _episodes(incident, runs.get(key, []))
+    ]
+
+
+def _of_project(
+    db: sqlite3.Connection, target: Target, since: Instant, names: Sequence[str]
+) -> dict[str, Span]:
+    """Incidents of the repository that name none of its services: tickets, mostly. They are of
+    the target that had a deployment begun last."""
+    sql = (
+        "SELECT i.key, (SELECT d.service || char(10) || d.environment FROM metric_deploys d "
+        "WHERE d.project = i.project AND d.started_at <= i.started_at "
+        "ORDER BY d.started_at DESC, d.key DESC LIMIT 1) FROM metric_incidents i "
+        "WHERE i.project = ? AND i.started_at >= ? "
+        f"AND i.environment {_KEYS} AND NOT EXISTS (SELECT 1 FROM metric_deploys o "
+        "WHERE o.project = i.project AND o.service = i.service AND i.service <> '')"
     )
-    return [incident for incident in read if incident is not None]
+    found = db.execute(sql, (target.project, since, rows.as_json(names))).fetchall()
+    own = f"{target.service}\n{target.environment}"
+    keys = [key for key, place in found if place == own]
+    return {span.key: span for span in _spans_in(db, f"key {_KEYS}", keys)}
+
+
+def _episodes(incident: Incident, runs: Sequence[Run]) -> list[Incident]:
+    """An incident for each time that it was open."""
+    if len(runs) < 2:
+        return [incident]
+    return [
+        replace(
+            incident,
+            key=f"{incident.key}#{n}" if n else incident.key,
+            span=incident.key,
+            started_at=run.started_at,
+            restored_at=run.ended_at,
+            finished_at=run.ended_at,
+        )
+        for n, run in enumerate(reversed(runs))
+    ]
 
 
 def _linked_elsewhere(db: sqlite3.Connection, incidents: Iterable[str]) -> set[str]:

@@ -24,7 +24,7 @@ from vs_tui.metrics.ledger import (
 from vs_tui.metrics.products import group_of, product_deployments
 from vs_tui.metrics.reading import incident_of
 from vs_tui.metrics.rules import MetricRules
-from vs_tui.model.teams import Environments
+from vs_tui.model.teams import Environments, Teams
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
 from vs_tui.store.metrics_facts import stretch_of
@@ -48,24 +48,24 @@ _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 class Judging:
     """One pass over some targets: rows written, and whose records it touched."""
 
-    def __init__(self, db: sqlite3.Connection, rules: MetricRules, changes: Iterable[str]) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, rules: MetricRules, changes: Iterable[str], teams: Teams
+    ) -> None:
         """`changes`: those whose first shipments are to be found again in any case."""
         self._db = db
         self._rules = rules
+        self._teams = teams
         self.members = Members(db)
         self._groups: set[str] = set()
         self._changes = set(changes)
         self._blamed: set[str] = set()
         self._places: dict[Place, int] = {p: n for n, p in places(db).items()}
 
-    def target(self, target: Target, moment: Instant, counts: bool) -> None:
-        """Judge the deployments of a target that something at `moment` may concern; none of a
-        target that does not count (any more)."""
-        if not counts:
-            self._replace(f"{_OF_TARGET} AND unit < 2", target, {})
-            return
+    def target(self, target: Target, moment: Instant) -> None:
+        """Judge the deployments of a target that something at `moment` may concern."""
         low = self._low(target, moment)
-        stretch = stretch_of(self._db, target, self._context(target, low), self._rules)
+        context = self._context(target, low)
+        stretch = stretch_of(self._db, target, context, self._rules, self._teams)
         concerned = [d for d in stretch.deployments if d.ended_at >= low]
         found = assess(stretch.facts, {d.key for d in concerned}, self._rules)
         judged = {v.deployment.key: v for v in found}
@@ -86,9 +86,11 @@ class Judging:
         return before if lasting is None else min(before, lasting)
 
     def _success_before(self, target: Target, moment: Instant) -> Instant:
+        # A few more than one: attempts and regions of one run end apart.
         sql = (
-            f"SELECT ended_at FROM spans WHERE operation = 'deploy' AND {_OF_TARGET} "
-            "AND ended_at < ? AND status = 'ok' ORDER BY ended_at DESC LIMIT 1"
+            f"SELECT MIN(ended_at) FROM (SELECT ended_at FROM metric_deploys WHERE {_OF_TARGET} "
+            "AND ended_at < ? AND status = 'ok' ORDER BY ended_at DESC LIMIT 5) "
+            "HAVING COUNT(*) > 0"
         )
         row = self._db.execute(sql, (*target, moment)).fetchone()
         if row is None:  # it may have been pruned
@@ -206,10 +208,11 @@ class Judging:
                 for episode in verdict.episodes
             ],
         )
-        self._blamed.update(incident.key for incident in verdict.blames)
+        blamed = {incident.span or incident.key for incident in verdict.blames}
+        self._blamed.update(blamed)
         self._db.executemany(
             "INSERT INTO dora_blames VALUES (?, ?, ?)",
-            [(incident.key, found.key, found.ended_at) for incident in verdict.blames],
+            [(incident, found.key, found.ended_at) for incident in sorted(blamed)],
         )
 
     def _place(self, place: Place) -> int:
@@ -249,9 +252,10 @@ class Judging:
         )
         moved = []
         for change, _, deployment, unit, before, place in found:
-            bits = sum(
-                bit_of(group) for group in groups[place, unit] if first[change, group] == deployment
-            )
+            bits = 0
+            for group in groups[place, unit]:
+                if first[change, group] == deployment:
+                    bits |= bit_of(group)
             if bits != before:
                 moved.append((bits, deployment, change))
         self.members.touch([deployment for _, deployment, _ in moved])
@@ -271,10 +275,13 @@ class Judging:
             f"WHERE d.unit < 2 AND b.incident {_KEYS} GROUP BY b.incident"
         )
         blamed = {row[0]: row[1:] for row in rows.select_in(self._db, sql, wanted)}
+        sql = f"SELECT key FROM metric_incidents WHERE key {_KEYS}"
+        known = {row[0] for row in rows.select_in(self._db, sql, wanted)}
         found = [
             (incident, *blamed.get(incident.key, (None, "")))
             for span in load_spans(self._db, wanted).values()
-            if (incident := incident_of(span)) is not None
+            if span.key in known
+            and (incident := incident_of(span)) is not None
             and (
                 not incident.environment
                 or incident.key in blamed

@@ -16,20 +16,22 @@ import orjson
 
 from vs_tui.metrics.facts import Target
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
-from vs_tui.model.teams import Environments
+from vs_tui.model.teams import Environments, Team, Teams
 from vs_tui.store.metrics_concern import Touched, concerned
+from vs_tui.store.metrics_counted import Counted, know_since
 from vs_tui.store.metrics_judging import Judging
 from vs_tui.store.metrics_members import forget
 from vs_tui.store.metrics_work import update_some, update_work
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Of the rules that verdicts are made by: a new one makes them all anew."""
 _DIRTY = "broken"
 _NEXT_TARGET: Final = (
-    "SELECT project, service, environment FROM spans WHERE operation = 'deploy' "
-    "AND (project, service, environment) > (?, ?, ?) "
+    "SELECT project, service, environment FROM (SELECT project, service, environment "
+    "FROM metric_deploys UNION SELECT project, service, environment FROM dora_deployments "
+    "WHERE unit < 2) WHERE (project, service, environment) > (?, ?, ?) "
     "ORDER BY project, service, environment LIMIT 1"
 )
 
@@ -45,6 +47,8 @@ class MetricsKeeper:
     ) -> None:
         self._environments = environments
         self._rules = rules
+        self._teams = Teams(tuple(team for team in teams if isinstance(team, Team)))
+        self._counted = Counted(rules, environments)
         self._wanted = repr((VERSION, environments.globs, teams, rules))
 
     def adopt(self, db: sqlite3.Connection) -> None:
@@ -71,10 +75,12 @@ class MetricsKeeper:
             # What was begun for another configuration is no longer true of all targets.
             half = f"({VERSION}, half)"
             db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (half,))
-            after = ["", "", ""]
+            after = ["counted", 0]
+            db.execute("DELETE FROM metric_deploys")
+            db.execute("DELETE FROM metric_incidents")
         reached = self._adopt_next(db, after)
         if not reached:
-            incidents = db.execute("SELECT key FROM spans WHERE operation = 'incident'").fetchall()
+            incidents = db.execute("SELECT key FROM metric_incidents").fetchall()
             self._judge(db, {}, [key for (key,) in incidents])
             db.execute("UPDATE meta SET value = ? WHERE name = 'dora'", (self._wanted,))
             return False
@@ -86,6 +92,11 @@ class MetricsKeeper:
         """Judge the target after this one, then pull requests and tickets some at a time; where
         that came to: a target, later the row of a span, in the end nothing."""
         row = 0
+        if len(after) == len(("counted", row)):
+            if not after[1]:
+                know_since(db, "1")
+            row = self._counted.update_some(db, after[1])
+            return ("counted", row) if row else ("", "", "")
         if len(after) == len(Target._fields):
             target = db.execute(_NEXT_TARGET, after).fetchone()
             if target is not None:
@@ -99,11 +110,18 @@ class MetricsKeeper:
     def rebuild(self, db: sqlite3.Connection) -> None:
         """Judge every deployment there is; what was pruned stays as it was judged."""
         kept = self._forget(db)
+        db.execute("DELETE FROM metric_deploys")
+        db.execute("DELETE FROM metric_incidents")
+        know_since(db, "1")
+        reached = self._counted.update_some(db, 0)
+        while reached:
+            reached = self._counted.update_some(db, reached)
         targets = db.execute(
-            "SELECT DISTINCT project, service, environment FROM spans WHERE operation = 'deploy'"
+            "SELECT project, service, environment FROM metric_deploys UNION "
+            "SELECT project, service, environment FROM dora_deployments WHERE unit < 2"
         ).fetchall()
-        touched = {Target(*row): 0 for row in targets if self._environments.is_production(row[2])}
-        incidents = db.execute("SELECT key FROM spans WHERE operation = 'incident'").fetchall()
+        touched = {Target(*row): 0 for row in targets}
+        incidents = db.execute("SELECT key FROM metric_incidents").fetchall()
         self._judge(db, touched, [row[0] for row in incidents], kept)
         reached = update_some(db, 0, self._rules)
         while reached:
@@ -125,7 +143,8 @@ class MetricsKeeper:
         db.execute("SAVEPOINT metrics")
         try:
             update_work(db, keys, self._rules)
-            touched, incidents = concerned(db, keys, self._environments)
+            moved = self._counted.update(db, keys)
+            touched, incidents = concerned(db, keys, moved)
             if touched or incidents:
                 self._judge(db, touched, incidents)
         except sqlite3.OperationalError:
@@ -143,9 +162,9 @@ class MetricsKeeper:
         incidents: Iterable[str],
         changes: Iterable[str] = (),
     ) -> None:
-        update = Judging(db, self._rules, changes)
+        update = Judging(db, self._rules, changes, self._teams)
         for target, moment in touched.items():
-            update.target(target, moment, self._environments.is_production(target.environment))
+            update.target(target, moment)
         update.products()
         update.first_shipments()
         update.incidents(incidents, self._environments)

@@ -31,6 +31,7 @@ def verdict_of(text: str) -> Assessed:
     found = orjson.loads(text)
     deployment = found["deployment"]
     deployment["outcome"] = Outcome(deployment["outcome"])
+    deployment["members"] = tuple(deployment.get("members", ()))
     deployment["parts"] = tuple(map(tuple, deployment.get("parts", ())))
     signals = tuple(Signal(**signal) for signal in found["signals"])
     return Assessed(

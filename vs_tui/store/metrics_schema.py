@@ -276,3 +276,38 @@ CREATE INDEX spans_deployed ON spans (project, service, environment, ended_at, t
 """
 """Buckets of more sizes, so a long stretch is fewer of them; where a team's deploys went is said by
 an index."""
+
+COUNTED_SPANS: Final = """
+CREATE TABLE metric_deploys (
+    key TEXT PRIMARY KEY,
+    project TEXT NOT NULL,
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    status TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX metric_deploys_of
+    ON metric_deploys (project, service, environment, ended_at, status);
+CREATE INDEX metric_deploys_began ON metric_deploys (service, environment, started_at);
+CREATE TABLE metric_incidents (
+    key TEXT PRIMARY KEY,
+    project TEXT NOT NULL,
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    started_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX metric_incidents_of ON metric_incidents (service, environment, started_at);
+CREATE INDEX metric_incidents_in ON metric_incidents (project, started_at);
+CREATE TABLE metric_since (
+    project TEXT NOT NULL,
+    service TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (project, service)
+) WITHOUT ROWID;
+CREATE TRIGGER metric_gone AFTER DELETE ON spans BEGIN
+    DELETE FROM metric_deploys WHERE key = OLD.key;
+    DELETE FROM metric_incidents WHERE key = OLD.key;
+END;
+"""
+"""Spans that count as production deployments and as incidents, by the configuration's rules."""

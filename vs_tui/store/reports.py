@@ -73,7 +73,23 @@ class Reports:
                 beside=beside,
             )
 
-        return await self.reader.run(read)
+        return self._with_goals(await self.reader.run(read))
+
+    def _with_goals(self, cards: Sequence[Scorecard]) -> Sequence[Scorecard]:
+        """The cards of teams with what each team wants its metrics to be."""
+        goals = self.config.goals
+        return [
+            replace(
+                card,
+                figures={
+                    name: replace(figure, goal=goals.get(card.name, {}).get(name))
+                    for name, figure in card.figures.items()
+                },
+            )
+            if card.by == "team" and card.name in goals
+            else card
+            for card in cards
+        ]
 
     async def seen(self, asked: Asked) -> Seen:
         """Where deploys went: why some count and others do not."""
@@ -89,7 +105,7 @@ class Reports:
             window = self._back(db, length, at)
             return metrics.read_scorecards(db, window, teams=self.config.teams, team=team)
 
-        found = await self.reader.run(read)
+        found = self._with_goals(await self.reader.run(read))
         return [own for card in found for own in cards_of(card.name, card.figures)]
 
     async def detail(
@@ -100,6 +116,8 @@ class Reports:
         def read(db: sqlite3.Connection) -> Detail:
             window = self._back(db, length, at)
             found = read_detail(db, window, team, metric)
+            goal = self.config.goals.get(team, {}).get(metric)
+            found = replace(found, figure=replace(found.figure, goal=goal))
             if found.of:
                 return found
             seen = metrics.read_seen(db, window, self.config.environments, team)

@@ -15,12 +15,14 @@ from typing import Final
 
 from vs_tui.model.errors import Explained
 from vs_tui.store.metrics_schema import (
+    COUNTED_SPANS,
     CREATE_METRICS,
     CREATE_PAGES,
     CREATE_REPORTS,
     FINER_REPORTS,
 )
 from vs_tui.store.storage_errors import RECOVER, explain
+from vs_tui.store.vcs_history import CREATE_HISTORY
 
 SCHEMA_VERSION: Final = 6
 
@@ -209,7 +211,9 @@ INSERT OR REPLACE INTO meta SELECT 'position', MAX(id) FROM deliveries HAVING CO
 """
 """Before schema 6 a delivery was folded in the transaction that stored it."""
 
-_V6: Final = "\n".join((_CREATE_EXPORTED, _FULL_REFS, _CROWDS, _SET_POSITION))
+_V6: Final = "\n".join(
+    (_CREATE_EXPORTED, _FULL_REFS, _CROWDS, _SET_POSITION, CREATE_HISTORY, COUNTED_SPANS)
+)
 """The second edition: one constant per concern."""
 
 MIGRATIONS: Final[Sequence[str]] = (
@@ -224,6 +228,8 @@ MIGRATIONS: Final[Sequence[str]] = (
 
 DERIVED_TABLES: Final = (
     *("events", "spans", "offers", "seeks", "links", "crowded_keys"),
+    *("vcs_history", "vcs_commits", "vcs_defaults", "vcs_deploys"),
+    *("metric_deploys", "metric_incidents"),
     *("report_trees", "report_stale", "report_pages", "report_kinds", "report_jobs"),
     *("report_runs", "report_places"),
 )

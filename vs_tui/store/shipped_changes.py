@@ -1,10 +1,7 @@
-"""What a deploy shipped: the changes merged since what its target had before, up to the moment
-its commit was taken.
+"""What a deploy shipped, as links: the changes its commit contains and no earlier deploy had.
 
-A pipeline works on the commit that was there when it began, so a change that was merged while it
-ran is not in its deploy. Everything is answered from the spans as they stand once their parents
-are known, in both directions, so that the order of arrival changes nothing; every question is
-asked for a whole batch in one statement.
+Everything is answered from the spans and `vcs_history` as they stand once their parents are known,
+so that the order of arrival changes nothing.
 """
 
 from __future__ import annotations
@@ -13,31 +10,27 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from vs_tui.model.time import DAY, Instant
+from vs_tui.model import keys
+from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Link, Rule, Span
 from vs_tui.store import proximity, rows
 from vs_tui.store.span_folding import Change, load_spans
-from vs_tui.traces.correlation import MAX_LINKS, Node, cuts, links_of
+from vs_tui.store.vcs_history import Contained, Position, Repository, write_history
+from vs_tui.traces.correlation import Node, cuts, links_of
 
-MAX_SHIPPED: Final = 50
-"""Changes that one deploy is said to ship; the newest ones."""
-FIRST_SHIPS: Final = 7 * DAY
-"""The first deploy known of a target ships what was merged in this time before it: what is older
-was probably shipped by one that nobody told of."""
 _TARGET: Final = (
     "{0}.project = {1}.project AND {0}.service = {1}.service AND {0}.environment = {1}.environment"
 )
 _RUNS: Final = ("build", "pipeline")
+_KEYS: Final = "IN (SELECT value FROM json_each(?))"
 # What is above a change says nothing about when a commit of it was taken.
-_CHANGES: Final = "('sprint', 'issue', 'pull_request')"
+_CHANGES: Final = "('sprint', 'issue', 'pull_request', 'push')"
 _TAKEN: Final = (
-    "(WITH RECURSIVE up(parent, at) AS (SELECT {0}.parent_key, {0}.started_at "
-    "UNION SELECT u.parent_key, CASE WHEN u.operation IN "
-    f"{_RUNS} THEN u.started_at END FROM up CROSS JOIN spans u ON u.key = up.parent "
-    f"WHERE u.operation NOT IN {_CHANGES}) SELECT MIN(at) FROM up)"
+    "WITH RECURSIVE up(start, parent, at) AS (SELECT key, parent_key, started_at FROM spans "
+    f"WHERE key {_KEYS} UNION SELECT up.start, u.parent_key, CASE WHEN u.operation IN {_RUNS} "
+    "THEN u.started_at END FROM up CROSS JOIN spans u ON u.key = up.parent "
+    f"WHERE u.operation NOT IN {_CHANGES}) SELECT start, MIN(at) FROM up GROUP BY start"
 )
-"""SQL: when the commit of the deploy with alias {0} was taken: the earliest start among the runs
-above it, else its own. Never after its own start; the searches below rely on that."""
 
 
 def relink_shipped(
@@ -51,15 +44,13 @@ def relink_shipped(
 
     `relinked`: spans whose other links were looked at; `moved`: those that have a new parent.
     """
-    found = set(_affected(connection, changes, moved)).difference(relinked)
+    repositories = write_history(connection, [change.new for change in changes])
+    found = set(_affected(connection, changes, moved, repositories)).difference(relinked)
     known = {**relinked, **load_spans(connection, found)}
     deploys = {key: span for key, span in known.items() if span.operation == "deploy"}
     if not deploys:
         return {}
-    repeats = _repeats(connection, list(deploys))
-    shipped: dict[str, list[tuple[Rule, Node]]] = {}
-    for child, node in _shipped(connection, [key for key in deploys if key not in repeats]):
-        shipped.setdefault(child, []).append((Rule.SHIPS, node))
+    shipped = _shipped(connection, deploys)
     stored = rows.links_above(connection, deploys)
     shipping = {}
     for key, span in deploys.items():
@@ -72,41 +63,124 @@ def relink_shipped(
             cut=others.union(cuts(span.attributes)),
             extra=shipped.get(key, ()),
             disabled=disabled,
+            most=len(shipped.get(key, ())),
         )
-        shipping[key] = (before, after[: max(MAX_LINKS - len(others), 0)])
+        shipping[key] = (before, after)
     return shipping
 
 
+def taken_at(connection: sqlite3.Connection, deploys: Iterable[str]) -> dict[str, Instant]:
+    """When the commit of each deploy was taken: the earliest start among the runs above it, else
+    its own. Never after its own start."""
+    found = rows.select_in(connection, _TAKEN, deploys)
+    return {key: at for key, at in found if at is not None}
+
+
+def _shipped(
+    connection: sqlite3.Connection, deploys: Mapping[str, Span]
+) -> dict[str, list[tuple[Rule, Node]]]:
+    """Deploy -> the pull requests and pushes it shipped. Writes where each deploy stands."""
+    timed = {key: span for key, span in deploys.items() if span.started_at is not None}
+    taken = taken_at(connection, timed)
+    repositories: dict[str, Repository] = {}
+    positions: dict[str, Position] = {}
+    for key, span in sorted(timed.items(), key=lambda entry: entry[1].at):
+        repository = repositories.setdefault(span.project, Repository(connection, span.project))
+        ref = keys.branch_name(str(span.attributes.get("vcs.ref.head.name", "")))
+        commit = str(span.attributes.get("vcs.ref.head.revision", "")).lower()
+        until = span.ended_at if span.ended_at is not None else span.at
+        positions[key] = repository.position(ref, commit, taken.get(key, span.at), until)
+    connection.executemany(
+        "INSERT OR REPLACE INTO vcs_deploys VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                *(key, span.project, span.service, span.environment, span.started_at),
+                *(int(span.status == "ok"), positions[key].branch, positions[key].at),
+            )
+            for key, span in timed.items()
+        ],
+    )
+    return _nodes(connection, contained_in(connection, timed))
+
+
+def contained_in(connection: sqlite3.Connection, deploys: Iterable[str]) -> dict[str, Contained]:
+    """Deploy -> what its commit contains and no earlier deploy of its target had; absent for one
+    of a version that the target had before."""
+    listed = list(deploys)
+    sql = (
+        "SELECT d.key, d.project, d.branch, d.position, (SELECT MAX(e.position) "
+        f"FROM vcs_deploys e WHERE {_TARGET.format('e', 'd')} AND e.branch = d.branch "
+        "AND e.started_at < d.started_at AND e.ok = 1) FROM vcs_deploys d "
+        f"WHERE d.key {_KEYS}"
+    )
+    repeats = _repeats(connection, listed)
+    repositories: dict[str, Repository] = {}
+    found = {}
+    for key, project, branch, position, after in rows.select_in(connection, sql, listed):
+        if key not in repeats:
+            repository = repositories.setdefault(project, Repository(connection, project))
+            found[key] = repository.contained(branch, after, position)
+    return found
+
+
+def _nodes(
+    connection: sqlite3.Connection, contained: Mapping[str, Contained]
+) -> dict[str, list[tuple[Rule, Node]]]:
+    wanted = {
+        key: [*found.pull_requests, *dict.fromkeys(c.push for c in found.commits.values())]
+        for key, found in contained.items()
+    }
+    sql = f"SELECT {proximity.NODE_COLUMNS.format('s')} FROM spans s WHERE s.key {_KEYS}"
+    listed = {each for keys_ in wanted.values() for each in keys_}
+    nodes = {row[0]: proximity.node_of(row) for row in rows.select_in(connection, sql, listed)}
+    return {
+        key: [(Rule.SHIPS, nodes[each]) for each in keys_ if each in nodes]
+        for key, keys_ in wanted.items()
+    }
+
+
 def _affected(
-    connection: sqlite3.Connection, changes: Sequence[Change], moved: Iterable[str]
+    connection: sqlite3.Connection,
+    changes: Sequence[Change],
+    moved: Iterable[str],
+    repositories: Mapping[str, Instant],
 ) -> Iterator[str]:
-    """Deploys that may ship others than before these changes."""
-    deploys: set[tuple[str, str, str, Instant]] = set()
-    merged: set[tuple[str, Instant]] = set()
+    """Deploys that may ship others than before these changes: those of changed repositories from
+    the change on, those of changed targets from the changed deploy on, and of the same version."""
+    targets: dict[tuple[str, str, str], Instant] = {}
     versions: list[str] = []
     cut_off = set(moved)
     for change in changes:
         old, new = change.old, change.new
         for span in (old, new):
-            if span is None:
-                continue
-            if span.operation == "deploy" and span.started_at is not None:
-                deploys.add((span.project, span.service, span.environment, span.started_at))
-            elif span.operation == "pull_request" and span.ended_at is not None:
-                merged.add((span.project, span.ended_at))
+            if span is not None and span.operation == "deploy" and span.started_at is not None:
+                _touch(targets, (span.project, span.service, span.environment), span.started_at)
         if new.operation == "deploy":
             versions.append(new.key)
-        elif old is not None and (
-            (old.started_at, old.operation) != (new.started_at, new.operation)
-        ):
-            # Below a new one is only what has moved there.
+        elif old is None or (old.started_at, old.operation) != (new.started_at, new.operation):
             cut_off.add(new.key)
-    for key, *deploy in _deploys_below(connection, cut_off):
+    for key, *target, at in _deploys_below(connection, cut_off):
         yield key
-        deploys.add((deploy[0], deploy[1], deploy[2], deploy[3]))
-    yield from _next_deploys(connection, deploys)
-    yield from _deploys_after_merges(connection, merged)
+        _touch(targets, (target[0], target[1], target[2]), at)
+    of_target = "project = ? AND service = ? AND environment = ?"
+    for place, at in targets.items():
+        yield from _from(connection, of_target, place, at)
+    for project, at in repositories.items():
+        yield from _from(connection, "project = ?", (project,), at)
     yield from _same_version(connection, versions)
+
+
+def _touch(
+    targets: dict[tuple[str, str, str], Instant], target: tuple[str, str, str], at: Instant
+) -> None:
+    targets[target] = min(at, targets.get(target, at))
+
+
+def _from(
+    connection: sqlite3.Connection, where: str, bound: Sequence[str], at: Instant
+) -> Iterator[str]:
+    sql = f"SELECT key FROM spans WHERE operation = 'deploy' AND {where} AND started_at >= ?"
+    return (key for (key,) in connection.execute(sql, (*bound, at)).fetchall())
 
 
 def _deploys_below(
@@ -123,60 +197,6 @@ def _deploys_below(
         "WHERE s.operation = 'deploy' AND s.started_at IS NOT NULL"
     )
     return rows.select_in(connection, sql, keys)
-
-
-def _next_deploys(
-    connection: sqlite3.Connection, deploys: Iterable[tuple[str, str, str, Instant]]
-) -> Iterator[str]:
-    """The deploys of the same target up to the next success that took its commit later: what
-    they shipped depends on the ones before."""
-    sql = (
-        "WITH moved AS (SELECT json_extract(value, '$[0]') AS project, "
-        "json_extract(value, '$[1]') AS service, json_extract(value, '$[2]') AS environment, "
-        "json_extract(value, '$[3]') AS moment FROM json_each(?)) "
-        "SELECT s.key FROM moved CROSS JOIN spans s ON s.operation = 'deploy' "
-        f"AND {_TARGET.format('s', 'moved')} AND s.started_at > moved.moment "
-        f"AND s.started_at <= {_first_success('moved', '>')}"
-    )
-    return _column(connection, sql, deploys)
-
-
-def _deploys_after_merges(
-    connection: sqlite3.Connection, merged: Iterable[tuple[str, Instant]]
-) -> Iterator[str]:
-    """For each target of the repository, the deploys from the merge to the first success that
-    took its commit later."""
-    # The targets are found by skipping from one to the next in the index of deploys.
-    sql = (
-        "WITH RECURSIVE merge AS (SELECT json_extract(value, '$[0]') AS project, "
-        "json_extract(value, '$[1]') AS moment FROM json_each(?)), "
-        "target(id) AS (SELECT (SELECT rowid FROM spans WHERE operation = 'deploy' "
-        "AND project = repo.project ORDER BY service, environment LIMIT 1) "
-        "FROM (SELECT DISTINCT project FROM merge) repo "
-        "UNION ALL SELECT COALESCE("
-        "(SELECT n.rowid FROM spans n WHERE n.operation = 'deploy' AND n.project = c.project "
-        "AND n.service = c.service AND n.environment > c.environment "
-        "ORDER BY n.environment LIMIT 1), "
-        "(SELECT n.rowid FROM spans n WHERE n.operation = 'deploy' AND n.project = c.project "
-        "AND n.service > c.service ORDER BY n.service, n.environment LIMIT 1)) "
-        "FROM target CROSS JOIN spans c ON c.rowid = target.id) "
-        "SELECT s.key FROM merge CROSS JOIN target CROSS JOIN spans c "
-        "ON c.rowid = target.id AND c.project = merge.project "
-        f"CROSS JOIN spans s ON s.operation = 'deploy' AND {_TARGET.format('s', 'c')} "
-        f"AND s.started_at >= merge.moment AND s.started_at <= {_first_success('c', '>=')}"
-    )
-    return _column(connection, sql, merged)
-
-
-def _first_success(of: str, after: str) -> str:
-    """SQL: when the first success of a target began, from `moment` on, that took its commit at
-    `moment` or later: no deploy after it depends on anything before `moment`."""
-    return (
-        "COALESCE((SELECT x.started_at FROM spans x WHERE x.operation = 'deploy' "
-        f"AND {_TARGET.format('x', of)} AND x.started_at {after} moment "
-        f"AND x.status = 'ok' AND {_TAKEN.format('x')} >= moment "
-        "ORDER BY x.started_at LIMIT 1), 9223372036854775807)"
-    )
 
 
 # `via` of the artifacts that a deploy offers; a moving version is offered by nothing.
@@ -233,35 +253,3 @@ def _repeats(connection: sqlite3.Connection, deploys: Sequence[str]) -> set[str]
         *(key for (key,) in rows.select_in(connection, by_version, deploys)),
         *(key for (key,) in rows.select_in(connection, by_target, everywhere)),
     }
-
-
-def _shipped(connection: sqlite3.Connection, deploys: Sequence[str]) -> Iterator[tuple[str, Node]]:
-    """(deploy, change): changes of its repository merged since the newest commit that a
-    successful deploy before had taken, up to the one it took itself."""
-    # The deploy before may have taken an older commit than one before that, where pipelines
-    # overlap; whatever began before it took its commit cannot have a newer one.
-    before = f"e.operation = 'deploy' AND {_TARGET.format('e', 'd')} AND e.status = 'ok'"
-    last = (
-        f"(SELECT {_TAKEN.format('e')} FROM spans e WHERE {before} "
-        "AND e.started_at < d.started_at ORDER BY e.started_at DESC LIMIT 1)"
-    )
-    sql = (
-        f"WITH d AS MATERIALIZED (SELECT d.key, d.project, {_TAKEN.format('d')} AS until, "
-        f"COALESCE((SELECT MAX({_TAKEN.format('e')}) FROM spans e WHERE {before} "
-        f"AND e.started_at < d.started_at AND e.started_at >= {last}), "
-        f"{_TAKEN.format('d')} - {FIRST_SHIPS}) AS since "
-        "FROM spans d WHERE d.key IN (SELECT value FROM json_each(?))) "
-        f"SELECT d.key, {proximity.NODE_COLUMNS.format('s')} FROM d CROSS JOIN spans s "
-        "ON s.rowid IN ("
-        "SELECT m.rowid FROM spans m WHERE m.operation = 'pull_request' AND m.status = 'ok' "
-        "AND m.project = d.project AND m.ended_at > d.since AND m.ended_at <= d.until "
-        f"ORDER BY m.ended_at DESC, m.key LIMIT {MAX_SHIPPED})"
-    )
-    for child, *node in rows.select_in(connection, sql, deploys):
-        yield child, proximity.node_of(node)
-
-
-def _column(
-    connection: sqlite3.Connection, sql: str, parameters: Iterable[tuple[Any, ...]]
-) -> Iterator[str]:
-    return (key for (key,) in rows.select_in(connection, sql, parameters))

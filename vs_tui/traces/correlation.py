@@ -137,6 +137,7 @@ def links_of(
     cut: Collection[str] = (),
     extra: Sequence[tuple[Rule, Node]] = (),
     disabled: Collection[Rule] = (),
+    most: int = MAX_LINKS,
 ) -> list[Link]:
     """The links of one span, strongest first; at most one of them is primary.
 
@@ -170,7 +171,7 @@ def links_of(
             order = _order(rule, child, node, None)
             found.append((order, rule, why_near(rule, child.at - node.at), node, False))
     found.sort(key=lambda entry: entry[0])
-    return _select(child, found, frozenset(cut))
+    return _select(child, found, frozenset(cut), most)
 
 
 def _unambiguous(sought: Key, answers: list[Match]) -> list[Match]:
@@ -218,7 +219,7 @@ def _longest(
             yield seek, answers
 
 
-def _select(child: Node, found: Sequence[_Candidate], cut: frozenset[str]) -> list[Link]:
+def _select(child: Node, found: Sequence[_Candidate], cut: frozenset[str], most: int) -> list[Link]:
     links: dict[str, Link] = {}
     used: set[Rule] = set()
     has_parent = False
@@ -231,7 +232,7 @@ def _select(child: Node, found: Sequence[_Candidate], cut: frozenset[str]) -> li
         primary = not has_parent and not link_only and rule not in _LINK_ONLY
         has_parent |= primary
         links[node.key] = Link(child.key, node.key, rule, why, primary)
-        if len(links) == MAX_LINKS:
+        if len(links) == most:
             break
     return list(links.values())
 

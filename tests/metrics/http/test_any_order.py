@@ -9,7 +9,7 @@ from tests.ingest.server import serving
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import EmMetrics, Plyzen, Script, alertmanager, pagerduty
-from tests.metrics.http.story import SECOND_EDITION, Story, command, send
+from tests.metrics.http.story import Story, command, send
 
 TEAMS = """
 [teams.forge]
@@ -66,7 +66,6 @@ def answers(server) -> dict:
     return found
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_numbers_do_not_depend_on_the_order_of_arrival(tmp_path, seed) -> None:
     posts = everything().posts
@@ -83,7 +82,6 @@ def test_numbers_do_not_depend_on_the_order_of_arrival(tmp_path, seed) -> None:
     assert found[1] == found[0]
 
 
-@SECOND_EDITION
 def test_rebuilding_gives_the_same_numbers_and_every_face_prints_them(tmp_path) -> None:
     (tmp_path / "config.toml").write_text(TEAMS)
     with serving(tmp_path) as server:

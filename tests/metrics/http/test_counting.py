@@ -13,7 +13,6 @@ from tests.metrics.http.story import (
     FAIL,
     FREQUENCY,
     LEAD,
-    SECOND_EDITION,
     Story,
     command,
     figure,
@@ -38,7 +37,6 @@ def workflow_runs(own: GitHub) -> None:
     own.run(5, "14:00", "14:10", "cancelled", commit="r5")
 
 
-@SECOND_EDITION
 def test_a_rule_makes_workflow_runs_deployments(configured) -> None:
     story = Story()
     own = GitHub(story, "acme/rule")
@@ -51,7 +49,6 @@ def test_a_rule_makes_workflow_runs_deployments(configured) -> None:
     assert hours(lead["value"]) == pytest.approx(70 / 60, abs=1e-3)
 
 
-@SECOND_EDITION
 def test_a_rule_judges_past_spans_anew(tmp_path) -> None:
     story = Story()
     workflow_runs(GitHub(story, "acme/rule"))
@@ -67,7 +64,6 @@ def test_a_rule_judges_past_spans_anew(tmp_path) -> None:
         server.wait_for(lambda: not figure(server, "acme/rule", FAIL)["n"], "judging anew")
 
 
-@SECOND_EDITION
 def test_a_rule_takes_the_project_as_service(configured) -> None:
     rule = """
 [[metrics.deployments]]
@@ -84,7 +80,6 @@ service = "{project}"
     assert len(items(server, "service")) == 1
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize(
     ("environment", "tier", "counts"),
     [
@@ -105,7 +100,6 @@ def test_gitlab_says_which_tier_an_environment_is(receiver, environment, tier, c
     assert figure(receiver, own.name, FREQUENCY)["n"] == int(counts)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize(
     ("environment", "flag", "counts"),
     [("eu-west", True, True), ("production", True, True), ("eu-west", False, False)],
@@ -118,7 +112,6 @@ def test_github_says_which_environment_is_production(receiver, environment, flag
     assert figure(receiver, own.name, FREQUENCY)["n"] == int(counts)
 
 
-@SECOND_EDITION
 def test_not_production_takes_an_environment_out(configured) -> None:
     story = Story()
     own = GitLab(story, "acme/out")
@@ -140,7 +133,6 @@ users = ["ada"]
 """
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", [GitHub, Script])
 def test_a_project_of_two_teams_counts_for_both(configured, tool) -> None:
     story = Story()
@@ -154,7 +146,6 @@ def test_a_project_of_two_teams_counts_for_both(configured, tool) -> None:
     assert "acme/shared" in command(server, "doctor")
 
 
-@SECOND_EDITION
 def test_em_metrics_username_puts_a_deployment_into_its_users_team(configured) -> None:
     story = Story()
     EmMetrics(story, "acme/of-ada").deploy("10:00", username="ada")
@@ -162,7 +153,6 @@ def test_em_metrics_username_puts_a_deployment_into_its_users_team(configured) -
     assert figure(server, "people", FREQUENCY, by="team")["n"] == 1
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("reverse", [False, True])
 def test_em_metrics_first_commit_counts_though_the_team_has_pull_requests(
     receiver, reverse
@@ -181,7 +171,6 @@ def test_em_metrics_first_commit_counts_though_the_team_has_pull_requests(
     assert (hours(found["value"]), found["n"]) == (6, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_test_is_never_below_a_deployment_that_began_after_it_ended(receiver, reverse) -> None:
     story = Story()
@@ -206,7 +195,6 @@ def test_the_command_prints_what_the_api_answers(receiver) -> None:
     assert printed == receiver.call(f"/api/dora?{asked}")[1]
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("since", ["7", "30", "0"])
 def test_a_length_without_a_unit_is_refused(receiver, since) -> None:
     status, answer = receiver.call(f"/api/dora?since={since}")

@@ -10,7 +10,7 @@ import math
 import pytest
 
 from tests.metrics.http.github import GitHub
-from tests.metrics.http.story import LEAD, SECOND_EDITION, Story, figure, stages
+from tests.metrics.http.story import LEAD, Story, figure, stages
 
 WINDOW = ("2026-03-02", "2026-03-16")
 
@@ -54,7 +54,6 @@ def told(*parts) -> Story:
     return story
 
 
-@SECOND_EDITION
 def test_pr1_and_pr2_agree_and_pr3_to_pr5_are_not_shipped(receiver) -> None:
     story = told(pr1, pr2, deployment)
     one, two = GitHub(story, "acme/lake-one"), GitHub(story, "acme/lake-two")
@@ -78,7 +77,6 @@ def test_pr1_and_pr2_agree_and_pr3_to_pr5_are_not_shipped(receiver) -> None:
     assert figure(receiver, "acme/lake-two", LEAD, window=WINDOW)["n"] == 0
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize(
     ("pull", "coding", "pickup", "review", "total"),
     [(pr1, 1440, 5, 55, 3 * 1440 + 151), (pr2, 0, 1, 60, 1440 + 151)],

@@ -20,7 +20,6 @@ from tests.metrics.http.story import (
     FREQUENCY,
     RECOVERY,
     REWORK,
-    SECOND_EDITION,
     Story,
     figure,
     rate,
@@ -152,7 +151,6 @@ def test_c6_of_cancelled_deploys_there_is_no_rate(receiver, tool) -> None:
     assert (found["value"], found["n"]) == (None, 0)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", [GitHub, GitLab, Script, Jenkins])
 @pytest.mark.parametrize("sender", SENDERS)
 @pytest.mark.parametrize("reverse", [False, True])
@@ -165,7 +163,6 @@ def test_b1_an_alarm_after_a_failed_deploy_blames_that_one(receiver, tool, sende
     assert failed(receiver, own.name) == (1, 2)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", [GitHub, GitLab, Script])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_b1_an_alarm_in_the_middle_of_a_rollout_blames_the_rollout(receiver, tool, reverse) -> None:
@@ -179,7 +176,6 @@ def test_b1_an_alarm_in_the_middle_of_a_rollout_blames_the_rollout(receiver, too
     assert rate(early) == (0, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("failed_deploy", [False, True])
 def test_b1_the_trace_links_the_incident_to_the_deployment_that_the_number_blames(
     configured, failed_deploy
@@ -209,7 +205,6 @@ def region_runs(own: GitHub, *, attempt: int, clock: str, ok: tuple[bool, ...]) 
         )
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("hooks", ["deployments", "all"])
 def test_b4_github_regions_of_one_run_are_one_deployment(receiver, reverse, hooks) -> None:
@@ -230,7 +225,6 @@ def test_b4_github_regions_of_one_run_are_one_deployment(receiver, reverse, hook
     assert rate(figure(receiver, own.name, REWORK)) == (0, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("reverse", [False, True])
 def test_b4_gitlab_regions_of_one_pipeline_are_one_deployment(receiver, reverse) -> None:
     story, own = named(GitLab, f"b4-{reverse}".lower())
@@ -264,7 +258,6 @@ def test_b4_gitlab_regions_of_one_pipeline_are_one_deployment(receiver, reverse)
     assert failed(receiver, own.name) == (0, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("hooks", ["deployments", "all"])
 def test_b4_github_a_run_again_of_a_failed_deploy_is_the_same_deployment(receiver, hooks) -> None:
     story, own = named(GitHub, f"b4-again-{hooks}")
@@ -288,7 +281,6 @@ def test_b4_a_later_deploy_of_the_same_version_is_a_new_deployment(receiver, too
     assert failed(receiver, own.name) == (0, 2)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("ignored", [False, True])
 @pytest.mark.parametrize("tool", [GitHub, GitLab, Jenkins, Script])
 def test_b5_a_failed_deploy_run_again_is_a_retry(configured, tool, ignored) -> None:
@@ -301,7 +293,6 @@ def test_b5_a_failed_deploy_run_again_is_a_retry(configured, tool, ignored) -> N
     assert figure(server, own.name, FREQUENCY)["n"] == 1
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("reverse", [False, True])
 def test_b7_a_github_issue_labelled_incident_is_one(receiver, reverse) -> None:
     story, own = named(GitHub, f"b7-{reverse}".lower())
@@ -313,7 +304,6 @@ def test_b7_a_github_issue_labelled_incident_is_one(receiver, reverse) -> None:
     assert figure(receiver, own.name, RECOVERY)["value"] == 3600
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("how", ["type", "label"])
 def test_b7_a_gitlab_incident_is_one(receiver, how) -> None:
     story, own = named(GitLab, f"b7-{how}")
@@ -328,7 +318,6 @@ def test_b7_a_gitlab_incident_is_one(receiver, how) -> None:
     assert figure(receiver, own.name, RECOVERY)["value"] == 3600
 
 
-@SECOND_EDITION
 def test_b7_a_rule_says_which_issues_are_incidents(configured) -> None:
     story, own = named(GitHub, "b7-rule")
     own.deploy("10:00", version="1")
@@ -348,7 +337,6 @@ def test_incident_window_one_day_unless_configured(receiver, hours_after) -> Non
     assert failed(receiver, own.name) == (int(hours_after < 24), 1)
 
 
-@SECOND_EDITION
 def test_an_incident_naming_an_unknown_deployment_blames_nobody_until_it_is_known(receiver) -> None:
     story, own = named(EmMetrics, "em-unknown")
     own.deploy("10:00", key="em-known")

@@ -5,7 +5,7 @@ import pytest
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import EmMetrics, Jenkins, Plyzen, Script
-from tests.metrics.http.story import FREQUENCY, SECOND_EDITION, Story, figure
+from tests.metrics.http.story import FREQUENCY, Story, figure
 
 TOOLS = [GitHub, GitLab, Plyzen, Script, Jenkins]
 LEVEL = "2024"
@@ -73,7 +73,6 @@ def test_f4_a_day_of_23_hours_is_one_day(receiver, end, window) -> None:
     assert (found["value"], found["n"]) == (pytest.approx(1), 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", [GitHub, EmMetrics, Plyzen])
 @pytest.mark.parametrize("since", ["2026-03-07", "2026-03-01", "2026-02-06", "2025-12-08"])
 def test_c1_days_before_the_first_delivery_do_not_count(receiver, tool, since) -> None:
@@ -89,7 +88,6 @@ def test_c1_days_before_the_first_delivery_do_not_count(receiver, tool, since) -
     assert found["text"] == "2/day"
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("by", ["project", "all"])
 def test_c1_the_answer_says_since_when_there_is_data(configured, by) -> None:
     story = Story()
@@ -142,7 +140,6 @@ LEVELS = {
 }
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", [GitHub, Script])
 @pytest.mark.parametrize("name", LEVELS)
 def test_c2_c3_frequency_levels_follow_days_with_a_deployment(receiver, tool, name) -> None:

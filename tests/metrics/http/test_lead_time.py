@@ -6,7 +6,7 @@ from tests.metrics.http.clock import hours
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import EmMetrics, Plyzen, Script
-from tests.metrics.http.story import LEAD, SECOND_EDITION, Story, figure, send, stages
+from tests.metrics.http.story import LEAD, Story, figure, send, stages
 
 FORGES = [GitHub, GitLab]
 COMMITS = [("first", "10:00"), ("second", "12:00")]
@@ -85,7 +85,6 @@ def test_l4_em_metrics_says_its_first_commit_itself(receiver) -> None:
     assert (hours(found["value"]), found["n"]) == (6, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("correlated", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_l5_plyzen_development_resumed_with_the_next_build(receiver, correlated, reverse) -> None:
@@ -110,7 +109,6 @@ def test_l5_plyzen_development_resumed_with_the_next_build(receiver, correlated,
     assert (hours(first["value"]), first["n"]) == (0.5, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", FORGES)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a4_the_earliest_of_opening_and_commits(receiver, tool, reverse) -> None:
@@ -124,7 +122,6 @@ def test_a4_the_earliest_of_opening_and_commits(receiver, tool, reverse) -> None
     assert (hours(found["value"]), found["n"]) == (53, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", FORGES)
 def test_a5_deploys_of_unknown_commits_have_no_lead_time(receiver, tool) -> None:
     story, own = named(tool, "a5")
@@ -137,7 +134,6 @@ def test_a5_deploys_of_unknown_commits_have_no_lead_time(receiver, tool) -> None
     assert (hours(found["value"]), found["n"], found["unknown"]) == (48, 1, 3)
 
 
-@SECOND_EDITION
 def test_a5_scripts_that_name_versions_only_have_no_lead_time(receiver) -> None:
     story = Story()
     own = Script(story, "a5-script")
@@ -148,7 +144,6 @@ def test_a5_scripts_that_name_versions_only_have_no_lead_time(receiver) -> None:
     assert (found["value"], found["n"], found["unknown"]) == (None, 0, 3)
 
 
-@SECOND_EDITION
 def test_a5_plyzen_without_builds_counts_from_the_previous_deployment(receiver) -> None:
     story = Story()
     own = Plyzen(story, "a5-plyzen", "cart")
@@ -159,7 +154,6 @@ def test_a5_plyzen_without_builds_counts_from_the_previous_deployment(receiver) 
     assert (hours(found["value"]), found["n"], found["unknown"]) == (4, 1, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", FORGES)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a6_every_commit_pushed_to_main_is_a_change(receiver, tool, reverse) -> None:
@@ -175,7 +169,6 @@ def test_a6_every_commit_pushed_to_main_is_a_change(receiver, tool, reverse) -> 
     assert hours(found["p90"]) == 3
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", FORGES)
 def test_a6_two_commits_of_one_push_are_two_changes(receiver, tool) -> None:
     story, own = named(tool, "a6-one")
@@ -201,7 +194,6 @@ paths = ["b/**"]
 """
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("kind", ["commit", "pull request"])
 def test_a7_a_service_ships_the_changes_of_its_paths(configured, reverse, kind) -> None:
@@ -226,7 +218,6 @@ def test_a7_a_service_ships_the_changes_of_its_paths(configured, reverse, kind) 
     assert figure(server, "b", LEAD, by="service")["n"] == 0
 
 
-@SECOND_EDITION
 def test_a7_without_paths_each_service_ships_every_change(receiver) -> None:
     story = Story()
     own = GitHub(story, "acme/a7-nopaths")
@@ -241,7 +232,6 @@ def test_a7_without_paths_each_service_ships_every_change(receiver) -> None:
         assert (hours(found["value"]), found["n"]) == (length, 1)
 
 
-@SECOND_EDITION
 def test_d1_review_begins_with_the_first_review_of_any_kind(configured) -> None:
     """Opened, a comment review an hour later, merged 48 h after that."""
     story = Story()
@@ -254,7 +244,6 @@ def test_d1_review_begins_with_the_first_review_of_any_kind(configured) -> None:
     assert hours(found["pickup"]["p50"]) == 1
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", FORGES)
 def test_d2_a_draft_does_not_wait_for_a_review(configured, tool) -> None:
     """Five days a draft, reviewed one hour after it was ready."""

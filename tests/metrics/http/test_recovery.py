@@ -46,7 +46,6 @@ def test_r1_the_next_success_recovers_a_failed_deploy(receiver, tool) -> None:
     assert recovery(receiver, own.name) == (40, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", [Plyzen, Script])
 def test_r2_a_passing_retest_recovers_a_failed_test(receiver, tool) -> None:
     story, own = named(tool, "r2")
@@ -154,7 +153,6 @@ def test_p2_the_products_own_result_wins(receiver) -> None:
     assert rate(figure(receiver, "p2", FAIL)) == (0, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("schema", ["basic", "advanced"])
 def test_p3_the_lead_time_of_a_product_is_the_mean_of_its_versions(receiver, schema) -> None:
     story = Story()
@@ -189,7 +187,6 @@ def test_the_advanced_schema_counts_each_artifact_by_service(receiver) -> None:
     assert figure(receiver, "adv-shop", FAIL, by="service")["n"] == 0
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("how", ["alertmanager", "pagerduty", "github issue"])
 def test_b2_a_fix_deployed_during_the_incident_is_rework(receiver, how, reverse) -> None:
@@ -207,7 +204,6 @@ def test_b2_a_fix_deployed_during_the_incident_is_rework(receiver, how, reverse)
     assert recovery(receiver, own.name) == (35, 1)
 
 
-@SECOND_EDITION
 def test_b2_a_deployment_long_before_the_incident_ends_is_no_repair(receiver) -> None:
     """Two deployments during one incident: the last one before its end repaired it."""
     story, own = named(Script, "b2-two")
@@ -219,7 +215,6 @@ def test_b2_a_deployment_long_before_the_incident_ends_is_no_repair(receiver) ->
     assert recovery(receiver, own.name) == (150, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_b3_a_version_deployed_over_a_newer_one_undoes_it(receiver, tool, reverse) -> None:
@@ -232,7 +227,6 @@ def test_b3_a_version_deployed_over_a_newer_one_undoes_it(receiver, tool, revers
     assert recovery(receiver, own.name) == (5, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", [GitHub, GitLab])
 @pytest.mark.parametrize("pushed", [False, True])
 def test_b3_an_older_commit_over_a_newer_one_undoes_it(receiver, tool, pushed) -> None:
@@ -248,7 +242,6 @@ def test_b3_an_older_commit_over_a_newer_one_undoes_it(receiver, tool, pushed) -
     assert recovery(receiver, own.name) == (5, 1)
 
 
-@SECOND_EDITION
 def test_b3_a_deployment_task_rollback_undoes_the_one_before(receiver) -> None:
     story, own = named(GitHub, "b3-task")
     own.deploy("10:00", commit="b3 task")
@@ -258,7 +251,6 @@ def test_b3_a_deployment_task_rollback_undoes_the_one_before(receiver) -> None:
     assert recovery(receiver, own.name) == (5, 1)
 
 
-@SECOND_EDITION
 def test_b3_a_deployment_of_a_revert_undoes_what_it_reverts(receiver) -> None:
     story, own = named(GitHub, "b3-revert")
     own.pull(1, "09:00", "09:30", title="Faster checkout")
@@ -270,7 +262,6 @@ def test_b3_a_deployment_of_a_revert_undoes_what_it_reverts(receiver) -> None:
     assert recovery(receiver, own.name) == (5, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", [Script, Plyzen])
 def test_w1_the_version_before_deployed_again_is_the_repair(receiver, tool) -> None:
     story, own = named(tool, "w1")
@@ -310,7 +301,6 @@ def test_w3_none_is_zero_of_n(receiver, tool) -> None:
     assert shares(receiver, own.name) == ((0, 2), (0, 2))
 
 
-@SECOND_EDITION
 def test_b6_plyzen_a_test_run_again_without_correlation_id(receiver) -> None:
     story = Story()
     own = Plyzen(story, "b6-test", "b6-cart")
@@ -322,7 +312,6 @@ def test_b6_plyzen_a_test_run_again_without_correlation_id(receiver) -> None:
     assert recovery(receiver, own.name) == (15, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("version", ["1", ""])
 def test_b6_plyzen_an_alarm_that_rings_twice_is_two_episodes(receiver, version) -> None:
     """10 to 40 and 100 to 160 minutes after the deploy; one deployment failed, twice."""

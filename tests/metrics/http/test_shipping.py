@@ -5,7 +5,7 @@ import pytest
 from tests.metrics.http.clock import hours
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
-from tests.metrics.http.story import LEAD, SECOND_EDITION, Story, figure, send
+from tests.metrics.http.story import LEAD, Story, figure, send
 
 FORGES = [GitHub, GitLab]
 MONDAY = ("2026-03-02", "2026-03-03")
@@ -17,7 +17,6 @@ def named(tool, example: str):
     return story, tool(story, f"acme/{example}-{tool.__name__.lower()}")
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", FORGES)
 @pytest.mark.parametrize("how", ["pull request", "pull request, pushed", "push"])
 @pytest.mark.parametrize("reverse", [False, True])
@@ -41,7 +40,6 @@ def test_a1_a_change_of_develop_ships_when_develop_does(receiver, tool, how, rev
     assert hours(found["p90"]) == 26
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", FORGES)
 @pytest.mark.parametrize("pushed", [False, True])
 @pytest.mark.parametrize("reverse", [False, True])
@@ -62,7 +60,6 @@ def test_a2_a_deploy_of_an_older_commit_ships_no_newer_change(
     assert (hours(saturday["value"]), saturday["n"]) == (3 * 24 + 1, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", FORGES)
 @pytest.mark.parametrize("count", [31, 60])
 @pytest.mark.parametrize("pushed", [False, True])
@@ -77,7 +74,6 @@ def test_a3_a_deployment_ships_any_number_of_changes(receiver, tool, count, push
     assert (found["n"], hours(found["value"])) == (count, 4)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", FORGES)
 def test_a1_a_pull_request_into_a_branch_that_never_ships(receiver, tool) -> None:
     story, own = named(tool, "a1-never")
@@ -89,7 +85,6 @@ def test_a1_a_pull_request_into_a_branch_that_never_ships(receiver, tool) -> Non
     assert (found["n"], hours(found["value"])) == (1, 2)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", FORGES)
 def test_a1_a_release_branch_ships_what_was_merged_into_it(receiver, tool) -> None:
     """Deployed from `release/1`; main's changes are not in it."""
@@ -102,7 +97,6 @@ def test_a1_a_release_branch_ships_what_was_merged_into_it(receiver, tool) -> No
     assert (found["n"], hours(found["value"])) == (1, 2)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", FORGES)
 def test_a2_a_rollback_ships_nothing(receiver, tool) -> None:
     story, own = named(tool, "a2-rollback")
@@ -117,7 +111,6 @@ def test_a2_a_rollback_ships_nothing(receiver, tool) -> None:
     assert (found["n"], hours(found["value"]), found["unknown"]) == (2, 1.5, 0)
 
 
-@SECOND_EDITION
 def test_a2_a_tag_of_an_older_commit_ships_up_to_that_commit(receiver) -> None:
     story = Story()
     own = GitHub(story, "acme/a2-tag")
@@ -129,7 +122,6 @@ def test_a2_a_tag_of_an_older_commit_ships_up_to_that_commit(receiver) -> None:
     assert (hours(found["value"]), found["n"]) == (4 * 24 + 1, 1)
 
 
-@SECOND_EDITION
 @pytest.mark.parametrize("tool", FORGES)
 def test_a3_a_squashed_pull_request_is_one_change(receiver, tool) -> None:
     """The push to main holds the squashed commit alone."""
