@@ -313,3 +313,50 @@ def test_an_event_of_a_batch_is_read_without_its_odd_neighbours() -> None:
     parsed = cdevents.SOURCE.parse(post("/cdevents", [odd, good]))
     assert len(parsed.events) >= 1
     assert parsed.reason.startswith("left out 0")
+
+
+# Gitea, as seen with a real one.
+
+
+def test_an_annotated_tag_names_its_commit() -> None:
+    obj_sha, commit_sha = "a" * 40, "b" * 40
+    body = gh.push("refs/tags/v1.0", obj_sha, [], head_commit={"id": commit_sha})
+    for source, name in ((github.SOURCE, "x-github-event"), (gitea.SOURCE, "x-gitea-event")):
+        (tag,) = source.parse(post("/x", body, **{name: "push"})).events
+        assert tag.attributes["vcs.ref.head.revision"] == commit_sha
+        assert ("commit", "commit", commit_sha, "acme/api") in sought(tag)
+
+
+def test_commits_newest_first_are_put_in_order() -> None:
+    old = gh.commit("c" * 40, "Start", "09:00:00")
+    new = gh.commit("d" * 40, "Finish it", "10:00:00")
+    names = set()
+    for commits in ([old, new], [new, old]):
+        body = gh.push(after="d" * 40, commits=commits)
+        (push,) = gitea.SOURCE.parse(post("/gitea", body, **{"x-gitea-event": "push"})).events
+        names.add((push.name, str(push.attributes["vs.push.log"])))
+    assert [name for name, _ in names] == ["Finish it"]
+
+
+def test_a_status_that_repeats_an_actions_job_is_dropped() -> None:
+    page = "https://git.acme.test/acme/api/actions/runs/12/jobs/0"
+    headers = {"x-gitea-event": "status"}
+    body = gh.status("success", "10:00:00", target_url=page)
+    parsed = gitea.SOURCE.parse(post("/gitea", body, **headers))
+    assert (parsed.verdict, parsed.events) == (Verdict.IGNORED, ())
+    other = gh.status("success", "10:00:00", target_url="https://ci.acme.test/12")
+    assert gitea.SOURCE.parse(post("/gitea", other, **headers)).events
+
+
+def test_steps_numbered_from_zero_are_all_kept() -> None:
+    steps = [gh.step(n, f"s{n}", "10:30:31", "10:30:33") for n in (0, 1)]
+    body = gh.job("completed", steps=steps)
+    parsed = gitea.SOURCE.parse(post("/gitea", body, **{"x-gitea-event": "workflow_job"}))
+    assert {e.key.rpartition("/")[2] for e in parsed.events if e.operation == "stage"} == {"0", "1"}
+
+
+def test_a_job_without_its_run_joins_by_its_commit() -> None:
+    for source, name in ((github.SOURCE, "x-github-event"), (gitea.SOURCE, "x-gitea-event")):
+        events = source.parse(post("/x", gh.job("queued"), **{name: "workflow_job"})).events
+        head = gh.job("queued")["workflow_job"]["head_sha"]
+        assert any(("commit", "commit", head, "acme/api") in sought(event) for event in events)

@@ -5,6 +5,7 @@ Those of GitHub Actions repeat its workflow events and are left out.
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ from vs_tui.sources.github.hook import OUTCOMES, PHASES, Hook, Reading, change_s
 RUN_ACTIONS: Final = frozenset({"created", "completed", "rerequested", "requested_action"})
 SUITE_ACTIONS: Final = frozenset({"completed", "requested", "rerequested"})
 _ACTIONS_APP: Final = "github-actions"
+
+_ACTIONS_JOB: Final = re.compile(r"/actions/runs/\d+/jobs/\d+/?$")
+"""Page of a job of Gitea's or Forgejo's Actions, which make a commit status of each job, too."""
 
 _STATUS: Final = {
     "pending": (State.RUNNING, "", ""),
@@ -65,6 +69,8 @@ def read_status(hook: Hook) -> Reading:
     sha, context = text(hook.body, "sha"), text(hook.body, "context") or "default"
     if keys.commit(sha) is None:
         raise hook.unreadable("sha is missing or no commit")
+    if _ACTIONS_JOB.search(text(hook.body, "target_url")):
+        return "a status of an Actions job repeats its workflow_job; tick Workflow jobs"
     word = text(hook.body, "state")
     if word not in _STATUS:
         raise hook.unreadable(f"the state {word or 'none'!r} is not known")

@@ -27,14 +27,16 @@ def read_push(hook: Hook) -> Reading:
     if hook.body.get("deleted") is True or after is None:
         return "a deleted ref brings nothing to deliver"
     if full_ref.startswith("refs/tags/"):
-        return (_tag(hook, full_ref.removeprefix("refs/tags/"), after.value),)
+        # `after` of an annotated tag is the tag object, which nothing else names.
+        tagged = keys.commit(text(hook.body, "head_commit", "id")) or after
+        return (_tag(hook, full_ref.removeprefix("refs/tags/"), tagged.value),)
     branch = keys.branch_name(full_ref)
     if branch.startswith(_QUEUE):
         return "a merge queue's own branch: its runs find the pull request by the branch's name"
     commits = _new_commits(hook)
     if not commits and keys.is_shared_branch(branch, hook.default_branch):
         # A fast-forward brings what another branch had: it is still delivered from here.
-        commits = [entry for entry in items(hook.body, "commits") if isinstance(entry, dict)]
+        commits = _listed(hook)
     if not commits:
         return "a push without new commits brings nothing to deliver"
     return (_push(hook, branch, after.value, commits),)
@@ -135,8 +137,16 @@ def _tag(hook: Hook, tag: str, sha: str) -> Event:
 
 def _new_commits(hook: Hook) -> list[dict[str, Any]]:
     """The commits that no other branch had before, newest last."""
+    commits = [entry for entry in _listed(hook) if entry.get("distinct") is not False]
+    return commits[-MAX_COMMITS:]
+
+
+def _listed(hook: Hook) -> list[dict[str, Any]]:
+    """The commits of a push, newest last: Gitea lists them newest first."""
     commits = [entry for entry in items(hook.body, "commits") if isinstance(entry, dict)]
-    return [entry for entry in commits if entry.get("distinct") is not False][-MAX_COMMITS:]
+    newest = text(hook.body, "after")
+    is_newest_first = len(commits) > 1 and newest == text(commits[0], "id")
+    return commits[::-1] if is_newest_first else commits
 
 
 def _push(hook: Hook, branch: str, after: str, commits: list[dict[str, Any]]) -> Event:
@@ -163,7 +173,7 @@ def _push(hook: Hook, branch: str, after: str, commits: list[dict[str, Any]]) ->
             vs__push__commits=total if total is not None else len(commits),
             vs__push__forced=hook.body.get("forced") is True,
             vs__commit__first_at=iso(min(written)) if written else None,
-            vs__push__log=push_log(items(hook.body, "commits")[-MAX_COMMITS:]),
+            vs__push__log=push_log(_listed(hook)[-MAX_COMMITS:]),
             vs__default_branch=hook.default_branch,
         ),
         offers=keys.offers(*(keys.commit(sha, hook.scope, "pushed commit") for sha in shas)),
