@@ -38,6 +38,7 @@ READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
 
 IGNORED: Final[Mapping[str, str]] = {
     "ping": "connected",
+    "repository": "a renamed or transferred repository keeps its spans, which know it by its id",
     "issue_comment": "a comment moves no work",
     "pull_request_review_comment": "a review's comments show by the review itself",
     "pull_request_review_thread": "a review's threads show by the review itself",
