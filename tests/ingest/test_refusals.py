@@ -385,9 +385,9 @@ def test_metrics_keep_valuestreams_names(shared) -> None:
     shared.call("/customhttp", {"type": "job", "id": "m", "action": "start"})
     shared.call("/customhttp", {"type": "job", "id": "m", "action": "end", "error": True})
     _, text = shared.call("/metrics")
-    assert 'webhooks_event_start_total{event_source="customhttp",event_type="job"} 1.0' in text
+    assert 'webhooks_event_start_total{event_source="custom_http",event_type="job"} 1.0' in text
     assert (
-        'webhooks_event_end_total{error="true",event_source="customhttp",event_type="job"} 1.0'
+        'webhooks_event_end_total{error="true",event_source="custom_http",event_type="job"} 1.0'
         in text
     )
     assert "traces_stores_buffered_spans_total" in text

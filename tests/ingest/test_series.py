@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.ingest.server import serving
 from vs_tui.export.prometheus import MOST_OPERATIONS, Metrics
 from vs_tui.model.vocabulary import Event, Operation, State
 from vs_tui.store.span_folding import Change
@@ -15,8 +16,35 @@ def test_operations_beyond_the_first_are_counted_together() -> None:
         metrics.observe([Change(None, folded.span, folded, False)])
     lines = metrics.render().decode().splitlines()
     begun = [line for line in lines if line.startswith("webhooks_event_start_total{")]
-    started = 'webhooks_event_start_total{event_source="customhttp",event_type="%s"} %d.0'
+    started = 'webhooks_event_start_total{event_source="custom_http",event_type="%s"} %d.0'
     assert started % ("0", 1) in begun
     assert started % ("deploy", 1) in begun, "what we know is counted however many others came"
     assert started % ("other", len(Operation)) in begun
     assert len(begun) == MOST_OPERATIONS - len(Operation) + 2
+
+
+def test_a_deploy_of_45_minutes_is_that_in_valuestreams_unit() -> None:
+    """Its dashboard reads milliseconds, in buckets that begin at half an hour."""
+    metrics = Metrics()
+    at = 1_772_445_600_000_000
+    events = [
+        Event("d", "customhttp", "deploy", State.RUNNING, at, started_at=at),
+        Event("d", "customhttp", "deploy", State.OK, at + 45 * 60 * 1_000_000),
+    ]
+    folded = fold(events)
+    metrics.observe([Change(None, folded.span, folded, False)])
+    text = metrics.render().decode()
+    labels = 'error="false",event_source="custom_http",event_type="deploy"'
+    assert f"webhooks_event_duration_sum{{{labels}}} 2.7e+06" in text
+    assert f'webhooks_event_duration_bucket{{{labels},le="1.8e+06"}} 0.0' in text
+    assert f'webhooks_event_duration_bucket{{{labels},le="3.6e+06"}} 1.0' in text
+
+
+def test_deliveries_are_counted_from_zero(tmp_path) -> None:
+    with serving(tmp_path) as server:
+        _, text = server.call("/metrics")
+        assert 'vs_deliveries_total{source="github",verdict="accepted"} 0.0' in text
+        server.call("/customhttp", {"type": "job", "id": "m", "action": "start"})
+        _, text = server.call("/metrics")
+        assert 'vs_deliveries_total{source="customhttp",verdict="accepted"} 1.0' in text
+        assert "# TYPE vs_deliveries_total counter" in text

@@ -31,7 +31,8 @@ from vs_tui.ingest.unknown_paths import METHODS, unknown_path
 from vs_tui.ingest.webhooks import Prepare, Receiving, clean
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import Instant
-from vs_tui.sources.registry import routes
+from vs_tui.model.vocabulary import Verdict
+from vs_tui.sources.registry import routes, sources
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.report_query import Asked
 from vs_tui.store.reports import Reports
@@ -316,9 +317,13 @@ def _metrics(receiver: Receiver) -> Handler:
         shown.show_storage(receiver.writer.path)
         shown.connections.set(len(receiver.connections))
         shown.malformed.set(receiver.connections.malformed)
+        # At 0 before the first delivery, so that increase() sees it.
+        for name in sources():
+            for verdict in Verdict:
+                shown.deliveries.set(0, name, verdict.value)
         for health in await receiver.reader.sources():
-            for verdict, n in health.counts.items():
-                shown.deliveries.labels(health.source, verdict).set(n)
+            for name, n in health.counts.items():
+                shown.deliveries.set(n, health.source, name)
         shown.show_dora(await receiver.reports.scorecards(Asked(), beside=False))
         return web.Response(body=shown.render(), content_type="text/plain", charset="utf-8")
 

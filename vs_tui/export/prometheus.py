@@ -6,18 +6,18 @@ Counters begin at 0 with the process, as Prometheus expects.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
 
 from vs_tui.export.export_state import ExportState
 from vs_tui.export.report_json import measured
 from vs_tui.metrics.dora import METRICS
 from vs_tui.metrics.report import Scorecard
-from vs_tui.model.time import SECOND
 from vs_tui.model.vocabulary import Operation
 from vs_tui.store.span_folding import Change
 from vs_tui.store.storage_errors import free_bytes, sizes
@@ -25,7 +25,18 @@ from vs_tui.store.storage_errors import free_bytes, sizes
 MOST_OPERATIONS: Final = 200
 """Operations that are counted each by itself: a sender may name as many as it likes, and a series
 stays in memory, here and in Prometheus. The others are counted together, as `other`."""
-_BUCKETS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 86400, 3 * 86400, 7 * 86400)
+_MILLISECOND: Final = 1_000
+"""In the microseconds of our durations."""
+_MINUTE_MS: Final = 60_000
+_DAY_MS: Final = 24 * 60 * _MINUTE_MS
+_BUCKETS: Final = (
+    *(0, 30 * _MINUTE_MS, 60 * _MINUTE_MS, 3 * 60 * _MINUTE_MS, 6 * 60 * _MINUTE_MS),
+    *(12 * 60 * _MINUTE_MS, _DAY_MS, 3 * _DAY_MS, 7 * _DAY_MS, 14 * _DAY_MS, 21 * _DAY_MS),
+    30 * _DAY_MS,
+)
+"""Milliseconds, as ValueStream has them: its dashboard reads this metric in that unit."""
+_THEIR_NAMES: Final = {"customhttp": "custom_http"}
+"""Sources whose label ValueStream spells otherwise."""
 
 _DORA: Final[Sequence[tuple[str, str, Sequence[str]]]] = (
     ("deployment_frequency", "Successful production deployments a day, last 30 days", ()),
@@ -38,6 +49,27 @@ _DORA: Final[Sequence[tuple[str, str, Sequence[str]]]] = (
     ("failures_open", "Failures that are not over", ()),
     ("n", "What a metric stands on: deployments, changes or failures", ("metric",)),
 )
+
+
+class Totals:
+    """A counter whose values are counted elsewhere, such as in the database."""
+
+    def __init__(
+        self, name: str, text: str, labels: Sequence[str], registry: CollectorRegistry
+    ) -> None:
+        self._name, self._text, self._labels = name, text, labels
+        self._values: dict[tuple[str, ...], float] = {}
+        registry.register(self)
+
+    def set(self, value: float, *labels: str) -> None:
+        self._values[labels] = value
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """For the registry."""
+        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        for labels, value in self._values.items():
+            family.add_metric(labels, value)
+        yield family
 
 
 class Metrics:
@@ -54,7 +86,7 @@ class Metrics:
         )
         self.duration = Histogram(
             "webhooks_event_duration",
-            "Duration of ended spans in seconds",
+            "Duration of ended spans in milliseconds",
             [*labels, "error"],
             buckets=_BUCKETS,
             registry=self.registry,
@@ -67,8 +99,8 @@ class Metrics:
         self.in_flight = Gauge(
             "traces_stores_buffered_spans_total", "Spans in flight", registry=self.registry
         )
-        self.deliveries = Gauge(
-            "vs_deliveries", "Deliveries by verdict", ["source", "verdict"], registry=self.registry
+        self.deliveries = Totals(
+            "vs_deliveries", "Deliveries by verdict", ("source", "verdict"), self.registry
         )
         self.waiting = Gauge(
             "vs_commit_queue", "Deliveries that wait for their commit", registry=self.registry
@@ -88,8 +120,8 @@ class Metrics:
         self.wal = Gauge("vs_wal_bytes", "Its write-ahead log", registry=self.registry)
         self.free = Gauge("vs_free_bytes", "Free on the database's disk", registry=self.registry)
         self.connections = Gauge("vs_connections", "Open HTTP connections", registry=self.registry)
-        self.malformed = Gauge(
-            "vs_malformed_requests", "Requests that were no HTTP", registry=self.registry
+        self.malformed = Totals(
+            "vs_malformed_requests", "Requests that were no HTTP", (), self.registry
         )
 
         self._dora = {
@@ -152,14 +184,15 @@ class Metrics:
         """Count what a commit began and ended."""
         for change in changes:
             old, new = change.old, change.new
-            labels = (new.source, self._counted_as(new.operation))
+            source = _THEIR_NAMES.get(new.source, new.source)
+            labels = (source, self._counted_as(new.operation))
             if old is None:
                 self._begun(*labels).inc()
             if not new.in_flight and (old is None or old.in_flight):
                 error = str(new.status.failed).lower()
                 self._over(*labels, error).inc()
                 if new.duration is not None:
-                    self._lasted(*labels, error).observe(new.duration / SECOND)
+                    self._lasted(*labels, error).observe(new.duration / _MILLISECOND)
 
     def _counted_as(self, operation: str) -> str:
         if operation not in self._operations and len(self._operations) < MOST_OPERATIONS:
