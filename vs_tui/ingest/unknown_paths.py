@@ -5,6 +5,7 @@ Nobody proved who sent them. Only the path and the name of the program are kept,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -14,6 +15,8 @@ from vs_tui.model.time import Instant
 
 METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 """What tools send with; a browser that looks for an icon is no news."""
+_TOKEN: Final = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[^/]{16,}")
+"""A segment with 16 characters or more, letters and digits among them."""
 _REASON: Final = "not_found: no source receives at this path; `vs-tui source list` lists the paths"
 
 
@@ -24,10 +27,12 @@ def unknown_path(
     refused: Refused,
     secrets: Iterable[str] = (),
 ) -> Rejection:
-    """The row of Events. `secrets` are masked: people paste a token where the path should be."""
+    """The row of Events. Secrets, and what looks like one, are masked: people paste a token where
+    the path should be."""
     path = path[:2_000]
     for secret in secrets:
         path = path.replace(secret, "(secret)")
+    path = _TOKEN.sub("(masked)", path)
     program = headers.get("User-Agent", "").encode("utf-8", "replace").decode()[:200]
     kept = {"user-agent": program} if program else {}
     return Rejection(
