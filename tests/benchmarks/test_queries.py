@@ -63,7 +63,7 @@ SELECT n, CASE n % 3 WHEN 0 THEN 'gitlab' ELSE 'github' END,
     CASE n % 4 WHEN 0 THEN 'pull_request' ELSE 'workflow_job' END, '/github', '{}',
     CAST('{"n":' || n || '}' AS BLOB), x'00', :now - (:count - n) * :step, 'd' || n,
     CASE WHEN n % 5000 = 0 THEN 'quarantined' WHEN n % 9 = 0 THEN 'ignored' ELSE 'accepted' END,
-    CASE WHEN n % 9 = 0 THEN 'nothing is made of this event' ELSE '' END, 200, 0, 1, '[]'
+    CASE WHEN n % 9 = 0 THEN 'nothing is made of this event' ELSE '' END, 200, 0, 1, '[]', NULL
 FROM numbers
 """
 

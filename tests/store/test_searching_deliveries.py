@@ -27,7 +27,7 @@ def deliver(db: sqlite3.Connection, number: int, at: int = 0, **values: object) 
     } | values
     db.execute(
         "INSERT INTO deliveries VALUES (?, ?, ?, '/x', '{}', x'7b7d', x'00', ?, ?, ?, ?, 200, ?, "
-        "1, ?)",
+        "1, ?, NULL)",
         (
             number, row["source"], row["kind"], at or T + number * MINUTE, f"d{number}",
             row["verdict"], row["reason"], row["duplicates"], row["spans"],

@@ -73,6 +73,16 @@ def add_store_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="PATH", type=Path, help="configuration file")
 
 
+def add_log_option(parser: argparse.ArgumentParser) -> None:
+    """--log, for every command that may follow a shared log."""
+    parser.add_argument(
+        "--log",
+        metavar="URL",
+        help="PostgreSQL that holds the delivery log for several nodes, such as "
+        "postgresql://USER@HOST/DATABASE; --db is then a cache (a password: PGPASSFILE, VS_LOG)",
+    )
+
+
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """The options that `vs-tui` and `vs-tui serve` share."""
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
@@ -80,6 +90,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         "--port", type=port_number, help="port to listen on (default 5000; 0: any free one)"
     )
     add_store_options(parser)
+    add_log_option(parser)
     parser.add_argument("--token", help="token for reading and for senders that cannot sign")
     parser.add_argument(
         "--metrics-port",
@@ -130,7 +141,7 @@ def load_config(
 
     names = (
         *("host", "port", "db", "token", "metrics_port"),
-        *("no_auth", "no_auth_public", "export_otlp"),
+        *("no_auth", "no_auth_public", "export_otlp", "log"),
     )
     flags = {name: getattr(args, name, None) for name in names}
     path: Path | None = getattr(args, "config", None)

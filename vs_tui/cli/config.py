@@ -33,6 +33,10 @@ TEMPLATE = """\
 # db = "~/vs-tui.db"
 # low_space = "64MiB"                        # stays free on the disk, so that pruning is possible
 
+[log]
+# url = "postgresql://vstui@db.example/vstui"  # several receivers share one log; db is a cache then
+# schema = "vs_tui"
+
 [ui]
 # theme = "auto"                             # dark, light, ansi; T in the dashboard tries them
 # ascii = false
@@ -165,6 +169,8 @@ def _plain(name: str, value: Any) -> Any:
             "signals": list(value.signals),
             "filter": value.filter,
         }
+    if name == "log":
+        return str(value or "")
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value

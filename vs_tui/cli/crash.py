@@ -28,7 +28,7 @@ KEPT: Final = 10
 
 def secrets_of(config: Config) -> list[str]:
     """What must not be written anywhere, longest first. Masking three letters would mask words."""
-    found = set(config.secrets.values)
+    found = {*config.secrets.values, *(config.log.secrets if config.log else ())}
     with suppress(ConfigError, OSError):  # one may have been made since the start
         found.update(read_secrets(config.secrets_path).values)
     return sorted((secret for secret in found if len(secret) >= 4), key=len, reverse=True)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from vs_tui.cli import shared_log
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now
 from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.config import Config
@@ -35,6 +36,7 @@ _HELP = {
     "rebuild": "fold all deliveries again, after an upgrade of an adapter",
     "forget": "replace a person's names in everything stored, deliveries included",
     "stats": "what is stored, and how large it is",
+    "copy-log": "copy all deliveries between a database file and a PostgreSQL log",
 }
 
 
@@ -54,7 +56,7 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "db",
-        help="backup, restore, verify, prune, rebuild, forget, stats",
+        help="backup, restore, verify, prune, rebuild, forget, stats, copy-log",
         epilog="""
         examples:
           vs-tui db stats
@@ -63,6 +65,7 @@ def register(subparsers: Any) -> None:
           vs-tui db verify --json
           vs-tui db prune --older-than 180d --dry-run
           vs-tui db rebuild                      after an upgrade
+          vs-tui db copy-log team.db postgresql://db/vstui
           vs-tui db forget --actor bob --actor bob@acme.com --delete-copies
         """,
     )
@@ -73,6 +76,9 @@ def register(subparsers: Any) -> None:
         action.add_argument("--json", action="store_true", help="print JSON")
         if name == "backup":
             action.add_argument("target", metavar="FILE", help="where the copy goes")
+        if name == "copy-log":
+            action.add_argument("source", metavar="FROM", help="a database file, or a URL")
+            action.add_argument("target", metavar="TO", help="a URL, or a new database file")
         if name == "restore":
             action.add_argument("copy", metavar="BACKUP", help="a file that `db backup` made")
         if name in ("forget", "prune"):
@@ -110,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
         "rebuild": _rebuild,
         "forget": _forget,
         "stats": _stats,
+        "copy-log": shared_log.copy_log,
     }
     try:
         result = actions[args.action](load_config(args), args)
@@ -204,6 +211,10 @@ def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     if not age:
         raise UsageError("say how old: --older-than 90d, or age in [retention] of the config")
     before = now() - age
+    if config.log is not None:
+        if args.dry_run:
+            raise UsageError("--dry-run: not with a shared log; `vs-tui ls` lists what is old")
+        return shared_log.prune(config, config.log, before)
     _existing(config)
     if args.dry_run:
         pruned, freed = _count_prunable(config.db, before), 0
@@ -278,11 +289,14 @@ def _forget(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     from vs_tui.sources.reading import parse_stored
     from vs_tui.store import forgetting
 
-    path = _existing(config)
     try:
         person = forgetting.Person(args.actor)
     except ValueError as error:
         raise UsageError(f"--actor: {error}") from None
+    if config.log is not None:
+        advice = _after_forgetting(config, args.actor, 0, False)
+        return shared_log.forget(config, config.log, person, dry_run=args.dry_run, advice=advice)
+    path = _existing(config)
 
     async def work(writer: Writer) -> forgetting.Forgotten:
         done = await writer.transaction(
@@ -326,11 +340,10 @@ def _after_forgetting(
 
 
 async def _with_writer(config: Config, work: Callable[[Writer], Awaitable[T]]) -> T:
-    from vs_tui.cli.runtime import writer_settings
-    from vs_tui.store.writer import Writer
+    from vs_tui.cli.runtime import open_log, writer_settings
 
     # Without retention: what a command deletes is what it was asked to delete.
-    writer = Writer(config.db, now, replace(writer_settings(config), retention=Retention()))
+    writer = open_log(config, now, replace(writer_settings(config), retention=Retention()))
     await writer.open()
     try:
         return await work(writer)

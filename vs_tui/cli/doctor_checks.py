@@ -25,6 +25,7 @@ from vs_tui.cli.tunnel import agent_url
 from vs_tui.config import Config, ConfigError, readable_by_others
 from vs_tui.log.delivery import UNKNOWN_SOURCE
 from vs_tui.model import filters
+from vs_tui.model.errors import Explained
 from vs_tui.model.limits import MIB, format_size
 from vs_tui.model.time import DAY, SECOND, Instant, format_duration, iso
 from vs_tui.model.vocabulary import Verdict
@@ -58,6 +59,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield _clock()
     yield _sqlite()
     yield _http_parser()
+    yield from _log(config)
     yield from _database(config)
     yield _receiver(config)
     yield _tunnel(config)
@@ -195,6 +197,23 @@ def _database(config: Config) -> Iterator[Finding]:
         return
     yield from _modes(config)
     yield from _stored(path)
+
+
+def _log(config: Config) -> Iterator[Finding]:
+    """Whether the shared log can be reached and written."""
+    if config.log is None:
+        return
+    from vs_tui.cli.shared_log import look
+
+    try:
+        found = asyncio.run(look(config, config.log))
+    except Explained as error:
+        advice = "senders get 503 until it answers; dashboards show what they have read"
+        yield Finding("fail", "log", str(error), advice)
+        return
+    held = "wait for a transaction" in found
+    advice = "see pg_stat_activity: nodes read below the oldest transaction that writes"
+    yield Finding("warn" if held else "ok", "log", f"{config.log}: {found}", advice if held else "")
 
 
 def _space(config: Config, folder: Path) -> Finding:

@@ -65,6 +65,18 @@ def writer_settings(config: Config) -> Settings:
     )
 
 
+def open_log(config: Config, clock: Callable[[], Instant], settings: Settings) -> Writer:
+    """The writer of a configuration: of its own log, or of one that several nodes share."""
+    if config.log is None:
+        return Writer(config.db, clock, settings)
+    from vs_tui.cli.shared_log import open_postgres
+
+    shared = open_postgres(config.log, config.log_schema)
+    from vs_tui.store.shared_writer import SharedWriter
+
+    return SharedWriter(config.db, clock, settings, shared)
+
+
 def metrics_keeper(config: Config) -> MetricsKeeper:
     """Keeps the delivery metrics by this configuration. Importing all that judges them takes as
     long as the dashboard's first rows: it waits for the first span."""
@@ -89,7 +101,7 @@ class Runtime:
 
     async def open_store(self) -> None:
         """StoreError says what to do."""
-        self.writer = Writer(self.config.db, self.clock, writer_settings(self.config))
+        self.writer = open_log(self.config, self.clock, writer_settings(self.config))
         await self.writer.open()
         try:
             self.reader = await self._open_reader()

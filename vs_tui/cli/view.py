@@ -6,13 +6,15 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from vs_tui.cli.common import (
     CommandError,
+    add_log_option,
     add_store_options,
     load_config,
     log_to_file,
@@ -32,14 +34,17 @@ from vs_tui.cli.dashboard import (
 from vs_tui.cli.http_wire import is_loopback
 from vs_tui.cli.manual import add_command
 from vs_tui.config import Config, take_secrets_out
+from vs_tui.log.address import SCHEMES
+from vs_tui.model.limits import Retention
 from vs_tui.model.time import Instant
 
 if TYPE_CHECKING:
     from vs_tui.store.reports import Reports
+    from vs_tui.store.writer import Writer
     from vs_tui.tui.app import Setup, VsTuiApp
 
-_Opened = tuple["Setup", Callable[["VsTuiApp"], None]]
-"""What a dashboard is given, and how it is told of changes."""
+_Opened = tuple["Setup", Callable[["VsTuiApp"], object], Callable[[], Awaitable[None]]]
+"""What a dashboard is given, how it is told of changes, and what to close at the end."""
 
 
 def register(subparsers: Any) -> None:
@@ -55,6 +60,7 @@ def register(subparsers: Any) -> None:
           vs-tui view                            this machine's database
           vs-tui view team.db --at 2h            how it stood two hours ago
           VS_TOKEN=... vs-tui view https://jumpbox:5000
+          vs-tui view postgresql://db/vstui      a log that several receivers share
           vs-tui view --web                      in browsers
         """,
     )
@@ -62,6 +68,7 @@ def register(subparsers: Any) -> None:
         "what", nargs="?", metavar="DB|URL", help="default: the configured database"
     )
     add_store_options(parser)
+    add_log_option(parser)
     parser.add_argument(
         "--token", help="the receiver's token, for a URL (better: VS_TOKEN, which `ps` cannot see)"
     )
@@ -83,6 +90,8 @@ def register(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     what = args.what or ""
+    if what.partition("://")[0] in SCHEMES:
+        args.log, what = what, ""
     url = what if "://" in what else ""
     if what and not url:
         args.db = what
@@ -101,7 +110,7 @@ async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant 
 
     check_keys(config)
     log_to_file(config)
-    setup, subscribe = await (_remote(config, args, url) if url else _local(config, args))
+    setup, subscribe, close = await (_remote(config, args, url) if url else _local(config, args))
     take_secrets_out(os.environ)
     setup.open_mode = False
     setup.at = at
@@ -117,6 +126,7 @@ async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant 
         return await show(app, config)
     finally:
         await setup.reader.close()
+        await close()
 
 
 async def _remote(config: Config, args: argparse.Namespace, url: str) -> _Opened:
@@ -141,7 +151,7 @@ async def _remote(config: Config, args: argparse.Namespace, url: str) -> _Opened
     setup.connections = lambda: connections(config, with_secrets=False)
     if token:
         setup.known_secrets = (*setup.known_secrets, token)
-    return setup, lambda app: reader.remote.on_change(app.notify_changed)
+    return setup, lambda app: reader.remote.on_change(app.notify_changed), _nothing
 
 
 async def _local(config: Config, args: argparse.Namespace) -> _Opened:
@@ -154,14 +164,44 @@ async def _local(config: Config, args: argparse.Namespace) -> _Opened:
 
         return Reports(local, config, now)
 
-    local = await SqliteReader(
-        config.db, now, team_names=config.teams.names, environments=config.environments
-    ).open()
+    following = await _follow(config)
+    trouble = (lambda: following.trouble) if following else (lambda: "")
+    try:
+        local = await SqliteReader(
+            config.db,
+            now,
+            team_names=config.teams.names,
+            environments=config.environments,
+            trouble=trouble,
+        ).open()
+    except BaseException:
+        if following:
+            await following.close()
+        raise
     setup = setup_for(config, args, local)
     setup.source_name = Path(config.db).name
     show_figures(setup, reports)
     setup.find_public_url = lambda: find_public_url(config.public_url, config.port)
-    return setup, _nobody
+    if following is None:
+        return setup, _nobody, _nothing
+    setup.source_name = str(config.log)
+    return setup, lambda app: following.subscribe(app.notify_changed), following.close
+
+
+async def _follow(config: Config) -> Writer | None:
+    """Follow a shared log into this machine's cache of it; None where there is no such log, or
+    where another process does so already."""
+    if config.log is None:
+        return None
+    from vs_tui.cli.runtime import open_log, writer_settings
+    from vs_tui.store.lock import InUse
+
+    writer = open_log(config, now, replace(writer_settings(config), retention=Retention()))
+    try:
+        await writer.open()
+    except InUse:
+        return None
+    return writer
 
 
 def token_for(address: str, named: str, config: Config) -> str:
@@ -170,6 +210,10 @@ def token_for(address: str, named: str, config: Config) -> str:
     if named or "token" in config.origins or is_loopback(address):
         return named or config.secrets.token
     return receiver(address).token
+
+
+async def _nothing() -> None:
+    """There is nothing to close beside the reader."""
 
 
 def _nobody(_: VsTuiApp) -> None:

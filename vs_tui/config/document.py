@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import DEFAULT_TIMEOUTS
+from vs_tui.log.address import check_schema_name, parse_log_url
 from vs_tui.metrics.goals import Goals, read_goals
 from vs_tui.metrics.rules import DeploymentRule, MetricRules, Service
 from vs_tui.model.export_settings import SIGNALS, ExportSettings
@@ -31,6 +32,7 @@ _SECTIONS: Final[Mapping[str, Mapping[str, type]]] = {
         "log_format": str,
     },
     "store": {"db": str, "low_space": str},
+    "log": {"url": str, "schema": str},
     "ui": {"theme": str, "ascii": bool, "zone": str, "watch_command": str},
 }
 
@@ -60,7 +62,9 @@ def settings_names() -> Sequence[str]:
 def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for section, table in document.items():
-        if section in _SECTIONS:
+        if section == "log":
+            values.update(_log(_plain(section, table)))
+        elif section in _SECTIONS:
             values.update(_plain(section, table))
         elif section not in _TABLES:
             accepted = ", ".join(sorted((*_SECTIONS, *_TABLES)))
@@ -75,6 +79,21 @@ def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
     if "low_space" in values:
         values["low_space"] = _measure("store.low_space", values["low_space"], parse_size)
     return values
+
+
+def _log(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    readers: dict[str, tuple[str, Callable[[str], Any]]] = {
+        "url": ("log", parse_log_url),
+        "schema": ("log_schema", check_schema_name),
+    }
+    found: dict[str, Any] = {}
+    for name, text in table.items():
+        setting, read = readers[name]
+        try:
+            found[setting] = read(text)
+        except ValueError as error:
+            raise ValueError(f"[log] {name} {error}") from None
+    return found
 
 
 def _teams(tables: Mapping[str, Any]) -> Teams | None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, Final
 
 from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import DEFAULT_HOST
+from vs_tui.log.address import check_schema_name, parse_log_url
 from vs_tui.model.teams import Team, Teams
 
 _PREFIX: Final = "VS_SECRET_"
 _SECRETS: Final = (
-    *("VS_TOKEN", "VS_URL", "VS_PUBLIC_URL", "VS_EXPORT_OTLP", "OTEL_COLLECTOR_URL"),
+    *("VS_TOKEN", "VS_URL", "VS_PUBLIC_URL", "VS_LOG", "VS_EXPORT_OTLP", "OTEL_COLLECTOR_URL"),
     *("VS_CUSTOM_HTTP_EVENT_SOURCE_URL", "VS_CUSTOM_HTTP_EVENT_SOURCE_SECRET"),
     *("EM_METRICS_TOKEN_AUTH", "EM_METRICS_BASIC_AUTH_PASSWORD", "EM_METRICS_BASIC_AUTH_USERNAME"),
 )
@@ -47,6 +48,7 @@ def from_env(env: Mapping[str, str]) -> dict[str, Any]:
         found = next((text for variable in variables if (text := _env(env, variable))), "")
         if found:
             values[name] = found
+    values.update(_log(env))
     if "db" in values:
         values["db"] = Path(values["db"]).expanduser()
     # em-metrics opens itself for any value; one that says no is a no here.
@@ -61,6 +63,22 @@ def from_env(env: Mapping[str, str]) -> dict[str, Any]:
     if teams_file := _env(env, "CONFIG"):
         values["teams"] = _em_metrics_teams(Path(teams_file))
     return values
+
+
+def _log(env: Mapping[str, str]) -> dict[str, Any]:
+    """Where a shared log is."""
+    readers: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
+        ("log", "VS_LOG", parse_log_url),
+        ("log_schema", "VS_LOG_SCHEMA", check_schema_name),
+    )
+    found: dict[str, Any] = {}
+    for name, variable, read in readers:
+        if text := _env(env, variable):
+            try:
+                found[name] = read(text)
+            except ValueError as error:
+                raise ConfigError(f"{variable} {error}") from None
+    return found
 
 
 def em_metrics_tokens(env: Mapping[str, str]) -> list[str]:

@@ -13,6 +13,7 @@ from vs_tui.config.environment import em_metrics_tokens, from_env, secrets_in
 from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import CHOICES, Config
 from vs_tui.config.secrets import TOKENS, Secrets, complete_secrets, read_secrets
+from vs_tui.log.address import parse_log_url
 from vs_tui.model.export_settings import ExportSettings
 from vs_tui.model.time import parse_duration
 
@@ -77,7 +78,7 @@ def _load(
     for name in _PORTS & values.keys():
         if not 0 <= values[name] <= 65_535:
             raise ConfigError(f"{name} (from {origins[name]}) is {values[name]}; use 0 to 65535")
-    values.setdefault("db", data_dir() / "vs-tui.db")
+    values.setdefault("db", data_dir() / ("log-cache.db" if "log" in values else "vs-tui.db"))
     if values["db"].is_dir():
         suggestion = values["db"] / "vs-tui.db"
         raise ConfigError(f"{values['db']} is a folder; name a file in it, such as {suggestion}")
@@ -131,4 +132,9 @@ def _from_flags(flags: Mapping[str, Any] | None) -> dict[str, Any]:
     values = {name: value for name, value in (flags or {}).items() if value is not None}
     if "db" in values:
         values["db"] = Path(values["db"]).expanduser()
+    if "log" in values:
+        try:
+            values["log"] = parse_log_url(values["log"])
+        except ValueError as error:
+            raise ConfigError(f"--log {error}") from None
     return values

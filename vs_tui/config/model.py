@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vs_tui.config.secrets import Secrets
+from vs_tui.log.address import DEFAULT_SCHEMA, LogAddress
 from vs_tui.metrics.goals import Goals
 from vs_tui.metrics.rules import MetricRules, Service
 from vs_tui.model.export_settings import ExportSettings
@@ -40,6 +41,9 @@ class Config:
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     db: Path = Path()
+    log: LogAddress | None = None
+    """The PostgreSQL log that receivers share; None: the log is in `db`."""
+    log_schema: str = DEFAULT_SCHEMA
     public_url: str = ""
     """The URL tools reach us at, when a tunnel or proxy stands in front."""
     no_auth: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -10,6 +11,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from vs_tui.model.display import clean
 
 SCHEMES: Final = ("postgresql", "postgres")
+DEFAULT_SCHEMA: Final = "vs_tui"
+_SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,50}")
 EXAMPLE: Final = "postgresql://USER@HOST/DATABASE"
 _SHOWN_PARAMETERS: Final = frozenset(
     {"host", "port", "user", "dbname", "service", "sslmode", "target_session_attrs"}
@@ -77,3 +80,12 @@ def parse_log_url(url: str) -> LogAddress:
     if parts.fragment:
         raise ValueError("holds a '#'; write it as %23 in a user name or password")
     return LogAddress(url)
+
+
+def check_schema_name(name: str) -> str:
+    """ValueError unless the name needs no quotes in SQL."""
+    if not _SCHEMA_NAME.fullmatch(name):
+        raise ValueError(
+            f"is '{name[:60]}', which is no name of a schema; use lower-case letters, digits and _"
+        )
+    return name

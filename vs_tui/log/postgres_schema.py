@@ -10,7 +10,6 @@ may only read and write rows can use a log whose schema is already current.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 SCHEMA_VERSION: Final = 1
 OLDEST_SERVER: Final = 130_000
 """PostgreSQL 13 brought xid8 and pg_current_xact_id()."""
-DEFAULT_SCHEMA: Final = "vs_tui"
-_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,50}")
 
 _V1: Final = """
 CREATE TABLE {schema}.meta (name text PRIMARY KEY, value text NOT NULL);
@@ -64,15 +61,6 @@ MIGRATIONS: Final[Sequence[str]] = (_V1,)
 
 class LogSchemaError(Exception):
     """The log cannot be used; the message says why and what to do."""
-
-
-def check_schema_name(name: str) -> str:
-    """ValueError unless the name needs no quotes in SQL."""
-    if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"'{name[:60]}' is no name of a schema; use lower-case letters, digits and _"
-        )
-    return name
 
 
 def prepare(connection: Connection[tuple[object, ...]], schema: str) -> None:

@@ -50,7 +50,10 @@ class SameBodies:
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Remember the newest stored bodies."""
-        newest = "SELECT id, path, sha256, length(body) FROM deliveries ORDER BY id DESC LIMIT ?"
+        newest = (
+            "SELECT COALESCE(log_id, id), path, sha256, length(body) FROM deliveries "
+            "ORDER BY id DESC LIMIT ?"
+        )
         stored, size = [], 0
         for *row, length in connection.execute(newest, (AT_THE_START,)):
             stored.append(row)
@@ -77,6 +80,11 @@ class SameBodies:
         over = len(self._first) - REMEMBERED
         for name in list(islice(self._first, max(over, 0))):
             del self._first[name]
+
+    def clear(self) -> None:
+        """Everything was deleted."""
+        self._first.clear()
+        self._added.clear()
 
     def drop(self) -> None:
         """The transaction is undone."""

@@ -16,11 +16,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, Seek, State
+from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, Seek, State, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, text
 from vs_tui.sources.signatures import require_hmac_any, sha256_hex
 from vs_tui.traces.correlation import CLEARED_ATTRIBUTE, CUT_PREFIX, PIN_ATTRIBUTE
 
+PRUNE_PATH = "/api/prune"
+FORGET_PATH = "/api/forget"
+_DECISIONS = {
+    PRUNE_PATH: ("prune", "finished traces from before this were deleted"),
+    FORGET_PATH: ("forget", "a person's names were replaced in all deliveries"),
+}
+"""Entries of a shared log that nobody can send: what they decide every node applies by itself."""
 _ACTIONS = ("pin", "cut", "clear")
 
 
@@ -44,6 +51,9 @@ class User:
         return f"{inbound.received_at}:{sha256_hex(inbound.body)[:16]}"
 
     def parse(self, inbound: Inbound) -> Parsed:
+        if inbound.path in _DECISIONS:
+            kind, what = _DECISIONS[inbound.path]
+            return Parsed(kind=kind, verdict=Verdict.IGNORED, reason=what)
         body = json_object(inbound)
         action, child, parent = (
             text(body, "action"),

@@ -98,6 +98,11 @@ class Projector:
             self.head = max(self.head, fresh[-1][0])
             self._appended.append((self.head, monotonic()))
 
+    def stored(self, head: int) -> None:
+        """Deliveries up to `head` came from a shared log; they are parsed when they are folded."""
+        self.head = max(self.head, head)
+        self._appended.append((self.head, monotonic()))
+
     def fold_some(self, db: sqlite3.Connection, folding: batch.Folding, limit: int = 0) -> Folded:
         """Fold the next deliveries; the caller has begun and will commit, then call `committed`."""
         started = perf_counter()

@@ -16,12 +16,12 @@ from vs_tui.store.reader_protocol import DeliveryDetail, DeliveryRow, SourceHeal
 
 DELIVERY: Final = (
     "SELECT id, source, kind, received_at, verdict, reason, length(body) AS size, duplicates, "
-    "status, keys "
+    "status, keys, log_id "
     "FROM deliveries"
 )
 REJECTION: Final = (
     "SELECT -id AS id, source, kind, received_at, 'rejected' AS verdict, reason, size, "
-    "repeats AS duplicates, status, '[]' AS keys "
+    "repeats AS duplicates, status, '[]' AS keys, NULL AS log_id "
     "FROM rejections"
 )
 _BEYOND: Final = 10**18 - 1
@@ -29,8 +29,9 @@ _CURSOR: Final = re.compile(r"\d{1,18}\.\d{1,18}\.\d{1,18}", re.ASCII)
 
 
 def delivery_row(row: Sequence[Any]) -> DeliveryRow:
-    """A row selected with DELIVERY or REJECTION."""
+    """A row selected with DELIVERY or REJECTION. A delivery of a shared log has its id there."""
     values = list(row[:9])
+    values[0] = row[10] or row[0]
     values[4] = Verdict(values[4])
     return DeliveryRow(*values)
 
@@ -43,7 +44,9 @@ def read_all_deliveries(
     limit = max(1, min(limit, 10_000))
     place = _place(cursor)
     sql = f"SELECT * FROM ({DELIVERY}) WHERE ({where}) AND id < ? ORDER BY id DESC LIMIT ?"
-    stored = [delivery_row(r) for r in db.execute(sql, (*parameters, place[0], limit + 1))]
+    found_rows = db.execute(sql, (*parameters, place[0], limit + 1)).fetchall()
+    stored = [delivery_row(r) for r in found_rows]
+    own_ids = {shown.id: row[0] for shown, row in zip(stored, found_rows, strict=True)}
     sql = (
         f"SELECT * FROM ({REJECTION}) WHERE ({where}) AND (received_at, id) < (?, ?) "
         "ORDER BY received_at DESC, id DESC LIMIT ?"
@@ -53,8 +56,19 @@ def read_all_deliveries(
     # Merged by their heads: where the clock was set back, ids and times disagree.
     both = list(heapq.merge(stored, refused, key=lambda r: -r.received_at))
     for row in (found := both[:limit]):
-        place = (row.id, *place[1:]) if row.id > 0 else (place[0], row.received_at, -row.id)
+        place = (
+            (own_ids[row.id], *place[1:]) if row.id > 0 else (place[0], row.received_at, -row.id)
+        )
     return found, ".".join(map(str, place)) if len(both) > limit else ""
+
+
+def own_id(db: sqlite3.Connection, shown: int) -> int:
+    """The id that a delivery has in this database; in a cache people see the id in the log."""
+    row = db.execute("SELECT id FROM deliveries WHERE log_id = ?", (shown,)).fetchone()
+    if row is not None:
+        return int(row[0])
+    cache = db.execute("SELECT 1 FROM meta WHERE name = 'log_cache'").fetchone()
+    return -1 if cache else shown
 
 
 def _place(cursor: str) -> tuple[int, int, int]:
@@ -76,6 +90,7 @@ def read_delivery(db: sqlite3.Connection, delivery_id: int) -> DeliveryDetail | 
             (-delivery_id,),
         ).fetchone()
     else:
+        delivery_id = own_id(db, delivery_id)
         row = db.execute(f"{DELIVERY} WHERE id = ?", (delivery_id,)).fetchone()
         more = db.execute(
             "SELECT path, headers, body, sha256, dedupe, keys FROM deliveries WHERE id = ?",

@@ -14,6 +14,7 @@ from typing import Final
 from vs_tui.log import sqlite_log
 from vs_tui.store import batch, metrics_members, rows
 from vs_tui.store.projector import Parse, Projector
+from vs_tui.store.read_deliveries import own_id
 from vs_tui.store.schema import DERIVED_TABLES
 
 AT_ONCE: Final = 500
@@ -85,11 +86,12 @@ def refold_one(
     connection: sqlite3.Connection, folding: batch.Folding, parse: Parse, delivery_id: int
 ) -> str:
     """Read one delivery again; says what came of it. The caller's transaction."""
-    entries = sqlite_log.read(connection, [delivery_id])
+    own = own_id(connection, delivery_id)
+    entries = sqlite_log.read(connection, [own])
     if not entries:
         return "refused requests are not kept whole; ask the sender to send it again"
     folding.context.seq = batch.next_seq(connection)
     events = Projector(parse=parse).reread(connection, entries[0])
     batch.fold_and_link(connection, events, folding)
-    verdict = sqlite_log.read(connection, [delivery_id])[0].verdict
+    verdict = sqlite_log.read(connection, [own])[0].verdict
     return f"delivery {delivery_id}: {verdict}, {len(events)} events"

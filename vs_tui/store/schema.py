@@ -211,8 +211,17 @@ INSERT OR REPLACE INTO meta SELECT 'position', MAX(id) FROM deliveries HAVING CO
 """
 """Before schema 6 a delivery was folded in the transaction that stored it."""
 
+_ADD_LOG_ID: Final = """
+ALTER TABLE deliveries ADD COLUMN log_id INTEGER;
+CREATE UNIQUE INDEX deliveries_log_id ON deliveries (log_id) WHERE log_id IS NOT NULL;
+"""
+"""A delivery's id in the shared log that this database is a cache of."""
+
 _V6: Final = "\n".join(
-    (_CREATE_EXPORTED, _FULL_REFS, _CROWDS, _SET_POSITION, CREATE_HISTORY, COUNTED_SPANS)
+    (
+        *(_CREATE_EXPORTED, _FULL_REFS, _CROWDS, _SET_POSITION, CREATE_HISTORY, COUNTED_SPANS),
+        _ADD_LOG_ID,
+    )
 )
 """The second edition: one constant per concern."""
 

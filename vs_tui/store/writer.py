@@ -113,6 +113,7 @@ class Writer:
             raise
         try:
             self._condition.opened()
+            await self._run(self._check)
             await self._run(self._folding.bodies.load)
             await self._run(self._projector.opened)
             if await self._transaction(lambda db, _: is_empty(db)):
@@ -133,6 +134,15 @@ class Writer:
             asyncio.create_task(self._project_forever(), name="project"),
             asyncio.create_task(self._sweep_forever(), name="sweep"),
         ]
+
+    def _check(self, db: sqlite3.Connection) -> None:
+        """StoreError when the file is no log, but the cache of one."""
+        row = db.execute("SELECT value FROM meta WHERE name = 'log_cache'").fetchone()
+        if row is not None:
+            raise StoreError(
+                f"{self.path} is a cache of the log {row[0]}: use it with --log or [log] url, or "
+                "choose another file with --db"
+            )
 
     async def close(self) -> None:
         """Commit what waits, checkpoint, and give the database back."""

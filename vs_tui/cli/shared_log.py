@@ -1,0 +1,158 @@
+"""What `vs-tui db` and `vs-tui doctor` do with a PostgreSQL log."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vs_tui.cli.common import now
+from vs_tui.cli.manual import UsageError
+from vs_tui.config import Config, ConfigError
+from vs_tui.log.address import SCHEMES, LogAddress, parse_log_url
+from vs_tui.model.time import Instant, iso
+
+if TYPE_CHECKING:
+    from vs_tui.log.postgres import Entry, PostgresLog
+    from vs_tui.store.forgetting import Person
+
+_TEXTS = ("path", "kind", "headers", "reason", "dedupe", "keys")
+
+
+def open_postgres(address: LogAddress, schema: str) -> PostgresLog:
+    """ConfigError when psycopg is not installed."""
+    try:
+        from vs_tui.log.postgres import PostgresLog
+    except ImportError:
+        raise ConfigError(
+            "a PostgreSQL log needs an extra: pip install 'vs-tui[postgres]'"
+        ) from None
+    return PostgresLog(address, schema)
+
+
+@contextlib.asynccontextmanager
+async def _opened(config: Config, address: LogAddress) -> AsyncIterator[PostgresLog]:
+    log = open_postgres(address, config.log_schema)
+    try:
+        await log.open()
+        yield log
+    finally:
+        await log.close()
+
+
+def copy_log(config: Config, args: argparse.Namespace) -> dict[str, Any]:
+    """`db copy-log FROM TO`: one is a file, the other a URL."""
+    source, target = (_end(text) for text in (args.source, args.target))
+    if isinstance(source, LogAddress) == isinstance(target, LogAddress):
+        raise UsageError(
+            "copy-log copies between a SQLite file and a URL such as postgresql://USER@HOST/DB"
+        )
+    quiet = args.json or not sys.stderr.isatty()
+
+    def progress(done: int) -> None:
+        if not quiet:
+            print(f"\r{done} deliveries", end="", file=sys.stderr, flush=True)
+
+    copied = asyncio.run(_copy(config, source, target, progress))
+    if not quiet:
+        print(file=sys.stderr)
+    into = "start the receivers with --log" if isinstance(target, LogAddress) else "start with --db"
+    return {
+        "ok": True,
+        "from": str(source),
+        "to": str(target),
+        "deliveries": copied,
+        "next": [f"{into} {target}"],
+    }
+
+
+async def _copy(
+    config: Config,
+    source: LogAddress | Path,
+    target: LogAddress | Path,
+    progress: Callable[[int], None],
+) -> int:
+    # Imported once it is clear that psycopg is there.
+    if isinstance(target, LogAddress):
+        assert isinstance(source, Path)
+        async with _opened(config, target) as log:
+            from vs_tui.store.copy_log import to_postgres
+
+            return await to_postgres(source, log, progress)
+    assert isinstance(source, LogAddress)
+    async with _opened(config, source) as log:
+        from vs_tui.store.copy_log import to_sqlite
+
+        return await to_sqlite(log, target, progress)
+
+
+def _end(text: str) -> LogAddress | Path:
+    if text.partition("://")[0] not in SCHEMES:
+        return Path(text).expanduser()
+    try:
+        return parse_log_url(text)
+    except ValueError as error:
+        raise UsageError(f"the URL {error}") from None
+
+
+def prune(config: Config, log: LogAddress, before: Instant) -> dict[str, Any]:
+    """Decide for all nodes that finished traces from before an instant are deleted."""
+
+    async def decide() -> None:
+        async with _opened(config, log) as opened:
+            from vs_tui.store.shared_writer import decide_prune
+
+            await decide_prune(opened, before, now())
+
+    asyncio.run(decide())
+    return {
+        "ok": True,
+        "log": str(log),
+        "older_than": iso(before),
+        "next": ["every node deletes it by itself, those that are stopped when they start"],
+    }
+
+
+def forget(
+    config: Config, log: LogAddress, person: Person, *, dry_run: bool, advice: Sequence[str]
+) -> dict[str, Any]:
+    """Replace a person's names in the shared log; every node then reads all of it again."""
+    named = 0
+
+    def change(entry: Entry) -> Entry:
+        nonlocal named
+        texts: dict[str, Any] = {name: person.text(getattr(entry, name)) for name in _TEXTS}
+        changed = entry._replace(body=person.body(entry.body), **texts)
+        named += changed != entry
+        return entry if dry_run else changed
+
+    async def work() -> None:
+        async with _opened(config, log) as opened:
+            from vs_tui.store.shared_writer import decide_forget
+
+            if await opened.rewrite(change):
+                await decide_forget(opened, person.word, now())
+
+    asyncio.run(work())
+    return {
+        "ok": True,
+        "log": str(log),
+        "deliveries": named,
+        "forgotten": not dry_run,
+        "now_called": None if dry_run else person.word,
+        "next": [
+            *advice,
+            "every node makes its database again, those that are stopped at their "
+            "start; backups of the server still name the person",
+        ],
+    }
+
+
+async def look(config: Config, log: LogAddress) -> str:
+    """What the log holds, in words; LogAway says what is wrong with it."""
+    async with _opened(config, log) as opened:
+        return await opened.summary()

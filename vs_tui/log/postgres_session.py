@@ -1,0 +1,134 @@
+"""Connections to PostgreSQL that come back after an error."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection
+
+from vs_tui.log.address import LogAddress
+from vs_tui.log.postgres_entries import LogAway
+from vs_tui.log.postgres_schema import LogSchemaError
+
+APPLICATION: Final = "vs-tui"
+CONNECT_SECONDS: Final = 5
+STATEMENT_SECONDS: Final = 6.0
+"""Longest wait for one statement; a sender is answered within eight seconds."""
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 5.0
+RETRIED: Final = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+"""Errors after which the same statement is tried again at once."""
+
+
+class Sessions:
+    """What the sessions of one log share."""
+
+    def __init__(
+        self,
+        address: LogAddress,
+        connect: Callable[[str], Awaitable[AsyncConnection[Any]]],
+        first_pause: float,
+    ) -> None:
+        self.address = address
+        self.connect = connect
+        self.first_pause = first_pause
+        self.failures = 0
+        """Lost connections; the other ones were most likely lost with them."""
+
+
+class Session:
+    """One connection that is made again after an error, with growing pauses between the tries."""
+
+    def __init__(self, owner: Sessions, listen: str = "") -> None:
+        self._owner = owner
+        self._listen = listen
+        self._connection: AsyncConnection[Any] | None = None
+        self._lock = asyncio.Lock()
+        self._pause = 0.0
+        self._not_before = 0.0
+        self._why = ""
+        self._made_after = 0
+
+    @contextlib.asynccontextmanager
+    async def use(
+        self, seconds: float = 2 * STATEMENT_SECONDS
+    ) -> AsyncIterator[AsyncConnection[Any]]:
+        """The connection, for one caller at a time. LogAway when there is none."""
+        async with self._lock:
+            connection = await self._open()
+            try:
+                async with asyncio.timeout(seconds):
+                    yield connection
+            except RETRIED:
+                raise
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                self._owner.failures += 1
+                await self.close()
+                raise self._away(error) from None
+            except BaseException:
+                await self.close()  # a cancelled statement leaves a connection in the middle
+                raise
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error, OSError, TimeoutError):
+                await connection.close()
+
+    async def _open(self) -> AsyncConnection[Any]:
+        if self._connection is not None:
+            if self._made_after == self._owner.failures and not self._connection.broken:
+                return self._connection
+            await self.close()
+        now = asyncio.get_running_loop().time()
+        if now < self._not_before:
+            raise LogAway(self._why)
+        try:
+            async with asyncio.timeout(2 * CONNECT_SECONDS):
+                self._made_after = self._owner.failures
+                self._connection = await self._owner.connect(self._listen)
+        except (psycopg.Error, OSError, TimeoutError, LogSchemaError) as error:
+            self._pause = min(max(2 * self._pause, self._owner.first_pause), LONGEST_PAUSE)
+            self._not_before = asyncio.get_running_loop().time() + self._pause
+            raise self._away(error) from None
+        self._pause = self._not_before = 0.0
+        return self._connection
+
+    def _away(self, error: BaseException) -> LogAway:
+        self._why = f"{self._owner.address.shown}: {reason(error, self._owner.address)}"
+        return LogAway(self._why)
+
+
+def connection_options(address: LogAddress) -> Mapping[str, Any]:
+    """Settings that the URL does not make itself: a dead server is noticed in seconds, and a node
+    that dies in a transaction does not hold the log back."""
+    seconds = int(STATEMENT_SECONDS * 1000)
+    options: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "application_name": APPLICATION,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": seconds,
+        "options": f"-c statement_timeout={seconds} -c idle_in_transaction_session_timeout=10000",
+    }
+    return {name: value for name, value in options.items() if f"{name}=" not in address.url}
+
+
+def reason(error: BaseException, address: LogAddress) -> str:
+    """Why the log cannot be used, and what to do, in one line and without the password."""
+    if isinstance(error, TimeoutError | psycopg.errors.QueryCanceled):
+        return "the server does not answer in time; check it and the network, it goes on by itself"
+    if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
+        # It quotes what it cannot read, which may be the password.
+        return "the URL cannot be read; write postgresql://USER@HOST/DATABASE"
+    words = " ".join(address.redact(str(error)).split())[:300] or type(error).__name__
+    if isinstance(error, LogSchemaError):
+        return words
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return f"{words}; grant this role the schema, or let its owner start vs-tui once"
+    return f"{words}; it goes on by itself once the server answers"

@@ -1,0 +1,130 @@
+"""The statements of a PostgreSQL log. `{schema}` is replaced by its name; values are bound."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from vs_tui.log.postgres_entries import COLUMNS, STORED_FIELDS
+
+_UNNEST: Final = (
+    "unnest(%(source)s::text[], %(kind)s::text[], %(path)s::text[], %(headers)s::text[], "
+    "%(body)b::bytea[], %(sha256)b::bytea[], %(received_at)s::bigint[], %(dedupe)s::text[], "
+    "%(verdict)s::text[], %(reason)s::text[], %(status)s::int[], %(duplicates)s::int[], "
+    "%(adapter)s::int[], %(keys)s::text[], %(original)s::bigint[]) WITH ORDINALITY AS i (source, "
+    "kind, path, headers, body, sha256, received_at, dedupe, verdict, reason, status, duplicates, "
+    "adapter, keys, original, place)"
+)
+_FIELDS: Final = COLUMNS.removeprefix("id, ")
+_VALUES: Final = ", ".join(f"i.{name}" for name in STORED_FIELDS[1:])
+# The unique index decides: a name that another transaction inserts right now is waited for, and
+# then is a repeat. A body without an id becomes a new delivery once the window has passed.
+APPEND: Final = f"""
+WITH inserted AS (
+    INSERT INTO {{schema}}.deliveries ({_FIELDS}, generation)
+    SELECT {_VALUES}, COALESCE(
+        l.generation + CASE WHEN i.dedupe LIKE 'sha:%%'
+            AND abs(i.received_at - l.received_at) > %(window)s THEN 1 ELSE 0 END, 0)
+    FROM {_UNNEST}
+    LEFT JOIN LATERAL (
+        SELECT d.generation, d.received_at FROM {{schema}}.deliveries d
+        WHERE d.source = i.source AND d.dedupe = i.dedupe AND d.original = 0
+        ORDER BY d.generation DESC LIMIT 1
+    ) l ON true
+    ORDER BY i.place
+    ON CONFLICT (source, dedupe, generation) WHERE original = 0 DO NOTHING
+    RETURNING id, source, dedupe, keys
+)
+SELECT id, source, dedupe, keys, (SELECT pg_notify(%(channel)s, '')) FROM inserted
+"""
+REPEATS: Final = f"""
+WITH inserted AS (
+    INSERT INTO {{schema}}.deliveries ({_FIELDS}, generation)
+    SELECT {_VALUES}, 0 FROM {_UNNEST} ORDER BY i.place RETURNING 1
+)
+SELECT pg_notify(%(channel)s, '') WHERE EXISTS (SELECT 1 FROM inserted)
+"""
+STORED: Final = """
+SELECT DISTINCT ON (d.source, d.dedupe) d.source, d.dedupe, d.id, d.keys
+FROM unnest(%(sources)s::text[], %(dedupes)s::text[]) AS n (source, dedupe)
+JOIN {schema}.deliveries d
+    ON d.source = n.source AND d.dedupe = n.dedupe AND d.original = 0
+ORDER BY d.source, d.dedupe, d.generation DESC
+"""
+READ: Final = f"""
+SELECT {COLUMNS}, xid::text::bigint FROM (
+    SELECT *, SUM(octet_length(body)) OVER (ORDER BY xid, id) - octet_length(body) AS before
+    FROM (
+        SELECT xid, {COLUMNS} FROM {{schema}}.deliveries
+        WHERE (xid, id) > (%s::text::xid8, %s::bigint)
+            AND xid < pg_snapshot_xmin(pg_current_snapshot())
+        ORDER BY xid, id LIMIT %s::int
+    ) page
+) sized WHERE before < %s::bigint ORDER BY xid, id
+"""
+# Nothing is missing when no later deletion reached beyond the position, and the entry at the
+# position is still there or was deleted: a log that was restored from a backup has lost it.
+STATE: Final = """
+SELECT (SELECT value FROM {schema}.meta WHERE name = 'epoch'),
+    COALESCE((SELECT MAX(generation) FROM {schema}.prunes), 0),
+    NOT EXISTS (
+        SELECT 1 FROM {schema}.prunes p WHERE p.generation > %(prune)s
+        AND (p.xid, p.id) > (%(xid)s::text::xid8, %(id)s::bigint)
+    ) AND (
+        %(id)s::bigint = 0
+        OR EXISTS (
+            SELECT 1 FROM {schema}.deliveries d WHERE d.xid = %(xid)s::text::xid8 AND d.id = %(id)s
+        ) OR EXISTS (
+            SELECT 1 FROM {schema}.prunes p
+            WHERE (p.xid, p.id) >= (%(xid)s::text::xid8, %(id)s::bigint)
+        )
+    )
+"""
+_WITH_IDS: Final = _UNNEST.replace(
+    "unnest(", "unnest(%(id)s::bigint[], %(generation)s::int[], "
+).replace("AS i (", "AS i (id, generation, ")
+COPY: Final = f"""
+INSERT INTO {{schema}}.deliveries (id, {_FIELDS}, generation)
+SELECT i.id, {_VALUES}, i.generation
+FROM {_WITH_IDS}
+ORDER BY i.place ON CONFLICT (id) DO NOTHING
+"""
+SAME: Final = """
+SELECT COUNT(*) FROM {schema}.deliveries d
+JOIN unnest(%(id)s::bigint[], %(sha256)b::bytea[]) AS i (id, sha256)
+    ON d.id = i.id AND d.sha256 = i.sha256
+"""
+SET_NEXT_ID: Final = """
+SELECT setval(pg_get_serial_sequence('{schema}.deliveries', 'id'),
+    GREATEST((SELECT MAX(id) FROM {schema}.deliveries), 1))
+"""
+CLAIM: Final = """
+INSERT INTO {schema}.meta VALUES (%(name)s, %(now)s::bigint::text) ON CONFLICT (name) DO UPDATE
+SET value = excluded.value WHERE meta.value::bigint <= %(now)s::bigint - %(every)s::bigint
+RETURNING 1
+"""
+OLD: Final = """
+SELECT id, original, xid::text::bigint FROM {schema}.deliveries
+WHERE received_at < %(before)s AND id > %(after)s
+    AND (xid, id) <= (%(xid)s::text::xid8, %(id)s::bigint)
+ORDER BY id LIMIT %(limit)s
+"""
+DELETE: Final = """
+WITH deleted AS (DELETE FROM {schema}.deliveries WHERE id = ANY(%(ids)s) RETURNING xid, id),
+last AS (SELECT xid, id FROM deleted ORDER BY xid DESC, id DESC LIMIT 1)
+INSERT INTO {schema}.prunes (xid, id, at) SELECT xid, id, %(now)s FROM last
+"""
+REWRITE: Final = """
+UPDATE {schema}.deliveries SET path = %(path)s, kind = %(kind)s, headers = %(headers)s,
+    body = %(body)b, sha256 = %(sha256)b, dedupe = %(dedupe)s, reason = %(reason)s, keys = %(keys)s
+WHERE id = %(id)s
+"""
+SUMMARY: Final = """
+SELECT split_part(current_setting('server_version'), ' ', 1), reltuples,
+    pg_size_pretty(pg_total_relation_size(c.oid)),
+    (SELECT COUNT(*) FROM {schema}.deliveries
+     WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()))
+FROM pg_catalog.pg_class c WHERE c.oid = '{schema}.deliveries'::regclass
+"""
+HEAD: Final = """
+SELECT xid::text::bigint, id FROM {schema}.deliveries ORDER BY xid DESC, id DESC LIMIT 1
+"""

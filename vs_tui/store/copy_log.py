@@ -1,0 +1,111 @@
+"""Copying a delivery log between SQLite and PostgreSQL: ids, times, verdicts and bytes are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from vs_tui.log import sqlite_log
+from vs_tui.log.postgres import BEGINNING, REPEAT, Entry, PostgresLog
+from vs_tui.model.errors import Explained
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Verdict
+from vs_tui.store.schema import open_reader, open_writer
+
+AT_ONCE: Final = 200
+_BYTES_AT_ONCE: Final = 32 * 1024 * 1024
+Progress = Callable[[int], None]
+# A body without an id may be stored again after a day: the how-manieth of its name each row is.
+_SELECT: Final = """
+SELECT COALESCE(log_id, id), source, kind, path, headers, body, sha256, received_at, dedupe,
+    verdict, reason, status, duplicates, adapter, keys,
+    (SELECT COUNT(*) FROM deliveries e
+     WHERE e.dedupe = d.dedupe AND e.source = d.source AND e.id < d.id), id
+FROM deliveries d WHERE id > ? ORDER BY id LIMIT ?
+"""
+
+
+class CopyError(Explained):
+    """The target holds something else; the message says what to do."""
+
+
+async def to_postgres(source: Path, target: PostgresLog, progress: Progress) -> int:
+    """Copy all deliveries; returns how many. What an interrupted copy stored is not copied again.
+    CopyError when the target holds other deliveries."""
+    done = last = 0
+    with contextlib.closing(open_reader(source)) as db:
+        while rows := _some(db, last):
+            last = rows[-1][-1]
+            entries = [Entry(*row[:15]) for row in rows]
+            if not await target.copy(entries, [row[15] for row in rows]):
+                raise CopyError(
+                    f"{target.address} holds other deliveries: copy into an empty database, or "
+                    "choose another [log] schema"
+                )
+            done += len(rows)
+            progress(done)
+    return done
+
+
+def _some(db: sqlite3.Connection, after: int) -> list[sqlite3.Row]:
+    """The next deliveries, few when they are large."""
+    found, size = [], 0
+    for row in db.execute(_SELECT, (after, AT_ONCE)):
+        found.append(row)
+        size += len(row[5])
+        if size > _BYTES_AT_ONCE:
+            break
+    return found
+
+
+async def to_sqlite(source: PostgresLog, target: Path, progress: Progress) -> int:
+    """Copy all deliveries into a new database; returns how many. They are folded when it is opened
+    next. CopyError when the file is there."""
+    if await asyncio.to_thread(target.exists):
+        raise CopyError(f"{target} exists; name a file that does not")
+    done, position = 0, BEGINNING
+    db = open_writer(target)
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        while entries := await source.read(position):
+            position = entries[-1].position
+            _insert(db, entries)
+            done += sum(entry.verdict != REPEAT for entry in entries)
+            progress(done)
+        db.execute("COMMIT")
+    except BaseException:
+        db.close()
+        for part in ("", "-wal", "-shm"):
+            target.with_name(target.name + part).unlink(missing_ok=True)
+        raise
+    db.close()
+    return done
+
+
+def _insert(db: sqlite3.Connection, entries: list[Entry]) -> None:
+    tallies: dict[tuple[str, Verdict], tuple[int, Instant, str]] = {}
+
+    def tally(entry: Entry, verdict: str, n: int) -> None:
+        if n:
+            name = entry.source, Verdict(verdict)
+            before, at, _ = tallies.get(name, (0, 0, ""))
+            tallies[name] = before + n, max(at, entry.received_at), entry.kind
+
+    for entry in entries:
+        tally(entry, entry.verdict, 1)
+        tally(entry, REPEAT, entry.duplicates)
+    db.executemany(
+        "INSERT INTO deliveries (id, source, kind, path, headers, body, sha256, received_at, "
+        "dedupe, verdict, reason, status, duplicates, adapter, keys) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [entry[:15] for entry in entries if entry.verdict != REPEAT],
+    )
+    db.executemany(
+        "UPDATE deliveries SET duplicates = duplicates + 1 WHERE id = ?",
+        [(entry.original,) for entry in entries if entry.verdict == REPEAT],
+    )
+    sqlite_log.count(db, tallies)

@@ -1,0 +1,343 @@
+"""The writer of a node whose deliveries go to a shared log.
+
+    submit() -> queue -> one commit to PostgreSQL -> each is told its outcome
+    follow: the log's entries in order -> own deliveries, with the place in the log -> projector
+
+A sender's 2xx means PostgreSQL's commit. The SQLite file is a cache: deleting it loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_hex
+from time import monotonic
+from typing import Final
+
+import orjson
+
+from vs_tui.log.append_queue import Waiting
+from vs_tui.log.delivery import Intake, Outcome
+from vs_tui.log.postgres import Appended, Entry, LogAway, Position, PostgresLog
+from vs_tui.model.limits import Retention
+from vs_tui.model.time import HOUR, Instant, iso
+from vs_tui.model.vocabulary import Verdict
+from vs_tui.sources.user import FORGET_PATH, PRUNE_PATH
+from vs_tui.store import batch, forgetting, retention, shared_cache, upkeep
+from vs_tui.store.shared_cache import Place
+from vs_tui.store.storage_errors import is_storage
+from vs_tui.store.writer import READ_WAIT_SECONDS, Settings, Writer
+
+log = logging.getLogger(__name__)
+
+WAKE_SECONDS: Final = 2.0
+"""Between two looks at the log when no notification comes, as through some connection poolers."""
+PAUSE_SECONDS: Final = 0.25
+LONGEST_PAUSE: Final = 5.0
+REMEMBERED: Final = 5_000
+"""Own deliveries whose parsed events are kept until the log brings them back."""
+REMEMBERED_BYTE_SIZE: Final = 256 * 1024
+"""Larger bodies are parsed again."""
+
+
+class SharedWriter(Writer):
+    """Appends to the shared log, and follows it into the cache."""
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], Instant],
+        settings: Settings | None,
+        shared: PostgresLog,
+    ) -> None:
+        settings = settings or Settings()
+        super().__init__(path, clock, replace(settings, retention=Retention()))
+        self._shared_retention = settings.retention
+        self._decide_at: Instant = 0
+        self._shared = shared
+        self._place = Place()
+        self._moved = asyncio.Event()
+        self._away = ""
+        self._away_since: Instant = 0
+        self._own: OrderedDict[int, Intake] = OrderedDict()
+
+    async def open(self) -> None:
+        """Open the cache and begin to follow. The log may be away: what is there is shown."""
+        await super().open()
+        self._place = await self._run(shared_cache.place)
+        self._tasks.append(asyncio.create_task(self._follow_forever(), name="follow"))
+
+    def _check(self, db: sqlite3.Connection) -> None:
+        shared_cache.check(db, str(self.path), self._shared.address.shown)
+
+    async def close(self) -> None:
+        await super().close()
+        await self._shared.close()
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the cache or the log; empty when deliveries are stored."""
+        return super().trouble or self._away
+
+    async def caught_up(self, seconds: float = READ_WAIT_SECONDS) -> bool:
+        """Wait until what any node has committed by now is folded here; False after `seconds`, or
+        at once while the log is away."""
+        if self._away or not self._tasks:
+            return False
+        deadline = monotonic() + seconds
+        try:
+            async with asyncio.timeout(seconds):
+                head = await self._shared.head()
+                while self._place.position < head:
+                    self._moved.clear()
+                    await self._moved.wait()
+        except (LogAway, TimeoutError):
+            return False
+        return await super().caught_up(max(deadline - monotonic(), 0.01))
+
+    async def _append(self, waiting: Sequence[Waiting]) -> None:
+        """Commit deliveries to the shared log and answer their senders."""
+        waiting = await self._admitted(waiting)
+        if not waiting:
+            return
+        try:
+            appended = await self._shared.append([_entry(entry.intake) for entry in waiting])
+        except LogAway as error:
+            self._note_away(error)
+            self._give_up(waiting, self.trouble)
+            return
+        for entry, stored in zip(waiting, appended, strict=True):
+            if not stored.repeated and len(entry.intake.body) <= REMEMBERED_BYTE_SIZE:
+                self._own[stored.id] = entry.intake
+            entry.tell(_outcome(entry.intake, stored))
+        while len(self._own) > REMEMBERED:
+            self._own.popitem(last=False)
+
+    async def _admitted(self, waiting: Sequence[Waiting]) -> Sequence[Waiting]:
+        """Refuse deliveries that require a span that does not exist; returns the others."""
+        if not any(entry.intake.requires for entry in waiting):
+            return waiting
+        await self.caught_up()
+        admitted: list[Waiting] = []
+        for entry in waiting:
+            wanted = entry.intake.requires
+            if (
+                not wanted
+                or any(
+                    wanted in (event.key, event.ref)
+                    for before in admitted
+                    for event in before.intake.events
+                )
+                or await self._run(lambda db, name=wanted: batch.exists(db, name))  # type: ignore[misc]
+            ):
+                admitted.append(entry)
+            else:
+                reason = f"there is no {wanted}; create it first"
+                entry.tell(Outcome(0, Verdict.REJECTED, reason))
+        return admitted
+
+    async def _follow_forever(self) -> None:
+        pause = PAUSE_SECONDS
+        while True:
+            try:
+                if not await self._follow_some():
+                    await self._shared.wait(WAKE_SECONDS)
+                pause = PAUSE_SECONDS
+            except LogAway as error:
+                self._note_away(error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            except Exception as error:
+                if is_storage(error):
+                    self._condition.fail(error)
+                else:
+                    log.exception("the log could not be followed; it is tried again")
+                await asyncio.sleep(LONGEST_PAUSE)
+
+    async def _follow_some(self) -> bool:
+        """Store the next entries of the log; whether there were any."""
+        place = self._place
+        entries = await self._shared.read(place.position)
+        # After the read: whatever was deleted before it is seen now.
+        state = await self._shared.state(place.position, place.prune)
+        self._note_back()
+        if state.epoch != place.epoch or not state.complete:
+            await self._start_over(Place(state.epoch, Position(), state.prune))
+            return True
+        if not entries:
+            self._place = Place(state.epoch, place.position, state.prune)
+            return False
+        decided = next((n for n, entry in enumerate(entries) if _is_prune(entry)), len(entries))
+        if decided == 0:
+            await self._apply(entries[0], state.prune)
+            return True
+        reached = Place(state.epoch, entries[decided - 1].position, state.prune)
+        await self._store(entries[:decided], reached)
+        return True
+
+    async def _store(self, entries: Sequence[Entry], reached: Place) -> None:
+        numbers = await self._transaction(
+            lambda db, folding: shared_cache.store(db, folding, entries, reached), synced=False
+        )
+        self._reached(reached, numbers)
+
+    async def _apply(self, entry: Entry, prune: int) -> None:
+        """Do what an entry decides, once all before it is folded; then store it. Done twice when
+        the node dies in between, which changes nothing."""
+        before = orjson.loads(entry.body)["before"]
+        while not await super().caught_up(READ_WAIT_SECONDS):
+            pass
+        pruned = await upkeep.prune(self._run, self._transaction, before)
+        log.info(
+            "traces from before %s: %d deleted, with %d deliveries",
+            iso(before),
+            pruned.traces,
+            pruned.deliveries,
+        )
+        await self._store([entry], Place(self._place.epoch, entry.position, prune))
+        await self._delete_spent(before)
+
+    async def _delete_spent(self, before: Instant) -> None:
+        """Delete from the log what this node has read and deleted. Every node may do so: what one
+        that dies leaves is deleted by the next."""
+        upto, after = self._place.position, 0
+        while found := await self._shared.old(before, upto, after):
+            after = found[-1][0]
+            repeats = [number for number, original in found if original]
+            deliveries = [number for number, original in found if not original]
+            spent = await self._run(lambda db, ids=deliveries: shared_cache.missing(db, ids))  # type: ignore[misc]
+            if spent or repeats:
+                await self._shared.delete([*spent, *repeats], self._clock())
+
+    async def sweep(self) -> None:
+        """As of any writer; retention is decided once for all nodes."""
+        await super().sweep()
+        now = self._clock()
+        kept = self._shared_retention
+        if self._away or not kept or now < self._decide_at:
+            return
+        self._decide_at = now + HOUR
+        before = now - kept.age if kept.age else 0
+        if kept.size and await self._run(retention.used_bytes) > kept.size:
+            before = max(before, await self._run(partial(retention.next_tenth, after=before)))
+        try:
+            if before and await self._shared.claim("retained_at", now, HOUR):
+                await decide_prune(self._shared, before, now)
+        except LogAway as error:
+            self._note_away(error)
+
+    def _reached(self, reached: Place, numbers: Sequence[tuple[int, int]]) -> None:
+        self._place = reached
+        for own, log_id in numbers:
+            intake = self._own.pop(log_id, None)
+            if intake is None:
+                self._projector.stored(own)
+            else:
+                self._projector.appended([(own, intake)])
+        self._counted = True
+        self._behind.set()
+        self._moved.set()
+
+    async def _start_over(self, reached: Place) -> None:
+        """Make the projection again from the first entry of the log."""
+        if self._place.epoch:
+            log.warning(
+                "%s is made again: entries that it had not read, or had, were deleted or changed "
+                "in the log meanwhile",
+                self.path,
+            )
+        await self._transaction(lambda db, folding: shared_cache.start_over(db, folding, reached))
+        if self._place.epoch:
+            # What was deleted may name a person who is to be forgotten.
+            await self._run(forgetting.wipe)
+        self._own.clear()
+        await self._run(self._projector.opened)
+        self._place = reached
+        self._notify(())
+
+    def _note_away(self, error: LogAway) -> None:
+        if not self._away:
+            self._away_since = self._clock()
+            log.error("%s", error)
+        before, self._away = self._away, f"{error} (away since {iso(self._away_since)})"
+        if before != self._away:
+            self._notify(())
+
+    def _note_back(self) -> None:
+        if self._away:
+            self._away = ""
+            log.warning("%s answers again", self._shared.address)
+            self._notify(())
+
+
+async def decide_prune(shared: PostgresLog, before: Instant, now: Instant) -> None:
+    """Append the decision that all nodes delete finished traces from before an instant."""
+    await shared.append([_decision(PRUNE_PATH, "prune", {"before": before}, now)])
+
+
+async def decide_forget(shared: PostgresLog, word: str, now: Instant) -> None:
+    """Append that a person's names were replaced; without the names."""
+    await shared.append([_decision(FORGET_PATH, "forget", {"now_called": word}, now)])
+
+
+def _decision(path: str, kind: str, content: Mapping[str, object], now: Instant) -> Entry:
+    body = orjson.dumps(content)
+    return Entry(
+        id=0,
+        source="user",
+        kind=kind,
+        path=path,
+        headers="{}",
+        body=body,
+        sha256=sha256(body).digest(),
+        received_at=now,
+        dedupe=f"id:{kind}-{token_hex(8)}",
+        verdict=Verdict.IGNORED.value,
+        reason="",
+        status=200,
+        duplicates=0,
+        adapter=1,
+        keys="[]",
+    )
+
+
+def _is_prune(entry: Entry) -> bool:
+    return entry.source == "user" and entry.path == PRUNE_PATH
+
+
+def _entry(intake: Intake) -> Entry:
+    """A delivery as the log stores it."""
+    return Entry(
+        id=0,
+        source=intake.source,
+        kind=intake.kind,
+        path=intake.path,
+        headers=orjson.dumps(dict(intake.headers)).decode(),
+        body=intake.body,
+        sha256=intake.digest,
+        received_at=intake.received_at,
+        dedupe=intake.dedupe,
+        verdict=intake.verdict.value,
+        reason=intake.reason,
+        status=intake.status,
+        duplicates=0,
+        adapter=intake.adapter,
+        keys=orjson.dumps(list(dict.fromkeys(event.key for event in intake.events))).decode(),
+    )
+
+
+def _outcome(intake: Intake, stored: Appended) -> Outcome:
+    refs = {event.key: event.ref or event.key for event in intake.events}
+    keys = orjson.loads(stored.keys) if stored.repeated else list(refs)
+    shown = [refs.get(key, key) for key in keys]
+    if stored.repeated:
+        reason = f"the same as delivery {stored.id}"
+        return Outcome(stored.id, Verdict.DUPLICATE, reason, keys, shown)
+    return Outcome(stored.id, intake.verdict, intake.reason, keys, shown)
