@@ -10,7 +10,6 @@ import pytest
 
 from tests.cli.fake_api import FakeApi
 from tests.cli.shell import one
-from tests.metrics.http.story import SECOND_EDITION
 from vs_tui.cli.importing.history import Commit, pushes
 
 ANN = {"id": 1, "login": "ann", "username": "ann", "name": "Ann"}
@@ -288,7 +287,6 @@ async def test_an_import_tells_who_made_what_when(imported) -> None:
     assert [r.query["since"] for r in listings] == ["2026-02-01T00:00:00Z"]
 
 
-@SECOND_EDITION
 async def test_imported_history_gives_the_lead_times_of_webhooks(imported) -> None:
     """Before the deploy came a commit of six days ago, the pull request, and a commit after it."""
     server, _ = imported

@@ -58,3 +58,27 @@ def test_nothing_in_production_is_a_warning_with_what_to_write(configured) -> No
     assert [level for level, _ in findings(server, "environments")] == ["warn"]
     assert "[environments] production" in command(server, "doctor")
     assert findings(server, "teams") == []
+
+
+RULES = """
+[[metrics.deployments]]
+filter = 'kind:pipeline name:"Deploy*" branch:main'
+environment = "production"
+[[metrics.incidents]]
+filter = 'kind:issue label:outage'
+"""
+
+
+def test_each_rule_says_how_many_spans_it_matches(configured) -> None:
+    story = Story()
+    own = GitHub(story, "acme/rules")
+    own.run(1, "10:00", "10:10")
+    own.run(2, "11:00", "11:10", "failure")
+    own.run(3, "12:00", "12:10", branch="feature/x")
+    own.run(4, "13:00", "13:10", name="Tests")
+    story.tell(server := configured(RULES))
+    rule = 'kind:pipeline name:"Deploy*" branch:main'
+    assert findings(server, "metrics") == [
+        ("ok", f"the rule {rule!r} matches 2 spans"),
+        ("warn", "the rule 'kind:issue label:outage' matches 0 spans"),
+    ]
