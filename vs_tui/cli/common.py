@@ -12,10 +12,10 @@ from typing import Any
 
 from vs_tui.cli.client_settings import Settings, sender_settings
 from vs_tui.cli.manual import UsageError
-from vs_tui.config import Config, config_dir, data_dir, load
+from vs_tui.config import Config, data_dir, load
+from vs_tui.config.mapped_tables import configure
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import Instant, parse_duration, parse_instant
-from vs_tui.sources.configured import configure
 
 
 class SourceName(str):
@@ -128,12 +128,12 @@ def load_config(
     args: argparse.Namespace, *, create_secrets: bool = False, quick: bool = False
 ) -> Config:
     """Configuration of a command line: file, then environment, then flags. Its mapped sources are
-    those of this process; with `create_secrets` they are compiled, too. `quick`: an installation
-    that has secrets gets those of new sources when it listens, because that imports every one."""
+    those of this process; with `create_secrets` they are compiled, too. `quick`: the secrets of
+    sources are made when the receiver listens, because that imports every source."""
 
     def signing(tables: Mapping[str, Any]) -> Sequence[str]:
         configure(tables)
-        if quick and not tables and (config_dir() / "secrets.toml").is_file():
+        if quick and not tables:
             return ()
         from vs_tui.sources.registry import signing_sources
 

@@ -91,7 +91,7 @@ async def with_receiver(
     await runtime.open_store()
     try:
         setup = setup_for(config, args, runtime.reader)
-        setup.after_paint = lambda: _listen(runtime, started)
+        setup.after_paint = lambda: _listen(runtime, setup, started)
         setup.connections = lambda: connections(runtime.config)
         setup.send_links = runtime.send_link
         setup.refold = runtime.refold
@@ -186,8 +186,9 @@ async def show(app: VsTuiApp, config: Config) -> int:
     return app.return_code or 0
 
 
-async def _listen(runtime: Runtime, started: Callable[[Runtime], Any] | None) -> str:
+async def _listen(runtime: Runtime, setup: Setup, started: Callable[[Runtime], Any] | None) -> str:
     url = await runtime.listen()
+    setup.known_secrets = runtime.config.secrets.values  # some may have been made just now
     if started is not None:
         started(runtime)
     return url

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import Any, Final
 
 from vs_tui.config.errors import ConfigError
+from vs_tui.config.mapped_tables import edition, in_force
 from vs_tui.sources.base import Source
-from vs_tui.sources.configured import edition, in_force
 
 log = logging.getLogger(__name__)
 
