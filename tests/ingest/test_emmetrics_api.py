@@ -131,6 +131,19 @@ def test_deployments_of_a_project_up_to_a_limit(shared) -> None:
     assert not listed(shared, "/deployments?project_id=none")
 
 
+def test_incidents_without_an_id_are_numbered_by_project(shared) -> None:
+    told = {"project_id": "numbered", "started_at": "2026-03-02T08:00:00Z"}
+    assert shared.call("/incidents", told)[1]["id"] == "incident_numbered_1"
+    spoofed = shared.call("/incidents", {"project_id": "numbered"}, {"vs-incident-number": "99"})
+    assert spoofed[1]["id"] == "incident_numbered_2"
+    assert shared.call("/incidents", told)[1]["id"] == "incident_numbered_1"
+    assert shared.call("/incidents", {"project_id": "other"})[1]["id"] == "incident_other_1"
+    assert shared.call("/incidents/incident_numbered_2/restored", {})[0] == 200
+    open_ones = listed(shared, "/incidents?type=in-progress")
+    assert "incident_numbered_1" in open_ones
+    assert "incident_numbered_2" not in open_ones
+
+
 def test_unfinished_incidents_and_words_it_does_not_know(shared) -> None:
     body = {"id": "inc-f", "project_id": "p", "started_at": "2026-03-02T08:00:00Z"}
     assert shared.call("/incidents", body)[0] == 201

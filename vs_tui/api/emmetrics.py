@@ -14,10 +14,10 @@ from aiohttp import web
 from vs_tui.api.handlers import Handler
 from vs_tui.ingest.http_errors import answer, not_found
 from vs_tui.model import keys
-from vs_tui.model.time import iso
+from vs_tui.model.time import iso, parse_instant
 from vs_tui.model.vocabulary import Span
-from vs_tui.sources.base import Inbound
-from vs_tui.sources.emmetrics import NEW
+from vs_tui.sources.base import Inbound, small_object, text
+from vs_tui.sources.emmetrics import NEW, NUMBER
 from vs_tui.store.reader import SqliteReader
 
 MAX_LISTED: Final = 10_000
@@ -100,17 +100,48 @@ def incident_json(span: Span) -> dict[str, Any]:
 
 class Newness:
     """Tells the source whether `deployed` with `create_if_not_exists` creates its deployment:
-    em-metrics answers 201 then, and 200 otherwise."""
+    em-metrics answers 201 then, and 200 otherwise. Numbers the incidents that come without an id,
+    as em-metrics does."""
 
     def __init__(self, reader: SqliteReader) -> None:
         self._reader = reader
+        self._given: dict[str, int] = {}
 
     async def __call__(self, inbound: Inbound) -> Inbound:
+        headers = {name: value for name, value in inbound.headers.items() if name != NUMBER}
+        inbound = inbound._replace(headers=headers)
+        if inbound.path.removeprefix("/api/v1") == "/incidents":
+            number = await self._number(small_object(inbound))
+            return inbound._replace(headers=headers | {NUMBER: str(number)}) if number else inbound
         query = {name: value for name, value in inbound.query.items() if name != NEW}
         identifier = _deployed_id(inbound)
         if identifier and await self._reader.span(_deploy_key(identifier)) is None:
             query[NEW] = "true"
         return inbound._replace(query=query)
+
+    async def _number(self, body: dict[str, Any]) -> int:
+        """The next number of the project's incidents, or that of the one told before; 0 where the
+        body has an id of its own or names no project."""
+        project = text(body, "project_id", limit=200)
+        if text(body, "id") or not project:
+            return 0
+        prefix, began = f"incident_{project}_", parse_instant(body.get("started_at"))
+        deployment = text(body, "deployment_id", limit=200)
+        page = await self._reader.all_spans(
+            "source:emmetrics kind:incident", limit=MAX_LISTED, sort="started"
+        )
+        highest = 0
+        for span in page.items:
+            identifier = str(span.attributes.get("vs.incident.id", ""))
+            number = identifier.removeprefix(prefix)
+            if identifier == number or not (number.isascii() and number.isdigit()):
+                continue
+            same = str(span.attributes.get("deployment.id", "")) == deployment
+            if began is not None and span.started_at == began and same:
+                return int(number)
+            highest = max(highest, int(number))
+        self._given[project] = max(highest, self._given.get(project, 0)) + 1
+        return self._given[project]
 
 
 def _deployed_id(inbound: Inbound) -> str:

@@ -26,6 +26,8 @@ _CONFIG: Final = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 _CREATED: Final = 201
 NEW: Final = "vs-new"
 """Query parameter that the receiver sets where a `deployed` creates its deployment."""
+NUMBER: Final = "vs-incident-number"
+"""Header that the receiver sets, and keeps with the delivery, where an incident gets its id."""
 
 
 class NewDeployment(BaseModel):
@@ -119,6 +121,8 @@ class EmMetrics(TokenSource):
         "/pull-requests",
         "/pull-requests/*",
     )
+
+    stored_headers: tuple[str, ...] = (NUMBER,)
 
     def dedupe_key(self, inbound: Inbound) -> str:
         """Two incidents without an id or a start are two, though their bodies are equal; whatever
@@ -221,9 +225,12 @@ def _create_incident(call: _Call) -> Parsed:
 
 
 def _incident_id(body: NewIncident, inbound: Inbound) -> str:
-    """em-metrics numbers a project's incidents; we cannot count here, so the id is derived: from
-    the body if it says when the incident began (a repeat is then the same one), else also from
-    the time of receipt."""
+    """em-metrics numbers a project's incidents, and so does the receiver (NUMBER). Without its
+    number the id is derived: from the body if it says when the incident began (a repeat is then
+    the same one), else also from the time of receipt."""
+    number = inbound.header(NUMBER)
+    if number.isascii() and number.isdigit():
+        return f"incident_{body.project_id}_{number[:12]}"
     seed = inbound.body
     if body.started_at is None:
         seed += str(inbound.received_at).encode()
