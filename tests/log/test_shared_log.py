@@ -177,7 +177,9 @@ def test_any_node_and_the_server_killed_under_load_lose_nothing(tmp_path, postgr
         ends = {span["key"]: span["status"] for span in found["spans"]}
         for event in acknowledged:
             failed = int(event.rpartition("-")[2]) % 7 == 0
-            assert ends[f"vstrace-customhttp-build-default-{event}"] == "error" if failed else "ok"
+            assert ends[f"vstrace-customhttp-build-default-{event}"] == (
+                "error" if failed else "ok"
+            )
         print(len(acknowledged), "acknowledged, 0 lost")
     finally:
         for sender in senders:
