@@ -465,3 +465,23 @@ def test_any_order_of_arrival_gives_what_judging_all_at_once_gives(
         assert kept == base.kept()
     finally:
         base.db.close()
+
+
+def test_a_database_of_an_older_version_learns_what_each_branch_got(base) -> None:
+    """Schema 6 adds the history of branches; the spans of schema 5 are read once."""
+    named = {"vcs.ref.base.name": "main", "vs.pr.merge_commit": "a" * 40}
+    (*opened, merged) = merge(1, BEGIN, BEGIN + HOUR)
+    base.tell(*opened, merged._replace(attributes={**merged.attributes, **named}))
+    commit = {"vcs.ref.head.revision": "a" * 40}
+    base.tell(*deploy(1, BEGIN + 2 * HOUR, **commit), *deploy(2, BEGIN + 3 * HOUR))
+    judged = base.kept()
+    tables = ("vcs_history", "vcs_commits", "vcs_deploys", "metric_deploys", "metric_since")
+    before = {name: base.db.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
+    assert all(before.values())
+    for name in tables:
+        base.db.execute(f"DELETE FROM {name}")
+    base.db.execute("UPDATE meta SET value = '(3, of schema 5)' WHERE name = 'dora'")
+    while base.keeper.adopt_some(base.db):
+        pass
+    assert base.kept() == judged
+    assert before == {name: base.db.execute(f"SELECT * FROM {name}").fetchall() for name in tables}

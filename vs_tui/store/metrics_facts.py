@@ -399,8 +399,7 @@ def _of_project(
         "WHERE d.project = i.project AND d.started_at <= i.started_at "
         "ORDER BY d.started_at DESC, d.key DESC LIMIT 1) FROM metric_incidents i "
         "WHERE i.project = ? AND i.started_at >= ? "
-        f"AND i.environment {_KEYS} AND NOT EXISTS (SELECT 1 FROM metric_deploys o "
-        "WHERE o.project = i.project AND o.service = i.service AND i.service <> '')"
+        f"AND i.environment {_KEYS} AND i.service = ''"
     )
     found = db.execute(sql, (target.project, since, rows.as_json(names))).fetchall()
     own = f"{target.service}\n{target.environment}"

@@ -17,16 +17,20 @@ import orjson
 from vs_tui.metrics.facts import Target
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
 from vs_tui.model.teams import Environments, Team, Teams
+from vs_tui.store import rows
 from vs_tui.store.metrics_concern import Touched, concerned
 from vs_tui.store.metrics_counted import Counted, know_since
 from vs_tui.store.metrics_judging import Judging
 from vs_tui.store.metrics_members import forget
 from vs_tui.store.metrics_work import update_some, update_work
+from vs_tui.store.shipped_changes import place_deploys
+from vs_tui.store.vcs_history import write_history
 
 log = logging.getLogger(__name__)
 
 VERSION: Final = 4
 """Of the rules that verdicts are made by: a new one makes them all anew."""
+SPANS_AT_ONCE: Final = 2_000
 _DIRTY = "broken"
 _NEXT_TARGET: Final = (
     "SELECT project, service, environment FROM (SELECT project, service, environment "
@@ -75,7 +79,7 @@ class MetricsKeeper:
             # What was begun for another configuration is no longer true of all targets.
             half = f"({VERSION}, half)"
             db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (half,))
-            after = ["counted", 0]
+            after = ["counted" if same_rules else "history", 0]
             db.execute("DELETE FROM metric_deploys")
             db.execute("DELETE FROM metric_incidents")
         reached = self._adopt_next(db, after)
@@ -93,10 +97,7 @@ class MetricsKeeper:
         that came to: a target, later the row of a span, in the end nothing."""
         row = 0
         if len(after) == len(("counted", row)):
-            if not after[1]:
-                know_since(db, "1")
-            row = self._counted.update_some(db, after[1])
-            return ("counted", row) if row else ("", "", "")
+            return self._count_next(db, *after)
         if len(after) == len(Target._fields):
             target = db.execute(_NEXT_TARGET, after).fetchone()
             if target is not None:
@@ -106,6 +107,29 @@ class MetricsKeeper:
             (row,) = after
         row = update_some(db, row, self._rules)
         return (row,) if row else ()
+
+    def _count_next(self, db: sqlite3.Connection, what: str, row: int) -> Sequence[Any]:
+        """Read the next spans: first what each branch got, then where deploys stand in it, for a
+        database of an older version; then what counts. Where that came to."""
+        if what == "counted":
+            if not row:
+                know_since(db, "1")
+            row = self._counted.update_some(db, row)
+            return (what, row) if row else ("", "", "")
+        operations = "('deploy')" if what == "positions" else "('pull_request', 'push', 'deploy')"
+        sql = (
+            f"SELECT {rows.SELECT_SPAN}, rowid FROM spans WHERE operation IN {operations} "
+            "AND derived = 0 AND rowid > ? ORDER BY rowid LIMIT ?"
+        )
+        found = db.execute(sql, (row, SPANS_AT_ONCE)).fetchall()
+        spans = [rows.span_of(each) for each in found]
+        if what == "positions":
+            place_deploys(db, {span.key: span for span in spans})
+        else:
+            write_history(db, spans)
+        if len(found) == SPANS_AT_ONCE:
+            return (what, found[-1][-1])
+        return ("positions", 0) if what == "history" else ("counted", 0)
 
     def rebuild(self, db: sqlite3.Connection) -> None:
         """Judge every deployment there is; what was pruned stays as it was judged."""

@@ -79,7 +79,12 @@ def taken_at(connection: sqlite3.Connection, deploys: Iterable[str]) -> dict[str
 def _shipped(
     connection: sqlite3.Connection, deploys: Mapping[str, Span]
 ) -> dict[str, list[tuple[Rule, Node]]]:
-    """Deploy -> the pull requests and pushes it shipped. Writes where each deploy stands."""
+    """Deploy -> the pull requests and pushes it shipped."""
+    return _nodes(connection, contained_in(connection, place_deploys(connection, deploys)))
+
+
+def place_deploys(connection: sqlite3.Connection, deploys: Mapping[str, Span]) -> list[str]:
+    """Write where the commit of each deploy stands; the keys of those that have begun."""
     timed = {key: span for key, span in deploys.items() if span.started_at is not None}
     taken = taken_at(connection, timed)
     repositories: dict[str, Repository] = {}
@@ -100,7 +105,7 @@ def _shipped(
             for key, span in timed.items()
         ],
     )
-    return _nodes(connection, contained_in(connection, timed))
+    return list(timed)
 
 
 def contained_in(connection: sqlite3.Connection, deploys: Iterable[str]) -> dict[str, Contained]:
