@@ -75,8 +75,8 @@ class Terminal:
         os.write(self.master, key)
 
     def close(self) -> int:
-        """Quit and read to the end."""
-        self.press(b"q")
+        """Quit and read to the end; where a receiver stops with it, that is asked for twice."""
+        self.press(b"qq")
         try:
             while chunk := os.read(self.master, 65_536):
                 self.written += chunk

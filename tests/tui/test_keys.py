@@ -461,6 +461,15 @@ async def test_quit() -> None:
     assert on.app.return_code in (0, None)
 
 
+async def test_what_stops_the_receiver_is_asked_for_twice() -> None:
+    async with stage(stops_receiver=True) as on:
+        await on.press("q")
+        await on.sees("q again stops the receiver")
+        assert on.app.is_running
+        await on.press("q")
+        await on.until(lambda: not on.app.is_running, "the end")
+
+
 async def test_keys_can_be_bound_anew() -> None:
     async with stage(keys={"down": "x", "freeze": "F5,space"}) as on:
         await on.press("x")

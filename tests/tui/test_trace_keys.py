@@ -86,13 +86,30 @@ async def test_cutting_a_link_sends_the_decision() -> None:
         assert sent == [], "the root has no parent"
         on.app.screen.waterfall.reveal("t-1")
         await on.press("x")
+        assert sent == [], "asked for twice"
+        await on.press("x")
         assert sent == [("cut", "t-1", "dep-214")]
         # A notice wraps.
         shown = " ".join(on.text.replace("│", " ").split())
         assert "link cut" in shown
         assert list(on.app.notices)[-1:] == [
-            "link cut; to join them again: vs-tui link pin t-1 dep-214"
+            "link cut; U joins them again, or vs-tui link clear t-1"
         ]
+
+
+@does("undo")
+async def test_what_was_cut_last_is_joined_again() -> None:
+    sent: list[tuple[str, str, str]] = []
+
+    async def send(action: str, child: str, parent: str) -> None:
+        sent.append((action, child, parent))
+
+    async with checkout(send_links=send) as on:
+        await on.press("U")
+        await on.sees("nothing was cut here")
+        on.app.screen.waterfall.reveal("t-1")
+        await on.press("x", "x", "U")
+        assert sent == [("cut", "t-1", "dep-214"), ("clear", "t-1", "dep-214")]
 
 
 async def test_a_phase_of_a_span_cannot_be_cut_from_it() -> None:
@@ -112,7 +129,7 @@ async def test_a_phase_of_a_span_cannot_be_cut_from_it() -> None:
         await on.sees("a stage is a phase of the span above it")
         assert sent == []
         on.app.screen.waterfall.reveal("own-key")
-        await on.press("x")
+        await on.press("x", "x")
         assert sent == [("cut", "own-key", "dep-214")]
 
 

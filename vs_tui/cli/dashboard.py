@@ -94,6 +94,7 @@ async def with_receiver(
         setup.after_paint = lambda: _listen(runtime, setup, started)
         setup.connections = lambda: connections(runtime.config)
         setup.send_links = runtime.send_link
+        setup.stops_receiver = outlive
         setup.refold = runtime.refold
         setup.resend = lambda detail, target: _resend(runtime, detail, target)
         setup.find_public_url = lambda: find_public_url(config.public_url, _port(runtime.url))

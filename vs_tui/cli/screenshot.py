@@ -28,8 +28,9 @@ Shot = tuple[str, tuple[str, ...]]
 STAR: Final = "*"
 """In place of a key: go to the delivery that has most to show."""
 SHOTS: Final[tuple[Shot, ...]] = (
-    ("live", (STAR,)),
-    ("trace", (STAR, "enter")),
+    ("live", ()),
+    ("live-spans", ("b", STAR)),
+    ("trace", ("b", STAR, "enter")),
     ("traces", ("2",)),
     ("dora", ("3",)),
     ("dora-detail", ("3", "j", "enter")),

@@ -57,6 +57,7 @@ ACTIONS: Final = (
     Action("compare", "c", "compare", "compare with another trace: mark one, then the other"),
     Action("why", "i", "why", "show why each link of the trace exists", "trace", shown=3),
     Action("cut", "x", "cut link", "cut the link of this span to its parent", "trace"),
+    Action("undo", "U", "undo", "join again what was cut last"),
     Action("earlier", "h,left", "pan", "pan the time axis to the left", "trace"),
     Action("later", "l,right", "pan", "pan the time axis to the right", "trace"),
     Action("zoom_in", "plus,equals_sign", "zoom time", "zoom into the time axis", "trace", shown=4),
@@ -100,7 +101,9 @@ ACTIONS: Final = (
     Action("redraw", "ctrl+l", "redraw", "paint the whole screen again"),
     Action("palette", "colon,ctrl+p", "cmd", "all commands by name", shown=4),
     Action("help", "question_mark", "help", "all keys", shown=13),
-    Action("quit", "q,ctrl+c", "quit", "quit; what was received is kept", shown=14),
+    Action(
+        "quit", "q,ctrl+c", "quit", "quit; where the receiver stops with it, asked twice", shown=14
+    ),
 )
 BY_ID: Final[Mapping[str, Action]] = {action.id: action for action in ACTIONS}
 

@@ -13,6 +13,7 @@ import signal
 from collections import deque
 from collections.abc import Sequence
 from datetime import tzinfo
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import events
@@ -72,6 +73,8 @@ class VsTuiApp(SparingApp[int]):
 
     TITLE = "vs-tui"
     ENABLE_COMMAND_PALETTE = False
+    _asked: tuple[tuple[str, str], float] = ("", ""), 0.0
+    """What was asked for last, of what, and when."""
     COMMANDS: ClassVar[set[Any]] = {Commands}
     BINDINGS: ClassVar[list[Any]] = [Binding("ctrl+q", "quit", show=False)]
     # Not every terminal has the emoji and the thin lines of the palette.
@@ -115,6 +118,8 @@ class VsTuiApp(SparingApp[int]):
         """What was said last."""
         self.notice = "", ""
         """What is said now, and how grave it is."""
+        self.cut_last: tuple[str, str] | None = None
+        """(child, parent) of the link that was cut last."""
         self._notice_timer: Timer | None = None
         self.unreadable = ""
         """Why the last reading failed."""
@@ -328,11 +333,38 @@ class VsTuiApp(SparingApp[int]):
             self.notify_text("this dashboard is read-only; cut links where the receiver runs")
             return
 
+        if not self.asked_twice("cut", child):
+            self.notify_text(self.worded("{cut} again cuts this span off its parent"))
+            return
+
         async def work() -> None:
             await send("cut", child, parent)
-            self.notify_text(f"link cut; to join them again: vs-tui link pin {child} {parent}")
+            self.cut_last = child, parent
+            self.notify_text(
+                self.worded(f"link cut; {{undo}} joins them again, or vs-tui link clear {child}")
+            )
 
         start(self, work, "links")
+
+    def undo_cut(self) -> None:
+        """Let the rules decide again about the link that was cut last."""
+        send, cut = self.setup.send_links, self.cut_last
+        if send is None or cut is None:
+            self.notify_text("nothing was cut here that could be joined again")
+            return
+
+        async def work() -> None:
+            await send("clear", *cut)
+            self.cut_last = None
+            self.notify_text("the link is decided by the rules again")
+
+        start(self, work, "links")
+
+    def asked_twice(self, what: str, of: str = "") -> bool:
+        """Whether the same was asked for a moment ago: what costs something is asked for twice."""
+        asked, now = (what, of), monotonic()
+        before, self._asked = self._asked, (asked, now)
+        return before[0] == asked and now - before[1] < NOTICE_SECONDS
 
     def refold(self, delivery_id: int) -> None:
         """Read a delivery again with today's adapters."""

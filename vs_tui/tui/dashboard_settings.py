@@ -58,6 +58,8 @@ class Setup:
     zone: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)
     views: Mapping[str, str] = field(default_factory=dict)
+    stops_receiver: bool = False
+    """Whether quitting stops a receiver that tools depend on: then it is asked for twice."""
     by_trace: bool = True
     """Whether Live begins with the list of traces, and not with that of spans."""
     watch_command: str = ""

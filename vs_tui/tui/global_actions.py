@@ -106,7 +106,17 @@ class Deeds:
         self._app.navigation.open_help()
 
     def quit(self) -> None:
-        self._app.exit(0)
+        app = self._app
+        if app.setup.stops_receiver and not app.asked_twice("quit"):
+            app.notify_text(
+                app.worded("{quit} again stops the receiver: some tools never send again"),
+                "warning",
+            )
+            return
+        app.exit(0)
+
+    def undo(self) -> None:
+        self._app.undo_cut()
 
     def export(self) -> None:
         if (view := self._app.view) is not None:
