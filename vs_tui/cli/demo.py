@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from vs_tui.cli.common import now, port_number
 from vs_tui.cli.dashboard import add_look_options, need_terminal, with_receiver
@@ -135,6 +135,10 @@ async def _demo(folder: Path, args: argparse.Namespace) -> int:
             task.cancel()
 
 
+FOLDED_WITHIN: Final = 600.0
+"""Seconds that the folding of the story may take, on a slow machine."""
+
+
 async def prepare(
     config: Config, until: Instant, tell: Callable[[int, int], None] | None = None
 ) -> None:
@@ -148,6 +152,7 @@ async def prepare(
             if tell is not None:
                 tell(first, len(deliveries))
             await asyncio.gather(*(_send(runtime, d) for d in deliveries[first : first + AT_ONCE]))
+        await runtime.writer.caught_up(FOLDED_WITHIN)
     finally:
         await runtime.close()
 
