@@ -25,6 +25,31 @@ async def ask(runtime, raw: bytes) -> tuple[int, dict, object]:
     return answer
 
 
+async def test_strangers_do_not_spend_the_rate_of_a_source(tmp_path) -> None:
+    async with receiving(tmp_path, Limits(rate=2)) as runtime:
+        wrong = post(b"{}", "/customhttp", "X-None: 1")
+        assert {(await ask(runtime, wrong))[0] for _ in range(60)} == {401}
+        assert (await ask(runtime, post()))[0] == 200
+
+
+def test_strangers_have_a_bucket_of_their_own_per_address_and_in_all() -> None:
+    admission = Admission(Limits(rate=1), lambda: 0.0)
+
+    def taken(peer: str) -> int:
+        for n in range(100_000):
+            try:
+                admission.pay_as_stranger(peer)
+            except Refused:
+                return n
+        raise AssertionError
+
+    one = taken("192.0.2.1")
+    assert one == 1_000
+    assert taken("192.0.2.2") > 0
+    assert taken("192.0.2.3") < one, "all together are bounded, too"
+    admission.pay("github")
+
+
 async def test_the_rate_of_a_source_is_bounded_and_others_go_on(tmp_path) -> None:
     async with receiving(tmp_path, Limits(rate=2)) as runtime:
         answers = [await ask(runtime, post()) for _ in range(14)]
@@ -47,6 +72,7 @@ def test_a_bucket_fills_again_with_time() -> None:
         while True:
             try:
                 with admission.request("github"):
+                    admission.pay("github")
                     n += 1
             except Refused as refused:
                 assert refused.status == 503

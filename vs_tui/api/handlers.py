@@ -71,6 +71,8 @@ class Api:
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             headers = {k.lower(): v for k, v in request.headers.items()}
+            if len(request.headers.getall("Authorization", ())) > 1:
+                headers.pop("authorization")  # which one is meant is a guess
             self._gate.admit_reader(headers, request.method, request.raw_path)
             try:
                 _check_names(request)
@@ -80,6 +82,8 @@ class Api:
                 return await handler(request)
             except ValueError as error:
                 raise Refused(400, "bad_request", str(error)) from None
+            except OverflowError:
+                raise Refused(400, "bad_request", _OUT_OF_RANGE) from None
 
         return guarded
 
@@ -288,6 +292,9 @@ class Api:
             links, refs = await self._reader.links(spans)
             message["spans"] = [span_json(s, links.get(s.key, ()), refs) for s in spans]
         return b"id: %d\nevent: change\ndata: %s\n\n" % (changes.seq, orjson.dumps(message))
+
+
+_OUT_OF_RANGE: Final = "a number or time is out of range"
 
 
 def _check_names(request: web.Request) -> None:

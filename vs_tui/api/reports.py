@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Final
 
 from aiohttp import web
 
 from vs_tui.api.handlers import Handler, instant
 from vs_tui.export.report_json import detail_json, dora_json
 from vs_tui.ingest.http_errors import answer
+from vs_tui.model.time import DAY
 from vs_tui.store.report_query import Asked
 from vs_tui.store.reports import DEFAULT_WINDOW, Reports
 
@@ -50,8 +52,11 @@ class Reporting:
         return answer(detail_json(found))
 
 
+LONGEST: Final = 36_500 * DAY
+
+
 def _length(request: web.Request) -> int:
     window = request.query.get("window", str(DEFAULT_WINDOW))
-    if not window.isdigit() or len(window) > 18:
-        raise ValueError("window must be microseconds, 0 for all time")
+    if not (window.isascii() and window.isdigit()) or len(window) > 18 or int(window) > LONGEST:
+        raise ValueError(f"window must be microseconds, 0 for all time, at most {LONGEST}")
     return int(window)

@@ -14,6 +14,10 @@ from vs_tui.model.limits import Limits, fits
 
 BURST_SECONDS: Final = 5
 """A source may save up this many seconds' worth of its rate."""
+STRANGER_RATE: Final = 400.0
+"""Requests a second without a valid proof that are told what is wrong; one address has half."""
+MOST_PEERS: Final = 10_000
+_PEER: Final = "peer "
 SHARE: Final = 0.75
 """Of the requests handled at once, one source may take this much: no source starves the others.
 And so much those whose body is still arriving: slow senders starve nobody whose request is here."""
@@ -35,7 +39,6 @@ class Admission:
     def request(self, source: str, *, arriving: bool = False) -> Load:
         """A place while a request is handled; Refused (503) when there is none. `arriving`: its
         body is still on the way, until the load says that it is there."""
-        self._pay(source)
         most = self._limits.concurrent
         of_source = _share(most)
         if (
@@ -66,22 +69,34 @@ class Admission:
             raise unavailable("too many large bodies at once; send it again")
         self._bytes += size
 
-    def _pay(self, source: str) -> None:
-        """One token of the source's bucket."""
+    def pay(self, source: str) -> None:
+        """Spend one request of a source's rate, once the sender is proven: strangers spend theirs.
+        Refused (503) when nothing is left."""
         rate = self._limits.rate
-        if not rate:
-            return
-        full = rate * BURST_SECONDS
-        now = self._clock()
-        left, at = self._buckets.get(source, (full, now))
-        left = min(full, left + (now - at) * rate)
-        paid = left >= 1
-        self._buckets[source] = (left - 1 if paid else left, now)
-        if not paid:
+        if rate and not self._spend(source, rate):
             raise unavailable(
                 f"more than {rate:g} requests a second from {source}; send it again later, or "
                 "raise rate in [limits]"
             )
+
+    def pay_as_stranger(self, peer: str) -> None:
+        """Spend one request of those without a proof, of this address and in all. Refused (503)
+        when nothing is left."""
+        if len(self._buckets) > MOST_PEERS:
+            self._buckets = {k: v for k, v in self._buckets.items() if not k.startswith(_PEER)}
+        alone = self._spend(f"{_PEER}{peer}", STRANGER_RATE / 2)
+        if not self._spend(_PEER, STRANGER_RATE) or not alone:
+            raise unavailable("too many requests without a valid proof")
+
+    def _spend(self, name: str, rate: float) -> bool:
+        """Take one token out of a bucket."""
+        full = rate * BURST_SECONDS
+        now = self._clock()
+        left, at = self._buckets.get(name, (full, now))
+        left = min(full, left + (now - at) * rate)
+        paid = left >= 1
+        self._buckets[name] = (left - 1 if paid else left, now)
+        return paid
 
 
 def _share(places: int) -> int:

@@ -96,7 +96,7 @@ def unavailable(detail: str) -> Refused:
 def unexpected(error: Exception, database: Path) -> Refused:
     """What a sender is told of an error that nobody foresaw: trouble with the disk, or a bug."""
     if is_storage(error):
-        return unavailable(explain(error, database))
+        return unavailable(explain(error, database).replace(str(database), "the database"))
     refused = Refused(500, "internal", "this is a bug in vs-tui; see its log")
     log.exception("request %s failed; please report it", refused.request_id, exc_info=error)
     return refused

@@ -144,7 +144,11 @@ class Receiving:
     async def _admit(self, note: _Note, request: web.Request, load: Load) -> Inbound:
         headers = {name.lower(): clean(value) for name, value in request.headers.items()}
         _check_head(headers, request.content_length or 0, self._limits)
+        note.peer = request.remote or ""
+        if len(request.headers.getall("Authorization", ())) > 1:
+            raise Unauthorized("the Authorization header is there twice; send one")
         note.proof = self._gate.admit_head(note.source, headers, request.query)
+        self._pay(note)
         body = await self._read(request, load)
         load.arrived()
         url = f"{request.scheme}://{request.host}{request.raw_path}"
@@ -206,20 +210,35 @@ class Receiving:
         path = note.path.removeprefix("/api/v1")
         inbound = Inbound(path, headers, body, note.at, query, url)
         note.proof = self._gate.admit_body(note.source, inbound) or note.proof
+        self._pay(note)
         note.proven = inbound
         return inbound
+
+    def _pay(self, note: _Note) -> None:
+        """Spend one request of the source's rate, once there is a proof."""
+        if note.proof and not note.paid:
+            note.paid = True
+            self._admission.pay(note.source.name)
+
+    def _unproven(self, note: _Note, error: Unauthorized) -> Refused:
+        try:
+            self._admission.pay_as_stranger(note.peer)
+        except Refused as refused:
+            return refused
+        return Refused(401, "unauthorized", str(error))
 
     def _refuse(self, note: _Note, error: Exception) -> Refused:
         """What the sender is told; noted for the Events view."""
         if isinstance(error, Refused):
             refused = error
         elif isinstance(error, Unauthorized):
-            refused = Refused(401, "unauthorized", str(error))
+            refused = self._unproven(note, error)
         elif isinstance(error, BadBody):
             note.kind = error.kind or note.kind
             refused = Refused(400, "bad_request", str(error))
         else:
-            refused = unavailable(str(error))
+            # Where the database lies is nothing to senders.
+            refused = unavailable(str(error).replace(str(self._writer.path), "the database"))
         self._writer.reject(note.rejection(refused))
         return refused
 
@@ -285,7 +304,7 @@ def _too_large(limit: str) -> Refused:
 class _Note:
     """What is known so far of a request that may be refused."""
 
-    __slots__ = ("at", "kind", "path", "proof", "proven", "size", "source")
+    __slots__ = ("at", "kind", "paid", "path", "peer", "proof", "proven", "size", "source")
 
     def __init__(self, source: Source, path: str, at: Instant) -> None:
         self.source = source
@@ -294,6 +313,8 @@ class _Note:
         self.kind = "request"
         self.size = 0
         self.proof = ""
+        self.paid = False
+        self.peer = ""
         self.proven: Inbound | None = None
         """Once the sender is proven, its headers and body help to see what was wrong."""
 

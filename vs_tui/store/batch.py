@@ -181,7 +181,7 @@ def record_rejections(
 def due_timeouts(
     connection: sqlite3.Connection, timeouts: dict[str, int], now: Instant
 ) -> list[str]:
-    """Keys of spans in flight whose timeout has passed."""
+    """Keys of spans in flight whose timeout has passed, and of those whose has not, after all."""
     due: list[str] = []
     for operation, limit in timeouts.items():
         sql = (
@@ -192,4 +192,10 @@ def due_timeouts(
         before, long_before = now - limit, now - max(limit, WAITING_LIMIT)
         values = (operation, before, int(State.WAITING), long_before)
         due.extend(key for (key,) in connection.execute(sql, values))
+    # The clock was wrong when these timed out: they are in flight, as a rebuild would say.
+    sql = (
+        "SELECT key FROM spans WHERE status IN ('error', 'timed_out') AND derived = 0 "
+        "AND ended_at > ? AND status = 'timed_out' LIMIT 1000"
+    )
+    due.extend(key for (key,) in connection.execute(sql, (now,)))
     return due

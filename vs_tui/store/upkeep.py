@@ -11,13 +11,18 @@ from typing import Final, Protocol, TypeVar
 
 from vs_tui.log.delivery import UNKNOWN_SOURCE, Rejection
 from vs_tui.model.limits import Retention
-from vs_tui.model.time import Instant
+from vs_tui.model.time import HOUR, Instant
 from vs_tui.store import batch, retention
 from vs_tui.store.retention import Pruned
 from vs_tui.store.span_folding import Change
 
 log = logging.getLogger(__name__)
 
+CLOCK_TRUST: Final = HOUR
+"""How far the clock may be from the newest delivery before retention counts from that instead."""
+_NEWEST: Final = (
+    "SELECT MAX(received_at) FROM (SELECT received_at FROM deliveries ORDER BY id DESC LIMIT 100)"
+)
 MAX_REJECTIONS: Final = 1_000
 """Refused requests noted between two sweeps; beyond it they are only counted."""
 MAX_UNKNOWN: Final = 100
@@ -114,9 +119,17 @@ async def _to_the_end(
 
 
 async def retain(run: Run, transact: Transact, kept: Retention, now: Instant) -> None:
-    """Delete what is older, or more, than is to be kept."""
+    """Delete what is older, or more, than is to be kept. Ages are measured from the newest delivery
+    where the clock is far ahead of it: one start with a wrong clock would delete everything."""
     pruned = Pruned()
     if kept.age:
+        newest = await run(lambda db: db.execute(_NEWEST).fetchone()[0])
+        if newest is not None and now - newest > CLOCK_TRUST:
+            if now - newest > kept.age:
+                log.warning(
+                    "the clock is far ahead of the newest delivery; ages are counted from it"
+                )
+            now = newest
         pruned += await prune(run, transact, now - kept.age)
     before = rounds = 0
     while kept.size and rounds < ROUNDS and await run(retention.used_bytes) > kept.size:
