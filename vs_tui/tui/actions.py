@@ -57,7 +57,7 @@ ACTIONS: Final = (
     Action("compare", "c", "compare", "compare with another trace: mark one, then the other"),
     Action("why", "i", "why", "show why each link of the trace exists", "trace", shown=3),
     Action("cut", "x", "cut link", "cut the link of this span to its parent", "trace"),
-    Action("undo", "U", "undo", "join again what was cut last"),
+    Action("undo", "U", "undo", "join again what was cut last", "trace"),
     Action("earlier", "h,left", "pan", "pan the time axis to the left", "trace"),
     Action("later", "l,right", "pan", "pan the time axis to the right", "trace"),
     Action("zoom_in", "plus,equals_sign", "zoom time", "zoom into the time axis", "trace", shown=4),
