@@ -325,7 +325,7 @@ async def test_jira_data_center_is_searched_the_old_way(server, shell, serve):
 
     def search(request):
         start = int(request.query["startAt"])
-        issues = [jira_issue(), {**jira_issue(), "key": "TP-4"}][start : start + 1]
+        issues = [jira_issue(), {**jira_issue(), "id": "10099", "key": "TP-4"}][start : start + 1]
         return web.json_response({"startAt": start, "total": 2, "issues": issues})
 
     routes["/rest/api/2/search"] = search

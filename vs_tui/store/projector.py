@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic, perf_counter
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
@@ -25,10 +25,11 @@ from vs_tui.log.sqlite_log import Entry
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Verdict
-from vs_tui.sources.base import Parsed
-from vs_tui.sources.reading import parse_stored
 from vs_tui.store import batch
 from vs_tui.store.span_folding import Change
+
+if TYPE_CHECKING:
+    from vs_tui.sources.base import Parsed
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ REMEMBERED_BYTES: Final = 32 * MIB
 """Bytes of their bodies."""
 
 
-Parse = Callable[[str, str, Mapping[str, str], bytes, Instant], Parsed]
+Parse = Callable[[str, str, Mapping[str, str], bytes, Instant], "Parsed"]
 """(source, path, headers, body, received at) -> what the adapter makes of it."""
 
 
@@ -61,7 +62,8 @@ class Projector:
     head: int = 0
     at_once: int = 50
     """Deliveries of the next transaction, by how long the last ones took."""
-    parse: Parse = parse_stored
+    parse: Parse | None = None
+    """Reads stored deliveries; None for today's adapters."""
     _parsed: OrderedDict[int, tuple[int, Sequence[Event]]] = field(default_factory=OrderedDict)
     _bytes: int = 0
     _appended: deque[tuple[int, float]] = field(default_factory=deque)
@@ -155,6 +157,11 @@ class Projector:
 
         A quarantined delivery that can be read now becomes accepted.
         """
+        if self.parse is None:
+            # Not before there is something to read: people wait for the first rows.
+            from vs_tui.sources.reading import parse_stored
+
+            self.parse = parse_stored
         headers = orjson.loads(entry.headers)
         parsed = self.parse(entry.source, entry.path, headers, entry.body, entry.received_at)
         events = parsed.events if parsed.verdict is Verdict.ACCEPTED else ()

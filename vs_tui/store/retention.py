@@ -11,7 +11,7 @@ from typing import Final
 
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
-from vs_tui.store import batch, crowds, linker
+from vs_tui.store import batch, crowds
 
 TRACES_AT_ONCE: Final = 200
 DELIVERIES_AT_ONCE: Final = 2_000
@@ -105,7 +105,9 @@ def relink_scattered(connection: sqlite3.Connection, folding: batch.Folding) -> 
     keys = crowds.scattered(connection)
     if keys:
         seq = batch.next_seq(connection)
-        linker.relink(connection, (), seq, folding.disabled_rules, also=keys)
+        from vs_tui.store.linker import relink  # with the first prune, not at the start
+
+        relink(connection, (), seq, folding.disabled_rules, also=keys)
 
 
 def prune_deliveries(

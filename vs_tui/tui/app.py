@@ -168,7 +168,7 @@ class VsTuiApp(SparingApp[int]):
         # Importing the server takes as long as reading the first rows: people first.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RECEIVER_AFTER):
-                await self.feed.shown.wait()
+                await self._painted()
         try:
             self.url = await listen()
         except Exception as error:
@@ -179,8 +179,15 @@ class VsTuiApp(SparingApp[int]):
 
     async def _prepare(self) -> None:
         """Import what a key can ask for next, once there is something to press it for."""
-        await self.feed.shown.wait()
+        await self._painted()
         await asyncio.to_thread(import_screens)
+
+    async def _painted(self) -> None:
+        """Returns when the first rows are on the terminal."""
+        await self.feed.shown.wait()
+        painted = asyncio.Event()
+        self.call_after_refresh(painted.set)
+        await painted.wait()
 
     def notify_changed(self, *_: object) -> None:
         """Something was committed; may be called from the loop at any rate."""

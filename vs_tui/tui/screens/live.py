@@ -111,7 +111,10 @@ class LiveView(ListedView):
         self.show_problem("")
         self._show()
         await self._load_trace()
-        await self._load_cards()
+        if self._cards_until:
+            await self._load_cards()
+        else:  # the first rows do not wait for the metrics
+            self.call_after_refresh(start, self, self._load_cards, "cards", exclusive=True)
 
     async def _read_details(self, trace_id: str) -> None:
         trace = await self.dash.trace(trace_id)
