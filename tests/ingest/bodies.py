@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vs_tui.log.recording import read
-from vs_tui.sources.registry import routes
+from vs_tui.sources.presets import presets
 
 Honest = tuple[str, dict[str, str], Any]
 SAMPLES = Path(__file__).parents[2] / "sample_events"
@@ -265,6 +265,41 @@ WRITTEN: dict[str, list[Honest]] = {
             },
         )
     ],
+    "devlake": [
+        (
+            "/api/rest/plugins/webhook/connections/1/deployments",
+            {},
+            {
+                "id": "d-1",
+                "displayTitle": "Ship TP-3",
+                "result": "SUCCESS",
+                "environment": "STAGING",
+                "startedDate": AT,
+                "finishedDate": AT,
+                "deploymentCommits": [
+                    {
+                        "repoUrl": "https://git.example/acme/api",
+                        "refName": "main",
+                        "commitSha": SHA,
+                    }
+                ],
+            },
+        ),
+        (
+            "/api/plugins/webhook/1/issues",
+            {},
+            {
+                "issue_key": "DLK-1234",
+                "title": "Checkout is down",
+                "type": "INCIDENT",
+                "status": "TODO",
+                "original_status": "created",
+                "created_date": AT,
+                "updated_date": AT,
+                "assignee_name": "ana",
+            },
+        ),
+    ],
     "user": [
         (
             "/api/links",
@@ -288,8 +323,10 @@ def honest(source: str) -> list[Honest]:
         with sample.open("rb") as lines:
             deliveries = [d for _, d in zip(range(60), read(lines, sample.name), strict=False)]
         found += [(d.path, dict(d.headers), json.loads(d.body)) for d in deliveries]
-    if not found:
-        # A source without a sample: the form most of the tools share.
-        path = next(path for path, owner in routes() if owner.name == source)
-        found = [(path.removesuffix("*"), {}, {"action": "opened", "repository": REPO})]
+    if preset := presets().get(source):
+        found += [
+            (preset.paths[0], sample.get("headers", {}), json.loads(sample["body"]))
+            for sample in preset.definition["samples"]
+        ]
+    assert found, f"write an honest delivery of {source}"
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hmac
+from importlib import metadata
 from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 
@@ -173,10 +174,16 @@ SIGNS_ITS_TIME = {
         b"body",
     ),
     "linear": ({"linear-signature": mac(IN_BODY)}, IN_BODY),
+    "incidentio": (webhook(), b"body"),
+    "rootly": ({"x-rootly-signature": f"t={SENT},v1={mac(f'{SENT}body'.encode())}"}, b"body"),
 }
 """A delivery as each tool signs it that signs when it was sent, too."""
-SIGNS_NO_TIME = {"github", "gitea", "bitbucket", "jira", "circleci", "pagerduty", "trello"}
-"""By their documentation: the body (Trello: and the URL) is all that they sign."""
+SIGNS_NO_TIME = {
+    *("github", "gitea", "bitbucket", "jira", "circleci", "pagerduty", "trello"),
+    *("flux", "heroku", "netlify", "sentry", "sonarqube", "vercel", "user"),
+}
+"""By their documentation: the body (Trello: and the URL) is all that they sign. `user` is our own
+command, which signs a decision with the token."""
 SIGNS_NOTHING = {"plyzen"}
 """Its header is a key."""
 
@@ -276,15 +283,15 @@ def test_a_third_partys_source_is_added_and_never_replaces_ours(monkeypatch, cap
         entry("fake", "tests.sources.test_shared:FAKE_GITHUB"),
         entry("broken", "tests.sources.no_such_module:SOURCE"),
     ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: found)
-    registry.sources.cache_clear()
+    monkeypatch.setattr(metadata, "entry_points", lambda group: found)
+    registry._sources.cache_clear()
     try:
         sources = registry.sources()
         assert sources["mine"] is MINE
         assert sources["github"] is not FAKE_GITHUB
         assert "broken" in caplog.text
     finally:
-        registry.sources.cache_clear()
+        registry._sources.cache_clear()
 
 
 class _Named:

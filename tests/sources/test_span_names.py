@@ -58,6 +58,12 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "vcs.repository.url.full": None,
 }
 """OpenTelemetry's names for CI/CD and VCS that sources use, and the values of enumerations."""
+KEPT: Mapping[str, frozenset[str]] = {
+    "gitlab": frozenset({"merge_request.id", "merge_request.url"}),
+    "jenkins": frozenset({"build.parameter.*"}),
+}
+"""A payload's own names, which ValueStream's users group and search by; each source keeps only
+its own."""
 STORIES: Mapping[str, Mapping[str, Folded]] = {
     module.SOURCE.name: module.WHOLE
     for module in (
@@ -78,10 +84,17 @@ def is_unfinished_result(span: Span, name: str) -> bool:
     return name.endswith("result") and span.attributes[name] == ""
 
 
+def is_kept(source: str, name: str) -> bool:
+    """Whether the name is a payload's own; `x.*` stands for one name below `x`."""
+    kept = KEPT.get(source, frozenset())
+    above, _, last = name.rpartition(".")
+    return name in kept or (f"{above}.*" in kept and bool(last))
+
+
 @pytest.mark.parametrize("span", SPANS)
 def test_names_are_opentelemetrys_or_ours(span) -> None:
     for name, value in span.attributes.items():
-        if name.startswith("vs."):
+        if name.startswith("vs.") or is_kept(span.source, name):
             continue
         assert name in ALLOWED, name
         allowed = ALLOWED[name]
@@ -116,6 +129,17 @@ def test_a_failure_says_its_type(span) -> None:
         assert span.error
     if span.error:
         assert span.status.failed
+
+
+def test_every_name_that_is_kept_of_a_payload_is_in_a_story() -> None:
+    told = {
+        (source, kept)
+        for source, names in KEPT.items()
+        for kept in names
+        for folded in STORIES[source].values()
+        if any(name.startswith(kept.removesuffix("*")) for name in folded.span.attributes)
+    }
+    assert told == {(source, kept) for source, names in KEPT.items() for kept in names}
 
 
 def test_the_stories_have_every_kind_of_span() -> None:

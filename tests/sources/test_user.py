@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from typing import Any
 
@@ -74,9 +75,25 @@ def test_the_same_decision_twice_is_meant_twice() -> None:
     assert len(names) == 3
 
 
-def test_no_signature_proves_a_decision() -> None:
-    with pytest.raises(Unauthorized, match="token"):
-        SOURCE.verify(inbound(decision("pin")), [b"secret"])
+def test_a_decision_is_proved_by_a_signature_of_its_body_and_by_nothing_less() -> None:
+    """The receiver hands in the token: our own command signs with it and never sends it."""
+    body = json.dumps(decision("pin")).encode()
+
+    def signed(secret: bytes, sent: bytes = body) -> Inbound:
+        proof = hmac.new(secret, body, "sha256").hexdigest()
+        return Inbound("/api/links", {"x-vs-signature": proof}, sent, RECEIVED)
+
+    SOURCE.verify(signed(b"secret"), [b"old", b"secret"])
+    other = json.dumps(decision("cut")).encode()
+    for odd, secrets in (
+        (inbound(decision("pin")), [b"secret"]),
+        (signed(b"other"), [b"secret"]),
+        (signed(b""), [b""]),
+        (signed(b"secret", other), [b"secret"]),
+        (signed(b"secret"), []),
+    ):
+        with pytest.raises(Unauthorized, match="X-VS-Signature"):
+            SOURCE.verify(odd, secrets)
 
 
 def test_malformed_decisions_are_read_or_refused() -> None:
