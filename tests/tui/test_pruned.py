@@ -40,6 +40,7 @@ async def test_over_http(tmp_path) -> None:
         done = custom("build", 1, "end")
         outcome = await runtime.writer.submit(done)
         assert outcome.verdict is Verdict.ACCEPTED
+        assert await runtime.writer.caught_up()
         span = await runtime.reader.span(ref("build", 1))
         assert span is not None
         pruned = await runtime.writer.prune(runtime.clock() + DAY)
