@@ -159,6 +159,7 @@ class Runtime:
 
         body = json.dumps({"action": action, "child": child, "parent": parent}).encode()
         await self.ingest("/api/links", {}, body)
+        await self.writer.caught_up()
 
     async def ingest(
         self,
@@ -181,9 +182,7 @@ class Runtime:
             parsed = read(source, inbound)
         except BadBody:
             return None
-        outcome = await self.writer.submit(intake_of(source, inbound, parsed))
-        await self.writer.caught_up()
-        return outcome
+        return await self.writer.submit(intake_of(source, inbound, parsed))
 
     async def refold(self, delivery_id: int) -> str:
         """Read one stored delivery again with today's adapters; says what came of it."""
