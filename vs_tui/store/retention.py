@@ -28,9 +28,10 @@ _IS_OVER: Final = (
 _OVER: Final = (
     f"SELECT trace_id FROM spans r WHERE parent_key = '' AND last_event_at < :before AND {_IS_OVER}"
 )
-# A delivery is over when it is old and no span is left that it told of.
+# A delivery is over when it is old, folded, and no span is left that it told of.
 _SPENT: Final = (
-    "received_at < :before AND NOT EXISTS "
+    "received_at < :before "
+    "AND id <= COALESCE((SELECT value FROM meta WHERE name = 'position'), 0) AND NOT EXISTS "
     "(SELECT 1 FROM json_each(deliveries.keys) k JOIN spans s ON s.key = k.value)"
 )
 
