@@ -39,6 +39,9 @@ interpreter."""
 LEAST_AT_ONCE: Final = 32
 """To judge deployments costs the same for a few deliveries as for many."""
 MOST_AT_ONCE: Final = 500
+BACKLOG: Final = 500
+"""Deliveries that wait, from which on they are folded in large transactions: to be done soon
+counts more then than a short wait of each sender."""
 REMEMBERED: Final = 10_000
 """Deliveries whose events are kept in memory until they are folded."""
 REMEMBERED_BYTES: Final = 32 * MIB
@@ -111,7 +114,7 @@ class Projector:
     def fold_some(self, db: sqlite3.Connection, folding: batch.Folding, limit: int = 0) -> Folded:
         """Fold the next deliveries; the caller has begun and will commit, then call `committed`."""
         started = thread_time()
-        ids = sqlite_log.ids_after(db, self.position, limit or self.at_once)
+        ids = sqlite_log.ids_after(db, self.position, limit or self._wanted())
         parsed = {number: self._parsed[number][1] for number in ids if number in self._parsed}
         unread = [number for number in ids if number not in parsed]
         if unread:
@@ -148,6 +151,9 @@ class Projector:
             self._bytes -= size
         while self._appended and self._appended[0][0] <= self.position:
             self._appended.popleft()
+
+    def _wanted(self) -> int:
+        return MOST_AT_ONCE if self.behind >= BACKLOG else self.at_once
 
     def _adapt(self, deliveries: int, seconds: float) -> None:
         """Fold as many at once as fit into the target; grow by half at most."""
