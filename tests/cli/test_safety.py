@@ -84,7 +84,9 @@ def test_a_restore_killed_anywhere_leaves_the_old_or_the_new_database(tmp_path, 
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA wal_autocheckpoint = 0")
             database.execute(
-                "INSERT INTO deliveries SELECT 3, source, kind, path, headers, body, "
+                "INSERT INTO deliveries (id, source, kind, path, headers, body, sha256, "
+                "received_at, dedupe, verdict, reason, status, duplicates, adapter, keys) "
+                "SELECT 3, source, kind, path, headers, body, "
                 "sha256, received_at, 'other', verdict, reason, status, duplicates, adapter, keys "
                 "FROM deliveries WHERE id = 1"
             )
