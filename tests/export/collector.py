@@ -8,6 +8,7 @@ from collections.abc import Callable
 from aiohttp import web
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -25,6 +26,7 @@ class Collector:
         self.headers: list[dict[str, str]] = []
         self.answers: list[tuple[int, dict[str, str]]] = []
         self.partial: ExportTraceServiceResponse | None = None
+        self.partial_metrics: ExportMetricsServiceResponse | None = None
         self.tries = 0
         self.on_request: Callable[[], None] = lambda: None
 
@@ -76,4 +78,5 @@ class Collector:
         message = ExportMetricsServiceRequest()
         message.ParseFromString(await self._body(request))
         self.metrics.append(message)
-        return web.Response(body=b"", content_type="application/x-protobuf")
+        answer = self.partial_metrics or ExportMetricsServiceResponse()
+        return web.Response(body=answer.SerializeToString(), content_type="application/x-protobuf")

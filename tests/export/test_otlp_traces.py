@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status as OtlpStatus
 
+from tests.export.receiving import event, receiver, until
 from vs_tui.cli.common import now
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, ConfigError, Secrets
@@ -29,29 +25,6 @@ def impatient(monkeypatch) -> None:
     monkeypatch.setattr(otlp_http, "delay", lambda failures, asked: 0.01)
 
 
-@contextlib.asynccontextmanager
-async def receiver(folder: Path, url: str, **export: Any) -> AsyncIterator[Runtime]:
-    config = Config(
-        port=0,
-        db=folder / "export.db",
-        secrets=Secrets("token-0123456789", {}),
-        export=ExportSettings(url, **{"settle": 0, **export}),
-    )
-    runtime = Runtime(config, now)
-    await runtime.open_store()
-    try:
-        await runtime.listen()
-        yield runtime
-    finally:
-        await runtime.close()
-
-
-async def event(runtime: Runtime, kind: str, name: str, action: str, **more: Any) -> None:
-    body = json.dumps({"type": kind, "id": name, "action": action, **more}).encode()
-    outcome = await runtime.ingest("/customhttp", {"content-type": "application/json"}, body)
-    assert outcome is not None
-
-
 def ref(kind: str, name: str) -> str:
     return f"vstrace-customhttp-{kind}-default-{name}"
 
@@ -64,12 +37,6 @@ async def tree(runtime: Runtime, name: str, *, failed: bool = False) -> None:
         await event(runtime, "build", f"{name}-{child}", "start", parent_id=parent)
         await event(runtime, "build", f"{name}-{child}", "end", error=failed and child == "b")
     await event(runtime, "pipeline", name, "end", error=failed)
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 def attributes(span: OtlpSpan) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import asyncio
 import errno
 import gc
 import logging
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -20,7 +22,9 @@ from vs_tui.api.handlers import Api, Handler
 from vs_tui.api.otlp_answers import in_kind
 from vs_tui.api.reports import Reporting
 from vs_tui.config import Config
+from vs_tui.export.delivery_totals import DeliveryTotals
 from vs_tui.export.prometheus import Metrics
+from vs_tui.export.prometheus_series import GROUPS
 from vs_tui.ingest.admission import Admission
 from vs_tui.ingest.auth import Gate, SecretsFile
 from vs_tui.ingest.connections import Connection, Connections
@@ -29,10 +33,12 @@ from vs_tui.ingest.http_errors import Refused, answer, not_found, refusal, unexp
 from vs_tui.ingest.link_decisions import Resolver
 from vs_tui.ingest.unknown_paths import METHODS, unknown_path
 from vs_tui.ingest.webhooks import Prepare, Receiving, clean
+from vs_tui.log.append_queue import Unavailable
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.registry import routes, sources
+from vs_tui.store.counted import recent_series
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.report_query import Asked
 from vs_tui.store.reports import Reports
@@ -47,6 +53,8 @@ LAG_SHOWN: Final = 1.0
 YOUNG: Final = 20_000
 """Objects made before the garbage collector looks at them. What a delivery leaves behind has no
 cycles and goes by itself, but it is looked at as often as Python's 700 come together."""
+TOTALS_SECONDS: Final = 5.0
+"""How long /metrics waits for the totals of delivery."""
 PLAIN: Final = web.AppKey("plain", dict[str, PlainHandler])
 """Who answers plain requests, by path."""
 
@@ -65,13 +73,19 @@ class Receiver:
     clock: Callable[[], Instant]
     reports: Reports
     metrics: Metrics = field(default_factory=Metrics)
+    seeded: bool = False
+    """Whether /metrics shows the series that the store knows of."""
     url: str = ""
     streams: set[asyncio.Task[object]] = field(default_factory=set)
     """Requests that end only when the client or we do."""
     _metrics_runner: web.AppRunner | None = None
 
+    def __post_init__(self) -> None:
+        self.totals = DeliveryTotals(self.reader.run, self.writer, self.clock, self.config.metrics)
+
     async def start(self) -> None:
         """Listen; afterwards `url` holds the real port. CannotListen says what to do."""
+        self.metrics.begin()
         self._unsubscribe = self.writer.subscribe(self.metrics.observe)
         limits = self.config.limits
         app = build(self)
@@ -324,7 +338,26 @@ def _metrics(receiver: Receiver) -> Handler:
         for health in await receiver.reader.sources():
             for name, n in health.counts.items():
                 shown.deliveries.set(n, health.source, name)
-        shown.show_dora(await receiver.reports.scorecards(Asked(), beside=False))
+        if not receiver.seeded:
+            shown.seed(await receiver.reader.run(recent_series))
+            receiver.seeded = True
+        cards = [
+            card
+            for by in GROUPS
+            for card in await receiver.reports.scorecards(Asked(by=by), beside=False)
+        ]
+        shown.dora.show(cards)
+        await _show_delivery(receiver)
         return web.Response(body=shown.render(), content_type="text/plain", charset="utf-8")
 
     return metrics
+
+
+async def _show_delivery(receiver: Receiver) -> None:
+    """Show the totals of delivery; what was shown before stays while they cannot be counted."""
+    if receiver.writer.trouble:
+        return
+    with suppress(Unavailable, sqlite3.Error, TimeoutError):
+        async with asyncio.timeout(TOTALS_SECONDS):
+            if (totals := await receiver.totals.totals()) is not None:
+                receiver.metrics.delivery.show(totals)

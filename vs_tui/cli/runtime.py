@@ -18,7 +18,7 @@ from vs_tui.store.writer import Settings, Writer
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
-    from vs_tui.export.trace_exporter import TraceExporter
+    from vs_tui.export.otlp_exporter import OtlpExporter
     from vs_tui.log.delivery import Outcome
     from vs_tui.store.batch import Folding
     from vs_tui.store.metrics_keeper import MetricsKeeper
@@ -97,7 +97,7 @@ class Runtime:
     """The dashboard's; who asks over HTTP has one of their own, and keeps no screen waiting."""
     url: str = ""
     _asked: SqliteReader | None = field(init=False, default=None)
-    exporters: list[TraceExporter] = field(init=False, default_factory=list)
+    exporters: list[OtlpExporter] = field(init=False, default_factory=list)
 
     async def open_store(self) -> None:
         """StoreError says what to do."""
@@ -139,6 +139,7 @@ class Runtime:
     def start_export(self) -> None:
         """Send traces and metrics from now on. ConfigError when the collector's address is our
         own."""
+        from vs_tui.export.metric_exporter import MetricExporter
         from vs_tui.export.otlp_http import leads_to
         from vs_tui.export.trace_exporter import TraceExporter
 
@@ -148,10 +149,20 @@ class Runtime:
                 f"[export] otlp is {self.url}, this receiver itself; name a collector's address"
             )
         if "traces" in settings.signals:
-            exporter = TraceExporter(settings, self.reader.run, self.writer, self.clock)
-            self.receiver.metrics.show_export(exporter.state)
+            self.exporters.append(TraceExporter(settings, self.reader.run, self.writer, self.clock))
+        if "metrics" in settings.signals:
+            self.exporters.append(
+                MetricExporter(
+                    settings,
+                    self.reader.run,
+                    self.writer,
+                    self.clock,
+                    counters=self.receiver.totals,
+                )
+            )
+        for exporter in self.exporters:
+            self.receiver.metrics.show_export(exporter.signal, exporter.state)
             exporter.start()
-            self.exporters.append(exporter)
 
     async def send_link(self, action: str, child: str, parent: str) -> None:
         """Store a person's decision about a link, as any delivery."""

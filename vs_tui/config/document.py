@@ -249,9 +249,10 @@ def _limits(table: Mapping[str, Any]) -> Limits | None:
 
 
 def _export(table: Mapping[str, Any]) -> ExportSettings | None:
-    _table("export", table, ("otlp", "headers", "settle", "signals", "filter"))
+    texts = ("otlp", "filter", "service_name", "environment")
+    _table("export", table, (*texts, "headers", "settle", "signals"))
     found: dict[str, Any] = {}
-    for name in ("otlp", "filter"):
+    for name in texts:
         if name in table:
             if not isinstance(table[name], str):
                 raise ValueError(f"[export] {name} must be a text, not {table[name]!r}")

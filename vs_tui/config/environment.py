@@ -44,6 +44,8 @@ def from_env(env: Mapping[str, str]) -> dict[str, Any]:
         ("zone", ("VS_ZONE",)),
         ("export_otlp", ("VS_EXPORT_OTLP", "OTEL_COLLECTOR_URL")),
         ("export_settle", ("VS_EXPORT_SETTLE",)),
+        ("export_service_name", ("OTEL_SERVICE_NAME",)),
+        ("export_environment", ("DEPLOYMENT_ENVIRONMENT",)),
     ):
         found = next((text for variable in variables if (text := _env(env, variable))), "")
         if found:

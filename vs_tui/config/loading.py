@@ -116,6 +116,10 @@ def _complete_export(values: dict[str, Any], origins: dict[str, str]) -> None:
         if "export_settle" in values:
             name = f"export_settle (from {origins.pop('export_settle')})"
             settings = replace(settings, settle=parse_duration(values.pop("export_settle")))
+        for name in ("service_name", "environment"):
+            if f"export_{name}" in values:
+                origins.pop(f"export_{name}")
+                settings = replace(settings, **{name: values.pop(f"export_{name}")})
     except ValueError as error:
         raise ConfigError(f"{name}: {error}" if name not in str(error) else str(error)) from None
     values["export"] = settings

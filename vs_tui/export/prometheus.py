@@ -6,18 +6,19 @@ Counters begin at 0 with the process, as Prometheus expects.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from vs_tui.export.export_state import ExportState
-from vs_tui.export.report_json import measured
-from vs_tui.metrics.dora import METRICS
-from vs_tui.metrics.report import Scorecard
+from vs_tui.export.prometheus_series import DeliverySeries, DoraGauges
+from vs_tui.metrics.counters import OTHER
 from vs_tui.model.vocabulary import Operation
 from vs_tui.store.span_folding import Change
 from vs_tui.store.storage_errors import free_bytes, sizes
@@ -25,6 +26,10 @@ from vs_tui.store.storage_errors import free_bytes, sizes
 MOST_OPERATIONS: Final = 200
 """Operations that are counted each by itself: a sender may name as many as it likes, and a series
 stays in memory, here and in Prometheus. The others are counted together, as `other`."""
+DEFAULT_NAMESPACE: Final = "default"
+"""The project of a custom event that names none: shown without a project, as ValueStream does."""
+MOST_PROJECTS: Final = 100
+"""Projects whose events are counted each by itself."""
 _MILLISECOND: Final = 1_000
 """In the microseconds of our durations."""
 _MINUTE_MS: Final = 60_000
@@ -37,18 +42,14 @@ _BUCKETS: Final = (
 """Milliseconds, as ValueStream has them: its dashboard reads this metric in that unit."""
 _THEIR_NAMES: Final = {"customhttp": "custom_http"}
 """Sources whose label ValueStream spells otherwise."""
-
-_DORA: Final[Sequence[tuple[str, str, Sequence[str]]]] = (
-    ("deployment_frequency", "Successful production deployments a day, last 30 days", ()),
-    ("change_lead_time", "Median seconds from a change's begin to production", ()),
-    ("change_lead_time_p90", "90th percentile of the same", ()),
-    ("change_fail_rate", "Share of the deployments that failed", ()),
-    ("failed_deployment_recovery_time", "Median seconds until a failure was over", ()),
-    ("failed_deployment_recovery_time_p90", "90th percentile of the same", ()),
-    ("deployment_rework_rate", "Share of the deployments made to repair", ()),
-    ("failures_open", "Failures that are not over", ()),
-    ("n", "What a metric stands on: deployments, changes or failures", ("metric",)),
-)
+_BEGIN_AT_0: Final[Mapping[str, Sequence[Operation]]] = {
+    "github": (Operation.ISSUE, Operation.PULL_REQUEST, Operation.PIPELINE, Operation.DEPLOY),
+    "gitlab": (Operation.ISSUE, Operation.PULL_REQUEST, Operation.PIPELINE, Operation.DEPLOY),
+    "jenkins": (Operation.BUILD, Operation.DEPLOY),
+    "jira": (Operation.ISSUE, Operation.SPRINT),
+    "customhttp": (Operation.PIPELINE, Operation.BUILD, Operation.TEST, Operation.DEPLOY),
+}
+"""ValueStream's sources, and what its dashboard and alerts ask of them."""
 
 
 class Totals:
@@ -77,7 +78,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        labels = ["event_source", "event_type"]
+        labels = ["event_source", "event_type", "project"]
         self.started = Counter(
             "webhooks_event_start", "Spans that began", labels, registry=self.registry
         )
@@ -124,31 +125,52 @@ class Metrics:
             "vs_malformed_requests", "Requests that were no HTTP", (), self.registry
         )
 
-        self._dora = {
-            name: Gauge(f"vs_dora_{name}", text, ["team", *more], registry=self.registry)
-            for name, text, more in _DORA
-        }
-
-    def show_export(self, state: ExportState) -> None:
-        """Count what an OTLP exporter sends, from now on."""
-        spans = Gauge(
-            "vs_export_spans",
-            "Spans sent to the OTLP collector since the start",
-            ["result"],
+        self.dora = DoraGauges(self.registry)
+        self.delivery = DeliverySeries(self.registry)
+        self._projects: set[str] = set()
+        self._exports: dict[str, ExportState] = {}
+        self._sent = Totals(
+            "vs_export_items",
+            "Spans or data points sent to the OTLP collector",
+            ("signal", "result"),
+            self.registry,
+        )
+        self._export_up = Gauge(
+            "vs_export_up",
+            "1 while the OTLP collector takes a signal",
+            ["signal"],
             registry=self.registry,
         )
-        spans.labels("sent").set_function(lambda: state.sent)
-        spans.labels("refused").set_function(lambda: state.refused)
-        waiting = Gauge(
+        self._export_waiting = Gauge(
             "vs_export_waiting_traces",
             "Traces that are not over, not settled or not sent yet",
             registry=self.registry,
         )
-        waiting.set_function(lambda: state.waiting)
-        up = Gauge(
-            "vs_export_up", "1 while the OTLP collector takes traces", registry=self.registry
-        )
-        up.set_function(lambda: 0 if state.trouble else 1)
+
+    def begin(self) -> None:
+        """Show what ValueStream's dashboard asks for at 0."""
+        for source, operations in _BEGIN_AT_0.items():
+            for operation in operations:
+                self._begin(source, operation, "")
+
+    def seed(self, series: Sequence[tuple[str, str, str]]) -> None:
+        """Show series of (source, operation, project) at 0 that are not counted yet, the most
+        active first: increase() misses the first event of a series that begins at 1."""
+        for source, operation, project in series:
+            labels = self._begin(source, operation, project)
+            for error in ("false", "true"):
+                self._lasted(*labels, error)
+
+    def _begin(self, source: str, operation: str, project: str) -> tuple[str, str, str]:
+        labels = self._labels(source, operation, project)
+        self._begun(*labels)
+        for error in ("false", "true"):
+            self._over(*labels, error)
+        return labels
+
+    def show_export(self, signal: str, state: ExportState) -> None:
+        """Count what an OTLP exporter sends, from now on."""
+        self._exports[signal] = state
 
     def show_storage(self, database: Path) -> None:
         """Sizes of the file and its WAL, and the space on their disk (NaN: it does not tell)."""
@@ -160,32 +182,11 @@ class Metrics:
         except OSError:
             self.free.set(math.nan)
 
-    def show_dora(self, cards: Sequence[Scorecard]) -> None:
-        """The five metrics of every team over the last 30 days. What is missing has no sample:
-        a 0 would be a value."""
-        for gauge in self._dora.values():
-            gauge.clear()
-        for card in cards:
-            for metric, figure in card.figures.items():
-                self._set(METRICS[metric], measured(figure, figure.value), card.name)
-                self._dora["n"].labels(card.name, METRICS[metric]).set(figure.n)
-            lead, restore = card.figures["lead"], card.figures["restore"]
-            self._set("change_lead_time_p90", measured(lead, lead.p90), card.name)
-            self._set(
-                "failed_deployment_recovery_time_p90", measured(restore, restore.p90), card.name
-            )
-            self._dora["failures_open"].labels(card.name).set(restore.open)
-
-    def _set(self, name: str, value: float | None, team: str) -> None:
-        if value is not None:
-            self._dora[name].labels(team).set(value)
-
     def observe(self, changes: Sequence[Change]) -> None:
         """Count what a commit began and ended."""
         for change in changes:
             old, new = change.old, change.new
-            source = _THEIR_NAMES.get(new.source, new.source)
-            labels = (source, self._counted_as(new.operation))
+            labels = self._labels(new.source, new.operation, new.project)
             if old is None:
                 self._begun(*labels).inc()
             if not new.in_flight and (old is None or old.in_flight):
@@ -194,11 +195,43 @@ class Metrics:
                 if new.duration is not None:
                     self._lasted(*labels, error).observe(new.duration / _MILLISECOND)
 
+    def _labels(self, source: str, operation: str, project: str) -> tuple[str, str, str]:
+        if project == DEFAULT_NAMESPACE:
+            project = ""
+        if project and project not in self._projects:
+            if len(self._projects) < MOST_PROJECTS:
+                self._projects.add(project)
+            else:
+                project = OTHER
+        return _THEIR_NAMES.get(source, source), self._counted_as(operation), project
+
     def _counted_as(self, operation: str) -> str:
         if operation not in self._operations and len(self._operations) < MOST_OPERATIONS:
             self._operations.add(operation)
-        return operation if operation in self._operations else "other"
+        return operation if operation in self._operations else OTHER
 
     def render(self) -> bytes:
         """The text exposition format."""
-        return generate_latest(self.registry)
+        for signal, state in self._exports.items():
+            self._sent.set(state.sent, signal, "sent")
+            self._sent.set(state.refused, signal, "refused")
+            self._export_up.labels(signal).set(0 if state.trouble else 1)
+        if traces := self._exports.get("traces"):
+            self._export_waiting.set(traces.waiting)
+        return generate_latest(_Shown(self.registry))
+
+
+class _Shown(Collector):
+    """A registry without empty labels: to Prometheus they are the same as none."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        """For the text format."""
+        for metric in self._registry.collect():
+            for number, sample in enumerate(metric.samples):
+                if "" in sample.labels.values():
+                    labels = {name: value for name, value in sample.labels.items() if value}
+                    metric.samples[number] = sample._replace(labels=labels)
+            yield metric

@@ -24,3 +24,15 @@ class ExportSettings:
     signals: tuple[str, ...] = SIGNALS
     filter: str = ""
     """Only traces with a span that matches, in the filter language; empty for all."""
+    service_name: str = "vs-tui"
+    """The `service.name` that metrics are sent under."""
+    environment: str = ""
+    """Their `deployment.environment.name`: where this receiver itself runs."""
+
+    @property
+    def resource(self) -> Mapping[str, str]:
+        """Attributes of the resource that metrics are sent under."""
+        return {
+            "service.name": self.service_name,
+            "deployment.environment.name": self.environment,
+        }

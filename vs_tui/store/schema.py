@@ -217,10 +217,24 @@ CREATE UNIQUE INDEX deliveries_log_id ON deliveries (log_id) WHERE log_id IS NOT
 """
 """A delivery's id in the shared log that this database is a cache of."""
 
+_CREATE_COUNTED: Final = """
+CREATE TABLE counted_facts (id INTEGER PRIMARY KEY);
+CREATE TABLE counted_totals (
+    name TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    total REAL NOT NULL,
+    buckets TEXT NOT NULL,
+    PRIMARY KEY (name, labels)
+) WITHOUT ROWID;
+"""
+"""Totals of delivery, and the hashes of what is in them (`counted`)."""
+
 _V6: Final = "\n".join(
     (
         *(_CREATE_EXPORTED, _FULL_REFS, _CROWDS, _SET_POSITION, CREATE_HISTORY, COUNTED_SPANS),
         _ADD_LOG_ID,
+        _CREATE_COUNTED,
     )
 )
 """The second edition: one constant per concern."""

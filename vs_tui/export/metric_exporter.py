@@ -1,0 +1,67 @@
+"""Pushes the totals of delivery to an OTLP collector, every 60 seconds and at shutdown.
+
+Totals are cumulative, so nothing is queued while a collector is away: the next push says all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from aiohttp import ClientSession
+
+from vs_tui.export.delivery_totals import DeliveryTotals
+from vs_tui.export.otlp_exporter import OtlpExporter, refused
+
+EVERY_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 3.0
+"""How long a stopping receiver waits for the last push."""
+
+
+@dataclass(kw_only=True)
+class MetricExporter(OtlpExporter):
+    """Runs as a task beside the receiver."""
+
+    signal: ClassVar[str] = "metrics"
+
+    counters: DeliveryTotals
+
+    async def _begin(self) -> None:
+        pass
+
+    def _pause(self) -> float:
+        return EVERY_SECONDS
+
+    async def stop(self) -> None:
+        """Stop, after a last push."""
+        running = self._task is not None
+        await super().stop()
+        if running:
+            with suppress(Exception):
+                async with asyncio.timeout(STOP_SECONDS), self._session() as session:
+                    await self._round(session)
+
+    async def _round(self, session: ClientSession) -> float | None:
+        from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+            ExportMetricsServiceResponse,
+        )
+
+        from vs_tui.export.otlp_metrics import metrics_request
+
+        while (totals := await self.counters.totals()) is None:
+            pass  # a large database is counted once, a part at a time
+        if not totals:
+            self._recovered()
+            return None
+        since, resource = await self.counters.since(), self.settings.resource
+        body = await asyncio.to_thread(metrics_request, totals, since, self.clock(), resource)
+        posted = await self._post(session, body)
+        if not posted.done:
+            self._failed(posted.error)
+            return posted.retry_after
+        n, answer = len(totals), ExportMetricsServiceResponse()
+        self._count(n, *refused(posted, n, answer, "rejected_data_points"))
+        self._recovered()
+        return None

@@ -1,0 +1,141 @@
+"""What exporters of traces and metrics share: a task that sends, waits, and tries again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from aiohttp import ClientSession, DummyCookieJar
+
+from vs_tui.export import otlp_http
+from vs_tui.export.export_state import ExportState
+from vs_tui.model.display import clean
+from vs_tui.model.export_settings import ExportSettings
+from vs_tui.model.time import Instant
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+Read = Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]]
+
+
+class Store(Protocol):
+    """The writer, as far as an exporter needs it."""
+
+    async def transaction(self, work: Callable[[sqlite3.Connection, Any], T]) -> T: ...
+
+
+@dataclass
+class OtlpExporter(ABC):
+    """Sends one signal to a collector in a task beside the receiver."""
+
+    signal: ClassVar[str]
+    """`traces` or `metrics`."""
+
+    settings: ExportSettings
+    read: Read
+    store: Store
+    clock: Callable[[], Instant]
+    state: ExportState = field(default_factory=ExportState)
+    _task: asyncio.Task[None] | None = field(default=None, init=False)
+
+    @abstractmethod
+    async def _begin(self) -> None:
+        """Called once before the first round."""
+
+    @abstractmethod
+    async def _round(self, session: ClientSession) -> float | None:
+        """Send what is due; sets the state's trouble or clears it. Returns the seconds that the
+        collector asks to wait."""
+
+    @abstractmethod
+    def _pause(self) -> float:
+        """Seconds until the next round after a successful one."""
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=f"otlp {self.signal}")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def _session(self) -> ClientSession:
+        return ClientSession(cookie_jar=DummyCookieJar())
+
+    @property
+    def url(self) -> str:
+        return otlp_http.signal_url(self.settings.otlp, self.signal)
+
+    async def _run(self) -> None:
+        log.info("%s are sent to %s", self.signal, otlp_http.shown_url(self.url))
+        await self._begin()
+        failures = 0
+        async with self._session() as session:
+            while True:
+                asked = None
+                try:
+                    asked = await self._round(session)
+                except sqlite3.Error as error:
+                    self._failed(type(error).__name__)
+                except Exception:
+                    log.exception("sending %s failed; it is tried again", self.signal)
+                    self._failed("a bug, see the log")
+                if self.state.trouble:
+                    failures += 1
+                    await asyncio.sleep(otlp_http.delay(failures, asked))
+                else:
+                    failures = 0
+                    await asyncio.sleep(self._pause())
+
+    async def _post(self, session: ClientSession, body: bytes) -> otlp_http.Posted:
+        return await otlp_http.post(session, self.url, body, self.settings.headers)
+
+    def _count(self, n: int, rejected: int, message: str) -> None:
+        """Count what a request sent, and log what the collector refused of it."""
+        self.state.sent += n - rejected
+        self.state.refused += rejected
+        if rejected or message:
+            log.warning(
+                "the collector refused %d of %d %s: %s",
+                rejected,
+                n,
+                "spans" if self.signal == "traces" else "data points",
+                clean(message, 300),
+            )
+
+    def _failed(self, error: str) -> None:
+        if not self.state.trouble:
+            self.state.trouble_since = self.clock()
+            log.warning(
+                "the collector %s; %s wait in the database until it is back", error, self.signal
+            )
+        self.state.trouble = error
+
+    def _recovered(self) -> None:
+        if self.state.trouble:
+            log.info("the collector takes %s again", self.signal)
+        self.state.trouble, self.state.trouble_since = "", None
+
+
+def refused(posted: otlp_http.Posted, n: int, response: Any, count: str) -> tuple[int, str]:
+    """(items that were refused for good, the collector's words) of a request that is over;
+    `response`: an empty message of the answer's type, `count`: its field with their number."""
+    if posted.error:
+        return n, posted.error
+    from google.protobuf.message import DecodeError
+
+    try:
+        response.ParseFromString(posted.answer)
+    except DecodeError:
+        return 0, ""  # a 2xx with another body, such as JSON or nothing, accepts all
+    partial = response.partial_success
+    return min(max(getattr(partial, count), 0), n), partial.error_message

@@ -1,0 +1,154 @@
+"""Series of /metrics that are computed when somebody asks: the five metrics, and the totals of
+delivery under em-metrics' names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from vs_tui.export.report_json import measured
+from vs_tui.metrics.counters import INSTRUMENTS, OTHER, Labels, Total
+from vs_tui.metrics.dora import METRICS, Figure
+from vs_tui.metrics.report import Scorecard
+
+GROUPS: Final = ("team", "project", "service", "environment")
+"""What the five metrics are shown by; a sample has the label of its group."""
+MOST_GROUPS: Final = 50
+"""Of projects, services and environments, those that deployed most; the rest is `other`."""
+
+_DORA: Final[Mapping[str, str]] = {
+    "deployment_frequency": "Successful production deployments a day, last 30 days",
+    "change_lead_time": "Median seconds from a change's begin to production",
+    "change_lead_time_p90": "90th percentile of the same",
+    "change_fail_rate": "Share of the deployments that failed",
+    "failed_deployment_recovery_time": "Median seconds until a failure was over",
+    "failed_deployment_recovery_time_p90": "90th percentile of the same",
+    "deployment_rework_rate": "Share of the deployments made to repair",
+    "failures_open": "Failures that are not over",
+    "n": "What a metric stands on: deployments, changes or failures",
+}
+
+
+class DoraGauges:
+    """`vs_dora_*`: the five metrics over the last 30 days. What is missing has no sample: a 0
+    would be a value."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._cards: Sequence[Scorecard] = ()
+        registry.register(self)
+
+    def show(self, cards: Sequence[Scorecard]) -> None:
+        """The cards of all GROUPS."""
+        self._cards = cards
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry."""
+        families = {name: Metric(f"vs_dora_{name}", text, "gauge") for name, text in _DORA.items()}
+
+        def add(name: str, labels: dict[str, str], value: float | None) -> None:
+            if value is not None:
+                families[name].add_sample(f"vs_dora_{name}", labels, value)
+
+        for card, shown in _shown(self._cards):
+            for short, figure in card.items():
+                name = METRICS[short]
+                add(name, shown, measured(figure, figure.value))
+                add("n", {**shown, "metric": name}, figure.n)
+                if short in ("lead", "restore"):
+                    add(f"{name}_p90", shown, measured(figure, figure.p90))
+            add("failures_open", shown, card["restore"].open)
+        yield from families.values()
+
+
+def _shown(
+    cards: Sequence[Scorecard],
+) -> Iterator[tuple[Mapping[str, Figure], dict[str, str]]]:
+    """The figures of each group with their labels, the quiet ones together."""
+    for by in ("all", *GROUPS):
+        own = [card for card in cards if card.by == by]
+        if by in ("project", "service", "environment"):
+            own.sort(key=lambda card: (-card.figures["deploys"].n, card.name))
+        most = len(own) if by in ("all", "team") else MOST_GROUPS
+        label = "team" if by == "all" else by
+        for card in own[:most]:
+            yield card.figures, {label: card.name}
+        if rest := own[most:]:
+            yield _together([card.figures for card in rest]), {label: OTHER}
+
+
+def _together(cards: Sequence[Mapping[str, Figure]]) -> dict[str, Figure]:
+    """Groups as one: counts and shares add up, medians do not and are left out."""
+    found = {}
+    for short in METRICS:
+        figures = [card[short] for card in cards]
+        n, hits = sum(f.n for f in figures), sum(f.hits for f in figures)
+        value = None
+        if short == "deploys":
+            value = sum(f.value or 0.0 for f in figures)
+        elif n and figures[0].is_share:
+            value = hits / n
+        still = sum(f.open for f in figures)
+        found[short] = Figure(short, value, n, hits=hits, open=still)
+    return found
+
+
+_MILLISECONDS: Final = 60_000.0
+"""In a minute."""
+_ALSO: Final[Mapping[str, tuple[str, float]]] = {
+    "change_failure_count": ("change_failure_count_deployment", 1.0),
+    "pull_request_opened_count": ("pull_request_opened_count_pull_requests", 1.0),
+    "pull_request_merged_count": ("pull_request_merged_count_pull_requests", 1.0),
+    "pull_request_closed_count": ("pull_request_closed_count_pull_requests", 1.0),
+    "time_per_ticket": ("time_per_ticket_minute", 1.0),
+    "lead_time_for_changes": ("lead_time_for_changes_millisecond", _MILLISECONDS),
+    "time_to_restore": ("time_to_restore_millisecond", _MILLISECONDS),
+}
+"""Names that em-metrics' recording rules read, as its collector made them: (name, factor)."""
+
+
+class DeliverySeries:
+    """em-metrics' counters and histograms."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._totals: Sequence[Total] = ()
+        registry.register(self)
+
+    def show(self, totals: Sequence[Total]) -> None:
+        """All totals, by name."""
+        self._totals = totals
+
+    def collect(self) -> Iterator[Metric]:
+        """For the registry; a counter exists at 0 before anything is counted."""
+        by_name: dict[str, list[Total]] = {name: [] for name in INSTRUMENTS}
+        for total in self._totals:
+            by_name[total.name].append(total)
+        for name, found in by_name.items():
+            totals = found
+            if not found and not INSTRUMENTS[name].bounds:
+                totals = [Total(name, Labels())]
+            yield _family(name, name, totals)
+            if name in _ALSO:
+                yield _family(name, _ALSO[name][0], totals, _ALSO[name][1])
+
+
+def _family(name: str, shown: str, totals: Iterable[Total], factor: float = 1.0) -> Metric:
+    instrument = INSTRUMENTS[name]
+    names = [n for n in Labels._fields if n != "ticket_type" or name == "time_per_ticket"]
+    if not instrument.bounds:
+        counter = CounterMetricFamily(shown, instrument.text, labels=names)
+        for total in totals:
+            counter.add_metric(total.labels[: len(names)], total.n)
+        return counter
+    histogram = HistogramMetricFamily(shown, instrument.text, labels=names)
+    edges = [*(f"{bound * factor:.1f}" for bound in instrument.bounds), "+Inf"]
+    for total in totals:
+        below, buckets = 0, []
+        for edge, n in zip(edges, total.buckets, strict=True):
+            below += n
+            buckets.append((edge, below))
+        histogram.add_metric(total.labels[: len(names)], buckets, total.sum * factor)
+    return histogram

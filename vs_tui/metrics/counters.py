@@ -1,0 +1,240 @@
+"""Counters and histograms of delivery under em-metrics' names, and what a span adds to them.
+
+Everything is counted once, when it is known first: totals only grow, as Prometheus and OTLP expect.
+Names, units and buckets: https://github.com/jsmrcaga/em-metrics (README, src/metrics). Times are
+minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from vs_tui.metrics.reading import change_of, incident_of
+from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
+from vs_tui.model.time import MINUTE, Duration, Instant
+from vs_tui.model.vocabulary import Operation, Span, Status
+
+MOST_SERIES: Final = 1_000
+"""Combinations of attributes that are counted by themselves; the rest is counted as `other`."""
+OTHER: Final = "other"
+
+
+class Instrument(NamedTuple):
+    """A counter, or a histogram if it has bounds."""
+
+    name: str
+    unit: str
+    text: str
+    bounds: tuple[float, ...] = ()
+    """Upper bounds of the buckets; one more bucket has no bound."""
+
+
+class Labels(NamedTuple):
+    """Attributes of a total; an empty one is left out."""
+
+    project_id: str = ""
+    team_id: str = ""
+    environment: str = ""
+    ticket_type: str = ""
+
+
+class Count(NamedTuple):
+    """One thing that is counted once."""
+
+    fact: str
+    """What is counted, the same whenever it is read again."""
+    name: str
+    """Of the instrument."""
+    labels: Labels
+    value: float = 1.0
+
+
+class Total(NamedTuple):
+    """What was counted in one series since counting began."""
+
+    name: str
+    labels: Labels
+    n: int = 0
+    sum: float = 0.0
+    buckets: tuple[int, ...] = ()
+    """Counts of each bucket by itself, the unbounded one last; empty for a counter."""
+
+
+_LINES: Final = (1.0, 10.0, 50.0, 100.0, 300.0, 750.0, 1250.0, 1700.0, 2500.0, 5000.0)
+_REVIEW: Final = (5.0, 15.0, 30.0, 60.0, 180.0, 300.0, 900.0, 1800.0, 4320.0)
+_MERGE: Final = (5.0, 15.0, 30.0, 60.0, 180.0, 300.0, 600.0, 900.0, 1500.0, 2400.0)
+_LEAD: Final = (5.0, 15.0, 30.0, 60.0, 150.0, 300.0, 480.0, 900.0, 1440.0, 2880.0, 7200.0)
+_RESTORE: Final = (
+    *(1.0, 5.0, 10.0, 20.0, 30.0, 60.0),
+    *(120.0, 180.0, 300.0, 480.0, 900.0, 1440.0),
+)
+
+INSTRUMENTS: Final = {
+    found.name: found
+    for found in (
+        Instrument("deployment_started", "deployment", "Deployments that began"),
+        Instrument("deployment_frequency", "deployment", "Deployments that succeeded"),
+        Instrument("change_failure_count", "deployment", "Deployments that failed"),
+        Instrument(
+            "deployment_duration",
+            "minute",
+            "Duration of ended deployments",
+            (1.0, 5.0, 15.0, 20.0, 30.0, 60.0, 120.0),
+        ),
+        Instrument("lead_time_for_changes", "minute", "Lead time of each shipped change", _LEAD),
+        Instrument("time_to_restore", "minute", "Time to restore an incident", _RESTORE),
+        Instrument(
+            "time_to_detect", "minute", "Time from a deployment to the incident it caused", _RESTORE
+        ),
+        Instrument("incident_count", "incident", "Incidents that began"),
+        Instrument("incident_restored", "incident", "Incidents that were restored"),
+        Instrument("incident_finished", "incident", "Incidents that were finished"),
+        Instrument("pull_request_opened_count", "pull requests", "Pull requests opened"),
+        Instrument("pull_request_merged_count", "pull requests", "Pull requests merged"),
+        Instrument(
+            "pull_request_closed_count", "pull requests", "Pull requests closed without a merge"
+        ),
+        Instrument("pull_request_loc_added", "lines of code", "Lines added", _LINES),
+        Instrument("pull_request_loc_removed", "lines of code", "Lines removed", _LINES),
+        Instrument(
+            "pull_request_nb_reviews_per_pr",
+            "reviews/pr",
+            "Reviews of each merged pull request",
+            (1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0),
+        ),
+        Instrument(
+            "pull_request_nb_comments_per_review",
+            "comments",
+            "Comments of each review",
+            (1.0, 3.0, 5.0, 10.0, 30.0, 50.0, 100.0),
+        ),
+        Instrument(
+            "pull_request_time_to_first_review_minutes",
+            "minute",
+            "From the opening to the first review",
+            _REVIEW,
+        ),
+        Instrument(
+            "pull_request_time_to_approve_minutes",
+            "minute",
+            "From the opening to the approval",
+            _REVIEW,
+        ),
+        Instrument(
+            "pull_request_time_to_merge_minutes", "minute", "From the opening to the merge", _MERGE
+        ),
+        Instrument(
+            "time_per_ticket",
+            "minute",
+            "Time in progress of each finished ticket",
+            (0.0, 30.0, 60.0, 120.0, 300.0, 480.0, 1440.0, 2880.0, 4320.0),
+        ),
+    )
+}
+"""By name."""
+
+WATCHED: Final = (
+    Operation.DEPLOY,
+    Operation.INCIDENT,
+    Operation.PULL_REQUEST,
+    Operation.REVIEW,
+    Operation.ISSUE,
+)
+"""Operations that are counted."""
+
+
+def counts_of(
+    span: Span, below: Iterable[Span] = (), rules: MetricRules = DEFAULT_RULES
+) -> Iterator[Count]:
+    """Everything that a span says by now; `below` are the reviews and pushes of a pull request."""
+    labels = Labels(span.project, span.team, span.environment)
+    if span.operation == Operation.DEPLOY:
+        yield from _deploy(span, labels)
+    elif span.operation == Operation.INCIDENT:
+        yield from _incident(span, labels)
+    elif span.operation == Operation.PULL_REQUEST:
+        yield from _pull_request(span, below, labels, rules)
+    elif span.operation == Operation.REVIEW:
+        comments = span.attributes.get("vs.review.comments")
+        if isinstance(comments, int | float):
+            yield _count(span, "pull_request_nb_comments_per_review", labels, float(comments))
+    elif span.operation == Operation.ISSUE and span.status is Status.OK:
+        kind = span.attributes.get("vs.issue.type") or span.attributes.get("type") or ""
+        spent = span.duration if span.active is None else span.active
+        if spent is not None:
+            typed = labels._replace(ticket_type=str(kind).lower())
+            yield _count(span, "time_per_ticket", typed, minutes(spent))
+
+
+def minutes(duration: Duration) -> float:
+    """A duration in minutes."""
+    return duration / MINUTE
+
+
+def _count(span: Span, name: str, labels: Labels, value: float = 1.0) -> Count:
+    return Count(f"{name}\n{span.key}", name, labels, value)
+
+
+def _deploy(span: Span, labels: Labels) -> Iterator[Count]:
+    if span.started_at is not None:
+        yield _count(span, "deployment_started", labels)
+    if span.status is Status.OK:
+        yield _count(span, "deployment_frequency", labels)
+    elif span.status.failed:
+        yield _count(span, "change_failure_count", labels)
+    if span.status in (Status.OK, Status.ERROR) and span.duration is not None:
+        yield _count(span, "deployment_duration", labels, minutes(span.duration))
+
+
+def _incident(span: Span, labels: Labels) -> Iterator[Count]:
+    incident = incident_of(span)
+    if incident is None:
+        return
+    yield _count(span, "incident_count", labels)
+    if incident.restored_at is not None:
+        yield _count(span, "incident_restored", labels)
+        took = incident.restored_at - incident.started_at
+        yield _count(span, "time_to_restore", labels, minutes(took))
+    if incident.finished_at is not None:
+        yield _count(span, "incident_finished", labels)
+
+
+def _pull_request(
+    span: Span, below: Iterable[Span], labels: Labels, rules: MetricRules
+) -> Iterator[Count]:
+    below = list(below)
+    change = change_of(span, below, rules)
+    yield _count(span, "pull_request_opened_count", labels)
+    for name, attribute in (("added", "vs.pr.additions"), ("removed", "vs.pr.deletions")):
+        lines = span.attributes.get(attribute)
+        if isinstance(lines, int | float):
+            yield _count(span, f"pull_request_loc_{name}", labels, float(lines))
+    opened = change.opened_at
+    for name, at in (("first_review", change.reviewed_at), ("approve", change.approved_at)):
+        yield from _since(span, f"pull_request_time_to_{name}_minutes", labels, opened, at)
+    if span.status is Status.OK:
+        yield _count(span, "pull_request_merged_count", labels)
+        reviews = sum(1 for found in below if found.operation == Operation.REVIEW)
+        yield _count(span, "pull_request_nb_reviews_per_pr", labels, float(reviews))
+        name = "pull_request_time_to_merge_minutes"
+        yield from _since(span, name, labels, opened, change.merged_at)
+    elif span.status is Status.CANCELLED:
+        yield _count(span, "pull_request_closed_count", labels)
+
+
+def _since(
+    span: Span, name: str, labels: Labels, begin: Instant | None, end: Instant | None
+) -> Iterator[Count]:
+    if begin is not None and end is not None:
+        yield _count(span, name, labels, minutes(max(end - begin, 0)))
+
+
+def add(total: Total, value: float) -> Total:
+    """A total with one more value."""
+    bounds = INSTRUMENTS[total.name].bounds
+    if not bounds:
+        return total._replace(n=total.n + 1, sum=total.sum + value)
+    buckets = list(total.buckets or (0,) * (len(bounds) + 1))
+    buckets[sum(1 for bound in bounds if value > bound)] += 1
+    return total._replace(n=total.n + 1, sum=total.sum + value, buckets=tuple(buckets))

@@ -1,0 +1,161 @@
+"""Totals of delivery that only grow: what is counted is remembered by the 8 bytes of its hash, so
+that a restart, a rebuild or a pruned trace counts nothing twice and takes nothing back.
+
+The totals are brought up to date from the change feed when somebody asks for them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+import orjson
+
+from vs_tui.metrics.counters import (
+    MOST_SERIES,
+    OTHER,
+    WATCHED,
+    Count,
+    Labels,
+    Total,
+    add,
+    counts_of,
+)
+from vs_tui.metrics.rules import MetricRules
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Operation, Span
+from vs_tui.store import rows
+
+AT_ONCE: Final = 2_000
+_POSITION: Final = "counted_position"
+_SINCE: Final = "counted_since"
+_KEYS: Final = "IN (SELECT value FROM json_each(?))"
+_WATCHED: Final = ", ".join(f"'{operation}'" for operation in WATCHED)
+
+
+class Reading(NamedTuple):
+    """A part of the change feed."""
+
+    counts: Sequence[Count]
+    read_to: int
+    """The change number to go on from."""
+    more: bool
+
+
+def read_position(db: sqlite3.Connection) -> int:
+    """The change number up to which everything was counted; 0 at the beginning."""
+    row = db.execute("SELECT value FROM meta WHERE name = ?", (_POSITION,)).fetchone()
+    position = 0 if row is None else int(row[0])
+    # After a rebuild the feed may have begun again; what was counted is known by its hash.
+    return position if position <= rows.number(db, "SELECT MAX(changed) FROM spans") else 0
+
+
+def read_changes(
+    db: sqlite3.Connection, after: int, rules: MetricRules, limit: int = AT_ONCE
+) -> Reading:
+    """What the spans say that changed after a change number; reads about `limit` spans."""
+    sql = "SELECT changed FROM spans WHERE changed > ? ORDER BY changed LIMIT 1 OFFSET ?"
+    row = db.execute(sql, (after, limit)).fetchone()
+    last = rows.number(db, "SELECT MAX(changed) FROM spans") if row is None else int(row[0])
+    sql = (
+        f"SELECT {rows.SELECT_SPAN} FROM spans WHERE changed > ? AND changed <= ? "
+        f"AND derived = 0 AND operation IN ({_WATCHED})"
+    )
+    spans = {span.key: span for span in map(rows.span_of, db.execute(sql, (after, last)))}
+    _add_reviewed(db, spans)
+    below = _below(db, [key for key, s in spans.items() if s.operation == Operation.PULL_REQUEST])
+    counts = [
+        count
+        for span in spans.values()
+        for count in counts_of(span, below.get(span.key, ()), rules)
+    ]
+    return Reading(counts, max(last, after), row is not None)
+
+
+def _add_reviewed(db: sqlite3.Connection, spans: dict[str, Span]) -> None:
+    """Add the pull requests that were reviewed."""
+    parents = {s.parent_key for s in spans.values() if s.operation == Operation.REVIEW}
+    sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE operation = 'pull_request' AND key {_KEYS}"
+    for row in rows.select_in(db, sql, sorted(parents - spans.keys())):
+        span = rows.span_of(row)
+        spans[span.key] = span
+
+
+def _below(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[Span]]:
+    """Reviews and pushes of pull requests."""
+    found: dict[str, list[Span]] = {}
+    sql = (
+        f"SELECT {rows.SELECT_SPAN} FROM spans WHERE operation IN ('review', 'push') "
+        f"AND parent_key {_KEYS} AND parent_key <> ''"
+    )
+    for span in map(rows.span_of, rows.select_in(db, sql, keys)):
+        found.setdefault(span.parent_key, []).append(span)
+    return found
+
+
+def keep_counts(db: sqlite3.Connection, counts: Iterable[Count]) -> None:
+    """Add what was not counted before to the totals."""
+    by_id = {_id_of(count): count for count in counts}
+    sql = f"SELECT id FROM counted_facts WHERE id {_KEYS}"
+    for (known,) in rows.select_in(db, sql, list(by_id)):
+        del by_id[known]
+    db.executemany("INSERT INTO counted_facts VALUES (?)", [(id_,) for id_ in by_id])
+    totals = {(total.name, total.labels): total for total in read_totals(db)} if by_id else {}
+    series = {labels for _, labels in totals}
+    changed = {}
+    for count in by_id.values():
+        labels = count.labels
+        if labels not in series and len(series) >= MOST_SERIES:
+            labels = Labels(OTHER)
+        series.add(labels)
+        place = (count.name, labels)
+        changed[place] = totals[place] = add(
+            totals.get(place) or Total(count.name, labels), count.value
+        )
+    db.executemany(
+        "REPLACE INTO counted_totals VALUES (?, ?, ?, ?, ?)",
+        [
+            (t.name, _text(t.labels), t.n, t.sum, orjson.dumps(t.buckets).decode())
+            for t in changed.values()
+        ],
+    )
+
+
+def keep_position(db: sqlite3.Connection, position: int, now: Instant) -> None:
+    """Everything up to a change number is counted."""
+    db.execute("REPLACE INTO meta VALUES (?, ?)", (_POSITION, position))
+    db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (_SINCE, now))
+
+
+def read_since(db: sqlite3.Connection) -> Instant:
+    """When counting began; 0 before."""
+    return rows.number(db, f"SELECT value FROM meta WHERE name = '{_SINCE}'")
+
+
+def recent_series(db: sqlite3.Connection, limit: int = 50) -> list[tuple[str, str, str]]:
+    """(source, operation, project) of the spans that changed last, the most active first."""
+    return db.execute(
+        "SELECT source, operation, project FROM (SELECT source, operation, project FROM spans "
+        "WHERE derived = 0 ORDER BY changed DESC LIMIT 20000) "
+        "GROUP BY 1, 2, 3 ORDER BY COUNT(*) DESC, 1, 2, 3 LIMIT ?",
+        (limit,),
+    ).fetchall()
+
+
+def read_totals(db: sqlite3.Connection) -> list[Total]:
+    """All totals, by name and labels."""
+    found = db.execute("SELECT name, labels, n, total, buckets FROM counted_totals ORDER BY 1, 2")
+    return [
+        Total(name, Labels(*orjson.loads(labels)), n, total, tuple(orjson.loads(buckets)))
+        for name, labels, n, total, buckets in found
+    ]
+
+
+def _text(labels: Labels) -> str:
+    return orjson.dumps([*labels]).decode()
+
+
+def _id_of(count: Count) -> int:
+    return int.from_bytes(sha256(count.fact.encode()).digest()[:8], "big", signed=True)
