@@ -262,3 +262,46 @@ async def test_no_error_holds_the_password(url, change) -> None:
         assert secret not in str(away.value)
     assert away.value.__cause__ is None
     await log.close()
+
+
+def run(name: str, action: str, at: int) -> Entry:
+    """What a sender without id and time says of a run."""
+    return entry(name, at=at, body=action.encode())._replace(dedupe=f"run:{name}")
+
+
+async def test_an_id_with_another_body_is_stored_and_flagged(log) -> None:
+    bodies = [b"one", b"two", b"one", b"two", b"three"]
+    appended = await log.append([entry("a", body=body) for body in bodies[:2]])
+    appended += await log.append([entry("a", body=body) for body in bodies[2:]])
+    assert [one.repeated for one in appended] == [False, False, True, True, False]
+    assert appended[2].id == appended[0].id
+    assert appended[3].id == appended[1].id
+    flag = f"same id as delivery {appended[0].id}, another body"
+    stored = [e for e in await everything(log) if e.original == 0]
+    assert [(e.body, e.reason) for e in stored] == [(b"one", ""), (b"two", flag), (b"three", flag)]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_run_is_repeated_by_its_latest_delivery_only(log, together) -> None:
+    said = ["start", "start", "end", "end", "start", "end", "end"]
+    entries = [run("a", action, at) for at, action in enumerate(said)]
+    batches = [entries] if together else [[one] for one in entries]
+    batches.append([run("a", "end", 2 * DAY)])
+    appended = [one for batch in batches for one in await log.append(batch)]
+    expected = [False, True, False, True, False, False, True, False]
+    assert [one.repeated for one in appended] == expected
+    stored = [e.body for e in await everything(log) if e.original == 0]
+    assert stored == [b"start", b"end", b"start", b"end", b"end"]
+
+
+async def test_receivers_that_append_to_one_run_at_once_lose_nothing(url) -> None:
+    logs = [PostgresLog(parse_log_url(url)) for _ in range(3)]
+    try:
+        await asyncio.gather(*(one.open() for one in logs))
+        batches = [[run("a", f"{number} {n}", n) for n in range(5)] for number in range(3)]
+        await asyncio.gather(*(one.append(b) for one, b in zip(logs, batches, strict=True)))
+        stored = {e.body for e in await everything(logs[0]) if e.original == 0}
+        assert stored == {e.body for batch in batches for e in batch}
+    finally:
+        for one in logs:
+            await one.close()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Verdict
 
 UNKNOWN_SOURCE = "unknown"
 """What refused requests to paths that no source has are listed under."""
+LONGEST_ID: Final = 300
+"""Characters of a sender's id that are stored; the hash stands for a longer one."""
 
 
 class Intake(NamedTuple):
@@ -25,7 +27,7 @@ class Intake(NamedTuple):
     body: bytes
     received_at: Instant
     dedupe: str
-    """The sender's delivery id after `id:`, or `sha:` and the hash of path and body."""
+    """The name by which a repeat is recognised; see `dedupe_key`."""
     verdict: Verdict
     reason: str = ""
     status: int = 200
@@ -65,8 +67,32 @@ class Outcome:
     span_refs: Sequence[str] = ()
 
 
-def dedupe_key(path: str, body: bytes, sender_id: str) -> str:
-    """How a repeat is told: the sender's own id, else the hash of path and body."""
+def dedupe_key(
+    path: str, body: bytes, sender_id: str, runs: Sequence[str] = (), *, replayable: bool = False
+) -> str:
+    """The name by which a repeat of a delivery is recognised.
+
+    - `id:`, the sender's own id: the same id with the same body is a repeat.
+    - `sha:`, the hash of path and body, without an id: the same body within a day is a repeat.
+    - `run:`, the spans (`runs`) of a delivery without id and time of its own: it repeats the latest
+      delivery of these spans, within a day. Start, end, start, end is two runs.
+    - `body:`, for a delivery without a time whose id proves nothing (`replayable`): the same body
+      is a repeat under any id, so that nobody reopens a span with a body that he recorded.
+    """
+    if replayable and sender_id and runs:
+        return "body:" + _digest(path.encode(), body)
     if sender_id:
-        return f"id:{sender_id[:300]}"
-    return "sha:" + sha256(path.encode() + b"\n" + body).hexdigest()
+        is_short = len(sender_id) <= LONGEST_ID
+        return f"id:{sender_id if is_short else _digest(sender_id.encode('utf-8', 'replace'))}"
+    if runs:
+        return "run:" + _digest(*(key.encode("utf-8", "replace") for key in sorted(set(runs))))
+    return "sha:" + _digest(path.encode(), body)
+
+
+def with_body(dedupe: str, digest: bytes) -> str:
+    """The name of a delivery whose sender used its id for another body before."""
+    return f"{dedupe}\n{digest.hex()}"
+
+
+def _digest(*parts: bytes) -> str:
+    return sha256(b"\n".join(parts)).hexdigest()

@@ -18,6 +18,7 @@ from psycopg import AsyncConnection
 
 from vs_tui.log import postgres_sql as sql
 from vs_tui.log.address import DEFAULT_SCHEMA, LogAddress
+from vs_tui.log.delivery import with_body
 from vs_tui.log.postgres_entries import (
     BEGINNING,
     COLUMNS,
@@ -36,6 +37,7 @@ from vs_tui.log.postgres_session import (
     Sessions,
     connection_options,
 )
+from vs_tui.log.same_bodies import flagged_id
 from vs_tui.model.time import DAY, Duration, Instant
 
 __all__ = ["BEGINNING", "REPEAT", "Appended", "Entry", "LogAway", "Position", "PostgresLog"]
@@ -202,46 +204,61 @@ class PostgresLog:
     async def _append(
         self, connection: AsyncConnection[Any], entries: Sequence[Entry]
     ) -> list[Appended]:
-        first: dict[tuple[str, str], Entry] = {}
-        for entry in entries:
-            first.setdefault((entry.source, entry.dedupe), entry)
-        found = await self._insert(connection, list(first.values()))
-        if missing := [name for name in first if name not in found]:
-            for name, number, keys in await self._stored(connection, missing):
-                found[name] = Appended(number, True, keys)
+        outcomes: dict[int, Appended] = {}
         repeats: list[Entry] = []
-        outcomes: list[Appended] = []
-        for entry in entries:
-            name = entry.source, entry.dedupe
-            appended = found[name]
-            if appended.repeated or first[name] is not entry:
-                repeats.append(_repeat_of(entry, appended.id))
-                appended = appended._replace(repeated=True)
-            outcomes.append(appended)
+        waiting = list(enumerate(entries))
+        while waiting:
+            # The first entry of each name at once; what follows one with another body waits.
+            first: dict[tuple[str, str], Entry] = {}
+            for _, entry in waiting:
+                first.setdefault((entry.source, entry.dedupe), entry)
+            found = await self._insert(connection, list(first.values()))
+            if missing := [name for name in first if name not in found]:
+                found |= await self._stored(connection, missing)
+            later: list[tuple[int, Entry]] = []
+            for place, entry in waiting:
+                name = entry.source, entry.dedupe
+                stored = found[name]
+                if first.get(name) is entry and not stored.repeated:
+                    outcomes[place] = stored._replace(reason=entry.reason)
+                elif name in first and _is_same(entry, stored):
+                    repeats.append(_repeat_of(entry, stored.id))
+                    outcomes[place] = stored._replace(repeated=True)
+                else:
+                    later.append((place, _again(entry, stored)))
+                    if entry.dedupe.startswith("run:"):
+                        first.pop(name, None)
+            waiting = later
         if repeats:
             await self._insert_repeats(connection, repeats)
-        return outcomes
+        return [outcomes[place] for place in range(len(entries))]
 
     async def _insert(
         self, connection: AsyncConnection[Any], entries: Sequence[Entry]
     ) -> dict[tuple[str, str], Appended]:
         values = {**_arrays(entries), "window": self.window, "channel": self.channel}
         cursor = await connection.execute(self._sql(sql.APPEND), values)
-        return {
-            (source, dedupe): Appended(number, False, keys)
-            for number, source, dedupe, keys, _ in await cursor.fetchall()
-        }
+        bodies = {(entry.source, _text(entry.dedupe)): entry for entry in entries}
+        found = {}
+        for number, source, dedupe, keys, _ in await cursor.fetchall():
+            entry = bodies[source, dedupe]
+            found[source, entry.dedupe] = Appended(number, False, keys, entry.sha256)
+        return found
 
     async def _stored(
         self, connection: AsyncConnection[Any], names: Sequence[tuple[str, str]]
-    ) -> list[tuple[tuple[str, str], int, str]]:
+    ) -> dict[tuple[str, str], Appended]:
         sources, dedupes = zip(*names, strict=True)
         cursor = await connection.execute(
             self._sql(sql.STORED),
             {"sources": list(sources), "dedupes": [_text(name) for name in dedupes]},
         )
-        rows = {(source, dedupe): (number, keys) async for source, dedupe, number, keys in cursor}
-        return [(name, *rows[name[0], _text(name[1])]) for name in names]
+        rows = {(row[0], row[1]): row[2:] async for row in cursor}
+        found = {}
+        for name in names:
+            number, keys, digest = rows[name[0], _text(name[1])]
+            found[name] = Appended(number, True, keys, bytes(digest))
+        return found
 
     async def _insert_repeats(
         self, connection: AsyncConnection[Any], repeats: Sequence[Entry]
@@ -267,6 +284,19 @@ class PostgresLog:
             self.address.url, autocommit=True, **connection_options(self.address)
         ) as connection:
             prepare(connection, self.schema)
+
+
+def _is_same(entry: Entry, stored: Appended) -> bool:
+    """Whether an entry repeats what is stored under its name."""
+    return not entry.dedupe.startswith(("id:", "run:")) or entry.sha256 == stored.sha256
+
+
+def _again(entry: Entry, stored: Appended) -> Entry:
+    """The entry under the name by which it is stored beside another body of its id."""
+    if not entry.dedupe.startswith("id:"):
+        return entry
+    reason = flagged_id(entry.reason, stored.id)
+    return entry._replace(dedupe=with_body(entry.dedupe, entry.sha256), reason=reason)
 
 
 def _repeat_of(entry: Entry, original: int) -> Entry:

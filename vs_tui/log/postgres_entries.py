@@ -70,6 +70,10 @@ class Appended(NamedTuple):
     repeated: bool
     keys: str
     """JSON; of the delivery that is stored."""
+    sha256: bytes = b""
+    """Of the body that is stored."""
+    reason: str = ""
+    """Why it is accepted or ignored, with the flag of an id that had another body."""
 
 
 @dataclass(frozen=True, slots=True)

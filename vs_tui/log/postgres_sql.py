@@ -17,16 +17,18 @@ _UNNEST: Final = (
 _FIELDS: Final = COLUMNS.removeprefix("id, ")
 _VALUES: Final = ", ".join(f"i.{name}" for name in STORED_FIELDS[1:])
 # The unique index decides: a name that another transaction inserts right now is waited for, and
-# then is a repeat. A body without an id becomes a new delivery once the window has passed.
+# then is a repeat. A body without an id becomes a new delivery once the window has passed, and a
+# run without an id once something else was said of it.
 APPEND: Final = f"""
 WITH inserted AS (
     INSERT INTO {{schema}}.deliveries ({_FIELDS}, generation)
     SELECT {_VALUES}, COALESCE(
-        l.generation + CASE WHEN i.dedupe LIKE 'sha:%%'
-            AND abs(i.received_at - l.received_at) > %(window)s THEN 1 ELSE 0 END, 0)
+        l.generation + CASE WHEN (i.dedupe LIKE 'sha:%%' OR i.dedupe LIKE 'run:%%')
+            AND abs(i.received_at - l.received_at) > %(window)s
+            OR i.dedupe LIKE 'run:%%' AND i.sha256 <> l.sha256 THEN 1 ELSE 0 END, 0)
     FROM {_UNNEST}
     LEFT JOIN LATERAL (
-        SELECT d.generation, d.received_at FROM {{schema}}.deliveries d
+        SELECT d.generation, d.received_at, d.sha256 FROM {{schema}}.deliveries d
         WHERE d.source = i.source AND d.dedupe = i.dedupe AND d.original = 0
         ORDER BY d.generation DESC LIMIT 1
     ) l ON true
@@ -44,7 +46,7 @@ WITH inserted AS (
 SELECT pg_notify(%(channel)s, '') WHERE EXISTS (SELECT 1 FROM inserted)
 """
 STORED: Final = """
-SELECT DISTINCT ON (d.source, d.dedupe) d.source, d.dedupe, d.id, d.keys
+SELECT DISTINCT ON (d.source, d.dedupe) d.source, d.dedupe, d.id, d.keys, d.sha256
 FROM unnest(%(sources)s::text[], %(dedupes)s::text[]) AS n (source, dedupe)
 JOIN {schema}.deliveries d
     ON d.source = n.source AND d.dedupe = n.dedupe AND d.original = 0

@@ -20,7 +20,9 @@ AT_THE_START: Final = 2_000
 """Of them looked up when the database is opened, or fewer, where they are large: a hash lies behind
 its body, which has to be read to come to it."""
 READ_AT_THE_START: Final = 4 * MIB
-_FLAG: Final = re.compile(r"same body as delivery \d+$")
+_FLAGS: Final = re.compile(
+    r"(?:same id as delivery \d+, another body|same body as delivery \d+|; )+$"
+)
 
 
 def flagged(reason: str, delivery_id: int) -> str:
@@ -28,10 +30,15 @@ def flagged(reason: str, delivery_id: int) -> str:
     return _joined(reason, f"same body as delivery {delivery_id}")
 
 
+def flagged_id(reason: str, delivery_id: int) -> str:
+    """A delivery's reason with the flag that its id is that of an earlier one with another body."""
+    return _joined(reason, f"same id as delivery {delivery_id}, another body")
+
+
 def with_flag_of(reason: str, stored: str) -> str:
-    """What a delivery reads as now, with the flag that it was stored with."""
-    found = _FLAG.search(stored)
-    return _joined(reason, found[0]) if found else reason
+    """What a delivery reads as now, with the flags that it was stored with."""
+    found = _FLAGS.search(stored)
+    return _joined(reason, found[0].removeprefix("; ")) if found else reason
 
 
 def _joined(reason: str, flag: str) -> str:

@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from vs_tui.log.delivery import Intake, Outcome
-from vs_tui.log.same_bodies import SameBodies, flagged
+from vs_tui.log.delivery import Intake, Outcome, with_body
+from vs_tui.log.same_bodies import SameBodies, flagged, flagged_id
 from vs_tui.model.time import DAY, Instant
 from vs_tui.model.vocabulary import Event, Verdict
 
@@ -62,16 +62,24 @@ def append(
     The number of statements is the same for one delivery and for five hundred. `exists` says
     whether a span is there, for a delivery that requires one.
     """
-    known = _originals(db, intakes)
+    digests = [intake.digest for intake in intakes]
+    known = _known(db, intakes, digests)
     next_id = head(db) + 1
     appended = Appended()
     stored: list[tuple[object, ...]] = []
     repeats: dict[int, int] = {}
-    for intake in intakes:
-        name = (intake.source, intake.dedupe)
-        original = known.get(name)
-        if original is not None and _is_repeat(intake, original[2]):
-            delivery_id, keys, _ = original
+    runs: dict[tuple[str, bytes], _Stored] = {}
+    for given, digest in zip(intakes, digests, strict=True):
+        intake = given
+        original = known.get((intake.source, intake.dedupe))
+        if original is not None and _has_another_body(intake, digest, original):
+            reason = flagged_id(intake.reason, original.id)
+            intake = intake._replace(dedupe=with_body(intake.dedupe, digest), reason=reason)
+            original = known.get((intake.source, intake.dedupe))
+        if original is not None and intake.dedupe.startswith("run:") and digest != original.digest:
+            original = _replayed(db, intake, digest, original, runs)
+        if original is not None and _is_repeat(intake, original):
+            delivery_id, keys = original.id, original.keys
             repeats[delivery_id] = repeats.get(delivery_id, 0) + 1
             reason = f"the same as delivery {delivery_id}"
             said = _refs(intake.events)
@@ -86,10 +94,12 @@ def append(
         said = _refs(intake.events)
         keys, refs = list(said), list(said.values())
         reason = intake.reason
-        digest = intake.digest
         if earlier := bodies.first(intake.path, digest, next_id):
             reason = flagged(reason, earlier)
-        known[name] = (next_id, keys, intake.received_at)
+        known[intake.source, intake.dedupe] = latest = _Stored(
+            next_id, keys, intake.received_at, digest
+        )
+        runs[intake.dedupe, digest] = latest
         stored.append(_row(next_id, intake, keys, digest, reason))
         appended.fresh.append((next_id, intake))
         appended.outcomes.append(Outcome(next_id, intake.verdict, reason, keys, refs))
@@ -171,24 +181,82 @@ def _refs(events: Sequence[Event]) -> dict[str, str]:
     return {event.key: event.ref or event.full_ref or event.key for event in events}
 
 
-def _originals(
-    db: sqlite3.Connection, intakes: Sequence[Intake]
-) -> dict[tuple[str, str], tuple[int, list[str], Instant]]:
-    """The latest stored delivery under each of these names: id, span keys, when."""
-    names = orjson.dumps(list(dict.fromkeys(intake.dedupe for intake in intakes))).decode()
-    sql = (
-        "SELECT source, dedupe, id, keys, received_at FROM deliveries "
-        "WHERE dedupe IN (SELECT value FROM json_each(?)) ORDER BY id"
-    )
+class _Stored(NamedTuple):
+    """The latest stored delivery under a name."""
+
+    id: int
+    keys: list[str]
+    received_at: Instant
+    digest: bytes
+
+
+_Known = dict[tuple[str, str], _Stored]
+"""By source and name."""
+
+
+def _known(db: sqlite3.Connection, intakes: Sequence[Intake], digests: Sequence[bytes]) -> _Known:
+    """The latest stored delivery under each name, also under those of ids with another body."""
+    known = _latest(db, [intake.dedupe for intake in intakes])
+    others = [
+        with_body(intake.dedupe, digest)
+        for intake, digest in zip(intakes, digests, strict=True)
+        if (original := known.get((intake.source, intake.dedupe)))
+        and _has_another_body(intake, digest, original)
+    ]
+    return known | _latest(db, others) if others else known
+
+
+def _latest(db: sqlite3.Connection, names: Sequence[str]) -> _Known:
+    """The latest stored delivery of each source under these names."""
+    fields = "d.source, d.dedupe, d.id, d.keys, d.received_at, d.sha256"
+    once = dict.fromkeys(names)
+    # A name of runs is of one source, and may have very many deliveries.
+    runs = [name for name in once if name.startswith("run:")]
+    rows = db.execute(
+        f"SELECT {fields} FROM json_each(?) n CROSS JOIN deliveries d ON d.id = "
+        "(SELECT MAX(id) FROM deliveries WHERE dedupe = n.value)",
+        (orjson.dumps(runs).decode(),),
+    ).fetchall()
+    rows += db.execute(
+        f"SELECT {fields} FROM deliveries d WHERE dedupe IN (SELECT value FROM json_each(?)) "
+        "ORDER BY id",
+        (orjson.dumps([name for name in once if not name.startswith("run:")]).decode(),),
+    ).fetchall()
     return {
-        (row[0], row[1]): (row[2], orjson.loads(row[3]), row[4])
-        for row in db.execute(sql, (names,))
+        (source, name): _Stored(delivery_id, orjson.loads(keys), at, digest)
+        for source, name, delivery_id, keys, at, digest in rows
     }
 
 
-def _is_repeat(intake: Intake, first_at: Instant) -> bool:
-    by_body = intake.dedupe.startswith("sha:")
-    return not by_body or abs(intake.received_at - first_at) <= BODY_DEDUPE_WINDOW
+def _has_another_body(intake: Intake, digest: bytes, original: _Stored) -> bool:
+    return intake.dedupe.startswith("id:") and digest != original.digest
+
+
+def _is_repeat(intake: Intake, original: _Stored) -> bool:
+    by_id = intake.dedupe.startswith(("id:", "body:"))
+    return by_id or abs(intake.received_at - original.received_at) <= BODY_DEDUPE_WINDOW
+
+
+def _replayed(
+    db: sqlite3.Connection,
+    intake: Intake,
+    digest: bytes,
+    latest: _Stored,
+    added: Mapping[tuple[str, bytes], _Stored],
+) -> _Stored | None:
+    """The delivery that this one repeats although something newer was said of its run since: only
+    where a history is replayed, whose times are not newer than the latest."""
+    if intake.received_at > latest.received_at:
+        return None
+    if found := added.get((intake.dedupe, digest)):
+        return found
+    at = intake.received_at
+    row = db.execute(
+        "SELECT id, keys, received_at, sha256 FROM deliveries WHERE dedupe = ? "
+        "AND received_at BETWEEN ? AND ? AND sha256 = ? LIMIT 1",
+        (intake.dedupe, at - BODY_DEDUPE_WINDOW, at + BODY_DEDUPE_WINDOW, digest),
+    ).fetchone()
+    return None if row is None else _Stored(row[0], orjson.loads(row[1]), *row[2:])
 
 
 def _is_among(name: str, appended: Appended) -> bool:

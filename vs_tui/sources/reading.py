@@ -63,6 +63,15 @@ def intake_of(source: Source, inbound: Inbound, parsed: Parsed, proof: str = "")
     """The delivery as it is stored: the headers that matter, never one with a secret. `proof` says
     by what it was proven, for the inspector."""
     headers = kept_headers(source, inbound.headers)
+    events = parsed.events if parsed.verdict is Verdict.ACCEPTED else ()
+    has_time = any(event.occurred_at != inbound.received_at for event in events)
+    dedupe = dedupe_key(
+        inbound.path,
+        inbound.body,
+        source.dedupe_key(inbound),
+        [source.name, *(event.key for event in events)] if events and not has_time else (),
+        replayable=_is_replayable(source, inbound, proof),
+    )
     return Intake(
         source=source.name,
         kind=parsed.kind,
@@ -70,14 +79,22 @@ def intake_of(source: Source, inbound: Inbound, parsed: Parsed, proof: str = "")
         headers={**headers, PROOF: proof} if proof else headers,
         body=inbound.body,
         received_at=inbound.received_at,
-        dedupe=dedupe_key(inbound.path, inbound.body, source.dedupe_key(inbound)),
+        dedupe=dedupe,
         verdict=parsed.verdict,
         reason=parsed.reason,
         status=parsed.status,
         adapter=source.version,
-        events=parsed.events if parsed.verdict is Verdict.ACCEPTED else (),
+        events=events,
         requires=parsed.requires,
     )
+
+
+def _is_replayable(source: Source, inbound: Inbound, proof: str) -> bool:
+    """Whether the sender's id proves nothing: a signature over the body alone fits under any id.
+    Standard Webhooks signs the id; our own decisions about links sign their time."""
+    if source.name == "user" or inbound.header("webhook-signature"):
+        return False
+    return source.name == "customhttp" or proof.startswith("signature")
 
 
 def kept_headers(source: Source, headers: Mapping[str, str]) -> dict[str, str]:

@@ -340,4 +340,4 @@ def _outcome(intake: Intake, stored: Appended) -> Outcome:
     if stored.repeated:
         reason = f"the same as delivery {stored.id}"
         return Outcome(stored.id, Verdict.DUPLICATE, reason, keys, shown)
-    return Outcome(stored.id, intake.verdict, intake.reason, keys, shown)
+    return Outcome(stored.id, intake.verdict, stored.reason, keys, shown)
