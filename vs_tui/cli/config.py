@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from vs_tui.cli.common import CommandError, add_store_options, load_config
-from vs_tui.cli.git_context import without_password
 from vs_tui.cli.manual import add_command
 from vs_tui.config import Config, config_dir
 from vs_tui.model.display import clean, escaped_json
 from vs_tui.model.limits import format_size
 from vs_tui.model.time import format_duration
+from vs_tui.model.url import shown_url
 
 TEMPLATE = """\
 # vs-tui. Every setting is optional; `vs-tui config show` tells what is in force and why.
@@ -137,7 +137,7 @@ def effective(config: Config) -> dict[str, dict[str, Any]]:
             continue
         value = _plain(field.name, getattr(config, field.name))
         if field.name == "public_url":
-            value = without_password(value)
+            value = shown_url(value)
         shown[field.name] = {"value": value, "origin": config.origins.get(field.name, "default")}
     origin = config.origins.get("token", str(config.secrets_path))
     shown["token"] = {"value": _masked(config.secrets.token), "origin": origin}
@@ -163,7 +163,7 @@ def _plain(name: str, value: Any) -> Any:
         return asdict(value)
     if name == "export":
         return {
-            "otlp": without_password(value.otlp),
+            "otlp": shown_url(value.otlp),
             "headers": dict.fromkeys(value.headers, "(set)"),
             "settle": format_duration(value.settle),
             "signals": list(value.signals),

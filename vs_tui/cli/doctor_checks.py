@@ -19,7 +19,6 @@ from typing import Final
 
 from vs_tui.cli.common import now
 from vs_tui.cli.dashboard import check_keys
-from vs_tui.cli.git_context import without_password
 from vs_tui.cli.runtime import writer_settings
 from vs_tui.cli.tunnel import agent_url
 from vs_tui.config import Config, ConfigError, readable_by_others
@@ -28,6 +27,7 @@ from vs_tui.model import filters
 from vs_tui.model.errors import Explained
 from vs_tui.model.limits import MIB, format_size
 from vs_tui.model.time import DAY, SECOND, Instant, format_duration, iso
+from vs_tui.model.url import shown_url
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.registry import sources
 from vs_tui.store.reader_protocol import SourceHealth
@@ -306,7 +306,7 @@ def _skew(sent: str, began: float) -> str:
 
 
 def _tunnel(config: Config) -> Finding:
-    found = without_password(config.public_url) or agent_url(config.port)
+    found = shown_url(config.public_url) or agent_url(config.port)
     if not found:
         return Finding(
             "ok", "tunnel", "none seen", f"`ngrok http {config.port}` makes this port reachable"

@@ -59,6 +59,8 @@ class Checkout:
 
     def tags(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
         """Commit, branch and repository, as far as they are known."""
+        from vs_tui.model.url import shown_url  # not needed by all who ask who() they are
+
         env = os.environ if env is None else env
         deadline = time.monotonic() + GIT_SECONDS
         lines = self._head.answer(deadline).split("\n")
@@ -69,7 +71,7 @@ class Checkout:
             {
                 "vcs.ref.head.revision": commit,
                 "vcs.ref.head.name": branch,
-                "vcs.repository.url.full": without_password(self._url.answer(deadline)),
+                "vcs.repository.url.full": shown_url(self._url.answer(deadline)),
                 "url": run_url(env),
             }
         )
@@ -100,19 +102,6 @@ def run_url(env: Mapping[str, str]) -> str:
     if server and repository and run:
         return f"{server}/{repository}/actions/runs/{run}"
     return next((env[name] for name in _RUN_URLS if env.get(name)), "")
-
-
-def without_password(url: str) -> str:
-    """A clone URL without the user and token that CI writes into it; `git@host:path` stays."""
-    from urllib.parse import urlsplit  # not needed by all who ask who() they are
-
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    if "://" not in url or "@" not in parts.netloc:
-        return url
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def service_of(tags: Mapping[str, str]) -> str:

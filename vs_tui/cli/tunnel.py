@@ -9,9 +9,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vs_tui.cli.common import CommandError
-from vs_tui.cli.git_context import without_password
 from vs_tui.cli.http_wire import is_loopback
 from vs_tui.config import Config
+from vs_tui.model.url import shown_url
 
 AGENT: Final = "http://127.0.0.1:4040/api"
 SECONDS: Final = 0.5
@@ -29,7 +29,7 @@ def refuse_open(config: Config) -> None:
         where = f"{host}:{config.port}"
     if where:
         raise CommandError(
-            f"without authentication everyone who finds {without_password(where)} could send and "
+            f"without authentication everyone who finds {shown_url(where)} could send and "
             "read: leave no_auth out (`vs-tui secret show token` prints the token), or say "
             "--no-auth-public if that is meant"
         )
@@ -37,7 +37,7 @@ def refuse_open(config: Config) -> None:
 
 async def find_public_url(configured: str, port: int) -> str:
     """`` when there is neither. The agent is asked in a thread: it may be slow to answer."""
-    return without_password(configured) or await asyncio.to_thread(agent_url, port)
+    return shown_url(configured) or await asyncio.to_thread(agent_url, port)
 
 
 def agent_url(port: int, agent: str = AGENT) -> str:

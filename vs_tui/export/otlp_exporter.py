@@ -18,6 +18,7 @@ from vs_tui.export.export_state import ExportState
 from vs_tui.model.display import clean
 from vs_tui.model.export_settings import ExportSettings
 from vs_tui.model.time import Instant
+from vs_tui.model.url import shown_url
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -76,7 +77,7 @@ class OtlpExporter(ABC):
         return otlp_http.signal_url(self.settings.otlp, self.signal)
 
     async def _run(self) -> None:
-        log.info("%s are sent to %s", self.signal, otlp_http.shown_url(self.url))
+        log.info("%s are sent to %s", self.signal, shown_url(self.url, parameters=()))
         await self._begin()
         failures = 0
         async with self._session() as session:

@@ -56,12 +56,6 @@ def leads_to(url: str, listener: str) -> bool:
     return target.hostname == own.hostname or {target.hostname, own.hostname} <= local
 
 
-def shown_url(url: str) -> str:
-    """A URL without user, password and query, for logs."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
 async def post(session: ClientSession, url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
     """Send one protobuf request, compressed with gzip. Never raises for what the network does."""
     sent = {

@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from vs_tui.model.display import clean
+from vs_tui.model.url import shown_url
 
 SCHEMES: Final = ("postgresql", "postgres")
 DEFAULT_SCHEMA: Final = "vs_tui"
@@ -35,15 +36,7 @@ class LogAddress:
     @cached_property
     def shown(self) -> str:
         """The URL without password and without parameters that may hold a secret."""
-        parts = urlsplit(self.url)
-        user, has_user, hosts = parts.netloc.rpartition("@")
-        name = user.partition(":")[0]
-        pairs = parse_qsl(parts.query)
-        kept = [(key, value) for key, value in pairs if key in _SHOWN_PARAMETERS]
-        query = f"?{urlencode(kept, safe='/,:')}" if kept else ""
-        return clean(
-            f"{parts.scheme}://{name if has_user else ''}{has_user}{hosts}{parts.path}{query}"
-        )
+        return clean(shown_url(self.url, user=True, parameters=_SHOWN_PARAMETERS))
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
