@@ -23,6 +23,7 @@ from vs_tui.store.metrics_schema import (
 )
 from vs_tui.store.storage_errors import RECOVER, explain
 from vs_tui.store.vcs_history import CREATE_HISTORY
+from vs_tui.store.views import CREATE_VIEWS
 
 SCHEMA_VERSION: Final = 6
 
@@ -235,6 +236,7 @@ _V6: Final = "\n".join(
         *(_CREATE_EXPORTED, _FULL_REFS, _CROWDS, _SET_POSITION, CREATE_HISTORY, COUNTED_SPANS),
         _ADD_LOG_ID,
         _CREATE_COUNTED,
+        CREATE_VIEWS,
     )
 )
 """The second edition: one constant per concern."""
