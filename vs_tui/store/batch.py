@@ -18,6 +18,7 @@ from vs_tui.log.same_bodies import SameBodies
 from vs_tui.log.sqlite_log import count
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Rule, State, Verdict
+from vs_tui.store.outlived import end_with_parents
 from vs_tui.store.span_folding import Change, Context, EventCache, fold_events, refold
 from vs_tui.traces.folding import WAITING_LIMIT
 
@@ -97,8 +98,7 @@ def fold_and_link(
 ) -> list[Change]:
     """Fold events, bring links up to date, then the read models."""
     changes = fold_events(connection, events, folding.context, folding.cache)
-    _after(connection, changes, folding)
-    return changes
+    return _after(connection, changes, folding)
 
 
 def refold_and_link(
@@ -106,19 +106,23 @@ def refold_and_link(
 ) -> list[Change]:
     """Fold stored spans again, after a timeout passed or the teams changed."""
     changes = refold(connection, keys, folding.context, folding.cache)
-    _after(connection, changes, folding)
-    return changes
+    return _after(connection, changes, folding)
 
 
-def _after(connection: sqlite3.Connection, changes: Sequence[Change], folding: Folding) -> None:
+def _after(connection: sqlite3.Connection, changes: list[Change], folding: Folding) -> list[Change]:
     if not changes:
-        return
+        return changes
     from vs_tui.store.linker import relink  # with the first span, not before the first rows
 
-    relink(connection, changes, folding.context.seq, folding.disabled_rules)
+    def link(changed: Sequence[Change]) -> None:
+        relink(connection, changed, folding.context.seq, folding.disabled_rules)
+
+    link(changes)
+    changes = end_with_parents(connection, changes, folding.context, folding.cache, link)
     keys = [change.new.key for change in changes]
     for hook in folding.after_fold:
         hook(connection, keys)
+    return changes
 
 
 def exists(connection: sqlite3.Connection, name: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Duration, Instant
-from vs_tui.model.vocabulary import Event, Span
+from vs_tui.model.vocabulary import Event, Span, Status
 from vs_tui.store import rows
 from vs_tui.store.span_writes import delete_spans, phases_below, write_spans
 from vs_tui.traces.correlation import series_of
@@ -31,6 +31,8 @@ class Context:
     """Number of this batch in the change feed."""
     teams: Teams = field(default_factory=Teams)
     timeouts: Mapping[str, Duration] = field(default_factory=dict)
+    ended_with_parent: Mapping[str, Instant | None] = field(default_factory=dict)
+    """When spans ended whose parent left them behind; see `outlived`."""
 
 
 class Change(NamedTuple):
@@ -254,7 +256,10 @@ def _complete(
     result: Folded, old: Span | None, context: Context, ambiguous: frozenset[str]
 ) -> Span:
     """The folded span with what the store adds: team, timeout, ref and its place in a trace."""
-    span = with_timeout(result.span, context.now, context.timeouts)
+    if (ended := context.ended_with_parent.get(result.span.key)) is not None:
+        span = result.span._replace(status=Status.CANCELLED, ended_at=ended)
+    else:
+        span = with_timeout(result.span, context.now, context.timeouts)
     return span.placed(
         team=context.teams.of(span.project, span.service, span.actor),
         ref=(result.full_ref or span.key) if span.ref in ambiguous else span.ref,
