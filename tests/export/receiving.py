@@ -16,8 +16,11 @@ from vs_tui.model.export_settings import ExportSettings
 
 
 @contextlib.asynccontextmanager
-async def receiver(folder: Path, url: str, **export: Any) -> AsyncIterator[Runtime]:
+async def receiver(
+    folder: Path, url: str, settings: dict[str, Any] | None = None, **export: Any
+) -> AsyncIterator[Runtime]:
     config = Config(
+        **(settings or {}),
         port=0,
         db=folder / "export.db",
         secrets=Secrets("token-0123456789", {}),

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from vs_tui.api.schema import READS, SCHEMAS, TEXT, TEXTS, Schema, object_of, ref_to
+from vs_tui.api.schema import QUESTIONS, READS, SCHEMAS, TEXT, TEXTS, Schema, object_of, ref_to
 from vs_tui.sources import emmetrics
 from vs_tui.sources.customhttp import CustomEvent
 from vs_tui.sources.registry import sources
@@ -54,6 +54,8 @@ def document() -> dict[str, Any]:
             paths.setdefault(full, {})["get"] = _read(path, summary, query, schema)
     for path, (summary, query, media) in TEXTS.items():
         paths.setdefault(path, {})["get"] = _text(summary, query, media)
+    for path, (summary, question, schema) in QUESTIONS.items():
+        paths[path] = {"post": _asked(summary, question, schema)}
     for path, title, body in _receiving():
         for full in _also_below_prefix(path):
             paths.setdefault(full, {})["post"] = _post(full, title, body)
@@ -122,6 +124,16 @@ def _post(path: str, title: str, body: Schema) -> Schema:
         "parameters": _in_path(path),
         "requestBody": {"content": {"application/json": {"schema": body}}},
         "responses": {"200": accepted, "201": accepted, **_errors(known)},
+    }
+
+
+def _asked(summary: str, question: Schema, schema: Schema) -> Schema:
+    content = {"application/json": {"schema": question}}
+    answers = {"200": _content("application/json", schema)}
+    return {
+        "summary": summary,
+        "requestBody": {"content": content},
+        "responses": {**answers, **_errors(["400", "401", "403", "503"])},
     }
 
 

@@ -307,12 +307,44 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
         dict.fromkeys(("type", "filter"), _IN_PROGRESS),
         _list(ref_to("Incident")),
     ),
+    "/grafana/": (
+        "whether Grafana's JSON data source reaches us",
+        {},
+        object_of({"status": TEXT}),
+    ),
     "/openapi.json": ("this document", {}, ANY),
     "/healthz": ("whether it is alive; open to all", {}, object_of({"status": TEXT})),
     "/readyz": (
         "whether it can store, and how many deliveries are not folded yet; open to all",
         {},
         object_of({"status": TEXT, "behind": COUNT}, {"lag_seconds": SECONDS}),
+    ),
+}
+_ROW: Final[Schema] = {"type": "array", "items": {"type": ["number", "string", "null"]}}
+# path -> (what it is, schema of the question, schema of the answer)
+QUESTIONS: Final[Mapping[str, tuple[str, Schema, Schema]]] = {
+    "/grafana/search": ("the targets of /grafana/query", ANY, _list(TEXT)),
+    "/grafana/metrics": ("the same, as newer plugins ask", ANY, _list(TEXT)),
+    "/grafana/query": (
+        "series of the delivery metrics over a range",
+        {"type": "object", "required": ["range", "targets"]},
+        _list(
+            object_of(
+                {},
+                {
+                    "target": TEXT,
+                    "datapoints": _list(_ROW),
+                    "type": TEXT,
+                    "columns": _list(ANY),
+                    "rows": _list(_ROW),
+                },
+            )
+        ),
+    ),
+    "/grafana/annotations": (
+        "deploys and incidents of a range",
+        {"type": "object", "required": ["range"]},
+        _list({"type": "object", "required": ["time", "title", "tags"]}),
     ),
 }
 # path -> (what it is, query parameters, media type of its 200)

@@ -18,6 +18,8 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from vs_tui.api.emmetrics import EmMetricsApi, Newness
+from vs_tui.api.grafana import ROOT as GRAFANA
+from vs_tui.api.grafana import GrafanaApi
 from vs_tui.api.handlers import Api, Handler
 from vs_tui.api.otlp_answers import in_kind
 from vs_tui.api.reports import Reporting
@@ -188,6 +190,10 @@ def build(receiver: Receiver) -> web.Application:
         app.router.add_get(path, api.guarded(listing))
     for path, report in Reporting(receiver.reports).handlers().items():
         app.router.add_get(path, api.guarded(report))
+    grafana = GrafanaApi(receiver.reports, receiver.reader)
+    app.router.add_get(f"{GRAFANA}/", api.guarded(grafana.root))
+    for path, handler in grafana.posts().items():
+        app.router.add_post(path, api.guarded(handler))
     app.add_routes(
         [
             *_health(receiver),

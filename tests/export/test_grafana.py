@@ -1,0 +1,227 @@
+"""Every query of the shipped dashboards finds a value in what the receiver answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.export.receiving import post, receiver
+from vs_tui.cli.runtime import Runtime
+from vs_tui.model.teams import Team, Teams
+
+FOLDER = Path(__file__).parents[2] / "docs" / "grafana"
+BOARDS = sorted(FOLDER.glob("*.json"))
+NOW = datetime.now(UTC)
+RANGE = {
+    "from": (NOW - timedelta(days=7)).isoformat(),
+    "to": (NOW + timedelta(minutes=1)).isoformat(),
+}
+FUNCTIONS = {"sum", "increase", "rate", "histogram_quantile", "topk", "label_values"}
+TEAMS = Teams((Team("core", ("acme/*", "core"), ()),))
+
+
+def ago(**time: float) -> str:
+    return (NOW - timedelta(**time)).isoformat()
+
+
+async def tell(runtime: Runtime) -> None:
+    """Deploys that succeed, fail and are repaired, with all that stands around them."""
+    await post(runtime, "/pull-requests", id="1", team_id="core", opened_at=ago(hours=30))
+    await post(runtime, "/pull-requests/1/reviewed", reviewed_at=ago(hours=28), approved=True)
+    await post(runtime, "/pull-requests/1/merged", merged_at=ago(hours=26))
+    for number, hours in (("1", 50), ("2", 25)):
+        begin = {"first_commit_at": ago(hours=hours + 5), "deploy_start_at": ago(hours=hours)}
+        end = {"deployed_at": ago(hours=hours - 1)}
+        await post(runtime, "/deployments", id=number, project_id="acme/em", **begin, **end)
+    incident = {"id": "1", "project_id": "acme/em", "deployment_id": "2"}
+    await post(runtime, "/incidents", started_at=ago(hours=20), **incident)
+    await post(runtime, "/incidents/1/restored", date=ago(hours=18))
+    tags = {"service": "api", "environment": "production", "project": "acme/api"}
+    for number, error in (("a", True), ("b", False)):
+        base = {"type": "deploy", "id": number, "tags": tags}
+        await post(runtime, "/customhttp", action="start", timestamp=ago(hours=4), **base)
+        end = {"action": "end", "timestamp": ago(hours=3), "error": error}
+        await post(runtime, "/customhttp", **base, **end)
+    for kind in ("build", "pipeline", "issue", "pull_request"):
+        for action in ("start", "end"):
+            typed = {"type": "Bug"} if kind == "issue" else {}
+            await post(runtime, "/customhttp", type=kind, id="x", action=action, tags=typed)
+    await post(runtime, "/customhttp", type="deploy", id="open", action="start", tags=tags)
+    await runtime.writer.caught_up()
+
+
+@pytest.fixture
+async def told(tmp_path: Path) -> AsyncIterator[Runtime]:
+    async with receiver(tmp_path, "", {"teams": TEAMS}) as runtime:
+        await tell(runtime)
+        yield runtime
+
+
+def session(runtime: Runtime) -> ClientSession:
+    return ClientSession(runtime.url, headers={"Authorization": "Bearer token-0123456789"})
+
+
+def panels(board: Path) -> Iterator[dict[str, Any]]:
+    yield from json.loads(board.read_text("utf-8"))["panels"]
+
+
+def targets(board: Path, *names: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for panel in panels(board):
+        for target in panel["targets"]:
+            if all(name in target for name in names):
+                yield panel["title"], target
+
+
+def test_there_are_dashboards_for_both_data_sources() -> None:
+    assert {board.name for board in BOARDS} == set(
+        re.findall(r"\]\((\S+\.json)\)", (FOLDER / "README.md").read_text("utf-8"))
+    )
+    for board in BOARDS:
+        document = json.loads(board.read_text("utf-8"))
+        ids = [panel["id"] for panel in document["panels"]]
+        assert len(ids) == len(set(ids)) and document["uid"]
+        for panel in document["panels"]:
+            place = panel["gridPos"]
+            assert place["x"] + place["w"] <= 24 and panel["targets"], panel["title"]
+
+
+def selectors(expression: str) -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
+    """(metric, {label: (operator, value)}) of each selector of a PromQL expression."""
+    bare = re.sub(r"\b(?:by|without) \([^)]*\)", "", expression)
+    pattern = r"([a-zA-Z_:][\w:]*)(?:\{([^}]*)\})?(?!\w)(?!\s*\()"
+    for name, labels in re.findall(pattern, re.sub(r'"[^"]*"(?![^{]*\})', "", bare)):
+        if name in FUNCTIONS or not re.search(r"[a-z]_", name):
+            continue
+        yield (
+            name,
+            {
+                label: (operator, value)
+                for label, operator, value in re.findall(r'(\w+)(=~|!~|!=|=)"([^"]*)"', labels)
+            },
+        )
+
+
+def matches(labels: dict[str, str], wanted: dict[str, tuple[str, str]]) -> bool:
+    tests = {
+        "=": lambda value, given: value == given,
+        "!=": lambda value, given: value != given,
+        "=~": lambda value, given: (
+            re.fullmatch(given.replace("$team", ".*").replace("$project", ".*"), value) is not None
+        ),
+    }
+    return all(
+        tests[operator](labels.get(name, ""), value) for name, (operator, value) in wanted.items()
+    )
+
+
+async def test_every_prometheus_expression_finds_a_value(told) -> None:
+    async with session(told) as client:
+        text = await (await client.get("/metrics")).text()
+    samples: dict[str, list[dict[str, str]]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            samples.setdefault(sample.name, []).append(sample.labels)
+    tried = 0
+    for board in BOARDS:
+        for title, target in targets(board, "expr"):
+            found = list(selectors(target["expr"]))
+            assert found, target["expr"]
+            for name, wanted in found:
+                fitting = [labels for labels in samples.get(name, []) if matches(labels, wanted)]
+                assert fitting, f"{board.name}, {title}: {name}{wanted}"
+                for by in re.findall(r"by \(([^)]*)\)", target["expr"]):
+                    for label in by.split(", "):
+                        assert any(label in labels for labels in fitting), (title, label)
+                tried += 1
+        for variable in json.loads(board.read_text("utf-8"))["templating"]["list"]:
+            if asked := re.match(r"label_values\((\w+), (\w+)\)", str(variable.get("definition"))):
+                name, label = asked.groups()
+                assert any(label in labels for labels in samples[name]), variable["name"]
+    assert tried > 40
+
+
+async def test_every_infinity_query_finds_a_value(told) -> None:
+    tried = 0
+    async with session(told) as client:
+        for board in BOARDS:
+            for title, target in targets(board, "url"):
+                url = target["url"].replace("${__from:date:iso}", ago(days=7)[:19] + "Z")
+                url = url.replace("${__to:date:iso}", RANGE["to"][:19] + "Z")
+                response = await client.get(url)
+                assert response.status == 200, (title, await response.text())
+                items = (await response.json())[target["root_selector"]]
+                assert items, title
+                for column in target["columns"]:
+                    values = [at_path(item, column["selector"]) for item in items]
+                    may_be_missing = column["selector"] in ("url",)
+                    assert may_be_missing or any(v is not None for v in values), (title, column)
+                tried += 1
+    assert tried == 5
+
+
+def at_path(item: Any, selector: str) -> Any:
+    for name in selector.split("."):
+        item = item[name]
+    return item
+
+
+async def test_the_json_data_source_gets_series_and_tables(told) -> None:
+    async with session(told) as client:
+        assert (await client.get("/grafana/")).status == 200
+        names = await (await client.post("/grafana/search", json={"target": ""})).json()
+        assert {"change_lead_time", "deployment_frequency of core"} <= set(names)
+        question = {"range": RANGE, "targets": [{"target": name} for name in names]}
+        found = await (await client.post("/grafana/query", json=question)).json()
+        dora = await (await client.get(f"/api/dora?team=core&since={ago(days=7)[:19]}Z")).json()
+        table = {"range": RANGE, "targets": [{"target": names[0], "type": "table"}]}
+        (rows,) = await (await client.post("/grafana/query", json=table)).json()
+    by_name = {entry["target"]: entry["datapoints"] for entry in found}
+    assert set(by_name) == set(names)
+    expected = dora["items"][0]["metrics"]["deployment_frequency"]["series"]
+    points = by_name["deployment_frequency of core"]
+    assert sorted(v for v, _ in points if v) == sorted(v for v in expected if v)
+    since, until = (datetime.fromisoformat(RANGE[name]).timestamp() * 1000 for name in RANGE)
+    for entry in by_name.values():
+        assert all(since - 86_400_000 <= at <= until for _, at in entry)
+    assert by_name["change_lead_time"], "somewhere a change was shipped"
+    assert rows["type"] == "table" and len(rows["rows"][0]) == len(rows["columns"]) == 2
+
+
+async def test_deploys_and_incidents_are_annotations(told) -> None:
+    async with session(told) as client:
+        every = await (await client.post("/grafana/annotations", json={"range": RANGE})).json()
+        question = {"range": RANGE, "annotation": {"name": "x", "query": "kind:deploy is:failed"}}
+        failed = await (await client.post("/grafana/annotations", json=question)).json()
+    assert {entry["tags"][0] for entry in every} == {"deploy", "incident"}
+    assert len(every) == 6
+    assert len(failed) == 1 and failed[0]["isRegion"] and failed[0]["annotation"]["name"] == "x"
+    assert failed[0]["timeEnd"] - failed[0]["time"] == 3_600_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/grafana/query", b"[]", 400),
+        ("/grafana/query", b"{", 400),
+        ("/grafana/query", b'{"range": 7, "targets": []}', 400),
+        ("/grafana/query", b"x" * 70_000, 400),
+        ("/grafana/annotations", b'{"range": {"from": "soon", "to": "now"}}', 400),
+    ],
+)
+async def test_a_wrong_question_is_refused(tmp_path, path, body, status) -> None:
+    async with receiver(tmp_path, "") as runtime, session(runtime) as client:
+        assert (await client.post(path, data=body)).status == status
+
+
+async def test_the_data_source_needs_the_token(tmp_path) -> None:
+    async with receiver(tmp_path, "") as runtime, ClientSession(runtime.url) as client:
+        assert (await client.get("/grafana/")).status == 401
+        assert (await client.post("/grafana/search", json={})).status == 401
