@@ -13,6 +13,7 @@ import pytest
 from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.export.promql import matches, selectors
 from tests.export.receiving import post, receiver
 from vs_tui.cli.runtime import Runtime
 from vs_tui.model.teams import Team, Teams
@@ -24,7 +25,6 @@ RANGE = {
     "from": (NOW - timedelta(days=7)).isoformat(),
     "to": (NOW + timedelta(minutes=1)).isoformat(),
 }
-FUNCTIONS = {"sum", "increase", "rate", "histogram_quantile", "topk", "label_values"}
 TEAMS = Teams((Team("core", ("acme/*", "core"), ()),))
 
 
@@ -91,35 +91,6 @@ def test_there_are_dashboards_for_both_data_sources() -> None:
         for panel in document["panels"]:
             place = panel["gridPos"]
             assert place["x"] + place["w"] <= 24 and panel["targets"], panel["title"]
-
-
-def selectors(expression: str) -> Iterator[tuple[str, dict[str, tuple[str, str]]]]:
-    """(metric, {label: (operator, value)}) of each selector of a PromQL expression."""
-    bare = re.sub(r"\b(?:by|without) \([^)]*\)", "", expression)
-    pattern = r"([a-zA-Z_:][\w:]*)(?:\{([^}]*)\})?(?!\w)(?!\s*\()"
-    for name, labels in re.findall(pattern, re.sub(r'"[^"]*"(?![^{]*\})', "", bare)):
-        if name in FUNCTIONS or not re.search(r"[a-z]_", name):
-            continue
-        yield (
-            name,
-            {
-                label: (operator, value)
-                for label, operator, value in re.findall(r'(\w+)(=~|!~|!=|=)"([^"]*)"', labels)
-            },
-        )
-
-
-def matches(labels: dict[str, str], wanted: dict[str, tuple[str, str]]) -> bool:
-    tests = {
-        "=": lambda value, given: value == given,
-        "!=": lambda value, given: value != given,
-        "=~": lambda value, given: (
-            re.fullmatch(given.replace("$team", ".*").replace("$project", ".*"), value) is not None
-        ),
-    }
-    return all(
-        tests[operator](labels.get(name, ""), value) for name, (operator, value) in wanted.items()
-    )
 
 
 async def test_every_prometheus_expression_finds_a_value(told) -> None:
