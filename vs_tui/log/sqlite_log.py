@@ -213,8 +213,8 @@ def _latest(db: sqlite3.Connection, names: Sequence[str]) -> _Known:
     # A name of runs is of one source, and may have very many deliveries.
     runs = [name for name in once if name.startswith("run:")]
     rows = db.execute(
-        f"SELECT {fields} FROM json_each(?) n CROSS JOIN deliveries d ON d.id = "
-        "(SELECT MAX(id) FROM deliveries WHERE dedupe = n.value)",
+        f"SELECT {fields} FROM json_each(?) names CROSS JOIN deliveries d ON d.id = "
+        "(SELECT MAX(id) FROM deliveries WHERE dedupe = names.value)",
         (orjson.dumps(runs).decode(),),
     ).fetchall()
     rows += db.execute(

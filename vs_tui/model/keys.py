@@ -76,12 +76,22 @@ _TRACEPARENT: Final = re.compile(r"\b00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2
 _SCP_URL: Final = re.compile(r"^(?:[\w.-]+@)?[\w.-]+:(?!//)(.+)$")
 
 
+_ALERTS: Final = ("vstrace-alertmanager-incident-", "vstrace-grafana-incident-")
+_ALERT: Final = re.compile(r"(vstrace-(?:alertmanager|grafana)-incident-.+)-([1-9]\d{15})")
+
+
 def reference(source: str, kind: str, namespace: str, number: object) -> str:
     """`vstrace-{source}-{kind}-{namespace}-{id}` with blanks percent-escaped."""
     tail = f"{namespace}-{number}" if namespace else f"{number}"
     if not _UNQUOTED.fullmatch(tail):
         tail = quote(tail, safe="/._:@+~-")
     return f"vstrace-{source}-{kind}-{tail}"
+
+
+def alert_group(key: str) -> str:
+    """The key of an alert's incident without its start; empty for every other key."""
+    found = _ALERT.fullmatch(key) if key.startswith(_ALERTS) else None
+    return found[1] if found else ""
 
 
 def stable(page: str, identifier: object) -> str:

@@ -15,6 +15,7 @@ from vs_tui.model.teams import Teams
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Event, Span, Status
 from vs_tui.store import rows
+from vs_tui.store.recurring import regrouped
 from vs_tui.store.span_writes import delete_spans, phases_below, write_spans
 from vs_tui.traces.correlation import series_of
 from vs_tui.traces.folding import Folded, fold, stages_of, with_timeout
@@ -79,6 +80,9 @@ class EventCache:
     def clear(self) -> None:
         self._events.clear()
 
+    def drop(self, key: str) -> None:
+        self._events.pop(key, None)
+
     def load(
         self, connection: sqlite3.Connection, keys: Iterable[str]
     ) -> dict[str, dict[bytes, Event]]:
@@ -108,6 +112,7 @@ def fold_events(
     connection: sqlite3.Connection, events: Sequence[Event], context: Context, cache: EventCache
 ) -> list[Change]:
     """Store new events, fold their spans and write the rows that changed."""
+    events = regrouped(connection, events, cache)
     stored = cache.load(connection, dict.fromkeys([event.key for event in events]))
     known_before = {key for key, found in stored.items() if found}
     fresh: dict[str, list[Event]] = {}

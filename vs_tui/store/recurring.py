@@ -1,0 +1,91 @@
+"""Alerts whose start moves: their events are kept under the key of the incident they are about."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
+
+from vs_tui.model.keys import alert_group
+from vs_tui.model.vocabulary import Event, Key
+from vs_tui.store.rows import as_json
+from vs_tui.traces.alert_episodes import NEARBY, incident_starts
+
+LOOKED_AT: Final = 64
+"""Incidents of one alert before a notification that are compared with it."""
+LOOKED_AFTER: Final = 16
+"""And after it, where it arrives late."""
+
+
+class Cache(Protocol):
+    """The events that are stored; see `span_folding.EventCache`."""
+
+    def load(
+        self, connection: sqlite3.Connection, keys: Iterable[str]
+    ) -> dict[str, dict[bytes, Event]]: ...
+
+    def drop(self, key: str) -> None: ...
+
+
+def regrouped(
+    connection: sqlite3.Connection, events: Sequence[Event], cache: Cache
+) -> Sequence[Event]:
+    """The events, those of alerts under the key of their incident.
+
+    A stored event that turns out to be of another incident moves: what was stored under its key
+    is deleted, and comes again in the result.
+    """
+    groups: dict[str, list[Event]] = {}
+    for event in events:
+        if (group := alert_group(event.key)) and event.started_at is not None:
+            groups.setdefault(group, []).append(event)
+    if not groups:
+        return events
+    placed: dict[int, Event] = {}
+    moved: list[Event] = []
+    for group, fresh in groups.items():
+        stored = cache.load(connection, _keys_about(connection, group, fresh))
+        known = [event for found in stored.values() for event in found.values()]
+        starts = incident_starts([*known, *fresh])
+        for event in fresh:
+            placed[id(event)] = _placed(event, group, starts[event.started_at or 0])
+        for key, found in stored.items():
+            wanted = [_placed(e, group, starts[e.started_at or 0]) for e in found.values()]
+            if any(event.key != key for event in wanted):
+                _forget(connection, key, whole=all(event.key != key for event in wanted))
+                cache.drop(key)
+                moved += wanted
+    return [*(placed.get(id(event), event) for event in events), *moved]
+
+
+def _keys_about(connection: sqlite3.Connection, group: str, fresh: Sequence[Event]) -> list[str]:
+    """The keys of the alert's incidents around these events."""
+    latest = max(max(event.occurred_at, event.started_at or 0) for event in fresh) + NEARBY
+    before = "SELECT DISTINCT key FROM events WHERE key > ? AND key <= ? ORDER BY key DESC LIMIT ?"
+    after = "SELECT DISTINCT key FROM events WHERE key > ? AND key < ? ORDER BY key LIMIT ?"
+    rows = connection.execute(before, (f"{group}-", f"{group}-{latest}", LOOKED_AT)).fetchall()
+    rows += connection.execute(after, (f"{group}-{latest}", f"{group}.", LOOKED_AFTER)).fetchall()
+    # A group's name may be the beginning of another's.
+    return [key for (key,) in rows if alert_group(key) == group]
+
+
+def _placed(event: Event, group: str, start: int) -> Event:
+    """The event under its incident's key; the key that its own start makes stays a name of it."""
+    own, key = f"{group}-{event.started_at}", f"{group}-{start}"
+    alias = Key("ref", own)
+    offers = tuple(offer for offer in event.offers if offer != alias)
+    return event._replace(key=key, offers=offers if key == own else (*offers, alias))
+
+
+def _forget(connection: sqlite3.Connection, key: str, *, whole: bool) -> None:
+    """Delete what is stored of a key; `whole`: its span as well."""
+    for table in ("events", "offers", "seeks"):
+        connection.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
+    if whole:
+        below = "SELECT key FROM spans WHERE key = ?1 OR (parent_key = ?1 AND derived = 1)"
+        gone = as_json([name for (name,) in connection.execute(below, (key,))])
+        for table, column in (("links", "child"), ("links", "parent"), ("spans", "key")):
+            connection.execute(
+                f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))", (gone,)
+            )
+        connection.execute("UPDATE spans SET parent_key = '' WHERE parent_key = ?", (key,))

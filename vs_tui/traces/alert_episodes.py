@@ -1,0 +1,82 @@
+"""Which notifications of one alert are about one incident.
+
+An alert fires once at a time. Its start is part of what it is called by, but the start that is
+told may move while it fires: two Prometheus servers feed one Alertmanager, or Grafana states
+another one when it is resolved. The result depends on the set of events only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from vs_tui.model.time import MINUTE, Duration, Instant
+from vs_tui.model.vocabulary import Event
+
+NEARBY: Final[Duration] = 15 * MINUTE
+"""How far the start of an alert that goes on firing may move."""
+
+
+@dataclass(slots=True)
+class _Told:
+    """What is told of the alert with one start."""
+
+    start: Instant
+    fired: bool = False
+    end: Instant | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.fired and self.end is None
+
+
+def incident_starts(events: Iterable[Event]) -> dict[Instant, Instant]:
+    """The start that an event states -> the start of its incident, the earliest that is stated.
+
+    - An end whose start never fired ends the latest incident that is open then.
+    - A start within another's incident is of that incident.
+    - Starts within 15 minutes of each other are of one incident, unless it ended in between.
+    """
+    found: dict[Instant, _Told] = {}
+    for event in events:
+        if event.started_at is None:
+            continue
+        told = found.setdefault(event.started_at, _Told(event.started_at))
+        if event.state.terminal:
+            told.end = max(event.occurred_at, told.end or 0)
+        else:
+            told.fired = True
+    ordered = [found[start] for start in sorted(found)]
+    first: dict[Instant, Instant] = {start: start for start in found}
+
+    def root(start: Instant) -> Instant:
+        while first[start] != start:
+            start = first[start]
+        return start
+
+    def join(one: _Told, other: _Told) -> None:
+        low, high = sorted((root(one.start), root(other.start)))
+        first[high] = low
+
+    for place, told in enumerate(ordered):
+        before = ordered[:place]
+        if told.is_open:
+            for other in before:
+                if other.end is not None and told.start <= other.end:
+                    join(told, other)
+        if before and before[-1].is_open and told.start - before[-1].start <= NEARBY:
+            join(told, before[-1])
+    ended: set[Instant] = {root(told.start) for told in ordered if told.fired and told.end}
+    for told in ordered:
+        if told.end is None or told.fired:
+            continue
+        is_open = [
+            other
+            for other in ordered
+            if other.is_open and other.start <= told.end and root(other.start) not in ended
+        ]
+        if is_open:
+            join(told, is_open[-1])
+            ended.add(root(told.start))
+    return {start: root(start) for start in found}
