@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vs_tui.metrics.columns import Page
 from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import Environments, Team, Teams
 from vs_tui.model.time import MINUTE, Instant
 from vs_tui.model.vocabulary import Event, Key, Rule, Seek, State
 from vs_tui.store.batch import Folding, fold_and_link, next_seq
 from vs_tui.store.metrics_keeper import MetricsKeeper
-from vs_tui.store.metrics_pages import SHAPES
 from vs_tui.store.retention import prune_traces
 from vs_tui.store.schema import open_writer
 from vs_tui.store.span_folding import Context
@@ -61,32 +59,20 @@ class Database:
                 "SELECT id, team, project, service, environment, product FROM dora_places"
             )
         }
+        place = {"dora_deployments": 3, "dora_changes": 5, "dora_signals": 7}
         found = {
-            table: self.db.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
-            for table in ("dora_changes", "dora_episodes", "dora_blames", "dora_incidents")
+            table: sorted(
+                (
+                    (*row[: place[table]], places[row[place[table]]], *row[place[table] + 1 :])
+                    for row in self.db.execute(f"SELECT * FROM {table}")
+                ),
+                key=repr,
+            )
+            for table in place
         }
-        found["deployments"] = [
-            (*row[1:4], places[row[4]], *row[5:])
-            for row in self.db.execute("SELECT * FROM dora_deployments ORDER BY key")
-        ]
-        found["pages"] = sorted(self._records())
+        for table in ("dora_incidents", "dora_work"):
+            found[table] = self.db.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
         return found
-
-    def _records(self) -> Iterator[tuple[Any, ...]]:
-        """Every record of every page, without the ids, which depend on the order of arrival."""
-        ends: dict[tuple[Any, ...], int] = {}
-        for *strand, kind, lo, hi, n, data in self.db.execute(
-            "SELECT s.level, s.team, s.name, p.kind, p.lo, p.hi, p.n, p.data FROM dora_pages p "
-            "JOIN dora_strands s ON s.id = p.strand ORDER BY p.strand, p.kind, p.lo"
-        ):
-            page = Page(SHAPES[kind], n, data)
-            records = list(page.records())
-            assert (lo, hi) == (records[0][1], records[-1][1])
-            assert ends.get((*strand, kind), -1) < lo, "pages do not overlap"
-            ends[*strand, kind] = hi
-            for name in page.shape.durations:
-                assert list(page.run(name)) == sorted(page.column(name))
-            yield from ((*strand, kind, *record[1:]) for record in records)
 
 
 def _span(

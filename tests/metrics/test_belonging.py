@@ -133,7 +133,7 @@ def test_of_a_version_that_was_deployed_twice_the_last_one_before_it_is_meant(ba
     assert failed(base) == (1, 3), "the one in between was rolled back"
     tell(base, "incident", "11:10", "11:20", version="1")
     assert failed(base) == (2, 3)
-    rows = "SELECT ended_at FROM dora_deployments WHERE failed = 1 ORDER BY ended_at"
+    rows = "SELECT ended_at FROM dora_deployments WHERE failed_at IS NOT NULL ORDER BY ended_at"
     assert base.db.execute(rows).fetchall() == [(t("10:00"),), (t("11:00"),)]
 
 
@@ -144,7 +144,7 @@ def test_a_commit_is_a_version_too(base, deployed, told) -> None:
     tell(base, "incident", "11:10", "11:20", commit=("a1" * 20)[:told])
     tell(base, "incident", "11:30", "11:40", commit="d4" * 20)
     assert failed(base) == (1, 3)
-    rows = "SELECT ended_at FROM dora_deployments WHERE failed = 1"
+    rows = "SELECT ended_at FROM dora_deployments WHERE failed_at IS NOT NULL"
     assert base.db.execute(rows).fetchall() == [(t("09:00"),)]
 
 
@@ -168,7 +168,9 @@ def test_an_incident_of_a_version_that_is_still_going_out_is_of_that_deployment(
     for kind in (first, *(told.keys() - {first})):
         told[kind]()
     assert failed(base) == (1, 2)
-    found = base.db.execute("SELECT version FROM dora_deployments WHERE failed = 1").fetchall()
+    found = base.db.execute(
+        "SELECT version FROM dora_deployments WHERE failed_at IS NOT NULL"
+    ).fetchall()
     assert found == [("2",)]
     assert figures(base)["restore"].value == 30 * 60_000_000
     tell(base, "incident", "10:15", "10:20")

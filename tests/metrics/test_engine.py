@@ -4,22 +4,19 @@ from datetime import UTC, date, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.metrics.world import THE_DAY, deploy, pull_request, t, window
-from vs_tui.metrics import columns, levels, texts
+from vs_tui.metrics import levels, texts
 from vs_tui.metrics.durations import Item, duration_report, expected_end, history_of
 from vs_tui.metrics.facts import Build
 from vs_tui.metrics.flaky import Run, flaky_jobs
 from vs_tui.metrics.frequency import level_of
 from vs_tui.metrics.lead_time import ship
-from vs_tui.metrics.ledger import CHANGES
 from vs_tui.metrics.pull_requests import PullRequest, aggregate
 from vs_tui.metrics.reading import change_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.stages import bottleneck, breakdown, regressions, stages_of
-from vs_tui.metrics.statistics import Distribution, Runs, median, percentile
+from vs_tui.metrics.statistics import Distribution, median, percentile
 from vs_tui.metrics.windows import SUNDAY, Window, window_of
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Span, State, Status
@@ -34,47 +31,6 @@ def test_medians_and_nearest_ranks() -> None:
     assert percentile(list(range(1, 11)), 90) == 9
     assert percentile([5], 99) == 5
     assert percentile([], 50) is None
-
-
-@given(st.lists(st.lists(st.integers(0, 50).map(float), max_size=9), max_size=6))
-def test_runs_are_as_sorting_all_together(lists) -> None:
-    together = sorted(value for values in lists for value in values)
-    runs = Runs([sorted(values) for values in lists])
-    found = (runs.median(), runs.percentile(90))
-    assert found == (median(together), percentile(together, 90))
-    assert runs.greatest(2) == (together[-2] if len(together) > 1 else None)
-    assert runs.below(25) == sum(1 for value in together if value < 25)
-
-
-def test_many_runs_are_searched_and_not_sorted() -> None:
-    """Also where they are very unlike, so that the sample leads astray."""
-    runs = [[float(n * 1_000 + k) for k in range(200)] for n in range(40)] + [[7.0] * 5_000]
-    runs += [[float(n)] for n in range(900)]
-    together = sorted(value for run in runs for value in run)
-    found = Runs(runs)
-    for percent in (50, 75, 90, 95, 99, 100):
-        assert found.percentile(percent) == percentile(together, percent)
-    assert (found.median(), found.mean()) == (median(together), sum(together) / len(together))
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 60), st.integers(-1, 6)), max_size=40),
-    st.tuples(st.integers(0, 60), st.integers(0, 60)).map(sorted),
-    st.integers(1, 8),
-)
-def test_a_part_of_a_strand_is_as_its_records(told, stretch, n) -> None:
-    """However it is cut into pages, with values that are alike and some that are not known."""
-    records = [(number, at, took, 0) for number, (at, took) in enumerate(told)]
-    with pytest.MonkeyPatch.context() as small:
-        small.setattr(columns, "FULL", 4)
-        strand = columns.Strand(CHANGES, columns.pages_of(CHANGES, records))
-    inside = [record for record in records if stretch[0] <= record[1] < stretch[1]]
-    known = sorted(record[2] for record in inside if record[2] != columns.UNKNOWN)
-    found = strand.spread("lead", *stretch)
-    assert (found.n, found.median()) == (len(known), median(known))
-    least = known[-n] if len(known) >= n else columns.UNKNOWN
-    wanted = sorted(record[0] for record in inside if record[2] >= least)
-    assert sorted(strand.greatest("lead", n, *stretch)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -232,7 +188,7 @@ def test_the_stages_of_a_change() -> None:
         "deploy wait": 10,
         "deploy": 10,
     }
-    times = breakdown({name: Runs([[value]]) for name, value in found.items()})
+    times = breakdown({name: [value] for name, value in found.items()})
     assert bottleneck(times) == "coding"
     assert bottleneck(breakdown({})) == ""
 
@@ -290,8 +246,8 @@ def test_a_stage_regressed_when_it_is_a_quarter_slower_than_its_own_past() -> No
     past = {"review": [60, 61, 62, 63, 64], "build": [10] * 5, "deploy": [5] * 4}
     now = {"review": [90] * 5, "build": [11] * 5, "deploy": [50] * 5}
     found = regressions(
-        {name: Runs([values]) for name, values in now.items()},
-        {name: Runs([values]) for name, values in past.items()},
+        now,
+        past,
     )
     assert [(entry.name, entry.n, entry.n_before) for entry in found] == [("review", 5, 5)]
     assert found[0].factor == pytest.approx(90 / 62)

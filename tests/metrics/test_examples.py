@@ -177,7 +177,7 @@ def test_c2_many_signals_are_one_failure() -> None:
 
 def test_c3_an_alarm_without_a_version_blames_the_last_success() -> None:
     found = verdicts([deploy("09:00"), deploy("11:00")], incidents=[alarm("12:00")])
-    assert [v.deployment.ended_at for v in found if v.failed] == [t("11:00")]
+    assert [v.deployment.ended_at for v in found if v.failed_at] == [t("11:00")]
 
 
 def test_c4_a_failed_test_in_staging_changes_nothing() -> None:

@@ -182,7 +182,7 @@ def test_adopting_a_target_at_a_time_says_what_judging_everything_says(base) -> 
         steps += 1
     assert steps == 5, "what counts, three targets and the incidents"
     kept = base.kept()
-    assert {row[0] for row in kept["deployments"]} == {"deploy-1", "deploy-3", "deploy-4"}
+    assert {row[0] for row in kept["dora_deployments"]} == {"deploy-1", "deploy-3", "deploy-4"}
     other.rebuild(base.db)
     assert kept == base.kept()
     assert not other.adopt_some(base.db)
@@ -224,7 +224,7 @@ def test_pruning_changes_no_number_of_the_past(base) -> None:
     assert base.kept() == before
     base.tell(*deploy(3, BEGIN + 30 * DAY))
     after = base.kept()
-    assert set(before["deployments"]) <= set(after["deployments"])
+    assert set(before["dora_deployments"]) <= set(after["dora_deployments"])
     assert after["dora_incidents"] == before["dora_incidents"]
     assert cards(base)["core"].figures["deploys"].n == 3
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from vs_tui.metrics.assessment import Assessed, Facts, assess
 from vs_tui.metrics.attempts import merge_attempts
+from vs_tui.metrics.counted import counted
 from vs_tui.metrics.dora import Figure, measure
 from vs_tui.metrics.facts import (
     Build,
@@ -18,7 +19,6 @@ from vs_tui.metrics.facts import (
     Outcome,
     Test,
 )
-from vs_tui.metrics.ledger import ledger_of
 from vs_tui.metrics.products import units
 from vs_tui.metrics.rules import DEFAULT_RULES
 from vs_tui.metrics.windows import Window
@@ -126,7 +126,7 @@ def figures(
     deployments: Sequence[Deployment], over: Window = THE_DAY, **more: Any
 ) -> dict[str, Figure]:
     """The five metrics of these deployments."""
-    return measure(ledger_of(verdicts(deployments, **more)), over)
+    return measure(counted(verdicts(deployments, **more)), over)
 
 
 def figure(

@@ -2,6 +2,7 @@
 the middle of a migration leaves the old schema or the new one."""
 
 import contextlib
+import json
 import os
 import signal
 import sqlite3
@@ -11,9 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.store.conftest import custom, rows_of
+from vs_tui.metrics.windows import Window
+from vs_tui.model.teams import Environments, Teams
 from vs_tui.sources.reading import parse_stored
 from vs_tui.store import schema
 from vs_tui.store.maintenance import verify
+from vs_tui.store.metrics import read_scorecards
+from vs_tui.store.metrics_behind import read_detail
+from vs_tui.store.metrics_keeper import MetricsKeeper
 from vs_tui.store.rebuild import rebuild
 from vs_tui.store.restore import restore
 from vs_tui.store.schema import NewerSchema, StoreError, open_reader
@@ -225,3 +231,54 @@ async def test_a_reader_of_an_older_schema_says_how_to_migrate(tmp_path, clock, 
     request.getfixturevalue("next_schema")
     with pytest.raises(StoreError, match="vs-tui serve --db"):
         open_reader(path)
+
+
+async def test_what_pruned_traces_contributed_is_counted_as_before(tmp_path, clock) -> None:
+    """Two deployments of the database of schema 5 have no spans any more: one shipped a change of
+    an unknown begin, the other one of a day and failed; what came after them is judged anew.
+    """
+    path = tmp_path / "vs.db"
+    load(SCHEMAS[4], path)
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        gone = "SELECT key FROM dora_deployments WHERE span NOT IN (SELECT key FROM spans)"
+        keys = [key for (key,) in old.execute(gone)]
+        assert len(keys) == 2
+        times = {"started_at": 1772086600000000, "ended_at": 1772087600000000}
+        signals = json.dumps([{"kind": "incident", "key": "i#1", **times}])
+        old.execute(
+            "UPDATE dora_deployments SET reasons = 'incident', verdict = json_set(verdict, "
+            "'$.signals', json(?), '$.blames', json(?)) WHERE key LIKE '%v5-1'",
+            (signals, json.dumps([{"key": "i#1", "span": "i"}])),
+        )
+        old.execute(
+            "INSERT INTO dora_episodes SELECT key, 1772086600000000, 1772087600000000, project, "
+            "service, environment, ended_at FROM dora_deployments WHERE key LIKE '%v5-1'"
+        )
+        merged = '[["author","","ada","merges",[1772086500000000]]]'
+        old.execute("INSERT INTO dora_members (key, records) VALUES ('pruned-pr', ?)", (merged,))
+        old.commit()
+    keeper = MetricsKeeper(Environments())
+    db = schema.open_writer(path)
+    for _ in range(2):  # as migrated, then judged anew
+        window = Window(1772000000000000, 1772445700000000, 1772445700000000)
+        (card,) = read_scorecards(db, window, teams=Teams(), by="all", beside=True)
+        figures = card.figures
+        assert (figures["deploys"].n, figures["fail"].hits, figures["fail"].n) == (4, 2, 5)
+        assert figures["restore"].n == 2
+        assert figures["restore"].value == (1_000_000_000 + 86_400_000_000) / 2
+        assert figures["lead"].n + figures["lead"].unknown == 4
+        assert card.beside is not None
+        assert card.beside.merged == 1
+        detail = read_detail(db, window, "", "fail")
+        assert [(line.version, line.note) for line in detail.behind[:2]] == [
+            ("1.2", "deploy failed"),
+            ("1.1", "incident"),
+        ]
+        rows = "SELECT * FROM dora_changes WHERE deployment IN (?, ?) ORDER BY 1"
+        kept = db.execute(rows, keys).fetchall()
+        assert [(row[7], row[8], row[-2]) for row in kept] == [
+            (None, "", 120_000_000),
+            (86_400_000_000, "previous deployment", 120_000_000),
+        ]
+        keeper.adopt(db)
+    db.close()

@@ -18,10 +18,8 @@ from vs_tui.metrics.facts import (
 from vs_tui.metrics.failures import (
     ROLLBACK,
     Course,
-    Episode,
     Signal,
     blamed,
-    episodes,
     name_of,
     repairs,
     rework_of,
@@ -61,16 +59,14 @@ class Assessed:
 
     deployment: Deployment
     signals: tuple[Signal, ...] = ()
-    episodes: tuple[Episode, ...] = ()
     rework: str = ""
     """Why it is a repair; `` when it is none."""
     shipped: tuple[Shipped, ...] = ()
-    blames: tuple[Incident, ...] = ()
-    """The incidents that are linked to it."""
 
     @property
-    def failed(self) -> bool:
-        return bool(self.signals)
+    def failed_at(self) -> Instant | None:
+        """The first sign that it failed; None: it did not."""
+        return min((signal.started_at for signal in self.signals), default=None)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -119,10 +115,8 @@ def assess(
                 Assessed(
                     deployment,
                     own,
-                    episodes(own),
                     rework_of(deployment, before, first_seen, repaired, marks),
                     _shipped(deployment, own_changes, course, facts.builds),
-                    tuple(i for i, d in blames if d.key == deployment.key),
                 )
             )
         before = deployment

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from typing import Final
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
 
 from vs_tui.metrics import levels
-from vs_tui.metrics.columns import UNKNOWN, Strand
+from vs_tui.metrics.counted import Counted, Deployed, Recovery, ShippedChange
 from vs_tui.metrics.frequency import frequency
-from vs_tui.metrics.ledger import BASES, Ledger
+from vs_tui.metrics.lead_time import Basis
 from vs_tui.metrics.statistics import median, percentile, ratio
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import Duration, Instant
@@ -96,7 +96,7 @@ _LEVELS: Final = {
 
 
 def measure(
-    ledger: Ledger,
+    counted: Counted,
     window: Window,
     *,
     known: bool = False,
@@ -105,113 +105,109 @@ def measure(
     since: Instant | None = None,
     only: Collection[str] = tuple(METRICS),
 ) -> dict[str, Figure]:
-    """The five metrics of a ledger, each against the period before.
+    """The five metrics of a group, each against the period before.
 
-    Someone who never deployed has no frequency; who did (`known`, or the ledger says so) and
+    Someone who never deployed has no frequency; who did (`known`, or the deployments say so) and
     did not in this window has 0 a day. Without `trend` the figures have no series. When the
     period before is not `covered` by what is known, frequencies are not compared. `since`: when
     there was data first; days before do not count in a frequency.
     """
-    before = window.previous
-    ended: Sequence[int] = ledger.deployments.column("at")
-    slices = window.slices(ended) if trend else []
-    known = known or (bool(ended) and ended[0] < window.end)
+    listed = counted.deployments
+    known = known or (bool(listed) and listed[0].at < window.end)
+    deployments = _Parts(listed, window, trend)
     found: dict[str, Callable[[], Figure]] = {
-        "deploys": lambda: _deploys(
-            ledger, window, before if covered else None, slices, known=known, since=since
-        ),
-        "lead": lambda: _lead(ledger.changes, window, before, trend),
-        "fail": lambda: _share(
-            "fail", "failed", as_known(ledger, window.now), window, before, slices
-        ),
-        "restore": lambda: _restore(ledger.episodes, window, before, trend),
-        "rework": lambda: _share("rework", "rework", ledger, window, before, slices),
+        "deploys": lambda: _deploys(deployments, window, known, covered, since),
+        "lead": lambda: _lead(_Parts(counted.changes, window, trend)),
+        "fail": lambda: _share("fail", deployments, failed_by(window.now)),
+        "restore": lambda: _restore(_Parts(counted.recoveries, window, trend), window.end),
+        "rework": lambda: _share("rework", deployments, lambda row: row.is_rework),
     }
     return {name: work() for name, work in found.items() if name in only}
 
 
-Slices = Sequence[tuple[int, int]]
-"""Which part of the columns lies in each bucket of the trend."""
+Row = TypeVar("Row", Deployed, ShippedChange, Recovery)
+
+
+class _Parts(Generic[Row]):
+    """Rows in time order: those of the window, of the period before, and of each bucket."""
+
+    def __init__(self, rows: Sequence[Row], window: Window, trend: bool) -> None:
+        self.moments = [row.at for row in rows]
+        start, stop = window.contained(self.moments)
+        self.own: Sequence[Row] = rows[start:stop]
+        start, stop = window.previous.contained(self.moments)
+        self.before: Sequence[Row] = rows[start:stop]
+        slices = window.slices(self.moments) if trend else ()
+        self.buckets: list[Sequence[Row]] = [rows[start:stop] for start, stop in slices]
 
 
 def _deploys(
-    ledger: Ledger,
-    window: Window,
-    before: Window | None,
-    slices: Slices,
-    *,
-    known: bool,
-    since: Instant | None,
+    parts: _Parts[Deployed], window: Window, known: bool, covered: bool, since: Instant | None
 ) -> Figure:
-    ended, ok = ledger.deployments.column("at"), ledger.deployments.column("ok")
+    successes = [row.at for row in parts.own if row.ok]
     young = since is not None and since > window.since
-    found = frequency(ended, ok, window.since_day(since) if young and since else window)
-    old = ok.count(1, *before.contained(ended)) if before else 0
+    found = frequency(successes, window.since_day(since) if young and since else window)
+    old = sum(row.ok for row in parts.before) if covered else 0
     return Figure(
         "deploys",
         found.per_day if known else None,
         found.n,
         working_days=found.working_days,
         working_days_with=found.working_days_with,
-        series=[float(ok.count(1, a, b)) for a, b in slices],
-        before=ratio(old, before.length) if before else None,
+        series=[float(sum(row.ok for row in bucket)) for bucket in parts.buckets],
+        before=ratio(old, window.previous.length) if covered else None,
         before_n=old,
         level=found.level if known else "",
         since=since if young else None,
     )
 
 
-def _lead(changes: Strand, window: Window, before: Window, trend: bool) -> Figure:
-    start, stop = window.contained(changes.column("at"))
-    values = changes.spread("lead", window.since, window.until)
-    old = changes.spread("lead", before.since, before.until)
-    bases = changes.column("basis")
-    counts = {basis.value: bases.count(number, start, stop) for number, basis in enumerate(BASES)}
-    edges = (*window.bucket_starts, window.until) if trend else ()
+def _leads(changes: Iterable[ShippedChange]) -> list[Duration]:
+    return sorted([change.lead for change in changes if change.lead is not None])
+
+
+def _lead(parts: _Parts[ShippedChange]) -> Figure:
+    values, old = _leads(parts.own), _leads(parts.before)
+    bases = Counter(change.basis for change in parts.own)
     return Figure(
         "lead",
-        values.median(),
-        values.n,
-        p90=values.percentile(90),
-        unknown=stop - start - values.n,
-        starts={name: n for name, n in counts.items() if name and n},
-        series=[changes.spread("lead", a, b).median() for a, b in pairwise(edges)],
-        before=old.median(),
-        before_n=old.n,
+        median(values),
+        len(values),
+        p90=percentile(values, 90),
+        unknown=len(parts.own) - len(values),
+        starts={basis.value: bases[basis] for basis in Basis if basis and bases[basis]},
+        series=[median(_leads(bucket)) for bucket in parts.buckets],
+        before=median(old),
+        before_n=len(old),
     )
 
 
-def _share(
-    metric: str, column: str, ledger: Ledger, window: Window, before: Window, slices: Slices
-) -> Figure:
-    ended, hits = ledger.deployments.column("at"), ledger.deployments.column(column)
-    start, stop = window.contained(ended)
-    old_start, old_stop = before.contained(ended)
-    found = hits.count(1, start, stop)
+def failed_by(now: Instant) -> Callable[[Deployed], bool]:
+    """Whether a deployment failed as far as could be seen at a moment that is looked back to."""
+    return lambda row: row.failed_at is not None and row.failed_at <= now
+
+
+def _share(metric: str, parts: _Parts[Deployed], counts: Callable[[Deployed], int]) -> Figure:
+    hits = sum(map(counts, parts.own))
     return Figure(
         metric,
-        ratio(found, stop - start),
-        stop - start,
-        hits=found,
-        series=[ratio(hits.count(1, a, b), b - a) for a, b in slices],
-        before=ratio(hits.count(1, old_start, old_stop), old_stop - old_start),
-        before_n=old_stop - old_start,
+        ratio(hits, len(parts.own)),
+        len(parts.own),
+        hits=hits,
+        series=[ratio(sum(map(counts, bucket)), len(bucket)) for bucket in parts.buckets],
+        before=ratio(sum(map(counts, parts.before)), len(parts.before)),
+        before_n=len(parts.before),
     )
 
 
-def _restore(episodes: Strand, window: Window, before: Window, trend: bool) -> Figure:
-    at = episodes.column("at")
-    end, (start, stop) = window.end, window.contained(at)
-    took = recoveries(episodes, start, stop, end)
-    durations = sorted(value for value in took if value != UNKNOWN)
-    earlier = recoveries(episodes, *before.contained(at), end)
-    old = sorted(value for value in earlier if value != UNKNOWN)
-    lasting = [
-        began
-        for began, value in zip(episodes.column("began")[start:stop], took, strict=True)
-        if value == UNKNOWN and began <= end
-    ]
-    slices = window.slices(at) if trend else []
+def took(recoveries: Iterable[Recovery], end: Instant) -> list[Duration]:
+    """The durations of those that are over, sorted."""
+    return sorted([taken for row in recoveries if (taken := row.took(end)) is not None])
+
+
+def _restore(parts: _Parts[Recovery], end: Instant) -> Figure:
+    durations, old = took(parts.own, end), took(parts.before, end)
+    lasting = [row.began for row in parts.own if row.took(end) is None and row.began <= end]
     return Figure(
         "restore",
         median(durations),
@@ -219,33 +215,7 @@ def _restore(episodes: Strand, window: Window, before: Window, trend: bool) -> F
         p90=percentile(durations, 90),
         open=len(lasting),
         open_for=max((end - began for began in lasting), default=0),
-        series=[
-            median(sorted(value for value in took[a - start : b - start] if value != UNKNOWN))
-            for a, b in slices
-        ],
+        series=[median(took(bucket, end)) for bucket in parts.buckets],
         before=median(old),
         before_n=len(old),
     )
-
-
-def as_known(ledger: Ledger, now: Instant) -> Ledger:
-    """The ledger without the failures that nobody could see yet at a moment, for a look back."""
-    began, ids = ledger.episodes.column("began"), ledger.episodes.column("id")
-    if not began or max(began) <= now:
-        return ledger
-    seen = {id_ for id_, at in zip(ids, began, strict=True) if at <= now}
-    unseen = set(ids) - seen
-    failed = bytearray(ledger.deployments.column("failed"))
-    for position, id_ in enumerate(ledger.deployments.column("id")):
-        if id_ in unseen:
-            failed[position] = 0
-    return replace(ledger, deployments=ledger.deployments.with_flags("failed", bytes(failed)))
-
-
-def recoveries(episodes: Strand, start: int, stop: int, end: Instant) -> list[Duration]:
-    """How long each of a part of the episodes took; UNKNOWN for what lasted at `end`."""
-    began, cleared = episodes.column("began"), episodes.column("cleared")
-    return [
-        over - since if since <= over <= end else (0 if UNKNOWN < over <= end else UNKNOWN)
-        for since, over in zip(began[start:stop], cleared[start:stop], strict=True)
-    ]

@@ -16,7 +16,7 @@ from vs_tui.metrics.facts import Deployment, Incident, Test, same_version
 from vs_tui.model.time import Duration, Instant
 
 ROLLBACK: Final = "rollback"
-_REVERT: Final = re.compile(r'Revert "(.+)"(?: \(#\d+\))?\Z')
+REVERT: Final = re.compile(r'Revert "(.+)"(?: \(#\d+\))?\Z')
 _VERSION: Final = re.compile(r"[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})\Z")
 
 
@@ -31,32 +31,24 @@ class Signal:
     started_at: Instant
     ended_at: Instant | None
     """None while it is open."""
+    span: str = ""
+    """Of an incident: the span of which this is one run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """Signals of one deployment that overlap: one failure, from the first sign to all clear."""
-
-    started_at: Instant
-    ended_at: Instant | None
-
-    @property
-    def duration(self) -> Duration | None:
-        return None if self.ended_at is None else max(self.ended_at - self.started_at, 0)
-
-
-def episodes(signals: Iterable[Signal]) -> tuple[Episode, ...]:
-    """Overlapping (or touching) signals joined, in time order."""
-    found: list[Episode] = []
-    for signal in sorted(signals, key=lambda s: (s.started_at, s.key)):
+def episodes(
+    signals: Iterable[tuple[Instant, Instant | None]],
+) -> list[tuple[Instant, Instant | None]]:
+    """(start, end) of signs of one deployment: those that overlap or touch are one failure, from
+    the first sign to the end of the last; the end is None while it lasts."""
+    found: list[tuple[Instant, Instant | None]] = []
+    for began, ended in sorted(signals, key=lambda signal: signal[0]):
         last = found[-1] if found else None
-        if last and (last.ended_at is None or signal.started_at <= last.ended_at):
-            ends = (last.ended_at, signal.ended_at)
-            until = None if None in ends else max(end for end in ends if end is not None)
-            found[-1] = Episode(last.started_at, until)
+        if last and (last[1] is None or began <= last[1]):
+            until = None if last[1] is None or ended is None else max(last[1], ended)
+            found[-1] = (last[0], until)
         else:
-            found.append(Episode(signal.started_at, signal.ended_at))
-    return tuple(found)
+            found.append((began, ended))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +203,8 @@ def signals_of(
                 signal = Signal("test", test.key, test.ended_at, closings.of(test))
                 found.setdefault(key, []).append(signal)
     for incident, deployment in blames:
-        signal = Signal("incident", incident.key, incident.started_at, incident.restored_at)
+        times = (incident.started_at, incident.restored_at)
+        signal = Signal("incident", incident.key, *times, incident.span or incident.key)
         found.setdefault(deployment.key, []).append(signal)
     return found
 
@@ -261,7 +254,7 @@ def undone(
         if is_rollback:
             return before
     for title in titles:
-        reverted = _REVERT.match(title)
+        reverted = REVERT.match(title)
         if reverted and reverted[1] in shipped:
             return shipped[reverted[1]]
     return None

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from vs_tui.metrics.statistics import median, ratio
-from vs_tui.metrics.windows import Window
+from vs_tui.metrics.windows import WEEKEND, Window
 from vs_tui.model.time import Instant
 
 
@@ -26,17 +26,15 @@ class Frequency:
     """`elite`, `high`, `medium` or `low`; empty when no part of the window has passed."""
 
 
-def frequency(ended: Sequence[Instant], ok: bytes, window: Window) -> Frequency:
-    """`ended`: sorted ends of deployments, `ok`: 1 for each that succeeded; those outside the
-    window are left."""
-    n = ok.count(1, *window.contained(ended))
-    days = [(day, ok.find(1, start, stop) >= 0) for day, start, stop in window.day_slices(ended)]
-    slices = window.working_slices(ended)
+def frequency(ended: Sequence[Instant], window: Window) -> Frequency:
+    """`ended`: sorted ends of successful deployments; those outside the window are left."""
+    start, stop = window.contained(ended)
+    days = [(day, after > before) for day, before, after in window.day_slices(ended)]
     return Frequency(
-        n=n,
-        per_day=ratio(n, window.length),
+        n=stop - start,
+        per_day=ratio(stop - start, window.length),
         working_days=len(window.working_days),
-        working_days_with=sum([ok.find(1, start, stop) >= 0 for start, stop in slices]),
+        working_days_with=sum(has for day, has in days if day.weekday() not in WEEKEND),
         level=level_of(days),
     )
 

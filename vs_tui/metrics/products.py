@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from vs_tui.metrics.assessment import Assessed
 from vs_tui.metrics.facts import Deployment, Kind, Outcome
-from vs_tui.metrics.failures import episodes
 from vs_tui.metrics.lead_time import Shipped, as_one
 
 
@@ -71,6 +70,7 @@ def _product(group: tuple[str, str, str, str], parts: list[Assessed]) -> Product
     whole = replace(
         last,
         key=f"{last.project}/{product}@{correlation}/{last.environment}",
+        run_of=last.span,
         service=product or last.service,
         artifact="",
         started_at=min(part.deployment.started_at for part in parts),
@@ -81,10 +81,8 @@ def _product(group: tuple[str, str, str, str], parts: list[Assessed]) -> Product
     verdict = Assessed(
         whole,
         counted,
-        episodes(counted),
         _rework(parts, is_success),
         _shipped(parts, whole),
-        tuple(dict.fromkeys(i for part in parts for i in part.blames)),
     )
     return ProductDeployment(product, correlation, result, verdict, tuple(parts))
 

@@ -3,26 +3,19 @@ behind a number."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from vs_tui.metrics.counted import LEVELS
 from vs_tui.metrics.dora import Figure
 from vs_tui.metrics.incidents import IncidentFigures
-from vs_tui.metrics.ledger import Ledger
-from vs_tui.metrics.stages import (
-    STAGES,
-    Regression,
-    StageTime,
-    bottleneck,
-    breakdown,
-    regressions,
-)
-from vs_tui.metrics.statistics import Runs
+from vs_tui.metrics.stages import Regression, StageTime
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
 
-GROUPS = ("team", "project", "service", "environment", "product", "all")
+GROUPS = (*LEVELS[1:], LEVELS[0])
 """What the five metrics can be grouped by."""
 
 
@@ -113,21 +106,10 @@ _RESTORE_BINS = (
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-def histogram(metric: str, values: Runs) -> list[tuple[str, int]]:
-    """How many values lie in each of the bins that suit the metric; the last one is the rest."""
+def histogram(metric: str, values: Sequence[Duration]) -> list[tuple[str, int]]:
+    """How many of sorted values lie in each of the bins that suit the metric; the last one is the
+    rest."""
     bins = _LEAD_BINS if metric == "lead" else _RESTORE_BINS
-    edges = [0, *(values.below(limit) for _, limit in bins), values.n]
+    edges = [0, *(bisect_left(values, limit) for _, limit in bins), len(values)]
     names = [*(name for name, _ in bins), "more"]
     return [(name, b - a) for name, (a, b) in zip(names, pairwise(edges), strict=True)]
-
-
-def stage_values(ledger: Ledger, window: Window) -> dict[str, Runs]:
-    """Stage -> its durations over the changes that were shipped in the window."""
-    return {stage: ledger.stages.spread(stage, window.since, window.until) for stage in STAGES}
-
-
-def explain_stages(ledger: Ledger, window: Window) -> tuple[list[StageTime], str, list[Regression]]:
-    """(the stages of the lead time, the bottleneck, the stages that became slower)."""
-    values = stage_values(ledger, window)
-    times = breakdown(values)
-    return times, bottleneck(times), regressions(values, stage_values(ledger, window.previous))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vs_tui.metrics.facts import Build, Change, Deployment
-from vs_tui.metrics.statistics import NOTHING, Runs
+from vs_tui.metrics.statistics import mean, median, percentile
 from vs_tui.model.time import Duration, Instant
 
 STAGES: Final = ("coding", "pickup", "review", "merge wait", "build", "deploy wait", "deploy")
@@ -75,24 +75,22 @@ class StageTime:
     mean: float | None = None
 
 
-def breakdown(values: Mapping[str, Runs]) -> list[StageTime]:
-    """All stages in order; those nothing is known of have n = 0 and no values."""
-    means = {name: found.mean() or 0.0 for name, found in values.items() if found.n}
+def breakdown(values: Mapping[str, Sequence[Duration]]) -> list[StageTime]:
+    """All stages in order, of sorted durations; those nothing is known of have n = 0."""
+    means = {name: mean(found) or 0.0 for name, found in values.items() if found}
     whole = sum(means.values())
-    result = []
-    for name in STAGES:
-        found = values.get(name, NOTHING)
-        result.append(
-            StageTime(
-                stage=name,
-                n=found.n,
-                median=found.median(),
-                p90=found.percentile(90),
-                share=means[name] / whole if name in means and whole else None,
-                mean=means.get(name),
-            )
+    return [
+        StageTime(
+            stage=name,
+            n=len(found),
+            median=median(found),
+            p90=percentile(found, 90),
+            share=means[name] / whole if name in means and whole else None,
+            mean=means.get(name),
         )
-    return result
+        for name in STAGES
+        for found in (values.get(name, ()),)
+    ]
 
 
 def bottleneck(times: Sequence[StageTime]) -> str:
@@ -116,22 +114,24 @@ class Regression:
         return self.median / self.before
 
 
-def regression(name: str, recent: Runs, history: Runs) -> Regression | None:
+def regression(
+    name: str, recent: Sequence[Duration], history: Sequence[Duration]
+) -> Regression | None:
     """Whether the recent median is at least a quarter above the history's and above its 75th
-    percentile; None when not, or when either has fewer than MIN_HISTORY values."""
-    if recent.n < MIN_HISTORY or history.n < MIN_HISTORY:
+    percentile (both sorted); None when not, or when either has fewer than MIN_HISTORY values."""
+    if len(recent) < MIN_HISTORY or len(history) < MIN_HISTORY:
         return None
-    now, usual, upper = recent.median(), history.median(), history.percentile(75)
+    now, usual, upper = median(recent), median(history), percentile(history, 75)
     if not now or not usual or upper is None:
         return None
     if now < usual * REGRESSION_FACTOR or now <= upper:
         return None
-    return Regression(name, now, usual, recent.n, history.n)
+    return Regression(name, now, usual, len(recent), len(history))
 
 
-def regressions(recent: Mapping[str, Runs], history: Mapping[str, Runs]) -> list[Regression]:
+def regressions(
+    recent: Mapping[str, Sequence[Duration]], history: Mapping[str, Sequence[Duration]]
+) -> list[Regression]:
     """Every stage that regressed, the worst first."""
-    found = [
-        regression(name, values, history.get(name, NOTHING)) for name, values in recent.items()
-    ]
+    found = [regression(name, values, history.get(name, ())) for name, values in recent.items()]
     return sorted((r for r in found if r is not None), key=lambda r: -r.factor)

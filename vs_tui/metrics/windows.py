@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cached_property, lru_cache
-from itertools import compress, pairwise, repeat
+from itertools import pairwise, repeat
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -155,14 +155,6 @@ class Window:
         """For each of its days, which part of sorted instants lies in it and in the window."""
         for day, (a, b) in zip(self.days, pairwise(self._day_edges(instants)), strict=False):
             yield day, a, b
-
-    @cached_property
-    def _is_working(self) -> tuple[bool, ...]:
-        return tuple(day.weekday() not in WEEKEND for day in self.days)
-
-    def working_slices(self, instants: Sequence[Instant]) -> Iterator[tuple[int, int]]:
-        """The same of each of its working days."""
-        return compress(pairwise(self._day_edges(instants)), self._is_working)
 
 
 def window_of(since: str, until: str, now: Instant, zone: tzinfo) -> Window:

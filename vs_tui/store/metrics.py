@@ -5,7 +5,15 @@ from __future__ import annotations
 import sqlite3
 from typing import Final, TypedDict
 
-from vs_tui.metrics.columns import Strand
+from vs_tui.metrics.counted import (
+    NO_TEAM,
+    Counted,
+    Deployed,
+    Group,
+    ShippedChange,
+    by_time,
+    recoveries_of,
+)
 from vs_tui.metrics.dora import measure
 from vs_tui.metrics.incidents import (
     IncidentFact,
@@ -13,15 +21,31 @@ from vs_tui.metrics.incidents import (
     innovation_ratio,
     merged_per_engineer,
 )
-from vs_tui.metrics.ledger import CHANGES, EPISODES, EVERYONE, NO_TEAM, TEAM, Group, Ledger
 from vs_tui.metrics.missing import Seen
 from vs_tui.metrics.report import GROUPS, Beside, Scorecard
+from vs_tui.metrics.statistics import median, percentile
 from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.model.time import Instant
-from vs_tui.store import metrics_pages as pages
+from vs_tui.store import rows
+from vs_tui.store.metrics_rows import places
 
-_KINDS: Final = ("deployments", "changes", "episodes")
+_IN: Final = "place IN (SELECT value FROM json_each(:places)) AND unit <> :unit"
+_DEPLOYMENTS: Final = (
+    "SELECT ended_at, outcome = 'ok', failed_at, repair <> '', MAX(ended_at - started_at, 0) "
+    f"FROM dora_deployments INDEXED BY dora_deployments_counted WHERE {_IN} "
+    "AND ended_at >= :since AND ended_at < :until AND outcome IN ('ok', 'failed')"
+)
+_CHANGES: Final = (
+    "SELECT at, lead, basis FROM dora_changes INDEXED BY dora_changes_counted "
+    "WHERE place IN (SELECT value FROM json_each(:places)) AND first & :bit "
+    "AND at >= :since AND at < :until"
+)
+_SIGNALS: Final = (
+    "SELECT deployment, at, started_at, ended_at FROM dora_signals "
+    f"INDEXED BY dora_signals_counted WHERE {_IN} AND at >= :since AND at < :until"
+)
+Bound = dict[str, int | str]
 
 
 def read_scorecards(
@@ -41,23 +65,24 @@ def read_scorecards(
         raise ValueError(f"'{by}' cannot be grouped by; use one of {', '.join(GROUPS)}")
     if by not in ("team", "all"):
         known_since = data_since(db, by)
+        groups = [Group(by, team, name) for name in sorted(_names(db, by, team))]
         return [
-            _scorecard(by, name, window, own, known_since.get(name))
-            for name, own in sorted(_ledgers(db, by, team, window).items())
+            _scorecard(window, group.name, by, counted, known_since.get(group.name))
+            for group in groups
+            if (counted := read_counted(db, window, group)).deployments
         ]
     names = [team] if team else ([] if by == "all" else team_names(db, teams))
     cards = []
     for name in names or [""]:
-        ledger = team_ledger(db, window, name)
-        asked = compared(db, window, name)
-        figures = measure(ledger, window, **asked)
+        counted = read_counted(db, window, group_of(name))
+        figures = measure(counted, window, **compared(db, window, name))
         cards.append(
             Scorecard(
                 "team" if name else "all",
                 name,
                 window,
                 figures,
-                read_beside(db, window, name, ledger, teams) if beside else None,
+                read_beside(db, window, name, counted, teams) if beside else None,
                 figures["deploys"].since,
             )
         )
@@ -65,11 +90,48 @@ def read_scorecards(
 
 
 def _scorecard(
-    by: str, name: str, window: Window, ledger: Ledger, since: Instant | None
+    window: Window, name: str, by: str, counted: Counted, since: Instant | None
 ) -> Scorecard:
     covered = _is_covered(window.previous, since)
-    figures = measure(ledger, window, covered=covered, trend=False, since=since)
+    figures = measure(counted, window, covered=covered, trend=False, since=since)
     return Scorecard(by, name, window, figures, None, figures["deploys"].since)
+
+
+def bound_of(db: sqlite3.Connection, window: Window, group: Group) -> Bound:
+    """What a query of the rows of a group in a window is given."""
+    own = [
+        number
+        for number, place in places(db).items()
+        if group.name in place.names(group.level) and (not group.team or group.team in place.teams)
+    ]
+    return {
+        "places": rows.as_json(own),
+        "unit": group.other_unit,
+        "bit": group.bit,
+        "since": window.since,
+        "until": window.until,
+        "now": window.now,
+    }
+
+
+def read_counted(db: sqlite3.Connection, window: Window, group: Group) -> Counted:
+    """What a group counts in a window and the period before."""
+    bound = {**bound_of(db, window, group), "since": window.previous.since}
+    return Counted(
+        by_time(map(Deployed._make, db.execute(_DEPLOYMENTS, bound))),
+        by_time(map(ShippedChange._make, db.execute(_CHANGES, bound))),
+        recoveries_of(db.execute(_SIGNALS, bound)),
+    )
+
+
+def _names(db: sqlite3.Connection, by: str, team: str) -> set[str]:
+    """The groups of a level, of one team unless that is empty."""
+    return {
+        name
+        for place in places(db).values()
+        if not team or team in place.teams
+        for name in place.names(by)
+    }
 
 
 def data_since(db: sqlite3.Connection, by: str) -> dict[str, Instant]:
@@ -83,31 +145,24 @@ def data_since(db: sqlite3.Connection, by: str) -> dict[str, Instant]:
         return projects
     if by == "all":
         return {"": min(projects.values())} if projects else {}
-    sql = "SELECT team, project, service, environment, product FROM dora_places"
-    for team, project, service, environment, product in db.execute(sql):
-        known = projects.get(project)
-        names = {
-            "team": team.split("\n") if team else [NO_TEAM],
-            "service": [service],
-            "environment": [environment],
-            "product": [product],
-        }[by]
+    for place in places(db).values():
+        known = projects.get(place.project)
         if known is not None:
-            for name in names:
+            for name in place.names(by):
                 found[name] = min(known, found.get(name, known))
     return found
 
 
 def first_deploy(db: sqlite3.Connection) -> Instant | None:
     """When the first deploy known of anyone began."""
-    return pages.first_of(db, EVERYONE, "begun")
+    return _first(db, group_of(""), "started_at", "1")
 
 
 def read_seen(
     db: sqlite3.Connection, window: Window, environments: Environments, team: str
 ) -> Seen:
     """Where deploys went in a window; of all time as long as none counts."""
-    counted = pages.first_of(db, group_of(team), "deployments") is not None
+    counted = first_end(db, team) is not None
     of_team, named = ("AND team = ?", (team,)) if team else ("", ())
     in_window = "AND ended_at >= ? AND ended_at < ?" if counted else ""
     bounds = (window.since, window.until) if counted else ()
@@ -120,24 +175,39 @@ def read_seen(
 
 def team_names(db: sqlite3.Connection, teams: Teams) -> list[str]:
     """The configured teams, and any other that has deployed."""
-    found = dict.fromkeys([*teams.names, *pages.teams_of(db)])
+    sql = (
+        "SELECT id FROM dora_places p WHERE EXISTS (SELECT 1 FROM dora_deployments d "
+        f"WHERE d.place = p.id AND d.unit <> 1 AND d.{_FINISHED})"
+    )
+    deployed = {number for (number,) in db.execute(sql)}
+    of = {team for n, place in places(db).items() if n in deployed for team in place.teams}
+    found = dict.fromkeys([*teams.names, *sorted(of)])
     if not teams.names:
         found.pop(NO_TEAM, None)
     return list(found)
 
 
+_FINISHED: Final = "outcome IN ('ok', 'failed')"
+
+
+def _first(db: sqlite3.Connection, group: Group, column: str, where: str) -> Instant | None:
+    sql = (
+        "SELECT MIN(at) FROM (SELECT (SELECT MIN(%s) FROM dora_deployments d "
+        "WHERE d.place = p.value AND d.unit <> 1 AND %s) AS at FROM json_each(:places) p)"
+    )
+    bound = bound_of(db, Window(0, 0, 0), group)
+    found: Instant | None = db.execute(sql % (column, where), bound).fetchone()[0]
+    return found
+
+
+def first_end(db: sqlite3.Connection, team: str) -> Instant | None:
+    """When the first deployment of a team (`` is all) ended."""
+    return _first(db, group_of(team), "ended_at", _FINISHED)
+
+
 def group_of(team: str) -> Group:
     """A team, or everyone for ``."""
-    return Group(TEAM, team, "") if team else EVERYONE
-
-
-def team_ledger(
-    db: sqlite3.Connection, window: Window, team: str, *, stages: bool = False
-) -> Ledger:
-    """What a team (or all, for ``) deployed in a window and the period before."""
-    group, since, until = group_of(team), window.previous.since, window.until
-    kinds = (*_KINDS, "stages") if stages else _KINDS
-    return Ledger(*(pages.read_strand(db, group, kind, since, until) for kind in kinds))
+    return Group("team", "", team) if team else Group("all", "", "")
 
 
 class Compared(TypedDict):
@@ -151,7 +221,7 @@ class Compared(TypedDict):
 def compared(db: sqlite3.Connection, window: Window, team: str) -> Compared:
     """Whether a team deployed before the window, and whether the period before is covered by what
     is known of anyone: the same wherever the number is shown."""
-    own = pages.first_of(db, group_of(team))
+    own = first_end(db, team)
     since = data_since(db, "team" if team else "all").get(team)
     first = min((at for at in (own, since) if at is not None), default=None)
     return Compared(
@@ -161,61 +231,44 @@ def compared(db: sqlite3.Connection, window: Window, team: str) -> Compared:
     )
 
 
-def _ledgers(db: sqlite3.Connection, level: str, team: str, window: Window) -> dict[str, Ledger]:
-    """The same for each group of a level that deployed."""
-    since, until = window.previous.since, window.until
-    strands = [pages.read_strands(db, level, team, kind, since, until) for kind in _KINDS]
-    deployments, changes, episodes = strands
-    return {
-        name: Ledger(
-            own,
-            changes.get(name) or Strand(CHANGES),
-            episodes.get(name) or Strand(EPISODES),
-        )
-        for name, own in deployments.items()
-    }
-
-
 def _is_covered(period: Window, first: Instant | None) -> bool:
     """Whether enough of a period lies after the first deployment known to count its days."""
     return first is None or first <= period.since + (period.until - period.since) // 4
 
 
 def read_beside(
-    db: sqlite3.Connection, window: Window, team: str, ledger: Ledger, teams: Teams
+    db: sqlite3.Connection, window: Window, team: str, counted: Counted, teams: Teams
 ) -> Beside:
     """Incidents, deploys, pull requests and tickets of a team (`` is all) in a window."""
-    bounds = (window.since, window.end)
-    start, stop = window.contained(ledger.deployments.column("at"))
-    took = ledger.deployments.spread("took", window.since, window.until)
-    of_team, named = ("AND team = ?", (team,)) if team else ("", ())
+    own = [row for row in counted.deployments if row.at in window]
+    took = sorted(row.took for row in own)
+    of_team, bound = ("AND team = :team" if team else ""), bound_of(db, window, group_of(team))
+    bound |= {"team": team, "until": window.end}
     sql = (
         "SELECT started_at, restored_at, finished_at, deployed_at FROM dora_incidents "
-        f"WHERE started_at >= ? AND started_at < ? {of_team}"
+        f"WHERE started_at >= :since AND started_at < :until {of_team}"
     )
-    incidents = map(IncidentFact._make, db.execute(sql, (*bounds, *named)))
-    merges = pages.count_each(db, "author", team, "merges", *bounds)
+    incidents = map(IncidentFact._make, db.execute(sql, bound))
+    begun = (
+        f"SELECT COUNT(*) FROM dora_deployments INDEXED BY dora_deployments_begun WHERE {_IN} "
+        "AND started_at >= :since AND started_at < :until"
+    )
+    work = "FROM dora_work WHERE kind = :kind AND at >= :since AND at < :until"
+    sql = f"SELECT name, COUNT(*) {work} {of_team} GROUP BY name"
+    merges = dict(db.execute(sql, {**bound, "kind": "merge"}).fetchall())
+    sql = f"SELECT name, SUM(spent) {work} {of_team} GROUP BY name"
+    spent = dict(db.execute(sql, {**bound, "kind": "ticket"}).fetchall())
     users = next((t.users for t in teams.teams if t.name == team), ())
     engineers = set(users) or {author for author in merges if author}
     merged = sum(merges.values())
     return Beside(
         incidents=incident_figures(incidents, window),
-        started=sum(pages.count_each(db, *group_of(team)[:2], "begun", *bounds).values()),
-        deployed=ledger.deployments.column("ok").count(1, start, stop),
-        duration_median=took.median(),
-        duration_p90=took.percentile(90),
+        started=db.execute(begun, bound).fetchone()[0],
+        deployed=sum(row.ok for row in own),
+        duration_median=median(took),
+        duration_p90=percentile(took, 90),
         merged=merged,
         engineers=len(engineers),
         merged_per_engineer_week=merged_per_engineer(merged, len(engineers), window),
-        innovation_ratio=_innovation(db, window, team),
+        innovation_ratio=innovation_ratio(spent),
     )
-
-
-def _innovation(db: sqlite3.Connection, window: Window, team: str) -> float | None:
-    bounds = (window.since, window.end)
-    spent = {}
-    for kind, strand in pages.read_strands(db, "ticket", team, "tickets", *bounds).items():
-        start, stop = strand.between(*bounds)
-        if stop > start:
-            spent[kind] = sum(strand.column("spent")[start:stop])
-    return innovation_ratio(spent)

@@ -157,8 +157,8 @@ class _Concern:
         moment = started if started is not None else ended
         targets = self._everywhere(service, environment, moment, project)
         sql = (
-            "SELECT d.span FROM dora_blames b JOIN dora_deployments d ON d.key = b.deployment "
-            f"WHERE b.incident {_KEYS}"
+            "SELECT d.span FROM dora_signals s JOIN dora_deployments d ON d.key = s.deployment "
+            f"WHERE s.span <> '' AND s.span {_KEYS}"
         )
         self.stored(row[0] for row in rows.select_in(self._db, sql, [key]))
         self._named(targets, attributes, moment)

@@ -21,14 +21,14 @@ from vs_tui.store import rows
 from vs_tui.store.metrics_concern import Touched, concerned
 from vs_tui.store.metrics_counted import Counted, know_since
 from vs_tui.store.metrics_judging import Judging
-from vs_tui.store.metrics_members import forget
+from vs_tui.store.metrics_rows import forget
 from vs_tui.store.metrics_work import update_some, update_work
 from vs_tui.store.shipped_changes import place_deploys
 from vs_tui.store.vcs_history import write_history
 
 log = logging.getLogger(__name__)
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Of the rules that verdicts are made by: a new one makes them all anew."""
 SPANS_AT_ONCE: Final = 2_000
 _DIRTY = "broken"
@@ -192,4 +192,3 @@ class MetricsKeeper:
         update.products()
         update.first_shipments()
         update.incidents(incidents, self._environments)
-        update.members.write()

@@ -1,62 +1,192 @@
-"""Verdicts on deployments as JSON and back."""
+"""Verdicts on deployments as rows: what differs is written, and read as verdicts again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import orjson
 
 from vs_tui.metrics.assessment import Assessed
-from vs_tui.metrics.facts import Change, Deployment, Incident, Kind, Outcome
-from vs_tui.metrics.failures import Signal, episodes
+from vs_tui.metrics.counted import PART, SINGLE, Place
+from vs_tui.metrics.facts import Change, Deployment, Kind, Outcome
+from vs_tui.metrics.failures import Signal, name_of
 from vs_tui.metrics.lead_time import Basis, Shipped
+from vs_tui.metrics.products import group_of
+from vs_tui.metrics.stages import STAGES
+from vs_tui.store import rows
+
+KEYS: Final = "IN (SELECT value FROM json_each(?))"
+STAGE_COLUMNS: Final = tuple(stage.replace(" ", "_") for stage in STAGES)
+_COLUMNS: Final[Mapping[str, str]] = {
+    "dora_deployments": "key, span, unit, place, project, service, environment, started_at, "
+    "ended_at, outcome, failed_at, reasons, repair, version, commit_id, product_group, artifact, "
+    "name, trace_id",
+    "dora_changes": "deployment, change, kind, title, unit, place, at, lead, basis, "
+    + ", ".join(STAGE_COLUMNS),
+    "dora_signals": "deployment, kind, key, span, started_at, ended_at, unit, place, at",
+}
+"""Each begins with the key of the deployment; `dora_changes.first` is found afterwards."""
+Rows = dict[str, set[tuple[Any, ...]]]
+"""Table -> rows."""
 
 
-def verdict_text(verdict: Assessed) -> str:
-    """All that is known of a deployment; equal verdicts give equal texts."""
-    return orjson.dumps(
-        {
-            "deployment": verdict.deployment,
-            "signals": verdict.signals,
-            "rework": verdict.rework,
-            "shipped": verdict.shipped,
-            "blames": verdict.blames,
-        }
-    ).decode()
-
-
-def verdict_of(text: str) -> Assessed:
-    """The inverse of `verdict_text`."""
-    found = orjson.loads(text)
-    deployment = found["deployment"]
-    deployment["outcome"] = Outcome(deployment["outcome"])
-    deployment["members"] = tuple(deployment.get("members", ()))
-    deployment["parts"] = tuple(map(tuple, deployment.get("parts", ())))
-    signals = tuple(Signal(**signal) for signal in found["signals"])
-    return Assessed(
-        Deployment(**deployment),
-        signals,
-        episodes(signals),
-        found["rework"],
-        tuple(_shipped(entry) for entry in found["shipped"]),
-        tuple(_incident(entry) for entry in found["blames"]),
+def rows_of(verdict: Assessed, unit: int, place: int) -> Rows:
+    """All rows of one deployment."""
+    d = verdict.deployment
+    deployment = (
+        *(d.key, d.span, unit, place, *d.target, d.started_at, d.ended_at, d.outcome.value),
+        *(verdict.failed_at, ",".join(verdict.reasons), verdict.rework, name_of(d), d.commit),
+        *(group_text(d), d.artifact, d.name, d.trace_id),
     )
+    changes = {
+        (
+            *(d.key, s.change.key, s.change.kind.value, s.change.title, unit, place, d.ended_at),
+            *(s.lead, s.basis.value, *(s.stages.get(stage) for stage in STAGES)),
+        )
+        for s in verdict.shipped
+    }
+    signals = {
+        (d.key, s.kind, s.key, s.span, s.started_at, s.ended_at, unit, place, d.ended_at)
+        for s in verdict.signals
+    }
+    return {"dora_deployments": {deployment}, "dora_changes": changes, "dora_signals": signals}
 
 
-def _incident(entry: Mapping[str, Any]) -> Incident:
-    keys = {name: tuple(entry.get(name, ())) for name in ("linked", "alike")}
-    return Incident(**{**entry, **keys})
+def group_text(deployment: Deployment) -> str:
+    """What the parts of one product deployment have in common; empty for a single one."""
+    group = group_of(deployment)
+    return orjson.dumps(group).decode() if group else ""
 
 
-def _shipped(entry: Mapping[str, Any]) -> Shipped:
-    change = dict(entry["change"])
-    change["kind"] = Kind(change["kind"])
-    change["commits"] = tuple(change["commits"])
+def unit_of(verdict: Assessed) -> int:
+    return PART if group_text(verdict.deployment) else SINGLE
+
+
+def place_of(verdict: Assessed) -> Place:
+    """Where a deployment counts."""
+    d = verdict.deployment
+    return Place(d.team, d.project, d.service, d.environment, d.product)
+
+
+def stored_rows(db: sqlite3.Connection, keys: Iterable[str]) -> Rows:
+    """What is stored of some deployments."""
+    listed = list(keys)
+    found: Rows = {}
+    for table, columns in _COLUMNS.items():
+        first = columns.split(",")[0]
+        sql = f"SELECT {columns} FROM {table} WHERE {first} {KEYS}"
+        found[table] = set(rows.select_in(db, sql, listed))
+    return found
+
+
+def replace_rows(db: sqlite3.Connection, keys: Iterable[str], wanted: Rows) -> tuple[Rows, Rows]:
+    """Make what is stored of some deployments these rows; what went and what came of those that
+    differ."""
+    before = stored_rows(db, keys)
+    differing = {row[0] for table in _COLUMNS for row in before[table] ^ wanted.get(table, set())}
+    gone, come = (
+        {table: {row for row in found.get(table, ()) if row[0] in differing} for table in _COLUMNS}
+        for found in (before, wanted)
+    )
+    delete_rows(db, differing)
+    for table, columns in _COLUMNS.items():
+        names, marks = columns, ", ".join("?" * (columns.count(",") + 1))
+        if table == "dora_changes":
+            names, marks = f"{names}, first", f"{marks}, 0"
+        db.executemany(
+            f"INSERT INTO {table} ({names}) VALUES ({marks})", sorted(come[table], key=repr)
+        )
+    return gone, come
+
+
+def delete_rows(db: sqlite3.Connection, keys: Iterable[str]) -> None:
+    """Delete some deployments with all that is stored of them."""
+    listed = rows.as_json(keys)
+    for table, columns in _COLUMNS.items():
+        db.execute(f"DELETE FROM {table} WHERE {columns.split(',')[0]} {KEYS}", (listed,))
+
+
+def forget(db: sqlite3.Connection) -> int:
+    """Delete what can be judged anew; how many deployments stay because their spans are gone."""
+    sql = (
+        "SELECT key FROM dora_deployments WHERE unit < 2 AND span IN (SELECT key FROM spans) "
+        "UNION ALL SELECT key FROM dora_deployments WHERE unit = 2 AND product_group NOT IN "
+        "(SELECT product_group FROM dora_deployments WHERE unit = 1 "
+        "AND span NOT IN (SELECT key FROM spans))"
+    )
+    delete_rows(db, [key for (key,) in db.execute(sql)])
+    for table in ("dora_incidents", "dora_work"):
+        db.execute(f"DELETE FROM {table} WHERE key IN (SELECT key FROM spans)")
+    db.execute("DELETE FROM dora_places WHERE id NOT IN (SELECT place FROM dora_deployments)")
+    sql = "SELECT COUNT(*) FROM dora_deployments WHERE unit <> 1 AND outcome IN ('ok', 'failed')"
+    return rows.number(db, sql)
+
+
+def pruned(db: sqlite3.Connection, keys: Iterable[str]) -> set[str]:
+    """Those of these spans that were deleted; what was judged of them stays."""
+    wanted = set(keys)
+    return wanted - {
+        row[0] for row in rows.select_in(db, f"SELECT key FROM spans WHERE key {KEYS}", wanted)
+    }
+
+
+def places(db: sqlite3.Connection) -> dict[int, Place]:
+    """All places by id."""
+    sql = "SELECT id, team, project, service, environment, product FROM dora_places"
+    return {row[0]: Place(*row[1:]) for row in db.execute(sql)}
+
+
+def parts_of(db: sqlite3.Connection, group: str) -> list[Assessed]:
+    """The verdicts on the parts of a product deployment, as far as a product is made of them."""
+    sql = f"SELECT key FROM dora_deployments WHERE product_group = ? AND unit = {PART}"
+    stored = stored_rows(db, [key for (key,) in db.execute(sql, (group,))])
+    _, product, correlation, _ = orjson.loads(group)
+    teams = {number: place.team for number, place in places(db).items()}
+    found = []
+    for row in stored["dora_deployments"]:
+        key, span, _, place, *target, started, ended, outcome = row[:10]
+        _, _, repair, version, commit, _, artifact, name, trace_id = row[10:]
+        deployment = Deployment(
+            key=key,
+            run_of=span,
+            project=target[0],
+            service=target[1],
+            environment=target[2],
+            started_at=started,
+            ended_at=ended,
+            outcome=Outcome(outcome),
+            version=version,
+            commit=commit,
+            product=product,
+            correlation=correlation,
+            artifact=artifact,
+            team=teams[place],
+            name=name,
+            trace_id=trace_id,
+        )
+        signals = [
+            Signal(kind, about, began, over, run_of)
+            for owner, kind, about, run_of, began, over, *_ in stored["dora_signals"]
+            if owner == key
+        ]
+        shipped = [_shipped(row, ended) for row in stored["dora_changes"] if row[0] == key]
+        found.append(
+            Assessed(
+                deployment,
+                tuple(sorted(signals, key=lambda s: (s.started_at, s.kind, s.key))),
+                repair,
+                tuple(sorted(shipped, key=lambda s: s.change.key)),
+            )
+        )
+    return found
+
+
+def _shipped(row: tuple[Any, ...], at: int) -> Shipped:
+    _, change, kind, title, _, _, _, lead, basis, *taken = row
+    stages = {stage: took for stage, took in zip(STAGES, taken, strict=True) if took is not None}
+    began = None if lead is None else at - lead
     return Shipped(
-        Change(**change),
-        entry["deployed_at"],
-        entry["started_at"],
-        Basis(entry["basis"]),
-        entry["stages"],
+        Change(key=change, kind=Kind(kind), title=title), at, began, Basis(basis), stages
     )

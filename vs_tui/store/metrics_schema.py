@@ -311,3 +311,132 @@ CREATE TRIGGER metric_gone AFTER DELETE ON spans BEGIN
 END;
 """
 """Spans that count as production deployments and as incidents, by the configuration's rules."""
+
+DORA_ROWS: Final = """
+CREATE TABLE judged (
+    key TEXT NOT NULL UNIQUE,
+    span TEXT NOT NULL,
+    unit INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    project TEXT NOT NULL,
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    failed_at INTEGER,
+    reasons TEXT NOT NULL,
+    repair TEXT NOT NULL,
+    version TEXT NOT NULL,
+    commit_id TEXT NOT NULL,
+    product_group TEXT NOT NULL,
+    artifact TEXT NOT NULL,
+    name TEXT NOT NULL,
+    trace_id TEXT NOT NULL
+);
+INSERT INTO judged SELECT key, span, unit, place, project, service, environment, started_at,
+    ended_at, outcome, (SELECT MIN(e.started_at) FROM dora_episodes e WHERE e.deployment = key),
+    reasons, repair, version, commit_id,
+    CASE product_group WHEN '' THEN '' ELSE json_array(project,
+        json_extract(verdict, '$.deployment.product'),
+        json_extract(verdict, '$.deployment.correlation'), environment) END,
+    COALESCE(json_extract(verdict, '$.deployment.artifact'), ''),
+    COALESCE(json_extract(verdict, '$.deployment.name'), ''),
+    COALESCE(json_extract(verdict, '$.deployment.trace_id'), '') FROM dora_deployments;
+
+CREATE TABLE dora_signals (
+    deployment TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    span TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    unit INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    at INTEGER NOT NULL
+);
+INSERT INTO dora_signals SELECT d.key, json_extract(s.value, '$.kind'),
+    json_extract(s.value, '$.key'), CASE json_extract(s.value, '$.kind') WHEN 'incident' THEN
+        COALESCE((SELECT NULLIF(json_extract(b.value, '$.span'), '')
+            FROM json_each(d.verdict, '$.blames') b
+            WHERE json_extract(b.value, '$.key') = json_extract(s.value, '$.key')),
+            json_extract(s.value, '$.key'))
+        ELSE '' END,
+    json_extract(s.value, '$.started_at'), json_extract(s.value, '$.ended_at'),
+    d.unit, d.place, d.ended_at
+    FROM dora_deployments d, json_each(d.verdict, '$.signals') s;
+
+CREATE TABLE shipped (
+    deployment TEXT NOT NULL,
+    change TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    title TEXT NOT NULL,
+    unit INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    lead INTEGER,
+    basis TEXT NOT NULL,
+    coding INTEGER,
+    pickup INTEGER,
+    review INTEGER,
+    merge_wait INTEGER,
+    build INTEGER,
+    deploy_wait INTEGER,
+    deploy INTEGER,
+    first INTEGER NOT NULL
+);
+INSERT INTO shipped SELECT c.deployment, c.change, json_extract(s.value, '$.change.kind'),
+    json_extract(s.value, '$.change.title'), c.unit, d.place, c.at, NULLIF(c.lead, -1),
+    json_extract(s.value, '$.basis'), json_extract(s.value, '$.stages.coding'),
+    json_extract(s.value, '$.stages.pickup'), json_extract(s.value, '$.stages.review'),
+    json_extract(s.value, '$.stages."merge wait"'), json_extract(s.value, '$.stages.build'),
+    json_extract(s.value, '$.stages."deploy wait"'), json_extract(s.value, '$.stages.deploy'),
+    c.first FROM dora_deployments d, json_each(d.verdict, '$.shipped') s
+    JOIN dora_changes c ON c.deployment = d.key
+        AND c.change = json_extract(s.value, '$.change.key');
+
+CREATE TABLE dora_work (
+    key TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    team TEXT NOT NULL,
+    name TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    spent INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO dora_work SELECT m.key, CASE json_extract(r.value, '$[0]')
+        WHEN 'author' THEN 'merge' WHEN 'bot' THEN 'bot' ELSE 'ticket' END,
+    MAX(json_extract(r.value, '$[1]')), json_extract(r.value, '$[2]'),
+    json_extract(r.value, '$[4][0]'), COALESCE(json_extract(r.value, '$[4][1]'), 0)
+    FROM dora_members m, json_each(m.records) r GROUP BY m.key;
+
+DROP TABLE dora_pages;
+DROP TABLE dora_strands;
+DROP TABLE dora_members;
+DROP TABLE dora_blames;
+DROP TABLE dora_episodes;
+DROP TABLE dora_changes;
+DROP TABLE dora_deployments;
+ALTER TABLE judged RENAME TO dora_deployments;
+ALTER TABLE shipped RENAME TO dora_changes;
+CREATE INDEX dora_deployments_counted ON dora_deployments
+    (place, ended_at, unit, outcome, failed_at, repair, started_at);
+CREATE INDEX dora_deployments_begun ON dora_deployments (place, started_at, unit);
+CREATE INDEX dora_deployments_target
+    ON dora_deployments (project, service, environment, ended_at);
+CREATE INDEX dora_deployments_span ON dora_deployments (span);
+CREATE INDEX dora_deployments_group ON dora_deployments (product_group)
+    WHERE product_group <> '';
+CREATE INDEX dora_deployments_commit ON dora_deployments (commit_id) WHERE commit_id <> '';
+CREATE UNIQUE INDEX dora_changes_of ON dora_changes (deployment, change);
+CREATE INDEX dora_changes_change ON dora_changes (change);
+CREATE INDEX dora_changes_reverted ON dora_changes (title, place) WHERE title <> '';
+CREATE INDEX dora_changes_counted ON dora_changes (place, at, first, lead, basis);
+CREATE INDEX dora_signals_of ON dora_signals (deployment);
+CREATE INDEX dora_signals_span ON dora_signals (span) WHERE span <> '';
+CREATE INDEX dora_signals_counted
+    ON dora_signals (place, at, unit, deployment, started_at, ended_at, kind);
+INSERT INTO metric_since SELECT project, service, MIN(started_at) FROM dora_deployments
+    WHERE unit < 2 GROUP BY project, service;
+CREATE INDEX dora_work_done ON dora_work (kind, at, team, name, spent);
+"""
+"""What figures are made of as plain rows; what was judged of pruned traces is kept."""

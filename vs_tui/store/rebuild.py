@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from vs_tui.log import sqlite_log
-from vs_tui.store import batch, metrics_members, rows
+from vs_tui.store import batch, metrics_rows, rows
 from vs_tui.store.projector import Parse, Projector
 from vs_tui.store.read_deliveries import own_id
 from vs_tui.store.schema import DERIVED_TABLES
@@ -43,7 +43,7 @@ def rebuild(
 
     Quarantined deliveries that can be read now become accepted.
     """
-    kept = metrics_members.forget(connection)
+    kept = metrics_rows.forget(connection)
     folding.cache.clear()
     for table in DERIVED_TABLES:
         connection.execute(f"DELETE FROM {table}")

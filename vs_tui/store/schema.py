@@ -19,6 +19,7 @@ from vs_tui.store.metrics_schema import (
     CREATE_METRICS,
     CREATE_PAGES,
     CREATE_REPORTS,
+    DORA_ROWS,
     FINER_REPORTS,
 )
 from vs_tui.store.storage_errors import RECOVER, explain
@@ -236,6 +237,7 @@ _V6: Final = "\n".join(
         *(_CREATE_EXPORTED, _FULL_REFS, _CROWDS, _SET_POSITION, CREATE_HISTORY, COUNTED_SPANS),
         _ADD_LOG_ID,
         _CREATE_COUNTED,
+        DORA_ROWS,
         CREATE_VIEWS,
     )
 )
