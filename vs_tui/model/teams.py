@@ -10,7 +10,7 @@ from typing import Final
 
 PRODUCTION: Final = "production"
 DEFAULT_ENVIRONMENTS: Final[Mapping[str, tuple[str, ...]]] = {
-    PRODUCTION: ("prod", "production", "live", "live-*", "prd"),
+    PRODUCTION: ("prod", "production", "live", "live-*", "prd", "prod/*", "production/*"),
 }
 
 
