@@ -75,25 +75,40 @@ def test_the_same_decision_twice_is_meant_twice() -> None:
     assert len(names) == 3
 
 
-def test_a_decision_is_proved_by_a_signature_of_its_body_and_by_nothing_less() -> None:
+BODY = json.dumps(decision("pin")).encode()
+
+
+def signed(secret: bytes, sent: bytes = BODY, at: int = RECEIVED or 0) -> Inbound:
+    proof = hmac.new(secret, str(at).encode() + b"." + BODY, "sha256").hexdigest()
+    return Inbound("/api/links", {"x-vs-signature": f"t={at},v1={proof}"}, sent, RECEIVED)
+
+
+def test_a_decision_is_proved_by_a_signature_of_its_body_and_its_time() -> None:
     """The receiver hands in the token: our own command signs with it and never sends it."""
-    body = json.dumps(decision("pin")).encode()
-
-    def signed(secret: bytes, sent: bytes = body) -> Inbound:
-        proof = hmac.new(secret, body, "sha256").hexdigest()
-        return Inbound("/api/links", {"x-vs-signature": proof}, sent, RECEIVED)
-
     SOURCE.verify(signed(b"secret"), [b"old", b"secret"])
     other = json.dumps(decision("cut")).encode()
+    later = signed(b"secret", at=RECEIVED - 1)
+    moved = later.headers["x-vs-signature"].replace(str(RECEIVED - 1), str(RECEIVED))
     for odd, secrets in (
         (inbound(decision("pin")), [b"secret"]),
         (signed(b"other"), [b"secret"]),
         (signed(b""), [b""]),
         (signed(b"secret", other), [b"secret"]),
         (signed(b"secret"), []),
+        (signed(b"secret", at=RECEIVED - 301_000_000), [b"secret"]),
+        (signed(b"secret", at=RECEIVED + 301_000_000), [b"secret"]),
+        (later._replace(headers={"x-vs-signature": moved}), [b"secret"]),
     ):
         with pytest.raises(Unauthorized, match="X-VS-Signature"):
             SOURCE.verify(odd, secrets)
+
+
+def test_a_signature_without_a_time_is_refused() -> None:
+    """It could be sent again for ever."""
+    proof = hmac.new(b"secret", BODY, "sha256").hexdigest()
+    plain = Inbound("/api/links", {"x-vs-signature": proof}, BODY, RECEIVED)
+    with pytest.raises(Unauthorized, match="signs no time"):
+        SOURCE.verify(plain, [b"secret"])
 
 
 def test_malformed_decisions_are_read_or_refused() -> None:

@@ -20,11 +20,12 @@ from vs_tui.api.codec import (
 )
 from vs_tui.api.schema import parameters
 from vs_tui.api.standings import board_json, next_json
+from vs_tui.api.team_view import TEAM, is_seen, of_team, within_team
 from vs_tui.ingest.auth import Gate
 from vs_tui.ingest.http_errors import Refused, answer, not_found
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant, iso, parse_duration, parse_instant
-from vs_tui.model.vocabulary import Link
+from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.reader_protocol import Changes, TraceSummary
 from vs_tui.store.writer import Writer
@@ -73,9 +74,11 @@ class Api:
             headers = {k.lower(): v for k, v in request.headers.items()}
             if len(request.headers.getall("Authorization", ())) > 1:
                 headers.pop("authorization")  # which one is meant is a guess
-            self._gate.admit_reader(headers, request.method, request.raw_path)
+            token = self._gate.admit_reader(headers, request.method, request.raw_path)
             try:
                 _check_names(request)
+                if token is not None and token.team:
+                    request = of_team(request, token.team)
                 if not _quick(request.query):
                     # A script sees what it sent before; a screen is repainted as it changes.
                     await self._writer.caught_up()
@@ -91,33 +94,47 @@ class Api:
         query = request.query
         text, limit = query.get("filter", ""), _limit(query.get("limit", "100"))
         sort, at = query.get("sort", "started"), instant(query, "at")
-        links: Mapping[str, Sequence[Link]] = {}  # a screen asks for those of a trace
         if _quick(query):
             page = await self._reader.spans(text, limit=limit, sort=sort, at=at)
-            refs = await self._reader.refs(span.parent_key for span in page.items)
         else:
             cursor = query.get("cursor", "")
             page = await self._reader.all_spans(text, limit=limit, cursor=cursor, sort=sort, at=at)
-            links, refs = await self._reader.links(page.items)
-        items = [span_json(span, links.get(span.key, ()), refs) for span in page.items]
+        items = await self._items(request, page.items, linked=not _quick(query))
         searched = {"searched": iso(page.searched)} if _quick(query) else {}
         return answer({"items": items, "next": page.next or None, **searched})
 
     async def span(self, request: web.Request) -> web.Response:
         span = await self._reader.span(request.match_info["ref"])
-        if span is None:
+        if span is None or not is_seen(request, span):
             raise not_found(
                 "there is no such span, or it was pruned; /api/spans lists what there is"
             )
-        links, refs = await self._reader.links([span])
-        return answer(span_json(span, links.get(span.key, ()), refs))
+        (item,) = await self._items(request, [span])
+        return answer(item)
+
+    async def _items(
+        self, request: web.Request, spans: Sequence[Span], *, linked: bool = True
+    ) -> list[dict[str, Any]]:
+        """Spans as JSON; `linked`: with their links, which a screen asks for with a trace only."""
+        links: Mapping[str, Sequence[Link]] = {}
+        if linked:
+            links, refs = await self._reader.links(spans)
+        else:
+            refs = await self._reader.refs(span.parent_key for span in spans)
+        if TEAM in request:
+            above = {link.parent for found in links.values() for link in found}
+            known = await self._reader.known([*above, *(span.parent_key for span in spans)])
+            seen = {span.key for span in known if is_seen(request, span)}
+            links = {k: [each for each in v if each.parent in seen] for k, v in links.items()}
+            spans = [s if s.parent_key in seen else s._replace(parent_key="") for s in spans]
+        return [span_json(span, links.get(span.key, ()), refs) for span in spans]
 
     async def traces(self, request: web.Request) -> web.Response:
         query = request.query
         text, limit = query.get("filter", ""), _limit(query.get("limit", "100"))
         if _quick(query):
             page = await self._reader.traces(text, limit=limit, at=instant(query, "at"))
-            shown = await self._summaries(page.items)
+            shown = await self._summaries(request, page.items)
             found = {"more": page.more, "searched": iso(page.searched)}
             return answer({"items": shown, "next": None, **found})
         if query.get("at"):
@@ -125,10 +142,13 @@ class Api:
         items, cursor = await self._reader.all_traces(
             text, limit=limit, cursor=query.get("cursor", "")
         )
-        return answer({"items": await self._summaries(items), "next": cursor or None})
+        return answer({"items": await self._summaries(request, items), "next": cursor or None})
 
-    async def _summaries(self, items: Sequence[TraceSummary]) -> list[dict[str, Any]]:
+    async def _summaries(
+        self, request: web.Request, found: Sequence[TraceSummary]
+    ) -> list[dict[str, Any]]:
         """Traces with where they stand and who acts next."""
+        items = [item for item in found if is_seen(request, item.root)]
         now = self._reader.now()
         rows = await self._reader.standings([item.trace_id for item in items])
         return [
@@ -146,11 +166,16 @@ class Api:
             finished_for=parse_duration(query.get("finished_for", "2h")),
             at=instant(query, "at"),
         )
+        if TEAM in request:
+            rows = [row for row in board.rows if is_seen(request, row.root)]
+            board = dataclasses.replace(board, rows=rows, outside=frozenset())
         limit = _limit(query.get("limit", "1000"))
         return answer(board_json(board, instant(query, "at") or self._reader.now(), limit))
 
     async def trace(self, request: web.Request) -> web.Response:
         trace = await self._reader.trace(request.match_info["trace_id"])
+        if trace is not None and TEAM in request:
+            trace = within_team(trace, request[TEAM])
         if trace is None:
             raise not_found(
                 "there is no such trace, or it was pruned; /api/traces lists what there is"
@@ -184,8 +209,9 @@ class Api:
             )
         return answer(delivery_detail_json(detail))
 
-    async def teams(self, _: web.Request) -> web.Response:
-        return answer({"items": [{"name": name} for name in await self._reader.teams()]})
+    async def teams(self, request: web.Request) -> web.Response:
+        names = [request[TEAM]] if TEAM in request else await self._reader.teams()
+        return answer({"items": [{"name": name} for name in names]})
 
     async def sources(self, _: web.Request) -> web.Response:
         items = [
@@ -222,12 +248,17 @@ class Api:
         )
 
     async def baselines(self, request: web.Request) -> web.Response:
-        spans = await self._reader.known(request.query.getall("key", [])[:500])
+        spans = await self._asked(request)
         found = await self._reader.baselines(spans)
         return answer({k: {"n": b.n, "p50": b.p50, "p90": b.p90} for k, b in found.items()})
 
-    async def past_runs(self, request: web.Request) -> web.Response:
+    async def _asked(self, request: web.Request) -> list[Span]:
+        """The spans that a request names."""
         spans = await self._reader.known(request.query.getall("key", [])[:500])
+        return [span for span in spans if is_seen(request, span)]
+
+    async def past_runs(self, request: web.Request) -> web.Response:
+        spans = await self._asked(request)
         at = instant(request.query, "at")
         found = await self._reader.past_runs(spans, at=at)
         return answer(
@@ -239,6 +270,7 @@ class Api:
 
     async def changes(self, request: web.Request) -> web.Response:
         changes = await self._reader.changes(int(_number(request.query, "since") or 0))
+        changes = await self._seen(request, changes)
         return answer(
             {
                 "seq": changes.seq,
@@ -247,6 +279,14 @@ class Api:
                 "truncated": changes.truncated,
             }
         )
+
+    async def _seen(self, request: web.Request, changes: Changes) -> Changes:
+        """The changes of a token's team."""
+        if TEAM not in request:
+            return changes
+        spans = await self._reader.known(list(changes.keys))
+        seen = [span.key for span in spans if is_seen(request, span)]
+        return dataclasses.replace(changes, keys=seen)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: one `change` a commit, with the spans as they are now.
@@ -275,22 +315,21 @@ class Api:
                     await response.write(b": quiet\n\n")
                     continue
                 seq = changes.seq
-                await response.write(await self._message(changes, brief=brief))
+                changes = await self._seen(request, changes)
+                await response.write(await self._message(request, changes, brief=brief))
         except (ConnectionResetError, asyncio.CancelledError):
             return response
         finally:
             unsubscribe()
 
-    async def _message(self, changes: Changes, *, brief: bool) -> bytes:
+    async def _message(self, request: web.Request, changes: Changes, *, brief: bool) -> bytes:
         truncated = changes.truncated or (len(changes.keys) > MAX_STREAMED and not brief)
         keys = [] if truncated else list(changes.keys)
         message: dict[str, Any] = {"seq": changes.seq, "truncated": truncated}
         if brief:
             message["keys"] = keys
         else:
-            spans = await self._reader.known(keys)
-            links, refs = await self._reader.links(spans)
-            message["spans"] = [span_json(s, links.get(s.key, ()), refs) for s in spans]
+            message["spans"] = await self._items(request, await self._reader.known(keys))
         return b"id: %d\nevent: change\ndata: %s\n\n" % (changes.seq, orjson.dumps(message))
 
 

@@ -19,7 +19,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiohttp
 import orjson
+from yarl import URL
 
+from vs_tui.model.own_proof import signed_head
 from vs_tui.model.time import SECOND, Duration, format_duration
 from vs_tui.store.reader_protocol import Changes, Unreachable
 
@@ -66,8 +68,7 @@ class Remote:
 
     async def open(self) -> None:
         """Ask once, so that a wrong address or token is said at the start; then listen."""
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        self._session = aiohttp.ClientSession(headers=headers)
+        self._session = aiohttp.ClientSession()
         try:
             found = await self.get("/api/changes", since=0)
             self._seq = int(found["seq"])
@@ -138,10 +139,11 @@ class Remote:
         return body
 
     async def _ask(self, path: str, query: Mapping[str, str], seconds: float) -> Any:
+        url, proof = self._signed(path, query)
         try:
             async with self._session.get(
-                self.url + path,
-                params=query,
+                url,
+                headers=proof,
                 timeout=aiohttp.ClientTimeout(total=seconds),
                 allow_redirects=False,
             ) as response:
@@ -150,6 +152,12 @@ class Remote:
             raise Unreachable(
                 f"{self.url} does not answer ({_reason(error)}); is the receiver up?"
             ) from None
+
+    def _signed(self, path: str, query: Mapping[str, str]) -> tuple[URL, dict[str, str]]:
+        """The URL and the proof of one request: the token itself goes to nobody. What a proxy puts
+        before the receiver's own paths is not signed."""
+        own = URL(path).extend_query(query)
+        return URL(self.url + str(own)), signed_head(self._token, "GET", own.raw_path_qs)
 
     async def _read(self, response: aiohttp.ClientResponse) -> Any:
         self._compare_clocks(response.headers.get("Date", ""))
@@ -169,10 +177,12 @@ class Remote:
 
     def _refuse(self, response: aiohttp.ClientResponse) -> None:
         """Raise for what no retry mends."""
+        if response.status == 403:
+            raise Unreachable(f"{self.url}: the token does not allow this")
         if response.status == 401:
             raise Unreachable(
                 f"{self.url} refuses the token; set VS_TOKEN to what `vs-tui secret show token` "
-                "prints on its machine"
+                "prints on its machine, whose vs-tui must be of 0.2 or later"
             )
         if 300 <= response.status < 400:
             place = urlsplit(response.headers.get("Location", ""))
@@ -226,10 +236,10 @@ class Remote:
     async def _messages(self) -> AsyncIterator[tuple[int | None, list[str] | None]]:
         """(number, keys) of each message; (None, None) for a mere sign of life."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENCE_SECONDS)
+        url, proof = self._signed("/api/stream", {"brief": "1"})
         async with self._session.get(
-            f"{self.url}/api/stream",
-            params={"brief": "1"},
-            headers={"Last-Event-ID": str(self._seq)},
+            url,
+            headers={"Last-Event-ID": str(self._seq), **proof},
             timeout=timeout,
             allow_redirects=False,
         ) as response:

@@ -23,6 +23,7 @@ from vs_tui.api.grafana import GrafanaApi
 from vs_tui.api.handlers import Api, Handler
 from vs_tui.api.otlp_answers import in_kind
 from vs_tui.api.reports import Reporting
+from vs_tui.api.token_uses import Uses
 from vs_tui.config import Config
 from vs_tui.export.delivery_totals import DeliveryTotals
 from vs_tui.export.prometheus import Metrics
@@ -161,6 +162,7 @@ def build(receiver: Receiver) -> web.Application:
         no_auth=receiver.config.no_auth,
         public=receiver.config.no_auth_public,
         host=receiver.config.host,
+        on_use=Uses(receiver.writer, receiver.clock).note,
     )
     limits = receiver.config.limits
     admission = Admission(limits, time.monotonic)

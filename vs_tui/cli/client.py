@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from vs_tui.cli.client_settings import NAMED_TOKEN, Settings, data_folder, sender_settings
+from vs_tui.cli.client_settings import Settings, data_folder, sender_settings
 from vs_tui.cli.http_wire import Connection, WireError, address, connect
 from vs_tui.cli.spool import MAX_BODY, Entry, Spool
 
@@ -282,15 +282,15 @@ class _Wire:
             "Idempotency-Key": key,
             "User-Agent": "vs-tui",
         }
-        token = self._settings.token
-        if not self._settings.secret and token.startswith(NAMED_TOKEN):
-            # The receiver knows only its hash, so it cannot sign.
-            headers["Authorization"] = f"Bearer {token}"
-        elif key := self._settings.secret or token:
+        secret, token = self._settings.secret, self._settings.token
+        if secret or token:
             # Whoever listens there must not learn it.
             import hmac
 
-            headers["X-VS-Signature"] = hmac.new(key.encode(), body, "sha256").hexdigest()
+            from vs_tui.model.own_proof import signing_key
+
+            signer = secret.encode() if secret else signing_key(token)
+            headers["X-VS-Signature"] = hmac.new(signer, body, "sha256").hexdigest()
         return headers
 
     def _close(self) -> None:

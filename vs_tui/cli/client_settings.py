@@ -24,8 +24,6 @@ _TOKENS: Final = (
     "EM_METRICS_BASIC_AUTH_USERNAME",
 )
 _APP: Final = "vs-tui"
-NAMED_TOKEN: Final = "vst_"  # noqa: S105 - how it begins
-"""What a token begins with that `vs-tui secret add` made."""
 
 
 class Settings(NamedTuple):

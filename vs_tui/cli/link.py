@@ -10,9 +10,9 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from vs_tui.cli.client_settings import NAMED_TOKEN
 from vs_tui.cli.common import CommandError, receiver
 from vs_tui.cli.manual import add_command
+from vs_tui.model.own_proof import signed_body, signed_head
 from vs_tui.traces.correlation import PIN_ATTRIBUTE, cuts
 
 TIMEOUT: Final = 10.0
@@ -149,22 +149,6 @@ def _clean(text: str) -> str:
     return clean(text)
 
 
-def own_proof(token: str, method: str, path: str, body: bytes) -> dict[str, str]:
-    """Headers that prove us without the token: whoever listens there must not learn it."""
-    import hmac
-    import time
-
-    if not token:
-        return {}
-    if token.startswith(NAMED_TOKEN):
-        return {"Authorization": f"Bearer {token}"}
-    if body:
-        return {"X-VS-Signature": hmac.new(token.encode(), body, "sha256").hexdigest()}
-    now = str(int(time.time()))
-    told = f"{method} {path} {now}".encode()
-    return {"Authorization": f"VS1 {now}:{hmac.new(token.encode(), told, 'sha256').hexdigest()}"}
-
-
 class _Receiver:
     """The running receiver's API, as far as links need it."""
 
@@ -181,7 +165,10 @@ class _Receiver:
         """The decoded answer; CommandError says what to do about any other."""
         headers = {"Content-Type": "application/json", "User-Agent": "vs-tui"}
         data = None if body is None else json.dumps(body).encode()
-        headers |= own_proof(self._token, "GET" if data is None else "POST", path, data or b"")
+        if data is None:
+            headers |= signed_head(self._token, "GET", path)
+        else:
+            headers |= signed_body(self._token, data)
         request = Request(self._base + path, data, headers)  # noqa: S310  # http(s) only, see above
         try:
             with build_opener(_Staying).open(request, timeout=TIMEOUT) as response:

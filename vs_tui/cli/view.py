@@ -225,7 +225,7 @@ def _warn_of_plain_text(address: str) -> None:
     if parts.scheme == "http" and not is_loopback(address):
         port = parts.port or 80
         print(
-            f"vs-tui: the token goes to {parts.hostname} unencrypted; use https, or "
+            f"vs-tui: what {parts.hostname} answers is not encrypted; use https, or "
             f"`ssh -L {port}:127.0.0.1:{port} {parts.hostname}` and http://127.0.0.1:{port}",
             file=sys.stderr,
         )

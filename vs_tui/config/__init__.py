@@ -10,6 +10,7 @@ from vs_tui.config.loading import config_dir, data_dir, load
 from vs_tui.config.model import DEFAULT_TIMEOUTS, Config
 from vs_tui.config.secrets import (
     TOKENS,
+    NamedToken,
     Secrets,
     complete_secrets,
     read_secrets,
@@ -23,6 +24,7 @@ __all__ = [
     "TOKENS",
     "Config",
     "ConfigError",
+    "NamedToken",
     "Secrets",
     "complete_secrets",
     "config_dir",

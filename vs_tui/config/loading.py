@@ -12,7 +12,7 @@ from vs_tui.config.document import collector_url, from_file
 from vs_tui.config.environment import em_metrics_tokens, from_env, secrets_in
 from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import CHOICES, Config
-from vs_tui.config.secrets import TOKENS, Secrets, complete_secrets, read_secrets
+from vs_tui.config.secrets import TOKENS, complete_secrets, read_secrets
 from vs_tui.log.address import parse_log_url
 from vs_tui.model.export_settings import ExportSettings
 from vs_tui.model.time import parse_duration
@@ -94,7 +94,7 @@ def _load(
     if given:
         further = (*given[1:], *found_secrets.sources.get(TOKENS, ()))
         sources = {**found_secrets.sources, **({TOKENS: further} if further else {})}
-        found_secrets = Secrets(given[0], sources)
+        found_secrets = replace(found_secrets, token=given[0], sources=sources)
     extra = secrets_in(env)
     if extra:
         found_secrets = replace(found_secrets, sources={**found_secrets.sources, **extra})

@@ -15,9 +15,27 @@ from pathlib import Path
 from typing import Any, Final
 
 from vs_tui.config.errors import ConfigError
+from vs_tui.model.own_proof import NAMED_TOKEN, signing_key
 
 TOKENS: Final = "tokens"
 """The section of secrets.toml with further tokens: those before a rotation."""
+NAMED: Final = "named_tokens"
+"""The section of secrets.toml with the hashes of named tokens."""
+SCOPES: Final = ("send", "read")
+_TOKEN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedToken:
+    """A token with one right. Only its hash is stored, so it cannot be shown again."""
+
+    name: str
+    hash: str = field(repr=False)
+    """SHA-256 as hex. It verifies signatures of our own commands, so it is a secret, too."""
+    scope: str
+    """`send`: deliveries of every source, nothing to read. `read`: the API, nothing to send."""
+    team: str = ""
+    """Of a `read` token: the only team it sees; empty for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +44,7 @@ class Secrets:
 
     token: str = field(default="", repr=False)
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    named: tuple[NamedToken, ...] = ()
 
     def of(self, source: str) -> list[bytes]:
         """Secrets of a source, newest first; several are valid during a rotation."""
@@ -35,6 +54,7 @@ class Secrets:
     def values(self) -> list[str]:
         """All of them, longest first: what must be masked wherever it stands."""
         found = {self.token, *(secret for group in self.sources.values() for secret in group)}
+        found.update(token.hash for token in self.named)
         return sorted(filter(None, found), key=len, reverse=True)
 
     @property
@@ -57,7 +77,23 @@ def read_secrets(path: Path) -> Secrets:
     token = document.pop("token", "")
     if not isinstance(token, str):
         raise ConfigError(f'{path}: token must be a text; write token = "..."')
-    return Secrets(token, {name: _listed(path, name, each) for name, each in document.items()})
+    named = _named(path, document.pop(NAMED, {}))
+    sources = {name: _listed(path, name, each) for name, each in document.items()}
+    return Secrets(token, sources, named)
+
+
+def _named(path: Path, table: Any) -> tuple[NamedToken, ...]:
+    try:
+        found = tuple(NamedToken(name, **fields) for name, fields in table.items())
+    except (AttributeError, TypeError):
+        found = (NamedToken("", "", ""),)
+    for token in found:
+        texts = (token.hash, token.scope, token.team)
+        if token.scope not in SCOPES or not all(isinstance(text, str) for text in texts):
+            raise ConfigError(
+                f"{path}: [{NAMED}] holds what `vs-tui secret add` did not write; remove it"
+            )
+    return found
 
 
 def _listed(path: Path, name: str, table: Any) -> tuple[str, ...]:
@@ -77,6 +113,10 @@ def write_secrets(path: Path, secrets: Secrets) -> None:
     for name, values in sorted(secrets.sources.items()):
         shown = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
         lines += ["", f"[{shown}]", f"secrets = {_toml(list(values))}"]
+    for token in secrets.named:
+        lines += ["", f"[{NAMED}.{_toml(token.name)}]"]
+        for field_name in ("hash", "scope", "team"):
+            lines.append(f"{field_name} = {_toml(getattr(token, field_name))}")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = mkstemp(prefix=f".{path.name}.", dir=path.parent)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
@@ -102,9 +142,30 @@ def rotate(secrets: Secrets, source: str, *, keep: int = 1) -> Secrets:
     """A new first secret for a source (or `token`); the `keep` newest old ones stay valid."""
     if source == "token":
         former = tuple(filter(None, (secrets.token, *secrets.sources.get(TOKENS, ()))))[:keep]
-        return Secrets(new_secret(), {**secrets.sources, TOKENS: former})
+        sources = {**secrets.sources, TOKENS: former}
+        return replace(secrets, token=new_secret(), sources=sources)
     old = secrets.sources.get(source, ())[:keep]
     return replace(secrets, sources={**secrets.sources, source: (new_secret(), *old)})
+
+
+def add_token(secrets: Secrets, name: str, scope: str, team: str = "") -> tuple[Secrets, str]:
+    """The secrets with a new named token, and the token, which is stored nowhere. ValueError says
+    what is wrong with the name."""
+    if not _TOKEN_NAME.fullmatch(name):
+        raise ValueError("name a token with at most 40 letters, digits, dots and dashes")
+    if any(token.name == name for token in secrets.named):
+        raise ValueError(f"there is a token {name} already; revoke it, or choose another name")
+    token = f"{NAMED_TOKEN}{new_secret()}"
+    made = NamedToken(name, signing_key(token).decode(), scope, team)
+    return replace(secrets, named=(*secrets.named, made)), token
+
+
+def revoke_token(secrets: Secrets, name: str) -> Secrets:
+    """The secrets without a named token. ValueError when there is none."""
+    left = tuple(token for token in secrets.named if token.name != name)
+    if len(left) == len(secrets.named):
+        raise ValueError(f"there is no token {name}; `vs-tui secret list` names those there are")
+    return replace(secrets, named=left)
 
 
 def complete_secrets(path: Path, signing: Callable[[], Iterable[str]] = tuple) -> Secrets:
@@ -117,7 +178,8 @@ def complete_secrets(path: Path, signing: Callable[[], Iterable[str]] = tuple) -
         if found.token and not missing:
             return found
         made = {name: (new_secret(),) for name in missing}
-        complete = Secrets(found.token or new_secret(), {**found.sources, **made})
+        token, sources = found.token or new_secret(), {**found.sources, **made}
+        complete = replace(found, token=token, sources=sources)
         try:
             write_secrets(path, complete)
         except OSError:

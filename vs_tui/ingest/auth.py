@@ -8,13 +8,15 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
-from vs_tui.config import Config, ConfigError, Secrets, read_secrets
+from vs_tui.config import Config, ConfigError, NamedToken, Secrets, read_secrets
 from vs_tui.ingest.http_errors import Refused
-from vs_tui.model.time import SECOND
+from vs_tui.model.own_proof import NAMED_TOKEN, signing_key
+from vs_tui.model.time import SECOND, Instant
 from vs_tui.sources.base import Inbound, Source, Unauthorized
 from vs_tui.sources.signatures import REPLAY_WINDOW, any_token, digest, same
 
@@ -102,7 +104,8 @@ class SecretsFile:
         if not found.token:
             log.error("%s is gone or empty; its secrets stay in force", self._path)
             return
-        self._now = Secrets(self._token or found.token, {**found.sources, **self._sources})
+        token, sources = self._token or found.token, {**found.sources, **self._sources}
+        self._now = replace(found, token=token, sources=sources)
         log.info("%s changed: its secrets are in force", self._path)
 
 
@@ -116,9 +119,14 @@ class Gate:
         no_auth: bool = False,
         public: bool = False,
         host: str = "",
+        on_use: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`public`: open through a proxy or tunnel, too. `host` is what we listen on."""
+        """`public`: open through a proxy or tunnel, too. `host` is what we listen on. `on_use` is
+        called with the name of each named token that proves a request."""
         self._secrets = secrets
+        self._on_use = on_use
+        self._made: dict[str, Instant] = {}
+        """Decisions of the last minutes by their signature, oldest first."""
         self.open = no_auth
         self._public = public
         self._host = host.lower()
@@ -144,6 +152,8 @@ class Gate:
             for number, secret in enumerate(self._secrets().tokens):
                 if any(any_token(each, [secret]) for each in given):
                     return f"token{where}{_age(number)}"
+            if (token := self._named(given, "send")) and source.name != "user":
+                return f"token {token.name}{where}"
         raise Unauthorized(missing_proof(source))
 
     def admit_body(self, source: Source, inbound: Inbound) -> str:
@@ -162,7 +172,15 @@ class Gate:
         for number, token in enumerate(self._secrets().tokens if is_own else ()):
             with contextlib.suppress(Unauthorized):
                 _verify(source, inbound, [token])
+                if source.name == "user":
+                    self._once(inbound)
                 return f"signature by the token{_age(number)}"
+        for named in self._secrets().named if is_own and source.name != "user" else ():
+            if named.scope == "send":
+                with contextlib.suppress(Unauthorized):
+                    _verify(source, inbound, [named.hash.encode()])
+                    self._on_use(named.name)
+                    return f"signature by the token {named.name}"
         try:
             _verify(source, inbound, secrets)
         except Unauthorized as error:
@@ -170,22 +188,52 @@ class Gate:
             raise Unauthorized(f"{error}; {hint}") from None
         return "signature"
 
-    def admit_reader(self, headers: Mapping[str, str], method: str = "", path: str = "") -> None:
-        """Raise Refused (401) unless the Authorization header holds the token, or a signature of
-        this request by it."""
+    def admit_reader(
+        self, headers: Mapping[str, str], method: str = "", path: str = ""
+    ) -> NamedToken | None:
+        """Raise Refused (401) unless the Authorization header holds the token or a named one that
+        may read, or a signature of this request by one; returns the named one."""
         if self.open:
             self._refuse_from_afar(headers)
-            return
+            return None
         authorization = headers.get("authorization", "")
-        if not self._is_token(header_tokens(authorization)) and not self._is_signed(
-            authorization, f"{method} {path}"
-        ):
-            raise Refused(
-                401,
-                "unauthorized",
-                "send the token as `Authorization: Bearer TOKEN`; "
-                "`vs-tui secret show token` prints it",
-            )
+        offered = header_tokens(authorization)
+        if any(any_token(given, self._secrets().tokens) for given in offered):
+            return None
+        if token := self._named(offered, "read"):
+            return token
+        if message := _signed_message(authorization, f"{method} {path}"):
+            given = authorization.rpartition(":")[2]
+            keys = [(token, None) for token in self._secrets().tokens]
+            named = [token for token in self._secrets().named if token.scope == "read"]
+            for key, signer in (*keys, *((each.hash.encode(), each) for each in named)):
+                if any_token(given, [digest(key, message).hex()]):
+                    if signer:
+                        self._on_use(signer.name)
+                    return signer
+        raise Refused(
+            401,
+            "unauthorized",
+            "send the token as `Authorization: Bearer TOKEN`; `vs-tui secret show token` prints it",
+        )
+
+    def _named(self, offered: Sequence[str], scope: str) -> NamedToken | None:
+        """The named token with this right that is offered."""
+        given = [signing_key(each) for each in offered if each.startswith(NAMED_TOKEN)]
+        for token in self._secrets().named:
+            if token.scope == scope and any(any_token(token.hash, [each]) for each in given):
+                self._on_use(token.name)
+                return token
+        return None
+
+    def _once(self, inbound: Inbound) -> None:
+        """Refuse a decision that was made before: its signature is good for one time."""
+        proof, now = inbound.header("x-vs-signature"), inbound.received_at
+        while self._made and next(iter(self._made.values())) < now - 2 * REPLAY_WINDOW:
+            del self._made[next(iter(self._made))]
+        if proof in self._made:
+            raise Refused(401, "unauthorized", "this signed request came before; sign it anew")
+        self._made[proof] = now
 
     def _refuse_from_afar(self, headers: Mapping[str, str]) -> None:
         """Behind a tunnel every peer is 127.0.0.1, and a page whose name was made to lead here
@@ -197,20 +245,17 @@ class Gate:
         if not _is_nearby(headers.get("host", ""), self._host):
             raise Refused(403, "forbidden", _FROM_AFAR)
 
-    def _is_signed(self, authorization: str, asked: str) -> bool:
-        """`VS1 SECONDS:HMAC` over method, path and the seconds, by one of our own commands."""
-        scheme, _, proof = authorization.partition(" ")
-        seconds, _, given = proof.partition(":")
-        if scheme != "VS1" or not (seconds.isascii() and seconds.isdigit() and given):
-            return False
-        if abs(time.time() - int(seconds[:15])) > REPLAY_WINDOW / SECOND:
-            return False
-        told = f"{asked} {seconds}".encode("utf-8", "surrogateescape")
-        wanted = [digest(token, told).hex() for token in self._secrets().tokens]
-        return any_token(given, wanted)
 
-    def _is_token(self, offered: list[str]) -> bool:
-        return any(any_token(given, self._secrets().tokens) for given in offered)
+def _signed_message(authorization: str, asked: str) -> bytes:
+    """What `VS1 SECONDS:HMAC` signs: method, path and the seconds; empty where it is no such proof
+    or too old."""
+    scheme, _, proof = authorization.partition(" ")
+    seconds, _, given = proof.partition(":")
+    if scheme != "VS1" or not (seconds.isascii() and seconds.isdigit() and given):
+        return b""
+    if abs(time.time() - int(seconds[:15])) > REPLAY_WINDOW / SECOND:
+        return b""
+    return f"{asked} {seconds}".encode("utf-8", "surrogateescape")
 
 
 def _verify(source: Source, inbound: Inbound, secrets: Sequence[bytes]) -> None:

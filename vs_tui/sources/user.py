@@ -13,12 +13,13 @@ The receiver takes refs as well and turns them into keys (see `receiver.links`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, Seek, State, Verdict
-from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, text
-from vs_tui.sources.signatures import require_hmac_any, sha256_hex
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object, text
+from vs_tui.sources.signatures import require_fresh, require_hmac_hex, sha256_hex
 from vs_tui.traces.correlation import CLEARED_ATTRIBUTE, CUT_PREFIX, PIN_ATTRIBUTE
 
 PRUNE_PATH = "/api/prune"
@@ -29,6 +30,8 @@ _DECISIONS = {
 }
 """Entries of a shared log that nobody can send: what they decide every node applies by itself."""
 _ACTIONS = ("pin", "cut", "clear")
+_PROOF = re.compile(r"t=(\d{16,17}),v1=([0-9a-f]{64})")
+"""Microseconds, and the HMAC of `MICROSECONDS.BODY`; see `model.own_proof`."""
 
 
 class User:
@@ -43,12 +46,19 @@ class User:
     stored_headers: tuple[str, ...] = ()
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """By the token alone, which our own command signs with."""
-        require_hmac_any(inbound.header("x-vs-signature"), inbound.body, secrets, "X-VS-Signature")
+        """By the token alone, which our own command signs with, together with the time: whoever
+        recorded a decision must not make it again."""
+        proof = _PROOF.fullmatch(inbound.header("x-vs-signature"))
+        if proof is None:
+            raise Unauthorized("X-VS-Signature signs no time; upgrade the vs-tui that sent it")
+        require_fresh(proof[1], inbound.received_at, "the time that X-VS-Signature signs")
+        message = proof[1].encode() + b"." + inbound.body
+        require_hmac_hex([proof[2]], message, secrets, "X-VS-Signature")
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        # Pin, cut, pin again: the same body twice is meant twice.
-        return f"{inbound.received_at}:{sha256_hex(inbound.body)[:16]}"
+        # Pin, cut, pin again: the same body twice is meant twice, unless it is the same request.
+        signed = inbound.header("x-vs-signature")
+        return signed or f"{inbound.received_at}:{sha256_hex(inbound.body)[:16]}"
 
     def parse(self, inbound: Inbound) -> Parsed:
         if inbound.path in _DECISIONS:

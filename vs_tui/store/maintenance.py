@@ -11,11 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from vs_tui.model.time import iso
+from vs_tui.model.time import Instant, iso
 from vs_tui.store.schema import SCHEMA_VERSION, StoreError, open_reader
 from vs_tui.store.storage_errors import RECOVER, explain, sizes
 
 _CHECK_LIMIT: Final = 20
+TOKEN_USE: Final = "token:"  # noqa: S105 - the beginning of a name
+"""Before a named token's name in `meta`, whose value is when it was used last."""
 
 
 def backup(source: Path, target: Path, *, older: bool = False) -> None:
@@ -117,3 +119,14 @@ def stats(path: Path) -> dict[str, Any]:
         "oldest": iso(oldest),
         "newest": iso(newest),
     }
+
+
+def token_uses(path: Path) -> dict[str, Instant]:
+    """When each named token was used last; empty where there is no database yet."""
+    if not path.is_file():
+        return {}
+    with closing(open_reader(path)) as db:
+        rows = db.execute(
+            "SELECT name, value FROM meta WHERE name >= ? AND name < 'token;'", (TOKEN_USE,)
+        )
+        return {str(name).removeprefix(TOKEN_USE): int(value) for name, value in rows}

@@ -86,8 +86,6 @@ service = "{project}"
         ("production", "production", True),
         ("production/eu", "production", True),
         ("live-customers", "production", True),
-        ("production/us", None, True),
-        ("review/production", None, False),
         ("review/main", "development", False),
         ("production", "staging", False),
         ("prod-like", "other", False),

@@ -1,0 +1,218 @@
+"""Named tokens: one right each, known by their hash, named in Events; decisions made once."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import pytest
+
+from tests.ingest.server import TOKEN, Server, serving
+from vs_tui.api.remote_connection import Remote
+from vs_tui.cli.main import main
+from vs_tui.config import read_secrets
+from vs_tui.model.own_proof import signed_body, signed_head, signing_key
+from vs_tui.store.reader_protocol import Unreachable
+
+CONFIG = """
+[teams.core]
+projects = ["acme/core"]
+[teams.web]
+projects = ["acme/web"]
+"""
+
+
+class Named:
+    """A receiver with three named tokens."""
+
+    def __init__(self, server: Server, tokens: dict[str, str]) -> None:
+        self.server = server
+        self.tokens = tokens
+
+    def call(self, name: str, path: str, body=None, **headers: str):
+        token = self.tokens.get(name, name)
+        return self.server.call(path, body, headers, token=token)
+
+    def signed(self, name: str, path: str):
+        proof = signed_head(self.tokens[name], "GET", path)
+        return self.server.call(path, headers=proof, token="")
+
+
+def build(number: int, project: str) -> dict:
+    body = {"type": "build", "id": str(number), "action": "start", "name": f"secret of {project}"}
+    return body | {"tags": {"repository": f"https://git.example/acme/{project}"}}
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory) -> Named:
+    folder = tmp_path_factory.mktemp("named")
+    (folder / "config.toml").write_text(CONFIG)
+    with serving(folder) as server, pytest.MonkeyPatch.context() as patched:
+        for name in ("VS_CONFIG_DIR", "VS_DATA_DIR"):
+            patched.setenv(name, str(folder))
+        tokens = {
+            name: made(folder, server, name, *scope)
+            for name, scope in {
+                "ci": ("send",),
+                "wall": ("read",),
+                "core": ("read", "--team", "core"),
+            }.items()
+        }
+        for number, project in enumerate(("core", "web")):
+            status, answer = server.call("/customhttp", build(number, project))
+            assert status == 200, answer
+        yield Named(server, tokens)
+
+
+def made(folder, server: Server, name: str, scope: str, *more: str) -> str:
+    """A new token, once the running receiver knows it."""
+    import contextlib
+    import io
+
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert main(["secret", "add", name, "--scope", scope, *more, "--db", str(server.db)]) == 0
+    token = out.getvalue().strip()
+    if scope == "send":
+        server.wait_for(lambda: server.call("/github", b"{}", token=token)[0] != 401, "the token")
+    else:
+        server.wait_for(lambda: server.call("/api/teams", token=token)[0] == 200, "the token")
+    return token
+
+
+def test_only_the_hash_is_stored(named) -> None:
+    text = (named.server.folder / "secrets.toml").read_text()
+    for token in named.tokens.values():
+        assert token.startswith("vst_")
+        assert token not in text
+        assert signing_key(token).decode() in text
+
+
+def test_a_send_token_sends_and_reads_nothing(named) -> None:
+    status, answer = named.call("ci", "/customhttp", build(7, "core"))
+    assert (status, answer["verdict"]) == (200, "accepted")
+    _, detail = named.server.call(f"/api/deliveries/{answer['delivery']}")
+    assert detail["headers"]["vs-proof"] == "token ci"
+    for path in ("/api/spans", "/api/deliveries", "/metrics", "/deployments", "/api/stream"):
+        assert named.call("ci", path)[0] == 401, path
+    body = {"action": "pin", "child": "a", "parent": "b"}
+    assert named.call("ci", "/api/links", body)[0] == 401
+
+
+def test_a_read_token_reads_and_sends_nothing(named) -> None:
+    assert named.call("wall", "/api/spans")[0] == 200
+    assert named.call("wall", "/api/deliveries")[0] == 200
+    for path in ("/customhttp", "/api/links", "/deployments"):
+        assert named.call("wall", path, build(8, "core"))[0] == 401, path
+
+
+def test_our_commands_prove_a_named_token_without_sending_it(named) -> None:
+    assert named.signed("wall", "/api/spans?limit=5")[0] == 200
+    assert named.signed("ci", "/api/spans?limit=5")[0] == 401
+    import hmac
+
+    body = json.dumps(build(9, "core")).encode()
+    for name, status in (("ci", 200), ("wall", 401)):
+        key = signing_key(named.tokens[name])
+        proof = hmac.new(key, body, "sha256").hexdigest()
+        headers = {"X-VS-Signature": proof, "Idempotency-Key": name}
+        assert named.server.call("/customhttp", body, headers, token="")[0] == status
+
+
+def test_a_team_token_sees_its_team_only(named) -> None:
+    for path in ("/api/spans", "/api/traces", "/api/board", "/api/spans?filter=team:web"):
+        status, answer = named.call("core", path)
+        assert status == 200, answer
+        assert "secret of web" not in json.dumps(answer), path
+    assert "secret of core" in json.dumps(named.call("core", "/api/spans")[1])
+    assert named.call("core", "/api/spans?filter=team:web")[1]["items"] == []
+    others = [s for s in named.server.spans() if s["team"] == "web"]
+    assert others
+    for span in others:
+        assert named.call("core", f"/api/spans/{span['span_id']}")[0] == 404
+        assert named.call("core", f"/api/traces/{span['trace_id']}")[0] == 404
+        assert named.call("core", f"/api/baselines?key={span['key']}")[1] == {}
+    assert named.call("core", "/api/teams")[1] == {"items": [{"name": "core"}]}
+    changed = named.call("core", "/api/changes?since=1")[1]["keys"]
+    assert not {span["key"] for span in others} & set(changed)
+    for path in ("/api/deliveries", "/metrics", "/incidents", "/api/sources"):
+        assert named.call("core", path)[0] == 403, path
+    assert named.call("core", "/api/dora?team=web")[0] == 403
+    _, report = named.call("core", "/api/dora")
+    assert {item["name"] for item in report["items"]} <= {"core"}
+
+
+async def test_a_viewer_elsewhere_never_sends_the_token(named, monkeypatch) -> None:
+    sent: list[str] = []
+    remote = Remote(named.server.url, named.tokens["wall"])
+    await remote.open()
+    try:
+        real = remote._session.get
+        monkeypatch.setattr(
+            remote._session, "get", lambda *a, **k: (sent.append(repr((a, k))), real(*a, **k))[1]
+        )
+        assert (await remote.get("/api/spans", filter="state:open dur>1m"))["next"] is None
+    finally:
+        await remote.close()
+    assert sent and named.tokens["wall"] not in "".join(sent)
+    wrong = Remote(named.server.url, "wrong")
+    with pytest.raises(Unreachable, match="refuses the token"):
+        await wrong.open()
+
+
+def test_uses_are_listed_and_a_revoked_token_is_refused(named, capsys, monkeypatch) -> None:
+    server = named.server
+    for name in ("VS_CONFIG_DIR", "VS_DATA_DIR"):
+        monkeypatch.setenv(name, str(server.folder))
+    options = ["--db", str(server.db)]
+
+    def listed() -> dict[str, dict]:
+        assert main(["secret", "list", "--json", *options]) == 0
+        return {row["name"]: row for row in json.loads(capsys.readouterr().out)["items"]}
+
+    assert named.call("ci", "/customhttp", build(10, "core"))[0] == 200
+    server.wait_for(lambda: listed()["ci"]["last_used_at"], "its use")
+    assert [listed()["core"][key] for key in ("scope", "team")] == ["read", "core"]
+    extra = made(server.folder, server, "extra", "read")
+    assert server.call("/api/teams", token=extra)[0] == 200
+    assert main(["secret", "revoke", "extra", *options]) == 0
+    server.wait_for(lambda: server.call("/api/teams", token=extra)[0] == 401, "its end")
+    assert main(["secret", "revoke", "extra", *options]) == 2
+    assert "there is no token extra" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["a b", "--scope", "send"], "name a token"),
+        (["x", "--scope", "send", "--team", "core"], "goes with --scope read"),
+        (["x", "--scope", "read", "--team", "nobody"], "there is no team"),
+        (["wall", "--scope", "read"], "already"),
+    ],
+)
+def test_what_cannot_be_a_token_is_told(named, capsys, monkeypatch, arguments, why) -> None:
+    for name in ("VS_CONFIG_DIR", "VS_DATA_DIR"):
+        monkeypatch.setenv(name, str(named.server.folder))
+    assert main(["secret", "add", *arguments]) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_a_rotation_keeps_the_named_tokens(named, capsys, monkeypatch) -> None:
+    for name in ("VS_CONFIG_DIR", "VS_DATA_DIR"):
+        monkeypatch.setenv(name, str(named.server.folder))
+    before = read_secrets(named.server.folder / "secrets.toml").named
+    assert main(["secret", "rotate", "gitlab"]) == 0
+    assert read_secrets(named.server.folder / "secrets.toml").named == before
+
+
+def test_a_recorded_decision_is_made_once(named) -> None:
+    server = named.server
+    with sqlite3.connect(f"file:{server.db}?mode=ro", uri=True) as db:
+        keys = [key for (key,) in db.execute("SELECT key FROM spans ORDER BY key LIMIT 2")]
+    body = json.dumps({"action": "pin", "child": keys[0], "parent": keys[1]}).encode()
+    proof = signed_body(TOKEN, body)
+    assert server.call("/api/links", body, proof, token="")[0] == 200
+    status, answer = server.call("/api/links", body, proof, token="")
+    assert (status, "came before" in answer["detail"]) == (401, True)
+    for _ in range(2):  # the same decision, signed anew, is meant again
+        status, answer = server.call("/api/links", body, signed_body(TOKEN, body), token="")
+        assert (status, answer["verdict"]) == (200, "accepted")

@@ -1,0 +1,62 @@
+"""What a read token of one team sees: every other team's spans are as if they were not there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from aiohttp import web
+
+from vs_tui.ingest.http_errors import Refused
+from vs_tui.model.vocabulary import Span
+from vs_tui.store.reader_protocol import Trace
+
+TEAM: Final = "vs.team"
+"""Key of a request: the only team that its token sees. Absent where it sees all."""
+_FILTERED: Final = frozenset({"/api/spans", "/api/traces", "/api/board", "/api/counts"})
+_OF_A_TEAM: Final = frozenset({"/api/dora", "/api/dora/detail", "/api/cards"})
+_OPEN: Final = frozenset(
+    {
+        *("/api/spans/{ref}", "/api/traces/{trace_id}", "/api/teams", "/api/baselines"),
+        *("/api/past-runs", "/api/changes", "/api/stream", "/api/health", "/openapi.json"),
+    }
+)
+"""What needs no other query: the handlers leave out what the team does not own."""
+
+
+def of_team(request: web.Request, team: str) -> web.Request:
+    """The request as it may be asked by a token of a team. Refused with 403 for what shows more,
+    such as deliveries, whose bodies are everyone's."""
+    resource = request.match_info.route.resource
+    path = resource.canonical if resource is not None else ""
+    if path in _FILTERED:
+        query = request.rel_url.update_query(
+            filter=f'{request.query.get("filter", "")} team:"{team}"'.strip()
+        )
+        request = request.clone(rel_url=query)
+    elif path in _OF_A_TEAM:
+        if request.query.get("team", team) != team:
+            raise Refused(403, "forbidden", f"this token sees the team {team} only")
+        request = request.clone(rel_url=request.rel_url.update_query(team=team))
+    elif path not in _OPEN:
+        raise Refused(403, "forbidden", f"this token sees the team {team} only, and this shows all")
+    request[TEAM] = team
+    return request
+
+
+def is_seen(request: web.Request, span: Span) -> bool:
+    """Whether the request's token may see a span."""
+    return TEAM not in request or span.team == request[TEAM]
+
+
+def within_team(trace: Trace, team: str) -> Trace | None:
+    """A trace with the spans of one team; None without any."""
+    spans = [span for span in trace.spans if span.team == team]
+    keys = {span.key for span in spans}
+    links = [link for link in trace.links if link.child in keys and link.parent in keys]
+    if not spans:
+        return None
+    root = trace.root if trace.root.key in keys else spans[0]
+    linked = [span for span in trace.linked if span.team == team]
+    spans = [span if span.parent_key in keys else span._replace(parent_key="") for span in spans]
+    return replace(trace, root=root, spans=spans, links=links, linked=linked)
