@@ -1,22 +1,16 @@
-"""A trace as a tree, its critical path and its waits."""
+"""A trace as a tree."""
 
-from time import process_time
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vs_tui.model.time import HOUR, MINUTE
-from vs_tui.model.vocabulary import Link, Rule, Span, State, Status
+from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.traces.trace_tree import (
     DEEPEST,
     bounds,
-    critical_path,
-    gaps,
     next_match,
     self_time,
     tree,
-    with_effects,
 )
 
 T = 1_772_445_600_000_000
@@ -61,58 +55,10 @@ def test_folding_hides_descendants_and_counts_them() -> None:
     assert (row.folded, row.hidden, row.children) == (True, 2, 1)
 
 
-def test_the_critical_path_follows_what_was_waited_for() -> None:
-    spans = [
-        span("root", 0, 30, operation="pipeline"),
-        span("lint", 0, 5, "root"),
-        span("test", 0, 12, "root"),
-        span("image", 12, 20, "root"),
-        span("deploy", 21, 30, "root", "deploy"),
-    ]
-    assert [s.key for s in critical_path(spans, T)] == ["test", "image", "deploy"]
-
-
-def test_the_critical_path_of_skewed_clocks_goes_back_and_ends() -> None:
-    spans = [span("a", 0, 4), span("skewed", 9, 5), span("b", 6, 8), span("last", 8, 9)]
-    assert [s.key for s in critical_path(spans, T)] == ["a", "skewed", "b", "last"]
-
-
-def test_the_critical_path_of_thousands_is_found_at_once() -> None:
-    """It is drawn every second; looking at all for each took ten seconds."""
-    spans = [span(str(n), 2 * n, 2 * n + 1) for n in range(5_000)]
-    began = process_time()
-    assert critical_path(spans, T) == spans
-    assert process_time() - began < 2
-
-
 def test_self_time_is_what_no_child_covers() -> None:
     parent = span("p", 0, 10)
     children = [span("a", 1, 4), span("b", 3, 5), span("late", 9, 20)]
     assert self_time(parent, children, T) == 5 * MINUTE
-
-
-def test_waits_have_names() -> None:
-    spans = [
-        span("pr", 0, 120, operation="pull_request"),
-        span("run", 1, 10, "pr", "pipeline"),
-        span("review", 60, 60, "pr", "review"),
-        span("deploy", 180, 190, "pr", "deploy"),
-    ]
-    found = [(gap.name, gap.duration // MINUTE) for gap in gaps(spans, T + 9 * HOUR)]
-    assert ("review wait", 50) in found
-    assert ("merge → deploy", 120) in found
-
-
-@pytest.mark.parametrize(("begins", "name"), [(125, "merge wait"), (200, "merge → pipeline")])
-def test_a_wait_round_the_merge_is_called_by_where_most_of_it_lies(begins, name) -> None:
-    spans = [
-        span("pr", 0, 120, operation="pull_request"),
-        span("review", 60, 60, "pr", "review"),
-        span("a-build", begins, begins + 5, "run", "build"),
-        span("run", begins, begins + 9, "pr", "pipeline"),
-    ]
-    found = gaps(spans, T + 9 * HOUR)[-1]
-    assert (found.name, found.ends, found.until) == (name, T + begins * MINUTE, "run")
 
 
 def test_open_spans_reach_to_now() -> None:
@@ -124,30 +70,6 @@ def test_next_match_goes_round() -> None:
     assert next_match(rows, 1, lambda r: r.span.key == "a") == 0
     assert next_match(rows, 0, lambda r: r.span.key == "c", -1) == 2
     assert next_match(rows, 0, lambda _: False) is None
-
-
-def test_what_a_delivery_led_to_in_other_traces_stands_below_it() -> None:
-    spans = [span("pr", 0, 9, operation="pull_request"), span("d1", 10, 12, "pr", "deploy")]
-    incident, shipped, other = (
-        span("incident", 15, 20, "", "incident"),
-        span("d2", 30, 31, "elsewhere", "deploy"),
-        span("other", 1, 2),
-    )
-    links = [
-        Link("incident", "d1", Rule.PROXIMITY, "follows"),
-        Link("d2", "pr", Rule.SHIPS, "ships"),
-        Link("d2", "pr2", Rule.SHIPS, "ships"),
-        Link("other", "pr", Rule.BRANCH, "branch"),
-    ]
-    shown, effects = with_effects(spans, links, [incident, shipped, other])
-    assert effects == {"incident", "d2"}
-    assert [(r.span.key, r.depth) for r in tree(shown)] == [
-        ("pr", 0),
-        ("d1", 1),
-        ("incident", 2),
-        ("d2", 1),
-    ]
-    assert with_effects(spans, links, []) == (spans, frozenset())
 
 
 TREES = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 50)), min_size=1, max_size=10)

@@ -9,6 +9,7 @@ from itertools import product
 import pytest
 from rich.cells import cell_len
 
+from tests.tui import invoices
 from tests.tui.fakes import (
     NOW,
     FakeReader,
@@ -107,6 +108,17 @@ async def waits(on: Stage) -> None:
     await on.press("enter", "j", "i")
 
 
+async def canary(on: Stage) -> None:
+    on.list.select("i")
+    await on.press("enter")
+    on.app.screen.waterfall.reveal("c25")
+
+
+async def whole_canary(on: Stage) -> None:
+    await canary(on)
+    await on.press("0", "k", "k", "k")
+
+
 async def behind_lead(on: Stage) -> None:
     await on.press("3", "j", "enter")
     await on.sees("lead time", "bottleneck", "14 Nov")
@@ -145,6 +157,9 @@ CASES: dict[str, tuple[Play, Callable[[], FakeReader], dict[str, object]]] = {
     "trace-filtered": (kept_filter, BUSY, {}),
     "trace-zoomed": (zoomed, BUSY, {}),
     "trace-waits": (waits, long_trace, {}),
+    "trace-running": (canary, invoices.reader, {}),
+    "trace-running-ascii": (canary, invoices.reader, {"ascii": True}),
+    "trace-whole": (whole_canary, invoices.reader, {}),
     "trace-error": (pruned, BUSY, {}),
     "trace-ascii": (waits, long_trace, {"ascii": True}),
     "compare": (compare, BUSY, {}),

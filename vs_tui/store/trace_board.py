@@ -18,7 +18,7 @@ from vs_tui.store import rows
 from vs_tui.store.metrics_spans import read_histories
 from vs_tui.store.searching import current_seq
 from vs_tui.traces.board import Board, Member, board
-from vs_tui.traces.next_action import MACHINES
+from vs_tui.traces.evidence import MACHINES
 from vs_tui.traces.past import all_as_of
 from vs_tui.traces.standing import FINISHED_FOR, QUIET, Custom, Standing, Waits, custom_of, standing
 

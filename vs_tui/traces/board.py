@@ -10,7 +10,8 @@ from vs_tui.model import filters
 from vs_tui.model.filters import Filter, Term
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span
-from vs_tui.traces.next_action import Section, severity_rank
+from vs_tui.traces.evidence import severity_rank
+from vs_tui.traces.next_action import Section
 from vs_tui.traces.standing import FINISHED_FOR, Standing, matches_text
 
 ORDERS: Final = ("state", "over", "person", "project", "name")

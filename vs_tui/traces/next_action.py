@@ -1,7 +1,6 @@
 """Where a trace stands and who acts next, by the first rule of one table that holds.
 
-The same rules serve the dashboard, `vs-tui ls --by trace`, `/api/traces` and the filter. What bots
-do and when something was last updated are never evidence: only what people and machines did.
+The same rules serve the dashboard, `vs-tui ls --by trace`, `/api/traces` and the filter.
 """
 
 from __future__ import annotations
@@ -9,25 +8,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
-from typing import Final, Protocol
+from typing import Final
 
-from vs_tui.model.time import DAY, MINUTE, Duration, Instant, parse_instant
+from vs_tui.model.time import MINUTE, Duration, Instant
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.traces.compare import step_name
-
-SILENT_P90S: Final = 3
-SILENT_AT_LEAST: Final = 10 * MINUTE
-"""A machine that was silent for this long, and for so many times what nine of ten runs take, is
-lost."""
-SILENT_WITHOUT_HISTORY: Final = DAY
-MACHINES: Final = frozenset({"pipeline", "build", "test", "deploy"})
-_NO_MACHINES: Final = frozenset(
-    {"issue", "pull_request", "review", "push", "sprint", "incident", "release", "stage"}
+from vs_tui.traces.evidence import (
+    Evidence,
+    Usual,
+    acknowledged_by,
+    attribute_instant,
+    is_answered,
+    is_approved,
+    is_begun,
+    is_bot,
+    is_draft,
+    is_silent,
+    named,
+    newest_of,
+    people,
+    severity_rank,
+    verdict,
 )
-_NOT_BEGUN: Final = frozenset({"", "open", "opened", "new", "to do", "todo", "backlog", "triage"})
-"""Columns of a board, in lower case, in which nobody works on an issue."""
-_BOT: Final = ("[bot]", "-bot")
 
 
 class Section(StrEnum):
@@ -38,19 +40,6 @@ class Section(StrEnum):
     WAITING = "waiting"
     FINISHED = "finished"
     NOT_STARTED = "not_started"
-
-
-class Usual(Protocol):
-    """How long the last successes of a series took."""
-
-    @property
-    def n(self) -> int: ...
-
-    @property
-    def p50(self) -> Duration: ...
-
-    @property
-    def p90(self) -> Duration: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,131 +65,6 @@ class NextAction:
     """Other steps that run at the same time."""
     why: str = ""
     """One sentence with the evidence."""
-
-
-class Evidence:
-    """What the rules look at: a trace's spans, sorted by what they are."""
-
-    def __init__(
-        self,
-        spans: Iterable[Span],
-        now: Instant,
-        usual: Mapping[str, Usual],
-        deploys: bool,
-        superseded: frozenset[str] = frozenset(),
-    ) -> None:
-        self.spans = [span for span in spans if not _is_phase(span)]
-        self.now = now
-        self.usual = usual
-        self.goes_on_to_deploy = deploys
-        """Whether most merged changes of this project went on to a deploy."""
-        self.superseded = superseded
-        """Keys of runs that a newer one of another trace has replaced."""
-
-    def of(self, operation: str) -> list[Span]:
-        return [span for span in self.spans if span.operation == operation]
-
-    @cached_property
-    def incidents(self) -> list[Span]:
-        return sorted((span for span in self.of("incident") if span.in_flight), key=lambda s: s.at)
-
-    @cached_property
-    def issue(self) -> Span | None:
-        return _newest(self.of("issue"))
-
-    @cached_property
-    def change(self) -> Span | None:
-        """The change that is open, else the one that was opened last."""
-        changes = self.of("pull_request")
-        return _newest([c for c in changes if c.in_flight]) or _newest(changes)
-
-    @cached_property
-    def machines(self) -> list[Span]:
-        return [span for span in self.spans if span.operation not in _NO_MACHINES]
-
-    @cached_property
-    def flying(self) -> list[Span]:
-        """The innermost machine steps in flight: a run whose jobs are in flight is not counted."""
-        flying = [span for span in self.machines if span.in_flight]
-        above = {span.parent_key for span in flying}
-        return [span for span in flying if span.key not in above]
-
-    @cached_property
-    def working(self) -> list[Span]:
-        return [span for span in self.flying if span.state is not State.WAITING]
-
-    @cached_property
-    def runs(self) -> list[Span]:
-        """Machine steps that are no part of another one."""
-        keys = {span.key for span in self.machines}
-        return [span for span in self.machines if span.parent_key not in keys]
-
-    @cached_property
-    def gates(self) -> list[Span]:
-        """Steps that wait for a person, unless their run has ended without them or a newer run of
-        the same name has passed them."""
-        by_key = {span.key: span for span in self.machines}
-        found = []
-        for gate in self.flying:
-            run = by_key.get(gate.parent_key)
-            held = run is None or run.in_flight
-            if gate.state is State.WAITING and held and gate.key not in self.superseded:
-                newer = (s for s in self.machines if s.at > gate.at and _same(s, gate))
-                if not any(s.status is Status.OK for s in newer):
-                    found.append(gate)
-        return found
-
-    @cached_property
-    def failed_run(self) -> Span | None:
-        """The newest run that failed, unless a newer one of its series began."""
-        newest: dict[tuple[str, ...], Span] = {}
-        for run in sorted(self.runs, key=lambda s: (s.at, s.attempt)):
-            newest[_series(run)] = run
-        failed = [run for run in newest.values() if run.status.failed]
-        return _newest([run for run in failed if run.key not in self.superseded])
-
-    def failed_step(self, run: Span) -> Span:
-        """The step of a failed run that failed first, else the run itself."""
-        below = [s for s in self.machines if s.parent_key == run.key]
-        last: dict[tuple[str, str], Span] = {}
-        for step in sorted(below, key=lambda s: (s.at, s.attempt)):
-            last[step_name(step)] = step  # a second try replaces the first
-        failed = [step for step in last.values() if step.status.failed]
-        return min(failed, key=lambda s: (s.ended_at or s.at, s.key), default=run)
-
-    @cached_property
-    def reviews(self) -> dict[str, Span]:
-        """The last verdict of each reviewer; bots and comments are none."""
-        found: dict[str, Span] = {}
-        change = self.change
-        for review in sorted(self.of("review"), key=lambda s: s.at):
-            if change is not None and review.parent_key not in (change.key, ""):
-                continue
-            if not is_bot(review.actor) and _verdict(review) != "commented":
-                found[review.actor] = review
-        return found
-
-    @cached_property
-    def pushed_at(self) -> Instant:
-        """When something was pushed last: a push, or the run that one started; 0: never."""
-        pushes = [s.at for s in self.of("push")]
-        runs = [s.at for s in self.runs if s.operation != "deploy"]
-        return max([*pushes, *runs], default=0)
-
-    @property
-    def dropped(self) -> bool:
-        """Whether the work was given up: its change was closed without a merge."""
-        change = self.change
-        return change is not None and change.status is Status.CANCELLED
-
-    @property
-    def merged_at(self) -> Instant | None:
-        change = self.change
-        return change.ended_at if change is not None and change.status is Status.OK else None
-
-    @cached_property
-    def deploys(self) -> list[Span]:
-        return sorted(self.of("deploy"), key=lambda s: s.at)
 
 
 Rule = Callable[[Evidence], NextAction | None]
@@ -250,7 +114,7 @@ def machine_is_silent(e: Evidence) -> NextAction | None:
     step = max(e.working, key=lambda s: (s.last_event_at, s.key))
     since = max(step.last_event_at, step.at)
     return NextAction(
-        Section.WAITING, "silent", "check", "silent", _people(step.actor), "nobody", since, step,
+        Section.WAITING, "silent", "check", "silent", people(step.actor), "nobody", since, step,
         len(e.working) - 1, f"nothing was heard of {step.name} for longer than its usual time",
     )  # fmt: skip
 
@@ -276,7 +140,7 @@ def gate_waits(e: Evidence) -> NextAction | None:
     gate = min(e.gates, key=lambda s: (s.stage_at or s.at, s.key))
     verb = "start" if gate.operation in ("build", "test") else "approve"
     what = gate.environment or ("" if gate.operation == "deploy" else _job_name(gate))
-    who = _named(gate, "vs.deploy.reviewers")
+    who = named(gate, "vs.deploy.reviewers")
     return NextAction(
         Section.WAITING, "gate", verb, what, who, "anyone", gate.stage_at or gate.started_at,
         gate, len(e.gates) - 1, f"{gate.name} waits for a person",
@@ -290,11 +154,11 @@ def run_failed(e: Evidence) -> NextAction | None:
     step, change, merged = e.failed_step(run), e.change, e.merged_at
     if change is None:
         scheduled = str(run.attributes.get("vs.run.event", "")) == "schedule"
-        who = () if scheduled else _people(run.actor)
+        who = () if scheduled else people(run.actor)
     elif merged is not None and run.at >= merged:
-        who = _named(change, "vs.pr.merged_by") or _people(change.actor)
+        who = named(change, "vs.pr.merged_by") or people(change.actor)
     else:
-        who = _people(change.actor)
+        who = people(change.actor)
     what = f"deploy {run.environment}".strip() if run.operation == "deploy" else _job_name(step)
     return NextAction(
         Section.WAITING, "failed", "fix", what, who, "nobody", run.ended_at, step,
@@ -309,16 +173,16 @@ def code_is_written(e: Evidence) -> NextAction | None:
             return None
         since = max(change.at, e.pushed_at if e.pushed_at <= e.now else 0)
         return NextAction(
-            Section.WAITING, "draft", "code", "draft", _people(change.actor), "nobody",
+            Section.WAITING, "draft", "code", "draft", people(change.actor), "nobody",
             since, change, why="the change is a draft",
         )  # fmt: skip
     if issue is None or not issue.in_flight:
         return None
-    assignees = _named(issue, "vs.issue.assignees")
+    assignees = named(issue, "vs.issue.assignees")
     pushes = e.of("push")
     if not (assignees or pushes or is_begun(issue)):
         return None
-    who = assignees or _people(pushes[-1].actor if pushes else "")
+    who = assignees or people(pushes[-1].actor if pushes else "")
     evidence = "is in progress" if is_begun(issue) else "is assigned" if assignees else "has pushes"
     since = issue.stage_at or (e.pushed_at or issue.at)
     return NextAction(
@@ -331,14 +195,14 @@ def change_was_asked_for(e: Evidence) -> NextAction | None:
     change = e.change
     if change is None or not change.in_flight:
         return None
-    asked = [r for r in e.reviews.values() if _verdict(r) == "changes_requested"]
+    asked = [r for r in e.reviews.values() if verdict(r) == "changes_requested"]
     if not asked:
         return None
     last = max(asked, key=lambda r: (r.at, r.key))
-    if _is_answered(last, change, e):
+    if is_answered(last, change, e):
         return None
     return NextAction(
-        Section.WAITING, "changes_requested", "change", "", _people(change.actor), "nobody",
+        Section.WAITING, "changes_requested", "change", "", people(change.actor), "nobody",
         last.at, last, why=f"{last.actor} asked for changes and nothing was pushed since",
     )  # fmt: skip
 
@@ -350,12 +214,12 @@ def review_is_missing(e: Evidence) -> NextAction | None:
     answered = {
         name
         for name, review in e.reviews.items()
-        if _verdict(review) != "withdrawn" and not _is_answered(review, change, e)
+        if verdict(review) != "withdrawn" and not is_answered(review, change, e)
     }
-    asked = [n for n in _named(change, "vs.pr.reviewers") if n not in answered and not is_bot(n)]
-    again = [r for r in e.reviews.values() if _verdict(r) == "changes_requested"]
+    asked = [n for n in named(change, "vs.pr.reviewers") if n not in answered and not is_bot(n)]
+    again = [r for r in e.reviews.values() if verdict(r) == "changes_requested"]
     asked += [r.actor for r in again if r.actor and r.actor not in asked]
-    since = max(change.at, _instant(change, "vs.pr.ready_at"), e.pushed_at if again else 0)
+    since = max(change.at, attribute_instant(change, "vs.pr.ready_at"), e.pushed_at if again else 0)
     return NextAction(
         Section.WAITING, "review", "review", "", tuple(asked), "nobody asked", since, change,
         why="the change is open and not approved",
@@ -366,10 +230,10 @@ def approved_change_waits(e: Evidence) -> NextAction | None:
     change = e.change
     if change is None or not change.in_flight:
         return None
-    approvals = [r for r in e.reviews.values() if _verdict(r) == "approved"]
+    approvals = [r for r in e.reviews.values() if verdict(r) == "approved"]
     last = max(approvals, key=lambda r: (r.at, r.key), default=change)
     return NextAction(
-        Section.WAITING, "merge", "merge", "", _people(change.actor), "nobody", last.at, change,
+        Section.WAITING, "merge", "merge", "", people(change.actor), "nobody", last.at, change,
         why=f"approved by {', '.join(sorted(r.actor for r in approvals))}, not merged",
     )  # fmt: skip
 
@@ -425,91 +289,6 @@ RULES: Final[tuple[Rule, ...]] = (
 """The first that holds decides."""
 
 
-# What the rules ask.
-
-
-def is_silent(span: Span, usual: Usual | None, now: Instant) -> bool:
-    """Whether a machine step says nothing for longer than it ever takes."""
-    if not span.in_flight or span.state is State.WAITING:
-        return False
-    limit = max(SILENT_P90S * usual.p90, SILENT_AT_LEAST) if usual else SILENT_WITHOUT_HISTORY
-    return now - max(span.last_event_at, min(span.at, now)) > limit
-
-
-def is_draft(change: Span) -> bool:
-    return change.attributes.get("vs.pr.draft") in (True, 1)
-
-
-def is_begun(issue: Span) -> bool:
-    """Whether its tracker says that somebody works on it."""
-    category = issue.attributes.get("vs.issue.category")
-    if category is not None:
-        return category == "indeterminate"
-    return issue.state is State.RUNNING and issue.stage.lower() not in _NOT_BEGUN
-
-
-def is_bot(name: str) -> bool:
-    return name.lower().endswith(_BOT)
-
-
-def is_approved(e: Evidence) -> bool:
-    """Whether somebody approved and nobody who asked for changes waits for an answer."""
-    verdicts = [_verdict(review) for review in e.reviews.values()]
-    return "approved" in verdicts and "changes_requested" not in verdicts
-
-
-def acknowledged_by(incident: Span) -> tuple[str, ...]:
-    """Who took an incident on."""
-    named = _named(incident, "vs.incident.assignees") or _named(incident, "vs.issue.assignees")
-    if named or incident.stage != "acknowledged":
-        return named
-    return _people(incident.actor)
-
-
-def severity_rank(incident: Span) -> int:
-    """0 for the worst; 9 where none is told."""
-    word = severity(incident).lower()
-    digits = [int(character) for character in word if character.isdigit()]
-    ranks = {"critical": 1, "blocker": 1, "high": 2, "major": 2, "error": 2, "medium": 3,
-             "warning": 3, "low": 4, "minor": 4, "info": 5}  # fmt: skip
-    return digits[0] if digits else ranks.get(word, 9)
-
-
-def severity(incident: Span) -> str:
-    found = incident.attributes.get("vs.incident.severity") or incident.attributes.get(
-        "vs.issue.severity", ""
-    )
-    return str(found)
-
-
-def _is_answered(review: Span, change: Span, e: Evidence) -> bool:
-    """Whether something was pushed after a review asked for changes."""
-    if _verdict(review) != "changes_requested":
-        return False
-    seen = review.attributes.get("vcs.ref.head.revision")
-    head = change.attributes.get("vcs.ref.head.revision")
-    return bool(seen and head and seen != head) or e.pushed_at > review.at
-
-
-_VERDICTS: Final = {
-    "approved": "approved",
-    "approval": "approved",
-    "approve": "approved",
-    "changes_requested": "changes_requested",
-    "requested_changes": "changes_requested",
-    "rejected": "changes_requested",
-    "needs_work": "changes_requested",
-    "unapproved": "withdrawn",
-    "unapproval": "withdrawn",
-    "dismissed": "withdrawn",
-}
-
-
-def _verdict(review: Span) -> str:
-    word = str(review.attributes.get("vs.review.state", "")).lower().replace(" ", "_")
-    return _VERDICTS.get(word, "commented")
-
-
 def _decides_the_end(steps: Sequence[Span], e: Evidence) -> Span:
     """Of steps that run at once the one that is expected to end last."""
 
@@ -560,42 +339,13 @@ def _outcome(e: Evidence) -> tuple[str, str, Span | None]:
     incidents = e.of("incident")
     if incidents:
         return "restored", "", incidents[-1]
-    last_run = _newest(e.runs)
+    last_run = newest_of(e.runs)
     if last_run is not None:
         cancelled = last_run.status is Status.CANCELLED
         return "cancelled" if cancelled else "passed", _run_name(last_run), last_run
-    return "done", "", _newest(e.spans)
+    return "done", "", newest_of(e.spans)
 
 
 def _version(deploy: Span) -> str:
     found = deploy.attributes.get("service.version") or deploy.attributes.get("vcs.ref.head.name")
     return str(found or "")[:20]
-
-
-def _series(run: Span) -> tuple[str, ...]:
-    return (run.project, run.environment, run.service, *step_name(run))
-
-
-def _same(one: Span, other: Span) -> bool:
-    return _series(one) == _series(other)
-
-
-def _newest(spans: Sequence[Span]) -> Span | None:
-    return max(spans, key=lambda s: (s.at, s.key), default=None)
-
-
-def _named(span: Span, attribute: str) -> tuple[str, ...]:
-    found = str(span.attributes.get(attribute) or "")
-    return tuple(name.strip() for name in found.split(",") if name.strip())
-
-
-def _people(name: str) -> tuple[str, ...]:
-    return (name,) if name and not is_bot(name) else ()
-
-
-def _instant(span: Span, attribute: str) -> Instant:
-    return parse_instant(span.attributes.get(attribute)) or 0
-
-
-def _is_phase(span: Span) -> bool:
-    return span.operation == "stage" and span.key.startswith(f"{span.parent_key}/")

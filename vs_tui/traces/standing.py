@@ -9,17 +9,8 @@ from typing import Final, NamedTuple
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import DAY, HOUR, Duration, Instant
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.traces.next_action import (
-    Evidence,
-    NextAction,
-    Section,
-    Usual,
-    change_was_asked_for,
-    decide,
-    is_approved,
-    is_draft,
-    is_silent,
-)
+from vs_tui.traces.evidence import Evidence, Usual, is_approved, is_draft, is_silent
+from vs_tui.traces.next_action import NextAction, Section, change_was_asked_for, decide
 
 CELLS: Final = ("issue", "change", "review", "ci", "staging", "production")
 """The stations of the track, in their order."""

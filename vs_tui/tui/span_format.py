@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from vs_tui.model.display import clean
-from vs_tui.model.time import DAY, HOUR, MINUTE, Instant, to_datetime
+from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant, format_duration, to_datetime
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.store.reader_protocol import Baseline
 from vs_tui.tui.theme import Glyphs
@@ -83,7 +83,9 @@ def state(
         return glyphs.stale, "stale", "stale"
     if span.operation == "incident":
         return glyphs.fail, "open", "fail"
-    return glyphs.run, "open" if span.operation in _QUIET_BY_NATURE else "run", "run"
+    if span.operation in _QUIET_BY_NATURE:
+        return glyphs.open_mark, "open", "run"
+    return glyphs.run, "run", "run"
 
 
 def starts_ahead(span: Span, now: Instant) -> bool:
@@ -202,6 +204,13 @@ def minute(instant: Instant | None, zone: tzinfo | None, now: Instant) -> str:
 def local_zone() -> tzinfo | None:
     """The machine's time zone."""
     return datetime.now().astimezone().tzinfo
+
+
+def spaced(duration: Duration | None) -> str:
+    """`0:48` and `12:05` below an hour, then `5h 12m` and `2d 2h`; `-` when unknown."""
+    if duration is None or not HOUR <= duration < DAY:
+        return format_duration(duration)
+    return f"{duration // HOUR}h {duration % HOUR // MINUTE}m"
 
 
 def since(instant: Instant | None, now: Instant) -> str:

@@ -48,6 +48,15 @@ class Glyphs:
     dot: str = "·"
     critical: str = "◆"
     effect: str = "→ "
+    beside: str = "▄"
+    idle: str = "░"
+    left_out: str = "≈"
+    before: str = "‹"
+    after: str = "›"
+    tick: str = "┬"
+    begins: str = "├"
+    ends: str = "┤"
+    above: str = "^"
 
 
 UNICODE: Final = Glyphs()
@@ -84,6 +93,14 @@ ASCII: Final = Glyphs(
     dot="-",
     critical="!",
     effect="-> ",
+    beside="%",
+    idle=":",
+    left_out="~",
+    before="<",
+    after=">",
+    tick="+",
+    begins="|",
+    ends="|",
 )
 
 

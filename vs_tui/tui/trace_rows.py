@@ -11,7 +11,8 @@ from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.store.reader_protocol import Baseline
 from vs_tui.traces.board import Totals
 from vs_tui.traces.compare import step_name
-from vs_tui.traces.next_action import Section, severity
+from vs_tui.traces.evidence import severity
+from vs_tui.traces.next_action import Section
 from vs_tui.traces.standing import Cell, Standing
 from vs_tui.traces.upcoming import PastRun, upcoming
 from vs_tui.tui import span_format

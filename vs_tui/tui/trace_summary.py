@@ -16,7 +16,7 @@ _NAMED: Final = (("pull_request", "PR"), ("issue", "issue"))
 
 def trace_facts(trace: Trace, clock: Callable[[Instant], str], now: Instant) -> list[str]:
     """Cleaned texts, the most telling first; none where nothing is known."""
-    spans = [*trace.spans, *trace.linked]
+    spans = trace.spans  # those of another trace would be taken for its own
     found: list[str] = []
     commit = next((sha for s in reversed(spans) if (sha := _commit(s))), "")
     if commit:

@@ -116,6 +116,11 @@ class View(Screen[None]):
         """Key of the selected span, `` when there is none."""
         return ""
 
+    @property
+    def path_note(self) -> str:
+        """What stands at the right of the path, on a screen that was opened from another."""
+        return ""
+
     def matched_text(self) -> str:
         """`12 of 318`."""
         return ""
@@ -256,7 +261,11 @@ class View(Screen[None]):
         path = f" {self.look.glyphs.arrow} ".join(self.dash.navigation.crumbs())
         width = max(self.size.width - 2, 4)
         kept = self.dash.navigation.kept_filter
-        right: list[Piece] = [(f"/ kept: {fit(kept, min(len(kept), 40))} ", "dim")] if kept else []
+        text = f"/ kept: {fit(kept, min(len(kept), 40))} " if kept else ""
+        note = f"{self.path_note} " if self.path_note else ""
+        if len(note) + len(text) + 20 < width:
+            text = f"{note}  {text}" if text else note
+        right: list[Piece] = [(text, "dim")] if text else []
         left = fit(path, max(width - width_of(right), 4), ellipsis=self.look.glyphs.ellipsis)
         return [(" ", "text"), (left.rstrip(), "crumb")], right
 

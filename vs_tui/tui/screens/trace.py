@@ -1,4 +1,4 @@
-"""One trace: its waterfall, and below it the selected span in full."""
+"""One trace: its waterfall, and below it the selected row in full."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from textual.widget import Widget
 
 from vs_tui.model.display import clean
-from vs_tui.model.time import Instant, format_duration
-from vs_tui.model.vocabulary import Link, Span
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Span
 from vs_tui.store.reader_protocol import Trace
-from vs_tui.traces.trace_tree import children_of, gaps, self_time
+from vs_tui.traces.evidence import is_machine
 from vs_tui.tui import span_format
-from vs_tui.tui.paint import Piece, flowed
+from vs_tui.tui.paint import Piece
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.theme import Look
+from vs_tui.tui.trace_details import Details, so_far
 from vs_tui.tui.trace_summary import trace_facts
-from vs_tui.tui.widgets.text import TextBox, fact
+from vs_tui.tui.widgets.text import TextBox
 from vs_tui.tui.widgets.waterfall import Waterfall
+
+_ZOOM = ("fit", "zoom_in", "zoom_out", "whole", "later", "true_axis")
 
 
 class TraceView(View):
-    """The waterfall with the span's details."""
+    """The waterfall with the details of a row."""
 
     where = "trace"
     DEFAULT_CSS = """
     TraceView Waterfall { height: 1fr; }
-    TraceView TextBox { height: 7; }
-    TraceView.-tall TextBox { height: 14; }
+    TraceView TextBox { height: 5; }
+    TraceView.-tall TextBox { height: 11; }
+    TraceView.-high TextBox { height: 14; }
     """
 
     def __init__(self, look: Look, trace_id: str, span_key: str = "") -> None:
@@ -42,29 +46,45 @@ class TraceView(View):
         return clean(self.trace.root.name, 60) if self.trace else "trace"
 
     @property
+    def path_note(self) -> str:
+        """How long it took or takes, and until when."""
+        if self.trace is None:
+            return ""
+        waterfall, spans = self.waterfall, self.trace.spans
+        ends = [waterfall.scene.expected_end(s) for s in spans if is_machine(s)]
+        expected = [end for end in ends if end is not None]
+        expected += [n.step.ends for n in waterfall.next.values()]
+        return so_far(self.trace, expected, self.dash.now(), self._minute)
+
+    def _minute(self, instant: Instant) -> str:
+        return span_format.minute(instant, self.dash.zone, self.dash.now())
+
+    @property
     def offered(self) -> Sequence[str]:  # type: ignore[override]
-        time = ("zoom_in", "zoom_out", "later") if self.waterfall.zoomed_in else ("zoom_in", "why")
         more = (
-            "deliveries",
             "next_failed",
+            "why",
+            "deliveries",
+            "fold_all",
             "watch",
             "yank",
-            "palette",
-            "compare",
-            "zoom",
             "browser",
+            "compare",
         )
-        if self.dash.frozen_at is not None:
-            return ("open", "freeze", "back", *time, *more)
-        return ("open", "back", *time, "freeze", *more)
+        first = ("open", "freeze", "back") if self.dash.frozen_at is not None else ("open", "back")
+        return (*first, *_ZOOM, *more, "freeze")
 
     @property
     def words(self) -> Mapping[str, str]:  # type: ignore[override]
         row = self.waterfall.selected_row
-        return {"open": "fold" if row is not None and row.children else "details"}
+        open_word = "fold" if row is not None and row.children else "details"
+        if self.waterfall.selected_link is not None:
+            open_word = "that trace"
+        axis = "breaks" if self.waterfall.zoom.true_axis else "true axis"
+        return {"open": open_word, "true_axis": axis, "zoom_in": "zoom", "later": "pan"}
 
     def body(self) -> Iterable[Widget]:
-        self.waterfall = Waterfall(self.look, mapped=True, id="waterfall")
+        self.waterfall = Waterfall(self.look, full=True, id="waterfall")
         self.waterfall.zone = self.dash.zone
         self.detail = TextBox(self.look, id="detail")
         yield self.waterfall
@@ -99,129 +119,51 @@ class TraceView(View):
         going_on = any(span.in_flight for span in self.trace.spans)
         state = f"{self.look.glyphs.live} following" if going_on else ""
         if self.dash.frozen_at is not None:
-            state = "frozen"
+            state = f"{self.look.glyphs.frozen} frozen"
+        dot = f" {self.look.glyphs.dot} "
+        where = dot.join(clean(t, 30) for t in (root.team, root.project.rpartition("/")[2]) if t)
         title: list[Piece] = [
             (f"Trace {span_format.trace_id(self.trace.trace_id)}  ", "title"),
-            (clean(span_format.title(root)), "text"),
+            (f"{clean(span_format.title(root), 60)}  " if self.size.width >= 100 else "", "text"),
+            (where, "note"),
         ]
         self.waterfall.set_heading(title, state)
-        self.waterfall.set_foot([(text, "note") for text in self._foot()])
-        span = self.waterfall.selected
-        if span is not None:
-            self.detail.set_heading(
-                [(clean(span_format.title(span)), "title")], span_format.kind(span)
-            )
-            self.detail.set_lines(self._details(span))
-
-    def _foot(self) -> list[str]:
-        assert self.trace is not None
-        dot = f" {self.look.glyphs.dot} "
+        # How long ago it began stands above, beside the path.
         facts = trace_facts(self.trace, self.zone_clock, self.dash.now())
-        return [dot.join([f"{self.look.glyphs.critical} critical path", *facts])]
+        facts = [fact for fact in facts if not fact.startswith("began ")]
+        self.waterfall.set_foot([(dot.join(facts), "note")] if facts else [])
+        self._paint_details()
 
-    def _details(self, span: Span) -> list[list[Piece]]:
-        links = self._links(span)
-        own = flowed(self._facts(span), max(self.detail.size.width - 4, 40))
-        waits = [fact("wait", text, "wait") for text in self._waits(span)]
-        attributes = [fact(name, str(value)) for name, value in sorted(span.attributes.items())]
-        if self._show_why:
-            return [*(links or [[(self._why_none(span), "dim")]]), *own, *waits, *attributes]
-        return [*own, *links, *waits, *attributes]
-
-    def _why_none(self, span: Span) -> str:
-        """Why a span has no link to another one."""
+    def _paint_details(self) -> None:
         assert self.trace is not None
-        if span_format.is_phase(span):
-            return "no link is needed: it is a phase of the span above it"
-        first = span.key == self.trace.root.key and len(self.trace.spans) > 1
-        return "no link: the trace begins with it" if first else "no links: it stands alone"
-
-    def _facts(self, span: Span) -> list[list[Piece]]:
-        """Short ones, several in a line."""
-        assert self.trace is not None
-        now = self.dash.now()
-        baseline = self.dash.baselines.get(span.key)
-        glyph, word, role = span_format.state(span, self.look.glyphs, now, baseline)
-        own = self_time(span, children_of(self.trace.spans).get(span.key, []), now)
-        found = [
-            fact("state", f"{glyph} {word}", role),
-            fact("began", self.zone_clock(span.started_at) if span.started_at else "not told"),
-        ]
-        if (elapsed := span.elapsed(now)) is not None:
-            took = format_duration(elapsed).strip()
-            found.insert(1, fact("so far" if span.ended_at is None else "took", took))
-        if span.ended_at is not None:
-            found.append(fact("ended", self.zone_clock(span.ended_at)))
-        if own is not None and own != span.elapsed(now):
-            found.append(fact("self time", format_duration(own).strip()))
-        if baseline is not None:
-            p50, p90 = format_duration(baseline.p50).strip(), format_duration(baseline.p90).strip()
-            ratio, ratio_role = span_format.ratio_text(span, baseline, self.look.glyphs, now)
-            found.append(fact("p50", f"{p50} (n={baseline.n})"))
-            found.append(fact("p90", p90))
-            if span_format.ratio(span, baseline, now) is not None:
-                found.append(fact("vs p50", ratio.strip(), ratio_role))
-        if span.stage and span.in_flight:
-            since = format_duration(now - span.stage_at).strip() if span.stage_at else ""
-            found.append(fact("stage", f"{span.stage} {since}".strip()))
-        for name, value, role in (
-            ("error", span.error, "fail"),
-            ("attempt", str(span.attempt) if span.attempt > 1 else "", "text"),
-            ("reopened", f"{span.reopens}x" if span.reopens else "", "wait"),
-            ("by", span.actor, "text"),
-            ("team", span.team, "text"),
-            ("environment", span.environment, "text"),
-            ("service", span.service, "text"),
-            ("project", span.project, "text"),
-            ("source", span.source, "text"),
-            ("span", span.ref, "text"),
-            ("url", span.url, "text"),
-        ):
-            if value:
-                found.append(fact(name, value, role))
-        return found
-
-    def _waits(self, span: Span) -> list[str]:
-        assert self.trace is not None
-        if span.key != self.trace.root.key:
-            return []
-        found = gaps(self.trace.spans, self.dash.now())
-        return [f"{gap.name} {format_duration(gap.duration).strip()}" for gap in found[:8]]
-
-    def _links(self, span: Span) -> list[list[Piece]]:
-        assert self.trace is not None
-        names = {s.key: s.name for s in (*self.trace.spans, *self.trace.linked)}
-        found: list[list[Piece]] = []
-        for link in self.trace.links:
-            if link.child == span.key:
-                word = "parent" if link.primary else "linked to"
-                found.append(fact(word, _why(link, names.get(link.parent, link.parent))))
-            elif link.parent == span.key and not link.primary:
-                found.append(fact("linked from", _why(link, names.get(link.child, link.child))))
-        return found
+        waterfall, width = self.waterfall, max(self.detail.size.width - 4, 40)
+        details = Details(self.trace, waterfall.outline, self.dash.baselines, self.dash.now(),
+                          self.zone_clock, self.look.glyphs, width)  # fmt: skip
+        row, span = waterfall.selected_row, waterfall.selected
+        wait, link = waterfall.selected_wait, waterfall.selected_link
+        if span is not None:
+            lines = details.of_span(span, why_first=self._show_why)
+        elif wait is not None:
+            lines = details.of_wait(wait)
+        elif link is not None:
+            lines = details.of_link(link)
+        else:
+            lines = [[("enter shows what is below this row", "dim")]]
+        if row is not None:
+            kind = span_format.kind(row.span)
+            self.detail.set_heading([(clean(span_format.title(row.span), 80), "title")], kind)
+        self.detail.set_lines(lines)
 
     def selection(self) -> str:
-        return self.waterfall.selected_key
+        return self.waterfall.selected.key if self.waterfall.selected is not None else ""
 
     def act(self, action: str) -> bool:
-        if action in ("earlier", "later", "zoom_out") and not self.waterfall.zoomed_in:
-            self.dash.notify_text("all of the time is shown; + zooms in")
-            return True
         if action == "why":
             self._show_why = not self._show_why
             self._paint()
             return True
         if action == "cut":
-            span = self.waterfall.selected
-            if span is not None and span_format.is_phase(span):
-                self.dash.notify_text(
-                    "a stage is a phase of the span above it, not linked to it; "
-                    "select that span to cut it from its parent"
-                )
-            elif span is not None and span.parent_key:
-                self.dash.cut_link(span.key, span.parent_key)
-            else:
-                self.dash.notify_text("this span has no parent to cut it from")
+            self._cut(self.waterfall.selected)
             return True
         focused = self.focused
         if isinstance(focused, TextBox) and focused.act(action):
@@ -234,14 +176,35 @@ class TraceView(View):
         self._paint_footer()  # a fold and a zoom change what the keys do
         return done
 
+    def _cut(self, span: Span | None) -> None:
+        if span is None:
+            self.dash.notify_text("this row is no span; only a span can be cut from its parent")
+        elif span_format.is_phase(span):
+            self.dash.notify_text(
+                "a stage is a phase of the span above it, not linked to it; "
+                "select that span to cut it from its parent"
+            )
+        elif span.parent_key:
+            self.dash.cut_link(span.key, span.parent_key)
+        else:
+            self.dash.notify_text("this span has no parent to cut it from")
+
     def on_waterfall_selected(self, message: Waterfall.Selected) -> None:
         message.stop()
         self._paint()
         self._paint_footer()
 
+    def on_waterfall_told(self, message: Waterfall.Told) -> None:
+        message.stop()
+        self.dash.notify_text(message.text)
+
     def on_waterfall_opened(self, message: Waterfall.Opened) -> None:
         message.stop()
-        self.detail.focus()
+        link = self.waterfall.selected_link
+        if link is not None:
+            self.dash.navigation.open_trace(link.span.trace_id, link.span.key)
+        else:
+            self.detail.focus()
 
     def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         titles = ("span", "parent", "operation", "name", "status", "began", "ended", "seconds")
@@ -259,7 +222,3 @@ class TraceView(View):
             )
             for s in spans
         ]
-
-
-def _why(link: Link, name: str) -> str:
-    return f"{name} — by {link.why} ({link.confidence})"

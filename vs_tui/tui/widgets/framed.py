@@ -32,6 +32,8 @@ class Framed(ScrollView, can_focus=True):
         self.note = ""
         self.foot: tuple[Piece, ...] = ()
         self.head_lines = 0
+        self.tail_lines = 0
+        """Lines below the rows that do not scroll."""
         self.total = 0
         """Lines there would be if all were read; 0: as many as there are."""
 
@@ -45,6 +47,14 @@ class Framed(ScrollView, can_focus=True):
     def paint_head(self, y: int, width: int) -> Sequence[Piece]:
         """A line above the rows that does not scroll."""
         raise NotImplementedError
+
+    def paint_tail(self, y: int, width: int) -> Sequence[Piece]:
+        """A line below the rows that does not scroll."""
+        return ()
+
+    def row_at(self, line: int) -> int:
+        """Index of the row in a line, counted from the first one below the head."""
+        return self.first + line
 
     def paint_row(self, index: int, width: int) -> tuple[Sequence[Piece], bool]:
         """A row and whether the cursor is on it."""
@@ -84,7 +94,7 @@ class Framed(ScrollView, can_focus=True):
 
     @property
     def rows_visible(self) -> int:
-        return max(self.size.height - 2 - self.head_lines, 1)
+        return max(self.size.height - 2 - self.head_lines - self.tail_lines, 1)
 
     @property
     def place(self) -> str:
@@ -101,7 +111,9 @@ class Framed(ScrollView, can_focus=True):
 
     def resized(self) -> None:
         """The number of rows changed."""
-        self.virtual_size = Size(self.size.width, self.count + 2 + self.head_lines)
+        self.virtual_size = Size(
+            self.size.width, self.count + 2 + self.head_lines + self.tail_lines
+        )
 
     def set_heading(self, heading: Sequence[Piece], note: str = "") -> None:
         """The title and the note of the frame; repaints the top line if they changed."""
@@ -164,8 +176,10 @@ class Framed(ScrollView, can_focus=True):
         background = None
         if y <= self.head_lines:
             pieces = list(self.paint_head(y - 1, inner))
+        elif y >= height - 1 - self.tail_lines:
+            pieces = list(self.paint_tail(y + 1 + self.tail_lines - height, inner))
         else:
-            index = self.first + y - 1 - self.head_lines
+            index = self.row_at(y - 1 - self.head_lines)
             if index < self.count:
                 found, selected = self.paint_row(index, inner)
                 pieces = list(found)

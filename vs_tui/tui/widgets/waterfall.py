@@ -1,8 +1,8 @@
 """The waterfall: a foldable tree of spans beside their bars on a time axis.
 
-Bars of spans in flight end at now with a tip, and go on dotted to the end their history lets
-expect; steps that earlier runs had and this one has not begun stand dotted below it. Long waits
-are drawn short until the axis is zoomed.
+The axis leaves out long times in which no machine worked, and shows a part of itself when it is
+zoomed. Rows that are no spans stand among them: waits, expected steps, links to other traces, and
+one row for many siblings that went well. Above a scrolled list its ancestors stay in sight.
 """
 
 from __future__ import annotations
@@ -13,67 +13,69 @@ from dataclasses import replace
 from textual import events
 from textual.message import Message
 
-from vs_tui.model.time import Instant, format_duration
+from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.reader_protocol import Baseline, Trace
-from vs_tui.traces.axis import Axis, fitted, linear, moved
-from vs_tui.traces.trace_tree import (
-    Row,
-    bounds,
-    critical_path,
-    end_at,
-    next_match,
-    tree,
-    with_effects,
-)
-from vs_tui.traces.upcoming import Upcoming
+from vs_tui.traces.axis import Axis, broken, linear
+from vs_tui.traces.evidence import CONTEXT, is_machine
+from vs_tui.traces.outline import Elsewhere, Outline, outline
+from vs_tui.traces.trace_tree import Row, bounds, end_at, next_match, tree
+from vs_tui.traces.waits import Wait
 from vs_tui.tui import span_format
-from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.paint import Piece
 from vs_tui.tui.theme import Look
+from vs_tui.tui.widgets import waterfall_paint
 from vs_tui.tui.widgets.ahead import Next, PastRuns, expected_below
-from vs_tui.tui.widgets.bars import CONTEXT, Scene, axis_line, bar, dotted, minimap, waits_of
+from vs_tui.tui.widgets.bars import Scene, expected_end, with_parents
 from vs_tui.tui.widgets.framed import Framed
+from vs_tui.tui.widgets.zoom import ZOOMS, Zoom
 
 
 class Waterfall(Framed):
     """One trace. `show` gives it data, `tick` the time; everything else is keys."""
 
     class Selected(Message):
-        """The cursor is on another span."""
+        """The cursor is on another row."""
 
         def __init__(self, key: str) -> None:
             super().__init__()
             self.key = key
 
     class Opened(Message):
-        """Enter on a span without children."""
+        """Enter on a row without children."""
 
         def __init__(self, key: str) -> None:
             super().__init__()
             self.key = key
 
-    def __init__(self, look: Look, *, mapped: bool = False, id: str | None = None) -> None:
+    class Told(Message):
+        """Why a key did nothing."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self, look: Look, *, full: bool = False, id: str | None = None) -> None:
         super().__init__(look, id=id)
-        self.mapped = mapped
-        """Whether a minimap stands below the axis."""
-        self.head_lines = 2 if mapped else 1
+        self.full = full
+        """Whether it has the screen: with a line of the true time, a legend and links."""
+        self.head_lines = 3 if full else 2
+        self.tail_lines = 1 if full else 0
         self.zone = span_format.local_zone()
         self.trace: Trace | None = None
         self.now: Instant = 0
         self.selected_key = ""
         self.folded: set[str] = set()
+        self.outline = Outline()
         self._seen: set[str] = set()
         self._baselines: Mapping[str, Baseline] = {}
-        self._spans: list[Span] = []
-        self._effects: frozenset[str] = frozenset()
-        """Those of other traces, shown because this one led to them."""
         self._rows: list[Row] = []
+        self._places: dict[str, int] = {}
         self._past: PastRuns = {}
-        self._next: dict[str, Next] = {}
-        """Rows that are no spans: steps that are expected. The cursor passes over them."""
-        self._critical: frozenset[str] = frozenset()
-        self._window: tuple[Instant, Instant] | None = None
-        self._scene = Scene(look, linear(0, 1, 1), 1, 0, {})
+        self.next: dict[str, Next] = {}
+        """Expected steps by the key of their row. The cursor passes over them."""
+        self.zoom = Zoom()
+        self.scene = Scene(look, self.zoom.whole, 0, {})
 
     @property
     def count(self) -> int:
@@ -85,43 +87,43 @@ class Waterfall(Framed):
 
     @property
     def selected_row(self) -> Row | None:
-        return next((r for r in self._rows if r.span.key == self.selected_key), None)
+        return self._rows[self.cursor] if self.selected_key in self._places else None
 
     @property
     def selected(self) -> Span | None:
+        """The selected span; None on a row that is none."""
         row = self.selected_row
-        return row.span if row else None
+        return row.span if row is not None and self.outline.is_span(row.span.key) else None
+
+    @property
+    def selected_wait(self) -> Wait | None:
+        return self.outline.waits.get(self.selected_key)
+
+    @property
+    def selected_link(self) -> Elsewhere | None:
+        return self.outline.elsewhere.get(self.selected_key)
 
     @property
     def cursor(self) -> int:
-        keys = [row.span.key for row in self._rows]
-        return keys.index(self.selected_key) if self.selected_key in keys else 0
+        return self._places.get(self.selected_key, 0)
 
     def show(
         self, trace: Trace, baselines: Mapping[str, Baseline], now: Instant, past: PastRuns
     ) -> None:
         """Show a trace; the same one keeps its cursor, folds and window."""
-        if self.trace is None or self.trace.trace_id != trace.trace_id:
-            self._window, self.selected_key = None, ""
+        new = self.trace is None or self.trace.trace_id != trace.trace_id
+        if new:
+            self.zoom.window, self.selected_key = None, ""
             self.folded, self._seen = set(), set()
         self.trace, self._baselines, self.now, self._past = trace, baselines, now, past
-        self._spans, self._effects = with_effects(trace.spans, trace.links, trace.linked)
-        self._fold_new(trace)
         self._layout()
-
-    def _fold_new(self, trace: Trace) -> None:
-        """Jobs that went well begin folded: their steps are one key away."""
-        parents = {span.parent_key for span in trace.spans}
-        for span in trace.spans:
-            quiet = span.operation == "build" and not span.status.failed and not span.in_flight
-            if span.key in parents and span.key not in self._seen and quiet:
-                self.folded.add(span.key)
-            self._seen.add(span.key)
+        if new and self.full:
+            self._fit_what_runs()
 
     def tick(self, now: Instant) -> bool:
         """Move the time; repaints only when something is in flight. Whether it did."""
         self.now = now
-        if self.trace is None or not any(span.in_flight for span in self._spans):
+        if self.trace is None or not any(span.in_flight for span in self.trace.spans):
             return False
         self._layout()
         return True
@@ -129,66 +131,91 @@ class Waterfall(Framed):
     def _layout(self) -> None:
         if self.trace is None:
             return
-        self._rows = tree(self._spans, self.folded)
-        self._next = expected_below(
-            self._rows, self.trace.spans, self._past, self._baselines, self.now
-        )
-        if self._next:
-            places = [step.place for step in self._next.values()]
-            self._rows = tree([*self._spans, *places], self.folded)
-        if self.selected_key not in {row.span.key for row in self._rows}:
+        spans = self.trace.spans
+        ends = {s.key: expected_end(s, self._baselines.get(s.key), self.now) for s in spans}
+        links = (self.trace.links, self.trace.linked) if self.full else ((), ())
+        self.outline = outline(spans, *links, self.now, {k: e for k, e in ends.items() if e})
+        self.folded |= self.outline.quiet - self._seen
+        self._seen |= self.outline.quiet | {span.key for span in self.outline.spans}
+        self._rows = tree(self.outline.spans, self.folded)
+        self.next = expected_below(self._rows, spans, self._past, self._baselines, self.now)
+        if self.next:
+            places = [step.place for step in self.next.values()]
+            self._rows = tree([*self.outline.spans, *places], self.folded)
+        self._places = {row.span.key: place for place, row in enumerate(self._rows)}
+        if self.selected_key not in self._places:
             self.selected_key = self._rows[0].span.key if self._rows else ""
-        self._critical = frozenset(span.key for span in critical_path(self.trace.spans, self.now))
-        self._scene = self._make_scene()
+        self._make_scene()
         self.resized()
         self.refresh()
 
-    def _make_scene(self) -> Scene:
+    def _make_scene(self) -> None:
         assert self.trace is not None
-        width = self._bar_width(max(self.size.width - 2, 10))
-        plain = Scene(self.look, linear(0, 1, width), width, self.now, self._baselines)
-        return replace(plain, axis=self._make_axis(plain), waits=waits_of(self.trace, self.now))
+        width = waterfall_paint.widths(max(self.size.width - 2, 10))[1]
+        path = with_parents(self.outline.path.keys, self.outline.spans)
+        plain = Scene(self.look, linear(0, 1, width), self.now, self._baselines, self.outline, path)
+        self.zoom.renew(self._make_axis(plain), self.now)
+        self.scene = replace(plain, axis=self.zoom.shown)
 
     def _make_axis(self, scene: Scene) -> Axis:
         assert self.trace is not None
-        if self._window is not None:
-            return linear(*self._window, scene.width)
-        begin, end = self._whole(scene)
-        busy = [
-            (span.at, scene.expected_end(span) or end_at(span, self.now))
-            for span in self._spans
-            if span.operation not in CONTEXT and span.operation != "stage"
-        ]
-        busy += [(n.step.begins, n.step.ends) for n in self._next.values()]
-        marks = [s.at for s in self._spans if s.operation in CONTEXT]
-        marks += [s.ended_at for s in self._spans if s.ended_at is not None]
-        return fitted([*busy, *((m, m) for m in marks)], begin, end, scene.width)
+        begin, end = self.whole_time(scene)
+        if self.zoom.true_axis:
+            return linear(begin, end, scene.width)
+        busy, instants = [], []
+        for span in self.trace.spans:
+            ends = scene.expected_end(span) or end_at(span, self.now)
+            if is_machine(span) or (span.operation == "stage" and not _of_context(span, scene)):
+                busy.append((span.at, ends))
+            else:
+                instants += [span.at, ends]
+        busy += [(n.step.begins, n.step.ends) for n in self.next.values()]
+        return broken(busy, instants, begin, end, scene.width)
 
-    def _whole(self, scene: Scene) -> tuple[Instant, Instant]:
+    def whole_time(self, scene: Scene | None = None) -> tuple[Instant, Instant]:
         """From the first start to the last end, seen or expected."""
         assert self.trace is not None
-        begin, end = bounds(self._spans, self.now)
-        expected = [scene.expected_end(span) or 0 for span in self._spans]
-        return begin, max([end, *expected, *(n.step.ends for n in self._next.values())])
+        scene = scene or self.scene
+        begin, end = bounds(self.trace.spans, self.now)
+        expected = [scene.expected_end(span) or 0 for span in self.trace.spans]
+        return begin, max([end, *expected, *(n.step.ends for n in self.next.values())])
+
+    def _fit_what_runs(self) -> None:
+        """Open on the runs and deploys at work, where they are a part of the trace."""
+        assert self.trace is not None
+        by_key = {span.key: span for span in self.trace.spans}
+        tops: dict[str, Span] = {}
+        for span in self.trace.spans:
+            if not span.in_flight or not is_machine(span):
+                continue
+            if span_format.is_stale(span, self._baselines.get(span.key), self.now):
+                continue
+            top = span
+            while (above := by_key.get(top.parent_key)) is not None and is_machine(above):
+                top = above
+            tops[top.key] = top
+        if tops:
+            ends = [self.scene.expected_end(top) or self.now for top in tops.values()]
+            ends += [n.step.ends for n in self.next.values()]
+            self.zoom.fit(min(top.at for top in tops.values()), max(ends))
+            self._make_scene()
 
     @property
     def zoomed_in(self) -> bool:
         """Whether a part of the time is shown."""
-        return self._window is not None
+        return self.zoom.window is not None
 
     def reveal(self, key: str) -> None:
-        """Select a span and unfold what hides it."""
+        """Select a row and unfold what hides it."""
         if self.trace is None or key == self.selected_key:
             return
-        parents = {span.key: span.parent_key for span in self._spans}
+        parents = {span.key: span.parent_key for span in self.outline.spans}
         above = parents.get(key, "")
         while above:
             self.folded.discard(above)
             above = parents.get(above, "")
-        self.selected_key = key
         self._layout()
-        self.scroll_to_row(self.cursor)
-        self.post_message(self.Selected(key))
+        self.go_to(self._places.get(key, self.cursor))
 
     # Keys.
 
@@ -203,23 +230,24 @@ class Waterfall(Framed):
             )
             if found is None:
                 return False
-            self._select(found)
+            self.go_to(found)
         elif action == "open":
-            self._open()
+            self.open_row()
         elif action in ("fold_all", "unfold_all"):
-            parents = {row.span.parent_key for row in tree(self._spans)}
+            parents = {row.span.parent_key for row in tree(self.outline.spans)}
             self.folded = parents if action == "fold_all" else set()
             self._layout()
-        elif action in ("zoom_in", "zoom_out", "earlier", "later"):
-            self._move_window(action)
+        elif action in ZOOMS:
+            self._zoom(action)
         else:
             return False
         return True
 
-    def _open(self) -> None:
-        if not self._rows:
+    def open_row(self) -> None:
+        """Fold or unfold the selected row, or open it where it has nothing below."""
+        row = self.selected_row
+        if row is None:
             return
-        row = self._rows[self.cursor]
         if not row.children:
             self.post_message(self.Opened(row.span.key))
             return
@@ -227,142 +255,111 @@ class Waterfall(Framed):
         self._layout()
 
     def move(self, step: int) -> None:
-        """Move the cursor among the spans, of which expected steps are none."""
-        spans = [n for n, row in enumerate(self._rows) if row.span.key not in self._next]
-        if spans:
+        """Move the cursor among the rows, but not to an expected step."""
+        usable = [n for n, row in enumerate(self._rows) if row.span.key not in self.next]
+        if usable:
             wanted = max(0, min(self.cursor + step, self.count - 1))
-            below = [n for n in spans if n >= wanted]
-            above = [n for n in spans if n <= wanted]
-            self._select(below[0] if below and step > 0 else above[-1])
+            below = [n for n in usable if n >= wanted]
+            above = [n for n in usable if n <= wanted]
+            self.go_to(below[0] if below and step > 0 else above[-1])
 
-    def _select(self, index: int) -> None:
-        if not self._rows or self._rows[index].span.key in self._next:
+    def go_to(self, index: int) -> None:
+        """Select a row and bring it into sight, in the list and on the axis."""
+        if not self._rows or self._rows[index].span.key in self.next:
             return
-        before = self.cursor
-        self.selected_key = self._rows[index].span.key
+        before, self.selected_key = self.cursor, self._rows[index].span.key
         self.refresh_row(before)
         self.refresh_row(index)
         self.scroll_to_row(index)
+        self._pan_to_selected()
         self.post_message(self.Selected(self.selected_key))
 
-    def _move_window(self, action: str) -> None:
+    def _pan_to_selected(self) -> None:
+        interval = self._selected_interval()
+        if interval is not None and self.zoom.bring_in(*interval):
+            self._layout()
+
+    def _selected_interval(self) -> tuple[Instant, Instant] | None:
+        """Begin and end of the selected bar, seen or expected."""
+        row = self.selected_row
+        if row is None or row.span.operation == "link":
+            return None
+        return row.span.at, self.scene.expected_end(row.span) or end_at(row.span, self.now)
+
+    def _zoom(self, action: str) -> None:
         if self.trace is None:
             return
-        span = self.selected
-        focus = (span.at + end_at(span, self.now)) // 2 if span else None
-        self._window = moved(action, self._window, self._whole(self._scene), focus)
-        self._layout()
-
-    def _go_to_column(self, x: int) -> None:
-        """A click on the minimap: show what is there, as long a time as now."""
-        if self.trace is None or self._window is None:
-            return
-        label, width, _ = self._widths(max(self.size.width - 2, 10))
-        begin, end = self._whole(self._scene)
-        middle = begin + (end - begin) * min(max(x - label - 1, 0), width) // width
-        half = (self._window[1] - self._window[0]) // 2
-        self._window = (middle - half, middle + half)
+        told = self.zoom.act(action, self._selected_interval())
+        if told:
+            self.post_message(self.Told(told))
         self._layout()
 
     # Painting.
 
-    def _widths(self, width: int) -> tuple[int, int, int]:
-        """(label, bar, by) columns; `by` is 0 where there is no room for it."""
-        narrow = width < 90
-        by = 0 if narrow else 11
-        label = min(max(width * (38 if narrow else 34) // 100, 20), 44)
-        # Between and behind them: duration 9, mark 2, state 9, and a space after label and state.
-        return label, max(width - label - 22 - by, 8), by
+    @property
+    def sticky(self) -> list[int]:
+        """Rows that stand above a scrolled list: the root and the nearest ancestors of the first
+        row that is in sight."""
+        most = 3 if self.size.height >= 24 else 2
+        if not self.full or self.first <= 0:
+            return []
+        for count in range(most + 1):
+            above = self._ancestors(self.first + count)
+            if count >= min(len(above), most):
+                return [*above[:1], *above[1:][-(count - 1) :]] if count > 1 else above[:count]
+        return []
 
-    def _bar_width(self, width: int) -> int:
-        return self._widths(width)[1]
+    def _ancestors(self, index: int) -> list[int]:
+        """Rows above a row in the tree, the root first."""
+        found: list[int] = []
+        if index < len(self._rows):
+            parent = self._rows[index].span.parent_key
+            while parent in self._places and self._places[parent] not in found:
+                found.append(self._places[parent])
+                parent = self._rows[found[-1]].span.parent_key
+        return found[::-1]
+
+    def row_at(self, line: int) -> int:
+        sticky = self.sticky
+        return sticky[line] if line < len(sticky) else self.first + line
+
+    def refresh_row(self, index: int) -> None:
+        if self.sticky:
+            self.refresh()
+        else:
+            super().refresh_row(index)
+
+    def scroll_to_row(self, index: int, *, anchor: int | None = None) -> None:
+        super().scroll_to_row(index, anchor=anchor)
+        covered = len(self.sticky)
+        if anchor is None and covered and index < self.first + covered:
+            super().scroll_to_row(index, anchor=min(covered, index))
+        self.refresh()
 
     def paint_head(self, y: int, width: int) -> Sequence[Piece]:
-        label, bar_width, by = self._widths(width)
         if self.trace is None:
             return ()
-        if y == 1:
-            whole = self._whole(self._scene)
-            name = " overview [shown]" if self.zoomed_in else " overview"
-            begun, ended = bounds(self._spans, self.now)
-            took = format_duration(ended - begun)
-            return [
-                (f"{fit(name, label)} ", "dim"),
-                *minimap(self._spans, whole, self._scene),
-                (f" {took:>8}", "dim"),
-            ]
-        ends = [
-            span_format.clock(at, self.zone, self.now)
-            for at in (self._scene.axis.begin, self._scene.axis.end)
-        ]
-        origin = bounds(self._spans, self.now)[0]
-        axis = axis_line(self._scene, self.trace.root, origin, (ends[0], ends[1])).ljust(bar_width)
-        head = f" {'stage':<{label - 1}} {axis} {'dur':>8}   {'state':<8}"
-        return [(fit(head + (f" {'by':<{by - 1}}" if by else ""), width), "dim")]
+        return waterfall_paint.head(
+            y if self.full else y + 1,
+            width,
+            self.scene,
+            spans=self.trace.spans,
+            whole=self.whole_time(),
+            zone=self.zone,
+            true_axis=self.zoom.true_axis,
+        )
+
+    def paint_tail(self, y: int, width: int) -> Sequence[Piece]:
+        return waterfall_paint.legend(self.scene, width)
 
     def paint_row(self, index: int, width: int) -> tuple[Sequence[Piece], bool]:
         row = self._rows[index]
-        span = row.span
-        label_width, _, by = self._widths(width)
-        if span.key in self._next:
-            return self._paint_next(row, self._next[span.key].step, label_width, by), False
-        selected = span.key == self.selected_key
-        glyphs = self.look.glyphs
-        baseline = self._baselines.get(span.key)
-        glyph, word, role = span_format.state(span, glyphs, self.now, baseline)
-        pieces: list[Piece] = [(glyphs.cursor if selected else " ", "key")]
-        pieces += self._label(row, label_width - 1)
-        pieces.append((" ", "text"))
-        unfolded = row.depth == 0 and row.children > 0 and not row.folded
-        pieces += bar(span, self._scene, hidden_failed=row.hidden_failed, parent=unfolded)
-        mark = glyphs.critical if span.key in self._critical else " "
-        took = format_duration(span.elapsed(self.now))
-        pieces += [
-            (f" {took:>8} ", "text"),
-            (mark, "critical"),
-            (f" {glyph} {word:<6}", role),
-        ]
-        if by:
-            pieces.append((" " + fit(span.actor or span.source, by - 1), "dim"))
-        return pieces, selected
-
-    def _paint_next(self, row: Row, step: Upcoming, label: int, by: int) -> list[Piece]:
-        pieces: list[Piece] = [(" ", "text")]
-        pieces += [(text, "dim") for text, _ in self._label(row, label - 1)]
-        pieces.append((" ", "text"))
-        pieces += dotted(step.begins, step.ends, self._scene)
-        took = "~" + format_duration(step.ends - step.begins).strip()
-        pieces.append((f" {took:>8}   {self.look.glyphs.queue} {'next':<6}", "dim"))
-        if by:
-            pieces.append((" " + fit(f"n={step.n}", by - 1), "dim"))
-        return pieces
-
-    def _label(self, row: Row, width: int) -> list[Piece]:
-        glyphs = self.look.glyphs
-        guides = "".join("  " if last else glyphs.pipe for last in row.lasts[:-1]) + (
-            (glyphs.last if row.lasts[-1] else glyphs.branch) if row.lasts else ""
+        selected = row.span.key == self.selected_key
+        above = index < self.first + len(self.sticky) and index in self.sticky
+        pieces = waterfall_paint.row_pieces(
+            row, self.scene, self.next.get(row.span.key), width, selected=selected, above=above
         )
-        sign = ""
-        if row.children:
-            sign = (glyphs.folded if row.folded else glyphs.open) + " "
-        is_effect = row.span.key in self._effects
-        kind = (glyphs.effect if is_effect else "") + span_format.kind_in_tree(row.span)
-        name = span_format.title(row.span)
-        if row.folded:
-            name += f" ({row.hidden})"
-        if row.hidden_failed:
-            name += f" {glyphs.fail}{row.hidden_failed}"
-        role = "dim" if is_effect or row.span.operation == "stage" else "text"
-        if row.span.status.failed or row.hidden_failed:
-            role = "fail"
-        guides = guides[: max(width - 8, 0)]
-        room = max(width - len(guides) - len(sign) - len(kind), 0)
-        return [
-            (guides, "frame"),
-            (sign, "key"),
-            (kind, "dim"),
-            (fit(name, room, ellipsis=glyphs.ellipsis), role),
-        ]
+        return pieces, selected
 
     def on_resize(self) -> None:
         self._layout()
@@ -371,11 +368,26 @@ class Waterfall(Framed):
         self.scroll_to_row(self.cursor)
 
     def on_click(self, event: events.Click) -> None:
-        index = self.first + event.y - 1 - self.head_lines
-        if self.mapped and event.y == 2:
+        line = event.y - 1 - self.head_lines
+        index = self.row_at(line)
+        if self.full and event.y == 1:
             self._go_to_column(event.x - 1)
-        elif 0 <= index < self.count and event.y > self.head_lines:
-            if index == self.cursor:
-                self._open()
+        elif 0 <= line < self.rows_visible and index < self.count:
+            if index == self.cursor and index >= self.first:
+                self.open_row()
             else:
-                self._select(index)
+                self.go_to(index)
+
+    def _go_to_column(self, x: int) -> None:
+        """A click on the line of the true time: show what is there, as long a time as now."""
+        if self.trace is None:
+            return
+        label, width, _ = waterfall_paint.widths(max(self.size.width - 2, 10))
+        begin, end = self.whole_time()
+        self.zoom.move_to(begin + (end - begin) * min(max(x - label - 1, 0), width) // width)
+        self._layout()
+
+
+def _of_context(phase: Span, scene: Scene) -> bool:
+    above = next((s for s in scene.outline.spans if s.key == phase.parent_key), None)
+    return above is None or above.operation in CONTEXT

@@ -1,0 +1,157 @@
+"""The lines above a waterfall: the whole of the time, the clock, and the ruler with its breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import tzinfo
+from typing import Final
+
+from rich.cells import cell_len
+
+from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Duration, Instant, to_datetime
+from vs_tui.model.vocabulary import Span
+from vs_tui.traces.axis import Axis, short, ticks
+from vs_tui.traces.trace_tree import end_at
+from vs_tui.tui.paint import Piece
+from vs_tui.tui.span_format import spaced
+from vs_tui.tui.theme import Glyphs
+from vs_tui.tui.widgets.bars import Canvas, Scene
+
+_APART: Final = 14
+"""Columns between two labels of the clock, about."""
+
+
+def true_time(scene: Scene, whole: tuple[Instant, Instant], work: Iterable[Span]) -> list[Piece]:
+    """All of the time in one linear line: where machines worked, the waits by name where there is
+    room, and in brackets what the axis below shows."""
+    begin, end = whole
+    width, glyphs = scene.width, scene.look.glyphs
+    line = Axis((begin, max(end, begin + 1)), (0.0, float(width)), width)
+    canvas = Canvas(width)
+    for wait in scene.outline.waits.values():
+        first, last = line.cells(wait.begins, wait.ends)
+        if last - first < 2:
+            continue
+        canvas.fill(first, last, glyphs.line, "gap")
+        canvas.write(first, glyphs.begins, "gap")
+        canvas.write(min(last, width) - 1, glyphs.ends, "gap")
+        name = wait.name.partition(":")[0]
+        text = next(
+            (t for t in (f" {name} {short(wait.duration)} ", f" {name} ", name)
+             if cell_len(t) == len(t) <= last - first - 2), "")  # fmt: skip
+        canvas.write(first + (last - first - len(text)) // 2, text, "dim")
+    for span in work:
+        canvas.fill(*line.cells(span.at, end_at(span, scene.now)), glyphs.beside, "bar_run")
+    if begin <= scene.now < end or any(span.in_flight for span in work):
+        column = min(int(line.column(scene.now)), width - 1)
+        canvas.fill(column, column + 1, glyphs.tip, "bar_run")
+    if not scene.axis.is_whole:
+        first, last = line.cells(*scene.axis.shown)
+        canvas.write(max(min(first, width - 2), 0), "[", "key")
+        canvas.write(max(min(last - 1, width - 1), 1), "]", "key")
+    return canvas.pieces()
+
+
+def clock_line(scene: Scene, zone: tzinfo | None) -> list[Piece]:
+    """The clock at the first column of each segment and at round times; a label without room is
+    left out, never moved."""
+    canvas = Canvas(scene.width)
+    column = _now_column(scene)
+    if column is not None:
+        canvas.write(min(column, scene.width - 3), "now", "dim")
+    day = None
+    for at in _labelled(scene, zone):
+        local = to_datetime(at).astimezone(zone)
+        text = local.strftime("%H:%M:%S" if scene.axis.scale < 2 * SECOND else "%H:%M")
+        if day != local.date():
+            text = f"{_day(at, scene.now, zone)}{text}"
+        if canvas.put(_column(scene, at), text, "dim"):
+            day = local.date()
+    return canvas.pieces()
+
+
+def ruler(scene: Scene, zone: tzinfo | None) -> list[Piece]:
+    """Segments of one scale, the breaks between them with the time they hide, and now."""
+    axis, glyphs, width = scene.axis, scene.look.glyphs, scene.width
+    canvas = Canvas(width)
+    first, last = axis.cells(axis.begin, axis.end)
+    canvas.fill(first, last, glyphs.line, "gap")
+    for at in _labelled(scene, zone):
+        canvas.fill(_column(scene, at), _column(scene, at) + 1, glyphs.tick, "gap")
+    for broken in axis.breaks:
+        begin, until = broken.cells
+        canvas.fill(begin, until, glyphs.left_out, "gap")
+        middle = (begin + until - len(broken.label)) // 2
+        canvas.write(middle, broken.label, "dim")
+    begins = axis.shown[0]
+    if begins - axis.begin > axis.scale:
+        canvas.write(0, f"{glyphs.before}{short(begins - axis.begin)}", "dim")
+    if axis.columns[-1] > width + 0.5:
+        canvas.write(width - 1, glyphs.after, "dim")
+    column = _now_column(scene)
+    if column is not None:
+        canvas.write(column, glyphs.now, "text")
+    return canvas.pieces()
+
+
+def scale_text(axis: Axis, glyphs: Glyphs, *, short_form: bool) -> str:
+    """`1 column = 75s of work; ≈ hides 2d 1h`."""
+    text = f"1 column = {_length(round(axis.scale))}"
+    if not axis.breaks or short_form:
+        return text
+    return f"{text} of work; {glyphs.left_out} hides {spaced(axis.hidden)}"
+
+
+def _length(duration: Duration) -> str:
+    if duration < SECOND:
+        return f"{max(duration, 1) / SECOND:.2g}s"
+    if duration < 10 * SECOND:
+        return f"{duration / SECOND:.1f}s".replace(".0s", "s")
+    if duration < 2 * MINUTE:
+        return f"{duration // SECOND}s"
+    if duration < 2 * HOUR:
+        return f"{duration // MINUTE}m"
+    return short(duration)
+
+
+def _now_column(scene: Scene) -> int | None:
+    """Where now is; None when it is not shown or the trace was over before."""
+    axis = scene.axis
+    column = int(axis.column(scene.now))
+    return column if axis.begin <= scene.now <= axis.end and 0 <= column < scene.width else None
+
+
+def _column(scene: Scene, at: Instant) -> int:
+    return int(scene.axis.column(at) + 1e-4)
+
+
+def _labelled(scene: Scene, zone: tzinfo | None) -> list[Instant]:
+    """Where each segment begins, and round times within the long ones."""
+    axis, width = scene.axis, scene.width
+    bounds = [axis.begin, *(b.ends for b in axis.breaks)]
+    stops = [*(b.begins for b in axis.breaks), axis.end]
+    begins, ends = axis.shown
+    found: list[Instant] = []
+    for start, stop in zip(bounds, stops, strict=True):
+        first, last = max(start, begins), min(stop, ends)
+        if first >= last:
+            continue
+        found.append(first)
+        columns = axis.column(last) - axis.column(first)
+        offset = to_datetime(first).astimezone(zone).utcoffset()
+        shift = round(offset.total_seconds()) * SECOND if offset is not None else 0
+        for tick in ticks(first, last, int(columns) // _APART, shift):
+            column = axis.column(tick)
+            if column - axis.column(first) >= _APART / 2 and column < width - 4:
+                found.append(tick)
+    return found
+
+
+def _day(at: Instant, now: Instant, zone: tzinfo | None) -> str:
+    """`` today, `Wed ` within a week, `19 Nov ` before."""
+    local, today = (to_datetime(i).astimezone(zone) for i in (at, now))
+    if local.date() == today.date():
+        return ""
+    if abs(now - at) < 6 * DAY:
+        return local.strftime("%a ")
+    return local.strftime("%d %b " if abs((today - local).days) < 300 else "%b %Y ")
