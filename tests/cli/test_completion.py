@@ -1,4 +1,4 @@
-"""Completion scripts, run by the shells themselves."""
+"""Completion as a shell asks for it, and once by the tab key of a real one."""
 
 from __future__ import annotations
 
@@ -7,119 +7,112 @@ import pty
 import re
 import shutil
 import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
+from tests.cli.shell import Shell
+from tests.ingest.server import run
+from vs_tui.cli import completion
 from vs_tui.cli.main import COMMANDS
 
-# Calls the completion function as readline does and prints what it offers.
-ASK = """
-source "$SCRIPT"
-COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
-_vs_tui 2>/dev/null
-printf '%s\\n' "${COMPREPLY[@]}"
-"""
+
+@pytest.fixture(autouse=True)
+def files(tmp_path, monkeypatch):
+    (tmp_path / "recording.jsonl").touch()
+    monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def scripts(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("completion")
-    for name in ("bash", "zsh", "fish"):
-        done = subprocess.run(
-            [sys.executable, "-m", "vs_tui", "completion", name], capture_output=True, text=True
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        (folder / name).write_text(done.stdout)
-    return folder
+def offers(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is offered at the end of a line."""
+
+    def end(code: int) -> None:
+        raise SystemExit(code)
+
+    answers = tmp_path / "answers"
+    asked = {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(answers),
+        "_ARGCOMPLETE_SUPPRESS_SPACE": "1",
+        "_ARGCOMPLETE_IFS": "\n",
+        "_ARGCOMPLETE_SHELL": "bash",
+        "_ARGCOMPLETE_COMP_WORDBREAKS": " \t\n\"'><=;|&(:",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+    }
+    # It takes file descriptor 9, which is one of pytest's.
+    monkeypatch.setattr("argcomplete.finders.CompletionFinder._init_debug_stream", lambda _: None)
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match="0"):
+        completion.answer(Path(line.split()[0]).name, end)
+    return answers.read_text().split("\n") if answers.read_text() else []
 
 
-def offers(scripts, folder, *words: str) -> list[str]:
-    """What bash offers for the last word."""
-    done = subprocess.run(
-        ["bash", "--norc", "-c", ASK, "bash", *words],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "SCRIPT": str(scripts / "bash")},
-    )
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    return done.stdout.split()
-
-
-def test_bash_offers_every_command(scripts, tmp_path):
-    assert offers(scripts, tmp_path, "vs-tui", "") == list(COMMANDS)
-    assert offers(scripts, tmp_path, "/usr/bin/vs-tui", "sc") == ["screenshot"]
+def test_every_command_is_offered(tmp_path, monkeypatch):
+    found = offers("vs-tui ", tmp_path, monkeypatch)
+    assert [name for name in found if not name.startswith("-")] == list(COMMANDS)
+    assert "--no-auth" in found, "without a command they are the dashboard's"
+    assert offers("/usr/bin/vs-tui sc", tmp_path, monkeypatch) == ["screenshot"]
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("line", "expected"),
     [
-        (["vs-tui", "--no"], ["--no-auth", "--no-auth-public"]),
-        (["vs-tui", "db", "ver"], ["verify"]),
-        (["vs-tui", "secret", "show", "ver"], ["vercel"]),
-        (["vs-tui", "secret", "rotate", "tok"], ["token"]),
-        (["vs-tui", "source", "show", "stat"], ["statuspage"]),
-        (["vs-tui", "record", "--source", "argor"], ["argorollouts"]),
-        (["vs-tui", "db", "verify", "--j"], ["--json"]),
-        (["vs-tui", "--db", "verify", "--no"], ["--no-auth", "--no-auth-public"]),
-        (["vs-tui", "completion", ""], ["bash", "zsh", "fish"]),
-        (["vs-tui", "demo", "--theme", "d"], ["dark"]),
-        (["vs-tui", "demo", "--theme", "=", "li"], ["light"]),
-        (["vs-tui", "demo", "--theme", "="], ["auto", "dark", "light", "ansi", "mono"]),
-        (["vs-tui", "event", "--type", "test", "st"], ["start"]),
-        (["vs-tui", "event", "--type", "=", "test", "end", "--err"], ["--error"]),
-        (["vs-tui", "replay", "rec"], ["recording.jsonl"]),
-        (["vs-tui", "serve", "--config", "rec"], ["recording.jsonl"]),
-        (["vs-tui", "serve", "--port", ""], []),
-        (["vs-tui", "run", "--env"], ["--environment"]),
-        (["vs-tui", "run", "--", "print"], ["printf", "printenv"]),
-        (["vs-tui", "run", "--type", "test", "prin"], ["print", "printf", "printenv"]),
-        (["vs-tui", "run", "--", "cat", "rec"], ["recording.jsonl"]),
-        (["vscli", "ev"], ["event"]),
-        (["vscli", "event", "-ty"], ["-type"]),
-        (["vscli", "event", "-type", "=", "build", "end", "-event-i"], ["-event-id"]),
+        ("vs-tui --no", ["--no-auth", "--no-auth-public"]),
+        ("vs-tui db ver", ["verify"]),
+        ("vs-tui secret show ver", ["vercel"]),
+        ("vs-tui secret rotate tok", ["token"]),
+        ("vs-tui source show stat", ["statuspage"]),
+        ("vs-tui record --source argor", ["argorollouts"]),
+        ("vs-tui db verify --j", ["--json"]),
+        ("vs-tui --db verify --no", ["--no-auth", "--no-auth-public"]),
+        ("vs-tui completion b", ["bash"]),
+        ("vs-tui demo --theme d", ["dark"]),
+        ("vs-tui demo --theme=li", ["light"]),
+        ("vs-tui demo --theme ", ["auto", "dark", "light", "ansi", "mono"]),
+        ("vs-tui event --type test st", ["start"]),
+        ("vs-tui event --type=test end --err", ["--error"]),
+        ("vs-tui replay rec", ["recording.jsonl"]),
+        ("vs-tui serve --config rec", ["recording.jsonl"]),
+        ("vs-tui serve --port ", []),
+        ("vs-tui run --env", ["--environment"]),
+        ("vs-tui run cat rec", ["recording.jsonl"]),
+        ("vs-tui run -- cat rec", ["recording.jsonl"]),
+        ("vscli ev", ["event", "ev"]),
+        ("vscli event -ty", ["-type"]),
+        ("vscli event -type=build end -event-i", ["-event-id"]),
+        ("vscli event -type build end -event-i", ["-event-id"]),
     ],
 )
-def test_bash_completes(scripts, tmp_path, words, expected):
-    (tmp_path / "recording.jsonl").touch()
-
-    found = offers(scripts, tmp_path, *words)
-
-    if expected[:1] in (["print"], ["printf"]):  # commands of this machine
-        assert {"printf", "printenv"} <= set(found)
-        assert all(name.startswith("prin") for name in found)
-    else:
-        assert found == expected
+def test_it_completes(tmp_path, monkeypatch, line, expected):
+    assert offers(line, tmp_path, monkeypatch) == expected
 
 
-def test_every_offered_option_is_understood(scripts, tmp_path):
-    """Options come out of the parsers; this asks the commands' own help."""
-    for name in ("replay", "run", "db prune", "event start"):
-        words = name.split()
-        shown = subprocess.run(
-            [sys.executable, "-m", "vs_tui", *words, "--help"], capture_output=True, text=True
-        ).stdout
-        offered = offers(scripts, tmp_path, "vs-tui", *words, "--")
-        assert len(offered) > 2
-        assert [option for option in offered if option not in shown] == []
+@pytest.mark.parametrize("line", ["vs-tui run prin", "vs-tui run --type test -- prin"])
+def test_the_programs_of_the_machine_can_be_run(tmp_path, monkeypatch, line):
+    found = offers(line, tmp_path, monkeypatch)
+    assert {"printf", "printenv"} <= set(found)
+    assert all(name.startswith("prin") for name in found)
 
 
-def test_the_tab_key_of_a_real_bash(scripts, tmp_path):
+def test_the_tab_key_of_a_real_bash(tmp_path):
+    shell = Shell(tmp_path / "machine", "http://127.0.0.1:1")
+    script = tmp_path / "bash"
+    script.write_text(run(tmp_path, "completion", "bash").stdout)
     ours, theirs = pty.openpty()
-    shell = subprocess.Popen(
+    process = subprocess.Popen(
         ["bash", "--norc", "--noprofile", "-i"],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "TERM": "dumb", "PS1": "$ ", "HOME": str(tmp_path)},
+        env={**shell.env, "TERM": "dumb", "PS1": "$ "},
         start_new_session=True,
     )
     os.close(theirs)
-    os.write(ours, f"source {scripts / 'bash'}\n".encode())
-    os.write(ours, b'vs-tui() { echo got: "$@"; }\n')
-    os.write(ours, b"vs-tui db veri\t--js\t\nvs-tui demo --theme=mo\t\nexit\n")
+    os.write(ours, f"source {script}\n".encode())
+    os.write(ours, b"vs-tui completion ba\t> completed\nexit\n")
     seen = b""
     while True:
         try:
@@ -130,40 +123,20 @@ def test_the_tab_key_of_a_real_bash(scripts, tmp_path):
             break
         seen += chunk
     os.close(ours)
-    shell.wait(10)
+    process.wait(10)
 
-    answers = re.findall(r"^got: (.*?)\s*$", seen.decode("utf-8", "replace"), re.MULTILINE)
-    assert answers == ["db verify --json", "demo --theme=mono"], seen
-
-
-@pytest.mark.skipif(not shutil.which("fish"), reason="needs fish")
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("vs-tui scre", ["screenshot"]),
-        ("vs-tui db ver", ["verify"]),
-        ("vs-tui db verify --js", ["--json"]),
-        ("vs-tui demo --theme m", ["mono"]),
-        ("vscli event start -parent", ["-parent-event-id"]),
-        ("vs-tui run --type test -- vs-tui db verif", ["verify"]),
-    ],
-)
-def test_fish_completes(scripts, line, expected):
-    done = subprocess.run(
-        ["fish", "--no-config", "-c", f"source {scripts / 'fish'}; complete -C '{line}'"],
-        capture_output=True,
-        text=True,
-    )
-
-    assert done.stderr == ""
-    assert [answer.split("\t")[0] for answer in done.stdout.splitlines()] == expected
+    assert (tmp_path / "completed").read_text().startswith("#compdef vs-tui vscli"), seen
 
 
-@pytest.mark.skipif(not shutil.which("zsh"), reason="needs zsh")
-def test_zsh_reads_the_script(scripts):
-    load = (
-        f"autoload -U compinit; compinit -D -u; source {scripts / 'zsh'}; print ${{_comps[vs-tui]}}"
-    )
-    done = subprocess.run(["zsh", "-f", "-c", load], capture_output=True, text=True)
-
-    assert (done.stdout.strip(), done.stderr) == ("_vs_tui", "")
+@pytest.mark.parametrize("name", completion.SHELLS)
+def test_the_shell_reads_the_script(tmp_path, name):
+    done = run(tmp_path, "completion", name)
+    assert (done.returncode, done.stderr) == (0, "")
+    for program in completion.PROGRAMS:
+        assert re.search(rf"\b{program}\b", done.stdout)
+    if not shutil.which(name):
+        pytest.skip(f"needs {name}")
+    script = tmp_path / "script"
+    script.write_text(done.stdout)
+    read = subprocess.run([name, "-n", str(script)], capture_output=True, text=True, check=False)
+    assert (read.returncode, read.stderr) == (0, "")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.shell import deliveries, one, tree
 from tests.ingest.server import SECRETS
-from vs_tui.cli.completion import walk
+from vs_tui.cli.completion import all_parsers
 from vs_tui.cli.import_ import register as register_import
 
 TEXT = (Path(__file__).parents[2] / "docs" / "instrument.md").read_text()
@@ -202,5 +202,5 @@ def test_the_imports_of_the_page_are_understood():
 
     assert [args.tool for args in parsed] == ["github", "gitlab", "jira"]
     for name in re.findall(r"`(--[a-z-]+)`", page):
-        known = [o for node in walk(subparsers.choices["import"], "") for o in node.options]
-        assert any(name in option.flags for option in known), name
+        known = all_parsers(subparsers.choices["import"])
+        assert any(name in parser._option_string_actions for parser in known), name

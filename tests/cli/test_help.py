@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from vs_tui.cli.completion import walk
+from tests.ingest.server import run
+from vs_tui.cli.completion import all_parsers
 from vs_tui.cli.main import COMMANDS, command_module, main
 from vs_tui.cli.vscli import vscli_parser
 from vs_tui.log.recording import Delivery, format_line
@@ -35,8 +36,8 @@ def ours(*arguments: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_reads_like_a_manual_page(name):
-    done = ours("vs_tui", name, "--help")
+def test_help_reads_like_a_manual_page(name, tmp_path):
+    done = run(tmp_path, name, "--help")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"usage: vs-tui {name} ")
@@ -67,9 +68,9 @@ def test_examples_are_understood(name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_is_explained(name):
-    for node in walk(parser_of(name), name):
-        unexplained = [option.flags for option in node.options if not option.help]
-        assert unexplained == [], node.path
+    for parser in all_parsers(parser_of(name)):
+        actions = [action for action in parser._actions if action.option_strings]
+        assert [action.option_strings for action in actions if not action.help] == []
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("event", "--help"), ("event", "end", "-help")])
@@ -85,11 +86,9 @@ def test_vscli_explains_itself(arguments):
     "name", ["ls", "link", "report", "doctor", "replay", "flush", "import", "db"]
 )
 def test_lists_can_be_json(name):
-    nodes = list(walk(parser_of(name), name))
-    leaves = [node for node in nodes if not node.children]
-    for node in leaves:
-        flags = {flag for option in node.options for flag in option.flags}
-        assert flags & {"--json", "--format"}, node.path
+    leaves = [each for each in all_parsers(parser_of(name)) if not each._subparsers]
+    for parser in leaves:
+        assert {"--json", "--format"} & set(parser._option_string_actions), parser.prog
 
 
 def test_the_overview_lists_every_command():

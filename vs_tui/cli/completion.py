@@ -1,50 +1,21 @@
-"""`vs-tui completion SHELL`: completion generated from the commands' own parsers, so that what is
-offered is what is understood."""
+"""`vs-tui completion SHELL`: completion by argcomplete from the parsers of the commands, so that
+what is offered is what is understood."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import dataclass
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from vs_tui.cli.manual import add_command
 
 SHELLS: Final = ("bash", "zsh", "fish")
+PROGRAMS: Final = ("vs-tui", "vscli")
 
 _FILE_WORDS: Final = ("FILE", "PATH", "DB", "FOLDER")
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """What may stand for an option's value or for an argument."""
-
-    words: tuple[str, ...] = ()
-    files: bool = False
-    command: bool = False
-    """A command line of its own follows, as after `vs-tui run --`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """An option with all its spellings; `value` is None for a switch."""
-
-    flags: tuple[str, ...]
-    help: str
-    value: Value | None
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A command or subcommand."""
-
-    path: str
-    """The words that lead here, such as `vs-tui db verify`."""
-    options: tuple[Option, ...]
-    children: tuple[tuple[str, str], ...]
-    """Subcommands and their one line each."""
-    argument: Value
 
 
 def register(subparsers: Any) -> None:
@@ -69,80 +40,85 @@ def register(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vs_tui.cli import completion_scripts
+    from argcomplete.shell_integration import shellcode
 
-    write = {
-        "bash": completion_scripts.bash,
-        "zsh": completion_scripts.zsh,
-        "fish": completion_scripts.fish,
-    }[args.shell]
-    print(write([*vs_tui_nodes(), *vscli_nodes()]), end="")
+    print(shellcode(list(PROGRAMS), shell=args.shell), end="")
     return 0
 
 
-def vs_tui_nodes() -> Iterator[Node]:
-    """Every command of `vs-tui`, as its module registers it."""
-    from vs_tui.cli.main import COMMANDS, command_module
+def answer(program: str, end: Callable[[int], None] = os._exit) -> None:
+    """Answer a shell that asks what may stand next, and end the process."""
+    from argcomplete.finders import CompletionFinder
 
-    default = next(walk(_parser_of(command_module("dashboard"), "dashboard"), "vs-tui"))
-    commands = tuple((name, _plain(text)) for name, text in COMMANDS.items())
-    yield Node("vs-tui", default.options, commands, Value())
-    for name in COMMANDS:
-        yield from walk(_parser_of(command_module(name), name), f"vs-tui {name}")
-
-
-def vscli_nodes() -> Iterator[Node]:
-    """`vscli`, whose options are offered with one dash, as ValueStream writes them."""
-    from vs_tui.cli.vscli import vscli_parser
-
-    for node in walk(vscli_parser(), "vscli"):
-        options = tuple(
-            Option(
-                tuple(flag.removeprefix("-") for flag in o.flags if len(flag) > 2), o.help, o.value
-            )
-            for o in node.options
-        )
-        yield Node(node.path, options, node.children, node.argument)
-
-
-def walk(parser: argparse.ArgumentParser, path: str) -> Iterator[Node]:
-    """The node of a parser and those of its subcommands."""
-    options: list[Option] = []
-    children: dict[str, str] = {}
-    below: list[Node] = []
-    argument = Value()
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for choice in action._choices_actions:
-                children[choice.dest] = _plain(choice.help)
-                below.extend(walk(action.choices[choice.dest], f"{path} {choice.dest}"))
-        elif action.option_strings:
-            value = None if action.nargs == 0 else _value(action)
-            options.append(Option(tuple(action.option_strings), _plain(action.help), value))
-        else:
-            argument = _value(action)
-    yield Node(path, tuple(options), tuple(children.items()), argument)
-    yield from below
-
-
-def _parser_of(module: Any, name: str) -> argparse.ArgumentParser:
-    subparsers = argparse.ArgumentParser(prog="vs-tui").add_subparsers()
-    module.register(subparsers)
-    parser: argparse.ArgumentParser = subparsers.choices[name]
-    return parser
-
-
-def _value(action: argparse.Action) -> Value:
-    metavar = action.metavar if isinstance(action.metavar, str) else ""
-    offered = getattr(action.type, "words", tuple)
-    return Value(
-        words=tuple(str(choice) for choice in action.choices or offered()),
-        files=action.type is Path or metavar.split(" ")[0] in _FILE_WORDS,
-        command=action.nargs == argparse.REMAINDER,
+    line = os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])]
+    parser = vscli_parser() if program == "vscli" else vs_tui_parser(line.split()[1:2])
+    CompletionFinder()(
+        parser,
+        always_complete_options="long",
+        exit_method=end,
+        default_completer=_default,  # type: ignore[arg-type]  # any function of these arguments
     )
 
 
-def _plain(text: str | None) -> str:
-    """A help text in one line, without what a shell or its completion would read as syntax."""
-    words = " ".join((text or "").split()).replace("'", "’").replace("%%", "%")
-    return "".join(c for c in words if c not in '"`\\$:[]')
+def vs_tui_parser(names: Sequence[str]) -> argparse.ArgumentParser:
+    """The command line of `vs-tui`: the commands of these names with all they take, the others as
+    names only. Its own options are those of the dashboard, which is the default."""
+    from vs_tui.cli.main import COMMANDS, command_module
+
+    default = argparse.ArgumentParser(prog="vs-tui", add_help=False).add_subparsers()
+    command_module("dashboard").register(default)
+    own = default.choices["dashboard"]
+    parser = argparse.ArgumentParser(
+        prog="vs-tui", parents=[own], conflict_handler="resolve", allow_abbrev=False
+    )
+    subparsers = parser.add_subparsers()
+    for name, text in COMMANDS.items():
+        if name in names:
+            command_module(name).register(subparsers)
+        else:
+            subparsers.add_parser(name, help=text)
+    return parser
+
+
+def vscli_parser() -> argparse.ArgumentParser:
+    """The command line of `vscli`, whose options are offered with one dash, as ValueStream writes
+    them."""
+    from vs_tui.cli.vscli import vscli_parser
+
+    parser = vscli_parser()
+    for each in all_parsers(parser):
+        for action in each._actions:
+            shown = [name[1:] for name in action.option_strings if name.startswith("--")]
+            action.option_strings = shown or action.option_strings
+            each._option_string_actions.update(dict.fromkeys(shown, action))
+    return parser
+
+
+def all_parsers(parser: argparse.ArgumentParser) -> Iterable[argparse.ArgumentParser]:
+    """A parser and those of its subcommands."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in dict.fromkeys(action.choices.values()):
+                yield from all_parsers(below)
+
+
+def _default(prefix: str, action: argparse.Action, parsed_args: Any, **_: Any) -> Iterable[str]:
+    """The words or files that may stand for a value."""
+    from argcomplete.completers import FilesCompleter
+
+    before = getattr(parsed_args, action.dest, None) or ()
+    if action.nargs == argparse.REMAINDER and not [word for word in before if word != "--"]:
+        return [name for name in _programs() if name.startswith(prefix)]
+    metavar = action.metavar if isinstance(action.metavar, str) else ""
+    files = action.type is Path or metavar.split(" ")[0] in _FILE_WORDS
+    if files or action.nargs == argparse.REMAINDER:
+        return list(FilesCompleter()(prefix))
+    return [str(word) for word in getattr(action.type, "words", tuple)()]
+
+
+def _programs() -> list[str]:
+    """The commands of the machine, for `vs-tui run`."""
+    folders = [Path(folder) for folder in os.get_exec_path()]
+    names = {file.name for folder in folders if folder.is_dir() for file in folder.iterdir()}
+    return sorted(name for name in names if shutil.which(name))
