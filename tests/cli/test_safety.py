@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -70,33 +71,39 @@ def killed_in_line(number: int, copy: Path, path: Path) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED
 
 
+def newest_in_the_log_only(path: Path) -> None:
+    """As after a kill -9."""
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA wal_autocheckpoint = 0")
+    database.execute(
+        "INSERT INTO deliveries (id, source, kind, path, headers, body, sha256, "
+        "received_at, dedupe, verdict, reason, status, duplicates, adapter, keys) "
+        "SELECT 3, source, kind, path, headers, body, "
+        "sha256, received_at, 'other', verdict, reason, status, duplicates, adapter, keys "
+        "FROM deliveries WHERE id = 1"
+    )
+    database.commit()
+    files = {each: each.read_bytes() for each in (path, path.with_name("t.db-wal"))}
+    database.close()
+    for file, held in files.items():
+        file.write_bytes(held)
+    path.with_name("t.db-shm").unlink(missing_ok=True)
+
+
 @pytest.mark.parametrize("open_log", [False, True])
 def test_a_restore_killed_anywhere_leaves_the_old_or_the_new_database(tmp_path, open_log) -> None:
-    copy = tmp_path / "copy.db"
+    copy, old = tmp_path / "copy.db", tmp_path / "old"
     backup(filled(tmp_path / "new.db", 5), copy)
+    old.mkdir()
+    path = filled(old / "t.db", 2)
+    if open_log:
+        newest_in_the_log_only(path)
     seen = set()
     for number in range(1, 200):
         folder = tmp_path / str(number)
-        folder.mkdir()
-        path = filled(folder / "t.db", 2)
-        if open_log:  # as after a kill -9: the newest deliveries are in the log only
-            database = sqlite3.connect(path)
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA wal_autocheckpoint = 0")
-            database.execute(
-                "INSERT INTO deliveries (id, source, kind, path, headers, body, sha256, "
-                "received_at, dedupe, verdict, reason, status, duplicates, adapter, keys) "
-                "SELECT 3, source, kind, path, headers, body, "
-                "sha256, received_at, 'other', verdict, reason, status, duplicates, adapter, keys "
-                "FROM deliveries WHERE id = 1"
-            )
-            database.commit()
-            for part in ("", "-wal"):
-                (folder / f"kept{part}").write_bytes((folder / f"t.db{part}").read_bytes())
-            database.close()
-            for part in ("", "-wal"):
-                (folder / f"kept{part}").replace(folder / f"t.db{part}")
-            (folder / "t.db-shm").unlink(missing_ok=True)
+        shutil.copytree(old, folder)
+        path = folder / "t.db"
         cut = killed_in_line(number, copy, path)
         seen.add(stored(path))
         assert seen <= {2 + open_log, 5}

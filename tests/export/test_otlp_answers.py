@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from tests.ingest.server import TOKEN, Server, serving
+from tests.ingest.server import TOKEN, Server, nearby
 from vs_tui.api.otlp_answers import status_message
 
 SPAN = {"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331", "name": "a"}
@@ -21,7 +21,7 @@ SPAN = {"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b71692033
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("otlp")) as found:
+    with nearby(tmp_path_factory.mktemp("otlp")) as found:
         yield found
 
 

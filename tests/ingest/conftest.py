@@ -2,17 +2,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.ingest.server import Server, serving
+from tests.ingest.server import Server, nearby
 
 
 @pytest.fixture
 def server(tmp_path) -> Iterator[Server]:
-    with serving(tmp_path) as running:
+    with nearby(tmp_path) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory) -> Iterator[Server]:
     """One receiver for tests that do not mind each other's data."""
-    with serving(tmp_path_factory.mktemp("server")) as running:
+    with nearby(tmp_path_factory.mktemp("server")) as running:
         yield running

@@ -1,19 +1,30 @@
-"""A real receiver in a process of its own, and small HTTP calls to it."""
+"""A real receiver in a process or in a thread of its own, and small HTTP calls to it."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from vs_tui.cli.common import now
+from vs_tui.cli.runtime import Runtime
+from vs_tui.config import load
 
 TOKEN = "test-token-0123456789"
 SECRETS = {
@@ -141,6 +152,80 @@ class Server:
         raise AssertionError(f"{what} did not happen")
 
 
+class Nearby(Server):
+    """A receiver in a thread of the tests, which starts in a twentieth of the time and comes back
+    on the same port. Where the process matters (signals, kill -9, its files, its output) use
+    `Server`."""
+
+    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        super().__init__(folder, env=env)
+
+    def start(self) -> None:
+        config = self.folder / "config.toml"
+        config.touch(mode=0o600)
+        self._config = load(config, env=self.env, flags={"port": self._port, "db": self.db})
+        url: Future[str] = Future()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(url)))
+        self._thread.start()
+        self.url = url.result(30)
+
+    async def _serve(self, url: Future[str]) -> None:
+        runtime = Runtime(self._config, now)
+        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            await runtime.open_store()
+            url.set_result(await runtime.listen())
+            await self._told.wait()
+        except Exception as error:
+            url.set_exception(error)
+        finally:
+            await runtime.close()
+
+    def kill(self) -> None:
+        """Gone: nobody answers."""
+        self.stop()
+
+    def stop(self, *_: object) -> int:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._told.set)
+            self._thread.join(15)
+        return 0
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`vs-tui` with the configuration of a folder, run in this process: most of the time of a
+    command is its imports."""
+    from vs_tui.cli.main import main
+
+    streams = [io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2)]
+    own = {"VS_CONFIG_DIR": str(folder), "VS_DATA_DIR": str(folder)}
+    mask = os.umask(0)
+    os.umask(mask)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(streams[0]),
+        contextlib.redirect_stderr(streams[1]),
+    ):
+        for name, value in own.items():
+            patch.setenv(name, value)
+        try:
+            code = main(arguments)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        finally:
+            os.umask(mask)  # commands that write make theirs narrower
+    out, err = (_written(stream) for stream in streams)
+    return subprocess.CompletedProcess(arguments, code, out, err)
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    return stream.buffer.getvalue().decode()  # type: ignore[attr-defined]
+
+
 def _decoded(raw: bytes) -> Any:
     try:
         return json.loads(raw)
@@ -151,6 +236,16 @@ def _decoded(raw: bytes) -> Any:
 @contextlib.contextmanager
 def serving(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Server]:
     server = Server(folder, *options, env=env)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def nearby(folder: Path, *, env: Mapping[str, str] | None = None) -> Iterator[Nearby]:
+    """A receiver in a thread; `serving` has one in a process."""
+    server = Nearby(folder, env=env)
     try:
         yield server
     finally:

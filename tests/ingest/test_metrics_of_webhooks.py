@@ -6,12 +6,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
-import subprocess
-import sys
 from typing import Any
 
-from tests.ingest.server import SECRETS, Server, serving
+from tests.ingest.server import SECRETS, Server, nearby, run
 from tests.sources import github_payloads as gh
 
 WINDOW = ("2026-03-02", "2026-03-09")
@@ -112,17 +109,14 @@ def tell(server: Server) -> None:
 
 
 def test_worked_examples_of_five_senders_give_the_numbers_of_the_page(tmp_path) -> None:
-    with serving(tmp_path) as server:
+    with nearby(tmp_path) as server:
         tell(server)
         query = f"by=project&since={WINDOW[0]}&until={WINDOW[1]}&tz=UTC"
         status, answer = server.call(f"/api/dora?{query}")
         assert status == 200, answer
-        command = [sys.executable, "-m", "vs_tui", "report", "dora", "--by", "project", "--json"]
-        command += ["--since", WINDOW[0], "--until", WINDOW[1], "--tz", "UTC"]
-        env = {**os.environ, "VS_CONFIG_DIR": str(tmp_path), "VS_DATA_DIR": str(tmp_path)}
-        printed = subprocess.run(
-            [*command, "--db", str(server.db)], env=env, capture_output=True, timeout=60, check=True
-        )
+        command = ("report", "dora", "--by", "project", "--json", "--tz", "UTC")
+        window = ("--since", WINDOW[0], "--until", WINDOW[1])
+        printed = run(tmp_path, *command, *window, "--db", str(server.db))
     assert json.loads(printed.stdout) == answer
     found = {item["name"]: item["metrics"] for item in answer["items"]}
 

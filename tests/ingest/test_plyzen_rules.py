@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.ingest.server import Server, serving
+from tests.ingest.server import Server, nearby
 
 RECORD = {"artifact": "cart", "environment": "prod", "activity": "prod-deploy"}
 
@@ -23,7 +23,7 @@ def fail_rate(server: Server) -> Any:
 
 
 def test_a_test_and_an_alarm_without_a_version_are_about_the_last_deployed_one(tmp_path) -> None:
-    with serving(tmp_path) as server:
+    with nearby(tmp_path) as server:
         for version, start, end in (("1", "09:00:00", "09:10:00"), ("2", "10:00:00", "10:10:00")):
             send(server, "start", start, version=version)
             send(server, "finish", end, version=version)
@@ -37,7 +37,7 @@ def test_a_test_and_an_alarm_without_a_version_are_about_the_last_deployed_one(t
 
 
 def test_a_start_without_a_finish_fails_after_its_timeout_until_it_comes(tmp_path) -> None:
-    with serving(tmp_path) as server:
+    with nearby(tmp_path) as server:
         (ref,) = send(server, "start", "09:00:00", version="3")
         span = server.wait_for(
             lambda: (
@@ -54,7 +54,7 @@ def test_a_start_without_a_finish_fails_after_its_timeout_until_it_comes(tmp_pat
 
 
 def test_replayed_records_change_nothing(tmp_path) -> None:
-    with serving(tmp_path) as server:
+    with nearby(tmp_path) as server:
         told = [("start", "09:00:00"), ("finish", "09:10:00")]
         for event, clock in told:
             send(server, event, clock, version="4")

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.ingest.server import TOKEN, Server, serving
+from tests.ingest.server import TOKEN, Server, nearby
 
 START = b'{"type":"build","id":"1","action":"start"}'
 
@@ -50,7 +50,7 @@ def test_what_breaks_the_schema_is_400_and_names_the_field(shared, path, body, d
 
 
 def test_readyz_does_not_tell_where_our_files_lie(tmp_path) -> None:
-    with serving(tmp_path) as server:
+    with nearby(tmp_path) as server:
         server.db.rename(tmp_path / "elsewhere.db")
 
         def unready() -> str:

@@ -6,14 +6,12 @@ from __future__ import annotations
 import ast
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import vs_tui
-from tests.ingest.server import Server
+from tests.ingest.server import Server, run
 
 CANARY = "canaryCAFE0123456789"
 SOURCES = ("github", "gitlab", "jira", "customhttp", "linear", "pagerduty", "circleci", "trello")
@@ -42,14 +40,7 @@ class Watched(Server):
 
 def cli(folder: Path, *arguments: str) -> str:
     """stdout and stderr of a command with the same configuration."""
-    done = subprocess.run(
-        [sys.executable, "-m", "vs_tui", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "VS_CONFIG_DIR": str(folder), "VS_DATA_DIR": str(folder)},
-    )
+    done = run(folder, *arguments)
     return done.stdout + done.stderr
 
 

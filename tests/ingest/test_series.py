@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.ingest.server import serving
+from tests.ingest.server import nearby
 from vs_tui.export.prometheus import MOST_OPERATIONS, Metrics
 from vs_tui.model.vocabulary import Event, Operation, State
 from vs_tui.store.span_folding import Change
@@ -41,7 +41,7 @@ def test_a_deploy_of_45_minutes_is_that_in_valuestreams_unit() -> None:
 
 
 def test_deliveries_are_counted_from_zero(tmp_path) -> None:
-    with serving(tmp_path) as server:
+    with nearby(tmp_path) as server:
         _, text = server.call("/metrics")
         assert 'vs_deliveries_total{source="github",verdict="accepted"} 0.0' in text
         server.call("/customhttp", {"type": "job", "id": "m", "action": "start"})

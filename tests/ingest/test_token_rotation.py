@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.ingest.server import TOKEN, Server
+from tests.ingest.server import TOKEN, Nearby, Server
 from vs_tui.config import TOKENS, Secrets, read_secrets, rotate, write_secrets
 
 START = {"type": "build", "id": "1", "action": "start"}
@@ -16,7 +16,7 @@ def accepted(server: Server, token: str) -> tuple[bool, bool]:
 
 
 def test_the_token_before_stays_valid_and_no_older_one(tmp_path) -> None:
-    server = Server(tmp_path)
+    server = Nearby(tmp_path)
     path = tmp_path / "secrets.toml"
     tokens = [TOKEN]
     try:

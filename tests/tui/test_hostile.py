@@ -1,4 +1,4 @@
-"""A thousand hostile texts through every screen: nothing but clean text is painted."""
+"""Hundreds of hostile texts through every screen: nothing but clean text is painted."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from vs_tui.model.vocabulary import Link, Rule, State, Verdict
 from vs_tui.traces.upcoming import PastStep
 from vs_tui.tui.source_status import Connection
 
-HOSTILE = texts(1_000)
+HOSTILE = texts(480)
 # Tall, so that every row is painted at once; the widths of a narrow and of a wide screen.
-SIZES = [(80, 520), (121, 520)]
+SIZES = [(80, 260), (121, 260)]
 
 
 def check(on) -> None:
@@ -30,7 +30,7 @@ def check(on) -> None:
 
 def hostile_reader() -> FakeReader:
     spans = []
-    for index in range(0, 1_000, 2):
+    for index in range(0, 480, 2):
         one, two = HOSTILE[index], HOSTILE[index + 1]
         spans.append(
             span(
@@ -41,7 +41,7 @@ def hostile_reader() -> FakeReader:
             )
         )  # fmt: skip
     reader = FakeReader(spans)
-    for number in range(1, 501):
+    for number in range(1, 241):
         one, two = HOSTILE[2 * number - 2], HOSTILE[2 * number - 1]
         found = delivery(
             number, two, list(Verdict)[number % 5], source=one, reason=one, refs=(two,)
@@ -56,16 +56,16 @@ async def test_lists(size) -> None:
     async with stage(hostile_reader(), size=size, url="http://x:1/\x1b]0;PWNED\x07") as on:
         for key in ("1", "2", "4", "5"):
             await on.press(key)
-            assert len(on.list.rows) >= 300
+            assert len(on.list.rows) >= 150
             check(on)
 
 
-@pytest.mark.parametrize("size", [(80, 280), (121, 280)])
+@pytest.mark.parametrize("size", [(80, 150), (121, 150)])
 async def test_a_trace_with_its_details(size) -> None:
     trace = "e" * 32
     spans = [span("root", "pipeline", "root", began=99 * MINUTE, trace=trace)]
     links = []
-    for index in range(0, 1_000, 4):
+    for index in range(0, 480, 4):
         name, actor, stage_name, other = HOSTILE[index : index + 4]
         spans.append(
             span(
@@ -111,15 +111,15 @@ async def test_two_traces_compared(size) -> None:
         check(on)
 
 
-@pytest.mark.parametrize("size", [(80, 620)])
+@pytest.mark.parametrize("size", [(80, 320)])
 async def test_a_delivery_with_hostile_headers_and_body(size) -> None:
-    body = json.dumps({f"{i}{t}": [HOSTILE[250 + i]] for i, t in enumerate(HOSTILE[:250])}).encode()
+    body = json.dumps({f"{i}{t}": [HOSTILE[120 + i]] for i, t in enumerate(HOSTILE[:120])}).encode()
     raw = "\n".join(HOSTILE).encode("utf-8", "surrogatepass")
     reader = FakeReader()
-    refs = tuple(HOSTILE[750:])
+    refs = tuple(HOSTILE[360:])
     found = delivery(1, HOSTILE[3], refs=refs, body=body, reason=HOSTILE[5])
     reader.stored[1] = replace(
-        found, headers={f"{n}{t}": t for n, t in enumerate(HOSTILE[500:750])}, path=HOSTILE[9]
+        found, headers={f"{n}{t}": t for n, t in enumerate(HOSTILE[240:360])}, path=HOSTILE[9]
     )
     reader.stored[2] = delivery(2, "text", body=raw)
     reader.stored[3] = delivery(3, "binary", body=bytes(range(256)) * 20)
@@ -139,7 +139,7 @@ async def test_a_delivery_with_hostile_headers_and_body(size) -> None:
 
 async def test_cards_banners_palette_toasts_and_names_of_views() -> None:
     def hostile_cards() -> list[Card]:
-        return [Card(t, "deploys", t, 3, t, "better", t, [1.0, None, 2.0]) for t in HOSTILE[:400]]
+        return [Card(t, "deploys", t, 3, t, "better", t, [1.0, None, 2.0]) for t in HOSTILE[:200]]
 
     async def cards(_team: str, _window: int, _at: int | None) -> list[Card]:
         return hostile_cards()
@@ -174,7 +174,7 @@ async def test_the_filter_box_and_its_completions() -> None:
 
 async def test_sources_and_questions() -> None:
     connections = [
-        Connection(t, t, (t, t), t, True, t, "secret-" + t, "tok") for t in HOSTILE[:300]
+        Connection(t, t, (t, t), t, True, t, "secret-" + t, "tok") for t in HOSTILE[:150]
     ]
 
     async def resend(_detail: object, _target: str) -> str:
@@ -185,7 +185,7 @@ async def test_sources_and_questions() -> None:
 
     async with stage(
         hostile_reader(),
-        size=(120, 330),
+        size=(120, 170),
         connections=lambda: connections,
         find_public_url=found,
         resend=resend,

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.ingest.server import Server, serving
+from tests.ingest.server import Server, nearby
 
 
 @pytest.fixture(scope="module")
 def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("receiver")) as server:
+    with nearby(tmp_path_factory.mktemp("receiver")) as server:
         yield server
 
 
@@ -21,7 +21,7 @@ def configured(tmp_path: Any) -> Iterator[Callable[[str], Server]]:
 
     def start(config: str) -> Server:
         (tmp_path / "config.toml").write_text(config)
-        serving_one = serving(tmp_path)
+        serving_one = nearby(tmp_path)
         opened.append(serving_one)
         return serving_one.__enter__()
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from tests.ingest.server import SECRETS, TOKEN, Server
+from tests.ingest.server import SECRETS, TOKEN, Server, run
 
 SECOND_EDITION = pytest.mark.xfail(reason="second edition", strict=False)
 """The engine of today counts these wrongly."""
@@ -111,15 +108,7 @@ def rate(found: dict[str, Any]) -> tuple[int, int]:
 
 def command(server: Server, *arguments: str) -> str:
     """What `vs-tui` prints about the receiver's database."""
-    folder = str(server.folder)
-    done = subprocess.run(
-        [sys.executable, "-m", "vs_tui", *arguments, "--db", str(server.db)],
-        env={**os.environ, "VS_CONFIG_DIR": folder, "VS_DATA_DIR": folder},
-        capture_output=True,
-        timeout=60,
-        check=False,
-        text=True,
-    )
+    done = run(server.folder, *arguments, "--db", str(server.db))
     assert done.returncode == 0, done.stderr
     return done.stdout
 

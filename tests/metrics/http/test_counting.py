@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.ingest.server import serving
+from tests.ingest.server import nearby
 from tests.metrics.http.clock import hours
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
@@ -52,15 +52,15 @@ def test_a_rule_makes_workflow_runs_deployments(configured) -> None:
 def test_a_rule_judges_past_spans_anew(tmp_path) -> None:
     story = Story()
     workflow_runs(GitHub(story, "acme/rule"))
-    with serving(tmp_path) as server:
+    with nearby(tmp_path) as server:
         story.tell(server)
         assert figure(server, "acme/rule", FAIL)["n"] == 0
     (tmp_path / "config.toml").write_text(RULE)
-    with serving(tmp_path) as server:
+    with nearby(tmp_path) as server:
         server.wait_for(lambda: figure(server, "acme/rule", FAIL)["n"], "judging anew")
         assert rate(figure(server, "acme/rule", FAIL)) == (1, 2)
     (tmp_path / "config.toml").write_text("")
-    with serving(tmp_path) as server:
+    with nearby(tmp_path) as server:
         server.wait_for(lambda: not figure(server, "acme/rule", FAIL)["n"], "judging anew")
 
 
