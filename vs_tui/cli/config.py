@@ -169,6 +169,8 @@ def _plain(name: str, value: Any) -> Any:
             "signals": list(value.signals),
             "filter": value.filter,
         }
+    if name == "notify":
+        return [f"{', '.join(rule.on)} to {rule.format}" for rule in value]
     if name == "log":
         return str(value or "")
     if isinstance(value, Path):

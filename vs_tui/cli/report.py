@@ -25,6 +25,7 @@ REPORTS: Final = {
     "stages": "the lead time by stage, its bottleneck, and what became slower",
     "flaky": "jobs with both results on one commit",
     "expected": "when what is in flight should end",
+    "digest": "how the teams did in a week, in sentences",
 }
 
 
@@ -59,6 +60,7 @@ def register(subparsers: Any) -> None:
           vs-tui report pull-requests --since 90d --by week --format csv
           vs-tui report pull-requests --since 90d --format valuestream > pull-requests.csv
           vs-tui report expected --json
+          vs-tui report digest --format markdown
         """,
     )
     parser.add_argument(
@@ -332,6 +334,32 @@ async def _expected(reports: Reports, args: argparse.Namespace) -> Report:
     )
 
 
+async def _digest(reports: Reports, args: argparse.Namespace) -> Report:
+    from dataclasses import replace
+
+    from vs_tui.export.digest import digest_rows
+    from vs_tui.export.report_json import window_json
+    from vs_tui.export.span_reports import window_title
+
+    asked = _asked(args)
+    asked = replace(asked, since=asked.since or "7d")
+    cards = await reports.scorecards(asked)
+    details = [await reports.stages(replace(asked, team=card.name)) for card in cards]
+    rows = digest_rows(cards, details)
+    window = asked.window(reports.config, reports.clock())
+    items = [{"team": team, "text": text} for team, text in rows]
+    shown = [
+        (team if number == 0 or rows[number - 1][0] != team else "", text)
+        for number, (team, text) in enumerate(rows)
+    ]
+    return Report(
+        f"Delivery, {window_title(window)}",
+        (("team", ""), shown),
+        (("team", "text"), rows),
+        {"window": window_json(window), "items": items},
+    )
+
+
 _READ: Final[Mapping[str, Callable[[Reports, argparse.Namespace], Awaitable[Report]]]] = {
     "dora": _dora,
     "teams": _teams,
@@ -340,4 +368,5 @@ _READ: Final[Mapping[str, Callable[[Reports, argparse.Namespace], Awaitable[Repo
     "stages": _stages,
     "flaky": _flaky,
     "expected": _expected,
+    "digest": _digest,
 }

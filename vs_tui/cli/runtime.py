@@ -18,6 +18,7 @@ from vs_tui.store.writer import Settings, Writer
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
+    from vs_tui.export.notifier import Notifier
     from vs_tui.export.otlp_exporter import OtlpExporter
     from vs_tui.log.delivery import Outcome
     from vs_tui.store.batch import Folding
@@ -98,6 +99,7 @@ class Runtime:
     url: str = ""
     _asked: SqliteReader | None = field(init=False, default=None)
     exporters: list[OtlpExporter] = field(init=False, default_factory=list)
+    notifier: Notifier | None = field(init=False, default=None)
 
     async def open_store(self) -> None:
         """StoreError says what to do."""
@@ -134,6 +136,8 @@ class Runtime:
         self.url = self.receiver.url
         if self.config.export.otlp:
             self.start_export()
+        if self.config.notify:
+            self._start_notifier()
         return self.url
 
     def start_export(self) -> None:
@@ -163,6 +167,22 @@ class Runtime:
         for exporter in self.exporters:
             self.receiver.metrics.show_export(exporter.signal, exporter.state)
             exporter.start()
+
+    def _start_notifier(self) -> None:
+        """Tell people what happens from now on."""
+        from vs_tui.export.notifier import Notifier
+        from vs_tui.export.team_notices import team_notices, waiting_notices
+
+        reader = self.reader
+        self.notifier = Notifier(
+            self.config.notify,
+            reader.run,
+            self.writer,
+            self.clock,
+            waiting=lambda rule: waiting_notices(reader, rule),
+            of_teams=lambda rule: team_notices(self.reports, rule, self.clock()),
+        )
+        self.notifier.start()
 
     async def send_link(self, action: str, child: str, parent: str) -> None:
         """Store a person's decision about a link, as any delivery."""
@@ -218,6 +238,8 @@ class Runtime:
         """Stop listening, commit what waits, close the database."""
         for exporter in self.exporters:
             await exporter.stop()
+        if self.notifier is not None:
+            await self.notifier.stop()
         if self.url:
             await self.receiver.stop()
         for reader in (self._asked, self.reader):

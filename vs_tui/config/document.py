@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import DEFAULT_TIMEOUTS
+from vs_tui.config.notify import read_rules
 from vs_tui.log.address import check_schema_name, parse_log_url
 from vs_tui.metrics.goals import Goals, read_goals
 from vs_tui.metrics.rules import DeploymentRule, MetricRules, Service
@@ -56,7 +57,7 @@ def from_file(file: Path) -> dict[str, Any]:
 def settings_names() -> Sequence[str]:
     """Every setting of the file as `section.name`, for the docs' test."""
     plain = [f"{section}.{name}" for section, names in _SECTIONS.items() for name in names]
-    return [*plain, *_TABLES]
+    return [*plain, *_TABLES, "notify"]
 
 
 def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,10 +65,12 @@ def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
     for section, table in document.items():
         if section == "log":
             values.update(_log(_plain(section, table)))
+        elif section == "notify":
+            values["notify"] = read_rules(table)
         elif section in _SECTIONS:
             values.update(_plain(section, table))
         elif section not in _TABLES:
-            accepted = ", ".join(sorted((*_SECTIONS, *_TABLES)))
+            accepted = ", ".join(sorted((*_SECTIONS, *_TABLES, "notify")))
             raise ValueError(f"[{section}] is not a section; use one of {accepted}")
         else:
             name, interpret = _TABLES[section]

@@ -13,6 +13,7 @@ from vs_tui.metrics.goals import Goals
 from vs_tui.metrics.rules import MetricRules, Service
 from vs_tui.model.export_settings import ExportSettings
 from vs_tui.model.limits import LOW_SPACE, Limits, Retention
+from vs_tui.model.notify_settings import NotifyRule
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.model.time import DAY, HOUR, Duration
 
@@ -73,6 +74,8 @@ class Config:
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Mapped sources as the file has them; `sources.registry` compiles them."""
     export: ExportSettings = field(default_factory=ExportSettings)
+    notify: tuple[NotifyRule, ...] = ()
+    """Who is told of what."""
     low_space: int = LOW_SPACE
     """Bytes that stay free on the database's disk; below it deliveries get 503."""
     secrets: Secrets = field(default_factory=Secrets)

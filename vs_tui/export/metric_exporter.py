@@ -13,11 +13,9 @@ from typing import ClassVar, Final
 from aiohttp import ClientSession
 
 from vs_tui.export.delivery_totals import DeliveryTotals
-from vs_tui.export.otlp_exporter import OtlpExporter, refused
+from vs_tui.export.otlp_exporter import STOP_SECONDS, OtlpExporter, refused
 
 EVERY_SECONDS: Final = 60.0
-STOP_SECONDS: Final = 3.0
-"""How long a stopping receiver waits for the last push."""
 
 
 @dataclass(kw_only=True)

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from aiohttp import ClientSession, DummyCookieJar
 
@@ -22,6 +22,9 @@ from vs_tui.model.url import shown_url
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+STOP_SECONDS: Final = 3.0
+"""How long a stopping receiver waits for a request on its way, and for the last push."""
 
 Read = Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]]
 
@@ -44,6 +47,7 @@ class OtlpExporter(ABC):
     store: Store
     clock: Callable[[], Instant]
     state: ExportState = field(default_factory=ExportState)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 
     @abstractmethod
@@ -60,10 +64,14 @@ class OtlpExporter(ABC):
         """Seconds until the next round after a successful one."""
 
     def start(self) -> None:
+        self._stopping.clear()
         self._task = asyncio.create_task(self._run(), name=f"otlp {self.signal}")
 
     async def stop(self) -> None:
+        """End after the request on its way, so that what it sent is remembered."""
         if self._task is not None:
+            self._stopping.set()
+            await asyncio.wait({self._task}, timeout=STOP_SECONDS)
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
@@ -81,7 +89,7 @@ class OtlpExporter(ABC):
         await self._begin()
         failures = 0
         async with self._session() as session:
-            while True:
+            while not self._stopping.is_set():
                 asked = None
                 try:
                     asked = await self._round(session)
@@ -92,10 +100,16 @@ class OtlpExporter(ABC):
                     self._failed("a bug, see the log")
                 if self.state.trouble:
                     failures += 1
-                    await asyncio.sleep(otlp_http.delay(failures, asked))
+                    await self._wait(otlp_http.delay(failures, asked))
                 else:
                     failures = 0
-                    await asyncio.sleep(self._pause())
+                    await self._wait(self._pause())
+
+    async def _wait(self, seconds: float) -> None:
+        """Sleep, or until it is stopped."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     async def _post(self, session: ClientSession, body: bytes) -> otlp_http.Posted:
         return await otlp_http.post(session, self.url, body, self.settings.headers)

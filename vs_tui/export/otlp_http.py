@@ -1,4 +1,4 @@
-"""OTLP over HTTP: one POST, and what its answer means for the batch.
+"""One POST to a collector or a chat, and what its answer means.
 
 Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp (retryable statuses, Retry-After,
 partial success, endpoint paths).
@@ -7,7 +7,7 @@ partial success, endpoint paths).
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from email.utils import parsedate_to_datetime
 from random import uniform
 from time import time
@@ -58,11 +58,18 @@ def leads_to(url: str, listener: str) -> bool:
 
 async def post(session: ClientSession, url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
     """Send one protobuf request, compressed with gzip. Never raises for what the network does."""
-    sent = {
-        "Content-Type": "application/x-protobuf",
-        "Content-Encoding": "gzip",
-        **headers,
-    }
+    encoding = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
+    return await send(session, url, gzip.compress(body, 1), {**encoding, **headers})
+
+
+async def send(
+    session: ClientSession,
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    retryable: Collection[int] = RETRYABLE,
+) -> Posted:
+    """Post a body. Never raises for what the network does."""
     parts = urlsplit(url)
     auth = None
     if parts.username:
@@ -71,8 +78,8 @@ async def post(session: ClientSession, url: str, body: bytes, headers: Mapping[s
     try:
         async with session.post(
             url,
-            data=gzip.compress(body, 1),
-            headers=sent,
+            data=body,
+            headers=headers,
             auth=auth,
             timeout=_TIMEOUT,
             allow_redirects=False,
@@ -81,7 +88,7 @@ async def post(session: ClientSession, url: str, body: bytes, headers: Mapping[s
             if 200 <= response.status < 300:
                 return Posted(True, answer)
             error = f"answered {response.status}"
-            if response.status in RETRYABLE:
+            if response.status in retryable:
                 after = retry_after(response.headers.get("Retry-After", ""), time())
                 return Posted(False, answer, error, after)
             return Posted(True, answer, error)

@@ -84,7 +84,7 @@ class TraceExporter(OtlpExporter):
 
         settled = monotonic() - self.settings.settle / SECOND
         due = [trace_id for trace_id, entry in self._waiting.items() if entry.seen <= settled]
-        while due:
+        while due and not self._stopping.is_set():
             batch = await self._batch(due)
             pieces = _pieces(batch.spans) or [()]
             for number, spans in enumerate(pieces, 1):

@@ -232,12 +232,25 @@ CREATE TABLE counted_totals (
 """
 """Totals of delivery, and the hashes of what is in them (`counted`)."""
 
+_CREATE_NOTICES: Final = """
+CREATE TABLE notified (id INTEGER PRIMARY KEY, at INTEGER NOT NULL);
+CREATE TABLE notices (
+    id INTEGER PRIMARY KEY,
+    target TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE INDEX notices_of ON notices (target, id);
+"""
+"""What waits to be told, and the hashes of what was."""
+
 _V6: Final = "\n".join(
     (
         *(_CREATE_EXPORTED, _FULL_REFS, _CROWDS, _SET_POSITION, CREATE_HISTORY, COUNTED_SPANS),
         _ADD_LOG_ID,
         _CREATE_COUNTED,
         DORA_ROWS,
+        _CREATE_NOTICES,
         CREATE_VIEWS,
     )
 )

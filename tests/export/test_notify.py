@@ -1,0 +1,291 @@
+"""`[[notify]]`: told once for each span and state, whatever the target does, and never in the way
+of the receiver."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.export.receiving import post, receiver, until
+from vs_tui.cli.common import now
+from vs_tui.cli.config import effective
+from vs_tui.cli.runtime import Runtime
+from vs_tui.config import ConfigError, load
+from vs_tui.export import notice_formats, notifier, otlp_http
+from vs_tui.metrics.goals import read_goals
+from vs_tui.model.notify_settings import NotifyRule
+from vs_tui.model.teams import Team, Teams
+from vs_tui.model.time import DAY, HOUR, iso
+from vs_tui.store import notices
+
+HOSTILE = "<!channel> @everyone **x** [a](http://evil)\x1b[31m"
+
+
+class Chat:
+    """A target that keeps what it is sent; `answers` are the statuses of the next calls."""
+
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+        self.answers: list[int] = []
+        self.tries = 0
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_post("/hook/s3cret", self._take)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/hook/s3cret"
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        self.tries += 1
+        body = await request.json()
+        if self.answers:
+            return web.Response(status=self.answers.pop(0))
+        self.got.append(body)
+        return web.Response()
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """(event, name of the span) of all notices."""
+        found = [notice for body in self.got for notice in body["notices"]]
+        return [(n["event"], n["span"]["name"] if "span" in n else n["title"]) for n in found]
+
+
+@pytest.fixture
+async def chat() -> AsyncIterator[Chat]:
+    found = Chat()
+    await found.start()
+    yield found
+    await found.stop()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch) -> None:
+    monkeypatch.setattr(notifier, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(notifier, "BOARD_SECONDS", 0.01)
+    monkeypatch.setattr(notifier, "TEAMS_SECONDS", 0.01)
+    monkeypatch.setattr(notifier, "BETWEEN_SECONDS", 0.01)
+    monkeypatch.setattr(otlp_http, "delay", lambda failures, asked: 0.01)
+
+
+def rule(chat: Chat, *on: str, **more: Any) -> dict[str, Any]:
+    return {"notify": (NotifyRule(on, "json", chat.url, **more),)}
+
+
+async def deploy(runtime: Runtime, name: str, *, error: bool = False, **more: Any) -> None:
+    tags = {"service": "api", "environment": "production", **more.pop("tags", {})}
+    base = {"type": "deploy", "id": name, "name": name, "tags": tags, **more}
+    await post(runtime, "/customhttp", action="start", **base)
+    await post(runtime, "/customhttp", action="end", error=error, **base)
+    await runtime.writer.caught_up()
+
+
+async def begun(runtime: Runtime) -> None:
+    """The position is kept: what comes now is news."""
+    sql = "SELECT COUNT(*) FROM meta WHERE name = 'notify_position'"
+
+    async with asyncio.timeout(10):
+        while not await runtime.reader.run(lambda db: db.execute(sql).fetchone()[0]):
+            pass
+
+
+async def test_failed_and_recovered_are_told_once(tmp_path, chat) -> None:
+    async with receiver(tmp_path, "", rule(chat, "failed", "recovered")) as runtime:
+        await begun(runtime)
+        await deploy(runtime, "one")
+        await deploy(runtime, "two", error=True)
+        await until(lambda: len(chat.told) == 1)
+        await deploy(runtime, "elsewhere", error=True, tags={"environment": "staging"})
+        await deploy(runtime, "three")
+        await deploy(runtime, "four")
+        await until(lambda: len(chat.told) == 2)
+    async with receiver(tmp_path, "", rule(chat, "failed", "recovered")) as runtime:
+        await deploy(runtime, "five", error=True)
+        await until(lambda: len(chat.told) == 3)
+    assert chat.told == [("failed", "two"), ("recovered", "three"), ("failed", "five")]
+
+
+async def test_a_filter_chooses_and_incidents_are_started(tmp_path, chat) -> None:
+    rules = (
+        NotifyRule(("started",), "json", chat.url),
+        NotifyRule(("failed",), "json", chat.url, filter="kind:pipeline name:*main*"),
+    )
+    async with receiver(tmp_path, "", {"notify": rules}) as runtime:
+        await begun(runtime)
+        for name in ("on main", "aside"):
+            base = {"type": "pipeline", "id": name, "name": name}
+            await post(runtime, "/customhttp", action="start", **base)
+            await post(runtime, "/customhttp", action="end", error=True, **base)
+        await post(runtime, "/customhttp", type="incident", id="i", name="down", action="start")
+        await until(lambda: len(chat.told) == 2)
+    assert sorted(chat.told) == [("failed", "on main"), ("started", "down")]
+
+
+async def test_what_was_before_and_what_is_imported_is_no_news(tmp_path, chat) -> None:
+    async with receiver(tmp_path, "") as runtime:
+        await deploy(runtime, "before", error=True)
+    async with receiver(tmp_path, "", rule(chat, "failed")) as runtime:
+        await begun(runtime)
+        long_ago = iso(now() - 3 * DAY)
+        await deploy(runtime, "imported", error=True, timestamp=long_ago)
+        await deploy(runtime, "new", error=True)
+        await until(lambda: chat.told)
+    assert chat.told == [("failed", "new")]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_target_in_trouble_is_told_later(tmp_path, chat, status) -> None:
+    chat.answers = [status, status]
+    async with receiver(tmp_path, "", rule(chat, "failed")) as runtime:
+        await begun(runtime)
+        await deploy(runtime, "one", error=True)
+        await until(lambda: chat.told)
+    assert (chat.told, chat.tries) == ([("failed", "one")], 3)
+
+
+async def test_what_is_refused_is_dropped_and_the_secret_is_not_logged(
+    tmp_path, chat, caplog
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    chat.answers = [404]
+    async with receiver(tmp_path, "", rule(chat, "failed")) as runtime:
+        await begun(runtime)
+        await deploy(runtime, "one", error=True)
+        await until(lambda: chat.tries == 1)
+        await deploy(runtime, "two", error=True)
+        await until(lambda: chat.told)
+        shown = json.dumps(effective(runtime.config), default=str)
+    assert chat.told == [("failed", "two")]
+    assert "answered 404" in caplog.text and "127.0.0.1" in caplog.text
+    for text in (caplog.text, shown, repr(runtime.config)):
+        assert "s3cret" not in text
+
+
+async def test_a_burst_is_few_messages_and_waits_bounded(tmp_path, chat) -> None:
+    async with receiver(tmp_path, "") as runtime:
+        target = NotifyRule(("failed",), "json", chat.url).target
+        many = [
+            notices.Notice(target, str(n), {"event": "failed", "title": str(n), "text": ""})
+            for n in range(notices.MOST_WAITING + 100)
+        ]
+        for _ in range(2):
+            await runtime.writer.transaction(lambda db, _: notices.keep_notices(db, many, now()))
+    async with receiver(tmp_path, "", rule(chat, "failed")) as runtime:
+        await until(lambda: chat.got)
+        await begun(runtime)
+        await deploy(runtime, "next", error=True)
+        await until(lambda: len(chat.got) == 2)
+    first = chat.got[0]
+    assert len(first["notices"]) == notifier.AT_ONCE
+    assert first["more"] == notices.MOST_WAITING - notifier.AT_ONCE
+
+
+async def test_a_review_that_waits_is_told_once(tmp_path, chat) -> None:
+    async with receiver(tmp_path, "", rule(chat, "waiting", filter="wait>1h")) as runtime:
+        opened = iso(now() - 5 * HOUR)
+        await post(runtime, "/pull-requests", id="7", team_id="core", opened_at=opened)
+        await until(lambda: chat.told)
+        await deploy(runtime, "x")
+        board = await runtime.reader.board("wait>1h")
+    assert len(chat.told) == len(board.rows) == 1
+    assert chat.told[0][0] == "waiting"
+
+
+async def test_a_missed_goal_is_told_once_a_week(tmp_path, chat) -> None:
+    settings = {
+        **rule(chat, "goal_missed", "regressed"),
+        "teams": Teams((Team("core", ("*",), ()),)),
+        "goals": read_goals({"core": {"change_fail_rate": "1%"}}),
+    }
+    async with receiver(tmp_path, "") as runtime:
+        await deploy(runtime, "one", error=True)
+    for _ in range(2):
+        async with receiver(tmp_path, "", settings) as runtime:
+            await begun(runtime)
+            await until(lambda: chat.told)
+    ((event, title),) = chat.told
+    assert event == "goal_missed" and title.startswith("core: change_fail_rate is 100")
+
+
+async def test_a_command_gets_title_and_text_and_no_shell(tmp_path) -> None:
+    out = tmp_path / "told.json"
+    script = f"import json, sys; open({str(out)!r}, 'w').write(json.dumps(sys.argv[1:]))"
+    told = NotifyRule(("failed",), "command", command=(sys.executable, "-c", script))
+    async with receiver(tmp_path, "", {"notify": (told,)}) as runtime:
+        await begun(runtime)
+        await deploy(runtime, "a; touch /tmp/x $(id)", error=True)
+        await until(lambda: out.exists() and out.read_text())
+    title, text = json.loads(out.read_text())
+    assert title == "vs-tui: deploy failed: a; touch /tmp/x $(id) - api production (failure)"
+    assert text.startswith("deploy failed: a; touch /tmp/x $(id)")
+
+
+def body(**more: Any) -> dict[str, Any]:
+    url = "https://ci.example/1"
+    return {"event": "failed", "title": HOSTILE, "text": "t", "url": url, "span": {}, **more}
+
+
+def test_event_text_cannot_mention_or_mark_up() -> None:
+    slack = json.loads(notice_formats.slack([body()], 3))
+    assert "<!channel>" not in slack["text"] and "&lt;!channel&gt;" in slack["text"]
+    assert "<https://ci.example/1|open>" in slack["text"] and "and 3 more" in slack["text"]
+    discord = json.loads(notice_formats.discord([body()], 0))
+    assert discord["allowed_mentions"] == {"parse": []}
+    assert "\\*\\*x" in discord["content"] and "[a](" not in discord["content"]
+    card = json.loads(notice_formats.teams([body()], 0))["attachments"][0]["content"]
+    assert "[a](" not in card["body"][0]["text"]
+    assert card["actions"][0]["url"] == "https://ci.example/1"
+    for message in (slack, discord, card):
+        assert "\x1b" not in json.dumps(message) and "\\u001b" not in json.dumps(message)
+    unsafe = json.loads(notice_formats.slack([body(url="javascript:alert(1)")], 0))
+    assert "javascript" not in unsafe["text"]
+
+
+def test_messages_are_not_longer_than_a_chat_takes() -> None:
+    many = [body(title="x" * 5_000)] * 10
+    assert len(json.loads(notice_formats.discord(many, 0))["content"]) <= 2_000
+    command = notice_formats.command_of(("tell",), [body(title="--help")], 0)
+    assert command[0] == "tell" and not any(word.startswith("-") for word in command[1:])
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("on = 'exploded'\nformat = 'slack'\nurl = 'https://x'", "on must be one or more of"),
+        ("on = 'failed'\nformat = 'irc'", "format must be one of"),
+        ("on = 'failed'\nformat = 'slack'", "url must be a URL"),
+        ("on = 'failed'\nformat = 'slack'\nurl = 's3cret://x'", "url must be a URL"),
+        ("on = 'failed'\nformat = 'desktop'\nurl = 'https://x/s3cret'", "url has no use"),
+        ("on = 'failed'\nformat = 'command'", "command goes with"),
+        ("on = 'failed'\nformat = 'desktop'\nfilter = 'dur>x'", "filter: "),
+        ("on = 'failed'\nformat = 'desktop'\nsound = true", "sound is not a setting"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path, table, said) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"[[notify]]\n{table}\n")
+    with pytest.raises(ConfigError) as refused:
+        load(file, env={})
+    assert said in str(refused.value) and "s3cret" not in str(refused.value)
+
+
+def test_rules_are_read(tmp_path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        "[[notify]]\non = 'failed'\nformat = 'slack'\nurl = 'https://hooks/x'\n"
+        "[[notify]]\non = ['started', 'waiting']\nformat = 'desktop'\n"
+    )
+    first, second = load(file, env={}).notify
+    assert (first.on, first.format, first.url) == (("failed",), "slack", "https://hooks/x")
+    assert second.filter_of("started") == "kind:incident" and first.target != second.target

@@ -1,0 +1,231 @@
+"""Tells people what happened, by `[[notify]]`: one task finds news, one for each target sends.
+
+The receiver never waits for a target. What could not be told waits in the database, for a day at
+most; a target gets one message in 10 seconds, which says all that came in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from aiohttp import ClientSession, DummyCookieJar
+
+from vs_tui.export import otlp_http
+from vs_tui.export.notice_formats import POSTED, command_of
+from vs_tui.export.otlp_exporter import Read, Store
+from vs_tui.model.display import clean
+from vs_tui.model.notify_settings import NotifyRule
+from vs_tui.model.time import Instant
+from vs_tui.store import notices
+from vs_tui.store.notices import Notice
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 2.0
+BOARD_SECONDS: Final = 60.0
+"""How often it is looked who waits."""
+TEAMS_SECONDS: Final = 3600.0
+"""How often the metrics of the teams are looked at."""
+BETWEEN_SECONDS: Final = 10.0
+"""Between two messages to a target."""
+AT_ONCE: Final = 10
+"""Notices of a message; of more only their number is said."""
+COMMAND_SECONDS: Final = 15.0
+STOP_SECONDS: Final = 3.0
+"""How long a stopping receiver waits for a message on its way."""
+READ_AT_ONCE: Final = 2_000
+RETRYABLE: Final = otlp_http.RETRYABLE | {500}
+
+Find = Callable[[NotifyRule], Awaitable[Sequence[Notice]]]
+
+
+@dataclass
+class Notifier:
+    """Start it beside the receiver; `waiting` and `of_teams` find what the change feed does not
+    say."""
+
+    rules: Sequence[NotifyRule]
+    read: Read
+    store: Store
+    clock: Callable[[], Instant]
+    waiting: Find
+    of_teams: Find
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
+    _saying: set[asyncio.Future[otlp_http.Posted]] = field(default_factory=set, init=False)
+    _wake: dict[str, asyncio.Event] = field(default_factory=dict, init=False)
+
+    def start(self) -> None:
+        self._session = ClientSession(cookie_jar=DummyCookieJar())
+        targets = {rule.target: rule for rule in self.rules}
+        self._wake = {target: asyncio.Event() for target in targets}
+        for name, run in (("news", self._find_news), ("standing", self._find_standing)):
+            self._begin(name, run())
+        for target, rule in targets.items():
+            self._begin(target, self._tell(rule))
+
+    def _begin(self, name: str, run: Any) -> None:
+        self._tasks.append(asyncio.create_task(run, name=f"notify {name}"))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        self._tasks.clear()
+        if self._saying:
+            await asyncio.wait(self._saying, timeout=STOP_SECONDS)
+        await self._session.close()
+
+    async def _find_news(self) -> None:
+        """What the change feed says."""
+        position: int | None = None
+        while True:
+            with _logged("looking for news"):
+                if position is None:
+                    position = await self.read(notices.read_position)
+                    await self._keep((), position)
+                more = True
+                while more:
+                    ask = partial(
+                        notices.read_news,
+                        after=position,
+                        rules=self.rules,
+                        now=self.clock(),
+                        limit=READ_AT_ONCE,
+                    )
+                    found, read_to, more = await self.read(ask)
+                    if found or read_to - position > READ_AT_ONCE:
+                        await self._keep(found, read_to)
+                    position = read_to
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _find_standing(self) -> None:
+        """Who waits, and how the teams do."""
+        looked = 0.0
+        while True:
+            with _logged("looking who waits"):
+                found = [
+                    notice
+                    for rule in self.rules
+                    if "waiting" in rule.on
+                    for notice in await self.waiting(rule)
+                ]
+                if looked <= 0:
+                    looked = TEAMS_SECONDS
+                    for rule in self.rules:
+                        if {"regressed", "goal_missed"} & set(rule.on):
+                            found += await self.of_teams(rule)
+                    await self.store.transaction(lambda db, _: notices.forget_old(db, self.clock()))
+                if found:
+                    await self._keep(found)
+            looked -= BOARD_SECONDS
+            await asyncio.sleep(BOARD_SECONDS)
+
+    async def _keep(self, found: Sequence[Notice], position: int | None = None) -> None:
+        now = self.clock()
+        await self.store.transaction(lambda db, _: notices.keep_notices(db, found, now, position))
+        for target in {notice.target for notice in found}:
+            self._wake[target].set()
+
+    async def _tell(self, rule: NotifyRule) -> None:
+        """Tell one target what waits for it, one message at a time."""
+        target, failures = rule.target, 0
+        while True:
+            pause = BETWEEN_SECONDS
+            with _logged("telling"):
+                ask = partial(notices.waiting, target=target, limit=AT_ONCE)
+                found, n = await self.read(ask)
+                if not found:
+                    failures = 0
+                    self._wake[target].clear()
+                    await self._wake[target].wait()
+                    continue
+                # What was sent is remembered, also while the receiver stops.
+                saying = asyncio.ensure_future(self._say(rule, found, n))
+                self._saying.add(saying)
+                saying.add_done_callback(self._saying.discard)
+                said = await asyncio.shield(saying)
+                failures = 0 if said.done else failures + 1
+                if failures:
+                    pause = otlp_http.delay(failures, said.retry_after)
+            await asyncio.sleep(pause)
+
+    async def _say(
+        self, rule: NotifyRule, found: Sequence[tuple[int, dict[str, Any]]], n: int
+    ) -> otlp_http.Posted:
+        """Send one message about these notices, of `n` that wait."""
+        last = found[-1][0] if n <= AT_ONCE else await self._newest(rule.target)
+        said = await _send(self._session, rule, [body for _, body in found], n - len(found))
+        if said.done:
+            await self.store.transaction(lambda db, _: notices.forget_told(db, rule.target, last))
+        return said
+
+    async def _newest(self, target: str) -> int:
+        def newest(db: sqlite3.Connection) -> int:
+            sql = "SELECT MAX(id) FROM notices WHERE target = ?"
+            return int(db.execute(sql, (target,)).fetchone()[0] or 0)
+
+        found: int = await self.read(newest)
+        return found
+
+
+class _logged(suppress):
+    """Logs a failure and goes on: the next round tries again."""
+
+    def __init__(self, doing: str) -> None:
+        super().__init__(Exception)
+        self._doing = doing
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        if isinstance(error, Exception):
+            log.error("%s failed: %s; it is tried again", self._doing, type(error).__name__)
+        return bool(super().__exit__(kind, error, trace))
+
+
+async def _send(
+    session: ClientSession, rule: NotifyRule, bodies: Sequence[dict[str, Any]], more: int
+) -> otlp_http.Posted:
+    """One message; what is refused for good is logged and over."""
+    if rule.format in POSTED:
+        body = POSTED[rule.format](bodies, more)
+        headers = {"Content-Type": "application/json", **rule.headers}
+        said = await otlp_http.send(session, rule.url, body, headers, RETRYABLE)
+        whom = urlsplit(rule.url).hostname or ""
+    else:
+        said = await _run(command_of(rule.command, bodies, more))
+        whom = rule.command[0] if rule.command else "the desktop"
+    if said.error:
+        again = "it is dropped" if said.done else "it is tried again"
+        log.warning("a notice to %s (%s) %s; %s", clean(whom, 100), rule.format, said.error, again)
+    return said
+
+
+async def _run(command: Sequence[str]) -> otlp_http.Posted:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except (OSError, ValueError) as error:
+        return otlp_http.Posted(True, error=f"could not be run: {type(error).__name__}")
+    try:
+        async with asyncio.timeout(COMMAND_SECONDS):
+            code = await process.wait()
+    except TimeoutError:
+        code = -1
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return otlp_http.Posted(True, error=f"ended with {code}" if code else "")

@@ -1,0 +1,163 @@
+"""What is to be told and was told: notices wait in the database until their target took them.
+
+What was told once is remembered by the 8 bytes of its hash, so neither a restart nor a rebuild
+tells it again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from vs_tui.model.notify_settings import NotifyRule
+from vs_tui.model.time import DAY, Duration, Instant, iso
+from vs_tui.model.vocabulary import Operation, Span
+from vs_tui.store import rows
+from vs_tui.store.filter_sql import span_where
+
+RECENT: Final[Duration] = DAY
+"""What happened longer ago is not told: an import of history is no news."""
+MOST_WAITING: Final = 1_000
+"""Notices that wait for one target; further ones are dropped."""
+_REMEMBERED: Final[Duration] = 90 * DAY
+_POSITION: Final = "notify_position"
+_FEED: Final = ("started", "failed", "recovered", "ended")
+
+
+class Notice(NamedTuple):
+    """One thing to tell one target."""
+
+    target: str
+    fact: str
+    """The same whenever it is found again."""
+    body: dict[str, Any]
+    """`event`, `title`, `text`, `url` and, for an event of a span, `span`."""
+
+
+def read_position(db: sqlite3.Connection) -> int:
+    """The change number to go on from; at first, and after a rebuild, the present one."""
+    newest = rows.number(db, "SELECT MAX(changed) FROM spans")
+    row = db.execute("SELECT value FROM meta WHERE name = ?", (_POSITION,)).fetchone()
+    return newest if row is None else min(int(row[0]), newest)
+
+
+def read_news(
+    db: sqlite3.Connection, after: int, rules: Sequence[NotifyRule], now: Instant, limit: int
+) -> tuple[list[Notice], int, bool]:
+    """(what changed spans have to tell, the change number read to, whether there is more)."""
+    sql = "SELECT changed FROM spans WHERE changed > ? ORDER BY changed LIMIT 1 OFFSET ?"
+    row = db.execute(sql, (after, limit)).fetchone()
+    last = rows.number(db, "SELECT MAX(changed) FROM spans") if row is None else int(row[0])
+    found = []
+    for rule in rules:
+        for event in [event for event in rule.on if event in _FEED]:
+            where, bound = span_where(rule.filter_of(event), now)
+            sql = (
+                f"SELECT {rows.SELECT_SPAN} FROM spans WHERE changed > ? AND changed <= ? "
+                f"AND derived = 0 AND ({where}) ORDER BY changed"
+            )
+            for span in map(rows.span_of, db.execute(sql, (after, last, *bound))):
+                if _happened(db, event, span, now):
+                    found.append(_notice(rule, event, span))
+    return found, max(last, after), row is not None
+
+
+def _happened(db: sqlite3.Connection, event: str, span: Span, now: Instant) -> bool:
+    at = span.started_at if event == "started" else span.ended_at
+    if at is None or at < now - RECENT:
+        return False
+    if event == "started":
+        return span.in_flight
+    if event == "failed":
+        return span.status.failed
+    if event == "ended":
+        return not span.in_flight
+    if span.status.failed or span.in_flight:
+        return False
+    return span.operation == Operation.INCIDENT or _was_broken(db, span)
+
+
+def _was_broken(db: sqlite3.Connection, span: Span) -> bool:
+    """Whether the deploy before this one to the same target failed."""
+    if span.operation != Operation.DEPLOY or span.status.value != "ok":
+        return False
+    row = db.execute(
+        "SELECT status FROM spans INDEXED BY spans_deployed WHERE operation = 'deploy' "
+        "AND project = ? AND service = ? AND environment = ? AND ended_at < ? AND key <> ? "
+        "AND status <> 'cancelled' ORDER BY ended_at DESC LIMIT 1",
+        (span.project, span.service, span.environment, span.ended_at, span.key),
+    ).fetchone()
+    return row is not None and row[0] in ("error", "timed_out")
+
+
+def _notice(rule: NotifyRule, event: str, span: Span) -> Notice:
+    where = " ".join(part for part in (span.service or span.project, span.environment) if part)
+    who = f" by {span.actor}" if span.actor else ""
+    body = {
+        "event": event,
+        "title": f"{span.operation} {event}: {span.name or span.ref}",
+        "text": f"{where}{who}{f' ({span.error})' if span.error else ''}".strip(),
+        "url": span.url,
+        "span": {
+            "span_id": span.ref,
+            "trace_id": span.trace_id,
+            "operation": span.operation,
+            "name": span.name,
+            "status": span.status.value,
+            "project": span.project,
+            "team": span.team,
+            "service": span.service,
+            "environment": span.environment,
+            "actor": span.actor,
+            "started_at": iso(span.started_at),
+            "ended_at": iso(span.ended_at),
+        },
+    }
+    fact = f"{event}\n{span.key}\n{span.reopens}\n{span.attempt}"
+    return Notice(rule.target, fact, body)
+
+
+def keep_notices(
+    db: sqlite3.Connection, notices: Iterable[Notice], now: Instant, position: int | None = None
+) -> int:
+    """Let what was not told before wait for its target; returns how many are new."""
+    new = 0
+    for notice in notices:
+        digest = sha256(f"{notice.target}\n{notice.fact}".encode()).digest()
+        id_ = int.from_bytes(digest[:8], "big", signed=True)
+        sql = "INSERT OR IGNORE INTO notified VALUES (?, ?)"
+        if not db.execute(sql, (id_, now)).rowcount:
+            continue
+        sql = "SELECT COUNT(*) FROM notices WHERE target = ?"
+        if rows.number(db, sql, (notice.target,)) < MOST_WAITING:
+            body = orjson.dumps(notice.body).decode()
+            sql = "INSERT INTO notices (target, at, body) VALUES (?, ?, ?)"
+            db.execute(sql, (notice.target, now, body))
+            new += 1
+    if position is not None:
+        db.execute("REPLACE INTO meta VALUES (?, ?)", (_POSITION, position))
+    return new
+
+
+def waiting(
+    db: sqlite3.Connection, target: str, limit: int
+) -> tuple[list[tuple[int, dict[str, Any]]], int]:
+    """([(id, body)] of the oldest notices of a target, how many wait in all)."""
+    sql = "SELECT id, body FROM notices WHERE target = ? ORDER BY id LIMIT ?"
+    found = [(int(id_), orjson.loads(body)) for id_, body in db.execute(sql, (target, limit))]
+    return found, rows.number(db, "SELECT COUNT(*) FROM notices WHERE target = ?", (target,))
+
+
+def forget_told(db: sqlite3.Connection, target: str, until: int) -> None:
+    """A target took, or refused for good, its notices up to an id."""
+    db.execute("DELETE FROM notices WHERE target = ? AND id <= ?", (target, until))
+
+
+def forget_old(db: sqlite3.Connection, now: Instant) -> None:
+    """Delete notices that are no news any more, and what was told long ago."""
+    db.execute("DELETE FROM notices WHERE at < ?", (now - RECENT,))
+    db.execute("DELETE FROM notified WHERE at < ?", (now - _REMEMBERED,))
