@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.ingest.server import Server, nearby
+from tests.ingest.server import Server, nearby, serving
 
 
 @pytest.fixture
@@ -15,4 +15,11 @@ def server(tmp_path) -> Iterator[Server]:
 def shared(tmp_path_factory) -> Iterator[Server]:
     """One receiver for tests that do not mind each other's data."""
     with nearby(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture
+def process(tmp_path) -> Iterator[Server]:
+    """A receiver that can be killed."""
+    with serving(tmp_path) as running:
         yield running

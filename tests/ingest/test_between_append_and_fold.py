@@ -73,8 +73,10 @@ def test_kill_9_between_append_and_fold_loses_nothing_and_folds_nothing_twice(tm
     bodies: list[bytes] = []
     gaps = 0
     with serving(tmp_path) as server:
-        for _ in range(6):
-            some = [body(number) for number in range(len(bodies), len(bodies) + 600)]
+        for number in range(12):
+            if number >= 2 and gaps:
+                break
+            some = [body(each) for each in range(len(bodies), len(bodies) + 300)]
             sent = asyncio.run(
                 post_all(server.url, "/customhttp", some, lambda _: f"Authorization: {TOKEN}\r\n")
             )

@@ -150,8 +150,9 @@ async def test_changes_come_by_the_stream_without_polling(server: Server) -> Non
 
 
 async def test_it_says_when_it_is_stale_and_comes_back_by_itself(
-    server: Server, monkeypatch
+    process: Server, monkeypatch
 ) -> None:
+    server = process
     monkeypatch.setattr("vs_tui.api.remote_connection.GRACE_SECONDS", 0.0)
     send(server, "before")
     async with reading(server.url) as reader:
