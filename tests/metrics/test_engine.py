@@ -1,22 +1,21 @@
-"""Percentiles, windows, levels, words, durations, stages, flaky jobs and pull requests."""
+"""Percentiles, windows, levels, words, stages and pull requests."""
 
 from datetime import UTC, date, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.metrics.world import THE_DAY, deploy, pull_request, t, window
+from tests.metrics.world import deploy, pull_request, t, window
 from vs_tui.metrics import levels, texts
-from vs_tui.metrics.durations import Item, duration_report, expected_end, history_of
+from vs_tui.metrics.durations import expected_end, history_of
 from vs_tui.metrics.facts import Build
-from vs_tui.metrics.flaky import Run, flaky_jobs
 from vs_tui.metrics.frequency import level_of
 from vs_tui.metrics.lead_time import ship
 from vs_tui.metrics.pull_requests import PullRequest, aggregate
 from vs_tui.metrics.reading import change_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.stages import bottleneck, breakdown, regressions, stages_of
-from vs_tui.metrics.statistics import Distribution, median, percentile
+from vs_tui.metrics.statistics import median, percentile
 from vs_tui.metrics.windows import SUNDAY, Window, window_of
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Span, State, Status
@@ -140,26 +139,6 @@ def test_values_in_words(said, expected) -> None:
     assert said == expected
 
 
-def test_durations_count_what_began_ended_and_goes_on() -> None:
-    items = [
-        Item(("build",), Status.OK, t("10:00"), t("10:10")),
-        Item(("build",), Status.ERROR, t("11:00"), t("11:20")),
-        Item(("build",), Status.CANCELLED, t("11:30"), t("11:31")),
-        Item(("build",), Status.IN_FLIGHT, t("23:00"), None),
-        Item(("build",), Status.OK, None, t("12:00")),
-        Item(("build",), Status.OK, t("2026-03-01T23:00:00Z"), t("00:30")),
-        Item(("deploy",), Status.OK, t("2026-02-01T00:00:00Z"), t("2026-02-01T01:00:00Z")),
-    ]
-    found = duration_report(items, THE_DAY)
-    assert [figures.group for figures in found] == [("build",)]
-    build = found[0]
-    assert (build.started, build.finished, build.ok, build.failed) == (4, 5, 3, 1)
-    assert (build.cancelled, build.in_progress, build.throughput) == (1, 1, 5)
-    assert build.success_ratio == 0.75
-    assert build.duration == Distribution(3, 40 * MINUTE, 20 * MINUTE, 90 * MINUTE, 90 * MINUTE,
-                                          90 * MINUTE)  # fmt: skip
-
-
 def test_the_expected_end_is_by_the_last_successes() -> None:
     history = history_of([MINUTE * n for n in range(1, 11)])
     assert history is not None
@@ -251,23 +230,6 @@ def test_a_stage_regressed_when_it_is_a_quarter_slower_than_its_own_past() -> No
     )
     assert [(entry.name, entry.n, entry.n_before) for entry in found] == [("review", 5, 5)]
     assert found[0].factor == pytest.approx(90 / 62)
-
-
-def test_a_job_is_flaky_when_one_commit_gave_both_results() -> None:
-    def run(job: str, commit: str, ok: bool, at: int) -> Run:
-        return Run(project="acme/api", job=job, commit=commit, ok=ok, at=at, key=f"{job}{at}")
-
-    runs = [
-        run("e2e", "a", False, 1),
-        run("e2e", "a", True, 2),
-        run("e2e", "b", True, 3),
-        run("unit", "a", False, 4),
-        run("unit", "b", True, 5),
-    ]
-    found = flaky_jobs(runs)
-    assert [(job.job, job.flaky, job.commits, job.rate, job.example) for job in found] == [
-        ("e2e", 1, 2, 0.5, "e2e2")
-    ]
 
 
 def request(number: int, created: str, took: int | None, **more) -> PullRequest:

@@ -1,7 +1,14 @@
-"""What reports read out of columns is what the spans say, whatever happened in between."""
+"""The reports of durations, pull requests and flaky jobs are what the spans say one by one."""
 
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
+from math import fsum
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -9,25 +16,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.metrics.deliveries import TEAMS, Database
-from tests.metrics.world import t
-from vs_tui.metrics.buckets import Buckets
-from vs_tui.metrics.pull_requests import PERIODS
-from vs_tui.metrics.requests import periods_of
-from vs_tui.metrics.windows import MONDAY, SUNDAY, Window, zone_of
+from tests.metrics.world import THE_DAY, t
+from vs_tui.metrics.durations import GroupFigures
+from vs_tui.metrics.pull_requests import PERIODS, PeriodFigures
+from vs_tui.metrics.statistics import Distribution, percentile, ratio
+from vs_tui.metrics.windows import MONDAY, SUNDAY, Window, day_of, period_start, zone_of
+from vs_tui.model import filters
 from vs_tui.model.teams import Team, Teams
-from vs_tui.model.time import DAY, HOUR, MINUTE
-from vs_tui.model.vocabulary import Event, State
-from vs_tui.sources.reading import parse_stored
-from vs_tui.store import metrics_durations, metrics_flaky, metrics_requests
-from vs_tui.store.filter_sql import span_where
-from vs_tui.store.metrics_making import make_reports
-from vs_tui.store.metrics_tree import BUCKETS, unkept
-from vs_tui.store.rebuild import rebuild
+from vs_tui.model.time import HOUR, MINUTE, SECOND, Instant
+from vs_tui.model.vocabulary import Event, Span, State, Status
+from vs_tui.store import rows
+from vs_tui.store.metrics_spans import read_durations, read_flaky, read_periods
+from vs_tui.store.reported_spans import job_of
 from vs_tui.store.team_reassignment import adopt_teams
 
-BEGIN = BUCKETS.stretch((3, 200))[0]
-"""Where a bucket of every size begins."""
-LEAF = 1 << BUCKETS.shifts[0]
+BEGIN = t("2026-01-05T00:00:00Z")
 OTHERS = Teams((Team("core", ("acme/web",)), Team("people", users=("ada",))))
 GROUPINGS = (
     ("operation",),
@@ -43,7 +46,6 @@ SHORT = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCh
 
 moments = st.one_of(
     st.integers(0, 400).map(lambda n: BEGIN + n * 6 * HOUR),
-    st.integers(0, 40).map(lambda n: BEGIN + n * LEAF),
     st.integers(0, 30).map(lambda n: BEGIN + n * 7 * MINUTE),
 )
 spans = st.fixed_dictionaries(
@@ -55,7 +57,7 @@ spans = st.fixed_dictionaries(
         "state": st.sampled_from((State.OK, State.OK, State.ERROR, State.CANCELLED)),
         "service": st.sampled_from(("api", "web")),
         "actor": st.sampled_from(("ada", "bob")),
-        "commit": st.sampled_from(("", "c1", "c1", "c2")),
+        "commit": st.sampled_from(("", "c1", "C1", "c2")),
         "job": st.sampled_from(("lint", "unit")),
         "supersedes": st.booleans(),
         "lines": st.one_of(st.none(), st.integers(0, 9)),
@@ -64,7 +66,6 @@ spans = st.fixed_dictionaries(
 steps = st.one_of(
     st.tuples(st.just("tell"), st.lists(spans, min_size=1, max_size=8)),
     st.tuples(st.just("tell"), st.lists(spans, min_size=1, max_size=8)),
-    st.tuples(st.just("make"), moments),
     st.tuples(st.just("prune"), moments),
     st.tuples(st.just("teams"), st.sampled_from((TEAMS, OTHERS))),
 )
@@ -103,56 +104,167 @@ def events_of(told: dict[str, Any]) -> list[Event]:
     return found
 
 
-def make(base: Database, now: int) -> None:
-    base.folding.context.now = now
-    more = True
-    while more:
-        base.db.execute("BEGIN IMMEDIATE")
-        more = make_reports(base.db, base.folding)
-        base.db.execute("COMMIT")
-
-
 def do(base: Database, step: tuple[str, Any]) -> None:
     name, value = step
     if name == "tell":
         base.tell(*(event for told in value for event in events_of(told)))
-    elif name == "make":
-        make(base, value)
+        return
+    base.db.execute("BEGIN IMMEDIATE")
+    if name == "prune":
+        base.prune(value)
     else:
-        base.db.execute("BEGIN IMMEDIATE")
-        if name == "prune":
-            base.prune(value)
-        else:
-            base.folding.context = replace(base.folding.context, teams=value)
-            while adopt_teams(base.db, base.folding):
-                pass
-        base.db.execute("COMMIT")
+        base.folding.context = replace(base.folding.context, teams=value)
+        while adopt_teams(base.db, base.folding):
+            pass
+    base.db.execute("COMMIT")
 
 
-def check(base: Database, window: Window, team: str) -> None:
-    """Every report is what the spans say one by one."""
-    for grouping in GROUPINGS:
-        for text in FILTERS:
-            where, bound = span_where(text, window.now)
-            if team:
-                where, bound = f"({where}) AND team = ?", [*bound, team]
-            straight = metrics_durations.read_from_spans(
-                base.db, window, grouping, f"derived = 0 AND ({where})", bound
+def all_spans(db: sqlite3.Connection, team: str) -> list[Span]:
+    sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE derived = 0 AND ? IN ('', team)"
+    return [rows.span_of(row) for row in db.execute(sql, (team,))]
+
+
+def durations_by_hand(
+    found: Sequence[Span], window: Window, grouping: Sequence[str]
+) -> list[GroupFigures]:
+    groups: dict[tuple[str, ...], list[Span]] = defaultdict(list)
+    for span in found:
+        named = tuple(getattr(span, name) for name in grouping)
+        groups[tuple(str(getattr(each, "value", each)) for each in named)].append(span)
+    figures = []
+    for group, members in groups.items():
+        since_then = [s for s in members if s.ended_at is None or s.ended_at >= window.since]
+        ended = [s for s in members if s.ended_at is not None and s.ended_at in window]
+        ok = sum(s.status is Status.OK for s in ended)
+        failed = sum(s.status.failed for s in ended)
+        took = [
+            max(s.ended_at - s.started_at, 0)
+            for s in ended
+            if s.started_at is not None and s.status is not Status.CANCELLED
+        ]
+        counted = GroupFigures(
+            group=group,
+            started=sum(s.started_at is not None and s.started_at in window for s in since_then),
+            finished=len(ended),
+            ok=ok,
+            failed=failed,
+            cancelled=sum(s.status is Status.CANCELLED for s in ended),
+            in_progress=sum(
+                s.started_at is not None
+                and s.started_at <= window.end
+                and (s.ended_at is None or s.ended_at > window.end)
+                for s in members
+            ),
+            success_ratio=ratio(ok, ok + failed),
+            throughput=ratio(len(ended), window.length),
+            duration=Distribution.of(took),
+        )
+        if counted.started or counted.finished or counted.in_progress:
+            figures.append(counted)
+    return sorted(figures, key=lambda each: (-each.finished, each.group))
+
+
+def periods_by_hand(
+    found: Sequence[Span], window: Window, period: str, week_start: int
+) -> list[PeriodFigures]:
+    opened = [
+        s
+        for s in found
+        if s.operation == "pull_request" and s.started_at is not None and s.started_at in window
+    ]
+    groups: dict[tuple[Any, str], list[Span]] = defaultdict(list)
+    for span in opened:
+        first = period_start(day_of(span.started_at, window.zone), period, week_start)
+        groups[first, span.project].append(span)
+
+    def took(span: Span) -> int:
+        return max((window.now if span.ended_at is None else span.ended_at) - span.started_at, 0)
+
+    def hours(duration: float) -> float:
+        return duration / SECOND / 3600
+
+    def mean(values: Sequence[float]) -> float | None:
+        return fsum(values) / len(values) if values else None
+
+    figures = []
+    for (first, project), members in sorted(groups.items()):
+        until_then = sorted(
+            took(s)
+            for (other, of), group in groups.items()
+            if other <= first and of == project
+            for s in group
+        )
+        sized = [s for s in members if "vs.pr.additions" in s.attributes]
+        lines = {s.key: s.attributes["vs.pr.additions"] for s in sized}
+        comments = {s.key: s.attributes["vs.pr.comments"] for s in sized}
+        merged = sum(s.status is Status.OK for s in members)
+        figures.append(
+            PeriodFigures(
+                period=first,
+                owner="acme",
+                repo=project.removeprefix("acme/"),
+                total=len(members),
+                merged=merged,
+                merge_ratio=merged / len(members),
+                lines=mean([*lines.values()]),
+                hours=hours(sum(map(took, members)) / len(members)),
+                seconds_per_line=mean(
+                    [took(s) / SECOND / lines[s.key] for s in sized if lines[s.key]]
+                ),
+                seconds_per_comment=mean(
+                    [took(s) / SECOND / comments[s.key] if comments[s.key] else 0.0 for s in sized]
+                ),
+                comments=mean([*comments.values()]),
+                running_p50=hours(median(until_then)),
+                running_p95=hours(percentile(until_then, 95)),
+                running_p99=hours(percentile(until_then, 99)),
             )
-            found = metrics_durations.read_durations(base.db, window, grouping, text, team)
-            assert found == straight, (grouping, text)
+        )
+    return figures
+
+
+def flaky_by_hand(found: Sequence[Span], window: Window) -> dict[tuple[str, str], Any]:
+    """(project, job) -> (commits, flaky commits, when last, examples that are right)."""
+    jobs: dict[tuple[str, str], dict[str, list[Span]]] = defaultdict(lambda: defaultdict(list))
+    for span in found:
+        job, commit = job_of(span.operation, span.name, span.attributes)
+        if commit and span.status in (Status.OK, Status.ERROR) and span.ended_at in window:
+            jobs[span.project, job][commit].append(span)
+    figures = {}
+    for name, commits in jobs.items():
+        both = [runs for runs in commits.values() if len({run.status for run in runs}) == 2]
+        if both:
+            last = max(run.ended_at for runs in both for run in runs)
+            examples = {run.key for runs in both for run in runs if run.ended_at == last}
+            figures[name] = (len(commits), len(both), last, examples)
+    return figures
+
+
+def check(base: Database, window: Window, team: str, number: int) -> None:
+    """Every report is what the spans say one by one; `number` varies what is asked."""
+    found = all_spans(base.db, team)
+    for n, text in enumerate(FILTERS):
+        grouping = GROUPINGS[(n + number) % len(GROUPINGS)]
+        wanted = filters.parse(text)
+        matching = [span for span in found if wanted.matches(span, window.now)]
+        by_hand = durations_by_hand(matching, window, grouping)
+        assert read_durations(base.db, window, grouping, text, team) == by_hand, (text, grouping)
     for period in PERIODS:
         for week_start in (MONDAY, SUNDAY):
-            asked = (base.db, window, team, period, week_start)
-            straight = metrics_requests.read_from_pull_requests(*asked)
-            assert metrics_requests.read_periods(*asked) == straight, period
-    straight = metrics_flaky.read_from_spans(base.db, window, team)
-    assert metrics_flaky.read_flaky(base.db, window, team) == straight
+            by_hand = periods_by_hand(found, window, period, week_start)
+            assert read_periods(base.db, window, team, period, week_start) == by_hand
+    jobs = read_flaky(base.db, window, team)
+    flaky = flaky_by_hand(found, window)
+    assert {(job.project, job.job) for job in jobs} == set(flaky)
+    for job in jobs:
+        commits, both, last, examples = flaky[job.project, job.job]
+        assert (job.commits, job.flaky, job.last_at) == (commits, both, last)
+        assert job.example in examples
 
 
 @SHORT
 @given(told=st.lists(steps, min_size=3, max_size=10), asked=asked)
-def test_columns_say_what_the_spans_say(tmp_path_factory, told, asked) -> None:
+def test_reports_say_what_the_spans_say(tmp_path_factory, told, asked) -> None:
     tell_and_check(tmp_path_factory.mktemp("reports") / "x.db", told, asked)
 
 
@@ -160,7 +272,7 @@ def test_columns_say_what_the_spans_say(tmp_path_factory, told, asked) -> None:
 @pytest.mark.timeout(3600)
 @settings(SHORT, max_examples=500)
 @given(told=st.lists(steps, min_size=3, max_size=10), asked=asked)
-def test_columns_say_what_the_spans_say_of_many_histories(tmp_path_factory, told, asked) -> None:
+def test_reports_say_what_the_spans_say_of_many_histories(tmp_path_factory, told, asked) -> None:
     tell_and_check(tmp_path_factory.mktemp("reports") / "x.db", told, asked)
 
 
@@ -172,113 +284,78 @@ def tell_and_check(
     for number, step in enumerate(told):
         do(base, step)
         # Another question after each step: all after each would take minutes.
-        check(base, *asked[number % len(asked)])
+        check(base, *asked[number % len(asked)], number)
     base.db.close()
-
-
-def a_build(number: int, ended: int, **more: Any) -> dict[str, Any]:
-    told = {"operation": "build", "began": ended - MINUTE, "state": State.OK, "service": "api"}
-    told |= {"actor": "ada", "commit": f"c{number}", "job": "unit", "supersedes": False}
-    return {**told, "lines": None, "number": number, "ended": ended, **more}
 
 
 @pytest.fixture
 def base(tmp_path):
-    """A build each hour of 40 days, of which all but the last are in columns."""
     opened = Database(tmp_path / "reports.db")
-    builds = [a_build(n, BEGIN + n * HOUR, commit=f"c{n // 2}") for n in range(40 * 24)]
-    do(opened, ("tell", builds))
-    make(opened, BEGIN + 40 * DAY)
     yield opened
     opened.db.close()
 
 
-def read(base: Database, days: int) -> tuple[int, list[str]]:
-    """How many builds a report finds, and the statements that read spans for it."""
+def a_span(number: int, operation: str, ended: Instant | None, **more: Any) -> dict[str, Any]:
+    told = {"operation": operation, "began": None if ended is None else ended - MINUTE}
+    told |= {"state": State.OK, "service": "api", "actor": "ada", "commit": f"c{number}"}
+    told |= {"job": "unit", "supersedes": False, "lines": None}
+    return {**told, "number": number, "ended": ended, **more}
+
+
+def test_durations_count_what_began_ended_and_goes_on(base) -> None:
+    told = [
+        a_span(1, "build", t("10:10"), began=t("10:00")),
+        a_span(2, "build", t("11:20"), began=t("11:00"), state=State.ERROR),
+        a_span(3, "build", t("11:31"), began=t("11:30"), state=State.CANCELLED),
+        a_span(4, "build", None, began=t("23:00")),
+        a_span(5, "build", t("12:00"), began=None),
+        a_span(6, "build", t("00:30"), began=t("2026-03-01T23:00:00Z")),
+        a_span(7, "build", t("2026-03-03T00:10:00Z"), began=t("23:50")),
+        a_span(8, "deploy", t("2026-02-01T01:00:00Z")),
+    ]
+    do(base, ("tell", told))
+    (build,) = read_durations(base.db, THE_DAY, ["operation"])
+    assert build.group == ("build",)
+    assert (build.started, build.finished, build.ok, build.failed) == (5, 5, 3, 1)
+    assert (build.cancelled, build.in_progress, build.throughput) == (1, 2, 5)
+    assert build.success_ratio == 0.75
+    assert build.duration == Distribution(3, 40 * MINUTE, 20 * MINUTE, 90 * MINUTE, 90 * MINUTE,
+                                          90 * MINUTE)  # fmt: skip
+
+
+def test_a_job_is_flaky_when_one_commit_gave_both_results(base) -> None:
+    do(
+        base,
+        (
+            "tell",
+            [
+                a_span(1, "test", t("10:00"), job="e2e", commit="a", state=State.ERROR),
+                a_span(2, "test", t("10:10"), job="e2e", commit="A"),
+                a_span(3, "test", t("10:20"), job="e2e", commit="b"),
+                a_span(4, "test", t("10:30"), commit="a", state=State.ERROR),
+                a_span(5, "test", t("10:40"), commit="b"),
+            ],
+        ),
+    )
+    (job,) = read_flaky(base.db, THE_DAY, "")
+    assert (job.job, job.flaky, job.commits, job.rate) == ("e2e", 1, 2, 0.5)
+    assert (job.last_at, job.example) == (t("10:10"), "test-2")
+
+
+def test_a_report_reads_indexes_and_no_more(base) -> None:
+    """A year of spans is 500,000 rows: their attributes would be read from all over the file."""
+    do(base, ("tell", [a_span(n, "build", t("10:00")) for n in range(9)]))
     said: list[str] = []
     base.db.set_trace_callback(said.append)
-    window = Window(BEGIN, BEGIN + days * DAY, BEGIN + days * DAY)
-    (figures,) = metrics_durations.read_durations(base.db, window, ["operation"])
+    read_durations(base.db, THE_DAY, ["operation", "team"])
+    read_flaky(base.db, THE_DAY, "core")
     base.db.set_trace_callback(None)
-    return figures.finished, [sql for sql in said if "FROM spans WHERE ended_at >=" in sql]
-
-
-def test_columns_are_read_and_only_the_ends_of_a_window_are_read_from_spans(base) -> None:
-    found, from_spans = read(base, 30)
-    assert found == 30 * 24
-    assert len(from_spans) == 2, "where the window ends, and what is not over yet"
-
-
-def test_what_is_told_late_is_read_at_once_and_made_with_the_next(base) -> None:
-    do(base, ("tell", [a_build(5, BEGIN + 9 * DAY, supersedes=True, state=State.ERROR)]))
-    window = Window(BEGIN, BEGIN + 30 * DAY, BEGIN + 30 * DAY)
-    (figures,) = metrics_durations.read_durations(base.db, window, ["operation"])
-    assert (figures.finished, figures.failed) == (30 * 24, 1)
-    assert len(unkept(base.db, "finished", (BEGIN, BEGIN + 30 * DAY))) == 2
-    make(base, BEGIN + 40 * DAY)
-    assert unkept(base.db, "finished", (BEGIN, BEGIN + 30 * DAY)) == []
-    assert metrics_durations.read_durations(base.db, window, ["operation"]) == [figures]
-
-
-def test_a_commit_with_both_results_is_one_of_all_the_jobs_commits(base) -> None:
-    do(base, ("tell", [a_build(7, BEGIN + 7 * HOUR, commit="c3", state=State.ERROR)]))
-    window = Window(BEGIN, BEGIN + 30 * DAY, BEGIN + 30 * DAY)
-    for _ in range(2):
-        (job,) = metrics_flaky.read_flaky(base.db, window, "")
-        assert (job.job, job.commits, job.flaky) == ("unit", 30 * 12, 1)
-        assert job.example == "build-7"
-        make(base, BEGIN + 40 * DAY)
-
-
-def test_a_day_that_does_not_come_in_one_piece_is_asked_of_each_pull_request(base) -> None:
-    """In Newfoundland clocks were put back at one minute past midnight."""
-    window = Window(t("2010-11-01T00:00:00Z"), t("2010-11-20T00:00:00Z"), BEGIN)
-    torn = replace(window, zone=zone_of("America/St_Johns"))
-    assert periods_of(torn, "day") is None
-    assert periods_of(torn, "month") is not None
-    assert periods_of(replace(window, zone=zone_of("Europe/Berlin")), "day") is not None
-    at = t("2010-11-07T02:30:30Z")
-    opened = {**a_build(1, at + HOUR), "operation": "pull_request", "began": at}
-    do(base, ("tell", [opened]))
-    (found,) = metrics_requests.read_periods(base.db, torn, "", "day")
-    assert (found.period.isoformat(), found.total) == ("2010-11-07", 1)
-
-
-def test_a_rebuild_begins_the_columns_anew(base) -> None:
-    shape = "SELECT type, name FROM sqlite_master ORDER BY name"
-    before = base.db.execute(shape).fetchall()
-    base.db.execute("BEGIN IMMEDIATE")
-    rebuild(base.db, base.folding, parse_stored)  # there are no deliveries behind these spans
-    base.db.execute("COMMIT")
-    window = Window(BEGIN, BEGIN + 30 * DAY, BEGIN + 30 * DAY)
-    assert metrics_durations.read_durations(base.db, window, ["operation"]) == []
-    assert base.db.execute(shape).fetchall() == before
-    assert ("trigger", "report_finished_gone") in before
-    do(base, ("tell", [a_build(1, BEGIN + HOUR)]))
-    make(base, BEGIN + 40 * DAY)
-    assert read(base, 30)[0] == 1
-
-
-def test_a_fault_in_making_leaves_reports_right(base, monkeypatch, caplog) -> None:
-    do(base, ("tell", [a_build(5, BEGIN + 9 * DAY, supersedes=True, state=State.ERROR)]))
-    monkeypatch.setattr("vs_tui.store.metrics_making.keep", lambda *_: 1 / 0)
-    make(base, BEGIN + 50 * DAY)
-    assert "slower" in caplog.text
-    assert read(base, 30)[0] == 30 * 24
-
-
-stretches = st.tuples(st.integers(0, 2_000), st.integers(0, 2_000)).map(
-    lambda ends: (min(ends), max(ends))
-)
-
-
-@given(stretches, st.integers(0, 300), st.sets(st.integers(0, 300), max_size=5))
-def test_buckets_and_what_is_left_fill_a_stretch_once(stretch, kept, marked) -> None:
-    buckets = Buckets((2, 4, 7))
-    broken = buckets.with_parents((0, n) for n in marked)
-    found, left = buckets.cover(stretch, kept << 2, broken)
-    parts = sorted([*map(buckets.stretch, found), *left])
-    moments = [moment for since, until in parts for moment in range(since, until)]
-    assert moments == list(range(*stretch))
-    assert not broken & set(found)
-    assert all(buckets.stretch(bucket)[1] <= kept << 2 for bucket in found)
+    plans = {
+        index: [row[3] for row in base.db.execute(f"EXPLAIN QUERY PLAN {sql}")]
+        for index in ("spans_finished", "spans_runs")
+        for sql in said
+        if f"INDEXED BY {index}" in sql and "MAX(key)" not in sql
+    }
+    for index, plan in plans.items():
+        assert f"USING COVERING INDEX {index} (" in "".join(plan)
+        assert not any("B-TREE" in step for step in plan)

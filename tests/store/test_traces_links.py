@@ -399,7 +399,7 @@ def test_every_query_of_the_linker_uses_an_index() -> None:
     allowed = (
         *("names", "moved", "place", "merge", "target", "repo", "up", "above", "below", "level"),
         "d",
-        *("VIRTUAL", "report_trees"),  # a row a kind of report
+        "VIRTUAL",
         "(subquery-2)",  # the distinct spans of one key, at most a crowd
     )
     assert not [entry for entry in scans if entry[0].split()[1] not in allowed], scans

@@ -48,16 +48,10 @@ def writer_settings(config: Config) -> Settings:
     def adopt(db: Connection, folding: Folding) -> bool:
         return keeper().adopt_some(db, folding)
 
-    def make(db: Connection, folding: Folding) -> bool:
-        from vs_tui.store.metrics_making import make_reports
-
-        return make_reports(db, folding)
-
     return Settings(
         after_fold=(after_fold,),
         after_rebuild=(rebuild,),
         adopt=(adopt,),
-        make=(make,),
         teams=config.teams,
         timeouts=config.timeouts,
         disabled_rules=disabled,

@@ -3,8 +3,8 @@ how much at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from vs_tui.metrics.statistics import Distribution, median, percentile, ratio
@@ -23,14 +23,30 @@ HISTORY: Final = 20
 """Successes of a series that say how long it usually takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A span as far as durations are concerned."""
+@dataclass(slots=True)
+class Tally:
+    """What is counted of one group of spans in a window."""
 
-    group: tuple[str, ...]
-    status: Status
-    started_at: Instant | None
-    ended_at: Instant | None
+    started: int = 0
+    in_progress: int = 0
+    """At the end of the window."""
+    ok: int = 0
+    failed: int = 0
+    """With an error or timed out."""
+    cancelled: int = 0
+    finished: int = 0
+    durations: list[Duration] = field(default_factory=list)
+    """Of those that ended in the window, ok or failed, with a known start."""
+
+    def finish(self, status: Status, n: int, durations: Iterable[Duration]) -> None:
+        """So many spans ended with this status; `durations` of those whose start is known."""
+        self.finished += n
+        self.ok += n if status is Status.OK else 0
+        self.failed += n if status.failed else 0
+        if status is Status.CANCELLED:
+            self.cancelled += n
+        else:
+            self.durations.extend(durations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,49 +78,25 @@ def check_grouping(grouping: Sequence[str]) -> None:
             raise ValueError(f"'{name}' cannot be grouped by; use one of {accepted}")
 
 
-def duration_report(items: Iterable[Item], window: Window) -> list[GroupFigures]:
-    """Figures a group, the groups with the most finished spans first."""
-    groups: dict[tuple[str, ...], list[Item]] = {}
-    for item in items:
-        groups.setdefault(item.group, []).append(item)
-    found = [_figures(group, members, window) for group, members in groups.items()]
-    touched = [
-        figures for figures in found if figures.started or figures.finished or figures.in_progress
+def duration_report(tallies: Mapping[tuple[str, ...], Tally], window: Window) -> list[GroupFigures]:
+    """Figures of every group that anything happened in, most finished spans first."""
+    found = [
+        GroupFigures(
+            group=group,
+            started=tally.started,
+            finished=tally.finished,
+            ok=tally.ok,
+            failed=tally.failed,
+            cancelled=tally.cancelled,
+            in_progress=tally.in_progress,
+            success_ratio=ratio(tally.ok, tally.ok + tally.failed),
+            throughput=ratio(tally.finished, window.length),
+            duration=Distribution.of(tally.durations),
+        )
+        for group, tally in tallies.items()
+        if tally.started or tally.finished or tally.in_progress
     ]
-    return sorted(touched, key=lambda figures: (-figures.finished, figures.group))
-
-
-def _figures(group: tuple[str, ...], items: Sequence[Item], window: Window) -> GroupFigures:
-    ended = [item for item in items if item.ended_at is not None and item.ended_at in window]
-    ok = sum(1 for item in ended if item.status is Status.OK)
-    failed = sum(1 for item in ended if item.status.failed)
-    return GroupFigures(
-        group=group,
-        started=sum(1 for i in items if i.started_at is not None and i.started_at in window),
-        finished=len(ended),
-        ok=ok,
-        failed=failed,
-        cancelled=sum(1 for item in ended if item.status is Status.CANCELLED),
-        in_progress=sum(1 for item in items if in_progress_at(item, window.end)),
-        success_ratio=ratio(ok, ok + failed),
-        throughput=ratio(len(ended), window.length),
-        duration=Distribution.of(
-            [
-                max(item.ended_at - item.started_at, 0)
-                for item in ended
-                if item.ended_at is not None
-                and item.started_at is not None
-                and item.status is not Status.CANCELLED
-            ]
-        ),
-    )
-
-
-def in_progress_at(item: Item, moment: Instant) -> bool:
-    """Whether it had begun and not yet ended."""
-    if item.started_at is None or item.started_at > moment:
-        return False
-    return item.ended_at is None or item.ended_at > moment
+    return sorted(found, key=lambda figures: (-figures.finished, figures.group))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, tzinfo
 from math import fsum
 from typing import Final, NamedTuple
 
-from vs_tui.metrics.reading import text
 from vs_tui.metrics.statistics import mean, median, percentile, ratio
 from vs_tui.metrics.windows import MONDAY, day_of, period_start
 from vs_tui.model.time import SECOND, Duration, Instant
-from vs_tui.model.vocabulary import Span, Status
 
 PERIODS: Final = ("day", "week", "month")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PullRequest:
+class PullRequest(NamedTuple):
     """One pull request; counts are None where its tool does not tell them."""
 
-    key: str
     owner: str
     repo: str
     created_at: Instant
-    merged_at: Instant | None
-    closed_at: Instant | None
+    merged_at: Instant | None = None
+    closed_at: Instant | None = None
     """When it was merged or closed; None while it is open."""
-    updated_at: Instant
     comments: int | None = None
     additions: int | None = None
     deletions: int | None = None
+    key: str = ""
+    updated_at: Instant = 0
     id: str = ""
     author: str = ""
     url: str = ""
     title: str = ""
     reviewers: str = ""
-    team: str = ""
+    """Those who were asked and those who did, parted by commas."""
 
     @property
     def merged(self) -> bool:
@@ -66,43 +62,6 @@ class PullRequest:
         return ratio(self.duration(now) / SECOND, self.total_changes or 0)
 
 
-def pull_request_of(span: Span, reviewers: Iterable[str] = ()) -> PullRequest | None:
-    """A `pull_request` span as a row; None without a start. `reviewers` are those who reviewed."""
-    if span.started_at is None:
-        return None
-    names = span.attributes
-    owner, _, repo = span.project.rpartition("/")
-    asked = text(names, "vs.pr.reviewers").split(",")
-    return PullRequest(
-        key=span.key,
-        owner=text(names, "vcs.owner.name") or owner,
-        repo=text(names, "vcs.repository.name") or repo,
-        created_at=span.started_at,
-        merged_at=span.ended_at if span.status is Status.OK else None,
-        closed_at=span.ended_at,
-        updated_at=span.last_event_at,
-        comments=_number(span, "vs.pr.comments", "vs.pr.review_comments"),
-        additions=_number(span, "vs.pr.additions"),
-        deletions=_number(span, "vs.pr.deletions"),
-        id=text(names, "vcs.change.id"),
-        author=span.actor,
-        url=span.url,
-        title=text(names, "vcs.change.title") or span.name,
-        reviewers=",".join(dict.fromkeys(name for name in (*asked, *reviewers) if name)),
-        team=span.team,
-    )
-
-
-def _number(span: Span, *names: str) -> int | None:
-    """The sum of the counts that are there; None when none is."""
-    found = [
-        value
-        for name in names
-        if isinstance(value := span.attributes.get(name), int) and not isinstance(value, bool)
-    ]
-    return sum(found) if found else None
-
-
 class PeriodFigures(NamedTuple):
     """The pull requests of one repository that were created in one period."""
 
@@ -120,7 +79,7 @@ class PeriodFigures(NamedTuple):
     seconds_per_comment: float | None
     comments: float | None
     running_p50: float | None
-    """Percentiles of the duration in hours, from the given date to the end of this period."""
+    """Percentiles of the duration in hours, of all from the first to the end of this period."""
     running_p95: float | None
     running_p99: float | None
 
@@ -132,30 +91,23 @@ def aggregate(
     now: Instant,
     *,
     week_start: int = MONDAY,
-    running_since: date | None = None,
 ) -> list[PeriodFigures]:
-    """Figures a period and repository, in time order. ValueError for an unknown period.
-
-    `running_since`: from which day on the running percentiles count (default: the first).
-    """
+    """Figures a period and repository, in time order. ValueError for an unknown period."""
     if period not in PERIODS:
         raise ValueError(f"'{period}' is not a period; use one of {', '.join(PERIODS)}")
-    by_repo: dict[tuple[str, str], dict[date, dict[str, PullRequest]]] = {}
+    by_repo: dict[tuple[str, str], dict[date, list[PullRequest]]] = {}
     for pr in pull_requests:
-        first = period_start(day_of(pr.created_at, zone), period, week_start)
+        day = day_of(pr.created_at, zone)
         periods = by_repo.setdefault((pr.owner, pr.repo), {})
-        periods.setdefault(first, {})[pr.key] = pr
+        periods.setdefault(period_start(day, period, week_start), []).append(pr)
     found = []
     for (owner, repo), periods in by_repo.items():
         running: list[Duration] = []
         for first in sorted(periods):
-            members = list(periods[first].values())
-            running.extend(
-                pr.duration(now)
-                for pr in members
-                if running_since is None or day_of(pr.created_at, zone) >= running_since
-            )
-            found.append(_period(first, owner, repo, members, sorted(running), now))
+            members = periods[first]
+            running += [pr.duration(now) for pr in members]
+            running.sort()
+            found.append(_period(first, owner, repo, members, running, now))
     return sorted(found, key=lambda figures: (figures.period, figures.owner, figures.repo))
 
 

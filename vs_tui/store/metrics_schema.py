@@ -183,99 +183,13 @@ DROP INDEX spans_tickets;
 CREATE INDEX spans_requested ON spans (started_at) WHERE operation = 'pull_request';
 """
 
-_REPORTS: Final = """
-CREATE TABLE report_trees (tree TEXT PRIMARY KEY, kept_until INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE report_stale (
-    tree TEXT NOT NULL,
-    level INTEGER NOT NULL,
-    n INTEGER NOT NULL,
-    PRIMARY KEY (tree, level, n)
-) WITHOUT ROWID;
-CREATE TABLE report_pages (
-    id INTEGER PRIMARY KEY,
-    tree TEXT NOT NULL,
-    level INTEGER NOT NULL,
-    n INTEGER NOT NULL,
-    part TEXT NOT NULL,
-    data BLOB NOT NULL
-);
-CREATE UNIQUE INDEX report_pages_of ON report_pages (tree, level, n, part);
-CREATE TABLE report_kinds (
-    id INTEGER PRIMARY KEY,
-    operation TEXT NOT NULL,
-    project TEXT NOT NULL,
-    team TEXT NOT NULL,
-    service TEXT NOT NULL,
-    environment TEXT NOT NULL,
-    source TEXT NOT NULL,
-    status TEXT NOT NULL,
-    begun INTEGER NOT NULL
-);
-CREATE UNIQUE INDEX report_kinds_of ON report_kinds
-    (operation, project, team, service, environment, source, status, begun);
-CREATE TABLE report_jobs (id INTEGER PRIMARY KEY, project TEXT NOT NULL, job TEXT NOT NULL);
-CREATE UNIQUE INDEX report_jobs_of ON report_jobs (project, job);
-CREATE TABLE report_runs (
-    id INTEGER PRIMARY KEY,
-    job INTEGER NOT NULL,
-    commit_id INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    ok INTEGER NOT NULL,
-    team TEXT NOT NULL,
-    before INTEGER NOT NULL,
-    own_before INTEGER NOT NULL,
-    mixed INTEGER NOT NULL
-);
-CREATE INDEX report_runs_of ON report_runs (job, commit_id);
-CREATE INDEX report_runs_in ON report_runs (job, at, before, own_before, team);
-CREATE INDEX report_runs_at ON report_runs (mixed, at);
-CREATE TABLE report_places (
-    id INTEGER PRIMARY KEY,
-    owner TEXT NOT NULL,
-    repo TEXT NOT NULL,
-    team TEXT NOT NULL
-);
-CREATE UNIQUE INDEX report_places_of ON report_places (owner, repo, team);
-"""
-
-
-def _marking(tree: str, over: str, at: str) -> str:
-    """A trigger: what is kept of a bucket of time is no longer true once a span that is `over` is
-    deleted. Others are marked by `metrics_marks`: a trigger for each insert or update would cost a
-    delivery 7 us. `at`: the column of the span's moment."""
-    # 34: the power of two of the finest bucket's microseconds.
-    n = f"OLD.{at} >> 34"
-    return (
-        f"CREATE TRIGGER report_{tree}_gone AFTER DELETE ON spans WHEN {over} "
-        f"BEGIN INSERT INTO report_stale SELECT '{tree}', 0, {n} FROM report_trees "
-        f"WHERE tree = '{tree}' AND kept_until > OLD.{at} AND NOT EXISTS (SELECT 1 "
-        f"FROM report_stale WHERE tree = '{tree}' AND level = 0 AND n = {n}); END;\n"
-    )
-
-
-CREATE_REPORTS: Final = (
-    _REPORTS
-    + _marking("finished", "OLD.ended_at IS NOT NULL AND OLD.derived = 0", "ended_at")
-    + _marking(
-        "requests",
-        "OLD.operation = 'pull_request' AND OLD.status <> 'in_flight' "
-        "AND OLD.started_at IS NOT NULL",
-        "started_at",
-    )
-)
-"""Columns of buckets of time for reports (`metrics_tree`), and the runs of jobs."""
-
-FINER_REPORTS: Final = """
-DELETE FROM report_trees;
-DELETE FROM report_stale;
-DELETE FROM report_pages;
+WITHOUT_TARGETS: Final = """
 ALTER TABLE dora_changes DROP COLUMN target;
 DROP INDEX spans_deployed;
 CREATE INDEX spans_deployed ON spans (project, service, environment, ended_at, team)
     WHERE operation = 'deploy';
 """
-"""Buckets of more sizes, so a long stretch is fewer of them; where a team's deploys went is said by
-an index."""
+"""Where a team's deploys went is said by an index."""
 
 COUNTED_SPANS: Final = """
 CREATE TABLE metric_deploys (

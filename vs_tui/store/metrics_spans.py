@@ -4,25 +4,193 @@ what is in flight should end."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Any, Final
+
+import orjson
 
 from vs_tui.metrics.durations import (
     HISTORY,
     Expectation,
+    GroupFigures,
     History,
+    Tally,
+    check_grouping,
+    duration_report,
     expected_end,
     history_of,
 )
+from vs_tui.metrics.flaky import FlakyJob
+from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest, aggregate
+from vs_tui.metrics.windows import MONDAY, Window
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
+from vs_tui.store.filter_sql import span_where
+from vs_tui.store.reported_spans import IS_RUN, KIND, PULL_REQUEST, PULL_REQUEST_MORE
 
-_SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
-MAX_EXPECTED: Final = 1_000
 _STATUSES: Final = {status.value: status for status in Status}
+MAX_EXPECTED: Final = 1_000
+
+
+@contextmanager
+def one_moment(db: sqlite3.Connection) -> Iterator[None]:
+    """What is read within is the state of one moment, however many statements it takes."""
+    if db.in_transaction:
+        yield
+        return
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("ROLLBACK")
+
+
+def read_durations(
+    db: sqlite3.Connection,
+    window: Window,
+    grouping: Sequence[str],
+    filter_text: str = "",
+    team: str = "",
+) -> list[GroupFigures]:
+    """Figures a group of spans; phases only when they are grouped by or asked for.
+
+    Spans that are over are counted a kind at a time: their index is in that order, and to sort all
+    of them by group would take longer than all the rest. ValueError for a grouping or a filter that
+    is not known.
+    """
+    check_grouping(grouping)
+    where, bound = span_where(filter_text, window.now)
+    if team:
+        where, bound = f"({where}) AND team = ?", [*bound, team]
+    if "stage" not in grouping and "stage" not in filter_text:
+        where = f"derived = 0 AND ({where})"
+    groups = ", ".join((*grouping, "status"))
+    since, until, end = window.since, window.until, window.end
+    counted = (
+        f"SELECT {groups}, COUNT(*) FILTER (WHERE started_at >= ? AND started_at < ?), "
+        "COUNT(*) FILTER (WHERE started_at <= ? AND (ended_at IS NULL OR ended_at > ?)), "
+        "COUNT(*) FILTER (WHERE ended_at < ?), json_group_array(MAX(ended_at - started_at, 0)) "
+        "FILTER (WHERE ended_at < ? AND started_at IS NOT NULL) FROM spans"
+    )
+    counts = (since, until, end, end, until, until)
+    over = (
+        f"{counted} INDEXED BY spans_finished WHERE {' AND '.join(f'{name} = ?' for name in KIND)} "
+        f"AND ended_at >= ? AND ({where}) GROUP BY {groups}"
+    )
+    in_flight = (
+        f"{counted} WHERE ended_at IS NULL AND status = 'in_flight' AND {where} GROUP BY {groups}"
+    )
+    tallies: dict[tuple[str, ...], Tally] = {}
+    with one_moment(db):
+        found = db.execute(in_flight, (*counts, *bound)).fetchall()
+        for kind in _each(db, "spans_finished", KIND, "ended_at", "ended_at IS NOT NULL"):
+            found += db.execute(over, (*counts, *kind, since, *bound))
+    for *group, status, started, going_on, finished, took in found:
+        tally = tallies.setdefault(tuple(group), Tally())
+        tally.started += started
+        tally.in_progress += going_on
+        tally.finish(_STATUSES[status], finished, orjson.loads(took))
+    return duration_report(tallies, window)
+
+
+def _each(
+    db: sqlite3.Connection, index: str, names: Sequence[str], then: str, where: str
+) -> Iterator[tuple[str, ...]]:
+    """The different values of the columns that an index begins with, by a step in it for each;
+    `then` is the column after them."""
+    listed = ", ".join(names)
+    # A blob is more than any number or text: the next entry has other values.
+    sql = (
+        f"SELECT {listed} FROM spans INDEXED BY {index} WHERE {where} "
+        f"AND ({listed}, {then}) > ({', '.join('?' * len(names))}, x'') ORDER BY {listed} LIMIT 1"
+    )
+    values: tuple[str, ...] | None = ("",) * len(names)
+    while (values := db.execute(sql, values).fetchone()) is not None:
+        yield values
+
+
+def read_pull_requests(
+    db: sqlite3.Connection,
+    window: Window,
+    team: str,
+    *,
+    after: PullRequest | None = None,
+    limit: int = -1,
+) -> list[PullRequest]:
+    """Those created in the window, oldest first, with who reviewed them: all of them, or a page
+    of those that come after one."""
+    since, key = (after.created_at, after.key) if after else (window.since, "")
+    columns = (*PULL_REQUEST, *PULL_REQUEST_MORE)
+    found = _pull_requests(db, columns, (since, window.until), team, (since, key), limit)
+    sql = (
+        "SELECT parent_key, actor FROM spans WHERE operation = 'review' AND parent_key <> '' "
+        f"AND parent_key {_KEYS} AND actor <> '' ORDER BY started_at, key"
+    )
+    reviewers: dict[str, list[str]] = {}
+    for parent, actor in rows.select_in(db, sql, [each.key for each in found]):
+        reviewers.setdefault(parent, []).append(actor)
+    return [_reviewed(each, reviewers.get(each.key, ())) for each in found]
+
+
+def _reviewed(pull_request: PullRequest, reviewers: Sequence[str]) -> PullRequest:
+    asked = (name for name in pull_request.reviewers.split(",") if name)
+    return pull_request._replace(reviewers=",".join(dict.fromkeys((*asked, *reviewers))))
+
+
+def read_periods(
+    db: sqlite3.Connection, window: Window, team: str, period: str, week_start: int = MONDAY
+) -> list[PeriodFigures]:
+    """The same a day, week or month and repository. ValueError names the periods."""
+    found = _pull_requests(db, PULL_REQUEST, (window.since, window.until), team)
+    return aggregate(found, period, window.zone, window.now, week_start=week_start)
+
+
+def _pull_requests(
+    db: sqlite3.Connection,
+    columns: Sequence[str],
+    created: tuple[Instant, Instant],
+    team: str,
+    after: tuple[Instant, str] | None = None,
+    limit: int = -1,
+) -> list[PullRequest]:
+    sql = (
+        f"SELECT {', '.join(columns)} FROM spans INDEXED BY spans_requested "
+        "WHERE operation = 'pull_request' AND started_at >= ? AND started_at < ?"
+    )
+    bound: list[Any] = list(created)
+    if team:
+        sql, bound = f"{sql} AND team = ?", [*bound, team]
+    if after:
+        sql = f"{sql} AND (started_at, key) > (?, ?) ORDER BY started_at, key LIMIT ?"
+        bound += (*after, limit)
+    return list(starmap(PullRequest, db.execute(sql, bound)))
+
+
+def read_flaky(db: sqlite3.Connection, window: Window, team: str) -> list[FlakyJob]:
+    """Jobs with both results on one commit, the most often flaky first."""
+    of_team, named = ("AND team = ?", (team,)) if team else ("", ())
+    runs = f"FROM spans INDEXED BY spans_runs WHERE {IS_RUN} AND project = ? AND job = ?"
+    # SQLite takes the commit of the row that has the MAX: the last one with both results.
+    commits = (
+        "SELECT COUNT(*), SUM(mixed), MAX(CASE WHEN mixed THEN at END), commit_id "
+        "FROM (SELECT commit_id, MAX(ended_at) AS at, MIN(status) <> MAX(status) AS mixed "
+        f"{runs} AND ended_at >= ? AND ended_at < ? {of_team} GROUP BY commit_id)"
+    )
+    example = f"SELECT MAX(key) {runs} AND commit_id = ? AND ended_at = ? {of_team}"
+    found = []
+    with one_moment(db):
+        for job in _each(db, "spans_runs", ("project", "job"), "commit_id", IS_RUN):
+            bound = (*job, window.since, window.until, *named)
+            n, flaky, last_at, commit = db.execute(commits, bound).fetchone()
+            if flaky:
+                (key,) = db.execute(example, (*job, commit, last_at, *named)).fetchone()
+                found.append(FlakyJob(*job, n, flaky, last_at, key))
+    return sorted(found, key=lambda job: (-job.flaky, -(job.rate or 0), job.project, job.job))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +205,8 @@ def read_expected(db: sqlite3.Connection, team: str, now: Instant) -> list[Expec
     """What is in flight, the longest first."""
     of_team, named = ("AND team = ?", (team,)) if team else ("", ())
     sql = (
-        f"{_SELECT} WHERE status = 'in_flight' AND derived = 0 AND started_at IS NOT NULL "
-        f"{of_team} ORDER BY started_at LIMIT {MAX_EXPECTED}"
+        f"SELECT {rows.SELECT_SPAN} FROM spans WHERE status = 'in_flight' AND derived = 0 "
+        f"AND started_at IS NOT NULL {of_team} ORDER BY started_at LIMIT {MAX_EXPECTED}"
     )
     spans = [rows.span_of(row) for row in db.execute(sql, named)]
     known = read_histories(db, [span.key for span in spans])

@@ -20,10 +20,14 @@ from vs_tui.model.teams import Teams
 from vs_tui.model.time import DAY, Duration, Instant
 from vs_tui.store import metrics
 from vs_tui.store.metrics_behind import read_detail
-from vs_tui.store.metrics_durations import read_durations
-from vs_tui.store.metrics_flaky import read_flaky
-from vs_tui.store.metrics_requests import read_periods, read_pull_requests
-from vs_tui.store.metrics_spans import Expected, read_expected
+from vs_tui.store.metrics_spans import (
+    Expected,
+    read_durations,
+    read_expected,
+    read_flaky,
+    read_periods,
+    read_pull_requests,
+)
 from vs_tui.store.report_query import Asked
 from vs_tui.store.zones import configured_zone
 

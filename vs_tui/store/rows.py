@@ -24,6 +24,7 @@ from vs_tui.model.vocabulary import (
     event_to_row,
     trace_id_of,
 )
+from vs_tui.store.reported_spans import job_of
 from vs_tui.traces.correlation import level, series_of
 from vs_tui.traces.folding import offers_of, seeks_of
 
@@ -41,6 +42,8 @@ WRITTEN: Final = (
     "own_trace_id",
     "series",
     "derived",
+    "job",
+    "commit_id",
     "changed",
 )
 """Columns of a span as they are written, those of readers first."""
@@ -75,7 +78,8 @@ def span_row(
     row[_STATE] = int(span.state)
     row[_ATTRIBUTES] = orjson.dumps(span.attributes, option=orjson.OPT_SORT_KEYS).decode()
     is_stage = int(bool(stage_of))
-    return (*row, short_ref, full_ref, own, series_of(span, stage_of), is_stage, changed)
+    job = ("", "") if is_stage else job_of(span.operation, span.name, span.attributes)
+    return (*row, short_ref, full_ref, own, series_of(span, stage_of), is_stage, *job, changed)
 
 
 def own_trace_id(span: Span) -> str:

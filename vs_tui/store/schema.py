@@ -18,10 +18,10 @@ from vs_tui.store.metrics_schema import (
     COUNTED_SPANS,
     CREATE_METRICS,
     CREATE_PAGES,
-    CREATE_REPORTS,
     DORA_ROWS,
-    FINER_REPORTS,
+    WITHOUT_TARGETS,
 )
+from vs_tui.store.reported_spans import CREATE_REPORTED
 from vs_tui.store.storage_errors import RECOVER, explain
 from vs_tui.store.vcs_history import CREATE_HISTORY
 from vs_tui.store.views import CREATE_VIEWS
@@ -251,6 +251,7 @@ _V6: Final = "\n".join(
         _CREATE_COUNTED,
         DORA_ROWS,
         _CREATE_NOTICES,
+        CREATE_REPORTED,
         CREATE_VIEWS,
     )
 )
@@ -260,8 +261,8 @@ MIGRATIONS: Final[Sequence[str]] = (
     _V1,
     CREATE_METRICS,
     CREATE_PAGES,
-    CREATE_REPORTS,
-    FINER_REPORTS,
+    "",  # tables that schema 6 has no more
+    WITHOUT_TARGETS,
     _V6,
 )
 """MIGRATIONS[n] brings a database from user_version n to n + 1."""
@@ -270,8 +271,6 @@ DERIVED_TABLES: Final = (
     *("events", "spans", "offers", "seeks", "links", "crowded_keys"),
     *("vcs_history", "vcs_commits", "vcs_defaults", "vcs_deploys"),
     *("metric_deploys", "metric_incidents"),
-    *("report_trees", "report_stale", "report_pages", "report_kinds", "report_jobs"),
-    *("report_runs", "report_places"),
 )
 """Made again by a rebuild; the read models of the metrics keep what was pruned (`forget`)."""
 

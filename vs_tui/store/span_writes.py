@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Final
 
 from vs_tui.store import rows
-from vs_tui.store.metrics_marks import mark_changed
 from vs_tui.store.rows import Row
 
 _INDEXED: Final = tuple(
@@ -23,6 +22,7 @@ _INDEXED: Final = tuple(
         *("operation", "status", "started_at", "ended_at", "project", "team", "service"),
         *("environment", "actor", "last_event_at", "trace_id", "parent_key"),
         *("short_ref", "full_ref", "own_trace_id", "series", "derived"),
+        *("job", "commit_id"),
     }
 )
 _PLAIN: Final = tuple(
@@ -48,14 +48,12 @@ def write_spans(
 ) -> None:
     """Make the stored rows `after`; `before` are those that are stored of them."""
     new: list[Row] = []
-    touched: list[Row] = []
     changed: dict[tuple[int, ...], list[Row]] = {}
     for row in after:
         old = before.get(row[0])
         if old is None:
             new.append(row)
         elif old[:_UNNUMBERED] != row[:_UNNUMBERED]:
-            touched += (old, row)
             differing = tuple(p for p in _INDEXED if old[p] != row[p])
             values = tuple(row[position] for position in (*_PLAIN, *differing, 0))
             changed.setdefault(differing, []).append(values)
@@ -63,7 +61,6 @@ def write_spans(
         connection.executemany(rows.UPSERT_SPAN, new)
     for differing, updates in changed.items():
         connection.executemany(_update(differing), updates)
-    mark_changed(connection, touched + new)
 
 
 def delete_spans(connection: sqlite3.Connection, keys: Sequence[str]) -> None:

@@ -9,7 +9,6 @@ from typing import Final
 import orjson
 
 from vs_tui.store import batch
-from vs_tui.store.metrics_marks import mark_regrouped
 
 SPANS_AT_ONCE: Final = 2_000
 
@@ -45,7 +44,6 @@ def adopt_teams(connection: sqlite3.Connection, folding: batch.Folding) -> bool:
             "UPDATE spans SET team = ?, changed = ? WHERE rowid = ?",
             [(team, folding.context.seq, rowid) for team, rowid in changed],
         )
-        mark_regrouped(connection, [rowid for _, rowid in changed])
     # What was begun for other teams is no longer true of all spans, even if it is wanted again.
     connection.execute("DELETE FROM meta WHERE name IN ('teams', 'teams_from')")
     if len(found) < SPANS_AT_ONCE:

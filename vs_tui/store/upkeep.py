@@ -29,8 +29,6 @@ MAX_UNKNOWN: Final = 100
 """Of them those to unknown paths, so that scanners leave room for what tools were refused."""
 ROUNDS: Final = 20
 """Of deleting in one sweep, until the database is small enough."""
-STEPS_AT_ONCE: Final = 20
-"""Small transactions of making reports in one sweep."""
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -139,22 +137,6 @@ async def retain(run: Run, transact: Transact, kept: Retention, now: Instant) ->
         pruned += await prune(run, transact, before)
     if pruned != Pruned():
         log.info("retention deleted %s traces, %s deliveries", pruned.traces, pruned.deliveries)
-
-
-async def make(
-    transact: Transact,
-    works: Sequence[Callable[[sqlite3.Connection, batch.Folding], bool]],
-    is_busy: Callable[[], bool],
-) -> bool:
-    """Make what reports are read from, a small transaction at a time; each of the `works` says
-    whether there is more. False when there is, but deliveries wait, or the sweep must go on."""
-    steps = 0
-    for work in works:
-        while await transact(work):
-            steps += 1
-            if is_busy() or steps == STEPS_AT_ONCE:
-                return False
-    return True
 
 
 def time_out(

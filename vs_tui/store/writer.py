@@ -23,7 +23,7 @@ from vs_tui.log.append_queue import Tell, Unavailable, Waiting, WaitingLine
 from vs_tui.log.delivery import Intake, Outcome, Rejection
 from vs_tui.model.limits import LOW_SPACE, Retention
 from vs_tui.model.teams import Teams
-from vs_tui.model.time import HOUR, MINUTE, SECOND, Duration, Instant
+from vs_tui.model.time import HOUR, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Rule
 from vs_tui.store import batch, retention, upkeep
 from vs_tui.store.health import Condition
@@ -63,8 +63,6 @@ class Settings:
     after_rebuild: Sequence[Callable[[sqlite3.Connection], None]] = ()
     adopt: Sequence[Adopt] = ()
     """What a changed configuration asks of the stored spans, once they have their teams."""
-    make: Sequence[Adopt] = ()
-    """What is made of the stored spans while no delivery waits, each minute."""
     retention: Retention = field(default_factory=Retention)
     low_space: int = LOW_SPACE
     """Bytes that stay free on the disk, so that pruning is possible."""
@@ -100,7 +98,7 @@ class Writer:
         self._condition = Condition(
             path, settings.low_space, settings.free_bytes, lambda: self._notify(())
         )
-        self._timed_out_at = self._retain_at = self._make_at = 0
+        self._timed_out_at = self._retain_at = 0
         self._to_adopt = [adopt_teams, *settings.adopt]
 
     async def open(self) -> None:
@@ -419,10 +417,6 @@ class Writer:
             if due:
                 self._notify(await self._transaction(lambda db, f: time_out(db, f, due)))
         await self.adopt()
-        if now >= self._make_at and await upkeep.make(
-            self._transaction, self._settings.make, lambda: bool(self.waiting)
-        ):
-            self._make_at = now + MINUTE
         if self._settings.retention and now >= self._retain_at:
             self._retain_at = now + HOUR
             await upkeep.retain(self._run, self._transaction, self._settings.retention, now)
