@@ -109,9 +109,9 @@ def _each(
         f"SELECT {listed} FROM spans INDEXED BY {index} WHERE {where} "
         f"AND ({listed}, {then}) > ({', '.join('?' * len(names))}, x'') ORDER BY {listed} LIMIT 1"
     )
-    values: tuple[str, ...] | None = ("",) * len(names)
-    while (values := db.execute(sql, values).fetchone()) is not None:
-        yield values
+    values = ("",) * len(names)
+    while found := db.execute(sql, values).fetchone():
+        yield (values := tuple(found))
 
 
 def read_pull_requests(
@@ -184,12 +184,12 @@ def read_flaky(db: sqlite3.Connection, window: Window, team: str) -> list[FlakyJ
     example = f"SELECT MAX(key) {runs} AND commit_id = ? AND ended_at = ? {of_team}"
     found = []
     with one_moment(db):
-        for job in _each(db, "spans_runs", ("project", "job"), "commit_id", IS_RUN):
-            bound = (*job, window.since, window.until, *named)
+        for project, job in _each(db, "spans_runs", ("project", "job"), "commit_id", IS_RUN):
+            bound = (project, job, window.since, window.until, *named)
             n, flaky, last_at, commit = db.execute(commits, bound).fetchone()
             if flaky:
-                (key,) = db.execute(example, (*job, commit, last_at, *named)).fetchone()
-                found.append(FlakyJob(*job, n, flaky, last_at, key))
+                (key,) = db.execute(example, (project, job, commit, last_at, *named)).fetchone()
+                found.append(FlakyJob(project, job, n, flaky, last_at, key))
     return sorted(found, key=lambda job: (-job.flaky, -(job.rate or 0), job.project, job.job))
 
 
