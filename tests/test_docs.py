@@ -20,7 +20,10 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text("utf-8")
 KEYS = README.partition("## Keys")[2].partition("\n## ")[0]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 
 def cells(text: str) -> list[list[str]]:
@@ -118,3 +121,37 @@ def test_the_api_page_lists_what_can_be_read_and_by_which_parameters() -> None:
         known = parameters(path)
         assert path in listed, path
         assert known is None or listed[path] == set(known) - {"quick"}, path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    named = re.findall(r"`((?:vs_tui|tests|docs)/[\w./*-]*)(?:::[^`]*)?`", page.read_text("utf-8"))
+    assert [p for p in named if "NAME" not in p and not list(ROOT.glob(p.rstrip("/")))] == []
+
+
+def test_the_layers_of_the_architecture_page_are_the_contract() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    layers = [re.findall(r"`(\w+)`", row[1]) for row in cells(page) if row[0].isdigit()]
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]
+    contract = tools["importlinter"]["contracts"][0]["layers"]
+    assert layers == [
+        [name.strip().removeprefix("vs_tui.") for name in layer.split("|")] for layer in contract
+    ]
+    packages = {path.parent.name for path in (ROOT / "vs_tui").glob("*/__init__.py")}
+    assert packages == {name for layer in layers for name in layer}
+
+
+def test_names_that_the_contributing_page_gives_are_there() -> None:
+    """A backticked name next to the file that is said to hold it."""
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    pairs = re.findall(r"`([A-Z]\w+)` (?:in|of) `(vs_tui/\S+\.py)`", page)
+    assert len(pairs) >= 2
+    for name, path in pairs:
+        assert re.search(rf"\b{name}\b", (ROOT / path).read_text("utf-8")), (name, path)
+
+
+def test_the_commands_of_the_gate_are_those_of_the_contributing_page() -> None:
+    gate = (ROOT / ".ci" / "run").read_text("utf-8")
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    for tool in ("ruff check", "ruff format --check", "mypy", "lint-imports"):
+        assert tool in gate and tool in page
