@@ -95,9 +95,12 @@ async def test_everything_is_pushed_under_em_metrics_names(tmp_path, collector) 
         "deployment_started": 1,
         "deployment_frequency": 1,
         "deployment_duration": (1, 30.0),
+        "change_failure_count": 1,  # by the incident after it
+        "lead_time_for_changes": (1, 210.0),
         "incident_count": 1,
         "incident_restored": 1,
         "time_to_restore": (1, 45.0),
+        "time_to_detect": (1, 30.0),
     }
     assert {name: own["core"] for name, own in found.items() if "core" in own} == {
         "pull_request_opened_count": 1,
@@ -209,7 +212,8 @@ async def test_metrics_has_the_same_names_without_an_export(tmp_path) -> None:
     # As em-metrics' recording rules have them.
     assert after["time_to_restore_millisecond_sum", em] == 45 * 60_000
     assert after["pull_request_merged_count_pull_requests_total", (("project_id", "core"),)] == 1
-    assert ("change_failure_count_deployment_total", ()) in after
+    assert after["change_failure_count_deployment_total", em] == 1
+    assert after["lead_time_for_changes_millisecond_sum", em] == 210 * 60_000
 
 
 async def test_increase_sees_the_first_event_of_a_known_series(tmp_path) -> None:

@@ -56,6 +56,17 @@ async def test_a_span_is_what_the_api_says(open_writer, clock) -> None:
     assert link["is_parent"] == 1 and link["child_trace_id"] == link["parent_trace_id"]
 
 
+def test_the_examples_of_the_page_run(tmp_path) -> None:
+    from vs_tui.store.schema import open_writer
+
+    open_writer(tmp_path / "t.db").close()
+    (block,) = re.findall(r"```sql\n(.*?)```", DOCS, re.DOTALL)
+    statements = [each for each in block.split(";") if each.strip()]
+    assert len(statements) == 2
+    for statement in statements:
+        assert rows(tmp_path / "t.db", statement) == []
+
+
 def test_every_view_is_documented(tmp_path) -> None:
     from vs_tui.store.schema import open_writer
 

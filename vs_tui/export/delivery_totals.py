@@ -8,12 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
+from typing import Final
 
 from vs_tui.export.otlp_exporter import Read, Store
-from vs_tui.metrics.counters import Total
+from vs_tui.metrics.counters import Count, Total
 from vs_tui.metrics.rules import MetricRules
-from vs_tui.model.time import Instant
+from vs_tui.model.time import DAY, Duration, Instant
 from vs_tui.store import counted
+
+RECENT: Final[Duration] = 7 * DAY
+"""What was judged of this time back is looked at whenever a span changed."""
+FACTS_AT_ONCE: Final[Duration] = 30 * DAY
+END: Final[Instant] = 1 << 62
 
 
 @dataclass
@@ -25,6 +31,8 @@ class DeliveryTotals:
     clock: Callable[[], Instant]
     rules: MetricRules
     _read_to: int | None = None
+    _facts_from: Instant | None = None
+    """From when on judged facts are to be looked at; None for not at all."""
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def totals(self, seconds: float = 2.0) -> Sequence[Total] | None:
@@ -44,26 +52,46 @@ class DeliveryTotals:
     async def _catch_up(self, deadline: float) -> bool:
         if self._read_to is None:
             self._read_to = await self.read(counted.read_position)
+            # What was judged may have changed without a change of its span.
+            self._facts_from = await self.read(counted.first_fact)
+        try:
+            return await self._count(self._read_to, deadline)
+        except BaseException:
+            self._read_to = None  # what was not kept is read again
+            raise
+
+    async def _count(self, read_to: int, deadline: float) -> bool:
         while True:
-            read = partial(counted.read_changes, after=self._read_to, rules=self.rules)
+            read = partial(counted.read_changes, after=read_to, rules=self.rules)
             reading: counted.Reading = await self.read(read)
+            if reading.since is not None:
+                recent = min(reading.since, self.clock() - RECENT)
+                self._facts_from = min(recent, self._facts_from or recent)
             if reading.counts or reading.more:
-                try:
-                    await self._keep(reading)
-                except BaseException:
-                    self._read_to = None  # what was not kept is read again
-                    raise
-            self._read_to = reading.read_to
+                await self._keep(reading.counts, reading.read_to)
+            self._read_to = read_to = reading.read_to
             if not reading.more:
-                return True
+                break
             if monotonic() >= deadline:
                 return False
+        # Times beyond now are those of clocks that are wrong.
+        while self._facts_from is not None:
+            since, until = self._facts_from, self._facts_from + FACTS_AT_ONCE
+            last = until > self.clock()
+            bound = END if last else until
+            found = await self.read(partial(counted.read_facts, since=since, until=bound))
+            if found:
+                await self._keep(found, read_to)
+            self._facts_from = None if last else until
+            if monotonic() >= deadline and not last:
+                return False
+        return True
 
-    async def _keep(self, reading: counted.Reading) -> None:
+    async def _keep(self, counts: Sequence[Count], position: int) -> None:
         now = self.clock()
 
         def keep(db: sqlite3.Connection, _: object) -> None:
-            counted.keep_counts(db, reading.counts)
-            counted.keep_position(db, reading.read_to, now)
+            counted.keep_counts(db, counts)
+            counted.keep_position(db, position, now)
 
         await self.store.transaction(keep)

@@ -47,8 +47,8 @@ def window_json(window: Window) -> dict[str, Any]:
     }
 
 
-def figure_json(figure: Figure) -> dict[str, Any]:
-    """One metric; null is missing."""
+def figure_json(figure: Figure, window: Window) -> dict[str, Any]:
+    """One metric over a window; null is missing."""
     found: dict[str, Any] = {
         "value": measured(figure, figure.value),
         "unit": UNITS[figure.metric],
@@ -81,6 +81,10 @@ def figure_json(figure: Figure) -> dict[str, Any]:
     if figure.is_share:
         found["hits"] = figure.hits
     found["series"] = [measured(figure, value) for value in figure.series]
+    found["points"] = [
+        {"at": iso(at), "value": value}
+        for at, value in zip(window.bucket_starts, found["series"], strict=False)
+    ]
     return found
 
 
@@ -112,7 +116,9 @@ def scorecard_json(card: Scorecard) -> dict[str, Any]:
     return {
         "by": card.by,
         "name": card.name or None,
-        "metrics": {METRICS[name]: figure_json(found) for name, found in card.figures.items()},
+        "metrics": {
+            METRICS[name]: figure_json(each, card.window) for name, each in card.figures.items()
+        },
         "beside": beside_json(card.beside) if card.beside else None,
         "data_since": iso(card.data_since),
     }
@@ -286,7 +292,7 @@ def detail_json(detail: Detail) -> dict[str, Any]:
         "team": detail.team or None,
         "metric": METRICS[detail.figure.metric],
         "window": window_json(detail.window),
-        "figure": figure_json(detail.figure),
+        "figure": figure_json(detail.figure, detail.window),
         "distribution": [{"bin": name, "n": n} for name, n in detail.distribution],
         "stages": [stage_json(stage) for stage in detail.stages],
         "bottleneck": detail.bottleneck or None,

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from vs_tui.metrics.reading import change_of, incident_of
+from vs_tui.metrics.incidents import IncidentFact
+from vs_tui.metrics.reading import change_of
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
 from vs_tui.model.time import MINUTE, Duration, Instant
 from vs_tui.model.vocabulary import Operation, Span, Status
@@ -141,18 +142,24 @@ WATCHED: Final = (
     Operation.REVIEW,
     Operation.ISSUE,
 )
-"""Operations that are counted."""
+"""Operations whose changes are read; of the others those that count as deployments."""
 
 
 def counts_of(
-    span: Span, below: Iterable[Span] = (), rules: MetricRules = DEFAULT_RULES
+    span: Span,
+    below: Iterable[Span] = (),
+    rules: MetricRules = DEFAULT_RULES,
+    *,
+    counts: bool = False,
 ) -> Iterator[Count]:
-    """Everything that a span says by now; `below` are the reviews and pushes of a pull request."""
+    """What a span says by now; `below` are the reviews and pushes of a pull request, `counts` is
+    whether the span counts as a production deployment: then its end is told by `finished`."""
     labels = Labels(span.project, span.team, span.environment)
-    if span.operation == Operation.DEPLOY:
-        yield from _deploy(span, labels)
-    elif span.operation == Operation.INCIDENT:
-        yield from _incident(span, labels)
+    if span.operation == Operation.DEPLOY or counts:
+        if span.started_at is not None:
+            yield _count(span, "deployment_started", labels)
+        if not counts:
+            yield from _elsewhere(span, labels)
     elif span.operation == Operation.PULL_REQUEST:
         yield from _pull_request(span, below, labels, rules)
     elif span.operation == Operation.REVIEW:
@@ -167,6 +174,40 @@ def counts_of(
             yield _count(span, "time_per_ticket", typed, minutes(spent))
 
 
+def finished(
+    key: str, labels: Labels, *, ok: bool, failed: bool, took: Duration
+) -> Iterator[Count]:
+    """A finished deployment to production as it was judged."""
+    if ok:
+        yield Count(f"deployment_frequency\n{key}", "deployment_frequency", labels)
+    if failed:
+        yield Count(f"change_failure_count\n{key}", "change_failure_count", labels)
+    name = "deployment_duration"
+    yield Count(f"{name}\n{key}", name, labels, minutes(max(took, 0)))
+
+
+def shipped(change: str, labels: Labels, lead: Duration) -> Count:
+    """A change where its project shipped it first."""
+    name = "lead_time_for_changes"
+    return Count(f"{name}\n{change}\n{labels.project_id}", name, labels, minutes(lead))
+
+
+def incident(key: str, labels: Labels, fact: IncidentFact) -> Iterator[Count]:
+    """An incident by now."""
+
+    def count(name: str, took: Duration | None = None) -> Count:
+        return Count(f"{name}\n{key}", name, labels, 1.0 if took is None else minutes(took))
+
+    yield count("incident_count")
+    if fact.time_to_restore is not None:
+        yield count("incident_restored")
+        yield count("time_to_restore", fact.time_to_restore)
+    if fact.finished_at is not None:
+        yield count("incident_finished")
+    if fact.time_to_detect is not None:
+        yield count("time_to_detect", fact.time_to_detect)
+
+
 def minutes(duration: Duration) -> float:
     """A duration in minutes."""
     return duration / MINUTE
@@ -176,28 +217,12 @@ def _count(span: Span, name: str, labels: Labels, value: float = 1.0) -> Count:
     return Count(f"{name}\n{span.key}", name, labels, value)
 
 
-def _deploy(span: Span, labels: Labels) -> Iterator[Count]:
-    if span.started_at is not None:
-        yield _count(span, "deployment_started", labels)
-    if span.status is Status.OK:
-        yield _count(span, "deployment_frequency", labels)
-    elif span.status.failed:
-        yield _count(span, "change_failure_count", labels)
-    if span.status in (Status.OK, Status.ERROR) and span.duration is not None:
-        yield _count(span, "deployment_duration", labels, minutes(span.duration))
-
-
-def _incident(span: Span, labels: Labels) -> Iterator[Count]:
-    incident = incident_of(span)
-    if incident is None:
-        return
-    yield _count(span, "incident_count", labels)
-    if incident.restored_at is not None:
-        yield _count(span, "incident_restored", labels)
-        took = incident.restored_at - incident.started_at
-        yield _count(span, "time_to_restore", labels, minutes(took))
-    if incident.finished_at is not None:
-        yield _count(span, "incident_finished", labels)
+def _elsewhere(span: Span, labels: Labels) -> Iterator[Count]:
+    """The end of a deploy to another environment than production."""
+    if span.status is Status.OK or span.status.failed:
+        ok = span.status is Status.OK
+        took = span.duration or 0
+        yield from finished(span.key, labels, ok=ok, failed=not ok, took=took)
 
 
 def _pull_request(

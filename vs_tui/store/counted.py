@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from vs_tui.metrics.counted import PART, Group, Place
 from vs_tui.metrics.counters import (
     MOST_SERIES,
     OTHER,
@@ -22,11 +23,16 @@ from vs_tui.metrics.counters import (
     Total,
     add,
     counts_of,
+    finished,
+    incident,
+    shipped,
 )
+from vs_tui.metrics.incidents import IncidentFact
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Operation, Span
 from vs_tui.store import rows
+from vs_tui.store.metrics_rows import places
 
 AT_ONCE: Final = 2_000
 _POSITION: Final = "counted_position"
@@ -39,9 +45,12 @@ class Reading(NamedTuple):
     """A part of the change feed."""
 
     counts: Sequence[Count]
+    """What was not counted before."""
     read_to: int
     """The change number to go on from."""
     more: bool
+    since: Instant | None
+    """The earliest time that judged facts may have changed from; None for none."""
 
 
 def read_position(db: sqlite3.Connection) -> int:
@@ -61,17 +70,90 @@ def read_changes(
     last = rows.number(db, "SELECT MAX(changed) FROM spans") if row is None else int(row[0])
     sql = (
         f"SELECT {rows.SELECT_SPAN} FROM spans WHERE changed > ? AND changed <= ? "
-        f"AND derived = 0 AND operation IN ({_WATCHED})"
+        f"AND derived = 0 AND (operation IN ({_WATCHED}) "
+        "OR EXISTS (SELECT 1 FROM metric_deploys d WHERE d.key = spans.key))"
     )
     spans = {span.key: span for span in map(rows.span_of, db.execute(sql, (after, last)))}
+    since = _since(db, spans.values())
+    sql = f"SELECT key FROM metric_deploys WHERE key {_KEYS}"
+    counting = {key for (key,) in rows.select_in(db, sql, list(spans))}
     _add_reviewed(db, spans)
     below = _below(db, [key for key, s in spans.items() if s.operation == Operation.PULL_REQUEST])
     counts = [
         count
-        for span in spans.values()
-        for count in counts_of(span, below.get(span.key, ()), rules)
+        for key, span in spans.items()
+        for count in counts_of(span, below.get(key, ()), rules, counts=key in counting)
     ]
-    return Reading(counts, max(last, after), row is not None)
+    return Reading(_new(db, counts), max(last, after), row is not None, since)
+
+
+def _since(db: sqlite3.Connection, spans: Iterable[Span]) -> Instant | None:
+    """From when on deployments, changes and incidents may have changed with these spans."""
+    listed = list(spans)
+    found = [span.at for span in listed]
+    sql = f"SELECT MIN(at) FROM dora_signals WHERE span {_KEYS} AND span <> ''"
+    found += [at for (at,) in rows.select_in(db, sql, [s.key for s in listed]) if at is not None]
+    return min(found, default=None)
+
+
+def first_fact(db: sqlite3.Connection) -> Instant | None:
+    """When the first judged fact was."""
+    sql = "SELECT MIN(at) FROM (SELECT MIN(ended_at) AS at FROM dora_deployments UNION ALL {})"
+    incidents = "SELECT MIN(started_at) FROM dora_incidents"
+    found: Instant | None = db.execute(sql.format(incidents)).fetchone()[0]
+    return found
+
+
+def read_facts(db: sqlite3.Connection, since: Instant, until: Instant) -> Sequence[Count]:
+    """What was judged of a time and not counted before: deployments to production, the changes
+    they shipped, incidents."""
+    known = places(db)
+    labels = {id_: _labels(place) for id_, place in known.items()}
+    bounds = (rows.as_json(list(known)), since, until)
+    within = f"place {_KEYS} AND {{0}} >= ? AND {{0}} < ?"
+    counts: list[Count] = []
+    sql = (
+        "SELECT key, place, outcome = 'ok', failed_at IS NOT NULL, ended_at - started_at "
+        f"FROM dora_deployments WHERE {within.format('ended_at')} AND unit <> {PART} "
+        "AND outcome IN ('ok', 'failed')"
+    )
+    for key, place, ok, failed, took in db.execute(sql, bounds):
+        counts += finished(key, labels[place], ok=bool(ok), failed=bool(failed), took=took)
+    sql = (
+        f"SELECT change, place, lead FROM dora_changes WHERE {within.format('at')} "
+        f"AND first & {Group('project', '', '').bit} AND lead IS NOT NULL"
+    )
+    counts += [
+        shipped(change, labels[place], lead) for change, place, lead in db.execute(sql, bounds)
+    ]
+    sql = (
+        "SELECT i.key, i.team, COALESCE(s.project, ''), COALESCE(s.environment, ''), "
+        "i.started_at, i.restored_at, i.finished_at, i.deployed_at "
+        "FROM dora_incidents i LEFT JOIN spans s ON s.key = i.key "
+        "WHERE i.started_at >= ? AND i.started_at < ?"
+    )
+    for key, team, project, environment, *times in db.execute(sql, (since, until)):
+        fact = IncidentFact._make(times)
+        counts += incident(key, Labels(project, _one_team(team), environment), fact)
+    return _new(db, counts)
+
+
+def _labels(place: Place) -> Labels:
+    return Labels(place.project, _one_team(place.team), place.environment)
+
+
+def _one_team(team: str) -> str:
+    """The first of several teams: a series has one, and a sum over all must not count twice."""
+    return team.split("\n", maxsplit=1)[0]
+
+
+def _new(db: sqlite3.Connection, counts: Iterable[Count]) -> list[Count]:
+    """Those that were not counted before."""
+    by_id = {_id_of(count): count for count in counts}
+    sql = f"SELECT id FROM counted_facts WHERE id {_KEYS}"
+    for (known,) in rows.select_in(db, sql, list(by_id)):
+        del by_id[known]
+    return list(by_id.values())
 
 
 def _add_reviewed(db: sqlite3.Connection, spans: dict[str, Span]) -> None:
@@ -97,10 +179,7 @@ def _below(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[Span]]
 
 def keep_counts(db: sqlite3.Connection, counts: Iterable[Count]) -> None:
     """Add what was not counted before to the totals."""
-    by_id = {_id_of(count): count for count in counts}
-    sql = f"SELECT id FROM counted_facts WHERE id {_KEYS}"
-    for (known,) in rows.select_in(db, sql, list(by_id)):
-        del by_id[known]
+    by_id = {_id_of(count): count for count in _new(db, counts)}
     db.executemany("INSERT INTO counted_facts VALUES (?)", [(id_,) for id_ in by_id])
     totals = {(total.name, total.labels): total for total in read_totals(db)} if by_id else {}
     series = {labels for _, labels in totals}

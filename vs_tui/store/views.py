@@ -39,4 +39,51 @@ CREATE VIEW v_links AS SELECT
 FROM links l LEFT JOIN spans c ON c.key = l.child LEFT JOIN spans p ON p.key = l.parent;
 """
 
-CREATE_VIEWS: Final = _SPANS + _LINKS
+_TEAMS: Final = "NULLIF(REPLACE(p.team, CHAR(10), ', '), '') AS team"
+
+_DEPLOYMENTS: Final = f"""
+CREATE VIEW v_deployments AS SELECT
+    d.key, d.span AS span_key, d.trace_id, {_texts("d.name")},
+    d.project, {_TEAMS}, {_texts("d.service", "d.environment", "p.product")},
+    {_time("d.started_at", "started_at")},
+    {_time("d.ended_at", "ended_at")},
+    MAX(d.ended_at - d.started_at, 0) / 1000000.0 AS duration_s,
+    d.outcome, d.failed_at IS NOT NULL AS failed,
+    {_time("d.failed_at", "failed_at")},
+    NULLIF(d.reasons, '') AS failure_signs, NULLIF(d.repair, '') AS rework,
+    {_texts("d.version")}, NULLIF(d.commit_id, '') AS commit_sha,
+    d.unit = 1 AS is_part, d.started_at AS started_us, d.ended_at AS ended_us
+FROM dora_deployments d JOIN dora_places p ON p.id = d.place;
+"""
+
+_STAGES: Final = ", ".join(
+    f"c.{stage} / 1000000.0 AS {stage}_s"
+    for stage in ("coding", "pickup", "review", "merge_wait", "build", "deploy_wait", "deploy")
+)
+
+_CHANGES: Final = f"""
+CREATE VIEW v_changes AS SELECT
+    c.change, c.deployment, c.kind, {_texts("c.title")},
+    p.project, {_TEAMS}, {_texts("p.service", "p.environment")},
+    {_time("c.at", "shipped_at")},
+    c.lead / 1000000.0 AS lead_s, NULLIF(c.basis, '') AS lead_from,
+    {_STAGES},
+    (c.first & 16) <> 0 AS is_first, c.at AS shipped_us
+FROM dora_changes c JOIN dora_places p ON p.id = c.place;
+"""
+
+_INCIDENTS: Final = f"""
+CREATE VIEW v_incidents AS SELECT
+    i.key, s.ref, s.name, {_texts("i.team", "s.project", "s.service", "s.environment")},
+    {_time("i.started_at", "started_at")},
+    {_time("i.restored_at", "restored_at")},
+    {_time("i.finished_at", "finished_at")},
+    MAX(i.restored_at - i.started_at, 0) / 1000000.0 AS time_to_restore_s,
+    {_time("i.deployed_at", "deployed_at")},
+    CASE WHEN i.started_at >= i.deployed_at THEN (i.started_at - i.deployed_at) / 1000000.0 END
+        AS time_to_detect_s,
+    i.started_at AS started_us
+FROM dora_incidents i LEFT JOIN spans s ON s.key = i.key;
+"""
+
+CREATE_VIEWS: Final = _SPANS + _LINKS + _DEPLOYMENTS + _CHANGES + _INCIDENTS
