@@ -36,7 +36,7 @@ SELECT 'k-' || n, 'k-' || n, 'k-' || n, 'github',
     :now - (:count - n) * 2000000, 0, 180000000, '', '{"vcs.ref.head.revision":"9f3c1e2aa0"}',
     printf('%032x', n / 10), printf('%032x', n / 10),
     CASE n % 10 WHEN 0 THEN '' ELSE 'k-' || (n - n % 10) END,
-    'series-' || (n / 10 % 40) || '-' || (n % 10), 0, n + 1, ''
+    'series-' || (n / 10 % 40) || '-' || (n % 10), 0, n + 1, '', '', ''
 FROM numbers
 """
 FLYING = """

@@ -47,7 +47,7 @@ SELECT 'github/acme/service-' || (n / 10 % 200) || '/' || n, 'vstrace-github-bui
     printf('%032x', n / 10), printf('%032x', n / 10),
     CASE n % 10 WHEN 0 THEN ''
         ELSE 'github/acme/service-' || (n / 10 % 200) || '/' || (n - n % 10) END,
-    'series-' || (n / 10 % 200) || '-' || (n % 10), n % 10 IN (2, 3, 4), n + 1, ''
+    'series-' || (n / 10 % 200) || '-' || (n % 10), n % 10 IN (2, 3, 4), n + 1, '', '', ''
 FROM numbers
 """
 FLYING = """

@@ -41,7 +41,7 @@ LATER = {
 
 
 @pytest.mark.parametrize(
-    ("command", "modules", "kilobytes"), [("dashboard", 135, 800), ("view", 120, 710)]
+    ("command", "modules", "kilobytes"), [("dashboard", 148, 880), ("view", 130, 770)]
 )
 def test_what_is_imported_before_the_first_rows(
     command: str, modules: int, kilobytes: int, tmp_path: Path

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from vs_tui.metrics.statistics import Distribution, median, percentile, ratio
+from vs_tui.metrics.statistics import Distribution, History, ratio
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Status
 
@@ -19,8 +19,6 @@ GROUPINGS: Final = (
     *("status", "stage"),
 )
 """What spans can be grouped by; any number of them together."""
-HISTORY: Final = 20
-"""Successes of a series that say how long it usually takes."""
 
 
 @dataclass(slots=True)
@@ -97,24 +95,6 @@ def duration_report(tallies: Mapping[tuple[str, ...], Tally], window: Window) ->
         if tally.started or tally.finished or tally.in_progress
     ]
     return sorted(found, key=lambda figures: (-figures.finished, figures.group))
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """How long the last successes of a series took (at most HISTORY of them)."""
-
-    n: int
-    median: float
-    p90: Duration
-
-
-def history_of(durations: Sequence[Duration]) -> History | None:
-    """Of the durations of the last successes, in any order; None without any."""
-    ordered = sorted(durations)
-    middle, upper = median(ordered), percentile(ordered, 90)
-    if middle is None or upper is None:
-        return None
-    return History(len(ordered), middle, upper)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
+
+from vs_tui.model.time import Duration
 
 Number = TypeVar("Number", int, float)
 
@@ -57,3 +59,25 @@ class Distribution:
             p95=percentile(ordered, 95),
             p99=percentile(ordered, 99),
         )
+
+
+HISTORY: Final = 20
+"""Successes of a series that say how long it usually takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How long the last successes of a series took (at most HISTORY of them)."""
+
+    n: int
+    median: float
+    p90: Duration
+
+
+def history_of(durations: Sequence[Duration]) -> History | None:
+    """Of the durations of the last successes, in any order; None without any."""
+    ordered = sorted(durations)
+    middle, upper = median(ordered), percentile(ordered, 90)
+    if middle is None or upper is None:
+        return None
+    return History(len(ordered), middle, upper)

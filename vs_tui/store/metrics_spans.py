@@ -13,15 +13,12 @@ from typing import Any, Final
 import orjson
 
 from vs_tui.metrics.durations import (
-    HISTORY,
     Expectation,
     GroupFigures,
-    History,
     Tally,
     check_grouping,
     duration_report,
     expected_end,
-    history_of,
 )
 from vs_tui.metrics.flaky import FlakyJob
 from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest, aggregate
@@ -30,6 +27,7 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
 from vs_tui.store.filter_sql import span_where
+from vs_tui.store.past_runs import read_histories
 from vs_tui.store.reported_spans import IS_RUN, KIND, PULL_REQUEST, PULL_REQUEST_MORE
 
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
@@ -219,20 +217,3 @@ def read_expected(db: sqlite3.Connection, team: str, now: Instant) -> list[Expec
         )
         for span in spans
     ]
-
-
-def read_histories(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, History]:
-    """By span key: how long the last successes of its series took; absent without any."""
-    sql = f"SELECT key, series FROM spans WHERE key {_KEYS}"
-    series: dict[str, str] = dict(rows.select_in(db, sql, keys))
-    sql = (
-        "SELECT MAX(ended_at - started_at, 0) FROM spans WHERE series = ? AND status = 'ok' "
-        "AND started_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?"
-    )
-    histories: dict[str, History | None] = {}
-    for name in set(series.values()):
-        bound: tuple[Any, ...] = (name, HISTORY)
-        histories[name] = history_of([row[0] for row in db.execute(sql, bound)])
-    return {
-        key: history for key, name in series.items() if (history := histories[name]) is not None
-    }

@@ -1,4 +1,4 @@
-"""What the last successes of a span's series went through: the steps one may expect of it."""
+"""The last successes of a span's series: how long they took, and which steps they had."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
+from vs_tui.metrics.statistics import HISTORY, History, history_of
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
@@ -45,3 +46,20 @@ def _runs(db: sqlite3.Connection, series: str, at: Instant | None) -> list[PastR
         span = rows.span_of(row)
         below[span.parent_key].append(span)
     return [steps_of(run, below[run.key]) for run in runs]
+
+
+def read_histories(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, History]:
+    """By span key: how long the last successes of its series took; absent without any."""
+    sql = "SELECT key, series FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+    series: dict[str, str] = dict(rows.select_in(db, sql, keys))
+    sql = (
+        "SELECT MAX(ended_at - started_at, 0) FROM spans WHERE series = ? AND status = 'ok' "
+        "AND started_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?"
+    )
+    histories: dict[str, History | None] = {}
+    for name in set(series.values()):
+        bound: tuple[Any, ...] = (name, HISTORY)
+        histories[name] = history_of([row[0] for row in db.execute(sql, bound)])
+    return {
+        key: history for key, name in series.items() if (history := histories[name]) is not None
+    }

@@ -327,7 +327,7 @@ _LAST_DELIVERY: Final = "SELECT MAX(id) FROM deliveries"
 
 
 def _baselines(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Baseline]:
-    from vs_tui.store.metrics_spans import read_histories
+    from vs_tui.store.past_runs import read_histories
 
     found = read_histories(db, keys)
     return {key: Baseline(h.n, round(h.median), h.p90) for key, h in found.items()}

@@ -15,7 +15,7 @@ from vs_tui.model.teams import Environments
 from vs_tui.model.time import MINUTE, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
-from vs_tui.store.metrics_spans import read_histories
+from vs_tui.store.past_runs import read_histories
 from vs_tui.store.searching import current_seq
 from vs_tui.traces.board import Board, Member, board
 from vs_tui.traces.evidence import MACHINES
