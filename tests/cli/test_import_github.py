@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
@@ -13,6 +14,8 @@ from aiohttp import web
 from tests.cli.fake_api import FakeApi, Pages, limited
 from tests.cli.shell import deliveries, one
 from tests.sources import github_payloads as gh
+from vs_tui.cli import import_
+from vs_tui.cli.main import main
 
 REPO = "/repos/acme/api"
 
@@ -256,3 +259,52 @@ def test_a_wrong_command_line_is_explained(server, shell, arguments, hint):
 
     assert done.returncode == 2
     assert hint in done.stderr
+
+
+async def test_following_asks_again_for_what_is_new_until_it_is_stopped(
+    server, shell, api, monkeypatch, capsys
+):
+    """Lists are asked for by their ETag, and an outage is waited out. Waits end at once here."""
+    rounds = unchanged = 0
+
+    def issues(request):
+        nonlocal unchanged
+        if rounds == 1:
+            return web.json_response({"message": "down"}, status=418)
+        found = [gh.issue("opened", number=13)["issue"]]
+        if rounds >= 3:
+            found.append(gh.issue("opened", number=14, title="New")["issue"])
+        etag = f'"{len(found)}"'
+        if request.headers.get("If-None-Match") == etag:
+            unchanged += 1
+            return web.Response(status=304, headers={"ETag": etag})
+        return web.json_response(found, headers={"ETag": etag})
+
+    def sleep(seconds):
+        nonlocal rounds
+        assert seconds == 10
+        rounds += 1
+        if rounds > 4:
+            raise KeyboardInterrupt
+
+    api.routes[f"{REPO}/issues"] = issues
+    for name, value in shell.environment({"GITHUB_TOKEN": "gh-token"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(import_, "time", SimpleNamespace(sleep=sleep))
+    words = ("import", "github", "acme/api", "--url", api.url, "--since", "2026-01-01")
+    code = await asyncio.to_thread(main, [*words, "--only", "issues", "--follow", "10s"])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    assert "following acme/api, every 0:10; ctrl+c stops" in err
+    assert "1 new" in err
+    assert "asked again in 0:10" in err
+    assert "2 accepted" in out
+    assert one(server.spans(), span_id="vstrace-github-issue-api-14")["name"] == "New"
+    assert unchanged > 0
+
+
+@pytest.mark.parametrize("every", ["1s", "soon"])
+async def test_following_is_asked_for_with_a_time_that_spares_the_rate_limit(shell, api, every):
+    code, _, err = await run_import(shell, api, "--follow", every)
+    assert code == 2
+    assert "write a time of 10s or longer" in err

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -23,9 +25,23 @@ from vs_tui.cli.importing.web import Api
 from vs_tui.cli.manual import USAGE, UsageError, add_command
 from vs_tui.config import data_dir
 from vs_tui.model.display import clean
-from vs_tui.model.time import Instant, iso
+from vs_tui.model.time import (
+    MINUTE,
+    SECOND,
+    Duration,
+    Instant,
+    format_duration,
+    iso,
+    parse_duration,
+    parse_instant,
+)
 
 DEFAULT_SINCE: Final = "90d"
+FOLLOW_EVERY: Final = "60s"
+_LEAST: Final = 10 * SECOND
+"""Asking more often spends a tool's rate limit on nothing."""
+_OVERLAP: Final = 2 * MINUTE
+"""So far back each round looks beyond the one before: clocks differ, and lists lag."""
 
 
 class Importer(Protocol):
@@ -73,6 +89,7 @@ examples:
   JIRA_TOKEN=... vs-tui import jira TP --url https://acme.atlassian.net --user ana@acme.example
   JIRA_TOKEN=... vs-tui import jira TP --url https://jira.acme.example     a Data Center token
   vs-tui import github acme/api --only issues,deployments --quick          few requests
+  vs-tui import github acme/api --since 30d --follow       goes on, where no webhook can arrive
 
 Each object becomes a delivery in the shape of the tool's own webhook and is sent to the running
 receiver. An interrupted import goes on where it stopped when it is started again in the same
@@ -133,6 +150,14 @@ def _add_options(parser: argparse.ArgumentParser, tool: Tool) -> None:
     parser.add_argument(
         "--restart", action="store_true", help="forget how far earlier imports came"
     )
+    parser.add_argument(
+        "--follow",
+        nargs="?",
+        const=FOLLOW_EVERY,
+        metavar="TIME",
+        help=f"go on asking for what is new, every {FOLLOW_EVERY} or so often as given; for a "
+        "machine that no webhook reaches",
+    )
     parser.add_argument("--to", metavar="URL", help="the receiver (default: this machine's)")
     parser.add_argument("--json", action="store_true", help="print the counts as a JSON object")
 
@@ -142,20 +167,23 @@ def run(args: argparse.Namespace) -> int:
     try:
         projects = tool.projects(args.projects)
         only = _only(args.only, tool)
-        _check_url(args.url)
+        check_url(args.url)
         since = _since(args.since) if args.since else ""
+        every = _every(args.follow) if args.follow else None
     except (ValueError, UsageError) as error:
         print(f"vs-tui import: {clean(str(error))}", file=sys.stderr)
         return USAGE
     found = receiver(args.to or "")
     sender = Sender(found.url, found.token)
     bar = Bar(sys.stderr)
-    api = Api(args.url, _proof(args, tool), bar.notice)
+    api = Api(args.url, proof_headers(args, tool), bar.notice)
     try:
         sender.check()
         progress = _progress(args, projects, since)
         settings = Settings(progress.since, not args.quick, only)
         skipped = _import(tool, api, projects, settings, progress, sender, bar)
+        if every is not None:
+            _follow(every, tool, api, projects, settings, progress, sender, bar)
     finally:
         api.close()
         sender.close()
@@ -197,6 +225,38 @@ def _import(
     return skipped
 
 
+def _follow(
+    every: Duration,
+    tool: Tool,
+    api: Api,
+    projects: list[str],
+    settings: Settings,
+    progress: Progress,
+    sender: Sender,
+    bar: Bar,
+) -> None:
+    """Import what is new, again and again, until Ctrl+C. An outage of the tool is waited out."""
+    api.remembers = True
+    bar.quiet = True
+    print(f"following {', '.join(projects)}, every {format_duration(every).strip()}; "
+          "ctrl+c stops", file=sys.stderr)  # fmt: skip
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(every / SECOND)
+            since = (parse_instant(progress.since) or now()) - _OVERLAP
+            progress.began = _seconds(now())
+            before = sender.verdicts["accepted"]
+            try:
+                _import(tool, api, projects, replace(settings, since=_seconds(since)),
+                        progress, sender, bar)  # fmt: skip
+            except CommandError as error:
+                bar.say(f"{clean(str(error), 300)}; asked again in {format_duration(every)}")
+                continue
+            new = sender.verdicts["accepted"] - before
+            if new:
+                bar.say(f"{new} new")
+
+
 def _read(step: Step, name: str, progress: Progress, sender: Sender, bar: Bar) -> int:
     """All pages of a step; how many deliveries they made."""
     cursor, done, sent = progress.cursors.get(name, ""), 0, 0
@@ -235,12 +295,23 @@ def _since(text: str) -> str:
     return _seconds(moment("--since", text, "30d"))
 
 
+def _every(text: str) -> Duration:
+    """How often --follow asks; UsageError when it is no time or too short."""
+    try:
+        every = parse_duration(text)
+    except ValueError:
+        every = 0
+    if every < _LEAST:
+        raise UsageError(f"--follow {text}: write a time of 10s or longer, such as 60s or 5m")
+    return every
+
+
 def _seconds(instant: Instant) -> str:
     """RFC 3339 without fractions, as GitHub takes it."""
     return f"{(iso(instant) or '')[:19]}Z"
 
 
-def _check_url(url: str) -> None:
+def check_url(url: str) -> None:
     """UsageError for what is no address: it would be waited for."""
     try:
         parts = urlsplit(url)
@@ -249,7 +320,7 @@ def _check_url(url: str) -> None:
         good = False
     if not good:
         shown = url.rpartition("@")[2][:100]  # never a password
-        raise UsageError(f"--url '{shown}' is not an address; write https://HOST")
+        raise UsageError(f"'{shown}' is not an address; write https://HOST")
 
 
 def _only(text: str | None, tool: Tool) -> frozenset[str]:
@@ -259,7 +330,7 @@ def _only(text: str | None, tool: Tool) -> frozenset[str]:
     return names
 
 
-def _proof(args: argparse.Namespace, tool: Tool) -> dict[str, str]:
+def proof_headers(args: argparse.Namespace, tool: Tool) -> dict[str, str]:
     """The headers that carry the token."""
     token = os.environ.get(tool.variable, "").strip()
     if args.token_file:

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "ls": "list spans that match a filter",
     "link": "list, show, pin or cut the links between spans",
     "report": "DORA, durations, pull requests, teams",
+    "connect": "make a tool's webhook, or say what to enter where",
     "import": "backfill history from GitHub, GitLab or Jira",
     "config": "create or show the configuration",
     "source": "list sources, or see what one makes of a body",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -17,19 +18,29 @@ class Bar:
     def __init__(self, stream: TextIO) -> None:
         self._line = Line(stream)
         self._label = ""
+        self.quiet = False
+        """Whether steps are not told: those of a follow come every minute."""
 
     def step(self, label: str) -> None:
         """The next step begins."""
         self._label = label
-        self._line.show(label)
+        if not self.quiet:
+            self._line.show(label)
 
     def page(self, done: int, pages: int, sent: int) -> None:
         """`done` of `pages` (0: nobody knows) are read, `sent` deliveries sent in this step."""
+        if self.quiet:
+            return
         self._line.show(f"{self._label} {gauge(done, pages, 'pages')}, {sent} deliveries")
 
     def end(self, sent: int) -> None:
         """The step is over."""
-        self._line.finish(f"{self._label}: {sent} deliveries")
+        if not self.quiet:
+            self._line.finish(f"{self._label}: {sent} deliveries")
+
+    def say(self, text: str) -> None:
+        """One line, with the time."""
+        self._line.finish(f"{time.strftime('%H:%M:%S')} {text}")
 
     def notice(self, text: str) -> None:
         """Something that people should know while they wait."""
@@ -40,7 +51,8 @@ class Bar:
 
     def skipped(self, why: str) -> None:
         """The step cannot be read."""
-        self._line.finish(f"{self._label}: left out, {why}")
+        if not self.quiet:
+            self._line.finish(f"{self._label}: left out, {why}")
 
 
 @dataclass(slots=True)

@@ -18,6 +18,8 @@ TIMEOUT: Final = 60.0
 ATTEMPTS: Final = 6
 """Tries of a request that fails for a reason that may pass; the waits double from one second."""
 MAX_ANSWER: Final = 64 * 1024 * 1024
+MAX_KNOWN: Final = 200
+"""Answers that are kept to be asked for by their ETag."""
 MAX_WAIT: Final = 2 * 3600.0
 """Seconds that a rate limit may ask for at once."""
 _REDIRECTS: Final = 5
@@ -52,7 +54,7 @@ class Answer:
 
 
 class Api:
-    """GET requests below a base URL. `notice(text)` is told why it waits."""
+    """Requests below a base URL. `notice(text)` is told why it waits."""
 
     def __init__(
         self, base: str, headers: Mapping[str, str], notice: Callable[[str], None]
@@ -62,6 +64,10 @@ class Api:
         self._headers = {"Accept": "application/json", "User-Agent": "vs-tui", **headers}
         self._notice = notice
         self._connection: HTTPConnection | None = None
+        self.remembers = False
+        """Whether lists are asked for with the ETag of the last answer: what did not change is not
+        sent again, and GitHub does not count it."""
+        self._known: dict[str, tuple[str, Mapping[str, str], bytes]] = {}
 
     def close(self) -> None:
         if self._connection is not None:
@@ -87,6 +93,22 @@ class Api:
                 return self._read(url, status, headers, body)
             url = urljoin(url, headers.get("location", ""))
         raise CommandError(f"{url[:200]} redirects without end; check --url")
+
+    def send(self, method: str, path: str, value: object) -> Answer:
+        """The answer to a request that changes something. It is sent once: nobody knows what
+        became of one that got no answer. Forbidden, CommandError: as of `get`, and 422 as well."""
+        url = urljoin(self._base, path)
+        try:
+            status, headers, body = self._ask(url, method, value)
+        except (OSError, HTTPException) as error:
+            self.close()
+            raise CommandError(
+                f"{self._base} did not answer: {error or type(error).__name__}; run the same "
+                "command again: what is there already is not made twice"
+            ) from None
+        if status == 422:
+            raise Forbidden(f"{urlsplit(url).path} answered {status}{_said(body)}")
+        return self._read(url, status, headers, body)
 
     def _patiently(self, url: str) -> tuple[int, Mapping[str, str], bytes]:
         """Ask until an answer comes that a repetition would not change."""
@@ -122,18 +144,31 @@ class Api:
             "on where it stopped"
         )
 
-    def _ask(self, url: str) -> tuple[int, Mapping[str, str], bytes]:
+    def _ask(
+        self, url: str, method: str = "GET", value: object = None
+    ) -> tuple[int, Mapping[str, str], bytes]:
         parts = urlsplit(url)
         if self._connection is None:
             kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
             self._connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        self._connection.request("GET", path, headers=self._headers)
+        known = self._known.get(url) if method == "GET" else None
+        more = {"If-None-Match": known[0]} if known else {}
+        sent = None if value is None else json.dumps(value).encode()
+        if sent is not None:
+            more["Content-Type"] = "application/json"
+        self._connection.request(method, path, sent, {**self._headers, **more})
         response = self._connection.getresponse()
         body = response.read(MAX_ANSWER)
         headers = {name.lower(): value for name, value in response.getheaders()}
         if response.will_close:
             self.close()
+        if response.status == 304 and known:
+            return 200, known[1], known[2]
+        if self.remembers and response.status == 200 and headers.get("etag"):
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[url] = headers["etag"], headers, body
         return response.status, headers, body
 
     def _read(self, url: str, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
