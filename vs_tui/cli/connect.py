@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     connection = found[args.tool]
     base = args.public_url or config.public_url or agent_url(config.port)
     if args.public_url:
-        check_url(args.public_url)
+        check_url(args.public_url, "--public-url")
     if args.name and args.tool not in _BY_API:
         raise UsageError(
             f"only the webhooks of {' and '.join(_BY_API)} can be made from here; `vs-tui connect "
@@ -87,7 +87,7 @@ def _make(args: argparse.Namespace, connection: Connection, base: str) -> int:
     """Make the webhook and let the tool ping it."""
     tool = TOOLS[args.tool]
     if args.api:
-        check_url(args.api)
+        check_url(args.api, "--api")
     if not base:
         raise CommandError(
             f"{tool.title} cannot reach this machine: nothing says where. Start a tunnel (ngrok "

@@ -311,7 +311,7 @@ def _seconds(instant: Instant) -> str:
     return f"{(iso(instant) or '')[:19]}Z"
 
 
-def check_url(url: str) -> None:
+def check_url(url: str, option: str = "--url") -> None:
     """UsageError for what is no address: it would be waited for."""
     try:
         parts = urlsplit(url)
@@ -320,7 +320,7 @@ def check_url(url: str) -> None:
         good = False
     if not good:
         shown = url.rpartition("@")[2][:100]  # never a password
-        raise UsageError(f"'{shown}' is not an address; write https://HOST")
+        raise UsageError(f"{option} '{shown}' is not an address; write https://HOST")
 
 
 def _only(text: str | None, tool: Tool) -> frozenset[str]:
