@@ -53,13 +53,21 @@ class PullRequest(NamedTuple):
 
     def duration_per_comment(self, now: Instant) -> float | None:
         """Seconds; 0 without comments, None when the number of comments is not known."""
-        if self.comments is None:
-            return None
-        return self.duration(now) / SECOND / self.comments if self.comments else 0.0
+        return _per_comment(self.duration(now), self.comments)
 
     def duration_per_line(self, now: Instant) -> float | None:
         """Seconds; None without changed lines, because nothing is infinite."""
-        return ratio(self.duration(now) / SECOND, self.total_changes or 0)
+        return _per_line(self.duration(now), self.total_changes)
+
+
+def _per_comment(duration: Duration, comments: int | None) -> float | None:
+    if comments is None:
+        return None
+    return duration / SECOND / comments if comments else 0.0
+
+
+def _per_line(duration: Duration, lines: int | None) -> float | None:
+    return duration / SECOND / lines if lines else None
 
 
 class PeriodFigures(NamedTuple):
@@ -105,9 +113,10 @@ def aggregate(
         running: list[Duration] = []
         for first in sorted(periods):
             members = periods[first]
-            running += [pr.duration(now) for pr in members]
+            durations = [pr.duration(now) for pr in members]
+            running += durations
             running.sort()
-            found.append(_period(first, owner, repo, members, running, now))
+            found.append(_period(first, owner, repo, members, durations, running))
     return sorted(found, key=lambda figures: (figures.period, figures.owner, figures.repo))
 
 
@@ -116,10 +125,12 @@ def _period(
     owner: str,
     repo: str,
     members: Sequence[PullRequest],
+    durations: Sequence[Duration],
     running: Sequence[Duration],
-    now: Instant,
 ) -> PeriodFigures:
-    merged = sum(1 for pr in members if pr.merged)
+    merged = sum([pr.merged_at is not None for pr in members])
+    lines = [pr.total_changes for pr in members]
+    comments = [pr.comments for pr in members]
     return PeriodFigures(
         period=first,
         owner=owner,
@@ -127,11 +138,11 @@ def _period(
         total=len(members),
         merged=merged,
         merge_ratio=ratio(merged, len(members)),
-        lines=_mean(pr.total_changes for pr in members),
-        hours=hours(mean([pr.duration(now) for pr in members])),
-        seconds_per_line=_mean(pr.duration_per_line(now) for pr in members),
-        seconds_per_comment=_mean(pr.duration_per_comment(now) for pr in members),
-        comments=_mean(pr.comments for pr in members),
+        lines=_mean(lines),
+        hours=hours(mean(durations)),
+        seconds_per_line=_mean(map(_per_line, durations, lines)),
+        seconds_per_comment=_mean(map(_per_comment, durations, comments)),
+        comments=_mean(comments),
         running_p50=hours(median(running)),
         running_p95=hours(percentile(running, 95)),
         running_p99=hours(percentile(running, 99)),

@@ -16,6 +16,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from vs_tui.model.time import (
+    SECOND,
     Instant,
     from_datetime,
     parse_duration,
@@ -53,7 +54,7 @@ def day_start(day: date, zone: tzinfo) -> Instant:
 
 def day_of(instant: Instant, zone: tzinfo) -> date:
     """The day an instant belongs to."""
-    return to_datetime(instant).astimezone(zone).date()
+    return datetime.fromtimestamp(instant // SECOND, zone).date()
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,9 @@ def read_pull_requests(
     reviewers: dict[str, list[str]] = {}
     for parent, actor in rows.select_in(db, sql, [each.key for each in found]):
         reviewers.setdefault(parent, []).append(actor)
-    return [_reviewed(each, reviewers.get(each.key, ())) for each in found]
+    return [
+        _reviewed(each, reviewers[each.key]) if each.key in reviewers else each for each in found
+    ]
 
 
 def _reviewed(pull_request: PullRequest, reviewers: Sequence[str]) -> PullRequest:
@@ -176,7 +178,8 @@ def read_flaky(db: sqlite3.Connection, window: Window, team: str) -> list[FlakyJ
     # SQLite takes the commit of the row that has the MAX: the last one with both results.
     commits = (
         "SELECT COUNT(*), SUM(mixed), MAX(CASE WHEN mixed THEN at END), commit_id "
-        "FROM (SELECT commit_id, MAX(ended_at) AS at, MIN(status) <> MAX(status) AS mixed "
+        "FROM (SELECT commit_id, MAX(ended_at) AS at, "
+        "SUM(status = 'ok') BETWEEN 1 AND COUNT(*) - 1 AS mixed "
         f"{runs} AND ended_at >= ? AND ended_at < ? {of_team} GROUP BY commit_id)"
     )
     example = f"SELECT MAX(key) {runs} AND commit_id = ? AND ended_at = ? {of_team}"

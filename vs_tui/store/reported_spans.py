@@ -82,8 +82,8 @@ UPDATE spans SET commit_id = lower({_COMMIT}), job = COALESCE(
     AND {_COMMIT} IS NOT NULL;
 CREATE INDEX spans_runs ON spans (project, job, commit_id, ended_at, status, team, derived)
     WHERE {IS_RUN};
-CREATE INDEX spans_finished ON spans ({", ".join(KIND)}, ended_at, started_at, derived)
-    WHERE ended_at IS NOT NULL;
+CREATE INDEX spans_finished ON spans
+    ({", ".join(KIND)}, ended_at, started_at, derived, name, actor) WHERE ended_at IS NOT NULL;
 DROP INDEX spans_requested;
 CREATE INDEX spans_requested ON spans
     (started_at, {", ".join(c for c in PULL_REQUEST if c != "started_at")}, team)
