@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import aiohttp
+import aiohttp.web
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -21,7 +22,7 @@ STATIC = "/static/js/textual.js"
 
 @pytest.fixture
 async def client():
-    app = await web.build(f"{sys.executable} -c pass", TOKEN)
+    app = await web.build(f"{sys.executable} -c pass", lambda: TOKEN)
     async with TestClient(TestServer(app), cookie_jar=aiohttp.CookieJar(unsafe=True)) as found:
         yield found
 
@@ -58,6 +59,59 @@ async def test_the_form(client) -> None:
     response = await client.post("/login", data={"token": f" {TOKEN}\n"}, allow_redirects=False)
     assert response.status == 303
     assert (await client.get("/")).status == 200
+
+
+async def test_a_rotation_ends_the_sessions_and_closes_their_tabs(monkeypatch) -> None:
+    tokens = ["before"]
+    app = await web.build(f"{sys.executable} -c pass", lambda: tokens[0])
+    monkeypatch.setattr(web, "LOOK_SECONDS", 0.01)
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with TestClient(TestServer(app), cookie_jar=jar) as client:
+        await client.get("/?token=before")
+        assert (await client.get("/")).status == 200
+        tab = await client.ws_connect("/ws")
+        tokens[0] = "after"
+        while not tab.closed:
+            await tab.receive(timeout=5)
+        assert (await client.get("/")).status == 401
+        assert (await client.get("/?token=before", allow_redirects=False)).status == 401
+        assert (await client.get("/?token=after", allow_redirects=False)).status == 303
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded; charset=nothing", b"token=x"),
+        ("application/x-www-form-urlencoded; charset=utf-7", b"token=%ff%fe"),
+        ("multipart/form-data", b"token"),
+        ("multipart/form-data; boundary=a", b"--a\r\n\r\n"),
+        ("application/x-www-form-urlencoded", b"token=" + b"\xff" * 40_000),
+        ("text/plain; charset=\xff", b"\x00"),
+    ],
+)
+async def test_an_odd_login_form_is_refused(client, kind, body) -> None:
+    response = await client.post("/login", data=body, headers={"Content-Type": kind})
+    assert response.status == 401
+    assert 'type="password"' in await response.text()
+
+
+async def test_half_a_request_is_not_waited_for(monkeypatch) -> None:
+    monkeypatch.setattr(web, "HEAD_SECONDS", 0.2)
+    app = await web.build(f"{sys.executable} -c pass", lambda: TOKEN)
+    runner = aiohttp.web.AppRunner(app, access_log=None)
+    await runner.setup()
+    listening = await web._listen(runner, "127.0.0.1", 0)
+    try:
+        port = int(web._url(listening).rpartition(":")[2])
+        for part in (b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n", b""):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(part)
+            await asyncio.wait_for(reader.read(), 5)  # until it is closed
+            assert reader.at_eof()
+            writer.close()
+    finally:
+        listening.close()
+        await runner.cleanup()
 
 
 async def test_behind_https_the_cookie_and_the_links_are_secure(client) -> None:

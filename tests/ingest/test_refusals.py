@@ -11,11 +11,12 @@ import os
 import re
 import socket
 import sqlite3
+import zlib
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.ingest.server import TOKEN, Server, nearby
+from tests.ingest.server import TOKEN, Server, nearby, serving
 
 START = b'{"type":"build","id":"1","action":"start"}'
 
@@ -125,6 +126,47 @@ def test_gzip_is_read_and_broken_gzip_is_400(shared) -> None:
     headers = {"Content-Encoding": "gzip"}
     assert shared.call("/customhttp", gzip.compress(START), headers)[0] == 200
     assert shared.call("/customhttp", b"\x1f\x8bbroken", headers)[0] == 400
+
+
+@pytest.mark.parametrize("padding", [0, 50_000])
+def test_a_compressed_body_is_whole_or_refused(shared, padding) -> None:
+    """Without its checksum nobody knows whether the end of it is missing."""
+    body = json.dumps({"type": "build", "id": "z", "action": "start", "x": "a" * padding}).encode()
+    whole = gzip.compress(body)
+    stream = zlib.compressobj(wbits=-15)
+    bare = stream.compress(body) + stream.flush()
+    for encoding, sent, expected in (
+        ("gzip", whole, 200),
+        ("x-gzip", whole, 200),
+        ("GZIP", gzip.compress(body[:20]) + gzip.compress(body[20:]), 200),
+        ("deflate", zlib.compress(body), 200),
+        ("deflate", bare, 200),
+        ("gzip", whole[:-8], 400),
+        ("gzip", whole[:-4], 400),
+        ("gzip", whole[:-8] + bytes(8), 400),
+        ("gzip", whole + b"more", 400),
+        ("gzip", b"", 400),
+        ("deflate", zlib.compress(body)[:-4], 400),
+        ("deflate", bare[:-2], 400),
+        ("deflate", zlib.compress(body) + b"more", 400),
+    ):
+        status, answer = shared.call("/customhttp", sent, {"Content-Encoding": encoding})
+        assert status == expected, (encoding, len(sent), answer)
+
+
+@pytest.mark.parametrize("body", [b"broken", gzip.compress(b"{}")[:-8], gzip.compress(b"{}")])
+@pytest.mark.parametrize("path", ["/nothing", "/customhttp"])
+def test_after_a_refusal_the_connection_goes_on_or_says_that_it_ends(shared, path, body) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\n"
+    head += f"Authorization: {TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n"
+    again = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    host, _, port = shared.url.removeprefix("http://").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as line:
+        line.sendall(head.encode() + body + again)
+        answers = b"".join(iter(lambda: line.recv(65_536), b""))
+    first, _, rest = answers.partition(b"\r\n\r\n")
+    assert first.startswith((b"HTTP/1.1 40", b"HTTP/1.1 20"))
+    assert b"connection: close" in first.lower() or b'"status":"ok"' in rest
 
 
 def test_a_gzip_bomb_is_413(shared) -> None:
@@ -392,3 +434,27 @@ def test_metrics_keep_valuestreams_names(shared) -> None:
     )
     assert "traces_stores_buffered_spans_total" in text
     assert "webhooks_event_duration_bucket" in text
+
+
+def test_a_lagging_reader_of_the_stream_is_no_error(tmp_path) -> None:
+    """It is sent more than it reads, then its line breaks in the middle of a message."""
+    with serving(tmp_path) as server:
+        host, _, port = server.url.removeprefix("http://").rpartition(":")
+        line = socket.socket()
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        line.connect((host, int(port)))
+        line.sendall(
+            f"GET /api/stream HTTP/1.1\r\nHost: x\r\nAuthorization: {TOKEN}\r\n\r\n".encode()
+        )
+        line.recv(1)
+        text = {f"t{n}": "v" * 1_900 for n in range(90)}
+        for number in range(60):
+            body = {"type": "build", "id": str(number), "action": "start", "tags": text}
+            assert server.call("/customhttp", body)[0] == 200
+            server.call("/api/counts")
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        line.close()
+        assert server.call("/healthz")[0] == 200
+        server.process.terminate()
+        _, said = server.process.communicate(timeout=15)
+    assert "ERROR" not in said, said

@@ -317,8 +317,8 @@ class Api:
                 seq = changes.seq
                 changes = await self._seen(request, changes)
                 await response.write(await self._message(request, changes, brief=brief))
-        except (ConnectionResetError, asyncio.CancelledError):
-            return response
+        except (ConnectionError, asyncio.CancelledError):
+            return response  # also a reader that lags until its line breaks
         finally:
             unsubscribe()
 

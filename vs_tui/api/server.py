@@ -235,6 +235,9 @@ def _errors(receiver: Receiver) -> Middleware:
                 at = receiver.clock()
                 receiver.writer.reject(unknown_path(path, request.headers, at, refused, secrets))
             response = refusal(refused).response
+            body = request.content
+            if body.exception() is not None or not body.is_eof():
+                response.force_close()  # what is left of the body is no next request
         finally:
             if isinstance(connection, Connection):
                 connection.busy = False

@@ -10,27 +10,36 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hmac
 import os
 import secrets as random_source
 import shlex
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
 
 from vs_tui.cli.common import CommandError, load_config
 from vs_tui.cli.view import token_for
+from vs_tui.config import Config
+from vs_tui.model.limits import Limits
+from vs_tui.sources.signatures import any_token, same
 
 COOKIE: Final = "vs_tui_session"
 SESSION_SECONDS: Final = 12 * 3600
 MAX_SESSIONS: Final = 1_000
 MAX_TABS: Final = 16
 """Each is a process with a dashboard of its own."""
+MAX_CONNECTIONS: Final = 256
+HEAD_SECONDS: Final = 15.0
+"""How long a request's head, or the login form, may take to arrive."""
+MAX_FORM: Final = 16_384
+LOOK_SECONDS: Final = 1.0
+"""Between two looks at the token."""
 # No font of another site is loaded; nobody may frame the page.
 _POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -49,12 +58,39 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Door:
-    """Lets in who shows the token, then who shows the cookie that was given for it."""
+    """Lets in who shows the token, then who shows the cookie that was given for it. A rotation of
+    the token ends the sessions, and closes their tabs."""
 
-    def __init__(self, token: str) -> None:
-        self._token = token
+    def __init__(self, token: Callable[[], str]) -> None:
+        self._read_token = token
+        self._token = token()
         self._sessions: dict[str, float] = {}
-        self.tabs = 0
+        self._open: set[asyncio.Task[Any]] = set()
+
+    @property
+    def tabs(self) -> int:
+        """Tabs that are open."""
+        return len(self._open)
+
+    async def watch(self, _: web.Application) -> AsyncIterator[None]:
+        """Look for a new token each second, as long as the application runs."""
+
+        async def look() -> None:
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                self._look()
+
+        looking = asyncio.create_task(look())
+        yield
+        looking.cancel()
+
+    def _look(self) -> None:
+        token = self._read_token()
+        if not same(token, self._token):
+            self._token = token
+            self._sessions.clear()
+            for tab in self._open:
+                tab.cancel()
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -67,8 +103,9 @@ class Door:
         return response
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._look()
         if request.path == "/login" and request.method == "POST":
-            offered = str((await request.post()).get("token", ""))
+            offered = await _offered(request)
             return self._let_in(request) if self._is_token(offered) else _login(401)
         if "token" in request.query:
             # The address with the token must not stay in the browser's history or its bar.
@@ -85,14 +122,18 @@ class Door:
             return web.Response(status=403, text="this page belongs to another site")
         if self.tabs >= MAX_TABS:
             return web.Response(status=503, text=f"{MAX_TABS} tabs are open; close one")
-        self.tabs += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        with suppress(AttributeError):  # a tab is never closed to make room
+            request.protocol.busy = True  # type: ignore[attr-defined]
         try:
             return await handler(request)
         finally:
-            self.tabs -= 1
+            self._open.discard(task)
 
     def _is_token(self, offered: str) -> bool:
-        return hmac.compare_digest(offered.strip().encode(), self._token.encode())
+        return bool(self._token) and any_token(offered.strip(), [self._token])
 
     def _is_known(self, session: str) -> bool:
         until = self._sessions.get(session, 0.0)
@@ -115,6 +156,16 @@ class Door:
             secure=_scheme(request) == "https",
         )
         return response
+
+
+async def _offered(request: web.Request) -> str:
+    """The token in the login form; whatever its charset, it is ASCII."""
+    body = b""
+    with suppress(TimeoutError, ConnectionError, ValueError):
+        async with asyncio.timeout(HEAD_SECONDS):
+            body = await request.content.read(MAX_FORM)
+    fields = parse_qs(body.decode("latin-1"), errors="replace")
+    return fields.get("token", [""])[0]
 
 
 def _login(status: int) -> web.Response:
@@ -143,7 +194,16 @@ def serve(args: argparse.Namespace, what: str) -> int:
         )
     # By the environment, so that no process list shows it.
     os.environ["VS_TOKEN"] = token
-    return asyncio.run(_serve(command, host, port, token))
+    current = (lambda: token) if "://" in what else _current_token(config)
+    return asyncio.run(_serve(command, host, port, current))
+
+
+def _current_token(config: Config) -> Callable[[], str]:
+    """The token as the secrets file has it now."""
+    from vs_tui.ingest.auth import SecretsFile
+
+    secrets = SecretsFile(config)
+    return lambda: secrets().token
 
 
 def child_command(args: argparse.Namespace, what: str) -> tuple[str, str]:
@@ -166,7 +226,7 @@ def child_command(args: argparse.Namespace, what: str) -> tuple[str, str]:
     return shlex.join(words), token
 
 
-async def build(command: str, token: str) -> web.Application:
+async def build(command: str, token: Callable[[], str]) -> web.Application:
     """textual-serve's application behind the door."""
     from textual_serve.server import Server
 
@@ -181,17 +241,20 @@ async def build(command: str, token: str) -> web.Application:
             """Prints no banner: stdout is data."""
 
     inner: web.Application = await Guarded(command, title="vs-tui")._make_app()
-    inner.middlewares.append(Door(token).guard)
+    door = Door(token)
+    inner.middlewares.append(door.guard)
+    inner.cleanup_ctx.append(door.watch)
     return inner
 
 
-async def _serve(command: str, host: str, port: int, token: str) -> int:
+async def _serve(command: str, host: str, port: int, token: Callable[[], str]) -> int:
     app = await build(command, token)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0, handle_signals=False)
     await runner.setup()
+    listening: asyncio.Server | None = None
     try:
-        await _listen(runner, host, port)
-        url = _url(runner)
+        listening = await _listen(runner, host, port)
+        url = _url(listening)
         print(f"listening on {url}", flush=True)
         print(
             f"vs-tui: open {url}/ and paste the token (`vs-tui secret show token`)",
@@ -202,13 +265,21 @@ async def _serve(command: str, host: str, port: int, token: str) -> int:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await stop.wait()
     finally:
+        if listening is not None:
+            listening.close()
         await runner.cleanup()
     return 0
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+async def _listen(runner: web.AppRunner, host: str, port: int) -> asyncio.Server:
+    """Listen with the receiver's limits: half a request is not waited for."""
+    from vs_tui.ingest.connections import Connections
+
+    assert runner.server is not None
+    limits = Limits(connections=MAX_CONNECTIONS, idle_seconds=HEAD_SECONDS)
+    connections = Connections(runner.server, limits, {})
     try:
-        await web.TCPSite(runner, host, port).start()
+        return await asyncio.get_running_loop().create_server(connections, host, port)
     except (OSError, socket.gaierror, OverflowError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise CommandError(
@@ -216,6 +287,6 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
         ) from None
 
 
-def _url(runner: web.AppRunner) -> str:
-    host, port = runner.addresses[0][:2]
+def _url(listening: asyncio.Server) -> str:
+    host, port = listening.sockets[0].getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"

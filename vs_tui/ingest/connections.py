@@ -14,10 +14,9 @@ from typing import Any, Final
 
 import orjson
 from aiohttp import web
-from aiohttp.http_exceptions import ContentEncodingError
 
 from vs_tui.ingest.fast_http import Handler, PlainConnection
-from vs_tui.ingest.http_errors import ENCODINGS, Refused, error_body, refusal, unavailable
+from vs_tui.ingest.http_errors import Refused, error_body, refusal, unavailable
 from vs_tui.model.limits import Limits
 
 log = logging.getLogger(__name__)
@@ -94,6 +93,8 @@ class Connection(web.RequestHandler):
             keepalive_timeout=limits.idle_seconds,
             lingering_time=min(limits.read_seconds, 1.0),
             access_log=None,  # type: ignore[arg-type]
+            # It takes a body without its checksum; see `decoding`.
+            auto_decompress=False,
         )
         self._owner = owner
         self.busy = False
@@ -127,8 +128,6 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun")
         refused = Refused(status, "bad_request", "this is not a valid HTTP request")
-        if isinstance(exc, ContentEncodingError):
-            refused = Refused(415, "unsupported", ENCODINGS)
         response = refusal(refused).response
         response.force_close()
         return response

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.http_exceptions import ContentEncodingError
 
 from vs_tui.ingest.admission import Admission, Load
 from vs_tui.ingest.auth import Gate
+from vs_tui.ingest.decoding import ENCODINGS as DECODED
+from vs_tui.ingest.decoding import Broken, decoded
 from vs_tui.ingest.fast_http import Plain, Reply
 from vs_tui.ingest.http_errors import (
     ENCODINGS,
@@ -38,7 +39,9 @@ from vs_tui.sources.reading import intake_of, kept_headers, read
 from vs_tui.store.writer import Writer
 
 KEPT_REJECTED_BODY: Final = 64 * 1024
-_ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
+_PLAIN_ENCODINGS: Final = frozenset({"", "identity"})
+_AT_ONCE: Final = 4096
+"""Bytes of a compressed body that is decoded in no time; larger ones are in a thread."""
 _REFUSED_TYPES: Final = ("multipart/", "image/", "audio/", "video/", "text/html", "text/xml")
 Prepare = Callable[[Inbound], Awaitable[Inbound]]
 _REFUSED_EXACT: Final = frozenset({"application/xml", "application/pdf", "application/zip"})
@@ -152,13 +155,30 @@ class Receiving:
         note.proof = self._gate.admit_head(note.source, headers, request.query)
         self._pay(note)
         body = await self._read(request, load)
+        if (encoding := _encoding(headers)) not in _PLAIN_ENCODINGS:
+            body = await self._decode(encoding, body, load)
         load.arrived()
         url = f"{request.scheme}://{request.host}{request.raw_path}"
         return self._admit_body(note, headers, body, dict(request.query), url)
 
+    async def _decode(self, encoding: str, raw: bytes, load: Load) -> bytes:
+        """The body that was compressed; a small bomb takes no more than the limit."""
+        body = bytearray()
+        pieces = decoded(encoding, raw)
+        small = len(raw) <= _AT_ONCE
+        try:
+            while (piece := next(pieces, None) if small else await _next(pieces)) is not None:
+                if len(body) + len(piece) > self._limits.body:
+                    raise _too_large(_limit(self._limits))
+                load.add(len(piece), self._limits.body)
+                body += piece
+        except Broken as error:
+            raise Refused(400, "bad_request", str(error)) from None
+        return bytes(body)
+
     async def _read(self, request: web.Request, load: Load) -> bytes:
-        """The body after decompression; every piece is accounted for as it comes, so that neither a
-        large Content-Length nor a small bomb takes more than arrived."""
+        """The body as it was sent; every piece is accounted for as it comes, so that a large
+        Content-Length takes no more than arrived."""
         limits = self._limits
         if request.content.is_eof() and not request.content.exception():
             # A small body comes with its head: there is nothing to wait for.
@@ -184,9 +204,9 @@ class Receiving:
             raise Refused(
                 408, "timeout", "the body did not arrive in time; send it again"
             ) from None
-        except (ContentEncodingError, web.RequestPayloadError, ValueError, OSError, RuntimeError):
+        except (web.RequestPayloadError, ValueError, OSError, RuntimeError):
             # aiohttp raises all of these, depending on when the sender hung up.
-            raise Refused(400, "bad_request", "the body is cut or its encoding is broken") from None
+            raise Refused(400, "bad_request", "the body is cut") from None
         finally:
             self._arriving.discard(patience)
             if self._stopped and not self._arriving:
@@ -282,10 +302,18 @@ def _check_head(headers: Mapping[str, str], size: int, limits: Limits) -> None:
         raise _too_large(_limit(limits))
     if headers.get("sec-fetch-site") == "cross-site" or headers.get("origin"):
         raise Refused(403, "forbidden", "webhooks do not come from web pages")
-    if headers.get("content-encoding", "").strip().lower() not in _ENCODINGS:
+    if (encoding := _encoding(headers)) not in _PLAIN_ENCODINGS and encoding not in DECODED:
         raise Refused(415, "unsupported", ENCODINGS)
     if _is_refused(headers.get("content-type", "")):
         raise Refused(415, "unsupported", "send JSON: Content-Type: application/json")
+
+
+def _encoding(headers: Mapping[str, str]) -> str:
+    return headers.get("content-encoding", "").strip().lower()
+
+
+async def _next(pieces: Iterator[bytes]) -> bytes | None:
+    return await asyncio.to_thread(next, pieces, None)
 
 
 @lru_cache(maxsize=64)

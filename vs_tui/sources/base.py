@@ -6,9 +6,10 @@ parties register one under the entry-point group `vs_tui.sources`.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import orjson
 
@@ -16,6 +17,7 @@ from vs_tui.model.limits import MIB, READ_AT_ONCE, values_in
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, State, Verdict
 
+T = TypeVar("T")
 _NONE: Final[Mapping[str, Any]] = {}
 BEFORE_ALL: Final[Instant] = 1
 """`as_of` of what gives way to whatever any other event of the span says."""
@@ -100,8 +102,54 @@ class Source(Protocol):
         a bug of ours and quarantines as well."""
 
 
+class Inexact(Unreadable):
+    """A number beyond 64 bits was read as text, and decoding had made it another one."""
+
+    def __init__(self) -> None:
+        super().__init__("a number has more than 64 bits; send it as text")
+
+
+_DIGITS: Final = bytes(0x30 if 0x30 <= code <= 0x39 else 0x20 for code in range(256))
+_MANY: Final = b"0" * 19
+_SMALL: Final = 4096
+"""Bytes of a body that is looked through for long numbers; of larger ones `text` notices them."""
+
+
+def exact(value: T) -> T:
+    """The value; Inexact for a number that decoding has rounded."""
+    if isinstance(value, float) and abs(value) >= 2**63:
+        raise Inexact
+    return value
+
+
+def has_rounded(found: object) -> bool:
+    """Whether an object holds a number that decoding has rounded."""
+    values = found.values() if isinstance(found, dict) else ()
+    return any(type(value) is float and abs(value) >= 2**63 for value in values)
+
+
+def with_exact_numbers(inbound: Inbound) -> Inbound:
+    """The request with its numbers beyond 64 bits as text: ids of 30 digits stay what they are."""
+
+    def integer(digits: str) -> int | str:
+        return int(digits) if len(digits) < 21 and abs(int(digits)) < 2**63 else digits
+
+    def real(digits: str) -> float | str:
+        value = float(digits)
+        return value if abs(value) < 2**63 else digits
+
+    try:
+        exact = json.loads(_mended(inbound), parse_int=integer, parse_float=real)
+        return inbound._replace(body=orjson.dumps(exact))
+    except (ValueError, RecursionError, TypeError):
+        return inbound
+
+
 def json_body(inbound: Inbound) -> Any:
     """The decoded JSON; BadBody with the position when it is not JSON."""
+    body = inbound.body
+    if len(body) <= _SMALL and _MANY in body.translate(_DIGITS):
+        inbound = with_exact_numbers(inbound)
     try:
         return orjson.loads(inbound.body)
     except orjson.JSONDecodeError as error:
@@ -171,7 +219,8 @@ def items(container: object, *path: str) -> list[Any]:
 
 
 def text(container: object, *path: str, limit: int = 500) -> str:
-    """The string (or number, as digits) at a path; `` when there is none. NULs are replaced."""
+    """The string (or number, as digits) at a path; `` when there is none. NULs are replaced.
+    Inexact for a number beyond 64 bits: `reading.read` then reads the body once more."""
     value = container
     for name in path:
         if not isinstance(value, dict):
@@ -182,7 +231,7 @@ def text(container: object, *path: str, limit: int = 500) -> str:
     if not isinstance(value, str):
         if isinstance(value, bool) or not isinstance(value, int | float):
             return ""
-        value = str(value)
+        value = str(exact(value))
     return value[:limit].replace("\0", "\ufffd")
 
 

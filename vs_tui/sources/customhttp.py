@@ -21,7 +21,15 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, State, Verdict
-from vs_tui.sources.base import BadBody, Inbound, Parsed, defaults, json_object
+from vs_tui.sources.base import (
+    BadBody,
+    Inbound,
+    Parsed,
+    defaults,
+    has_rounded,
+    json_object,
+    with_exact_numbers,
+)
 from vs_tui.sources.schema import MAX_DEPTH, Timestamp, Word, validated
 from vs_tui.sources.signatures import require_hmac_any, require_standard_webhook
 from vs_tui.sources.versions import offer_version, seek_version
@@ -191,6 +199,9 @@ class CustomHttp:
 
     def parse(self, inbound: Inbound) -> Parsed:
         payload = json_object(inbound)
+        if has_rounded(payload) or has_rounded(payload.get("tags")):
+            inbound = with_exact_numbers(inbound)
+            payload = json_object(inbound)
         body = plain_body(payload, inbound.body)
         if body is None:
             try:

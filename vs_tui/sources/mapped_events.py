@@ -10,7 +10,7 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Scalar, Seek, State
 from vs_tui.model.vocabulary import Rule as LinkRule
-from vs_tui.sources.base import defaults, known, web_url
+from vs_tui.sources.base import defaults, exact, known, web_url
 from vs_tui.sources.expressions import Expression, Run
 from vs_tui.sources.versions import offer_version, seek_version
 
@@ -84,6 +84,7 @@ def text_of(value: Any, limit: int = 500) -> str:
         return value[:limit].strip().replace("\0", "\ufffd")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
+    exact(value)
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)[:limit]
 
 

@@ -12,7 +12,15 @@ from vs_tui.log.delivery import Intake, dedupe_key
 from vs_tui.model.limits import READ_AT_MOST, values_in
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unreadable
+from vs_tui.sources.base import (
+    BadBody,
+    Inbound,
+    Inexact,
+    Parsed,
+    Source,
+    Unreadable,
+    with_exact_numbers,
+)
 from vs_tui.sources.registry import one_source, routes, sources
 
 log = logging.getLogger(__name__)
@@ -28,7 +36,10 @@ def read(source: Source, inbound: Inbound) -> Parsed:
     if values_in(inbound.body, inbound.header("content-type")) > READ_AT_MOST:
         return unreadable(f"more than {READ_AT_MOST:,} values; send fewer at once")
     try:
-        return source.parse(inbound)
+        try:
+            return source.parse(inbound)
+        except Inexact:
+            return source.parse(with_exact_numbers(inbound))
     except BadBody:
         raise
     except Unreadable as error:

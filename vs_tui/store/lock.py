@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import tempfile
 from pathlib import Path
 
 from vs_tui.store.schema import StoreError
@@ -30,6 +31,7 @@ class DatabaseLock:
         self.path = path
         self._file = path.with_name(path.name + ".lock")
         self._descriptor: int | None = None
+        self._file_lock: _FileLock | None = None
         self.held_data = False
         """Whether a receiver had opened the database before; an empty file is then a loss."""
 
@@ -52,12 +54,24 @@ class DatabaseLock:
             os.close(descriptor)
             raise InUse(self.path, written[0] if written else "unknown") from None
         self._descriptor = descriptor
+        try:
+            self._take_file()
+        except InUse:
+            self.release()
+            raise
         self.held_data = "opened" in written
         # The mark stays until opening succeeds again: a refused start must not hide the loss.
         self._write(f"{os.getpid()}{' opened' if self.held_data else ''}")
 
+    def _take_file(self) -> None:
+        """A hard link to the database is the same database, though its lock file is another."""
+        if self._file_lock is None:
+            self._file_lock = _FileLock.take(self.path)
+
     def opened(self) -> None:
-        """Note that the database was opened and holds data from now on."""
+        """Note that the database was opened and holds data from now on. InUse when another process
+        has the same file under another name."""
+        self._take_file()
         self._write(f"{os.getpid()} opened")
 
     def _write(self, text: str) -> None:
@@ -68,6 +82,50 @@ class DatabaseLock:
             os.pwrite(self._descriptor, text.encode().ljust(40), 0)
 
     def release(self) -> None:
+        if self._file_lock is not None:
+            self._file_lock.release()
+            self._file_lock = None
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+class _FileLock:
+    """A lock on a file whatever its name: named by its device and number, in a folder of this
+    user's for temporary files. Not on the file itself, whose locks are SQLite's."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def take(cls, database: Path) -> _FileLock | None:
+        """None where there is no file yet, or no place for the lock. InUse when it is taken."""
+        try:
+            found = database.stat()
+            folder = Path(tempfile.gettempdir()) / f"vs-tui-{os.getuid()}"
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                return None
+            path = folder / f"{found.st_dev}-{found.st_ino}.lock"
+            while True:
+                flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+                descriptor = os.open(path, flags, 0o600)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    holder = os.pread(descriptor, 40, 0).decode("ascii", "replace").strip()
+                    os.close(descriptor)
+                    raise InUse(database, holder or "unknown") from None
+                with contextlib.suppress(FileNotFoundError):
+                    if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                        os.pwrite(descriptor, str(os.getpid()).encode().ljust(40), 0)
+                        return cls(path, descriptor)
+                os.close(descriptor)  # its holder has just let go and removed it
+        except OSError:
+            return None
+
+    def release(self) -> None:
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+        os.close(self._descriptor)

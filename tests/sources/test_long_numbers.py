@@ -1,0 +1,58 @@
+"""Numbers beyond 64 bits stay exact, as text, in every source and however large the body is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.sources import github_payloads as gh
+from tests.sources.api_payloads import post
+from vs_tui.sources import customhttp, emmetrics, jira
+from vs_tui.sources.base import Inbound, json_body
+from vs_tui.sources.reading import read
+
+LONG = 123456789012345678901234567890
+
+
+def custom(**more):
+    return {"type": "build", "id": "1", "action": "start", "timestamp": 1_772_445_600, **more}
+
+
+@pytest.mark.parametrize("padding", [0, 10_000])
+def test_an_id_of_thirty_digits_is_exact(padding) -> None:
+    body = custom(id=LONG, note="x" * padding)
+    (event,) = read(customhttp.SOURCE, post("/customhttp", body)).events
+    assert event.key == f"vstrace-customhttp-build-default-{LONG}"
+
+
+def test_tags_and_ids_of_tools_are_exact() -> None:
+    (event,) = read(customhttp.SOURCE, post("/customhttp", custom(tags={"n": LONG}))).events
+    assert event.attributes["n"] == str(LONG)
+    issue = {
+        "id": LONG,
+        "key": LONG,
+        "fields": {"summary": "x" * 9_000, "created": gh.stamp("10:00:00")},
+    }
+    body = {"webhookEvent": "jira:issue_created", "issue": issue}
+    parsed = read(jira.SOURCE, post("/jira", body))
+    assert any(str(LONG) in event.key for event in parsed.events), parsed
+
+
+def test_what_fits_stays_a_number() -> None:
+    for value in (2**63 - 1, -(2**62), 1_733_000_000_000_000_000, 1.5, 0):
+        body = json.dumps({"v": value, "long": LONG}).encode()
+        assert json_body(Inbound("/x", {}, body, 0))["v"] == value
+
+
+@pytest.mark.parametrize("odd", ["1" * 5_000, "-" + "9" * 40, "1e400", "9" * 25 + ".5"])
+def test_odd_numbers_are_read_or_refused_and_never_a_fault_of_ours(odd) -> None:
+    for padding in ("", "x" * 9_000):
+        text = json.dumps(custom(id="ID", note=padding)).replace('"ID"', odd)
+        for source, path in ((customhttp.SOURCE, "/customhttp"), (emmetrics.SOURCE, "/incidents")):
+            try:
+                parsed = read(source, Inbound(path, {}, text.encode(), 0))
+            except Exception as error:
+                assert type(error).__name__ == "BadBody"
+            else:
+                assert "failed with" not in parsed.reason
