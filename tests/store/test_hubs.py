@@ -75,15 +75,7 @@ def steps_of(world: World, intakes: list[Intake]) -> float:
     return count[0] / len(intakes)
 
 
-GROWS = pytest.mark.xfail(
-    reason="what a deploy ships reads the deployments of its version before it", strict=True
-)
-MOVING = ("latest", "a snapshot", "a version again and again")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=GROWS if name in MOVING else ()) for name in HUBS]
-)
+@pytest.mark.parametrize("name", HUBS)
 def test_what_a_delivery_costs_does_not_grow_with_the_hub(name) -> None:
     hub = HUBS[name]
     world = World()

@@ -21,16 +21,8 @@ def in_order(scenario: Scenario) -> tuple[list, list]:
     return IN_ORDER[scenario.name]
 
 
-CONTAINED = ("a deploy ships five changes", "rollback and revert")
-"""Their expected `ships` links are those of the first edition, by time; what ships by containment
-differs in one change each and is not decided yet."""
-
-
 @BY_NAME
-def test_the_tree(scenario, request) -> None:
-    if scenario.name in CONTAINED:
-        reason = "ships links by containment differ from those by time"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+def test_the_tree(scenario) -> None:
     assert {intake.verdict.value for intake in scenario.deliveries} == {"accepted"}
     world = World().deliver(*scenario.deliveries)
     assert world.parents() == scenario.parents

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
 
 from vs_tui.model.vocabulary import Attributes, Key, Link, Rule, Seek, Span
 from vs_tui.store import crowds, proximity, rows
@@ -43,12 +42,11 @@ def relink(
         return
     alone = {change.new.key for change in changes if _is_alone(change)}
     asked = {key: span for key, span in children.items() if key not in alone}
-    wanted = Wanted(connection, {key: Child.of(span) for key, span in asked.items()}, disabled)
     before = {
         key: [link for link in links if link.rule is not Rule.SHIPS]
         for key, links in rows.links_above(connection, asked).items()
     }
-    after = wanted.links()
+    after = _wanted(connection, asked, disabled)
     write_links(connection, before, after)
     moved = _place(connection, children, after, _Unsettled.of(changes, before, after), seq)
     # Last, because what a deploy shipped depends on the runs above it; it never makes a parent.
@@ -133,77 +131,49 @@ class _Unsettled:
         return cls(frozenset(renamed), frozenset(moved | ruled))
 
 
-class Child(NamedTuple):
-    """A span whose links are wanted."""
-
-    node: Node
-    attributes: Attributes
-    """At least those that hold a person's decisions."""
-
-    @classmethod
-    def of(cls, span: Span) -> Child:
-        return cls(Node.of(span), span.attributes)
-
-
-class Wanted:
-    """What decides about the links of some spans, as it is stored: read in a few statements, and
-    plain, so that the links can be worked out in another process."""
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        children: Mapping[str, Child],
-        disabled: frozenset[Rule],
-    ) -> None:
-        self._disabled = disabled
-        sql = (
-            "SELECT key, token, rule, scope, value, via, link_only FROM seeks "
-            "WHERE key IN (SELECT value FROM json_each(?))"
-        )
-        self._seeks = list(rows.select_in(connection, sql, children))
-        tokens = dict.fromkeys(row[1] for row in self._seeks)
-        self._offers = crowds.offers(connection, tokens)
-        self._offers += _named(connection, [t[4:] for t in tokens if t.startswith("ref:")])
-        # A seek that nobody answers makes no link: most in a stream without pull requests.
-        offered = {row[1] for row in self._offers}
-        self._seeks = [row for row in self._seeks if row[1] in offered]
-        owners = {row[0] for row in self._offers}
-        self._nodes = list(rows.select_in(connection, _SELECT_NODES, owners))
-        incidents = [key for key, child in children.items() if child.node.operation == "incident"]
-        self._nearby = proximity.candidates(connection, load_spans(connection, incidents))
-        idle = children.keys() - {row[0] for row in self._seeks} - self._nearby.keys()
-        self._children = {key: child for key, child in children.items() if key not in idle}
-        self._idle = idle
-
-    def links(self) -> dict[str, list[Link]]:
-        """The links of every span."""
-        found: dict[str, list[Link]] = {key: [] for key in self._idle}
-        if not self._children:
-            return found
-        seeks: dict[str, list[Seek]] = {}
-        for key, *row in self._seeks:
+def _wanted(
+    connection: sqlite3.Connection, children: Mapping[str, Span], disabled: frozenset[Rule]
+) -> dict[str, list[Link]]:
+    """The links that these spans should have, by what is stored."""
+    found: dict[str, list[Link]] = {key: [] for key in children}
+    sql = (
+        "SELECT key, token, rule, scope, value, via, link_only FROM seeks "
+        "WHERE key IN (SELECT value FROM json_each(?))"
+    )
+    sought = list(rows.select_in(connection, sql, children))
+    tokens = dict.fromkeys(row[1] for row in sought)
+    offers = crowds.offers(connection, tokens)
+    offers += _named(connection, [t[4:] for t in tokens if t.startswith("ref:")])
+    # A seek that nobody answers makes no link: most in a stream without pull requests.
+    offered = {row[1] for row in offers}
+    seeks: dict[str, list[Seek]] = {}
+    for key, *row in sought:
+        if row[0] in offered:
             seeks.setdefault(key, []).append(rows.seek_of(row))
-        nodes = {row[0]: proximity.node_of(row) for row in self._nodes}
-        matches: dict[str, list[Match]] = {}
-        for owner, token, scope, value, via in self._offers:
-            if node := nodes.get(owner):
-                offered = rows.key_of((token, scope, value, via))
-                matches.setdefault(token, []).append(Match(node, offered))
-
-        def matching(key: Key) -> Sequence[Match]:
-            return matches.get(rows.token(key), ())
-
-        for key, child in self._children.items():
-            found[key] = links_of(
-                child.node,
-                seeks.get(key, ()),
-                matching,
-                pinned=_pinned(child, matching),
-                cut=cuts(child.attributes),
-                extra=self._nearby.get(key, ()),
-                disabled=self._disabled,
+    nodes = _nodes(connection, {row[0] for row in offers})
+    matches: dict[str, list[Match]] = {}
+    for owner, token, scope, value, via in offers:
+        if node := nodes.get(owner):
+            matches.setdefault(token, []).append(
+                Match(node, rows.key_of((token, scope, value, via)))
             )
-        return found
+
+    def matching(key: Key) -> Sequence[Match]:
+        return matches.get(rows.token(key), ())
+
+    nearby = proximity.candidates(connection, children)
+    for key in seeks.keys() | nearby.keys():
+        attributes = children[key].attributes
+        found[key] = links_of(
+            Node.of(children[key]),
+            seeks.get(key, ()),
+            matching,
+            pinned=_pinned(attributes, matching),
+            cut=cuts(attributes),
+            extra=nearby.get(key, ()),
+            disabled=disabled,
+        )
+    return found
 
 
 def _named(connection: sqlite3.Connection, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -218,23 +188,19 @@ def _named(connection: sqlite3.Connection, names: Sequence[str]) -> Iterator[tup
         yield (key, f"ref:{name}", "", name, "")
 
 
-def _pinned(child: Child, matching: Callable[[Key], Sequence[Match]]) -> Node | None:
+def _pinned(attributes: Attributes, matching: Callable[[Key], Sequence[Match]]) -> Node | None:
     """The parent a person chose. The decision is also a seek, so its key has been read."""
-    pin = str(child.attributes.get(PIN_ATTRIBUTE) or "")
+    pin = str(attributes.get(PIN_ATTRIBUTE) or "")
     found = [match.node for match in matching(Key("ref", pin))] if pin else []
     return min(found, key=lambda node: (node.key != pin, node.key), default=None)
 
 
-_SELECT_NODES: Final = (
-    f"SELECT {proximity.NODE_COLUMNS.format('s')} FROM spans s "
-    "WHERE s.key IN (SELECT value FROM json_each(?))"
-)
-
-
 def _nodes(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Node]:
-    return {
-        row[0]: proximity.node_of(row) for row in rows.select_in(connection, _SELECT_NODES, keys)
-    }
+    sql = (
+        f"SELECT {proximity.NODE_COLUMNS.format('s')} FROM spans s "
+        "WHERE s.key IN (SELECT value FROM json_each(?))"
+    )
+    return {row[0]: proximity.node_of(row) for row in rows.select_in(connection, sql, keys)}
 
 
 def write_links(

@@ -35,8 +35,8 @@ from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Span
 from vs_tui.store import rows
+from vs_tui.store.containment import Commit, paths_of
 from vs_tui.store.shipped_changes import contained_in
-from vs_tui.store.vcs_history import Commit, Repository
 
 _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
 _OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
@@ -206,7 +206,7 @@ def _shipped(
         commits[deploy] = contained.commits
     changes = _changes(db, {pr for prs in found.values() for pr in prs}, rules)
     service = rules.paths_of(target.service)
-    paths = Repository(db, target.project).paths_of(changes) if service else {}
+    paths = paths_of(db, changes) if service else {}
 
     def touches(files: Collection[str]) -> bool:
         return service is None or not files or any(map(service.holds, files))

@@ -8,7 +8,7 @@ What a deploy shipped is in `shipped_changes`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from vs_tui.metrics.facts import spellings
@@ -47,8 +47,7 @@ def affected(connection: sqlite3.Connection, changes: Sequence[Change]) -> Itera
         if place is not None
     }
     spelt = {(service, name, at) for service, env, at in deploys for name in spellings(env)}
-    yield from _incidents(connection, _OF_TARGET, spelt)
-    yield from _incidents(connection, _OF_ANY_TARGET, deploys)
+    return _incidents(connection, spelt, deploys)
 
 
 def _target(span: Span | None) -> tuple[str, str, Instant] | None:
@@ -73,35 +72,32 @@ def candidates(
 
 
 # The incidents that a deploy may have caused end where the next one of its target begins.
-_OF_TARGET: Final = (
-    "s.environment = moved.environment AND s.started_at < COALESCE((SELECT n.started_at "
-    "FROM spans n WHERE n.operation = 'deploy' AND n.service = moved.service "
-    "AND n.environment = moved.environment AND n.started_at > moved.moment "
-    "AND n.status <> 'cancelled' "
-    f"ORDER BY n.started_at LIMIT 1), moved.moment + {PROXIMITY_WINDOW} + 1)"
-)
-_OF_ANY_TARGET: Final = (
-    "s.environment = '' AND s.started_at < COALESCE((SELECT n.started_at "
-    "FROM spans n WHERE n.operation = 'deploy' AND n.service = moved.service "
-    "AND n.started_at > moved.moment AND n.status <> 'cancelled' "
-    f"ORDER BY n.started_at LIMIT 1 OFFSET {MAX_SUSPECTS - 1}), "
-    f"moved.moment + {PROXIMITY_WINDOW} + 1)"
+_INCIDENTS: Final = (
+    "SELECT s.key FROM (SELECT json_extract(value, '$[0]') AS service, "
+    "json_extract(value, '$[1]') AS environment, json_extract(value, '$[2]') AS moment "
+    "FROM json_each({0})) moved CROSS JOIN spans s ON s.operation = 'incident' "
+    "AND s.service = moved.service AND s.environment = {1} AND s.started_at >= moved.moment "
+    f"AND s.started_at <= moved.moment + {PROXIMITY_WINDOW} AND s.started_at < COALESCE(("
+    "SELECT n.started_at FROM spans n WHERE n.operation = 'deploy' AND n.service = moved.service "
+    "AND n.started_at > moved.moment AND n.status <> 'cancelled' {2} "
+    "ORDER BY n.started_at LIMIT 1 OFFSET {3}), 9223372036854775807)"
 )
 
 
 def _incidents(
-    connection: sqlite3.Connection, among: str, deploys: Iterable[tuple[str, str, Instant]]
+    connection: sqlite3.Connection,
+    placed: Collection[tuple[str, str, Instant]],
+    deploys: Collection[tuple[str, str, Instant]],
 ) -> Iterator[str]:
-    """The incidents of a service within the window after its deploy."""
-    sql = (
-        "WITH moved AS (SELECT json_extract(value, '$[0]') AS service, "
-        "json_extract(value, '$[1]') AS environment, json_extract(value, '$[2]') AS moment "
-        "FROM json_each(?)) "
-        "SELECT s.key FROM moved CROSS JOIN spans s ON s.operation = 'incident' "
-        "AND s.service = moved.service AND s.started_at BETWEEN moved.moment "
-        f"AND moved.moment + {PROXIMITY_WINDOW} AND {among}"
-    )
-    return (key for (key,) in rows.select_in(connection, sql, deploys))
+    """The incidents of a service within the window after its deploy; the first ones are of the
+    same environment, the others name none."""
+    if not deploys:
+        return iter(())
+    named = _INCIDENTS.format("?1", "moved.environment", "AND n.environment = moved.environment", 0)
+    placeless = _INCIDENTS.format("?2", "''", "", MAX_SUSPECTS - 1)
+    bound = (rows.as_json(placed), rows.as_json(deploys))
+    found = connection.execute(f"{named} UNION {placeless}", bound).fetchall()
+    return (key for (key,) in found)
 
 
 def _suspects(

@@ -159,6 +159,13 @@ def as_json(values: Iterable[object]) -> str:
     return orjson.dumps(list(values)).decode()
 
 
+def asked(*columns: str) -> str:
+    """The beginning of a statement for `select_in` whose values are rows: they are the table
+    `asked` with these columns, and `n` for the place of each in the list."""
+    values = ", ".join(f"json_extract(value, '$[{n}]')" for n in range(len(columns)))
+    return f"WITH asked(n, {', '.join(columns)}) AS (SELECT key, {values} FROM json_each(?)) "
+
+
 def select_in(
     connection: sqlite3.Connection, sql: str, values: Iterable[object]
 ) -> Iterator[tuple[Any, ...]]:

@@ -7,28 +7,35 @@ so that the order of arrival changes nothing.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from vs_tui.model import keys
-from vs_tui.model.time import Instant
+from vs_tui.metrics.reading import deployment_of
+from vs_tui.model.keys import is_moving_version
 from vs_tui.model.vocabulary import Link, Rule, Span
 from vs_tui.store import proximity, rows
+from vs_tui.store.containment import (
+    FIRST_SHIPS,
+    Contained,
+    Deployed,
+    Stretch,
+    contained,
+    positions,
+)
 from vs_tui.store.span_folding import Change, load_spans
-from vs_tui.store.vcs_history import Contained, Position, Repository, write_history
+from vs_tui.store.vcs_history import Told, write_history
 from vs_tui.traces.correlation import Node, cuts, links_of
 
 _TARGET: Final = (
     "{0}.project = {1}.project AND {0}.service = {1}.service AND {0}.environment = {1}.environment"
 )
-_RUNS: Final = ("build", "pipeline")
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 # What is above a change says nothing about when a commit of it was taken.
 _CHANGES: Final = "('sprint', 'issue', 'pull_request', 'push')"
 _TAKEN: Final = (
     "WITH RECURSIVE up(start, parent, at) AS (SELECT key, parent_key, started_at FROM spans "
-    f"WHERE key {_KEYS} UNION SELECT up.start, u.parent_key, CASE WHEN u.operation IN {_RUNS} "
-    "THEN u.started_at END FROM up CROSS JOIN spans u ON u.key = up.parent "
+    f"WHERE key {_KEYS} UNION SELECT up.start, u.parent_key, CASE WHEN u.operation IN "
+    "('build', 'pipeline') THEN u.started_at END FROM up CROSS JOIN spans u ON u.key = up.parent "
     f"WHERE u.operation NOT IN {_CHANGES}) SELECT start, MIN(at) FROM up GROUP BY start"
 )
 
@@ -44,13 +51,22 @@ def relink_shipped(
 
     `relinked`: spans whose other links were looked at; `moved`: those that have a new parent.
     """
-    repositories = write_history(connection, [change.new for change in changes])
-    found = set(_affected(connection, changes, moved, repositories)).difference(relinked)
-    known = {**relinked, **load_spans(connection, found)}
-    deploys = {key: span for key, span in known.items() if span.operation == "deploy"}
+    told = write_history(connection, [change.new for change in changes])
+    moved = set(moved)
+    placed = _to_place(connection, changes, moved, told)
+    known = {**relinked, **load_spans(connection, placed - relinked.keys())}
+    steps = place_deploys(connection, {key: known[key] for key in placed})
+    affected = {
+        *placed,
+        *(row[0] for row in rows.select_in(connection, _AFTER_DEPLOYS, _reached(steps))),
+        *_after_history(connection, told, moved),
+        *(key for key, span in relinked.items() if span.operation == "deploy"),
+    }
+    known.update(load_spans(connection, affected - known.keys()))
+    deploys = {key: known[key] for key in affected}
     if not deploys:
         return {}
-    shipped = _shipped(connection, deploys)
+    shipped = _nodes(connection, contained_in(connection, deploys))
     stored = rows.links_above(connection, deploys)
     shipping = {}
     for key, span in deploys.items():
@@ -69,63 +85,153 @@ def relink_shipped(
     return shipping
 
 
-def taken_at(connection: sqlite3.Connection, deploys: Iterable[str]) -> dict[str, Instant]:
-    """When the commit of each deploy was taken: the earliest start among the runs above it, else
-    its own. Never after its own start."""
-    found = rows.select_in(connection, _TAKEN, deploys)
-    return {key: at for key, at in found if at is not None}
+_PLACED_BY: Final = (
+    "WITH RECURSIVE below(key) AS (SELECT value FROM json_each(?1) UNION SELECT s.key FROM below "
+    "CROSS JOIN spans s ON s.parent_key <> '' AND s.parent_key = below.key AND s.derived = 0 "
+    f"WHERE s.operation NOT IN {_CHANGES}) "
+    "SELECT d.key FROM below CROSS JOIN vcs_deploys d ON d.key = below.key "
+    "UNION SELECT d.key FROM (SELECT json_extract(value, '$[0]') AS project, "
+    "json_extract(value, '$[1]') AS commit_id FROM json_each(?2)) a CROSS JOIN vcs_deploys d "
+    "ON d.project = a.project AND d.version >= substr(a.commit_id, 1, 7) AND d.version <> '' "
+    "AND d.version <= a.commit_id AND substr(a.commit_id, 1, length(d.version)) = d.version "
+    "UNION SELECT d.key FROM json_each(?3) a CROSS JOIN vcs_deploys d "
+    "ON d.project = json_extract(a.value, '$[0]') AND d.ref = json_extract(a.value, '$[1]') "
+    "AND d.ref NOT IN ('', d.branch) "
+    "UNION SELECT key FROM vcs_deploys WHERE project IN (SELECT value FROM json_each(?4))"
+)
 
 
-def _shipped(
+def _to_place(
+    connection: sqlite3.Connection, changes: Sequence[Change], moved: Iterable[str], told: Told
+) -> set[str]:
+    """Deploys whose commits may stand elsewhere than before: these, those of changed commits and
+    branches, and those below runs that moved."""
+    own = {
+        change.new.key
+        for change in changes
+        if "deploy" in (change.new.operation, change.old and change.old.operation)
+    }
+    later = {
+        change.new.key
+        for change in changes
+        if (old := change.old) is not None
+        and (old.started_at, old.operation) != (change.new.started_at, change.new.operation)
+    }
+    branches = {moment[:2] for moment in told.moments}
+    asked: tuple[Collection[object], ...] = (
+        later.union(moved),
+        told.commits,
+        branches,
+        told.defaults,
+    )
+    if not any(asked):
+        return own
+    return own.union(
+        key for (key,) in connection.execute(_PLACED_BY, [rows.as_json(each) for each in asked])
+    )
+
+
+def place_deploys(
     connection: sqlite3.Connection, deploys: Mapping[str, Span]
-) -> dict[str, list[tuple[Rule, Node]]]:
-    """Deploy -> the pull requests and pushes it shipped."""
-    return _nodes(connection, contained_in(connection, place_deploys(connection, deploys)))
-
-
-def place_deploys(connection: sqlite3.Connection, deploys: Mapping[str, Span]) -> list[str]:
-    """Write where the commit of each deploy stands; the keys of those that have begun."""
-    timed = {key: span for key, span in deploys.items() if span.started_at is not None}
-    taken = taken_at(connection, timed)
-    repositories: dict[str, Repository] = {}
-    positions: dict[str, Position] = {}
-    for key, span in sorted(timed.items(), key=lambda entry: entry[1].at):
-        repository = repositories.setdefault(span.project, Repository(connection, span.project))
-        ref = keys.branch_name(str(span.attributes.get("vcs.ref.head.name", "")))
-        commit = str(span.attributes.get("vcs.ref.head.revision", "")).lower()
-        until = span.ended_at if span.ended_at is not None else span.at
-        positions[key] = repository.position(ref, commit, taken.get(key, span.at), until)
-    connection.executemany(
-        "INSERT OR REPLACE INTO vcs_deploys VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+) -> list[tuple[Any, ...]]:
+    """Write where the commit of each deploy stands; the rows that are other than before, as they
+    were and as they are."""
+    taken = {key: at for key, at in rows.select_in(connection, _TAKEN, deploys) if at is not None}
+    found = {
+        key: deployment_of(span)
+        for key, span in deploys.items()
+        if span.operation == "deploy" and span.started_at is not None
+    }
+    places = positions(
+        connection,
         [
-            (
-                *(key, span.project, span.service, span.environment, span.started_at),
-                *(int(span.status == "ok"), positions[key].branch, positions[key].at),
-            )
-            for key, span in timed.items()
+            Deployed(key, d.project, d.branch, d.commit, taken.get(key, d.started_at), d.ended_at)
+            for key, d in found.items()
         ],
     )
-    return list(timed)
+    after = set()
+    for key, d in found.items():
+        version = "" if is_moving_version(d.version) else d.version
+        version = d.commit or version or ",".join("@".join(part) for part in d.parts)
+        target = (key, *d.target, d.started_at, d.ended_at, int(d.ok))
+        after.add((*target, version, d.branch, *places[key]))
+    sql = f"SELECT * FROM vcs_deploys WHERE key {_KEYS}"
+    before = set(rows.select_in(connection, sql, deploys))
+    gone = [(row[0],) for row in before - after]
+    connection.executemany("DELETE FROM vcs_deploys WHERE key = ?", gone)
+    sql = "INSERT INTO vcs_deploys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    connection.executemany(sql, after - before)
+    return [*(before ^ after)]
+
+
+def _reached(steps: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [(*row[1:5], row[7], *row[9:]) for row in steps if row[6]]
+
+
+# Those that follow a successful deploy, up to the first one that has all that this one had.
+_NEXT: Final = (
+    "SELECT e.key FROM asked a CROSS JOIN vcs_deploys e "
+    f"ON {_TARGET.format('e', 'a')} AND e.started_at > a.started_at AND e.started_at <= COALESCE(("
+    f"SELECT f.started_at FROM vcs_deploys f WHERE {_TARGET.format('f', 'a')} AND f.ok = 1 "
+    "AND f.started_at > a.started_at AND {} ORDER BY f.started_at LIMIT 1), 9223372036854775807)"
+)
+_AFTER_DEPLOYS: Final = (
+    rows.asked("project", "service", "environment", "started_at", "version", "branch", "position")
+    + _NEXT.format("f.branch = a.branch AND f.position >= a.position")
+    + " UNION "
+    + _NEXT.format("f.version = a.version")
+    + " WHERE a.version <> '' AND e.version = a.version"
+)
+_AFTER_HISTORY: Final = (
+    "WITH RECURSIVE asked(project, branch, at, key) AS (SELECT json_extract(value, '$[0]'), "
+    "json_extract(value, '$[1]'), json_extract(value, '$[2]'), json_extract(value, '$[3]') "
+    "FROM json_each(?1)), moved(project, branch, at, key) AS (SELECT * FROM asked "
+    # what was pushed with the same commits, or below what moved
+    "UNION SELECT h.project, h.branch, h.at, h.key FROM json_each(?2) s CROSS JOIN vcs_commits c "
+    "ON c.project = json_extract(s.value, '$[0]') AND c.commit_id = json_extract(s.value, '$[1]') "
+    "CROSS JOIN vcs_history h ON h.key = c.key UNION SELECT h.project, h.branch, h.at, h.key "
+    "FROM json_each(?3) s CROSS JOIN vcs_history h ON h.key = s.value "
+    # what carried it on to another branch
+    "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m CROSS JOIN vcs_history h "
+    "ON h.project = m.project AND h.source = m.branch AND h.source <> '' AND h.at >= m.at "
+    "AND h.at = (SELECT n.at FROM vcs_history n WHERE n.project = h.project "
+    "AND n.source = h.source AND n.source <> '' AND n.branch = h.branch AND n.at >= m.at "
+    "ORDER BY n.at LIMIT 1) UNION SELECT h.project, h.branch, h.at, h.key FROM moved m "
+    "CROSS JOIN vcs_commits c ON c.key = m.key CROSS JOIN vcs_commits d "
+    "ON d.project = c.project AND d.commit_id = c.commit_id "
+    "CROSS JOIN vcs_history h ON h.key = d.key AND h.kind = 1 "
+    "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m CROSS JOIN spans s "
+    "ON s.parent_key = m.key AND s.parent_key <> '' CROSS JOIN vcs_history h ON h.key = s.key) "
+    "SELECT e.key FROM moved m CROSS JOIN vcs_deploys e ON e.project = m.project "
+    "AND e.ended_at >= m.at WHERE m.branch IN (e.branch, '') AND NOT EXISTS (SELECT 1 "
+    f"FROM vcs_deploys f WHERE {_TARGET.format('f', 'e')} AND f.branch = e.branch AND f.ok = 1 "
+    "AND f.position >= m.at AND f.started_at < e.started_at)"
+)
+
+
+def _after_history(connection: sqlite3.Connection, told: Told, moved: Collection[str]) -> list[str]:
+    """The first deploys that have what came to a branch, or was carried on, at changed moments."""
+    if not told.moments and not moved:
+        return []
+    bound = [rows.as_json(told.moments), rows.as_json(told.commits), rows.as_json(moved)]
+    return [key for (key,) in connection.execute(_AFTER_HISTORY, bound).fetchall()]
 
 
 def contained_in(connection: sqlite3.Connection, deploys: Iterable[str]) -> dict[str, Contained]:
     """Deploy -> what its commit contains and no earlier deploy of its target had; absent for one
-    of a version that the target had before."""
-    listed = list(deploys)
+    of a version that the target had before: a rollback ships nothing new."""
+    before = f"{_TARGET.format('e', 'd')} AND e.started_at < d.started_at AND e.ok = 1"
     sql = (
-        "SELECT d.key, d.project, d.branch, d.position, (SELECT MAX(e.position) "
-        f"FROM vcs_deploys e WHERE {_TARGET.format('e', 'd')} AND e.branch = d.branch "
-        "AND e.started_at < d.started_at AND e.ok = 1) FROM vcs_deploys d "
-        f"WHERE d.key {_KEYS}"
+        "SELECT d.key, d.project, d.branch, d.position, (SELECT e.position FROM vcs_deploys e "
+        f"WHERE {before} AND e.branch = d.branch ORDER BY e.position DESC LIMIT 1) "
+        f"FROM vcs_deploys d WHERE d.key {_KEYS} AND NOT (d.version <> '' AND EXISTS ("
+        f"SELECT 1 FROM vcs_deploys e WHERE {before} AND e.version = d.version))"
     )
-    repeats = _repeats(connection, listed)
-    repositories: dict[str, Repository] = {}
-    found = {}
-    for key, project, branch, position, after in rows.select_in(connection, sql, listed):
-        if key not in repeats:
-            repository = repositories.setdefault(project, Repository(connection, project))
-            found[key] = repository.contained(branch, after, position)
-    return found
+    found = {
+        key: Stretch(project, branch, until - FIRST_SHIPS if after is None else after, until)
+        for key, project, branch, until, after in rows.select_in(connection, sql, deploys)
+    }
+    return dict(zip(found, contained(connection, list(found.values())), strict=True))
 
 
 def _nodes(
@@ -141,120 +247,4 @@ def _nodes(
     return {
         key: [(Rule.SHIPS, nodes[each]) for each in keys_ if each in nodes]
         for key, keys_ in wanted.items()
-    }
-
-
-def _affected(
-    connection: sqlite3.Connection,
-    changes: Sequence[Change],
-    moved: Iterable[str],
-    repositories: Mapping[str, Instant],
-) -> Iterator[str]:
-    """Deploys that may ship others than before these changes: those of changed repositories from
-    the change on, those of changed targets from the changed deploy on, and of the same version."""
-    targets: dict[tuple[str, str, str], Instant] = {}
-    versions: list[str] = []
-    cut_off = set(moved)
-    for change in changes:
-        old, new = change.old, change.new
-        for span in (old, new):
-            if span is not None and span.operation == "deploy" and span.started_at is not None:
-                _touch(targets, (span.project, span.service, span.environment), span.started_at)
-        if new.operation == "deploy":
-            versions.append(new.key)
-        elif old is None or (old.started_at, old.operation) != (new.started_at, new.operation):
-            cut_off.add(new.key)
-    for key, *target, at in _deploys_below(connection, cut_off):
-        yield key
-        _touch(targets, (target[0], target[1], target[2]), at)
-    of_target = "project = ? AND service = ? AND environment = ?"
-    for place, at in targets.items():
-        yield from _from(connection, of_target, place, at)
-    for project, at in repositories.items():
-        yield from _from(connection, "project = ?", (project,), at)
-    yield from _same_version(connection, versions)
-
-
-def _touch(
-    targets: dict[tuple[str, str, str], Instant], target: tuple[str, str, str], at: Instant
-) -> None:
-    targets[target] = min(at, targets.get(target, at))
-
-
-def _from(
-    connection: sqlite3.Connection, where: str, bound: Sequence[str], at: Instant
-) -> Iterator[str]:
-    sql = f"SELECT key FROM spans WHERE operation = 'deploy' AND {where} AND started_at >= ?"
-    return (key for (key,) in connection.execute(sql, (*bound, at)).fetchall())
-
-
-def _deploys_below(
-    connection: sqlite3.Connection, keys: Iterable[str]
-) -> Iterator[tuple[Any, ...]]:
-    """(key, project, service, environment, start) of the deploys whose cut-off these decide."""
-    sql = (
-        "WITH RECURSIVE below(key) AS (SELECT value FROM json_each(?) "
-        "UNION SELECT s.key FROM below CROSS JOIN spans s ON s.parent_key <> '' "
-        "AND s.parent_key = below.key AND s.derived = 0 "
-        f"WHERE s.operation NOT IN {_CHANGES}) "
-        "SELECT s.key, s.project, s.service, s.environment, s.started_at FROM below "
-        "CROSS JOIN spans s ON s.key = below.key "
-        "WHERE s.operation = 'deploy' AND s.started_at IS NOT NULL"
-    )
-    return rows.select_in(connection, sql, keys)
-
-
-# `via` of the artifacts that a deploy offers; a moving version is offered by nothing.
-_VERSIONS: Final = "o.via IN ('sha', 'version') AND o.token LIKE 'artifact:%'"
-_SAME_OFFER: Final = "p.token = o.token AND p.scope = o.scope AND p.value = o.value"
-_CROWDED: Final = (
-    "EXISTS (SELECT 1 FROM crowded_keys c WHERE c.token = o.token AND c.level = o.level)"
-)
-_SHARED: Final = (
-    f"EXISTS (SELECT 1 FROM offers o CROSS JOIN offers p ON {_SAME_OFFER} "
-    f"AND p.level = o.level AND p.key = {{0}}.key WHERE o.key = d.key AND {_VERSIONS})"
-)
-LAST_DEPLOYS: Final = 200
-"""Deploys of a target that are looked through for a version that is deployed everywhere."""
-
-
-def _same_version(connection: sqlite3.Connection, deploys: Sequence[str]) -> Iterator[str]:
-    """Later deploys of the same versions to the same target: they may be repeats of these."""
-    sql = (
-        "SELECT e.key FROM spans d CROSS JOIN spans e ON e.operation = 'deploy' "
-        f"AND {_TARGET.format('e', 'd')} AND e.started_at > d.started_at "
-        "AND e.started_at <= COALESCE((SELECT x.started_at FROM spans x "
-        f"WHERE x.operation = 'deploy' AND {_TARGET.format('x', 'd')} AND x.status = 'ok' "
-        f"AND x.started_at > d.started_at AND {_SHARED.format('x')} "
-        "ORDER BY x.started_at LIMIT 1), 9223372036854775807) "
-        f"WHERE d.key IN (SELECT value FROM json_each(?)) AND {_SHARED.format('e')}"
-    )
-    return (key for (key,) in rows.select_in(connection, sql, deploys))
-
-
-def _repeats(connection: sqlite3.Connection, deploys: Sequence[str]) -> set[str]:
-    """The deploys of a version that the target had before: a rollback ships nothing new."""
-    # Driven by the version: a version has few deploys, a target has many. Where a version has
-    # many as well, by the last ones of the target.
-    before = f"{_TARGET.format('e', 'd')} AND e.started_at < d.started_at AND e.status = 'ok'"
-    by_version = (
-        "SELECT d.key FROM spans d WHERE d.key IN (SELECT value FROM json_each(?)) "
-        f"AND EXISTS (SELECT 1 FROM offers o CROSS JOIN offers p ON {_SAME_OFFER} "
-        f"CROSS JOIN spans e ON e.key = p.key AND e.operation = 'deploy' AND {before} "
-        f"WHERE o.key = d.key AND {_VERSIONS} AND NOT {_CROWDED})"
-    )
-    crowded = (
-        "SELECT DISTINCT o.key FROM offers o WHERE o.key IN (SELECT value FROM json_each(?)) "
-        f"AND {_VERSIONS} AND {_CROWDED}"
-    )
-    by_target = (
-        "SELECT d.key FROM spans d WHERE d.key IN (SELECT value FROM json_each(?)) "
-        "AND EXISTS (SELECT 1 FROM (SELECT e.key FROM spans e WHERE e.operation = 'deploy' "
-        f"AND {before} ORDER BY e.started_at DESC LIMIT {LAST_DEPLOYS}) e "
-        f"WHERE {_SHARED.format('e')})"
-    )
-    everywhere = [key for (key,) in rows.select_in(connection, crowded, deploys)]
-    return {
-        *(key for (key,) in rows.select_in(connection, by_version, deploys)),
-        *(key for (key,) in rows.select_in(connection, by_target, everywhere)),
     }
