@@ -25,7 +25,7 @@ SELECT c.key, c.status, c.ended_at, p.ended_at,
         AND MAX(COALESCE(c.stage_at, 0), COALESCE(c.started_at, 0)) <= p.ended_at
 FROM spans c JOIN spans p ON p.key = c.parent_key
 JOIN links l ON l.child = c.key AND l.parent = p.key AND l.rule IN {_RULES}
-WHERE c.derived = 0 AND c.state < {int(State.OK)} AND c.source = p.source
+WHERE c.derived = 0 AND c.parent_key <> '' AND c.state < {int(State.OK)} AND c.source = p.source
     AND c.operation IN ('build', 'test', 'stage') AND p.operation IN ('pipeline', 'build')
     AND c.{{}} IN (SELECT value FROM json_each(?))
 """

@@ -204,9 +204,11 @@ CREATE INDEX spans_shipped_to ON spans (service, environment, started_at, key)
     WHERE operation = 'deploy';
 CREATE INDEX spans_shipped_of ON spans (service, started_at, key) WHERE operation = 'deploy';
 CREATE INDEX spans_incidents ON spans (service, started_at) WHERE operation = 'incident';
+CREATE INDEX spans_unfinished ON spans (parent_key) WHERE parent_key <> '' AND state < 4;
 """
 """The level of what offers a key, and the keys that more spans of one level offer than
-`correlation.CROWD`; what is deployed and breaks, without the one in the other's way."""
+`correlation.CROWD`; what is deployed and breaks, without the one in the other's way; the jobs of
+a run that nobody ended."""
 
 _SET_POSITION: Final = """
 INSERT OR REPLACE INTO meta SELECT 'position', MAX(id) FROM deliveries HAVING COUNT(*) > 0;
