@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.benchmarks.deliveries import BEGAN, simple, store_unfolded, story
+from tests.store.ingesting import fold_anew
 from vs_tui.log.delivery import Intake
 from vs_tui.model.time import DAY
-from vs_tui.sources.reading import parse_stored
 from vs_tui.store import batch
-from vs_tui.store.rebuild import rebuild
 from vs_tui.store.schema import open_writer
 from vs_tui.store.span_folding import Context
 
@@ -43,7 +42,7 @@ def test_rebuild(tmp_path, made: Callable[[int], Iterator[Intake]]) -> None:
     store_unfolded(db, made(DELIVERIES), NOW)
     folding = batch.Folding(Context(now=NOW, seq=0))
     here, everywhere, began = time.process_time(), used(), time.perf_counter()
-    result = batch.in_transaction(db, folding, NOW, lambda db, f: rebuild(db, f, parse_stored))
+    result = batch.in_transaction(db, folding, NOW, lambda db, f: fold_anew(db, f))
     took = time.perf_counter() - began
     mine, all_ = time.process_time() - here, used() - everywhere
     db.close()

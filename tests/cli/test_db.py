@@ -192,7 +192,7 @@ def test_a_database_that_is_not_there_is_not_created(tmp_path, monkeypatch, caps
     assert not path.exists()
 
 
-@pytest.mark.parametrize("action", ["prune --older-than 30d", "rebuild", "restore COPY"])
+@pytest.mark.parametrize("action", ["prune --older-than 30d", "restore COPY"])
 async def test_a_running_receivers_database_is_not_changed_from_outside(
     db, tmp_path, capsys, action
 ) -> None:

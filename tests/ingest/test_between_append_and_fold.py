@@ -61,9 +61,11 @@ async def undisturbed(path: Path, bodies: list[bytes]) -> list[list[tuple]]:
     writer = Writer(path, Clock())
     await writer.open()
     try:
-        for each in bodies:
-            inbound = Inbound("/customhttp", {}, each, T)
-            await writer.submit(intake_of(SOURCE, inbound, read(SOURCE, inbound)))
+        inbounds = [Inbound("/customhttp", {}, each, T) for each in bodies]
+        intakes = [intake_of(SOURCE, each, read(SOURCE, each)) for each in inbounds]
+        for begin in range(0, len(intakes), 500):
+            await asyncio.gather(*map(writer.submit, intakes[begin : begin + 500]))
+        assert await writer.caught_up(60)
     finally:
         await writer.close()
     return rows(path)

@@ -17,6 +17,7 @@ from tests.metrics.deliveries import (
     test_run,
 )
 from tests.metrics.world import t
+from tests.store.ingesting import fold_anew
 from vs_tui.metrics.dora import METRICS
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.teams import Environments, Team, Teams
@@ -24,11 +25,9 @@ from vs_tui.model.time import DAY, HOUR, MINUTE, iso
 from vs_tui.model.vocabulary import Key, Rule, Seek
 from vs_tui.sources import plyzen as plyzen_source
 from vs_tui.sources.base import Inbound
-from vs_tui.sources.reading import parse_stored
 from vs_tui.store.metrics import read_scorecards
 from vs_tui.store.metrics_behind import read_detail
 from vs_tui.store.metrics_keeper import MetricsKeeper
-from vs_tui.store.rebuild import rebuild
 
 BEGIN = t("00:00")
 WINDOW = over(BEGIN, BEGIN + 60 * DAY)
@@ -220,7 +219,7 @@ def test_pruning_changes_no_number_of_the_past(base) -> None:
     base.db.execute("UPDATE dora_changes SET first = 1 WHERE first > 0")
     base.rebuild()
     assert base.kept() == before
-    assert rebuild(base.db, base.folding, parse_stored).kept == 2
+    assert fold_anew(base.db, base.folding) == 2
     assert base.kept() == before
     base.tell(*deploy(3, BEGIN + 30 * DAY))
     after = base.kept()

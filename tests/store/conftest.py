@@ -11,6 +11,7 @@ from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.customhttp import SOURCE
 from vs_tui.sources.reading import intake_of, read
+from vs_tui.store.rebuild import Rebuilt, rebuild
 from vs_tui.store.writer import Settings, Writer
 
 T = 1_772_445_600_000_000
@@ -49,6 +50,14 @@ async def rows_of(writer: Writer) -> tuple[list, list]:
     )
 
 
+async def rebuilt(writer: Writer) -> Rebuilt:
+    """As `vs-tui db rebuild` does it, beside this writer, which then has noticed it."""
+    result = await rebuild(writer.path, writer._clock, writer._settings)
+    await writer.sweep()
+    await writer.folded()
+    return result
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -71,4 +80,4 @@ async def open_writer(tmp_path: Path, clock: Clock) -> AsyncIterator[Callable[..
         await writer.close()
 
 
-__all__ = ["LINK_ROWS", "SPAN_ROWS", "Clock", "T", "Verdict", "custom", "ref", "rows_of"]
+__all__ = ["LINK_ROWS", "SPAN_ROWS", "Clock", "T", "Verdict", "custom", "rebuilt", "ref", "rows_of"]

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from vs_tui.log import sqlite_log
 from vs_tui.log.delivery import Intake, Outcome
 from vs_tui.store import batch
-from vs_tui.store.projector import Projector
+from vs_tui.store.projector import Parse, Projector
 from vs_tui.store.span_folding import Change
+from vs_tui.store.table_swap import empty_models
 
 
 class Ingested(NamedTuple):
@@ -29,3 +30,15 @@ def ingest(db: sqlite3.Connection, intakes: Sequence[Intake], folding: batch.Fol
         projector.committed(folded)
         changes += folded.changes
     return Ingested(appended.outcomes, changes)
+
+
+def fold_anew(
+    db: sqlite3.Connection, folding: batch.Folding, parse: Parse | None = None, at_once: int = 500
+) -> int:
+    """Begin anew and fold all of the log; how many deployments of pruned traces were kept."""
+    kept = empty_models(db, folding)
+    projector = Projector(parse=parse)
+    projector.opened(db)
+    while projector.behind:
+        projector.committed(projector.fold_some(db, folding, at_once))
+    return kept

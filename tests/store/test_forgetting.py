@@ -13,19 +13,18 @@ import orjson
 import pytest
 
 from tests.ingest.bodies import honest
-from tests.store.conftest import Clock, T
+from tests.store.conftest import Clock, T, rebuilt
 from vs_tui.cli.main import main
 from vs_tui.cli.runtime import writer_settings
 from vs_tui.config import Config
 from vs_tui.log.delivery import Rejection
 from vs_tui.model.teams import Team, Teams
 from vs_tui.sources.base import Inbound
-from vs_tui.sources.reading import intake_of, parse_stored, read
+from vs_tui.sources.reading import intake_of, read
 from vs_tui.sources.registry import sources
 from vs_tui.store.forgetting import Person
 from vs_tui.store.lock import DatabaseLock
 from vs_tui.store.maintenance import verify
-from vs_tui.store.rebuild import rebuild
 from vs_tui.store.writer import Writer
 
 NAME = "canary-bob"
@@ -115,7 +114,7 @@ def fold_again(path: Path) -> None:
     async def work() -> None:
         writer = Writer(path, Clock(), writer_settings(Config(db=path)))
         await writer.open()
-        await writer.transaction(lambda database, f: rebuild(database, f, parse_stored))
+        await rebuilt(writer)
         await writer.close()
 
     asyncio.run(work())

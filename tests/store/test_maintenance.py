@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.conftest import T, custom, ref, rows_of
+from tests.store.conftest import T, custom, rebuilt, ref, rows_of
 from vs_tui.log.delivery import Rejection
 from vs_tui.model.limits import Retention
 from vs_tui.model.time import DAY, HOUR
-from vs_tui.sources.reading import parse_stored
 from vs_tui.store.maintenance import backup, stats, verify
-from vs_tui.store.rebuild import rebuild
 from vs_tui.store.retention import Pruned, count_prunable, prune_traces, used_bytes
 from vs_tui.store.schema import StoreError, open_reader
 from vs_tui.store.writer import Settings, Writer
@@ -143,7 +141,7 @@ async def test_what_is_left_after_pruning_survives_a_rebuild(open_writer) -> Non
     await old_and_new(writer)
     await writer.prune(T + 8 * DAY)
     before = await rows_of(writer)
-    await writer.transaction(lambda db, f: rebuild(db, f, parse_stored))
+    await rebuilt(writer)
     assert await rows_of(writer) == before
 
 

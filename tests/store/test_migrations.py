@@ -11,16 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.conftest import custom, rows_of
+from tests.store.conftest import custom, rebuilt, rows_of
 from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import Environments, Teams
-from vs_tui.sources.reading import parse_stored
 from vs_tui.store import schema
 from vs_tui.store.maintenance import verify
 from vs_tui.store.metrics import read_scorecards
 from vs_tui.store.metrics_behind import read_detail
 from vs_tui.store.metrics_keeper import MetricsKeeper
-from vs_tui.store.rebuild import rebuild
 from vs_tui.store.restore import restore
 from vs_tui.store.schema import NewerSchema, StoreError, open_reader
 from vs_tui.store.writer import Writer
@@ -75,7 +73,7 @@ async def test_a_released_database_opens_and_loses_nothing(tmp_path, clock, scri
     before = await rows_of(writer)
     assert len(before[0]) >= 4
     await writer.submit(custom("build", "new", "start"))
-    await writer.transaction(lambda db, f: rebuild(db, f, parse_stored))
+    await rebuilt(writer)
     after = await rows_of(writer)
     await writer.close()
     assert {row[0] for row in before[0]} < {row[0] for row in after[0]}

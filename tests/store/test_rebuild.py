@@ -4,24 +4,18 @@ one."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
-from unittest.mock import patch
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.store.conftest import T, custom, ref
+from tests.store.conftest import T, custom
+from tests.store.ingesting import fold_anew
 from tests.store.stories import SCENARIOS
 from tests.store.tracing import World, again
 from vs_tui.model.teams import Team, Teams
-from vs_tui.model.vocabulary import Event, Rule, State, Verdict
+from vs_tui.model.vocabulary import Event, Rule, State
 from vs_tui.sources.base import Parsed
-from vs_tui.sources.reading import parse_stored
-from vs_tui.store import batch
-from vs_tui.store.rebuild import rebuild
 from vs_tui.store.schema import DERIVED_TABLES
 
 STORIES = [intake for scenario in SCENARIOS for intake in scenario.deliveries]
@@ -39,15 +33,9 @@ def state(db: sqlite3.Connection) -> dict[str, Any]:
     return found
 
 
-def rebuilt(world: World, chunk: int = 20, **more: Any) -> dict[str, Any]:
+def rebuilt(world: World, chunk: int = 20) -> dict[str, Any]:
     """In transactions so small that many spans are told of in several of them."""
-    with patch("vs_tui.store.rebuild.AT_ONCE", chunk):
-        batch.in_transaction(
-            world.db,
-            world.folding,
-            world.folding.context.now,
-            lambda db, f: rebuild(db, f, parse_stored, **more),
-        )
+    fold_anew(world.db, world.folding, at_once=chunk)
     return state(world.db)
 
 
@@ -120,64 +108,7 @@ def test_owners_of_one_short_ref_go_by_their_keys() -> None:
     def parse(_source: str, _path: str, _headers: object, body: bytes, _at: int) -> Parsed:
         return parsed[body]
 
-    rebuild(world.db, world.folding, parse)
+    fold_anew(world.db, world.folding, parse)
     assert state(world.db) == before
     refs = {row[0] for row in world.db.execute("SELECT ref FROM spans WHERE ref <> key")}
     assert refs == {"vstrace-github-issue-api-2"}
-
-
-def test_a_fault_in_the_middle_leaves_everything_as_it_was() -> None:
-    world = World().deliver(*STORIES)
-    before = state(world.db)
-
-    def fail(_: sqlite3.Connection) -> None:
-        raise ValueError("a bug in a read model")
-
-    world.folding.after_rebuild = (fail,)
-    with pytest.raises(ValueError, match="a bug"):
-        rebuilt(world)
-    assert state(world.db) == before
-    world.folding.after_rebuild = ()
-    assert rebuilt(world) == before
-
-
-@dataclass(frozen=True)
-class Verdicts:
-    """An adapter of another version: it refuses what has this in its body."""
-
-    word: bytes
-
-    def __call__(
-        self, source: str, path: str, headers: Mapping[str, str], body: bytes, at: int
-    ) -> Any:
-        found = parse_stored(source, path, headers, body, at)
-        if self.word in body:
-            return found._replace(verdict=Verdict.QUARANTINED, reason="cannot be read", events=())
-        return found
-
-
-def test_what_reads_otherwise_is_corrected_and_counted() -> None:
-    world = World().deliver(*[custom("build", n, "start", n) for n in range(4)])
-    done: list[tuple[int, int]] = []
-    result = rebuild(world.db, world.folding, Verdicts(b'"id":"2"'), lambda *at: done.append(at))
-    assert (result.deliveries, result.quarantined, result.spans) == (4, 1, 3)
-    counts = dict(world.db.execute("SELECT verdict, n FROM counts"))
-    assert counts == {"accepted": 3, "quarantined": 1}
-    assert done == sorted(done)
-    assert done[-1] == (4, 4)
-    assert rebuild(world.db, world.folding, parse_stored).quarantined == 0
-    spans = {row[0] for row in world.db.execute("SELECT ref FROM spans")}
-    assert spans == {ref("build", n) for n in range(4)}
-    assert world.db.execute("SELECT MIN(started_at) FROM spans").fetchone() == (T,)
-
-
-def test_models_made_anew_are_not_kept_up_to_date_too() -> None:
-    told: list[Any] = []
-    world = World()
-    world.folding.after_fold = (lambda _, keys: told.extend(keys),)
-    world.deliver(custom("build", 1, "start"))
-    rebuilt(world)
-    assert told == [ref("build", 1)] * 2
-    world.folding.after_rebuild = (lambda db: told.append(db.execute("SELECT 1").fetchone()),)
-    rebuilt(world)
-    assert told == [ref("build", 1)] * 2 + [(1,)]

@@ -7,14 +7,13 @@ import asyncio
 import orjson
 import pytest
 
-from tests.store.conftest import T, rows_of
+from tests.store.conftest import T, rebuilt, rows_of
 from vs_tui.log.delivery import dedupe_key
 from vs_tui.model.time import DAY, HOUR, SECOND
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import Inbound
-from vs_tui.sources.reading import intake_of, parse_stored, read
+from vs_tui.sources.reading import intake_of, read
 from vs_tui.sources.registry import one_source
-from vs_tui.store.rebuild import rebuild
 
 NIGHTLY = {"type": "build", "id": "nightly"}
 DUPLICATE, ACCEPTED = Verdict.DUPLICATE, Verdict.ACCEPTED
@@ -38,10 +37,6 @@ async def verdicts(writer, intakes):
 
 async def told(writer, sql):
     return await writer.run(lambda db: db.execute(sql).fetchall())
-
-
-async def rebuilt(writer):
-    await writer.transaction(lambda db, folding: rebuild(db, folding, parse_stored))
 
 
 def github(number):

@@ -6,13 +6,11 @@ import os
 
 import pytest
 
-from tests.store.conftest import custom, rows_of
+from tests.store.conftest import custom, rebuilt, rows_of
 from tests.store.ingesting import ingest
 from vs_tui.log import same_bodies
 from vs_tui.log.same_bodies import SameBodies, flagged, with_flag_of
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.reading import parse_stored
-from vs_tui.store.rebuild import rebuild
 
 
 def sent(identifier: str, *, number: int = 1, path: str = "/customhttp"):
@@ -88,7 +86,7 @@ async def test_a_rebuild_keeps_the_flag(open_writer) -> None:
     await writer.submit(odd)
     before = await reasons(writer)
     assert before[3] == "odd; same body as delivery 1"
-    await writer.transaction(lambda db, f: rebuild(db, f, parse_stored))
+    await rebuilt(writer)
     assert await reasons(writer) == [*before[:3], "same body as delivery 1"]
 
 

@@ -9,16 +9,14 @@ import threading
 import pytest
 
 from tests.sources import github_payloads as gh
-from tests.store.conftest import T, custom, ref, rows_of
+from tests.store.conftest import T, custom, rebuilt, ref, rows_of
 from tests.store.tracing import from_github
 from vs_tui.log.delivery import Intake, Rejection
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import HOUR
 from vs_tui.model.vocabulary import Event, State, Verdict
-from vs_tui.sources.reading import parse_stored
 from vs_tui.store import batch, team_reassignment
 from vs_tui.store.reader import SqliteReader
-from vs_tui.store.rebuild import rebuild
 from vs_tui.store.schema import StoreError
 from vs_tui.store.writer import Settings, Writer
 
@@ -109,7 +107,7 @@ async def test_a_rebuild_gives_identical_rows(open_writer) -> None:
     for intake in random.Random(3).sample(story(), 8):
         await writer.submit(intake)
     before = await rows_of(writer)
-    result = await writer.transaction(lambda db, f: rebuild(db, f, parse_stored))
+    result = await rebuilt(writer)
     assert await rows_of(writer) == before
     assert (result.deliveries, result.quarantined) == (8, 0)
 
@@ -170,7 +168,7 @@ async def test_two_failing_and_good_ones_in_one_batch_are_kept_apart(
     counts = await writer.run(lambda db: dict(db.execute("SELECT verdict, n FROM counts")))
     assert counts == {"accepted": 100, "quarantined": 100}
     monkeypatch.setattr(batch, "fold_events", real)
-    result = await writer.transaction(lambda db, f: rebuild(db, f, parse_stored))
+    result = await rebuilt(writer)
     assert (result.spans, result.quarantined) == (200, 0)
 
 
@@ -334,7 +332,7 @@ async def test_a_pin_and_a_cut_survive_a_rebuild(open_writer) -> None:
     parents = {row[0]: row[24] for row in before[0]}
     assert parents[ref("step", 3)] == ref("pipeline", 1)
     assert parents[ref("deploy", 4)] == ""
-    await writer.transaction(lambda db, f: rebuild(db, f, parse_stored))
+    await rebuilt(writer)
     assert await rows_of(writer) == before
 
 

@@ -16,17 +16,16 @@ from tests.sources import jenkins_payloads as jk
 from tests.sources import jira_payloads as ji
 from tests.sources.webhook_tools import RECEIVED
 from tests.store.conftest import LINK_ROWS, SPAN_ROWS
-from tests.store.ingesting import ingest
+from tests.store.ingesting import fold_anew, ingest
 from tests.store.memory import database
 from vs_tui.log.delivery import Intake
 from vs_tui.model.teams import Teams
 from vs_tui.model.vocabulary import Rule
 from vs_tui.sources import github, gitlab, jenkins, jira
 from vs_tui.sources.base import Inbound, Source
-from vs_tui.sources.reading import intake_of, parse_stored, read
+from vs_tui.sources.reading import intake_of, read
 from vs_tui.sources.registry import sources
 from vs_tui.store import batch
-from vs_tui.store.rebuild import rebuild
 from vs_tui.store.span_folding import Context
 
 
@@ -89,7 +88,7 @@ class World:
 
     def rebuild(self) -> World:
         self.db.execute("BEGIN IMMEDIATE")
-        rebuild(self.db, self.folding, parse_stored)
+        fold_anew(self.db, self.folding)
         self.db.execute("COMMIT")
         return self
 

@@ -22,7 +22,6 @@ from vs_tui.model.time import Instant, iso, parse_duration
 from vs_tui.store.lock import InUse
 
 if TYPE_CHECKING:
-    from vs_tui.store.rebuild import Rebuilt
     from vs_tui.store.retention import Pruned
     from vs_tui.store.writer import Writer
 
@@ -257,21 +256,18 @@ def _count_prunable(path: Path, before: Instant) -> Pruned:
 
 
 def _rebuild(config: Config, args: argparse.Namespace) -> dict[str, Any]:
-    from vs_tui.sources.reading import parse_stored
+    from vs_tui.cli.runtime import writer_settings
     from vs_tui.store.rebuild import rebuild
 
     _existing(config)
     began = time.monotonic()
     quiet = args.json or not sys.stderr.isatty()
 
-    def progress(done: int, total: int) -> None:
+    def progress(what: str, done: int, total: int) -> None:
         if not quiet:
-            print(f"\r{done}/{total} deliveries", end="", file=sys.stderr, flush=True)
+            print(f"\r{what}: {done}/{total} ", end="", file=sys.stderr, flush=True)
 
-    async def work(writer: Writer) -> Rebuilt:
-        return await writer.transaction(lambda db, f: rebuild(db, f, parse_stored, progress))
-
-    result = asyncio.run(_with_writer(config, work))
+    result = asyncio.run(rebuild(config.db, now, writer_settings(config), progress))
     if not quiet:
         print(file=sys.stderr)
     took = max(time.monotonic() - began, 1e-9)
@@ -286,7 +282,6 @@ def _rebuild(config: Config, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _forget(config: Config, args: argparse.Namespace) -> dict[str, Any]:
-    from vs_tui.sources.reading import parse_stored
     from vs_tui.store import forgetting
 
     try:
@@ -299,9 +294,8 @@ def _forget(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     path = _existing(config)
 
     async def work(writer: Writer) -> forgetting.Forgotten:
-        done = await writer.transaction(
-            lambda db, folding: forgetting.forget(db, folding, person, parse_stored)
-        )
+        done = await writer.start_over(lambda db: forgetting.forget(db, person))
+        await writer.folded()
         await writer.run(forgetting.wipe)
         return done
 

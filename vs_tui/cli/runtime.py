@@ -42,15 +42,11 @@ def writer_settings(config: Config) -> Settings:
     def after_fold(db: Connection, keys: Sequence[str]) -> None:
         keeper().after_fold(db, keys)
 
-    def rebuild(db: Connection) -> None:
-        keeper().rebuild(db)
-
     def adopt(db: Connection, folding: Folding) -> bool:
         return keeper().adopt_some(db, folding)
 
     return Settings(
         after_fold=(after_fold,),
-        after_rebuild=(rebuild,),
         adopt=(adopt,),
         teams=config.teams,
         timeouts=config.timeouts,

@@ -129,6 +129,16 @@ def set_position(db: sqlite3.Connection, reached: int) -> None:
     db.execute("REPLACE INTO meta VALUES ('position', ?)", (reached,))
 
 
+def generation(db: sqlite3.Connection) -> int:
+    """The number in the change feed at which all was begun anew last; 0 for never."""
+    row = db.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def set_generation(db: sqlite3.Connection, number: int) -> None:
+    db.execute("REPLACE INTO meta VALUES ('generation', ?)", (number,))
+
+
 def ids_after(db: sqlite3.Connection, after: int, limit: int) -> list[int]:
     """The ids of the next deliveries."""
     sql = "SELECT id FROM deliveries WHERE id > ? ORDER BY id LIMIT ?"

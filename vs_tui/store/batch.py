@@ -40,8 +40,6 @@ class Folding:
     disabled_rules: frozenset[Rule] = frozenset()
     after_fold: Sequence[Hook] = ()
     """Read models kept up to date within the same transaction: (connection, changed keys)."""
-    after_rebuild: Sequence[Callable[[sqlite3.Connection], None]] = ()
-    """The same read models made anew, once all spans are; without any they are kept up to date."""
 
 
 def next_seq(connection: sqlite3.Connection) -> int:

@@ -17,9 +17,6 @@ from typing import Any, Final
 
 import orjson
 
-from vs_tui.store import batch
-from vs_tui.store.projector import Parse
-from vs_tui.store.rebuild import Progress, rebuild
 from vs_tui.store.schema import DERIVED_TABLES
 
 CHUNK: Final = 200
@@ -102,19 +99,12 @@ def count_named(connection: sqlite3.Connection, person: Person) -> Forgotten:
     return Forgotten(deliveries, refusals, inside)
 
 
-def forget(
-    connection: sqlite3.Connection,
-    folding: batch.Folding,
-    person: Person,
-    parse: Parse,
-    progress: Progress = lambda _done, _total: None,
-) -> Forgotten:
-    """Replace the names in all that was received, and fold it again. The caller's transaction;
-    `wipe` afterwards takes the old pages out of the file."""
+def forget(connection: sqlite3.Connection, person: Person) -> Forgotten:
+    """Replace the names in all that was received; in the transaction in which all is begun anew
+    (`Writer.start_over`). `wipe` afterwards takes the old pages out of the file."""
     deliveries, inside = _replace(connection, person, "deliveries", _DELIVERY, write=True)
     refusals, _ = _replace(connection, person, "rejections", _REJECTION, write=True)
     _replace_kept(connection, person)
-    rebuild(connection, folding, parse, progress)
     return Forgotten(deliveries, refusals, inside)
 
 

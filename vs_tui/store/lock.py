@@ -27,8 +27,10 @@ class InUse(StoreError):
 class DatabaseLock:
     """Held from `take` to `release`, or until the process is gone, kill -9 included."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, temporary: bool = False) -> None:
+        """`temporary`: the lock's file goes with the lock."""
         self.path = path
+        self._temporary = temporary
         self._file = path.with_name(path.name + ".lock")
         self._descriptor: int | None = None
         self._file_lock: _FileLock | None = None
@@ -86,6 +88,8 @@ class DatabaseLock:
             self._file_lock.release()
             self._file_lock = None
         if self._descriptor is not None:
+            if self._temporary:
+                self._file.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = None
 

@@ -70,6 +70,8 @@ class Projector:
     """Deliveries of the next transaction, by how long the last ones took."""
     parse: Parse | None = None
     """Reads stored deliveries; None for today's adapters."""
+    correct: Callable[..., None] = sqlite_log.correct
+    """Stores that a delivery reads otherwise than the log says."""
     _parsed: OrderedDict[int, tuple[int, Sequence[Event]]] = field(default_factory=OrderedDict)
     _bytes: int = 0
     _appended: deque[tuple[int, float]] = field(default_factory=deque)
@@ -135,7 +137,7 @@ class Projector:
         ids = sqlite_log.ids_after(db, self.position, 1)
         for entry in sqlite_log.read(db, ids):
             reason = f"folding failed ({why}); `vs-tui db rebuild` tries again"
-            sqlite_log.correct(
+            self.correct(
                 db, entry, kind=entry.kind, verdict=Verdict.QUARANTINED, reason=reason, keys=()
             )
         reached = ids[-1] if ids else self.head
@@ -177,7 +179,7 @@ class Projector:
         reason = with_flag_of(parsed.reason, entry.reason)
         if (parsed.kind, parsed.verdict.value, reason) != (entry.kind, entry.verdict, entry.reason):
             keys = dict.fromkeys(event.key for event in events)
-            sqlite_log.correct(
+            self.correct(
                 db, entry, kind=parsed.kind, verdict=parsed.verdict, reason=reason, keys=keys
             )
         return events

@@ -46,7 +46,7 @@ from vs_tui.store.reader_protocol import (
     TraceSummary,
 )
 from vs_tui.store.schema import open_reader
-from vs_tui.store.searching import Search, current_seq, listed_where
+from vs_tui.store.searching import Search, current_seq, follows, listed_where
 from vs_tui.store.storage_errors import file_at, is_displaced
 from vs_tui.store.thread import connect, run_on
 from vs_tui.traces.standing import FINISHED_FOR
@@ -336,7 +336,7 @@ def _baselines(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Baselin
 def _changes(db: sqlite3.Connection, since: int) -> Changes:
     seq = current_seq(db)
     last = rows.number(db, _LAST_DELIVERY)
-    if since <= 0 or since > seq:  # it never asked, or it asked another database
+    if since <= 0 or not follows(db, since, seq):
         return Changes(seq, (), last, truncated=True)
     if seq == since:
         return Changes(seq, (), last)

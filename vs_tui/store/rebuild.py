@@ -1,25 +1,54 @@
 """Folding the log again from the beginning, after an adapter changed or out of doubt.
 
-The same projector that folds live traffic starts again at position 0, on empty tables. The read
-models of the metrics are made once at the end.
+The projector that folds live traffic starts at position 0, in a file of its own beside the
+database, whose log it reads. Once it has caught up, its tables take the place of those in use. A
+receiver that runs goes on all the while; it finds that all is new in its next transaction, and
+folds what came since. A rebuild that dies changes nothing.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
+import orjson
+
 from vs_tui.log import sqlite_log
-from vs_tui.store import batch, metrics_rows, rows
+from vs_tui.log.sqlite_log import Entry
+from vs_tui.model.limits import Retention
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Verdict
+from vs_tui.store import batch, metrics_rows, retention, rows, table_swap
+from vs_tui.store.lock import DatabaseLock, InUse
 from vs_tui.store.projector import Parse, Projector
 from vs_tui.store.read_deliveries import own_id
-from vs_tui.store.schema import DERIVED_TABLES
+from vs_tui.store.schema import (
+    DERIVED_TABLES,
+    LOG_TABLES,
+    StoreError,
+    check_version,
+    open_reader,
+    open_writer,
+)
+from vs_tui.store.table_swap import small_transaction
+from vs_tui.store.writer import Settings, Writer
 
-AT_ONCE: Final = 500
-"""Deliveries that are folded together."""
-Progress = Callable[[int, int], None]
+NEAR: Final = 500
+"""Deliveries behind the log at which the tables change places; a receiver folds them again."""
+LOOK_SECONDS: Final = 0.2
+_AHEAD: Final = 1_000_000_000
+"""More transactions than a receiver makes while all is folded again: the change feed goes on."""
+_CORRECTED: Final = (
+    "CREATE TABLE corrected (id INTEGER PRIMARY KEY, kind TEXT, verdict TEXT, reason TEXT, "
+    "keys TEXT)"
+)
+Progress = Callable[[str, int, int], None]
+"""(what is done, how much of it, of how much)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,53 +62,152 @@ class Rebuilt:
     """Deployments whose traces were pruned: they count as they were judged."""
 
 
-def rebuild(
-    connection: sqlite3.Connection,
-    folding: batch.Folding,
-    parse: Parse,
-    progress: Progress = lambda _done, _total: None,
+async def rebuild(
+    path: Path,
+    clock: Callable[[], Instant],
+    settings: Settings,
+    progress: Progress = lambda _what, _done, _of: None,
 ) -> Rebuilt:
-    """Empty all that is derived and fold every delivery again. The caller's transaction.
+    """Fold every delivery again; quarantined ones that can be read now become accepted.
 
-    Quarantined deliveries that can be read now become accepted.
+    A receiver may use the database meanwhile. StoreError says what is in the way.
     """
-    kept = metrics_rows.forget(connection)
-    folding.cache.clear()
-    for table in DERIVED_TABLES:
-        connection.execute(f"DELETE FROM {table}")
-    total = rows.number(connection, "SELECT COUNT(*) FROM deliveries")
-    sqlite_log.set_position(connection, 0)
-    projector = Projector(parse=parse)
-    projector.opened(connection)
-    alone = replace(folding, after_fold=())
-    done = 0
-    while projector.behind:
-        folded = projector.fold_some(connection, alone, AT_ONCE)
-        projector.committed(folded)
-        done += folded.deliveries
-        progress(done, total)
-    _read_models(connection, folding)
-    return Rebuilt(
-        deliveries=total,
-        spans=rows.number(connection, "SELECT COUNT(*) FROM spans"),
-        quarantined=rows.number(
-            connection, "SELECT COUNT(*) FROM deliveries WHERE verdict = 'quarantined'"
-        ),
-        kept=kept,
-    )
+    await asyncio.to_thread(_migrate, path)
+    side = _Side(path, clock, settings)
+    try:
+        await side.open()
+    except InUse as error:
+        raise StoreError(f"{path} is being rebuilt already, by process {error.holder}") from None
+    try:
+        await side.catch_up(progress)
+        await asyncio.to_thread(_take_place, path, side.path, side.generation, progress)
+    finally:
+        await side.remove()
+    with closing(open_reader(path)) as reader:
+        quarantined = "SELECT COUNT(*) FROM deliveries WHERE verdict = 'quarantined'"
+        return Rebuilt(
+            deliveries=rows.number(reader, "SELECT COUNT(*) FROM deliveries"),
+            spans=rows.number(reader, "SELECT COUNT(*) FROM spans"),
+            quarantined=rows.number(reader, quarantined),
+            kept=side.kept,
+        )
 
 
-def _read_models(connection: sqlite3.Connection, folding: batch.Folding) -> None:
-    for work in folding.after_rebuild:
-        work(connection)
-    if folding.after_rebuild:
+def _migrate(path: Path) -> None:
+    """Bring an older database up to date, unless a receiver has it: then it is."""
+    lock = DatabaseLock(path)
+    try:
+        lock.take()
+    except InUse:
+        with closing(open_reader(path)) as reader:
+            check_version(reader, path)
         return
-    last = 0
-    sql = "SELECT rowid, key FROM spans WHERE derived = 0 AND rowid > ? ORDER BY rowid LIMIT ?"
-    while found := connection.execute(sql, (last, AT_ONCE)).fetchall():
-        last = found[-1][0]
-        for hook in folding.after_fold:
-            hook(connection, [key for _, key in found])
+    try:
+        open_writer(path, used=lock.held_data).close()
+    finally:
+        lock.release()
+
+
+class _Side(Writer):
+    """Folds the log of another file into tables of its own."""
+
+    def __init__(self, live: Path, clock: Callable[[], Instant], settings: Settings) -> None:
+        super().__init__(table_swap.side_of(live), clock, replace(settings, retention=Retention()))
+        self._live = live
+        self._lock = DatabaseLock(self.path, temporary=True)
+        self._projector.correct = _note
+        self.kept = 0
+        self.generation = 0
+
+    def _connect(self) -> sqlite3.Connection:
+        table_swap.remove_side(self._live)
+        db = open_writer(self.path)
+        for table in LOG_TABLES:
+            if table != "meta":
+                db.execute(f"DROP TABLE {table}")
+        db.execute(_CORRECTED)
+        db.execute("ATTACH ? AS live", (f"{self._live.absolute().as_uri()}?mode=ro",))
+        return db
+
+    def _check(self, db: sqlite3.Connection) -> None:
+        """Begin with what is kept of pruned traces."""
+        db.execute("BEGIN")
+        found = dict(db.execute("SELECT name, value FROM live.meta").fetchall())
+        self.generation = int(found.get("generation", 0))
+        seq = int(found.get("seq", 0)) + _AHEAD
+        db.execute("INSERT INTO meta VALUES ('seq', ?)", (seq,))
+        for table in table_swap.model_tables(db):
+            if table not in (*DERIVED_TABLES, "corrected"):
+                names = table_swap.columns(db, table)
+                db.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM live.{table}")
+        # What was pruned is what has no span any more, in the tables that are in use.
+        db.execute("CREATE TEMP VIEW spans AS SELECT * FROM live.spans")
+        self.kept = metrics_rows.forget(db)
+        db.execute("DROP VIEW temp.spans")
+        db.execute("COMMIT")
+
+    async def catch_up(self, progress: Progress) -> None:
+        """Returns when only the latest deliveries of a log that grows are not folded."""
+        while True:
+            self._projector.stored(await self._run(sqlite_log.head))
+            self._behind.set()
+            near = self.behind <= NEAR
+            if await self.caught_up(LOOK_SECONDS) and near:
+                break
+            if self._condition.failed:
+                raise StoreError(self._condition.failed)
+            progress("deliveries", self._projector.position, self._projector.head)
+        await self._stop()
+
+    async def remove(self) -> None:
+        """Delete the file, whatever became of it."""
+        await self.close()
+        table_swap.remove_side(self._live)
+
+
+def _note(
+    db: sqlite3.Connection,
+    entry: Entry,
+    *,
+    kind: str,
+    verdict: Verdict,
+    reason: str,
+    keys: Iterable[str],
+) -> None:
+    """Keep for the end what the log is to say of a delivery."""
+    values = (entry.id, kind, verdict.value, reason, orjson.dumps(list(keys)).decode())
+    db.execute("REPLACE INTO corrected VALUES (?, ?, ?, ?, ?)", values)
+
+
+def _take_place(path: Path, side: Path, generation: int, progress: Progress) -> None:
+    """Bring over in small transactions what was made, and let it take the place of what is used."""
+    with closing(open_writer(path)) as db, closing(open_reader(side)) as made:
+        table_swap.copy_fresh(db, made, progress)
+        _correct(db, made)
+        table_swap.exchange(db, dict(made.execute("SELECT * FROM meta").fetchall()), generation)
+    with closing(open_writer(path)) as db:
+        table_swap.drop_fresh(db)
+        left = -1
+        while (free := retention.give_back(db)) and free != left:
+            left = free
+
+
+def _correct(db: sqlite3.Connection, made: sqlite3.Connection) -> None:
+    """Let the log say what today's adapters make of its deliveries."""
+    reading = made.execute("SELECT * FROM corrected ORDER BY id")
+    while found := reading.fetchmany(table_swap.ROWS_AT_ONCE):
+        with small_transaction(db):
+            known = {entry.id: entry for entry in sqlite_log.read(db, [row[0] for row in found])}
+            for number, kind, verdict, reason, keys in found:
+                if number in known:
+                    sqlite_log.correct(
+                        db,
+                        known[number],
+                        kind=kind,
+                        verdict=Verdict(verdict),
+                        reason=reason,
+                        keys=orjson.loads(keys),
+                    )
 
 
 def refold_one(

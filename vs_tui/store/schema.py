@@ -269,6 +269,12 @@ MIGRATIONS: Final[Sequence[str]] = (
 )
 """MIGRATIONS[n] brings a database from user_version n to n + 1."""
 
+LOG_TABLES: Final = (
+    *("deliveries", "rejections", "counts", "meta"),
+    *("exported_spans", "counted_facts", "counted_totals"),
+)
+"""What was received and sent, and how far the rest stands: never made again."""
+
 DERIVED_TABLES: Final = (
     *("events", "spans", "offers", "seeks", "links", "crowded_keys"),
     *("vcs_history", "vcs_commits", "vcs_defaults", "vcs_deploys"),
@@ -292,7 +298,9 @@ def open_writer(path: Path, *, used: bool = False) -> sqlite3.Connection:
     """
     used = used and path.is_file()
     _create_private(path)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path.absolute().as_uri(), uri=True, isolation_level=None, check_same_thread=False
+    )
     try:
         connection.execute("PRAGMA busy_timeout = 3000")
         if schema_version(connection) == 0:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from vs_tui.log.sqlite_log import generation
 from vs_tui.model import filters
 from vs_tui.model.filters import Filter, Term
 from vs_tui.model.time import MINUTE, Instant
@@ -149,7 +150,7 @@ class Search:
         before, self._seq = self._seq, seq
         if seq == before:
             return
-        if 0 <= before < seq and not self._reach.traces:
+        if follows(db, before, seq) and not self._reach.traces:
             sql = "SELECT rowid FROM spans INDEXED BY spans_changed WHERE changed > ? LIMIT ?"
             changed = [row[0] for row in db.execute(sql, (before, _MANY_CHANGED + 1))]
             if len(changed) <= _MANY_CHANGED:
@@ -259,6 +260,12 @@ def current_seq(db: sqlite3.Connection) -> int:
     """The number of the last commit that changed spans."""
     row = db.execute("SELECT value FROM meta WHERE name = 'seq'").fetchone()
     return int(row[0]) if row else 0
+
+
+def follows(db: sqlite3.Connection, before: int, seq: int) -> bool:
+    """Whether the changes since a number tell all that happened since: neither is it another
+    database's, nor was all begun anew."""
+    return generation(db) <= before <= seq and before >= 0
 
 
 def listed_where(wanted: Filter, now: Instant) -> tuple[str, list[Any]]:

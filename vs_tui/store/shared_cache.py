@@ -81,7 +81,7 @@ def start_over(db: sqlite3.Connection, folding: batch.Folding, reached: Place) -
             db.execute(f"DELETE FROM {table}")
     folding.cache.clear()
     folding.bodies.clear()
-    batch.next_seq(db)
+    sqlite_log.set_generation(db, batch.next_seq(db))
     set_place(db, reached)
 
 

@@ -258,9 +258,8 @@ class SharedWriter(Writer):
             # What was deleted may name a person who is to be forgotten.
             await self._run(forgetting.wipe)
         self._own.clear()
-        await self._run(self._projector.opened)
         self._place = reached
-        self._notify(())
+        await self._look_anew()
 
     def _note_away(self, error: LogAway) -> None:
         if not self._away:

@@ -16,7 +16,7 @@ from vs_tui.model.time import MINUTE, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.past_runs import read_histories
-from vs_tui.store.searching import current_seq
+from vs_tui.store.searching import current_seq, follows
 from vs_tui.traces.board import Board, Member, board
 from vs_tui.traces.evidence import MACHINES
 from vs_tui.traces.past import all_as_of
@@ -85,7 +85,7 @@ class TraceBoard:
     def _refresh(self, db: sqlite3.Connection, now: Instant, finished_for: Duration) -> None:
         seq = current_seq(db)
         changed: set[str] | None = None
-        if self._seq >= 0 and 0 <= now - self._read_at < max(_AFRESH, 0) and seq >= self._seq:
+        if 0 <= now - self._read_at < max(_AFRESH, 0) and follows(db, self._seq, seq):
             changed = self._changed(db) if seq != self._seq else set()
         if changed is None:
             self._traces.clear()

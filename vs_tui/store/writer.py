@@ -33,6 +33,7 @@ from vs_tui.store.retention import Pruned
 from vs_tui.store.schema import StoreError, open_checked, open_writer
 from vs_tui.store.span_folding import Change, Context
 from vs_tui.store.storage_errors import explain, free_bytes, is_storage, sizes
+from vs_tui.store.table_swap import clear_leftovers, empty_models
 from vs_tui.store.team_reassignment import adopt_teams, is_empty
 from vs_tui.store.thread import connect, run_on
 from vs_tui.store.upkeep import Rejections, time_out
@@ -60,7 +61,6 @@ class Settings:
     timeouts: Mapping[str, Duration] = field(default_factory=dict)
     disabled_rules: frozenset[Rule] = frozenset()
     after_fold: Sequence[batch.Hook] = ()
-    after_rebuild: Sequence[Callable[[sqlite3.Connection], None]] = ()
     adopt: Sequence[Adopt] = ()
     """What a changed configuration asks of the stored spans, once they have their teams."""
     retention: Retention = field(default_factory=Retention)
@@ -83,7 +83,6 @@ class Writer:
             Context(now=clock(), seq=0, teams=settings.teams, timeouts=settings.timeouts),
             disabled_rules=settings.disabled_rules,
             after_fold=settings.after_fold,
-            after_rebuild=settings.after_rebuild,
         )
         self._line = WaitingLine(f"{path}: the disk is too slow; send it again")
         self._rejections = Rejections()
@@ -99,13 +98,15 @@ class Writer:
             path, settings.low_space, settings.free_bytes, lambda: self._notify(())
         )
         self._timed_out_at = self._retain_at = 0
-        self._to_adopt = [adopt_teams, *settings.adopt]
+        self._generation = -1
+        self._is_open = False
+        self._to_adopt = [adopt_teams, *settings.adopt, clear_leftovers(path)]
 
     async def open(self) -> None:
         """Lock and open the database and start committing. StoreError says what to do."""
         self._lock.take()
         try:
-            self._db = await connect(lambda: open_writer(self.path, used=self._lock.held_data))
+            self._db = await connect(self._connect)
         except BaseException:
             self._lock.release()
             raise
@@ -113,7 +114,6 @@ class Writer:
             self._condition.opened()
             await self._run(self._check)
             await self._run(self._folding.bodies.load)
-            await self._run(self._projector.opened)
             if await self._transaction(lambda db, _: is_empty(db)):
                 await self.adopt()
             self._lock.opened()
@@ -126,12 +126,15 @@ class Writer:
         self._condition.check_space()
         if self._projector.behind:
             log.info("%d stored deliveries are folded first", self._projector.behind)
-            self._behind.set()
+        self._is_open = True
         self._tasks = [
             asyncio.create_task(self._append_forever(), name="append"),
             asyncio.create_task(self._project_forever(), name="project"),
             asyncio.create_task(self._sweep_forever(), name="sweep"),
         ]
+
+    def _connect(self) -> sqlite3.Connection:
+        return open_writer(self.path, used=self._lock.held_data)
 
     def _check(self, db: sqlite3.Connection) -> None:
         """StoreError when the file is no log, but the cache of one."""
@@ -144,18 +147,16 @@ class Writer:
 
     async def close(self) -> None:
         """Commit what waits, checkpoint, and give the database back."""
-        if not self._tasks:
+        if not self._is_open:
             return
+        self._is_open = False
         await self._line.empty()
         await self.caught_up()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await self._stop()
         try:
             if self._condition.check_file():
                 await self._rejections.store(self._transaction, self._clock())
-                await self._run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+                await self._run(lambda db: db.execute("PRAGMA main.wal_checkpoint(TRUNCATE)"))
         except (sqlite3.Error, ValueError) as error:
             log.warning("the last checkpoint failed (%s); the next start will do it", error)
         try:
@@ -163,6 +164,13 @@ class Writer:
         except sqlite3.Error as error:
             log.warning("the database was not closed cleanly (%s); the next start mends it", error)
         self._lock.release()
+
+    async def _stop(self) -> None:
+        """End the tasks that append and fold; what they began is done or undone."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
 
     @property
     def trouble(self) -> str:
@@ -230,12 +238,44 @@ class Writer:
         self._notify(())
         return result
 
+    async def start_over(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a function in one transaction that begins all anew that is derived. What is
+        acknowledged is folded again from then on; `caught_up` waits for it."""
+
+        def whole(db: sqlite3.Connection, folding: batch.Folding) -> T:
+            result = work(db)
+            empty_models(db, folding)
+            return result
+
+        result = await self.transaction(whole)
+        await self._look_anew()
+        return result
+
+    async def _look_anew(self) -> None:
+        """Notice that all was begun anew."""
+        await self._transaction(lambda _db, _folding: None)
+        self._notify(())
+
     async def _transaction(
         self, work: Callable[[sqlite3.Connection, batch.Folding], T], *, synced: bool = True
     ) -> T:
-        return await self._run(
-            lambda db: batch.in_transaction(db, self._folding, self._clock(), work, synced=synced)
+        def current(db: sqlite3.Connection, folding: batch.Folding) -> T:
+            generation = sqlite_log.generation(db)
+            if generation != self._generation:
+                # All was begun anew, here or by another process.
+                self._generation = generation
+                folding.cache.clear()
+                self._projector.opened(db)
+            return work(db, folding)
+
+        result = await self._run(
+            lambda db: batch.in_transaction(
+                db, self._folding, self._clock(), current, synced=synced
+            )
         )
+        if self._projector.behind:
+            self._behind.set()
+        return result
 
     def _notify(self, changes: Sequence[Change]) -> None:
         for listener in list(self._listeners):
@@ -370,6 +410,13 @@ class Writer:
                 self._awaiting.remove(entry)
         return True
 
+    async def folded(self) -> None:
+        """Wait until all that is acknowledged is folded, however long it takes; StoreError when
+        the storage does not allow it."""
+        while not await self.caught_up(SWEEP_SECONDS):
+            if self._condition.failed:
+                raise StoreError(self._condition.failed)
+
     @property
     def lag(self) -> float:
         """Seconds since the oldest delivery that is not folded was stored; 0 when all are."""
@@ -397,12 +444,14 @@ class Writer:
 
     async def sweep(self) -> None:
         """Once a second: whether the file is still the one that was opened, whether a store that
-        failed commits again, free space, a WAL that readers keep large, spans past their timeout,
-        refused requests, retention."""
+        failed commits again, whether all was begun anew, free space, a WAL that readers keep large,
+        spans past their timeout, refused requests, retention."""
         if not self._condition.check_file():
             return
         if self._condition.failed:
             await self._try_again()
+        if await self._run(sqlite_log.generation) != self._generation:
+            await self._look_anew()
         self._condition.check_space()
         if sizes(self.path)[1] > retention.LARGE_WAL:
             await self._run(retention.empty_wal)
@@ -441,7 +490,7 @@ class Writer:
             await self._db.close()
             self._db = await connect(lambda: open_checked(self.path))
             self._condition.opened()
-            await self._run(self._projector.opened)
+            self._generation = -1
         await self._transaction(lambda db, _: batch.next_seq(db))
         self._condition.recover()
 
