@@ -8,10 +8,12 @@ import pytest
 
 from tests.sources import github_payloads as gh
 from tests.sources import gitlab_payloads as gl
-from tests.store.tracing import World, custom, from_github, from_gitlab
+from tests.sources.api_payloads import binary, cdevent
+from tests.sources.webhook_tools import at
+from tests.store.tracing import World, custom, from_github, from_gitlab, sent
 from vs_tui.model.time import iso
-
-PIPELINE = "vstrace-customhttp-pipeline-default-1"
+from vs_tui.model.vocabulary import State
+from vs_tui.sources import cdevents as cdevents_source
 
 
 def github(run_end: str = "10:35:00", conclusion: str = "startup_failure"):
@@ -30,12 +32,19 @@ def gitlab(status: str = "canceled"):
     ]
 
 
-def customs():
+def cdevents():
+    run = {"pipelineRun": {"id": "run-1", "source": "/ci"}}
     return [
-        custom("pipeline", 1, "start", "10:30:00"),
-        custom("build", 2, "start", "10:31:00", parentid=PIPELINE),
-        custom("pipeline", 1, "end", "10:35:00", error=True),
+        from_cdevents("pipelinerun.started", "run-1", "10:30:00"),
+        from_cdevents("taskrun.started", "t-1", "10:31:00", {"taskName": "unit", **run}),
+        from_cdevents("pipelinerun.finished", "run-1", "10:35:00", {"outcome": "error"}),
     ]
+
+
+def from_cdevents(*told):
+    event = cdevent(*told)
+    event["context"]["source"] = event["subject"]["source"] = "/ci"
+    return sent(cdevents_source.SOURCE, binary(event))
 
 
 def jobs(world: World) -> list[tuple[str, str, str | None]]:
@@ -48,7 +57,7 @@ def jobs(world: World) -> list[tuple[str, str, str | None]]:
     return [(operation, status, iso(end) if end else None) for operation, status, end in rows]
 
 
-@pytest.mark.parametrize("story", [github, gitlab, customs])
+@pytest.mark.parametrize("story", [github, gitlab, cdevents])
 def test_a_job_that_still_runs_ends_with_its_run_in_any_order(story) -> None:
     deliveries = story()
     expected = World().deliver(*deliveries)
@@ -70,32 +79,26 @@ def test_what_is_told_of_the_job_later_counts() -> None:
 
 
 def test_a_job_goes_on_with_a_run_that_is_opened_again() -> None:
-    again = custom("pipeline", 1, "start", "10:40:00")
-    for order in permutations([*customs(), again]):
-        assert jobs(World().deliver(*order)) == [("build", "in_flight", None)]
+    again = from_gitlab(gl.pipeline("running", started_at=gl.stamp("10:40:00")))
+    world = World().deliver(*gitlab())
+    assert jobs(world)[0][1] == "cancelled"
+    key = "SELECT key FROM spans WHERE operation = 'pipeline'"
+    (pipeline,) = world.db.execute(key).fetchone()
+    reopened = again.events[0]._replace(
+        key=pipeline, state=State.RUNNING, occurred_at=at("10:40:00"), supersedes=True
+    )
+    for order in permutations([*gitlab(), again._replace(events=(reopened,), dedupe="id:x")]):
+        assert jobs(World().deliver(*order))[0] == ("build", "in_flight", None)
 
 
-def test_what_may_outlive_its_run_is_left_alone() -> None:
-    """A deployment has an end of its own, and what begins after the end belongs to another turn."""
-    deliveries = [
-        *customs(),
-        custom("deploy", 3, "start", "10:32:00", parentid=PIPELINE),
-        custom("build", 4, "start", "10:36:00", parentid=PIPELINE),
-    ]
-    world = World().deliver(*deliveries)
-    found = dict(world.db.execute("SELECT ref, status FROM spans WHERE operation <> 'stage'"))
-    assert found["vstrace-customhttp-build-default-2"] == "cancelled"
-    assert found["vstrace-customhttp-deploy-default-3"] == "in_flight"
-    assert found["vstrace-customhttp-build-default-4"] == "in_flight"
-
-
-def test_steps_of_a_job_that_was_left_behind_end_too() -> None:
+def test_what_a_script_started_may_end_after_it() -> None:
+    """And a deployment has an end of its own."""
+    pipeline = "vstrace-customhttp-pipeline-default-1"
     deliveries = [
         custom("pipeline", 1, "start", "10:30:00"),
-        custom("build", 2, "start", "10:31:00", parentid=PIPELINE),
-        custom("stage", 3, "start", "10:32:00", parentid="vstrace-customhttp-build-default-2"),
-        custom("pipeline", 1, "end", "10:35:00"),
+        custom("build", 2, "start", "10:31:00", parentid=pipeline),
+        custom("deploy", 3, "start", "10:32:00", parentid=pipeline),
+        custom("pipeline", 1, "end", "10:35:00", error=True),
     ]
-    for order in permutations(deliveries):
-        found = dict(World().deliver(*order).db.execute("SELECT operation, status FROM spans"))
-        assert found == {"pipeline": "ok", "build": "cancelled", "stage": "cancelled"}
+    found = dict(World().deliver(*deliveries).db.execute("SELECT operation, status FROM spans"))
+    assert found == {"pipeline": "error", "build": "in_flight", "deploy": "in_flight"}

@@ -1,7 +1,8 @@
 """Jobs that their run has left behind: a run that is over has no job that still runs.
 
 Some tools end a run and never say what became of its jobs. Such a job is cancelled when its run
-ended; what is told of it later counts as before.
+ended; what is told of it later counts as before. A script's own events are left alone: what it
+starts in the background may end after it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ SELECT c.key, c.status, c.ended_at, p.ended_at,
 FROM spans c JOIN spans p ON p.key = c.parent_key
 JOIN links l ON l.child = c.key AND l.parent = p.key AND l.rule IN {_RULES}
 WHERE c.derived = 0 AND c.parent_key <> '' AND c.state < {int(State.OK)} AND c.source = p.source
+    AND c.source <> 'customhttp'
     AND c.operation IN ('build', 'test', 'stage') AND p.operation IN ('pipeline', 'build')
     AND c.{{}} IN (SELECT value FROM json_each(?))
 """

@@ -6,8 +6,12 @@ Nothing in flight is ever deleted, nor any part of a trace in which something is
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
+
+import orjson
 
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
@@ -28,11 +32,17 @@ _IS_OVER: Final = (
 _OVER: Final = (
     f"SELECT trace_id FROM spans r WHERE parent_key = '' AND last_event_at < :before AND {_IS_OVER}"
 )
-# A delivery is over when it is old, folded, and no span is left that it told of.
+# The spans that a delivery told of, also under names that they had before.
+_TOLD: Final = (
+    "json_each(deliveries.keys) k LEFT JOIN offers o ON o.token = 'ref:' || k.value "
+    "JOIN spans s ON s.key IN (k.value, o.key)"
+)
+# A delivery is over when it is folded and no span is left that it told of, whenever it arrived: a
+# rebuild would bring them back. One that told of none is over when it is old.
 _SPENT: Final = (
-    "received_at < :before "
-    "AND id <= COALESCE((SELECT value FROM meta WHERE name = 'position'), 0) AND NOT EXISTS "
-    "(SELECT 1 FROM json_each(deliveries.keys) k JOIN spans s ON s.key = k.value)"
+    "(received_at < :before OR keys <> '[]') "
+    "AND id <= COALESCE((SELECT value FROM meta WHERE name = 'position'), 0) "
+    f"AND NOT EXISTS (SELECT 1 FROM {_TOLD})"
 )
 
 
@@ -43,28 +53,91 @@ class Pruned:
     traces: int = 0
     spans: int = 0
     deliveries: int = 0
+    held: int = 0
+    """Traces that are over and old, but share a delivery with one that stays, so they stay, too:
+    a rebuild reads the delivery as a whole."""
+    latest: Instant = field(default=0, compare=False)
+    """When the newest deleted delivery had arrived."""
 
     def __add__(self, other: Pruned) -> Pruned:
         return Pruned(
             self.traces + other.traces,
             self.spans + other.spans,
             self.deliveries + other.deliveries,
+            self.held + other.held,
+            max(self.latest, other.latest),
         )
 
 
 def count_prunable(connection: sqlite3.Connection, before: Instant) -> Pruned:
-    """What `prune_traces` and `prune_deliveries` would delete, changing nothing."""
-    at = {"before": before}
+    """What pruning would delete, changing nothing."""
+    held = Held(before)
+    while held.look(connection):
+        pass
+    gone = f"{_OVER} AND trace_id NOT IN (SELECT value FROM json_each(:held))"
+    at = {"before": before, "held": orjson.dumps(sorted(held.traces(connection))).decode()}
     traces, spans = connection.execute(
-        f"SELECT COUNT(DISTINCT trace_id), COUNT(*) FROM spans WHERE trace_id IN ({_OVER})", at
+        f"SELECT COUNT(DISTINCT trace_id), COUNT(*) FROM spans WHERE trace_id IN ({gone})", at
     ).fetchone()
     deliveries = connection.execute(
-        "SELECT COUNT(*) FROM deliveries WHERE received_at < :before AND NOT EXISTS "
-        "(SELECT 1 FROM json_each(deliveries.keys) k JOIN spans s ON s.key = k.value "
-        f"WHERE s.trace_id NOT IN ({_OVER}))",
+        "SELECT COUNT(*) FROM deliveries WHERE (received_at < :before OR keys <> '[]') "
+        f"AND NOT EXISTS (SELECT 1 FROM {_TOLD} WHERE s.trace_id NOT IN ({gone}))",
         at,
     ).fetchone()[0]
-    return Pruned(traces, spans, deliveries)
+    return Pruned(traces, spans, deliveries, held.count)
+
+
+class Held:
+    """The traces that stay because they share a delivery with a trace that stays."""
+
+    def __init__(self, before: Instant) -> None:
+        self._before = before
+        self._after = 0
+        self._shared: set[frozenset[str]] = set()
+        self.count = 0
+        """Of them those that are over and old."""
+
+    def look(self, connection: sqlite3.Connection) -> bool:
+        """Look at the next 2,000 deliveries; whether there may be more."""
+        last = connection.execute(
+            "SELECT MAX(id) FROM (SELECT id FROM deliveries WHERE id > ? ORDER BY id LIMIT ?)",
+            (self._after, DELIVERIES_AT_ONCE),
+        ).fetchone()[0]
+        if last is None:
+            return False
+        told = connection.execute(
+            f"SELECT deliveries.id, s.trace_id FROM deliveries, {_TOLD} WHERE deliveries.id > ? "
+            "AND deliveries.id <= ? AND deliveries.keys LIKE '%\",\"%'",
+            (self._after, last),
+        )
+        for _, rows in groupby(told.fetchall(), itemgetter(0)):
+            traces = frozenset(trace for _, trace in rows)
+            if len(traces) > 1:
+                self._shared.add(traces)
+        self._after = last
+        return True
+
+    def traces(self, connection: sqlite3.Connection) -> frozenset[str]:
+        """The traces that must not be deleted although they are over and old."""
+        involved = orjson.dumps(sorted({t for traces in self._shared for t in traces})).decode()
+        over = {
+            trace
+            for (trace,) in connection.execute(
+                f"{_OVER} AND trace_id IN (SELECT value FROM json_each(:involved))",
+                {"before": self._before, "involved": involved},
+            )
+        }
+        held: set[str] = set()
+        waiting = list(self._shared)
+        while True:
+            staying = [traces for traces in waiting if traces - over or traces & held]
+            if not staying:
+                break
+            held.update(trace for traces in staying for trace in traces)
+            waiting = [traces for traces in waiting if traces not in staying]
+        found = frozenset(held & over)
+        self.count = len(found)
+        return found
 
 
 Place = tuple[Instant, int]
@@ -72,10 +145,13 @@ Place = tuple[Instant, int]
 
 
 def prune_traces(
-    connection: sqlite3.Connection, before: Instant, after: Place | None
+    connection: sqlite3.Connection,
+    before: Instant,
+    after: Place | None,
+    held: frozenset[str] = frozenset(),
 ) -> tuple[Pruned, Place | None]:
-    """Delete the finished ones among the next 200 traces whose last event is older; returns where
-    to go on, None at the end. The caller's transaction."""
+    """Delete the finished ones among the next 200 traces whose last event is older, but none that
+    is held; returns where to go on, None at the end. The caller's transaction."""
     at, rowid = after or (0, 0)
     found = connection.execute(
         f"SELECT last_event_at, rowid, trace_id, {_IS_OVER} FROM spans r WHERE parent_key = '' "
@@ -83,7 +159,7 @@ def prune_traces(
         "ORDER BY last_event_at, rowid LIMIT :n",
         {"before": before, "at": at, "rowid": rowid, "n": TRACES_AT_ONCE},
     ).fetchall()
-    over = [trace_id for _, _, trace_id, is_over in found if is_over]
+    over = [trace_id for _, _, trace_id, is_over in found if is_over and trace_id not in held]
     spans = 0
     for trace_id in over:
         keys = connection.execute("SELECT key FROM spans WHERE trace_id = ?", (trace_id,))
@@ -125,10 +201,12 @@ def prune_deliveries(
     if last is None:
         return Pruned(), None
     deleted = connection.execute(
-        f"DELETE FROM deliveries WHERE id > :after AND id <= :last AND {_SPENT}",
+        f"DELETE FROM deliveries WHERE id > :after AND id <= :last AND {_SPENT} "
+        "RETURNING received_at",
         {"before": before, "after": after or 0, "last": last},
-    ).rowcount
-    return Pruned(deliveries=deleted), last
+    ).fetchall()
+    latest = max((at for (at,) in deleted), default=0)
+    return Pruned(deliveries=len(deleted), latest=latest), last
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:

@@ -202,7 +202,7 @@ class SharedWriter(Writer):
             pruned.deliveries,
         )
         await self._store([entry], Place(self._place.epoch, entry.position, prune))
-        await self._delete_spent(before)
+        await self._delete_spent(max(before, pruned.latest + 1))
 
     async def _delete_spent(self, before: Instant) -> None:
         """Delete from the log what this node has read and deleted. Every node may do so: what one

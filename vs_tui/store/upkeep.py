@@ -88,14 +88,24 @@ async def prune(run: Run, transact: Transact, before: Instant) -> Pruned:
     """Delete what is over and older, in small transactions; deliveries are stored between them.
     Works below the low-space mark, too: it is how space comes back."""
     await run(retention.overwrite_freed)
-    traces = await _to_the_end(transact, retention.prune_traces, before)
+    held = retention.Held(before)
+    while await run(held.look):
+        pass
+    kept = await run(held.traces)
+
+    def prune_traces(
+        db: sqlite3.Connection, before: Instant, place: retention.Place | None
+    ) -> tuple[Pruned, retention.Place | None]:
+        return retention.prune_traces(db, before, place, kept)
+
+    traces = await _to_the_end(transact, prune_traces, before)
     await transact(retention.relink_scattered)
     deliveries = await _to_the_end(transact, retention.prune_deliveries, before)
     left = -1
     while (free := await run(retention.give_back)) and free != left:
         left = free
     await run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
-    return traces + deliveries
+    return traces + deliveries + Pruned(held=held.count)
 
 
 async def _to_the_end(
@@ -135,7 +145,7 @@ async def retain(run: Run, transact: Transact, kept: Retention, now: Instant) ->
         # Further on where the oldest are all in flight, as tickets may be.
         before = await run(partial(retention.next_tenth, after=before))
         pruned += await prune(run, transact, before)
-    if pruned != Pruned():
+    if pruned.traces or pruned.deliveries:
         log.info("retention deleted %s traces, %s deliveries", pruned.traces, pruned.deliveries)
 
 
