@@ -119,7 +119,7 @@ def test_two_incidents_that_state_nothing_are_two():
     assert SOURCE.dedupe_key(one) != SOURCE.dedupe_key(two)
     told = post("/incidents", {"project_id": "p", "started_at": stamp("10:00:00")})
     assert SOURCE.dedupe_key(told) == ""
-    assert SOURCE.dedupe_key(post("/incidents/i/restored", {})) == ""
+    assert SOURCE.dedupe_key(post("/incidents/i/restored", {})) == "/incidents/i/restored"
 
 
 # -- pull requests -----------------------------------------------------------------------------

@@ -125,11 +125,12 @@ class EmMetrics(TokenSource):
     stored_headers: tuple[str, ...] = (NUMBER,)
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        """Two incidents without an id or a start are two, though their bodies are equal; whatever
-        else is said twice is a repeat."""
-        if inbound.path.removeprefix("/api/v1") != "/incidents":
-            return ""
-        body = small_object(inbound)
+        """Two incidents without an id or a start are two, though their bodies are equal. Elsewhere
+        the path says what happened: `{}` may restore an incident and then finish it."""
+        path, body = inbound.path.removeprefix("/api/v1"), small_object(inbound)
+        if path != "/incidents":
+            dated = any(name == "date" or name.endswith("_at") for name in body)
+            return "" if dated else path
         return "" if body.get("id") or body.get("started_at") else f"{inbound.received_at}"
 
     def parse(self, inbound: Inbound) -> Parsed:
