@@ -1,15 +1,104 @@
-"""Spans, traces and deliveries as the JSON that the API and `--json` answer with."""
+"""Every JSON shape of spans, traces, deliveries and the state of the store, once: the receiver and
+`--json` write it, a viewer elsewhere reads it, OpenAPI describes it."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
+from vs_tui.api.shape import (
+    COUNT,
+    COUNTS,
+    INSTANT,
+    MAYBE_TEXT,
+    NUMBER,
+    OBJECT,
+    RATIO,
+    SECONDS,
+    TEXT,
+    TEXTS,
+    TIME,
+    TRUTH,
+    Field,
+    Shape,
+    Type,
+    computed,
+    list_of,
+    word_of,
+    written,
+)
+from vs_tui.metrics.cards import Card
 from vs_tui.model.otlp_ids import otel_span_id, otel_trace_id
-from vs_tui.model.time import SECOND, iso
-from vs_tui.model.vocabulary import Link, Span
-from vs_tui.store.reader_protocol import DeliveryDetail, DeliveryRow, Trace, TraceSummary
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Link, Rule, Span, State, Status, Verdict
+from vs_tui.store.reader_protocol import (
+    Baseline,
+    Changes,
+    Counts,
+    DeliveryDetail,
+    DeliveryRow,
+    Health,
+    SourceHealth,
+    Tally,
+    Trace,
+    TraceSummary,
+)
+from vs_tui.traces.upcoming import PastStep
+
+_STATE: Final = Type(
+    {"type": "string", "enum": [state.name.lower() for state in State]},
+    lambda state: state.name.lower(),
+    lambda word: State[word.upper()],
+)
+
+LINK: Final = Shape(
+    "Link",
+    Link,
+    {
+        "child": TEXT,
+        "parent": TEXT,
+        "rule": word_of(Rule),
+        "confidence": computed(TEXT, lambda link: link.confidence),
+        "why": TEXT,
+        "primary": TRUTH,
+    },
+)
+SPAN: Final = Shape(
+    "Span",
+    Span,
+    {
+        "span_id": Field(TEXT, "ref"),
+        "key": TEXT,
+        "trace_id": TEXT,
+        "otel_trace_id": computed(TEXT, lambda span: otel_trace_id(span.trace_id).hex()),
+        "otel_span_id": computed(TEXT, lambda span: otel_span_id(span.key).hex()),
+        "parent_span_id": computed(MAYBE_TEXT, lambda span: span.parent_key),
+        "parent_key": MAYBE_TEXT,
+        "operation": TEXT,
+        "name": TEXT,
+        "source": TEXT,
+        "status": word_of(Status),
+        "state": _STATE,
+        "started_at": TIME,
+        "ended_at": TIME,
+        "duration_s": computed(SECONDS, lambda span: span.duration),
+        "active_s": Field(SECONDS, "active"),
+        "project": MAYBE_TEXT,
+        "team": MAYBE_TEXT,
+        "service": MAYBE_TEXT,
+        "environment": MAYBE_TEXT,
+        "actor": MAYBE_TEXT,
+        "url": MAYBE_TEXT,
+        "attempt": COUNT,
+        "last_event_at": INSTANT,
+        "reopens": COUNT,
+        "stage": MAYBE_TEXT,
+        "error": MAYBE_TEXT,
+        "attributes": OBJECT,
+        "links": computed(list_of(LINK.type), lambda _: ()),
+    },
+)
 
 
 def span_json(
@@ -21,105 +110,203 @@ def span_json(
     span itself, or by their key where the ref is not known.
     """
     refs = refs or {}
-    duration = span.duration
-    return {
-        "span_id": span.ref,
-        "key": span.key,
-        "trace_id": span.trace_id,
-        "otel_trace_id": otel_trace_id(span.trace_id).hex(),
-        "otel_span_id": otel_span_id(span.key).hex(),
-        "parent_span_id": refs.get(span.parent_key, span.parent_key) or None,
-        "parent_key": span.parent_key or None,
-        "operation": span.operation,
-        "name": span.name,
-        "source": span.source,
-        "status": span.status.value,
-        "state": span.state.name.lower(),
-        "started_at": iso(span.started_at),
-        "ended_at": iso(span.ended_at),
-        "duration_s": None if duration is None else duration / SECOND,
-        "active_s": None if span.active is None else span.active / SECOND,
-        "project": span.project or None,
-        "team": span.team or None,
-        "service": span.service or None,
-        "environment": span.environment or None,
-        "actor": span.actor or None,
-        "url": span.url or None,
-        "attempt": span.attempt,
-        "last_event_at": iso(span.last_event_at),
-        "reopens": span.reopens,
-        "stage": span.stage or None,
-        "error": span.error or None,
-        "attributes": dict(span.attributes),
-        "links": [link_json(link, refs) for link in links],
-    }
+    found = SPAN.write(span)
+    found["parent_span_id"] = refs.get(span.parent_key, span.parent_key) or None
+    found["links"] = [link_json(link, refs) for link in links]
+    return found
 
 
 def link_json(link: Link, refs: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A link; both ends by their ref where it is known, else by their key."""
     refs = refs or {}
-    return {
-        "child": refs.get(link.child, link.child),
-        "parent": refs.get(link.parent, link.parent),
-        "rule": link.rule.value,
-        "confidence": link.confidence,
-        "why": link.why,
-        "primary": link.primary,
-    }
+    child, parent = link.child, link.parent
+    return LINK.write(link._replace(child=refs.get(child, child), parent=refs.get(parent, parent)))
 
 
-def trace_json(trace: Trace) -> dict[str, Any]:
-    """A trace with its spans in time order; parents and links by the spans' refs."""
-    refs = {span.key: span.ref for span in (*trace.spans, *trace.linked)}
-    by_child: dict[str, list[Link]] = {}
+def _trace(trace_id: str, root: str, spans: Any, links: Any, linked: Any) -> Trace:
+    keys = {span.ref: span.key for span in (*spans, *linked)}
+    first = next((span for span in spans if span.ref == root), spans[0])
+    ends = [
+        link._replace(
+            child=keys.get(link.child, link.child), parent=keys.get(link.parent, link.parent)
+        )
+        for link in links
+    ]
+    return Trace(trace_id, first, spans, ends, linked)
+
+
+def _spans(trace: Trace) -> list[dict[str, Any]]:
+    refs, by_child = _refs(trace), dict[str, list[Link]]()
     for link in trace.links:
         by_child.setdefault(link.child, []).append(link)
-    return {
-        "trace_id": trace.trace_id,
-        "root": trace.root.ref,
-        "spans": [span_json(span, by_child.get(span.key, ()), refs) for span in trace.spans],
-        "links": [link_json(link, refs) for link in trace.links],
-        "linked": [span_json(span, refs=refs) for span in trace.linked],
-    }
+    return [span_json(span, by_child.get(span.key, ()), refs) for span in trace.spans]
 
 
-def summary_json(summary: TraceSummary) -> dict[str, Any]:
-    return {
-        "trace_id": summary.trace_id,
-        "root": span_json(summary.root),
-        "spans": summary.spans,
-        "in_flight": summary.in_flight,
-        "failed": summary.failed,
-        "started_at": iso(summary.started_at),
-        "ended_at": iso(summary.ended_at),
-        "last_event_at": iso(summary.last_event_at),
-    }
+def _refs(trace: Trace) -> Mapping[str, str]:
+    return {span.key: span.ref for span in (*trace.spans, *trace.linked)}
 
 
-def delivery_json(row: DeliveryRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "source": row.source,
-        "kind": row.kind,
-        "received_at": iso(row.received_at),
-        "verdict": row.verdict.value,
-        "reason": row.reason or None,
-        "size": row.size,
-        "duplicates": row.duplicates,
-        "status": row.status,
-    }
+_SPANS: Final = written(list_of(SPAN.type))
+TRACE: Final = Shape(
+    "Trace",
+    _trace,
+    {
+        "trace_id": TEXT,
+        "root": Field(TEXT, "root", lambda trace: trace.root.ref),
+        "spans": Field(_SPANS, "spans", _spans),
+        "links": Field(
+            written(list_of(LINK.type)),
+            "links",
+            lambda trace: [link_json(link, _refs(trace)) for link in trace.links],
+        ),
+        "linked": Field(
+            _SPANS,
+            "linked",
+            lambda trace: [span_json(span, refs=_refs(trace)) for span in trace.linked],
+        ),
+    },
+)
+"""Spans in time order; parents and links by the spans' refs."""
+SUMMARY: Final = Shape(
+    "",
+    TraceSummary,
+    {
+        "trace_id": TEXT,
+        "root": SPAN.type,
+        "spans": COUNT,
+        "in_flight": COUNT,
+        "failed": COUNT,
+        "started_at": INSTANT,
+        "ended_at": TIME,
+        "last_event_at": INSTANT,
+    },
+)
+BASELINE: Final = Shape("Baseline", Baseline, {"n": COUNT, "p50": COUNT, "p90": COUNT})
+"""Durations in microseconds."""
+PAST_STEP: Final = Shape(
+    "PastStep", PastStep, {"operation": TEXT, "name": TEXT, "offset": NUMBER, "length": COUNT}
+)
+"""Durations in microseconds."""
+DELIVERY: Final = Shape(
+    "Delivery",
+    DeliveryRow,
+    {
+        "id": NUMBER,
+        "source": TEXT,
+        "kind": TEXT,
+        "received_at": INSTANT,
+        "verdict": word_of(Verdict),
+        "reason": MAYBE_TEXT,
+        "size": COUNT,
+        "duplicates": COUNT,
+        "status": NUMBER,
+    },
+)
 
 
-def delivery_detail_json(detail: DeliveryDetail) -> dict[str, Any]:
-    """With the body as text, and in base64 as well when it is no text (protobuf)."""
-    body = detail.body.decode("utf-8", "replace")
-    binary = body.encode() != detail.body
-    return {
-        **delivery_json(detail.row),
-        "path": detail.path,
-        "headers": dict(detail.headers),
-        "body": body,
-        "body_base64": base64.b64encode(detail.body).decode() if binary else None,
-        "sha256": detail.sha256,
-        "spans": list(detail.span_refs),
-    }
+def _text_of(detail: DeliveryDetail) -> str:
+    return detail.body.decode("utf-8", "replace")
+
+
+def _encoded(detail: DeliveryDetail) -> str:
+    """In base64 when it is no text (protobuf)."""
+    binary = _text_of(detail).encode() != detail.body
+    return base64.b64encode(detail.body).decode() if binary else ""
+
+
+def _delivery(row: dict[str, Any], body: str, encoded: str = "", **more: Any) -> DeliveryDetail:
+    raw = base64.b64decode(encoded) if encoded else body.encode()
+    return DeliveryDetail(row=DeliveryRow(**row), body=raw, dedupe_key="", **more)
+
+
+DELIVERY_DETAIL: Final = Shape(
+    "DeliveryDetail",
+    _delivery,
+    {
+        **DELIVERY.inside("row"),
+        "path": TEXT,
+        "headers": TEXTS,
+        "body": Field(TEXT, "body", _text_of),
+        "body_base64": Field(MAYBE_TEXT, "encoded", _encoded),
+        "sha256": TEXT,
+        "spans": Field(list_of(TEXT), "span_refs"),
+    },
+)
+SOURCE: Final = Shape(
+    "Source",
+    SourceHealth,
+    {"source": TEXT, "last_received_at": TIME, "last_kind": TEXT, "counts": COUNTS},
+)
+COUNTED: Final = Shape(
+    "Counts",
+    Counts,
+    {
+        **dict.fromkeys(("matched", "total", "in_flight", "failed"), COUNT),
+        **dict.fromkeys(("more", "more_in_all"), TRUTH),
+        "searched": TIME,
+    },
+)
+TALLY: Final = Shape(
+    "Received",
+    Tally,
+    {"counts": Type({"type": "object", "additionalProperties": COUNTS.schema}), "until": TIME},
+)
+CHANGES: Final = Shape(
+    "Changes",
+    Changes,
+    {"seq": COUNT, "keys": list_of(TEXT), "deliveries": COUNT, "truncated": TRUTH},
+)
+HEALTH: Final = Shape(
+    "Health", Health, {"ready": TRUTH, "trouble": TEXT, "spans": COUNT, "deliveries": COUNT}
+)
+CARD: Final = Shape(
+    "Card",
+    Card,
+    {
+        **dict.fromkeys(("team", "metric", "text"), TEXT),
+        "n": COUNT,
+        **dict.fromkeys(("delta", "direction", "level"), TEXT),
+        "buckets": list_of(RATIO),
+    },
+)
+
+
+def _attribute(name: str) -> Callable[[Span], Any]:
+    return lambda span: span.attributes.get(name)
+
+
+def _over_at(span: Span) -> Instant | None:
+    return span.ended_at if span.state.terminal else None
+
+
+DEPLOYMENT: Final = Shape(
+    "Deployment",
+    dict[str, Any],
+    {
+        "id": computed(MAYBE_TEXT, _attribute("deployment.id")),
+        "project_id": Field(MAYBE_TEXT, "project"),
+        "first_commit_at": computed(written(TIME), _attribute("vs.commit.first_at")),
+        "deploy_start_at": Field(TIME, "started_at"),
+        "deployed_at": computed(TIME, _over_at),
+    },
+)
+"""A deployment with em-metrics' fields."""
+INCIDENT: Final = Shape(
+    "Incident",
+    dict[str, Any],
+    {
+        "id": computed(MAYBE_TEXT, _attribute("vs.incident.id")),
+        "project_id": Field(MAYBE_TEXT, "project"),
+        "deployment_id": computed(MAYBE_TEXT, _attribute("deployment.id")),
+        "team_id": Field(MAYBE_TEXT, "team"),
+        "started_at": TIME,
+        "restored_at": computed(TIME, _over_at),
+        "finished_at": computed(written(TIME), _attribute("vs.incident.finished_at")),
+    },
+)
+"""An incident with em-metrics' fields; finishing one restores it as well."""
+SHAPES: Final[Sequence[Shape[Any]]] = (
+    *(LINK, SPAN, TRACE, BASELINE, PAST_STEP, DELIVERY, DELIVERY_DETAIL, SOURCE),
+    *(COUNTED, TALLY, CHANGES, HEALTH, CARD),
+    *(DEPLOYMENT, INCIDENT),
+)

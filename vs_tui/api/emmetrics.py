@@ -11,10 +11,11 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from vs_tui.api.codec import DEPLOYMENT, INCIDENT
 from vs_tui.api.handlers import Handler
 from vs_tui.ingest.http_errors import answer, not_found
 from vs_tui.model import keys
-from vs_tui.model.time import iso, parse_instant
+from vs_tui.model.time import parse_instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.sources.base import Inbound, small_object, text
 from vs_tui.sources.emmetrics import NEW, NUMBER
@@ -44,7 +45,7 @@ class EmMetricsApi:
 
     async def deployments(self, request: web.Request) -> web.Response:
         """All deployments, newest first; those of `project_id`, at most `limit`."""
-        found = [deployment_json(span) for span in await self._listed("kind:deploy")]
+        found = [DEPLOYMENT.write(span) for span in await self._listed("kind:deploy")]
         if project := request.query.get("project_id", ""):
             found = [entry for entry in found if entry["project_id"] == project]
         limit = request.query.get("limit", "")
@@ -55,14 +56,14 @@ class EmMetricsApi:
         span = await self._reader.span(_deploy_key(request.match_info["id"]))
         if span is None:
             raise not_found("there is no such deployment; /deployments lists them")
-        return answer(deployment_json(span))
+        return answer(DEPLOYMENT.write(span))
 
     async def incidents(self, request: web.Request) -> web.Response:
         """All incidents; with `type` or `filter` those that are not restored (`in-progress`) or
         not finished (`unfinished`). Any other word lists all, as em-metrics does."""
         wanted = request.query.get("type", "") or request.query.get("filter", "")
         only = "kind:incident state:in_flight" if wanted == IN_PROGRESS else "kind:incident"
-        found = [incident_json(span) for span in await self._listed(only)]
+        found = [INCIDENT.write(span) for span in await self._listed(only)]
         if wanted == UNFINISHED:
             found = [entry for entry in found if entry["finished_at"] is None]
         return answer(found)
@@ -72,30 +73,6 @@ class EmMetricsApi:
             f"source:emmetrics {filter}", limit=MAX_LISTED, sort="started"
         )
         return list(page.items)
-
-
-def deployment_json(span: Span) -> dict[str, Any]:
-    """A deployment with em-metrics' fields."""
-    return {
-        "id": span.attributes.get("deployment.id"),
-        "project_id": span.project or None,
-        "first_commit_at": span.attributes.get("vs.commit.first_at"),
-        "deploy_start_at": iso(span.started_at),
-        "deployed_at": iso(span.ended_at) if span.state.terminal else None,
-    }
-
-
-def incident_json(span: Span) -> dict[str, Any]:
-    """An incident with em-metrics' fields; finishing one restores it as well."""
-    return {
-        "id": span.attributes.get("vs.incident.id"),
-        "project_id": span.project or None,
-        "deployment_id": span.attributes.get("deployment.id"),
-        "team_id": span.team or None,
-        "started_at": iso(span.started_at),
-        "restored_at": iso(span.ended_at) if span.state.terminal else None,
-        "finished_at": span.attributes.get("vs.incident.finished_at"),
-    }
 
 
 class Newness:

@@ -12,14 +12,20 @@ import orjson
 from aiohttp import web
 
 from vs_tui.api.codec import (
-    delivery_detail_json,
-    delivery_json,
+    BASELINE,
+    CHANGES,
+    COUNTED,
+    DELIVERY,
+    DELIVERY_DETAIL,
+    HEALTH,
+    PAST_STEP,
+    SOURCE,
+    TALLY,
+    TRACE,
     span_json,
-    summary_json,
-    trace_json,
 )
 from vs_tui.api.schema import parameters
-from vs_tui.api.standings import board_json, next_json
+from vs_tui.api.standings import BOARD, listed_json
 from vs_tui.api.team_view import TEAM, is_seen, of_team, within_team
 from vs_tui.ingest.auth import Gate
 from vs_tui.ingest.http_errors import Refused, answer, not_found
@@ -151,13 +157,7 @@ class Api:
         items = [item for item in found if is_seen(request, item.root)]
         now = self._reader.now()
         rows = await self._reader.standings([item.trace_id for item in items])
-        return [
-            {
-                **summary_json(item),
-                "next": next_json(row, now) if (row := rows.get(item.trace_id)) else None,
-            }
-            for item in items
-        ]
+        return [listed_json(item, rows.get(item.trace_id), now) for item in items]
 
     async def board(self, request: web.Request) -> web.Response:
         query = request.query
@@ -170,7 +170,7 @@ class Api:
             rows = [row for row in board.rows if is_seen(request, row.root)]
             board = dataclasses.replace(board, rows=rows, outside=frozenset())
         limit = _limit(query.get("limit", "1000"))
-        return answer(board_json(board, instant(query, "at") or self._reader.now(), limit))
+        return answer(BOARD.write(board, instant(query, "at") or self._reader.now(), limit))
 
     async def trace(self, request: web.Request) -> web.Response:
         trace = await self._reader.trace(request.match_info["trace_id"])
@@ -180,7 +180,7 @@ class Api:
             raise not_found(
                 "there is no such trace, or it was pruned; /api/traces lists what there is"
             )
-        return answer(trace_json(trace))
+        return answer(TRACE.write(trace))
 
     async def deliveries(self, request: web.Request) -> web.Response:
         query = request.query
@@ -189,7 +189,7 @@ class Api:
             page = await self._reader.deliveries(query.get("filter", ""), limit=limit)
             return answer(
                 {
-                    "items": [delivery_json(row) for row in page.items],
+                    "items": [DELIVERY.write(row) for row in page.items],
                     "next": None,
                     "matched": page.matched,
                     "more": page.more,
@@ -199,7 +199,7 @@ class Api:
         rows, cursor = await self._reader.all_deliveries(
             query.get("filter", ""), limit=limit, cursor=query.get("cursor", "")
         )
-        return answer({"items": [delivery_json(row) for row in rows], "next": cursor or None})
+        return answer({"items": [DELIVERY.write(row) for row in rows], "next": cursor or None})
 
     async def delivery(self, request: web.Request) -> web.Response:
         detail = await self._reader.delivery(int(request.match_info["id"]))
@@ -207,50 +207,34 @@ class Api:
             raise not_found(
                 "there is no such delivery, or it was pruned; /api/deliveries lists what there is"
             )
-        return answer(delivery_detail_json(detail))
+        return answer(DELIVERY_DETAIL.write(detail))
 
     async def teams(self, request: web.Request) -> web.Response:
         names = [request[TEAM]] if TEAM in request else await self._reader.teams()
         return answer({"items": [{"name": name} for name in names]})
 
     async def sources(self, _: web.Request) -> web.Response:
-        items = [
-            {
-                "source": health.source,
-                "last_received_at": iso(health.last_received_at),
-                "last_kind": health.last_kind,
-                "counts": dict(health.counts),
-            }
-            for health in await self._reader.sources()
-        ]
+        items = [SOURCE.write(health) for health in await self._reader.sources()]
         return answer({"items": items})
 
     async def counts(self, request: web.Request) -> web.Response:
         query = request.query
         counts = await self._reader.counts(query.get("filter", ""), at=instant(query, "at"))
-        return answer({**dataclasses.asdict(counts), "searched": iso(counts.searched)})
+        return answer(COUNTED.write(counts))
 
     async def received(self, request: web.Request) -> web.Response:
         query = request.query
         since = instant(query, "since") or 0
         tally = await self._reader.received(since, instant(query, "until"))
-        return answer({"counts": tally.counts, "until": iso(tally.until)})
+        return answer(TALLY.write(tally))
 
     async def health(self, _: web.Request) -> web.Response:
-        health = await self._reader.health()
-        return answer(
-            {
-                "ready": health.ready,
-                "trouble": health.trouble,
-                "spans": health.spans,
-                "deliveries": health.deliveries,
-            }
-        )
+        return answer(HEALTH.write(await self._reader.health()))
 
     async def baselines(self, request: web.Request) -> web.Response:
         spans = await self._asked(request)
         found = await self._reader.baselines(spans)
-        return answer({k: {"n": b.n, "p50": b.p50, "p90": b.p90} for k, b in found.items()})
+        return answer({key: BASELINE.write(baseline) for key, baseline in found.items()})
 
     async def _asked(self, request: web.Request) -> list[Span]:
         """The spans that a request names."""
@@ -263,7 +247,7 @@ class Api:
         found = await self._reader.past_runs(spans, at=at)
         return answer(
             {
-                key: [list(map(dataclasses.asdict, run)) for run in runs]
+                key: [[PAST_STEP.write(step) for step in run] for run in runs]
                 for key, runs in found.items()
             }
         )
@@ -271,14 +255,7 @@ class Api:
     async def changes(self, request: web.Request) -> web.Response:
         changes = await self._reader.changes(int(_number(request.query, "since") or 0))
         changes = await self._seen(request, changes)
-        return answer(
-            {
-                "seq": changes.seq,
-                "keys": list(changes.keys),
-                "deliveries": changes.deliveries,
-                "truncated": changes.truncated,
-            }
-        )
+        return answer(CHANGES.write(changes))
 
     async def _seen(self, request: web.Request, changes: Changes) -> Changes:
         """The changes of a token's team."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Final
 
 from aiohttp import web
 
+from vs_tui.api.codec import CARD
 from vs_tui.api.handlers import Handler, instant
 from vs_tui.export.report_json import detail_json, dora_json
 from vs_tui.ingest.http_errors import answer
@@ -41,7 +41,7 @@ class Reporting:
         """The dashboard's cards, for a viewer elsewhere."""
         team = request.query.get("team", "")
         found = await self._reports.cards(team, _length(request), instant(request.query, "at"))
-        return answer({"items": [asdict(card) for card in found]})
+        return answer({"items": [CARD.write(card) for card in found]})
 
     async def detail(self, request: web.Request) -> web.Response:
         """What is behind a card, for a viewer elsewhere."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from vs_tui.api.standings import standing_json
+from vs_tui.api.standings import STANDING
 from vs_tui.model.display import clean, escaped_json
 from vs_tui.model.time import Instant, format_duration
 from vs_tui.traces.standing import Standing
@@ -35,4 +35,4 @@ def trace_row(row: Standing, now: Instant) -> str:
 
 def trace_json_line(row: Standing, now: Instant) -> str:
     """One JSON object."""
-    return escaped_json(orjson.dumps(standing_json(row, now)).decode())
+    return escaped_json(orjson.dumps(STANDING.write(row, now)).decode())

@@ -1,0 +1,170 @@
+"""A JSON object, described once: how its fields are written and read, and its OpenAPI schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from operator import attrgetter
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from vs_tui.model.time import SECOND, iso, parse_instant
+
+Schema = dict[str, Any]
+T = TypeVar("T")
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+class Type(NamedTuple):
+    """What a field holds: its schema, and the way from our value to JSON and back."""
+
+    schema: Schema
+    write: Callable[[Any], Any] = _same
+    read: Callable[[Any], Any] = _same
+
+
+class Field(NamedTuple):
+    """A field of a shape."""
+
+    type: Type
+    attribute: str = ""
+    """Of the object: what is read goes there; `a.b` is `b` of what becomes its `a`. Empty for a
+    field that follows from others."""
+    get: Callable[..., Any] | None = None
+    """What is written, where that is not the attribute: of the object and of what `write` was
+    given beside it."""
+
+
+class Shape(Generic[T]):
+    """`fields` by their names in JSON; a bare `Type` stands for the attribute of the same name.
+    `make` builds the object out of the attributes that were read."""
+
+    def __init__(
+        self, name: str, make: Callable[..., T], fields: Mapping[str, Type | Field]
+    ) -> None:
+        self.name = name
+        self._make = make
+        self.fields: Final = {
+            key: field if isinstance(field, Field) else Field(field, key)
+            for key, field in fields.items()
+        }
+        self._writers = [
+            (key, field.get is not None, field.get or attrgetter(field.attribute), field.type.write)
+            for key, field in self.fields.items()
+        ]
+        self._readers = [
+            (key, field.attribute.partition("."), field.type.read)
+            for key, field in self.fields.items()
+            if field.attribute
+        ]
+
+    def write(self, value: Any, *given: Any) -> dict[str, Any]:
+        """The object as JSON."""
+        return {
+            key: write(get(value, *given) if computed else get(value))
+            for key, computed, get, write in self._writers
+        }
+
+    def read(self, item: Mapping[str, Any]) -> T:
+        """The object of an answer. What an older receiver does not send has its default."""
+        found: dict[str, Any] = {}
+        for key, (name, _, inner), read in self._readers:
+            if key in item:
+                into = found.setdefault(name, {}) if inner else found
+                into[inner or name] = read(item[key])
+        return self._make(**found)
+
+    @property
+    def schema(self) -> Schema:
+        return object_of({key: field.type.schema for key, field in self.fields.items()})
+
+    @property
+    def type(self) -> Type:
+        """A field that holds such an object."""
+        schema = ref_to(self.name) if self.name else self.schema
+        return Type(schema, self.write, self.read)
+
+    def inside(self, attribute: str) -> dict[str, Field]:
+        """The same fields in a shape whose object has this one as an attribute."""
+        return {
+            key: Field(field.type, f"{attribute}.{field.attribute}")
+            for key, field in self.fields.items()
+        }
+
+
+def object_of(properties: Schema, optional: Schema | None = None) -> Schema:
+    return {
+        "type": "object",
+        "properties": {**properties, **(optional or {})},
+        "required": sorted(properties),
+        "additionalProperties": False,
+    }
+
+
+def ref_to(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def computed(kind: Type, get: Callable[..., Any]) -> Field:
+    """A field that follows from others and is not read back."""
+    return Field(kind, "", get)
+
+
+def written(kind: Type) -> Type:
+    """The same where `get` answers with JSON already."""
+    return kind._replace(write=_same)
+
+
+def list_of(kind: Type, make: Callable[[Iterable[Any]], Any] = list) -> Type:
+    """A list; `make` is what it becomes when it is read."""
+    return Type(
+        {"type": "array", "items": kind.schema},
+        lambda values: [kind.write(value) for value in values],
+        lambda values: make(kind.read(value) for value in values),
+    )
+
+
+def maybe(kind: Type) -> Type:
+    """Such a value, or None."""
+    return Type(
+        {"oneOf": [kind.schema, {"type": "null"}]},
+        lambda value: None if value is None else kind.write(value),
+        lambda value: None if value is None else kind.read(value),
+    )
+
+
+def word_of(values: type[Enum]) -> Type:
+    """A member of an enumeration, by its value."""
+    schema = {"type": "string", "enum": [value.value for value in values]}
+    return Type(schema, lambda member: member.value, values)
+
+
+def _seconds(micros: float | None) -> float | None:
+    return None if micros is None else micros / SECOND
+
+
+def _micros(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * SECOND)
+
+
+_TIME: Final[Schema] = {"type": ["string", "null"], "description": "RFC 3339, UTC"}
+
+TEXT: Final = Type({"type": "string"})
+MAYBE_TEXT: Final = Type(
+    {"type": ["string", "null"]}, lambda text: text or None, lambda text: text or ""
+)
+"""Null in JSON is the empty string here."""
+NUMBER: Final = Type({"type": "integer"})
+COUNT: Final = Type({"type": "integer", "minimum": 0})
+TRUTH: Final = Type({"type": "boolean"})
+RATIO: Final = Type({"type": ["number", "null"]})
+SECONDS: Final = Type({"type": ["number", "null"]}, _seconds, _micros)
+"""Seconds in JSON, microseconds here."""
+TIME: Final = Type(_TIME, iso, parse_instant)
+INSTANT: Final = Type(_TIME, iso, lambda text: parse_instant(text) or 0)
+"""A time that is always known."""
+OBJECT: Final = Type({"type": "object"}, dict)
+TEXTS: Final = Type({"type": "object", "additionalProperties": TEXT.schema}, dict)
+COUNTS: Final = Type({"type": "object", "additionalProperties": COUNT.schema}, dict)
