@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "link": "list, show, pin or cut the links between spans",
     "report": "DORA, durations, pull requests, teams",
     "connect": "make a tool's webhook, or say what to enter where",
+    "export": "keep the SQL views as tables in PostgreSQL",
     "import": "backfill history from GitHub, GitLab or Jira",
     "config": "create or show the configuration",
     "source": "list sources, or see what one makes of a body",
