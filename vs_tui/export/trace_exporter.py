@@ -23,6 +23,8 @@ from vs_tui.store import export_queue as queue
 T = TypeVar("T")
 
 LOOK_SECONDS: Final = 1.0
+BACKLOG_SECONDS: Final = 0.05
+"""The pause between two parts of a backlog."""
 READ_AHEAD: Final = 2_000
 """Traces that wait for their settling or for the collector; more stay in the store unread."""
 SPANS_AT_ONCE: Final = 512
@@ -51,22 +53,28 @@ class TraceExporter(OtlpExporter):
 
     _waiting: dict[str, _Waiting] = field(default_factory=dict)
     _read_to: int = 0
+    _behind: bool = False
+    """Whether the change feed has more than was read."""
 
     async def _begin(self) -> None:
         self._read_to = await self.read(queue.read_position)
 
     def _pause(self) -> float:
-        return LOOK_SECONDS
+        # The receiver gets its turn also while a backlog is sent.
+        return BACKLOG_SECONDS if self._behind else LOOK_SECONDS
 
     async def _round(self, session: ClientSession) -> float | None:
         await self._read_feed()
         return await self._send_due(session)
 
     async def _read_feed(self) -> None:
+        self._behind = False
         if len(self._waiting) >= READ_AHEAD:
             return
         after = self._read_to
-        found, read_to = await self.read(lambda db: queue.changed_traces(db, after, READ_AHEAD))
+        found, read_to, self._behind = await self.read(
+            lambda db: queue.changed_traces(db, after, READ_AHEAD)
+        )
         seen = monotonic()
         for first, trace_id in found:
             known = self._waiting.get(trace_id)

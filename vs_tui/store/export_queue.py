@@ -29,8 +29,9 @@ def read_position(db: sqlite3.Connection) -> int:
 
 def changed_traces(
     db: sqlite3.Connection, after: int, limit: int
-) -> tuple[list[tuple[int, str]], int]:
-    """([(first change number, trace id)] after a change number, the number read up to).
+) -> tuple[list[tuple[int, str]], int, bool]:
+    """([(first change number, trace id)] after a change number, the number read up to, whether
+    there is more).
 
     Reads about `limit` spans, and all of the last change number among them.
     """
@@ -43,7 +44,7 @@ def changed_traces(
         (after, until),
     ).fetchall()
     read_to = max((int(last) for _, _, last in found), default=after)
-    return [(int(first), str(trace_id)) for first, trace_id, _ in found], read_to
+    return [(int(first), str(trace_id)) for first, trace_id, _ in found], read_to, row is not None
 
 
 def is_over(db: sqlite3.Connection, trace_id: str) -> bool:
