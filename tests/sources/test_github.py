@@ -767,6 +767,19 @@ def test_a_skipped_job_completed_before_it_started_has_no_negative_time():
     assert folded.stages == ()
 
 
+def test_a_skipped_job_never_ran():
+    """GitHub gives it a start all the same."""
+    same = gh.stamp("10:31:00")
+    body = gh.job("completed", conclusion="skipped", started_at=same, completed_at=same, steps=[])
+    folded = fold_all(events(("workflow_job", body)))[JOB]
+    assert folded.span.status is Status.CANCELLED
+    assert [
+        event.stage for event in events(("workflow_job", body)) if event.stage == "running"
+    ] == []
+    ran = gh.job("completed", conclusion="success", started_at=same, completed_at=same, steps=[])
+    assert "running" in [event.stage for event in events(("workflow_job", ran))]
+
+
 def test_a_gated_job_waits_and_names_its_deployment():
     gated = gh.job("waiting", status="waiting", extra={"deployment": gh.deployment()})
     event = last("workflow_job", gated)

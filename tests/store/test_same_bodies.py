@@ -10,6 +10,7 @@ from tests.store.conftest import custom, rebuilt, rows_of
 from tests.store.ingesting import ingest
 from vs_tui.log import same_bodies
 from vs_tui.log.same_bodies import SameBodies, flagged, with_flag_of
+from vs_tui.model.time import DAY
 from vs_tui.model.vocabulary import Verdict
 
 
@@ -106,3 +107,14 @@ def test_memory_is_bounded(monkeypatch) -> None:
         bodies.keep()
     assert bodies.first("/x", digests[-100], 2_000) == 901
     assert bodies.first("/x", digests[-101], 2_000) == 0
+
+
+@pytest.mark.parametrize("name", ["sha:of the body", "run:of the span"])
+async def test_a_body_without_an_id_repeats_another_within_a_day_only(open_writer, name) -> None:
+    """A nightly job may say the same every night."""
+    first = custom("build", 1, "start")._replace(dedupe=name)
+    for later, verdict in ((DAY, Verdict.DUPLICATE), (DAY + 1, Verdict.ACCEPTED)):
+        writer = await open_writer()
+        assert (await writer.submit(first)).verdict is Verdict.ACCEPTED
+        again = first._replace(received_at=first.received_at + later)
+        assert (await writer.submit(again)).verdict is verdict

@@ -126,6 +126,23 @@ async def test_a_moved_file_is_noticed_at_the_next_commit_and_taken_back(open_wr
     assert await stored(writer) == {"before", "lost"}
 
 
+async def test_a_file_that_moves_between_commit_and_answer_is_not_acknowledged(
+    open_writer, monkeypatch
+) -> None:
+    writer = await open_writer()
+    append = writer._to_log
+
+    async def then_moved(intakes):
+        appended = await append(intakes)
+        writer.path.rename(writer.path.with_suffix(".away"))
+        return appended
+
+    monkeypatch.setattr(writer, "_to_log", then_moved)
+    with pytest.raises(Unavailable, match="was moved, deleted or replaced"):
+        await writer.submit(custom("build", 1, "start"))
+    writer.path.with_suffix(".away").rename(writer.path)
+
+
 async def test_a_replaced_file_gets_nothing(open_writer) -> None:
     writer = await open_writer()
     other = await open_writer()

@@ -10,7 +10,9 @@ from tests.tui.golden import assert_golden
 from tests.tui.stage import Stage, does, stage
 from vs_tui.model.time import DAY, MINUTE, SECOND
 from vs_tui.model.vocabulary import Span, State
+from vs_tui.store.reader_protocol import Baseline
 from vs_tui.traces.standing import Custom
+from vs_tui.tui.span_format import is_stale
 
 SIZES = [(120, 40), (80, 24), (200, 60)]
 
@@ -167,3 +169,11 @@ async def test_a_quiet_board_writes_no_seconds() -> None:
         on.app._tick()
         await on.settle()
         assert on.text == before
+
+
+def test_what_takes_longer_than_most_is_not_lost_until_three_times_as_long() -> None:
+    usual = Baseline(n=20, p50=10 * MINUTE, p90=20 * MINUTE)
+    for minutes, lost in ((25, False), (59, False), (61, True)):
+        began = minutes * MINUTE
+        running = span("b", "build", "b", began=began, last_event_at=NOW - began)
+        assert is_stale(running, usual, NOW) is lost, minutes
