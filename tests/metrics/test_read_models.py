@@ -355,6 +355,34 @@ def test_the_lead_time_of_a_product_deployed_by_one_activity(base, order) -> Non
     assert base.kept() == kept
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_artifacts_of_one_activity_count_by_service_however_they_came(base, order) -> None:
+    """And after judging all anew, and when their traces are deleted."""
+    told = [
+        activity(1, "deployment", 10, "failure", auth="1", ui="1"),
+        activity(2, "deployment", 11, auth="1"),
+        activity(3, "deployment", 12, auth="2", ui="2"),
+        activity(4, "deployment", 13, auth="1", ui="2"),
+    ]
+    for events in told[::order]:
+        base.tell(*events)
+
+    def fails(by):
+        found = {name: card.figures["fail"] for name, card in cards(base, by=by).items()}
+        return {name: (figure.hits, figure.n) for name, figure in found.items()}
+
+    # Of its versions, auth's second was rolled back.
+    assert fails("service") == {"auth": (2, 4), "ui": (1, 3)}
+    assert fails("product") == {"webshop": (1, 4)}
+    kept = base.kept()
+    base.rebuild()
+    assert base.kept() == kept
+    base.prune(BEGIN + 30 * DAY)
+    assert base.kept() == kept
+    base.rebuild()
+    assert base.kept() == kept
+
+
 def test_plyzens_version_deployed_again_without_a_correlation_id_is_a_new_deployment(base) -> None:
     """Its records have no id of a deployment: all of one version are one span."""
     for hour, version, result in ((1, "1", "success"), (3, "1", "failure"), (4, "1", "success")):

@@ -51,6 +51,8 @@ class Facts:
     """Deploys that are not over yet."""
     first_shipped: Collection[str] = ()
     """The versions of these that were deployed with success before it."""
+    seen_parts: Mapping[tuple[str, str], tuple[Instant, bool]] = field(default_factory=dict)
+    """(artifact, version) -> the same two of the artifacts of a deployment of several."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,10 @@ class Deployment:
     artifact: str = ""
     parts: tuple[tuple[str, str], ...] = ()
     """(artifact, version) of each artifact of its project, where one span deployed several."""
+    part_results: tuple[tuple[str, str], ...] = ()
+    """(artifact, `success` or `failure`) of those whose own result is known."""
+    whole: Deployment | None = None
+    """The deployment of several artifacts that this is one artifact of."""
     team: str = ""
     first_commit_at: Instant | None = None
     """The oldest commit it ships, where its sender tells that itself."""

@@ -15,6 +15,7 @@ from typing import Final
 from vs_tui.metrics.facts import Deployment, Incident, Test, same_version
 from vs_tui.model.time import Duration, Instant
 
+DEPLOY: Final = "deploy"
 ROLLBACK: Final = "rollback"
 REVERT: Final = re.compile(r'Revert "(.+)"(?: \(#\d+\))?\Z')
 _VERSION: Final = re.compile(r"[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})\Z")
@@ -192,7 +193,7 @@ def signals_of(
         if not deployment.ok:
             repair = course.success_after(deployment.ended_at)
             signal = Signal(
-                "deploy", deployment.key, deployment.ended_at, repair.ended_at if repair else None
+                DEPLOY, deployment.key, deployment.ended_at, repair.ended_at if repair else None
             )
             found.setdefault(deployment.key, []).append(signal)
     by_deployment = tested(course, tests)

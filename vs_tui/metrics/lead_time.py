@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from vs_tui.metrics.facts import Build, Change, Deployment, Kind, same_version
+from vs_tui.metrics.facts import Build, Change, Deployment, Kind, Outcome, same_version
 from vs_tui.metrics.stages import Stages, stages_of
 from vs_tui.model.keys import MOVING_VERSIONS
 from vs_tui.model.time import Duration, Instant
@@ -173,9 +173,25 @@ def ship(
 
 
 def part_of(deployment: Deployment, artifact: str) -> Deployment:
-    """One of the artifacts that a deployment brought, as a deployment of its own."""
-    version = dict(deployment.parts).get(artifact, "")
-    return replace(deployment, service=artifact, artifact=artifact, version=version, parts=())
+    """One of the artifacts that a deployment brought, as a deployment of its own with the result
+    that is told of it."""
+    outcome = deployment.outcome
+    result = dict(deployment.part_results).get(artifact)
+    if result and deployment.finished:
+        outcome = Outcome.OK if result == "success" else Outcome.FAILED
+    return replace(
+        deployment,
+        key=f"{deployment.key}#{artifact}",
+        run_of=deployment.span,
+        service=artifact,
+        artifact=artifact,
+        version=dict(deployment.parts).get(artifact, ""),
+        outcome=outcome,
+        reason=(deployment.reason or "failure") if outcome is Outcome.FAILED else "",
+        parts=(),
+        part_results=(),
+        whole=deployment,
+    )
 
 
 def ship_parts(
@@ -185,7 +201,7 @@ def ship_parts(
     before = previous.parts if previous else ()
     found: list[Shipped] = []
     for artifact, version in deployment.parts:
-        if (artifact, version) not in before:
+        if version and (artifact, version) not in before:
             own = part_of(deployment, artifact)
             earlier = part_of(previous, artifact) if previous else None
             found += ship(own, changes_of(own, (), {}), earlier, builds)

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from vs_tui.metrics.assessment import Assessed
+from vs_tui.metrics.assessment import Assessed, Facts, assess
 from vs_tui.metrics.facts import Deployment, Kind, Outcome
-from vs_tui.metrics.lead_time import Shipped, as_one
+from vs_tui.metrics.failures import DEPLOY
+from vs_tui.metrics.lead_time import Shipped, as_one, part_of
+from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
 
 
 class ProductResult(StrEnum):
@@ -36,6 +38,8 @@ def group_of(deployment: Deployment) -> tuple[str, str, str, str] | None:
     """What the artifacts of one product deployment have in common; None for a single one."""
     if not deployment.correlation or not (deployment.product or deployment.artifact):
         return None
+    if deployment.parts or deployment.whole:
+        return None  # told as one
     return (
         deployment.project,
         deployment.product,
@@ -66,7 +70,7 @@ def _product(group: tuple[str, str, str, str], parts: list[Assessed]) -> Product
     signals = tuple(dict.fromkeys(signal for part in parts for signal in part.signals))
     is_success = result is ProductResult.SUCCESS
     # The product's own success wins: what its parts say of themselves is no failure of it then.
-    counted = tuple(s for s in signals if not (is_success and s.kind == "deploy"))
+    counted = tuple(s for s in signals if not (is_success and s.kind == DEPLOY))
     whole = replace(
         last,
         key=f"{last.project}/{product}@{correlation}/{last.environment}",
@@ -108,6 +112,48 @@ def _shipped(parts: Sequence[Assessed], whole: Deployment) -> tuple[Shipped, ...
     plain = [s for part in parts for s in part.shipped if s.change.kind is not Kind.VERSION]
     versions = [s for part in parts for s in part.shipped if s.change.kind is Kind.VERSION]
     return (*plain, as_one(versions, whole)) if versions else tuple(plain)
+
+
+def assess_parts(
+    facts: Facts, deployments: Iterable[Deployment], rules: MetricRules = DEFAULT_RULES
+) -> list[Assessed]:
+    """The verdicts on each artifact of deployments that are told as one: each artifact has a
+    course of its own, where its own result counts. Tests and incidents are about all of them."""
+    concerned = [d for d in deployments if d.parts]
+    found = []
+    for artifact in sorted({name for d in concerned for name, _ in d.parts}):
+
+        def course(listed: Iterable[Deployment], artifact: str = artifact) -> list[Deployment]:
+            return [part_of(d, artifact) for d in listed if artifact in dict(d.parts)]
+
+        own = course(facts.deployments)
+        seen = {version: at for (name, version), at in facts.seen_parts.items() if name == artifact}
+        part_facts = replace(
+            facts,
+            deployments=own,
+            pending=course(facts.pending),
+            shipped={
+                d.key: facts.shipped[d.whole.key]
+                for d in own
+                if d.whole is not None and d.whole.key in facts.shipped
+            },
+            first_seen={version: at for version, (at, _) in seen.items()},
+            first_shipped={version for version, (_, shipped) in seen.items() if shipped},
+        )
+        wanted = {d.key: d for d in course(concerned)}
+        judged = {v.deployment.key: v for v in assess(part_facts, wanted.keys(), rules)}
+        found += [judged.get(key, Assessed(d)) for key, d in wanted.items()]
+    return found
+
+
+def failed_with(whole: Assessed, parts: Iterable[Assessed]) -> Assessed:
+    """A deployment that is told as one and failed: it recovers with the artifacts that failed."""
+    own = [s for part in parts for s in part.signals if s.kind == DEPLOY]
+    others = [s for s in whole.signals if s.kind != DEPLOY]
+    if not own or len(others) == len(whole.signals):
+        return whole
+    signals = sorted([*others, *own], key=lambda s: (s.started_at, s.kind, s.key))
+    return replace(whole, signals=tuple(signals))
 
 
 def units(assessed: Iterable[Assessed], pending: Iterable[Deployment] = ()) -> list[Assessed]:

@@ -83,7 +83,8 @@ def deployment_of(span: Span) -> Deployment:
         product=text(names, "vs.product", "product"),
         correlation=text(names, "vs.correlation_id", "correlationId", "correlation_id"),
         artifact=text(names, "vs.artifact", "artifact"),
-        parts=tuple(sorted(_parts(span))) if "vs.artifact" not in names else (),
+        parts=tuple(sorted(_of_artifacts(span, "vs.artifact"))),
+        part_results=tuple(sorted(_of_artifacts(span, "vs.result"))),
         team=span.team,
         first_commit_at=instant(names, "vs.change.first_commit_at", "vs.commit.first_at"),
         marked=_mark(span, branch),
@@ -97,12 +98,14 @@ def deployment_of(span: Span) -> Deployment:
     )
 
 
-def _parts(span: Span) -> Iterator[tuple[str, str]]:
-    """The artifacts of a plyzen activity: `vs.artifact.NAMESPACE/NAME` = version, `-` for none."""
-    own = f"vs.artifact.{span.project}/"
-    for name, version in span.attributes.items():
-        if name.startswith(own) and version not in ("", "-"):
-            yield name.removeprefix(own), str(version)
+def _of_artifacts(span: Span, what: str) -> Iterator[tuple[str, str]]:
+    """What a plyzen activity says of each artifact of its project, where it is about several:
+    `vs.artifact.NAMESPACE/NAME` = version and `vs.result.NAMESPACE/NAME` = result; `-` is none."""
+    own = f"{what}.{span.project}/"
+    if "vs.artifact" not in span.attributes:
+        for name, value in span.attributes.items():
+            if name.startswith(own):
+                yield name.removeprefix(own), "" if value == "-" else str(value)
 
 
 def _mark(span: Span, branch: str) -> str:

@@ -36,6 +36,7 @@ from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Span
 from vs_tui.store import rows
 from vs_tui.store.containment import Commit, paths_of
+from vs_tui.store.metrics_rows import TOLD
 from vs_tui.store.shipped_changes import contained_in
 
 _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
@@ -103,8 +104,9 @@ def stretch_of(
         pending=[d for d in deployments if d.outcome is Outcome.PENDING],
         builds=_builds(db, target, finished, bare),
         commit_times=commits,
-        first_seen={name: at for name, at, _ in seen},
-        first_shipped={name for name, _, shipped in seen if shipped},
+        first_seen={name: at for (_, name), (at, _) in reversed(seen)},
+        first_shipped={name for (_, name), (_, shipped) in seen if shipped},
+        seen_parts=dict(seen),
     )
     return Stretch(facts, deployments)
 
@@ -469,7 +471,8 @@ def _own_builds(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> li
             for name in {deployment.artifact, deployment.service} - {""}:
                 tokens[f"artifact:{name}@{deployment.version}"] = None
         for name, version in deployment.parts:
-            tokens[f"artifact:{name}@{version}"] = None
+            if version:
+                tokens[f"artifact:{name}@{version}"] = None
     where = (
         "operation IN ('build', 'pipeline') "
         f"AND key IN (SELECT key FROM offers WHERE token {_KEYS})"
@@ -496,12 +499,15 @@ def _as_builds(spans: Iterable[Span]) -> list[Build]:
 
 def _first_seen(
     db: sqlite3.Connection, target: Target, since: Instant, finished: Sequence[Deployment]
-) -> list[tuple[str, Instant, bool]]:
-    """(version, when it was deployed first, whether any of it succeeded) before the stretch."""
-    names = {name_of(deployment) for deployment in finished} - {""}
+) -> list[tuple[tuple[str, str], tuple[Instant, bool]]]:
+    """((artifact, version), (when it was deployed first, whether any of it succeeded)) before the
+    stretch, in time order."""
+    names = {name_of(deployment) for deployment in finished}
+    names |= {version for deployment in finished for _, version in deployment.parts}
     sql = (
-        "SELECT version, MIN(ended_at), MAX(outcome = 'ok') FROM dora_deployments "
-        f"WHERE {_OF_TARGET} AND unit < 2 AND outcome IN ('ok', 'failed') AND ended_at < ? "
-        f"AND version {_KEYS} GROUP BY version"
+        "SELECT artifact, version, MIN(ended_at) AS at, MAX(outcome = 'ok') FROM dora_deployments "
+        f"WHERE {_OF_TARGET} AND {TOLD} AND outcome IN ('ok', 'failed') AND ended_at < ? "
+        f"AND version {_KEYS} GROUP BY artifact, version ORDER BY at"
     )
-    return db.execute(sql, (*target, since, rows.as_json(sorted(names)))).fetchall()
+    found = db.execute(sql, (*target, since, rows.as_json(sorted(names - {""}))))
+    return [((artifact, version), (at, bool(ok))) for artifact, version, at, ok in found]

@@ -11,7 +11,7 @@ from vs_tui.metrics.assessment import Assessed, assess
 from vs_tui.metrics.counted import WHOLE, Place, Shipment, first_of_each, groups_of
 from vs_tui.metrics.facts import Outcome, Target
 from vs_tui.metrics.failures import REVERT
-from vs_tui.metrics.products import product_deployments
+from vs_tui.metrics.products import assess_parts, failed_with, product_deployments
 from vs_tui.metrics.reading import incident_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.teams import Environments, Teams
@@ -20,6 +20,7 @@ from vs_tui.store import rows
 from vs_tui.store.metrics_facts import stretch_of
 from vs_tui.store.metrics_rows import (
     KEYS,
+    TOLD,
     Rows,
     parts_of,
     place_of,
@@ -32,7 +33,11 @@ from vs_tui.store.metrics_rows import (
 from vs_tui.store.span_folding import load_spans
 
 OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
-_PLACES: Final = f"place IN (SELECT id FROM dora_places WHERE {OF_TARGET})"
+_PLACES: Final = (
+    "place IN (SELECT id FROM dora_places "
+    "WHERE project = ?1 AND ?2 IN (service, product) AND environment = ?3)"
+)
+"""Of a target, its three first: an artifact of a product has a place of its own."""
 
 
 class Judging:
@@ -64,7 +69,13 @@ class Judging:
             low = reverted
         judged = {v.deployment.key: v for v in found}
         verdicts = [judged.get(d.key, Assessed(d)) for d in concerned]
-        where = f"{OF_TARGET} AND unit < 2 AND ended_at >= ?"
+        parts: dict[str, list[Assessed]] = {}
+        for part in assess_parts(stretch.facts, concerned, self._rules):
+            assert part.deployment.whole is not None
+            parts.setdefault(part.deployment.whole.key, []).append(part)
+        verdicts = [failed_with(v, parts.get(v.deployment.key, ())) for v in verdicts]
+        verdicts += [part for own in parts.values() for part in own]
+        where = f"{OF_TARGET} AND {TOLD} AND ended_at >= ?"
         self._replace(where, (*target, low), verdicts)
 
     def _before(self, target: Target, moment: Instant) -> Instant:
@@ -105,8 +116,8 @@ class Judging:
         }
         if not titles:
             return None
-        sql = f"SELECT MIN(at) FROM dora_changes WHERE title <> '' AND title {KEYS} AND {_PLACES}"
-        at: Instant | None = self._db.execute(sql, (rows.as_json(titles), *target)).fetchone()[0]
+        sql = f"SELECT MIN(at) FROM dora_changes WHERE {_PLACES} AND title <> '' AND title {KEYS}"
+        at: Instant | None = self._db.execute(sql, (*target, rows.as_json(titles))).fetchone()[0]
         return at
 
     def _replace(

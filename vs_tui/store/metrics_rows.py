@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from vs_tui.metrics.assessment import Assessed
-from vs_tui.metrics.counted import PART, SINGLE, Place
+from vs_tui.metrics.counted import PART, SINGLE, WHOLE, Place
 from vs_tui.metrics.facts import Change, Deployment, Kind, Outcome
 from vs_tui.metrics.failures import Signal, name_of
 from vs_tui.metrics.lead_time import Basis, Shipped
@@ -18,6 +18,8 @@ from vs_tui.metrics.stages import STAGES
 from vs_tui.store import rows
 
 KEYS: Final = "IN (SELECT value FROM json_each(?))"
+TOLD: Final = "(unit < 2 OR product_group = '')"
+"""SQL: deployments of spans, not those that are put together of others."""
 STAGE_COLUMNS: Final = tuple(stage.replace(" ", "_") for stage in STAGES)
 _COLUMNS: Final[Mapping[str, str]] = {
     "dora_deployments": "key, span, unit, place, project, service, environment, started_at, "
@@ -36,7 +38,16 @@ def rows_of(verdict: Assessed, unit: int, place: int) -> Rows:
     """All rows of one deployment."""
     d = verdict.deployment
     deployment = (
-        *(d.key, d.span, unit, place, *d.target, d.started_at, d.ended_at, d.outcome.value),
+        *(
+            d.key,
+            d.span,
+            unit,
+            place,
+            *(d.whole or d).target,
+            d.started_at,
+            d.ended_at,
+            d.outcome.value,
+        ),
         *(verdict.failed_at, ",".join(verdict.reasons), verdict.rework, name_of(d), d.commit),
         *(group_text(d), d.artifact, d.name, d.trace_id),
     )
@@ -61,7 +72,9 @@ def group_text(deployment: Deployment) -> str:
 
 
 def unit_of(verdict: Assessed) -> int:
-    return PART if group_text(verdict.deployment) else SINGLE
+    if verdict.deployment.parts:
+        return WHOLE
+    return PART if verdict.deployment.whole or group_text(verdict.deployment) else SINGLE
 
 
 def place_of(verdict: Assessed) -> Place:
@@ -111,8 +124,8 @@ def delete_rows(db: sqlite3.Connection, keys: Iterable[str]) -> None:
 def forget(db: sqlite3.Connection) -> int:
     """Delete what can be judged anew; how many deployments stay because their spans are gone."""
     sql = (
-        "SELECT key FROM dora_deployments WHERE unit < 2 AND span IN (SELECT key FROM spans) "
-        "UNION ALL SELECT key FROM dora_deployments WHERE unit = 2 AND product_group NOT IN "
+        f"SELECT key FROM dora_deployments WHERE {TOLD} AND span IN (SELECT key FROM spans) "
+        f"UNION ALL SELECT key FROM dora_deployments WHERE NOT {TOLD} AND product_group NOT IN "
         "(SELECT product_group FROM dora_deployments WHERE unit = 1 "
         "AND span NOT IN (SELECT key FROM spans))"
     )

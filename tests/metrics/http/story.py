@@ -9,12 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
-
 from tests.ingest.server import SECRETS, TOKEN, Server, run
-
-SECOND_EDITION = pytest.mark.xfail(reason="second edition", strict=False)
-"""The engine of today counts these wrongly."""
 
 LEAD = "change_lead_time"
 FAIL = "change_fail_rate"

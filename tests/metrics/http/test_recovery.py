@@ -12,7 +12,6 @@ from tests.metrics.http.story import (
     LEAD,
     RECOVERY,
     REWORK,
-    SECOND_EDITION,
     Story,
     figure,
     rate,
@@ -171,20 +170,40 @@ def test_p3_the_lead_time_of_a_product_is_the_mean_of_its_versions(receiver, sch
     assert (hours(found["value"]), found["n"]) == (1.5, 1)
 
 
-@SECOND_EDITION
-def test_the_advanced_schema_counts_each_artifact_by_service(receiver) -> None:
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_advanced_schema_counts_each_artifact_by_service(receiver, reverse) -> None:
     story = Story()
-    own = Plyzen(story, "adv", "shop")
-    parts = [("adv-auth", "1", "success"), ("adv-ui", "1", "failure")]
-    own.advanced("adv-1", "deploy", "09:59", "10:00", artifacts=parts, product="adv-shop")
-    parts = [("adv-auth", "2", "success"), ("adv-ui", "2", "success")]
-    own.advanced("adv-2", "deploy", "10:29", "10:30", artifacts=parts, product="adv-shop")
+    own = Plyzen(story, f"adv-{reverse}".lower(), "shop")
+    auth, ui, shop = (f"{own.name}-{name}" for name in ("auth", "ui", "shop"))
+    for n, (clock, results) in enumerate(
+        [("10:00", ("success", "failure")), ("10:30", ("success", "")), ("11:00", ("", "success"))]
+    ):
+        named = zip((auth, ui), results, strict=True)
+        parts = [(name, str(n), result) for name, result in named if result]
+        own.advanced(f"{own.name}-{n}", "deploy", clock, clock, artifacts=parts, product=shop)
+    send(receiver, reversed(story.posts) if reverse else story.posts)
+    assert rate(figure(receiver, own.name, FAIL)) == (1, 3)
+    assert rate(figure(receiver, auth, FAIL, by="service")) == (0, 2)
+    assert rate(figure(receiver, ui, FAIL, by="service")) == (1, 2)
+    assert rate(figure(receiver, shop, FAIL, by="product")) == (1, 3)
+    assert figure(receiver, shop, FAIL, by="service")["n"] == 0
+    # The artifact that failed is repaired by the third, and the product with it (R6).
+    assert minutes(figure(receiver, ui, RECOVERY, by="service")["value"]) == 60
+    assert recovery(receiver, own.name) == (60, 1)
+
+
+def test_p2_by_service_the_artifacts_own_result_counts(receiver) -> None:
+    story = Story()
+    own = Plyzen(story, "p2-own", "shop")
+    parts = [("p2-auth", "1", "success"), ("p2-data", "1", "failure"), ("p2-ui", "", "")]
+    own.advanced(
+        "p2-b", "deploy", "09:59", "10:00", artifacts=parts, product="p2", result="success"
+    )
     story.tell(receiver)
-    assert rate(figure(receiver, "adv", FAIL)) == (1, 2)
-    assert rate(figure(receiver, "adv-auth", FAIL, by="service")) == (0, 2)
-    assert rate(figure(receiver, "adv-ui", FAIL, by="service")) == (1, 2)
-    assert rate(figure(receiver, "adv-shop", FAIL, by="product")) == (1, 2)
-    assert figure(receiver, "adv-shop", FAIL, by="service")["n"] == 0
+    assert rate(figure(receiver, own.name, FAIL)) == (0, 1)
+    assert rate(figure(receiver, "p2-data", FAIL, by="service")) == (1, 1)
+    for name in ("p2-auth", "p2-ui"):
+        assert rate(figure(receiver, name, FAIL, by="service")) == (0, 1)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
