@@ -11,6 +11,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status as OtlpStatus
 
 from tests.export.receiving import event, receiver, until
 from vs_tui.cli.common import now
+from vs_tui.cli.doctor_checks import Finding
+from vs_tui.cli.doctor_export import export_findings
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, ConfigError, Secrets
 from vs_tui.export import otlp_http, trace_exporter
@@ -37,6 +39,11 @@ async def tree(runtime: Runtime, name: str, *, failed: bool = False) -> None:
         await event(runtime, "build", f"{name}-{child}", "start", parent_id=parent)
         await event(runtime, "build", f"{name}-{child}", "end", error=failed and child == "b")
     await event(runtime, "pipeline", name, "end", error=failed)
+
+
+def doctor(runtime: Runtime) -> Finding:
+    """What doctor says of the traces."""
+    return next(export_findings(runtime.config))
 
 
 def attributes(span: OtlpSpan) -> dict[str, Any]:
@@ -108,10 +115,12 @@ async def test_a_collector_that_is_away_gets_all_of_it_later(tmp_path, collector
         for number in range(5):
             await tree(runtime, str(number))
         await until(lambda: state.trouble)
+        await until(lambda: "since" in doctor(runtime).found)
         assert state.waiting <= 5 and state.trouble_since is not None
         await collector.start(port)
         await until(lambda: len(collector.spans) == 15)
         await until(lambda: not state.trouble)
+        await until(lambda: doctor(runtime).found.startswith("15 sent"))
     assert len({span.span_id for span in collector.spans}) == 15
 
 
@@ -149,6 +158,9 @@ async def test_partial_success_is_counted(tmp_path, collector) -> None:
         state = runtime.exporters[0].state
         await until(lambda: state.sent + state.refused == 3)
         assert (state.sent, state.refused) == (2, 1)
+    found = doctor(runtime)
+    assert (found.level, found.check) == ("warn", "otlp traces")
+    assert "2 sent, 1 refused: too old" in found.found and "\x1b" not in found.found
 
 
 async def test_links_that_are_no_parent_are_otlp_links(tmp_path, collector) -> None:

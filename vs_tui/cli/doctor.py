@@ -9,6 +9,7 @@ from typing import Any
 
 from vs_tui.cli.common import add_store_options, load_config
 from vs_tui.cli.doctor_checks import Finding, examine, look_deep
+from vs_tui.cli.doctor_export import export_findings
 from vs_tui.cli.doctor_metrics import metrics_findings
 from vs_tui.cli.manual import add_command
 from vs_tui.model.display import clean
@@ -20,8 +21,8 @@ def register(subparsers: Any) -> None:
         "doctor",
         help="check the installation, and say what to do",
         description="Checks SQLite, disk, file modes, clock, configuration, authentication, "
-        "receiver, tunnel, each source, and which spans the metrics count. Exit code 1 when "
-        "something is broken; warnings alone exit 0.",
+        "receiver, tunnel, each source, the exports, and which spans the metrics count. Exit code "
+        "1 when something is broken; warnings alone exit 0.",
         epilog="""
         examples:
           vs-tui doctor
@@ -36,7 +37,7 @@ def register(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     config = load_config(args)
-    findings = [*examine(config), *metrics_findings(config)]
+    findings = [*examine(config), *export_findings(config), *metrics_findings(config)]
     if args.deep:
         findings += look_deep(config)
     if args.json:

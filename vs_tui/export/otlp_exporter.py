@@ -8,13 +8,13 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from aiohttp import ClientSession, DummyCookieJar
 
 from vs_tui.export import otlp_http
-from vs_tui.export.export_state import ExportState
+from vs_tui.export.export_state import ExportState, keep_state
 from vs_tui.model.display import clean
 from vs_tui.model.export_settings import ExportSettings
 from vs_tui.model.time import Instant
@@ -47,6 +47,7 @@ class OtlpExporter(ABC):
     store: Store
     clock: Callable[[], Instant]
     state: ExportState = field(default_factory=ExportState)
+    _kept: ExportState = field(default_factory=ExportState, init=False)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 
@@ -98,12 +99,24 @@ class OtlpExporter(ABC):
                 except Exception:
                     log.exception("sending %s failed; it is tried again", self.signal)
                     self._failed("a bug, see the log")
+                await self._keep_state()
                 if self.state.trouble:
                     failures += 1
                     await self._wait(otlp_http.delay(failures, asked))
                 else:
                     failures = 0
                     await self._wait(self._pause())
+
+    async def _keep_state(self) -> None:
+        """Keep what doctor shows, when something was sent or went wrong."""
+        shown = replace(self.state, waiting=0)
+        if shown == self._kept:
+            return
+        with suppress(Exception):  # the database is in trouble: that is shown elsewhere
+            await self.store.transaction(
+                lambda db, _: keep_state(db, self.signal, replace(self.state))
+            )
+            self._kept = shown
 
     async def _wait(self, seconds: float) -> None:
         """Sleep, or until it is stopped."""
@@ -119,12 +132,13 @@ class OtlpExporter(ABC):
         self.state.sent += n - rejected
         self.state.refused += rejected
         if rejected or message:
+            self.state.refusal = clean(message, 300)
             log.warning(
                 "the collector refused %d of %d %s: %s",
                 rejected,
                 n,
                 "spans" if self.signal == "traces" else "data points",
-                clean(message, 300),
+                self.state.refusal,
             )
 
     def _failed(self, error: str) -> None:

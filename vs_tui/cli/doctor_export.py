@@ -1,0 +1,39 @@
+"""What `vs-tui doctor` says of the exports by OTLP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+from vs_tui.cli.doctor_checks import Finding
+from vs_tui.config import Config
+from vs_tui.model.time import iso
+
+
+def export_findings(config: Config) -> Iterator[Finding]:
+    """Whether a collector takes what is sent, as the receiver last saw it."""
+    if not config.export.otlp or not config.db.is_file():
+        return
+    from vs_tui.export.export_state import read_states
+    from vs_tui.store.schema import StoreError, open_reader
+
+    try:
+        with closing(open_reader(config.db)) as db:
+            states = read_states(db)
+    except StoreError:
+        return  # said by the check of the database
+    for signal in config.export.signals:
+        state, check = states.get(signal), f"otlp {signal}"
+        if state is None:
+            yield Finding("ok", check, "nothing was sent yet")
+        elif state.trouble:
+            found = f"the collector {state.trouble} since {iso(state.trouble_since)}"
+            advice = "see whether it runs and takes OTLP over HTTP; what is due waits here"
+            yield Finding("warn", check, found, advice)
+        elif state.refused:
+            found = (
+                f"{state.sent} sent, {state.refused} refused: {state.refusal or 'no reason given'}"
+            )
+            yield Finding("warn", check, found, "the collector's log says more")
+        else:
+            yield Finding("ok", check, f"{state.sent} sent since the receiver started")
