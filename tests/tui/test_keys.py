@@ -103,27 +103,6 @@ async def test_enter_folds_and_unfolds_a_span_with_children() -> None:
         assert on.app.screen.waterfall.count == before
 
 
-@does("zoom_in", "zoom_out", "earlier", "later")
-async def test_panning_and_zooming_the_time_axis() -> None:
-    async with stage() as on:
-        on.list.select("dep-214")
-        await on.press("enter")
-        whole = on.text
-        await on.press("plus")
-        zoomed = on.text
-        assert zoomed != whole
-        await on.press("l")
-        assert on.text != zoomed
-        await on.press("h")
-        assert on.text == zoomed
-        await on.press("minus", "minus", "minus")
-        await on.sees("all of the time is shown")
-        on.app.clear_notice()
-        await on.settle()
-        assert on.text.splitlines()[:-1] == whole.splitlines()[:-1]
-        assert isinstance(on.app.screen, TraceView)
-
-
 @does("next_failed", "previous_failed")
 async def test_next_failed_goes_round_in_both_directions() -> None:
     async with stage() as on:

@@ -12,7 +12,7 @@ import stat
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from typing import Final
 from vs_tui.cli.common import now
 from vs_tui.cli.dashboard import check_keys
 from vs_tui.cli.runtime import writer_settings
+from vs_tui.cli.source_setup import connections
 from vs_tui.cli.tunnel import agent_url
 from vs_tui.config import Config, ConfigError, readable_by_others
 from vs_tui.log.delivery import UNKNOWN_SOURCE
@@ -29,8 +30,10 @@ from vs_tui.model.limits import MIB, format_size
 from vs_tui.model.time import DAY, SECOND, Instant, format_duration, iso
 from vs_tui.model.url import shown_url
 from vs_tui.model.vocabulary import Verdict
+from vs_tui.sources.advice import Proof
+from vs_tui.sources.advice import advice as advise
 from vs_tui.sources.registry import sources
-from vs_tui.store.reader_protocol import SourceHealth
+from vs_tui.store.reader_protocol import DeliveryRow, SourceHealth
 
 FIXED_SQLITE: Final = (3, 51, 3)
 """SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections checkpoint at once; we
@@ -320,30 +323,33 @@ def _tunnel(config: Config) -> Finding:
 def _sources(config: Config) -> Iterator[Finding]:
     from vs_tui.store.reader import SqliteReader
     from vs_tui.store.schema import StoreError
+    from vs_tui.tui.source_status import refused_last
 
-    async def read() -> Sequence[SourceHealth]:
+    async def read() -> tuple[Sequence[SourceHealth], Mapping[str, DeliveryRow]]:
         reader = await SqliteReader(config.db, now).open()
         try:
-            return await reader.sources()
+            heard = await reader.sources()
+            return heard, await refused_last(reader, heard)
         finally:
             await reader.close()
 
     if not config.db.is_file():
         return
     try:
-        heard = asyncio.run(read())
+        heard, refused = asyncio.run(read())
     except (StoreError, sqlite3.DatabaseError):
         return  # the database's own check says why
     if not heard:
         yield Finding(
             "warn", "sources", "nothing was received yet", "the README shows how to connect a tool"
         )
+    proofs = {connection.name: connection.how for connection in connections(config)}
     for health in heard:
-        yield _heard(health)
+        yield _heard(health, refused.get(health.source), proofs.get(health.source, Proof()))
 
 
-def _heard(health: SourceHealth) -> Finding:
-    """What a source has sent, and whether it seems to have stopped."""
+def _heard(health: SourceHealth, refused: DeliveryRow | None, proof: Proof) -> Finding:
+    """What a source has sent, and whether it seems to have stopped or to be refused."""
     count = {verdict: health.counts.get(verdict, 0) for verdict in Verdict}
     # A clock that was set back must not show a negative age.
     age = max(now() - health.last_received_at, 0) if health.last_received_at is not None else None
@@ -356,6 +362,9 @@ def _heard(health: SourceHealth) -> Finding:
     if health.source == UNKNOWN_SOURCE:
         found = f"{sum(count.values())} requests to paths that no source has, last {when}"
         return Finding("warn", "paths", found, "Events names them; `vs-tui source list` the paths")
+    if refused is not None:
+        wrong = advise(refused.verdict, refused.status, refused.reason, proof)
+        return Finding("warn", health.source, f"{found}: {wrong.what}", wrong.do)
     if count[Verdict.QUARANTINED]:
         advice = "upgrade, then `vs-tui db rebuild`; Events shows why"
         return Finding("warn", health.source, found, advice)

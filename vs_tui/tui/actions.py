@@ -86,6 +86,9 @@ ACTIONS: Final = (
     Action("next_section", "J", "section", "next section of the list", "board"),
     Action("previous_section", "K", "section", "previous section of the list", "board"),
     Action("why_next", "i", "why", "the rule that chose this section and this person", "board"),
+    Action("next_tool", "l,right", "tool", "next tool", "first", shown=2),
+    Action("previous_tool", "h,left", "tool", "tool before", "first"),
+    Action("first_page", "f2", "first page", "how to connect a tool, and what came", "board"),
     Action("down", "j,down", "down", "one row down"),
     Action("up", "k,up", "up", "one row up"),
     Action("page_down", "ctrl+d,pagedown", "page down", "a page down"),
@@ -114,6 +117,7 @@ PLACES: Final = {
     "everywhere": "Everywhere",
     "list": "In lists",
     "board": "In Live by trace",
+    "first": "On the first page",
     "trace": "In a trace",
     "inspector": "In a delivery",
     "sources": "In Sources",
@@ -253,6 +257,8 @@ def places(where: str) -> tuple[str, ...]:
     delivery beside the list, so it can do what the inspector can."""
     if where == "events":
         return (where, "inspector", "list", "everywhere")
+    if where == "first":  # it shows one source, so it can do what Sources can
+        return (where, "sources", "board", "list", "everywhere")
     if where in ("live", "board", "traces", "sources", "compare", "dora", "dora_detail"):
         return (where, "list", "everywhere")
     return (where, "everywhere")

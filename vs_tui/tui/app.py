@@ -47,6 +47,7 @@ from vs_tui.tui.workers import start
 
 if TYPE_CHECKING:
     from vs_tui.metrics.cards import Card
+    from vs_tui.tui.source_status import Connection
 
 __all__ = ["Setup", "VsTuiApp"]
 
@@ -136,6 +137,7 @@ class VsTuiApp(SparingApp[int]):
         self._deeds = Deeds(self)
         self.last_target = ""
         """Where a delivery was sent last."""
+        self._connections: Sequence[Connection] | None = None
         self.ansi_color = self.look.palette.name in ("ansi", "mono")
 
     # Life.
@@ -255,6 +257,13 @@ class VsTuiApp(SparingApp[int]):
         self._learnt_at.update(dict.fromkeys((span.key for span in missing), now))
         self.baselines.update(found)
 
+    async def connections(self) -> Sequence[Connection]:
+        """How each tool reaches us. The first time all adapters are imported, which takes longer
+        than a key may, so it is done in a thread."""
+        if self._connections is None:
+            self._connections = await asyncio.to_thread(self.setup.connections)
+        return self._connections
+
     async def cards(self) -> Sequence[Card]:
         length, at = self.range_back
         return await self.setup.cards(self.team, length, at)
@@ -307,6 +316,10 @@ class VsTuiApp(SparingApp[int]):
             setup = self.setup
             lines = onboarding.first_steps(self.url, setup.open_mode, setup.program)
         return tuple(map(self.worded, lines))
+
+    def clock_text(self, instant: Instant | None) -> str:
+        """A moment in the user's zone."""
+        return span_format.clock(instant, self.zone, self.now())
 
     def worded(self, text: str) -> str:
         """A text of ours, with the keys as they are bound now in the place of `{id}`."""

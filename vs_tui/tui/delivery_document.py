@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Span, Verdict
+from vs_tui.sources.advice import Proof, advice
 from vs_tui.store.reader_protocol import DeliveryDetail, DeliveryRow
 from vs_tui.tui import onboarding, span_format
 from vs_tui.tui.bodies import HIDDEN, DocLine, body_lines, hide, is_secret_name, is_text, plain
@@ -57,24 +58,17 @@ def size_text(size: int) -> str:
     return f"{size // 1024}k" if size < 1024 * 1024 else f"{size / 1024 / 1024:.1f}M"
 
 
-def advice(row: DeliveryRow) -> str:
-    """What to do about a delivery; `` when nothing is wrong with it."""
-    if row.verdict is Verdict.QUARANTINED:
-        return (
-            "it is kept: {refold} reads it again, `vs-tui db rebuild` all of them after an upgrade"
-        )
-    if row.verdict is not Verdict.REJECTED:
+def what_to_do(row: DeliveryRow, proof: Proof) -> str:
+    """What is wrong with a delivery and what to do; empty when nothing is."""
+    found = advice(row.verdict, row.status, row.reason, proof)
+    if not found.what:
         return ""
-    if row.status in (401, 403):
-        how = f"`vs-tui secret show {row.source}`"
-        return f"compare the tool's secret with {how} ({{sources}} copies it)"
-    if row.status == 400:
-        return "correct what the sender sends; {resend} sends this one again"
-    if row.status == 404:
-        return "it names an unknown span: send its start first, then {resend} sends this again"
-    if row.status >= 500:
-        return "the sender should try again by itself; else {resend} sends it again"
-    return "correct the sender's settings; the README shows them for every tool"
+    again = ""
+    if row.verdict is Verdict.QUARANTINED:
+        again = "; {refold} reads this one again"
+    elif row.status in (400, 404, 415) or row.status >= 500:
+        again = "; {resend} sends this one again"
+    return f"{found.what}: {found.do}{again}"
 
 
 async def document(app: VsTuiApp, detail: DeliveryDetail) -> list[DocLine]:
@@ -84,13 +78,17 @@ async def document(app: VsTuiApp, detail: DeliveryDetail) -> list[DocLine]:
         span = await app.reader.span(ref)
         if span is not None:
             spans[ref] = span
+    proof = Proof()
+    if detail.row.verdict is Verdict.REJECTED:
+        known_sources = {c.name: c.how for c in await app.connections()}
+        proof = known_sources.get(detail.row.source, proof)
     known = app.setup.known_secrets
     if len(detail.body) > _IN_LOOP:
         body = await asyncio.to_thread(body_lines, detail.body, known)
     else:
         body = body_lines(detail.body, known)
     return [
-        *_summary(app, detail),
+        *_summary(app, detail, proof),
         *_spans(app, detail.span_refs, spans),
         *_headers(detail, known),
         _heading("body", f"{detail.row.size} bytes, sha256 {detail.sha256[:16] or '-'}"),
@@ -98,7 +96,7 @@ async def document(app: VsTuiApp, detail: DeliveryDetail) -> list[DocLine]:
     ]
 
 
-def _summary(app: VsTuiApp, detail: DeliveryDetail) -> list[DocLine]:
+def _summary(app: VsTuiApp, detail: DeliveryDetail, proof: Proof) -> list[DocLine]:
     row = detail.row
     received = (
         f"{span_format.clock(row.received_at, app.zone, app.now())}  ({iso(row.received_at)})"
@@ -109,8 +107,8 @@ def _summary(app: VsTuiApp, detail: DeliveryDetail) -> list[DocLine]:
     ]
     if row.reason:
         lines += field("reason", row.reason, "wait")
-    if what_to_do := advice(row):
-        lines += field("what to do", app.worded(what_to_do), "title")
+    if todo := what_to_do(row, proof):
+        lines += field("what to do", app.worded(todo), "title")
     lines += [*field("received", received), *field("request", f"POST {detail.path}")]
     if row.duplicates:
         lines += field("repeats", f"{row.duplicates} more of the same")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Final
@@ -10,7 +10,8 @@ from typing import Final
 from vs_tui.log.delivery import UNKNOWN_SOURCE
 from vs_tui.model.time import DAY, SECOND, Instant, to_datetime
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store.reader_protocol import SourceHealth
+from vs_tui.sources.advice import Proof, advice
+from vs_tui.store.reader_protocol import DeliveryRow, Reader, SourceHealth
 from vs_tui.tui import span_format
 
 SILENT_AFTER: Final = 7 * DAY
@@ -44,6 +45,11 @@ class Connection:
     """What to paste at the tool; `` when it is kept on another machine."""
     token: str = field(default="", repr=False)
 
+    @property
+    def how(self) -> Proof:
+        """How its requests prove themselves."""
+        return Proof(self.title, self.kept_as, self.proof, self.token_in_url)
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -59,8 +65,14 @@ class Condition:
         return {"ok": "ok", "none": "dim", "refused": "fail"}.get(self.level, "wait")
 
 
-def condition(connection: Connection, health: SourceHealth | None, now: Instant) -> Condition:
-    """Judge what a source has sent since the database exists."""
+def condition(
+    connection: Connection,
+    health: SourceHealth | None,
+    now: Instant,
+    refused_last: DeliveryRow | None = None,
+) -> Condition:
+    """Judge what a source has sent since the database exists; `refused_last` is the newest request
+    of it that was refused."""
     counts = health.counts if health is not None else {}
     last = health.last_received_at if health is not None else None
     accepted, ignored = counts.get(Verdict.ACCEPTED, 0), counts.get(Verdict.IGNORED, 0)
@@ -68,12 +80,11 @@ def condition(connection: Connection, health: SourceHealth | None, now: Instant)
     if last is None or not sum(counts.values()):
         return Condition("none", "no delivery yet", _first_steps(connection))
     if not accepted and not ignored and not quarantined and refused:
-        proof = connection.proof or "the token"
+        status = refused_last.status if refused_last is not None else 401
+        reason = refused_last.reason if refused_last is not None else "does not match"
+        found = advice(Verdict.REJECTED, status, reason, connection.how)
         return Condition(
-            "refused",
-            "only rejected",
-            f"compare {proof} at {connection.title} with "
-            f"`vs-tui secret show {connection.kept_as}`; {{open}} shows why each was",
+            "refused", "only rejected", f"{found.what}: {found.do}; {{open}} shows each"
         )
     if not accepted and quarantined:
         return Condition(
@@ -112,6 +123,17 @@ def _first_steps(connection: Connection) -> str:
     if connection.token_in_url:
         how += ", or ?token= in the URL ({copy_secret} copies that URL)"
     return f"let {connection.title} send JSON to the URL with {how}"
+
+
+async def refused_last(reader: Reader, heard: Iterable[SourceHealth]) -> Mapping[str, DeliveryRow]:
+    """Source -> its newest refused request, of those from which nothing else came."""
+    found = {}
+    for health in heard:
+        counts = dict(health.counts)
+        if counts.pop(Verdict.REJECTED, 0) and not any(counts.values()):
+            page = await reader.deliveries(f"verdict:rejected source:{health.source}", limit=1)
+            found.update({row.source: row for row in page.items[:1]})
+    return found
 
 
 def is_silent(health: SourceHealth, now: Instant) -> bool:

@@ -16,7 +16,7 @@ from vs_tui.model.display import clean
 from vs_tui.model.time import Instant, parse_duration
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.reader_protocol import Unreachable
-from vs_tui.tui import actions, filtering, span_format
+from vs_tui.tui import actions, filtering
 from vs_tui.tui.banners import banner
 from vs_tui.tui.headline import headline
 from vs_tui.tui.paint import Piece, cut, fit, width_of
@@ -396,4 +396,4 @@ class View(Screen[None]):
 
     def zone_clock(self, instant: Instant | None) -> str:
         """A moment in the user's zone."""
-        return span_format.clock(instant, self.dash.zone, self.dash.now())
+        return self.dash.clock_text(instant)

@@ -16,6 +16,7 @@ from vs_tui.traces.next_action import Section
 from vs_tui.traces.standing import Standing
 from vs_tui.tui import filtering, trace_rows
 from vs_tui.tui.paint import Piece
+from vs_tui.tui.screens.first_minute import FirstPage
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.dora import DoraPanel, DoraStrip
@@ -51,18 +52,18 @@ MOST_FINISHED: Final = 8
 MOST_INCIDENTS: Final = 3
 _CARDS_AGE: Final = 10 * SECOND
 _HEAD: Final = "section:"
+BOARD_KEYS: Final = ("open", "unfold", "by_trace", "filter", "next_section", "team", "sort",
+                     "next_failed", "freeze", "watch", "palette")  # fmt: skip
+FIRST_KEYS: Final = ("open", "next_tool", "copy_secret", "reveal", "events", "sources", "palette")
 
 
 class LiveView(ListedView):
     """The first screen."""
 
-    where = "board"
     tab = "live"
     title_text = "Live"
     filterable = True
     sorts = ORDERS
-    offered = ("open", "unfold", "by_trace", "filter", "next_section", "team", "sort",
-               "next_failed", "freeze", "watch", "palette")  # fmt: skip
     DEFAULT_CSS = """
     LiveView #upper { height: 1fr; }
     LiveView #dora-side { width: 41; display: none; }
@@ -71,6 +72,9 @@ class LiveView(ListedView):
     LiveView.-broad #dora-strip { display: none; }
     LiveView #trace { height: 14; display: none; }
     LiveView.-high #trace { display: block; }
+    LiveView.-high #example { display: block; }
+    LiveView.-tall #requests { display: block; }
+    LiveView.-first #upper, LiveView.-first #dora-strip, LiveView.-first #trace { display: none; }
     """
 
     def __init__(self, look: Look) -> None:
@@ -79,12 +83,28 @@ class LiveView(ListedView):
         self.unfolded: set[str] = set()
         self.folded: set[str] = {Section.NOT_STARTED.value}
         self.opened_quiet = False
+        self._asked_for_first = False
+        """Whether the first page was asked for although there are rows."""
         self._rows: dict[str, Standing] = {}
         self._details: dict[str, Trace] = {}
         self._carded: tuple[str, Instant | None] = ("", None)
         self._cards_until: Instant = 0
         self._sections: dict[str, str] = {}
         """Trace -> section at the last reading, to say where the selected row went."""
+
+    @property
+    def offered(self) -> Sequence[str]:  # type: ignore[override]
+        if self.where == "first":
+            return FIRST_KEYS
+        return BOARD_KEYS
+
+    @property
+    def words(self) -> Mapping[str, str]:  # type: ignore[override]
+        return {"open": "copy it"} if self.where == "first" else {}
+
+    @property
+    def where(self) -> str:  # type: ignore[override]
+        return "first" if self.has_class("-first") else "board"
 
     def body(self) -> Iterable[Widget]:
         self.list = Listing(self.look, WIDE, id="list")
@@ -93,6 +113,8 @@ class LiveView(ListedView):
         self.strip = DoraStrip(self.look, id="dora-strip")
         self.trace = Waterfall(self.look, id="trace")
         self.trace.zone = self.dash.zone
+        self.first = FirstPage(self.look, self.dash)
+        yield self.first
         yield Horizontal(self.list, self.dora, id="upper")
         yield self.trace
         yield self.strip
@@ -109,12 +131,31 @@ class LiveView(ListedView):
         for trace_id in self.unfolded:
             await self._read_details(trace_id)
         self.show_problem("")
+        await self._show_first_page()
         self._show()
         await self._load_trace()
         if self._cards_until:
             await self._load_cards()
         else:  # the first rows do not wait for the metrics
             self.call_after_refresh(start, self, self._load_cards, "cards", exclusive=True)
+
+    async def _show_first_page(self) -> None:
+        """While no row was ever there: what to do, and the requests as they come."""
+        board = self.board
+        empty = board is not None and not board.everything.listed and not self.filter_text
+        if not empty:
+            self.first.dismissed = True
+        wanted = empty and not self.first.dismissed and self.dash.frozen_at is None
+        if wanted or (self.first.display and self._asked_for_first):
+            self.set_class(True, "-first")
+            await self.first.open()
+        elif self.first.display:
+            self._leave_first_page()
+
+    def _leave_first_page(self) -> None:
+        self.first.display, self._asked_for_first = False, False
+        self.set_class(False, "-first")
+        self.list.focus()
 
     async def _read_details(self, trace_id: str) -> None:
         trace = await self.dash.trace(trace_id)
@@ -367,6 +408,11 @@ class LiveView(ListedView):
         return step.key if step is not None else row.root.key
 
     def act(self, action: str) -> bool:
+        if action == "first_page":
+            self._turn_to_first_page()
+            return True
+        if self.first.display:
+            return self.first.act(action)
         if isinstance(self.focused, Waterfall) and self.focused.act(action):
             return True
         if action in ("next_section", "previous_section"):
@@ -384,6 +430,18 @@ class LiveView(ListedView):
             self._toggle(self.list.selected_key)
             return True
         return super().act(action)
+
+    def _turn_to_first_page(self) -> None:
+        if self.first.display and self._asked_for_first:
+            self._leave_first_page()
+            return
+        self._asked_for_first = True
+        self.first.display = True
+        self.dash.reload_view()
+
+    def texts(self) -> Sequence[tuple[str, str]]:
+        chosen = self.first.steps.chosen.copies if self.first.display else ("", "")
+        return [chosen] if chosen[1] else ()
 
     def _jump(self, step: int) -> None:
         heads = [n for n, row in enumerate(self.list.rows) if isinstance(row.data, Section)]

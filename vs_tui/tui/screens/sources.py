@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -11,7 +10,7 @@ from textual.widget import Widget
 from vs_tui.model.display import clean
 from vs_tui.model.time import SECOND, Instant
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store.reader_protocol import SourceHealth, Tally
+from vs_tui.store.reader_protocol import DeliveryRow, SourceHealth, Tally
 from vs_tui.tui import source_status, span_format
 from vs_tui.tui.bodies import DocLine
 from vs_tui.tui.delivery_document import ROLES, field, verdict_glyph
@@ -64,6 +63,8 @@ class SourcesView(ListedView):
         self.document = Document(self.look, id="detail")
         self.connections: Sequence[Connection] | None = None
         self.health: Mapping[str, SourceHealth] = {}
+        self.refused: Mapping[str, DeliveryRow] = {}
+        """Source -> its newest refused request, where nothing else came from it."""
         self.today = Tally({})
         self.public_url = ""
         self._revealed = ("", 0)
@@ -89,9 +90,9 @@ class SourcesView(ListedView):
     async def load(self) -> None:
         dash = self.dash
         if self.connections is None:
-            # The first time all adapters are imported, which takes longer than a key may.
-            self.connections = await asyncio.to_thread(dash.setup.connections)
+            self.connections = await dash.connections()
         self.health = {h.source: h for h in await dash.reader.sources()}
+        self.refused = await source_status.refused_last(dash.reader, self.health.values())
         self._paint()
         since = source_status.midnight(dash.now(), dash.zone)
         self.today = await dash.reader.received(since, dash.frozen_at)
@@ -128,7 +129,7 @@ class SourcesView(ListedView):
 
     def _row(self, connection: Connection, now: Instant) -> Row:
         health = self.health.get(connection.name)
-        found = source_status.condition(connection, health, now)
+        found = source_status.condition(connection, health, now, self.refused.get(connection.name))
         last = health.last_received_at if health is not None else None
         return Row(
             connection.name,
@@ -193,7 +194,7 @@ class SourcesView(ListedView):
     def _detail(self, connection: Connection) -> list[DocLine]:
         now = self.dash.now()
         health = self.health.get(connection.name)
-        found = source_status.condition(connection, health, now)
+        found = source_status.condition(connection, health, now, self.refused.get(connection.name))
         lines = [
             _line("health", (self._health_text(found), found.role)),
             *field("what to do", self.dash.worded(self._advice(connection, found)), "title"),

@@ -1,0 +1,247 @@
+"""The page of an empty dashboard: from a tool to a row on the screen, as facts that are checked."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from rich.cells import cell_len
+
+from vs_tui.model.display import clean
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Verdict
+from vs_tui.sources.advice import Proof, advice
+from vs_tui.sources.webhook_forms import USUAL, form_of
+from vs_tui.store.reader_protocol import DeliveryRow
+from vs_tui.tui.paint import Piece, fit, width_of
+from vs_tui.tui.source_status import Connection, masked, url_of, url_with_token
+from vs_tui.tui.theme import Glyphs
+
+_NAME: Final = 23
+REQUESTS: Final = 9
+_IMPORTABLE: Final = {"github": "OWNER/REPO", "gitlab": "GROUP/PROJECT", "jira": "KEY"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the page; one with a text to copy can be chosen."""
+
+    pieces: tuple[Piece, ...] = ()
+    copies: tuple[str, str] = ("", "")
+    """(what it is, the text)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known when the page is painted."""
+
+    url: str = ""
+    """Where the receiver listens; empty while it starts."""
+    not_listening: str = ""
+    public_url: str = ""
+    own: bool = True
+    """Whether the receiver is in this process; a viewer knows no secrets and tells no tool."""
+    open_mode: bool = False
+    program: str = "vs-tui"
+    connections: Sequence[Connection] = ()
+    tool: str = USUAL[0]
+    revealed: bool = False
+    requests: Sequence[DeliveryRow] = ()
+    """The newest ones first."""
+    trial: str = ""
+    """A command that sends a first event."""
+    clock: Callable[[Instant | None], str] = field(default=str)
+    glyphs: Glyphs = field(default_factory=Glyphs)
+
+    @property
+    def base(self) -> str:
+        return self.public_url or self.url or "http://127.0.0.1:5000"
+
+    @property
+    def connection(self) -> Connection | None:
+        return next((c for c in self.connections if c.name == self.tool), None)
+
+    @property
+    def done(self) -> int:
+        """How many of the five steps are done."""
+        last = self.requests[0] if self.requests else None
+        arrived = last is not None and last.verdict is not Verdict.REJECTED
+        reached = bool(self.public_url) or last is not None
+        return sum((bool(self.url), reached, arrived, arrived))
+
+
+def tools(connections: Sequence[Connection]) -> list[str]:
+    """The tools to choose from: the usual ones, then all others."""
+    names = [connection.name for connection in connections]
+    usual = [name for name in USUAL if name in names]
+    return [*usual, *(name for name in names if name not in usual and name != "user")]
+
+
+def page(facts: Facts, *, full: bool) -> list[Line]:
+    """The lines; `full` where there is room for the ways without a webhook to stand apart."""
+    gap = [Line()] if full else []
+    lines = [*gap, _listens(facts)]
+    if facts.own:
+        # On a small screen the line in work has the room: what is wrong goes before the form.
+        refused = bool(facts.requests) and facts.requests[0].verdict is Verdict.REJECTED
+        lines += [_reaches(facts), *_tell(facts, short=refused and not full)]
+    lines += [*_request(facts), _row(facts)]
+    if facts.own:
+        lines += [*gap, Line((("   Or without a webhook", "title"),)), *_without(facts)]
+    return lines
+
+
+def wrapped(line: Line, width: int) -> list[Line]:
+    """A line in as many as its text needs; a command, which is copied, is cut instead."""
+    *before, (text, role) = line.pieces or (("", "text"),)
+    indent = width_of(before)
+    if line.copies[1] or indent + cell_len(text) <= width or width - indent < 20:
+        return [line]
+    parts = textwrap.wrap(text, width - indent)
+    rest = [Line(((" " * indent, "dim"), (part, role))) for part in parts[1:]]
+    return [Line((*before, (parts[0], role)), line.copies), *rest]
+
+
+def requests(facts: Facts) -> list[Line]:
+    """The newest requests, and what is wrong with those that were refused."""
+    lines = []
+    for row in facts.requests[:REQUESTS]:
+        mark, role = _mark(row, facts.glyphs)
+        wrong = _wrong(row, facts)
+        told = wrong[0] or row.reason
+        lines.append(Line((
+            (f" {facts.clock(row.received_at):<13}", "dim"),
+            (f"{fit(row.source, 10)} {fit(row.kind, 18)} ", "text"),
+            (f"{mark} {fit(f'{row.verdict.value} {row.status}', 16)} ", role),
+            (clean(told, 120), "dim"),
+        )))  # fmt: skip
+    return lines or [Line(((" waiting for the first one", "dim"),))]
+
+
+def _step(number: int, mark: str, role: str, name: str, *pieces: Piece) -> tuple[Piece, ...]:
+    return ((f" {number} ", "dim"), (f"{mark} ", role), (f"{name:<{_NAME}}", "title"), *pieces)
+
+
+def _detail(name: str, *pieces: Piece) -> tuple[Piece, ...]:
+    return ((f"     {name:<{_NAME}}", "dim"), *pieces)
+
+
+def _listens(facts: Facts) -> Line:
+    glyphs = facts.glyphs
+    if facts.not_listening:
+        why = (clean(facts.not_listening, 200), "fail")
+        return Line(_step(1, glyphs.fail, "fail", "the receiver listens", why))
+    if not facts.url:
+        wait = ("it starts", "dim")
+        return Line(_step(1, glyphs.queue, "queue", "the receiver listens", wait))
+    host = urlsplit(facts.url).hostname or ""
+    only = (
+        f" {glyphs.dot} from this machine only" if host in ("127.0.0.1", "localhost", "::1") else ""
+    )
+    return Line(_step(1, glyphs.ok, "ok", "the receiver listens", (facts.url + only, "text")))
+
+
+def _reaches(facts: Facts) -> Line:
+    glyphs = facts.glyphs
+    if facts.public_url:
+        found = (facts.public_url, "text")
+        return Line(_step(2, glyphs.ok, "ok", "your tool can reach it", found))
+    if facts.requests:
+        return Line(_step(2, glyphs.ok, "ok", "your tool can reach it", ("a request came", "text")))
+    port = urlsplit(facts.url).port or 5000
+    how = f"a tool on this machine does; for others: ngrok http {port}"
+    return Line(_step(2, glyphs.wait, "wait", "your tool can reach it", (how, "text")),
+                ("the command", f"ngrok http {port}"))  # fmt: skip
+
+
+def _tell(facts: Facts, *, short: bool) -> list[Line]:
+    glyphs, connection = facts.glyphs, facts.connection
+    names = tools(facts.connections)
+    place = names.index(facts.tool) if facts.tool in names else 0
+    first = max(min(place - 2, len(names) - 6), 0)
+    shown: list[Piece] = []
+    for name in names[first : first + 6]:
+        shown.append((f"[{name}] ", "key") if name == facts.tool else (f" {name}  ", "dim"))
+    arrived = any(row.source == facts.tool for row in facts.requests)
+    mark, role = (glyphs.ok, "ok") if arrived else (glyphs.queue, "queue")
+    lines = [Line(_step(3, mark, role, "tell the tool", *shown))]
+    if connection is None:
+        return lines
+    form, url = form_of(connection.name), url_of(connection, facts.base)
+    in_url = not form.field and bool(url_with_token(connection, facts.base))
+    lines.append(Line(
+        _detail("URL", (url + ("?token=..." if in_url else ""), "match")),
+        ("the URL", url_with_token(connection, facts.base) if in_url else url),
+    ))  # fmt: skip
+    if not short:
+        lines.append(Line(_detail("content type", (form.content_type, "text"))))
+    if facts.open_mode:
+        secret: Piece = ("not asked for: started with --no-auth", "wait")
+    elif not connection.secret:
+        secret = (
+            f"`{facts.program} secret show {connection.kept_as}` where the receiver runs",
+            "dim",
+        )
+    else:
+        shown_secret = connection.secret if facts.revealed else masked(connection.secret)
+        secret = (shown_secret, "match" if facts.revealed else "text")
+    more = ("" if facts.open_mode else "   {copy_secret} copies it, {reveal} shows it", "dim")
+    lines.append(Line(_detail(form.field or "token, in the URL", secret, more)))
+    if not short:
+        lines.append(Line(_detail("events", (form.events, "text"))))
+        lines.append(Line(_detail("where", (form.where, "text"))))
+    return lines
+
+
+def _mark(row: DeliveryRow, glyphs: Glyphs) -> Piece:
+    if row.verdict is Verdict.REJECTED:
+        return glyphs.fail, "fail"
+    return (glyphs.wait, "wait") if row.verdict is Verdict.QUARANTINED else (glyphs.ok, "ok")
+
+
+def _wrong(row: DeliveryRow, facts: Facts) -> tuple[str, str]:
+    """(what is wrong, what to do) of a request; empty where nothing is."""
+    proof = next((c.how for c in facts.connections if c.name == row.source), Proof())
+    return advice(row.verdict, row.status, row.reason, proof)
+
+
+def _request(facts: Facts) -> list[Line]:
+    if not facts.requests:
+        wait = ("none yet; it shows here at once, with its verdict", "dim")
+        return [Line(_step(4, facts.glyphs.queue, "queue", "first request", wait))]
+    last = facts.requests[0]
+    mark, role = _mark(last, facts.glyphs)
+    what, todo = _wrong(last, facts)
+    told = f"{facts.clock(last.received_at)} {last.source} {last.kind}, "
+    told += f"refused with {last.status}" if what and role == "fail" else last.verdict.value
+    lines = [Line(_step(4, mark, role, "first request", (f"{clean(told, 100)}: {what}" if what
+                        else clean(told, 100), "text")))]  # fmt: skip
+    if todo:
+        lines.append(Line(_detail("what to do", (todo, "title"))))
+    return lines
+
+
+def _row(facts: Facts) -> Line:
+    told = "made by the first issue, pull request, push or run (a ping makes none)"
+    return Line(_step(5, facts.glyphs.queue, "queue", "first row", (told, "dim")))
+
+
+def _without(facts: Facts) -> list[Line]:
+    tool = facts.tool if facts.tool in _IMPORTABLE else "github"
+    variable = f"{tool.upper()}_TOKEN"
+    project = _IMPORTABLE[tool]
+    history = f"{variable}=... {facts.program} import {tool} {project} --since 30d --follow"
+    demo = f"{facts.program} demo"
+    lines = [
+        Line(_detail("read the last 30 days", (history, "text")), ("the command", history)),
+        Line(_detail("try it", (facts.trial, "text")), ("the curl line", facts.trial)),
+        Line(_detail("look around", (demo, "text"), ("   sample data, nothing of yours", "dim")),
+             ("the command", demo)),
+    ]  # fmt: skip
+    if tool in ("github", "gitlab"):
+        made = f"{variable}=... {facts.program} connect {tool} {project}"
+        lines.insert(0, Line(_detail("make the webhook", (made, "text")), ("the command", made)))
+    return lines

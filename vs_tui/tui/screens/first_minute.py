@@ -1,0 +1,171 @@
+"""The first page of Live while nothing was received: what to do, and the requests as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from textual.containers import Vertical
+from textual.widget import Widget
+
+from vs_tui.model.time import SECOND, Instant
+from vs_tui.store.reader_protocol import DeliveryRow
+from vs_tui.tui import first_minute, onboarding
+from vs_tui.tui.first_minute import Facts, Line
+from vs_tui.tui.source_status import url_with_token
+from vs_tui.tui.theme import Look
+from vs_tui.tui.widgets.first_minute import FirstMinute
+from vs_tui.tui.workers import start
+
+if TYPE_CHECKING:
+    from vs_tui.tui.app import VsTuiApp
+
+SHOW_SECRET: Final = 30 * SECOND
+TUNNEL_SECONDS: Final = 5.0
+REQUEST_SECONDS: Final = 1.0
+_EXAMPLE: Final = (
+    "   shop    #12 Remember the chosen store  ○   ○  ‖   ●2/5   CI: unit 1:16   2:30 left  3h 2m",
+    "           issue open, pull request open, review waits, 2 of 5 jobs done; no deploy seen yet",
+)
+
+
+class FirstPage(Vertical):
+    """Asks for the tunnel and for requests only while it is shown."""
+
+    DEFAULT_CSS = """
+    FirstPage { display: none; height: 1fr; }
+    FirstPage #example { height: 4; display: none; }
+    FirstPage #requests { height: 11; display: none; }
+    """
+
+    def __init__(self, look: Look, dash: VsTuiApp) -> None:
+        super().__init__(id="first")
+        self.look, self.dash = look, dash
+        self.steps = FirstMinute(look, id="steps")
+        self.example = FirstMinute(look, id="example")
+        self.requests = FirstMinute(look, id="requests")
+        self.tool = "github"
+        self._public = ""
+        self._revealed_until: Instant = 0
+        self._heard: Sequence[DeliveryRow] = ()
+        self._connections = False
+        self._turn = 0
+        self.dismissed = False
+        """Once a row was there the page does not come back by itself."""
+
+    def compose(self) -> Iterable[Widget]:
+        yield self.steps
+        yield self.example
+        yield self.requests
+
+    def on_mount(self) -> None:
+        self.example.can_focus = self.requests.can_focus = False
+        self.example.set_heading([("A row will look like this", "title")])
+        self.example.show([Line(((text, "dim"),)) for text in _EXAMPLE])
+        self.set_interval(TUNNEL_SECONDS, self._if_shown(self._look_for_a_tunnel))
+        self.set_interval(REQUEST_SECONDS, self._if_shown(self._read_requests))
+
+    def _if_shown(self, work: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+        def ask() -> None:
+            if self.display and self.dash.view is self.screen and not self.dash.blurred:
+                start(self, work, work.__name__, exclusive=True)
+
+        return ask
+
+    async def open(self) -> None:
+        """Show it, with what is known at once."""
+        if not self.display:
+            self.display = True
+            self.steps.focus()
+            start(self, self._look_for_a_tunnel, "tunnel", exclusive=True)
+        await self._read_requests()
+
+    async def _look_for_a_tunnel(self) -> None:
+        if self.dash.setup.find_public_url is not None:
+            self._public = await self.dash.setup.find_public_url()
+            await self.paint()
+
+    async def _read_requests(self) -> None:
+        page = await self.dash.reader.deliveries("", limit=first_minute.REQUESTS)
+        self._heard = page.items
+        await self.paint()
+
+    async def facts(self) -> Facts:
+        """What is known now."""
+        dash, setup = self.dash, self.dash.setup
+        trial = " ".join(onboarding.trial(dash.url, setup.open_mode, setup.program))
+        return Facts(
+            url=dash.url,
+            not_listening=dash.not_listening,
+            public_url=self._public,
+            own=setup.send_links is not None,
+            open_mode=setup.open_mode,
+            program=setup.program,
+            connections=await dash.connections(),
+            tool=self.tool,
+            revealed=dash.setup.clock() < self._revealed_until,
+            requests=self._heard,
+            trial=trial,
+            clock=dash.clock_text,
+            glyphs=self.look.glyphs,
+        )
+
+    async def paint(self) -> None:
+        """All three boxes."""
+        facts = await self.facts()
+        full = self.size.height >= 30
+        lines = [self._worded(line) for line in first_minute.page(facts, full=full)]
+        width = self.steps.size.width - 3
+        self.steps.show([part for line in lines for part in first_minute.wrapped(line, width)])
+        title = "The first minute: from your tool to a row on this screen"
+        self.steps.set_heading([(title, "title")], f"{facts.done} of 5")
+        self.steps.set_foot([(self.dash.worded("{yank} copies the chosen line"), "note")])
+        self.requests.show(first_minute.requests(facts))
+        note = self.dash.worded("{events}: all of them")
+        self.requests.set_heading([("Requests as they come", "title")], note)
+
+    def _worded(self, line: Line) -> Line:
+        return replace(line, pieces=tuple((self.dash.worded(t), r) for t, r in line.pieces))
+
+    def act(self, action: str) -> bool:
+        """Do an action of this page; False when it is not its own."""
+        if action in ("next_tool", "previous_tool"):
+            start(self, self._choose(1 if action == "next_tool" else -1), "tool")
+        elif action == "reveal":
+            shown = self.dash.setup.clock() < self._revealed_until
+            self._revealed_until = 0 if shown else self.dash.setup.clock() + SHOW_SECRET
+            start(self, self.paint, "paint", exclusive=True)
+        elif action == "copy_secret":
+            start(self, self._copy_secret, "copy")
+        elif action == "open":
+            if self.steps.chosen.copies[1]:
+                self.dash.output.yank_in_turns([self.steps.chosen.copies])
+        else:
+            return self.steps.act_move(action)
+        return True
+
+    def _choose(self, step: int) -> Callable[[], Awaitable[None]]:
+        async def choose() -> None:
+            names = first_minute.tools(await self.dash.connections())
+            place = names.index(self.tool) if self.tool in names else 0
+            self.tool = names[(place + step) % len(names)] if names else self.tool
+            self._revealed_until, self._turn = 0, 0
+            await self.paint()
+
+        return choose
+
+    async def _copy_secret(self) -> None:
+        """The secret; again: the URL with the token in it. Neither is written to a file."""
+        facts = await self.facts()
+        connection = facts.connection
+        if connection is None or not connection.secret:
+            self.dash.notify_text("there is no secret here; see the receiver's machine")
+            return
+        options = [("the secret", connection.secret)]
+        if url := url_with_token(connection, facts.base):
+            options.append(("the URL with the token", url))
+        what, text = options[self._turn % len(options)]
+        self._turn += 1
+        self.dash.output.copy(text)
+        self.dash.notify_text(f"copied {what} of {connection.title}")
