@@ -173,6 +173,7 @@ class VsTuiApp(SparingApp[int]):
                 await self._painted()
         try:
             self.url = await listen()
+            self._connections = None  # listening makes the secrets that are missing
         except Exception as error:
             # A taken port must not end the dashboard; what is stored can still be looked at.
             self.not_listening = str(error)
@@ -260,9 +261,12 @@ class VsTuiApp(SparingApp[int]):
     async def connections(self) -> Sequence[Connection]:
         """How each tool reaches us. The first time all adapters are imported, which takes longer
         than a key may, so it is done in a thread."""
-        if self._connections is None:
-            self._connections = await asyncio.to_thread(self.setup.connections)
-        return self._connections
+        if self._connections is not None:
+            return self._connections
+        url, found = self.url, await asyncio.to_thread(self.setup.connections)
+        if self.url == url:
+            self._connections = found
+        return found
 
     async def cards(self) -> Sequence[Card]:
         length, at = self.range_back
