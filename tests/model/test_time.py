@@ -122,6 +122,7 @@ def test_a_long_text_is_no_duration_and_is_not_searched() -> None:
         (72 * MINUTE, "1h12m"),
         (76 * HOUR, "3d 4h"),
         (400 * DAY, "400d"),
+        (2754 * DAY, "7.5y"),
         (-5, "0:00"),
     ],
 )

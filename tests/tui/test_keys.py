@@ -130,7 +130,9 @@ async def test_next_failed_in_a_trace_finds_what_is_folded_away() -> None:
     async with stage(FakeReader(spans)) as on:
         on.list.select("p")
         await on.press("enter", "g", "n")
-        assert on.app.screen.waterfall.selected_key == "j"
+        assert on.app.screen.waterfall.selected_key == "s", "a fold hides no failure by itself"
+        await on.press("left_square_bracket", "n")
+        assert on.app.screen.waterfall.selected_key == "p"
 
 
 @does("filter")
@@ -320,7 +322,7 @@ async def test_export_writes_what_is_on_screen(tmp_path, monkeypatch) -> None:
     reader.put(span("f", "build", "=cmd|' /C calc'!A0", began=SECOND))
     async with stage(reader) as on:
         shown = on.text
-        await on.press("e")
+        await on.press("e", "enter")
         await on.sees("wrote")
         csv = (tmp_path / "vs-tui-live.csv").read_text()
         assert csv.startswith("STATE,KIND,TITLE")

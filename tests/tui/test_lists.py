@@ -149,7 +149,7 @@ async def test_without_teams_their_column_is_the_repositories(tmp_path, monkeypa
     async with stage(FakeReader([lone])) as on:
         await on.sees("PROJECT", "checkout")
         assert "TEAM" not in on.text and "failure" not in on.text
-        await on.press("e")
+        await on.press("e", "enter")
         exported = (tmp_path / "vs-tui-live.csv").read_text().splitlines()
         assert exported[0].split(",")[3] == "PROJECT"
         on.reader.put(span("y", "build", "lint", began=SECOND, team="core"))

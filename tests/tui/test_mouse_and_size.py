@@ -95,7 +95,7 @@ async def test_the_waterfall_is_clicked_to_select_fold_and_go() -> None:
         assert "r-1" in waterfall.folded
         await on.press("plus", "plus")
         shown = on.text
-        line = next(number for number, text in enumerate(on.lines) if "[shown]" in text)
+        line = next(number for number, text in enumerate(on.lines) if "true time, [ ]" in text)
         await on.pilot.click(offset=(44, line))
         await on.settle()
         assert on.text != shown

@@ -10,6 +10,7 @@ import stat
 import subprocess
 
 import pytest
+from textual.widgets import Input
 
 from tests.tui.fakes import FakeReader, busy_reader, span
 from tests.tui.stage import stage
@@ -123,6 +124,14 @@ async def test_without_a_browser_the_link_is_copied(monkeypatch, plain_terminal)
         assert copied(written) == ["https://ci.example/search/18"]
 
 
+async def write_all(on) -> None:
+    """Ask for all formats."""
+    await on.press("e")
+    await on.sees("csv, json, txt, svg or all to")
+    on.app.screen.query_one(Input).value = "all"
+    await on.press("enter")
+
+
 @pytest.mark.parametrize(
     ("keys", "stem"), [((), "live"), (("2",), "traces"), (("4",), "events"), (("5",), "sources")]
 )
@@ -131,7 +140,7 @@ async def test_exports_of_lists_have_the_rows_on_screen(tmp_path, monkeypatch, k
     async with stage() as on:
         await on.press(*keys)
         shown, rows = on.text, len(on.list.rows)
-        await on.press("e")
+        await write_all(on)
         await on.sees("wrote")
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {f"vs-tui-{stem}.{ending}" for ending in ("csv", "json", "txt", "svg")}
@@ -148,7 +157,7 @@ async def test_an_export_never_writes_over_another_file(tmp_path, monkeypatch) -
     (tmp_path / "vs-tui-live.txt").write_text("mine")
     (tmp_path / "vs-tui-live-2.svg").symlink_to(tmp_path / "elsewhere")
     async with stage() as on:
-        await on.press("e")
+        await write_all(on)
         await on.sees("wrote")
     assert (tmp_path / "vs-tui-live.txt").read_text() == "mine"
     assert not (tmp_path / "elsewhere").exists()
@@ -169,7 +178,7 @@ async def test_a_folder_that_cannot_be_written_is_named_and_another_taken(
 
     monkeypatch.setattr(output.os, "open", refuse)
     async with stage(remember_to=str(own / "state.json")) as on:
-        await on.press("e")
+        await write_all(on)
         await on.until(lambda: len(said(on)) == 2, "both toasts")
         refused, wrote = said(on)
         assert refused.endswith("cannot be written: Permission denied")
@@ -184,7 +193,7 @@ async def test_formulas_and_control_characters_are_harmless_in_files(tmp_path, m
     for index, name in enumerate(names):
         reader.put(span(f"h-{index}", "build", name, began=(index + 1) * SECOND))
     async with stage(reader) as on:
-        await on.press("e")
+        await write_all(on)
         await on.sees("wrote")
     texts = {path.suffix: path.read_text() for path in tmp_path.iterdir()}
     for text in texts.values():

@@ -8,7 +8,7 @@ from tests.tui.stage import NARROW, Stage, stage
 
 async def opened(on: Stage) -> None:
     on.app.navigation.open_trace(on.reader.by_key["dep-214"].trace_id)
-    await on.sees("critical path")
+    await on.sees("true time", "waits")
 
 
 def line_of(on: Stage, name: str) -> str:
@@ -74,7 +74,7 @@ async def test_a_run_that_is_late_expects_it_from_now_on() -> None:
         on.app._tick()
         await on.settle()
         before, _, _ = line_of(on, "smoke").partition("┈")
-        assert len(before) >= line_of(on, "now").index("│now") - 1
+        assert len(before) >= line_of(on, "now ").index("now") - 1
 
 
 async def test_it_is_off_without_enough_history_and_for_what_was_lost() -> None:

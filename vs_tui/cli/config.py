@@ -17,9 +17,10 @@ from vs_tui.model.time import format_duration
 from vs_tui.model.url import shown_url
 
 TEMPLATE = """\
-# vs-tui. Every setting is optional; `vs-tui config show` tells what is in force and why.
+# vs-tui. All lines are examples: take the # away from a heading and from what you
+# set below it, or write tables of your own. `vs-tui config show` says what is in force and why.
 
-[server]
+# [server]
 # host = "127.0.0.1"
 # port = 5000
 # public_url = "https://example.ngrok.app"   # what tools reach, when a tunnel stands in front
@@ -29,15 +30,15 @@ TEMPLATE = """\
 # no_auth = false                            # true: open to all who reach the port
 # no_auth_public = false                     # true: also through a tunnel, on any address
 
-[store]
+# [store]
 # db = "~/vs-tui.db"
 # low_space = "64MiB"                        # stays free on the disk, so that pruning is possible
 
-[log]
+# [log]
 # url = "postgresql://vstui@db.example/vstui"  # several receivers share one log; db is a cache then
 # schema = "vs_tui"
 
-[ui]
+# [ui]
 # theme = "auto"                             # dark, light, ansi; T in the dashboard tries them
 # ascii = false
 # zone = "Europe/Berlin"                     # days of the DORA metrics; default: this machine's
@@ -48,27 +49,27 @@ TEMPLATE = """\
 # projects = ["acme/api", "infra-*"]
 # users = ["bob"]
 
-[environments]
+# [environments]
 # production = ["prod", "production", "live-*"]
 
-[metrics]
+# [metrics]
 # incident_window = "24h"                    # an incident blames the last deploy; 0: never
 # bots = ["renovate", "ci-*"]                # further authors who are no engineers
 
-[spans.timeouts]
+# [spans.timeouts]
 # deploy = "2h"                              # a start without an end fails after this; "never"
 
-[correlation]
+# [correlation]
 # disable = ["proximity"]                    # rules that must not link
 
-[views]
+# [views]
 # failed-today = "state:failed age<1d"
 
-[keys]
+# [keys]
 # quit = "Q"
 
 # Send finished traces and metrics to an OpenTelemetry collector.
-[export]
+# [export]
 # otlp = "http://collector:4318"
 # headers = { Authorization = "Bearer ..." }
 # settle = "60s"                             # how long a trace must be over and unchanged
@@ -76,11 +77,11 @@ TEMPLATE = """\
 # filter = "team:core"                       # only traces with such a span
 
 # Hourly, the receiver deletes finished traces that are older, or the oldest above a size.
-[retention]
+# [retention]
 # age = "180d"
 # size = "5GiB"
 
-[limits]
+# [limits]
 # body = "25MiB"                             # of one request, after decompression
 # bodies = "64MiB"                           # of all requests in memory
 # concurrent = 1000                          # requests at once; a source may take 3/4 of them

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from vs_tui.cli.common import add_store_options, load_config, now
 from vs_tui.cli.manual import USAGE, add_command, whole_number
-from vs_tui.model.time import format_duration
+from vs_tui.model.time import Instant, format_duration, to_datetime
 from vs_tui.model.vocabulary import Link, Span
 
 PAGE: Final = 1_000
@@ -23,6 +23,7 @@ class Found(NamedTuple):
     spans: Sequence[Span]
     links: Mapping[str, Sequence[Link]]
     refs: Mapping[str, str]
+    is_first: bool = True
 
 
 def register(subparsers: Any) -> None:
@@ -95,7 +96,7 @@ async def _list(args: argparse.Namespace, show: Callable[[Found], None]) -> None
                 terms, limit=min(left, PAGE), cursor=cursor, sort=args.sort
             )
             links, refs = await reader.links(page.items) if args.json else ({}, {})
-            show(Found(page.items, links, refs))
+            show(Found(page.items, links, refs, is_first=not cursor))
             left, cursor = left - len(page.items), page.next
             if not cursor or left < 1:
                 return
@@ -105,7 +106,7 @@ async def _list(args: argparse.Namespace, show: Callable[[Found], None]) -> None
 
 async def _list_traces(args: argparse.Namespace) -> None:
     """Show where traces stand. ValueError for a filter or an order that is none."""
-    from vs_tui.cli.trace_rows import trace_json_line, trace_row
+    from vs_tui.cli.trace_rows import TRACE_HEADER, trace_json_line, trace_row
     from vs_tui.store.reader import SqliteReader
     from vs_tui.traces.board import ORDERS, ordered
 
@@ -119,6 +120,8 @@ async def _list_traces(args: argparse.Namespace) -> None:
     finally:
         await reader.close()
     line = trace_json_line if args.json else trace_row
+    if not args.json:
+        print(TRACE_HEADER)
     for found in ordered(board.rows, order, now())[: args.limit]:
         print(line(found, now()))
 
@@ -135,8 +138,23 @@ def _print_json(found: Found) -> None:
 
 
 def _print_rows(found: Found) -> None:
+    if found.is_first:
+        print(HEADER)
     for span in found.spans:
         print(row(span))
+
+
+HEADER: Final = "  ".join((
+    f"{'STATUS':<10}", f"{'KIND':<13}", f"{'BEGAN':<16}", f"{'TOOK':>7}", f"{'TEAM':<11}",
+    f"{'PROJECT':<24}", "NAME", "REF",
+))  # fmt: skip
+
+
+def _clock(instant: Instant | None) -> str:
+    """A moment in this machine's zone, to the minute."""
+    if instant is None:
+        return "-"
+    return to_datetime(instant).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def row(span: Span) -> str:
@@ -147,8 +165,10 @@ def row(span: Span) -> str:
     cells = (
         f"{span.status.value:<10}",
         f"{clean(span.operation)[:12]:<13}",
+        f"{_clock(span.started_at):<16}",
         f"{took:>7}",
         f"{clean(span.team)[:10] or '-':<11}",
+        f"{clean(span.project)[:24] or '-':<24}",
         clean(span.name)[:80],
         clean(span.ref),
     )

@@ -13,6 +13,12 @@ _SIGNS = {"": "-", "open": "o", "running": "*", "done": "+", "waiting": "=", "fa
           "expected": ".", "silent": "?", "dropped": "-", "followed": "!"}  # fmt: skip
 
 
+TRACE_HEADER = "  ".join((
+    f"{'SECTION':<11}", "TRACK ", f"{'NEXT':<22}", f"{'WHO':<18}", f"{'FOR':>8}", f"{'USUAL':>6}",
+    f"{'PROJECT':<20}", "TRACE",
+))  # fmt: skip
+
+
 def trace_row(row: Standing, now: Instant) -> str:
     """One aligned line: section, what is done or missing, by whom, since when, and the trace."""
     action = row.action

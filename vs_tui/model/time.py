@@ -138,7 +138,8 @@ def parse_duration(text: str) -> Duration:
 
 
 def format_duration(duration: Duration | None) -> str:
-    """A duration in at most six columns: `0:09`, `12:04`, `1h12m`, `3d 4h`; `-` when unknown."""
+    """A duration in at most six columns: `0:09`, `12:04`, `1h12m`, `3d 4h`, `2.5y`; `-` when
+    unknown."""
     if duration is None:
         return "-"
     seconds = max(duration, 0) // SECOND
@@ -147,4 +148,6 @@ def format_duration(duration: Duration | None) -> str:
     if seconds < 86_400:
         return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"
     days, hours = seconds // 86_400, seconds % 86_400 // 3600
+    if days >= 1000:
+        return f"{days / 365.25:.1f}y"
     return f"{days}d {hours}h" if days < 100 else f"{days}d"

@@ -17,6 +17,7 @@ import orjson
 
 from vs_tui.model.display import clean
 from vs_tui.model.vocabulary import Span
+from vs_tui.tui.widgets.ask import Ask
 
 if TYPE_CHECKING:
     from vs_tui.tui.app import VsTuiApp
@@ -109,16 +110,33 @@ class Output:
     # Files.
 
     def export(self, view: View) -> None:
-        """Write what is listed as CSV and JSON, and the screen as text and SVG."""
+        """Ask for a format, and write what is listed as CSV or JSON, or the screen as text or
+        SVG."""
         files = dict(self._files(view))
+        name = view.tab or view.where
+        question = f"write {', '.join(files)} or all to {Path.cwd()}? esc: nothing"
+
+        def answered(answer: str | None) -> None:
+            words = (answer or "").lower().replace(",", " ").split()
+            chosen = files if "all" in words else {w: files[w] for w in words if w in files}
+            if chosen:
+                self._write_files(name, chosen)
+            elif words:
+                self._app.notify_text(f"{answer}: use one of {', '.join(files)} or all")
+
+        self._app.push_screen(Ask(self._app.look, question, next(iter(files))), answered)
+
+    def _write_files(self, name: str, files: dict[str, str]) -> None:
         if self._app.is_web:
             for ending, text in files.items():
                 self._app.deliver_text(io.StringIO(text), save_filename=f"vs-tui.{ending}")
             return
         for folder in self._folders():
-            stem = _free_name(folder, f"vs-tui-{view.tab or view.where}", files)
+            stem = _free_name(folder, f"vs-tui-{name}", files)
             if all(self._write(folder / f"{stem}.{e}", t, new=True) for e, t in files.items()):
-                self._app.notify_text(f"wrote {stem}.{{{','.join(files)}}} to {folder}")
+                self._app.notify_text(
+                    f"wrote {', '.join(f'{stem}.{e}' for e in files)} to {folder}"
+                )
                 return
 
     def _files(self, view: View) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,8 @@ from vs_tui.tui.widgets.listing import Listing, Row
 PAGE: Final = 500
 MOST: Final = 10_000
 """Rows that are read at most: to see older ones, filter or sort."""
+_ASCENDING: Final = frozenset({"name", "source", "project", "person", "trouble"})
+"""Orders that begin with the first name, or with the worst; all others with the largest."""
 _AHEAD: Final = 100
 """Rows below the screen that are there already when one scrolls on."""
 
@@ -65,7 +67,8 @@ class ListedView(View):
         if self.searched is not None:
             return f"searching: back to {self.zone_clock(self.searched)}"
         name = self.sort.lstrip("-")
-        arrow = glyphs.up if self.sort.startswith("-") else glyphs.down
+        is_up = (name in _ASCENDING) != self.sort.startswith("-")
+        arrow = glyphs.up if is_up else glyphs.down
         if name == self.sorts[0]:
             return f"{first} {arrow}"
         return f"{name} {arrow}" + (f" of the newest {self.made_of}" if self.made_of else "")

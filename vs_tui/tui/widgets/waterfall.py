@@ -321,7 +321,7 @@ class Waterfall(Framed):
 
     def row_at(self, line: int) -> int:
         sticky = self.sticky
-        return sticky[line] if line < len(sticky) else self.first + line
+        return sticky[line] if 0 <= line < len(sticky) else self.first + line
 
     def refresh_row(self, index: int) -> None:
         if self.sticky:
