@@ -22,8 +22,10 @@ from tests.traces.test_next_action import (
     spans_of,
     ticket,
 )
+from tests.traces.test_waits import T, change, span
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import DAY, HOUR, MINUTE
+from vs_tui.model.vocabulary import Status
 from vs_tui.traces.next_action import Section
 from vs_tui.traces.standing import CELLS, Custom, Standing, Waits, custom_of, standing
 
@@ -140,3 +142,18 @@ def test_a_waiting_row_is_quiet_after_fourteen_days() -> None:
     found = row(OPENED)
     assert not found.is_quiet(found.last_sign_at + 14 * DAY)
     assert found.is_quiet(found.last_sign_at + 14 * DAY + 1)
+
+
+def test_a_deploy_of_another_trace_fills_its_cell_with_a_mark_of_its_own() -> None:
+    """What ships a change is known with medium confidence: the mark says so."""
+    merged_change = change(0, 60)
+    shipping = span("d", 100, 110, "", "deploy", environment="production")
+    usual = Custom(frozenset({"production"}), deploys_later=True)
+    waiting = standing("t", [merged_change], T + 2 * HOUR, custom=usual)
+    assert (waiting.action.verb, waiting.cells[-1].mark) == ("next deploy", "expected")
+    shipped = standing("t", [merged_change], T + 2 * HOUR, custom=usual, shipped=[shipping])
+    assert (shipped.section, shipped.action.verb) == (Section.FINISHED, "production")
+    assert shipped.cells[-1].mark == "shipped"
+    failed = shipping._replace(status=Status.ERROR)
+    again = standing("t", [merged_change], T + 2 * HOUR, custom=usual, shipped=[failed])
+    assert again.cells[-1].mark == "expected", "it shipped nothing"

@@ -42,6 +42,7 @@ TEMPLATE = """\
 # theme = "auto"                             # dark, light, ansi; T in the dashboard tries them
 # ascii = false
 # zone = "Europe/Berlin"                     # days of the DORA metrics; default: this machine's
+# people = true                              # false: roles (author, reviewer) instead of names
 # watch_command = "notify-send"              # run with the span's name when a watched span ends
 
 # Who owns what: by project (globs), else by user.

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from vs_tui.cli.common import CommandError, add_server_options, load_config, log_to_file, now
@@ -208,6 +208,10 @@ def setup_for(config: Config, args: argparse.Namespace, reader: Reader) -> Setup
     from vs_tui.cli.source_setup import connections
     from vs_tui.tui.app import Setup
 
+    if not config.people:
+        from vs_tui.tui.roles import Roles
+
+        reader = cast("Reader", Roles(reader))
     return Setup(
         reader=reader,
         clock=now,

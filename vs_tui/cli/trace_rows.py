@@ -10,7 +10,8 @@ from vs_tui.model.time import Instant, format_duration
 from vs_tui.traces.standing import Standing
 
 _SIGNS = {"": "-", "open": "o", "running": "*", "done": "+", "waiting": "=", "failed": "x",
-          "expected": ".", "silent": "?", "dropped": "-", "followed": "!"}  # fmt: skip
+          "expected": ".", "silent": "?", "dropped": "-", "followed": "!",
+          "shipped": "~"}  # fmt: skip
 
 
 TRACE_HEADER = "  ".join((

@@ -34,7 +34,7 @@ _SECTIONS: Final[Mapping[str, Mapping[str, type]]] = {
     },
     "store": {"db": str, "low_space": str},
     "log": {"url": str, "schema": str},
-    "ui": {"theme": str, "ascii": bool, "zone": str, "watch_command": str},
+    "ui": {"theme": str, "ascii": bool, "zone": str, "watch_command": str, "people": bool},
 }
 
 _KINDS: Final = {str: "a text", int: "a whole number", bool: "true or false"}

@@ -58,6 +58,8 @@ class Config:
     ascii: bool = False
     zone: str = ""
     """IANA time zone for days and clocks; `` is the machine's."""
+    people: bool = True
+    """Whether the dashboard names people; roles otherwise."""
     watch_command: str = ""
     teams: Teams = field(default_factory=Teams)
     environments: Environments = field(default_factory=Environments)

@@ -33,6 +33,9 @@ class Card:
     """Performance level with its year, such as `elite 2024`; `` without a value."""
     buckets: Sequence[float | None]
     """A value a bucket of the window for the sparkline, None where there were no deployments."""
+    goal: str = ""
+    """How it stands to the team's own goal: `met`, `missed`, `few` (fewer than five values); empty
+    without a goal."""
 
 
 def cards_of(team: str, figures: Mapping[str, Figure]) -> list[Card]:
@@ -48,6 +51,7 @@ def cards_of(team: str, figures: Mapping[str, Figure]) -> list[Card]:
             level_text(figure),
             # No deployment is a gap; a value of zero (0 % failed) is a bar of no height.
             [None if metric == "deploys" and not value else value for value in figure.series],
+            goal_mark(figure),
         )
         for metric, figure in figures.items()
     ]
@@ -88,6 +92,15 @@ def delta_text(figure: Figure) -> str:
     if figure.is_share:
         return texts.points(figure.value, figure.before)
     return texts.change(figure.value, figure.before)
+
+
+def goal_mark(figure: Figure) -> str:
+    """`met`, `missed` or `few`; empty without a goal or a value."""
+    if figure.goal is None or figure.value is None:
+        return ""
+    if is_small(figure):
+        return "few"
+    return "met" if is_met(figure.metric, figure.value, figure.goal) else "missed"
 
 
 def goal_text(figure: Figure) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import MINUTE, SECOND, Duration, Instant
-from vs_tui.model.vocabulary import Span
+from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
 from vs_tui.store.past_runs import read_histories
 from vs_tui.store.searching import current_seq, follows
@@ -24,6 +24,8 @@ from vs_tui.traces.standing import FINISHED_FOR, QUIET, Custom, Standing, Waits,
 
 MOST: Final = 5_000
 """Traces that are read at most."""
+_SHIPPED: Final = 50
+"""Deploys of other traces that are looked at for one change, at most."""
 _FAILED: Final = 300
 """Traces without anything in flight whose last run failed, at most."""
 _PAST: Final = 10
@@ -162,6 +164,7 @@ class TraceBoard:
             custom=self._custom_of(db, project, now),
             environments=self.environments,
             superseded=_superseded(db, spans, has_change=change is not None),
+            shipped=_shipped(db, spans),
         )
 
     def _custom_of(self, db: sqlite3.Connection, project: str, now: Instant) -> Custom:
@@ -178,6 +181,21 @@ class TraceBoard:
             self._custom.clear()
         self._custom[project] = now, custom
         return custom
+
+
+def _shipped(db: sqlite3.Connection, spans: Sequence[Span]) -> list[Span]:
+    """Deploys of other traces that took a merged change of this one along."""
+    merged = [s.key for s in spans if s.operation == "pull_request" and s.status is Status.OK]
+    if not merged:
+        return []
+    sql = (
+        f"SELECT {rows.SELECT_SPAN} FROM spans WHERE operation = 'deploy' AND key IN (SELECT child "
+        "FROM links WHERE rule = 'ships' AND parent IN (SELECT value FROM json_each(?))) "
+        f"ORDER BY started_at LIMIT {_SHIPPED}"
+    )
+    own = {span.key for span in spans}
+    found = [rows.span_of(row) for row in rows.select_in(db, sql, merged)]
+    return [deploy for deploy in found if deploy.key not in own]
 
 
 def _open_traces(

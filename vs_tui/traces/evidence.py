@@ -53,6 +53,7 @@ class Evidence:
         usual: Mapping[str, Usual],
         deploys: bool,
         superseded: frozenset[str] = frozenset(),
+        shipped: Sequence[Span] = (),
     ) -> None:
         self.spans = [span for span in spans if not is_phase(span)]
         self.now = now
@@ -61,6 +62,8 @@ class Evidence:
         """Whether most merged changes of this project went on to a deploy."""
         self.superseded = superseded
         """Keys of runs that a newer one of another trace has replaced."""
+        self.shipped = [span for span in shipped if span.status is Status.OK]
+        """Deploys of other traces that took this one's change along."""
 
     def of(self, operation: str) -> list[Span]:
         return [span for span in self.spans if span.operation == operation]

@@ -240,7 +240,7 @@ def approved_change_waits(e: Evidence) -> NextAction | None:
 
 def merged_waits_for_a_deploy(e: Evidence) -> NextAction | None:
     merged = e.merged_at
-    if merged is None or not e.goes_on_to_deploy:
+    if merged is None or not e.goes_on_to_deploy or e.shipped:
         return None
     deployed = (d.status is Status.OK or d.key in e.superseded for d in e.deploys)
     if any(done and d.at >= merged - MINUTE for d, done in zip(e.deploys, deployed, strict=True)):
@@ -330,6 +330,9 @@ def _outcome(e: Evidence) -> tuple[str, str, Span | None]:
     deploys = [d for d in e.deploys if d.status is Status.OK]
     if deploys:
         last = deploys[-1]
+        return last.environment or "deployed", _version(last), last
+    if e.shipped:
+        last = max(e.shipped, key=lambda d: (d.ended_at or d.at, d.key))
         return last.environment or "deployed", _version(last), last
     if e.merged_at is not None:
         return "merged", "", e.change

@@ -29,7 +29,7 @@ class Cell(NamedTuple):
 
     mark: str = ""
     """open, running, done, waiting, failed, expected, silent, dropped, followed (an incident came
-    after it); empty: no part of this trace."""
+    after it), shipped (by a deploy of another trace); empty: no part of this trace."""
     done: int = 0
     all: int = 0
     """Of how many jobs or services `done` have ended; 0 where there is nothing to count."""
@@ -122,12 +122,13 @@ def standing(
     custom: Custom | None = None,
     environments: Environments | None = None,
     superseded: frozenset[str] = frozenset(),
+    shipped: Sequence[Span] = (),
 ) -> Standing:
     """The row of a trace that has at least one span."""
     custom, usual = custom or Custom(), usual or {}
     keys = {span.key for span in spans}
     root = next((span for span in spans if span.parent_key not in keys), spans[0])
-    evidence = Evidence(spans, now, usual, custom.deploys_later, superseded)
+    evidence = Evidence(spans, now, usual, custom.deploys_later, superseded, shipped)
     action = decide(evidence)
     named = evidence.issue or evidence.change or root
     first = spans if root.team else sorted(spans, key=lambda s: not s.team)
@@ -164,6 +165,10 @@ def track(
     over = action.section is Section.FINISHED
     staging, production = _deploys(e, environments)
     cells = [_cell_of(e.issue), _cell_of(e.change), _review(e), _jobs(e), staging, production]
+    for deploy in e.shipped:
+        place = len(CELLS) - (1 if _is_production(deploy, environments) else 2)
+        if not cells[place].mark:
+            cells[place] = Cell("shipped")
     for place, name in enumerate(CELLS):
         to_come = name in ("staging", "production") or (name == "ci" and e.change is not None)
         if to_come and not cells[place].mark and name in custom.stations and not over:

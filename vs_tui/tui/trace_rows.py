@@ -38,6 +38,7 @@ _ROLES: Final = {
     "silent": ("stale", "stale"),
     "dropped": ("cancel", "cancel"),
     "followed": ("ok", "fail"),
+    "shipped": ("ok", "dim"),
 }
 
 
@@ -46,7 +47,7 @@ def cell(found: Cell, glyphs: Glyphs) -> Piece:
     if not found.mark:
         return "", "dim"
     name, role = _ROLES[found.mark]
-    after = "!" if found.mark == "followed" else ""
+    after = {"followed": "!", "shipped": "~"}.get(found.mark, "")
     counted = f"{found.done}/{found.all}" if found.all > 1 else ""
     return f"{getattr(glyphs, name)}{counted}{after}", role
 

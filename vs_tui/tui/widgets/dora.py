@@ -40,6 +40,15 @@ def arrow_of(card: Card, glyphs: Glyphs) -> str:
     return glyphs.down if card.delta.startswith("-") else glyphs.up
 
 
+def goal_mark(card: Card, glyphs: Glyphs) -> Piece:
+    """How a value stands to the team's goal: `✓` met, `✗` not, `?` too few values to say."""
+    return {
+        "met": (glyphs.ok, "good"),
+        "missed": (glyphs.fail, "bad"),
+        "few": (glyphs.stale, "dim"),
+    }.get(card.goal, (" ", "dim"))
+
+
 class DoraPanel(TextBox):
     """Five lines a team: value, sparkline, change against the period before."""
 
@@ -76,7 +85,8 @@ class DoraPanel(TextBox):
         return [
             (fit(label, cells, ellipsis=glyphs.ellipsis) + " ", "title"),
             (fit(card.metric, 8), "dim"),
-            (fit(texts.narrow(card.text), 7), "text"),
+            (fit(texts.narrow(card.text), 6), "text"),
+            goal_mark(card, glyphs),
             (sparkline(card.buckets, _NAME_AND_TREND - cells, glyphs), "run"),
             (" " + fit(tail, 7), TREND[card.direction]),
         ]
@@ -113,7 +123,7 @@ class DoraStrip(Widget):
         pieces: list[Piece] = [(" " + fit(team or "all", cells, ellipsis=glyphs.ellipsis), "title")]
         for card in cards:
             pieces.append((f"  {_SHORT.get(card.metric, card.metric)} ", "dim"))
-            pieces.append((fit(texts.narrow(card.text), 6), "text"))
+            pieces += [(fit(texts.narrow(card.text), 6), "text"), goal_mark(card, glyphs)]
             if card.metric == "deploys":
                 pieces.append((sparkline(card.buckets, 7, glyphs) + " ", "run"))
         return pieces

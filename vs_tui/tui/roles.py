@@ -1,0 +1,120 @@
+"""`[ui] people = false`: roles in the place of names, for a screen that everybody sees.
+
+It stands between the dashboard and what it reads, so no view can forget it. Filters see the names,
+and bodies of deliveries are shown as the tools sent them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from vs_tui.model.vocabulary import Span
+from vs_tui.traces.board import Board
+from vs_tui.traces.next_action import NextAction
+from vs_tui.traces.standing import Standing
+
+if TYPE_CHECKING:
+    from vs_tui.store.reader_protocol import Reader, SpanPage, Trace, TracePage
+
+ROLES: Final[Mapping[str, str]] = {
+    "issue": "assignee",
+    "pull_request": "author",
+    "push": "author",
+    "review": "reviewer",
+    "incident": "responder",
+}
+"""Who acts in a span of this operation; a machine's span has one who started it."""
+_STARTED: Final = "starter"
+_NAMES: Final[Mapping[str, str]] = {
+    "vs.pr.reviewers": "reviewer",
+    "vs.pr.merged_by": "merger",
+    "vs.issue.assignees": "assignee",
+    "vs.deploy.reviewers": "approver",
+    "vs.incident.assignees": "responder",
+}
+"""Attributes that hold names, and what these people are."""
+_ACTS: Final[Mapping[str, str]] = {
+    "review": "reviewer",
+    "approve": "approver",
+    "start": "approver",
+    "restore": "responder",
+    "check": _STARTED,
+}
+
+
+def role_of(span: Span) -> str:
+    """What the actor of a span is called; empty where none is known."""
+    return ROLES.get(span.operation, _STARTED) if span.actor else ""
+
+
+def without_names(span: Span) -> Span:
+    """The span with roles in the place of its people."""
+    attributes = {
+        name: _counted(str(value), _NAMES[name]) if name in _NAMES else value
+        for name, value in span.attributes.items()
+    }
+    name = span.name
+    if span.actor and span.operation == "review":
+        name = name.replace(span.actor, role_of(span))
+    return span._replace(actor=role_of(span), name=name, attributes=attributes)
+
+
+def _counted(names: str, role: str) -> str:
+    """`reviewer`, or `reviewer 1, reviewer 2` for several names."""
+    count = len([name for name in names.split(",") if name.strip()])
+    return role if count < 2 else ", ".join(f"{role} {n}" for n in range(1, count + 1))
+
+
+def action_without_names(action: NextAction) -> NextAction:
+    """What goes on, with roles in the place of those who act next."""
+    role = _ACTS.get(action.verb, "author")
+    who = tuple(_counted(",".join(action.who), role).split(", ")) if action.who else ()
+    step = without_names(action.step) if action.step is not None else None
+    why = action.why
+    for name in (*action.who, action.step.actor if action.step is not None else ""):
+        why = why.replace(name, role) if name else why
+    return replace(action, who=who, step=step, why=why)
+
+
+def standing_without_names(row: Standing) -> Standing:
+    return replace(row, root=without_names(row.root), action=action_without_names(row.action))
+
+
+class Roles:
+    """A reader whose spans name no people; all else is the reader's own."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    async def spans(self, *args: Any, **options: Any) -> SpanPage:
+        page = await self._reader.spans(*args, **options)
+        return replace(page, items=_all(page.items))
+
+    async def span(self, ref: str) -> Span | None:
+        found = await self._reader.span(ref)
+        return without_names(found) if found is not None else None
+
+    async def trace(self, trace_id: str) -> Trace | None:
+        found = await self._reader.trace(trace_id)
+        if found is None:
+            return None
+        return replace(found, root=without_names(found.root), spans=_all(found.spans),
+                       linked=_all(found.linked))  # fmt: skip
+
+    async def traces(self, *args: Any, **options: Any) -> TracePage:
+        page = await self._reader.traces(*args, **options)
+        rows = [replace(row, root=without_names(row.root)) for row in page.items]
+        return replace(page, items=rows)
+
+    async def board(self, *args: Any, **options: Any) -> Board:
+        found = await self._reader.board(*args, **options)
+        return replace(found, rows=[standing_without_names(row) for row in found.rows])
+
+
+def _all(spans: Iterable[Span]) -> Sequence[Span]:
+    return [without_names(span) for span in spans]
