@@ -1,0 +1,49 @@
+"""The shape of the tree: tests beside what they test, and files that can be read in one go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+CODE, TESTS = ROOT / "vs_tui", ROOT / "tests"
+
+LONGEST = 420
+LONGER = {
+    "store/metrics_facts.py": 560,
+    "store/schema.py": 520,
+    "store/writer.py": 540,
+    "tui/app.py": 490,
+    "tui/screens/live.py": 480,
+}
+"""Files that are longer than they should be, and how long they may be at most: split one before
+you add to it, and take it out of here."""
+
+
+def lines(path: Path) -> int:
+    return path.read_text("utf-8").count("\n")
+
+
+def test_every_package_has_its_tests_and_the_other_way_round() -> None:
+    packages = {path.parent.name for path in CODE.glob("*/__init__.py")}
+    tested = {path.parent.name for path in TESTS.glob("*/__init__.py")}
+    assert packages - tested == set()
+    assert tested - packages == {"benchmarks"}
+    for name in packages:
+        assert list((TESTS / name).rglob("test_*.py")), f"tests/{name} is empty"
+
+
+def test_no_file_is_too_long_to_be_read_in_one_go() -> None:
+    sizes = {str(path.relative_to(CODE)): lines(path) for path in CODE.rglob("*.py")}
+    too_long = {n: size for n, size in sizes.items() if size > LONGER.get(n, LONGEST)}
+    assert too_long == {}, "split them by what they are about"
+    short = [name for name in LONGER if sizes.get(name, 0) <= LONGEST]
+    assert short == [], "short enough now: take them out of LONGER"
+
+
+def test_no_folder_is_too_full_to_be_looked_through() -> None:
+    full = {
+        str(folder.relative_to(CODE)): len(list(folder.glob("*.py")))
+        for folder in (CODE, *CODE.rglob("*/"))
+        if folder.is_dir() and len(list(folder.glob("*.py"))) > 72
+    }
+    assert full == {}, "make packages of what belongs together"
