@@ -38,8 +38,9 @@ def test_a_command_that_cannot_start_ends_like_in_a_shell(server, shell):
     barred = shell.run("vs-tui", "run", "--", "./text")
 
     assert (missing.returncode, barred.returncode) == (127, 126)
+    assert shell.run("vs-tui", "run", "--type", "test", "--", "").returncode == 127
     assert "no-such-command: command not found" in missing.stderr
-    assert [span["status"] for span in server.spans()] == ["error", "error"]
+    assert [span["status"] for span in server.spans()] == ["error"] * 3
 
 
 def test_without_a_command_nothing_is_sent(server, shell):

@@ -130,9 +130,11 @@ def _run(argv: list[str], span: SpanId, name: str, tags: dict[str, str]) -> int:
             setsigmask=mask,
             setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these two
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        # A ValueError is an empty name: no shell finds that either.
         reporter.start()
-        return _cannot_run(argv[0], error, reporter)
+        is_empty = isinstance(error, ValueError)
+        return _cannot_run(argv[0], FileNotFoundError() if is_empty else error, reporter)
     reporter.start()
     status, stops = _wait(pid, watched)
     ended = now()

@@ -1,0 +1,74 @@
+"""No argument makes a command end with a traceback: it does its work, or says what is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vs_tui.cli.main import main
+
+COMMANDS = {
+    "ls": "--json --by trace --limit --at --db",
+    "report": "dora durations pull-requests teams --since --until --team --format json --tz --by",
+    "secret": "show rotate add list revoke --scope send read --team",
+    "config": "show init",
+    "source": "list show test",
+    "db": "stats verify prune backup restore --older-than --dry-run",
+    "completion": "bash zsh fish",
+    "flush": "",
+    "link": "show cut pin clear list --url --token",
+}
+ODD = [
+    *("", "-", "--", "-1", "0", "1e400", "9" * 40, "\ud800", "\udc80", "a" * 5_000, "\x1b]0;x\x07"),
+    *("2026-13-45", "30d", "9999999999d", "-5d", "1.5h", "0001-01-01T00:00:00Z", "kind:*"),
+    *("9999-12-31T23:59:59Z", '"', "-is:", "dur>9999999999999d", "age<1e9d", "over>1e308"),
+    *("/dev/null", "/", "..", "http://", "http://[", "https://:@/", "postgresql://", "A/B"),
+]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    for name in ("VS_CONFIG_DIR", "VS_DATA_DIR", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    # Nobody listens there.
+    monkeypatch.setenv("VS_URL", "http://127.0.0.1:9")
+    monkeypatch.chdir(tmp_path)
+
+
+WORDS = st.sampled_from(ODD) | st.text(
+    st.characters(exclude_characters="\0", exclude_categories=()), max_size=12
+)
+
+
+def words_of(name: str):
+    return st.sampled_from([*COMMANDS[name].split(), "--help"]) | WORDS
+
+
+LINES = st.sampled_from(sorted(COMMANDS)).flatmap(
+    lambda name: st.tuples(st.just(name), st.lists(words_of(name), max_size=5))
+)
+
+
+@given(LINES)
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_no_argument_is_a_traceback(line) -> None:
+    command, arguments = line
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main([command, *arguments])
+        except SystemExit as ended:
+            code = ended.code
+    assert code in (0, 1, 2, None)
+    assert "Traceback" not in err.getvalue()
+    assert "crash" not in err.getvalue()
+    if code:
+        assert err.getvalue().strip(), "a failure says why"
