@@ -133,8 +133,8 @@ def _run(argv: list[str], span: SpanId, name: str, tags: dict[str, str]) -> int:
     except (OSError, ValueError) as error:
         # A ValueError is an empty name: no shell finds that either.
         reporter.start()
-        is_empty = isinstance(error, ValueError)
-        return _cannot_run(argv[0], FileNotFoundError() if is_empty else error, reporter)
+        why = error if isinstance(error, OSError) else FileNotFoundError()
+        return _cannot_run(argv[0], why, reporter)
     reporter.start()
     status, stops = _wait(pid, watched)
     ended = now()

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
+from vs_tui.model.limits import MIB
 from vs_tui.model.time import DAY, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
@@ -14,6 +15,9 @@ from vs_tui.store.reader_protocol import COUNTED, Counts, SpanPage
 from vs_tui.store.searching import TURN, Search
 from vs_tui.traces.past import as_of
 
+PAGE_BYTES: Final = 4 * MIB
+"""Attributes of a page; it ends earlier than its limit where spans are large."""
+_ATTRIBUTES: Final = Span._fields.index("attributes")
 SORTS: Final = {
     "started": "started_at",
     "ended": "ended_at",
@@ -121,6 +125,7 @@ def read_live(
         open_then = "started_at <= ? AND (ended_at IS NULL OR ended_at > ?)"
         parts = (("started_at", open_then, (at, at)), ("ended_at", "ended_at <= ?", (at,)))
     found: list[tuple[Span, Place]] = []
+    size = 0
     for part, (column, among, bound) in enumerate(parts):
         after, from_there = "1", list[Any]()
         if place is not None and part < place.part:
@@ -135,6 +140,11 @@ def read_live(
         for value, *row in db.execute(sql, (*bound, *from_there, *parameters, wanted)):
             span = rows.span_of(row)
             found.append((span, Place(part, value, span.key)))
+            size += len(row[_ATTRIBUTES])
+            if size > PAGE_BYTES:
+                limit = max(len(found) - 1, 1)
+            if len(found) > limit:
+                break
         if len(found) > limit:
             break
     return _page("live", found, limit, at)
@@ -159,9 +169,15 @@ def read_sorted(
         f"ORDER BY {order_of(sort)}, key LIMIT ?"
     )
     found = []
+    size = 0
     for value, *row in db.execute(sql, (*parameters, *extra, *from_there, limit + 1)):
         span = rows.span_of(row)
         found.append((span, Place(0, value, span.key)))
+        size += len(row[_ATTRIBUTES])
+        if size > PAGE_BYTES:
+            limit = max(len(found) - 1, 1)
+        if len(found) > limit:
+            break
     return _page(sort, found, limit, at)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from vs_tui.model.limits import MIB
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Event, Span, Status
@@ -21,6 +22,8 @@ from vs_tui.traces.correlation import series_of
 from vs_tui.traces.folding import Folded, fold, stages_of, with_timeout
 
 CACHED_SPANS: Final = 4_000
+CACHED_BYTES: Final = 16 * MIB
+"""Bytes of their events as they are stored; in memory they take about twice as much."""
 
 
 @dataclass(slots=True)
@@ -73,15 +76,27 @@ class EventCache:
     Cleared when a transaction fails: what was rolled back must not be remembered.
     """
 
-    def __init__(self, size: int = CACHED_SPANS) -> None:
+    def __init__(self, size: int = CACHED_SPANS, most_bytes: int = CACHED_BYTES) -> None:
         self._size = size
+        self._most_bytes = most_bytes
         self._events: OrderedDict[str, dict[bytes, Event]] = OrderedDict()
+        self._bytes: dict[str, int] = {}
+        self.bytes = 0
+        """Bytes of the cached events as they are stored."""
 
     def clear(self) -> None:
         self._events.clear()
+        self._bytes.clear()
+        self.bytes = 0
 
     def drop(self, key: str) -> None:
         self._events.pop(key, None)
+        self.bytes -= self._bytes.pop(key, 0)
+
+    def add(self, key: str, size: int) -> None:
+        """An event of so many bytes was stored under a key."""
+        self._bytes[key] = self._bytes.get(key, 0) + size
+        self.bytes += size
 
     def load(
         self, connection: sqlite3.Connection, keys: Iterable[str]
@@ -100,12 +115,13 @@ class EventCache:
         sql = "SELECT key, digest, data FROM events WHERE key IN (SELECT value FROM json_each(?))"
         for key, digest, data in rows.select_in(connection, sql, missing):
             found[key][digest] = rows.event_of(data)
+            self.add(key, len(data))
         return found
 
     def keep(self, events: Mapping[str, dict[bytes, Event]]) -> None:
         self._events.update(events)
-        while len(self._events) > self._size:
-            self._events.popitem(last=False)
+        while self._events and (len(self._events) > self._size or self.bytes > self._most_bytes):
+            self.drop(next(iter(self._events)))
 
 
 def fold_events(
@@ -123,6 +139,7 @@ def fold_events(
         if digest not in known:
             known[digest] = event
             inserts.append((event.key, digest, data))
+            cache.add(event.key, len(data))
             fresh.setdefault(event.key, []).append(event)
     if not inserts:
         cache.keep(stored)

@@ -32,6 +32,11 @@ _words: Final = itemgetter(
 WAITING_LIMIT: Final[Duration] = 30 * DAY
 """How long a span may wait for a person before its timeout counts: as long as GitHub lets a
 deployment wait for its approval."""
+FEW_ATTRIBUTES: Final = 32
+"""So many are never too much, as each is short."""
+MOST_ATTRIBUTES: Final = 64 * 1024
+"""Characters of the attributes of one span; the rest stays in its deliveries."""
+LEFT_OUT: Final = "vs.attributes.left_out"
 RESULT_SLOT: Final = "result"
 """The slot of a note that holds the result of a span whose end another event states: one with an
 `error` says that it failed, whenever it ended. `result:PART` is the result of one part, which
@@ -167,6 +172,8 @@ def fold(events: Iterable[Event]) -> Folded:
     attributes: dict[str, Scalar] = {}
     for event in snapshots:
         attributes.update(event.attributes)
+    if len(attributes) > FEW_ATTRIBUTES:
+        attributes = bounded(attributes)
     started = _started_at(ordered, course)
     phases = _phases(ordered, course)
     if trace_id:
@@ -197,6 +204,23 @@ def fold(events: Iterable[Event]) -> Folded:
         attributes=attributes,
     )
     return Folded(span, phases, snapshots)
+
+
+def bounded(attributes: dict[str, Scalar]) -> dict[str, Scalar]:
+    """The attributes, without the longest where all are too much;
+    `vs.attributes.left_out` says how many."""
+    sizes = {name: len(name) + len(str(value)) for name, value in attributes.items()}
+    over = sum(sizes.values()) - MOST_ATTRIBUTES
+    if over <= 0:
+        return attributes
+    left = dict(attributes)
+    # Ours go last: metrics and screens are made of them.
+    for name in sorted(sizes, key=lambda name: (name.startswith("vs."), -sizes[name], name)):
+        if over <= 0:
+            break
+        del left[name]
+        over -= sizes[name]
+    return {**left, LEFT_OUT: len(attributes) - len(left)}
 
 
 def with_timeout(span: Span, now: Instant, timeouts: Mapping[str, Duration]) -> Span:
