@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from vs_tui.metrics.facts import Deployment, Outcome
+from vs_tui.model.keys import MOVING_VERSIONS
 from vs_tui.model.time import MINUTE, Instant
 
 
@@ -37,16 +38,22 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
     """One deployment for what one pipeline run deployed of one version, all attempts together.
 
     The deploys of one attempt (a matrix of regions) failed if any failed. A later attempt goes on
-    where the one before did not succeed; after a success it is a new deployment.
+    where the one before did not succeed; after a success it is a new deployment. Where no run is
+    known, deploys of one version at the same time are one.
     """
     groups: dict[tuple[str, str], list[Deployment]] = {}
+    alone: dict[tuple[str, str], list[Deployment]] = {}
     found = []
     for deployment in deployments:
+        version = deployment.version or deployment.commit
         if deployment.run:
-            name = (deployment.run, deployment.version or deployment.commit)
-            groups.setdefault(name, []).append(deployment)
+            groups.setdefault((deployment.run, version), []).append(deployment)
+        elif version and version not in MOVING_VERSIONS:
+            alone.setdefault((deployment.correlation, version), []).append(deployment)
         else:
             found.append(deployment)
+    for members in alone.values():
+        found += _at_once(members)
     for members in groups.values():
         members.sort(key=lambda d: (d.run_attempt, d.started_at, d.ended_at, d.key))
         current: list[Deployment] = []
@@ -59,8 +66,21 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
     return sorted(found, key=order)
 
 
+def _at_once(deployments: Iterable[Deployment]) -> Iterator[Deployment]:
+    """One deployment for those that went on at the same time."""
+    current: list[Deployment] = []
+    for member in sorted(deployments, key=lambda d: (d.started_at, d.ended_at, d.key)):
+        if current and member.started_at >= max(d.ended_at for d in current):
+            yield _joined(current)
+            current = []
+        current.append(member)
+    if current:
+        yield _joined(current)
+
+
 _TOGETHER: Final = 10 * MINUTE
-"""Deploys of one run whose jobs are not known are regions if they begin this close together."""
+"""Deploys of one run whose attempts and jobs are not known are regions if they begin this close
+together."""
 
 
 def _is_new(member: Deployment, current: Sequence[Deployment]) -> bool:
@@ -70,6 +90,8 @@ def _is_new(member: Deployment, current: Sequence[Deployment]) -> bool:
     same = [d for d in current if d.run_attempt == member.run_attempt]
     if not same:
         return True
+    if member.run_attempt:
+        return False
     if member.leg:
         return any(d.leg == member.leg for d in same)
     return member.started_at - max(d.started_at for d in same) > _TOGETHER

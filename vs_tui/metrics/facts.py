@@ -80,7 +80,8 @@ class Deployment:
     """Whether plyzen's own rules say when its change began."""
     run: str = ""
     """The pipeline run that deployed, all its attempts together."""
-    run_attempt: int = 1
+    run_attempt: int = 0
+    """0 where it is not told."""
     leg: str = ""
     """The job of the run, where a run deploys several regions."""
     members: tuple[str, ...] = ()

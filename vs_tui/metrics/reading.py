@@ -94,7 +94,7 @@ def deployment_of(span: Span) -> Deployment:
         run=f"{span.project}#{run}" if (run := text(names, "vs.deploy.run")) else "",
         run_attempt=attempt
         if isinstance(attempt := names.get("vs.deploy.run_attempt"), int)
-        else 1,
+        else 0,
     )
 
 

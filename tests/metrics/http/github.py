@@ -205,6 +205,7 @@ class GitHub:
         production: bool | None = None,
         version: str = "",
         key: str = "",
+        job: int = 0,
     ) -> None:
         """A deployment and its statuses; `state` instead of success or failure, `-` for none."""
         start = at(began) if began else before(end)
@@ -235,6 +236,8 @@ class GitHub:
                 "head_branch": ref,
                 "head_sha": deployment["sha"],
             }
+        if job:
+            extra["check_run"] = {"id": job, "name": f"job {job}"}
         self.hook("deployment", action="created", deployment=dict(deployment), **extra)
         words = {"-": ["in_progress"], "": ["in_progress", "success" if ok else "failure"]}
         for word in words.get(state, ["in_progress", state]):
@@ -298,6 +301,42 @@ class GitHub:
         done = {"status": "completed", "conclusion": conclusion, "updated_at": at(end)}
         body = found | done
         self.hook("workflow_run", action="completed", workflow=workflow, workflow_run=body)
+
+    def job(
+        self,
+        identifier: int,
+        began: str,
+        end: str,
+        ok: bool = True,
+        *,
+        run: tuple[int, int],
+        name: str = "deploy",
+        commit: str = "c",
+    ) -> None:
+        """A job of a workflow run, begun and completed."""
+        found = {
+            "id": identifier,
+            "run_id": run[0],
+            "run_attempt": run[1],
+            "name": name,
+            "workflow_name": "Deploy",
+            "head_sha": sha(commit),
+            "head_branch": "main",
+            "check_run_url": f"https://api.github.com/repos/{self.full}/check-runs/{identifier}",
+            "html_url": f"https://github.com/{self.full}/actions/runs/{run[0]}/job/{identifier}",
+            "created_at": at(began),
+            "started_at": at(began),
+            "completed_at": None,
+            "status": "in_progress",
+            "conclusion": None,
+            "steps": [],
+            "labels": ["ubuntu-latest"],
+            "runner_name": "runner",
+        }
+        self.hook("workflow_job", action="in_progress", workflow_job=found)
+        done = {"status": "completed", "conclusion": "success" if ok else "failure"}
+        found = found | done | {"completed_at": at(end)}
+        self.hook("workflow_job", action="completed", workflow_job=found)
 
     def issue(
         self, identifier: int, opened: str, closed: str = "", labels: Sequence[str] = ("incident",)

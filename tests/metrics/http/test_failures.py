@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.metrics.http.clock import ago
+from tests.metrics.http.clock import ago, before
 from tests.metrics.http.github import GitHub
 from tests.metrics.http.gitlab import GitLab
 from tests.metrics.http.others import (
@@ -256,6 +256,54 @@ def test_b4_gitlab_regions_of_one_pipeline_are_one_deployment(receiver, reverse)
     own.pipeline(910, "09:59", "10:21", "success", jobs, commit="b4")
     send(receiver, story.posts[first:])
     assert failed(receiver, own.name) == (0, 1)
+
+
+def leg(own: GitHub, region: str, clock: str, ok: bool, attempt: int, jobs: bool) -> None:
+    """One region's deployment by a job of run 66; the number of its job is new in each attempt."""
+    number = 6600 + 10 * attempt + ("eu", "us", "asia").index(region)
+    more = {"run": (66, attempt), "commit": "leg"}
+    if jobs:
+        name = f"deploy ({region})"
+        own.job(number, before(clock, 2), clock, ok, name=name, **more)
+    key = f"{region} {attempt}"
+    own.deploy(clock, ok, began=before(clock), key=key, job=number if jobs else 0, **more)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("jobs", [False, True])
+def test_b4_regions_one_after_another_are_one_deployment(receiver, reverse, jobs) -> None:
+    """A careful rollout waits between regions; an attempt of a run never deploys twice."""
+    story, own = named(GitHub, f"b4-slow-{reverse}-{jobs}".lower())
+    for region, clock in (("eu", "10:00"), ("us", "10:30"), ("asia", "11:30")):
+        leg(own, region, clock, True, 1, jobs)
+    send(receiver, reversed(story.posts) if reverse else story.posts)
+    assert failed(receiver, own.name) == (0, 1)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("mended", [("us",), ("us", "asia")])
+@pytest.mark.parametrize("jobs", [False, True])
+def test_b4_a_failed_region_alone_is_run_again(receiver, reverse, mended, jobs) -> None:
+    story, own = named(GitHub, f"b4-leg-{reverse}-{jobs}-{len(mended)}".lower())
+    for region, ok in (("eu", True), ("us", False), ("asia", False)):
+        leg(own, region, "10:00", ok, 1, jobs)
+    for region in mended:
+        leg(own, region, "10:20", True, 2, jobs)
+    send(receiver, reversed(story.posts) if reverse else story.posts)
+    # Where jobs are told, it is known which region is still broken.
+    assert failed(receiver, own.name) == (int(jobs and len(mended) == 1), 1)
+    assert rate(figure(receiver, own.name, REWORK)) == (0, 1)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("tool", [GitHub, GitLab])
+def test_b4_regions_of_an_unknown_run_are_one_deployment(receiver, tool, reverse) -> None:
+    """GitLab's deployments do not say their pipeline, and its jobs may not be told."""
+    story, own = named(tool, f"b4-unknown-{reverse}".lower())
+    for n, ok in enumerate((True, False, True)):
+        own.deploy(f"10:05:0{n}", ok, began="10:00", commit="b4", key=f"region {n}")
+    send(receiver, reversed(story.posts) if reverse else story.posts)
+    assert failed(receiver, own.name) == (1, 1)
 
 
 @pytest.mark.parametrize("hooks", ["deployments", "all"])
