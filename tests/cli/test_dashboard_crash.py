@@ -179,7 +179,7 @@ class Show:
         self.app = app = pilot.app
         on = Stage(app, pilot, None, now)  # type: ignore[arg-type]
         with contextlib.suppress(Exception):  # what a crash does to the keys is not the question
-            while not (app.feed.begun or app.unreadable or app._exception):
+            while not (app.begun or app.unreadable or app._exception):
                 await pilot.pause(0.01)
             for key in self.keys:
                 if app._exception is not None:

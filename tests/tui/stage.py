@@ -138,6 +138,6 @@ async def stage(
     app = VsTuiApp(Setup(reader=reader, clock=reader.clock, **settings))
     async with app.run_test(size=size, notifications=True) as pilot:
         on = Stage(app, pilot, reader, reader.clock)
-        await on.until(lambda: app.view is not None and app.feed.begun, "the first read")
+        await on.until(lambda: app.view is not None and app.begun, "the first read")
         await on.settle()
         yield on

@@ -11,8 +11,7 @@ import pytest
 from vs_tui.model import filters
 from vs_tui.store.delivery_filter import delivery_where
 from vs_tui.tui import actions, theme
-from vs_tui.tui.actions import ACTIONS, PLACES, Action, display_key
-from vs_tui.tui.navigation import VIEWS
+from vs_tui.tui.actions import ACTIONS, PLACES, VIEWS, Action, display_key
 
 PAGE = Path(__file__).parents[2] / "docs" / "dashboard.md"
 

@@ -64,7 +64,7 @@ async def told(tmp_path, story=STORY, size=WIDE):
         )
         async with app.run_test(size=size) as pilot:
             on = Stage(app, pilot, runtime.reader, lambda: NOW)
-            await on.until(lambda: app.view is not None and app.feed.begun, "the first read")
+            await on.until(lambda: app.view is not None and app.begun, "the first read")
             await on.press("3")
             await on.sees("DORA per team")
             yield on

@@ -111,6 +111,14 @@ ACTIONS: Final = (
         "quit", "q,ctrl+c", "quit", "quit; where the receiver stops with it, asked twice", shown=14
     ),
 )
+VIEWS: Final[Mapping[str, str]] = {
+    "live": "LiveView",
+    "traces": "TracesView",
+    "dora": "DoraView",
+    "events": "EventsView",
+    "sources": "SourcesView",
+}
+"""Action id, which is the module's name, -> the view it shows."""
 BY_ID: Final[Mapping[str, Action]] = {action.id: action for action in ACTIONS}
 
 PLACES: Final = {

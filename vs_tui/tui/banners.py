@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.cells import cell_len
 
@@ -14,9 +14,7 @@ from vs_tui.model.vocabulary import Span, Verdict
 from vs_tui.store.reader_protocol import SourceHealth
 from vs_tui.tui import source_status, span_format
 from vs_tui.tui.paint import fit
-
-if TYPE_CHECKING:
-    from vs_tui.tui.app import VsTuiApp
+from vs_tui.tui.session import Session
 
 _FOLDERS: Final = re.compile(r"(?<!\S)/\S*/(?=[^\s/])")
 """Of a path: where room is short, what is wrong with a file says more than where it is."""
@@ -24,7 +22,7 @@ LOOK_EVERY: Final = 10 * SECOND
 """How often clocks are compared while events come."""
 
 
-def banner(app: VsTuiApp, width: int) -> str:
+def banner(app: Session, width: int) -> str:
     """The worst of all in `width` cells, and how many more there are; `` when all is well."""
     found = [app.worded(text) for text in concerns(app)]
     if not found:
@@ -36,7 +34,7 @@ def banner(app: VsTuiApp, width: int) -> str:
     return fit(text, room, ellipsis=ellipsis) + more
 
 
-def concerns(app: VsTuiApp) -> Iterator[str]:
+def concerns(app: Session) -> Iterator[str]:
     """All that is wrong, the worst first."""
     for text in (app.trouble, app.unreadable, app.not_listening):
         if text:

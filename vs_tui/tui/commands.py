@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
 from vs_tui.model.display import clean
-from vs_tui.tui.navigation import VIEWS
-
-if TYPE_CHECKING:
-    from vs_tui.tui.app import VsTuiApp
+from vs_tui.tui.actions import VIEWS
+from vs_tui.tui.session import Session
 
 Command = tuple[str, str, Callable[[], None]]
 """(name, what it does, call)."""
@@ -35,7 +33,7 @@ class Commands(Provider):
 
     def _all(self) -> list[Command]:
         """Where to go first, then what to do."""
-        app = cast("VsTuiApp", self.app)
+        app = cast(Session, self.app)
         actions = sorted(app.actions, key=lambda action: action.id not in VIEWS)
         found: list[Command] = [
             (

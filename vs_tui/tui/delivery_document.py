@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant, iso
@@ -15,10 +15,8 @@ from vs_tui.store.reader_protocol import DeliveryDetail, DeliveryRow
 from vs_tui.tui import onboarding, span_format
 from vs_tui.tui.bodies import HIDDEN, DocLine, body_lines, hide, is_secret_name, is_text, plain
 from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.session import Session
 from vs_tui.tui.theme import Glyphs
-
-if TYPE_CHECKING:
-    from vs_tui.tui.app import VsTuiApp
 
 MAX_SPANS: Final = 20
 """Spans of a delivery that are read for their names and states; of the others only the refs."""
@@ -71,7 +69,7 @@ def what_to_do(row: DeliveryRow, proof: Proof) -> str:
     return f"{found.what}: {found.do}{again}"
 
 
-async def document(app: VsTuiApp, detail: DeliveryDetail) -> list[DocLine]:
+async def document(app: Session, detail: DeliveryDetail) -> list[DocLine]:
     """All lines of a delivery."""
     spans: dict[str, Span] = {}
     for ref in detail.span_refs[:MAX_SPANS]:
@@ -96,7 +94,7 @@ async def document(app: VsTuiApp, detail: DeliveryDetail) -> list[DocLine]:
     ]
 
 
-def _summary(app: VsTuiApp, detail: DeliveryDetail, proof: Proof) -> list[DocLine]:
+def _summary(app: Session, detail: DeliveryDetail, proof: Proof) -> list[DocLine]:
     row = detail.row
     received = (
         f"{span_format.clock(row.received_at, app.zone, app.now())}  ({iso(row.received_at)})"
@@ -115,7 +113,7 @@ def _summary(app: VsTuiApp, detail: DeliveryDetail, proof: Proof) -> list[DocLin
     return lines
 
 
-def _spans(app: VsTuiApp, refs: Sequence[str], spans: Mapping[str, Span]) -> list[DocLine]:
+def _spans(app: Session, refs: Sequence[str], spans: Mapping[str, Span]) -> list[DocLine]:
     if not refs:
         return [_heading("spans", "it touched none")]
     listed = refs[:_LISTED_SPANS]
@@ -172,7 +170,7 @@ def field(name: str, value: str, role: str = "text") -> list[DocLine]:
     return [DocLine((*_name(name if not i else ""), (part, role))) for i, part in enumerate(parts)]
 
 
-def texts(app: VsTuiApp, detail: DeliveryDetail) -> list[tuple[str, str]]:
+def texts(app: Session, detail: DeliveryDetail) -> list[tuple[str, str]]:
     """(what, text): what `y` copies in turns: the body, a curl line, and the reason."""
     body = plain(detail.body, app.setup.known_secrets)
     found = [("the body", body)]
@@ -183,7 +181,7 @@ def texts(app: VsTuiApp, detail: DeliveryDetail) -> list[tuple[str, str]]:
     return found
 
 
-def _curl(app: VsTuiApp, detail: DeliveryDetail, body: str) -> str:
+def _curl(app: Session, detail: DeliveryDetail, body: str) -> str:
     """A line for a shell that sends it again."""
     headers = {
         clean(name): clean(value)

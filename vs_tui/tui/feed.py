@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant
 from vs_tui.tui import banners
+from vs_tui.tui.session import Session
+from vs_tui.tui.watching import Watching
 
 if TYPE_CHECKING:
     from vs_tui.store.reader_protocol import Health
-    from vs_tui.tui.app import VsTuiApp
 
 _log = logging.getLogger(__name__)
 
@@ -29,12 +30,11 @@ LOOK_SECONDS: Final = 2.0
 class Feed:
     """At most a repaint every 150 ms, however fast events come; slower behind other windows."""
 
-    def __init__(self, app: VsTuiApp) -> None:
+    def __init__(self, app: Session, watching: Watching) -> None:
         self._app = app
+        self._watching = watching
         self.seq = 0
         """Of the change feed, as far as it is on screen."""
-        self.begun = False
-        """Whether the first screen was read."""
         self.shown = asyncio.Event()
         """Set once the first rows are there."""
         self._dirty = asyncio.Event()
@@ -98,7 +98,7 @@ class Feed:
     async def _follow(self) -> None:
         app = self._app
         changes = await app.reader.changes(self.seq)
-        if not self.begun:
+        if not self._app.begun:
             await self._begin(changes.seq)
             return
         if changes.seq == self.seq:
@@ -110,7 +110,7 @@ class Feed:
             app.paint_frame()
         else:
             await self.read_status()
-        await app.watching.check(changes.keys)
+        await self._watching.check(changes.keys)
         if app.frozen_at is None and (view := app.view) is not None:
             await view.reload()
 
@@ -122,7 +122,7 @@ class Feed:
             # Another view may have been opened while this one was read: it waits for us.
             read = view
             await view.reload()
-        self.seq, self.begun = seq, True
+        self.seq, app.begun = seq, True
         self.shown.set()
         await self.read_status()
         app.paint_frame()

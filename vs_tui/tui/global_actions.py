@@ -3,51 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from textual.command import CommandPalette
 
 from vs_tui.model.vocabulary import Span
 from vs_tui.tui import onboarding
 from vs_tui.tui import theme as look
-from vs_tui.tui.navigation import VIEWS
+from vs_tui.tui.actions import VIEWS
+from vs_tui.tui.navigation import Navigation
+from vs_tui.tui.output import Output
 from vs_tui.tui.screens.base import View
+from vs_tui.tui.session import Session
+from vs_tui.tui.watching import Watching
 from vs_tui.tui.workers import start
-
-if TYPE_CHECKING:
-    from vs_tui.tui.app import VsTuiApp
 
 
 class Deeds:
     """Bound to one app."""
 
-    def __init__(self, app: VsTuiApp) -> None:
+    def __init__(
+        self, app: Session, navigation: Navigation, output: Output, watching: Watching
+    ) -> None:
         self._app = app
+        self._navigation, self._output, self._watching = navigation, output, watching
+
+    @property
+    def _view(self) -> View | None:
+        """The screen on top; None while the palette is."""
+        view = self._app.view
+        return view if isinstance(view, View) else None
 
     def find(self, action_id: str) -> Callable[[], None] | None:
         """What to call for an action; None when the screen has to know."""
         if action_id in VIEWS:
-            return lambda: self._app.navigation.show(action_id)
+            return lambda: self._navigation.show(action_id)
         found: Callable[[], None] | None = getattr(self, action_id, None)
         return found
 
     def by_trace(self) -> None:
         """Live by trace or by span, whichever it is not."""
         app = self._app
-        if app.navigation.current not in ("live", "spans"):
+        if self._navigation.current not in ("live", "spans"):
             app.notify_text("by trace or by span: in Live")
             return
-        app.by_trace = app.navigation.current == "spans"
-        app.navigation.show(app.navigation.home)
+        app.by_trace = self._navigation.current == "spans"
+        self._navigation.show(self._navigation.home)
 
     def last_view(self) -> None:
-        self._app.navigation.show(self._app.navigation.previous)
+        self._navigation.show(self._navigation.previous)
 
     def back(self) -> None:
-        self._app.navigation.back()
+        self._navigation.back()
 
     def filter(self) -> None:
-        if (view := self._app.view) is not None:
+        if (view := self._view) is not None:
             view.start_filter()
 
     def freeze(self) -> None:
@@ -58,7 +67,7 @@ class Deeds:
 
     def time(self) -> None:
         app = self._app
-        base = app.navigation.base
+        base = self._navigation.base
         if base is None or not base.ranged:
             app.notify_text("this view has no time range")
             return
@@ -74,11 +83,11 @@ class Deeds:
         app.choose_team(teams[(position + 1) % len(teams)])
 
     def next_panel(self) -> None:
-        if (view := self._app.view) is not None:
+        if (view := self._view) is not None:
             view.focus_next_panel()
 
     def zoom(self) -> None:
-        if (view := self._app.view) is not None:
+        if (view := self._view) is not None:
             view.toggle_zoom()
 
     def theme(self) -> None:
@@ -88,7 +97,7 @@ class Deeds:
         app.look = look.Look(look.PALETTES[name], app.look.glyphs)
         app.remembered.theme = name
         app.show_theme()
-        for screen in {*app.navigation.views.values(), *app.screen_stack}:
+        for screen in {*self._navigation.views.values(), *app.screen_stack}:
             if isinstance(screen, View):
                 screen.dress(app.look)
         app.remember()
@@ -103,7 +112,7 @@ class Deeds:
             self._app.push_screen(CommandPalette(placeholder=asked))
 
     def help(self) -> None:
-        self._app.navigation.open_help()
+        self._navigation.open_help()
 
     def quit(self) -> None:
         app = self._app
@@ -119,39 +128,39 @@ class Deeds:
         self._app.undo_cut()
 
     def export(self) -> None:
-        if (view := self._app.view) is not None:
-            self._app.output.export(view)
+        if (view := self._view) is not None:
+            self._output.export(view)
 
     # With the selected span.
 
     def yank(self) -> None:
-        view = self._app.view
+        view = self._view
         if view is not None and (texts := view.texts()):
-            self._app.output.yank_in_turns(texts)
+            self._output.yank_in_turns(texts)
         elif view is not None and not view.selection() and not self._app.health:
             setup = self._app.setup
             line = " ".join(onboarding.trial(self._app.url, setup.open_mode, setup.program))
-            self._app.output.yank_in_turns([("the curl line", line)])
+            self._output.yank_in_turns([("the curl line", line)])
         else:
-            self._with_span(self._app.output.yank)
+            self._with_span(self._output.yank)
 
     def browser(self) -> None:
-        self._with_span(self._app.output.browse)
+        self._with_span(self._output.browse)
 
     def deliveries(self) -> None:
-        self._with_span(self._app.navigation.open_deliveries_of)
+        self._with_span(self._navigation.open_deliveries_of)
 
     def watch(self) -> None:
-        self._with_span(self._app.watching.toggle)
+        self._with_span(self._watching.toggle)
 
     def compare(self) -> None:
-        self._with_span(self._app.navigation.compare)
+        self._with_span(self._navigation.compare)
 
     def _with_span(self, use: Callable[[Span], None]) -> None:
         app = self._app
 
         async def work() -> None:
-            key = app.view.selection() if app.view is not None else ""
+            key = self._view.selection() if self._view is not None else ""
             span = await app.reader.span(key) if key else None
             if span is None:
                 app.notify_text("select a span first")

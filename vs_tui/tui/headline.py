@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from vs_tui.model.display import clean
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.traces.next_action import Section
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, fit, width_of
-
-if TYPE_CHECKING:
-    from vs_tui.tui.app import VsTuiApp
+from vs_tui.tui.session import Session
 
 WIDE: Final = 100
 """From this width on words are written out, when they fit."""
 _FULL, _SHORT, _LEAST = 2, 1, 0
 
 
-def headline(app: VsTuiApp, width: int) -> tuple[list[Piece], list[Piece], dict[int, str]]:
+def headline(app: Session, width: int) -> tuple[list[Piece], list[Piece], dict[int, str]]:
     """(left, right) pieces, and the action that a click on each does. Where they do not fit, words
     about the receiver go first: what runs and what failed is never cut."""
     for words in (_FULL, _SHORT) if width >= WIDE else (_SHORT,):
@@ -28,7 +26,7 @@ def headline(app: VsTuiApp, width: int) -> tuple[list[Piece], list[Piece], dict[
     return _pieces(app, _LEAST)
 
 
-def _pieces(app: VsTuiApp, words: int) -> tuple[list[Piece], list[Piece], dict[int, str]]:
+def _pieces(app: Session, words: int) -> tuple[list[Piece], list[Piece], dict[int, str]]:
     signs = app.look.glyphs
     left: list[Piece] = [(" vs-tui ", "title")]
     if app.frozen_at is not None:
@@ -57,7 +55,7 @@ def _pieces(app: VsTuiApp, words: int) -> tuple[list[Piece], list[Piece], dict[i
     return left, right, targets
 
 
-def _counts(app: VsTuiApp, words: int) -> list[Piece]:
+def _counts(app: Session, words: int) -> list[Piece]:
     """What is open, of everything: team and filter are ignored."""
     signs, totals = app.look.glyphs, app.totals
     if not app.by_trace or totals is None:
@@ -79,12 +77,12 @@ def _counts(app: VsTuiApp, words: int) -> list[Piece]:
     return found
 
 
-def _trouble(app: VsTuiApp) -> bool:
+def _trouble(app: Session) -> bool:
     """Whether deliveries are not taken; that they cannot be read is another matter."""
     return bool(app.trouble or app.not_listening)
 
 
-def _hooks(app: VsTuiApp, words: int) -> str:
+def _hooks(app: Session, words: int) -> str:
     if _trouble(app):
         return "hooks: trouble"
     place = clean(app.url.removeprefix("http://"), 60)

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from vs_tui.model.vocabulary import Span
 from vs_tui.tui import filtering, span_format
+from vs_tui.tui.actions import VIEWS
 from vs_tui.tui.ranges import DEFAULT, parse_range
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.screens.listed import ListedView
+from vs_tui.tui.session import Session
 from vs_tui.tui.workers import start
-
-if TYPE_CHECKING:
-    from vs_tui.tui.app import VsTuiApp
-
-VIEWS: Final[Mapping[str, str]] = {
-    "live": "LiveView",
-    "traces": "TracesView",
-    "dora": "DoraView",
-    "events": "EventsView",
-    "sources": "SourcesView",
-}
-"""Action id, which is the module's name, -> the view it shows."""
-
 
 _SPANS: Final = "SpansView"
 """Live by span has no action of its own: the one of Live shows it when that is chosen."""
@@ -49,7 +37,7 @@ def import_screens() -> None:
 class Navigation:
     """A view at the bottom and what was opened from it above; back is the way up."""
 
-    def __init__(self, app: VsTuiApp) -> None:
+    def __init__(self, app: Session) -> None:
         self._app = app
         self.views: dict[str, View] = {}
         """Those that were shown, by action id."""
@@ -105,7 +93,7 @@ class Navigation:
     def back(self) -> None:
         """One step: out of the zoom, the opened screen, the filter, then to Live."""
         app = self._app
-        view = app.view
+        view = app.view if isinstance(app.view, View) else None
         if view is not None and view.zoomed is not None:
             view.toggle_zoom()
         elif len(app.screen_stack) > 2:

@@ -11,17 +11,14 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import orjson
 
 from vs_tui.model.display import clean
 from vs_tui.model.vocabulary import Span
+from vs_tui.tui.session import Session, Shown
 from vs_tui.tui.widgets.ask import Ask
-
-if TYPE_CHECKING:
-    from vs_tui.tui.app import VsTuiApp
-    from vs_tui.tui.screens.base import View
 
 MAX_CLIPBOARD: Final = 74_000
 """Characters of base64; xterm takes 74,994 and others drop longer ones without a word."""
@@ -32,7 +29,7 @@ _SCREEN_PIECE: Final = 700
 class Output:
     """Bound to one app."""
 
-    def __init__(self, app: VsTuiApp) -> None:
+    def __init__(self, app: Session) -> None:
         self._app = app
         self._turn = 0
         self._last: object = None
@@ -109,7 +106,7 @@ class Output:
 
     # Files.
 
-    def export(self, view: View) -> None:
+    def export(self, view: Shown) -> None:
         """Ask for a format, and write what is listed as CSV or JSON, or the screen as text or
         SVG."""
         files = dict(self._files(view))
@@ -139,7 +136,7 @@ class Output:
                 )
                 return
 
-    def _files(self, view: View) -> Iterator[tuple[str, str]]:
+    def _files(self, view: Shown) -> Iterator[tuple[str, str]]:
         """(ending, text)."""
         titles, rows = view.export_rows()
         if titles:
@@ -219,14 +216,14 @@ def _free_name(folder: Path, stem: str, endings: Sequence[str] | dict[str, str])
     return name
 
 
-def screen_text(app: VsTuiApp) -> str:
+def screen_text(app: Session) -> str:
     """What is on screen as plain text."""
     # The compositor is the only one that knows the composed lines; its name is private.
     strips = app.screen._compositor.render_strips()
     return "\n".join(strip.text.rstrip() for strip in strips) + "\n"
 
 
-def panel_text(app: VsTuiApp) -> str:
+def panel_text(app: Session) -> str:
     """What the focused panel shows, as plain text; the whole screen when none has the focus."""
     focused = app.screen.focused
     if focused is None:

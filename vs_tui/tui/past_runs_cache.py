@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from vs_tui.model.time import SECOND, Instant
 from vs_tui.model.vocabulary import Span
+from vs_tui.store.reader_protocol import Reader
 from vs_tui.traces.upcoming import PastRun, has_steps
-
-if TYPE_CHECKING:
-    from vs_tui.tui.app import VsTuiApp
 
 AGE: Final = 60 * SECOND
 """How long what was read is taken for known."""
@@ -19,10 +17,15 @@ MOST: Final = 5_000
 
 
 class Histories:
-    """Bound to one app; what is known is of the moment that it shows."""
+    """What is known is of the moment that is shown."""
 
-    def __init__(self, app: VsTuiApp) -> None:
-        self._app = app
+    def __init__(
+        self,
+        reader: Reader,
+        clock: Callable[[], Instant],
+        frozen_at: Callable[[], Instant | None],
+    ) -> None:
+        self._reader, self._clock, self._frozen_at = reader, clock, frozen_at
         self.runs: dict[str, Sequence[PastRun]] = {}
         """By span key: its series' last successes."""
         self._read_at: dict[str, Instant] = {}
@@ -30,7 +33,7 @@ class Histories:
 
     async def learn(self, spans: Sequence[Span]) -> None:
         """Know the history of those of the spans that steps can be expected of."""
-        moment, now = self._app.frozen_at, self._app.setup.clock()
+        moment, now = self._frozen_at(), self._clock()
         if moment != self._moment or len(self._read_at) > MOST:
             self._moment = moment
             self.runs.clear()
@@ -39,6 +42,6 @@ class Histories:
             span for span in spans if has_steps(span) and now - self._read_at.get(span.key, 0) > AGE
         ]
         if missing:
-            found = await self._app.reader.past_runs(missing, at=moment)
+            found = await self._reader.past_runs(missing, at=moment)
             self._read_at.update(dict.fromkeys((span.key for span in missing), now))
             self.runs.update(found)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from vs_tui.model.display import clean
 from vs_tui.store.reader_protocol import DeliveryDetail
+from vs_tui.tui.session import Session
 from vs_tui.tui.widgets.ask import Ask
 from vs_tui.tui.workers import start
-
-if TYPE_CHECKING:
-    from vs_tui.tui.app import VsTuiApp
 
 _NOT_HERE = "this dashboard is read-only; send it where the receiver runs"
 
 
-def send_here(app: VsTuiApp, detail: DeliveryDetail) -> None:
+def send_here(app: Session, detail: DeliveryDetail) -> None:
     """To the receiver of this dashboard, over HTTP as any sender."""
     _send(app, detail, "")
 
 
-def ask_and_send(app: VsTuiApp, detail: DeliveryDetail) -> None:
+def ask_and_send(app: Session, detail: DeliveryDetail) -> None:
     """To an address that the user gives."""
     if app.setup.resend is None:
         app.notify_text(_NOT_HERE)
@@ -35,7 +31,7 @@ def ask_and_send(app: VsTuiApp, detail: DeliveryDetail) -> None:
     app.push_screen(Ask(app.look, question, app.last_target), answered)
 
 
-def _send(app: VsTuiApp, detail: DeliveryDetail, target: str) -> None:
+def _send(app: Session, detail: DeliveryDetail, target: str) -> None:
     resend = app.setup.resend
     if resend is None:
         app.notify_text(_NOT_HERE)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from vs_tui.model.vocabulary import Span
-
-if TYPE_CHECKING:
-    from vs_tui.tui.app import VsTuiApp
+from vs_tui.tui.session import Session
 
 
 class Watching:
     """Until the dashboard ends; a frozen screen does not keep it from telling."""
 
-    def __init__(self, app: VsTuiApp) -> None:
+    def __init__(self, app: Session) -> None:
         self._app = app
         self.names: dict[str, str] = {}
         """Key -> name of what is watched."""

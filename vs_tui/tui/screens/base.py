@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from textual.app import ComposeResult
 from textual.geometry import Size
@@ -21,14 +21,12 @@ from vs_tui.tui.banners import banner
 from vs_tui.tui.headline import headline
 from vs_tui.tui.paint import Piece, cut, fit, width_of
 from vs_tui.tui.ranges import DEFAULT, Range
+from vs_tui.tui.session import Session
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.filterbox import FilterBox, FilterNote, unharmed
 from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.lines import Line
 from vs_tui.tui.workers import start
-
-if TYPE_CHECKING:
-    from vs_tui.tui.app import VsTuiApp
 
 _SEVERITIES: Final = {"error": "fail", "warning": "wait"}
 """How grave a notice is -> what it is drawn with."""
@@ -77,8 +75,8 @@ class View(Screen[None]):
         """Values that the filter completes, as listed when its box was opened."""
 
     @property
-    def dash(self) -> VsTuiApp:
-        return cast("VsTuiApp", self.app)
+    def dash(self) -> Session:
+        return cast(Session, self.app)
 
     def compose(self) -> ComposeResult:
         # Before anything is mounted, so that no style is found twice.
@@ -157,7 +155,7 @@ class View(Screen[None]):
 
     def on_screen_resume(self) -> None:
         self.paint_frame()
-        if self.dash.feed.begun:
+        if self.dash.begun:
             self.start_reload()
 
     @property

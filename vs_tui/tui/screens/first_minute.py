@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from textual.containers import Vertical
 from textual.widget import Widget
@@ -13,13 +13,11 @@ from vs_tui.model.time import SECOND, Instant
 from vs_tui.store.reader_protocol import DeliveryRow
 from vs_tui.tui import first_minute, onboarding
 from vs_tui.tui.first_minute import Facts, Line
+from vs_tui.tui.session import Session
 from vs_tui.tui.source_status import url_with_token
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.first_minute import FirstMinute
 from vs_tui.tui.workers import start
-
-if TYPE_CHECKING:
-    from vs_tui.tui.app import VsTuiApp
 
 SHOW_SECRET: Final = 30 * SECOND
 TUNNEL_SECONDS: Final = 5.0
@@ -39,7 +37,7 @@ class FirstPage(Vertical):
     FirstPage #requests { height: 11; display: none; }
     """
 
-    def __init__(self, look: Look, dash: VsTuiApp) -> None:
+    def __init__(self, look: Look, dash: Session) -> None:
         super().__init__(id="first")
         self.look, self.dash = look, dash
         self.steps = FirstMinute(look, id="steps")
@@ -68,7 +66,7 @@ class FirstPage(Vertical):
 
     def _if_shown(self, work: Callable[[], Awaitable[None]]) -> Callable[[], None]:
         def ask() -> None:
-            if self.display and self.dash.view is self.screen and not self.dash.blurred:
+            if self.display and self.dash.screen is self.screen and not self.dash.blurred:
                 start(self, work, work.__name__, exclusive=True)
 
         return ask

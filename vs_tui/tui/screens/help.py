@@ -9,8 +9,7 @@ from typing import Final
 from textual.widget import Widget
 
 from vs_tui.model.filters import FLAGS, STATES, TEXT_KEYS
-from vs_tui.tui.actions import PLACES, Action, display_key, places
-from vs_tui.tui.navigation import VIEWS
+from vs_tui.tui.actions import PLACES, VIEWS, Action, display_key, places
 from vs_tui.tui.paint import Piece, width_of
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.widgets.text import TextBox

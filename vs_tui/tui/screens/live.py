@@ -10,54 +10,24 @@ from textual.widget import Widget
 
 from vs_tui.model.time import SECOND, Instant
 from vs_tui.model.vocabulary import Span
-from vs_tui.store.reader_protocol import Trace
-from vs_tui.traces.board import ORDERS, Board, Totals, ordered
+from vs_tui.traces.board import ORDERS, ordered
 from vs_tui.traces.next_action import Section
-from vs_tui.traces.standing import Standing
 from vs_tui.tui import filtering, trace_rows
-from vs_tui.tui.paint import Piece
+from vs_tui.tui.screens.board_rows import HEAD, WIDE, WIDE_FROM, BoardRows
 from vs_tui.tui.screens.first_minute import FirstPage
-from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.dora import DoraPanel, DoraStrip
-from vs_tui.tui.widgets.listing import Column, Listing, Row
+from vs_tui.tui.widgets.listing import Listing, Row
 from vs_tui.tui.widgets.waterfall import Waterfall
 from vs_tui.tui.workers import start
 
-WIDE_FROM: Final = 100
-WIDE: Final = (
-    Column("", 1),
-    Column("PROJECT", 9, sort="project"),
-    Column("WHAT", 14, flex=1, sort="name"),
-    Column("iss", 3),
-    Column("pr", 2),
-    Column("rev", 3),
-    Column("ci", 6),
-    Column("stg", 4),
-    Column("prod", 4),
-    Column("NOW, AND WHO ACTS NEXT", 29, sort="person"),
-    Column("vs USUAL", 10, sort="over"),
-    Column("AGE", 7, right=True),
-    Column("TEAM", 4, wish=8),
-)
-NARROW: Final = (
-    Column("", 1),
-    Column("WHAT", 12, flex=1, sort="name"),
-    *(Column(name, cells) for name, cells in (("i", 1), ("p", 1), ("r", 1), ("ci", 4))),
-    *(Column(name, 2) for name in ("s", "p")),
-    Column("NOW, AND WHO NEXT", 22, sort="person"),
-    Column("USUAL", 7, sort="over"),
-)
-MOST_FINISHED: Final = 8
-MOST_INCIDENTS: Final = 3
 _CARDS_AGE: Final = 10 * SECOND
-_HEAD: Final = "section:"
 BOARD_KEYS: Final = ("open", "unfold", "by_trace", "filter", "next_section", "team", "sort",
                      "next_failed", "freeze", "watch", "palette")  # fmt: skip
 FIRST_KEYS: Final = ("open", "next_tool", "copy_secret", "reveal", "events", "sources", "palette")
 
 
-class LiveView(ListedView):
+class LiveView(BoardRows):
     """The first screen."""
 
     tab = "live"
@@ -79,18 +49,10 @@ class LiveView(ListedView):
 
     def __init__(self, look: Look) -> None:
         super().__init__(look)
-        self.board: Board | None = None
-        self.unfolded: set[str] = set()
-        self.folded: set[str] = {Section.NOT_STARTED.value}
-        self.opened_quiet = False
         self._asked_for_first = False
         """Whether the first page was asked for although there are rows."""
-        self._rows: dict[str, Standing] = {}
-        self._details: dict[str, Trace] = {}
         self._carded: tuple[str, Instant | None] = ("", None)
         self._cards_until: Instant = 0
-        self._sections: dict[str, str] = {}
-        """Trace -> section at the last reading, to say where the selected row went."""
 
     @property
     def offered(self) -> Sequence[str]:  # type: ignore[override]
@@ -212,8 +174,8 @@ class LiveView(ListedView):
             rows = []
             self.list.empty = self._empty()
         elif board.terms:  # incidents only, which no filter hides
-            said = [Row(f"{_HEAD}{n}", whole=True, data=t) for n, t in enumerate(self._empty())]
-            rows = [*(row for row in rows if not row.key.startswith(_HEAD)), *said]
+            said = [Row(f"{HEAD}{n}", whole=True, data=t) for n, t in enumerate(self._empty())]
+            rows = [*(row for row in rows if not row.key.startswith(HEAD)), *said]
         self._tell_where_it_went()
         if not self.list.touched and not self.list.selected_key:
             first = next((row.key for row in rows if row.key in self._rows), "")
@@ -223,158 +185,6 @@ class LiveView(ListedView):
         order = "" if self.sort == self.sorts[0] else f"  {self.sort.lstrip('-')}"
         self.list.set_heading([("Traces", "title")], f"{back}{order}")
         self._show_foot()
-
-    def _columns(self, wide: bool) -> Sequence[Column]:
-        if not wide:
-            return NARROW
-        teams = {row.team for row in self._rows.values() if row.team}
-        return WIDE if len(teams) > 1 else WIDE[:-1]
-
-    def _lines(self, listed: Sequence[Standing], totals: Totals, now: Instant) -> list[Row]:
-        """Headings, rows, and the steps of those that are unfolded."""
-        lines: list[Row] = []
-        parts: Mapping[Section, list[Standing]] = {
-            section: [row for row in listed if row.section is section] for section in Section
-        }
-        incidents = parts[Section.INCIDENT]
-        lines += [self._row(row) for row in incidents[:MOST_INCIDENTS]]
-        if len(incidents) > MOST_INCIDENTS:
-            lines.append(Row(f"{_HEAD}more-incidents", whole=True, data=len(incidents)))
-        for section in list(Section)[1:]:
-            part = parts[section]
-            if not part and section in (Section.FINISHED, Section.NOT_STARTED):
-                continue
-            lines.append(Row(f"{_HEAD}{section.value}", whole=True, data=section))
-            if section.value in self.folded:
-                continue
-            quiet = [row for row in part if row.is_quiet(now)]
-            shown = [row for row in part if not row.is_quiet(now)]
-            most = MOST_FINISHED if section is Section.FINISHED else len(shown)
-            for row in shown[:most]:
-                lines += self._with_steps(row, now)
-            if len(shown) > most:
-                lines.append(Row(f"{_HEAD}history", whole=True, data=len(shown) - most))
-            if quiet:
-                lines.append(Row(f"{_HEAD}quiet", whole=True, data=len(quiet)))
-                if self.opened_quiet:
-                    lines += [self._row(row) for row in quiet]
-        return lines
-
-    def _row(self, row: Standing) -> Row:
-        incident = row.section is Section.INCIDENT
-        return Row(row.trace_id, failed=row.failed or incident, data=row, whole=incident)
-
-    def _with_steps(self, row: Standing, now: Instant) -> list[Row]:
-        lines = [self._row(row)]
-        trace = self._details.get(row.trace_id)
-        if row.trace_id in self.unfolded and trace is not None:
-            lines += [
-                Row(f"{row.trace_id}/{number}", whole=True, data=(row.trace_id, number, key))
-                for number, (key, _) in enumerate(self._steps(row, trace, now))
-            ]
-        return lines
-
-    def _steps(
-        self, row: Standing, trace: Trace, now: Instant
-    ) -> list[tuple[str, tuple[Piece, ...]]]:
-        return trace_rows.steps(
-            row,
-            trace.spans,
-            now,
-            glyphs=self.look.glyphs,
-            baselines=self.dash.baselines,
-            past=self.dash.histories.runs,
-            width=self.list.size.width - 40,
-        )
-
-    def _describe(self, line: Row) -> tuple[Piece, ...]:
-        data, glyphs, now = line.data, self.look.glyphs, self.dash.now()
-        if isinstance(data, Standing):
-            if line.whole:
-                outside = self.board is not None and data.trace_id in self.board.outside
-                return trace_rows.incident_line(data, glyphs, now, outside=outside)
-            return self._cells(data, now)
-        if isinstance(data, Section) and self.board is not None:
-            folded = data.value in self.folded
-            note = trace_rows.heading_note(data, self.board.matched)
-            width = self.list.size.width - 2
-            return trace_rows.heading(
-                data, self.board.matched, glyphs, width, folded=folded, note=note
-            )
-        if isinstance(data, tuple):
-            return self._step_line(data[0], data[1], now)
-        if isinstance(data, str):
-            return ((data, "dim"),)
-        sign = glyphs.open if self.opened_quiet else glyphs.folded
-        words = {
-            "quiet": f"{sign} {data} more, untouched for over 14 days",
-            "history": self.dash.worded(f"  {data} more in {{traces}} Traces"),
-            "more-incidents": f"  +{int(str(data)) - MOST_INCIDENTS} more incidents",
-        }
-        return ((words[line.key.removeprefix(_HEAD)], "dim"),)
-
-    def _step_line(self, trace_id: str, number: int, now: Instant) -> tuple[Piece, ...]:
-        row, trace = self._rows.get(trace_id), self._details.get(trace_id)
-        lines = self._steps(row, trace, now) if row is not None and trace is not None else []
-        indent = 12 if self.list.size.width >= WIDE_FROM else 4
-        found = lines[number][1] if number < len(lines) else ()
-        return ((" " * indent, "dim"), *found)
-
-    def _cells(self, row: Standing, now: Instant) -> tuple[Piece, ...]:
-        glyphs = self.look.glyphs
-        wide = len(self.list.columns) > len(NARROW)
-        fold = glyphs.open if row.trace_id in self.unfolded else glyphs.folded
-        track = tuple(trace_rows.cell(found, glyphs) for found in row.cells)
-        what: Piece = (trace_rows.title(row), "text")
-        doing = trace_rows.now_text(row, now, self.dash.zone)
-        usual = trace_rows.usual_text(row, glyphs, now, short=not wide)
-        if not wide:
-            return ((fold, "dim"), what, *track, doing, usual)
-        return (
-            (fold, "dim"),
-            (row.project.rpartition("/")[2], "dim"),
-            what,
-            *track,
-            doing,
-            usual,
-            (trace_rows.age(max(now - row.began_at, 0), machine=False), "dim"),
-            (row.team, "dim"),
-        )
-
-    def _empty(self) -> tuple[str, ...]:
-        board = self.board
-        if board is None or not board.terms:
-            return self.dash.empty_text(bool(self.filter_text))
-        each = " \u00b7 ".join(f"{term} {n}" for term, n in board.terms.items())
-        return (
-            "",
-            f"nothing of {board.everything.listed} matches   {self.filter_text}",
-            "",
-            f"each term alone: {each}",
-            "",
-            self.dash.worded("{back} clears the filter, {filter} changes it"),
-        )
-
-    def _tell_where_it_went(self) -> None:
-        selected = self.list.selected_key
-        row = self._rows.get(selected)
-        before = self._sections.get(selected)
-        if row is not None and before not in (None, row.section.value) and self.list.touched:
-            self.dash.notify_text(f"now in {trace_rows.NAMES[row.section]}")
-        self._sections = {key: found.section.value for key, found in self._rows.items()}
-
-    def _show_foot(self) -> None:
-        row = self._selected_row()
-        if row is None:
-            self.list.set_foot([])
-            return
-        dot = f" {self.look.glyphs.dot} "
-        facts = [row.project, trace_rows.title(row), *row.action.who[:2]]
-        self.list.set_foot([(dot.join(fact for fact in facts if fact), "note")])
-
-    def _selected_row(self) -> Standing | None:
-        """The trace that the cursor is on, or that the step below it belongs to."""
-        return self._rows.get(self.list.selected_key.partition("/")[0])
 
     def tick(self, now: Instant) -> None:
         self.list.refresh_changed()
@@ -426,7 +236,7 @@ class LiveView(ListedView):
             told = row.action.why if row is not None else ""
             self.dash.notify_text(f"{row.action.rule}: {told}" if row and told else "no trace here")
             return True
-        if action == "open" and self.list.selected_key.startswith(_HEAD):
+        if action == "open" and self.list.selected_key.startswith(HEAD):
             self._toggle(self.list.selected_key)
             return True
         return super().act(action)
@@ -452,8 +262,8 @@ class LiveView(ListedView):
 
     def _toggle(self, key: str) -> None:
         """Fold or unfold a section, the quiet rows, or a trace."""
-        name = key.removeprefix(_HEAD)
-        if key.startswith(_HEAD):
+        name = key.removeprefix(HEAD)
+        if key.startswith(HEAD):
             if name == "quiet":
                 self.opened_quiet = not self.opened_quiet
             elif name == "history":

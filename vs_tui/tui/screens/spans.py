@@ -117,7 +117,7 @@ class SpansView(ListedView):
 
     def on_resize(self) -> None:
         # The panel may have just come into sight.
-        if self.dash.feed.begun:
+        if self.dash.begun:
             self.call_after_refresh(self._show_rows, self.asked)
             start(self, self._load_cards, "cards", exclusive=True)
 
