@@ -27,6 +27,7 @@ from vs_tui.sources.reading import intake_of, read
 from vs_tui.sources.registry import sources
 from vs_tui.store import batch
 from vs_tui.store.span_folding import Context
+from vs_tui.traces.correlation import LinkRules
 
 
 def sent(source: Source, inbound: Inbound) -> Intake:
@@ -72,10 +73,12 @@ def decided(action: str, child: str, parent: str, second: int = 0) -> Intake:
 class World:
     """A store in memory and what it has made of the deliveries so far."""
 
-    def __init__(self, disabled: Iterable[Rule] = (), teams: Teams | None = None) -> None:
+    def __init__(
+        self, disabled: Iterable[Rule] = (), teams: Teams | None = None, **links: Any
+    ) -> None:
         self.db = database()
         context = Context(now=RECEIVED or 0, seq=0, teams=teams or Teams())
-        self.folding = batch.Folding(context, disabled_rules=frozenset(disabled))
+        self.folding = batch.Folding(context, links=LinkRules(frozenset(disabled), **links))
 
     def deliver(self, *groups: Intake | Sequence[Intake]) -> World:
         """Commit deliveries one by one, a list of them in one transaction."""

@@ -14,6 +14,7 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Rule
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.writer import Settings, Writer
+from vs_tui.traces.correlation import LinkRules
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -50,7 +51,7 @@ def writer_settings(config: Config) -> Settings:
         adopt=(adopt,),
         teams=config.teams,
         timeouts=config.timeouts,
-        disabled_rules=disabled,
+        links=LinkRules(disabled, config.metrics.incident_window, config.environments),
         retention=config.retention,
         low_space=config.low_space,
     )

@@ -169,7 +169,8 @@ def _blames(
     pending: Sequence[Deployment],
 ) -> list[tuple[Incident, Deployment]]:
     ordered = sorted(incidents, key=lambda incident: (incident.started_at, incident.key))
-    return [(i, d) for i in ordered for d in blamed(i, course, rules.incident_window, pending)]
+    window = rules.incident_window
+    return [(i, d) for i in ordered for d in blamed(i, course, window, pending) if d.finished]
 
 
 def _signal_order(signal: Signal) -> tuple[Instant, str, str]:

@@ -157,6 +157,9 @@ class Incident:
     """The span of which this is one run; empty for the span as it stands."""
     names_deployment: bool = False
     """Whether it names a deployment by its id."""
+    only_named: bool = False
+    """Whether it is about a deployment of this target only if it names it or its version: another
+    target that it may be about had one begun later."""
 
 
 class Kind(StrEnum):

@@ -138,7 +138,8 @@ def _last_until(deployments: Sequence[Deployment], moment: Instant) -> Deploymen
 def blamed(
     incident: Incident, course: Course, window: Duration, pending: Sequence[Deployment] = ()
 ) -> list[Deployment]:
-    """The deployments of one target that an incident makes failed.
+    """The deployments of one target that an incident is about: its link in the trace and the
+    failures of the number both come from here.
 
     Those it names; else the last one of its version that had begun before it; else, where it or the
     deployment names no version, the last one that had begun, whatever its result, unless it ended
@@ -159,10 +160,15 @@ def blamed(
             return (
                 [found] if found else [_last_until(r, incident.started_at) or r[0] for r in alike]
             )
-    last = course.begun_at(incident.started_at)
-    if last is None or not window or incident.started_at - last.ended_at > window:
+    if incident.only_named:
         return []
-    if any(last.started_at < other.started_at <= incident.started_at for other in pending):
+    last = course.begun_at(incident.started_at)
+    for other in pending:
+        if other.started_at <= incident.started_at and (
+            last is None or last.started_at < other.started_at
+        ):
+            last = other
+    if last is None or not window or incident.started_at - last.ended_at > window:
         return []
     return [] if incident.version and name_of(last) else [last]
 

@@ -17,9 +17,10 @@ from vs_tui.log.delivery import UNKNOWN_SOURCE, Rejection
 from vs_tui.log.same_bodies import SameBodies
 from vs_tui.log.sqlite_log import count
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Event, Rule, State, Verdict
+from vs_tui.model.vocabulary import Event, State, Verdict
 from vs_tui.store.outlived import end_with_parents
 from vs_tui.store.span_folding import Change, Context, EventCache, fold_events, refold
+from vs_tui.traces.correlation import LinkRules
 from vs_tui.traces.folding import WAITING_LIMIT
 
 REJECTIONS_KEPT: Final = 5_000
@@ -37,7 +38,7 @@ class Folding:
     context: Context
     cache: EventCache = field(default_factory=EventCache)
     bodies: SameBodies = field(default_factory=SameBodies)
-    disabled_rules: frozenset[Rule] = frozenset()
+    links: LinkRules = field(default_factory=LinkRules)
     after_fold: Sequence[Hook] = ()
     """Read models kept up to date within the same transaction: (connection, changed keys)."""
 
@@ -113,7 +114,7 @@ def _after(connection: sqlite3.Connection, changes: list[Change], folding: Foldi
     from vs_tui.store.linker import relink  # with the first span, not before the first rows
 
     def link(changed: Sequence[Change]) -> None:
-        relink(connection, changed, folding.context.seq, folding.disabled_rules)
+        relink(connection, changed, folding.context.seq, folding.links)
 
     link(changes)
     changes = end_with_parents(connection, changes, folding.context, folding.cache, link)

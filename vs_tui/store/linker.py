@@ -18,6 +18,7 @@ from vs_tui.store.span_folding import Change, load_spans
 from vs_tui.traces.correlation import (
     PIN_ATTRIBUTE,
     RANKED_KINDS,
+    LinkRules,
     Match,
     Node,
     break_cycle,
@@ -30,12 +31,12 @@ def relink(
     connection: sqlite3.Connection,
     changes: Sequence[Change],
     seq: int,
-    disabled: frozenset[Rule] = frozenset(),
+    rules: LinkRules = LinkRules(),  # noqa: B008
     also: Collection[str] = (),
 ) -> None:
     """Bring links, parents and trace ids up to date after `changes`, and those of `also`."""
     children = {change.new.key: change.new for change in changes}
-    affected = _affected(connection, changes).union(also) - set(children)
+    affected = _affected(connection, changes, rules).union(also) - set(children)
     for key, span in load_spans(connection, affected).items():
         children[key] = span
     if not children:
@@ -46,11 +47,11 @@ def relink(
         key: [link for link in links if link.rule is not Rule.SHIPS]
         for key, links in rows.links_above(connection, asked).items()
     }
-    after = _wanted(connection, asked, disabled)
+    after = _wanted(connection, asked, rules)
     write_links(connection, before, after)
     moved = _place(connection, children, after, _Unsettled.of(changes, before, after), seq)
     # Last, because what a deploy shipped depends on the runs above it; it never makes a parent.
-    shipped = relink_shipped(connection, changes, children, moved, disabled)
+    shipped = relink_shipped(connection, changes, children, moved, rules.disabled)
     write_links(
         connection,
         {key: old for key, (old, _) in shipped.items()},
@@ -68,7 +69,9 @@ def _is_alone(change: Change) -> bool:
     )
 
 
-def _affected(connection: sqlite3.Connection, changes: Sequence[Change]) -> set[str]:
+def _affected(
+    connection: sqlite3.Connection, changes: Sequence[Change], rules: LinkRules
+) -> set[str]:
     """Keys of spans whose links may have changed with these spans."""
     offered = crowds.note(connection, changes)
     tokens = set(offered.crowded_now)
@@ -77,7 +80,7 @@ def _affected(connection: sqlite3.Connection, changes: Sequence[Change]) -> set[
             tokens.update(_asked_again(change, offered))
     sql = "SELECT DISTINCT key FROM seeks WHERE token IN (SELECT value FROM json_each(?))"
     keys = {key for (key,) in rows.select_in(connection, sql, tokens)}
-    keys.update(proximity.affected(connection, changes))
+    keys.update(proximity.affected(connection, changes, rules))
     return keys
 
 
@@ -132,7 +135,7 @@ class _Unsettled:
 
 
 def _wanted(
-    connection: sqlite3.Connection, children: Mapping[str, Span], disabled: frozenset[Rule]
+    connection: sqlite3.Connection, children: Mapping[str, Span], rules: LinkRules
 ) -> dict[str, list[Link]]:
     """The links that these spans should have, by what is stored."""
     found: dict[str, list[Link]] = {key: [] for key in children}
@@ -161,18 +164,23 @@ def _wanted(
     def matching(key: Key) -> Sequence[Match]:
         return matches.get(rows.token(key), ())
 
-    nearby = proximity.candidates(connection, children)
-    for key in seeks.keys() | nearby.keys():
+    def link(key: str, nearby: Sequence[tuple[Rule, Node]] = ()) -> list[Link]:
         attributes = children[key].attributes
-        found[key] = links_of(
+        return links_of(
             Node.of(children[key]),
             seeks.get(key, ()),
             matching,
             pinned=_pinned(attributes, matching),
             cut=cuts(attributes),
-            extra=nearby.get(key, ()),
-            disabled=disabled,
+            extra=nearby,
+            disabled=rules.disabled,
         )
+
+    found.update((key, link(key)) for key in seeks)
+    incidents = {key: span for key, span in children.items() if span.operation == "incident"}
+    for key, nearby in proximity.candidates(connection, incidents, found, rules).items():
+        if nearby:
+            found[key] = link(key, nearby)
     return found
 
 

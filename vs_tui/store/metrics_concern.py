@@ -45,7 +45,7 @@ def concerned(
     found = _Concern(db)
     for target, moment in moved.items():
         found.touch(target, moment)
-        found.of_project(target.project, moment)
+        found.of_unplaced(target, moment)
     sql = f"SELECT key FROM metric_deploys WHERE key {_KEYS}"
     counted = {key for (key,) in rows.select_in(db, sql, keys)}
     sql = f"SELECT key FROM metric_incidents WHERE key {_KEYS}"
@@ -224,16 +224,20 @@ class _Concern:
         sql = f"SELECT span FROM dora_deployments WHERE commit_id <> '' AND commit_id {_KEYS}"
         return {row[0] for row in rows.select_in(self._db, sql, commits)}
 
-    def of_project(self, project: str, moment: Instant) -> None:
-        """All targets of a repository with tickets of incidents: these are of the target that had
-        a deployment begun last, whichever that is."""
-        sql = (
-            "SELECT DISTINCT d.project, d.service, d.environment FROM metric_deploys d "
-            "WHERE d.project = ?1 AND EXISTS (SELECT 1 FROM metric_incidents i "
-            "WHERE i.project = ?1 AND i.service = '' AND i.started_at >= ?2)"
-        )
-        for target in self._db.execute(sql, (project, moment)).fetchall():
-            self.touch(Target(*target), moment)
+    def of_unplaced(self, changed: Target, moment: Instant) -> None:
+        """Targets that incidents may be about which say too little to be of one alone: they are
+        of the one that had a deployment begun last, whichever that is."""
+        for column, value, unplaced in (
+            ("project", changed.project, "i.service = ''"),
+            ("service", changed.service, "(i.environment = '' OR instr(i.project, '/') = 0)"),
+        ):
+            sql = (
+                "SELECT DISTINCT d.project, d.service, d.environment FROM metric_deploys d "
+                f"WHERE d.{column} = ?1 AND EXISTS (SELECT 1 FROM metric_incidents i "
+                f"WHERE i.{column} = ?1 AND {unplaced} AND i.started_at >= ?2)"
+            )
+            for target in self._db.execute(sql, (value, moment)).fetchall() if value else ():
+                self.touch(Target(*target), moment)
 
     def below(self, runs: Iterable[str]) -> None:
         """Deploys below these runs: which run deployed says which of them are one deployment."""

@@ -355,15 +355,15 @@ def _incidents(
     db: sqlite3.Connection, target: Target, since: Instant, keys: Sequence[str]
 ) -> list[Incident]:
     names = ("", *spellings(target.environment))
-    found: dict[str, Span] = {}
-    if target.service:
-        where = (
-            "key IN (SELECT key FROM metric_incidents WHERE service = ? "
-            f"AND environment {_KEYS} AND started_at >= ?) AND (project = ? OR {_PLACELESS})"
-        )
-        bound = (target.service, rows.as_json(names), since, target.project)
-        found = {span.key: span for span in _spans(db, where, *bound)}
-    found.update(_of_project(db, target, since, names))
+    where = (
+        "key IN (SELECT key FROM metric_incidents WHERE service = ?1 AND ?1 <> '' "
+        f"AND environment IN (SELECT value FROM json_each(?2)) AND started_at >= ?3) "
+        f"AND (project = ?4 OR {_PLACELESS}) OR key IN (SELECT key FROM metric_incidents "
+        "WHERE project = ?4 AND service = '' AND started_at >= ?3 "
+        "AND environment IN (SELECT value FROM json_each(?2)))"
+    )
+    bound = (target.service, rows.as_json(names), since, target.project)
+    found = {span.key: span for span in _spans(db, where, *bound)}
     linked: dict[str, list[str]] = {}
     alike: dict[str, list[str]] = {}
     sql = (
@@ -380,9 +380,10 @@ def _incidents(
     for span in _spans_in(db, f"key {_KEYS}", (linked.keys() | alike.keys()) - found.keys()):
         found[span.key] = span
     elsewhere = _linked_elsewhere(db, found.keys() - linked.keys())
+    later = _later_elsewhere(db, target, found)
     runs = _runs(db, found.values())
     return [
-        each
+        replace(each, only_named=key in later)
         for key, span in found.items()
         # One that names another deployment says nothing about this target.
         if key not in elsewhere
@@ -391,22 +392,30 @@ def _incidents(
     ]
 
 
-def _of_project(
-    db: sqlite3.Connection, target: Target, since: Instant, names: Sequence[str]
-) -> dict[str, Span]:
-    """Incidents of the repository that name none of its services: tickets, mostly. They are of
-    the target that had a deployment begun last."""
-    sql = (
-        "SELECT i.key, (SELECT d.service || char(10) || d.environment FROM metric_deploys d "
-        "WHERE d.project = i.project AND d.started_at <= i.started_at "
-        "ORDER BY d.started_at DESC, d.key DESC LIMIT 1) FROM metric_incidents i "
-        "WHERE i.project = ? AND i.started_at >= ? "
-        f"AND i.environment {_KEYS} AND i.service = ''"
+_LAST: Final = (
+    "(SELECT d.project || char(10) || d.service || char(10) || d.environment "
+    "FROM metric_deploys d WHERE {} AND (i.environment = '' OR d.environment IN "
+    "(SELECT value FROM json_each(?2))) AND d.started_at <= i.started_at "
+    "AND d.status <> 'cancelled' ORDER BY d.started_at DESC, d.key DESC LIMIT 1)"
+)
+
+
+def _later_elsewhere(db: sqlite3.Connection, target: Target, keys: Iterable[str]) -> set[str]:
+    """The incidents that say too little to be of one target alone, and before which a deployment
+    of another one had begun last: one without an environment, a ticket of a repository."""
+    of_project = _LAST.format("d.project = i.project")
+    of_service = _LAST.format(
+        "d.service = i.service AND (d.project = i.project OR (instr(i.project, '/') = 0 "
+        "AND NOT EXISTS (SELECT 1 FROM metric_deploys o WHERE o.project = i.project "
+        "AND o.service = i.service)))"
     )
-    found = db.execute(sql, (target.project, since, rows.as_json(names))).fetchall()
-    own = f"{target.service}\n{target.environment}"
-    keys = [key for key, place in found if place == own]
-    return {span.key: span for span in _spans_in(db, f"key {_KEYS}", keys)}
+    sql = (
+        f"SELECT i.key, CASE WHEN i.service = '' THEN {of_project} ELSE {of_service} END "
+        "FROM metric_incidents i WHERE i.key IN (SELECT value FROM json_each(?1))"
+    )
+    bound = (rows.as_json(keys), rows.as_json(spellings(target.environment)))
+    own = "\n".join(target)
+    return {key for key, last in db.execute(sql, bound) if last not in (None, own)}
 
 
 def _episodes(incident: Incident, runs: Sequence[Run]) -> list[Incident]:

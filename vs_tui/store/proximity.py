@@ -1,23 +1,25 @@
-"""Spans that are linked because of when they began: what broke after a deploy.
+"""The deploy that an incident is linked to because of when they began.
 
-Every question is asked for a whole batch in one statement. All of them are answered from the
-spans as they stand, in both directions, so that the order of arrival changes nothing.
-What a deploy shipped is in `shipped_changes`.
+`blamed` decides, as it does for the change fail rate; here it gets what it decides by. Every
+question is asked for a whole batch, of the spans as they stand, so that the order of arrival
+changes nothing. What a deploy shipped is in `shipped_changes`.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from vs_tui.metrics.facts import spellings
-from vs_tui.model.teams import Environments
+from vs_tui.metrics.attempts import order
+from vs_tui.metrics.facts import Outcome, spellings
+from vs_tui.metrics.failures import Course, blamed
+from vs_tui.metrics.reading import commit_of, deployment_of, incident_of, version_of
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Rule, Span, Status
+from vs_tui.model.vocabulary import Link, Rule, Span, Status
 from vs_tui.store import rows
-from vs_tui.store.span_folding import Change
-from vs_tui.traces.correlation import PROXIMITY_WINDOW, Node
+from vs_tui.store.span_folding import Change, load_spans
+from vs_tui.traces.correlation import NAMED, LinkRules, Node
 
 NODE_COLUMNS: Final = (
     "{0}.key, {0}.operation, COALESCE({0}.started_at, {0}.ended_at, {0}.last_event_at), "
@@ -25,10 +27,8 @@ NODE_COLUMNS: Final = (
 )
 """Of the table with alias {0}; `node_of` reads them."""
 
-_NODE: Final = NODE_COLUMNS.format("s")
 MAX_SUSPECTS: Final = 50
 """Deploys that an incident without an environment is compared with, the newest ones."""
-_PRODUCTION: Final = Environments()
 
 
 def node_of(row: Sequence[Any]) -> Node:
@@ -37,104 +37,134 @@ def node_of(row: Sequence[Any]) -> Node:
     return Node(key, operation, at, ended_at, Status(status))
 
 
-def affected(connection: sqlite3.Connection, changes: Sequence[Change]) -> Iterator[str]:
-    """Incidents that may follow another deploy after these changes."""
-    deploys = {
-        place
-        for change in changes
-        if _target(change.old) != _target(change.new)
-        for place in (_target(change.old), _target(change.new))
-        if place is not None
-    }
-    spelt = {(service, name, at) for service, env, at in deploys for name in spellings(env)}
-    return _incidents(connection, spelt, deploys)
-
-
-def _target(span: Span | None) -> tuple[str, str, Instant] | None:
-    """What was deployed, where and when; None for what is no deploy, or a cancelled one."""
-    if span is None or span.operation != "deploy" or span.started_at is None or not span.service:
-        return None
-    if span.status is Status.CANCELLED:
-        return None
-    return span.service, span.environment, span.started_at
-
-
-def candidates(
-    connection: sqlite3.Connection, spans: Mapping[str, Span]
-) -> dict[str, list[tuple[Rule, Node]]]:
-    """The deploy that each of the incidents among these spans may have followed."""
-    incidents = {
-        key: span
-        for key, span in spans.items()
-        if span.operation == "incident" and span.service and span.started_at is not None
-    }
-    return {child: [(Rule.PROXIMITY, node)] for child, node in _suspects(connection, incidents)}
-
-
-# The incidents that a deploy may have caused end where the next one of its target begins.
-_INCIDENTS: Final = (
-    "SELECT s.key FROM (SELECT json_extract(value, '$[0]') AS service, "
-    "json_extract(value, '$[1]') AS environment, json_extract(value, '$[2]') AS moment "
-    "FROM json_each({0})) moved CROSS JOIN spans s ON s.operation = 'incident' "
-    "AND s.service = moved.service AND s.environment = {1} AND s.started_at >= moved.moment "
-    f"AND s.started_at <= moved.moment + {PROXIMITY_WINDOW} AND s.started_at < COALESCE(("
-    "SELECT n.started_at FROM spans n WHERE n.operation = 'deploy' AND n.service = moved.service "
-    "AND n.started_at > moved.moment AND n.status <> 'cancelled' {2} "
-    "ORDER BY n.started_at LIMIT 1 OFFSET {3}), 9223372036854775807)"
+_AFFECTED: Final = (
+    rows.asked("key", "project", "service", "environment", "began", "until", "named")
+    + "SELECT s.key FROM asked a CROSS JOIN spans s ON s.operation = 'incident' "
+    "AND s.service IN (a.service, '') AND (s.service <> '' OR s.project = a.project) "
+    "AND s.environment = a.named AND s.started_at >= a.began AND s.started_at <= a.until "
+    # those of the next deploy of the target are not of this one
+    "AND s.started_at < COALESCE((SELECT n.started_at FROM spans n WHERE n.operation = 'deploy' "
+    "AND n.project = a.project AND n.service = a.service AND n.environment = a.environment "
+    "AND n.started_at > a.began AND n.status <> 'cancelled' ORDER BY n.started_at LIMIT 1), "
+    "9223372036854775807) "
+    # the first deploy of a service says that incidents of its project are about that service
+    "UNION SELECT s.key FROM asked a CROSS JOIN spans s ON s.operation = 'incident' "
+    "AND s.service = a.service AND s.service <> '' AND s.project = a.project "
+    "WHERE instr(a.project, '/') = 0 AND NOT EXISTS (SELECT 1 FROM spans o "
+    "WHERE o.operation = 'deploy' AND o.project = a.project AND o.service = a.service "
+    "AND o.key <> a.key)"
 )
 
 
-def _incidents(
-    connection: sqlite3.Connection,
-    placed: Collection[tuple[str, str, Instant]],
-    deploys: Collection[tuple[str, str, Instant]],
+def affected(
+    connection: sqlite3.Connection, changes: Sequence[Change], rules: LinkRules
 ) -> Iterator[str]:
-    """The incidents of a service within the window after its deploy; the first ones are of the
-    same environment, the others name none."""
-    if not deploys:
-        return iter(())
-    named = _INCIDENTS.format("?1", "moved.environment", "AND n.environment = moved.environment", 0)
-    placeless = _INCIDENTS.format("?2", "''", "", MAX_SUSPECTS - 1)
-    bound = (rows.as_json(placed), rows.as_json(deploys))
-    found = connection.execute(f"{named} UNION {placeless}", bound).fetchall()
-    return (key for (key,) in found)
+    """Incidents that may follow another deploy after these changes."""
+    asked = {
+        (change.new.key, *place[:4], place[4] + rules.incident_window, name)
+        for change in changes
+        if (places := (_place(change.old), _place(change.new)))[0] != places[1]
+        for place in places
+        if place is not None
+        for name in ("", *spellings(place[2]))
+    }
+    return (key for (key,) in rows.select_in(connection, _AFFECTED, asked))
+
+
+def _place(span: Span | None) -> tuple[str, str, str, Instant, Instant, bool] | None:
+    """What of a deploy decides about incidents; None for what is none, or a cancelled one."""
+    if span is None or span.operation != "deploy" or span.started_at is None:
+        return None
+    if span.status is Status.CANCELLED:
+        return None
+    names = bool(version_of(span.attributes) or commit_of(span.attributes))
+    place = (span.project, span.service, span.environment, span.started_at)
+    return (*place, deployment_of(span).ended_at, names)
+
+
+_OWN: Final = (
+    "(d.project = a.project OR (instr(a.project, '/') = 0 AND NOT EXISTS (SELECT 1 FROM spans o "
+    "WHERE o.operation = 'deploy' AND o.project = a.project AND o.service = a.service)))"
+)
+_BEGUN: Final = (
+    "SELECT a.key, s.environment, s.started_at, s.key FROM asked a CROSS JOIN spans s "
+    "ON s.rowid IN (SELECT d.rowid FROM spans d WHERE d.operation = 'deploy' AND {} "
+    "AND d.status <> 'cancelled' AND d.started_at <= a.at "
+    "ORDER BY d.started_at DESC, d.key DESC LIMIT {}) WHERE {}"
+)
+_SUSPECTS: Final = rows.asked(
+    "key", "project", "service", "environment", "at"
+) + " UNION ALL ".join(
+    (
+        _BEGUN.format(
+            f"d.service = a.service AND d.environment = a.environment AND {_OWN}",
+            *(1, "a.service <> '' AND a.environment <> ''"),
+        ),
+        _BEGUN.format(
+            f"d.service = a.service AND {_OWN}",
+            *(MAX_SUSPECTS, "a.service <> '' AND a.environment = ''"),
+        ),
+        _BEGUN.format(
+            "d.project = a.project AND a.environment IN ('', d.environment)",
+            *(MAX_SUSPECTS, "a.service = '' AND a.project <> ''"),
+        ),
+    )
+)
 
 
 def _suspects(
-    connection: sqlite3.Connection, incidents: Mapping[str, Span]
-) -> Iterator[tuple[str, Node]]:
-    """(incident, deploy): the newest deploy of its service and environment in the window, whatever
-    its result unless it was cancelled. The metrics blame the same one.
-
-    Where the incident names no environment, the newest of production among the last MAX_SUSPECTS
-    of the service, else the newest of these.
-    """
-    sql = (
-        "WITH asked AS (SELECT json_extract(value, '$[0]') AS key, "
-        "json_extract(value, '$[1]') AS environment FROM json_each(?)) "
-        f"SELECT i.key, s.environment, s.started_at, {_NODE} FROM asked "
-        "CROSS JOIN spans i ON i.key = asked.key CROSS JOIN spans s "
-        "ON s.rowid IN (SELECT d.rowid FROM spans d WHERE d.operation = 'deploy' "
-        "AND d.service = i.service {} AND d.status <> 'cancelled' "
-        f"AND d.started_at BETWEEN i.started_at - {PROXIMITY_WINDOW} AND i.started_at "
-        "ORDER BY d.started_at DESC, d.key DESC LIMIT {})"
-    )
-    placed = [
-        (key, name)
+    connection: sqlite3.Connection, incidents: Mapping[str, Span], rules: LinkRules
+) -> dict[str, str]:
+    """Incident -> the newest deploy of its service and environment that had begun; of its project
+    where it names no service, of production rather than of another where no environment."""
+    asked = [
+        (key, span.project, span.service, name, span.started_at)
         for key, span in incidents.items()
-        if span.environment
-        for name in spellings(span.environment)
+        if span.started_at is not None
+        for name in (spellings(span.environment) if span.environment else ("",))
     ]
-    placeless = [(key, "") for key, span in incidents.items() if not span.environment]
-    found = [
-        *rows.select_in(connection, sql.format("AND d.environment = asked.environment", 1), placed),
-        *rows.select_in(connection, sql.format("", MAX_SUSPECTS), placeless),
-    ]
-    best: dict[str, tuple[tuple[bool, Instant, str], Node]] = {}
-    for child, environment, started_at, *row in found:
-        node = node_of(row)
-        rank = (_PRODUCTION.is_production(environment), started_at, node.key)
-        if child not in best or rank > best[child][0]:
-            best[child] = (rank, node)
-    for child, (_, node) in best.items():
-        yield child, node
+    best: dict[str, tuple[bool, Instant, str]] = {}
+    for child, environment, began, key in rows.select_in(connection, _SUSPECTS, asked):
+        rank = (rules.environments.is_production(environment), began, key)
+        best[child] = max(rank, best.get(child, rank))
+    return {child: key for child, (_, _, key) in best.items()}
+
+
+def candidates(
+    connection: sqlite3.Connection,
+    incidents: Mapping[str, Span],
+    links: Mapping[str, Sequence[Link]],
+    rules: LinkRules,
+) -> dict[str, list[tuple[Rule, Node]]]:
+    """Incident -> the deploy it is about although no link of it says so."""
+    suspects = _suspects(connection, incidents, rules)
+    linked = {link.parent for key in incidents for link in links[key]}
+    deploys = {
+        key: span
+        for key, span in load_spans(connection, linked.union(suspects.values())).items()
+        if span.operation == "deploy"
+    }
+    found = {}
+    for key, span in incidents.items():
+        names = spellings(span.environment) if span.environment else None
+        named = [link.parent for link in links[key] if link.rule in NAMED]
+        alike = [
+            link.parent
+            for link in links[key]
+            if link.parent in deploys
+            and link.rule not in NAMED
+            and (names is None or deploys[link.parent].environment in names)
+        ]
+        incident = incident_of(span, [each for each in named if each in deploys], alike)
+        if incident is None:
+            continue
+        about = {*incident.linked, *alike, *([suspects[key]] if key in suspects else ())}
+        deployments = sorted((deployment_of(deploys[each]) for each in about), key=order)
+        pending = [d for d in deployments if d.outcome is Outcome.PENDING]
+        course = Course.of(deployments)
+        guilty = blamed(incident, course, rules.incident_window, pending)
+        known = {link.parent for link in links[key]}
+        found[key] = [
+            (Rule.PROXIMITY, Node.of(deploys[d.key])) for d in guilty if d.key not in known
+        ]
+    return found

@@ -184,7 +184,7 @@ def relink_scattered(connection: sqlite3.Connection, folding: batch.Folding) -> 
         seq = batch.next_seq(connection)
         from vs_tui.store.linker import relink  # with the first prune, not at the start
 
-        relink(connection, (), seq, folding.disabled_rules, also=keys)
+        relink(connection, (), seq, folding.links, also=keys)
 
 
 def prune_deliveries(

@@ -229,9 +229,10 @@ def _write(
         span = _complete(result, old, context, ambiguous)
         new_keys = any(event.offers or event.seeks for event in fresh.get(key, ()))
         # A phase told late, between two others, changes the stages and not the span; so does
-        # an amendment that takes one away.
-        new_phases = any(event.stage or event.slot for event in fresh.get(key, ()))
-        if span != old or new_keys or new_phases:
+        # an amendment that takes one away. One of several runs that is told late changes what
+        # is counted of it.
+        inside = any(event.stage or event.slot or span.reopens for event in fresh.get(key, ()))
+        if span != old or new_keys or inside:
             changes.append(Change(old, span, result, new_keys, fresh.get(key, ())))
     staged = [c.new.key for c in changes if c.old is not None and c.old.stage]
     stored.update(phases_below(connection, staged))

@@ -24,11 +24,11 @@ from vs_tui.log.delivery import Intake, Outcome, Rejection
 from vs_tui.model.limits import LOW_SPACE, Retention
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import HOUR, SECOND, Duration, Instant
-from vs_tui.model.vocabulary import Rule
 from vs_tui.store import batch, retention, upkeep
 from vs_tui.store.health import Condition
 from vs_tui.store.lock import DatabaseLock
 from vs_tui.store.projector import Folded, Projector
+from vs_tui.store.reattribution import adopt_incidents
 from vs_tui.store.retention import Pruned
 from vs_tui.store.schema import StoreError, open_checked, open_writer
 from vs_tui.store.span_folding import Change, Context
@@ -37,6 +37,7 @@ from vs_tui.store.table_swap import clear_leftovers, empty_models
 from vs_tui.store.team_reassignment import adopt_teams, is_empty
 from vs_tui.store.thread import connect, run_on
 from vs_tui.store.upkeep import Rejections, time_out
+from vs_tui.traces.correlation import LinkRules
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Settings:
 
     teams: Teams = field(default_factory=Teams)
     timeouts: Mapping[str, Duration] = field(default_factory=dict)
-    disabled_rules: frozenset[Rule] = frozenset()
+    links: LinkRules = field(default_factory=LinkRules)
     after_fold: Sequence[batch.Hook] = ()
     adopt: Sequence[Adopt] = ()
     """What a changed configuration asks of the stored spans, once they have their teams."""
@@ -81,7 +82,7 @@ class Writer:
         self._settings = settings
         self._folding = batch.Folding(
             Context(now=clock(), seq=0, teams=settings.teams, timeouts=settings.timeouts),
-            disabled_rules=settings.disabled_rules,
+            links=settings.links,
             after_fold=settings.after_fold,
         )
         self._line = WaitingLine(f"{path}: the disk is too slow; send it again")
@@ -100,7 +101,8 @@ class Writer:
         self._timed_out_at = self._retain_at = 0
         self._generation = -1
         self._is_open = False
-        self._to_adopt = [adopt_teams, *settings.adopt, clear_leftovers(path)]
+        adopt = (adopt_teams, adopt_incidents, *settings.adopt)
+        self._to_adopt = [*adopt, clear_leftovers(path)]
 
     async def open(self) -> None:
         """Lock and open the database and start committing. StoreError says what to do."""

@@ -9,9 +9,11 @@ that exist, so the order in which deliveries arrived changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from vs_tui.model.time import DAY, HOUR, MINUTE, Instant
+from vs_tui.model.teams import Environments
+from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
 from vs_tui.model.vocabulary import (
     PREFIX_KINDS,
     Attributes,
@@ -35,9 +37,6 @@ instant of the decision, 0 when it was taken back."""
 CLEARED_ATTRIBUTE: Final = "vs.cleared"
 """Attribute with the instant from which on earlier cuts count no more."""
 
-PROXIMITY_WINDOW: Final = DAY
-"""An incident is linked to the newest deploy of its service that began at most this long before:
-the default of `[metrics] incident_window`, so that trace and fail rate name the same one."""
 BRANCH_GRACE: Final = HOUR
 """A run on a branch counts for a change that closed at most this long before."""
 _CLOCK_SLACK: Final = 5 * MINUTE
@@ -58,10 +57,10 @@ _LEVEL: Final[Mapping[str, int]] = {
 _CUSTOM_LEVEL: Final = 6
 LEVELS: Final = range(10)
 
-# These rules name the parent outright; all others infer it and must go down the levels.
-_NAMED: Final = frozenset(
+NAMED: Final = frozenset(
     {Rule.PINNED, Rule.EXPLICIT, Rule.TRACEPARENT, Rule.REFERENCE, Rule.STRUCTURE, Rule.ATTEMPT}
 )
+"""These rules name the parent outright; all others infer it and must go down the levels."""
 # Of these only the best match says something; the others may match many at once.
 _SINGLE: Final = frozenset(
     {Rule.BRANCH, Rule.BRANCH_NUMBER, Rule.BUILT, Rule.VERSION, Rule.TRACEPARENT}
@@ -80,6 +79,18 @@ MAX_LINKS: Final = 30
 CROWD: Final = MAX_LINKS
 """A key that more spans of one level offer says nothing about them: no span could be linked to all
 of them, and each further one would have to be compared with every span that seeks the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRules:
+    """What the configuration says about links."""
+
+    disabled: frozenset[Rule] = frozenset()
+    """Rules that must not link."""
+    incident_window: Duration = DAY
+    """An incident that names no deployment is about the latest one that ended at most this long
+    before it; 0: about none."""
+    environments: Environments = field(default_factory=Environments)
 
 
 class Node(NamedTuple):
@@ -240,13 +251,13 @@ def _select(child: Node, found: Sequence[_Candidate], cut: frozenset[str], most:
 def _allowed(rule: Rule, child: Node, parent: Node) -> bool:
     if parent.key == child.key:
         return False
-    if rule in _NAMED:
+    if rule in NAMED:
         return True
+    if _is_of_before(child, parent):
+        return False
     if rule is Rule.HIERARCHY:
         return level(parent.operation) <= level(child.operation)
     if level(parent.operation) >= level(child.operation):
-        return False
-    if _is_of_before(child, parent):
         return False
     if rule is Rule.BRANCH:
         open_by = parent.at <= child.at + _CLOCK_SLACK

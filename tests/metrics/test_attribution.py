@@ -1,0 +1,186 @@
+"""The deployment that an incident is about: its link in the trace and the failure that is counted
+are one decision."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.metrics.deliveries import Database, deploy
+from vs_tui.metrics.rules import MetricRules
+from vs_tui.model.teams import Environments
+from vs_tui.model.time import HOUR, MINUTE
+from vs_tui.model.vocabulary import Event, State
+from vs_tui.store.metrics_keeper import MetricsKeeper
+from vs_tui.store.reattribution import adopt_incidents
+from vs_tui.traces.correlation import LinkRules
+
+BEGIN = 1_772_438_400_000_000
+
+
+def at(minute: int) -> int:
+    return BEGIN + minute * MINUTE
+
+
+def alert(name: object, minute: int, **more: object) -> list[Event]:
+    values: dict = {"project": "acme/api", "service": "api", "environment": "prod", **more}
+    attributes = {key: values.pop(key) for key in list(values) if "." in key}
+    began = at(minute)
+    return [
+        Event(
+            key=f"alert-{name}",
+            source="customhttp",
+            operation="incident",
+            name="alert",
+            state=State.RUNNING,
+            occurred_at=began,
+            started_at=began,
+            attributes=attributes,
+            **values,
+        )
+    ]
+
+
+class Incidents(Database):
+    """A database that links and judges by one window."""
+
+    def __init__(self, path, window: int = 24 * HOUR) -> None:
+        super().__init__(path)
+        self.judge_by(window)
+
+    def judge_by(self, window: int) -> None:
+        self.keeper = MetricsKeeper(Environments(), self.teams.teams, MetricRules(window))
+        self.folding.after_fold = (self.keeper.after_fold,)
+        self.folding.links = LinkRules(incident_window=window)
+        self.db.execute("BEGIN")
+        while adopt_incidents(self.db, self.folding):
+            pass
+        while self.keeper.adopt_some(self.db):
+            pass
+        self.db.execute("COMMIT")
+
+    def linked(self) -> set[tuple[str, str]]:
+        """(incident, deploy) of the links by time."""
+        sql = "SELECT child, parent FROM links WHERE rule = 'proximity'"
+        return set(self.db.execute(sql))
+
+    def counted(self) -> set[tuple[str, str]]:
+        """(incident, deployment) of the failures that are counted."""
+        sql = (
+            "SELECT s.span, d.span FROM dora_signals s JOIN dora_deployments d "
+            "ON d.key = s.deployment WHERE s.kind = 'incident'"
+        )
+        return set(self.db.execute(sql))
+
+
+@pytest.fixture
+def base(tmp_path):
+    found = Incidents(tmp_path / "vs.db")
+    yield found
+    found.db.close()
+
+
+def test_an_alert_after_a_failed_deploy_is_about_that_one(base) -> None:
+    base.tell(*deploy(1, at(0)), *deploy(2, at(60), ok=False), *alert(1, 62))
+    assert base.linked() == base.counted() == {("alert-1", "deploy-2")}
+
+
+def test_an_alert_in_the_middle_of_a_rollout_is_about_the_rollout(base) -> None:
+    began, ended = deploy(2, at(90), took=30 * MINUTE)
+    base.tell(*deploy(1, at(0)), began, *alert(1, 70))
+    assert base.linked() == {("alert-1", "deploy-2")}
+    assert base.counted() == set(), "no failure yet, and the one before is innocent"
+    base.tell(ended)
+    assert base.linked() == base.counted() == {("alert-1", "deploy-2")}
+
+
+def test_an_incident_that_names_an_unknown_deployment_is_about_none(base) -> None:
+    base.tell(*deploy(1, at(0)), *alert(1, 5, **{"deployment.id": "42"}))
+    assert base.linked() == base.counted() == set()
+
+
+def test_an_alert_about_another_version_is_not_about_the_newest_deploy(base) -> None:
+    base.tell(*deploy(1, at(0), version="1"), *deploy(2, at(60), version="2"))
+    base.tell(*alert(1, 62, **{"vs.version": "3"}))
+    assert base.linked() == base.counted() == set()
+
+
+def test_a_service_of_that_name_in_another_repository_is_innocent(base) -> None:
+    base.tell(*deploy(1, at(0)), *deploy(2, at(30), project="acme/web"), *alert(1, 40))
+    assert base.linked() == base.counted() == {("alert-1", "deploy-1")}
+
+
+@pytest.mark.parametrize("by_rebuild", [False, True])
+def test_the_window_is_one_for_the_link_and_the_number(base, by_rebuild) -> None:
+    base.tell(*deploy(1, at(0)), *alert("a", 60), *alert("b", 5 * 60), *alert("c", 25 * 60))
+    names = {24 * HOUR: "ab", 4 * HOUR: "a", 0: "", 26 * HOUR: "abc"}
+    for window, about in names.items():
+        base.judge_by(window)
+        if by_rebuild:
+            base.rebuild()
+        assert base.linked() == base.counted() == {(f"alert-{n}", "deploy-1") for n in about}
+
+
+DEPLOYS = st.tuples(
+    st.integers(1, 40),
+    st.integers(0, 9),
+    st.sampled_from(("prod", "live-eu", "staging")),
+    st.sampled_from(("acme/api", "acme/api", "acme/web", "shop")),
+    st.sampled_from(("", "", "1", "2")),
+    st.sampled_from((True, False, None)),
+)
+ALERTS = st.tuples(
+    st.integers(1, 50),
+    st.sampled_from(("prod", "Production", "live-eu", "", "")),
+    st.sampled_from(("acme/api", "shop", "")),
+    st.sampled_from(("api", "api", "")),
+    st.sampled_from(("", "", "", "2")),
+)
+
+
+@settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(DEPLOYS, min_size=1, max_size=5, unique_by=lambda d: d[0]),
+    st.lists(ALERTS, min_size=1, max_size=4),
+    st.randoms(use_true_random=False),
+    st.integers(1, 6),
+)
+def test_link_and_number_agree_in_any_order(
+    tmp_path_factory, deploys, alerts, random, size
+) -> None:
+    """Whatever was deployed where, and however little an alert says."""
+    events: list[Event] = []
+    over = set()
+    for number, (minute, took, environment, project, version, ok) in enumerate(deploys):
+        told = deploy(
+            number,
+            at(minute),
+            bool(ok),
+            took=took * MINUTE,
+            project=project,
+            environment=environment,
+            version=version,
+        )
+        events += told if ok is not None else told[:1]
+        if ok is not None and environment != "staging":
+            over.add(f"deploy-{number}")
+    for number, (minute, environment, project, service, version) in enumerate(alerts):
+        more = {"vs.version": version} if version else {}
+        places = {"environment": environment, "project": project, "service": service}
+        events += alert(number, minute, **places, **more)
+    bases = []
+    for _ in range(2):
+        base = Incidents(tmp_path_factory.mktemp("any") / "vs.db", 20 * MINUTE)
+        base.db.execute("PRAGMA synchronous = OFF")
+        for begin in range(0, len(events), size):
+            base.tell(*events[begin : begin + size])
+        bases.append((base.linked(), base.counted(), base.kept()))
+        base.db.close()
+        random.shuffle(events)
+    assert bases[0][:2] == bases[1][:2]
+    assert bases[0][2] == bases[1][2]
+    linked, counted, _ = bases[0]
+    sure = {pair for pair in linked if pair[1] in over}
+    named = {pair for pair in counted - linked if deploys[int(pair[1].split("-")[1])][4]}
+    assert sure == counted - named
