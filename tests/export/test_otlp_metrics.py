@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.export.receiving import post, receiver, until
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, Secrets, load
-from vs_tui.export import metric_exporter, otlp_http, trace_exporter
+from vs_tui.export import metric_exporter, otlp_exporter, otlp_http, trace_exporter
 from vs_tui.metrics.counters import INSTRUMENTS, MOST_SERIES, Count, Labels, Total, add
 from vs_tui.model.export_settings import ExportSettings
 from vs_tui.store import counted
@@ -165,6 +166,26 @@ async def test_the_last_push_is_made_at_shutdown(tmp_path, collector, monkeypatc
     async with receiver(tmp_path, collector.url, signals=("metrics",)) as runtime:
         await em_metrics(runtime)
     assert points(collector.metrics[-1])["deployment_frequency"] == {"acme/em": 1}
+
+
+async def test_a_collector_that_does_not_answer_does_not_hold_up_a_stop(
+    tmp_path, monkeypatch
+) -> None:
+    assert otlp_exporter.STOP_SECONDS + metric_exporter.STOP_SECONDS < 5, "the promise of a stop"
+    for module in (otlp_exporter, metric_exporter):
+        monkeypatch.setattr(module, "STOP_SECONDS", 0.1)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    mute = await asyncio.start_server(silent, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{mute.sockets[0].getsockname()[1]}"
+    async with receiver(tmp_path, url) as runtime:
+        await em_metrics(runtime)
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 3
+    mute.close()
 
 
 async def test_refused_points_are_counted(tmp_path, collector) -> None:

@@ -19,6 +19,7 @@ from vs_tui.traces.correlation import LinkRules
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
+    from vs_tui.api.server import Receiver
     from vs_tui.export.notifier import Notifier
     from vs_tui.export.otlp_exporter import OtlpExporter
     from vs_tui.log.delivery import Outcome
@@ -227,12 +228,12 @@ class Runtime:
 
     async def close(self) -> None:
         """Stop listening, commit what waits, close the database."""
-        for exporter in self.exporters:
-            await exporter.stop()
+        parts: list[Notifier | OtlpExporter | Receiver] = [*self.exporters]
         if self.notifier is not None:
-            await self.notifier.stop()
+            parts.append(self.notifier)
         if self.url:
-            await self.receiver.stop()
+            parts.append(self.receiver)
+        await asyncio.gather(*(part.stop() for part in parts))
         for reader in (self._asked, self.reader):
             if reader is not None:
                 await reader.close()

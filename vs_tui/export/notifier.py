@@ -39,7 +39,7 @@ BETWEEN_SECONDS: Final = 10.0
 AT_ONCE: Final = 10
 """Notices of a message; of more only their number is said."""
 COMMAND_SECONDS: Final = 15.0
-STOP_SECONDS: Final = 3.0
+STOP_SECONDS: Final = 2.0
 """How long a stopping receiver waits for a message on its way."""
 READ_AT_ONCE: Final = 2_000
 RETRYABLE: Final = otlp_http.RETRYABLE | {500}

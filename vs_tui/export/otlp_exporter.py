@@ -23,7 +23,7 @@ from vs_tui.model.url import shown_url
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-STOP_SECONDS: Final = 3.0
+STOP_SECONDS: Final = 2.0
 """How long a stopping receiver waits for a request on its way, and for the last push."""
 
 Read = Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]]
