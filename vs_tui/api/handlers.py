@@ -334,7 +334,7 @@ def _is_number(text: str) -> bool:
 
 
 def _number(query: Mapping[str, str], name: str) -> str:
-    """A place that an answer before told; `` when none is asked for."""
+    """A place that an answer before told; empty when none is asked for."""
     text = query.get(name, "")
     if text and not _is_number(text):
         raise ValueError(f"{name} must be a number that an answer before this one told")

@@ -94,7 +94,7 @@ class Remote:
 
     @property
     def stale(self) -> str:
-        """Since when nothing is heard, and why; `` while the line is up."""
+        """Since when nothing is heard, and why; empty while the line is up."""
         if self._lost_at is None:
             return ""
         gone = time.monotonic() - self._lost_at

@@ -16,7 +16,7 @@ _NOT_SENT = frozenset({"content-length", "host", "content-encoding", "transfer-e
 
 
 async def resend(detail: DeliveryDetail, target: str, own_url: str, token: str) -> str:
-    """POST the stored headers and body to `target`, or to `own_url` when it is ``.
+    """POST the stored headers and body to `target`, or to `own_url` when it is empty.
 
     Our token goes to our own receiver only; for another one write it into the address, as
     http://:TOKEN@HOST:PORT. Redirects are not followed. Never raises for what the other side does.
@@ -60,7 +60,7 @@ def _origin(url: str) -> str:
 
 
 def _gist(answer: bytes) -> str:
-    """What the answer says, in a few words; `` when it is not one of ours."""
+    """What the answer says, in a few words; empty when it is not one of ours."""
     try:
         body = orjson.loads(answer)
     except orjson.JSONDecodeError:

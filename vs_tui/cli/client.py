@@ -49,7 +49,7 @@ class Report:
         self.dropped = 0
         """Oldest events thrown away, because the spool was full."""
         self.trouble = ""
-        """Why sending stopped; `` when it did not."""
+        """Why sending stopped; empty when it did not."""
 
 
 def endpoint(url: str, env: Mapping[str, str] | None = None) -> str:
@@ -234,7 +234,7 @@ class _Wire:
         self._close()
 
     def post(self, entry: Entry) -> str:
-        """`` when the receiver has committed the event, else why it never will. _Stopped when
+        """Empty when the receiver has committed the event, else why it never will. _Stopped when
         it may later."""
         status, answer = self._exchange(entry)
         if 200 <= status < 300:

@@ -39,7 +39,7 @@ class Settings(NamedTuple):
 
     @property
     def refusal(self) -> str:
-        """Why nothing may be sent without another proof, and what to do; `` when something may."""
+        """Why nothing may be sent without another proof, and what to do; else empty."""
         if not self.withheld:
             return ""
         try:

@@ -47,7 +47,7 @@ _LABELS = {
     "kept": "the one before is",
 }
 """Where the name of a field in the JSON is not what a person would call it."""
-_ELSEWHERE = "delete or make anew every backup elsewhere: what is copied is not reached from here"
+_ELSEWHERE = "delete every backup elsewhere, or make it again: copies cannot be reached from here"
 _BESIDE = "once the database is checked, delete the copies beside it, or use --delete-copies"
 
 

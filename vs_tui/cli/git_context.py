@@ -79,7 +79,7 @@ class Checkout:
 
 def parent(env: Mapping[str, str] | None = None) -> str:
     """The reference of the span that we are part of: VS_PARENT, else the GitHub run or the GitLab
-    job around us, whose own webhooks tell of it; `` when there is none."""
+    job around us, whose own webhooks tell of it; empty when there is none."""
     env = os.environ if env is None else env
     if env.get("VS_PARENT"):
         return env["VS_PARENT"]
@@ -95,7 +95,7 @@ def parent(env: Mapping[str, str] | None = None) -> str:
 
 
 def run_url(env: Mapping[str, str]) -> str:
-    """The page of the CI run that we are in; `` outside CI."""
+    """The page of the CI run that we are in; empty outside CI."""
     server, repository, run = (
         env.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")
     )
@@ -135,7 +135,7 @@ class _Question:
             os.close(null)
 
     def answer(self, deadline: float) -> str:
-        """What it printed; `` when it failed or took too long."""
+        """What it printed; empty when it failed or took too long."""
         if not self._pid:
             os.close(self._out)
             return ""

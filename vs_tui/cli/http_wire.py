@@ -79,7 +79,7 @@ class PlainConnection:
         lines = [f"POST {self._where.path} HTTP/1.1", f"Host: {self._where.name}"]
         for name, value in headers.items():
             if not (value.isascii() and value.isprintable()):
-                raise WireError(f"{name} holds characters that no header may; set it anew")
+                raise WireError(f"{name} holds characters that no header may; set it again")
             lines.append(f"{name}: {value}")
         lines += [f"Content-Length: {len(body)}", "", ""]
         self._socket.settimeout(self._remaining())

@@ -57,7 +57,7 @@ class Tool:
 
     title: str
     url: str
-    """The API's base URL; `` where every site has its own."""
+    """The API's base URL; empty where every site has its own."""
     variable: str
     """The environment variable with the token."""
     steps: tuple[str, ...]

@@ -117,7 +117,7 @@ def entry() -> None:
 
 
 def _of_the_store(error: Exception, parsed: argparse.Namespace) -> str:
-    """What is wrong with the database and what to do; `` when it is our bug."""
+    """What is wrong with the database and what to do; empty when it is our bug."""
     from vs_tui.cli.common import load_config
     from vs_tui.store.storage_errors import explain, is_storage
 

@@ -19,7 +19,7 @@ class ServiceManager:
         self._address = env.get("NOTIFY_SOCKET", "")
         self._failed = False
         self.watchdog_seconds = _watchdog(env)
-        """It restarts us when it hears nothing for so long; 0: it does not watch."""
+        """Seconds without a sign of life after which it restarts us; 0: it does not watch."""
 
     def tell(self, *states: str) -> None:
         """One datagram, such as `READY=1`; a manager that does not listen is logged once."""

@@ -26,7 +26,7 @@ def add_span_options(
         "--type",
         metavar="T",
         default=default(kind),
-        help=f"build, test, deploy, pipeline, release or a word of yours (default {kind})",
+        help=f"build, test, deploy, pipeline, release or any other word (default {kind})",
     )
     parser.add_argument("--name", metavar="N", default=default(""), help=name)
     parser.add_argument(

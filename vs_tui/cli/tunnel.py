@@ -36,12 +36,12 @@ def refuse_open(config: Config) -> None:
 
 
 async def find_public_url(configured: str, port: int) -> str:
-    """`` when there is neither. The agent is asked in a thread: it may be slow to answer."""
+    """Empty when there is neither. The agent is asked in a thread: it may be slow to answer."""
     return shown_url(configured) or await asyncio.to_thread(agent_url, port)
 
 
 def agent_url(port: int, agent: str = AGENT) -> str:
-    """The URL of the agent's tunnel to our port; `` without an agent or without such a tunnel.
+    """The URL of the agent's tunnel to our port; empty without an agent or without such a tunnel.
 
     Agents list tunnels, and newer ones endpoints, too (https://ngrok.com/docs/agent/api):
     `tunnels[].public_url` and `.config.addr`; `endpoints[].url` and `.upstream.url`.
@@ -72,7 +72,7 @@ def _ask(url: str) -> Any:
 
 
 def _ends(tunnel: Any) -> tuple[str, str]:
-    """(public URL, address behind it) of a tunnel or endpoint; `` for what is not told."""
+    """(public URL, address behind it) of a tunnel or endpoint; empty for what is not told."""
     if not isinstance(tunnel, dict):
         return "", ""
     config, upstream = tunnel.get("config"), tunnel.get("upstream")

@@ -57,7 +57,7 @@ class Config:
     theme: str = "auto"
     ascii: bool = False
     zone: str = ""
-    """IANA time zone for days and clocks; `` is the machine's."""
+    """IANA time zone for days and clocks; empty is the machine's."""
     people: bool = True
     """Whether the dashboard names people; roles otherwise."""
     watch_command: str = ""

@@ -1,4 +1,4 @@
-"""`python -m vs_tui.demo` writes sample_events/ anew: one recording a source."""
+"""`python -m vs_tui.demo` writes sample_events/ again: one recording a source."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ class Gate:
     ) -> str:
         """Before the body is read: raise Unauthorized unless our token is there, or a signature
         to be verified with the body. Strangers cannot make us read theirs. Says what the proof
-        is; `` for a signature, which is still to be verified."""
+        is; empty for a signature, which is still to be verified."""
         if self.open:
             self._refuse_from_afar(headers)
             return "none was asked for"
@@ -232,7 +232,7 @@ class Gate:
         while self._made and next(iter(self._made.values())) < now - 2 * REPLAY_WINDOW:
             del self._made[next(iter(self._made))]
         if proof in self._made:
-            raise Refused(401, "unauthorized", "this signed request came before; sign it anew")
+            raise Refused(401, "unauthorized", "this signed request came before; sign it again")
         self._made[proof] = now
 
     def _refuse_from_afar(self, headers: Mapping[str, str]) -> None:

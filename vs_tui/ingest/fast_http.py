@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, Protocol
 from vs_tui.ingest.http_errors import JSON_TYPE, Answer
 
 MOST_BYTES: Final = 64 * 1024
-"""Of a plain request; a larger one rarely arrives at once."""
+"""Largest request that the fast path accepts, in bytes; a larger one rarely arrives at once."""
 MOST_HEAD: Final = 8 * 1024
 _HEAD: Final = re.compile(r"POST (/[\w./-]*) HTTP/1\.1((?:\r\n[A-Za-z0-9-]+:[ -~]*)+)", re.ASCII)
 _NOT_PLAIN: Final = frozenset(

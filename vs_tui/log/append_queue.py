@@ -24,7 +24,7 @@ MAX_WAITING: Final = 5_000
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 """Bytes of bodies that wait for a commit, also those whose sender was told to come again."""
 ANSWER_SECONDS: Final = 8.0
-"""A sender hears within this: GitHub and GitLab hang up after ten seconds."""
+"""A sender is answered within this: GitHub and GitLab hang up after ten seconds."""
 
 
 class Unavailable(Explained):

@@ -62,7 +62,7 @@ class Assessed:
     deployment: Deployment
     signals: tuple[Signal, ...] = ()
     rework: str = ""
-    """Why it is a repair; `` when it is none."""
+    """Why it is a repair; empty when it is none."""
     shipped: tuple[Shipped, ...] = ()
 
     @property

@@ -26,11 +26,11 @@ class Card:
     """The value with its unit, `-` when there is none."""
     n: int
     delta: str
-    """Change against the period before, such as `12%`; `` when there is nothing to compare."""
+    """Change against the period before, such as `12%`; empty when there is nothing to compare."""
     direction: str
-    """`better`, `worse`, `same` or ``."""
+    """`better`, `worse`, `same` or empty."""
     level: str
-    """Performance level with its year, such as `elite 2024`; `` without a value."""
+    """Performance level with its year, such as `elite 2024`; empty without a value."""
     buckets: Sequence[float | None]
     """A value a bucket of the window for the sparkline, None where there were no deployments."""
     goal: str = ""
@@ -86,7 +86,7 @@ def remarks(figure: Figure) -> list[str]:
 
 
 def delta_text(figure: Figure) -> str:
-    """Shares in points, all else in percent; `` when there is nothing to compare."""
+    """Shares in points, all else in percent; empty when there is nothing to compare."""
     if not figure.n or not figure.before_n:
         return ""
     if figure.is_share:

@@ -74,7 +74,7 @@ class Figure:
 
     @property
     def direction(self) -> str:
-        """`better`, `worse`, `same`, or `` when there is nothing to compare."""
+        """`better`, `worse`, `same`, or empty when there is nothing to compare."""
         if self.value is None or self.before is None or not self.n or not self.before_n:
             return ""
         grown = self.value - self.before

@@ -45,7 +45,7 @@ class Deployment:
 
     key: str
     run_of: str = ""
-    """The span of which this is an earlier run; `` for the span as it stands."""
+    """The span of which this is an earlier run; empty for the span as it stands."""
     project: str
     service: str
     environment: str

@@ -17,7 +17,7 @@ class Seen:
     team: str
     environments: Environments
     deploys: Mapping[str, int]
-    """Environment, `` where none was named -> deploys."""
+    """Environment, empty where none was named -> deploys."""
     counted: bool
     """Whether one of them is a production deployment: it ended and was not cancelled."""
 

@@ -44,7 +44,7 @@ class Scorecard:
     by: str
     """One of GROUPS."""
     name: str
-    """Of the group; `` is all, or nobody's."""
+    """Of the group; empty is all, or nobody's."""
     window: Window
     figures: Mapping[str, Figure]
     beside: Beside | None = None

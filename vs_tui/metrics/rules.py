@@ -68,7 +68,7 @@ def _name_of(project: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MetricRules:
-    """Verdicts are made anew when these change."""
+    """All verdicts are computed again when these change."""
 
     incident_window: Duration = DAY
     """An incident that names neither deployment nor version belongs to the last successful

@@ -94,7 +94,7 @@ def breakdown(values: Mapping[str, Sequence[Duration]]) -> list[StageTime]:
 
 
 def bottleneck(times: Sequence[StageTime]) -> str:
-    """The stage with the largest share of the lead time; `` when nothing is known."""
+    """The stage with the largest share of the lead time; empty when nothing is known."""
     known = [time for time in times if time.share]
     return max(known, key=lambda time: time.share or 0).stage if known else ""
 

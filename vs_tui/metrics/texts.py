@@ -47,7 +47,7 @@ def percent(share: float | None) -> str:
 
 
 def change(value: float | None, before: float | None) -> str:
-    """The change against the period before, `+12%`; `` when there is nothing to compare."""
+    """The change against the period before, `+12%`; empty when there is nothing to compare."""
     if value is None or before is None:
         return ""
     if value == before:
@@ -58,7 +58,7 @@ def change(value: float | None, before: float | None) -> str:
 
 
 def points(share: float | None, before: float | None) -> str:
-    """The change of a share in percentage points, `+12pp`; `` when there is nothing to compare."""
+    """The change of a share in percentage points, `+12pp`; empty with nothing to compare."""
     if share is None or before is None:
         return ""
     grown = round((share - before) * 100)

@@ -35,7 +35,7 @@ SUNDAY: Final = 6
 
 
 def zone_of(name: str) -> tzinfo:
-    """The zone of an IANA name; UTC for ``. ValueError says what is accepted."""
+    """The zone of an IANA name; UTC for empty. ValueError says what is accepted."""
     if not name:
         return UTC
     try:

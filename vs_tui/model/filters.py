@@ -118,7 +118,7 @@ class Term:
     """One condition of a filter."""
 
     key: str
-    """`` for plain words."""
+    """Empty for plain words."""
     op: str
     values: tuple[str, ...]
     negated: bool = False

@@ -116,7 +116,7 @@ def _host(page: str) -> str:
 
 @lru_cache(maxsize=4096)
 def repository(text: str) -> str:
-    """`owner/name` in lower case out of a clone URL, a web URL or a path; `` when there is none.
+    """`owner/name` in lower case out of a clone URL, a web URL or a path; empty when there is none.
 
     The host is left out: the same repository is `git@host:acme/api.git` to Jenkins and
     `acme/api` to GitHub, and an API host differs from a web host.
@@ -141,7 +141,7 @@ def repository_path(text: str) -> str:
 
 
 def branch_name(ref: str) -> str:
-    """A branch without `refs/heads/` or `origin/`; `` for tags and pull-request refs."""
+    """A branch without `refs/heads/` or `origin/`; empty for tags and pull-request refs."""
     ref = ref.strip()
     if ref.startswith(("refs/tags/", "refs/pull/", "refs/merge-requests/")):
         return ""

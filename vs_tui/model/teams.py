@@ -33,7 +33,7 @@ class Teams:
     _known: dict[tuple[str, str, str], str] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, project: str, service: str, actor: str) -> str:
-        """The team of a span, `` when none claims it."""
+        """The team of a span, empty when none claims it."""
         if not self.teams:
             return ""
         wanted = (project, service, actor)
@@ -84,7 +84,7 @@ class Teams:
 
 
 def _tail(glob: str) -> str:
-    """The name in `owner/name`; `` where it is any name."""
+    """The name in `owner/name`; empty where it is any name."""
     _, slash, name = glob.rpartition("/")
     return name if slash and name.strip("*") else ""
 

@@ -95,7 +95,7 @@ class Source(Protocol):
         """Raise Unauthorized unless the raw bytes carry a valid proof under one of `secrets`."""
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        """The sender's own delivery id, the same on a retry; `` to use the body's hash."""
+        """The sender's own delivery id, the same on a retry; empty to use the body's hash."""
 
     def parse(self, inbound: Inbound) -> Parsed:
         """Read the body. Raises BadBody (400) or Unreadable (quarantined); any other exception is
@@ -219,7 +219,7 @@ def items(container: object, *path: str) -> list[Any]:
 
 
 def text(container: object, *path: str, limit: int = 500) -> str:
-    """The string (or number, as digits) at a path; `` when there is none. NULs are replaced.
+    """The string (or number, as digits) at a path; empty when there is none. NULs are replaced.
     Inexact for a number beyond 64 bits: `reading.read` then reads the body once more."""
     value = container
     for name in path:
@@ -260,7 +260,7 @@ def time_of(container: object, *names: str) -> Instant | None:
 
 
 def web_url(url: str) -> str:
-    """A URL that may be shown and opened; `` for any other scheme than http and https."""
+    """A URL that may be shown and opened; empty for any other scheme than http and https."""
     return url if url.startswith(("https://", "http://")) else ""
 
 

@@ -240,7 +240,7 @@ def _repository(merged: Mapping[str, Scalar]) -> str:
 
 
 def _id(span: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str:
-    """An id as hex digits; protobuf's bytes come in base64. `` when it is none or all zero."""
+    """An id as hex digits; protobuf's bytes come in base64. Empty when it is none or all zero."""
     value = text(span, name, limit=64)
     if not pattern.match(value.lower()):
         try:

@@ -53,7 +53,7 @@ def seek_version(service: str, version: str, scope: str = "") -> list[Seek]:
 
 
 def purl_parts(purl: str) -> tuple[str, str]:
-    """Name and version of a package URL (`pkg:oci/myapp@sha256%3A0b31`); `` where missing."""
+    """Name and version of a package URL (`pkg:oci/myapp@sha256%3A0b31`); empty where missing."""
     match = _PURL.match(purl[:500])
     if not match:
         return "", ""
@@ -61,7 +61,7 @@ def purl_parts(purl: str) -> tuple[str, str]:
 
 
 def image_parts(image: str) -> tuple[str, str]:
-    """Name and tag, else digest, of an image (`host:5000/acme/api:1.4`); `` where missing."""
+    """Name and tag, else digest, of an image (`host:5000/acme/api:1.4`); empty where missing."""
     match = _IMAGE.match(image[:500].strip())
     return (match["name"], match["tag"] or match["digest"] or "") if match else ("", "")
 
@@ -78,6 +78,6 @@ def without_environment(name: str) -> str:
 
 
 def environment_in(name: str) -> str:
-    """The environment that a name contains as a word; `` rather than a guess."""
+    """The environment that a name contains as a word; empty rather than a guess."""
     match = _ENVIRONMENTS.search(name.lower()[:200])
     return match[1] if match else ""

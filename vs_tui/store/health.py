@@ -37,7 +37,7 @@ class Condition:
 
     @property
     def trouble(self) -> str:
-        """In words, with what to do; `` when commits work."""
+        """In words, with what to do; empty when commits work."""
         return self._displaced or self.failed or self._low
 
     def opened(self) -> None:

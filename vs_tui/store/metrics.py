@@ -201,12 +201,12 @@ def _first(db: sqlite3.Connection, group: Group, column: str, where: str) -> Ins
 
 
 def first_end(db: sqlite3.Connection, team: str) -> Instant | None:
-    """When the first deployment of a team (`` is all) ended."""
+    """When the first deployment of a team (empty is all) ended."""
     return _first(db, group_of(team), "ended_at", _FINISHED)
 
 
 def group_of(team: str) -> Group:
-    """A team, or everyone for ``."""
+    """A team, or everyone for empty."""
     return Group("team", "", team) if team else Group("all", "", "")
 
 
@@ -239,7 +239,7 @@ def _is_covered(period: Window, first: Instant | None) -> bool:
 def read_beside(
     db: sqlite3.Connection, window: Window, team: str, counted: Counted, teams: Teams
 ) -> Beside:
-    """Incidents, deploys, pull requests and tickets of a team (`` is all) in a window."""
+    """Incidents, deploys, pull requests and tickets of a team (empty is all) in a window."""
     own = [row for row in counted.deployments if row.at in window]
     took = sorted(row.took for row in own)
     of_team, bound = ("AND team = :team" if team else ""), bound_of(db, window, group_of(team))

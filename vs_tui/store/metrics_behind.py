@@ -24,7 +24,7 @@ _IN_WINDOW: Final = f"{_IN} AND ended_at >= :since AND ended_at < :until"
 
 
 def read_detail(db: sqlite3.Connection, window: Window, team: str, metric: str) -> Detail:
-    """One metric of one team (`` is all). ValueError names the metrics."""
+    """One metric of one team (empty is all). ValueError names the metrics."""
     if metric not in METRICS:
         raise ValueError(f"'{metric}' is no metric; use one of {', '.join(METRICS)}")
     counted = read_counted(db, window, group_of(team))

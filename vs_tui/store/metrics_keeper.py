@@ -153,7 +153,7 @@ class MetricsKeeper:
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (self._wanted,))
 
     def _forget(self, db: sqlite3.Connection) -> list[str]:
-        """Tables of a version before, or after a fault, are made anew: all but what was pruned.
+        """Tables of a version before, or after a fault, are rebuilt: all but what was pruned.
         The changes that this shipped: whose first shipment it was must be found again."""
         forget(db)
         return [row[0] for row in db.execute("SELECT change FROM dora_changes")]

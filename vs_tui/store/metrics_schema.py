@@ -1,6 +1,6 @@
 """Read models of the delivery metrics: verdicts on deployments, and pages of them as columns.
 
-Derived from spans and links within the writer's transactions (`metrics_keeper`), and made anew
+Derived from spans and links within the writer's transactions (`metrics_keeper`), and rebuilt
 with them. Instants are INTEGER microseconds.
 """
 

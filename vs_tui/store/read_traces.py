@@ -61,7 +61,7 @@ def read_trace(db: sqlite3.Connection, trace_id: str) -> Trace | None:
 
 
 def _alias(db: sqlite3.Connection, trace_id: str) -> str:
-    """The trace that has this id as another name; `` when none has."""
+    """The trace that has this id as another name; empty when none has."""
     token = f"w3c:{trace_id.lower()}"
     for sql, parameters in (
         (

@@ -24,7 +24,7 @@ class SpanPage:
 
     items: Sequence[Span]
     next: str = ""
-    """Where the next page begins, if pages are read one after the other; `` at the end."""
+    """Where the next page begins, if pages are read one after the other; empty at the end."""
     searched: Instant | None = None
     """Spans that ended before this were not looked at yet: ask again. None when nothing more is
     to be found for this page."""
@@ -189,7 +189,7 @@ class Health:
 
     ready: bool
     trouble: str = ""
-    """What is wrong and what to do; `` when ready."""
+    """What is wrong and what to do; empty when ready."""
     spans: int = 0
     deliveries: int = 0
     path: str = ""

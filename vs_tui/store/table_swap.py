@@ -124,14 +124,14 @@ def _fresh_sql(kind: str, name: str, table: str, sql: str) -> str:
 
 def exchange(db: sqlite3.Connection, made: Mapping[str, object], generation: int) -> None:
     """Let the fresh tables and the used ones change places, with what is known of the fresh ones:
-    where they stand in the log above all. StoreError when the used ones were made anew since
+    where they stand in the log above all. StoreError when the used ones were rebuilt since
     `generation`. The connection is of no use afterwards, but to be closed.
     """
     db.execute("BEGIN IMMEDIATE")
     try:
         found = dict(db.execute("SELECT name, value FROM main.meta").fetchall())
         if int(found.get("generation", 0)) != generation:
-            raise StoreError("all was made anew meanwhile by another command; run this again")
+            raise StoreError("another command rebuilt everything meanwhile; run this again")
         _exchange_roots(db)
         _take_over(db, found, made)
         (cookie,) = db.execute("PRAGMA main.schema_version").fetchone()

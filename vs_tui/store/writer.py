@@ -176,7 +176,7 @@ class Writer:
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the store, for banners and /readyz; `` when it commits."""
+        """What is wrong with the store, for banners and /readyz; empty when it commits."""
         return self._condition.trouble
 
     @property

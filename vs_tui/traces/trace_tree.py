@@ -37,7 +37,7 @@ class Row:
 
 
 def children_of(spans: Iterable[Span]) -> dict[str, list[Span]]:
-    """Spans by their parent's key, in time order; `` holds those without a parent here."""
+    """Spans by their parent's key, in time order; empty holds those without a parent here."""
     known = list(spans)
     keys = {span.key for span in known}
     found: dict[str, list[Span]] = {}

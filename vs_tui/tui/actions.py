@@ -205,7 +205,7 @@ def by_key(actions: Iterable[Action]) -> dict[str, list[Action]]:
 
 
 def elsewhere(candidates: Iterable[Action]) -> str:
-    """Why a key does nothing here: `cut link: in a trace`; `` when it means nothing anywhere."""
+    """Why a key does nothing here: `cut link: in a trace`; empty when it means nothing anywhere."""
     return next((f"{a.label}: {PLACES[a.where].lower()}" for a in candidates), "")
 
 

@@ -23,7 +23,7 @@ LOOK_EVERY: Final = 10 * SECOND
 
 
 def banner(app: Session, width: int) -> str:
-    """The worst of all in `width` cells, and how many more there are; `` when all is well."""
+    """The worst of all in `width` cells, and how many more there are; empty when all is well."""
     found = [app.worded(text) for text in concerns(app)]
     if not found:
         return ""

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from vs_tui.tui.source_status import Connection
 
 CardsReader = Callable[[str, int, Instant | None], Awaitable[Sequence["Card"]]]
-"""(team or ``, window in microseconds or 0 for all time, its end or None for now) -> cards."""
+"""(team or empty, window in microseconds or 0 for all time, its end or None for now) -> cards."""
 
 
 DetailReader = Callable[[str, str, int, Instant | None], Awaitable["Detail"]]
-"""(team or ``, metric, window, its end) -> what is behind the number."""
+"""(team or empty, metric, window, its end) -> what is behind the number."""
 
 
 async def no_cards(_team: str, _window: int, _at: Instant | None = None) -> Sequence[Card]:
@@ -42,11 +42,11 @@ class Setup:
     """(action, child key, parent key): a person's decision about a link."""
     refold: Callable[[int], Awaitable[str]] | None = None
     resend: Callable[[DeliveryDetail, str], Awaitable[str]] | None = None
-    """(delivery, URL or `` for this receiver): send it once more; what was answered."""
+    """(delivery, URL or empty for this receiver): send it once more; what was answered."""
     connections: Callable[[], Sequence[Connection]] = tuple
     """How each tool reaches the receiver; may take a while, so it is called in a thread."""
     find_public_url: Callable[[], Awaitable[str]] | None = None
-    """The URL of a tunnel or proxy in front of the receiver; `` when there is none."""
+    """The URL of a tunnel or proxy in front of the receiver; empty when there is none."""
     known_secrets: Sequence[str] = field(default=(), repr=False)
     """Our own token and secrets: never shown, wherever an event holds one."""
     url: str = ""

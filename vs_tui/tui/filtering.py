@@ -15,7 +15,7 @@ _KNOWN_KEYS: Final = ("kind", "service", "env", "project", "source", "actor", "s
 
 
 def problem(text: str, where: str) -> str:
-    """Why a screen cannot filter by this, and what is accepted; `` when it can."""
+    """Why a screen cannot filter by this, and what is accepted; empty when it can."""
     try:
         if where == "events":
             from vs_tui.store.delivery_filter import delivery_where

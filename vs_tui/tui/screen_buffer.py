@@ -109,7 +109,7 @@ class Sheet:
         return code
 
     def changes(self, most: int | None = None) -> str:
-        """What makes the terminal look as it shall; `` when it does. It is taken for sent.
+        """What makes the terminal look as it shall; empty when it does. It is taken for sent.
 
         No line is begun after `most` characters, and those that were touched last come first: on
         a slow line the answer to a key does not wait until all that was painted before is there.

@@ -250,7 +250,7 @@ class Session(SparingApp[int]):
         return (until - since if since is not None else 0), at
 
     def range_problem(self, text: str) -> str:
-        """Why a text is no time range; `` when it is one."""
+        """Why a text is no time range; empty when it is one."""
         try:
             parse_range(text, self.now(), self.zone)
         except ValueError as error:
@@ -258,7 +258,7 @@ class Session(SparingApp[int]):
         return ""
 
     def choose_range(self, text: str | None) -> None:
-        """Give the view another time range; `` keeps it."""
+        """Give the view another time range; empty keeps it."""
         base = self.navigation.base
         if text and base is not None:
             base.range = parse_range(text, self.now(), self.zone)
@@ -362,7 +362,7 @@ class Session(SparingApp[int]):
         start(self, work, "refold")
 
     def choose_team(self, team: str) -> None:
-        """Show one team only in every view, `` for all."""
+        """Show one team only in every view, empty for all."""
         self.team = team
         self.remember()
         self.reload_view()

@@ -37,12 +37,12 @@ class Connection:
     title: str
     paths: tuple[str, ...]
     proof: str = ""
-    """The header that the tool signs with; `` when it sends our token."""
+    """The header that the tool signs with; empty when it sends our token."""
     token_in_url: bool = False
     kept_as: str = "token"
     """What `vs-tui secret show` calls it."""
     secret: str = field(default="", repr=False)
-    """What to paste at the tool; `` when it is kept on another machine."""
+    """What to paste at the tool; empty when it is kept on another machine."""
     token: str = field(default="", repr=False)
 
     @property
@@ -162,7 +162,7 @@ def url_of(connection: Connection, base: str, path: str = "") -> str:
 
 
 def url_with_token(connection: Connection, base: str) -> str:
-    """For tools that can send nothing but a URL; `` when there is no token to put in."""
+    """For tools that can send nothing but a URL; empty when there is no token to put in."""
     if not connection.token_in_url or not connection.token:
         return ""
     return f"{url_of(connection, base)}?token={connection.token}"

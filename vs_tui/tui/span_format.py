@@ -41,7 +41,7 @@ def kind_of(operation: str) -> str:
 
 
 def kind_in_tree(span: Span) -> str:
-    """The kind before a name in a tree, with a blank; `` where the name begins with it or the
+    """The kind before a name in a tree, with a blank; empty where the name begins with it or the
     place says it: a stage is its parent's."""
     word = clean(kind(span), 12)  # a custom type is any text
     named = span.operation == "stage" or span.name.lower().startswith(word)

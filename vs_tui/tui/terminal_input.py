@@ -41,7 +41,7 @@ class TerminalParser(XTermParser):
         yield from self._guarded(super().tick())
 
     def _guarded(self, messages: Iterable[Message]) -> Iterator[Message]:
-        """Messages that can be used, up to a fault; the parser begins anew after one."""
+        """Messages that can be used, up to a fault; the parser begins again after one."""
         try:
             for message in messages:
                 if not isinstance(message, events.Resize) or _is_possible(message):

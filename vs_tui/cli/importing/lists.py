@@ -24,7 +24,7 @@ class Lists:
         self._project = project
 
     def page(self, cursor: str, path: str, **query: object) -> Answer:
-        """The page at a cursor, `` for the first one."""
+        """The page at a cursor, empty for the first one."""
         if cursor:
             return self._api.get(cursor)
         return self._api.get(f"{self._project}/{path}", per_page=PAGE, **query)

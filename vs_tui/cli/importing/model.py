@@ -37,7 +37,7 @@ class Page:
 
     deliveries: Sequence[Delivery]
     next: str = ""
-    """Where the list goes on; `` at its end."""
+    """Where the list goes on; empty at its end."""
     pages: int = 0
     """How many pages there are, where the API says so; 0 when it does not."""
 
@@ -48,7 +48,7 @@ class Step:
 
     name: str
     fetch: Callable[[str], Page]
-    """The page at a cursor, `` for the first one. Raises Forbidden when the token may not."""
+    """The page at a cursor, empty for the first one. Raises Forbidden when the token may not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Progress:
     since: str
     """Where this import begins, RFC 3339."""
     began: str
-    """When it was first started; the next import begins here. `` when it is finished."""
+    """When it was first started; the next import begins here. Empty when it is finished."""
     asked: str = ""
     """--since in the words of the command line."""
     cursors: dict[str, str] = field(default_factory=dict)

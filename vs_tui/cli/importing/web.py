@@ -37,7 +37,7 @@ class Answer:
 
     @property
     def next(self) -> str:
-        """The URL of the next page, by the Link header; `` at the end."""
+        """The URL of the next page, by the Link header; empty at the end."""
         return self._link("next")
 
     @property

@@ -149,7 +149,7 @@ def _offers(hook: Hook, deployment: dict[str, Any], service: str) -> tuple[Key, 
 
 
 def _version(hook: Hook, deployment: dict[str, Any]) -> str:
-    """The ref where it may be a tag; `` for commits and for branches that many changes share."""
+    """The ref where it may be a tag; empty for commits and for branches that many changes share."""
     ref = text(deployment, "ref").removeprefix("refs/tags/")
     is_commit = len(ref) == _FULL_SHA and keys.commit(ref) is not None
     return "" if is_commit or keys.is_shared_branch(ref, hook.default_branch) else ref

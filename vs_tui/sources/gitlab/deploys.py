@@ -88,6 +88,6 @@ def _sha(hook: Hook) -> str:
 
 
 def _version(hook: Hook) -> str:
-    """The ref where it may be a tag; `` for branches that many changes share."""
+    """The ref where it may be a tag; empty for branches that many changes share."""
     ref = text(hook.body, "ref").removeprefix("refs/tags/")
     return "" if keys.is_shared_branch(ref, hook.default_branch) else ref

@@ -17,7 +17,7 @@ _CONFIG: Final = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 
 def type_in(name: str) -> str:
     """The type that an activity's name implies: the last of the four words in it, because that
-    is the noun (`test-deploy` deploys, `post-deploy-test` tests); `` when there is none."""
+    is the noun (`test-deploy` deploys, `post-deploy-test` tests); empty when there is none."""
     lowered = name.lower()
     last = max(_TYPE_WORDS, key=lowered.rfind)
     return _TYPE_WORDS[last] if last in lowered else ""

@@ -111,7 +111,7 @@ class View(Screen[None]):
         return [w for w in self.query(Framed) if w.display]
 
     def selection(self) -> str:
-        """Key of the selected span, `` when there is none."""
+        """Key of the selected span, empty when there is none."""
         return ""
 
     @property
@@ -317,7 +317,7 @@ class View(Screen[None]):
         return unharmed(filtering.completions(text, self.where, self._known))
 
     def show_problem(self, text: str) -> None:
-        """Say below the list what is wrong; `` takes it away."""
+        """Say below the list what is wrong; empty takes it away."""
         self.set_class(bool(text), "-problem")
         note = self.query_one("#problem", FilterNote)
         if text:

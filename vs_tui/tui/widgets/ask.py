@@ -16,7 +16,7 @@ from vs_tui.tui.widgets.lines import Line
 
 
 class Ask(ModalScreen[str]):
-    """Answers with the text, or with `` when the user thought better of it."""
+    """Answers with the text, or with empty when the user thought better of it."""
 
     BINDINGS: ClassVar[list[Any]] = [Binding("escape", "dismiss('')", show=False)]
     DEFAULT_CSS = """

@@ -69,7 +69,7 @@ class FilterNote(Line):
         self._role = "dim"
 
     def say(self, text: str, role: str = "fail") -> None:
-        """Show a text, wrapped to at most three lines; `` hides the note."""
+        """Show a text, wrapped to at most three lines; empty hides the note."""
         if (text, role) == (self._text, self._role):
             return
         self._text, self._role = clean(text), role

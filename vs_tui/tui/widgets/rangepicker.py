@@ -18,7 +18,7 @@ from vs_tui.tui.widgets.filterbox import FilterNote
 from vs_tui.tui.widgets.lines import Line
 
 Problem = Callable[[str], str]
-"""What is wrong with a range; `` when nothing is."""
+"""What is wrong with a range; empty when nothing is."""
 _WORDS: Final = {
     "1h": "the last hour",
     "24h": "the last day",
@@ -30,7 +30,7 @@ HOW: Final = "1-5 or enter chooses, tab writes another, esc keeps it as it is"
 
 
 class RangePicker(ModalScreen[str]):
-    """Answers with the range as text, `` to keep it as it is."""
+    """Answers with the range as text, empty to keep it as it is."""
 
     BINDINGS: ClassVar[list[Any]] = [
         Binding("escape", "dismiss('')", show=False),

@@ -148,7 +148,7 @@ def _labelled(scene: Scene, zone: tzinfo | None) -> list[Instant]:
 
 
 def _day(at: Instant, now: Instant, zone: tzinfo | None) -> str:
-    """`` today, `Wed ` within a week, `19 Nov ` before."""
+    """Empty today, `Wed ` within a week, `19 Nov ` before."""
     local, today = (to_datetime(i).astimezone(zone) for i in (at, now))
     if local.date() == today.date():
         return ""
