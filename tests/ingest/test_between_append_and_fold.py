@@ -22,6 +22,7 @@ from vs_tui.sources.base import Inbound
 from vs_tui.sources.customhttp import SOURCE
 from vs_tui.sources.reading import intake_of, read
 from vs_tui.store.projector import Projector
+from vs_tui.store.retention import Pruned, count_prunable, prune_deliveries
 from vs_tui.store.writer import Writer
 
 EVENTS = "SELECT key, digest FROM events ORDER BY key, digest"
@@ -218,7 +219,9 @@ async def test_pruning_leaves_an_old_delivery_that_is_not_folded_yet(tmp_path, m
     await writer.open()
     try:
         await writer.submit(intake("build", 1, "start"))
-        await writer.prune(T + 1)
+        assert await writer._run(lambda db: count_prunable(db, T + 1)) == Pruned()
+        pruned, _ = await writer._transaction(lambda db, _: prune_deliveries(db, T + 1, None))
+        assert pruned == Pruned()
         go_on.set()
         assert await writer.caught_up(30)
     finally:

@@ -24,6 +24,7 @@ import pytest
 
 from tests.ingest.server import TOKEN, Server, serving
 from tests.log.postgres import PASSWORD, PASSWORD_IN_URL
+from tests.store.conftest import T, custom
 from vs_tui.cli.crash import write_report
 from vs_tui.cli.view import _follow
 from vs_tui.config import load
@@ -512,22 +513,29 @@ async def test_a_dashboard_follows_the_log_and_a_second_one_reads_its_file(tmp_p
 async def test_retention_is_decided_once_for_all_nodes(tmp_path, url) -> None:
     logs = [PostgresLog(parse_log_url(url)) for _ in range(2)]
     settings = Settings(retention=Retention(age=DAY))
-    clock = [10 * DAY]
+    clock = [T + 10 * DAY]
     writers = [
         SharedWriter(tmp_path / f"{n}.db", lambda: clock[0], settings, log)
         for n, log in enumerate(logs)
     ]
+
+    async def kinds() -> list[str]:
+        return [entry.kind for entry in await logs[0].read(BEGINNING)]
+
     try:
         for writer in writers:
             await writer.open()
+        await writers[0].submit(custom("build", "old", "end"))
+        await writers[0].submit(custom("build", "young", "start", 10 * 86_400))
+        for writer in writers:
+            assert await writer.caught_up(30)
         for writer in writers * 2:
             await writer.sweep()
-        kinds = [entry.kind for entry in await logs[0].read(BEGINNING)]
-        assert kinds == ["prune"]
+        assert await kinds() == ["build.start", "prune"]
         clock[0] += 2 * HOUR
         for writer in writers:
             await writer.sweep()
-        assert [entry.kind for entry in await logs[0].read(BEGINNING)] == ["prune", "prune"]
+        assert await kinds() == ["build.start", "prune"], "there is nothing more to decide"
     finally:
         for writer in writers:
             await writer.close()

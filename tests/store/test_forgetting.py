@@ -137,6 +137,9 @@ def test_the_name_is_nowhere_in_the_file_and_stays_away(db, capsys) -> None:
     replaced = [tuple(str(cell).replace(NAME, word) for cell in row) for row in before]
     changed = {(row[1], row[3]) for row in replaced} - {(row[1], row[3]) for row in after}
     assert changed == set(), "what they did is still one person's"
+    with closing(sqlite3.connect(db)) as database:
+        decided = database.execute("SELECT body FROM deliveries WHERE path = '/api/forget'")
+        assert [json.loads(body) for (body,) in decided] == [{"now_called": word}]
 
     fold_again(db)
     assert rows(db) == after

@@ -12,6 +12,7 @@ from tests.store.conftest import T, custom, rebuilt, ref, rows_of
 from vs_tui.log.delivery import Rejection
 from vs_tui.model.limits import Retention
 from vs_tui.model.time import DAY, HOUR
+from vs_tui.store import upkeep
 from vs_tui.store.maintenance import backup, stats, verify
 from vs_tui.store.retention import Pruned, count_prunable, prune_traces, used_bytes
 from vs_tui.store.schema import StoreError, open_reader
@@ -110,7 +111,7 @@ async def old_and_new(writer: Writer) -> None:
         custom("build", "d", "end", 2),
         custom("pipeline", "done", "end", 3),
         custom("pipeline", "open", "start", 0),
-        custom("build", "o", "start", 1, parentid=ref("pipeline", "open")),
+        custom("deploy", "o", "start", 1, parentid=ref("pipeline", "open")),
         custom("pipeline", "open", "end", 3),
         custom("pipeline", "young", "start", 9 * 86_400),
         custom("pipeline", "young", "end", 9 * 86_400 + 5),
@@ -118,12 +119,13 @@ async def old_and_new(writer: Writer) -> None:
         await writer.submit(intake)
 
 
-LEFT = {ref("pipeline", "open"), ref("build", "o"), ref("pipeline", "young")}
+LEFT = {ref("pipeline", "open"), ref("deploy", "o"), ref("pipeline", "young")}
 
 
-async def test_pruning_deletes_what_is_over_and_never_a_trace_in_flight(open_writer) -> None:
+async def test_pruning_deletes_what_is_over_and_never_a_trace_in_flight(open_writer, clock) -> None:
     writer = await open_writer()
     await old_and_new(writer)
+    clock.now = T + 9 * DAY
     before = T + 8 * DAY
     counted = await writer.run(lambda db: count_prunable(db, before))
     assert await writer.prune(before) == counted == Pruned(traces=1, spans=2, deliveries=4)
@@ -131,18 +133,53 @@ async def test_pruning_deletes_what_is_over_and_never_a_trace_in_flight(open_wri
     assert {row[0] for row in spans} == LEFT
     assert verify(writer.path) == []
     assert await writer.prune(before) == Pruned(), "a second time there is nothing"
-    await writer.submit(custom("build", "o", "end", 9 * 86_400))
+    await writer.submit(custom("deploy", "o", "end", 9 * 86_400))
     spans, _ = await rows_of(writer)
     assert {row[4] for row in spans} == {"ok"}, "what was in flight could still end"
 
 
-async def test_what_is_left_after_pruning_survives_a_rebuild(open_writer) -> None:
+async def test_what_is_left_after_pruning_survives_a_rebuild(open_writer, clock) -> None:
     writer = await open_writer()
     await old_and_new(writer)
+    clock.now = T + 9 * DAY
     await writer.prune(T + 8 * DAY)
+    # Late news of what was deleted is news of something else.
+    await writer.submit(custom("build", "d", "end", 6))
     before = await rows_of(writer)
+    assert {row[0] for row in before[0]} == {*LEFT, ref("build", "d")}
     await rebuilt(writer)
     assert await rows_of(writer) == before
+    kinds = await writer.run(lambda db: db.execute("SELECT kind FROM deliveries").fetchall())
+    assert ("prune",) in kinds
+
+
+async def test_a_decision_outlives_the_process_that_did_not_carry_it_out(
+    open_writer, clock, monkeypatch
+) -> None:
+    writer = await open_writer()
+    await old_and_new(writer)
+
+    async def dies(*_: object) -> Pruned:
+        raise OSError("kill -9")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(upkeep, "prune", dies)
+        with pytest.raises(OSError, match="kill"):
+            await writer.prune(T + 8 * DAY)
+        await writer.close()
+    again = Writer(writer.path, clock)
+    await again.open()
+    await again.sweep()
+    assert {row[0] for row in (await rows_of(again))[0]} == LEFT
+    await again.close()
+
+
+async def retained(writer: Writer, times: int = 1) -> None:
+    """What the sweep decides, and carries out a second later."""
+    for _ in range(times):
+        await writer.sweep()
+        await writer.folded()
+    await writer.sweep()
 
 
 def holding(path: Path) -> set[str]:
@@ -202,16 +239,16 @@ async def test_a_receiver_prunes_by_itself_once_an_hour(open_writer, clock) -> N
     writer = await open_writer(Settings(retention=Retention(age=7 * DAY)))
     await old_and_new(writer)
     clock.now = T + 8 * DAY
-    await writer.sweep()
+    await retained(writer)
     spans, _ = await rows_of(writer)
     assert {row[0] for row in spans} == LEFT
     clock.now += HOUR // 2
     for name in ("again",):
         await writer.submit(custom("build", name, "end", -86_400 * 30))
-    await writer.sweep()
+    await retained(writer)
     assert ref("build", "again") in {row[0] for row in (await rows_of(writer))[0]}
     clock.now += HOUR
-    await writer.sweep()
+    await retained(writer)
     assert ref("build", "again") not in {row[0] for row in (await rows_of(writer))[0]}
 
 
@@ -223,7 +260,7 @@ async def test_above_its_size_the_oldest_that_are_over_go(open_writer, clock) ->
     await asyncio.gather(*map(writer.submit, [*tickets, *builds]))
     assert await writer.run(used_bytes) > 1_000_000
     clock.now = T + DAY
-    await writer.sweep()
+    await retained(writer, 20)
     found = {row[0] for row in (await rows_of(writer))[0]}
     assert {ref("issue", number) for number in range(100)} <= found
     assert ref("build", 0) not in found, "the oldest that was over went"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.store.conftest import T, custom, rebuilt, ref
+from tests.store.memory import database
 from tests.store.stories import SCENARIOS
 from vs_tui.log.delivery import Intake
 from vs_tui.model.teams import Team, Teams
@@ -22,7 +23,7 @@ from vs_tui.store import rebuild as rebuilding
 from vs_tui.store import table_swap
 from vs_tui.store.projector import Projector
 from vs_tui.store.reader import SqliteReader
-from vs_tui.store.schema import StoreError, open_writer
+from vs_tui.store.schema import DERIVED_TABLES, StoreError, open_writer
 from vs_tui.store.table_swap import model_tables
 from vs_tui.store.writer import Settings, Writer
 
@@ -67,6 +68,12 @@ class Otherwise:
         if self.word in body:
             return found._replace(verdict=Verdict.QUARANTINED, reason="cannot be read", events=())
         return found
+
+
+def test_every_table_is_of_the_log_or_made_again() -> None:
+    """A table that is neither would go back to where a rebuild began."""
+    kept = [name for name in model_tables(database()) if name not in DERIVED_TABLES]
+    assert all(name.startswith(("dora_", "metric_")) for name in kept), kept
 
 
 async def test_it_gives_what_was_there_and_the_writer_goes_on(open_writer) -> None:
@@ -196,7 +203,7 @@ async def test_all_that_is_begun_anew_meanwhile_wins(open_writer, monkeypatch) -
 
     def slow(db: sqlite3.Connection, *more: Any) -> None:
         real(db, *more)
-        begun = asyncio.run_coroutine_threadsafe(writer.start_over(lambda _: 0), loop)
+        begun = asyncio.run_coroutine_threadsafe(writer.start_over(lambda *_: 0), loop)
         begun.result(30)
 
     loop = asyncio.get_running_loop()

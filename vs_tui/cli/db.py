@@ -295,7 +295,9 @@ def _forget(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     path = _existing(config)
 
     async def work(writer: Writer) -> forgetting.Forgotten:
-        done = await writer.start_over(lambda db: forgetting.forget(db, person))
+        done = await writer.start_over(
+            lambda db, folding: forgetting.forget(db, folding.bodies, person, now())
+        )
         await writer.folded()
         await writer.run(forgetting.wipe)
         return done

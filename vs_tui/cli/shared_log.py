@@ -14,6 +14,7 @@ from vs_tui.cli.common import now
 from vs_tui.cli.manual import UsageError
 from vs_tui.config import Config, ConfigError
 from vs_tui.log.address import SCHEMES, LogAddress, parse_log_url
+from vs_tui.log.delivery import FORGET_PATH, PRUNE_PATH, decision
 from vs_tui.model.time import Instant, iso
 
 if TYPE_CHECKING:
@@ -104,9 +105,9 @@ def prune(config: Config, log: LogAddress, before: Instant) -> dict[str, Any]:
 
     async def decide() -> None:
         async with _opened(config, log) as opened:
-            from vs_tui.store.shared_writer import decide_prune
+            from vs_tui.store.shared_writer import entry_of
 
-            await decide_prune(opened, before, now())
+            await opened.append([entry_of(decision(PRUNE_PATH, {"before": before}, now()))])
 
     asyncio.run(decide())
     return {
@@ -132,10 +133,11 @@ def forget(
 
     async def work() -> None:
         async with _opened(config, log) as opened:
-            from vs_tui.store.shared_writer import decide_forget
+            from vs_tui.store.shared_writer import entry_of
 
             if await opened.rewrite(change):
-                await decide_forget(opened, person.word, now())
+                decided = decision(FORGET_PATH, {"now_called": person.word}, now())
+                await opened.append([entry_of(decided)])
 
     asyncio.run(work())
     return {

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from secrets import token_hex
 from typing import Final, NamedTuple
+
+import orjson
 
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Verdict
@@ -14,6 +17,15 @@ UNKNOWN_SOURCE = "unknown"
 """What refused requests to paths that no source has are listed under."""
 LONGEST_ID: Final = 300
 """Characters of a sender's id that are stored; the hash stands for a longer one."""
+
+PRUNE_PATH: Final = "/api/prune"
+FORGET_PATH: Final = "/api/forget"
+DECISIONS: Final = {
+    PRUNE_PATH: ("prune", "finished traces from before this were deleted"),
+    FORGET_PATH: ("forget", "a person's names were replaced in all deliveries"),
+}
+"""Entries of the log that nobody can send: kind and what they say. Who folds the log prunes by
+them; names are replaced in the log itself."""
 
 
 class Intake(NamedTuple):
@@ -65,6 +77,22 @@ class Outcome:
     reason: str
     span_keys: Sequence[str] = ()
     span_refs: Sequence[str] = ()
+
+
+def decision(path: str, content: Mapping[str, object], now: Instant) -> Intake:
+    """The entry of a decision."""
+    kind, what = DECISIONS[path]
+    return Intake(
+        source="user",
+        kind=kind,
+        path=path,
+        headers={},
+        body=orjson.dumps(content),
+        received_at=now,
+        dedupe=f"id:{kind}-{token_hex(8)}",
+        verdict=Verdict.IGNORED,
+        reason=what,
+    )
 
 
 def dedupe_key(

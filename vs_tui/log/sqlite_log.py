@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from vs_tui.log.delivery import Intake, Outcome, with_body
+from vs_tui.log.delivery import PRUNE_PATH, Intake, Outcome, with_body
 from vs_tui.log.same_bodies import SameBodies, flagged, flagged_id
 from vs_tui.model.time import DAY, Instant
 from vs_tui.model.vocabulary import Event, Verdict
@@ -139,10 +139,12 @@ def set_generation(db: sqlite3.Connection, number: int) -> None:
     db.execute("REPLACE INTO meta VALUES ('generation', ?)", (number,))
 
 
-def ids_after(db: sqlite3.Connection, after: int, limit: int) -> list[int]:
-    """The ids of the next deliveries."""
-    sql = "SELECT id FROM deliveries WHERE id > ? ORDER BY id LIMIT ?"
-    return [number for (number,) in db.execute(sql, (after, limit))]
+def ids_after(db: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, bool]]:
+    """The ids of the next deliveries, each with whether it is a decision to prune."""
+    sql = "SELECT id, path = ? AND source = 'user' FROM deliveries WHERE id > ? ORDER BY id LIMIT ?"
+    return [
+        (number, bool(is_prune)) for number, is_prune in db.execute(sql, (PRUNE_PATH, after, limit))
+    ]
 
 
 def read(db: sqlite3.Connection, ids: Iterable[int]) -> list[Entry]:

@@ -16,19 +16,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from vs_tui.log.delivery import DECISIONS
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, Seek, State, Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object, text
 from vs_tui.sources.signatures import require_fresh, require_hmac_hex, sha256_hex
 from vs_tui.traces.correlation import CLEARED_ATTRIBUTE, CUT_PREFIX, PIN_ATTRIBUTE
 
-PRUNE_PATH = "/api/prune"
-FORGET_PATH = "/api/forget"
-_DECISIONS = {
-    PRUNE_PATH: ("prune", "finished traces from before this were deleted"),
-    FORGET_PATH: ("forget", "a person's names were replaced in all deliveries"),
-}
-"""Entries of a shared log that nobody can send: what they decide every node applies by itself."""
 _ACTIONS = ("pin", "cut", "clear")
 _PROOF = re.compile(r"t=(\d{16,17}),v1=([0-9a-f]{64})")
 """Microseconds, and the HMAC of `MICROSECONDS.BODY`; see `model.own_proof`."""
@@ -61,8 +55,8 @@ class User:
         return signed or f"{inbound.received_at}:{sha256_hex(inbound.body)[:16]}"
 
     def parse(self, inbound: Inbound) -> Parsed:
-        if inbound.path in _DECISIONS:
-            kind, what = _DECISIONS[inbound.path]
+        if inbound.path in DECISIONS:
+            kind, what = DECISIONS[inbound.path]
             return Parsed(kind=kind, verdict=Verdict.IGNORED, reason=what)
         body = json_object(inbound)
         action, child, parent = (

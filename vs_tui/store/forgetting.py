@@ -17,6 +17,10 @@ from typing import Any, Final
 
 import orjson
 
+from vs_tui.log import sqlite_log
+from vs_tui.log.delivery import FORGET_PATH, decision
+from vs_tui.log.same_bodies import SameBodies
+from vs_tui.model.time import Instant
 from vs_tui.store.schema import DERIVED_TABLES
 
 CHUNK: Final = 200
@@ -99,12 +103,17 @@ def count_named(connection: sqlite3.Connection, person: Person) -> Forgotten:
     return Forgotten(deliveries, refusals, inside)
 
 
-def forget(connection: sqlite3.Connection, person: Person) -> Forgotten:
+def forget(
+    connection: sqlite3.Connection, bodies: SameBodies, person: Person, now: Instant
+) -> Forgotten:
     """Replace the names in all that was received; in the transaction in which all is begun anew
     (`Writer.start_over`). `wipe` afterwards takes the old pages out of the file."""
     deliveries, inside = _replace(connection, person, "deliveries", _DELIVERY, write=True)
     refusals, _ = _replace(connection, person, "rejections", _REJECTION, write=True)
     _replace_kept(connection, person)
+    if deliveries:
+        decided = decision(FORGET_PATH, {"now_called": person.word}, now)
+        sqlite_log.append(connection, [decided], bodies, lambda _: False)
     return Forgotten(deliveries, refusals, inside)
 
 

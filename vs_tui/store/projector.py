@@ -13,6 +13,7 @@ import sqlite3
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -26,6 +27,7 @@ from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Verdict
 from vs_tui.store import batch
+from vs_tui.store.retention import set_decided
 from vs_tui.store.span_folding import Change
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ class Projector:
     head: int = 0
     at_once: int = 50
     """Deliveries of the next transaction, by how long the last ones took."""
+    tried: int = 0
+    """The last delivery of the transaction that was begun last."""
     parse: Parse | None = None
     """Reads stored deliveries; None for today's adapters."""
     correct: Callable[..., None] = sqlite_log.correct
@@ -116,7 +120,14 @@ class Projector:
     def fold_some(self, db: sqlite3.Connection, folding: batch.Folding, limit: int = 0) -> Folded:
         """Fold the next deliveries; the caller has begun and will commit, then call `committed`."""
         started = thread_time()
-        ids = sqlite_log.ids_after(db, self.position, limit or self._wanted())
+        found = sqlite_log.ids_after(db, self.position, limit or self._wanted())
+        if found and found[0][1]:
+            self.tried = found[0][0]
+            before = orjson.loads(sqlite_log.read(db, [self.tried])[0].body)["before"]
+            set_decided(db, int(before))
+            return self.pass_over(db, folding)
+        ids = [number for number, _ in takewhile(lambda each: not each[1], found)]
+        self.tried = ids[-1] if ids else 0
         parsed = {number: self._parsed[number][1] for number in ids if number in self._parsed}
         unread = [number for number in ids if number not in parsed]
         if unread:
@@ -131,11 +142,12 @@ class Projector:
             self._adapt(len(ids), thread_time() - started)
         return Folded(reached, len(ids), changes)
 
-    def quarantine_next(self, db: sqlite3.Connection, folding: batch.Folding, why: str) -> Folded:
-        """Pass over the next delivery, which cannot be folded."""
+    def pass_over(self, db: sqlite3.Connection, folding: batch.Folding, why: str = "") -> Folded:
+        """Go on behind the next delivery: a decision that is noted, or one that cannot be folded,
+        which is quarantined; `why` says so."""
         folding.context.seq = batch.next_seq(db)
-        ids = sqlite_log.ids_after(db, self.position, 1)
-        for entry in sqlite_log.read(db, ids):
+        ids = [number for number, _ in sqlite_log.ids_after(db, self.position, 1)]
+        for entry in sqlite_log.read(db, ids) if why else ():
             reason = f"folding failed ({why}); `vs-tui db rebuild` tries again"
             self.correct(
                 db, entry, kind=entry.kind, verdict=Verdict.QUARANTINED, reason=reason, keys=()

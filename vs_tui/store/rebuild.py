@@ -146,6 +146,9 @@ class _Side(Writer):
         db.execute("DROP VIEW temp.spans")
         db.execute("COMMIT")
 
+    async def _carry_out(self) -> None:
+        """What was pruned is in the log no more; what is not yet, who uses the database prunes."""
+
     async def catch_up(self, progress: Progress) -> None:
         """Returns when only the latest deliveries of a log that grows are not folded."""
         while True:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import orjson
 
+from vs_tui.log.delivery import DECISIONS
 from vs_tui.log.recording import Delivery
 from vs_tui.model.time import Instant
 
@@ -20,7 +21,7 @@ def recorded(
     delivery_id: int | None = None,
 ) -> Iterator[Delivery]:
     """Deliveries as they arrived, in the order of their receipt; None narrows nothing. `until` is
-    not included."""
+    not included. Decisions about what is stored here are nothing for another receiver."""
     asked = {
         "received_at >= ?": since,
         "received_at < ?": until,
@@ -30,8 +31,9 @@ def recorded(
     narrowed = {condition: value for condition, value in asked.items() if value is not None}
     where = " AND ".join(narrowed) or "1"
     rows = connection.execute(
-        f"SELECT received_at, path, headers, body FROM deliveries WHERE {where} ORDER BY id",
-        tuple(narrowed.values()),
+        f"SELECT received_at, path, headers, body FROM deliveries WHERE {where} "
+        "AND NOT (source = 'user' AND path IN (?, ?)) ORDER BY id",
+        (*narrowed.values(), *DECISIONS),
     )
     for received_at, path, headers, body in rows:
         kept = orjson.loads(headers)

@@ -39,11 +39,11 @@ _TOLD: Final = (
 )
 # A delivery is over when it is folded and no span is left that it told of, whenever it arrived: a
 # rebuild would bring them back. One that told of none is over when it is old.
-_SPENT: Final = (
+_FOLDED: Final = (
     "(received_at < :before OR keys <> '[]') "
-    "AND id <= COALESCE((SELECT value FROM meta WHERE name = 'position'), 0) "
-    f"AND NOT EXISTS (SELECT 1 FROM {_TOLD})"
+    "AND id <= COALESCE((SELECT value FROM meta WHERE name = 'position'), 0)"
 )
+_SPENT: Final = f"{_FOLDED} AND NOT EXISTS (SELECT 1 FROM {_TOLD})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def count_prunable(connection: sqlite3.Connection, before: Instant) -> Pruned:
         f"SELECT COUNT(DISTINCT trace_id), COUNT(*) FROM spans WHERE trace_id IN ({gone})", at
     ).fetchone()
     deliveries = connection.execute(
-        "SELECT COUNT(*) FROM deliveries WHERE (received_at < :before OR keys <> '[]') "
+        f"SELECT COUNT(*) FROM deliveries WHERE {_FOLDED} "
         f"AND NOT EXISTS (SELECT 1 FROM {_TOLD} WHERE s.trace_id NOT IN ({gone}))",
         at,
     ).fetchone()[0]
@@ -193,7 +193,7 @@ def prune_deliveries(
     """Delete spent deliveries among the next 2,000 after an id; returns where to go on, None at the
     end. Old refusals go with the first step. The caller's transaction."""
     if after is None:
-        connection.execute("DELETE FROM rejections WHERE received_at < ?", (before,))
+        prune_rejections(connection, before)
     last = connection.execute(
         "SELECT MAX(id) FROM (SELECT id FROM deliveries WHERE id > ? ORDER BY id LIMIT ?)",
         (after or 0, DELIVERIES_AT_ONCE),
@@ -207,6 +207,28 @@ def prune_deliveries(
     ).fetchall()
     latest = max((at for (at,) in deleted), default=0)
     return Pruned(deliveries=len(deleted), latest=latest), last
+
+
+def prune_rejections(connection: sqlite3.Connection, before: Instant) -> None:
+    """Delete old refusals."""
+    connection.execute("DELETE FROM rejections WHERE received_at < ?", (before,))
+
+
+def decided(connection: sqlite3.Connection) -> Instant:
+    """Before when what is over is to be deleted, as was decided and is not done yet; 0 for none."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'pruning'").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def set_decided(connection: sqlite3.Connection, before: Instant) -> None:
+    """Kept with the database until it is done, whatever happens to the process."""
+    latest = max(before, decided(connection))
+    connection.execute("REPLACE INTO meta VALUES ('pruning', ?)", (latest,))
+
+
+def set_done(connection: sqlite3.Connection, before: Instant) -> None:
+    """Unless more was decided since."""
+    connection.execute("DELETE FROM meta WHERE name = 'pruning' AND value <= ?", (before,))
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:

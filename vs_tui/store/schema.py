@@ -271,7 +271,7 @@ MIGRATIONS: Final[Sequence[str]] = (
 
 LOG_TABLES: Final = (
     *("deliveries", "rejections", "counts", "meta"),
-    *("exported_spans", "counted_facts", "counted_totals"),
+    *("exported_spans", "counted_facts", "counted_totals", "notices", "notified"),
 )
 """What was received and sent, and how far the rest stands: never made again."""
 

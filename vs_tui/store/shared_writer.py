@@ -12,12 +12,8 @@ import asyncio
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
-from hashlib import sha256
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from secrets import token_hex
 from time import monotonic
 from typing import Final
 
@@ -26,11 +22,10 @@ import orjson
 from vs_tui.log.append_queue import Waiting
 from vs_tui.log.delivery import Intake, Outcome
 from vs_tui.log.postgres import Appended, Entry, LogAway, Position, PostgresLog
-from vs_tui.model.limits import Retention
-from vs_tui.model.time import HOUR, Instant, iso
+from vs_tui.model.time import MINUTE, Instant, iso
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.user import FORGET_PATH, PRUNE_PATH
-from vs_tui.store import batch, forgetting, retention, shared_cache, upkeep
+from vs_tui.store import batch, forgetting, shared_cache
+from vs_tui.store.retention import Pruned
 from vs_tui.store.shared_cache import Place
 from vs_tui.store.storage_errors import is_storage
 from vs_tui.store.writer import READ_WAIT_SECONDS, Settings, Writer
@@ -57,10 +52,7 @@ class SharedWriter(Writer):
         settings: Settings | None,
         shared: PostgresLog,
     ) -> None:
-        settings = settings or Settings()
-        super().__init__(path, clock, replace(settings, retention=Retention()))
-        self._shared_retention = settings.retention
-        self._decide_at: Instant = 0
+        super().__init__(path, clock, settings)
         self._shared = shared
         self._place = Place()
         self._moved = asyncio.Event()
@@ -108,7 +100,7 @@ class SharedWriter(Writer):
         if not waiting:
             return
         try:
-            appended = await self._shared.append([_entry(entry.intake) for entry in waiting])
+            appended = await self._shared.append([entry_of(entry.intake) for entry in waiting])
         except LogAway as error:
             self._note_away(error)
             self._give_up(waiting, self.trouble)
@@ -174,12 +166,8 @@ class SharedWriter(Writer):
         if not entries:
             self._place = Place(state.epoch, place.position, state.prune)
             return False
-        decided = next((n for n, entry in enumerate(entries) if _is_prune(entry)), len(entries))
-        if decided == 0:
-            await self._apply(entries[0], state.prune)
-            return True
-        reached = Place(state.epoch, entries[decided - 1].position, state.prune)
-        await self._store(entries[:decided], reached)
+        reached = Place(state.epoch, entries[-1].position, state.prune)
+        await self._store(entries, reached)
         return True
 
     async def _store(self, entries: Sequence[Entry], reached: Place) -> None:
@@ -188,21 +176,10 @@ class SharedWriter(Writer):
         )
         self._reached(reached, numbers)
 
-    async def _apply(self, entry: Entry, prune: int) -> None:
-        """Do what an entry decides, once all before it is folded; then store it. Done twice when
-        the node dies in between, which changes nothing."""
-        before = orjson.loads(entry.body)["before"]
-        while not await super().caught_up(READ_WAIT_SECONDS):
-            pass
-        pruned = await upkeep.prune(self._run, self._transaction, before)
-        log.info(
-            "traces from before %s: %d deleted, with %d deliveries",
-            iso(before),
-            pruned.traces,
-            pruned.deliveries,
-        )
-        await self._store([entry], Place(self._place.epoch, entry.position, prune))
+    async def _prune(self, before: Instant) -> Pruned:
+        pruned = await super()._prune(before)
         await self._delete_spent(max(before, pruned.latest + 1))
+        return pruned
 
     async def _delete_spent(self, before: Instant) -> None:
         """Delete from the log what this node has read and deleted. Every node may do so: what one
@@ -216,22 +193,13 @@ class SharedWriter(Writer):
             if spent or repeats:
                 await self._shared.delete([*spent, *repeats], self._clock())
 
-    async def sweep(self) -> None:
-        """As of any writer; retention is decided once for all nodes."""
-        await super().sweep()
-        now = self._clock()
-        kept = self._shared_retention
-        if self._away or not kept or now < self._decide_at:
-            return
-        self._decide_at = now + HOUR
-        before = now - kept.age if kept.age else 0
-        if kept.size and await self._run(retention.used_bytes) > kept.size:
-            before = max(before, await self._run(partial(retention.next_tenth, after=before)))
+    async def _may_decide(self, now: Instant) -> bool:
+        """Retention is decided by one node for all."""
         try:
-            if before and await self._shared.claim("retained_at", now, HOUR):
-                await decide_prune(self._shared, before, now)
+            return not self._away and await self._shared.claim("retained_at", now, MINUTE)
         except LogAway as error:
             self._note_away(error)
+            return False
 
     def _reached(self, reached: Place, numbers: Sequence[tuple[int, int]]) -> None:
         self._place = reached
@@ -276,42 +244,7 @@ class SharedWriter(Writer):
             self._notify(())
 
 
-async def decide_prune(shared: PostgresLog, before: Instant, now: Instant) -> None:
-    """Append the decision that all nodes delete finished traces from before an instant."""
-    await shared.append([_decision(PRUNE_PATH, "prune", {"before": before}, now)])
-
-
-async def decide_forget(shared: PostgresLog, word: str, now: Instant) -> None:
-    """Append that a person's names were replaced; without the names."""
-    await shared.append([_decision(FORGET_PATH, "forget", {"now_called": word}, now)])
-
-
-def _decision(path: str, kind: str, content: Mapping[str, object], now: Instant) -> Entry:
-    body = orjson.dumps(content)
-    return Entry(
-        id=0,
-        source="user",
-        kind=kind,
-        path=path,
-        headers="{}",
-        body=body,
-        sha256=sha256(body).digest(),
-        received_at=now,
-        dedupe=f"id:{kind}-{token_hex(8)}",
-        verdict=Verdict.IGNORED.value,
-        reason="",
-        status=200,
-        duplicates=0,
-        adapter=1,
-        keys="[]",
-    )
-
-
-def _is_prune(entry: Entry) -> bool:
-    return entry.source == "user" and entry.path == PRUNE_PATH
-
-
-def _entry(intake: Intake) -> Entry:
+def entry_of(intake: Intake) -> Entry:
     """A delivery as the log stores it."""
     return Entry(
         id=0,

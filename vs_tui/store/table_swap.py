@@ -29,8 +29,8 @@ ROWS_AT_ONCE: Final = 500
 """So few that a delivery in between waits for some milliseconds."""
 _TABLE: Final = re.compile(r'^(CREATE TABLE\s+)"?(\w+)"?')
 _INDEX: Final = re.compile(r'^(CREATE (?:UNIQUE )?INDEX\s+)"?(\w+)"?(\s+ON\s+)"?(\w+)"?')
-_KEPT_META: Final = ("generation", "export_position", "log_cache", "log_epoch", "log_prune")
-"""What the file knows of itself and of others, and not of its models."""
+_MODEL_META: Final = ("teams", "teams_from", "dora", "dora_from", "incidents")
+"""By which configuration the models were made. All else in `meta` is the file's own."""
 
 
 def empty_models(connection: sqlite3.Connection, folding: batch.Folding) -> int:
@@ -165,12 +165,13 @@ def _take_over(
     db: sqlite3.Connection, found: Mapping[str, object], made: Mapping[str, object]
 ) -> None:
     seq = max(int(str(known.get("seq", 0))) for known in (found, made)) + 1
-    # What a receiver of another configuration has there is found out anew at its next start.
-    agreed = {name: value for name, value in made.items() if found.get(name, value) == value}
-    agreed |= {"seq": seq, "generation": seq, "position": made.get("position", 0)}
-    gone = [name for name in found if name not in _KEPT_META and not name.startswith("log_")]
-    db.executemany("DELETE FROM main.meta WHERE name = ?", [(name,) for name in gone])
-    db.executemany("REPLACE INTO main.meta VALUES (?, ?)", [*agreed.items()])
+    wanted = {"seq": seq, "generation": seq, "position": made.get("position", 0)}
+    for name in _MODEL_META:
+        # What a receiver of another configuration has there is found out anew at its next start.
+        if name in made and found.get(name, made[name]) == made[name]:
+            wanted[name] = made[name]
+    db.executemany("DELETE FROM main.meta WHERE name = ?", [(name,) for name in _MODEL_META])
+    db.executemany("REPLACE INTO main.meta VALUES (?, ?)", [*wanted.items()])
 
 
 def drop_fresh(db: sqlite3.Connection) -> None:

@@ -23,12 +23,14 @@ CLOCK_TRUST: Final = HOUR
 _NEWEST: Final = (
     "SELECT MAX(received_at) FROM (SELECT received_at FROM deliveries ORDER BY id DESC LIMIT 100)"
 )
+_OLDER: Final = (
+    "SELECT EXISTS (SELECT 1 FROM spans WHERE parent_key = '' AND last_event_at < ?) "
+    "OR EXISTS (SELECT 1 FROM deliveries WHERE received_at < ?)"
+)
 MAX_REJECTIONS: Final = 1_000
 """Refused requests noted between two sweeps; beyond it they are only counted."""
 MAX_UNKNOWN: Final = 100
 """Of them those to unknown paths, so that scanners leave room for what tools were refused."""
-ROUNDS: Final = 20
-"""Of deleting in one sweep, until the database is small enough."""
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -85,27 +87,33 @@ class Rejections:
 
 
 async def prune(run: Run, transact: Transact, before: Instant) -> Pruned:
-    """Delete what is over and older, in small transactions; deliveries are stored between them.
-    Works below the low-space mark, too: it is how space comes back."""
+    """Delete what is over and older, in small transactions; deliveries are stored and folded
+    between them."""
     await run(retention.overwrite_freed)
-    held = retention.Held(before)
-    while await run(held.look):
-        pass
-    kept = await run(held.traces)
-
-    def prune_traces(
-        db: sqlite3.Connection, before: Instant, place: retention.Place | None
-    ) -> tuple[Pruned, retention.Place | None]:
-        return retention.prune_traces(db, before, place, kept)
-
-    traces = await _to_the_end(transact, prune_traces, before)
-    await transact(retention.relink_scattered)
+    traces = await prune_traces(run, transact, before)
     deliveries = await _to_the_end(transact, retention.prune_deliveries, before)
     left = -1
     while (free := await run(retention.give_back)) and free != left:
         left = free
     await run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
-    return traces + deliveries + Pruned(held=held.count)
+    return traces + deliveries
+
+
+async def prune_traces(run: Run, transact: Transact, before: Instant) -> Pruned:
+    """Delete finished traces, and leave the log as it is."""
+    held = retention.Held(before)
+    while await run(held.look):
+        pass
+    kept = await run(held.traces)
+
+    def some(
+        db: sqlite3.Connection, before: Instant, place: retention.Place | None
+    ) -> tuple[Pruned, retention.Place | None]:
+        return retention.prune_traces(db, before, place, kept)
+
+    traces = await _to_the_end(transact, some, before)
+    await transact(retention.relink_scattered)
+    return traces + Pruned(held=held.count)
 
 
 async def _to_the_end(
@@ -126,11 +134,15 @@ async def _to_the_end(
             return total
 
 
-async def retain(run: Run, transact: Transact, kept: Retention, now: Instant) -> None:
-    """Delete what is older, or more, than is to be kept. Ages are measured from the newest delivery
-    where the clock is far ahead of it: one start with a wrong clock would delete everything."""
-    pruned = Pruned()
-    if kept.age:
+async def retain(
+    run: Run, transact: Transact, kept: Retention, now: Instant, after: Instant
+) -> tuple[Instant, bool]:
+    """Before when finished traces are to be deleted, because they are older, or more, than is to be
+    kept; and whether more may have to go, further on than this (`after` the next time): the oldest
+    may all be in flight, as tickets are. Ages are measured from the newest delivery where the clock
+    is far ahead of it: one start with a wrong clock would delete everything."""
+    before = 0
+    if kept.age and not after:
         newest = await run(lambda db: db.execute(_NEWEST).fetchone()[0])
         if newest is not None and now - newest > CLOCK_TRUST:
             if now - newest > kept.age:
@@ -138,15 +150,14 @@ async def retain(run: Run, transact: Transact, kept: Retention, now: Instant) ->
                     "the clock is far ahead of the newest delivery; ages are counted from it"
                 )
             now = newest
-        pruned += await prune(run, transact, now - kept.age)
-    before = rounds = 0
-    while kept.size and rounds < ROUNDS and await run(retention.used_bytes) > kept.size:
-        rounds += 1
-        # Further on where the oldest are all in flight, as tickets may be.
-        before = await run(partial(retention.next_tenth, after=before))
-        pruned += await prune(run, transact, before)
-    if pruned.traces or pruned.deliveries:
-        log.info("retention deleted %s traces, %s deliveries", pruned.traces, pruned.deliveries)
+        before = now - kept.age
+        await transact(lambda db, _: retention.prune_rejections(db, before))
+        if not await run(lambda db: db.execute(_OLDER, (before, before)).fetchone()[0]):
+            before = 0
+    if kept.size and await run(retention.used_bytes) > kept.size:
+        further = await run(partial(retention.next_tenth, after=after))
+        return max(before, further), further > after
+    return before, False
 
 
 def time_out(

@@ -20,10 +20,10 @@ from typing import Final, TypeVar
 
 from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import Tell, Unavailable, Waiting, WaitingLine
-from vs_tui.log.delivery import Intake, Outcome, Rejection
+from vs_tui.log.delivery import PRUNE_PATH, Intake, Outcome, Rejection, decision
 from vs_tui.model.limits import LOW_SPACE, Retention
 from vs_tui.model.teams import Teams
-from vs_tui.model.time import HOUR, SECOND, Duration, Instant
+from vs_tui.model.time import HOUR, SECOND, Duration, Instant, iso
 from vs_tui.store import batch, retention, upkeep
 from vs_tui.store.health import Condition
 from vs_tui.store.lock import DatabaseLock
@@ -99,6 +99,9 @@ class Writer:
             path, settings.low_space, settings.free_bytes, lambda: self._notify(())
         )
         self._timed_out_at = self._retain_at = 0
+        self._pruned = Pruned()
+        self._pruning = asyncio.Lock()
+        self._retain_after: Instant = 0
         self._generation = -1
         self._is_open = False
         adopt = (adopt_teams, adopt_incidents, *settings.adopt)
@@ -199,6 +202,11 @@ class Writer:
         """Store one delivery; returns after its commit. Unavailable when that is impossible, or
         when it takes so long that the sender would hang up: then it may still be committed, and
         the sender's retry counts as a repeat."""
+        if self.trouble:
+            raise Unavailable(self.trouble)
+        return await self._stored(intake)
+
+    async def _stored(self, intake: Intake) -> Outcome:
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
         def tell(result: Outcome | Unavailable) -> None:
@@ -209,7 +217,7 @@ class Writer:
             else:
                 future.set_result(result)
 
-        self.put(intake, tell)
+        self._line.put(intake, tell)
         return await future
 
     def put(self, intake: Intake, tell: Tell) -> None:
@@ -240,12 +248,12 @@ class Writer:
         self._notify(())
         return result
 
-    async def start_over(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def start_over(self, work: Callable[[sqlite3.Connection, batch.Folding], T]) -> T:
         """Run a function in one transaction that begins all anew that is derived. What is
         acknowledged is folded again from then on; `caught_up` waits for it."""
 
         def whole(db: sqlite3.Connection, folding: batch.Folding) -> T:
-            result = work(db)
+            result = work(db, folding)
             empty_models(db, folding)
             return result
 
@@ -356,29 +364,29 @@ class Writer:
             return
         self._counted = False
         try:
-            folded = await self._fold(self._projector.fold_some)
+            await self._fold_some()
         except Exception as error:
             if is_storage(error):
                 raise
             log.exception("deliveries could not be folded; each is tried alone")
-            for _ in range(self._projector.at_once):
-                if self._projector.behind:
-                    await self._fold_one()
-            return
-        self._settle(folded)
+            tried = self._projector.tried
+            while self._projector.position < tried:
+                await self._fold_one()
 
     async def _fold_one(self) -> None:
         """After a bug in folding: only the delivery that trips it is quarantined."""
         projector = self._projector
         try:
-            folded = await self._fold(lambda db, f: projector.fold_some(db, f, 1))
+            await self._fold_some(1)
         except Exception as error:
             if is_storage(error):
                 raise
             why = type(error).__name__
             log.error("delivery after %d quarantined: %s", projector.position, why)
-            folded = await self._fold(lambda db, f: projector.quarantine_next(db, f, why))
-        self._settle(folded)
+            self._settle(await self._fold(lambda db, f: projector.pass_over(db, f, why)))
+
+    async def _fold_some(self, limit: int = 0) -> None:
+        self._settle(await self._fold(lambda db, f: self._projector.fold_some(db, f, limit)))
 
     async def _fold(self, work: Callable[[sqlite3.Connection, batch.Folding], Folded]) -> Folded:
         folded = await self._transaction(work, synced=False)
@@ -468,22 +476,53 @@ class Writer:
             if due:
                 self._notify(await self._transaction(lambda db, f: time_out(db, f, due)))
         await self.adopt()
-        if self._settings.retention and now >= self._retain_at:
-            self._retain_at = now + HOUR
-            await upkeep.retain(self._run, self._transaction, self._settings.retention, now)
-            self._notify(())
+        await self._carry_out()
+        if self._settings.retention and now >= self._retain_at and not self.behind:
+            await self._retain(now)
+
+    async def _retain(self, now: Instant) -> None:
+        """Decide what is not to be kept: hourly, and a step further at once while it is much."""
+        before, more = await upkeep.retain(
+            self._run, self._transaction, self._settings.retention, now, self._retain_after
+        )
+        self._retain_after = before if more else 0
+        self._retain_at = now + (0 if more else HOUR)
+        if before and await self._may_decide(now):
+            await self._decide(before)
+
+    async def _may_decide(self, _now: Instant) -> bool:
+        return True
+
+    async def _carry_out(self) -> None:
+        async with self._pruning:
+            if before := await self._run(retention.decided):
+                await self._prune(before)
+
+    async def _prune(self, before: Instant) -> Pruned:
+        """Do what was decided. Begun again by the next start when the process dies meanwhile."""
+        pruned = await upkeep.prune(self._run, self._transaction, before)
+        await self._transaction(lambda db, _: retention.set_done(db, before))
+        log.info(
+            "traces from before %s: %d deleted, with %d deliveries",
+            *(iso(before), pruned.traces, pruned.deliveries),
+        )
+        self._pruned += pruned
+        self._notify(())
+        return pruned
 
     async def adopt(self) -> None:
         """Apply a changed configuration to what is stored; deliveries are stored in between."""
         while self._to_adopt:
+            work = self._to_adopt[0]
             try:
-                while await self._transaction(self._to_adopt[0]):
+                while await self._transaction(work):
                     pass
             except Exception as error:
                 if is_storage(error):
                     raise
                 log.exception("not all is grouped as configured; the next start tries again")
-            self._to_adopt.pop(0)
+            if work in self._to_adopt:  # it was asked for twice at once
+                self._to_adopt.remove(work)
             self._notify(())
 
     async def _try_again(self) -> None:
@@ -497,8 +536,13 @@ class Writer:
         self._condition.recover()
 
     async def prune(self, before: Instant) -> Pruned:
-        """Delete what is over and older; deliveries are stored meanwhile."""
-        await self.caught_up()
-        pruned = await upkeep.prune(self._run, self._transaction, before)
-        self._notify(())
-        return pruned
+        """Decide that what is over and older is deleted, and wait until it is; deliveries are
+        stored meanwhile. Works below the low-space mark, too: it is how space comes back."""
+        self._pruned = Pruned()
+        await self._decide(before)
+        await self.folded()
+        await self._carry_out()
+        return self._pruned
+
+    async def _decide(self, before: Instant) -> None:
+        await self._stored(decision(PRUNE_PATH, {"before": before}, self._clock()))
