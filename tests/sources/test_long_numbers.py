@@ -9,8 +9,9 @@ import pytest
 from tests.sources import github_payloads as gh
 from tests.sources.api_payloads import post
 from vs_tui.sources import customhttp, emmetrics, jira
-from vs_tui.sources.base import Inbound, json_body
+from vs_tui.sources.base import Inbound, json_body, small_object, text
 from vs_tui.sources.reading import read
+from vs_tui.sources.registry import sources
 
 LONG = 123456789012345678901234567890
 
@@ -56,3 +57,13 @@ def test_odd_numbers_are_read_or_refused_and_never_a_fault_of_ours(odd) -> None:
                 assert type(error).__name__ == "BadBody"
             else:
                 assert "failed with" not in parsed.reason
+
+
+@pytest.mark.parametrize("number", ["1e308", "1E+30", str(LONG), "1e400", "-" + "9" * 25 + ".5"])
+def test_what_is_asked_before_a_body_is_read_takes_long_numbers_too(number) -> None:
+    """The sender's own delivery id is read from a body before its adapter reads it."""
+    body = f'{{"id": {number}, "action": {{"id": {number}}}, "webhookId": {number}}}'.encode()
+    inbound = Inbound("/x", {}, body, 0)
+    assert isinstance(text(small_object(inbound), "id"), str)
+    for source in sources().values():
+        assert isinstance(source.dedupe_key(inbound), str)

@@ -109,6 +109,7 @@ class Inexact(Unreadable):
         super().__init__("a number has more than 64 bits; send it as text")
 
 
+_MAY_ROUND: Final = re.compile(rb"\d[eE]\+?\d\d|\d{19}")
 _DIGITS: Final = bytes(0x30 if 0x30 <= code <= 0x39 else 0x20 for code in range(256))
 _MANY: Final = b"0" * 19
 _SMALL: Final = 4096
@@ -192,9 +193,11 @@ def json_object(inbound: Inbound) -> dict[str, Any]:
 
 def small_object(inbound: Inbound) -> dict[str, Any]:
     """The JSON object of a body that is read in no time; {} for a long one and for what is none.
-    For what is asked for between two other requests, such as an id."""
+    For what is asked for between two other requests, such as an id; its numbers are exact."""
     if len(inbound.body) > MIB or values_in(inbound.body) > READ_AT_ONCE:
         return {}
+    if _MAY_ROUND.search(inbound.body):
+        inbound = with_exact_numbers(inbound)
     try:
         return json_object(inbound)
     except BadBody:
