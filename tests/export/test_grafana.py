@@ -163,6 +163,24 @@ async def test_counters_and_views_have_the_figures_of_the_report(told) -> None:
         assert figure > 0, view
 
 
+EM_METRICS_RULES = (
+    *("deployment_frequency_total", "change_failure_count_deployment_total"),
+    *("lead_time_for_changes_millisecond_bucket", "time_to_restore_millisecond_bucket"),
+    *("time_per_ticket_minute_sum", "time_per_ticket_minute_bucket"),
+    "pull_request_merged_count_pull_requests_total",
+    "pull_request_opened_count_pull_requests_total",
+    "pull_request_closed_count_pull_requests_total",
+)
+"""What em-metrics' recording rules read (em-metrics.rules.yml)."""
+
+
+async def test_em_metrics_recording_rules_find_their_series(told) -> None:
+    async with session(told) as client:
+        text = await (await client.get("/metrics")).text()
+    samples = {s.name for family in text_string_to_metric_families(text) for s in family.samples}
+    assert samples >= set(EM_METRICS_RULES)
+
+
 async def test_every_infinity_query_finds_a_value(told) -> None:
     tried = 0
     async with session(told) as client:

@@ -116,11 +116,14 @@ async def test_a_collector_that_is_away_gets_all_of_it_later(tmp_path, collector
             await tree(runtime, str(number))
         await until(lambda: state.trouble)
         await until(lambda: "since" in doctor(runtime).found)
+        told = (await runtime.reader.health()).details["export"]
+        assert "traces wait here until it is back" in told
         assert state.waiting <= 5 and state.trouble_since is not None
         await collector.start(port)
         await until(lambda: len(collector.spans) == 15)
         await until(lambda: not state.trouble)
         await until(lambda: doctor(runtime).found.startswith("15 sent"))
+        assert (await runtime.reader.health()).details == {"export": ""}
     assert len({span.span_id for span in collector.spans}) == 15
 
 

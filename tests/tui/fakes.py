@@ -416,6 +416,7 @@ class FakeReader:
         self.seq = 1 if spans or deliveries else 0
         self.changed: list[str] = [s.key for s in spans]
         self.trouble = ""
+        self.export_trouble = ""
         self.fails: Exception | None = None
         self.calls: list[str] = []
         self.searched: list[Instant] = []
@@ -611,7 +612,12 @@ class FakeReader:
 
     async def health(self) -> Health:
         self._asked("health")
-        return Health(ready=not self.trouble, trouble=self.trouble, spans=len(self.by_key))
+        return Health(
+            ready=not self.trouble,
+            trouble=self.trouble,
+            spans=len(self.by_key),
+            details={"export": self.export_trouble},
+        )
 
     async def close(self) -> None:
         return None

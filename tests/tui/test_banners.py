@@ -80,6 +80,16 @@ async def test_storage_trouble_shows_although_nothing_is_committed_any_more(size
         await on.no_longer_sees("the disk is full")
 
 
+async def test_a_collector_that_is_away_is_said_until_it_is_back() -> None:
+    reader = well()
+    async with stage(reader) as on:
+        for text in ("the OTLP collector answered 503: traces wait here until it is back", ""):
+            reader.export_trouble = text
+            on.app.feed._looked = 0
+            on.app.feed.wake()
+            await (on.sees(text) if text else on.no_longer_sees("OTLP collector"))
+
+
 async def test_what_cannot_be_read_is_said_and_what_was_read_stays() -> None:
     reader = well()
     async with stage(reader) as on:

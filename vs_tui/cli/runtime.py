@@ -109,6 +109,7 @@ class Runtime:
             self.clock,
             team_names=self.config.teams.names,
             trouble=lambda: self.writer.trouble,
+            export_trouble=lambda: "; ".join(filter(None, (e.told for e in self.exporters))),
             environments=self.config.environments,
         ).open()
 

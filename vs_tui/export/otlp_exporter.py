@@ -141,6 +141,13 @@ class OtlpExporter(ABC):
                 self.state.refusal,
             )
 
+    @property
+    def told(self) -> str:
+        """What people must know: a collector that takes nothing; empty when all is well."""
+        if not self.state.trouble:
+            return ""
+        return f"the OTLP collector {self.state.trouble}: {self.signal} wait here until it is back"
+
     def _failed(self, error: str) -> None:
         if not self.state.trouble:
             self.state.trouble_since = self.clock()

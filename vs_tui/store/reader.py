@@ -77,12 +77,14 @@ class SqliteReader:
         *,
         team_names: Sequence[str] = (),
         trouble: Callable[[], str] = lambda: "",
+        export_trouble: Callable[[], str] = lambda: "",
         environments: Environments | None = None,
     ) -> None:
         self.path = path
         self._clock = clock
         self._team_names = tuple(team_names)
         self._trouble = trouble
+        self._export_trouble = export_trouble
         self._environments = environments or Environments()
         self._board: TraceBoard | None = None
         self._begun: OrderedDict[Hashable, _Begun] = OrderedDict()
@@ -305,6 +307,7 @@ class SqliteReader:
             spans=counted[0],
             deliveries=counted[1],
             path=str(self.path),
+            details={"export": self._export_trouble()},
         )
 
 

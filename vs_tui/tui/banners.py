@@ -43,6 +43,8 @@ def concerns(app: Session) -> Iterator[str]:
         yield "open: all who reach the port can send and read; restart without --no-auth"
     if app.clock_trouble:
         yield app.clock_trouble
+    if app.export_trouble:
+        yield clean(app.export_trouble, 200)
     yield from _quarantined(app.health, here=app.navigation.current == "events")
     yield from _silent(app.health, app.setup.clock())
 

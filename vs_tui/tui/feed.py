@@ -88,11 +88,12 @@ class Feed:
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
             app = self._app
-            before = app.trouble, app.clock_trouble
+            before = app.trouble, app.clock_trouble, app.export_trouble
             health = await app.reader.health()
             app.trouble = health.trouble
+            app.export_trouble = str(health.details.get("export", ""))
             await self._compare(health)
-            if before != (app.trouble, app.clock_trouble):
+            if before != (app.trouble, app.clock_trouble, app.export_trouble):
                 app.paint_frame()
 
     async def _follow(self) -> None:

@@ -164,6 +164,8 @@ class Session(SparingApp[int]):
         self.not_listening = ""
         """Why the receiver did not start."""
         self.clock_trouble = ""
+        self.export_trouble = ""
+        """Why nothing leaves by OTLP."""
         self.url = setup.url
         self.blurred = False
         self.histories = Histories(self.reader, setup.clock, lambda: self.frozen_at)
