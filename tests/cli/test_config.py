@@ -16,6 +16,7 @@ from vs_tui.cli.config import TEMPLATE
 from vs_tui.cli.main import main
 from vs_tui.cli.tunnel import find_public_url
 from vs_tui.config import Config, Secrets, load, write_secrets
+from vs_tui.config.environment import from_env
 
 FULL = """
 [server]
@@ -141,3 +142,20 @@ def test_every_option_of_the_receiver_is_a_setting(home) -> None:
     assert (config.secrets.token, config.metrics_port, config.no_auth) == ("t", 5099, True)
     without = load_config(parser.parse_args([]))
     assert (without.port, without.metrics_port, without.no_auth) == (7000, 7001, False)
+
+
+@pytest.mark.parametrize(
+    ("env", "host", "port"),
+    [
+        ({"HOST": "0.0.0.0", "PORT": "8080"}, "0.0.0.0", 8080),
+        ({"PORT": "8080"}, "127.0.0.1", 8080),
+        ({"HOST": "", "PORT": "8080"}, "127.0.0.1", 8080),
+        # What a shell calls the machine is no address to listen on.
+        ({"HOST": "laptop"}, None, None),
+        ({"HOST": "0.0.0.0", "PORT": "tcp://10.0.0.1:80"}, None, None),
+        ({"HOST": "0.0.0.0", "PORT": "8080", "VS_ADDR": "127.0.0.1:7000"}, "127.0.0.1", 7000),
+    ],
+)
+def test_em_metrics_host_and_port_are_read(env, host, port) -> None:
+    found = from_env(env)
+    assert (found.get("host"), found.get("port")) == (host, port)

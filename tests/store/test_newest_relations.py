@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.sources import bitbucket_payloads as bb
+from tests.sources import deploy_payloads as az
 from tests.sources import github_payloads as gh
 from tests.sources import gitlab_payloads as gl
 from tests.sources import jira_payloads as ji
@@ -24,7 +25,19 @@ from tests.store.tracing import (
 )
 from vs_tui.log.delivery import Intake
 
+NAMED = {number: f"vstrace-jira-issue-TP-{number}" for number in (3, 4)}
 UUID_1, UUID_2 = (f"0000000{n}-f7c8-44e3-bbf3-2d60b5ea8bc9" for n in (1, 2))
+
+
+def azure_parent() -> dict[str, Any]:
+    body = az.azure_item("created", "09:00:00")
+    body["resource"]["id"] = 11
+    return body | {"id": "workitem-11"}
+
+
+def azure_change(kind: str, clock: str, title: str) -> dict[str, Any]:
+    more = {"title": title, "description": "", "sourceRefName": "refs/heads/cache"}
+    return az.azure_pull(kind, clock, **more)
 
 
 def ticket(number: int) -> Intake:
@@ -162,6 +175,66 @@ CASES: dict[str, tuple[Sequence[Intake], str, str]] = {
             linear("10:02:00", UUID_2, "ENG-2"),
         ],
         "linear-issue-ENG-2",
+        "",
+    ),
+    "an Azure work item names another ticket": (
+        [
+            ticket(3),
+            ticket(4),
+            posted(
+                "azure",
+                az.azure_item("created", "10:00:00", System__Title=NAMED[3]),
+            ),
+            posted(
+                "azure",
+                az.azure_item("updated", "10:05:00", System__Title=NAMED[4]),
+            ),
+        ],
+        "azure-issue-Shop-12",
+        "jira-issue-TP-4",
+    ),
+    "an Azure work item loses its parent": (
+        [
+            posted("azure", azure_parent()),
+            posted("azure", az.azure_item("created", "10:00:00", System__Parent=11)),
+            posted("azure", az.azure_item("updated", "10:05:00")),
+        ],
+        "azure-issue-Shop-12",
+        "",
+    ),
+    "an Azure pull request names another ticket": (
+        [
+            ticket(3),
+            ticket(4),
+            posted("azure", azure_change("created", "10:00:00", "TP-3 Cache")),
+            posted("azure", azure_change("updated", "10:05:00", "TP-4 Cache")),
+        ],
+        "azure-pull_request-cart-34",
+        "jira-issue-TP-4",
+    ),
+    "a Trello card names another ticket": (
+        [
+            ticket(3),
+            ticket(4),
+            posted(
+                "trello",
+                tk.trello("createCard", "10:00:00", card={"name": NAMED[3]}),
+            ),
+            posted(
+                "trello",
+                tk.trello("updateCard", "10:05:00", card={"name": NAMED[4]}),
+            ),
+        ],
+        "trello-issue-aBc123",
+        "jira-issue-TP-4",
+    ),
+    "a Trello description names no ticket any more": (
+        [
+            ticket(3),
+            posted("trello", tk.trello("createCard", "10:00:00", card={"desc": "TP-3"})),
+            posted("trello", tk.trello("updateCard", "10:05:00", card={"desc": "none"})),
+        ],
+        "trello-issue-aBc123",
         "",
     ),
     "a Bitbucket title names another ticket": (
