@@ -76,7 +76,7 @@ def _product(group: tuple[str, str, str, str], parts: list[Assessed]) -> Product
         key=f"{last.project}/{product}@{correlation}/{last.environment}",
         run_of=last.span,
         service=product or last.service,
-        artifact="",
+        artifact="" if product else last.artifact,
         started_at=min(part.deployment.started_at for part in parts),
         outcome=Outcome.OK if is_success else Outcome.FAILED,
         reason="" if is_success else result.value,
