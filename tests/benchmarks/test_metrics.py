@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from vs_tui.metrics.dora import METRICS
+from vs_tui.metrics.definitions import METRICS
 from vs_tui.metrics.windows import Window, zone_of
 from vs_tui.model.teams import Environments, Team, Teams
 from vs_tui.model.time import DAY, HOUR, MINUTE, parse_instant

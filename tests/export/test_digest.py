@@ -33,13 +33,15 @@ def test_the_digest_of_a_week(tmp_path, capsys, monkeypatch) -> None:
     assert "Recovery time: 4" in text and "a small sample" in text
     assert main(["report", "dora", "--since", "7d", "--json", *options]) == 0
     (card,) = json.loads(capsys.readouterr().out)["items"]
-    assert f"Deployments: {card['metrics']['deployment_frequency']['text']}" in text
+    assert f"Deployment frequency: {card['metrics']['deployment_frequency']['text']}" in text
     assert main(["report", "digest", "--json", *options]) == 0
     document = json.loads(capsys.readouterr().out)
     assert [item["text"] for item in document["items"]] == [
         line.strip().removeprefix("(all)").strip()
         for line in text.splitlines()
-        if line.strip().startswith(("(all)", "Change", "Recovery", "Rework", "1 ", "The "))
+        if line.strip().startswith(
+            ("(all)", "Change", "Recovery", "Deployment rework", "1 ", "The ")
+        )
     ]
 
 

@@ -215,7 +215,7 @@ async def test_a_missed_goal_is_told_once_a_week(tmp_path, chat) -> None:
             await begun(runtime)
             await until(lambda: chat.told)
     ((event, title),) = chat.told
-    assert event == "goal_missed" and title.startswith("core: change_fail_rate is 100")
+    assert event == "goal_missed" and title.startswith("core: change fail rate is 100")
 
 
 async def test_a_command_gets_title_and_text_and_no_shell(tmp_path) -> None:

@@ -311,6 +311,23 @@ def test_w4_an_older_version_over_a_newer_one_is_a_repair() -> None:
     assert [v.rework for v in found] == ["", "", "older version"]
 
 
+# Changes per deployment.
+
+
+def test_s1_changes_count_where_they_are_shipped_first() -> None:
+    first = deploy("10:00", commit="a" * 40)
+    changes = [pull_request(f"pr {n}", opened_at=t("08:00")) for n in range(2)]
+    changes.append(pull_request("pr of an unknown begin"))
+    again = deploy("11:00", commit="b" * 40)
+    found = figure("batch", [first, again], shipped={first.key: changes, again.key: changes})
+    assert (found.value, found.hits, found.n, value_text(found)) == (1.5, 3, 2, "1.5")
+
+
+def test_s2_without_a_successful_deployment_there_are_none() -> None:
+    found = figure("batch", [deploy("10:00", ok=False)])
+    assert (found.value, value_text(found)) == (None, "-")
+
+
 # Products.
 
 

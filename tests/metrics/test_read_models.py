@@ -18,7 +18,7 @@ from tests.metrics.deliveries import (
 )
 from tests.metrics.world import t
 from tests.store.ingesting import fold_anew
-from vs_tui.metrics.dora import METRICS
+from vs_tui.metrics.definitions import METRICS
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.teams import Environments, Team, Teams
 from vs_tui.model.time import DAY, HOUR, MINUTE, iso

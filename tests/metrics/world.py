@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
 from typing import Any
 
 from vs_tui.metrics.assessment import Assessed, Facts, assess
 from vs_tui.metrics.attempts import merge_attempts
-from vs_tui.metrics.counted import counted
-from vs_tui.metrics.dora import Figure, measure
+from vs_tui.metrics.counted import UNKNOWN, Counted, Group, Shipment, first_of_each, recoveries_of
+from vs_tui.metrics.definitions import Figure, measure
 from vs_tui.metrics.facts import (
     Build,
     Change,
@@ -122,11 +123,45 @@ def verdicts(
     return units(found, pending)
 
 
+def counted(verdicts: Sequence[Assessed], over: Window) -> Counted:
+    """What verdicts come to, all in one group."""
+    listed = [v for v in verdicts if v.deployment.finished]
+    everyone = Group("all", "", "")
+    first = first_of_each(
+        Shipment(s.change.key, v.deployment.ended_at, v.deployment.key, everyone)
+        for v in listed
+        for s in v.shipped
+    )
+    shipped = [
+        (v.deployment.ended_at, s)
+        for v in listed
+        for s in v.shipped
+        if first[s.change.key, everyone] == v.deployment.key
+    ]
+
+    def ends(counts: Callable[[Assessed], object]) -> list[Instant]:
+        return sorted(v.deployment.ended_at for v in listed if counts(v))
+
+    return Counted(
+        ends(lambda v: True),
+        ends(lambda v: v.deployment.ok),
+        ends(lambda v: v.failed_at is not None and v.failed_at <= over.now),
+        ends(lambda v: v.rework),
+        sorted((at, UNKNOWN if s.lead is None else s.lead) for at, s in shipped),
+        Counter(s.basis.value for at, s in shipped if at in over),
+        recoveries_of(
+            (v.deployment.key, v.deployment.ended_at, s.started_at, s.ended_at)
+            for v in listed
+            for s in v.signals
+        ),
+    )
+
+
 def figures(
     deployments: Sequence[Deployment], over: Window = THE_DAY, **more: Any
 ) -> dict[str, Figure]:
     """The five metrics of these deployments."""
-    return measure(counted(verdicts(deployments, **more)), over)
+    return measure(counted(verdicts(deployments, **more), over), over)
 
 
 def figure(

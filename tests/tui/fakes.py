@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from vs_tui.metrics.cards import Card
-from vs_tui.metrics.dora import Figure
+from vs_tui.metrics.cards import SMALL_SAMPLE, Card
+from vs_tui.metrics.definitions import METRICS, Figure
 from vs_tui.metrics.report import Behind, Detail
 from vs_tui.metrics.stages import Regression, StageTime
 from vs_tui.metrics.windows import Window
@@ -251,7 +252,7 @@ def cards() -> list[Card]:
     """The four keys of two teams, one of them without a restore."""
     up = [2.0, 3, 3, 5, 6, 5, 7]
     gaps = [None, 2.0, None, None, 3.0, None, None]
-    return [
+    found = [
         Card("core", "deploys", "6.2/d", 43, "+12%", "better", "elite 2024", up),
         Card("core", "lead", "9h", 31, "-31%", "better", "elite 2024", up[::-1]),
         Card("core", "fail", "4 %", 43, "", "", "elite 2024", [0.0, 0, 1, 0, 0, 0, 1]),
@@ -260,6 +261,16 @@ def cards() -> list[Card]:
         Card("plat", "lead", "4.5d", 3, "+18%", "worse", "high 2024", up),
         Card("plat", "fail", "25 %", 4, "+25%", "worse", "low 2024", [0.0, 0, 0, 0, 0, 0, 1]),
         Card("plat", "restore", "-", 0, "", "", "", [None] * 7),
+    ]
+    return [
+        replace(
+            card,
+            title=METRICS[card.metric].title,
+            short=METRICS[card.metric].short,
+            is_count=card.metric == "deploys",
+            small=METRICS[card.metric].is_sample and 0 < card.n < SMALL_SAMPLE,
+        )
+        for card in found
     ]
 
 

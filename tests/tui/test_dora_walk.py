@@ -122,7 +122,7 @@ async def test_a_team_without_deploys_is_told_apart_by_its_detail(tmp_path) -> N
     async with told(tmp_path) as on:
         await on.press("G", "enter")
         await on.sees(
-            "idle deployment rework", "No deploy of team idle was received yet", "[teams]"
+            "idle changes per deployment", "No deploy of team idle was received yet", "[teams]"
         )
 
 

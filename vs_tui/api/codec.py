@@ -267,6 +267,9 @@ CARD: Final = Shape(
         "n": COUNT,
         **dict.fromkeys(("delta", "direction", "level"), TEXT),
         "buckets": list_of(RATIO),
+        **dict.fromkeys(("goal", "title", "short"), TEXT),
+        **dict.fromkeys(("is_count", "small"), TRUTH),
+        "since": TIME,
     },
 )
 

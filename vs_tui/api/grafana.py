@@ -16,7 +16,7 @@ from aiohttp import web
 from vs_tui.api.handlers import Handler
 from vs_tui.export.report_json import measured
 from vs_tui.ingest.http_errors import answer
-from vs_tui.metrics.dora import METRICS, Figure
+from vs_tui.metrics.definitions import BY_KEY, Figure
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.store.reader import SqliteReader
@@ -29,7 +29,6 @@ _LARGEST_QUESTION: Final = 64 * 1024
 """Bytes of a request's body."""
 _OF_TEAM: Final = " of "
 _MILLISECOND: Final = 1_000
-_SHORT: Final = {name: short for short, name in METRICS.items()}
 
 
 class GrafanaApi:
@@ -55,8 +54,8 @@ class GrafanaApi:
     async def search(self, _: web.Request) -> web.Response:
         """The targets that `query` knows: each metric, and each metric of a team."""
         cards = await self._reports.scorecards(Asked(), beside=False)
-        names = [f"{metric}{_OF_TEAM}{card.name}" for card in cards for metric in _SHORT]
-        return answer([*_SHORT, *(name for name in names if not name.endswith(_OF_TEAM))])
+        names = [f"{metric}{_OF_TEAM}{card.name}" for card in cards for metric in BY_KEY]
+        return answer([*BY_KEY, *(name for name in names if not name.endswith(_OF_TEAM))])
 
     async def query(self, request: web.Request) -> web.Response:
         """The trend of each target over a range, as series or as tables."""
@@ -66,14 +65,14 @@ class GrafanaApi:
         for target in _tables(body, "targets"):
             name = str(target.get("target") or "")
             metric, _, team = name.partition(_OF_TEAM)
-            if metric not in _SHORT:
-                known = ", ".join(_SHORT)
+            if metric not in BY_KEY:
+                known = ", ".join(BY_KEY)
                 raise ValueError(f"target: '{name[:60]}' is none of {known}")
             by = "team" if team else "all"
             one = Asked(asked.since, asked.until, team, by)
             cards = await self._reports.scorecards(one, beside=False)
             window = one.window(self._reports.config, self._reports.clock())
-            points = _points(cards[0].figures[_SHORT[metric]], window) if cards else []
+            points = _points(cards[0].figures[BY_KEY[metric].name], window) if cards else []
             found.append(
                 _table(name, points)
                 if target.get("type") == "table"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vs_tui.export.report_json import UNITS
-from vs_tui.metrics.dora import METRICS, Figure
+from vs_tui.metrics.definitions import BY_KEY, Figure, Metric, Unit
 from vs_tui.metrics.report import Behind, Detail
 from vs_tui.metrics.stages import Regression, StageTime
 from vs_tui.metrics.windows import Window, zone_of
@@ -15,10 +14,9 @@ from vs_tui.model.time import SECOND, parse_instant
 
 def detail_of(item: Mapping[str, Any]) -> Detail:
     """A detail as the receiver's own viewer has it."""
-    metric = next(name for name, full in METRICS.items() if full == item["metric"])
     return Detail(
         team=item["team"] or "",
-        figure=_figure(metric, item["figure"]),
+        figure=_figure(BY_KEY[item["metric"]], item["figure"]),
         window=_window(item["window"]),
         distribution=[(entry["bin"], entry["n"]) for entry in item["distribution"]],
         stages=[
@@ -45,12 +43,12 @@ def detail_of(item: Mapping[str, Any]) -> Detail:
     )
 
 
-def _figure(metric: str, item: Mapping[str, Any]) -> Figure:
+def _figure(metric: Metric, item: Mapping[str, Any]) -> Figure:
     def value(number: float | None) -> float | None:
-        return _micros(number) if UNITS[metric] == "seconds" else number
+        return _micros(number) if metric.unit is Unit.DURATION else number
 
     return Figure(
-        metric,
+        metric.name,
         value(item["value"]),
         item["n"],
         p90=value(item.get("p90")),
@@ -64,7 +62,7 @@ def _figure(metric: str, item: Mapping[str, Any]) -> Figure:
         series=[value(number) for number in item["series"]],
         before=value(item["before"]),
         before_n=item["before_n"],
-        level=next(iter(item["levels"].values()), "") if metric == "deploys" else "",
+        level=next(iter(item["levels"].values()), "") if metric.level is None else "",
         since=parse_instant(item.get("data_since")),
         goal=value(item.get("goal")),
     )

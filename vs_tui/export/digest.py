@@ -7,16 +7,9 @@ from typing import Final
 
 from vs_tui.metrics import texts
 from vs_tui.metrics.cards import delta_text, goal_text, is_small, remarks, value_text
-from vs_tui.metrics.dora import Figure
+from vs_tui.metrics.definitions import Figure
 from vs_tui.metrics.report import Detail, Scorecard
 
-_SAID: Final = {
-    "deploys": "Deployments",
-    "lead": "Change lead time",
-    "fail": "Change fail rate",
-    "restore": "Recovery time",
-    "rework": "Rework rate",
-}
 _ALL: Final = "(all)"
 
 
@@ -33,9 +26,9 @@ def _lines(card: Scorecard, detail: Detail) -> Iterator[str]:
     if not any(figure.n or figure.open for figure in figures.values()):
         yield "No production deployment."
         return
-    for name, figure in figures.items():
+    for figure in figures.values():
         if figure.n or figure.open:
-            yield f"{_SAID[name]}: {_figure(figure)}"
+            yield f"{figure.definition.title.capitalize()}: {_figure(figure)}"
     if beside := card.beside:
         counts = [
             (beside.merged, "pull request", "merged"),

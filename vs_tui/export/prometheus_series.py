@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric
 
 from vs_tui.export.report_json import measured
 from vs_tui.metrics.counters import INSTRUMENTS, OTHER, Labels, Total
-from vs_tui.metrics.dora import METRICS, Figure
+from vs_tui.metrics.definitions import METRICS, Figure, Unit
 from vs_tui.metrics.report import Scorecard
 
 GROUPS: Final = ("team", "project", "service", "environment")
@@ -20,17 +20,17 @@ GROUPS: Final = ("team", "project", "service", "environment")
 MOST_GROUPS: Final = 50
 """Of projects, services and environments, those that deployed most; the rest is `other`."""
 
-_DORA: Final[Mapping[str, str]] = {
-    "deployment_frequency": "Successful production deployments a day, last 30 days",
-    "change_lead_time": "Median seconds from a change's begin to production",
-    "change_lead_time_p90": "90th percentile of the same",
-    "change_fail_rate": "Share of the deployments that failed",
-    "failed_deployment_recovery_time": "Median seconds until a failure was over",
-    "failed_deployment_recovery_time_p90": "90th percentile of the same",
-    "deployment_rework_rate": "Share of the deployments made to repair",
-    "failures_open": "Failures that are not over",
-    "n": "What a metric stands on: deployments, changes or failures",
-}
+
+def _families() -> dict[str, Metric]:
+    """A family a metric, its 90th percentile where it has one, and what stands beside them."""
+    listed = METRICS.values()
+    texts = {
+        **{metric.key: f"{metric.about}, last 30 days" for metric in listed},
+        **{f"{m.key}_p90": f"90th percentile of {m.key}" for m in listed if "p90" in m.tells},
+        "failures_open": "Failures that are not over",
+        "n": "What a metric stands on: deployments, changes or failures",
+    }
+    return {name: Metric(f"vs_dora_{name}", text, "gauge") for name, text in texts.items()}
 
 
 class DoraGauges:
@@ -47,18 +47,18 @@ class DoraGauges:
 
     def collect(self) -> Iterator[Metric]:
         """For the registry."""
-        families = {name: Metric(f"vs_dora_{name}", text, "gauge") for name, text in _DORA.items()}
+        families = _families()
 
         def add(name: str, labels: dict[str, str], value: float | None) -> None:
             if value is not None:
                 families[name].add_sample(f"vs_dora_{name}", labels, value)
 
         for card, shown in _shown(self._cards):
-            for short, figure in card.items():
-                name = METRICS[short]
+            for figure in card.values():
+                name = figure.definition.key
                 add(name, shown, measured(figure, figure.value))
                 add("n", {**shown, "metric": name}, figure.n)
-                if short in ("lead", "restore"):
+                if "p90" in figure.definition.tells:
                     add(f"{name}_p90", shown, measured(figure, figure.p90))
             add("failures_open", shown, card["restore"].open)
         yield from families.values()
@@ -83,13 +83,13 @@ def _shown(
 def _together(cards: Sequence[Mapping[str, Figure]]) -> dict[str, Figure]:
     """Groups as one: counts and shares add up, medians do not and are left out."""
     found = {}
-    for short in METRICS:
+    for short, metric in METRICS.items():
         figures = [card[short] for card in cards]
         n, hits = sum(f.n for f in figures), sum(f.hits for f in figures)
         value = None
-        if short == "deploys":
+        if metric.unit is Unit.PER_DAY:
             value = sum(f.value or 0.0 for f in figures)
-        elif n and figures[0].is_share:
+        elif n and metric.hits:
             value = hits / n
         still = sum(f.open for f in figures)
         found[short] = Figure(short, value, n, hits=hits, open=still)

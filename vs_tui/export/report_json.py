@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 from vs_tui.metrics import texts
-from vs_tui.metrics.cards import delta_text, is_small, level_text, remarks, value_text
-from vs_tui.metrics.dora import METRICS, Figure
+from vs_tui.metrics.cards import (
+    before_text,
+    delta_text,
+    is_small,
+    level_text,
+    remarks,
+    value_text,
+)
+from vs_tui.metrics.definitions import Figure, Unit
 from vs_tui.metrics.goals import is_met
 from vs_tui.metrics.levels import YEARS
 from vs_tui.metrics.missing import Seen, hints
@@ -16,14 +23,6 @@ from vs_tui.metrics.report import Behind, Beside, Detail, Scorecard
 from vs_tui.metrics.stages import Regression, StageTime
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import SECOND, iso
-
-UNITS: Final[Mapping[str, str]] = {
-    "deploys": "per_day",
-    "lead": "seconds",
-    "fail": "ratio",
-    "restore": "seconds",
-    "rework": "ratio",
-}
 
 
 def seconds(duration: float | None) -> float | None:
@@ -33,7 +32,7 @@ def seconds(duration: float | None) -> float | None:
 
 def measured(figure: Figure, value: float | None) -> float | None:
     """A value in the metric's unit."""
-    return seconds(value) if UNITS[figure.metric] == "seconds" else value
+    return seconds(value) if figure.definition.unit is Unit.DURATION else value
 
 
 def window_json(window: Window) -> dict[str, Any]:
@@ -47,11 +46,25 @@ def window_json(window: Window) -> dict[str, Any]:
     }
 
 
+_TOLD: Final[Mapping[str, tuple[str, Callable[[Figure], Any]]]] = {
+    "working_days": ("working_days", lambda f: f.working_days),
+    "working_days_with": ("working_days_with_deployment", lambda f: f.working_days_with),
+    "since": ("data_since", lambda f: iso(f.since)),
+    "p90": ("p90", lambda f: measured(f, f.p90)),
+    "starts": ("starts", lambda f: dict(f.starts)),
+    "unknown": ("unknown", lambda f: f.unknown),
+    "open": ("open", lambda f: f.open),
+    "open_for": ("open_for", lambda f: seconds(f.open_for) if f.open else None),
+    "hits": ("hits", lambda f: f.hits),
+}
+"""What only some metrics say: field of a figure -> (name in JSON, value)."""
+
+
 def figure_json(figure: Figure, window: Window) -> dict[str, Any]:
     """One metric over a window; null is missing."""
     found: dict[str, Any] = {
         "value": measured(figure, figure.value),
-        "unit": UNITS[figure.metric],
+        "unit": figure.definition.unit.value,
         "text": value_text(figure),
         "n": figure.n,
         "small_sample": is_small(figure),
@@ -66,20 +79,9 @@ def figure_json(figure: Figure, window: Window) -> dict[str, Any]:
         found["goal_met"] = (
             None if figure.value is None else is_met(figure.metric, figure.value, figure.goal)
         )
-    if figure.metric == "deploys":
-        found["working_days"] = figure.working_days
-        found["working_days_with_deployment"] = figure.working_days_with
-        found["data_since"] = iso(figure.since)
-    if figure.metric in ("lead", "restore"):
-        found["p90"] = measured(figure, figure.p90)
-    if figure.metric == "lead":
-        found["starts"] = dict(figure.starts)
-        found["unknown"] = figure.unknown
-    if figure.metric == "restore":
-        found["open"] = figure.open
-        found["open_for"] = seconds(figure.open_for) if figure.open else None
-    if figure.is_share:
-        found["hits"] = figure.hits
+    for name in figure.definition.tells:
+        told, value_of = _TOLD[name]
+        found[told] = value_of(figure)
     found["series"] = [measured(figure, value) for value in figure.series]
     found["points"] = [
         {"at": iso(at), "value": value}
@@ -117,7 +119,7 @@ def scorecard_json(card: Scorecard) -> dict[str, Any]:
         "by": card.by,
         "name": card.name or None,
         "metrics": {
-            METRICS[name]: figure_json(each, card.window) for name, each in card.figures.items()
+            each.definition.key: figure_json(each, card.window) for each in card.figures.values()
         },
         "beside": beside_json(card.beside) if card.beside else None,
         "data_since": iso(card.data_since),
@@ -167,15 +169,15 @@ def dora_table(cards: Iterable[Scorecard]) -> Table:
     lines = []
     for card in cards:
         name = card.name or "all"
-        for metric, figure in card.figures.items():
+        for figure in card.figures.values():
             lines.append(
                 (
                     name,
-                    METRICS[metric].replace("_", " "),
+                    figure.definition.key.replace("_", " "),
                     value_text(figure),
                     str(figure.n),
-                    texts.brief(figure.p90) if metric in ("lead", "restore") else "",
-                    _text_before(figure),
+                    texts.brief(figure.p90) if "p90" in figure.definition.tells else "",
+                    before_text(figure),
                     delta_text(figure) or texts.MISSING,
                     level_text(figure) or texts.MISSING,
                     ", ".join([*remarks(figure), *(["small sample"] if is_small(figure) else [])]),
@@ -185,29 +187,21 @@ def dora_table(cards: Iterable[Scorecard]) -> Table:
     return titles, lines
 
 
-def _text_before(figure: Figure) -> str:
-    if figure.before is None or not figure.before_n:
-        return texts.MISSING
-    if figure.metric == "deploys":
-        return texts.rate(figure.before)
-    return texts.percent(figure.before) if figure.is_share else texts.brief(figure.before)
-
-
 def dora_cells(cards: Iterable[Scorecard]) -> Table:
     """For machines: raw values, empty where missing."""
     years = tuple(f"level_{year}" for year in YEARS)
     titles = ("by", "name", "metric", "value", "unit", "n", "hits", "p90", "before", "before_n")
     lines = []
     for card in cards:
-        for metric, figure in card.figures.items():
+        for figure in card.figures.values():
             cells: list[object] = [
                 card.by,
                 card.name,
-                METRICS[metric],
+                figure.definition.key,
                 measured(figure, figure.value),
-                UNITS[metric],
+                figure.definition.unit.value,
                 figure.n,
-                figure.hits if figure.is_share else None,
+                figure.hits if figure.definition.hits else None,
                 measured(figure, figure.p90),
                 measured(figure, figure.before),
                 figure.before_n,
@@ -290,7 +284,7 @@ def detail_json(detail: Detail) -> dict[str, Any]:
     """What is behind one metric of one team; a viewer elsewhere is shown it."""
     return {
         "team": detail.team or None,
-        "metric": METRICS[detail.figure.metric],
+        "metric": detail.figure.definition.key,
         "window": window_json(detail.window),
         "figure": figure_json(detail.figure, detail.window),
         "distribution": [{"bin": name, "n": n} for name, n in detail.distribution],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vs_tui.metrics.cards import value_text
-from vs_tui.metrics.dora import METRICS
+from vs_tui.metrics.definitions import METRICS
 from vs_tui.metrics.goals import is_met
 from vs_tui.metrics.windows import day_of
 from vs_tui.model.notify_settings import NotifyRule
@@ -58,7 +58,8 @@ async def team_notices(reports: Reports, rule: NotifyRule, now: Instant) -> Sequ
                 goal, value = figure.goal, figure.value
                 if goal is None or value is None or is_met(name, value, goal):
                     continue
-                title = f"{card.name}: {METRICS[name]} is {value_text(figure)}, its goal is missed"
+                named, text = METRICS[name].title, value_text(figure)
+                title = f"{card.name}: {named} is {text}, its goal is missed"
                 found.append(_of_team(rule, "goal_missed", card.name, name, title, week))
     return found
 

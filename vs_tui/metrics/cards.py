@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from vs_tui.metrics import texts
-from vs_tui.metrics.dora import Figure
+from vs_tui.metrics.definitions import METRICS, Figure, Unit
 from vs_tui.metrics.goals import is_met
 from vs_tui.metrics.levels import LATEST
+from vs_tui.model.time import Instant
 
 SMALL_SAMPLE: Final = 5
 """Of fewer values a median or a share is marked: one more may turn it over."""
@@ -21,7 +22,7 @@ class Card:
 
     team: str
     metric: str
-    """deploys, lead, fail, restore, rework."""
+    """Its name in `METRICS`."""
     text: str
     """The value with its unit, `-` when there is none."""
     n: int
@@ -36,6 +37,15 @@ class Card:
     goal: str = ""
     """How it stands to the team's own goal: `met`, `missed`, `few` (fewer than five values); empty
     without a goal."""
+    title: str = ""
+    short: str = ""
+    """The title where there is little room."""
+    is_count: bool = False
+    """Whether the buckets are counts."""
+    small: bool = False
+    """Whether it stands on too few values to say much."""
+    since: Instant | None = None
+    """From when on there is data, where that lies within the window."""
 
 
 def cards_of(team: str, figures: Mapping[str, Figure]) -> list[Card]:
@@ -50,34 +60,60 @@ def cards_of(team: str, figures: Mapping[str, Figure]) -> list[Card]:
             figure.direction,
             level_text(figure),
             # No deployment is a gap; a value of zero (0 % failed) is a bar of no height.
-            [None if metric == "deploys" and not value else value for value in figure.series],
+            [value or None if is_count(figure) else value for value in figure.series],
             goal_mark(figure),
+            figure.definition.title,
+            figure.definition.short,
+            is_count(figure),
+            is_small(figure),
+            figure.since,
         )
         for metric, figure in figures.items()
     ]
 
 
+def is_count(figure: Figure) -> bool:
+    """Whether the values of a trend are counts, of which 0 is a gap."""
+    return figure.definition.unit is Unit.PER_DAY
+
+
+_TEXTS: Final[Mapping[Unit, Callable[[float | None], str]]] = {
+    Unit.PER_DAY: texts.rate,
+    Unit.DURATION: texts.brief,
+    Unit.SHARE: texts.percent,
+    Unit.PER_DEPLOYMENT: texts.number,
+}
+
+
+def text_of(metric: str, value: float | None) -> str:
+    """A value with its unit: `3/day`, `2.1d`, `4 %`; `-` for none."""
+    return _TEXTS[METRICS[metric].unit](value)
+
+
 def value_text(figure: Figure) -> str:
-    """The value with its unit: `3/day`, `2.1d`, `4 %`; `1 open` when no episode is over yet."""
-    if figure.value is None:
-        return f"{figure.open} open" if figure.open else texts.MISSING
-    if figure.metric == "deploys":
-        return texts.rate(figure.value)
-    return texts.percent(figure.value) if figure.is_share else texts.brief(figure.value)
+    """The figure's value; `1 open` when no failure is over yet."""
+    if figure.value is None and figure.open:
+        return f"{figure.open} open"
+    return text_of(figure.metric, figure.value)
+
+
+def before_text(figure: Figure) -> str:
+    """The value of the period before."""
+    return text_of(figure.metric, figure.before if figure.before_n else None)
 
 
 def is_small(figure: Figure) -> bool:
     """Whether a median or a share stands on too few to say much; a count is what it is."""
-    return figure.value is not None and figure.metric != "deploys" and figure.n < SMALL_SAMPLE
+    return figure.value is not None and figure.definition.is_sample and figure.n < SMALL_SAMPLE
 
 
 def remarks(figure: Figure) -> list[str]:
     """What a value is made of."""
     found = [f"{n} from {name}" for name, n in figure.starts.items()]
-    if figure.metric == "deploys" and figure.n and figure.working_days:
+    if figure.n and figure.working_days:
         found.append(f"on {figure.working_days_with} of {figure.working_days} working days")
-    if figure.is_share and figure.n:
-        found.append(f"{figure.hits} of {figure.n} deployments")
+    if figure.n and figure.definition.hits:
+        found.append(figure.definition.hits.format(hits=figure.hits, n=figure.n))
     if figure.open:
         found.append(f"{figure.open} open, the longest {texts.brief(figure.open_for)}")
     if figure.unknown:
@@ -89,9 +125,8 @@ def delta_text(figure: Figure) -> str:
     """Shares in points, all else in percent; empty when there is nothing to compare."""
     if not figure.n or not figure.before_n:
         return ""
-    if figure.is_share:
-        return texts.points(figure.value, figure.before)
-    return texts.change(figure.value, figure.before)
+    is_share = figure.definition.unit is Unit.SHARE
+    return (texts.points if is_share else texts.change)(figure.value, figure.before)
 
 
 def goal_mark(figure: Figure) -> str:

@@ -3,13 +3,12 @@ first, and the failures they caused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from vs_tui.metrics.assessment import Assessed
 from vs_tui.metrics.failures import episodes
 from vs_tui.model.time import Duration, Instant
 
@@ -73,27 +72,6 @@ def groups_of(place: Place, unit: int) -> list[Group]:
     return [group for group in found if group.other_unit != unit]
 
 
-class Deployed(NamedTuple):
-    """A finished deployment."""
-
-    at: Instant
-    """Its end."""
-    ok: int
-    failed_at: Instant | None
-    """The first sign that it failed; None: it did not."""
-    is_rework: int
-    took: Duration
-
-
-class ShippedChange(NamedTuple):
-    """A change, where it was shipped first in its group."""
-
-    at: Instant
-    lead: Duration | None
-    """None: it is not known when the change began."""
-    basis: str
-
-
 class Recovery(NamedTuple):
     """A failure from its first sign to its end."""
 
@@ -111,18 +89,25 @@ class Recovery(NamedTuple):
         return max(self.cleared - self.began, 0)
 
 
+UNKNOWN: Final = -1
+"""The lead time of a change whose begin is not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What one group counts, each in time order."""
+    """What one group counts, each in time order: the ends of its deployments, ..."""
 
-    deployments: Sequence[Deployed] = ()
-    changes: Sequence[ShippedChange] = ()
+    ended: Sequence[Instant] = ()
+    ok: Sequence[Instant] = ()
+    failed: Sequence[Instant] = ()
+    """As far as could be seen at the moment that is looked back to."""
+    rework: Sequence[Instant] = ()
+    changes: Sequence[tuple[Instant, Duration]] = ()
+    """(shipped first in this group, lead time or UNKNOWN)."""
+    starts: Mapping[str, int] = field(default_factory=dict)
+    """Of the changes of the window: from which moment their lead time counts, empty where that is
+    unknown -> how many."""
     recoveries: Sequence[Recovery] = ()
-
-
-def by_time(rows: Iterable[Any]) -> list[Any]:
-    """Rows in the order of the moment that they begin with."""
-    return sorted(rows, key=itemgetter(0))
 
 
 def recoveries_of(signals: Iterable[Sequence[Any]]) -> list[Recovery]:
@@ -132,7 +117,7 @@ def recoveries_of(signals: Iterable[Sequence[Any]]) -> list[Recovery]:
     for (deployment, at), own in groupby(sorted(signals, key=itemgetter(0, 2)), itemgetter(0, 1)):
         for began, cleared in episodes((row[2], row[3]) for row in own):
             found.append(Recovery(at, began, cleared, deployment))
-    return by_time(found)
+    return sorted(found, key=itemgetter(0))
 
 
 class Shipment(NamedTuple):
@@ -153,32 +138,3 @@ def first_of_each(shipments: Iterable[Shipment]) -> dict[tuple[str, Group], str]
         if known is None or shipment[1:3] < known[1:3]:
             first[name] = shipment
     return {name: shipment.deployment for name, shipment in first.items()}
-
-
-def counted(verdicts: Iterable[Assessed]) -> Counted:
-    """What verdicts come to, all in one group."""
-    listed = [verdict for verdict in verdicts if verdict.deployment.finished]
-    everyone = Group("all", "", "")
-    first = first_of_each(
-        Shipment(shipped.change.key, verdict.deployment.ended_at, verdict.deployment.key, everyone)
-        for verdict in listed
-        for shipped in verdict.shipped
-    )
-    return Counted(
-        by_time(
-            Deployed(d.ended_at, d.ok, v.failed_at, bool(v.rework), d.duration)
-            for v in listed
-            for d in (v.deployment,)
-        ),
-        by_time(
-            ShippedChange(v.deployment.ended_at, shipped.lead, shipped.basis.value)
-            for v in listed
-            for shipped in v.shipped
-            if first[shipped.change.key, everyone] == v.deployment.key
-        ),
-        recoveries_of(
-            (v.deployment.key, v.deployment.ended_at, s.started_at, s.ended_at)
-            for v in listed
-            for s in v.signals
-        ),
-    )

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from vs_tui.metrics.definitions import BY_KEY, METRICS, Unit
 from vs_tui.model.time import parse_duration
 
 Goals = Mapping[str, Mapping[str, float]]
 """Team -> short name of a metric -> value: a day's count, microseconds or a share."""
-NAMES: Final[Mapping[str, str]] = {
-    "deployment_frequency": "deploys",
-    "change_lead_time": "lead",
-    "change_fail_rate": "fail",
-    "failed_deployment_recovery_time": "restore",
-    "deployment_rework_rate": "rework",
-}
 _RATE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(day|week|month)\Z")
 _PERCENT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%\Z")
+_NUMBER: Final = re.compile(r"\d+(?:\.\d+)?\Z")
 _DAYS: Final = {"day": 1, "week": 7, "month": 30}
 
 
@@ -27,29 +22,51 @@ def read_goals(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, f
     found: dict[str, dict[str, float]] = {}
     for team, table in tables.items():
         for name, text in table.items():
-            if name not in NAMES:
-                accepted = ", ".join(NAMES)
+            if name not in BY_KEY:
+                accepted = ", ".join(BY_KEY)
                 raise ValueError(f"[goals.{team}] {name} is not a metric; use one of {accepted}")
-            found.setdefault(team, {})[NAMES[name]] = _value(f"[goals.{team}] {name}", name, text)
+            metric = BY_KEY[name]
+            value = _value(f"[goals.{team}] {name}", metric.unit, text)
+            found.setdefault(team, {})[metric.name] = value
     return found
 
 
-def _value(setting: str, name: str, text: Any) -> float:
+def _value(setting: str, unit: Unit, text: Any) -> float:
     words = str(text).strip()
-    if name.endswith("_rate"):
-        if match := _PERCENT.match(words):
-            return float(match[1]) / 100
-        raise ValueError(f'{setting} must be a share such as "10%", not {text!r}')
-    if name == "deployment_frequency":
-        if match := _RATE.match(words):
-            return float(match[1]) / _DAYS[match[2]]
-        raise ValueError(f'{setting} must be a rate such as "1/day" or "2/week", not {text!r}')
     try:
-        return float(parse_duration(words))
-    except ValueError:
-        raise ValueError(f'{setting} must be a duration such as "2d", not {text!r}') from None
+        return _READ[unit](words)
+    except (ValueError, TypeError):
+        raise ValueError(f"{setting} must be {_EXAMPLES[unit]}, not {text!r}") from None
+
+
+def _rate(words: str) -> float:
+    match = _RATE.match(words)
+    if match is None:
+        raise ValueError(words)
+    return float(match[1]) / _DAYS[match[2]]
+
+
+def _percent(words: str) -> float:
+    match = _PERCENT.match(words)
+    if match is None:
+        raise ValueError(words)
+    return float(match[1]) / 100
+
+
+_READ: Final[Mapping[Unit, Callable[[str], float]]] = {
+    Unit.PER_DAY: _rate,
+    Unit.SHARE: _percent,
+    Unit.DURATION: lambda words: float(parse_duration(words)),
+    Unit.PER_DEPLOYMENT: lambda words: float(words if _NUMBER.match(words) else "none"),
+}
+_EXAMPLES: Final[Mapping[Unit, str]] = {
+    Unit.PER_DAY: 'a rate such as "1/day" or "2/week"',
+    Unit.SHARE: 'a share such as "10%"',
+    Unit.DURATION: 'a duration such as "2d"',
+    Unit.PER_DEPLOYMENT: 'a number such as "3"',
+}
 
 
 def is_met(metric: str, value: float, goal: float) -> bool:
-    """Whether a value reaches a goal: more is better of a frequency, less of all others."""
-    return value >= goal if metric == "deploys" else value <= goal
+    """Whether a value reaches a goal."""
+    return value >= goal if METRICS[metric].more_is_better else value <= goal

@@ -4,16 +4,17 @@ behind a number."""
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from vs_tui.metrics.counted import LEVELS
-from vs_tui.metrics.dora import Figure
+from vs_tui.metrics.counted import LEVELS, Counted
+from vs_tui.metrics.definitions import Figure, Metric
 from vs_tui.metrics.incidents import IncidentFigures
 from vs_tui.metrics.stages import Regression, StageTime
 from vs_tui.metrics.windows import Window
-from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
+from vs_tui.model.time import Duration, Instant
 
 GROUPS = (*LEVELS[1:], LEVELS[0])
 """What the five metrics can be grouped by."""
@@ -95,21 +96,18 @@ class Detail:
     """Where nothing is behind it: why, and what to do."""
 
 
-_LEAD_BINS = (
-    *(("< 1h", HOUR), ("< 4h", 4 * HOUR), ("< 1d", DAY), ("< 2d", 2 * DAY)),
-    *(("< 1w", 7 * DAY), ("< 2w", 14 * DAY), ("< 30d", 30 * DAY)),
-)
-_RESTORE_BINS = (
-    *(("< 5m", 5 * MINUTE), ("< 15m", 15 * MINUTE), ("< 1h", HOUR)),
-    *(("< 4h", 4 * HOUR), ("< 1d", DAY), ("< 1w", 7 * DAY)),
-)
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-def histogram(metric: str, values: Sequence[Duration]) -> list[tuple[str, int]]:
-    """How many of sorted values lie in each of the bins that suit the metric; the last one is the
-    rest."""
-    bins = _LEAD_BINS if metric == "lead" else _RESTORE_BINS
-    edges = [0, *(bisect_left(values, limit) for _, limit in bins), len(values)]
-    names = [*(name for name, _ in bins), "more"]
-    return [(name, b - a) for name, (a, b) in zip(names, pairwise(edges), strict=True)]
+def distribution(metric: Metric, counted: Counted, window: Window) -> list[tuple[str, int]]:
+    """How many values lie in each of the metric's bins, the last one the rest; without bins how
+    many moments on each day of the week."""
+    if metric.spread is not None:
+        values = metric.spread(counted, (window.since, window.until, window.end))
+        edges = [0, *(bisect_left(values, limit) for _, limit in metric.bins), len(values)]
+        names = [*(name for name, _ in metric.bins), "more"]
+        return [(name, b - a) for name, (a, b) in zip(names, pairwise(edges), strict=True)]
+    days: Counter[int] = Counter()
+    for day, start, stop in window.day_slices(metric.moments(counted)):
+        days[day.weekday()] += stop - start
+    return [(name, days[number]) for number, name in enumerate(WEEKDAYS)]

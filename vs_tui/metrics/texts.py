@@ -31,6 +31,11 @@ def rate(per_day: float | None) -> str:
     return f"{_number(per_day * 365)}/year" if per_day * 365 >= 0.05 else "<0.1/year"
 
 
+def number(value: float | None) -> str:
+    """`4.2`, `12`: one decimal below ten."""
+    return MISSING if value is None else _number(value)
+
+
 def narrow(text: str) -> str:
     """A rate where there is no room for its unit: `3/d`, `2/w`, `1/mo`, `1/y`; any other as it
     is."""

@@ -5,16 +5,10 @@ from __future__ import annotations
 import sqlite3
 from typing import Final, TypedDict
 
-from vs_tui.metrics.counted import (
-    NO_TEAM,
-    Counted,
-    Deployed,
-    Group,
-    ShippedChange,
-    by_time,
-    recoveries_of,
-)
-from vs_tui.metrics.dora import measure
+import orjson
+
+from vs_tui.metrics.counted import NO_TEAM, UNKNOWN, Counted, Group, recoveries_of
+from vs_tui.metrics.definitions import measure
 from vs_tui.metrics.incidents import (
     IncidentFact,
     incident_figures,
@@ -31,16 +25,25 @@ from vs_tui.store import rows
 from vs_tui.store.metrics_rows import places
 
 _IN: Final = "place IN (SELECT value FROM json_each(:places)) AND unit <> :unit"
+_OF_WINDOW: Final = f"{_IN} AND ended_at >= :since AND ended_at < :until"
+_FINISHED: Final = "outcome IN ('ok', 'failed')"
 _DEPLOYMENTS: Final = (
-    "SELECT ended_at, outcome = 'ok', failed_at, repair <> '', MAX(ended_at - started_at, 0) "
-    f"FROM dora_deployments INDEXED BY dora_deployments_counted WHERE {_IN} "
-    "AND ended_at >= :since AND ended_at < :until AND outcome IN ('ok', 'failed')"
+    "SELECT json_group_array(ended_at), "
+    "json_group_array(ended_at) FILTER (WHERE outcome = 'ok'), "
+    "json_group_array(ended_at) FILTER (WHERE failed_at <= :now), "
+    "json_group_array(ended_at) FILTER (WHERE repair <> '') "
+    "FROM dora_deployments INDEXED BY dora_deployments_counted "
+    f"WHERE {_OF_WINDOW} AND {_FINISHED}"
+)
+"""Of many rows SQLite makes an array of JSON in half the time that rows take."""
+_SHIPPED: Final = (
+    "FROM dora_changes INDEXED BY dora_changes_counted WHERE first & :bit "
+    "AND place IN (SELECT value FROM json_each(:places)) AND at >= :since AND at < :until"
 )
 _CHANGES: Final = (
-    "SELECT at, lead, basis FROM dora_changes INDEXED BY dora_changes_counted "
-    "WHERE place IN (SELECT value FROM json_each(:places)) AND first & :bit "
-    "AND at >= :since AND at < :until"
+    f"SELECT json_group_array(at), json_group_array(COALESCE(lead, {UNKNOWN})) {_SHIPPED}"
 )
+_STARTS: Final = f"SELECT basis, COUNT(*) {_SHIPPED} GROUP BY basis"
 _SIGNALS: Final = (
     "SELECT deployment, at, started_at, ended_at FROM dora_signals "
     f"INDEXED BY dora_signals_counted WHERE {_IN} AND at >= :since AND at < :until"
@@ -69,7 +72,7 @@ def read_scorecards(
         return [
             _scorecard(window, group.name, by, counted, known_since.get(group.name))
             for group in groups
-            if (counted := read_counted(db, window, group)).deployments
+            if (counted := read_counted(db, window, group)).ended
         ]
     names = [team] if team else ([] if by == "all" else team_names(db, teams))
     cards = []
@@ -116,11 +119,19 @@ def bound_of(db: sqlite3.Connection, window: Window, group: Group) -> Bound:
 
 def read_counted(db: sqlite3.Connection, window: Window, group: Group) -> Counted:
     """What a group counts in a window and the period before."""
-    bound = {**bound_of(db, window, group), "since": window.previous.since}
+    bound = bound_of(db, window, group)
+    longer = {**bound, "since": window.previous.since}
+    found = db.execute(_DEPLOYMENTS, longer).fetchone()
+    ended, ok, failed, rework = (sorted(orjson.loads(text)) for text in found)
+    changes = [orjson.loads(text) for text in db.execute(_CHANGES, longer).fetchone()]
     return Counted(
-        by_time(map(Deployed._make, db.execute(_DEPLOYMENTS, bound))),
-        by_time(map(ShippedChange._make, db.execute(_CHANGES, bound))),
-        recoveries_of(db.execute(_SIGNALS, bound)),
+        ended=ended,
+        ok=ok,
+        failed=failed,
+        rework=rework,
+        changes=sorted(zip(*changes, strict=True)),
+        starts=dict(db.execute(_STARTS, bound).fetchall()),
+        recoveries=recoveries_of(db.execute(_SIGNALS, longer)),
     )
 
 
@@ -187,9 +198,6 @@ def team_names(db: sqlite3.Connection, teams: Teams) -> list[str]:
     return list(found)
 
 
-_FINISHED: Final = "outcome IN ('ok', 'failed')"
-
-
 def _first(db: sqlite3.Connection, group: Group, column: str, where: str) -> Instant | None:
     sql = (
         "SELECT MIN(at) FROM (SELECT (SELECT MIN(%s) FROM dora_deployments d "
@@ -240,8 +248,6 @@ def read_beside(
     db: sqlite3.Connection, window: Window, team: str, counted: Counted, teams: Teams
 ) -> Beside:
     """Incidents, deploys, pull requests and tickets of a team (empty is all) in a window."""
-    own = [row for row in counted.deployments if row.at in window]
-    took = sorted(row.took for row in own)
     of_team, bound = ("AND team = :team" if team else ""), bound_of(db, window, group_of(team))
     bound |= {"team": team, "until": window.end}
     sql = (
@@ -249,6 +255,12 @@ def read_beside(
         f"WHERE started_at >= :since AND started_at < :until {of_team}"
     )
     incidents = map(IncidentFact._make, db.execute(sql, bound))
+    sql = (
+        "SELECT json_group_array(MAX(ended_at - started_at, 0)) FROM dora_deployments "
+        f"INDEXED BY dora_deployments_counted WHERE {_OF_WINDOW} AND {_FINISHED}"
+    )
+    whole = {**bound, "until": window.until}
+    took = sorted(orjson.loads(db.execute(sql, whole).fetchone()[0]))
     begun = (
         f"SELECT COUNT(*) FROM dora_deployments INDEXED BY dora_deployments_begun WHERE {_IN} "
         "AND started_at >= :since AND started_at < :until"
@@ -264,7 +276,7 @@ def read_beside(
     return Beside(
         incidents=incident_figures(incidents, window),
         started=db.execute(begun, bound).fetchone()[0],
-        deployed=sum(row.ok for row in own),
+        deployed=sum(at in window for at in counted.ok),
         duration_median=median(took),
         duration_p90=percentile(took, 90),
         merged=merged,

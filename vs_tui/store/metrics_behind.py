@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from vs_tui.metrics.counted import Counted, Deployed, Recovery
-from vs_tui.metrics.dora import METRICS, failed_by, measure, took
+from vs_tui.metrics.counted import Recovery
+from vs_tui.metrics.definitions import METRICS, Metric, Rows, measure
 from vs_tui.metrics.facts import Kind
-from vs_tui.metrics.report import WEEKDAYS, Behind, Detail, histogram
+from vs_tui.metrics.report import Behind, Detail, distribution
 from vs_tui.metrics.stages import STAGES, bottleneck, breakdown, regressions
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import Duration, Instant
@@ -27,29 +26,30 @@ def read_detail(db: sqlite3.Connection, window: Window, team: str, metric: str) 
     """One metric of one team (empty is all). ValueError names the metrics."""
     if metric not in METRICS:
         raise ValueError(f"'{metric}' is no metric; use one of {', '.join(METRICS)}")
+    definition = METRICS[metric]
     counted = read_counted(db, window, group_of(team))
     bound = bound_of(db, window, group_of(team))
     figure = measure(counted, window, only=(metric,), **compared(db, window, team))[metric]
-    stages = _stages(db, bound) if metric == "lead" else {}
+    stages = _stages(db, bound) if definition.rows is Rows.CHANGES else {}
     before = {**bound, "since": window.previous.since, "until": window.previous.until}
     times = breakdown(stages) if stages else []
-    if metric == "lead":
+    if definition.rows is Rows.CHANGES:
         behind = _changes(db, bound)
-    elif metric == "restore":
+    elif definition.rows is Rows.FAILURES:
         behind = _failures(db, counted.recoveries, window)
     else:
-        behind = _deployments(db, bound, metric)
+        behind = _deployments(db, bound, definition)
     return Detail(
         team=team,
         figure=figure,
         window=window,
-        distribution=_distribution(metric, counted, window),
+        distribution=distribution(definition, counted, window),
         stages=times,
         bottleneck=bottleneck(times),
         regressions=regressions(stages, _stages(db, before)) if stages else (),
         behind=behind,
         of=figure.n + figure.open + figure.unknown,
-        marks=_marks(db, bound, metric),
+        marks=_marks(db, bound, definition),
     )
 
 
@@ -66,36 +66,16 @@ def _stages(db: sqlite3.Connection, bound: Bound) -> dict[str, list[Duration]]:
     }
 
 
-def _marks(db: sqlite3.Connection, bound: Bound, metric: str) -> dict[str, int]:
+def _marks(db: sqlite3.Connection, bound: Bound, metric: Metric) -> dict[str, int]:
     """Why deployments failed, or repaired -> how many."""
-    if metric not in ("fail", "restore", "rework"):
+    if metric.more_is_better or metric.rows is Rows.CHANGES or metric.note not in _MARKS:
         return {}
-    column = "repair" if metric == "rework" else "reasons"
     sql = (
-        f"SELECT {column}, COUNT(*) FROM dora_deployments WHERE {_IN_WINDOW} "
-        f"AND {column} <> '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 6"
+        f"SELECT {metric.note}, COUNT(*) FROM dora_deployments WHERE {_IN_WINDOW} "
+        f"AND {metric.note} <> '' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 6"
     )
-    found = db.execute(sql, bound)
-    return {text if metric == "rework" else _said(text.split(",")): n for text, n in found}
-
-
-def _distribution(metric: str, counted: Counted, window: Window) -> list[tuple[str, int]]:
-    if metric == "lead":
-        leads = [row.lead for row in counted.changes if row.at in window and row.lead is not None]
-        return histogram(metric, sorted(leads))
-    if metric == "restore":
-        own = [row for row in counted.recoveries if row.at in window]
-        return histogram(metric, took(own, window.end))
-    hits: dict[str, Callable[[Deployed], int]] = {
-        "deploys": lambda row: row.ok,
-        "fail": failed_by(window.now),
-        "rework": lambda row: row.is_rework,
-    }
-    moments = [row.at for row in counted.deployments if hits[metric](row)]
-    days: Counter[int] = Counter()
-    for day, start, stop in window.day_slices(moments):
-        days[day.weekday()] += stop - start
-    return [(name, days[number]) for number, name in enumerate(WEEKDAYS)]
+    say = _MARKS[metric.note]
+    return {say(text): n for text, n in db.execute(sql, bound)}
 
 
 _SELECT: Final = (
@@ -103,17 +83,13 @@ _SELECT: Final = (
     "CASE WHEN d.version = d.commit_id THEN substr(d.version, 1, 8) ELSE d.version END, "
     "MAX(d.ended_at - d.started_at, 0), d.repair, d.reasons"
 )
-_FAILED: Final = "failed_at IS NOT NULL AND failed_at <= :now"
-_FIRST: Final = {"deploys": "1", "fail": _FAILED, "rework": "repair <> ''"}
-"""What a metric is about comes before the others that it counts."""
 
 
-def _deployments(db: sqlite3.Connection, bound: Bound, metric: str) -> list[Behind]:
+def _deployments(db: sqlite3.Connection, bound: Bound, metric: Metric) -> list[Behind]:
     """A frequency counts what succeeded by its own result, whatever was seen of it later."""
-    counts = "= 'ok'" if metric == "deploys" else "IN ('ok', 'failed')"
     sql = (
-        f"{_SELECT} FROM dora_deployments d WHERE {_IN_WINDOW} AND outcome {counts} "
-        f"ORDER BY {_FIRST[metric]} DESC, ended_at DESC, key LIMIT {MAX_BEHIND}"
+        f"{_SELECT}, {metric.first} AS first FROM dora_deployments d WHERE {_IN_WINDOW} "
+        f"AND {metric.counts} ORDER BY first DESC, ended_at DESC, key LIMIT {MAX_BEHIND}"
     )
     found = db.execute(sql, bound).fetchall()
     sql = (
@@ -126,10 +102,11 @@ def _deployments(db: sqlite3.Connection, bound: Bound, metric: str) -> list[Behi
         reasons.setdefault(key, {})[kind] = None
     lines = []
     for row in found:
-        repair, seen = row[8], reasons.get(row[0], {})
-        note = repair if metric == "rework" else _said(seen)
-        result = "failed" if seen and metric != "deploys" else "ok"
-        lines.append(_line(row, result=result, value=row[7], note=note or repair))
+        repair, first, seen = row[8], row[10], reasons.get(row[0], {})
+        said = {"reasons": _said(seen) or repair, "repair": repair}
+        note = said[metric.note] if metric.note in said else metric.note.format(first=first)
+        failed = seen and "= 'ok'" not in metric.counts
+        lines.append(_line(row, result="failed" if failed else "ok", value=row[7], note=note))
     return lines
 
 
@@ -168,6 +145,12 @@ _WORDS: Final = {
 
 def _said(reasons: Iterable[str]) -> str:
     return ", ".join(_WORDS[reason] for reason in reasons)
+
+
+_MARKS: Final[Mapping[str, Callable[[str], str]]] = {
+    "reasons": lambda text: _said(text.split(",")),
+    "repair": str,
+}
 
 
 def _failures(

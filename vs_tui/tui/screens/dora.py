@@ -13,17 +13,19 @@ from vs_tui.tui.paint import Piece, longest_name
 from vs_tui.tui.screens.dora_detail import DoraDetailView, wrapped
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.dora import LABELS, TREND, arrow_of
+from vs_tui.tui.widgets.dora import SMALL, TREND, arrow_of
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 from vs_tui.tui.widgets.sparkline import sparkline
 
 _TEAM_CELLS: Final = (8, 16)
 """The least and the most of a team's name."""
-_TREND: Final = 10
+_TREND: Final = 8
 _WIDEST: Final = 4
 """Cells of a bar of the trend, where there is room."""
 _IN_FULL: Final = 80
 """From this width on a metric has its whole name."""
+_WIDE: Final = 100
+"""From this width on the heading says more than the time range."""
 _COLUMNS: Final = (
     Column("VALUE", 9, right=True),
     Column("n", 4, right=True),
@@ -75,6 +77,12 @@ class DoraView(ListedView):
         self.list.set_rows(rows)
         name = self.dash.range_name
         note = f"{name} against the {name} before" if name != "all" else "all time"
+        since = [card.since for card in self.cards if card.since is not None]
+        has_room = self.size.width >= _WIDE
+        if since and has_room:
+            note = f"{note}, since {self.zone_clock(min(since))}"
+        if has_room and any(card.small for card in self.cards):
+            note = f"{note}, {SMALL} few values"
         if self.dash.frozen_at is not None:
             note = f"{note}, frozen at {self.zone_clock(self.dash.frozen_at)}"
         self.list.set_heading([("DORA per team", "title")], note)
@@ -96,7 +104,7 @@ class DoraView(ListedView):
         """What is compared stands together: the trend is as wide as its bars, not as the screen."""
         least, most = _TEAM_CELLS
         team = max(longest_name({card.team for card in self.cards}, most), least)
-        metric = max(map(len, self._labels().values()))
+        metric = max(map(len, self._labels().values()), default=6)
         columns = (Column("TEAM", team), Column("METRIC", metric), *_COLUMNS)
         buckets = max((len(card.buckets) for card in self.cards), default=0) or 1
         free = max(self.size.width - 2 - sum(column.width + 1 for column in columns) - 1, 0)
@@ -106,7 +114,8 @@ class DoraView(ListedView):
 
     def _labels(self) -> Mapping[str, str]:
         """Metric -> what it is called where there is this much room."""
-        return LABELS if self.size.width >= _IN_FULL else {metric: metric for metric in LABELS}
+        in_full = self.size.width >= _IN_FULL
+        return {card.metric: (in_full and card.title) or card.metric for card in self.cards}
 
     def _cells(self, row: Row) -> tuple[Piece, ...]:
         assert isinstance(row.data, _Line)
@@ -117,9 +126,9 @@ class DoraView(ListedView):
         change = f"{arrow_of(card, glyphs)} {card.delta.lstrip('+-')}" if card.delta else "-"
         return (
             ((card.team or "all") if row.data.first else "", "title"),
-            (self._labels().get(card.metric, card.metric), "text"),
+            (self._labels()[card.metric], "text"),
             (card.text, "title" if card.text != "-" else "dim"),
-            (str(card.n) if card.n else "-", "dim"),
+            (f"{card.n}{SMALL if card.small else ''}" if card.n else "-", "dim"),
             ("".join(bar * each for bar in bars), "run"),
             (change, TREND[card.direction]),
             (card.level or "-", "dim"),

@@ -12,17 +12,16 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 
 from vs_tui.metrics import texts
-from vs_tui.metrics.cards import delta_text, is_small, remarks, value_text
-from vs_tui.metrics.dora import Figure
+from vs_tui.metrics.cards import delta_text, is_count, is_small, remarks, text_of, value_text
+from vs_tui.metrics.definitions import METRICS, Figure
 from vs_tui.metrics.report import Behind, Detail
 from vs_tui.metrics.windows import Window
 from vs_tui.model.display import clean
-from vs_tui.model.time import DAY, format_duration, to_datetime
+from vs_tui.model.time import DAY, format_duration, iso, to_datetime
 from vs_tui.tui.paint import Piece, fit, longest_name
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.chart import Chart
-from vs_tui.tui.widgets.dora import LABELS
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 from vs_tui.tui.widgets.text import TextBox
 
@@ -39,13 +38,6 @@ _SERVICE_CELLS: Final = 24
 _BAR: Final = 14
 _STAGE_COLUMNS: Final = (("p50", 5), ("mean", 5), ("share", 6))
 """The share is of the means, which it could contradict the median without."""
-_WHAT: Final = {
-    "deploys": "successful deployments",
-    "lead": "changes, the longest first",
-    "fail": "deployments, those that failed first",
-    "restore": "failures, open and longest first",
-    "rework": "deployments, those that repaired first",
-}
 
 
 class DoraDetailView(ListedView):
@@ -65,7 +57,7 @@ class DoraDetailView(ListedView):
     def __init__(self, look: Look, team: str, metric: str) -> None:
         super().__init__(look)
         self._team, self._metric = team, metric
-        self.title_text = f"{clean(team) or 'all teams'} {LABELS.get(metric, metric)}"
+        self.title_text = f"{clean(team) or 'all teams'} {METRICS[metric].title}"
 
     def body(self) -> Iterable[Widget]:
         self.chart = Chart(self.look, id="chart")
@@ -82,7 +74,7 @@ class DoraDetailView(ListedView):
         length, at = self.dash.range_back
         detail = await read(self._team, self._metric, length, at)
         figure = detail.figure
-        name = LABELS.get(self._metric, self._metric)
+        name = METRICS[self._metric].title
         self.chart.set_heading(
             [(f"{clean(self._team) or 'all teams'} ", "title"), (name, "dim")],
             value_text(figure),
@@ -92,7 +84,9 @@ class DoraDetailView(ListedView):
         quiet = (self.dash.worded("nothing in this time range; {time} changes it"),)
         self.list.empty = wrapped(detail.hints, self.size.width - 6) or quiet
         self.list.total = detail.of
-        self.list.set_heading([(_WHAT[self._metric], "title")], self.dash.worded("{open}: trace"))
+        self.list.set_heading(
+            [(METRICS[self._metric].listed, "title")], self.dash.worded("{open}: trace")
+        )
         service = longest_name({entry.service for entry in detail.behind}, _SERVICE_CELLS)
         self.list.set_columns(
             [replace(c, wish=service) if c.title == "SERVICE" else c for c in _COLUMNS]
@@ -104,11 +98,9 @@ class DoraDetailView(ListedView):
             ]
         )
         await self.chart.draw(
-            [value or None for value in figure.series]
-            if self._metric == "deploys"
-            else figure.series,
+            [value or None if is_count(figure) else value for value in figure.series],
             bucket_labels(detail.window),
-            lambda value: _said(self._metric, value),
+            lambda value: _said(figure, value),
         )
 
     def _cells(self, row: Row) -> tuple[Piece, ...]:
@@ -170,10 +162,8 @@ def bucket_labels(window: Window) -> list[str]:
     ]
 
 
-def _said(metric: str, value: float) -> str:
-    if metric == "deploys":
-        return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
-    return texts.percent(value) if metric in ("fail", "rework") else texts.brief(value)
+def _said(figure: Figure, value: float) -> str:
+    return texts.number(value) if is_count(figure) else text_of(figure.metric, value)
 
 
 def facts_of(detail: Detail, look: Look) -> list[list[Piece]]:
@@ -195,7 +185,7 @@ def facts_of(detail: Detail, look: Look) -> list[list[Piece]]:
 def _summary(figure: Figure) -> list[list[Piece]]:
     sample = f"  n={figure.n}" + (", small sample" if is_small(figure) else "")
     lines: list[list[Piece]] = [[(value_text(figure), "title"), (sample, "dim")]]
-    if figure.metric in ("lead", "restore") and figure.p90 is not None:
+    if figure.p90 is not None:
         lines[0].append((f"  p90 {texts.brief(figure.p90)}", "dim"))
     before = delta_text(figure)
     if before:
@@ -208,6 +198,8 @@ def _summary(figure: Figure) -> list[list[Piece]]:
         lines.append([(named, "text")])
     elif figure.value is not None:
         lines.append([("no level: DORA's reports give none", "dim")])
+    if figure.since is not None:
+        lines.append([(f"since {(iso(figure.since) or '')[:10]}, the first that is known", "dim")])
     lines += [[(text, "dim")] for text in remarks(figure)]
     return lines
 

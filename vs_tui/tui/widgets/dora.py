@@ -24,13 +24,8 @@ _NAMES: Final = (6, 10)
 """The least and the most cells of a team's name."""
 _NAME_AND_TREND: Final = 14
 """Cells of the name and its sparkline together: a long name leaves less of the trend."""
-LABELS: Final = {
-    "deploys": "deployment frequency",
-    "lead": "change lead time",
-    "fail": "change fail rate",
-    "restore": "recovery time",
-    "rework": "deployment rework",
-}
+SMALL: Final = "*"
+"""Marks what stands on fewer than 5 values."""
 
 
 def arrow_of(card: Card, glyphs: Glyphs) -> str:
@@ -46,11 +41,11 @@ def goal_mark(card: Card, glyphs: Glyphs) -> Piece:
         "met": (glyphs.ok, "good"),
         "missed": (glyphs.fail, "bad"),
         "few": (glyphs.stale, "dim"),
-    }.get(card.goal, (" ", "dim"))
+    }.get(card.goal, (SMALL if card.small else " ", "dim"))
 
 
 class DoraPanel(TextBox):
-    """Five lines a team: value, sparkline, change against the period before."""
+    """A line a metric of each team: value, sparkline, change against the period before."""
 
     class Opened(Message):
         """A click: all of it is wanted."""
@@ -93,7 +88,7 @@ class DoraPanel(TextBox):
 
 
 class DoraStrip(Widget):
-    """One line a team: its five values, and how often it deployed as a sparkline."""
+    """One line a team: its values, and how often it deployed as a sparkline."""
 
     DEFAULT_CSS = "DoraStrip { width: 1fr; height: auto; }"
 
@@ -122,9 +117,9 @@ class DoraStrip(Widget):
         glyphs = self.look.glyphs
         pieces: list[Piece] = [(" " + fit(team or "all", cells, ellipsis=glyphs.ellipsis), "title")]
         for card in cards:
-            pieces.append((f"  {_SHORT.get(card.metric, card.metric)} ", "dim"))
+            pieces.append((f"  {card.short or card.metric} ", "dim"))
             pieces += [(fit(texts.narrow(card.text), 6), "text"), goal_mark(card, glyphs)]
-            if card.metric == "deploys":
+            if card.is_count:
                 pieces.append((sparkline(card.buckets, 7, glyphs) + " ", "run"))
         return pieces
 
@@ -135,6 +130,3 @@ class DoraStrip(Widget):
         width = self.size.width
         pieces = self._lines[y] if y < len(self._lines) else []
         return strip_of(cut(pieces, width), self.look, width)
-
-
-_SHORT: Final = {"deploys": "deploys", "lead": "lead", "fail": "fail", "restore": "recovery"}

@@ -1,0 +1,380 @@
+"""The one table of the delivery metrics: a metric is an entry of METRICS, and view, API, commands,
+Prometheus and configuration read what they show from it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any, Final
+
+from vs_tui.metrics import levels
+from vs_tui.metrics.counted import UNKNOWN, Counted
+from vs_tui.metrics.frequency import frequency
+from vs_tui.metrics.statistics import median, percentile, ratio
+from vs_tui.metrics.windows import Window
+from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
+
+SAME_SHARE: Final = 0.05
+SAME_POINTS: Final = 0.005
+
+
+class Unit(StrEnum):
+    """What a value is; so called in JSON."""
+
+    PER_DAY = "per_day"
+    DURATION = "seconds"
+    """Microseconds inside."""
+    SHARE = "ratio"
+    PER_DEPLOYMENT = "per_deployment"
+
+
+class Rows(StrEnum):
+    """What a metric stands on."""
+
+    DEPLOYMENTS = "deployments"
+    CHANGES = "changes"
+    FAILURES = "failures"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One metric over one window."""
+
+    metric: str
+    value: float | None
+    """In the metric's unit; None without data."""
+    n: int
+    """What the value stands on: deployments, changes or closed failures."""
+    p90: float | None = None
+    hits: int = 0
+    """Of a share: the deployments that failed or repaired; else the changes."""
+    open: int = 0
+    """Failures that last."""
+    open_for: Duration = 0
+    """How long the longest of them has lasted at the end of the window."""
+    unknown: int = 0
+    """Changes whose begin is not known."""
+    starts: Mapping[str, int] = field(default_factory=dict)
+    """From which moment lead times were counted -> changes."""
+    working_days: int = 0
+    working_days_with: int = 0
+    """Of them, those with a successful deployment."""
+    series: Sequence[float | None] = ()
+    """A value a bucket of the window, None where it has no data."""
+    before: float | None = None
+    """The value over the period before."""
+    before_n: int = 0
+    level: str = ""
+    """Of a frequency, which follows days and not the value."""
+    goal: float | None = None
+    """What its team wants it to be."""
+    since: Instant | None = None
+    """From when on there is data, where that lies within the window."""
+
+    @property
+    def definition(self) -> Metric:
+        return METRICS[self.metric]
+
+    @property
+    def levels(self) -> Mapping[int, str]:
+        """Performance level by the year of the report; empty without a value or a level."""
+        if not self.n:
+            return {}
+        if self.level:
+            return dict.fromkeys(levels.YEARS, self.level)
+        level = self.definition.level
+        return level(self.value) if level else {}
+
+    @property
+    def direction(self) -> str:
+        """`better`, `worse`, `same`, or empty when there is nothing to compare."""
+        if self.value is None or self.before is None or not self.n or not self.before_n:
+            return ""
+        grown = self.value - self.before
+        is_share = self.definition.unit is Unit.SHARE
+        least = SAME_POINTS if is_share else abs(self.before) * SAME_SHARE
+        if abs(grown) <= least:
+            return "same"
+        return "better" if (grown > 0) == self.definition.more_is_better else "worse"
+
+
+Stretch = tuple[Instant, Instant, Instant]
+"""`[since, until)`, and the moment up to which things are known."""
+
+
+def _slice(rows: Sequence[Any], stretch: Stretch) -> Sequence[Any]:
+    """Those of sorted moments, or of tuples that begin with one, that lie in a stretch."""
+    since, until = (
+        stretch[:2] if rows and isinstance(rows[0], int) else ((stretch[0],), (stretch[1],))
+    )
+    start = bisect_left(rows, since)
+    return rows[start : bisect_left(rows, until, start)]
+
+
+def _count(moments: Sequence[Instant], stretch: Stretch) -> int:
+    start = bisect_left(moments, stretch[0])
+    return bisect_left(moments, stretch[1], start) - start
+
+
+def _leads(counted: Counted, stretch: Stretch) -> list[Duration]:
+    """Known lead times, sorted."""
+    return sorted([lead for _, lead in _slice(counted.changes, stretch) if lead != UNKNOWN])
+
+
+def _recoveries(counted: Counted, stretch: Stretch) -> list[Duration]:
+    """How long failures lasted that are over, sorted."""
+    taken = [row.took(stretch[2]) for row in _slice(counted.recoveries, stretch)]
+    return sorted([took for took in taken if took is not None])
+
+
+def _deploys(counted: Counted, stretch: Stretch) -> Figure:
+    n = _count(counted.ok, stretch)
+    return Figure("", float(n), n)
+
+
+def _lead(counted: Counted, stretch: Stretch) -> Figure:
+    values = _leads(counted, stretch)
+    known = {name: n for name, n in counted.starts.items() if name}
+    unknown = counted.starts.get("", 0)
+    p90 = percentile(values, 90)
+    return Figure("", median(values), len(values), p90=p90, unknown=unknown, starts=known)
+
+
+def _share(hits: Callable[[Counted], Sequence[Instant]]) -> Callable[[Counted, Stretch], Figure]:
+    def share(counted: Counted, stretch: Stretch) -> Figure:
+        found, n = _count(hits(counted), stretch), _count(counted.ended, stretch)
+        return Figure("", ratio(found, n), n, hits=found)
+
+    return share
+
+
+def _restore(counted: Counted, stretch: Stretch) -> Figure:
+    values, end = _recoveries(counted, stretch), stretch[2]
+    lasting = [
+        end - row.began
+        for row in _slice(counted.recoveries, stretch)
+        if row.began <= end and row.took(end) is None
+    ]
+    return Figure(
+        *("", median(values), len(values)),
+        p90=percentile(values, 90),
+        open=len(lasting),
+        open_for=max(lasting, default=0),
+    )
+
+
+def _batch(counted: Counted, stretch: Stretch) -> Figure:
+    changes, n = len(_slice(counted.changes, stretch)), _count(counted.ok, stretch)
+    return Figure("", ratio(changes, n), n, hits=changes)
+
+
+Bins = tuple[tuple[str, Duration], ...]
+_LEAD_BINS: Final[Bins] = (
+    *(("< 1h", HOUR), ("< 4h", 4 * HOUR), ("< 1d", DAY), ("< 2d", 2 * DAY)),
+    *(("< 1w", 7 * DAY), ("< 2w", 14 * DAY), ("< 30d", 30 * DAY)),
+)
+_RECOVERY_BINS: Final[Bins] = (
+    *(("< 5m", 5 * MINUTE), ("< 15m", 15 * MINUTE), ("< 1h", HOUR)),
+    *(("< 4h", 4 * HOUR), ("< 1d", DAY), ("< 1w", 7 * DAY)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """All that is to be known of a metric."""
+
+    name: str
+    """On cards and in filters."""
+    key: str
+    """In JSON, Prometheus and [goals]."""
+    title: str
+    short: str
+    """Where there is little room."""
+    about: str
+    """A line of help."""
+    unit: Unit
+    more_is_better: bool = False
+    measure: Callable[[Counted, Stretch], Figure]
+    level: Callable[[float | None], Mapping[int, str]] | None = None
+    tells: tuple[str, ...] = ()
+    """Which fields of a figure say something of it."""
+    hits: str = ""
+    """What `hits` and `n` are, in words."""
+    bins: Bins = ()
+    """Of the histogram of `spread`; none: `moments` by the day of the week."""
+    spread: Callable[[Counted, Stretch], list[Duration]] | None = None
+    moments: Callable[[Counted], Sequence[Instant]] = lambda counted: counted.ok
+    rows: Rows = Rows.DEPLOYMENTS
+    counts: str = "outcome IN ('ok', 'failed')"
+    """SQL: which deployments it stands on."""
+    first: str = "1"
+    """SQL: what of them is listed first, the greatest."""
+    note: str = "reasons"
+    """What the list says of a deployment: `reasons`, `repair` or `{first} changes`."""
+    listed: str
+    """What the list of rows is called."""
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether a few more values may turn it over; a count is what it is."""
+        return self.unit is not Unit.PER_DAY
+
+
+_TABLE: Final = (
+    Metric(
+        name="deploys",
+        key="deployment_frequency",
+        title="deployment frequency",
+        short="deploys",
+        about="Successful production deployments a day",
+        unit=Unit.PER_DAY,
+        more_is_better=True,
+        measure=_deploys,
+        tells=("working_days", "working_days_with", "since"),
+        counts="outcome = 'ok'",
+        listed="successful deployments",
+    ),
+    Metric(
+        name="lead",
+        key="change_lead_time",
+        title="change lead time",
+        short="lead",
+        about="Median seconds from a change's begin to production",
+        unit=Unit.DURATION,
+        measure=_lead,
+        level=levels.lead_time_level,
+        tells=("p90", "starts", "unknown"),
+        bins=_LEAD_BINS,
+        spread=_leads,
+        rows=Rows.CHANGES,
+        listed="changes, the longest first",
+    ),
+    Metric(
+        name="fail",
+        key="change_fail_rate",
+        title="change fail rate",
+        short="fail",
+        about="Share of the deployments that failed",
+        unit=Unit.SHARE,
+        measure=_share(lambda counted: counted.failed),
+        level=levels.fail_rate_level,
+        tells=("hits",),
+        hits="{hits} of {n} deployments",
+        moments=lambda counted: counted.failed,
+        first="failed_at IS NOT NULL AND failed_at <= :now",
+        listed="deployments, those that failed first",
+    ),
+    Metric(
+        name="restore",
+        key="failed_deployment_recovery_time",
+        title="recovery time",
+        short="recovery",
+        about="Median seconds until a failure was over",
+        unit=Unit.DURATION,
+        measure=_restore,
+        level=levels.recovery_level,
+        tells=("p90", "open", "open_for"),
+        bins=_RECOVERY_BINS,
+        spread=_recoveries,
+        rows=Rows.FAILURES,
+        listed="failures, open and longest first",
+    ),
+    Metric(
+        name="rework",
+        key="deployment_rework_rate",
+        title="deployment rework",
+        short="rework",
+        about="Share of the deployments made to repair",
+        unit=Unit.SHARE,
+        measure=_share(lambda counted: counted.rework),
+        tells=("hits",),
+        hits="{hits} of {n} deployments",
+        moments=lambda counted: counted.rework,
+        first="repair <> ''",
+        note="repair",
+        listed="deployments, those that repaired first",
+    ),
+    Metric(
+        name="batch",
+        key="changes_per_deployment",
+        title="changes per deployment",
+        short="batch",
+        about="Changes that a successful deployment shipped first, on average",
+        unit=Unit.PER_DEPLOYMENT,
+        measure=_batch,
+        tells=("hits",),
+        hits="{hits} changes in {n} deployments",
+        moments=lambda counted: [at for at, _ in counted.changes],
+        counts="outcome = 'ok'",
+        first="(SELECT COUNT(*) FROM dora_changes c WHERE c.deployment = d.key AND first & :bit)",
+        note="{first} changes",
+        listed="successful deployments, the largest first",
+    ),
+)
+
+METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _TABLE}
+BY_KEY: Final[Mapping[str, Metric]] = {metric.key: metric for metric in _TABLE}
+
+
+def measure(
+    counted: Counted,
+    window: Window,
+    *,
+    known: bool = False,
+    covered: bool = True,
+    trend: bool = True,
+    since: Instant | None = None,
+    only: Sequence[str] = (),
+) -> dict[str, Figure]:
+    """The metrics of a group (those of `only`, if any), each against the period before.
+
+    Someone who never deployed has no frequency; who did (`known`, or the deployments say so) and
+    did not in this window has 0 a day. Without `trend` the figures have no series. When the
+    period before is not `covered` by what is known, frequencies are not compared. `since`: when
+    there was data first; days before do not count in a frequency.
+    """
+    end, previous = window.end, window.previous
+    edges = (*window.bucket_starts, window.until) if trend else ()
+    known = known or (bool(counted.ended) and counted.ended[0] < end)
+    found = {}
+    for name in only or METRICS:
+        metric = METRICS[name]
+        old = metric.measure(counted, (previous.since, previous.until, end))
+        figure = replace(
+            metric.measure(counted, (window.since, window.until, end)),
+            metric=name,
+            series=[metric.measure(counted, (a, b, end)).value for a, b in pairwise(edges)],
+            before=old.value,
+            before_n=old.n,
+        )
+        if metric.unit is Unit.PER_DAY:
+            figure = _a_day(figure, counted, window, known, covered, since)
+        found[name] = figure
+    return found
+
+
+def _a_day(
+    figure: Figure,
+    counted: Counted,
+    window: Window,
+    known: bool,
+    covered: bool,
+    since: Instant | None,
+) -> Figure:
+    """A count as a rate, by the days of the window on which there was data."""
+    young = since is not None and since > window.since
+    found = frequency(counted.ok, window.since_day(since) if young and since else window)
+    return replace(
+        figure,
+        value=found.per_day if known else None,
+        n=found.n,
+        working_days=found.working_days,
+        working_days_with=found.working_days_with,
+        before=ratio(figure.before_n, window.previous.length) if covered else None,
+        before_n=figure.before_n if covered else 0,
+        level=found.level if known else "",
+        since=since if young else None,
+    )
