@@ -77,6 +77,13 @@ TEMPLATE = """\
 # signals = ["traces", "metrics"]
 # filter = "team:core"                       # only traces with such a span
 
+# Tell a chat, a desktop or a command what happened; see docs/notifications.md.
+# [[notify]]
+# on = ["failed", "recovered"]               # also started, ended, waiting, regressed, goal_missed
+# format = "slack"                           # teams, discord, json, desktop, command
+# url = "https://hooks.slack.com/services/..."
+# filter = "kind:deploy is:production"
+
 # Hourly, the receiver deletes finished traces that are older, or the oldest above a size.
 # [retention]
 # age = "180d"
