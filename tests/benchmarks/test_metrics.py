@@ -23,6 +23,7 @@ from vs_tui.store.metrics import read_scorecards
 from vs_tui.store.metrics_behind import read_detail
 from vs_tui.store.metrics_keeper import MetricsKeeper
 from vs_tui.store.metrics_spans import (
+    Whose,
     read_durations,
     read_expected,
     read_flaky,
@@ -227,13 +228,13 @@ def test_reports_on_spans(database) -> None:
             found = timed(lambda d=days, b=by: read_durations(db, window(d), b.split(",")), 3)
             told(days, f"durations by {by}", *found, budget=REPORT_MS)
         for by in ("day", "week", "month"):
-            found = timed(lambda d=days, b=by: read_periods(db, window(d), "", b), 3)
+            found = timed(lambda d=days, b=by: read_periods(db, window(d), Whose(), b), 3)
             told(days, f"pull requests by {by}", *found, budget=REPORT_MS)
-        found = timed(lambda d=days: read_pull_requests(db, window(d), ""), 3)
+        found = timed(lambda d=days: read_pull_requests(db, window(d), Whose()), 3)
         told(days, "pull requests", *found, budget=REPORT_MS)
-        found = timed(lambda d=days: read_flaky(db, window(d), ""), 3)
+        found = timed(lambda d=days: read_flaky(db, window(d), Whose()), 3)
         told(days, "flaky jobs", *found, budget=REPORT_MS)
-    told(0, f"expected ends of {IN_FLIGHT}", *timed(lambda: read_expected(db, "", NOW)))
+    told(0, f"expected ends of {IN_FLIGHT}", *timed(lambda: read_expected(db, Whose(), NOW)))
 
 
 def test_a_deploy_more(database) -> None:

@@ -26,7 +26,14 @@ from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import HOUR, MINUTE, SECOND, Instant
 from vs_tui.model.vocabulary import Event, Span, State, Status
 from vs_tui.store import rows
-from vs_tui.store.metrics_spans import read_durations, read_flaky, read_periods
+from vs_tui.store.metrics_spans import (
+    Whose,
+    read_durations,
+    read_flaky,
+    read_periods,
+    read_pull_requests,
+    spans_of,
+)
 from vs_tui.store.reported_spans import job_of
 from vs_tui.store.team_reassignment import adopt_teams
 
@@ -242,18 +249,19 @@ def flaky_by_hand(found: Sequence[Span], window: Window) -> dict[tuple[str, str]
 
 def check(base: Database, window: Window, team: str, number: int) -> None:
     """Every report is what the spans say one by one; `number` varies what is asked."""
+    whose = spans_of(base.db, team, Teams())
     found = all_spans(base.db, team)
     for n, text in enumerate(FILTERS):
         grouping = GROUPINGS[(n + number) % len(GROUPINGS)]
         wanted = filters.parse(text)
         matching = [span for span in found if wanted.matches(span, window.now)]
         by_hand = durations_by_hand(matching, window, grouping)
-        assert read_durations(base.db, window, grouping, text, team) == by_hand, (text, grouping)
+        assert read_durations(base.db, window, grouping, text, whose) == by_hand, (text, grouping)
     for period in PERIODS:
         for week_start in (MONDAY, SUNDAY):
             by_hand = periods_by_hand(found, window, period, week_start)
-            assert read_periods(base.db, window, team, period, week_start) == by_hand
-    jobs = read_flaky(base.db, window, team)
+            assert read_periods(base.db, window, whose, period, week_start) == by_hand
+    jobs = read_flaky(base.db, window, whose)
     flaky = flaky_by_hand(found, window)
     assert {(job.project, job.job) for job in jobs} == set(flaky)
     for job in jobs:
@@ -337,9 +345,38 @@ def test_a_job_is_flaky_when_one_commit_gave_both_results(base) -> None:
             ],
         ),
     )
-    (job,) = read_flaky(base.db, THE_DAY, "")
+    (job,) = read_flaky(base.db, THE_DAY, Whose())
     assert (job.job, job.flaky, job.commits, job.rate) == ("e2e", 1, 2, 0.5)
     assert (job.last_at, job.example) == (t("10:10"), "test-2")
+
+
+def test_a_project_that_two_teams_list_is_in_the_reports_of_both(tmp_path) -> None:
+    teams = Teams((Team("core", ("acme/*",)), Team("web", ("acme/web",))))
+    base = Database(tmp_path / "shared.db", teams)
+    for number, service in enumerate(("api", "web", "web")):
+        more = {"service": service, "commit": "c", "began": t("09:00")}
+        result = State.OK if number else State.ERROR
+        do(base, ("tell", [a_span(number, "build", t("10:00"), state=result, **more)]))
+        do(base, ("tell", [a_span(number, "pull_request", t("11:00"), **more)]))
+    do(
+        base,
+        ("tell", [a_span(7, "build", t("10:30"), service="web", commit="c", state=State.ERROR)]),
+    )
+
+    def seen(team: str):
+        whose = spans_of(base.db, team, teams)
+        figures = read_durations(base.db, THE_DAY, ["operation"], "kind:build", whose)
+        return (
+            [each.finished for each in figures],
+            len(read_pull_requests(base.db, THE_DAY, whose)),
+            sum(each.total for each in read_periods(base.db, THE_DAY, whose, "day")),
+            [job.project for job in read_flaky(base.db, THE_DAY, whose)],
+        )
+
+    assert seen("") == seen("core") == ([4], 3, 3, ["acme/web"])
+    assert seen("web") == ([3], 2, 2, ["acme/web"])
+    assert seen("nobody") == ([], 0, 0, [])
+    base.db.close()
 
 
 def test_a_report_reads_indexes_and_no_more(base) -> None:
@@ -348,7 +385,7 @@ def test_a_report_reads_indexes_and_no_more(base) -> None:
     said: list[str] = []
     base.db.set_trace_callback(said.append)
     read_durations(base.db, THE_DAY, ["operation", "team"])
-    read_flaky(base.db, THE_DAY, "core")
+    read_flaky(base.db, THE_DAY, Whose("team = ?", ["core"]))
     base.db.set_trace_callback(None)
     plans = {
         index: [row[3] for row in base.db.execute(f"EXPLAIN QUERY PLAN {sql}")]

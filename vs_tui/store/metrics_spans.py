@@ -23,6 +23,7 @@ from vs_tui.metrics.durations import (
 from vs_tui.metrics.flaky import FlakyJob
 from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest, aggregate
 from vs_tui.metrics.windows import MONDAY, Window
+from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
@@ -33,6 +34,31 @@ from vs_tui.store.reported_spans import IS_RUN, KIND, PULL_REQUEST, PULL_REQUEST
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 _STATUSES: Final = {status.value: status for status in Status}
 MAX_EXPECTED: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Which spans a report is about, as SQL: everybody's, or those of one team."""
+
+    where: str = "1"
+    bound: Sequence[Any] = ()
+
+
+def spans_of(db: sqlite3.Connection, team: str, teams: Teams) -> Whose:
+    """The spans of a team: its own, and those of the projects that it lists beside another team,
+    which are stored as the other's. All spans for ``."""
+    if not team:
+        return Whose()
+    projects = {kind[KIND.index("project")] for kind in _kinds(db)}
+    shared = [
+        project
+        for project in sorted(projects)
+        if team in teams.all_of(project, "", "") and teams.of(project, "", "") != team
+    ]
+    if not shared:
+        return Whose("team = ?", (team,))
+    where = "(team = ? OR project IN (SELECT value FROM json_each(?)))"
+    return Whose(where, (team, rows.as_json(shared)))
 
 
 @contextmanager
@@ -53,7 +79,7 @@ def read_durations(
     window: Window,
     grouping: Sequence[str],
     filter_text: str = "",
-    team: str = "",
+    whose: Whose = Whose(),
 ) -> list[GroupFigures]:
     """Figures a group of spans; phases only when they are grouped by or asked for.
 
@@ -63,8 +89,7 @@ def read_durations(
     """
     check_grouping(grouping)
     where, bound = span_where(filter_text, window.now)
-    if team:
-        where, bound = f"({where}) AND team = ?", [*bound, team]
+    where, bound = f"({where}) AND {whose.where}", [*bound, *whose.bound]
     if "stage" not in grouping and "stage" not in filter_text:
         where = f"derived = 0 AND ({where})"
     groups = ", ".join((*grouping, "status"))
@@ -86,7 +111,7 @@ def read_durations(
     tallies: dict[tuple[str, ...], Tally] = {}
     with one_moment(db):
         found = db.execute(in_flight, (*counts, *bound)).fetchall()
-        for kind in _each(db, "spans_finished", KIND, "ended_at", "ended_at IS NOT NULL"):
+        for kind in _kinds(db):
             found += db.execute(over, (*counts, *kind, since, *bound))
     for *group, status, started, going_on, finished, took in found:
         tally = tallies.setdefault(tuple(group), Tally())
@@ -94,6 +119,11 @@ def read_durations(
         tally.in_progress += going_on
         tally.finish(_STATUSES[status], finished, orjson.loads(took))
     return duration_report(tallies, window)
+
+
+def _kinds(db: sqlite3.Connection) -> Iterator[tuple[str, ...]]:
+    """What kinds of spans are over."""
+    return _each(db, "spans_finished", KIND, "ended_at", "ended_at IS NOT NULL")
 
 
 def _each(
@@ -115,7 +145,7 @@ def _each(
 def read_pull_requests(
     db: sqlite3.Connection,
     window: Window,
-    team: str,
+    whose: Whose,
     *,
     after: PullRequest | None = None,
     limit: int = -1,
@@ -124,7 +154,7 @@ def read_pull_requests(
     of those that come after one."""
     since, key = (after.created_at, after.key) if after else (window.since, "")
     columns = (*PULL_REQUEST, *PULL_REQUEST_MORE)
-    found = _pull_requests(db, columns, (since, window.until), team, (since, key), limit)
+    found = _pull_requests(db, columns, (since, window.until), whose, (since, key), limit)
     sql = (
         "SELECT parent_key, actor FROM spans WHERE operation = 'review' AND parent_key <> '' "
         f"AND parent_key {_KEYS} AND actor <> '' ORDER BY started_at, key"
@@ -143,10 +173,10 @@ def _reviewed(pull_request: PullRequest, reviewers: Sequence[str]) -> PullReques
 
 
 def read_periods(
-    db: sqlite3.Connection, window: Window, team: str, period: str, week_start: int = MONDAY
+    db: sqlite3.Connection, window: Window, whose: Whose, period: str, week_start: int = MONDAY
 ) -> list[PeriodFigures]:
     """The same a day, week or month and repository. ValueError names the periods."""
-    found = _pull_requests(db, PULL_REQUEST, (window.since, window.until), team)
+    found = _pull_requests(db, PULL_REQUEST, (window.since, window.until), whose)
     return aggregate(found, period, window.zone, window.now, week_start=week_start)
 
 
@@ -154,42 +184,42 @@ def _pull_requests(
     db: sqlite3.Connection,
     columns: Sequence[str],
     created: tuple[Instant, Instant],
-    team: str,
+    whose: Whose,
     after: tuple[Instant, str] | None = None,
     limit: int = -1,
 ) -> list[PullRequest]:
     sql = (
         f"SELECT {', '.join(columns)} FROM spans INDEXED BY spans_requested "
-        "WHERE operation = 'pull_request' AND started_at >= ? AND started_at < ?"
+        "WHERE operation = 'pull_request' AND started_at >= ? AND started_at < ? "
+        f"AND {whose.where}"
     )
-    bound: list[Any] = list(created)
-    if team:
-        sql, bound = f"{sql} AND team = ?", [*bound, team]
+    bound: list[Any] = [*created, *whose.bound]
     if after:
         sql = f"{sql} AND (started_at, key) > (?, ?) ORDER BY started_at, key LIMIT ?"
         bound += (*after, limit)
     return list(starmap(PullRequest, db.execute(sql, bound)))
 
 
-def read_flaky(db: sqlite3.Connection, window: Window, team: str) -> list[FlakyJob]:
+def read_flaky(db: sqlite3.Connection, window: Window, whose: Whose) -> list[FlakyJob]:
     """Jobs with both results on one commit, the most often flaky first."""
-    of_team, named = ("AND team = ?", (team,)) if team else ("", ())
     runs = f"FROM spans INDEXED BY spans_runs WHERE {IS_RUN} AND project = ? AND job = ?"
     # SQLite takes the commit of the row that has the MAX: the last one with both results.
     commits = (
         "SELECT COUNT(*), SUM(mixed), MAX(CASE WHEN mixed THEN at END), commit_id "
         "FROM (SELECT commit_id, MAX(ended_at) AS at, "
         "SUM(status = 'ok') BETWEEN 1 AND COUNT(*) - 1 AS mixed "
-        f"{runs} AND ended_at >= ? AND ended_at < ? {of_team} GROUP BY commit_id)"
+        f"{runs} AND ended_at >= ? AND ended_at < ? AND {whose.where} GROUP BY commit_id)"
     )
-    example = f"SELECT MAX(key) {runs} AND commit_id = ? AND ended_at = ? {of_team}"
+    example = f"SELECT MAX(key) {runs} AND commit_id = ? AND ended_at = ? AND {whose.where}"
     found = []
     with one_moment(db):
         for project, job in _each(db, "spans_runs", ("project", "job"), "commit_id", IS_RUN):
-            bound = (project, job, window.since, window.until, *named)
+            bound = (project, job, window.since, window.until, *whose.bound)
             n, flaky, last_at, commit = db.execute(commits, bound).fetchone()
             if flaky:
-                (key,) = db.execute(example, (project, job, commit, last_at, *named)).fetchone()
+                (key,) = db.execute(
+                    example, (project, job, commit, last_at, *whose.bound)
+                ).fetchone()
                 found.append(FlakyJob(project, job, n, flaky, last_at, key))
     return sorted(found, key=lambda job: (-job.flaky, -(job.rate or 0), job.project, job.job))
 
@@ -202,14 +232,13 @@ class Expected:
     expectation: Expectation | None
 
 
-def read_expected(db: sqlite3.Connection, team: str, now: Instant) -> list[Expected]:
+def read_expected(db: sqlite3.Connection, whose: Whose, now: Instant) -> list[Expected]:
     """What is in flight, the longest first."""
-    of_team, named = ("AND team = ?", (team,)) if team else ("", ())
     sql = (
         f"SELECT {rows.SELECT_SPAN} FROM spans WHERE status = 'in_flight' AND derived = 0 "
-        f"AND started_at IS NOT NULL {of_team} ORDER BY started_at LIMIT {MAX_EXPECTED}"
+        f"AND started_at IS NOT NULL AND {whose.where} ORDER BY started_at LIMIT {MAX_EXPECTED}"
     )
-    spans = [rows.span_of(row) for row in db.execute(sql, named)]
+    spans = [rows.span_of(row) for row in db.execute(sql, whose.bound)]
     known = read_histories(db, [span.key for span in spans])
     return [
         Expected(

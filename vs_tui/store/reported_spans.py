@@ -86,7 +86,7 @@ CREATE INDEX spans_finished ON spans
     ({", ".join(KIND)}, ended_at, started_at, derived, name, actor) WHERE ended_at IS NOT NULL;
 DROP INDEX spans_requested;
 CREATE INDEX spans_requested ON spans
-    (started_at, {", ".join(c for c in PULL_REQUEST if c != "started_at")}, team)
+    (started_at, {", ".join(c for c in PULL_REQUEST if c != "started_at")}, team, project)
     WHERE operation = 'pull_request';
 """
 """In the place of the columnar store that schemas 4 and 5 kept for these reports."""

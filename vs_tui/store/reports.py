@@ -22,11 +22,13 @@ from vs_tui.store import metrics
 from vs_tui.store.metrics_behind import read_detail
 from vs_tui.store.metrics_spans import (
     Expected,
+    Whose,
     read_durations,
     read_expected,
     read_flaky,
     read_periods,
     read_pull_requests,
+    spans_of,
 )
 from vs_tui.store.report_query import Asked
 from vs_tui.store.zones import configured_zone
@@ -136,6 +138,9 @@ class Reports:
             since = end - DEFAULT_WINDOW
         return Window(since, end, end, configured_zone(self.config))
 
+    def _whose(self, db: sqlite3.Connection, asked: Asked) -> Whose:
+        return spans_of(db, asked.team, self.config.teams)
+
     async def durations(
         self, asked: Asked, filter_text: str = ""
     ) -> tuple[Window, Sequence[str], Sequence[GroupFigures]]:
@@ -143,22 +148,25 @@ class Reports:
         window = asked.window(self.config, self.clock())
         grouping = [name.strip() for name in (asked.by or "operation").split(",")]
         found = await self.reader.run(
-            lambda db: read_durations(db, window, grouping, filter_text, asked.team)
+            lambda db: read_durations(db, window, grouping, filter_text, self._whose(db, asked))
         )
         return window, grouping, found
 
     async def pull_requests(self, asked: Asked) -> tuple[Window, Sequence[PullRequest]]:
         """Those created in the window, oldest first."""
         window = asked.window(self.config, self.clock())
-        return window, await self.reader.run(lambda db: read_pull_requests(db, window, asked.team))
+        return window, await self.reader.run(
+            lambda db: read_pull_requests(db, window, self._whose(db, asked))
+        )
 
     async def pull_request_pages(self, asked: Asked) -> AsyncIterator[Sequence[PullRequest]]:
         """The same some at a time, however many there are."""
         window = asked.window(self.config, self.clock())
+        whose = await self.reader.run(lambda db: self._whose(db, asked))
         last: PullRequest | None = None
         while True:
             page = await self.reader.run(
-                partial(read_pull_requests, window=window, team=asked.team, after=last, limit=PAGE)
+                partial(read_pull_requests, window=window, whose=whose, after=last, limit=PAGE)
             )
             if page:
                 yield page
@@ -172,13 +180,13 @@ class Reports:
         """The same a day, week or month and repository."""
         window = asked.window(self.config, self.clock())
         return await self.reader.run(
-            lambda db: read_periods(db, window, asked.team, asked.by, week_start)
+            lambda db: read_periods(db, window, self._whose(db, asked), asked.by, week_start)
         )
 
     async def flaky(self, asked: Asked) -> Sequence[FlakyJob]:
         """Jobs with both results on one commit in the window."""
         window = asked.window(self.config, self.clock())
-        return await self.reader.run(lambda db: read_flaky(db, window, asked.team))
+        return await self.reader.run(lambda db: read_flaky(db, window, self._whose(db, asked)))
 
     async def stages(self, asked: Asked) -> Detail:
         """The lead time by stage, its bottleneck, and stages that became slower."""
@@ -188,4 +196,4 @@ class Reports:
     async def expected(self, asked: Asked) -> Sequence[Expected]:
         """When what is in flight should end."""
         now = self.clock()
-        return await self.reader.run(lambda db: read_expected(db, asked.team, now))
+        return await self.reader.run(lambda db: read_expected(db, self._whose(db, asked), now))
