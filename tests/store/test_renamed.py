@@ -15,6 +15,8 @@ from tests.sources import gitlab_payloads as gl
 from tests.sources import jira_payloads as ji
 from tests.store.tracing import World, again, custom, from_github, from_gitlab, from_jira, posted
 from vs_tui.log.delivery import Intake
+from vs_tui.model.vocabulary import Verdict
+from vs_tui.sources import gitlab as gitlab_source
 from vs_tui.store.delivery_filter import delivery_where
 from vs_tui.store.read_traces import find_span
 
@@ -135,3 +137,11 @@ def test_servers_that_count_from_one_are_told_apart_by_host() -> None:
     gitea = {"x-gitea-event": "issues"}
     world = World().deliver(posted("gitea", one, **gitea), posted("gitea", two, **gitea))
     assert len(world.rows()[0]) == 2
+
+
+@pytest.mark.parametrize("event", ["project_rename", "project_transfer"])
+def test_gitlabs_news_of_a_rename_say_that_nothing_is_lost(event) -> None:
+    body = {"event_name": event, "project_id": 3, "path_with_namespace": "acme/billing"}
+    parsed = gitlab_source.SOURCE.parse(gl.inbound(body | {"old_path_with_namespace": "acme/api"}))
+    assert parsed.verdict is Verdict.IGNORED
+    assert "keeps its spans" in parsed.reason

@@ -343,7 +343,10 @@ def _sources(config: Config) -> Iterator[Finding]:
         yield Finding(
             "warn", "sources", "nothing was received yet", "the README shows how to connect a tool"
         )
-    proofs = {connection.name: connection.how for connection in connections(config)}
+    try:
+        proofs = {connection.name: connection.how for connection in connections(config)}
+    except ConfigError:
+        proofs = {}  # the check of the mappings says why
     for health in heard:
         yield _heard(health, refused.get(health.source), proofs.get(health.source, Proof()))
 

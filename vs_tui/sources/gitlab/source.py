@@ -29,6 +29,12 @@ READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
 }
 
 
+_REASONS: Final = dict.fromkeys(
+    ("project_rename", "project_transfer", "group_rename"),
+    "a renamed or transferred project keeps its spans, which know it by its id",
+)
+
+
 class GitLab:
     """Webhooks of gitlab.com and of self-managed GitLab: of a project, a group or the system.
 
@@ -92,7 +98,9 @@ class GitLab:
             return Parsed(header, verdict=Verdict.IGNORED, reason=reason)
         reader = READERS.get(kind)
         if reader is None:
-            reason = f"{kind} says nothing about a delivery; untick it to save traffic"
+            reason = _REASONS.get(
+                kind, f"{kind} says nothing about a delivery; untick it to save traffic"
+            )
             return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
         named = _named(kind, body)
         reading = reader(hook_of(kind, body, inbound.received_at))
