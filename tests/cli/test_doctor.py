@@ -7,6 +7,7 @@ import re
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -69,6 +70,17 @@ def test_settings_are_named_with_their_origin_and_no_secret(home, capsys, monkey
     assert "log_level from environment" in settings.found
     assert "db from flag" in settings.found
     assert "canary" not in str(found)
+
+
+def test_what_is_stored_and_not_folded_is_a_warning(home, capsys, monkeypatch) -> None:
+    fill(home / "t.db")
+    monkeypatch.setattr(doctor_checks, "LAG_SHOWN", 0.01)
+    assert "lag" not in doctor(capsys, "--db", str(home / "t.db"))[1]
+    with closing(sqlite3.connect(home / "t.db")) as db:  # as kill -9 before the fold leaves it
+        db.execute("UPDATE meta SET value = 0 WHERE name = 'position'")
+        db.commit()
+    (lag,) = doctor(capsys, "--db", str(home / "t.db"))[1]["lag"]
+    assert (lag.level, lag.found[:2]) == ("warn", "1 ")
 
 
 def test_sqlite_below_the_fix_is_a_warning(home, capsys, monkeypatch) -> None:

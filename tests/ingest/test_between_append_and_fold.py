@@ -22,6 +22,7 @@ from vs_tui.sources.base import Inbound
 from vs_tui.sources.customhttp import SOURCE
 from vs_tui.sources.reading import intake_of, read
 from vs_tui.store.projector import Projector
+from vs_tui.store.reader import SqliteReader
 from vs_tui.store.retention import Pruned, count_prunable, prune_deliveries
 from vs_tui.store.writer import Writer
 
@@ -121,6 +122,11 @@ async def test_an_image_from_between_append_and_fold_is_folded_by_the_next_start
         for part in ("", "-wal"):
             shutil.copyfile(f"{live}{part}", f"{image}{part}")
         assert position_and_head(image) == (0, 1)
+        reader = await SqliteReader(live, Clock()).open()
+        lags = [await reader.health() for _ in range(2)]
+        assert [health.behind for health in lags] == [1, 1]
+        assert 0 <= lags[0].lag < lags[1].lag, "for as long as it is seen to wait"
+        await reader.close()
         assert rows(image)[0] == [], "answered, and not folded"
     finally:
         go_on.set()

@@ -428,6 +428,7 @@ class FakeReader:
         self.changed: list[str] = [s.key for s in spans]
         self.trouble = ""
         self.export_trouble = ""
+        self.behind = self.lag = 0
         self.fails: Exception | None = None
         self.calls: list[str] = []
         self.searched: list[Instant] = []
@@ -628,6 +629,8 @@ class FakeReader:
             trouble=self.trouble,
             spans=len(self.by_key),
             details={"export": self.export_trouble},
+            behind=self.behind,
+            lag=self.lag,
         )
 
     async def close(self) -> None:

@@ -64,6 +64,23 @@ async def test_each(name, size) -> None:
         assert_golden(f"banner-{name}-{size[0]}x{size[1]}", top(on))
 
 
+async def test_a_lag_shows_from_a_second_on_and_goes_by_itself() -> None:
+    reader = well()
+    async with stage(reader, size=WIDE) as on:
+
+        def looked() -> str:
+            on.app.feed._looked = 0
+            on.app.feed.wake()
+            return on.text
+
+        on.app.lag, on.app.unfolded = SECOND // 2, 10
+        assert banner_of(on) == ""
+        reader.behind, reader.lag = 1_200, 3 * SECOND
+        await on.until(lambda: "3 s behind: 1200 deliveries stored" in looked())
+        reader.behind = reader.lag = 0
+        await on.until(lambda: "s behind:" not in looked())
+
+
 @pytest.mark.parametrize("size", [WIDE, NARROW])
 async def test_storage_trouble_shows_although_nothing_is_committed_any_more(size) -> None:
     reader = well()

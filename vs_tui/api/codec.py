@@ -257,7 +257,12 @@ CHANGES: Final = Shape(
     {"seq": COUNT, "keys": list_of(TEXT), "deliveries": COUNT, "truncated": TRUTH},
 )
 HEALTH: Final = Shape(
-    "Health", Health, {"ready": TRUTH, "trouble": TEXT, "spans": COUNT, "deliveries": COUNT}
+    "Health",
+    Health,
+    {
+        **{"ready": TRUTH, "trouble": TEXT, "spans": COUNT, "deliveries": COUNT},
+        **{"behind": COUNT, "lag_s": Field(SECONDS, "lag")},
+    },
 )
 CARD: Final = Shape(
     "Card",

@@ -38,6 +38,7 @@ from vs_tui.ingest.unknown_paths import METHODS, unknown_path
 from vs_tui.ingest.webhooks import Prepare, Receiving, clean
 from vs_tui.log.append_queue import Unavailable
 from vs_tui.model.errors import Explained
+from vs_tui.model.limits import LAG_SHOWN
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.registry import routes, sources
@@ -51,8 +52,6 @@ log = logging.getLogger(__name__)
 
 STREAM: Final = "/api/stream"
 OTLP_TRACES: Final = "/v1/traces"
-LAG_SHOWN: Final = 1.0
-"""Seconds from which on a lag of the projection is told."""
 YOUNG: Final = 20_000
 """Objects made before the garbage collector looks at them. What a delivery leaves behind has no
 cycles and goes by itself, but it is looked at as often as Python's 700 come together."""

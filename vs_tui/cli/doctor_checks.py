@@ -26,7 +26,7 @@ from vs_tui.config import Config, ConfigError, readable_by_others
 from vs_tui.log.delivery import UNKNOWN_SOURCE
 from vs_tui.model import filters
 from vs_tui.model.errors import Explained
-from vs_tui.model.limits import MIB, format_size
+from vs_tui.model.limits import LAG_SHOWN, MIB, format_size
 from vs_tui.model.time import DAY, SECOND, Instant, format_duration, iso
 from vs_tui.model.url import shown_url
 from vs_tui.model.vocabulary import Verdict
@@ -259,6 +259,13 @@ def _stored(path: Path) -> Iterator[Finding]:
         f"{path}: {found['deliveries']} deliveries, {found['spans']} spans, "
         f"{format_size(found['bytes'])}",
     )
+    if (behind := _behind(path)) > 0:
+        yield Finding(
+            "warn",
+            "lag",
+            f"{behind} deliveries are stored and not folded for more than a second",
+            "a running receiver catches up by itself, a stopped one at its next start",
+        )
     if found["wal_bytes"] > LARGE_WAL:
         yield Finding(
             "warn",
@@ -267,6 +274,20 @@ def _stored(path: Path) -> Iterator[Finding]:
             "end what reads it for long (a shell in the middle of a query, a backup tool); "
             "`vs-tui view` does not",
         )
+
+
+def _behind(path: Path) -> int:
+    """Of what is stored now, how much is not folded within a second."""
+    from vs_tui.store.reader import SqliteReader
+
+    async def look() -> int:
+        reader = await SqliteReader(path, now).open()
+        try:
+            return 0 if await reader.caught_up(LAG_SHOWN) else (await reader.health()).behind
+        finally:
+            await reader.close()
+
+    return asyncio.run(look())
 
 
 def _receiver(config: Config) -> Finding:

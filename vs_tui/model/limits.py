@@ -105,3 +105,9 @@ def values_in(body: bytes, content_type: str = "") -> int:
         return 0
     signs = _PROTOBUF_TAGS if "protobuf" in content_type else _OPENINGS
     return sum(body.count(sign) for sign in signs)
+
+
+READ_WAIT_SECONDS: Final = 2.0
+"""The longest that a read waits until what was acknowledged before it is folded."""
+LAG_SHOWN: Final = 1.0
+"""Seconds from which on people are told that the folding is behind."""

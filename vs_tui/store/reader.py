@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
 from vs_tui.log import sqlite_log
 from vs_tui.model import filters
+from vs_tui.model.limits import READ_WAIT_SECONDS
 from vs_tui.model.teams import Environments
-from vs_tui.model.time import Duration, Instant
+from vs_tui.model.time import SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store import rows
 from vs_tui.store.filter_sql import where as where_of
@@ -59,8 +60,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MAX_CHANGES: Final = 5_000
-READ_WAIT_SECONDS: Final = 2.0
-"""The longest that a command waits for what was acknowledged before it."""
 POLL_SECONDS: Final = 0.01
 
 
@@ -89,6 +88,8 @@ class SqliteReader:
         self._board: TraceBoard | None = None
         self._begun: OrderedDict[Hashable, _Begun] = OrderedDict()
         self._file = (0, 0)
+        self._waits_for = 0
+        self._waits_since = 0.0
 
     async def open(self) -> SqliteReader:
         """Connect; StoreError when the file is missing, damaged or of another version."""
@@ -299,13 +300,22 @@ class SqliteReader:
             lambda db: (
                 rows.number(db, "SELECT MAX(rowid) FROM spans"),
                 rows.number(db, _LAST_DELIVERY),
+                sqlite_log.head(db),
+                sqlite_log.position(db),
             )
         )
+        _, _, head, position = counted
+        if position >= self._waits_for:
+            # What was seen to wait is folded: from now on it is what waits now.
+            self._waits_for, self._waits_since = head, time.monotonic()
+        lag = time.monotonic() - self._waits_since if position < self._waits_for else 0.0
         return Health(
             ready=not trouble,
             trouble=trouble,
             spans=counted[0],
             deliveries=counted[1],
+            behind=max(head - position, 0),
+            lag=round(lag * SECOND),
             path=str(self.path),
             details={"export": self._export_trouble()},
         )

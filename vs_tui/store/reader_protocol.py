@@ -192,6 +192,10 @@ class Health:
     """What is wrong and what to do; empty when ready."""
     spans: int = 0
     deliveries: int = 0
+    behind: int = 0
+    """Deliveries that are stored and not folded yet."""
+    lag: Duration = 0
+    """How long they have been seen to wait."""
     path: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
 

@@ -22,13 +22,14 @@ import orjson
 from vs_tui.log.append_queue import Waiting
 from vs_tui.log.delivery import Intake, Outcome
 from vs_tui.log.postgres import Appended, Entry, LogAway, Position, PostgresLog
+from vs_tui.model.limits import READ_WAIT_SECONDS
 from vs_tui.model.time import MINUTE, Instant, iso
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store import batch, forgetting, shared_cache
 from vs_tui.store.retention import Pruned
 from vs_tui.store.shared_cache import Place
 from vs_tui.store.storage_errors import is_storage
-from vs_tui.store.writer import READ_WAIT_SECONDS, Settings, Writer
+from vs_tui.store.writer import Settings, Writer
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from typing import Final, TypeVar
 from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import Tell, Unavailable, Waiting, WaitingLine
 from vs_tui.log.delivery import PRUNE_PATH, Intake, Outcome, Rejection, decision
-from vs_tui.model.limits import LOW_SPACE, Retention
+from vs_tui.model.limits import LOW_SPACE, READ_WAIT_SECONDS, Retention
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import HOUR, SECOND, Duration, Instant, iso
 from vs_tui.store import batch, retention, upkeep
@@ -48,8 +48,6 @@ Adopt = Callable[[sqlite3.Connection, batch.Folding], bool]
 SWEEP_SECONDS: Final = 1.0
 STAND_BACK_SECONDS: Final = 0.2
 """The longest that the projector waits for a moment without senders."""
-READ_WAIT_SECONDS: Final = 2.0
-"""The longest that a read waits for what was acknowledged before it."""
 DAMAGED_SECONDS: Final = 10.0
 """Between two looks at a damaged file; each reads all of it."""
 

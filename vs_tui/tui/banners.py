@@ -9,6 +9,7 @@ from typing import Final
 from rich.cells import cell_len
 
 from vs_tui.model.display import clean
+from vs_tui.model.limits import LAG_SHOWN
 from vs_tui.model.time import SECOND, Duration, Instant, format_duration
 from vs_tui.model.vocabulary import Span, Verdict
 from vs_tui.store.reader_protocol import SourceHealth
@@ -45,6 +46,10 @@ def concerns(app: Session) -> Iterator[str]:
         yield app.clock_trouble
     if app.export_trouble:
         yield clean(app.export_trouble, 200)
+    if app.lag > LAG_SHOWN * SECOND:
+        what = "1 delivery" if app.unfolded == 1 else f"{app.unfolded} deliveries"
+        behind = f"{app.lag / SECOND:.0f} s behind"
+        yield f"{behind}: {what} stored and not shown yet; it catches up by itself"
     yield from _quarantined(app.health, here=app.navigation.current == "events")
     yield from _silent(app.health, app.setup.clock())
 

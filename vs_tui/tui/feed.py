@@ -88,12 +88,10 @@ class Feed:
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
             app = self._app
-            before = app.trouble, app.clock_trouble, app.export_trouble
-            health = await app.reader.health()
-            app.trouble = health.trouble
-            app.export_trouble = str(health.details.get("export", ""))
+            before = list(banners.concerns(app))
+            health = await self._read_health()
             await self._compare(health)
-            if before != (app.trouble, app.clock_trouble, app.export_trouble):
+            if before != list(banners.concerns(app)):
                 app.paint_frame()
 
     async def _follow(self) -> None:
@@ -107,7 +105,7 @@ class Feed:
         self.seq = changes.seq
         if app.frozen_at is not None:
             app.pending += max(len(changes.keys), 1)
-            app.trouble = (await app.reader.health()).trouble
+            await self._read_health()
             app.paint_frame()
         else:
             await self.read_status()
@@ -136,9 +134,14 @@ class Feed:
         app.in_flight, app.failed = counts.in_flight, counts.failed
         if app.by_trace and app.frozen_at is None:
             app.totals = (await app.reader.board()).everything
+        await self._compare(await self._read_health())
+
+    async def _read_health(self) -> Health:
+        app = self._app
         health = await app.reader.health()
-        app.trouble = health.trouble
-        await self._compare(health)
+        app.trouble, app.lag, app.unfolded = health.trouble, health.lag, health.behind
+        app.export_trouble = str(health.details.get("export", ""))
+        return health
 
     async def _compare(self, health: Health) -> None:
         """Look at the clocks and the teams, at times: what came last is looked at as well, even

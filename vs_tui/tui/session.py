@@ -166,6 +166,9 @@ class Session(SparingApp[int]):
         self.clock_trouble = ""
         self.export_trouble = ""
         """Why nothing leaves by OTLP."""
+        self.lag: Duration = 0
+        self.unfolded = 0
+        """How far the folding is behind what is stored."""
         self.url = setup.url
         self.blurred = False
         self.histories = Histories(self.reader, setup.clock, lambda: self.frozen_at)
