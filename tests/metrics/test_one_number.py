@@ -79,6 +79,31 @@ async def test_everyone_says_the_same_number(config, run) -> None:
         assert value is None or float(row["value"]) == pytest.approx(value)
 
 
+def test_a_trend_has_a_column_a_week_or_month(run) -> None:
+    """Each says what a report of that window says; the first and the last period may be cut."""
+    asked = ("dora", "--since", "2026-02-18", "--until", "2026-03-20")
+    found = json.loads(run(*asked, "--by-period", "week", "--json"))["periods"]
+    weeks = [period["window"]["since"][:10] for period in found]
+    assert weeks == ["2026-02-18", "2026-02-23", "2026-03-02", "2026-03-09", "2026-03-16"]
+    core = {p["window"]["since"][:10]: p["items"][0]["metrics"] for p in found}
+    assert [core[week]["deployment_frequency"]["n"] for week in weeks] == [0, 3, 0, 0, 0]
+    alone = run("dora", "--since", "2026-02-23", "--until", "2026-03-02", "--json")
+    assert (
+        json.loads(alone)["items"][0]["metrics"]["change_fail_rate"]
+        == (core["2026-02-23"]["change_fail_rate"])
+    )
+    table = run(*asked, "--by-period", "month")
+    assert table.splitlines()[2].split()[-2:] == ["2026-02-18", "2026-03-01"]
+    line = next(text for text in table.splitlines() if "change fail rate" in text)
+    assert line.split()[-4:] == ["0", "%*", "50", "%*"]
+    rows = list(csv.DictReader(io.StringIO(run(*asked, "--by-period", "month", "--format=csv"))))
+    rates = [r for r in rows if (r["name"], r["metric"]) == ("core", "change_fail_rate")]
+    assert [(r["since"][:10], float(r["value"])) for r in rates] == [
+        ("2026-02-18", 0.0),
+        ("2026-03-01", 0.5),
+    ]
+
+
 def test_a_report_for_people_shows_what_is_missing_as_missing(run) -> None:
     table = run("dora", "--since", "30d")
     idle = table[table.index("idle") :].splitlines()[:5]
@@ -232,6 +257,8 @@ def test_teams_stages_flaky_and_expected(run) -> None:
         (["dora", "--team", "cores"], "there is no team 'cores'; teams: core"),
         (["dora", "--by", "week"], "'week' cannot be grouped by; use one of team, project"),
         (["dora", "--since", "yesterday"], "'yesterday' is not a time; write 7d"),
+        (["dora", "--by-period", "year"], "'year' is not a period; use one of week, month"),
+        (["flaky", "--by-period", "week"], "only `report dora` takes --by-period"),
         (["dora", "--tz", "Mars"], "'Mars' is not a time zone"),
         (["dora", "kind:build"], "only `report durations` takes a filter"),
         (["durations", "--by", "colour"], "'colour' cannot be grouped by; use one of operation"),

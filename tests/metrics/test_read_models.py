@@ -411,6 +411,44 @@ def test_a_deploy_that_begins_again_is_a_new_deployment_and_a_retry_is_none(base
     assert cards(base, by="all")[""].figures["fail"].n == 2
 
 
+def test_a_revert_fails_what_was_shipped_long_ago(base) -> None:
+    """However many deployments lie between the change and its revert."""
+
+    def ships(number):
+        return (Seek(Rule.STRUCTURE, Key("ref", f"pr-{number}")),)
+
+    for number in range(1, 12):
+        at = BEGIN + number * DAY
+        told = merge(number, at, at + HOUR)
+        if number == 11:
+            title = {"vcs.change.title": 'Revert "change 1"'}
+            told = [e._replace(attributes={**e.attributes, **title}) for e in told]
+        base.tell(*told, *deploy(number, at + 2 * HOUR, seeks=ships(number)))
+    failed = "SELECT key FROM dora_deployments WHERE failed_at IS NOT NULL"
+    assert base.db.execute(failed).fetchall() == [("deploy-1",)]
+    kept = base.kept()
+    base.rebuild()
+    assert base.kept() == kept
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 1, 0), (2, 0, 1)])
+def test_a_slow_rollout_takes_the_blame_of_an_alert_during_it(base, order) -> None:
+    """Also where another deployment succeeded between its begin and its end, whatever is told
+    last."""
+    told = [
+        deploy(1, BEGIN + HOUR, ok=False),
+        [*deploy(2, BEGIN + 9 * HOUR, took=6 * HOUR), *deploy(3, BEGIN + 8 * HOUR)],
+        incident(1, BEGIN + 4 * HOUR, BEGIN + 5 * HOUR),
+    ]
+    for number in order:
+        base.tell(*told[number])
+    blamed = "SELECT deployment FROM dora_signals WHERE kind = 'incident'"
+    assert base.db.execute(blamed).fetchall() == [("deploy-2",)]
+    kept = base.kept()
+    base.rebuild()
+    assert base.kept() == kept
+
+
 MINUTES = st.integers(0, 3 * 24 * 60)
 SERVICES = st.sampled_from(["api", "web"])
 STORIES = st.lists(

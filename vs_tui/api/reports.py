@@ -30,12 +30,13 @@ class Reporting:
         }
 
     async def dora(self, request: web.Request) -> web.Response:
-        """`?team=&since=&until=&by=&tz=`, as `vs-tui report dora --format json`."""
+        """`?team=&since=&until=&by=&tz=&by_period=`, as `vs-tui report dora --format json`."""
         query = request.query
         asked = Asked(**{name: query.get(name, "") for name in Asked.__dataclass_fields__})
         cards = await self._reports.scorecards(asked)
         window = asked.window(self._reports.config, self._reports.clock())
-        return answer(dora_json(cards, window, await self._reports.seen(asked)))
+        seen, periods = await self._reports.seen(asked), await self._reports.periods(asked)
+        return answer(dora_json(cards, window, seen, periods))
 
     async def cards(self, request: web.Request) -> web.Response:
         """The dashboard's cards, for a viewer elsewhere."""

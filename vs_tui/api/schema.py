@@ -122,7 +122,10 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
     "/api/changes": ("what changed since", {"since": COUNT}, ref_to("Changes")),
     "/api/dora": (
         "the four keys and rework",
-        dict.fromkeys(("team", "since", "until", "by", "tz"), TEXT),
+        {
+            **dict.fromkeys(("team", "since", "until", "by", "tz"), TEXT),
+            "by_period": {"type": "string", "enum": ["", "week", "month"]},
+        },
         object_of(
             {
                 "window": ANY,
@@ -130,7 +133,8 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
                 "not_counted": COUNTS,
                 "hints": _list(TEXT),
                 "items": _list(ANY),
-            }
+            },
+            {"periods": _list(ANY)},
         ),
     ),
     "/api/dora/detail": (

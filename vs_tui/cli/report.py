@@ -56,6 +56,7 @@ def register(subparsers: Any) -> None:
         examples:
           vs-tui report dora --since 30d
           vs-tui report dora --team core --format markdown
+          vs-tui report dora --since 90d --by-period month
           vs-tui report durations kind:build --by operation,team
           vs-tui report pull-requests --since 90d --by week --format csv
           vs-tui report pull-requests --since 90d --format valuestream > pull-requests.csv
@@ -80,6 +81,9 @@ def register(subparsers: Any) -> None:
         default="",
         help="dora: team, project, service, environment, product, all; durations: operation, "
         "name, team ...; pull-requests: day, week, month",
+    )
+    parser.add_argument(
+        "--by-period", default="", metavar="PERIOD", help="dora: a column a week or month"
     )
     parser.add_argument("--tz", default="", help="time zone of days, such as Europe/Berlin")
     parser.add_argument(
@@ -164,7 +168,9 @@ def _asked(args: argparse.Namespace) -> Any:
 
     if args.filter and args.report != "durations":
         raise ValueError(f"'{args.filter[0]}': only `report durations` takes a filter")
-    return Asked(args.since, args.until, args.team, args.by, args.tz)
+    if args.by_period and args.report != "dora":
+        raise ValueError("only `report dora` takes --by-period")
+    return Asked(args.since, args.until, args.team, args.by, args.tz, args.by_period)
 
 
 async def _dora(reports: Reports, args: argparse.Namespace) -> Report:
@@ -178,11 +184,12 @@ async def _dora(reports: Reports, args: argparse.Namespace) -> Report:
     seen = await reports.seen(_asked(args))
     window = _asked(args).window(reports.config, reports.clock())
     remarks += out.explained(cards, window, seen)
+    periods = await reports.periods(_asked(args))
     return Report(
         f"DORA, {window_title(window)}",
-        out.dora_table(cards),
-        out.dora_cells(cards),
-        out.dora_json(cards, window, seen),
+        out.period_table(cards, periods) if periods else out.dora_table(cards),
+        out.period_cells(periods) if periods else out.dora_cells(cards),
+        out.dora_json(cards, window, seen, periods),
         remarks,
         labels=2,
     )

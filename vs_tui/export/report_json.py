@@ -148,9 +148,24 @@ def _unlinked(card: Scorecard) -> str:
     )
 
 
-def dora_json(cards: Sequence[Scorecard], window: Window, seen: Seen) -> dict[str, Any]:
+Periods = Sequence[Sequence[Scorecard]]
+"""The cards of each week or month."""
+
+
+def dora_json(
+    cards: Sequence[Scorecard], window: Window, seen: Seen, periods: Periods = ()
+) -> dict[str, Any]:
     """The whole answer of `report dora --format json` and of /api/dora."""
+    parts = [
+        {
+            "window": window_json(period[0].window),
+            "items": [scorecard_json(card) for card in period],
+        }
+        for period in periods
+        if period
+    ]
     return {
+        **({"periods": parts} if periods else {}),
         "window": window_json(window),
         "production": list(seen.production),
         "not_counted": dict(seen.elsewhere),
@@ -185,6 +200,39 @@ def dora_table(cards: Iterable[Scorecard]) -> Table:
             )
             name = ""
     return titles, lines
+
+
+def period_table(cards: Iterable[Scorecard], periods: Periods) -> Table:
+    """For people: a line a metric, a column a week or month; `*` marks what stands on few."""
+    whole = [period for period in periods if period]
+    starts = [period[0].window.since_text for period in whole]
+    found = {
+        (start, card.name, name): value_text(figure) + ("*" if is_small(figure) else "")
+        for start, period in zip(starts, whole, strict=True)
+        for card in period
+        for name, figure in card.figures.items()
+    }
+    lines = [
+        [
+            (card.name or "all") if number == 0 else "",
+            figure.definition.key.replace("_", " "),
+            *(found.get((start, card.name, name), texts.MISSING) for start in starts),
+        ]
+        for card in cards
+        for number, (name, figure) in enumerate(card.figures.items())
+    ]
+    return ("", "metric", *starts), lines
+
+
+def period_cells(periods: Periods) -> Table:
+    """For machines: the raw values of each week or month."""
+    titles, _ = dora_cells(())
+    lines = []
+    for period in periods:
+        for card in period:
+            bounds = [str(iso(card.window.since)), str(iso(card.window.until))]
+            lines += [[*bounds, *row] for row in dora_cells([card])[1]]
+    return ("since", "until", *titles), lines
 
 
 def dora_cells(cards: Iterable[Scorecard]) -> Table:

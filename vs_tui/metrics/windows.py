@@ -30,6 +30,8 @@ WEEKEND: Final = frozenset({5, 6})
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d\Z")
 _EPOCH: Final = 9
 """Digits of a time in seconds; a shorter number says no unit."""
+PERIODS: Final = ("week", "month")
+"""What a trend can be cut into."""
 MONDAY: Final = 0
 SUNDAY: Final = 6
 
@@ -65,6 +67,11 @@ class Window:
     until: Instant
     now: Instant
     zone: tzinfo = UTC
+
+    @property
+    def since_text(self) -> str:
+        """The day that it begins on."""
+        return day_of(self.since, self.zone).isoformat()
 
     @property
     def end(self) -> Instant:
@@ -198,6 +205,18 @@ def _moment(text: str, end: Instant, now: Instant, zone: tzinfo) -> Instant:
         # Seven days ago is the same time of the day, also across a change of the clocks.
         return from_datetime(local - timedelta(days=length // day))
     return end - length
+
+
+def periods_of(window: Window, period: str) -> list[Window]:
+    """The calendar weeks (from Monday) or months of what has passed of a window; the first and the
+    last may be cut. ValueError says what is accepted."""
+    if period not in PERIODS:
+        raise ValueError(f"'{period}' is not a period; use one of {', '.join(PERIODS)}")
+    firsts = [day for day in window.days[1:] if period_start(day, period) == day]
+    edges = [window.since, *(day_start(day, window.zone) for day in firsts), window.end]
+    return [
+        Window(begin, end, window.now, window.zone) for begin, end in pairwise(edges) if begin < end
+    ]
 
 
 def period_start(day: date, period: str, week_start: int = MONDAY) -> date:

@@ -90,9 +90,14 @@ class _Concern:
     def deploys(self, keys: Iterable[str]) -> None:
         """These deploys and the attempts around them."""
         wanted = set(keys)
-        for column, other in (("child", "parent"), ("parent", "child")):
-            sql = f"SELECT {other} FROM links WHERE rule = 'attempt' AND {column} {_KEYS}"
-            wanted |= {row[0] for row in rows.select_in(self._db, sql, wanted)}
+        frontier = wanted
+        while frontier:  # an attempt may be of a whole chain of them
+            seen: set[str] = set()
+            for column, other in (("child", "parent"), ("parent", "child")):
+                sql = f"SELECT {other} FROM links WHERE rule = 'attempt' AND {column} {_KEYS}"
+                seen |= {row[0] for row in rows.select_in(self._db, sql, frontier)}
+            frontier = seen - wanted
+            wanted |= frontier
         sql = f"SELECT key, project, service, environment FROM metric_deploys WHERE key {_KEYS}"
         targets = {key: Target(*place) for key, *place in rows.select_in(self._db, sql, wanted)}
         for key, span in load_spans(self._db, targets).items():
@@ -102,8 +107,8 @@ class _Concern:
     def stored(self, keys: Iterable[str]) -> None:
         """Where these spans stood when they were judged last."""
         sql = (
-            "SELECT project, service, environment, ended_at FROM dora_deployments "
-            f"WHERE unit < 2 AND span {_KEYS}"
+            "SELECT project, service, environment, MIN(started_at, ended_at) "
+            f"FROM dora_deployments WHERE unit < 2 AND span {_KEYS}"
         )
         for *target, moment in rows.select_in(self._db, sql, keys):
             self.touch(Target(*target), moment)
@@ -271,9 +276,9 @@ class _Concern:
 
 
 def _earliest(span: Span) -> Instant:
-    """From when on a deploy may matter: the end of its first run, or before that."""
+    """From when on a deploy may matter: an incident after its begin may be about it."""
     ends = [run.ended_at for run in runs_told(span)[:-1] if run.ended_at is not None]
-    if span.reopens and span.started_at is not None:
+    if span.started_at is not None:
         ends.append(span.started_at)
     known = span.ended_at if span.ended_at is not None else max(span.at, span.last_event_at)
     return min([known, *ends])

@@ -21,6 +21,8 @@ class Asked:
     team: str = ""
     by: str = ""
     tz: str = ""
+    by_period: str = ""
+    """`week` or `month`: the same for each of these of the window."""
 
     def window(self, config: Config, now: Instant) -> Window:
         """ValueError says what is accepted."""

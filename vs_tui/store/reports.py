@@ -15,7 +15,7 @@ from vs_tui.metrics.flaky import FlakyJob
 from vs_tui.metrics.missing import Seen, hints
 from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest
 from vs_tui.metrics.report import Detail, Scorecard
-from vs_tui.metrics.windows import MONDAY, Window
+from vs_tui.metrics.windows import MONDAY, Window, periods_of
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import DAY, Duration, Instant
 from vs_tui.store import metrics
@@ -80,6 +80,21 @@ class Reports:
             )
 
         return self._with_goals(await self.reader.run(read))
+
+    async def periods(self, asked: Asked) -> Sequence[Sequence[Scorecard]]:
+        """The same for each week or month of the window, in time order; none unless asked for."""
+        if not asked.by_period:
+            return ()
+        windows = periods_of(asked.window(self.config, self.clock()), asked.by_period)
+
+        def read(db: sqlite3.Connection) -> Sequence[Sequence[Scorecard]]:
+            by = asked.by or "team"
+            return [
+                metrics.read_scorecards(db, window, teams=self._teams, team=asked.team, by=by)
+                for window in windows
+            ]
+
+        return [self._with_goals(cards) for cards in await self.reader.run(read)]
 
     def _with_goals(self, cards: Sequence[Scorecard]) -> Sequence[Scorecard]:
         """The cards of teams with what each team wants its metrics to be."""
