@@ -48,7 +48,10 @@ async def test_the_token_in_the_address_becomes_a_cookie(client) -> None:
     assert TOKEN not in cookie.value
     page = await client.get("/")
     assert page.status == 200
-    assert f"ws://{page.url.host}:{page.url.port}/ws" in await page.text()
+    text = await page.text()
+    assert f"ws://{page.url.host}:{page.url.port}/ws" in text
+    assert "xterm-helper-textarea" in text, "it takes keys without a click"
+    assert "googleapis" not in text and "<svg" not in text
     assert "font-src 'self'" in page.headers["Content-Security-Policy"]
     assert (await client.get(STATIC)).status == 200
 

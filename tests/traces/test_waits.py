@@ -216,3 +216,15 @@ def test_a_deploy_in_the_pipeline_of_its_jobs_did_not_wait_for_them() -> None:
 
 def test_a_time_without_a_name_is_shown_as_one_in_which_nothing_ran() -> None:
     assert told(path(span("a", 0, 5), span("b", 65, 70))) == ["a", "nothing ran before b 60", "b"]
+
+
+def test_such_a_time_stands_before_the_run_that_it_delayed() -> None:
+    spans = [
+        span("pr", 0, 100, "", "pull_request"),
+        span("a", 0, 5, "pr", "pipeline"),
+        span("run", 65, 70, "pr", "pipeline"),
+        span("job", 65, 70, "run"),
+        span("job/queued", 65, 65.2, "job", "stage")._replace(name="queued"),
+    ]
+    gaps = [w for w in path_of([s for s in spans if s.key != "pr"], T).waits if "nothing" in w.name]
+    assert [(w.name, w.parent, w.until) for w in gaps] == [("nothing ran before run", "pr", "run")]

@@ -85,3 +85,13 @@ async def test_a_key_of_another_place_says_where_it_works() -> None:
         await on.sees("cut link: in a trace")
         await on.press("v")
         await on.sees("reveal: in sources")
+
+
+async def test_a_page_that_is_loaded_again_shows_the_same_view(tmp_path) -> None:
+    state = str(tmp_path / "state.json")
+    async with stage(remember_to=state) as on:
+        await on.press("4")
+    async with stage(remember_to=state, reopen=True) as on:
+        assert on.app.view.where == "events"
+    async with stage(remember_to=state) as on:
+        assert on.app.view.where == "live", "a terminal begins with Live"

@@ -30,7 +30,8 @@ STAR: Final = "*"
 SHOTS: Final[tuple[Shot, ...]] = (
     ("live", ()),
     ("live-spans", ("b", STAR)),
-    ("trace", ("b", STAR, "enter")),
+    ("trace", ("b", STAR, "enter", "0")),
+    ("trace-fitted", ("b", STAR, "enter")),
     ("traces", ("2",)),
     ("dora", ("3",)),
     ("dora-detail", ("3", "j", "enter")),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import secrets as random_source
 import shlex
 import signal
@@ -53,6 +54,13 @@ input,button{font:inherit;padding:.3em}</style>
 of the receiver.</p>
 <form method="post" action="/login"><input type="password" name="token" autofocus
 autocomplete="current-password" aria-label="token"> <button>open</button></form></html>"""
+
+_TAKE_KEYS: Final = """<script>
+  const asked = setInterval(() => {
+    const keys = document.querySelector(".xterm-helper-textarea");
+    if (keys) { keys.focus(); clearInterval(asked); }
+  }, 100);
+</script>"""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -226,6 +234,14 @@ def child_command(args: argparse.Namespace, what: str) -> tuple[str, str]:
     return shlex.join(words), token
 
 
+def our_page(text: str) -> str:
+    """textual-serve's page without its logo and another site's font; the terminal takes keys
+    without a click."""
+    text = re.sub(r"<svg.*?</svg>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<link[^>]*fonts\.googleapis[^>]*/>", "", text)
+    return text.replace("</body>", f"{_TAKE_KEYS}</body>")
+
+
 async def build(command: str, token: Callable[[], str]) -> web.Application:
     """textual-serve's application behind the door."""
     from textual_serve.server import Server
@@ -235,7 +251,9 @@ async def build(command: str, token: Callable[[], str]) -> web.Application:
 
         async def handle_index(self, request: web.Request) -> Any:
             self.public_url = f"{_scheme(request)}://{request.host}"
-            return await super().handle_index(request)
+            response = await super().handle_index(request)
+            response.text = our_page(response.text or "")
+            return response
 
         async def on_startup(self, app: web.Application) -> None:
             """Prints no banner: stdout is data."""

@@ -144,7 +144,7 @@ def open_pull(
     """Push a branch and open its pull request a minute later."""
     branch = f"{prefix}/{ticket.key}-{slug(ticket.summary)}"
     head = world.sha()
-    written = at - world.between(5 * MINUTE, 50 * MINUTE)
+    written = max(at - world.between(5 * MINUTE, 50 * MINUTE), ticket.created_at + 10 * SECOND)
     commits = [(head, f"{ticket.key} {ticket.summary}", written)]
     github.push(world, at, service.repo, branch, service.repo.main, commits, author)
     change = github.Pull(

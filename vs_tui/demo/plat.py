@@ -66,7 +66,7 @@ def propose(
     github.send(world, opened, "issues", found.repo, author, "opened", issue=ticket)
     pushed = at + 30 * SECOND if hurry else after(at, world.between(30 * MINUTE, 7 * HOUR))
     branch, head = f"{number}-{slug(title)}", world.sha()
-    written = pushed - world.between(3 * MINUTE, 25 * MINUTE)
+    written = max(pushed - world.between(3 * MINUTE, 25 * MINUTE), opened + 5 * SECOND)
     commits = [(head, f"{title} (#{number})", written)]
     github.push(world, pushed, found.repo, branch, found.repo.main, commits, author)
     change = github.Pull(

@@ -71,7 +71,7 @@ def propose(world: World, found: Shop, title: str, at: Instant, hurry: bool = Fa
     gitlab.issue(world, opened, "open", number, title, author, opened, labels)
     pushed = at + 40 * SECOND if hurry else after(at, world.between(40 * MINUTE, 8 * HOUR))
     branch, head = f"{number}-{slug(title)}", world.sha()
-    written = pushed - world.between(4 * MINUTE, 30 * MINUTE)
+    written = max(pushed - world.between(4 * MINUTE, 30 * MINUTE), opened + 10 * SECOND)
     gitlab.push(world, pushed, branch, found.main, [(head, title, written)], author)
     request = gitlab.MergeRequest(
         world.number("gl change"),

@@ -102,6 +102,7 @@ def path_of(
     items.sort(key=attrgetter("ends", "begins", "key"))
     ends = [item.ends for item in items]
     places = {item.key: place for place, item in enumerate(items)}
+    by_key = {span.key: span for span in spans}
     flying = {s.key: s for s in spans if s.in_flight}
     later = expected or {}
     at_work = [i for i in items if i.key in flying and flying[i.key].state is not State.WAITING]
@@ -122,7 +123,7 @@ def path_of(
             place = bisect_right(ends, began, 0, places[item.key]) - 1
             before = _nearest(items, place, item) if place >= 0 else None
             if before is not None and began - before.ends >= SHORTEST:
-                gap = _unnamed(before.key, item.key, before.ends, began, spans)
+                gap = _unnamed(before.key, item, began, before.ends, by_key)
                 found[gap.key] = _Item(gap.key, gap.begins, gap.ends, gap.parent, gap)
             item = before
     ordered = sorted(found.values(), key=lambda i: (min(i.begins, i.ends), i.ends, i.key))
@@ -170,12 +171,20 @@ def _wait(
                 tuple(who))  # fmt: skip
 
 
-def _unnamed(after: str, until: str, begins: Instant, ends: Instant, spans: Sequence[Span]) -> Wait:
-    by_key = {span.key: span for span in spans}
-    step = by_key.get(until)
-    what = "nothing ran" + (f" before {step.name}" if step is not None else "")
-    parent = step.parent_key if step is not None else ""
-    return _wait("gap", what, parent, begins, ends, after=after, until=until)
+def _unnamed(
+    after: str, item: _Item, ends: Instant, begins: Instant, by_key: Mapping[str, Span]
+) -> Wait:
+    """A time before an item for which no event says what was missing. It is told of the outermost
+    run that began with the item."""
+    step = by_key.get(item.parent if item.wait is not None else item.key)
+    while step is not None and (above := by_key.get(step.parent_key)) is not None:
+        if not is_machine(above) or above.at < ends - SECOND:
+            break
+        step = above
+    name = "nothing ran" + (f" before {step.name}" if step is not None else "")
+    parent = step.parent_key if step is not None else item.parent
+    until = step.key if step is not None else item.key
+    return _wait("gap", name, parent, begins, ends, after=after, until=until)
 
 
 def _leaves(spans: Sequence[Span]) -> list[Span]:

@@ -62,6 +62,8 @@ class Setup:
     """Whether quitting stops a receiver that tools depend on: then it is asked for twice."""
     by_trace: bool = True
     """Whether Live begins with the list of traces, and not with that of spans."""
+    reopen: bool = False
+    """Whether it begins with the view that was shown last: a page that a browser loads again."""
     watch_command: str = ""
     state_path: str = ""
     at: Instant | None = None

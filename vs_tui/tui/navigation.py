@@ -42,6 +42,10 @@ class Navigation:
         self.views: dict[str, View] = {}
         """Those that were shown, by action id."""
         self.current = self.home
+        last = app.remembered.view
+        if app.setup.reopen and last in (*VIEWS, "spans"):
+            app.by_trace = app.by_trace and last != "spans"
+            self.current = last if last != "live" else self.home
         self.previous = "traces"
         self.marked_trace = ""
         """The first of two traces to compare."""

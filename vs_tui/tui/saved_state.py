@@ -1,4 +1,5 @@
-"""What the dashboard remembers between starts: filters, sorts, ranges, team, theme."""
+"""What the dashboard remembers between starts: filters, sorts, ranges, team, theme,
+and the view."""
 
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ class Remembered:
     """View -> time range."""
     team: str = ""
     theme: str = ""
+    view: str = ""
+    """The view that was shown last."""
 
     @classmethod
     def load(cls, path: str) -> Remembered:
@@ -33,6 +36,7 @@ class Remembered:
                 ranges={str(k): str(v) for k, v in found.get("ranges", {}).items()},
                 team=str(found.get("team", "")),
                 theme=str(found.get("theme", "")),
+                view=str(found.get("view", "")),
             )
         except (OSError, ValueError, AttributeError, TypeError):
             return cls()

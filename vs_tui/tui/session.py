@@ -399,6 +399,6 @@ class Session(SparingApp[int]):
                 self.remembered.sorts[name] = view.sort
             if view.ranged:
                 self.remembered.ranges[name] = view.range.text
-        self.remembered.team = self.team
+        self.remembered.team, self.remembered.view = self.team, self.navigation.current
         self.remembered.save(self.setup.state_path)
         self.paint_frame()

@@ -114,6 +114,12 @@ class SpansView(ListedView):
             return
         self.dora.show(await dash.cards(), dash.range_name, dash.worded("{dora}: all of it"))
         self._carded, self._cards_until = asked, now + _CARDS_AGE
+        # When events stop, what was read too early for the last of them is read once more.
+        self.set_timer(_CARDS_AGE / SECOND, self._read_cards_again)
+
+    def _read_cards_again(self) -> None:
+        if self.is_current and self.complete:
+            start(self, self._load_cards, "cards", exclusive=True)
 
     def on_resize(self) -> None:
         # The panel may have just come into sight.
