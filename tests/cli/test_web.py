@@ -171,7 +171,7 @@ async def test_a_dashboard_in_a_tab(tmp_path) -> None:
         try:
             assert process.stdout is not None
             url = (await asyncio.to_thread(process.stdout.readline)).split()[-1]
-            seen = await first_words(url, ["w-1", "in flight"])
+            seen = await first_words(url, ["w-1", "RUNNING"])
             assert "w-1" in seen
             assert TOKEN not in seen
         finally:
