@@ -15,8 +15,10 @@ from vs_tui.cli.common import add_server_options, load_config
 from vs_tui.cli.config import TEMPLATE
 from vs_tui.cli.main import main
 from vs_tui.cli.tunnel import find_public_url
-from vs_tui.config import Config, Secrets, load, write_secrets
+from vs_tui.config import Config, ConfigError, Secrets, load, write_secrets
 from vs_tui.config.environment import from_env
+from vs_tui.model.thresholds import Thresholds
+from vs_tui.model.time import DAY, HOUR
 
 FULL = """
 [server]
@@ -159,3 +161,15 @@ def test_every_option_of_the_receiver_is_a_setting(home) -> None:
 def test_em_metrics_host_and_port_are_read(env, host, port) -> None:
     found = from_env(env)
     assert (found.get("host"), found.get("port")) == (host, port)
+
+
+def test_what_live_calls_long_quiet_and_history_are_settings(home, capsys) -> None:
+    (home / "config.toml").write_text(
+        '[live]\nlong = 2\nquiet_after = "7d"\nfinished_for = "8h"\naxis_breaks = 3\n'
+    )
+    found = load(home / "config.toml", env={}).thresholds
+    assert found == Thresholds(2.0, 7 * DAY, 8 * HOUR, 3)
+    for wrong in ("long = 0.5", 'quiet_after = "soon"', "axis_breaks = 99", "slow = 1"):
+        (home / "config.toml").write_text(f"[live]\n{wrong}\n")
+        with pytest.raises(ConfigError, match="live"):
+            load(home / "config.toml", env={})

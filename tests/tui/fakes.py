@@ -36,7 +36,7 @@ from vs_tui.store.reader_protocol import (
 )
 from vs_tui.traces.board import Board, board
 from vs_tui.traces.past import all_as_of
-from vs_tui.traces.standing import FINISHED_FOR, Custom, standing
+from vs_tui.traces.standing import Custom, standing
 from vs_tui.traces.upcoming import PastRun, PastStep
 
 NOW: Instant = parse_instant("2026-11-21T09:41:07Z") or 0
@@ -541,7 +541,7 @@ class FakeReader:
         return TracePage(summaries[:limit], more=len(summaries) > limit)
 
     async def board(
-        self, filter: str = "", *, finished_for: int = FINISHED_FOR, at: Instant | None = None
+        self, filter: str = "", *, finished_for: int | None = None, at: Instant | None = None
     ) -> Board:
         self._asked("board")
         known = list(self.by_key.values())
@@ -553,7 +553,7 @@ class FakeReader:
             spans = sorted((s for s in known if s.trace_id == trace_id), key=lambda s: s.at)
             row = standing(trace_id, spans, now, usual=self.history, custom=self.custom)
             members.append((row, spans))
-        return board(members, filter, now, finished_for=finished_for)
+        return board(members, filter, now, finished_for=finished_for or 2 * HOUR)
 
     async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
         self._asked("baselines")

@@ -163,7 +163,7 @@ class Api:
         query = request.query
         board = await self._reader.board(
             query.get("filter", ""),
-            finished_for=parse_duration(query.get("finished_for", "2h")),
+            finished_for=parse_duration(query["finished_for"]) if "finished_for" in query else None,
             at=instant(query, "at"),
         )
         if TEAM in request:

@@ -41,7 +41,6 @@ from vs_tui.store.reader_protocol import (
     TracePage,
 )
 from vs_tui.traces.board import Board
-from vs_tui.traces.standing import FINISHED_FOR
 from vs_tui.traces.upcoming import PastRun
 
 MAX_QUERY: Final = 5_000
@@ -102,10 +101,11 @@ class HttpReader:
         )
 
     async def board(
-        self, filter: str = "", *, finished_for: Duration = FINISHED_FOR, at: Instant | None = None
+        self, filter: str = "", *, finished_for: Duration | None = None, at: Instant | None = None
     ) -> Board:
-        seconds = finished_for // SECOND
-        query = {"filter": filter, "finished_for": f"{seconds}s", "at": iso(at)}
+        query = {"filter": filter, "at": iso(at)}
+        if finished_for is not None:
+            query["finished_for"] = f"{finished_for // SECOND}s"
         return BOARD.read(await self._get("/api/board", limit=10_000, **query))
 
     async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:

@@ -45,6 +45,13 @@ TEMPLATE = """\
 # people = true                              # false: roles (author, reviewer) instead of names
 # watch_command = "notify-send"              # run with the span's name when a watched span ends
 
+# From when on Live calls a trace long, quiet or history.
+# [live]
+# long = 1.5                                 # times the usual
+# quiet_after = "14d"
+# finished_for = "2h"
+# axis_breaks = 5                            # of the time axis of a trace, at most
+
 # Who owns what: by project (globs), else by user.
 # [teams.backend]
 # projects = ["acme/api", "infra-*"]

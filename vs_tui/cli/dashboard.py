@@ -224,6 +224,7 @@ def setup_for(config: Config, args: argparse.Namespace, reader: Reader) -> Setup
         zone=config.zone,
         keys=config.keys,
         views=config.views,
+        thresholds=config.thresholds,
         reopen=bool(os.environ.get("TEXTUAL_DRIVER")),
         watch_command=config.watch_command,
         state_path=str(data_dir() / "state.json"),

@@ -114,7 +114,9 @@ async def _list_traces(args: argparse.Namespace) -> None:
     if order.lstrip("-") not in ORDERS:
         raise ValueError(f"sort '{args.sort}' is not known for traces; use {', '.join(ORDERS)}")
     config = load_config(args)
-    reader = await SqliteReader(config.db, now, environments=config.environments).open()
+    reader = await SqliteReader(
+        config.db, now, environments=config.environments, thresholds=config.thresholds
+    ).open()
     try:
         board = await reader.board(" ".join(args.filter))
     finally:

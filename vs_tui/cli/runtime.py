@@ -111,6 +111,7 @@ class Runtime:
             trouble=lambda: self.writer.trouble,
             export_trouble=lambda: "; ".join(filter(None, (e.told for e in self.exporters))),
             environments=self.config.environments,
+            thresholds=self.config.thresholds,
         ).open()
 
     async def listen(self) -> str:

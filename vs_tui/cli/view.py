@@ -172,6 +172,7 @@ async def _local(config: Config, args: argparse.Namespace) -> _Opened:
             now,
             team_names=config.teams.names,
             environments=config.environments,
+            thresholds=config.thresholds,
             trouble=trouble,
         ).open()
     except BaseException:

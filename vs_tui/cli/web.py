@@ -252,7 +252,8 @@ async def build(command: str, token: Callable[[], str]) -> web.Application:
         async def handle_index(self, request: web.Request) -> Any:
             self.public_url = f"{_scheme(request)}://{request.host}"
             response = await super().handle_index(request)
-            response.text = our_page(response.text or "")
+            if isinstance(response, web.Response):
+                response.text = our_page(response.text or "")
             return response
 
         async def on_startup(self, app: web.Application) -> None:

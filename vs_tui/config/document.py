@@ -19,6 +19,7 @@ from vs_tui.model.export_settings import SIGNALS, ExportSettings
 from vs_tui.model.filters import FilterError, parse
 from vs_tui.model.limits import Limits, Retention, parse_size
 from vs_tui.model.teams import DEFAULT_ENVIRONMENTS, Environments, Team, Teams
+from vs_tui.model.thresholds import Thresholds
 from vs_tui.model.time import Duration, parse_duration
 
 _SECTIONS: Final[Mapping[str, Mapping[str, type]]] = {
@@ -221,6 +222,20 @@ def _goals(tables: Mapping[str, Any]) -> Goals:
     return read_goals({name: _table(f"goals.{name}", table) for name, table in tables.items()})
 
 
+def _live(table: Mapping[str, Any]) -> Thresholds:
+    _table("live", table, ("long", "quiet_after", "finished_for", "axis_breaks"))
+    found: dict[str, Any] = {}
+    for name, field in (("quiet_after", "quiet"), ("finished_for", "finished_for")):
+        if name in table:
+            found[field] = _measure(f"live.{name}", table[name], parse_duration)
+    long, breaks = table.get("long", 1.5), table.get("axis_breaks", 5)
+    if isinstance(long, bool) or not isinstance(long, int | float) or not 1 <= long <= 100:
+        raise ValueError(f"[live] long must be a number from 1 to 100, such as 1.5, not {long!r}")
+    if isinstance(breaks, bool) or not isinstance(breaks, int) or not 0 <= breaks <= 20:
+        raise ValueError(f"[live] axis_breaks must be a whole number up to 20, not {breaks!r}")
+    return Thresholds(long=float(long), axis_breaks=breaks, **found)
+
+
 def _retention(table: Mapping[str, Any]) -> Retention:
     _table("retention", table, ("age", "size"))
     return Retention(
@@ -327,6 +342,7 @@ _TABLES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]]] = {
     "metrics": ("metrics", _metrics),
     "services": ("services", _services),
     "goals": ("goals", _goals),
+    "live": ("thresholds", _live),
     "limits": ("limits", _limits),
     "sources": ("sources", _sources),
     "export": ("export", _export),

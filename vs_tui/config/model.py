@@ -15,6 +15,7 @@ from vs_tui.model.export_settings import ExportSettings
 from vs_tui.model.limits import LOW_SPACE, Limits, Retention
 from vs_tui.model.notify_settings import NotifyRule
 from vs_tui.model.teams import Environments, Teams
+from vs_tui.model.thresholds import DEFAULTS, Thresholds
 from vs_tui.model.time import DAY, HOUR, Duration
 
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -58,6 +59,8 @@ class Config:
     ascii: bool = False
     zone: str = ""
     """IANA time zone for days and clocks; empty is the machine's."""
+    thresholds: Thresholds = DEFAULTS
+    """`[live]`: from when on a trace is long, quiet or history."""
     people: bool = True
     """Whether the dashboard names people; roles otherwise."""
     watch_command: str = ""

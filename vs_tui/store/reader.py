@@ -14,6 +14,7 @@ from vs_tui.log import sqlite_log
 from vs_tui.model import filters
 from vs_tui.model.limits import READ_WAIT_SECONDS
 from vs_tui.model.teams import Environments
+from vs_tui.model.thresholds import DEFAULTS, Thresholds
 from vs_tui.model.time import SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store import rows
@@ -50,7 +51,6 @@ from vs_tui.store.schema import open_reader
 from vs_tui.store.searching import Search, current_seq, follows, listed_where
 from vs_tui.store.storage_errors import file_at, is_displaced
 from vs_tui.store.thread import connect, run_on
-from vs_tui.traces.standing import FINISHED_FOR
 
 if TYPE_CHECKING:
     from vs_tui.store.trace_board import TraceBoard
@@ -78,6 +78,7 @@ class SqliteReader:
         trouble: Callable[[], str] = lambda: "",
         export_trouble: Callable[[], str] = lambda: "",
         environments: Environments | None = None,
+        thresholds: Thresholds = DEFAULTS,
     ) -> None:
         self.path = path
         self._clock = clock
@@ -85,6 +86,7 @@ class SqliteReader:
         self._trouble = trouble
         self._export_trouble = export_trouble
         self._environments = environments or Environments()
+        self._thresholds = thresholds
         self._board: TraceBoard | None = None
         self._begun: OrderedDict[Hashable, _Begun] = OrderedDict()
         self._file = (0, 0)
@@ -142,7 +144,7 @@ class SqliteReader:
         return await self.run(lambda db: read_found_traces(db, search, _some(limit), at))
 
     async def board(
-        self, filter: str = "", *, finished_for: Duration = FINISHED_FOR, at: Instant | None = None
+        self, filter: str = "", *, finished_for: Duration | None = None, at: Instant | None = None
     ) -> Board:
         now, traces = self._clock(), self._traces()
         return await self.run(lambda db: traces.board(db, filter, now, at, finished_for))
@@ -160,7 +162,7 @@ class SqliteReader:
         from vs_tui.store.trace_board import TraceBoard
 
         if self._board is None:
-            self._board = TraceBoard(self._environments)
+            self._board = TraceBoard(self._environments, self._thresholds)
         return self._board
 
     async def deliveries(self, filter: str = "", *, limit: int = 200) -> DeliveryPage:

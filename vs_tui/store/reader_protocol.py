@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Link, Span, Verdict
-from vs_tui.traces.standing import FINISHED_FOR
 
 if TYPE_CHECKING:
     from vs_tui.traces.board import Board
@@ -238,7 +237,7 @@ class Reader(Protocol):
         """Traces that hold a matching span: those in flight first, then the latest ended."""
 
     async def board(
-        self, filter: str = "", *, finished_for: Duration = FINISHED_FOR, at: Instant | None = None
+        self, filter: str = "", *, finished_for: Duration | None = None, at: Instant | None = None
     ) -> Board:
         """The traces that are open or ended within a time, with where they stand; the filter knows
         the terms of traces."""

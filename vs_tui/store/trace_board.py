@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from vs_tui.model.teams import Environments
+from vs_tui.model.thresholds import DEFAULTS, Thresholds
 from vs_tui.model.time import MINUTE, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
@@ -20,7 +21,7 @@ from vs_tui.store.searching import current_seq, follows
 from vs_tui.traces.board import Board, Member, board
 from vs_tui.traces.evidence import MACHINES
 from vs_tui.traces.past import all_as_of
-from vs_tui.traces.standing import FINISHED_FOR, QUIET, Custom, Standing, Waits, custom_of, standing
+from vs_tui.traces.standing import Custom, Standing, Waits, custom_of, standing
 
 MOST: Final = 5_000
 """Traces that are read at most."""
@@ -52,6 +53,7 @@ class TraceBoard:
     """Bound to one connection and one thread."""
 
     environments: Environments = field(default_factory=Environments)
+    thresholds: Thresholds = DEFAULTS
     _traces: dict[str, _Trace] = field(default_factory=dict)
     _trace_of: dict[str, str] = field(default_factory=dict)
     """Key of a span -> the trace it was read with."""
@@ -67,9 +69,10 @@ class TraceBoard:
         text: str,
         now: Instant,
         at: Instant | None = None,
-        finished_for: Duration = FINISHED_FOR,
+        finished_for: Duration | None = None,
     ) -> Board:
         """What a filter leaves, now or as it stood at a past moment; ValueError for no filter."""
+        finished_for = self.thresholds.finished_for if finished_for is None else finished_for
         if at is not None:
             return board(self._past(db, at, finished_for), text, at, finished_for=finished_for)
         self._refresh(db, now, finished_for)
@@ -165,6 +168,7 @@ class TraceBoard:
             environments=self.environments,
             superseded=_superseded(db, spans, has_change=change is not None),
             shipped=_shipped(db, spans),
+            thresholds=self.thresholds,
         )
 
     def _custom_of(self, db: sqlite3.Connection, project: str, now: Instant) -> Custom:
@@ -218,7 +222,7 @@ def _open_traces(
     since = now - finished_for
     found = {row[0] for row in db.execute(flying)}
     found |= {row[0] for row in db.execute(ended, (since, now) if past else (since,))}
-    return found | {row[0] for row in db.execute(failed, (now - QUIET, now))}
+    return found | {row[0] for row in db.execute(failed, (now - DEFAULTS.quiet, now))}
 
 
 def _spans_of(db: sqlite3.Connection, trace_ids: Iterable[str]) -> dict[str, list[Span]]:

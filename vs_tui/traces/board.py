@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from vs_tui.model import filters
 from vs_tui.model.filters import Filter, Term
+from vs_tui.model.thresholds import DEFAULTS
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.traces.evidence import severity_rank
 from vs_tui.traces.next_action import Section
-from vs_tui.traces.standing import FINISHED_FOR, Standing, matches_text
+from vs_tui.traces.standing import Standing, matches_text
 
 ORDERS: Final = ("state", "over", "person", "project", "name")
 """How the rows of a section can be ordered; the first is each section's own."""
@@ -63,7 +64,7 @@ def board(
     text: str,
     now: Instant,
     *,
-    finished_for: Duration = FINISHED_FOR,
+    finished_for: Duration = DEFAULTS.finished_for,
 ) -> Board:
     """The rows that match a filter; ValueError as `filters.parse`."""
     wanted = filters.parse(text, traces=True)

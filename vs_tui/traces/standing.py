@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from vs_tui.model.teams import Environments
-from vs_tui.model.time import DAY, HOUR, Duration, Instant
+from vs_tui.model.thresholds import DEFAULTS, Thresholds
+from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.traces.evidence import Evidence, Usual, is_approved, is_draft, is_silent
 from vs_tui.traces.next_action import NextAction, Section, change_was_asked_for, decide
@@ -16,12 +17,6 @@ CELLS: Final = ("issue", "change", "review", "ci", "staging", "production")
 """The stations of the track, in their order."""
 FEWEST: Final = 5
 """Fewer past values are no usual time."""
-LONG: Final = 1.5
-"""From this multiple of its usual time on, a step is long."""
-QUIET: Final = 14 * DAY
-"""A waiting trace without a sign of life for this long is quiet."""
-FINISHED_FOR: Final = 2 * HOUR
-"""How long a trace that ended is listed."""
 
 
 class Cell(NamedTuple):
@@ -61,6 +56,7 @@ class Standing:
     last_sign_at: Instant
     usual: Usual | None = None
     """The usual time of what goes on now; None where too few are known."""
+    thresholds: Thresholds = DEFAULTS
 
     @property
     def section(self) -> Section:
@@ -87,10 +83,10 @@ class Standing:
 
     def is_long(self, now: Instant) -> bool:
         ratio = self.over(now)
-        return ratio is not None and ratio >= LONG
+        return ratio is not None and ratio >= self.thresholds.long
 
     def is_quiet(self, now: Instant) -> bool:
-        return self.section is Section.WAITING and now - self.last_sign_at > QUIET
+        return self.section is Section.WAITING and now - self.last_sign_at > self.thresholds.quiet
 
     @property
     def is_over(self) -> bool:
@@ -123,6 +119,7 @@ def standing(
     environments: Environments | None = None,
     superseded: frozenset[str] = frozenset(),
     shipped: Sequence[Span] = (),
+    thresholds: Thresholds = DEFAULTS,
 ) -> Standing:
     """The row of a trace that has at least one span."""
     custom, usual = custom or Custom(), usual or {}
@@ -144,6 +141,7 @@ def standing(
         _began_at(evidence, root),
         max((s.last_event_at for s in spans if not _is_bots(s)), default=root.last_event_at),
         _usual_of(action, usual, custom),
+        thresholds,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from vs_tui.model.thresholds import DEFAULTS, Thresholds
 from vs_tui.model.time import Instant
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Setup:
     """Whether quitting stops a receiver that tools depend on: then it is asked for twice."""
     by_trace: bool = True
     """Whether Live begins with the list of traces, and not with that of spans."""
+    thresholds: Thresholds = DEFAULTS
     reopen: bool = False
     """Whether it begins with the view that was shown last: a page that a browser loads again."""
     watch_command: str = ""

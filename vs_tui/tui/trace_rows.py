@@ -9,6 +9,7 @@ from typing import Final
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant, format_duration
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.store.reader_protocol import Baseline
+from vs_tui.traces.axis import short
 from vs_tui.traces.board import Totals
 from vs_tui.traces.compare import step_name
 from vs_tui.traces.evidence import severity
@@ -114,7 +115,7 @@ def usual_text(row: Standing, glyphs: Glyphs, now: Instant, *, short: bool) -> P
     return f"{told} {glyphs.long}" if long else told, "wait" if long else "dim"
 
 
-def heading_note(section: Section, totals: Totals) -> str:
+def heading_note(section: Section, totals: Totals, finished_for: Duration) -> str:
     """What stands at the right of a section's heading."""
     if section is Section.RUNNING:
         parts = [f"{totals.jobs_done} of {totals.jobs} jobs done"] if totals.jobs else []
@@ -124,9 +125,9 @@ def heading_note(section: Section, totals: Totals) -> str:
     if section is Section.WAITING:
         long = f", {totals.long} longer than usual" if totals.long else ""
         return f"the longest first{long}"
-    return {Section.FINISHED: "last 2h", Section.NOT_STARTED: "open, nobody works on them"}.get(
-        section, ""
-    )
+    if section is Section.FINISHED:
+        return f"last {short(finished_for)}"
+    return "open, nobody works on them" if section is Section.NOT_STARTED else ""
 
 
 def heading(

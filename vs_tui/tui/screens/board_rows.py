@@ -7,6 +7,7 @@ from typing import Final
 
 from vs_tui.model.time import Instant
 from vs_tui.store.reader_protocol import Trace
+from vs_tui.traces.axis import short
 from vs_tui.traces.board import Board, Totals
 from vs_tui.traces.next_action import Section
 from vs_tui.traces.standing import Standing
@@ -131,7 +132,9 @@ class BoardRows(ListedView):
             return self._cells(data, now)
         if isinstance(data, Section) and self.board is not None:
             folded = data.value in self.folded
-            note = trace_rows.heading_note(data, self.board.matched)
+            note = trace_rows.heading_note(
+                data, self.board.matched, self.dash.setup.thresholds.finished_for
+            )
             width = self.list.size.width - 2
             return trace_rows.heading(
                 data, self.board.matched, glyphs, width, folded=folded, note=note
@@ -141,8 +144,9 @@ class BoardRows(ListedView):
         if isinstance(data, str):
             return ((data, "dim"),)
         sign = glyphs.open if self.opened_quiet else glyphs.folded
+        quiet = short(self.dash.setup.thresholds.quiet)
         words = {
-            "quiet": f"{sign} {data} more, untouched for over 14 days",
+            "quiet": f"{sign} {data} more, untouched for over {quiet}",
             "history": self.dash.worded(f"  {data} more in {{traces}} Traces"),
             "more-incidents": f"  +{int(str(data)) - MOST_INCIDENTS} more incidents",
         }

@@ -86,6 +86,7 @@ class TraceView(View):
     def body(self) -> Iterable[Widget]:
         self.waterfall = Waterfall(self.look, full=True, id="waterfall")
         self.waterfall.zone = self.dash.zone
+        self.waterfall.breaks = self.dash.setup.thresholds.axis_breaks
         self.detail = TextBox(self.look, id="detail")
         yield self.waterfall
         yield self.detail

@@ -13,6 +13,7 @@ from dataclasses import replace
 from textual import events
 from textual.message import Message
 
+from vs_tui.model.thresholds import DEFAULTS
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.reader_protocol import Baseline, Trace
@@ -62,6 +63,7 @@ class Waterfall(Framed):
         self.head_lines = 3 if full else 2
         self.tail_lines = 1 if full else 0
         self.zone = span_format.local_zone()
+        self.breaks = DEFAULTS.axis_breaks
         self.trace: Trace | None = None
         self.now: Instant = 0
         self.selected_key = ""
@@ -170,7 +172,7 @@ class Waterfall(Framed):
             else:
                 instants += [span.at, ends]
         busy += [(n.step.begins, n.step.ends) for n in self.next.values()]
-        return broken(busy, instants, begin, end, scene.width)
+        return broken(busy, instants, begin, end, scene.width, self.breaks)
 
     def whole_time(self, scene: Scene | None = None) -> tuple[Instant, Instant]:
         """From the first start to the last end, seen or expected."""
