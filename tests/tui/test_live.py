@@ -154,7 +154,7 @@ async def test_enter_opens_the_trace_at_the_step_that_now_speaks_of() -> None:
 async def test_quiet_rows_are_one_line_that_space_opens() -> None:
     old = span("pr-old", "pull_request", "Forgotten", began=40 * DAY, last_event_at=NOW - 20 * DAY)
     async with stage(FakeReader([old, *work(1)]), by_trace=True) as on:
-        assert lines_with(on, "1 more, untouched for over 14 days")
+        assert lines_with(on, "1 more, untouched for over 14d")
         assert not lines_with(on, "Forgotten")
         on.list.select("section:quiet")
         await on.press("space")
