@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from tests.tui import invoices
 from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery_links, delivery_trace, span
 from tests.tui.stage import NARROW, Stage, does, stage
-from vs_tui.model.time import MINUTE, SECOND
+from vs_tui.model.time import DAY, MINUTE, SECOND
 from vs_tui.model.vocabulary import Link, Rule, State
+from vs_tui.store.reader_protocol import Baseline
 
 
 @asynccontextmanager
@@ -344,3 +345,13 @@ async def test_the_foot_names_this_trace_s_commit_only() -> None:
         await on.press("enter")
         await on.sees("commit 9f3c1e2")
         assert "bad0bad" not in on.text
+
+
+async def test_an_issue_that_is_usually_open_for_days_does_not_stretch_the_axis() -> None:
+    reader = invoices.reader()
+    reader.history["i"] = Baseline(18, 40 * DAY, 50 * DAY)
+    async with stage(reader) as on:
+        on.list.select("i")
+        await on.press("enter", "0")
+        assert on.app.screen.waterfall.scene.axis.end < NOW + 10 * MINUTE
+        assert "┈" not in next(line for line in on.lines if "issue CORE-419" in line)

@@ -43,8 +43,11 @@ class Scene:
 
 
 def expected_end(span: Span, baseline: Baseline | None, now: Instant) -> Instant | None:
-    """Start and median of a span in flight; None when that has passed or nothing is known."""
+    """Start and median of a span in flight; None when that has passed or nothing is known. People
+    keep an issue or a change open: theirs is no expectation that an axis should reach to."""
     if not span.in_flight or baseline is None or span.started_at is None:
+        return None
+    if span.operation in LINES:
         return None
     expected = span.started_at + baseline.p50
     return expected if expected > now else None

@@ -119,6 +119,8 @@ def _label(row: Row, scene: Scene, width: int) -> list[Piece]:
     elif span.operation != "group" and span.key not in scene.outline.jobs:
         kind = span_format.kind_in_tree(span)
     name = span_format.title(span)
+    if span.attempt > 1 and PSEUDO not in span.key:
+        name += f", attempt {span.attempt}"
     hidden = sum(PSEUDO not in s.key for s in row.below)
     if row.folded and hidden and span.operation != "group":
         name += f" ({hidden})"
