@@ -17,7 +17,8 @@ import orjson
 
 from vs_tui.model.display import clean
 from vs_tui.model.vocabulary import Span
-from vs_tui.tui.session import Session, Shown
+from vs_tui.tui.interfaces import Shown
+from vs_tui.tui.session import Session
 from vs_tui.tui.widgets.ask import Ask
 
 MAX_CLIPBOARD: Final = 74_000

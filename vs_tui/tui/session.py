@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import tzinfo
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from textual.timer import Timer
 
@@ -27,6 +27,7 @@ from vs_tui.tui import filtering, onboarding, span_format
 from vs_tui.tui import theme as look
 from vs_tui.tui.dashboard_settings import Setup
 from vs_tui.tui.diff_renderer import SparingApp
+from vs_tui.tui.interfaces import Copier, Navigator, Shown
 from vs_tui.tui.past_runs_cache import Histories
 from vs_tui.tui.ranges import DEFAULT, Range, parse_range
 from vs_tui.tui.saved_state import Remembered
@@ -41,75 +42,6 @@ BASELINE_AGE: Final = 60 * SECOND
 """How long the history of a series is taken for known."""
 MAX_BASELINES: Final = 20_000
 NOTICE_SECONDS: Final = 4.0
-
-
-class Shown(Protocol):
-    """A screen, as far as those that are no screens know it."""
-
-    where: str
-    tab: str
-    range: Range
-    filter_text: str
-    sort: str
-    ranged: bool
-
-    @property
-    def complete(self) -> bool: ...
-
-    def paint_frame(self) -> None: ...
-
-    def paint_header(self) -> None: ...
-
-    def paint_notice(self) -> None: ...
-
-    def start_reload(self) -> None: ...
-
-    async def reload(self) -> None: ...
-
-    def selection(self) -> str: ...
-
-    def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]: ...
-
-
-class Navigator(Protocol):
-    """Where one can go."""
-
-    current: str
-
-    @property
-    def base(self) -> Shown | None: ...
-
-    @property
-    def views(self) -> Mapping[str, Shown]: ...
-
-    @property
-    def kept_filter(self) -> str: ...
-
-    def crumbs(self) -> list[str]: ...
-
-    def open_span(self, ref: str) -> None: ...
-
-    def open_trace(self, trace_id: str, span_key: str = "") -> None: ...
-
-    def open_delivery(self, delivery_id: int) -> None: ...
-
-    def open_deployments(self, team: str, metric: str) -> None: ...
-
-    def open_deliveries(self, filter_text: str) -> None: ...
-
-    def open_deliveries_of(self, span: Span) -> None: ...
-
-    def named_view(self, filter_text: str) -> None: ...
-
-
-class Copier(Protocol):
-    """What leaves the dashboard."""
-
-    def copy(self, text: str) -> bool: ...
-
-    def yank_in_turns(self, texts: Sequence[tuple[str, str]]) -> None: ...
-
-    def run_watch_command(self, span: Span, command: str) -> None: ...
 
 
 def _zone(name: str) -> tzinfo | None:

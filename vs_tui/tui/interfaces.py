@@ -1,0 +1,78 @@
+"""What the session knows of screens, navigation and output, which know the session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from vs_tui.model.vocabulary import Span
+from vs_tui.tui.ranges import Range
+
+
+class Shown(Protocol):
+    """A screen, as far as those that are no screens know it."""
+
+    where: str
+    tab: str
+    range: Range
+    filter_text: str
+    sort: str
+    ranged: bool
+
+    @property
+    def complete(self) -> bool: ...
+
+    def paint_frame(self) -> None: ...
+
+    def paint_header(self) -> None: ...
+
+    def paint_notice(self) -> None: ...
+
+    def start_reload(self) -> None: ...
+
+    async def reload(self) -> None: ...
+
+    def selection(self) -> str: ...
+
+    def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]: ...
+
+
+class Navigator(Protocol):
+    """Where one can go."""
+
+    current: str
+
+    @property
+    def base(self) -> Shown | None: ...
+
+    @property
+    def views(self) -> Mapping[str, Shown]: ...
+
+    @property
+    def kept_filter(self) -> str: ...
+
+    def crumbs(self) -> list[str]: ...
+
+    def open_span(self, ref: str) -> None: ...
+
+    def open_trace(self, trace_id: str, span_key: str = "") -> None: ...
+
+    def open_delivery(self, delivery_id: int) -> None: ...
+
+    def open_deployments(self, team: str, metric: str) -> None: ...
+
+    def open_deliveries(self, filter_text: str) -> None: ...
+
+    def open_deliveries_of(self, span: Span) -> None: ...
+
+    def named_view(self, filter_text: str) -> None: ...
+
+
+class Copier(Protocol):
+    """What leaves the dashboard."""
+
+    def copy(self, text: str) -> bool: ...
+
+    def yank_in_turns(self, texts: Sequence[tuple[str, str]]) -> None: ...
+
+    def run_watch_command(self, span: Span, command: str) -> None: ...
