@@ -6,14 +6,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import DEFAULT_TIMEOUTS
 from vs_tui.config.notify import read_rules
 from vs_tui.log.address import check_schema_name, parse_log_url
-from vs_tui.metrics.goals import Goals, read_goals
 from vs_tui.metrics.rules import DeploymentRule, MetricRules, Service
 from vs_tui.model.export_settings import SIGNALS, ExportSettings
 from vs_tui.model.filters import FilterError, parse
@@ -21,6 +20,9 @@ from vs_tui.model.limits import Limits, Retention, parse_size
 from vs_tui.model.teams import DEFAULT_ENVIRONMENTS, Environments, Team, Teams
 from vs_tui.model.thresholds import Thresholds
 from vs_tui.model.time import Duration, parse_duration
+
+if TYPE_CHECKING:
+    from vs_tui.metrics.goals import Goals
 
 _SECTIONS: Final[Mapping[str, Mapping[str, type]]] = {
     "server": {
@@ -219,6 +221,8 @@ def _services(tables: Mapping[str, Any]) -> tuple[Service, ...]:
 
 
 def _goals(tables: Mapping[str, Any]) -> Goals:
+    from vs_tui.metrics.goals import read_goals  # brings all metrics along
+
     return read_goals({name: _table(f"goals.{name}", table) for name, table in tables.items()})
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vs_tui.config.secrets import Secrets
 from vs_tui.log.address import DEFAULT_SCHEMA, LogAddress
-from vs_tui.metrics.goals import Goals
 from vs_tui.metrics.rules import MetricRules, Service
 from vs_tui.model.export_settings import ExportSettings
 from vs_tui.model.limits import LOW_SPACE, Limits, Retention
@@ -17,6 +16,9 @@ from vs_tui.model.notify_settings import NotifyRule
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.model.thresholds import DEFAULTS, Thresholds
 from vs_tui.model.time import DAY, HOUR, Duration
+
+if TYPE_CHECKING:
+    from vs_tui.metrics.goals import Goals
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 5000

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from vs_tui.log import sqlite_log
-from vs_tui.store import batch, metrics_rows
+from vs_tui.store import batch
 from vs_tui.store.lock import DatabaseLock, InUse
 from vs_tui.store.schema import DERIVED_TABLES, LOG_TABLES, StoreError
 
@@ -36,6 +36,8 @@ _MODEL_META: Final = ("teams", "teams_from", "dora", "dora_from", "incidents")
 def empty_models(connection: sqlite3.Connection, folding: batch.Folding) -> int:
     """Empty all that is derived, for the projector to fold it from the beginning; how many
     deployments are kept because their traces were pruned. The caller's transaction."""
+    from vs_tui.store import metrics_rows  # by who rebuilds, not at every start
+
     kept = metrics_rows.forget(connection)
     for table in DERIVED_TABLES:
         connection.execute(f"DELETE FROM {table}")
