@@ -112,6 +112,8 @@ class Inexact(Unreadable):
 _MAY_ROUND: Final = re.compile(rb"\d[eE]\+?\d\d|\d{19}")
 _DIGITS: Final = bytes(0x30 if 0x30 <= code <= 0x39 else 0x20 for code in range(256))
 _MANY: Final = b"0" * 19
+_NUMBER: Final = re.compile(rb"(?:[:\[,]|\A)\s*-?[0-9]{19}")
+"""The beginning of a number of so many digits, and not of a hash in quotes."""
 _SMALL: Final = 4096
 """Bytes of a body that is looked through for long numbers; of larger ones `text` notices them."""
 
@@ -149,7 +151,7 @@ def with_exact_numbers(inbound: Inbound) -> Inbound:
 def json_body(inbound: Inbound) -> Any:
     """The decoded JSON; BadBody with the position when it is not JSON."""
     body = inbound.body
-    if len(body) <= _SMALL and _MANY in body.translate(_DIGITS):
+    if len(body) <= _SMALL and _MANY in body.translate(_DIGITS) and _NUMBER.search(body):
         inbound = with_exact_numbers(inbound)
     try:
         return orjson.loads(inbound.body)

@@ -135,8 +135,8 @@ def fits(sought: Key, offered: Key) -> bool:
 
 
 _Order = tuple[int, int, int, int, int, str]
-_Candidate = tuple[_Order, Rule, str, Node, bool]
-"""Sort key, rule, why, the other span, whether it can only be a link."""
+_Candidate = tuple[_Order, Rule, Node, Seek | None, Key | None]
+"""Sort key, rule, the other span, and what was sought and offered."""
 
 
 def links_of(
@@ -159,7 +159,7 @@ def links_of(
     found: list[_Candidate] = []
     if pinned is not None:
         order = _order(Rule.PINNED, child, pinned, None)
-        found.append((order, Rule.PINNED, "a person's pin", pinned, False))
+        found.append((order, Rule.PINNED, pinned, None, None))
     readings: list[tuple[Seek, list[Match]]] = []
     for seek in seeks:
         # A pin is sought only so that its parent finds it; the latest decision says which one.
@@ -175,12 +175,11 @@ def links_of(
     for seek, answers in _longest(readings):
         for match in answers:
             order = _order(seek.rule, child, match.node, seek.key)
-            why = why_matched(seek, match.offered, match.node.operation)
-            found.append((order, seek.rule, why, match.node, seek.link_only))
+            found.append((order, seek.rule, match.node, seek, match.offered))
     for rule, node in extra:
         if rule not in disabled and _allowed(rule, child, node):
             order = _order(rule, child, node, None)
-            found.append((order, rule, why_near(rule, child.at - node.at), node, False))
+            found.append((order, rule, node, None, None))
     found.sort(key=lambda entry: entry[0])
     return _select(child, found, frozenset(cut), most)
 
@@ -234,18 +233,27 @@ def _select(child: Node, found: Sequence[_Candidate], cut: frozenset[str], most:
     links: dict[str, Link] = {}
     used: set[Rule] = set()
     has_parent = False
-    for _, rule, why, node, link_only in found:
+    for _, rule, node, seek, offered in found:
         if node.key in links or node.key in cut or node.key == child.key:
             continue
         if rule in _SINGLE and rule in used:
             continue
         used.add(rule)
-        primary = not has_parent and not link_only and rule not in _LINK_ONLY
+        link_only = rule in _LINK_ONLY or (seek is not None and seek.link_only)
+        primary = not has_parent and not link_only
         has_parent |= primary
-        links[node.key] = Link(child.key, node.key, rule, why, primary)
+        links[node.key] = Link(
+            child.key, node.key, rule, _why(rule, child, node, seek, offered), primary
+        )
         if len(links) == most:
             break
     return list(links.values())
+
+
+def _why(rule: Rule, child: Node, node: Node, seek: Seek | None, offered: Key | None) -> str:
+    if seek is not None and offered is not None:
+        return why_matched(seek, offered, node.operation)
+    return "a person's pin" if rule is Rule.PINNED else why_near(rule, child.at - node.at)
 
 
 def _allowed(rule: Rule, child: Node, parent: Node) -> bool:
