@@ -3,11 +3,13 @@ machine. Every module takes its time, most of all where no bytecode of it is kep
 
 from __future__ import annotations
 
+import compileall
 import sys
 from pathlib import Path
 
 import pytest
 
+import vs_tui
 from tests.benchmarks.terminal import Terminal
 from tests.benchmarks.test_dashboard import make_database, painted
 
@@ -54,6 +56,8 @@ def test_what_is_imported_before_the_first_rows(
 ) -> None:
     """Too many? See who imports the new ones: `python -X importtime -m vs_tui`. What the first
     rows do without belongs into the function that needs it."""
+    # Without bytecode the screen is so slow that the receiver begins its own work before the rows.
+    compileall.compile_dir(Path(vs_tui.__file__).parent, quiet=2)
     database = str(make_database(tmp_path / "some.db", 200))
     options = ["--db", database, "--port", "0"] if command == "dashboard" else [database]
     noted = tmp_path / "noted"
