@@ -4,6 +4,7 @@ pytest -m benchmark -s tests/benchmarks/test_dora.py          (VS_BENCH_SPANS=10
 """
 
 import os
+import random
 import sqlite3
 import time
 from pathlib import Path
@@ -122,6 +123,13 @@ def spent(work, repeat: int = 7) -> float:
     return min(found)
 
 
+def yardstick() -> float:
+    """How much slower the machine is now than one on which 100,000 floats are sorted in 15 ms:
+    shared ones are half as fast a minute later."""
+    values = [random.Random(n).random() for n in range(100_000)]
+    return max(spent(lambda: sorted(values)) / 15, 1.0)
+
+
 def window(days: int) -> Window:
     return Window(NOW - days * DAY, NOW, NOW, zone_of("Europe/Berlin"))
 
@@ -145,7 +153,7 @@ def test_cards_of_every_team(database, days) -> None:
         took = spent(lambda o=options: read_scorecards(db, window(days), teams=TEAMS, **o))
         print(f"{days:4} d, {label:<30} {took:6.1f} ms of the processor")
         if not options:
-            assert took < BUDGET_MS.get(days, 300)
+            assert took < BUDGET_MS.get(days, 300) * yardstick()
 
 
 @pytest.mark.parametrize("days", [30, 730])

@@ -1,4 +1,5 @@
-"""Any window of the delivery metrics over 1,000,000 spans and 100,000 deploys.
+"""Any window of the reports on spans over 1,000,000 of them; tests/benchmarks/test_dora.py has the
+metrics.
 
 pytest -m benchmark -s tests/benchmarks/test_metrics.py          (VS_BENCH_SPANS=100000 is quicker,
 VS_BENCH_DB=large.db keeps the database for the next run)
@@ -6,22 +7,16 @@ VS_BENCH_DB=large.db keeps the database for the next run)
 
 import os
 import random
-import resource
-import sqlite3
 import time
 from pathlib import Path
 
 import pytest
 
-from vs_tui.metrics.definitions import METRICS
 from vs_tui.metrics.windows import Window, zone_of
-from vs_tui.model.teams import Environments, Team, Teams
+from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import DAY, HOUR, MINUTE, parse_instant
 from vs_tui.model.vocabulary import Span, State, Status, trace_id_of
 from vs_tui.store import rows
-from vs_tui.store.metrics import read_scorecards
-from vs_tui.store.metrics_behind import read_detail
-from vs_tui.store.metrics_keeper import MetricsKeeper
 from vs_tui.store.metrics_spans import (
     Whose,
     read_durations,
@@ -146,11 +141,6 @@ def database(tmp_path_factory) -> Path:
     db.executemany("INSERT INTO links VALUES (?, ?, ?, ?, ?)", links)
     db.execute("COMMIT")
     print(f"\n{total + len(batch):,} spans in {time.perf_counter() - began:.0f} s")
-    began = time.perf_counter()
-    db.execute("BEGIN")
-    MetricsKeeper(Environments(), TEAMS.teams).adopt(db)
-    db.execute("COMMIT")
-    print(f"{DEPLOYS:,} deployments judged from nothing in {time.perf_counter() - began:.0f} s")
     db.close()
     return path
 
@@ -182,42 +172,12 @@ def window(days: int) -> Window:
     return Window(NOW - days * DAY, NOW, NOW, ZONE)
 
 
-ASKED = (
-    ("every team's cards", {}),
-    ("one team", {"team": "team2"}),
-    ("all together", {"by": "all"}),
-    ("teams, all beside them", {"beside": True}),
-    *((f"by {name}", {"by": name}) for name in ("project", "service", "environment", "product")),
-    ("by service of a team", {"by": "service", "team": "team2"}),
-)
 DAYS = (1, 7, 30, 90, 365, 730)
 
 
 def told(days: int, label: str, clock: float, processor: float, budget: float = BUDGET_MS) -> None:
     over = "" if processor < budget else f"   over {budget} ms"
     print(f"{days:4} d, {label:<28} clock {clock:7.1f} ms  processor {processor:7.1f} ms{over}")
-
-
-def test_any_window_of_any_grouping(database) -> None:
-    db = open_reader(database)
-    print()
-    for days in DAYS:
-        for label, options in ASKED:
-            found = timed(
-                lambda o=options, d=days: read_scorecards(db, window(d), teams=TEAMS, **o), 5
-            )
-            told(days, label, *found)
-    print(f"RSS {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB at most")
-
-
-def test_what_is_behind_a_number(database) -> None:
-    db = open_reader(database)
-    print()
-    for days in DAYS:
-        for metric in METRICS:
-            for team in ("", "team2"):
-                found = timed(lambda d=days, m=metric, t=team: read_detail(db, window(d), t, m))
-                told(days, f"behind {metric} of {team or 'all'}", *found)
 
 
 def test_reports_on_spans(database) -> None:
@@ -235,23 +195,3 @@ def test_reports_on_spans(database) -> None:
         found = timed(lambda d=days: read_flaky(db, window(d), Whose()), 3)
         told(days, "flaky jobs", *found, budget=REPORT_MS)
     told(0, f"expected ends of {IN_FLIGHT}", *timed(lambda: read_expected(db, Whose(), NOW)))
-
-
-def test_a_deploy_more(database) -> None:
-    """What one more deployment costs the writer."""
-    db = sqlite3.connect(database, isolation_level=None)
-    keeper = MetricsKeeper(Environments(), TEAMS.teams)
-    found = []
-    for n in range(20):
-        more = span(f"more-{n}", "deploy", NOW + n, NOW + n + 1, True, 7, environment="prod",
-                    attributes={"vs.version": f"m{n}"})  # fmt: skip
-        db.execute("BEGIN IMMEDIATE")
-        db.execute(rows.UPSERT_SPAN, rows.span_row(more, short_ref=more.key, changed=2))
-        began = time.process_time()
-        keeper.after_fold(db, [more.key])
-        found.append((time.process_time() - began) * 1_000)
-        db.execute("COMMIT")
-    print(
-        f"\na deploy more: median {sorted(found)[10]:.1f} ms of the processor, "
-        f"worst {max(found):.1f} ms"
-    )
