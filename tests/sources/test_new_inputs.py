@@ -1,0 +1,100 @@
+"""Further inputs of the kinds of fault that were seen in the field, by other tools and orders."""
+
+from __future__ import annotations
+
+import json
+from itertools import permutations
+
+import pytest
+
+from tests.sources import github_payloads as gh
+from tests.sources import gitlab_payloads as gl
+from tests.sources import jenkins_payloads as jk
+from tests.sources import jira_payloads as ji
+from tests.store.tracing import World, from_gitlab, from_jenkins, posted, sent
+from vs_tui.model.vocabulary import Verdict
+from vs_tui.sources import cdevents, github, jira
+from vs_tui.sources.base import Inbound
+from vs_tui.sources.reading import read
+
+
+def tekton(kind: str, name: str, **status) -> object:
+    what = "taskRun" if kind.startswith("taskrun") else "pipelineRun"
+    labels = {"tekton.dev/pipelineRun": "ship-x"} if what == "taskRun" else {}
+    metadata = {"name": name, "namespace": "ci", "labels": labels}
+    body = {
+        "specversion": "1.0",
+        "id": f"{kind}-{name}",
+        "source": "/apis/ns",
+        "type": f"dev.tekton.event.{kind}.v1",
+        "time": "2026-03-02T10:05:00Z",
+        "data": {what: {"metadata": metadata, "status": status}},
+    }
+    headers = {"content-type": "application/cloudevents+json"}
+    return sent(cdevents.SOURCE, Inbound("/cdevents", headers, json.dumps(body).encode(), 1))
+
+
+def test_a_cancelled_tekton_task_is_cancelled_below_its_run() -> None:
+    cancelled = [{"type": "Succeeded", "status": "False", "reason": "TaskRunCancelled"}]
+    times = {"startTime": "2026-03-02T10:00:00Z", "completionTime": "2026-03-02T10:01:00Z"}
+    deliveries = [
+        tekton("pipelinerun.started", "ship-x", startTime=times["startTime"]),
+        tekton("taskrun.failed", "unit-1", conditions=cancelled, **times),
+    ]
+    for order in permutations(deliveries):
+        world = World().deliver(*order)
+        statuses = dict(world.db.execute("SELECT operation, status FROM spans"))
+        assert statuses == {"pipeline": "in_flight", "build": "cancelled"}
+        assert len(set(world.parents().values())) == 2
+
+
+@pytest.mark.parametrize(("result", "status"), [("FAILURE", "error"), ("ABORTED", "cancelled")])
+def test_a_verdict_of_jenkins_beats_an_end_without_one(result, status) -> None:
+    deliveries = [
+        from_jenkins(jk.notification("STARTED", "10:00:00")),
+        from_jenkins(jk.notification("COMPLETED", "10:05:00", None)),
+        from_jenkins(jk.notification("FINALIZED", "10:05:10", result)),
+    ]
+    expected = World().deliver(*deliveries).rows()
+    for order in permutations(deliveries):
+        world = World().deliver(*order)
+        assert world.rows() == expected
+        sql = "SELECT status FROM spans WHERE operation = 'build'"
+        assert world.db.execute(sql).fetchall() == [(status,)]
+
+
+@pytest.mark.parametrize(
+    ("source", "headers", "body"),
+    [
+        (github.SOURCE, {"x-github-event": "issues"}, gh.issue("opened")),
+        (jira.SOURCE, {}, ji.issue("created")),
+    ],
+)
+@pytest.mark.parametrize("half", [rb"\ud83d", rb"\udc00", rb"\uD83D\u0041"])
+def test_half_an_emoji_in_a_title_costs_nothing(source, headers, body, half) -> None:
+    raw = json.dumps(body).encode()
+    raw = raw.replace(b"Invoices", b"Inv" + half, 1).replace(b"Cache", b"C" + half, 1)
+    assert half in raw
+    parsed = read(source, Inbound(source.paths[0], headers, raw, 1))
+    assert parsed.verdict is Verdict.ACCEPTED
+    assert any("\ufffd" in event.name for event in parsed.events)
+
+
+def test_odd_jobs_cost_no_gitlab_pipeline() -> None:
+    jobs = [gl.build(900, "success", "10:30:00", "10:31:00", "10:32:00"), "text", None, {"id": "x"}]
+    world = World().deliver(from_gitlab(gl.pipeline("failed", "10:40:00", jobs)))
+    found = dict(world.db.execute("SELECT operation, status FROM spans WHERE derived = 0"))
+    assert found == {"pipeline": "error", "build": "ok"}
+
+
+def test_a_grafana_alert_whose_start_is_its_end_restores_the_open_one() -> None:
+    def alert(status: str, start: str, end: str = "0001-01-01T00:00:00Z") -> object:
+        told = {"status": status, "fingerprint": "f", "startsAt": start, "endsAt": end}
+        labels = {"alertname": "Slow", "service": "cart"}
+        return posted("grafana", {"version": "1", "alerts": [{**told, "labels": labels}]})
+
+    end = "2026-03-02T10:20:00Z"
+    deliveries = [alert("firing", "2026-03-02T10:00:00Z"), alert("resolved", end, end)]
+    for order in permutations(deliveries):
+        world = World().deliver(*order)
+        assert world.db.execute("SELECT status FROM spans").fetchall() == [("ok",)]
