@@ -112,7 +112,8 @@ def test_a_reader_that_holds_an_old_state_is_found_and_its_end_ends_it(
             assert "wait to go into the database" in said
             _, metrics = server.call("/metrics")
             (line,) = [row for row in metrics.splitlines() if row.startswith("vs_wal_bytes ")]
-            assert float(line.split()[1]) == large
+            # What was acknowledged may be folded, and an answer may keep what it counted.
+            assert large <= float(line.split()[1]) <= wal(server)
             assert "vs_free_bytes " in metrics
             assert "vs_connections " in metrics
         send(server, 400, 350)
