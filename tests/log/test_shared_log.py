@@ -137,7 +137,7 @@ def wait_until_the_same(
     raise AssertionError
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(("rounds", "each"), [(1, 2), pytest.param(20, 3, marks=FULL)])
 def test_any_node_and_the_server_killed_under_load_lose_nothing(
     tmp_path, postgres, rounds, each

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import sqlite3
 
 import pytest
@@ -147,7 +148,7 @@ def test_late_phases_and_amendments_change_the_stages_only() -> None:
     expected = World().deliver(*made).rows()
     stages = [(row[2], row[3]) for row in expected[0] if row[2] == "stage"]
     assert [name for _, name in stages] == ["doing", "review", "todo"]
-    for order in itertools.permutations(made):
+    for order in random.Random(6).sample(list(itertools.permutations(made)), 120):
         assert World().deliver(*order).rows() == expected
 
 

@@ -69,7 +69,7 @@ def read_plainly(merges, runs):
     return found
 
 
-@settings(max_examples=250, deadline=None, database=None)
+@settings(max_examples=120, deadline=None, database=None)
 @given(
     st.lists(st.integers(1, 80), min_size=1, max_size=6),
     st.lists(RUNS, min_size=1, max_size=6),
