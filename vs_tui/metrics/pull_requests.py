@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Sequence
 from datetime import date, tzinfo
 from math import fsum
@@ -12,6 +13,7 @@ from vs_tui.metrics.windows import MONDAY, day_of, period_start
 from vs_tui.model.time import SECOND, Duration, Instant
 
 PERIODS: Final = ("day", "week", "month")
+_MANY: Final = 64
 
 
 class PullRequest(NamedTuple):
@@ -114,10 +116,19 @@ def aggregate(
         for first in sorted(periods):
             members = periods[first]
             durations = [pr.duration(now) for pr in members]
-            running += durations
-            running.sort()
+            _put(running, durations)
             found.append(_period(first, owner, repo, members, durations, running))
     return sorted(found, key=lambda figures: (figures.period, figures.owner, figures.repo))
+
+
+def _put(ordered: list[Duration], values: Sequence[Duration]) -> None:
+    """Into a sorted list: few into a long one by themselves, else all sorted again."""
+    if len(values) * _MANY < len(ordered):
+        for value in values:
+            insort(ordered, value)
+    else:
+        ordered += values
+        ordered.sort()
 
 
 def _period(
