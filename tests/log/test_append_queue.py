@@ -1,7 +1,5 @@
 """The line to the writer: who is committed together."""
 
-import asyncio
-
 from tests.store.conftest import custom
 from vs_tui.log import append_queue
 from vs_tui.log.append_queue import WaitingLine
@@ -19,27 +17,7 @@ async def commit(line: WaitingLine) -> int:
     return taken
 
 
-async def turns(many: int) -> None:
-    for _ in range(many):
-        await asyncio.sleep(0)
-
-
-async def test_several_senders_are_waited_for_until_as_many_are_here_as_before(monkeypatch) -> None:
-    monkeypatch.setattr(append_queue, "GATHER_SECONDS", 60)
-    line = WaitingLine("")
-    put(line, 1, 2, 3)
-    assert await commit(line) == 3
-    taking = asyncio.create_task(commit(line))
-    for number in (4, 5):
-        put(line, number)
-        await turns(10)
-        assert not taking.done()
-    put(line, 6)
-    assert await taking == 3
-
-
-async def test_senders_that_do_not_come_again_are_not_waited_for_long(monkeypatch) -> None:
-    monkeypatch.setattr(append_queue, "GATHER_SECONDS", 0)
+async def test_all_that_wait_are_taken_together_and_nobody_is_waited_for() -> None:
     line = WaitingLine("")
     put(line, 1, 2, 3)
     assert await commit(line) == 3
@@ -47,9 +25,8 @@ async def test_senders_that_do_not_come_again_are_not_waited_for_long(monkeypatc
     assert await commit(line) == 1
 
 
-async def test_who_sends_alone_never_waits(monkeypatch) -> None:
-    monkeypatch.setattr(append_queue, "GATHER_SECONDS", 60)
+async def test_no_more_are_taken_than_a_batch_holds(monkeypatch) -> None:
+    monkeypatch.setattr(append_queue, "MAX_BATCH", 2)
     line = WaitingLine("")
-    for number in range(3):
-        put(line, number)
-        assert await commit(line) == 1
+    put(line, 1, 2, 3)
+    assert [await commit(line), await commit(line)] == [2, 1]

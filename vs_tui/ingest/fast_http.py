@@ -4,6 +4,9 @@ Nearly every webhook is one POST that arrives whole: a head of ordinary lines an
 form is recognised here, and nothing else is: whatever is left unfinished, compressed, chunked,
 pipelined or in any way doubtful goes to aiohttp from its first byte, which judges it and keeps the
 connection. What a request may do is decided elsewhere, for both lanes alike (`receiving`).
+
+Without it a delivery costs the receiver 1.45 times the CPU time (median of four pairs of runs,
+1.13 to 2.03; wrk, 32 connections, custom events).
 """
 
 from __future__ import annotations

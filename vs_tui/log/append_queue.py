@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from itertools import chain
 from typing import Final
 
@@ -17,8 +16,6 @@ from vs_tui.model.limits import fits
 log = logging.getLogger(__name__)
 
 MAX_BATCH: Final = 500
-GATHER_SECONDS: Final = 0.005
-"""The longest that a commit waits for as many deliveries as the one before it had."""
 MAX_WAITING: Final = 5_000
 """Deliveries waiting for a commit; beyond it senders are told to come again."""
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
@@ -65,8 +62,6 @@ class WaitingLine:
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._arrived = asyncio.Event()
-        self._together = 0
-        self._enough = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -85,8 +80,6 @@ class WaitingLine:
         self._line.append(entry)
         self._bytes += size
         self._arrived.set()
-        if len(self) >= self._together:
-            self._enough.set()
         self._empty.clear()
         if self._timer is None:
             self._timer = loop.call_at(entry.until, self._tell_late)
@@ -100,26 +93,14 @@ class WaitingLine:
         while seen < len(self._line) < MAX_BATCH:
             seen = len(self._line)
             await asyncio.sleep(0)
-        with suppress(TimeoutError):
-            await self._as_many_as_before()
         self._taken = [self._line.popleft() for _ in range(min(len(self._line), MAX_BATCH))]
         if not self._line:
             self._arrived.clear()
         return self._taken
 
-    async def _as_many_as_before(self) -> None:
-        """Returns when as many wait as were committed together last: those senders were answered
-        and send again, and a commit costs as much as to fold twenty deliveries. TimeoutError when
-        they do not; whoever sends alone never waits."""
-        if len(self._line) < self._together:
-            self._enough.clear()
-            async with asyncio.timeout(GATHER_SECONDS):
-                await self._enough.wait()
-
     def done(self) -> None:
         """What was taken is committed or given up."""
         self._bytes -= sum(len(entry.intake.body) for entry in self._taken)
-        self._together = len(self._taken)
         self._taken = ()
         if not self._line:
             self._empty.set()

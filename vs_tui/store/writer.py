@@ -13,7 +13,6 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -46,8 +45,6 @@ Listener = Callable[[Sequence[Change]], None]
 Adopt = Callable[[sqlite3.Connection, batch.Folding], bool]
 """One small transaction's work; whether there is more. What is done is kept with the database."""
 SWEEP_SECONDS: Final = 1.0
-STAND_BACK_SECONDS: Final = 0.2
-"""The longest that the projector waits for a moment without senders."""
 DAMAGED_SECONDS: Final = 10.0
 """Between two looks at a damaged file; each reads all of it."""
 
@@ -342,10 +339,6 @@ class Writer:
     async def _project_forever(self) -> None:
         while True:
             await self._behind.wait()
-            with suppress(TimeoutError):
-                # Senders first: a burst is acknowledged at full speed and folded afterwards.
-                async with asyncio.timeout(STAND_BACK_SECONDS):
-                    await self._line.empty()
             try:
                 await self._project()
             except Exception as error:
