@@ -18,7 +18,7 @@ from tests.cli.shell import deliveries
 from tests.ingest.server import SECRETS
 from tests.sources import github_payloads as gh
 from vs_tui.cli.main import main
-from vs_tui.sources.webhook_forms import GITHUB_EVENTS, GITLAB_EVENTS
+from vs_tui.model.webhook_forms import GITHUB_EVENTS, GITLAB_EVENTS
 
 
 @dataclass

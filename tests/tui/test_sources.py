@@ -10,6 +10,7 @@ import pytest
 from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery
 from tests.tui.golden import assert_golden
 from tests.tui.stage import NARROW, WIDE, does, stage
+from tests.tui.test_output import write_all
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.reader_protocol import SourceHealth
@@ -183,7 +184,8 @@ async def test_hostile_names() -> None:
 async def test_export_holds_no_secret(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     async with stage(connections=connections) as on:
-        await on.press("5", "v", "v", "e")
+        await on.press("5", "v", "v")
+        await write_all(on)
         await on.sees("wrote")
         assert all("s3cret" not in path.read_text() for path in tmp_path.iterdir())
 

@@ -18,7 +18,7 @@ from vs_tui.cli.source_setup import connections, with_new_secrets
 from vs_tui.cli.tunnel import agent_url
 from vs_tui.config import Config
 from vs_tui.model.display import clean
-from vs_tui.sources.webhook_forms import form_of
+from vs_tui.model.webhook_forms import form_of
 from vs_tui.tui.source_status import Connection, url_of, url_with_token
 
 _BY_API: Final = ("github", "gitlab")

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.importing.model import Forbidden, objects
 from vs_tui.cli.importing.web import Api
-from vs_tui.sources.webhook_forms import GITHUB_EVENTS, GITLAB_EVENTS
+from vs_tui.model.webhook_forms import GITHUB_EVENTS, GITLAB_EVENTS
 
 PING_SECONDS: Final = 20.0
 """How long an answer to the ping is waited for."""

@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from vs_tui.model.advice import Proof, advice
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Span, Verdict
-from vs_tui.sources.advice import Proof, advice
 from vs_tui.store.reader_protocol import DeliveryDetail, DeliveryRow
 from vs_tui.tui import onboarding, span_format
 from vs_tui.tui.bodies import HIDDEN, DocLine, body_lines, hide, is_secret_name, is_text, plain

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from rich.cells import cell_len
 
+from vs_tui.model.advice import Proof, advice
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.advice import Proof, advice
-from vs_tui.sources.webhook_forms import USUAL, form_of
+from vs_tui.model.webhook_forms import USUAL, form_of
 from vs_tui.store.reader_protocol import DeliveryRow
 from vs_tui.tui.paint import Piece, fit, width_of
 from vs_tui.tui.source_status import Connection, masked, url_of, url_with_token

@@ -8,9 +8,9 @@ from datetime import tzinfo
 from typing import Final
 
 from vs_tui.log.delivery import UNKNOWN_SOURCE
+from vs_tui.model.advice import Proof, advice
 from vs_tui.model.time import DAY, SECOND, Instant, to_datetime
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.advice import Proof, advice
 from vs_tui.store.reader_protocol import DeliveryRow, Reader, SourceHealth
 from vs_tui.tui import span_format
 

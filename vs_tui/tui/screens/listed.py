@@ -14,8 +14,8 @@ from vs_tui.tui.widgets.listing import Listing, Row
 PAGE: Final = 500
 MOST: Final = 10_000
 """Rows that are read at most: to see older ones, filter or sort."""
-_ASCENDING: Final = frozenset({"name", "source", "project", "person", "trouble"})
-"""Orders that begin with the first name, or with the worst; all others with the largest."""
+_ASCENDING: Final = frozenset({"name", "source", "project", "person"})
+"""Orders that begin with the first name; all others with the largest, or with the worst."""
 _AHEAD: Final = 100
 """Rows below the screen that are there already when one scrolls on."""
 
