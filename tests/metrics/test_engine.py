@@ -16,7 +16,7 @@ from vs_tui.metrics.reading import change_of
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.stages import bottleneck, breakdown, regressions, stages_of
 from vs_tui.metrics.statistics import history_of, median, percentile
-from vs_tui.metrics.windows import SUNDAY, Window, window_of
+from vs_tui.metrics.windows import SUNDAY, Window, day_of, window_of
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Span, State, Status
 
@@ -58,11 +58,15 @@ def test_the_period_before_has_as_many_days_also_when_the_clocks_change() -> Non
     assert found.previous.length == 7
 
 
-def test_a_short_window_has_parts_of_a_day_and_a_long_one_runs_of_days() -> None:
+def test_a_short_window_has_parts_of_a_day_and_a_long_one_weeks_or_months() -> None:
     hour = window("2026-03-02T10:00:00Z", "2026-03-02T11:00:00Z")
     assert hour.bucket_starts[1] - hour.bucket_starts[0] == 5 * MINUTE
     year = Window(t("00:00") - 365 * DAY, t("00:00"), t("00:00"), UTC)
-    assert len(year.bucket_starts) <= 60
+    assert (year.bucket, len(year.bucket_starts)) == ("week", 53)
+    assert {day_of(start, UTC).weekday() for start in year.bucket_starts[1:]} == {0}
+    decade = Window(t("00:00") - 1_500 * DAY, t("00:00"), t("00:00"), UTC)
+    assert (decade.bucket, len(decade.bucket_starts)) == ("month", 51)
+    assert {day_of(start, UTC).day for start in decade.bucket_starts[1:]} == {1}
     assert sum(b - a for a, b in year.slices(range(year.since, year.until, DAY))) == 365
 
 

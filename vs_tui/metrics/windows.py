@@ -124,14 +124,22 @@ class Window:
 
     @cached_property
     def bucket_starts(self) -> tuple[Instant, ...]:
-        """Where each bucket of the trend begins: days, equal runs of days in a long window, and
-        equal parts of a window that is no longer than a day."""
+        """Where each bucket of the trend begins: days, calendar weeks or months in a longer window,
+        and equal parts of one that is no longer than a day."""
         if self.length <= 1:
             parts = SHORT_BUCKETS if self.end > self.since else 0
             return tuple(self.since + (self.end - self.since) * n // parts for n in range(parts))
-        step = -(-len(self.days) // MAX_BUCKETS)
-        starts = [day_start(day, self.zone) for day in self.days[:: step or 1]]
-        return (self.since, *starts[1:]) if starts else ()
+        firsts = [day for day in self.days if period_start(day, self.bucket) == day]
+        firsts = firsts[:: -(-len(firsts) // MAX_BUCKETS) or 1]
+        starts = [day_start(day, self.zone) for day in firsts]
+        return (self.since, *(start for start in starts if start > self.since))
+
+    @cached_property
+    def bucket(self) -> str:
+        """What a bucket of a trend over days is: `day`, or `week` or `month` where that would be
+        more than a trend can show."""
+        days = len(self.days)
+        return "day" if days <= MAX_BUCKETS else "week" if days < MAX_BUCKETS * 7 else "month"
 
     def slices(self, instants: Sequence[Instant]) -> list[tuple[int, int]]:
         """For each bucket, which part of sorted instants lies in it."""

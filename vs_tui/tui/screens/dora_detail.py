@@ -76,7 +76,10 @@ class DoraDetailView(ListedView):
         figure = detail.figure
         name = METRICS[self._metric].title
         self.chart.set_heading(
-            [(f"{clean(self._team) or 'all teams'} ", "title"), (name, "dim")],
+            [
+                (f"{clean(self._team) or 'all teams'} ", "title"),
+                (f"{name}{_a_bar(detail.window)}", "dim"),
+            ],
             value_text(figure),
         )
         self.facts.set_heading([("what it stands on", "title")], f"n={figure.n}")
@@ -154,9 +157,14 @@ def wrapped(hints: Sequence[str], width: int) -> tuple[str, ...]:
     )
 
 
+def _a_bar(window: Window) -> str:
+    return "" if window.bucket == "day" else f" by {window.bucket}"
+
+
 def bucket_labels(window: Window) -> list[str]:
-    """A word a bucket: its day, or its time where it is part of a day."""
-    form = "%H:%M" if window.end - window.since <= DAY else "%d %b"
+    """A word a bucket: its day or month, or its time where it is part of a day."""
+    form = "%b %y" if window.bucket == "month" else "%d %b"
+    form = "%H:%M" if window.end - window.since <= DAY else form
     return [
         to_datetime(start).astimezone(window.zone).strftime(form) for start in window.bucket_starts
     ]
