@@ -12,7 +12,7 @@ from tests.store.conftest import custom, ref
 from tests.store.tracing import World
 from vs_tui.store import read_spans
 from vs_tui.store.reader import SqliteReader
-from vs_tui.store.span_folding import CACHED_BYTES, EventCache
+from vs_tui.store.span_folding import EventCache
 from vs_tui.traces.folding import LEFT_OUT, MOST_ATTRIBUTES, bounded
 
 LARGE = {f"t{n}": "v" * 1_900 for n in range(90)}
@@ -20,11 +20,12 @@ LARGE = {f"t{n}": "v" * 1_900 for n in range(90)}
 
 def test_the_cache_of_events_is_bounded_in_bytes() -> None:
     world = World()
-    for number in range(150):
+    world.folding.cache = EventCache(most_bytes=1_000_000)
+    for number in range(15):
         world.deliver(custom("build", number, "start", tags=LARGE))
-        assert 0 <= world.folding.cache.bytes <= CACHED_BYTES
+        assert 0 <= world.folding.cache.bytes <= 1_000_000
     stored = world.db.execute("SELECT SUM(length(data)) FROM events").fetchone()[0]
-    assert stored > CACHED_BYTES, "the test is large enough"
+    assert stored > 2_000_000, "the test is large enough"
     world.deliver(custom("build", 0, "end", 60))
     status = world.db.execute("SELECT status FROM spans WHERE key = ?", (ref("build", 0),))
     assert status.fetchone() == ("ok",), "what was evicted is read back"
