@@ -446,4 +446,4 @@ async def test_a_start_in_the_future_stands_behind_what_has_begun_and_is_marked(
     async with stage(FakeReader([ahead, begun, *builds(3)])) as on:
         assert line_of(on, "begun today") < line_of(on, "from 2031") < line_of(on, "build 0")
         assert "ahead?" in on.lines[line_of(on, "from 2031")]
-        assert "is 1825d ahead" in on.text
+        assert "is 5.0y ahead" in on.text
