@@ -5,20 +5,22 @@ pytest -m benchmark -s tests/benchmarks/test_rebuild.py            (VS_BENCH_DEL
 The clock's figure is worth something on a machine that does nothing else; the CPU time on any.
 """
 
+import asyncio
 import os
 import resource
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
 from tests.benchmarks.deliveries import BEGAN, simple, store_unfolded, story
-from tests.store.ingesting import fold_anew
+from vs_tui.cli.runtime import writer_settings
+from vs_tui.config import Config
 from vs_tui.log.delivery import Intake
 from vs_tui.model.time import DAY
-from vs_tui.store import batch
+from vs_tui.store.rebuild import rebuild
 from vs_tui.store.schema import open_writer
-from vs_tui.store.span_folding import Context
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1_800)]
 
@@ -38,14 +40,14 @@ def used() -> float:
 
 @pytest.mark.parametrize("made", [simple, story, whole])
 def test_rebuild(tmp_path, made: Callable[[int], Iterator[Intake]]) -> None:
-    db = open_writer(tmp_path / "rebuild.db")
-    store_unfolded(db, made(DELIVERIES), NOW)
-    folding = batch.Folding(Context(now=NOW, seq=0))
+    path = tmp_path / "rebuild.db"
+    with closing(open_writer(path)) as db:
+        store_unfolded(db, made(DELIVERIES), NOW)
     here, everywhere, began = time.process_time(), used(), time.perf_counter()
-    result = batch.in_transaction(db, folding, NOW, lambda db, f: fold_anew(db, f))
+    settings = writer_settings(Config(db=path))
+    result = asyncio.run(rebuild(path, lambda: NOW, settings))
     took = time.perf_counter() - began
     mine, all_ = time.process_time() - here, used() - everywhere
-    db.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     each = 1_000_000 / DELIVERIES
     print(

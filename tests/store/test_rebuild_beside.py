@@ -121,6 +121,7 @@ async def test_readers_see_all_anew(open_writer, clock) -> None:
     writer = await open_writer()
     await writer.submit(custom("build", 1, "start"))
     await writer.submit(custom("build", 2, "start"))
+    await writer.folded()
     reader = await SqliteReader(writer.path, clock).open()
     try:
         seen = await reader.changes(0)

@@ -125,6 +125,8 @@ class _Side(Writer):
         for table in LOG_TABLES:
             if table != "meta":
                 db.execute(f"DROP TABLE {table}")
+        # What is lost with a power cut is begun again: seldom wait for the disk.
+        db.execute("PRAGMA wal_autocheckpoint = 16384")
         db.execute(_CORRECTED)
         db.execute("ATTACH ? AS live", (f"{self._live.absolute().as_uri()}?mode=ro",))
         return db
