@@ -1,6 +1,7 @@
-"""Read models of the delivery metrics: verdicts on deployments, and pages of them as columns.
+"""Tables of the delivery metrics: rows of judged deployments, the changes they shipped and the
+signs that they failed (`DORA_ROWS`), after the steps by which older schemas reach them.
 
-Derived from spans and links within the writer's transactions (`metrics_keeper`), and rebuilt
+Derived from spans and links within the writer's transactions (`metrics_keeper`), and made anew
 with them. Instants are INTEGER microseconds.
 """
 
