@@ -6,6 +6,7 @@ import pytest
 
 from tests.tui.fakes import NOW, FakeReader, busy_reader, span
 from tests.tui.stage import NARROW, does, stage
+from tests.tui.test_output import write_all
 from vs_tui.model.time import SECOND
 from vs_tui.model.vocabulary import State
 from vs_tui.tui import actions
@@ -322,7 +323,7 @@ async def test_export_writes_what_is_on_screen(tmp_path, monkeypatch) -> None:
     reader.put(span("f", "build", "=cmd|' /C calc'!A0", began=SECOND))
     async with stage(reader) as on:
         shown = on.text
-        await on.press("e", "enter")
+        await write_all(on)
         await on.sees("wrote")
         csv = (tmp_path / "vs-tui-live.csv").read_text()
         assert csv.startswith("STATE,KIND,TITLE")
