@@ -47,6 +47,5 @@ async def test_it_is_laid_out_anew_in_another_width() -> None:
         await on.press("question_mark")
         wide = len(words(on))
         await on.pilot.resize_terminal(80, 24)
-        await on.settle()
-        assert len(words(on)) > wide
+        await on.until(lambda: len(words(on)) > wide, "the lines of a narrower page")
         assert max(map(len, words(on))) <= 78

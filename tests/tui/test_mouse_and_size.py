@@ -109,8 +109,8 @@ async def test_smaller_and_larger_and_back_is_as_before() -> None:
         before = on.text
         for size in ((250, 70), WIDE, (100, 30), (40, 12), (20, 6)):
             await on.pilot.resize_terminal(*size)
+            await on.until(lambda lines=size[1]: len(on.lines) == lines, f"{size}")
             await on.settle()
-            assert len(on.lines) == size[1]
             assert [line for line in on.lines if cell_len(line) > size[0]] == []
         await on.pilot.resize_terminal(*NARROW)
         await on.settle()
