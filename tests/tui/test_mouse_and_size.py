@@ -113,8 +113,7 @@ async def test_smaller_and_larger_and_back_is_as_before() -> None:
             await on.settle()
             assert [line for line in on.lines if cell_len(line) > size[0]] == []
         await on.pilot.resize_terminal(*NARROW)
-        await on.settle()
-        assert on.text == before
+        await on.until(lambda: on.text == before, "the picture from before")
         assert on.list.selected_key == "dep-214"
 
 
