@@ -108,7 +108,7 @@ def test_children_and_the_crash_of_a_screen(tmp_path) -> None:
         terminal.read_until(b"Live")
         wait_for(listening)
         send("start")
-        terminal.read_until(b"shop")
+        terminal.read_until(b"RUNNING 1")
         terminal.press(b"w")
         terminal.press(b"o")
         wait_for((tmp_path / "browser.out").exists)

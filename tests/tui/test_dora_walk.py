@@ -100,6 +100,14 @@ async def test_every_number_is_a_key_press_away_from_the_deliveries_behind_it(
         assert on.list.selected_key == "core|fail"
 
 
+async def test_a_range_chosen_behind_a_number_is_that_of_all_metrics(tmp_path) -> None:
+    async with told(tmp_path) as on:
+        await on.press("enter", "t", "1")
+        assert on.app.range_name == "1h"
+        await on.press("escape")
+        await on.sees("1h against the 1h before")
+
+
 @pytest.mark.parametrize("size", [WIDE, NARROW])
 async def test_without_a_production_deploy_it_says_what_was_seen_and_what_to_do(
     tmp_path, size

@@ -122,6 +122,7 @@ async def test_from_nothing_to_the_first_row(size) -> None:
         reader.put(span("b-1", "build", "first build", began=SECOND))
         await on.sees("first build")
         assert "The first minute" not in on.text
+        assert on.app.screen.selection() == "b-1", "the row, not the heading above it"
         await on.press("f2")
         await on.sees("The first minute")
         await on.press("f2")

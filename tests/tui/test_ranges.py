@@ -116,7 +116,7 @@ async def test_each_view_keeps_its_own_over_restarts(tmp_path) -> None:
     async with stage(remember_to=path) as on:
         await on.press("t", "2", "2", "t", "4", "4", "t", "tab", *"2026-11-20..", "enter", "1")
     async with stage(remember_to=path) as on:
-        for key, name in (("1", "24h"), ("2", "30d"), ("3", "7d"), ("4", "2026-11-20..")):
+        for key, name in (("1", "24h"), ("2", "30d"), ("3", "30d"), ("4", "2026-11-20..")):
             await on.press(key)
             assert on.app.range_name == name
             await on.sees(f" {name} ")
@@ -156,3 +156,14 @@ async def test_looks(size) -> None:
         x, y, width, height = on.app.screen.query_one(Vertical).region
         picker = [line[x : x + width].rstrip() for line in on.lines[y : y + height]]
         assert_golden(f"range-{size[0]}x{size[1]}", "\n".join(picker) + "\n")
+
+
+async def test_metrics_have_one_range_wherever_they_are_shown() -> None:
+    async with stage() as on:
+        assert on.app.range_name == "7d"
+        assert on.app.metrics_range_name == "30d", "as on every face"
+        await on.press("3", "t", "2")
+        await on.sees("24h against the 24h before")
+        await on.press("1")
+        assert on.app.range_name == "7d"
+        await on.sees("DORA 24h")

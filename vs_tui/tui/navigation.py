@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from importlib import import_module
 from typing import Final, cast
 
+from vs_tui.model.time import parse_duration
 from vs_tui.model.vocabulary import Span
 from vs_tui.tui import filtering, span_format
 from vs_tui.tui.actions import VIEWS
-from vs_tui.tui.ranges import DEFAULT, parse_range
+from vs_tui.tui.ranges import METRICS_DEFAULT, Range, parse_range
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.session import Session
@@ -56,6 +56,21 @@ class Navigation:
         return self.views.get(self.current)
 
     @property
+    def ranged(self) -> View | None:
+        """The view whose time range holds for what is shown: metrics have theirs everywhere."""
+        views = (s for s in reversed(self._app.screen_stack) if isinstance(s, View))
+        shown = next(views, None)
+        return self.view("dora") if shown is not None and shown.measures else self.base
+
+    @property
+    def metrics_range(self) -> Range:
+        """The time range of delivery metrics, also before the view of them was opened."""
+        if "dora" in self.views:
+            return self.views["dora"].range
+        text = self._app.remembered.ranges.get("dora", "")
+        return self._range(text, Range(METRICS_DEFAULT, parse_duration(METRICS_DEFAULT)))
+
+    @property
     def home(self) -> str:
         """Live, by trace or by span."""
         return "live" if self._app.by_trace else "spans"
@@ -71,17 +86,19 @@ class Navigation:
         app = self._app
         view = self.views[name] = view_class(name)(app.look)
         view.filter_text = app.remembered.filters.get(name, "")
-        self._use_range(view, app.remembered.ranges.get(name, ""))
+        view.range = self._range(app.remembered.ranges.get(name, ""), view.range)
         if isinstance(view, ListedView):
             view.use_sort(app.remembered.sorts.get(name, ""))
         # An installed screen keeps its widgets, and so its place, when another one is shown.
         app.install_screen(view, name)
         return view
 
-    def _use_range(self, view: View, text: str) -> None:
-        """Take up a remembered time range; one that cannot be read any more is the usual one."""
-        with contextlib.suppress(ValueError):
-            view.range = parse_range(text or DEFAULT, self._app.setup.clock(), self._app.zone)
+    def _range(self, text: str, usual: Range) -> Range:
+        """A remembered time range; the usual one for none and one that cannot be read any more."""
+        try:
+            return parse_range(text, self._app.setup.clock(), self._app.zone) if text else usual
+        except ValueError:
+            return usual
 
     def show(self, name: str) -> None:
         """A view, without what was opened above the one before."""

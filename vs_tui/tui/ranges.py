@@ -12,6 +12,8 @@ from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant, iso, parse_d
 PRESETS: Final = ("1h", "24h", "7d", "30d", "all")
 """What the picker lists; each a range by itself."""
 DEFAULT: Final = "7d"
+METRICS_DEFAULT: Final = "30d"
+"""Of delivery metrics: the same as on every other face."""
 ACCEPTED: Final = "12h, 90d, all, 2026-11-01.., 2026-11-01..2026-11-08 or 2026-11-01T08:30..09:15"
 _LENGTHS: Final = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")

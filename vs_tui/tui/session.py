@@ -165,14 +165,18 @@ class Session(SparingApp[int]):
         return found
 
     async def cards(self) -> Sequence[Card]:
-        length, at = self.range_back
+        length, at = self._back(self.navigation.metrics_range)
         return await self.setup.cards(self.team, length, at)
 
     @property
+    def metrics_range_name(self) -> str:
+        return self.navigation.metrics_range.text
+
+    @property
     def range(self) -> Range:
-        """The time range of the view that is shown, or that was left for what is shown."""
-        base = self.navigation.base
-        return base.range if base is not None else Range(DEFAULT)
+        """The time range of what is shown."""
+        view = self.navigation.ranged
+        return view.range if view is not None else Range(DEFAULT)
 
     @property
     def range_name(self) -> str:
@@ -181,7 +185,9 @@ class Session(SparingApp[int]):
     @property
     def range_back(self) -> tuple[Duration, Instant | None]:
         """The range as (length, 0 for all time; the moment it is back from, None: now)."""
-        chosen = self.range
+        return self._back(self.range)
+
+    def _back(self, chosen: Range) -> tuple[Duration, Instant | None]:
         since, until = chosen.window(self.now())
         at = self.frozen_at if chosen.until is None or until != chosen.until else until
         return (until - since if since is not None else 0), at
@@ -196,9 +202,9 @@ class Session(SparingApp[int]):
 
     def choose_range(self, text: str | None) -> None:
         """Give the view another time range; empty keeps it."""
-        base = self.navigation.base
-        if text and base is not None:
-            base.range = parse_range(text, self.now(), self.zone)
+        view = self.navigation.ranged
+        if text and view is not None:
+            view.range = parse_range(text, self.now(), self.zone)
             self.remember()
             self.reload_view()
 

@@ -57,6 +57,9 @@ class View(Screen[None]):
     filterable = False
     ranged = False
     """Whether it shows a time range, which `t` changes."""
+    usual_range = DEFAULT
+    measures = False
+    """Whether it shows delivery metrics, which have one time range everywhere."""
     words: Mapping[str, str] = MappingProxyType({})
     """What the footer calls an action here, where that says more than the table."""
     offered: Sequence[str] = ()
@@ -67,7 +70,7 @@ class View(Screen[None]):
         self.look = look
         self.filter_text = ""
         self.sort = ""
-        self.range = Range(DEFAULT, parse_duration(DEFAULT))
+        self.range = Range(self.usual_range, parse_duration(self.usual_range))
         self.zoomed: Widget | None = None
         self.searching: Instant | None = None
         """How far back a search has come; reading again goes on with it. None: it is over."""

@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from vs_tui.metrics.cards import Card
 from vs_tui.tui.paint import Piece, longest_name
+from vs_tui.tui.ranges import METRICS_DEFAULT
 from vs_tui.tui.screens.dora_detail import DoraDetailView, wrapped
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.theme import Look
@@ -52,6 +53,8 @@ class DoraView(ListedView):
 
     where = "dora"
     ranged = True
+    usual_range = METRICS_DEFAULT
+    measures = True
     title_text = "DORA"
     offered = ("open", "back", "time", "team", "next_failed", "freeze", "zoom", "export")
 

@@ -44,6 +44,7 @@ class DoraDetailView(ListedView):
     """One metric of one team."""
 
     where = "dora_detail"
+    measures = True
     offered = ("open", "back", "time", "next_panel", "zoom", "next_failed", "deliveries", "export")
     DEFAULT_CSS = """
     DoraDetailView #above { height: 11; }

@@ -51,7 +51,7 @@ class LiveView(BoardRows):
         super().__init__(look)
         self._asked_for_first = False
         """Whether the first page was asked for although there are rows."""
-        self._carded: tuple[str, Instant | None] = ("", None)
+        self._carded: tuple[str, str, Instant | None] = ("", "", None)
         self._cards_until: Instant = 0
 
     @property
@@ -129,12 +129,12 @@ class LiveView(BoardRows):
     async def _load_cards(self) -> None:
         """Metrics of days do not change by the second: read again after some."""
         dash = self.dash
-        asked, now = (dash.team, dash.frozen_at), dash.setup.clock()
+        asked, now = (dash.team, dash.metrics_range_name, dash.frozen_at), dash.setup.clock()
         if asked == self._carded and now < self._cards_until:
             return
         cards = await dash.cards()
-        self.dora.show(cards, dash.range_name, dash.worded("{dora}: all of it"))
-        self.strip.show(cards, dash.range_name, 4 if self.size.height >= 32 else 2)
+        self.dora.show(cards, dash.metrics_range_name, dash.worded("{dora}: all of it"))
+        self.strip.show(cards, dash.metrics_range_name, 4 if self.size.height >= 32 else 2)
         self._carded, self._cards_until = asked, now + _CARDS_AGE
         # When events stop, what was read too early for the last of them is read once more.
         self.set_timer(_CARDS_AGE / SECOND, self._read_cards_again)
@@ -177,7 +177,7 @@ class LiveView(BoardRows):
             said = [Row(f"{HEAD}{n}", whole=True, data=t) for n, t in enumerate(self._empty())]
             rows = [*(row for row in rows if not row.key.startswith(HEAD)), *said]
         self._tell_where_it_went()
-        if not self.list.touched and not self.list.selected_key:
+        if not self.list.touched and self.list.selected_key not in self._rows:
             first = next((row.key for row in rows if row.key in self._rows), "")
             self.list.selected_key = first
         self.list.set_rows(rows)

@@ -108,11 +108,12 @@ class SpansView(ListedView):
     async def _load_cards(self) -> None:
         """Metrics of days do not change by the second: read again after some."""
         dash = self.dash
-        asked = (dash.team, dash.range_name, dash.frozen_at)
+        name = dash.metrics_range_name
+        asked = (dash.team, name, dash.frozen_at)
         now = dash.setup.clock()
         if not self.dora.display or (asked == self._carded and now < self._cards_until):
             return
-        self.dora.show(await dash.cards(), dash.range_name, dash.worded("{dora}: all of it"))
+        self.dora.show(await dash.cards(), name, dash.worded("{dora}: all of it"))
         self._carded, self._cards_until = asked, now + _CARDS_AGE
         # When events stop, what was read too early for the last of them is read once more.
         self.set_timer(_CARDS_AGE / SECOND, self._read_cards_again)

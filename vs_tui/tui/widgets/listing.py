@@ -135,7 +135,7 @@ class Listing(Framed):
             key = self.rows[0].key
         elif key not in self._index:
             key = self.rows[min(before, len(self.rows) - 1)].key if self.rows else ""
-        if not self.touched and self._index.get(key, 0) >= self.rows_visible:
+        if not self.touched and self.size and self._index.get(key, 0) >= self.rows_visible:
             key = self.rows[0].key
         moved = key != self.selected_key
         self.selected_key = key
