@@ -147,24 +147,33 @@ _RUN_ABOVE: Final = (
     "UNION ALL SELECT up.start, u.key, u.parent_key, u.operation, u.attributes, up.depth + 1 "
     "FROM up JOIN spans u ON u.key = up.parent WHERE up.depth < 6 "
     "AND u.operation IN ('build', 'pipeline', 'stage', 'deploy')) "
-    "SELECT start, key, operation, json_extract(attributes, '$.\"cicd.pipeline.task.name\"') "
+    "SELECT start, key, operation, json_extract(attributes, '$.\"cicd.pipeline.task.name\"'), "
+    "json_extract(attributes, '$.\"cicd.pipeline.name\"'), "
+    "json_extract(attributes, '$.\"cicd.pipeline.run.id\"') "
     "FROM up WHERE depth > 0 ORDER BY start, depth"
 )
 
 
 def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> list[Deployment]:
-    """With the run and the job that each is below, where its sender does not say them itself."""
+    """With the run and the job that each is below, where its sender does not say them itself.
+
+    A job names its run, also where nobody sends the run itself (only GitLab's job events ticked).
+    """
     jobs: dict[str, str] = {}
     runs: dict[str, str] = {}
+    named: dict[str, str] = {}
     sql = _RUN_ABOVE.replace("key {}", f"key {_KEYS}")
-    for start, key, operation, task in rows.select_in(db, sql, {d.span for d in deployments}):
+    found_above = rows.select_in(db, sql, {d.span for d in deployments})
+    for start, key, operation, task, pipeline, run in found_above:
         if operation == "build" and task:
             jobs.setdefault(start, str(task))
+            if pipeline and run:
+                named.setdefault(start, f"{pipeline} {run}")
         elif operation == "pipeline":
             runs.setdefault(start, key)
     found = []
     for d in deployments:
-        run = d.run or runs.get(d.span, "")
+        run = d.run or runs.get(d.span) or named.get(d.span, "")
         found.append(replace(d, run=run, leg=jobs.get(d.span, "")) if run else d)
     return found
 

@@ -244,6 +244,27 @@ class GitLab:
             "pipeline", "Pipeline Hook", object_attributes=found, builds=builds, commit=commit_body
         )
 
+    def job(
+        self, identifier: int, run: int, began: str, end: str, ok: bool = True, *, retries: int = 0
+    ) -> None:
+        """A finished deploy job of a pipeline."""
+        self.hook(
+            "build",
+            "Job Hook",
+            build_id=identifier,
+            build_name="deploy",
+            build_stage="deploy",
+            build_status="success" if ok else "failed",
+            build_created_at=_utc(began),
+            build_started_at=_utc(began),
+            build_finished_at=_utc(end),
+            pipeline_id=run,
+            retries_count=retries,
+            sha=sha("c"),
+            ref="main",
+            tag=False,
+        )
+
     def issue(
         self,
         identifier: int,

@@ -342,6 +342,21 @@ def test_b5_a_failed_deploy_run_again_is_a_retry(configured, tool, ignored) -> N
 
 
 @pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("again", [True, False])
+def test_b4_a_retried_job_is_known_by_its_run_alone(receiver, reverse, again) -> None:
+    """Nobody ticked pipeline events: the jobs name their run."""
+    story, own = named(GitLab, f"b4-run-{reverse}-{again}".lower())
+    for number, (began, end, ok) in enumerate(
+        (("09:50", "10:00", False), ("10:02", "10:04", True))
+    ):
+        run = 900 if again else 900 + number
+        own.job(80 + number, run, began, end, ok, retries=number if again else 0)
+        own.deploy(end, ok, began=began, commit="c", job=80 + number)
+    send(receiver, reversed(story.posts) if reverse else story.posts)
+    assert failed(receiver, own.name) == ((0, 1) if again else (1, 2))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
 def test_b7_a_github_issue_labelled_incident_is_one(receiver, reverse) -> None:
     story, own = named(GitHub, f"b7-{reverse}".lower())
     own.deploy("10:00", version="1")
