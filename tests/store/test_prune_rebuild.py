@@ -13,6 +13,12 @@ from vs_tui.sources.registry import one_source
 from vs_tui.store.retention import count_prunable
 
 
+@pytest.fixture(autouse=True)
+def _later(clock) -> None:
+    """People decide after what they decide about; their decisions are deliveries, too."""
+    clock.now = T + 100 * DAY
+
+
 def alerts(*told, at: int):
     """A notification that arrives `at` days into the test; (name, start, end) in days."""
     body = {

@@ -238,11 +238,11 @@ async def test_follow_keeps_the_newest_selected() -> None:
 @does("zoom")
 async def test_zoom_gives_a_panel_the_screen_and_back() -> None:
     async with stage() as on:
-        assert "DORA 7d" in on.text
+        assert "DORA 30d" in on.text
         await on.press("z")
-        assert "DORA 7d" not in on.text
+        assert "DORA 30d" not in on.text
         await on.press("escape")
-        assert "DORA 7d" in on.text
+        assert "DORA 30d" in on.text
 
 
 @does("next_panel")

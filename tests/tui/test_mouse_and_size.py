@@ -119,16 +119,16 @@ async def test_smaller_and_larger_and_back_is_as_before() -> None:
 
 async def test_a_panel_that_comes_into_sight_is_filled() -> None:
     async with stage(size=NARROW) as on:
-        assert "DORA 7d" not in on.text
+        assert "DORA 30d" not in on.text
         await on.pilot.resize_terminal(*WIDE)
-        await on.sees("DORA 7d", "6.2/d")
+        await on.sees("DORA 30d", "6.2/d")
 
 
 async def test_a_wide_screen_is_used() -> None:
     async with stage(size=(250, 70)) as on:
         on.list.select("dep-214")
         await on.settle()
-        await on.sees("DORA 7d", "Trace 4b1f", "canary 25%")
+        await on.sees("DORA 30d", "Trace 4b1f", "canary 25%")
         assert all(cell_len(line) == 250 for line in on.lines if line.startswith(("│", "┌")))
 
 
@@ -269,9 +269,11 @@ async def test_the_trend_fits_again_after_a_resize() -> None:
         await on.press("3")
         wide = next(line for line in on.lines if "6.2/d" in line)
         await on.pilot.resize_terminal(60, 24)
-        await on.settle()
-        narrow = next(line for line in on.lines if "6.2/d" in line)
-        assert wide.count("█") == 4 * narrow.count("█") > 0
+
+        def bars() -> int:
+            return next((line.count("█") for line in on.lines if "6.2/d" in line), 0)
+
+        await on.until(lambda: wide.count("█") == 4 * bars() > 0, "a bar of one cell")
 
 
 async def test_a_chart_that_has_no_room_leaves_it_to_the_words() -> None:

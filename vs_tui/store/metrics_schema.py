@@ -1,7 +1,7 @@
 """Tables of the delivery metrics: rows of judged deployments, the changes they shipped and the
 signs that they failed (`DORA_ROWS`), after the steps by which older schemas reach them.
 
-Derived from spans and links within the writer's transactions (`metrics_keeper`), and made anew
+Derived from spans and links within the writer's transactions (`metrics_keeper`), and built again
 with them. Instants are INTEGER microseconds.
 """
 

@@ -46,7 +46,7 @@ class Whose:
 
 def spans_of(db: sqlite3.Connection, team: str, teams: Teams) -> Whose:
     """The spans of a team: its own, and those of the projects that it lists beside another team,
-    which are stored as the other's. All spans for ``."""
+    which are stored as the other's. All spans without a team."""
     if not team:
         return Whose()
     projects = {kind[KIND.index("project")] for kind in _kinds(db)}

@@ -122,8 +122,9 @@ def path_of(
             began = min(item.begins, item.ends)
             place = bisect_right(ends, began, 0, places[item.key]) - 1
             before = _nearest(items, place, item) if place >= 0 else None
-            if before is not None and began - before.ends >= SHORTEST:
-                gap = _unnamed(before.key, item, began, before.ends, by_key)
+            idle = _idle_from(before, began, by_key) if before is not None else began
+            if before is not None and began - idle >= SHORTEST:
+                gap = _unnamed(before.key, item, began, idle, by_key)
                 found[gap.key] = _Item(gap.key, gap.begins, gap.ends, gap.parent, gap)
             item = before
     ordered = sorted(found.values(), key=lambda i: (min(i.begins, i.ends), i.ends, i.key))
@@ -133,6 +134,16 @@ def path_of(
         tuple(i.key for i in ordered if i.wait is None or i.key in kept),
         tuple(shown),
     )
+
+
+def _idle_from(item: _Item, until: Instant, by_key: Mapping[str, Span]) -> Instant:
+    """When nothing ran any more: a job may go on after the last of its steps."""
+    latest, step = item.ends, by_key.get(item.key)
+    while step is not None and (above := by_key.get(step.parent_key)) is not None:
+        if not is_machine(above) or above.ended_at is None or above.ended_at > until:
+            break
+        latest, step = max(latest, above.ended_at), above
+    return latest
 
 
 def _nearest(items: Sequence[_Item], place: int, after: _Item) -> _Item:
