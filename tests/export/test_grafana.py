@@ -23,7 +23,7 @@ BOARDS = sorted(FOLDER.glob("*.json"))
 NOW = datetime.now(UTC)
 RANGE = {
     "from": (NOW - timedelta(days=7)).isoformat(),
-    "to": (NOW + timedelta(minutes=1)).isoformat(),
+    "to": (NOW + timedelta(hours=1)).isoformat(),
 }
 TEAMS = Teams((Team("core", ("acme/*", "core"), ()),))
 

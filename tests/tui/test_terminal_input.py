@@ -124,7 +124,7 @@ def test_sequences_that_ended_the_receiver_leave_it_and_the_dashboard_running(tm
             on.press(sequence.encode())
         on.press(b"\x1b[48;40;120;0;0t\x1b[<35;100;100M")
         on.press(b"?")
-        on.read_until(b"all keys")
+        on.read_until(b"In lists")
         on.press(b"\x1b")
         assert on.close() == 0
     finally:
