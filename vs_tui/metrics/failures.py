@@ -94,11 +94,6 @@ class Course:
         index = bisect_left(self.success_ends, moment) - 1
         return self.successes[index] if index >= 0 else None
 
-    def success_until(self, moment: Instant) -> Deployment | None:
-        """The last successful one that had ended at this moment."""
-        index = bisect_right(self.success_ends, moment) - 1
-        return self.successes[index] if index >= 0 else None
-
     def success_after(self, moment: Instant) -> Deployment | None:
         """The first successful one that ended after this moment."""
         index = bisect_right(self.success_ends, moment)

@@ -92,15 +92,6 @@ def offers(connection: sqlite3.Connection, tokens: Iterable[str]) -> list[tuple[
     return [*found, *rows.select_in(connection, sql, places)]
 
 
-def find_crowds(connection: sqlite3.Connection) -> None:
-    """All crowded keys, after a rebuild."""
-    connection.execute("DELETE FROM crowded_keys")
-    connection.execute(
-        "INSERT INTO crowded_keys SELECT token, level FROM offers GROUP BY token, level "
-        f"HAVING COUNT(DISTINCT key) > {CROWD}"
-    )
-
-
 def scattered(connection: sqlite3.Connection) -> set[str]:
     """After spans were deleted: forget what is no crowd any more; returns the spans that seek such
     a key and must be linked anew."""

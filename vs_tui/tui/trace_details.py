@@ -16,8 +16,6 @@ from vs_tui.tui.paint import Piece, flowed
 from vs_tui.tui.theme import Glyphs
 from vs_tui.tui.widgets.text import fact
 
-_NEIGHBOURS = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Details:
