@@ -85,7 +85,7 @@ def test_the_image_holds_what_is_needed_to_build_and_is_not_root(capsys) -> None
         assert (ROOT / word).exists(), word
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    needed = {project["project"]["readme"], *wheel["packages"], *wheel["force-include"]}
+    needed = {project["project"]["readme"], *wheel["packages"]}
     assert needed | {"pyproject.toml", "requirements.lock"} <= set(copied)
     by_name = dict(found)
     user = by_name["USER"].partition(":")[0]

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from vs_tui.cli.demo import AT_ONCE, demo_config, prepare, sample_folder
-from vs_tui.demo.story import END, START, after_end, by_source, story
+from vs_tui.cli.demo import AT_ONCE, demo_config, prepare
+from vs_tui.demo.story import END, START, TEAMS, after_end, by_source, story
 from vs_tui.log.recording import write
 from vs_tui.model.time import DAY, HOUR, MINUTE
+
+SAMPLES = Path(__file__).parents[2] / "sample_events"
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +43,11 @@ def db(tmp_path_factory, progress):
 
 def test_the_files_are_what_the_story_tells(deliveries) -> None:
     told = by_source(deliveries)
-    assert {path.stem for path in sample_folder().glob("*.jsonl")} == told.keys()
+    assert {path.stem for path in SAMPLES.glob("*.jsonl")} == told.keys()
     for source, sent in told.items():
-        written = (sample_folder() / f"{source}.jsonl").read_bytes()
+        written = (SAMPLES / f"{source}.jsonl").read_bytes()
         assert written == b"".join(write(sent)), f"{source}: run python -m vs_tui.demo"
+    assert (SAMPLES / TEAMS.name).read_bytes() == TEAMS.read_bytes()
 
 
 def test_who_waits_for_the_story_is_told_how_far_it_is(db, progress, deliveries) -> None:
@@ -124,5 +127,5 @@ def test_live_traffic_goes_on_without_a_pause_and_in_order() -> None:
 
 
 def test_the_story_is_small_enough_to_be_read() -> None:
-    sizes = [path.stat().st_size for path in Path(sample_folder()).glob("*.jsonl")]
+    sizes = [path.stat().st_size for path in SAMPLES.glob("*.jsonl")]
     assert sum(sizes) < 8_000_000

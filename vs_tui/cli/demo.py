@@ -22,7 +22,7 @@ from vs_tui.cli.manual import add_command
 from vs_tui.cli.progress_line import Line, gauge
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, complete_secrets, load
-from vs_tui.demo.story import END, after_end
+from vs_tui.demo.story import END, TEAMS, after_end, story
 from vs_tui.log.recording import Delivery, whole_seconds
 from vs_tui.log.time_shift import shift
 from vs_tui.model.time import SECOND, Instant
@@ -87,19 +87,10 @@ def locked(folder: str | Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def sample_folder() -> Path:
-    """Where the sample story lies: inside the installed package, or in the checkout."""
-    package = Path(__file__).parents[1]
-    for folder in (package / "sample_events", package.parent / "sample_events"):
-        if (folder / "teams.toml").is_file():
-            return folder
-    raise FileNotFoundError("the sample story is not installed; reinstall vs-tui")
-
-
 def demo_config(folder: Path, port: int = 0) -> Config:
     """The story's teams on a database in `folder`; everything else is default."""
     return replace(
-        load(sample_folder() / "teams.toml", env={}, flags={"db": str(folder / "demo.db")}),
+        load(TEAMS, env={}, flags={"db": str(folder / "demo.db")}),
         port=port,
         no_auth=False,
         # Its folder is locked while they are made, and a demo has the lock of its own for good.
@@ -147,7 +138,8 @@ async def prepare(
     runtime = Runtime(config, lambda: until)
     await runtime.open_store()
     try:
-        deliveries = story(until)
+        delta = whole_seconds(until - END)
+        deliveries = [shift(delivery, delta) for delivery in story()]
         for first in range(0, len(deliveries), AT_ONCE):
             if tell is not None:
                 tell(first, len(deliveries))
@@ -155,14 +147,6 @@ async def prepare(
         await runtime.writer.caught_up(FOLDED_WITHIN)
     finally:
         await runtime.close()
-
-
-def story(end: Instant) -> list[Delivery]:
-    """The sample story, moved so that it ends at `end`."""
-    from vs_tui.cli.replay import load as load_recordings
-
-    delta = whole_seconds(end - END)
-    return [shift(delivery, delta) for delivery in load_recordings([sample_folder()])]
 
 
 async def _send(runtime: Runtime, delivery: Delivery) -> None:

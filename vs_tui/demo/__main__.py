@@ -1,11 +1,12 @@
-"""`python -m vs_tui.demo` writes sample_events/ again: one recording a source."""
+"""`python -m vs_tui.demo` writes sample_events/ again: one recording a source, and the teams."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
-from vs_tui.demo.story import by_source, story
+from vs_tui.demo.story import TEAMS, by_source, story
 from vs_tui.log.recording import write
 
 
@@ -14,6 +15,7 @@ def main(folder: Path) -> None:
         path.unlink()
     for source, deliveries in sorted(by_source(story()).items()):
         (folder / f"{source}.jsonl").write_bytes(b"".join(write(deliveries)))
+    shutil.copyfile(TEAMS, folder / TEAMS.name)
 
 
 if __name__ == "__main__":

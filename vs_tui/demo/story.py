@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from heapq import heappop, heappush
 from itertools import count, dropwhile, takewhile
+from pathlib import Path
 from typing import Final
 
 from vs_tui.demo import core, plat, web
@@ -22,6 +23,8 @@ START: Final[Instant] = 1_769_385_600 * SECOND
 """Monday 2026-01-26, 00:00 UTC."""
 END: Final[Instant] = START + 38 * DAY + 15 * HOUR + 30 * MINUTE
 """Thursday 2026-03-05, 15:30 UTC."""
+TEAMS: Final = Path(__file__).with_name("teams.toml")
+"""The configuration that names the story's teams."""
 WEEKS: Final = 6
 SEED: Final = 7
 LIVE_FOR: Final = 20 * MINUTE
