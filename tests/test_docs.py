@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+import vs_tui
 from vs_tui.api.schema import READS, TEXTS, parameters
-from vs_tui.cli.main import COMMANDS
+from vs_tui.cli.main import COMMANDS, main
 from vs_tui.config import load, settings_names
 from vs_tui.tui.actions import ACTIONS, display_key
 
@@ -51,6 +52,17 @@ def test_each_command_that_is_listed_has_help(name: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"usage: vs-tui {name}")
+
+
+def test_the_version_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """The package's metadata comes from vs_tui/__init__.py; the changelog's newest entry has it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert "version" not in project["project"] and project["project"]["dynamic"] == ["version"]
+    assert (ROOT / project["tool"]["hatch"]["version"]["path"]).samefile(vs_tui.__file__)
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert newest is not None and newest[1] == vs_tui.__version__
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith(f"vs-tui {vs_tui.__version__} (Python 3.")
 
 
 def test_every_setting_is_in_the_configuration_page_and_none_that_does_not_exist() -> None:

@@ -20,7 +20,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "instrument.md").read_text()
 STUBS = ("docker", "gcloud", "webpack", "jest", "firebase", "pip")
 
 
-WHEEL = "https://files.acme.example/vs_tui-0.1.0-py3-none-any.whl"
+WHEEL = "https://files.acme.example/vs_tui-0.2.0-py3-none-any.whl"
 
 
 def snippet(heading: str, language: str) -> str:

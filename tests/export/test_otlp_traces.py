@@ -10,6 +10,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status as OtlpStatus
 
 from tests.export.receiving import event, receiver, until
+from vs_tui.api.remote_reader import HttpReader
 from vs_tui.cli.common import now
 from vs_tui.cli.doctor_checks import Finding
 from vs_tui.cli.doctor_export import export_findings
@@ -116,14 +117,17 @@ async def test_a_collector_that_is_away_gets_all_of_it_later(tmp_path, collector
             await tree(runtime, str(number))
         await until(lambda: state.trouble)
         await until(lambda: "since" in doctor(runtime).found)
-        told = (await runtime.reader.health()).details["export"]
+        told = (await runtime.reader.health()).export_trouble
         assert "traces wait here until it is back" in told
+        remote = await HttpReader(runtime.url, "token-0123456789").open()
+        assert (await remote.health()).export_trouble == told
+        await remote.close()
         assert state.waiting <= 5 and state.trouble_since is not None
         await collector.start(port)
         await until(lambda: len(collector.spans) == 15)
         await until(lambda: not state.trouble)
         await until(lambda: doctor(runtime).found.startswith("15 sent"))
-        assert (await runtime.reader.health()).details == {"export": ""}
+        assert (await runtime.reader.health()).export_trouble == ""
     assert len({span.span_id for span in collector.spans}) == 15
 
 

@@ -628,7 +628,7 @@ class FakeReader:
             ready=not self.trouble,
             trouble=self.trouble,
             spans=len(self.by_key),
-            details={"export": self.export_trouble},
+            export_trouble=self.export_trouble,
             behind=self.behind,
             lag=self.lag,
         )

@@ -261,7 +261,7 @@ HEALTH: Final = Shape(
     Health,
     {
         **{"ready": TRUTH, "trouble": TEXT, "spans": COUNT, "deliveries": COUNT},
-        **{"behind": COUNT, "lag_s": Field(SECONDS, "lag")},
+        **{"behind": COUNT, "lag_s": Field(SECONDS, "lag"), "export_trouble": TEXT},
     },
 )
 CARD: Final = Shape(

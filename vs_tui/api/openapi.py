@@ -8,11 +8,11 @@ routes: what is not in it is no route, and the other way round.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from pydantic import BaseModel
 
+from vs_tui import __version__
 from vs_tui.api.schema import QUESTIONS, READS, SCHEMAS, TEXT, TEXTS
 from vs_tui.api.shape import Schema, object_of, ref_to
 from vs_tui.sources import emmetrics
@@ -64,7 +64,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "vs-tui",
-            "version": _version(),
+            "version": __version__,
             "description": "Deliveries in, delivery traces and DORA metrics out.",
         },
         "security": [{"token": []}],
@@ -160,10 +160,3 @@ def _model(model: type[BaseModel]) -> Schema:
     found = model.model_json_schema(ref_template="#/components/schemas/{model}")
     found.pop("$defs", None)
     return found
-
-
-def _version() -> str:
-    try:
-        return version("vs-tui")
-    except PackageNotFoundError:
-        return "0"

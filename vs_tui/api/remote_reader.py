@@ -159,9 +159,7 @@ class HttpReader:
     async def health(self) -> Health:
         body = await self._get("/api/health", fresh_for=5.0)
         return dataclasses.replace(
-            HEALTH.read(body),
-            path=self.remote.url,
-            details={"clock_ahead": self.remote.clock_ahead},
+            HEALTH.read(body), path=self.remote.url, clock_ahead=self.remote.clock_ahead
         )
 
     async def cards(self, team: str, window: int, at: Instant | None = None) -> Sequence[Card]:

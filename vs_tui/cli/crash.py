@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from vs_tui import __version__
 from vs_tui.cli.common import write_private
 from vs_tui.config import Config, ConfigError, data_dir, read_secrets
 from vs_tui.model.display import clean
@@ -99,7 +100,7 @@ def report(error: BaseException) -> str:
     import platform
 
     lines = [
-        f"vs-tui {_version('vs-tui')} crashed",
+        f"vs-tui {__version__} crashed",
         f"python {platform.python_version()} on {platform.system()} {platform.machine()}",
         f"sqlite {sqlite3.sqlite_version}, aiohttp {_version('aiohttp')}, "
         f"textual {_version('textual')}",

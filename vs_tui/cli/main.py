@@ -9,6 +9,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final
 
+from vs_tui import __version__
 from vs_tui.cli.manual import USAGE, UsageError, to_the_end
 from vs_tui.model.errors import Explained
 
@@ -149,11 +150,18 @@ def _meant(word: str, known: Sequence[str]) -> str:
     return f"; did you mean `{found[0]}`?" if found else ""
 
 
+def _versions() -> str:
+    """What a bug report needs."""
+    import platform
+    import sqlite3
+
+    python, sqlite = platform.python_version(), sqlite3.sqlite_version
+    return f"vs-tui {__version__} (Python {python}, SQLite {sqlite})"
+
+
 def _overview(arguments: Sequence[str]) -> int:
     if arguments[0] in ("-V", "--version"):
-        from importlib.metadata import version
-
-        print(f"vs-tui {version('vs-tui')}")
+        print(_versions())
         return 0
     lines = [f"  {name:<12}{text}" for name, text in COMMANDS.items()]
     text = "\n".join(

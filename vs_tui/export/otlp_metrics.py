@@ -6,7 +6,6 @@ Source: https://opentelemetry.io/docs/specs/otel/metrics/data-model/ (temporalit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
@@ -14,6 +13,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
+from vs_tui import __version__
 from vs_tui.export.otlp_traces import SCOPE
 from vs_tui.metrics.counters import INSTRUMENTS, Labels, Total
 from vs_tui.model.time import Instant
@@ -30,7 +30,7 @@ def metrics_request(
     group.resource.attributes.extend(_strings(resource))
     scope = group.scope_metrics.add()
     scope.scope.name = SCOPE
-    scope.scope.version = version("vs-tui")
+    scope.scope.version = __version__
     start, end = since * 1_000, max(now, since) * 1_000
     metrics: dict[str, metrics_pb2.Metric] = {}
     for total in totals:

@@ -7,13 +7,13 @@ deployments (https://opentelemetry.io/docs/specs/semconv/cicd/cicd-spans/); ours
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
 from typing import Final, NamedTuple
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+from vs_tui import __version__
 from vs_tui.model.otlp_ids import otel_span_id, otel_trace_id
 from vs_tui.model.vocabulary import Link, Operation, Scalar, Span, Status
 
@@ -67,7 +67,7 @@ def traces_request(spans: Iterable[ExportedSpan]) -> bytes:
             group.resource.attributes.extend(_resource_attributes(resource))
             scope = groups[resource] = group.scope_spans.add()
             scope.scope.name = SCOPE
-            scope.scope.version = version("vs-tui")
+            scope.scope.version = __version__
         _fill(scope.spans.add(), exported)
     return bytes(request.SerializeToString())
 

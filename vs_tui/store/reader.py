@@ -319,7 +319,7 @@ class SqliteReader:
             behind=max(head - position, 0),
             lag=round(lag * SECOND),
             path=str(self.path),
-            details={"export": self._export_trouble()},
+            export_trouble=self._export_trouble(),
         )
 
 

@@ -5,8 +5,8 @@ the commands see. SQLite implements it on the same machine, an HTTP client from 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
 
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import Duration, Instant
@@ -196,7 +196,10 @@ class Health:
     lag: Duration = 0
     """How long they have been seen to wait."""
     path: str = ""
-    details: Mapping[str, Any] = field(default_factory=dict)
+    export_trouble: str = ""
+    """Why the OTLP collector takes nothing; empty when it does, or when nothing is sent."""
+    clock_ahead: Duration = 0
+    """How far the receiver's clock is ahead of this machine's."""
 
 
 class Unreachable(Explained):

@@ -140,7 +140,7 @@ class Feed:
         app = self._app
         health = await app.reader.health()
         app.trouble, app.lag, app.unfolded = health.trouble, health.lag, health.behind
-        app.export_trouble = str(health.details.get("export", ""))
+        app.export_trouble = health.export_trouble
         return health
 
     async def _compare(self, health: Health) -> None:
@@ -156,5 +156,5 @@ class Feed:
             now,
             app.health,
             next(iter(newest.items), None),
-            int(health.details.get("clock_ahead", 0)),
+            health.clock_ahead,
         )
