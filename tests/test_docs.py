@@ -13,7 +13,8 @@ import pytest
 
 import vs_tui
 from vs_tui.api.schema import READS, TEXTS, parameters
-from vs_tui.cli.main import COMMANDS, main
+from vs_tui.cli.commands import COMMANDS
+from vs_tui.cli.main import main
 from vs_tui.config import load, settings_names
 from vs_tui.tui.actions import ACTIONS, display_key
 

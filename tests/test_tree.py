@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -43,3 +45,26 @@ def test_no_folder_is_too_full_to_be_looked_through() -> None:
         if folder.is_dir() and len(list(folder.glob("*.py"))) > 72
     }
     assert full == {}, "make packages of what belongs together"
+
+
+def imported(path: Path, modules: dict[str, Path]) -> set[str]:
+    """Our modules that a file imports, anywhere in it: in functions and for types as well."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {
+                name if (name := f"{node.module}.{alias.name}") in modules else node.module
+                for alias in node.names
+            }
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & modules.keys()
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in CODE.rglob("*.py")
+    }
+    graph = {name: imported(path, modules) - {name} for name, path in modules.items()}
+    TopologicalSorter(graph).prepare()  # CycleError names the modules of a circle

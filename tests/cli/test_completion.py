@@ -14,7 +14,8 @@ import pytest
 from tests.cli.shell import Shell
 from tests.ingest.server import run
 from vs_tui.cli import completion
-from vs_tui.cli.main import COMMANDS
+from vs_tui.cli.commands import COMMANDS
+from vs_tui.cli.vscli import vscli_parser
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,11 @@ def offers(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[s
     for name, value in asked.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match="0"):
-        completion.answer(Path(line.split()[0]).name, end)
+        if Path(line.split()[0]).name == "vscli":
+            parser = completion.with_one_dash(vscli_parser())
+        else:
+            parser = completion.vs_tui_parser(completion.words_before()[1:2])
+        completion.answer(parser, end)
     return answers.read_text().split("\n") if answers.read_text() else []
 
 

@@ -10,8 +10,9 @@ import sys
 import pytest
 
 from tests.ingest.server import run
+from vs_tui.cli.commands import COMMANDS, command_module
 from vs_tui.cli.completion import all_parsers
-from vs_tui.cli.main import COMMANDS, command_module, main
+from vs_tui.cli.main import main
 from vs_tui.cli.vscli import vscli_parser
 from vs_tui.log.recording import Delivery, format_line
 

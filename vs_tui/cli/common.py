@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vs_tui.cli.client_settings import Settings, sender_settings
+from vs_tui.cli.http_wire import is_loopback
 from vs_tui.cli.manual import UsageError
 from vs_tui.config import Config, data_dir, load
 from vs_tui.config.mapped_tables import configure
@@ -157,6 +158,14 @@ def receiver(url: str = "", token: str = "") -> Settings:
     if found.refusal:
         raise CommandError(found.refusal)
     return found
+
+
+def token_for(address: str, named: str, config: Config) -> str:
+    """The token of a receiver: the one in its address, that of --token or VS_TOKEN, and on this
+    machine the configured one. CommandError when that is the only one and not for it."""
+    if named or "token" in config.origins or is_loopback(address):
+        return named or config.secrets.token
+    return receiver(address).token
 
 
 def set_up_logging(config: Config) -> None:

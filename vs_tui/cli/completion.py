@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from vs_tui.cli.commands import COMMANDS, command_module
 from vs_tui.cli.manual import add_command
 
 SHELLS: Final = ("bash", "zsh", "fish")
@@ -46,12 +47,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def answer(program: str, end: Callable[[int], None] = os._exit) -> None:
-    """Answer a shell that asks what may stand next, and end the process."""
+def words_before() -> list[str]:
+    """The words of the command line that stand before the cursor, where a shell asks."""
+    return os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])].split()
+
+
+def answer(parser: argparse.ArgumentParser, end: Callable[[int], None] = os._exit) -> None:
+    """Answer a shell that asks what `parser` takes next, and end the process."""
     from argcomplete.finders import CompletionFinder
 
-    line = os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])]
-    parser = vscli_parser() if program == "vscli" else vs_tui_parser(line.split()[1:2])
     CompletionFinder()(
         parser,
         always_complete_options="long",
@@ -63,8 +67,6 @@ def answer(program: str, end: Callable[[int], None] = os._exit) -> None:
 def vs_tui_parser(names: Sequence[str]) -> argparse.ArgumentParser:
     """The command line of `vs-tui`: the commands of these names with all they take, the others as
     names only. Its own options are those of the dashboard, which is the default."""
-    from vs_tui.cli.main import COMMANDS, command_module
-
     default = argparse.ArgumentParser(prog="vs-tui", add_help=False).add_subparsers()
     command_module("dashboard").register(default)
     own = default.choices["dashboard"]
@@ -80,12 +82,8 @@ def vs_tui_parser(names: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def vscli_parser() -> argparse.ArgumentParser:
-    """The command line of `vscli`, whose options are offered with one dash, as ValueStream writes
-    them."""
-    from vs_tui.cli.vscli import vscli_parser
-
-    parser = vscli_parser()
+def with_one_dash(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The same command line, its options offered with one dash, as ValueStream writes `vscli`'s."""
     for each in all_parsers(parser):
         for action in each._actions:
             shown = [name[1:] for name in action.option_strings if name.startswith("--")]

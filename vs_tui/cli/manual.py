@@ -33,10 +33,6 @@ def to_the_end(program: str, run: Callable[[], int]) -> int:
     """The exit code of a command, also of one whose files cannot be used or whose output has
     nowhere to go: its reader has gone, as in `vs-tui ls | head -1`, or its disk is full."""
     fill_descriptors()
-    if "_ARGCOMPLETE" in os.environ:
-        from vs_tui.cli.completion import answer
-
-        answer(program)
     _speak_utf_8()
     try:
         code = run()

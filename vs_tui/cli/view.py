@@ -21,7 +21,7 @@ from vs_tui.cli.common import (
     moment,
     now,
     port_number,
-    receiver,
+    token_for,
 )
 from vs_tui.cli.dashboard import (
     add_look_options,
@@ -203,14 +203,6 @@ async def _follow(config: Config) -> Writer | None:
     except InUse:
         return None
     return writer
-
-
-def token_for(address: str, named: str, config: Config) -> str:
-    """The token of a receiver: the one in its address, that of --token or VS_TOKEN, and on this
-    machine the configured one. CommandError when that is the only one and not for it."""
-    if named or "token" in config.origins or is_loopback(address):
-        return named or config.secrets.token
-    return receiver(address).token
 
 
 async def _nothing() -> None:

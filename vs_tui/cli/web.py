@@ -24,8 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
 
-from vs_tui.cli.common import CommandError, load_config
-from vs_tui.cli.view import token_for
+from vs_tui.cli.common import CommandError, load_config, token_for
 from vs_tui.config import Config
 from vs_tui.model.limits import Limits
 from vs_tui.sources.signatures import any_token, same
