@@ -202,3 +202,23 @@ async def test_a_wrong_clock_is_seen_also_when_nothing_comes_after_it(monkeypatc
         on.clock.now += LOOK_EVERY
         on.app.feed.wake()
         await on.sees("the clock of gitlab is 59:50 ahead")
+
+
+async def test_a_changed_configuration_is_in_force_and_says_so() -> None:
+    async with stage(well()) as on:
+        on.app.setup.keys = {"help": "Z"}
+        told = "config.toml was read again: [keys] in force; [server] port after a restart"
+        await on.app.show_settings(told, "", "[server] port after a restart")
+        await on.sees(told)
+        assert "changed: [server] port after a restart" in banner_of(on)
+        await on.press("Z")
+        await on.sees("Help")
+
+
+async def test_a_wrong_configuration_stays_said_until_it_is_mended() -> None:
+    async with stage(well()) as on:
+        problem = "/home/ana/config.toml: [colours] is not a section; use one of teams, views"
+        await on.app.show_settings(problem, problem, "")
+        assert "[colours] is not a section" in banner_of(on)
+        await on.app.show_settings("config.toml was read again: [teams] in force", "", "")
+        assert banner_of(on) == ""

@@ -89,6 +89,11 @@ class Receiver:
     def __post_init__(self) -> None:
         self.totals = DeliveryTotals(self.reader.run, self.writer, self.clock, self.config.metrics)
 
+    def reconfigure(self, config: Config) -> None:
+        """Answer by other settings from now on; addresses, limits and secrets stay."""
+        self.config = self.reports.config = config
+        self.totals.rules = config.metrics
+
     async def start(self) -> None:
         """Listen; afterwards `url` holds the real port. CannotListen says what to do."""
         self.metrics.begin()

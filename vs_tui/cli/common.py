@@ -14,6 +14,7 @@ from vs_tui.cli.client_settings import Settings, sender_settings
 from vs_tui.cli.http_wire import is_loopback
 from vs_tui.cli.manual import UsageError
 from vs_tui.config import Config, data_dir, load
+from vs_tui.config.loading import Signing
 from vs_tui.config.mapped_tables import configure
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import Instant, parse_duration, parse_instant
@@ -140,15 +141,20 @@ def load_config(
 
         return signing_sources()
 
+    config = read_config(args, signing if create_secrets else None)
+    configure(config.sources)
+    return config
+
+
+def read_config(args: argparse.Namespace, signing: Signing | None = None) -> Config:
+    """As `load_config`, but this process goes on with the mapped sources that it has."""
     names = (
         *("host", "port", "db", "token", "metrics_port"),
         *("no_auth", "no_auth_public", "export_otlp", "log"),
     )
     flags = {name: getattr(args, name, None) for name in names}
     path: Path | None = getattr(args, "config", None)
-    config = load(path, flags=flags, signing=signing if create_secrets else None)
-    configure(config.sources)
-    return config
+    return load(path, flags=flags, signing=signing)
 
 
 def receiver(url: str = "", token: str = "") -> Settings:

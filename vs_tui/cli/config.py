@@ -19,6 +19,7 @@ from vs_tui.model.url import shown_url
 TEMPLATE = """\
 # vs-tui. All lines are examples: take the # away from a heading and from what you
 # set below it, or write tables of your own. `vs-tui config show` says what is in force and why.
+# A running vs-tui reads this file again when it changes, and says what needs a restart.
 
 # [server]
 # host = "127.0.0.1"

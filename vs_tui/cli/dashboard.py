@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -80,7 +81,8 @@ async def with_receiver(
 ) -> int:
     """Open the store, show the dashboard, listen once it is up, close all in order. With `outlive`
     a dashboard that crashed leaves the receiver running, until a signal."""
-    from vs_tui.cli.runtime import Runtime
+    from vs_tui.cli.config_watch import following, for_dashboard
+    from vs_tui.cli.runtime import Runtime, writer_settings
     from vs_tui.cli.source_setup import connections
     from vs_tui.cli.tunnel import find_public_url
     from vs_tui.tui.app import VsTuiApp
@@ -101,10 +103,13 @@ async def with_receiver(
         show_figures(setup, lambda: runtime.reports)
         app = VsTuiApp(setup)
         unsubscribe = runtime.writer.subscribe(app.notify_changed)
-        code = await show(app, config)
-        unsubscribe()
-        if outlive and code and terminal_is_there():
-            await _go_on(runtime)
+        listeners = runtime.take_over, for_dashboard(app, setup)
+        checks = check_keys, writer_settings
+        async with following(config, args, *listeners, checks=checks) if outlive else nullcontext():
+            code = await show(app, config)
+            unsubscribe()
+            if outlive and code and terminal_is_there():
+                await _go_on(runtime)
     finally:
         await runtime.close()
     return code or 0

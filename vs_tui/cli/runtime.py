@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
     from vs_tui.api.server import Receiver
+    from vs_tui.config.reread import Reread
     from vs_tui.export.notifier import Notifier
     from vs_tui.export.otlp_exporter import OtlpExporter
     from vs_tui.log.delivery import Outcome
@@ -177,6 +178,27 @@ class Runtime:
             of_teams=lambda rule: team_notices(self.reports, rule, self.clock()),
         )
         self.notifier.start()
+
+    async def take_over(self, found: Reread) -> None:
+        """Go on with what takes effect at once of a configuration that was read again."""
+        config = found.config
+        if found.problem or not found.changed:
+            return
+        notify_changed = config.notify != self.config.notify
+        self.config = replace(config, secrets=self.config.secrets)
+        await self.writer.reconfigure(writer_settings(config))
+        for reader in (self.reader, self._asked):
+            if reader is not None:
+                reader.reconfigure(config.teams.names, config.environments, config.thresholds)
+        if not self.url:
+            return
+        self.receiver.reconfigure(self.config)
+        if notify_changed:
+            if self.notifier is not None:
+                await self.notifier.stop()
+                self.notifier = None
+            if config.notify:
+                self._start_notifier()
 
     async def send_link(self, action: str, child: str, parent: str) -> None:
         """Store a person's decision about a link, as any delivery."""

@@ -11,9 +11,10 @@ import sys
 from typing import Any
 
 from vs_tui.cli.common import add_server_options, load_config, now, set_up_logging
+from vs_tui.cli.config_watch import following
 from vs_tui.cli.crash import farewell, scrub_logs
 from vs_tui.cli.manual import add_command
-from vs_tui.cli.runtime import Runtime
+from vs_tui.cli.runtime import Runtime, writer_settings
 from vs_tui.cli.service import ServiceManager
 from vs_tui.cli.startup_warnings import risks
 from vs_tui.cli.streams import never_fail
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     for risk in risks(config):
         log.warning("%s", risk)
     try:
-        return asyncio.run(_serve(config))
+        return asyncio.run(_serve(config, args))
     except Explained:
         raise
     except Exception as error:
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
 
 
-async def _serve(config: Config) -> int:
+async def _serve(config: Config, args: argparse.Namespace) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -80,7 +81,8 @@ async def _serve(config: Config) -> int:
         watching = asyncio.create_task(
             manager.watch(lambda: writer.alive, lambda: writer.trouble), name="watchdog"
         )
-        await stop.wait()
+        async with following(config, args, runtime.take_over, checks=(writer_settings,)):
+            await stop.wait()
         log.info("stopping")
         manager.tell("STOPPING=1", "STATUS=stopping")
     finally:

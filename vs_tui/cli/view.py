@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from vs_tui.cli.common import (
@@ -39,12 +39,21 @@ from vs_tui.model.limits import Retention
 from vs_tui.model.time import Instant
 
 if TYPE_CHECKING:
+    from vs_tui.config.reread import Reread
     from vs_tui.store.reports import Reports
     from vs_tui.store.writer import Writer
     from vs_tui.tui.app import Setup, VsTuiApp
 
-_Opened = tuple["Setup", Callable[["VsTuiApp"], object], Callable[[], Awaitable[None]]]
-"""What a dashboard is given, how it is told of changes, and what to close at the end."""
+
+class _Opened(NamedTuple):
+    """What is looked at."""
+
+    setup: Setup
+    subscribe: Callable[[VsTuiApp], object]
+    """Tells a dashboard of changes."""
+    close: Callable[[], Awaitable[None]]
+    take_over: Callable[[Reread], Awaitable[None]]
+    """Reads by a configuration that was read again."""
 
 
 def register(subparsers: Any) -> None:
@@ -105,12 +114,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant | None) -> int:
+    from vs_tui.cli.config_watch import following, for_dashboard
     from vs_tui.cli.source_setup import connections
     from vs_tui.tui.app import VsTuiApp
 
     check_keys(config)
     log_to_file(config)
-    setup, subscribe, close = await (_remote(config, args, url) if url else _local(config, args))
+    opened = await (_remote(config, args, url) if url else _local(config, args))
+    setup = opened.setup
     take_secrets_out(os.environ)
     setup.open_mode = False
     setup.at = at
@@ -122,11 +133,13 @@ async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant 
     try:
         need_terminal()
         app = VsTuiApp(setup)
-        subscribe(app)
-        return await show(app, config)
+        opened.subscribe(app)
+        listeners = opened.take_over, for_dashboard(app, setup)
+        async with following(config, args, *listeners, checks=(check_keys,)):
+            return await show(app, config)
     finally:
         await setup.reader.close()
-        await close()
+        await opened.close()
 
 
 async def _remote(config: Config, args: argparse.Namespace, url: str) -> _Opened:
@@ -151,7 +164,9 @@ async def _remote(config: Config, args: argparse.Namespace, url: str) -> _Opened
     setup.connections = lambda: connections(config, with_secrets=False)
     if token:
         setup.known_secrets = (*setup.known_secrets, token)
-    return setup, lambda app: reader.remote.on_change(app.notify_changed), _nothing
+    return _Opened(
+        setup, lambda app: reader.remote.on_change(app.notify_changed), _nothing, _nothing
+    )
 
 
 async def _local(config: Config, args: argparse.Namespace) -> _Opened:
@@ -159,10 +174,17 @@ async def _local(config: Config, args: argparse.Namespace) -> _Opened:
     from vs_tui.cli.tunnel import find_public_url
     from vs_tui.store.reader import SqliteReader
 
+    in_force = config
+
     def reports() -> Reports:
         from vs_tui.store.reports import Reports
 
-        return Reports(local, config, now)
+        return Reports(local, in_force, now)
+
+    async def take_over(found: Reread) -> None:
+        nonlocal in_force
+        in_force = found.config
+        local.reconfigure(in_force.teams.names, in_force.environments, in_force.thresholds)
 
     following = await _follow(config)
     trouble = (lambda: following.trouble) if following else (lambda: "")
@@ -184,9 +206,11 @@ async def _local(config: Config, args: argparse.Namespace) -> _Opened:
     show_figures(setup, reports)
     setup.find_public_url = lambda: find_public_url(config.public_url, config.port)
     if following is None:
-        return setup, _nobody, _nothing
+        return _Opened(setup, _nobody, _nothing, take_over)
     setup.source_name = str(config.log)
-    return setup, lambda app: following.subscribe(app.notify_changed), following.close
+    return _Opened(
+        setup, lambda app: following.subscribe(app.notify_changed), following.close, take_over
+    )
 
 
 async def _follow(config: Config) -> Writer | None:
@@ -205,8 +229,8 @@ async def _follow(config: Config) -> Writer | None:
     return writer
 
 
-async def _nothing() -> None:
-    """There is nothing to close beside the reader."""
+async def _nothing(_: object = None) -> None:
+    """There is nothing to close beside the reader, nor to read by other settings."""
 
 
 def _nobody(_: VsTuiApp) -> None:

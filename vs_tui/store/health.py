@@ -23,7 +23,8 @@ class Condition:
         changed: Callable[[], None],
     ) -> None:
         self._path = path
-        self._low_space = low_space
+        self.low_space = low_space
+        """Bytes that stay free on the disk."""
         self._free_bytes = free_bytes
         self._changed = changed
         self._file = (0, 0)
@@ -66,7 +67,7 @@ class Condition:
         """Compare the free space with the low-space mark."""
         free = self._free_bytes(self._path)
         low = ""
-        if free < self._low_space:
+        if free < self.low_space:
             low = (
                 f"{self._path}: only {format_size(free)} are free on its disk; free some "
                 "space or set [retention] age, it goes on by itself"

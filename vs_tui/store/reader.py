@@ -93,6 +93,13 @@ class SqliteReader:
         self._waits_for = 0
         self._waits_since = 0.0
 
+    def reconfigure(
+        self, team_names: Sequence[str], environments: Environments, thresholds: Thresholds
+    ) -> None:
+        """Read by other settings from now on."""
+        self._team_names = tuple(team_names)
+        self._environments, self._thresholds, self._board = environments, thresholds, None
+
     async def open(self) -> SqliteReader:
         """Connect; StoreError when the file is missing, damaged or of another version."""
         self._db = await connect(lambda: open_reader(self.path))

@@ -45,7 +45,7 @@ class Runs(Protocol):
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reports:
     """Reads the reports of one database. Every method: ValueError says what is accepted."""
 

@@ -99,8 +99,7 @@ class Writer:
         self._retain_after: Instant = 0
         self._generation = -1
         self._is_open = False
-        adopt = (adopt_teams, adopt_incidents, *settings.adopt)
-        self._to_adopt = [*adopt, clear_leftovers(path)]
+        self._to_adopt = [*self._adopters(), clear_leftovers(path)]
 
     async def open(self) -> None:
         """Lock and open the database and start committing. StoreError says what to do."""
@@ -500,6 +499,24 @@ class Writer:
         self._pruned += pruned
         self._notify(())
         return pruned
+
+    def _adopters(self) -> Sequence[Adopt]:
+        return (adopt_teams, adopt_incidents, *self._settings.adopt)
+
+    async def reconfigure(self, settings: Settings) -> None:
+        """Fold by other settings from now on; what is stored follows in small transactions."""
+
+        def change(_: sqlite3.Connection) -> None:  # between two transactions, on their thread
+            folding = self._folding
+            folding.context.teams, folding.context.timeouts = settings.teams, settings.timeouts
+            folding.links, folding.after_fold = settings.links, settings.after_fold
+
+        await self._run(change)
+        done = set(self._adopters())
+        self._settings = settings
+        self._condition.low_space = settings.low_space
+        self._retain_at = 0
+        self._to_adopt = [*self._adopters(), *(w for w in self._to_adopt if w not in done)]
 
     async def adopt(self) -> None:
         """Apply a changed configuration to what is stored; deliveries are stored in between."""

@@ -119,6 +119,17 @@ class VsTuiApp(Session):
         self.call_after_refresh(painted.set)
         await painted.wait()
 
+    async def show_settings(self, told: str, problem: str, after_restart: str) -> None:
+        """The configuration was read again: its keys, views and thresholds are in `setup` now."""
+        self.actions = table.with_keys(self.setup.keys)
+        self._by_key = table.by_key(self.actions)
+        self.config_trouble = problem and f"{problem}; the settings before stay in force"
+        self.after_restart = after_restart
+        self.notify_text(told, "error" if problem else "information")
+        self.teams = await self.reader.teams()
+        self.reload_view()
+        self.paint_frame()
+
     def notify_changed(self, *_: object) -> None:
         """Something was committed; may be called from the loop at any rate."""
         self.feed.wake()

@@ -40,10 +40,14 @@ def concerns(app: Session) -> Iterator[str]:
     for text in (app.trouble, app.unreadable, app.not_listening):
         if text:
             yield clean(text, 400)
+    if app.config_trouble:
+        yield clean(app.config_trouble, 400)
     if app.setup.open_mode:
         yield "open: all who reach the port can send and read; restart without --no-auth"
     if app.clock_trouble:
         yield app.clock_trouble
+    if app.after_restart:
+        yield f"the configuration file changed: {app.after_restart}"
     if app.export_trouble:
         yield clean(app.export_trouble, 200)
     if app.lag > LAG_SHOWN * SECOND:

@@ -59,6 +59,10 @@ class Session(SparingApp[int]):
     """What was asked for last, of what, and when."""
     navigation: Navigator
     output: Copier
+    config_trouble = ""
+    """Why the changed configuration file is not in force."""
+    after_restart = ""
+    """What of the configuration file takes effect after a restart."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__()
