@@ -6,10 +6,8 @@ import asyncio
 import errno
 import gc
 import logging
-import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -21,13 +19,13 @@ from vs_tui.api.emmetrics import EmMetricsApi, Newness
 from vs_tui.api.grafana import ROOT as GRAFANA
 from vs_tui.api.grafana import GrafanaApi
 from vs_tui.api.handlers import Api, Handler
+from vs_tui.api.metrics_page import MetricsPage
 from vs_tui.api.otlp_answers import in_kind
 from vs_tui.api.reports import Reporting
 from vs_tui.api.token_uses import Uses
 from vs_tui.config import Config
 from vs_tui.export.delivery_totals import DeliveryTotals
 from vs_tui.export.prometheus import Metrics
-from vs_tui.export.prometheus_series import GROUPS
 from vs_tui.ingest.admission import Admission
 from vs_tui.ingest.auth import Gate, SecretsFile
 from vs_tui.ingest.connections import Connection, Connections
@@ -36,15 +34,11 @@ from vs_tui.ingest.http_errors import Refused, answer, not_found, refusal, unexp
 from vs_tui.ingest.link_decisions import Resolver
 from vs_tui.ingest.unknown_paths import METHODS, unknown_path
 from vs_tui.ingest.webhooks import Prepare, Receiving, clean
-from vs_tui.log.append_queue import Unavailable
 from vs_tui.model.errors import Explained
 from vs_tui.model.limits import LAG_SHOWN
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.registry import routes, sources
-from vs_tui.store.counted import recent_series
+from vs_tui.sources.registry import routes
 from vs_tui.store.reader import SqliteReader
-from vs_tui.store.report_query import Asked
 from vs_tui.store.reports import Reports
 from vs_tui.store.writer import Writer
 
@@ -55,10 +49,6 @@ OTLP_TRACES: Final = "/v1/traces"
 YOUNG: Final = 20_000
 """Objects made before the garbage collector looks at them. What a delivery leaves behind has no
 cycles and goes by itself, but it is looked at as often as Python's 700 come together."""
-FEW_SECONDS: Final = 0.2
-"""Figures that are read faster are read at every scrape."""
-TOTALS_SECONDS: Final = 5.0
-"""How long /metrics waits for the totals of delivery."""
 PLAIN: Final = web.AppKey("plain", dict[str, PlainHandler])
 """Who answers plain requests, by path."""
 
@@ -77,10 +67,6 @@ class Receiver:
     clock: Callable[[], Instant]
     reports: Reports
     metrics: Metrics = field(default_factory=Metrics)
-    dora_due: float = 0.0
-    """When /metrics reads the five metrics again, by the monotonic clock."""
-    seeded: bool = False
-    """Whether /metrics shows the series that the store knows of."""
     url: str = ""
     streams: set[asyncio.Task[object]] = field(default_factory=set)
     """Requests that end only when the client or we do."""
@@ -88,6 +74,14 @@ class Receiver:
 
     def __post_init__(self) -> None:
         self.totals = DeliveryTotals(self.reader.run, self.writer, self.clock, self.config.metrics)
+        self.page = MetricsPage(
+            self.metrics,
+            self.reader,
+            self.writer,
+            self.reports,
+            self.totals,
+            lambda: self.connections,
+        )
 
     def reconfigure(self, config: Config) -> None:
         """Answer by other settings from now on; addresses, limits and secrets stay."""
@@ -97,6 +91,7 @@ class Receiver:
     async def start(self) -> None:
         """Listen; afterwards `url` holds the real port. CannotListen says what to do."""
         self.metrics.begin()
+        self.metrics.new.is_new = not (await self.reader.health()).spans
         self._unsubscribe = self.writer.subscribe(self.metrics.observe)
         limits = self.config.limits
         app = build(self)
@@ -129,7 +124,7 @@ class Receiver:
         """A port that a tunnel does not lead to: /metrics and health without a token."""
         app = web.Application(middlewares=[_errors(self)])
         app.on_response_prepare.append(_hide_server)
-        app.add_routes([*_health(self), web.get("/metrics", _metrics(self))])
+        app.add_routes([*_health(self), web.get("/metrics", self.page.answer)])
         self._metrics_runner = web.AppRunner(app, handle_signals=False, access_log=None)
         await self._metrics_runner.setup()
         host, port = self.config.host, self.config.metrics_port
@@ -207,7 +202,7 @@ def build(receiver: Receiver) -> web.Application:
     app.add_routes(
         [
             *_health(receiver),
-            web.get("/metrics", api.guarded(_metrics(receiver))),
+            web.get("/metrics", api.guarded(receiver.page.answer)),
             web.get("/openapi.json", api.guarded(_described)),
         ]
     )
@@ -336,59 +331,3 @@ def lag_of(writer: Writer) -> dict[str, float]:
     lag = writer.lag
     seconds = {"lag_seconds": round(lag, 1)} if lag > LAG_SHOWN else {}
     return {"behind": writer.behind, **seconds}
-
-
-def _metrics(receiver: Receiver) -> Handler:
-    async def metrics(_: web.Request) -> web.Response:
-        shown = receiver.metrics
-        counts = await receiver.reader.counts()
-        shown.in_flight.set(counts.in_flight)
-        shown.waiting.set(receiver.writer.waiting)
-        shown.behind.set(receiver.writer.behind)
-        shown.lag.set(receiver.writer.lag)
-        shown.ready.set(0 if receiver.writer.trouble else 1)
-        shown.show_storage(receiver.writer.path)
-        shown.connections.set(len(receiver.connections))
-        shown.malformed.set(receiver.connections.malformed)
-        # At 0 before the first delivery, so that increase() sees it.
-        for name in sources():
-            for verdict in Verdict:
-                shown.deliveries.set(0, name, verdict.value)
-        for health in await receiver.reader.sources():
-            for name, n in health.counts.items():
-                shown.deliveries.set(n, health.source, name)
-        if not receiver.seeded:
-            shown.seed(await receiver.reader.run(recent_series))
-            receiver.seeded = True
-        await _show_dora(receiver)
-        await _show_delivery(receiver)
-        return web.Response(body=shown.render(), content_type="text/plain", charset="utf-8")
-
-    return metrics
-
-
-async def _show_dora(receiver: Receiver) -> None:
-    """Show the five metrics. Those of a large database take a while: they are read again after 50
-    times as long, so that frequent scrapes cost at most 2 % of a core."""
-    began = time.monotonic()
-    if began < receiver.dora_due:
-        return
-    receiver.metrics.dora.show(
-        [
-            card
-            for by in GROUPS
-            for card in await receiver.reports.scorecards(Asked(by=by), beside=False)
-        ]
-    )
-    ended = time.monotonic()
-    receiver.dora_due = ended + 50 * (ended - began) if ended - began > FEW_SECONDS else 0.0
-
-
-async def _show_delivery(receiver: Receiver) -> None:
-    """Show the totals of delivery; what was shown before stays while they cannot be counted."""
-    if receiver.writer.trouble:
-        return
-    with suppress(Unavailable, sqlite3.Error, TimeoutError):
-        async with asyncio.timeout(TOTALS_SECONDS):
-            if (totals := await receiver.totals.totals()) is not None:
-                receiver.metrics.delivery.show(totals)

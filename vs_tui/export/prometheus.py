@@ -6,7 +6,7 @@ Counters begin at 0 with the process, as Prometheus expects.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from vs_tui.export.export_state import ExportState
-from vs_tui.export.prometheus_series import DeliverySeries, DoraGauges
+from vs_tui.export.new_series import NewSeries
+from vs_tui.export.prometheus_series import DELIVERY_FAMILIES, DeliverySeries, DoraGauges
 from vs_tui.metrics.counters import OTHER
 from vs_tui.model.vocabulary import Operation
 from vs_tui.store.span_folding import Change
@@ -78,6 +79,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.new = NewSeries({"vs_deliveries", *DELIVERY_FAMILIES})
         labels = ["event_source", "event_type", "project"]
         self.started = Counter(
             "webhooks_event_start", "Spans that began", labels, registry=self.registry
@@ -210,26 +212,32 @@ class Metrics:
             self._operations.add(operation)
         return operation if operation in self._operations else OTHER
 
-    def render(self) -> bytes:
-        """The text exposition format."""
+    def render(self, scraper: str = "") -> bytes:
+        """The text exposition format; for a scraper, which sees new series at 0 first."""
         for signal, state in self._exports.items():
             self._sent.set(state.sent, signal, "sent")
             self._sent.set(state.refused, signal, "refused")
             self._export_up.labels(signal).set(0 if state.trouble else 1)
         if traces := self._exports.get("traces"):
             self._export_waiting.set(traces.waiting)
-        return generate_latest(_Shown(self.registry))
+        return generate_latest(_Shown(self.registry, self.new.of(scraper) if scraper else None))
 
 
 class _Shown(Collector):
-    """A registry without empty labels: to Prometheus they are the same as none."""
+    """A registry as it is sent: without empty labels, which to Prometheus are the same as none, and
+    without the times of creation, which the text format would make metrics of their own."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
+    def __init__(
+        self, registry: CollectorRegistry, new: Callable[[Metric], None] | None = None
+    ) -> None:
+        self._registry, self._new = registry, new
 
     def collect(self) -> Iterator[Metric]:
         """For the text format."""
         for metric in self._registry.collect():
+            metric.samples = [s for s in metric.samples if not s.name.endswith("_created")]
+            if self._new is not None:
+                self._new(metric)
             for number, sample in enumerate(metric.samples):
                 if "" in sample.labels.values():
                     labels = {name: value for name, value in sample.labels.items() if value}

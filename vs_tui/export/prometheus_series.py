@@ -108,6 +108,7 @@ _ALSO: Final[Mapping[str, tuple[str, float]]] = {
     "time_to_restore": ("time_to_restore_millisecond", _MILLISECONDS),
 }
 """Names that em-metrics' recording rules read, as its collector made them: (name, factor)."""
+DELIVERY_FAMILIES: Final = frozenset({*INSTRUMENTS, *(name for name, _ in _ALSO.values())})
 
 
 class DeliverySeries:
