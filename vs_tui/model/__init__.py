@@ -1,1 +1,2 @@
-"""The heart: events, spans, traces, folding, correlation and metrics. Pure; read it first."""
+"""The vocabulary: events, spans, keys, links, times, limits and the filter language. Pure; read it
+first."""

@@ -1,7 +1,7 @@
 """What is wrong with a request that was refused or not understood, and what to do about it.
 
-One function for the dashboard's first page, Sources, Events and `vs-tui doctor`, so that a wrong
-secret has one answer.
+The dashboard's first page, Sources, Events and `vs-tui doctor` all ask this one function, so a
+wrong secret gets one answer.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from vs_tui.model.vocabulary import Verdict
 
 
 class Proof(NamedTuple):
-    """How a source's requests prove themselves."""
+    """How the requests of a source prove where they come from."""
 
     title: str = "the tool"
-    """The tool's name for people."""
+    """The tool's name as people write it."""
     kept_as: str = "token"
-    """What `vs-tui secret show` calls the secret."""
+    """The name of the secret in `vs-tui secret show NAME`."""
     header: str = ""
-    """The header that carries a signature; empty where our token is sent."""
+    """The header that carries the signature; empty if the tool sends our token."""
     in_url: bool = False
-    """Whether the token may stand in the URL."""
+    """Whether the tool may send the token in the URL."""
 
 
 class Advice(NamedTuple):
-    """Short texts; both are empty where nothing is wrong."""
+    """What is wrong and what to do, in a few words; both are empty if nothing is wrong."""
 
     what: str = ""
     do: str = ""

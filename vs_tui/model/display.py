@@ -1,9 +1,8 @@
-"""Event text made fit to be shown: the one place where hostile characters are taken out.
+"""Clean event text before it is shown. This is the only place that removes hostile characters.
 
-Textual and Rich let ESC, C1 and bidi characters of a title through to the terminal, where they
-can retitle the window, write the clipboard or repaint the screen (kubectl's CVE-2021-25743 was
-of this class). Everything that shows event text, screens and plain commands alike, cleans it
-here; the database keeps it raw.
+Textual and Rich pass ESC, C1 and bidi characters on to the terminal, where they can change the
+window title, write the clipboard or repaint the screen (kubectl's CVE-2021-25743 was of this kind).
+Every screen and every command cleans event text here; the database keeps it raw.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from typing import Final
 
 MAX_TEXT: Final = 2_000
 _MAX_MARKS: Final = 4
-"""Combining marks kept in a row; more is "zalgo" that spills over its neighbours."""
+"""Combining marks kept in a row; longer rows ("zalgo") would cover the neighbouring cells."""
 _REPLACED: Final = "\ufffd"
 _JOINER: Final = "\u200d"
-"""Zero-width joiner: kept inside emoji only."""
+"""Zero-width joiner, kept inside emoji only."""
 _SELECTOR: Final = "\ufe0f"
-"""Asks for an emoji's coloured form."""
+"""Variation selector that asks for the coloured form of an emoji."""
 
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
@@ -51,13 +50,12 @@ def clean_block(text: str, limit: int = 1_000_000) -> list[str]:
 
 
 def clean_lines(text: str) -> str:
-    """A message of one or more lines for a terminal."""
+    """A message of one or more lines, each cleaned for a terminal."""
     return "\n".join(clean_block(text))
 
 
 def escaped_json(text: str) -> str:
-    """JSON text with every character that could steer a terminal written as \\uXXXX: the same
-    value to whoever reads it, and harmless to look at."""
+    r"""The same JSON value, with every character that could steer a terminal written as \uXXXX."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else _json_escape(c) for c in text)
@@ -82,7 +80,8 @@ def _visible(character: str, before: list[str], after: str) -> str:
 
 
 def _is_emoji(character: str) -> bool:
-    """Whether a joiner may stand beside it; elsewhere it would join with what we paint there."""
+    """Whether a joiner may stand next to this character; next to any other it would join with what
+    we paint."""
     if character in ("", _REPLACED):
         return False
     return character == _SELECTOR or unicodedata.category(character) in ("So", "Sk")

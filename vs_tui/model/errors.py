@@ -1,8 +1,8 @@
-"""Errors that are no bugs."""
+"""Errors that a person can mend."""
 
 from __future__ import annotations
 
 
 class Explained(Exception):
-    """Its message is for people: what is wrong and what to do next. A command that ends with one
-    prints it; any other exception is a bug of ours."""
+    """An error whose message tells a person what is wrong and what to do next. A command that ends
+    with one prints the message; any other exception is a bug."""

@@ -1,4 +1,4 @@
-"""`[export]` of the configuration: where traces and metrics are sent, and which."""
+"""`[export]` of the configuration: which traces and metrics are sent, and where to."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ SIGNALS: Final = ("traces", "metrics")
 
 @dataclass(frozen=True, slots=True)
 class ExportSettings:
-    """Nothing is sent without `otlp`."""
+    """The settings of the export. Nothing is sent while `otlp` is empty."""
 
     otlp: str = ""
     """Base URL of an OTLP/HTTP collector, such as http://collector:4318; empty for none."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Sent with every request; they may hold a secret."""
+    """Headers sent with every request; they may hold a secret."""
     settle: Duration = MINUTE
-    """How long a trace must be over and unchanged before it is sent."""
+    """How long a trace must have been finished and unchanged before it is sent."""
     signals: tuple[str, ...] = SIGNALS
     filter: str = ""
-    """Only traces with a span that matches, in the filter language; empty for all."""
+    """A filter: only traces with a matching span are sent; empty sends all."""
     service_name: str = "vs-tui"
-    """The `service.name` that metrics are sent under."""
+    """The `service.name` of exported metrics."""
     environment: str = ""
-    """Their `deployment.environment.name`: where this receiver itself runs."""
+    """The `deployment.environment.name` of exported metrics: where this receiver runs."""
 
     @property
     def resource(self) -> Mapping[str, str]:
-        """Attributes of the resource that metrics are sent under."""
+        """Further resource attributes of exported metrics."""
         return {
             "service.name": self.service_name,
             "deployment.environment.name": self.environment,

@@ -21,7 +21,7 @@ from vs_tui.model.vocabulary import Operation, Span, State, Status
 
 
 class FilterError(Explained, ValueError):
-    """A filter that cannot be understood: where, why, and what is accepted."""
+    """A filter that cannot be understood. The message says where, why, and what is accepted."""
 
     def __init__(self, position: int, message: str) -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ ATTRIBUTE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "branch": ("vcs.ref.head.name",),
     "label": ("vs.issue.labels", "vs.pr.labels"),
 }
-"""Key -> attributes of a span that hold its values, separated by commas."""
+"""Filter key -> span attributes that hold its values, separated by commas."""
 
 ALIASES: Final[Mapping[str, str]] = {
     "labels": "label",
@@ -84,8 +84,8 @@ STATES: Final = (
     "ended",
 )
 STALE_AFTER: Final = DAY
-"""Without a history to compare with, a running span that nothing was heard of for this long is
-stale: its end was probably lost."""
+"""A running span without history to compare with is stale after this time without an event: its end
+was probably lost."""
 QUIET_BY_NATURE: Final = (
     Operation.ISSUE,
     Operation.PULL_REQUEST,
@@ -93,20 +93,21 @@ QUIET_BY_NATURE: Final = (
     Operation.INCIDENT,
     Operation.RELEASE,
 )
-"""Operations that people keep open for days without a word; never stale."""
+"""Operations that stay open for days without an event; they are never stale."""
 FLAGS: Final = ("draft", "open", "failed", "inflight", "root", "production", "rework", "reopened")
 TRACE_KEYS: Final = ("section", "next", "step", "wait", "over")
-"""What filters the list of traces only: the section, who acts next, what is to be done, for how
-long, and how many times longer than usual."""
+"""Filter keys of the list of traces only: section, who acts next, the next action, how long it has
+waited, and how many times longer than usual it takes."""
 TRACE_FLAGS: Final = ("long", "silent", "quiet")
 COMPARED: Final = ("dur", "age", "fresh")
-"""`fresh` is like `age`, but what is in flight is always fresh: the time range of the screens."""
+"""Keys that compare a time. `fresh` is the time range of the screens: like `age`, but a span in
+flight always matches."""
 MOMENTS: Final = ("since", "until")
 MAX_LENGTH: Final = 4_000
 """Characters of a filter."""
 MAX_TERMS: Final = 100
 MAX_VALUES: Final = 200
-"""Values of all terms; SQLite refuses deeper expressions than these make."""
+"""Values of all terms together; more would exceed SQLite's limit of expression depth."""
 
 _TOKEN: Final = re.compile(
     r'(?P<neg>-)?(?:(?P<key>[A-Za-z_]+)(?P<op>:|>=|<=|>|<))?(?P<value>(?:"[^"]*(?:"|$)|[^\s"])*)'
@@ -118,7 +119,7 @@ class Term:
     """One condition of a filter."""
 
     key: str
-    """Empty for plain words."""
+    """The filter key; empty for plain words."""
     op: str
     values: tuple[str, ...]
     negated: bool = False
@@ -147,8 +148,8 @@ class Filter:
 
 
 def parse(text: str, *, traces: bool = False) -> Filter:
-    """Read a filter; FilterError names the place, the fault and what is accepted. `traces`: with
-    the terms that only the list of traces knows."""
+    """Read a filter. `traces` allows the terms of the list of traces. FilterError names the place,
+    the fault and what is accepted."""
     if len(text) > MAX_LENGTH:
         raise FilterError(
             MAX_LENGTH, f"the filter has {len(text)} characters; it can have {MAX_LENGTH}"
@@ -313,30 +314,31 @@ def _measured(key: str, span: Span, now: Instant) -> Duration | None:
 
 
 def lowered(text: str, wanted: str) -> str:
-    """Text to compare with `wanted`, blind to case: of ASCII only when `wanted` is ASCII, as
-    SQLite's LIKE is, else of all letters."""
+    """Text in lower case, to compare with `wanted`. If `wanted` is ASCII, only ASCII letters
+    change, as in SQLite's LIKE."""
     return text.encode().lower().decode() if wanted.isascii() else text.lower()
 
 
 def searched(span: Span) -> Sequence[str]:
-    """What plain words are looked for in."""
+    """The texts in which plain words are searched."""
     return (span.name, span.ref, span.project, span.service, span.actor, span.stage)
 
 
 def last_moment(span: Span) -> Instant:
-    """What `age` counts from: the end, else the last sign of life."""
+    """The moment from which `age` counts: the end, else the last event."""
     return span.ended_at if span.ended_at is not None else span.last_event_at
 
 
 def glob_matches(text: str, glob: str) -> bool:
-    """Case-blind equality, with `*` for anything; `acme/*` and a bare last path part match."""
+    """Compare without case, with `*` for anything; `acme/*` and the last part of a path match,
+    too."""
     text, wanted = lowered(text, glob), lowered(glob, glob)
     literal = wanted.replace("[", "[[]").replace("?", "[?]")
     return fnmatchcase(text, literal) or ("/" not in wanted and fnmatchcase(text, f"*/{literal}"))
 
 
 def compare(measured: float, op: str, limit: float) -> bool:
-    """Whether a measured value is on the asked side of a limit."""
+    """Whether a measured value satisfies the comparison with a limit."""
     return {
         ">": measured > limit,
         "<": measured < limit,
@@ -388,7 +390,8 @@ _FLAG_TESTS: Final[Mapping[str, Callable[[Span], bool]]] = {
 
 
 def completions(text: str, known: Mapping[str, Sequence[str]]) -> list[str]:
-    """How the last word of a filter could go on. `known` gives values by key (teams, services)."""
+    """Possible completions of a filter's last word. `known` gives the values of keys such as team
+    and service."""
     head, _, last = text.rpartition(" ")
     bare = last.removeprefix("-")
     sign = "-" if last.startswith("-") else ""

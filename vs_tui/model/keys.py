@@ -1,7 +1,7 @@
-"""Correlation keys out of names and free text: what adapters share.
+"""Make correlation keys from names and free text. All adapters use these functions.
 
-Each tool names the same repository, commit, branch or ticket in its own way; these helpers
-bring them to one form. All of them are pure, total and linear in the length of their input.
+Each tool writes the same repository, commit, branch or ticket in its own way; these functions bring
+them to one form. All are pure, total and linear in the length of their input.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 from vs_tui.model.vocabulary import Key, Rule, Seek
 
 MOVING_VERSIONS: Final = ("latest", "stable", "edge", "nightly", "main", "master", "develop")
-"""Versions that name something else tomorrow: to deploy one again is no rollback."""
+"""Versions whose content changes; deploying one again is not a rollback."""
 _MOVING: Final = frozenset(
     {
         *MOVING_VERSIONS,
@@ -95,11 +95,9 @@ def alert_group(key: str) -> str:
 
 
 def stable(page: str, identifier: object) -> str:
-    """The namespace of a thing's keys by its id, which a rename leaves: `id:github.com/1296269`.
-
-    Empty without an id or an address (of a page or a clone): its host tells one server's ids from
-    those of another.
-    """
+    """The namespace of keys by id, which survives a rename: `id:github.com/1296269`. `page` is a
+    page or clone URL; its host separates equal ids of two servers. Empty without an id or a
+    host."""
     host = _host(page)
     return f"id:{host}/{identifier}" if host and identifier else ""
 
@@ -116,17 +114,15 @@ def _host(page: str) -> str:
 
 @lru_cache(maxsize=4096)
 def repository(text: str) -> str:
-    """`owner/name` in lower case out of a clone URL, a web URL or a path; empty when there is none.
-
-    The host is left out: the same repository is `git@host:acme/api.git` to Jenkins and
-    `acme/api` to GitHub, and an API host differs from a web host.
-    """
+    """`owner/name` in lower case from a clone URL, a web URL or a path; empty if there is none. The
+    host is left out: the same repository is `git@host:acme/api.git` to Jenkins and `acme/api` to
+    GitHub, and the hosts of API and web pages differ."""
     return repository_path(text).lower()
 
 
 @lru_cache(maxsize=4096)
 def repository_path(text: str) -> str:
-    """`Owner/name` as it is written, for people; `repository` is for comparing."""
+    """`Owner/name` as the tool writes it, for display; use `repository` to compare."""
     text = text.strip()
     if not text or len(text) > 500:
         return ""
@@ -151,7 +147,7 @@ def branch_name(ref: str) -> str:
 
 
 def is_shared_branch(branch: str, default: str = "") -> bool:
-    """Whether a branch is many changes' target, so that its name says nothing about one."""
+    """Whether many changes target this branch, so that its name does not identify one."""
     lowered = branch.lower()
     return (
         not branch
@@ -162,7 +158,8 @@ def is_shared_branch(branch: str, default: str = "") -> bool:
 
 
 def commit(sha: object, scope: str = "", via: str = "commit", kind: str = "commit") -> Key | None:
-    """A commit key of 7 to 64 hex digits; all-zero shas (a deleted ref) are none."""
+    """A commit key of 7 to 64 hex digits; None for anything else and for an all-zero sha, which
+    means a deleted ref."""
     if not isinstance(sha, str):
         return None
     sha = sha.strip().lower()
@@ -172,20 +169,21 @@ def commit(sha: object, scope: str = "", via: str = "commit", kind: str = "commi
 
 
 def artifact(name: str, version: str, scope: str = "", via: str = "version") -> Key:
-    """A version of a thing that is shipped. Names compare without their case, because the image
-    of the repository `Cart` can only be called `cart`."""
+    """A version of an artifact. Names compare without case: the image of repository `Cart` must be
+    called `cart`."""
     return Key("artifact", f"{name.lower()}@{version}", scope, via)
 
 
 @lru_cache(maxsize=4096)
 def is_moving_version(version: str) -> bool:
-    """Whether a version names something else tomorrow: `latest`, `1.0-SNAPSHOT`, a branch."""
+    """Whether the content of a version changes: `latest`, `1.0-SNAPSHOT`, a branch."""
     lowered = version.strip().lower()
     return lowered in _MOVING or _MOVING_PARTS.fullmatch(lowered) is not None
 
 
 def is_moving(kind: str, value: str) -> bool:
-    """Whether a key names a version that moves, so that two spans with it need not be related."""
+    """Whether a key names a moving version, so that two spans which share it need not be
+    related."""
     if kind == "artifact":
         _, at, version = value.partition("?")[0].rpartition("@")
         return bool(at) and is_moving_version(version)
@@ -193,12 +191,12 @@ def is_moving(kind: str, value: str) -> bool:
 
 
 def offers(*keys: Key | None) -> tuple[Key, ...]:
-    """The keys that exist, each once, in order."""
+    """The keys that are not None, each once, in order."""
     return tuple(dict.fromkeys(key for key in keys if key is not None))
 
 
 def seeks(*wishes: Seek | Iterable[Seek] | None) -> tuple[Seek, ...]:
-    """The wishes that exist, each once, in order; iterables are flattened."""
+    """The seeks that are not None, each once, in order; iterables are flattened."""
     flat: list[Seek] = []
     for wish in wishes:
         if isinstance(wish, Seek):
@@ -209,13 +207,13 @@ def seeks(*wishes: Seek | Iterable[Seek] | None) -> tuple[Seek, ...]:
 
 
 def seek_commit(rule: Rule, sha: object, scope: str = "", via: str = "commit") -> Seek | None:
-    """A wish for whoever has (COMMIT) or built (BUILT) this commit."""
+    """Seek the span that has (COMMIT) or built (BUILT) this commit."""
     key = commit(sha, scope, via, "built" if rule is Rule.BUILT else "commit")
     return Seek(rule, key) if key else None
 
 
 def seek_branch(ref: str, scope: str, default: str = "") -> Seek | None:
-    """A wish for the open change of this branch; None for shared branches and tags."""
+    """Seek the open change of this branch; None for shared branches and tags."""
     branch = branch_name(ref)
     if is_shared_branch(branch, default):
         return None
@@ -225,11 +223,9 @@ def seek_branch(ref: str, scope: str, default: str = "") -> Seek | None:
 def offer_heads(
     shas: Iterable[str], branch: str, scopes: Iterable[str], default: str = ""
 ) -> list[Key | None]:
-    """A change's head commits, in each of the repositories that have them.
-
-    None for a change from a shared branch of the same repository, such as a back-merge: its
-    commits are the merge commits of others. (A fork's `main` is often one change's.)
-    """
+    """Keys of a change's head commits, one for each repository that has them. Empty for a change
+    from a shared branch of the same repository, such as a back-merge: its commits are merge commits
+    of other changes. (`main` of a fork is often the branch of one change.)"""
     found = dict.fromkeys(scopes)
     if len(found) == 1 and branch and is_shared_branch(branch_name(branch), default):
         return []
@@ -237,35 +233,33 @@ def offer_heads(
 
 
 def offer_branch(ref: str, scope: str, default: str = "") -> Key | None:
-    """A change's own branch; None for shared ones."""
+    """The key of a change's own branch; None for shared branches."""
     branch = branch_name(ref)
     return None if is_shared_branch(branch, default) else Key("branch", branch, scope, "branch")
 
 
 def seek_change(number: object, scope: str, via: str = "") -> Seek | None:
-    """A wish for change (pull or merge request) `number` of the repository."""
+    """Seek change (pull or merge request) `number` of the repository."""
     if isinstance(number, bool) or not isinstance(number, int | str) or not str(number).isdigit():
         return None
     return Seek(Rule.CHANGE_NUMBER, Key("change", str(int(number)), scope, via))
 
 
 def seek_parent(ref: str, via: str = "") -> Seek | None:
-    """A wish for the span that the sender named as parent."""
+    """Seek the span that the sender named as parent."""
     ref = ref.strip()
     return Seek(Rule.EXPLICIT, Key("ref", ref[:400], "", via)) if ref else None
 
 
 def seek_structure(key: str, via: str = "", link_only: bool = False) -> Seek:
-    """A wish for the span of the same tool that this one is a part of."""
+    """Seek the span of the same tool that contains this one."""
     return Seek(Rule.STRUCTURE, Key("ref", key, "", via), link_only)
 
 
 def references(text: str, via: str) -> list[Seek]:
-    """Every `vstrace-...` in a text, with each shorter reading of it.
-
-    `..-valuestream-1-fix-typo` may name span `..-valuestream-1`: all prefixes at a dash are
-    wished for, and the longest that names a known span wins. `jiracloud` is also `jira`.
-    """
+    """Every `vstrace-...` in a text, with all its shorter readings. `..-valuestream-1-fix-typo` may
+    name the span `..-valuestream-1`: every prefix that ends at a dash is sought, and the longest
+    known one wins. `jiracloud` also means `jira`."""
     found: list[Seek] = []
     for match in list(_REFERENCE.finditer(text[:TEXT_LIMIT]))[:MAX_REFERENCES]:
         parts = match[0].rstrip(".:/-").split("-")
@@ -277,7 +271,7 @@ def references(text: str, via: str) -> list[Seek]:
 
 
 def traceparents(text: str, via: str = "traceparent") -> list[Seek]:
-    """Every W3C `traceparent` in a text: a wish for that very span, else for its trace."""
+    """Every W3C `traceparent` in a text: seeks that span, else its trace."""
     if "00-" not in text:
         return []
     found: list[Seek] = []
@@ -337,7 +331,7 @@ def merge_messages(message: str, scope: str) -> list[Seek]:
 
 
 def commit_messages(messages: Iterable[str], scope: str, via: str = "commit message") -> list[Seek]:
-    """What commit messages name: merged changes, closed issues, tickets, references."""
+    """Seeks from commit messages: merged changes, closed issues, tickets, references."""
     wishes: list[Seek] = []
     for message in messages:
         wishes += merge_messages(message, scope)
@@ -348,7 +342,7 @@ def commit_messages(messages: Iterable[str], scope: str, via: str = "commit mess
 
 
 def proposed(branch: str, title: str, body: str, scope: str, via: str = "body") -> tuple[Seek, ...]:
-    """What a change names in its branch, title and description, which people know as `via`."""
+    """Seeks from a change's branch, title and description; people see the field as `via`."""
     return seeks(
         mentions(branch, "branch"),
         mentions(title, "title"),
@@ -365,7 +359,7 @@ def proposed(branch: str, title: str, body: str, scope: str, via: str = "body") 
 def pushed(
     shas: Iterable[str], branch: str, messages: Iterable[str], scope: str, default: str = ""
 ) -> tuple[Seek, ...]:
-    """What a push to a branch says of the change that it belongs to."""
+    """Seeks from a push to a branch: the change that it belongs to."""
     commits = (seek_commit(Rule.COMMIT, sha, scope) for sha in shas)
     return seeks(
         (wish for wish in commits if wish is not None),
@@ -378,8 +372,8 @@ def pushed(
 
 
 def root_causes(text: str, service: str, scope: str) -> list[Seek]:
-    """`root cause: SHA` in an incident's description (four-keys' convention): a wish for the
-    deploy of that commit."""
+    """Seeks from `root cause: SHA` in an incident's description: the deploy of that commit (the
+    convention of four-keys)."""
     shas = dict.fromkeys(m[1].lower() for m in _ROOT_CAUSE.finditer(text[:TEXT_LIMIT]))
     return [
         Seek(Rule.VERSION, artifact(service, sha, scope, "root cause"))
@@ -388,10 +382,8 @@ def root_causes(text: str, service: str, scope: str) -> list[Seek]:
 
 
 def versions(text: str, scope: str, via: str) -> list[Seek]:
-    """Versions that a GitOps commit names: `api:1.4.0`, `Bump api from v1.3 to v1.4`.
-
-    With and without the `v` of tags; they only link to a version that a span has.
-    """
+    """Seeks from a GitOps commit that names versions: `api:1.4.0`, `Bump api from v1.3 to v1.4`;
+    with and without the `v` of tags. Only versions that a span offers link."""
     text = text[:2_000]
     found = [match.groups() for pattern in (_IMAGE, _BUMP) for match in pattern.finditer(text)]
     named = [
@@ -403,7 +395,7 @@ def versions(text: str, scope: str, via: str) -> list[Seek]:
 
 
 def mentions(text: str, via: str) -> list[Seek]:
-    """What any free text may name whatever the tool: references and traceparents."""
+    """Seeks from any free text: references and traceparents."""
     if "vstrace-" not in text and "00-" not in text:
         return []
     return [*references(text, via), *traceparents(text, via)]

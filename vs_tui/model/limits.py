@@ -1,4 +1,4 @@
-"""How much the receiver takes in and keeps; the defaults suit one small machine."""
+"""Limits of what the receiver accepts and keeps. The defaults suit one small machine."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from vs_tui.model.time import Duration
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 LOW_SPACE: Final = 64 * MIB
-"""Bytes that stay free on the database's disk: on a full one SQLite cannot even delete, so pruning
-needs room that deliveries may not take."""
+"""Bytes that stay free on the database's disk. SQLite cannot delete rows on a full disk, so pruning
+needs this room."""
 
 READ_AT_ONCE: Final = 20_000
-"""Values of a body that are read between two other requests: some milliseconds' work."""
+"""Values of a body that may be read on the event loop; that takes a few milliseconds."""
 READ_AT_MOST: Final = 2_000_000
-"""Values of a body that are read at all. 25 MiB of `[],` are eight million lists: 1.5 GB and
-20 seconds. A push that names 400,000 files has fewer than a million."""
+"""Values that a body may have. 25 MiB of `[],` are eight million lists, which take 1.5 GB and 20
+seconds. A push that names 400,000 files has fewer than a million values."""
 _SMALL: Final = 64 * KIB
 _FOR_SMALL: Final = 8
-"""Of the room for bodies, one part in so many is for small ones: nearly every webhook is one, and
-a flood of large bodies must not keep them out."""
+"""One part in this many of the room for bodies is reserved for small ones. Nearly every webhook is
+small, and a flood of large bodies must not keep them out."""
 _OPENINGS: Final = (b",", b"[", b"{")
 _PROTOBUF_TAGS: Final = tuple(bytes([field << 3 | 2]) for field in range(1, 10))
-"""What begins a text, a list's entry or a message inside a message of protobuf."""
+"""The bytes that begin a text, a list entry or a nested message in protobuf."""
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(b|kib|kb|mib|mb|gib|gb|tib|tb)?", re.IGNORECASE)
 _UNITS: Final = {"k": KIB, "m": MIB, "g": 1024 * MIB, "t": 1024 * 1024 * MIB}
@@ -43,27 +43,28 @@ class Limits:
     """Requests handled at once (503); one source may take three quarters of them, and so may those
     whose body is still arriving."""
     connections: int = 2_000
-    """Open connections; beyond it the one that idles longest is closed."""
+    """Open connections; one more closes the connection that has been idle longest."""
     rate: float = 2_000
-    """Requests a second and source (503) after a burst of five seconds' worth; 0: any."""
+    """Requests a second for each source (503 beyond), after a burst of five seconds' worth; 0 means
+    no limit."""
     read_seconds: float = 18
-    """For a whole body (408). Who is refused is listened to for a second more, so that it can read
-    why: a slow connection is gone within twenty seconds."""
+    """Seconds for a whole body (408). A refused sender gets one second more to read the answer; a
+    slow connection is closed within twenty seconds."""
     idle_seconds: float = 15
-    """For a whole request head, and between requests; then the connection is closed. aiohttp's
-    own default is an hour, which lets a slowloris take every file descriptor."""
+    """Seconds for a request head, and between requests; then the connection is closed. The default
+    of aiohttp is an hour, which lets a slowloris attack take every file descriptor."""
     stop_seconds: float = 2
-    """For what is in flight when the receiver stops."""
+    """Seconds that requests in flight get when the receiver stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much is kept; 0 is everything."""
+    """How much is kept; 0 keeps everything."""
 
     age: Duration = 0
     """Traces whose last event is older are deleted once nothing in them is in flight."""
     size: int = 0
-    """Bytes in use; above it the oldest finished traces go, whatever their age."""
+    """Bytes in use; above this the oldest finished traces are deleted, whatever their age."""
 
     def __bool__(self) -> bool:
         return bool(self.age or self.size)
@@ -90,17 +91,15 @@ def parse_size(text: str) -> int:
 
 
 def fits(held: int, size: int, room: int, whole: int) -> bool:
-    """Whether `size` more bytes of a body, `whole` bytes with them, go into a room of which `held`
-    are taken."""
+    """Whether `size` more bytes of a body fit into a room of which `held` are taken; `whole` is the
+    size of the body with them."""
     return held + size <= (room if whole <= _SMALL else room - room // _FOR_SMALL)
 
 
 def values_in(body: bytes, content_type: str = "") -> int:
-    """About how many values reading a body makes, never fewer by much: the cost of reading it.
-
-    Counted without reading; what only looks like a value inside a text counts as well. 0 for a
-    body too small to matter.
-    """
+    """An estimate of the number of values in a body, which is the cost of reading it. It is never
+    much too low; text that only looks like a value counts, too. 0 for a body too small to
+    matter."""
     if len(body) <= _SMALL:
         return 0
     signs = _PROTOBUF_TAGS if "protobuf" in content_type else _OPENINGS
@@ -108,6 +107,6 @@ def values_in(body: bytes, content_type: str = "") -> int:
 
 
 READ_WAIT_SECONDS: Final = 2.0
-"""The longest that a read waits until what was acknowledged before it is folded."""
+"""The longest time that a read waits until the deliveries acknowledged before it are folded."""
 LAG_SHOWN: Final = 1.0
-"""Seconds from which on people are told that the folding is behind."""
+"""Seconds of lag from which the dashboard says that folding is behind."""

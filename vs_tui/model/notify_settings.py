@@ -1,4 +1,4 @@
-"""`[[notify]]` of the configuration: what is told to whom."""
+"""`[[notify]]` of the configuration: which events are sent, and where to."""
 
 from __future__ import annotations
 
@@ -16,29 +16,30 @@ EVENTS: Final[Mapping[str, str]] = {
     "regressed": "",
     "goal_missed": "",
 }
-"""Event -> its filter, where a rule has none. `regressed` and `goal_missed` are of teams."""
+"""Event -> its default filter. `regressed` and `goal_missed` are about teams."""
 FORMATS: Final = ("slack", "teams", "discord", "json", "desktop", "command")
 
 
 @dataclass(frozen=True, slots=True)
 class NotifyRule:
-    """One `[[notify]]`."""
+    """One `[[notify]]` table."""
 
     on: tuple[str, ...]
-    """Of EVENTS."""
+    """Names of EVENTS."""
     format: str
-    """Of FORMATS."""
+    """One of FORMATS."""
     url: str = field(default="", repr=False)
-    """Where it is posted; it may hold a secret."""
+    """Where notifications are posted; it may hold a secret."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     command: tuple[str, ...] = ()
-    """What is run in place of a request; title and text are its last two arguments."""
+    """Command to run in place of a request; title and text are its last two arguments."""
     filter: str = ""
-    """In the filter language; empty for that of the event."""
+    """A filter; empty means the event's default."""
 
     @property
     def target(self) -> str:
-        """Identifies whom it tells, without the secret: rules with one target tell a thing once."""
+        """Identifies the receiver of notifications without its secret. Rules with the same target
+        send a notification once."""
         told = "\n".join((self.format, self.url, *self.command))
         return sha256(told.encode()).hexdigest()[:16]
 

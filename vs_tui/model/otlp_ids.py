@@ -1,7 +1,7 @@
-"""The ids under which a span is known to an OTLP backend.
+"""The trace and span ids of an OTLP backend.
 
-Derived from our own keys, so that the API, an export and a link in a document agree without a
-table. Sizes are those of the OTLP specification: 16 bytes for a trace, 8 for a span.
+They are derived from our own keys, so the API, an export and a link in a document agree without a
+table. The OTLP specification gives the sizes: 16 bytes for a trace, 8 for a span.
 """
 
 from __future__ import annotations

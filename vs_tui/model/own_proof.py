@@ -1,8 +1,8 @@
-"""How our own commands prove themselves to a receiver without handing it their token.
+"""How our own commands prove themselves to a receiver without sending it their token.
 
-Whoever listens at the receiver's address learns a signature of one request at one time. The key is
-the token; for a named token (`vst_...`) it is the token's hash, which is all that a receiver knows.
-Standard library only: commands start fast.
+A stranger that listens at the receiver's address learns the signature of one request at one time.
+The signing key is the token; for a named token (`vst_...`) it is the hash of the token, which is
+all that a receiver stores. Uses the standard library only, so that commands start fast.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import time
 from typing import Final
 
 NAMED_TOKEN: Final = "vst_"  # noqa: S105 - how it begins
-"""What a token begins with that `vs-tui secret add` made."""
+"""Prefix of tokens made by `vs-tui secret add`."""
 
 
 def signing_key(token: str) -> bytes:
-    """What signs in place of a token."""
+    """The key that signs requests in place of a token."""
     if not token.startswith(NAMED_TOKEN):
         return token.encode("utf-8", "surrogateescape")
     from hashlib import sha256
@@ -24,8 +24,8 @@ def signing_key(token: str) -> bytes:
 
 
 def signed_head(token: str, method: str, path: str) -> dict[str, str]:
-    """`Authorization: VS1 SECONDS:HMAC` for a request without a body; `path` with its query, as it
-    is sent. Empty without a token."""
+    """`Authorization: VS1 SECONDS:HMAC` for a request without a body. `path` includes the query, as
+    sent. Empty without a token."""
     if not token:
         return {}
     now = str(int(time.time()))
@@ -33,7 +33,8 @@ def signed_head(token: str, method: str, path: str) -> dict[str, str]:
 
 
 def signed_body(token: str, body: bytes) -> dict[str, str]:
-    """`X-VS-Signature: t=MICROSECONDS,v1=HMAC` for a decision, which must not come twice."""
+    """`X-VS-Signature: t=MICROSECONDS,v1=HMAC` for a decision; the receiver accepts each only
+    once."""
     if not token:
         return {}
     now = str(time.time_ns() // 1_000)

@@ -1,4 +1,4 @@
-"""Whose a span is: teams by project glob and by user, environments by glob."""
+"""Assign spans to teams by project glob and by user, and environments to classes by glob."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_ENVIRONMENTS: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """Globs of projects (`acme/api`, `infra-*`) and logins that make a span this team's."""
+    """Globs of projects (`acme/api`, `infra-*`) and logins whose spans belong to this team."""
 
     name: str
     projects: tuple[str, ...] = ()
@@ -25,15 +25,15 @@ class Team:
 
 @dataclass(frozen=True)
 class Teams:
-    """The configured teams; the first that matches by project wins, then the first by user, then
-    the one that the project is called like, then the only one with a repository named like the
-    service."""
+    """The configured teams. A span belongs to the first team that matches its project, else the
+    first that matches its user, else the team with the project's name, else the only team with a
+    repository named like its service."""
 
     teams: tuple[Team, ...] = ()
     _known: dict[tuple[str, str, str], str] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, project: str, service: str, actor: str) -> str:
-        """The team of a span, empty when none claims it."""
+        """The team of a span; empty if none matches."""
         if not self.teams:
             return ""
         wanted = (project, service, actor)
@@ -44,7 +44,7 @@ class Teams:
         return self._known[wanted]
 
     def all_of(self, project: str, service: str, actor: str) -> tuple[str, ...]:
-        """Every team of a span: all that list its project, else the one that `of` finds."""
+        """Every team of a span: all that list its project, else the result of `of`."""
         wanted = (project.lower(), service.lower())
         listed = [
             team.name
@@ -66,11 +66,11 @@ class Teams:
         return self._by_name(project) or self._by_service(service)
 
     def _by_name(self, project: str) -> str:
-        """The team that the project is called like: em-metrics' pull requests name their team."""
+        """The team with the project's name: em-metrics' pull requests name their team."""
         return next((team.name for team in self.teams if team.name.lower() == project), "")
 
     def _by_service(self, service: str) -> str:
-        """The only team with a repository of the service's name: alerts know no repository."""
+        """The only team with a repository named like the service: alerts name no repository."""
         found = [
             team.name
             for team in self.teams
@@ -84,7 +84,7 @@ class Teams:
 
 
 def _tail(glob: str) -> str:
-    """The name in `owner/name`; empty where it is any name."""
+    """The name in `owner/name`; empty if it is a wildcard."""
     _, slash, name = glob.rpartition("/")
     return name if slash and name.strip("*") else ""
 

@@ -1,4 +1,5 @@
-"""From when on Live calls a trace long, quiet or history: `[live]` of the configuration."""
+"""`[live]` of the configuration: when Live calls a trace long or quiet, and how long it lists a
+finished one."""
 
 from __future__ import annotations
 
@@ -13,13 +14,13 @@ class Thresholds:
     """The settings, with their defaults."""
 
     long: float = 1.5
-    """From this multiple of its usual time on, a step is long."""
+    """A step is long from this multiple of its usual duration."""
     quiet: Duration = 14 * DAY
-    """A waiting trace without a sign of life for this long is quiet."""
+    """A waiting trace is quiet after this time without an event."""
     finished_for: Duration = 2 * HOUR
-    """How long a trace that ended is listed."""
+    """How long a finished trace is listed."""
     axis_breaks: int = 5
-    """Breaks that the time axis of a trace has at most."""
+    """Most breaks on the time axis of a trace."""
 
 
 DEFAULTS: Final = Thresholds()

@@ -1,4 +1,4 @@
-"""Addresses as they may be shown and logged."""
+"""Remove secrets from URLs before they are shown or logged."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 
 def shown_url(url: str, *, user: bool = False, parameters: Collection[str] | None = None) -> str:
-    """A URL without its password; empty if it is none.
-
-    `user` keeps the user's name, `parameters` only these of the query (all by default). What has
-    no scheme, such as git@host:path, holds no password and stays.
-    """
+    """A URL without its password; empty if it is not a URL. `user` keeps the user name;
+    `parameters` lists the query parameters to keep (all by default). Text without a scheme, such as
+    git@host:path, holds no password and stays as it is."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -27,7 +27,7 @@ class State(IntEnum):
     """
 
     NOTE = 0
-    """Says nothing about the state: adds attributes or keys only."""
+    """Does not change the state; adds attributes or keys only."""
     QUEUED = 1
     WAITING = 2
     """Blocked by a person or a gate (manual job, approval)."""
@@ -56,7 +56,7 @@ class Status(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What became of a delivery. received = the sum of the five, always."""
+    """The outcome of a delivery. Received is always the sum of the five."""
 
     ACCEPTED = "accepted"
     IGNORED = "ignored"
@@ -66,7 +66,7 @@ class Verdict(StrEnum):
 
 
 class Operation(StrEnum):
-    """The operations we know; any other text is a custom operation and works as well."""
+    """The operations we know; any other text is a custom operation."""
 
     SPRINT = "sprint"
     ISSUE = "issue"
@@ -83,11 +83,9 @@ class Operation(StrEnum):
 
 
 class Key(NamedTuple):
-    """A name that spans of different tools have in common, such as a commit or a branch.
-
-    `scope` narrows it (a repository, normalised by `keys.repository`); an empty scope matches
-    any. `via` says which field it came from, for people ("merge commit").
-    """
+    """A name that spans of different tools share, such as a commit or a branch. `scope` narrows it
+    (a repository, normalised by `keys.repository`); an empty scope matches any. `via` tells people
+    which field it came from ("merge commit")."""
 
     kind: str
     value: str
@@ -96,11 +94,11 @@ class Key(NamedTuple):
 
 
 PREFIX_KINDS: Final = frozenset({"commit", "built"})
-"""Kinds of keys whose values match by how they begin: people shorten commits."""
+"""Kinds of keys whose values match by prefix, because people shorten commits."""
 
 
 class Rule(StrEnum):
-    """Why one span is below another; declared strongest first (see `correlation`)."""
+    """Why one span is below another; the strongest rule comes first (see `correlation`)."""
 
     PINNED = "pinned"
     EXPLICIT = "explicit"
@@ -122,10 +120,8 @@ class Rule(StrEnum):
 
 
 class Seek(NamedTuple):
-    """A span's wish for a parent: whoever offers `key`, by `rule`.
-
-    `link_only`: show the connection, but never make it the parent (a sprint, an earlier attempt).
-    """
+    """A span seeks a parent: the span that offers `key`, by `rule`. With `link_only` the link is
+    shown, but never makes the parent (a sprint, an earlier attempt)."""
 
     rule: Rule
     key: Key
@@ -133,15 +129,12 @@ class Seek(NamedTuple):
 
 
 RELATIONS: Final = "relations"
-"""What a snapshot restates that carries all its thing says: title, description, branch, parent."""
+"""Relations that a complete snapshot restates: title, description, branch, parent."""
 
 
 class Event(NamedTuple):
-    """One thing that an adapter read from a delivery about one span.
-
-    Several events may come from one delivery and several deliveries may say the same thing:
-    a span is folded from the *set* of its events.
-    """
+    """One fact about one span, read from a delivery. One delivery may give several events, and
+    several deliveries may state the same fact: a span is folded from the *set* of its events."""
 
     key: str
     """The span's unambiguous key, `vstrace-{source}-{type}-{full namespace}-{id}`."""
@@ -149,16 +142,16 @@ class Event(NamedTuple):
     operation: str
     state: State
     occurred_at: Instant
-    """When `state` became true, by the payload's clock."""
+    """When `state` began, by the payload's clock."""
     as_of: Instant = 0
-    """When the payload's snapshot was taken: the latest snapshot's names and attributes win.
+    """When the payload's snapshot was taken; names and attributes of the latest snapshot win.
     Defaults to `occurred_at`."""
     started_at: Instant | None = None
     """The span's start, where the payload states it."""
     supersedes: bool | Literal["if begun"] = False
-    """The state holds even if the span had ended before: a reopen, a retried pipeline, a
-    snapshot that is authoritative about its own end. `if begun`: only if what ended had been
-    seen to begin; a start that is told by its arrival alone may be that of the end before it."""
+    """The state holds even if the span had ended before: a reopen, a retried pipeline, a snapshot
+    that knows its own end. `if begun`: only if the ended episode has a start event; otherwise this
+    late start may belong to that end."""
     stage: str = ""
     """The phase the span entered at `occurred_at` (a Jira column, `queued`); phases become
     child spans."""
@@ -179,14 +172,14 @@ class Event(NamedTuple):
     trace_id: str = ""
     """A W3C trace id that the payload carries for this span, 32 hex digits."""
     slot: str = ""
-    """Names what is stated (`start`, `finish`) where a sender may amend it: of a span's events
-    with one slot only the latest snapshot counts, the others keep their attributes only."""
+    """Name of the fact (`start`, `finish`) that a sender may correct later: of a span's events with
+    the same slot only the latest snapshot counts, and the others keep their attributes only."""
     restates: str = ""
-    """Names what `seeks` state in full (RELATIONS, or a part such as `description`): they replace
-    those of older snapshots that state the same. The seeks of other events only add."""
+    """Names the relations that `seeks` states in full (RELATIONS, or a part such as `description`);
+    they replace those of older snapshots. Seeks of other events are added."""
     provisional: bool = False
-    """An end that its tool did not mean as a verdict: it gives way to any other end of the span
-    and to whatever happened after it."""
+    """An end that is not the tool's verdict: any other end of the span, and anything that happens
+    after it, replaces it."""
     attributes: Attributes = _NONE
     offers: tuple[Key, ...] = ()
     seeks: tuple[Seek, ...] = ()
@@ -209,7 +202,8 @@ class Link(NamedTuple):
     why: str
     """One sentence for people, such as `merge commit 78a76ee`."""
     primary: bool = False
-    """The one link that makes `parent` the parent in the trace's tree."""
+    """Whether this link makes `parent` the parent in the trace's tree; at most one link of a span
+    does."""
 
     @property
     def confidence(self) -> str:
@@ -242,7 +236,7 @@ class Span(NamedTuple):
 
     key: str
     ref: str
-    """What people see and type; the short form unless another span has the same."""
+    """The ref that people see and type; the short form unless another span has the same."""
     source: str
     operation: str
     name: str
@@ -263,14 +257,15 @@ class Span(NamedTuple):
     last_event_at: Instant = 0
     reopens: int = 0
     active: Duration | None = None
-    """Time in its episodes: without the gaps between an end and a reopen."""
+    """Time in its episodes, without the gaps between an end and a reopen."""
     error: str = ""
     attributes: Attributes = _NONE
     trace_id: str = ""
     parent_key: str = ""
 
     def placed(self, *, ref: str, team: str, trace_id: str, parent_key: str) -> Span:
-        """The span as the store knows it; every fold ends here, so it is quicker than _replace."""
+        """The span with its place in the store: ref, team, trace and parent. Every fold ends here;
+        this is quicker than _replace."""
         key, _, *words = self[:_TEAM]
         rest = self[_TEAM + 1 : _TRACE_ID]
         return Span._make((key, ref, *words, team, *rest, trace_id, parent_key))
@@ -281,7 +276,7 @@ class Span(NamedTuple):
 
     @property
     def duration(self) -> Duration | None:
-        """End minus start, never negative (clock skew counts as 0); None while unknown."""
+        """End minus start, never negative (clock skew gives 0); None while unknown."""
         if self.started_at is None or self.ended_at is None:
             return None
         return max(self.ended_at - self.started_at, 0)
@@ -305,10 +300,8 @@ _TRACE_ID: Final = Span._fields.index("trace_id")
 
 
 def trace_id_of(root_key: str) -> str:
-    """The trace id of the trace whose root has this key: 32 hex digits, as W3C's.
-
-    Derived, not drawn, so that a rebuild and any order of arrival give the same id.
-    """
+    """The trace id for this root key: 32 hex digits, as in W3C Trace Context. It is derived, not
+    random, so a rebuild and any order of arrival give the same id."""
     return sha256(root_key.encode()).hexdigest()[:32]
 
 

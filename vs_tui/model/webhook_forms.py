@@ -1,7 +1,7 @@
-"""What to enter where at each tool, for people who set up its webhook by hand.
+"""What to enter in each tool's webhook form, for people who set it up by hand.
 
-The pages in docs/sources say the same at length; `vs-tui connect` and the dashboard's first page
-show this.
+The pages in docs/sources have the long form; `vs-tui connect` and the dashboard's first page show
+this.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Final, NamedTuple
 
 
 class Form(NamedTuple):
-    """A tool's form for webhooks."""
+    """The webhook form of a tool."""
 
     where: str
-    """The way to it through the tool's menus."""
+    """The menus that lead to the form."""
     events: str
-    """What to tick."""
+    """The events to tick."""
     field: str = "secret"
-    """What the tool calls the field of the secret; empty where the URL carries the token."""
+    """The tool's name for the secret's field; empty if the URL carries the token."""
     content_type: str = "application/json"
 
 
@@ -88,11 +88,11 @@ FORMS: Final[Mapping[str, Form]] = {
     ),
 }  # fmt: skip
 USUAL: Final = ("github", "gitlab", "jenkins", "jira", "linear", "argocd")
-"""What most people connect first, in the order of the dashboard's first page."""
+"""The tools that people connect first, in the order of the dashboard's first page."""
 
 
 def form_of(source: str) -> Form:
-    """The form of a tool; of one that is not listed the page that describes it."""
+    """The form of a tool; for a tool that is not listed, a reference to its page in the docs."""
     return FORMS.get(source) or Form(
         f"see docs/sources/{source}.md", "see there", "the token in the header Authorization"
     )
