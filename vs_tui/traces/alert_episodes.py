@@ -1,8 +1,8 @@
-"""Which notifications of one alert are about one incident.
+"""Decide which notifications of one alert belong to the same incident.
 
-An alert fires once at a time. Its start is part of what it is called by, but the start that is
-told may move while it fires: two Prometheus servers feed one Alertmanager, or Grafana states
-another one when it is resolved. The result depends on the set of events only.
+An alert fires once at a time. Its start is part of its name, but the start may change while it
+fires: two Prometheus servers feed one Alertmanager, or Grafana states another start when it
+resolves. The result depends only on the set of events.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from vs_tui.model.time import MINUTE, Duration, Instant
 from vs_tui.model.vocabulary import Event
 
 NEARBY: Final[Duration] = 15 * MINUTE
-"""How far the start of an alert that goes on firing may move."""
+"""How far the stated start of a firing alert may move."""
 
 
 @dataclass(slots=True)
 class _Told:
-    """What is told of the alert with one start."""
+    """All notifications that state the same start."""
 
     start: Instant
     fired: bool = False

@@ -19,13 +19,13 @@ from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Duration, Instant
 
 Interval = tuple[Instant, Instant]
 ROOM: Final = 30 * SECOND
-"""Time that stays on both sides of an instant, such as a review, next to a break."""
+"""Time kept on both sides of an instant, such as a review, next to a break."""
 LEAST_COLUMNS: Final = 8
-"""A gap that takes no more columns than this stays linear."""
+"""A gap of at most this many columns stays linear."""
 _AROUND: Final = 2
-"""Columns of a break beside its label."""
+"""Columns of a break beyond its label."""
 _CLOSEST: Final = SECOND
-"""Zooming in ends at so much time a column."""
+"""Shortest time a column; zooming in ends here."""
 _ROUNDING: Final = 1e-4
 _STEPS: Final = tuple(
     unit * n
@@ -85,7 +85,7 @@ class Axis:
 
     @property
     def hidden(self) -> Duration:
-        """Time that all breaks leave out together."""
+        """Time that all breaks leave out."""
         return sum(b.hidden for b in self.breaks)
 
     @property
@@ -98,11 +98,11 @@ class Axis:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is outside of what is shown."""
+        """Whether the window shows the whole axis."""
         return self.columns[0] > -_ROUNDING and self.columns[-1] < self.width + _ROUNDING
 
     def column(self, at: Instant) -> float:
-        """The column of an instant; before the begin and after the end it goes on linearly."""
+        """The column of an instant; the scale goes on before the begin and after the end."""
         index = min(max(bisect_right(self.times, at) - 1, 0), len(self.times) - 2)
         t0, t1 = self.times[index], self.times[index + 1]
         x0, x1 = self.columns[index], self.columns[index + 1]
@@ -136,17 +136,15 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of an axis: where it begins, and how much of the work it shows.
-
-    It is not bound to columns, so it survives a resize and an axis that grows with time.
-    """
+    """The part of an axis that is shown: its begin and its length. It does not depend on columns,
+    so it survives a resize and an axis that grows with time."""
 
     begins: Instant
     length: float
-    """Columns times the axis' scale."""
+    """The length in columns, times the scale of the axis."""
 
     def of(self, whole: Axis) -> Axis:
-        """What the window shows of the whole axis."""
+        """The part of the whole axis that the window shows."""
         first = whole.column(self.begins)
         return whole.stretched(first, whole.width * whole.scale / max(self.length, 1.0))
 
@@ -221,10 +219,8 @@ def _between(merged: Sequence[Interval]) -> list[Interval]:
 
 
 def zoomed_in(whole: Axis, window: Window | None, focus: Instant) -> Window | None:
-    """Half of the columns that are shown, around `focus`; None when nothing closer is shown.
-
-    The new first column is a whole column of what is shown now, so that no cell of a bar is lost.
-    """
+    """The window with half of the columns, around `focus`; None at the closest zoom. The new first
+    column is a whole column of the old window, so no cell of a bar is lost."""
     shown = window.of(whole) if window else whole
     if shown.scale <= _CLOSEST:
         return None
@@ -236,17 +232,18 @@ def zoomed_in(whole: Axis, window: Window | None, focus: Instant) -> Window | No
 
 
 def zoomed_out(whole: Axis, window: Window) -> Window | None:
-    """Twice the columns, around the same middle; None: all of it."""
+    """The window with twice the columns, around the same middle; None once all is shown."""
     return _inside(window.of(whole), -0.5, 2.0)
 
 
 def panned(whole: Axis, window: Window, step: int) -> Window:
-    """A quarter of what is shown further (`step` 1 or -1), as far as the axis goes."""
+    """The window moved by a quarter (`step` 1 or -1), at most to the end of the axis."""
     return _inside(window.of(whole), step / 4, 1.0) or window
 
 
 def fitted(whole: Axis, begins: Instant, ends: Instant) -> Window | None:
-    """Shows one interval, with a tenth of its length on each side; None when that is all of it."""
+    """The window that shows one interval, with a tenth of its length on each side; None if that is
+    the whole axis."""
     room = max((ends - begins) // 10, 1)
     first, last = whole.column(begins - room), whole.column(ends + room)
     length = max(last - first, _CLOSEST * whole.width / whole.scale)
@@ -256,7 +253,7 @@ def fitted(whole: Axis, begins: Instant, ends: Instant) -> Window | None:
 
 
 def moved_to(whole: Axis, window: Window, at: Instant) -> Window:
-    """As much as before, with `at` in its middle."""
+    """The window of the same length with `at` in its middle."""
     shown = window.of(whole)
     step = shown.column(at) / shown.width - 0.5
     return _inside(shown, step, 1.0) or window
@@ -265,7 +262,7 @@ def moved_to(whole: Axis, window: Window, at: Instant) -> Window:
 def followed(
     before: Axis, now_before: Instant, whole: Axis, now: Instant, window: Window
 ) -> Window:
-    """The window after time went on: it moves with now while it shows it."""
+    """The window after time has passed: it moves with now if it shows now."""
     shown = window.of(before)
     at = shown.column(now_before)
     if not 0 <= at <= shown.width:
@@ -275,7 +272,7 @@ def followed(
 
 
 def _inside(shown: Axis, step: float, factor: float) -> Window | None:
-    """The window `step` widths further and `factor` times as long, moved into the whole."""
+    """The window moved by `step` widths and made `factor` times as long, kept within the axis."""
     length = shown.width * factor
     begin, end = shown.columns[0], shown.columns[-1]
     if length >= end - begin - _ROUNDING:
@@ -288,8 +285,8 @@ def _inside(shown: Axis, step: float, factor: float) -> Window | None:
 
 
 def ticks(begin: Instant, end: Instant, most: int, offset: Duration = 0) -> list[Instant]:
-    """Round moments within [begin, end], `most` of them at the most; `offset` is that of the
-    zone, so that days begin at its midnight."""
+    """At most `most` round moments within [begin, end]. `offset` is that of the time zone, so that
+    days begin at its midnight."""
     if most < 1:
         return []
     step = next((s for s in _STEPS if (end - begin) / s <= most), None)
@@ -300,7 +297,7 @@ def ticks(begin: Instant, end: Instant, most: int, offset: Duration = 0) -> list
 
 
 def short(duration: Duration) -> str:
-    """A length in as few characters as tell it: `45s`, `12m`, `3h`, `1d3h`, `12d`."""
+    """A duration in few characters: `45s`, `12m`, `3h`, `1d3h`, `12d`."""
     if duration < MINUTE:
         return f"{duration // SECOND}s"
     if duration < HOUR:

@@ -1,4 +1,4 @@
-"""The list of traces: which rows are in it, in which order, and what a filter leaves of them."""
+"""The list of traces: its rows, their order, and what a filter leaves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vs_tui.traces.standing import Standing, matches_text
 ORDERS: Final = ("state", "over", "person", "project", "name")
 """How the rows of a section can be ordered; the first is each section's own."""
 Member = tuple[Standing, Sequence[Span]]
-"""A row and the spans it is made of."""
+"""A row and the spans of its trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Totals:
     sections: Mapping[str, int] = field(default_factory=dict)
     """Section -> rows."""
     long: int = 0
-    """Waiting or running for at least one and a half times the usual time."""
+    """Rows that wait or run for at least one and a half times the usual time."""
     jobs_done: int = 0
     jobs: int = 0
-    """Of the runs in flight."""
+    """Jobs of the runs in flight."""
     deploys: int = 0
     """Deploys in flight."""
 
@@ -40,23 +40,23 @@ class Totals:
 
     @property
     def listed(self) -> int:
-        """Rows without those that nobody has started on."""
+        """The rows without those on which work has not begun."""
         return sum(self.sections.values()) - self.of(Section.NOT_STARTED)
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What a filter leaves of the traces that are open or have just ended."""
+    """The rows that a filter leaves of the open and just finished traces."""
 
     rows: Sequence[Standing]
-    """Section by section; within one in its own order."""
+    """Section by section; within each in the order of that section."""
     matched: Totals
     everything: Totals
-    """Without the filter."""
+    """Totals without the filter."""
     outside: frozenset[str] = frozenset()
     """Ids of incidents that are listed although the filter leaves them out."""
     terms: Mapping[str, int] = field(default_factory=dict)
-    """How many rows each term alone leaves; only where all together leave none."""
+    """How many rows each term alone leaves; filled only if all terms together leave none."""
 
 
 def board(
@@ -66,7 +66,7 @@ def board(
     *,
     finished_for: Duration = DEFAULTS.finished_for,
 ) -> Board:
-    """The rows that match a filter; ValueError as `filters.parse`."""
+    """The rows that match a filter; ValueError as in `filters.parse`."""
     wanted = filters.parse(text, traces=True)
     listed = [m for m in members if _is_current(m[0], now, finished_for)]
     found = [m for m in listed if matches(wanted, m, now)]
@@ -88,7 +88,7 @@ def board(
 
 
 def totals(rows: Iterable[Standing], now: Instant) -> Totals:
-    """Counts of some rows."""
+    """The counts of some rows."""
     sections: dict[str, int] = dict.fromkeys((section.value for section in Section), 0)
     long = done = jobs = deploys = 0
     for row in rows:
@@ -104,7 +104,7 @@ def totals(rows: Iterable[Standing], now: Instant) -> Totals:
 
 
 def ordered(rows: Sequence[Standing], order: str, now: Instant) -> list[Standing]:
-    """Rows in another order within their sections; a leading `-` reverses."""
+    """Rows in another order within their sections; a leading `-` reverses it."""
     name = order.lstrip("-")
     keys: Mapping[str, Callable[[Standing], Any]] = {
         "over": lambda r: -(r.over(now) or 0),
@@ -122,7 +122,7 @@ def ordered(rows: Sequence[Standing], order: str, now: Instant) -> list[Standing
 
 
 def matches(wanted: Filter, member: Member, now: Instant) -> bool:
-    """Whether one of the steps matches all terms of steps, and the trace all of its own."""
+    """Whether one span matches all terms about spans, and the trace all terms about traces."""
     row, spans = member
     own = [term for term in wanted.terms if _is_of_trace(term)]
     if not all(_holds(term, row, spans, now) != term.negated for term in own):
@@ -173,8 +173,8 @@ _SECTIONS: Final = {section: place for place, section in enumerate(Section)}
 
 
 def _place(row: Standing, now: Instant) -> tuple[Any, ...]:
-    """Machines by their begin, so that new rows come at the end; waits with the longest first;
-    what ended with the newest first. Quiet rows and starts in the future come last."""
+    """Sort key: running rows by begin, so that new rows come last; waiting rows longest first;
+    finished rows newest first. Quiet rows and starts in the future come last."""
     since = row.action.since or now
     first: Any = 0
     if row.section is Section.INCIDENT:

@@ -1,4 +1,4 @@
-"""Two traces aligned step by step: what got slower, what is only in one of them."""
+"""Align two traces step by step: which steps got slower, and which are in only one of them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from vs_tui.model.vocabulary import Span
 from vs_tui.traces.trace_tree import Row, tree
 
 NOTABLE: Final = 0.2
-"""A step is slower or faster when it changed by more than this share, and by a second."""
+"""A step is slower or faster if its duration changed by more than this share and by at least a
+second."""
 _EXACT: Final = 400 * 400
-"""Above so many pairs of steps names that come again and again align only beside others: each of
-them with each would take minutes."""
+"""Most pairs of steps that are compared one by one. Above it, names that occur often align only
+next to rare ones; comparing all would take minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,9 @@ class Pair:
     first: Duration | None
     second: Duration | None
     verdict: str
-    """slower, faster, same, running, only in A, only in B."""
+    """slower, faster, same, running, only in A, or only in B."""
     depth: int = 0
-    """Of the step in its tree."""
+    """Depth of the step in its tree."""
 
     @property
     def delta(self) -> Duration | None:
@@ -39,7 +40,7 @@ class Pair:
 
 
 def step_name(span: Span) -> tuple[str, str]:
-    """What aligns steps of different traces: kind, and the name without what is its own."""
+    """The key that aligns steps of different traces: kind and name, without numbers of the run."""
     names = span.attributes
     label = names.get("cicd.pipeline.task.name") or names.get("cicd.pipeline.name")
     if span.operation == "deploy":

@@ -1,9 +1,9 @@
-"""Correlation: which spans a span belongs below, and why.
+"""Correlation: decide which span is the parent of a span, and why.
 
-A span *seeks* keys and others *offer* them (see `model.Key`); every match is a candidate link,
-named by its rule. The strongest rule gives the parent, the rest stay links (fan-in: a deploy
-that ships five pull requests). The links of a span are a function of the seeks and offers
-that exist, so the order in which deliveries arrived changes nothing.
+A span *seeks* keys and others *offer* them (see `model.Key`). Every match is a candidate link,
+named by its rule. The strongest rule gives the parent; the others stay links (fan-in: a deploy that
+ships five pull requests). The links of a span depend only on the seeks and offers that exist, so
+the order of arrival changes nothing.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from vs_tui.traces.link_reasons import why_matched, why_near
 STRENGTH: Final[Mapping[Rule, int]] = {rule: order for order, rule in enumerate(Rule)}
 
 PIN_ATTRIBUTE: Final = "vs.pin"
-"""Attribute that holds the key of the parent a person chose."""
+"""Attribute with the key of the parent that a person chose."""
 CUT_PREFIX: Final = "vs.cut:"
-"""Attribute prefix; the rest is the key of a span this one must not be linked to, the value the
-instant of the decision, 0 when it was taken back."""
+"""Prefix of attributes that cut a link: the rest is the key of the other span, the value the
+instant of the decision, or 0 once it was undone."""
 CLEARED_ATTRIBUTE: Final = "vs.cleared"
-"""Attribute with the instant from which on earlier cuts count no more."""
+"""Attribute with an instant; cuts made before it no longer count."""
 
 BRANCH_GRACE: Final = HOUR
-"""A run on a branch counts for a change that closed at most this long before."""
+"""A run on a branch belongs to a change that closed at most this long before it."""
 _CLOCK_SLACK: Final = 5 * MINUTE
 
 _LEVEL: Final[Mapping[str, int]] = {
@@ -60,7 +60,7 @@ LEVELS: Final = range(10)
 NAMED: Final = frozenset(
     {Rule.PINNED, Rule.EXPLICIT, Rule.TRACEPARENT, Rule.REFERENCE, Rule.STRUCTURE, Rule.ATTEMPT}
 )
-"""These rules name the parent outright; all others infer it and must go down the levels."""
+"""Rules that name the parent outright. All others infer it and must go down the levels."""
 # Of these only the best match says something; the others may match many at once.
 _SINGLE: Final = frozenset(
     {Rule.BRANCH, Rule.BRANCH_NUMBER, Rule.BUILT, Rule.VERSION, Rule.TRACEPARENT}
@@ -72,29 +72,29 @@ _NEAREST: Final = frozenset({Rule.STRUCTURE, Rule.REFERENCE, Rule.VERSION})
 # Where a commit or a version is in two spans, the one that succeeded is the one that went on.
 _SUCCESS_FIRST: Final = frozenset({Rule.COMMIT, Rule.BUILT, Rule.VERSION})
 RANKED_KINDS: Final = frozenset({"commit", "built", "artifact", "tag"})
-"""Kinds of keys that these rules seek: only their seekers care how what they found ended."""
+"""Kinds of keys that these rules seek. Only their seekers depend on how the offering span ended."""
 _PLACES: Final = ("branch", "title", "body", "description", "commit message")
-"""Where people name tickets, the most deliberate place first."""
+"""Fields in which people name tickets, the most deliberate first."""
 MAX_LINKS: Final = 30
 CROWD: Final = MAX_LINKS
-"""A key that more spans of one level offer says nothing about them: no span could be linked to all
-of them, and each further one would have to be compared with every span that seeks the key."""
+"""Most spans of one level that may offer a key. A key with more offers is ignored: it identifies
+none of them, and each delivery would compare all of them with every seeker."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkRules:
-    """What the configuration says about links."""
+    """Settings of correlation."""
 
     disabled: frozenset[Rule] = frozenset()
-    """Rules that must not link."""
+    """Rules that are switched off."""
     incident_window: Duration = DAY
-    """An incident that names no deployment is about the latest one that ended at most this long
-    before it; 0: about none."""
+    """An incident that names no deployment belongs to the latest one that ended at most this long
+    before it; 0 switches this off."""
     environments: Environments = field(default_factory=Environments)
 
 
 class Node(NamedTuple):
-    """What correlation needs to know of a span."""
+    """The part of a span that correlation needs."""
 
     key: str
     operation: str
@@ -108,7 +108,7 @@ class Node(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A span that offers what is sought, and the key it offered."""
+    """A span that offers a sought key, and that key."""
 
     node: Node
     offered: Key
@@ -136,7 +136,7 @@ def fits(sought: Key, offered: Key) -> bool:
 
 _Order = tuple[int, int, int, int, int, str]
 _Candidate = tuple[_Order, Rule, Node, Seek | None, Key | None]
-"""Sort key, rule, the other span, and what was sought and offered."""
+"""Sort key, rule, the other span, and the sought and the offered key."""
 
 
 def links_of(
@@ -150,12 +150,9 @@ def links_of(
     disabled: Collection[Rule] = (),
     most: int = MAX_LINKS,
 ) -> list[Link]:
-    """The links of one span, strongest first; at most one of them is primary.
-
-    `matches` yields the spans that offer a key. `extra` are candidates found by time instead
-    (SHIPS, PROXIMITY). `cut` are keys of spans a person separated from this one; a pin beats
-    every rule.
-    """
+    """The links of one span, strongest first; at most one is primary. `matches` finds the spans
+    that offer a key. `extra` are candidates found by time (SHIPS, PROXIMITY). `cut` holds keys of
+    spans that a person separated from this one; a pin beats every rule."""
     found: list[_Candidate] = []
     if pinned is not None:
         order = _order(Rule.PINNED, child, pinned, None)
@@ -185,7 +182,7 @@ def links_of(
 
 
 def _unambiguous(sought: Key, answers: list[Match]) -> list[Match]:
-    """The matches if they can all be meant at once, else those that are exactly what is sought."""
+    """All matches if they can be meant together, else only the exact ones."""
     if sought.kind == "artifact":
         return _of_scope(sought, answers)
     if sought.kind not in PREFIX_KINDS or not answers:
@@ -198,11 +195,9 @@ def _unambiguous(sought: Key, answers: list[Match]) -> list[Match]:
 
 
 def _of_scope(sought: Key, answers: list[Match]) -> list[Match]:
-    """The spans that have a version: of the sought scope, else of the only scope that has it.
-
-    Custom events know a namespace where GitHub and GitLab know a repository, and an alert's
-    labels know neither. Two namespaces are kept apart: that is what they are for.
-    """
+    """The spans with a version in the sought scope, else those of the only scope that has the
+    version. Custom events know a namespace where GitHub and GitLab know a repository, and an
+    alert's labels know neither. Two namespaces stay separate: that is their purpose."""
     if exact := [match for match in answers if match.offered.scope == sought.scope]:
         return exact
     scopes: dict[str, str] = {}
@@ -218,7 +213,7 @@ def _of_scope(sought: Key, answers: list[Match]) -> list[Match]:
 def _longest(
     readings: Sequence[tuple[Seek, list[Match]]],
 ) -> Iterable[tuple[Seek, list[Match]]]:
-    """Without the shorter readings of a reference whose longer one names a span as well."""
+    """The matches without shorter readings of a reference whose longer reading matches, too."""
     named = [seek.key for seek, _ in readings if seek.rule is Rule.REFERENCE]
     for seek, answers in readings:
         key = seek.key
@@ -274,7 +269,8 @@ def _allowed(rule: Rule, child: Node, parent: Node) -> bool:
 
 
 def _is_of_before(child: Node, parent: Node) -> bool:
-    """Whether a test or an incident was over before the deploy began: it is about another one."""
+    """Whether a test or an incident ended before the deploy began, so that it belongs to an earlier
+    one."""
     return (
         parent.operation == Operation.DEPLOY
         and child.operation in (Operation.TEST, Operation.INCIDENT)
@@ -296,13 +292,13 @@ def cuts(attributes: Attributes) -> list[str]:
 
 
 def level(operation: str) -> int:
-    """How far down a delivery an operation stands; inferred links only go down."""
+    """The level of an operation in a delivery; inferred links only go down."""
     return _LEVEL.get(operation, _CUSTOM_LEVEL)
 
 
 def _order(rule: Rule, child: Node, parent: Node, sought: Key | None) -> _Order:
-    """Sort key: rule; how precisely it is named; the level; a success; what began before the
-    child, nearest first; the key, to be total."""
+    """Sort key of a candidate: rule, precision of the name, level, success, nearest begin before
+    the child, and the key to make it total."""
     precision = 0
     if sought is not None and rule is Rule.TRACEPARENT:
         precision = -len(sought.value)  # a span before its whole trace
@@ -323,18 +319,16 @@ def _order(rule: Rule, child: Node, parent: Node, sought: Key | None) -> _Order:
 
 
 def break_cycle(ring: Sequence[tuple[Rule, Instant, str]]) -> str:
-    """The key of the span that becomes the root when parents form a ring.
-
-    `ring` holds each span's rule for its parent, its start and its key. The weakest rule gives
-    way, so that a pin holds; of equal ones that of the span that began first.
-    """
+    """The key of the span that becomes the root of a ring of parents. `ring` holds each span's rule
+    for its parent, its start and its key. The weakest rule is dropped, so a pin holds; among equals
+    the span that began first becomes the root."""
     return min((-STRENGTH[rule], at, key) for rule, at, key in ring)[2]
 
 
 def series_of(span: Span, stage_of: str = "") -> str:
-    """What a span's duration can be compared with: runs of one workflow, jobs of one name in
-    one workflow, deploys of one service to one environment, changes of one repository; a phase
-    (`stage_of` its span's series) with the same phase of the others."""
+    """The series whose durations can be compared: runs of one workflow, jobs of one name in one
+    workflow, deploys of one service to one environment, changes of one repository. The series of a
+    phase is the same phase of its span's series (`stage_of`)."""
     if stage_of:
         return f"{stage_of}|{span.name}"
     names = span.attributes

@@ -1,4 +1,4 @@
-"""What is known of a trace when it is asked who acts next: its spans, sorted by what they are.
+"""The facts about a trace that the rules of the next action use: its spans, sorted by kind.
 
 What bots do and when something was last updated are never evidence: only what people and machines
 did.
@@ -16,22 +16,22 @@ from vs_tui.traces.compare import step_name
 
 SILENT_P90S: Final = 3
 SILENT_AT_LEAST: Final = 10 * MINUTE
-"""A machine that was silent for this long, and for so many times what nine of ten runs take, is
-lost."""
+"""A machine step is lost after this time without an event, if it is also this many times its 90th
+percentile."""
 SILENT_WITHOUT_HISTORY: Final = DAY
 MACHINES: Final = frozenset({"pipeline", "build", "test", "deploy"})
 NO_MACHINES: Final = frozenset(
     {"issue", "pull_request", "review", "push", "sprint", "incident", "release", "stage"}
 )
 CONTEXT: Final = frozenset({"issue", "pull_request", "sprint"})
-"""Open while others work on them."""
+"""Operations that stay open while people work on others."""
 NOT_BEGUN: Final = frozenset({"", "open", "opened", "new", "to do", "todo", "backlog", "triage"})
-"""Columns of a board, in lower case, in which nobody works on an issue."""
+"""Board columns, in lower case, in which work on an issue has not begun."""
 _BOT: Final = ("[bot]", "-bot")
 
 
 class Usual(Protocol):
-    """How long the last successes of a series took."""
+    """Durations of the last successes of a series."""
 
     @property
     def n(self) -> int: ...
@@ -44,7 +44,7 @@ class Usual(Protocol):
 
 
 class Evidence:
-    """What the rules look at: a trace's spans, sorted by what they are."""
+    """The spans of a trace, sorted by kind, as the rules need them."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Evidence:
 
     @cached_property
     def change(self) -> Span | None:
-        """The change that is open, else the one that was opened last."""
+        """The open change, else the one opened last."""
         changes = self.of("pull_request")
         return newest_of([c for c in changes if c.in_flight]) or newest_of(changes)
 
@@ -88,7 +88,7 @@ class Evidence:
 
     @cached_property
     def flying(self) -> list[Span]:
-        """The innermost machine steps in flight: a run whose jobs are in flight is not counted."""
+        """The innermost machine steps in flight; a run whose jobs are in flight is left out."""
         flying = [span for span in self.machines if span.in_flight]
         above = {span.parent_key for span in flying}
         return [span for span in flying if span.key not in above]
@@ -99,14 +99,14 @@ class Evidence:
 
     @cached_property
     def runs(self) -> list[Span]:
-        """Machine steps that are no part of another one."""
+        """Machine steps that are not part of another one."""
         keys = {span.key for span in self.machines}
         return [span for span in self.machines if span.parent_key not in keys]
 
     @cached_property
     def gates(self) -> list[Span]:
-        """Steps that wait for a person, unless their run has ended without them or a newer run of
-        the same name has passed them."""
+        """Steps that wait for a person, unless their run ended without them or a newer run of the
+        same name went past them."""
         by_key = {span.key: span for span in self.machines}
         found = []
         for gate in self.flying:
@@ -120,7 +120,7 @@ class Evidence:
 
     @cached_property
     def failed_run(self) -> Span | None:
-        """The newest run that failed, unless a newer one of its series began."""
+        """The newest failed run, unless a newer one of its series has begun."""
         newest: dict[tuple[str, ...], Span] = {}
         for run in sorted(self.runs, key=lambda s: (s.at, s.attempt)):
             newest[series_of(run)] = run
@@ -138,7 +138,7 @@ class Evidence:
 
     @cached_property
     def reviews(self) -> dict[str, Span]:
-        """The last verdict of each reviewer; bots and comments are none."""
+        """The last verdict of each reviewer, without bots and comments."""
         found: dict[str, Span] = {}
         change = self.change
         for review in sorted(self.of("review"), key=lambda s: s.at):
@@ -150,7 +150,7 @@ class Evidence:
 
     @cached_property
     def pushed_at(self) -> Instant:
-        """When something was pushed last: a push, or the run that one started; 0: never."""
+        """The time of the last push, or of the run that it started; 0 if there was none."""
         pushes = [s.at for s in self.of("push")]
         runs = [s.at for s in self.runs if s.operation != "deploy"]
         return max([*pushes, *runs], default=0)
@@ -172,7 +172,7 @@ class Evidence:
 
 
 def is_silent(span: Span, usual: Usual | None, now: Instant) -> bool:
-    """Whether a machine step says nothing for longer than it ever takes."""
+    """Whether a machine step has been without an event for longer than any run takes."""
     if not span.in_flight or span.state is State.WAITING:
         return False
     limit = max(SILENT_P90S * usual.p90, SILENT_AT_LEAST) if usual else SILENT_WITHOUT_HISTORY
@@ -180,7 +180,7 @@ def is_silent(span: Span, usual: Usual | None, now: Instant) -> bool:
 
 
 def is_machine(span: Span) -> bool:
-    """Whether a machine does it; a phase is none of its own."""
+    """Whether a machine does this step; phases do not count."""
     return span.operation not in NO_MACHINES
 
 
@@ -189,7 +189,7 @@ def is_draft(change: Span) -> bool:
 
 
 def is_begun(issue: Span) -> bool:
-    """Whether its tracker says that somebody works on it."""
+    """Whether the tracker says that somebody works on the issue."""
     category = issue.attributes.get("vs.issue.category")
     if category is not None:
         return category == "indeterminate"
@@ -201,13 +201,13 @@ def is_bot(name: str) -> bool:
 
 
 def is_approved(e: Evidence) -> bool:
-    """Whether somebody approved and nobody who asked for changes waits for an answer."""
+    """Whether somebody approved, and every request for changes is answered."""
     verdicts = [verdict(review) for review in e.reviews.values()]
     return "approved" in verdicts and "changes_requested" not in verdicts
 
 
 def acknowledged_by(incident: Span) -> tuple[str, ...]:
-    """Who took an incident on."""
+    """The person who acknowledged an incident."""
     assigned = named(incident, "vs.incident.assignees") or named(incident, "vs.issue.assignees")
     if assigned or incident.stage != "acknowledged":
         return assigned
@@ -215,7 +215,7 @@ def acknowledged_by(incident: Span) -> tuple[str, ...]:
 
 
 def severity_rank(incident: Span) -> int:
-    """0 for the worst; 9 where none is told."""
+    """0 for the worst severity; 9 if none is stated."""
     word = severity(incident).lower()
     digits = [int(character) for character in word if character.isdigit()]
     ranks = {"critical": 1, "blocker": 1, "high": 2, "major": 2, "error": 2, "medium": 3,
@@ -231,7 +231,7 @@ def severity(incident: Span) -> str:
 
 
 def is_answered(review: Span, change: Span, e: Evidence) -> bool:
-    """Whether something was pushed after a review asked for changes."""
+    """Whether something was pushed after a review requested changes."""
     if verdict(review) != "changes_requested":
         return False
     seen = review.attributes.get("vcs.ref.head.revision")

@@ -1,8 +1,8 @@
-"""Why two spans are linked, in words: a phrase that reads on after "linked by".
+"""Why two spans are linked, as a phrase that completes "linked by".
 
     merge commit 78a76ee · TP-3 in the branch · the branch feature/cache
 
-The rule's name and its confidence stand beside it wherever it is shown.
+Every place that shows it also shows the name of the rule and its confidence.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from vs_tui.model.vocabulary import PREFIX_KINDS, Key, Rule, Seek
 
 _MAX_VALUE: Final = 80
 _WRITTEN: Final = frozenset({"commit title", "commit message", "description"})
-"""Texts in which people write versions; elsewhere a version is a field of its own."""
+"""Free texts in which people write versions; elsewhere a version is a field."""
 
 
 def why_matched(seek: Seek, offered: Key, operation: str) -> str:
-    """Why a span that seeks a key is linked to one (of `operation`) that offers it."""
+    """Why a span is linked to one (of `operation`) that offers the key it seeks."""
     key, rule = seek.key, seek.rule
     if rule is Rule.STRUCTURE:
         part = f"being part of that {operation.replace('_', ' ')}"
@@ -60,7 +60,7 @@ def _commit(rule: Rule, key: Key, offered: Key) -> str:
 
 
 def _value(key: Key) -> str:
-    """The key as people write it."""
+    """The key's value as people write it."""
     if key.kind in ("change", "issue"):
         return f"#{key.value}"
     return key.value.removeprefix("vstrace-")[:_MAX_VALUE]

@@ -1,5 +1,8 @@
-"""What a trace shows as rows: its spans, its waits, the traces it is linked to, and one row for
-many siblings that went well. Pure layout; rows that are no spans stand in the tree as one."""
+"""The rows of a trace: its spans, its waits, the traces it is linked to, and one row for many
+siblings that succeeded.
+
+Pure layout. Rows that are not spans stand in the tree as if they were.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +19,19 @@ from vs_tui.traces.trace_tree import children_of
 from vs_tui.traces.waits import STATES, Path, Wait, path_of
 
 SIBLINGS: Final = 8
-"""So many siblings off the critical path that went well are shown; more are one row."""
+"""Most successful siblings off the critical path that are shown; more become one row."""
 MATRIX: Final = 4
-"""From so many siblings of one name on they are one row."""
+"""Number of siblings of one name from which they become one row."""
 PSEUDO: Final = "\0"
-"""Stands in the keys of rows that are no spans, and in no other."""
+"""Marks the keys of rows that are not spans."""
 _LAST: Final = 1 << 62
 _VARIANT: Final = re.compile(r"\s*(\(.*\)|\[.*\]|\d+\s*(/|of)\s*\d+|[:#]\s*\S+)\s*$")
-"""What tells the jobs of a matrix apart, at the end of their names."""
+"""The end of a name that tells the jobs of a matrix apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """A span of another trace and what it has to do with this one."""
+    """A span of another trace and its relation to this one."""
 
     word: str
     """`also ships`, `incident after it`, `earlier attempt`."""
@@ -41,14 +44,14 @@ class Outline:
     """The rows of a trace before folding."""
 
     spans: Sequence[Span] = ()
-    """All that the tree shows; those with `PSEUDO` in their key are no spans."""
+    """All rows of the tree; keys with `PSEUDO` are not spans."""
     path: Path = field(default_factory=Path)
     waits: Mapping[str, Wait] = field(default_factory=dict)
     elsewhere: Mapping[str, Elsewhere] = field(default_factory=dict)
     quiet: frozenset[str] = frozenset()
     """Rows that begin folded."""
     jobs: frozenset[str] = frozenset()
-    """Builds and tests below another machine: their place says what they are."""
+    """Builds and tests below another machine step: their place says what they are."""
 
     def is_span(self, key: str) -> bool:
         return bool(key) and PSEUDO not in key
@@ -61,7 +64,7 @@ def outline(
     now: Instant,
     expected: Mapping[str, Instant] | None = None,
 ) -> Outline:
-    """The rows of a trace. `expected` are the ends that history lets steps in flight expect."""
+    """The rows of a trace. `expected` are the ends that history predicts for steps in flight."""
     path = path_of(spans, now, expected)
     by_key = {span.key: span for span in spans}
     kept = [s for s in spans if not _says_only_its_state(s, by_key)]
@@ -98,7 +101,7 @@ def _of_wait(wait: Wait) -> Span:
 
 
 def _grouped(spans: Sequence[Span], path: frozenset[str], quiet: set[str]) -> list[Span]:
-    """The spans; siblings that are many and went well stand below a row of their own."""
+    """The spans, with many successful siblings put below a row of their own."""
     below = children_of(spans)
     moved: dict[str, str] = {}
     made: list[Span] = []
@@ -140,7 +143,7 @@ def _name(step: Span) -> tuple[str, str]:
 
 
 def _is_well(span: Span, below: Mapping[str, Sequence[Span]]) -> bool:
-    """Whether it ended well, and all below it."""
+    """Whether a span and all spans below it succeeded."""
     waiting, seen = [span], {span.key}
     while waiting:
         one = waiting.pop()
@@ -155,7 +158,7 @@ def _is_well(span: Span, below: Mapping[str, Sequence[Span]]) -> bool:
 def _holds(
     spans: Iterable[Span], below: Mapping[str, Sequence[Span]], path: frozenset[str]
 ) -> set[str]:
-    """Those of the spans with a step of the path below them."""
+    """The spans that have a step of the path below them."""
     found = set()
     for span in spans:
         waiting, seen = [span], {span.key}
@@ -171,8 +174,8 @@ def _holds(
 
 
 def _quiet(spans: Sequence[Span], path: frozenset[str]) -> set[str]:
-    """What begins folded: jobs, whose steps are one key away, and runs off the path. Never what
-    hides a step that failed, runs or waits."""
+    """The rows that begin folded: jobs, and runs off the path; never a row that hides a step that
+    failed, runs or waits."""
     below = children_of(spans)
     machines = {span.key for span in spans if is_machine(span)}
     found = set()
@@ -205,7 +208,7 @@ def _elsewhere(
 
 
 def _word(rule: Rule, forward: bool) -> str:
-    """What the other span is to this trace; `forward`: it is the link's child."""
+    """The relation of the other span to this trace; `forward`: it is the child of the link."""
     words = {
         Rule.SHIPS: ("shipped by", "also ships"),
         Rule.PROXIMITY: ("incident after it", "after"),
@@ -215,7 +218,7 @@ def _word(rule: Rule, forward: bool) -> str:
 
 
 def _of_links(elsewhere: Mapping[str, Elsewhere], quiet: set[str]) -> list[Span]:
-    """A row for each other trace, after all others; those of one kind below one row."""
+    """One row for each other trace, after all others; several of one kind stand below one row."""
     kinds: dict[str, list[str]] = {}
     for key, found in elsewhere.items():
         kinds.setdefault(found.word, []).append(key)

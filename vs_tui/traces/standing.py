@@ -1,4 +1,4 @@
-"""One row of the list of traces: its name, the six cells of its track, what goes on now."""
+"""One row of the list of traces: its name, the six cells of its track, and what happens now."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from vs_tui.traces.evidence import Evidence, Usual, is_approved, is_draft, is_si
 from vs_tui.traces.next_action import NextAction, Section, change_was_asked_for, decide
 
 CELLS: Final = ("issue", "change", "review", "ci", "staging", "production")
-"""The stations of the track, in their order."""
+"""The cells of the track, in order."""
 FEWEST: Final = 5
-"""Fewer past values are no usual time."""
+"""Fewest past values from which a usual time is derived."""
 
 
 class Cell(NamedTuple):
@@ -27,11 +27,11 @@ class Cell(NamedTuple):
     after it), shipped (by a deploy of another trace); empty: no part of this trace."""
     done: int = 0
     all: int = 0
-    """Of how many jobs or services `done` have ended; 0 where there is nothing to count."""
+    """Number of jobs or services, of which `done` have ended; 0 if there is nothing to count."""
 
 
 class Waits(NamedTuple):
-    """How long the last waits of one kind took."""
+    """Durations of the last waits of one kind."""
 
     n: int
     p50: Duration
@@ -45,17 +45,17 @@ class Standing:
     trace_id: str
     root: Span
     label: str
-    """What people call it by: `CORE-431`, `#829`; empty for what has no number."""
+    """The short name that people use: `CORE-431`, `#829`; empty without a number."""
     title: str
     project: str
     team: str
     action: NextAction
     cells: tuple[Cell, ...]
     began_at: Instant
-    """The first commit, else the change, else the begin of work on the issue."""
+    """The first commit, else the opening of the change, else the begin of work on the issue."""
     last_sign_at: Instant
     usual: Usual | None = None
-    """The usual time of what goes on now; None where too few are known."""
+    """The usual duration of what happens now; None if too few are known."""
     thresholds: Thresholds = DEFAULTS
 
     @property
@@ -63,19 +63,19 @@ class Standing:
         return self.action.section
 
     def waited(self, now: Instant) -> Duration | None:
-        """How long it has been waiting or running."""
+        """How long it has waited or run."""
         since = self.action.since
         return None if since is None else max(now - since, 0)
 
     def over(self, now: Instant) -> float | None:
-        """The time so far as a multiple of the usual one; None where either is not known."""
+        """The time so far divided by the usual time; None if either is unknown."""
         waited = self.waited(now)
         if waited is None or self.usual is None or self.usual.p50 <= 0 or self.is_over:
             return None
         return waited / self.usual.p50
 
     def left(self, now: Instant) -> Duration | None:
-        """Usual time that a machine has left; None where it is over or not known."""
+        """Usual time left for a machine step; None if it is over or unknown."""
         waited = self.waited(now)
         if self.section is not Section.RUNNING or waited is None or self.usual is None:
             return None
@@ -99,12 +99,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Custom:
-    """What the last finished traces of a project had: what is expected of the next one."""
+    """What the last finished traces of a project had in common: the next one is expected to have
+    it."""
 
     stations: frozenset[str] = frozenset()
-    """Of `CELLS`: those that at least half of them had."""
+    """The cells that at least half of them had."""
     deploys_later: bool = False
-    """Whether at least half of its merged changes went on to a deploy."""
+    """Whether at least half of the merged changes were deployed later."""
     waits: Mapping[str, Waits] | None = None
     """Verb -> how long people usually take for it."""
 
@@ -121,7 +122,7 @@ def standing(
     shipped: Sequence[Span] = (),
     thresholds: Thresholds = DEFAULTS,
 ) -> Standing:
-    """The row of a trace that has at least one span."""
+    """The row of a trace with at least one span."""
     custom, usual = custom or Custom(), usual or {}
     keys = {span.key for span in spans}
     root = next((span for span in spans if span.parent_key not in keys), spans[0])
@@ -146,7 +147,7 @@ def standing(
 
 
 def label_of(span: Span) -> str:
-    """`CORE-431`, `#829`, `!231`; empty where the name says it or there is no number."""
+    """`CORE-431`, `#829`, `!231`; empty if the name contains it or there is no number."""
     found = str(span.attributes.get("vs.issue.key") or "")
     if not found:
         number = span.attributes.get("vs.issue.number") or span.attributes.get("vcs.change.id")
@@ -159,7 +160,7 @@ def label_of(span: Span) -> str:
 def track(
     e: Evidence, action: NextAction, custom: Custom, environments: Environments
 ) -> tuple[Cell, ...]:
-    """Six cells, in the order of `CELLS`."""
+    """The six cells, in the order of `CELLS`."""
     over = action.section is Section.FINISHED
     staging, production = _deploys(e, environments)
     cells = [_cell_of(e.issue), _cell_of(e.change), _review(e), _jobs(e), staging, production]
@@ -177,13 +178,13 @@ def track(
 
 
 def matches_text(found: Standing, word: str) -> bool:
-    """Whether a plain word stands in the row."""
+    """Whether a plain word occurs in the row."""
     texts = (found.label, found.title, found.project, found.team, *found.action.who)
     return any(word.lower() in text.lower() for text in texts)
 
 
 def custom_of(traces: Iterable[Sequence[Span]], environments: Environments) -> Custom:
-    """What the last finished traces of one project had in common; at least three are needed."""
+    """What the last finished traces of one project had in common; with fewer than three nothing."""
     had: dict[str, int] = dict.fromkeys(CELLS, 0)
     waits: dict[str, list[Duration]] = {}
     count = deployed = 0
@@ -265,7 +266,7 @@ def _review(e: Evidence) -> Cell:
 
 
 def _jobs(e: Evidence) -> Cell:
-    """The newest run: its jobs, a second try in the place of the first."""
+    """The jobs of the newest run; a second attempt replaces the first."""
     runs = [run for run in e.runs if run.operation != "deploy"]
     if not runs:
         return Cell()

@@ -10,8 +10,8 @@ from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span
 
 DEEPEST: Final = 60
-"""What is further down stands there: nobody counts as many levels, and a sender could make a chain
-of thousands."""
+"""Deepest level that is drawn; deeper spans are drawn at it. A sender could make a chain of
+thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,11 @@ class Row:
     span: Span
     depth: int
     lasts: tuple[bool, ...]
-    """For each level above and this one: whether it is the last of its siblings."""
+    """For each level down to this one: whether the ancestor there is the last of its siblings."""
     children: int
     folded: bool
     below: tuple[Span, ...] = ()
-    """What folding hides below it."""
+    """Number of rows that folding hides below it."""
 
     @property
     def hidden(self) -> int:
@@ -37,7 +37,8 @@ class Row:
 
 
 def children_of(spans: Iterable[Span]) -> dict[str, list[Span]]:
-    """Spans by their parent's key, in time order; empty holds those without a parent here."""
+    """Spans by their parent's key, in time order; the empty key holds those whose parent is not in
+    the trace."""
     known = list(spans)
     keys = {span.key for span in known}
     found: dict[str, list[Span]] = {}
@@ -85,7 +86,7 @@ def _descendants(key: str, below: Mapping[str, Sequence[Span]]) -> list[Span]:
 
 
 def bounds(spans: Sequence[Span], now: Instant) -> tuple[Instant, Instant]:
-    """First start and last end of a trace; `now` where something is in flight."""
+    """First start and last end of a trace; `now` if something is in flight."""
     starts = [span.at for span in spans]
     ends = [end_at(span, now) for span in spans]
     begin, end = min(starts), max(ends)
@@ -98,7 +99,7 @@ def end_at(span: Span, now: Instant) -> Instant:
 
 
 def self_time(span: Span, children: Sequence[Span], now: Instant) -> Duration | None:
-    """Time of a span that none of its children covers; None while its start is unknown."""
+    """The time of a span that no child covers; None while its start is unknown."""
     if span.started_at is None:
         return None
     begin, end = span.started_at, end_at(span, now)
@@ -114,7 +115,7 @@ def self_time(span: Span, children: Sequence[Span], now: Instant) -> Duration | 
 def next_match(
     rows: Sequence[Row], start: int, matches: Callable[[Row], bool], step: int = 1
 ) -> int | None:
-    """Index of the next row (cyclic) that matches, None when none does."""
+    """Index of the next row (cyclic) that matches; None without a match."""
     for offset in range(1, len(rows) + 1):
         index = (start + step * offset) % len(rows)
         if matches(rows[index]):

@@ -1,6 +1,6 @@
-"""The steps that a run in flight has not begun, from what earlier runs of its series did.
+"""The steps that a run in flight has not begun yet, predicted from earlier runs of its series.
 
-They are expectations and no spans: nothing counts them, and they go when the run has ended.
+They are expectations, not spans: nothing counts them, and they disappear when the run ends.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ from vs_tui.model.vocabulary import Span
 from vs_tui.traces.compare import step_name
 
 RUNS: Final = 10
-"""Successes of a series that are looked at, the latest ones."""
+"""Number of latest successes that are looked at."""
 FEWEST: Final = 3
-"""Fewer say nothing of the next one."""
+"""Fewest past runs from which steps are predicted."""
 MOST: Final = 12
-"""Steps that are expected of one run at most."""
+"""Most steps predicted for one run."""
 NO_RUNS: Final = frozenset({"issue", "pull_request", "sprint", "incident", "release"})
-"""Open for as long as people work on them: their steps have no usual place."""
+"""Operations that people keep open as long as they need: their steps have no usual place."""
 _NO_STEPS: Final = frozenset({"issue", "pull_request", "sprint", "incident", "review", "push"})
 _STATES: Final = frozenset({"queued", "waiting", "running"})
-"""Phases that only say that a run is under way."""
+"""Phases that only say that a run is in progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastStep:
-    """A step of a run that went well."""
+    """A step of a successful run."""
 
     operation: str
     name: str
-    """Without what is the run's own, such as its number."""
+    """The name without numbers of the run."""
     offset: Duration
-    """From the begin of the run to its own."""
+    """Time from the run's begin to the step's begin."""
     length: Duration
 
 
 PastRun = tuple[PastStep, ...]
-"""The steps of one success, by their begin."""
+"""The steps of one successful run, by begin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """A step that is expected, and where."""
+    """A predicted step and its place."""
 
     operation: str
     name: str
@@ -58,7 +58,7 @@ class Upcoming:
 
 
 def steps_of(run: Span, children: Iterable[Span]) -> PastRun:
-    """What a run that has ended tells of the next one."""
+    """The steps of an ended run, for the prediction of the next."""
     if run.started_at is None:
         return ()
     found = [
@@ -70,18 +70,16 @@ def steps_of(run: Span, children: Iterable[Span]) -> PastRun:
 
 
 def has_steps(span: Span) -> bool:
-    """Whether it is a run that steps can be expected of."""
+    """Whether steps can be predicted for this span."""
     return span.in_flight and span.started_at is not None and span.operation not in NO_RUNS
 
 
 def upcoming(
     run: Span, children: Iterable[Span], past: Sequence[PastRun], now: Instant
 ) -> list[Upcoming]:
-    """The steps that at least half of the past runs had and this one has not begun, in order.
-
-    A step that always came before one that has begun was left out this time. Places are medians;
-    where the run is late, they begin now at the earliest, and after the step they wait for.
-    """
+    """The steps that at least half of the past runs had and this one has not begun, in order. A
+    step is left out if it always came before one that has begun. Places are medians; if the run is
+    late, a step begins now at the earliest, and after the step it waits for."""
     if not has_steps(run) or run.started_at is None or len(past) < FEWEST:
         return []
     begun = {step_name(child) for child in children}
@@ -118,7 +116,7 @@ def _left_out(
     begun: Iterable[tuple[str, str]],
     past: Sequence[Mapping[tuple[str, str], PastStep]],
 ) -> bool:
-    """Whether a step has begun that in every run came after this one."""
+    """Whether a step has begun that came after this one in every past run."""
     for other in begun:
         both = [steps for steps in past if name in steps and other in steps]
         if both and all(steps[name].offset < steps[other].offset for steps in both):

@@ -1,8 +1,9 @@
-"""The waits of a trace and its critical path: what decided when it ended, first to last.
+"""The waits of a trace, and its critical path: what decided when it ended, from first to last.
 
-A wait is named by what is missing and by whom. It is no span: nothing counts it, and exports have
-it as a gap. Waits for people begin with the event that made the next step possible (a change is
-opened, a review approves), so a long pickup is not hidden behind a build of ten minutes.
+A wait is named by what is missing and by who can provide it. It is not a span: nothing counts it,
+and exports show it as a gap. A wait for people begins with the event that made the next step
+possible (a change is opened, a review approves), so a build of ten minutes does not hide a long
+wait for review.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from vs_tui.traces.evidence import (
 from vs_tui.traces.trace_tree import end_at
 
 SHORTEST: Final = MINUTE
-"""Shorter waits are not shown."""
+"""Shortest wait that is shown."""
 _TIES: Final = 20
 QUEUES: Final = frozenset({"queued", "pending", "requested"})
 GATES: Final = frozenset({"waiting"})
 STATES: Final = QUEUES | GATES | {"running", "in_progress", "queued or running"}
-"""Phases of a machine that say no more than its state."""
+"""Phases of a machine step that only name its state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,13 @@ class Wait:
     key: str
     name: str
     parent: str
-    """Key of the span that it stands below."""
+    """Key of the span below which it stands."""
     begins: Instant
     ends: Instant
     after: str = ""
-    """Key of the span that began it; empty when nothing came before."""
+    """Key of the span that began it; empty if nothing came before."""
     until: str = ""
-    """Key of the span that ended it; empty while it goes on."""
+    """Key of the span that ended it; empty while it lasts."""
     who: tuple[str, ...] = ()
 
     @property
@@ -65,11 +66,11 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """What decided the end of a trace: keys of spans and of waits, first to last."""
+    """The critical path: keys of spans and of waits, from first to last."""
 
     keys: tuple[str, ...] = ()
     waits: tuple[Wait, ...] = ()
-    """Those of at least a minute, by their begin."""
+    """The waits of at least a minute, by begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,10 @@ class _Item:
 def path_of(
     spans: Sequence[Span], now: Instant, expected: Mapping[str, Instant] | None = None
 ) -> Path:
-    """The critical path, walked back from what ended last; while the trace goes on, from the step
-    that is expected to end last and from the waits that go on.
-
-    Only leaves count: a parent that lasts as long as its children explains nothing. Times tell no
-    more than this; parallel steps may depend on each other unseen.
-    """
+    """The critical path, walked back from the span that ended last; in an open trace from the step
+    that is expected to end last and from the current waits. Only leaves count: a parent that lasts
+    as long as its children explains nothing. The path follows times only; parallel steps may have
+    dependencies that no payload states."""
     if not spans:
         return Path()
     waits = [w for w in waits_of(spans, now) if w.ends > w.begins]
@@ -137,7 +136,7 @@ def path_of(
 
 
 def _idle_from(item: _Item, until: Instant, by_key: Mapping[str, Span]) -> Instant:
-    """When nothing ran any more: a job may go on after the last of its steps."""
+    """When all work around an item had ended: a job may go on after the last of its steps."""
     latest, step = item.ends, by_key.get(item.key)
     while step is not None and (above := by_key.get(step.parent_key)) is not None:
         if not is_machine(above) or above.ended_at is None or above.ended_at > until:
@@ -147,7 +146,8 @@ def _idle_from(item: _Item, until: Instant, by_key: Mapping[str, Span]) -> Insta
 
 
 def _nearest(items: Sequence[_Item], place: int, after: _Item) -> _Item:
-    """What ended last before an item; of what ended within a second, a sibling of it."""
+    """The item that ended last before another one; among those that ended within a second, a
+    sibling."""
     last = items[place]
     for other in reversed(items[max(place - _TIES, 0) : place + 1]):
         if last.ends - other.ends > SECOND:
@@ -158,7 +158,7 @@ def _nearest(items: Sequence[_Item], place: int, after: _Item) -> _Item:
 
 
 def waits_of(spans: Sequence[Span], now: Instant) -> list[Wait]:
-    """All waits that have a name, on the critical path or not."""
+    """All waits with a known reason, on the critical path or not."""
     evidence = Evidence(spans, now, {}, False)
     found = [*_queues(spans, now), *_coding(spans, evidence, now), *_deploys(evidence, now)]
     for change in evidence.of("pull_request"):
@@ -185,8 +185,8 @@ def _wait(
 def _unnamed(
     after: str, item: _Item, ends: Instant, begins: Instant, by_key: Mapping[str, Span]
 ) -> Wait:
-    """A time before an item for which no event says what was missing. It is told of the outermost
-    run that began with the item."""
+    """A wait before an item without an event that says what was missing; it belongs to the
+    outermost run that began with the item."""
     step = by_key.get(item.parent if item.wait is not None else item.key)
     while step is not None and (above := by_key.get(step.parent_key)) is not None:
         if not is_machine(above) or above.at < ends - SECOND:
@@ -205,12 +205,12 @@ def _leaves(spans: Sequence[Span]) -> list[Span]:
 
 
 def _is_state(span: Span) -> bool:
-    """Whether it is a phase that only says that its span was queued, waited or ran."""
+    """Whether a phase only says that its span was queued, waited or ran."""
     return is_phase(span) and span.name in STATES
 
 
 def _work(spans: Sequence[Span], waits: Iterable[Wait], now: Instant) -> list[_Item]:
-    """Leaves at which a machine, or a person at a review, was at work."""
+    """Leaves in which a machine worked, or a person reviewed."""
     by_key = {span.key: span for span in spans}
     within = {w.parent: w for w in waits if w.key.startswith(("wait\0queue\0", "wait\0held\0"))}
     found = []
@@ -228,7 +228,7 @@ def _work(spans: Sequence[Span], waits: Iterable[Wait], now: Instant) -> list[_I
 
 
 def _queues(spans: Sequence[Span], now: Instant) -> Iterable[Wait]:
-    """Times in which a machine waited for a runner or for a person."""
+    """Times in which a machine step waited for a runner or for a person."""
     by_key = {span.key: span for span in spans}
     for phase in spans:
         owner = by_key.get(phase.parent_key)
@@ -277,7 +277,7 @@ def _coding(spans: Sequence[Span], e: Evidence, now: Instant) -> Iterable[Wait]:
 
 
 def _review(change: Span, e: Evidence, now: Instant) -> Iterable[Wait]:
-    """From the change being opened to its merge: who did not review, change or merge it."""
+    """The waits from opening a change to its merge: for a review, for changes, for the merge."""
     ends = end_at(change, now)
     closed = change.key if change.ended_at is not None else ""
     pushes = sorted((s for s in (*e.of("push"), *e.runs) if s.operation != "deploy"),
