@@ -1,8 +1,8 @@
-"""Sends events to the receiver's /customhttp without ever being in the way.
+"""Send events to the receiver's /customhttp without ever delaying the caller.
 
-Standard library only: the whole `vs-tui event` process stays under 150 ms. One call waits at
-most two seconds for the network; what could not be sent by then stays in the spool and goes
-out before the events of the next call.
+Standard library only: the whole `vs-tui event` process stays under 150 ms. One call waits at most
+two seconds for the network; events not sent by then stay in the spool and are sent before the
+events of the next call.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from vs_tui.cli.http_wire import Connection, WireError, address, connect
 from vs_tui.cli.spool import MAX_BODY, Entry, Spool
 
 LIMIT: Final = 2.0
-"""Seconds that a call may take when the receiver does not answer."""
+"""Seconds that a call may take if the receiver does not answer."""
 QUICK_LIMIT: Final = 0.25
-"""Seconds for each further call, once the receiver was found not to answer."""
+"""Seconds for each further call after the receiver failed to answer."""
 ENDPOINT: Final = "/customhttp"
 
 _NEVER: Final = frozenset({400, 413, 415, 422})
-"""Answers that no repetition will change."""
+"""Status codes that no retry will change."""
 _PROOF: Final = frozenset({401, 403})
 
 
 class TooLarge(ValueError):
-    """An event that the spool does not take; the message says what to shorten."""
+    """An event too large for the spool; the message says what to shorten."""
 
 
 class Report:
-    """What became of the events of a call."""
+    """The outcome of the events of a call."""
 
     def __init__(self) -> None:
         self.sent = 0
@@ -53,8 +53,8 @@ class Report:
 
 
 def endpoint(url: str, env: Mapping[str, str] | None = None) -> str:
-    """The URL to post to: a receiver's base URL gets `/customhttp`, ValueStream's variable
-    holds the whole URL already."""
+    """The URL to post to. A receiver's base URL gets `/customhttp`; ValueStream's variable holds
+    the whole URL."""
     env = os.environ if env is None else env
     base, mark, query = url.partition("?")
     base = base.rstrip("/")
@@ -65,7 +65,7 @@ def endpoint(url: str, env: Mapping[str, str] | None = None) -> str:
 
 
 class Client:
-    """Where events go, by the settings of this machine or those given."""
+    """Sends events with the settings of this machine or with given ones."""
 
     def __init__(self, url: str = "", secret: str = "", spool: Spool | None = None) -> None:
         found = sender_settings(url=url)
@@ -90,19 +90,17 @@ class Client:
         return entry
 
     def send(self, limit: float = LIMIT) -> Report:
-        """Send what waits, oldest first, within `limit` seconds; then say how it stands.
-
-        Name resolution and locks know no time limit, hence the thread: it is left behind.
-        """
+        """Send what waits, oldest first, within `limit` seconds, and report. Name resolution and
+        locks have no timeout, so this runs in a thread that is abandoned at the limit."""
         job = self.start(limit)
         return job.result()
 
     def start(self, limit: float = LIMIT) -> Job:
-        """Begin to send in the background."""
+        """Start sending in the background."""
         return Job(self, QUICK_LIMIT if self._slow() else limit)
 
     def flush(self, *, any_url: bool = False, limit: float = 600.0) -> Report:
-        """Send all that waits, however long it takes. `any_url`: also what was meant for another
+        """Send all that waits, without a time limit. `any_url`: also events for another
         receiver."""
         report = Report()
         self.drain(report, time.monotonic() + limit, any_url=any_url)
@@ -110,7 +108,7 @@ class Client:
         return report
 
     def count_rest(self, report: Report) -> None:
-        """Note what was not sent."""
+        """Count the events that were not sent."""
         report.lost = len(self._memory)
         report.dropped, self.spool.dropped = report.dropped + self.spool.dropped, 0
         try:
@@ -119,8 +117,8 @@ class Client:
             report.waiting = 0
 
     def drain(self, report: Report, deadline: float, *, any_url: bool = False) -> None:
-        """Send in order until nothing is left, the deadline passes or the receiver is in
-        trouble; the trouble is noted in `report`."""
+        """Send in order until nothing is left, the deadline passes or the receiver fails; `report`
+        gets the failure."""
         if self.settings.refusal and not self.settings.secret:
             report.trouble = self.settings.refusal
             return
@@ -185,7 +183,7 @@ def _count(report: Report, entry: Entry, refusal: str) -> None:
 
 
 class Job:
-    """Sending in a thread that the process does not wait for at its end."""
+    """Sending in a thread that does not keep the process alive."""
 
     def __init__(self, client: Client, limit: float) -> None:
         self._client = client
@@ -199,7 +197,7 @@ class Job:
         self._client.drain(self._report, self._deadline)
 
     def result(self) -> Report:
-        """Wait until it is done or its time is up."""
+        """Wait until the job is done or its time is up."""
         self._thread.join(max(0.0, self._deadline - time.monotonic()) + 0.05)
         late = self._thread.is_alive() or time.monotonic() >= self._deadline
         report = self._report
@@ -234,8 +232,8 @@ class _Wire:
         self._close()
 
     def post(self, entry: Entry) -> str:
-        """Empty when the receiver has committed the event, else why it never will. _Stopped when
-        it may later."""
+        """Empty if the receiver has committed the event, else why it never will. Raises _Stopped if
+        a later try may succeed."""
         status, answer = self._exchange(entry)
         if 200 <= status < 300:
             if _is_ours(answer):
@@ -300,7 +298,8 @@ class _Wire:
 
 
 def _is_ours(answer: bytes) -> bool:
-    """Whether a receiver says that it has the event: others answer 2xx to anything."""
+    """Whether the answer is that of a receiver which has the event: other servers may answer 2xx to
+    anything."""
     try:
         return bool(json.loads(answer)["result"] == "success")
     except (ValueError, KeyError, TypeError):
@@ -308,7 +307,7 @@ def _is_ours(answer: bytes) -> bool:
 
 
 def _detail(answer: bytes) -> str:
-    """What the receiver said, in printable characters only."""
+    """The receiver's message, printable characters only."""
     try:
         fields = json.loads(answer)
         text = str(fields["detail"])

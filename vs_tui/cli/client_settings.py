@@ -1,10 +1,9 @@
-"""Where events go and how they are proven, found out fast.
+"""Find the receiver's address and the proof of events, fast.
 
-`vs_tui.config` says the same and more, but reading all settings takes longer than sending an
-event. Only what a sender needs is looked at here; a test holds both to one answer.
+`vs_tui.config` gives the same and more, but reading all settings takes longer than sending an
+event. This module reads only what a sender needs; a test checks that both agree.
 
-The token of secrets.toml is this machine's receiver's: whoever answers at another address must
-not learn it.
+The token in secrets.toml belongs to this machine's receiver and is never sent to another address.
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ _APP: Final = "vs-tui"
 
 
 class Settings(NamedTuple):
-    """What a sender needs; printing it would print secrets."""
+    """What a sender needs; its repr holds secrets."""
 
     url: str
-    """The receiver's, or the whole URL that ValueStream's variable holds."""
+    """The receiver's base URL, or the whole URL from ValueStream's variable."""
     token: str
     secret: str
     """Signs bodies in place of the token."""
     withheld: bool = False
-    """There is a token, but it is not for this URL."""
+    """There is a token, but it is not meant for this URL."""
 
     @property
     def refusal(self) -> str:
-        """Why nothing may be sent without another proof, and what to do; else empty."""
+        """Why nothing may be sent without another proof, and what to do; empty if it may."""
         if not self.withheld:
             return ""
         try:
@@ -55,9 +54,9 @@ class Settings(NamedTuple):
 def sender_settings(
     env: Mapping[str, str] | None = None, *, url: str = "", token: str = ""
 ) -> Settings:
-    """The receiver's URL, our token and the secret of custom events; `url` and `token` are what the
-    command line says. A configuration that cannot be read counts as none: an event is kept then,
-    and `vs-tui doctor` says what is wrong."""
+    """The receiver's URL, our token and the secret of custom events; `url` and `token` come from
+    the command line. A configuration that cannot be read counts as empty: the event is spooled, and
+    `vs-tui doctor` says what is wrong."""
     env = os.environ if env is None else env
     url = url or env.get("VS_URL") or env.get("VS_CUSTOM_HTTP_EVENT_SOURCE_URL") or ""
     token = token or next((found for name in _TOKENS if (found := _value(env, name))), "")
@@ -72,7 +71,7 @@ def sender_settings(
 
 
 def data_folder() -> str:
-    """`vs_tui.config.data_dir`, without asking platformdirs where the answer is known."""
+    """As `vs_tui.config.data_dir`, but without importing platformdirs if the answer is known."""
     return os.environ.get("VS_DATA_DIR") or _folder("XDG_DATA_HOME", "~/.local/share", "data")
 
 

@@ -1,4 +1,4 @@
-"""Every command of `vs-tui`, and the module that it is."""
+"""The commands of `vs-tui` and their modules."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ COMMANDS: Final = {
     "screenshot": "render the dashboard's views to files",
     "completion": "shell completion for bash, zsh and fish",
 }
-"""Every command and its one line; each is a module of this package with register() and run()."""
+"""Command -> its one-line description. Each command is a module of this package with register() and
+run()."""
 
 
 def command_module(name: str) -> ModuleType:
-    """The module of a command, imported now."""
+    """Import the module of a command."""
     return import_module(f"vs_tui.cli.{'import_' if name == 'import' else name}")

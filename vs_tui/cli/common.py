@@ -21,7 +21,7 @@ from vs_tui.model.time import Instant, parse_duration, parse_instant
 
 
 class SourceName(str):
-    """An argument that names a source; completion offers those that there are."""
+    """An argument that names a source; completion offers the known ones."""
 
     __slots__ = ()
 
@@ -49,12 +49,12 @@ class CommandError(Explained):
 
 
 def now() -> Instant:
-    """The clock: microseconds since 1970."""
+    """The current time in microseconds since 1970."""
     return time.time_ns() // 1_000
 
 
 def moment(option: str, text: str, example: str = "2h") -> Instant:
-    """A day (from midnight UTC), a time or an age; UsageError says how to write one."""
+    """The instant of a day (midnight UTC), a time or an age; UsageError says how to write one."""
     day = f"{text}T00:00:00Z" if len(text) == 10 and text.count("-") == 2 else text
     # Bare digits are an instant to `parse_instant`, and nobody means that.
     if "-" in text and (instant := parse_instant(day)) is not None:
@@ -158,8 +158,8 @@ def read_config(args: argparse.Namespace, signing: Signing | None = None) -> Con
 
 
 def receiver(url: str = "", token: str = "") -> Settings:
-    """The running receiver, by the command line, else VS_URL and VS_TOKEN, else this machine's.
-    CommandError when our token is not for it."""
+    """The address of the running receiver: from the command line, else VS_URL and VS_TOKEN, else
+    this machine's. CommandError if our token is not meant for it."""
     found = sender_settings(url=url, token=token)
     if found.refusal:
         raise CommandError(found.refusal)
@@ -167,8 +167,8 @@ def receiver(url: str = "", token: str = "") -> Settings:
 
 
 def token_for(address: str, named: str, config: Config) -> str:
-    """The token of a receiver: the one in its address, that of --token or VS_TOKEN, and on this
-    machine the configured one. CommandError when that is the only one and not for it."""
+    """The token for a receiver: the one in its address, else --token or VS_TOKEN, else on this
+    machine the configured one. CommandError if only a token for another receiver is known."""
     if named or "token" in config.origins or is_loopback(address):
         return named or config.secrets.token
     return receiver(address).token
@@ -180,8 +180,8 @@ def set_up_logging(config: Config) -> None:
 
 
 def log_to_file(config: Config) -> None:
-    """Log to `vs-tui.log` of the data folder, for those who draw on the terminal. The file is its
-    owner's alone and is turned over at 1 MB, twice."""
+    """Log to `vs-tui.log` in the data folder, for commands that draw on the terminal. Only its
+    owner can read the file; it is rotated at 1 MB, and two old ones are kept."""
     import os
     from io import TextIOWrapper
     from logging.handlers import RotatingFileHandler
@@ -200,14 +200,14 @@ def log_to_file(config: Config) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a new file that only its owner reads. FileExistsError when there is one already."""
+    """Write a new file that only its owner can read. FileExistsError if the file exists."""
     with open(new_file(path), "w", encoding="utf-8") as out:
         out.write(text)
 
 
 def new_file(path: str | Path) -> int:
-    """The descriptor of a new private file. Never one that is there, which may be the database; a
-    pipe or a device is none that could be lost."""
+    """The descriptor of a new private file, never of an existing one, which may be the database. A
+    pipe or a device is allowed."""
     import os
 
     path = Path(path)

@@ -1,5 +1,4 @@
-"""`vs-tui completion SHELL`: completion by argcomplete from the parsers of the commands, so that
-what is offered is what is understood."""
+"""`vs-tui completion SHELL`: argcomplete completes from the commands' own parsers."""
 
 from __future__ import annotations
 
@@ -48,12 +47,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def words_before() -> list[str]:
-    """The words of the command line that stand before the cursor, where a shell asks."""
+    """The words before the cursor, when a shell asks for completions."""
     return os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])].split()
 
 
 def answer(parser: argparse.ArgumentParser, end: Callable[[int], None] = os._exit) -> None:
-    """Answer a shell that asks what `parser` takes next, and end the process."""
+    """Tell a shell what `parser` accepts next, and end the process."""
     from argcomplete.finders import CompletionFinder
 
     CompletionFinder()(
@@ -65,8 +64,8 @@ def answer(parser: argparse.ArgumentParser, end: Callable[[int], None] = os._exi
 
 
 def vs_tui_parser(names: Sequence[str]) -> argparse.ArgumentParser:
-    """The command line of `vs-tui`: the commands of these names with all they take, the others as
-    names only. Its own options are those of the dashboard, which is the default."""
+    """The parser of `vs-tui`: the named commands with all their arguments, the others by name only.
+    Options without a command are those of the dashboard, which is the default."""
     default = argparse.ArgumentParser(prog="vs-tui", add_help=False).add_subparsers()
     command_module("dashboard").register(default)
     own = default.choices["dashboard"]
@@ -83,7 +82,8 @@ def vs_tui_parser(names: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def with_one_dash(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """The same command line, its options offered with one dash, as ValueStream writes `vscli`'s."""
+    """The same parser, offering its options with one dash, as ValueStream writes those of
+    `vscli`."""
     for each in all_parsers(parser):
         for action in each._actions:
             shown = [name[1:] for name in action.option_strings if name.startswith("--")]
@@ -102,7 +102,7 @@ def all_parsers(parser: argparse.ArgumentParser) -> Iterable[argparse.ArgumentPa
 
 
 def _default(prefix: str, action: argparse.Action, parsed_args: Any, **_: Any) -> Iterable[str]:
-    """The words or files that may stand for a value."""
+    """Words or files that may stand for a value."""
     from argcomplete.completers import FilesCompleter
 
     before = getattr(parsed_args, action.dest, None) or ()
@@ -116,7 +116,7 @@ def _default(prefix: str, action: argparse.Action, parsed_args: Any, **_: Any) -
 
 
 def _programs() -> list[str]:
-    """The commands of the machine, for `vs-tui run`."""
+    """The programs on PATH, for `vs-tui run`."""
     folders = [Path(folder) for folder in os.get_exec_path()]
     names = {file.name for folder in folders if folder.is_dir() for file in folder.iterdir()}
     return sorted(name for name in names if shutil.which(name))

@@ -1,4 +1,5 @@
-"""`vs-tui config`: create a commented configuration, or show what is in force and why."""
+"""`vs-tui config`: create a commented configuration, or show the settings in force and their
+origin."""
 
 from __future__ import annotations
 
@@ -106,7 +107,7 @@ TEMPLATE = """\
 """
 
 _SIZES: Final = ("low_space", "body", "bodies", "size")
-"""Bytes, which people write with a unit."""
+"""Settings in bytes, which people write with a unit."""
 
 
 def register(subparsers: Any) -> None:

@@ -1,4 +1,4 @@
-"""Follows the configuration file while a receiver or a dashboard runs."""
+"""Read the configuration file again when it changes, while a receiver or a dashboard runs."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _make(args: argparse.Namespace, connection: Connection, base: str) -> int:
-    """Make the webhook and let the tool ping it."""
+    """Make the webhook and let the tool send a ping."""
     tool = TOOLS[args.tool]
     if args.api:
         check_url(args.api, "--api")
@@ -123,7 +123,7 @@ def _make(args: argparse.Namespace, connection: Connection, base: str) -> int:
 
 
 def _print_form(args: argparse.Namespace, connection: Connection, base: str, config: Config) -> int:
-    """What to enter where, line by line."""
+    """Print what to enter in the tool's form."""
     form = form_of(connection.name)
     where = base or f"http://{config.host}:{config.port or 5000}"
     in_url = connection.token_in_url and not form.field

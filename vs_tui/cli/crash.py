@@ -1,7 +1,7 @@
-"""After a bug: a report that can be attached to an issue, because it holds no secret.
+"""Write a crash report without secrets, so that people can attach it to an issue.
 
-A traceback without the values of local variables, and every known secret masked wherever it
-stands: exceptions quote what they could not handle.
+It is a traceback without the values of local variables, with every known secret masked: exceptions
+quote the values that they could not handle.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from vs_tui.model.display import clean
 
 MASK: Final = "(secret)"
 KEPT: Final = 10
-"""Crash reports; older ones are removed."""
+"""Number of crash reports kept; older ones are deleted."""
 
 
 def secrets_of(config: Config) -> list[str]:
-    """What must not be written anywhere, longest first. Masking three letters would mask words."""
+    """The secrets to mask, longest first. Very short ones are left out: masking three letters would
+    mask words."""
     found = {*config.secrets.values, *(config.log.secrets if config.log else ())}
     with suppress(ConfigError, OSError):  # one may have been made since the start
         found.update(read_secrets(config.secrets_path).values)
@@ -42,7 +43,7 @@ def scrub(text: str, secrets: Iterable[str]) -> str:
 
 
 class ScrubbedFormatter(logging.Formatter):
-    """Another formatter's lines without secrets: whatever a library logs, it is masked."""
+    """Masks secrets in the lines of another formatter, because libraries log, too."""
 
     def __init__(self, inner: logging.Formatter, secrets: Iterable[str]) -> None:
         super().__init__()
@@ -62,7 +63,7 @@ def scrub_logs(config: Config) -> None:
 
 
 def write_report(error: BaseException, config: Config, folder: Path | None = None) -> Path | None:
-    """Write the report (mode 0600) and return its path; None when that fails as well."""
+    """Write the report (mode 0600) and return its path; None if that fails as well."""
     folder = folder or data_dir() / "crashes"
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     path = folder / f"crash-{stamp}-{os.getpid()}.txt"
@@ -77,8 +78,8 @@ def write_report(error: BaseException, config: Config, folder: Path | None = Non
 
 
 def guard(app: Any, config: Config) -> None:
-    """Make a dashboard's crash a report and one line, instead of Textual's traceback, which shows
-    local variables: event text raw, and secrets. Textual has no public hook for it."""
+    """Turn a crash of the dashboard into a report and one line. Textual's own traceback shows local
+    variables: raw event text, and secrets. Textual has no public hook for it."""
 
     def fatal() -> None:
         from rich.text import Text
@@ -89,14 +90,15 @@ def guard(app: Any, config: Config) -> None:
 
 
 def farewell(error: BaseException, config: Config) -> str:
-    """What a person is told after a crash; writes the report."""
+    """Write the report, and return what to tell the user after a crash."""
     path = write_report(error, config)
     where = f"; the report without secrets is {clean(str(path))}" if path else ""
     return f"vs-tui: {type(error).__name__} is a bug in vs-tui{where}"
 
 
 def report(error: BaseException) -> str:
-    """Versions and the traceback. Command line and environment are left out: both hold tokens."""
+    """Versions and the traceback, without the command line and the environment, which hold
+    tokens."""
     import platform
 
     lines = [

@@ -1,6 +1,7 @@
-"""Bodies of custom HTTP events, and the references that name their spans.
+"""Bodies of custom HTTP events, and the refs that name their spans.
 
-The format is ValueStream's (see `sources.customhttp`); times are this machine's clock, UTC.
+The format is ValueStream's (see `sources.customhttp`); times come from this machine's clock, in
+UTC.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ SOURCE: Final = "customhttp"
 DEFAULT_NAMESPACE: Final = "default"
 MAX_TAGS: Final = 100
 MAX_VALUE: Final = 500
-"""Characters of a tag's value."""
+"""Most characters of a tag's value."""
 
 _PREFIX: Final = f"vstrace-{SOURCE}-"
 _WORD: Final = 200
 
 
 class SpanId(NamedTuple):
-    """What names a span: type, namespace and id, or in one word its reference."""
+    """The parts of a span's ref: type, namespace and id."""
 
     type: str
     namespace: str
@@ -35,13 +36,13 @@ class SpanId(NamedTuple):
 
 
 def new_span(kind: str, namespace: str, event_id: str = "") -> SpanId:
-    """A span with the id given, else with one that is free of dashes and sorts by time."""
+    """A span with the given id, else with a new one that has no dashes and sorts by time."""
     return SpanId(kind, namespace, event_id or f"{time.time_ns() // 1_000_000:011x}{_random(5)}")
 
 
 def named_span(text: str, kind: str, namespace: str) -> SpanId:
-    """The span of an id or a reference; what a reference says wins over `kind` and `namespace`.
-    ValueError when there is none."""
+    """The span of an id or a ref; the parts of a ref override `kind` and `namespace`. ValueError if
+    there is neither."""
     if not text.strip():
         raise ValueError("the event's id is missing; give what `start` printed")
     reference = last_reference(text)
@@ -58,8 +59,9 @@ def named_span(text: str, kind: str, namespace: str) -> SpanId:
 
 
 def last_reference(text: str) -> str:
-    """A reference as it was meant: scripts written for ValueStream put
-    `vstrace-customhttp-TYPE-default-` before what `start` printed, even if that is whole."""
+    """The ref that was meant: scripts written for ValueStream put
+    `vstrace-customhttp-TYPE-default-` in front of the output of `start`, even if that is a whole
+    ref."""
     at = text.rfind("vstrace-")
     return text[at:] if at >= 0 else text
 
@@ -73,7 +75,7 @@ def start_body(
     tags: Mapping[str, Any] | None = None,
     at: str = "",
 ) -> dict[str, Any]:
-    """The span begins, now or `at` a time of now()."""
+    """The body of a start, now or `at` a time of now()."""
     body = _body(span, "start", name, tags, at)
     if parent:
         body["parentid"] = last_reference(parent)
@@ -91,8 +93,8 @@ def end_body(
     tags: Mapping[str, Any] | None = None,
     at: str = "",
 ) -> dict[str, Any]:
-    """The span ends, now or `at` a time of now(). `status`: ok, error or cancelled; `reason` says
-    why an error is one."""
+    """The body of an end, now or `at` a time of now(). `status`: ok, error or cancelled; `reason`
+    says why it is an error."""
     body = _body(span, "end", name, tags, at)
     body["status"] = status
     body["error"] = (reason[:_WORD] or True) if status == "error" else False
@@ -120,14 +122,14 @@ def _body(
 
 
 def now() -> str:
-    """This moment in RFC 3339, UTC, with microseconds."""
+    """The current time in RFC 3339, UTC, with microseconds."""
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{stamp}.{nanoseconds // 1_000:06d}Z"
 
 
 def parse_tags(texts: Iterable[str]) -> dict[str, str]:
-    """Tags from `KEY|VALUE` words; ValueError shows one that is none."""
+    """The tags in `KEY|VALUE` words; ValueError quotes a wrong word."""
     tags = {}
     for text in texts:
         key, bar, value = text.partition("|")
@@ -152,7 +154,7 @@ class TraceContext(NamedTuple):
 
 
 def read_context(traceparent: str) -> TraceContext | None:
-    """The context of a `traceparent`; None when it is not one."""
+    """The context in a `traceparent`; None if it is not valid."""
     parts = traceparent.strip().lower().split("-")
     if len(parts) < 4 or [len(part) for part in parts[:4]] != [2, 32, 16, 2]:
         return None

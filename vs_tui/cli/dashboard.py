@@ -79,8 +79,8 @@ async def with_receiver(
     *,
     outlive: bool = False,
 ) -> int:
-    """Open the store, show the dashboard, listen once it is up, close all in order. With `outlive`
-    a dashboard that crashed leaves the receiver running, until a signal."""
+    """Open the store, show the dashboard, start to listen, and close all in order. With `outlive`,
+    the receiver goes on after a crash of the dashboard until a signal comes."""
     from vs_tui.cli.config_watch import following, for_dashboard
     from vs_tui.cli.runtime import Runtime, writer_settings
     from vs_tui.cli.source_setup import connections
@@ -116,12 +116,12 @@ async def with_receiver(
 
 
 def terminal_is_there() -> bool:
-    """Whether somebody can read what is said and press ctrl-c; not when ssh was lost."""
+    """Whether somebody can read messages and press ctrl-c; not after ssh was disconnected."""
     return os.isatty(0) and os.isatty(2)
 
 
 def need_terminal() -> None:
-    """CommandError where nobody could see a dashboard; browsers come without a terminal."""
+    """Raise CommandError without a terminal; browsers need none."""
     if not (terminal_is_there() or os.environ.get("TEXTUAL_DRIVER")):
         raise CommandError(
             "the dashboard needs a terminal (stdin and stderr); without one `vs-tui serve` "
@@ -130,7 +130,7 @@ def need_terminal() -> None:
 
 
 def check_keys(config: Config) -> None:
-    """ConfigError names an action in [keys] that does not exist."""
+    """Raise ConfigError for an action in [keys] that does not exist."""
     from vs_tui.tui.actions import with_keys
 
     try:
@@ -140,7 +140,7 @@ def check_keys(config: Config) -> None:
 
 
 async def _go_on(runtime: Runtime) -> None:
-    """Receive without the dashboard that crashed, until a signal: its bugs cost no delivery."""
+    """Receive until a signal comes, after the dashboard has crashed."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -163,8 +163,8 @@ async def _resend(runtime: Runtime, detail: DeliveryDetail, target: str) -> str:
 
 
 def show_figures(setup: Setup, reports: Callable[[], Reports]) -> None:
-    """Let the dashboard read the delivery metrics. All that they need is imported with the first
-    question, which comes after the rows."""
+    """Let the dashboard read the delivery metrics. Their modules are imported with the first
+    question, after the first rows are painted."""
 
     async def cards(team: str, length: int, at: Instant | None = None) -> Sequence[Card]:
         return await reports().cards(team, length, at)
@@ -180,7 +180,7 @@ def _port(url: str) -> int:
 
 
 async def show(app: VsTuiApp, config: Config) -> int:
-    """Run the dashboard; a crash of it leaves a report without secrets, and exit code 1."""
+    """Run the dashboard; after a crash write a report without secrets and return exit code 1."""
     from vs_tui.cli import crash
 
     crash.guard(app, config)
@@ -201,7 +201,7 @@ async def _listen(runtime: Runtime, setup: Setup, started: Callable[[Runtime], A
 
 
 def program() -> str:
-    """How to call us again: by name where that is found, else as we were called."""
+    """The command line that starts this program again: its name if it is on PATH, else its path."""
     if shutil.which("vs-tui"):
         return "vs-tui"
     called = Path(sys.argv[0])
@@ -209,7 +209,7 @@ def program() -> str:
 
 
 def setup_for(config: Config, args: argparse.Namespace, reader: Reader) -> Setup:
-    """The dashboard's settings out of configuration and flags, over a reader."""
+    """The dashboard's settings, from configuration and flags, for a reader."""
     from vs_tui.cli.source_setup import connections
     from vs_tui.tui.app import Setup
 

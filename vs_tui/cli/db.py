@@ -1,4 +1,4 @@
-"""`vs-tui db`: care for the database file."""
+"""`vs-tui db`: maintenance of the database file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _LABELS = {
     "freed_bytes": "given back",
     "kept": "the one before is",
 }
-"""Where the name of a field in the JSON is not what a person would call it."""
+"""Labels for people where the JSON field has another name."""
 _ELSEWHERE = "delete every backup elsewhere, or make it again: copies cannot be reached from here"
 _BESIDE = "once the database is checked, delete the copies beside it, or use --delete-copies"
 
@@ -238,7 +238,7 @@ def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _copies(path: Path, args: argparse.Namespace) -> list[str]:
-    """The copies beside the database that are left."""
+    """Backup copies next to the database."""
     from vs_tui.store.forgetting import copies_beside, delete_copies
 
     delete = args.delete_copies and not args.dry_run

@@ -1,4 +1,4 @@
-"""`vs-tui demo`: the dashboard on a story that goes on; touches nothing of the user's."""
+"""`vs-tui demo`: the dashboard on a story that goes on, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from vs_tui.log.time_shift import shift
 from vs_tui.model.time import SECOND, Instant
 
 AT_ONCE = 500
-"""Deliveries of the story that wait for one commit."""
+"""Deliveries of the story in one commit."""
 _PREFIX = "vs-tui-demo-"
 _NEW = 60.0
-"""Seconds in which a folder may belong to a demo that is just starting."""
+"""Seconds for which a new folder may belong to a demo that is just starting."""
 
 
 def register(subparsers: Any) -> None:
@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def remove_leftovers(parent: Path, at: float) -> None:
-    """Delete the folders of our demos that were killed. One that runs has the lock of its folder,
-    or is so new at `at` (seconds since 1970) that it takes it only now."""
+    """Delete the folders of demos that were killed. A running demo holds the lock of its folder, or
+    the folder is so new at `at` (seconds since 1970) that the lock is not taken yet."""
     for folder in parent.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             found = folder.lstat()
@@ -77,8 +77,8 @@ def remove_leftovers(parent: Path, at: float) -> None:
 
 @contextlib.contextmanager
 def locked(folder: str | Path) -> Iterator[None]:
-    """Hold the folder's kernel lock, free again when the process ends however it does; OSError
-    when somebody else has it or it is no folder."""
+    """Hold a kernel lock on the folder, which the kernel frees when the process ends. OSError if
+    another process holds it or it is not a folder."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -127,14 +127,14 @@ async def _demo(folder: Path, args: argparse.Namespace) -> int:
 
 
 FOLDED_WITHIN: Final = 600.0
-"""Seconds that the folding of the story may take, on a slow machine."""
+"""Seconds that folding the story may take on a slow machine."""
 
 
 async def prepare(
     config: Config, until: Instant, tell: Callable[[int, int], None] | None = None
 ) -> None:
-    """Put the story into the database, moved so that it ends at `until`. `tell` is told how many
-    deliveries of how many are there."""
+    """Put the story into the database, moved so that it ends at `until`. `tell` gets the number of
+    deliveries done and in all."""
     runtime = Runtime(config, lambda: until)
     await runtime.open_store()
     try:
@@ -154,7 +154,7 @@ async def _send(runtime: Runtime, delivery: Delivery) -> None:
 
 
 async def _traffic(runtime: Runtime, started: Instant) -> None:
-    """What the story goes on with, each delivery at its time."""
+    """Send what follows the story, each delivery at its time."""
     delta = whole_seconds(started - END)
     coming = after_end()
     # Telling the weeks again takes a moment, which must not hold up the first paint.

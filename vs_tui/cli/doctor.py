@@ -1,4 +1,4 @@
-"""`vs-tui doctor`: what could be wrong with this installation, each with what to do."""
+"""`vs-tui doctor`: check this installation, and say what to do about each problem."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def show(finding: Finding) -> None:
-    """A line, and below it what to do."""
+    """One line for the finding, and below it what to do."""
     marks = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
     print(f"{marks[finding.level]}  {finding.check:<14} {clean(finding.found)}")
     if finding.advice:

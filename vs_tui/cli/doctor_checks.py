@@ -36,11 +36,12 @@ from vs_tui.sources.registry import sources
 from vs_tui.store.reader_protocol import DeliveryRow, SourceHealth
 
 FIXED_SQLITE: Final = (3, 51, 3)
-"""SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections checkpoint at once; we
-write and checkpoint on one connection only, so it is a warning and no error."""
+"""SQLite 3.7.0 to 3.51.2 can corrupt a WAL database if two connections checkpoint at once. We write
+and checkpoint on one connection only, so this is a warning."""
 
 LARGE_WAL: Final = 256 * MIB
-"""It is emptied at every 4 MiB unless a reader holds on to an old state."""
+"""Bytes of a WAL that is too large. It is emptied every 4 MiB unless a reader holds an old
+snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Finding:
 
 
 def examine(config: Config) -> Iterator[Finding]:
-    """Every check, in the order a person would want to read them."""
+    """Run every check, in the order in which people want to read them."""
     yield from _configuration(config)
     yield from _names(config)
     yield from _secrets(config)
@@ -70,7 +71,7 @@ def examine(config: Config) -> Iterator[Finding]:
 
 
 def look_deep(config: Config) -> Iterator[Finding]:
-    """Every page and every body of the database: minutes, when it is large."""
+    """Check every page and every body of the database; takes minutes on a large one."""
     from vs_tui.store.maintenance import verify
     from vs_tui.store.storage_errors import RECOVER
 
@@ -96,7 +97,7 @@ def _configuration(config: Config) -> Iterator[Finding]:
 
 
 def _names(config: Config) -> Iterator[Finding]:
-    """What the configuration names and nobody reads before it is needed."""
+    """Names in the configuration that are only read when they are needed."""
     try:
         writer_settings(config)
     except ConfigError as error:
@@ -132,7 +133,7 @@ def _clock() -> Finding:
 
 
 def _to_the_second(instant: Instant | None) -> str:
-    """Finer than a second is noise here; `-` for never."""
+    """A time rounded to the second; `-` for never."""
     return iso(instant - instant % SECOND) or "-" if instant is not None else "-"
 
 
@@ -232,7 +233,7 @@ def _space(config: Config, folder: Path) -> Finding:
 
 
 def _modes(config: Config) -> Iterator[Finding]:
-    """Files that hold what came in, or secrets, and whether others can read them."""
+    """Whether other users can read files that hold deliveries or secrets."""
     database = config.db
     files = [database, *sorted(database.parent.glob(f"{database.name}[-.]*"))]
     open_ones = [path for path in files if stat.S_IMODE(path.stat().st_mode) & 0o077]
@@ -277,7 +278,7 @@ def _stored(path: Path) -> Iterator[Finding]:
 
 
 def _behind(path: Path) -> int:
-    """Of what is stored now, how much is not folded within a second."""
+    """How many stored deliveries stay unfolded for a second."""
     from vs_tui.store.reader import SqliteReader
 
     async def look() -> int:
@@ -312,7 +313,7 @@ def _receiver(config: Config) -> Finding:
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
-    """Why it is not ready, as it says itself, and that says what to do."""
+    """Why the receiver is not ready; its own message says what to do."""
     try:
         return str(json.loads(error.read(4_096))["detail"])
     except (ValueError, KeyError, TypeError, OSError):
@@ -373,7 +374,7 @@ def _sources(config: Config) -> Iterator[Finding]:
 
 
 def _heard(health: SourceHealth, refused: DeliveryRow | None, proof: Proof) -> Finding:
-    """What a source has sent, and whether it seems to have stopped or to be refused."""
+    """What a source has sent, and whether it seems to have stopped or is refused."""
     count = {verdict: health.counts.get(verdict, 0) for verdict in Verdict}
     # A clock that was set back must not show a negative age.
     age = max(now() - health.last_received_at, 0) if health.last_received_at is not None else None

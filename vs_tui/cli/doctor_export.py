@@ -1,4 +1,4 @@
-"""What `vs-tui doctor` says of the exports by OTLP."""
+"""The checks of `vs-tui doctor` on exports by OTLP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vs_tui.model.time import iso
 
 
 def export_findings(config: Config) -> Iterator[Finding]:
-    """Whether a collector takes what is sent, as the receiver last saw it."""
+    """Whether a collector accepts what is sent, as the receiver saw it last."""
     if not config.export.otlp or not config.db.is_file():
         return
     from vs_tui.export.export_state import read_states

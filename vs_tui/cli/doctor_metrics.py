@@ -1,4 +1,4 @@
-"""What `vs-tui doctor` says of the metrics: what counts, and what is left out."""
+"""The checks of `vs-tui doctor` on the metrics: what counts, and what is left out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_NAMED: Final = 8
 
 
 def metrics_findings(config: Config) -> Iterator[Finding]:
-    """The environments, rules and teams of the metrics, with how many spans each of them has."""
+    """Environments, rules and teams of the metrics, with the number of spans of each."""
     from vs_tui.store.metric_coverage import read_coverage
     from vs_tui.store.schema import StoreError
 
@@ -46,12 +46,12 @@ def metrics_findings(config: Config) -> Iterator[Finding]:
 
 
 def _filters(config: Config) -> list[str]:
-    """The filters of the rules that say what else counts."""
+    """The filters of rules that make further spans count."""
     return [*(rule.filter for rule in config.metrics.deployments), *config.metrics.incidents]
 
 
 def _environments(config: Config, deploys: Mapping[str, int]) -> Iterator[Finding]:
-    """Which environments count, by their names."""
+    """The environments that count."""
     if not deploys:
         return
     counted = {e: n for e, n in deploys.items() if config.environments.is_production(e)}
@@ -67,7 +67,7 @@ def _environments(config: Config, deploys: Mapping[str, int]) -> Iterator[Findin
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    """`NAME N, NAME N and 3 more`, the most first."""
+    """`NAME N, NAME N and 3 more`, largest first."""
     ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
     shown = ", ".join(f"{name or 'no name'} {n}" for name, n in ordered[:MOST_NAMED])
     more = len(ordered) - MOST_NAMED

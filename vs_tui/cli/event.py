@@ -112,7 +112,7 @@ def _start(args: argparse.Namespace, span: SpanId, tags: dict[str, str]) -> int:
 
 
 def checked_type(kind: str) -> str:
-    """The type in lower case; ValueError when it is no word."""
+    """The type in lower case; ValueError if it is not a word."""
     kind = kind.strip().lower()
     if not kind or len(kind) > 200 or any(c.isspace() or not c.isprintable() for c in kind):
         raise ValueError(f"'{kind[:50]}' is not a type; use one word, such as build or deploy")
@@ -120,8 +120,8 @@ def checked_type(kind: str) -> str:
 
 
 def send(client: Client, body: dict[str, Any], program: str, printed: str = "") -> int:
-    """Send an event and say on stderr what went wrong. Always 0: a script under `set -e` must not
-    end because of what the receiver says."""
+    """Send an event, and print problems to stderr. Returns always 0, so that a script under `set
+    -e` goes on whatever the receiver answers."""
     client.add(body)
     if printed:
         print(printed, flush=True)
@@ -130,7 +130,7 @@ def send(client: Client, body: dict[str, Any], program: str, printed: str = "") 
 
 
 def explain(report: Report, program: str) -> None:
-    """Troubles, one line each; nothing when all went well."""
+    """The problems, one line each; nothing if all went well."""
     for line in trouble_lines(report):
         print(f"{program}: {line}", file=sys.stderr)
 

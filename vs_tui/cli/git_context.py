@@ -1,7 +1,7 @@
-"""Who runs what and where: user, host and the git checkout, as tags that join traces.
+"""Tags about who runs what and where: user, host and git checkout, which join traces.
 
-Names are OpenTelemetry's where it has one. git runs beside the command and is never waited for
-longer than a second; what it cannot tell is left out.
+Names are OpenTelemetry's where they exist. git runs next to the command and is waited for at most a
+second; missing values are left out.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _user() -> str:
 
 
 class Checkout:
-    """Asks git at once, reads the answers when they are wanted."""
+    """Starts git at once, and reads its output when it is needed."""
 
     def __init__(self) -> None:
         self._head = _Question(["git", "rev-parse", "HEAD", "--abbrev-ref", "HEAD"])
@@ -78,8 +78,8 @@ class Checkout:
 
 
 def parent(env: Mapping[str, str] | None = None) -> str:
-    """The reference of the span that we are part of: VS_PARENT, else the GitHub run or the GitLab
-    job around us, whose own webhooks tell of it; empty when there is none."""
+    """The ref of the surrounding span: VS_PARENT, else the GitHub run or GitLab job that we run in,
+    which sends webhooks of its own; empty if there is none."""
     env = os.environ if env is None else env
     if env.get("VS_PARENT"):
         return env["VS_PARENT"]
@@ -95,7 +95,7 @@ def parent(env: Mapping[str, str] | None = None) -> str:
 
 
 def run_url(env: Mapping[str, str]) -> str:
-    """The page of the CI run that we are in; empty outside CI."""
+    """The page of the surrounding CI run; empty outside CI."""
     server, repository, run = (
         env.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")
     )
@@ -105,13 +105,13 @@ def run_url(env: Mapping[str, str]) -> str:
 
 
 def service_of(tags: Mapping[str, str]) -> str:
-    """What a deploy from this checkout most likely deploys: the repository's name."""
+    """The service that a deploy from this checkout most likely deploys: the repository's name."""
     path = tags.get("vcs.repository.url.full", "").rstrip("/").removesuffix(".git")
     return Path(path.replace(":", "/")).name
 
 
 class _Question:
-    """A command whose short output is read later; its errors are nobody's concern."""
+    """A command with a short output that is read later; its errors are ignored."""
 
     def __init__(self, command: list[str]) -> None:
         self._pid = 0
@@ -135,7 +135,7 @@ class _Question:
             os.close(null)
 
     def answer(self, deadline: float) -> str:
-        """What it printed; empty when it failed or took too long."""
+        """The command's output; empty if it failed or took too long."""
         if not self._pid:
             os.close(self._out)
             return ""

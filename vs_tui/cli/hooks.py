@@ -1,4 +1,4 @@
-"""Webhooks made through GitHub's and GitLab's REST APIs, and whether they reach the receiver.
+"""Make webhooks through the REST APIs of GitHub and GitLab, and check that they reach the receiver.
 
 GitHub: https://docs.github.com/rest/repos/webhooks and /rest/orgs/webhooks. GitLab:
 https://docs.gitlab.com/api/project_webhooks/ and /api/group_webhooks/.
@@ -18,7 +18,7 @@ from vs_tui.cli.importing.web import Api
 from vs_tui.model.webhook_forms import GITHUB_EVENTS, GITLAB_EVENTS
 
 PING_SECONDS: Final = 20.0
-"""How long an answer to the ping is waited for."""
+"""Seconds to wait for the answer to a ping."""
 _PAGES: Final = 20
 _POLL: Final = 1.0
 
@@ -29,21 +29,21 @@ class Hook:
 
     id: str
     made: bool
-    """False when one with our URL was there and was brought up to date."""
+    """False if a webhook with our URL existed and was updated."""
 
 
 class Hooks(Protocol):
     """The webhooks of one repository, project, organization or group."""
 
     def put(self, url: str, secret: str) -> Hook:
-        """Make the webhook, or bring the one with this URL up to date."""
+        """Create the webhook, or update the one with this URL."""
 
     def ping(self, hook: Hook) -> tuple[bool, str]:
         """Let the tool send something; (whether it arrived, what the tool says of it)."""
 
 
 class GitHubHooks:
-    """Of `OWNER/REPO` or, with no slash, of an organization."""
+    """Webhooks of `OWNER/REPO`, or of an organization if there is no slash."""
 
     def __init__(self, api: Api, name: str, pause: Callable[[float], None] = time.sleep) -> None:
         self._api = api
@@ -87,7 +87,7 @@ class GitHubHooks:
 
 
 class GitLabHooks:
-    """Of `GROUP/PROJECT` or, where there is no such project, of a group."""
+    """Webhooks of `GROUP/PROJECT`, or of a group if there is no such project."""
 
     def __init__(self, api: Api, name: str) -> None:
         self._api = api
@@ -111,7 +111,7 @@ class GitLabHooks:
         return Hook(str(made["id"]), made=True)
 
     def _listed(self) -> list[dict[str, Any]]:
-        """The hooks of the project, else of the group."""
+        """The webhooks of the project, else of the group."""
         name = quote(self._name, safe="")
         try:
             self._at = f"projects/{name}/hooks"

@@ -1,7 +1,7 @@
-"""One HTTP connection to a receiver, kept open, within a deadline.
+"""One HTTP connection to a receiver, kept open, with a deadline.
 
-Plain HTTP is spoken here on a bare socket: the standard library's client takes a third of the
-whole time of `vscli event` to import. It is used for https, where its care is worth it.
+Plain HTTP is written on a bare socket here, because importing the standard library's client takes a
+third of the whole time of `vscli event`. https uses that client.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class WireError(Exception):
 
 
 class Address(NamedTuple):
-    """Where to connect, and what to ask for there."""
+    """Where to connect, and the path to request."""
 
     secure: bool
     host: str
@@ -53,7 +53,7 @@ def address(url: str) -> Address:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL leads to this machine whatever a name server says."""
+    """Whether a URL means this machine without asking a name server."""
     try:
         host = address(url).host.lower()
     except WireError:
@@ -193,7 +193,7 @@ Connection = PlainConnection | SecureConnection
 
 
 def connect(where: Address, deadline: float) -> Connection:
-    """A new connection; OSError when nobody answers there."""
+    """Open a connection; OSError if nothing listens there."""
     kind = SecureConnection if where.secure else PlainConnection
     return kind(where, deadline)
 

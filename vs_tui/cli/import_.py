@@ -1,4 +1,4 @@
-"""`vs-tui import`: history out of a tool's REST API, as its webhooks would have told it."""
+"""`vs-tui import`: read the history from a tool's REST API and send it as the tool's webhooks."""
 
 from __future__ import annotations
 
@@ -39,32 +39,32 @@ from vs_tui.model.time import (
 DEFAULT_SINCE: Final = "90d"
 FOLLOW_EVERY: Final = "60s"
 _LEAST: Final = 10 * SECOND
-"""Asking more often spends a tool's rate limit on nothing."""
+"""Shortest pause between two rounds; a shorter one wastes the tool's rate limit."""
 _OVERLAP: Final = 2 * MINUTE
-"""So far back each round looks beyond the one before: clocks differ, and lists lag."""
+"""Each round reads this much of the time before it again: clocks differ, and lists lag."""
 
 
 class Importer(Protocol):
     """One project of a tool."""
 
     def steps(self) -> Iterator[Step]:
-        """Its lists, in the order in which they are read."""
+        """The lists to read, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool whose history can be imported."""
+    """A tool with a history that can be imported."""
 
     title: str
     url: str
-    """The API's base URL; empty where every site has its own."""
+    """The base URL of the API; empty if every site has its own."""
     variable: str
-    """The environment variable with the token."""
+    """The environment variable that holds the token."""
     steps: tuple[str, ...]
     open: Callable[[Api, str, Settings], Importer]
     projects: Callable[[Iterable[str]], list[str]]
     what: str
-    """A project, as its help calls it."""
+    """The help's word for a project."""
 
 
 TOOLS: Final = {
@@ -200,7 +200,7 @@ def _import(
     sender: Sender,
     bar: Bar,
 ) -> list[str]:
-    """Read and send everything; the steps that the API refused."""
+    """Read and send everything. Returns the steps that the API refused."""
     skipped = []
     for project in projects:
         try:
@@ -235,7 +235,7 @@ def _follow(
     sender: Sender,
     bar: Bar,
 ) -> None:
-    """Import what is new, again and again, until Ctrl+C. An outage of the tool is waited out."""
+    """Import what is new, again and again, until Ctrl+C; an outage of the tool is waited out."""
     api.remembers = True
     bar.quiet = True
     print(f"following {', '.join(projects)}, every {format_duration(every).strip()}; "
@@ -258,7 +258,7 @@ def _follow(
 
 
 def _read(step: Step, name: str, progress: Progress, sender: Sender, bar: Bar) -> int:
-    """All pages of a step; how many deliveries they made."""
+    """Read all pages of a step; returns the number of deliveries."""
     cursor, done, sent = progress.cursors.get(name, ""), 0, 0
     while True:
         page = step.fetch(cursor)
@@ -276,7 +276,7 @@ def _read(step: Step, name: str, progress: Progress, sender: Sender, bar: Bar) -
 
 
 def _progress(args: argparse.Namespace, projects: list[str], since: str) -> Progress:
-    """How far the import in these words came; a new one when it is the first."""
+    """The progress of the import with the same arguments; a new one for the first."""
     words = [args.url, *sorted(projects), args.only or "", str(args.quick), args.to or ""]
     mark = hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
     path = data_dir() / "imports" / f"{args.tool}-{mark}.json"
@@ -296,7 +296,7 @@ def _since(text: str) -> str:
 
 
 def _every(text: str) -> Duration:
-    """How often --follow asks; UsageError when it is no time or too short."""
+    """The pause of --follow; UsageError if it is not a time or too short."""
     try:
         every = parse_duration(text)
     except ValueError:
@@ -307,12 +307,12 @@ def _every(text: str) -> Duration:
 
 
 def _seconds(instant: Instant) -> str:
-    """RFC 3339 without fractions, as GitHub takes it."""
+    """RFC 3339 without fractions, as GitHub accepts it."""
     return f"{(iso(instant) or '')[:19]}Z"
 
 
 def check_url(url: str, option: str = "--url") -> None:
-    """UsageError for what is no address: it would be waited for."""
+    """Raise UsageError for text that is not an address; requests to it would only time out."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

@@ -1,4 +1,4 @@
-"""`vs-tui link`: why a span hangs where it hangs, and how to correct it."""
+"""`vs-tui link`: show why a span has its parent, and correct it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _ACTIONS: Final = {
 
 
 class _Missing(CommandError):
-    """There is no such span."""
+    """No such span."""
 
 
 class _Staying(HTTPRedirectHandler):
-    """Follows no redirect: it would take our token along, to whatever host it names."""
+    """Follows no redirect, which could send our token to another host."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -68,7 +68,8 @@ def register(subparsers: Any) -> None:
 
 
 def _add_receiver_options(parser: argparse.ArgumentParser, *, again: bool) -> None:
-    """`again`: behind the action, where only those that are given count."""
+    """Add the options of the receiver. `again`: after the action, where only given options
+    count."""
     unset: dict[str, Any] = {"default": argparse.SUPPRESS} if again else {}
     parser.add_argument(
         "--url", help="the receiver (default: VS_URL or the configuration)", **unset
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(api: _Receiver, *, as_json: bool) -> int:
-    """The decisions that stand: of each span that one was ever made about, what it says now."""
+    """The decisions in force, for each span that has had one."""
     found: list[dict[str, str]] = []
     for child in _decided(api):
         try:
@@ -120,7 +121,7 @@ def _list(api: _Receiver, *, as_json: bool) -> int:
 
 
 def _decided(api: _Receiver) -> list[str]:
-    """Keys of the spans that decisions were made about, the newest decision first."""
+    """Keys of spans with decisions, newest decision first."""
     children: dict[str, None] = {}
     cursor = ""
     while True:
@@ -134,7 +135,7 @@ def _decided(api: _Receiver) -> list[str]:
 
 
 def _lines(span: dict[str, Any]) -> list[str]:
-    """The parent first, then the other links: what, why, how sure."""
+    """The parent first, then the other links: span, reason, confidence."""
     found = sorted(span["links"], key=lambda link: not link["primary"])
     return [
         f"{'parent' if link['primary'] else 'link':<7} {_clean(link['parent'])}  "
@@ -150,7 +151,7 @@ def _clean(text: str) -> str:
 
 
 class _Receiver:
-    """The running receiver's API, as far as links need it."""
+    """The receiver's API for links."""
 
     def __init__(self, url: str, token: str) -> None:
         found = receiver(url, token)
@@ -162,7 +163,7 @@ class _Receiver:
         self._token = found.token
 
     def call(self, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
-        """The decoded answer; CommandError says what to do about any other."""
+        """The decoded answer; CommandError says what to do about a failure."""
         headers = {"Content-Type": "application/json", "User-Agent": "vs-tui"}
         data = None if body is None else json.dumps(body).encode()
         if data is None:

@@ -14,11 +14,11 @@ from vs_tui.model.time import Instant, format_duration, to_datetime
 from vs_tui.model.vocabulary import Link, Span
 
 PAGE: Final = 1_000
-"""Spans that are held at a time."""
+"""Spans in memory at a time."""
 
 
 class Found(NamedTuple):
-    """A page, with the links of its spans and the refs of what they name."""
+    """A page of spans, with their links and the refs of linked spans."""
 
     spans: Sequence[Span]
     links: Mapping[str, Sequence[Link]]
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _list(args: argparse.Namespace, show: Callable[[Found], None]) -> None:
-    """Show page after page. ValueError for a filter or an order that is none."""
+    """Print page after page. ValueError for a wrong filter or order."""
     from vs_tui.store.reader import SqliteReader
 
     reader = await SqliteReader(load_config(args).db, now).open()
@@ -105,7 +105,7 @@ async def _list(args: argparse.Namespace, show: Callable[[Found], None]) -> None
 
 
 async def _list_traces(args: argparse.Namespace) -> None:
-    """Show where traces stand. ValueError for a filter or an order that is none."""
+    """Print where traces stand. ValueError for a wrong filter or order."""
     from vs_tui.cli.trace_rows import TRACE_HEADER, trace_json_line, trace_row
     from vs_tui.store.reader import SqliteReader
     from vs_tui.traces.board import ORDERS, ordered
@@ -153,14 +153,14 @@ HEADER: Final = "  ".join((
 
 
 def _clock(instant: Instant | None) -> str:
-    """A moment in this machine's zone, to the minute."""
+    """An instant in this machine's zone, to the minute."""
     if instant is None:
         return "-"
     return to_datetime(instant).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def row(span: Span) -> str:
-    """One aligned line; event text never reaches the terminal raw."""
+    """One aligned line of cleaned event text."""
     from vs_tui.model.display import clean
 
     took = format_duration(span.elapsed(now()))

@@ -1,4 +1,4 @@
-"""`vs-tui`: finds the command and imports only that, so that `vs-tui event` starts fast."""
+"""`vs-tui`: find the command and import only its module, so that `vs-tui event` starts fast."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
 
 
 def _harmless(message: object) -> str:
-    """It may quote what a tool, a file or another receiver said."""
+    """A message cleaned for the terminal: it may quote a tool, a file or another receiver."""
     from vs_tui.model.display import clean_lines
 
     return clean_lines(str(message))
@@ -71,9 +71,9 @@ def _harmless(message: object) -> str:
 def _parsed(
     parser: argparse.ArgumentParser, command: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> argparse.Namespace:
-    """The command line. argparse ends a filter at the first option behind one of its terms: the
-    terms behind that option are a part of it as well. What is wrong is said by `command`, whose
-    usage helps."""
+    """Parse the command line. argparse ends a filter at the first option after one of its terms;
+    the terms after that option are added to it here. `command` reports errors, because its usage
+    helps."""
     parsed, rest = parser.parse_known_args(arguments)
     terms = rest[1:] if rest[:1] == ["--"] else rest
     unknown = terms is rest and any(term.startswith("-") for term in rest)
@@ -95,7 +95,7 @@ def entry() -> None:
 
 
 def _of_the_store(error: Exception, parsed: argparse.Namespace) -> str:
-    """What is wrong with the database and what to do; empty when it is our bug."""
+    """What is wrong with the database and what to do; empty if the error is a bug."""
     from vs_tui.cli.common import load_config
     from vs_tui.store.storage_errors import explain, is_storage
 
@@ -103,7 +103,7 @@ def _of_the_store(error: Exception, parsed: argparse.Namespace) -> str:
 
 
 def _command(arguments: Sequence[str]) -> str | None:
-    """The command named first; the dashboard when only its options are given; None for help."""
+    """The command in the first word; the dashboard if there are only options; None for help."""
     if not arguments:
         return "dashboard"
     first = arguments[0]
@@ -115,7 +115,7 @@ def _command(arguments: Sequence[str]) -> str | None:
 
 
 def _meant(word: str, known: Sequence[str]) -> str:
-    """`; did you mean ...?` where a known word is close to one that is not."""
+    """`; did you mean ...?` if a known word is similar."""
     from difflib import get_close_matches
 
     found = get_close_matches(word, known, n=1, cutoff=0.7)
@@ -123,7 +123,7 @@ def _meant(word: str, known: Sequence[str]) -> str:
 
 
 def _versions() -> str:
-    """What a bug report needs."""
+    """The versions that a bug report needs."""
     import platform
     import sqlite3
 

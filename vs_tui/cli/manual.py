@@ -1,6 +1,6 @@
-"""How every command's `--help` is made: like a manual page, with examples.
+"""Make every command's `--help` like a manual page, with examples.
 
-Apart from `common` because `vs-tui event` and `run` start fast and import little.
+Separate from `common` because `vs-tui event` and `run` start fast and import little.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from vs_tui.cli.streams import fill_descriptors
 from vs_tui.model.errors import Explained
 
 USAGE: Final = 2
-"""Exit code of a command line that is wrong."""
+"""Exit code for a wrong command line."""
 
 
 class UsageError(Explained):
-    """Ends the command with USAGE: an argument means nothing; the message says what would."""
+    """Ends the command with USAGE; the message says which argument is wrong and what is
+    accepted."""
 
 
 _NO_OUTPUT: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def to_the_end(program: str, run: Callable[[], int]) -> int:
-    """The exit code of a command, also of one whose files cannot be used or whose output has
-    nowhere to go: its reader has gone, as in `vs-tui ls | head -1`, or its disk is full."""
+    """Run a command and return its exit code, also if a file cannot be used or the output cannot be
+    written: the reader is gone, as in `vs-tui ls | head -1`, or the disk is full."""
     fill_descriptors()
     _speak_utf_8()
     try:
@@ -59,8 +60,8 @@ def to_the_end(program: str, run: Callable[[], int]) -> int:
 
 
 def _speak_utf_8() -> None:
-    """Data is UTF-8 in every locale; a terminal that has another encoding gets escapes for what it
-    cannot show."""
+    """Write UTF-8 to files and pipes in every locale; a terminal with another encoding gets
+    escapes."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
         if sys.stdout.isatty():
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -69,7 +70,7 @@ def _speak_utf_8() -> None:
 
 
 def whole_number(text: str) -> int:
-    """For argparse: 1 or more."""
+    """A number from 1 on, for argparse."""
     if not text.isdecimal() or not text.isascii() or not int(text[:18]):
         raise argparse.ArgumentTypeError(f"'{text}' is not a number; give 1 or more")
     return int(text[:18])
@@ -93,5 +94,5 @@ def add_command(
 
 
 def paragraph(text: str) -> str:
-    """A text in lines of a terminal's width, for a formatter that leaves lines as they are."""
+    """Text wrapped to a terminal's width, for a formatter that keeps line breaks."""
     return textwrap.fill(text, 78, break_long_words=False, break_on_hyphens=False)

@@ -1,4 +1,4 @@
-"""How far a long command is: one line on stderr that is written over, on a terminal only."""
+"""Progress of a long command: one line on stderr that is overwritten, on a terminal only."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import shutil
 from typing import Final, TextIO
 
 _WIDTH: Final = 24
-"""Cells of a gauge."""
+"""Cells of the gauge."""
 
 
 class Line:
-    """The line. What is no terminal sees finished lines only."""
+    """The progress line. Without a terminal only finished lines are written."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -18,7 +18,7 @@ class Line:
         self._shown = ""
 
     def show(self, text: str) -> None:
-        """Write over the line."""
+        """Overwrite the line."""
         if self.live:
             text = text[: shutil.get_terminal_size().columns - 1]
             self._stream.write(f"\r{text.ljust(len(self._shown))}")
@@ -26,7 +26,7 @@ class Line:
             self._shown = text
 
     def finish(self, text: str = "") -> None:
-        """Leave a text for good where the line was; without one, take the line away."""
+        """Replace the line by a final text; without one, clear it."""
         if not text and not self._shown:
             return
         before = "\r" if self.live else ""
@@ -37,7 +37,7 @@ class Line:
 
 
 def gauge(done: int, total: int, unit: str) -> str:
-    """`[######------------------] 3/12 pages`; without a total only what is known."""
+    """`[######------------------] 3/12 pages`; without a total the count only."""
     if total <= 0:
         return f"[{'.' * _WIDTH}] {done} {unit}"
     filled = min(done, total) * _WIDTH // total

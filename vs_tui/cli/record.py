@@ -1,4 +1,4 @@
-"""`vs-tui record`: stored deliveries as a recording, without secrets."""
+"""`vs-tui record`: write stored deliveries to a recording, without secrets."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _explain(args: argparse.Namespace) -> None:
-    """Why nothing was found, where it was asked for by a name."""
+    """Why nothing was found under a given name."""
     from vs_tui.sources.registry import sources
 
     if args.source and args.source not in (known := sources()):

@@ -1,4 +1,5 @@
-"""`vs-tui replay`: send recorded deliveries, at speed, to a receiver or straight into a store."""
+"""`vs-tui replay`: send recorded deliveries at any speed, to a receiver or straight into a
+database."""
 
 from __future__ import annotations
 
@@ -21,14 +22,14 @@ from vs_tui.log.time_shift import shift
 from vs_tui.model.display import clean
 
 _SHOWN_EVERY: Final = 25
-"""Deliveries between two looks of the gauge."""
+"""Deliveries between two updates of the gauge."""
 
 
 class Target(Protocol):
     """Where deliveries go."""
 
     async def send(self, delivery: Delivery) -> str:
-        """Returns the verdict, or `refused` and why."""
+        """Send one delivery; returns the verdict, or `refused` and why."""
 
 
 def register(subparsers: Any) -> None:
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def load(paths: list[Path]) -> list[Delivery]:
-    """All deliveries of files and folders, by time. RecordingError names file and line."""
+    """All deliveries of files and folders, by time. RecordingError names the file and the line."""
     found: list[Delivery] = []
     for file in _files(paths):
         with file.open("rb") as lines:
@@ -183,7 +184,7 @@ async def _target(config: Config, args: argparse.Namespace) -> AsyncIterator[Tar
 
 
 class StoreTarget:
-    """Straight into a database that no receiver uses now."""
+    """Writes straight into a database that no receiver uses."""
 
     def __init__(self, runtime: Any) -> None:
         self._runtime = runtime

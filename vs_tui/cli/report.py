@@ -35,14 +35,14 @@ class Report:
 
     title: str
     shown: tuple[Sequence[str], Sequence[Sequence[str]]]
-    """For people: (titles, rows)."""
+    """Titles and rows for people."""
     raw: tuple[Sequence[str], Sequence[Sequence[str]]]
-    """For machines, as CSV."""
+    """Rows for machines, as CSV."""
     document: Any
-    """As JSON."""
+    """The report as JSON."""
     remarks: Sequence[str] = field(default=())
     labels: int = 1
-    """Columns that say what a row is about; a narrow terminal repeats them."""
+    """Columns that name a row; a narrow terminal repeats them."""
 
 
 def register(subparsers: Any) -> None:
@@ -142,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def render(report: Report, form: str) -> str:
-    """A report in one of the formats; event text never reaches the terminal raw."""
+    """A report in one of the formats, with event text cleaned."""
     from vs_tui.export.table import csv_text, markdown_text, plain_text
     from vs_tui.model.display import clean, escaped_json
 

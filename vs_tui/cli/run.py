@@ -1,7 +1,7 @@
 """`vs-tui run`: a span around a command, whose result never depends on us.
 
-The command is started first and reported on meanwhile. Everything we import beyond this module
-is imported in the reporting thread, for the same reason.
+The command is started first and reported meanwhile. For the same reason all further imports happen
+in the reporting thread.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NOT_FOUND: Final = 127
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _PASSED_ON: Final = (*_STOPPING, signal.SIGUSR1, signal.SIGUSR2)
 _GRACE: Final = 0.1
-"""Seconds in which a command ends by itself that got the same signal as we did."""
+"""Seconds for a command to end by itself after it got the same signal as we did."""
 
 _EXAMPLES: Final = """\
 examples:
@@ -99,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def short_name(argv: Sequence[str]) -> str:
-    """The program and its first word: `make test`. Options are left out, they may hold secrets."""
+    """The program and its first word: `make test`. Options are left out because they may hold
+    secrets."""
     words = [Path(argv[0]).name]
     if len(argv) > 1 and argv[1].replace("-", "").replace(":", "").isalnum() and argv[1][0] != "-":
         words.append(argv[1])
@@ -146,8 +147,8 @@ def _run(argv: list[str], span: SpanId, name: str, tags: dict[str, str]) -> int:
 
 
 def _end_by(number: int, mask: set[int]) -> None:
-    """End as the command ended, so that a shell's loop stops at a ctrl-c. Returns when the signal
-    is one that would leave a core file of ours."""
+    """End as the command ended, so that ctrl-c stops a shell's loop. Returns for signals that would
+    dump our own core."""
     if number not in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         return
     sys.stdout.flush()
@@ -170,7 +171,7 @@ class Outcome(NamedTuple):
     """How a command ended."""
 
     code: int
-    """As a shell would report it."""
+    """The exit code as a shell would report it."""
     status: str
     """ok, error or cancelled."""
     reason: str = ""
@@ -178,7 +179,7 @@ class Outcome(NamedTuple):
 
 
 def outcome_of(status: int, stops: Sequence[int] = ()) -> Outcome:
-    """The meaning of a wait status, given the signals that came meanwhile to stop it."""
+    """The meaning of a wait status, given the stop signals that arrived meanwhile."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         name = _signal_name(-code)
@@ -201,8 +202,8 @@ def _signal_name(number: int) -> str:
 
 
 def _wait(pid: int, watched: set[signal.Signals]) -> tuple[int, list[int]]:
-    """Wait for the command and pass signals on to it: its wait status, and the signals that came
-    to stop it."""
+    """Wait for the command and forward signals; returns its wait status and the stop signals that
+    arrived."""
     stops: list[int] = []
     while True:
         number, from_terminal = _next_signal(watched)
@@ -235,7 +236,7 @@ def _ended(pid: int) -> int | None:
 
 
 def _ended_within(pid: int, seconds: float) -> int | None:
-    """The wait status of a command that a signal to the whole group ends as well."""
+    """The wait status of a command that a signal to the whole process group ends as well."""
     deadline = time.monotonic() + seconds
     while (status := _ended(pid)) is None and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -243,7 +244,7 @@ def _ended_within(pid: int, seconds: float) -> int | None:
 
 
 class Reporter:
-    """Tells the receiver, in the background and without a say in the result."""
+    """Reports to the receiver in the background, without effect on the result."""
 
     def __init__(
         self, span: SpanId, name: str, tags: dict[str, str], checkout: Checkout, started: str
@@ -264,7 +265,7 @@ class Reporter:
         self._thread.start()
 
     def end(self, outcome: Outcome, at: str) -> None:
-        """Send the end; waits two seconds at most, and a moment more for the start."""
+        """Send the end; waits at most two seconds, and briefly for the start."""
         self._thread.join(_START_SECONDS)
         if self._client is None:
             # Still reading on a dead disk, say; nothing can be kept there either.
@@ -313,4 +314,4 @@ class Reporter:
 
 _START_SECONDS: Final = 2.5
 _FIRST: Final = 2
-"""Events waiting when a run is the first that finds the receiver gone."""
+"""Number of waiting events at which a run is the first to find the receiver away."""

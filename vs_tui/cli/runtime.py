@@ -1,4 +1,4 @@
-"""A running receiver: writer, reader and HTTP server of one configuration, opened in order."""
+"""A running receiver: the writer, reader and HTTP server of one configuration, opened in order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def writer_settings(config: Config) -> Settings:
-    """What the writer needs of the configuration. ConfigError names a rule that does not exist."""
+    """The writer's part of the configuration. ConfigError names an unknown rule."""
     rules = {rule.value: rule for rule in Rule}
     if unknown := [name for name in config.disabled_rules if name not in rules]:
         raise ConfigError(
@@ -60,7 +60,7 @@ def writer_settings(config: Config) -> Settings:
 
 
 def open_log(config: Config, clock: Callable[[], Instant], settings: Settings) -> Writer:
-    """The writer of a configuration: of its own log, or of one that several nodes share."""
+    """Open the writer of a configuration: of its own log, or of one that several nodes share."""
     if config.log is None:
         return Writer(config.db, clock, settings)
     from vs_tui.cli.shared_log import open_postgres
@@ -72,8 +72,8 @@ def open_log(config: Config, clock: Callable[[], Instant], settings: Settings) -
 
 
 def metrics_keeper(config: Config) -> MetricsKeeper:
-    """Keeps the delivery metrics by this configuration. Importing all that judges them takes as
-    long as the dashboard's first rows: it waits for the first span."""
+    """Keeps the delivery metrics up to date. Importing its modules takes as long as painting the
+    dashboard's first rows, so it waits for the first span."""
     from vs_tui.store.metrics_keeper import MetricsKeeper
 
     rules = replace(config.metrics, services=config.services)
@@ -82,20 +82,21 @@ def metrics_keeper(config: Config) -> MetricsKeeper:
 
 @dataclass
 class Runtime:
-    """Open the store first, start listening when the screen is up, close both at the end."""
+    """Open the store first, listen once the screen is up, close both at the end."""
 
     config: Config
     clock: Callable[[], Instant]
     writer: Writer = field(init=False)
     reader: SqliteReader = field(init=False)
-    """The dashboard's; who asks over HTTP has one of their own, and keeps no screen waiting."""
+    """The reader of the dashboard. HTTP requests have another one, so they never delay the
+    screen."""
     url: str = ""
     _asked: SqliteReader | None = field(init=False, default=None)
     exporters: list[OtlpExporter] = field(init=False, default_factory=list)
     notifier: Notifier | None = field(init=False, default=None)
 
     async def open_store(self) -> None:
-        """StoreError says what to do."""
+        """Open the store; StoreError says what to do."""
         self.writer = open_log(self.config, self.clock, writer_settings(self.config))
         await self.writer.open()
         try:
@@ -116,8 +117,8 @@ class Runtime:
         ).open()
 
     async def listen(self) -> str:
-        """Start the HTTP server and return its URL; aiohttp is imported only here, and beside the
-        loop: a dashboard answers keys meanwhile."""
+        """Start the HTTP server and return its URL. aiohttp is imported in a thread, so the
+        dashboard answers keys meanwhile."""
         await asyncio.to_thread(import_module, "vs_tui.api.server")
         from vs_tui.api.server import Receiver
         from vs_tui.cli.source_setup import with_new_secrets
@@ -136,8 +137,7 @@ class Runtime:
         return self.url
 
     def start_export(self) -> None:
-        """Send traces and metrics from now on. ConfigError when the collector's address is our
-        own."""
+        """Start to send traces and metrics. ConfigError if the collector's address is our own."""
         from vs_tui.export.metric_exporter import MetricExporter
         from vs_tui.export.otlp_http import leads_to
         from vs_tui.export.trace_exporter import TraceExporter
@@ -164,7 +164,7 @@ class Runtime:
             exporter.start()
 
     def _start_notifier(self) -> None:
-        """Tell people what happens from now on."""
+        """Start to send notifications."""
         from vs_tui.export.notifier import Notifier
         from vs_tui.export.team_notices import team_notices, waiting_notices
 
@@ -180,7 +180,7 @@ class Runtime:
         self.notifier.start()
 
     async def take_over(self, found: Reread) -> None:
-        """Go on with what takes effect at once of a configuration that was read again."""
+        """Apply the settings of a reread configuration that need no restart."""
         config = found.config
         if found.problem or not found.changed:
             return
@@ -201,7 +201,7 @@ class Runtime:
                 self._start_notifier()
 
     async def send_link(self, action: str, child: str, parent: str) -> None:
-        """Store a person's decision about a link, as any delivery."""
+        """Store a person's decision about a link, like any delivery."""
         import json
 
         body = json.dumps({"action": action, "child": child, "parent": parent}).encode()
@@ -216,7 +216,7 @@ class Runtime:
         at: Instant | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Outcome | None:
-        """Store a delivery that did not come over HTTP (demo, decisions); None when no source
+        """Store a delivery that did not come over HTTP (demo, decisions); None if no source
         receives at its path."""
         from vs_tui.sources.base import BadBody, Inbound
         from vs_tui.sources.reading import intake_of, read, route
@@ -232,7 +232,7 @@ class Runtime:
         return await self.writer.submit(intake_of(source, inbound, parsed))
 
     async def refold(self, delivery_id: int) -> str:
-        """Read one stored delivery again with today's adapters; says what came of it."""
+        """Parse one stored delivery again with the present adapters; says what came of it."""
         from vs_tui.sources.reading import parse_stored
         from vs_tui.store.rebuild import refold_one
 
@@ -251,7 +251,7 @@ class Runtime:
         return Reports(reader, self.config, self.clock)
 
     async def close(self) -> None:
-        """Stop listening, commit what waits, close the database."""
+        """Stop listening, commit what waits, and close the database."""
         parts: list[Notifier | OtlpExporter | Receiver] = [*self.exporters]
         if self.notifier is not None:
             parts.append(self.notifier)

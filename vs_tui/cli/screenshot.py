@@ -26,7 +26,7 @@ SIZES: Final = ((120, 40), (80, 24))
 
 Shot = tuple[str, tuple[str, ...]]
 STAR: Final = "*"
-"""In place of a key: go to the delivery that has most to show."""
+"""Stands for a key: select the delivery with the most spans."""
 SHOTS: Final[tuple[Shot, ...]] = (
     ("live", ()),
     ("live-spans", ("b", STAR)),
@@ -39,7 +39,7 @@ SHOTS: Final[tuple[Shot, ...]] = (
     ("sources", ("5",)),
     ("help", ("question_mark",)),
 )
-"""Name and the keys that lead there from the first screen."""
+"""Name -> the keys that lead to it from the first screen."""
 
 
 def register(subparsers: Any) -> None:
@@ -141,7 +141,7 @@ async def _star(reader: Reader) -> str:
 
 
 async def _select(pilot: Pilot[int], listing: Listing, key: str) -> None:
-    """Put the cursor on a row, once the rows were read."""
+    """Move the cursor to a row, once the rows are read."""
     for _ in range(200):
         if listing.rows:
             break

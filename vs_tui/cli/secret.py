@@ -1,4 +1,4 @@
-"""`vs-tui secret`: the token, the sources' secrets, and named tokens with one right each."""
+"""`vs-tui secret`: the token, the secrets of sources, and named tokens."""
 
 from __future__ import annotations
 

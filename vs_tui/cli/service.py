@@ -1,4 +1,4 @@
-"""Talking to a service manager (sd_notify): ready, stopping, what is wrong, and still alive."""
+"""Notify a service manager (sd_notify): ready, stopping, in trouble, alive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class ServiceManager:
-    """systemd, if it started us; otherwise every call does nothing."""
+    """Notifies systemd if it started us; else every call does nothing."""
 
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
         env = os.environ if env is None else env
@@ -22,7 +22,7 @@ class ServiceManager:
         """Seconds without a sign of life after which it restarts us; 0: it does not watch."""
 
     def tell(self, *states: str) -> None:
-        """One datagram, such as `READY=1`; a manager that does not listen is logged once."""
+        """Send one datagram, such as `READY=1`; the first failure is logged."""
         if not self._address.startswith(("/", "@")):
             return
         address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
@@ -35,8 +35,8 @@ class ServiceManager:
                 self._failed = True
 
     async def watch(self, alive: Callable[[], bool], trouble: Callable[[], str]) -> None:
-        """Say that we live while the writer does, and what its trouble is, twice within each
-        period; ends with the task. A full disk is no reason to restart, a dead writer is."""
+        """Notify twice within each watchdog period while the writer runs, with its trouble; ends
+        with the task. A full disk is no reason for a restart, a dead writer is."""
         period = self.watchdog_seconds / 2 if self.watchdog_seconds else 5.0
         while True:
             status = f"STATUS={trouble() or 'receiving'}"

@@ -1,4 +1,4 @@
-"""What `vs-tui db` and `vs-tui doctor` do with a PostgreSQL log."""
+"""Maintenance and checks of a PostgreSQL log, for `vs-tui db` and `vs-tui doctor`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TEXTS = ("path", "kind", "headers", "reason", "dedupe", "keys")
 
 
 def open_postgres(address: LogAddress, schema: str) -> PostgresLog:
-    """ConfigError when psycopg is not installed."""
+    """Connect to the log; ConfigError if psycopg is not installed."""
     try:
         from vs_tui.log.postgres import PostgresLog
     except ImportError:
@@ -121,7 +121,7 @@ def prune(config: Config, log: LogAddress, before: Instant) -> dict[str, Any]:
 def forget(
     config: Config, log: LogAddress, person: Person, *, dry_run: bool, advice: Sequence[str]
 ) -> dict[str, Any]:
-    """Replace a person's names in the shared log; every node then reads all of it again."""
+    """Replace a person's names in the shared log; every node then reads the whole log again."""
     named = 0
 
     def change(entry: Entry) -> Entry:
@@ -155,6 +155,6 @@ def forget(
 
 
 async def look(config: Config, log: LogAddress) -> str:
-    """What the log holds, in words; LogAway says what is wrong with it."""
+    """The content of the log in words; LogAway says what is wrong with it."""
     async with _opened(config, log) as opened:
         return await opened.summary()

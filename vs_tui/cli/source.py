@@ -1,4 +1,4 @@
-"""`vs-tui source`: the sources there are, and what one makes of a body, without storing it."""
+"""`vs-tui source`: list the sources, or show what one makes of a body without storing it."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _test(source: Source, args: argparse.Namespace) -> int:
 
 
 def _read(source: Source, inbound: Inbound) -> tuple[Parsed, Sequence[str]]:
-    """What the receiver would make of it; CommandError says why it would answer 400."""
+    """The events of a body; CommandError says why the receiver would answer 400."""
     from vs_tui.sources.base import BadBody, Unreadable
     from vs_tui.sources.mapped import MappedSource
     from vs_tui.sources.reading import read, unreadable

@@ -1,4 +1,4 @@
-"""How each tool reaches the receiver: adapters and configuration put together for the dashboard."""
+"""How each tool reaches the receiver, from adapters and configuration, for the dashboard."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from vs_tui.tui.source_status import Connection
 
 
 def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connection]:
-    """One for each source; imports every adapter. Without secrets on a machine that has not the
-    receiver's."""
+    """One connection for each source; imports every adapter. Without secrets on a machine that is
+    not the receiver's."""
     from vs_tui.sources.registry import sources
 
     secrets = config.secrets if with_secrets else Secrets()
@@ -36,8 +36,8 @@ def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connec
 
 
 def with_new_secrets(config: Config) -> Config:
-    """The configuration with a secret for every source that signs: a new source, such as one of a
-    package installed since, has none yet. Unchanged where nobody asks for a proof."""
+    """The configuration with a secret for every signing source: a new source, such as one of a
+    package installed later, has none yet. Unchanged with --no-auth."""
     from vs_tui.sources.registry import signing_sources
 
     if config.no_auth or config.secrets_path == Path():
@@ -48,5 +48,5 @@ def with_new_secrets(config: Config) -> Config:
 
 
 def _header(names: Sequence[str]) -> str:
-    """The first of a tool's headers as its documentation writes it."""
+    """The first of a tool's headers, in the case of its documentation."""
     return "-".join(part.capitalize() for part in names[0].split("-")) if names else ""

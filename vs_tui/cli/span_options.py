@@ -1,4 +1,4 @@
-"""The options that say what a span is, for `vs-tui event`, `vs-tui run` and `vscli`."""
+"""The options that describe a span, for `vs-tui event`, `vs-tui run` and `vscli`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def add_span_options(
     name: str = "what people see",
     namespace: tuple[str, ...] = ("--namespace",),
 ) -> None:
-    """--type (by default `kind`), --name, --namespace and --tag. `again`: the same ones behind
-    another word of the command line, where only those that are given count."""
+    """Add --type (default `kind`), --name, --namespace and --tag. `again`: after another word of
+    the command line, where only given options count."""
 
     def default(value: Any) -> Any:
         return argparse.SUPPRESS if again else value
@@ -46,5 +46,5 @@ def add_span_options(
 
 
 def tags_of(args: argparse.Namespace) -> dict[str, str]:
-    """The tags given anywhere on the command line; ValueError shows one that is none."""
+    """The tags from the whole command line; ValueError quotes a wrong one."""
     return parse_tags([*args.tag, *getattr(args, "late_tag", ())])

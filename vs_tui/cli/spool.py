@@ -1,8 +1,8 @@
-"""Events on disk until the receiver has them: private, bounded, in order, sent once.
+"""Keep events on disk until the receiver has them: private, bounded, in order, sent once.
 
-Every event is written here before it is sent and removed when the receiver has committed it, so
-that nothing is lost when the receiver is down or this process is killed in between. What is sent
-a second time after a kill carries the same idempotency key and is stored once.
+Every event is written here before it is sent and removed after the receiver has committed it, so
+nothing is lost if the receiver is down or this process is killed. An event sent twice after a kill
+carries the same idempotency key and is stored once.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 MAX_EVENTS: Final = 5_000
-"""Events kept; the oldest go first beyond that."""
+"""Most events kept; beyond it the oldest are dropped."""
 MAX_BODY: Final = 64 * 1024
-"""Bytes of one event's body."""
+"""Most bytes of one event's body."""
 SLOW_SECONDS: Final = 60
-"""How long a receiver that did not answer in time is not waited for again."""
+"""Seconds for which a receiver that timed out is not waited for again."""
 
 _WAITING: Final = ".event"
 _REFUSED: Final = ".refused"
@@ -30,7 +30,7 @@ _ORPHAN_SECONDS: Final = 60
 
 
 class Entry(NamedTuple):
-    """One event: where it goes, its idempotency key, and the exact bytes to send and sign."""
+    """One event: its URL, its idempotency key, and the exact bytes to send and sign."""
 
     url: str
     key: str
@@ -46,7 +46,7 @@ class Spool:
         """Events that gave way to newer ones."""
 
     def add(self, entry: Entry) -> Path:
-        """Write an event so that a reader sees all of it or nothing."""
+        """Write an event atomically."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         name = f"{time.time_ns():020d}-{os.getpid()}-{os.urandom(4).hex()}"
@@ -68,11 +68,11 @@ class Spool:
         return [self.folder / name for name in self._names() if name.endswith(_WAITING)]
 
     def refused(self) -> list[Path]:
-        """Events that the receiver will never take, kept to be looked at."""
+        """Events that the receiver refused for good, kept for inspection."""
         return [self.folder / name for name in self._names() if name.endswith(_REFUSED)]
 
     def read(self, path: Path) -> Entry | None:
-        """The event in a file; None when another process has sent it or it is no event."""
+        """The event in a file; None if another process has sent it or it is not an event."""
         try:
             fields = json.loads(path.read_bytes())
             return Entry(str(fields["url"]), str(fields["key"]), str(fields["body"]))
@@ -87,14 +87,14 @@ class Spool:
         path.unlink(missing_ok=True)
 
     def refuse(self, path: Path) -> Path:
-        """Put an event aside so that it does not hold up those after it."""
+        """Move an event aside so that it does not block later ones."""
         aside = path.with_suffix(_REFUSED)
         path.replace(aside)
         return aside
 
     def prune(self) -> int:
-        """Drop the oldest events beyond MAX_EVENTS and what killed writers left; how many events
-        were dropped."""
+        """Drop the oldest events beyond MAX_EVENTS and leftovers of killed writers; returns the
+        number of dropped events."""
         names = self._names()
         kept = [name for name in names if name.endswith((_WAITING, _REFUSED))]
         dropped = kept[: max(0, len(kept) - MAX_EVENTS)]
@@ -111,7 +111,7 @@ class Spool:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """One sender at a time; waits for the other one."""
+        """Allow one sender at a time; waits for another one."""
         # The folder itself: a file in it may be another user's, after one `sudo vs-tui event`.
         descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
@@ -122,7 +122,7 @@ class Spool:
 
     @property
     def slow(self) -> bool:
-        """Whether the receiver kept someone waiting lately."""
+        """Whether the receiver timed out lately."""
         return time.time() - _modified(self.folder / ".slow") < SLOW_SECONDS
 
     def mark_slow(self, slow: bool) -> None:

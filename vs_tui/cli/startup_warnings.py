@@ -1,4 +1,4 @@
-"""What is said at the start of a receiver because it weakens what protects it."""
+"""Warnings at the start of a receiver about settings that weaken its protection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vs_tui.config import Config, readable_by_others
 
 
 def risks(config: Config) -> Iterator[str]:
-    """One sentence each, with what to do."""
+    """One sentence for each, with what to do."""
     if os.geteuid() == 0:
         yield "running as root: run it as a user of its own, it needs no privileges"
     if config.log and config.log.has_password and config.origins.get("log") == "flag":

@@ -1,4 +1,4 @@
-"""Standard streams that cannot hurt: closed ones, closed pipes and full disks below them."""
+"""Make the standard streams safe: closed ones, closed pipes and full disks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TextIO
 
 
 def fill_descriptors() -> None:
-    """Open /dev/null where a standard stream is closed: the next file that is opened would get its
-    number, and what is printed would be written into the database."""
+    """Open /dev/null for each closed standard stream. Otherwise the next opened file gets its
+    number, and output could be written into the database."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -20,8 +20,7 @@ def fill_descriptors() -> None:
 
 
 class Lossy:
-    """A text stream whose writes never fail: what cannot be written is lost, and so is all that
-    follows."""
+    """A text stream whose writes never fail: after an error all further output is dropped."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -41,7 +40,7 @@ class Lossy:
             self._give_up()
 
     def _give_up(self) -> None:
-        """Lead it to /dev/null: what is buffered would fail once more at the end."""
+        """Redirect it to /dev/null, so that flushing at exit does not fail again."""
         with contextlib.suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._stream.fileno())
@@ -52,7 +51,7 @@ class Lossy:
 
 
 def never_fail() -> None:
-    """Let nothing that is printed or logged from here on stop this process."""
+    """From now on let no printed or logged text stop this process."""
     if sys.stdout is not None:
         sys.stdout = Lossy(sys.stdout)
     if sys.stderr is not None:

@@ -1,4 +1,4 @@
-"""Where a trace stands, as a line of `vs-tui ls --by trace`."""
+"""One line of `vs-tui ls --by trace`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRACE_HEADER = "  ".join((
 
 
 def trace_row(row: Standing, now: Instant) -> str:
-    """One aligned line: section, what is done or missing, by whom, since when, and the trace."""
+    """One aligned line: section, next action, who acts, since when, and the trace."""
     action = row.action
     what = f"{action.verb} {action.what}".strip()
     who = ", ".join(action.who) or action.nobody

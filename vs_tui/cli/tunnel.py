@@ -1,5 +1,5 @@
-"""The public URL in front of the receiver: what the configuration says, else that of an ngrok
-agent on this machine, which tells it on a local port."""
+"""Find the public URL of the receiver: the configured one, else that of an ngrok agent on this
+machine, whose local API reports it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _MAX_ANSWER: Final = 256 * 1024
 
 
 def refuse_open(config: Config) -> None:
-    """CommandError when the receiver would be open to others than this machine without that being
-    wanted in so many words. A tunnel that begins later is found out request by request."""
+    """Raise CommandError if others could reach an open receiver without --no-auth-public. A tunnel
+    that starts later is detected request by request."""
     if not config.no_auth or config.no_auth_public:
         return
     where = config.public_url or (agent_url(config.port) if config.port else "")
@@ -36,16 +36,14 @@ def refuse_open(config: Config) -> None:
 
 
 async def find_public_url(configured: str, port: int) -> str:
-    """Empty when there is neither. The agent is asked in a thread: it may be slow to answer."""
+    """The public URL; empty if unknown. The agent is asked in a thread because it may be slow."""
     return shown_url(configured) or await asyncio.to_thread(agent_url, port)
 
 
 def agent_url(port: int, agent: str = AGENT) -> str:
-    """The URL of the agent's tunnel to our port; empty without an agent or without such a tunnel.
-
-    Agents list tunnels, and newer ones endpoints, too (https://ngrok.com/docs/agent/api):
-    `tunnels[].public_url` and `.config.addr`; `endpoints[].url` and `.upstream.url`.
-    """
+    """The URL of the agent's tunnel to our port; empty without an agent or such a tunnel. Agents
+    list tunnels, newer ones also endpoints (https://ngrok.com/docs/agent/api):
+    `tunnels[].public_url` and `.config.addr`; `endpoints[].url` and `.upstream.url`."""
     for resource in ("tunnels", "endpoints"):
         answer = _ask(f"{agent}/{resource}")
         listed = answer.get(resource) if isinstance(answer, dict) else None
@@ -58,8 +56,7 @@ def agent_url(port: int, agent: str = AGENT) -> str:
 
 
 def _ask(url: str) -> Any:
-    """What the agent answers; None when it does not, or not soon. A proxy of the environment is
-    never asked."""
+    """The agent's answer; None if there is none in time. Proxies in the environment are ignored."""
     import urllib.request  # takes a tenth of the time to the first rows
     from http.client import HTTPException
 
@@ -72,7 +69,7 @@ def _ask(url: str) -> Any:
 
 
 def _ends(tunnel: Any) -> tuple[str, str]:
-    """(public URL, address behind it) of a tunnel or endpoint; empty for what is not told."""
+    """(public URL, address behind it) of a tunnel or endpoint; empty where unknown."""
     if not isinstance(tunnel, dict):
         return "", ""
     config, upstream = tunnel.get("config"), tunnel.get("upstream")
@@ -90,7 +87,7 @@ def _is_web(url: str) -> bool:
 
 
 def _leads_to(address: str, port: int) -> bool:
-    """Whether an address, which may be a bare port, is this port's."""
+    """Whether an address, which may be a bare port, is our port."""
     try:
         parts = urlsplit(address if "://" in address else f"http://{address}")
         return address == str(port) or parts.port == port

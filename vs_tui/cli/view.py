@@ -214,8 +214,8 @@ async def _local(config: Config, args: argparse.Namespace) -> _Opened:
 
 
 async def _follow(config: Config) -> Writer | None:
-    """Follow a shared log into this machine's cache of it; None where there is no such log, or
-    where another process does so already."""
+    """Follow a shared log into this machine's cache; None without such a log, or if another process
+    follows it already."""
     if config.log is None:
         return None
     from vs_tui.cli.runtime import open_log, writer_settings

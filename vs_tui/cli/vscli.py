@@ -1,7 +1,7 @@
 """`vscli`: drop-in for ValueStream's tool, so that scripts written for it run unchanged.
 
-Options take one or two dashes and `=` or a space, before or after `start` and `end`. `start`
-prints the bare id, because such scripts put `vstrace-customhttp-TYPE-default-` before it.
+Options take one or two dashes and `=` or a space, before or after `start` and `end`. `start` prints
+the bare id, because those scripts put `vstrace-customhttp-TYPE-default-` in front of it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vs_tui.cli.manual import USAGE, to_the_end
 from vs_tui.cli.span_options import add_span_options, tags_of
 
 DEFAULT_TYPE: Final = "deploy"
-"""As ValueStream has it."""
+"""ValueStream's default."""
 
 _VALUED: Final = (
     *("type", "tag", "name", "namespace", "instance", "event-source-url", "secret-key"),

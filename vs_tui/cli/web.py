@@ -1,8 +1,8 @@
 """`vs-tui view --web`: the read-only dashboard in browsers, served by textual-serve behind the
 token.
 
-textual-serve has no login and starts a process for each tab, so the door stands in front of all
-it serves: the token opens it once, then a cookie that scripts cannot read and other sites cannot
+textual-serve has no login and starts a process for each tab, so a login guards everything it
+serves: the token opens a session, and then a cookie that scripts cannot read and other sites cannot
 send.
 """
 
@@ -33,13 +33,13 @@ COOKIE: Final = "vs_tui_session"
 SESSION_SECONDS: Final = 12 * 3600
 MAX_SESSIONS: Final = 1_000
 MAX_TABS: Final = 16
-"""Each is a process with a dashboard of its own."""
+"""Most open tabs; each is a process with a dashboard."""
 MAX_CONNECTIONS: Final = 256
 HEAD_SECONDS: Final = 15.0
-"""How long a request's head, or the login form, may take to arrive."""
+"""Seconds in which a request head, or the login form, must arrive."""
 MAX_FORM: Final = 16_384
 LOOK_SECONDS: Final = 1.0
-"""Between two looks at the token."""
+"""Seconds between two checks of the token."""
 # No font of another site is loaded; nobody may frame the page.
 _POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -65,8 +65,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Door:
-    """Lets in who shows the token, then who shows the cookie that was given for it. A rotation of
-    the token ends the sessions, and closes their tabs."""
+    """Admits requests with the token, later with the session's cookie. A rotation of the token ends
+    all sessions and closes their tabs."""
 
     def __init__(self, token: Callable[[], str]) -> None:
         self._read_token = token
@@ -76,11 +76,11 @@ class Door:
 
     @property
     def tabs(self) -> int:
-        """Tabs that are open."""
+        """Number of open tabs."""
         return len(self._open)
 
     async def watch(self, _: web.Application) -> AsyncIterator[None]:
-        """Look for a new token each second, as long as the application runs."""
+        """Check for a new token each second while the application runs."""
 
         async def look() -> None:
             while True:
@@ -166,7 +166,7 @@ class Door:
 
 
 async def _offered(request: web.Request) -> str:
-    """The token in the login form; whatever its charset, it is ASCII."""
+    """The token in the login form. Tokens are ASCII, whatever the form's charset."""
     body = b""
     with suppress(TimeoutError, ConnectionError, ValueError):
         async with asyncio.timeout(HEAD_SECONDS):
@@ -185,7 +185,7 @@ def _scheme(request: web.Request) -> str:
 
 
 def serve(args: argparse.Namespace, what: str) -> int:
-    """Serve until SIGINT or SIGTERM; prints `listening on URL` when it is ready."""
+    """Serve until SIGINT or SIGTERM; prints `listening on URL` when ready."""
     try:
         import textual_serve.server  # noqa: F401
     except ImportError:
@@ -206,7 +206,7 @@ def serve(args: argparse.Namespace, what: str) -> int:
 
 
 def _current_token(config: Config) -> Callable[[], str]:
-    """The token as the secrets file has it now."""
+    """The token in the secrets file now."""
     from vs_tui.ingest.auth import SecretsFile
 
     secrets = SecretsFile(config)
@@ -214,7 +214,7 @@ def _current_token(config: Config) -> Callable[[], str]:
 
 
 def child_command(args: argparse.Namespace, what: str) -> tuple[str, str]:
-    """(what each tab runs, the token that stood in the address)."""
+    """(the command of each tab, the token from the address)."""
     from vs_tui.api.remote_connection import parse_address
 
     token = ""
@@ -234,19 +234,19 @@ def child_command(args: argparse.Namespace, what: str) -> tuple[str, str]:
 
 
 def our_page(text: str) -> str:
-    """textual-serve's page without its logo and another site's font; the terminal takes keys
-    without a click."""
+    """textual-serve's page without its logo and external font; the terminal takes keys without a
+    click."""
     text = re.sub(r"<svg.*?</svg>", "", text, flags=re.DOTALL)
     text = re.sub(r"<link[^>]*fonts\.googleapis[^>]*/>", "", text)
     return text.replace("</body>", f"{_TAKE_KEYS}</body>")
 
 
 async def build(command: str, token: Callable[[], str]) -> web.Application:
-    """textual-serve's application behind the door."""
+    """The application of textual-serve behind the login."""
     from textual_serve.server import Server
 
     class Guarded(Server):
-        """Links to itself by the address that the browser used."""
+        """Uses the address in the browser for links to itself."""
 
         async def handle_index(self, request: web.Request) -> Any:
             self.public_url = f"{_scheme(request)}://{request.host}"
@@ -256,7 +256,7 @@ async def build(command: str, token: Callable[[], str]) -> web.Application:
             return response
 
         async def on_startup(self, app: web.Application) -> None:
-            """Prints no banner: stdout is data."""
+            """Print no banner: stdout is data."""
 
     inner: web.Application = await Guarded(command, title="vs-tui")._make_app()
     door = Door(token)
@@ -290,7 +290,7 @@ async def _serve(command: str, host: str, port: int, token: Callable[[], str]) -
 
 
 async def _listen(runner: web.AppRunner, host: str, port: int) -> asyncio.Server:
-    """Listen with the receiver's limits: half a request is not waited for."""
+    """Listen with the receiver's limits, which time out incomplete requests."""
     from vs_tui.ingest.connections import Connections
 
     assert runner.server is not None

@@ -1,6 +1,6 @@
-"""Configuration: one TOML file, overridden by `VS_*` variables, overridden by flags.
+"""The configuration: one TOML file, overridden by `VS_*` variables, overridden by flags.
 
-Secrets live in a file of their own beside it (mode 0600), created on the first start.
+Secrets are in a file of their own next to it (mode 0600), which the first start creates.
 """
 
 from vs_tui.config.document import settings_names

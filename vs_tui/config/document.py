@@ -1,5 +1,5 @@
-"""config.toml: its sections and what their values mean. A ValueError names the setting and what it
-takes."""
+"""Read config.toml: its sections and the meaning of their values. A ValueError names the setting
+and the accepted values."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _KINDS: Final = {str: "a text", int: "a whole number", bool: "true or false"}
 
 
 def from_file(file: Path) -> dict[str, Any]:
-    """Settings of a file by their names in `Config`; none when it does not exist."""
+    """The settings of a file, named as in `Config`; empty if the file does not exist."""
     if not file.is_file():
         return {}
     try:
@@ -145,7 +145,7 @@ def _named(section: str) -> Callable[[Mapping[str, Any]], Mapping[str, str]]:
 
 
 def _sources(table: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """Tables by name; what is in them is judged by `sources.mapped`."""
+    """The tables of mapped sources by name; `sources.mapped` checks their content."""
     return {name: _table(f"sources.{name}", each) for name, each in table.items()}
 
 
@@ -193,7 +193,7 @@ def _incident_rule(rule: Any) -> str:
 
 
 def _texts(name: str, table: Mapping[str, Any]) -> dict[str, str]:
-    """A rule's texts; its filter is checked."""
+    """The texts of a rule; its filter is checked."""
     for setting, value in table.items():
         if not isinstance(value, str):
             raise ValueError(f"[[{name}]] {setting} must be a text, not {value!r}")
@@ -301,7 +301,8 @@ def _export(table: Mapping[str, Any]) -> ExportSettings | None:
 
 
 def collector_url(name: str, url: str) -> str:
-    """A collector's base URL as written; ValueError names the setting and what it takes."""
+    """The base URL of a collector as written; ValueError names the setting and the accepted
+    values."""
     parts = urlsplit(url)
     if url and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise ValueError(f"{name} must be a URL such as http://collector:4318")
@@ -319,7 +320,7 @@ def _plain(section: str, table: Any) -> Mapping[str, Any]:
 
 
 def _table(name: str, table: Any, known: Sequence[str] = ()) -> Mapping[str, Any]:
-    """A table of known settings; of any without `known`."""
+    """A table with known settings; any setting is allowed without `known`."""
     if not isinstance(table, dict):
         raise ValueError(f"{name} must be a table: [{name}]")
     unknown = next((each for each in table if known and each not in known), None)
@@ -351,4 +352,4 @@ _TABLES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]]] = {
     "sources": ("sources", _sources),
     "export": ("export", _export),
 }
-"""Section -> (setting in `Config`, what reads it)."""
+"""Section -> (setting in `Config`, the function that reads it)."""

@@ -23,7 +23,8 @@ _OPEN: Final = ("1", "true", "yes", "public")
 
 
 def from_env(env: Mapping[str, str]) -> dict[str, Any]:
-    """Settings by their names in `Config`. ConfigError names the variable and the fix."""
+    """The settings in the environment, named as in `Config`. ConfigError names the variable and the
+    fix."""
     values: dict[str, Any] = {}
     if address := _env(env, "VS_ADDR"):
         host, _, port = address.rpartition(":")
@@ -68,7 +69,7 @@ def from_env(env: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _log(env: Mapping[str, str]) -> dict[str, Any]:
-    """Where a shared log is."""
+    """The address of the shared log."""
     readers: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
         ("log", "VS_LOG", parse_log_url),
         ("log_schema", "VS_LOG_SCHEMA", check_schema_name),
@@ -84,8 +85,8 @@ def _log(env: Mapping[str, str]) -> dict[str, Any]:
 
 
 def em_metrics_tokens(env: Mapping[str, str]) -> list[str]:
-    """What em-metrics' callers send: its token, and Basic's password. A user's name is no secret,
-    so it counts only where em-metrics has no password."""
+    """The tokens that em-metrics' clients send: its token and the Basic password. The user name
+    counts only if em-metrics has no password, because a user name is not secret."""
     basic = ("EM_METRICS_BASIC_AUTH_PASSWORD", "EM_METRICS_BASIC_AUTH_USERNAME")
     found = (_env(env, "EM_METRICS_TOKEN_AUTH"), _env(env, basic[0]) or _env(env, basic[1]))
     return [token for token in found if token]
@@ -99,8 +100,9 @@ def secrets_in(env: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
 
 
 def take_secrets_out(env: MutableMapping[str, str]) -> None:
-    """Once they are read: what a long-running command starts (a browser, the watch command) must
-    not inherit them. A program that needs the token reads it from its file."""
+    """Remove the secrets from the environment once they are read: child processes of a long-running
+    command (a browser, the watch command) must not inherit them. A child that needs the token reads
+    the file."""
     for name in list(env):
         if name in _SECRETS or (name.startswith(_PREFIX) and not name.endswith("_FILE")):
             del env[name]

@@ -1,4 +1,4 @@
-"""What is raised for settings that cannot be used."""
+"""The error of settings that cannot be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One configuration out of file, environment and flags; the later one wins."""
+"""Combine file, environment and flags into one configuration; the later one wins."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from vs_tui.model.export_settings import ExportSettings
 from vs_tui.model.time import parse_duration
 
 Signing = Callable[[Mapping[str, Any]], Iterable[str]]
-"""Names the sources that prove themselves with a secret, given the `sources` of the file."""
+"""Given the `sources` of the file, returns the names of the sources that need a secret."""
 _PORTS: Final = frozenset({"port", "metrics_port"})
 
 
 def config_dir() -> Path:
-    """Where config.toml and secrets.toml live (platformdirs; VS_CONFIG_DIR overrides)."""
+    """The folder of config.toml and secrets.toml (platformdirs; VS_CONFIG_DIR overrides)."""
     if override := os.environ.get("VS_CONFIG_DIR"):
         return Path(override)
     from platformdirs import user_config_path
@@ -32,7 +32,7 @@ def config_dir() -> Path:
 
 
 def data_dir() -> Path:
-    """Where the database, the spool and crash files live (VS_DATA_DIR overrides)."""
+    """The folder of the database, the spool and crash files (VS_DATA_DIR overrides)."""
     if override := os.environ.get("VS_DATA_DIR"):
         return Path(override)
     from platformdirs import user_data_path
@@ -47,8 +47,9 @@ def load(
     flags: Mapping[str, Any] | None = None,
     signing: Signing | None = None,
 ) -> Config:
-    """Read everything; ConfigError names what is wrong. `flags` that are None are not set. With
-    `signing` the token and the secrets of the sources that it names are created where missing."""
+    """Read the whole configuration; ConfigError says what is wrong. Flags that are None are
+    ignored. With `signing`, a missing token and missing secrets of the sources it names are
+    created."""
     try:
         return _load(path, os.environ if env is None else env, flags, signing)
     except OSError as error:
@@ -107,7 +108,7 @@ def _load(
 
 
 def _complete_export(values: dict[str, Any], origins: dict[str, str]) -> None:
-    """Put what the environment or a flag says about the export into its settings."""
+    """Merge what the environment or a flag says about the export into its settings."""
     settings: ExportSettings = values.get("export") or ExportSettings()
     try:
         if "export_otlp" in values:

@@ -1,5 +1,7 @@
-"""The `[sources]` tables of this process' configuration, for the registry. Imports nothing, because
-every command that reads the configuration sets them."""
+"""The `[sources]` tables of this process's configuration, for the registry.
+
+Imports nothing, because every command that reads the configuration sets them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ class _InForce:
 
 
 def configure(tables: Tables) -> None:
-    """Take over the mapped sources of the configuration; `registry.sources` compiles them."""
+    """Set the mapped sources of the configuration; `registry.sources` compiles them."""
     if tables != _InForce.tables:
         _InForce.tables = dict(tables)
         _InForce.edition += 1
@@ -26,5 +28,5 @@ def in_force() -> Tables:
 
 
 def edition() -> int:
-    """A number that changes with the tables."""
+    """A number that changes whenever the tables change."""
     return _InForce.edition

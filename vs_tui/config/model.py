@@ -35,7 +35,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "log_format": ("text", "json"),
     "theme": ("auto", "dark", "light", "ansi", "mono"),
 }
-"""Settings that are one of a few words, in any case."""
+"""Settings with a few accepted words, in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +46,33 @@ class Config:
     port: int = DEFAULT_PORT
     db: Path = Path()
     log: LogAddress | None = None
-    """The PostgreSQL log that receivers share; None: the log is in `db`."""
+    """The PostgreSQL log that several receivers share; None keeps the log in `db`."""
     log_schema: str = DEFAULT_SCHEMA
     public_url: str = ""
-    """The URL tools reach us at, when a tunnel or proxy stands in front."""
+    """The URL at which tools reach this receiver through a tunnel or proxy."""
     no_auth: bool = False
     no_auth_public: bool = False
-    """Open also to what comes through a proxy or tunnel, and on addresses that others reach."""
+    """Accept unproven requests through a proxy or tunnel and on public addresses, too."""
     log_level: str = "info"
     log_format: str = "text"
     metrics_port: int = 0
-    """A second port for /metrics without a token; 0: only on the main port, with the token."""
+    """A second port that serves /metrics without a token; 0 serves it on the main port with the
+    token only."""
     theme: str = "auto"
     ascii: bool = False
     zone: str = ""
     """IANA time zone for days and clocks; empty is the machine's."""
     thresholds: Thresholds = DEFAULTS
-    """`[live]`: from when on a trace is long, quiet or history."""
+    """`[live]`: when a trace is long or quiet, and how long a finished one is listed."""
     people: bool = True
-    """Whether the dashboard names people; roles otherwise."""
+    """Whether the dashboard shows names of people; False shows their roles."""
     watch_command: str = ""
     teams: Teams = field(default_factory=Teams)
     environments: Environments = field(default_factory=Environments)
     metrics: MetricRules = field(default_factory=MetricRules)
     services: tuple[Service, ...] = ()
     goals: Goals = field(default_factory=dict)
-    """Team -> metric -> the value it wants to reach; a goal beats a level."""
+    """Team -> metric -> goal. A goal replaces the level."""
     timeouts: Mapping[str, Duration] = field(default_factory=lambda: dict(DEFAULT_TIMEOUTS))
     disabled_rules: tuple[str, ...] = ()
     views: Mapping[str, str] = field(default_factory=dict)
@@ -79,12 +80,12 @@ class Config:
     retention: Retention = field(default_factory=Retention)
     limits: Limits = field(default_factory=Limits)
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Mapped sources as the file has them; `sources.registry` compiles them."""
+    """Mapped sources as written in the file; `sources.registry` compiles them."""
     export: ExportSettings = field(default_factory=ExportSettings)
     notify: tuple[NotifyRule, ...] = ()
-    """Who is told of what."""
+    """The rules of notifications."""
     low_space: int = LOW_SPACE
-    """Bytes that stay free on the database's disk; below it deliveries get 503."""
+    """Bytes that stay free on the database's disk; with less, deliveries get 503."""
     secrets: Secrets = field(default_factory=Secrets)
     path: Path = Path()
     secrets_path: Path = Path()

@@ -1,4 +1,4 @@
-"""`[[notify]]` as the file has it. A ValueError names the setting and what it takes."""
+"""Read `[[notify]]`. A ValueError names the setting and the accepted values."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _check_filter(text: Any, on: Sequence[str]) -> None:
 
 
 def _url(url: Any, form: str) -> str:
-    """Never quoted in a message: it may hold a secret."""
+    """The URL of a rule. No message quotes it, because it may hold a secret."""
     try:
         parts = urlsplit(url) if isinstance(url, str) else None
     except ValueError:

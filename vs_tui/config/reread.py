@@ -26,7 +26,7 @@ AT_ONCE: Final[Mapping[str, str]] = {
     "watch_command": "[ui] watch_command",
     "low_space": "[store] low_space",
 }
-"""Fields of `Config` that take effect while vs-tui runs, and what the file calls them."""
+"""Fields of `Config` that take effect while vs-tui runs -> their names in the file."""
 AFTER_RESTART: Final[Mapping[str, str]] = {
     **{
         name: f"[server] {name}"
@@ -50,20 +50,20 @@ AFTER_RESTART: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reread:
-    """What a changed file came to."""
+    """The result of reading a changed file."""
 
     config: Config
-    """In force from now on."""
+    """The configuration in force from now on."""
     changed: Sequence[str] = ()
-    """What takes effect now, as the file calls it."""
+    """Names of the settings that take effect now."""
     restart: Sequence[str] = ()
-    """What differs from what is in force and takes effect with the next start."""
+    """Names of changed settings that take effect at the next start."""
     problem: str = ""
-    """Why the file cannot be used; then the settings before stay in force."""
+    """Why the file cannot be used; the settings before stay in force."""
 
     @property
     def told(self) -> str:
-        """One line for people."""
+        """The result in one line for people."""
         if self.problem:
             return f"{self.problem}; the settings before stay in force"
         name = self.config.path.name
@@ -73,7 +73,7 @@ class Reread:
 
     @property
     def after_restart(self) -> str:
-        """What waits for a restart; empty when nothing does."""
+        """The settings that wait for a restart, in words; empty without any."""
         return f"{', '.join(self.restart)} after a restart" if self.restart else ""
 
 
@@ -86,8 +86,8 @@ class ConfigFile:
         self._stamp = self._seen = stamp(config.path)
 
     def look(self) -> Reread | None:
-        """Read the file if it changed and is the same as at the last look: an editor may be in the
-        middle of writing it. None when there is nothing new."""
+        """Read the file if it has changed, but not since the last look: an editor may still be
+        writing it. None if there is nothing new."""
         now, before = stamp(self.config.path), self._seen
         self._seen = now
         if now != before or now == self._stamp:
@@ -109,7 +109,7 @@ class ConfigFile:
         )
 
     def _differs(self, found: Config, names: Iterable[str]) -> list[str]:
-        """Those that differ; a variable or a flag beats the file, whatever it says."""
+        """The fields that differ. A variable or a flag overrides the file, so they do not."""
         now = self.config
         from_file = (name for name in names if now.origins.get(name) not in ("environment", "flag"))
         return [name for name in from_file if getattr(found, name) != getattr(now, name)]

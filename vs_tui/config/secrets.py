@@ -1,4 +1,4 @@
-"""The token and the sources' secrets: a file of their own, readable by its owner only."""
+"""The token and the secrets of sources, in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ from vs_tui.config.errors import ConfigError
 from vs_tui.model.own_proof import NAMED_TOKEN, signing_key
 
 TOKENS: Final = "tokens"
-"""The section of secrets.toml with further tokens: those before a rotation."""
+"""Section of secrets.toml with tokens from before a rotation."""
 NAMED: Final = "named_tokens"
-"""The section of secrets.toml with the hashes of named tokens."""
+"""Section of secrets.toml with the hashes of named tokens."""
 SCOPES: Final = ("send", "read")
 _TOKEN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
 class NamedToken:
-    """A token with one right. Only its hash is stored, so it cannot be shown again."""
+    """A token with one permission. Only its hash is stored, so it cannot be shown again."""
 
     name: str
     hash: str = field(repr=False)
-    """SHA-256 as hex. It verifies signatures of our own commands, so it is a secret, too."""
+    """SHA-256 in hex. Our own commands sign with it, so it is a secret, too."""
     scope: str
-    """`send`: deliveries of every source, nothing to read. `read`: the API, nothing to send."""
+    """`send`: may deliver to every source, but read nothing. `read`: may read the API, but send
+    nothing."""
     team: str = ""
-    """Of a `read` token: the only team it sees; empty for all."""
+    """The only team that a `read` token sees; empty for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +48,24 @@ class Secrets:
     named: tuple[NamedToken, ...] = ()
 
     def of(self, source: str) -> list[bytes]:
-        """Secrets of a source, newest first; several are valid during a rotation."""
+        """The secrets of a source, newest first; several are valid during a rotation."""
         return [secret.encode() for secret in self.sources.get(source, ()) if secret]
 
     @property
     def values(self) -> list[str]:
-        """All of them, longest first: what must be masked wherever it stands."""
+        """Every secret, longest first, for masking."""
         found = {self.token, *(secret for group in self.sources.values() for secret in group)}
         found.update(token.hash for token in self.named)
         return sorted(filter(None, found), key=len, reverse=True)
 
     @property
     def tokens(self) -> list[bytes]:
-        """Every token that is valid: several are during a rotation, too."""
+        """Every valid token; there are several during a rotation."""
         return [token for token in (self.token.encode(), *self.of(TOKENS)) if token]
 
 
 def read_secrets(path: Path) -> Secrets:
-    """The secrets file; empty when there is none. ConfigError when it cannot be used."""
+    """The content of the secrets file; empty without a file. ConfigError if it cannot be used."""
     if not path.is_file():
         return Secrets()
     try:
@@ -97,8 +98,8 @@ def _named(path: Path, table: Any) -> tuple[NamedToken, ...]:
 
 
 def _listed(path: Path, name: str, table: Any) -> tuple[str, ...]:
-    """The secrets of a section. What is no list of texts is refused: of a text each letter would
-    be a secret, and what is under another name would be dropped by the next rotation."""
+    """The secrets of a section. Anything but a list of texts is refused: each letter of a text
+    would become a secret, and the next rotation would drop a setting under another name."""
     found = table.get("secrets") if isinstance(table, dict) and len(table) == 1 else None
     if not isinstance(found, list) or not all(isinstance(secret, str) for secret in found):
         raise ConfigError(f'{path}: [{name}] must hold secrets = ["..."] and nothing else')
@@ -106,7 +107,7 @@ def _listed(path: Path, name: str, table: Any) -> tuple[str, ...]:
 
 
 def write_secrets(path: Path, secrets: Secrets) -> None:
-    """Replace the secrets file at once, readable by its owner only."""
+    """Replace the secrets file atomically, with access for its owner only."""
     from tempfile import mkstemp
 
     lines = ["# Created by vs-tui. Keep it private: mode 0600.", f"token = {_toml(secrets.token)}"]
@@ -132,14 +133,14 @@ def _toml(value: str | list[str]) -> str:
 
 
 def new_secret() -> str:
-    """43 characters of the system's randomness."""
+    """43 random characters from the system's generator."""
     from secrets import token_urlsafe
 
     return token_urlsafe(32)
 
 
 def rotate(secrets: Secrets, source: str, *, keep: int = 1) -> Secrets:
-    """A new first secret for a source (or `token`); the `keep` newest old ones stay valid."""
+    """Add a new first secret for a source (or `token`); the `keep` newest old ones stay valid."""
     if source == "token":
         former = tuple(filter(None, (secrets.token, *secrets.sources.get(TOKENS, ()))))[:keep]
         sources = {**secrets.sources, TOKENS: former}
@@ -149,8 +150,8 @@ def rotate(secrets: Secrets, source: str, *, keep: int = 1) -> Secrets:
 
 
 def add_token(secrets: Secrets, name: str, scope: str, team: str = "") -> tuple[Secrets, str]:
-    """The secrets with a new named token, and the token, which is stored nowhere. ValueError says
-    what is wrong with the name."""
+    """The secrets with a new named token, and the token itself, which is not stored. ValueError
+    says what is wrong with the name."""
     if not _TOKEN_NAME.fullmatch(name):
         raise ValueError("name a token with at most 40 letters, digits, dots and dashes")
     if any(token.name == name for token in secrets.named):
@@ -161,7 +162,7 @@ def add_token(secrets: Secrets, name: str, scope: str, team: str = "") -> tuple[
 
 
 def revoke_token(secrets: Secrets, name: str) -> Secrets:
-    """The secrets without a named token. ValueError when there is none."""
+    """The secrets without a named token. ValueError if there is no such token."""
     left = tuple(token for token in secrets.named if token.name != name)
     if len(left) == len(secrets.named):
         raise ValueError(f"there is no token {name}; `vs-tui secret list` names those there are")
@@ -169,8 +170,8 @@ def revoke_token(secrets: Secrets, name: str) -> Secrets:
 
 
 def complete_secrets(path: Path, signing: Callable[[], Iterable[str]] = tuple) -> Secrets:
-    """The secrets file, with a new token and a new secret for each source that `signing` names
-    where they are missing. Two processes that start at once find the same ones."""
+    """The secrets file, with a token and a secret for each source that `signing` names; missing
+    ones are created. Two processes that start together get the same ones."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone_in(path.parent):
         found = read_secrets(path)

@@ -1,6 +1,7 @@
-"""History backfill: what a tool's REST API lists becomes deliveries in the shape of the tool's own
-webhooks, so that the same adapters read both.
+"""Import of history: objects from a tool's REST API become deliveries in the shape of its webhooks,
+so the same adapters read both.
 
-`web` asks the API and `lists` reads its pages; `github`, `gitlab` and `jira` know what to ask and
-how to say it as webhooks; `sending` brings it to the receiver, `progress` knows how far it came.
+`web` sends requests and `lists` reads pages; `github`, `gitlab` and `jira` know what to request and
+how to write it as webhooks; `sending` posts to the receiver; `progress` remembers how far an import
+got.
 """

@@ -1,8 +1,8 @@
 """GitHub's REST API (v3) as webhooks: issues, pull requests, commits of the default branch,
 workflow runs, deployments, releases.
 
-https://docs.github.com/rest: the objects that the API lists are those that webhooks carry, so an
-event is made by putting one beside its repository and naming what happened last.
+https://docs.github.com/rest: the API lists the same objects that webhooks carry, so an event is
+such an object, its repository and the action that happened last.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STEPS: Final = (
     *("issues", "pull_requests", "commits", "workflow_runs", "deployments", "releases"),
 )
 _COMMITS: Final = 250
-"""The API lists no more commits of a pull request."""
+"""Most commits of a pull request that the API lists."""
 _RUN_ACTIONS: Final = {"completed": "completed", "in_progress": "in_progress"}
 
 
@@ -106,14 +106,16 @@ class GitHub:
                     )
 
     def _push(self, change: dict[str, Any], commits: list[dict[str, Any]]) -> Iterator[Delivery]:
-        """The change's commits as one push to its branch: lead times begin with the first."""
+        """The change's commits as one push to its branch, so that lead time begins with the
+        first."""
         made = [_commit(entry) for entry in commits[-_COMMITS:]]
         if made:
             branch = (change.get("head") or {}).get("ref", "")
             yield self._pushed(branch, Push("", made[-1], made), sender=change.get("user"))
 
     def _pushed(self, branch: str, push: Push, **more: Any) -> Delivery:
-        """A push. The API has no pushes; the newest commit says when at the earliest."""
+        """A push. The API has no pushes; the date of the newest commit is its earliest possible
+        time."""
         listed = [
             {
                 "id": commit.sha,
@@ -136,7 +138,7 @@ class GitHub:
         return event("push", body)
 
     def _readied(self, change: dict[str, Any]) -> Iterator[Delivery]:
-        """The moments at which it stopped being a draft."""
+        """The instants at which it left the draft state."""
         try:
             happened = list(self._lists.every(f"issues/{change.get('number')}/events"))
         except Forbidden:
@@ -196,7 +198,7 @@ class GitHub:
         )
 
     def _workflow(self, identifier: Any) -> dict[str, Any]:
-        """A run's workflow: its name is the pipeline's, the run's own may be a title."""
+        """The workflow of a run. Its name is the pipeline's; the run's own name may be a title."""
         if self._workflows is None:
             listed = self._lists.every("actions/workflows", "workflows")
             self._workflows = {workflow.get("id", 0): workflow for workflow in listed}
@@ -247,7 +249,7 @@ def _commit(entry: dict[str, Any]) -> Commit:
 
 
 def projects(names: Iterable[str]) -> list[str]:
-    """Repositories as `owner/name`; ValueError shows one that is none."""
+    """Repositories as `owner/name`; ValueError quotes a wrong one."""
     found = []
     for name in names:
         plain = name.strip().removesuffix(".git").removeprefix("https://github.com/").strip("/")

@@ -1,8 +1,8 @@
 """GitLab's REST API (v4) as webhooks: issues, merge requests, commits of the default branch,
 pipelines, deployments, releases.
 
-https://docs.gitlab.com/api: unlike GitHub's, the objects of the API are not those of the hooks, so
-their fields are renamed here. Approvals and drafts have their times in system notes only.
+https://docs.gitlab.com/api: objects of the API differ from those of webhooks, so their fields are
+renamed here. Only system notes have the times of approvals and drafts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STEPS: Final = (*("issues", "merge_requests", "commits", "pipelines", "deploymen
 _ENDS: Final = frozenset({"success", "failed", "canceled", "skipped"})
 _READY: Final = ("marked this merge request as ready", "unmarked this merge request as a draft")
 _APPROVED: Final = "approved this merge request"
-"""What system notes say, without their asterisks."""
+"""Texts of system notes about approvals, without asterisks."""
 _SAME_NAMES: Final = (
     *("id", "iid", "title", "description", "state", "created_at", "updated_at", "closed_at"),
     *(
@@ -139,7 +139,7 @@ class GitLab:
         yield event("Merge Request Hook", body)
 
     def _noted(self, change: dict[str, Any], more: dict[str, Any]) -> Iterator[Delivery]:
-        """Its approvals and the moments at which it stopped being a draft, from system notes."""
+        """From system notes: its approvals, and the instants at which it left the draft state."""
         try:
             notes = list(self._lists.every(f"merge_requests/{change.get('iid')}/notes"))
         except Forbidden:
@@ -164,7 +164,8 @@ class GitLab:
             yield event("Merge Request Hook", body | named)
 
     def _push(self, change: dict[str, Any]) -> Iterator[Delivery]:
-        """The change's commits as one push to its branch: lead times begin with the first."""
+        """The change's commits as one push to its branch, so that lead time begins with the
+        first."""
         try:
             listed = list(self._lists.every(f"merge_requests/{change.get('iid')}/commits"))
         except Forbidden:
@@ -176,7 +177,8 @@ class GitLab:
             yield self._pushed(str(change.get("source_branch") or ""), push, user_username=author)
 
     def _pushed(self, branch: str, push: Push, **more: Any) -> Delivery:
-        """A push. The API has no pushes; the newest commit says when at the earliest."""
+        """A push. The API has no pushes; the date of the newest commit is its earliest possible
+        time."""
         body = {
             "object_kind": "push",
             "ref": f"refs/heads/{branch}",
@@ -274,7 +276,7 @@ class GitLab:
         yield event("Deployment Hook", {**whole, "status": status, "status_changed_at": at})
 
     def _tier(self, identifier: Any) -> Any:
-        """`production`, `staging` ...: a deployment's environment does not say it."""
+        """`production`, `staging` and so on; a deployment's environment does not carry it."""
         if self._tiers is None:
             try:
                 listed = list(self._lists.every("environments"))
@@ -318,7 +320,7 @@ def _commit(entry: dict[str, Any]) -> Commit:
 
 
 def projects(names: Iterable[str]) -> list[str]:
-    """Projects as `group/project`; ValueError shows one that is none."""
+    """Projects as `group/project`; ValueError quotes a wrong one."""
     found = []
     for name in names:
         plain = name.strip().removesuffix(".git").removeprefix("https://gitlab.com/").strip("/")

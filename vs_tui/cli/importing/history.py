@@ -1,4 +1,4 @@
-"""The history of a branch as the pushes that made it."""
+"""Reconstruct the pushes of a branch from its commits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Commit:
     authored: str | None
     """RFC 3339. A rebase keeps it."""
     committed: str | None
-    """RFC 3339. When the commit came to be as it is: written, rebased or merged."""
+    """RFC 3339. When the commit was last written, rebased or merged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,13 @@ class Push:
     before: str
     after: Commit
     commits: Sequence[Commit]
-    """What the branch did not contain before, oldest first; the last one is `after`."""
+    """Commits that were new to the branch, oldest first; the last one is `after`."""
 
 
 def pushes(listed: Iterable[Commit]) -> Iterator[Push]:
-    """The pushes behind a branch's commits, oldest first.
-
-    `listed` is newest first, its first commit the tip. APIs keep no pushes, but the first-parent
-    line shows what the branch pointed at: a merge brings the commits of its other parents.
-    """
+    """The pushes behind a branch's commits, oldest first. `listed` is newest first and begins with
+    the tip. APIs store no pushes, but the first-parent line shows where the branch pointed: a merge
+    brings the commits of its other parents."""
     known = {commit.sha: commit for commit in listed}
     line: list[Commit] = []
     found = next(iter(known.values()), None)

@@ -1,8 +1,8 @@
 """Jira's REST API (v2, Cloud and Data Center) as webhooks: issues with their history, sprints.
 
-A webhook tells one change; the API tells the issue as it is now and its changelog. Each change of
-status becomes the delivery that it would have caused, with the fields that matter set back to
-what they were then. https://developer.atlassian.com/cloud/jira/platform/rest/v2/
+A webhook reports one change; the API returns the present issue and its changelog. Each status
+change becomes the delivery that it would have caused, with the relevant fields set back to their
+values at that time. https://developer.atlassian.com/cloud/jira/platform/rest/v2/
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEFAULT_URL: Final = ""
 STEPS: Final = ("issues", "sprints")
 PAGE: Final = 100
 _TOLD: Final = frozenset({"status", "sprint", "key"})
-"""Changes that move an issue; all others show in the fields as they are now."""
+"""Changes that move an issue; the present fields show all others."""
 
 
 def event(name: str, at: Any, body: Mapping[str, Any]) -> Delivery:
@@ -136,7 +136,7 @@ def course(
     histories: Iterable[dict[str, Any]],
     statuses: Mapping[str, dict[str, Any]],
 ) -> Iterator[Delivery]:
-    """An issue's deliveries: its creation, its moves, and how it is now."""
+    """The deliveries of an issue: its creation, its moves, and its present state."""
     now = dict(issue.get("fields") or {})
     moves = sorted(
         (
@@ -177,7 +177,7 @@ def course(
 
 
 def sprint_course(sprint: dict[str, Any], since: str) -> Iterator[Delivery]:
-    """A sprint's deliveries: its start, and its end when it is over."""
+    """The deliveries of a sprint: its start, and its end if it is over."""
     began = sprint.get("activatedDate") or sprint.get("startDate")
     ended = sprint.get("completeDate")
     if (parse_instant(ended or began) or 0) < (parse_instant(since) or 0) and ended:
@@ -189,14 +189,14 @@ def sprint_course(sprint: dict[str, Any], since: str) -> Iterator[Delivery]:
 
 
 def _fields(item: dict[str, Any]) -> set[str]:
-    """Both names of a changed field: Cloud's id of `Sprint` is one of its own."""
+    """Both names of a changed field; Cloud has an id of its own for `Sprint`."""
     return {str(item.get(name)).lower() for name in ("field", "fieldId")}
 
 
 def _status(
     item: dict[str, Any], side: str, statuses: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """A status of the changelog, which tells its id and name, with its category."""
+    """A status with its category; the changelog states its id and name only."""
     found = statuses.get(str(item.get(side)), {})
     return {**found, "name": item.get(f"{side}String") or found.get("name")}
 
@@ -206,7 +206,7 @@ def _category(status: Mapping[str, Any]) -> str:
 
 
 def projects(names: Iterable[str]) -> list[str]:
-    """Project keys; ValueError shows one that is none."""
+    """Project keys; ValueError quotes a wrong one."""
     found = []
     for name in names:
         plain = name.strip().upper()

@@ -1,4 +1,4 @@
-"""Lists of a REST API whose pages are linked by their Link header: GitHub's and GitLab's."""
+"""Lists of a REST API whose pages are linked by Link headers (GitHub, GitLab)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ PAGE: Final = 100
 
 
 class Lists:
-    """The lists below one project's address.
+    """The lists below one project's address, requested newest first.
 
-    They are asked for newest first: what changes meanwhile pushes others to a later page, where
-    they are read twice, and is itself told by its webhook or the next import. Oldest first, it
-    would pull others to a page that was read already, and nothing would tell of them.
+    If an object changes meanwhile, it moves others to a later page, where they are read twice; its
+    own webhook or the next import reports the change. Oldest first, it would move others to a page
+    that was read already, and they would be missed.
     """
 
     def __init__(self, api: Api, project: str) -> None:
@@ -24,13 +24,13 @@ class Lists:
         self._project = project
 
     def page(self, cursor: str, path: str, **query: object) -> Answer:
-        """The page at a cursor, empty for the first one."""
+        """The page at a cursor; the empty cursor means the first page."""
         if cursor:
             return self._api.get(cursor)
         return self._api.get(f"{self._project}/{path}", per_page=PAGE, **query)
 
     def every(self, path: str, field: str = "", **query: object) -> Iterator[dict[str, Any]]:
-        """Every object of a list, all its pages; `field` is where an answer keeps it."""
+        """Every object of a list, over all pages; `field` names the list in an answer."""
         answer = self.page("", path, **query)
         while True:
             value = answer.value

@@ -1,4 +1,4 @@
-"""What the importers of all tools have in common: deliveries, pages of them, and steps."""
+"""What the importers share: deliveries, pages and steps."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Delivery:
 def delivery(
     path: str, id_header: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> Delivery:
-    """A delivery whose id is that of its content: what did not change since the last import is
-    a duplicate for the receiver, and what did is not."""
+    """A delivery with an id made from its content: the receiver takes an unchanged object for a
+    duplicate, and a changed one for a new delivery."""
     raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     named = dict(headers or {})
     mark = hashlib.sha256(json.dumps(sorted(named.items())).encode() + raw).hexdigest()[:32]
@@ -37,9 +37,9 @@ class Page:
 
     deliveries: Sequence[Delivery]
     next: str = ""
-    """Where the list goes on; empty at its end."""
+    """The cursor of the next page; empty at the end."""
     pages: int = 0
-    """How many pages there are, where the API says so; 0 when it does not."""
+    """Number of pages, if the API says it; else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class Step:
 
     name: str
     fetch: Callable[[str], Page]
-    """The page at a cursor, empty for the first one. Raises Forbidden when the token may not."""
+    """The page at a cursor; the empty cursor means the first page. Raises Forbidden if the token
+    may not read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +57,18 @@ class Settings:
     """What to import."""
 
     since: str
-    """RFC 3339, UTC; objects that changed or ran since then."""
+    """RFC 3339, UTC; objects that changed since then are imported."""
     details: bool = True
-    """Whether to ask for what only single objects tell: reviews, commits, jobs."""
+    """Whether to request what the lists leave out: reviews, commits, jobs."""
     only: frozenset[str] = field(default_factory=frozenset)
     """Names of steps; empty: all."""
 
 
 class Forbidden(Exception):
-    """The API refuses a list, or does not have it; the message says which proof is missing."""
+    """The API refuses a list or does not have it; the message says which permission is missing."""
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:
-    """The objects of a list; nothing for anything else."""
+    """The objects of a list; empty for anything else."""
     if isinstance(value, list):
         yield from (entry for entry in value if isinstance(entry, dict))

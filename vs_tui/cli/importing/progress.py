@@ -1,4 +1,4 @@
-"""How far an import came: on the screen, and in a file for the next time."""
+"""The progress of an import: on the screen, and in a file for the next run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vs_tui.cli.progress_line import Line, gauge
 
 
 class Bar:
-    """The steps of an import on the screen."""
+    """The progress on the screen."""
 
     def __init__(self, stream: TextIO) -> None:
         self._line = Line(stream)
@@ -28,7 +28,7 @@ class Bar:
             self._line.show(label)
 
     def page(self, done: int, pages: int, sent: int) -> None:
-        """`done` of `pages` (0: nobody knows) are read, `sent` deliveries sent in this step."""
+        """`done` of `pages` (0 if unknown) are read; this step has sent `sent` deliveries."""
         if self.quiet:
             return
         self._line.show(f"{self._label} {gauge(done, pages, 'pages')}, {sent} deliveries")
@@ -43,35 +43,35 @@ class Bar:
         self._line.finish(f"{time.strftime('%H:%M:%S')} {text}")
 
     def notice(self, text: str) -> None:
-        """Something that people should know while they wait."""
+        """Print a message while people wait."""
         if self._line.live:
             self._line.show(f"{self._label} {text}")
         else:
             self._line.finish(text)
 
     def skipped(self, why: str) -> None:
-        """The step cannot be read."""
+        """Report a step that cannot be read."""
         if not self.quiet:
             self._line.finish(f"{self._label}: left out, {why}")
 
 
 @dataclass(slots=True)
 class Progress:
-    """What of an import is done; kept in a file after every page."""
+    """How much of an import is done; saved after every page."""
 
     path: Path
     since: str
     """Where this import begins, RFC 3339."""
     began: str
-    """When it was first started; the next import begins here. Empty when it is finished."""
+    """When it was first started; the next import begins here. Empty once finished."""
     asked: str = ""
-    """--since in the words of the command line."""
+    """--since as typed."""
     cursors: dict[str, str] = field(default_factory=dict)
-    """`project step` -> where its list goes on."""
+    """`project step` -> the cursor of its next page."""
     done: list[str] = field(default_factory=list)
 
     def save(self) -> None:
-        """Replace the file at once."""
+        """Replace the file atomically."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = self.path.with_suffix(f".{os.getpid()}")
         flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW
@@ -83,7 +83,7 @@ class Progress:
 
 
 def read_progress(path: Path) -> Progress | None:
-    """The progress in a file; None when there is none that can be read."""
+    """The progress in a file; None if there is none or it cannot be read."""
     try:
         fields = json.loads(path.read_text("utf-8"))
         return Progress(

@@ -1,4 +1,4 @@
-"""Imported deliveries on their way to the receiver."""
+"""Send imported deliveries to the receiver."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Sender:
         self._connection.close()
 
     def check(self) -> None:
-        """CommandError when no receiver is there, before the tool is asked anything."""
+        """Raise CommandError if no receiver answers, before the tool is asked anything."""
         status, _ = self._request("GET", "/api/health", None)
         self._require_proof(status)
 
     def send(self, deliveries: Iterable[Delivery]) -> None:
-        """Send each; what became of them is counted in `verdicts`."""
+        """Send each delivery; `verdicts` counts the answers."""
         for delivery in deliveries:
             self.verdicts[self._send(delivery)] += 1
 

@@ -1,4 +1,5 @@
-"""A tool's REST API over HTTP: one connection, patience with rate limits, no token to strangers."""
+"""A tool's REST API over one HTTP connection. Waits for rate limits, and sends the token to no
+other host."""
 
 from __future__ import annotations
 
@@ -16,12 +17,12 @@ from vs_tui.cli.importing.model import Forbidden
 
 TIMEOUT: Final = 60.0
 ATTEMPTS: Final = 6
-"""Tries of a request that fails for a reason that may pass; the waits double from one second."""
+"""Attempts of a request that fails for a temporary reason; the pauses double from one second."""
 MAX_ANSWER: Final = 64 * 1024 * 1024
 MAX_KNOWN: Final = 200
-"""Answers that are kept to be asked for by their ETag."""
+"""Answers that are kept to be requested again by their ETag."""
 MAX_WAIT: Final = 2 * 3600.0
-"""Seconds that a rate limit may ask for at once."""
+"""Longest pause in seconds that a rate limit may ask for."""
 _REDIRECTS: Final = 5
 _NEXT: Final = re.compile(r"<([^<>]+)>\s*;[^,]*\brel=\"?(next|last)\"?")
 _PAGE: Final = re.compile(r"[?&]page=(\d{1,9})")
@@ -37,12 +38,12 @@ class Answer:
 
     @property
     def next(self) -> str:
-        """The URL of the next page, by the Link header; empty at the end."""
+        """The URL of the next page in the Link header; empty at the end."""
         return self._link("next")
 
     @property
     def pages(self) -> int:
-        """How many pages there are; 0 when nobody says."""
+        """Number of pages; 0 if unknown."""
         total = self.headers.get("x-total-pages", "")
         found = _PAGE.search(self._link("last"))
         return int(total) if total.isdigit() else int(found[1]) if found else 0
@@ -54,7 +55,7 @@ class Answer:
 
 
 class Api:
-    """Requests below a base URL. `notice(text)` is told why it waits."""
+    """Requests below a base URL. `notice(text)` says why a request waits."""
 
     def __init__(
         self, base: str, headers: Mapping[str, str], notice: Callable[[str], None]
@@ -75,10 +76,8 @@ class Api:
             self._connection = None
 
     def get(self, path: str, **query: object) -> Answer:
-        """The answer to a path below the base URL, or to a whole URL of the same host.
-
-        Forbidden: 400, 403, 404, 409, 410. CommandError: everything else that does not pass.
-        """
+        """Request a path below the base URL, or a whole URL of the same host. Raises Forbidden for
+        400, 403, 404, 409 and 410, and CommandError for every other lasting failure."""
         url = urljoin(self._base, path)
         if query:
             url += ("&" if "?" in url else "?") + urlencode(query)
@@ -95,8 +94,8 @@ class Api:
         raise CommandError(f"{url[:200]} redirects without end; check --url")
 
     def send(self, method: str, path: str, value: object) -> Answer:
-        """The answer to a request that changes something. It is sent once: nobody knows what
-        became of one that got no answer. Forbidden, CommandError: as of `get`, and 422 as well."""
+        """Send a request that changes something, only once: after a missing answer nobody knows
+        whether it took effect. Raises as `get` does, and Forbidden for 422, too."""
         url = urljoin(self._base, path)
         try:
             status, headers, body = self._ask(url, method, value)
@@ -111,7 +110,7 @@ class Api:
         return self._read(url, status, headers, body)
 
     def _patiently(self, url: str) -> tuple[int, Mapping[str, str], bytes]:
-        """Ask until an answer comes that a repetition would not change."""
+        """Repeat a request until its answer is final."""
         delay = 1.0
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -194,11 +193,9 @@ class Api:
 
 
 def _asked_delay(status: int, headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by a rate limit's answer; None when it is none.
-
-    GitHub limits with 403 or 429 and Retry-After, or X-RateLimit-Remaining 0 and the epoch of
-    its reset; GitLab with 429 and RateLimit-Reset; Jira with 429 and Retry-After.
-    """
+    """Seconds to wait according to a rate limit's answer; None if it is not one. GitHub answers 403
+    or 429 with Retry-After, or with X-RateLimit-Remaining 0 and the epoch of its reset; GitLab 429
+    with RateLimit-Reset; Jira 429 with Retry-After."""
     spent = headers.get("x-ratelimit-remaining") == "0"
     after = headers.get("retry-after", "")
     if status not in (403, 429, 503) or (status != 429 and not (after or spent)):
@@ -217,7 +214,7 @@ def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
 
 
 def _said(body: bytes) -> str:
-    """The API's own words, printable ones only."""
+    """The API's own message, printable characters only."""
     try:
         fields = json.loads(body[:65_536])
     except ValueError:
