@@ -47,6 +47,13 @@ def test_a_page_names_the_paths_and_the_index_lists_it(name):
         assert f"\n## {heading}\n" in page(name)
 
 
+def test_the_readme_names_every_tool():
+    readme = (FOLDER.parents[1] / "README.md").read_text("utf-8").lower()
+    first_words = {name: sources()[name].title.lower().split()[0].strip(",") for name in RECEIVING}
+    first_words["customhttp"] = "/customhttp"
+    assert [name for name, word in first_words.items() if word not in readme] == []
+
+
 @pytest.mark.parametrize("name", RECEIVING)
 def test_a_page_says_how_the_tool_proves_itself(name):
     source, words = sources()[name], page(name)
