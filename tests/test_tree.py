@@ -11,7 +11,7 @@ CODE, TESTS = ROOT / "vs_tui", ROOT / "tests"
 
 LONGEST = 420
 LONGER = {
-    "store/metrics_facts.py": 600,
+    "store/metrics/evidence.py": 600,
     "store/schema.py": 560,
     "store/writer.py": 620,
 }

@@ -20,7 +20,7 @@ from vs_tui.config import Config, Secrets, load
 from vs_tui.export import metric_exporter, otlp_exporter, otlp_http, trace_exporter
 from vs_tui.metrics.counters import INSTRUMENTS, MOST_SERIES, Count, Labels, Total, add
 from vs_tui.model.export_settings import ExportSettings
-from vs_tui.store import counted
+from vs_tui.store.metrics import totals
 
 
 @pytest.fixture(autouse=True)
@@ -287,10 +287,10 @@ async def test_series_are_bounded(tmp_path) -> None:
             Count(f"fact {n}", "deployment_frequency", Labels(f"project-{n}"))
             for n in range(MOST_SERIES + 50)
         ]
-        await runtime.writer.transaction(lambda db, _: counted.keep_counts(db, counts))
-        await runtime.writer.transaction(lambda db, _: counted.keep_counts(db, counts))
-        totals = await runtime.reader.run(counted.read_totals)
+        await runtime.writer.transaction(lambda db, _: totals.keep_counts(db, counts))
+        await runtime.writer.transaction(lambda db, _: totals.keep_counts(db, counts))
+        found = await runtime.reader.run(totals.read_totals)
     assert config.export == ExportSettings()
-    assert len(totals) == MOST_SERIES + 1
-    assert next(t.n for t in totals if t.labels.project_id == "other") == 50
-    assert sum(t.n for t in totals) == MOST_SERIES + 50
+    assert len(found) == MOST_SERIES + 1
+    assert next(t.n for t in found if t.labels.project_id == "other") == 50
+    assert sum(t.n for t in found) == MOST_SERIES + 50

@@ -11,7 +11,7 @@ from vs_tui.model.teams import Environments, Team, Teams
 from vs_tui.model.time import MINUTE, Instant
 from vs_tui.model.vocabulary import Event, Key, Rule, Seek, State
 from vs_tui.store.batch import Folding, fold_and_link, next_seq
-from vs_tui.store.metrics_keeper import MetricsKeeper
+from vs_tui.store.metrics.keeper import MetricsKeeper
 from vs_tui.store.retention import prune_traces
 from vs_tui.store.schema import open_writer
 from vs_tui.store.span_folding import Context
@@ -29,9 +29,7 @@ class Database:
         self.db = open_writer(path)
         context = Context(now=1 << 60, seq=0, teams=teams)
         self.folding = Folding(context, after_fold=(self.keeper.after_fold,))
-        self.db.execute("BEGIN IMMEDIATE")
-        self.keeper.adopt(self.db)
-        self.db.execute("COMMIT")
+        self.adopt()
 
     def tell(self, *events: Event) -> None:
         self.db.execute("BEGIN IMMEDIATE")
@@ -46,10 +44,21 @@ class Database:
             pruned, after = prune_traces(self.db, before, after)
         self.folding.cache.clear()
 
-    def rebuild(self) -> None:
+    def adopt(self, keeper: MetricsKeeper | None = None) -> int:
+        """Judge what is not judged by this keeper's configuration; in how many steps."""
+        self.keeper = keeper or self.keeper
+        self.folding.after_fold = (self.keeper.after_fold,)
+        steps = 1
         self.db.execute("BEGIN IMMEDIATE")
-        self.keeper.rebuild(self.db)
+        while self.keeper.adopt_some(self.db):
+            steps += 1
         self.db.execute("COMMIT")
+        return steps
+
+    def rebuild(self) -> None:
+        """Judge everything again, as after a fault."""
+        self.db.execute("UPDATE meta SET value = 'broken' WHERE name = 'dora'")
+        self.adopt()
 
     def kept(self) -> dict[str, list[Any]]:
         """Everything that the read models say; places by name, as ids depend on the order."""

@@ -8,7 +8,7 @@ from tests.metrics.world import t
 from vs_tui.model.time import DAY
 from vs_tui.sources import customhttp, emmetrics
 from vs_tui.sources.base import Inbound
-from vs_tui.store.metrics import read_scorecards
+from vs_tui.store.metrics.scorecards import read_scorecards
 
 BEGIN = t("00:00")
 WINDOW = over(BEGIN, BEGIN + DAY)

@@ -25,9 +25,9 @@ from vs_tui.model.time import DAY, HOUR, MINUTE, iso
 from vs_tui.model.vocabulary import Key, Rule, Seek
 from vs_tui.sources import plyzen as plyzen_source
 from vs_tui.sources.base import Inbound
-from vs_tui.store.metrics import read_scorecards
-from vs_tui.store.metrics_behind import read_detail
-from vs_tui.store.metrics_keeper import MetricsKeeper
+from vs_tui.store.metrics.behind import read_detail
+from vs_tui.store.metrics.keeper import MetricsKeeper
+from vs_tui.store.metrics.scorecards import read_scorecards
 
 BEGIN = t("00:00")
 WINDOW = over(BEGIN, BEGIN + 60 * DAY)
@@ -133,7 +133,7 @@ def test_the_team_of_a_changed_configuration_counts_after_the_next_start(base, t
     base.tell(*deploy(1, BEGIN + HOUR, environment="blue"))
     assert cards(base, by="all")[""].figures["deploys"].n == 0
     other = MetricsKeeper(Environments({"production": ("blue",)}), Teams((Team("a"),)).teams)
-    other.adopt(base.db)
+    base.adopt(other)
     assert cards(base, by="all")[""].figures["deploys"].n == 1
 
 
@@ -143,8 +143,7 @@ def test_another_incident_window_is_judged_by_after_the_next_start(base) -> None
     assert cards(base)["core"].figures["fail"].hits == 1
     for window, failed in ((HOUR, 0), (8 * HOUR, 1), (0, 0), (DAY, 1)):
         other = MetricsKeeper(Environments(), TEAMS.teams, MetricRules(window))
-        while other.adopt_some(base.db):
-            pass
+        base.adopt(other)
         found = cards(base, beside=True)["core"]
         assert found.figures["fail"].hits == failed
         assert found.beside.incidents.detect_n == failed
@@ -165,10 +164,9 @@ def test_bots_are_no_engineers_and_their_merges_none_of_theirs(base) -> None:
 
     assert beside() == (3, 3)
     other = MetricsKeeper(Environments(), TEAMS.teams, MetricRules(bots=("deps",)))
-    while other.adopt_some(base.db):
-        pass
+    base.adopt(other)
     assert beside() == (2, 2)
-    other.rebuild(base.db)
+    base.rebuild()
     assert beside() == (2, 2)
 
 
@@ -177,13 +175,10 @@ def test_adopting_a_target_at_a_time_says_what_judging_everything_says(base) -> 
         base.tell(*deploy(number, BEGIN + number * HOUR, environment=place))
     base.tell(*incident(1, BEGIN + 2 * HOUR, BEGIN + 3 * HOUR))
     other = MetricsKeeper(Environments({"production": ("blue", "green")}), TEAMS.teams)
-    steps = 1
-    while other.adopt_some(base.db):
-        steps += 1
-    assert steps == 5, "what counts, three targets and the incidents"
+    assert base.adopt(other) == 5, "what counts, three targets and the incidents"
     kept = base.kept()
     assert {row[0] for row in kept["dora_deployments"]} == {"deploy-1", "deploy-3", "deploy-4"}
-    other.rebuild(base.db)
+    base.rebuild()
     assert kept == base.kept()
     assert not other.adopt_some(base.db)
 
@@ -200,10 +195,7 @@ def test_new_rules_are_adopted_a_target_at_a_time_too(base, before) -> None:
     base.db.execute("UPDATE dora_changes SET first = 1 WHERE first > 0")
     judgeable = "span IN (SELECT key FROM spans)"
     base.db.execute(f"UPDATE dora_deployments SET outcome = 'failed' WHERE {judgeable}")
-    steps = 1
-    while base.keeper.adopt_some(base.db):
-        steps += 1
-    assert steps > 2
+    assert base.adopt() > 2
     assert base.kept() == judged
 
 
@@ -230,17 +222,17 @@ def test_pruning_changes_no_number_of_the_past(base) -> None:
 
 
 def test_a_fault_costs_no_delivery_and_is_made_good_at_the_next_start(base, monkeypatch) -> None:
-    from vs_tui.store import metrics_judging
+    from vs_tui.store.metrics import judging
 
     def broken(*_):
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(metrics_judging, "stretch_of", broken)
+        patch.setattr(judging, "stretch_of", broken)
         base.tell(*deploy(1, BEGIN + HOUR))
     assert base.db.execute("SELECT COUNT(*) FROM spans").fetchone()[0] == 1
     assert cards(base)["core"].figures["deploys"].n == 0
-    base.keeper.adopt(base.db)
+    base.adopt()
     assert cards(base)["core"].figures["deploys"].n == 1
 
 
@@ -547,7 +539,6 @@ def test_a_database_of_an_older_version_learns_what_each_branch_got(base) -> Non
     for name in tables:
         base.db.execute(f"DELETE FROM {name}")
     base.db.execute("UPDATE meta SET value = '(3, of schema 5)' WHERE name = 'dora'")
-    while base.keeper.adopt_some(base.db):
-        pass
+    base.adopt()
     assert base.kept() == judged
     assert before == {name: base.db.execute(f"SELECT * FROM {name}").fetchall() for name in tables}

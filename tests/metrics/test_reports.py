@@ -26,7 +26,7 @@ from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import HOUR, MINUTE, SECOND, Instant
 from vs_tui.model.vocabulary import Event, Span, State, Status
 from vs_tui.store import rows
-from vs_tui.store.metrics_spans import (
+from vs_tui.store.metrics.span_reports import (
     Whose,
     read_durations,
     read_flaky,

@@ -16,9 +16,9 @@ from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.store import schema
 from vs_tui.store.maintenance import verify
-from vs_tui.store.metrics import read_scorecards
-from vs_tui.store.metrics_behind import read_detail
-from vs_tui.store.metrics_keeper import MetricsKeeper
+from vs_tui.store.metrics.behind import read_detail
+from vs_tui.store.metrics.keeper import MetricsKeeper
+from vs_tui.store.metrics.scorecards import read_scorecards
 from vs_tui.store.restore import restore
 from vs_tui.store.schema import NewerSchema, StoreError, open_reader
 from vs_tui.store.writer import Writer
@@ -278,5 +278,6 @@ async def test_what_pruned_traces_contributed_is_counted_as_before(tmp_path, clo
             (None, "", 120_000_000),
             (86_400_000_000, "previous deployment", 120_000_000),
         ]
-        keeper.adopt(db)
+        while keeper.adopt_some(db):
+            pass
     db.close()

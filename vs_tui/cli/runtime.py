@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vs_tui.export.otlp_exporter import OtlpExporter
     from vs_tui.log.delivery import Outcome
     from vs_tui.store.batch import Folding
-    from vs_tui.store.metrics_keeper import MetricsKeeper
+    from vs_tui.store.metrics.keeper import MetricsKeeper
     from vs_tui.store.reports import Reports
 
 
@@ -74,7 +74,7 @@ def open_log(config: Config, clock: Callable[[], Instant], settings: Settings) -
 def metrics_keeper(config: Config) -> MetricsKeeper:
     """Keeps the delivery metrics up to date. Importing its modules takes as long as painting the
     dashboard's first rows, so it waits for the first span."""
-    from vs_tui.store.metrics_keeper import MetricsKeeper
+    from vs_tui.store.metrics.keeper import MetricsKeeper
 
     rules = replace(config.metrics, services=config.services)
     return MetricsKeeper(config.environments, config.teams.teams, rules)

@@ -14,7 +14,7 @@ from vs_tui.export.otlp_exporter import Read, Store
 from vs_tui.metrics.counters import Count, Total
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.time import DAY, Duration, Instant
-from vs_tui.store import counted
+from vs_tui.store.metrics import totals
 
 RECENT: Final[Duration] = 7 * DAY
 """What was judged of this time back is looked at whenever a span changed."""
@@ -41,19 +41,19 @@ class DeliveryTotals:
         async with self._lock:
             if not await self._catch_up(monotonic() + seconds):
                 return None
-            found: Sequence[Total] = await self.read(counted.read_totals)
+            found: Sequence[Total] = await self.read(totals.read_totals)
             return found
 
     async def since(self) -> Instant:
         """When counting began."""
-        found: Instant = await self.read(counted.read_since)
+        found: Instant = await self.read(totals.read_since)
         return found
 
     async def _catch_up(self, deadline: float) -> bool:
         if self._read_to is None:
-            self._read_to = await self.read(counted.read_position)
+            self._read_to = await self.read(totals.read_position)
             # What was judged may have changed without a change of its span.
-            self._facts_from = await self.read(counted.first_fact)
+            self._facts_from = await self.read(totals.first_fact)
         try:
             return await self._count(self._read_to, deadline)
         except BaseException:
@@ -62,8 +62,8 @@ class DeliveryTotals:
 
     async def _count(self, read_to: int, deadline: float) -> bool:
         while True:
-            read = partial(counted.read_changes, after=read_to, rules=self.rules)
-            reading: counted.Reading = await self.read(read)
+            read = partial(totals.read_changes, after=read_to, rules=self.rules)
+            reading: totals.Reading = await self.read(read)
             if reading.since is not None:
                 recent = min(reading.since, self.clock() - RECENT)
                 self._facts_from = min(recent, self._facts_from or recent)
@@ -79,7 +79,7 @@ class DeliveryTotals:
             since, until = self._facts_from, self._facts_from + FACTS_AT_ONCE
             last = until > self.clock()
             bound = END if last else until
-            found = await self.read(partial(counted.read_facts, since=since, until=bound))
+            found = await self.read(partial(totals.read_facts, since=since, until=bound))
             if found:
                 await self._keep(found, read_to)
             self._facts_from = None if last else until
@@ -91,7 +91,7 @@ class DeliveryTotals:
         now = self.clock()
 
         def keep(db: sqlite3.Connection, _: object) -> None:
-            counted.keep_counts(db, counts)
-            counted.keep_position(db, position, now)
+            totals.keep_counts(db, counts)
+            totals.keep_position(db, position, now)
 
         await self.store.transaction(keep)

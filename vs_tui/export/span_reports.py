@@ -15,7 +15,7 @@ from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest
 from vs_tui.metrics.report import Detail
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import Instant, iso, to_datetime
-from vs_tui.store.metrics_spans import Expected
+from vs_tui.store.metrics.span_reports import Expected
 
 Record = Mapping[str, Any]
 PULL_REQUEST_COLUMNS: Final = (

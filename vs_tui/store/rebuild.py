@@ -23,8 +23,9 @@ from vs_tui.log.sqlite_log import Entry
 from vs_tui.model.limits import Retention
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store import batch, metrics_rows, retention, rows, table_swap
+from vs_tui.store import batch, retention, rows, table_swap
 from vs_tui.store.lock import DatabaseLock, InUse
+from vs_tui.store.metrics import verdicts
 from vs_tui.store.projector import Parse, Projector
 from vs_tui.store.read_deliveries import own_id
 from vs_tui.store.schema import (
@@ -144,7 +145,7 @@ class _Side(Writer):
                 db.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM live.{table}")
         # What was pruned is what has no span any more, in the tables that are in use.
         db.execute("CREATE TEMP VIEW spans AS SELECT * FROM live.spans")
-        self.kept = metrics_rows.forget(db)
+        self.kept = verdicts.forget(db)
         db.execute("DROP VIEW temp.spans")
         db.execute("COMMIT")
 

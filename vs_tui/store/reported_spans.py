@@ -84,7 +84,7 @@ CREATE INDEX spans_runs ON spans (project, job, commit_id, ended_at, status, tea
     WHERE {IS_RUN};
 CREATE INDEX spans_finished ON spans
     ({", ".join(KIND)}, ended_at, started_at, derived, name, actor) WHERE ended_at IS NOT NULL;
-DROP INDEX spans_requested;
+DROP INDEX IF EXISTS spans_requested;
 CREATE INDEX spans_requested ON spans
     (started_at, {", ".join(c for c in PULL_REQUEST if c != "started_at")}, team, project)
     WHERE operation = 'pull_request';

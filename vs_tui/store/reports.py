@@ -18,9 +18,9 @@ from vs_tui.metrics.report import Detail, Scorecard
 from vs_tui.metrics.windows import MONDAY, Window, periods_of
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import DAY, Duration, Instant
-from vs_tui.store import metrics
-from vs_tui.store.metrics_behind import read_detail
-from vs_tui.store.metrics_spans import (
+from vs_tui.store.metrics import scorecards
+from vs_tui.store.metrics.behind import read_detail
+from vs_tui.store.metrics.span_reports import (
     Expected,
     Whose,
     read_durations,
@@ -69,8 +69,8 @@ class Reports:
         window = asked.window(self.config, self.clock())
 
         def read(db: sqlite3.Connection) -> Sequence[Scorecard]:
-            asked.check_team(self.config, metrics.team_names(db, self.config.teams))
-            return metrics.read_scorecards(
+            asked.check_team(self.config, scorecards.team_names(db, self.config.teams))
+            return scorecards.read_scorecards(
                 db,
                 window,
                 teams=self._teams,
@@ -90,7 +90,7 @@ class Reports:
         def read(db: sqlite3.Connection) -> Sequence[Sequence[Scorecard]]:
             by = asked.by or "team"
             return [
-                metrics.read_scorecards(db, window, teams=self._teams, team=asked.team, by=by)
+                scorecards.read_scorecards(db, window, teams=self._teams, team=asked.team, by=by)
                 for window in windows
             ]
 
@@ -116,7 +116,7 @@ class Reports:
         """Where deploys went: why some count and others do not."""
         window = asked.window(self.config, self.clock())
         return await self.reader.run(
-            lambda db: metrics.read_seen(db, window, self.config.environments, asked.team)
+            lambda db: scorecards.read_seen(db, window, self.config.environments, asked.team)
         )
 
     async def cards(self, team: str, length: Duration, at: Instant | None = None) -> Sequence[Card]:
@@ -124,7 +124,7 @@ class Reports:
 
         def read(db: sqlite3.Connection) -> Sequence[Scorecard]:
             window = self._back(db, length, at)
-            return metrics.read_scorecards(db, window, teams=self.config.teams, team=team)
+            return scorecards.read_scorecards(db, window, teams=self.config.teams, team=team)
 
         found = self._with_goals(await self.reader.run(read))
         return [own for card in found for own in cards_of(card.name, card.figures)]
@@ -141,14 +141,14 @@ class Reports:
             found = replace(found, figure=replace(found.figure, goal=goal))
             if found.of:
                 return found
-            seen = metrics.read_seen(db, window, self.config.environments, team)
+            seen = scorecards.read_seen(db, window, self.config.environments, team)
             return replace(found, hints=[] if seen.counted else hints(seen))
 
         return await self.reader.run(read)
 
     def _back(self, db: sqlite3.Connection, length: Duration, at: Instant | None) -> Window:
         end = self.clock() if at is None else at
-        since = end - length if length else metrics.first_deploy(db)
+        since = end - length if length else scorecards.first_deploy(db)
         if since is None or since >= end:
             since = end - DEFAULT_WINDOW
         return Window(since, end, end, configured_zone(self.config))

@@ -154,6 +154,10 @@ def link_of(row: Sequence[Any]) -> Link:
     return Link(child, parent, _RULES[rule], why, bool(primary))
 
 
+KEYS: Final = "IN (SELECT value FROM json_each(?))"
+"""SQL: one of the values of a bound `as_json`."""
+
+
 def as_json(values: Iterable[object]) -> str:
     """A JSON array to bind where SQL says `IN (SELECT value FROM json_each(?))`."""
     return orjson.dumps(list(values)).decode()

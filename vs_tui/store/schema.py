@@ -14,13 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from vs_tui.model.errors import Explained
-from vs_tui.store.metrics_schema import (
-    COUNTED_SPANS,
-    CREATE_METRICS,
-    CREATE_PAGES,
-    DORA_ROWS,
-    WITHOUT_TARGETS,
-)
+from vs_tui.store.metrics.schema import COUNTED_SPANS, DORA_ROWS, SCHEMA_5, SPAN_INDEXES
 from vs_tui.store.reported_spans import CREATE_REPORTED
 from vs_tui.store.storage_errors import RECOVER, explain
 from vs_tui.store.vcs_history import CREATE_HISTORY
@@ -251,6 +245,7 @@ _V6: Final = "\n".join(
         *(_CREATE_EXPORTED, _FULL_REFS, _CROWDS, _SET_POSITION, CREATE_HISTORY, COUNTED_SPANS),
         _ADD_LOG_ID,
         _CREATE_COUNTED,
+        SPAN_INDEXES,
         DORA_ROWS,
         _CREATE_NOTICES,
         CREATE_REPORTED,
@@ -261,10 +256,8 @@ _V6: Final = "\n".join(
 
 MIGRATIONS: Final[Sequence[str]] = (
     _V1,
-    CREATE_METRICS,
-    CREATE_PAGES,
-    "",  # tables that schema 6 has no more
-    WITHOUT_TARGETS,
+    *("", "", ""),  # tables that schema 6 has no more
+    SCHEMA_5,
     _V6,
 )
 """MIGRATIONS[n] brings a database from user_version n to n + 1."""

@@ -36,9 +36,9 @@ _MODEL_META: Final = ("teams", "teams_from", "dora", "dora_from", "incidents")
 def empty_models(connection: sqlite3.Connection, folding: batch.Folding) -> int:
     """Empty all that is derived, for the projector to fold it from the beginning; how many
     deployments are kept because their traces were pruned. The caller's transaction."""
-    from vs_tui.store import metrics_rows  # by who rebuilds, not at every start
+    from vs_tui.store.metrics import verdicts  # by who rebuilds, not at every start
 
-    kept = metrics_rows.forget(connection)
+    kept = verdicts.forget(connection)
     for table in DERIVED_TABLES:
         connection.execute(f"DELETE FROM {table}")
     sqlite_log.set_position(connection, 0)

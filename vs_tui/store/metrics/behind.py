@@ -14,8 +14,8 @@ from vs_tui.metrics.stages import STAGES, bottleneck, breakdown, regressions
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import Duration, Instant
 from vs_tui.store import rows
-from vs_tui.store.metrics import Bound, bound_of, compared, group_of, read_counted
-from vs_tui.store.metrics_rows import KEYS, STAGE_COLUMNS
+from vs_tui.store.metrics.scorecards import Bound, bound_of, compared, group_of, read_counted
+from vs_tui.store.metrics.verdicts import STAGE_COLUMNS
 
 MAX_BEHIND: Final = 250
 _IN: Final = "place IN (SELECT value FROM json_each(:places)) AND unit <> :unit"
@@ -94,7 +94,7 @@ def _deployments(db: sqlite3.Connection, bound: Bound, metric: Metric) -> list[B
     found = db.execute(sql, bound).fetchall()
     sql = (
         "SELECT deployment, kind FROM dora_signals WHERE started_at <= ? "
-        f"AND deployment {KEYS} ORDER BY started_at, kind, key"
+        f"AND deployment {rows.KEYS} ORDER BY started_at, kind, key"
     )
     listed = rows.as_json(row[0] for row in found)
     reasons: dict[str, dict[str, None]] = {}
@@ -165,7 +165,7 @@ def _failures(
         return (lasted is not None, row.began if lasted is None else -lasted)
 
     shown = sorted(seen, key=rank)[:MAX_BEHIND]
-    sql = f"{_SELECT} FROM dora_deployments d WHERE key {KEYS}"
+    sql = f"{_SELECT} FROM dora_deployments d WHERE key {rows.KEYS}"
     named = {row[0]: row for row in rows.select_in(db, sql, {row.deployment for row in shown})}
     return [
         _line(

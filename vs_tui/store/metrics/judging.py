@@ -17,9 +17,8 @@ from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
-from vs_tui.store.metrics_facts import stretch_of
-from vs_tui.store.metrics_rows import (
-    KEYS,
+from vs_tui.store.metrics.evidence import stretch_of
+from vs_tui.store.metrics.verdicts import (
     TOLD,
     Rows,
     parts_of,
@@ -116,7 +115,10 @@ class Judging:
         }
         if not titles:
             return None
-        sql = f"SELECT MIN(at) FROM dora_changes WHERE {_PLACES} AND title <> '' AND title {KEYS}"
+        sql = (
+            f"SELECT MIN(at) FROM dora_changes WHERE {_PLACES} AND title <> '' "
+            f"AND title {rows.KEYS}"
+        )
         at: Instant | None = self._db.execute(sql, (*target, rows.as_json(titles))).fetchone()[0]
         return at
 
@@ -167,7 +169,7 @@ class Judging:
         """Mark in which deployment of each group a change counts."""
         sql = (
             "SELECT change, at, deployment, unit, place, first FROM dora_changes "
-            f"WHERE change {KEYS}"
+            f"WHERE change {rows.KEYS}"
         )
         found = list(rows.select_in(self._db, sql, self._changes))
         named = {number: place for place, number in self._places.items()}
@@ -193,15 +195,17 @@ class Judging:
         """Keep what is counted of incidents: their times and the deployment they follow. One of
         another environment than production counts only where it names a production deployment."""
         wanted = self._blamed | set(changed)
-        sql = f"DELETE FROM dora_incidents WHERE key IN (SELECT key FROM spans WHERE key {KEYS})"
+        sql = (
+            f"DELETE FROM dora_incidents WHERE key IN (SELECT key FROM spans WHERE key {rows.KEYS})"
+        )
         self._db.execute(sql, (rows.as_json(wanted),))
         sql = (
             "SELECT s.span, MAX(s.at), p.team FROM dora_signals s "
             "JOIN dora_places p ON p.id = s.place "
-            f"WHERE s.unit < 2 AND s.span <> '' AND s.span {KEYS} GROUP BY s.span"
+            f"WHERE s.unit < 2 AND s.span <> '' AND s.span {rows.KEYS} GROUP BY s.span"
         )
         blamed = {row[0]: row[1:] for row in rows.select_in(self._db, sql, wanted)}
-        sql = f"SELECT key FROM metric_incidents WHERE key {KEYS}"
+        sql = f"SELECT key FROM metric_incidents WHERE key {rows.KEYS}"
         known = {row[0] for row in rows.select_in(self._db, sql, wanted)}
         found = [
             (incident, *blamed.get(incident.key, (None, "")))

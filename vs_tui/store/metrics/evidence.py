@@ -36,12 +36,11 @@ from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Span
 from vs_tui.store import rows
 from vs_tui.store.containment import Commit, paths_of
-from vs_tui.store.metrics_rows import TOLD
+from vs_tui.store.metrics.verdicts import TOLD
 from vs_tui.store.shipped_changes import contained_in
 
 _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
 _OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
-_KEYS: Final = "IN (SELECT value FROM json_each(?))"
 _PLACELESS: Final = (
     "(instr(project, '/') = 0 AND NOT EXISTS (SELECT 1 FROM metric_deploys d "
     "WHERE d.project = spans.project AND d.service = spans.service))"
@@ -125,7 +124,7 @@ def _deploys(db: sqlite3.Connection, target: Target, since: Instant) -> dict[str
         f"UNION SELECT key FROM metric_deploys WHERE {_OF_TARGET} AND ended_at IS NULL"
     )
     keys = [key for (key,) in db.execute(sql, (*target, since, *target))]
-    return {span.key: _at(span, target) for span in _spans_in(db, f"key {_KEYS}", keys)}
+    return {span.key: _at(span, target) for span in _spans_in(db, f"key {rows.KEYS}", keys)}
 
 
 def _at(span: Span, target: Target) -> Span:
@@ -162,7 +161,7 @@ def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> lis
     jobs: dict[str, str] = {}
     runs: dict[str, str] = {}
     named: dict[str, str] = {}
-    sql = _RUN_ABOVE.replace("key {}", f"key {_KEYS}")
+    sql = _RUN_ABOVE.replace("key {}", f"key {rows.KEYS}")
     found_above = rows.select_in(db, sql, {d.span for d in deployments})
     for start, key, operation, task, pipeline, run in found_above:
         if operation == "build" and task:
@@ -190,14 +189,14 @@ def _retries(db: sqlite3.Connection, target: Target, spans: dict[str, Span]) -> 
     while frontier:
         seen: set[str] = set()
         for column in ("child", "parent"):
-            sql = f"SELECT child, parent FROM links WHERE rule = 'attempt' AND {column} {_KEYS}"
+            sql = f"SELECT child, parent FROM links WHERE rule = 'attempt' AND {column} {rows.KEYS}"
             for child, parent in rows.select_in(db, sql, frontier):
                 found[child] = parent
                 seen |= {child, parent}
         missing = seen - set(spans)
         fresh = [
             span
-            for span in _spans_in(db, f"operation = 'deploy' AND key {_KEYS}", missing)
+            for span in _spans_in(db, f"operation = 'deploy' AND key {rows.KEYS}", missing)
             if (span.project, span.service, span.environment) == target
         ]
         spans.update((span.key, span) for span in fresh)
@@ -256,13 +255,13 @@ def pull_requests_above(db: sqlite3.Connection, deploys: Iterable[str]) -> dict[
     """Deployment -> keys of pull requests."""
     sql = (
         "SELECT child, parent FROM links WHERE rule NOT IN ('proximity', 'attempt') "
-        f"AND child {_KEYS}"
+        f"AND child {rows.KEYS}"
     )
     below: dict[str, set[str]] = {}
     for child, parent in rows.select_in(db, sql, deploys):
         below.setdefault(parent, set()).add(child)
     found: dict[str, set[str]] = {}
-    sql = f"SELECT key, operation, parent_key FROM spans WHERE key {_KEYS}"
+    sql = f"SELECT key, operation, parent_key FROM spans WHERE key {rows.KEYS}"
     seen: set[str] = set()
     for _ in range(MAX_CLIMB):
         seen |= set(below)
@@ -282,12 +281,12 @@ def pull_requests_above(db: sqlite3.Connection, deploys: Iterable[str]) -> dict[
 def _changes(db: sqlite3.Connection, keys: Iterable[str], rules: MetricRules) -> dict[str, Change]:
     listed = list(keys)
     below: dict[str, list[Span]] = {}
-    where = f"operation IN ('review', 'push') AND parent_key <> '' AND parent_key {_KEYS}"
+    where = f"operation IN ('review', 'push') AND parent_key <> '' AND parent_key {rows.KEYS}"
     for span in _spans_in(db, where, listed):
         below.setdefault(span.parent_key, []).append(span)
     return {
         span.key: change_of(span, below.get(span.key, ()), rules)
-        for span in _spans_in(db, f"key {_KEYS}", listed)
+        for span in _spans_in(db, f"key {rows.KEYS}", listed)
     }
 
 
@@ -299,7 +298,7 @@ def _commit_times(db: sqlite3.Connection, commits: Iterable[str]) -> dict[str, I
     sql = (
         "SELECT o.token, o.value, json_extract(s.attributes, '$.\"vs.commit.first_at\"') "
         "FROM offers o JOIN spans s ON s.key = o.key "
-        f"WHERE s.operation = 'push' AND o.token {_KEYS}"
+        f"WHERE s.operation = 'push' AND o.token {rows.KEYS}"
     )
     found: dict[str, Instant] = {}
     for token, value, written in rows.select_in(db, sql, by_token):
@@ -317,10 +316,10 @@ def _tests(
     names = spellings(target.environment)
     where = (
         "operation = 'test' AND environment <> '' AND project = ? AND service = ? "
-        f"AND environment {_KEYS} AND ended_at >= ?"
+        f"AND environment {rows.KEYS} AND ended_at >= ?"
     )
     found = _spans(db, where, *target[:2], rows.as_json(names), since)
-    where = f"operation = 'test' AND parent_key <> '' AND parent_key {_KEYS}"
+    where = f"operation = 'test' AND parent_key <> '' AND parent_key {rows.KEYS}"
     below = [span for span in _spans_in(db, where, keys) if span.environment in ("", *names)]
     stated = _stated(db, [*found, *below])
     # A parent that was found by the version is another one's as well: time decides.
@@ -347,7 +346,7 @@ def _runs(db: sqlite3.Connection, spans: Iterable[Span]) -> dict[str, list[Run]]
     told = {span.key: runs_told(span) for span in listed}
     reopened = [span.key for span in listed if span.reopens and not told[span.key]]
     events: dict[str, list[Event]] = {}
-    sql = f"SELECT key, data FROM events WHERE key {_KEYS}"
+    sql = f"SELECT key, data FROM events WHERE key {rows.KEYS}"
     for key, data in rows.select_in(db, sql, reopened):
         events.setdefault(key, []).append(rows.event_of(data))
     told.update((key, runs_seen(found)) for key, found in events.items())
@@ -356,7 +355,7 @@ def _runs(db: sqlite3.Connection, spans: Iterable[Span]) -> dict[str, list[Run]]
 
 def _stated(db: sqlite3.Connection, spans: Iterable[Span]) -> set[str]:
     """Those of these spans whose tools say what they are below."""
-    sql = f"SELECT child FROM links WHERE is_primary = 1 AND rule {_STATED} AND child {_KEYS}"
+    sql = f"SELECT child FROM links WHERE is_primary = 1 AND rule {_STATED} AND child {rows.KEYS}"
     return {row[0] for row in rows.select_in(db, sql, {span.key for span in spans})}
 
 
@@ -379,14 +378,14 @@ def _incidents(
         f"SELECT l.child, l.parent, l.rule {_STATED}, s.environment FROM links l "
         "JOIN spans s ON s.key = l.child "
         "JOIN metric_incidents m ON m.key = l.child "
-        f"WHERE l.rule <> 'proximity' AND l.parent {_KEYS}"
+        f"WHERE l.rule <> 'proximity' AND l.parent {rows.KEYS}"
     )
     for child, parent, stated, environment in rows.select_in(db, sql, keys):
         if stated:
             linked.setdefault(child, []).append(parent)
         elif environment in names:
             alike.setdefault(child, []).append(parent)
-    for span in _spans_in(db, f"key {_KEYS}", (linked.keys() | alike.keys()) - found.keys()):
+    for span in _spans_in(db, f"key {rows.KEYS}", (linked.keys() | alike.keys()) - found.keys()):
         found[span.key] = span
     elsewhere = _linked_elsewhere(db, found.keys() - linked.keys())
     later = _later_elsewhere(db, target, found)
@@ -447,7 +446,7 @@ def _episodes(incident: Incident, runs: Sequence[Run]) -> list[Incident]:
 def _linked_elsewhere(db: sqlite3.Connection, incidents: Iterable[str]) -> set[str]:
     sql = (
         "SELECT DISTINCT l.child FROM links l JOIN spans d ON d.key = l.parent "
-        f"WHERE d.operation = 'deploy' AND l.rule {_STATED} AND l.child {_KEYS}"
+        f"WHERE d.operation = 'deploy' AND l.rule {_STATED} AND l.child {rows.KEYS}"
     )
     return {row[0] for row in rows.select_in(db, sql, incidents)}
 
@@ -493,7 +492,7 @@ def _own_builds(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> li
                 tokens[f"artifact:{name}@{version}"] = None
     where = (
         "operation IN ('build', 'pipeline') "
-        f"AND key IN (SELECT key FROM offers WHERE token {_KEYS})"
+        f"AND key IN (SELECT key FROM offers WHERE token {rows.KEYS})"
     )
     return _as_builds(_spans_in(db, where, tokens))
 
@@ -525,7 +524,7 @@ def _first_seen(
     sql = (
         "SELECT artifact, version, MIN(ended_at) AS at, MAX(outcome = 'ok') FROM dora_deployments "
         f"WHERE {_OF_TARGET} AND {TOLD} AND outcome IN ('ok', 'failed') AND ended_at < ? "
-        f"AND version {_KEYS} GROUP BY artifact, version ORDER BY at"
+        f"AND version {rows.KEYS} GROUP BY artifact, version ORDER BY at"
     )
     found = db.execute(sql, (*target, since, rows.as_json(sorted(names - {""}))))
     return [((artifact, version), (at, bool(ok))) for artifact, version, at, ok in found]

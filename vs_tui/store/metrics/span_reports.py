@@ -31,7 +31,6 @@ from vs_tui.store.filter_sql import span_where
 from vs_tui.store.past_runs import read_histories
 from vs_tui.store.reported_spans import IS_RUN, KIND, PULL_REQUEST, PULL_REQUEST_MORE
 
-_KEYS: Final = "IN (SELECT value FROM json_each(?))"
 _STATUSES: Final = {status.value: status for status in Status}
 MAX_EXPECTED: Final = 1_000
 
@@ -157,7 +156,7 @@ def read_pull_requests(
     found = _pull_requests(db, columns, (since, window.until), whose, (since, key), limit)
     sql = (
         "SELECT parent_key, actor FROM spans WHERE operation = 'review' AND parent_key <> '' "
-        f"AND parent_key {_KEYS} AND actor <> '' ORDER BY started_at, key"
+        f"AND parent_key {rows.KEYS} AND actor <> '' ORDER BY started_at, key"
     )
     reviewers: dict[str, list[str]] = {}
     for parent, actor in rows.select_in(db, sql, [each.key for each in found]):

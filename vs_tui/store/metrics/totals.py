@@ -32,12 +32,11 @@ from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Operation, Span
 from vs_tui.store import rows
-from vs_tui.store.metrics_rows import places
+from vs_tui.store.metrics.verdicts import places
 
 AT_ONCE: Final = 2_000
 _POSITION: Final = "counted_position"
 _SINCE: Final = "counted_since"
-_KEYS: Final = "IN (SELECT value FROM json_each(?))"
 _WATCHED: Final = ", ".join(f"'{operation}'" for operation in WATCHED)
 
 
@@ -75,7 +74,7 @@ def read_changes(
     )
     spans = {span.key: span for span in map(rows.span_of, db.execute(sql, (after, last)))}
     since = _since(db, spans.values())
-    sql = f"SELECT key FROM metric_deploys WHERE key {_KEYS}"
+    sql = f"SELECT key FROM metric_deploys WHERE key {rows.KEYS}"
     counting = {key for (key,) in rows.select_in(db, sql, list(spans))}
     _add_reviewed(db, spans)
     below = _below(db, [key for key, s in spans.items() if s.operation == Operation.PULL_REQUEST])
@@ -91,7 +90,7 @@ def _since(db: sqlite3.Connection, spans: Iterable[Span]) -> Instant | None:
     """From when on deployments, changes and incidents may have changed with these spans."""
     listed = list(spans)
     found = [span.at for span in listed]
-    sql = f"SELECT MIN(at) FROM dora_signals WHERE span {_KEYS} AND span <> ''"
+    sql = f"SELECT MIN(at) FROM dora_signals WHERE span {rows.KEYS} AND span <> ''"
     found += [at for (at,) in rows.select_in(db, sql, [s.key for s in listed]) if at is not None]
     return min(found, default=None)
 
@@ -110,7 +109,7 @@ def read_facts(db: sqlite3.Connection, since: Instant, until: Instant) -> Sequen
     known = places(db)
     labels = {id_: _labels(place) for id_, place in known.items()}
     bounds = (rows.as_json(list(known)), since, until)
-    within = f"place {_KEYS} AND {{0}} >= ? AND {{0}} < ?"
+    within = f"place {rows.KEYS} AND {{0}} >= ? AND {{0}} < ?"
     counts: list[Count] = []
     sql = (
         "SELECT key, place, outcome = 'ok', failed_at IS NOT NULL, ended_at - started_at "
@@ -150,7 +149,7 @@ def _one_team(team: str) -> str:
 def _new(db: sqlite3.Connection, counts: Iterable[Count]) -> list[Count]:
     """Those that were not counted before."""
     by_id = {_id_of(count): count for count in counts}
-    sql = f"SELECT id FROM counted_facts WHERE id {_KEYS}"
+    sql = f"SELECT id FROM counted_facts WHERE id {rows.KEYS}"
     for (known,) in rows.select_in(db, sql, list(by_id)):
         del by_id[known]
     return list(by_id.values())
@@ -159,7 +158,9 @@ def _new(db: sqlite3.Connection, counts: Iterable[Count]) -> list[Count]:
 def _add_reviewed(db: sqlite3.Connection, spans: dict[str, Span]) -> None:
     """Add the pull requests that were reviewed."""
     parents = {s.parent_key for s in spans.values() if s.operation == Operation.REVIEW}
-    sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE operation = 'pull_request' AND key {_KEYS}"
+    sql = (
+        f"SELECT {rows.SELECT_SPAN} FROM spans WHERE operation = 'pull_request' AND key {rows.KEYS}"
+    )
     for row in rows.select_in(db, sql, sorted(parents - spans.keys())):
         span = rows.span_of(row)
         spans[span.key] = span
@@ -170,7 +171,7 @@ def _below(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[Span]]
     found: dict[str, list[Span]] = {}
     sql = (
         f"SELECT {rows.SELECT_SPAN} FROM spans WHERE operation IN ('review', 'push') "
-        f"AND parent_key {_KEYS} AND parent_key <> ''"
+        f"AND parent_key {rows.KEYS} AND parent_key <> ''"
     )
     for span in map(rows.span_of, rows.select_in(db, sql, keys)):
         found.setdefault(span.parent_key, []).append(span)

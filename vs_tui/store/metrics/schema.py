@@ -1,28 +1,24 @@
 """Tables of the delivery metrics: rows of judged deployments, the changes they shipped and the
-signs that they failed (`DORA_ROWS`), after the steps by which older schemas reach them.
+signs that they failed (`DORA_ROWS`), and the spans that count (`COUNTED_SPANS`).
 
-Derived from spans and links within the writer's transactions (`metrics_keeper`), and built again
-with them. Instants are INTEGER microseconds.
+Written within the writer's transactions (`keeper`). Instants are INTEGER microseconds.
 """
 
 from typing import Final
 
-_JUDGED: Final = """unit INTEGER NOT NULL,
-    place INTEGER NOT NULL,
-    project TEXT NOT NULL,
-    service TEXT NOT NULL,
-    environment TEXT NOT NULL,
-    started_at INTEGER NOT NULL,
-    ended_at INTEGER NOT NULL,
-    outcome TEXT NOT NULL,
-    failed INTEGER NOT NULL,
-    rework INTEGER NOT NULL,
-    version TEXT NOT NULL,
-    commit_id TEXT NOT NULL,
-    product_group TEXT NOT NULL,"""
-"""Columns of a judged deployment in every schema that has them."""
-
-CREATE_METRICS: Final = f"""
+SCHEMA_5: Final = """
+DROP TABLE IF EXISTS dora_changes;
+DROP TABLE IF EXISTS dora_deployments;
+DROP TABLE IF EXISTS dora_places;
+DROP TABLE IF EXISTS dora_episodes;
+DROP TABLE IF EXISTS dora_incidents;
+DROP TABLE IF EXISTS dora_members;
+DROP TABLE IF EXISTS dora_blames;
+DROP TABLE IF EXISTS dora_strands;
+DROP TABLE IF EXISTS dora_pages;
+DROP INDEX IF EXISTS spans_deployed;
+DROP INDEX IF EXISTS spans_merges_by_author;
+DROP INDEX IF EXISTS spans_tickets;
 CREATE TABLE dora_places (
     id INTEGER PRIMARY KEY,
     team TEXT NOT NULL,
@@ -32,54 +28,10 @@ CREATE TABLE dora_places (
     product TEXT NOT NULL,
     UNIQUE (team, project, service, environment, product)
 );
-CREATE TABLE dora_deployments (
-    key TEXT PRIMARY KEY,
-    {_JUDGED}
-    verdict TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX dora_deployments_ended ON dora_deployments (ended_at, place);
-CREATE INDEX dora_deployments_begun ON dora_deployments (place, started_at, unit) WHERE unit <> 1;
-CREATE INDEX dora_deployments_target
-    ON dora_deployments (project, service, environment, ended_at);
-CREATE INDEX dora_deployments_group ON dora_deployments (product_group)
-    WHERE product_group <> '';
-
-CREATE INDEX dora_deployments_commit ON dora_deployments (commit_id) WHERE commit_id <> '';
-
-CREATE TABLE dora_changes (
-    deployment TEXT NOT NULL,
-    change TEXT NOT NULL,
-    unit INTEGER NOT NULL,
-    target TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    lead INTEGER NOT NULL,
-    basis INTEGER NOT NULL,
-    stages BLOB NOT NULL,
-    first INTEGER NOT NULL,
-    PRIMARY KEY (deployment, change)
-) WITHOUT ROWID;
-CREATE INDEX dora_changes_change ON dora_changes (change);
-
-CREATE TABLE dora_episodes (
-    deployment TEXT NOT NULL,
-    started_at INTEGER NOT NULL,
-    ended_at INTEGER,
-    project TEXT NOT NULL,
-    service TEXT NOT NULL,
-    environment TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    PRIMARY KEY (deployment, started_at)
-) WITHOUT ROWID;
-CREATE INDEX dora_episodes_target ON dora_episodes (project, service, environment, ended_at, at);
-
-CREATE TABLE dora_blames (
-    incident TEXT NOT NULL,
-    deployment TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    PRIMARY KEY (incident, deployment)
-) WITHOUT ROWID;
-CREATE INDEX dora_blames_deployment ON dora_blames (deployment);
-
+CREATE TABLE dora_deployments (key, span, unit, place, project, service, environment, started_at,
+    ended_at, outcome, version, commit_id, product_group, reasons, repair, verdict);
+CREATE TABLE dora_changes (deployment, change, unit, at, lead, first);
+CREATE TABLE dora_episodes (deployment, started_at);
 CREATE TABLE dora_incidents (
     key TEXT PRIMARY KEY,
     team TEXT NOT NULL,
@@ -90,107 +42,21 @@ CREATE TABLE dora_incidents (
 ) WITHOUT ROWID;
 CREATE INDEX dora_incidents_started
     ON dora_incidents (started_at, team, restored_at, finished_at, deployed_at);
+CREATE TABLE dora_members (key, records);
+CREATE TABLE dora_blames (incident);
+CREATE TABLE dora_strands (id);
+CREATE TABLE dora_pages (id);
+"""
+"""What `DORA_ROWS` reads of schema 5, empty: what older schemas judged is judged again."""
 
-CREATE TABLE dora_pages (
-    level TEXT NOT NULL,
-    team TEXT NOT NULL,
-    week INTEGER NOT NULL,
-    started BLOB NOT NULL,
-    ended BLOB NOT NULL,
-    ok BLOB NOT NULL,
-    failed BLOB NOT NULL,
-    rework BLOB NOT NULL,
-    place BLOB NOT NULL,
-    shipped_at BLOB NOT NULL,
-    lead BLOB NOT NULL,
-    basis BLOB NOT NULL,
-    change_place BLOB NOT NULL,
-    broke_at BLOB NOT NULL,
-    began BLOB NOT NULL,
-    cleared BLOB NOT NULL,
-    episode_place BLOB NOT NULL,
-    stages BLOB NOT NULL,
-    PRIMARY KEY (level, team, week)
-);
-
-CREATE INDEX spans_deployed ON spans (project, service, environment, ended_at)
-    WHERE operation = 'deploy';
-CREATE INDEX spans_tested ON spans (project, service, environment, ended_at)
+SPAN_INDEXES: Final = """
+CREATE INDEX IF NOT EXISTS spans_deployed
+    ON spans (project, service, environment, ended_at, team) WHERE operation = 'deploy';
+CREATE INDEX IF NOT EXISTS spans_tested ON spans (project, service, environment, ended_at)
     WHERE operation = 'test' AND environment <> '';
-CREATE INDEX spans_built ON spans (project, started_at)
+CREATE INDEX IF NOT EXISTS spans_built ON spans (project, started_at)
     WHERE operation IN ('build', 'pipeline');
-CREATE INDEX spans_merges_by_author ON spans (team, actor, ended_at)
-    WHERE operation = 'pull_request' AND status = 'ok';
-CREATE INDEX spans_tickets ON spans (ended_at) WHERE operation = 'issue' AND status = 'ok';
 """
-
-CREATE_PAGES: Final = f"""
-CREATE TABLE judged (
-    id INTEGER PRIMARY KEY,
-    key TEXT NOT NULL UNIQUE,
-    span TEXT NOT NULL,
-    {_JUDGED}
-    reasons TEXT NOT NULL,
-    repair TEXT NOT NULL,
-    verdict TEXT NOT NULL
-);
-INSERT INTO judged SELECT NULL, key, key, unit, place, project, service, environment, started_at,
-    ended_at, outcome, failed, rework, version, commit_id, product_group,
-    COALESCE((SELECT group_concat(kind, ',') FROM
-        (SELECT DISTINCT json_extract(value, '$.kind') AS kind
-         FROM json_each(verdict, '$.signals'))), ''),
-    COALESCE(json_extract(verdict, '$.rework'), ''), verdict FROM dora_deployments;
-DROP TABLE dora_deployments;
-ALTER TABLE judged RENAME TO dora_deployments;
-CREATE INDEX dora_deployments_ended ON dora_deployments (ended_at, place) WHERE unit <> 1;
-CREATE INDEX dora_deployments_failed ON dora_deployments (ended_at, place, reasons)
-    WHERE failed = 1 AND unit <> 1;
-CREATE INDEX dora_deployments_repairs ON dora_deployments (ended_at, place, repair)
-    WHERE rework = 1 AND unit <> 1;
-CREATE INDEX dora_deployments_span ON dora_deployments (span);
-CREATE INDEX dora_deployments_target
-    ON dora_deployments (project, service, environment, ended_at);
-CREATE INDEX dora_deployments_group ON dora_deployments (product_group)
-    WHERE product_group <> '';
-CREATE INDEX dora_deployments_commit ON dora_deployments (commit_id) WHERE commit_id <> '';
-
-CREATE TABLE dora_members (
-    id INTEGER PRIMARY KEY,
-    key TEXT NOT NULL UNIQUE,
-    records TEXT NOT NULL
-);
-
-CREATE TABLE dora_strands (
-    id INTEGER PRIMARY KEY,
-    level TEXT NOT NULL,
-    team TEXT NOT NULL,
-    name TEXT NOT NULL,
-    UNIQUE (level, team, name)
-);
-DROP TABLE dora_pages;
-CREATE TABLE dora_pages (
-    id INTEGER PRIMARY KEY,
-    strand INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    lo INTEGER NOT NULL,
-    hi INTEGER NOT NULL,
-    n INTEGER NOT NULL,
-    data BLOB NOT NULL
-);
-CREATE UNIQUE INDEX dora_pages_of ON dora_pages (strand, kind, lo, hi, n);
-
-DROP INDEX spans_merges_by_author;
-DROP INDEX spans_tickets;
-CREATE INDEX spans_requested ON spans (started_at) WHERE operation = 'pull_request';
-"""
-
-WITHOUT_TARGETS: Final = """
-ALTER TABLE dora_changes DROP COLUMN target;
-DROP INDEX spans_deployed;
-CREATE INDEX spans_deployed ON spans (project, service, environment, ended_at, team)
-    WHERE operation = 'deploy';
-"""
-"""Where a team's deploys went is said by an index."""
 
 COUNTED_SPANS: Final = """
 CREATE TABLE metric_deploys (

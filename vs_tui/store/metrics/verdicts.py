@@ -17,7 +17,6 @@ from vs_tui.metrics.products import group_of
 from vs_tui.metrics.stages import STAGES
 from vs_tui.store import rows
 
-KEYS: Final = "IN (SELECT value FROM json_each(?))"
 TOLD: Final = "(unit < 2 OR product_group = '')"
 """SQL: deployments of spans, not those that are put together of others."""
 STAGE_COLUMNS: Final = tuple(stage.replace(" ", "_") for stage in STAGES)
@@ -89,7 +88,7 @@ def stored_rows(db: sqlite3.Connection, keys: Iterable[str]) -> Rows:
     found: Rows = {}
     for table, columns in _COLUMNS.items():
         first = columns.split(",")[0]
-        sql = f"SELECT {columns} FROM {table} WHERE {first} {KEYS}"
+        sql = f"SELECT {columns} FROM {table} WHERE {first} {rows.KEYS}"
         found[table] = set(rows.select_in(db, sql, listed))
     return found
 
@@ -118,7 +117,7 @@ def delete_rows(db: sqlite3.Connection, keys: Iterable[str]) -> None:
     """Delete some deployments with all that is stored of them."""
     listed = rows.as_json(keys)
     for table, columns in _COLUMNS.items():
-        db.execute(f"DELETE FROM {table} WHERE {columns.split(',')[0]} {KEYS}", (listed,))
+        db.execute(f"DELETE FROM {table} WHERE {columns.split(',')[0]} {rows.KEYS}", (listed,))
 
 
 def forget(db: sqlite3.Connection) -> int:
@@ -141,7 +140,7 @@ def pruned(db: sqlite3.Connection, keys: Iterable[str]) -> set[str]:
     """Those of these spans that were deleted; what was judged of them stays."""
     wanted = set(keys)
     return wanted - {
-        row[0] for row in rows.select_in(db, f"SELECT key FROM spans WHERE key {KEYS}", wanted)
+        row[0] for row in rows.select_in(db, f"SELECT key FROM spans WHERE key {rows.KEYS}", wanted)
     }
 
 

@@ -1,0 +1,240 @@
+"""Which targets must be judged again after spans changed, and from which moment on."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final, NamedTuple
+
+import orjson
+
+from vs_tui.metrics.facts import Target, spellings
+from vs_tui.metrics.reading import commit_of, version_of
+from vs_tui.metrics.runs import runs_told
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Span
+from vs_tui.store import rows
+from vs_tui.store.metrics.facts import Touched
+from vs_tui.store.span_folding import load_spans
+
+_RUNS: Final = frozenset({"build", "pipeline"})
+_CHANGES: Final = frozenset({"pull_request", "review", "push"})
+MAX_BELOW: Final = 6
+"""Links from a change or a run down to the deploys that ship it."""
+_BELOW: Final = (
+    "WITH RECURSIVE below(key, depth) AS (SELECT value, 0 FROM json_each(?) UNION "
+    f"SELECT l.child, depth + 1 FROM below JOIN links l ON l.parent = below.key "
+    f"JOIN spans s ON s.key = l.child WHERE depth < {MAX_BELOW} "
+    "AND s.operation NOT IN ('stage', 'review', 'push')) "
+    "SELECT d.key FROM below JOIN metric_deploys d ON d.key = below.key"
+)
+
+
+class _Changed(NamedTuple):
+    """What is asked of a changed span."""
+
+    key: str
+    operation: str
+    target: Target
+    started_at: Instant | None
+    ended_at: Instant | None
+    parent: str
+    attributes: str
+    is_deployment: bool
+    is_incident: bool
+
+
+def affected_targets(
+    db: sqlite3.Connection, keys: Sequence[str], moved: Touched
+) -> tuple[Touched, list[str]]:
+    """The production targets that these changed spans may concern, and which are incidents.
+
+    `moved`: targets whose counted deployments changed.
+    """
+    sql = (
+        "SELECT s.key, operation, s.project, s.service, s.environment, s.started_at, s.ended_at, "
+        "parent_key, attributes, d.key IS NOT NULL, i.key IS NOT NULL FROM spans s "
+        "LEFT JOIN metric_deploys d ON d.key = s.key LEFT JOIN metric_incidents i ON i.key = s.key "
+        "WHERE (operation IN ('deploy', 'test', 'incident', 'pull_request', 'review', 'push', "
+        f"'build', 'pipeline', 'issue') OR d.key IS NOT NULL) AND s.key {rows.KEYS}"
+    )
+    changed = [
+        _Changed(key, operation, Target(*row[:3]), *row[3:])
+        for key, operation, *row in rows.select_in(db, sql, keys)
+    ]
+    found = _Affected(db)
+    found.judged_before(keys)
+    deploys = [span for span in changed if span.operation == "deploy" or span.is_deployment]
+    found.deploys(span.key for span in deploys)
+    for target, moment in moved.items():
+        found.touch(target, moment)
+        found.sharing_incidents(target, moment, [span.key for span in deploys])
+    incidents = [s for s in changed if s.operation == "incident" or s.is_incident]
+    for span in incidents:
+        found.incident(span)
+    tests = [span for span in changed if span.operation == "test"]
+    for span in tests:
+        found.test(span)
+    found.above(tests + incidents)
+    runs = [span for span in changed if span.operation in _RUNS]
+    changes = [span for span in changed if span.operation in _CHANGES]
+    found.below([*runs, *changes])
+    found.built(runs)
+    found.history([span.key for span in changes])
+    return found.touched, [span.key for span in incidents]
+
+
+class _Affected:
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.touched: Touched = {}
+
+    def touch(self, target: Target, moment: Instant | None) -> None:
+        if moment is not None:
+            self.touched[target] = min(moment, self.touched.get(target, moment))
+
+    def _touch_each(self, sql: str, bound: Sequence[object]) -> None:
+        """`sql` gives targets with moments."""
+        for *target, moment in self._db.execute(sql, bound).fetchall():
+            self.touch(Target(*target), moment)
+
+    def judged_before(self, keys: Collection[str]) -> None:
+        """Where these spans were deployments, changes or signs of failure when they were judged
+        last."""
+        select = (
+            "SELECT d.project, d.service, d.environment, MIN(d.started_at, d.ended_at) "
+            "FROM dora_deployments d"
+        )
+        sql = (
+            f"{select} WHERE d.unit < 2 AND d.span IN keys "
+            f"UNION ALL {select} JOIN dora_changes c ON c.deployment = d.key "
+            "WHERE d.unit < 2 AND c.change IN keys "
+            f"UNION ALL {select} JOIN dora_signals s ON s.deployment = d.key "
+            "WHERE d.unit < 2 AND s.span <> '' AND s.span IN keys"
+        )
+        keys_are = "WITH keys(key) AS (SELECT value FROM json_each(?)) "
+        self._touch_each(keys_are + sql, (rows.as_json(keys),))
+
+    def deploys(self, keys: Iterable[str]) -> None:
+        """These deploys and the attempts around them."""
+        wanted = set(keys)
+        frontier = wanted
+        while frontier:  # an attempt may be of a whole chain of them
+            seen: set[str] = set()
+            for column, other in (("child", "parent"), ("parent", "child")):
+                sql = f"SELECT {other} FROM links WHERE rule = 'attempt' AND {column} {rows.KEYS}"
+                seen |= {row[0] for row in rows.select_in(self._db, sql, frontier)}
+            frontier = seen - wanted
+            wanted |= frontier
+        sql = f"SELECT key, project, service, environment FROM metric_deploys WHERE key {rows.KEYS}"
+        targets = {key: Target(*place) for key, *place in rows.select_in(self._db, sql, wanted)}
+        for key, span in load_spans(self._db, targets).items():
+            self.touch(targets[key], _earliest(span))
+        self.judged_before(wanted)
+
+    def test(self, span: _Changed) -> None:
+        """The targets that a test of this place is about."""
+        sql = (
+            "SELECT DISTINCT project, service, environment, ?4 FROM metric_deploys "
+            "WHERE project = ?1 AND service = ?2 "
+            "AND environment IN (SELECT value FROM json_each(?3))"
+        )
+        names = rows.as_json(spellings(span.target.environment))
+        self._touch_each(sql, (*span.target[:2], names, span.ended_at))
+
+    def incident(self, span: _Changed) -> None:
+        """The targets of its service, and from when on the version was deployed that it names."""
+        moment = span.started_at if span.started_at is not None else span.ended_at
+        attributes = orjson.loads(span.attributes)
+        version = version_of(attributes) or commit_of(attributes)
+        named = (
+            "SELECT MAX(ended_at) FROM dora_deployments WHERE project = ? AND service = ? "
+            "AND environment = ? AND started_at <= ? AND unit < 2 "
+            "AND (version = ? OR commit_id LIKE ? || '%' "
+            "OR (length(commit_id) >= 7 AND ? LIKE commit_id || '%'))"
+        )
+        project, service, environment = span.target
+        sql = (
+            "SELECT DISTINCT project, service, environment FROM metric_deploys "
+            f"WHERE {'service' if service else 'project'} = ?"
+        )
+        for row in self._db.execute(sql, (service or project,)).fetchall():
+            target = Target(*row)
+            if environment and environment not in spellings(target.environment):
+                continue
+            if "/" in project and target.project != project:
+                continue
+            self.touch(target, moment)
+            if version:
+                bound = (*target, moment, version, version.lower(), version.lower())
+                self.touch(target, self._db.execute(named, bound).fetchone()[0])
+
+    def sharing_incidents(self, target: Target, moment: Instant, deploys: Collection[str]) -> None:
+        """Targets that incidents may be about which say too little to be of one alone: they are
+        of the one that had a deployment begun last, and of their own project where the service is
+        deployed there, which the first of these deploys there says.
+        """
+        sql = (
+            "SELECT 1 FROM metric_deploys WHERE project = ? AND service = ? AND NOT key {} LIMIT 1"
+        )
+        bound = (*target[:2], rows.as_json(deploys))
+        is_first = self._db.execute(sql.format(rows.KEYS), bound).fetchone() is None
+        for column, value, unplaced in (
+            ("project", target.project, "i.service = ''"),
+            ("service", target.service, "(i.environment = '' OR instr(i.project, '/') = 0)"),
+        ):
+            sql = (
+                "SELECT d.project, d.service, d.environment, MIN(i.started_at) "
+                "FROM (SELECT DISTINCT project, service, environment FROM metric_deploys "
+                f"WHERE {column} = ?1) d JOIN metric_incidents i ON i.{column} = ?1 "
+                f"AND {unplaced} AND i.started_at >= ?2 GROUP BY 1, 2, 3"
+            )
+            if value:
+                self._touch_each(sql, (value, 0 if is_first else moment))
+
+    def above(self, spans: Sequence[_Changed]) -> None:
+        """Deploys that these are below, and those that a link of theirs names."""
+        sql = f"SELECT parent FROM links WHERE rule <> 'proximity' AND child {rows.KEYS}"
+        named = {row[0] for row in rows.select_in(self._db, sql, [span.key for span in spans])}
+        self.deploys(named.union(span.parent for span in spans))
+
+    def below(self, spans: Sequence[_Changed]) -> None:
+        """Deploys that ship these changes, or that these runs made: of reviews and pushes, those
+        of their pull request."""
+        starts = {span.key for span in spans}
+        starts |= {span.parent for span in spans if span.operation in ("review", "push")}
+        self.judged_before(starts)
+        self.deploys(key for (key,) in rows.select_in(self._db, _BELOW, starts - {""}))
+
+    def built(self, runs: Sequence[_Changed]) -> None:
+        """Targets of the project that were deployed to after a build began."""
+        earliest: dict[str, Instant] = {}
+        for span in runs:
+            if span.started_at is not None:
+                known = earliest.get(span.target.project, span.started_at)
+                earliest[span.target.project] = min(span.started_at, known)
+        sql = (
+            "SELECT DISTINCT project, service, environment, ?1 FROM dora_deployments "
+            "WHERE ended_at >= ?1 AND project = ?2"
+        )
+        for project, moment in earliest.items():
+            self._touch_each(sql, (moment, project))
+
+    def history(self, keys: Collection[str]) -> None:
+        """The targets of repositories that got something, from that moment on."""
+        sql = (
+            "SELECT DISTINCT d.project, d.service, d.environment, h.at FROM (SELECT project, "
+            f"MIN(at) AS at FROM vcs_history WHERE key {rows.KEYS} GROUP BY project) h "
+            "JOIN metric_deploys d ON d.project = h.project "
+            "AND COALESCE(d.ended_at, d.started_at) >= h.at"
+        )
+        self._touch_each(sql, (rows.as_json(keys),))
+
+
+def _earliest(span: Span) -> Instant:
+    """From when on a deploy may matter: an incident after its begin may be about it."""
+    ends = [run.ended_at for run in runs_told(span)[:-1] if run.ended_at is not None]
+    if span.started_at is not None:
+        ends.append(span.started_at)
+    known = span.ended_at if span.ended_at is not None else max(span.at, span.last_event_at)
+    return min([known, *ends])

@@ -1,0 +1,126 @@
+"""Facts: the spans that count as production deployments, as incidents and as finished work.
+
+A row each, kept as spans change and made again when a rule of the configuration changes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from vs_tui.metrics.facts import Target
+from vs_tui.metrics.rules import MetricRules
+from vs_tui.model import filters
+from vs_tui.model.teams import Environments
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Operation, Span, Status
+from vs_tui.store import rows
+
+Touched = dict[Target, Instant]
+"""Target -> the earliest moment at which something about it changed."""
+_Row = tuple[Any, ...]
+_COUNTED: Final = ("metric_deploys", "metric_incidents")
+
+
+class Facts:
+    """Keeps the rows by one configuration."""
+
+    def __init__(self, rules: MetricRules, environments: Environments) -> None:
+        self._rules = rules
+        self._environments = environments
+        self.operations = _operations(rules)
+        """Kinds of spans that can have a row; none: all kinds."""
+
+    def update(self, db: sqlite3.Connection, keys: Sequence[str]) -> Touched:
+        """Bring the rows of changed spans up to date; the targets that lost or got a deployment."""
+        know_since(db, f"key {rows.KEYS}", rows.as_json(keys))
+        sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE derived = 0 AND key {rows.KEYS}"
+        bound = [rows.as_json(keys)]
+        if self.operations:
+            sql += f" AND operation {rows.KEYS}"
+            bound.append(rows.as_json(self.operations))
+        return self.write(db, [rows.span_of(row) for row in db.execute(sql, bound).fetchall()])
+
+    def write(self, db: sqlite3.Connection, spans: Sequence[Span]) -> Touched:
+        """Make the rows of these spans what they are now."""
+        touched: Touched = {}
+        for old, new in _replace(db, "metric_deploys", spans, map(self._deployment, spans)):
+            for row in (old, new):
+                if row is not None:
+                    target = Target(*row[1:4])
+                    at = min(moment for moment in row[4:6] if moment is not None)
+                    touched[target] = min(at, touched.get(target, at))
+        _replace(db, "metric_incidents", spans, map(self._incident, spans))
+        # Pruned pull requests and tickets go on to count: their rows stay.
+        _replace(db, "dora_work", spans, map(self._work, spans))
+        return touched
+
+    def forget(self, db: sqlite3.Connection) -> None:
+        """Delete what `write` can make again."""
+        for table in _COUNTED:
+            db.execute(f"DELETE FROM {table}")
+
+    def _deployment(self, span: Span) -> _Row | None:
+        place = self._rules.deployment_at(span, self._environments)
+        return place and (span.key, *place, span.at, span.ended_at, span.status.value)
+
+    def _incident(self, span: Span) -> _Row | None:
+        place = self._rules.incident_at(span)
+        return place and (span.key, *place, span.at)
+
+    def _work(self, span: Span) -> _Row | None:
+        """A merged pull request by its author, or a finished ticket by its type."""
+        if span.status is not Status.OK or span.ended_at is None:
+            return None
+        if span.operation == Operation.PULL_REQUEST:
+            account = str(span.attributes.get("vs.actor.type", ""))
+            kind = "bot" if self._rules.is_bot(span.actor, account) else "merge"
+            return (span.key, kind, span.team, span.actor, span.ended_at, 0)
+        if span.operation == Operation.ISSUE:
+            names = span.attributes
+            kind = str(names.get("vs.issue.type") or names.get("type") or "").lower()
+            spent = max(span.duration or 0, 0) if span.active is None else span.active
+            return (span.key, "ticket", span.team, kind, span.ended_at, spent)
+        return None
+
+
+def _replace(
+    db: sqlite3.Connection, table: str, spans: Sequence[Span], wanted: Iterable[_Row | None]
+) -> list[tuple[_Row | None, _Row | None]]:
+    """Make the rows of these spans the wanted ones; those that differ, as they were and are."""
+    sql = f"SELECT * FROM {table} WHERE key {rows.KEYS}"
+    before = {row[0]: row for row in rows.select_in(db, sql, [span.key for span in spans])}
+    changed = [
+        (span.key, old, new)
+        for span, new in zip(spans, wanted, strict=True)
+        if (old := before.get(span.key)) != new
+    ]
+    db.executemany(f"DELETE FROM {table} WHERE key = ?", [(key,) for key, old, _ in changed if old])
+    for _, _, new in changed:
+        if new is not None:
+            db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(new))})", new)
+    return [(old, new) for _, old, new in changed]
+
+
+def know_since(db: sqlite3.Connection, where: str, *bound: object) -> None:
+    """Keep when something was heard of each service of a project first. What people keep open for
+    long is left out: it may have begun before anything was sent."""
+    db.execute(
+        "INSERT INTO metric_since SELECT project, service, "
+        "MIN(COALESCE(started_at, ended_at, last_event_at)) FROM spans "
+        "WHERE operation IN ('deploy', 'pipeline', 'build', 'push', 'test', 'release') "
+        f"AND derived = 0 AND {where} GROUP BY 1, 2 "
+        "ON CONFLICT (project, service) DO UPDATE SET at = MIN(at, excluded.at)",
+        bound,
+    )
+
+
+def _operations(rules: MetricRules) -> list[str]:
+    found = {"deploy", "incident", "issue", "pull_request"}
+    for text in (*(rule.filter for rule in rules.deployments), *rules.incidents):
+        kinds = [t for t in filters.parse(text).terms if t.key == "kind" and not t.negated]
+        if not kinds or any("*" in value for value in kinds[0].values):
+            return []
+        found.update(kinds[0].values)
+    return sorted(found)

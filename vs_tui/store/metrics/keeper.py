@@ -1,0 +1,163 @@
+"""Keeps the metrics up to date: after every fold the deployments it may concern are judged anew.
+
+What a span can change lies at its target from a little before its moment on: the deployments
+whose failure it may close, and all that follow. So only that stretch is read and judged, and the
+result is the same as judging everything (a test holds them together).
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from vs_tui.metrics.facts import Target
+from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
+from vs_tui.model.teams import Environments, Team, Teams
+from vs_tui.model.vocabulary import Span
+from vs_tui.store import rows
+from vs_tui.store.metrics.affected_targets import affected_targets
+from vs_tui.store.metrics.facts import Facts, know_since
+from vs_tui.store.metrics.judging import Judging
+from vs_tui.store.metrics.verdicts import forget
+from vs_tui.store.shipped_changes import place_deploys
+from vs_tui.store.vcs_history import write_history
+
+log = logging.getLogger(__name__)
+
+VERSION: Final = 5
+"""Of the rules that verdicts are made by: a new one makes them all anew."""
+SPANS_AT_ONCE: Final = 2_000
+_DIRTY = "broken"
+_NEXT_TARGET: Final = (
+    "SELECT project, service, environment FROM (SELECT project, service, environment "
+    "FROM metric_deploys UNION SELECT project, service, environment FROM dora_deployments "
+    "WHERE unit < 2) WHERE (project, service, environment) > (?, ?, ?) "
+    "ORDER BY project, service, environment LIMIT 1"
+)
+
+
+class MetricsKeeper:
+    """One for a writer; give `after_fold` and `adopt_some` to its settings."""
+
+    def __init__(
+        self,
+        environments: Environments,
+        teams: Sequence[Team] = (),
+        rules: MetricRules = DEFAULT_RULES,
+    ) -> None:
+        self._environments = environments
+        self._rules = rules
+        self._teams = Teams(tuple(teams))
+        self._facts = Facts(rules, environments)
+        self._wanted = repr((VERSION, environments.globs, teams, rules))
+
+    def after_fold(self, db: sqlite3.Connection, keys: Sequence[str]) -> None:
+        """Judge anew what these changed spans may concern.
+
+        A fault here must not cost a delivery: it is undone, logged, and all is judged anew at
+        the next start.
+        """
+        db.execute("SAVEPOINT metrics")
+        try:
+            moved = self._facts.update(db, keys)
+            touched, incidents = affected_targets(db, keys, moved)
+            if touched or incidents:
+                self._judge(db, touched, incidents)
+        except sqlite3.OperationalError:
+            raise  # the disk, not us: the writer knows what to do
+        except Exception:
+            log.exception("the delivery metrics are out of date until the next start")
+            db.execute("ROLLBACK TO metrics")
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (_DIRTY,))
+        db.execute("RELEASE metrics")
+
+    def adopt_some(self, db: sqlite3.Connection, _: object = None) -> bool:
+        """Judge some more by today's rules, teams and environments; False once all is judged.
+
+        Call it once the spans have their teams. How far it came is kept with the database, for the
+        next start. The caller's transaction.
+        """
+        sql = "SELECT name, value FROM meta WHERE name IN ('dora', 'dora_from')"
+        names = dict(db.execute(sql).fetchall())
+        stored = names.get("dora", "")
+        if stored == self._wanted:
+            return False
+        wanted, *reached = orjson.loads(names.get("dora_from", '[""]'))
+        if wanted != self._wanted or not stored.startswith(f"({VERSION}, "):
+            reached = self._begin(db, stored)
+        reached = self._step(db, *reached)
+        db.execute("DELETE FROM meta WHERE name = 'dora_from'")
+        if not reached:
+            db.execute("UPDATE meta SET value = ? WHERE name = 'dora'", (self._wanted,))
+            return False
+        text = orjson.dumps([self._wanted, *reached]).decode()
+        db.execute("INSERT INTO meta VALUES ('dora_from', ?)", (text,))
+        return True
+
+    def _begin(self, db: sqlite3.Connection, stored: str) -> list[Any]:
+        """Begin with the first step. What was begun for another configuration is no longer true
+        of all targets; what an older version or a fault left is deleted, but for what was pruned:
+        which of these deployments was a change's first must be found again."""
+        half = f"({VERSION}, half)"
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (half,))
+        self._facts.forget(db)
+        know_since(db, "1")
+        if stored.startswith(f"({VERSION}, "):
+            return ["facts", 0]
+        forget(db)
+        self._judge(db, {}, (), [row[0] for row in db.execute("SELECT change FROM dora_changes")])
+        return ["history", 0]
+
+    def _step(self, db: sqlite3.Connection, step: str, *after: Any) -> list[Any]:
+        """Read the next spans, or judge the next target; where to go on, nothing at the end.
+
+        First what each branch got and where deploys stand in it, for a database of an older
+        version; then the facts; then target by target.
+        """
+        if step == "targets":
+            target = db.execute(_NEXT_TARGET, after).fetchone()
+            if target is not None:
+                self._judge(db, {Target(*target): 0}, ())
+                return [step, *target]
+            sql = "SELECT key FROM metric_incidents UNION SELECT key FROM dora_incidents"
+            self._judge(db, {}, [key for (key,) in db.execute(sql).fetchall()])
+            return []
+        steps: Mapping[str, tuple[Sequence[str], Callable[..., object]]] = {
+            "history": (("deploy", "pull_request", "push"), write_history),
+            "positions": (("deploy",), _place_deploys),
+            "facts": (self._facts.operations, self._facts.write),
+        }
+        operations, write = steps[step]
+        sql = (
+            f"SELECT {rows.SELECT_SPAN}, rowid FROM spans WHERE derived = 0 AND rowid > ?1 "
+            "AND (?2 = '[]' OR operation IN (SELECT value FROM json_each(?2))) "
+            "ORDER BY rowid LIMIT ?3"
+        )
+        found = db.execute(sql, (*after, rows.as_json(operations), SPANS_AT_ONCE)).fetchall()
+        write(db, [rows.span_of(row) for row in found])
+        if len(found) == SPANS_AT_ONCE:
+            return [step, found[-1][-1]]
+        following = {"history": "positions", "positions": "facts"}.get(step)
+        return [following, 0] if following else ["targets", "", "", ""]
+
+    def _judge(
+        self,
+        db: sqlite3.Connection,
+        touched: Mapping[Target, int],
+        incidents: Sequence[str],
+        changes: Sequence[str] = (),
+    ) -> None:
+        judging = Judging(db, self._rules, changes, self._teams)
+        for target, moment in touched.items():
+            judging.target(target, moment)
+        judging.products()
+        judging.first_shipments()
+        judging.incidents(incidents, self._environments)
+
+
+def _place_deploys(db: sqlite3.Connection, spans: Sequence[Span]) -> None:
+    place_deploys(db, {span.key: span for span in spans})
