@@ -26,7 +26,7 @@ from vs_tui.store.reader import SqliteReader
 from vs_tui.store.retention import Pruned, count_prunable, prune_deliveries
 from vs_tui.store.writer import Writer
 
-EVENTS = "SELECT key, digest FROM events ORDER BY key, digest"
+EVENTS = "SELECT key, data FROM events ORDER BY key, data"
 COUNTS = "SELECT verdict, n FROM counts ORDER BY verdict"
 TABLES = (SPAN_ROWS, LINK_ROWS, EVENTS, COUNTS)
 

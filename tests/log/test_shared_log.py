@@ -89,7 +89,7 @@ def node(folder: Path, url: str, name: str) -> Server:
 PROJECTION = {
     "spans": "SELECT * FROM spans ORDER BY key",
     "links": "SELECT * FROM links ORDER BY child, parent",
-    "events": "SELECT * FROM events ORDER BY key, digest",
+    "events": "SELECT * FROM events ORDER BY key, data",
     "deliveries": "SELECT * FROM deliveries ORDER BY log_id",
     "counts": "SELECT * FROM counts WHERE verdict <> 'rejected' ORDER BY source, verdict",
 }

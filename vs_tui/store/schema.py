@@ -167,6 +167,15 @@ CREATE INDEX spans_full_ref ON spans (full_ref) WHERE full_ref <> '';
 """
 """The readable ref of a span whose key has the id of a repository that may be renamed."""
 
+_APPENDED_EVENTS: Final = """
+CREATE TABLE appended_events (key TEXT NOT NULL, data BLOB NOT NULL);
+INSERT INTO appended_events SELECT key, data FROM events;
+DROP TABLE events;
+ALTER TABLE appended_events RENAME TO events;
+CREATE INDEX events_key ON events (key);
+"""
+"""Events in order of arrival: sorted by key, each large one took a page of its own."""
+
 _CROWDS: Final = """
 CREATE TABLE levelled_offers (
     token TEXT NOT NULL,
@@ -242,7 +251,8 @@ CREATE INDEX notices_of ON notices (target, id);
 
 _V6: Final = "\n".join(
     (
-        *(_CREATE_EXPORTED, _FULL_REFS, _CROWDS, _SET_POSITION, CREATE_HISTORY, COUNTED_SPANS),
+        *(_CREATE_EXPORTED, _FULL_REFS, _APPENDED_EVENTS, _CROWDS, _SET_POSITION),
+        *(CREATE_HISTORY, COUNTED_SPANS),
         _ADD_LOG_ID,
         _CREATE_COUNTED,
         SPAN_INDEXES,

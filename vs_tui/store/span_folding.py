@@ -112,9 +112,9 @@ class EventCache:
             else:
                 self._events.move_to_end(key)
             found[key] = cached
-        sql = "SELECT key, digest, data FROM events WHERE key IN (SELECT value FROM json_each(?))"
-        for key, digest, data in rows.select_in(connection, sql, missing):
-            found[key][digest] = rows.event_of(data)
+        sql = "SELECT key, data FROM events WHERE key IN (SELECT value FROM json_each(?))"
+        for key, data in rows.select_in(connection, sql, missing):
+            found[key][rows.digest_of(data)] = rows.event_of(data)
             self.add(key, len(data))
         return found
 
@@ -134,17 +134,17 @@ def fold_events(
     fresh: dict[str, list[Event]] = {}
     inserts = []
     for event in events:
-        digest, data = rows.event_data(event)
-        known = stored[event.key]
+        data = rows.event_data(event)
+        digest, known = rows.digest_of(data), stored[event.key]
         if digest not in known:
             known[digest] = event
-            inserts.append((event.key, digest, data))
+            inserts.append((event.key, data))
             cache.add(event.key, len(data))
             fresh.setdefault(event.key, []).append(event)
     if not inserts:
         cache.keep(stored)
         return []
-    connection.executemany("INSERT INTO events (key, digest, data) VALUES (?, ?, ?)", inserts)
+    connection.executemany("INSERT INTO events (key, data) VALUES (?, ?)", inserts)
     told = {key: stored[key].values() for key in fresh}
     _write_keys(connection, told, fresh, known_before)
     changes = _write(connection, told, fresh, known_before.intersection(fresh), context)
