@@ -28,6 +28,8 @@ def true_time(scene: Scene, whole: tuple[Instant, Instant], work: Iterable[Span]
     width, glyphs = scene.width, scene.look.glyphs
     line = Axis((begin, max(end, begin + 1)), (0.0, float(width)), width)
     canvas = Canvas(width)
+    bars = [line.cells(span.at, end_at(span, scene.now)) for span in work]
+    covered = {column for first, last in bars for column in range(first, last)}
     for wait in scene.outline.waits.values():
         first, last = line.cells(wait.begins, wait.ends)
         if last - first < 2:
@@ -35,13 +37,15 @@ def true_time(scene: Scene, whole: tuple[Instant, Instant], work: Iterable[Span]
         canvas.fill(first, last, glyphs.line, "gap")
         canvas.write(first, glyphs.begins, "gap")
         canvas.write(min(last, width) - 1, glyphs.ends, "gap")
+        # Bars are painted over waits: a name stands where none will cover a part of it.
+        free, room = _longest_run(c for c in range(first + 1, last - 1) if c not in covered)
         name = wait.name.partition(":")[0]
         text = next(
             (t for t in (f" {name} {short(wait.duration)} ", f" {name} ", name)
-             if cell_len(t) == len(t) <= last - first - 2), "")  # fmt: skip
-        canvas.write(first + (last - first - len(text)) // 2, text, "dim")
-    for span in work:
-        canvas.fill(*line.cells(span.at, end_at(span, scene.now)), glyphs.beside, "bar_run")
+             if cell_len(t) == len(t) <= room), "")  # fmt: skip
+        canvas.write(free + (room - len(text)) // 2, text, "dim")
+    for first, last in bars:
+        canvas.fill(first, last, glyphs.beside, "bar_run")
     if begin <= scene.now < end or any(span.in_flight for span in work):
         column = min(int(line.column(scene.now)), width - 1)
         canvas.fill(column, column + 1, glyphs.tip, "bar_run")
@@ -50,6 +54,15 @@ def true_time(scene: Scene, whole: tuple[Instant, Instant], work: Iterable[Span]
         canvas.write(max(min(first, width - 2), 0), "[", "key")
         canvas.write(max(min(last - 1, width - 1), 1), "]", "key")
     return canvas.pieces()
+
+
+def _longest_run(columns: Iterable[int]) -> tuple[int, int]:
+    """The first column and the length of the longest row of neighbours; (0, 0) for none."""
+    best, start, length = (0, 0), 0, 0
+    for column in columns:
+        start, length = (start, length + 1) if column == start + length else (column, 1)
+        best = max(best, (start, length), key=lambda run: run[1])
+    return best
 
 
 def clock_line(scene: Scene, zone: tzinfo | None) -> list[Piece]:
