@@ -1,5 +1,5 @@
-"""Traces of 100,000 spans leave while the receiver takes 200 deliveries a second: how long that
-takes, and what it costs those who send.
+"""Traces of 100,000 spans leave while the receiver takes deliveries: how long that takes, and
+what it costs those who send, at 200 a second and at all that the receiver can take.
 
 pytest -m benchmark -s tests/benchmarks/test_export.py
 """
@@ -9,16 +9,21 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 
 from tests.benchmarks.load import Load, post_all
-from tests.benchmarks.test_ingest import BARE
+from tests.benchmarks.test_ingest import BARE, OURS, PAIRS, custom, run, server
+from tests.benchmarks.wrk import needs_wrk
 from vs_tui.cli.common import now
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, Secrets
@@ -71,15 +76,54 @@ async def post(runtime: Runtime, seconds: int, name: str) -> Load:
     return await post_all(runtime.url, "/customhttp", bodies, lambda _: header, per_second=RATE)
 
 
-async def test_100_000_spans_leave_while_receiving(tmp_path) -> None:
-    path = tmp_path / "t.db"
-    await fill(path)
-    collector = subprocess.Popen(
-        [sys.executable, "-c", COLLECTOR], stdout=subprocess.PIPE, text=True
-    )
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("filled") / "t.db"
+    asyncio.run(fill(path))
+    return path
+
+
+@contextmanager
+def collector() -> Iterator[str]:
+    """The URL of one that takes everything, in a process of its own."""
+    command = [sys.executable, "-c", COLLECTOR]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        assert collector.stdout is not None
-        url = collector.stdout.readline().split(" on ")[1].strip()
+        assert process.stdout is not None
+        yield process.stdout.readline().split(" on ")[1].strip()
+    finally:
+        process.kill()
+        process.wait()
+
+
+@needs_wrk
+def test_receiving_beside_an_export(tmp_path, filled) -> None:
+    """All that the receiver takes with an export that has much to send, to that without one."""
+    rates, costs = [], []
+    with collector() as url:
+        for attempt in range(PAIRS):
+            found = []
+            for name, export in (("without", []), ("with", ["--export-otlp", url])):
+                path = tmp_path / f"{attempt}-{name}.db"
+                shutil.copy(filled, path)
+                with server([*OURS, str(path), *export], tmp_path) as running:
+                    found.append(run(tmp_path, running, custom()))
+                path.unlink()
+            (alone, alone_cpu), (beside, beside_cpu) = found
+            rates.append(beside.per_second / alone.per_second)
+            costs.append(beside_cpu / alone_cpu)
+            print(
+                f"\nalone {alone.per_second:.0f}/s {alone_cpu * 1e6:.0f} us, beside an export "
+                f"{beside.per_second:.0f}/s {beside_cpu * 1e6:.0f} us, "
+                f"load {os.getloadavg()[0]:.1f}"
+            )
+    print(f"median: {median(rates):.2f} of the rate, {median(costs):.2f} of the CPU")
+
+
+async def test_100_000_spans_leave_while_receiving(tmp_path, filled) -> None:
+    path = tmp_path / "t.db"
+    shutil.copy(filled, path)
+    with collector() as url:
         runtime = Runtime(config(path), now)
         await runtime.open_store()
         await runtime.listen()
@@ -95,9 +139,6 @@ async def test_100_000_spans_leave_while_receiving(tmp_path) -> None:
             beside += (await post(runtime, 2, f"beside-{len(beside)}")).latencies
         took = time.monotonic() - began
         await runtime.close()
-    finally:
-        collector.kill()
-        collector.wait()
     p99 = (alone.percentile(0.99), Load(took, beside, {}).percentile(0.99))
     print(
         f"\n{state.sent} spans in {took:.0f} s, {state.sent / took:,.0f}/s; answers at {RATE}/s: "

@@ -16,7 +16,7 @@ from vs_tui.cli.doctor_checks import Finding
 from vs_tui.cli.doctor_export import export_findings
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, ConfigError, Secrets
-from vs_tui.export import otlp_http, trace_exporter
+from vs_tui.export import otlp_exporter, otlp_http, trace_exporter
 from vs_tui.model.export_settings import ExportSettings
 from vs_tui.model.otlp_ids import otel_span_id, otel_trace_id
 
@@ -248,3 +248,27 @@ def test_retry_after(value, expected) -> None:
 )
 def test_whether_a_url_leads_to_ourselves(url, same) -> None:
     assert otlp_http.leads_to(url, "http://127.0.0.1:5000") is same
+
+
+class Busy:
+    """A store that is busy for so many looks."""
+
+    behind = 0
+
+    def __init__(self, looks: float) -> None:
+        self.looks = looks
+
+    @property
+    def waiting(self) -> int:
+        self.looks -= 1
+        return int(self.looks >= 0)
+
+
+async def test_an_export_waits_for_deliveries_but_not_forever(monkeypatch) -> None:
+    monkeypatch.setattr(otlp_exporter, "LOOK_AGAIN_SECONDS", 0.001)
+    monkeypatch.setattr(otlp_exporter, "GIVE_WAY_SECONDS", 0.05)
+    for looks, left in ((0, -1), (3, -1), (float("inf"), float("inf"))):
+        store: Any = Busy(looks)
+        settings = ExportSettings("http://127.0.0.1:1")
+        await trace_exporter.TraceExporter(settings, lambda _: None, store, now)._give_way()  # type: ignore[arg-type, return-value]
+        assert store.looks == left

@@ -16,6 +16,8 @@ from vs_tui.export.delivery_totals import DeliveryTotals
 from vs_tui.export.otlp_exporter import STOP_SECONDS, OtlpExporter, refused
 
 EVERY_SECONDS: Final = 60.0
+PART_SECONDS: Final = 0.1
+"""A large database is counted once, in parts of about so long."""
 
 
 @dataclass(kw_only=True)
@@ -48,8 +50,8 @@ class MetricExporter(OtlpExporter):
 
         from vs_tui.export.otlp_metrics import metrics_request
 
-        while (totals := await self.counters.totals()) is None:
-            pass  # a large database is counted once, a part at a time
+        while (totals := await self.counters.totals(PART_SECONDS)) is None:
+            await self._give_way()
         if not totals:
             self._recovered()
             return None

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from aiohttp import ClientSession, DummyCookieJar
@@ -25,6 +26,9 @@ T = TypeVar("T")
 
 STOP_SECONDS: Final = 2.0
 """How long a stopping receiver waits for a request on its way, and for the last push."""
+LOOK_AGAIN_SECONDS: Final = 0.02
+GIVE_WAY_SECONDS: Final = 2.0
+"""How long the next part of an export waits for deliveries; then it is sent beside them."""
 
 Read = Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]]
 
@@ -33,6 +37,12 @@ class Store(Protocol):
     """The writer, as far as an exporter needs it."""
 
     async def transaction(self, work: Callable[[sqlite3.Connection, Any], T]) -> T: ...
+
+    @property
+    def waiting(self) -> int: ...
+
+    @property
+    def behind(self) -> int: ...
 
 
 @dataclass
@@ -123,6 +133,15 @@ class OtlpExporter(ABC):
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
+
+    async def _give_way(self) -> None:
+        """Wait while deliveries are stored or folded: they go first, and what is to be sent can
+        wait in the database for as long as it likes."""
+        until = monotonic() + GIVE_WAY_SECONDS
+        while (self.store.waiting or self.store.behind) and monotonic() < until:
+            if self._stopping.is_set():
+                break
+            await self._wait(LOOK_AGAIN_SECONDS)
 
     async def _post(self, session: ClientSession, body: bytes) -> otlp_http.Posted:
         return await otlp_http.post(session, self.url, body, self.settings.headers)

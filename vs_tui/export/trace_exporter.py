@@ -93,6 +93,7 @@ class TraceExporter(OtlpExporter):
         settled = monotonic() - self.settings.settle / SECOND
         due = [trace_id for trace_id, entry in self._waiting.items() if entry.seen <= settled]
         while due and not self._stopping.is_set():
+            await self._give_way()
             batch = await self._batch(due)
             pieces = _pieces(batch.spans) or [()]
             for number, spans in enumerate(pieces, 1):
