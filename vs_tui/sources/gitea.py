@@ -76,6 +76,8 @@ class Gitea:
 
 
 def _like_github(event: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    if event in _REVIEWS and not obj(body, "pull_request"):
+        return "issue_comment", body
     if event in _REVIEWS:
         return "pull_request_review", _review(body, _REVIEWS[event])
     if event in _RUN_EVENTS:

@@ -75,7 +75,7 @@ def read_review(hook: Hook) -> Reading:
 
 def _snapshot(hook: Hook) -> Event:
     change = obj(hook.body, "pull_request")
-    identifier = hook.required(change, "number")
+    identifier = number(change, "number") or hook.required(hook.body, "number")
     state, at = _state(hook, change)
     title = text(change, "title")
     return Event(

@@ -136,13 +136,21 @@ class Hook:
 
 def hook_of(dialect: Dialect, event: str, body: Mapping[str, Any], received_at: Instant) -> Hook:
     """The hook of a body; Unreadable when it names no repository."""
-    repo = text(body, "repository", "full_name", limit=200).strip("/ ")
+    repo = _full_name(obj(body, "repository"))
     if "/" not in repo:
         raise Unreadable(
             f"{event}: repository.full_name is missing; compare the body in Events with the "
             "tool's docs"
         )
     return Hook(dialect, event, text(body, "action", limit=60), body, repo, received_at)
+
+
+def _full_name(repository: dict[str, Any]) -> str:
+    """`owner/name`, which is put together where a host leaves it out."""
+    if full := text(repository, "full_name", limit=200).strip("/ "):
+        return full
+    owner = login(repository, "owner") or text(repository, "owner", "name")
+    return f"{owner}/{text(repository, 'name', limit=100)}".strip("/ ")
 
 
 def login(container: object, *path: str) -> str:

@@ -97,13 +97,15 @@ class Hook:
     def _address(self) -> str:
         """Any URL of the project: job hooks had no page of it before GitLab 16."""
         clones = (text(self.body, "repository", name) for name in ("git_http_url", "git_ssh_url"))
-        return self.web or next(filter(None, clones), "")
+        target = text(self.body, "object_attributes", "target", "web_url")
+        return self.web or next(filter(None, clones), "") or target
 
     def _project_id(self) -> int | None:
         """Job hooks have it beside the project, work items of a group have none."""
         if "/" not in self.path:
             return None
-        return number(self.body, "project", "id") or number(self.body, "project_id")
+        found = number(self.body, "project", "id") or number(self.body, "project_id")
+        return found or number(self.body, "object_attributes", "target_project_id")
 
     def aliases(self, kind: str, number: object) -> tuple[Key, ...]:
         """ValueStream's refs: it writes the project's display name, blanks and all."""
@@ -134,6 +136,10 @@ def _project_path(body: Mapping[str, Any]) -> str:
     path = text(body, "project", "path_with_namespace", limit=200).strip("/ ")
     if "/" in path:
         return path
+    # Merge requests had none before GitLab 8, but say what they are merged into.
+    target = text(body, "object_attributes", "target", "path_with_namespace", limit=200)
+    if "/" in target:
+        return target.strip("/ ")
     # Job hooks had no project before GitLab 16; only a clone URL spells the path. An SSH URL
     # comes first because web URLs may begin with the path GitLab is installed at.
     for name in ("git_ssh_url", "git_http_url", "homepage"):
