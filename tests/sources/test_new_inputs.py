@@ -98,3 +98,44 @@ def test_a_grafana_alert_whose_start_is_its_end_restores_the_open_one() -> None:
     for order in permutations(deliveries):
         world = World().deliver(*order)
         assert world.db.execute("SELECT status FROM spans").fetchall() == [("ok",)]
+
+
+def told(source: str, body: object, **headers: str) -> list[str]:
+    """The readable refs of what a body makes."""
+    return [event.full_ref or event.ref for event in posted(source, body, **headers).events]
+
+
+def test_a_repository_without_its_full_name_is_named_by_its_owner() -> None:
+    repository = {"name": "api", "owner": {"login": "acme"}, "default_branch": "main"}
+    status = gh.status("success", "10:00:00") | {"repository": repository}
+    (ref,) = told("github", status, **{"x-github-event": "status"})
+    assert ref.startswith("vstrace-github-status-acme/api-")
+    push = gh.push() | {"repository": {"name": "api", "owner": {"username": "acme"}}}
+    (ref,) = told("gitea", push, **{"x-gitea-event": "push"})
+    assert ref.startswith("vstrace-gitea-push-acme/api-")
+
+
+def test_a_number_beside_the_change_is_its_number() -> None:
+    body = gh.pull("opened")
+    body["pull_request"].pop("number")
+    body["number"] = 34
+    for source in ("github", "gitea"):
+        headers = {f"x-{source}-event": "pull_request"}
+        assert told(source, body, **headers) == [f"vstrace-{source}-pull_request-acme/api-34"]
+
+
+def test_a_comment_on_a_change_is_no_review() -> None:
+    """Gitea calls both `pull_request_comment`; a review carries the change."""
+    comment = gh.issue("created") | {"comment": {"id": 1}, "is_pull": True}
+    parsed = posted("gitea", comment, **{"x-gitea-event": "pull_request_comment"})
+    assert parsed.verdict is Verdict.IGNORED
+
+
+def test_a_merge_request_without_project_is_of_the_project_it_goes_to() -> None:
+    """GitLab before version 8."""
+    body = gl.merge_request("merge")
+    project = body.pop("project")
+    target = {name: project[name] for name in ("path_with_namespace", "web_url")}
+    body["object_attributes"] |= {"target": target, "target_project_id": project["id"]}
+    now, before = (posted("gitlab", b).events[0].key for b in (gl.merge_request("merge"), body))
+    assert now == before

@@ -12,11 +12,23 @@ import pytest
 from tests.sources import bitbucket_payloads as bb
 from tests.sources import github_payloads as gh
 from tests.sources import gitlab_payloads as gl
+from tests.sources import jenkins_payloads as jk
 from tests.sources import jira_payloads as ji
-from tests.store.tracing import World, again, custom, from_github, from_gitlab, from_jira, posted
+from tests.store.tracing import (
+    World,
+    again,
+    custom,
+    from_github,
+    from_gitlab,
+    from_jenkins,
+    from_jira,
+    posted,
+    sent,
+)
 from vs_tui.log.delivery import Intake
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources import gitlab as gitlab_source
+from vs_tui.store import renamed as renamed_store
 from vs_tui.store.delivery_filter import delivery_where
 from vs_tui.store.read_traces import find_span
 
@@ -137,6 +149,100 @@ def test_servers_that_count_from_one_are_told_apart_by_host() -> None:
     gitea = {"x-gitea-event": "issues"}
     world = World().deliver(posted("gitea", one, **gitea), posted("gitea", two, **gitea))
     assert len(world.rows()[0]) == 2
+
+
+OLD_NAME, NEW_NAME = "acme/shop", "retail/store"
+UUID = "{a54f16da-24e9-4d7f-a3a7-b1ba2cd98aa3}"
+HASH = gh.MERGE
+
+
+def deployed_by_jenkins(repository: str) -> list[Intake]:
+    scm = {"commit": HASH, "url": f"git@git.test:{repository}.git", "branch": "origin/main"}
+    more = {"jobName": "deploy:shop", "fullJobName": "deploy:shop", "scmInfo": scm}
+    return [
+        from_jenkins(jk.start("12:00:00", **more)),
+        from_jenkins(jk.end("SUCCESS", "12:05:00", **more)),
+    ]
+
+
+def change(source: str) -> Intake:
+    """A change that was merged under the former name."""
+    if source == "gitlab":
+        body = gl.merge_request("merge", "11:00:00", merge_commit_sha=HASH)
+        return from_gitlab(body | {"project": gl.project(OLD_NAME) | {"id": 9}})
+    if source == "bitbucket":
+        extra = {"repository": bb.cloud_repo(OLD_NAME) | {"uuid": UUID}}
+        body = bb.cloud_pull("MERGED", "11:00:00", extra, merge_commit={"hash": HASH})
+        return posted("bitbucket", body, **{"x-event-key": "pullrequest:fulfilled"})
+    body = gh.merged() | {"repository": gh.repo(OLD_NAME) | {"id": 77}}
+    if source == "gitea":
+        return posted("gitea", body, **{"x-gitea-event": "pull_request"})
+    return from_github("pull_request", body)
+
+
+def news(source: str) -> Intake:
+    """What tells the new name: news of the rename, or any later event."""
+    if source == "gitlab":
+        told = {"project_id": 9, "old_path_with_namespace": OLD_NAME}
+        body = {"event_name": "project_transfer", "path_with_namespace": NEW_NAME, **told}
+        inbound = gl.inbound(body | {"updated_at": "2026-03-02T11:30:00Z"})
+        headers = {**inbound.headers, "x-gitlab-instance": "https://gitlab.example.com"}
+        return sent(gitlab_source.SOURCE, inbound._replace(headers=headers))
+    if source == "bitbucket":
+        repository = bb.cloud_repo(NEW_NAME) | {"uuid": UUID}
+        body = {"repository": repository, "changes": {"full_name": {"old": OLD_NAME}}}
+        return posted("bitbucket", body, **{"x-event-key": "repo:updated"})
+    repository = gh.repo(NEW_NAME) | {"id": 77, "updated_at": gh.stamp("11:45:00")}
+    if source == "gitea":
+        body = gh.issue("opened", updated_at=gh.stamp("11:45:00")) | {"repository": repository}
+        return posted("gitea", body, **{"x-gitea-event": "issues"})
+    repository["full_name"] = "acme/store"
+    repository["name"], repository["owner"] = "store", gh.user("acme")
+    changes = {"repository": {"name": {"from": "shop"}}}
+    body = {"action": "renamed", "changes": changes, "repository": repository}
+    return from_github("repository", body)
+
+
+@pytest.mark.parametrize("source", ["github", "gitlab", "gitea", "bitbucket"])
+def test_a_deploy_under_the_new_name_ships_a_change_of_the_old_one(source) -> None:
+    now = "acme/store" if source == "github" else NEW_NAME
+    deliveries = [change(source), news(source), *deployed_by_jenkins(now)]
+    expected = None
+    for order in list(permutations(deliveries))[::4]:
+        world = World().deliver(*order)
+        parents = world.parents()
+        (deploy,) = (ref for ref in parents if ref.startswith("jenkins-deploy-"))
+        assert parents[deploy].startswith(f"{source}-pull_request-"), parents
+        for name in ("shop", "acme/shop", now, now.rpartition("/")[2]):
+            found = find_span(world.db, f"vstrace-{source}-pull_request-{name}-34")
+            assert found and found.project == now, name
+        expected = expected or world.rows()
+        assert world.rows() == expected
+    assert world.rebuild().rows() == expected
+
+
+def test_a_change_under_the_new_name_closes_an_issue_of_the_old_one() -> None:
+    """By its number, which another repository under the old name has as well."""
+    issue = gh.issue("opened") | {"repository": gh.repo("acme/shop") | {"id": 77}}
+    other = gh.issue("opened", title="Another") | {"repository": gh.repo("acme/shop") | {"id": 78}}
+    change = github("acme/store", "opened", "12:00:00", body="Closes #12", title="Do it")
+    deliveries = [from_github("issues", issue), from_github("issues", other), change]
+    for order in permutations(deliveries):
+        world = World().deliver(*order)
+        found = find_span(world.db, "vstrace-github-pull_request-store-34")
+        assert found and found.parent_key == "vstrace-github-issue-id:github.com/77-12"
+
+
+def test_many_spans_of_a_renamed_repository_follow_in_small_transactions(monkeypatch) -> None:
+    monkeypatch.setattr(renamed_store, "AT_ONCE", 2)
+    pushes = [
+        gh.push(after=f"{n:040x}") | {"repository": gh.repo("acme/shop") | {"id": 77}}
+        for n in range(5)
+    ]
+    told = [from_github("push", body) for body in pushes]
+    world = World().deliver(*told, github("acme/store", "opened", "12:00:00"))
+    sql = "SELECT DISTINCT project FROM spans UNION ALL SELECT key FROM renamed_spans"
+    assert world.db.execute(sql).fetchall() == [("acme/store",)]
 
 
 @pytest.mark.parametrize("event", ["project_rename", "project_transfer"])

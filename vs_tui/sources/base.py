@@ -342,6 +342,16 @@ def defaults(whole: Event, *, name: str, project: str = "") -> Event:
     )
 
 
+def renamed(source: str, space: str, former: str, now: str, at: Instant) -> tuple[Event, ...]:
+    """The news that a repository has another name. It makes no span; what was told under the
+    former name is read under the one of today."""
+    key = f"vstrace-{source}-repository-{space}"
+    return tuple(
+        Event(key=key, source="", operation="", state=State.NOTE, occurred_at=told_at, project=name)
+        for name, told_at in ((former, at - 1), (now, at))
+    )
+
+
 def moment(whole: Event, state: State, at: Instant, stage: str = "") -> Event:
     """A bare earlier state of the same span; the same whichever delivery tells it."""
     return Event(

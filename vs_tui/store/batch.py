@@ -18,6 +18,7 @@ from vs_tui.log.same_bodies import SameBodies
 from vs_tui.log.sqlite_log import count
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, State, Verdict
+from vs_tui.store import renamed
 from vs_tui.store.outlived import end_with_parents
 from vs_tui.store.span_folding import Change, Context, EventCache, fold_events, refold
 from vs_tui.traces.correlation import LinkRules
@@ -106,6 +107,19 @@ def refold_and_link(
     """Fold stored spans again, after a timeout passed or the teams changed."""
     changes = refold(connection, keys, folding.context, folding.cache)
     return _after(connection, changes, folding)
+
+
+def fold_renamed(connection: sqlite3.Connection, folding: Folding) -> tuple[list[Change], bool]:
+    """Fold the next spans that a rename reached, in a transaction without deliveries; what
+    changed, and whether more may wait."""
+    keys = renamed.waiting(connection)
+    more = folding.cache.names.waiting = len(keys) == renamed.AT_ONCE
+    if not keys:
+        return [], False
+    folding.context.seq = next_seq(connection)
+    changes = refold(connection, keys, folding.context, folding.cache, renamed=True)
+    renamed.done(connection, keys)
+    return _after(connection, changes, folding), more
 
 
 def _after(connection: sqlite3.Connection, changes: list[Change], folding: Folding) -> list[Change]:

@@ -26,7 +26,7 @@ from vs_tui.log.sqlite_log import Entry
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Verdict
-from vs_tui.store import batch
+from vs_tui.store import batch, renamed
 from vs_tui.store.retention import set_decided
 from vs_tui.store.span_folding import Change
 
@@ -60,6 +60,8 @@ class Folded(NamedTuple):
     position: int
     deliveries: int
     changes: Sequence[Change]
+    more: bool = False
+    """Whether spans that a rename reached are to be folded again before the next delivery."""
 
 
 @dataclass(slots=True)
@@ -71,11 +73,12 @@ class Projector:
     at_once: int = 50
     """Deliveries of the next transaction, by how long the last ones took."""
     tried: int = 0
-    """The last delivery of the transaction that was begun last."""
+    """The last delivery of the transaction that was begun last; 0 when it has none."""
     parse: Parse | None = None
     """Reads stored deliveries; None for today's adapters."""
     correct: Callable[..., None] = sqlite_log.correct
     """Stores that a delivery reads otherwise than the log says."""
+    _more: bool = False
     _parsed: OrderedDict[int, tuple[int, Sequence[Event]]] = field(default_factory=OrderedDict)
     _bytes: int = 0
     _appended: deque[tuple[int, float]] = field(default_factory=deque)
@@ -87,13 +90,15 @@ class Projector:
         self._parsed.clear()
         self._appended.clear()
         self._bytes = 0
+        self._more = bool(renamed.waiting(db))
         if self.behind:
             self._appended.append((self.head, monotonic()))
 
     @property
     def behind(self) -> int:
-        """Deliveries that are stored and not folded yet; at least 0."""
-        return max(self.head - self.position, 0)
+        """Deliveries that are stored and not folded yet; at least 0. One more while what a rename
+        reached is not folded again."""
+        return max(self.head - self.position, 0) + self._more
 
     @property
     def lag(self) -> float:
@@ -119,6 +124,10 @@ class Projector:
 
     def fold_some(self, db: sqlite3.Connection, folding: batch.Folding, limit: int = 0) -> Folded:
         """Fold the next deliveries; the caller has begun and will commit, then call `committed`."""
+        if self._more:
+            self.tried = 0
+            changes, more = batch.fold_renamed(db, folding)
+            return Folded(self.position, 0, changes, more)
         started = thread_time()
         found = sqlite_log.ids_after(db, self.position, limit or self._wanted())
         if found and found[0][1]:
@@ -140,7 +149,7 @@ class Projector:
         sqlite_log.set_position(db, reached)
         if not limit:
             self._adapt(len(ids), thread_time() - started)
-        return Folded(reached, len(ids), changes)
+        return Folded(reached, len(ids), changes, folding.cache.names.waiting)
 
     def pass_over(self, db: sqlite3.Connection, folding: batch.Folding, why: str = "") -> Folded:
         """Go on behind the next delivery: a decision that is noted, or one that cannot be folded,
@@ -159,6 +168,7 @@ class Projector:
     def committed(self, folded: Folded) -> None:
         """The transaction that folded these is committed."""
         self.position = folded.position
+        self._more = folded.more
         self.head = max(self.head, folded.position)
         while self._parsed and next(iter(self._parsed)) <= self.position:
             _, (size, _) = self._parsed.popitem(last=False)

@@ -15,6 +15,7 @@ from typing import Final
 
 from vs_tui.model.errors import Explained
 from vs_tui.store.metrics.schema import COUNTED_SPANS, DORA_ROWS, SCHEMA_5, SPAN_INDEXES
+from vs_tui.store.renamed import CREATE_NAMES
 from vs_tui.store.reported_spans import CREATE_REPORTED
 from vs_tui.store.storage_errors import RECOVER, explain
 from vs_tui.store.vcs_history import CREATE_HISTORY
@@ -260,6 +261,7 @@ _V6: Final = "\n".join(
         _CREATE_NOTICES,
         CREATE_REPORTED,
         CREATE_VIEWS,
+        CREATE_NAMES,
     )
 )
 """The second edition: one constant per concern."""
@@ -280,6 +282,7 @@ LOG_TABLES: Final = (
 
 DERIVED_TABLES: Final = (
     *("events", "spans", "offers", "seeks", "links", "crowded_keys"),
+    *("repository_names", "renamed_spans"),
     *("vcs_history", "vcs_commits", "vcs_defaults", "vcs_deploys"),
     *("metric_deploys", "metric_incidents"),
 )

@@ -9,6 +9,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, NamedTuple
 
 from vs_tui.model.limits import MIB
@@ -17,9 +18,11 @@ from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Event, Span, Status
 from vs_tui.store import rows
 from vs_tui.store.recurring import regrouped
+from vs_tui.store.renamed import Names
 from vs_tui.store.span_writes import delete_spans, phases_below, write_spans
 from vs_tui.traces.correlation import series_of
 from vs_tui.traces.folding import Folded, fold, stages_of, with_timeout
+from vs_tui.traces.renames import Renames
 
 CACHED_SPANS: Final = 4_000
 CACHED_BYTES: Final = 16 * MIB
@@ -83,8 +86,10 @@ class EventCache:
         self._bytes: dict[str, int] = {}
         self.bytes = 0
         """Bytes of the cached events as they are stored."""
+        self.names = Names()
 
     def clear(self) -> None:
+        self.names = Names()
         self._events.clear()
         self._bytes.clear()
         self.bytes = 0
@@ -145,7 +150,10 @@ def fold_events(
         cache.keep(stored)
         return []
     connection.executemany("INSERT INTO events (key, data) VALUES (?, ?)", inserts)
-    told = {key: stored[key].values() for key in fresh}
+    cache.names.learn(connection, chain.from_iterable(fresh.values()))
+    renames = cache.names.renames(connection)
+    fresh = {key: _today(renames, found) for key, found in fresh.items()}
+    told = {key: _today(renames, stored[key].values()) for key in fresh}
     _write_keys(connection, told, fresh, known_before)
     changes = _write(connection, told, fresh, known_before.intersection(fresh), context)
     cache.keep(stored)
@@ -153,12 +161,29 @@ def fold_events(
 
 
 def refold(
-    connection: sqlite3.Connection, keys: Iterable[str], context: Context, cache: EventCache
+    connection: sqlite3.Connection,
+    keys: Iterable[str],
+    context: Context,
+    cache: EventCache,
+    *,
+    renamed: bool = False,
 ) -> list[Change]:
-    """Fold spans again without new events: after a timeout or a change of the teams."""
+    """Fold spans again without new events: after a timeout or a change of the teams, or because a
+    repository was `renamed`: what they offer and seek is new as well."""
     stored = cache.load(connection, keys)
-    present = {key: events.values() for key, events in stored.items() if events}
-    return _write(connection, present, {}, present, context)
+    renames = cache.names.renames(connection)
+    present = {key: _today(renames, events.values()) for key, events in stored.items() if events}
+    if not renamed:
+        return _write(connection, present, {}, present, context)
+    for table in ("offers", "seeks"):
+        sql = f"DELETE FROM {table} WHERE key IN (SELECT value FROM json_each(?))"
+        connection.execute(sql, (rows.as_json(present),))
+    _write_keys(connection, present, present, ())
+    return _write(connection, present, present, present, context)
+
+
+def _today(renames: Renames, events: Iterable[Event]) -> list[Event]:
+    return [renames.today(event) for event in events] if renames.of else list(events)
 
 
 def _write_keys(

@@ -356,10 +356,10 @@ class Writer:
         try:
             await self._fold_some()
         except Exception as error:
-            if is_storage(error):
+            tried = self._projector.tried
+            if is_storage(error) or not tried:
                 raise
             log.exception("deliveries could not be folded; each is tried alone")
-            tried = self._projector.tried
             while self._projector.position < tried:
                 await self._fold_one()
 

@@ -62,6 +62,9 @@ def read(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading |
         return (_status(event, body, received_at),)
     if event in ("issue:created", "issue:updated"):
         return (_issue(event, body, received_at),)
+    if event == "repo:updated":
+        former = text(body, "changes", "full_name", "old", limit=200)
+        return _repo(event, body).renamed(former, received_at)
     return None
 
 

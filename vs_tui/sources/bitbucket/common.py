@@ -9,7 +9,7 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Scalar, Seek, State
-from vs_tui.sources.base import Unreadable, known, web_url
+from vs_tui.sources.base import Unreadable, known, renamed, web_url
 
 SOURCE_NAME: Final = "bitbucket"
 MAX_COMMITS: Final = 100
@@ -39,11 +39,19 @@ class Repo:
     def name(self) -> str:
         return self.full.rpartition("/")[2]
 
+    @property
+    def space(self) -> str:
+        """The namespace of its spans' keys."""
+        return keys.stable(self.web, self.id) or self.full
+
+    def renamed(self, former: str, at: Instant) -> Reading:
+        if not former or self.full in (former, self.space):
+            return "a change that leaves the repository's name moves no work"
+        return renamed(SOURCE_NAME, self.space, former, self.full, at)
+
     def identity(self, kind: str, identifier: object) -> dict[str, Any]:
         return {
-            "key": keys.reference(
-                SOURCE_NAME, kind, keys.stable(self.web, self.id) or self.full, identifier
-            ),
+            "key": keys.reference(SOURCE_NAME, kind, self.space, identifier),
             "ref": keys.reference(SOURCE_NAME, kind, self.name, identifier),
             "full_ref": keys.reference(SOURCE_NAME, kind, self.full, identifier),
             "source": SOURCE_NAME,

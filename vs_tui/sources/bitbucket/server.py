@@ -39,6 +39,9 @@ def read(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading |
         return _change(event, body, received_at)
     if event == "repo:refs_changed":
         return _pushes(event, body, received_at)
+    if event == "repo:modified":
+        former, now = (_repo(event, obj(body, name)) for name in ("old", "new"))
+        return now.renamed(former.full, _date(body, received_at))
     return None
 
 

@@ -15,7 +15,13 @@ from vs_tui.sources.github.checks import read_check_run, read_check_suite, read_
 from vs_tui.sources.github.deploys import read_deployment, read_deployment_status
 from vs_tui.sources.github.hook import GITHUB, Dialect, Hook, Reading, hook_of
 from vs_tui.sources.github.issues import read_issue, read_sub_issue
-from vs_tui.sources.github.refs import read_create, read_delete, read_push, read_release
+from vs_tui.sources.github.refs import (
+    read_create,
+    read_delete,
+    read_push,
+    read_release,
+    read_repository,
+)
 from vs_tui.sources.signatures import require_hmac_hex
 
 READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
@@ -27,6 +33,7 @@ READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
     "create": read_create,
     "delete": read_delete,
     "release": read_release,
+    "repository": read_repository,
     "workflow_run": read_run,
     "workflow_job": read_job,
     "check_run": read_check_run,
@@ -38,7 +45,6 @@ READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
 
 IGNORED: Final[Mapping[str, str]] = {
     "ping": "connected",
-    "repository": "a renamed or transferred repository keeps its spans, which know it by its id",
     "issue_comment": "a comment moves no work",
     "pull_request_review_comment": "a review's comments show by the review itself",
     "pull_request_review_thread": "a review's threads show by the review itself",

@@ -6,8 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
+from vs_tui.model import keys
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object, text
+from vs_tui.sources.base import (
+    BadBody,
+    Inbound,
+    Parsed,
+    Unauthorized,
+    json_object,
+    number,
+    renamed,
+    text,
+    time_of,
+)
 from vs_tui.sources.gitlab.changes import read_merge_request
 from vs_tui.sources.gitlab.deploys import read_deployment
 from vs_tui.sources.gitlab.hook import Hook, Reading, hook_of
@@ -29,10 +40,7 @@ READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
 }
 
 
-_REASONS: Final = dict.fromkeys(
-    ("project_rename", "project_transfer", "group_rename"),
-    "a renamed or transferred project keeps its spans, which know it by its id",
-)
+_RENAMES: Final = frozenset({"project_rename", "project_transfer"})
 
 
 class GitLab:
@@ -96,17 +104,28 @@ class GitLab:
                 raise BadBody("object_kind", "is missing; it names the event, such as pipeline")
             reason = f"a '{header}' without object_kind says nothing about a delivery"
             return Parsed(header, verdict=Verdict.IGNORED, reason=reason)
+        if kind in _RENAMES:
+            return _renamed(kind, body, inbound)
         reader = READERS.get(kind)
         if reader is None:
-            reason = _REASONS.get(
-                kind, f"{kind} says nothing about a delivery; untick it to save traffic"
-            )
+            reason = f"{kind} says nothing about a delivery; untick it to save traffic"
             return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
         named = _named(kind, body)
         reading = reader(hook_of(kind, body, inbound.received_at))
         if isinstance(reading, str):
             return Parsed(named, verdict=Verdict.IGNORED, reason=reading)
         return Parsed(named, reading)
+
+
+def _renamed(kind: str, body: Mapping[str, object], inbound: Inbound) -> Parsed:
+    """System hooks tell a project's new path and its former one, and the instance in a header."""
+    space = keys.stable(inbound.header("x-gitlab-instance"), number(body, "project_id"))
+    former, now = text(body, "old_path_with_namespace"), text(body, "path_with_namespace")
+    if not space or "/" not in former or "/" not in now:
+        reason = "a renamed or transferred project keeps its spans, which know it by its id"
+        return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+    at = time_of(body, "updated_at") or inbound.received_at
+    return Parsed(kind, renamed("gitlab", space, former, now, at))
 
 
 def _named(kind: str, body: Mapping[str, object]) -> str:
