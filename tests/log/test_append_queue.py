@@ -1,5 +1,7 @@
 """The line to the writer: who is committed together."""
 
+import asyncio
+
 from tests.store.conftest import custom
 from vs_tui.log import append_queue
 from vs_tui.log.append_queue import WaitingLine
@@ -30,3 +32,25 @@ async def test_no_more_are_taken_than_a_batch_holds(monkeypatch) -> None:
     line = WaitingLine("")
     put(line, 1, 2, 3)
     assert [await commit(line), await commit(line)] == [2, 1]
+
+
+async def test_it_is_quiet_at_once_when_nothing_comes() -> None:
+    line = WaitingLine("")
+    assert line.is_quiet
+    async with asyncio.timeout(5):
+        await line.quiet(60, lambda: False)
+        put(line, 1)
+        assert not line.is_quiet
+        await commit(line)
+        assert not line.is_quiet, "a sender that was answered just now may send the next one"
+        await line.quiet(60, lambda: False)
+    assert line.is_quiet
+
+
+async def test_it_is_not_quiet_while_a_commit_takes_long_but_nobody_waits_forever() -> None:
+    line = WaitingLine("")
+    put(line, 1)
+    await line.take()
+    await line.quiet(3 * append_queue.QUIET_SECONDS, lambda: False)
+    await line.quiet(60, lambda: True)
+    assert not line.is_quiet

@@ -89,9 +89,9 @@ class Receiving:
                 arriving = not request.content.is_eof()
                 with self._admission.request(source.name, arriving=arriving) as load:
                     inbound = await self._admit(note, request, load)
-                    # What it asks for may have been told of just before.
-                    known = prepare is None or await self._writer.caught_up()
                     if prepare is not None:
+                        # What it asks for may have come just before.
+                        await self._writer.caught_up()
                         if is_large(inbound):
                             raise _too_large(f"{SIZE_AT_ONCE / MIB:g} MiB here")
                         inbound = await prepare(inbound)
@@ -100,8 +100,6 @@ class Receiving:
                     outcome = await self._writer.submit(
                         intake_of(source, inbound, parsed, note.proof)
                     )
-                if outcome.verdict is Verdict.REJECTED and not known:
-                    raise unavailable("not all that came before is folded yet; send it again")
                 return _accepted(outcome, parsed).response
             except _REFUSALS as error:
                 raise self._refuse(note, error) from None

@@ -23,6 +23,9 @@ MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 ANSWER_SECONDS: Final = 8.0
 """A sender is answered within this: GitHub and GitLab hang up after ten seconds."""
 
+QUIET_SECONDS: Final = 0.003
+"""Without a delivery for so long, no sender is likely to wait for what is done next."""
+
 
 class Unavailable(Explained):
     """The store cannot commit now; the message says why. Senders get 503 and Retry-After."""
@@ -64,6 +67,8 @@ class WaitingLine:
         self._arrived = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
+        self._active_at = 0.0
+        """When a delivery came or was answered last."""
 
     def __len__(self) -> int:
         return len(self._line)
@@ -79,6 +84,7 @@ class WaitingLine:
         entry = Waiting(intake, tell, loop.time() + ANSWER_SECONDS)
         self._line.append(entry)
         self._bytes += size
+        self._active_at = loop.time()
         self._arrived.set()
         self._empty.clear()
         if self._timer is None:
@@ -102,12 +108,33 @@ class WaitingLine:
         """What was taken is committed or given up."""
         self._bytes -= sum(len(entry.intake.body) for entry in self._taken)
         self._taken = ()
+        self._active_at = asyncio.get_running_loop().time()
         if not self._line:
             self._empty.set()
 
     async def empty(self) -> None:
         """Returns when nothing waits."""
         await self._empty.wait()
+
+    async def quiet(self, seconds: float, unless: Callable[[], object]) -> None:
+        """Returns when nothing waits and nothing has come for a moment, after `seconds`, or when
+        `unless` holds."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        left = self._until_quiet()
+        while left > 0 and not unless() and loop.time() < until:
+            await asyncio.sleep(min(left, until - loop.time()))
+            left = self._until_quiet()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing waits and nothing has come for a moment."""
+        return self._until_quiet() <= 0
+
+    def _until_quiet(self) -> float:
+        """Seconds until it is quiet, if nothing comes."""
+        now = asyncio.get_running_loop().time()
+        return (self._active_at if self._empty.is_set() else now) + QUIET_SECONDS - now
 
     def _tell_late(self) -> None:
         self._timer = None

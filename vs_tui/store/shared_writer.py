@@ -117,7 +117,6 @@ class SharedWriter(Writer):
         """Refuse deliveries that require a span that does not exist; returns the others."""
         if not any(entry.intake.requires for entry in waiting):
             return waiting
-        await self.caught_up()
         admitted: list[Waiting] = []
         for entry in waiting:
             wanted = entry.intake.requires

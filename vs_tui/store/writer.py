@@ -23,6 +23,7 @@ from vs_tui.log.delivery import PRUNE_PATH, Intake, Outcome, Rejection, decision
 from vs_tui.model.limits import LOW_SPACE, READ_WAIT_SECONDS, Retention
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import HOUR, SECOND, Duration, Instant, iso
+from vs_tui.model.vocabulary import Verdict
 from vs_tui.store import batch, retention, upkeep
 from vs_tui.store.health import Condition
 from vs_tui.store.lock import DatabaseLock
@@ -45,6 +46,8 @@ Listener = Callable[[Sequence[Change]], None]
 Adopt = Callable[[sqlite3.Connection, batch.Folding], bool]
 """One small transaction's work; whether there is more. What is done is kept with the database."""
 SWEEP_SECONDS: Final = 1.0
+LEAST_SHARE: Final = 0.1
+"""Part of the time that folding takes at least, however many deliveries come."""
 DAMAGED_SECONDS: Final = 10.0
 """Between two looks at a damaged file; each reads all of it."""
 
@@ -195,10 +198,15 @@ class Writer:
     async def submit(self, intake: Intake) -> Outcome:
         """Store one delivery; returns after its commit. Unavailable when that is impossible, or
         when it takes so long that the sender would hang up: then it may still be committed, and
-        the sender's retry counts as a repeat."""
+        the sender's retry counts as a repeat. One that requires a span waits (bounded) until what
+        came before it is folded."""
         if self.trouble:
             raise Unavailable(self.trouble)
-        return await self._stored(intake)
+        folded = not intake.requires or await self.caught_up()
+        outcome = await self._stored(intake)
+        if outcome.verdict is Verdict.REJECTED and not folded:
+            raise Unavailable("not all that came before is folded yet; send it again")
+        return outcome
 
     async def _stored(self, intake: Intake) -> Outcome:
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -215,8 +223,8 @@ class Writer:
         return await future
 
     def put(self, intake: Intake, tell: Tell) -> None:
-        """As `submit`, for who does not wait: `tell` is called with the outcome or with why there
-        is none. Unavailable when nothing can be stored now."""
+        """As `submit`, for a delivery that requires no span: `tell` is called with the outcome or
+        with why there is none. Unavailable when nothing can be stored now."""
         if self.trouble:
             raise Unavailable(self.trouble)
         self._line.put(intake, tell)
@@ -336,10 +344,18 @@ class Writer:
         )
 
     async def _project_forever(self) -> None:
+        """Fold whatever is behind; while deliveries keep coming, receiving goes first."""
+        loop = asyncio.get_running_loop()
         while True:
             await self._behind.wait()
+            began = loop.time()
             try:
                 await self._project()
+                # A read that waits has asked for the fold.
+                self._projector.busy = not (self._line.is_quiet or self._awaiting)
+                if self._projector.busy:
+                    took = loop.time() - began
+                    await self._line.quiet(took * (1 / LEAST_SHARE - 1), lambda: self._awaiting)
             except Exception as error:
                 if is_storage(error):
                     self._condition.fail(error)
