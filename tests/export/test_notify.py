@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -24,8 +25,7 @@ from vs_tui.model.notify_settings import NotifyRule
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import DAY, HOUR, iso
 from vs_tui.store import notices
-
-HOSTILE = "<!channel> @everyone **x** [a](http://evil)\x1b[31m"
+from vs_tui.store.shared_cache import Place, start_over
 
 
 class Chat:
@@ -114,6 +114,40 @@ async def test_failed_and_recovered_are_told_once(tmp_path, chat) -> None:
         await deploy(runtime, "five", error=True)
         await until(lambda: len(chat.told) == 3)
     assert chat.told == [("failed", "two"), ("recovered", "three"), ("failed", "five")]
+
+
+async def test_a_rebuild_tells_nothing_again(tmp_path, chat) -> None:
+    async with receiver(tmp_path, "", rule(chat, "failed", "recovered")) as runtime:
+        await begun(runtime)
+        await deploy(runtime, "one", error=True)
+        await until(lambda: len(chat.told) == 1)
+        await runtime.writer.start_over(lambda *_: None)
+        await runtime.writer.caught_up()
+        await deploy(runtime, "two")
+        await until(lambda: len(chat.told) == 2)
+    assert chat.told == [("failed", "one"), ("recovered", "two")]
+
+
+async def test_a_follower_that_begins_anew_tells_and_counts_nothing_again(tmp_path, chat) -> None:
+    """It forgets what it read of a shared log, and reads it all once more."""
+
+    async def counted(runtime: Runtime) -> int:
+        totals = await runtime.receiver.totals.totals()
+        return sum(total.n for total in totals if total.name == "change_failure_count")
+
+    async with receiver(tmp_path, "", rule(chat, "failed")) as runtime:
+        await begun(runtime)
+        at = iso(now())
+        await deploy(runtime, "one", error=True, timestamp=at)
+        await until(lambda: len(chat.told) == 1)
+        assert await counted(runtime) == 1
+        await runtime.writer.start_over(lambda db, known: start_over(db, known, Place()))
+        assert not (await runtime.reader.spans()).items
+        await deploy(runtime, "one", error=True, timestamp=at)
+        await deploy(runtime, "two", error=True)
+        await until(lambda: len(chat.told) == 2)
+        assert await counted(runtime) == 2
+    assert chat.told == [("failed", "one"), ("failed", "two")]
 
 
 async def test_a_filter_chooses_and_incidents_are_started(tmp_path, chat) -> None:
@@ -233,23 +267,77 @@ async def test_a_command_gets_title_and_text_and_no_shell(tmp_path) -> None:
 
 def body(**more: Any) -> dict[str, Any]:
     url = "https://ci.example/1"
-    return {"event": "failed", "title": HOSTILE, "text": "t", "url": url, "span": {}, **more}
+    return {
+        "event": "failed",
+        "title": "deploy failed",
+        "text": "t",
+        "url": url,
+        "span": {},
+        **more,
+    }
 
 
-def test_event_text_cannot_mention_or_mark_up() -> None:
+# What would work in a text of each kind of chat: mentions, links that say something else, addresses
+# that are links or are fetched for a preview.
+WORKS = {
+    "slack": r"<[!@#]|<https?:|@(?=all|channel|here|everyone)|\]\(|://evil|\bwww\.evil",
+    "discord": r"(?<!\\)[<*\[_`~|>#]|@(?=everyone|here)|\]\(|://evil|\bwww\.evil",
+    "teams": r"(?<!\\)[<*\[_`~|>#]|\]\(|://evil|\bwww\.evil",
+}
+HOSTILE = (
+    *("<!channel>", "<!here|x>", "<@U123>", "<#C1>", "<https://evil.example|our build>"),
+    *("@everyone", "@here", "@all", "@channel", "<@&123>", "<t:1:R>", "<at>Bob</at>"),
+    *("[build](http://evil.example)", "![x](http://evil.example/x.png)", "HTTP://evil.example"),
+    *(
+        "www.evil.example",
+        "**x** _y_ `z` ~~s~~ ||spoiler|| # head",
+        "> quote",
+        "{{DATE(2026-01-01)}}",
+    ),
+    *("a\x1b[31mb", "a\u202eb", "line\n<!channel>", "a\u2028@everyone"),
+)
+
+
+@pytest.mark.parametrize("format_", WORKS)
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+def test_event_text_is_only_text(format_: str, number: int) -> None:
+    """In the title, in the text, and beside a link of ours."""
+    told = body(title=f"deploy failed: {HOSTILE[number]}", text=HOSTILE[number])
+    message = json.loads(notice_formats.POSTED[format_]([told], 0))
+    if format_ == "teams":
+        card = message["attachments"][0]["content"]
+        assert [action["url"] for action in card["actions"]] == ["https://ci.example/1"]
+        (text,) = [block["text"] for block in card["body"]]
+    else:
+        ours = " <https://ci.example/1|open>" if format_ == "slack" else " <https://ci.example/1>"
+        text = message["text" if format_ == "slack" else "content"]
+        assert text.endswith(ours)
+        text = text.removesuffix(ours)
+    assert not re.search(WORKS[format_], text, re.IGNORECASE), text
+    assert not re.search(r"[\x00-\x1f\u202e\u2028]", text)
+
+
+def test_no_chat_is_asked_for_previews_or_mentions() -> None:
     slack = json.loads(notice_formats.slack([body()], 3))
-    assert "<!channel>" not in slack["text"] and "&lt;!channel&gt;" in slack["text"]
-    assert "<https://ci.example/1|open>" in slack["text"] and "and 3 more" in slack["text"]
+    assert (slack["mrkdwn"], slack["unfurl_links"], slack["unfurl_media"]) == (False,) * 3
+    assert "and 3 more" in slack["text"]
     discord = json.loads(notice_formats.discord([body()], 0))
-    assert discord["allowed_mentions"] == {"parse": []}
-    assert "\\*\\*x" in discord["content"] and "[a](" not in discord["content"]
-    card = json.loads(notice_formats.teams([body()], 0))["attachments"][0]["content"]
-    assert "[a](" not in card["body"][0]["text"]
-    assert card["actions"][0]["url"] == "https://ci.example/1"
-    for message in (slack, discord, card):
-        assert "\x1b" not in json.dumps(message) and "\\u001b" not in json.dumps(message)
-    unsafe = json.loads(notice_formats.slack([body(url="javascript:alert(1)")], 0))
-    assert "javascript" not in unsafe["text"]
+    assert discord["allowed_mentions"] == {"parse": []} and discord["flags"] == 4
+    for url in ("javascript:alert(1)", "https://x/>|<!channel>", "https://x/a b"):
+        for message in (notice_formats.slack, notice_formats.discord, notice_formats.teams):
+            assert url not in json.dumps(json.loads(message([body(url=url)], 0)))
+
+
+def test_the_desktop_shows_no_markup(monkeypatch) -> None:
+    """notify-send's body may have links and pictures."""
+    told = body(title='<a href="http://evil.example">x</a> <img src="http://evil.example">')
+    for platform, program, escaped in (
+        ("linux", "notify-send", True),
+        ("darwin", "osascript", False),
+    ):
+        monkeypatch.setattr(notice_formats.sys, "platform", platform)
+        command = notice_formats.command_of((), [told], 0)
+        assert command[0] == program and ("<a" not in command[-1]) == escaped
 
 
 def test_messages_are_not_longer_than_a_chat_takes() -> None:

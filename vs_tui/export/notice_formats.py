@@ -1,9 +1,10 @@
-"""Notices as Slack, Teams, Discord and desktops show them. Their text is event text: no mention, no
-markup and no link in it may work.
+"""Notices as Slack, Teams, Discord and desktops show them. Their text is event text: no mention and
+no markup in it may work, and no address in it is a link or is fetched for a preview.
 """
 
 from __future__ import annotations
 
+import html
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,13 @@ Body = Mapping[str, Any]
 LONGEST: Final = 1_800
 """Characters of a message; Discord takes 2,000."""
 _LINE: Final = 300
+_NO_PREVIEW: Final = {"unfurl_links": False, "unfurl_media": False}
+_SUPPRESS_EMBEDS: Final = 4
+_JOINER: Final = "\u2060"
+"""Shows as nothing. Slack's escapes do not hold in Mattermost and Rocket.Chat, whose Markdown and
+mentions need no brackets; a backslash would be seen in Slack."""
+_STEPS: Final = re.compile(r"@(?=\S)|\](?=\()|:(?=//)|\bwww\.", re.IGNORECASE)
+"""Where a mention, a link with a text of its own, and an address begin to be one."""
 _MARKUP: Final = re.compile(r"([\\`*_{}\[\]()<>#~|@!-])")
 
 
@@ -40,19 +48,21 @@ def slack(notices: Sequence[Body], more: int) -> bytes:
     """
 
     def escaped(text: str) -> str:
-        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        return html.escape(text, quote=False)
 
     shown = [
-        escaped(text) + (f" <{escaped(url)}|open>" if url else "")
+        escaped(_inert(text)) + (f" <{escaped(url)}|open>" if url else "")
         for text, url in lines_of(notices, more)
     ]
-    return orjson.dumps({"text": _joined(shown), "mrkdwn": False})
+    return orjson.dumps({"text": _joined(shown), "mrkdwn": False, **_NO_PREVIEW})
 
 
 def discord(notices: Sequence[Body], more: int) -> bytes:
     """A webhook of Discord. Source: https://discord.com/developers/docs/resources/webhook."""
     shown = [_plain(text) + (f" <{url}>" if url else "") for text, url in lines_of(notices, more)]
-    return orjson.dumps({"content": _joined(shown), "allowed_mentions": {"parse": []}})
+    return orjson.dumps(
+        {"content": _joined(shown), "allowed_mentions": {"parse": []}, "flags": _SUPPRESS_EMBEDS}
+    )
 
 
 def teams(notices: Sequence[Body], more: int) -> bytes:
@@ -89,30 +99,36 @@ POSTED: Final[Mapping[str, Callable[[Sequence[Body], int], bytes]]] = {
 """Format -> the body of a request for some notices."""
 
 
+_OSASCRIPT: Final = (
+    *("osascript", "-e", "on run argv"),
+    *("-e", "display notification (item 2 of argv) with title (item 1 of argv)"),
+    *("-e", "end run"),
+)
+
+
 def command_of(command: Sequence[str], notices: Sequence[Body], more: int) -> list[str]:
     """The command with title and text as its last arguments; the desktop's own for none. Nothing
     passes a shell."""
     shown = lines_of(notices, more)
     # A dash would be read as an option.
     title = f"vs-tui: {shown[0][0]}" if len(shown) == 1 else f"vs-tui: {len(shown)} notices"
-    text = _joined([f"{text} {url}".strip() for text, url in shown])
-    return [*(command or _desktop()), title, text.lstrip("-")]
-
-
-def _desktop() -> list[str]:
+    text = _joined([f"{text} {url}".strip() for text, url in shown]).lstrip("-")
+    if command:
+        return [*command, title, text]
     if sys.platform == "darwin":
-        script = (
-            "on run argv",
-            "display notification (item 2 of argv) with title (item 1 of argv)",
-            "end run",
-        )
-        return ["osascript", *(word for line in script for word in ("-e", line))]
-    return ["notify-send", "--app-name=vs-tui", "--"]
+        return [*_OSASCRIPT, title, text]
+    # The body, not the title, may have markup with links and pictures:
+    # https://specifications.freedesktop.org/notification-spec/latest/markup.html
+    return ["notify-send", "--app-name=vs-tui", "--", title, html.escape(text, quote=False)]
+
+
+def _inert(text: str) -> str:
+    return _STEPS.sub(lambda found: found[0] + _JOINER, text)
 
 
 def _plain(text: str) -> str:
     """Text in Markdown that shows as it is."""
-    return _MARKUP.sub(r"\\\1", text)
+    return _MARKUP.sub(r"\\\1", _inert(text))
 
 
 def _joined(lines: Sequence[str]) -> str:

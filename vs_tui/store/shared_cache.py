@@ -21,8 +21,9 @@ from vs_tui.model.vocabulary import Verdict
 from vs_tui.store import batch
 from vs_tui.store.schema import StoreError
 
-_KEPT_TABLES: Final = ("meta", "exported_spans")
-"""What a node knows of itself. Refused requests go: they may name a person who is forgotten."""
+_KEPT_TABLES: Final = ("meta", "exported_spans", "notified", "counted_facts", "counted_totals")
+"""What a node knows of itself: what it has sent, told and counted is not sent, told and counted
+again. Refused requests and notices that wait go: they may name a person who is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
