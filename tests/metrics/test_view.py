@@ -9,12 +9,12 @@ from tests.tui.stage import NARROW, WIDE, stage
 from vs_tui.api.json_decoder import detail_of
 from vs_tui.export.report_json import detail_json
 from vs_tui.metrics.cards import delta_text, value_text
-from vs_tui.metrics.definitions import METRICS
+from vs_tui.metrics.definitions import METRICS, Figure
 from vs_tui.model.time import DAY, HOUR, MINUTE
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.reports import Reports
-from vs_tui.tui.theme import ASCII, UNICODE
-from vs_tui.tui.widgets.chart import plotted
+from vs_tui.tui.metric_facts import course
+from vs_tui.tui.theme import ASCII, UNICODE, choose
 from vs_tui.tui.widgets.sparkline import condensed, sparkline
 
 
@@ -38,24 +38,23 @@ def line(on, *words: str) -> str:
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
-async def test_a_line_a_team_and_metric(config, size) -> None:
+async def test_a_row_a_team_and_a_card_a_metric(config, size) -> None:
     async with shown(config, size) as on:
-        assert "1/week" in line(on, "core", "deployment frequency")
-        assert "medium 2024" in line(on, "core", "deployment frequency")
-        idle = on.lines.index(line(on, "idle", "deployment frequency"))
-        for text in on.lines[idle : idle + 5]:
-            assert "-" in text.split()
-            assert "0" not in text
+        assert "1/week" in line(on, " core ", "%")
+        idle = line(on, " idle ")
+        assert "-" in idle.split()
+        assert "0" not in idle
         assert all(len(text) <= size[0] for text in on.lines)
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
 async def test_enter_explains_a_number_and_enter_again_opens_the_trace(config, size) -> None:
     async with shown(config, size) as on:
-        await on.press("j", "j", "enter")
-        await on.sees("core change fail rate", "25 %", "1 of 4 deployments", "deploy failed")
-        assert "┤" in on.text
-        assert line(on, "deploy-3").split()[1:4] == ["Mar", "18:00", "✗"]
+        await on.press("l", "l", "enter")
+        await on.sees("core change fail rate", "25 %", "deploy failed")
+        if size == WIDE:
+            assert "1 of 4 deployments" in on.text
+        assert line(on, "deploy-3").split("▌")[-1].split()[1:4] == ["Mar", "18:00", "✗"]
         opened = []
         on.app.navigation.open_span = opened.append
         await on.press("enter")
@@ -67,24 +66,24 @@ async def test_enter_explains_a_number_and_enter_again_opens_the_trace(config, s
 
 async def test_lead_times_name_their_stages_and_the_bottleneck(config) -> None:
     async with shown(config) as on:
-        await on.press("j", "enter")
-        await on.sees("1 from pull request opened", "bottleneck", "change 1")
-        assert "bottleneck" in line(on, "deploy wait")
+        await on.press("l")
+        await on.sees("1 from pull request opened", "longest", "change 1")
+        assert "longest" in line(on, "│ deploy wait ")
         assert "-" in line(on, "review")
 
 
 async def test_an_empty_team_explains_itself(config) -> None:
     async with shown(config) as on:
-        await on.press("G", "enter")
-        await on.sees("idle changes per deployment", "no data in this time range", "n=0")
+        await on.press("G")
+        await on.sees("idle deployment frequency", "No deploy of team idle", "n=0")
 
 
 async def test_a_frozen_screen_shows_the_numbers_of_its_moment(config) -> None:
     """A deployment and a failure that came later are not in them."""
     until = BEGIN + 10 * HOUR
     async with shown(config, at=until) as on:
-        assert "2" in line(on, "core", "deployment frequency").split()
-        await on.press("j", "j", "enter")
+        assert "n 2 few" in on.text
+        await on.press("l", "l")
         await on.sees("core change fail rate", "0 of 2 deployments")
 
 
@@ -92,7 +91,7 @@ async def test_a_failure_seen_after_the_frozen_moment_is_none_yet(config) -> Non
     incident = BEGIN + 41 * HOUR
     for at, said in ((incident - MINUTE, "0 of 1"), (incident + MINUTE, "1 of 1")):
         async with shown(config, at=at) as on:
-            await on.press(*"jjjjjjjj", "enter")
+            await on.press("j", "l", "l")
             await on.sees("web change fail rate", f"{said} deployments")
 
 
@@ -100,8 +99,10 @@ async def test_all_time_begins_with_the_first_deployment_known(config) -> None:
     async with shown(config) as on:
         await on.press("t", "5")
         await on.sees("all time")
-        assert "4*" in line(on, "fail rate").split()
-        assert "-" in line(on, "fail rate").split(), "there is nothing before all time"
+        assert "25 % *" in on.text
+        assert "n 4 few" in on.text
+        await on.press("l", "l")
+        await on.sees("nothing before to compare with")
 
 
 async def test_the_list_and_what_is_behind_it_compare_alike(config) -> None:
@@ -119,7 +120,6 @@ async def test_the_list_and_what_is_behind_it_compare_alike(config) -> None:
 
 async def test_ascii_stays_ascii(config) -> None:
     async with shown(config, ascii=True) as on:
-        await on.press("enter")
         await on.sees("core deployment frequency", "#")
         assert on.text.isascii()
 
@@ -143,12 +143,15 @@ def test_sparklines_stand_on_zero_and_show_gaps() -> None:
     assert condensed([1, 3, None, None, 5, None], 3) == [2, None, 5]
 
 
-def test_a_chart_has_a_bar_a_value_and_none_where_there_is_none() -> None:
-    lines = plotted([1, None, 2], ["a", "b", "c"], 40, 8, say=lambda v: f"{v:.1f}", plain=True)
-    assert len(lines) == 8
-    assert all(text.isascii() for text in lines)
-    assert lines[1].startswith("2.0+")
-    bottom = lines[-3]
-    assert bottom.count("##") >= 2
-    middle = bottom[len(bottom) // 2 - 2 : len(bottom) // 2 + 2]
-    assert middle.strip() == ""
+def test_a_course_has_a_bar_a_value_and_none_where_there_is_none() -> None:
+    figure = Figure("batch", 2.0, 3, series=[1, None, 2])
+    look = choose("dark", ascii_only=True, env={})
+    lines = ["".join(text for text, _ in line) for line in course(figure, "abc", (17, 6), look)]
+    assert lines == [
+        "   2|        @@@@",
+        "    |        @@@@",
+        "    |====    @@@@",
+        "    |@@@@    @@@@",
+        "   0|@@@@    @@@@",
+        "     a          c",
+    ]

@@ -269,9 +269,29 @@ def cards() -> list[Card]:
             short=METRICS[card.metric].short,
             is_count=card.metric == "deploys",
             small=METRICS[card.metric].is_sample and 0 < card.n < SMALL_SAMPLE,
+            before_n=card.n + 2 if card.delta else 0,
+            tally=METRICS[card.metric].tally.format(n=card.n, hits=2, seen=card.n)
+            if card.n
+            else "-",
         )
         for card in found
     ]
+
+
+def cards_with_goals() -> list[Card]:
+    """The same against goals, and what counts for no team."""
+    goals = {"deploys": "1/day", "lead": "1d", "fail": "15 %", "restore": "1h"}
+    marks = {"better": "met", "worse": "missed"}
+    own = [
+        replace(
+            card,
+            wanted=goals[card.metric],
+            goal="few" if card.small else marks.get(card.direction, "met") if card.n else "",
+        )
+        for card in cards()
+    ]
+    nobody = [replace(card, team="(no team)", goal="", wanted="") for card in cards()[4:]]
+    return [*own, *nobody]
 
 
 def lead_detail(team: str) -> Detail:
@@ -288,6 +308,7 @@ def lead_detail(team: str) -> Detail:
             "ok",
             27 * HOUR,
             "from first commit",
+            "review 18h",
         ),
         Behind(NOW - 2 * DAY, "t", "d-211", "#1188 cache", "search", "", "failed", 9 * HOUR, ""),
         Behind(NOW - 3 * DAY, "t", "d-210", "#1180 fonts", "", "v12", "open", None, "no begin"),
@@ -356,7 +377,7 @@ def fail_detail(team: str) -> Detail:
     )
 
 
-async def some_detail(team: str, metric: str, _window: int, _at: int | None) -> Detail:
+async def some_detail(team: str, metric: str, *_: object) -> Detail:
     """What is behind the fake's cards: lead times, and failures for any other metric."""
     return lead_detail(team) if metric == "lead" else fail_detail(team)
 

@@ -21,7 +21,7 @@ WIDE = (120, 40)
 NARROW = (80, 24)
 
 
-async def some_cards(_team: str, _window: int, _at: int | None) -> Sequence[Card]:
+async def some_cards(*_: object) -> Sequence[Card]:
     """The fake's cards, whatever is asked."""
     return cards()
 

@@ -3,7 +3,7 @@
 A change on purpose is written with VS_UPDATE_GOLDENS=1, and read in the diff.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import product
 
 import pytest
@@ -15,6 +15,7 @@ from tests.tui.fakes import (
     FakeReader,
     baselines,
     busy_reader,
+    cards_with_goals,
     delivery_links,
     delivery_trace,
     some_detail,
@@ -23,6 +24,7 @@ from tests.tui.fakes import (
 from tests.tui.golden import FOLDER as GOLDENS
 from tests.tui.golden import assert_golden
 from tests.tui.stage import NARROW, WIDE, Stage, stage
+from vs_tui.metrics.cards import Card
 from vs_tui.model.time import HOUR, SECOND
 from vs_tui.tui.dashboard_settings import no_cards
 
@@ -120,13 +122,23 @@ async def whole_canary(on: Stage) -> None:
 
 
 async def behind_lead(on: Stage) -> None:
-    await on.press("3", "j", "enter")
-    await on.sees("lead time", "bottleneck", "14 Nov")
+    await on.press("3", "l", "enter")
+    await on.sees("change lead time", "#1204 retry")
 
 
 async def behind_failures(on: Stage) -> None:
-    await on.press("3", "j", "j", "enter")
-    await on.sees("what it stands on", "smoke tests failed")
+    await on.press("3", "l", "l")
+    await on.sees("change fail rate", "smoke tests")
+
+
+async def what_counts(on: Stage) -> None:
+    await behind_lead(on)
+    await on.press("i")
+    await on.sees("docs/metrics.md")
+
+
+async def goals(*_: object) -> Sequence[Card]:
+    return cards_with_goals()
 
 
 BUSY = busy_reader
@@ -170,6 +182,8 @@ CASES: dict[str, tuple[Play, Callable[[], FakeReader], dict[str, object]]] = {
     "dora-lead": (behind_lead, BUSY, DETAIL),
     "dora-lead-ascii": (behind_lead, BUSY, {"ascii": True, **DETAIL}),
     "dora-fail": (behind_failures, BUSY, DETAIL),
+    "dora-goals": (keys("3"), BUSY, {"cards": goals, **DETAIL}),
+    "dora-counts": (what_counts, BUSY, DETAIL),
     "help": (keys("question_mark"), BUSY, {}),
     "help-filters": (keys("question_mark", "G"), BUSY, {}),
     "help-ascii": (keys("question_mark"), BUSY, {"ascii": True}),
@@ -177,8 +191,12 @@ CASES: dict[str, tuple[Play, Callable[[], FakeReader], dict[str, object]]] = {
 }
 
 
-@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
-@pytest.mark.parametrize("name", CASES)
+ON_LARGE: tuple[str, ...] = ("dora-goals", "dora-lead")
+"""What is also looked at on a large screen."""
+SHOWN = [*product(CASES, (WIDE, NARROW)), *product(ON_LARGE, ((200, 60),))]
+
+
+@pytest.mark.parametrize(("name", "size"), SHOWN, ids=[f"{n}-{w}x{h}" for n, (w, h) in SHOWN])
 async def test_looks_as_written(name, size) -> None:
     play, reader, options = CASES[name]
     async with stage(reader(), size=size, **options) as on:
@@ -196,7 +214,7 @@ def test_ascii_goldens_are_ascii() -> None:
 
 
 def test_no_line_is_wider_than_its_screen() -> None:
-    for name, (width, height) in product(CASES, (WIDE, NARROW)):
+    for name, (width, height) in SHOWN:
         path = GOLDENS / f"{name}-{width}x{height}.txt"
         lines = path.read_text("utf-8").splitlines()
         assert len(lines) == height, path.name

@@ -141,7 +141,7 @@ async def test_cards_banners_palette_toasts_and_names_of_views() -> None:
     def hostile_cards() -> list[Card]:
         return [Card(t, "deploys", t, 3, t, "better", t, [1.0, None, 2.0]) for t in HOSTILE[:200]]
 
-    async def cards(_team: str, _window: int, _at: int | None) -> list[Card]:
+    async def cards(*_: object) -> list[Card]:
         return hostile_cards()
 
     reader = hostile_reader()

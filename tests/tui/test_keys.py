@@ -428,13 +428,6 @@ async def test_events_open_the_inspector_and_from_there_the_span() -> None:
         assert on.app.view.where == "events"
 
 
-async def test_dora_opens_the_deployments_behind_a_number() -> None:
-    async with stage() as on:
-        await on.press("3", "j", "enter")
-        assert on.app.view.where == "live"
-        assert "kind:deploy" in on.app.view.filter_text
-
-
 @does("quit")
 async def test_quit() -> None:
     async with stage() as on:

@@ -319,7 +319,7 @@ async def test_rows_are_painted_again_only_when_they_changed() -> None:
 async def test_a_long_name_of_a_team_is_shown_whole_where_there_is_room() -> None:
     named = [replace(card, team="platform") for card in cards()[4:]]
 
-    async def some(_team: str, _window: int, _at: int | None) -> list[Card]:
+    async def some(*_: object) -> list[Card]:
         return [*cards()[:4], *named]
 
     async with stage(cards=some) as on:

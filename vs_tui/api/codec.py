@@ -275,6 +275,8 @@ CARD: Final = Shape(
         **dict.fromkeys(("goal", "title", "short"), TEXT),
         **dict.fromkeys(("is_count", "small"), TRUTH),
         "since": TIME,
+        "before_n": COUNT,
+        **dict.fromkeys(("wanted", "tally"), TEXT),
     },
 )
 

@@ -17,7 +17,7 @@ def detail_of(item: Mapping[str, Any]) -> Detail:
     return Detail(
         team=item["team"] or "",
         figure=_figure(BY_KEY[item["metric"]], item["figure"]),
-        window=_window(item["window"]),
+        window=_window(item["window"], item.get("bucket") or ""),
         distribution=[(entry["bin"], entry["n"]) for entry in item["distribution"]],
         stages=[
             StageTime(
@@ -40,6 +40,7 @@ def detail_of(item: Mapping[str, Any]) -> Detail:
         of=item["of"],
         marks=item["marks"],
         hints=item.get("hints", ()),
+        left_out=item.get("left_out", ()),
     )
 
 
@@ -68,13 +69,13 @@ def _figure(metric: Metric, item: Mapping[str, Any]) -> Figure:
     )
 
 
-def _window(item: Mapping[str, Any]) -> Window:
+def _window(item: Mapping[str, Any], bucket: str) -> Window:
     until = parse_instant(item["until"]) or 0
     try:
         zone = zone_of(item["zone"])
     except ValueError:
         zone = zone_of("")  # an offset without a name: the days were counted over there
-    return Window(parse_instant(item["since"]) or 0, until, until, zone)
+    return Window(parse_instant(item["since"]) or 0, until, until, zone, bucket)
 
 
 def _micros(seconds: float | None) -> float | None:

@@ -162,16 +162,25 @@ class HttpReader:
             HEALTH.read(body), path=self.remote.url, clock_ahead=self.remote.clock_ahead
         )
 
-    async def cards(self, team: str, window: int, at: Instant | None = None) -> Sequence[Card]:
+    async def cards(
+        self, team: str, window: int, at: Instant | None = None, bucket: str = ""
+    ) -> Sequence[Card]:
         """The DORA cards as the receiver computes them."""
-        body = await self._get("/api/cards", team=team, window=window, at=iso(at))
+        asked = {"team": team, "window": window, "at": iso(at), "bucket": bucket}
+        body = await self._get("/api/cards", **asked)
         return [CARD.read(item) for item in body["items"]]
 
     async def detail(
-        self, team: str, metric: str, window: int, at: Instant | None = None
+        self, team: str, metric: str, window: int, at: Instant | None = None, bucket: str = ""
     ) -> Detail:
         """What is behind a card, as the receiver computes it."""
-        asked = {"team": team, "metric": metric, "window": window, "at": iso(at)}
+        asked = {
+            "team": team,
+            "metric": metric,
+            "window": window,
+            "at": iso(at),
+            "bucket": bucket,
+        }
         body = await self._get("/api/dora/detail", **asked)
         return detail_of(body)
 

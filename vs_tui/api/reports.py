@@ -10,7 +10,7 @@ from vs_tui.api.codec import CARD
 from vs_tui.api.handlers import Handler, instant
 from vs_tui.export.report_json import detail_json, dora_json
 from vs_tui.ingest.http_errors import answer
-from vs_tui.model.time import DAY
+from vs_tui.model.time import DAY, Instant
 from vs_tui.store.report_query import Asked
 from vs_tui.store.reports import DEFAULT_WINDOW, Reports
 
@@ -40,17 +40,22 @@ class Reporting:
 
     async def cards(self, request: web.Request) -> web.Response:
         """The dashboard's cards, for a viewer elsewhere."""
-        team = request.query.get("team", "")
-        found = await self._reports.cards(team, _length(request), instant(request.query, "at"))
+        found = await self._reports.cards(request.query.get("team", ""), *_back(request))
         return answer({"items": [CARD.write(card) for card in found]})
 
     async def detail(self, request: web.Request) -> web.Response:
         """What is behind a card, for a viewer elsewhere."""
         query = request.query
         found = await self._reports.detail(
-            query.get("team", ""), query.get("metric", ""), _length(request), instant(query, "at")
+            query.get("team", ""), query.get("metric", ""), *_back(request)
         )
         return answer(detail_json(found))
+
+
+def _back(request: web.Request) -> tuple[int, Instant | None, str]:
+    """(length of the window, its end or None for now, bucket of the trend)."""
+    query = request.query
+    return _length(request), instant(query, "at"), query.get("bucket", "")
 
 
 LONGEST: Final = 36_500 * DAY

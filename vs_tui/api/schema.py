@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from vs_tui.api import codec, shape, standings
 from vs_tui.api.shape import Schema, Shape, object_of, ref_to
+from vs_tui.metrics.windows import BUCKETS
 from vs_tui.model.vocabulary import Verdict
 
 TEXT: Final = shape.TEXT.schema
@@ -60,6 +61,12 @@ _QUICK: Final[Mapping[str, Schema]] = {
 }
 _PAGED: Final = {"limit": {"type": "integer", "minimum": 1, "maximum": 10_000}, "cursor": TEXT}
 _MICROSECONDS: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+_BACK: Final[Mapping[str, Schema]] = {
+    **dict.fromkeys(("team", "at"), TEXT),
+    "window": _MICROSECONDS,
+    "bucket": {"type": "string", "enum": ["", *BUCKETS]},
+}
+"""What a figure of the dashboard is asked with."""
 
 _IN_PROGRESS: Final[Schema] = {"type": "string", "enum": ["", "in-progress"]}
 
@@ -139,12 +146,12 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
     ),
     "/api/dora/detail": (
         "what stands behind one figure",
-        {"team": TEXT, "metric": TEXT, "window": _MICROSECONDS, "at": TEXT},
+        {**_BACK, "metric": TEXT},
         {"type": "object", "required": ["metric", "figure", "behind", "window"]},
     ),
     "/api/cards": (
         "the figures of the dashboard's cards",
-        {"team": TEXT, "window": _MICROSECONDS, "at": TEXT},
+        _BACK,
         object_of({"items": _list(ref_to("Card"))}),
     ),
     "/deployments": ("em-metrics' deployments", {}, _list(ref_to("Deployment"))),

@@ -166,11 +166,13 @@ def show_figures(setup: Setup, reports: Callable[[], Reports]) -> None:
     """Let the dashboard read the delivery metrics. Their modules are imported with the first
     question, after the first rows are painted."""
 
-    async def cards(team: str, length: int, at: Instant | None = None) -> Sequence[Card]:
-        return await reports().cards(team, length, at)
+    async def cards(team: str, length: int, at: Instant | None, bucket: str) -> Sequence[Card]:
+        return await reports().cards(team, length, at, bucket)
 
-    async def detail(team: str, metric: str, length: int, at: Instant | None = None) -> Detail:
-        return await reports().detail(team, metric, length, at)
+    async def detail(
+        team: str, metric: str, length: int, at: Instant | None, bucket: str
+    ) -> Detail:
+        return await reports().detail(team, metric, length, at, bucket)
 
     setup.cards, setup.detail = cards, detail
 

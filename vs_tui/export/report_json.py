@@ -342,5 +342,7 @@ def detail_json(detail: Detail) -> dict[str, Any]:
         "marks": dict(detail.marks),
         "of": detail.of,
         "hints": list(detail.hints),
+        "left_out": list(detail.left_out),
+        "bucket": detail.window.wanted or None,
         "behind": [behind_json(entry) for entry in detail.behind],
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from vs_tui.metrics import texts
@@ -46,6 +46,12 @@ class Card:
     """Whether it stands on too few values to say much."""
     since: Instant | None = None
     """From when on there is data, where that lies within the window."""
+    before_n: int = 0
+    """How many the period before stands on."""
+    wanted: str = ""
+    """The team's goal with its unit; empty without one."""
+    tally: str = ""
+    """What was counted, in words: `2 deployments`, `0 of 2 failed`."""
 
 
 def cards_of(team: str, figures: Mapping[str, Figure]) -> list[Card]:
@@ -67,6 +73,9 @@ def cards_of(team: str, figures: Mapping[str, Figure]) -> list[Card]:
             is_count(figure),
             is_small(figure),
             figure.since,
+            figure.before_n,
+            wanted_text(figure),
+            tally_text(figure),
         )
         for metric, figure in figures.items()
     ]
@@ -138,14 +147,24 @@ def goal_mark(figure: Figure) -> str:
     return "met" if is_met(figure.metric, figure.value, figure.goal) else "missed"
 
 
+def wanted_text(figure: Figure) -> str:
+    """The goal with its unit; empty without one."""
+    return "" if figure.goal is None else text_of(figure.metric, figure.goal)
+
+
+def tally_text(figure: Figure) -> str:
+    """What was counted, in words; `-` for nothing."""
+    seen = figure.n + figure.unknown + figure.open
+    text = figure.definition.tally.format(n=figure.n, hits=figure.hits, seen=seen)
+    return text if seen else texts.MISSING
+
+
 def goal_text(figure: Figure) -> str:
     """`goal 2d met` or `goal 2d missed`; empty without a goal or a value."""
     if figure.goal is None or figure.value is None:
         return ""
-    wanted = value_text(replace(figure, value=figure.goal))
-    return (
-        f"goal {wanted} {'met' if is_met(figure.metric, figure.value, figure.goal) else 'missed'}"
-    )
+    met = "met" if is_met(figure.metric, figure.value, figure.goal) else "missed"
+    return f"goal {wanted_text(figure)} {met}"
 
 
 def level_text(figure: Figure, year: int = LATEST) -> str:

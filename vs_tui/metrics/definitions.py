@@ -195,6 +195,8 @@ class Metric:
     """Where there is little room."""
     about: str
     """A line of help."""
+    meaning: str
+    """What it counts, as docs/metrics.md says it first."""
     unit: Unit
     more_is_better: bool = False
     measure: Callable[[Counted, Stretch], Figure]
@@ -203,6 +205,8 @@ class Metric:
     """Which fields of a figure say something of it."""
     hits: str = ""
     """What `hits` and `n` are, in words."""
+    tally: str
+    """What was counted, in few words: of `n`, `hits` and `seen`, which is all that it stands on."""
     bins: Bins = ()
     """Of the histogram of `spread`; none: `moments` by the day of the week."""
     spread: Callable[[Counted, Stretch], list[Duration]] | None = None
@@ -230,10 +234,13 @@ _TABLE: Final = (
         title="deployment frequency",
         short="deploys",
         about="Successful production deployments a day",
+        meaning="Successful production deployments, divided by the days of the time "
+        "range since the first event known of the project.",
         unit=Unit.PER_DAY,
         more_is_better=True,
         measure=_deploys,
         tells=("working_days", "working_days_with", "since"),
+        tally="{n} deployments",
         counts="outcome = 'ok'",
         listed="successful deployments",
     ),
@@ -243,10 +250,14 @@ _TABLE: Final = (
         title="change lead time",
         short="lead",
         about="Median seconds from a change's begin to production",
+        meaning="The median time from the begin of a change (its first commit, or when "
+        "its pull request was opened) to the end of the successful production "
+        "deployment that first contains it.",
         unit=Unit.DURATION,
         measure=_lead,
         level=levels.lead_time_level,
         tells=("p90", "starts", "unknown"),
+        tally="{seen} changes",
         bins=_LEAD_BINS,
         spread=_leads,
         rows=Rows.CHANGES,
@@ -258,11 +269,15 @@ _TABLE: Final = (
         title="change fail rate",
         short="fail",
         about="Share of the deployments that failed",
+        meaning="Production deployments that failed, divided by all production "
+        "deployments. A deployment fails by its own result, by a test or an "
+        "incident after it, or because it was rolled back.",
         unit=Unit.SHARE,
         measure=_share(lambda counted: counted.failed),
         level=levels.fail_rate_level,
         tells=("hits",),
         hits="{hits} of {n} deployments",
+        tally="{hits} of {n} failed",
         moments=lambda counted: counted.failed,
         first="failed_at IS NOT NULL AND failed_at <= :now",
         listed="deployments, those that failed first",
@@ -273,10 +288,13 @@ _TABLE: Final = (
         title="recovery time",
         short="recovery",
         about="Median seconds until a failure was over",
+        meaning="The median time from the first sign that a production deployment "
+        "failed until every sign of it is closed.",
         unit=Unit.DURATION,
         measure=_restore,
         level=levels.recovery_level,
         tells=("p90", "open", "open_for"),
+        tally="{n} of {seen} over",
         bins=_RECOVERY_BINS,
         spread=_recoveries,
         rows=Rows.FAILURES,
@@ -288,10 +306,13 @@ _TABLE: Final = (
         title="deployment rework",
         short="rework",
         about="Share of the deployments made to repair",
+        meaning="Production deployments made to repair, divided by all production "
+        "deployments: rollbacks, reverts, hotfixes, and what ended an incident.",
         unit=Unit.SHARE,
         measure=_share(lambda counted: counted.rework),
         tells=("hits",),
         hits="{hits} of {n} deployments",
+        tally="{hits} of {n} repairs",
         moments=lambda counted: counted.rework,
         first="repair <> ''",
         note="repair",
@@ -303,10 +324,13 @@ _TABLE: Final = (
         title="changes per deployment",
         short="batch",
         about="Changes that a successful deployment shipped first, on average",
+        meaning="Changes that successful production deployments shipped first, divided "
+        "by those deployments.",
         unit=Unit.PER_DEPLOYMENT,
         measure=_batch,
         tells=("hits",),
         hits="{hits} changes in {n} deployments",
+        tally="{hits} in {n}",
         moments=lambda counted: [at for at, _ in counted.changes],
         counts="outcome = 'ok'",
         first="(SELECT COUNT(*) FROM dora_changes c WHERE c.deployment = d.key AND first & :bit)",

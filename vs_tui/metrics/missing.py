@@ -71,3 +71,18 @@ def _setting(seen: Seen) -> str:
     likely = next((n for n in names if "prod" in n.lower() or "live" in n.lower()), names[0])
     values = ", ".join(f'"{name}"' for name in (*seen.production, likely))
     return f"[environments] production = [{values}]"
+
+
+def unowned(projects: Mapping[str, int]) -> list[str]:
+    """What to write so that projects without a team count for one; nothing when there are none."""
+    if not projects:
+        return []
+    named = list(projects)[:MOST_NAMED]
+    more = f" and {len(projects) - MOST_NAMED} more" if len(projects) > MOST_NAMED else ""
+    listed = ", ".join(f"{name or 'no name'} {projects[name]}" for name in named)
+    globs = ", ".join(f'"{name}"' for name in named if name)
+    return [
+        f"No team lists the projects of these deployments: {listed}{more}.",
+        "To count them for a team, write in the configuration:",
+        f"[teams.NAME] projects = [{globs}]",
+    ]

@@ -72,6 +72,8 @@ class Behind:
     """What it took: the deploy, the change's lead time, the recovery."""
     note: str
     """Why it counts so: the signs of failure, where its lead time begins, why it is a repair."""
+    longest: str = ""
+    """The stage of a change that took longest, and how long: `pickup 3.1d`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ class Detail:
     """Why deployments failed, or repaired -> how many."""
     hints: Sequence[str] = ()
     """Where nothing is behind it: why, and what to do."""
+    left_out: Sequence[str] = ()
+    """What was seen and does not count, a sentence each."""
 
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

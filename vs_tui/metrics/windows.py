@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cached_property, lru_cache
 from itertools import pairwise, repeat
@@ -31,6 +31,8 @@ _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d\Z")
 _EPOCH: Final = 9
 """Digits of a time in seconds; a shorter number says no unit."""
 PERIODS: Final = ("week", "month")
+"""What a report can be cut into."""
+BUCKETS: Final = ("day", *PERIODS)
 """What a trend can be cut into."""
 MONDAY: Final = 0
 SUNDAY: Final = 6
@@ -67,6 +69,8 @@ class Window:
     until: Instant
     now: Instant
     zone: tzinfo = UTC
+    wanted: str = ""
+    """What a bucket of its trend shall be, one of BUCKETS; empty: what its length suggests."""
 
     @property
     def since_text(self) -> str:
@@ -93,7 +97,7 @@ class Window:
     def since_day(self, first: Instant) -> Window:
         """The part of it from the day on that a moment is in."""
         begin = max(day_start(day_of(first, self.zone), self.zone), self.since)
-        return Window(min(begin, self.end), self.until, self.now, self.zone)
+        return replace(self, since=min(begin, self.end))
 
     @cached_property
     def days(self) -> tuple[date, ...]:
@@ -126,18 +130,21 @@ class Window:
     def bucket_starts(self) -> tuple[Instant, ...]:
         """Where each bucket of the trend begins: days, calendar weeks or months in a longer window,
         and equal parts of one that is no longer than a day."""
-        if self.length <= 1:
+        if self.length <= 1 and not self.wanted:
             parts = SHORT_BUCKETS if self.end > self.since else 0
             return tuple(self.since + (self.end - self.since) * n // parts for n in range(parts))
         firsts = [day for day in self.days if period_start(day, self.bucket) == day]
-        firsts = firsts[:: -(-len(firsts) // MAX_BUCKETS) or 1]
+        if not self.wanted:
+            firsts = firsts[:: -(-len(firsts) // MAX_BUCKETS) or 1]
         starts = [day_start(day, self.zone) for day in firsts]
         return (self.since, *(start for start in starts if start > self.since))
 
     @cached_property
     def bucket(self) -> str:
-        """What a bucket of a trend over days is: `day`, or `week` or `month` where that would be
-        more than a trend can show."""
+        """What a bucket of a trend over days is: what was asked for, else `day`, or `week` or
+        `month` where that would be more than a trend can show."""
+        if self.wanted:
+            return self.wanted
         days = len(self.days)
         return "day" if days <= MAX_BUCKETS else "week" if days < MAX_BUCKETS * 7 else "month"
 

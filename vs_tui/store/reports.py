@@ -10,12 +10,13 @@ from typing import Protocol, TypeVar
 
 from vs_tui.config import Config
 from vs_tui.metrics.cards import Card, cards_of
+from vs_tui.metrics.counted import NO_TEAM
 from vs_tui.metrics.durations import GroupFigures
 from vs_tui.metrics.flaky import FlakyJob
-from vs_tui.metrics.missing import Seen, hints
+from vs_tui.metrics.missing import Seen, hints, unowned
 from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest
 from vs_tui.metrics.report import Detail, Scorecard
-from vs_tui.metrics.windows import MONDAY, Window, periods_of
+from vs_tui.metrics.windows import BUCKETS, MONDAY, Window, periods_of
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import DAY, Duration, Instant
 from vs_tui.store.metrics import scorecards
@@ -119,39 +120,48 @@ class Reports:
             lambda db: scorecards.read_seen(db, window, self.config.environments, asked.team)
         )
 
-    async def cards(self, team: str, length: Duration, at: Instant | None = None) -> Sequence[Card]:
-        """The dashboard's cards over the time back from a moment or now; 0 is all time."""
+    async def cards(
+        self, team: str, length: Duration, at: Instant | None = None, bucket: str = ""
+    ) -> Sequence[Card]:
+        """The dashboard's cards over the time back from a moment or now; 0 is all time. `bucket`
+        is `day`, `week`, `month` or empty: what the length suggests."""
 
         def read(db: sqlite3.Connection) -> Sequence[Scorecard]:
-            window = self._back(db, length, at)
+            window = self._back(db, length, at, bucket)
             return scorecards.read_scorecards(db, window, teams=self.config.teams, team=team)
 
         found = self._with_goals(await self.reader.run(read))
         return [own for card in found for own in cards_of(card.name, card.figures)]
 
     async def detail(
-        self, team: str, metric: str, length: Duration, at: Instant | None = None
+        self, team: str, metric: str, length: Duration, at: Instant | None = None, bucket: str = ""
     ) -> Detail:
         """What is behind a card."""
 
         def read(db: sqlite3.Connection) -> Detail:
-            window = self._back(db, length, at)
+            window = self._back(db, length, at, bucket)
             found = read_detail(db, window, team, metric)
             goal = self.config.goals.get(team, {}).get(metric)
             found = replace(found, figure=replace(found.figure, goal=goal))
-            if found.of:
-                return found
-            seen = scorecards.read_seen(db, window, self.config.environments, team)
-            return replace(found, hints=[] if seen.counted else hints(seen))
+            own = "" if team == NO_TEAM else team
+            seen = scorecards.read_seen(db, window, self.config.environments, own)
+            if not seen.counted:
+                return replace(found, hints=() if found.of else hints(seen))
+            projects = scorecards.unowned_projects(db, window) if team == NO_TEAM else {}
+            return replace(found, left_out=[*unowned(projects), *hints(seen)])
 
         return await self.reader.run(read)
 
-    def _back(self, db: sqlite3.Connection, length: Duration, at: Instant | None) -> Window:
+    def _back(
+        self, db: sqlite3.Connection, length: Duration, at: Instant | None, bucket: str
+    ) -> Window:
+        if bucket and bucket not in BUCKETS:
+            raise ValueError(f"'{bucket}' is no bucket; use one of {', '.join(BUCKETS)}")
         end = self.clock() if at is None else at
         since = end - length if length else scorecards.first_deploy(db)
         if since is None or since >= end:
             since = end - DEFAULT_WINDOW
-        return Window(since, end, end, configured_zone(self.config))
+        return Window(since, end, end, configured_zone(self.config), bucket)
 
     def _whose(self, db: sqlite3.Connection, asked: Asked) -> Whose:
         return spans_of(db, asked.team, self.config.teams)

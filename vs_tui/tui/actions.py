@@ -88,6 +88,10 @@ ACTIONS: Final = (
     Action("why_next", "i", "why", "the rule that chose this section and this person", "board"),
     Action("next_tool", "l,right", "tool", "next tool", "first", shown=2),
     Action("previous_tool", "h,left", "tool", "tool before", "first"),
+    Action("previous_metric", "h,left", "metric", "metric before", "dora"),
+    Action("next_metric", "l,right", "metric", "next metric", "dora"),
+    Action("bucket", "b", "bars", "what a bar of the trends is: day, week, month", "dora"),
+    Action("counts", "i", "what counts", "what the number counts, and what it leaves out", "dora"),
     Action("first_page", "f2", "first page", "how to connect a tool, and what came", "board"),
     Action("down", "j,down", "down", "one row down"),
     Action("up", "k,up", "up", "one row up"),
@@ -126,6 +130,7 @@ PLACES: Final = {
     "list": "In lists",
     "board": "In Live by trace",
     "first": "On the first page",
+    "dora": "In DORA",
     "trace": "In a trace",
     "inspector": "In a delivery",
     "sources": "In Sources",
@@ -267,6 +272,6 @@ def places(where: str) -> tuple[str, ...]:
         return (where, "inspector", "list", "everywhere")
     if where == "first":  # it shows one source, so it can do what Sources can
         return (where, "sources", "board", "list", "everywhere")
-    if where in ("live", "board", "traces", "sources", "compare", "dora", "dora_detail"):
+    if where in ("live", "board", "traces", "sources", "compare", "dora"):
         return (where, "list", "everywhere")
     return (where, "everywhere")

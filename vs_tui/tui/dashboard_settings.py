@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     from vs_tui.store.reader_protocol import DeliveryDetail, Reader
     from vs_tui.tui.source_status import Connection
 
-CardsReader = Callable[[str, int, Instant | None], Awaitable[Sequence["Card"]]]
-"""(team or empty, window in microseconds or 0 for all time, its end or None for now) -> cards."""
+CardsReader = Callable[[str, int, Instant | None, str], Awaitable[Sequence["Card"]]]
+"""(team or empty, window in microseconds or 0 for all time, its end or None for now, bucket of the
+trend or empty) -> cards."""
 
 
-DetailReader = Callable[[str, str, int, Instant | None], Awaitable["Detail"]]
-"""(team or empty, metric, window, its end) -> what is behind the number."""
+DetailReader = Callable[[str, str, int, Instant | None, str], Awaitable["Detail"]]
+"""(team or empty, metric, window, its end, bucket) -> what is behind the number."""
 
 
-async def no_cards(_team: str, _window: int, _at: Instant | None = None) -> Sequence[Card]:
+async def no_cards(
+    _team: str, _window: int, _at: Instant | None = None, _bucket: str = ""
+) -> Sequence[Card]:
     """When there is nothing to compute metrics with."""
     return ()
 

@@ -117,6 +117,8 @@ class Navigation:
         view = app.view if isinstance(app.view, View) else None
         if view is not None and view.zoomed is not None:
             view.toggle_zoom()
+        elif view is not None and view.retreat():
+            return
         elif len(app.screen_stack) > 2:
             app.pop_screen()
         elif view is not None and view.filter_text:
@@ -163,16 +165,6 @@ class Navigation:
         from vs_tui.tui.screens.delivery import DeliveryView
 
         self._app.push_screen(DeliveryView(self._app.look, delivery_id))
-
-    def open_deployments(self, team: str, metric: str) -> None:
-        """The deployments behind a number, in the Live view."""
-        terms = ["kind:deploy is:production"]
-        if team:
-            terms.append(f'team:"{team}"')
-        if metric in ("fail", "restore"):
-            terms.append("state:failed")
-        self.show("spans")
-        self.view("spans").set_filter(" ".join(terms))
 
     def open_deliveries(self, filter_text: str) -> None:
         """Some of the deliveries, in the Events view."""

@@ -168,9 +168,9 @@ class Session(SparingApp[int]):
             self._connections = found
         return found
 
-    async def cards(self) -> Sequence[Card]:
+    async def cards(self, bucket: str = "") -> Sequence[Card]:
         length, at = self._back(self.navigation.metrics_range)
-        return await self.setup.cards(self.team, length, at)
+        return await self.setup.cards(self.team, length, at, bucket)
 
     @property
     def metrics_range_name(self) -> str:

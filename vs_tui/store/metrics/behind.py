@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from vs_tui.metrics import texts
 from vs_tui.metrics.counted import Recovery
 from vs_tui.metrics.definitions import METRICS, Metric, Rows, measure
 from vs_tui.metrics.facts import Kind
@@ -118,6 +119,7 @@ def _line(
     result: str,
     value: Duration | None,
     note: str,
+    longest: str = "",
 ) -> Behind:
     """A line about a deployment, or about something of it."""
     _, ended, trace_id, span, name, service, version, *_ = row
@@ -131,6 +133,7 @@ def _line(
         result=result,
         value=value,
         note=note,
+        longest=longest,
     )
 
 
@@ -180,8 +183,10 @@ def _failures(
 
 def _changes(db: sqlite3.Connection, bound: Bound) -> list[Behind]:
     """Those that took longest, of all that count in the window."""
+    stages = ", ".join(f"c.{name}" for name in STAGE_COLUMNS)
     sql = (
-        f"{_SELECT}, c.change, c.kind, c.title, c.lead, c.basis FROM (SELECT * FROM dora_changes "
+        f"{_SELECT}, {stages}, c.change, c.kind, c.title, c.lead, c.basis "
+        "FROM (SELECT * FROM dora_changes "
         "WHERE first & :bit AND place IN (SELECT value FROM json_each(:places)) "
         f"AND at >= :since AND at < :until ORDER BY lead DESC, at DESC, change LIMIT {MAX_BEHIND}) "
         "c CROSS JOIN dora_deployments d ON d.key = c.deployment "
@@ -195,6 +200,14 @@ def _changes(db: sqlite3.Connection, bound: Bound) -> list[Behind]:
             result="ok",
             value=lead,
             note=f"from {basis}" if basis else "begin not known",
+            longest=_longest(row[-len(STAGES) :]),
         )
         for *row, change, kind, title, lead, basis in db.execute(sql, bound)
     ]
+
+
+def _longest(durations: Sequence[Duration | None]) -> str:
+    """The stage that took longest, and how long."""
+    known = [(took, stage) for took, stage in zip(durations, STAGES, strict=True) if took]
+    took, stage = max(known, default=(0, ""))
+    return f"{stage} {texts.brief(took)}" if stage else ""

@@ -184,6 +184,15 @@ def read_seen(
     return Seen(team, environments, dict(db.execute(sql, (*bounds, *named))), counted)
 
 
+def unowned_projects(db: sqlite3.Connection, window: Window) -> dict[str, int]:
+    """Project that no team lists -> its deployments that count, the most first."""
+    sql = (
+        f"SELECT project, COUNT(*) FROM dora_deployments WHERE {_OF_WINDOW} AND {_FINISHED} "
+        "GROUP BY project ORDER BY 2 DESC, 1"
+    )
+    return dict(db.execute(sql, bound_of(db, window, group_of(NO_TEAM))).fetchall())
+
+
 def team_names(db: sqlite3.Connection, teams: Teams) -> list[str]:
     """The configured teams, and any other that has deployed."""
     sql = (
@@ -192,7 +201,7 @@ def team_names(db: sqlite3.Connection, teams: Teams) -> list[str]:
     )
     deployed = {number for (number,) in db.execute(sql)}
     of = {team for n, place in places(db).items() if n in deployed for team in place.teams}
-    found = dict.fromkeys([*teams.names, *sorted(of)])
+    found = dict.fromkeys([*teams.names, *sorted(of, key=lambda name: (name == NO_TEAM, name))])
     if not teams.names:
         found.pop(NO_TEAM, None)
     return list(found)

@@ -109,6 +109,10 @@ class View(Screen[None]):
         """Do an action of this screen; False when it is not its own."""
         return False
 
+    def retreat(self) -> bool:
+        """Take back a step within the screen; False when there is none."""
+        return False
+
     def panels(self) -> Sequence[Framed]:
         """Focusable boxes, in the order of the tab key."""
         return [w for w in self.query(Framed) if w.display]

@@ -1,51 +1,62 @@
-"""DORA: a line a team and metric; enter opens what is behind a number."""
+"""DORA on the whole screen: a card a team and metric, and below them what is behind the chosen
+number."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import asyncio
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
+from textual.containers import Horizontal
 from textual.widget import Widget
 
 from vs_tui.metrics.cards import Card
+from vs_tui.metrics.definitions import METRICS, Rows
+from vs_tui.metrics.report import Behind, Detail
+from vs_tui.metrics.windows import BUCKETS, Window
+from vs_tui.model.display import clean
+from vs_tui.model.time import DAY, format_duration, to_datetime
+from vs_tui.tui.metric_facts import course, explained, facts_of, leading_stages
 from vs_tui.tui.paint import Piece, longest_name
 from vs_tui.tui.ranges import METRICS_DEFAULT
-from vs_tui.tui.screens.dora_detail import DoraDetailView, wrapped
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.dora import SMALL, TREND, arrow_of
+from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.listing import Column, Listing, Row
+from vs_tui.tui.widgets.scoreboard import Scoreboard
 from vs_tui.tui.widgets.sparkline import sparkline
+from vs_tui.tui.widgets.text import TextBox
+from vs_tui.tui.workers import start
 
-_TEAM_CELLS: Final = (8, 16)
-"""The least and the most of a team's name."""
-_TREND: Final = 8
-_WIDEST: Final = 4
-"""Cells of a bar of the trend, where there is room."""
-_IN_FULL: Final = 80
-"""From this width on a metric has its whole name."""
-_WIDE: Final = 100
-"""From this width on the heading says more than the time range."""
+_FOLLOW: Final = 0.15
+"""Seconds that the cursor rests on a card before what is behind it is read."""
+_WIDE: Final = (100, 32)
+"""From this size on there is room for trends and for the panel of facts."""
+_ABOVE: Final = 3
+"""Lines of a table of cards beside its rows: frame and titles."""
+_SERVICE_CELLS: Final = 24
+_TREND: Final = 14
+_WHEN: Final = Column("DEPLOYED", 12)
 _COLUMNS: Final = (
-    Column("VALUE", 9, right=True),
-    Column("n", 4, right=True),
-    Column("TREND", _TREND),
-    Column("CHANGE", 8),
-    Column("LEVEL", 11, flex=1, rank=1),
+    _WHEN,
+    Column("RESULT", 8),
+    Column("WHAT", 14, flex=2),
+    Column("SERVICE", 10, rank=2),
+    Column("VERSION", 9, rank=3),
+    Column("TOOK", 7, right=True),
+    Column("WHY", 14, flex=1, rank=1),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A metric of a team; `first` of the team's."""
-
-    card: Card
-    first: bool
-
-    @property
-    def key(self) -> str:
-        return f"{self.card.team}|{self.card.metric}"
+_CHANGES: Final = (
+    _WHEN,
+    Column("WHAT", 14, flex=2),
+    Column("SERVICE", 10, rank=2),
+    Column("VERSION", 9, rank=3),
+    Column("TOOK", 7, right=True),
+    Column("LONGEST STAGE", 16, rank=1),
+    Column("BEGINS", 24, rank=4),
+)
 
 
 class DoraView(ListedView):
@@ -56,95 +67,289 @@ class DoraView(ListedView):
     usual_range = METRICS_DEFAULT
     measures = True
     title_text = "DORA"
-    offered = ("open", "back", "time", "team", "next_failed", "freeze", "zoom", "export")
+    offered = (
+        *("open", "next_metric", "next_panel", "time", "bucket", "team", "counts", "next_failed"),
+        *("freeze", "zoom", "export", "back"),
+    )
+    DEFAULT_CSS = """
+    DoraView #below { height: 1fr; }
+    DoraView #facts { width: 52; }
+    DoraView.-broad #facts { width: 70; }
+    DoraView #facts { display: none; }
+    DoraView.-wide #facts { display: block; }
+    DoraView.-explaining #facts { display: block; width: 1fr; }
+    DoraView.-wide.-explaining #facts { width: 52; }
+    DoraView.-broad.-explaining #facts { width: 70; }
+    DoraView.-explaining #list { display: none; }
+    DoraView.-wide.-explaining #list { display: block; }
+    DoraView.-nothing #below { display: none; }
+    """
 
     def __init__(self, look: Look) -> None:
         super().__init__(look)
-        self.cards: Sequence[Card] = ()
+        self.bucket = ""
+        """What a bar of the trends is, one of BUCKETS; empty: what the time range suggests."""
+        self.detail: Detail | None = None
+        """What is behind the chosen card."""
 
     def body(self) -> Iterable[Widget]:
-        self.list = Listing(self.look, self._columns(), id="list")
+        self.grid = Scoreboard(self.look, id="grid")
+        self.facts = TextBox(self.look, id="facts")
+        self.list = Listing(self.look, _COLUMNS, id="list")
         self.list.describe = self._cells
-        yield self.list
+        yield self.grid
+        yield Horizontal(self.facts, self.list, id="below")
+
+    def on_mount(self) -> None:
+        self.grid.set_heading([("DORA per team ", "title"), ("reading…", "dim")])
+
+    @property
+    def first_panel(self) -> Framed:
+        return self.grid
+
+    def panels(self) -> Sequence[Framed]:
+        return [box for box in (self.grid, self.list, self.facts) if box.display]
+
+    # What is read.
 
     async def load(self) -> None:
-        self.cards = await self.dash.cards()
-        rows = []
-        team = None
-        self.list.empty = () if any(card.n for card in self.cards) else await self._explained()
-        for card in self.cards if not self.list.empty else ():
-            row = _Line(card, first=card.team != team)
-            rows.append(Row(row.key, failed=card.direction == "worse", data=row))
-            team = card.team
-        self.list.set_columns(self._columns())
-        self.list.set_rows(rows)
-        name = self.dash.range_name
-        note = f"{name} against the {name} before" if name != "all" else "all time"
-        since = [card.since for card in self.cards if card.since is not None]
-        has_room = self.size.width >= _WIDE
-        if since and has_room:
-            note = f"{note}, since {self.zone_clock(min(since))}"
-        if has_room and any(card.small for card in self.cards):
-            note = f"{note}, {SMALL} few values"
-        if self.dash.frozen_at is not None:
-            note = f"{note}, frozen at {self.zone_clock(self.dash.frozen_at)}"
-        self.list.set_heading([("DORA per team", "title")], note)
+        cards = await self.dash.cards(self.bucket)
+        text = () if any(card.n for card in cards) else await self._no_numbers(cards)
+        self.set_class(bool(text), "-nothing")
+        self.grid.show(() if text else cards, text, self._is_roomy)
+        self._fit_grid()
+        await self._read_detail()
+        self._head(cards)
 
-    async def _explained(self) -> tuple[str, ...]:
+    async def _no_numbers(self, cards: Sequence[Card]) -> tuple[str, ...]:
         """Why there is nothing but dashes, in their place; nothing where a time was quiet."""
         read = self.dash.setup.detail
         found: Sequence[str] = ()
         if read is not None:
-            found = (await read(self.dash.team, "deploys", *self.dash.range_back)).hints
-        if not found and not self.cards:
+            asked = self.dash.range_back
+            found = (await read(self.dash.team, "deploys", *asked, self.bucket)).hints
+        if not found and not cards:
             found = ("No production deployments yet: they appear here as they end.",)
         return ("", *wrapped(found, self.size.width - 6)) if found else ()
 
+    async def _read_detail(self) -> None:
+        card, read = self.grid.chosen, self.dash.setup.detail
+        if card is None or read is None:
+            return
+        detail = await read(card.team, card.metric, *self.dash.range_back, self.bucket)
+        still = self.grid.chosen
+        if still is not None and (still.team, still.metric) == (card.team, card.metric):
+            self.detail = detail
+            self._show_detail(still, detail)
+
+    def on_scoreboard_chosen(self, message: Scoreboard.Chosen) -> None:
+        message.stop()
+        self._foot()
+
+        async def follow() -> None:
+            await asyncio.sleep(_FOLLOW)
+            await self._read_detail()
+
+        start(self.app, follow, "detail", exclusive=True)
+
+    # What is painted.
+
+    @property
+    def _is_roomy(self) -> bool:
+        return self.size.width >= _WIDE[0] and self.size.height >= _WIDE[1]
+
+    def _fit_grid(self) -> None:
+        """As high as its cards, half of the screen at the most."""
+        half = max((self.size.height - 4) // 2, 6)
+        wanted = "1fr" if self.grid.text else min(self.grid.count + _ABOVE, half)
+        self.grid.styles.height = wanted
+
     def on_resize(self) -> None:
-        self.list.set_columns(self._columns())
+        self.start_reload()
 
-    def _columns(self) -> Sequence[Column]:
-        """What is compared stands together: the trend is as wide as its bars, not as the screen."""
-        least, most = _TEAM_CELLS
-        team = max(longest_name({card.team for card in self.cards}, most), least)
-        metric = max(map(len, self._labels().values()), default=6)
-        columns = (Column("TEAM", team), Column("METRIC", metric), *_COLUMNS)
-        buckets = max((len(card.buckets) for card in self.cards), default=0) or 1
-        free = max(self.size.width - 2 - sum(column.width + 1 for column in columns) - 1, 0)
-        each = min((_TREND + free) // buckets, _WIDEST) or 1
-        trend = min(max(each * buckets, _TREND), _TREND + free)
-        return [replace(c, width=trend) if c.title == "TREND" else c for c in columns]
+    def _head(self, cards: Sequence[Card]) -> None:
+        name = self.dash.range_name
+        note = f"{name} against the {name} before" if name != "all" else "all time"
+        since = [card.since for card in cards if card.since is not None]
+        if since:
+            note = f"{note}, since {self.zone_clock(min(since))}"
+        if self.dash.frozen_at is not None:
+            note = f"{note}, frozen at {self.zone_clock(self.dash.frozen_at)}"
+        signs = self.look.glyphs
+        legend = f"goal {signs.ok} met {signs.fail} missed {signs.stale} few"
+        if not any(card.wanted for card in cards):
+            legend = "* few values" if any(card.small for card in cards) else ""
+        self.grid.set_heading([("DORA per team  ", "title"), (note, "dim")], legend)
+        self._foot()
 
-    def _labels(self) -> Mapping[str, str]:
-        """Metric -> what it is called where there is this much room."""
-        in_full = self.size.width >= _IN_FULL
-        return {card.metric: (in_full and card.title) or card.metric for card in self.cards}
+    def _foot(self) -> None:
+        """What a bar is, and which metrics are in sight."""
+        card = self.grid.chosen
+        if card is None:
+            self.grid.set_foot(())
+            return
+        said = [self.grid.sight]
+        if self.detail is not None and self._is_roomy:
+            said.insert(0, f"{self._a_bar(card)}, {self.look.glyphs.gap} none")
+        text = ", ".join(filter(None, said))
+        self.grid.set_foot([(text, "dim")] if text else ())
+
+    def _a_bar(self, card: Card) -> str:
+        assert self.detail is not None
+        window = self.detail.window
+        bucket = window.bucket if window.length > 1 or self.bucket else "part of the time"
+        count, cells = len(card.buckets), self.grid.bar_cells
+        return f"{count} {bucket}s in {cells} bars" if count > cells else f"a bar a {bucket}"
+
+    def _show_detail(self, card: Card, detail: Detail) -> None:
+        metric, window = METRICS[card.metric], detail.window
+        whose = f"{clean(card.team) or 'all teams'} {metric.title}"
+        self.title_text = f"DORA {whose}"
+        labels = bucket_labels(window)
+        self.grid.set_axis(*((labels[0], labels[-1]) if labels else ("", "")))
+        self._show_facts(whose, card, detail)
+        self.list.empty = wrapped(detail.hints, self.list.size.width - 4) or (
+            self.dash.worded("nothing in this time range; {time} changes it"),
+        )
+        self.list.total = detail.of
+        count = f"{detail.of} " if detail.of > 1 else ""
+        title: list[Piece] = [(count + metric.listed, "title")]
+        if not self.facts.display:
+            bars = sparkline(card.buckets, min(_TREND, len(card.buckets)), self.look.glyphs)
+            title = [(f"{whose} ", "title"), (bars, "run")]
+            title += [(f" {card.text}", "title"), (f" n={card.n}", "dim")]
+            if detail.figure.p90 is not None:
+                title.append((f" p90 {format_duration(round(detail.figure.p90)).strip()}", "dim"))
+        self.list.set_heading(title, self.dash.worded("{open}: its trace"))
+        stages = leading_stages(detail, self.look) if not self.facts.display else ""
+        self.list.set_foot([(stages, "dim")] if stages else ())
+        service = longest_name({entry.service for entry in detail.behind}, _SERVICE_CELLS)
+        columns = _CHANGES if metric.rows is Rows.CHANGES else _COLUMNS
+        self.list.set_columns(
+            [replace(c, wish=service) if c.title == "SERVICE" else c for c in columns]
+        )
+        self.list.set_rows(
+            [
+                Row(f"{entry.key}|{entry.at}|{n}", failed=entry.result != "ok", data=entry)
+                for n, entry in enumerate(detail.behind)
+            ]
+        )
+
+    def _show_facts(self, whose: str, card: Card, detail: Detail) -> None:
+        lines = facts_of(detail, self.look)
+        width = max(self.facts.size.width - 4, 20)
+        if self.has_class("-explaining"):
+            said = explained(detail)
+            lines = [[(text, "text")] for text in wrapped(said, width)]
+            if not self.has_class("-wide"):
+                lines += [[], *facts_of(detail, self.look)]
+        room = self.facts.rows_visible - len(lines) - 1
+        if self.facts.display and room >= 6 and any(card.buckets):
+            labels = bucket_labels(detail.window)
+            lines += [[], *course(detail.figure, labels, (width, min(room, 12)), self.look)]
+        self.facts.set_heading([(whose, "title")], card.text)
+        self.facts.set_lines(lines)
 
     def _cells(self, row: Row) -> tuple[Piece, ...]:
-        assert isinstance(row.data, _Line)
-        card, glyphs = row.data.card, self.look.glyphs
-        trend = next(c.width for c in self.list.columns if c.title == "TREND")
-        bars = sparkline(card.buckets, min(trend, len(card.buckets)), glyphs)
-        each = min(max(trend // max(len(bars), 1), 1), _WIDEST)
-        change = f"{arrow_of(card, glyphs)} {card.delta.lstrip('+-')}" if card.delta else "-"
-        return (
-            ((card.team or "all") if row.data.first else "", "title"),
-            (self._labels()[card.metric], "text"),
-            (card.text, "title" if card.text != "-" else "dim"),
-            (f"{card.n}{SMALL if card.small else ''}" if card.n else "-", "dim"),
-            ("".join(bar * each for bar in bars), "run"),
-            (change, TREND[card.direction]),
-            (card.level or "-", "dim"),
-        )
+        entry = row.data
+        assert isinstance(entry, Behind)
+        glyphs = self.look.glyphs
+        state: Piece = {
+            "ok": (f"{glyphs.ok} ok", "ok"),
+            "open": (f"{glyphs.run} open", "wait"),
+        }.get(entry.result, (f"{glyphs.fail} failed", "fail"))
+        shown: dict[str, Piece] = {
+            "DEPLOYED": (self.zone_clock(entry.at), "dim"),
+            "RESULT": state,
+            "WHAT": (entry.title, "text"),
+            "SERVICE": (entry.service or "-", "dim"),
+            "VERSION": (entry.version or "-", "dim"),
+            "TOOK": (format_duration(entry.value), "text"),
+            "LONGEST STAGE": (entry.longest or "-", "dim"),
+        }
+        return tuple(shown.get(c.title, (entry.note, "dim")) for c in self.list.columns)
+
+    # Keys.
+
+    def on_scoreboard_opened(self, message: Scoreboard.Opened) -> None:
+        message.stop()
+        self.remove_class("-explaining")
+        self.list.focus()
 
     def on_listing_opened(self, message: Listing.Opened) -> None:
         message.stop()
-        team, _, metric = message.key.partition("|")
-        if self.dash.setup.detail is None:
-            self.dash.navigation.open_deployments(team, metric)
-        else:
-            self.dash.push_screen(DoraDetailView(self.look, team, metric))
+        if entry := self._entry:
+            self.dash.navigation.open_span(entry.key)
+
+    @property
+    def _entry(self) -> Behind | None:
+        row = self.list.selected
+        return row.data if row is not None and isinstance(row.data, Behind) else None
+
+    def selection(self) -> str:
+        entry = self._entry if self.focused is self.list else None
+        return entry.key if entry else ""
+
+    def retreat(self) -> bool:
+        """From what counts and from the list back to the cards."""
+        if self.has_class("-explaining"):
+            self._explain(False)
+        elif self.focused is self.grid or self.focused is None:
+            return False
+        self.grid.focus()
+        return True
+
+    def _explain(self, on: bool) -> None:
+        self.set_class(on, "-explaining")
+        self.call_after_refresh(self.start_reload)
+
+    def act(self, action: str) -> bool:
+        if action in ("previous_metric", "next_metric"):
+            return self.grid.act(action)
+        if action == "bucket":
+            choices = ("", *BUCKETS)
+            self.bucket = choices[(choices.index(self.bucket) + 1) % len(choices)]
+            self.dash.notify_text(f"bars: a {self.bucket}" if self.bucket else "bars: by the range")
+            self.start_reload()
+            return True
+        if action == "counts":
+            self._explain(not self.has_class("-explaining"))
+            return True
+        if self.focused is self.list:
+            return super().act(action)
+        if self.focused is self.facts and self.facts.act(action):
+            return True
+        if action in ("next_failed", "previous_failed"):
+            if not self.grid.next_bad(1 if action == "next_failed" else -1):
+                self.dash.notify_text("no number became worse or misses its goal")
+            return True
+        return self.grid.act(action)
 
     def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        titles = ("team", "metric", "value", "n", "change", "level")
-        return titles, [(c.team, c.metric, c.text, str(c.n), c.delta, c.level) for c in self.cards]
+        if self.focused is self.list:
+            return super().export_rows()
+        titles = ("team", "metric", "value", "n", "change", "goal", "level")
+        cells = ((c.metric, c.text, str(c.n), c.delta, c.wanted, c.level) for c in self.grid.cards)
+        teams = (c.team for c in self.grid.cards)
+        return titles, [(team, *row) for team, row in zip(teams, cells, strict=True)]
+
+
+def wrapped(hints: Sequence[str], width: int) -> tuple[str, ...]:
+    """Sentences as lines; each but the first of a sentence stands in."""
+    width = max(width, 20)
+    return tuple(
+        line
+        for hint in hints
+        for line in textwrap.wrap(
+            clean(hint), width, subsequent_indent="  ", break_on_hyphens=False
+        )
+    )
+
+
+def bucket_labels(window: Window) -> list[str]:
+    """A word a bucket: its day or month, or its time where it is part of a day."""
+    form = "%b %y" if window.bucket == "month" else "%d %b"
+    form = "%H:%M" if window.end - window.since <= DAY and not window.wanted else form
+    return [
+        to_datetime(start).astimezone(window.zone).strftime(form) for start in window.bucket_starts
+    ]

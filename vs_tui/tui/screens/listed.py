@@ -9,6 +9,7 @@ from vs_tui.model.time import Instant
 from vs_tui.store.reader_protocol import COUNTED, Counts
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.theme import Look
+from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.listing import Listing, Row
 
 PAGE: Final = 500
@@ -50,8 +51,13 @@ class ListedView(View):
         """Whether the last row was asked for before it was read."""
         self.sort = self.sorts[0] if self.sorts else ""
 
+    @property
+    def first_panel(self) -> Framed:
+        """What has the keys at the start."""
+        return self.list
+
     def on_mount(self) -> None:
-        self.list.focus()
+        self.first_panel.focus()
 
     def use_sort(self, sort: str) -> None:
         """Take up a remembered order, if there still is one of this name."""

@@ -1,0 +1,175 @@
+"""What stands beside a number: in words, by stage, how it is spread, and its course."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.cells import cell_len
+
+from vs_tui.metrics import texts
+from vs_tui.metrics.cards import (
+    delta_text,
+    is_count,
+    is_small,
+    remarks,
+    text_of,
+    value_text,
+    wanted_text,
+)
+from vs_tui.metrics.definitions import Figure
+from vs_tui.metrics.goals import is_met
+from vs_tui.metrics.report import Detail
+from vs_tui.model.display import clean
+from vs_tui.model.time import iso, to_datetime
+from vs_tui.tui.paint import Piece, fit
+from vs_tui.tui.theme import Look
+from vs_tui.tui.widgets.sparkline import condensed
+
+_BAR: Final = 14
+_SHARE_BAR: Final = 6
+_WIDEST_BAR: Final = 4
+_STAGE_COLUMNS: Final = (("p50", 5), ("mean", 5), ("share", 6))
+"""The share is of the means, which it could contradict the median without."""
+
+
+def facts_of(detail: Detail, look: Look) -> list[list[Piece]]:
+    """The number in words, its spread, and for lead times the stages."""
+    found = [*_stages(detail, look), *([[]] if detail.stages else []), *_summary(detail), []]
+    most = max((n for _, n in detail.distribution), default=0)
+    for name, n in detail.distribution:
+        bar = look.glyphs.bar * (round(n * _BAR / most) if most else 0)
+        if n and not bar:
+            bar = look.glyphs.partial
+        found.append([(fit(name, 7), "dim"), (fit(bar, _BAR + 1), "run"), (str(n), "text")])
+    if detail.marks:
+        found.append([])
+        found += [[(f"{n}x {clean(mark)}", "dim")] for mark, n in detail.marks.items()]
+    return found
+
+
+def _summary(detail: Detail) -> list[list[Piece]]:
+    figure = detail.figure
+    sample = f"  n={figure.n}" + (", small sample" if is_small(figure) else "")
+    lines: list[list[Piece]] = [[(value_text(figure), "title"), (sample, "dim")]]
+    if figure.p90 is not None:
+        lines[0].append((f"  p90 {texts.brief(figure.p90)}", "dim"))
+    before = delta_text(figure)
+    if before:
+        role = {"better": "good", "worse": "bad"}.get(figure.direction, "dim")
+        lines.append([(f"{before} ", role), (f"against n={figure.before_n} before", "dim")])
+    else:
+        lines.append([("nothing before to compare with", "dim")])
+    if missed := _missed(detail):
+        lines.append([(missed, "dim")])
+    lines += [[(text, "dim")] for text in remarks(figure)]
+    return lines
+
+
+def _missed(detail: Detail) -> str:
+    """On how many of the buckets with data the goal was missed."""
+    figure = detail.figure
+    values = [value for value in figure.series if value is not None]
+    if figure.goal is None or is_count(figure) or not values:
+        return ""
+    missed = sum(not is_met(figure.metric, value, figure.goal) for value in values)
+    bucket = detail.window.bucket
+    return f"misses the goal of {wanted_text(figure)} in {missed} of {len(values)} {bucket}s"
+
+
+def _stages(detail: Detail, look: Look) -> list[list[Piece]]:
+    if not detail.stages:
+        return []
+    slower = {found.name: found for found in detail.regressions}
+    head = "".join(fit(word, width, right=True) for word, width in _STAGE_COLUMNS)
+    lines: list[list[Piece]] = [[(fit("stage", 11) + head, "dim")]]
+    for stage in detail.stages:
+        bar = look.glyphs.bar * round((stage.share or 0) * _SHARE_BAR)
+        mark: list[Piece] = []
+        if stage.stage == detail.bottleneck:
+            mark.append((" longest", "wait"))
+        if stage.stage in slower:
+            factor = slower[stage.stage].factor
+            mark.append((f" {factor:.1f}x {look.glyphs.long}", "bad"))
+        share = "-" if stage.share is None else f"{stage.share * 100:.0f} %"
+        lines.append(
+            [
+                (fit(stage.stage, 11), "text"),
+                (fit(texts.brief(stage.median), 5, right=True), "text"),
+                (fit(texts.brief(stage.mean), 5, right=True), "dim"),
+                (fit(share, 6, right=True) + " ", "dim"),
+                (fit(bar, _SHARE_BAR), "run"),
+                *mark,
+            ]
+        )
+    return lines
+
+
+def leading_stages(detail: Detail, look: Look) -> str:
+    """The stages with the largest shares, in a line."""
+    known = [stage for stage in detail.stages if stage.share]
+    first = sorted(known, key=lambda stage: -(stage.share or 0))[:3]
+    return "  ".join(
+        f"{stage.stage} {(stage.share or 0) * 100:.0f} %"
+        + (f" {look.glyphs.critical}" if stage.stage == detail.bottleneck else "")
+        for stage in first
+    )
+
+
+def explained(detail: Detail) -> list[str]:
+    """What a number counts, over which time, and what it leaves out: a sentence each."""
+    figure, window = detail.figure, detail.window
+    since, end = (to_datetime(at).astimezone(window.zone) for at in (window.since, window.end))
+    said = [
+        figure.definition.meaning,
+        f"From {since:%d %b %Y %H:%M} to {end:%d %b %Y %H:%M}, days of {window.zone}.",
+    ]
+    if figure.since is not None:
+        said.append(f"The first event known is of {(iso(figure.since) or '')[:10]}.")
+    if figure.goal is not None:
+        said.append(f"The goal of the team is {wanted_text(figure)} ([goals]).")
+    if figure.levels:
+        named = ", ".join(f"{level} {year}" for year, level in sorted(figure.levels.items()))
+        said.append(f"DORA's levels: {named}.")
+    elif figure.value is not None:
+        said.append("DORA's reports give no level for it.")
+    said += [f"{text[:1].upper()}{text[1:]}." for text in remarks(figure)]
+    if detail.of > len(detail.behind):
+        said.append(f"The list holds {len(detail.behind)} of {detail.of}.")
+    return [*said, *detail.left_out, "docs/metrics.md defines it, with examples."]
+
+
+def course(
+    figure: Figure, labels: Sequence[str], size: tuple[int, int], look: Look
+) -> list[list[Piece]]:
+    """A chart of so many cells and lines: a bar a bucket on a zero base, none without data.
+    `labels` name the buckets."""
+    width, height = size
+    top = max((value for value in figure.series if value is not None), default=0.0)
+    values = [value or None if is_count(figure) else value for value in figure.series]
+    if top <= 0 or height < 3:
+        return []
+    said = texts.number(top) if is_count(figure) else text_of(figure.metric, top)
+    margin = max(cell_len(said), 3) + 1
+    shown = condensed(values, width - margin - 1)
+    each = max(1, min((width - margin - 1) // max(len(shown), 1), _WIDEST_BAR))
+    sparks, glyphs = look.glyphs.sparks, look.glyphs
+    steps = len(sparks)
+    lines: list[list[Piece]] = []
+    for row in range(height - 2, -1, -1):
+        bars = ""
+        for value in shown:
+            filled = (
+                -1 if value is None else round(value / top * (height - 1) * steps) - row * steps
+            )
+            least = 0 if value is not None and row == 0 else -1
+            level = max(min(filled, steps) - 1, least)
+            bars += (sparks[level] if level >= 0 else " ") * each
+        label = said if row == height - 2 else "0" if row == 0 else ""
+        axis = glyphs.ends if label else glyphs.now
+        lines.append([(fit(label, margin, right=True) + axis, "dim"), (bars, "run")])
+    across = len(shown) * each
+    first, last = (labels[0], labels[-1]) if labels else ("", "")
+    gap = across - len(first) - len(last)
+    below = first + (" " * gap + last if gap > 0 else "")
+    return [*lines, [(" " * (margin + 1) + below, "dim")]]
