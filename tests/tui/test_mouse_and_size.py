@@ -278,6 +278,6 @@ async def test_where_there_is_no_room_for_facts_a_key_shows_them() -> None:
     async with stage(size=(60, 24), detail=some_detail) as on:
         await on.press("3", "l", "i")
         await on.sees("The median time from the begin")
-        await on.press("tab", "tab")
+        await on.press("tab")
         await on.press("G")
         await on.sees(">= 2d")
