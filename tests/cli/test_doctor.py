@@ -14,11 +14,14 @@ from pathlib import Path
 import pytest
 
 from tests.ingest.server import Server
-from tests.store.conftest import Clock, custom
+from tests.store.conftest import Clock, T, custom
 from vs_tui.cli import doctor_checks
+from vs_tui.cli.common import now
 from vs_tui.cli.doctor_checks import Finding
 from vs_tui.cli.main import main
-from vs_tui.store.writer import Writer
+from vs_tui.model.time import DAY, HOUR, SECOND
+from vs_tui.store.reader import SqliteReader
+from vs_tui.store.writer import Settings, Writer
 
 
 @pytest.fixture
@@ -250,3 +253,30 @@ def test_root_is_told_to_use_another_user(home, capsys, monkeypatch) -> None:
     assert doctor(capsys)[1]["user"][0].level == "warn"
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert doctor(capsys)[1]["user"][0].level == "ok"
+
+
+def test_what_waits_because_the_clock_is_wrong_is_said(home, capsys) -> None:
+    """By doctor, by who prunes, and over HTTP."""
+    path, settings = home / "t.db", Settings(timeouts={"deploy": HOUR})
+
+    async def work() -> str:
+        earlier = Writer(path, lambda: now() - 200 * DAY - HOUR, settings)
+        await earlier.open()
+        await earlier.submit(custom("deploy", 1, "start", (now() - T) // SECOND - 200 * 86_400))
+        await earlier.close()
+        writer = Writer(path, now, settings)
+        await writer.open()
+        await writer.sweep()
+        await writer.close()
+        reader = await SqliteReader(path, now).open()
+        try:
+            return (await reader.health()).clock
+        finally:
+            await reader.close()
+
+    assert "the clock is 200d ahead: timeouts until" in asyncio.run(work())
+    _, found = doctor(capsys, "--db", str(path))
+    assert [each.level for each in found["clock"]] == ["ok", "warn"]
+    assert "200d ahead" in found["clock"][1].found
+    assert main(["db", "prune", "--older-than", "30d", "--dry-run", "--db", str(path)]) == 0
+    assert "ages count from" in capsys.readouterr().err

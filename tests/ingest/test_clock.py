@@ -58,7 +58,7 @@ def send(server: Server, name: str, action: str, **more: object) -> None:
     body = {"type": "build", "id": name, "action": action, **more}
     status, answer = server.call("/customhttp", body)
     assert status == 200, answer
-    assert time.monotonic() - began < 5, "nothing waits for the clock"
+    assert time.monotonic() - began < 20, "nothing waits for the clock"
 
 
 def ls(folder: Path, database: Path, env: Mapping[str, str], *options: str) -> bytes:

@@ -1,6 +1,7 @@
 """A store on a real file, with a clock that stands still unless a test moves it."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -11,6 +12,7 @@ from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.customhttp import SOURCE
 from vs_tui.sources.reading import intake_of, read
+from vs_tui.store.clock import Uptime
 from vs_tui.store.rebuild import Rebuilt, rebuild
 from vs_tui.store.writer import Settings, Writer
 
@@ -27,8 +29,14 @@ class Clock:
     def __init__(self) -> None:
         self.now = T
 
+        self.off = 0
+        """How far it is from the time that has passed."""
+
     def __call__(self) -> int:
-        return self.now
+        return self.now + self.off
+
+    def uptime(self) -> Uptime:
+        return Uptime("this boot", self.now)
 
 
 def custom(kind: str, number: object, action: str, at: int = 0, **more: object) -> Intake:
@@ -70,7 +78,7 @@ async def open_writer(tmp_path: Path, clock: Clock) -> AsyncIterator[Callable[..
 
     async def opener(settings: Settings | None = None, name: str = "") -> Writer:
         path = tmp_path / (name or f"{len(opened)}.db")
-        writer = Writer(path, clock, settings)
+        writer = Writer(path, clock, replace(settings or Settings(), uptime=clock.uptime))
         await writer.open()
         opened.append(writer)
         return writer

@@ -212,29 +212,6 @@ async def test_pruned_bodies_are_gone_from_every_file(open_writer, tmp_path, giv
     assert verify(writer.path) == []
 
 
-async def test_a_clock_that_is_far_ahead_deletes_nothing_and_says_so(
-    open_writer, clock, caplog
-) -> None:
-    writer = await open_writer(Settings(retention=Retention(age=180 * DAY)))
-    await writer.submit(custom("build", "1", "end", 0))
-    clock.now = T + 200 * DAY
-    await writer.sweep()
-    assert len((await rows_of(writer))[0]) == 1
-    assert "clock is far ahead" in caplog.text
-
-
-async def test_a_timeout_is_undone_when_the_clock_is_right_again(open_writer, clock) -> None:
-    writer = await open_writer(Settings(timeouts={"deploy": 2 * HOUR}))
-    await writer.submit(custom("deploy", "1", "start", 0))
-    before = await rows_of(writer)
-    clock.now = T + 2 * DAY
-    await writer.sweep()
-    assert "timed_out" in str(await rows_of(writer))
-    clock.now = T + HOUR
-    await writer.sweep()
-    assert await rows_of(writer) == before
-
-
 async def test_a_receiver_prunes_by_itself_once_an_hour(open_writer, clock) -> None:
     writer = await open_writer(Settings(retention=Retention(age=7 * DAY)))
     await old_and_new(writer)

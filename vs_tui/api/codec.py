@@ -262,6 +262,7 @@ HEALTH: Final = Shape(
     {
         **{"ready": TRUTH, "trouble": TEXT, "spans": COUNT, "deliveries": COUNT},
         **{"behind": COUNT, "lag_s": Field(SECONDS, "lag"), "export_trouble": TEXT},
+        "clock": TEXT,
     },
 )
 CARD: Final = Shape(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import sqlite3
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -209,7 +210,7 @@ def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(f"--older-than: {error}") from None
     if not age:
         raise UsageError("say how old: --older-than 90d, or age in [retention] of the config")
-    before = now() - age
+    before = _counted_from(config.db) - age
     if config.log is not None:
         if args.dry_run:
             raise UsageError("--dry-run: not with a shared log; `vs-tui ls` lists what is old")
@@ -235,6 +236,25 @@ def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
         "copies_that_still_hold_it": copies,
         "next": [_ELSEWHERE, *([_BESIDE] if copies else [])],
     }
+
+
+def _counted_from(path: Path) -> Instant:
+    """What ages count from: now, unless the clock says what cannot be."""
+    from vs_tui.store.clock import TOLERANCE, deleting
+    from vs_tui.store.schema import StoreError, open_reader
+
+    found = now()
+    with (
+        contextlib.suppress(StoreError, sqlite3.Error),  # who deletes says what is wrong with it
+        contextlib.closing(open_reader(path, older=True)) as reader,
+    ):
+        found = deleting(reader, found)
+    if found < now() - TOLERANCE:
+        print(
+            f"the clock is far ahead of what this database knows: ages count from {iso(found)}",
+            file=sys.stderr,
+        )
+    return found
 
 
 def _copies(path: Path, args: argparse.Namespace) -> list[str]:

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -260,6 +261,10 @@ def _stored(path: Path) -> Iterator[Finding]:
         f"{path}: {found['deliveries']} deliveries, {found['spans']} spans, "
         f"{format_size(found['bytes'])}",
     )
+    if waiting := _waiting(path):
+        yield Finding(
+            "warn", "clock", waiting, "nothing is lost: it is done once the time is right"
+        )
     if (behind := _behind(path)) > 0:
         yield Finding(
             "warn",
@@ -275,6 +280,15 @@ def _stored(path: Path) -> Iterator[Finding]:
             "end what reads it for long (a shell in the middle of a query, a backup tool); "
             "`vs-tui view` does not",
         )
+
+
+def _waiting(path: Path) -> str:
+    """What is not done because the clock is wrong."""
+    from vs_tui.store.clock import trouble
+    from vs_tui.store.schema import open_reader
+
+    with closing(open_reader(path)) as reader:
+        return trouble(reader, now())
 
 
 def _behind(path: Path) -> int:

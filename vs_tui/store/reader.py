@@ -17,6 +17,7 @@ from vs_tui.model.teams import Environments
 from vs_tui.model.thresholds import DEFAULTS, Thresholds
 from vs_tui.model.time import SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Link, Span
+from vs_tui.store import clock as clocks
 from vs_tui.store import rows
 from vs_tui.store.filter_sql import where as where_of
 from vs_tui.store.read_spans import (
@@ -311,9 +312,10 @@ class SqliteReader:
                 rows.number(db, _LAST_DELIVERY),
                 sqlite_log.head(db),
                 sqlite_log.position(db),
+                clocks.trouble(db, self._clock()),
             )
         )
-        _, _, head, position = counted
+        spans, deliveries, head, position, clock = counted
         if position >= self._waits_for:
             # What was seen to wait is folded: from now on it is what waits now.
             self._waits_for, self._waits_since = head, time.monotonic()
@@ -321,10 +323,11 @@ class SqliteReader:
         return Health(
             ready=not trouble,
             trouble=trouble,
-            spans=counted[0],
-            deliveries=counted[1],
+            spans=spans,
+            deliveries=deliveries,
             behind=max(head - position, 0),
             lag=round(lag * SECOND),
+            clock=clock,
             path=str(self.path),
             export_trouble=self._export_trouble(),
         )

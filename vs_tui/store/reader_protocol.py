@@ -195,6 +195,8 @@ class Health:
     """Deliveries that are stored and not folded yet."""
     lag: Duration = 0
     """How long they have been seen to wait."""
+    clock: str = ""
+    """What waits because the clock is wrong; empty when nothing does."""
     path: str = ""
     export_trouble: str = ""
     """Why the OTLP collector takes nothing; empty when it does, or when nothing is sent."""

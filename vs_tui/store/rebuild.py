@@ -139,6 +139,7 @@ class _Side(Writer):
         self.generation = int(found.get("generation", 0))
         seq = int(found.get("seq", 0)) + _AHEAD
         db.execute("INSERT INTO meta VALUES ('seq', ?)", (seq,))
+        db.execute("INSERT INTO meta SELECT * FROM live.meta WHERE name = 'clock'")
         for table in table_swap.model_tables(db):
             if table not in (*DERIVED_TABLES, "corrected"):
                 names = table_swap.columns(db, table)

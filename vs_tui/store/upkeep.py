@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,18 +10,11 @@ from typing import Final, Protocol, TypeVar
 
 from vs_tui.log.delivery import UNKNOWN_SOURCE, Rejection
 from vs_tui.model.limits import Retention
-from vs_tui.model.time import HOUR, Instant
+from vs_tui.model.time import Instant
 from vs_tui.store import batch, retention
 from vs_tui.store.retention import Pruned
 from vs_tui.store.span_folding import Change
 
-log = logging.getLogger(__name__)
-
-CLOCK_TRUST: Final = HOUR
-"""How far the clock may be from the newest delivery before retention counts from that instead."""
-_NEWEST: Final = (
-    "SELECT MAX(received_at) FROM (SELECT received_at FROM deliveries ORDER BY id DESC LIMIT 100)"
-)
 _OLDER: Final = (
     "SELECT EXISTS (SELECT 1 FROM spans WHERE parent_key = '' AND last_event_at < ?) "
     "OR EXISTS (SELECT 1 FROM deliveries WHERE received_at < ?)"
@@ -139,25 +131,22 @@ async def retain(
 ) -> tuple[Instant, bool]:
     """Before when finished traces are to be deleted, because they are older, or more, than is to be
     kept; and whether more may have to go, further on than this (`after` the next time): the oldest
-    may all be in flight, as tickets are. Ages are measured from the newest delivery where the clock
-    is far ahead of it: one start with a wrong clock would delete everything."""
+    may all be in flight, as tickets are."""
     before = 0
     if kept.age and not after:
-        newest = await run(lambda db: db.execute(_NEWEST).fetchone()[0])
-        if newest is not None and now - newest > CLOCK_TRUST:
-            if now - newest > kept.age:
-                log.warning(
-                    "the clock is far ahead of the newest delivery; ages are counted from it"
-                )
-            now = newest
         before = now - kept.age
         await transact(lambda db, _: retention.prune_rejections(db, before))
-        if not await run(lambda db: db.execute(_OLDER, (before, before)).fetchone()[0]):
+        if not await run(lambda db: has_older(db, before)):
             before = 0
     if kept.size and await run(retention.used_bytes) > kept.size:
         further = await run(partial(retention.next_tenth, after=after))
         return max(before, further), further > after
     return before, False
+
+
+def has_older(db: sqlite3.Connection, before: Instant) -> bool:
+    """Whether something is older than what is to be kept."""
+    return bool(db.execute(_OLDER, (before, before)).fetchone()[0])
 
 
 def time_out(

@@ -22,9 +22,10 @@ from vs_tui.log.append_queue import Tell, Unavailable, Waiting, WaitingLine
 from vs_tui.log.delivery import PRUNE_PATH, Intake, Outcome, Rejection, decision
 from vs_tui.model.limits import LOW_SPACE, READ_WAIT_SECONDS, Retention
 from vs_tui.model.teams import Teams
-from vs_tui.model.time import HOUR, SECOND, Duration, Instant, iso
+from vs_tui.model.time import DAY, HOUR, SECOND, Duration, Instant, iso
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store import batch, retention, upkeep
+from vs_tui.store.clock import Uptime, Watch, uptime
 from vs_tui.store.health import Condition
 from vs_tui.store.lock import DatabaseLock
 from vs_tui.store.projector import Folded, Projector
@@ -66,6 +67,7 @@ class Settings:
     low_space: int = LOW_SPACE
     """Bytes that stay free on the disk, so that pruning is possible."""
     free_bytes: Callable[[Path], int] = free_bytes
+    uptime: Callable[[], Uptime] = uptime
 
 
 class Writer:
@@ -96,11 +98,13 @@ class Writer:
         self._condition = Condition(
             path, settings.low_space, settings.free_bytes, lambda: self._notify(())
         )
-        self._timed_out_at = self._retain_at = 0
+        self._timed_out_at: Duration = -DAY
+        self._retain_at: Duration = 0
         self._pruned = Pruned()
         self._pruning = asyncio.Lock()
         self._retain_after: Instant = 0
         self._generation = -1
+        self._watch = Watch(clock, settings.uptime)
         self._is_open = False
         self._to_adopt = [*self._adopters(), clear_leftovers(path)]
 
@@ -115,6 +119,7 @@ class Writer:
         try:
             self._condition.opened()
             await self._run(self._check)
+            await self._transaction(lambda db, _: self._watch.recall(db))
             await self._run(self._folding.bodies.load)
             if await self._transaction(lambda db, _: is_empty(db)):
                 await self.adopt()
@@ -282,7 +287,7 @@ class Writer:
 
         result = await self._run(
             lambda db: batch.in_transaction(
-                db, self._folding, self._clock(), current, synced=synced
+                db, self._folding, self._watch.judged().timing, current, synced=synced
             )
         )
         if self._projector.behind:
@@ -473,27 +478,40 @@ class Writer:
             await self._run(retention.empty_wal)
         if await self._rejections.store(self._transaction, self._clock()):
             self._notify(())
-        now = self._clock()
+        believed = await self._watch.look(self._transaction)
+        now = self._settings.uptime().up
         if not 0 <= now - self._timed_out_at < 10 * SECOND:
             # All that is in flight is looked at: a backlog of tickets costs too much each second.
             self._timed_out_at = now
-            timeouts = dict(self._settings.timeouts)
-            due = await self._run(lambda db: batch.due_timeouts(db, timeouts, now))
-            if due:
-                self._notify(await self._transaction(lambda db, f: time_out(db, f, due)))
+            await self._time_out(believed.timing)
         await self.adopt()
         await self._carry_out()
         if self._settings.retention and now >= self._retain_at and not self.behind:
-            await self._retain(now)
+            await self._retain(believed.deleting)
+            self._retain_at = now + (0 if self._retain_after else HOUR)
+
+    async def _time_out(self, now: Instant) -> None:
+        timeouts = dict(self._settings.timeouts)
+        due = await self._run(lambda db: batch.due_timeouts(db, timeouts, now))
+        if due:
+            self._notify(await self._transaction(lambda db, f: time_out(db, f, due)))
+        if self._watch.doubted:
+            wall = self._clock()
+            if await self._run(lambda db: batch.due_timeouts(db, timeouts, wall)):
+                await self._watch.hold_back(self._transaction)
 
     async def _retain(self, now: Instant) -> None:
         """Decide what is not to be kept: hourly, and a step further at once while it is much."""
+        kept = self._settings.retention
+        if kept.age and self._watch.doubted:
+            old = self._clock() - kept.age
+            if await self._run(lambda db: upkeep.has_older(db, old)):
+                await self._watch.hold_back(self._transaction)
         before, more = await upkeep.retain(
-            self._run, self._transaction, self._settings.retention, now, self._retain_after
+            self._run, self._transaction, kept, now, self._retain_after
         )
         self._retain_after = before if more else 0
-        self._retain_at = now + (0 if more else HOUR)
-        if before and await self._may_decide(now):
+        if before and await self._may_decide(self._clock()):
             await self._decide(before)
 
     async def _may_decide(self, _now: Instant) -> bool:

@@ -44,8 +44,8 @@ def concerns(app: Session) -> Iterator[str]:
         yield clean(app.config_trouble, 400)
     if app.setup.open_mode:
         yield "open: all who reach the port can send and read; restart without --no-auth"
-    if app.clock_trouble:
-        yield app.clock_trouble
+    if clock := app.waits_for_clock or app.clock_trouble:
+        yield clean(clock, 300)
     if app.after_restart:
         yield f"the configuration file changed: {app.after_restart}"
     if app.export_trouble:

@@ -140,6 +140,7 @@ class Feed:
         app = self._app
         health = await app.reader.health()
         app.trouble, app.lag, app.unfolded = health.trouble, health.lag, health.behind
+        app.waits_for_clock = health.clock
         app.export_trouble = health.export_trouble
         return health
 

@@ -99,7 +99,8 @@ class Session(SparingApp[int]):
         """Why the last reading failed."""
         self.not_listening = ""
         """Why the receiver did not start."""
-        self.clock_trouble = ""
+        self.clock_trouble = self.waits_for_clock = ""
+        """Which clock is wrong, and what the receiver does not do because its own is."""
         self.export_trouble = ""
         """Why nothing leaves by OTLP."""
         self.lag: Duration = 0
