@@ -177,8 +177,9 @@ async def test_a_decision_outlives_the_process_that_did_not_carry_it_out(
 async def retained(writer: Writer, times: int = 1) -> None:
     """What the sweep decides, and carries out a second later."""
     for _ in range(times):
+        await writer.folded()  # nothing is decided before
         await writer.sweep()
-        await writer.folded()
+    await writer.folded()
     await writer.sweep()
 
 

@@ -154,8 +154,8 @@ async def test_a_quiet_weekend_times_out_and_deletes(open_writer, clock, caplog)
     await writer.submit(custom("build", "1", "end"))
     clock.now += 60 * HOUR
     for _ in range(3):
-        await writer.sweep()
         await writer.folded()
+        await writer.sweep()
     ((deploy),) = (await rows_of(writer))[0]
     assert (deploy[0], deploy[4]) == (ref("deploy", "1"), "timed_out")
     assert "clock" not in caplog.text
