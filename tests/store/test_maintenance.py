@@ -282,6 +282,7 @@ async def test_stats_are_the_facts(open_writer) -> None:
     writer = await open_writer()
     await old_and_new(writer)
     await writer.submit(custom("pipeline", "done", "start", 0))
+    await writer.folded()
     found = stats(writer.path)
     assert (found["deliveries"], found["received"], found["spans"]) == (9, 10, 5)
     assert found["verdicts"] == {"accepted": 9, "duplicate": 1}
