@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from vs_tui.ingest.decoding import ZSTD
 from vs_tui.log.recording import read
 from vs_tui.sources.presets import presets
 
@@ -330,3 +332,9 @@ def honest(source: str) -> list[Honest]:
         ]
     assert found, f"write an honest delivery of {source}"
     return found
+
+
+def zstd(body: bytes) -> bytes:
+    """A frame with its checksum, as `zstd` on the command line writes it."""
+    found = import_module(f"{ZSTD}.zstd")
+    return found.compress(body, options={found.CompressionParameter.checksum_flag: 1})

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from tests.ingest.bodies import zstd
 from tests.ingest.inside import START, TOKEN, Raw, busy, post, receiving
 from vs_tui.ingest.admission import Admission, Load
 from vs_tui.ingest.http_errors import Refused
@@ -250,6 +251,10 @@ async def test_the_inflated_size_counts(tmp_path) -> None:
         nested = gzip.compress(bomb)
         status, _, body = await ask(runtime, post(nested, "/customhttp", *gzipped()))
         assert status == 400, "inflated once, and that is no JSON"
+        bomb = zstd(b"0" * 50 * MIB)
+        encoded = ("Content-Encoding: zstd", gzipped()[0])
+        status, _, body = await ask(runtime, post(bomb, "/customhttp", *encoded))
+        assert status == 413
 
 
 def gzipped() -> tuple[str, str]:

@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import re
+import runpy
 import socket
 import sqlite3
 import zlib
@@ -16,7 +17,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.ingest.bodies import zstd
 from tests.ingest.server import TOKEN, Server, nearby, serving
+from vs_tui.ingest import decoding
 
 START = b'{"type":"build","id":"1","action":"start"}'
 
@@ -116,7 +119,6 @@ def test_other_types_and_encodings_are_415(shared) -> None:
         {"Content-Type": "application/xml"},
         {"Content-Encoding": "compress"},
         {"Content-Encoding": "br"},
-        {"Content-Encoding": "zstd"},
     ):
         status, answer = shared.call("/customhttp", START, headers)
         refused(shared, status, answer, 415, "send")
@@ -128,6 +130,11 @@ def test_gzip_is_read_and_broken_gzip_is_400(shared) -> None:
     assert shared.call("/customhttp", b"\x1f\x8bbroken", headers)[0] == 400
 
 
+def test_without_its_package_zstd_is_415_and_the_others_are_named(monkeypatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert runpy.run_path(decoding.__file__)["ENCODINGS"] == ("gzip", "x-gzip", "deflate")
+
+
 @pytest.mark.parametrize("padding", [0, 50_000])
 def test_a_compressed_body_is_whole_or_refused(shared, padding) -> None:
     """Without its checksum nobody knows whether the end of it is missing."""
@@ -135,6 +142,7 @@ def test_a_compressed_body_is_whole_or_refused(shared, padding) -> None:
     whole = gzip.compress(body)
     stream = zlib.compressobj(wbits=-15)
     bare = stream.compress(body) + stream.flush()
+    packed = zstd(body)
     for encoding, sent, expected in (
         ("gzip", whole, 200),
         ("x-gzip", whole, 200),
@@ -149,6 +157,12 @@ def test_a_compressed_body_is_whole_or_refused(shared, padding) -> None:
         ("deflate", zlib.compress(body)[:-4], 400),
         ("deflate", bare[:-2], 400),
         ("deflate", zlib.compress(body) + b"more", 400),
+        ("zstd", packed, 200),
+        ("zstd", zstd(body[:20]) + zstd(body[20:]), 200),
+        ("zstd", packed[:-2], 400),
+        ("zstd", packed + b"more", 400),
+        ("zstd", whole, 400),
+        ("zstd", b"", 400),
     ):
         status, answer = shared.call("/customhttp", sent, {"Content-Encoding": encoding})
         assert status == expected, (encoding, len(sent), answer)

@@ -12,6 +12,7 @@ from tests.sources import gitlab_payloads as gl
 from tests.sources import jenkins_payloads as jk
 from tests.sources import jira_payloads as ji
 from tests.store.tracing import World, from_gitlab, from_jenkins, posted, sent
+from vs_tui.log.delivery import Intake
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources import cdevents, github, jira
 from vs_tui.sources.base import Inbound
@@ -139,3 +140,47 @@ def test_a_merge_request_without_project_is_of_the_project_it_goes_to() -> None:
     body["object_attributes"] |= {"target": target, "target_project_id": project["id"]}
     now, before = (posted("gitlab", b).events[0].key for b in (gl.merge_request("merge"), body))
     assert now == before
+
+
+def first_edition(kind: str, number: int, clock: str, **attributes: str) -> Intake:
+    """A CDEvent of before 0.1 in binary mode: all its fields are headers."""
+    told = {"id": str(number), "type": f"cd.{kind}.v1", "source": "/ci", "specversion": "1.0"}
+    named = told | {"time": gh.stamp(clock)} | attributes
+    return posted("cdevents", {}, **{f"ce-{name}": value for name, value in named.items()})
+
+
+def test_cdevents_of_before_version_0_1_make_the_same_tree() -> None:
+    deliveries = [
+        first_edition("pipelinerun.started", 1, "10:00:00", pipelinerunid="p1"),
+        first_edition("taskrun.finished", 2, "10:02:00", taskrunid="t1", taskrunpipelineid="p1"),
+        first_edition(
+            "artifact.published", 3, "10:03:00", artifactname="cart", artifactversion="1.2"
+        ),
+        first_edition(
+            *("service.deployed", 4, "10:04:00"),
+            **{"servicename": "cart", "serviceenvid": "production", "serviceversion": "1.2"},
+        ),
+        first_edition(
+            *("pipelinerun.finished", 5, "10:05:00"),
+            **{"pipelinerunid": "p1", "pipelinerunname": "ship", "pipelinerunstatus": "failed"},
+        ),
+        first_edition("repository.created", 6, "10:06:00", repositoryid="r"),
+    ]
+    expected = World().deliver(*deliveries).rows()
+    world = World().deliver(*deliveries[::-1])
+    assert world.rows() == expected
+    assert world.parents() == {
+        "cdevents-pipelinerun-p1": "",
+        "cdevents-taskrun-t1": "cdevents-pipelinerun-p1",
+        "cdevents-artifact-pkg:generic/cart@1.2": "",
+        "cdevents-service-cart/4": "cdevents-artifact-pkg:generic/cart@1.2",
+    }
+    sql = "SELECT name, status FROM spans WHERE operation = 'pipeline'"
+    assert world.db.execute(sql).fetchall() == [("ship", "error")]
+
+
+def test_a_structured_cdevent_of_before_version_0_1() -> None:
+    told = {"pipelinerunid": "pipe1", "pipelinerunname": "Ship", "pipelinerunstatus": "Finished"}
+    body = {"specversion": "1.0", "id": "9", "source": "cli", "time": gh.stamp("10:00:00")}
+    (event,) = posted("cdevents", body | told | {"type": "cd.pipelinerun.finished.v1"}).events
+    assert (event.name, event.state.name) == ("Ship", "OK")

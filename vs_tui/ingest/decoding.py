@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Final
 
 PIECE: Final = 1024 * 1024
 """Bytes that are decoded at once."""
-ENCODINGS: Final = frozenset({"gzip", "x-gzip", "deflate"})
+_PLACES: Final = ("compression", "backports")
+ZSTD: Final = next((p for p in _PLACES if find_spec(p) and find_spec(f"{p}.zstd")), "")
+"""Where zstd is: in Python since 3.14, before that in the extra `zstd`."""
+ENCODINGS: Final = ("gzip", "x-gzip", "deflate", *(("zstd",) if ZSTD else ()))
+_ZSTD_WINDOW: Final = 23
+"""8 MiB: what RFC 9659 lets a sender ask for, as a power of two."""
 
 
 class Broken(ValueError):
@@ -17,6 +24,9 @@ class Broken(ValueError):
 
 def decoded(encoding: str, raw: bytes) -> Iterator[bytes]:
     """The pieces of a body. Broken at its end when something is missing, also the checksum."""
+    if encoding == "zstd":
+        yield from _zstd(raw)
+        return
     window = zlib.MAX_WBITS | 16
     if encoding == "deflate":
         # Some senders mean the bare stream, without the header that RFC 9110 wants.
@@ -39,3 +49,20 @@ def decoded(encoding: str, raw: bytes) -> Iterator[bytes]:
             return
         if encoding == "deflate":
             raise Broken("something follows the body's encoding")
+
+
+def _zstd(raw: bytes) -> Iterator[bytes]:
+    zstd = import_module(f"{ZSTD}.zstd")
+    options = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW}
+    while raw:
+        frame, rest = zstd.ZstdDecompressor(options=options), raw
+        while not frame.eof:
+            try:
+                piece = frame.decompress(rest, PIECE)
+            except zstd.ZstdError:
+                raise Broken("the body is cut or its encoding is broken") from None
+            rest = b""
+            if not piece and frame.needs_input and not frame.eof:
+                raise Broken("the body is cut: the end of its encoding is missing")
+            yield piece
+        raw = frame.unused_data

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import orjson
 from aiohttp import web
 
+from vs_tui.ingest.decoding import ENCODINGS as DECODED
 from vs_tui.store.storage_errors import explain, is_storage
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ REQUEST_ID: Final = "X-Request-Id"
 _NONE: Final[Mapping[str, str]] = {}
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="deliveries"'}
 """What RFC 9110 asks of every 401. Not Basic, which we take as well: browsers would ask people."""
-ENCODINGS: Final = "send the body plain or with Content-Encoding: gzip"
+ENCODINGS: Final = f"send the body plain or with Content-Encoding: {', '.join(DECODED)}"
 
 
 class Refused(Exception):

@@ -21,6 +21,7 @@ import orjson
 from vs_tui.model.time import parse_instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unreadable, json_body, obj, text
+from vs_tui.sources.cdevents.first_edition import EXTENSIONS, FIRST, subject_of
 from vs_tui.sources.cdevents.spans import events_of
 from vs_tui.sources.cdevents.subjects import SUBJECTS, CdEvent
 from vs_tui.sources.cdevents.tekton import TEKTON, read_tekton
@@ -44,6 +45,7 @@ class CdEvents(TokenSource):
         "ce-subject",
         "ce-time",
         "ce-specversion",
+        *(f"ce-{name}" for name in EXTENSIONS),
     )
 
     def dedupe_key(self, inbound: Inbound) -> str:
@@ -98,10 +100,12 @@ def _unwrapped(body: dict[str, Any], inbound: Inbound) -> dict[str, Any]:
         return _composed({name: text(body, name) for name in _ATTRIBUTES}, data)
     if inbound.header("ce-type"):
         return _composed({name: inbound.header(f"ce-{name}") for name in _ATTRIBUTES}, body)
+    if text(body, "type").startswith(FIRST):
+        return _composed({name: text(body, name) for name in _ATTRIBUTES}, None)
     raise BadBody("context", "is missing; send a CDEvent, or a CloudEvent with its ce- headers")
 
 
-_ATTRIBUTES: Final = ("id", "source", "type", "subject", "time")
+_ATTRIBUTES: Final = ("id", "source", "type", "subject", "time", *EXTENSIONS)
 
 
 def _decoded(encoded: Any) -> Any:
@@ -125,6 +129,7 @@ def _composed(attributes: Mapping[str, str], content: Any) -> dict[str, Any]:
             "source": attributes["source"],
             "content": content,
         },
+        "extensions": {name: found for name in EXTENSIONS if (found := attributes[name])},
     }
 
 
@@ -135,14 +140,18 @@ def _read(body: dict[str, Any], inbound: Inbound) -> Parsed:
         raise BadBody("context.type", "is missing; it looks like dev.cdevents.build.started.0.3.0")
     if kind.startswith(TEKTON):
         return read_tekton(kind, context, subject, inbound.received_at)
-    words = kind.removeprefix(PREFIX).split(".")
-    if not kind.startswith(PREFIX) or len(words) < 2:
+    is_first = kind.startswith(FIRST)
+    words = kind.removeprefix(FIRST if is_first else PREFIX).split(".")
+    if not kind.startswith((FIRST, PREFIX)) or len(words) < 2:
         reason = f"{kind} is not one of CDEvents' own types"
         return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
     family, predicate = words[0].lower(), words[1].lower()
     if predicate not in SUBJECTS.get(family, ("", {}))[1]:
         reason = f"{family}.{predicate} says nothing about the course of a delivery"
         return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+    if is_first:
+        identifier, content = subject_of(family, obj(body, "extensions"))
+        subject = {"id": identifier, "content": content}
     if not text(subject, "id"):
         raise Unreadable(f"{kind} has no subject.id; compare the body in Events with the docs")
     event = CdEvent(
