@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vs_tui.store.batch import Folding
     from vs_tui.store.metrics.keeper import MetricsKeeper
     from vs_tui.store.reports import Reports
+    from vs_tui.store.span_folding import Change
 
 
 def writer_settings(config: Config) -> Settings:
@@ -42,8 +43,8 @@ def writer_settings(config: Config) -> Settings:
     def keeper() -> MetricsKeeper:
         return metrics_keeper(config)
 
-    def after_fold(db: Connection, keys: Sequence[str]) -> None:
-        keeper().after_fold(db, keys)
+    def after_fold(db: Connection, changes: Sequence[Change]) -> None:
+        keeper().after_fold(db, changes)
 
     def adopt(db: Connection, folding: Folding) -> bool:
         return keeper().adopt_some(db, folding)

@@ -29,7 +29,7 @@ UNKNOWN_KEPT: Final = 100
 """Refused requests to paths that no source has."""
 
 T = TypeVar("T")
-Hook = Callable[[sqlite3.Connection, Sequence[str]], None]
+Hook = Callable[[sqlite3.Connection, Sequence[Change]], None]
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Folding:
     bodies: SameBodies = field(default_factory=SameBodies)
     links: LinkRules = field(default_factory=LinkRules)
     after_fold: Sequence[Hook] = ()
-    """Read models kept up to date within the same transaction: (connection, changed keys)."""
+    """Read models kept up to date within the same transaction."""
 
 
 def next_seq(connection: sqlite3.Connection) -> int:
@@ -132,9 +132,8 @@ def _after(connection: sqlite3.Connection, changes: list[Change], folding: Foldi
 
     link(changes)
     changes = end_with_parents(connection, changes, folding.context, folding.cache, link)
-    keys = [change.new.key for change in changes]
     for hook in folding.after_fold:
-        hook(connection, keys)
+        hook(connection, changes)
     return changes
 
 

@@ -15,7 +15,7 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.metrics.facts import Touched
-from vs_tui.store.span_folding import load_spans
+from vs_tui.store.span_folding import Change, load_spans
 
 _RUNS: Final = frozenset({"build", "pipeline"})
 _CHANGES: Final = frozenset({"pull_request", "review", "push"})
@@ -45,12 +45,13 @@ class _Changed(NamedTuple):
 
 
 def affected_targets(
-    db: sqlite3.Connection, keys: Sequence[str], moved: Touched
+    db: sqlite3.Connection, changes: Sequence[Change], moved: Touched
 ) -> tuple[Touched, list[str]]:
     """The production targets that these changed spans may concern, and which are incidents.
 
     `moved`: targets whose counted deployments changed.
     """
+    keys = [change.new.key for change in changes]
     sql = (
         "SELECT s.key, operation, s.project, s.service, s.environment, s.started_at, s.ended_at, "
         "parent_key, attributes, d.key IS NOT NULL, i.key IS NOT NULL FROM spans s "
@@ -77,10 +78,10 @@ def affected_targets(
         found.test(span)
     found.above(tests + incidents)
     runs = [span for span in changed if span.operation in _RUNS]
-    changes = [span for span in changed if span.operation in _CHANGES]
-    found.below([*runs, *changes])
+    shipped = [span for span in changed if span.operation in _CHANGES]
+    found.below([*runs, *shipped])
     found.built(runs)
-    found.history([span.key for span in changes])
+    found.history([span.key for span in shipped])
     return found.touched, [span.key for span in incidents]
 
 
@@ -101,23 +102,21 @@ class _Affected:
     def judged_before(self, keys: Collection[str]) -> None:
         """Where these spans were deployments, changes or signs of failure when they were judged
         last."""
-        select = (
-            "SELECT d.project, d.service, d.environment, MIN(d.started_at, d.ended_at) "
-            "FROM dora_deployments d"
-        )
         sql = (
-            f"{select} WHERE d.unit < 2 AND d.span IN keys "
-            f"UNION ALL {select} JOIN dora_changes c ON c.deployment = d.key "
-            "WHERE d.unit < 2 AND c.change IN keys "
-            f"UNION ALL {select} JOIN dora_signals s ON s.deployment = d.key "
-            "WHERE d.unit < 2 AND s.span <> '' AND s.span IN keys"
+            "WITH judged(key) AS (SELECT d.key FROM json_each(?1) k "
+            "CROSS JOIN dora_deployments d ON d.span = k.value UNION SELECT c.deployment "
+            "FROM json_each(?1) k CROSS JOIN dora_changes c ON c.change = k.value UNION "
+            "SELECT s.deployment FROM json_each(?1) k CROSS JOIN dora_signals s "
+            "ON s.span = k.value AND s.span <> '') SELECT d.project, d.service, d.environment, "
+            "MIN(d.started_at, d.ended_at) FROM judged CROSS JOIN dora_deployments d "
+            "ON d.key = judged.key WHERE d.unit < 2"
         )
-        keys_are = "WITH keys(key) AS (SELECT value FROM json_each(?)) "
-        self._touch_each(keys_are + sql, (rows.as_json(keys),))
+        if keys:
+            self._touch_each(sql, (rows.as_json(keys),))
 
     def deploys(self, keys: Iterable[str]) -> None:
         """These deploys and the attempts around them."""
-        wanted = set(keys)
+        wanted = set(keys) - {""}
         frontier = wanted
         while frontier:  # an attempt may be of a whole chain of them
             seen: set[str] = set()
@@ -201,10 +200,10 @@ class _Affected:
     def below(self, spans: Sequence[_Changed]) -> None:
         """Deploys that ship these changes, or that these runs made: of reviews and pushes, those
         of their pull request."""
-        starts = {span.key for span in spans}
-        starts |= {span.parent for span in spans if span.operation in ("review", "push")}
-        self.judged_before(starts)
-        self.deploys(key for (key,) in rows.select_in(self._db, _BELOW, starts - {""}))
+        above = {span.parent for span in spans if span.operation in ("review", "push")} - {""}
+        self.judged_before(above)
+        starts = above.union(span.key for span in spans)
+        self.deploys(key for (key,) in rows.select_in(self._db, _BELOW, starts))
 
     def built(self, runs: Sequence[_Changed]) -> None:
         """Targets of the project that were deployed to after a build began."""
@@ -222,6 +221,8 @@ class _Affected:
 
     def history(self, keys: Collection[str]) -> None:
         """The targets of repositories that got something, from that moment on."""
+        if not keys:
+            return
         sql = (
             "SELECT DISTINCT d.project, d.service, d.environment, h.at FROM (SELECT project, "
             f"MIN(at) AS at FROM vcs_history WHERE key {rows.KEYS} GROUP BY project) h "

@@ -16,6 +16,7 @@ from vs_tui.model.teams import Environments
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Operation, Span, Status
 from vs_tui.store import rows
+from vs_tui.store.span_folding import Change
 
 Touched = dict[Target, Instant]
 """Target -> the earliest moment at which something about it changed."""
@@ -32,15 +33,16 @@ class Facts:
         self.operations = _operations(rules)
         """Kinds of spans that can have a row; none: all kinds."""
 
-    def update(self, db: sqlite3.Connection, keys: Sequence[str]) -> Touched:
+    def update(self, db: sqlite3.Connection, changes: Sequence[Change]) -> Touched:
         """Bring the rows of changed spans up to date; the targets that lost or got a deployment."""
-        know_since(db, f"key {rows.KEYS}", rows.as_json(keys))
-        sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE derived = 0 AND key {rows.KEYS}"
-        bound = [rows.as_json(keys)]
-        if self.operations:
-            sql += f" AND operation {rows.KEYS}"
-            bound.append(rows.as_json(self.operations))
-        return self.write(db, [rows.span_of(row) for row in db.execute(sql, bound).fetchall()])
+        know_since(db, [change.new for change in changes])
+        spans = [
+            change.new
+            for change in changes
+            if not self.operations
+            or not self.operations.isdisjoint(s.operation for s in change[:2] if s is not None)
+        ]
+        return self.write(db, spans) if spans else {}
 
     def write(self, db: sqlite3.Connection, spans: Sequence[Span]) -> Touched:
         """Make the rows of these spans what they are now."""
@@ -103,24 +105,41 @@ def _replace(
     return [(old, new) for _, old, new in changed]
 
 
-def know_since(db: sqlite3.Connection, where: str, *bound: object) -> None:
-    """Keep when something was heard of each service of a project first. What people keep open for
-    long is left out: it may have begun before anything was sent."""
-    db.execute(
-        "INSERT INTO metric_since SELECT project, service, "
-        "MIN(COALESCE(started_at, ended_at, last_event_at)) FROM spans "
-        "WHERE operation IN ('deploy', 'pipeline', 'build', 'push', 'test', 'release') "
-        f"AND derived = 0 AND {where} GROUP BY 1, 2 "
-        "ON CONFLICT (project, service) DO UPDATE SET at = MIN(at, excluded.at)",
-        bound,
+_HEARD: Final = frozenset({"deploy", "pipeline", "build", "push", "test", "release"})
+"""What is heard of a service. What people keep open for long is left out: it may have begun before
+anything was sent."""
+
+
+def know_since(db: sqlite3.Connection, spans: Iterable[Span]) -> None:
+    """Keep when something was heard of each service of a project first."""
+    first: dict[tuple[str, str], Instant] = {}
+    for span in spans:
+        if span.operation in _HEARD:
+            place = (span.project, span.service)
+            first[place] = min(span.at, first.get(place, span.at))
+    db.executemany(
+        "INSERT INTO metric_since VALUES (?, ?, ?) ON CONFLICT (project, service) "
+        "DO UPDATE SET at = excluded.at WHERE excluded.at < at",
+        [(*place, at) for place, at in first.items()],
     )
 
 
-def _operations(rules: MetricRules) -> list[str]:
+def know_since_all(db: sqlite3.Connection) -> None:
+    """The same for all spans that are stored."""
+    db.execute(
+        "INSERT INTO metric_since SELECT project, service, "
+        "MIN(COALESCE(started_at, ended_at, last_event_at)) FROM spans "
+        f"WHERE operation {rows.KEYS} AND derived = 0 GROUP BY 1, 2 "
+        "ON CONFLICT (project, service) DO UPDATE SET at = MIN(at, excluded.at)",
+        (rows.as_json(sorted(_HEARD)),),
+    )
+
+
+def _operations(rules: MetricRules) -> frozenset[str]:
     found = {"deploy", "incident", "issue", "pull_request"}
     for text in (*(rule.filter for rule in rules.deployments), *rules.incidents):
         kinds = [t for t in filters.parse(text).terms if t.key == "kind" and not t.negated]
         if not kinds or any("*" in value for value in kinds[0].values):
-            return []
+            return frozenset()
         found.update(kinds[0].values)
-    return sorted(found)
+    return frozenset(found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -20,10 +20,11 @@ from vs_tui.model.teams import Environments, Team, Teams
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.metrics.affected_targets import affected_targets
-from vs_tui.store.metrics.facts import Facts, know_since
+from vs_tui.store.metrics.facts import Facts, know_since_all
 from vs_tui.store.metrics.judging import Judging
 from vs_tui.store.metrics.verdicts import forget
 from vs_tui.store.shipped_changes import place_deploys
+from vs_tui.store.span_folding import Change
 from vs_tui.store.vcs_history import write_history
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class MetricsKeeper:
         self._facts = Facts(rules, environments)
         self._wanted = repr((VERSION, environments.globs, teams, rules))
 
-    def after_fold(self, db: sqlite3.Connection, keys: Sequence[str]) -> None:
+    def after_fold(self, db: sqlite3.Connection, changes: Sequence[Change]) -> None:
         """Judge anew what these changed spans may concern.
 
         A fault here must not cost a delivery: it is undone, logged, and all is judged anew at
@@ -63,8 +64,8 @@ class MetricsKeeper:
         """
         db.execute("SAVEPOINT metrics")
         try:
-            moved = self._facts.update(db, keys)
-            touched, incidents = affected_targets(db, keys, moved)
+            moved = self._facts.update(db, changes)
+            touched, incidents = affected_targets(db, changes, moved)
             if touched or incidents:
                 self._judge(db, touched, incidents)
         except sqlite3.OperationalError:
@@ -105,7 +106,7 @@ class MetricsKeeper:
         half = f"({VERSION}, half)"
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (half,))
         self._facts.forget(db)
-        know_since(db, "1")
+        know_since_all(db)
         if stored.startswith(f"({VERSION}, "):
             return ["facts", 0]
         forget(db)
@@ -126,7 +127,7 @@ class MetricsKeeper:
             sql = "SELECT key FROM metric_incidents UNION SELECT key FROM dora_incidents"
             self._judge(db, {}, [key for (key,) in db.execute(sql).fetchall()])
             return []
-        steps: Mapping[str, tuple[Sequence[str], Callable[..., object]]] = {
+        steps: Mapping[str, tuple[Collection[str], Callable[..., object]]] = {
             "history": (("deploy", "pull_request", "push"), write_history),
             "positions": (("deploy",), _place_deploys),
             "facts": (self._facts.operations, self._facts.write),
@@ -137,7 +138,9 @@ class MetricsKeeper:
             "AND (?2 = '[]' OR operation IN (SELECT value FROM json_each(?2))) "
             "ORDER BY rowid LIMIT ?3"
         )
-        found = db.execute(sql, (*after, rows.as_json(operations), SPANS_AT_ONCE)).fetchall()
+        found = db.execute(
+            sql, (*after, rows.as_json(sorted(operations)), SPANS_AT_ONCE)
+        ).fetchall()
         write(db, [rows.span_of(row) for row in found])
         if len(found) == SPANS_AT_ONCE:
             return [step, found[-1][-1]]
