@@ -1,5 +1,5 @@
-"""Every JSON shape of spans, traces, deliveries and the state of the store, once: the receiver and
-`--json` write it, a viewer elsewhere reads it, OpenAPI describes it."""
+"""The JSON shapes of spans, traces, deliveries and the store's state. The receiver and `--json`
+write them, the remote reader reads them, and OpenAPI describes them."""
 
 from __future__ import annotations
 
@@ -104,11 +104,9 @@ SPAN: Final = Shape(
 def span_json(
     span: Span, links: Iterable[Link] = (), refs: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """A span in the API's field names; missing values are null, durations are seconds.
-
-    `refs` are the refs of other spans by key: parents and links are named by their ref, as the
-    span itself, or by their key where the ref is not known.
-    """
+    """A span with the API's field names; missing values are null, durations are seconds. `refs`
+    maps keys of other spans to their refs: parents and links are named by ref, or by key if the ref
+    is unknown."""
     refs = refs or {}
     found = SPAN.write(span)
     found["parent_span_id"] = refs.get(span.parent_key, span.parent_key) or None
@@ -117,7 +115,7 @@ def span_json(
 
 
 def link_json(link: Link, refs: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """A link; both ends by their ref where it is known, else by their key."""
+    """A link; both ends by ref if known, else by key."""
     refs = refs or {}
     child, parent = link.child, link.parent
     return LINK.write(link._replace(child=refs.get(child, child), parent=refs.get(parent, parent)))
@@ -166,7 +164,7 @@ TRACE: Final = Shape(
         ),
     },
 )
-"""Spans in time order; parents and links by the spans' refs."""
+"""Spans in time order; parents and links by the refs of spans."""
 SUMMARY: Final = Shape(
     "",
     TraceSummary,
@@ -209,7 +207,7 @@ def _text_of(detail: DeliveryDetail) -> str:
 
 
 def _encoded(detail: DeliveryDetail) -> str:
-    """In base64 when it is no text (protobuf)."""
+    """The body in base64 if it is not text (protobuf)."""
     binary = _text_of(detail).encode() != detail.body
     return base64.b64encode(detail.body).decode() if binary else ""
 

@@ -1,7 +1,7 @@
-"""em-metrics' reading side: its deployments and incidents under its own field names.
+"""em-metrics' GET endpoints: deployments and incidents under its own field names.
 
-Facts: em-metrics' route handlers and models. Its README calls the incidents' parameter `type`, its
-handler reads `filter`; both are understood. Dates that are not known are null.
+Facts come from em-metrics' route handlers and models. Its README calls the parameter of incidents
+`type`, its handler reads `filter`; both are accepted. Unknown dates are null.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vs_tui.sources.emmetrics import NEW, NUMBER
 from vs_tui.store.reader import SqliteReader
 
 MAX_LISTED: Final = 10_000
-"""em-metrics has no pages: the newest so many are listed."""
+"""Most items of a list, newest first; em-metrics has no pages."""
 IN_PROGRESS: Final = "in-progress"
 UNFINISHED: Final = "unfinished"
 _DEPLOYMENT: Final = "/deployments"
@@ -35,7 +35,7 @@ class EmMetricsApi:
         self._reader = reader
 
     def paths(self) -> dict[str, Handler]:
-        """Path -> handler, to be put behind the token."""
+        """Path -> handler, to be guarded by the token."""
         found: dict[str, Handler] = {
             _DEPLOYMENT: self.deployments,
             f"{_DEPLOYMENT}/{{id:.+}}": self.deployment,
@@ -44,7 +44,7 @@ class EmMetricsApi:
         return {prefix + path: h for prefix in ("", "/api/v1") for path, h in found.items()}
 
     async def deployments(self, request: web.Request) -> web.Response:
-        """All deployments, newest first; those of `project_id`, at most `limit`."""
+        """All deployments, newest first; `project_id` and `limit` narrow them."""
         found = [DEPLOYMENT.write(span) for span in await self._listed("kind:deploy")]
         if project := request.query.get("project_id", ""):
             found = [entry for entry in found if entry["project_id"] == project]
@@ -59,8 +59,8 @@ class EmMetricsApi:
         return answer(DEPLOYMENT.write(span))
 
     async def incidents(self, request: web.Request) -> web.Response:
-        """All incidents; with `type` or `filter` those that are not restored (`in-progress`) or
-        not finished (`unfinished`). Any other word lists all, as em-metrics does."""
+        """All incidents; with `type` or `filter` only those that are not restored (`in-progress`)
+        or not finished (`unfinished`). Any other word lists all, as in em-metrics."""
         wanted = request.query.get("type", "") or request.query.get("filter", "")
         only = "kind:incident state:in_flight" if wanted == IN_PROGRESS else "kind:incident"
         found = [INCIDENT.write(span) for span in await self._listed(only)]
@@ -76,9 +76,8 @@ class EmMetricsApi:
 
 
 class Newness:
-    """Tells the source whether `deployed` with `create_if_not_exists` creates its deployment:
-    em-metrics answers 201 then, and 200 otherwise. Numbers the incidents that come without an id,
-    as em-metrics does."""
+    """Finds out whether `deployed` with `create_if_not_exists` creates its deployment: em-metrics
+    answers 201 then, else 200. It also numbers incidents without an id, as em-metrics does."""
 
     def __init__(self, reader: SqliteReader) -> None:
         self._reader = reader
@@ -97,8 +96,8 @@ class Newness:
         return inbound._replace(query=query)
 
     async def _number(self, body: dict[str, Any]) -> int:
-        """The next number of the project's incidents, or that of the one told before; 0 where the
-        body has an id of its own or names no project."""
+        """The next number of the project's incidents, or the number of this very incident if it was
+        reported before; 0 if the body has an id or names no project."""
         project = text(body, "project_id", limit=200)
         if text(body, "id") or not project:
             return 0
@@ -122,7 +121,7 @@ class Newness:
 
 
 def _deployed_id(inbound: Inbound) -> str:
-    """The id in the path of a `deployed` that may create."""
+    """The id in the path of a `deployed` that may create a deployment."""
     path = inbound.path.removeprefix("/api/v1")
     identifier = path.removeprefix(f"{_DEPLOYMENT}/").removesuffix("/deployed")
     if f"{_DEPLOYMENT}/{identifier}/deployed" != path:

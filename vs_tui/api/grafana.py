@@ -1,5 +1,5 @@
-"""Grafana's JSON data source (SimpleJSON): series of the five metrics, deploys and incidents as
-annotations.
+"""Grafana's JSON data source (SimpleJSON): series of the five metrics, with deploys and incidents
+as annotations.
 
 Source of paths and shapes: https://github.com/simPod/GrafanaJsonDatasource (README). Prometheus and
 the Infinity data source need none of this.
@@ -26,20 +26,20 @@ from vs_tui.store.reports import Reports
 ROOT: Final = "/grafana"
 MOST_ANNOTATIONS: Final = 1_000
 _LARGEST_QUESTION: Final = 64 * 1024
-"""Bytes of a request's body."""
+"""Most bytes of a request's body."""
 _OF_TEAM: Final = " of "
 _MILLISECOND: Final = 1_000
 
 
 class GrafanaApi:
-    """Handlers; ValueError becomes 400."""
+    """The handlers; ValueError becomes 400."""
 
     def __init__(self, reports: Reports, reader: SqliteReader) -> None:
         self._reports = reports
         self._reader = reader
 
     def posts(self) -> dict[str, Handler]:
-        """Path -> handler of a question."""
+        """Path -> handler of a POST."""
         return {
             f"{ROOT}/search": self.search,
             f"{ROOT}/metrics": self.search,
@@ -48,11 +48,11 @@ class GrafanaApi:
         }
 
     async def root(self, _: web.Request) -> web.Response:
-        """What a data source asks when it is saved."""
+        """Answers the test that Grafana makes when a data source is saved."""
         return answer({"status": "ok"})
 
     async def search(self, _: web.Request) -> web.Response:
-        """The targets that `query` knows: each metric, and each metric of a team."""
+        """The targets that `query` accepts: each metric, and each metric of a team."""
         cards = await self._reports.scorecards(Asked(), beside=False)
         names = [f"{metric}{_OF_TEAM}{card.name}" for card in cards for metric in BY_KEY]
         return answer([*BY_KEY, *(name for name in names if not name.endswith(_OF_TEAM))])
@@ -81,7 +81,7 @@ class GrafanaApi:
         return answer(found)
 
     async def annotations(self, request: web.Request) -> web.Response:
-        """Deploys and incidents of a range, or the spans that the annotation's query matches."""
+        """Deploys and incidents of a range, or the spans that match the annotation's query."""
         body = await _question(request)
         asked = _range(body)
         annotation = body.get("annotation")
@@ -111,7 +111,7 @@ class GrafanaApi:
 
 
 async def _question(request: web.Request) -> Mapping[str, Any]:
-    """The body, a JSON object."""
+    """The request's body, a JSON object."""
     raw = await request.content.read(_LARGEST_QUESTION + 1)
     if len(raw) > _LARGEST_QUESTION:
         raise ValueError(f"the question is longer than {_LARGEST_QUESTION} bytes")
@@ -130,7 +130,7 @@ def _tables(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _range(body: Mapping[str, Any]) -> Asked:
-    """The range of a dashboard."""
+    """The time range of a dashboard."""
     given = body.get("range")
     bounds = [str(given.get(name, "")) if isinstance(given, dict) else "" for name in _BOUNDS]
     for name, bound in zip(_BOUNDS, bounds, strict=True):
@@ -143,7 +143,7 @@ _BOUNDS: Final = ("from", "to")
 
 
 def _points(figure: Figure, window: Window) -> list[list[float | int]]:
-    """[value, milliseconds] of each bucket that has a value."""
+    """[value, milliseconds] of each bucket with a value."""
     return [
         [value, _milliseconds(at)]
         for at, each in zip(window.bucket_starts, figure.series, strict=False)

@@ -1,4 +1,4 @@
-"""Reading over HTTP: the JSON API, for `vs-tui view URL` and for anyone's scripts."""
+"""The JSON API for reading, for `vs-tui view URL` and for scripts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from vs_tui.store.writer import Writer
 
 KEEP_ALIVE_SECONDS: Final = 15.0
 MAX_STREAMED: Final = 200
-"""Spans sent along with one change; with more, the client reads again."""
+"""Most spans sent with one change; after more, the client reads again."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -73,8 +73,9 @@ class Api:
         return [web.get(path, self.guarded(handler)) for path, handler in paths.items()]
 
     def guarded(self, handler: Handler) -> Handler:
-        """The handler behind the token and a check of the parameters' names: one that is not known
-        would be an answer to another question. ValueError becomes 400."""
+        """The handler, guarded by the token and by a check of the parameters' names: an unknown
+        parameter is 400, because ignoring it would answer another question. ValueError becomes
+        400."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             headers = {k.lower(): v for k, v in request.headers.items()}
@@ -121,7 +122,7 @@ class Api:
     async def _items(
         self, request: web.Request, spans: Sequence[Span], *, linked: bool = True
     ) -> list[dict[str, Any]]:
-        """Spans as JSON; `linked`: with their links, which a screen asks for with a trace only."""
+        """Spans as JSON; `linked` adds their links, which a screen needs for a trace only."""
         links: Mapping[str, Sequence[Link]] = {}
         if linked:
             links, refs = await self._reader.links(spans)
@@ -258,7 +259,7 @@ class Api:
         return answer(CHANGES.write(changes))
 
     async def _seen(self, request: web.Request, changes: Changes) -> Changes:
-        """The changes of a token's team."""
+        """The changes that a token's team may see."""
         if TEAM not in request:
             return changes
         spans = await self._reader.known(list(changes.keys))
@@ -266,11 +267,9 @@ class Api:
         return dataclasses.replace(changes, keys=seen)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events: one `change` a commit, with the spans as they are now.
-
-        `Last-Event-ID` (or `?since=`) resumes; `truncated` asks the client to read again;
-        `?brief=1` sends the spans' keys only.
-        """
+        """Server-sent events: one `change` for each commit, with the changed spans. `Last-Event-ID`
+        (or `?since=`) resumes; `truncated` tells the client to read again; `?brief=1` sends keys
+        only."""
         brief = request.query.get("brief", "") == "1"
         since = request.headers.get("Last-Event-ID", "") or _number(request.query, "since")
         seq = int(since) if _is_number(since) else (await self._reader.changes(0)).seq
@@ -314,7 +313,7 @@ _OUT_OF_RANGE: Final = "a number or time is out of range"
 
 
 def _check_names(request: web.Request) -> None:
-    """ValueError for a query parameter that nobody reads."""
+    """Raise ValueError for an unknown query parameter."""
     resource = request.match_info.route.resource
     known = parameters(resource.canonical) if resource is not None else None
     wrong = "" if known is None else next((name for name in request.query if name not in known), "")
@@ -324,7 +323,7 @@ def _check_names(request: web.Request) -> None:
 
 
 def _quick(query: Mapping[str, str]) -> bool:
-    """Whether a screen asks: it is answered in time, with what was found so far."""
+    """Whether a screen asks: it gets an answer in time, with what was found so far."""
     return query.get("quick", "") == "1"
 
 
@@ -334,7 +333,7 @@ def _is_number(text: str) -> bool:
 
 
 def _number(query: Mapping[str, str], name: str) -> str:
-    """A place that an answer before told; empty when none is asked for."""
+    """A cursor from an earlier answer; empty without one."""
     text = query.get(name, "")
     if text and not _is_number(text):
         raise ValueError(f"{name} must be a number that an answer before this one told")
@@ -348,7 +347,7 @@ def _limit(text: str) -> int:
 
 
 def instant(query: Mapping[str, str], name: str) -> Instant | None:
-    """A time that is asked for, None for none."""
+    """The instant in a query parameter; None without one."""
     text = query.get(name, "")
     found = parse_instant(text) if text else None
     if text and found is None:

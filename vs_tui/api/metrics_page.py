@@ -1,4 +1,4 @@
-"""`GET /metrics`: brings up to date what Prometheus reads, and answers in its text format."""
+"""`GET /metrics`: update the values, and answer in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from vs_tui.store.reports import Reports
 from vs_tui.store.writer import Writer
 
 FEW_SECONDS: Final = 0.2
-"""Figures that are read faster are read at every scrape."""
+"""Values that take less than this are read at every scrape."""
 TOTALS_SECONDS: Final = 5.0
-"""How long an answer waits for the totals of delivery."""
+"""Longest time that an answer waits for the totals of delivery."""
 
 
 @dataclass
@@ -42,9 +42,9 @@ class MetricsPage:
     totals: DeliveryTotals
     connections: Callable[[], Connections]
     _dora_due: float = 0.0
-    """When the five metrics are read again, by the monotonic clock."""
+    """When the five metrics are read again, on the monotonic clock."""
     _seeded: bool = False
-    """Whether the series that the store knows of are shown."""
+    """Whether the series known to the store are shown."""
 
     async def answer(self, request: web.Request) -> web.Response:
         shown, connections = self.metrics, self.connections()
@@ -72,8 +72,8 @@ class MetricsPage:
         return web.Response(body=body, content_type="text/plain", charset="utf-8")
 
     async def _show_dora(self) -> None:
-        """Show the five metrics. Those of a large database take a while: they are read again after
-        50 times as long, so that frequent scrapes cost at most 2 % of a core."""
+        """Show the five metrics. In a large database they take a while, so they are read again
+        after 50 times as long: frequent scrapes cost at most 2 % of a core."""
         began = time.monotonic()
         if began < self._dora_due:
             return
@@ -88,7 +88,7 @@ class MetricsPage:
         self._dora_due = ended + 50 * (ended - began) if ended - began > FEW_SECONDS else 0.0
 
     async def _show_delivery(self) -> None:
-        """Show the totals of delivery; what was shown before stays while they cannot be counted."""
+        """Show the totals of delivery; while they cannot be counted, the last ones stay."""
         if self.writer.trouble:
             return
         with suppress(Unavailable, sqlite3.Error, TimeoutError):
@@ -98,7 +98,8 @@ class MetricsPage:
 
 
 def _scraper(request: web.Request) -> str:
-    """Who keeps what it is told, as Prometheus and its kin say; empty for a person with curl."""
+    """Identifies a scraper that keeps samples, by the headers that Prometheus and similar tools
+    send; empty for a person with curl."""
     headers = request.headers
     accepted = headers.get("Accept", "")
     keeps = "openmetrics" in accepted or "version=0.0.4" in accepted

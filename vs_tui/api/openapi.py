@@ -1,8 +1,8 @@
 """The HTTP interface as an OpenAPI 3.1 document, served at /openapi.json.
 
-What is received comes from the sources' registry and their models; what can be read is the table in
-`reads`. A test walks every operation of it against a running receiver, and compares it with the
-routes: what is not in it is no route, and the other way round.
+Receiving paths come from the registry of sources and their models; reading paths from the table in
+`schema`. A test calls every operation on a running receiver and compares the document with the
+routes in both directions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vs_tui.sources.registry import sources
 
 OPEN: Final = ("/healthz", "/readyz")
 PREFIX: Final = "/api/v1"
-"""em-metrics' paths are answered below it as well."""
+"""em-metrics' paths are served below this prefix, too."""
 _EM: Final = ("/deployments", "/incidents", "/pull-requests")
 
 # path below -> the model of its body
@@ -77,7 +77,8 @@ def document() -> dict[str, Any]:
 
 
 def _receiving() -> list[tuple[str, str, Schema]]:
-    """(path, the tool, schema of its body). Only our own formats have one: tools add fields."""
+    """(path, tool, schema of its body). Only our own formats have a schema, because tools add
+    fields."""
     found = [
         (_named(path), source.title, ref_to("CustomEvent") if source.name == "customhttp" else {})
         for source in sources().values()

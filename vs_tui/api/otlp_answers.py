@@ -1,9 +1,9 @@
 """Answers of `/v1/traces` in the encoding of the request.
 
-The OTLP specification asks for an `ExportTraceServiceResponse` or, for an error, a
-`google.rpc.Status`, in protobuf when the request was protobuf
-(https://opentelemetry.io/docs/specs/otlp/#otlphttp-response). A client that cannot read the
-answer reports a failure of its own: `otel-cli exec` loses the exit code of its command.
+The OTLP specification requires an `ExportTraceServiceResponse` or, for an error, a
+`google.rpc.Status`, in protobuf if the request was protobuf
+(https://opentelemetry.io/docs/specs/otlp/#otlphttp-response). A client that cannot read the answer
+reports its own failure: `otel-cli exec` then loses the exit code of its command.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def in_kind(response: web.StreamResponse, content_type: str) -> web.StreamResponse:
-    """The JSON response of a handler as protobuf, if the request was protobuf."""
+    """A handler's JSON response, as protobuf if the request was protobuf."""
     if not isinstance(response, web.Response) or not is_protobuf(content_type):
         return response
     payload = orjson.loads(bytes(response.body or b"{}"))  # type: ignore[arg-type]
@@ -56,7 +56,7 @@ def is_protobuf(content_type: str) -> bool:
 
 
 def success(partial: dict[str, Any]) -> bytes:
-    """An ExportTraceServiceResponse; empty when every span was accepted."""
+    """An ExportTraceServiceResponse; empty if every span was accepted."""
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
         ExportTraceServiceResponse,
     )

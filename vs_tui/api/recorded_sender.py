@@ -1,4 +1,4 @@
-"""Sending recorded deliveries to a receiver, proven by the token in the Authorization header."""
+"""Send recorded deliveries to a receiver."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ATTEMPTS = 5
 
 
 class HttpTarget:
-    """One keep-alive session; 503 is tried again, as the receiver asks."""
+    """One keep-alive session; retries 503 as the receiver asks."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url.rstrip("/")
@@ -27,8 +27,8 @@ class HttpTarget:
         await self._session.close()
 
     async def send(self, delivery: Delivery) -> str:
-        """The verdict of the answer, `refused` for a delivery that is none. Unreachable when the
-        receiver does not answer, cannot store, or refuses the token: all others would fail, too."""
+        """The verdict in the answer, or `refused`. Raises Unreachable if the receiver does not
+        answer, cannot store or refuses the token, because every other delivery would fail, too."""
         headers = {**delivery.headers, **self._headers}
         headers.pop("content-length", None)
         headers.pop("host", None)

@@ -1,7 +1,8 @@
-"""The line to a remote receiver: requests, the change stream that reconnects, and how stale it is.
+"""The connection to a remote receiver: requests, the change stream that reconnects, and how stale
+it is.
 
-The stream (`/api/stream`, server-sent events) tells what changed, so nothing is polled over the
-network. Without it, what was read before is answered again, and `stale` says since when.
+The stream (`/api/stream`, server-sent events) reports changes, so nothing is polled over the
+network. While it is lost, earlier answers are given again and `stale` says since when.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from vs_tui.store.reader_protocol import Changes, Unreachable
 
 ANSWER_SECONDS: Final = 15.0
 LOST_ANSWER_SECONDS: Final = 3.0
-"""How long an answer is waited for while the stream is lost: keys must not hang."""
+"""Longest wait for an answer while the stream is lost, so that keys do not hang."""
 SILENCE_SECONDS: Final = 40.0
-"""The receiver says something every 15 s; without a word for so long the line is dead."""
+"""The receiver sends something every 15 s; after this many seconds of silence the stream is
+lost."""
 GRACE_SECONDS: Final = 2.0
-"""A break shorter than this is not worth a banner."""
+"""Shortest interruption that is worth a banner."""
 FIRST_WAIT: Final = 0.25
 LONGEST_WAIT: Final = 5.0
 KEPT_ANSWERS: Final = 64
@@ -40,8 +42,8 @@ _MAX_MESSAGE: Final = 8 * 1024 * 1024
 
 
 def parse_address(text: str) -> tuple[str, str]:
-    """(URL to show and to ask, token that stood in it as user, password or ?token=). ValueError
-    says how to write it."""
+    """(URL to show and to request, token that it contained as user, password or ?token=).
+    ValueError says how to write one."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("write the receiver's address as http://HOST:PORT")
@@ -52,7 +54,7 @@ def parse_address(text: str) -> tuple[str, str]:
 
 
 class Remote:
-    """One session to one receiver."""
+    """A session with one receiver."""
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
@@ -67,7 +69,8 @@ class Remote:
         self._ahead: Duration = 0
 
     async def open(self) -> None:
-        """Ask once, so that a wrong address or token is said at the start; then listen."""
+        """Make one request, so that a wrong address or token is reported at the start; then
+        listen."""
         self._session = aiohttp.ClientSession()
         try:
             found = await self.get("/api/changes", since=0)
@@ -84,7 +87,7 @@ class Remote:
         await self._session.close()
 
     def on_change(self, tell: Callable[[], None]) -> None:
-        """Call this whenever something changed, or the line was lost or found."""
+        """Register a callback for changes and for a lost or restored connection."""
         self._tell = tell
 
     @property
@@ -94,7 +97,7 @@ class Remote:
 
     @property
     def stale(self) -> str:
-        """Since when nothing is heard, and why; empty while the line is up."""
+        """Since when the connection is lost, and why; empty while it is up."""
         if self._lost_at is None:
             return ""
         gone = time.monotonic() - self._lost_at
@@ -104,7 +107,7 @@ class Remote:
         return f"stale: no word from {self.url} for {ago} ({self._why}); it tries again by itself"
 
     def changes(self, since: int) -> Changes:
-        """What the stream has told. Unreachable while the line is lost."""
+        """The changes that the stream has reported. Raises Unreachable while it is lost."""
         if self.stale:
             raise Unreachable(self.stale)
         truncated = since <= 0 or since < self._truncated_at
@@ -116,11 +119,9 @@ class Remote:
     async def get(
         self, path: str, *, fresh_for: float = 0.0, missing: bool = False, **query: object
     ) -> Any:
-        """The JSON at a path. An answer younger than `fresh_for` seconds is not asked for again;
-        while the line is lost the last one is given. None for 404, when that may be (`missing`).
-
-        Raises ValueError for what the receiver does not understand, Unreachable for the rest.
-        """
+        """The JSON at a path. An answer younger than `fresh_for` seconds is used again; while the
+        stream is lost the last one is. None for 404 if `missing` allows it. Raises ValueError for a
+        request that the receiver does not understand, Unreachable for other failures."""
         found = {name: str(value) for name, value in query.items() if value not in (None, "")}
         name = f"{path}?{sorted(found.items())}"
         at, kept = self._answers.get(name, (0.0, None))
@@ -154,8 +155,8 @@ class Remote:
             ) from None
 
     def _signed(self, path: str, query: Mapping[str, str]) -> tuple[URL, dict[str, str]]:
-        """The URL and the proof of one request: the token itself goes to nobody. What a proxy puts
-        before the receiver's own paths is not signed."""
+        """The URL and the proof of one request; the token itself is never sent. A path prefix of a
+        proxy is not signed."""
         own = URL(path).extend_query(query)
         return URL(self.url + str(own)), signed_head(self._token, "GET", own.raw_path_qs)
 
@@ -176,7 +177,7 @@ class Remote:
         return body
 
     def _refuse(self, response: aiohttp.ClientResponse) -> None:
-        """Raise for what no retry mends."""
+        """Raise for a status that no retry changes."""
         if response.status == 403:
             raise Unreachable(f"{self.url}: the token does not allow this")
         if response.status == 401:
@@ -218,7 +219,8 @@ class Remote:
         self._tell()
 
     def _note(self, seq: int | None, keys: list[str] | None) -> None:
-        """A sign of life; with a number when something changed, and its keys unless too many."""
+        """Record a sign of life; with a number if something changed, and its keys unless there are
+        too many."""
         self._lost_at = None
         if seq is not None and seq != self._seq:
             if keys is None or seq < self._seq:
@@ -269,7 +271,7 @@ def _message(text: bytes) -> tuple[int | None, list[str] | None]:
 
 
 def _reason(error: BaseException) -> str:
-    """In a few words; the address is said elsewhere."""
+    """The error in a few words, without the address."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):

@@ -1,4 +1,4 @@
-"""`api.Reader` over HTTP: the same dashboard from a laptop onto a jump box."""
+"""The reader over HTTP: the dashboard on a laptop shows the receiver on a jump box."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ from vs_tui.traces.board import Board
 from vs_tui.traces.upcoming import PastRun
 
 MAX_QUERY: Final = 5_000
-"""Characters of a query; servers and proxies accept 8,000 in a request line."""
+"""Most characters of a query; servers and proxies accept 8,000 in a request line."""
 
 
 class HttpReader:
-    """Reads a receiver's JSON API. It reconnects by itself and says when it is stale."""
+    """Reads a receiver's JSON API. Reconnects, and says when it is stale."""
 
     def __init__(self, url: str, token: str) -> None:
         self.remote = Remote(url, token)
 
     async def open(self) -> HttpReader:
-        """Connect once, so that a wrong URL or token is said at the start."""
+        """Make one request, so that a wrong URL or token is reported at the start."""
         await self.remote.open()
         return self
 
@@ -165,7 +165,7 @@ class HttpReader:
     async def cards(
         self, team: str, window: int, at: Instant | None = None, bucket: str = ""
     ) -> Sequence[Card]:
-        """The DORA cards as the receiver computes them."""
+        """The DORA cards from the receiver."""
         asked = {"team": team, "window": window, "at": iso(at), "bucket": bucket}
         body = await self._get("/api/cards", **asked)
         return [CARD.read(item) for item in body["items"]]
@@ -173,7 +173,7 @@ class HttpReader:
     async def detail(
         self, team: str, metric: str, window: int, at: Instant | None = None, bucket: str = ""
     ) -> Detail:
-        """What is behind a card, as the receiver computes it."""
+        """The rows behind a card, from the receiver."""
         asked = {
             "team": team,
             "metric": metric,

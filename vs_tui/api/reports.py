@@ -1,4 +1,4 @@
-"""Reading the delivery metrics over HTTP: the same numbers as the commands print."""
+"""The delivery metrics over HTTP: the same numbers as the commands print."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vs_tui.store.reports import DEFAULT_WINDOW, Reports
 
 
 class Reporting:
-    """Handlers; ValueError becomes 400."""
+    """The handlers; ValueError becomes 400."""
 
     def __init__(self, reports: Reports) -> None:
         self._reports = reports

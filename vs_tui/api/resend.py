@@ -1,4 +1,4 @@
-"""Sending one stored delivery once more, and saying in a line what was answered."""
+"""Send one stored delivery again, and summarise the answer in a line."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ _NOT_SENT = frozenset({"content-length", "host", "content-encoding", "transfer-e
 
 
 async def resend(detail: DeliveryDetail, target: str, own_url: str, token: str) -> str:
-    """POST the stored headers and body to `target`, or to `own_url` when it is empty.
-
-    Our token goes to our own receiver only; for another one write it into the address, as
-    http://:TOKEN@HOST:PORT. Redirects are not followed. Never raises for what the other side does.
-    """
+    """POST the stored headers and body to `target`, or to `own_url` if it is empty. Our token goes
+    to our own receiver only; for another one, write its token into the address, as
+    http://:TOKEN@HOST:PORT. Redirects are not followed. Never raises for what the other side
+    does."""
     try:
         url, given = _address(target or own_url, detail.path)
     except ValueError as error:
@@ -44,7 +43,7 @@ async def resend(detail: DeliveryDetail, target: str, own_url: str, token: str) 
 
 
 def _address(target: str, path: str) -> tuple[str, str]:
-    """(URL without a user, the token that stood in its place)."""
+    """(URL without its user, the token that stood there)."""
     parts = urlsplit(target)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("write the address as http://HOST:PORT; nothing was sent")
@@ -60,7 +59,7 @@ def _origin(url: str) -> str:
 
 
 def _gist(answer: bytes) -> str:
-    """What the answer says, in a few words; empty when it is not one of ours."""
+    """The answer in a few words; empty if it is not a receiver's."""
     try:
         body = orjson.loads(answer)
     except orjson.JSONDecodeError:

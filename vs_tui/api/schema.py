@@ -1,6 +1,6 @@
-"""What can be read over HTTP: the paths, their query parameters, and the shape of each answer.
+"""The reading paths with their query parameters and the shape of each answer.
 
-The OpenAPI document shows this table, and requests are checked for parameters that are not in it.
+The OpenAPI document shows this table, and requests with a parameter that is not in it are refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _list(of: Schema) -> Schema:
 
 
 def _page(of: Shape[Any]) -> Schema:
-    """With `quick` also how far was looked, and how many match as far as is known."""
+    """A page; with `quick` also how far the search got, and how many match as far as known."""
     found = {"searched": TIME, "matched": COUNT, "more": TRUTH}
     return object_of({"items": _list(of.type.schema), "next": MAYBE_TEXT}, found)
 
@@ -213,7 +213,7 @@ TEXTS: Final[Mapping[str, tuple[str, Mapping[str, Schema], str]]] = {
 
 
 def parameters(path: str) -> Mapping[str, Schema] | None:
-    """The query parameters of a reading path of our own; None for other paths, whose clients may
+    """The query parameters of one of our reading paths; None for other paths, whose clients may
     send more."""
     found = READS.get(path) or TEXTS.get(path)
     return found[1] if found is not None and path.startswith("/api/") else None

@@ -1,4 +1,4 @@
-"""The receiver: all routes on one aiohttp server inside the caller's event loop."""
+"""The receiver: all routes on one aiohttp server in the caller's event loop."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ log = logging.getLogger(__name__)
 STREAM: Final = "/api/stream"
 OTLP_TRACES: Final = "/v1/traces"
 YOUNG: Final = 20_000
-"""Objects made before the garbage collector looks at them. What a delivery leaves behind has no
-cycles and goes by itself, but it is looked at as often as Python's 700 come together."""
+"""Threshold of the garbage collector's first generation. A delivery leaves no cycles behind, but
+Python's default of 700 would scan its objects again and again."""
 PLAIN: Final = web.AppKey("plain", dict[str, PlainHandler])
-"""Who answers plain requests, by path."""
+"""Handlers of plain requests, by path."""
 
 
 class CannotListen(Explained):
@@ -59,7 +59,7 @@ class CannotListen(Explained):
 
 @dataclass
 class Receiver:
-    """Start it, use `url`, stop it; the writer and the reader are the caller's."""
+    """Start it, use `url`, stop it; the caller owns the writer and the reader."""
 
     config: Config
     writer: Writer
@@ -69,7 +69,7 @@ class Receiver:
     metrics: Metrics = field(default_factory=Metrics)
     url: str = ""
     streams: set[asyncio.Task[object]] = field(default_factory=set)
-    """Requests that end only when the client or we do."""
+    """Requests that end only when the client or the receiver ends them."""
     _metrics_runner: web.AppRunner | None = None
 
     def __post_init__(self) -> None:
@@ -84,12 +84,12 @@ class Receiver:
         )
 
     def reconfigure(self, config: Config) -> None:
-        """Answer by other settings from now on; addresses, limits and secrets stay."""
+        """Use other settings from now on; addresses, limits and secrets stay."""
         self.config = self.reports.config = config
         self.totals.rules = config.metrics
 
     async def start(self) -> None:
-        """Listen; afterwards `url` holds the real port. CannotListen says what to do."""
+        """Listen; then `url` has the real port. CannotListen says what to do."""
         self.metrics.begin()
         self.metrics.new.is_new = not (await self.reader.health()).spans
         self._unsubscribe = self.writer.subscribe(self.metrics.observe)
@@ -121,7 +121,7 @@ class Receiver:
         _spare_collector()
 
     async def _listen_for_metrics(self) -> None:
-        """A port that a tunnel does not lead to: /metrics and health without a token."""
+        """Serve /metrics and health without a token on a port that no tunnel leads to."""
         app = web.Application(middlewares=[_errors(self)])
         app.on_response_prepare.append(_hide_server)
         app.add_routes([*_health(self), web.get("/metrics", self.page.answer)])
@@ -138,7 +138,7 @@ class Receiver:
             ) from error
 
     async def stop(self) -> None:
-        """Stop accepting, end the streams, and finish what is in flight."""
+        """Stop accepting, end the streams, and finish requests in flight."""
         self._unsubscribe()
         self._socket.close()
         if self._metrics_runner is not None:
@@ -147,12 +147,12 @@ class Receiver:
 
 
 def _why(error: OSError) -> str:
-    """In a few words: asyncio writes the address before them, which is said already."""
+    """The reason in a few words, without the address that asyncio puts first."""
     return (error.strerror or str(error)).rpartition(": ")[2]
 
 
 def _spare_collector() -> None:
-    """Let the garbage collector pass over modules and classes: they stay as long as we do."""
+    """Exclude modules and classes from garbage collection: they live as long as the process."""
     gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
     if not gc.get_freeze_count():
         gc.freeze()
@@ -218,7 +218,7 @@ def _pattern(path: str) -> str:
 
 
 def _errors(receiver: Receiver) -> Middleware:
-    """Every error as JSON; and while a request is handled, its connection counts as busy."""
+    """Answer every error as JSON, and mark the connection as busy while a request is handled."""
 
     @web.middleware
     async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -265,7 +265,7 @@ def _refused(error: Exception, path: Path) -> Refused:
 
 
 async def _end_waiting(receiver: Receiver, receiving: Receiving) -> None:
-    """Streams and bodies that go on arriving would keep a stopping receiver waiting."""
+    """End streams, and bodies that still arrive, which would delay a stop."""
     for task in list(receiver.streams):
         task.cancel()
     await receiving.stop()
@@ -276,7 +276,7 @@ async def _hide_server(_: web.Request, response: web.StreamResponse) -> None:
 
 
 async def _expected(request: web.Request) -> web.StreamResponse | None:
-    """Ask for the body of a sender that waits to be asked; any other expectation is not ours."""
+    """Answer `Expect: 100-continue`; any other expectation is refused."""
     if request.headers.get("Expect", "").strip().lower() != "100-continue":
         detail = "the only expectation that is met is 100-continue; leave the Expect header out"
         return refusal(Refused(417, "expectation_failed", detail)).response
@@ -287,13 +287,13 @@ async def _expected(request: web.Request) -> web.StreamResponse | None:
 
 
 async def _head(_: web.Request) -> web.Response:
-    """Trello asks whether the address exists before it creates a webhook."""
+    """Answers HEAD: Trello checks that the address exists before it creates a webhook."""
     return web.Response()
 
 
 async def _handshake(request: web.Request) -> web.Response:
-    """CloudEvents' validation: a sender asks by OPTIONS whether it may send here. That allows
-    nothing: each request still has to prove itself."""
+    """Answers CloudEvents' validation by OPTIONS. It permits nothing: each request still has to
+    prove itself."""
     headers = {"Allow": "POST"}
     if origin := request.headers.get("WebHook-Request-Origin", "")[:253]:
         headers |= {"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"}
@@ -327,7 +327,7 @@ def _ready(receiver: Receiver) -> Handler:
 
 
 def lag_of(writer: Writer) -> dict[str, float]:
-    """How far the projection is behind the log; in seconds where that is more than one."""
+    """How far the projection is behind the log, in seconds, if it is more than one."""
     lag = writer.lag
     seconds = {"lag_seconds": round(lag, 1)} if lag > LAG_SHOWN else {}
     return {"behind": writer.behind, **seconds}

@@ -1,4 +1,4 @@
-"""A JSON object, described once: how its fields are written and read, and its OpenAPI schema."""
+"""Describe a JSON object once: how its fields are written and read, and its OpenAPI schema."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _same(value: Any) -> Any:
 
 
 class Type(NamedTuple):
-    """What a field holds: its schema, and the way from our value to JSON and back."""
+    """The type of a field: its schema, and the conversion of a value to JSON and back."""
 
     schema: Schema
     write: Callable[[Any], Any] = _same
@@ -30,16 +30,16 @@ class Field(NamedTuple):
 
     type: Type
     attribute: str = ""
-    """Of the object: what is read goes there; `a.b` is `b` of what becomes its `a`. Empty for a
-    field that follows from others."""
+    """Attribute of the object that gets the value that was read; `a.b` means `b` of the object in
+    `a`. Empty for a computed field."""
     get: Callable[..., Any] | None = None
-    """What is written, where that is not the attribute: of the object and of what `write` was
-    given beside it."""
+    """Returns what is written if it is not the attribute: takes the object and what `write` was
+    given with it."""
 
 
 class Shape(Generic[T]):
-    """`fields` by their names in JSON; a bare `Type` stands for the attribute of the same name.
-    `make` builds the object out of the attributes that were read."""
+    """Fields by their JSON names; a bare `Type` stands for the attribute of the same name. `make`
+    builds the object from the attributes that were read."""
 
     def __init__(
         self, name: str, make: Callable[..., T], fields: Mapping[str, Type | Field]
@@ -68,7 +68,7 @@ class Shape(Generic[T]):
         }
 
     def read(self, item: Mapping[str, Any]) -> T:
-        """The object of an answer. What an older receiver does not send has its default."""
+        """The object from JSON. Fields that an older receiver does not send get their defaults."""
         found: dict[str, Any] = {}
         for key, (name, _, inner), read in self._readers:
             if key in item:
@@ -82,7 +82,7 @@ class Shape(Generic[T]):
 
     @property
     def type(self) -> Type:
-        """A field that holds such an object."""
+        """The type of a field that holds such an object."""
         schema = ref_to(self.name) if self.name else self.schema
         return Type(schema, self.write, self.read)
 
@@ -113,12 +113,12 @@ def computed(kind: Type, get: Callable[..., Any]) -> Field:
 
 
 def written(kind: Type) -> Type:
-    """The same where `get` answers with JSON already."""
+    """A computed field whose `get` returns JSON."""
     return kind._replace(write=_same)
 
 
 def list_of(kind: Type, make: Callable[[Iterable[Any]], Any] = list) -> Type:
-    """A list; `make` is what it becomes when it is read."""
+    """A list; `make` converts it when it is read."""
     return Type(
         {"type": "array", "items": kind.schema},
         lambda values: [kind.write(value) for value in values],
@@ -155,16 +155,16 @@ TEXT: Final = Type({"type": "string"})
 MAYBE_TEXT: Final = Type(
     {"type": ["string", "null"]}, lambda text: text or None, lambda text: text or ""
 )
-"""Null in JSON is the empty string here."""
+"""Null in JSON, the empty string in Python."""
 NUMBER: Final = Type({"type": "integer"})
 COUNT: Final = Type({"type": "integer", "minimum": 0})
 TRUTH: Final = Type({"type": "boolean"})
 RATIO: Final = Type({"type": ["number", "null"]})
 SECONDS: Final = Type({"type": ["number", "null"]}, _seconds, _micros)
-"""Seconds in JSON, microseconds here."""
+"""Seconds in JSON, microseconds in Python."""
 TIME: Final = Type(_TIME, iso, parse_instant)
 INSTANT: Final = Type(_TIME, iso, lambda text: parse_instant(text) or 0)
-"""A time that is always known."""
+"""An instant that is always known."""
 OBJECT: Final = Type({"type": "object"}, dict)
 TEXTS: Final = Type({"type": "object", "additionalProperties": TEXT.schema}, dict)
 COUNTS: Final = Type({"type": "object", "additionalProperties": COUNT.schema}, dict)

@@ -1,5 +1,5 @@
-"""Where traces stand, as JSON and back: what `/api/board`, `/api/traces` and
-`vs-tui ls --by trace --json` answer with."""
+"""Where traces stand, as JSON and back: the answers of `/api/board`, `/api/traces` and `vs-tui ls
+--by trace --json`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from vs_tui.traces.next_action import NextAction, Section
 from vs_tui.traces.standing import CELLS, Cell, Standing, Waits
 
 _KEPT: Final = ("vs.incident.severity", "vs.issue.severity")
-"""Attributes of a step that a row shows; all of them are at `/api/spans/{ref}`."""
+"""Attributes of a step that a row shows; `/api/spans/{ref}` has all of them."""
 
 _WAITS: Final = Shape(
     "", Waits, {"n": COUNT, "p50_s": Field(SECONDS, "p50"), "p90_s": Field(SECONDS, "p90")}
@@ -87,7 +87,7 @@ NEXT: Final = Shape(
         "last_sign_at": INSTANT,
     },
 )
-"""Where a trace stands and who acts next, at a moment; durations are seconds."""
+"""Where a trace stands at a moment, and who acts next; durations are seconds."""
 
 
 def _short(span: Span) -> dict[str, Any]:
@@ -136,7 +136,7 @@ BOARD: Final = Shape(
         "terms": COUNTS,
     },
 )
-"""The list of traces, as far as a limit, with the counts of all of it."""
+"""The list of traces up to a limit, with the counts of the whole list."""
 LISTED: Final = Shape(
     "TraceSummary",
     TraceSummary,
@@ -145,11 +145,11 @@ LISTED: Final = Shape(
         "next": computed(maybe(written(NEXT.type)), lambda _, next: next),
     },
 )
-"""A trace of the list of all, with where it stands as JSON."""
+"""A trace of the list of all traces, with where it stands."""
 
 
 def listed_json(summary: TraceSummary, row: Standing | None, now: Instant) -> dict[str, Any]:
-    """A trace with where it stands, where that is known."""
+    """A trace with where it stands, if that is known."""
     return LISTED.write(summary, row and NEXT.write(row, now))
 
 

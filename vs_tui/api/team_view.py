@@ -1,4 +1,5 @@
-"""What a read token of one team sees: every other team's spans are as if they were not there."""
+"""What a read token of one team sees: the spans of other teams are hidden as if they did not
+exist."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from vs_tui.model.vocabulary import Span
 from vs_tui.store.reader_protocol import Trace
 
 TEAM: Final = "vs.team"
-"""Key of a request: the only team that its token sees. Absent where it sees all."""
+"""Request key: the only team that its token sees. Absent if it sees all."""
 _FILTERED: Final = frozenset({"/api/spans", "/api/traces", "/api/board", "/api/counts"})
 _OF_A_TEAM: Final = frozenset({"/api/dora", "/api/dora/detail", "/api/cards"})
 _OPEN: Final = frozenset(
@@ -21,12 +22,12 @@ _OPEN: Final = frozenset(
         *("/api/past-runs", "/api/changes", "/api/stream", "/api/health", "/openapi.json"),
     }
 )
-"""What needs no other query: the handlers leave out what the team does not own."""
+"""Paths without another query: their handlers leave out what the team does not own."""
 
 
 def of_team(request: web.Request, team: str) -> web.Request:
-    """The request as it may be asked by a token of a team. Refused with 403 for what shows more,
-    such as deliveries, whose bodies are everyone's."""
+    """The request narrowed to a token's team. Refused with 403 if it shows more, such as
+    deliveries, whose bodies belong to all teams."""
     resource = request.match_info.route.resource
     path = resource.canonical if resource is not None else ""
     if path in _FILTERED:
@@ -50,7 +51,7 @@ def is_seen(request: web.Request, span: Span) -> bool:
 
 
 def within_team(trace: Trace, team: str) -> Trace | None:
-    """A trace with the spans of one team; None without any."""
+    """A trace with the spans of one team; None if there are none."""
     spans = [span for span in trace.spans if span.team == team]
     keys = {span.key for span in spans}
     links = [link for link in trace.links if link.child in keys and link.parent in keys]

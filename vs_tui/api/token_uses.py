@@ -1,4 +1,4 @@
-"""When each named token was used last, for `vs-tui secret list`: written once a minute at most."""
+"""When each named token was last used, for `vs-tui secret list`; written at most once a minute."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EVERY: Final = MINUTE
 
 
 class Uses:
-    """Notes uses on the event loop; the database is written in the background."""
+    """Records uses on the event loop and writes the database in the background."""
 
     def __init__(self, writer: Writer, clock: Callable[[], Instant]) -> None:
         self._writer = writer
@@ -25,7 +25,7 @@ class Uses:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def note(self, name: str) -> None:
-        """A token proved a request."""
+        """Record that a token proved a request."""
         now = self._clock()
         if now - self._noted.get(name, 0) < EVERY:
             return
