@@ -16,6 +16,8 @@ from vs_tui.api.schema import READS, TEXTS, parameters
 from vs_tui.cli.commands import COMMANDS
 from vs_tui.cli.main import main
 from vs_tui.config import load, settings_names
+from vs_tui.metrics.definitions import METRICS
+from vs_tui.metrics.goals import EXAMPLES, read_goals
 from vs_tui.tui.actions import ACTIONS, display_key
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +71,27 @@ def test_the_version_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_setting_is_in_the_configuration_page_and_none_that_does_not_exist() -> None:
     listed = re.findall(r"^\| `([a-z_.]+)` \|", CONFIGURATION, re.MULTILINE)
     assert sorted(listed) == sorted(settings_names())
+
+
+def test_the_table_of_metrics_is_that_of_the_code() -> None:
+    """A new metric is an entry of METRICS and its row of the page."""
+    rows = [
+        [
+            metric.title,
+            f"`{metric.key}`",
+            metric.unit.words,
+            "more" if metric.more_is_better else "less",
+            "yes" if metric.has_level else "no",
+            f"`{EXAMPLES[metric.unit]}`",
+            metric.meaning,
+        ]
+        for metric in METRICS.values()
+    ]
+    page = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    assert cells(page.partition("\n- **A deployment**")[0]) == rows
+    for metric in METRICS.values():
+        read_goals({"team": {metric.key: EXAMPLES[metric.unit]}})
+    assert f'[goals.core] change_lead_time = "{EXAMPLES[METRICS["lead"].unit]}"' in page
 
 
 def test_the_readme_configuration_is_accepted(tmp_path: Path) -> None:

@@ -30,6 +30,19 @@ class Unit(StrEnum):
     SHARE = "ratio"
     PER_DEPLOYMENT = "per_deployment"
 
+    @property
+    def words(self) -> str:
+        """What it is called in the docs."""
+        return _WORDS[self]
+
+
+_WORDS: Final[Mapping[Unit, str]] = {
+    Unit.PER_DAY: "deployments a day",
+    Unit.DURATION: "time",
+    Unit.SHARE: "%",
+    Unit.PER_DEPLOYMENT: "changes",
+}
+
 
 class Rows(StrEnum):
     """What a metric stands on."""
@@ -220,6 +233,11 @@ class Metric:
     """What the list says of a deployment: `reasons`, `repair` or `{first} changes`."""
     listed: str
     """What the list of rows is called."""
+
+    @property
+    def has_level(self) -> bool:
+        """Whether DORA's reports give levels; a frequency's follow its days."""
+        return self.level is not None or self.unit is Unit.PER_DAY
 
     @property
     def is_sample(self) -> bool:

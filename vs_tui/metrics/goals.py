@@ -36,7 +36,7 @@ def _value(setting: str, unit: Unit, text: Any) -> float:
     try:
         return _READ[unit](words)
     except (ValueError, TypeError):
-        raise ValueError(f"{setting} must be {_EXAMPLES[unit]}, not {text!r}") from None
+        raise ValueError(f"{setting} must be {_KINDS[unit]}, not {text!r}") from None
 
 
 def _rate(words: str) -> float:
@@ -59,11 +59,18 @@ _READ: Final[Mapping[Unit, Callable[[str], float]]] = {
     Unit.DURATION: lambda words: float(parse_duration(words)),
     Unit.PER_DEPLOYMENT: lambda words: float(words if _NUMBER.match(words) else "none"),
 }
-_EXAMPLES: Final[Mapping[Unit, str]] = {
-    Unit.PER_DAY: 'a rate such as "1/day" or "2/week"',
-    Unit.SHARE: 'a share such as "10%"',
-    Unit.DURATION: 'a duration such as "2d"',
-    Unit.PER_DEPLOYMENT: 'a number such as "3"',
+EXAMPLES: Final[Mapping[Unit, str]] = {
+    Unit.PER_DAY: "1/day",
+    Unit.SHARE: "10%",
+    Unit.DURATION: "2d",
+    Unit.PER_DEPLOYMENT: "3",
+}
+"""How a goal is written."""
+_KINDS: Final[Mapping[Unit, str]] = {
+    Unit.PER_DAY: f'a rate such as "{EXAMPLES[Unit.PER_DAY]}" or "2/week"',
+    Unit.SHARE: f'a share such as "{EXAMPLES[Unit.SHARE]}"',
+    Unit.DURATION: f'a duration such as "{EXAMPLES[Unit.DURATION]}"',
+    Unit.PER_DEPLOYMENT: f'a number such as "{EXAMPLES[Unit.PER_DEPLOYMENT]}"',
 }
 
 
