@@ -168,9 +168,12 @@ def track(
         place = len(CELLS) - (1 if _is_production(deploy, environments) else 2)
         if not cells[place].mark:
             cells[place] = Cell("shipped")
+    expected = [] if over or cells[-1].mark else ["production"]
+    if expected and not cells[-2].mark:
+        expected += ["staging"]
+        expected += ["ci"] if e.change is not None and e.change.in_flight else []
     for place, name in enumerate(CELLS):
-        to_come = name in ("staging", "production") or (name == "ci" and e.change is not None)
-        if to_come and not cells[place].mark and name in custom.stations and not over:
+        if name in expected and name in custom.stations and not cells[place].mark:
             cells[place] = Cell("expected")
     if production.mark == "done" and e.of("incident"):
         cells[-1] = production._replace(mark="followed")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from vs_tui.model.time import Instant
@@ -12,7 +14,7 @@ from vs_tui.traces.board import Board, Totals
 from vs_tui.traces.next_action import Section
 from vs_tui.traces.standing import Standing
 from vs_tui.tui import trace_rows
-from vs_tui.tui.paint import Piece
+from vs_tui.tui.paint import Piece, fit
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.listing import Column, Row
@@ -21,16 +23,16 @@ WIDE_FROM: Final = 100
 WIDE: Final = (
     Column("", 1),
     Column("PROJECT", 9, sort="project"),
-    Column("WHAT", 14, flex=1, sort="name"),
+    Column("WHAT", 14, flex=1, wish=30, sort="name"),
     Column("iss", 3),
     Column("pr", 2),
     Column("rev", 3),
-    Column("ci", 6),
+    Column("ci", 5),
     Column("stg", 4),
     Column("prod", 4),
     Column("NOW, AND WHO ACTS NEXT", 29, sort="person"),
-    Column("vs USUAL", 10, sort="over"),
-    Column("AGE", 7, right=True),
+    Column("vs USUAL", 9, sort="over"),
+    Column("AGE", 6, right=True),
     Column("TEAM", 4, wish=8),
 )
 NARROW: Final = (
@@ -61,10 +63,13 @@ class BoardRows(ListedView):
         """Trace -> section at the last reading, to say where the selected row went."""
 
     def _columns(self, wide: bool) -> Sequence[Column]:
-        if not wide:
-            return NARROW
-        teams = {row.team for row in self._rows.values() if row.team}
-        return WIDE if len(teams) > 1 else WIDE[:-1]
+        columns = WIDE if wide else NARROW
+        if wide and len({row.team for row in self._rows.values() if row.team}) < 2:
+            columns = columns[:-1]
+        # `12/20` needs more room than `3/5`.
+        counted = (len(trace_rows.cell(r.cells[3], self.look.glyphs)[0]) for r in self._rows.values())
+        most = min(max(counted, default=0), 7)
+        return [replace(c, width=max(c.width, most)) if c.title == "ci" else c for c in columns]
 
     def _lines(self, listed: Sequence[Standing], totals: Totals, now: Instant) -> list[Row]:
         """Headings, rows, and the steps of those that are unfolded."""
@@ -91,7 +96,7 @@ class BoardRows(ListedView):
             if len(shown) > most:
                 lines.append(Row(f"{HEAD}history", whole=True, data=len(shown) - most))
             if quiet:
-                lines.append(Row(f"{HEAD}quiet", whole=True, data=len(quiet)))
+                lines.append(Row(f"{HEAD}quiet", whole=True, data=tuple(quiet)))
                 if self.opened_quiet:
                     lines += [self._row(row) for row in quiet]
         return lines
@@ -139,18 +144,28 @@ class BoardRows(ListedView):
             return trace_rows.heading(
                 data, self.board.matched, glyphs, width, folded=folded, note=note
             )
+        if line.key == f"{HEAD}quiet" and isinstance(data, tuple):
+            return self._quiet_line(data)
         if isinstance(data, tuple):
             return self._step_line(data[0], data[1], now)
         if isinstance(data, str):
             return ((data, "dim"),)
-        sign = glyphs.open if self.opened_quiet else glyphs.folded
-        quiet = short(self.dash.setup.thresholds.quiet)
         words = {
-            "quiet": f"{sign} {data} more, untouched for over {quiet}",
             "history": self.dash.worded(f"  {data} more in {{traces}} Traces"),
             "more-incidents": f"  +{int(str(data)) - MOST_INCIDENTS} more incidents",
         }
         return ((words[line.key.removeprefix(HEAD)], "dim"),)
+
+    def _quiet_line(self, quiet: Sequence[Standing]) -> tuple[Piece, ...]:
+        """How many waiting rows nobody touched for long, and who acts next on them."""
+        glyphs = self.look.glyphs
+        sign = glyphs.open if self.opened_quiet else glyphs.folded
+        long = short(self.dash.setup.thresholds.quiet)
+        left = f"{sign} {len(quiet)} more, untouched for over {long}"
+        names = Counter(name for row in quiet for name in row.action.who)
+        each = ", ".join(f"{name} {n}" for name, n in names.most_common(4))
+        room = max(self.list.size.width - len(left) - 6, 0)
+        return (left, "dim"), (fit(each, room, right=True, ellipsis=glyphs.ellipsis), "note")
 
     def _step_line(self, trace_id: str, number: int, now: Instant) -> tuple[Piece, ...]:
         row, trace = self._rows.get(trace_id), self._details.get(trace_id)

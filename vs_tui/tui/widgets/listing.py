@@ -32,7 +32,8 @@ class Column:
     rank: int = 0
     """0: always there; columns with the highest rank go first."""
     wish: int = 0
-    """Cells it would like to have; it gets at most half of what is left for `flex`."""
+    """Cells it would like to have; it gets at most half of what is left for `flex`, once columns
+    with `flex` have theirs."""
     sort: str = ""
     """The order that a click on the title asks for."""
 
@@ -220,9 +221,11 @@ class Listing(Framed):
             chosen.remove(max(chosen, key=lambda i: (self.columns[i].rank, i)))
         room = max(width - needed(), 0)
         granted = dict.fromkeys(chosen, 0)
+        first = sum(max(c.wish - c.width, 0) for c in (self.columns[i] for i in chosen) if c.flex)
         for i in chosen:
-            left = room // 2 - sum(granted.values())
-            granted[i] = max(min(self.columns[i].wish - self.columns[i].width, left), 0)
+            if not self.columns[i].flex:
+                left = max(room - first, 0) // 2 - sum(granted.values())
+                granted[i] = max(min(self.columns[i].wish - self.columns[i].width, left), 0)
         room -= sum(granted.values())
         shares = sum(self.columns[i].flex for i in chosen) or 1
         result = [
