@@ -96,7 +96,8 @@ def _incident(kind: str, event: dict[str, Any], received_at: Instant) -> Event:
         name=title,
         project=service,
         service=service,
-        actor=next((name for a in items(data, "assignees") if (name := text(a, "summary"))), ""),
+        actor=next((name for a in items(data, "assignees") if (name := text(a, "summary"))), "")
+        or (text(event, "agent", "summary") if stage == "acknowledged" else ""),
         url=web_url(url),
         attributes=known(
             service__name=service,

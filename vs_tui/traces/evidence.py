@@ -25,6 +25,13 @@ NO_MACHINES: Final = frozenset(
 )
 CONTEXT: Final = frozenset({"issue", "pull_request", "sprint"})
 """Operations that stay open while people work on others."""
+_COLUMNS: Final = (
+    ("unblock", ("block", "on hold", "waiting", "impeded")),
+    ("review", ("review",)),
+    ("test", ("qa", "test", "verif", "accept", "uat", "valid")),
+    ("release", ("deploy", "release", "ship", "ready to go", "staging")),
+)
+"""Words in the name of a column, and what has to be done with an issue in it."""
 NOT_BEGUN: Final = frozenset({"", "open", "opened", "new", "to do", "todo", "backlog", "triage"})
 """Board columns, in lower case, in which work on an issue has not begun."""
 _BOT: Final = ("[bot]", "-bot")
@@ -185,7 +192,11 @@ def is_machine(span: Span) -> bool:
 
 
 def is_draft(change: Span) -> bool:
-    return change.attributes.get("vs.pr.draft") in (True, 1)
+    return is_set(change, "vs.pr.draft")
+
+
+def is_set(span: Span, attribute: str) -> bool:
+    return span.attributes.get(attribute) in (True, 1)
 
 
 def is_begun(issue: Span) -> bool:
@@ -196,13 +207,22 @@ def is_begun(issue: Span) -> bool:
     return issue.state is State.RUNNING and issue.stage.lower() not in NOT_BEGUN
 
 
+def column_verb(issue: Span) -> str:
+    """What the column of an issue says has to be done; `code` where it says no more."""
+    words = f" {issue.stage.lower()} "
+    return next((verb for verb, parts in _COLUMNS if any(p in words for p in parts)), "code")
+
+
 def is_bot(name: str) -> bool:
     return name.lower().endswith(_BOT)
 
 
 def is_approved(e: Evidence) -> bool:
-    """Whether somebody approved, and every request for changes is answered."""
+    """Whether somebody approved, every request for changes is answered, and no further approval is
+    required."""
     verdicts = [verdict(review) for review in e.reviews.values()]
+    if e.change is not None and is_set(e.change, "vs.pr.approvals_missing"):
+        return False
     return "approved" in verdicts and "changes_requested" not in verdicts
 
 

@@ -18,11 +18,13 @@ from vs_tui.traces.evidence import (
     Usual,
     acknowledged_by,
     attribute_instant,
+    column_verb,
     is_answered,
     is_approved,
     is_begun,
     is_bot,
     is_draft,
+    is_set,
     is_silent,
     named,
     newest_of,
@@ -137,13 +139,26 @@ def machine_works(e: Evidence) -> NextAction | None:
 def gate_waits(e: Evidence) -> NextAction | None:
     if not e.gates:
         return None
-    gate = min(e.gates, key=lambda s: (s.stage_at or s.at, s.key))
-    verb = "start" if gate.operation in ("build", "test") else "approve"
-    what = gate.environment or ("" if gate.operation == "deploy" else _job_name(gate))
-    who = named(gate, "vs.deploy.reviewers")
+    reviewers = "vs.deploy.reviewers"
+    gate = min(e.gates, key=lambda s: (not named(s, reviewers), s.stage_at or s.at, s.key))
+    environment = gate.environment or str(gate.attributes.get("vs.gate.environment", ""))
+    starts = gate.operation in ("build", "test") and not environment
+    verb = "start" if starts else "approve"
+    what = environment or ("" if gate.operation == "deploy" else _job_name(gate))
+    who = named(gate, reviewers)
     return NextAction(
         Section.WAITING, "gate", verb, what, who, "anyone", gate.stage_at or gate.started_at,
         gate, len(e.gates) - 1, f"{gate.name} waits for a person",
+    )  # fmt: skip
+
+
+def merge_queue_works(e: Evidence) -> NextAction | None:
+    change = e.change
+    if change is None or not change.in_flight or change.stage != "merge queue":
+        return None
+    return NextAction(
+        Section.RUNNING, "merge_queue", "merge queue", since=change.stage_at, step=change,
+        why="the change is in the merge queue",
     )  # fmt: skip
 
 
@@ -168,7 +183,7 @@ def run_failed(e: Evidence) -> NextAction | None:
 
 def code_is_written(e: Evidence) -> NextAction | None:
     change, issue = e.change, e.issue
-    if change is not None:
+    if change is not None and not is_reopened(issue, change):
         if not change.in_flight or not is_draft(change):
             return None
         since = max(change.at, e.pushed_at if e.pushed_at <= e.now else 0)
@@ -185,10 +200,20 @@ def code_is_written(e: Evidence) -> NextAction | None:
     who = assignees or people(pushes[-1].actor if pushes else "")
     evidence = "is in progress" if is_begun(issue) else "is assigned" if assignees else "has pushes"
     since = issue.stage_at or (e.pushed_at or issue.at)
+    if change is not None and issue.stage_at is None:
+        since = issue.last_event_at
     return NextAction(
-        Section.WAITING, "code", "code", "", who, "nobody", since, issue,
-        why=f"{issue.name} {evidence}, and there is no change yet",
+        Section.WAITING, "code", column_verb(issue), "", who, "nobody", since, issue,
+        why=f"{issue.name} {evidence}, and there is no open change",
     )  # fmt: skip
+
+
+def is_reopened(issue: Span | None, change: Span) -> bool:
+    """Whether an issue was opened again, or put into another column, after its change ended."""
+    if issue is None or not issue.in_flight or change.ended_at is None:
+        return False
+    moved = issue.stage_at is not None and issue.stage_at > change.ended_at and is_begun(issue)
+    return moved or (issue.reopens > 0 and issue.last_event_at > change.ended_at)
 
 
 def change_was_asked_for(e: Evidence) -> NextAction | None:
@@ -207,6 +232,22 @@ def change_was_asked_for(e: Evidence) -> NextAction | None:
     )  # fmt: skip
 
 
+def change_is_blocked(e: Evidence) -> NextAction | None:
+    change = e.change
+    if change is None or not change.in_flight:
+        return None
+    if is_set(change, "vs.pr.conflict"):
+        what, why = "conflict", "the change conflicts with its target branch"
+    elif is_set(change, "vs.pr.threads_open") and is_approved(e):
+        what, why = "threads", "threads that block the merge are not resolved"
+    else:
+        return None
+    return NextAction(
+        Section.WAITING, "blocked", "resolve", what, people(change.actor), "nobody",
+        change.last_event_at, change, why=why,
+    )  # fmt: skip
+
+
 def review_is_missing(e: Evidence) -> NextAction | None:
     change = e.change
     if change is None or not change.in_flight or is_approved(e):
@@ -220,8 +261,10 @@ def review_is_missing(e: Evidence) -> NextAction | None:
     again = [r for r in e.reviews.values() if verdict(r) == "changes_requested"]
     asked += [r.actor for r in again if r.actor and r.actor not in asked]
     since = max(change.at, attribute_instant(change, "vs.pr.ready_at"), e.pushed_at if again else 0)
+    more = is_set(change, "vs.pr.approvals_missing") and e.reviews
+    nobody = "one more approval" if more else "nobody asked"
     return NextAction(
-        Section.WAITING, "review", "review", "", tuple(asked), "nobody asked", since, change,
+        Section.WAITING, "review", "review", "", tuple(asked), nobody, since, change,
         why="the change is open and not approved",
     )  # fmt: skip
 
@@ -232,10 +275,11 @@ def approved_change_waits(e: Evidence) -> NextAction | None:
         return None
     approvals = [r for r in e.reviews.values() if verdict(r) == "approved"]
     last = max(approvals, key=lambda r: (r.at, r.key), default=change)
-    return NextAction(
-        Section.WAITING, "merge", "merge", "", people(change.actor), "nobody", last.at, change,
-        why=f"approved by {', '.join(sorted(r.actor for r in approvals))}, not merged",
-    )  # fmt: skip
+    why = f"approved by {', '.join(sorted(r.actor for r in approvals))}, not merged"
+    who, nobody = people(change.actor) or people(last.actor), "nobody"
+    if is_set(change, "vs.pr.auto_merge"):
+        who, nobody, why = (), "auto-merge", f"{why}; it merges once its checks have passed"
+    return NextAction(Section.WAITING, "merge", "merge", "", who, nobody, last.at, change, why=why)
 
 
 def merged_waits_for_a_deploy(e: Evidence) -> NextAction | None:
@@ -253,7 +297,9 @@ def merged_waits_for_a_deploy(e: Evidence) -> NextAction | None:
 
 def issue_waits_for_a_start(e: Evidence) -> NextAction | None:
     issue = e.issue
-    if issue is None or not issue.in_flight or e.change is not None or e.machines:
+    if issue is None or not issue.in_flight:
+        return None
+    if (e.change is not None or e.machines) and not (e.change and is_reopened(issue, e.change)):
         return None
     return NextAction(
         Section.NOT_STARTED, "not_started", "", since=issue.at, step=issue,
@@ -277,9 +323,11 @@ RULES: Final[tuple[Rule, ...]] = (
     machine_is_silent,
     machine_works,
     gate_waits,
+    merge_queue_works,
     run_failed,
     code_is_written,
     change_was_asked_for,
+    change_is_blocked,
     review_is_missing,
     approved_change_waits,
     merged_waits_for_a_deploy,

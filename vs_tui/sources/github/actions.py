@@ -154,6 +154,44 @@ def read_job(hook: Hook) -> Reading:
     return (*earlier, whole, *_steps(hook, job, whole))
 
 
+def read_deployment_review(hook: Hook) -> Reading:
+    """The jobs that wait for an environment's reviewers, and who these are."""
+    if hook.action != "requested":
+        return "an answer of a reviewer shows by the job that goes on"
+    run = obj(hook.body, "workflow_run")
+    jobs = [obj(hook.body, "workflow_job_run"), *items(hook.body, "workflow_job_runs")[:100]]
+    environment = text(hook.body, "environment")
+    asked = [obj(each, "reviewer") for each in items(hook.body, "reviewers")[:100]]
+    names = [text(each, "login") or text(each, "slug") or text(each, "name") for each in asked]
+    found = {}
+    for job in jobs:
+        identifier = number(job, "id")
+        if identifier is None:
+            continue
+        at = time_of(job, "updated_at", "created_at") or hook.time(hook.body, "since")
+        found[identifier] = Event(
+            **hook.identity("build", identifier),
+            operation=Operation.BUILD,
+            state=State.WAITING,
+            occurred_at=at,
+            started_at=time_of(job, "created_at"),
+            stage="waiting",
+            name=text(job, "name") or "job",
+            url=web_url(text(job, "html_url")),
+            attempt=_attempt(run),
+            attributes=hook.attributes(
+                vs__deploy__reviewers=",".join(name for name in names if name),
+                vs__gate__environment=text(job, "environment") or environment,
+            ),
+            seeks=keys.seeks(
+                keys.seek_structure(
+                    hook.key("pipeline", run_id(hook.required(run, "id"), _attempt(run)))
+                )
+            ),
+        )
+    return tuple(found.values()) or "it names no job that waits"
+
+
 def _attempt(run: dict[str, Any]) -> int:
     # Counts that no host reaches would make an unreadable key.
     return min(max(number(run, "run_attempt") or 1, 1), 10_000)

@@ -24,6 +24,10 @@ _STAGES: Final = {
     "enqueued": "merge queue",
     "dequeued": "ready",
 }
+_CONFLICTS: Final = {"dirty": True} | dict.fromkeys(
+    ("behind", "blocked", "clean", "draft", "has_hooks", "unstable"), False
+)
+"""`mergeable_state`: whether it conflicts with its target; not here while GitHub looks."""
 _QUEUE_ENDS: Final = frozenset({"MERGE", "ALREADY_MERGED"})
 """Reasons why a change leaves the merge queue that let it stay in that stage to its end."""
 REVIEW_ACTIONS: Final = frozenset({"submitted", "edited", "dismissed"})
@@ -143,6 +147,8 @@ def _attributes(hook: Hook, change: dict[str, Any], identifier: int) -> Attribut
         vcs__ref__base__name=text(change, "base", "ref"),
         vcs__ref__base__revision=text(change, "base", "sha"),
         vs__pr__draft=draft,
+        vs__pr__auto_merge=_auto_merge(change),
+        vs__pr__conflict=_CONFLICTS.get(text(change, "mergeable_state")),
         vs__pr__ready_at=iso(hook.time(change, "updated_at"))
         if hook.action == "ready_for_review"
         else None,
@@ -159,6 +165,11 @@ def _attributes(hook: Hook, change: dict[str, Any], identifier: int) -> Attribut
         vs__pr__merged_by=login(change, "merged_by") if merged else None,
         vs__pr__merge_commit=text(change, "merge_commit_sha") if merged else None,
     )
+
+
+def _auto_merge(change: dict[str, Any]) -> bool | None:
+    """Whether it merges by itself; a review's short form may leave it out."""
+    return isinstance(change["auto_merge"], dict) if "auto_merge" in change else None
 
 
 def _reviewers(change: dict[str, Any]) -> str:

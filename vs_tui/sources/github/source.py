@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object, text
-from vs_tui.sources.github.actions import read_job, read_run
+from vs_tui.sources.github.actions import read_deployment_review, read_job, read_run
 from vs_tui.sources.github.changes import read_change, read_review
 from vs_tui.sources.github.checks import read_check_run, read_check_suite, read_status
 from vs_tui.sources.github.deploys import read_deployment, read_deployment_status
@@ -36,6 +36,7 @@ READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
     "repository": read_repository,
     "workflow_run": read_run,
     "workflow_job": read_job,
+    "deployment_review": read_deployment_review,
     "check_run": read_check_run,
     "check_suite": read_check_suite,
     "status": read_status,
@@ -52,7 +53,6 @@ IGNORED: Final[Mapping[str, str]] = {
     "merge_group": "a merge queue shows by the pull request's stage and by its runs",
     "workflow_dispatch": "a request to run a workflow; the run shows by workflow_run",
     "repository_dispatch": "a request to run a workflow; the run shows by workflow_run",
-    "deployment_review": "an approval shows by the job's waiting phase",
     "deployment_protection_rule": "an approval shows by the job's waiting phase",
 }
 

@@ -19,6 +19,8 @@ REVIEWS: Final = {
 """`approval` is one of several that are required, `approved` the last one of them."""
 _STAGES: Final = {"approved": "approved", "unapproved": "ready"}
 """Only these change whether all required approvals are given."""
+_APPROVALS: Final = {"approval": True, "approved": False, "unapproval": True, "unapproved": True}
+"""Whether approvals are missing after an action."""
 ACTIONS: Final = frozenset({"open", "close", "reopen", "update", "merge", "", *REVIEWS})
 _BY_STATE: Final = {
     "opened": State.RUNNING,
@@ -104,6 +106,23 @@ def _stage(hook: Hook, change: dict[str, Any], action: str) -> str:
     return "draft" if now else "ready"
 
 
+def _flag(change: dict[str, Any], *names: str) -> bool | None:
+    return next((change[name] for name in names if isinstance(change.get(name), bool)), None)
+
+
+def _conflicts(change: dict[str, Any]) -> bool | None:
+    """Whether it conflicts with its target, as far as GitLab has looked."""
+    if detailed := text(change, "detailed_merge_status"):
+        looking = detailed in ("checking", "preparing", "unchecked")
+        return None if looking else detailed == "conflict"
+    return {"cannot_be_merged": True, "can_be_merged": False}.get(text(change, "merge_status"))
+
+
+def _threads_open(change: dict[str, Any]) -> bool | None:
+    resolved = _flag(change, "blocking_discussions_resolved")
+    return None if resolved is None else not resolved
+
+
 def _ready_at(hook: Hook, change: dict[str, Any]) -> str | None:
     """When it stopped being a draft, in the one body that says so."""
     if obj(hook.body, "changes", "draft").get("current") is not False:
@@ -128,6 +147,10 @@ def _attributes(
         vcs__ref__base__name=text(change, "target_branch"),
         vs__pr__draft=draft,
         vs__pr__ready_at=_ready_at(hook, change),
+        vs__pr__auto_merge=_flag(change, "auto_merge_enabled", "merge_when_pipeline_succeeds"),
+        vs__pr__conflict=_conflicts(change),
+        vs__pr__threads_open=_threads_open(change),
+        vs__pr__approvals_missing=_APPROVALS.get(text(change, "action")),
         vs__default_branch=hook.default_branch,
         # Not in GitLab's documented bodies; read where a version or a proxy adds them.
         vs__pr__comments=number(change, "user_notes_count"),

@@ -67,7 +67,9 @@ class BoardRows(ListedView):
         if wide and len({row.team for row in self._rows.values() if row.team}) < 2:
             columns = columns[:-1]
         # `12/20` needs more room than `3/5`.
-        counted = (len(trace_rows.cell(r.cells[3], self.look.glyphs)[0]) for r in self._rows.values())
+        counted = (
+            len(trace_rows.cell(r.cells[3], self.look.glyphs)[0]) for r in self._rows.values()
+        )
         most = min(max(counted, default=0), 7)
         return [replace(c, width=max(c.width, most)) if c.title == "ci" else c for c in columns]
 
