@@ -15,7 +15,7 @@ from textual import events
 from textual.binding import Binding
 from textual.driver import Driver
 
-from vs_tui.model.time import SECOND, Instant
+from vs_tui.model.time import MINUTE
 from vs_tui.tui import actions as table
 from vs_tui.tui.commands import Commands
 from vs_tui.tui.dashboard_settings import Setup
@@ -35,8 +35,6 @@ __all__ = ["Setup", "VsTuiApp"]
 
 RECEIVER_AFTER: Final = 2.0
 """Seconds after which the receiver starts whether rows could be read or not."""
-QUIET_TICK: Final = 10 * SECOND
-"""How often what is shown moves on while nothing is in flight: then only minutes are shown."""
 
 
 class VsTuiApp(Session):
@@ -60,7 +58,8 @@ class VsTuiApp(Session):
         # The palette is there, but its key is the table's and not Textual's own.
         self.use_command_palette = True
         self._by_key = table.by_key(self.actions)
-        self._ticked_at: Instant = 0
+        self._ticked_in = 0
+        """The minute since 1970 that is shown."""
         self.watching = Watching(self)
         self.feed = Feed(self, self.watching)
         self.navigation: Navigation = Navigation(self)
@@ -140,13 +139,13 @@ class VsTuiApp(Session):
             return
         if self.frozen_at is None and not self.blurred and view is not None and view.complete:
             now = self.now()
-            quiet = 0 <= now - self._ticked_at < QUIET_TICK
-            if self.is_moving or not quiet:
+            if minute := now // MINUTE != self._ticked_in:
+                self._ticked_in = now // MINUTE
+                view.paint_frame()
+            # While nothing runs only minutes are shown, and all of them move on at once.
+            if self.is_moving or view.is_moving or minute:
                 view.tick(now)
                 view.paint_header()
-            if not quiet:
-                self._ticked_at = now
-                view.paint_frame()
 
     def on_app_blur(self, _: events.AppBlur) -> None:
         self.blurred = True

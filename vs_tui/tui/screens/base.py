@@ -103,7 +103,12 @@ class View(Screen[None]):
         """Read what the screen shows and paint it; called when something changed."""
 
     def tick(self, now: Instant) -> None:
-        """A second has passed: move ages and bars of what is in flight."""
+        """A second has passed, or a minute while nothing moves: move ages and bars."""
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether something on this screen alone changes by the second."""
+        return False
 
     def act(self, action: str) -> bool:
         """Do an action of this screen; False when it is not its own."""

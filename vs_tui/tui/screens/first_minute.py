@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from textual.containers import Vertical
+from textual.timer import Timer
 from textual.widget import Widget
 
 from vs_tui.model.time import SECOND, Instant
@@ -47,7 +48,7 @@ class FirstPage(Vertical):
         self._public = ""
         self._revealed_until: Instant = 0
         self._heard: Sequence[DeliveryRow] = ()
-        self._connections = False
+        self._repeated: list[Timer] = []
         self._turn = 0
         self.dismissed = False
         """Once a row was there the page does not come back by itself."""
@@ -61,15 +62,20 @@ class FirstPage(Vertical):
         self.example.can_focus = self.requests.can_focus = False
         self.example.set_heading([("A row will look like this", "title")])
         self.example.show([Line(((text, "dim"),)) for text in _EXAMPLE])
-        self.set_interval(TUNNEL_SECONDS, self._if_shown(self._look_for_a_tunnel))
-        self.set_interval(REQUEST_SECONDS, self._if_shown(self._read_requests))
+        self._repeat(TUNNEL_SECONDS, self._look_for_a_tunnel)
+        self._repeat(REQUEST_SECONDS, self._read_requests)
 
-    def _if_shown(self, work: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    def _repeat(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it now and then from the first showing on, as long as the page is shown."""
+
         def ask() -> None:
-            if self.display and self.dash.screen is self.screen and not self.dash.blurred:
+            if not self.display:
+                timer.pause()
+            elif self.dash.screen is self.screen and not self.dash.blurred:
                 start(self, work, work.__name__, exclusive=True)
 
-        return ask
+        timer = self.set_interval(seconds, ask, pause=True)
+        self._repeated.append(timer)
 
     async def open(self) -> None:
         """Show it, with what is known at once."""
@@ -77,6 +83,8 @@ class FirstPage(Vertical):
             self.display = True
             self.steps.focus()
             start(self, self._look_for_a_tunnel, "tunnel", exclusive=True)
+        for timer in self._repeated:
+            timer.resume()
         await self._read_requests()
 
     async def _look_for_a_tunnel(self) -> None:

@@ -99,6 +99,10 @@ class SourcesView(ListedView):
         self.searching = self.today.until
         self._paint()
 
+    @property
+    def is_moving(self) -> bool:
+        return bool(self._revealed[0])
+
     def tick(self, now: Instant) -> None:
         name, until = self._revealed
         if name and self.dash.setup.clock() > until:
