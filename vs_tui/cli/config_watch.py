@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 2.0
 Check = Callable[[Config], object]
 Listener = Callable[[Reread], Awaitable[None]]
 

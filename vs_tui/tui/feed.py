@@ -64,8 +64,11 @@ class Feed:
             await self._turn()
             # The receiver wakes it; who only looks at a file need not look often at a quiet one.
             longest = TOLD_POLL_SECONDS if self._told else QUIET_POLL_SECONDS
-            quiet = POLL_SECONDS if self.seq != before else min(1.5 * quiet, longest)
-            await asyncio.sleep(POLL_SECONDS)
+            if self.seq != before:
+                quiet = POLL_SECONDS
+                await asyncio.sleep(POLL_SECONDS)
+            else:
+                quiet = min(1.5 * quiet, longest)
 
     async def _turn(self) -> None:
         app = self._app
