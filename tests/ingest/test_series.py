@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from tests.ingest.server import nearby
 from vs_tui.export.prometheus import MOST_OPERATIONS, Metrics
 from vs_tui.model.vocabulary import Event, Operation, State
@@ -38,6 +40,36 @@ def test_a_deploy_of_45_minutes_is_that_in_valuestreams_unit() -> None:
     assert f"webhooks_event_duration_sum{{{labels}}} 2.7e+06" in text
     assert f'webhooks_event_duration_bucket{{{labels},le="1.8e+06"}} 0.0' in text
     assert f'webhooks_event_duration_bucket{{{labels},le="3.6e+06"}} 1.0' in text
+
+
+def test_valuestreams_mean_of_several_projects_is_a_mean() -> None:
+    """Its panels are `sum(rate(..._sum[1d]) / rate(..._count[1d]))`, each series by itself; one
+    that has no value makes all of it NaN."""
+    metrics = Metrics()
+    metrics.begin()
+    metrics.seed([("customhttp", "deploy", "acme/a"), ("github", "deploy", "acme/idle")])
+    at = 1_772_445_600_000_000
+    for project in ("acme/a", "acme/b", "acme/c"):
+        for n in range(2):
+            folded = fold(
+                [
+                    Event(
+                        f"{project}{n}", "customhttp", "deploy", State.RUNNING, at, started_at=at
+                    ),
+                    Event(f"{project}{n}", "customhttp", "deploy", State.OK, at + 2_700_000_000),
+                ]
+            )
+            span = folded.span._replace(project=project)
+            metrics.observe([Change(None, span, folded._replace(span=span), False)])
+    samples = [
+        sample
+        for family in text_string_to_metric_families(metrics.render().decode())
+        for sample in family.samples
+        if family.name == "webhooks_event_duration" and sample.labels["event_type"] == "deploy"
+    ]
+    sums = {(*s.labels.values(),): s.value for s in samples if s.name.endswith("_sum")}
+    counts = {(*s.labels.values(),): s.value for s in samples if s.name.endswith("_count")}
+    assert sum(sums[series] / counts[series] for series in counts) == 45 * 60 * 1_000
 
 
 def test_deliveries_are_counted_from_zero(tmp_path) -> None:
