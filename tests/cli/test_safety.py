@@ -1,6 +1,7 @@
 """What no interruption, squatter, foreign file or full disk may do to what is stored."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -163,6 +164,54 @@ def test_who_listens_in_the_receivers_place_learns_no_token_and_empties_no_spool
     assert shell.run("vs-tui", "flush").returncode == 1
     assert shell.run("vs-tui", "flush", "--any-url").returncode == 0
     assert "kept" in {span["name"] for span in server.spans()}
+
+
+@pytest.mark.parametrize("status", [200, 204, 404])
+def test_nobody_learns_the_token_of_what_is_replayed_imported_or_connected(
+    tmp_path, monkeypatch, capsys, status
+) -> None:
+    """The address is that of the configuration, as after a reboot into another program."""
+    told: list[str] = []
+
+    class Other(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(f"{self.command} {self.path} {self.headers}")
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            self.end_headers()
+
+        do_GET = do_POST
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    recording = tmp_path / "r.jsonl"
+    body = '{"type":"build","id":"1","action":"start"}'
+    for path in ("/customhttp", "/github", "/v1/traces", "/deployments?x=1"):
+        line = {"received_at": "2026-03-02T10:00:00Z", "path": path, "body": body, "headers": {}}
+        with recording.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("VS_TOKEN", "a-token-that-is-secret")
+    monkeypatch.setenv("GITHUB_TOKEN", "g")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{other.server_port}"
+        (tmp_path / "config.toml").write_text(f"[server]\nport = {other.server_port}\n")
+        store = ("--db", str(tmp_path / "t.db"))
+        codes = {
+            main(["replay", str(recording), "--to", url, "--token", "another-secret"]),
+            main(["import", "github", "acme/api", "--url", url]),
+            main(["import", "github", "acme/api", "--url", url, "--to", url]),
+            main(["connect", "github", "acme", "--public-url", url, "--api", url, *store]),
+        }
+        other.shutdown()
+    said = capsys.readouterr().err
+    assert codes == {1}, said
+    assert status >= 400 or "something else listens there" in said
+    assert len(told) > 3
+    assert "secret" not in str(told)
+    assert "VS1 " in str(told)
 
 
 def test_an_entry_that_cannot_be_read_holds_up_no_other_and_is_told(server, shell) -> None:

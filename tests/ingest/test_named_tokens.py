@@ -11,7 +11,7 @@ from tests.ingest.server import TOKEN, Server, serving
 from vs_tui.api.remote_connection import Remote
 from vs_tui.cli.main import main
 from vs_tui.config import read_secrets
-from vs_tui.model.own_proof import signed_body, signed_head, signing_key
+from vs_tui.model.own_proof import signed_body, signed_delivery, signed_head, signing_key
 from vs_tui.store.reader_protocol import Unreachable
 
 CONFIG = """
@@ -216,3 +216,64 @@ def test_a_recorded_decision_is_made_once(named) -> None:
     for _ in range(2):  # the same decision, signed anew, is meant again
         status, answer = server.call("/api/links", body, signed_body(TOKEN, body), token="")
         assert (status, answer["verdict"]) == (200, "accepted")
+
+
+GITHUB = {
+    "zen": "x",
+    "hook": {"type": "Repository"},
+    "repository": {"full_name": "acme/core", "name": "core", "owner": {"login": "acme"}},
+}
+
+
+def sent_on(named: Named, token: str, *, path: str = "/github", signs: str = "", **more: str):
+    """A tool's delivery that our own command signs, and what became of it."""
+    body = json.dumps({**GITHUB, "hook_id": len(more) + len(path) + len(token)}).encode()
+    headers = {"x-github-event": "ping", "x-github-delivery": f"{token}{path}"}
+    proof = signed_delivery(named.tokens.get(token, token), signs or path, headers, body)
+    return named.server.call(path, body, {**headers, **proof, **more}, token="")
+
+
+@pytest.mark.parametrize("path", ["/github", "//github/", "/github?a=b%20c"])
+def test_a_tools_delivery_is_proved_by_a_signature_of_ours(named, path) -> None:
+    for token, proof in ((TOKEN, "the token, newest secret"), ("ci", "the token ci")):
+        status, answer = sent_on(named, token, path=path)
+        assert status == 200, answer
+        _, detail = named.server.call(f"/api/deliveries/{answer['delivery']}")
+        assert detail["headers"]["vs-proof"] == f"signature by {proof}"
+        assert "VS1" not in json.dumps(detail), "the proof is not kept"
+    assert sent_on(named, "wall", path=path)[0] == 401
+
+
+def test_what_was_signed_is_what_is_taken(named) -> None:
+    """One who listened may send nothing else with it: no other path, header or body."""
+    assert sent_on(named, "unknown token")[0] == 401
+    assert sent_on(named, TOKEN, signs="/gitea")[0] == 401
+    assert sent_on(named, TOKEN, **{"x-github-event": "push"})[0] == 401
+    assert sent_on(named, TOKEN, **{"X-Hub-Signature-256": "sha256=00"})[0] == 401
+    headers = {"x-github-event": "ping"}
+    proof = signed_delivery(TOKEN, "/github", headers, b"{}")["Authorization"]
+    for wrong in (
+        proof.replace("VS1 1", "VS1 2"),
+        proof.replace(";", ":"),
+        proof.replace("x-github-event", ""),
+        proof[:-1],
+        proof + "0",
+        f"{proof} {proof}",
+        "VS1 ;:",
+        "VS1 " + "9" * 5_000 + ";:a",
+        "VS1 \u00b2;a:b",
+    ):
+        sent = {**headers, "Authorization": wrong}
+        assert named.server.call("/github", b"{}", sent, token="")[0] == 401, wrong
+    old = f"VS1 1000000000{proof[14:]}"
+    for body, authorization in ((b"[]", proof), (b"{}", old)):
+        sent = {**headers, "Authorization": authorization}
+        assert named.server.call("/github", body, sent, token="")[0] == 401
+
+
+def test_a_signed_delivery_does_not_read_nor_decide_for_a_named_token(named) -> None:
+    proof = signed_delivery(TOKEN, "/api/spans", {}, b"")
+    assert named.server.call("/api/spans", headers=proof, token="")[0] == 401
+    body = json.dumps({"action": "pin", "child": "a", "parent": "b"}).encode()
+    proof = signed_delivery(named.tokens["ci"], "/api/links", {}, body)
+    assert named.server.call("/api/links", body, proof, token="")[0] == 401

@@ -7,7 +7,9 @@ from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import orjson
+from yarl import URL
 
+from vs_tui.model.own_proof import signed_delivery
 from vs_tui.store.reader_protocol import DeliveryDetail
 
 _SECONDS = 20
@@ -16,18 +18,19 @@ _NOT_SENT = frozenset({"content-length", "host", "content-encoding", "transfer-e
 
 
 async def resend(detail: DeliveryDetail, target: str, own_url: str, token: str) -> str:
-    """POST the stored headers and body to `target`, or to `own_url` if it is empty. Our token goes
-    to our own receiver only; for another one, write its token into the address, as
+    """POST the stored headers and body to `target`, or to `own_url` if it is empty. For our own
+    receiver it is signed with our token; for another one, write its token into the address, as
     http://:TOKEN@HOST:PORT. Redirects are not followed. Never raises for what the other side
     does."""
     try:
         url, given = _address(target or own_url, detail.path)
     except ValueError as error:
         return str(error)
-    proof = token if _origin(url) == _origin(own_url) and not given else given
     headers = {n: v for n, v in detail.headers.items() if n.lower() not in _NOT_SENT}
-    if proof:
-        headers["authorization"] = f"Bearer {proof}"
+    if given:
+        headers["authorization"] = f"Bearer {given}"
+    elif _origin(url) == _origin(own_url):
+        headers |= signed_delivery(token, URL(url).raw_path, headers, detail.body)
     where = "this receiver" if not target else _origin(url)
     try:
         timeout = aiohttp.ClientTimeout(total=_SECONDS)

@@ -15,13 +15,14 @@ from typing import Final
 
 from vs_tui.config import Config, ConfigError, NamedToken, Secrets, read_secrets
 from vs_tui.ingest.http_errors import Refused
-from vs_tui.model.own_proof import NAMED_TOKEN, signing_key
+from vs_tui.model.own_proof import NAMED_TOKEN, delivery_message, signing_key
 from vs_tui.model.time import SECOND, Instant
 from vs_tui.sources.base import Inbound, Source, Unauthorized
 from vs_tui.sources.signatures import REPLAY_WINDOW, any_token, digest, same
 
 log = logging.getLogger(__name__)
 
+_VS1: Final = "VS1 "
 _OWN: Final = frozenset({"customhttp", "user"})
 """Sources that our own commands send to."""
 _FORWARDED: Final = frozenset(
@@ -140,7 +141,7 @@ class Gate:
         if self.open:
             self._refuse_from_afar(headers)
             return "none was asked for"
-        if _signed(source, headers):
+        if _signed(source, headers) or _sent_on(headers):
             return ""
         offered = header_tokens(headers.get("authorization", ""))
         in_url = [query.get("token", "")] if source.token_in_url else []
@@ -160,8 +161,11 @@ class Gate:
         """Raise Unauthorized unless the signature, where there is one, is that of the body. A
         wrong signature is wrong whatever else the request carries. Says which secret it is by:
         with one before a rotation the tool has not got the new one yet."""
-        if self.open or not _signed(source, inbound.headers):
+        if self.open:
             return ""
+        proof = self._proof_of_sent_on(source, inbound) if _sent_on(inbound.headers) else ""
+        if not _signed(source, inbound.headers):
+            return proof
         secrets = self._secrets().of(source.name)
         for number, secret in enumerate(secrets):
             with contextlib.suppress(Unauthorized):
@@ -217,6 +221,24 @@ class Gate:
             "send the token as `Authorization: Bearer TOKEN`; `vs-tui secret show token` prints it",
         )
 
+    def _proof_of_sent_on(self, source: Source, inbound: Inbound) -> str:
+        """Of a tool's delivery that our own commands send, signed with the token or a named one."""
+        head, _, given = inbound.header("authorization").removeprefix(_VS1).rpartition(":")
+        path = "/" + inbound.url.partition("://")[2].partition("/")[2]
+        message = delivery_message(head, path, inbound.headers, inbound.body)
+        for number, token in enumerate(self._secrets().tokens):
+            if any_token(given, [digest(token, message).hex()]):
+                return f"signature by the token{_age(number)}"
+        for named in self._secrets().named if source.name != "user" else ():
+            signed = named.scope == "send" and digest(named.hash.encode(), message).hex()
+            if signed and any_token(given, [signed]):
+                self._on_use(named.name)
+                return f"signature by the token {named.name}"
+        raise Unauthorized(
+            "the signature in the Authorization header is not that of this delivery by our token; "
+            "`vs-tui secret show token` prints it, and both clocks must agree within five minutes"
+        )
+
     def _named(self, offered: Sequence[str], scope: str) -> NamedToken | None:
         """The named token with this right that is offered."""
         given = [signing_key(each) for each in offered if each.startswith(NAMED_TOKEN)]
@@ -249,13 +271,25 @@ class Gate:
 def _signed_message(authorization: str, asked: str) -> bytes:
     """What `VS1 SECONDS:HMAC` signs: method, path and the seconds; empty where it is no such proof
     or too old."""
-    scheme, _, proof = authorization.partition(" ")
-    seconds, _, given = proof.partition(":")
-    if scheme != "VS1" or not (seconds.isascii() and seconds.isdigit() and given):
-        return b""
-    if abs(time.time() - int(seconds[:15])) > REPLAY_WINDOW / SECOND:
+    seconds, _, given = authorization.removeprefix(_VS1).partition(":")
+    if not (authorization.startswith(_VS1) and given and _is_recent(seconds)):
         return b""
     return f"{asked} {seconds}".encode("utf-8", "surrogateescape")
+
+
+def _sent_on(headers: Mapping[str, str]) -> bool:
+    """Whether a delivery offers `VS1 SECONDS;NAME,...:HMAC` of late, to be verified with it."""
+    authorization = headers.get("authorization", "")
+    seconds, _, rest = authorization.removeprefix(_VS1).partition(";")
+    return authorization.startswith(_VS1) and ":" in rest and _is_recent(seconds)
+
+
+def _is_recent(seconds: str) -> bool:
+    return (
+        seconds.isascii()
+        and seconds.isdigit()
+        and abs(time.time() - int(seconds[:15])) <= REPLAY_WINDOW / SECOND
+    )
 
 
 def _verify(source: Source, inbound: Inbound, secrets: Sequence[bytes]) -> None:

@@ -8,6 +8,7 @@ all that a receiver stores. Uses the standard library only, so that commands sta
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Final
 
 NAMED_TOKEN: Final = "vst_"  # noqa: S105 - how it begins
@@ -30,6 +31,28 @@ def signed_head(token: str, method: str, path: str) -> dict[str, str]:
         return {}
     now = str(int(time.time()))
     return {"Authorization": f"VS1 {now}:{_hmac(token, f'{method} {path} {now}'.encode())}"}
+
+
+def signed_delivery(
+    token: str, path: str, headers: Mapping[str, str], body: bytes
+) -> dict[str, str]:
+    """`Authorization: VS1 SECONDS;NAME,...:HMAC` for a tool's delivery that we send: its path as it
+    is sent, those headers and the body are signed. Empty without a token."""
+    if not token:
+        return {}
+    named = {name.lower(): value for name, value in headers.items()}
+    head = f"{int(time.time())};{','.join(sorted(named))}"
+    proof = _hmac(token, delivery_message(head, path, named, body))
+    return {"Authorization": f"VS1 {head}:{proof}"}
+
+
+def delivery_message(head: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """What is signed of a delivery; `head` is what stands before the signature."""
+    from hashlib import sha256
+
+    names = filter(None, head.partition(";")[2].split(","))
+    lines = [f"POST {path} {head}", *(f"{name}:{headers.get(name, '').strip()}" for name in names)]
+    return "\n".join([*lines, sha256(body).hexdigest()]).encode("utf-8", "replace")
 
 
 def signed_body(token: str, body: bytes) -> dict[str, str]:

@@ -7,12 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.importing.model import Delivery
 from vs_tui.cli.manual import UsageError
+from vs_tui.model.own_proof import signed_delivery, signed_head
 
 _ATTEMPTS: Final = 5
 _TIMEOUT: Final = 60.0
@@ -29,7 +30,7 @@ class Sender:
         self._base = parts.path.rstrip("/")
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._connection = kind(parts.hostname, parts.port, timeout=_TIMEOUT)
-        self._proof = {"Authorization": f"Bearer {token}"} if token else {}
+        self._token = token
         self.verdicts: Counter[str] = Counter()
 
     def close(self) -> None:
@@ -37,8 +38,10 @@ class Sender:
 
     def check(self) -> None:
         """Raise CommandError if no receiver answers, before the tool is asked anything."""
-        status, _ = self._request("GET", "/api/health", None)
+        status, body = self._request("GET", "/api/health", None)
         self._require_proof(status)
+        if "ready" not in _fields(body):
+            raise CommandError(_NOT_OURS.format(self._url, status))
 
     def send(self, deliveries: Iterable[Delivery]) -> None:
         """Send each delivery; `verdicts` counts the answers."""
@@ -52,15 +55,14 @@ class Sender:
                 break
             time.sleep(0.2 * 2**attempt)
         self._require_proof(status)
-        try:
-            fields = json.loads(body)
-        except ValueError:
-            fields = {}
+        fields = _fields(body)
         if status == 503 or status >= 500:
             raise CommandError(
                 f"{self._url} cannot store now: {status} {str(fields.get('detail', ''))[:200]}; "
                 "run the same command again: it goes on where it stopped"
             )
+        if status < 300 and fields.get("result") != "success":
+            raise CommandError(_NOT_OURS.format(self._url, status))
         return str(fields.get("verdict", "refused"))
 
     def _require_proof(self, status: int) -> None:
@@ -71,8 +73,10 @@ class Sender:
             )
 
     def _request(self, method: str, path: str, delivery: Delivery | None) -> tuple[int, bytes]:
-        headers = {**self._proof, **(delivery.headers if delivery else {})}
-        body = delivery.body if delivery else None
+        body, headers = None, signed_head(self._token, method, path)
+        if delivery:
+            body, sent = delivery.body, delivery.headers
+            headers = {**sent, **signed_delivery(self._token, path, sent, body)}
         for last in (False, True):  # the receiver closes connections that were idle
             try:
                 self._connection.request(method, self._base + path, body, headers)
@@ -86,3 +90,18 @@ class Sender:
                         "name another one with --to"
                     ) from None
         raise AssertionError("the loop returns or raises")
+
+
+_NOT_OURS: Final = (
+    "{} answered {}, but not as a receiver does: something else listens there; is the "
+    "address right?"
+)
+
+
+def _fields(answer: bytes) -> dict[str, Any]:
+    """The JSON object that an answer is; empty for any other."""
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
