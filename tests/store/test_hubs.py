@@ -3,14 +3,17 @@ are the same in every order of arrival."""
 
 import random
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 
-from tests.store.conftest import T, custom
+from tests.store.conftest import T, custom, ref
 from tests.store.tracing import World
+from vs_tui.log import sqlite_log
 from vs_tui.log.delivery import Intake
 from vs_tui.model.keys import is_moving, is_moving_version
-from vs_tui.store import retention
+from vs_tui.store import link_queue, retention
+from vs_tui.store.projector import Projector
 from vs_tui.traces.correlation import CROWD
 
 SHA = "a" * 40
@@ -99,6 +102,35 @@ def test_a_hub_has_the_same_links_in_every_order(name) -> None:
     random.Random(1).shuffle(deliveries)
     assert World().deliver(*deliveries).rows() == expected
     assert forward.rebuild().rows() == expected
+
+
+@pytest.mark.parametrize("number", [400, pytest.param(10_000, marks=pytest.mark.full)])
+def test_an_offer_links_those_that_wait_in_slices_with_deliveries_in_between(number) -> None:
+    seekers = [
+        custom("task", n, "start", at=n, parentid=ref("pipeline", "p")) for n in range(number)
+    ]
+    later = [custom("pipeline", "p", "start"), *(custom("job", n, "start") for n in range(120))]
+    world = World().deliver(seekers)
+    db, at_once = world.db, link_queue.LINKED_AT_ONCE
+    sqlite_log.append(db, later, world.folding.bodies, lambda _: True)
+    projector = Projector(at_once=10)
+    projector.opened(db)
+    linked, positions = [0], [projector.position]
+    while projector.behind:
+        projector.committed(projector.fold_some(db, world.folding))
+        linked.append(db.execute("SELECT COUNT(*) FROM links").fetchone()[0])
+        positions.append(projector.position)
+        if len(linked) == 4:  # a process that ends here goes on where it was
+            projector = Projector(at_once=10)
+            projector.opened(db)
+    assert linked[-1] == number
+    assert max(after - before for before, after in pairwise(linked)) == at_once
+    assert positions[-1] == projector.head
+    folded_while_linking = {at for at, n in zip(positions, linked, strict=True) if 0 < n < number}
+    assert len(folded_while_linking) > 2
+    reverse = World().deliver(later, seekers)
+    assert reverse.rows() == world.rows()
+    assert world.rebuild().rows() == reverse.rows()
 
 
 def test_the_one_build_of_a_version_is_found_among_its_many_deploys() -> None:

@@ -7,7 +7,7 @@ interleave (400 acknowledged rows became 200 when handlers shared a connection).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -18,11 +18,11 @@ from vs_tui.log.same_bodies import SameBodies
 from vs_tui.log.sqlite_log import count
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, State, Verdict
-from vs_tui.store import renamed
+from vs_tui.store import link_queue, renamed
 from vs_tui.store.outlived import end_with_parents
-from vs_tui.store.span_folding import Change, Context, EventCache, fold_events, refold
+from vs_tui.store.span_folding import Change, Context, EventCache, fold_events, load_spans, refold
 from vs_tui.traces.correlation import LinkRules
-from vs_tui.traces.folding import WAITING_LIMIT
+from vs_tui.traces.folding import WAITING_LIMIT, Folded
 
 REJECTIONS_KEPT: Final = 5_000
 UNKNOWN_KEPT: Final = 100
@@ -122,19 +122,51 @@ def fold_renamed(connection: sqlite3.Connection, folding: Folding) -> tuple[list
     return _after(connection, changes, folding), more
 
 
+def link_waiting(connection: sqlite3.Connection, folding: Folding) -> list[Change]:
+    """Link the next spans of the queue (see `link_queue`), then the read models: once for what the
+    spans were queued for, when the last of them is linked."""
+    from vs_tui.store.linker import offering, relink
+
+    folding.context.seq = next_seq(connection)
+    keys, token = link_queue.take(connection)
+    relink(connection, (), folding.context.seq, folding.links, also=keys)
+    ended = _end_jobs(connection, _unchanged(connection, keys), folding)
+    changed = [change for change in ended if change.old != change.new]
+    changed += _unchanged(connection, offering(connection, [token]) - {c.new.key for c in changed})
+    for hook in folding.after_fold if changed else ():
+        hook(connection, changed)
+    return changed
+
+
+def _unchanged(connection: sqlite3.Connection, keys: Collection[str]) -> list[Change]:
+    """Spans that are as they were, but for their links."""
+    return [
+        Change(span, span, Folded(span, (), ()), new_keys=False)
+        for span in load_spans(connection, keys).values()
+    ]
+
+
 def _after(connection: sqlite3.Connection, changes: list[Change], folding: Folding) -> list[Change]:
     if not changes:
         return changes
     from vs_tui.store.linker import relink  # with the first span, not before the first rows
 
-    def link(changed: Sequence[Change]) -> None:
-        relink(connection, changed, folding.context.seq, folding.links)
-
-    link(changes)
-    changes = end_with_parents(connection, changes, folding.context, folding.cache, link)
+    relink(connection, changes, folding.context.seq, folding.links)
+    changes = _end_jobs(connection, changes, folding)
     for hook in folding.after_fold:
         hook(connection, changes)
     return changes
+
+
+def _end_jobs(
+    connection: sqlite3.Connection, changes: Sequence[Change], folding: Folding
+) -> list[Change]:
+    from vs_tui.store.linker import relink
+
+    def link(changed: Sequence[Change]) -> None:
+        relink(connection, changed, folding.context.seq, folding.links)
+
+    return end_with_parents(connection, changes, folding.context, folding.cache, link)
 
 
 def exists(connection: sqlite3.Connection, name: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 
 from vs_tui.model.vocabulary import Attributes, Key, Link, Rule, Seek, Span
-from vs_tui.store import crowds, proximity, rows
+from vs_tui.store import crowds, link_queue, proximity, rows
 from vs_tui.store.shipped_changes import relink_shipped
 from vs_tui.store.span_folding import Change, load_spans
 from vs_tui.traces.correlation import (
@@ -78,8 +78,7 @@ def _affected(
     for change in changes:
         if change.material:
             tokens.update(_asked_again(change, offered))
-    sql = "SELECT DISTINCT key FROM seeks WHERE token IN (SELECT value FROM json_each(?))"
-    keys = {key for (key,) in rows.select_in(connection, sql, tokens)}
+    keys = link_queue.seekers(connection, tokens)
     keys.update(proximity.affected(connection, changes, rules))
     return keys
 
@@ -145,8 +144,7 @@ def _wanted(
     )
     sought = list(rows.select_in(connection, sql, children))
     tokens = dict.fromkeys(row[1] for row in sought)
-    offers = crowds.offers(connection, tokens)
-    offers += _named(connection, [t[4:] for t in tokens if t.startswith("ref:")])
+    offers = _offers(connection, tokens)
     # A seek that nobody answers makes no link: most in a stream without pull requests.
     offered = {row[1] for row in offers}
     seeks: dict[str, list[Seek]] = {}
@@ -182,6 +180,18 @@ def _wanted(
         if nearby:
             found[key] = link(key, nearby)
     return found
+
+
+def offering(connection: sqlite3.Connection, tokens: Iterable[str]) -> set[str]:
+    """The spans that offer one of these tokens."""
+    return {row[0] for row in _offers(connection, tokens)}
+
+
+def _offers(connection: sqlite3.Connection, tokens: Iterable[str]) -> list[tuple[str, ...]]:
+    """(key, token, scope, value, via) of all that offers one of these tokens, without crowds."""
+    wanted = list(tokens)
+    names = [token[4:] for token in wanted if token.startswith("ref:")]
+    return [*crowds.offers(connection, wanted), *_named(connection, names)]
 
 
 def _named(connection: sqlite3.Connection, names: Sequence[str]) -> Iterator[tuple[str, ...]]:

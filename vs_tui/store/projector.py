@@ -26,7 +26,7 @@ from vs_tui.log.sqlite_log import Entry
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Verdict
-from vs_tui.store import batch, renamed
+from vs_tui.store import batch, link_queue, renamed
 from vs_tui.store.retention import set_decided
 from vs_tui.store.span_folding import Change
 
@@ -81,6 +81,9 @@ class Projector:
     correct: Callable[..., None] = sqlite_log.correct
     """Stores that a delivery reads otherwise than the log says."""
     _more: bool = False
+    _linking: bool = False
+    """Whether spans wait in `link_queue`."""
+    _linked_last: bool = False
     _parsed: OrderedDict[int, tuple[int, Sequence[Event]]] = field(default_factory=OrderedDict)
     _bytes: int = 0
     _appended: deque[tuple[int, float]] = field(default_factory=deque)
@@ -89,6 +92,7 @@ class Projector:
     def opened(self, db: sqlite3.Connection) -> None:
         """Read where the projection stands."""
         self.position, self.head = sqlite_log.position(db), sqlite_log.head(db)
+        self.look(db)
         self._parsed.clear()
         self._appended.clear()
         self._bytes = 0
@@ -96,11 +100,19 @@ class Projector:
         if self.behind:
             self._appended.append((self.head, monotonic()))
 
+    def look(self, db: sqlite3.Connection) -> None:
+        """Notice, at the end of a transaction, whether spans wait to be linked."""
+        self._linking = link_queue.is_waiting(db)
+
     @property
     def behind(self) -> int:
-        """Deliveries that are stored and not folded yet; at least 0. One more while what a rename
-        reached is not folded again."""
-        return max(self.head - self.position, 0) + self._more
+        """Deliveries that are stored and not folded yet; at least 0. One more while spans wait."""
+        return max(self.head - self.position, 0) + self.spans_wait
+
+    @property
+    def spans_wait(self) -> bool:
+        """Whether spans that folded deliveries reached are to be folded or linked again."""
+        return self._more or self._linking
 
     @property
     def lag(self) -> float:
@@ -125,11 +137,19 @@ class Projector:
         self._appended.append((self.head, monotonic()))
 
     def fold_some(self, db: sqlite3.Connection, folding: batch.Folding, limit: int = 0) -> Folded:
-        """Fold the next deliveries; the caller has begun and will commit, then call `committed`."""
+        """Fold the next deliveries, or link spans that wait for it, in turn; the caller has begun
+        and will commit, then call `committed`."""
         if self._more:
             self.tried = 0
             changes, more = batch.fold_renamed(db, folding)
+            self.look(db)
             return Folded(self.position, 0, changes, more)
+        if self._linking and (self.head <= self.position or not (limit or self._linked_last)):
+            self.tried, self._linked_last = 0, True
+            changes = batch.link_waiting(db, folding)
+            self.look(db)
+            return Folded(self.position, 0, changes)
+        self._linked_last = False
         started = thread_time()
         found = sqlite_log.ids_after(db, self.position, limit or self._wanted())
         if found and found[0][1]:
@@ -151,6 +171,7 @@ class Projector:
         sqlite_log.set_position(db, reached)
         if not limit:
             self._adapt(len(ids), thread_time() - started)
+        self.look(db)
         return Folded(reached, len(ids), changes, folding.cache.names.waiting)
 
     def pass_over(self, db: sqlite3.Connection, folding: batch.Folding, why: str = "") -> Folded:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from vs_tui.model.errors import Explained
+from vs_tui.store.link_queue import CREATE_LINK_QUEUE
 from vs_tui.store.metrics.schema import COUNTED_SPANS, DORA_ROWS, SCHEMA_5, SPAN_INDEXES
 from vs_tui.store.renamed import CREATE_NAMES
 from vs_tui.store.reported_spans import CREATE_REPORTED
@@ -252,8 +253,8 @@ CREATE INDEX notices_of ON notices (target, id);
 
 _V6: Final = "\n".join(
     (
-        *(_CREATE_EXPORTED, _FULL_REFS, _APPENDED_EVENTS, _CROWDS, _SET_POSITION),
-        *(CREATE_HISTORY, COUNTED_SPANS),
+        *(_CREATE_EXPORTED, _FULL_REFS, _APPENDED_EVENTS, _CROWDS, CREATE_LINK_QUEUE),
+        *(_SET_POSITION, CREATE_HISTORY, COUNTED_SPANS),
         _ADD_LOG_ID,
         _CREATE_COUNTED,
         SPAN_INDEXES,
@@ -281,7 +282,7 @@ LOG_TABLES: Final = (
 """What was received and sent, and how far the rest stands: never made again."""
 
 DERIVED_TABLES: Final = (
-    *("events", "spans", "offers", "seeks", "links", "crowded_keys"),
+    *("events", "spans", "offers", "seeks", "links", "crowded_keys", "link_queue"),
     *("repository_names", "renamed_spans"),
     *("vcs_history", "vcs_commits", "vcs_defaults", "vcs_deploys"),
     *("metric_deploys", "metric_incidents"),

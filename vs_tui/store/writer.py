@@ -283,7 +283,9 @@ class Writer:
                 self._generation = generation
                 folding.cache.clear()
                 self._projector.opened(db)
-            return work(db, folding)
+            result = work(db, folding)
+            self._projector.look(db)
+            return result
 
         result = await self._run(
             lambda db: batch.in_transaction(
@@ -408,7 +410,7 @@ class Writer:
         if not (self._projector.behind or self._counted):
             self._behind.clear()
         for position, future in list(self._awaiting):
-            if position <= self._projector.position:
+            if position <= self._projector.position and not self._projector.spans_wait:
                 self._awaiting.remove((position, future))
                 if not future.done():
                     future.set_result(None)
