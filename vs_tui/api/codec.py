@@ -134,33 +134,34 @@ def _trace(trace_id: str, root: str, spans: Any, links: Any, linked: Any) -> Tra
 
 
 def _spans(trace: Trace) -> list[dict[str, Any]]:
-    refs, by_child = _refs(trace), dict[str, list[Link]]()
+    refs, by_child = refs_of(trace), dict[str, list[Link]]()
     for link in trace.links:
         by_child.setdefault(link.child, []).append(link)
     return [span_json(span, by_child.get(span.key, ()), refs) for span in trace.spans]
 
 
-def _refs(trace: Trace) -> Mapping[str, str]:
+def refs_of(trace: Trace) -> Mapping[str, str]:
+    """Key -> ref of the spans of a trace and of those that its links name."""
     return {span.key: span.ref for span in (*trace.spans, *trace.linked)}
 
 
 _SPANS: Final = written(list_of(SPAN.type))
 TRACE: Final = Shape(
-    "Trace",
+    "",
     _trace,
     {
         "trace_id": TEXT,
-        "root": Field(TEXT, "root", lambda trace: trace.root.ref),
-        "spans": Field(_SPANS, "spans", _spans),
+        "root": Field(TEXT, "root", lambda trace, *_: trace.root.ref),
+        "spans": Field(_SPANS, "spans", lambda trace, *_: _spans(trace)),
         "links": Field(
             written(list_of(LINK.type)),
             "links",
-            lambda trace: [link_json(link, _refs(trace)) for link in trace.links],
+            lambda trace, *_: [link_json(link, refs_of(trace)) for link in trace.links],
         ),
         "linked": Field(
             _SPANS,
             "linked",
-            lambda trace: [span_json(span, refs=_refs(trace)) for span in trace.linked],
+            lambda trace, *_: [span_json(span, refs=refs_of(trace)) for span in trace.linked],
         ),
     },
 )
@@ -315,7 +316,7 @@ INCIDENT: Final = Shape(
 )
 """An incident with em-metrics' fields; finishing one restores it as well."""
 SHAPES: Final[Sequence[Shape[Any]]] = (
-    *(LINK, SPAN, TRACE, BASELINE, PAST_STEP, DELIVERY, DELIVERY_DETAIL, SOURCE),
+    *(LINK, SPAN, BASELINE, PAST_STEP, DELIVERY, DELIVERY_DETAIL, SOURCE),
     *(COUNTED, TALLY, CHANGES, HEALTH, CARD),
     *(DEPLOYMENT, INCIDENT),
 )

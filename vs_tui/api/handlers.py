@@ -21,11 +21,10 @@ from vs_tui.api.codec import (
     PAST_STEP,
     SOURCE,
     TALLY,
-    TRACE,
     span_json,
 )
 from vs_tui.api.schema import parameters
-from vs_tui.api.standings import BOARD, listed_json
+from vs_tui.api.standings import BOARD, listed_json, trace_json
 from vs_tui.api.team_view import TEAM, is_seen, of_team, within_team
 from vs_tui.ingest.auth import Gate
 from vs_tui.ingest.http_errors import Refused, answer, not_found
@@ -181,7 +180,8 @@ class Api:
             raise not_found(
                 "there is no such trace, or it was pruned; /api/traces lists what there is"
             )
-        return answer(TRACE.write(trace))
+        rows = await self._reader.standings([trace.trace_id])
+        return answer(trace_json(trace, rows.get(trace.trace_id), self._reader.now()))
 
     async def deliveries(self, request: web.Request) -> web.Response:
         query = request.query

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from vs_tui.api.codec import SPAN, SUMMARY
+from vs_tui.api.codec import SPAN, SUMMARY, TRACE, refs_of
 from vs_tui.api.shape import (
     COUNT,
     COUNTS,
@@ -27,10 +27,11 @@ from vs_tui.api.shape import (
 )
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
-from vs_tui.store.reader_protocol import TraceSummary
+from vs_tui.store.reader_protocol import Trace, TraceSummary
 from vs_tui.traces.board import Board, Totals
 from vs_tui.traces.next_action import NextAction, Section
 from vs_tui.traces.standing import CELLS, Cell, Standing, Waits
+from vs_tui.traces.waits import Path, path_of
 
 _KEPT: Final = ("vs.incident.severity", "vs.issue.severity")
 """Attributes of a step that a row shows; `/api/spans/{ref}` has all of them."""
@@ -153,4 +154,53 @@ def listed_json(summary: TraceSummary, row: Standing | None, now: Instant) -> di
     return LISTED.write(summary, row and NEXT.write(row, now))
 
 
-SHAPES: Final[Sequence[Shape[Any]]] = (NEXT, STANDING, TOTALS, BOARD, LISTED)
+def _waits(trace: Trace, path: Path, _: object) -> list[dict[str, Any]]:
+    refs = refs_of(trace)
+    return [_WAIT.write(wait, lambda key: refs.get(key, key) or None) for wait in path.waits]
+
+
+def _critical_path(trace: Trace, path: Path, _: object) -> list[str]:
+    refs = refs_of(trace)
+    return [refs.get(key, wait_id(key)) for key in path.keys]
+
+
+_WAIT: Final = Shape(
+    "Wait",
+    dict[str, Any],
+    {
+        "id": computed(TEXT, lambda wait, _: wait_id(wait.key)),
+        "name": TEXT,
+        "who": list_of(TEXT, tuple),
+        "began_at": Field(INSTANT, "begins"),
+        "ended_at": computed(TIME, lambda wait, _: None if wait.is_open else wait.ends),
+        "duration_s": Field(SECONDS, "duration"),
+        "parent": computed(MAYBE_TEXT, lambda wait, ref: ref(wait.parent)),
+        "after": computed(MAYBE_TEXT, lambda wait, ref: ref(wait.after)),
+        "until": computed(MAYBE_TEXT, lambda wait, ref: ref(wait.until)),
+    },
+)
+"""A time in which nobody and no machine worked, with the two spans that bound it."""
+TRACE_VIEW: Final = Shape(
+    "Trace",
+    dict[str, Any],
+    {
+        **TRACE.fields,
+        "next": computed(maybe(written(NEXT.type)), lambda _trace, _path, next: next),
+        "waits": computed(written(list_of(_WAIT.type)), _waits),
+        "critical_path": computed(list_of(TEXT), _critical_path),
+    },
+)
+"""A trace as its screen shows it: where it stands, its waits, and what decided its end."""
+
+
+def wait_id(key: str) -> str:
+    """A wait's key, as it can stand in JSON and in a URL."""
+    return key.replace("\0", "/")
+
+
+def trace_json(trace: Trace, row: Standing | None, now: Instant) -> dict[str, Any]:
+    """A trace with its waits and the critical path at a moment."""
+    return TRACE_VIEW.write(trace, path_of(trace.spans, now), row and NEXT.write(row, now))
+
+
+SHAPES: Final[Sequence[Shape[Any]]] = (NEXT, STANDING, TOTALS, BOARD, LISTED, _WAIT, TRACE_VIEW)

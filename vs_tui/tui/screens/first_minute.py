@@ -117,6 +117,10 @@ class FirstPage(Vertical):
             glyphs=self.look.glyphs,
         )
 
+    def on_resize(self) -> None:
+        if self.display:
+            start(self, self.paint, "paint", exclusive=True)
+
     async def paint(self) -> None:
         """All three boxes."""
         facts = await self.facts()
