@@ -329,6 +329,7 @@ def walk(tmp_path, examples: int) -> None:
                 runner.run(one(*request))
 
             step()
+            runner.run(runtime.writer.folded())
             status, _, answer = runner.run(ask(connection, "GET", "/readyz"))
             assert (status, answer) == (200, {"status": "ready", "behind": 0})
             connection.close()

@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from tests.ingest.inside import receiving
 from tests.ingest.server import TOKEN, Server
+from vs_tui.api import resend as sending
 from vs_tui.api.resend import resend
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.reader_protocol import DeliveryDetail, DeliveryRow
@@ -86,3 +88,17 @@ async def test_what_is_no_address(target) -> None:
 @pytest.mark.parametrize("target", ["http://127.0.0.1:1", "http://127.0.0.1:99999", "http://a b"])
 async def test_nobody_there(target) -> None:
     assert "could not be reached" in await resend(detail(START), target, "", TOKEN)
+
+
+async def test_a_trial_run_goes_the_way_of_any_delivery_and_ends(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(sending, "TRIAL_SECONDS", 0.0)
+    said: list[str] = []
+    async with receiving(tmp_path) as runtime:
+        await sending.send_trial(runtime.url, runtime.config.secrets.token, said.append)
+        await runtime.writer.folded()
+        spans = {span.name: span for span in (await runtime.reader.spans("")).items}
+        assert spans["first job"].parent_key == spans["trial run"].key
+        assert not any(span.in_flight for span in spans.values())
+        await sending.send_trial(runtime.url, "another token", said.append)
+    assert said[0].startswith("this receiver answered 200 accepted")
+    assert all("401" in answer for answer in said[1:]) and len(said) == 5

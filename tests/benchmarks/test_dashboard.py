@@ -191,11 +191,11 @@ def show_times(name: str, times: list[float]) -> None:
 
 def post_events(url: str, per_second: float, count: int) -> None:
     bodies = [
-        b'{"operation":"start","event_id":"ev-%d","event_type":"build","event_name":"unit"}' % n
-        for n in range(count)
+        b'{"type":"build","id":"ev-%d","action":"start","name":"unit"}' % n for n in range(count)
     ]
     head = "Authorization: Bearer benchmark-token\r\n"
-    asyncio.run(post_all(url, "/customhttp", bodies, lambda _: head, 1, per_second))
+    load = asyncio.run(post_all(url, "/customhttp", bodies, lambda _: head, 1, per_second))
+    assert set(load.statuses) == {200}
 
 
 def test_keys_on_live_with_300_traces_and_50_events_a_second(tmp_path, monkeypatch) -> None:
@@ -219,9 +219,10 @@ def test_keys_on_live_with_300_traces_and_50_events_a_second(tmp_path, monkeypat
             line = selected(terminal)
             terminal.press(key)
             took.append(terminal.read(5, lambda _, was=line: selected(terminal) != was))
+        counted = re.search(r"(\d+) open", terminal.screen.text)
         running = sender.is_alive()
         sender.kill()
-    assert running, "the keys outlived the events"
+    assert running and counted and int(counted[1]) > 800, "the keys outlived the events"
     show_times("row of Live", took)
 
 

@@ -127,3 +127,21 @@ async def test_from_nothing_to_the_first_row(size) -> None:
         await on.sees("The first minute")
         await on.press("f2")
         await on.no_longer_sees("The first minute")
+
+
+async def test_enter_sends_a_trial_run_and_says_what_was_answered() -> None:
+    sent = []
+
+    async def send(say) -> None:
+        sent.append("run")
+        say("this receiver answered 200 accepted")
+
+    options = {"by_trace": True, "connections": connections, "send_links": nothing}
+    async with stage(FakeReader(), send_trial=send, **options) as on:
+        steps = on.app.view.first.steps
+        await on.press(*"j" * 20)
+        while steps.chosen.does != "trial":
+            await on.press("k")
+        await on.press("enter")
+        await on.sees("this receiver answered 200 accepted")
+        assert sent == ["run"]

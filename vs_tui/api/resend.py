@@ -1,8 +1,10 @@
-"""Send one stored delivery again, and summarise the answer in a line."""
+"""Send a stored delivery again, or a trial run, and summarise the answer in a line."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Callable, Mapping
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
@@ -12,6 +14,8 @@ from yarl import URL
 from vs_tui.model.own_proof import signed_delivery
 from vs_tui.store.reader_protocol import DeliveryDetail
 
+TRIAL_SECONDS = 20.0
+"""How long the trial run takes: time enough to look at it."""
 _SECONDS = 20
 _ANSWER_BYTES = 64 * 1024
 _NOT_SENT = frozenset({"content-length", "host", "content-encoding", "transfer-encoding"})
@@ -32,11 +36,37 @@ async def resend(detail: DeliveryDetail, target: str, own_url: str, token: str) 
     elif _origin(url) == _origin(own_url):
         headers |= signed_delivery(token, URL(url).raw_path, headers, detail.body)
     where = "this receiver" if not target else _origin(url)
+    return await _post(url, detail.body, headers, where)
+
+
+async def send_trial(own_url: str, token: str, say: Callable[[str], None]) -> None:
+    """Send a run of one job to our own receiver as any sender would, and end both after some
+    seconds. `say` gets the answer to the first event, and any that is a refusal."""
+    number = f"{time.time():.0f}"
+    run = f"vstrace-customhttp-pipeline-trial-{number}"
+    events: tuple[tuple[float, dict[str, object]], ...] = (
+        (0, {"type": "pipeline", "action": "start", "name": "trial run"}),
+        (0, {"type": "build", "action": "start", "name": "first job", "parentid": run}),
+        (TRIAL_SECONDS, {"type": "build", "action": "end"}),
+        (0, {"type": "pipeline", "action": "end"}),
+    )
+    headers = {"content-type": "application/json"}
+    if token:
+        headers["authorization"] = f"Bearer {token}"
+    for place, (pause, event) in enumerate(events):
+        await asyncio.sleep(pause)
+        body = orjson.dumps({"id": number, "namespace": "trial", **event})
+        told = await _post(f"{own_url}/customhttp", body, headers, "this receiver")
+        if not place or " 200 " not in told:
+            say(told)
+
+
+async def _post(url: str, body: bytes, headers: Mapping[str, str], where: str) -> str:
     try:
         timeout = aiohttp.ClientTimeout(total=_SECONDS)
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.post(url, data=detail.body, headers=headers, allow_redirects=False) as response,
+            session.post(url, data=body, headers=headers, allow_redirects=False) as response,
         ):
             answer = await response.content.read(_ANSWER_BYTES)
             return f"{where} answered {response.status} {_gist(answer)}".rstrip()

@@ -99,6 +99,7 @@ async def with_receiver(
         setup.stops_receiver = outlive
         setup.refold = runtime.refold
         setup.resend = lambda detail, target: _resend(runtime, detail, target)
+        setup.send_trial = lambda say: _send_trial(runtime, say)
         setup.find_public_url = lambda: find_public_url(config.public_url, _port(runtime.url))
         show_figures(setup, lambda: runtime.reports)
         app = VsTuiApp(setup)
@@ -160,6 +161,15 @@ async def _resend(runtime: Runtime, detail: DeliveryDetail, target: str) -> str:
     if not target and not runtime.url:
         return "the receiver is not listening, so it cannot be sent to it"
     return await resend(detail, target, runtime.url, runtime.config.secrets.token)
+
+
+async def _send_trial(runtime: Runtime, say: Callable[[str], None]) -> None:
+    from vs_tui.api.resend import send_trial
+
+    if not runtime.url:
+        say("the receiver is not listening, so nothing can be sent to it")
+        return
+    await send_trial(runtime.url, runtime.config.secrets.token, say)
 
 
 def show_figures(setup: Setup, reports: Callable[[], Reports]) -> None:

@@ -47,6 +47,8 @@ class Setup:
     refold: Callable[[int], Awaitable[str]] | None = None
     resend: Callable[[DeliveryDetail, str], Awaitable[str]] | None = None
     """(delivery, URL or empty for this receiver): send it once more; what was answered."""
+    send_trial: Callable[[Callable[[str], None]], Awaitable[None]] | None = None
+    """Sends a trial run to this receiver, and says what was answered."""
     connections: Callable[[], Sequence[Connection]] = tuple
     """How each tool reaches the receiver; may take a while, so it is called in a thread."""
     find_public_url: Callable[[], Awaitable[str]] | None = None

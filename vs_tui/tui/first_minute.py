@@ -32,6 +32,8 @@ class Line:
     pieces: tuple[Piece, ...] = ()
     copies: tuple[str, str] = ("", "")
     """(what it is, the text)."""
+    does: str = ""
+    """What enter does instead of copying."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,9 @@ def _without(facts: Facts) -> list[Line]:
     demo = f"{facts.program} demo"
     lines = [
         Line(_detail("read the last 30 days", (history, "text")), ("the command", history)),
-        Line(_detail("try it", (facts.trial, "text")), ("the curl line", facts.trial)),
+        Line(_detail("try it", ("sends a run of one job to this receiver", "text"),
+                     ("   {yank} copies a curl line that does", "dim")),
+             ("the curl line", facts.trial), "trial"),
         Line(_detail("look around", (demo, "text"), ("   sample data, nothing of yours", "dim")),
              ("the command", demo)),
     ]  # fmt: skip

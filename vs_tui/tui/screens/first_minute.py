@@ -149,7 +149,9 @@ class FirstPage(Vertical):
         elif action == "copy_secret":
             start(self, self._copy_secret, "copy")
         elif action == "open":
-            if self.steps.chosen.copies[1]:
+            if self.steps.chosen.does:
+                start(self, self._try_it, "trial", exclusive=True)
+            elif self.steps.chosen.copies[1]:
                 self.dash.output.yank_in_turns([self.steps.chosen.copies])
         else:
             return self.steps.act_move(action)
@@ -164,6 +166,13 @@ class FirstPage(Vertical):
             await self.paint()
 
         return choose
+
+    async def _try_it(self) -> None:
+        send = self.dash.setup.send_trial
+        if send is None:
+            self.dash.notify_text("this dashboard receives nothing; try it where the receiver runs")
+        else:
+            await send(self.dash.notify_text)
 
     async def _copy_secret(self) -> None:
         """The secret; again: the URL with the token in it. Neither is written to a file."""

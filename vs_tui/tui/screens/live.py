@@ -62,7 +62,7 @@ class LiveView(BoardRows):
 
     @property
     def words(self) -> Mapping[str, str]:  # type: ignore[override]
-        return {"open": "copy it"} if self.where == "first" else {}
+        return {"open": "do it"} if self.where == "first" else {}
 
     @property
     def where(self) -> str:  # type: ignore[override]
