@@ -28,7 +28,7 @@ from vs_tui.metrics.incidents import (
     innovation_ratio,
     merged_per_engineer,
 )
-from vs_tui.metrics.products import ProductResult, product_deployments
+from vs_tui.metrics.products import product_deployments
 from vs_tui.metrics.rules import MetricRules
 from vs_tui.metrics.windows import day_of
 from vs_tui.model.time import DAY, HOUR, MINUTE
@@ -340,7 +340,7 @@ def parts(**results: bool) -> list:
 
 def test_p1_some_good_some_bad_is_diverse() -> None:
     judged = [v for d in parts(auth=True, ui=True, data=False) for v in _assess(d)]
-    assert product_deployments(judged)[0].result is ProductResult.DIVERSE
+    assert product_deployments(judged)[0].deployment.reason == "diverse"
 
 
 def test_p2_the_products_own_result_wins() -> None:
@@ -349,7 +349,7 @@ def test_p2_the_products_own_result_wins() -> None:
         deploy("10:09", service="shop", artifact="", correlation="c", product="shop"),
     ]
     judged = [v for d in deployments for v in _assess(d)]
-    assert product_deployments(judged)[0].result is ProductResult.SUCCESS
+    assert product_deployments(judged)[0].deployment.ok
 
 
 def test_p3_its_lead_time_is_the_mean_of_its_versions() -> None:
@@ -407,9 +407,9 @@ def test_l7_a_name_that_moves_is_no_version() -> None:
 
 
 def _assess(deployment):
-    from vs_tui.metrics.assessment import Facts, assess
+    from vs_tui.metrics.assessment import Evidence, assess
 
-    return assess(Facts(deployments=[deployment]))
+    return assess(Evidence(deployments=[deployment]))
 
 
 # Beside them.

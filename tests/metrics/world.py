@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, tzinfo
 from typing import Any
 
-from vs_tui.metrics.assessment import Assessed, Facts, assess
+from vs_tui.metrics.assessment import Assessed, Evidence, assess
 from vs_tui.metrics.attempts import merge_attempts
 from vs_tui.metrics.counted import UNKNOWN, Counted, Group, Shipment, first_of_each, recoveries_of
 from vs_tui.metrics.definitions import Figure, measure
@@ -20,7 +20,7 @@ from vs_tui.metrics.facts import (
     Outcome,
     Test,
 )
-from vs_tui.metrics.products import units
+from vs_tui.metrics.products import group_of, product_deployments
 from vs_tui.metrics.rules import DEFAULT_RULES
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import MINUTE, Instant, parse_instant
@@ -119,8 +119,10 @@ def verdicts(
             if x.linked or (x.service, x.environment) == (target.service, target.environment)
         ]
         facts = {**more, "tests": tests, "incidents": incidents}
-        found += assess(Facts(deployments=own, **facts), rules=rules)
-    return units(found, pending)
+        found += assess(Evidence(deployments=own, **facts), rules=rules)
+    single = [verdict for verdict in found if group_of(verdict.deployment) is None]
+    products = product_deployments(found, pending)
+    return sorted([*single, *products], key=lambda v: (v.deployment.ended_at, v.deployment.key))
 
 
 def counted(verdicts: Sequence[Assessed], over: Window) -> Counted:

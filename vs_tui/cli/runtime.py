@@ -43,8 +43,8 @@ def writer_settings(config: Config) -> Settings:
     def keeper() -> MetricsKeeper:
         return metrics_keeper(config)
 
-    def after_fold(db: Connection, changes: Sequence[Change]) -> None:
-        keeper().after_fold(db, changes)
+    def after_fold(db: Connection, changes: Sequence[Change], gone: Sequence[str]) -> None:
+        keeper().after_fold(db, changes, gone)
 
     def adopt(db: Connection, folding: Folding) -> bool:
         return keeper().adopt_some(db, folding)

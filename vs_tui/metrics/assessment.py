@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from vs_tui.metrics.attempts import order
 from vs_tui.metrics.facts import (
@@ -13,6 +14,7 @@ from vs_tui.metrics.facts import (
     Deployment,
     Incident,
     Kind,
+    Outcome,
     Test,
 )
 from vs_tui.metrics.failures import (
@@ -20,7 +22,6 @@ from vs_tui.metrics.failures import (
     Course,
     Signal,
     blamed,
-    name_of,
     repairs,
     rework_of,
     signals_of,
@@ -33,26 +34,29 @@ from vs_tui.model.keys import MOVING_VERSIONS
 from vs_tui.model.time import Instant
 
 
+class Seen(NamedTuple):
+    """A version that was deployed before the stretch that is judged."""
+
+    artifact: str
+    version: str
+    at: Instant
+    """When it was deployed first."""
+    ok: bool
+    """Whether it was deployed with success."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What is known about one target (or a stretch of its history)."""
+class Evidence:
+    """What the deployments of one target, or a stretch of its history, are judged by."""
 
     deployments: Sequence[Deployment]
-    """Retries merged already."""
+    """Retries merged already; in flight and cancelled ones too."""
     tests: Sequence[Test] = ()
     incidents: Sequence[Incident] = ()
     shipped: Mapping[str, Sequence[Change]] = field(default_factory=dict)
     """Deployment key -> the pull requests it contains."""
     builds: Sequence[Build] = ()
-    commit_times: Mapping[str, Instant] = field(default_factory=dict)
-    first_seen: Mapping[str, Instant] = field(default_factory=dict)
-    """Version -> its first deployment, where that lies before this stretch."""
-    pending: Sequence[Deployment] = ()
-    """Deploys that are not over yet."""
-    first_shipped: Collection[str] = ()
-    """The versions of these that were deployed with success before it."""
-    seen_parts: Mapping[tuple[str, str], tuple[Instant, bool]] = field(default_factory=dict)
-    """(artifact, version) -> the same two of the artifacts of a deployment of several."""
+    seen: Sequence[Seen] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,31 +81,26 @@ class Assessed:
 
 
 def assess(
-    facts: Facts, only: Collection[str] | None = None, rules: MetricRules = DEFAULT_RULES
+    evidence: Evidence, only: Collection[str] | None = None, rules: MetricRules = DEFAULT_RULES
 ) -> list[Assessed]:
     """The verdicts on the deployments of one target (those in `only`, if it is given).
 
-    The result does not depend on the order of the facts, nor on facts that are given twice.
+    The result does not depend on the order of the evidence, nor on what is given twice.
     """
-    course = Course.of(sorted({d.key: d for d in facts.deployments}.values(), key=order))
-    incidents = {i.key: i for i in facts.incidents}.values()
-    blames = _blames(course, incidents, rules, facts.pending)
-    tests = {test.key: test for test in facts.tests}.values()
-    signals = signals_of(course, tests, blames)
-    first_seen = _first_seen(course, facts.first_seen)
-    changes = {
-        d.key: changes_of(d, facts.shipped.get(d.key, ()), facts.commit_times)
-        for d in course.deployments
-    }
+    course = Course.of(sorted({d.key: d for d in evidence.deployments}.values(), key=order))
+    tests = {test.key: test for test in evidence.tests}.values()
+    signals = signals_of(course, tests, _blames(course, evidence, rules))
+    first_seen = _first_seen(course, evidence.seen)
+    changes = {d.key: changes_of(d, evidence.shipped.get(d.key, ())) for d in course.deployments}
     repaired = repairs(course, signals)
     rollbacks = _rollbacks(course, changes, first_seen)
-    known = set(facts.first_shipped)
+    known = {seen.version for seen in evidence.seen if seen.ok}
     verdicts = []
     before: Deployment | None = None
     for deployment in course.deployments:
         if only is None or deployment.key in only:
             own_changes = changes[deployment.key]
-            if deployment.key in facts.shipped and not facts.shipped[deployment.key]:
+            if deployment.key in evidence.shipped and not evidence.shipped[deployment.key]:
                 own_changes = []  # all that is new belongs to other services
             if deployment.version in known and deployment.version not in MOVING_VERSIONS:
                 # A version that is deployed again ships nothing new.
@@ -118,7 +117,7 @@ def assess(
                     deployment,
                     own,
                     rework_of(deployment, before, first_seen, repaired, marks),
-                    _shipped(deployment, own_changes, course, facts.builds),
+                    _shipped(deployment, own_changes, course, evidence.builds),
                 )
             )
         before = deployment
@@ -163,12 +162,11 @@ def _shipped(
 
 
 def _blames(
-    course: Course,
-    incidents: Iterable[Incident],
-    rules: MetricRules,
-    pending: Sequence[Deployment],
+    course: Course, evidence: Evidence, rules: MetricRules
 ) -> list[tuple[Incident, Deployment]]:
+    incidents = {incident.key: incident for incident in evidence.incidents}.values()
     ordered = sorted(incidents, key=lambda incident: (incident.started_at, incident.key))
+    pending = [d for d in evidence.deployments if d.outcome is Outcome.PENDING]
     window = rules.incident_window
     return [(i, d) for i in ordered for d in blamed(i, course, window, pending) if d.finished]
 
@@ -177,10 +175,12 @@ def _signal_order(signal: Signal) -> tuple[Instant, str, str]:
     return (signal.started_at, signal.kind, signal.key)
 
 
-def _first_seen(course: Course, before: Mapping[str, Instant]) -> dict[str, Instant]:
-    found = dict(before)
+def _first_seen(course: Course, before: Iterable[Seen]) -> dict[str, Instant]:
+    found: dict[str, Instant] = {}
+    for seen in before:
+        found[seen.version] = min(found.get(seen.version, seen.at), seen.at)
     for deployment in course.deployments:
-        name = name_of(deployment)
+        name = deployment.version_of()
         if name:
             found[name] = min(found.get(name, deployment.ended_at), deployment.ended_at)
     return found

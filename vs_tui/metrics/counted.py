@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from vs_tui.metrics.failures import episodes
 from vs_tui.model.time import Duration, Instant
@@ -19,6 +18,11 @@ NO_TEAM: Final = "(no team)"
 SERVICE: Final = "service"
 LEVELS: Final = ("all", "team", "project", SERVICE, "environment", "product")
 """What the metrics can be grouped by."""
+
+
+def teams_in(text: str) -> Sequence[str]:
+    """The teams that a row names, parted by line ends."""
+    return text.split("\n") if text else (NO_TEAM,)
 
 
 class Place(NamedTuple):
@@ -33,7 +37,7 @@ class Place(NamedTuple):
 
     @property
     def teams(self) -> Sequence[str]:
-        return self.team.split("\n") if self.team else (NO_TEAM,)
+        return teams_in(self.team)
 
     def names(self, level: str) -> Sequence[str]:
         """The groups of a level that it is in."""
@@ -110,14 +114,19 @@ class Counted:
     recoveries: Sequence[Recovery] = ()
 
 
-def recoveries_of(signals: Iterable[Sequence[Any]]) -> list[Recovery]:
+def recoveries_of(
+    signals: Iterable[tuple[str, Instant, Instant, Instant | None]],
+) -> list[Recovery]:
     """Of (deployment, its end, start, end) of each sign of failure: those of one deployment that
     overlap are one failure."""
-    found = []
-    for (deployment, at), own in groupby(sorted(signals, key=itemgetter(0, 2)), itemgetter(0, 1)):
-        for began, cleared in episodes((row[2], row[3]) for row in own):
-            found.append(Recovery(at, began, cleared, deployment))
-    return sorted(found, key=itemgetter(0))
+    signs: dict[tuple[Instant, str], list[tuple[Instant, Instant | None]]] = {}
+    for deployment, at, began, cleared in signals:
+        signs.setdefault((at, deployment), []).append((began, cleared))
+    return [
+        Recovery(at, began, cleared, deployment)
+        for (at, deployment), own in sorted(signs.items(), key=itemgetter(0))
+        for began, cleared in (episodes(own) if len(own) > 1 else own)
+    ]
 
 
 class Shipment(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vs_tui.metrics import levels
 from vs_tui.metrics.counted import UNKNOWN, Counted
@@ -128,8 +128,7 @@ def _slice(rows: Sequence[Any], stretch: Stretch) -> Sequence[Any]:
 
 
 def _count(moments: Sequence[Instant], stretch: Stretch) -> int:
-    start = bisect_left(moments, stretch[0])
-    return bisect_left(moments, stretch[1], start) - start
+    return bisect_left(moments, stretch[1]) - bisect_left(moments, stretch[0])
 
 
 def _leads(counted: Counted, stretch: Stretch) -> list[Duration]:
@@ -361,26 +360,30 @@ METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _TABLE
 BY_KEY: Final[Mapping[str, Metric]] = {metric.key: metric for metric in _TABLE}
 
 
+class Before(NamedTuple):
+    """What is known of the time before a window."""
+
+    known: bool = False
+    """Whether there were deployments: then none in the window is 0 a day, not missing."""
+    covered: bool = True
+    """Whether enough of the period before is known to count its days."""
+    since: Instant | None = None
+    """When there was data first: days before do not count in a frequency."""
+
+
 def measure(
     counted: Counted,
     window: Window,
+    before: Before = Before(),  # noqa: B008
     *,
-    known: bool = False,
-    covered: bool = True,
     trend: bool = True,
-    since: Instant | None = None,
     only: Sequence[str] = (),
 ) -> dict[str, Figure]:
-    """The metrics of a group (those of `only`, if any), each against the period before.
-
-    Someone who never deployed has no frequency; who did (`known`, or the deployments say so) and
-    did not in this window has 0 a day. Without `trend` the figures have no series. When the
-    period before is not `covered` by what is known, frequencies are not compared. `since`: when
-    there was data first; days before do not count in a frequency.
-    """
+    """The metrics of a group (those of `only`, if any), each against the period before; without
+    `trend` the figures have no series."""
     end, previous = window.end, window.previous
     edges = (*window.bucket_starts, window.until) if trend else ()
-    known = known or (bool(counted.ended) and counted.ended[0] < end)
+    known = before.known or (bool(counted.ended) and counted.ended[0] < end)
     found = {}
     for name in only or METRICS:
         metric = METRICS[name]
@@ -393,30 +396,23 @@ def measure(
             before_n=old.n,
         )
         if metric.unit is Unit.PER_DAY:
-            figure = _a_day(figure, counted, window, known, covered, since)
+            figure = _a_day(figure, counted, window, before._replace(known=known))
         found[name] = figure
     return found
 
 
-def _a_day(
-    figure: Figure,
-    counted: Counted,
-    window: Window,
-    known: bool,
-    covered: bool,
-    since: Instant | None,
-) -> Figure:
+def _a_day(figure: Figure, counted: Counted, window: Window, before: Before) -> Figure:
     """A count as a rate, by the days of the window on which there was data."""
-    young = since is not None and since > window.since
-    found = frequency(counted.ok, window.since_day(since) if young and since else window)
+    since = before.since if before.since and before.since > window.since else None
+    found = frequency(counted.ok, window.since_day(since) if since else window)
     return replace(
         figure,
-        value=found.per_day if known else None,
+        value=found.per_day if before.known else None,
         n=found.n,
         working_days=found.working_days,
         working_days_with=found.working_days_with,
-        before=ratio(figure.before_n, window.previous.length) if covered else None,
-        before_n=figure.before_n if covered else 0,
-        level=found.level if known else "",
-        since=since if young else None,
+        before=ratio(figure.before_n, window.previous.length) if before.covered else None,
+        before_n=figure.before_n if before.covered else 0,
+        level=found.level if before.known else "",
+        since=since,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from vs_tui.model.time import Duration, Instant
+from vs_tui.model.time import Instant
 
 
 class Outcome(StrEnum):
@@ -110,9 +110,13 @@ class Deployment:
     def ok(self) -> bool:
         return self.outcome is Outcome.OK
 
-    @property
-    def duration(self) -> Duration:
-        return max(self.ended_at - self.started_at, 0)
+    def brought(self, service: str) -> bool:
+        """Whether it is about a service, which of several artifacts it may not be."""
+        return not self.parts or service in ("", self.service) or service in dict(self.parts)
+
+    def version_of(self, service: str = "") -> str:
+        """What tells its version from another: that of an artifact, else its own or its commit."""
+        return dict(self.parts).get(service) or self.version or self.commit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +135,8 @@ class Test:
     commit: str = ""
     deployment: str = ""
     """Key of the span it is below, which may be a deploy."""
+    cut: tuple[str, ...] = ()
+    """Keys of the spans that a person said it is not about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +155,8 @@ class Incident:
     """The version that it names, else the commit."""
     linked: tuple[str, ...] = ()
     """Keys of the spans it names."""
+    cut: tuple[str, ...] = ()
+    """Keys of the spans that a person said it is not about."""
     alike: tuple[str, ...] = ()
     """Keys of the deploys of the version it names, where their services are called otherwise."""
     team: str = ""

@@ -79,15 +79,13 @@ class Course:
             [d.started_at for d in begun],
         )
 
-    def live_at(self, moment: Instant) -> Deployment | None:
-        """The last deployment that had ended."""
-        index = bisect_right(self.ends, moment) - 1
-        return self.deployments[index] if index >= 0 else None
+    def live_at(self, moment: Instant, service: str) -> Deployment | None:
+        """The last deployment of a service that had ended."""
+        return _last(self.deployments, self.ends, moment, service)
 
-    def begun_at(self, moment: Instant) -> Deployment | None:
-        """The last deployment that had begun, whatever became of it."""
-        index = bisect_right(self.starts, moment) - 1
-        return self.begun[index] if index >= 0 else None
+    def begun_at(self, moment: Instant, service: str) -> Deployment | None:
+        """The last deployment of a service that had begun, whatever became of it."""
+        return _last(self.begun, self.starts, moment, service)
 
     def success_before(self, moment: Instant) -> Deployment | None:
         """The last successful one that ended before this moment."""
@@ -98,6 +96,13 @@ class Course:
         """The first successful one that ended after this moment."""
         index = bisect_right(self.success_ends, moment)
         return self.successes[index] if index < len(self.successes) else None
+
+
+def _last(
+    deployments: Sequence[Deployment], moments: Sequence[Instant], moment: Instant, service: str
+) -> Deployment | None:
+    before = range(bisect_right(moments, moment) - 1, -1, -1)
+    return next((deployments[n] for n in before if deployments[n].brought(service)), None)
 
 
 def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
@@ -117,10 +122,11 @@ def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
             # What ran inside the deploy has its say in the deploy's own result.
             live = _last_until(runs, test.ended_at)
         else:
-            live = course.live_at(test.ended_at)
-            if live and not same_version(test.version, test.commit, live.version, live.commit):
+            live = course.live_at(test.ended_at, test.service)
+            version = live and (dict(live.parts).get(test.service) or live.version)
+            if live and not same_version(test.version, test.commit, version or "", live.commit):
                 live = None
-        if live is not None:
+        if live is not None and not set(live.spans).intersection(test.cut):
             found.setdefault(live.key, []).append(test)
     return found
 
@@ -139,33 +145,39 @@ def blamed(
     Those it names; else the last one of its version that had begun before it; else, where it or the
     deployment names no version, the last one that had begun, whatever its result, unless it ended
     more than `window` before the incident (0: none). One that is still `pending` is no failure yet,
-    nor is the one before it.
+    nor is the one before it. None that a person cut it off from.
     """
-    named = _runs_of(course, incident.linked)
-    if named:
+    found = _blamed(incident, course, window, pending)
+    return [deployment for deployment in found if not set(deployment.spans) & set(incident.cut)]
+
+
+def _blamed(
+    incident: Incident, course: Course, window: Duration, pending: Sequence[Deployment]
+) -> list[Deployment]:
+    at = incident.started_at
+    if named := _runs_of(course, incident.linked):
         # Of a span that ran several times it is the run that was live, else the first one.
-        return [_last_until(runs, incident.started_at) or runs[0] for runs in named]
+        return [_last_until(runs, at) or runs[0] for runs in named]
     if incident.names_deployment:
         return []
     if incident.version:
-        begun = (d for d in reversed(course.deployments) if d.started_at <= incident.started_at)
-        found = next((d for d in begun if _is_of(d, incident.version)), None)
+        begun = (d for d in reversed(course.deployments) if d.started_at <= at)
+        found = next((d for d in begun if _is_of(d, incident)), None)
         alike = _runs_of(course, incident.alike)
         if found or alike:
-            return (
-                [found] if found else [_last_until(r, incident.started_at) or r[0] for r in alike]
-            )
+            return [found] if found else [_last_until(runs, at) or runs[0] for runs in alike]
     if incident.only_named:
         return []
-    last = course.begun_at(incident.started_at)
-    for other in pending:
-        if other.started_at <= incident.started_at and (
-            last is None or last.started_at < other.started_at
-        ):
-            last = other
-    if last is None or not window or incident.started_at - last.ended_at > window:
+    begun_last = course.begun_at(at, incident.service)
+    going_on = [d for d in pending if d.started_at <= at and d.brought(incident.service)]
+    last = max(
+        [begun_last, *going_on] if begun_last else going_on,
+        key=lambda d: d.started_at,
+        default=None,
+    )
+    if last is None or not window or at - last.ended_at > window:
         return []
-    return [] if incident.version and name_of(last) else [last]
+    return [] if incident.version and last.version_of(incident.service) else [last]
 
 
 def _runs_of(course: Course, spans: Collection[str]) -> list[list[Deployment]]:
@@ -178,9 +190,10 @@ def _runs_of(course: Course, spans: Collection[str]) -> list[list[Deployment]]:
     return list(found.values())
 
 
-def _is_of(deployment: Deployment, version: str) -> bool:
-    """Whether it deployed a version, which may be a commit."""
-    if version in (deployment.version, deployment.commit):
+def _is_of(deployment: Deployment, incident: Incident) -> bool:
+    """Whether it deployed the version that an incident names, which may be a commit."""
+    version = incident.version
+    if version in (deployment.version, deployment.commit, deployment.version_of(incident.service)):
         return True
     return bool(deployment.commit) and same_version("", version, "", deployment.commit)
 
@@ -304,18 +317,13 @@ def repairs(course: Course, signals: Mapping[str, Sequence[Signal]]) -> frozense
 
 def _older(deployment: Deployment, before: Deployment, first_seen: Mapping[str, Instant]) -> bool:
     """Whether a version went out again over one that is newer than it."""
-    mine, theirs = name_of(deployment), name_of(before)
+    mine, theirs = deployment.version_of(), before.version_of()
     if not mine or not theirs or mine == theirs:
         return False
     numbers = (_VERSION.match(mine), _VERSION.match(theirs))
     if numbers[0] and numbers[1]:
         return _parts(numbers[0][1]) < _parts(numbers[1][1])
     return first_seen.get(mine, deployment.ended_at) < first_seen.get(theirs, before.ended_at)
-
-
-def name_of(deployment: Deployment) -> str:
-    """What tells one version from another: the version, else the commit."""
-    return deployment.version or deployment.commit
 
 
 def _parts(version: str) -> list[int]:

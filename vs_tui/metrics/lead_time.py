@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -41,20 +41,15 @@ class Shipped:
         return max(self.deployed_at - self.started_at, 0)
 
 
-def changes_of(
-    deployment: Deployment, pull_requests: Sequence[Change], commit_times: Mapping[str, Instant]
-) -> list[Change]:
+def changes_of(deployment: Deployment, pull_requests: Sequence[Change] = ()) -> list[Change]:
     """What a deployment ships: its pull requests, else its commit, else its version; where it
     names neither, what its sender says of its oldest commit."""
     told = deployment.first_commit_at
     if pull_requests and told is None:
         return list(pull_requests)
     if deployment.commit:
-        written = commit_times.get(deployment.commit) if told is None else told
         key = f"{deployment.project}@{deployment.commit}"
-        return [
-            Change(key=key, kind=Kind.COMMIT, project=deployment.project, first_commit_at=written)
-        ]
+        return [Change(key=key, kind=Kind.COMMIT, project=deployment.project, first_commit_at=told)]
     if deployment.version:
         name = deployment.artifact or deployment.service
         key = f"{deployment.project}/{name}@{deployment.version}"
@@ -204,7 +199,7 @@ def ship_parts(
         if version and (artifact, version) not in before:
             own = part_of(deployment, artifact)
             earlier = part_of(previous, artifact) if previous else None
-            found += ship(own, changes_of(own, (), {}), earlier, builds)
+            found += ship(own, changes_of(own), earlier, builds)
     return (as_one(found, deployment),) if found else ()
 
 

@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
-from vs_tui.metrics.assessment import Assessed, Facts, assess
+from vs_tui.metrics.assessment import Assessed, Evidence, assess
 from vs_tui.metrics.facts import Deployment, Kind, Outcome
 from vs_tui.metrics.failures import DEPLOY
 from vs_tui.metrics.lead_time import Shipped, as_one, part_of
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
-
-
-class ProductResult(StrEnum):
-    """How a product deployment ended."""
-
-    SUCCESS = "success"
-    FAILURE = "failure"
-    DIVERSE = "diverse"
-    """Some artifacts succeeded, some failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProductDeployment:
-    """The deployments of one correlation id in one environment."""
-
-    product: str
-    correlation: str
-    result: ProductResult
-    whole: Assessed
-    """The product deployment as one deployment, for figures that count it once."""
-    parts: tuple[Assessed, ...]
+from vs_tui.model.time import Instant
 
 
 def group_of(deployment: Deployment) -> tuple[str, str, str, str] | None:
@@ -50,8 +29,9 @@ def group_of(deployment: Deployment) -> tuple[str, str, str, str] | None:
 
 def product_deployments(
     assessed: Iterable[Assessed], pending: Iterable[Deployment] = ()
-) -> list[ProductDeployment]:
-    """Every product deployment, in time order, without those that have a part in `pending`."""
+) -> list[Assessed]:
+    """Every product deployment as one deployment, in time order, without those that have a part in
+    `pending`. One of which some artifacts succeeded and some failed is `diverse`, and failed."""
     waiting = {group_of(deployment) for deployment in pending}
     groups: dict[tuple[str, str, str, str], dict[str, Assessed]] = {}
     for verdict in assessed:
@@ -59,18 +39,23 @@ def product_deployments(
         if group is not None and group not in waiting:
             groups.setdefault(group, {})[verdict.deployment.key] = verdict
     found = [_product(group, list(parts.values())) for group, parts in groups.items()]
-    return sorted(found, key=lambda p: (p.whole.deployment.ended_at, p.whole.deployment.key))
+    return sorted(found, key=_by_end)
 
 
-def _product(group: tuple[str, str, str, str], parts: list[Assessed]) -> ProductDeployment:
+def _by_end(verdict: Assessed) -> tuple[Instant, str]:
+    return (verdict.deployment.ended_at, verdict.deployment.key)
+
+
+def _product(group: tuple[str, str, str, str], parts: list[Assessed]) -> Assessed:
     _, product, correlation, _ = group
-    parts.sort(key=lambda part: (part.deployment.ended_at, part.deployment.key))
-    result = _result(product, parts)
+    parts.sort(key=_by_end)
     last = parts[-1].deployment
-    signals = tuple(dict.fromkeys(signal for part in parts for signal in part.signals))
-    is_success = result is ProductResult.SUCCESS
-    # The product's own success wins: what its parts say of themselves is no failure of it then.
-    counted = tuple(s for s in signals if not (is_success and s.kind == DEPLOY))
+    own = [p for p in parts if product and p.deployment.artifact in ("", product)]
+    results = {part.deployment.ok for part in own[-1:] or parts}
+    is_success = results == {True}
+    signals = dict.fromkeys(signal for part in parts for signal in part.signals)
+    # A part that is deployed again closes this product deployment's own failure, not another's.
+    rework = [part.rework for part in parts if is_success or part.rework != "closed a failure"]
     whole = replace(
         last,
         key=f"{last.project}/{product}@{correlation}/{last.environment}",
@@ -79,31 +64,16 @@ def _product(group: tuple[str, str, str, str], parts: list[Assessed]) -> Product
         artifact="" if product else last.artifact,
         started_at=min(part.deployment.started_at for part in parts),
         outcome=Outcome.OK if is_success else Outcome.FAILED,
-        reason="" if is_success else result.value,
+        reason="" if is_success else "diverse" if len(results) > 1 else "failure",
         name=product or last.name,
     )
-    verdict = Assessed(
+    return Assessed(
         whole,
-        counted,
-        _rework(parts, is_success),
+        # The product's own success wins: what its parts say of themselves is no failure of it then.
+        tuple(s for s in signals if not (is_success and s.kind == DEPLOY)),
+        next((reason for reason in rework if reason), ""),
         _shipped(parts, whole),
     )
-    return ProductDeployment(product, correlation, result, verdict, tuple(parts))
-
-
-def _rework(parts: Sequence[Assessed], is_success: bool) -> str:
-    # A part that is deployed again closes this product deployment's own failure, not another's.
-    reasons = [part.rework for part in parts if is_success or part.rework != "closed a failure"]
-    return next((reason for reason in reasons if reason), "")
-
-
-def _result(product: str, parts: Sequence[Assessed]) -> ProductResult:
-    own = [p for p in parts if product and p.deployment.artifact in ("", product)]
-    judged = own[-1:] or parts
-    results = {part.deployment.ok for part in judged}
-    if len(results) > 1:
-        return ProductResult.DIVERSE
-    return ProductResult.SUCCESS if results == {True} else ProductResult.FAILURE
 
 
 def _shipped(parts: Sequence[Assessed], whole: Deployment) -> tuple[Shipped, ...]:
@@ -115,34 +85,36 @@ def _shipped(parts: Sequence[Assessed], whole: Deployment) -> tuple[Shipped, ...
 
 
 def assess_parts(
-    facts: Facts, deployments: Iterable[Deployment], rules: MetricRules = DEFAULT_RULES
+    evidence: Evidence, concerned: Iterable[Deployment], rules: MetricRules = DEFAULT_RULES
 ) -> list[Assessed]:
     """The verdicts on each artifact of deployments that are told as one: each artifact has a
-    course of its own, where its own result counts. Tests and incidents are about all of them."""
-    concerned = [d for d in deployments if d.parts]
+    course of its own, where its own result counts. What is said of another artifact is left out;
+    all other tests and incidents are about each of them."""
+    wanted = {d.key for d in concerned}
+    artifacts = {name for d in evidence.deployments for name, _ in d.parts}
     found = []
     for artifact in sorted({name for d in concerned for name, _ in d.parts}):
-
-        def course(listed: Iterable[Deployment], artifact: str = artifact) -> list[Deployment]:
-            return [part_of(d, artifact) for d in listed if artifact in dict(d.parts)]
-
-        own = course(facts.deployments)
-        seen = {version: at for (name, version), at in facts.seen_parts.items() if name == artifact}
-        part_facts = replace(
-            facts,
-            deployments=own,
-            pending=course(facts.pending),
-            shipped={
-                d.key: facts.shipped[d.whole.key]
-                for d in own
-                if d.whole is not None and d.whole.key in facts.shipped
-            },
-            first_seen={version: at for version, (at, _) in seen.items()},
-            first_shipped={version for version, (_, shipped) in seen.items() if shipped},
+        own = [part_of(d, artifact) for d in evidence.deployments if artifact in dict(d.parts)]
+        whole_of = {d.key: d.whole.key for d in own if d.whole is not None}
+        others = artifacts - {artifact}
+        judged = assess(
+            replace(
+                evidence,
+                deployments=own,
+                tests=[test for test in evidence.tests if test.service not in others],
+                incidents=[each for each in evidence.incidents if each.service not in others],
+                shipped={
+                    key: evidence.shipped[whole]
+                    for key, whole in whole_of.items()
+                    if whole in evidence.shipped
+                },
+                seen=[seen for seen in evidence.seen if seen.artifact == artifact],
+            ),
+            [key for key, whole in whole_of.items() if whole in wanted],
+            rules,
         )
-        wanted = {d.key: d for d in course(concerned)}
-        judged = {v.deployment.key: v for v in assess(part_facts, wanted.keys(), rules)}
-        found += [judged.get(key, Assessed(d)) for key, d in wanted.items()]
+        verdicts = {verdict.deployment.key: verdict for verdict in judged}
+        found += [verdicts.get(d.key, Assessed(d)) for d in own if whole_of[d.key] in wanted]
     return found
 
 
@@ -154,11 +126,3 @@ def failed_with(whole: Assessed, parts: Iterable[Assessed]) -> Assessed:
         return whole
     signals = sorted([*others, *own], key=lambda s: (s.started_at, s.kind, s.key))
     return replace(whole, signals=tuple(signals))
-
-
-def units(assessed: Iterable[Assessed], pending: Iterable[Deployment] = ()) -> list[Assessed]:
-    """What the figures of a team count: product deployments once, all others as they are."""
-    listed = list(assessed)
-    single = [verdict for verdict in listed if group_of(verdict.deployment) is None]
-    wholes = [product.whole for product in product_deployments(listed, pending)]
-    return sorted([*single, *wholes], key=lambda v: (v.deployment.ended_at, v.deployment.key))

@@ -9,6 +9,7 @@ from typing import Final
 from vs_tui.metrics.facts import Build, Change, Deployment, Incident, Kind, Outcome, Test
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
 from vs_tui.model import keys
+from vs_tui.model.decisions import cuts
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Attributes, Span, Status
 
@@ -147,6 +148,7 @@ def test_of(span: Span) -> Test | None:
         version=version_of(span.attributes),
         commit=commit_of(span.attributes),
         deployment=span.parent_key,
+        cut=tuple(cuts(span.attributes)),
     )
 
 
@@ -178,6 +180,7 @@ def incident_of(
         version=version_of(span.attributes) or commit_of(span.attributes),
         linked=tuple(linked),
         alike=tuple(alike),
+        cut=tuple(cuts(span.attributes)),
         team=span.team,
         name=span.name,
         names_deployment=bool(span.attributes.get("deployment.id")),

@@ -148,12 +148,6 @@ class Window:
         days = len(self.days)
         return "day" if days <= MAX_BUCKETS else "week" if days < MAX_BUCKETS * 7 else "month"
 
-    def slices(self, instants: Sequence[Instant]) -> list[tuple[int, int]]:
-        """For each bucket, which part of sorted instants lies in it."""
-        edges = [bisect_left(instants, start) for start in self.bucket_starts]
-        edges.append(bisect_left(instants, self.until))
-        return [(a, max(a, b)) for a, b in pairwise(edges)]
-
     def contained(self, instants: Sequence[Instant]) -> tuple[int, int]:
         """Which part of sorted instants lies in the window."""
         return bisect_left(instants, self.since), bisect_left(instants, self.until)

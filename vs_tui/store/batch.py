@@ -29,7 +29,8 @@ UNKNOWN_KEPT: Final = 100
 """Refused requests to paths that no source has."""
 
 T = TypeVar("T")
-Hook = Callable[[sqlite3.Connection, Sequence[Change]], None]
+Hook = Callable[[sqlite3.Connection, Sequence[Change], Sequence[str]], None]
+"""(connection, changes, keys of spans that were deleted)."""
 
 
 @dataclass(slots=True)
@@ -85,6 +86,7 @@ def _in_transaction(
         db.execute("COMMIT")
     except BaseException:
         folding.cache.clear()
+        folding.context.gone.clear()
         folding.bodies.drop()
         if db.in_transaction:
             db.execute("ROLLBACK")
@@ -134,7 +136,7 @@ def link_waiting(connection: sqlite3.Connection, folding: Folding) -> list[Chang
     changed = [change for change in ended if change.old != change.new]
     changed += _unchanged(connection, offering(connection, [token]) - {c.new.key for c in changed})
     for hook in folding.after_fold if changed else ():
-        hook(connection, changed)
+        hook(connection, changed, ())
     return changed
 
 
@@ -153,8 +155,10 @@ def _after(connection: sqlite3.Connection, changes: list[Change], folding: Foldi
 
     relink(connection, changes, folding.context.seq, folding.links)
     changes = _end_jobs(connection, changes, folding)
+    gone = tuple(folding.context.gone)
+    folding.context.gone.clear()
     for hook in folding.after_fold:
-        hook(connection, changes)
+        hook(connection, changes, gone)
     return changes
 
 

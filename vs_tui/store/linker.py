@@ -11,20 +11,12 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from vs_tui.model.decisions import PIN_ATTRIBUTE, cuts
 from vs_tui.model.vocabulary import Attributes, Key, Link, Rule, Seek, Span
 from vs_tui.store import crowds, link_queue, proximity, rows
 from vs_tui.store.shipped_changes import relink_shipped
 from vs_tui.store.span_folding import Change, load_spans
-from vs_tui.traces.correlation import (
-    PIN_ATTRIBUTE,
-    RANKED_KINDS,
-    LinkRules,
-    Match,
-    Node,
-    break_cycle,
-    cuts,
-    links_of,
-)
+from vs_tui.traces.correlation import RANKED_KINDS, LinkRules, Match, Node, break_cycle, links_of
 
 
 def relink(

@@ -15,6 +15,7 @@ from vs_tui.metrics.attempts import order
 from vs_tui.metrics.facts import Outcome, spellings
 from vs_tui.metrics.failures import Course, blamed
 from vs_tui.metrics.reading import commit_of, deployment_of, incident_of, version_of
+from vs_tui.metrics.rules import is_production
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Link, Rule, Span, Status
 from vs_tui.store import rows
@@ -82,12 +83,15 @@ def _place(span: Span | None) -> tuple[str, str, str, Instant, Instant, bool] | 
     return (*place, deployment_of(span).ended_at, names)
 
 
-_OWN: Final = (
-    "(d.project = a.project OR (instr(a.project, '/') = 0 AND NOT EXISTS (SELECT 1 FROM spans o "
-    "WHERE o.operation = 'deploy' AND o.project = a.project AND o.service = a.service)))"
+PLACELESS: Final = (
+    "(instr({0}.project, '/') = 0 AND NOT EXISTS (SELECT 1 FROM spans o "
+    "WHERE o.operation = 'deploy' AND o.project = {0}.project AND o.service = {0}.service))"
 )
+"""SQL: an incident {0} knows services, not repositories. Where nothing of that name is deployed in
+the project that it states, it is about that service wherever it is deployed."""
+_OWN: Final = f"(d.project = a.project OR {PLACELESS.format('a')})"
 _BEGUN: Final = (
-    "SELECT a.key, s.environment, s.started_at, s.key FROM asked a CROSS JOIN spans s "
+    "SELECT a.key, s.key FROM asked a CROSS JOIN spans s "
     "ON s.rowid IN (SELECT d.rowid FROM spans d WHERE d.operation = 'deploy' AND {} "
     "AND d.status <> 'cancelled' AND d.started_at <= a.at "
     "ORDER BY d.started_at DESC, d.key DESC LIMIT {}) WHERE {}"
@@ -113,21 +117,20 @@ _SUSPECTS: Final = rows.asked(
 
 
 def _suspects(
-    connection: sqlite3.Connection, incidents: Mapping[str, Span], rules: LinkRules
-) -> dict[str, str]:
-    """Incident -> the newest deploy of its service and environment that had begun; of its project
-    where it names no service, of production rather than of another where no environment."""
+    connection: sqlite3.Connection, incidents: Mapping[str, Span]
+) -> dict[str, list[str]]:
+    """Incident -> the newest deploys of its service and environment that had begun; of its project
+    where it names no service."""
     asked = [
         (key, span.project, span.service, name, span.started_at)
         for key, span in incidents.items()
         if span.started_at is not None
         for name in (spellings(span.environment) if span.environment else ("",))
     ]
-    best: dict[str, tuple[bool, Instant, str]] = {}
-    for child, environment, began, key in rows.select_in(connection, _SUSPECTS, asked):
-        rank = (rules.environments.is_production(environment), began, key)
-        best[child] = max(rank, best.get(child, rank))
-    return {child: key for child, (_, _, key) in best.items()}
+    found: dict[str, list[str]] = {}
+    for child, key in rows.select_in(connection, _SUSPECTS, asked):
+        found.setdefault(child, []).append(key)
+    return found
 
 
 def candidates(
@@ -137,13 +140,18 @@ def candidates(
     rules: LinkRules,
 ) -> dict[str, list[tuple[Rule, Node]]]:
     """Incident -> the deploy it is about although no link of it says so."""
-    suspects = _suspects(connection, incidents, rules)
-    linked = {link.parent for key in incidents for link in links[key]}
+    suspects = _suspects(connection, incidents)
+    wanted = {link.parent for key in incidents for link in links[key]}.union(*suspects.values())
     deploys = {
         key: span
-        for key, span in load_spans(connection, linked.union(suspects.values())).items()
+        for key, span in load_spans(connection, wanted).items()
         if span.operation == "deploy"
     }
+
+    def rank(key: str) -> tuple[bool, Instant, str]:
+        """Production before another environment, then the newest."""
+        return (is_production(deploys[key], rules.environments), deploys[key].at, key)
+
     found = {}
     for key, span in incidents.items():
         names = spellings(span.environment) if span.environment else None
@@ -158,7 +166,8 @@ def candidates(
         incident = incident_of(span, [each for each in named if each in deploys], alike)
         if incident is None:
             continue
-        about = {*incident.linked, *alike, *([suspects[key]] if key in suspects else ())}
+        suspect = max(suspects.get(key, ()), key=rank, default=None)
+        about = {*incident.linked, *alike, *([suspect] if suspect else ())}
         deployments = sorted((deployment_of(deploys[each]) for each in about), key=order)
         pending = [d for d in deployments if d.outcome is Outcome.PENDING]
         course = Course.of(deployments)

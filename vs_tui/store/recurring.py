@@ -29,8 +29,8 @@ class Cache(Protocol):
 
 def regrouped(
     connection: sqlite3.Connection, events: Sequence[Event], cache: Cache
-) -> Sequence[Event]:
-    """The events, those of alerts under the key of their incident.
+) -> tuple[Sequence[Event], Sequence[str]]:
+    """The events, those of alerts under the key of their incident; the keys of deleted spans.
 
     A stored event that turns out to be of another incident moves: what was stored under its key
     is deleted, and comes again in the result.
@@ -40,7 +40,8 @@ def regrouped(
         if (group := alert_group(event.key)) and event.started_at is not None:
             groups.setdefault(group, []).append(event)
     if not groups:
-        return events
+        return events, ()
+    gone: list[str] = []
     placed: dict[int, Event] = {}
     moved: list[Event] = []
     for group, fresh in groups.items():
@@ -52,10 +53,12 @@ def regrouped(
         for key, found in stored.items():
             wanted = [_placed(e, group, starts[e.started_at or 0]) for e in found.values()]
             if any(event.key != key for event in wanted):
-                _forget(connection, key, whole=all(event.key != key for event in wanted))
+                whole = all(event.key != key for event in wanted)
+                _forget(connection, key, whole=whole)
+                gone += [key] if whole else []
                 cache.drop(key)
                 moved += wanted
-    return [*(placed.get(id(event), event) for event in events), *moved]
+    return [*(placed.get(id(event), event) for event in events), *moved], gone
 
 
 def _keys_about(connection: sqlite3.Connection, group: str, fresh: Sequence[Event]) -> list[str]:

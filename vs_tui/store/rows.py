@@ -184,6 +184,12 @@ def select_in(
     return iter(connection.execute(sql, (as_json(listed),)).fetchall())
 
 
+def spans(connection: sqlite3.Connection, where: str, *bound: object) -> list[Span]:
+    """The spans that a condition holds of."""
+    sql = f"SELECT {SELECT_SPAN} FROM spans WHERE {where}"
+    return [span_of(row) for row in connection.execute(sql, bound).fetchall()]
+
+
 SELECT_LINKS: Final = (
     "SELECT child, parent, rule, why, is_primary FROM links WHERE {} "
     "IN (SELECT value FROM json_each(?)) ORDER BY child, is_primary DESC, parent"

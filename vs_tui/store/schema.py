@@ -285,7 +285,7 @@ DERIVED_TABLES: Final = (
     *("events", "spans", "offers", "seeks", "links", "crowded_keys", "link_queue"),
     *("repository_names", "renamed_spans"),
     *("vcs_history", "vcs_commits", "vcs_defaults", "vcs_deploys"),
-    *("metric_deploys", "metric_incidents"),
+    "metric_deploys",
 )
 """Made again by a rebuild; the read models of the metrics keep what was pruned (`forget`)."""
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from vs_tui.metrics.reading import deployment_of
+from vs_tui.model.decisions import cuts
 from vs_tui.model.keys import is_moving_version
 from vs_tui.model.vocabulary import Link, Rule, Span
 from vs_tui.store import proximity, rows
@@ -24,7 +25,7 @@ from vs_tui.store.containment import (
 )
 from vs_tui.store.span_folding import Change, load_spans
 from vs_tui.store.vcs_history import Told, write_history
-from vs_tui.traces.correlation import Node, cuts, links_of
+from vs_tui.traces.correlation import Node, links_of
 
 _TARGET: Final = (
     "{0}.project = {1}.project AND {0}.service = {1}.service AND {0}.environment = {1}.environment"

@@ -40,6 +40,8 @@ class Context:
     timeouts: Mapping[str, Duration] = field(default_factory=dict)
     ended_with_parent: Mapping[str, Instant | None] = field(default_factory=dict)
     """When spans ended whose parent left them behind; see `outlived`."""
+    gone: list[str] = field(default_factory=list)
+    """Spans that this batch deleted, because their events belong to another one."""
 
 
 class Change(NamedTuple):
@@ -133,7 +135,8 @@ def fold_events(
     connection: sqlite3.Connection, events: Sequence[Event], context: Context, cache: EventCache
 ) -> list[Change]:
     """Store new events, fold their spans and write the rows that changed."""
-    events = regrouped(connection, events, cache)
+    events, gone = regrouped(connection, events, cache)
+    context.gone.extend(gone)
     stored = cache.load(connection, dict.fromkeys([event.key for event in events]))
     known_before = {key for key, found in stored.items() if found}
     fresh: dict[str, list[Event]] = {}

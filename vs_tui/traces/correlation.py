@@ -16,7 +16,6 @@ from vs_tui.model.teams import Environments
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant
 from vs_tui.model.vocabulary import (
     PREFIX_KINDS,
-    Attributes,
     Key,
     Link,
     Operation,
@@ -28,14 +27,6 @@ from vs_tui.model.vocabulary import (
 from vs_tui.traces.link_reasons import why_matched, why_near
 
 STRENGTH: Final[Mapping[Rule, int]] = {rule: order for order, rule in enumerate(Rule)}
-
-PIN_ATTRIBUTE: Final = "vs.pin"
-"""Attribute with the key of the parent that a person chose."""
-CUT_PREFIX: Final = "vs.cut:"
-"""Prefix of attributes that cut a link: the rest is the key of the other span, the value the
-instant of the decision, or 0 once it was undone."""
-CLEARED_ATTRIBUTE: Final = "vs.cleared"
-"""Attribute with an instant; cuts made before it no longer count."""
 
 BRANCH_GRACE: Final = HOUR
 """A run on a branch belongs to a change that closed at most this long before it."""
@@ -277,18 +268,6 @@ def _is_of_before(child: Node, parent: Node) -> bool:
         and child.ended_at is not None
         and child.ended_at < parent.at
     )
-
-
-def cuts(attributes: Attributes) -> list[str]:
-    """Keys of the spans that a person separated from the span with these attributes."""
-    cleared = attributes.get(CLEARED_ATTRIBUTE)
-    since = cleared if isinstance(cleared, int) else 0
-    return [
-        name.removeprefix(CUT_PREFIX)
-        for name, at in attributes.items()
-        # A sender's tag may have the name, but not an instant.
-        if name.startswith(CUT_PREFIX) and isinstance(at, int) and at > since
-    ]
 
 
 def level(operation: str) -> int:

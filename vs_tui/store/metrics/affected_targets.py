@@ -14,7 +14,7 @@ from vs_tui.metrics.runs import runs_told
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
-from vs_tui.store.metrics.facts import Touched
+from vs_tui.store.metrics.facts import Touched, attempts_around
 from vs_tui.store.span_folding import Change, load_spans
 
 _RUNS: Final = frozenset({"build", "pipeline"})
@@ -45,9 +45,9 @@ class _Changed(NamedTuple):
 
 
 def affected_targets(
-    db: sqlite3.Connection, changes: Sequence[Change], moved: Touched
-) -> tuple[Touched, list[str]]:
-    """The production targets that these changed spans may concern, and which are incidents.
+    db: sqlite3.Connection, changes: Sequence[Change], gone: Sequence[str], moved: Touched
+) -> Touched:
+    """The production targets that these changed spans, and those that are gone, may concern.
 
     `moved`: targets whose counted deployments changed.
     """
@@ -64,12 +64,14 @@ def affected_targets(
         for key, operation, *row in rows.select_in(db, sql, keys)
     ]
     found = _Affected(db)
-    found.judged_before(keys)
+    found.judged_before([*keys, *gone])
     deploys = [span for span in changed if span.operation == "deploy" or span.is_deployment]
     found.deploys(span.key for span in deploys)
     for target, moment in moved.items():
         found.touch(target, moment)
-        found.sharing_incidents(target, moment, [span.key for span in deploys])
+        found.sharing_incidents(target, moment)
+    for change in changes:
+        found.placed(change)
     incidents = [s for s in changed if s.operation == "incident" or s.is_incident]
     for span in incidents:
         found.incident(span)
@@ -82,7 +84,7 @@ def affected_targets(
     found.below([*runs, *shipped])
     found.built(runs)
     found.history([span.key for span in shipped])
-    return found.touched, [span.key for span in incidents]
+    return found.touched
 
 
 class _Affected:
@@ -116,30 +118,31 @@ class _Affected:
 
     def deploys(self, keys: Iterable[str]) -> None:
         """These deploys and the attempts around them."""
-        wanted = set(keys) - {""}
-        frontier = wanted
-        while frontier:  # an attempt may be of a whole chain of them
-            seen: set[str] = set()
-            for column, other in (("child", "parent"), ("parent", "child")):
-                sql = f"SELECT {other} FROM links WHERE rule = 'attempt' AND {column} {rows.KEYS}"
-                seen |= {row[0] for row in rows.select_in(self._db, sql, frontier)}
-            frontier = seen - wanted
-            wanted |= frontier
+        listed = set(keys) - {""}
+        wanted = listed.union(*attempts_around(self._db, listed))
         sql = f"SELECT key, project, service, environment FROM metric_deploys WHERE key {rows.KEYS}"
         targets = {key: Target(*place) for key, *place in rows.select_in(self._db, sql, wanted)}
         for key, span in load_spans(self._db, targets).items():
             self.touch(targets[key], _earliest(span))
         self.judged_before(wanted)
 
+    def _of_service(self, project: str, service: str, anywhere: bool) -> list[Target]:
+        """Where a service is deployed, be it as one artifact of several."""
+        sql = (
+            "SELECT project, service, environment FROM metric_deploys WHERE service = ?2 "
+            "AND (?3 OR project = ?1) UNION SELECT project, product, environment "
+            "FROM dora_places p WHERE project = ?1 AND service = ?2 AND EXISTS "
+            "(SELECT 1 FROM metric_deploys d WHERE d.project = p.project "
+            "AND d.service = p.product AND d.environment = p.environment)"
+        )
+        return [Target(*row) for row in self._db.execute(sql, (project, service, anywhere))]
+
     def test(self, span: _Changed) -> None:
         """The targets that a test of this place is about."""
-        sql = (
-            "SELECT DISTINCT project, service, environment, ?4 FROM metric_deploys "
-            "WHERE project = ?1 AND service = ?2 "
-            "AND environment IN (SELECT value FROM json_each(?3))"
-        )
-        names = rows.as_json(spellings(span.target.environment))
-        self._touch_each(sql, (*span.target[:2], names, span.ended_at))
+        names = spellings(span.target.environment)
+        for target in self._of_service(*span.target[:2], False):
+            if target.environment in names:
+                self.touch(target, span.ended_at)
 
     def incident(self, span: _Changed) -> None:
         """The targets of its service, and from when on the version was deployed that it names."""
@@ -153,12 +156,12 @@ class _Affected:
             "OR (length(commit_id) >= 7 AND ? LIKE commit_id || '%'))"
         )
         project, service, environment = span.target
-        sql = (
-            "SELECT DISTINCT project, service, environment FROM metric_deploys "
-            f"WHERE {'service' if service else 'project'} = ?"
-        )
-        for row in self._db.execute(sql, (service or project,)).fetchall():
-            target = Target(*row)
+        targets = self._of_service(project, service, True)
+        if not service:
+            sql = "SELECT DISTINCT project, service, environment FROM metric_deploys"
+            found = self._db.execute(f"{sql} WHERE project = ?", (project,))
+            targets = [Target(*row) for row in found]
+        for target in targets:
             if environment and environment not in spellings(target.environment):
                 continue
             if "/" in project and target.project != project:
@@ -168,16 +171,9 @@ class _Affected:
                 bound = (*target, moment, version, version.lower(), version.lower())
                 self.touch(target, self._db.execute(named, bound).fetchone()[0])
 
-    def sharing_incidents(self, target: Target, moment: Instant, deploys: Collection[str]) -> None:
+    def sharing_incidents(self, target: Target, moment: Instant) -> None:
         """Targets that incidents may be about which say too little to be of one alone: they are
-        of the one that had a deployment begun last, and of their own project where the service is
-        deployed there, which the first of these deploys there says.
-        """
-        sql = (
-            "SELECT 1 FROM metric_deploys WHERE project = ? AND service = ? AND NOT key {} LIMIT 1"
-        )
-        bound = (*target[:2], rows.as_json(deploys))
-        is_first = self._db.execute(sql.format(rows.KEYS), bound).fetchone() is None
+        of the one that had a deployment begun last."""
         for column, value, unplaced in (
             ("project", target.project, "i.service = ''"),
             ("service", target.service, "(i.environment = '' OR instr(i.project, '/') = 0)"),
@@ -189,7 +185,23 @@ class _Affected:
                 f"AND {unplaced} AND i.started_at >= ?2 GROUP BY 1, 2, 3"
             )
             if value:
-                self._touch_each(sql, (value, 0 if is_first else moment))
+                self._touch_each(sql, (value, moment))
+
+    def placed(self, change: Change) -> None:
+        """Where the first deploy of a service comes to a project, or the last one leaves it: what
+        knows services and no repositories was, or is, about that service anywhere."""
+        spans = [s for s in (change.old, change.new) if s is not None and s.operation == "deploy"]
+        places = {(s.project, s.service) for s in spans}
+        if len(spans) == 2 and len(places) == 1:
+            return
+        sql = (
+            "SELECT 1 FROM spans WHERE operation = 'deploy' AND project = ? AND service = ? "
+            "AND key <> ? LIMIT 1"
+        )
+        for project, service in places:
+            bound = (project, service, change.new.key)
+            if "/" not in project and self._db.execute(sql, bound).fetchone() is None:
+                self.sharing_incidents(Target(project, service, ""), 0)
 
     def above(self, spans: Sequence[_Changed]) -> None:
         """Deploys that these are below, and those that a link of theirs names."""

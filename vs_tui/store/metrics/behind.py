@@ -15,7 +15,7 @@ from vs_tui.metrics.stages import STAGES, bottleneck, breakdown, regressions
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import Duration, Instant
 from vs_tui.store import rows
-from vs_tui.store.metrics.scorecards import Bound, bound_of, compared, group_of, read_counted
+from vs_tui.store.metrics.scorecards import Bound, Groups, group_of
 from vs_tui.store.metrics.verdicts import STAGE_COLUMNS
 
 MAX_BEHIND: Final = 250
@@ -28,9 +28,9 @@ def read_detail(db: sqlite3.Connection, window: Window, team: str, metric: str) 
     if metric not in METRICS:
         raise ValueError(f"'{metric}' is no metric; use one of {', '.join(METRICS)}")
     definition = METRICS[metric]
-    counted = read_counted(db, window, group_of(team))
-    bound = bound_of(db, window, group_of(team))
-    figure = measure(counted, window, only=(metric,), **compared(db, window, team))[metric]
+    read, group = Groups(db), group_of(team)
+    counted, bound = read.counted(window, group), read.bound(window, group)
+    figure = measure(counted, window, read.before(window, group), only=(metric,))[metric]
     stages = _stages(db, bound) if definition.rows is Rows.CHANGES else {}
     before = {**bound, "since": window.previous.since, "until": window.previous.until}
     times = breakdown(stages) if stages else []

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from vs_tui.metrics.facts import Target
-from vs_tui.metrics.rules import MetricRules
+from vs_tui.metrics.reading import incident_of
+from vs_tui.metrics.rules import MetricRules, is_production
 from vs_tui.model import filters
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import Instant
@@ -21,7 +22,8 @@ from vs_tui.store.span_folding import Change
 Touched = dict[Target, Instant]
 """Target -> the earliest moment at which something about it changed."""
 _Row = tuple[Any, ...]
-_COUNTED: Final = ("metric_deploys", "metric_incidents")
+_TABLES: Final = ("metric_deploys", "metric_incidents", "dora_work")
+"""By the key of a span. Incidents and work whose traces were pruned go on to count."""
 
 
 class Facts:
@@ -33,8 +35,12 @@ class Facts:
         self.operations = _operations(rules)
         """Kinds of spans that can have a row; none: all kinds."""
 
-    def update(self, db: sqlite3.Connection, changes: Sequence[Change]) -> Touched:
+    def update(
+        self, db: sqlite3.Connection, changes: Sequence[Change], gone: Sequence[str]
+    ) -> Touched:
         """Bring the rows of changed spans up to date; the targets that lost or got a deployment."""
+        for table in _TABLES if gone else ():
+            db.execute(f"DELETE FROM {table} WHERE key {rows.KEYS}", (rows.as_json(gone),))
         know_since(db, [change.new for change in changes])
         spans = [
             change.new
@@ -54,14 +60,8 @@ class Facts:
                     at = min(moment for moment in row[4:6] if moment is not None)
                     touched[target] = min(at, touched.get(target, at))
         _replace(db, "metric_incidents", spans, map(self._incident, spans))
-        # Pruned pull requests and tickets go on to count: their rows stay.
         _replace(db, "dora_work", spans, map(self._work, spans))
         return touched
-
-    def forget(self, db: sqlite3.Connection) -> None:
-        """Delete what `write` can make again."""
-        for table in _COUNTED:
-            db.execute(f"DELETE FROM {table}")
 
     def _deployment(self, span: Span) -> _Row | None:
         place = self._rules.deployment_at(span, self._environments)
@@ -69,7 +69,12 @@ class Facts:
 
     def _incident(self, span: Span) -> _Row | None:
         place = self._rules.incident_at(span)
-        return place and (span.key, *place, span.at)
+        incident = incident_of(span)
+        if place is None or incident is None:
+            return None
+        times = (incident.started_at, incident.restored_at, incident.finished_at)
+        counts = not span.environment or is_production(span, self._environments)
+        return (span.key, *place, *times, span.team, int(counts))
 
     def _work(self, span: Span) -> _Row | None:
         """A merged pull request by its author, or a finished ticket by its type."""
@@ -103,6 +108,19 @@ def _replace(
         if new is not None:
             db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(new))})", new)
     return [(old, new) for _, old, new in changed]
+
+
+_ATTEMPTS: Final = (
+    "WITH RECURSIVE around(key) AS (SELECT value FROM json_each(?) "
+    "UNION SELECT l.parent FROM around JOIN links l ON l.child = around.key AND l.rule = 'attempt' "
+    "UNION SELECT l.child FROM around JOIN links l ON l.parent = around.key AND l.rule = 'attempt')"
+    " SELECT child, parent FROM around JOIN links ON child = around.key AND rule = 'attempt'"
+)
+
+
+def attempts_around(db: sqlite3.Connection, deploys: Iterable[str]) -> list[tuple[str, str]]:
+    """(retry, what it retries) of all attempts that these deploys are among."""
+    return list(rows.select_in(db, _ATTEMPTS, deploys))
 
 
 _HEARD: Final = frozenset({"deploy", "pipeline", "build", "push", "test", "release"})

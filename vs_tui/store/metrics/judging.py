@@ -12,12 +12,11 @@ from vs_tui.metrics.counted import WHOLE, Place, Shipment, first_of_each, groups
 from vs_tui.metrics.facts import Outcome, Target
 from vs_tui.metrics.failures import REVERT
 from vs_tui.metrics.products import assess_parts, failed_with, product_deployments
-from vs_tui.metrics.reading import incident_of
 from vs_tui.metrics.rules import MetricRules
-from vs_tui.model.teams import Environments, Teams
+from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
 from vs_tui.store import rows
-from vs_tui.store.metrics.evidence import stretch_of
+from vs_tui.store.metrics.evidence import evidence_of
 from vs_tui.store.metrics.verdicts import (
     TOLD,
     Rows,
@@ -29,7 +28,6 @@ from vs_tui.store.metrics.verdicts import (
     rows_of,
     unit_of,
 )
-from vs_tui.store.span_folding import load_spans
 
 OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
 _PLACES: Final = (
@@ -51,7 +49,6 @@ class Judging:
         self._teams = teams
         self._groups: set[str] = set()
         self._changes = set(changes)
-        self._blamed: set[str] = set()
         self._places = {place: number for number, place in places(db).items()}
 
     def target(self, target: Target, moment: Instant) -> None:
@@ -59,9 +56,9 @@ class Judging:
         low = self._before(target, moment)
         while True:
             since = self._before(target, self._success_before(target, low))
-            stretch = stretch_of(self._db, target, since, self._rules, self._teams)
-            concerned = [d for d in stretch.deployments if d.ended_at >= low]
-            found = assess(stretch.facts, {d.key for d in concerned}, self._rules)
+            evidence = evidence_of(self._db, target, since, self._rules, self._teams)
+            concerned = [d for d in evidence.deployments if d.ended_at >= low]
+            found = assess(evidence, {d.key for d in concerned}, self._rules)
             reverted = self._reverted(target, found)
             if reverted is None or reverted >= low:
                 break
@@ -69,7 +66,7 @@ class Judging:
         judged = {v.deployment.key: v for v in found}
         verdicts = [judged.get(d.key, Assessed(d)) for d in concerned]
         parts: dict[str, list[Assessed]] = {}
-        for part in assess_parts(stretch.facts, concerned, self._rules):
+        for part in assess_parts(evidence, concerned, self._rules):
             assert part.deployment.whole is not None
             parts.setdefault(part.deployment.whole.key, []).append(part)
         verdicts = [failed_with(v, parts.get(v.deployment.key, ())) for v in verdicts]
@@ -145,7 +142,6 @@ class Judging:
             stored = {key: span for key, span in stored.items() if span not in gone}
         for each in replace_rows(self._db, keys | stored.keys(), wanted):
             self._changes.update(row[1] for row in each["dora_changes"])
-            self._blamed.update(row[3] for row in each["dora_signals"] if row[3])
             if unit != WHOLE:
                 self._groups.update(row[15] for row in each["dora_deployments"] if row[15])
 
@@ -162,8 +158,7 @@ class Judging:
                 [part for part in parts if part.deployment.finished],
                 [p.deployment for p in parts if p.deployment.outcome is Outcome.PENDING],
             )
-            where = "product_group = ? AND unit = 2"
-            self._replace(where, (group,), [product.whole for product in whole], WHOLE)
+            self._replace("product_group = ? AND unit = 2", (group,), whole, WHOLE)
 
     def first_shipments(self) -> None:
         """Mark in which deployment of each group a change counts."""
@@ -189,39 +184,4 @@ class Judging:
                 moved.append((bits, deployment, change))
         self._db.executemany(
             "UPDATE dora_changes SET first = ? WHERE deployment = ? AND change = ?", moved
-        )
-
-    def incidents(self, changed: Iterable[str], environments: Environments) -> None:
-        """Keep what is counted of incidents: their times and the deployment they follow. One of
-        another environment than production counts only where it names a production deployment."""
-        wanted = self._blamed | set(changed)
-        sql = (
-            f"DELETE FROM dora_incidents WHERE key IN (SELECT key FROM spans WHERE key {rows.KEYS})"
-        )
-        self._db.execute(sql, (rows.as_json(wanted),))
-        sql = (
-            "SELECT s.span, MAX(s.at), p.team FROM dora_signals s "
-            "JOIN dora_places p ON p.id = s.place "
-            f"WHERE s.unit < 2 AND s.span <> '' AND s.span {rows.KEYS} GROUP BY s.span"
-        )
-        blamed = {row[0]: row[1:] for row in rows.select_in(self._db, sql, wanted)}
-        sql = f"SELECT key FROM metric_incidents WHERE key {rows.KEYS}"
-        known = {row[0] for row in rows.select_in(self._db, sql, wanted)}
-        found = [
-            (incident, *blamed.get(incident.key, (None, "")))
-            for span in load_spans(self._db, wanted).values()
-            if span.key in known
-            and (incident := incident_of(span)) is not None
-            and (
-                not incident.environment
-                or incident.key in blamed
-                or environments.is_production(incident.environment)
-            )
-        ]
-        self._db.executemany(
-            "INSERT INTO dora_incidents VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (i.key, i.team or team, i.started_at, i.restored_at, i.finished_at, deployed_at)
-                for i, deployed_at, team in found
-            ],
         )

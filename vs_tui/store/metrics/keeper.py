@@ -17,6 +17,7 @@ import orjson
 from vs_tui.metrics.facts import Target
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
 from vs_tui.model.teams import Environments, Team, Teams
+from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.store.metrics.affected_targets import affected_targets
@@ -50,24 +51,24 @@ class MetricsKeeper:
         teams: Sequence[Team] = (),
         rules: MetricRules = DEFAULT_RULES,
     ) -> None:
-        self._environments = environments
         self._rules = rules
         self._teams = Teams(tuple(teams))
         self._facts = Facts(rules, environments)
         self._wanted = repr((VERSION, environments.globs, teams, rules))
 
-    def after_fold(self, db: sqlite3.Connection, changes: Sequence[Change]) -> None:
-        """Judge anew what these changed spans may concern.
+    def after_fold(
+        self, db: sqlite3.Connection, changes: Sequence[Change], gone: Sequence[str] = ()
+    ) -> None:
+        """Judge anew what these changed spans may concern, and those that are gone.
 
         A fault here must not cost a delivery: it is undone, logged, and all is judged anew at
         the next start.
         """
         db.execute("SAVEPOINT metrics")
         try:
-            moved = self._facts.update(db, changes)
-            touched, incidents = affected_targets(db, changes, moved)
-            if touched or incidents:
-                self._judge(db, touched, incidents)
+            moved = self._facts.update(db, changes, gone)
+            if touched := affected_targets(db, changes, gone, moved):
+                self._judge(db, touched)
         except sqlite3.OperationalError:
             raise  # the disk, not us: the writer knows what to do
         except Exception:
@@ -105,12 +106,13 @@ class MetricsKeeper:
         which of these deployments was a change's first must be found again."""
         half = f"({VERSION}, half)"
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (half,))
-        self._facts.forget(db)
+        db.execute("DELETE FROM metric_deploys")
+        db.execute("DELETE FROM metric_incidents WHERE key IN (SELECT key FROM spans)")
         know_since_all(db)
         if stored.startswith(f"({VERSION}, "):
             return ["facts", 0]
         forget(db)
-        self._judge(db, {}, (), [row[0] for row in db.execute("SELECT change FROM dora_changes")])
+        self._judge(db, {}, [row[0] for row in db.execute("SELECT change FROM dora_changes")])
         return ["history", 0]
 
     def _step(self, db: sqlite3.Connection, step: str, *after: Any) -> list[Any]:
@@ -121,12 +123,10 @@ class MetricsKeeper:
         """
         if step == "targets":
             target = db.execute(_NEXT_TARGET, after).fetchone()
-            if target is not None:
-                self._judge(db, {Target(*target): 0}, ())
-                return [step, *target]
-            sql = "SELECT key FROM metric_incidents UNION SELECT key FROM dora_incidents"
-            self._judge(db, {}, [key for (key,) in db.execute(sql).fetchall()])
-            return []
+            if target is None:
+                return []
+            self._judge(db, {Target(*target): 0})
+            return [step, *target]
         steps: Mapping[str, tuple[Collection[str], Callable[..., object]]] = {
             "history": (("deploy", "pull_request", "push"), write_history),
             "positions": (("deploy",), _place_deploys),
@@ -150,8 +150,7 @@ class MetricsKeeper:
     def _judge(
         self,
         db: sqlite3.Connection,
-        touched: Mapping[Target, int],
-        incidents: Sequence[str],
+        touched: Mapping[Target, Instant],
         changes: Sequence[str] = (),
     ) -> None:
         judging = Judging(db, self._rules, changes, self._teams)
@@ -159,7 +158,6 @@ class MetricsKeeper:
             judging.target(target, moment)
         judging.products()
         judging.first_shipments()
-        judging.incidents(incidents, self._environments)
 
 
 def _place_deploys(db: sqlite3.Connection, spans: Sequence[Span]) -> None:

@@ -77,8 +77,13 @@ CREATE TABLE metric_incidents (
     project TEXT NOT NULL,
     service TEXT NOT NULL,
     environment TEXT NOT NULL,
-    started_at INTEGER NOT NULL
+    started_at INTEGER NOT NULL,
+    restored_at INTEGER,
+    finished_at INTEGER,
+    team TEXT NOT NULL,
+    is_production INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX metric_incidents_began ON metric_incidents (started_at);
 CREATE INDEX metric_incidents_of ON metric_incidents (service, environment, started_at);
 CREATE INDEX metric_incidents_in ON metric_incidents (project, started_at);
 CREATE TABLE metric_since (
@@ -89,10 +94,10 @@ CREATE TABLE metric_since (
 ) WITHOUT ROWID;
 CREATE TRIGGER metric_gone AFTER DELETE ON spans BEGIN
     DELETE FROM metric_deploys WHERE key = OLD.key;
-    DELETE FROM metric_incidents WHERE key = OLD.key;
 END;
 """
-"""Spans that count as production deployments and as incidents, by the configuration's rules."""
+"""Spans that count as production deployments and as incidents, by the configuration's rules.
+Incidents of pruned traces go on to count."""
 
 DORA_ROWS: Final = """
 CREATE TABLE judged (
@@ -220,5 +225,17 @@ CREATE INDEX dora_signals_counted
 INSERT INTO metric_since SELECT project, service, MIN(started_at) FROM dora_deployments
     WHERE unit < 2 GROUP BY project, service;
 CREATE INDEX dora_work_done ON dora_work (kind, at, team, name, spent);
+INSERT INTO metric_incidents SELECT i.key, COALESCE(s.project, ''), COALESCE(s.service, ''),
+    COALESCE(s.environment, ''), i.started_at, i.restored_at, i.finished_at, i.team, 1
+    FROM dora_incidents i LEFT JOIN spans s ON s.key = i.key;
+DROP TABLE dora_incidents;
+CREATE VIEW dora_incidents AS SELECT i.key, CASE i.team WHEN '' THEN COALESCE(
+        (SELECT p.team FROM dora_signals s JOIN dora_places p ON p.id = s.place
+            WHERE s.span = i.key AND s.span <> '' AND s.unit < 2
+            ORDER BY s.at DESC, p.team LIMIT 1), '') ELSE i.team END AS team,
+    i.started_at, i.restored_at, i.finished_at, (SELECT MAX(s.at) FROM dora_signals s
+        WHERE s.span = i.key AND s.span <> '' AND s.unit < 2) AS deployed_at
+    FROM metric_incidents i WHERE i.is_production = 1 OR EXISTS (SELECT 1 FROM dora_signals s
+        WHERE s.span = i.key AND s.span <> '' AND s.unit < 2);
 """
 """What figures are made of as plain rows; what was judged of pruned traces is kept."""

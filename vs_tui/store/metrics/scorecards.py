@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Final, TypedDict
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Final
 
 import orjson
 
-from vs_tui.metrics.counted import NO_TEAM, UNKNOWN, Counted, Group, recoveries_of
-from vs_tui.metrics.definitions import measure
+from vs_tui.metrics.counted import (
+    NO_TEAM,
+    UNKNOWN,
+    Counted,
+    Group,
+    Place,
+    recoveries_of,
+    teams_in,
+)
+from vs_tui.metrics.definitions import Before, measure
 from vs_tui.metrics.incidents import (
     IncidentFact,
     incident_figures,
@@ -51,6 +61,91 @@ _SIGNALS: Final = (
 Bound = dict[str, int | str]
 
 
+class Groups:
+    """The rows of groups, by places and first moments that are read once for a whole answer."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+        self._places = places(db)
+
+    def places_of(self, group: Group) -> Iterator[tuple[int, Place]]:
+        """By id, where what a group counts was deployed."""
+        for number, place in self._places.items():
+            of_team = not group.team or group.team in place.teams
+            if of_team and group.name in place.names(group.level):
+                yield number, place
+
+    def names(self, level: str, team: str) -> list[str]:
+        """The groups of a level, of one team unless that is empty."""
+        own = (place for place in self._places.values() if not team or team in place.teams)
+        return sorted({name for place in own for name in place.names(level)})
+
+    def bound(self, window: Window, group: Group) -> Bound:
+        """What a query of the rows of a group in a window is given."""
+        return {
+            "places": rows.as_json(number for number, _ in self.places_of(group)),
+            "unit": group.other_unit,
+            "bit": group.bit,
+            "since": window.since,
+            "until": window.until,
+            "now": window.now,
+        }
+
+    def counted(self, window: Window, group: Group) -> Counted:
+        """What a group counts in a window and the period before."""
+        bound = self.bound(window, group)
+        longer = {**bound, "since": window.previous.since}
+        found = self.db.execute(_DEPLOYMENTS, longer).fetchone()
+        ended, ok, failed, rework = (sorted(orjson.loads(text)) for text in found)
+        changes = [orjson.loads(text) for text in self.db.execute(_CHANGES, longer).fetchone()]
+        return Counted(
+            ended=ended,
+            ok=ok,
+            failed=failed,
+            rework=rework,
+            changes=sorted(zip(*changes, strict=True)),
+            starts=dict(self.db.execute(_STARTS, bound).fetchall()),
+            recoveries=recoveries_of(self.db.execute(_SIGNALS, longer)),
+        )
+
+    def first(
+        self, group: Group, column: str = "ended_at", where: str = _FINISHED
+    ) -> Instant | None:
+        """When the first deployment of a group ended."""
+        sql = (
+            f"SELECT MIN(at) FROM (SELECT (SELECT MIN({column}) FROM dora_deployments d "
+            f"WHERE d.place = p.value AND d.unit <> :unit AND {where}) AS at "
+            "FROM json_each(:places) p)"
+        )
+        bound = self.bound(Window(0, 0, 0), group)
+        found: Instant | None = self.db.execute(sql, bound).fetchone()[0]
+        return found
+
+    @cached_property
+    def _since(self) -> dict[str, Instant]:
+        """Project -> when something was heard of it first."""
+        sql = "SELECT project, MIN(at) FROM metric_since GROUP BY 1"
+        return dict(self.db.execute(sql).fetchall())
+
+    def since(self, group: Group) -> Instant | None:
+        """When something was heard of the projects of a group first."""
+        if group.level == "all":
+            return min(self._since.values(), default=None)
+        projects = {place.project for _, place in self.places_of(group)}
+        return min((self._since[p] for p in projects if p in self._since), default=None)
+
+    def before(self, window: Window, group: Group) -> Before:
+        """What is known of a group before a window: the same wherever a number is shown."""
+        own, since = self.first(group), self.since(group)
+        first = min((at for at in (own, since) if at is not None), default=None)
+        before = window.previous
+        return Before(
+            known=own is not None and own < window.since,
+            covered=first is None or first <= before.since + (before.until - before.since) // 4,
+            since=since,
+        )
+
+
 def read_scorecards(
     db: sqlite3.Connection,
     window: Window,
@@ -60,120 +155,46 @@ def read_scorecards(
     by: str = "team",
     beside: bool = False,
 ) -> list[Scorecard]:
-    """The five metrics of each group; of every team that is configured or deployed by default.
+    """The metrics of each group; of every team that is configured or deployed by default.
 
     Without teams `team` means everyone. ValueError says what can be grouped by.
     """
     if by not in GROUPS:
         raise ValueError(f"'{by}' cannot be grouped by; use one of {', '.join(GROUPS)}")
-    if by not in ("team", "all"):
-        known_since = data_since(db, by)
-        groups = [Group(by, team, name) for name in sorted(_names(db, by, team))]
-        return [
-            _scorecard(window, group.name, by, counted, known_since.get(group.name))
-            for group in groups
-            if (counted := read_counted(db, window, group)).ended
-        ]
-    names = [team] if team else ([] if by == "all" else team_names(db, teams))
+    found = Groups(db)
+    of_teams = by in ("team", "all")
+    if of_teams:
+        named = [team] if team else team_names(db, teams) if by == "team" else []
+        groups = [group_of(name) for name in named or [""]]
+    else:
+        groups = [Group(by, team, name) for name in found.names(by, team)]
     cards = []
-    for name in names or [""]:
-        counted = read_counted(db, window, group_of(name))
-        figures = measure(counted, window, **compared(db, window, name))
-        cards.append(
-            Scorecard(
-                "team" if name else "all",
-                name,
-                window,
-                figures,
-                read_beside(db, window, name, counted, teams) if beside else None,
-                figures["deploys"].since,
-            )
-        )
+    for group in groups:
+        counted = found.counted(window, group)
+        if not of_teams and not counted.ended:
+            continue
+        figures = measure(counted, window, found.before(window, group), trend=of_teams)
+        besides = read_beside(found, window, group, counted, teams) if beside and of_teams else None
+        since = figures["deploys"].since
+        cards.append(Scorecard(group.level, group.name, window, figures, besides, since))
     return cards
 
 
-def _scorecard(
-    window: Window, name: str, by: str, counted: Counted, since: Instant | None
-) -> Scorecard:
-    covered = _is_covered(window.previous, since)
-    figures = measure(counted, window, covered=covered, trend=False, since=since)
-    return Scorecard(by, name, window, figures, None, figures["deploys"].since)
-
-
-def bound_of(db: sqlite3.Connection, window: Window, group: Group) -> Bound:
-    """What a query of the rows of a group in a window is given."""
-    own = [
-        number
-        for number, place in places(db).items()
-        if group.name in place.names(group.level) and (not group.team or group.team in place.teams)
-    ]
-    return {
-        "places": rows.as_json(own),
-        "unit": group.other_unit,
-        "bit": group.bit,
-        "since": window.since,
-        "until": window.until,
-        "now": window.now,
-    }
-
-
-def read_counted(db: sqlite3.Connection, window: Window, group: Group) -> Counted:
-    """What a group counts in a window and the period before."""
-    bound = bound_of(db, window, group)
-    longer = {**bound, "since": window.previous.since}
-    found = db.execute(_DEPLOYMENTS, longer).fetchone()
-    ended, ok, failed, rework = (sorted(orjson.loads(text)) for text in found)
-    changes = [orjson.loads(text) for text in db.execute(_CHANGES, longer).fetchone()]
-    return Counted(
-        ended=ended,
-        ok=ok,
-        failed=failed,
-        rework=rework,
-        changes=sorted(zip(*changes, strict=True)),
-        starts=dict(db.execute(_STARTS, bound).fetchall()),
-        recoveries=recoveries_of(db.execute(_SIGNALS, longer)),
-    )
-
-
-def _names(db: sqlite3.Connection, by: str, team: str) -> set[str]:
-    """The groups of a level, of one team unless that is empty."""
-    return {
-        name
-        for place in places(db).values()
-        if not team or team in place.teams
-        for name in place.names(by)
-    }
-
-
-def data_since(db: sqlite3.Connection, by: str) -> dict[str, Instant]:
-    """Name of a team, project, service ... -> when something was heard of it first. A team or
-    product has that of its projects; everyone is the empty string."""
-    projects: dict[str, Instant] = {}
-    for project, at in db.execute("SELECT project, MIN(at) FROM metric_since GROUP BY 1"):
-        projects[project] = at
-    found: dict[str, Instant] = {}
-    if by == "project":
-        return projects
-    if by == "all":
-        return {"": min(projects.values())} if projects else {}
-    for place in places(db).values():
-        known = projects.get(place.project)
-        if known is not None:
-            for name in place.names(by):
-                found[name] = min(known, found.get(name, known))
-    return found
+def group_of(team: str) -> Group:
+    """A team, or everyone for empty."""
+    return Group("team", "", team) if team else Group("all", "", "")
 
 
 def first_deploy(db: sqlite3.Connection) -> Instant | None:
     """When the first deploy known of anyone began."""
-    return _first(db, group_of(""), "started_at", "1")
+    return Groups(db).first(group_of(""), "started_at", "1")
 
 
 def read_seen(
     db: sqlite3.Connection, window: Window, environments: Environments, team: str
 ) -> Seen:
     """Where deploys went in a window; of all time as long as none counts."""
-    counted = first_end(db, team) is not None
+    counted = Groups(db).first(group_of(team)) is not None
     of_team, named = ("AND team = ?", (team,)) if team else ("", ())
     in_window = "AND ended_at >= ? AND ended_at < ?" if counted else ""
     bounds = (window.since, window.until) if counted else ()
@@ -190,74 +211,30 @@ def unowned_projects(db: sqlite3.Connection, window: Window) -> dict[str, int]:
         f"SELECT project, COUNT(*) FROM dora_deployments WHERE {_OF_WINDOW} AND {_FINISHED} "
         "GROUP BY project ORDER BY 2 DESC, 1"
     )
-    return dict(db.execute(sql, bound_of(db, window, group_of(NO_TEAM))).fetchall())
+    bound = Groups(db).bound(window, group_of(NO_TEAM))
+    return dict(db.execute(sql, bound).fetchall())
 
 
 def team_names(db: sqlite3.Connection, teams: Teams) -> list[str]:
     """The configured teams, and any other that has deployed."""
     sql = (
-        "SELECT id FROM dora_places p WHERE EXISTS (SELECT 1 FROM dora_deployments d "
+        "SELECT team FROM dora_places p WHERE EXISTS (SELECT 1 FROM dora_deployments d "
         f"WHERE d.place = p.id AND d.unit <> 1 AND d.{_FINISHED})"
     )
-    deployed = {number for (number,) in db.execute(sql)}
-    of = {team for n, place in places(db).items() if n in deployed for team in place.teams}
-    found = dict.fromkeys([*teams.names, *sorted(of, key=lambda name: (name == NO_TEAM, name))])
+    deployed = {name for (text,) in db.execute(sql) for name in teams_in(text)}
+    last = sorted(deployed, key=lambda name: (name == NO_TEAM, name))
+    found = dict.fromkeys([*teams.names, *last])
     if not teams.names:
         found.pop(NO_TEAM, None)
     return list(found)
 
 
-def _first(db: sqlite3.Connection, group: Group, column: str, where: str) -> Instant | None:
-    sql = (
-        "SELECT MIN(at) FROM (SELECT (SELECT MIN(%s) FROM dora_deployments d "
-        "WHERE d.place = p.value AND d.unit <> 1 AND %s) AS at FROM json_each(:places) p)"
-    )
-    bound = bound_of(db, Window(0, 0, 0), group)
-    found: Instant | None = db.execute(sql % (column, where), bound).fetchone()[0]
-    return found
-
-
-def first_end(db: sqlite3.Connection, team: str) -> Instant | None:
-    """When the first deployment of a team (empty is all) ended."""
-    return _first(db, group_of(team), "ended_at", _FINISHED)
-
-
-def group_of(team: str) -> Group:
-    """A team, or everyone for empty."""
-    return Group("team", "", team) if team else Group("all", "", "")
-
-
-class Compared(TypedDict):
-    """What `measure` must know of the time before the window."""
-
-    known: bool
-    covered: bool
-    since: Instant | None
-
-
-def compared(db: sqlite3.Connection, window: Window, team: str) -> Compared:
-    """Whether a team deployed before the window, and whether the period before is covered by what
-    is known of anyone: the same wherever the number is shown."""
-    own = first_end(db, team)
-    since = data_since(db, "team" if team else "all").get(team)
-    first = min((at for at in (own, since) if at is not None), default=None)
-    return Compared(
-        known=own is not None and own < window.since,
-        covered=_is_covered(window.previous, first),
-        since=since,
-    )
-
-
-def _is_covered(period: Window, first: Instant | None) -> bool:
-    """Whether enough of a period lies after the first deployment known to count its days."""
-    return first is None or first <= period.since + (period.until - period.since) // 4
-
-
 def read_beside(
-    db: sqlite3.Connection, window: Window, team: str, counted: Counted, teams: Teams
+    found: Groups, window: Window, group: Group, counted: Counted, teams: Teams
 ) -> Beside:
     """Incidents, deploys, pull requests and tickets of a team (empty is all) in a window."""
-    of_team, bound = ("AND team = :team" if team else ""), bound_of(db, window, group_of(team))
+    db, team = found.db, group.name
+    of_team, bound = ("AND team = :team" if team else ""), found.bound(window, group)
     bound |= {"team": team, "until": window.end}
     sql = (
         "SELECT started_at, restored_at, finished_at, deployed_at FROM dora_incidents "

@@ -11,7 +11,7 @@ import orjson
 from vs_tui.metrics.assessment import Assessed
 from vs_tui.metrics.counted import PART, SINGLE, WHOLE, Place
 from vs_tui.metrics.facts import Change, Deployment, Kind, Outcome
-from vs_tui.metrics.failures import Signal, name_of
+from vs_tui.metrics.failures import Signal
 from vs_tui.metrics.lead_time import Basis, Shipped
 from vs_tui.metrics.products import group_of
 from vs_tui.metrics.stages import STAGES
@@ -47,7 +47,7 @@ def rows_of(verdict: Assessed, unit: int, place: int) -> Rows:
             d.ended_at,
             d.outcome.value,
         ),
-        *(verdict.failed_at, ",".join(verdict.reasons), verdict.rework, name_of(d), d.commit),
+        *(verdict.failed_at, ",".join(verdict.reasons), verdict.rework, d.version_of(), d.commit),
         *(group_text(d), d.artifact, d.name, d.trace_id),
     )
     changes = {
@@ -129,7 +129,7 @@ def forget(db: sqlite3.Connection) -> int:
         "AND span NOT IN (SELECT key FROM spans))"
     )
     delete_rows(db, [key for (key,) in db.execute(sql)])
-    for table in ("dora_incidents", "dora_work"):
+    for table in ("metric_incidents", "dora_work"):
         db.execute(f"DELETE FROM {table} WHERE key IN (SELECT key FROM spans)")
     db.execute("DELETE FROM dora_places WHERE id NOT IN (SELECT place FROM dora_deployments)")
     sql = "SELECT COUNT(*) FROM dora_deployments WHERE unit <> 1 AND outcome IN ('ok', 'failed')"
