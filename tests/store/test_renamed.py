@@ -141,6 +141,19 @@ def test_a_new_repository_under_the_old_name_is_another_one() -> None:
     assert found and found.ref == "vstrace-github-pull_request-shop-34"
 
 
+def test_a_short_ref_that_a_rename_leaves_to_one_span_is_its_own_again() -> None:
+    body = gh.pull("opened") | {"repository": gh.repo("other/shop") | {"id": 78}}
+    deliveries = [
+        github("acme/shop", "opened", "10:00:00"),
+        from_github("pull_request", body),
+        github("acme/store", "edited", "11:00:00"),
+    ]
+    for order in permutations(deliveries):
+        refs = [row[1] for row in World().deliver(*order).rows()[0]]
+        names = sorted(f"vstrace-github-pull_request-{name}-34" for name in ("shop", "store"))
+        assert sorted(refs) == names
+
+
 def test_servers_that_count_from_one_are_told_apart_by_host() -> None:
     one, two = (
         gh.issue("opened") | {"repository": gh.repo("acme/api") | {"id": 1, "html_url": page}}

@@ -266,6 +266,8 @@ def _write(
     stored.update(phases_below(connection, staged))
     wanted = {row[0]: row for change in changes for row in _rows_of(change, context.seq)}
     write_spans(connection, stored, wanted.values())
+    before_now = {row[_SHORT_REF] for key, row in stored.items() if key in folded}
+    _give_back(connection, before_now - {result.span.ref for result in folded.values()})
     # Phases that a late event made disappear.
     delete_spans(connection, [key for key in stored if key not in wanted and key not in before])
     return changes
@@ -317,6 +319,20 @@ def _complete(
         parent_key=old.parent_key if old else "",
         trace_id=old.trace_id if old and old.parent_key else rows.own_trace_id(span),
     )
+
+
+_SHORT_REF: Final = rows.WRITTEN.index("short_ref")
+
+
+def _give_back(connection: sqlite3.Connection, left: Collection[str]) -> None:
+    """Let the span that is alone with a short ref now, since the other was renamed, go by it."""
+    if left:
+        connection.execute(
+            "UPDATE spans SET ref = short_ref WHERE short_ref IN (SELECT value FROM json_each(?)) "
+            "AND short_ref <> key AND ref <> short_ref AND 1 = (SELECT COUNT(*) FROM spans other "
+            "WHERE other.short_ref = spans.short_ref AND other.short_ref <> other.key)",
+            (rows.as_json(sorted(left)),),
+        )
 
 
 def _ambiguous_refs(
