@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator, Mapping
 from itertools import permutations
+from typing import Any
 
 import pytest
 
+from tests.ingest.bodies import honest
+from tests.sources import deploy_payloads as dp
 from tests.sources import github_payloads as gh
 from tests.sources import gitlab_payloads as gl
 from tests.sources import jenkins_payloads as jk
 from tests.sources import jira_payloads as ji
-from tests.store.tracing import World, from_gitlab, from_jenkins, posted, sent
+from tests.store.tracing import World, from_github, from_gitlab, from_jenkins, posted, sent
 from vs_tui.log.delivery import Intake
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources import cdevents, github, jira
-from vs_tui.sources.base import Inbound
+from vs_tui.sources.base import Inbound, Source
 from vs_tui.sources.reading import read
+from vs_tui.sources.registry import sources
 
 
 def tekton(kind: str, name: str, **status) -> object:
@@ -184,3 +190,77 @@ def test_a_structured_cdevent_of_before_version_0_1() -> None:
     body = {"specversion": "1.0", "id": "9", "source": "cli", "time": gh.stamp("10:00:00")}
     (event,) = posted("cdevents", body | told | {"type": "cd.pipelinerun.finished.v1"}).events
     assert (event.name, event.state.name) == ("Ship", "OK")
+
+
+def _lists(found: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The places of all lists in a body."""
+    if isinstance(found, list):
+        yield path
+    entries = found.items() if isinstance(found, dict) else enumerate(found)
+    for name, value in entries:
+        if isinstance(value, dict | list):
+            yield from _lists(value, (*path, name))
+
+
+@pytest.mark.parametrize("odd", [None, "text", 7, {}, [], {"id": None, "name": {}}], ids=repr)
+def test_one_odd_entry_of_any_list_costs_nothing_else(odd) -> None:
+    """In the bodies of every source."""
+
+    def spans(source: Source, path: str, headers: Mapping[str, str], body: Any) -> set[str]:
+        raw = json.dumps(body).encode()
+        parsed = read(source, Inbound(path, {k.lower(): v for k, v in headers.items()}, raw, 1))
+        assert parsed.verdict is Verdict.ACCEPTED, (source.name, parsed.reason)
+        return {event.key for event in parsed.events}
+
+    tried = set()
+    for name, source in sources().items():
+        for path, headers, body in honest(name)[:4]:
+            if not isinstance(body, dict | list):
+                continue
+            for place in _lists(body):
+                mended = copy.deepcopy(body)
+                found = mended
+                for part in place:
+                    found = found[part]
+                expected = spans(source, path, headers, mended)
+                found.insert(0, odd)
+                assert spans(source, path, headers, mended) >= expected, (name, place)
+                tried.add(name)
+    assert len(tried) > 15
+
+
+def _in_every_order(*deliveries: Intake) -> World:
+    expected = World().deliver(*deliveries)
+    for order in permutations(deliveries):
+        assert World().deliver(*order).rows() == expected.rows()
+    return expected
+
+
+def github_job(clock: str, conclusion: str | None) -> Intake:
+    end = {"completed_at": gh.stamp(clock)}
+    return from_github("workflow_job", gh.job("completed", conclusion=conclusion, **end))
+
+
+def gitea_run(clock: str, conclusion: str | None) -> Intake:
+    body = gh.run("completed", clock, conclusion=conclusion)
+    return posted("gitea", body, **{"x-gitea-event": "workflow_run"})
+
+
+def github_check(clock: str, conclusion: str | None) -> Intake:
+    end = {"status": "completed", "completed_at": gh.stamp(clock)}
+    return from_github("check_run", gh.check_run("completed", conclusion=conclusion, **end))
+
+
+def azure_run(clock: str, result: str | None) -> Intake:
+    word = {"success": "succeeded", "failure": "failed"}.get(result or "", "none")
+    return posted("azure", dp.azure_run(clock, "completed", word, finishedDate=gh.stamp(clock)))
+
+
+@pytest.mark.parametrize("end", [github_job, gitea_run, github_check, azure_run])
+@pytest.mark.parametrize(("verdict", "status"), [("success", "ok"), ("failure", "error")])
+def test_an_end_without_a_verdict_holds_until_one_is_told(end, verdict, status) -> None:
+    sql = "SELECT status FROM spans WHERE derived = 0 AND operation IN ('build', 'pipeline')"
+    alone = World().deliver(end("10:35:00", None))
+    assert alone.db.execute(sql).fetchone() == ("cancelled",)
+    world = _in_every_order(end("10:35:00", None), end("10:35:05", verdict))
+    assert world.db.execute(sql).fetchone() == (status,)

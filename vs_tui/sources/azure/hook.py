@@ -27,6 +27,8 @@ RESULTS: Final = {
     "skipped": (State.CANCELLED, "", "skip"),
     # An approval was refused.
     "rejected": (State.CANCELLED, "", "cancellation"),
+    # Completed, and no verdict yet: an end until one is told.
+    **dict.fromkeys(("none", "completed"), (State.CANCELLED, "", "")),
 }
 """result -> state, `error.type`, OpenTelemetry's result."""
 

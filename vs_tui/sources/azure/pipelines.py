@@ -96,7 +96,13 @@ def read_build(hook: Hook) -> Reading:
     )
     whole = whole._replace(actor=actor or person(build, "lastChangedBy"))
     return (
-        whole._replace(state=state, error=error, occurred_at=finished, supersedes=True),
+        whole._replace(
+            state=state,
+            error=error,
+            occurred_at=finished,
+            supersedes=True,
+            provisional=_is_untold(build),
+        ),
         *_begun(whole, time_of(build, "queueTime"), State.QUEUED),
         *_begun(whole, time_of(build, "startTime"), State.RUNNING),
     )
@@ -113,6 +119,11 @@ def _result(hook: Hook, subject: dict[str, Any]) -> tuple[State, str, str]:
     if word not in RESULTS:
         raise hook.unreadable(f"the result {word[:40]!r} is not known")
     return RESULTS[word]
+
+
+def _is_untold(subject: dict[str, Any]) -> bool:
+    """Whether a verdict is missing."""
+    return text(subject, "result").lower() in ("", "none")
 
 
 def _build_commit(build: dict[str, Any]) -> _Commit:
@@ -149,6 +160,7 @@ def read_run(hook: Hook) -> Reading:
         started_at=created,
         # A stage that is run again makes its run end once more.
         supersedes=state.terminal,
+        provisional=state.terminal and _is_untold(run),
         stage=_STAGES.get(state, ""),
     )
     # Of a run that has ended nobody knows any more how long it was queued.
@@ -254,6 +266,7 @@ def _part(hook: Hook, kind: str, above: str) -> Reading:
         occurred_at=ended if state.terminal else hook.sent_at,
         as_of=hook.sent_at,
         supersedes=state.terminal,
+        provisional=state.terminal and _is_untold(part),
         stage=_STAGES.get(state, ""),
         name=f"{service} to {environment}" if deploys and environment else name,
         project=commit.repo.name or pipeline,
@@ -278,7 +291,7 @@ def _part(hook: Hook, kind: str, above: str) -> Reading:
         else (),
         seeks=keys.seeks(keys.seek_structure(above), commit.seeks() if deploys else None),
     )
-    plain = whole._replace(error="", supersedes=False)
+    plain = whole._replace(error="", supersedes=False, provisional=False)
     return (whole, *_begun(plain, time_of(part, "startTime"), State.RUNNING))
 
 

@@ -43,6 +43,7 @@ def read_run(hook: Hook) -> Reading:
         as_of=updated,
         started_at=began,
         supersedes=hook.dialect.reruns_in_place,
+        provisional=state.terminal and not text(run, "conclusion"),
         stage=stage,
         name=f"{label} #{ordinal}" if ordinal is not None else label,
         actor=login(run, "triggering_actor") or login(run, "actor") or hook.sender,
@@ -117,6 +118,7 @@ def read_job(hook: Hook) -> Reading:
         occurred_at=at,
         started_at=queued,
         supersedes=hook.dialect.reruns_in_place,
+        provisional=state.terminal and not text(job, "conclusion"),
         stage=stage,
         name=label,
         actor=hook.sender,
@@ -203,7 +205,7 @@ def _outcome(hook: Hook, run: dict[str, Any]) -> tuple[State, str, str, str]:
     if status == "completed":
         conclusion = text(run, "conclusion")
         if conclusion not in OUTCOMES:
-            raise hook.unreadable(f"the conclusion {conclusion or 'none'!r} is not known")
+            raise hook.unreadable(f"the conclusion {conclusion!r} is not known")
         state, error, result = OUTCOMES[conclusion]
         return state, "waiting" if state is State.WAITING else "", error, result
     if status not in PHASES:
@@ -295,8 +297,10 @@ def _step(hook: Hook, step: dict[str, Any], ordinal: int, began: Instant, whole:
     try:
         state, _, error, result = _outcome(hook, step)
     except Unreadable:
-        # Its runner was lost: completed, but without a conclusion. It ends with its job.
         state, error, result = State.RUNNING, "", ""
+    if state.terminal and not text(step, "conclusion"):
+        # Its runner was lost: completed, but without a conclusion. It ends with its job.
+        state = State.RUNNING
     ended = max(time_of(step, "completed_at") or began, began)
     if whole.state.terminal and not state.terminal:
         # Its runner was lost or stopped: nobody will tell of the step's end any more.

@@ -110,7 +110,7 @@ def _check(
     conclusion = text(check, "conclusion")
     if status == "completed":
         if conclusion not in OUTCOMES:
-            raise hook.unreadable(f"the conclusion {conclusion or 'none'!r} is not known")
+            raise hook.unreadable(f"the conclusion {conclusion!r} is not known")
         state, error, result = OUTCOMES[conclusion]
     elif status in PHASES:
         (state, _), error, result = PHASES[status], "", ""
@@ -128,6 +128,7 @@ def _check(
         started_at=began,
         # An app may run the same check again under its id: the latest end is the true one.
         supersedes=state.terminal,
+        provisional=state.terminal and not conclusion,
         name=label,
         actor=login(hook.body, "sender"),
         url=url,

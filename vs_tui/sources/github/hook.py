@@ -25,6 +25,8 @@ OUTCOMES: Final[Mapping[str, tuple[State, str, str]]] = {
     "timed_out": (State.ERROR, "timeout", "timeout"),
     "startup_failure": (State.ERROR, "startup_failure", "error"),
     "action_required": (State.WAITING, "", ""),
+    # Completed, and no verdict yet: an end until one is told.
+    "": (State.CANCELLED, "", ""),
 }
 """A run's `conclusion` as state, `error.type` and OpenTelemetry's result (may be none)."""
 
