@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 import plistlib
 import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "docs" / "deploy"
 FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
 MANIFESTS = sorted(DEPLOY.glob("kubernetes*.yaml"))
-METRICS_PORT = 9464
+PYCACHE = shutil.ignore_patterns("__pycache__")
 VARIABLES = {
     name
     for path in (ROOT / "vs_tui").rglob("*.py")
@@ -103,6 +108,54 @@ def test_the_image_holds_what_is_needed_to_build_and_is_not_root(capsys) -> None
     assert option(command, "--port") == by_name["EXPOSE"] == str(DEFAULT_PORT)
     assert f"http://127.0.0.1:{DEFAULT_PORT}/readyz" in by_name["HEALTHCHECK"]
     compile(json.loads(by_name["HEALTHCHECK"].partition("CMD ")[2])[2], "healthcheck", "exec")
+
+
+@pytest.mark.timeout(900)
+def test_the_image_in_a_fresh_environment(tmp_path) -> None:
+    """The Containerfile's steps but for the user, with its folders and its port elsewhere: what is
+    copied makes the package, which starts, is healthy, and ends on the image's signal."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    moved = {"/opt/vs-tui": str(tmp_path / "opt"), "/data": str(tmp_path / "data")}
+
+    def here(text: str) -> str:
+        for image, local in {**moved, "5000": port, "--no-cache-dir": ""}.items():
+            text = text.replace(image, local)
+        return text
+
+    source = tmp_path / "src"
+    source.mkdir()
+    plain = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "PIP_NO_COMPILE": "1"}
+    final: dict[str, str] = {}
+    for name, rest in instructions():
+        *from_, to = rest.split()
+        if name == "COPY" and not rest.startswith("--from"):
+            for word in from_:
+                if (ROOT / word).is_dir():
+                    shutil.copytree(ROOT / word, source / to, ignore=PYCACHE)
+                else:
+                    shutil.copy(ROOT / word, source / to)
+        elif name == "RUN" and "useradd" not in rest:
+            subprocess.run(["sh", "-ec", here(rest)], cwd=source, env=plain, check=True)
+        final[name] = here(rest)
+    variables = dict(pair.split("=", 1) for pair in final["ENV"].split())
+    variables["PATH"] = variables["PATH"].replace("$PATH", plain["PATH"])
+    command = [*json.loads(final["ENTRYPOINT"]), *json.loads(final["CMD"])]
+    running = subprocess.Popen(
+        ["env", *(f"{name}={value}" for name, value in variables.items()), *command],
+        cwd=tmp_path,
+        env={},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert running.stdout is not None
+        assert running.stdout.readline() == f"listening on http://0.0.0.0:{port}\n"
+        check = json.loads(final["HEALTHCHECK"].partition("CMD ")[2])
+        subprocess.run(check, env={"PATH": variables["PATH"]}, timeout=60, check=True)
+    finally:
+        running.send_signal(signal.Signals[final["STOPSIGNAL"]])
+        assert running.wait(60) == 0
 
 
 def test_the_compose_file(capsys) -> None:

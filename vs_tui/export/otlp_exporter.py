@@ -147,17 +147,19 @@ class OtlpExporter(ABC):
         return await otlp_http.post(session, self.url, body, self.settings.headers)
 
     def _count(self, n: int, rejected: int, message: str) -> None:
-        """Count what a request sent, and log what the collector refused of it."""
+        """Count what a request sent, and log what the collector refused of it, each of its reasons
+        once: one that takes no metrics says so at every push."""
         self.state.sent += n - rejected
         self.state.refused += rejected
-        if rejected or message:
-            self.state.refusal = clean(message, 300)
+        told, refusal = self.state.refusal, clean(message, 300)
+        if (rejected or message) and refusal != told:
+            self.state.refusal = refusal
             log.warning(
                 "the collector refused %d of %d %s: %s",
                 rejected,
                 n,
                 "spans" if self.signal == "traces" else "data points",
-                self.state.refusal,
+                refusal,
             )
 
     @property
