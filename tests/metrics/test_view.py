@@ -6,8 +6,7 @@ import pytest
 
 from tests.metrics.conftest import BEGIN, NOW
 from tests.tui.stage import NARROW, WIDE, stage
-from vs_tui.api.json_decoder import detail_of
-from vs_tui.export.report_json import detail_json
+from vs_tui.api.figures import DETAIL
 from vs_tui.metrics.cards import delta_text, value_text
 from vs_tui.metrics.definitions import METRICS, Figure
 from vs_tui.model.time import DAY, HOUR, MINUTE
@@ -129,8 +128,8 @@ async def test_a_viewer_elsewhere_sees_the_same(config) -> None:
     try:
         for metric in METRICS:
             here = await Reports(reader, config, lambda: NOW).detail("core", metric, 0)
-            there = detail_of(detail_json(here))
-            assert detail_json(there) == detail_json(here)
+            there = DETAIL.read(DETAIL.write(here))
+            assert DETAIL.write(there) == DETAIL.write(here)
             assert there.behind == here.behind
     finally:
         await reader.close()

@@ -10,7 +10,7 @@ from typing import Any
 from vs_tui.metrics.assessment import Assessed, Evidence, assess
 from vs_tui.metrics.attempts import merge_attempts
 from vs_tui.metrics.counted import UNKNOWN, Counted, Group, Shipment, first_of_each, recoveries_of
-from vs_tui.metrics.definitions import Figure, measure
+from vs_tui.metrics.definitions import Figure
 from vs_tui.metrics.facts import (
     Build,
     Change,
@@ -20,6 +20,7 @@ from vs_tui.metrics.facts import (
     Outcome,
     Test,
 )
+from vs_tui.metrics.measuring import measure
 from vs_tui.metrics.products import group_of, product_deployments
 from vs_tui.metrics.rules import DEFAULT_RULES
 from vs_tui.metrics.windows import Window

@@ -14,8 +14,8 @@ import orjson
 from aiohttp import web
 
 from vs_tui.api.handlers import Handler
-from vs_tui.export.report_json import measured
 from vs_tui.ingest.http_errors import answer
+from vs_tui.metrics.cards import measured
 from vs_tui.metrics.definitions import BY_KEY, Figure
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import Instant, parse_instant

@@ -20,7 +20,7 @@ from vs_tui.api.codec import (
     TALLY,
     TRACE,
 )
-from vs_tui.api.json_decoder import detail_of
+from vs_tui.api.figures import DETAIL
 from vs_tui.api.remote_connection import Remote
 from vs_tui.api.standings import BOARD, LISTED
 from vs_tui.metrics.cards import Card
@@ -182,7 +182,7 @@ class HttpReader:
             "bucket": bucket,
         }
         body = await self._get("/api/dora/detail", **asked)
-        return detail_of(body)
+        return DETAIL.read(body)
 
 
 def _queries(keys: Sequence[str]) -> Iterator[str]:

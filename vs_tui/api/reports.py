@@ -7,8 +7,8 @@ from typing import Final
 from aiohttp import web
 
 from vs_tui.api.codec import CARD
+from vs_tui.api.figures import DETAIL, dora_json
 from vs_tui.api.handlers import Handler, instant
-from vs_tui.export.report_json import detail_json, dora_json
 from vs_tui.ingest.http_errors import answer
 from vs_tui.model.time import DAY, Instant
 from vs_tui.store.report_query import Asked
@@ -34,7 +34,7 @@ class Reporting:
         query = request.query
         asked = Asked(**{name: query.get(name, "") for name in Asked.__dataclass_fields__})
         cards = await self._reports.scorecards(asked)
-        window = asked.window(self._reports.config, self._reports.clock())
+        window = self._reports.window(asked)
         seen, periods = await self._reports.seen(asked), await self._reports.periods(asked)
         return answer(dora_json(cards, window, seen, periods))
 
@@ -49,7 +49,7 @@ class Reporting:
         found = await self._reports.detail(
             query.get("team", ""), query.get("metric", ""), *_back(request)
         )
-        return answer(detail_json(found))
+        return answer(DETAIL.write(found))
 
 
 def _back(request: web.Request) -> tuple[int, Instant | None, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from vs_tui.api import codec, shape, standings
+from vs_tui.api import codec, figures, shape, standings
 from vs_tui.api.shape import Schema, Shape, object_of, ref_to
 from vs_tui.metrics.windows import BUCKETS
 from vs_tui.model.vocabulary import Verdict
@@ -47,7 +47,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         ),
         "additionalProperties": True,  # what the tool itself expects in an answer
     },
-    **{each.name: each.schema for each in (*codec.SHAPES, *standings.SHAPES)},
+    **{each.name: each.schema for each in (*codec.SHAPES, *standings.SHAPES, *figures.SHAPES)},
 }
 
 _FILTER: Final = {"filter": TEXT}
@@ -135,7 +135,7 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
         },
         object_of(
             {
-                "window": ANY,
+                "window": ref_to("Window"),
                 "production": _list(TEXT),
                 "not_counted": COUNTS,
                 "hints": _list(TEXT),
@@ -147,7 +147,7 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
     "/api/dora/detail": (
         "what stands behind one figure",
         {**_BACK, "metric": TEXT},
-        {"type": "object", "required": ["metric", "figure", "behind", "window"]},
+        ref_to("Detail"),
     ),
     "/api/cards": (
         "the figures of the dashboard's cards",

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from vs_tui.export.report_json import measured
+from vs_tui.metrics.cards import measured
 from vs_tui.metrics.counters import INSTRUMENTS, OTHER, Labels, Total
 from vs_tui.metrics.definitions import METRICS, Figure, Unit
 from vs_tui.metrics.report import Scorecard

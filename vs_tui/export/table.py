@@ -30,10 +30,11 @@ def csv_text(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def markdown_text(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table that GitHub renders; event text cannot end a cell or begin markup."""
-    lines = [f"| {' | '.join(titles)} |", f"|{' --- |' * len(titles)}"]
+    """A table that GitHub renders, without titles some more rows of it; event text cannot end a
+    cell or begin markup."""
+    lines = [f"| {' | '.join(titles)} |", f"|{' --- |' * len(titles)}"] if titles else []
     lines += [f"| {' | '.join(_markdown(value) for value in row)} |" for row in rows]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _markdown(value: str) -> str:

@@ -10,7 +10,7 @@ from vs_tui.metrics import texts
 from vs_tui.metrics.definitions import METRICS, Figure, Unit
 from vs_tui.metrics.goals import is_met
 from vs_tui.metrics.levels import LATEST
-from vs_tui.model.time import Instant
+from vs_tui.model.time import SECOND, Instant
 
 SMALL_SAMPLE: Final = 5
 """Of fewer values a median or a share is marked: one more may turn it over."""
@@ -79,6 +79,16 @@ def cards_of(team: str, figures: Mapping[str, Figure]) -> list[Card]:
         )
         for metric, figure in figures.items()
     ]
+
+
+def seconds(duration: float | None) -> float | None:
+    """Microseconds as seconds; None stays None."""
+    return None if duration is None else duration / SECOND
+
+
+def measured(figure: Figure, value: float | None) -> float | None:
+    """A value of a figure in its metric's unit: durations are seconds."""
+    return seconds(value) if figure.definition.unit is Unit.DURATION else value
 
 
 def is_count(figure: Figure) -> bool:

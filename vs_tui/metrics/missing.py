@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from vs_tui.metrics.report import Scorecard
+from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import PRODUCTION, Environments
 
 MOST_NAMED = 6
@@ -86,3 +88,25 @@ def unowned(projects: Mapping[str, int]) -> list[str]:
         "To count them for a team, write in the configuration:",
         f"[teams.NAME] projects = [{globs}]",
     ]
+
+
+def explained(cards: Sequence[Scorecard], window: Window, seen: Seen) -> list[str]:
+    """Why there are no numbers, or why not all deploys are in them: a sentence each."""
+    if window.since >= window.now:
+        return ["This window has not begun: nothing in it has happened yet."]
+    quiet = not any(figure.n for card in cards for figure in card.figures.values())
+    said = ["No production deployment ended in this window."] if quiet and seen.counted else []
+    return [*said, *hints(seen), *filter(None, map(_unlinked, cards))]
+
+
+def _unlinked(card: Scorecard) -> str:
+    """Incidents that make no deployment failed: a rate of 0 % must not hide them."""
+    found = card.beside.incidents if card.beside else None
+    if found is None or found.linked == found.n:
+        return ""
+    whose = f" of team {card.name}" if card.name else ""
+    return (
+        f"Incidents{whose} that fail no deployment: {found.n - found.linked} of {found.n}. They "
+        "name no service, environment or version of one, or began too long after it ([metrics] "
+        "incident_window)."
+    )

@@ -65,9 +65,13 @@ class Reports:
             )
         )
 
+    def window(self, asked: Asked) -> Window:
+        """The window that is asked for."""
+        return asked.window(self.config, self.clock())
+
     async def scorecards(self, asked: Asked, *, beside: bool = True) -> Sequence[Scorecard]:
         """The five metrics of every team, or of each group."""
-        window = asked.window(self.config, self.clock())
+        window = self.window(asked)
 
         def read(db: sqlite3.Connection) -> Sequence[Scorecard]:
             asked.check_team(self.config, scorecards.team_names(db, self.config.teams))
@@ -86,7 +90,7 @@ class Reports:
         """The same for each week or month of the window, in time order; none unless asked for."""
         if not asked.by_period:
             return ()
-        windows = periods_of(asked.window(self.config, self.clock()), asked.by_period)
+        windows = periods_of(self.window(asked), asked.by_period)
 
         def read(db: sqlite3.Connection) -> Sequence[Sequence[Scorecard]]:
             by = asked.by or "team"
@@ -115,7 +119,7 @@ class Reports:
 
     async def seen(self, asked: Asked) -> Seen:
         """Where deploys went: why some count and others do not."""
-        window = asked.window(self.config, self.clock())
+        window = self.window(asked)
         return await self.reader.run(
             lambda db: scorecards.read_seen(db, window, self.config.environments, asked.team)
         )
@@ -170,7 +174,7 @@ class Reports:
         self, asked: Asked, filter_text: str = ""
     ) -> tuple[Window, Sequence[str], Sequence[GroupFigures]]:
         """(window, what is grouped by, figures)."""
-        window = asked.window(self.config, self.clock())
+        window = self.window(asked)
         grouping = [name.strip() for name in (asked.by or "operation").split(",")]
         found = await self.reader.run(
             lambda db: read_durations(db, window, grouping, filter_text, self._whose(db, asked))
@@ -179,14 +183,14 @@ class Reports:
 
     async def pull_requests(self, asked: Asked) -> tuple[Window, Sequence[PullRequest]]:
         """Those created in the window, oldest first."""
-        window = asked.window(self.config, self.clock())
+        window = self.window(asked)
         return window, await self.reader.run(
             lambda db: read_pull_requests(db, window, self._whose(db, asked))
         )
 
     async def pull_request_pages(self, asked: Asked) -> AsyncIterator[Sequence[PullRequest]]:
         """The same some at a time, however many there are."""
-        window = asked.window(self.config, self.clock())
+        window = self.window(asked)
         whose = await self.reader.run(lambda db: self._whose(db, asked))
         last: PullRequest | None = None
         while True:
@@ -203,19 +207,19 @@ class Reports:
         self, asked: Asked, week_start: int = MONDAY
     ) -> Sequence[PeriodFigures]:
         """The same a day, week or month and repository."""
-        window = asked.window(self.config, self.clock())
+        window = self.window(asked)
         return await self.reader.run(
             lambda db: read_periods(db, window, self._whose(db, asked), asked.by, week_start)
         )
 
     async def flaky(self, asked: Asked) -> Sequence[FlakyJob]:
         """Jobs with both results on one commit in the window."""
-        window = asked.window(self.config, self.clock())
+        window = self.window(asked)
         return await self.reader.run(lambda db: read_flaky(db, window, self._whose(db, asked)))
 
     async def stages(self, asked: Asked) -> Detail:
         """The lead time by stage, its bottleneck, and stages that became slower."""
-        window = asked.window(self.config, self.clock())
+        window = self.window(asked)
         return await self.reader.run(lambda db: read_detail(db, window, asked.team, "lead"))
 
     async def expected(self, asked: Asked) -> Sequence[Expected]:

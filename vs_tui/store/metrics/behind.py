@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from vs_tui.metrics import texts
 from vs_tui.metrics.counted import Recovery
-from vs_tui.metrics.definitions import METRICS, Metric, Rows, measure
+from vs_tui.metrics.definitions import METRICS, Metric, Rows
 from vs_tui.metrics.facts import Kind
+from vs_tui.metrics.measuring import measure
 from vs_tui.metrics.report import Behind, Detail, distribution
 from vs_tui.metrics.stages import STAGES, bottleneck, breakdown, regressions
 from vs_tui.metrics.windows import Window

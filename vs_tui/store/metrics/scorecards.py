@@ -18,13 +18,13 @@ from vs_tui.metrics.counted import (
     recoveries_of,
     teams_in,
 )
-from vs_tui.metrics.definitions import Before, measure
 from vs_tui.metrics.incidents import (
     IncidentFact,
     incident_figures,
     innovation_ratio,
     merged_per_engineer,
 )
+from vs_tui.metrics.measuring import Before, measure
 from vs_tui.metrics.missing import Seen
 from vs_tui.metrics.report import GROUPS, Beside, Scorecard
 from vs_tui.metrics.statistics import median, percentile

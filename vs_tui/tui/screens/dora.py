@@ -42,7 +42,7 @@ _WHEN: Final = Column("DEPLOYED", 12)
 _COLUMNS: Final = (
     _WHEN,
     Column("RESULT", 8),
-    Column("WHAT", 14, flex=2),
+    Column("WHAT", 18, flex=2),
     Column("SERVICE", 10, rank=2),
     Column("VERSION", 9, rank=3),
     Column("TOOK", 7, right=True),
@@ -50,7 +50,7 @@ _COLUMNS: Final = (
 )
 _CHANGES: Final = (
     _WHEN,
-    Column("WHAT", 14, flex=2),
+    Column("WHAT", 24, flex=2),
     Column("SERVICE", 10, rank=2),
     Column("VERSION", 9, rank=3),
     Column("TOOK", 7, right=True),

@@ -1,0 +1,376 @@
+"""The reports as tables: for each column what it is called, holds and says. JSON, CSV, text and
+Markdown are all written from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, tzinfo
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+from vs_tui.metrics import texts
+from vs_tui.metrics.cards import (
+    before_text,
+    delta_text,
+    is_small,
+    level_text,
+    measured,
+    remarks,
+    seconds,
+    value_text,
+)
+from vs_tui.metrics.definitions import Figure
+from vs_tui.metrics.levels import YEARS
+from vs_tui.metrics.report import Detail, Scorecard
+from vs_tui.metrics.stages import StageTime
+from vs_tui.metrics.windows import Window
+from vs_tui.model.time import Instant, iso, to_datetime
+
+Row = Any
+Get = Callable[[Row], Any]
+
+
+class Kind(NamedTuple):
+    """How a value is written for machines and said to people."""
+
+    write: Callable[[Any], Any] = lambda value: value
+    say: Callable[[Any], str] = lambda value: (
+        texts.MISSING if value is None or value == "" else str(value)
+    )
+
+
+PLAIN: Final = Kind()
+NUMBER: Final = Kind(say=lambda v: texts.MISSING if v is None else f"{v:.2f}")
+DURATION: Final = Kind(seconds, texts.brief)
+SHARE: Final = Kind(say=texts.percent)
+RATE: Final = Kind(say=texts.rate)
+
+
+def clock(zone: tzinfo) -> Kind:
+    """A moment: UTC for machines, on the clock of a zone for people."""
+    return Kind(
+        iso,
+        lambda at: (
+            texts.MISSING if at is None else f"{to_datetime(at).astimezone(zone):%Y-%m-%d %H:%M}"
+        ),
+    )
+
+
+class Column(NamedTuple):
+    """A column of a report."""
+
+    name: str
+    """In JSON and CSV; empty: for people only."""
+    get: Get
+    """Its value in a row."""
+    kind: Kind = PLAIN
+    title: str | None = None
+    """For people; None: for machines only."""
+
+
+def columns(source: str, **named: tuple[Kind, str | None]) -> list[Column]:
+    """Columns that hold attributes of the same name, below `source` unless that is empty."""
+    prefix = f"{source}." if source else ""
+    return [Column(name, attrgetter(prefix + name), *more) for name, more in named.items()]
+
+
+def record(table: Sequence[Column], row: Row) -> dict[str, Any]:
+    """A row for JSON."""
+    return {c.name: c.kind.write(c.get(row)) for c in table if c.name}
+
+
+def raw_cells(table: Sequence[Column], row: Row) -> list[str]:
+    """A row for CSV: what is missing is empty."""
+    return [_cell(c.kind.write(c.get(row))) for c in table if c.name]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def said_cells(table: Sequence[Column], row: Row) -> list[str]:
+    """A row for people."""
+    return [c.kind.say(c.get(row)) for c in table if c.title is not None]
+
+
+# The delivery metrics: a row is a card and one of its figures.
+
+Measured = tuple[Scorecard, Figure]
+
+
+def figures_of(cards: Sequence[Scorecard]) -> list[Measured]:
+    return [(card, figure) for card in cards for figure in card.figures.values()]
+
+
+def _named(row: Measured) -> str:
+    """The group, in the first of its lines."""
+    card, figure = row
+    return (card.name or "all") if figure is next(iter(card.figures.values())) else ""
+
+
+def _said(say: Callable[[Figure], str]) -> Get:
+    return lambda row: say(row[1])
+
+
+def _raw(get: Callable[[Figure], Any]) -> Get:
+    return lambda row: get(row[1])
+
+
+def _level(year: int) -> Get:
+    return lambda row: row[1].levels.get(year)
+
+
+_AS_IT_IS: Final = Kind(say=str)
+_METRIC: Final = (
+    Column("", _named, _AS_IT_IS, ""),
+    Column("", _said(lambda f: f.definition.key.replace("_", " ")), _AS_IT_IS, "metric"),
+)
+FIGURES: Final = (
+    *_METRIC,
+    Column("by", lambda row: row[0].by),
+    Column("name", lambda row: row[0].name),
+    Column("metric", _raw(lambda f: f.definition.key)),
+    Column("", _said(value_text), _AS_IT_IS, "value"),
+    Column("value", _raw(lambda f: measured(f, f.value))),
+    Column("unit", _raw(lambda f: f.definition.unit.value)),
+    Column("n", _raw(lambda f: f.n), title="n"),
+    Column("hits", _raw(lambda f: f.hits if f.definition.hits else None)),
+    Column("p90", _raw(lambda f: measured(f, f.p90))),
+    Column(
+        "",
+        _said(lambda f: texts.brief(f.p90) if "p90" in f.definition.tells else ""),
+        _AS_IT_IS,
+        "p90",
+    ),
+    Column("", _said(before_text), _AS_IT_IS, "before"),
+    Column("before", _raw(lambda f: measured(f, f.before))),
+    Column("before_n", _raw(lambda f: f.before_n)),
+    Column("", _said(delta_text), PLAIN, "change"),
+    Column("", _said(level_text), PLAIN, "level"),
+    *(Column(f"level_{year}", _level(year)) for year in YEARS),
+    Column(
+        "",
+        _said(lambda f: ", ".join([*remarks(f), *(["small sample"] if is_small(f) else [])])),
+        _AS_IT_IS,
+        "",
+    ),
+)
+PERIOD_FIGURES: Final = (
+    Column("since", lambda row: row[0].window.since, Kind(iso)),
+    Column("until", lambda row: row[0].window.until, Kind(iso)),
+    *FIGURES,
+)
+"""For machines: the raw values of each week or month."""
+
+
+def by_period(periods: Sequence[Sequence[Scorecard]]) -> list[Column]:
+    """For people: a column a week or month; `*` marks what stands on few values."""
+
+    def of(cards: Sequence[Scorecard]) -> Get:
+        found = {
+            (card.name, name): value_text(figure) + ("*" if is_small(figure) else "")
+            for card in cards
+            for name, figure in card.figures.items()
+        }
+        return lambda row: found.get((row[0].name, row[1].metric))
+
+    return [
+        *_METRIC,
+        *(Column("", of(cards), PLAIN, cards[0].window.since_text) for cards in periods if cards),
+    ]
+
+
+BESIDE: Final = (
+    Column("incidents", attrgetter("beside.incidents.n"), PLAIN, "incidents"),
+    Column("incidents_linked", attrgetter("beside.incidents.linked")),
+    Column("incidents_restored", attrgetter("beside.incidents.restored"), PLAIN, "restored"),
+    Column("incidents_finished", attrgetter("beside.incidents.finished"), PLAIN, "finished"),
+    Column(
+        "time_to_restore_p50", attrgetter("beside.incidents.restore_median"), DURATION, "to restore"
+    ),
+    Column("time_to_restore_p90", attrgetter("beside.incidents.restore_p90"), DURATION),
+    Column(
+        "time_to_detect_p50", attrgetter("beside.incidents.detect_median"), DURATION, "to detect"
+    ),
+    Column("time_to_detect_n", attrgetter("beside.incidents.detect_n")),
+    Column("deploys_started", attrgetter("beside.started"), PLAIN, "started"),
+    Column("deployed", attrgetter("beside.deployed"), PLAIN, "deployed"),
+    Column(
+        "deployment_duration_p50", attrgetter("beside.duration_median"), DURATION, "deploy takes"
+    ),
+    Column("deployment_duration_p90", attrgetter("beside.duration_p90"), DURATION),
+    Column("merged_pull_requests", attrgetter("beside.merged"), PLAIN, "merged"),
+    Column("engineers", attrgetter("beside.engineers"), PLAIN, "engineers"),
+    Column(
+        "merged_per_engineer_week",
+        attrgetter("beside.merged_per_engineer_week"),
+        Kind(say=lambda v: texts.MISSING if v is None else f"{v:.1f}"),
+        "per engineer week",
+    ),
+    Column("innovation_ratio", attrgetter("beside.innovation_ratio"), SHARE, "innovation"),
+)
+"""em-metrics' numbers of a team: a row is its card."""
+TEAMS: Final = (
+    Column("team", lambda card: card.name or None),
+    Column("", lambda card: card.name or "all", PLAIN, "team"),
+    *BESIDE,
+)
+
+
+# The reports on spans.
+
+
+def _group(number: int) -> Get:
+    return lambda row: row.group[number]
+
+
+def duration_columns(grouping: Sequence[str]) -> list[Column]:
+    """A row is a group of spans."""
+    groups = [Column(name, _group(n), PLAIN, name) for n, name in enumerate(grouping)]
+    return [
+        *groups,
+        *columns("", started=(PLAIN, "started"), finished=(PLAIN, "finished")),
+        *columns("", ok=(PLAIN, None), failed=(PLAIN, None), cancelled=(PLAIN, None)),
+        *columns("", in_progress=(PLAIN, "in progress"), success_ratio=(SHARE, "success")),
+        Column("per_day", attrgetter("throughput"), RATE, "rate"),
+        *columns("duration", n=(PLAIN, None)),
+        *columns("duration", **{name: (DURATION, name) for name in _SPREAD}),
+        Column("", attrgetter("duration.n"), PLAIN, "n"),
+    ]
+
+
+_SPREAD: Final = ("mean", "p50", "p90", "p95", "p99")
+
+
+def pull_request_columns(now: Instant) -> list[Column]:
+    """A row is a pull request; the names are ValueStream's."""
+    return [
+        Column("", lambda pr: f"{pr.owner}/{pr.repo}", PLAIN, "repository"),
+        Column("", lambda pr: pr.id, _AS_IT_IS, "id"),
+        Column("", lambda pr: pr.title[:60], _AS_IT_IS, "title"),
+        Column("", lambda pr: pr.author, _AS_IT_IS, "author"),
+        Column("", _state, PLAIN, "state"),
+        *columns("", owner=(PLAIN, None), repo=(PLAIN, None), created_at=(Kind(iso), None)),
+        *columns("", merged=(PLAIN, None)),
+        Column("duration", lambda pr: pr.duration(now), DURATION, "took"),
+        *columns("", comments=(PLAIN, None), additions=(PLAIN, None), deletions=(PLAIN, None)),
+        *columns("", total_changes=(PLAIN, "lines")),
+        Column("duration_per_comment", lambda pr: pr.duration_per_comment(now)),
+        Column("duration_per_line", lambda pr: pr.duration_per_line(now)),
+        Column("", lambda pr: pr.comments, PLAIN, "comments"),
+        *columns("", id=(PLAIN, None), merged_at=(Kind(iso), None), closed_at=(Kind(iso), None)),
+        *columns("", updated_at=(Kind(iso), None), author=(PLAIN, None), url=(PLAIN, None)),
+        *columns("", title=(PLAIN, None), reviewers=(PLAIN, None)),
+    ]
+
+
+def _state(pr: Row) -> str:
+    return "merged" if pr.merged else "open" if pr.closed_at is None else "closed"
+
+
+def valuestream_columns(now: Instant) -> list[Column]:
+    """The same as ValueStream's `vsperformancereport agg pull-request` reads it: Go's zero values
+    where something is unknown, an empty time being an error there, and `|` between reviewers.
+
+    It divides by the changed lines, and +Inf makes every mean infinite, so 0 stands there too.
+    """
+
+    def zero(column: Column) -> Column:
+        missing = _NO_TIME if column.name.endswith("_at") else 0
+        kind = Kind(lambda value: missing if (raw := column.kind.write(value)) is None else raw)
+        return column._replace(name=_CALLED.get(column.name, column.name), kind=kind)
+
+    found = [zero(column) for column in pull_request_columns(now) if column.name]
+    joined = Kind(lambda names: names.replace(",", "|"))
+    return [c._replace(kind=joined) if c.name == "Reviewers" else c for c in found]
+
+
+_CALLED: Final = {"id": "ID", "reviewers": "Reviewers"}
+_NO_TIME: Final = "0001-01-01T00:00:00Z"
+"""Go's zero time."""
+
+
+def _period_columns() -> list[Column]:
+    names: Mapping[str, tuple[str, Kind]] = {
+        "period": ("period", Kind(date.isoformat, date.isoformat)),
+        **{name: (name, PLAIN) for name in ("owner", "repo", "total", "merged")},
+        **{name: (name, NUMBER) for name in ("merge_ratio", "lines")},
+        "duration_h": ("hours", NUMBER),
+        **{name: (name, NUMBER) for name in ("seconds_per_line", "seconds_per_comment")},
+        "comments": ("comments", NUMBER),
+        **{f"running_{p}_h": (f"running_{p}", NUMBER) for p in ("p50", "p95", "p99")},
+    }
+    return [
+        Column(name, attrgetter(field), kind, name.replace("_", " "))
+        for name, (field, kind) in names.items()
+    ]
+
+
+PULL_REQUEST_PERIODS: Final = _period_columns()
+"""A row is a period and repository."""
+
+
+def stage_columns(detail: Detail) -> list[Column]:
+    """A row is a stage of the lead time; the bottleneck and what became slower are marked."""
+    slower = {found.name: found for found in detail.regressions}
+
+    def marks(stage: StageTime) -> str:
+        said = ["bottleneck"] if stage.stage == detail.bottleneck else []
+        if found := slower.get(stage.stage):
+            said.append(f"{found.factor:.1f}x of the {texts.brief(found.before)} before")
+        return ", ".join(said)
+
+    return [
+        *columns("", stage=(PLAIN, "stage"), n=(PLAIN, None)),
+        Column("p50", attrgetter("median"), DURATION, "p50"),
+        *columns("", p90=(DURATION, "p90"), mean=(DURATION, "mean")),
+        *columns("", share=(SHARE, "share of means")),
+        Column("", attrgetter("n"), PLAIN, "n"),
+        Column("", marks, _AS_IT_IS, ""),
+    ]
+
+
+def flaky_columns(zone: tzinfo) -> list[Column]:
+    """A row is a job with both results on one commit."""
+    return [
+        Column("", attrgetter("job"), PLAIN, "job"),
+        *columns("", project=(PLAIN, "project"), job=(PLAIN, None)),
+        Column("flaky_commits", attrgetter("flaky"), PLAIN, "flaky"),
+        *columns("", commits=(PLAIN, "of commits"), rate=(SHARE, "rate")),
+        Column("last_at", attrgetter("last_at"), clock(zone), "last"),
+        *columns("", example=(PLAIN, None)),
+    ]
+
+
+def expected_columns(zone: tzinfo) -> list[Column]:
+    """A row is a span in flight."""
+
+    def of(name: str, otherwise: Any = None) -> Get:
+        return lambda row: getattr(row.expectation, name) if row.expectation else otherwise
+
+    return [
+        Column("span_id", attrgetter("span.ref")),
+        Column("operation", attrgetter("span.operation"), PLAIN, "kind"),
+        Column("name", attrgetter("span.name"), PLAIN, "name"),
+        Column("started_at", attrgetter("span.started_at"), clock(zone), "began"),
+        Column("expected_p50", of("median_end"), clock(zone), "half end by"),
+        Column("expected_p90", of("p90_end"), clock(zone), "90 % end by"),
+        Column("n", of("n", 0), PLAIN, "n"),
+        Column("overdue", of("overdue"), Kind(say=lambda late: "overdue" if late else ""), ""),
+    ]
+
+
+DIGEST: Final = (
+    Column("team", lambda row: row[0]),
+    Column("", lambda row: row[0] if row[2] else "", _AS_IT_IS, "team"),
+    Column("text", lambda row: row[1], PLAIN, ""),
+)
+"""A row is (team, sentence, whether it is the first of the team)."""
+
+
+def window_title(window: Window) -> str:
+    """The window in words, on the clock of its zone, for the head of a report."""
+    since, end = (to_datetime(at).astimezone(window.zone) for at in (window.since, window.end))
+    return f"{since:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} ({window.zone})"

@@ -1,0 +1,102 @@
+"""Writes a report as text, JSON, CSV or Markdown. Rows come some at a time, so that years of pull
+requests are never held at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from vs_tui.export.report_tables import Column, raw_cells, record, said_cells
+from vs_tui.export.table import csv_text, markdown_text, plain_text
+from vs_tui.model.display import clean, escaped_json
+
+Pages = AsyncIterator[Sequence[Any]]
+_INDENT: Final = "    "
+
+
+async def at_once(rows: Sequence[Any]) -> Pages:
+    """Rows that are few enough to be held."""
+    yield rows
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report that is ready to be written."""
+
+    title: str
+    columns: Sequence[Column]
+    pages: Pages
+    head: Mapping[str, Any] = field(default_factory=dict)
+    """What JSON says beside the items."""
+    document: Any = None
+    """As JSON, where that is no list of rows."""
+    remarks: Sequence[str] = ()
+    nothing: str = ""
+    """What is said when there is no row."""
+    labels: int = 1
+    """Columns that say what a row is about; a narrow terminal repeats them."""
+
+
+async def written(report: Report, form: str, width: int = 0) -> AsyncIterator[str]:
+    """The pieces of a report in a format; text wraps at `width` cells unless that is 0. Event text
+    never reaches the terminal raw."""
+    parts = {"json": _json(report), "csv": _csv(report), "markdown": _markdown(report)}
+    async for piece in parts.get(form) or _text(report, width):
+        yield piece
+
+
+async def _json(report: Report) -> AsyncIterator[str]:
+    if report.document is not None:
+        yield f"{_dump(report.document)}\n"
+        return
+    whole = _dump({**report.head, "items": []})
+    yield whole.removesuffix("]\n}")
+    begun = False
+    async for page in report.pages:
+        for row in page:
+            item = _dump(record(report.columns, row)).replace("\n", f"\n{_INDENT}")
+            yield f"{',' if begun else ''}\n{_INDENT}{item}"
+            begun = True
+    yield "\n  ]\n}\n" if begun else "]\n}\n"
+
+
+def _dump(value: Any) -> str:
+    return escaped_json(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+async def _csv(report: Report) -> AsyncIterator[str]:
+    yield csv_text([column.name for column in report.columns if column.name], ())
+    async for page in report.pages:
+        yield csv_text((), [raw_cells(report.columns, row) for row in page])
+
+
+async def _markdown(report: Report) -> AsyncIterator[str]:
+    yield f"### {report.title}\n\n{markdown_text(_titles(report), ())}"
+    begun = False
+    async for page in report.pages:
+        begun = begun or bool(page)
+        yield markdown_text((), [said_cells(report.columns, row) for row in page])
+    for remark in _remarks(report, begun):
+        yield f"\n{remark}\n"
+
+
+async def _text(report: Report, width: int) -> AsyncIterator[str]:
+    """A table is as wide as its widest cells, so its texts are held."""
+    rows = [said_cells(report.columns, row) async for page in report.pages for row in page]
+    table = plain_text(_titles(report), rows, width=width, labels=report.labels)
+    yield f"{report.title}\n\n{table}"
+    for remark in _remarks(report, bool(rows)):
+        yield f"{remark}\n"
+
+
+def _titles(report: Report) -> list[str]:
+    return [column.title for column in report.columns if column.title is not None]
+
+
+def _remarks(report: Report, begun: bool) -> Iterator[str]:
+    yield from map(clean, report.remarks)
+    if report.nothing and not begun:
+        yield clean(report.nothing)

@@ -1,0 +1,73 @@
+"""Measures all metrics of a group over a window, each against the period before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
+
+from vs_tui.metrics.counted import Counted
+from vs_tui.metrics.definitions import METRICS, Figure, Unit
+from vs_tui.metrics.frequency import frequency
+from vs_tui.metrics.statistics import ratio
+from vs_tui.metrics.windows import Window
+from vs_tui.model.time import Instant
+
+
+class Before(NamedTuple):
+    """What is known of the time before a window."""
+
+    known: bool = False
+    """Whether there were deployments: then none in the window is 0 a day, not missing."""
+    covered: bool = True
+    """Whether enough of the period before is known to count its days."""
+    since: Instant | None = None
+    """When there was data first: days before do not count in a frequency."""
+
+
+def measure(
+    counted: Counted,
+    window: Window,
+    before: Before = Before(),  # noqa: B008
+    *,
+    trend: bool = True,
+    only: Sequence[str] = (),
+) -> dict[str, Figure]:
+    """The metrics of a group (those of `only`, if any), each against the period before; without
+    `trend` the figures have no series."""
+    end, previous = window.end, window.previous
+    edges = (*window.bucket_starts, window.until) if trend else ()
+    known = before.known or (bool(counted.ended) and counted.ended[0] < end)
+    found = {}
+    for name in only or METRICS:
+        metric = METRICS[name]
+        old = metric.measure(counted, (previous.since, previous.until, end))
+        figure = replace(
+            metric.measure(counted, (window.since, window.until, end)),
+            metric=name,
+            series=[metric.measure(counted, (a, b, end)).value for a, b in pairwise(edges)],
+            before=old.value,
+            before_n=old.n,
+        )
+        if metric.unit is Unit.PER_DAY:
+            figure = _a_day(figure, counted, window, before._replace(known=known))
+        found[name] = figure
+    return found
+
+
+def _a_day(figure: Figure, counted: Counted, window: Window, before: Before) -> Figure:
+    """A count as a rate, by the days of the window on which there was data."""
+    since = before.since if before.since and before.since > window.since else None
+    found = frequency(counted.ok, window.since_day(since) if since else window)
+    return replace(
+        figure,
+        value=found.per_day if before.known else None,
+        n=found.n,
+        working_days=found.working_days,
+        working_days_with=found.working_days_with,
+        before=ratio(figure.before_n, window.previous.length) if before.covered else None,
+        before_n=figure.before_n if before.covered else 0,
+        level=found.level if before.known else "",
+        since=since,
+    )
