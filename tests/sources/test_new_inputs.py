@@ -16,13 +16,25 @@ from tests.sources import github_payloads as gh
 from tests.sources import gitlab_payloads as gl
 from tests.sources import jenkins_payloads as jk
 from tests.sources import jira_payloads as ji
-from tests.store.tracing import World, from_github, from_gitlab, from_jenkins, posted, sent
+from tests.sources import ticket_payloads as tk
+from tests.store.tracing import (
+    World,
+    from_github,
+    from_gitlab,
+    from_jenkins,
+    from_jira,
+    posted,
+    sent,
+)
 from vs_tui.log.delivery import Intake
+from vs_tui.metrics.rules import DEFAULT_RULES, is_production
+from vs_tui.model.teams import Environments
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources import cdevents, github, jira
 from vs_tui.sources.base import Inbound, Source
 from vs_tui.sources.reading import read
 from vs_tui.sources.registry import sources
+from vs_tui.store.span_folding import load_spans
 
 
 def tekton(kind: str, name: str, **status) -> object:
@@ -264,3 +276,119 @@ def test_an_end_without_a_verdict_holds_until_one_is_told(end, verdict, status) 
     assert alone.db.execute(sql).fetchone() == ("cancelled",)
     world = _in_every_order(end("10:35:00", None), end("10:35:05", verdict))
     assert world.db.execute(sql).fetchone() == (status,)
+
+
+def incident_at(world: World) -> list[tuple[str, bool]]:
+    keys = [key for (key,) in world.db.execute("SELECT key FROM spans WHERE derived = 0")]
+    found = load_spans(world.db, keys).values()
+    return [(span.operation, DEFAULT_RULES.incident_at(span) is not None) for span in found]
+
+
+def labelled(kind: str) -> Intake:
+    """An issue that people call an incident, as each tool lets them."""
+    if kind in ("github", "gitea"):
+        body = gh.issue("opened", labels=[{"name": "Incident"}])
+        return posted(kind, body, **{f"x-{kind}-event": "issues"})
+    if kind == "github type":
+        return from_github("issues", gh.issue("opened", type={"name": "Incident"}))
+    if kind == "gitlab":
+        return from_gitlab(gl.issue("open") | {"labels": [{"title": "incident"}]})
+    if kind == "gitlab type":
+        return from_gitlab(gl.issue("open", kind="work_item", type="Incident"))
+    if kind.startswith("jira"):
+        body = ji.issue("created")
+        label = kind == "jira label"
+        body["issue"]["fields"] |= (
+            {"labels": ["Incident"]} if label else {"issuetype": {"name": "[System] Incident"}}
+        )
+        return from_jira(body)
+    if kind == "linear":
+        body = tk.linear("create")
+        body["data"]["labels"] = [{"name": "Incident"}]
+        return posted("linear", body)
+    more = {"System.Tags": "web; Incident"} if kind == "azure" else {}
+    body = dp.azure_item("created", "09:00:00")
+    body["resource"]["fields"] |= more or {"System.WorkItemType": "Incident"}
+    return posted("azure", body)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("github", "github type", "gitea", "gitlab", "gitlab type", "jira label", "jira type"),
+        *("linear", "azure", "azure type"),
+    ],
+)
+def test_what_people_call_an_incident_counts_as_one(kind) -> None:
+    ((operation, counts),) = incident_at(World().deliver(labelled(kind)))
+    assert counts, operation
+
+
+def jenkins_in(folder: str) -> Intake:
+    return from_jenkins(jk.end(fullJobName=f"{folder}/build", jobName="build"))
+
+
+def notified_in(folder: str) -> Intake:
+    body = jk.notification("FINALIZED", "10:35:10", "SUCCESS")
+    body["url"] = f"job/{folder}/job/build/"
+    page = f"job/{folder}/job/build/7/"
+    body["build"] |= {"url": page, "full_url": f"{jk.CI}{page}"}
+    return from_jenkins(body)
+
+
+def argo_in(namespace: str) -> Intake:
+    return posted("argocd", dp.argo(appNamespace=namespace))
+
+
+def tekton_in(namespace: str) -> Intake:
+    run = {"metadata": {"name": "ship-x", "namespace": namespace}, "status": {}}
+    body = {"specversion": "1.0", "id": namespace, "source": "/x", "data": {"pipelineRun": run}}
+    return posted("cdevents", body | {"type": "dev.tekton.event.pipelinerun.successful.v1"})
+
+
+def flux_in(namespace: str) -> Intake:
+    (_, _, body), *_ = honest("flux")
+    body = copy.deepcopy(body)
+    body["involvedObject"]["namespace"] = namespace
+    return posted("flux", body)
+
+
+def drone_in(owner: str) -> Intake:
+    (_, _, body), *_ = honest("drone")
+    body = copy.deepcopy(body)
+    body["repo"] |= {"slug": f"{owner}/api", "namespace": owner}
+    return posted("drone", body)
+
+
+@pytest.mark.parametrize("place", [jenkins_in, notified_in, argo_in, tekton_in, flux_in, drone_in])
+def test_the_whole_path_of_a_job_is_its_identity(place) -> None:
+    """The same name and number in two folders, namespaces or owners."""
+    one, two = (
+        World().deliver(*group).db.execute("SELECT COUNT(*) FROM spans WHERE derived = 0")
+        for group in ([place("shop"), place("shop")], [place("shop"), place("bank")])
+    )
+    assert (one.fetchone(), two.fetchone()) == ((1,), (2,))
+
+
+def on_github(environment: str, production: bool) -> list[Intake]:
+    told = gh.deployment(environment=environment, production_environment=production)
+    body = gh.deploy_status("success", "11:40:00", {"environment": environment})
+    body["deployment"] = told
+    return [from_github("deployment_status", body)]
+
+
+def on_gitlab(environment: str, production: bool) -> list[Intake]:
+    tier = "production" if production else "staging"
+    body = gl.deployment("success", "11:40:00", environment=environment, environment_tier=tier)
+    return [from_gitlab(body)]
+
+
+@pytest.mark.parametrize("host", [on_github, on_gitlab])
+@pytest.mark.parametrize("name", ["production/eu", "live", "blue"])
+def test_what_the_host_calls_production_is_production(host, name) -> None:
+    for production in (True, False):
+        world = World().deliver(*host(name, production))
+        keys = [key for (key,) in world.db.execute("SELECT key FROM spans WHERE derived = 0")]
+        (span,) = load_spans(world.db, keys).values()
+        named = host is on_github and Environments().is_production(name)
+        assert is_production(span, Environments()) is (production or named)

@@ -6,11 +6,13 @@ from itertools import permutations
 
 import pytest
 
+from tests.sources import alert_payloads as ap
+from tests.sources import deploy_payloads as az
 from tests.sources import github_payloads as gh
 from tests.sources import gitlab_payloads as gl
 from tests.sources.api_payloads import binary, cdevent
 from tests.sources.webhook_tools import at
-from tests.store.tracing import World, custom, from_github, from_gitlab, sent
+from tests.store.tracing import World, custom, from_github, from_gitlab, posted, sent
 from vs_tui.model.time import iso
 from vs_tui.model.vocabulary import State
 from vs_tui.sources import cdevents as cdevents_source
@@ -41,6 +43,41 @@ def cdevents():
     ]
 
 
+def gitea():
+    told = [("workflow_run", gh.run("requested", "10:30:00")), ("workflow_job", gh.job("queued"))]
+    told.append(("workflow_run", gh.run("completed", "10:35:00", conclusion="cancelled")))
+    return [posted("gitea", body, **{"x-gitea-event": event}) for event, body in told]
+
+
+def buildkite():
+    began = {"started_at": gh.stamp("10:31:00")}
+    running = ap.kite_build("running", **began)
+    ended = ap.kite_build("canceled", finished_at=gh.stamp("10:35:00"), **began)
+    told = [("build.running", running), ("job.scheduled", running, ap.kite_job("scheduled"))]
+    told.append(("build.finished", ended))
+    return [posted("buildkite", ap.kite(*each), **{"x-buildkite-event": each[0]}) for each in told]
+
+
+def gitlab_deploy():
+    """A job that is cancelled takes its deploy along, which failed nothing."""
+    return [
+        from_gitlab(gl.job_hook("running", "10:31:00")),
+        from_gitlab(gl.deployment("running", "10:31:00", deployable_id=900)),
+        from_gitlab(gl.job_hook("canceled", "10:31:00", "10:35:00")),
+    ]
+
+
+def azure_deploy():
+    names = {"name": "Deploy_production", "displayName": "Deploy production"}
+    end = {"finishedDate": gh.stamp("10:35:00")}
+    bodies = [
+        az.azure_run("10:30:00", "inProgress"),
+        az.azure_part("stage", "10:31:00", "running", startTime=gh.stamp("10:31:00"), **names),
+        az.azure_run("10:35:00", "completed", "canceled", **end),
+    ]
+    return [posted("azure", body) for body in bodies]
+
+
 def from_cdevents(*told):
     event = cdevent(*told)
     event["context"]["source"] = event["subject"]["source"] = "/ci"
@@ -57,7 +94,18 @@ def jobs(world: World) -> list[tuple[str, str, str | None]]:
     return [(operation, status, iso(end) if end else None) for operation, status, end in rows]
 
 
-@pytest.mark.parametrize("story", [github, gitlab, cdevents])
+@pytest.mark.parametrize("story", [gitlab_deploy, azure_deploy])
+def test_a_deploy_is_cancelled_with_its_job_in_any_order(story) -> None:
+    deliveries = story()
+    expected = World().deliver(*deliveries)
+    sql = "SELECT status FROM spans WHERE operation = 'deploy'"
+    assert expected.db.execute(sql).fetchall() == [("cancelled",)]
+    for order in permutations(deliveries):
+        assert World().deliver(*order).rows() == expected.rows()
+    assert expected.rebuild().rows() == World().deliver(*deliveries).rows()
+
+
+@pytest.mark.parametrize("story", [github, gitlab, cdevents, gitea, buildkite])
 def test_a_job_that_still_runs_ends_with_its_run_in_any_order(story) -> None:
     deliveries = story()
     expected = World().deliver(*deliveries)

@@ -321,6 +321,11 @@ def _paths(commit: Mapping[str, Any]) -> list[str]:
     return listed if len(listed) <= MAX_PATHS else ["*"]
 
 
+def is_incident(labels: object, kind: str) -> bool:
+    """Whether one of an issue's labels, comma separated, or its type is `incident`."""
+    return "incident" in str(labels).lower().split(",") or kind.lower() == "incident"
+
+
 def repository_names(path: str) -> dict[str, Any]:
     """OpenTelemetry's names of the repository at `owner/name`, which may have groups between."""
     owner, _, name = path.rpartition("/")

@@ -2,7 +2,8 @@
 
 Some tools end a run and never say what became of its jobs. Such a job is cancelled when its run
 ended; what is told of it later counts as before. A script's own events are left alone: what it
-starts in the background may end after it.
+starts in the background may end after it. A deploy is cancelled with a job that was cancelled; how
+one of any other job ended only its own end says.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ _JOBS: Final = f"""
 SELECT c.key, c.status, c.ended_at, p.ended_at,
     p.status IN ('ok', 'error', 'cancelled') AND p.ended_at IS NOT NULL
         AND MAX(COALESCE(c.stage_at, 0), COALESCE(c.started_at, 0)) <= p.ended_at
+        AND (c.operation <> 'deploy' OR p.status = 'cancelled')
 FROM spans c JOIN spans p ON p.key = c.parent_key
 JOIN links l ON l.child = c.key AND l.parent = p.key AND l.rule IN {_RULES}
 WHERE c.derived = 0 AND c.parent_key <> '' AND c.state < {int(State.OK)} AND c.source = p.source
     AND c.source <> 'customhttp'
-    AND c.operation IN ('build', 'test', 'stage') AND p.operation IN ('pipeline', 'build')
+    AND c.operation IN ('build', 'test', 'stage', 'deploy') AND p.operation IN ('pipeline', 'build')
+    AND (c.operation <> 'deploy' OR l.rule = 'structure')
     AND c.{{}} IN (SELECT value FROM json_each(?))
 """
 Relink = Callable[[Sequence[Change]], None]

@@ -7,6 +7,7 @@ process templates.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from vs_tui.model import keys
@@ -58,7 +59,7 @@ def read_work_item(hook: Hook) -> Reading:
             vs__issue__status=column,
             vs__issue__priority=text(fields, f"{_COMMON}Priority", limit=20),
             vs__issue__severity=text(fields, f"{_COMMON}Severity", limit=40),
-            vs__issue__labels=text(fields, "System.Tags"),
+            vs__issue__labels=",".join(re.split(r"\s*;\s*", text(fields, "System.Tags"))),
             vs__issue__assignees=person(fields, "System.AssignedTo"),
             vs__issue__sprint=text(fields, "System.IterationPath"),
             vs__issue__area=text(fields, "System.AreaPath"),

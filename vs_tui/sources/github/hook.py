@@ -186,11 +186,6 @@ def labels(container: object, attribute: str) -> dict[str, Scalar]:
     return {attribute: ",".join(name for name in names if name)}
 
 
-def is_incident(labels: str) -> bool:
-    """Whether one of the labels, comma separated, is `incident` (four-keys' convention)."""
-    return "incident" in labels.lower().split(",")
-
-
 def visible(markdown: str) -> str:
     """Markdown without HTML comments: a template's `<!-- Closes #1 -->` closes nothing."""
     first, *rest = markdown.split("<!--")

@@ -7,14 +7,13 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import number, obj, text, time_of, web_url
+from vs_tui.sources.base import is_incident, number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import (
     Hook,
     Reading,
     change_scope,
     edited_at,
     hook_of,
-    is_incident,
     labels,
     login,
     logins,
@@ -66,7 +65,8 @@ def _snapshot(hook: Hook, issue: dict[str, Any]) -> Event:
     identifier = hook.required(issue, "number")
     state, at = _state(hook, issue)
     listed = labels(issue, "vs.issue.labels")
-    broken = is_incident(str(listed.get("vs.issue.labels", "")))
+    kind = text(issue, "type", "name")
+    broken = is_incident(listed.get("vs.issue.labels", ""), kind)
     body = visible(text(issue, "body", limit=keys.TEXT_LIMIT))
     return Event(
         **hook.identity("issue", identifier),
@@ -87,7 +87,7 @@ def _snapshot(hook: Hook, issue: dict[str, Any]) -> Event:
             vs__issue__title=text(issue, "title"),
             vs__issue__state=text(issue, "state"),
             vs__issue__state_reason=text(issue, "state_reason"),
-            vs__issue__type=text(issue, "type", "name"),
+            vs__issue__type=kind,
             vs__issue__assignees=logins(issue, "assignees"),
             vs__issue__milestone=text(issue, "milestone", "title"),
             vs__issue__comments=number(issue, "comments"),

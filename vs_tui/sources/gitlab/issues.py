@@ -7,7 +7,7 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, State
-from vs_tui.sources.base import number, obj, text, time_of, web_url
+from vs_tui.sources.base import is_incident, number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, Reading, author, labels, logins
 
 ACTIONS: Final = frozenset({"open", "close", "reopen", "update", ""})
@@ -30,22 +30,21 @@ def read_issue(hook: Hook) -> Reading:
     state, at, stated = _state(hook, issue, action)
     word = text(issue, "type") or text(issue, "issue_type")
     listed = labels(hook, "vs.issue.labels")
-    named = str(listed.get("vs.issue.labels", "")).lower().split(",")
-    is_incident = word.lower() == "incident" or "incident" in named
+    broken = is_incident(listed.get("vs.issue.labels", ""), word)
     kind = "issue" if "/" in hook.path else "epic"
     title = text(issue, "title")
     description = text(issue, "description", limit=keys.TEXT_LIMIT)
     return (
         Event(
             **hook.identity(kind, identifier),
-            operation=Operation.INCIDENT if is_incident else Operation.ISSUE,
+            operation=Operation.INCIDENT if broken else Operation.ISSUE,
             state=state,
             occurred_at=at,
             as_of=time_of(issue, "updated_at") or at,
             started_at=time_of(issue, "created_at"),
             supersedes=stated,
             name=title or f"#{identifier}",
-            service=hook.service if is_incident else "",
+            service=hook.service if broken else "",
             actor=author(hook),
             url=web_url(text(issue, "url")),
             attributes=listed
@@ -65,7 +64,7 @@ def read_issue(hook: Hook) -> Reading:
             seeks=keys.seeks(
                 keys.mentions(title, "title"),
                 keys.mentions(description, "description"),
-                keys.root_causes(description, hook.service, hook.scope) if is_incident else None,
+                keys.root_causes(description, hook.service, hook.scope) if broken else None,
             ),
         ),
     )
