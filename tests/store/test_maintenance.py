@@ -14,8 +14,15 @@ from vs_tui.model.limits import Retention
 from vs_tui.model.time import DAY, HOUR
 from vs_tui.store import upkeep
 from vs_tui.store.maintenance import backup, stats, verify
-from vs_tui.store.retention import Pruned, count_prunable, prune_traces, used_bytes
+from vs_tui.store.retention import (
+    Pruned,
+    count_prunable,
+    give_back,
+    prune_traces,
+    used_bytes,
+)
 from vs_tui.store.schema import StoreError, open_reader
+from vs_tui.store.schema import open_writer as open_writer_now
 from vs_tui.store.writer import Settings, Writer
 
 SECOND = 1_000_000
@@ -289,3 +296,11 @@ async def test_stats_are_the_facts(open_writer) -> None:
     reader = open_reader(writer.path)
     assert found["schema"] == reader.execute("PRAGMA user_version").fetchone()[0]
     reader.close()
+
+
+def test_free_pages_are_given_back_many_at_once(tmp_path) -> None:
+    with contextlib.closing(open_writer_now(tmp_path / "vs.db")) as db:
+        db.execute("CREATE TABLE filler AS SELECT randomblob(1000000) AS body")
+        db.execute("DROP TABLE filler")
+        assert db.execute("PRAGMA freelist_count").fetchone()[0] > 200
+        assert give_back(db) == 0

@@ -262,7 +262,8 @@ def give_back(connection: sqlite3.Connection) -> int:
     transaction. Databases made before this was possible keep their free pages for new data."""
     if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
         return 0
-    connection.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+    # As a script: `execute` ends a statement without columns after its first step, which is a page.
+    connection.executescript(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})")
     return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
 
 
