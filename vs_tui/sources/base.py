@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeGuard, TypeVar
 
 import orjson
 
@@ -231,13 +231,10 @@ def text(container: object, *path: str, limit: int = 500) -> str:
         if not isinstance(value, dict):
             return ""
         value = value.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return ""
-        value = str(exact(value))
-    return value[:limit].replace("\0", "\ufffd")
+    if isinstance(value, str):
+        plain = len(value) <= limit and "\0" not in value
+        return value if plain else value[:limit].replace("\0", "\ufffd")
+    return str(exact(value))[:limit] if _is_number(value) else ""
 
 
 def number(container: object, *path: str) -> int | None:
@@ -249,10 +246,13 @@ def number(container: object, *path: str) -> int | None:
         value = value.get(name)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
     # NaN and infinity compare false.
-    return int(value) if abs(value) < 2**63 else None
+    return int(value) if _is_number(value) and abs(value) < 2**63 else None
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    """Whether it is a JSON number."""
+    return type(value) is int or type(value) is float
 
 
 def time_of(container: object, *names: str) -> Instant | None:
