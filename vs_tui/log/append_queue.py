@@ -93,12 +93,6 @@ class WaitingLine:
     async def take(self) -> Sequence[Waiting]:
         """What has arrived, at most MAX_BATCH; `done` must follow."""
         await self._arrived.wait()
-        # Let the loop read what the sockets hold already: fewer, larger commits under load, and
-        # the writer's thread does not fight the loop for the interpreter.
-        seen = -1
-        while seen < len(self._line) < MAX_BATCH:
-            seen = len(self._line)
-            await asyncio.sleep(0)
         self._taken = [self._line.popleft() for _ in range(min(len(self._line), MAX_BATCH))]
         if not self._line:
             self._arrived.clear()
