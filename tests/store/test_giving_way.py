@@ -8,7 +8,7 @@ import pytest
 
 from tests.store.conftest import custom
 from vs_tui.log import append_queue
-from vs_tui.store import writer as writing
+from vs_tui.store import projection
 from vs_tui.store.projector import Projector
 from vs_tui.store.writer import Writer
 
@@ -19,7 +19,7 @@ SENDERS = 8
 def folds(monkeypatch) -> list[int]:
     """Deliveries that each transaction of the projector folded; folding gets no share of its
     own."""
-    monkeypatch.setattr(writing, "LEAST_SHARE", 1e-6)
+    monkeypatch.setattr(projection, "LEAST_SHARE", 1e-6)
     found: list[int] = []
     real = Projector.fold_some
 
@@ -67,7 +67,7 @@ async def test_a_read_that_waits_is_not_kept_waiting_by_deliveries(open_writer, 
 async def test_folding_has_its_share_though_deliveries_never_cease(
     open_writer, folds, monkeypatch
 ) -> None:
-    monkeypatch.setattr(writing, "LEAST_SHARE", 0.5)
+    monkeypatch.setattr(projection, "LEAST_SHARE", 0.5)
     monkeypatch.setattr(append_queue, "QUIET_SECONDS", 600)
     writer = await open_writer()
     async with asyncio.timeout(30):

@@ -156,8 +156,7 @@ class _Side(Writer):
     async def catch_up(self, progress: Progress) -> None:
         """Returns when only the latest deliveries of a log that grows are not folded."""
         while True:
-            self._projector.stored(await self._run(sqlite_log.head))
-            self._behind.set()
+            self._projection.stored(await self._run(sqlite_log.head))
             near = self.behind <= NEAR
             if await self.caught_up(LOOK_SECONDS) and near:
                 break

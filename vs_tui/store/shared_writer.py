@@ -206,11 +206,10 @@ class SharedWriter(Writer):
         for own, log_id in numbers:
             intake = self._own.pop(log_id, None)
             if intake is None:
-                self._projector.stored(own)
+                self._projection.stored(own)
             else:
-                self._projector.appended([(own, intake)])
-        self._counted = True
-        self._behind.set()
+                self._projection.appended([(own, intake)])
+        self._projection.appended(())  # repeats were counted
         self._moved.set()
 
     async def _start_over(self, reached: Place) -> None:

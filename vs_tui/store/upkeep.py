@@ -37,7 +37,9 @@ class Run(Protocol):
 class Transact(Protocol):
     """Runs a function in one transaction of the writer."""
 
-    async def __call__(self, work: Callable[[sqlite3.Connection, batch.Folding], T], /) -> T: ...
+    async def __call__(
+        self, work: Callable[[sqlite3.Connection, batch.Folding], T], /, *, synced: bool = True
+    ) -> T: ...
 
 
 class Rejections:

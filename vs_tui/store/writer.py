@@ -28,7 +28,7 @@ from vs_tui.store import batch, retention, upkeep
 from vs_tui.store.clock import Uptime, Watch, uptime
 from vs_tui.store.health import Condition
 from vs_tui.store.lock import DatabaseLock
-from vs_tui.store.projector import Folded, Projector
+from vs_tui.store.projection import Projection
 from vs_tui.store.reattribution import adopt_incidents
 from vs_tui.store.retention import Pruned
 from vs_tui.store.schema import StoreError, open_checked, open_writer
@@ -47,8 +47,6 @@ Listener = Callable[[Sequence[Change]], None]
 Adopt = Callable[[sqlite3.Connection, batch.Folding], bool]
 """One small transaction's work; whether there is more. What is done is kept with the database."""
 SWEEP_SECONDS: Final = 1.0
-LEAST_SHARE: Final = 0.1
-"""Part of the time that folding takes at least, however many deliveries come."""
 DAMAGED_SECONDS: Final = 10.0
 """Between two looks at a damaged file; each reads all of it."""
 
@@ -87,17 +85,14 @@ class Writer:
         )
         self._line = WaitingLine(f"{path}: the disk is too slow; send it again")
         self._rejections = Rejections()
-        self._projector = Projector()
-        self._behind = asyncio.Event()
-        self._counted = False
-        """Whether deliveries were counted since the last fold, new ones or repeats."""
-        self._awaiting: list[tuple[int, asyncio.Future[None]]] = []
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = DatabaseLock(path)
         self._condition = Condition(
             path, settings.low_space, settings.free_bytes, lambda: self._notify(())
         )
+        self._projection = Projection(self._transaction, self._condition, self._line, self._notify)
+        self._projector = self._projection.projector
         self._timed_out_at: Duration = -DAY
         self._retain_at: Duration = 0
         self._pruned = Pruned()
@@ -136,7 +131,7 @@ class Writer:
         self._is_open = True
         self._tasks = [
             asyncio.create_task(self._append_forever(), name="append"),
-            asyncio.create_task(self._project_forever(), name="project"),
+            asyncio.create_task(self._projection.run(), name="project"),
             asyncio.create_task(self._sweep_forever(), name="sweep"),
         ]
 
@@ -293,7 +288,7 @@ class Writer:
             )
         )
         if self._projector.behind:
-            self._behind.set()
+            self._projection.wake()
         return result
 
     def _notify(self, changes: Sequence[Change]) -> None:
@@ -333,9 +328,7 @@ class Writer:
                 log.exception("a delivery of %s could not be stored", waiting[0].intake.source)
                 self._give_up(waiting, "the delivery could not be stored; see the receiver's log")
             return
-        self._projector.appended(appended.fresh)
-        self._counted = True
-        self._behind.set()
+        self._projection.appended(appended.fresh)
         if not self._condition.check_file():
             # Committed, but into a file that is no longer at the path: not to be acknowledged.
             self._give_up(waiting, self.trouble)
@@ -350,88 +343,9 @@ class Writer:
             )
         )
 
-    async def _project_forever(self) -> None:
-        """Fold whatever is behind; while deliveries keep coming, receiving goes first."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._behind.wait()
-            began = loop.time()
-            try:
-                await self._project()
-                # A read that waits has asked for the fold.
-                self._projector.busy = not (self._line.is_quiet or self._awaiting)
-                if self._projector.busy:
-                    took = loop.time() - began
-                    await self._line.quiet(took * (1 / LEAST_SHARE - 1), lambda: self._awaiting)
-            except Exception as error:
-                if is_storage(error):
-                    self._condition.fail(error)
-                else:
-                    log.exception("the projector failed; it tries again")
-                await asyncio.sleep(SWEEP_SECONDS)
-
-    async def _project(self) -> None:
-        """Fold the next deliveries in one transaction."""
-        if not self._condition.check_file() or self._condition.failed:
-            await asyncio.sleep(SWEEP_SECONDS)
-            return
-        self._counted = False
-        try:
-            await self._fold_some()
-        except Exception as error:
-            tried = self._projector.tried
-            if is_storage(error) or not tried:
-                raise
-            log.exception("deliveries could not be folded; each is tried alone")
-            while self._projector.position < tried:
-                await self._fold_one()
-
-    async def _fold_one(self) -> None:
-        """After a bug in folding: only the delivery that trips it is quarantined."""
-        projector = self._projector
-        try:
-            await self._fold_some(1)
-        except Exception as error:
-            if is_storage(error):
-                raise
-            why = type(error).__name__
-            log.error("delivery after %d quarantined: %s", projector.position, why)
-            self._settle(await self._fold(lambda db, f: projector.pass_over(db, f, why)))
-
-    async def _fold_some(self, limit: int = 0) -> None:
-        self._settle(await self._fold(lambda db, f: self._projector.fold_some(db, f, limit)))
-
-    async def _fold(self, work: Callable[[sqlite3.Connection, batch.Folding], Folded]) -> Folded:
-        folded = await self._transaction(work, synced=False)
-        self._projector.committed(folded)
-        return folded
-
-    def _settle(self, folded: Folded) -> None:
-        if not (self._projector.behind or self._counted):
-            self._behind.clear()
-        for position, future in list(self._awaiting):
-            if position <= self._projector.position and not self._projector.spans_wait:
-                self._awaiting.remove((position, future))
-                if not future.done():
-                    future.set_result(None)
-        self._notify(folded.changes)
-
     async def caught_up(self, seconds: float = READ_WAIT_SECONDS) -> bool:
         """Wait until what is acknowledged by now is folded; False after `seconds`."""
-        if not self._projector.behind:
-            return True
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (self._projector.head, future)
-        self._awaiting.append(entry)
-        try:
-            async with asyncio.timeout(seconds):
-                await future
-        except TimeoutError:
-            return False
-        finally:
-            if entry in self._awaiting:
-                self._awaiting.remove(entry)
-        return True
+        return await self._projection.caught_up(seconds)
 
     async def folded(self) -> None:
         """Wait until all that is acknowledged is folded, however long it takes; StoreError when
