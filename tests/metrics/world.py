@@ -9,7 +9,7 @@ from typing import Any
 
 from vs_tui.metrics.assessment import Assessed, Evidence, assess
 from vs_tui.metrics.attempts import merge_attempts
-from vs_tui.metrics.counted import UNKNOWN, Counted, Group, Shipment, first_of_each, recoveries_of
+from vs_tui.metrics.counted import UNKNOWN, Counted, recoveries_of
 from vs_tui.metrics.definitions import Figure
 from vs_tui.metrics.facts import (
     Build,
@@ -129,18 +129,12 @@ def verdicts(
 def counted(verdicts: Sequence[Assessed], over: Window) -> Counted:
     """What verdicts come to, all in one group."""
     listed = [v for v in verdicts if v.deployment.finished]
-    everyone = Group("all", "", "")
-    first = first_of_each(
-        Shipment(s.change.key, v.deployment.ended_at, v.deployment.key, everyone)
-        for v in listed
-        for s in v.shipped
-    )
-    shipped = [
-        (v.deployment.ended_at, s)
-        for v in listed
-        for s in v.shipped
-        if first[s.change.key, everyone] == v.deployment.key
-    ]
+    known: set[str] = set()
+    shipped = []
+    for v in sorted(listed, key=lambda v: (v.deployment.ended_at, v.deployment.key)):
+        fresh = [s for s in v.shipped if s.change.key not in known]
+        known |= {s.change.key for s in fresh}
+        shipped += [(v.deployment.ended_at, s) for s in fresh]
 
     def ends(counts: Callable[[Assessed], object]) -> list[Instant]:
         return sorted(v.deployment.ended_at for v in listed if counts(v))

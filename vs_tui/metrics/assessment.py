@@ -87,7 +87,7 @@ def assess(
 
     The result does not depend on the order of the evidence, nor on what is given twice.
     """
-    course = Course.of(sorted({d.key: d for d in evidence.deployments}.values(), key=order))
+    course = Course(sorted({d.key: d for d in evidence.deployments}.values(), key=order))
     tests = {test.key: test for test in evidence.tests}.values()
     signals = signals_of(course, tests, _blames(course, evidence, rules))
     first_seen = _first_seen(course, evidence.seen)

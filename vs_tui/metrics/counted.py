@@ -127,23 +127,3 @@ def recoveries_of(
         for (at, deployment), own in sorted(signs.items(), key=itemgetter(0))
         for began, cleared in (episodes(own) if len(own) > 1 else own)
     ]
-
-
-class Shipment(NamedTuple):
-    """A change in one deployment, as far as it matters which of its deployments was first."""
-
-    change: str
-    at: Instant
-    deployment: str
-    group: Group
-
-
-def first_of_each(shipments: Iterable[Shipment]) -> dict[tuple[str, Group], str]:
-    """(change, group) -> the deployment of the group that shipped it first."""
-    first: dict[tuple[str, Group], Shipment] = {}
-    for shipment in shipments:
-        name = (shipment.change, shipment.group)
-        known = first.get(name)
-        if known is None or shipment[1:3] < known[1:3]:
-            first[name] = shipment
-    return {name: shipment.deployment for name, shipment in first.items()}

@@ -52,36 +52,21 @@ def episodes(
     return found
 
 
-@dataclass(frozen=True, slots=True)
 class Course:
     """The finished deployments of one target in the order of their ends."""
 
-    deployments: Sequence[Deployment]
-    ends: Sequence[Instant]
-    successes: Sequence[Deployment]
-    success_ends: Sequence[Instant]
-    begun: Sequence[Deployment]
-    """In the order of their starts."""
-    starts: Sequence[Instant]
-
-    @classmethod
-    def of(cls, deployments: Iterable[Deployment]) -> Course:
+    def __init__(self, deployments: Iterable[Deployment]) -> None:
         """`deployments` are sorted (`attempts.order`)."""
-        finished = [d for d in deployments if d.finished]
-        good = [d for d in finished if d.ok]
-        begun = sorted(finished, key=lambda d: (d.started_at, d.ended_at, d.key))
-        return cls(
-            finished,
-            [d.ended_at for d in finished],
-            good,
-            [d.ended_at for d in good],
-            begun,
-            [d.started_at for d in begun],
-        )
+        self.deployments = [d for d in deployments if d.finished]
+        self.begun = sorted(self.deployments, key=lambda d: (d.started_at, d.ended_at, d.key))
+        self.starts = [d.started_at for d in self.begun]
+        self._ends = [d.ended_at for d in self.deployments]
+        self._successes = [d for d in self.deployments if d.ok]
+        self._success_ends = [d.ended_at for d in self._successes]
 
     def live_at(self, moment: Instant, service: str) -> Deployment | None:
         """The last deployment of a service that had ended."""
-        return _last(self.deployments, self.ends, moment, service)
+        return _last(self.deployments, self._ends, moment, service)
 
     def begun_at(self, moment: Instant, service: str) -> Deployment | None:
         """The last deployment of a service that had begun, whatever became of it."""
@@ -89,13 +74,13 @@ class Course:
 
     def success_before(self, moment: Instant) -> Deployment | None:
         """The last successful one that ended before this moment."""
-        index = bisect_left(self.success_ends, moment) - 1
-        return self.successes[index] if index >= 0 else None
+        index = bisect_left(self._success_ends, moment) - 1
+        return self._successes[index] if index >= 0 else None
 
     def success_after(self, moment: Instant) -> Deployment | None:
         """The first successful one that ended after this moment."""
-        index = bisect_right(self.success_ends, moment)
-        return self.successes[index] if index < len(self.successes) else None
+        index = bisect_right(self._success_ends, moment)
+        return self._successes[index] if index < len(self._successes) else None
 
 
 def _last(

@@ -1,43 +1,12 @@
-"""Deployment frequency: successful deployments a day, and the working days that had one."""
+"""The level of a deployment frequency, which follows days and not counts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from vs_tui.metrics.statistics import median, ratio
-from vs_tui.metrics.windows import WEEKEND, Window
-from vs_tui.model.time import Instant
-
-
-@dataclass(frozen=True, slots=True)
-class Frequency:
-    """How often a window had a successful deployment."""
-
-    n: int
-    per_day: float | None
-    """None when no part of the window has passed yet."""
-    working_days: int
-    """Mondays to Fridays of it."""
-    working_days_with: int
-    level: str = ""
-    """`elite`, `high`, `medium` or `low`; empty when no part of the window has passed."""
-
-
-def frequency(ended: Sequence[Instant], window: Window) -> Frequency:
-    """`ended`: sorted ends of successful deployments; those outside the window are left."""
-    start, stop = window.contained(ended)
-    days = [(day, after > before) for day, before, after in window.day_slices(ended)]
-    return Frequency(
-        n=stop - start,
-        per_day=ratio(stop - start, window.length),
-        working_days=len(window.working_days),
-        working_days_with=sum(has for day, has in days if day.weekday() not in WEEKEND),
-        level=level_of(days),
-    )
-
+from vs_tui.metrics.statistics import median
 
 _OFTEN: Final = 3
 """Days of the median week with a deployment that are on demand."""

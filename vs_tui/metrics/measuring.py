@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from vs_tui.metrics.counted import Counted
 from vs_tui.metrics.definitions import METRICS, Figure, Unit
-from vs_tui.metrics.frequency import frequency
+from vs_tui.metrics.frequency import level_of
 from vs_tui.metrics.statistics import ratio
-from vs_tui.metrics.windows import Window
+from vs_tui.metrics.windows import WEEKEND, Window
 from vs_tui.model.time import Instant
 
 
@@ -59,15 +59,17 @@ def measure(
 def _a_day(figure: Figure, counted: Counted, window: Window, before: Before) -> Figure:
     """A count as a rate, by the days of the window on which there was data."""
     since = before.since if before.since and before.since > window.since else None
-    found = frequency(counted.ok, window.since_day(since) if since else window)
+    known = window.since_day(since) if since else window
+    days = [(day, after > first) for day, first, after in known.day_slices(counted.ok)]
+    start, stop = known.contained(counted.ok)
     return replace(
         figure,
-        value=found.per_day if before.known else None,
-        n=found.n,
-        working_days=found.working_days,
-        working_days_with=found.working_days_with,
+        value=ratio(stop - start, known.length) if before.known else None,
+        n=stop - start,
+        working_days=len(known.working_days),
+        working_days_with=sum(has for day, has in days if day.weekday() not in WEEKEND),
         before=ratio(figure.before_n, window.previous.length) if before.covered else None,
         before_n=figure.before_n if before.covered else 0,
-        level=found.level if before.known else "",
+        level=level_of(days) if before.known else "",
         since=since,
     )

@@ -170,7 +170,7 @@ def candidates(
         about = {*incident.linked, *alike, *([suspect] if suspect else ())}
         deployments = sorted((deployment_of(deploys[each]) for each in about), key=order)
         pending = [d for d in deployments if d.outcome is Outcome.PENDING]
-        course = Course.of(deployments)
+        course = Course(deployments)
         guilty = blamed(incident, course, rules.incident_window, pending)
         known = {link.parent for link in links[key]}
         found[key] = [

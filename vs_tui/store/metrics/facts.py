@@ -41,7 +41,7 @@ class Facts:
         """Bring the rows of changed spans up to date; the targets that lost or got a deployment."""
         for table in _TABLES if gone else ():
             db.execute(f"DELETE FROM {table} WHERE key {rows.KEYS}", (rows.as_json(gone),))
-        know_since(db, [change.new for change in changes])
+        know_since(db, changes)
         spans = [
             change.new
             for change in changes
@@ -128,28 +128,36 @@ _HEARD: Final = frozenset({"deploy", "pipeline", "build", "push", "test", "relea
 anything was sent."""
 
 
-def know_since(db: sqlite3.Connection, spans: Iterable[Span]) -> None:
+def know_since(db: sqlite3.Connection, changes: Iterable[Change]) -> None:
     """Keep when something was heard of each service of a project first."""
     first: dict[tuple[str, str], Instant] = {}
-    for span in spans:
-        if span.operation in _HEARD:
-            place = (span.project, span.service)
-            first[place] = min(span.at, first.get(place, span.at))
+    left: set[tuple[str, str, Instant]] = set()
+    for old, new, *_ in changes:
+        if new.operation in _HEARD:
+            place = (new.project, new.service)
+            first[place] = min(new.at, first.get(place, new.at))
+        if old is not None and old.operation in _HEARD:
+            left.add((old.project, old.service, old.at))
     db.executemany(
         "INSERT INTO metric_since VALUES (?, ?, ?) ON CONFLICT (project, service) "
         "DO UPDATE SET at = excluded.at WHERE excluded.at < at",
         [(*place, at) for place, at in first.items()],
     )
+    for project, service, at in left - {(*place, at) for place, at in first.items()}:
+        # What was heard first may be of a later time, or of another service, after all.
+        sql = "DELETE FROM metric_since WHERE project = ? AND service = ? AND at = ?"
+        if db.execute(sql, (project, service, at)).rowcount:
+            know_since_all(db, "project = ? AND service = ?", project, service)
 
 
-def know_since_all(db: sqlite3.Connection) -> None:
+def know_since_all(db: sqlite3.Connection, where: str = "1", *bound: str) -> None:
     """The same for all spans that are stored."""
     db.execute(
         "INSERT INTO metric_since SELECT project, service, "
-        "MIN(COALESCE(started_at, ended_at, last_event_at)) FROM spans "
-        f"WHERE operation {rows.KEYS} AND derived = 0 GROUP BY 1, 2 "
+        f"MIN(COALESCE(started_at, ended_at, last_event_at)) FROM spans WHERE {where} "
+        f"AND operation {rows.KEYS} AND derived = 0 GROUP BY 1, 2 "
         "ON CONFLICT (project, service) DO UPDATE SET at = MIN(at, excluded.at)",
-        (rows.as_json(sorted(_HEARD)),),
+        (*bound, rows.as_json(sorted(_HEARD))),
     )
 
 

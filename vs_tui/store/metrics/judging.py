@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, Final
 
 from vs_tui.metrics.assessment import Assessed, assess
-from vs_tui.metrics.counted import WHOLE, Place, Shipment, first_of_each, groups_of
+from vs_tui.metrics.counted import WHOLE, Group, Place, groups_of
 from vs_tui.metrics.facts import Outcome, Target
 from vs_tui.metrics.failures import REVERT
 from vs_tui.metrics.products import assess_parts, failed_with, product_deployments
@@ -161,25 +162,19 @@ class Judging:
             self._replace("product_group = ? AND unit = 2", (group,), whole, WHOLE)
 
     def first_shipments(self) -> None:
-        """Mark in which deployment of each group a change counts."""
+        """Mark in which deployment of each group a change counts: the first that shipped it."""
         sql = (
-            "SELECT change, at, deployment, unit, place, first FROM dora_changes "
-            f"WHERE change {rows.KEYS}"
+            "SELECT change, deployment, unit, place, first FROM dora_changes "
+            f"WHERE change {rows.KEYS} ORDER BY at, deployment"
         )
-        found = list(rows.select_in(self._db, sql, self._changes))
         named = {number: place for place, number in self._places.items()}
-        groups = {(place, unit): groups_of(named[place], unit) for *_, unit, place, _ in found}
-        first = first_of_each(
-            Shipment(change, at, deployment, group)
-            for change, at, deployment, unit, place, _ in found
-            for group in groups[place, unit]
-        )
+        groups_at = cache(lambda place, unit: groups_of(named[place], unit))
+        shipped: set[tuple[str, Group]] = set()
         moved = []
-        for change, _, deployment, unit, place, before in found:
-            bits = 0
-            for group in groups[place, unit]:
-                if first[change, group] == deployment:
-                    bits |= group.bit
+        for change, deployment, unit, place, before in rows.select_in(self._db, sql, self._changes):
+            fresh = {(change, group) for group in groups_at(place, unit)} - shipped
+            shipped |= fresh
+            bits = sum(group.bit for _, group in fresh)
             if bits != before:
                 moved.append((bits, deployment, change))
         self._db.executemany(
