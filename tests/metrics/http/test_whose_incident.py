@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.metrics.http.others import Plyzen, Script, alertmanager, pagerduty
-from tests.metrics.http.story import FAIL, RECOVERY, Story, figure, rate, send
+from tests.metrics.http.story import FAIL, RECOVERY, Story, figure, items, rate, send
 
 
 def decide(server, action: str, child: str, parent: str) -> None:
@@ -134,3 +134,24 @@ def test_plyzen_an_artifact_that_is_deployed_alone_has_its_own_alarms(configured
     story.tell(server := configured(""))
     assert counted(server, own.name) == (1, 2)
     assert rate(figure(server, "store", FAIL, by="product")) == (0, 1)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+def test_an_alert_whose_start_moves_is_one_incident_of_one_deployment(configured, order) -> None:
+    """Two Prometheus servers state different starts; a deployment ended between them."""
+    story = Story()
+    own = Script(story, "moving")
+    own.deploy("10:00", version="1", key="first")
+    own.deploy("10:20", version="2", key="second")
+    alertmanager(story, own.service, "10:22")
+    alertmanager(story, own.service, "10:18", "10:50")
+    deploys, alerts = story.posts[:4], story.posts[4:]
+    server = configured("")
+    send(server, deploys)
+    send(server, [alerts[number] for number in order])
+    (incident,) = server.spans("&filter=kind:incident")
+    assert incident["started_at"].startswith("2026-03-02T10:18")
+    assert [link["parent"].rpartition("-")[2] for link in incident["links"]] == ["first"]
+    assert counted(server, own.name) == (1, 2)
+    assert figure(server, own.name, RECOVERY)["value"] == 32 * 60
+    assert items(server, by="all")[""]["beside"]["incidents"] == 1
