@@ -236,9 +236,15 @@ async def test_a_review_that_waits_is_told_once(tmp_path, chat) -> None:
     assert chat.told[0][0] == "waiting"
 
 
-async def test_a_missed_goal_is_told_once_a_week(tmp_path, chat) -> None:
+@pytest.mark.parametrize("filter_", ["", "team:core kind:deploy", "-team:web"])
+async def test_a_missed_goal_is_told_once_a_week(tmp_path, chat, filter_) -> None:
+    """To those whose filter admits the team; its terms about spans do not count."""
+    rules = (
+        NotifyRule(("goal_missed", "regressed"), "json", chat.url, filter=filter_),
+        NotifyRule(("goal_missed",), "json", chat.url + "?of=web", filter="team:web"),
+    )
     settings = {
-        **rule(chat, "goal_missed", "regressed"),
+        "notify": rules,
         "teams": Teams((Team("core", ("*",), ()),)),
         "goals": read_goals({"core": {"change_fail_rate": "1%"}}),
     }

@@ -8,6 +8,7 @@ from vs_tui.metrics.cards import value_text
 from vs_tui.metrics.definitions import METRICS
 from vs_tui.metrics.goals import is_met
 from vs_tui.metrics.windows import day_of
+from vs_tui.model.filters import parse
 from vs_tui.model.notify_settings import NotifyRule
 from vs_tui.model.time import Instant, format_duration
 from vs_tui.store.notices import Notice
@@ -41,10 +42,12 @@ async def waiting_notices(reader: SqliteReader, rule: NotifyRule) -> Sequence[No
 
 
 async def team_notices(reports: Reports, rule: NotifyRule, now: Instant) -> Sequence[Notice]:
-    """Stages that became slower and goals that are missed, each once a week."""
+    """Stages that became slower and goals that are missed, each once a week, of the teams that the
+    rule's filter admits."""
+    admits = parse(rule.filter, traces=True).admits_team
     week = day_of(now, Asked().window(reports.config, now).zone).isocalendar()[:2]
     found = []
-    for team in reports.config.teams.names or [""]:
+    for team in filter(admits, reports.config.teams.names or [""]):
         if "regressed" in rule.on:
             detail = await reports.stages(Asked(team=team))
             for slower in detail.regressions:
@@ -54,6 +57,8 @@ async def team_notices(reports: Reports, rule: NotifyRule, now: Instant) -> Sequ
                 found.append(_of_team(rule, "regressed", team, slower.name, title, week))
     if "goal_missed" in rule.on:
         for card in await reports.scorecards(Asked(), beside=False):
+            if not admits(card.name):
+                continue
             for name, figure in card.figures.items():
                 goal, value = figure.goal, figure.value
                 if goal is None or value is None or is_met(name, value, goal):

@@ -146,6 +146,14 @@ class Filter:
         """Whether a span is shown at `now`."""
         return all(_holds(term, span, now) != term.negated for term in self.terms)
 
+    def admits_team(self, team: str) -> bool:
+        """Whether what is about a whole team passes: its other terms are about spans."""
+        return all(
+            any(glob_matches(team, value) for value in term.values) != term.negated
+            for term in self.terms
+            if term.key == "team"
+        )
+
 
 def parse(text: str, *, traces: bool = False) -> Filter:
     """Read a filter. `traces` allows the terms of the list of traces. FilterError names the place,
