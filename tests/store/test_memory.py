@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 
-from tests.ingest.server import TOKEN
-from tests.store.conftest import custom, ref
+import pytest
+
+from tests.ingest.server import TOKEN, Server, serving
+from tests.store.conftest import Clock, custom, ref
 from tests.store.tracing import World
 from vs_tui.store import read_spans
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.span_folding import EventCache
+from vs_tui.store.writer import Writer
 from vs_tui.traces.folding import LEFT_OUT, MOST_ATTRIBUTES, bounded
 
 LARGE = {f"t{n}": "v" * 1_900 for n in range(90)}
@@ -92,26 +98,58 @@ async def test_a_page_ends_where_its_spans_are_large(open_writer, clock, monkeyp
         await reader.close()
 
 
-async def test_large_pages_do_not_hold_up_webhooks(tmp_path) -> None:
-    """Eight readers ask for all large spans at once."""
-    from tests.ingest.server import nearby
+def download(url: str) -> int:
+    """The bytes of an answer, which is not read: that would take this process as long."""
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return sum(map(len, iter(lambda: answer.read(1 << 16), b"")))
 
-    with nearby(tmp_path) as server:
-        for number in range(30):
-            body = {"type": "build", "id": str(number), "action": "start", "tags": LARGE}
-            assert server.call("/customhttp", body)[0] == 200
-        slowest = 0.0
-        reading = [
-            asyncio.create_task(asyncio.to_thread(server.call, "/api/spans?limit=10000"))
-            for _ in range(8)
-        ]
-        number = 0
+
+def slowest_beside(server: Server, path: str) -> float:
+    """Seconds of the slowest webhook while eight readers ask for a page at once."""
+    slowest, number = 0.0, 0
+    with ThreadPoolExecutor(8) as readers:
+        reading = [readers.submit(download, server.url + path) for _ in range(8)]
         while not all(task.done() for task in reading) or number < 3:
             number += 1
             began = time.monotonic()
             body = {"type": "build", "id": f"probe{number}", "action": "start"}
-            status, _ = await asyncio.to_thread(server.call, "/customhttp", body, {}, "", TOKEN)
-            assert status == 200
+            assert server.call("/customhttp", body)[0] == 200
             slowest = max(slowest, time.monotonic() - began)
-        assert all(task.result()[0] == 200 for task in reading)
-        assert slowest < 2.0, "0.5 s on a machine that has nothing else to do"
+    assert all(task.result() > 500_000 for task in reading)
+    return slowest
+
+
+@pytest.fixture(scope="module")
+def much(tmp_path_factory) -> Iterator[Server]:
+    """A receiver with 30 large spans and 2,500 small ones."""
+    folder = tmp_path_factory.mktemp("much")
+
+    async def fill() -> None:
+        writer = Writer(folder / "t.db", Clock())
+        await writer.open()
+        large = [custom("build", f"l{n}", "start", n, tags=LARGE) for n in range(30)]
+        small = [custom("test", n, "start", 60 + n % 900) for n in range(2_500)]
+        await asyncio.gather(*map(writer.submit, [*large, *small]))
+        await writer.close()
+
+    asyncio.run(fill())
+    with serving(folder) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/spans?limit=10000&filter=kind:build",
+        "/api/spans?limit=10000",
+        "/api/board?limit=10000",
+    ],
+)
+def test_large_pages_do_not_hold_up_webhooks(much, path) -> None:
+    """Of three tries: others use the machine, too."""
+    for _ in range(3):
+        slowest = slowest_beside(much, path)
+        if slowest < 0.5:
+            break
+    assert slowest < 0.5

@@ -45,7 +45,8 @@ class EmMetricsApi:
 
     async def deployments(self, request: web.Request) -> web.Response:
         """All deployments, newest first; `project_id` and `limit` narrow them."""
-        found = [DEPLOYMENT.write(span) for span in await self._listed("kind:deploy")]
+        spans = await self._listed("kind:deploy")
+        found = await self._reader.run(lambda _: [DEPLOYMENT.write(span) for span in spans])
         if project := request.query.get("project_id", ""):
             found = [entry for entry in found if entry["project_id"] == project]
         limit = request.query.get("limit", "")
@@ -63,7 +64,8 @@ class EmMetricsApi:
         or not finished (`unfinished`). Any other word lists all, as in em-metrics."""
         wanted = request.query.get("type", "") or request.query.get("filter", "")
         only = "kind:incident state:in_flight" if wanted == IN_PROGRESS else "kind:incident"
-        found = [INCIDENT.write(span) for span in await self._listed(only)]
+        spans = await self._listed(only)
+        found = await self._reader.run(lambda _: [INCIDENT.write(span) for span in spans])
         if wanted == UNFINISHED:
             found = [entry for entry in found if entry["finished_at"] is None]
         return answer(found)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 from aiohttp import web
@@ -39,6 +39,12 @@ KEEP_ALIVE_SECONDS: Final = 15.0
 MAX_STREAMED: Final = 200
 """Most spans sent with one change; after more, the client reads again."""
 
+FEW_ROWS: Final = 500
+_ALL_ROWS: Final = frozenset(
+    {"/api/board", *(f"{v}/{p}" for v in ("", "/api/v1") for p in ("deployments", "incidents"))}
+)
+"""Paths whose answers have many rows unless a limit is given."""
+T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -49,6 +55,12 @@ class Api:
         self._reader = reader
         self._writer = writer
         self._gate = gate
+        self._large = asyncio.Semaphore(1)
+        """Of large answers one at a time is read and written: it is held in memory whole."""
+
+    async def _beside(self, write: Callable[[], T]) -> T:
+        """What is written on the reader's thread: meanwhile the loop goes on with webhooks."""
+        return await self._reader.run(lambda _: write())
 
     def routes(self) -> list[web.RouteDef]:
         paths: dict[str, Handler] = {
@@ -88,7 +100,8 @@ class Api:
                 if not _quick(request.query):
                     # A script sees what it sent before; a screen is repainted as it changes.
                     await self._writer.caught_up()
-                return await handler(request)
+                async with self._large if _is_large(request) else contextlib.nullcontext():
+                    return await handler(request)
             except ValueError as error:
                 raise Refused(400, "bad_request", str(error)) from None
             except OverflowError:
@@ -133,7 +146,9 @@ class Api:
             seen = {span.key for span in known if is_seen(request, span)}
             links = {k: [each for each in v if each.parent in seen] for k, v in links.items()}
             spans = [s if s.parent_key in seen else s._replace(parent_key="") for s in spans]
-        return [span_json(span, links.get(span.key, ()), refs) for span in spans]
+        return await self._beside(
+            lambda: [span_json(span, links.get(span.key, ()), refs) for span in spans]
+        )
 
     async def traces(self, request: web.Request) -> web.Response:
         query = request.query
@@ -157,7 +172,9 @@ class Api:
         items = [item for item in found if is_seen(request, item.root)]
         now = self._reader.now()
         rows = await self._reader.standings([item.trace_id for item in items])
-        return [listed_json(item, rows.get(item.trace_id), now) for item in items]
+        return await self._beside(
+            lambda: [listed_json(item, rows.get(item.trace_id), now) for item in items]
+        )
 
     async def board(self, request: web.Request) -> web.Response:
         query = request.query
@@ -170,7 +187,8 @@ class Api:
             rows = [row for row in board.rows if is_seen(request, row.root)]
             board = dataclasses.replace(board, rows=rows, outside=frozenset())
         limit = _limit(query.get("limit", "1000"))
-        return answer(BOARD.write(board, instant(query, "at") or self._reader.now(), limit))
+        now = instant(query, "at") or self._reader.now()
+        return answer(await self._beside(lambda: BOARD.write(board, now, limit)))
 
     async def trace(self, request: web.Request) -> web.Response:
         trace = await self._reader.trace(request.match_info["trace_id"])
@@ -181,7 +199,8 @@ class Api:
                 "there is no such trace, or it was pruned; /api/traces lists what there is"
             )
         rows = await self._reader.standings([trace.trace_id])
-        return answer(trace_json(trace, rows.get(trace.trace_id), self._reader.now()))
+        row, now = rows.get(trace.trace_id), self._reader.now()
+        return answer(await self._beside(lambda: trace_json(trace, row, now)))
 
     async def deliveries(self, request: web.Request) -> web.Response:
         query = request.query
@@ -200,7 +219,8 @@ class Api:
         rows, cursor = await self._reader.all_deliveries(
             query.get("filter", ""), limit=limit, cursor=query.get("cursor", "")
         )
-        return answer({"items": [DELIVERY.write(row) for row in rows], "next": cursor or None})
+        items = await self._beside(lambda: [DELIVERY.write(row) for row in rows])
+        return answer({"items": items, "next": cursor or None})
 
     async def delivery(self, request: web.Request) -> web.Response:
         detail = await self._reader.delivery(int(request.match_info["id"]))
@@ -325,6 +345,14 @@ def _check_names(request: web.Request) -> None:
 def _quick(query: Mapping[str, str]) -> bool:
     """Whether a screen asks: it gets an answer in time, with what was found so far."""
     return query.get("quick", "") == "1"
+
+
+def _is_large(request: web.Request) -> bool:
+    """Whether the answer may have many rows."""
+    limit = request.query.get("limit", "")
+    if not limit:
+        return request.path in _ALL_ROWS or request.path.startswith("/api/traces/")
+    return limit.isdigit() and int(limit[:9]) > FEW_ROWS
 
 
 def _is_number(text: str) -> bool:

@@ -17,7 +17,7 @@ from vs_tui.traces.past import as_of
 
 PAGE_BYTES: Final = 4 * MIB
 """Attributes of a page; it ends earlier than its limit where spans are large."""
-_ATTRIBUTES: Final = Span._fields.index("attributes")
+ATTRIBUTES: Final = Span._fields.index("attributes")
 SORTS: Final = {
     "started": "started_at",
     "ended": "ended_at",
@@ -140,7 +140,7 @@ def read_live(
         for value, *row in db.execute(sql, (*bound, *from_there, *parameters, wanted)):
             span = rows.span_of(row)
             found.append((span, Place(part, value, span.key)))
-            size += len(row[_ATTRIBUTES])
+            size += len(row[ATTRIBUTES])
             if size > PAGE_BYTES:
                 limit = max(len(found) - 1, 1)
             if len(found) > limit:
@@ -173,7 +173,7 @@ def read_sorted(
     for value, *row in db.execute(sql, (*parameters, *extra, *from_there, limit + 1)):
         span = rows.span_of(row)
         found.append((span, Place(0, value, span.key)))
-        size += len(row[_ATTRIBUTES])
+        size += len(row[ATTRIBUTES])
         if size > PAGE_BYTES:
             limit = max(len(found) - 1, 1)
         if len(found) > limit:

@@ -7,16 +7,20 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store import rows
 from vs_tui.store.cursor import Place, cursor_of, place_of
+from vs_tui.store.read_spans import ATTRIBUTES, PAGE_BYTES
 from vs_tui.store.reader_protocol import Trace, TracePage, TraceSummary
 from vs_tui.store.searching import TURN, Search
 from vs_tui.traces.past import as_of
 
 MAX_TRACE: Final = 5_000
 """Spans of one trace that are read; more than anyone can look at."""
+MAX_TRACE_BYTES: Final = 16 * MIB
+"""Attributes of a trace that are read."""
 _AT_ONCE: Final = 1_000
 _ORDER: Final = "traces"
 _LATER: Final = 1 << 62
@@ -84,7 +88,13 @@ def _alias(db: sqlite3.Connection, trace_id: str) -> str:
 
 def _trace_rows(db: sqlite3.Connection, trace_id: str) -> list[Any]:
     sql = f"{_SELECT} WHERE trace_id = ? ORDER BY started_at LIMIT ?"
-    return db.execute(sql, (trace_id, MAX_TRACE)).fetchall()
+    found, size = [], 0
+    for row in db.execute(sql, (trace_id, MAX_TRACE)):
+        size += len(row[ATTRIBUTES])
+        if found and size > MAX_TRACE_BYTES:
+            break
+        found.append(row)
+    return found
 
 
 def read_found_traces(
@@ -147,8 +157,23 @@ def read_all_traces(
                     break
         if len(found) > limit:
             break
+    limit = _fitting(db, [trace_id for trace_id, _ in found[:limit]])
     page = summaries(db, [trace_id for trace_id, _ in found[:limit]])
     return page, cursor_of(_ORDER, found[limit - 1][1]) if len(found) > limit else ""
+
+
+def _fitting(db: sqlite3.Connection, trace_ids: Sequence[str]) -> int:
+    """How many of these traces are a page, by the attributes of their roots; at least one."""
+    sql = (
+        "SELECT trace_id, length(attributes) FROM spans WHERE parent_key = '' "
+        "AND trace_id IN (SELECT value FROM json_each(?))"
+    )
+    sizes, size = dict(rows.select_in(db, sql, trace_ids)), 0
+    for number, trace_id in enumerate(trace_ids):
+        size += sizes.get(trace_id, 0)
+        if number and size > PAGE_BYTES:
+            return number
+    return len(trace_ids)
 
 
 def summaries(
