@@ -88,7 +88,8 @@ def _alias(db: sqlite3.Connection, trace_id: str) -> str:
 
 def _trace_rows(db: sqlite3.Connection, trace_id: str) -> list[Any]:
     sql = f"{_SELECT} WHERE trace_id = ? ORDER BY started_at LIMIT ?"
-    found, size = [], 0
+    found: list[Any] = []
+    size = 0
     for row in db.execute(sql, (trace_id, MAX_TRACE)):
         size += len(row[ATTRIBUTES])
         if found and size > MAX_TRACE_BYTES:
