@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -235,19 +236,50 @@ def test_retry_after(value, expected) -> None:
     assert otlp_http.retry_after(value, 60.0) == expected
 
 
+LOOPBACK, ALL = "http://127.0.0.1:5000", "http://0.0.0.0:5000"
+HERE, ELSEWHERE = "198.51.100.7", "198.51.100.8"
+
+
 @pytest.mark.parametrize(
-    ("url", "same"),
+    ("url", "listener", "same"),
     [
-        ("http://localhost:5000", True),
-        ("http://127.0.0.1:5000/v1/traces", True),
-        ("http://[::1]:5000", True),
-        ("http://127.0.0.1:4318", False),
-        ("http://collector:5000", False),
-        ("http://collector", False),
+        ("http://localhost:5000", LOOPBACK, True),
+        ("http://127.0.0.1:5000/v1/traces", LOOPBACK, True),
+        ("http://[::1]:5000", LOOPBACK, True),
+        ("http://127.0.0.1:4318", LOOPBACK, False),
+        ("http://collector:5000", LOOPBACK, False),
+        ("http://collector", LOOPBACK, False),
+        (f"http://{HERE}:5000", LOOPBACK, False),
+        (f"http://{HERE}:5000", ALL, True),
+        ("http://jumpbox:5000", ALL, True),
+        ("http://127.0.0.1:5000", ALL, True),
+        (f"http://{ELSEWHERE}:5000", ALL, False),
+        ("http://127.0.0.1:5000", f"http://{HERE}:5000", False),
+        ("http://jumpbox:5000", f"http://{HERE}:5000", True),
+        ("http://nobody:5000", ALL, False),
+        ("https://vs.acme.example/", LOOPBACK, True),
+        ("https://vs.acme.example/v1/traces", LOOPBACK, True),
+        ("https://vs.acme.example/otel", LOOPBACK, False),
     ],
 )
-def test_whether_a_url_leads_to_ourselves(url, same) -> None:
-    assert otlp_http.leads_to(url, "http://127.0.0.1:5000") is same
+def test_whether_a_url_leads_to_ourselves(url, listener, same, monkeypatch) -> None:
+    names = {"localhost": "127.0.0.1", "jumpbox": HERE, "collector": ELSEWHERE}
+
+    def resolve(host: str, port: None, **_: Any) -> list[tuple[Any, ...]]:
+        address = names.get(host, host)
+        if not (address[0].isdigit() or ":" in address):
+            raise OSError("unknown name")
+        return [(0, 0, 0, "", (address, 0))]
+
+    monkeypatch.setattr(otlp_http.socket, "getaddrinfo", resolve)
+    here = ("127.0.0.1", "::1", HERE)
+    monkeypatch.setattr(otlp_http, "_is_here", lambda address: str(address) in here)
+    assert otlp_http.leads_to(url, listener, "https://vs.acme.example") is same
+
+
+def test_only_addresses_of_this_machine_are_here() -> None:
+    assert otlp_http._is_here(ip_address("127.0.0.1"))
+    assert not otlp_http._is_here(ip_address(ELSEWHERE))
 
 
 class Busy:

@@ -144,7 +144,7 @@ class Runtime:
         from vs_tui.export.trace_exporter import TraceExporter
 
         settings = self.config.export
-        if leads_to(settings.otlp, self.url):
+        if leads_to(settings.otlp, self.url, self.config.public_url):
             raise ConfigError(
                 f"[export] otlp is {self.url}, this receiver itself; name a collector's address"
             )

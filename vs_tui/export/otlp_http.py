@@ -7,8 +7,11 @@ partial success, endpoint paths).
 from __future__ import annotations
 
 import gzip
+import socket
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from random import uniform
 from time import time
 from typing import Final, NamedTuple
@@ -46,14 +49,36 @@ def signal_url(base: str, signal: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, f"{path}/v1/{signal}", parts.query, ""))
 
 
-def leads_to(url: str, listener: str) -> bool:
-    """Whether a URL names the address that `listener` (http://HOST:PORT) listens on. A listener on
-    all addresses, or on loopback, is reached by every loopback name."""
+def leads_to(url: str, listener: str, public: str = "") -> bool:
+    """Whether a URL leads to the address that `listener` (http://HOST:PORT) listens on, by whatever
+    name, or is the URL by which tools reach it. Asks the resolver when the ports are the same."""
+    if public and signal_url(url, "traces") == signal_url(public, "traces"):
+        return True
     target, own = urlsplit(url), urlsplit(listener)
     if (target.port or _PORTS.get(target.scheme)) != own.port:
         return False
-    local = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"}  # noqa: S104
-    return target.hostname == own.hostname or {target.hostname, own.hostname} <= local
+    theirs, ours = _addresses(target.hostname), _addresses(own.hostname)
+    if any(address.is_unspecified for address in ours):
+        return any(map(_is_here, theirs))
+    # Where one of loopback's addresses leads, a name for it may give the other.
+    loopback = any(a.is_loopback for a in theirs) and any(a.is_loopback for a in ours)
+    return loopback or bool(theirs & ours)
+
+
+def _addresses(host: str | None) -> set[IPv4Address | IPv6Address]:
+    with suppress(OSError, UnicodeError, ValueError):
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return {ip_address(str(address[0]).partition("%")[0]) for *_, address in found}
+    return set()
+
+
+def _is_here(address: IPv4Address | IPv6Address) -> bool:
+    """Whether this machine has the address: no other can be bound."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as tried:
+        tried.bind((str(address), 0))
+        return True
+    return False
 
 
 async def post(session: ClientSession, url: str, body: bytes, headers: Mapping[str, str]) -> Posted:

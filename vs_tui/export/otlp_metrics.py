@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
-from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
 from vs_tui import __version__
-from vs_tui.export.otlp_traces import SCOPE
-from vs_tui.metrics.counters import INSTRUMENTS, Labels, Total
+from vs_tui.export.otlp_traces import SCOPE, key_values
+from vs_tui.metrics.counters import INSTRUMENTS, Total
 from vs_tui.model.time import Instant
 
 _CUMULATIVE = metrics_pb2.AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
@@ -27,7 +26,7 @@ def metrics_request(
     """The request for all totals, counted from `since` to `now`."""
     request = ExportMetricsServiceRequest()
     group = request.resource_metrics.add()
-    group.resource.attributes.extend(_strings(resource))
+    group.resource.attributes.extend(key_values(resource))
     scope = group.scope_metrics.add()
     scope.scope.name = SCOPE
     scope.scope.version = __version__
@@ -47,26 +46,12 @@ def metrics_request(
             bars.bucket_counts.extend(total.buckets)
             bars.explicit_bounds.extend(instrument.bounds)
             bars.start_time_unix_nano, bars.time_unix_nano = start, end
-            bars.attributes.extend(_attributes(total.labels))
+            bars.attributes.extend(key_values(total.labels._asdict()))
         else:
             metric.sum.aggregation_temporality = _CUMULATIVE
             metric.sum.is_monotonic = True
             point = metric.sum.data_points.add()
             point.as_int = total.n
             point.start_time_unix_nano, point.time_unix_nano = start, end
-            point.attributes.extend(_attributes(total.labels))
+            point.attributes.extend(key_values(total.labels._asdict()))
     return bytes(request.SerializeToString())
-
-
-def _attributes(labels: Labels) -> list[KeyValue]:
-    return _strings(labels._asdict())
-
-
-def _strings(attributes: Mapping[str, str]) -> list[KeyValue]:
-    found = []
-    for name, value in attributes.items():
-        if value:
-            pair = KeyValue(key=name)
-            pair.value.string_value = value
-            found.append(pair)
-    return found

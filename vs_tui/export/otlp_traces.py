@@ -83,7 +83,7 @@ def _resource(span: Span) -> _Resource:
 
 
 def _resource_attributes(resource: _Resource) -> Iterable[KeyValue]:
-    return _key_values(
+    return key_values(
         {
             "service.name": resource.service,
             "vcs.owner.name": resource.owner,
@@ -106,7 +106,7 @@ def _fill(out: trace_pb2.Span, exported: ExportedSpan) -> None:
     started = min(span.at, ended)
     out.start_time_unix_nano = max(started, 0) * 1_000
     out.end_time_unix_nano = max(ended, started + SHORTEST, 1) * 1_000
-    out.attributes.extend(_key_values(_attributes(span)))
+    out.attributes.extend(key_values(_attributes(span)))
     if span.status.failed:
         out.status.code = trace_pb2.Status.STATUS_CODE_ERROR
         out.status.message = span.error
@@ -115,7 +115,7 @@ def _fill(out: trace_pb2.Span, exported: ExportedSpan) -> None:
         edge.trace_id = otel_trace_id(trace_id)
         edge.span_id = otel_span_id(link.parent)
         edge.attributes.extend(
-            _key_values({"vs.link.rule": link.rule.value, "vs.link.why": link.why})
+            key_values({"vs.link.rule": link.rule.value, "vs.link.why": link.why})
         )
 
 
@@ -149,7 +149,8 @@ def _attributes(span: Span) -> Mapping[str, Scalar]:
     return found
 
 
-def _key_values(attributes: Mapping[str, Scalar]) -> Iterable[KeyValue]:
+def key_values(attributes: Mapping[str, Scalar]) -> Iterable[KeyValue]:
+    """Attributes as OTLP has them; empty texts are left out."""
     for name, value in attributes.items():
         if value == "":
             continue
