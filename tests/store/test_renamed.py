@@ -246,6 +246,33 @@ def test_a_change_under_the_new_name_closes_an_issue_of_the_old_one() -> None:
         assert found and found.parent_key == "vstrace-github-issue-id:github.com/77-12"
 
 
+def ticket(key: str, clock: str, **more: Any) -> Intake:
+    project = {"key": key.partition("-")[0], "id": "10000"}
+    return from_jira(ji.issue("updated", clock, ji.DOING, key=key, project=project, **more))
+
+
+def test_the_issues_of_a_project_with_another_key_are_found_by_both() -> None:
+    """Also those that nothing was told of since, and those that are named as they were."""
+    deliveries = [
+        ticket("TP-7", "09:00:00"),
+        ticket("SHOP-8", "10:00:00"),
+        github("acme/api", "opened", "12:00:00", title="SHOP-7 Do it", body="", number=41),
+        github("acme/api", "opened", "12:00:00", title="TP-8 Do it", body="", number=42),
+    ]
+    expected = None
+    for order in permutations(deliveries):
+        world = World().deliver(*order)
+        parents = world.parents()
+        assert parents["github-pull_request-api-41"] == "jira-issue-SHOP-7"
+        assert parents["github-pull_request-api-42"] == "jira-issue-SHOP-8"
+        for ref in ("TP-7", "SHOP-7"):
+            found = find_span(world.db, f"vstrace-jira-issue-{ref}")
+            assert found and (found.project, found.ref) == ("SHOP", "vstrace-jira-issue-SHOP-7")
+        expected = expected or world.rows()
+        assert world.rows() == expected
+    assert world.rebuild().rows() == expected
+
+
 def test_many_spans_of_a_renamed_repository_follow_in_small_transactions(monkeypatch) -> None:
     monkeypatch.setattr(renamed_store, "AT_ONCE", 2)
     pushes = [

@@ -32,7 +32,6 @@ from vs_tui.model.vocabulary import (
 from vs_tui.sources.base import (
     Inbound,
     Parsed,
-    Unauthorized,
     Unreadable,
     items,
     json_object,
@@ -41,7 +40,7 @@ from vs_tui.sources.base import (
     obj,
     text,
 )
-from vs_tui.sources.signatures import require_hmac_hex
+from vs_tui.sources.signatures import require_sha256
 
 CANCELLING_WORDS: Final = (
     "won't",
@@ -85,10 +84,8 @@ class Jira:
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
         """`sha256=` and the hex HMAC of the raw body."""
-        algorithm, _, given = inbound.header("x-hub-signature").strip().partition("=")
-        if algorithm.lower() != "sha256" or not given:
-            raise Unauthorized("X-Hub-Signature is missing or not 'sha256=' and hex digits")
-        require_hmac_hex([given], inbound.body, secrets, "X-Hub-Signature")
+        given = inbound.header("x-hub-signature")
+        require_sha256(given, inbound.body, secrets, "X-Hub-Signature")
 
     def dedupe_key(self, inbound: Inbound) -> str:
         """Jira keeps its identifier when it tries again."""
@@ -142,7 +139,7 @@ def _issue(
             "",
         ),
         url=_web_url(text(issue, "self"), key),
-        attributes=_attributes(fields, key),
+        attributes=_attributes(fields, key, text(issue, "self")),
         offers=keys.offers(
             Key("issue_key", key, "", "ticket"),
             Key("ref", keys.reference("jiracloud", "issue", "", key)),
@@ -261,10 +258,13 @@ def _state(
     return found, since or now, True
 
 
-def _attributes(fields: dict[str, Any], key: str) -> dict[str, Scalar]:
+def _attributes(fields: dict[str, Any], key: str, page: str) -> dict[str, Scalar]:
     sprints = [name for _, name in _sprints(fields)]
     resolved = parse_instant(fields.get("resolutiondate"))
+    project = text(fields, "project", "id", limit=40)
     found = known(
+        # A project that gets another key keeps its id.
+        vs__project__id=keys.stable(page, f"project/{project}") if project else None,
         vs__issue__key=key,
         vs__issue__title=text(fields, "summary"),
         vs__issue__type=text(fields, "issuetype", "name", limit=80),

@@ -61,6 +61,14 @@ def require_hmac_hex(
         raise Unauthorized(f"{what} is missing or does not match the body")
 
 
+def require_sha256(given: str, body: bytes, secrets: Sequence[bytes], what: str) -> None:
+    """`sha256=` and the hex HMAC-SHA256 of the raw body: GitHub, Bitbucket and Jira."""
+    algorithm, _, hexadecimal = given.strip().partition("=")
+    if algorithm.lower() != "sha256" or not hexadecimal:
+        raise Unauthorized(f"{what} is missing or not 'sha256=' and hex digits")
+    require_hmac_hex([hexadecimal], body, secrets, what)
+
+
 def require_hmac_any(given: str, message: bytes, secrets: Sequence[bytes], what: str) -> None:
     """Like `require_hmac_hex`, but the digest may be hex, `sha256=` hex, or base64."""
     value = given.strip().removeprefix("sha256=")

@@ -20,6 +20,10 @@ _UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _HOME: Final = re.compile(rf"-id:([^/]+/(?:\d+|{_UUID}))(?:-|\Z)")
 
 
+PROJECT: Final = "vs.project.id"
+"""The id of a project whose key is in its issues' names."""
+
+
 class Name(NamedTuple):
     """That a repository was called something, and until when this was heard."""
 
@@ -30,17 +34,20 @@ class Name(NamedTuple):
     heard_at: Instant
 
 
-def home(key: str) -> str:
-    """The repository that a span's key names by its id; empty for all other keys."""
-    found = _HOME.search(key) if "-id:" in key else None
-    return found[1] if found else ""
+def home(event: Event) -> str:
+    """The repository that a span's key names by its id, or the project of a Jira issue; empty for
+    all others."""
+    if told := event.attributes.get(PROJECT):
+        return str(told).removeprefix("id:")
+    found = _HOME.search(event.key) if "-id:" in event.key else None
+    return found[1] if found and "/" in event.project else ""
 
 
 def names_in(events: Iterable[Event]) -> dict[tuple[str, str], Instant]:
     """The names that events tell of repositories, each with the latest time it was heard."""
     found: dict[tuple[str, str], Instant] = {}
     for event in events:
-        if "/" in event.project and (repository := home(event.key)):
+        if repository := home(event):
             told = (repository, event.project)
             found[told] = max(found.get(told, 0), event.snapshot_at)
     return found
@@ -95,7 +102,7 @@ class Renames:
         """The event as it would be told now; its refs of before are offered as well."""
         if not self.of:
             return event
-        own = self.of.get(home(event.key), {})
+        own = self.of.get(home(event), {})
 
         def now(name: str) -> str:
             return own.get(name) or self.everywhere.get(name, "")
@@ -109,12 +116,17 @@ class Renames:
             seeks=tuple([seek._replace(key=moved(seek.key)) for seek in event.seeks]),
             project=now(event.project.lower()) or event.project,
         )
-        return _with_refs_of(event) if own and event.full_ref else event
+        if not own or not event.full_ref:
+            return event
+        if PROJECT in event.attributes:
+            names = [name for name in own if name in self.everywhere or own[name] == name.upper()]
+            return _with_keys_of(event, names)
+        return _with_refs_of(event)
 
 
 def _with_refs_of(event: Event) -> Event:
     """The event with the refs that its span has under its repository's name of today."""
-    start, _, rest = event.key.partition(f"id:{home(event.key)}")
+    start, _, rest = event.key.partition(f"id:{home(event)}")
     full = f"{start}{event.project}{rest}"
     if event.full_ref == full:
         return event
@@ -123,3 +135,22 @@ def _with_refs_of(event: Event) -> Event:
     ref = after + event.ref.removeprefix(before) if event.ref.startswith(before) else event.ref
     refs = [Key("ref", name) for name in (event.ref, event.full_ref) if name]
     return event._replace(ref=ref, full_ref=full, offers=(*event.offers, *refs))
+
+
+def _with_keys_of(event: Event, projects: Iterable[str]) -> Event:
+    """The issue under its project's key of today, and found by those of before: whoever named it
+    by one of them meant it."""
+    before = str(event.attributes.get("vs.issue.key", ""))
+    number = before.rpartition("-")[2]
+    key = f"{event.project}-{number}"
+    others = [f"{project.upper()}-{number}" for project in projects]
+    found = [Key("issue_key", other, "", "former ticket") for other in others if other != key]
+    found += [Key("ref", f"vstrace-{event.source}-issue-{other}") for other in others]
+    ref = f"vstrace-{event.source}-issue-{key}"
+    return event._replace(
+        ref=ref,
+        full_ref=ref,
+        name=event.name.replace(before, key, 1) if event.name.startswith(before) else event.name,
+        attributes={**event.attributes, "vs.issue.key": key},
+        offers=tuple(dict.fromkeys([Key("issue_key", key, "", "ticket"), *event.offers, *found])),
+    )

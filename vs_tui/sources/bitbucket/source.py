@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object
+from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object
 from vs_tui.sources.bitbucket import cloud, server
-from vs_tui.sources.signatures import require_hmac_hex, sha256_hex
+from vs_tui.sources.signatures import require_sha256, sha256_hex
 
 IGNORED: Final[Mapping[str, str]] = {"diagnostics:ping": "connected"}
 
@@ -34,10 +34,7 @@ class Bitbucket:
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
         """`X-Hub-Signature: sha256=` and the hex HMAC-SHA256 of the raw body."""
         given = inbound.header("x-hub-signature")
-        algorithm, _, digest = given.strip().partition("=")
-        if algorithm.lower() != "sha256" or not digest:
-            raise Unauthorized("X-Hub-Signature is missing or not 'sha256=' and hex digits")
-        require_hmac_hex([digest], inbound.body, secrets, "X-Hub-Signature")
+        require_sha256(given, inbound.body, secrets, "X-Hub-Signature")
 
     def dedupe_key(self, inbound: Inbound) -> str:
         """Cloud's X-Request-UUID is the same on a retry; Server has X-Request-Id. Without them the

@@ -22,7 +22,7 @@ from vs_tui.sources.github.refs import (
     read_release,
     read_repository,
 )
-from vs_tui.sources.signatures import require_hmac_hex
+from vs_tui.sources.signatures import require_sha256
 
 READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
     "issues": read_issue,
@@ -120,10 +120,7 @@ class GitHub:
                 "X-Hub-Signature is SHA-1 and not accepted; this sender must send "
                 "X-Hub-Signature-256 as well"
             )
-        algorithm, _, digest = given.strip().partition("=")
-        if algorithm.lower() != "sha256" or not digest:
-            raise Unauthorized("X-Hub-Signature-256 is missing or not 'sha256=' and hex digits")
-        require_hmac_hex([digest], inbound.body, secrets, "X-Hub-Signature-256")
+        require_sha256(given, inbound.body, secrets, "X-Hub-Signature-256")
 
     def dedupe_key(self, inbound: Inbound) -> str:
         """X-GitHub-Delivery stays the same when a delivery is sent again by hand."""
