@@ -62,7 +62,7 @@ async def fill(path: Path) -> None:
 
     for first in range(0, SPANS // 5, 400):
         await asyncio.gather(*map(trace, range(first, min(first + 400, SPANS // 5))))
-    await runtime.writer.caught_up()
+    await runtime.writer.caught_up(600)
     await runtime.close()
 
 

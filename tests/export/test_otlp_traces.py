@@ -155,6 +155,16 @@ async def test_what_is_refused_for_good_is_counted_and_not_sent_again(
         assert collector.tries == 2
 
 
+async def test_doctor_says_how_to_leave_a_signal_out(tmp_path, collector) -> None:
+    collector.answers = [(404, {})]
+    async with receiver(tmp_path, collector.url, signals=("traces", "metrics")) as runtime:
+        await tree(runtime, "1")
+        await until(lambda: doctor(runtime).level == "warn")
+        found = doctor(runtime)
+    assert found.found == "0 sent, 3 refused: answered 404"
+    assert 'takes no traces, leave them out: signals = ["metrics"]' in found.advice
+
+
 async def test_partial_success_is_counted(tmp_path, collector) -> None:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 

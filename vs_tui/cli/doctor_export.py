@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Final
 
 from vs_tui.cli.doctor_checks import Finding
 from vs_tui.config import Config
 from vs_tui.model.time import iso
+
+_NOT_TAKEN: Final = ("answered 404", "answered 405", "answered 501")
 
 
 def export_findings(config: Config) -> Iterator[Finding]:
@@ -34,6 +37,14 @@ def export_findings(config: Config) -> Iterator[Finding]:
             found = (
                 f"{state.sent} sent, {state.refused} refused: {state.refusal or 'no reason given'}"
             )
-            yield Finding("warn", check, found, "the collector's log says more")
+            advice = "the collector's log says more"
+            if state.refusal in _NOT_TAKEN:
+                others = ", ".join(
+                    f'"{other}"' for other in config.export.signals if other != signal
+                )
+                advice = (
+                    f"if it takes no {signal}, leave them out: signals = [{others}] in [export]"
+                )
+            yield Finding("warn", check, found, advice)
         else:
             yield Finding("ok", check, f"{state.sent} sent since the receiver started")
