@@ -184,7 +184,7 @@ def test_reports_on_spans(database) -> None:
     db = open_reader(database)
     print()
     for days in DAYS:
-        for by in ("operation", "team", "operation,service"):
+        for by in ("operation", "team", "operation,service", "actor", "name"):
             found = timed(lambda d=days, b=by: read_durations(db, window(d), b.split(",")), 3)
             told(days, f"durations by {by}", *found, budget=REPORT_MS)
         for by in ("day", "week", "month"):

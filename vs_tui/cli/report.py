@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import shutil
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -113,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
         finally:
             await reader.close()
 
+    gc.disable()  # groups in their hundred thousands are made and none of them is garbage
     try:
         asyncio.run(write())
     except ValueError as error:
@@ -120,6 +122,8 @@ def run(args: argparse.Namespace) -> int:
 
         print(f"vs-tui report: {clean_lines(str(error))}", file=sys.stderr)
         return USAGE
+    finally:
+        gc.enable()
     return 0
 
 

@@ -3,9 +3,11 @@ how much at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vs_tui.metrics.statistics import Distribution, History, ratio
 from vs_tui.model.time import Duration, Instant
@@ -36,19 +38,54 @@ class Tally:
     durations: list[Duration] = field(default_factory=list)
     """Of those that ended in the window, ok or failed, with a known start."""
 
-    def finish(self, status: Status, n: int, durations: Iterable[Duration]) -> None:
-        """So many spans ended with this status; `durations` of those whose start is known."""
+    def see(self, began: Instant | None, ended: Instant | None, window: Window) -> None:
+        """Count the begin of a span, and whether it goes on at the end of the window."""
+        if began is not None:
+            self.started += window.since <= began < window.until
+            self.in_progress += began <= window.end and (ended is None or ended > window.end)
+
+    def finish(self, status: Status, began: Instant | None, ended: Instant, window: Window) -> None:
+        """Count the end of a span, if it is in the window."""
+        if ended < window.until:
+            self._end(status, 1, [max(ended - began, 0)] if began is not None else [])
+
+    def add(self, status: Status, durations: list[Duration]) -> None:
+        """Count spans that began and ended in the window, by how long they took."""
+        self.started += len(durations)
+        self._end(status, len(durations), durations)
+
+    def _end(self, status: Status, n: int, durations: list[Duration]) -> None:
         self.finished += n
-        self.ok += n if status is Status.OK else 0
-        self.failed += n if status.failed else 0
         if status is Status.CANCELLED:
             self.cancelled += n
+            return
+        if status is Status.OK:
+            self.ok += n
+        elif status.failed:
+            self.failed += n
+        if self.durations:
+            self.durations += durations
         else:
-            self.durations.extend(durations)
+            self.durations = durations
 
 
-@dataclass(frozen=True, slots=True)
-class GroupFigures:
+def by_values(
+    keys: Sequence[Sequence[str]], took: list[Duration]
+) -> dict[tuple[str, ...], list[Duration]]:
+    """The durations of each combination of values; `keys` has a sequence a column."""
+    if not keys:
+        return {(): took} if took else {}
+    found: defaultdict[Any, list[Duration]] = defaultdict(list)
+    if len(keys) == 1:  # a tuple for each span would take as long as all the rest
+        for key, duration in zip(keys[0], took, strict=True):
+            found[key].append(duration)
+        return {(key,): durations for key, durations in found.items()}
+    for values, duration in zip(zip(*keys, strict=True), took, strict=True):
+        found[values].append(duration)
+    return found
+
+
+class GroupFigures(NamedTuple):
     """One group of spans in a window."""
 
     group: tuple[str, ...]
@@ -78,23 +115,26 @@ def check_grouping(grouping: Sequence[str]) -> None:
 
 def duration_report(tallies: Mapping[tuple[str, ...], Tally], window: Window) -> list[GroupFigures]:
     """Figures of every group that anything happened in, most finished spans first."""
+    days = window.length
     found = [
         GroupFigures(
-            group=group,
-            started=tally.started,
-            finished=tally.finished,
-            ok=tally.ok,
-            failed=tally.failed,
-            cancelled=tally.cancelled,
-            in_progress=tally.in_progress,
-            success_ratio=ratio(tally.ok, tally.ok + tally.failed),
-            throughput=ratio(tally.finished, window.length),
-            duration=Distribution.of(tally.durations),
+            group,
+            tally.started,
+            tally.finished,
+            tally.ok,
+            tally.failed,
+            tally.cancelled,
+            tally.in_progress,
+            ratio(tally.ok, tally.ok + tally.failed),
+            ratio(tally.finished, days),
+            Distribution.of(tally.durations),
         )
         for group, tally in tallies.items()
         if tally.started or tally.finished or tally.in_progress
     ]
-    return sorted(found, key=lambda figures: (-figures.finished, figures.group))
+    found.sort(key=attrgetter("group"))
+    found.sort(key=attrgetter("finished"), reverse=True)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from vs_tui.model.time import Duration
 
@@ -37,8 +37,7 @@ def ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-@dataclass(frozen=True, slots=True)
-class Distribution:
+class Distribution(NamedTuple):
     """How a set of durations (microseconds) is spread; every value is None without any."""
 
     n: int
@@ -50,6 +49,9 @@ class Distribution:
 
     @classmethod
     def of(cls, values: Sequence[int]) -> Distribution:
+        if len(values) == 1:  # of groups by name most have one
+            only = values[0]
+            return cls(1, float(only), float(only), only, only, only)
         ordered = sorted(values)
         return cls(
             n=len(ordered),
