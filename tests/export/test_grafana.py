@@ -190,6 +190,29 @@ async def test_em_metrics_recording_rules_find_their_series(told) -> None:
     assert samples >= set(EM_METRICS_RULES)
 
 
+NOT_OURS = {
+    "traces_stores_buffered_spans_total",
+    *(f"pull_request_time_to_{what}_minutes" for what in ("first_review", "approve", "merge")),
+}
+"""Names of ValueStream and em-metrics that promtool would have otherwise."""
+
+
+async def test_names_are_as_promtool_wants_them(told) -> None:
+    """Its lint, as far as names go: `promtool check metrics` says no more than this."""
+    async with session(told) as client:
+        text = await (await client.get("/metrics")).text()
+    faults = set()
+    for family in text_string_to_metric_families(text):
+        assert family.documentation, family.name
+        if family.type != "counter" and family.name.endswith("_total"):
+            faults.add(family.name)
+        if re.search(r"_(minutes|hours|days|weeks|milliseconds|kilobytes|percent)$", family.name):
+            faults.add(family.name)
+        names = [(s.name, *sorted(s.labels.items())) for s in family.samples]
+        assert len(names) == len(set(names)), family.name
+    assert faults == NOT_OURS
+
+
 async def test_every_infinity_query_finds_a_value(told) -> None:
     tried = 0
     async with session(told) as client:

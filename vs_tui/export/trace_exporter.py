@@ -12,12 +12,13 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 from aiohttp import ClientSession
 
 from vs_tui.export.otlp_exporter import OtlpExporter, refused
 from vs_tui.model.time import SECOND
+from vs_tui.model.vocabulary import Span
 from vs_tui.store import export_queue as queue
 
 T = TypeVar("T")
@@ -39,10 +40,9 @@ class _Waiting:
     """When its last change was seen, by the monotonic clock."""
 
 
-@dataclass
-class _Batch:
-    traces: list[str] = field(default_factory=list)
-    spans: list[Any] = field(default_factory=list)
+class _Batch(NamedTuple):
+    traces: Sequence[str]
+    spans: Sequence[Any]
 
 
 @dataclass
@@ -118,17 +118,16 @@ class TraceExporter(OtlpExporter):
         now, text = self.clock(), self.settings.filter
 
         def collect(db: sqlite3.Connection) -> _Batch:
-            batch = _Batch()
+            traces: list[str] = []
+            spans: list[Span] = []
             for trace_id in due:
-                batch.traces.append(trace_id)
-                if not queue.is_over(db, trace_id) or not queue.is_wanted(db, trace_id, text, now):
-                    continue
-                spans = queue.unsent_spans(db, trace_id)
-                links = queue.links_of(db, [span.key for span in spans])
-                batch.spans += [ExportedSpan(span, links.get(span.key, ())) for span in spans]
-                if len(batch.spans) >= SPANS_AT_ONCE:
+                traces.append(trace_id)
+                if queue.is_over(db, trace_id) and queue.is_wanted(db, trace_id, text, now):
+                    spans += queue.unsent_spans(db, trace_id)
+                if len(spans) >= SPANS_AT_ONCE:
                     break
-            return batch
+            links = queue.links_of(db, [span.key for span in spans])
+            return _Batch(traces, [ExportedSpan(span, links.get(span.key, ())) for span in spans])
 
         found: _Batch = await self.read(collect)
         return found
