@@ -99,6 +99,25 @@ async def test_cutting_a_link_sends_the_decision() -> None:
         ]
 
 
+async def test_the_link_of_an_incident_to_a_deploy_of_another_trace_is_cut() -> None:
+    sent: list[tuple[str, str, str]] = []
+
+    async def send(action: str, child: str, parent: str) -> None:
+        sent.append((action, child, parent))
+
+    alert = span("alert-1", "incident", "Errors", began=MINUTE)
+    links = [*delivery_links(), Link("alert-1", "d-pay", Rule.PROXIMITY, "4 min after it")]
+    reader = FakeReader([*delivery_trace(), alert], links=links)
+    async with stage(reader, send_links=send) as on:
+        on.list.select("is-960")
+        await on.press("enter")
+        waterfall = on.app.screen.waterfall
+        await on.sees("Errors")
+        waterfall.reveal(next(iter(waterfall.outline.elsewhere)))
+        await on.press("x", "x")
+        assert sent == [("cut", "alert-1", "d-pay")]
+
+
 @does("undo")
 async def test_what_was_cut_last_is_joined_again() -> None:
     sent: list[tuple[str, str, str]] = []

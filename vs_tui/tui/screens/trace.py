@@ -11,6 +11,7 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.reader_protocol import Trace
 from vs_tui.traces.evidence import is_machine
+from vs_tui.traces.outline import Elsewhere
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.screens.base import View
@@ -164,7 +165,7 @@ class TraceView(View):
             self._paint()
             return True
         if action == "cut":
-            self._cut(self.waterfall.selected)
+            self._cut(self.waterfall.selected, self.waterfall.selected_link)
             return True
         focused = self.focused
         if isinstance(focused, TextBox) and focused.act(action):
@@ -177,8 +178,10 @@ class TraceView(View):
         self._paint_footer()  # a fold and a zoom change what the keys do
         return done
 
-    def _cut(self, span: Span | None) -> None:
-        if span is None:
+    def _cut(self, span: Span | None, elsewhere: Elsewhere | None) -> None:
+        if elsewhere is not None:
+            self.dash.cut_link(elsewhere.link.child, elsewhere.link.parent)
+        elif span is None:
             self.dash.notify_text("this row is no span; only a span can be cut from its parent")
         elif span_format.is_phase(span):
             self.dash.notify_text(
