@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.metrics.deliveries import Database, deploy
 from vs_tui.metrics.rules import MetricRules
+from vs_tui.model.decisions import CUT_PREFIX
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import HOUR, MINUTE
 from vs_tui.model.vocabulary import Event, State
@@ -122,6 +123,29 @@ def test_the_window_is_one_for_the_link_and_the_number(base, by_rebuild) -> None
         assert base.linked() == base.counted() == {(f"alert-{n}", "deploy-1") for n in about}
 
 
+def decided(child: str, parent: str, value: int) -> Event:
+    """What a person decides about a link; 0 undoes a cut."""
+    return Event(
+        key=child,
+        source="",
+        operation="",
+        state=State.NOTE,
+        occurred_at=at(100 if value else 101),
+        attributes={f"{CUT_PREFIX}{parent}": value},
+    )
+
+
+def cut_and_undo(base: Incidents) -> None:
+    """Cut each incident off the deployment that is blamed, one after the other, and undo it."""
+    linked, counted, kept = base.linked(), base.counted(), base.kept()
+    for child, parent in sorted(linked | counted):
+        base.tell(decided(child, parent, at(100)))
+        assert (child, parent) not in base.linked() | base.counted()
+        assert {pair for pair in base.counted() if pair[0] == child} == set()
+        base.tell(decided(child, parent, 0))
+        assert (base.linked(), base.counted(), base.kept()) == (linked, counted, kept)
+
+
 DEPLOYS = st.tuples(
     st.integers(1, 40),
     st.integers(0, 9),
@@ -176,6 +200,7 @@ def test_link_and_number_agree_in_any_order(
         for begin in range(0, len(events), size):
             base.tell(*events[begin : begin + size])
         bases.append((base.linked(), base.counted(), base.kept()))
+        cut_and_undo(base)
         base.db.close()
         random.shuffle(events)
     assert bases[0][:2] == bases[1][:2]
