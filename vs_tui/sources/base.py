@@ -55,6 +55,16 @@ class Parsed(NamedTuple):
     """Key or ref of a span that must exist already; without it the delivery is refused (404)."""
 
 
+Reading = tuple[Event, ...] | str
+"""What a reader made of an event: its span events, or the reason why it is ignored."""
+
+
+def parsed(kind: str, reading: Reading) -> Parsed:
+    if isinstance(reading, str):
+        return Parsed(kind, verdict=Verdict.IGNORED, reason=reading)
+    return Parsed(kind, reading)
+
+
 class Unauthorized(Exception):
     """The request does not prove who sent it; the message says which proof was missing."""
 
@@ -344,16 +354,6 @@ def defaults(whole: Event, *, name: str, project: str = "") -> Event:
         as_of=BEFORE_ALL,
         name=name,
         project=project,
-    )
-
-
-def renamed(source: str, space: str, former: str, now: str, at: Instant) -> tuple[Event, ...]:
-    """The news that a repository has another name. It makes no span; what was told under the
-    former name is read under the one of today."""
-    key = f"vstrace-{source}-repository-{space}"
-    return tuple(
-        Event(key=key, source="", operation="", state=State.NOTE, occurred_at=told_at, project=name)
-        for name, told_at in ((former, at - 1), (now, at))
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.azure.hook import Hook, Reading, Repo, person
-from vs_tui.sources.base import items, known, obj, push_log, text, time_of
+from vs_tui.sources.azure.hook import Hook, Repo, person
+from vs_tui.sources.base import Reading, items, known, obj, push_log, text, time_of
 
 MAX_COMMITS: Final = 100
 _STATES: Final = {

@@ -8,11 +8,8 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Event, Key, Rule, Seek, State
+from vs_tui.model.vocabulary import Key, Rule, Seek, State
 from vs_tui.sources.base import Unreadable, obj, text
-
-Reading = tuple[Event, ...] | str
-"""Span events, or the reason why the event is ignored."""
 
 RESULTS: Final = {
     "succeeded": (State.OK, "", "success"),

@@ -13,10 +13,19 @@ from typing import Final
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.azure.boards import read_work_item
 from vs_tui.sources.azure.code import read_pull_request, read_push
-from vs_tui.sources.azure.hook import Hook, Reading
+from vs_tui.sources.azure.hook import Hook
 from vs_tui.sources.azure.pipelines import read_build, read_job, read_run, read_stage
 from vs_tui.sources.azure.releases import read_deployment
-from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, small_object, text
+from vs_tui.sources.base import (
+    BadBody,
+    Inbound,
+    Parsed,
+    Reading,
+    json_object,
+    parsed,
+    small_object,
+    text,
+)
 from vs_tui.sources.tokens import TokenSource
 
 _READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
@@ -58,10 +67,7 @@ class Azure(TokenSource):
         if reader is None:
             reason = f"{kind} says nothing about the course of a delivery; delete its subscription"
             return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
-        reading = reader(Hook(kind, body, inbound.received_at))
-        if isinstance(reading, str):
-            return Parsed(kind, verdict=Verdict.IGNORED, reason=reading)
-        return Parsed(kind, reading)
+        return parsed(kind, reader(Hook(kind, body, inbound.received_at)))
 
 
 SOURCE: Final = Azure()

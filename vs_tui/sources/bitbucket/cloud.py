@@ -10,8 +10,9 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, State
-from vs_tui.sources.base import items, number, obj, push_log, text, web_url
-from vs_tui.sources.bitbucket.common import Change, Push, Reading, Repo, merged_changes, unreadable
+from vs_tui.sources.base import Reading, items, number, obj, push_log, text, web_url
+from vs_tui.sources.bitbucket.common import Change, Push, Repo, merged_changes
+from vs_tui.sources.repository import unreadable
 
 _CHANGE_STATES: Final = {
     "pullrequest:created": State.RUNNING,
@@ -64,7 +65,7 @@ def read(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading |
         return (_issue(event, body, received_at),)
     if event == "repo:updated":
         former = text(body, "changes", "full_name", "old", limit=200)
-        return _repo(event, body).renamed(former, received_at)
+        return _repo(event, body).was(former, received_at)
     return None
 
 

@@ -4,68 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
-from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Scalar, Seek, State
-from vs_tui.sources.base import Unreadable, known, renamed, web_url
+from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Seek, State
+from vs_tui.sources.base import web_url
+from vs_tui.sources.repository import Repository
 
 SOURCE_NAME: Final = "bitbucket"
 MAX_COMMITS: Final = 100
 
-Reading = tuple[Event, ...] | str
-"""Span events, or the reason why the event is ignored."""
 
+class Repo(Repository):
+    """A repository: `workspace/slug` on Cloud, `PROJECT/slug` on Server; its id is Cloud's UUID or
+    Server's number."""
 
-def unreadable(event: str, what: str) -> Unreadable:
-    return Unreadable(f"{event}: {what}; compare the body in Events with the tool's docs")
+    __slots__ = ()
 
-
-@dataclass(frozen=True, slots=True)
-class Repo:
-    """A repository: `workspace/slug` on Cloud, `PROJECT/slug` on Server."""
-
-    full: str
-    web: str = ""
-    id: str = ""
-    """Cloud's UUID, Server's number: a rename leaves them."""
-
-    @property
-    def scope(self) -> str:
-        return keys.repository(self.full)
-
-    @property
-    def name(self) -> str:
-        return self.full.rpartition("/")[2]
-
-    @property
-    def space(self) -> str:
-        """The namespace of its spans' keys."""
-        return keys.stable(self.web, self.id) or self.full
-
-    def renamed(self, former: str, at: Instant) -> Reading:
-        if not former or self.full in (former, self.space):
-            return "a change that leaves the repository's name moves no work"
-        return renamed(SOURCE_NAME, self.space, former, self.full, at)
-
-    def identity(self, kind: str, identifier: object) -> dict[str, Any]:
-        return {
-            "key": keys.reference(SOURCE_NAME, kind, self.space, identifier),
-            "ref": keys.reference(SOURCE_NAME, kind, self.name, identifier),
-            "full_ref": keys.reference(SOURCE_NAME, kind, self.full, identifier),
-            "source": SOURCE_NAME,
-            "project": self.full,
-        }
-
-    def attributes(self, **more: object) -> dict[str, Scalar]:
-        return known(
-            vcs__provider__name=SOURCE_NAME,
-            vcs__owner__name=self.full.rpartition("/")[0],
-            vcs__repository__name=self.name,
-            vcs__repository__url__full=self.web,
-            **more,
-        )
+    def __init__(self, path: str, web: str, identifier: str) -> None:
+        super().__init__(SOURCE_NAME, path, web, identifier)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,9 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import State
-from vs_tui.sources.base import items, number, obj, push_log, text, web_url
-from vs_tui.sources.bitbucket.common import Change, Push, Reading, Repo, unreadable
+from vs_tui.sources.base import Reading, items, number, obj, push_log, text, web_url
+from vs_tui.sources.bitbucket.common import Change, Push, Repo
+from vs_tui.sources.repository import unreadable
 
 _CHANGE_STATES: Final = {
     "pr:opened": State.RUNNING,
@@ -41,7 +42,7 @@ def read(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading |
         return _pushes(event, body, received_at)
     if event == "repo:modified":
         former, now = (_repo(event, obj(body, name)) for name in ("old", "new"))
-        return now.renamed(former.full, _date(body, received_at))
+        return now.was(former.path, _date(body, received_at))
     return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object
+from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, parsed
 from vs_tui.sources.bitbucket import cloud, server
 from vs_tui.sources.signatures import require_sha256, sha256_hex
 
@@ -54,9 +54,7 @@ class Bitbucket:
             reading = server.read(event, body, inbound.received_at)
         if reading is None:
             reading = f"{event} says nothing about a delivery; untick it to save traffic"
-        if isinstance(reading, str):
-            return Parsed(event, verdict=Verdict.IGNORED, reason=reading)
-        return Parsed(event, reading)
+        return parsed(event, reading)
 
 
 SOURCE: Final = Bitbucket()

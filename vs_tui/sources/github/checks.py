@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.vocabulary import Event, Operation, Rule, Seek, State
-from vs_tui.sources.base import items, number, obj, text, time_of, web_url
-from vs_tui.sources.github.hook import OUTCOMES, PHASES, Hook, Reading, change_scope, login
+from vs_tui.sources.base import Reading, items, number, obj, text, time_of, web_url
+from vs_tui.sources.github.hook import OUTCOMES, PHASES, Hook, change_scope, login
 
 RUN_ACTIONS: Final = frozenset({"created", "completed", "rerequested", "requested_action"})
 SUITE_ACTIONS: Final = frozenset({"completed", "requested", "rerequested"})

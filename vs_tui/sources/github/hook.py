@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Event, Scalar, State
-from vs_tui.sources.base import Unreadable, items, known, number, obj, text, time_of, web_url
-
-Reading = tuple[Event, ...] | str
-"""What a reader made of an event: its span events, or the reason why it is ignored."""
+from vs_tui.model.vocabulary import Scalar, State
+from vs_tui.sources.base import Unreadable, items, number, obj, text, time_of, web_url
+from vs_tui.sources.repository import Repository, unreadable
 
 OUTCOMES: Final[Mapping[str, tuple[State, str, str]]] = {
     "success": (State.OK, "", "success"),
@@ -55,71 +53,32 @@ class Dialect:
 GITHUB: Final = Dialect("github")
 
 
-@dataclass(slots=True)
-class Hook:
-    """One webhook body of a repository. What every event of it needs is looked up once."""
+class Hook(Repository):
+    """One webhook body of a repository."""
 
-    dialect: Dialect
-    event: str
-    action: str
-    body: Mapping[str, Any]
-    repo: str
-    """`owner/name` as the host writes it."""
-    received_at: Instant
-    scope: str = field(init=False)
-    """The scope of this repository's correlation keys."""
-    name: str = field(init=False)
-    default_branch: str = field(init=False)
-    web: str = field(init=False)
-    """The repository's page."""
-    space: str = field(init=False)
-    """The namespace of its spans' keys: the repository's id, which a rename leaves."""
-    _own: dict[str, Scalar] = field(init=False)
+    __slots__ = ("action", "body", "default_branch", "dialect", "event", "received_at")
 
-    def __post_init__(self) -> None:
-        repository = obj(self.body, "repository")
-        owner, _, self.name = self.repo.rpartition("/")
-        self.scope = keys.repository(self.repo)
+    def __init__(
+        self,
+        dialect: Dialect,
+        event: str,
+        body: Mapping[str, Any],
+        path: str,
+        received_at: Instant,
+    ) -> None:
+        repository = obj(body, "repository")
+        web = web_url(text(repository, "html_url"))
+        super().__init__(dialect.source, path, web, number(repository, "id"))
+        self.dialect = dialect
+        self.event = event
+        self.action = text(body, "action", limit=60)
+        self.body = body
         self.default_branch = text(repository, "default_branch")
-        self.web = web_url(text(repository, "html_url"))
-        self.space = keys.stable(self.web, number(repository, "id")) or self.repo
-        self._own = known(
-            vcs__provider__name=self.dialect.source,
-            vcs__owner__name=owner,
-            vcs__repository__name=self.name,
-            vcs__repository__url__full=self.web,
-        )
+        self.received_at = received_at
 
     @property
     def sender(self) -> str:
         return login(self.body, "sender")
-
-    @property
-    def service(self) -> str:
-        """What the repository is when it is deployed: in lower case, which is all that images and
-        the labels of alerts can be, so that they meet."""
-        return self.name.lower()
-
-    def key(self, kind: str, number: object) -> str:
-        return keys.reference(self.dialect.source, kind, self.space, number)
-
-    def ref(self, kind: str, number: object) -> str:
-        """ValueStream's short form: the repository without its owner."""
-        return keys.reference(self.dialect.source, kind, self.name, number)
-
-    def identity(self, kind: str, number: object) -> dict[str, Any]:
-        """The fields of an Event that say which span it is."""
-        return {
-            "key": self.key(kind, number),
-            "ref": self.ref(kind, number),
-            "full_ref": keys.reference(self.dialect.source, kind, self.repo, number),
-            "source": self.dialect.source,
-            "project": self.repo,
-        }
-
-    def attributes(self, **more: object) -> dict[str, Scalar]:
-        """`more` (with `__` for dots, missing values left out) and the repository's own."""
-        return self._own | known(**more)
 
     def time(self, container: object, *names: str) -> Instant:
         """The first of the named fields that is a time, else the time of receipt."""
@@ -133,18 +92,15 @@ class Hook:
         return value
 
     def unreadable(self, what: str) -> Unreadable:
-        return Unreadable(f"{self.event}: {what}; compare the body in Events with the tool's docs")
+        return unreadable(self.event, what)
 
 
 def hook_of(dialect: Dialect, event: str, body: Mapping[str, Any], received_at: Instant) -> Hook:
     """The hook of a body; Unreadable when it names no repository."""
     repo = _full_name(obj(body, "repository"))
     if "/" not in repo:
-        raise Unreadable(
-            f"{event}: repository.full_name is missing; compare the body in Events with the "
-            "tool's docs"
-        )
-    return Hook(dialect, event, text(body, "action", limit=60), body, repo, received_at)
+        raise unreadable(event, "repository.full_name is missing")
+    return Hook(dialect, event, body, repo, received_at)
 
 
 def _full_name(repository: dict[str, Any]) -> str:

@@ -7,10 +7,9 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import is_incident, number, obj, text, time_of, web_url
+from vs_tui.sources.base import Reading, is_incident, number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import (
     Hook,
-    Reading,
     change_scope,
     edited_at,
     hook_of,

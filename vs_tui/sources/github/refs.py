@@ -8,8 +8,8 @@ from urllib.parse import quote
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import items, number, obj, push_log, renamed, text, time_of, web_url
-from vs_tui.sources.github.hook import Hook, Reading, login
+from vs_tui.sources.base import Reading, items, number, obj, push_log, text, time_of, web_url
+from vs_tui.sources.github.hook import Hook, login
 
 RELEASE_ACTIONS: Final = frozenset({"published", "released", "prereleased", "edited", "created"})
 MAX_COMMITS: Final = 100
@@ -59,7 +59,7 @@ def read_delete(hook: Hook) -> Reading:
 
 def read_repository(hook: Hook) -> Reading:
     """A new name or another owner: what the repository was called before is the same one."""
-    owner, _, name = hook.repo.rpartition("/")
+    owner, _, name = hook.path.rpartition("/")
     before = obj(hook.body, "changes", "owner", "from")
     if hook.action == "transferred":
         owner = login(before, "user") or login(before, "organization")
@@ -68,9 +68,7 @@ def read_repository(hook: Hook) -> Reading:
     else:
         return f"the action {hook.action or 'none'!r} of a repository moves no work"
     at = hook.time(obj(hook.body, "repository"), "updated_at")
-    if not owner or not name or hook.space == hook.repo:
-        return "the name or the owner of before is not told"
-    return renamed(hook.dialect.source, hook.space, f"{owner}/{name}", hook.repo, at)
+    return hook.was(f"{owner}/{name}" if owner and name else "", at)
 
 
 def read_release(hook: Hook) -> Reading:

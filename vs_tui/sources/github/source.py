@@ -8,12 +8,21 @@ from urllib.parse import parse_qs
 
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object, text
+from vs_tui.sources.base import (
+    BadBody,
+    Inbound,
+    Parsed,
+    Reading,
+    Unauthorized,
+    json_object,
+    parsed,
+    text,
+)
 from vs_tui.sources.github.actions import read_deployment_review, read_job, read_run
 from vs_tui.sources.github.changes import read_change, read_review
 from vs_tui.sources.github.checks import read_check_run, read_check_suite, read_status
 from vs_tui.sources.github.deploys import read_deployment, read_deployment_status
-from vs_tui.sources.github.hook import GITHUB, Dialect, Hook, Reading, hook_of
+from vs_tui.sources.github.hook import GITHUB, Dialect, Hook, hook_of
 from vs_tui.sources.github.issues import read_issue, read_sub_issue
 from vs_tui.sources.github.refs import (
     read_create,
@@ -67,10 +76,7 @@ def read(dialect: Dialect, event: str, body: Mapping[str, Any], received_at: Ins
     if reader is None:
         reason = f"{event} events say nothing about a delivery; untick them to save traffic"
         return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
-    reading = reader(hook_of(dialect, event, body, received_at))
-    if isinstance(reading, str):
-        return Parsed(kind, verdict=Verdict.IGNORED, reason=reading)
-    return Parsed(kind, reading)
+    return parsed(kind, reader(hook_of(dialect, event, body, received_at)))
 
 
 def webhook_body(inbound: Inbound) -> dict[str, Any]:

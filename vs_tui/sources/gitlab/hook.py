@@ -3,88 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Event, Key, Scalar
-from vs_tui.sources.base import Unreadable, items, known, number, obj, text, web_url
+from vs_tui.model.vocabulary import Key, Scalar
+from vs_tui.sources.base import Unreadable, items, number, obj, text, web_url
+from vs_tui.sources.repository import Repository, unreadable
 
 SOURCE_NAME: Final = "gitlab"
 
-Reading = tuple[Event, ...] | str
-"""What a reader made of an event: its span events, or the reason why it is ignored."""
 
+class Hook(Repository):
+    """One webhook body of a project."""
 
-@dataclass(slots=True)
-class Hook:
-    """One webhook body of a project. What every event of it needs is looked up once."""
+    __slots__ = ("body", "default_branch", "kind", "received_at")
 
-    kind: str
-    """`object_kind`."""
-    body: Mapping[str, Any]
-    path: str
-    """`group/subgroup/project` as GitLab writes it."""
-    received_at: Instant
-    scope: str = field(init=False)
-    """The scope of this project's correlation keys."""
-    name: str = field(init=False)
-    """The project's name in URLs."""
-    default_branch: str = field(init=False)
-    web: str = field(init=False)
-    """The project's page."""
-    space: str = field(init=False)
-    """The namespace of its spans' keys: the project's id, which a rename leaves."""
-    _own: dict[str, Scalar] = field(init=False)
-
-    def __post_init__(self) -> None:
-        project = obj(self.body, "project")
-        owner, _, self.name = self.path.rpartition("/")
-        self.scope = keys.repository(self.path)
+    def __init__(self, kind: str, body: Mapping[str, Any], path: str, received_at: Instant) -> None:
+        project = obj(body, "project")
+        page = text(project, "web_url") or text(body, "repository", "homepage")
+        identifier = _project_id(body) if "/" in path else None
+        super().__init__(SOURCE_NAME, path, web_url(page), identifier, _address(body))
+        self.kind = kind
+        """`object_kind`."""
+        self.body = body
         self.default_branch = text(project, "default_branch")
-        page = text(project, "web_url") or text(self.body, "repository", "homepage")
-        self.web = web_url(page)
-        self.space = keys.stable(self._address(), self._project_id()) or self.path
-        self._own = known(
-            vcs__provider__name=SOURCE_NAME,
-            vcs__owner__name=owner,
-            vcs__repository__name=self.name,
-            vcs__repository__url__full=self.web,
-        )
+        self.received_at = received_at
 
     @property
     def user(self) -> str:
         """Who caused the event. Job hooks of older versions know a display name only."""
         return login(self.body, "user") or text(self.body, "user_username")
-
-    @property
-    def service(self) -> str:
-        """What the repository is when it is deployed: in lower case, which is all that images and
-        the labels of alerts can be, so that they meet."""
-        return self.name.lower()
-
-    def key(self, kind: str, number: object) -> str:
-        return keys.reference(SOURCE_NAME, kind, self.space, number)
-
-    def ref(self, kind: str, number: object) -> str:
-        """The short form: the project without its groups."""
-        return keys.reference(SOURCE_NAME, kind, self.name, number)
-
-    def full_ref(self, kind: str, number: object) -> str:
-        """The ref with the project's whole path, of today."""
-        return keys.reference(SOURCE_NAME, kind, self.path, number)
-
-    def identity(self, kind: str, number: object) -> dict[str, Any]:
-        """The fields of an Event that say which span it is."""
-        return {
-            "key": self.key(kind, number),
-            "ref": self.ref(kind, number),
-            "full_ref": self.full_ref(kind, number),
-            "source": SOURCE_NAME,
-            "project": self.path,
-        }
 
     def named_identity(self, kind: str, name: str) -> dict[str, Any]:
         """The identity of a span that is known by a name, such as a tag.
@@ -94,30 +44,26 @@ class Hook:
         """
         return self.identity(kind, f"@{name}") | {"ref": self.ref(kind, name)}
 
-    def _address(self) -> str:
-        """Any URL of the project: job hooks had no page of it before GitLab 16."""
-        clones = (text(self.body, "repository", name) for name in ("git_http_url", "git_ssh_url"))
-        target = text(self.body, "object_attributes", "target", "web_url")
-        return self.web or next(filter(None, clones), "") or target
-
-    def _project_id(self) -> int | None:
-        """Job hooks have it beside the project, work items of a group have none."""
-        if "/" not in self.path:
-            return None
-        found = number(self.body, "project", "id") or number(self.body, "project_id")
-        return found or number(self.body, "object_attributes", "target_project_id")
-
     def aliases(self, kind: str, number: object) -> tuple[Key, ...]:
         """ValueStream's refs: it writes the project's display name, blanks and all."""
         shown = text(self.body, "project", "name")
         return aliases(kind, shown, number) if shown else ()
 
-    def attributes(self, **more: object) -> dict[str, Scalar]:
-        """`more` (with `__` for dots, missing values left out) and the project's own."""
-        return self._own | known(**more)
-
     def unreadable(self, what: str) -> Unreadable:
         return unreadable(self.kind, what)
+
+
+def _address(body: Mapping[str, Any]) -> str:
+    """Any URL of the project: job hooks had no page of it before GitLab 16."""
+    clones = (text(body, "repository", name) for name in ("git_http_url", "git_ssh_url"))
+    target = text(body, "object_attributes", "target", "web_url")
+    return next(filter(None, clones), "") or target
+
+
+def _project_id(body: Mapping[str, Any]) -> int | None:
+    """Job hooks have it beside the project, work items of a group have none."""
+    found = number(body, "project", "id") or number(body, "project_id")
+    return found or number(body, "object_attributes", "target_project_id")
 
 
 def hook_of(kind: str, body: Mapping[str, Any], received_at: Instant) -> Hook:
@@ -126,10 +72,6 @@ def hook_of(kind: str, body: Mapping[str, Any], received_at: Instant) -> Hook:
     if not path:
         raise unreadable(kind, "project.path_with_namespace is missing")
     return Hook(kind, body, path, received_at)
-
-
-def unreadable(kind: str, what: str) -> Unreadable:
-    return Unreadable(f"{kind}: {what}; compare the body in Events with the tool's docs")
 
 
 def _project_path(body: Mapping[str, Any]) -> str:

@@ -12,19 +12,21 @@ from vs_tui.sources.base import (
     BadBody,
     Inbound,
     Parsed,
+    Reading,
     Unauthorized,
     json_object,
     number,
-    renamed,
+    parsed,
     text,
     time_of,
 )
 from vs_tui.sources.gitlab.changes import read_merge_request
 from vs_tui.sources.gitlab.deploys import read_deployment
-from vs_tui.sources.gitlab.hook import Hook, Reading, hook_of
+from vs_tui.sources.gitlab.hook import Hook, hook_of
 from vs_tui.sources.gitlab.issues import read_issue
 from vs_tui.sources.gitlab.pipelines import read_job_hook, read_pipeline
 from vs_tui.sources.gitlab.refs import read_push, read_release, read_tag
+from vs_tui.sources.repository import renamed
 from vs_tui.sources.signatures import require_standard_webhook, require_token
 
 READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
@@ -111,10 +113,7 @@ class GitLab:
             reason = f"{kind} says nothing about a delivery; untick it to save traffic"
             return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
         named = _named(kind, body)
-        reading = reader(hook_of(kind, body, inbound.received_at))
-        if isinstance(reading, str):
-            return Parsed(named, verdict=Verdict.IGNORED, reason=reading)
-        return Parsed(named, reading)
+        return parsed(named, reader(hook_of(kind, body, inbound.received_at)))
 
 
 def _renamed(kind: str, body: Mapping[str, object], inbound: Inbound) -> Parsed:

@@ -1,0 +1,89 @@
+"""A repository as its host's bodies name it: keys, refs and attributes of what happens in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vs_tui.model import keys
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Event, Scalar, State
+from vs_tui.sources.base import Unreadable, known
+
+
+class Repository:
+    """What every event of one repository has in common; looked up once a body."""
+
+    __slots__ = ("_own", "name", "path", "scope", "source", "space", "web")
+
+    def __init__(
+        self, source: str, path: str, web: str, identifier: object, address: str = ""
+    ) -> None:
+        """`address` is any URL of it where a body has no page of its own in it."""
+        self.source = source
+        """The source's name; also `vcs.provider.name`."""
+        self.path = path
+        """`owner/name` as the host writes it; there may be groups between."""
+        owner, _, self.name = path.rpartition("/")
+        self.web = web
+        """The repository's page."""
+        self.scope = keys.repository(path)
+        """The scope of its correlation keys."""
+        self.space = keys.stable(web or address, identifier) or path
+        """The namespace of its spans' keys: the repository's id, which a rename leaves."""
+        self._own = known(
+            vcs__provider__name=source,
+            vcs__owner__name=owner,
+            vcs__repository__name=self.name,
+            vcs__repository__url__full=web,
+        )
+
+    @property
+    def service(self) -> str:
+        """What the repository is when it is deployed: in lower case, which is all that images and
+        the labels of alerts can be, so that they meet."""
+        return self.name.lower()
+
+    def key(self, kind: str, number: object) -> str:
+        return keys.reference(self.source, kind, self.space, number)
+
+    def ref(self, kind: str, number: object) -> str:
+        """ValueStream's short form: the repository without its owner."""
+        return keys.reference(self.source, kind, self.name, number)
+
+    def full_ref(self, kind: str, number: object) -> str:
+        """The ref with the whole path, of today."""
+        return keys.reference(self.source, kind, self.path, number)
+
+    def identity(self, kind: str, number: object) -> dict[str, Any]:
+        """The fields of an Event that say which span it is."""
+        return {
+            "key": self.key(kind, number),
+            "ref": self.ref(kind, number),
+            "full_ref": self.full_ref(kind, number),
+            "source": self.source,
+            "project": self.path,
+        }
+
+    def attributes(self, **more: object) -> dict[str, Scalar]:
+        """`more` (with `__` for dots, missing values left out) and the repository's own."""
+        return self._own | known(**more)
+
+    def was(self, former: str, at: Instant) -> tuple[Event, ...] | str:
+        """The news that it had another path before, or why there are none."""
+        if "/" not in former or self.path in (former, self.space):
+            return "its former name or its id is not told, or the name is the same"
+        return renamed(self.source, self.space, former, self.path, at)
+
+
+def renamed(source: str, space: str, former: str, now: str, at: Instant) -> tuple[Event, ...]:
+    """The news that a repository has another name. It makes no span; what was told under the
+    former name is read under the one of today."""
+    key = f"vstrace-{source}-repository-{space}"
+    return tuple(
+        Event(key=key, source="", operation="", state=State.NOTE, occurred_at=told_at, project=name)
+        for name, told_at in ((former, at - 1), (now, at))
+    )
+
+
+def unreadable(event: str, what: str) -> Unreadable:
+    return Unreadable(f"{event}: {what}; compare the body in Events with the tool's docs")
