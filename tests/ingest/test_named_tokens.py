@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
+import urllib.request
+from urllib.parse import quote
 
 import pytest
 
@@ -139,6 +142,85 @@ def test_a_team_token_sees_its_team_only(named) -> None:
     assert named.call("core", "/api/dora?team=web")[0] == 403
     _, report = named.call("core", "/api/dora")
     assert {item["name"] for item in report["items"]} <= {"core"}
+
+
+def crossing(server: Server) -> None:
+    """Traces in which both teams have spans, runs before them, and what failed."""
+    at = time.time() - 4_000
+    for kind, number, project, parent in (
+        *(("pipeline", f"p{n}", "core", "") for n in range(3)),
+        *(("build", f"b{n}", "web", f"pipeline-default-p{n}") for n in range(3)),
+        *(("deploy", f"d{n}", "core", f"pipeline-default-p{n}") for n in range(3)),
+        ("pipeline", "p9", "web", ""),
+        ("deploy", "d9", "core", "pipeline-default-p9"),
+        ("deploy", "d8", "web", ""),
+        ("incident", "i9", "web", ""),
+        *(("pull_request", f"r{n}", "web", "") for n in range(3)),
+    ):
+        leak = "LEAK " if project == "web" else ""
+        for action in ("start", "end"):
+            at += 20
+            body = {"type": kind, "id": number, "action": action, "timestamp": at}
+            body |= {"name": f"{leak}{kind}", "error": number == "d8"}
+            tags = {"service": f"{leak}service", "environment": "prod", "user": f"{leak}user"}
+            body["tags"] = tags | {"repository": f"https://git.example/acme/{project}"}
+            if parent:
+                body["parentid"] = f"vstrace-customhttp-{parent}"
+            if action == "start" or number not in ("p2", "b2", "d9", "i9"):
+                assert server.call("/customhttp", body)[0] == 200
+
+
+def test_no_path_shows_a_team_what_is_anothers(named) -> None:
+    """A walk over all that can be read, with every id there is."""
+    crossing(named.server)
+    spans = named.server.spans()
+    assert "LEAK" in json.dumps(spans)
+    keys = [quote(span["key"]) for span in spans]
+    day = {"from": "2020-01-01T00:00:00Z", "to": "2030-01-01T00:00:00Z"}
+    question = {"range": day, "targets": [{"target": "deployment_frequency of web"}]}
+    read = set()
+    for path, operations in named.server.call("/openapi.json")[1]["paths"].items():
+        paths = [path]
+        if "{ref}" in path:
+            paths = [path.replace("{ref}", key) for key in keys]
+        elif "{trace_id}" in path:
+            paths = [path.replace("{trace_id}", each) for each in {s["trace_id"] for s in spans}]
+        elif "{id}" in path:
+            paths = [path.replace("{id}", str(number)) for number in (1, "d1", "d9")]
+        elif path in ("/api/baselines", "/api/past-runs"):
+            paths = [f"{path}?key={'&key='.join(keys)}"]
+        elif path == "/api/dora/detail":
+            paths = [f"{path}?metric={each}" for each in ("change_fail_rate", "lead_time")]
+        for each in paths if path != "/api/stream" else ():
+            mark = "&" if "?" in each else "?"
+            for query in ("", f"{mark}team=web", f"{mark}filter=team:web", f"{mark}quick=1"):
+                for method in {"get", "post"} & operations.keys():
+                    body = question if method == "post" else None
+                    status, answer = named.call("core", each + query, body)
+                    assert status < 500
+                    assert "LEAK" not in json.dumps(answer), each + query
+                    assert "acme/web" not in json.dumps(answer), each + query
+                    read |= {path} if status == 200 else set()
+    assert len(read) > 12, sorted(read)
+    _, counts = named.call("core", "/api/counts")
+    assert counts["total"] < named.server.call("/api/counts")[1]["total"]
+
+
+def test_a_stream_ends_with_its_token(named, monkeypatch) -> None:
+    server = named.server
+    for variable in ("VS_CONFIG_DIR", "VS_DATA_DIR"):
+        monkeypatch.setenv(variable, str(server.folder))
+    for name, scope in (("passing", ("read",)), ("of-core", ("read", "--team", "core"))):
+        token = made(server.folder, server, name, *scope)
+        request = urllib.request.Request(
+            f"{server.url}/api/stream", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as stream:
+            assert server.call("/customhttp", build(300 + len(name), "core"))[0] == 200
+            while not stream.readline().startswith(b"data:"):
+                pass
+            assert main(["secret", "revoke", name, "--db", str(server.db)]) == 0
+            stream.read()  # it ends
 
 
 async def test_a_viewer_elsewhere_never_sends_the_token(named, monkeypatch) -> None:

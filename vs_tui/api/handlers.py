@@ -29,13 +29,15 @@ from vs_tui.api.team_view import TEAM, is_seen, of_team, within_team
 from vs_tui.ingest.auth import Gate
 from vs_tui.ingest.http_errors import Refused, answer, not_found
 from vs_tui.model.display import clean
-from vs_tui.model.time import Instant, iso, parse_duration, parse_instant
+from vs_tui.model.time import DAY, Instant, iso, parse_duration, parse_instant
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.reader_protocol import Changes, TraceSummary
 from vs_tui.store.writer import Writer
 
-KEEP_ALIVE_SECONDS: Final = 15.0
+KEEP_ALIVE_SECONDS: Final = 15
+LASTS: Final = "vs.lasts"
+"""Key of a request: whether its token is still valid."""
 MAX_STREAMED: Final = 200
 """Most spans sent with one change; after more, the client reads again."""
 
@@ -97,6 +99,7 @@ class Api:
                 _check_names(request)
                 if token is not None and token.team:
                     request = of_team(request, token.team)
+                request[LASTS] = self._gate.lasting(token)
                 if not _quick(request.query):
                     # A script sees what it sent before; a screen is repainted as it changes.
                     await self._writer.caught_up()
@@ -171,7 +174,7 @@ class Api:
         """Traces with where they stand and who acts next."""
         items = [item for item in found if is_seen(request, item.root)]
         now = self._reader.now()
-        rows = await self._reader.standings([item.trace_id for item in items])
+        rows = await self._reader.standings([item.trace_id for item in items], _team(request))
         return await self._beside(
             lambda: [listed_json(item, rows.get(item.trace_id), now) for item in items]
         )
@@ -182,10 +185,8 @@ class Api:
             query.get("filter", ""),
             finished_for=parse_duration(query["finished_for"]) if "finished_for" in query else None,
             at=instant(query, "at"),
+            team=_team(request),
         )
-        if TEAM in request:
-            rows = [row for row in board.rows if is_seen(request, row.root)]
-            board = dataclasses.replace(board, rows=rows, outside=frozenset())
         limit = _limit(query.get("limit", "1000"))
         now = instant(query, "at") or self._reader.now()
         return answer(await self._beside(lambda: BOARD.write(board, now, limit)))
@@ -198,7 +199,7 @@ class Api:
             raise not_found(
                 "there is no such trace, or it was pruned; /api/traces lists what there is"
             )
-        rows = await self._reader.standings([trace.trace_id])
+        rows = await self._reader.standings([trace.trace_id], _team(request))
         row, now = rows.get(trace.trace_id), self._reader.now()
         return answer(await self._beside(lambda: trace_json(trace, row, now)))
 
@@ -240,7 +241,22 @@ class Api:
 
     async def counts(self, request: web.Request) -> web.Response:
         query = request.query
-        counts = await self._reader.counts(query.get("filter", ""), at=instant(query, "at"))
+        text, at = query.get("filter", ""), instant(query, "at")
+        counts = await self._reader.counts(text, at=at)
+        if team := _team(request):
+            # What is counted of all is counted of the team.
+            day = iso((at or self._reader.now()) - DAY)
+            all_, flying, failed = [
+                await self._reader.counts(f'team:"{team}"{of}', at=at)
+                for of in ("", " state:in_flight", f" state:failed since:{day}")
+            ]
+            counts = dataclasses.replace(
+                counts,
+                total=all_.matched,
+                more_in_all=all_.more,
+                in_flight=flying.matched,
+                failed=failed.matched,
+            )
         return answer(COUNTED.write(counts))
 
     async def received(self, request: web.Request) -> web.Response:
@@ -265,7 +281,7 @@ class Api:
     async def past_runs(self, request: web.Request) -> web.Response:
         spans = await self._asked(request)
         at = instant(request.query, "at")
-        found = await self._reader.past_runs(spans, at=at)
+        found = await self._reader.past_runs(spans, at=at, team=_team(request))
         return answer(
             {
                 key: [[PAST_STEP.write(step) for step in run] for run in runs]
@@ -302,9 +318,14 @@ class Api:
         unsubscribe = self._writer.subscribe(lambda _: changed.set())
         try:
             while True:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(KEEP_ALIVE_SECONDS):
-                        await changed.wait()
+                for _ in range(KEEP_ALIVE_SECONDS):
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(1):
+                            await changed.wait()
+                    if not request[LASTS]():
+                        return response
+                    if changed.is_set():
+                        break
                 changed.clear()
                 changes = await self._reader.changes(seq)
                 if changes.seq == seq:
@@ -345,6 +366,11 @@ def _check_names(request: web.Request) -> None:
 def _quick(query: Mapping[str, str]) -> bool:
     """Whether a screen asks: it gets an answer in time, with what was found so far."""
     return query.get("quick", "") == "1"
+
+
+def _team(request: web.Request) -> str:
+    """The only team that the request's token sees; empty for all."""
+    return str(request.get(TEAM, ""))
 
 
 def _is_large(request: web.Request) -> bool:

@@ -14,12 +14,19 @@ from vs_tui.store.reader_protocol import Trace
 
 TEAM: Final = "vs.team"
 """Request key: the only team that its token sees. Absent if it sees all."""
-_FILTERED: Final = frozenset({"/api/spans", "/api/traces", "/api/board", "/api/counts"})
+_FILTERED: Final = frozenset({"/api/spans", "/api/traces", "/api/counts"})
 _OF_A_TEAM: Final = frozenset({"/api/dora", "/api/dora/detail", "/api/cards"})
 _OPEN: Final = frozenset(
     {
         *("/api/spans/{ref}", "/api/traces/{trace_id}", "/api/teams", "/api/baselines"),
-        *("/api/past-runs", "/api/changes", "/api/stream", "/api/health", "/openapi.json"),
+        *(
+            "/api/board",
+            "/api/past-runs",
+            "/api/changes",
+            "/api/stream",
+            "/api/health",
+            "/openapi.json",
+        ),
     }
 )
 """Paths without another query: their handlers leave out what the team does not own."""

@@ -221,6 +221,19 @@ class Gate:
             "send the token as `Authorization: Bearer TOKEN`; `vs-tui secret show token` prints it",
         )
 
+    def lasting(self, reader: NamedToken | None) -> Callable[[], bool]:
+        """Whether who was admitted as this reader still would be, whenever it is asked: a stream
+        ends with its token. A rotation that ends one of our tokens ends all that read by them."""
+        before = [] if self.open or reader else list(self._secrets().tokens)
+
+        def lasts() -> bool:
+            if reader is None:
+                return all(any_token(token, self._secrets().tokens) for token in before)
+            named = [t.hash for t in self._secrets().named if t.scope == reader.scope]
+            return any_token(reader.hash, named)
+
+        return lasts
+
     def _proof_of_sent_on(self, source: Source, inbound: Inbound) -> str:
         """Of a tool's delivery that our own commands send, signed with the token or a named one."""
         head, _, given = inbound.header("authorization").removeprefix(_VS1).rpartition(":")

@@ -19,16 +19,17 @@ _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
 
 
 def read_past_runs(
-    db: sqlite3.Connection, keys: Sequence[str], at: Instant | None = None
+    db: sqlite3.Connection, keys: Sequence[str], at: Instant | None = None, team: str = ""
 ) -> dict[str, list[PastRun]]:
-    """By span key: its series' last successes (before a moment), the latest first."""
+    """By span key: its series' last successes (before a moment), the latest first; with a team,
+    runs and steps of others are left out."""
     sql = "SELECT key, series FROM spans WHERE key IN (SELECT value FROM json_each(?))"
     series: dict[str, str] = dict(rows.select_in(db, sql, keys))
-    known = {name: _runs(db, name, at) for name in set(series.values())}
+    known = {name: _runs(db, name, at, team) for name in set(series.values())}
     return {key: known[name] for key, name in series.items() if known[name]}
 
 
-def _runs(db: sqlite3.Connection, series: str, at: Instant | None) -> list[PastRun]:
+def _runs(db: sqlite3.Connection, series: str, at: Instant | None, team: str) -> list[PastRun]:
     until, bound = ("AND ended_at <= ?", [at]) if at is not None else ("", [])
     sql = (
         f"{_SELECT} WHERE series = ? AND status = 'ok' AND started_at IS NOT NULL {until} "
@@ -36,6 +37,7 @@ def _runs(db: sqlite3.Connection, series: str, at: Instant | None) -> list[PastR
     )
     parameters: list[Any] = [series, *bound, RUNS]
     runs = [rows.span_of(row) for row in db.execute(sql, parameters)]
+    runs = [run for run in runs if not team or run.team == team]
     sql = (
         # The index leaves out what has no parent, so SQLite must be told that these have one.
         f"{_SELECT} WHERE parent_key <> '' AND parent_key IN (SELECT value FROM json_each(?)) "
@@ -44,7 +46,8 @@ def _runs(db: sqlite3.Connection, series: str, at: Instant | None) -> list[PastR
     below: defaultdict[str, list[Span]] = defaultdict(list)
     for row in rows.select_in(db, sql, [run.key for run in runs]):
         span = rows.span_of(row)
-        below[span.parent_key].append(span)
+        if not team or span.team == team:
+            below[span.parent_key].append(span)
     return [steps_of(run, below[run.key]) for run in runs]
 
 

@@ -152,19 +152,24 @@ class SqliteReader:
         return await self.run(lambda db: read_found_traces(db, search, _some(limit), at))
 
     async def board(
-        self, filter: str = "", *, finished_for: Duration | None = None, at: Instant | None = None
+        self,
+        filter: str = "",
+        *,
+        finished_for: Duration | None = None,
+        at: Instant | None = None,
+        team: str = "",
     ) -> Board:
         now, traces = self._clock(), self._traces()
-        return await self.run(lambda db: traces.board(db, filter, now, at, finished_for))
+        return await self.run(lambda db: traces.board(db, filter, now, at, finished_for, team))
 
     def now(self) -> Instant:
         """What the clock says that ages are measured by."""
         return self._clock()
 
-    async def standings(self, trace_ids: Sequence[str]) -> Mapping[str, Standing]:
+    async def standings(self, trace_ids: Sequence[str], team: str = "") -> Mapping[str, Standing]:
         """Where these traces stand, by id."""
         now, traces = self._clock(), self._traces()
-        return await self.run(lambda db: traces.rows_of(db, trace_ids, now))
+        return await self.run(lambda db: traces.rows_of(db, trace_ids, now, team))
 
     def _traces(self) -> TraceBoard:
         from vs_tui.store.trace_board import TraceBoard
@@ -272,12 +277,12 @@ class SqliteReader:
         return await self.run(lambda db: _baselines(db, keys))
 
     async def past_runs(
-        self, spans: Sequence[Span], *, at: Instant | None = None
+        self, spans: Sequence[Span], *, at: Instant | None = None, team: str = ""
     ) -> Mapping[str, Sequence[PastRun]]:
         from vs_tui.store.past_runs import read_past_runs
 
         keys = [span.key for span in spans]
-        return await self.run(lambda db: read_past_runs(db, keys, at))
+        return await self.run(lambda db: read_past_runs(db, keys, at, team))
 
     async def delivery(self, delivery_id: int) -> DeliveryDetail | None:
         from vs_tui.store.read_deliveries import read_delivery

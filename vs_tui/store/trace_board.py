@@ -70,22 +70,34 @@ class TraceBoard:
         now: Instant,
         at: Instant | None = None,
         finished_for: Duration | None = None,
+        team: str = "",
     ) -> Board:
-        """What a filter leaves, now or as it stood at a past moment; ValueError for no filter."""
+        """What a filter leaves, now or as it stood at a past moment; ValueError for no filter.
+        With a team, spans of others are as if they were not there."""
         finished_for = self.thresholds.finished_for if finished_for is None else finished_for
-        if at is not None:
-            return board(self._past(db, at, finished_for), text, at, finished_for=finished_for)
-        self._refresh(db, now, finished_for)
-        members: list[Member] = [(t.row, t.spans) for t in self._traces.values()]
+        if at is None:
+            self._refresh(db, now, finished_for)
+            members: list[Member] = [(t.row, t.spans) for t in self._traces.values()]
+        else:
+            now, members = at, self._past(db, at, finished_for)
+        if team:
+            members = [
+                (self._judge(db, row.trace_id, own, now, team), own)
+                for row, spans in members
+                if (own := [span for span in spans if span.team == team])
+            ]
         return board(members, text, now, finished_for=finished_for)
 
     def rows_of(
-        self, db: sqlite3.Connection, trace_ids: Sequence[str], now: Instant
+        self, db: sqlite3.Connection, trace_ids: Sequence[str], now: Instant, team: str = ""
     ) -> dict[str, Standing]:
-        """Where these traces stand, whether they are open or long over."""
+        """Where these traces stand, whether they are open or long over; for a team as `board`."""
         by_trace = _spans_of(db, trace_ids)
+        if team:
+            own = {k: [s for s in spans if s.team == team] for k, spans in by_trace.items()}
+            by_trace = {key: spans for key, spans in own.items() if spans}
         self._learn(db, (s for spans in by_trace.values() for s in spans), now)
-        return {key: self._judge(db, key, spans, now) for key, spans in by_trace.items()}
+        return {key: self._judge(db, key, spans, now, team) for key, spans in by_trace.items()}
 
     def _refresh(self, db: sqlite3.Connection, now: Instant, finished_for: Duration) -> None:
         seq = current_seq(db)
@@ -152,7 +164,12 @@ class TraceBoard:
                 )
 
     def _judge(
-        self, db: sqlite3.Connection, trace_id: str, spans: Sequence[Span], now: Instant
+        self,
+        db: sqlite3.Connection,
+        trace_id: str,
+        spans: Sequence[Span],
+        now: Instant,
+        team: str = "",
     ) -> Standing:
         change = next((span for span in spans if span.operation == "pull_request"), None)
         project = change.project if change is not None else spans[0].project
@@ -167,7 +184,7 @@ class TraceBoard:
             custom=self._custom_of(db, project, now),
             environments=self.environments,
             superseded=_superseded(db, spans, has_change=change is not None),
-            shipped=_shipped(db, spans),
+            shipped=[s for s in _shipped(db, spans) if not team or s.team == team],
             thresholds=self.thresholds,
         )
 
