@@ -228,7 +228,7 @@ class Gate:
 
         def lasts() -> bool:
             if reader is None:
-                return all(any_token(token, self._secrets().tokens) for token in before)
+                return all(any(same(token, t) for t in self._secrets().tokens) for token in before)
             named = [t.hash for t in self._secrets().named if t.scope == reader.scope]
             return any_token(reader.hash, named)
 
