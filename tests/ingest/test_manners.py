@@ -49,7 +49,7 @@ def test_marks_charsets_and_compression(shared) -> None:
 
 def test_cloudevents_handshake_is_answered(shared) -> None:
     asked = {"WebHook-Request-Origin": "events.example"}
-    for path in ("/cdevents", "/customhttp"):
+    for path in ("/cdevents", "/customhttp", "//cdevents/"):
         request = urllib.request.Request(shared.url + path, headers=asked, method="OPTIONS")
         with urllib.request.urlopen(request, timeout=10) as response:
             assert response.status == 200
@@ -58,4 +58,5 @@ def test_cloudevents_handshake_is_answered(shared) -> None:
 
 
 def test_head_is_answered_where_webhooks_arrive(shared) -> None:
-    assert shared.call("/github", method="HEAD")[0] == 200
+    for path in ("/github", "/github/", "//trello"):
+        assert shared.call(path, method="HEAD")[0] == 200

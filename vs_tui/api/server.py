@@ -189,7 +189,10 @@ def build(receiver: Receiver) -> web.Application:
                 app.router.add_route("HEAD", prefix + _pattern(path), _head)
             app.router.add_route("OPTIONS", prefix + _pattern(path), _handshake)
         if not path.endswith("/*") and source.name != "user":
-            app.router.add_post(f"/{{lead:/*}}{path[1:]}{{tail:/*}}", handler)
+            loose = f"/{{lead:/*}}{path[1:]}{{tail:/*}}"
+            app.router.add_post(loose, handler, expect_handler=_expected)
+            app.router.add_route("HEAD", loose, _head)
+            app.router.add_route("OPTIONS", loose, _handshake)
     app.add_routes(api.routes())
     for path, listing in EmMetricsApi(receiver.reader).paths().items():
         app.router.add_get(path, api.guarded(listing))
