@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 
 import aiohttp
@@ -14,6 +15,7 @@ from tests.metrics.deliveries import Database, deploy, incident, merge
 from vs_tui.cli import main as command
 from vs_tui.cli import report as command_report
 from vs_tui.cli.runtime import Runtime
+from vs_tui.metrics.definitions import METRICS, Unit
 from vs_tui.model.time import DAY, HOUR, MINUTE
 from vs_tui.store import reports
 
@@ -77,6 +79,51 @@ async def test_everyone_says_the_same_number(config, run) -> None:
         value = by_team[row["name"]][row["metric"]]["value"]
         assert (row["value"] == "") == (value is None)
         assert value is None or float(row["value"]) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("period", ["week", "month"])
+async def test_everyone_says_the_same_of_each_week_and_month(config, run, period) -> None:
+    """A bar of the view is a column of the report. Failures that outlast a period are open in its
+    report and, once they are over, a bar of the view: of those only the others are compared."""
+    runtime = Runtime(replace(config), lambda: NOW)
+    await runtime.open_store()
+    asked = {"since": "30d", "by_period": period}
+    back = {"window": 30 * DAY, "bucket": period}
+    try:
+        url = await runtime.listen()
+        async with aiohttp.ClientSession(url, headers=HEAD) as session:
+            answered = await (await session.get("/api/dora", params=asked)).json()
+            shown = (await (await session.get("/api/cards", params=back)).json())["items"]
+            behind = {}
+            for metric in METRICS.values():
+                of = {**back, "team": "core", "metric": metric.name}
+                found = await (await session.get("/api/dora/detail", params=of)).json()
+                behind[metric.name] = found["figure"]["series"]
+            assert (await session.get("/api/cards", params={"bucket": "year"})).status == 400
+    finally:
+        await runtime.close()
+    options = ("dora", "--since", "30d", "--by-period", period)
+    assert json.loads(await asyncio.to_thread(run, *options, "--json")) == answered
+    core = [p["items"][0]["metrics"] for p in answered["periods"]]
+    bars = {card["metric"]: card["buckets"] for card in shown if card["team"] == "core"}
+    cells = await asyncio.to_thread(run, *options, "--format", "csv")
+    rows = [r for r in csv.DictReader(io.StringIO(cells)) if r["name"] == "core"]
+    table = (await asyncio.to_thread(run, *options)).splitlines()
+    for metric in METRICS.values():
+        figures = [metrics[metric.key] for metrics in core]
+        line = next(text for text in table if metric.key.replace("_", " ") in text)
+        said = [f"{f['text']}{'*' if f['small_sample'] else ''}" for f in figures]
+        assert re.split(r" {2,}", line.strip())[-len(said) :] == said
+        raw = [row["value"] for row in rows if row["metric"] == metric.key]
+        assert [float(text) if text else None for text in raw] == [f["value"] for f in figures]
+        if metric.name == "restore":
+            continue
+        counts = metric.unit is Unit.PER_DAY
+        wanted = [float(f["n"]) if counts else f["value"] for f in figures]
+        assert behind[metric.name] == pytest.approx(wanted)
+        scale = 1_000_000 if metric.unit is Unit.DURATION else 1
+        drawn = [None if value is None else value / scale for value in bars[metric.name]]
+        assert drawn == pytest.approx([w or None if counts else w for w in wanted])
 
 
 def test_a_trend_has_a_column_a_week_or_month(run) -> None:
