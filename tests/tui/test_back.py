@@ -10,6 +10,7 @@ from tests.tui.fakes import FakeReader, cards, delivery, span
 from tests.tui.stage import NARROW, Stage, stage
 from tests.tui.test_sources import connections
 from vs_tui.model.time import SECOND
+from vs_tui.tui.screens.dora import DoraView
 
 VIEWS = {"live": "1", "traces": "2", "dora": "3", "events": "4", "sources": "5"}
 FILTERS = {"live": "build", "traces": "build", "events": "push"}
@@ -36,6 +37,9 @@ async def leave(on: Stage, view: str) -> tuple[object, ...]:
         await on.press("slash", *text, "enter")
     if on.app.screen.sorts:
         await on.press("s", "S")
+    if view == "dora":
+        await on.press("j", "l")
+        return place(on)
     rows = on.list.rows
     on.list.select(rows[min(len(rows) - 1, 70)].key)
     await on.settle()
@@ -47,6 +51,9 @@ async def leave(on: Stage, view: str) -> tuple[object, ...]:
 def place(on: Stage) -> tuple[object, ...]:
     view = on.app.view
     assert view is not None
+    if isinstance(view, DoraView):
+        assert view.grid.chosen is not None
+        return view.where, view.grid.chosen.team, view.grid.chosen.metric
     return view.where, on.list.selected_key, on.list.first, view.filter_text, view.sort
 
 
