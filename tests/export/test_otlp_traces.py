@@ -309,7 +309,7 @@ class Busy:
 async def test_an_export_waits_for_deliveries_but_not_forever(monkeypatch) -> None:
     monkeypatch.setattr(otlp_exporter, "LOOK_AGAIN_SECONDS", 0.001)
     monkeypatch.setattr(otlp_exporter, "GIVE_WAY_SECONDS", 0.05)
-    for looks, left in ((0, -1), (3, -1), (float("inf"), float("inf"))):
+    for looks, left in ((0, -3), (3, -3), (float("inf"), float("inf"))):
         store: Any = Busy(looks)
         settings = ExportSettings("http://127.0.0.1:1")
         await trace_exporter.TraceExporter(settings, lambda _: None, store, now)._give_way()  # type: ignore[arg-type, return-value]

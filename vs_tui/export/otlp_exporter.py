@@ -26,7 +26,8 @@ T = TypeVar("T")
 
 STOP_SECONDS: Final = 2.0
 """How long a stopping receiver waits for a request on its way, and for the last push."""
-LOOK_AGAIN_SECONDS: Final = 0.02
+LOOK_AGAIN_SECONDS: Final = 0.005
+QUIET_LOOKS: Final = 3
 GIVE_WAY_SECONDS: Final = 2.0
 """How long the next part of an export waits for deliveries; then it is sent beside them."""
 
@@ -136,12 +137,12 @@ class OtlpExporter(ABC):
 
     async def _give_way(self) -> None:
         """Wait while deliveries are stored or folded: they go first, and what is to be sent can
-        wait in the database for as long as it likes."""
-        until = monotonic() + GIVE_WAY_SECONDS
-        while (self.store.waiting or self.store.behind) and monotonic() < until:
-            if self._stopping.is_set():
-                break
+        wait in the database for as long as it likes. Between two of many nothing waits for a
+        moment: it takes several such looks in a row."""
+        until, quiet = monotonic() + GIVE_WAY_SECONDS, 0
+        while quiet < QUIET_LOOKS and monotonic() < until and not self._stopping.is_set():
             await self._wait(LOOK_AGAIN_SECONDS)
+            quiet = 0 if self.store.waiting or self.store.behind else quiet + 1
 
     async def _post(self, session: ClientSession, body: bytes) -> otlp_http.Posted:
         return await otlp_http.post(session, self.url, body, self.settings.headers)
