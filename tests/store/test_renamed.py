@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.sources import bitbucket_payloads as bb
+from tests.sources import deploy_payloads as az
 from tests.sources import github_payloads as gh
 from tests.sources import gitlab_payloads as gl
 from tests.sources import jenkins_payloads as jk
@@ -244,6 +245,24 @@ def test_a_change_under_the_new_name_closes_an_issue_of_the_old_one() -> None:
         world = World().deliver(*order)
         found = find_span(world.db, "vstrace-github-pull_request-store-34")
         assert found and found.parent_key == "vstrace-github-issue-id:github.com/77-12"
+
+
+def test_a_build_of_a_renamed_azure_repository_is_of_its_pull_request() -> None:
+    old = {**az.REPOSITORY, "name": "Old", "remoteUrl": az.CLONE.replace("Cart", "Old")}
+    pull = az.azure_pull("merged", "11:00:00", "completed", repository=old, closedDate=None)
+    told = {"repository": az.REPOSITORY, "oldName": "Old"}
+    deliveries = [
+        posted("azure", pull),
+        posted("azure", az.azure("git.repo.renamed", told, "11:30:00")),
+        posted("azure", az.azure_build()),
+    ]
+    expected = World().deliver(*deliveries)
+    sql = "SELECT project FROM spans WHERE operation = 'pull_request'"
+    assert expected.db.execute(sql).fetchall() == [("Shop/Cart",)]
+    assert expected.parents()["azure-pipeline-ship-11"].startswith("azure-pull_request-")
+    for order in permutations(deliveries):
+        assert World().deliver(*order).rows() == expected.rows()
+    assert World().deliver(*deliveries).rebuild().rows() == expected.rows()
 
 
 def ticket(key: str, clock: str, **more: Any) -> Intake:

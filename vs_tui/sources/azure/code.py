@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import quote
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.azure.hook import Hook, Repo, person
 from vs_tui.sources.base import Reading, items, known, obj, push_log, text, time_of
+from vs_tui.sources.repository import renamed
 
 MAX_COMMITS: Final = 100
 _STATES: Final = {
@@ -92,6 +94,21 @@ def _merged_numbers(messages: str, scope: str) -> list[Seek]:
         if wish:
             found.append(wish)
     return found
+
+
+def read_renamed(hook: Hook) -> Reading:
+    """The repository's new name; it is known to people as `project/name`, to others by its URL."""
+    repo = Repo.of(obj(hook.resource, "repository"))
+    former = text(hook.resource, "oldName", limit=200)
+    space = keys.stable(repo.web, repo.id)
+    if not former or not space:
+        return "the repository's former name or its id is not told"
+    scope = f"{repo.scope.rpartition('/')[0]}/{quote(former).lower()}"
+    shown = f"{repo.name.rpartition('/')[0]}/{former}"
+    return (
+        *renamed("azure", space, scope, repo.scope, hook.sent_at),
+        *renamed("azure", space.replace("id:", "id:name.", 1), shown, repo.name, hook.sent_at),
+    )
 
 
 def read_pull_request(hook: Hook) -> Reading:

@@ -12,7 +12,7 @@ from typing import Final
 
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.azure.boards import read_work_item
-from vs_tui.sources.azure.code import read_pull_request, read_push
+from vs_tui.sources.azure.code import read_pull_request, read_push, read_renamed
 from vs_tui.sources.azure.hook import Hook
 from vs_tui.sources.azure.pipelines import read_build, read_job, read_run, read_stage
 from vs_tui.sources.azure.releases import read_deployment
@@ -30,6 +30,7 @@ from vs_tui.sources.tokens import TokenSource
 
 _READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
     "git.push": read_push,
+    "git.repo.renamed": read_renamed,
     "git.pullrequest.created": read_pull_request,
     "git.pullrequest.updated": read_pull_request,
     "git.pullrequest.merged": read_pull_request,
