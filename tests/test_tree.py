@@ -13,7 +13,7 @@ LONGEST = 420
 LONGER = {
     "store/metrics/evidence.py": 600,
     "store/schema.py": 560,
-    "store/writer.py": 620,
+    "store/writer.py": 520,
 }
 """Files that are longer than they should be, and how long they may be at most: split one before
 you add to it."""

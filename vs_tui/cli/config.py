@@ -103,7 +103,7 @@ TEMPLATE = """\
 # bodies = "64MiB"                           # of all requests in memory
 # concurrent = 1000                          # requests at once; a source may take 3/4 of them
 # connections = 2000
-# rate = 2000                                # requests a second and source; 0: any
+# rate = 5000                                # requests a second and source; 0: any
 """
 
 _SIZES: Final = ("low_space", "body", "bodies", "size")

@@ -44,7 +44,7 @@ class Limits:
     whose body is still arriving."""
     connections: int = 2_000
     """Open connections; one more closes the connection that has been idle longest."""
-    rate: float = 2_000
+    rate: float = 5_000
     """Requests a second for each source (503 beyond), after a burst of five seconds' worth; 0 means
     no limit."""
     read_seconds: float = 18

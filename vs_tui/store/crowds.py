@@ -25,10 +25,7 @@ _MANY: Final = (
     "(SELECT COUNT(*) FROM (SELECT DISTINCT key FROM offers o WHERE o.token = {0} "
     f"AND o.level = {{1}} LIMIT {CROWD + 1})) > {CROWD}"
 )
-_PLACES: Final = (
-    "WITH place AS (SELECT json_extract(value, '$[0]') AS token, "
-    "json_extract(value, '$[1]') AS level FROM json_each(?)) "
-)
+_PLACES: Final = rows.asked("token", "level")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +60,8 @@ def note(connection: sqlite3.Connection, changes: Sequence[Change]) -> Offered:
         for event in change.fresh
         for offer in event.offers
     }
-    many = _MANY.format("place.token", "place.level")
-    sql = f"{_PLACES} SELECT token, level FROM place WHERE {many}"
+    many = _MANY.format("asked.token", "asked.level")
+    sql = f"{_PLACES}SELECT token, level FROM asked WHERE {many}"
     asked = [place for place in places if place in fresh and place not in known]
     now = [(token, at) for token, at in rows.select_in(connection, sql, asked)]
     if now:
@@ -86,8 +83,8 @@ def offers(connection: sqlite3.Connection, tokens: Iterable[str]) -> list[tuple[
     found = list(rows.select_in(connection, sql, [name for name in wanted if name not in busy]))
     places = [(token, at) for token in busy for at in LEVELS if (token, at) not in crowded]
     sql = (
-        f"{_PLACES} SELECT o.key, o.token, o.scope, o.value, o.via FROM place "
-        "CROSS JOIN offers o ON o.token = place.token AND o.level = place.level"
+        f"{_PLACES}SELECT o.key, o.token, o.scope, o.value, o.via FROM asked "
+        "CROSS JOIN offers o ON o.token = asked.token AND o.level = asked.level"
     )
     return [*found, *rows.select_in(connection, sql, places)]
 
