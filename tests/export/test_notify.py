@@ -346,9 +346,19 @@ def test_the_desktop_shows_no_markup(monkeypatch) -> None:
         assert command[0] == program and ("<a" not in command[-1]) == escaped
 
 
-def test_messages_are_not_longer_than_a_chat_takes() -> None:
-    many = [body(title="x" * 5_000)] * 10
-    assert len(json.loads(notice_formats.discord(many, 0))["content"]) <= 2_000
+@pytest.mark.parametrize("letter", ["x", "@", "&", "<", "\U0001f525"])
+def test_messages_are_not_longer_than_a_chat_takes_and_not_empty(letter: str) -> None:
+    """Nobody can hide a failure behind a long name."""
+    url = f"https://ci.example/{'a' * 480}"
+    many = [body(title=letter * 5_000, text=letter * 5_000, url=url)] * 10
+    for number in (1, 10):
+        content = json.loads(notice_formats.discord(many[:number], 0))["content"]
+        assert 100 < len(content) <= 2_000
+        slack = json.loads(notice_formats.slack(many[:number], 0))["text"]
+        assert 100 < len(slack) <= 4_000
+
+
+def test_a_text_is_no_option_of_a_command() -> None:
     command = notice_formats.command_of(("tell",), [body(title="--help")], 0)
     assert command[0] == "tell" and not any(word.startswith("-") for word in command[1:])
 

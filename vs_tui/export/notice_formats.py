@@ -17,7 +17,9 @@ from vs_tui.model.display import clean
 Body = Mapping[str, Any]
 LONGEST: Final = 1_800
 """Characters of a message; Discord takes 2,000."""
-_LINE: Final = 300
+_LINE: Final = 200
+"""Characters of a title and of a text. Escaped they may be three times as many: one notice with the
+longest URL still fits."""
 _NO_PREVIEW: Final = {"unfurl_links": False, "unfurl_media": False}
 _SUPPRESS_EMBEDS: Final = 4
 _JOINER: Final = "\u2060"
@@ -134,7 +136,7 @@ def _plain(text: str) -> str:
 def _joined(lines: Sequence[str]) -> str:
     kept: list[str] = []
     for line in lines:
-        if sum(map(len, kept)) + len(kept) + len(line) > LONGEST:
+        if kept and sum(map(len, kept)) + len(kept) + len(line) > LONGEST:
             break
         kept.append(line)
     return "\n".join(kept)
