@@ -36,6 +36,7 @@ from vs_tui.sources.base import (
     items,
     json_object,
     known,
+    moment,
     number,
     obj,
     text,
@@ -166,12 +167,7 @@ def _planned(
     for ids in moves:
         told += [part.strip() for part in ids.split(",")]
     if told or moves:
-        yield Event(
-            key=whole.key,
-            source="jira",
-            operation=Operation.ISSUE,
-            state=State.NOTE,
-            occurred_at=now,
+        yield moment(whole, State.NOTE, now)._replace(
             restates="sprints",
             seeks=keys.seeks(
                 Seek(
@@ -198,14 +194,7 @@ def _columns(
         at = whole.started_at or now
     for column in entered or [text(fields, "status", "name", limit=80)]:
         if column:
-            yield Event(
-                key=whole.key,
-                source="jira",
-                operation=Operation.ISSUE,
-                state=State.NOTE,
-                occurred_at=at,
-                stage=column,
-            )
+            yield moment(whole, State.NOTE, at, column)
 
 
 def _moved_away(former: str, key: str, now: Instant) -> Event:

@@ -19,6 +19,7 @@ from vs_tui.sources.base import (
     Unreadable,
     json_object,
     known,
+    moment,
     obj,
     small_object,
     text,
@@ -122,18 +123,8 @@ def _card(action: dict[str, Any], kind: str, received_at: Instant) -> tuple[Even
     if "desc" not in card:  # only an action that edits it has the description
         return (whole,)
     description = keys.mentions(text(card, "desc", limit=keys.TEXT_LIMIT), "description")
-    return (
-        whole,
-        Event(
-            key=whole.key,
-            source="trello",
-            operation=Operation.ISSUE,
-            state=State.NOTE,
-            occurred_at=at,
-            restates="description",
-            seeks=keys.seeks(description),
-        ),
-    )
+    note = moment(whole, State.NOTE, at)
+    return (whole, note._replace(restates="description", seeks=keys.seeks(description)))
 
 
 def _state(data: dict[str, Any], kind: str) -> tuple[State, str]:

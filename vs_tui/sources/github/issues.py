@@ -7,7 +7,7 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import Reading, is_incident, number, obj, text, time_of, web_url
+from vs_tui.sources.base import Reading, is_incident, moment, number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import (
     Hook,
     change_scope,
@@ -103,15 +103,8 @@ def _snapshot(hook: Hook, issue: dict[str, Any]) -> Event:
 
 def _below(whole: Event, parent: Seek | None) -> Event:
     """What the snapshot says of the issue that this one is a part of."""
-    return Event(
-        key=whole.key,
-        source=whole.source,
-        operation=whole.operation,
-        state=State.NOTE,
-        occurred_at=whole.snapshot_at,
-        restates="parent",
-        seeks=keys.seeks(parent),
-    )
+    note = moment(whole, State.NOTE, whole.snapshot_at)
+    return note._replace(restates="parent", seeks=keys.seeks(parent))
 
 
 def _state(hook: Hook, issue: dict[str, Any]) -> tuple[State, Instant]:
