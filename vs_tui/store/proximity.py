@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vs_tui.metrics.attempts import order
 from vs_tui.metrics.facts import Outcome, spellings
 from vs_tui.metrics.failures import Course, blamed
-from vs_tui.metrics.reading import commit_of, deployment_of, incident_of, version_of
+from vs_tui.metrics.reading import deployment_of, incident_of
 from vs_tui.metrics.rules import is_production
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Link, Rule, Span, Status
@@ -61,26 +61,51 @@ def affected(
     connection: sqlite3.Connection, changes: Sequence[Change], rules: LinkRules
 ) -> Iterator[str]:
     """Incidents that may follow another deploy after these changes."""
-    asked = {
-        (change.new.key, *place[:4], place[4] + rules.incident_window, name)
-        for change in changes
-        if (places := (_place(change.old), _place(change.new)))[0] != places[1]
-        for place in places
-        if place is not None
-        for name in ("", *spellings(place[2]))
-    }
+    asked = set()
+    for change in changes:
+        places = [_place(span, rules) for span in (change.old, change.new)]
+        for place in places if places[0] != places[1] else ():
+            if place is not None:
+                until = place.ended_at + rules.incident_window
+                asked |= {
+                    (
+                        change.new.key,
+                        place.project,
+                        service,
+                        place.environment,
+                        place.began,
+                        until,
+                        n,
+                    )
+                    for service in place.services
+                    for n in ("", *spellings(place.environment))
+                }
     return (key for (key,) in rows.select_in(connection, _AFFECTED, asked))
 
 
-def _place(span: Span | None) -> tuple[str, str, str, Instant, Instant, bool] | None:
-    """What of a deploy decides about incidents; None for what is none, or a cancelled one."""
+class _Place(NamedTuple):
+    """What of a deploy decides about incidents."""
+
+    project: str
+    services: Sequence[str]
+    """Its own, and each artifact that it brought with others."""
+    environment: str
+    began: Instant
+    ended_at: Instant
+    names_version: bool
+    is_production: bool
+
+
+def _place(span: Span | None, rules: LinkRules) -> _Place | None:
+    """None for what is no deploy, or a cancelled one."""
     if span is None or span.operation != "deploy" or span.started_at is None:
         return None
     if span.status is Status.CANCELLED:
         return None
-    names = bool(version_of(span.attributes) or commit_of(span.attributes))
-    place = (span.project, span.service, span.environment, span.started_at)
-    return (*place, deployment_of(span).ended_at, names)
+    d = deployment_of(span)
+    services = (span.service, *(name for name, _ in d.parts))
+    where = (span.project, services, span.environment, span.started_at, d.ended_at)
+    return _Place(*where, bool(d.version_of()), is_production(span, rules.environments))
 
 
 PLACELESS: Final = (
@@ -95,6 +120,17 @@ _BEGUN: Final = (
     "ON s.rowid IN (SELECT d.rowid FROM spans d WHERE d.operation = 'deploy' AND {} "
     "AND d.status <> 'cancelled' AND d.started_at <= a.at "
     "ORDER BY d.started_at DESC, d.key DESC LIMIT {}) WHERE {}"
+)
+# A deploy of several artifacts offers the version of each.
+_BROUGHT: Final = (
+    "SELECT a.key, s.key FROM asked a CROSS JOIN spans s ON s.rowid IN (SELECT d.rowid "
+    "FROM offers o CROSS JOIN spans d ON d.key = o.key WHERE o.token > 'artifact:' || a.service "
+    "|| '@' AND o.token < 'artifact:' || a.service || 'A' AND d.operation = 'deploy' "
+    "AND d.project = a.project AND a.environment IN ('', d.environment) "
+    "AND d.status <> 'cancelled' AND d.started_at <= a.at "
+    f"ORDER BY d.started_at DESC, d.key DESC LIMIT {MAX_SUSPECTS}) WHERE a.service <> '' "
+    "AND NOT EXISTS (SELECT 1 FROM spans o WHERE o.operation = 'deploy' "
+    "AND o.project = a.project AND o.service = a.service)"
 )
 _SUSPECTS: Final = rows.asked(
     "key", "project", "service", "environment", "at"
@@ -112,6 +148,7 @@ _SUSPECTS: Final = rows.asked(
             "d.project = a.project AND a.environment IN ('', d.environment)",
             *(MAX_SUSPECTS, "a.service = '' AND a.project <> ''"),
         ),
+        _BROUGHT,
     )
 )
 

@@ -105,6 +105,8 @@ def test_plyzen_an_alarm_of_an_artifact_is_the_product_deployments(
     server = configured("")
     send(server, reversed(story.posts) if reverse else story.posts)
     assert counted(server, own.name) == (1, 2)
+    (incident,) = server.spans("&filter=kind:incident")
+    assert [link["parent"].rpartition("-c-")[2] for link in incident["links"]] == ["1"]
     assert rate(figure(server, "auth", FAIL, by="service")) == (1, 1)
     assert rate(figure(server, "ui", FAIL, by="service")) == (0, 2)
     assert figure(server, own.name, RECOVERY)["value"] == 30 * 60
