@@ -111,10 +111,15 @@ class Renames:
             name = now(key.scope) if key.scope else ""
             return key._replace(scope=name.lower()) if name else key
 
+        project = now(event.project.lower()) or event.project
+        service = event.service
+        if own and service == _service(event.project):
+            service = _service(project)
         event = event._replace(
             offers=tuple([moved(key) for key in event.offers]),
             seeks=tuple([seek._replace(key=moved(seek.key)) for seek in event.seeks]),
-            project=now(event.project.lower()) or event.project,
+            project=project,
+            service=service,
         )
         if not own or not event.full_ref:
             return event
@@ -122,6 +127,11 @@ class Renames:
             names = [name for name in own if name in self.everywhere or own[name] == name.upper()]
             return _with_keys_of(event, names)
         return _with_refs_of(event)
+
+
+def _service(project: str) -> str:
+    """What a repository is when it is deployed, if nothing else says so."""
+    return project.rpartition("/")[2].lower()
 
 
 def _with_refs_of(event: Event) -> Event:

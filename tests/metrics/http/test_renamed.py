@@ -31,4 +31,5 @@ def test_what_was_merged_before_a_rename_is_shipped_after_it(receiver, order) ->
     send(receiver, story.posts[::order])
     assert f"acme/was{order}" not in items(receiver)
     assert figure(receiver, own.full, FREQUENCY)["n"] == 2
+    assert figure(receiver, f"is{order}", FREQUENCY, "service")["n"] == 2
     assert figure(receiver, own.full, LEAD)["n"] == 2
