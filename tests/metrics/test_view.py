@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.metrics.conftest import BEGIN, NOW
+from tests.metrics.deliveries import Database, deploy
 from tests.tui.stage import NARROW, WIDE, stage
 from vs_tui.api.figures import DETAIL
 from vs_tui.metrics.cards import delta_text, value_text
@@ -115,6 +116,17 @@ async def test_the_list_and_what_is_behind_it_compare_alike(config) -> None:
                 assert (value_text(detail.figure), detail.figure.n) == (card.text, card.n)
     finally:
         await reader.close()
+
+
+async def test_projects_of_no_team_stand_last_and_say_what_to_write(config) -> None:
+    base = Database(config.db)
+    base.tell(*deploy(8, BEGIN + HOUR, service="tools"), *deploy(9, BEGIN, service="tools"))
+    base.db.close()
+    async with shown(config) as on:
+        assert [name for name, _ in on.app.screen.grid.teams][-1] == "(no team)"
+        assert "2 deployments" in line(on, "(no team)")
+        await on.press("G", "enter")
+        await on.sees("acme/tools 2.", '[teams.NAME] projects = ["acme/tools"]')
 
 
 async def test_ascii_stays_ascii(config) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.tui.fakes import cards, cards_with_goals, some_detail
 from tests.tui.stage import NARROW, WIDE, does, stage
 from vs_tui.metrics.cards import Card
+from vs_tui.metrics.missing import unowned
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import DAY
 
@@ -147,6 +148,23 @@ async def test_what_counts_for_no_team_stands_last_with_counts_only(size) -> Non
         assert "%" not in line
         await on.press("G")
         assert chosen(on)[0] == "(no team)"
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW, HUGE])
+async def test_enter_on_no_team_says_whose_they_are_and_what_to_write(size) -> None:
+    reports = Reports()
+    known = reports.detail
+
+    async def detail(team: str, metric: str, *asked: object):
+        found = await known(team, metric, *asked)
+        return replace(found, left_out=unowned({"acme/tools": 2, "acme/docs": 1}))
+
+    reports.detail = detail  # type: ignore[method-assign]
+    async with shown(reports, size) as on:
+        await on.press("3", "G", "enter")
+        await on.sees("acme/tools 2", "[teams.NAME]", '"acme/docs"]')
+        await on.press("enter")
+        assert on.app.screen.focused is on.app.screen.list
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])

@@ -17,6 +17,7 @@ from vs_tui.metrics.cards import (
     value_text,
     wanted_text,
 )
+from vs_tui.metrics.counted import NO_TEAM
 from vs_tui.metrics.definitions import Figure
 from vs_tui.metrics.goals import is_met
 from vs_tui.metrics.report import Detail
@@ -119,8 +120,11 @@ def leading_stages(detail: Detail, look: Look) -> str:
 def explained(detail: Detail) -> list[str]:
     """What a number counts, over which time, and what it leaves out: a sentence each."""
     figure, window = detail.figure, detail.window
+    left_out = list(detail.left_out)
+    first, last = (left_out, []) if detail.team == NO_TEAM else ([], left_out)
     since, end = (to_datetime(at).astimezone(window.zone) for at in (window.since, window.end))
     said = [
+        *first,
         figure.definition.meaning,
         f"From {since:%d %b %Y %H:%M} to {end:%d %b %Y %H:%M}, days of {window.zone}.",
     ]
@@ -136,7 +140,7 @@ def explained(detail: Detail) -> list[str]:
     said += [f"{text[:1].upper()}{text[1:]}." for text in remarks(figure)]
     if detail.of > len(detail.behind):
         said.append(f"The list holds {len(detail.behind)} of {detail.of}.")
-    return [*said, *detail.left_out, "docs/metrics.md defines it, with examples."]
+    return [*said, *last, "docs/metrics.md defines it, with examples."]
 
 
 def course(

@@ -13,6 +13,7 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 
 from vs_tui.metrics.cards import Card
+from vs_tui.metrics.counted import NO_TEAM
 from vs_tui.metrics.definitions import METRICS, Rows
 from vs_tui.metrics.report import Behind, Detail
 from vs_tui.metrics.windows import BUCKETS, Window
@@ -273,7 +274,11 @@ class DoraView(ListedView):
 
     def on_scoreboard_opened(self, message: Scoreboard.Opened) -> None:
         message.stop()
-        self.remove_class("-explaining")
+        card = self.grid.chosen
+        if card is not None and card.team == NO_TEAM and not self.has_class("-explaining"):
+            self._explain(True)  # which projects these are, and what to write
+            return
+        self._explain(False)
         self.list.focus()
 
     def on_listing_opened(self, message: Listing.Opened) -> None:
