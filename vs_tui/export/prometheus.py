@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -101,30 +101,22 @@ class Metrics:
         self._begun = cache(self.started.labels)
         self._over = cache(self.ended.labels)
         self._lasted = cache(self.duration.labels)
-        self.in_flight = Gauge(
-            "traces_stores_buffered_spans_total", "Spans in flight", registry=self.registry
-        )
+        gauge = partial(Gauge, registry=self.registry)
+        self.in_flight = gauge("traces_stores_buffered_spans_total", "Spans in flight")
         self.deliveries = Totals(
             "vs_deliveries", "Deliveries by verdict", ("source", "verdict"), self.registry
         )
-        self.waiting = Gauge(
-            "vs_commit_queue", "Deliveries that wait for their commit", registry=self.registry
-        )
-        self.behind = Gauge(
-            "vs_projection_behind",
-            "Deliveries that are stored and not folded yet",
-            registry=self.registry,
-        )
-        self.lag = Gauge(
+        self.waiting = gauge("vs_commit_queue", "Deliveries that wait for their commit")
+        self.behind = gauge("vs_projection_behind", "Deliveries that are stored and not folded yet")
+        self.lag = gauge(
             "vs_projection_lag_seconds",
             "Seconds since the oldest delivery that is not folded was stored",
-            registry=self.registry,
         )
-        self.ready = Gauge("vs_ready", "1 when deliveries can be stored", registry=self.registry)
-        self.database = Gauge("vs_database_bytes", "The database file", registry=self.registry)
-        self.wal = Gauge("vs_wal_bytes", "Its write-ahead log", registry=self.registry)
-        self.free = Gauge("vs_free_bytes", "Free on the database's disk", registry=self.registry)
-        self.connections = Gauge("vs_connections", "Open HTTP connections", registry=self.registry)
+        self.ready = gauge("vs_ready", "1 when deliveries can be stored")
+        self.database = gauge("vs_database_bytes", "The database file")
+        self.wal = gauge("vs_wal_bytes", "Its write-ahead log")
+        self.free = gauge("vs_free_bytes", "Free on the database's disk")
+        self.connections = gauge("vs_connections", "Open HTTP connections")
         self.malformed = Totals(
             "vs_malformed_requests", "Requests that were no HTTP", (), self.registry
         )
@@ -139,16 +131,11 @@ class Metrics:
             ("signal", "result"),
             self.registry,
         )
-        self._export_up = Gauge(
-            "vs_export_up",
-            "1 while the OTLP collector takes a signal",
-            ["signal"],
-            registry=self.registry,
+        self._export_up = gauge(
+            "vs_export_up", "1 while the OTLP collector takes a signal", ["signal"]
         )
-        self._export_waiting = Gauge(
-            "vs_export_waiting_traces",
-            "Traces that are not over, not settled or not sent yet",
-            registry=self.registry,
+        self._export_waiting = gauge(
+            "vs_export_waiting_traces", "Traces that are not over, not settled or not sent yet"
         )
 
     def begin(self) -> None:
