@@ -86,6 +86,17 @@ def copied(on: Stage) -> list[str]:
     return list(on.app.notices)
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "ascii"), [("large", (200, 60), False), ("ascii", NARROW, True)]
+)
+async def test_the_first_page_on_other_screens(name, size, ascii) -> None:
+    options = {"by_trace": True, "connections": connections, "send_links": nothing, "ascii": ascii}
+    async with stage(FakeReader(), size=size, find_public_url=tunnel, **options) as on:
+        await on.sees("the receiver listens", "ngrok.example/github")
+        assert_golden(f"first-{name}-{size[0]}x{size[1]}", on.text)
+        assert not ascii or on.text.isascii()
+
+
 @does("next_tool", "previous_tool", "first_page")
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["120x40", "80x24"])
 async def test_from_nothing_to_the_first_row(size) -> None:

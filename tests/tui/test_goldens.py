@@ -4,7 +4,9 @@ A change on purpose is written with VS_UPDATE_GOLDENS=1, and read in the diff.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from itertools import product
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -25,7 +27,8 @@ from tests.tui.golden import FOLDER as GOLDENS
 from tests.tui.golden import assert_golden
 from tests.tui.stage import NARROW, WIDE, Stage, stage
 from vs_tui.metrics.cards import Card
-from vs_tui.model.time import HOUR, SECOND
+from vs_tui.model.time import HOUR, MINUTE, SECOND
+from vs_tui.model.vocabulary import State
 from vs_tui.tui.dashboard_settings import no_cards
 
 Play = Callable[[Stage], Awaitable[None]]
@@ -91,6 +94,28 @@ async def pruned(on: Stage) -> None:
     await on.sees("this trace is gone")
 
 
+async def first_row(on: Stage) -> None:
+    on.list.select("run")
+    await on.press("enter")
+    await on.sees("1 column")
+
+
+async def stale_trace(on: Stage) -> None:
+    await open_trace(on)
+    await lose_the_store(on)
+
+
+async def stale_traces(on: Stage) -> None:
+    await on.press("2")
+    await lose_the_store(on)
+
+
+async def lose_the_store(on: Stage) -> None:
+    on.reader.fails = OSError("disk I/O error")
+    on.app.feed.wake()
+    await on.sees("STALE")
+
+
 async def compare(on: Stage) -> None:
     on.list.select("dep-214")
     await on.press("c")
@@ -150,6 +175,26 @@ def long_trace() -> FakeReader:
     return FakeReader(delivery_trace(), links=delivery_links(), baselines=baselines())
 
 
+def steps(count: int) -> FakeReader:
+    """A run of so many jobs, a matrix of twelve among each forty, every fiftieth failed."""
+    where: dict[str, Any] = {"trace": "c1" * 16, "project": "acme/shop"}
+    run = span("run", "pipeline", "CI #7", began=2 * HOUR, took=90 * MINUTE, **where)
+    jobs = [
+        span(
+            f"job-{n}",
+            "build",
+            f"test ({n % 40})" if n % 40 < 12 else f"job {n}",
+            began=2 * HOUR - n * 15 * SECOND,
+            took=3 * MINUTE,
+            parent="run",
+            state=State.ERROR if n % 50 == 17 else None,
+            **where,
+        )
+        for n in range(count - 1)
+    ]
+    return FakeReader([run, *jobs])
+
+
 CASES: dict[str, tuple[Play, Callable[[], FakeReader], dict[str, object]]] = {
     "live": (calm, BUSY, {}),
     "live-frozen": (freeze_then_more, BUSY, {}),
@@ -172,6 +217,11 @@ CASES: dict[str, tuple[Play, Callable[[], FakeReader], dict[str, object]]] = {
     "trace-running": (canary, invoices.reader, {}),
     "trace-running-ascii": (canary, invoices.reader, {"ascii": True}),
     "trace-whole": (whole_canary, invoices.reader, {}),
+    "trace-1": (first_row, partial(steps, 1), {}),
+    "trace-20": (first_row, partial(steps, 20), {}),
+    "trace-300": (first_row, partial(steps, 300), {}),
+    "trace-stale": (stale_trace, BUSY, {}),
+    "traces-stale": (stale_traces, BUSY, {}),
     "trace-error": (pruned, BUSY, {}),
     "trace-ascii": (waits, long_trace, {"ascii": True}),
     "compare": (compare, BUSY, {}),
@@ -191,7 +241,10 @@ CASES: dict[str, tuple[Play, Callable[[], FakeReader], dict[str, object]]] = {
 }
 
 
-ON_LARGE: tuple[str, ...] = ("dora-goals", "dora-lead")
+ON_LARGE: tuple[str, ...] = (
+    *("dora-goals", "dora-lead"),
+    *("trace-running", "trace-waits", "trace-frozen", "trace-stale", "trace-300", "traces"),
+)
 """What is also looked at on a large screen."""
 SHOWN = [*product(CASES, (WIDE, NARROW)), *product(ON_LARGE, ((200, 60),))]
 

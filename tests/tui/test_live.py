@@ -60,7 +60,7 @@ async def test_looks_as_written(count, size) -> None:
         assert_golden(f"by-trace-{count}-{size[0]}x{size[1]}", on.text)
 
 
-@pytest.mark.parametrize("size", SIZES[:2], ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
 @pytest.mark.parametrize("state", ["ascii", "frozen", "stale", "filtered"])
 async def test_states_look_as_written(state, size) -> None:
     async with stage(team_reader(20), size=size, by_trace=True, ascii=state == "ascii") as on:

@@ -22,6 +22,10 @@ from vs_tui.tui.widgets.waterfall import Waterfall
 from vs_tui.tui.workers import start
 
 _CARDS_AGE: Final = 10 * SECOND
+LEAST_TRACE: Final = 8
+TRACE_ON_A_HIGH_SCREEN: Final = 14
+LIST_FRAME: Final = 3
+"""Lines of the list's box beside its rows."""
 BOARD_KEYS: Final = ("open", "unfold", "by_trace", "filter", "next_section", "team", "sort",
                      "next_failed", "freeze", "watch", "palette")  # fmt: skip
 FIRST_KEYS: Final = ("open", "next_tool", "copy_secret", "reveal", "events", "sources", "palette")
@@ -40,11 +44,10 @@ class LiveView(BoardRows):
     LiveView.-broad #dora-side { display: block; }
     LiveView #dora-strip { height: auto; }
     LiveView.-broad #dora-strip { display: none; }
-    LiveView #trace { height: 14; display: none; }
-    LiveView.-high #trace { display: block; }
+    LiveView #trace { display: none; }
     LiveView.-high #example { display: block; }
     LiveView.-tall #requests { display: block; }
-    LiveView.-first #upper, LiveView.-first #dora-strip, LiveView.-first #trace { display: none; }
+    LiveView.-first #upper, LiveView.-first #dora-strip { display: none; }
     """
 
     def __init__(self, look: Look) -> None:
@@ -77,7 +80,8 @@ class LiveView(BoardRows):
         self.trace.zone = self.dash.zone
         self.first = FirstPage(self.look, self.dash)
         yield self.first
-        yield Horizontal(self.list, self.dora, id="upper")
+        self.upper = Horizontal(self.list, self.dora, id="upper")
+        yield self.upper
         yield self.trace
         yield self.strip
 
@@ -181,10 +185,29 @@ class LiveView(BoardRows):
             first = next((row.key for row in rows if row.key in self._rows), "")
             self.list.selected_key = first
         self.list.set_rows(rows)
+        self._share_height(len(rows))
         back = self.dash.worded("{by_trace}: by span")
         order = "" if self.sort == self.sorts[0] else f"  {self.sort.lstrip('-')}"
         self.list.set_heading([("Traces", "title")], f"{back}{order}")
         self._show_foot()
+
+    @property
+    def is_high(self) -> bool:
+        return self.has_class("-high")
+
+    def _share_height(self, rows: int) -> None:
+        """The list takes the lines that it needs where the trace below gets eight or more; on a
+        high screen the trace has its place in any case."""
+        before, wanted = self.trace.display, rows + LIST_FRAME
+        total = self.upper.outer_size.height + (self.trace.outer_size.height if before else 0)
+        fits = total - wanted >= (TRACE_ON_A_HIGH_SCREEN if self.is_high else LEAST_TRACE)
+        any_rows = self.board is not None and bool(self.board.rows)
+        shown = any_rows and (fits or self.is_high) and not self.first.display
+        self.upper.styles.height = wanted if shown and fits else "1fr"
+        self.trace.styles.height = "1fr" if fits else TRACE_ON_A_HIGH_SCREEN
+        self.trace.display = shown
+        if shown and not before:
+            start(self, self._load_trace, "trace", exclusive=True)
 
     def tick(self, now: Instant) -> None:
         self.list.refresh_changed()
