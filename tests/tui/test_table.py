@@ -34,17 +34,32 @@ async def go_to(on: Stage, where: str) -> None:
     elif where == "help":
         on.app.navigation.open_help()
     else:
-        on.app.navigation.show(where)
+        on.app.navigation.show("live" if where in BY_TRACE else where)
+        if where in BY_TRACE and not on.app.by_trace:
+            on.app.do("by_trace")
     await on.until(lambda: on.app.view is not None and on.app.view.where == where, where)
     await on.settle()
 
 
-WHERE = ("live", "traces", "dora", "events", "sources", "trace", "inspector", "compare", "help")
+BY_TRACE = ("board", "first")
+WHERE = (
+    *BY_TRACE,
+    "live",
+    "traces",
+    "dora",
+    "events",
+    "sources",
+    "trace",
+    "inspector",
+    "compare",
+    "help",
+)
 
 
 @pytest.mark.parametrize("where", WHERE)
 async def test_every_key_can_be_another_one(where, monkeypatch) -> None:
-    async with stage(keys=LETTERS) as on:
+    reader = FakeReader() if where == "first" else None
+    async with stage(reader, keys=LETTERS, by_trace=where in BY_TRACE) as on:
         await go_to(on, where)
         done: list[str] = []
         monkeypatch.setattr(on.app, "do", done.append)
@@ -72,7 +87,8 @@ async def test_help_and_footer_show_the_keys_as_they_are_bound() -> None:
 async def test_what_the_footer_names_does_something(where, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DISPLAY", "")
-    async with stage(size=(250, 40)) as on:
+    reader = FakeReader() if where == "first" else None
+    async with stage(reader, size=(250, 40), by_trace=where in BY_TRACE) as on:
         await go_to(on, where)
         view = on.app.view
         shown = actions.footer(on.app.actions, where, 250, offered=view.offered)
