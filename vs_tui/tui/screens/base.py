@@ -60,6 +60,8 @@ class View(Screen[None]):
     usual_range = DEFAULT
     measures = False
     """Whether it shows delivery metrics, which have one time range everywhere."""
+    is_moving = False
+    """Whether something on this screen alone changes by the second."""
     words: Mapping[str, str] = MappingProxyType({})
     """What the footer calls an action here, where that says more than the table."""
     offered: Sequence[str] = ()
@@ -105,11 +107,6 @@ class View(Screen[None]):
     def tick(self, now: Instant) -> None:
         """A second has passed, or a minute while nothing moves: move ages and bars."""
 
-    @property
-    def is_moving(self) -> bool:
-        """Whether something on this screen alone changes by the second."""
-        return False
-
     def act(self, action: str) -> bool:
         """Do an action of this screen; False when it is not its own."""
         return False
@@ -150,7 +147,7 @@ class View(Screen[None]):
     # Life.
 
     def on_mount(self) -> None:
-        self._paint_background()
+        self.styles.background = self.look.palette.background or "ansi_default"
         self._paint_footer()
 
     def dress(self, look: Look) -> None:
@@ -160,9 +157,6 @@ class View(Screen[None]):
             if isinstance(widget, Framed | Line):
                 widget.look = look
                 widget.refresh()
-        self._paint_background()
-
-    def _paint_background(self) -> None:
         self.styles.background = self.look.palette.background or "ansi_default"
 
     def on_screen_resume(self) -> None:
@@ -403,7 +397,3 @@ class View(Screen[None]):
         panels = self.panels()
         if panels:
             panels[0].focus()
-
-    def zone_clock(self, instant: Instant | None) -> str:
-        """A moment in the user's zone."""
-        return self.dash.clock_text(instant)

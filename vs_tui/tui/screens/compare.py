@@ -64,7 +64,7 @@ class CompareView(ListedView):
         self.list.set_rows(rows)
         title: list[Piece] = []
         for letter, trace in (("A", first), ("B", second)):
-            began = self.zone_clock(min(span.at for span in trace.spans))
+            began = self.dash.clock_text(min(span.at for span in trace.spans))
             title += [(f"{letter} ", "key"), (clean(span_format.title(trace.root), 60), "title")]
             title.append((f" {began}   ", "dim"))
         self.list.set_heading(

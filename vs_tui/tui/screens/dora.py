@@ -173,9 +173,9 @@ class DoraView(ListedView):
         note = f"{name} against the {name} before" if name != "all" else "all time"
         since = [card.since for card in cards if card.since is not None]
         if since:
-            note = f"{note}, since {self.zone_clock(min(since))}"
+            note = f"{note}, since {self.dash.clock_text(min(since))}"
         if self.dash.frozen_at is not None:
-            note = f"{note}, frozen at {self.zone_clock(self.dash.frozen_at)}"
+            note = f"{note}, frozen at {self.dash.clock_text(self.dash.frozen_at)}"
         signs = self.look.glyphs
         legend = f"goal {signs.ok} met {signs.fail} missed {signs.stale} few"
         if not any(card.wanted for card in cards):
@@ -260,7 +260,7 @@ class DoraView(ListedView):
             "open": (f"{glyphs.run} open", "wait"),
         }.get(entry.result, (f"{glyphs.fail} failed", "fail"))
         shown: dict[str, Piece] = {
-            "DEPLOYED": (self.zone_clock(entry.at), "dim"),
+            "DEPLOYED": (self.dash.clock_text(entry.at), "dim"),
             "RESULT": state,
             "WHAT": (entry.title, "text"),
             "SERVICE": (entry.service or "-", "dim"),

@@ -133,7 +133,7 @@ class EventsView(ListedView):
         return Row(
             str(row.id),
             (
-                (self.zone_clock(row.received_at), "dim"),
+                (self.dash.clock_text(row.received_at), "dim"),
                 (row.source, "text"),
                 (row.kind, "text"),
                 (f"{glyph} {row.verdict.value}", role),

@@ -71,7 +71,7 @@ class ListedView(View):
         """What the list's frame says of its order; `first` words the order at the start."""
         glyphs = self.look.glyphs
         if self.searched is not None:
-            return f"searching: back to {self.zone_clock(self.searched)}"
+            return f"searching: back to {self.dash.clock_text(self.searched)}"
         name = self.sort.lstrip("-")
         is_up = (name in _ASCENDING) != self.sort.startswith("-")
         arrow = glyphs.up if is_up else glyphs.down

@@ -100,7 +100,7 @@ class SourcesView(ListedView):
         self._paint()
 
     @property
-    def is_moving(self) -> bool:
+    def is_moving(self) -> bool:  # type: ignore[override]
         return bool(self._revealed[0])
 
     def tick(self, now: Instant) -> None:
@@ -211,7 +211,7 @@ class SourcesView(ListedView):
             _line("secret", *self._secret_pieces(connection)),
         ]
         if health is not None and health.last_received_at is not None:
-            at = self.zone_clock(health.last_received_at)
+            at = self.dash.clock_text(health.last_received_at)
             when = "after the moment shown"
             if self._happened(health.last_received_at, now):
                 when = f"{span_format.since(health.last_received_at, now)} ago"

@@ -191,7 +191,7 @@ class SpansView(ListedView):
         name = span_format.title(trace.root)
         title: list[Piece] = [(f"Trace {span_format.trace_id(trace.trace_id)}  ", "title")]
         self.trace.set_heading([*title, (clean(name), "text")], note)
-        facts = trace_facts(trace, self.zone_clock, now)
+        facts = trace_facts(trace, self.dash.clock_text, now)
         self.trace.set_foot([(f" {self.look.glyphs.dot} ".join(facts), "note")] if facts else [])
         self.strip.set_heading([(clean(name), "title")], self.dash.worded("{open}: full trace"))
 

@@ -131,7 +131,7 @@ class TraceView(View):
         ]
         self.waterfall.set_heading(title, state)
         # How long ago it began stands above, beside the path.
-        facts = trace_facts(self.trace, self.zone_clock, self.dash.now())
+        facts = trace_facts(self.trace, self.dash.clock_text, self.dash.now())
         facts = [fact for fact in facts if not fact.startswith("began ")]
         self.waterfall.set_foot([(dot.join(facts), "note")] if facts else [])
         self._paint_details()
@@ -140,7 +140,7 @@ class TraceView(View):
         assert self.trace is not None
         waterfall, width = self.waterfall, max(self.detail.size.width - 4, 40)
         details = Details(self.trace, waterfall.outline, self.dash.baselines, self.dash.now(),
-                          self.zone_clock, self.look.glyphs, width)  # fmt: skip
+                          self.dash.clock_text, self.look.glyphs, width)  # fmt: skip
         row, span = waterfall.selected_row, waterfall.selected
         wait, link = waterfall.selected_wait, waterfall.selected_link
         if span is not None:
@@ -220,8 +220,8 @@ class TraceView(View):
                 s.operation,
                 s.name,
                 s.status.value,
-                self.zone_clock(s.started_at),
-                self.zone_clock(s.ended_at),
+                self.dash.clock_text(s.started_at),
+                self.dash.clock_text(s.ended_at),
                 "" if s.duration is None else f"{s.duration / 1_000_000:g}",
             )
             for s in spans

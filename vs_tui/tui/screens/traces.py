@@ -108,7 +108,7 @@ class TracesView(ListedView):
                 f"{glyphs.fail} {summary.failed}" if summary.failed else "0",
                 "fail" if summary.failed else "dim",
             ),
-            (self.zone_clock(summary.started_at), "dim"),
+            (self.dash.clock_text(summary.started_at), "dim"),
             (format_duration(took), "text"),
         )
 

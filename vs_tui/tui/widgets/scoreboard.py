@@ -12,6 +12,7 @@ from textual.message import Message
 
 from vs_tui.metrics.cards import SMALL_SAMPLE, Card
 from vs_tui.metrics.counted import NO_TEAM
+from vs_tui.model.display import clean
 from vs_tui.tui.paint import Piece, cut, fit, longest_name, width_of
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.dora import TREND, arrow_of, goal_mark
@@ -232,7 +233,7 @@ class Scoreboard(Framed):
         return self._forms(card)[self._form[1] if self.roomy else 2]
 
     def _forms(self, card: Card) -> tuple[list[Piece], ...]:
-        value: Piece = (card.text, "title" if card.n else "dim")
+        value: Piece = (clean(card.text), "title" if card.n else "dim")
         mark, role = goal_mark(card, self.look.glyphs)
         if not any(each.wanted for each in self.cards):
             return ([value, (f" {mark}", role)],) * 3
@@ -264,7 +265,7 @@ class Scoreboard(Framed):
         return [sample, (long, TREND[trend])]
 
     def _tally(self, card: Card, cells: int) -> list[Piece]:
-        return [(card.tally, "text" if card.n else "dim")]
+        return [(clean(card.tally), "text" if card.n else "dim")]
 
     def _axis(self, card: Card, cells: int) -> list[Piece]:
         first, last = self.axis
