@@ -40,8 +40,8 @@ async def leave(on: Stage, view: str) -> tuple[object, ...]:
     if view == "dora":
         await on.press("j", "l")
         return place(on)
-    rows = on.list.rows
-    on.list.select(rows[min(len(rows) - 1, 70)].key)
+    if rows := on.list.rows:
+        on.list.select(rows[min(len(rows) - 1, 70)].key)
     await on.settle()
     on.list.move(-3)
     await on.settle()

@@ -7,6 +7,7 @@ import asyncio
 import os
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -89,32 +90,38 @@ async def _sample(folder: Path, args: argparse.Namespace) -> None:
 
 
 async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:
+    from vs_tui.cli.dashboard import setup_for
     from vs_tui.store.reader import SqliteReader
     from vs_tui.store.reports import Reports
-    from vs_tui.tui.app import Setup, VsTuiApp
+    from vs_tui.tui.app import VsTuiApp
     from vs_tui.tui.widgets.listing import Listing
 
     def clock() -> Instant:
         return at
 
     reader = await SqliteReader(
-        config.db, clock, team_names=config.teams.names, environments=config.environments
+        config.db,
+        clock,
+        team_names=config.teams.names,
+        environments=config.environments,
+        thresholds=config.thresholds,
     ).open()
     reports = Reports(reader, config, clock)
+    setup = replace(
+        setup_for(config, args, reader),
+        clock=clock,
+        cards=reports.cards,
+        detail=reports.detail,
+        url="http://127.0.0.1:5000",
+        connections=tuple,
+        zone="UTC",
+        keys={},
+        state_path="",
+    )
     try:
         star = await _star(reader)
         for size in SIZES:
             for name, keys in SHOTS:
-                setup = Setup(
-                    reader=reader,
-                    clock=clock,
-                    cards=reports.cards,
-                    detail=reports.detail,
-                    url="http://127.0.0.1:5000",
-                    theme=args.theme,
-                    ascii=args.ascii,
-                    zone="UTC",
-                )
                 app = VsTuiApp(setup)
                 async with app.run_test(size=size) as pilot:
                     await settle(pilot)
