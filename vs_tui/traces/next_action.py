@@ -213,6 +213,7 @@ def is_reopened(issue: Span | None, change: Span) -> bool:
     if issue is None or not issue.in_flight or change.ended_at is None:
         return False
     moved = issue.stage_at is not None and issue.stage_at > change.ended_at and is_begun(issue)
+    moved = moved and column_verb(issue) != "release"  # the deploy moves it on
     return moved or (issue.reopens > 0 and issue.last_event_at > change.ended_at)
 
 

@@ -30,9 +30,9 @@ WIDE: Final = (
     Column("ci", 5),
     Column("stg", 4),
     Column("prod", 4),
-    Column("NOW, AND WHO ACTS NEXT", 29, sort="person"),
+    Column("NOW, AND WHO ACTS NEXT", 28, sort="person"),
     Column("vs USUAL", 9, sort="over"),
-    Column("AGE", 6, right=True),
+    Column("AGE", 7, right=True),
     Column("TEAM", 4, wish=8),
 )
 NARROW: Final = (
