@@ -126,21 +126,22 @@ class _Affected:
             self.touch(targets[key], _earliest(span))
         self.judged_before(wanted)
 
-    def _of_service(self, project: str, service: str, anywhere: bool) -> list[Target]:
-        """Where a service is deployed, be it as one artifact of several."""
+    def _targets(self, condition: str, *bound: object) -> list[Target]:
+        """The targets of the places that a condition holds of: of an artifact that is deployed
+        with others, where these are."""
         sql = (
-            "SELECT project, service, environment FROM metric_deploys WHERE service = ?2 "
-            "AND (?3 OR project = ?1) UNION SELECT project, product, environment "
-            "FROM dora_places p WHERE project = ?1 AND service = ?2 AND EXISTS "
-            "(SELECT 1 FROM metric_deploys d WHERE d.project = p.project "
-            "AND d.service = p.product AND d.environment = p.environment)"
+            "SELECT project, service, environment FROM (SELECT project, service, environment "
+            f"FROM dora_places WHERE {condition} UNION SELECT project, product, environment "
+            f"FROM dora_places WHERE {condition}) t WHERE EXISTS (SELECT 1 FROM metric_deploys d "
+            "WHERE d.project = t.project AND d.service = t.service "
+            "AND d.environment = t.environment)"
         )
-        return [Target(*row) for row in self._db.execute(sql, (project, service, anywhere))]
+        return [Target(*row) for row in self._db.execute(sql, bound).fetchall()]
 
     def test(self, span: _Changed) -> None:
         """The targets that a test of this place is about."""
         names = spellings(span.target.environment)
-        for target in self._of_service(*span.target[:2], False):
+        for target in self._targets("project = ?1 AND service = ?2", *span.target[:2]):
             if target.environment in names:
                 self.touch(target, span.ended_at)
 
@@ -156,15 +157,10 @@ class _Affected:
             "OR (length(commit_id) >= 7 AND ? LIKE commit_id || '%'))"
         )
         project, service, environment = span.target
-        targets = self._of_service(project, service, True)
-        if not service:
-            sql = "SELECT DISTINCT project, service, environment FROM metric_deploys"
-            found = self._db.execute(f"{sql} WHERE project = ?", (project,))
-            targets = [Target(*row) for row in found]
-        for target in targets:
+        anywhere = "service = ?2 AND (project = ?1 OR instr(?1, '/') = 0)"
+        condition = anywhere if service else "project = ?1 AND ?2 = ''"
+        for target in self._targets(condition, project, service):
             if environment and environment not in spellings(target.environment):
-                continue
-            if "/" in project and target.project != project:
                 continue
             self.touch(target, moment)
             if version:
@@ -175,17 +171,16 @@ class _Affected:
         """Targets that incidents may be about which say too little to be of one alone: they are
         of the one that had a deployment begun last."""
         for column, value, unplaced in (
-            ("project", target.project, "i.service = ''"),
-            ("service", target.service, "(i.environment = '' OR instr(i.project, '/') = 0)"),
+            ("project", target.project, "service = ''"),
+            ("service", target.service, "(environment = '' OR instr(project, '/') = 0)"),
         ):
             sql = (
-                "SELECT d.project, d.service, d.environment, MIN(i.started_at) "
-                "FROM (SELECT DISTINCT project, service, environment FROM metric_deploys "
-                f"WHERE {column} = ?1) d JOIN metric_incidents i ON i.{column} = ?1 "
-                f"AND {unplaced} AND i.started_at >= ?2 GROUP BY 1, 2, 3"
+                f"SELECT MIN(started_at) FROM metric_incidents WHERE {column} = ? "
+                f"AND {column} <> '' AND {unplaced} AND started_at >= ?"
             )
-            if value:
-                self._touch_each(sql, (value, moment))
+            (first,) = self._db.execute(sql, (value, moment)).fetchone()
+            for sharing in self._targets(f"{column} = ?1", value) if first is not None else ():
+                self.touch(sharing, first)
 
     def placed(self, change: Change) -> None:
         """Where the first deploy of a service comes to a project, or the last one leaves it: what
