@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from hashlib import sha1
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
@@ -57,7 +58,7 @@ def simple(total: int) -> Iterator[Intake]:
             "timestamp": (BEGAN + build * 7 * SECOND + end * 90 * SECOND) // SECOND,
             "tags": {
                 "repository": f"https://github.com/acme/service-{build % 40}",
-                "commit": f"{build * 2654435761 % 2**160:040x}",
+                "commit": sha1(b"%d" % build, usedforsecurity=False).hexdigest(),
                 "branch": f"feature-{build % 1000}",
             },
         }

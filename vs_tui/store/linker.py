@@ -35,9 +35,10 @@ def relink(
         return
     alone = {change.new.key for change in changes if _is_alone(change)}
     asked = {key: span for key, span in children.items() if key not in alone}
+    known = asked.keys() - {change.new.key for change in changes if change.old is None}
     before = {
         key: [link for link in links if link.rule is not Rule.SHIPS]
-        for key, links in rows.links_above(connection, asked).items()
+        for key, links in rows.links_above(connection, known).items()
     }
     after = _wanted(connection, asked, rules)
     write_links(connection, before, after)

@@ -17,7 +17,8 @@ from vs_tui.model.vocabulary import Rule, State
 from vs_tui.store import rows
 from vs_tui.store.span_folding import Change, Context, EventCache, refold
 
-_RUNS: Final = frozenset({"pipeline", "build"})
+_RUN: Final = frozenset({"pipeline", "build"})
+_JOB: Final = frozenset({"build", "test", "stage", "deploy"})
 _RULES: Final = (Rule.STRUCTURE.value, Rule.EXPLICIT.value, Rule.TRACEPARENT.value)
 _DEEPEST: Final = 8
 """Levels of jobs below jobs."""
@@ -66,8 +67,9 @@ def end_with_parents(
 
 def _wanted(connection: sqlite3.Connection, changes: Sequence[Change]) -> dict[str, Instant | None]:
     """Jobs that are not as their run wants them: when they end, or None to go on."""
-    runs = [c.new.key for c in changes if c.new.operation in _RUNS]
-    jobs = [c.new.key for c in changes if not c.new.state.terminal]
+    spans = [change.new for change in changes if change.new.source != "customhttp"]
+    runs = [span.key for span in spans if span.operation in _RUN]
+    jobs = [span.key for span in spans if span.operation in _JOB and not span.state.terminal]
     found: list[tuple[str, str, Instant | None, Instant, int]] = []
     for column, keys in (("parent_key", runs), ("key", jobs)):
         if keys:

@@ -137,6 +137,8 @@ def place_deploys(
 ) -> list[tuple[Any, ...]]:
     """Write where the commit of each deploy stands; the rows that are other than before, as they
     were and as they are."""
+    if not deploys:
+        return []
     taken = {key: at for key, at in rows.select_in(connection, _TAKEN, deploys) if at is not None}
     found = {
         key: deployment_of(span)
