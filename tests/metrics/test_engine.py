@@ -9,8 +9,8 @@ from tests.metrics.world import deploy, pull_request, t, window
 from vs_tui.metrics import levels, texts
 from vs_tui.metrics.durations import expected_end
 from vs_tui.metrics.facts import Build
-from vs_tui.metrics.frequency import level_of
 from vs_tui.metrics.lead_time import ship
+from vs_tui.metrics.measuring import level_of
 from vs_tui.metrics.pull_requests import PullRequest, aggregate
 from vs_tui.metrics.reading import change_of
 from vs_tui.metrics.rules import MetricRules
