@@ -41,6 +41,7 @@ class Machine:
         self.folder = folder
         self.random = random.Random(seed)
         self.env = jumping(folder) if CLOCK else {}
+        (folder / "config.toml").write_text('[retention]\nage = "400d"\n')
         self.server = Server(folder, env=self.env)
         self.acknowledged: set[str] = set()
         self.saved: tuple[Path, set[str]] | None = None
@@ -136,7 +137,7 @@ class Machine:
         own = {"VS_CONFIG_DIR": str(self.folder), "VS_DATA_DIR": str(self.folder)}
         return subprocess.run(
             [sys.executable, "-m", "vs_tui", *arguments, "--db", str(self.server.db)],
-            env={**os.environ, **own},  # their clock is right, and libfaketime breaks short sleeps
+            env={**os.environ, **own},  # their clock is right
             capture_output=True,
             text=True,
             timeout=120,
@@ -168,9 +169,14 @@ class Machine:
         self.server.start()
 
     def jump(self) -> None:
-        """The clock is wrong for a moment, by up to 200 days either way."""
-        set_clock(self.folder, self.random.uniform(-200, 200) * 86_400)
+        """The clock is wrong for a while, by up to 600 days either way, also at a start: then
+        retention is looked at first of all."""
+        set_clock(self.folder, self.random.uniform(-600, 600) * 86_400)
         self.send(5)
+        if self.random.random() < 0.5:
+            self.kill()
+            time.sleep(1.5)  # it looks once a second
+            self.send(5)
         set_clock(self.folder, 0)
 
     def check(self) -> None:
