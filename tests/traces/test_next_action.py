@@ -16,10 +16,11 @@ from tests.sources import jira_payloads as ji
 from tests.sources.webhook_tools import at
 from tests.store.tracing import World, from_github, from_gitlab, from_jenkins, from_jira, posted
 from vs_tui.log.delivery import Intake
-from vs_tui.model.time import Instant
+from vs_tui.model.time import MINUTE, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
 from vs_tui.traces.next_action import RULES, Section, next_action
+from vs_tui.traces.standing import Waits
 
 INCIDENT, RUNNING, WAITING = Section.INCIDENT, Section.RUNNING, Section.WAITING
 FINISHED, NOT_STARTED = Section.FINISHED, Section.NOT_STARTED
@@ -386,3 +387,13 @@ def test_the_table_is_large_and_of_all_sections_and_rules() -> None:
     found = {next_action(spans_of(s.sent), moment(s.clock), goes_on_to_deploy=s.deploys).rule
              for s in STATES}  # fmt: skip
     assert len(found) == len(RULES) + 1, "each rule decides somewhere; drafts have their own name"
+
+
+def test_a_job_without_history_is_measured_by_its_run() -> None:
+    spans = spans_of([*OPENED, run("in_progress"), job("in_progress")])
+    (flight,) = (span for span in spans if span.operation == "pipeline")
+    usual = {flight.key: Waits(20, 6 * MINUTE, 7 * MINUTE)}
+    assert next_action(spans, moment("10:45"), usual=usual).rule == "machine"
+    lost = next_action(spans, moment("11:10"), usual=usual)
+    assert (lost.rule, lost.who) == ("silent", ("bob",))
+    assert next_action(spans, moment("11:10")).rule == "machine", "nothing is known of its kind"

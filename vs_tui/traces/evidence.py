@@ -104,6 +104,22 @@ class Evidence:
     def working(self) -> list[Span]:
         return [span for span in self.flying if span.state is not State.WAITING]
 
+    def is_silent(self, step: Span) -> bool:
+        """Whether a step says nothing for too long. One that has no history of its own, such as a
+        new job, is measured by its run's."""
+        known = next((self.usual[s.key] for s in self.upwards(step) if s.key in self.usual), None)
+        return is_silent(step, known, self.now)
+
+    def upwards(self, step: Span) -> list[Span]:
+        """A step, its run, and what that run is a part of."""
+        by_key = {span.key: span for span in self.machines}
+        found: list[Span] = []
+        above: Span | None = step
+        while above is not None and above not in found:
+            found.append(above)
+            above = by_key.get(above.parent_key)
+        return found
+
     @cached_property
     def runs(self) -> list[Span]:
         """Machine steps that are not part of another one."""

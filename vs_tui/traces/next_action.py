@@ -25,7 +25,6 @@ from vs_tui.traces.evidence import (
     is_bot,
     is_draft,
     is_set,
-    is_silent,
     named,
     newest_of,
     people,
@@ -111,12 +110,13 @@ def incident_is_open(e: Evidence) -> NextAction | None:
 
 
 def machine_is_silent(e: Evidence) -> NextAction | None:
-    if not e.working or not all(is_silent(s, e.usual.get(s.key), e.now) for s in e.working):
+    if not e.working or not all(e.is_silent(step) for step in e.working):
         return None
     step = max(e.working, key=lambda s: (s.last_event_at, s.key))
     since = max(step.last_event_at, step.at)
+    who = people(e.upwards(step)[-1].actor) or people(step.actor)
     return NextAction(
-        Section.WAITING, "silent", "check", "silent", people(step.actor), "nobody", since, step,
+        Section.WAITING, "silent", "check", "silent", who, "nobody", since, step,
         len(e.working) - 1, f"nothing was heard of {step.name} for longer than its usual time",
     )  # fmt: skip
 

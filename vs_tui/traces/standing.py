@@ -10,7 +10,7 @@ from vs_tui.model.teams import Environments
 from vs_tui.model.thresholds import DEFAULTS, Thresholds
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.traces.evidence import Evidence, Usual, is_approved, is_draft, is_silent
+from vs_tui.traces.evidence import Evidence, Usual, is_approved, is_draft
 from vs_tui.traces.next_action import NextAction, Section, change_was_asked_for, decide
 
 CELLS: Final = ("issue", "change", "review", "ci", "staging", "production")
@@ -293,7 +293,7 @@ def _jobs(e: Evidence) -> Cell:
     if failed:
         return Cell("failed", failed, len(found) if len(found) > 1 else 0)
     if flying:
-        if all(is_silent(job, e.usual.get(job.key), e.now) for job in flying):
+        if all(e.is_silent(job) for job in flying):
             return whole._replace(mark="silent")
         if any(job.state is State.RUNNING for job in flying):
             return whole._replace(mark="running")
@@ -337,8 +337,6 @@ def _deployed(deploys: Sequence[Span], e: Evidence) -> Cell:
         ("done", done > 0),
     ):
         if holds:
-            silent = mark == "running" and all(
-                is_silent(d, e.usual.get(d.key), e.now) for d in deploys if d.in_flight
-            )
+            silent = mark == "running" and all(e.is_silent(d) for d in deploys if d.in_flight)
             return Cell("silent" if silent else mark, done if count else 0, count)
     return Cell("dropped")
