@@ -36,7 +36,7 @@ from vs_tui.store.reader_protocol import Changes, TraceSummary
 from vs_tui.store.writer import Writer
 
 KEEP_ALIVE_SECONDS: Final = 15
-LASTS: Final = "vs.lasts"
+LASTS: Final[web.RequestKey[Callable[[], bool]]] = web.RequestKey("vs.lasts")
 """Key of a request: whether its token is still valid."""
 MAX_STREAMED: Final = 200
 """Most spans sent with one change; after more, the client reads again."""
