@@ -234,6 +234,7 @@ CASES: dict[str, tuple[Play, Callable[[], FakeReader], dict[str, object]]] = {
     "dora-fail": (behind_failures, BUSY, DETAIL),
     "dora-goals": (keys("3"), BUSY, {"cards": goals, **DETAIL}),
     "dora-counts": (what_counts, BUSY, DETAIL),
+    "dora-frozen": (keys("p", "3"), BUSY, DETAIL),
     "help": (keys("question_mark"), BUSY, {}),
     "help-filters": (keys("question_mark", "G"), BUSY, {}),
     "help-ascii": (keys("question_mark"), BUSY, {"ascii": True}),
