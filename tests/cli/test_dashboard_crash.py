@@ -76,7 +76,7 @@ SHORT = (
     ("VsTuiApp", "paint_frame", ""), ("VsTuiApp", "_take_key", "1"), ("View", "paint_header", ""),
     ("LiveView", "_cells", ""), ("Line", "render_line", ""),
     ("TracesView", "load", "2"), ("Waterfall", "paint_head", "2 enter"), ("DoraView", "body", "3"),
-    ("Chart", "paint_row", "3 enter"), ("EventsView", "_row", "4"),
+    ("Scoreboard", "paint_row", "3"), ("EventsView", "_row", "4"),
     ("Document", "on_focus", "4 enter"), ("SourcesView", "on_screen_resume", "5"),
     ("HelpView", "on_mount", "question_mark"), ("View", "on_input_changed", "slash f"),
 )  # fmt: skip

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.tui.fakes import NOW, FakeReader, delivery, span
+from tests.tui.fakes import NOW, FakeReader, delivery, some_detail, span
 from tests.tui.hostile import faults, texts
 from tests.tui.stage import stage
 from vs_tui.metrics.cards import Card
+from vs_tui.metrics.report import Detail
 from vs_tui.model.display import clean
 from vs_tui.model.time import DAY, MINUTE, SECOND
 from vs_tui.model.vocabulary import Link, Rule, State, Verdict
@@ -144,13 +145,28 @@ async def test_cards_banners_palette_toasts_and_names_of_views() -> None:
     async def cards(*_: object) -> list[Card]:
         return hostile_cards()
 
+    async def detail(team: str, metric: str, *_: object) -> Detail:
+        found = await some_detail(team, "lead")
+        texts = dict(zip(("title", "service", "version", "note", "longest"), HOSTILE, strict=False))
+        return replace(
+            found,
+            figure=replace(found.figure, starts=dict.fromkeys(HOSTILE[:5], 2)),
+            stages=[replace(stage, stage=HOSTILE[6]) for stage in found.stages],
+            behind=[replace(entry, **texts) for entry in found.behind],
+            marks=dict.fromkeys(HOSTILE[7:9], 3),
+            left_out=HOSTILE[:4],
+            bottleneck=HOSTILE[6],
+        )
+
     reader = hostile_reader()
     views = {text: text for text in HOSTILE[:60]}
     async with stage(
-        reader, size=(120, 60), cards=cards, views=views, source_name=HOSTILE[1]
+        reader, size=(120, 60), cards=cards, views=views, source_name=HOSTILE[1], detail=detail
     ) as on:
         check(on)
         await on.press("3")
+        check(on)
+        await on.press("j", "i")
         check(on)
         await on.press("1")
         for text in HOSTILE[:90:3]:

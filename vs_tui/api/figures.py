@@ -28,7 +28,7 @@ from vs_tui.metrics.goals import is_met
 from vs_tui.metrics.missing import Seen, explained
 from vs_tui.metrics.report import Behind, Detail, Scorecard
 from vs_tui.metrics.stages import Regression, StageTime
-from vs_tui.metrics.windows import Window, zone_of
+from vs_tui.metrics.windows import BUCKETS, Window, zone_of
 from vs_tui.model.time import SECOND, Instant, iso, parse_instant
 
 EXACT: Final = Type(RATIO.schema, seconds, lambda s: None if s is None else s * SECOND)
@@ -162,8 +162,9 @@ _BIN: Final = Shape(
 def _detail(
     metric: str, figure: Mapping[str, Any], window: Window, bucket: str = "", **more: Any
 ) -> Detail:
-    wanted = replace(window, wanted=bucket)
-    return Detail(figure=_figure(metric, figure), window=wanted, **more)
+    wanted = bucket if bucket in BUCKETS else ""
+    window = replace(window, wanted=wanted)
+    return Detail(figure=_figure(metric, figure), window=window, **more)
 
 
 DETAIL: Final = Shape(

@@ -63,7 +63,7 @@ def _summary(detail: Detail) -> list[list[Piece]]:
         lines.append([("nothing before to compare with", "dim")])
     if missed := _missed(detail):
         lines.append([(missed, "dim")])
-    lines += [[(text, "dim")] for text in remarks(figure)]
+    lines += [[(clean(text), "dim")] for text in remarks(figure)]
     return lines
 
 
@@ -111,7 +111,7 @@ def leading_stages(detail: Detail, look: Look) -> str:
     known = [stage for stage in detail.stages if stage.share]
     first = sorted(known, key=lambda stage: -(stage.share or 0))[:3]
     return "  ".join(
-        f"{stage.stage} {(stage.share or 0) * 100:.0f} %"
+        f"{clean(stage.stage)} {(stage.share or 0) * 100:.0f} %"
         + (f" {look.glyphs.critical}" if stage.stage == detail.bottleneck else "")
         for stage in first
     )

@@ -135,7 +135,7 @@ class DoraView(ListedView):
 
     async def _read_detail(self) -> None:
         card, read = self.grid.chosen, self.dash.setup.detail
-        if card is None or read is None:
+        if card is None or read is None or card.metric not in METRICS:
             return
         detail = await read(card.team, card.metric, *self.dash.range_back, self.bucket)
         still = self.grid.chosen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from rich.cells import cell_len
@@ -26,6 +26,7 @@ _NARROWEST: Final = 13
 _WIDEST: Final = 36
 _WIDEST_BAR: Final = 4
 _FEW: Final = "few"
+_LONGEST_TEXT: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Scoreboard(Framed):
         before, had = self.chosen, (self.teams, self.text, self.roomy)
         by_team: dict[str, dict[str, Card]] = {}
         for card in cards:
-            by_team.setdefault(card.team, {})[card.metric] = card
+            by_team.setdefault(card.team, {})[card.metric] = _cleaned(card)
         self.teams, self.text, self.roomy = list(by_team.items()), text, roomy
         self.metrics = list(dict.fromkeys(card.metric for card in cards))
         if before is not None:
@@ -275,6 +276,20 @@ class Scoreboard(Framed):
         if gap < 1:
             return [(first if len(first) <= cells else "", "dim")]
         return [(first + self.look.glyphs.line * gap + last, "dim")]
+
+
+def _cleaned(card: Card) -> Card:
+    """A card whose texts can be painted: a receiver elsewhere wrote them. Team and metric stay as
+    they are, to ask by."""
+    return replace(
+        card,
+        text=clean(card.text, _LONGEST_TEXT),
+        delta=clean(card.delta, _LONGEST_TEXT),
+        title=clean(card.title, _LONGEST_TEXT),
+        short=clean(card.short, _LONGEST_TEXT),
+        wanted=clean(card.wanted, _LONGEST_TEXT),
+        tally=clean(card.tally, _LONGEST_TEXT),
+    )
 
 
 def _change(card: Card) -> tuple[str, str]:
