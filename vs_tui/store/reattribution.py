@@ -19,7 +19,9 @@ def adopt_incidents(connection: sqlite3.Connection, folding: batch.Folding) -> b
     How far it came is kept with the database, for the next start. The caller's transaction.
     """
     rules = folding.links
-    wanted = [rules.incident_window, sorted(rules.environments.globs.get("production", ()))]
+    globs = rules.environments.globs
+    production = [sorted(globs.get(name, ())) for name in ("production", "not_production")]
+    wanted = [rules.incident_window, *production]
     row = connection.execute("SELECT value FROM meta WHERE name = 'incidents'").fetchone()
     reached, *linked_by = orjson.loads(row[0]) if row else (0,)
     if linked_by != wanted:
