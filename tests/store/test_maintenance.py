@@ -212,6 +212,7 @@ async def test_pruned_bodies_are_gone_from_every_file(open_writer, tmp_path, giv
     refused = Rejection("github", "x", "/github", T, 400, "r", 9, {}, b"canary-in-a-body" * 500)
     writer.reject(refused)
     await writer.sweep()
+    await writer.run(lambda db: db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall())
     assert holding(writer.path) == {"c.db", "c.db-wal"}
     await writer.prune(T + 8 * DAY)
     assert holding(writer.path) == set()

@@ -161,6 +161,7 @@ async def test_low_space_refuses_deliveries_but_pruning_still_works(open_writer,
     free[0] = 60 * MIB
     await writer.sweep()
     await refused(writer, "more", "only 60.0 MiB are free")
+    await writer.run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
     size = writer.path.stat().st_size
     clock.now += 10_000_000_000
     pruned = await writer.prune(clock.now)

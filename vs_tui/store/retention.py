@@ -21,7 +21,7 @@ TRACES_AT_ONCE: Final = 200
 DELIVERIES_AT_ONCE: Final = 2_000
 PAGES_AT_ONCE: Final = 2_000
 LARGE_WAL: Final = 16 * MIB
-"""Bytes after which the WAL is emptied with a little force. SQLite tries by itself at each 4 MiB,
+"""Bytes after which the WAL is emptied with a little force. SQLite tries by itself at each 12 MiB,
 but gives up when a reader is at work just then, as a busy dashboard mostly is."""
 
 # A trace is as young as its youngest span; its oldest root only tells where to look.
