@@ -79,15 +79,9 @@ def record(table: Sequence[Column], row: Row) -> dict[str, Any]:
     return {c.name: c.kind.write(c.get(row)) for c in table if c.name}
 
 
-def raw_cells(table: Sequence[Column], row: Row) -> list[str]:
-    """A row for CSV: what is missing is empty."""
-    return [_cell(c.kind.write(c.get(row))) for c in table if c.name]
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def raw_cells(table: Sequence[Column], row: Row) -> list[object]:
+    """A row for CSV."""
+    return [c.kind.write(c.get(row)) for c in table if c.name]
 
 
 def said_cells(table: Sequence[Column], row: Row) -> list[str]:

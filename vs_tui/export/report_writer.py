@@ -15,11 +15,13 @@ from vs_tui.model.display import clean, escaped_json
 
 Pages = AsyncIterator[Sequence[Any]]
 _INDENT: Final = "    "
+_PAGE: Final = 1_000
 
 
 async def at_once(rows: Sequence[Any]) -> Pages:
-    """Rows that are few enough to be held."""
-    yield rows
+    """Rows that are few enough to be held; their texts may not be."""
+    for first in range(0, len(rows), _PAGE):
+        yield rows[first : first + _PAGE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def _dump(value: Any) -> str:
 async def _csv(report: Report) -> AsyncIterator[str]:
     yield csv_text([column.name for column in report.columns if column.name], ())
     async for page in report.pages:
-        yield csv_text((), [raw_cells(report.columns, row) for row in page])
+        yield csv_text((), (raw_cells(report.columns, row) for row in page))
 
 
 async def _markdown(report: Report) -> AsyncIterator[str]:

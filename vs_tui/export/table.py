@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from unicodedata import combining, east_asian_width
 
 from vs_tui.model.display import clean
@@ -19,14 +19,22 @@ def csv_cell(value: str) -> str:
     return f"'{value}" if begins and value != "-" else value
 
 
-def csv_text(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """RFC 4180, with formulas neutralised; without titles some more rows of the same."""
+def csv_text(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """RFC 4180, with formulas neutralised; None is empty. Without titles some more rows of the
+    same."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     if titles:
         writer.writerow(titles)
-    writer.writerows([csv_cell(clean(value)) for value in row] for row in rows)
+    writer.writerows([_raw(value) for value in row] for row in rows)
     return out.getvalue()
+
+
+def _raw(value: object) -> object:
+    """A text that is safe to open; numbers and what is missing as they are."""
+    if isinstance(value, str):
+        return csv_cell(clean(value))
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def markdown_text(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
