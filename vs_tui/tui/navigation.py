@@ -30,7 +30,7 @@ def import_screens() -> None:
     """All that can be opened from the first view, so that the first key to each is quick."""
     for name in (*VIEWS, "spans"):
         view_class(name)
-    for name in ("compare", "delivery", "help", "span_deliveries", "trace"):
+    for name in ("compare", "delivery", "help", "trace"):
         import_module(f"vs_tui.tui.screens.{name}")
 
 
@@ -178,7 +178,7 @@ class Navigation:
 
     def open_deliveries_of(self, span: Span) -> None:
         """What a span was made from; a phase is told by the deliveries of the span above it."""
-        from vs_tui.tui.screens.span_deliveries import SpanDeliveriesView
+        from vs_tui.tui.screens.events import SpanDeliveriesView
 
         key = span.parent_key if span_format.is_phase(span) else span.key
         self._app.push_screen(SpanDeliveriesView(self._app.look, key, span_format.title(span)))

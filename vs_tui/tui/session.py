@@ -32,7 +32,7 @@ from vs_tui.tui.past_runs_cache import Histories
 from vs_tui.tui.ranges import DEFAULT, Range, parse_range
 from vs_tui.tui.saved_state import Remembered
 from vs_tui.tui.source_status import Connection
-from vs_tui.tui.trace_snapshot import trace_at
+from vs_tui.tui.trace_summary import trace_at
 from vs_tui.tui.workers import start
 
 if TYPE_CHECKING:

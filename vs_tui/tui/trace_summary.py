@@ -1,14 +1,17 @@
-"""What a trace is about, in a few short facts: commit, change, issue, how long since the first."""
+"""A trace as it was at a moment, and what it is about in a few short facts: commit, change, issue,
+how long since the first."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.reader_protocol import Trace
+from vs_tui.traces.past import all_as_of
 from vs_tui.tui import span_format
 
 _NAMED: Final = (("pull_request", "PR"), ("issue", "issue"))
@@ -55,3 +58,14 @@ def _ended(span: Span, clock: Callable[[Instant], str]) -> str:
         return ""
     word = "merged" if span.operation == "pull_request" and not span.status.failed else "closed"
     return f" {word} {clock(span.ended_at)}"
+
+
+def trace_at(trace: Trace, at: Instant | None) -> Trace | None:
+    """The trace without what began later; None when all of it did."""
+    if at is None:
+        return trace
+    spans = all_as_of(trace.spans, at)
+    if not spans:
+        return None
+    root = next((span for span in spans if span.key == trace.root.key), spans[0])
+    return replace(trace, root=root, spans=spans, linked=all_as_of(trace.linked, at))

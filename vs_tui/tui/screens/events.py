@@ -6,6 +6,7 @@ inspectors do.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from vs_tui.tui import delivery_document
 from vs_tui.tui.delivery_document import ROLES, size_text, verdict_glyph
 from vs_tui.tui.screens.delivery import act_on
 from vs_tui.tui.screens.listed import ListedView
+from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.document import Document
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 from vs_tui.tui.workers import start
@@ -176,3 +178,24 @@ class EventsView(ListedView):
     def on_document_opened(self, message: Document.Opened) -> None:
         message.stop()
         self.dash.navigation.open_span(message.target)
+
+
+class SpanDeliveriesView(EventsView):
+    """The deliveries that one span was made from, whenever they came, and the body of the selected
+    one; on top of the screen that named the span."""
+
+    ranged = False
+    filterable = False
+    DEFAULT_CSS = """
+    SpanDeliveriesView #list { height: 1fr; }
+    SpanDeliveriesView #detail { height: 2fr; display: block; }
+    """
+
+    def __init__(self, look: Look, span_key: str, name: str) -> None:
+        super().__init__(look)
+        self._span_key = span_key
+        self.heading = f"Deliveries of {name}"
+        self.title_text = "deliveries"
+
+    def question(self) -> str:
+        return f"span:{shlex.quote(self._span_key)}"
