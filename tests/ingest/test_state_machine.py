@@ -148,7 +148,7 @@ class Machine:
         assert done.returncode == 0, done.stderr
 
     def backup(self) -> None:
-        path = self.folder / f"backup-{self.sent}.db"
+        path = self.folder / f"backup-{self.done['backup']}.db"
         before = set(self.acknowledged)
         done = self.command("db", "backup", str(path))
         assert done.returncode == 0, done.stderr
