@@ -215,14 +215,23 @@ def test_nobody_learns_the_token_of_what_is_replayed_imported_or_connected(
 
 
 def test_an_entry_that_cannot_be_read_holds_up_no_other_and_is_told(server, shell) -> None:
-    """What `sudo vs-tui event` leaves; a folder cannot be read by root either."""
-    foreign = shell.spool / "00000000000000000001-1-a.event"
-    foreign.mkdir(parents=True)
+    """What `sudo vs-tui event` leaves; a folder cannot be read by root either. A pipe or a device
+    would never end."""
+    (shell.spool / "00000000000000000001-1-a.event").mkdir(parents=True)
+    os.mkfifo(shell.spool / "00000000000000000001-2-a.event")
+    (shell.spool / "00000000000000000001-3-a.event").symlink_to("/dev/zero")
+    for number, content in enumerate(
+        (b"", b"\xff", b"[" * 100_000, b"x" * 1_000_000, b'{"url":5}')
+    ):
+        (shell.spool / f"00000000000000000002-{number}-a.event").write_bytes(content)
+    key = '{"url":"http://h/customhttp","key":"a\\r\\nX: y","body":"{}"}'
+    (shell.spool / "00000000000000000003-1-a.event").write_text(key)
     shell.run("vs-tui", "event", "--name", "after", "start")
-    done = shell.run("vs-tui", "flush")
+    done = shell.run("vs-tui", "flush", "--any-url")
     assert {span["name"] for span in server.spans()} == {"after"}
     assert done.returncode == 1
     assert "see who owns" in done.stderr
+    assert len(shell.waiting()) == 3
 
 
 def test_the_limit_of_the_spool_holds_though_nothing_may_be_sent(tmp_path, monkeypatch) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ MAX_BODY: Final = 64 * 1024
 SLOW_SECONDS: Final = 60
 """Seconds for which a receiver that timed out is not waited for again."""
 
+_MAX_FILE: Final = 8 * MAX_BODY
+"""Most bytes of a file with an event; JSON writes some characters with six."""
 _WAITING: Final = ".event"
 _REFUSED: Final = ".refused"
 _ORPHAN_SECONDS: Final = 60
@@ -74,11 +77,14 @@ class Spool:
     def read(self, path: Path) -> Entry | None:
         """The event in a file; None if another process has sent it or it is not an event."""
         try:
-            fields = json.loads(path.read_bytes())
-            return Entry(str(fields["url"]), str(fields["key"]), str(fields["body"]))
+            fields = json.loads(_content(path))
+            entry = Entry(str(fields["url"]), str(fields["key"]), str(fields["body"]))
+            if not (entry.key.isascii() and entry.key.isprintable()):
+                raise ValueError("the key goes into a header")
+            return entry
         except OSError:
             return None  # sent by another process, or another user's: it holds nobody up
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             with contextlib.suppress(OSError):
                 self.refuse(path)
             return None
@@ -137,6 +143,19 @@ class Spool:
             return sorted(os.listdir(self.folder))  # noqa: PTH208 - names are enough, and faster
         except FileNotFoundError:
             return []
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file; OSError for a link or a pipe, which could keep us waiting for ever, and
+    ValueError for more than an event can be."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is no file")
+        content = file.read(_MAX_FILE + 1)
+    if len(content) > _MAX_FILE:
+        raise ValueError("it is larger than an event")
+    return content
 
 
 def _modified(path: Path) -> float:
