@@ -16,7 +16,7 @@ from vs_tui.model.vocabulary import Event
 from vs_tui.store import rows
 from vs_tui.traces.renames import Name, Renames, names_in
 
-AT_ONCE: Final = 500
+AT_ONCE: Final = 100
 
 CREATE_NAMES: Final = """
 CREATE TABLE repository_names (
