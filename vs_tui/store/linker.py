@@ -251,11 +251,7 @@ def _place(
     above = primary_links_above(connection, moved | unsettled.restless)
     moved.update(unsettled.restless & _rings(above).keys())
     placed = parents(connection, moved, above)
-    connection.executemany(
-        "UPDATE spans SET parent_key = ?, changed = ? WHERE key = ? AND parent_key <> ?",
-        [(parent, seq, key, parent) for key, parent in placed.items()],
-    )
-    _spread_trace_ids(connection, placed.keys() | unsettled.renamed, seq)
+    _write_places(connection, placed, unsettled.renamed, seq)
     return placed.keys()
 
 
@@ -326,14 +322,24 @@ def _broken_roots(connection: sqlite3.Connection, traces: Iterable[str]) -> list
     return [key for (key,) in rows.select_in(connection, sql, traces)]
 
 
-def _spread_trace_ids(connection: sqlite3.Connection, moved: Iterable[str], seq: int) -> None:
-    level = _root_traces(connection, moved)
+def _write_places(
+    connection: sqlite3.Connection, placed: Mapping[str, str], renamed: Iterable[str], seq: int
+) -> None:
+    """Write the parents of `placed` spans with their trace ids, then the trace ids of all below
+    these and below `renamed` roots."""
+    level = _root_traces(connection, placed.keys() | renamed, placed)
+    connection.executemany(
+        "UPDATE spans SET parent_key = ?1, trace_id = COALESCE(?2, trace_id), changed = ?3 "
+        "WHERE key = ?4 AND (parent_key <> ?1 OR trace_id <> COALESCE(?2, trace_id))",
+        [(parent, level.get(key), seq, key) for key, parent in placed.items()],
+    )
+    written = placed.keys() & level.keys()
     told: set[str] = set()
     while level:
         told.update(level)
         connection.executemany(
             "UPDATE spans SET trace_id = ?, changed = ? WHERE key = ? AND trace_id <> ?",
-            [(trace, seq, key, trace) for key, trace in level.items()],
+            [(trace, seq, key, trace) for key, trace in level.items() if key not in written],
         )
         sql = (
             "SELECT key, parent_key FROM spans WHERE parent_key <> '' "
@@ -343,22 +349,27 @@ def _spread_trace_ids(connection: sqlite3.Connection, moved: Iterable[str], seq:
         level = {key: level[parent] for key, parent in below if key not in told}
 
 
-def _root_traces(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, str]:
-    """Span -> the own trace id of the root above it."""
+def _root_traces(
+    connection: sqlite3.Connection, keys: Iterable[str], placed: Mapping[str, str]
+) -> dict[str, str]:
+    """Span -> the own trace id of the root above it, once the parents of `placed` are written."""
     sql = (
         "WITH RECURSIVE up(key) AS (SELECT value FROM json_each(?) "
         "UNION SELECT s.parent_key FROM up CROSS JOIN spans s ON s.key = up.key "
         "WHERE s.parent_key <> '') "
         "SELECT s.key, s.parent_key, s.own_trace_id FROM up CROSS JOIN spans s ON s.key = up.key"
     )
-    starts = list(keys)
-    above = {key: (parent, own) for key, parent, own in rows.select_in(connection, sql, starts)}
+    wanted = list(keys)
+    above = {
+        key: (placed.get(key, parent), own)
+        for key, parent, own in rows.select_in(connection, sql, {*wanted, *placed.values()} - {""})
+    }
     found: dict[str, str] = {}
-    for start in starts:
+    for start in wanted:
         path, key = [], start
         while key in above and key not in found:
             path.append(key)
             parent, found[key] = above[key]
             key = parent or key
         found.update(dict.fromkeys(path, found.get(key, "")))
-    return {key: found[key] for key in starts if found.get(key)}
+    return {key: found[key] for key in wanted if found.get(key)}
