@@ -77,6 +77,15 @@ class EmMetricsApi:
         return list(page.items)
 
 
+_NUMBERED: Final = (
+    "SELECT substr(key, 1 + ?1), CASE WHEN started_at = ?4 THEN "
+    "COALESCE(json_extract(attributes, '$.\"deployment.id\"'), '') END "
+    "FROM spans WHERE key >= ?2 AND key < ?3"
+)
+"""What follows a prefix in the keys of spans (`:` comes after the digits); of those that began at a
+moment also the deployment, else NULL."""
+
+
 class Newness:
     """Finds out whether `deployed` with `create_if_not_exists` creates its deployment: em-metrics
     answers 201 then, else 200. It also numbers incidents without an id, as em-metrics does."""
@@ -105,17 +114,16 @@ class Newness:
             return 0
         prefix, began = f"incident_{project}_", parse_instant(body.get("started_at"))
         deployment = text(body, "deployment_id", limit=200)
-        page = await self._reader.all_spans(
-            "source:emmetrics kind:incident", limit=MAX_LISTED, sort="started"
+        # Only keys, by their index: a project may have very many.
+        first = keys.reference("emmetrics", "incident", "", prefix)
+        found = await self._reader.run(
+            lambda db: db.execute(_NUMBERED, (len(first), first, f"{first}:", began)).fetchall()
         )
         highest = 0
-        for span in page.items:
-            identifier = str(span.attributes.get("vs.incident.id", ""))
-            number = identifier.removeprefix(prefix)
-            if identifier == number or not (number.isascii() and number.isdigit()):
+        for number, told in found:
+            if not (number.isascii() and number.isdigit()):
                 continue
-            same = str(span.attributes.get("deployment.id", "")) == deployment
-            if began is not None and span.started_at == began and same:
+            if told is not None and str(told) == deployment:
                 return int(number)
             highest = max(highest, int(number))
         self._given[project] = max(highest, self._given.get(project, 0)) + 1
