@@ -5,6 +5,10 @@ rates that the clock shows, and of the CPU time that a request took of each serv
 on the machine disturbs less.
 
 pytest -m benchmark -s tests/benchmarks/test_ingest.py
+
+Measured while other work took most of two cores (load 13, a file on disk): custom events 0.45 by
+the clock and 0.38 by CPU, GitHub bodies 0.41 and 0.31; when folding did not yet give way, under
+the same kind of load, 0.27 and 0.26, 0.13 and 0.11.
 """
 
 import asyncio
