@@ -208,7 +208,7 @@ def test_no_acknowledged_delivery_is_lost_whatever_happens(tmp_path) -> None:
     finally:
         if machine.server.process.poll() is None:
             machine.server.kill()
-    print(
-        f"\n{machine.sent} sent, {len(machine.acknowledged)} acknowledged and there, "
-        f"{dict(machine.refused)} refused; {dict(machine.done)}, clock jumps: {CLOCK}"
-    )
+        print(
+            f"\n{machine.sent} sent, {len(machine.acknowledged)} acknowledged and there, "
+            f"{dict(machine.refused)} refused; {dict(machine.done)}, clock jumps: {CLOCK}"
+        )
