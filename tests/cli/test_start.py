@@ -32,7 +32,7 @@ from vs_tui.cli.main import main
 main(sys.argv[1:])
 """
 LATER = {
-    *("aiohttp", "prometheus_client", "pydantic", "textual_serve"),
+    *("aiohttp", "plotext", "prometheus_client", "pydantic", "textual_serve"),
     *("email", "http.client", "importlib.metadata", "urllib.request", "zipfile", "zoneinfo"),
     *(
         "vs_tui.demo",

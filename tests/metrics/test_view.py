@@ -13,8 +13,8 @@ from vs_tui.metrics.definitions import METRICS, Figure
 from vs_tui.model.time import DAY, HOUR, MINUTE
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.reports import Reports
-from vs_tui.tui.metric_facts import course
 from vs_tui.tui.theme import ASCII, UNICODE, choose
+from vs_tui.tui.widgets.chart import chart
 from vs_tui.tui.widgets.sparkline import condensed, sparkline
 
 
@@ -154,15 +154,16 @@ def test_sparklines_stand_on_zero_and_show_gaps() -> None:
     assert condensed([1, 3, None, None, 5, None], 3) == [2, None, 5]
 
 
-def test_a_course_has_a_bar_a_value_and_none_where_there_is_none() -> None:
-    figure = Figure("batch", 2.0, 3, series=[1, None, 2])
+def test_a_chart_has_a_bar_a_value_and_none_where_there_is_none() -> None:
     look = choose("dark", ascii_only=True, env={})
-    lines = ["".join(text for text, _ in line) for line in course(figure, "abc", (17, 6), look)]
-    assert lines == [
-        "   2|        @@@@",
-        "    |        @@@@",
-        "    |====    @@@@",
-        "    |@@@@    @@@@",
-        "   0|@@@@    @@@@",
-        "     a          c",
-    ]
+    figure = Figure("batch", 2.0, 3, series=[1, None, 2])
+    lines = chart(figure, ["02 Mar", "03 Mar", "04 Mar"], (30, 9), look)
+    assert {len(line) for line in lines} == {30}
+    assert lines[0].endswith("+") and lines[1].startswith("2+")
+    bars = [line[2:29] for line in lines[1:7]]
+    assert ["#" in bar[:9] for bar in bars] == [False] * 2 + [True] * 4, "half as high"
+    assert not any("#" in bar[10:17] for bar in bars), "no data is no bar"
+    assert all("#" in bar[18:] for bar in bars), "the highest"
+    assert "02 Mar" in lines[-1] and "04 Mar" in lines[-1]
+    assert chart(figure, (), (30, 5), look) == (), "no room"
+    assert chart(Figure("batch", None, 0, series=[None, None]), (), (30, 9), look) == ()

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vs_tui.model.filter_completions import completions
 from vs_tui.model.filters import (
     FLAGS,
     STALE_AFTER,
@@ -11,7 +12,6 @@ from vs_tui.model.filters import (
     TEXT_KEYS,
     Filter,
     FilterError,
-    completions,
     parse,
 )
 from vs_tui.model.time import DAY, HOUR, MINUTE, parse_instant

@@ -128,7 +128,7 @@ class Term:
     of a multiple for over."""
 
     def __str__(self) -> str:
-        values = ",".join(_quoted(value) for value in self.values)
+        values = ",".join(quoted(value) for value in self.values)
         return f"{'-' if self.negated else ''}{self.key}{self.op}{values}"
 
 
@@ -280,7 +280,8 @@ def _accepted(key: str) -> str:
     return f"such as {key}:name, with * as wildcard"
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """A value as it stands in a filter: in quotes if it needs them."""
     return f'"{value}"' if re.search(r'[\s,:<>"]|^-', value) else value
 
 
@@ -395,28 +396,3 @@ _FLAG_TESTS: Final[Mapping[str, Callable[[Span], bool]]] = {
     "rework": lambda s: s.attributes.get("vs.rework") in (True, 1),
     "reopened": lambda s: s.reopens > 0,
 }
-
-
-def completions(text: str, known: Mapping[str, Sequence[str]]) -> list[str]:
-    """Possible completions of a filter's last word. `known` gives the values of keys such as team
-    and service."""
-    head, _, last = text.rpartition(" ")
-    bare = last.removeprefix("-")
-    sign = "-" if last.startswith("-") else ""
-    key, colon, begun = bare.partition(":")
-    if not colon:
-        names = [f"{name}:" for name in (*TEXT_KEYS, *ATTRIBUTE_KEYS, "state", "is", *MOMENTS)]
-        options = [*names, "dur>", "dur<", "age>", "age<"]
-        found = [option for option in options if option.startswith(bare.lower())]
-    else:
-        fixed: Mapping[str, Sequence[str]] = {"state": STATES, "is": FLAGS}
-        name = ALIASES.get(key, key)
-        values = fixed.get(name) or known.get(name, ())
-        *before, begun = begun.split(",")
-        prefix = "".join(f"{value}," for value in before)
-        found = [
-            f"{key}:{prefix}{_quoted(value)}"
-            for value in values
-            if value.lower().startswith(begun.lower())
-        ]
-    return [f"{head} {sign}{option}".lstrip() for option in found]

@@ -30,6 +30,8 @@ def problem(text: str, where: str) -> str:
 
 def completions(text: str, where: str, known: Mapping[str, Sequence[str]]) -> Sequence[str]:
     """Whole texts that this one could become, the likeliest first."""
+    from vs_tui.model import filter_completions  # only once somebody types
+
     head, _, last = text.rpartition(" ")
     key, colon, begun = last.partition(":")
     if where == "board":
@@ -37,9 +39,11 @@ def completions(text: str, where: str, known: Mapping[str, Sequence[str]]) -> Se
         if key in ("section", "next", "step") and colon:
             values = [str(s) for s in Section] if key == "section" else known.get(key, ())
             more = [f"{key}:{value}" for value in values if value.startswith(begun)]
-        return [f"{head} {term}".lstrip() for term in more] + filters.completions(text, known)
+        return [f"{head} {term}".lstrip() for term in more] + filter_completions.completions(
+            text, known
+        )
     if where != "events":
-        return filters.completions(text, known)
+        return filter_completions.completions(text, known)
     if not colon:
         options = [f"{name}:" for name in _DELIVERY_KEYS if name.startswith(key)]
     else:

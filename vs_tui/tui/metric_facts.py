@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
-
-from rich.cells import cell_len
 
 from vs_tui.metrics import texts
 from vs_tui.metrics.cards import (
@@ -13,23 +10,19 @@ from vs_tui.metrics.cards import (
     is_count,
     is_small,
     remarks,
-    text_of,
     value_text,
     wanted_text,
 )
 from vs_tui.metrics.counted import NO_TEAM
-from vs_tui.metrics.definitions import Figure
 from vs_tui.metrics.goals import is_met
 from vs_tui.metrics.report import Detail
 from vs_tui.model.display import clean
 from vs_tui.model.time import iso, to_datetime
 from vs_tui.tui.paint import Piece, fit
 from vs_tui.tui.theme import Look
-from vs_tui.tui.widgets.sparkline import condensed
 
 _BAR: Final = 14
 _SHARE_BAR: Final = 6
-_WIDEST_BAR: Final = 4
 _STAGE_COLUMNS: Final = (("p50", 5), ("mean", 5), ("share", 6))
 """The share is of the means, which it could contradict the median without."""
 
@@ -141,39 +134,3 @@ def explained(detail: Detail) -> list[str]:
     if detail.of > len(detail.behind):
         said.append(f"The list holds {len(detail.behind)} of {detail.of}.")
     return [*said, *last, "docs/metrics.md defines it, with examples."]
-
-
-def course(
-    figure: Figure, labels: Sequence[str], size: tuple[int, int], look: Look
-) -> list[list[Piece]]:
-    """A chart of so many cells and lines: a bar a bucket on a zero base, none without data.
-    `labels` name the buckets."""
-    width, height = size
-    top = max((value for value in figure.series if value is not None), default=0.0)
-    values = [value or None if is_count(figure) else value for value in figure.series]
-    if top <= 0 or height < 3:
-        return []
-    said = texts.number(top) if is_count(figure) else text_of(figure.metric, top)
-    margin = max(cell_len(said), 3) + 1
-    shown = condensed(values, width - margin - 1)
-    each = max(1, min((width - margin - 1) // max(len(shown), 1), _WIDEST_BAR))
-    sparks, glyphs = look.glyphs.sparks, look.glyphs
-    steps = len(sparks)
-    lines: list[list[Piece]] = []
-    for row in range(height - 2, -1, -1):
-        bars = ""
-        for value in shown:
-            filled = (
-                -1 if value is None else round(value / top * (height - 1) * steps) - row * steps
-            )
-            least = 0 if value is not None and row == 0 else -1
-            level = max(min(filled, steps) - 1, least)
-            bars += (sparks[level] if level >= 0 else " ") * each
-        label = said if row == height - 2 else "0" if row == 0 else ""
-        axis = glyphs.ends if label else glyphs.now
-        lines.append([(fit(label, margin, right=True) + axis, "dim"), (bars, "run")])
-    across = len(shown) * each
-    first, last = (labels[0], labels[-1]) if labels else ("", "")
-    gap = across - len(first) - len(last)
-    below = first + (" " * gap + last if gap > 0 else "")
-    return [*lines, [(" " * (margin + 1) + below, "dim")]]

@@ -19,11 +19,12 @@ from vs_tui.metrics.report import Behind, Detail
 from vs_tui.metrics.windows import BUCKETS, Window
 from vs_tui.model.display import clean
 from vs_tui.model.time import DAY, format_duration, to_datetime
-from vs_tui.tui.metric_facts import course, explained, facts_of, leading_stages
+from vs_tui.tui.metric_facts import explained, facts_of, leading_stages
 from vs_tui.tui.paint import Piece, longest_name
 from vs_tui.tui.ranges import METRICS_DEFAULT
 from vs_tui.tui.screens.listed import ListedView
 from vs_tui.tui.theme import Look
+from vs_tui.tui.widgets.chart import chart
 from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.listing import Column, Listing, Row
 from vs_tui.tui.widgets.scoreboard import Scoreboard
@@ -39,6 +40,7 @@ _ABOVE: Final = 3
 """Lines of a table of cards beside its rows: frame and titles."""
 _SERVICE_CELLS: Final = 24
 _TREND: Final = 14
+_CHART_LINES: Final = 12
 _WHEN: Final = Column("DEPLOYED", 12)
 _COLUMNS: Final = (
     _WHEN,
@@ -141,7 +143,7 @@ class DoraView(ListedView):
         still = self.grid.chosen
         if still is not None and (still.team, still.metric) == (card.team, card.metric):
             self.detail = detail
-            self._show_detail(still, detail)
+            await self._show_detail(still, detail)
 
     def on_scoreboard_chosen(self, message: Scoreboard.Chosen) -> None:
         message.stop()
@@ -202,13 +204,12 @@ class DoraView(ListedView):
         count, cells = len(card.buckets), self.grid.bar_cells
         return f"{count} {bucket}s in {cells} bars" if count > cells else f"a bar a {bucket}"
 
-    def _show_detail(self, card: Card, detail: Detail) -> None:
+    async def _show_detail(self, card: Card, detail: Detail) -> None:
         metric, window = METRICS[card.metric], detail.window
         whose = f"{clean(card.team) or 'all teams'} {metric.title}"
         self.title_text = f"DORA {whose}"
         labels = bucket_labels(window)
         self.grid.set_axis(*((labels[0], labels[-1]) if labels else ("", "")))
-        self._show_facts(whose, card, detail)
         self.list.empty = wrapped(detail.hints, self.list.size.width - 4) or (
             self.dash.worded("nothing in this time range; {time} changes it"),
         )
@@ -235,8 +236,9 @@ class DoraView(ListedView):
                 for n, entry in enumerate(detail.behind)
             ]
         )
+        await self._show_facts(whose, card, detail)
 
-    def _show_facts(self, whose: str, card: Card, detail: Detail) -> None:
+    async def _show_facts(self, whose: str, card: Card, detail: Detail) -> None:
         lines = facts_of(detail, self.look)
         width = max(self.facts.size.width - 4, 20)
         if self.has_class("-explaining"):
@@ -247,7 +249,11 @@ class DoraView(ListedView):
         room = self.facts.rows_visible - len(lines) - 1
         if self.facts.display and room >= 6 and any(card.buckets):
             labels = bucket_labels(detail.window)
-            lines += [[], *course(detail.figure, labels, (width, min(room, 12)), self.look)]
+            size = (width, min(room, _CHART_LINES))
+            drawn = await asyncio.to_thread(chart, detail.figure, labels, size, self.look)
+            if detail is not self.detail:
+                return
+            lines += [[], *([(line, "run")] for line in drawn)]
         self.facts.set_heading([(whose, "title")], card.text)
         self.facts.set_lines(lines)
 

@@ -1,0 +1,73 @@
+"""A chart of one metric over its window, drawn by plotext.
+
+plotext takes a quarter of a second to import and tens of milliseconds to draw, so draw it in a
+thread, and only while a chart is on the screen.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from vs_tui.metrics import texts
+from vs_tui.metrics.cards import is_count, text_of
+from vs_tui.metrics.definitions import Figure
+from vs_tui.tui.theme import Look
+from vs_tui.tui.widgets.sparkline import condensed
+
+_ASCII: Final = str.maketrans("┌┐└┘├┤┬┴┼─│", "+++++++++-|")
+_drawing = threading.Lock()
+"""plotext draws on one canvas, which its module holds."""
+_AXIS: Final = 12
+"""Columns for the values at the left of the bars, about."""
+_LABEL: Final = 14
+"""Columns from one label below the bars to the next, at least."""
+_LEAST: Final = (20, 6)
+"""Columns and lines below which bars say nothing."""
+
+
+def chart(
+    figure: Figure, labels: Sequence[str], size: tuple[int, int], look: Look
+) -> tuple[str, ...]:
+    """The lines of a bar chart with a zero base, `size` columns and lines large; empty without a
+    value, or without room. `labels` name the buckets. A bucket without data has no bar."""
+    width, height = size
+    shown = condensed(figure.series, max(width - _AXIS, 4))
+    top = max((value for value in shown if value is not None), default=0.0)
+    if top <= 0 or width < _LEAST[0] or height < _LEAST[1]:
+        return ()
+    plain = look.glyphs.bar == "#"
+    import plotext
+
+    with _drawing:
+        plotext.clear_figure()
+        plotext.theme("clear")
+        plotext.plotsize(width, height)
+        plotext.bar(
+            list(range(len(shown))),
+            [value or 0 for value in shown],
+            width=0.8,
+            marker="#" if plain else "sd",
+        )
+        plotext.xlim(-0.5, len(shown) - 0.5)
+        plotext.ylim(0, top)
+        heights = [top * n / 2 for n in range(3)]
+        plotext.yticks(heights, [_say(figure, value) for value in heights])
+        named = _named(labels, len(shown), max(width // _LABEL, 2))
+        plotext.xticks([n for n, _ in named], [text for _, text in named])
+        text: str = plotext.uncolorize(plotext.build())
+    lines = text.rstrip("\n").splitlines()
+    return tuple(line.translate(_ASCII) if plain else line for line in lines)
+
+
+def _say(figure: Figure, value: float) -> str:
+    return texts.number(value) if is_count(figure) else text_of(figure.metric, value)
+
+
+def _named(labels: Sequence[str], cells: int, most: int) -> list[tuple[int, str]]:
+    """The cells below the chart that get a label: evenly, the first always."""
+    if not labels or not cells:
+        return []
+    step = max(-(-cells // most), 1)
+    return [(n, labels[n * len(labels) // cells]) for n in range(0, cells, step)]
