@@ -1,6 +1,6 @@
-"""How much is let in at once: rate, requests and bytes, per source and in all.
+"""Limits on requests at once: rate, requests and bytes, per source and in total.
 
-Whatever is too much is refused with 503 and Retry-After before it costs memory; tools send again.
+Anything over a limit gets 503 with Retry-After before it uses memory; tools send again.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from vs_tui.ingest.http_errors import unavailable
 from vs_tui.model.limits import Limits, fits
 
 BURST_SECONDS: Final = 5
-"""A source may save up this many seconds' worth of its rate."""
+"""A source may save up this many seconds of its rate."""
 STRANGER_RATE: Final = 400.0
-"""Requests a second without a valid proof that are told what is wrong; one address has half."""
+"""Requests a second without a valid proof that get a 401 with details, and 503 beyond it. One
+address may use half."""
 MOST_PEERS: Final = 10_000
 _PEER: Final = "peer "
 SHARE: Final = 0.75
-"""Of the requests handled at once, one source may take this much: no source starves the others.
-And so much those whose body is still arriving: slow senders starve nobody whose request is here."""
+"""Most of the requests at once that one source may take, so that no source starves the others. The
+same share limits requests whose body is still arriving, so that slow senders do not starve complete
+requests."""
 
 
 class Admission:
@@ -37,8 +39,8 @@ class Admission:
         """Requests being handled."""
 
     def request(self, source: str, *, arriving: bool = False) -> Load:
-        """A place while a request is handled; Refused (503) when there is none. `arriving`: its
-        body is still on the way, until the load says that it is there."""
+        """Reserve a place while a request is handled; Refused (503) if there is none. `arriving`
+        means that its body is not complete yet."""
         most = self._limits.concurrent
         of_source = _share(most)
         if (
@@ -64,14 +66,15 @@ class Admission:
         self._bytes -= load.size
 
     def hold(self, size: int, whole: int) -> None:
-        """A piece of a body that is to be `whole` bytes; large ones leave room for small ones."""
+        """Reserve memory for a piece of a body of `whole` bytes; large bodies leave room for small
+        ones."""
         if not fits(self._bytes, size, self._limits.bodies, whole):
             raise unavailable("too many large bodies at once; send it again")
         self._bytes += size
 
     def pay(self, source: str) -> None:
-        """Spend one request of a source's rate, once the sender is proven: strangers spend theirs.
-        Refused (503) when nothing is left."""
+        """Spend one request of a source's rate. Call it only for a proven sender; others use
+        `pay_as_stranger`. Refused (503) if the rate is used up."""
         rate = self._limits.rate
         if rate and not self._spend(source, rate):
             raise unavailable(
@@ -80,8 +83,8 @@ class Admission:
             )
 
     def pay_as_stranger(self, peer: str) -> None:
-        """Spend one request of those without a proof, of this address and in all. Refused (503)
-        when nothing is left."""
+        """Spend one request without a proof, of this address and in total. Refused (503) if either
+        rate is used up."""
         if len(self._buckets) > MOST_PEERS:
             self._buckets = {k: v for k, v in self._buckets.items() if not k.startswith(_PEER)}
         alone = self._spend(f"{_PEER}{peer}", STRANGER_RATE / 2)
@@ -89,7 +92,7 @@ class Admission:
             raise unavailable("too many requests without a valid proof")
 
     def _spend(self, name: str, rate: float) -> bool:
-        """Take one token out of a bucket."""
+        """Take one token out of a bucket. Returns False if the bucket is empty."""
         full = rate * BURST_SECONDS
         now = self._clock()
         left, at = self._buckets.get(name, (full, now))
@@ -104,7 +107,7 @@ def _share(places: int) -> int:
 
 
 class Load:
-    """The place and the bytes that one request holds, given back when it ends."""
+    """The place and the bytes that one request holds; both are released when it ends."""
 
     __slots__ = ("_admission", "arriving", "size", "source")
 
@@ -115,13 +118,13 @@ class Load:
         self.size = 0
 
     def add(self, size: int, whole: int) -> None:
-        """A piece of a body of `whole` bytes, as announced. Refused (503) when all bodies together
-        would be too large."""
+        """Reserve memory for a piece of a body of `whole` announced bytes. Refused (503) if all
+        bodies together would be too large."""
         self._admission.hold(size, max(whole, self.size + size))
         self.size += size
 
     def arrived(self) -> None:
-        """The whole body is here."""
+        """Note that the whole body has arrived."""
         self._admission.arrived(self)
 
     def end(self) -> None:

@@ -1,4 +1,4 @@
-"""Who may send and who may read: our token, beside the tools' own signatures."""
+"""Authentication of senders and readers: our token, and the tools' own signatures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _FORWARDED: Final = frozenset(
         "true-client-ip",
     }
 )
-"""What proxies and tunnels add."""
+"""Headers that proxies and tunnels add."""
 _FROM_AFAR: Final = (
     "this receiver has no authentication and answers this machine and its network only; to open it "
     "behind a proxy or tunnel as well, start it with --no-auth-public"
@@ -45,7 +45,7 @@ _FROM_AFAR: Final = (
 
 
 def header_tokens(authorization: str) -> list[str]:
-    """What an Authorization header offers: `TOKEN`, `Bearer T`, `token T`, or Basic's user and
+    """The tokens in an Authorization header: `TOKEN`, `Bearer T`, `token T`, or Basic's user and
     password."""
     scheme, _, rest = authorization.strip().partition(" ")
     if not rest:
@@ -63,8 +63,8 @@ def header_tokens(authorization: str) -> list[str]:
 
 
 class SecretsFile:
-    """The secrets in force: those of the file as it is now, and those that a variable or a flag
-    has set. A rotation reaches a running receiver within a second."""
+    """The current secrets: those in the file, and those set by a variable or a flag. A running
+    receiver uses a rotated secret within a second."""
 
     def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = config.secrets_path
@@ -111,7 +111,7 @@ class SecretsFile:
 
 
 class Gate:
-    """Decides on each request; closed unless it is told to be open."""
+    """Checks the proof of each request. Closed unless it is opened by `no_auth`."""
 
     def __init__(
         self,
@@ -122,8 +122,8 @@ class Gate:
         host: str = "",
         on_use: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`public`: open through a proxy or tunnel, too. `host` is what we listen on. `on_use` is
-        called with the name of each named token that proves a request."""
+        """`public` also opens it through a proxy or tunnel. `host` is the address we listen on.
+        `on_use` is called with the name of each named token that proves a request."""
         self._secrets = secrets
         self._on_use = on_use
         self._made: dict[str, Instant] = {}
@@ -135,9 +135,9 @@ class Gate:
     def admit_head(
         self, source: Source, headers: Mapping[str, str], query: Mapping[str, str]
     ) -> str:
-        """Before the body is read: raise Unauthorized unless our token is there, or a signature
-        to be verified with the body. Strangers cannot make us read theirs. Says what the proof
-        is; empty for a signature, which is still to be verified."""
+        """Check the headers before the body is read, so that strangers cannot make us read bodies.
+        Raises Unauthorized unless our token is there, or a signature to be verified with the body.
+        Returns a description of the proof; empty for a signature, which is still to be verified."""
         if self.open:
             self._refuse_from_afar(headers)
             return "none was asked for"
@@ -158,9 +158,9 @@ class Gate:
         raise Unauthorized(missing_proof(source))
 
     def admit_body(self, source: Source, inbound: Inbound) -> str:
-        """Raise Unauthorized unless the signature, where there is one, is that of the body. A
-        wrong signature is wrong whatever else the request carries. Says which secret it is by:
-        with one before a rotation the tool has not got the new one yet."""
+        """Verify the signature of the body, if there is one. Raises Unauthorized if it is wrong,
+        even if the request also has a valid token. Returns a description of the proof and of its
+        secret: a secret from before a rotation means that the tool still uses the old one."""
         if self.open:
             return ""
         proof = self._proof_of_sent_on(source, inbound) if _sent_on(inbound.headers) else ""
@@ -195,8 +195,9 @@ class Gate:
     def admit_reader(
         self, headers: Mapping[str, str], method: str = "", path: str = ""
     ) -> NamedToken | None:
-        """Raise Refused (401) unless the Authorization header holds the token or a named one that
-        may read, or a signature of this request by one; returns the named one."""
+        """Raise Refused (401) unless the Authorization header holds our token, a named token that
+        may read, or a signature of this request by one of them. Returns the named token that was
+        used."""
         if self.open:
             self._refuse_from_afar(headers)
             return None
@@ -222,8 +223,9 @@ class Gate:
         )
 
     def lasting(self, reader: NamedToken | None) -> Callable[[], bool]:
-        """Whether who was admitted as this reader still would be, whenever it is asked: a stream
-        ends with its token. A rotation that ends one of our tokens ends all that read by them."""
+        """A function that returns whether this reader would still be admitted; a stream ends with
+        its token. A rotation that ends one of our tokens ends all streams that were opened with
+        them."""
         before = [] if self.open or reader else list(self._secrets().tokens)
 
         def lasts() -> bool:
@@ -235,7 +237,8 @@ class Gate:
         return lasts
 
     def _proof_of_sent_on(self, source: Source, inbound: Inbound) -> str:
-        """Of a tool's delivery that our own commands send, signed with the token or a named one."""
+        """The proof of a tool's delivery that our own commands forward, signed with the token or a
+        named one."""
         head, _, given = inbound.header("authorization").removeprefix(_VS1).rpartition(":")
         path = "/" + inbound.url.partition("://")[2].partition("/")[2]
         message = delivery_message(head, path, inbound.headers, inbound.body)
@@ -253,7 +256,7 @@ class Gate:
         )
 
     def _named(self, offered: Sequence[str], scope: str) -> NamedToken | None:
-        """The named token with this right that is offered."""
+        """The named token with this scope among the offered ones."""
         given = [signing_key(each) for each in offered if each.startswith(NAMED_TOKEN)]
         for token in self._secrets().named:
             if token.scope == scope and any(any_token(token.hash, [each]) for each in given):
@@ -262,7 +265,7 @@ class Gate:
         return None
 
     def _once(self, inbound: Inbound) -> None:
-        """Refuse a decision that was made before: its signature is good for one time."""
+        """Refuse a decision whose signature was used before; each signature is valid once."""
         proof, now = inbound.header("x-vs-signature"), inbound.received_at
         while self._made and next(iter(self._made.values())) < now - 2 * REPLAY_WINDOW:
             del self._made[next(iter(self._made))]
@@ -271,8 +274,9 @@ class Gate:
         self._made[proof] = now
 
     def _refuse_from_afar(self, headers: Mapping[str, str]) -> None:
-        """Behind a tunnel every peer is 127.0.0.1, and a page whose name was made to lead here
-        (DNS rebinding) is this machine's own browser: neither was meant by `no_auth`."""
+        """Refuse requests that do not come from this machine or its network (403), which `no_auth`
+        does not mean to admit. Behind a tunnel every peer is 127.0.0.1, and with DNS rebinding a
+        foreign page sends from a browser on this machine."""
         if self._public:
             return
         if not _FORWARDED.isdisjoint(headers) and any(map(headers.get, _FORWARDED)):
@@ -282,8 +286,8 @@ class Gate:
 
 
 def _signed_message(authorization: str, asked: str) -> bytes:
-    """What `VS1 SECONDS:HMAC` signs: method, path and the seconds; empty where it is no such proof
-    or too old."""
+    """The message that `VS1 SECONDS:HMAC` signs: method, path and seconds. Empty if the header is
+    no such proof or is too old."""
     seconds, _, given = authorization.removeprefix(_VS1).partition(":")
     if not (authorization.startswith(_VS1) and given and _is_recent(seconds)):
         return b""
@@ -291,7 +295,8 @@ def _signed_message(authorization: str, asked: str) -> bytes:
 
 
 def _sent_on(headers: Mapping[str, str]) -> bool:
-    """Whether a delivery offers `VS1 SECONDS;NAME,...:HMAC` of late, to be verified with it."""
+    """Whether a delivery has a recent `VS1 SECONDS;NAME,...:HMAC`, which is still to be
+    verified."""
     authorization = headers.get("authorization", "")
     seconds, _, rest = authorization.removeprefix(_VS1).partition(";")
     return authorization.startswith(_VS1) and ":" in rest and _is_recent(seconds)
@@ -311,12 +316,12 @@ def _verify(source: Source, inbound: Inbound, secrets: Sequence[bytes]) -> None:
     except Unauthorized:
         raise
     except Exception:
-        # Whatever a hostile header makes a verifier do, it is no proof.
+        # A hostile header may make a verifier fail in any way; it is not a proof.
         raise Unauthorized("the signature could not be read") from None
 
 
 def _age(number: int) -> str:
-    """Of the secret at this place among those that are valid, newest first."""
+    """Describes the age of a secret by its index among the valid secrets, newest first."""
     return ", newest secret" if number == 0 else ", secret before the last rotation"
 
 
@@ -330,7 +335,8 @@ def _host_of(header: str) -> str:
 
 @lru_cache(maxsize=64)
 def _is_nearby(header: str, own: str) -> bool:
-    """An address, a name without a domain (nobody can register one), or what we listen on."""
+    """Whether a Host header is an IP address, a name without a domain (which nobody can register),
+    or the address we listen on."""
     host = _host_of(header)
     if not host or "." not in host or host.rpartition(".")[2] == "localhost" or host == own:
         return True
@@ -346,7 +352,7 @@ def _signed(source: Source, headers: Mapping[str, str]) -> bool:
 
 
 def missing_proof(source: Source) -> str:
-    """What this tool should have sent."""
+    """An error message that lists the proofs that this tool can send."""
     proofs = [f"the header {name}" for name in source.signature_headers]
     proofs.append("the token in the Authorization header")
     if source.token_in_url:

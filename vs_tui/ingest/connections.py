@@ -1,7 +1,8 @@
-"""Connections: how many, how long they may idle, and what a malformed request is told.
+"""Connections: their number, their idle time, and the answer to a malformed request.
 
-aiohttp closes a connection that sends no whole request head within its keep-alive time; here it is
-also bounded how many there are, so that a slowloris cannot take every file descriptor.
+aiohttp closes a connection that sends no whole request head within its keep-alive time. This module
+also bounds the number of connections, so that a slowloris attack cannot use up all file
+descriptors.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from vs_tui.model.limits import Limits
 log = logging.getLogger(__name__)
 
 RESERVED_FILES: Final = 64
-"""Descriptors for the database, logs and exports."""
+"""File descriptors kept for the database, logs and exports."""
 _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\nConnection: close\r\n\r\n%s"
@@ -30,7 +31,7 @@ _FULL: Final = (
 
 
 class Connections:
-    """Makes the protocol of each new connection, and makes room for it."""
+    """Makes the protocol of each new connection, and closes an idle one if all are in use."""
 
     def __init__(self, server: web.Server, limits: Limits, plain: dict[str, Handler]) -> None:
         self._server = server
@@ -40,7 +41,7 @@ class Connections:
         self.most = min(limits.connections, max(_raise_file_limit() - RESERVED_FILES, 16))
         self.idle_seconds = limits.idle_seconds
         self.malformed = 0
-        """Requests that were no HTTP: counted, not logged one by one."""
+        """Number of requests that were not valid HTTP; they are not logged one by one."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -61,11 +62,11 @@ class Connections:
         return PlainConnection(self)
 
     def handler(self, path: str) -> Handler | None:
-        """Who answers plain requests at this path."""
+        """The handler of plain requests at this path."""
         return self._plain.get(path)
 
     def general(self) -> Connection:
-        """What takes over a connection that is not plain any more."""
+        """The protocol that takes over a connection that is no longer plain."""
         return Connection(self, self._server, self._limits)
 
     def opened(self, connection: PlainConnection | Connection) -> None:
@@ -75,8 +76,8 @@ class Connections:
         self._open.pop(connection, None)
 
     async def finish(self) -> None:
-        """Answer what the plain connections have asked, and close them; the others are closed by
-        aiohttp's server."""
+        """Answer the pending requests of plain connections and close these; aiohttp's server closes
+        the others."""
         plain = [each.finish() for each in self._open if isinstance(each, PlainConnection)]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._limits.stop_seconds):
@@ -84,7 +85,7 @@ class Connections:
 
 
 class Connection(web.RequestHandler):
-    """A connection whose requests aiohttp reads."""
+    """A connection whose requests aiohttp parses."""
 
     def __init__(self, owner: Connections, server: web.Server, limits: Limits) -> None:
         super().__init__(
@@ -93,12 +94,12 @@ class Connection(web.RequestHandler):
             keepalive_timeout=limits.idle_seconds,
             lingering_time=min(limits.read_seconds, 1.0),
             access_log=None,  # type: ignore[arg-type]
-            # It takes a body without its checksum; see `decoding`.
+            # aiohttp accepts a body without its checksum; see `decoding`.
             auto_decompress=False,
         )
         self._owner = owner
         self.busy = False
-        """Whether a request of it is being handled; the others can be closed for room."""
+        """Whether one of its requests is being handled; an idle connection may be closed for room."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._owner.opened(self)
@@ -109,7 +110,8 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def close(self) -> None:
-        """Read no more requests; but aiohttp would not read the rest of this one either."""
+        """Close it unless a request is being handled: aiohttp would not read the rest of that
+        request."""
         if not self.busy:
             super().close()
 
@@ -120,7 +122,8 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - it quotes the request
     ) -> web.StreamResponse:
-        """Answer what the HTTP parser refused: constant, as the request may hold secrets."""
+        """Answer a request that the HTTP parser refused. The text is constant, because the request
+        may hold secrets."""
         if status >= 500:
             log.error("a request failed before its handler: %s", type(exc).__name__)
         else:
@@ -133,8 +136,8 @@ class Connection(web.RequestHandler):
         return response
 
     def log_exception(self, *_: Any, **kw: Any) -> None:
-        """What remains when a connection breaks: its kind, without the request. What a sender
-        can cause is counted, not logged."""
+        """Log the kind of the error of a broken connection, without the request. Errors that a
+        sender can cause are counted, not logged."""
         error = kw.get("exc_info")
         if isinstance(error, web.RequestPayloadError | OSError):
             self._owner.malformed += 1
@@ -143,7 +146,7 @@ class Connection(web.RequestHandler):
 
 
 class _Full(asyncio.Protocol):
-    """Says 503 and hangs up: every connection is in the middle of a request."""
+    """Answers 503 and closes: every connection is handling a request."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if isinstance(transport, asyncio.WriteTransport):
@@ -153,7 +156,8 @@ class _Full(asyncio.Protocol):
 
 
 def _raise_file_limit() -> int:
-    """Allow as many open files as the system lets us; how many that is."""
+    """Raise the limit of open files as far as the system allows, at most to 4,096. Returns the
+    limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 4_096 if hard == resource.RLIM_INFINITY else min(hard, 4_096)
     if soft != resource.RLIM_INFINITY and soft < wanted:

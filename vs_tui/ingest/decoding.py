@@ -1,4 +1,5 @@
-"""Compressed bodies: decoded in bounded pieces, and whole only if the sender's checksum says so."""
+"""Decoding of compressed bodies, in bounded pieces; a body is whole only if its checksum
+matches."""
 
 from __future__ import annotations
 
@@ -9,21 +10,22 @@ from importlib.util import find_spec
 from typing import Final
 
 PIECE: Final = 1024 * 1024
-"""Bytes that are decoded at once."""
+"""Most bytes that are decoded at once."""
 _PLACES: Final = ("compression", "backports")
 ZSTD: Final = next((p for p in _PLACES if find_spec(p) and find_spec(f"{p}.zstd")), "")
-"""Where zstd is: in Python since 3.14, before that in the extra `zstd`."""
+"""The package of zstd: part of Python since 3.14, before that in the extra `zstd`."""
 ENCODINGS: Final = ("gzip", "x-gzip", "deflate", *(("zstd",) if ZSTD else ()))
 _ZSTD_WINDOW: Final = 23
-"""8 MiB: what RFC 9659 lets a sender ask for, as a power of two."""
+"""The window size that RFC 9659 allows, as a power of two: 8 MiB."""
 
 
 class Broken(ValueError):
-    """The body is cut, or no body of its encoding."""
+    """The body is cut or is not valid in its encoding."""
 
 
 def decoded(encoding: str, raw: bytes) -> Iterator[bytes]:
-    """The pieces of a body. Broken at its end when something is missing, also the checksum."""
+    """The decoded pieces of a body. Raises Broken at the end if anything is missing, such as the
+    checksum."""
     if encoding == "zstd":
         yield from _zstd(raw)
         return

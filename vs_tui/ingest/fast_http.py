@@ -1,12 +1,12 @@
-"""The fast lane: webhooks in their plainest form, answered without aiohttp and without a task.
+"""The fast path: plain webhooks are answered without aiohttp and without a task.
 
-Nearly every webhook is one POST that arrives whole: a head of ordinary lines and a small body. That
-form is recognised here, and nothing else is: whatever is left unfinished, compressed, chunked,
-pipelined or in any way doubtful goes to aiohttp from its first byte, which judges it and keeps the
-connection. What a request may do is decided elsewhere, for both lanes alike (`receiving`).
+Nearly every webhook is one POST that arrives whole, with ordinary header lines and a small body.
+This module accepts only that form. A request that is unfinished, compressed, chunked, pipelined or
+doubtful in any way goes to aiohttp from its first byte, and aiohttp keeps the connection.
+`webhooks` checks the requests of both paths in the same way.
 
-Without it a custom event costs the receiver 1.59 times the CPU time and a GitHub body 1.42 times
-(medians of seven pairs of runs of wrk, 32 connections).
+Without the fast path a custom event costs the receiver 1.59 times the CPU time and a GitHub body
+1.42 times (medians of seven pairs of runs of wrk, 32 connections).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Plain(NamedTuple):
 
     path: str
     headers: Mapping[str, str]
-    """Lower-case names, each once."""
+    """Lower-case names; none is repeated."""
     body: bytes
 
 
@@ -46,7 +46,7 @@ Handler = Callable[[Plain, Reply], None]
 
 
 def plain_request(data: bytes) -> Plain | None:
-    """The one request that `data` is, from its first byte to its last; None for all else."""
+    """The request, if `data` is exactly one plain request; else None."""
     head, _, body = data.partition(b"\r\n\r\n")
     if len(data) > MOST_BYTES or len(head) > MOST_HEAD:
         return None
@@ -69,7 +69,7 @@ def plain_request(data: bytes) -> Plain | None:
 
 
 def written(answer: Answer) -> bytes:
-    """The answer as it goes over the wire, on a connection that stays open."""
+    """The bytes of the answer, for a connection that stays open."""
     body = answer.body
     more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
     head = (
@@ -91,24 +91,24 @@ def _date(second: int) -> str:
 
 
 class Owner(Protocol):
-    """Who makes the connections, and what they need to know."""
+    """The factory of the connections, and the settings that they need."""
 
     @property
     def idle_seconds(self) -> float:
-        """How long a connection may say nothing."""
+        """Longest time that a connection may be idle."""
 
     def handler(self, path: str) -> Handler | None:
-        """Who answers plain requests at this path."""
+        """The handler of plain requests at this path."""
 
     def general(self) -> asyncio.Protocol:
-        """What takes over a connection that is not plain any more."""
+        """The protocol that takes over a connection that is no longer plain."""
 
     def opened(self, connection: PlainConnection) -> None: ...
     def closed(self, connection: PlainConnection) -> None: ...
 
 
 class PlainConnection(asyncio.Protocol):
-    """A connection for as long as its requests are plain."""
+    """A connection while all its requests are plain."""
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
@@ -117,7 +117,7 @@ class PlainConnection(asyncio.Protocol):
         self._blocked = False
         self._finished: asyncio.Future[None] | None = None
         self.busy = False
-        """Whether a request of it is being handled; the others can be closed for room."""
+        """Whether one of its requests is being handled; an idle connection may be closed for room."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -145,7 +145,7 @@ class PlainConnection(asyncio.Protocol):
             handler(request, self._reply)
 
     def pause_writing(self) -> None:
-        """The sender does not read our answers: then we do not read its requests."""
+        """Stop reading requests while the sender does not read our answers."""
         self._blocked = True
         self._transport.pause_reading()
 
@@ -154,11 +154,11 @@ class PlainConnection(asyncio.Protocol):
         self._go_on()
 
     def force_close(self) -> None:
-        """Make room for another."""
+        """Close it to make room for another connection."""
         self._transport.close()
 
     async def finish(self) -> None:
-        """Close it, once what it has asked is answered."""
+        """Answer the pending request, then close the connection."""
         if self.busy:
             self._finished = self._loop.create_future()
             await self._finished
@@ -183,7 +183,7 @@ class PlainConnection(asyncio.Protocol):
             self.data_received(data)
 
     def _hand_over(self, data: bytes) -> None:
-        """From here on the connection is aiohttp's."""
+        """Give the connection to aiohttp, which keeps it."""
         self._timer.cancel()
         self._owner.closed(self)
         general = self._owner.general()

@@ -1,4 +1,4 @@
-"""Answers as JSON; errors as the contract has them: `{"error": code, "detail": what to do,
+"""JSON answers, and errors in the form of the API contract: `{"error": code, "detail": what to do,
 "request_id"}`."""
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ JSON_TYPE: Final = "application/json"
 REQUEST_ID: Final = "X-Request-Id"
 _NONE: Final[Mapping[str, str]] = {}
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="deliveries"'}
-"""What RFC 9110 asks of every 401. Not Basic, which we take as well: browsers would ask people."""
+"""The header that RFC 9110 requires for every 401. It does not offer Basic, although we accept it,
+because browsers would then ask for a password."""
 ENCODINGS: Final = f"send the body plain or with Content-Encoding: {', '.join(DECODED)}"
 
 
 class Refused(Exception):
     """A request that is answered with an error. Its `request_id` is in the answer, in Events and,
-    for a bug of ours, in the log: by it the three are brought together."""
+    for a bug of ours, in the log, so that the three can be matched."""
 
     def __init__(self, status: int, error: str, detail: str, **headers: str) -> None:
         super().__init__(detail)
@@ -41,7 +42,7 @@ class Refused(Exception):
 
 
 class Answer(NamedTuple):
-    """What a sender is told, however it is written to the connection."""
+    """An answer to a sender, independent of how it is written to the connection."""
 
     payload: object
     status: int = 200
@@ -53,7 +54,7 @@ class Answer(NamedTuple):
 
     @property
     def response(self) -> web.Response:
-        """As aiohttp writes it."""
+        """The answer as an aiohttp response."""
         response = _Nameless(body=self.body, status=self.status, content_type=JSON_TYPE)
         response.headers.update(self.headers)
         return response
@@ -78,7 +79,8 @@ def error_body(refused: Refused) -> dict[str, str]:
 
 
 class _Nameless(web.Response):
-    """Does not tell which server and Python this is, also where no application could hide it."""
+    """A response without the `Server` header, so that it does not show the versions of server and
+    Python. An application cannot remove that header everywhere."""
 
     async def _prepare_headers(self) -> None:
         await super()._prepare_headers()
@@ -95,7 +97,8 @@ def unavailable(detail: str) -> Refused:
 
 
 def unexpected(error: Exception, database: Path) -> Refused:
-    """What a sender is told of an error that nobody foresaw: trouble with the disk, or a bug."""
+    """The answer to an unexpected error: 503 for a storage error, else 500 and a line in the
+    log."""
     if is_storage(error):
         return unavailable(explain(error, database).replace(str(database), "the database"))
     refused = Refused(500, "internal", "this is a bug in vs-tui; see its log")

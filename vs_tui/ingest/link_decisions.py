@@ -1,7 +1,7 @@
-"""Decisions about links: what people call a span becomes its key before the decision is stored.
+"""Resolves span names in link decisions to span keys before a decision is stored.
 
-A short ref may become ambiguous later and an alias may move; a stored decision must mean the
-same spans at every rebuild.
+A short ref may become ambiguous later and an alias may move; a stored decision must mean the same
+spans at every rebuild.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from vs_tui.store.reader_protocol import Reader
 
 
 class Resolver:
-    """Rewrites the body of POST /api/links: `child` and `parent` to full keys."""
+    """Rewrites `child` and `parent` in the body of POST /api/links to full keys."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
     async def __call__(self, inbound: Inbound) -> Inbound:
-        """Refused with 404 when there is no such span, 400 when it cannot be moved."""
+        """The rewritten request. Refused with 404 if there is no such span, with 400 if it cannot
+        be moved."""
         try:
             body = orjson.loads(inbound.body)
         except orjson.JSONDecodeError:

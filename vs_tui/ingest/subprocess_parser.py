@@ -1,8 +1,8 @@
-"""Reading a large body in a process of its own, so that other requests and the dashboard go on.
+"""Parses large bodies in a process of its own, so that other requests and the dashboard go on.
 
-Neither a thread nor a smaller step would do: the JSON parser holds the interpreter until it is
-done, seconds for a body that is nothing but small values. A process costs some tenths of a second,
-which only such bodies pay, and ends with all the memory it took.
+A thread or smaller steps would not help: the JSON parser holds the interpreter until it is done,
+which takes seconds for a body of very many small values. A process costs some tenths of a second,
+only for such bodies, and frees all its memory when it ends.
 """
 
 from __future__ import annotations
@@ -23,23 +23,25 @@ from vs_tui.sources.reading import read, unreadable
 from vs_tui.sources.registry import portable
 
 SIZE_AT_ONCE: Final = MIB
-"""Bytes that are read between two other requests; a longer text takes long to check, too."""
+"""Most bytes that are parsed in this process; longer bodies also take long to check."""
 SECONDS: Final = 6.0
-"""GitHub and GitLab hang up after ten; until then it must be stored as well."""
+"""Longest time for parsing. GitHub and GitLab hang up after ten seconds, and the body must be
+stored by then as well."""
 AT_ONCE: Final = 2
-"""Such processes side by side; further bodies wait, or are told to come again."""
+"""Most such processes at once; further bodies wait, and get 503 after `SECONDS`."""
 _PROGRAM: Final = "from vs_tui.sources.reading import read_piped; read_piped()"
 _PACKAGE: Final = Path(vs_tui.__file__).parents[1]
 
 
 class Apart:
-    """Reads what is small here, and what is large in another process."""
+    """Parses small bodies in this process and large ones in another."""
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def read(self, source: Source, inbound: Inbound) -> Parsed:
-        """As `intaking.read`; Refused (503) when too many large bodies come at once."""
+        """Parse a body as `sources.reading.read` does. Refused (503) if too many large bodies come
+        at once."""
         if not is_large(inbound):
             return read(source, inbound)
         try:
@@ -54,7 +56,7 @@ class Apart:
 
 
 def is_large(inbound: Inbound) -> bool:
-    """Whether reading it would keep others waiting."""
+    """Whether parsing the body here would block other requests too long."""
     if len(inbound.body) > SIZE_AT_ONCE:
         return True
     return values_in(inbound.body, inbound.header("content-type")) > READ_AT_ONCE
@@ -95,7 +97,8 @@ async def _read_apart(source: str | tuple[str, Any], inbound: Inbound) -> Parsed
 
 
 def _environment() -> dict[str, str]:
-    """Ours without what may be a secret, and where to find this package."""
+    """The environment of the process: ours without possible secrets, and with the path of this
+    package."""
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("VS_", "EM_METRICS_"))}
     folders = (str(_PACKAGE), kept.get("PYTHONPATH", ""))
     return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, folders))}

@@ -1,6 +1,7 @@
-"""Requests to paths that no source has, for Events: so a webhook with a wrong URL is found.
+"""Records requests to paths that no source has, so that Events shows webhooks with a wrong URL.
 
-Nobody proved who sent them. Only the path and the name of the program are kept, in few rows.
+These senders are not authenticated. Only the path and the name of the program are kept, in few
+rows.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from vs_tui.log.delivery import UNKNOWN_SOURCE, Rejection
 from vs_tui.model.time import Instant
 
 METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
-"""What tools send with; a browser that looks for an icon is no news."""
+"""Methods that tools use; a browser's GET for an icon is not recorded."""
 _TOKEN: Final = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[^/]{16,}")
-"""A segment with 16 characters or more, letters and digits among them."""
+"""A path segment of 16 or more characters with letters and digits."""
 _REASON: Final = "not_found: no source receives at this path; `vs-tui source list` lists the paths"
 
 
@@ -27,8 +28,8 @@ def unknown_path(
     refused: Refused,
     secrets: Iterable[str] = (),
 ) -> Rejection:
-    """The row of Events. Secrets, and what looks like one, are masked: people paste a token where
-    the path should be."""
+    """The row for Events. Secrets, and text that looks like one, are masked, because people paste
+    tokens into paths."""
     path = path[:2_000]
     for secret in secrets:
         path = path.replace(secret, "(secret)")

@@ -1,6 +1,7 @@
-"""The way in: request -> limits -> proof -> parse -> commit -> 2xx.
+"""Receives webhooks: request -> limits -> proof -> parse -> commit -> 2xx.
 
-Knows nothing of any tool's payload; sources do. Every refusal is noted for the Events view.
+Sources parse the payloads; this module knows none of them. Every refusal is recorded for the Events
+view.
 """
 
 from __future__ import annotations
@@ -41,14 +42,15 @@ from vs_tui.store.writer import Writer
 KEPT_REJECTED_BODY: Final = 64 * 1024
 _PLAIN_ENCODINGS: Final = frozenset({"", "identity"})
 _AT_ONCE: Final = 4096
-"""Bytes of a compressed body that is decoded in no time; larger ones are in a thread."""
+"""Largest compressed body that is decoded at once, in bytes; larger ones are decoded in a
+thread."""
 _REFUSED_TYPES: Final = ("multipart/", "image/", "audio/", "video/", "text/html", "text/xml")
 Prepare = Callable[[Inbound], Awaitable[Inbound]]
 _REFUSED_EXACT: Final = frozenset({"application/xml", "application/pdf", "application/zip"})
 
 
 class Receiving:
-    """The handler of every receiving path."""
+    """The handlers of all receiving paths."""
 
     def __init__(
         self,
@@ -68,8 +70,8 @@ class Receiving:
         self._stopped: asyncio.Event | None = None
 
     async def stop(self) -> None:
-        """Wait a moment for bodies that are still arriving: some senders send but once. Whose body
-        is not there then is told to send again."""
+        """Wait a moment for bodies that are still arriving, because some senders send only once.
+        Requests that are still incomplete then get 503."""
         if self._arriving:
             self._stopped = asyncio.Event()
             last = asyncio.get_running_loop().time() + self._limits.stop_seconds / 2
@@ -81,7 +83,7 @@ class Receiving:
     def handler(
         self, source: Source, prepare: Prepare | None = None
     ) -> Callable[[web.Request], Any]:
-        """The handler of a source; `prepare` may complete a proven request before it is read."""
+        """The handler of a source; `prepare` may complete a proven request before it is parsed."""
 
         async def receive(request: web.Request) -> web.Response:
             note = _Note(source, tidy(clean(request.path)), self._clock())
@@ -90,7 +92,7 @@ class Receiving:
                 with self._admission.request(source.name, arriving=arriving) as load:
                     inbound = await self._admit(note, request, load)
                     if prepare is not None:
-                        # What it asks for may have come just before.
+                        # It may need a span that was sent just before.
                         await self._writer.caught_up()
                         if is_large(inbound):
                             raise _too_large(f"{SIZE_AT_ONCE / MIB:g} MiB here")
@@ -107,8 +109,8 @@ class Receiving:
         return receive
 
     def plain_handler(self, source: Source) -> Callable[[Plain, Reply], None]:
-        """The same for a request that has arrived whole, without waiting anywhere: `reply` is
-        called at once with a refusal, or with the answer after the commit."""
+        """The handler of a source for requests that have arrived whole. It never waits: it calls
+        `reply` at once with a refusal, or after the commit with the answer."""
 
         def receive(request: Plain, reply: Reply) -> None:
             note = _Note(source, request.path, self._clock())
@@ -160,7 +162,8 @@ class Receiving:
         return self._admit_body(note, headers, body, dict(request.query), url)
 
     async def _decode(self, encoding: str, raw: bytes, load: Load) -> bytes:
-        """The body that was compressed; a small bomb takes no more than the limit."""
+        """The decompressed body. A small body that expands a lot uses no more memory than the
+        limit."""
         body = bytearray()
         pieces = decoded(encoding, raw)
         small = len(raw) <= _AT_ONCE
@@ -175,8 +178,8 @@ class Receiving:
         return bytes(body)
 
     async def _read(self, request: web.Request, load: Load) -> bytes:
-        """The body as it was sent; every piece is accounted for as it comes, so that a large
-        Content-Length takes no more than arrived."""
+        """The body as sent. Each piece is counted when it arrives, so that a large Content-Length
+        reserves no memory for bytes that have not arrived."""
         limits = self._limits
         if request.content.is_eof() and not request.content.exception():
             # A small body comes with its head: there is nothing to wait for.
@@ -186,7 +189,7 @@ class Receiving:
             load.add(len(whole), len(whole))
             return whole
         body = bytearray()
-        # In pieces of a size that is not told it may become as large as any.
+        # A chunked body has no announced size and may grow up to the limit.
         announced = limits.body if request.content_length is None else request.content_length
         try:
             async with asyncio.timeout(limits.read_seconds) as patience:
@@ -235,7 +238,7 @@ class Receiving:
         return inbound
 
     def _pay(self, note: _Note) -> None:
-        """Spend one request of the source's rate, once there is a proof."""
+        """Spend one request of the source's rate, once the request has a proof."""
         if note.proof and not note.paid:
             note.paid = True
             self._admission.pay(note.source.name)
@@ -248,7 +251,7 @@ class Receiving:
         return Refused(401, "unauthorized", str(error))
 
     def _refuse(self, note: _Note, error: Exception) -> Refused:
-        """What the sender is told; noted for the Events view."""
+        """The refusal to send; it is also recorded for the Events view."""
         if isinstance(error, Refused):
             refused = error
         elif isinstance(error, Unauthorized):
@@ -257,7 +260,7 @@ class Receiving:
             note.kind = error.kind or note.kind
             refused = Refused(400, "bad_request", str(error))
         else:
-            # Where the database lies is nothing to senders.
+            # Senders must not see the path of the database.
             refused = unavailable(str(error).replace(str(self._writer.path), "the database"))
         self._writer.reject(note.rejection(refused))
         return refused
@@ -282,20 +285,20 @@ def _accepted(outcome: Outcome, parsed: Parsed) -> Answer:
 
 
 def clean(text: str) -> str:
-    """Header and path bytes as UTF-8; aiohttp hands over what is not UTF-8 as lone surrogates,
-    which neither SQLite nor JSON can hold."""
+    """Header and path text as valid UTF-8. aiohttp gives invalid bytes as lone surrogates, which
+    neither SQLite nor JSON can hold."""
     if text.isascii():
         return text
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def tidy(path: str) -> str:
-    """A path without the doubled and trailing slashes that senders' settings leave in it."""
+    """The path without doubled and trailing slashes, which come from senders' settings."""
     return re.sub("/{2,}", "/", path).rstrip("/") or "/"
 
 
 def _check_head(headers: Mapping[str, str], size: int, limits: Limits) -> None:
-    """What the headers alone can tell, before the body is read."""
+    """Refuse a request by its headers alone, before the body is read."""
     if size > limits.body:
         raise _too_large(_limit(limits))
     if headers.get("sec-fetch-site") == "cross-site" or headers.get("origin"):
@@ -316,7 +319,7 @@ async def _next(pieces: Iterator[bytes]) -> bytes | None:
 
 @lru_cache(maxsize=64)
 def _is_refused(content_type: str) -> bool:
-    """Whether a content type is surely none that a tool sends."""
+    """Whether no tool sends this content type."""
     media_type = content_type.partition(";")[0].strip().lower()
     return media_type in _REFUSED_EXACT or media_type.startswith(_REFUSED_TYPES)
 
@@ -330,7 +333,7 @@ def _too_large(limit: str) -> Refused:
 
 
 class _Note:
-    """What is known so far of a request that may be refused."""
+    """The known facts about a request that may be refused."""
 
     __slots__ = ("at", "kind", "paid", "path", "peer", "proof", "proven", "size", "source")
 
@@ -344,7 +347,7 @@ class _Note:
         self.paid = False
         self.peer = ""
         self.proven: Inbound | None = None
-        """Once the sender is proven, its headers and body help to see what was wrong."""
+        """The request of a proven sender: its headers and body help to find the error."""
 
     def rejection(self, refused: Refused) -> Rejection:
         proven = self.proven
