@@ -99,7 +99,7 @@ class Connection(web.RequestHandler):
         )
         self._owner = owner
         self.busy = False
-        """Whether one of its requests is being handled; an idle connection may be closed for room."""
+        """Whether one of its requests is being handled; idle connections may be closed for room."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._owner.opened(self)

@@ -117,7 +117,7 @@ class PlainConnection(asyncio.Protocol):
         self._blocked = False
         self._finished: asyncio.Future[None] | None = None
         self.busy = False
-        """Whether one of its requests is being handled; an idle connection may be closed for room."""
+        """Whether one of its requests is being handled; idle connections may be closed for room."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
