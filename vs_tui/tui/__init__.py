@@ -1,20 +1,20 @@
-"""The dashboard. Only here is textual imported.
+"""The dashboard. Only this package imports textual.
 
-app        the application: what all screens share, keys, actions by id
-actions    one table of actions; keys, footer, help and palette are made from it
-global_actions  what the actions do that mean the same everywhere
+app        the application: keys, and actions by id
+actions    one table of actions; keys, footer, help and palette are built from it
+global_actions  the actions that do the same on every screen
 session    the state that screens share
-navigation the views, the stack above them, back
-feed       the change feed: what was committed becomes a repaint
+navigation the views, the stack of screens above them, back
+feed       follows the change feed: repaints after commits
 watching   toast, bell and command when a span ends
 commands   the palette
-headline, banners, onboarding, filtering   what the frame of a screen says
+headline, banners, onboarding, filtering   texts around a screen's content
 theme      palettes and glyphs
 paint      text and strips; every text of an event is cleaned here
-span_format, trace_rows   what a span and a trace look like in a list
-diff_renderer, screen_buffer, driver   what is sent to the terminal: only what differs
+span_format, trace_rows   texts of a span and of a trace in a list
+diff_renderer, screen_buffer, driver   send the terminal only the cells that changed
 output     clipboard, browser, files
-dashboard_settings, saved_state   what the dashboard is given, and what it remembers
-widgets/   the Line-API list and waterfall, sparkline, lines
-screens/   one module a screen
+dashboard_settings, saved_state   settings from the command, and state kept between starts
+widgets/   list and waterfall on Textual's Line API, sparkline, lines
+screens/   one module per screen
 """

@@ -1,4 +1,4 @@
-"""One table of actions. Bindings, footer, help and palette are all made from it."""
+"""One table of actions. Key bindings, footer, help and palette are all built from it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something a key does."""
+    """An action and the keys that run it."""
 
     id: str
     keys: str
-    """Comma separated, as Textual names them; the first is shown."""
+    """Key names of Textual, comma separated; the first one is shown."""
     label: str
     """One or two words for the footer."""
     help: str
     where: str = "everywhere"
-    """everywhere, list, live, trace, events, inspector, dora, sources."""
+    """A key of `PLACES`: the place where the action applies."""
     shown: int = 0
-    """Rank in the footer, 1 first; 0: not there."""
+    """Rank in the footer, 1 first; 0: not in the footer."""
 
     @property
     def key(self) -> str:
@@ -122,7 +122,7 @@ VIEWS: Final[Mapping[str, str]] = {
     "events": "EventsView",
     "sources": "SourcesView",
 }
-"""Action id, which is the module's name, -> the view it shows."""
+"""Action id (also the module's name) -> class of the view that it shows."""
 BY_ID: Final[Mapping[str, Action]] = {action.id: action for action in ACTIONS}
 
 PLACES: Final = {
@@ -135,7 +135,7 @@ PLACES: Final = {
     "inspector": "In a delivery",
     "sources": "In Sources",
 }
-"""Where actions have a meaning, and how people call it; the order is that of the help."""
+"""Places where actions apply -> heading in the help, in the order of the help."""
 
 _NAMES: Final = {
     "slash": "/",
@@ -161,12 +161,12 @@ _KEYS: Final = {name: key for key, name in _NAMES.items()} | {"return": "enter",
 
 
 def display_key(key: str) -> str:
-    """A key as people call it."""
+    """The name of a key as shown to users."""
     return key.upper() if _FUNCTION_KEY.fullmatch(key) else _NAMES.get(key, key)
 
 
 def key_named(text: str) -> str:
-    """The key that people call so: `F5` is f5, `esc` escape, `ctrl-D` ctrl+d."""
+    """Textual's name of a key that a user wrote: `F5` is f5, `esc` escape, `ctrl-D` ctrl+d."""
     text = text.strip()
     if len(text) > 1:
         text = text.lower()
@@ -177,14 +177,14 @@ def key_named(text: str) -> str:
 
 
 def worded(text: str, actions: Iterable[Action]) -> str:
-    """A text of ours with the keys as they are bound now in the place of `{id}`."""
+    """A text of ours in which each `{id}` is replaced by the key now bound to that action."""
     keys = {a.id: a.key or f":{a.label}" for a in actions}  # by the palette, when it has no key
     return _PLACE_OF_KEY.sub(lambda found: keys.get(found[1], found[0]), text)
 
 
 def with_keys(overrides: Mapping[str, str]) -> tuple[Action, ...]:
-    """The table with a user's keys, which are taken from the actions that had them; ValueError
-    names an action that does not exist."""
+    """The table with a user's keys. A key that a user binds is removed from other actions of the
+    same place. ValueError names an unknown action."""
     unknown = sorted(set(overrides) - set(BY_ID))
     if unknown:
         raise ValueError(f"[keys] {unknown[0]} is not an action; use one of {', '.join(BY_ID)}")
@@ -201,7 +201,7 @@ def with_keys(overrides: Mapping[str, str]) -> tuple[Action, ...]:
 
 
 def by_key(actions: Iterable[Action]) -> dict[str, list[Action]]:
-    """key -> actions; which of them is meant depends on the screen."""
+    """Key -> actions; the screen decides which of them applies."""
     found: dict[str, list[Action]] = {}
     for action in actions:
         for key in action.keys.split(","):
@@ -210,12 +210,14 @@ def by_key(actions: Iterable[Action]) -> dict[str, list[Action]]:
 
 
 def elsewhere(candidates: Iterable[Action]) -> str:
-    """Why a key does nothing here: `cut link: in a trace`; empty when it means nothing anywhere."""
+    """The reason why a key does nothing on this screen: `cut link: in a trace`; empty if no action
+    uses the key."""
     return next((f"{a.label}: {PLACES[a.where].lower()}" for a in candidates), "")
 
 
 def meant(candidates: Iterable[Action], where: str) -> Action | None:
-    """The action a key means on a screen: its own first, then what holds everywhere."""
+    """The action of a key on a screen: the screen's own action first, then one that applies
+    everywhere."""
     listed = list(candidates)
     for place in places(where):
         for action in listed:
@@ -232,9 +234,9 @@ def footer(
     words: Mapping[str, str] | None = None,
     offered: Sequence[str] = (),
 ) -> list[Action]:
-    """What the footer names: as many as fit, never wrapped, help and quit always.
+    """The actions in the footer: as many as fit in one line, always with help and quit.
 
-    `words` are labels that hold just now for some ids; `offered` chooses by id instead of by rank.
+    `words` maps ids to labels for this moment; `offered` chooses actions by id instead of by rank.
     """
     here = [a for a in actions if a.keys and a.where in places(where)]
     if offered:
@@ -258,7 +260,7 @@ def footer(
 
 _ALWAYS: Final = ("help", "quit")
 _LAST: Final = ("palette", *_ALWAYS)
-"""The order at the right end, whatever their rank."""
+"""Actions at the right end of the footer, in this order, whatever their rank."""
 
 
 def _cells(action: Action) -> int:
@@ -266,8 +268,8 @@ def _cells(action: Action) -> int:
 
 
 def places(where: str) -> tuple[str, ...]:
-    """Where the keys of a screen are looked for, its own first. Events shows the selected
-    delivery beside the list, so it can do what the inspector can."""
+    """The places whose actions apply on a screen, its own first. Events shows the selected delivery
+    beside the list, so the actions of a delivery apply there too."""
     if where == "events":
         return (where, "inspector", "list", "everywhere")
     if where == "first":  # it shows one source, so it can do what Sources can

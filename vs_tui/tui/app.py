@@ -1,7 +1,7 @@
-"""The application: it holds what all screens share, takes keys, and does actions by their id.
+"""The application: it holds the state that all screens share, takes keys, and runs actions by id.
 
-It reads through `store.api.Reader` only, and knows nothing of HTTP or SQL. The receiver, when
-there is one, is started by `after_paint` and told nothing of the screen.
+It reads through the `Reader` protocol only, without HTTP or SQL. `after_paint` starts the receiver,
+if there is one; the receiver does not know the screen.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Setup", "VsTuiApp"]
 
 RECEIVER_AFTER: Final = 2.0
-"""Seconds after which the receiver starts whether rows could be read or not."""
+"""Most seconds that the receiver waits for the first rows before it starts."""
 
 
 class VsTuiApp(Session):
@@ -59,7 +59,7 @@ class VsTuiApp(Session):
         self.use_command_palette = True
         self._by_key = table.by_key(self.actions)
         self._ticked_in = 0
-        """The minute since 1970 that is shown."""
+        """The minute since 1970 that the screen shows."""
         self.watching = Watching(self)
         self.feed = Feed(self, self.watching)
         self.navigation: Navigation = Navigation(self)
@@ -107,7 +107,7 @@ class VsTuiApp(Session):
         self.reload_view()
 
     async def _prepare(self) -> None:
-        """Import what a key can ask for next, once there is something to press it for."""
+        """Import the screens that a key may open next, after the first rows are shown."""
         await self._painted()
         await asyncio.to_thread(import_screens)
 
@@ -119,7 +119,8 @@ class VsTuiApp(Session):
         await painted.wait()
 
     async def show_settings(self, told: str, problem: str, after_restart: str) -> None:
-        """The configuration was read again: its keys, views and thresholds are in `setup` now."""
+        """Apply a configuration that was read again; `setup` already holds its keys, views and
+        thresholds."""
         self.actions = table.with_keys(self.setup.keys)
         self._by_key = table.by_key(self.actions)
         self.config_trouble = problem and f"{problem}; the settings before stay in force"
@@ -130,7 +131,8 @@ class VsTuiApp(Session):
         self.paint_frame()
 
     def notify_changed(self, *_: object) -> None:
-        """Something was committed; may be called from the loop at any rate."""
+        """Repaint soon, because something was committed. Call it from the event loop, as often as
+        you like."""
         self.feed.wake()
 
     def _tick(self) -> None:
@@ -182,7 +184,7 @@ class VsTuiApp(Session):
         return True
 
     def do(self, action_id: str) -> None:
-        """Do an action by its id."""
+        """Run an action by its id."""
         view = self.view
         if view is None:
             return

@@ -1,4 +1,4 @@
-"""What needs attention, in one line over every screen: the worst first, each with what to do."""
+"""The banner: one line over every screen with the worst problem and what to do about it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from vs_tui.tui.paint import fit
 from vs_tui.tui.session import Session
 
 _FOLDERS: Final = re.compile(r"(?<!\S)/\S*/(?=[^\s/])")
-"""Of a path: where room is short, what is wrong with a file says more than where it is."""
+"""The folders of a path. A short line omits them, because the problem matters more than the
+path."""
 LOOK_EVERY: Final = 10 * SECOND
-"""How often clocks are compared while events come."""
+"""Shortest time between two comparisons of clocks."""
 
 
 def banner(app: Session, width: int) -> str:
-    """The worst of all in `width` cells, and how many more there are; empty when all is well."""
+    """The worst problem in `width` cells, and the number of others; empty if there is no
+    problem."""
     found = [app.worded(text) for text in concerns(app)]
     if not found:
         return ""
@@ -36,7 +38,7 @@ def banner(app: Session, width: int) -> str:
 
 
 def concerns(app: Session) -> Iterator[str]:
-    """All that is wrong, the worst first."""
+    """All problems, the worst first."""
     for text in (app.trouble, app.unreadable, app.not_listening):
         if text:
             yield clean(text, 400)
@@ -82,10 +84,11 @@ def _silent(health: Sequence[SourceHealth], now: Instant) -> Iterator[str]:
 def clock_trouble(
     now: Instant, health: Sequence[SourceHealth], newest: Span | None, remote: Duration = 0
 ) -> str:
-    """Which clock is wrong, as far as it shows: this machine's, the receiver's or a sender's.
+    """The clock that is wrong, and how to set it: this machine's, the receiver's or a sender's;
+    empty if none seems wrong.
 
-    `newest` is the span in flight that began last; `remote` is how far the receiver's clock is
-    ahead of ours when we look over the network.
+    `newest` is the span in flight that began last; `remote` is how far the clock of a receiver on
+    another machine is ahead of this one.
     """
     last = max((h.last_received_at or 0 for h in health), default=0)
     if abs(remote) > span_format.SKEW:

@@ -1,7 +1,7 @@
-"""Bodies of deliveries as lines that can be folded: JSON pretty, other text as it is, the rest
-as hex. Values of secrets are never shown, and what a sender wrote is cleaned.
+"""Bodies of deliveries as lines that can be folded: JSON indented, other text unchanged, binary
+data as hex. Secrets are never shown, and texts of senders are cleaned.
 
-JSON is read so that nothing is lost on the way: numbers keep their digits, repeated names stay.
+Parsing JSON loses nothing: numbers keep their digits, and repeated names stay.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from vs_tui.model.display import clean, clean_block
 from vs_tui.tui.paint import Piece
 
 MAX_PRETTY: Final = 4 * 1024 * 1024
-"""Bytes; a larger body is shown as its first text."""
+"""Bytes; of a larger body only the first characters are shown, unparsed."""
 MAX_LINES: Final = 20_000
 LONG_TEXT: Final = 70
-"""Characters; a longer string can be unfolded into lines of that length."""
+"""Characters; a longer string unfolds into lines of this length."""
 SMALL_BLOCK: Final = 8
-"""Lines; below the top, a longer block is folded until it is asked for."""
+"""Lines; a longer block starts folded, except the outermost."""
 _HEX_BYTES: Final = 4 * 1024
 _RAW_CHARACTERS: Final = 64 * 1024
 HIDDEN: Final = "**** hidden: a secret"
@@ -36,26 +36,26 @@ _SECRET_NAME: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class DocLine:
-    """A line of a document. One that opens a block says how many lines below belong to it."""
+    """A line of a document. A line that opens a block holds the number of lines in the block."""
 
     pieces: tuple[Piece, ...]
     depth: int = 0
     block: int = 0
-    """Lines of its block that disappear when it is folded; 0: there is nothing to fold."""
+    """Lines that folding hides; 0: nothing to fold."""
     folded_pieces: tuple[Piece, ...] = ()
-    """What stands there instead while it is folded."""
+    """Text shown instead while the block is folded."""
     folds: bool = False
-    """Whether it is folded at first."""
+    """Whether the block starts folded."""
     path: str = ""
-    """What it is called in the document, so that a fold is kept when the text changes."""
+    """Name of the line within the document; folds are kept by it when the text changes."""
     target: str = ""
-    """What enter opens."""
+    """Ref of the span that Enter opens."""
     repeats: bool = False
-    """Says again, wrapped, what the line that opened the block says."""
+    """Whether this line only repeats, wrapped, the line that opened the block."""
 
 
 class _Raw(str):
-    """A number with the digits it was sent with, or NaN and the like."""
+    """A number with the digits that were sent, or a constant such as NaN."""
 
     __slots__ = ()
 
@@ -65,7 +65,7 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 def hide(text: str, known: Sequence[str]) -> str:
-    """The text without any of our own secrets."""
+    """The text with each of our own secrets replaced."""
     for secret in known:
         if len(secret) >= 6:
             text = text.replace(secret, HIDDEN)
@@ -88,7 +88,7 @@ def is_text(body: bytes) -> bool:
 
 
 def body_lines(body: bytes, known: Sequence[str] = ()) -> list[DocLine]:
-    """A body as lines; `known` are secrets to leave out wherever they stand."""
+    """A body as lines; `known` are secrets to hide anywhere in it."""
     if not body:
         return [DocLine((("the body is empty, or was not kept", "dim"),))]
     if not is_text(body):
@@ -106,7 +106,7 @@ def body_lines(body: bytes, known: Sequence[str] = ()) -> list[DocLine]:
 
 
 def plain(body: bytes, known: Sequence[str] = ()) -> str:
-    """A body as text to copy: unfolded, without secrets."""
+    """A body as text for the clipboard: unfolded, without secrets."""
     return "\n".join(
         "  " * line.depth + "".join(text for text, _ in line.pieces)
         for line in body_lines(body, known)
@@ -132,7 +132,7 @@ def _parsed(text: str) -> tuple[Any] | None:
 def _block(
     path: str, name: str | None, value: Any, depth: int, known: Sequence[str]
 ) -> list[DocLine]:
-    """The lines of one JSON value; `name` is None when it is no member of an object."""
+    """The lines of one JSON value; `name` is None unless the value is a member of an object."""
     head: tuple[Piece, ...] = ()
     if name is not None:
         head = ((f'"{clean(hide(name, known))}"', "run"), (": ", "dim"))
@@ -212,7 +212,7 @@ def _more(what: str) -> DocLine:
 
 
 def _hex_lines(body: bytes) -> list[DocLine]:
-    """As hexdump shows it; protobuf arrives like this."""
+    """A binary body, such as protobuf, in the format of hexdump."""
     lines = [DocLine(((f"binary, {len(body)} bytes", "dim"),))]
     lines += [DocLine(((text, "text"),)) for text in _hex(body[:_HEX_BYTES])]
     if len(body) > _HEX_BYTES:

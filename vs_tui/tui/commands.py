@@ -1,4 +1,4 @@
-"""The command palette: every action of the table, team and named view, by name or purpose."""
+"""The command palette: finds every action, team and named view by name or purpose."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from vs_tui.tui.actions import VIEWS
 from vs_tui.tui.session import Session
 
 Command = tuple[str, str, Callable[[], None]]
-"""(name, what it does, call)."""
+"""(name, help text, function to call)."""
 
 
 class Commands(Provider):
-    """Names are `Content`: a team's or a view's name is never read as markup."""
+    """The palette's commands. Names are `Content`, so a team's or a view's name is never read as
+    markup."""
 
     async def discover(self) -> Hits:
         for name, help_text, run in self._all():
@@ -32,7 +33,7 @@ class Commands(Provider):
                 yield Hit(score, Content(name), run, name, help_text.replace("[", r"\["))
 
     def _all(self) -> list[Command]:
-        """Where to go first, then what to do."""
+        """All commands: views and teams first, then actions."""
         app = cast(Session, self.app)
         actions = sorted(app.actions, key=lambda action: action.id not in VIEWS)
         found: list[Command] = [

@@ -1,4 +1,4 @@
-"""What the dashboard is given by the command that starts it."""
+"""The settings that a command passes to the dashboard."""
 
 from __future__ import annotations
 
@@ -16,48 +16,50 @@ if TYPE_CHECKING:
     from vs_tui.tui.source_status import Connection
 
 CardsReader = Callable[[str, int, Instant | None, str], Awaitable[Sequence["Card"]]]
-"""(team or empty, window in microseconds or 0 for all time, its end or None for now, bucket of the
-trend or empty) -> cards."""
+"""(team or empty, window in microseconds or 0 for all time, end of the window or None for now,
+bucket of the trend or empty) -> cards."""
 
 
 DetailReader = Callable[[str, str, int, Instant | None, str], Awaitable["Detail"]]
-"""(team or empty, metric, window, its end, bucket) -> what is behind the number."""
+"""(team or empty, metric, window, end of the window, bucket) -> the items and facts behind the
+number."""
 
 
 async def no_cards(
     _team: str, _window: int, _at: Instant | None = None, _bucket: str = ""
 ) -> Sequence[Card]:
-    """When there is nothing to compute metrics with."""
+    """No cards, for a dashboard without metrics."""
     return ()
 
 
 @dataclass
 class Setup:
-    """Everything the dashboard is given."""
+    """All settings of the dashboard."""
 
     reader: Reader
     clock: Callable[[], Instant]
     cards: CardsReader = no_cards
     detail: DetailReader | None = None
-    """What is behind a card."""
+    """Reads the items and facts behind a card."""
     after_paint: Callable[[], Awaitable[str]] | None = None
     """Starts the receiver once the first screen is up; returns its URL."""
     send_links: Callable[[str, str, str], Awaitable[None]] | None = None
-    """(action, child key, parent key): a person's decision about a link."""
+    """(action, child key, parent key): stores a user's decision about a link."""
     refold: Callable[[int], Awaitable[str]] | None = None
     resend: Callable[[DeliveryDetail, str], Awaitable[str]] | None = None
-    """(delivery, URL or empty for this receiver): send it once more; what was answered."""
+    """(delivery, URL or empty for this receiver): sends the delivery again and returns the
+    answer."""
     send_trial: Callable[[Callable[[str], None]], Awaitable[None]] | None = None
-    """Sends a trial run to this receiver, and says what was answered."""
+    """Sends a trial run to this receiver and reports each answer."""
     connections: Callable[[], Sequence[Connection]] = tuple
-    """How each tool reaches the receiver; may take a while, so it is called in a thread."""
+    """How each tool reaches the receiver. Slow, so it runs in a thread."""
     find_public_url: Callable[[], Awaitable[str]] | None = None
-    """The URL of a tunnel or proxy in front of the receiver; empty when there is none."""
+    """Finds the URL of a tunnel or proxy in front of the receiver; empty if there is none."""
     known_secrets: Sequence[str] = field(default=(), repr=False)
-    """Our own token and secrets: never shown, wherever an event holds one."""
+    """Our own token and secrets; never shown, wherever an event contains one."""
     url: str = ""
     program: str = "vs-tui"
-    """How this program is called from the shell it was started in."""
+    """The shell command that starts this program."""
     open_mode: bool = False
     theme: str = "auto"
     ascii: bool = False
@@ -65,15 +67,15 @@ class Setup:
     keys: Mapping[str, str] = field(default_factory=dict)
     views: Mapping[str, str] = field(default_factory=dict)
     stops_receiver: bool = False
-    """Whether quitting stops a receiver that tools depend on: then it is asked for twice."""
+    """Whether quitting stops a receiver that tools depend on; quitting then needs the key twice."""
     by_trace: bool = True
-    """Whether Live begins with the list of traces, and not with that of spans."""
+    """Whether Live starts with the list of traces instead of spans."""
     thresholds: Thresholds = DEFAULTS
     reopen: bool = False
-    """Whether it begins with the view that was shown last: a page that a browser loads again."""
+    """Whether to start with the view shown last, for a web page that a browser reloads."""
     watch_command: str = ""
     state_path: str = ""
     at: Instant | None = None
-    """Show this past moment, frozen."""
+    """Past moment to show, frozen."""
     source_name: str = ""
-    """What is looked at, for `view`."""
+    """Name of the store or receiver that `view` reads."""

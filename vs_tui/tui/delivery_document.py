@@ -1,4 +1,4 @@
-"""A delivery as a document: what came, what became of it, what can be done, and its body."""
+"""A delivery as a document: the request, its verdict, what to do, its spans, headers and body."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from vs_tui.tui.session import Session
 from vs_tui.tui.theme import Glyphs
 
 MAX_SPANS: Final = 20
-"""Spans of a delivery that are read for their names and states; of the others only the refs."""
+"""Most spans of a delivery that are read for their names and states; others show only their
+refs."""
 _LISTED_SPANS: Final = 500
 _UNFOLDED_LINES: Final = 12
 VALUE_WIDTH: Final = 62
-"""Characters of a value in a line that 80 columns hold."""
+"""Characters of a value per line, so that a line fits 80 columns."""
 _NOT_SENT_AGAIN: Final = ("content-length", "host", "user-agent", "accept-encoding")
 """Headers that curl writes itself."""
 _IN_LOOP: Final = 64 * 1024
-"""Bytes; a larger body is laid out in a thread, so that keys are answered meanwhile."""
+"""Bytes; the lines of a larger body are made in a thread, so that keys keep working."""
 
 ROLES: Final[Mapping[Verdict, str]] = {
     Verdict.ACCEPTED: "ok",
@@ -39,7 +40,7 @@ ROLES: Final[Mapping[Verdict, str]] = {
 
 
 def verdict_glyph(verdict: Verdict, glyphs: Glyphs) -> str:
-    """A sign for a verdict, so that colour is not needed."""
+    """The sign of a verdict, readable without colour."""
     return {
         Verdict.ACCEPTED: glyphs.ok,
         Verdict.IGNORED: glyphs.dot,
@@ -50,14 +51,14 @@ def verdict_glyph(verdict: Verdict, glyphs: Glyphs) -> str:
 
 
 def size_text(size: int) -> str:
-    """`812`, `13k`, `2.4M`."""
+    """A size in bytes, short: `812`, `13k`, `2.4M`."""
     if size < 1024:
         return str(size)
     return f"{size // 1024}k" if size < 1024 * 1024 else f"{size / 1024 / 1024:.1f}M"
 
 
 def what_to_do(row: DeliveryRow, proof: Proof) -> str:
-    """What is wrong with a delivery and what to do; empty when nothing is."""
+    """The problem of a delivery and what to do about it; empty if there is none."""
     found = advice(row.verdict, row.status, row.reason, proof)
     if not found.what:
         return ""
@@ -165,13 +166,13 @@ def _name(name: str) -> tuple[Piece, ...]:
 
 
 def field(name: str, value: str, role: str = "text") -> list[DocLine]:
-    """`name value`, wrapped so that 80 columns hold it."""
+    """`name value`, wrapped to fit 80 columns."""
     parts = textwrap.wrap(clean(value), VALUE_WIDTH) or ["-"]
     return [DocLine((*_name(name if not i else ""), (part, role))) for i, part in enumerate(parts)]
 
 
 def texts(app: Session, detail: DeliveryDetail) -> list[tuple[str, str]]:
-    """(what, text): what `y` copies in turns: the body, a curl line, and the reason."""
+    """(name, text) of the texts that `y` copies in turns: the body, a curl command, the reason."""
     body = plain(detail.body, app.setup.known_secrets)
     found = [("the body", body)]
     if is_text(detail.body):
@@ -182,7 +183,7 @@ def texts(app: Session, detail: DeliveryDetail) -> list[tuple[str, str]]:
 
 
 def _curl(app: Session, detail: DeliveryDetail, body: str) -> str:
-    """A line for a shell that sends it again."""
+    """A curl command that sends the delivery again."""
     headers = {
         clean(name): clean(value)
         for name, value in sorted(detail.headers.items())

@@ -1,7 +1,8 @@
-"""An app that sends its terminal only what differs, and nothing while the terminal is behind.
+"""An app that sends the terminal only the cells that changed, and nothing while the terminal is
+behind.
 
-On a slow line a picture that is late is of no use: what was painted meanwhile is laid together,
-and sent when the line has taken what came before.
+On a slow line late pictures are useless: changes are merged and sent after the line has taken the
+previous output.
 """
 
 from __future__ import annotations
@@ -23,31 +24,32 @@ Result = TypeVar("Result")
 
 @runtime_checkable
 class Patient(Protocol):
-    """A driver that knows whether its terminal keeps up."""
+    """A driver that knows whether the terminal has taken its output."""
 
     @property
     def at_once(self) -> int | None:
-        """Characters to send at once; None: any number."""
+        """Most characters to send at once; None: no limit."""
         ...
 
     def call_when_taken(self, callback: Callable[[], None]) -> bool:
-        """Whether the terminal has still to take what was written; calls when it has."""
+        """Returns whether output is still waiting for the terminal; if so, calls `callback` once it
+        is taken."""
         ...
 
 
 class SparingApp(App[Result]):
-    """Between Textual's compositor and the driver."""
+    """An app with a diff between Textual's compositor and the driver."""
 
     def __init__(self) -> None:
         super().__init__()
         self._sheet = Sheet()
         self._cursor = Offset(-1, -1)
-        """Where the terminal's cursor was put last: an input method opens there."""
+        """Position last sent for the terminal's cursor; input methods open there."""
 
     @property
     def behind(self) -> bool:
-        """Whether the terminal has not yet taken what was painted before: a slow line. Reading and
-        painting what is new can wait then."""
+        """Whether the terminal has not yet taken earlier output (a slow line). Reading and painting
+        can wait then."""
         return bool(getattr(self._driver, "behind", False))
 
     async def on_event(self, event: events.Event) -> None:
@@ -67,7 +69,7 @@ class SparingApp(App[Result]):
         self.post_display_hook()
 
     def redraw(self) -> None:
-        """Send the whole screen again: another program has written over it."""
+        """Send the whole screen again, for example after another program wrote over it."""
         if self._driver is not None and not self.is_headless:
             self._driver.write("\x1b[0m")
         self._sheet.forget()
@@ -75,8 +77,8 @@ class SparingApp(App[Result]):
         self.screen.refresh()
 
     def send_changes(self) -> None:
-        """Send what was painted and not sent yet; a terminal that is behind gets it when it has
-        taken what it was sent before."""
+        """Send the painted changes that were not sent yet. If the terminal is behind, send them
+        after it has taken the earlier output."""
         driver = self._driver
         while driver is not None and self._running and not self._closed:
             if isinstance(driver, Patient) and driver.call_when_taken(self.send_changes):

@@ -1,9 +1,9 @@
-"""The terminal as a slow, silent or broken line.
+"""A terminal driver for slow, silent or broken lines.
 
-One that goes away ends the dashboard: a closed window, a dropped ssh connection. Textual's own
-writer ends with an error then, the queue before it fills up, and the whole process waits for it
-without an end, while the reader spins on end-of-file. And that reader looks for its end ten times
-a second, which is a fifth of what an idle dashboard costs; this one sleeps until a key comes.
+The dashboard ends when its terminal goes away, as with a closed window or a dropped ssh connection.
+In Textual the writer thread fails then, its queue fills up and the process hangs, while the reader
+spins on end-of-file. Textual's reader also polls ten times a second, a fifth of the CPU of an idle
+dashboard; this one sleeps until a key comes.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from textual.drivers.linux_driver import LinuxDriver
 from vs_tui.tui.terminal_input import TerminalParser
 
 SLOW_SECONDS: Final = 0.15
-"""A text that took longer was taken slowly."""
+"""A line is slow if writing a text takes longer."""
 KEY_SECONDS: Final = 0.1
-"""How often it is looked whether a key is complete, while one is not."""
+"""Seconds between checks whether an unfinished key sequence is complete."""
 AT_ONCE: Final = 700
-"""Characters that a slow line is given at once."""
+"""Most characters sent at once on a slow line."""
 
 
 class Output(WriterThread):
-    """Writes until the terminal is gone; then swallows, so that nobody waits for it."""
+    """Writes until the terminal is gone, then discards the queue so that nothing blocks."""
 
     def __init__(self, file: IO[str], gone: Callable[[], None]) -> None:
         super().__init__(file)
@@ -41,15 +41,16 @@ class Output(WriterThread):
         self._asked: Callable[[], None] | None = None
         self._counting = threading.Lock()
         self.slow = False
-        """Whether the last text was taken slowly."""
+        """Whether the last text was written slowly."""
 
     @property
     def behind(self) -> bool:
-        """Whether texts were not taken yet."""
+        """Whether queued texts are not written yet."""
         return self._untaken > 0
 
     def call_when_taken(self, callback: Callable[[], None]) -> bool:
-        """False when all was taken; otherwise this thread calls once it was."""
+        """Returns False if everything is written; otherwise this thread calls `callback` once it
+        is."""
         with self._counting:
             self._asked = callback if self._untaken else None
             return self._asked is not None
@@ -82,10 +83,10 @@ class Output(WriterThread):
 
 
 class TerminalDriver(LinuxDriver):
-    """Textual's driver, which ends the app when its terminal has hung up."""
+    """Textual's driver, which also ends the app when the terminal hangs up."""
 
     _waker: int | None = None
-    """Written to, it ends the thread that reads keys."""
+    """File descriptor; writing to it ends the thread that reads keys."""
 
     def start_application_mode(self) -> None:
         super().start_application_mode()  # type: ignore[no-untyped-call]
@@ -100,8 +101,8 @@ class TerminalDriver(LinuxDriver):
             begun.stop()
 
     def _get_terminal_size(self) -> tuple[int, int]:
-        """Columns and lines of the terminal itself; the environment's are those of another one,
-        unless the terminal does not know."""
+        """Columns and lines from the terminal itself. COLUMNS and LINES may belong to another
+        terminal and are only a fallback."""
         for number in (self.fileno, 1, 2):
             with contextlib.suppress(OSError):
                 size = os.get_terminal_size(number)
@@ -110,14 +111,14 @@ class TerminalDriver(LinuxDriver):
         return super()._get_terminal_size()
 
     def _run_input_thread(self) -> None:
-        """Read keys; a fault ends the dashboard as any other does: a report, exit status 1."""
+        """Read keys; an error ends the dashboard with a report and exit status 1."""
         try:
             self.run_input_thread()
         except Exception as error:
             self._app.call_later(self._app._handle_exception, error)
 
     def run_input_thread(self) -> None:
-        """Read keys until told to end, or until the terminal has gone."""
+        """Read keys until the driver stops the thread or the terminal is gone."""
         woken, self._waker = os.pipe()
         parser = TerminalParser(self._debug)
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -157,17 +158,19 @@ class TerminalDriver(LinuxDriver):
 
     @property
     def behind(self) -> bool:
-        """Whether the line is slower than what is painted."""
+        """Whether the line has not yet taken everything painted."""
         return isinstance(self._writer_thread, Output) and self._writer_thread.behind
 
     @property
     def at_once(self) -> int | None:
-        """Characters that a slow line takes before it is asked whether there is something newer."""
+        """Most characters to send before checking for newer content; None unless the line is
+        slow."""
         slow = isinstance(self._writer_thread, Output) and self._writer_thread.slow
         return AT_ONCE if slow else None
 
     def call_when_taken(self, callback: Callable[[], None]) -> bool:
-        """Whether the line has still to take what was written; calls in the loop when it has."""
+        """Returns whether output is still waiting for the line; if so, calls `callback` in the
+        event loop once it is taken."""
         loop, writer = asyncio.get_running_loop(), self._writer_thread
 
         def call() -> None:

@@ -1,4 +1,4 @@
-"""Follows the change feed: what was committed becomes a repaint of the current screen."""
+"""Follows the change feed and repaints the current screen after commits."""
 
 from __future__ import annotations
 
@@ -21,35 +21,36 @@ _log = logging.getLogger(__name__)
 POLL_SECONDS: Final = 0.15
 QUIET_POLL_SECONDS: Final = 0.5
 TOLD_POLL_SECONDS: Final = 2.0
-"""Beside a receiver in the same process, which wakes it."""
+"""Longest poll interval beside a receiver in the same process, which wakes the feed."""
 BLURRED_POLL_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 2.0
-"""How often the store's health is asked for while nothing is committed: perhaps nothing can be."""
+"""Seconds between checks of the store's health; it may be the reason why nothing is committed."""
 
 
 class Feed:
-    """At most a repaint every 150 ms, however fast events come; slower behind other windows."""
+    """Repaints at most once per 150 ms, however fast events come, and less often without the
+    focus."""
 
     def __init__(self, app: Session, watching: Watching) -> None:
         self._app = app
         self._watching = watching
         self.seq = 0
-        """Of the change feed, as far as it is on screen."""
+        """Number of the last change on screen."""
         self.shown = asyncio.Event()
-        """Set once the first rows are there."""
+        """Set once the first rows are shown."""
         self._dirty = asyncio.Event()
         self._told = app.setup.after_paint is not None
         self._looked = 0.0
         self._compared = -1
-        """Number of the change that clocks were compared at last."""
+        """Number of the change at the last comparison of clocks."""
         self._compared_at: Instant = 0
 
     def wake(self) -> None:
-        """Something was committed, or the window has the focus again."""
+        """Look for changes now: something was committed, or the window has the focus again."""
         self._dirty.set()
 
     async def run(self) -> None:
-        """Until the app ends."""
+        """Follow the feed until the app ends."""
         quiet = POLL_SECONDS
         while True:
             wait = BLURRED_POLL_SECONDS if self._app.blurred else quiet
@@ -117,7 +118,7 @@ class Feed:
             await view.reload()
 
     async def _begin(self, seq: int) -> None:
-        """The first reading: rows first, as people wait for them; the header's counts after."""
+        """First read: rows first, because users wait for them; then the header's counts."""
         app = self._app
         read = None
         while (view := app.view) is not None and view is not read:
@@ -130,7 +131,7 @@ class Feed:
         app.paint_frame()
 
     async def read_status(self) -> None:
-        """What the header and the banners show."""
+        """Read the data of the header and the banners."""
         app = self._app
         app.health = await app.reader.sources()
         counts = await app.reader.counts()
@@ -148,8 +149,8 @@ class Feed:
         return health
 
     async def _compare(self, health: Health) -> None:
-        """Look at the clocks and the teams, at times: what came last is looked at as well, even
-        when nothing comes after it."""
+        """Compare the clocks and read the teams, at most once per `LOOK_EVERY`. The last change is
+        compared too, even if none follows it."""
         app, now = self._app, self._app.setup.clock()
         if self._compared == self.seq or abs(now - self._compared_at) < banners.LOOK_EVERY:
             return

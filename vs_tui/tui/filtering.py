@@ -1,4 +1,4 @@
-"""The filter language on a screen: what is wrong with a text, and how it could go on."""
+"""The filter language on a screen: errors of a filter and its possible completions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _KNOWN_KEYS: Final = ("kind", "service", "env", "project", "source", "actor", "s
 
 
 def problem(text: str, where: str) -> str:
-    """Why a screen cannot filter by this, and what is accepted; empty when it can."""
+    """The reason why a filter is invalid on a screen, with the accepted terms; empty if it is
+    valid."""
     try:
         if where == "events":
             from vs_tui.store.delivery_filter import delivery_where
@@ -29,7 +30,7 @@ def problem(text: str, where: str) -> str:
 
 
 def completions(text: str, where: str, known: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    """Whole texts that this one could become, the likeliest first."""
+    """Whole filters that the text could become, the likeliest first."""
     from vs_tui.model import filter_completions  # only once somebody types
 
     head, _, last = text.rpartition(" ")
@@ -54,7 +55,7 @@ def completions(text: str, where: str, known: Mapping[str, Sequence[str]]) -> Se
 
 
 def known_values(spans: Iterable[Span], teams: Sequence[str]) -> dict[str, list[str]]:
-    """What can follow a key, out of what is listed: no query is made for it."""
+    """Values to offer for each filter key, from the listed spans; it makes no query."""
     found: dict[str, set[str]] = {key: set() for key in _KNOWN_KEYS}
     found["kind"].update(Operation)
     for span in spans:
@@ -66,7 +67,7 @@ def known_values(spans: Iterable[Span], teams: Sequence[str]) -> dict[str, list[
 
 
 def effective(text: str, team: str, window: str) -> str:
-    """A screen's filter with the team, and with the terms of its time range."""
+    """A screen's filter with the terms of the team and of the time range added."""
     terms = [text]
     if team:
         terms.append(f'team:"{team}"')

@@ -1,4 +1,4 @@
-"""The page of an empty dashboard: from a tool to a row on the screen, as facts that are checked."""
+"""The page of an empty dashboard: the five steps from a tool to the first row, each checked."""
 
 from __future__ import annotations
 
@@ -27,32 +27,33 @@ _IMPORTABLE: Final = {"github": "OWNER/REPO", "gitlab": "GROUP/PROJECT", "jira":
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the page; one with a text to copy can be chosen."""
+    """A line of the page; the cursor can select one with a text to copy."""
 
     pieces: tuple[Piece, ...] = ()
     copies: tuple[str, str] = ("", "")
-    """(what it is, the text)."""
+    """(name of the text, text to copy)."""
     does: str = ""
-    """What enter does instead of copying."""
+    """Action that Enter runs instead of copying."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known when the page is painted."""
+    """The data that the page shows."""
 
     url: str = ""
-    """Where the receiver listens; empty while it starts."""
+    """The receiver's URL; empty while it starts."""
     not_listening: str = ""
     public_url: str = ""
     own: bool = True
-    """Whether the receiver is in this process; a viewer knows no secrets and tells no tool."""
+    """Whether the receiver runs in this process. A viewer knows no secrets, so it hides the steps
+    that set up a tool."""
     open_mode: bool = False
     program: str = "vs-tui"
     connections: Sequence[Connection] = ()
     tool: str = USUAL[0]
     revealed: bool = False
     requests: Sequence[DeliveryRow] = ()
-    """The newest ones first."""
+    """Newest first."""
     trial: str = ""
     """A command that sends a first event."""
     clock: Callable[[Instant | None], str] = field(default=str)
@@ -76,14 +77,15 @@ class Facts:
 
 
 def tools(connections: Sequence[Connection]) -> list[str]:
-    """The tools to choose from: the usual ones, then all others."""
+    """The tools to choose from: common ones first."""
     names = [connection.name for connection in connections]
     usual = [name for name in USUAL if name in names]
     return [*usual, *(name for name in names if name not in usual and name != "user")]
 
 
 def page(facts: Facts, *, full: bool) -> list[Line]:
-    """The lines; `full` where there is room for the ways without a webhook to stand apart."""
+    """The lines of the page. `full` adds empty lines; without it a refused request shortens the
+    form of the tool."""
     gap = [Line()] if full else []
     lines = [*gap, _listens(facts)]
     if facts.own:
@@ -97,7 +99,7 @@ def page(facts: Facts, *, full: bool) -> list[Line]:
 
 
 def wrapped(line: Line, width: int) -> list[Line]:
-    """A line in as many as its text needs; a command, which is copied, is cut instead."""
+    """A line wrapped to `width`; a line with a text to copy stays whole and is cut."""
     *before, (text, role) = line.pieces or (("", "text"),)
     indent = width_of(before)
     if line.copies[1] or indent + cell_len(text) <= width or width - indent < 20:
@@ -108,7 +110,7 @@ def wrapped(line: Line, width: int) -> list[Line]:
 
 
 def requests(facts: Facts) -> list[Line]:
-    """The newest requests, and what is wrong with those that were refused."""
+    """The newest requests, with the problem of each refused one."""
     lines = []
     for row in facts.requests[:REQUESTS]:
         mark, role = _mark(row, facts.glyphs)
@@ -205,7 +207,7 @@ def _mark(row: DeliveryRow, glyphs: Glyphs) -> Piece:
 
 
 def _wrong(row: DeliveryRow, facts: Facts) -> tuple[str, str]:
-    """(what is wrong, what to do) of a request; empty where nothing is."""
+    """(problem, what to do) of a request; empty texts if there is no problem."""
     proof = next((c.how for c in facts.connections if c.name == row.source), Proof())
     return advice(row.verdict, row.status, row.reason, proof)
 

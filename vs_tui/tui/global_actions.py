@@ -1,4 +1,4 @@
-"""What the actions do that mean the same on every screen; a method an action id."""
+"""Actions that do the same on every screen. Each method has the name of its action id."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vs_tui.tui.workers import start
 
 
 class Deeds:
-    """Bound to one app."""
+    """The global actions of one app."""
 
     def __init__(
         self, app: Session, navigation: Navigation, output: Output, watching: Watching
@@ -29,19 +29,19 @@ class Deeds:
 
     @property
     def _view(self) -> View | None:
-        """The screen on top; None while the palette is."""
+        """The screen on top; None while the palette is open."""
         view = self._app.view
         return view if isinstance(view, View) else None
 
     def find(self, action_id: str) -> Callable[[], None] | None:
-        """What to call for an action; None when the screen has to know."""
+        """The function of an action; None if the screen itself handles the action."""
         if action_id in VIEWS:
             return lambda: self._navigation.show(action_id)
         found: Callable[[], None] | None = getattr(self, action_id, None)
         return found
 
     def by_trace(self) -> None:
-        """Live by trace or by span, whichever it is not."""
+        """Switch Live between its list by trace and its list by span."""
         app = self._app
         if self._navigation.current not in ("live", "spans"):
             app.notify_text("by trace or by span: in Live")

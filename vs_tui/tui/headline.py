@@ -1,4 +1,4 @@
-"""The first line of every screen: live or frozen, the receiver, team and range, the counts."""
+"""The first line of every screen: live or frozen, receiver, team, time range and counts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from vs_tui.tui.paint import Piece, fit, width_of
 from vs_tui.tui.session import Session
 
 WIDE: Final = 100
-"""From this width on words are written out, when they fit."""
+"""From this many columns on, words are written in full if they fit."""
 _FULL, _SHORT, _LEAST = 2, 1, 0
 
 
 def headline(app: Session, width: int) -> tuple[list[Piece], list[Piece], dict[int, str]]:
-    """(left, right) pieces, and the action that a click on each does. Where they do not fit, words
-    about the receiver go first: what runs and what failed is never cut."""
+    """(left pieces, right pieces, piece index -> action of a click). If they do not fit, words
+    about the receiver are shortened first; the running and failed counts are never cut."""
     for words in (_FULL, _SHORT) if width >= WIDE else (_SHORT,):
         left, right, targets = _pieces(app, words)
         if width_of([*left, *right]) < width:
@@ -56,7 +56,7 @@ def _pieces(app: Session, words: int) -> tuple[list[Piece], list[Piece], dict[in
 
 
 def _counts(app: Session, words: int) -> list[Piece]:
-    """What is open, of everything: team and filter are ignored."""
+    """Counts of all open work, regardless of team and filter."""
     signs, totals = app.look.glyphs, app.totals
     if not app.by_trace or totals is None:
         what = "in flight" if words == _FULL else "run"
@@ -78,7 +78,7 @@ def _counts(app: Session, words: int) -> list[Piece]:
 
 
 def _trouble(app: Session) -> bool:
-    """Whether deliveries are not taken; that they cannot be read is another matter."""
+    """Whether deliveries cannot be received. Unreadable deliveries do not count."""
     return bool(app.trouble or app.not_listening)
 
 

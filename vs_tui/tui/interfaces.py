@@ -1,4 +1,4 @@
-"""What the session knows of screens, navigation and output, which know the session."""
+"""Protocols of screens, navigation and output for the session, which cannot import them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vs_tui.tui.ranges import Range
 
 
 class Shown(Protocol):
-    """A screen, as far as those that are no screens know it."""
+    """The part of a screen that other modules use."""
 
     where: str
     tab: str
@@ -38,7 +38,7 @@ class Shown(Protocol):
 
 
 class Navigator(Protocol):
-    """Where one can go."""
+    """The ways to open a screen."""
 
     current: str
 
@@ -73,7 +73,7 @@ class Navigator(Protocol):
 
 
 class Copier(Protocol):
-    """What leaves the dashboard."""
+    """The ways out of the dashboard: clipboard and watch command."""
 
     def copy(self, text: str) -> bool: ...
 

@@ -1,4 +1,4 @@
-"""What stands beside a number: in words, by stage, how it is spread, and its course."""
+"""The panel of facts for a number: summary in words, stages, distribution."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from vs_tui.tui.theme import Look
 _BAR: Final = 14
 _SHARE_BAR: Final = 6
 _STAGE_COLUMNS: Final = (("p50", 5), ("mean", 5), ("share", 6))
-"""The share is of the means, which it could contradict the median without."""
+"""The share is computed from means; the mean is shown beside the median so that they do not seem to
+contradict."""
 
 
 def facts_of(detail: Detail, look: Look) -> list[list[Piece]]:
-    """The number in words, its spread, and for lead times the stages."""
+    """The number in words and its distribution; for lead times also the stages."""
     found = [*_stages(detail, look), *([[]] if detail.stages else []), *_summary(detail), []]
     most = max((n for _, n in detail.distribution), default=0)
     for name, n in detail.distribution:
@@ -61,7 +62,7 @@ def _summary(detail: Detail) -> list[list[Piece]]:
 
 
 def _missed(detail: Detail) -> str:
-    """On how many of the buckets with data the goal was missed."""
+    """A sentence with the number of buckets with data that miss the goal; empty without a goal."""
     figure = detail.figure
     values = [value for value in figure.series if value is not None]
     if figure.goal is None or is_count(figure) or not values:
@@ -100,7 +101,7 @@ def _stages(detail: Detail, look: Look) -> list[list[Piece]]:
 
 
 def leading_stages(detail: Detail, look: Look) -> str:
-    """The stages with the largest shares, in a line."""
+    """The three stages with the largest shares, in one line."""
     known = [stage for stage in detail.stages if stage.share]
     first = sorted(known, key=lambda stage: -(stage.share or 0))[:3]
     return "  ".join(
@@ -111,7 +112,7 @@ def leading_stages(detail: Detail, look: Look) -> str:
 
 
 def explained(detail: Detail) -> list[str]:
-    """What a number counts, over which time, and what it leaves out: a sentence each."""
+    """Sentences that say what a number counts, over which time, and what it leaves out."""
     figure, window = detail.figure, detail.window
     left_out = list(detail.left_out)
     first, last = (left_out, []) if detail.team == NO_TEAM else ([], left_out)

@@ -1,4 +1,4 @@
-"""Where the user is: the views, the stack above them, and the ways between them."""
+"""Navigation: the views, the stack of screens above them, and the moves between them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from vs_tui.tui.session import Session
 from vs_tui.tui.workers import start
 
 _SPANS: Final = "SpansView"
-"""Live by span has no action of its own: the one of Live shows it when that is chosen."""
+"""Class of Live by span. It has no action of its own; the action of Live shows it when chosen."""
 
 
 def view_class(name: str) -> type[View]:
-    """The class of a view, imported now: who opens the dashboard waits for the first one only."""
+    """The class of a view, imported on demand, so that starting imports only the first view."""
     return cast(
         "type[View]", getattr(import_module(f"vs_tui.tui.screens.{name}"), VIEWS.get(name, _SPANS))
     )
 
 
 def import_screens() -> None:
-    """All that can be opened from the first view, so that the first key to each is quick."""
+    """Import all screens that can be opened from the first view, so that the first key press is
+    fast."""
     for name in (*VIEWS, "spans"):
         view_class(name)
     for name in ("compare", "delivery", "help", "trace"):
@@ -35,12 +36,12 @@ def import_screens() -> None:
 
 
 class Navigation:
-    """A view at the bottom and what was opened from it above; back is the way up."""
+    """A view at the bottom and the screens opened above it; `back` goes back towards Live."""
 
     def __init__(self, app: Session) -> None:
         self._app = app
         self.views: dict[str, View] = {}
-        """Those that were shown, by action id."""
+        """Views shown so far, by action id."""
         self.current = self.home
         last = app.remembered.view
         if app.setup.reopen and last in (*VIEWS, "spans"):
@@ -52,19 +53,20 @@ class Navigation:
 
     @property
     def base(self) -> View | None:
-        """The view at the bottom of what is shown."""
+        """The view at the bottom of the stack."""
         return self.views.get(self.current)
 
     @property
     def ranged(self) -> View | None:
-        """The view whose time range holds for what is shown: metrics have theirs everywhere."""
+        """The view whose time range applies to the current screen. Screens of metrics share the
+        range of DORA."""
         views = (s for s in reversed(self._app.screen_stack) if isinstance(s, View))
         shown = next(views, None)
         return self.view("dora") if shown is not None and shown.measures else self.base
 
     @property
     def metrics_range(self) -> Range:
-        """The time range of delivery metrics, also before the view of them was opened."""
+        """The time range of delivery metrics, also before DORA was opened."""
         if "dora" in self.views:
             return self.views["dora"].range
         text = self._app.remembered.ranges.get("dora", "")
@@ -72,7 +74,7 @@ class Navigation:
 
     @property
     def home(self) -> str:
-        """Live, by trace or by span."""
+        """Name of Live, by trace or by span."""
         return "live" if self._app.by_trace else "spans"
 
     def open_first(self) -> None:
@@ -80,7 +82,8 @@ class Navigation:
         self._app.push_screen(self.view(self.current))
 
     def view(self, name: str) -> View:
-        """A view as it was left, here or at the last start."""
+        """A view with the filter, sort order and range that it had last, in this run or the one
+        before."""
         if name in self.views:
             return self.views[name]
         app = self._app
@@ -94,14 +97,14 @@ class Navigation:
         return view
 
     def _range(self, text: str, usual: Range) -> Range:
-        """A remembered time range; the usual one for none and one that cannot be read any more."""
+        """A remembered time range; `usual` if there is none or it is no longer valid."""
         try:
             return parse_range(text, self._app.setup.clock(), self._app.zone) if text else usual
         except ValueError:
             return usual
 
     def show(self, name: str) -> None:
-        """A view, without what was opened above the one before."""
+        """Show a view, and close the screens opened above the view before."""
         app = self._app
         name = self.home if name == "live" else name
         while len(app.screen_stack) > 2:
@@ -112,7 +115,8 @@ class Navigation:
         app.remember()
 
     def back(self) -> None:
-        """One step: out of the zoom, the opened screen, the filter, then to Live."""
+        """Go back one step: leave the zoom, close the opened screen, clear the filter, then show
+        Live."""
         app = self._app
         view = app.view if isinstance(app.view, View) else None
         if view is not None and view.zoomed is not None:
@@ -127,17 +131,17 @@ class Navigation:
             self.show(self.home)
 
     def crumbs(self) -> list[str]:
-        """Titles of the screens from the view to the one on top."""
+        """Titles of the screens in the stack, from the view at the bottom to the top."""
         return [screen.title_text for screen in self._app.screen_stack if isinstance(screen, View)]
 
     @property
     def kept_filter(self) -> str:
-        """The filter of the view below what was opened."""
+        """The filter of the view at the bottom of the stack."""
         view = self.views.get(self.current)
         return view.filter_text if view is not None else ""
 
     def named_view(self, filter_text: str) -> None:
-        """A filter of the configuration's [views], in the Live view."""
+        """Show Live with a filter of the configuration's [views]."""
         name = self.home if not filtering.problem(filter_text, "board") else "spans"
         self.show(name)
         self.view(name).set_filter(filter_text)
@@ -145,7 +149,7 @@ class Navigation:
     # Drill-down.
 
     def open_span(self, ref: str) -> None:
-        """The trace of a span, with the span selected."""
+        """Open the trace of a span, with the span selected."""
 
         async def work() -> None:
             span = await self._app.reader.span(ref)
@@ -167,7 +171,7 @@ class Navigation:
         self._app.push_screen(DeliveryView(self._app.look, delivery_id))
 
     def open_deliveries(self, filter_text: str) -> None:
-        """Some of the deliveries, in the Events view."""
+        """Show the Events view with a filter."""
         view = self.view("events")
         if view.is_mounted:
             self.show("events")
@@ -177,7 +181,7 @@ class Navigation:
             self.show("events")
 
     def open_deliveries_of(self, span: Span) -> None:
-        """What a span was made from; a phase is told by the deliveries of the span above it."""
+        """Show the deliveries that a span was made from; for a phase, those of its parent."""
         from vs_tui.tui.screens.events import SpanDeliveriesView
 
         key = span.parent_key if span_format.is_phase(span) else span.key
@@ -190,7 +194,7 @@ class Navigation:
             self._app.push_screen(HelpView(self._app.look))
 
     def compare(self, span: Span) -> None:
-        """Mark the span's trace, or show it beside the marked one."""
+        """Mark the span's trace, or compare it with the trace that is marked already."""
         if not self.marked_trace or self.marked_trace == span.trace_id:
             self.marked_trace = span.trace_id
             self._app.notify_text(

@@ -1,4 +1,4 @@
-"""What an empty list says: how to get the first event, or that the filter hides all."""
+"""Texts of an empty list: how to get the first event, or that nothing matches the filter."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ def curl(
     program: str,
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
-    """The parts of a `curl` command that posts a body to us; joined by blanks it can be pasted.
-    The token comes from the shell, not from here; `program` is how this one is called there."""
+    """The parts of a `curl` command that posts a body to the receiver; join them with blanks to
+    paste it. The shell reads the token with `program`, the command that starts this program, so the
+    text does not contain the token."""
     proof = f'-H "Authorization: Bearer $({program} secret show token)"'
     # curl reads a file where -d begins with an @.
     data = "--data-raw" if body.startswith("@") else "-d"
@@ -45,22 +46,23 @@ def curl(
 
 
 def trial(url: str, open_mode: bool, program: str) -> list[str]:
-    """As `curl`, of a first event."""
+    """The parts of a `curl` command that sends a first event."""
     return curl(url, "/customhttp", _EVENT, open_mode=open_mode, program=program)
 
 
 def _wrapped(part: str) -> list[str]:
-    """A part in lines that the screen holds; within double quotes a shell joins them again."""
+    """A part wrapped to the screen's width. A shell joins lines that end with a backslash, also
+    within double quotes."""
     return textwrap.wrap(part, _ROOM, break_long_words=False, break_on_hyphens=False)
 
 
 def cannot_receive(why: str) -> tuple[str, ...]:
-    """For a database that has not received anything, while nothing can arrive."""
+    """Text for a database without deliveries while nothing can be received."""
     return ("", "Nothing was received yet, and nothing can be:", *_wrapped(why))
 
 
 def first_steps(url: str, open_mode: bool, program: str) -> tuple[str, ...]:
-    """For a database that has not received anything yet; fits into 76 columns."""
+    """Text for a database without deliveries; fits into 76 columns."""
     url = url or _DEFAULT_URL
     port = urlsplit(url).port or 5000
     first, *middle, last = trial(url, open_mode, program)

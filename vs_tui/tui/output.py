@@ -1,4 +1,4 @@
-"""What leaves the dashboard: clipboard, browser, files, and the watch command."""
+"""Output other than the screen: clipboard, browser, files, and the watch command."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from vs_tui.tui.session import Session
 from vs_tui.tui.widgets.ask import Ask
 
 MAX_CLIPBOARD: Final = 74_000
-"""Characters of base64; xterm takes 74,994 and others drop longer ones without a word."""
+"""Most characters of base64. xterm accepts 74,994; other terminals drop longer texts silently."""
 _SCREEN_PIECE: Final = 700
-"""Characters that GNU screen passes through in one piece."""
+"""Most characters that GNU screen passes through in one piece."""
 
 
 class Output:
-    """Bound to one app."""
+    """The outputs of one app."""
 
     def __init__(self, app: Session) -> None:
         self._app = app
@@ -38,7 +38,7 @@ class Output:
     # The clipboard.
 
     def yank(self, span: Span) -> None:
-        """Copy the id; again: the link, the row as JSON, the panel as text."""
+        """Copy the id; pressed again: the link, the row as JSON, the panel as text."""
         from vs_tui.api.codec import span_json
 
         texts = [("the id", span.ref)]
@@ -48,7 +48,8 @@ class Output:
         self._yank(texts, span.key)
 
     def yank_in_turns(self, texts: Sequence[tuple[str, str]]) -> None:
-        """Copy the first of these (what, text); the next one when they are the same again."""
+        """Copy the first of the (name, text) pairs; called again with the same pairs, copy the next
+        one."""
         self._yank(list(texts), tuple(texts))
 
     def _yank(self, texts: list[tuple[str, str]], same: object) -> None:
@@ -69,8 +70,8 @@ class Output:
             self._app.notify_text(f"{what} is too long for a terminal's clipboard; it is in {file}")
 
     def copy(self, text: str) -> bool:
-        """OSC 52: it reaches the terminal in front of the user, over ssh too. tmux and screen
-        pass it on when it is wrapped for them. False when it is too long for it."""
+        """Copy a text with OSC 52, which reaches the user's terminal, also over ssh. For tmux and
+        GNU screen the sequence is wrapped. Returns False if the text is too long."""
         driver = self._app._driver
         encoded = base64.b64encode(text.encode("utf-8", "replace")).decode()
         if driver is None or len(encoded) > MAX_CLIPBOARD:
@@ -79,7 +80,7 @@ class Output:
         return True
 
     def _fallback(self, text: str) -> Path | None:
-        """A file, for terminals without OSC 52 (macOS Terminal)."""
+        """Write the text to a file, for terminals without OSC 52 (macOS Terminal)."""
         if not self._app.setup.state_path:
             return None
         path = Path(self._app.setup.state_path).parent / "yanked.txt"
@@ -88,7 +89,7 @@ class Output:
     # The browser.
 
     def browse(self, span: Span) -> None:
-        """Open the span's page; the URL is copied where there is no browser."""
+        """Open the span's page; without a browser, copy its URL."""
         url = span.url
         if not is_page(url):
             self._app.notify_text("this span has no page to open")
@@ -108,7 +109,7 @@ class Output:
     # Files.
 
     def export(self, view: Shown) -> None:
-        """Ask for a format, and write what is listed as CSV or JSON, or the screen as text or
+        """Ask for a format, then write the listed rows as CSV or JSON, or the screen as text or
         SVG."""
         files = dict(self._files(view))
         name = view.tab or view.where
@@ -138,7 +139,7 @@ class Output:
                 return
 
     def _files(self, view: Shown) -> Iterator[tuple[str, str]]:
-        """(ending, text)."""
+        """(file ending, content) of each format."""
         titles, rows = view.export_rows()
         if titles:
             from vs_tui.export.table import csv_text
@@ -150,7 +151,7 @@ class Output:
         yield "svg", self._app.export_screenshot()
 
     def _folders(self) -> Iterator[Path]:
-        """Where to write: here, else with our own files, else where anyone may."""
+        """Folders to try in turn: the current one, that of our own files, the temporary one."""
         yield Path.cwd()
         if self._app.setup.state_path:
             yield Path(self._app.setup.state_path).parent
@@ -159,7 +160,7 @@ class Output:
     # The watch command.
 
     def run_watch_command(self, span: Span, command: str) -> None:
-        """The user's own command with name and status as arguments: never through a shell."""
+        """Run the user's command with the span's name and status as arguments, without a shell."""
         if not command:
             return
         try:
@@ -174,7 +175,8 @@ class Output:
             self._app.notify_text(f"watch_command failed: {error}", "error")
 
     def _write(self, path: Path, text: str, *, new: bool = False) -> bool:
-        """Write a private file; with `new` never over one that is there. Says why it failed."""
+        """Write a file with mode 0600; with `new` never replace an existing one. On an error, show
+        it and return False."""
         flags = os.O_EXCL if new else os.O_TRUNC
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | flags, 0o600)
@@ -187,8 +189,8 @@ class Output:
 
 
 def wrapped(sequence: str, tmux: str, screen: str) -> str:
-    """An escape sequence so that it reaches the terminal outside of tmux or GNU screen. tmux takes
-    it as it is with `set-clipboard on`, and wrapped with `allow-passthrough on`."""
+    """An escape sequence, wrapped so that it reaches the terminal outside tmux or GNU screen. For
+    tmux it is sent twice: plain for `set-clipboard on`, wrapped for `allow-passthrough on`."""
     if tmux:
         return sequence + "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + "\x1b\\"
     if screen:
@@ -202,13 +204,14 @@ def _screen() -> str:
 
 
 def is_page(url: str) -> bool:
-    """Whether a browser may be asked to open it: event text names files and options, too."""
+    """Whether a browser may open the URL. Texts of events can also name files and options; those
+    may not."""
     plain = clean(url) == url and not any(character.isspace() for character in url)
     return plain and url.startswith(("https://", "http://"))
 
 
 def _free_name(folder: Path, stem: str, endings: Sequence[str] | dict[str, str]) -> str:
-    """The first of stem, stem-2, stem-3 .. under which none of the files is there yet."""
+    """The first of stem, stem-2, stem-3 .. for which none of the files exists."""
     number = 1
     name = stem
     while any((folder / f"{name}.{ending}").exists() for ending in endings):
@@ -218,14 +221,14 @@ def _free_name(folder: Path, stem: str, endings: Sequence[str] | dict[str, str])
 
 
 def screen_text(app: Session) -> str:
-    """What is on screen as plain text."""
+    """The whole screen as plain text."""
     # The compositor is the only one that knows the composed lines; its name is private.
     strips = app.screen._compositor.render_strips()
     return "\n".join(strip.text.rstrip() for strip in strips) + "\n"
 
 
 def panel_text(app: Session) -> str:
-    """What the focused panel shows, as plain text; the whole screen when none has the focus."""
+    """The focused panel as plain text; the whole screen if no panel has the focus."""
     focused = app.screen.focused
     if focused is None:
         return screen_text(app)

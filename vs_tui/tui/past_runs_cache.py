@@ -1,4 +1,4 @@
-"""What earlier runs of the spans in flight went through: read once a minute, not once a paint."""
+"""Caches the steps of earlier runs of the spans in flight: one read per minute, not per paint."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from vs_tui.store.reader_protocol import Reader
 from vs_tui.traces.upcoming import PastRun, has_steps
 
 AGE: Final = 60 * SECOND
-"""How long what was read is taken for known."""
+"""How long a cached history stays valid."""
 MOST: Final = 5_000
-"""Runs of which it is kept."""
+"""Spans in the cache above which it is cleared."""
 
 
 class Histories:
-    """What is known is of the moment that is shown."""
+    """Past runs by span, as of the moment on screen."""
 
     def __init__(
         self,
@@ -27,12 +27,12 @@ class Histories:
     ) -> None:
         self._reader, self._clock, self._frozen_at = reader, clock, frozen_at
         self.runs: dict[str, Sequence[PastRun]] = {}
-        """By span key: its series' last successes."""
+        """Span key -> last successful runs of its series."""
         self._read_at: dict[str, Instant] = {}
         self._moment: Instant | None = None
 
     async def learn(self, spans: Sequence[Span]) -> None:
-        """Know the history of those of the spans that steps can be expected of."""
+        """Read the past runs of those spans for which steps can be expected."""
         moment, now = self._frozen_at(), self._clock()
         if moment != self._moment or len(self._read_at) > MOST:
             self._moment = moment
