@@ -13,8 +13,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from vs_tui import __version__
+from vs_tui.api.json_shape import Schema, object_of, ref_to
 from vs_tui.api.schema import QUESTIONS, READS, SCHEMAS, TEXT, TEXTS
-from vs_tui.api.shape import Schema, object_of, ref_to
 from vs_tui.sources import emmetrics
 from vs_tui.sources.customhttp import CustomEvent
 from vs_tui.sources.registry import sources

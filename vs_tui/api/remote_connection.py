@@ -22,7 +22,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from vs_tui.model.own_proof import signed_head
+from vs_tui.model.request_signing import signed_head
 from vs_tui.model.time import SECOND, Duration, format_duration
 from vs_tui.store.reader_protocol import Changes, Unreachable
 

@@ -11,7 +11,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from vs_tui.model.own_proof import signed_delivery
+from vs_tui.model.request_signing import signed_delivery
 from vs_tui.store.reader_protocol import DeliveryDetail
 
 TRIAL_SECONDS = 20.0

@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from vs_tui.api import codec, figures, shape, standings
-from vs_tui.api.shape import Schema, Shape, object_of, ref_to
+from vs_tui.api import codec, figures, json_shape, standings
+from vs_tui.api.json_shape import Schema, Shape, object_of, ref_to
 from vs_tui.metrics.windows import BUCKETS
 from vs_tui.model.vocabulary import Verdict
 
-TEXT: Final = shape.TEXT.schema
-MAYBE_TEXT: Final = shape.MAYBE_TEXT.schema
-COUNT: Final = shape.COUNT.schema
-SECONDS: Final = shape.SECONDS.schema
-TRUTH: Final = shape.TRUTH.schema
-TIME: Final = shape.TIME.schema
-COUNTS: Final = shape.COUNTS.schema
-ANY: Final = shape.OBJECT.schema
+TEXT: Final = json_shape.TEXT.schema
+MAYBE_TEXT: Final = json_shape.MAYBE_TEXT.schema
+COUNT: Final = json_shape.COUNT.schema
+SECONDS: Final = json_shape.SECONDS.schema
+TRUTH: Final = json_shape.TRUTH.schema
+TIME: Final = json_shape.TIME.schema
+COUNTS: Final = json_shape.COUNTS.schema
+ANY: Final = json_shape.OBJECT.schema
 
 
 def _list(of: Schema) -> Schema:
@@ -40,7 +40,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             {
                 "result": {"const": "success"},
                 "delivery": {"type": "integer"},
-                "verdict": shape.word_of(Verdict).schema,
+                "verdict": json_shape.word_of(Verdict).schema,
                 "spans": _list(TEXT),
             },
             {"reason": TEXT},

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from vs_tui.api.codec import SPAN, SUMMARY, TRACE, refs_of
-from vs_tui.api.shape import (
+from vs_tui.api.json_shape import (
     COUNT,
     COUNTS,
     INSTANT,

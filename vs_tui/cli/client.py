@@ -285,7 +285,7 @@ class _Wire:
             # Whoever listens there must not learn it.
             import hmac
 
-            from vs_tui.model.own_proof import signing_key
+            from vs_tui.model.request_signing import signing_key
 
             signer = secret.encode() if secret else signing_key(token)
             headers["X-VS-Signature"] = hmac.new(signer, body, "sha256").hexdigest()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vs_tui.config.errors import ConfigError
-from vs_tui.model.own_proof import NAMED_TOKEN, signing_key
+from vs_tui.model.request_signing import NAMED_TOKEN, signing_key
 
 TOKENS: Final = "tokens"
 """Section of secrets.toml with tokens from before a rotation."""

@@ -15,7 +15,7 @@ from typing import Final
 
 from vs_tui.config import Config, ConfigError, NamedToken, Secrets, read_secrets
 from vs_tui.ingest.http_errors import Refused
-from vs_tui.model.own_proof import NAMED_TOKEN, delivery_message, signing_key
+from vs_tui.model.request_signing import NAMED_TOKEN, delivery_message, signing_key
 from vs_tui.model.time import SECOND, Instant
 from vs_tui.sources.base import Inbound, Source, Unauthorized
 from vs_tui.sources.signatures import REPLAY_WINDOW, any_token, digest, same

@@ -37,7 +37,7 @@ from vs_tui.log.postgres_session import (
     Sessions,
     connection_options,
 )
-from vs_tui.log.same_bodies import flagged_id
+from vs_tui.log.replayed_bodies import flagged_id
 from vs_tui.model.time import DAY, Duration, Instant
 
 __all__ = ["BEGINNING", "REPEAT", "Appended", "Entry", "LogAway", "Position", "PostgresLog"]

@@ -25,7 +25,7 @@ from vs_tui.sources.signatures import require_fresh, require_hmac_hex, sha256_he
 
 _ACTIONS = ("pin", "cut", "clear")
 _PROOF = re.compile(r"t=(\d{16,17}),v1=([0-9a-f]{64})")
-"""Microseconds, and the HMAC of `MICROSECONDS.BODY`; see `model.own_proof`."""
+"""Microseconds, and the HMAC of `MICROSECONDS.BODY`; see `model.request_signing`."""
 
 
 class User:

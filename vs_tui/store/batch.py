@@ -14,12 +14,12 @@ from typing import Final, TypeVar
 import orjson
 
 from vs_tui.log.delivery import UNKNOWN_SOURCE, Rejection
-from vs_tui.log.same_bodies import SameBodies
+from vs_tui.log.replayed_bodies import SameBodies
 from vs_tui.log.sqlite_log import count
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, State, Verdict
 from vs_tui.store import link_queue, renamed
-from vs_tui.store.outlived import end_with_parents
+from vs_tui.store.ended_runs import end_with_parents
 from vs_tui.store.span_folding import Change, Context, EventCache, fold_events, load_spans, refold
 from vs_tui.traces.correlation import LinkRules
 from vs_tui.traces.folding import WAITING_LIMIT, Folded

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from vs_tui.model.decisions import PIN_ATTRIBUTE, cuts
 from vs_tui.model.vocabulary import Attributes, Key, Link, Rule, Seek, Span
-from vs_tui.store import crowds, link_queue, proximity, rows
+from vs_tui.store import link_queue, overused_keys, proximity, rows
 from vs_tui.store.shipped_changes import relink_shipped
 from vs_tui.store.span_folding import Change, load_spans
 from vs_tui.traces.correlation import RANKED_KINDS, LinkRules, Match, Node, break_cycle, links_of
@@ -66,7 +66,7 @@ def _affected(
     connection: sqlite3.Connection, changes: Sequence[Change], rules: LinkRules
 ) -> set[str]:
     """Keys of spans whose links may have changed with these spans."""
-    offered = crowds.note(connection, changes)
+    offered = overused_keys.note(connection, changes)
     tokens = set(offered.crowded_now)
     for change in changes:
         if change.material:
@@ -76,7 +76,7 @@ def _affected(
     return keys
 
 
-def _asked_again(change: Change, offered: crowds.Offered) -> Iterator[str]:
+def _asked_again(change: Change, offered: overused_keys.Offered) -> Iterator[str]:
     """The tokens whose seekers must be looked at again after a change."""
     old, new = change.old, change.new
     moved = old is None or (old.at, old.operation) != (new.at, new.operation)
@@ -181,10 +181,10 @@ def offering(connection: sqlite3.Connection, tokens: Iterable[str]) -> set[str]:
 
 
 def _offers(connection: sqlite3.Connection, tokens: Iterable[str]) -> list[tuple[str, ...]]:
-    """(key, token, scope, value, via) of all that offers one of these tokens, without crowds."""
+    """(key, token, scope, value, via) of the offers of these tokens, without overused keys."""
     wanted = list(tokens)
     names = [token[4:] for token in wanted if token.startswith("ref:")]
-    return [*crowds.offers(connection, wanted), *_named(connection, names)]
+    return [*overused_keys.offers(connection, wanted), *_named(connection, names)]
 
 
 def _named(connection: sqlite3.Connection, names: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -15,7 +15,7 @@ import orjson
 
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import Instant
-from vs_tui.store import batch, crowds
+from vs_tui.store import batch, overused_keys
 
 TRACES_AT_ONCE: Final = 200
 DELIVERIES_AT_ONCE: Final = 2_000
@@ -179,7 +179,7 @@ def prune_traces(
 
 def relink_scattered(connection: sqlite3.Connection, folding: batch.Folding) -> None:
     """Link anew what seeks a key that is crowded no more, now that much was deleted."""
-    keys = crowds.scattered(connection)
+    keys = overused_keys.scattered(connection)
     if keys:
         seq = batch.next_seq(connection)
         from vs_tui.store.linker import relink  # with the first prune, not at the start

@@ -39,7 +39,7 @@ class Context:
     teams: Teams = field(default_factory=Teams)
     timeouts: Mapping[str, Duration] = field(default_factory=dict)
     ended_with_parent: Mapping[str, Instant | None] = field(default_factory=dict)
-    """When spans ended whose parent left them behind; see `outlived`."""
+    """When spans ended whose parent left them behind; see `ended_runs`."""
     gone: list[str] = field(default_factory=list)
     """Spans that this batch deleted, because their events belong to another one."""
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.importing.model import Delivery
 from vs_tui.cli.manual import UsageError
-from vs_tui.model.own_proof import signed_delivery, signed_head
+from vs_tui.model.request_signing import signed_delivery, signed_head
 
 _ATTEMPTS: Final = 5
 _TIMEOUT: Final = 60.0

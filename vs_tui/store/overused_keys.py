@@ -70,7 +70,7 @@ def note(connection: sqlite3.Connection, changes: Sequence[Change]) -> Offered:
 
 
 def offers(connection: sqlite3.Connection, tokens: Iterable[str]) -> list[tuple[str, ...]]:
-    """(key, token, scope, value, via) of all that offers one of these tokens, without crowds."""
+    """(key, token, scope, value, via) of the offers of these tokens, without overused keys."""
     wanted = list(tokens)
     crowded = _crowded(connection, wanted)
     sql = (
