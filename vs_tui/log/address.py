@@ -1,4 +1,4 @@
-"""The URL of a PostgreSQL log: what is wrong with it, and how it is shown without its password."""
+"""The URL of a PostgreSQL log: checks it, and shows it without its password."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MASK: Final = "(password)"
 
 @dataclass(frozen=True)
 class LogAddress:
-    """A URL as libpq reads it. Its text form never holds the password."""
+    """A PostgreSQL URL in libpq's format. Its text form never holds the password."""
 
     url: str
 
@@ -40,7 +40,7 @@ class LogAddress:
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
-        """Every text that must not be printed, the longest first."""
+        """All texts that must not be printed, longest first."""
         parts = urlsplit(self.url)
         password = parts.netloc.rpartition("@")[0].partition(":")[2]
         found = {password, unquote(password)}
@@ -55,14 +55,15 @@ class LogAddress:
         return bool(self.secrets)
 
     def redact(self, text: str) -> str:
-        """`text` without the password, in whatever form a library quotes it."""
+        """`text` without the password, in any form in which a library quotes it."""
         for secret in self.secrets:
             text = text.replace(secret, _MASK if secret != self.url else self.shown)
         return text
 
 
 def parse_log_url(url: str) -> LogAddress:
-    """ValueError says how to write one; it never quotes the URL, which may hold a password."""
+    """The checked URL. The ValueError says how to write one; it never quotes the URL, which may
+    hold a password."""
     try:
         parts = urlsplit(url)
         _ = parts.hostname
@@ -76,7 +77,7 @@ def parse_log_url(url: str) -> LogAddress:
 
 
 def check_schema_name(name: str) -> str:
-    """ValueError unless the name needs no quotes in SQL."""
+    """The name, if it needs no quotes in SQL; else ValueError."""
     if not _SCHEMA_NAME.fullmatch(name):
         raise ValueError(
             f"is '{name[:60]}', which is no name of a schema; use lower-case letters, digits and _"

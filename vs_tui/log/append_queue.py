@@ -1,4 +1,5 @@
-"""Deliveries that wait for their commit: bounded, taken in batches, and answered in time."""
+"""The queue of deliveries that wait for their commit: bounded, taken in batches, answered in
+time."""
 
 from __future__ import annotations
 
@@ -17,14 +18,14 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH: Final = 500
 MAX_WAITING: Final = 5_000
-"""Deliveries waiting for a commit; beyond it senders are told to come again."""
+"""Most deliveries that wait for a commit; senders get 503 beyond it."""
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
-"""Bytes of bodies that wait for a commit, also those whose sender was told to come again."""
+"""Most bytes of bodies that wait for a commit, including those whose sender already got 503."""
 ANSWER_SECONDS: Final = 8.0
-"""A sender is answered within this: GitHub and GitLab hang up after ten seconds."""
+"""Longest time until a sender is answered; GitHub and GitLab hang up after ten seconds."""
 
 QUIET_SECONDS: Final = 0.003
-"""Without a delivery for so long, no sender is likely to wait for what is done next."""
+"""After this time without a delivery, no sender is likely to wait for the next task."""
 
 
 class Unavailable(Explained):
@@ -35,7 +36,7 @@ Tell = Callable[[Outcome | Unavailable], None]
 
 
 class Waiting:
-    """A delivery until it is committed, and whoever waits for that; who is told once."""
+    """A delivery that waits for its commit, with the callback that gets the result once."""
 
     __slots__ = ("_tell", "intake", "until")
 
@@ -55,10 +56,10 @@ class Waiting:
 
 
 class WaitingLine:
-    """First come, first committed."""
+    """The queue; the first delivery in is the first committed."""
 
     def __init__(self, too_late: str) -> None:
-        """`too_late`: what those are told for whom it takes too long."""
+        """`too_late` is the message for senders whose delivery takes too long."""
         self._too_late = too_late
         self._line: deque[Waiting] = deque()
         self._taken: Sequence[Waiting] = ()
@@ -74,7 +75,7 @@ class WaitingLine:
         return len(self._line)
 
     def put(self, intake: Intake, tell: Tell) -> None:
-        """Unavailable when too much waits already."""
+        """Add a delivery. Unavailable if too many or too large deliveries wait already."""
         size = len(intake.body)
         # One body is always taken, however large.
         too_large = self._bytes and not fits(self._bytes, size, MAX_WAITING_BYTES, whole=size)
@@ -91,7 +92,8 @@ class WaitingLine:
             self._timer = loop.call_at(entry.until, self._tell_late)
 
     async def take(self) -> Sequence[Waiting]:
-        """What has arrived, at most MAX_BATCH; `done` must follow."""
+        """The next deliveries, at most MAX_BATCH; waits until there are some. Call `done`
+        afterwards."""
         await self._arrived.wait()
         self._taken = [self._line.popleft() for _ in range(min(len(self._line), MAX_BATCH))]
         if not self._line:
@@ -99,7 +101,7 @@ class WaitingLine:
         return self._taken
 
     def done(self) -> None:
-        """What was taken is committed or given up."""
+        """Note that the taken deliveries are committed or given up."""
         self._bytes -= sum(len(entry.intake.body) for entry in self._taken)
         self._taken = ()
         self._active_at = asyncio.get_running_loop().time()
@@ -107,12 +109,12 @@ class WaitingLine:
             self._empty.set()
 
     async def empty(self) -> None:
-        """Returns when nothing waits."""
+        """Wait until the queue is empty."""
         await self._empty.wait()
 
     async def quiet(self, seconds: float, unless: Callable[[], object]) -> None:
-        """Returns when nothing waits and nothing has come for a moment, after `seconds`, or when
-        `unless` holds."""
+        """Wait until the queue is quiet (see `is_quiet`), `seconds` have passed, or `unless` is
+        true."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         left = self._until_quiet()
@@ -122,11 +124,11 @@ class WaitingLine:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing waits and nothing has come for a moment."""
+        """Whether the queue is empty and no delivery came for `QUIET_SECONDS`."""
         return self._until_quiet() <= 0
 
     def _until_quiet(self) -> float:
-        """Seconds until it is quiet, if nothing comes."""
+        """Seconds until the queue is quiet, if no delivery comes."""
         now = asyncio.get_running_loop().time()
         return (self._active_at if self._empty.is_set() else now) + QUIET_SECONDS - now
 

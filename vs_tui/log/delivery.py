@@ -1,4 +1,4 @@
-"""What goes into the writer and what comes back: deliveries with their events, and outcomes."""
+"""Input and output of the writer: deliveries with their events, and outcomes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Verdict
 
 UNKNOWN_SOURCE = "unknown"
-"""What refused requests to paths that no source has are listed under."""
+"""The source name of refused requests to paths that no source has."""
 LONGEST_ID: Final = 300
-"""Characters of a sender's id that are stored; the hash stands for a longer one."""
+"""Longest sender's id that is stored, in characters; a longer one is replaced by its hash."""
 
 PRUNE_PATH: Final = "/api/prune"
 FORGET_PATH: Final = "/api/forget"
@@ -24,29 +24,29 @@ DECISIONS: Final = {
     PRUNE_PATH: ("prune", "finished traces from before this were deleted"),
     FORGET_PATH: ("forget", "a person's names were replaced in all deliveries"),
 }
-"""Entries of the log that nobody can send: kind and what they say. Who folds the log prunes by
-them; names are replaced in the log itself."""
+"""Log entries that no sender can make: path -> (kind, reason). Every node that folds the log prunes
+by them; names are replaced in the log itself."""
 
 
 class Intake(NamedTuple):
-    """A verified delivery and what its adapter read."""
+    """A verified delivery and the events that its adapter parsed."""
 
     source: str
     kind: str
     path: str
     headers: Mapping[str, str]
-    """Only those worth keeping; never a secret."""
+    """Only the headers worth keeping; never a secret."""
     body: bytes
     received_at: Instant
     dedupe: str
-    """The name by which a repeat is recognised; see `dedupe_key`."""
+    """The name that identifies repeats; see `dedupe_key`."""
     verdict: Verdict
     reason: str = ""
     status: int = 200
     adapter: int = 1
     events: Sequence[Event] = ()
     requires: str = ""
-    """Key or ref of a span that must exist, else the delivery is refused (404)."""
+    """Key or ref of a span that must exist; without it the delivery is refused (404)."""
 
     @property
     def digest(self) -> bytes:
@@ -55,7 +55,7 @@ class Intake(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A request that was refused: kept in a bounded list, for the Events view."""
+    """A refused request, kept in a bounded list for the Events view."""
 
     source: str
     kind: str
@@ -70,7 +70,7 @@ class Rejection:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of an intake; only handed out after its COMMIT returned."""
+    """The result of an intake; available only after its COMMIT returned."""
 
     delivery_id: int
     verdict: Verdict
@@ -80,7 +80,7 @@ class Outcome:
 
 
 def decision(path: str, content: Mapping[str, object], now: Instant) -> Intake:
-    """The entry of a decision."""
+    """The log entry of a decision (see `DECISIONS`)."""
     kind, what = DECISIONS[path]
     return Intake(
         source="user",
@@ -98,14 +98,14 @@ def decision(path: str, content: Mapping[str, object], now: Instant) -> Intake:
 def dedupe_key(
     path: str, body: bytes, sender_id: str, runs: Sequence[str] = (), *, replayable: bool = False
 ) -> str:
-    """The name by which a repeat of a delivery is recognised.
+    """The name that identifies repeats of a delivery.
 
     - `id:`, the sender's own id: the same id with the same body is a repeat.
     - `sha:`, the hash of path and body, without an id: the same body within a day is a repeat.
-    - `run:`, the spans (`runs`) of a delivery without id and time of its own: it repeats the latest
+    - `run:`, the spans (`runs`) of a delivery without an id and a time: it repeats the latest
       delivery of these spans, within a day. Start, end, start, end is two runs.
     - `body:`, for a delivery without a time whose id proves nothing (`replayable`): the same body
-      is a repeat under any id, so that nobody reopens a span with a body that he recorded.
+      is a repeat under any id, so that a recorded body cannot reopen a span.
     """
     if replayable and sender_id and runs:
         return "body:" + _digest(path.encode(), body)
@@ -118,7 +118,7 @@ def dedupe_key(
 
 
 def with_body(dedupe: str, digest: bytes) -> str:
-    """The name of a delivery whose sender used its id for another body before."""
+    """The name of a delivery whose id was used before with another body."""
     return f"{dedupe}\n{digest.hex()}"
 
 

@@ -1,7 +1,7 @@
-"""The delivery log in PostgreSQL: any number of receivers append, every node follows.
+"""The delivery log in PostgreSQL: any number of receivers append, and every node follows.
 
-Entries are ordered by (transaction id, id) and read only below the oldest transaction that still
-runs. A transaction that commits late therefore has its place after what was read, never before it,
+Entries are ordered by (transaction id, id) and read only below the oldest running transaction. A
+transaction that commits late therefore sorts after the entries that were read, never before them,
 and every node sees the same order.
 """
 
@@ -43,15 +43,15 @@ from vs_tui.model.time import DAY, Duration, Instant
 __all__ = ["BEGINNING", "REPEAT", "Appended", "Entry", "LogAway", "Position", "PostgresLog"]
 
 LONG_SECONDS: Final = 3600.0
-"""Longest that a person's command may take."""
+"""Longest time for a command that a person started."""
 READ_AT_ONCE: Final = 500
 BYTES_AT_ONCE: Final = 32 * 1024 * 1024
 DEADLOCK_TRIES: Final = 3
 
 
 class PostgresLog:
-    """One node's connections to the log. Calls raise LogAway while the server is away; each call
-    tries to connect again, at most as often as the pause between tries allows."""
+    """One node's connections to the log. Calls raise LogAway while the server is away. Each call
+    tries to connect again, but not before the pause between two tries is over."""
 
     def __init__(
         self,
@@ -61,7 +61,8 @@ class PostgresLog:
         window: Duration = DAY,
         pause: float = FIRST_PAUSE,
     ) -> None:
-        """`window`: how long a body without a sender's id counts as a repeat."""
+        """`window` is the time within which the same body without a sender's id counts as a
+        repeat."""
         self.address = address
         self.schema = schema
         self.window = window
@@ -74,7 +75,7 @@ class PostgresLog:
         self._preparing = asyncio.Lock()
 
     async def open(self) -> None:
-        """Connect, create or upgrade the tables. LogAway says what to do."""
+        """Connect, and create or upgrade the tables. LogAway says what to do."""
         async with self._reading.use():
             pass
 
@@ -83,9 +84,10 @@ class PostgresLog:
             await session.close()
 
     async def append(self, entries: Sequence[Entry]) -> list[Appended]:
-        """Commit entries; returns what became of each, in order. `id` of what is given is ignored.
+        """Commit entries; returns the result of each, in order. The `id` of the given entries is
+        ignored.
 
-        A delivery that is stored already is not stored again; the repeat is counted.
+        A delivery that is already stored is not stored again; the repeat is counted.
         """
         for tries in range(DEADLOCK_TRIES):
             try:
@@ -97,8 +99,8 @@ class PostgresLog:
         raise AssertionError  # unreachable: the last try returns or raises
 
     async def read(self, after: Position, limit: int = READ_AT_ONCE) -> list[Entry]:
-        """The next entries; none while all that follows is newer than a transaction that still
-        runs."""
+        """The next entries; empty while all of them are newer than the oldest running
+        transaction."""
         async with self._reading.use() as connection:
             cursor = await connection.execute(
                 self._sql(sql.READ), [after.xid, after.id, limit, BYTES_AT_ONCE], binary=True
@@ -107,7 +109,7 @@ class PostgresLog:
         return [Entry._make(row) for row in rows]
 
     async def state(self, position: Position, prune: int) -> State:
-        """Whether a follower that stands at `position` and knows deletion `prune` can go on."""
+        """Whether a follower at `position` that knows deletion `prune` can go on."""
         async with self._reading.use() as connection:
             cursor = await connection.execute(
                 self._sql(sql.STATE),
@@ -118,20 +120,21 @@ class PostgresLog:
         return State(*row)
 
     async def head(self) -> Position:
-        """The last committed entry, which may not be readable yet."""
+        """The position of the last committed entry, which may not be readable yet."""
         async with self._reading.use() as connection:
             cursor = await connection.execute(self._sql(sql.HEAD))
             row = await cursor.fetchone()
         return Position(int(row[0]), row[1]) if row else Position()
 
     async def wait(self, seconds: float) -> None:
-        """Returns when something was committed, or after `seconds`."""
+        """Wait until an entry is committed, at most `seconds`."""
         async with self._listening.use() as connection:
             async for _ in connection.notifies(timeout=seconds, stop_after=1):
                 pass
 
     async def summary(self) -> str:
-        """Server, entries and size in words; and what holds readers back, if anything does."""
+        """Server version, entries and size as text, and the number of entries that wait for a
+        transaction."""
         async with self._reading.use() as connection:
             cursor = await connection.execute(self._sql(sql.SUMMARY))
             row = await cursor.fetchone()
@@ -141,8 +144,8 @@ class PostgresLog:
         return f"{text}; {held_back} entries wait for a transaction to end" if held_back else text
 
     async def copy(self, entries: Sequence[Entry], generations: Sequence[int]) -> bool:
-        """Store entries under their own ids, those that are not there yet; False when another
-        delivery has one of the ids."""
+        """Store entries under their own ids, unless they are there already. Returns False if
+        another delivery has one of the ids."""
         values = {**_arrays(entries), "generation": list(generations)}
         async with self._writing.use() as connection:
             await connection.execute(self._sql(sql.COPY), values)
@@ -152,7 +155,7 @@ class PostgresLog:
         return row is not None and int(row[0]) == len(entries)
 
     async def claim(self, name: str, now: Instant, every: Duration) -> bool:
-        """Whether this node is the one that does `name` this time, at most once in `every`."""
+        """Whether this node may do `name` now; only one node may, at most once in `every`."""
         async with self._reading.use() as connection:
             cursor = await connection.execute(
                 self._sql(sql.CLAIM), {"name": name, "now": now, "every": every}
@@ -162,20 +165,22 @@ class PostgresLog:
     async def old(
         self, before: Instant, upto: Position, after: int, limit: int = 2_000
     ) -> list[tuple[int, int]]:
-        """(id, original) of the next entries received before an instant, up to a position."""
+        """(id, original) of the next entries up to a position that were received before an
+        instant."""
         values = {"before": before, "after": after, "xid": upto.xid, "id": upto.id, "limit": limit}
         async with self._reading.use() as connection:
             cursor = await connection.execute(self._sql(sql.OLD), values)
             return [(row[0], row[1]) for row in await cursor.fetchall()]
 
     async def delete(self, ids: Sequence[int], now: Instant) -> None:
-        """Delete entries, and note how far that reached."""
+        """Delete entries and record the position that the deletion reached."""
         async with self._writing.use() as connection:
             await connection.execute(self._sql(sql.DELETE), {"ids": list(ids), "now": now})
 
     async def rewrite(self, change: Callable[[Entry], Entry]) -> int:
-        """Change entries in one transaction, after which every node reads all of them again;
-        returns how many. `change` returns an entry as it is when there is nothing to change."""
+        """Change entries in one transaction; afterwards every node reads all entries again. Returns
+        the number of changed entries. `change` returns an entry unchanged if there is nothing to
+        do."""
         changed, last = 0, 0
         page = f"SELECT {COLUMNS} FROM {self.schema}.deliveries WHERE id > %s ORDER BY id LIMIT 100"
         async with self._writing.use(LONG_SECONDS) as connection, connection.transaction():
@@ -267,7 +272,7 @@ class PostgresLog:
         await connection.execute(self._sql(sql.REPEATS), values)
 
     async def connect(self, listen: str) -> AsyncConnection[Any]:
-        """A new connection; the tables are looked after before the first one is used."""
+        """A new connection. Before the first one the tables are created or upgraded."""
         async with self._preparing:
             if not self._prepared:
                 await asyncio.to_thread(self._prepare)
@@ -287,12 +292,12 @@ class PostgresLog:
 
 
 def _is_same(entry: Entry, stored: Appended) -> bool:
-    """Whether an entry repeats what is stored under its name."""
+    """Whether an entry repeats the stored delivery of the same name."""
     return not entry.dedupe.startswith(("id:", "run:")) or entry.sha256 == stored.sha256
 
 
 def _again(entry: Entry, stored: Appended) -> Entry:
-    """The entry under the name by which it is stored beside another body of its id."""
+    """The entry with a name that includes its body, because its id was used with another body."""
     if not entry.dedupe.startswith("id:"):
         return entry
     reason = flagged_id(entry.reason, stored.id)
@@ -300,19 +305,19 @@ def _again(entry: Entry, stored: Appended) -> Entry:
 
 
 def _repeat_of(entry: Entry, original: int) -> Entry:
-    """The entry that counts a repeat; it needs no body."""
+    """An entry that counts a repeat; it needs no body."""
     return entry._replace(
         headers="{}", body=b"", sha256=b"", verdict=REPEAT, reason="", keys="[]", original=original
     )
 
 
 def _text(text: str) -> str:
-    """PostgreSQL's text cannot hold NUL; its picture stands for it."""
+    """Replace NUL by its symbol, because PostgreSQL's text cannot hold NUL."""
     return text.replace("\0", "\u2400") if "\0" in text else text
 
 
 def _arrays(entries: Sequence[Entry]) -> dict[str, list[Any]]:
-    """A column each, as parameters of one statement."""
+    """One array for each column, as parameters of one statement."""
     columns: dict[str, list[Any]] = {
         name: list(column)
         for name, column in zip(Entry._fields, zip(*entries, strict=True), strict=True)

@@ -1,4 +1,4 @@
-"""What a PostgreSQL log holds and answers."""
+"""The types of a PostgreSQL log's entries and answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REPEAT: Final = "duplicate"
 
 
 class Position(NamedTuple):
-    """A place in the log: everything up to and including it was read."""
+    """A position in the log; everything up to and including it was read."""
 
     xid: int = 0
     id: int = 0
@@ -50,7 +50,7 @@ class Entry(NamedTuple):
     keys: str
     """JSON"""
     original: int = 0
-    """The delivery that this one repeats; 0: none."""
+    """The delivery that this entry repeats; 0 for none."""
     xid: int = 0
 
     @property
@@ -63,29 +63,30 @@ COLUMNS: Final = ", ".join(STORED_FIELDS)
 
 
 class Appended(NamedTuple):
-    """What became of one entry."""
+    """The result of appending one entry."""
 
     id: int
-    """Its own, or that of the delivery that it repeats."""
+    """The entry's id, or the id of the delivery that it repeats."""
     repeated: bool
     keys: str
-    """JSON; of the delivery that is stored."""
+    """Keys of the stored delivery, as JSON."""
     sha256: bytes = b""
-    """Of the body that is stored."""
+    """Hash of the stored body."""
     reason: str = ""
-    """Why it is accepted or ignored, with the flag of an id that had another body."""
+    """The reason of the verdict, with a flag if the id was used with another body."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a follower compares with its own notes, to see whether it can go on."""
+    """The state of the log; a follower compares it with its own notes to see whether it can go
+    on."""
 
     epoch: str
     prune: int
     """Number of the newest deletion."""
     complete: bool
-    """Whether nothing was deleted or lost that the follower has not read."""
+    """Whether no entries were deleted or lost that the follower has not read."""
 
 
 class LogAway(Explained):
-    """The log cannot be reached, or refuses to commit; the message says why, without secrets."""
+    """The log cannot be reached or refuses to commit; the message says why, without secrets."""

@@ -1,11 +1,11 @@
-"""The tables of a PostgreSQL log, and how they are made and upgraded.
+"""The tables of a PostgreSQL log, and their creation and migrations.
 
     deliveries   every entry; read in the order of (xid, id)
-    prunes       how far each deletion reached, for nodes that were away meanwhile
-    meta         schema version; epoch, which changes when everything has to be read again
+    prunes       the position that each deletion reached, for nodes that were away meanwhile
+    meta         schema version; epoch, which changes when everything must be read again
 
 Migrations run under an advisory lock, so that any number of nodes may start at once. A role that
-may only read and write rows can use a log whose schema is already current.
+may only read and write rows can use a log whose schema is current.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION: Final = 1
 OLDEST_SERVER: Final = 130_000
-"""PostgreSQL 13 brought xid8 and pg_current_xact_id()."""
+"""PostgreSQL 13, the first version with xid8 and pg_current_xact_id()."""
 
 _V1: Final = """
 CREATE TABLE {schema}.meta (name text PRIMARY KEY, value text NOT NULL);
@@ -81,7 +81,7 @@ def prepare(connection: Connection[tuple[object, ...]], schema: str) -> None:
 
 
 def _version(connection: Connection[tuple[object, ...]], schema: str) -> int:
-    """The version of the log's schema; 0 when there is none."""
+    """The version of the log's schema; 0 if there is none."""
     # A query, not to_regclass(): that may answer from what it knew before it waited for the lock.
     exists = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = %s AND tablename = 'meta'"
     if connection.execute(exists, [schema]).fetchone() is None:
@@ -109,8 +109,8 @@ def _migrate(connection: Connection[tuple[object, ...]], schema: str) -> None:
 
 
 def _check_order(connection: Connection[tuple[object, ...]], schema: str) -> None:
-    """Renumber a log that was restored from a dump into a server whose transaction ids are lower:
-    its rows would stay invisible, and new rows would sort before them."""
+    """Renumber a log that was restored from a dump into a server with lower transaction ids.
+    Otherwise its rows would stay invisible, and new rows would sort before them."""
     ahead = (
         f"SELECT 1 FROM {schema}.deliveries WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()) "
         "LIMIT 1"

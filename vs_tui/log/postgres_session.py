@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL that come back after an error."""
+"""Connections to PostgreSQL that reconnect after an error."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ STATEMENT_SECONDS: Final = 6.0
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 RETRIED: Final = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-"""Errors after which the same statement is tried again at once."""
+"""Errors after which the same statement is retried at once."""
 
 
 class Sessions:
-    """What the sessions of one log share."""
+    """The state that the sessions of one log share."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Sessions:
 
 
 class Session:
-    """One connection that is made again after an error, with growing pauses between the tries."""
+    """One connection that reconnects after an error, with growing pauses between the tries."""
 
     def __init__(self, owner: Sessions, listen: str = "") -> None:
         self._owner = owner
@@ -57,7 +57,7 @@ class Session:
     async def use(
         self, seconds: float = 2 * STATEMENT_SECONDS
     ) -> AsyncIterator[AsyncConnection[Any]]:
-        """The connection, for one caller at a time. LogAway when there is none."""
+        """The connection, for one caller at a time. LogAway if it cannot be made."""
         async with self._lock:
             connection = await self._open()
             try:
@@ -104,8 +104,8 @@ class Session:
 
 
 def connection_options(address: LogAddress) -> Mapping[str, Any]:
-    """Settings that the URL does not make itself: a dead server is noticed in seconds, and a node
-    that dies in a transaction does not hold the log back."""
+    """Connection settings that the URL does not have. A dead server is detected in seconds, and a
+    node that dies in a transaction does not block the log."""
     seconds = int(STATEMENT_SECONDS * 1000)
     options: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
@@ -120,7 +120,7 @@ def connection_options(address: LogAddress) -> Mapping[str, Any]:
 
 
 def reason(error: BaseException, address: LogAddress) -> str:
-    """Why the log cannot be used, and what to do, in one line and without the password."""
+    """Why the log cannot be used and what to do, in one line without the password."""
     if isinstance(error, TimeoutError | psycopg.errors.QueryCanceled):
         return "the server does not answer in time; check it and the network, it goes on by itself"
     if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:

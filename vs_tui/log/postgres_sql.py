@@ -1,4 +1,4 @@
-"""The statements of a PostgreSQL log. `{schema}` is replaced by its name; values are bound."""
+"""The SQL statements of a PostgreSQL log. `{schema}` is replaced by its name; values are bound."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _UNNEST: Final = (
 )
 _FIELDS: Final = COLUMNS.removeprefix("id, ")
 _VALUES: Final = ", ".join(f"i.{name}" for name in STORED_FIELDS[1:])
-# The unique index decides: a name that another transaction inserts right now is waited for, and
-# then is a repeat. A body without an id becomes a new delivery once the window has passed, and a
-# run without an id once something else was said of it.
+# The unique index decides. If another transaction inserts the same name right now, this one waits
+# and then counts a repeat. A body without an id becomes a new delivery after the window, and a run
+# without an id after another delivery of that run.
 APPEND: Final = f"""
 WITH inserted AS (
     INSERT INTO {{schema}}.deliveries ({_FIELDS}, generation)
@@ -63,8 +63,8 @@ SELECT {COLUMNS}, xid::text::bigint FROM (
     ) page
 ) sized WHERE before < %s::bigint ORDER BY xid, id
 """
-# Nothing is missing when no later deletion reached beyond the position, and the entry at the
-# position is still there or was deleted: a log that was restored from a backup has lost it.
+# The log is complete if no later deletion reached beyond the position, and if the entry at the
+# position exists or was deleted; a log that was restored from a backup has lost that entry.
 STATE: Final = """
 SELECT (SELECT value FROM {schema}.meta WHERE name = 'epoch'),
     COALESCE((SELECT MAX(generation) FROM {schema}.prunes), 0),

@@ -1,10 +1,10 @@
-"""Recordings: deliveries as JSON Lines, one a line, to replay, to share and to test with.
+"""Recordings: deliveries as JSON Lines, one a line, to replay, share and test with.
 
     {"received_at": "2026-03-02T10:00:00Z", "path": "/github", "headers": {...}, "body": {...}}
 
-`body` is the decoded JSON, or a string when the body is other text; `body_base64` stands in its
-place where neither gives back what was sent. Secrets are never written. Pure: lines in, lines
-out; opening files is the caller's.
+`body` is the decoded JSON, or a string if the body is other text. `body_base64` replaces it if
+neither can be turned back into the original bytes. Secrets are never written. The functions work on
+lines; the caller opens the files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vs_tui.model.errors import Explained
 from vs_tui.model.time import SECOND, Duration, Instant, iso, parse_instant
 
 MAX_LINE: Final = 64 * 1024 * 1024
-"""Bytes of a line: a body of 25 MiB in base64, with room for its headers."""
+"""Longest line, in bytes: a body of 25 MiB in base64, with room for its headers."""
 
 _SECRET_HEADER: Final = re.compile(
     r"authori[sz]ation|authentication|^x-auth|cookie|token|secret|signature|api-?key|password|"
@@ -39,7 +39,7 @@ _FIELDS: Final = frozenset({"received_at", "path", "headers", "body", "body_base
 
 
 class RecordingError(Explained, ValueError):
-    """A line is not a delivery; the message names file and line, and says what is expected."""
+    """A line is not a delivery; the message has file and line, and says what is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +48,16 @@ class Delivery:
 
     received_at: Instant
     path: str
-    """With its query, where it had one."""
+    """The path with its query, if it has one."""
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     """Lower-case names."""
 
 
 def read(lines: Iterable[bytes], name: str) -> Iterator[Delivery]:
-    """The deliveries of a recording, one at a time; an open binary file serves as `lines`.
+    """The deliveries of a recording, one at a time; `lines` may be an open binary file.
 
-    Blank lines are skipped. Raises RecordingError at the first line that is no delivery.
+    Blank lines are skipped. Raises RecordingError at the first line that is not a delivery.
     """
     for number, line in enumerate(lines, start=1):
         stripped = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
@@ -66,7 +66,7 @@ def read(lines: Iterable[bytes], name: str) -> Iterator[Delivery]:
 
 
 def parse_line(line: bytes, where: str) -> Delivery:
-    """One line as a delivery; `where` (file:line) begins the message of a RecordingError."""
+    """The delivery in a line; `where` (file:line) begins the message of a RecordingError."""
     if len(line) > MAX_LINE:
         raise RecordingError(f"{where}: the line is longer than 64 MiB; split or remove it")
     try:
@@ -96,7 +96,7 @@ def parse_line(line: bytes, where: str) -> Delivery:
 def format_line(delivery: Delivery, *, exact: bool = False) -> bytes:
     """A delivery as a line, with its newline and without its secrets.
 
-    `exact` keeps the body's very bytes, for when a signature is to be checked by other means.
+    `exact` keeps the exact bytes of the body, so that its signature can be checked by other means.
     """
     kept = clean(delivery)
     record: dict[str, Any] = {
@@ -130,10 +130,10 @@ def clean(delivery: Delivery) -> Delivery:
 
 
 def pace(deliveries: Iterable[Delivery], speed: float) -> Iterator[tuple[Duration, Delivery]]:
-    """When to send each delivery, as time since the replay's start.
+    """Each delivery with the time to send it, counted from the replay's start.
 
-    `speed` 60 makes an hour a minute; infinity sends at once. Nothing is sent before what
-    stands above it in the recording. Raises ValueError when the speed is not positive.
+    `speed` 60 plays an hour in a minute; infinity sends at once. The order of the recording is
+    kept. Raises ValueError if the speed is not positive.
     """
     if not speed > 0:
         raise ValueError(f"speed {speed} is not positive; write 60 (an hour a minute) or max")
@@ -150,7 +150,8 @@ def _paced(deliveries: Iterable[Delivery], speed: float) -> Iterator[tuple[Durat
 
 
 def whole_seconds(delta: Duration) -> Duration:
-    """A shift that every time format can hold, so that no distance between two times changes."""
+    """The shift cut to whole seconds, which every time format can hold; so all time differences
+    stay the same."""
     return delta // SECOND * SECOND
 
 
@@ -199,7 +200,7 @@ def _written(body: bytes, exact: bool) -> dict[str, Any]:
 
 
 def _writable(value: Any) -> bool:
-    """Whether orjson, which reads deeper than it writes, can write it again."""
+    """Whether orjson can write the value; it reads deeper nesting than it writes."""
     try:
         orjson.dumps(value)
     except TypeError:
@@ -208,7 +209,7 @@ def _writable(value: Any) -> bool:
 
 
 def _same(body: bytes, value: Any) -> bool:
-    """Whether decoding lost nothing: whole numbers beyond 64 bits become floats."""
+    """Whether decoding lost nothing; integers beyond 64 bits become floats."""
     try:
         return bool(json.loads(body) == value)
     except (ValueError, RecursionError):

@@ -1,8 +1,8 @@
-"""Telling that a body came before under another delivery id.
+"""Flags deliveries whose body came before under another delivery id.
 
-Few tools sign the id of a delivery, so one who recorded a signed body can send it again under a
-new one. Folding it again changes nothing; here it is made visible. It accuses nobody: a tool may
-say the same thing twice (a heartbeat, an alert that still fires).
+Few tools sign the id of a delivery, so a recorded signed body can be sent again under a new id.
+Folding it again changes nothing; the flag makes it visible. It proves no attack: a tool may send
+the same body twice (a heartbeat, an alert that still fires).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Final
 from vs_tui.model.limits import MIB
 
 REMEMBERED: Final = 20_000
-"""Bodies, about 2 MB. Older ones than these are not recognised."""
+"""Number of bodies that are remembered, about 2 MB. Older ones are not recognised."""
 AT_THE_START: Final = 2_000
-"""Of them looked up when the database is opened, or fewer, where they are large: a hash lies behind
-its body, which has to be read to come to it."""
+"""Most bodies that are loaded when the database is opened; fewer if they are large, because SQLite
+reads the whole body to reach the hash stored behind it."""
 READ_AT_THE_START: Final = 4 * MIB
 _FLAGS: Final = re.compile(
     r"(?:same id as delivery \d+, another body|same body as delivery \d+|; )+$"
@@ -26,17 +26,17 @@ _FLAGS: Final = re.compile(
 
 
 def flagged(reason: str, delivery_id: int) -> str:
-    """A delivery's reason with the flag that its body is that of an earlier delivery."""
+    """The reason with the flag that an earlier delivery had the same body."""
     return _joined(reason, f"same body as delivery {delivery_id}")
 
 
 def flagged_id(reason: str, delivery_id: int) -> str:
-    """A delivery's reason with the flag that its id is that of an earlier one with another body."""
+    """The reason with the flag that an earlier delivery had the same id and another body."""
     return _joined(reason, f"same id as delivery {delivery_id}, another body")
 
 
 def with_flag_of(reason: str, stored: str) -> str:
-    """What a delivery reads as now, with the flags that it was stored with."""
+    """The new reason of a delivery, with the flags of its stored reason."""
     found = _FLAGS.search(stored)
     return _joined(reason, found[0].removeprefix("; ")) if found else reason
 
@@ -46,9 +46,9 @@ def _joined(reason: str, flag: str) -> str:
 
 
 class SameBodies:
-    """The latest bodies by path and hash, and the delivery that was the first to bring each.
+    """The latest bodies by path and hash, each with the first delivery that had it.
 
-    What a transaction adds counts once it is committed: `keep`, or `drop`.
+    Call `keep` or `drop` when the transaction ends; additions count after `keep`.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class SameBodies:
         self._added: dict[int, int] = {}
 
     def load(self, connection: sqlite3.Connection) -> None:
-        """Remember the newest stored bodies."""
+        """Load the newest stored bodies."""
         newest = (
             "SELECT COALESCE(log_id, id), path, sha256, length(body) FROM deliveries "
             "ORDER BY id DESC LIMIT ?"
@@ -72,7 +72,8 @@ class SameBodies:
         self.keep()
 
     def first(self, path: str, digest: bytes, delivery_id: int) -> int:
-        """The delivery that brought this body to this path before; 0, and remembered, if none."""
+        """The earlier delivery with this body at this path; 0 if there is none, and then this
+        delivery is remembered."""
         # Python's hash takes a third of the memory; that two of them meet is no risk worth more.
         name = hash((path, digest))
         known = self._first.get(name) or self._added.get(name, 0)
@@ -81,7 +82,7 @@ class SameBodies:
         return known
 
     def keep(self) -> None:
-        """The transaction is committed."""
+        """Keep the additions: the transaction is committed."""
         self._first.update(self._added)
         self._added.clear()
         over = len(self._first) - REMEMBERED
@@ -89,10 +90,10 @@ class SameBodies:
             del self._first[name]
 
     def clear(self) -> None:
-        """Everything was deleted."""
+        """Forget all bodies: everything was deleted."""
         self._first.clear()
         self._added.clear()
 
     def drop(self) -> None:
-        """The transaction is undone."""
+        """Forget the additions: the transaction is rolled back."""
         self._added.clear()

@@ -1,7 +1,7 @@
 """The delivery log in SQLite: deliveries are appended, and read in order from a position.
 
-Runs inside the writer's transaction, on the writer's thread. A position is the id of the last
-delivery that was read. Ids only grow, also where the newest deliveries were deleted.
+The functions run inside the writer's transaction, on the writer's thread. A position is the id of
+the last delivery that was read. Ids only grow, even after the newest deliveries were deleted.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from vs_tui.model.time import DAY, Instant
 from vs_tui.model.vocabulary import Event, Verdict
 
 BODY_DEDUPE_WINDOW: Final = DAY
-"""Bodies without a sender's id count as repeats for this long."""
+"""The same body without a sender's id counts as a repeat within this time."""
 Tallies = Mapping[tuple[str, Verdict], tuple[int, Instant, str]]
-"""(source, verdict) -> (how many, when the latest, its kind)."""
+"""(source, verdict) -> (number, time of the latest, kind of the latest)."""
 
 
 class Entry(NamedTuple):
@@ -44,11 +44,11 @@ _ENTRY: Final = ", ".join(Entry._fields)
 
 @dataclass(slots=True)
 class Appended:
-    """What an append did, to hand out once it is committed."""
+    """The result of an append; use it once the append is committed."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     fresh: list[tuple[int, Intake]] = field(default_factory=list)
-    """The deliveries that were stored, each with its id."""
+    """The stored deliveries, each with its id."""
 
 
 def append(
@@ -57,10 +57,10 @@ def append(
     bodies: SameBodies,
     exists: Callable[[str], bool],
 ) -> Appended:
-    """Store deliveries; a repeat of one that is stored is counted. The caller commits.
+    """Store deliveries; a repeat of a stored one is only counted. The caller commits.
 
-    The number of statements is the same for one delivery and for five hundred. `exists` says
-    whether a span is there, for a delivery that requires one.
+    The number of statements is the same for one delivery and for five hundred. `exists` returns
+    whether a span exists, for a delivery that requires one.
     """
     digests = [intake.digest for intake in intakes]
     known = _known(db, intakes, digests)
@@ -130,7 +130,7 @@ def set_position(db: sqlite3.Connection, reached: int) -> None:
 
 
 def generation(db: sqlite3.Connection) -> int:
-    """The number in the change feed at which all was begun anew last; 0 for never."""
+    """The change number at which everything was last begun again from the start; 0 for never."""
     row = db.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
     return 0 if row is None else int(row[0])
 
@@ -140,7 +140,7 @@ def set_generation(db: sqlite3.Connection, number: int) -> None:
 
 
 def ids_after(db: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, bool]]:
-    """The ids of the next deliveries, each with whether it is a decision to prune."""
+    """The ids of the next deliveries, each with a flag for a decision to prune."""
     sql = "SELECT id, path = ? AND source = 'user' FROM deliveries WHERE id > ? ORDER BY id LIMIT ?"
     return [
         (number, bool(is_prune)) for number, is_prune in db.execute(sql, (PRUNE_PATH, after, limit))
@@ -148,7 +148,7 @@ def ids_after(db: sqlite3.Connection, after: int, limit: int) -> list[tuple[int,
 
 
 def read(db: sqlite3.Connection, ids: Iterable[int]) -> list[Entry]:
-    """Stored deliveries by their ids, in order."""
+    """The stored deliveries with these ids, in order of id."""
     listed = orjson.dumps(list(ids)).decode()
     sql = (
         f"SELECT {_ENTRY} FROM deliveries WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
@@ -157,7 +157,7 @@ def read(db: sqlite3.Connection, ids: Iterable[int]) -> list[Entry]:
 
 
 def count(db: sqlite3.Connection, tallies: Tallies) -> None:
-    """Add to the counters of the sources: received is always the sum of the verdicts."""
+    """Add to the counters of the sources. The number received is always the sum of the verdicts."""
     db.executemany(
         "INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT (source, verdict) DO UPDATE SET "
         "n = n + excluded.n, last_at = MAX(last_at, excluded.last_at), "
@@ -175,7 +175,8 @@ def correct(
     reason: str,
     keys: Iterable[str],
 ) -> None:
-    """Store that a delivery reads otherwise than when it was appended."""
+    """Store the new verdict of a delivery that is now parsed differently than when it was
+    appended."""
     db.execute(
         "UPDATE deliveries SET kind = ?, verdict = ?, reason = ?, keys = ? WHERE id = ?",
         (kind, verdict.value, reason, orjson.dumps(list(keys)).decode(), entry.id),
@@ -189,12 +190,12 @@ def correct(
 
 
 def _refs(events: Sequence[Event]) -> dict[str, str]:
-    """Span key -> the ref that people see, in order and each once."""
+    """Span key -> displayed ref, in order and each once."""
     return {event.key: event.ref or event.full_ref or event.key for event in events}
 
 
 class _Stored(NamedTuple):
-    """The latest stored delivery under a name."""
+    """The latest stored delivery of a name."""
 
     id: int
     keys: list[str]
@@ -203,11 +204,11 @@ class _Stored(NamedTuple):
 
 
 _Known = dict[tuple[str, str], _Stored]
-"""By source and name."""
+"""(source, name) -> delivery."""
 
 
 def _known(db: sqlite3.Connection, intakes: Sequence[Intake], digests: Sequence[bytes]) -> _Known:
-    """The latest stored delivery under each name, also under those of ids with another body."""
+    """The latest stored delivery of each name, including names of ids with another body."""
     known = _latest(db, [intake.dedupe for intake in intakes])
     others = [
         with_body(intake.dedupe, digest)
@@ -219,7 +220,7 @@ def _known(db: sqlite3.Connection, intakes: Sequence[Intake], digests: Sequence[
 
 
 def _latest(db: sqlite3.Connection, names: Sequence[str]) -> _Known:
-    """The latest stored delivery of each source under these names."""
+    """The latest stored delivery of each source with these names."""
     fields = "d.source, d.dedupe, d.id, d.keys, d.received_at, d.sha256"
     once = dict.fromkeys(names)
     # A name of runs is of one source, and may have very many deliveries.
@@ -256,8 +257,8 @@ def _replayed(
     latest: _Stored,
     added: Mapping[tuple[str, bytes], _Stored],
 ) -> _Stored | None:
-    """The delivery that this one repeats although something newer was said of its run since: only
-    where a history is replayed, whose times are not newer than the latest."""
+    """The delivery that this one repeats, even if a newer delivery of its run came since. This
+    applies only to a replayed history, whose times are not newer than the latest."""
     if intake.received_at > latest.received_at:
         return None
     if found := added.get((intake.dedupe, digest)):

@@ -1,7 +1,7 @@
-"""Moving a recorded delivery in time, so that a recording of March can be replayed as of today.
+"""Shifts a recorded delivery in time, so that an old recording can be replayed as of today.
 
-Every time in the body moves by the same whole number of seconds and keeps its format, so no
-duration and no order changes.
+Every time in the body moves by the same whole number of seconds and keeps its format, so durations
+and order stay the same.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ _UNITS: Final = {10: 1, 13: 1_000, 16: 1_000_000, 19: 1_000_000_000}
 
 
 def shift(delivery: Delivery, delta: Duration) -> Delivery:
-    """The delivery, and every time in its JSON body, `delta` later, cut to whole seconds.
+    """The delivery with its time and every time in its JSON body moved by `delta`, cut to whole
+    seconds.
 
-    Moved are strings that are a date and a time in any format that `parse_instant` reads, and,
-    under keys that name a time (`created_at`, `startTime`, `date`), dates and epochs of 10, 13,
+    It moves strings with a date and a time in any format that `parse_instant` reads. Under keys
+    that name a time (`created_at`, `startTime`, `date`) it also moves dates and epochs of 10, 13,
     16 or 19 digits. A date without a time of day moves by whole days. Unset times (`0`,
-    `0001-01-01T00:00:00Z`), other text and bodies that are no JSON stay as they are.
+    `0001-01-01T00:00:00Z`), other text and bodies that are not JSON stay as they are.
     """
     delta = whole_seconds(delta)
     moved = replace(delivery, received_at=delivery.received_at + delta)
@@ -86,7 +87,7 @@ def _shift_in_place(payload: dict[str, Any] | list[Any], seconds: int) -> None:
 
 
 def _moved(value: object, seconds: int, timely: bool) -> object | None:
-    """The value `seconds` later; None when it is no time."""
+    """The value `seconds` later; None if it is not a time."""
     if isinstance(value, str):
         return _moved_text(value, seconds, timely)
     if not timely or isinstance(value, bool):
@@ -138,7 +139,7 @@ def _format_date(text: str, delta: timedelta) -> str:
 
 
 def _guarded(produce: Callable[[], str]) -> str | None:
-    """None beyond the years that dates have."""
+    """The produced text; None if the date is out of range."""
     try:
         return produce()
     except (ValueError, OverflowError):
