@@ -1,5 +1,5 @@
-"""The verdict on every deployment of one target: failed or not, recovered when, repair or not,
-what it shipped. Everything a report counts is decided here, independent of any window."""
+"""Judges every deployment of one target: whether it failed, when it recovered, whether it is a
+repair and what it shipped. All that reports count is decided here, independent of any window."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ from vs_tui.model.time import Instant
 
 
 class Seen(NamedTuple):
-    """A version that was deployed before the stretch that is judged."""
+    """A version that was deployed before the judged stretch of the history."""
 
     artifact: str
     version: str
     at: Instant
-    """When it was deployed first."""
+    """When it was first deployed."""
     ok: bool
-    """Whether it was deployed with success."""
+    """Whether a deployment of it succeeded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the deployments of one target, or a stretch of its history, are judged by."""
+    """The input for judging the deployments of one target, or of a part of its history."""
 
     deployments: Sequence[Deployment]
-    """Retries merged already; in flight and cancelled ones too."""
+    """Retries are merged; includes deployments in flight and cancelled ones."""
     tests: Sequence[Test] = ()
     incidents: Sequence[Incident] = ()
     shipped: Mapping[str, Sequence[Change]] = field(default_factory=dict)
@@ -66,26 +66,26 @@ class Assessed:
     deployment: Deployment
     signals: tuple[Signal, ...] = ()
     rework: str = ""
-    """Why it is a repair; empty when it is none."""
+    """Why it is a repair; empty if it is not one."""
     shipped: tuple[Shipped, ...] = ()
 
     @property
     def failed_at(self) -> Instant | None:
-        """The first sign that it failed; None: it did not."""
+        """Start of the first signal of failure; None if it did not fail."""
         return min((signal.started_at for signal in self.signals), default=None)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Each kind of signal once: `deploy`, `test`, `incident`."""
+        """Each kind of signal once: `deploy`, `test`, `incident`, `rollback`."""
         return tuple(dict.fromkeys(signal.kind for signal in self.signals))
 
 
 def assess(
     evidence: Evidence, only: Collection[str] | None = None, rules: MetricRules = DEFAULT_RULES
 ) -> list[Assessed]:
-    """The verdicts on the deployments of one target (those in `only`, if it is given).
+    """The verdicts on the deployments of one target, or only on those whose key is in `only`.
 
-    The result does not depend on the order of the evidence, nor on what is given twice.
+    The order of the evidence and duplicates in it do not change the result.
     """
     course = Course(sorted({d.key: d for d in evidence.deployments}.values(), key=order))
     tests = {test.key: test for test in evidence.tests}.values()
@@ -129,8 +129,8 @@ def assess(
 def _rollbacks(
     course: Course, changes: Mapping[str, Sequence[Change]], first_seen: Mapping[str, Instant]
 ) -> dict[str, list[Signal]]:
-    """Deployment key -> the rollbacks and reverts that took it back: it failed from the start of
-    one to its success."""
+    """Deployment key -> the rollbacks and reverts that took it back. Each is a failure from the
+    start of the rollback to its success."""
     found: dict[str, list[Signal]] = {}
     shipped: dict[str, Deployment] = {}
     before: Deployment | None = None

@@ -1,4 +1,4 @@
-"""Retries of one deploy are one deployment, and deployments follow one another by their end."""
+"""Merges the retries of a deploy into one deployment, and orders deployments by their end."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from vs_tui.model.time import MINUTE, Instant
 def merge_attempts(
     deployments: Iterable[Deployment], retry_of: Mapping[str, str]
 ) -> list[Deployment]:
-    """One deployment for the attempts of one deploy; `retry_of` says which retries which.
+    """Merge the attempts of each deploy into one deployment; `retry_of` maps a retry to the attempt
+    it retries.
 
-    It starts with its first attempt and has the outcome of its last one. A cancelled retry says
-    nothing about the service, so the attempt before it stands.
+    A merged deployment starts with its first attempt and has the outcome of its last one. Cancelled
+    retries are ignored: they say nothing about the service.
     """
     groups: dict[str, list[Deployment]] = {}
     for deployment in deployments:
@@ -35,11 +36,11 @@ def merge_attempts(
 
 
 def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
-    """One deployment for what one pipeline run deployed of one version, all attempts together.
+    """Merge the deploys of one version in one pipeline run, with all attempts, into one deployment.
 
-    The deploys of one attempt (a matrix of regions) failed if any failed. A later attempt goes on
-    where the one before did not succeed; after a success it is a new deployment. Where no run is
-    known, deploys of one version at the same time are one.
+    The deploys of one attempt (a matrix of regions) fail together if any fails. A later attempt
+    continues an unsuccessful one; after a success it is a new deployment. Deploys without a known
+    run are merged if they deploy one version at the same time.
     """
     groups: dict[tuple[str, str], list[Deployment]] = {}
     alone: dict[tuple[str, str], list[Deployment]] = {}
@@ -67,7 +68,7 @@ def merge_runs(deployments: Iterable[Deployment]) -> list[Deployment]:
 
 
 def _at_once(deployments: Iterable[Deployment]) -> Iterator[Deployment]:
-    """One deployment for those that went on at the same time."""
+    """Merge deployments that overlap in time."""
     current: list[Deployment] = []
     for member in sorted(deployments, key=lambda d: (d.started_at, d.ended_at, d.key)):
         if current and member.started_at >= max(d.ended_at for d in current):
@@ -79,12 +80,12 @@ def _at_once(deployments: Iterable[Deployment]) -> Iterator[Deployment]:
 
 
 _TOGETHER: Final = 10 * MINUTE
-"""Deploys of one run whose attempts and jobs are not known are regions if they begin this close
-together."""
+"""Deploys of one run without a known attempt or job are regions of one deployment if they start at
+most this far apart."""
 
 
 def _is_new(member: Deployment, current: Sequence[Deployment]) -> bool:
-    """Whether a deploy of a run is another deployment than the ones before it."""
+    """Whether a deploy of a run starts a new deployment instead of continuing the current one."""
     if _joined(current).outcome is not Outcome.OK:
         return False
     same = [d for d in current if d.run_attempt == member.run_attempt]
@@ -103,7 +104,7 @@ def _joined(members: Sequence[Deployment]) -> Deployment:
     last = max(d.run_attempt for d in members)
     legs: dict[str, Deployment] = {}
     for number, member in enumerate(members):
-        # Without jobs a new attempt stands for all of the one before.
+        # Without jobs a new attempt replaces the whole attempt before it.
         if member.leg or member.run_attempt == last:
             legs[member.leg or f"#{number}"] = member
     counted = [d for d in legs.values() if d.outcome is not Outcome.CANCELLED]
@@ -124,7 +125,7 @@ def _joined(members: Sequence[Deployment]) -> Deployment:
 
 
 def order(deployment: Deployment) -> tuple[Instant, Instant, str]:
-    """Deployments follow one another by their end."""
+    """Sort key: deployments are ordered by their end."""
     return (deployment.ended_at, deployment.started_at, deployment.key)
 
 

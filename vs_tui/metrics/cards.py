@@ -1,4 +1,4 @@
-"""A metric of a team as it is shown: what the dashboard's DORA panels are given."""
+"""Formats the metrics of a team for display, as in the dashboard's DORA panels."""
 
 from __future__ import annotations
 
@@ -13,49 +13,50 @@ from vs_tui.metrics.levels import LATEST
 from vs_tui.model.time import SECOND, Instant
 
 SMALL_SAMPLE: Final = 5
-"""Of fewer values a median or a share is marked: one more may turn it over."""
+"""Medians and shares of fewer values are marked: one more value may change them a lot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One team and one metric."""
+    """One metric of one team, formatted."""
 
     team: str
     metric: str
     """Its name in `METRICS`."""
     text: str
-    """The value with its unit, `-` when there is none."""
+    """The value with its unit; `-` without a value."""
     n: int
     delta: str
-    """Change against the period before, such as `12%`; empty when there is nothing to compare."""
+    """Change from the period before, such as `12%`; empty without a value to compare."""
     direction: str
     """`better`, `worse`, `same` or empty."""
     level: str
     """Performance level with its year, such as `elite 2024`; empty without a value."""
     buckets: Sequence[float | None]
-    """A value a bucket of the window for the sparkline, None where there were no deployments."""
+    """One value per bucket of the window, for the sparkline; None for a bucket without
+    deployments."""
     goal: str = ""
-    """How it stands to the team's own goal: `met`, `missed`, `few` (fewer than five values); empty
-    without a goal."""
+    """The value compared with the team's goal: `met`, `missed`, `few` (fewer than five values);
+    empty without a goal."""
     title: str = ""
     short: str = ""
-    """The title where there is little room."""
+    """The short title."""
     is_count: bool = False
     """Whether the buckets are counts."""
     small: bool = False
-    """Whether it stands on too few values to say much."""
+    """Whether too few values support it."""
     since: Instant | None = None
-    """From when on there is data, where that lies within the window."""
+    """Where the data begins, if that is inside the window."""
     before_n: int = 0
-    """How many the period before stands on."""
+    """Number of values of the period before."""
     wanted: str = ""
     """The team's goal with its unit; empty without one."""
     tally: str = ""
-    """What was counted, in words: `2 deployments`, `0 of 2 failed`."""
+    """The counted items in words: `2 deployments`, `0 of 2 failed`."""
 
 
 def cards_of(team: str, figures: Mapping[str, Figure]) -> list[Card]:
-    """The cards of one team, one a metric."""
+    """The cards of one team, one per metric."""
     return [
         Card(
             team,
@@ -87,12 +88,12 @@ def seconds(duration: float | None) -> float | None:
 
 
 def measured(figure: Figure, value: float | None) -> float | None:
-    """A value of a figure in its metric's unit: durations are seconds."""
+    """A value of a figure in its metric's unit; durations in seconds."""
     return seconds(value) if figure.definition.unit is Unit.DURATION else value
 
 
 def is_count(figure: Figure) -> bool:
-    """Whether the values of a trend are counts, of which 0 is a gap."""
+    """Whether the values of the trend are counts; a 0 then shows as a gap."""
     return figure.definition.unit is Unit.PER_DAY
 
 
@@ -105,29 +106,29 @@ _TEXTS: Final[Mapping[Unit, Callable[[float | None], str]]] = {
 
 
 def text_of(metric: str, value: float | None) -> str:
-    """A value with its unit: `3/day`, `2.1d`, `4 %`; `-` for none."""
+    """A value with its unit: `3/day`, `2.1d`, `4 %`; `-` without a value."""
     return _TEXTS[METRICS[metric].unit](value)
 
 
 def value_text(figure: Figure) -> str:
-    """The figure's value; `1 open` when no failure is over yet."""
+    """The figure's value; `1 open` if all its failures are still open."""
     if figure.value is None and figure.open:
         return f"{figure.open} open"
     return text_of(figure.metric, figure.value)
 
 
 def before_text(figure: Figure) -> str:
-    """The value of the period before."""
+    """The value of the period before, as text."""
     return text_of(figure.metric, figure.before if figure.before_n else None)
 
 
 def is_small(figure: Figure) -> bool:
-    """Whether a median or a share stands on too few to say much; a count is what it is."""
+    """Whether too few values support a median or a share. A count is never small."""
     return figure.value is not None and figure.definition.is_sample and figure.n < SMALL_SAMPLE
 
 
 def remarks(figure: Figure) -> list[str]:
-    """What a value is made of."""
+    """Short notes on the values behind a figure."""
     found = [f"{n} from {name}" for name, n in figure.starts.items()]
     if figure.n and figure.working_days:
         found.append(f"on {figure.working_days_with} of {figure.working_days} working days")
@@ -141,7 +142,8 @@ def remarks(figure: Figure) -> list[str]:
 
 
 def delta_text(figure: Figure) -> str:
-    """Shares in points, all else in percent; empty when there is nothing to compare."""
+    """Change from the period before: shares in percentage points, others in percent; empty without
+    a value to compare."""
     if not figure.n or not figure.before_n:
         return ""
     is_share = figure.definition.unit is Unit.SHARE
@@ -163,7 +165,7 @@ def wanted_text(figure: Figure) -> str:
 
 
 def tally_text(figure: Figure) -> str:
-    """What was counted, in words; `-` for nothing."""
+    """The counted items in words; `-` without any."""
     seen = figure.n + figure.unknown + figure.open
     text = figure.definition.tally.format(n=figure.n, hits=figure.hits, seen=seen)
     return text if seen else texts.MISSING
@@ -178,7 +180,8 @@ def goal_text(figure: Figure) -> str:
 
 
 def level_text(figure: Figure, year: int = LATEST) -> str:
-    """`elite 2024`, or how it stands to its team's own goal; empty without a level."""
+    """The result against the team's own goal, or else the level, such as `elite 2024`; empty
+    without both."""
     if found := goal_text(figure):
         return found
     found = figure.levels.get(year, "")

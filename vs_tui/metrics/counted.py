@@ -1,5 +1,5 @@
-"""What figures are made of: the deployments of a group in time order, the changes they shipped
-first, and the failures they caused."""
+"""The input of figures: the deployments of a group in time order, the changes they shipped first,
+and the failures they caused."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from vs_tui.metrics.failures import episodes
 from vs_tui.model.time import Duration, Instant
 
 SINGLE, PART, WHOLE = 0, 1, 2
-"""A deployment of its own; one artifact of a product deployment; a product deployment."""
+"""A single deployment; one artifact of a product deployment; a whole product deployment."""
 NO_TEAM: Final = "(no team)"
-"""Deployments of projects that no team lists."""
+"""Name of the group for projects that no team lists."""
 SERVICE: Final = "service"
 LEVELS: Final = ("all", "team", "project", SERVICE, "environment", "product")
-"""What the metrics can be grouped by."""
+"""The levels by which metrics can be grouped."""
 
 
 def teams_in(text: str) -> Sequence[str]:
-    """The teams that a row names, parted by line ends."""
+    """The teams of a row, which are separated by line ends."""
     return text.split("\n") if text else (NO_TEAM,)
 
 
 class Place(NamedTuple):
-    """Whose deployments they are, and where they went."""
+    """The owner and the destination of deployments."""
 
     team: str
-    """Several are parted by line ends."""
+    """Several teams are separated by line ends."""
     project: str
     service: str
     environment: str
@@ -40,7 +40,7 @@ class Place(NamedTuple):
         return teams_in(self.team)
 
     def names(self, level: str) -> Sequence[str]:
-        """The groups of a level that it is in."""
+        """Its groups at a level."""
         if level == "all":
             return ("",)
         if level == "team":
@@ -50,7 +50,7 @@ class Place(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Of a level; only of one team, unless that is empty."""
+    """A group at a level; limited to one team unless `team` is empty."""
 
     level: str
     team: str
@@ -58,17 +58,19 @@ class Group(NamedTuple):
 
     @property
     def bit(self) -> int:
-        """Of the groups that one deployment counts in, each has a bit of its own."""
+        """The group's bit in a deployment's bit mask: different for each group that the deployment
+        counts in."""
         return 1 << (2 * LEVELS.index(self.level) + (self.level == "team" or bool(self.team)))
 
     @property
     def other_unit(self) -> int:
-        """Of a product deployment a service counts its own part, every other group the whole."""
+        """The unit that the group does not count: a service counts its part of a product
+        deployment, other groups count the whole."""
         return WHOLE if self.level == SERVICE else PART
 
 
 def groups_of(place: Place, unit: int) -> list[Group]:
-    """Every group that a deployment to a place counts in."""
+    """All groups in which a deployment to a place counts."""
     found = [Group("all", "", ""), *(Group("team", "", team) for team in place.teams)]
     for level in LEVELS[2:]:
         for name in place.names(level):
@@ -77,48 +79,48 @@ def groups_of(place: Place, unit: int) -> list[Group]:
 
 
 class Recovery(NamedTuple):
-    """A failure from its first sign to its end."""
+    """A failure from its first signal to its end."""
 
     at: Instant
-    """End of the deployment that failed."""
+    """End of the failed deployment."""
     began: Instant
     cleared: Instant | None
     deployment: str
-    """Its key."""
+    """The deployment's key."""
 
     def took(self, end: Instant) -> Duration | None:
-        """How long it lasted; None while it lasts at `end`."""
+        """Its duration; None if it is still open at `end`."""
         if self.cleared is None or self.cleared > end:
             return None
         return max(self.cleared - self.began, 0)
 
 
 UNKNOWN: Final = -1
-"""The lead time of a change whose begin is not known."""
+"""Lead time of a change with an unknown start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What one group counts, each in time order: the ends of its deployments, ..."""
+    """The counted items of one group, each list in time order. Deployments are listed by their
+    end."""
 
     ended: Sequence[Instant] = ()
     ok: Sequence[Instant] = ()
     failed: Sequence[Instant] = ()
-    """As far as could be seen at the moment that is looked back to."""
+    """Failures that were known at the time of the report."""
     rework: Sequence[Instant] = ()
     changes: Sequence[tuple[Instant, Duration]] = ()
-    """(shipped first in this group, lead time or UNKNOWN)."""
+    """(time when the group first shipped it, lead time or UNKNOWN)."""
     starts: Mapping[str, int] = field(default_factory=dict)
-    """Of the changes of the window: from which moment their lead time counts, empty where that is
-    unknown -> how many."""
+    """Basis of the lead time (empty if unknown) -> number of changes in the window."""
     recoveries: Sequence[Recovery] = ()
 
 
 def recoveries_of(
     signals: Iterable[tuple[str, Instant, Instant, Instant | None]],
 ) -> list[Recovery]:
-    """Of (deployment, its end, start, end) of each sign of failure: those of one deployment that
-    overlap are one failure."""
+    """Recoveries from the signals of failure, each (deployment, its end, start, end). Overlapping
+    signals of one deployment are one failure."""
     signs: dict[tuple[Instant, str], list[tuple[Instant, Instant | None]]] = {}
     for deployment, at, began, cleared in signals:
         signs.setdefault((at, deployment), []).append((began, cleared))

@@ -1,8 +1,8 @@
-"""Counters and histograms of delivery under em-metrics' names, and what a span adds to them.
+"""Delivery counters and histograms with em-metrics' names, and the counts that a span adds to them.
 
-Everything is counted once, when it is known first: totals only grow, as Prometheus and OTLP expect.
-Names, units and buckets: https://github.com/jsmrcaga/em-metrics (README, src/metrics). Times are
-minutes.
+Each fact is counted once, when it is first known, so totals only grow, as Prometheus and OTLP
+expect. Names, units and buckets: https://github.com/jsmrcaga/em-metrics (README, src/metrics).
+Durations are in minutes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vs_tui.model.time import MINUTE, Duration, Instant
 from vs_tui.model.vocabulary import Operation, Span, Status
 
 MOST_SERIES: Final = 1_000
-"""Combinations of attributes that are counted by themselves; the rest is counted as `other`."""
+"""Most combinations of attributes with a series of their own; the rest is counted as `other`."""
 OTHER: Final = "other"
 
 
@@ -28,11 +28,11 @@ class Instrument(NamedTuple):
     unit: str
     text: str
     bounds: tuple[float, ...] = ()
-    """Upper bounds of the buckets; one more bucket has no bound."""
+    """Upper bounds of the buckets; a last bucket has no bound."""
 
 
 class Labels(NamedTuple):
-    """Attributes of a total; an empty one is left out."""
+    """Attributes of a total; empty ones are left out."""
 
     project_id: str = ""
     team_id: str = ""
@@ -41,25 +41,25 @@ class Labels(NamedTuple):
 
 
 class Count(NamedTuple):
-    """One thing that is counted once."""
+    """One fact to count."""
 
     fact: str
-    """What is counted, the same whenever it is read again."""
+    """Identifies the fact, so that it is not counted twice."""
     name: str
-    """Of the instrument."""
+    """Name of the instrument."""
     labels: Labels
     value: float = 1.0
 
 
 class Total(NamedTuple):
-    """What was counted in one series since counting began."""
+    """The total of one series since counting began."""
 
     name: str
     labels: Labels
     n: int = 0
     sum: float = 0.0
     buckets: tuple[int, ...] = ()
-    """Counts of each bucket by itself, the unbounded one last; empty for a counter."""
+    """Count of each bucket, not cumulative, the unbounded one last; empty for a counter."""
 
 
 _LINES: Final = (1.0, 10.0, 50.0, 100.0, 300.0, 750.0, 1250.0, 1700.0, 2500.0, 5000.0)
@@ -133,7 +133,7 @@ INSTRUMENTS: Final = {
         ),
     )
 }
-"""By name."""
+"""Name -> instrument."""
 
 WATCHED: Final = (
     Operation.DEPLOY,
@@ -142,7 +142,8 @@ WATCHED: Final = (
     Operation.REVIEW,
     Operation.ISSUE,
 )
-"""Operations whose changes are read; of the others those that count as deployments."""
+"""Operations whose changes are read. Spans of other operations are read if they count as
+deployments."""
 
 
 def counts_of(
@@ -152,8 +153,11 @@ def counts_of(
     *,
     counts: bool = False,
 ) -> Iterator[Count]:
-    """What a span says by now; `below` are the reviews and pushes of a pull request, `counts` is
-    whether the span counts as a production deployment: then its end is told by `finished`."""
+    """The counts that a span adds in its current state.
+
+    `below` are the reviews and pushes of a pull request. `counts` is True for a production
+    deployment, whose end is counted by `finished` instead.
+    """
     labels = Labels(span.project, span.team, span.environment)
     if span.operation == Operation.DEPLOY or counts:
         if span.started_at is not None:
@@ -177,7 +181,7 @@ def counts_of(
 def finished(
     key: str, labels: Labels, *, ok: bool, failed: bool, took: Duration
 ) -> Iterator[Count]:
-    """A finished deployment to production as it was judged."""
+    """The counts of a finished production deployment, by its verdict."""
     if ok:
         yield Count(f"deployment_frequency\n{key}", "deployment_frequency", labels)
     if failed:
@@ -187,13 +191,13 @@ def finished(
 
 
 def shipped(change: str, labels: Labels, lead: Duration) -> Count:
-    """A change where its project shipped it first."""
+    """The count of a change that its project shipped for the first time."""
     name = "lead_time_for_changes"
     return Count(f"{name}\n{change}\n{labels.project_id}", name, labels, minutes(lead))
 
 
 def incident(key: str, labels: Labels, fact: IncidentFact) -> Iterator[Count]:
-    """An incident by now."""
+    """The counts of an incident in its current state."""
 
     def count(name: str, took: Duration | None = None) -> Count:
         return Count(f"{name}\n{key}", name, labels, 1.0 if took is None else minutes(took))
@@ -218,7 +222,7 @@ def _count(span: Span, name: str, labels: Labels, value: float = 1.0) -> Count:
 
 
 def _elsewhere(span: Span, labels: Labels) -> Iterator[Count]:
-    """The end of a deploy to another environment than production."""
+    """The counts of a finished deploy outside production."""
     if span.status is Status.OK or span.status.failed:
         ok = span.status is Status.OK
         took = span.duration or 0
@@ -256,7 +260,7 @@ def _since(
 
 
 def add(total: Total, value: float) -> Total:
-    """A total with one more value."""
+    """The total with one more value."""
     bounds = INSTRUMENTS[total.name].bounds
     if not bounds:
         return total._replace(n=total.n + 1, sum=total.sum + value)

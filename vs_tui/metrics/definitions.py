@@ -1,5 +1,5 @@
-"""The one table of the delivery metrics: a metric is an entry of METRICS, and view, API, commands,
-Prometheus and configuration read what they show from it."""
+"""The table of the delivery metrics. Each metric is an entry of METRICS; the view, API, commands,
+Prometheus and configuration all read it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ SAME_POINTS: Final = 0.005
 
 
 class Unit(StrEnum):
-    """What a value is; so called in JSON."""
+    """The unit of a value, as named in JSON."""
 
     PER_DAY = "per_day"
     DURATION = "seconds"
-    """Microseconds inside."""
+    """Microseconds in memory, seconds in JSON."""
     SHARE = "ratio"
     PER_DEPLOYMENT = "per_deployment"
 
     @property
     def words(self) -> str:
-        """What it is called in the docs."""
+        """Its name in the docs."""
         return _WORDS[self]
 
 
@@ -42,7 +42,7 @@ _WORDS: Final[Mapping[Unit, str]] = {
 
 
 class Rows(StrEnum):
-    """What a metric stands on."""
+    """The kind of items that a metric counts."""
 
     DEPLOYMENTS = "deployments"
     CHANGES = "changes"
@@ -57,32 +57,32 @@ class Figure:
     value: float | None
     """In the metric's unit; None without data."""
     n: int
-    """What the value stands on: deployments, changes or closed failures."""
+    """Number of deployments, changes or closed failures behind the value."""
     p90: float | None = None
     hits: int = 0
-    """Of a share: the deployments that failed or repaired; else the changes."""
+    """For a share: deployments that failed or repaired. For changes per deployment: the changes."""
     open: int = 0
-    """Failures that last."""
+    """Failures that are not over."""
     open_for: Duration = 0
-    """How long the longest of them has lasted at the end of the window."""
+    """Age of the longest open failure at the end of the window."""
     unknown: int = 0
-    """Changes whose begin is not known."""
+    """Changes with an unknown start."""
     starts: Mapping[str, int] = field(default_factory=dict)
-    """From which moment lead times were counted -> changes."""
+    """Basis of the lead time -> number of changes."""
     working_days: int = 0
     working_days_with: int = 0
-    """Of them, those with a successful deployment."""
+    """Working days with a successful deployment."""
     series: Sequence[float | None] = ()
-    """A value a bucket of the window, None where it has no data."""
+    """One value per bucket of the window; None without data."""
     before: float | None = None
-    """The value over the period before."""
+    """The value of the period before."""
     before_n: int = 0
     level: str = ""
-    """Of a frequency, which follows days and not the value."""
+    """Level of a frequency, which depends on the days with deployments and not on the value."""
     goal: float | None = None
-    """What its team wants it to be."""
+    """The team's goal."""
     since: Instant | None = None
-    """From when on there is data, where that lies within the window."""
+    """Where the data begins, if that is inside the window."""
 
     @property
     def definition(self) -> Metric:
@@ -90,7 +90,7 @@ class Figure:
 
     @property
     def levels(self) -> Mapping[int, str]:
-        """Performance level by the year of the report; empty without a value or a level."""
+        """Year of the report -> performance level; empty without a value or a level."""
         if not self.n:
             return {}
         if self.level:
@@ -100,7 +100,7 @@ class Figure:
 
     @property
     def direction(self) -> str:
-        """`better`, `worse`, `same`, or empty when there is nothing to compare."""
+        """`better`, `worse` or `same`; empty without a value to compare."""
         if self.value is None or self.before is None or not self.n or not self.before_n:
             return ""
         grown = self.value - self.before
@@ -112,11 +112,11 @@ class Figure:
 
 
 Stretch = tuple[Instant, Instant, Instant]
-"""`[since, until)`, and the moment up to which things are known."""
+"""`[since, until)`, and the time up to which facts are known."""
 
 
 def _slice(rows: Sequence[Any], stretch: Stretch) -> Sequence[Any]:
-    """Those of sorted moments, or of tuples that begin with one, that lie in a stretch."""
+    """The rows of a stretch. Rows are sorted instants, or sorted tuples that start with one."""
     since, until = (
         stretch[:2] if rows and isinstance(rows[0], int) else ((stretch[0],), (stretch[1],))
     )
@@ -134,7 +134,7 @@ def _leads(counted: Counted, stretch: Stretch) -> list[Duration]:
 
 
 def _recoveries(counted: Counted, stretch: Stretch) -> list[Duration]:
-    """How long failures lasted that are over, sorted."""
+    """Durations of closed failures, sorted."""
     taken = [row.took(stretch[2]) for row in _slice(counted.recoveries, stretch)]
     return sorted([took for took in taken if took is not None])
 
@@ -193,51 +193,53 @@ _RECOVERY_BINS: Final[Bins] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """All that is to be known of a metric."""
+    """The definition of a metric."""
 
     name: str
-    """On cards and in filters."""
+    """Its name on cards and in filters."""
     key: str
-    """In JSON, Prometheus and [goals]."""
+    """Its name in JSON, Prometheus and [goals]."""
     title: str
     short: str
-    """Where there is little room."""
+    """The short title."""
     about: str
-    """A line of help."""
+    """One line of help."""
     meaning: str
-    """What it counts, as docs/metrics.md says it first."""
+    """Its definition, the first sentences in docs/metrics.md."""
     unit: Unit
     more_is_better: bool = False
     measure: Callable[[Counted, Stretch], Figure]
     level: Callable[[float | None], Mapping[int, str]] | None = None
     tells: tuple[str, ...] = ()
-    """Which fields of a figure say something of it."""
+    """The fields of a figure that apply to it."""
     hits: str = ""
-    """What `hits` and `n` are, in words."""
+    """Template that says `hits` and `n` in words."""
     tally: str
-    """What was counted, in few words: of `n`, `hits` and `seen`, which is all that it stands on."""
+    """Short template for the counted items: `n`, `hits` and `seen` (all items, with open and
+    unknown ones)."""
     bins: Bins = ()
-    """Of the histogram of `spread`; none: `moments` by the day of the week."""
+    """Bins of the histogram of `spread`. Without bins the histogram shows `moments` by day of the
+    week."""
     spread: Callable[[Counted, Stretch], list[Duration]] | None = None
     moments: Callable[[Counted], Sequence[Instant]] = lambda counted: counted.ok
     rows: Rows = Rows.DEPLOYMENTS
     counts: str = "outcome IN ('ok', 'failed')"
-    """SQL: which deployments it stands on."""
+    """SQL condition: the deployments that it counts."""
     first: str = "1"
-    """SQL: what of them is listed first, the greatest."""
+    """SQL expression that orders the listed deployments, greatest first."""
     note: str = "reasons"
-    """What the list says of a deployment: `reasons`, `repair` or `{first} changes`."""
+    """The list's note on a deployment: `reasons`, `repair` or `{first} changes`."""
     listed: str
-    """What the list of rows is called."""
+    """Title of the list of rows."""
 
     @property
     def has_level(self) -> bool:
-        """Whether DORA's reports give levels; a frequency's follow its days."""
+        """Whether it has DORA levels; those of a frequency depend on its days."""
         return self.level is not None or self.unit is Unit.PER_DAY
 
     @property
     def is_sample(self) -> bool:
-        """Whether a few more values may turn it over; a count is what it is."""
+        """Whether a few more values may change it a lot; False for a count."""
         return self.unit is not Unit.PER_DAY
 
 

@@ -1,5 +1,5 @@
-"""ValueStream's questions, for any kind of span and any grouping: how often, how long, how well,
-how much at once."""
+"""ValueStream's figures for any kind of span and any grouping: counts, durations, success ratio and
+spans in progress."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ GROUPINGS: Final = (
     *("operation", "name", "project", "team", "service", "environment", "source", "actor"),
     *("status", "stage"),
 )
-"""What spans can be grouped by; any number of them together."""
+"""Fields by which spans can be grouped; several can be combined."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What is counted of one group of spans in a window."""
+    """Counts of one group of spans in a window."""
 
     started: int = 0
     in_progress: int = 0
-    """At the end of the window."""
+    """Spans in progress at the end of the window."""
     ok: int = 0
     failed: int = 0
-    """With an error or timed out."""
+    """Spans with an error or a timeout."""
     cancelled: int = 0
     finished: int = 0
     durations: list[Duration] = field(default_factory=list)
-    """Of those that ended in the window, ok or failed, with a known start."""
+    """Durations of the spans that ended in the window, ok or failed, with a known start."""
 
     def see(self, began: Instant | None, ended: Instant | None, window: Window) -> None:
-        """Count the begin of a span, and whether it goes on at the end of the window."""
+        """Count the start of a span, and whether it is in progress at the end of the window."""
         if began is not None:
             self.started += window.since <= began < window.until
             self.in_progress += began <= window.end and (ended is None or ended > window.end)
@@ -50,7 +50,7 @@ class Tally:
             self._end(status, 1, [max(ended - began, 0)] if began is not None else [])
 
     def add(self, status: Status, durations: list[Duration]) -> None:
-        """Count spans that began and ended in the window, by how long they took."""
+        """Count spans that started and ended in the window; `durations` has one value per span."""
         self.started += len(durations)
         self._end(status, len(durations), durations)
 
@@ -72,11 +72,11 @@ class Tally:
 def by_values(
     keys: Sequence[Sequence[str]], took: list[Duration]
 ) -> dict[tuple[str, ...], list[Duration]]:
-    """The durations of each combination of values; `keys` has a sequence a column."""
+    """The durations by combination of values; `keys` has one sequence per column."""
     if not keys:
         return {(): took} if took else {}
     found: defaultdict[Any, list[Duration]] = defaultdict(list)
-    if len(keys) == 1:  # a tuple for each span would take as long as all the rest
+    if len(keys) == 1:  # building a tuple per span would double the time
         for key, duration in zip(keys[0], took, strict=True):
             found[key].append(duration)
         return {(key,): durations for key, durations in found.items()}
@@ -86,27 +86,27 @@ def by_values(
 
 
 class GroupFigures(NamedTuple):
-    """One group of spans in a window."""
+    """Figures of one group of spans in a window."""
 
     group: tuple[str, ...]
     started: int
     finished: int
     ok: int
     failed: int
-    """With an error or timed out."""
+    """Spans with an error or a timeout."""
     cancelled: int
     in_progress: int
-    """At the end of the window."""
+    """Spans in progress at the end of the window."""
     success_ratio: float | None
-    """ok / (ok + failed): a cancelled span says nothing about success."""
+    """ok / (ok + failed); cancelled spans do not count."""
     throughput: float | None
-    """Finished a day."""
+    """Finished spans per day."""
     duration: Distribution
-    """Of those that ended in the window, ok or failed, with a known start."""
+    """Durations of the spans that ended in the window, ok or failed, with a known start."""
 
 
 def check_grouping(grouping: Sequence[str]) -> None:
-    """ValueError when a name is none of GROUPINGS."""
+    """Raise ValueError for a name that is not in GROUPINGS."""
     for name in grouping:
         if name not in GROUPINGS:
             accepted = ", ".join(GROUPINGS)
@@ -114,7 +114,7 @@ def check_grouping(grouping: Sequence[str]) -> None:
 
 
 def duration_report(tallies: Mapping[tuple[str, ...], Tally], window: Window) -> list[GroupFigures]:
-    """Figures of every group that anything happened in, most finished spans first."""
+    """Figures of every group with activity in the window, most finished spans first."""
     days = window.length
     found = [
         GroupFigures(
@@ -139,16 +139,16 @@ def duration_report(tallies: Mapping[tuple[str, ...], Tally], window: Window) ->
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """When an in-flight span should end, by its last successes."""
+    """When an in-flight span should end, judged by the last successes of its series."""
 
     n: int
     median_end: Instant
     p90_end: Instant
     overdue: bool
-    """Whether even the 90th percentile has passed."""
+    """Whether the expected end by the 90th percentile has passed."""
 
 
 def expected_end(started_at: Instant, history: History, now: Instant) -> Expectation:
-    """Start plus what its series usually takes."""
+    """The expected end: the start plus the usual durations of the series."""
     end = started_at + history.p90
     return Expectation(history.n, started_at + round(history.median), end, now > end)

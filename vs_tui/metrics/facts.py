@@ -1,4 +1,4 @@
-"""What the metrics are made of, read from spans and links."""
+"""The facts that metrics are computed from, read from spans and links."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Outcome(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     PENDING = "pending"
-    """In flight: not a deployment yet."""
+    """In flight; does not count as a deployment yet."""
 
 
 _PRODUCTION: Final = ("prod", "production", "prd")
 
 
 def spellings(environment: str) -> tuple[str, ...]:
-    """The names that mean the same environment: `prod`, `production` and `prd` are one, and so is
-    a name in other case. One tool's deploys are another's `Production`."""
+    """All spellings of an environment: `prod`, `production` and `prd` are one environment, in any
+    case, because tools spell it differently."""
     lowered = environment.lower()
     words = _PRODUCTION if lowered in _PRODUCTION else (lowered,)
     found = [spelt for word in words for spelt in (word, word.capitalize(), word.upper())]
@@ -32,7 +32,7 @@ def spellings(environment: str) -> tuple[str, ...]:
 
 
 class Target(NamedTuple):
-    """Where deployments follow one another: what one replaces is the one before."""
+    """A sequence of deployments, each of which replaces the one before."""
 
     project: str
     service: str
@@ -41,20 +41,20 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """One deploy to one target, its retries included."""
+    """One deploy to one target, with its retries."""
 
     key: str
     run_of: str = ""
-    """The span of which this is an earlier run; empty for the span as it stands."""
+    """Key of the span if this is an earlier run of it; empty for the span's current run."""
     project: str
     service: str
     environment: str
     started_at: Instant
     ended_at: Instant
-    """For a PENDING one, the last that is known of it."""
+    """For a PENDING one, the time of its last event."""
     outcome: Outcome
     reason: str = ""
-    """Why it failed by its own result: `failure`, `timeout`, ..."""
+    """Why its own result is a failure: `failure`, `timeout`, ..."""
     version: str = ""
     commit: str = ""
     branch: str = ""
@@ -63,29 +63,29 @@ class Deployment:
     """The id that joins the artifacts of one product deployment."""
     artifact: str = ""
     parts: tuple[tuple[str, str], ...] = ()
-    """(artifact, version) of each artifact of its project, where one span deployed several."""
+    """(artifact, version) of each artifact of its project, if one span deployed several."""
     part_results: tuple[tuple[str, str], ...] = ()
-    """(artifact, `success` or `failure`) of those whose own result is known."""
+    """(artifact, `success` or `failure`) of the artifacts with a known result of their own."""
     whole: Deployment | None = None
-    """The deployment of several artifacts that this is one artifact of."""
+    """The deployment of several artifacts that contains this artifact."""
     team: str = ""
     first_commit_at: Instant | None = None
-    """The oldest commit it ships, where its sender tells that itself."""
+    """Time of the oldest commit it ships, if the sender reports it."""
     marked: str = ""
-    """Why the sender's own data says that it repairs: `rollback`, `hotfix branch`, ..."""
+    """Why the sender's data marks it as a repair: `rollback`, `hotfix branch`, ..."""
     name: str = ""
     trace_id: str = ""
     attempts: int = 1
     is_plyzen: bool = False
-    """Whether plyzen's own rules say when its change began."""
+    """Whether plyzen's rules decide when its change began."""
     run: str = ""
-    """The pipeline run that deployed, all its attempts together."""
+    """The pipeline run that deployed, the same for all its attempts."""
     run_attempt: int = 0
-    """0 where it is not told."""
+    """Number of the attempt; 0 if unknown."""
     leg: str = ""
-    """The job of the run, where a run deploys several regions."""
+    """The job of the run, if a run deploys several regions."""
     members: tuple[str, ...] = ()
-    """Keys of all spans that are this one deployment; none: its own."""
+    """Keys of all its spans; empty if it has only its own."""
 
     @property
     def span(self) -> str:
@@ -103,7 +103,7 @@ class Deployment:
 
     @property
     def finished(self) -> bool:
-        """Whether it is a deployment: it ended, and nobody cancelled it."""
+        """Whether it counts as a deployment: it ended and was not cancelled."""
         return self.outcome in (Outcome.OK, Outcome.FAILED)
 
     @property
@@ -111,17 +111,17 @@ class Deployment:
         return self.outcome is Outcome.OK
 
     def brought(self, service: str) -> bool:
-        """Whether it is about a service, which of several artifacts it may not be."""
+        """Whether it deployed a service; always True unless it deployed several artifacts."""
         return not self.parts or service in ("", self.service) or service in dict(self.parts)
 
     def version_of(self, service: str = "") -> str:
-        """What tells its version from another: that of an artifact, else its own or its commit."""
+        """The version of one of its artifacts, or else its own version or commit."""
         return dict(self.parts).get(service) or self.version or self.commit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Test:
-    """A finished test of what is deployed."""
+    """A finished test of deployed software."""
 
     key: str
     project: str
@@ -130,13 +130,13 @@ class Test:
     ended_at: Instant
     passed: bool
     suite: str = ""
-    """What is tested, without numbers: a passing run of the same suite is a retest."""
+    """Name of the suite without numbers; a passing run of the same suite is a retest."""
     version: str = ""
     commit: str = ""
     deployment: str = ""
-    """Key of the span it is below, which may be a deploy."""
+    """Key of the parent span, which may be a deploy."""
     cut: tuple[str, ...] = ()
-    """Keys of the spans that a person said it is not about."""
+    """Keys of spans that a user unlinked from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,29 +149,29 @@ class Incident:
     environment: str
     started_at: Instant
     restored_at: Instant | None = None
-    """When it was restored, or else finished; None while it lasts."""
+    """When it was restored, or else finished; None while it is open."""
     finished_at: Instant | None = None
     version: str = ""
-    """The version that it names, else the commit."""
+    """The version it names, or else the commit."""
     linked: tuple[str, ...] = ()
     """Keys of the spans it names."""
     cut: tuple[str, ...] = ()
-    """Keys of the spans that a person said it is not about."""
+    """Keys of spans that a user unlinked from it."""
     alike: tuple[str, ...] = ()
-    """Keys of the deploys of the version it names, where their services are called otherwise."""
+    """Keys of deploys of the version it names, for services with other names."""
     team: str = ""
     name: str = ""
     span: str = ""
-    """The span of which this is one run; empty for the span as it stands."""
+    """Key of the span if this is one run of it; empty for the span's current run."""
     names_deployment: bool = False
     """Whether it names a deployment by its id."""
     only_named: bool = False
-    """Whether it is about a deployment of this target only if it names it or its version: another
-    target that it may be about had one begun later."""
+    """Whether only its named deployment or version may be blamed in this target, because another
+    possible target has a deployment that began later."""
 
 
 class Kind(StrEnum):
-    """What a change is known by."""
+    """The kind of thing that identifies a change."""
 
     PULL_REQUEST = "pull_request"
     COMMIT = "commit"
@@ -180,7 +180,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Something that is shipped, and what is known of its way."""
+    """A shipped change and the known moments of its way to production."""
 
     key: str
     kind: Kind
@@ -190,12 +190,12 @@ class Change:
     first_commit_at: Instant | None = None
     opened_at: Instant | None = None
     reviewed_at: Instant | None = None
-    """The first review."""
+    """Time of the first review."""
     approved_at: Instant | None = None
-    """The last approval before the merge."""
+    """Time of the last approval before the merge."""
     merged_at: Instant | None = None
     commits: tuple[str, ...] = ()
-    """Its head and merge commit."""
+    """Its head commit and merge commit."""
     branch: str = ""
     ready_at: Instant | None = None
     """When it stopped being a draft."""
@@ -203,7 +203,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """A build or pipeline run that made an artifact."""
+    """A build or pipeline run that produced an artifact."""
 
     key: str
     project: str
@@ -226,6 +226,6 @@ def same_version(version: str, commit: str, other: str, other_commit: str) -> bo
 
 
 def _same(name: str, other: str) -> bool:
-    """Equal, or one commit written shorter than the other."""
+    """Whether two names are equal, or one is an abbreviated commit of the other."""
     short, long = sorted((name, other), key=len)
     return short == long or (len(short) >= 7 and long.startswith(short))

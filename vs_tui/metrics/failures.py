@@ -1,7 +1,7 @@
 """Change failures, recovery episodes and rework.
 
-A deployment failed, once, whatever the number of signals: its own result, a failed test of what
-it deployed, an incident or alarm linked to it, a rollback or revert of it.
+A deployment fails once, however many signals there are: its own result, a failed test of it, an
+incident or alarm linked to it, a rollback or revert of it.
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ _VERSION: Final = re.compile(r"[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})\Z")
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One sign that a deployment failed."""
+    """One signal that a deployment failed."""
 
     kind: str
     """`deploy`, `test`, `incident` or `rollback`."""
     key: str
-    """The span that says so."""
+    """Key of the span that gives the signal."""
     started_at: Instant
     ended_at: Instant | None
     """None while it is open."""
     span: str = ""
-    """Of an incident: the span of which this is one run."""
+    """For an incident: key of the span of which this is one run."""
 
 
 def episodes(
     signals: Iterable[tuple[Instant, Instant | None]],
 ) -> list[tuple[Instant, Instant | None]]:
-    """(start, end) of signs of one deployment: those that overlap or touch are one failure, from
-    the first sign to the end of the last; the end is None while it lasts."""
+    """Merge signals of one deployment, each (start, end), into failures. Signals that overlap or
+    touch are one failure, from the first start to the last end; the end is None while the failure
+    is open."""
     found: list[tuple[Instant, Instant | None]] = []
     for began, ended in sorted(signals, key=lambda signal: signal[0]):
         last = found[-1] if found else None
@@ -53,10 +54,10 @@ def episodes(
 
 
 class Course:
-    """The finished deployments of one target in the order of their ends."""
+    """The finished deployments of one target, ordered by their end."""
 
     def __init__(self, deployments: Iterable[Deployment]) -> None:
-        """`deployments` are sorted (`attempts.order`)."""
+        """`deployments` must be sorted by `attempts.order`."""
         self.deployments = [d for d in deployments if d.finished]
         self.begun = sorted(self.deployments, key=lambda d: (d.started_at, d.ended_at, d.key))
         self.starts = [d.started_at for d in self.begun]
@@ -65,20 +66,20 @@ class Course:
         self._success_ends = [d.ended_at for d in self._successes]
 
     def live_at(self, moment: Instant, service: str) -> Deployment | None:
-        """The last deployment of a service that had ended."""
+        """The last deployment of a service that had ended at this moment."""
         return _last(self.deployments, self._ends, moment, service)
 
     def begun_at(self, moment: Instant, service: str) -> Deployment | None:
-        """The last deployment of a service that had begun, whatever became of it."""
+        """The last deployment of a service that had begun at this moment, whatever its result."""
         return _last(self.begun, self.starts, moment, service)
 
     def success_before(self, moment: Instant) -> Deployment | None:
-        """The last successful one that ended before this moment."""
+        """The last successful deployment that ended before this moment."""
         index = bisect_left(self._success_ends, moment) - 1
         return self._successes[index] if index >= 0 else None
 
     def success_after(self, moment: Instant) -> Deployment | None:
-        """The first successful one that ended after this moment."""
+        """The first successful deployment that ended after this moment."""
         index = bisect_right(self._success_ends, moment)
         return self._successes[index] if index < len(self._successes) else None
 
@@ -93,8 +94,8 @@ def _last(
 def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
     """Deployment key -> its tests, in time order.
 
-    A test belongs to the deployment it is below; else to the last one of its target that ended
-    before the test did, if both may be the same version.
+    A test belongs to its parent deployment. Without one it belongs to the last deployment of its
+    target that ended before the test did, if both may be the same version.
     """
     spans: dict[str, list[Deployment]] = {}
     for deployment in course.deployments:
@@ -104,7 +105,7 @@ def tested(course: Course, tests: Iterable[Test]) -> dict[str, list[Test]]:
     for test in sorted(tests, key=lambda t: (t.ended_at, t.key)):
         runs = spans.get(test.deployment)
         if runs:
-            # What ran inside the deploy has its say in the deploy's own result.
+            # The deploy's own result already includes the tests that ended before it did.
             live = _last_until(runs, test.ended_at)
         else:
             live = course.live_at(test.ended_at, test.service)
@@ -124,13 +125,16 @@ def _last_until(deployments: Sequence[Deployment], moment: Instant) -> Deploymen
 def blamed(
     incident: Incident, course: Course, window: Duration, pending: Sequence[Deployment] = ()
 ) -> list[Deployment]:
-    """The deployments of one target that an incident is about: its link in the trace and the
-    failures of the number both come from here.
+    """The deployments of one target that an incident is about. Both the link in the trace and the
+    count of failures use this function.
 
-    Those it names; else the last one of its version that had begun before it; else, where it or the
-    deployment names no version, the last one that had begun, whatever its result, unless it ended
-    more than `window` before the incident (0: none). One that is still `pending` is no failure yet,
-    nor is the one before it. None that a person cut it off from.
+    The first rule that applies decides: the deployments it names; the last deployment of its
+    version that began before it; if the incident or the deployment names no version, the last
+    deployment that had begun, whatever its result, unless it ended more than `window` before the
+    incident (0: never).
+
+    If that last deployment is still in `pending`, it is no failure yet, and the deployment before
+    it is not blamed instead. Deployments that a user unlinked from the incident are left out.
     """
     found = _blamed(incident, course, window, pending)
     return [deployment for deployment in found if not set(deployment.spans) & set(incident.cut)]
@@ -141,7 +145,7 @@ def _blamed(
 ) -> list[Deployment]:
     at = incident.started_at
     if named := _runs_of(course, incident.linked):
-        # Of a span that ran several times it is the run that was live, else the first one.
+        # A span with several runs stands for the run that was live, or else for the first one.
         return [_last_until(runs, at) or runs[0] for runs in named]
     if incident.names_deployment:
         return []
@@ -166,7 +170,7 @@ def _blamed(
 
 
 def _runs_of(course: Course, spans: Collection[str]) -> list[list[Deployment]]:
-    """The deployments of some spans, the runs of each."""
+    """The deployments of the given spans, as one list of runs per span."""
     found: dict[str, list[Deployment]] = {}
     for deployment in course.deployments if spans else ():
         for span in deployment.spans:
@@ -176,7 +180,7 @@ def _runs_of(course: Course, spans: Collection[str]) -> list[list[Deployment]]:
 
 
 def _is_of(deployment: Deployment, incident: Incident) -> bool:
-    """Whether it deployed the version that an incident names, which may be a commit."""
+    """Whether it deployed the version that an incident names; that version may be a commit."""
     version = incident.version
     if version in (deployment.version, deployment.commit, deployment.version_of(incident.service)):
         return True
@@ -186,7 +190,7 @@ def _is_of(deployment: Deployment, incident: Incident) -> bool:
 def signals_of(
     course: Course, tests: Iterable[Test], blames: Iterable[tuple[Incident, Deployment]]
 ) -> dict[str, list[Signal]]:
-    """Deployment key -> every sign of its failure."""
+    """Deployment key -> all signals of its failure, except rollbacks."""
     found: dict[str, list[Signal]] = {}
     for deployment in course.deployments:
         if not deployment.ok:
@@ -210,8 +214,8 @@ def signals_of(
 
 
 class _Closings:
-    """What closes a failed test: the next passing run of its suite in the target, or a later
-    deployment with tests when the last run of each of its suites passes."""
+    """Finds the end of a failed test: the next passing run of its suite in the target, or a later
+    successful deployment whose suites all pass in their last run."""
 
     def __init__(self, course: Course, by_deployment: Mapping[str, Sequence[Test]]) -> None:
         self._passes: dict[str, list[Instant]] = {}
@@ -244,10 +248,11 @@ def undone(
     shipped: Mapping[str, Deployment],
     titles: Iterable[str],
 ) -> Deployment | None:
-    """The deployment that this one takes back: by a rollback the one before, by a revert the one
-    that shipped the reverted change.
+    """The deployment that this one takes back. A rollback takes back the deployment before it, a
+    revert the one that shipped the reverted change.
 
-    `shipped`: title of a change -> the deployment that shipped it. `titles`: of its own changes.
+    `shipped`: title of a change -> the deployment that shipped it. `titles`: titles of this
+    deployment's changes.
     """
     if before is not None:
         is_rollback = deployment.marked == ROLLBACK or _older(deployment, before, first_seen)
@@ -267,10 +272,11 @@ def rework_of(
     repaired: frozenset[str],
     marks: Sequence[str] = (),
 ) -> str:
-    """Why a deployment is a repair; empty when it is none.
+    """Why a deployment is a repair; empty if it is not one.
 
-    `before`: the deployment it replaced, ok or not. `first_seen`: when each version of the target
-    was deployed first. `repaired`: deployments that repaired another. `marks`: of its changes.
+    `before`: the deployment it replaced, whatever its result. `first_seen`: when each version of
+    the target was first deployed. `repaired`: keys of the deployments that closed a failure of
+    another one. `marks`: reasons found in its changes.
     """
     if deployment.key in repaired:
         return "closed a failure"
@@ -282,9 +288,9 @@ def rework_of(
 
 
 def repairs(course: Course, signals: Mapping[str, Sequence[Signal]]) -> frozenset[str]:
-    """Keys of deployments that began during an incident or after a failed test of another one,
-    which was over at their end or later. A failed deploy that is run again is a retry, no repair.
-    """
+    """Keys of the deployments that closed a failure of another one: they began during its incident
+    or after its failed test, and ended no later than the failure. A rerun of a failed deploy is a
+    retry and not a repair."""
     found: set[str] = set()
     for key, of_key in signals.items():
         for signal in of_key:
@@ -301,7 +307,7 @@ def repairs(course: Course, signals: Mapping[str, Sequence[Signal]]) -> frozense
 
 
 def _older(deployment: Deployment, before: Deployment, first_seen: Mapping[str, Instant]) -> bool:
-    """Whether a version went out again over one that is newer than it."""
+    """Whether it replaced a newer version with an older one."""
     mine, theirs = deployment.version_of(), before.version_of()
     if not mine or not theirs or mine == theirs:
         return False

@@ -1,4 +1,4 @@
-"""Flaky jobs: the same job on the same commit with both results."""
+"""Flaky jobs: jobs that both passed and failed on the same commit."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class FlakyJob:
     project: str
     job: str
     commits: int
-    """On how many commits it had been run."""
+    """Number of commits it ran on."""
     flaky: int
-    """On how many of them it had both results."""
+    """Number of commits with both results."""
     last_at: Instant
     example: str
     """Key of a run on the latest commit with both results."""

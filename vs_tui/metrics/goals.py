@@ -1,4 +1,4 @@
-"""What a team wants its metrics to be: `[goals.TEAM]` of the configuration."""
+"""The goals of teams for their metrics: `[goals.TEAM]` of the configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vs_tui.metrics.definitions import BY_KEY, METRICS, Unit
 from vs_tui.model.time import parse_duration
 
 Goals = Mapping[str, Mapping[str, float]]
-"""Team -> short name of a metric -> value: a day's count, microseconds or a share."""
+"""Team -> short name of a metric -> goal: a count per day, microseconds, a share or a number."""
 _RATE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(day|week|month)\Z")
 _PERCENT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%\Z")
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?\Z")
@@ -18,7 +18,7 @@ _DAYS: Final = {"day": 1, "week": 7, "month": 30}
 
 
 def read_goals(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Goals as people write them; ValueError says what is accepted."""
+    """Parse the goals of the configuration. ValueError says what is accepted."""
     found: dict[str, dict[str, float]] = {}
     for team, table in tables.items():
         for name, text in table.items():
@@ -65,7 +65,7 @@ EXAMPLES: Final[Mapping[Unit, str]] = {
     Unit.DURATION: "2d",
     Unit.PER_DEPLOYMENT: "3",
 }
-"""How a goal is written."""
+"""Unit -> example of how to write a goal."""
 _KINDS: Final[Mapping[Unit, str]] = {
     Unit.PER_DAY: f'a rate such as "{EXAMPLES[Unit.PER_DAY]}" or "2/week"',
     Unit.SHARE: f'a share such as "{EXAMPLES[Unit.SHARE]}"',
@@ -75,5 +75,5 @@ _KINDS: Final[Mapping[Unit, str]] = {
 
 
 def is_met(metric: str, value: float, goal: float) -> bool:
-    """Whether a value reaches a goal."""
+    """Whether a value meets a goal."""
     return value >= goal if METRICS[metric].more_is_better else value <= goal

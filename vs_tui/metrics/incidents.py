@@ -1,4 +1,4 @@
-"""Incidents beside the five metrics: how many, how fast noticed, how fast restored."""
+"""Incident figures shown beside the five metrics: count, time to detect and time to restore."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vs_tui.model.time import Duration, Instant
 CREATING: frozenset[str] = frozenset(
     {"feature", "new feature", "story", "user story", "enhancement", "improvement", "epic"}
 )
-"""Types of tickets that create something new, against repairing and running what is there."""
+"""Ticket types that create something new, as opposed to repair and operation."""
 
 
 class IncidentFact(NamedTuple):
@@ -33,7 +33,8 @@ class IncidentFact(NamedTuple):
 
     @property
     def time_to_detect(self) -> Duration | None:
-        """Missing without a linked deployment, and when the incident began before its end."""
+        """Time from the end of the linked deployment; None without one, or if the incident began
+        before that end."""
         if self.deployed_at is None or self.started_at < self.deployed_at:
             return None
         return self.started_at - self.deployed_at
@@ -41,11 +42,11 @@ class IncidentFact(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IncidentFigures:
-    """The incidents that began in a window."""
+    """Figures of the incidents that began in a window."""
 
     n: int
     linked: int
-    """Those that a deployment is blamed for."""
+    """Incidents linked to a deployment."""
     restored: int
     finished: int
     restore_median: float | None
@@ -72,8 +73,8 @@ def incident_figures(incidents: Iterable[IncidentFact], window: Window) -> Incid
 
 
 def innovation_ratio(spent: Mapping[str, int], creating: frozenset[str] = CREATING) -> float | None:
-    """Time in finished tickets of creating types / time in all that have a type; None without
-    any. `spent`: type in lower case -> time."""
+    """Time in finished tickets of creating types, divided by the time in all tickets with a type;
+    None without any. `spent`: type in lower case -> time."""
     typed = {kind: time for kind, time in spent.items() if kind}
     created = sum(time for kind, time in typed.items() if kind in creating)
     return ratio(created, sum(typed.values()))

@@ -1,4 +1,5 @@
-"""Change lead time: which changes a deployment shipped, when they began, and how long it took."""
+"""Change lead time: the changes that a deployment shipped, when they began and how long they
+took."""
 
 from __future__ import annotations
 
@@ -13,14 +14,14 @@ from vs_tui.model.time import Duration, Instant
 
 
 class Basis(StrEnum):
-    """Which moment a lead time was counted from; the first of these that is known."""
+    """The moment from which a lead time is counted."""
 
     COMMIT = "first commit"
     OPENED = "pull request opened"
     BUILD = "first build"
     DEPLOYMENT = "previous deployment"
     NONE = ""
-    """Nothing is known of it: the change was shipped, but has no lead time."""
+    """No start is known: the change was shipped but has no lead time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +36,15 @@ class Shipped:
 
     @property
     def lead(self) -> Duration | None:
-        """Deployment end minus the change's start, never negative; None when that is unknown."""
+        """Deployment end minus the change's start, never negative; None if the start is unknown."""
         if self.started_at is None:
             return None
         return max(self.deployed_at - self.started_at, 0)
 
 
 def changes_of(deployment: Deployment, pull_requests: Sequence[Change] = ()) -> list[Change]:
-    """What a deployment ships: its pull requests, else its commit, else its version; where it
-    names neither, what its sender says of its oldest commit."""
+    """The changes that a deployment ships: its pull requests, or else its commit, or else its
+    version. If it names none of them, the sender's time of the oldest commit is one change."""
     told = deployment.first_commit_at
     if pull_requests and told is None:
         return list(pull_requests)
@@ -65,14 +66,14 @@ def changes_of(deployment: Deployment, pull_requests: Sequence[Change] = ()) -> 
 
 
 def built_by(deployment: Deployment, builds: Sequence[Build]) -> Build | None:
-    """The latest build of this very version that began before the deployment ended."""
+    """The latest build of the deployed version that began before the deployment ended."""
     fitting = _builds_of(deployment, builds)
     return max(fitting, key=lambda build: (build.started_at, build.key), default=None)
 
 
 def _built_before(deployment: Deployment, builds: Sequence[Build]) -> Build | None:
-    """The one of these that was over last when the deployment began; else the latest one, which
-    the deployment is probably a part of."""
+    """The build of the deployed version that ended last before the deployment began. Without one it
+    is the latest build, which probably contains the deployment."""
     over = [
         (build.ended_at, build.key, build)
         for build in _builds_of(deployment, builds)
@@ -102,8 +103,9 @@ def _of_artifact(build: Build, deployment: Deployment) -> bool:
 def development_resumed(
     deployment: Deployment, previous: Deployment | None, builds: Sequence[Build]
 ) -> Instant | None:
-    """plyzen's rule: the earliest build of the artifact after the build that the last successful
-    deployment was made of. For a first deployment it is the build of its own version."""
+    """When development resumed, by plyzen's rule: the earliest build of the artifact after the
+    build of the last successful deployment. For a first deployment it is the build of its own
+    version."""
     if previous is None:
         own = built_by(deployment, builds)
         return own.started_at if own else None
@@ -125,10 +127,10 @@ def start_of(
     previous: Deployment | None,
     builds: Sequence[Build],
 ) -> tuple[Instant | None, Basis]:
-    """When a change began: the earliest of its commits and its opening; and which one that is.
+    """When a change began, and the basis: its first commit or its opening, whichever is earlier.
 
-    plyzen tells of builds only: there development resumed with a build, else with the deployment
-    before. Of everything else nothing known means that the begin is unknown.
+    plyzen reports builds only, so its changes begin with the build that resumed development, or
+    else with the end of the deployment before. For other sources the start is then unknown.
     """
     known = [
         (at, basis)
@@ -156,7 +158,7 @@ def ship(
     previous: Deployment | None,
     builds: Sequence[Build],
 ) -> tuple[Shipped, ...]:
-    """The changes of a successful deployment with their lead times, each once."""
+    """The changes of a successful deployment with their lead times; each change once."""
     own = _built_before(deployment, builds)
     found: dict[str, Shipped] = {}
     for change in sorted(changes, key=lambda change: change.key):
@@ -168,8 +170,8 @@ def ship(
 
 
 def part_of(deployment: Deployment, artifact: str) -> Deployment:
-    """One of the artifacts that a deployment brought, as a deployment of its own with the result
-    that is told of it."""
+    """One artifact of a deployment as a deployment of its own, with the artifact's own result if it
+    is known."""
     outcome = deployment.outcome
     result = dict(deployment.part_results).get(artifact)
     if result and deployment.finished:
@@ -192,7 +194,7 @@ def part_of(deployment: Deployment, artifact: str) -> Deployment:
 def ship_parts(
     deployment: Deployment, previous: Deployment | None, builds: Sequence[Build]
 ) -> tuple[Shipped, ...]:
-    """The artifact versions that are new since the deployment before, as one change."""
+    """The artifact versions that are new since the deployment before, merged into one change."""
     before = previous.parts if previous else ()
     found: list[Shipped] = []
     for artifact, version in deployment.parts:
@@ -204,7 +206,8 @@ def ship_parts(
 
 
 def as_one(versions: Sequence[Shipped], whole: Deployment) -> Shipped:
-    """The versions of a product deployment as one change, whose lead time is the mean of theirs."""
+    """Merge the versions of a product deployment into one change; its lead time is the mean of
+    theirs."""
     leads = [shipped.lead for shipped in versions if shipped.lead is not None]
     mean = round(sum(leads) / len(leads)) if leads else None
     return replace(

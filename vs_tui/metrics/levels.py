@@ -1,8 +1,8 @@
-"""DORA's performance levels, a metric at a time and with the year of the report.
+"""DORA's performance levels, one metric at a time, with the year of the report.
 
-The clusters describe whole teams, so a level is never averaged over metrics. Where a report gives
-two clusters the same range or orders them oddly (2024: high 20 %, medium 10 % failures), a
-value gets the best level whose range it meets. The 2025 report has no four clusters.
+DORA's clusters describe whole teams, so levels are never averaged over metrics. Where a report
+gives two clusters the same range or an odd order (2024: high 20 %, medium 10 % failures), a value
+gets the best level whose range it meets. The 2025 report has no four clusters.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _RECOVERY: Final[Mapping[int, tuple[Bound, ...]]] = {
 
 
 def lead_time_level(duration: float | None) -> Mapping[int, str]:
-    """Under a day; up to a week; up to a month."""
+    """Year -> level of a lead time: elite under a day, high up to a week, medium up to a month."""
     if duration is None:
         return {}
     found = next((name for name, most in _LEAD if duration <= most), "low")
@@ -38,7 +38,7 @@ def lead_time_level(duration: float | None) -> Mapping[int, str]:
 
 
 def fail_rate_level(rate: float | None) -> Mapping[int, str]:
-    """At most the share of failures that the report gives for the level."""
+    """Year -> level of a fail rate: the best level whose maximum it does not exceed."""
     if rate is None:
         return {}
     return {
@@ -48,7 +48,8 @@ def fail_rate_level(rate: float | None) -> Mapping[int, str]:
 
 
 def recovery_level(duration: float | None) -> Mapping[int, str]:
-    """Under an hour; under a day; in 2023 up to a week."""
+    """Year -> level of a recovery time: elite under an hour, high under a day, in 2023 medium up to
+    a week."""
     if duration is None:
         return {}
     if duration < DAY:

@@ -1,4 +1,4 @@
-"""Measures all metrics of a group over a window, each against the period before."""
+"""Computes all metrics of a group over a window, each with the value of the period before."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vs_tui.model.time import Instant
 
 
 class Before(NamedTuple):
-    """What is known of the time before a window."""
+    """Facts about the time before a window."""
 
     known: bool = False
-    """Whether there were deployments: then none in the window is 0 a day, not missing."""
+    """Whether there were deployments: a window without any is then 0 a day and not missing."""
     covered: bool = True
-    """Whether enough of the period before is known to count its days."""
+    """Whether enough of the period before is known to compare with it."""
     since: Instant | None = None
-    """When there was data first: days before do not count in a frequency."""
+    """When the data begins; a frequency ignores the days before."""
 
 
 def measure(
@@ -34,8 +34,8 @@ def measure(
     trend: bool = True,
     only: Sequence[str] = (),
 ) -> dict[str, Figure]:
-    """The metrics of a group (those of `only`, if any), each against the period before; without
-    `trend` the figures have no series."""
+    """The metrics of a group, or only those in `only`, each with the value of the period before.
+    Without `trend` the figures have no series."""
     end, previous = window.end, window.previous
     edges = (*window.bucket_starts, window.until) if trend else ()
     known = before.known or (bool(counted.ended) and counted.ended[0] < end)
@@ -57,7 +57,7 @@ def measure(
 
 
 def _a_day(figure: Figure, counted: Counted, window: Window, before: Before) -> Figure:
-    """A count as a rate, by the days of the window on which there was data."""
+    """Convert a count to a rate per day; only days with data count."""
     since = before.since if before.since and before.since > window.since else None
     known = window.since_day(since) if since else window
     days = [(day, after > first) for day, first, after in known.day_slices(counted.ok)]
@@ -76,15 +76,15 @@ def _a_day(figure: Figure, counted: Counted, window: Window, before: Before) -> 
 
 
 _OFTEN: Final = 3
-"""Days of the median week with a deployment that are on demand."""
+"""Days with a deployment in the median week that make the level elite (on demand)."""
 _TWO_MONTHS: Final = 60
 
 
 def level_of(days: Sequence[tuple[date, bool]]) -> str:
-    """The level of days with or without a deployment: 3 days of the median week, 1 day of it, 1
-    day of the median calendar month, or less.
+    """The frequency level of days with or without a deployment: elite for 3 days of the median
+    week, high for 1 day of it, medium for 1 day of the median calendar month, else low.
 
-    Weeks are counted back from the end. A window shorter than two months is one month.
+    Weeks are counted back from the end. A window shorter than two months counts as one month.
     """
     if not days:
         return ""

@@ -1,4 +1,4 @@
-"""Why there is no number: what deploys were seen, and what to do so that they count."""
+"""Explains a missing number: which deploys were received, and how to make them count."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ MOST_NAMED = 6
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The deploys of a team (or all) by environment, whatever became of them."""
+    """The deploys of a team (or of all) by environment, whatever their result."""
 
     team: str
     environments: Environments
     deploys: Mapping[str, int]
-    """Environment, empty where none was named -> deploys."""
+    """Environment (empty if none is named) -> number of deploys."""
     counted: bool
-    """Whether one of them is a production deployment: it ended and was not cancelled."""
+    """Whether at least one is a production deployment that ended and was not cancelled."""
 
     @property
     def elsewhere(self) -> Mapping[str, int]:
-        """Those that do not count, the most first."""
+        """Deploys outside production by environment, most first."""
         others = ((e, n) for e, n in self.deploys.items() if not self.environments.is_production(e))
         return dict(sorted(others, key=lambda other: (-other[1], other[0])))
 
     @property
     def production(self) -> Sequence[str]:
-        """What names of environments count."""
+        """Globs of environment names that count as production."""
         return tuple(self.environments.globs.get(PRODUCTION, ()))
 
 
 def hints(seen: Seen) -> list[str]:
-    """What to tell who looks for a number: a sentence each."""
+    """Hints for the user, one sentence each."""
     whose = f" of team {seen.team}" if seen.team else ""
     elsewhere = seen.elsewhere
     listed = ", ".join(
@@ -76,7 +76,7 @@ def _setting(seen: Seen) -> str:
 
 
 def unowned(projects: Mapping[str, int]) -> list[str]:
-    """What to write so that projects without a team count for one; nothing when there are none."""
+    """Hints how to assign projects without a team; empty without such projects."""
     if not projects:
         return []
     named = list(projects)[:MOST_NAMED]
@@ -91,7 +91,7 @@ def unowned(projects: Mapping[str, int]) -> list[str]:
 
 
 def explained(cards: Sequence[Scorecard], window: Window, seen: Seen) -> list[str]:
-    """Why there are no numbers, or why not all deploys are in them: a sentence each."""
+    """Why numbers are missing or do not count all deploys, one sentence each."""
     if window.since >= window.now:
         return ["This window has not begun: nothing in it has happened yet."]
     quiet = not any(figure.n for card in cards for figure in card.figures.values())
@@ -100,7 +100,8 @@ def explained(cards: Sequence[Scorecard], window: Window, seen: Seen) -> list[st
 
 
 def _unlinked(card: Scorecard) -> str:
-    """Incidents that make no deployment failed: a rate of 0 % must not hide them."""
+    """A hint about incidents that are not linked to a deployment, so that a rate of 0 % does not
+    hide them."""
     found = card.beside.incidents if card.beside else None
     if found is None or found.linked == found.n:
         return ""

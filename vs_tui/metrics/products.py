@@ -1,4 +1,4 @@
-"""Products: several artifacts deployed under one correlation id are one product deployment."""
+"""Products: artifacts deployed under one correlation id form one product deployment."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from vs_tui.model.time import Instant
 
 
 def group_of(deployment: Deployment) -> tuple[str, str, str, str] | None:
-    """What the artifacts of one product deployment have in common; None for a single one."""
+    """The key shared by the artifacts of one product deployment; None for a single deployment."""
     if not deployment.correlation or not (deployment.product or deployment.artifact):
         return None
     if deployment.parts or deployment.whole:
-        return None  # told as one
+        return None  # one span reports all artifacts
     return (
         deployment.project,
         deployment.product,
@@ -30,8 +30,9 @@ def group_of(deployment: Deployment) -> tuple[str, str, str, str] | None:
 def product_deployments(
     assessed: Iterable[Assessed], pending: Iterable[Deployment] = ()
 ) -> list[Assessed]:
-    """Every product deployment as one deployment, in time order, without those that have a part in
-    `pending`. One of which some artifacts succeeded and some failed is `diverse`, and failed."""
+    """Merge the artifacts of each product deployment into one deployment, in time order. Product
+    deployments with an artifact in `pending` are left out. If only some artifacts fail, it fails
+    with the reason `diverse`."""
     waiting = {group_of(deployment) for deployment in pending}
     groups: dict[tuple[str, str, str, str], dict[str, Assessed]] = {}
     for verdict in assessed:
@@ -54,7 +55,7 @@ def _product(group: tuple[str, str, str, str], parts: list[Assessed]) -> Assesse
     results = {part.deployment.ok for part in own[-1:] or parts}
     is_success = results == {True}
     signals = dict.fromkeys(signal for part in parts for signal in part.signals)
-    # A part that is deployed again closes this product deployment's own failure, not another's.
+    # A part that is deployed again closes a failure of this same product deployment.
     rework = [part.rework for part in parts if is_success or part.rework != "closed a failure"]
     whole = replace(
         last,
@@ -69,7 +70,7 @@ def _product(group: tuple[str, str, str, str], parts: list[Assessed]) -> Assesse
     )
     return Assessed(
         whole,
-        # The product's own success wins: what its parts say of themselves is no failure of it then.
+        # If the product itself succeeded, the failed deploys of its parts do not count.
         tuple(s for s in signals if not (is_success and s.kind == DEPLOY)),
         next((reason for reason in rework if reason), ""),
         _shipped(parts, whole),
@@ -77,8 +78,8 @@ def _product(group: tuple[str, str, str, str], parts: list[Assessed]) -> Assesse
 
 
 def _shipped(parts: Sequence[Assessed], whole: Deployment) -> tuple[Shipped, ...]:
-    """Pull requests and commits one by one; the artifact versions as one change, whose lead time
-    is the mean of theirs."""
+    """Pull requests and commits one by one; all artifact versions as one change, whose lead time is
+    the mean of theirs."""
     plain = [s for part in parts for s in part.shipped if s.change.kind is not Kind.VERSION]
     versions = [s for part in parts for s in part.shipped if s.change.kind is Kind.VERSION]
     return (*plain, as_one(versions, whole)) if versions else tuple(plain)
@@ -87,9 +88,9 @@ def _shipped(parts: Sequence[Assessed], whole: Deployment) -> tuple[Shipped, ...
 def assess_parts(
     evidence: Evidence, concerned: Iterable[Deployment], rules: MetricRules = DEFAULT_RULES
 ) -> list[Assessed]:
-    """The verdicts on each artifact of deployments that are told as one: each artifact has a
-    course of its own, where its own result counts. What is said of another artifact is left out;
-    all other tests and incidents are about each of them."""
+    """The verdicts on each artifact of deployments that one span reports. Each artifact has its own
+    history, judged by its own results. Tests and incidents of another artifact are left out; all
+    others apply to every artifact."""
     wanted = {d.key for d in concerned}
     artifacts = {name for d in evidence.deployments for name, _ in d.parts}
     found = []
@@ -119,7 +120,8 @@ def assess_parts(
 
 
 def failed_with(whole: Assessed, parts: Iterable[Assessed]) -> Assessed:
-    """A deployment that is told as one and failed: it recovers with the artifacts that failed."""
+    """The verdict on a failed deployment of several artifacts, which recovers when its failed
+    artifacts do."""
     own = [s for part in parts for s in part.signals if s.kind == DEPLOY]
     others = [s for s in whole.signals if s.kind != DEPLOY]
     if not own or len(others) == len(whole.signals):

@@ -1,4 +1,4 @@
-"""The pull-request report: a row a pull request, and figures a day, week or month."""
+"""The pull-request report: one row per pull request, and figures per day, week or month."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MANY: Final = 64
 
 
 class PullRequest(NamedTuple):
-    """One pull request; counts are None where its tool does not tell them."""
+    """One pull request; counts are None if the tool does not report them."""
 
     owner: str
     repo: str
@@ -35,7 +35,7 @@ class PullRequest(NamedTuple):
     url: str = ""
     title: str = ""
     reviewers: str = ""
-    """Those who were asked and those who did, parted by commas."""
+    """Requested reviewers and actual reviewers, separated by commas."""
 
     @property
     def merged(self) -> bool:
@@ -49,16 +49,16 @@ class PullRequest(NamedTuple):
         return (self.additions or 0) + (self.deletions or 0)
 
     def duration(self, now: Instant) -> Duration:
-        """Until merged, else closed, else now."""
+        """Time from creation to merge, or else to close, or else to `now`."""
         end = self.merged_at if self.merged_at is not None else self.closed_at
         return max((now if end is None else end) - self.created_at, 0)
 
     def duration_per_comment(self, now: Instant) -> float | None:
-        """Seconds; 0 without comments, None when the number of comments is not known."""
+        """Seconds; 0 without comments, None if the number of comments is unknown."""
         return _per_comment(self.duration(now), self.comments)
 
     def duration_per_line(self, now: Instant) -> float | None:
-        """Seconds; None without changed lines, because nothing is infinite."""
+        """Seconds; None without changed lines."""
         return _per_line(self.duration(now), self.total_changes)
 
 
@@ -73,7 +73,7 @@ def _per_line(duration: Duration, lines: int | None) -> float | None:
 
 
 class PeriodFigures(NamedTuple):
-    """The pull requests of one repository that were created in one period."""
+    """Figures of the pull requests of one repository that were created in one period."""
 
     period: date
     """Its first day."""
@@ -83,13 +83,13 @@ class PeriodFigures(NamedTuple):
     merged: int
     merge_ratio: float | None
     lines: float | None
-    """Means over those of which it is known."""
+    """Like the other means, over the pull requests for which it is known."""
     hours: float | None
     seconds_per_line: float | None
     seconds_per_comment: float | None
     comments: float | None
     running_p50: float | None
-    """Percentiles of the duration in hours, of all from the first to the end of this period."""
+    """Percentiles of the duration in hours, over all pull requests up to the end of this period."""
     running_p95: float | None
     running_p99: float | None
 
@@ -102,7 +102,7 @@ def aggregate(
     *,
     week_start: int = MONDAY,
 ) -> list[PeriodFigures]:
-    """Figures a period and repository, in time order. ValueError for an unknown period."""
+    """Figures by period and repository, in time order. ValueError for an unknown period."""
     if period not in PERIODS:
         raise ValueError(f"'{period}' is not a period; use one of {', '.join(PERIODS)}")
     by_repo: dict[tuple[str, str], dict[date, list[PullRequest]]] = {}
@@ -122,7 +122,7 @@ def aggregate(
 
 
 def _put(ordered: list[Duration], values: Sequence[Duration]) -> None:
-    """Into a sorted list: few into a long one by themselves, else all sorted again."""
+    """Add values to a sorted list: few values are inserted, many are appended and sorted."""
     if len(values) * _MANY < len(ordered):
         for value in values:
             insort(ordered, value)

@@ -1,4 +1,5 @@
-"""Spans read as facts: what of a deploy, test, incident, pull request or build the metrics use."""
+"""Reads spans as facts: the parts of deploys, tests, incidents, pull requests and builds that
+metrics use."""
 
 from __future__ import annotations
 
@@ -25,12 +26,12 @@ _OUTCOMES: Final[Mapping[Status, Outcome]] = {
 
 
 def outcome_of(span: Span) -> Outcome:
-    """The outcome by the span's status."""
+    """The outcome for the span's status."""
     return _OUTCOMES[span.status]
 
 
 def text(attributes: Attributes, *names: str) -> str:
-    """The first of these attributes that is there, as text."""
+    """The first of these attributes with a value, as text."""
     for name in names:
         value = attributes.get(name)
         if value not in (None, ""):
@@ -48,7 +49,7 @@ def instant(attributes: Attributes, *names: str) -> Instant | None:
 
 
 def is_true(attributes: Attributes, name: str) -> bool:
-    """Whether a flag is set; senders of tags write it as text."""
+    """Whether a flag is set. Accepts text too, because some senders send tags as text."""
     return str(attributes.get(name, "")).lower() in ("true", "1", "yes")
 
 
@@ -100,8 +101,9 @@ def deployment_of(span: Span) -> Deployment:
 
 
 def _of_artifacts(span: Span, what: str) -> Iterator[tuple[str, str]]:
-    """What a plyzen activity says of each artifact of its project, where it is about several:
-    `vs.artifact.NAMESPACE/NAME` = version and `vs.result.NAMESPACE/NAME` = result; `-` is none."""
+    """The versions or results of a plyzen activity with several artifacts of its project:
+    `vs.artifact.NAMESPACE/NAME` = version and `vs.result.NAMESPACE/NAME` = result; `-` is an empty
+    value."""
     own = f"{what}.{span.project}/"
     if "vs.artifact" not in span.attributes:
         for name, value in span.attributes.items():
@@ -122,7 +124,7 @@ def _mark(span: Span, branch: str) -> str:
 
 
 def mark_of_change(change: Change) -> str:
-    """Why a change says that it repairs: its title or its branch."""
+    """Why a change is a repair, by its title or branch; empty if it is not one."""
     if change.title.startswith('Revert "'):
         return "revert"
     return "hotfix branch" if _is_hotfix(change.branch) else ""
@@ -133,7 +135,7 @@ def _is_hotfix(branch: str) -> bool:
 
 
 def test_of(span: Span) -> Test | None:
-    """A finished `test` span as a test; None while it runs or when it was cancelled."""
+    """A finished `test` span as a test; None if it is in progress or was cancelled."""
     if span.ended_at is None or span.status is Status.CANCELLED:
         return None
     suite = text(span.attributes, "cicd.pipeline.task.name", "vs.suite") or span.name
@@ -155,10 +157,10 @@ def test_of(span: Span) -> Test | None:
 def incident_of(
     span: Span, linked: Sequence[str] = (), alike: Sequence[str] = ()
 ) -> Incident | None:
-    """An `incident` span; None for one that was cancelled, a false alarm.
+    """An `incident` span as an incident; None if it was cancelled (a false alarm).
 
-    `linked`: keys of the spans it names (not those it is merely near to); `alike`: of deploys that
-    it has the version of.
+    `linked`: keys of the spans it names, without those that are only near in time; `alike`: keys of
+    deploys of the same version.
     """
     if span.status is Status.CANCELLED:
         return None
@@ -168,7 +170,7 @@ def incident_of(
     known = [moment for moment in (restored, span.ended_at) if moment is not None]
     finished = instant(span.attributes, "vs.incident.finished_at", "finished_at")
     if finished is None and span.ended_at != restored:
-        finished = span.ended_at  # else its tool tells the two apart, and told of the first only
+        finished = span.ended_at  # else the tool reports both and has reported only the restoration
     return Incident(
         key=span.key,
         project=span.project,
@@ -188,8 +190,8 @@ def incident_of(
 
 
 def change_of(span: Span, below: Iterable[Span] = (), rules: MetricRules = DEFAULT_RULES) -> Change:
-    """A `pull_request` span as a change; `below` are its reviews and pushes. What its author or a
-    bot says is no review, nor what is said after the merge."""
+    """A `pull_request` span as a change; `below` are its reviews and pushes. Reviews by its author
+    or a bot do not count, nor those after the merge."""
     names = span.attributes
     below = list(below)
     merged = span.ended_at if span.status is Status.OK else None

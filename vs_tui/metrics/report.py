@@ -1,5 +1,5 @@
-"""What a report is made of: the five metrics of someone, what stands beside them, and what is
-behind a number."""
+"""The parts of a report: the five metrics of a group, the figures beside them, and the rows behind
+a number."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from vs_tui.metrics.windows import Window
 from vs_tui.model.time import Duration, Instant
 
 GROUPS = (*LEVELS[1:], LEVELS[0])
-"""What the five metrics can be grouped by."""
+"""The levels by which the five metrics can be grouped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What stands beside the five metrics of a team."""
+    """The figures shown beside the five metrics of a team."""
 
     incidents: IncidentFigures
     started: int
-    """Deploys that began in the window, whatever became of them."""
+    """Deploys that began in the window, whatever their result."""
     deployed: int
-    """Successful deployments that ended in it."""
+    """Successful deployments that ended in the window."""
     duration_median: float | None
     duration_p90: float | None
     merged: int
-    """Pull requests."""
+    """Merged pull requests."""
     engineers: int
     merged_per_engineer_week: float | None
     innovation_ratio: float | None
@@ -45,35 +45,35 @@ class Scorecard:
     by: str
     """One of GROUPS."""
     name: str
-    """Of the group; empty is all, or nobody's."""
+    """Name of the group; empty for all, or for projects without a team."""
     window: Window
     figures: Mapping[str, Figure]
     beside: Beside | None = None
     data_since: Instant | None = None
-    """The first event there is, where that lies within the window."""
+    """Time of the first event, if that is inside the window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """One deployment, change or episode that a number stands on."""
+    """One deployment, change or failure behind a number."""
 
     at: Instant
     """End of the deployment."""
     trace_id: str
-    """Of the deployment."""
+    """Trace of the deployment."""
     key: str
-    """Of the span to look at: the pull request, else the deployment."""
+    """Key of the span to open: the pull request, or else the deployment."""
     title: str
     service: str
     version: str
     result: str
     """`ok`, `failed`, `open`."""
     value: Duration | None
-    """What it took: the deploy, the change's lead time, the recovery."""
+    """Duration of the deploy or the recovery, or the change's lead time."""
     note: str
-    """Why it counts so: the signs of failure, where its lead time begins, why it is a repair."""
+    """The reason: the signals of failure, the basis of the lead time, or why it is a repair."""
     longest: str = ""
-    """The stage of a change that took longest, and how long: `pickup 3.1d`."""
+    """The longest stage of a change and its duration: `pickup 3.1d`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,28 +84,28 @@ class Detail:
     figure: Figure
     window: Window
     distribution: Sequence[tuple[str, int]] = ()
-    """(bin, how many)."""
+    """(bin, number of values)."""
     stages: Sequence[StageTime] = ()
     bottleneck: str = ""
     regressions: Sequence[Regression] = ()
     behind: Sequence[Behind] = ()
-    """The newest first; lead times and recoveries the longest first."""
+    """Newest first; lead times and recoveries longest first."""
     of: int = 0
-    """How many there are behind it; `behind` may hold fewer."""
+    """Number of all rows; `behind` may hold fewer."""
     marks: Mapping[str, int] = field(default_factory=dict)
-    """Why deployments failed, or repaired -> how many."""
+    """Reason of a failure or repair -> number of deployments."""
     hints: Sequence[str] = ()
-    """Where nothing is behind it: why, and what to do."""
+    """If there are no rows: the reason, and what to do."""
     left_out: Sequence[str] = ()
-    """What was seen and does not count, a sentence each."""
+    """Received items that do not count, one sentence each."""
 
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def distribution(metric: Metric, counted: Counted, window: Window) -> list[tuple[str, int]]:
-    """How many values lie in each of the metric's bins, the last one the rest; without bins how
-    many moments on each day of the week."""
+    """Number of values in each bin of the metric; the last bin has the rest. A metric without bins
+    is counted by day of the week."""
     if metric.spread is not None:
         values = metric.spread(counted, (window.since, window.until, window.end))
         edges = [0, *(bisect_left(values, limit) for _, limit in metric.bins), len(values)]

@@ -1,4 +1,4 @@
-"""What a team may decide itself about its metrics: `[metrics]` of the configuration."""
+"""The rules that a team can configure for its metrics: `[metrics]` of the configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vs_tui.model.time import DAY, Duration
 from vs_tui.model.vocabulary import Span
 
 _ACCESS_TOKEN: Final = re.compile(r"(project|group)_\d+_bot(\d*|_\w+)\Z")
-"""The user that GitLab makes for a project's or a group's access token."""
+"""Login of the user that GitLab creates for the access token of a project or group."""
 
 
 _INCIDENT_TYPES: Final = frozenset({"incident", "[system] incident"})
@@ -26,9 +26,9 @@ class DeploymentRule:
 
     filter: str
     environment: str = ""
-    """Empty: the span's own."""
+    """Empty: the span's environment."""
     service: str = ""
-    """Empty: the span's own; `{project}` is the name of its repository."""
+    """Empty: the span's service; `{project}` is the repository's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,19 @@ class Service:
     paths: tuple[str, ...] = ()
 
     def holds(self, path: str) -> bool:
-        """Whether a file belongs to it; `*` is a commit with too many files to list."""
+        """Whether a file belongs to it; `*` stands for a commit with too many files to list."""
         return path == "*" or any(fnmatchcase(path, glob) for glob in self.paths)
 
 
 _parsed: Final = lru_cache(maxsize=256)(filters.parse)
 
 Place = tuple[str, str, str]
-"""Project, service and environment that a span counts for."""
+"""The project, service and environment for which a span counts."""
 
 
 def is_production(span: Span, environments: Environments) -> bool:
-    """Whether a span is about production: by what its tool states, else by the name."""
+    """Whether a span is about production, by what its tool states, or else by the environment's
+    name."""
     name = span.environment.lower()
     excluded = environments.globs.get("not_production", ())
     if any(fnmatchcase(name, glob.lower()) for glob in excluded):
@@ -68,23 +69,23 @@ def _name_of(project: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MetricRules:
-    """All verdicts are computed again when these change."""
+    """The rules of all metrics. A change of them recomputes all verdicts."""
 
     incident_window: Duration = DAY
-    """An incident that names neither deployment nor version belongs to the last successful
-    deployment that ended at most this long before it began; with 0 to none."""
+    """How long after a deployment's end an incident can still be linked to it, if the incident
+    names no deployment and one of the two names no version. 0: never."""
     bots: tuple[str, ...] = ()
-    """Globs of logins, in any case, that are no engineers besides those that say so themselves."""
+    """Globs of logins, in any case, that count as bots in addition to accounts marked as bots."""
 
     failed_deploys: str = "count"
-    """`ignore`: a deploy job that failed never reached production and is no deployment."""
+    """`count`, or `ignore`: a failed deploy job never reached production and does not count."""
     deployments: tuple[DeploymentRule, ...] = ()
     incidents: tuple[str, ...] = ()
     """Filters of spans that are incidents besides `incident` spans."""
     services: tuple[Service, ...] = ()
 
     def deployment_at(self, span: Span, environments: Environments) -> Place | None:
-        """What a span deployed to as a production deployment; None when it is none."""
+        """The target of a span that is a production deployment; None if it is not one."""
         for rule in self.deployments:
             if _parsed(rule.filter).matches(span, 0):
                 environment = rule.environment or span.environment
@@ -98,7 +99,7 @@ class MetricRules:
         return None
 
     def incident_at(self, span: Span) -> Place | None:
-        """Where a span is an incident; None when it is none."""
+        """The place of a span that is an incident; None if it is not one."""
         names = span.attributes
         kind = str(names.get("vs.issue.type", names.get("type", ""))).lower()
         listed = str(names.get("vs.issue.labels", "")).lower().split(",")
@@ -111,12 +112,12 @@ class MetricRules:
         return None
 
     def paths_of(self, service: str) -> Service | None:
-        """The paths of a service, if it has any of its own."""
+        """The configured service with paths; None if the service has no paths."""
         return next((s for s in self.services if s.name == service and s.paths), None)
 
     def is_bot(self, login: str, account: str = "") -> bool:
-        """Whether an author is no engineer: by the account's type (`Bot` at GitHub), the login's
-        end `[bot]`, the name of a GitLab access token's user, or a configured name."""
+        """Whether an author is a bot: by the account's type (`Bot` in GitHub), a login that ends in
+        `[bot]`, the name of a GitLab access token's user, or a configured name."""
         name = login.lower()
         return (
             account.lower() == "bot"

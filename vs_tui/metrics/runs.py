@@ -1,7 +1,7 @@
-"""Deployments that one span went through one after another.
+"""The deployments of one span that ran several times.
 
-Where a sender has no id for a deployment, deploying the same version again is the same span: it is
-reopened. Every run of it is a deployment; a retry, which has a higher attempt, is none.
+A sender without deployment ids reports a repeated deploy of a version as the same span, which is
+reopened. Each run is a deployment; a retry, which has a higher attempt, is not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vs_tui.model.time import Instant, iso, parse_instant
 from vs_tui.model.vocabulary import Event, Span, State
 
 _TOLD: Final = "vs.run."
-"""plyzen's runs: `vs.run.TIME` is `start` or a result."""
+"""Prefix of plyzen's runs: `vs.run.TIME` is `start` or a result."""
 _OUTCOMES: Final = {
     State.OK: Outcome.OK,
     State.ERROR: Outcome.FAILED,
@@ -25,7 +25,7 @@ _OUTCOMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One course of a span from a start to an end."""
+    """One run of a span, from a start to an end."""
 
     started_at: Instant
     ended_at: Instant | None
@@ -34,7 +34,7 @@ class Run:
 
 
 def runs_told(span: Span) -> list[Run]:
-    """The runs that a span's attributes keep, in time order."""
+    """The runs recorded in a span's attributes, in time order."""
     told = sorted(
         (at, str(value))
         for name, value in span.attributes.items()
@@ -54,8 +54,8 @@ def runs_told(span: Span) -> list[Run]:
 
 
 def runs_seen(events: Iterable[Event]) -> list[Run]:
-    """The runs by the events of a span that was reopened, in time order. An end that is corrected
-    later is one end."""
+    """The runs in the events of a reopened span, in time order. A later correction of an end is not
+    another end."""
     found: list[Run] = []
     attempt = 0
     begun = False
@@ -80,7 +80,7 @@ def runs_seen(events: Iterable[Event]) -> list[Run]:
 
 
 def each_run(deployment: Deployment, runs: list[Run]) -> list[Deployment]:
-    """A deployment a run; the last one is the span as it stands now."""
+    """One deployment per run; the last one is the span in its current state."""
     if len(runs) < 2:
         return [deployment]
     return [

@@ -1,4 +1,4 @@
-"""Lead time by stage, the bottleneck, and stages that became slower than they were."""
+"""Lead time by stage, the bottleneck, and stages that became slower."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from vs_tui.model.time import Duration, Instant
 
 STAGES: Final = ("coding", "pickup", "review", "merge wait", "build", "deploy wait", "deploy")
 Stages = Mapping[str, Duration]
-"""Stage -> microseconds; a stage is absent when one of its ends is unknown."""
+"""Stage -> microseconds; a stage with an unknown start or end is absent."""
 
 REGRESSION_FACTOR: Final = 1.25
 MIN_HISTORY: Final = 5
-"""Fewer values than this say nothing about a stage's usual duration."""
+"""Fewest values from which a stage's usual duration is computed."""
 
 
 def stages_of(
     change: Change, started: Instant | None, build: Build | None, deployment: Deployment
 ) -> dict[str, Duration]:
-    """The time between each two moments of a change's way that are both known.
+    """The duration of each stage whose start and end are known.
 
-    coding: start to ready for review; pickup: to the first review; review: to the last approval,
-    else to the merge; merge wait: to the merge; build: to the end of the build (its queue
-    included); deploy wait: to the deploy's start; deploy: to its end. A build that began before
-    the merge is no stage of its own: the change then waits for its deploy from the merge on. Of a
-    build that goes on while the deploy runs only what was before the deploy counts: no moment
+    coding: start to ready for review; pickup: to the first review; review: to the last approval, or
+    else to the merge; merge wait: to the merge; build: to the end of the build, with its time in
+    the queue; deploy wait: to the deploy's start; deploy: to its end.
+
+    A build that began before the merge is not a stage: deploy wait then begins at the merge. A
+    build that continues during the deploy counts only up to the deploy's start, so that no time
     counts twice.
     """
     merged = change.merged_at
@@ -63,20 +64,20 @@ def stages_of(
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """How long one stage takes, over the changes of which it is known."""
+    """Duration of one stage, over the changes for which it is known."""
 
     stage: str
     n: int
     median: float | None
     p90: float | None
     share: float | None
-    """Of the sum of the stages' mean durations: a stage that is mostly short, but sometimes very
-    long, has a small median and a large share."""
+    """Share of the sum of all stages' mean durations. A stage that is mostly short but sometimes
+    very long has a small median and a large share."""
     mean: float | None = None
 
 
 def breakdown(values: Mapping[str, Sequence[Duration]]) -> list[StageTime]:
-    """All stages in order, of sorted durations; those nothing is known of have n = 0."""
+    """All stages in order, from sorted durations; stages without values have n = 0."""
     means = {name: mean(found) or 0.0 for name, found in values.items() if found}
     whole = sum(means.values())
     return [
@@ -94,14 +95,14 @@ def breakdown(values: Mapping[str, Sequence[Duration]]) -> list[StageTime]:
 
 
 def bottleneck(times: Sequence[StageTime]) -> str:
-    """The stage with the largest share of the lead time; empty when nothing is known."""
+    """The stage with the largest share of the lead time; empty without values."""
     known = [time for time in times if time.share]
     return max(known, key=lambda time: time.share or 0).stage if known else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Regression:
-    """A stage, or any series, that takes longer than it used to."""
+    """A stage, or any series, that takes longer than before."""
 
     name: str
     median: float
@@ -117,8 +118,9 @@ class Regression:
 def regression(
     name: str, recent: Sequence[Duration], history: Sequence[Duration]
 ) -> Regression | None:
-    """Whether the recent median is at least a quarter above the history's and above its 75th
-    percentile (both sorted); None when not, or when either has fewer than MIN_HISTORY values."""
+    """A regression if the recent median is at least 25 % above the history's median and above its
+    75th percentile. Both lists are sorted. None if not, or if either has fewer than MIN_HISTORY
+    values."""
     if len(recent) < MIN_HISTORY or len(history) < MIN_HISTORY:
         return None
     now, usual, upper = median(recent), median(history), percentile(history, 75)
@@ -132,6 +134,6 @@ def regression(
 def regressions(
     recent: Mapping[str, Sequence[Duration]], history: Mapping[str, Sequence[Duration]]
 ) -> list[Regression]:
-    """Every stage that regressed, the worst first."""
+    """All regressed stages, worst first."""
     found = [regression(name, values, history.get(name, ())) for name, values in recent.items()]
     return sorted((r for r in found if r is not None), key=lambda r: -r.factor)

@@ -1,4 +1,4 @@
-"""Order statistics as the definitions want them."""
+"""Order statistics as docs/metrics.md defines them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Number = TypeVar("Number", int, float)
 
 
 def median(ordered: Sequence[float]) -> float | None:
-    """The middle of sorted values, the mean of the middle two for an even count; None for none."""
+    """The middle of sorted values, or the mean of the two middle ones; None without values."""
     n = len(ordered)
     if not n:
         return None
@@ -20,7 +20,7 @@ def median(ordered: Sequence[float]) -> float | None:
 
 
 def percentile(ordered: Sequence[Number], percent: int) -> Number | None:
-    """The nearest-rank percentile of sorted values: always one of them; None for none."""
+    """The nearest-rank percentile of sorted values, always one of them; None without values."""
     if not ordered:
         return None
     rank = -(-len(ordered) * percent // 100)
@@ -28,17 +28,17 @@ def percentile(ordered: Sequence[Number], percent: int) -> Number | None:
 
 
 def mean(values: Sequence[int]) -> float | None:
-    """The arithmetic mean; None for no values."""
+    """The arithmetic mean; None without values."""
     return sum(values) / len(values) if values else None
 
 
 def ratio(part: float, whole: float) -> float | None:
-    """part / whole; None when there is no whole, because 0 of nothing is not 0 %."""
+    """part / whole; None if whole is 0, because 0 of 0 is not 0 %."""
     return part / whole if whole else None
 
 
 class Distribution(NamedTuple):
-    """How a set of durations (microseconds) is spread; every value is None without any."""
+    """Statistics of durations in microseconds; all are None without values."""
 
     n: int
     mean: float | None
@@ -49,7 +49,7 @@ class Distribution(NamedTuple):
 
     @classmethod
     def of(cls, values: Sequence[int]) -> Distribution:
-        if len(values) == 1:  # of groups by name most have one
+        if len(values) == 1:  # most groups by name have one value
             only = values[0]
             return cls(1, float(only), float(only), only, only, only)
         ordered = sorted(values)
@@ -64,12 +64,12 @@ class Distribution(NamedTuple):
 
 
 HISTORY: Final = 20
-"""Successes of a series that say how long it usually takes."""
+"""Number of last successes that give the usual duration of a series."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """How long the last successes of a series took (at most HISTORY of them)."""
+    """Durations of the last successes of a series, at most HISTORY of them."""
 
     n: int
     median: float
@@ -77,7 +77,7 @@ class History:
 
 
 def history_of(durations: Sequence[Duration]) -> History | None:
-    """Of the durations of the last successes, in any order; None without any."""
+    """The history for the durations of the last successes, in any order; None without values."""
     ordered = sorted(durations)
     middle, upper = median(ordered), percentile(ordered, 90)
     if middle is None or upper is None:

@@ -1,4 +1,4 @@
-"""Values in words: the same everywhere a number is shown."""
+"""Formats values as text, the same everywhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _UNITS = ((DAY * 2, DAY, "d"), (HOUR, HOUR, "h"), (MINUTE, MINUTE, "m"), (0, SEC
 
 
 def brief(duration: float | None) -> str:
-    """`38m`, `3.5h`, `12d`: one unit, one decimal below ten; `-` when missing."""
+    """A duration as `38m`, `3.5h` or `12d`: one unit, one decimal below ten; `-` for None."""
     if duration is None:
         return MISSING
     _least, unit, word = next(entry for entry in _UNITS if duration >= entry[0])
@@ -17,8 +17,8 @@ def brief(duration: float | None) -> str:
 
 
 def rate(per_day: float | None) -> str:
-    """`3/day`, `2/week`, `1/month`: the unit in which it is at least one, else per month; per year
-    what would be none a month."""
+    """A rate as `3/day`, `2/week` or `1/month`: in the first unit in which it is at least 1, else
+    per month, or per year if it is below 0.1 a month."""
     if per_day is None:
         return MISSING
     if not per_day:
@@ -32,27 +32,26 @@ def rate(per_day: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """`4.2`, `12`: one decimal below ten."""
+    """A number as `4.2` or `12`: one decimal below ten."""
     return MISSING if value is None else _number(value)
 
 
 def narrow(text: str) -> str:
-    """A rate where there is no room for its unit: `3/d`, `2/w`, `1/mo`, `1/y`; any other as it
-    is."""
+    """A rate with a short unit: `3/d`, `2/w`, `1/mo`, `1/y`; other texts are unchanged."""
     for long, short in (("/day", "/d"), ("/week", "/w"), ("/month", "/mo"), ("/year", "/y")):
         text = text.replace(long, short)
     return text
 
 
 def percent(share: float | None) -> str:
-    """`4 %`, `66.7 %`: one decimal where it says something."""
+    """A share as `4 %` or `66.7 %`: at most one decimal."""
     if share is None:
         return MISSING
     return f"{round(share * 100, 1):g} %"
 
 
 def change(value: float | None, before: float | None) -> str:
-    """The change against the period before, `+12%`; empty when there is nothing to compare."""
+    """The change from the period before, `+12%`; empty without a value to compare."""
     if value is None or before is None:
         return ""
     if value == before:
@@ -63,7 +62,7 @@ def change(value: float | None, before: float | None) -> str:
 
 
 def points(share: float | None, before: float | None) -> str:
-    """The change of a share in percentage points, `+12pp`; empty with nothing to compare."""
+    """The change of a share in percentage points, `+12pp`; empty without a value to compare."""
     if share is None or before is None:
         return ""
     grown = round((share - before) * 100)

@@ -1,6 +1,6 @@
-"""Windows of time, their days in a zone, and the buckets of a trend.
+"""Time windows, their days in a time zone, and the buckets of a trend.
 
-A day belongs to a time zone: it may have 23 or 25 hours, and still is one day.
+A day has 23, 24 or 25 hours, depending on the time zone, and always counts as one day.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ SHORT_BUCKETS: Final = 12
 WEEKEND: Final = frozenset({5, 6})
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d\Z")
 _EPOCH: Final = 9
-"""Digits of a time in seconds; a shorter number says no unit."""
+"""Fewest digits of a time in seconds; a shorter number is rejected because it has no unit."""
 PERIODS: Final = ("week", "month")
-"""What a report can be cut into."""
+"""Periods into which a report can be divided."""
 BUCKETS: Final = ("day", *PERIODS)
-"""What a trend can be cut into."""
+"""Buckets into which a trend can be divided."""
 MONDAY: Final = 0
 SUNDAY: Final = 6
 
 
 def zone_of(name: str) -> tzinfo:
-    """The zone of an IANA name; UTC for empty. ValueError says what is accepted."""
+    """The time zone of an IANA name; UTC for an empty name. ValueError says what is accepted."""
     if not name:
         return UTC
     try:
@@ -52,12 +52,12 @@ def zone_of(name: str) -> tzinfo:
 
 @lru_cache(maxsize=20_000)
 def day_start(day: date, zone: tzinfo) -> Instant:
-    """When a day begins: its first existing local moment."""
+    """When a day begins: its first local moment that exists."""
     return from_datetime(datetime.combine(day, time.min, zone))
 
 
 def day_of(instant: Instant, zone: tzinfo) -> date:
-    """The day an instant belongs to."""
+    """The day of an instant."""
     return datetime.fromtimestamp(instant // SECOND, zone).date()
 
 
@@ -70,16 +70,16 @@ class Window:
     now: Instant
     zone: tzinfo = UTC
     wanted: str = ""
-    """What a bucket of its trend shall be, one of BUCKETS; empty: what its length suggests."""
+    """The bucket of its trend, one of BUCKETS; empty: chosen by its length."""
 
     @property
     def since_text(self) -> str:
-        """The day that it begins on."""
+        """The day on which it begins."""
         return day_of(self.since, self.zone).isoformat()
 
     @property
     def end(self) -> Instant:
-        """The end of what has already happened of it."""
+        """The end of its elapsed part."""
         return max(min(self.until, self.now), self.since)
 
     def __contains__(self, instant: Instant) -> bool:
@@ -87,7 +87,8 @@ class Window:
 
     @cached_property
     def previous(self) -> Window:
-        """The period before of the same number of days; of a running window, its elapsed part."""
+        """The period before, with the same number of days; for an unfinished window, with the
+        number of elapsed days."""
         first, last = day_of(self.since, self.zone), day_of(self.end, self.zone)
         if day_start(first, self.zone) == self.since and day_start(last, self.zone) == self.end:
             before = first - (last - first)
@@ -95,13 +96,13 @@ class Window:
         return Window(self.since - (self.end - self.since), self.since, self.since, self.zone)
 
     def since_day(self, first: Instant) -> Window:
-        """The part of it from the day on that a moment is in."""
+        """The part of the window from the start of an instant's day."""
         begin = max(day_start(day_of(first, self.zone), self.zone), self.since)
         return replace(self, since=min(begin, self.end))
 
     @cached_property
     def days(self) -> tuple[date, ...]:
-        """The days that have begun in it."""
+        """The days of the window that have begun."""
         if self.end <= self.since:
             return ()
         first, last = day_of(self.since, self.zone), day_of(self.end - 1, self.zone)
@@ -109,7 +110,8 @@ class Window:
 
     @cached_property
     def length(self) -> float:
-        """Elapsed days: a whole day counts 1 however many hours it has, a part its share."""
+        """Elapsed days: a whole day counts 1 however many hours it has, a partial day counts its
+        share."""
         if not self.days:
             return 0.0
         total = float(len(self.days))
@@ -123,13 +125,13 @@ class Window:
 
     @cached_property
     def working_days(self) -> tuple[date, ...]:
-        """Mondays to Fridays that have begun in it."""
+        """Days from Monday to Friday that have begun."""
         return tuple(day for day in self.days if day.weekday() not in WEEKEND)
 
     @cached_property
     def bucket_starts(self) -> tuple[Instant, ...]:
-        """Where each bucket of the trend begins: days, calendar weeks or months in a longer window,
-        and equal parts of one that is no longer than a day."""
+        """The start of each bucket of the trend: days, or calendar weeks or months in a longer
+        window, or equal parts of a window of at most one day."""
         if self.length <= 1 and not self.wanted:
             parts = SHORT_BUCKETS if self.end > self.since else 0
             return tuple(self.since + (self.end - self.since) * n // parts for n in range(parts))
@@ -141,27 +143,27 @@ class Window:
 
     @cached_property
     def bucket(self) -> str:
-        """What a bucket of a trend over days is: what was asked for, else `day`, or `week` or
-        `month` where that would be more than a trend can show."""
+        """The bucket of the trend: the wanted one, or else `day`, or `week` or `month` if days
+        would be more than MAX_BUCKETS."""
         if self.wanted:
             return self.wanted
         days = len(self.days)
         return "day" if days <= MAX_BUCKETS else "week" if days < MAX_BUCKETS * 7 else "month"
 
     def contained(self, instants: Sequence[Instant]) -> tuple[int, int]:
-        """Which part of sorted instants lies in the window."""
+        """The start and stop index of the part of sorted instants that is in the window."""
         return bisect_left(instants, self.since), bisect_left(instants, self.until)
 
     @cached_property
     def _day_starts(self) -> tuple[Instant, ...]:
-        """Where each of its days begins, and where the last one ends."""
+        """The start of each day, and the end of the last one."""
         if not self.days:
             return ()
         after = self.days[-1] + timedelta(1)
         return tuple(day_start(day, self.zone) for day in (*self.days, after))
 
     def _day_edges(self, instants: Sequence[Instant]) -> list[int]:
-        """Where the part of sorted instants of each of its days begins, and where the last ends."""
+        """The index in sorted instants where each day begins, and where the last one ends."""
         start, stop = self.contained(instants)
         edges = list(map(bisect_left, repeat(instants), self._day_starts))
         if edges:
@@ -169,16 +171,17 @@ class Window:
         return edges
 
     def day_slices(self, instants: Sequence[Instant]) -> Iterator[tuple[date, int, int]]:
-        """For each of its days, which part of sorted instants lies in it and in the window."""
+        """Each day with the start and stop index of its part of sorted instants; only instants in
+        the window count."""
         for day, (a, b) in zip(self.days, pairwise(self._day_edges(instants)), strict=False):
             yield day, a, b
 
 
 def window_of(since: str, until: str, now: Instant, zone: tzinfo) -> Window:
-    """A window of what people write: `7d`, `12h`, `2026-03-02`, an RFC 3339 time, `today`, `now`.
+    """Parse a window from `7d`, `12h`, `2026-03-02`, an RFC 3339 time, `today` or `now`.
 
-    Durations count back from the end and days are the zone's; a window of whole days back starts
-    at this very time of the day. ValueError says what is accepted.
+    Durations count back from the end. Whole days count back to the same time of day in the zone.
+    ValueError says what is accepted.
     """
     end = now if until in ("", "now") else _moment(until, now, now, zone)
     start = _moment(since or "30d", end, now, zone)
@@ -217,8 +220,8 @@ def _moment(text: str, end: Instant, now: Instant, zone: tzinfo) -> Instant:
 
 
 def periods_of(window: Window, period: str) -> list[Window]:
-    """The calendar weeks (from Monday) or months of what has passed of a window; the first and the
-    last may be cut. ValueError says what is accepted."""
+    """The calendar weeks (from Monday) or months of the elapsed part of a window; the first and the
+    last may be partial. ValueError says what is accepted."""
     if period not in PERIODS:
         raise ValueError(f"'{period}' is not a period; use one of {', '.join(PERIODS)}")
     firsts = [day for day in window.days[1:] if period_start(day, period) == day]
@@ -229,7 +232,7 @@ def periods_of(window: Window, period: str) -> list[Window]:
 
 
 def period_start(day: date, period: str, week_start: int = MONDAY) -> date:
-    """The first day of the day, week or month that a day is in."""
+    """The first day of the day, week or month that contains a day."""
     if period == "month":
         return day.replace(day=1)
     if period == "week":
