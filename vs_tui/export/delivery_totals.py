@@ -1,4 +1,4 @@
-"""Keeps the totals of `metrics/counters` up to date for those who ask: /metrics and OTLP."""
+"""Keeps the totals of `metrics/counters` up to date for /metrics and OTLP."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from vs_tui.model.time import DAY, Duration, Instant
 from vs_tui.store.metrics import totals
 
 RECENT: Final[Duration] = 7 * DAY
-"""What was judged of this time back is looked at whenever a span changed."""
+"""Verdicts of at least this time back are read again whenever a span changed."""
 FACTS_AT_ONCE: Final[Duration] = 30 * DAY
 END: Final[Instant] = 1 << 62
 
 
 @dataclass
 class DeliveryTotals:
-    """Reads the change feed only when asked, so it costs nothing while nobody asks."""
+    """Counts delivery totals from the change feed. It reads the feed only on request, so it costs
+    nothing while nothing reads the totals."""
 
     read: Read
     store: Store
@@ -32,12 +33,12 @@ class DeliveryTotals:
     rules: MetricRules
     _read_to: int | None = None
     _facts_from: Instant | None = None
-    """From when on judged facts are to be looked at; None for not at all."""
+    """Where to continue reading verdicts; None if they are all read."""
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def totals(self, seconds: float = 2.0) -> Sequence[Total] | None:
-        """All totals; None while more is to be counted than fits in so many seconds. The next call
-        goes on from there: partial totals would look like a sudden rise later."""
+        """All totals; None if counting takes longer than `seconds`. The next call then continues.
+        Partial totals are never returned: they would look like a sudden rise later."""
         async with self._lock:
             if not await self._catch_up(monotonic() + seconds):
                 return None
@@ -52,12 +53,12 @@ class DeliveryTotals:
     async def _catch_up(self, deadline: float) -> bool:
         if self._read_to is None:
             self._read_to = await self.read(totals.read_position)
-            # What was judged may have changed without a change of its span.
+            # Verdicts may have changed without a change of their span.
             self._facts_from = await self.read(totals.first_fact)
         try:
             return await self._count(self._read_to, deadline)
         except BaseException:
-            self._read_to = None  # what was not kept is read again
+            self._read_to = None  # read uncommitted counts again
             raise
 
     async def _count(self, read_to: int, deadline: float) -> bool:
@@ -74,7 +75,7 @@ class DeliveryTotals:
                 break
             if monotonic() >= deadline:
                 return False
-        # Times beyond now are those of clocks that are wrong.
+        # A time after now comes from a wrong clock.
         while self._facts_from is not None:
             since, until = self._facts_from, self._facts_from + FACTS_AT_ONCE
             last = until > self.clock()

@@ -1,4 +1,4 @@
-"""`vs-tui report digest`: how the teams did in a week, in sentences for a message."""
+"""`vs-tui report digest`: the results of the teams in a week, as sentences for a message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ALL: Final = "(all)"
 
 
 def digest_rows(cards: Sequence[Scorecard], details: Sequence[Detail]) -> list[tuple[str, str]]:
-    """(team, sentence) for each thing worth saying; `details` are the lead times of the cards."""
+    """(team, sentence) rows of the digest; `details` are the lead times of the cards."""
     found = []
     for card, detail in zip(cards, details, strict=True):
         found += [(card.name or _ALL, line) for line in _lines(card, detail)]

@@ -1,4 +1,4 @@
-"""What an exporter did, for /metrics and doctor."""
+"""State of an exporter, for /metrics and doctor."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from vs_tui.model.time import Instant
 
 @dataclass
 class ExportState:
-    """Since the receiver started."""
+    """Counts and last errors of an exporter since the receiver started."""
 
     sent: int = 0
     refused: int = 0
-    """Spans or data points that the collector refused for good."""
+    """Spans or data points that the collector rejected for good."""
     refusal: str = ""
-    """What the collector said of the last ones."""
+    """The collector's last message about rejected items."""
     waiting: int = 0
-    """Traces read from the feed and not over or not sent yet."""
+    """Traces that were read from the change feed and are not finished or not sent yet."""
     trouble: str = ""
-    """Why the last request failed; empty when it was accepted."""
+    """Why the last request failed; empty if it was accepted."""
     trouble_since: Instant | None = None
 
 
@@ -32,13 +32,14 @@ _PREFIX: Final = "export_state."
 
 
 def keep_state(db: sqlite3.Connection, signal: str, state: ExportState) -> None:
-    """Let `vs-tui doctor` see it, also when the receiver is stopped."""
+    """Store the state in the database, where `vs-tui doctor` reads it even if the receiver is
+    stopped."""
     text = orjson.dumps(asdict(state)).decode()
     db.execute("REPLACE INTO meta VALUES (?, ?)", (_PREFIX + signal, text))
 
 
 def read_states(db: sqlite3.Connection) -> Mapping[str, ExportState]:
-    """By signal, what was kept last."""
+    """Signal -> the state that was stored last."""
     sql = "SELECT name, value FROM meta WHERE name GLOB ? ORDER BY name"
     return {
         name.removeprefix(_PREFIX): ExportState(**orjson.loads(text))

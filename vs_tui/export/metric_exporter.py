@@ -1,6 +1,7 @@
-"""Pushes the totals of delivery to an OTLP collector, every 60 seconds and at shutdown.
+"""Pushes the delivery totals to an OTLP collector, every 60 seconds and at shutdown.
 
-Totals are cumulative, so nothing is queued while a collector is away: the next push says all.
+Totals are cumulative, so nothing is queued while the collector is down: the next push has
+everything.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from vs_tui.export.otlp_exporter import STOP_SECONDS, OtlpExporter, refused
 
 EVERY_SECONDS: Final = 60.0
 PART_SECONDS: Final = 0.1
-"""A large database is counted once, in parts of about so long."""
+"""A large database is counted in parts of about this many seconds."""
 
 
 @dataclass(kw_only=True)
 class MetricExporter(OtlpExporter):
-    """Runs as a task beside the receiver."""
+    """The task that pushes the totals, beside the receiver."""
 
     signal: ClassVar[str] = "metrics"
 
@@ -35,7 +36,7 @@ class MetricExporter(OtlpExporter):
         return EVERY_SECONDS
 
     async def stop(self) -> None:
-        """Stop, after a last push."""
+        """Push once more and stop."""
         running = self._task is not None
         await super().stop()
         if running:

@@ -1,9 +1,8 @@
-"""A series that Prometheus has not seen is 0 in the first scrape that has it.
+"""Shows a new series to each Prometheus scraper at 0 first, and at its value from the next scrape.
 
-`increase()` compares samples: of a series whose first sample is 1 it knows no rise, and the first
-deployment of a new project would count for nothing. So each scraper sees a new series at 0 once,
-and its value from the next scrape on. What a scraper sees first of a process that has run for long
-is the value: a 0 before it would make a rise of the whole past.
+`increase()` compares samples, so it ignores a series whose first sample is 1: the first deployment
+of a new project would not count. If a scraper first connects when the process has run for long, it
+gets the values at once: after a 0 the whole past would look like a rise.
 """
 
 from __future__ import annotations
@@ -17,35 +16,37 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
 YOUNG_SECONDS: Final = 120.0
-"""Who scrapes first within this time has missed nothing: the usual interval is a minute."""
+"""A scraper that first connects within this time after the start has missed nothing; the usual
+scrape interval is a minute."""
 MOST_SCRAPERS: Final = 16
-"""Scrapers that are told apart; the one that was away longest is forgotten."""
+"""Most scrapers that are remembered; the one with the oldest scrape is forgotten first."""
 
 Series = tuple[str, ...]
-"""Its family and the values of its labels; all buckets of a histogram are one series."""
+"""Name of the family, and values of the labels; all buckets of a histogram are one series."""
 
 
 @dataclass
 class NewSeries:
-    """Remembers what each scraper has seen."""
+    """Remembers which series each scraper has seen."""
 
     lasting: Collection[str]
-    """Families whose values outlive the process: they begin with the database, not with it."""
+    """Families whose values are stored in the database and survive a restart."""
     clock: Callable[[], float] = monotonic
     is_new: bool = False
-    """Whether the database was empty when the process began."""
+    """Whether the database was empty when the process started."""
     _began: float = field(init=False)
     _scrapes: int = field(default=0, init=False)
     _first: dict[Series, int] = field(default_factory=dict, init=False)
-    """The number of the scrape that had a series first."""
+    """Series -> number of the first scrape that contained it."""
     _last: dict[str, int] = field(default_factory=dict, init=False)
-    """The number of a scraper's last scrape."""
+    """Scraper -> number of its last scrape."""
 
     def __post_init__(self) -> None:
         self._began = self.clock()
 
     def of(self, scraper: str) -> Callable[[Metric], None]:
-        """One scrape: what to do with each family. `scraper` is whatever tells it from others."""
+        """Begin a scrape; returns the function that sets new series of a family to 0. `scraper` is
+        any text that identifies the scraper."""
         self._scrapes += 1
         now, before = self._scrapes, self._last.pop(scraper, None)
         young = self.clock() - self._began <= YOUNG_SECONDS

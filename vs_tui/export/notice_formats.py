@@ -1,5 +1,7 @@
-"""Notices as Slack, Teams, Discord and desktops show them. Their text is event text: no mention and
-no markup in it may work, and no address in it is a link or is fetched for a preview.
+"""Formats notices for Slack, Teams, Discord and desktops.
+
+The text comes from events, so mentions and markup in it are made inactive, and its URLs are not
+shown as links or fetched for a preview.
 """
 
 from __future__ import annotations
@@ -16,22 +18,25 @@ from vs_tui.model.display import clean
 
 Body = Mapping[str, Any]
 LONGEST: Final = 1_800
-"""Characters of a message; Discord takes 2,000."""
+"""Most characters of a message; Discord accepts 2,000."""
 _LINE: Final = 200
-"""Characters of a title and of a text. Escaped they may be three times as many: one notice with the
-longest URL still fits."""
+"""Most characters of a title and of a text. Escaping can triple them; one notice with the longest
+URL still fits."""
 _NO_PREVIEW: Final = {"unfurl_links": False, "unfurl_media": False}
 _SUPPRESS_EMBEDS: Final = 4
 _JOINER: Final = "\u2060"
-"""Shows as nothing. Slack's escapes do not hold in Mattermost and Rocket.Chat, whose Markdown and
-mentions need no brackets; a backslash would be seen in Slack."""
+"""An invisible character that breaks mentions, links and URLs. Slack's escapes do not work in
+Mattermost and Rocket.Chat, where Markdown and mentions need no brackets; a backslash would be
+visible in Slack."""
 _STEPS: Final = re.compile(r"@(?=\S)|\](?=\()|:(?=//)|\bwww\.", re.IGNORECASE)
-"""Where a mention, a link with a text of its own, and an address begin to be one."""
+"""The characters after which _JOINER is inserted: the start of a mention, the middle of a Markdown
+link, and the start of a URL."""
 _MARKUP: Final = re.compile(r"([\\`*_{}\[\]()<>#~|@!-])")
 
 
 def lines_of(notices: Sequence[Body], more: int) -> list[tuple[str, str]]:
-    """(text, URL or empty) of each notice, cleaned and cut; `more` wait that are not shown."""
+    """(text, URL or empty) of each notice, cleaned and cut; a last line says that `more` notices
+    are not shown."""
     found = []
     for notice in notices:
         title, text = clean(str(notice["title"]), _LINE), clean(str(notice["text"]), _LINE)
@@ -44,7 +49,7 @@ def lines_of(notices: Sequence[Body], more: int) -> list[tuple[str, str]]:
 
 
 def slack(notices: Sequence[Body], more: int) -> bytes:
-    """An incoming webhook of Slack, Mattermost or Rocket.Chat.
+    """The body for an incoming webhook of Slack, Mattermost or Rocket.Chat.
 
     Source: https://docs.slack.dev/messaging/formatting-message-text (escaping).
     """
@@ -60,7 +65,8 @@ def slack(notices: Sequence[Body], more: int) -> bytes:
 
 
 def discord(notices: Sequence[Body], more: int) -> bytes:
-    """A webhook of Discord. Source: https://discord.com/developers/docs/resources/webhook."""
+    """The body for a Discord webhook. Source:
+    https://discord.com/developers/docs/resources/webhook."""
     shown = [_plain(text) + (f" <{url}>" if url else "") for text, url in lines_of(notices, more)]
     return orjson.dumps(
         {"content": _joined(shown), "allowed_mentions": {"parse": []}, "flags": _SUPPRESS_EMBEDS}
@@ -68,7 +74,7 @@ def discord(notices: Sequence[Body], more: int) -> bytes:
 
 
 def teams(notices: Sequence[Body], more: int) -> bytes:
-    """A workflow of Microsoft Teams that takes an adaptive card.
+    """The body for a Microsoft Teams workflow that accepts an adaptive card.
 
     Source: https://adaptivecards.io/explorer (TextBlock, Action.OpenUrl).
     """
@@ -88,7 +94,7 @@ def teams(notices: Sequence[Body], more: int) -> bytes:
 
 
 def plain_json(notices: Sequence[Body], more: int) -> bytes:
-    """Everything, raw, for programs."""
+    """The body for programs: all fields, unchanged."""
     return orjson.dumps({"source": "vs-tui", "notices": list(notices), "more": more})
 
 
@@ -98,7 +104,7 @@ POSTED: Final[Mapping[str, Callable[[Sequence[Body], int], bytes]]] = {
     "discord": discord,
     "json": plain_json,
 }
-"""Format -> the body of a request for some notices."""
+"""Format -> function that writes the body of a request for notices."""
 
 
 _OSASCRIPT: Final = (
@@ -109,10 +115,10 @@ _OSASCRIPT: Final = (
 
 
 def command_of(command: Sequence[str], notices: Sequence[Body], more: int) -> list[str]:
-    """The command with title and text as its last arguments; the desktop's own for none. Nothing
-    passes a shell."""
+    """The command with title and text as its last arguments, or the desktop's own command if it is
+    empty. No shell is used."""
     shown = lines_of(notices, more)
-    # A dash would be read as an option.
+    # A leading dash would be read as an option.
     title = f"vs-tui: {shown[0][0]}" if len(shown) == 1 else f"vs-tui: {len(shown)} notices"
     text = _joined([f"{text} {url}".strip() for text, url in shown]).lstrip("-")
     if command:
@@ -129,7 +135,7 @@ def _inert(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text in Markdown that shows as it is."""
+    """Markdown that shows the text unchanged."""
     return _MARKUP.sub(r"\\\1", _inert(text))
 
 

@@ -1,7 +1,8 @@
-"""Tells people what happened, by `[[notify]]`: one task finds news, one for each target sends.
+"""Sends notices to people and tools, by `[[notify]]`: one task finds events, another checks traces
+and teams, and one task per target sends.
 
-The receiver never waits for a target. What could not be told waits in the database, for a day at
-most; a target gets one message in 10 seconds, which says all that came in between.
+The receiver never waits for a target. Unsent notices wait in the database for at most a day. A
+target gets at most one message in 10 seconds, with all notices since the last one.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 2.0
 BOARD_SECONDS: Final = 60.0
-"""How often it is looked who waits."""
+"""Seconds between two checks of the board for waiting traces."""
 TEAMS_SECONDS: Final = 3600.0
-"""How often the metrics of the teams are looked at."""
+"""Seconds between two checks of the teams' metrics."""
 BETWEEN_SECONDS: Final = 10.0
-"""Between two messages to a target."""
+"""Fewest seconds between two messages to a target."""
 AT_ONCE: Final = 10
-"""Notices of a message; of more only their number is said."""
+"""Most notices in a message; for the rest it gives only their number."""
 COMMAND_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 2.0
-"""How long a stopping receiver waits for a message on its way."""
+"""How long a stopping receiver waits for messages being sent."""
 READ_AT_ONCE: Final = 2_000
 RETRYABLE: Final = otlp_http.RETRYABLE | {500}
 
@@ -49,8 +50,8 @@ Find = Callable[[NotifyRule], Awaitable[Sequence[Notice]]]
 
 @dataclass
 class Notifier:
-    """Start it beside the receiver; `waiting` and `of_teams` find what the change feed does not
-    say."""
+    """The tasks that find and send notices, beside the receiver. `waiting` and `of_teams` find the
+    notices that are not in the change feed."""
 
     rules: Sequence[NotifyRule]
     read: Read
@@ -86,7 +87,7 @@ class Notifier:
         await self._session.close()
 
     async def _find_news(self) -> None:
-        """What the change feed says."""
+        """Queue notices for events in the change feed."""
         position: int | None = None
         while True:
             with _logged("looking for news"):
@@ -109,7 +110,7 @@ class Notifier:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _find_standing(self) -> None:
-        """Who waits, and how the teams do."""
+        """Queue notices for waiting traces, regressions and missed goals."""
         looked = 0.0
         while True:
             with _logged("looking who waits"):
@@ -137,7 +138,7 @@ class Notifier:
             self._wake[target].set()
 
     async def _tell(self, rule: NotifyRule) -> None:
-        """Tell one target what waits for it, one message at a time."""
+        """Send the queued notices of one target, one message at a time."""
         target, failures = rule.target, 0
         while True:
             pause = BETWEEN_SECONDS
@@ -149,7 +150,7 @@ class Notifier:
                     self._wake[target].clear()
                     await self._wake[target].wait()
                     continue
-                # What was sent is remembered, also while the receiver stops.
+                # Shielded so that a sent message is recorded even while the receiver stops.
                 saying = asyncio.ensure_future(self._say(rule, found, n))
                 self._saying.add(saying)
                 saying.add_done_callback(self._saying.discard)
@@ -162,7 +163,7 @@ class Notifier:
     async def _say(
         self, rule: NotifyRule, found: Sequence[tuple[int, dict[str, Any]]], n: int
     ) -> otlp_http.Posted:
-        """Send one message about these notices, of `n` that wait."""
+        """Send one message with these notices; `n` is the number of all queued ones."""
         last = found[-1][0] if n <= AT_ONCE else await self._newest(rule.target)
         said = await _send(self._session, rule, [body for _, body in found], n - len(found))
         if said.done:
@@ -179,7 +180,7 @@ class Notifier:
 
 
 class _logged(suppress):
-    """Logs a failure and goes on: the next round tries again."""
+    """Logs an exception and suppresses it; the next round tries again."""
 
     def __init__(self, doing: str) -> None:
         super().__init__(Exception)
@@ -194,7 +195,7 @@ class _logged(suppress):
 async def _send(
     session: ClientSession, rule: NotifyRule, bodies: Sequence[dict[str, Any]], more: int
 ) -> otlp_http.Posted:
-    """One message; what is refused for good is logged and over."""
+    """Send one message. A message that is rejected for good is logged and dropped."""
     if rule.format in POSTED:
         body = POSTED[rule.format](bodies, more)
         headers = {"Content-Type": "application/json", **rule.headers}

@@ -1,4 +1,4 @@
-"""What exporters of traces and metrics share: a task that sends, waits, and tries again."""
+"""Base of the trace and metric exporters: a task that sends, waits and retries."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STOP_SECONDS: Final = 2.0
-"""How long a stopping receiver waits for a request on its way, and for the last push."""
+"""How long a stopping receiver waits for a request being sent, and for the last push."""
 LOOK_AGAIN_SECONDS: Final = 0.005
 QUIET_LOOKS: Final = 3
 GIVE_WAY_SECONDS: Final = 2.0
-"""How long the next part of an export waits for deliveries; then it is sent beside them."""
+"""How long the next part of an export waits for deliveries; after that it is sent anyway."""
 
 Read = Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]]
 
 
 class Store(Protocol):
-    """The writer, as far as an exporter needs it."""
+    """The part of the writer that an exporter uses."""
 
     async def transaction(self, work: Callable[[sqlite3.Connection, Any], T]) -> T: ...
 
@@ -48,7 +48,7 @@ class Store(Protocol):
 
 @dataclass
 class OtlpExporter(ABC):
-    """Sends one signal to a collector in a task beside the receiver."""
+    """Sends one signal to a collector, in a task beside the receiver."""
 
     signal: ClassVar[str]
     """`traces` or `metrics`."""
@@ -68,8 +68,8 @@ class OtlpExporter(ABC):
 
     @abstractmethod
     async def _round(self, session: ClientSession) -> float | None:
-        """Send what is due; sets the state's trouble or clears it. Returns the seconds that the
-        collector asks to wait."""
+        """Send everything that is due, and set or clear the state's trouble. Returns the seconds
+        that the collector asks to wait, if any."""
 
     @abstractmethod
     def _pause(self) -> float:
@@ -80,7 +80,7 @@ class OtlpExporter(ABC):
         self._task = asyncio.create_task(self._run(), name=f"otlp {self.signal}")
 
     async def stop(self) -> None:
-        """End after the request on its way, so that what it sent is remembered."""
+        """Stop after the current request, so that its result is stored."""
         if self._task is not None:
             self._stopping.set()
             await asyncio.wait({self._task}, timeout=STOP_SECONDS)
@@ -119,7 +119,7 @@ class OtlpExporter(ABC):
                     await self._wait(self._pause())
 
     async def _keep_state(self) -> None:
-        """Keep what doctor shows, when something was sent or went wrong."""
+        """Store the state for doctor if it changed."""
         shown = replace(self.state, waiting=0)
         if shown == self._kept:
             return
@@ -130,15 +130,15 @@ class OtlpExporter(ABC):
             self._kept = shown
 
     async def _wait(self, seconds: float) -> None:
-        """Sleep, or until it is stopped."""
+        """Sleep for some seconds or until the exporter is stopped."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
 
     async def _give_way(self) -> None:
-        """Wait while deliveries are stored or folded: they go first, and what is to be sent can
-        wait in the database for as long as it likes. Between two of many nothing waits for a
-        moment: it takes several such looks in a row."""
+        """Wait until no delivery is being stored or folded, because deliveries have priority over
+        the export, which can stay in the database. Between two of many deliveries the queue is
+        empty for a moment, so it must be empty in several checks in a row."""
         until, quiet = monotonic() + GIVE_WAY_SECONDS, 0
         while quiet < QUIET_LOOKS and monotonic() < until and not self._stopping.is_set():
             await self._wait(LOOK_AGAIN_SECONDS)
@@ -148,8 +148,8 @@ class OtlpExporter(ABC):
         return await otlp_http.post(session, self.url, body, self.settings.headers)
 
     def _count(self, n: int, rejected: int, message: str) -> None:
-        """Count what a request sent, and log what the collector refused of it, each of its reasons
-        once: one that takes no metrics says so at every push."""
+        """Count a request's items and log the collector's reason for rejecting some. The same
+        reason is not logged again: a collector without metrics rejects every push."""
         self.state.sent += n - rejected
         self.state.refused += rejected
         told, refusal = self.state.refusal, clean(message, 300)
@@ -165,7 +165,7 @@ class OtlpExporter(ABC):
 
     @property
     def told(self) -> str:
-        """What people must know: a collector that takes nothing; empty when all is well."""
+        """A message for the user if the collector does not accept data; empty if it does."""
         if not self.state.trouble:
             return ""
         return f"the OTLP collector {self.state.trouble}: {self.signal} wait here until it is back"
@@ -185,8 +185,8 @@ class OtlpExporter(ABC):
 
 
 def refused(posted: otlp_http.Posted, n: int, response: Any, count: str) -> tuple[int, str]:
-    """(items that were refused for good, the collector's words) of a request that is over;
-    `response`: an empty message of the answer's type, `count`: its field with their number."""
+    """(number of rejected items, the collector's message) of a finished request. `response` is an
+    empty message of the answer's type, `count` its field with the number of rejected items."""
     if posted.error:
         return n, posted.error
     from google.protobuf.message import DecodeError

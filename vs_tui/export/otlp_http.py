@@ -1,7 +1,7 @@
-"""One POST to a collector or a chat, and what its answer means.
+"""Sends one POST to a collector or chat and interprets the answer.
 
-Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp (retryable statuses, Retry-After,
-partial success, endpoint paths).
+Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp (retryable statuses, Retry-After, partial
+success, endpoint paths).
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ class Posted(NamedTuple):
     """The outcome of one request."""
 
     done: bool
-    """Whether the batch is over: accepted, or refused for good."""
+    """Whether the batch needs no retry: it was accepted, or rejected for good."""
     answer: bytes = b""
     error: str = ""
-    """Why it was not accepted; empty when it was. Holds no URL and no header."""
+    """Why it was not accepted; empty if it was. Contains no URL and no header."""
     retry_after: float | None = None
-    """Seconds that the collector asks to wait, if it says so."""
+    """Seconds that the collector asks to wait; None if it does not say."""
 
 
 def signal_url(base: str, signal: str) -> str:
-    """The URL of `traces` or `metrics` below a collector's base URL; a URL that names its own
-    `/v1/...` path is completed in place of it."""
+    """The URL of `traces` or `metrics` below a collector's base URL. A `/v1/...` path that the URL
+    already has is replaced."""
     parts = urlsplit(base)
     path = parts.path.rstrip("/")
     for known in ("/v1/traces", "/v1/metrics"):
@@ -50,8 +50,8 @@ def signal_url(base: str, signal: str) -> str:
 
 
 def leads_to(url: str, listener: str, public: str = "") -> bool:
-    """Whether a URL leads to the address that `listener` (http://HOST:PORT) listens on, by whatever
-    name, or is the URL by which tools reach it. Asks the resolver when the ports are the same."""
+    """Whether a URL leads back to this receiver: to the address of `listener` (http://HOST:PORT)
+    under any host name, or to its public URL. Resolves the host names if the ports are equal."""
     if public and signal_url(url, "traces") == signal_url(public, "traces"):
         return True
     target, own = urlsplit(url), urlsplit(listener)
@@ -60,7 +60,7 @@ def leads_to(url: str, listener: str, public: str = "") -> bool:
     theirs, ours = _addresses(target.hostname), _addresses(own.hostname)
     if any(address.is_unspecified for address in ours):
         return any(map(_is_here, theirs))
-    # Where one of loopback's addresses leads, a name for it may give the other.
+    # A name of loopback may resolve to another of its addresses.
     loopback = any(a.is_loopback for a in theirs) and any(a.is_loopback for a in ours)
     return loopback or bool(theirs & ours)
 
@@ -73,7 +73,7 @@ def _addresses(host: str | None) -> set[IPv4Address | IPv6Address]:
 
 
 def _is_here(address: IPv4Address | IPv6Address) -> bool:
-    """Whether this machine has the address: no other can be bound."""
+    """Whether the address belongs to this machine, tested by binding it."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as tried:
         tried.bind((str(address), 0))
@@ -82,7 +82,7 @@ def _is_here(address: IPv4Address | IPv6Address) -> bool:
 
 
 async def post(session: ClientSession, url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
-    """Send one protobuf request, compressed with gzip. Never raises for what the network does."""
+    """Send one protobuf request, compressed with gzip. Network errors are returned, not raised."""
     encoding = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
     return await send(session, url, gzip.compress(body, 1), {**encoding, **headers})
 
@@ -94,7 +94,7 @@ async def send(
     headers: Mapping[str, str],
     retryable: Collection[int] = RETRYABLE,
 ) -> Posted:
-    """Post a body. Never raises for what the network does."""
+    """Post a body. Network errors are returned, not raised."""
     parts = urlsplit(url)
     auth = None
     if parts.username:
@@ -122,7 +122,7 @@ async def send(
 
 
 def _reason(error: BaseException) -> str:
-    """Why a request failed, without its URL (which may hold a password)."""
+    """Why a request failed, without its URL, which may contain a password."""
     if isinstance(error, TimeoutError):
         return "did not answer in time"
     if isinstance(error, OSError) and error.strerror:
@@ -131,7 +131,8 @@ def _reason(error: BaseException) -> str:
 
 
 def retry_after(value: str, now: float) -> float | None:
-    """Seconds of a Retry-After header (seconds or a date); None when there is none to read."""
+    """Seconds of a Retry-After header (seconds or a date), at most 3600; None if it cannot be
+    read."""
     value = value.strip()
     if value.isascii() and value.isdigit():
         return float(min(int(value[:9]), 3600))
@@ -142,7 +143,7 @@ def retry_after(value: str, now: float) -> float | None:
 
 
 def delay(failures: int, asked: float | None) -> float:
-    """Seconds until the next try: what the collector asks for, else doubling with jitter."""
+    """Seconds until the next try: the collector's wish, or else doubling with jitter."""
     if asked is not None:
         return asked
     longest = min(FIRST_DELAY * 2 ** min(failures - 1, 16), LONGEST_DELAY)

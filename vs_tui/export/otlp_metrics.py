@@ -1,4 +1,4 @@
-"""Totals as OTLP: an `ExportMetricsServiceRequest` of cumulative sums and histograms.
+"""Writes totals as OTLP: an `ExportMetricsServiceRequest` of cumulative sums and histograms.
 
 Source: https://opentelemetry.io/docs/specs/otel/metrics/data-model/ (temporality, buckets).
 """
@@ -23,7 +23,7 @@ _CUMULATIVE = metrics_pb2.AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULAT
 def metrics_request(
     totals: Sequence[Total], since: Instant, now: Instant, resource: Mapping[str, str]
 ) -> bytes:
-    """The request for all totals, counted from `since` to `now`."""
+    """The serialized request for all totals, counted from `since` to `now`."""
     request = ExportMetricsServiceRequest()
     group = request.resource_metrics.add()
     group.resource.attributes.extend(key_values(resource))

@@ -1,7 +1,8 @@
-"""Spans as OTLP: finished spans in, an `ExportTraceServiceRequest` out.
+"""Writes finished spans as OTLP: an `ExportTraceServiceRequest`.
 
 Attribute names and result values follow OpenTelemetry's semantic conventions for CI/CD, VCS and
-deployments (https://opentelemetry.io/docs/specs/semconv/cicd/cicd-spans/); ours start with `vs.`.
+deployments (https://opentelemetry.io/docs/specs/semconv/cicd/cicd-spans/); attributes of vs-tui
+start with `vs.`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from vs_tui.model.vocabulary import Link, Operation, Scalar, Span, Status
 
 SCOPE: Final = "vs-tui"
 SHORTEST: Final = 1
-"""Microseconds of a span whose start and end are equal: Jaeger warns about durations below it."""
+"""Microseconds of a span whose start and end are equal; Jaeger warns about shorter durations."""
 
 _PIPELINE_RESULT: Final = {
     Status.OK: "success",
@@ -41,11 +42,11 @@ _RESULT_NAME: Final = {
 
 
 class ExportedSpan(NamedTuple):
-    """A finished span with its edges to other spans."""
+    """A finished span with its links to other spans."""
 
     span: Span
     links: Sequence[tuple[Link, str]] = ()
-    """Links that are not the primary one, each with the trace id of the span it leads to."""
+    """Links other than the primary one, each with the trace id of the linked span."""
 
 
 class _Resource(NamedTuple):
@@ -56,7 +57,8 @@ class _Resource(NamedTuple):
 
 
 def traces_request(spans: Iterable[ExportedSpan]) -> bytes:
-    """The request for finished spans, grouped by resource (service, repository, environment)."""
+    """The serialized request for finished spans, grouped by resource (service, repository,
+    environment)."""
     request = ExportTraceServiceRequest()
     groups: dict[_Resource, trace_pb2.ScopeSpans] = {}
     for exported in spans:
@@ -120,7 +122,7 @@ def _fill(out: trace_pb2.Span, exported: ExportedSpan) -> None:
 
 
 def _attributes(span: Span) -> Mapping[str, Scalar]:
-    """What the payload said, completed by what the span is to us."""
+    """The attributes of the payload, with the span's own fields as `vs.` attributes."""
     found: dict[str, Scalar] = dict(span.attributes)
     if result := _RESULT_NAME.get(span.operation):  # type: ignore[call-overload]
         found[result] = _PIPELINE_RESULT[span.status]
@@ -150,7 +152,7 @@ def _attributes(span: Span) -> Mapping[str, Scalar]:
 
 
 def key_values(attributes: Mapping[str, Scalar]) -> Iterable[KeyValue]:
-    """Attributes as OTLP has them; empty texts are left out."""
+    """Attributes as OTLP key-value pairs; empty texts are left out."""
     for name, value in attributes.items():
         if value == "":
             continue

@@ -1,4 +1,5 @@
-"""The SQL views of docs/sql.md as tables in PostgreSQL, for tools that read only that."""
+"""Copies the SQL views of docs/sql.md to tables in PostgreSQL, for tools that cannot read
+SQLite."""
 
 from __future__ import annotations
 
@@ -27,22 +28,22 @@ _TYPES: Final = (
     ("attempt", "integer"),
     ("reopens", "integer"),
 )
-"""How a column's name ends -> its type; flags are boolean, all others text."""
+"""End of a column's name -> its type. Other columns: flags are boolean, the rest is text."""
 
 
 class NotExported(Explained):
-    """PostgreSQL did not take the tables; the message says why, without the password."""
+    """PostgreSQL rejected the tables; the message gives the reason, without the password."""
 
 
 def newest_change(path: Path) -> int:
-    """Grows with every change of a span."""
+    """The newest change number, which grows with every change of a span."""
     with closing(open_reader(path)) as db:
         return int(db.execute("SELECT COALESCE(MAX(changed), 0) FROM spans").fetchone()[0])
 
 
 def export_tables(path: Path, address: LogAddress, schema: str) -> dict[str, int]:
-    """Make the tables say what the database says now, all of them in one transaction; returns the
-    rows of each. Readers see the old rows until it is over."""
+    """Replace the rows of all tables by the database's current ones, in one transaction; returns
+    the number of rows per table. Readers see the old rows until it is committed."""
     with closing(open_reader(path)) as db:
         db.execute("BEGIN")  # all views of one moment
         try:
@@ -90,7 +91,7 @@ def _prepare(
     columns: Sequence[str],
     types: Sequence[str],
 ) -> None:
-    """The table exists with these columns; one of an older version is made again."""
+    """Create the table, or replace one that has other columns."""
     found = connection.execute(
         "SELECT column_name FROM information_schema.columns "
         "WHERE table_schema = %s AND table_name = %s",
@@ -116,7 +117,7 @@ def type_of(column: str) -> str:
 
 
 def _rows(cursor: sqlite3.Cursor, types: Sequence[str]) -> Iterator[list[Any]]:
-    """Rows as PostgreSQL takes them: its texts hold no NUL character."""
+    """Rows for PostgreSQL, whose texts cannot contain NUL characters."""
     while rows := cursor.fetchmany(_AT_ONCE):
         for row in rows:
             yield [_value(value, kind) for value, kind in zip(row, types, strict=True)]

@@ -1,6 +1,6 @@
-"""/metrics: ValueStream's metric names, so that its Grafana dashboard works, and our own.
+"""/metrics: ValueStream's metric names, so that its Grafana dashboard works, and vs-tui's own.
 
-Counters begin at 0 with the process, as Prometheus expects.
+Counters start at 0 with the process, as Prometheus expects.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from vs_tui.store.span_folding import Change
 from vs_tui.store.storage_errors import free_bytes, sizes
 
 MOST_OPERATIONS: Final = 200
-"""Operations that are counted each by itself: a sender may name as many as it likes, and a series
-stays in memory, here and in Prometheus. The others are counted together, as `other`."""
+"""Most operations with a series of their own; the rest is counted as `other`. Senders can name any
+number of operations, and each series stays in memory, here and in Prometheus."""
 DEFAULT_NAMESPACE: Final = "default"
-"""The project of a custom event that names none: shown without a project, as ValueStream does."""
+"""The project of a custom event that names none; shown without a project, as in ValueStream."""
 MOST_PROJECTS: Final = 100
-"""Projects whose events are counted each by itself."""
+"""Most projects with series of their own; the rest is counted as `other`."""
 _MILLISECOND: Final = 1_000
-"""In the microseconds of our durations."""
+"""In microseconds."""
 _MINUTE_MS: Final = 60_000
 _DAY_MS: Final = 24 * 60 * _MINUTE_MS
 _BUCKETS: Final = (
@@ -40,9 +40,9 @@ _BUCKETS: Final = (
     *(12 * 60 * _MINUTE_MS, _DAY_MS, 3 * _DAY_MS, 7 * _DAY_MS, 14 * _DAY_MS, 21 * _DAY_MS),
     30 * _DAY_MS,
 )
-"""Milliseconds, as ValueStream has them: its dashboard reads this metric in that unit."""
+"""Milliseconds, as in ValueStream, whose dashboard expects this unit."""
 _THEIR_NAMES: Final = {"customhttp": "custom_http"}
-"""Sources whose label ValueStream spells otherwise."""
+"""Source -> its label in ValueStream, if that differs."""
 _BEGIN_AT_0: Final[Mapping[str, Sequence[Operation]]] = {
     "github": (Operation.ISSUE, Operation.PULL_REQUEST, Operation.PIPELINE, Operation.DEPLOY),
     "gitlab": (Operation.ISSUE, Operation.PULL_REQUEST, Operation.PIPELINE, Operation.DEPLOY),
@@ -50,7 +50,7 @@ _BEGIN_AT_0: Final[Mapping[str, Sequence[Operation]]] = {
     "jira": (Operation.ISSUE, Operation.SPRINT),
     "customhttp": (Operation.PIPELINE, Operation.BUILD, Operation.TEST, Operation.DEPLOY),
 }
-"""ValueStream's sources, and what its dashboard and alerts ask of them."""
+"""ValueStream's sources, and the operations that its dashboard and alerts query."""
 
 
 class Totals:
@@ -67,7 +67,7 @@ class Totals:
         self._values[labels] = value
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """For the registry."""
+        """The counter family; called by the registry."""
         family = CounterMetricFamily(self._name, self._text, labels=self._labels)
         for labels, value in self._values.items():
             family.add_metric(labels, value)
@@ -75,7 +75,7 @@ class Totals:
 
 
 class Metrics:
-    """The registry of one receiver."""
+    """The Prometheus metrics of one receiver."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -87,8 +87,8 @@ class Metrics:
         self.ended = Counter(
             "webhooks_event_end", "Spans that ended", [*labels, "error"], registry=self.registry
         )
-        # ValueStream's dashboard adds the means of all series: a series for each project would
-        # make 90 minutes of two projects' 45, and one without a value no number at all.
+        # ValueStream's dashboard adds the means of all series. With a series per project, two means
+        # of 45 minutes would show as 90, and a series without a value would show as no number.
         self.duration = Histogram(
             "webhooks_event_duration",
             "Duration of ended spans in milliseconds",
@@ -139,14 +139,14 @@ class Metrics:
         )
 
     def begin(self) -> None:
-        """Show what ValueStream's dashboard asks for at 0."""
+        """Create the series of ValueStream's dashboard at 0."""
         for source, operations in _BEGIN_AT_0.items():
             for operation in operations:
                 self._begin(source, operation, "")
 
     def seed(self, series: Sequence[tuple[str, str, str]]) -> None:
-        """Show series of (source, operation, project) at 0 that are not counted yet, the most
-        active first: increase() misses the first event of a series that begins at 1."""
+        """Create series of (source, operation, project) at 0, most active first: increase() misses
+        the first event of a series that starts at 1."""
         for source, operation, project in series:
             self._begin(source, operation, project)
 
@@ -157,11 +157,12 @@ class Metrics:
             self._over(*labels, error)
 
     def show_export(self, signal: str, state: ExportState) -> None:
-        """Count what an OTLP exporter sends, from now on."""
+        """Show the state of an OTLP exporter from now on."""
         self._exports[signal] = state
 
     def show_storage(self, database: Path) -> None:
-        """Sizes of the file and its WAL, and the space on their disk (NaN: it does not tell)."""
+        """Set the sizes of the database and its WAL, and the free space on their disk (NaN if
+        unknown)."""
         size, wal = sizes(database)
         self.database.set(size)
         self.wal.set(wal)
@@ -171,7 +172,7 @@ class Metrics:
             self.free.set(math.nan)
 
     def observe(self, changes: Sequence[Change]) -> None:
-        """Count what a commit began and ended."""
+        """Count the spans that a commit started and ended."""
         for change in changes:
             old, new = change.old, change.new
             labels = self._labels(new.source, new.operation, new.project)
@@ -199,7 +200,7 @@ class Metrics:
         return operation if operation in self._operations else OTHER
 
     def render(self, scraper: str = "") -> bytes:
-        """The text exposition format; for a scraper, which sees new series at 0 first."""
+        """The metrics in the text exposition format. A named scraper gets new series at 0 first."""
         for signal, state in self._exports.items():
             self._sent.set(state.sent, signal, "sent")
             self._sent.set(state.refused, signal, "refused")
@@ -210,8 +211,9 @@ class Metrics:
 
 
 class _Shown(Collector):
-    """A registry as it is sent: without empty labels, which to Prometheus are the same as none, and
-    without the times of creation, which the text format would make metrics of their own."""
+    """The registry as it is sent. Empty labels are left out, because Prometheus treats them as
+    missing. Creation times are left out, because the text format would make separate metrics of
+    them."""
 
     def __init__(
         self, registry: CollectorRegistry, new: Callable[[Metric], None] | None = None
@@ -219,7 +221,7 @@ class _Shown(Collector):
         self._registry, self._new = registry, new
 
     def collect(self) -> Iterator[Metric]:
-        """For the text format."""
+        """The metrics; called by the text format."""
         for metric in self._registry.collect():
             metric.samples = [s for s in metric.samples if not s.name.endswith("_created")]
             if self._new is not None:

@@ -1,5 +1,5 @@
-"""Series of /metrics that are computed when somebody asks: the five metrics, and the totals of
-delivery under em-metrics' names."""
+"""Series of /metrics that are computed on request: the five metrics, and the delivery totals with
+em-metrics' names."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from vs_tui.metrics.definitions import METRICS, Figure, Unit
 from vs_tui.metrics.report import Scorecard
 
 GROUPS: Final = ("team", "project", "service", "environment")
-"""What the five metrics are shown by; a sample has the label of its group."""
+"""Groupings of the five metrics; each sample has the label of its group."""
 MOST_GROUPS: Final = 50
-"""Of projects, services and environments, those that deployed most; the rest is `other`."""
+"""Most projects, services and environments, chosen by number of deployments; the rest is
+`other`."""
 
 
 def _families() -> dict[str, Metric]:
-    """A family a metric, its 90th percentile where it has one, and what stands beside them."""
+    """One family per metric and per 90th percentile, and the families of counts beside them."""
     listed = METRICS.values()
     texts = {
         **{metric.key: f"{metric.about}, last 30 days" for metric in listed},
@@ -34,7 +35,7 @@ def _families() -> dict[str, Metric]:
 
 
 class DoraGauges:
-    """`vs_dora_*`: the five metrics over the last 30 days. What is missing has no sample: a 0
+    """`vs_dora_*`: the five metrics over the last 30 days. A missing value has no sample, because 0
     would be a value."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -42,11 +43,11 @@ class DoraGauges:
         registry.register(self)
 
     def show(self, cards: Sequence[Scorecard]) -> None:
-        """The cards of all GROUPS."""
+        """Set the cards of all GROUPS."""
         self._cards = cards
 
     def collect(self) -> Iterator[Metric]:
-        """For the registry."""
+        """The gauge families; called by the registry."""
         families = _families()
 
         def add(name: str, labels: dict[str, str], value: float | None) -> None:
@@ -67,7 +68,8 @@ class DoraGauges:
 def _shown(
     cards: Sequence[Scorecard],
 ) -> Iterator[tuple[Mapping[str, Figure], dict[str, str]]]:
-    """The figures of each group with their labels, the quiet ones together."""
+    """The figures of each group with their labels; the groups with fewest deployments are
+    merged."""
     for by in ("all", *GROUPS):
         own = [card for card in cards if card.by == by]
         if by in ("project", "service", "environment"):
@@ -81,7 +83,7 @@ def _shown(
 
 
 def _together(cards: Sequence[Mapping[str, Figure]]) -> dict[str, Figure]:
-    """Groups as one: counts and shares add up, medians do not and are left out."""
+    """Merge groups into one: counts and shares are combined; medians cannot be and are left out."""
     found = {}
     for short, metric in METRICS.items():
         figures = [card[short] for card in cards]
@@ -107,7 +109,8 @@ _ALSO: Final[Mapping[str, tuple[str, float]]] = {
     "lead_time_for_changes": ("lead_time_for_changes_millisecond", _MILLISECONDS),
     "time_to_restore": ("time_to_restore_millisecond", _MILLISECONDS),
 }
-"""Names that em-metrics' recording rules read, as its collector made them: (name, factor)."""
+"""Name -> (additional name, factor). em-metrics' recording rules read the additional names, which
+its collector produced."""
 DELIVERY_FAMILIES: Final = frozenset({*INSTRUMENTS, *(name for name, _ in _ALSO.values())})
 
 
@@ -119,11 +122,11 @@ class DeliverySeries:
         registry.register(self)
 
     def show(self, totals: Sequence[Total]) -> None:
-        """All totals, by name."""
+        """Set all totals."""
         self._totals = totals
 
     def collect(self) -> Iterator[Metric]:
-        """For the registry; a counter exists at 0 before anything is counted."""
+        """The families; called by the registry. Counters exist at 0 before anything is counted."""
         by_name: dict[str, list[Total]] = {name: [] for name in INSTRUMENTS}
         for total in self._totals:
             by_name[total.name].append(total)

@@ -1,5 +1,5 @@
-"""The reports as tables: for each column what it is called, holds and says. JSON, CSV, text and
-Markdown are all written from them."""
+"""The columns of each report: name, value and format. JSON, CSV, text and Markdown are all written
+from them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Get = Callable[[Row], Any]
 
 
 class Kind(NamedTuple):
-    """How a value is written for machines and said to people."""
+    """How a value is written to JSON and CSV, and how it is shown to people."""
 
     write: Callable[[Any], Any] = lambda value: value
     say: Callable[[Any], str] = lambda value: (
@@ -47,7 +47,7 @@ RATE: Final = Kind(say=texts.rate)
 
 
 def clock(zone: tzinfo) -> Kind:
-    """A moment: UTC for machines, on the clock of a zone for people."""
+    """A time: UTC in JSON and CSV, in `zone` for people."""
     return Kind(
         iso,
         lambda at: (
@@ -60,36 +60,37 @@ class Column(NamedTuple):
     """A column of a report."""
 
     name: str
-    """In JSON and CSV; empty: for people only."""
+    """Its name in JSON and CSV; empty if it is only shown to people."""
     get: Get
-    """Its value in a row."""
+    """Returns the value of a row."""
     kind: Kind = PLAIN
     title: str | None = None
-    """For people; None: for machines only."""
+    """Its title for people; None if it is only in JSON and CSV."""
 
 
 def columns(source: str, **named: tuple[Kind, str | None]) -> list[Column]:
-    """Columns that hold attributes of the same name, below `source` unless that is empty."""
+    """Columns with the row's attributes of the same names, or with those of its attribute
+    `source`."""
     prefix = f"{source}." if source else ""
     return [Column(name, attrgetter(prefix + name), *more) for name, more in named.items()]
 
 
 def record(table: Sequence[Column], row: Row) -> dict[str, Any]:
-    """A row for JSON."""
+    """The row as a JSON object."""
     return {c.name: c.kind.write(c.get(row)) for c in table if c.name}
 
 
 def raw_cells(table: Sequence[Column], row: Row) -> list[object]:
-    """A row for CSV."""
+    """The cells of a CSV row."""
     return [c.kind.write(c.get(row)) for c in table if c.name]
 
 
 def said_cells(table: Sequence[Column], row: Row) -> list[str]:
-    """A row for people."""
+    """The cells of a row for people."""
     return [c.kind.say(c.get(row)) for c in table if c.title is not None]
 
 
-# The delivery metrics: a row is a card and one of its figures.
+# The delivery metrics: a row is one figure of a card.
 
 Measured = tuple[Scorecard, Figure]
 
@@ -99,7 +100,7 @@ def figures_of(cards: Sequence[Scorecard]) -> list[Measured]:
 
 
 def _named(row: Measured) -> str:
-    """The group, in the first of its lines."""
+    """The group's name in its first line, empty in the others."""
     card, figure = row
     return (card.name or "all") if figure is next(iter(card.figures.values())) else ""
 
@@ -156,11 +157,11 @@ PERIOD_FIGURES: Final = (
     Column("until", lambda row: row[0].window.until, Kind(iso)),
     *FIGURES,
 )
-"""For machines: the raw values of each week or month."""
+"""The raw values of each week or month, for JSON and CSV."""
 
 
 def by_period(periods: Sequence[Sequence[Scorecard]]) -> list[Column]:
-    """For people: a column a week or month; `*` marks what stands on few values."""
+    """Columns for people, one per week or month; `*` marks values of small samples."""
 
     def of(cards: Sequence[Scorecard]) -> Get:
         found = {
@@ -205,7 +206,7 @@ BESIDE: Final = (
     ),
     Column("innovation_ratio", attrgetter("beside.innovation_ratio"), SHARE, "innovation"),
 )
-"""em-metrics' numbers of a team: a row is its card."""
+"""em-metrics' figures of a team; a row is the team's card."""
 TEAMS: Final = (
     Column("team", lambda card: card.name or None),
     Column("", lambda card: card.name or "all", PLAIN, "team"),
@@ -221,7 +222,7 @@ def _group(number: int) -> Get:
 
 
 def duration_columns(grouping: Sequence[str]) -> list[Column]:
-    """A row is a group of spans."""
+    """The columns of span groups."""
     groups = [Column(name, _group(n), PLAIN, name) for n, name in enumerate(grouping)]
     return [
         *groups,
@@ -239,7 +240,7 @@ _SPREAD: Final = ("mean", "p50", "p90", "p95", "p99")
 
 
 def pull_request_columns(now: Instant) -> list[Column]:
-    """A row is a pull request; the names are ValueStream's."""
+    """The columns of pull requests, with ValueStream's names."""
     return [
         Column("", lambda pr: f"{pr.owner}/{pr.repo}", PLAIN, "repository"),
         Column("", lambda pr: pr.id, _AS_IT_IS, "id"),
@@ -265,10 +266,12 @@ def _state(pr: Row) -> str:
 
 
 def valuestream_columns(now: Instant) -> list[Column]:
-    """The same as ValueStream's `vsperformancereport agg pull-request` reads it: Go's zero values
-    where something is unknown, an empty time being an error there, and `|` between reviewers.
+    """The pull-request columns in the format that ValueStream's `vsperformancereport agg
+    pull-request` reads.
 
-    It divides by the changed lines, and +Inf makes every mean infinite, so 0 stands there too.
+    Unknown values are Go's zero values, because that tool rejects an empty time. Reviewers are
+    separated by `|`. The tool divides by the changed lines, and +Inf would make every mean
+    infinite, so that column is 0 too if there are none.
     """
 
     def zero(column: Column) -> Column:
@@ -303,11 +306,12 @@ def _period_columns() -> list[Column]:
 
 
 PULL_REQUEST_PERIODS: Final = _period_columns()
-"""A row is a period and repository."""
+"""A row is one period of one repository."""
 
 
 def stage_columns(detail: Detail) -> list[Column]:
-    """A row is a stage of the lead time; the bottleneck and what became slower are marked."""
+    """The columns of the stages of the lead time; marks the bottleneck and the stages that became
+    slower."""
     slower = {found.name: found for found in detail.regressions}
 
     def marks(stage: StageTime) -> str:
@@ -327,7 +331,7 @@ def stage_columns(detail: Detail) -> list[Column]:
 
 
 def flaky_columns(zone: tzinfo) -> list[Column]:
-    """A row is a job with both results on one commit."""
+    """The columns of flaky jobs."""
     return [
         Column("", attrgetter("job"), PLAIN, "job"),
         *columns("", project=(PLAIN, "project"), job=(PLAIN, None)),
@@ -339,7 +343,7 @@ def flaky_columns(zone: tzinfo) -> list[Column]:
 
 
 def expected_columns(zone: tzinfo) -> list[Column]:
-    """A row is a span in flight."""
+    """The columns of spans in flight."""
 
     def of(name: str, otherwise: Any = None) -> Get:
         return lambda row: getattr(row.expectation, name) if row.expectation else otherwise
@@ -361,10 +365,10 @@ DIGEST: Final = (
     Column("", lambda row: row[0] if row[2] else "", _AS_IT_IS, "team"),
     Column("text", lambda row: row[1], PLAIN, ""),
 )
-"""A row is (team, sentence, whether it is the first of the team)."""
+"""A row is (team, sentence, whether it is the team's first sentence)."""
 
 
 def window_title(window: Window) -> str:
-    """The window in words, on the clock of its zone, for the head of a report."""
+    """The window as text for the head of a report, in its zone."""
     since, end = (to_datetime(at).astimezone(window.zone) for at in (window.since, window.end))
     return f"{since:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} ({window.zone})"

@@ -1,5 +1,5 @@
-"""Writes a report as text, JSON, CSV or Markdown. Rows come some at a time, so that years of pull
-requests are never held at once."""
+"""Writes a report as text, JSON, CSV or Markdown. Rows come in pages, so that years of pull
+requests are never in memory at once."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ _PAGE: Final = 1_000
 
 
 async def at_once(rows: Sequence[Any]) -> Pages:
-    """Rows that are few enough to be held; their texts may not be."""
+    """Pages of rows that fit in memory, although all their texts may not."""
     for first in range(0, len(rows), _PAGE):
         yield rows[first : first + _PAGE]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report that is ready to be written."""
+    """A report, ready to be written."""
 
     title: str
     columns: Sequence[Column]
     pages: Pages
     head: Mapping[str, Any] = field(default_factory=dict)
-    """What JSON says beside the items."""
+    """Fields of the JSON object beside the items."""
     document: Any = None
-    """As JSON, where that is no list of rows."""
+    """The JSON document if it is not a list of rows."""
     remarks: Sequence[str] = ()
     nothing: str = ""
-    """What is said when there is no row."""
+    """The message if there are no rows."""
     labels: int = 1
-    """Columns that say what a row is about; a narrow terminal repeats them."""
+    """Number of first columns that identify a row; a narrow terminal repeats them."""
 
 
 async def written(report: Report, form: str, width: int = 0) -> AsyncIterator[str]:
-    """The pieces of a report in a format; text wraps at `width` cells unless that is 0. Event text
-    never reaches the terminal raw."""
+    """The report in a format, in pieces. Text wraps at `width` cells (0: never). Event text is
+    cleaned before it reaches the terminal."""
     parts = {"json": _json(report), "csv": _csv(report), "markdown": _markdown(report)}
     async for piece in parts.get(form) or _text(report, width):
         yield piece
@@ -86,7 +86,8 @@ async def _markdown(report: Report) -> AsyncIterator[str]:
 
 
 async def _text(report: Report, width: int) -> AsyncIterator[str]:
-    """A table is as wide as its widest cells, so its texts are held."""
+    """The report as text. All cells are held in memory, because the widest cell sets a column's
+    width."""
     rows = [said_cells(report.columns, row) async for page in report.pages for row in page]
     table = plain_text(_titles(report), rows, width=width, labels=report.labels)
     yield f"{report.title}\n\n{table}"

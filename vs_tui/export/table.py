@@ -10,18 +10,19 @@ from unicodedata import combining, east_asian_width
 from vs_tui.model.display import clean
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-"""The wide forms are formulas where people write Japanese or Chinese."""
+"""Characters that start a formula; spreadsheets in Japanese and Chinese accept the wide ones."""
 
 
 def csv_cell(value: str) -> str:
-    """A cell that no spreadsheet takes for a formula; a lone `-` means missing and stays."""
+    """The value, quoted so that no spreadsheet reads it as a formula. A lone `-` means missing and
+    is unchanged."""
     begins = value.startswith(_FORMULA) or value.lstrip().startswith(_FORMULA)
     return f"'{value}" if begins and value != "-" else value
 
 
 def csv_text(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """RFC 4180, with formulas neutralised; None is empty. Without titles some more rows of the
-    same."""
+    """Rows as CSV (RFC 4180), with formulas neutralised; None is empty. Without titles the text
+    continues a table."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     if titles:
@@ -31,15 +32,15 @@ def csv_text(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _raw(value: object) -> object:
-    """A text that is safe to open; numbers and what is missing as they are."""
+    """The value with text made safe to open; numbers and None are unchanged."""
     if isinstance(value, str):
         return csv_cell(clean(value))
     return str(value).lower() if isinstance(value, bool) else value
 
 
 def markdown_text(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table that GitHub renders, without titles some more rows of it; event text cannot end a
-    cell or begin markup."""
+    """Rows as a table in GitHub's Markdown. Without titles the text continues a table. Event text
+    cannot end a cell or start markup."""
     lines = [f"| {' | '.join(titles)} |", f"|{' --- |' * len(titles)}"] if titles else []
     lines += [f"| {' | '.join(_markdown(value) for value in row)} |" for row in rows]
     return "".join(f"{line}\n" for line in lines)
@@ -55,8 +56,8 @@ def _markdown(value: str) -> str:
 def plain_text(
     titles: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 0, labels: int = 1
 ) -> str:
-    """Aligned columns. What does not fit in `width` cells (0: any) follows in further tables that
-    begin with the same first `labels` columns."""
+    """Rows as aligned columns. Columns that do not fit in `width` cells (0: no limit) follow in
+    further tables, which repeat the first `labels` columns."""
     shown = [list(titles), *([clean(value) for value in row] for row in rows)]
     widths = [max(_cells(row[i]) for row in shown) for i in range(len(titles))]
     return "\n".join(
@@ -73,14 +74,14 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _cells(text: str) -> int:
-    """Columns of a terminal that a text takes: two for what is as wide as it is high."""
+    """Terminal cells that a text takes: two for a wide character."""
     if text.isascii():
         return len(text)
     return sum(1 + (east_asian_width(c) in "WF") for c in text if not combining(c))
 
 
 def _parts(widths: Sequence[int], width: int, labels: int) -> list[list[int]]:
-    """Which columns stand side by side."""
+    """The columns of each table, so that it fits in `width`."""
     first = list(range(min(labels, len(widths))))
     parts = [list(first)]
     for column in range(len(first), len(widths)):

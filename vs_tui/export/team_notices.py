@@ -1,4 +1,4 @@
-"""Notices that no single span makes: who waits, what became slower, which goals are missed."""
+"""Notices that no single span causes: waiting traces, slower stages and missed goals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vs_tui.store.reports import Reports
 
 
 async def waiting_notices(reader: SqliteReader, rule: NotifyRule) -> Sequence[Notice]:
-    """The traces of the board that match the rule's filter; each step once."""
+    """Notices for the traces of the board that match the rule's filter, one per waiting step."""
     now = reader.now()
     board = await reader.board(rule.filter_of("waiting"))
     found = []
@@ -42,8 +42,8 @@ async def waiting_notices(reader: SqliteReader, rule: NotifyRule) -> Sequence[No
 
 
 async def team_notices(reports: Reports, rule: NotifyRule, now: Instant) -> Sequence[Notice]:
-    """Stages that became slower and goals that are missed, each once a week, of the teams that the
-    rule's filter admits."""
+    """Notices for stages that became slower and for missed goals, each once a week, for the teams
+    that match the rule's filter."""
     admits = parse(rule.filter, traces=True).admits_team
     week = day_of(now, Asked().window(reports.config, now).zone).isocalendar()[:2]
     found = []

@@ -1,8 +1,9 @@
 """Sends finished traces to an OTLP collector while the receiver runs.
 
-A trace is sent when every span in it has ended and nothing in it changed for `settle`; a span
-that ends later is sent with its trace's id of then. Spans are sent once: a crash between the
-collector's answer and our commit may send one batch (at most 512 spans and one trace) again.
+A trace is sent when all its spans have ended and nothing in it has changed for `settle`. A span
+that ends later is sent with the id that its trace has then. Spans are sent once; only a crash
+between the collector's answer and the commit can repeat one batch (at most 512 spans and one
+trace).
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ T = TypeVar("T")
 
 LOOK_SECONDS: Final = 1.0
 BACKLOG_SECONDS: Final = 0.05
-"""The pause between two parts of a backlog."""
+"""Pause between two parts of a backlog."""
 READ_AHEAD: Final = 2_000
-"""Traces that wait for their settling or for the collector; more stay in the store unread."""
+"""Most traces in memory that wait to settle or to be sent; the rest stays in the store."""
 SPANS_AT_ONCE: Final = 512
-"""Spans of one request; those of a single trace are split, too."""
+"""Most spans in one request; a larger trace is split."""
 
 
 @dataclass
 class _Waiting:
     first: int
-    """The change number from which this trace must be read again after a restart."""
+    """The change number from which a restart must read this trace again."""
     seen: float
-    """When its last change was seen, by the monotonic clock."""
+    """When its last change was read, on the monotonic clock."""
 
 
 class _Batch(NamedTuple):
@@ -47,20 +48,21 @@ class _Batch(NamedTuple):
 
 @dataclass
 class TraceExporter(OtlpExporter):
-    """Runs as a task beside the receiver; costs a query of one index a second when idle."""
+    """The task that sends traces, beside the receiver. When idle it costs one indexed query per
+    second."""
 
     signal: ClassVar[str] = "traces"
 
     _waiting: dict[str, _Waiting] = field(default_factory=dict)
     _read_to: int = 0
     _behind: bool = False
-    """Whether the change feed has more than was read."""
+    """Whether the change feed has unread changes."""
 
     async def _begin(self) -> None:
         self._read_to = await self.read(queue.read_position)
 
     def _pause(self) -> float:
-        # The receiver gets its turn also while a backlog is sent.
+        # The pause lets the receiver work while a backlog is sent.
         return BACKLOG_SECONDS if self._behind else LOOK_SECONDS
 
     async def _round(self, session: ClientSession) -> float | None:
@@ -83,7 +85,7 @@ class TraceExporter(OtlpExporter):
         self.state.waiting = len(self._waiting)
 
     async def _send_due(self, session: ClientSession) -> float | None:
-        """Send what has settled. Returns the seconds that the collector asks to wait."""
+        """Send the settled traces. Returns the seconds that the collector asks to wait, if any."""
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
             ExportTraceServiceResponse,
         )
@@ -112,7 +114,7 @@ class TraceExporter(OtlpExporter):
         return None
 
     async def _batch(self, due: Sequence[str]) -> _Batch:
-        """The first of the due traces, until there are enough spans for a request."""
+        """The first due traces, up to enough spans for a request."""
         from vs_tui.export.otlp_traces import ExportedSpan
 
         now, text = self.clock(), self.settings.filter
@@ -133,8 +135,8 @@ class TraceExporter(OtlpExporter):
         return found
 
     async def _remember(self, spans: Sequence[Any], over: Sequence[str]) -> None:
-        """Keep, in one transaction, what was sent and up to where no trace waits any more; `over`
-        are the traces that wait no longer."""
+        """Store, in one transaction, the sent spans and the position in the change feed before the
+        first trace that still waits; `over` are the traces that are done."""
         keys = [exported.span.key for exported in spans]
         left = set(over)
         firsts = [entry.first for id_, entry in self._waiting.items() if id_ not in left]
