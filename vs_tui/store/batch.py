@@ -1,7 +1,8 @@
-"""One transaction of the writer: events folded, spans linked and judged, all or nothing.
+"""One transaction of the writer: folds events, links spans and updates the read models, or does
+nothing.
 
-Synchronous on purpose: it runs as a whole on the writer's thread, so that no two transactions
-interleave (400 acknowledged rows became 200 when handlers shared a connection).
+It is synchronous and runs as a whole on the writer's thread, so that no two transactions interleave
+(400 acknowledged rows became 200 when handlers shared a connection).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from vs_tui.traces.folding import WAITING_LIMIT, Folded
 
 REJECTIONS_KEPT: Final = 5_000
 UNKNOWN_KEPT: Final = 100
-"""Refused requests to paths that no source has."""
+"""Most refused requests that are kept for paths that no source has."""
 
 T = TypeVar("T")
 Hook = Callable[[sqlite3.Connection, Sequence[Change], Sequence[str]], None]
@@ -35,18 +36,18 @@ Hook = Callable[[sqlite3.Connection, Sequence[Change], Sequence[str]], None]
 
 @dataclass(slots=True)
 class Folding:
-    """What every transaction of one writer shares."""
+    """The state that all transactions of one writer share."""
 
     context: Context
     cache: EventCache = field(default_factory=EventCache)
     bodies: SameBodies = field(default_factory=SameBodies)
     links: LinkRules = field(default_factory=LinkRules)
     after_fold: Sequence[Hook] = ()
-    """Read models kept up to date within the same transaction."""
+    """Functions that update read models within the same transaction."""
 
 
 def next_seq(connection: sqlite3.Connection) -> int:
-    """Number this transaction in the change feed."""
+    """The next number of the change feed, for this transaction."""
     row = connection.execute("SELECT value FROM meta WHERE name = 'seq'").fetchone()
     seq = 1 if row is None else int(row[0]) + 1
     # A third of what an upsert that returns the value costs.
@@ -62,10 +63,10 @@ def in_transaction(
     *,
     synced: bool = True,
 ) -> T:
-    """Run `work` as one transaction; whatever it raises undoes all of it.
+    """Run `work` as one transaction; any exception rolls it back.
 
-    `synced` False: the commit does not wait for the disk. Power loss may undo it, together with
-    the position that it stored, so it is for what can be folded again from the log.
+    With `synced` False the commit does not wait for the disk. Power loss may undo it together with
+    its stored position, so use it only for work that can be folded again from the log.
     """
     folding.context.now = now
     if not synced:
@@ -98,7 +99,7 @@ def _in_transaction(
 def fold_and_link(
     connection: sqlite3.Connection, events: Sequence[Event], folding: Folding
 ) -> list[Change]:
-    """Fold events, bring links up to date, then the read models."""
+    """Fold events, then update links and read models."""
     changes = fold_events(connection, events, folding.context, folding.cache)
     return _after(connection, changes, folding)
 
@@ -106,14 +107,14 @@ def fold_and_link(
 def refold_and_link(
     connection: sqlite3.Connection, keys: Sequence[str], folding: Folding
 ) -> list[Change]:
-    """Fold stored spans again, after a timeout passed or the teams changed."""
+    """Fold stored spans again, after a timeout or a change of the teams."""
     changes = refold(connection, keys, folding.context, folding.cache)
     return _after(connection, changes, folding)
 
 
 def fold_renamed(connection: sqlite3.Connection, folding: Folding) -> tuple[list[Change], bool]:
-    """Fold the next spans that a rename reached, in a transaction without deliveries; what
-    changed, and whether more may wait."""
+    """Fold the next spans that a rename affects, in a transaction without deliveries. Returns the
+    changes, and whether more spans may wait."""
     keys = renamed.waiting(connection)
     more = folding.cache.names.waiting = len(keys) == renamed.AT_ONCE
     if not keys:
@@ -125,8 +126,8 @@ def fold_renamed(connection: sqlite3.Connection, folding: Folding) -> tuple[list
 
 
 def link_waiting(connection: sqlite3.Connection, folding: Folding) -> list[Change]:
-    """Link the next spans of the queue (see `link_queue`), then the read models: once for what the
-    spans were queued for, when the last of them is linked."""
+    """Link the next spans of the queue (see `link_queue`) and update the read models. The spans
+    that offer a queued key are updated once, after its last seeker is linked."""
     from vs_tui.store.linker import offering, relink
 
     folding.context.seq = next_seq(connection)
@@ -141,7 +142,7 @@ def link_waiting(connection: sqlite3.Connection, folding: Folding) -> list[Chang
 
 
 def _unchanged(connection: sqlite3.Connection, keys: Collection[str]) -> list[Change]:
-    """Spans that are as they were, but for their links."""
+    """Changes of spans in which only the links differ."""
     return [
         Change(span, span, Folded(span, (), ()), new_keys=False)
         for span in load_spans(connection, keys).values()
@@ -174,7 +175,7 @@ def _end_jobs(
 
 
 def exists(connection: sqlite3.Connection, name: str) -> bool:
-    """Whether there is a span with this key or ref."""
+    """Whether a span has this key or ref."""
     sql = (
         "SELECT 1 FROM spans WHERE key = ?1 OR (short_ref = ?1 AND short_ref <> key) "
         "OR (full_ref = ?1 AND full_ref <> '')"
@@ -188,8 +189,8 @@ def record_rejections(
     counted: Mapping[str, int],
     now: Instant,
 ) -> None:
-    """Keep refused requests for the Events view: the newest 5,000, repeats counted. Those
-    `counted` by source came in a flood and are only counted."""
+    """Store refused requests for the Events view: the newest 5,000, with repeats counted. `counted`
+    has the numbers, by source, of further requests that are only counted."""
     tallies = {(name, Verdict.REJECTED): (n, now, "request") for name, n in counted.items()}
     count(connection, tallies)
     for rejection in rejections:
@@ -233,7 +234,8 @@ def record_rejections(
 def due_timeouts(
     connection: sqlite3.Connection, timeouts: dict[str, int], now: Instant
 ) -> list[str]:
-    """Keys of spans in flight whose timeout has passed, and of those whose has not, after all."""
+    """Keys of spans in flight whose timeout has passed, and of spans that were timed out too early
+    by a wrong clock."""
     due: list[str] = []
     for operation, limit in timeouts.items():
         sql = (

@@ -1,11 +1,12 @@
-"""Which time is acted on: a clock that was set wrong must neither delete nor time out anything.
+"""Decides which time to use, so that a clock that was set wrong neither deletes nor times out
+anything.
 
-The clock is compared with the time that has passed since it was believed last. The kernel counts
-that by itself, sleep included, so a quiet weekend is no wrong clock. Nobody counts while a machine
-is off: then the newest delivery says what is known. A clock that says something else is believed
-again when it goes on for an hour; until then timeouts count from what is known. Deleting, which
-nothing undoes, waits for a day and counts from the earlier one of the two until then, as Prometheus
-measures its retention from its newest block.
+The clock is compared with the time that has passed since it was last trusted. The kernel counts
+that time by itself, including sleep, so a quiet weekend does not look like a wrong clock. While the
+machine is off nothing is counted; then the newest delivery gives the earliest possible time. A
+clock that differs is trusted again after an hour; until then timeouts use the expected time.
+Deleting cannot be undone, so it waits for a day and until then uses the earlier of the two times,
+as Prometheus measures its retention from its newest block.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TOLERANCE: Final = HOUR
-"""How far the clock may be from what is known."""
+"""Largest difference between the clock and the expected time."""
 BELIEVED_AFTER: Final = HOUR
-"""How long it goes on before it times something out: time services mend it within minutes."""
+"""Time until a different clock is trusted for timeouts; time services correct a wrong clock within
+minutes."""
 DELETES_AFTER: Final = DAY
-"""And before it deletes something."""
+"""Time until a different clock is trusted for deleting."""
 _NAME: Final = "clock"
 _NEWEST: Final = (
     "SELECT MAX(received_at) FROM (SELECT received_at FROM deliveries ORDER BY id DESC LIMIT 100) "
@@ -42,16 +44,16 @@ _NEWEST: Final = (
 
 
 class Uptime(NamedTuple):
-    """What the kernel counts, whatever the clock says."""
+    """The uptime that the kernel counts, independent of the clock."""
 
     boot: str
-    """Which start of the machine."""
+    """Id of this start of the machine."""
     up: Duration
-    """Since then, sleep included."""
+    """Time since that start, including sleep."""
 
 
 def uptime() -> Uptime:
-    """Now."""
+    """The uptime now."""
     try:
         seconds = float(Path("/proc/uptime").read_bytes().split()[0])
     except (OSError, ValueError, IndexError):
@@ -70,32 +72,32 @@ def _boot() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """When the clock was believed last, and what it says otherwise since. Kept in `meta`."""
+    """The last trusted time, and the clock's difference since then. Stored in `meta`."""
 
     wall: Instant
-    """What it said then, or what is known to have been reached."""
+    """The clock at that moment, or the latest time that is known to have passed."""
     boot: str
     up: Duration
     doubted: Duration | None = None
-    """The uptime when it began to say something else."""
+    """The uptime at which the clock began to differ; None while it is trusted."""
     ahead: Duration = 0
-    """By how much; below 0 behind."""
+    """How far the clock is ahead; negative if it is behind."""
     holds: bool = False
-    """Whether something is not done because of that."""
+    """Whether an action waits because of the difference."""
 
 
 class Believed(NamedTuple):
-    """What the clock is good for at a moment."""
+    """The times to use at a moment."""
 
     mark: Mark
     timing: Instant
-    """What timeouts count from."""
+    """The time for timeouts."""
     deleting: Instant
-    """What retention counts from."""
+    """The time for retention."""
 
 
 def judged(mark: Mark, wall: Instant, now: Uptime) -> Believed:
-    """How far a clock is believed that says `wall`; the mark is what is to be kept."""
+    """The times to use when the clock says `wall`, and the mark to store."""
     other = mark.boot != now.boot or now.up < mark.up
     if other:
         # Of the time in which the machine was off nothing is known.
@@ -113,7 +115,7 @@ def judged(mark: Mark, wall: Instant, now: Uptime) -> Believed:
 
 
 def read(db: sqlite3.Connection, wall: Instant, now: Uptime) -> Mark:
-    """The mark that a database holds; a new one where it holds none."""
+    """The mark in a database; a new one if it has none."""
     row = db.execute("SELECT value FROM meta WHERE name = ?", (_NAME,)).fetchone()
     newest = db.execute(_NEWEST, (wall + TOLERANCE,)).fetchone()[0]
     if row is None:
@@ -126,20 +128,20 @@ def read(db: sqlite3.Connection, wall: Instant, now: Uptime) -> Mark:
 
 
 def write(db: sqlite3.Connection, mark: Mark) -> None:
-    """The caller's transaction."""
+    """Store the mark, in the caller's transaction."""
     db.execute("REPLACE INTO meta VALUES (?, ?)", (_NAME, orjson.dumps(mark).decode()))
 
 
 def deleting(db: sqlite3.Connection, wall: Instant) -> Instant:
-    """What ages count from where a person says what to delete: the clock, unless it is known to be
-    ahead."""
+    """The time from which ages count in a person's command to delete: the clock, unless it is known
+    to be ahead."""
     now = uptime()
     mark = read(db, wall, now)
     return judged(mark, wall, now).deleting if mark.boot == now.boot else wall
 
 
 def trouble(db: sqlite3.Connection, wall: Instant) -> str:
-    """What is not done because of the clock, in words; empty when nothing is held back."""
+    """Describes the actions that wait because of the clock; empty if none waits."""
     row = db.execute("SELECT value FROM meta WHERE name = ?", (_NAME,)).fetchone()
     if row is None or not Mark(**orjson.loads(row[0])).holds:
         return ""
@@ -148,7 +150,7 @@ def trouble(db: sqlite3.Connection, wall: Instant) -> str:
 
 
 def words(mark: Mark, wall: Instant, now: Uptime) -> str:
-    """What is wrong, what waits, and until when; empty for a clock that is believed."""
+    """Describes the difference, the actions that wait and until when; empty for a trusted clock."""
     if mark.doubted is None:
         return ""
     since = now.up - mark.doubted
@@ -165,7 +167,7 @@ def words(mark: Mark, wall: Instant, now: Uptime) -> str:
 
 
 class Watch:
-    """The clock of a process that may delete and time out."""
+    """The clock of a process that deletes and times out."""
 
     def __init__(self, wall: Callable[[], Instant], uptime: Callable[[], Uptime]) -> None:
         self._wall = wall
@@ -177,24 +179,24 @@ class Watch:
         return self._mark.doubted is not None
 
     def judged(self) -> Believed:
-        """How far the clock is believed now."""
+        """The times to use now."""
         return judged(self._mark, self._wall(), self._uptime())
 
     def recall(self, db: sqlite3.Connection) -> None:
-        """Take up what is known from before. The caller's transaction."""
+        """Load the stored mark and update it, in the caller's transaction."""
         wall, now = self._wall(), self._uptime()
         self._mark = judged(read(db, wall, now), wall, now).mark
         write(db, self._mark)
 
     async def look(self, transact: Transact) -> Believed:
-        """As `judged`, and keep what is new."""
+        """The times to use now; stores the mark if it changed."""
         believed = self.judged()
         if believed.mark != self._mark:
             await self._keep(believed.mark, transact)
         return believed
 
     async def hold_back(self, transact: Transact) -> None:
-        """Say once that something is not done because of the clock."""
+        """Log once that an action waits because of the clock."""
         if self.doubted and not self._mark.holds:
             log.warning("%s", words(self._mark, self._wall(), self._uptime()))
             await self._keep(replace(self._mark, holds=True), transact)

@@ -1,6 +1,6 @@
-"""What the commit of a deployment contains, from the history of branches (`vcs_history`).
+"""Finds what the commit of a deployment contains, from the history of branches (`vcs_history`).
 
-Every question is asked for a whole batch in one statement.
+Each query handles a whole batch in one statement.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from vs_tui.store import rows
 from vs_tui.store.vcs_history import COMMITS_APART, DEFAULT_BRANCH, PUSH, default_branches
 
 FIRST_SHIPS: Final = 30 * DAY
-"""The first deployment known of a branch ships what came to it in this time before: what is older
-was probably shipped by one that was never reported."""
+"""The first known deployment of a branch ships the changes of this time before it. Older changes
+were probably shipped by a deployment that was never reported."""
 MAX_CARRIED: Final = 5
-"""Branches on the way from a change to production that are followed."""
+"""Most branches that are followed from a change to production."""
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 _Row = tuple[Any, ...]
 
@@ -37,10 +37,10 @@ class Commit(NamedTuple):
 
 @dataclass(slots=True)
 class Contained:
-    """What a stretch of a branch brought."""
+    """The changes in a stretch of a branch."""
 
     pull_requests: dict[str, Instant] = field(default_factory=dict)
-    """Key -> when it came to its branch."""
+    """Key -> time at which it reached its branch."""
     commits: dict[str, Commit] = field(default_factory=dict)
 
     def update(self, other: Contained) -> None:
@@ -52,14 +52,14 @@ class Contained:
 
 
 class Deployed(NamedTuple):
-    """A deployment whose commit is looked for in the history of its project."""
+    """A deployment whose commit is searched in the history of its project."""
 
     key: str
     project: str
     ref: str
     commit: str
     taken: Instant
-    """When its commit was taken, which counts where it is not found."""
+    """Time at which its commit was taken; used if the commit is not found."""
     ended_at: Instant
 
 
@@ -76,8 +76,8 @@ _FIND: Final = (
 def positions(
     db: sqlite3.Connection, deploys: Sequence[Deployed]
 ) -> dict[str, tuple[str, Instant]]:
-    """Where the commit of each deployment stands: a branch, and up to when it has what came to
-    the branch."""
+    """Deployment -> position of its commit: a branch, and the time up to which it has that branch's
+    changes."""
     seen: dict[str, list[_Row]] = {}
     for key, *place in rows.select_in(db, _FIND, map(tuple, deploys)):
         seen.setdefault(key, []).append(tuple(place))
@@ -95,14 +95,14 @@ def positions(
 
 
 class Stretch(NamedTuple):
-    """What came to a branch in `(after, until]`."""
+    """The part of a branch's history in `(after, until]`."""
 
     project: str
     branch: str
     after: Instant
     until: Instant
     through: tuple[str, ...] = ()
-    """The branches that it was carried to from there."""
+    """The branches through which it was carried from there."""
 
 
 class _Merge(NamedTuple):
@@ -114,7 +114,8 @@ class _Merge(NamedTuple):
     base: str
     source: str
     since: Instant | None
-    """When its source was merged there before, if the source has a history of its own."""
+    """Time of the previous merge of its source into its base; None if the source has no history of
+    its own."""
 
 
 # Of a merged pull request `h`: since when its source's own history was not carried to its base.
@@ -149,7 +150,7 @@ _COMMITS: Final = (
 
 
 def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Contained]:
-    """What each stretch brought, with what was carried to it from other branches."""
+    """The changes in each stretch, including those carried to it from other branches."""
     found = [Contained() for _ in stretches]
     merges: list[_Merge] = []
     pushes: dict[str, list[int]] = {}
@@ -189,7 +190,8 @@ def _pushed(
     pushes: Mapping[str, Sequence[int]],
     found: Sequence[Contained],
 ) -> list[_Merge]:
-    """The pull requests that pushes brought; commits without one are added to `found`."""
+    """The pull requests whose commits were pushed; commits without a pull request are added to
+    `found`."""
     brought: dict[str, list[tuple[Any, ...]]] = {}
     for push, *request in (
         *rows.select_in(db, _BROUGHT, pushes),
@@ -230,7 +232,7 @@ def _pushed(
 
 
 def paths_of(db: sqlite3.Connection, pull_requests: Iterable[str]) -> dict[str, set[str]]:
-    """The files that merged pull requests touched; absent where no push told of them."""
+    """Merged pull request -> files that it touched; absent if no push listed any."""
     found: dict[str, set[str]] = {}
     sql = (
         "SELECT h.key, c.paths FROM vcs_history h JOIN vcs_history p ON p.project = h.project "

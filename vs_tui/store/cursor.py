@@ -1,7 +1,7 @@
-"""Places in a list: a cursor names the last row of a page; the next page is what comes after it.
+"""Cursors of lists: a cursor names the last row of a page, and the next page begins after it.
 
-What is stored meanwhile moves no place, as it would a number of rows to skip. Only a row that moves
-itself, such as a span that ends, is met again at its new place.
+Rows that are added meanwhile do not shift the pages, unlike an offset. Only a row that moves
+itself, such as a span that ends, may appear again at its new place.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a row stands."""
+    """The place of a row in a list."""
 
     part: int
-    """Of a list of several parts, one after the other."""
+    """Number of the part, in a list of several parts one after the other."""
     value: int | str | None
-    """What the part is sorted by; rows without a value come last."""
+    """The value by which the part is sorted; rows without a value come last."""
     key: str
-    """Tells rows of the same value apart, from A to Z."""
+    """Sorts rows with the same value, from A to Z."""
 
     def after(self, column: str, way: str) -> tuple[str, list[Any]]:
-        """SQL for the rows after this one, of its part: sorted by `column`, DESC or ASC."""
+        """SQL condition for the rows of this part after this one, sorted by `column`, DESC or
+        ASC."""
         if self.value is None:
             return f"{column} IS NULL AND key > ?", [self.key]
         beyond = "<" if way == "DESC" else ">"
@@ -34,7 +35,7 @@ class Place:
         return f"({rest}) OR {column} IS NULL", [self.value, self.value, self.key]
 
     def is_before(self, other: Place) -> bool:
-        """In a list that is sorted DESC by numbers."""
+        """Whether this place comes before another, in a list sorted DESC by numbers."""
         return self._rank() < other._rank()
 
     def _rank(self) -> tuple[int, bool, int, str]:
@@ -43,14 +44,14 @@ class Place:
 
 
 def cursor_of(order: str, place: Place) -> str:
-    """A place of a list in this order, as a word that fits into a URL."""
+    """The cursor for a place in a list of this order; safe in a URL."""
     told = orjson.dumps([order, place.part, place.value, place.key])
     return base64.urlsafe_b64encode(told).decode().rstrip("=")
 
 
 def place_of(order: str, cursor: str) -> Place | None:
-    """The place that a cursor names, None for the beginning. ValueError when no list in this order
-    told it."""
+    """The place of a cursor; None for an empty cursor, the beginning. ValueError if the cursor is
+    not from a list of this order."""
     if not cursor:
         return None
     try:

@@ -1,5 +1,8 @@
-"""The filter of the Events view: words, `source:`, `verdict:`, `kind:` and `reason:` to narrow one,
-`span:` for what a span was made from, `since:` and `until:` for the time of receipt."""
+"""The filter of the Events view.
+
+Plain words match several columns; `source:`, `verdict:`, `kind:` and `reason:` match one. `span:`
+finds the deliveries of a span; `since:` and `until:` limit the time of receipt.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ _OF_SPAN: Final = (
     "ORDER BY s.started_at DESC, s.key LIMIT 1), "
     "(SELECT MIN(o.key) FROM offers o WHERE o.token = 'ref:' || ?), ?)))"
 )
-"""By the span's key, or a ref as people see it, also one of before a rename."""
+"""SQL: finds deliveries by the span's key or displayed ref, including refs from before a rename."""
 _MOMENTS: Final = {"since": ">=", "until": "<="}
 
 
@@ -60,7 +63,7 @@ def delivery_where(text: str) -> tuple[str, list[str | int]]:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Where matches can be at all, by the terms that every match has to meet."""
+    """The rows that can match, derived from the terms that every match must meet."""
 
     stored: bool = True
     refused: bool = True
@@ -68,7 +71,8 @@ class Reach:
 
 
 def delivery_reach(text: str) -> Reach:
-    """What can be left out without a look; ValueError as `delivery_where`."""
+    """The rows that can match a filter; the others need not be read. ValueError as
+    `delivery_where`."""
     stored = refused = True
     since = 0
     for negated, term in _terms(text):
@@ -87,7 +91,7 @@ def delivery_reach(text: str) -> Reach:
 
 
 def _terms(text: str) -> Iterator[tuple[bool, str]]:
-    """(negated, term)."""
+    """(negated, term) of each term in the filter."""
     if len(text) > MAX_LENGTH:
         raise ValueError(f"the filter has {len(text)} characters; it can have {MAX_LENGTH}")
     try:

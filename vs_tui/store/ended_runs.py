@@ -1,9 +1,9 @@
-"""Jobs that their run has left behind: a run that is over has no job that still runs.
+"""Cancels jobs that are still open after their run has ended.
 
-Some tools end a run and never say what became of its jobs. Such a job is cancelled when its run
-ended; what is told of it later counts as before. A script's own events are left alone: what it
-starts in the background may end after it. A deploy is cancelled with a job that was cancelled; how
-one of any other job ended only its own end says.
+Some tools end a run and never report the end of its jobs. Such a job is cancelled at the end of its
+run; later events about it count as before. Events of scripts (`customhttp`) are left alone, because
+a script's background work may end after it. A deploy is cancelled only if its parent was cancelled;
+otherwise only its own end tells how it ended.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _RUN: Final = frozenset({"pipeline", "build"})
 _JOB: Final = frozenset({"build", "test", "stage", "deploy"})
 _RULES: Final = (Rule.STRUCTURE.value, Rule.EXPLICIT.value, Rule.TRACEPARENT.value)
 _DEEPEST: Final = 8
-"""Levels of jobs below jobs."""
+"""Most levels of nested jobs."""
 _JOBS: Final = f"""
 SELECT c.key, c.status, c.ended_at, p.ended_at,
     p.status IN ('ok', 'error', 'cancelled') AND p.ended_at IS NOT NULL
@@ -45,8 +45,8 @@ def end_with_parents(
     cache: EventCache,
     relink: Relink,
 ) -> list[Change]:
-    """Cancel the jobs whose run ended, and open again those whose run goes on; returns all that
-    changed, each span once. The result depends on the spans alone, not on who came first."""
+    """Cancel the jobs whose run has ended, and reopen those whose run goes on. Returns all changes,
+    each span once. The result depends only on the spans, not on their order of arrival."""
     merged = {change.new.key: change for change in changes}
     level: Sequence[Change] = changes
     for _ in range(_DEEPEST):
@@ -66,7 +66,8 @@ def end_with_parents(
 
 
 def _wanted(connection: sqlite3.Connection, changes: Sequence[Change]) -> dict[str, Instant | None]:
-    """Jobs that are not as their run wants them: when they end, or None to go on."""
+    """Jobs whose state does not fit their run -> the time at which they end, or None to reopen
+    them."""
     spans = [change.new for change in changes if change.new.source != "customhttp"]
     runs = [span.key for span in spans if span.operation in _RUN]
     jobs = [span.key for span in spans if span.operation in _JOB and not span.state.terminal]

@@ -1,5 +1,5 @@
-"""The queue of an export is the store itself: the change feed says which traces changed, and a
-table remembers which spans were sent, by the 8 bytes of their id.
+"""The queue of an OTLP export, kept in the store: the change feed lists the changed traces, and a
+table has the spans that were sent, by the 8 bytes of their id.
 
 Both survive a restart and a rebuild; a collector that is away for a day costs no memory.
 """
@@ -20,7 +20,7 @@ _POSITION: Final = "export_position"
 
 
 def read_position(db: sqlite3.Connection) -> int:
-    """The change number up to which all traces were sent or passed over; 0 at the beginning."""
+    """The change number up to which all traces were sent or skipped; 0 at the beginning."""
     row = db.execute("SELECT value FROM meta WHERE name = ?", (_POSITION,)).fetchone()
     position = 0 if row is None else int(row[0])
     # After a rebuild the feed may have begun again; what was sent is known by its id.
@@ -33,7 +33,7 @@ def changed_traces(
     """([(first change number, trace id)] after a change number, the number read up to, whether
     there is more).
 
-    Reads about `limit` spans, and all of the last change number among them.
+    It reads about `limit` spans, but always all spans of the last change number.
     """
     sql = "SELECT changed FROM spans WHERE changed > ? ORDER BY changed LIMIT 1 OFFSET ?"
     row = db.execute(sql, (after, limit)).fetchone()
@@ -63,7 +63,7 @@ def is_wanted(db: sqlite3.Connection, trace_id: str, filter_text: str, now: Inst
 
 
 def unsent_spans(db: sqlite3.Connection, trace_id: str) -> list[Span]:
-    """Spans of the trace that were never sent, by start."""
+    """The spans of the trace that were never sent, sorted by start."""
     sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE trace_id = ? ORDER BY started_at, key"
     spans = [rows.span_of(row) for row in db.execute(sql, (trace_id,))]
     sent = _sent_among(db, [span.key for span in spans])
@@ -71,7 +71,7 @@ def unsent_spans(db: sqlite3.Connection, trace_id: str) -> list[Span]:
 
 
 def links_of(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[tuple[Link, str]]]:
-    """By child: links that are not the primary one, each with the trace id of its other end."""
+    """Child -> links that are not primary, each with the trace id of its parent end."""
     sql = rows.SELECT_LINKS.format("child")
     links = [rows.link_of(row) for row in rows.select_in(db, sql, keys)]
     others = [link for link in links if not link.primary]
@@ -85,7 +85,7 @@ def links_of(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[tupl
 
 
 def mark_sent(db: sqlite3.Connection, keys: Iterable[str], position: int) -> None:
-    """Remember that these spans were sent, and how far the change feed is done."""
+    """Store that these spans were sent, and the position in the change feed."""
     db.executemany(
         "INSERT OR IGNORE INTO exported_spans VALUES (?)", [(_number(key),) for key in keys]
     )
@@ -99,5 +99,5 @@ def _sent_among(db: sqlite3.Connection, keys: Sequence[str]) -> set[str]:
 
 
 def _number(key: str) -> int:
-    """The span's id as SQLite's integer."""
+    """The span's id as a signed 64-bit integer for SQLite."""
     return int.from_bytes(otel_span_id(key), "big", signed=True)

@@ -1,4 +1,4 @@
-"""The filter language in SQL: the same meaning as `Filter.matches`, held together by a test."""
+"""The filter language in SQL. It means the same as `Filter.matches`; a test compares the two."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _AT: Final = "COALESCE(started_at, ended_at, last_event_at)"
 
 
 def span_where(text: str, now: Instant) -> tuple[str, list[Any]]:
-    """(condition, parameters) for a filter's text; `1` when it is empty. FilterError as parse()."""
+    """(condition, parameters) for a filter's text; `1` if it is empty. FilterError as parse()."""
     return where(parse(text), now)
 
 
@@ -103,7 +103,8 @@ def _condition(term: Term, now: Instant) -> tuple[str, list[Any]]:
 
 
 def _listed(names: tuple[str, ...], values: tuple[str, ...]) -> tuple[str, list[Any]]:
-    """Whether one of the words of some attributes, separated by commas, is one of the values."""
+    """SQL: whether one of the comma-separated words in these attributes equals one of the
+    values."""
     tests: list[str] = []
     parameters: list[Any] = []
     for name in names:
@@ -140,5 +141,5 @@ def _like(column: str, pattern: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text as LIKE takes it literally, with `\\` as ESCAPE."""
+    r"""Text that LIKE matches literally, with `\` as ESCAPE."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -1,7 +1,8 @@
-"""Forgetting a person: their names in everything stored give way to a word without meaning.
+"""Forgets a person: replaces their names in all stored data by a random word.
 
-The word stands in the deliveries' bodies, too, so that folding them again does not bring the person
-back; one and the same for all names given at once, so that what they did still adds up.
+The word also replaces the names in the bodies of deliveries, so that folding them again does not
+bring the person back. All names given at once get the same word, so that the person's numbers still
+add up.
 """
 
 from __future__ import annotations
@@ -31,19 +32,19 @@ _REJECTION: Final = ("path", "kind", "headers", "reason")
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What named the person."""
+    """Numbers of rows that named the person."""
 
     deliveries: int
     refusals: int
     inside_words: int
-    """Deliveries in which a name is left as a part of a longer word, which may be another's."""
+    """Deliveries that still have a name as part of a longer word, which may be another person's."""
 
 
 class Person:
-    """The names of one person, and the word that takes their place."""
+    """The names of one person, and the word that replaces them."""
 
     def __init__(self, names: Sequence[str], word: str = "") -> None:
-        """ValueError when a name is too short to mean anybody."""
+        """ValueError if a name is too short to identify a person."""
         known = sorted({name.strip() for name in names}, key=len, reverse=True)
         if not known or len(known[-1]) < 2:
             raise ValueError("a name needs two characters or more; write the login, or an e-mail")
@@ -58,11 +59,11 @@ class Person:
         self._ascii = all(name.isascii() for name in known)
 
     def text(self, text: str) -> str:
-        """A text without the names."""
+        """The text with the names replaced."""
         return self._whole.sub(self.word, text)
 
     def body(self, body: bytes) -> bytes:
-        """A body without the names; the same object when there was none in it."""
+        """The body with the names replaced; the same object if it has none."""
         if not self.may_be_in(body):
             return body
         try:
@@ -80,7 +81,7 @@ class Person:
         return body if shown == text else shown.encode()
 
     def may_be_in(self, body: bytes) -> bool:
-        """A quick look: most bodies do not name a given person."""
+        """Whether a body may have a name; a fast check, because most bodies have none."""
         return bool(self._bytes.search(body)) or (not self._ascii and _BODY_ESCAPE in body)
 
     def is_left_in(self, text: str) -> bool:
@@ -97,7 +98,7 @@ class Person:
 
 
 def count_named(connection: sqlite3.Connection, person: Person) -> Forgotten:
-    """What `forget` would change, changing nothing."""
+    """The numbers that `forget` would return, without changing anything."""
     deliveries, inside = _replace(connection, person, "deliveries", _DELIVERY, write=False)
     refusals, _ = _replace(connection, person, "rejections", _REJECTION, write=False)
     return Forgotten(deliveries, refusals, inside)
@@ -106,8 +107,9 @@ def count_named(connection: sqlite3.Connection, person: Person) -> Forgotten:
 def forget(
     connection: sqlite3.Connection, bodies: SameBodies, person: Person, now: Instant
 ) -> Forgotten:
-    """Replace the names in all that was received; in the transaction in which all is begun anew
-    (`Writer.start_over`). `wipe` afterwards takes the old pages out of the file."""
+    """Replace the names in everything that was received. Run it in `Writer.start_over`, whose
+    transaction folds everything again, and call `wipe` afterwards to remove the old pages from the
+    file."""
     deliveries, inside = _replace(connection, person, "deliveries", _DELIVERY, write=True)
     refusals, _ = _replace(connection, person, "rejections", _REJECTION, write=True)
     _replace_kept(connection, person)
@@ -125,7 +127,7 @@ def _replace(
     *,
     write: bool,
 ) -> tuple[int, int]:
-    """(rows that named the person, rows in which a name is left inside a longer word)."""
+    """(rows that named the person, rows that still have a name inside a longer word)."""
     named = left = last = 0
     names = ", ".join(columns)
     while found := connection.execute(
@@ -152,7 +154,8 @@ def _replace(
 
 
 def _replace_kept(connection: sqlite3.Connection, person: Person) -> None:
-    """In the tables that a rebuild keeps: read models of what was pruned, and marks."""
+    """Replace the names in the tables that a rebuild keeps: read models of pruned traces, and
+    marks."""
     # Which teams the spans were given is written with the people's names; it is found out anew.
     connection.execute("DELETE FROM meta WHERE name IN ('teams', 'teams_from')")
     connection.create_function("vs_forget", 1, _on_text(person.text), deterministic=True)
@@ -183,22 +186,22 @@ def _decoded(body: bytes) -> str:
 
 
 def wipe(connection: sqlite3.Connection) -> None:
-    """Write the file anew, so that no freed page holds what was there; outside a transaction, and
-    with as much free space as the file takes."""
+    """Rewrite the file, so that no free page holds old data. Call it outside a transaction; it
+    needs as much free space as the size of the file."""
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("VACUUM")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def copies_beside(path: Path) -> list[Path]:
-    """Files beside a database that are copies of it as it was: they still hold what was deleted."""
+    """Files beside a database that are older copies of it; they still hold deleted data."""
     live = {path.name, f"{path.name}.lock"}
     return sorted(each for each in path.parent.glob(f"{path.name}.*") if each.name not in live)
 
 
 def delete_copies(path: Path) -> list[Path]:
-    """Remove the copies beside a database, with their own logs; those that are no database of
-    SQLite's stay. What is left."""
+    """Delete the SQLite copies beside a database, with their own logs. Returns the files that are
+    left."""
     for copy in copies_beside(path):
         if copy.is_file() and _is_database(copy):
             for part in ("", "-wal", "-shm"):

@@ -1,4 +1,4 @@
-"""Whether the store can commit now, and if not, why: file moved, storage failed, space low."""
+"""Tells whether the store can commit now, and if not why: file moved, storage failed, space low."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Condition:
-    """What the writer knows of its file. `changed` is called when `trouble` does."""
+    """The writer's state of its file. `changed` is called when `trouble` changes."""
 
     def __init__(
         self,
@@ -38,11 +38,11 @@ class Condition:
 
     @property
     def trouble(self) -> str:
-        """In words, with what to do; empty when commits work."""
+        """The problem and what to do; empty if commits work."""
         return self._displaced or self.failed or self._low
 
     def opened(self) -> None:
-        """The connection is new: the file at the path is the one it writes."""
+        """Note that the connection is new and writes the file at the path."""
         self._file = file_at(self._path)
         self.reopen = False
 
@@ -57,7 +57,7 @@ class Condition:
         self._changed()
 
     def recover(self) -> None:
-        """A commit worked."""
+        """Note that a commit worked."""
         log.warning("%s: deliveries are stored again", self._path)
         self.failed = ""
         self.damaged = False
@@ -78,8 +78,8 @@ class Condition:
             self._changed()
 
     def check_file(self) -> bool:
-        """Whether the path still names the open file: SQLite goes on writing into a moved one,
-        and what it acknowledged would be gone from the path."""
+        """Whether the path still names the open file. SQLite goes on writing into a moved file, and
+        the path would lose deliveries that were acknowledged."""
         before = self._displaced
         self._displaced = ""
         if is_displaced(self._path, self._file):

@@ -1,8 +1,9 @@
-"""Seekers of a key that very many spans seek: they are linked in slices, between deliveries.
+"""The queue of keys that very many spans seek: their seekers are linked in slices, between
+deliveries.
 
-A row is such a key, with the last of its seekers that was linked again. It is written by the
-transaction that folds the offer, so that what waits survives a crash, and no transaction links more
-than a bounded number of spans.
+A row has such a key and the last of its seekers that was linked again. The transaction that folds
+the offer writes it, so that the queue survives a crash. Each transaction links a bounded number of
+spans.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ CREATE_LINK_QUEUE: Final = """
 CREATE TABLE link_queue (token TEXT PRIMARY KEY, after TEXT NOT NULL) WITHOUT ROWID;
 """
 LINKED_AT_ONCE: Final = 100
-"""Seekers of one key that a transaction links: about what a batch of deliveries costs."""
+"""Most seekers of one key that a transaction links; this costs about as much as a batch of
+deliveries."""
 
 
 def seekers(db: sqlite3.Connection, tokens: Iterable[str]) -> set[str]:
-    """The spans that seek one of these; those of a key that too many seek are queued instead."""
+    """The spans that seek one of these tokens. A token with too many seekers is queued instead."""
     wanted = list(tokens)
     sql = "SELECT DISTINCT key FROM seeks WHERE token IN (SELECT value FROM json_each(?)) LIMIT {}"
     found = list(rows.select_in(db, sql.format(LINKED_AT_ONCE + 1), wanted))
@@ -43,8 +45,8 @@ def is_waiting(db: sqlite3.Connection) -> bool:
 
 
 def take(db: sqlite3.Connection) -> tuple[set[str], str]:
-    """Take the next spans to link out of the queue; with the last seekers of a key, that key, else
-    an empty string. The caller's transaction links them."""
+    """Take the next spans to link out of the queue. Returns them, and their token if they are its
+    last seekers, else an empty string. The caller links them in the same transaction."""
     row = db.execute("SELECT token, after FROM link_queue LIMIT 1").fetchone()
     if row is None:
         return set(), ""

@@ -1,7 +1,7 @@
-"""From changed spans to links and places in traces.
+"""Updates links, parents and trace ids after spans changed.
 
-Recomputes the links of every span whose keys changed and of everyone that seeks what a
-changed span offers; then moves subtrees to their root's trace. Runs inside the writer's
+It recomputes the links of every span whose keys changed, and of every span that seeks what a
+changed span offers. Then it moves subtrees to the trace of their root. It runs inside the writer's
 transaction.
 """
 
@@ -26,7 +26,7 @@ def relink(
     rules: LinkRules = LinkRules(),  # noqa: B008
     also: Collection[str] = (),
 ) -> None:
-    """Bring links, parents and trace ids up to date after `changes`, and those of `also`."""
+    """Update links, parents and trace ids after `changes`, and those of the spans in `also`."""
     children = {change.new.key: change.new for change in changes}
     affected = _affected(connection, changes, rules).union(also) - set(children)
     for key, span in load_spans(connection, affected).items():
@@ -53,7 +53,7 @@ def relink(
 
 
 def _is_alone(change: Change) -> bool:
-    """Whether a span is known to have nothing above it without asking: it seeks nothing."""
+    """Whether a span is known to have no parent without a query, because it seeks nothing."""
     return (
         not change.new.parent_key
         and not any(event.seeks for event in change.folded.snapshots)
@@ -65,7 +65,7 @@ def _is_alone(change: Change) -> bool:
 def _affected(
     connection: sqlite3.Connection, changes: Sequence[Change], rules: LinkRules
 ) -> set[str]:
-    """Keys of spans whose links may have changed with these spans."""
+    """Keys of spans whose links these changes may affect."""
     offered = overused_keys.note(connection, changes)
     tokens = set(offered.crowded_now)
     for change in changes:
@@ -77,7 +77,7 @@ def _affected(
 
 
 def _asked_again(change: Change, offered: overused_keys.Offered) -> Iterator[str]:
-    """The tokens whose seekers must be looked at again after a change."""
+    """The tokens whose seekers must be linked again after a change."""
     old, new = change.old, change.new
     moved = old is None or (old.at, old.operation) != (new.at, new.operation)
     ranked = moved or old is None or old.status != new.status
@@ -99,12 +99,13 @@ def _asked_again(change: Change, offered: overused_keys.Offered) -> Iterator[str
 
 @dataclass(frozen=True, slots=True)
 class _Unsettled:
-    """Spans whose place may be another one although their parent is the same."""
+    """Spans whose place in a trace may change although their parent is the same."""
 
     renamed: frozenset[str]
-    """Roots that turned out to have a trace id of their own, after others were placed below."""
+    """Roots that got a trace id of their own after other spans were placed below them."""
     restless: frozenset[str]
-    """Spans whose start or whose rule changed: of a ring, these decide which is the root."""
+    """Spans whose start or link rule changed; in a ring of links these decide which span is the
+    root."""
 
     @classmethod
     def of(
@@ -129,7 +130,7 @@ class _Unsettled:
 def _wanted(
     connection: sqlite3.Connection, children: Mapping[str, Span], rules: LinkRules
 ) -> dict[str, list[Link]]:
-    """The links that these spans should have, by what is stored."""
+    """The links that these spans should have, computed from the stored keys."""
     found: dict[str, list[Link]] = {key: [] for key in children}
     sql = (
         "SELECT key, token, rule, scope, value, via, link_only FROM seeks "
@@ -181,14 +182,14 @@ def offering(connection: sqlite3.Connection, tokens: Iterable[str]) -> set[str]:
 
 
 def _offers(connection: sqlite3.Connection, tokens: Iterable[str]) -> list[tuple[str, ...]]:
-    """(key, token, scope, value, via) of the offers of these tokens, without overused keys."""
+    """(key, token, scope, value, via) of all offers of these tokens, without crowded keys."""
     wanted = list(tokens)
     names = [token[4:] for token in wanted if token.startswith("ref:")]
     return [*overused_keys.offers(connection, wanted), *_named(connection, names)]
 
 
 def _named(connection: sqlite3.Connection, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Every span offers its key, its short ref and its full one."""
+    """Offers of spans by name: every span offers its key, its short ref and its full ref."""
     sql = (
         "WITH names(name) AS (SELECT value FROM json_each(?)) "
         "SELECT key, key FROM spans WHERE key IN names UNION ALL "
@@ -200,7 +201,8 @@ def _named(connection: sqlite3.Connection, names: Sequence[str]) -> Iterator[tup
 
 
 def _pinned(attributes: Attributes, matching: Callable[[Key], Sequence[Match]]) -> Node | None:
-    """The parent a person chose. The decision is also a seek, so its key has been read."""
+    """The parent that a person chose. The decision is also a seek, so its key is among the
+    matches."""
     pin = str(attributes.get(PIN_ATTRIBUTE) or "")
     found = [match.node for match in matching(Key("ref", pin))] if pin else []
     return min(found, key=lambda node: (node.key != pin, node.key), default=None)
@@ -219,7 +221,7 @@ def write_links(
     before: Mapping[str, Sequence[Link]],
     after: Mapping[str, Sequence[Link]],
 ) -> None:
-    """Make the stored links of these spans `after`; `before` are those that are stored."""
+    """Write the links of these spans: `before` are the stored ones, `after` the wanted ones."""
     removed: list[tuple[str, str]] = []
     added: list[tuple[object, ...]] = []
     for child, links in after.items():
@@ -240,8 +242,8 @@ def _place(
     unsettled: _Unsettled,
     seq: int,
 ) -> Collection[str]:
-    """Write parents, then the trace ids of every subtree whose root changed; returns the spans
-    that may have a new parent."""
+    """Write parents, then the trace ids of every subtree whose root changed. Returns the spans that
+    may have a new parent."""
     wanted = {key: _primary(found)[0] for key, found in links.items()}
     moved = {key for key, parent in wanted.items() if children[key].parent_key != parent}
     if not moved and not unsettled.renamed and not unsettled.restless:
@@ -256,7 +258,7 @@ def _place(
 
 
 def _primary(links: Sequence[Link]) -> tuple[str, str]:
-    """The parent and the rule that gave it; empty for a root."""
+    """The parent and the rule of the primary link; both empty for a root."""
     return next(((link.parent, link.rule.value) for link in links if link.primary), ("", ""))
 
 
@@ -265,7 +267,7 @@ def parents(
     moved: Iterable[str],
     above: Mapping[str, tuple[str, Rule]],
 ) -> dict[str, str]:
-    """The parent of every moved span, and of all members of rings that they are in."""
+    """The parent of every moved span, and of all members of the rings they belong to."""
     parents: dict[str, str] = {}
     rings = _rings(above)
     for key in moved:
@@ -284,7 +286,7 @@ def parents(
 def primary_links_above(
     connection: sqlite3.Connection, keys: Iterable[str]
 ) -> dict[str, tuple[str, Rule]]:
-    """Span -> (parent, rule), for these spans and all that is above them."""
+    """Span -> (parent, rule), for these spans and all their ancestors."""
     sql = (
         "WITH RECURSIVE above(key) AS (SELECT value FROM json_each(?) "
         "UNION SELECT l.parent FROM above CROSS JOIN links l "
@@ -297,8 +299,8 @@ def primary_links_above(
 
 
 def _rings(above: Mapping[str, tuple[str, Rule]]) -> dict[str, Sequence[str]]:
-    """By each of its members, every ring that these primary links make. Each link is followed
-    once: a chain of thousands is nobody's to walk for each of its spans."""
+    """Member -> ring, for every ring of primary links. Each link is followed only once, so that a
+    chain of thousands of spans is not walked again for each of them."""
     found: dict[str, Sequence[str]] = {}
     seen: dict[str, str] = {}
     for start in above:
@@ -325,8 +327,8 @@ def _broken_roots(connection: sqlite3.Connection, traces: Iterable[str]) -> list
 def _write_places(
     connection: sqlite3.Connection, placed: Mapping[str, str], renamed: Iterable[str], seq: int
 ) -> None:
-    """Write the parents of `placed` spans with their trace ids, then the trace ids of all below
-    these and below `renamed` roots."""
+    """Write the parents and trace ids of the `placed` spans, then the trace ids of all spans below
+    them and below `renamed` roots."""
     level = _root_traces(connection, placed.keys() | renamed, placed)
     connection.executemany(
         "UPDATE spans SET parent_key = ?1, trace_id = COALESCE(?2, trace_id), changed = ?3 "
@@ -352,7 +354,7 @@ def _write_places(
 def _root_traces(
     connection: sqlite3.Connection, keys: Iterable[str], placed: Mapping[str, str]
 ) -> dict[str, str]:
-    """Span -> the own trace id of the root above it, once the parents of `placed` are written."""
+    """Span -> own trace id of its root, once the parents of `placed` are written."""
     sql = (
         "WITH RECURSIVE up(key) AS (SELECT value FROM json_each(?) "
         "UNION SELECT s.parent_key FROM up CROSS JOIN spans s ON s.key = up.key "

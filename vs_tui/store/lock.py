@@ -1,4 +1,5 @@
-"""One receiver a database: a kernel lock on a file beside it, free again when its process ends."""
+"""Allows one receiver for each database: a kernel lock on a file beside it, released when its
+process ends."""
 
 from __future__ import annotations
 
@@ -25,10 +26,11 @@ class InUse(StoreError):
 
 
 class DatabaseLock:
-    """Held from `take` to `release`, or until the process is gone, kill -9 included."""
+    """The lock of a database, held from `take` to `release` or until the process ends, even by kill
+    -9."""
 
     def __init__(self, path: Path, *, temporary: bool = False) -> None:
-        """`temporary`: the lock's file goes with the lock."""
+        """`temporary` removes the lock's file on release."""
         self.path = path
         self._temporary = temporary
         self._file = path.with_name(path.name + ".lock")
@@ -38,8 +40,8 @@ class DatabaseLock:
         """Whether a receiver had opened the database before; an empty file is then a loss."""
 
     def take(self) -> None:
-        """Raises StoreError with the holder's pid when another receiver has it, or when the folder
-        cannot be written."""
+        """Take the lock. InUse with the holder's pid if another receiver has it; StoreError if the
+        folder cannot be written."""
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -66,13 +68,14 @@ class DatabaseLock:
         self._write(f"{os.getpid()}{' opened' if self.held_data else ''}")
 
     def _take_file(self) -> None:
-        """A hard link to the database is the same database, though its lock file is another."""
+        """Lock the database file itself: a hard link is the same database with another lock
+        file."""
         if self._file_lock is None:
             self._file_lock = _FileLock.take(self.path)
 
     def opened(self) -> None:
-        """Note that the database was opened and holds data from now on. InUse when another process
-        has the same file under another name."""
+        """Note that the database was opened and holds data from now on. InUse if another process
+        has the same file open under another name."""
         self._take_file()
         self._write(f"{os.getpid()} opened")
 
@@ -95,8 +98,9 @@ class DatabaseLock:
 
 
 class _FileLock:
-    """A lock on a file whatever its name: named by its device and number, in a folder of this
-    user's for temporary files. Not on the file itself, whose locks are SQLite's."""
+    """A lock on a file independent of its name. The lock file is named by device and inode, in this
+    user's folder for temporary files. The database file itself cannot be used, because SQLite locks
+    it."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
@@ -104,7 +108,8 @@ class _FileLock:
 
     @classmethod
     def take(cls, database: Path) -> _FileLock | None:
-        """None where there is no file yet, or no place for the lock. InUse when it is taken."""
+        """The lock; None if there is no database file yet or no folder for the lock. InUse if it is
+        taken."""
         try:
             found = database.stat()
             folder = Path(tempfile.gettempdir()) / f"vs-tui-{os.getuid()}"

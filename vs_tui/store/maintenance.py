@@ -1,4 +1,4 @@
-"""Care for the database: backup, verify, stats. Each only reads, beside a running receiver, too."""
+"""Backup, verify and stats. They only read, and also work beside a running receiver."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from vs_tui.store.storage_errors import RECOVER, explain, sizes
 
 _CHECK_LIMIT: Final = 20
 TOKEN_USE: Final = "token:"  # noqa: S105 - the beginning of a name
-"""Before a named token's name in `meta`, whose value is when it was used last."""
+"""Prefix of the rows in `meta` that hold the time of the last use of a named token."""
 
 
 def backup(source: Path, target: Path, *, older: bool = False) -> None:
-    """Copy a database that may be in use, and check the copy; StoreError leaves no half copy.
-    `older`: one of an older schema is copied as well."""
+    """Copy a database that may be in use, and check the copy. On StoreError no partial copy is
+    left. `older` also copies a database of an older schema."""
     if target.exists():
         raise StoreError(f"{target} exists; choose another name or remove it first")
     try:
@@ -51,7 +51,8 @@ def backup(source: Path, target: Path, *, older: bool = False) -> None:
 
 
 def verify(path: Path) -> list[str]:
-    """What is wrong with a database, [] when nothing: structure, bodies, and counters."""
+    """The problems of a database: structure, bodies and spans without events. Empty if there are
+    none."""
     try:
         connection = open_reader(path)
     except StoreError as error:
@@ -74,14 +75,14 @@ def verify(path: Path) -> list[str]:
 
 
 def structure(connection: sqlite3.Connection) -> list[str]:
-    """What SQLite itself finds wrong."""
+    """The problems that SQLite's integrity check finds."""
     rows = connection.execute(f"PRAGMA integrity_check({_CHECK_LIMIT})")
     return [f"structure: {row[0]}" for row in rows if row[0] != "ok"]
 
 
 def bodies(connection: sqlite3.Connection) -> Iterator[str]:
-    """Bodies that are not what was received: SQLite has no checksums, and a flipped bit inside a
-    value passes its own check."""
+    """Deliveries whose body does not match its hash. SQLite has no checksums, and a flipped bit
+    inside a value passes its own check."""
     for delivery_id, body, digest in connection.execute(
         "SELECT id, body, sha256 FROM deliveries WHERE length(sha256) > 0"
     ):
@@ -122,7 +123,7 @@ def stats(path: Path) -> dict[str, Any]:
 
 
 def token_uses(path: Path) -> dict[str, Instant]:
-    """When each named token was used last; empty where there is no database yet."""
+    """Named token -> time of its last use; empty if there is no database yet."""
     if not path.is_file():
         return {}
     with closing(open_reader(path)) as db:

@@ -1,8 +1,9 @@
-"""Keys that are offered so often that they name nothing: one version on a thousand instances.
+"""Finds crowded keys: keys that so many spans offer that they identify nothing, such as one version
+on a thousand instances.
 
-What offers a key is counted by its level (`correlation.level`), so that the one build of a version
-is found whatever number of deploys has it. Whether a key is crowded depends on the stored events
-only, and a crowded key is never gone through: the cost of a delivery does not grow with it.
+Offers are counted for each level (`correlation.level`), so that the one build of a version is
+found, however many deploys have it. Whether a key is crowded depends only on the stored events. The
+offers of a crowded key are never read, so the cost of a delivery does not grow with it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from vs_tui.store.span_folding import Change
 from vs_tui.traces.correlation import CROWD, LEVELS, level
 
 Place = tuple[str, int]
-"""A token and the level it is offered at."""
+"""A token and the level at which it is offered."""
 
 _MANY: Final = (
     "(SELECT COUNT(*) FROM (SELECT DISTINCT key FROM offers o WHERE o.token = {0} "
@@ -30,21 +31,21 @@ _PLACES: Final = rows.asked("token", "level")
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """What is known of the keys that some changes offer."""
+    """The crowded keys among those that some changes offer."""
 
     crowded: Collection[Place]
     crowded_now: Collection[str]
-    """Tokens that became crowded with these changes: their seekers lose what they had found."""
+    """Tokens that these changes made crowded; spans that seek them lose their links."""
 
     def telling(self, event: Event, offer: Key) -> Iterator[str]:
-        """The token of an offer, unless it is crowded."""
+        """The token of an offer; nothing if it is crowded."""
         token = rows.token(offer)
         if (token, level(event.operation)) not in self.crowded:
             yield token
 
 
 def note(connection: sqlite3.Connection, changes: Sequence[Change]) -> Offered:
-    """Find out which keys of these changes are crowded, and remember those that are it now."""
+    """Find the crowded keys of these changes, and store those that are newly crowded."""
     places = dict.fromkeys(
         (rows.token(offer), level(event.operation))
         for change in changes
@@ -70,7 +71,7 @@ def note(connection: sqlite3.Connection, changes: Sequence[Change]) -> Offered:
 
 
 def offers(connection: sqlite3.Connection, tokens: Iterable[str]) -> list[tuple[str, ...]]:
-    """(key, token, scope, value, via) of the offers of these tokens, without overused keys."""
+    """(key, token, scope, value, via) of all offers of these tokens, without crowded keys."""
     wanted = list(tokens)
     crowded = _crowded(connection, wanted)
     sql = (
@@ -90,8 +91,8 @@ def offers(connection: sqlite3.Connection, tokens: Iterable[str]) -> list[tuple[
 
 
 def scattered(connection: sqlite3.Connection) -> set[str]:
-    """After spans were deleted: forget what is no crowd any more; returns the spans that seek such
-    a key and must be linked anew."""
+    """Remove keys that are no longer crowded, after spans were deleted. Returns the spans that seek
+    such a key and must be linked again."""
     many = _MANY.format("crowded_keys.token", "crowded_keys.level")
     sql = f"DELETE FROM crowded_keys WHERE NOT {many} RETURNING token"
     tokens = {token for (token,) in connection.execute(sql).fetchall()}

@@ -1,4 +1,4 @@
-"""The last successes of a span's series: how long they took, and which steps they had."""
+"""Reads the last successes of a span's series: their durations and their steps."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from vs_tui.store import rows
 from vs_tui.traces.upcoming import RUNS, PastRun, steps_of
 
 MOST_STEPS: Final = 50
-"""Steps of a run that are read, on average."""
+"""Most steps of a run that are read, on average."""
 _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
 
 
 def read_past_runs(
     db: sqlite3.Connection, keys: Sequence[str], at: Instant | None = None, team: str = ""
 ) -> dict[str, list[PastRun]]:
-    """By span key: its series' last successes (before a moment), the latest first; with a team,
-    runs and steps of others are left out."""
+    """Span key -> last successes of its series (before a moment), latest first. With a team, only
+    runs and steps of that team."""
     sql = "SELECT key, series FROM spans WHERE key IN (SELECT value FROM json_each(?))"
     series: dict[str, str] = dict(rows.select_in(db, sql, keys))
     known = {name: _runs(db, name, at, team) for name in set(series.values())}
@@ -52,7 +52,7 @@ def _runs(db: sqlite3.Connection, series: str, at: Instant | None, team: str) ->
 
 
 def read_histories(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, History]:
-    """By span key: how long the last successes of its series took; absent without any."""
+    """Span key -> durations of the last successes of its series; absent if there are none."""
     sql = "SELECT key, series FROM spans WHERE key IN (SELECT value FROM json_each(?))"
     series: dict[str, str] = dict(rows.select_in(db, sql, keys))
     sql = (

@@ -1,10 +1,10 @@
-"""Folding beside the appends of one writer: one small transaction after the other.
+"""Folds deliveries beside the writer's appends, one small transaction after the other.
 
-Both need the interpreter and the one connection that writes, and a fold costs more than a receipt.
-So receiving goes first while deliveries keep coming: folding waits until nothing has come for a
-moment, with a least share of the time, and waits for nothing while a read waits for it. Under a
-flood of GitHub bodies 0.40 of a bare handler's rate were acknowledged so, and 0.20 without
-(medians of paired runs of wrk, 32 connections); what is behind is folded when the flood is over.
+Both need the interpreter and the one writing connection, and a fold costs more than a receipt. So
+receiving goes first while deliveries keep coming. Folding waits for a quiet moment, but gets a
+minimum share of the time, and does not wait while a reader waits for it. Under a flood of GitHub
+bodies 0.40 of a bare handler's rate were acknowledged this way, and 0.20 without it (medians of
+paired runs of wrk, 32 connections). The backlog is folded after the flood.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from vs_tui.store.upkeep import Transact
 log = logging.getLogger(__name__)
 
 LEAST_SHARE: Final = 0.1
-"""Part of the time that folding takes at least, however many deliveries come."""
+"""Minimum share of the time that folding gets, however many deliveries come."""
 PAUSE_SECONDS: Final = 1.0
-"""After trouble with the storage, before the next try."""
+"""Pause after a storage error before the next try."""
 
 
 class Projection:
-    """Applies the log, and knows who waits for that."""
+    """Applies the log, and lets callers wait for it."""
 
     def __init__(
         self,
@@ -42,7 +42,8 @@ class Projection:
         line: WaitingLine,
         notify: Callable[[Sequence[Change]], None],
     ) -> None:
-        """`line`: the deliveries that go before; `notify` gets what each transaction changed."""
+        """`line` is the queue of deliveries, which go first. `notify` gets the changes of each
+        transaction."""
         self._transact = transact
         self._condition = condition
         self._line = line
@@ -55,23 +56,23 @@ class Projection:
         self._readers = 0
 
     def wake(self) -> None:
-        """There is something to fold."""
+        """Note that deliveries wait to be folded."""
         self._wanted.set()
 
     def appended(self, fresh: Sequence[tuple[int, Intake]]) -> None:
-        """Deliveries were committed to the log, those that are new (`fresh`) and repeats."""
+        """Note that deliveries were committed to the log: new ones (`fresh`), or repeats."""
         self.projector.appended(fresh)
         self._counted = True
         self.wake()
 
     def stored(self, head: int) -> None:
-        """Deliveries up to `head` are in the log; they are parsed when they are folded."""
+        """Note that the log has deliveries up to `head`; they are parsed when they are folded."""
         self.projector.stored(head)
         self._counted = True
         self.wake()
 
     async def run(self) -> None:
-        """Fold whatever is behind, forever."""
+        """Fold waiting deliveries, forever."""
         loop = asyncio.get_running_loop()
         while True:
             await self._wanted.wait()
@@ -106,7 +107,8 @@ class Projection:
                 await self._fold_one()
 
     async def _fold_one(self) -> None:
-        """After a bug in folding: only the delivery that trips it is quarantined."""
+        """Fold one delivery, after a bug in folding. A delivery that cannot be folded is
+        quarantined."""
         try:
             await self._fold_some(1)
         except Exception as error:
@@ -129,7 +131,7 @@ class Projection:
         self._notify(folded.changes)
 
     async def caught_up(self, seconds: float) -> bool:
-        """Wait until what is acknowledged by now is folded; False after `seconds`."""
+        """Wait until everything acknowledged by now is folded. Returns False after `seconds`."""
         projector, wanted = self.projector, self.projector.head
         if not projector.behind:
             return True

@@ -1,9 +1,9 @@
 """The projector: applies the log in order, from a position that is stored with its result.
 
-Live traffic, a start after a crash and a rebuild are the same thing here: deliveries after a
-position are read, folded, linked and judged, in small transactions. What was parsed for the
-sender's answer is kept in memory until it is folded, within bounds; anything else is read from
-the log and parsed again.
+Live traffic, a start after a crash and a rebuild work the same way: deliveries after a position are
+read, folded, linked and judged, in small transactions. The events that were parsed for the sender's
+answer stay in memory until they are folded, within bounds; all others are read from the log and
+parsed again.
 """
 
 from __future__ import annotations
@@ -36,50 +36,50 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TARGET_SECONDS: Final = 0.02
-"""CPU time that one transaction aims at: appends wait for it, and a key press for the
+"""Target for the CPU time of one transaction; appends wait for it, and key presses wait for the
 interpreter."""
 LEAST_AT_ONCE: Final = 32
-"""To judge deployments costs the same for a few deliveries as for many."""
+"""Fewest deliveries in one transaction; judging deployments costs the same for few as for many."""
 MOST_AT_ONCE: Final = 500
 BACKLOG: Final = 500
-"""Deliveries that wait, from which on they are folded in large transactions, as soon as no sender
-waits for their end: 500 at once cost half of what 35 at once cost each."""
+"""From this number of waiting deliveries on they are folded in large transactions, unless senders
+wait for their end. Each delivery then costs half as much: 500 at once compared with 35 at once."""
 REMEMBERED: Final = 10_000
-"""Deliveries whose events are kept in memory until they are folded."""
+"""Most deliveries whose events are kept in memory until they are folded."""
 REMEMBERED_BYTES: Final = 32 * MIB
-"""Bytes of their bodies."""
+"""Most bytes of the bodies of these deliveries."""
 
 
 Parse = Callable[[str, str, Mapping[str, str], bytes, Instant], "Parsed"]
-"""(source, path, headers, body, received at) -> what the adapter makes of it."""
+"""(source, path, headers, body, received at) -> the adapter's result."""
 
 
 class Folded(NamedTuple):
-    """What one transaction folded."""
+    """The result of one transaction."""
 
     position: int
     deliveries: int
     changes: Sequence[Change]
     more: bool = False
-    """Whether spans that a rename reached are to be folded again before the next delivery."""
+    """Whether spans affected by a rename must be folded again before the next delivery."""
 
 
 @dataclass(slots=True)
 class Projector:
-    """Where the projection stands, and what waits to be folded."""
+    """The state of the projection, and the deliveries that wait to be folded."""
 
     position: int = 0
     head: int = 0
     at_once: int = 50
-    """Deliveries of the next transaction, by how long the last ones took."""
+    """Number of deliveries in the next transaction, adapted to the duration of the last ones."""
     tried: int = 0
-    """The last delivery of the transaction that was begun last; 0 when it has none."""
+    """The last delivery of the latest transaction, committed or not; 0 if it had none."""
     busy: bool = False
     """Whether senders wait for the end of a transaction."""
     parse: Parse | None = None
-    """Reads stored deliveries; None for today's adapters."""
+    """Parses stored deliveries; None for today's adapters."""
     correct: Callable[..., None] = sqlite_log.correct
-    """Stores that a delivery reads otherwise than the log says."""
+    """Stores a new verdict for a delivery that is now parsed differently."""
     _more: bool = False
     _linking: bool = False
     """Whether spans wait in `link_queue`."""
@@ -87,10 +87,10 @@ class Projector:
     _parsed: OrderedDict[int, tuple[int, Sequence[Event]]] = field(default_factory=OrderedDict)
     _bytes: int = 0
     _appended: deque[tuple[int, float]] = field(default_factory=deque)
-    """(position, when it was appended), for the lag."""
+    """(position, time of the append), for the lag."""
 
     def opened(self, db: sqlite3.Connection) -> None:
-        """Read where the projection stands."""
+        """Read the position and the head from the database."""
         self.position, self.head = sqlite_log.position(db), sqlite_log.head(db)
         self.look(db)
         self._parsed.clear()
@@ -101,26 +101,26 @@ class Projector:
             self._appended.append((self.head, monotonic()))
 
     def look(self, db: sqlite3.Connection) -> None:
-        """Notice, at the end of a transaction, whether spans wait to be linked."""
+        """Check, at the end of a transaction, whether spans wait to be linked."""
         self._linking = link_queue.is_waiting(db)
 
     @property
     def behind(self) -> int:
-        """Deliveries that are stored and not folded yet; at least 0. One more while spans wait."""
+        """Number of deliveries that are stored and not folded yet, plus one while spans wait."""
         return max(self.head - self.position, 0) + self.spans_wait
 
     @property
     def spans_wait(self) -> bool:
-        """Whether spans that folded deliveries reached are to be folded or linked again."""
+        """Whether spans affected by folded deliveries must still be folded or linked again."""
         return self._more or self._linking
 
     @property
     def lag(self) -> float:
-        """Seconds since the oldest delivery that is not folded was stored; 0 when all are."""
+        """Seconds since the oldest delivery that is not folded was stored; 0 if all are folded."""
         return monotonic() - self._appended[0][1] if self._appended else 0.0
 
     def appended(self, fresh: Sequence[tuple[int, Intake]]) -> None:
-        """Deliveries were committed to the log."""
+        """Note that deliveries were committed to the log."""
         for delivery_id, intake in fresh:
             size = len(intake.body)
             if len(self._parsed) < REMEMBERED and self._bytes + size <= REMEMBERED_BYTES:
@@ -132,13 +132,14 @@ class Projector:
             self._appended.append((self.head, monotonic()))
 
     def stored(self, head: int) -> None:
-        """Deliveries up to `head` came from a shared log; they are parsed when they are folded."""
+        """Note that deliveries up to `head` came from a shared log; they are parsed when they are
+        folded."""
         self.head = max(self.head, head)
         self._appended.append((self.head, monotonic()))
 
     def fold_some(self, db: sqlite3.Connection, folding: batch.Folding, limit: int = 0) -> Folded:
-        """Fold the next deliveries, or link spans that wait for it, in turn; the caller has begun
-        and will commit, then call `committed`."""
+        """Fold the next deliveries or link the next waiting spans, in turn. The caller begins and
+        commits the transaction, and then calls `committed`."""
         if self._more:
             self.tried = 0
             changes, more = batch.fold_renamed(db, folding)
@@ -175,8 +176,8 @@ class Projector:
         return Folded(reached, len(ids), changes, folding.cache.names.waiting)
 
     def pass_over(self, db: sqlite3.Connection, folding: batch.Folding, why: str = "") -> Folded:
-        """Go on behind the next delivery: a decision that is noted, or one that cannot be folded,
-        which is quarantined; `why` says so."""
+        """Skip the next delivery: a decision that was stored, or one that cannot be folded. The
+        latter is quarantined, with `why` in its reason."""
         folding.context.seq = batch.next_seq(db)
         ids = [number for number, _ in sqlite_log.ids_after(db, self.position, 1)]
         for entry in sqlite_log.read(db, ids) if why else ():
@@ -189,7 +190,7 @@ class Projector:
         return Folded(reached, len(ids), ())
 
     def committed(self, folded: Folded) -> None:
-        """The transaction that folded these is committed."""
+        """Note that the transaction with this result is committed."""
         self.position = folded.position
         self._more = folded.more
         self.head = max(self.head, folded.position)
@@ -203,15 +204,16 @@ class Projector:
         return MOST_AT_ONCE if self.behind >= BACKLOG and not self.busy else self.at_once
 
     def _adapt(self, deliveries: int, seconds: float) -> None:
-        """Fold as many at once as fit into the target; grow by half at most."""
+        """Adapt the number of deliveries in a transaction to the target time; it grows by half at
+        most."""
         if deliveries:
             fitting = int(deliveries * TARGET_SECONDS / max(seconds, 1e-6))
             self.at_once = max(LEAST_AT_ONCE, min(fitting, self.at_once * 3 // 2 + 1, MOST_AT_ONCE))
 
     def reread(self, db: sqlite3.Connection, entry: Entry) -> Sequence[Event]:
-        """Parse a stored delivery with today's adapter, and correct what the log says of it.
+        """Parse a stored delivery with today's adapter, and correct its verdict in the log.
 
-        A quarantined delivery that can be read now becomes accepted.
+        A quarantined delivery that can be parsed now becomes accepted.
         """
         if self.parse is None:
             # Not before there is something to read: people wait for the first rows.

@@ -1,8 +1,8 @@
-"""The deploy that an incident is linked to because of when they began.
+"""Links an incident to a deploy because of their start times.
 
-`blamed` decides, as it does for the change fail rate; here it gets what it decides by. Every
-question is asked for a whole batch, of the spans as they stand, so that the order of arrival
-changes nothing. What a deploy shipped is in `shipped_changes`.
+`blamed` decides, as for the change fail rate; this module reads its input. Each query handles a
+whole batch and uses the spans as they are stored, so that the order of arrival does not matter. The
+changes that a deploy shipped are in `shipped_changes`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ NODE_COLUMNS: Final = (
     "{0}.key, {0}.operation, COALESCE({0}.started_at, {0}.ended_at, {0}.last_event_at), "
     "{0}.ended_at, {0}.status"
 )
-"""Of the table with alias {0}; `node_of` reads them."""
+"""SQL columns of a span with the alias {0}; `node_of` reads them."""
 
 MAX_SUSPECTS: Final = 50
-"""Deploys that an incident without an environment is compared with, the newest ones."""
+"""Most deploys that are compared with an incident without an environment; the newest ones."""
 
 
 def node_of(row: Sequence[Any]) -> Node:
-    """The node of NODE_COLUMNS."""
+    """The node of a row selected with NODE_COLUMNS."""
     key, operation, at, ended_at, status = row
     return Node(key, operation, at, ended_at, Status(status))
 
@@ -60,7 +60,7 @@ _AFFECTED: Final = (
 def affected(
     connection: sqlite3.Connection, changes: Sequence[Change], rules: LinkRules
 ) -> Iterator[str]:
-    """Incidents that may follow another deploy after these changes."""
+    """Incidents that these changes may link to another deploy."""
     asked = set()
     for change in changes:
         places = [_place(span, rules) for span in (change.old, change.new)]
@@ -84,11 +84,11 @@ def affected(
 
 
 class _Place(NamedTuple):
-    """What of a deploy decides about incidents."""
+    """The facts of a deploy that decide about incidents."""
 
     project: str
     services: Sequence[str]
-    """Its own, and each artifact that it brought with others."""
+    """Its own service, and each artifact that it deployed together with others."""
     environment: str
     began: Instant
     ended_at: Instant
@@ -97,7 +97,7 @@ class _Place(NamedTuple):
 
 
 def _place(span: Span | None, rules: LinkRules) -> _Place | None:
-    """None for what is no deploy, or a cancelled one."""
+    """The facts of a deploy; None for other spans and for cancelled deploys."""
     if span is None or span.operation != "deploy" or span.started_at is None:
         return None
     if span.status is Status.CANCELLED:
@@ -112,8 +112,8 @@ PLACELESS: Final = (
     "(instr({0}.project, '/') = 0 AND NOT EXISTS (SELECT 1 FROM spans o "
     "WHERE o.operation = 'deploy' AND o.project = {0}.project AND o.service = {0}.service))"
 )
-"""SQL: an incident {0} knows services, not repositories. Where nothing of that name is deployed in
-the project that it states, it is about that service wherever it is deployed."""
+"""SQL: whether incident {0} names a service without a repository. If no service of that name is
+deployed in the incident's project, it is about that service in any project."""
 _OWN: Final = f"(d.project = a.project OR {PLACELESS.format('a')})"
 _BEGUN: Final = (
     "SELECT a.key, s.key FROM asked a CROSS JOIN spans s "
@@ -156,8 +156,8 @@ _SUSPECTS: Final = rows.asked(
 def _suspects(
     connection: sqlite3.Connection, incidents: Mapping[str, Span]
 ) -> dict[str, list[str]]:
-    """Incident -> the newest deploys of its service and environment that had begun; of its project
-    where it names no service."""
+    """Incident -> the newest started deploys of its service and environment, or of its project if
+    it names no service."""
     asked = [
         (key, span.project, span.service, name, span.started_at)
         for key, span in incidents.items()
@@ -176,7 +176,7 @@ def candidates(
     links: Mapping[str, Sequence[Link]],
     rules: LinkRules,
 ) -> dict[str, list[tuple[Rule, Node]]]:
-    """Incident -> the deploy it is about although no link of it says so."""
+    """Incident -> the deploy that it is about, unless a link names that deploy already."""
     suspects = _suspects(connection, incidents)
     wanted = {link.parent for key in incidents for link in links[key]}.union(*suspects.values())
     deploys = {
@@ -186,7 +186,7 @@ def candidates(
     }
 
     def rank(key: str) -> tuple[bool, Instant, str]:
-        """Production before another environment, then the newest."""
+        """Sorts production before other environments, then newest first."""
         return (is_production(deploys[key], rules.environments), deploys[key].at, key)
 
     found = {}

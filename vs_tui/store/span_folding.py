@@ -1,6 +1,6 @@
-"""From new events to span rows: fold every touched key once and write what changed.
+"""Folds new events into span rows: each touched key once, and writes only the changed rows.
 
-Runs inside the writer's transaction, on the writer's thread.
+It runs inside the writer's transaction, on the writer's thread.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from vs_tui.traces.renames import Renames
 
 CACHED_SPANS: Final = 4_000
 CACHED_BYTES: Final = 16 * MIB
-"""Bytes of their events as they are stored; in memory they take about twice as much."""
+"""Most bytes of cached events, as stored; in memory they take about twice as much."""
 
 
 @dataclass(slots=True)
 class Context:
-    """What folding needs to know besides the events."""
+    """Settings and state for folding, besides the events."""
 
     now: Instant
     seq: int
@@ -39,9 +39,9 @@ class Context:
     teams: Teams = field(default_factory=Teams)
     timeouts: Mapping[str, Duration] = field(default_factory=dict)
     ended_with_parent: Mapping[str, Instant | None] = field(default_factory=dict)
-    """When spans ended whose parent left them behind; see `ended_runs`."""
+    """Jobs that are ended by their run -> time of their end, None to reopen; see `ended_runs`."""
     gone: list[str] = field(default_factory=list)
-    """Spans that this batch deleted, because their events belong to another one."""
+    """Spans that this batch deleted, because their events belong to another span."""
 
 
 class Change(NamedTuple):
@@ -50,11 +50,11 @@ class Change(NamedTuple):
     old: Span | None
     new: Span
     folded: Folded
-    """What its events add up to, without what the store adds."""
+    """The result of folding its events, without the values that the store adds."""
     new_keys: bool
-    """Whether it offers or seeks anything it did not before."""
+    """Whether it offers or seeks new keys."""
     fresh: Sequence[Event] = ()
-    """Its events that were not known before."""
+    """Its new events."""
 
     @property
     def short_ref(self) -> str:
@@ -62,13 +62,13 @@ class Change(NamedTuple):
 
     @property
     def material(self) -> bool:
-        """Whether those that may be linked to it must be looked at again."""
+        """Whether spans that may be linked to it must be linked again."""
         old, new = self.old, self.new
         return self.new_keys or (old is None or _seen_by_others(old) != _seen_by_others(new))
 
 
 def _seen_by_others(span: Span) -> tuple[object, ...]:
-    """What of a span decides about the links of others."""
+    """The values of a span that affect the links of other spans."""
     return (
         *(span.at, span.ended_at, span.status, span.operation),
         *(span.project, span.service, span.environment),
@@ -76,9 +76,9 @@ def _seen_by_others(span: Span) -> tuple[object, ...]:
 
 
 class EventCache:
-    """Events of the spans that changed last, so that a busy span is not read back each time.
+    """Caches the events of recently changed spans, so that a busy span is not read back each time.
 
-    Cleared when a transaction fails: what was rolled back must not be remembered.
+    It is cleared when a transaction fails, so that it holds no events that were rolled back.
     """
 
     def __init__(self, size: int = CACHED_SPANS, most_bytes: int = CACHED_BYTES) -> None:
@@ -101,14 +101,14 @@ class EventCache:
         self.bytes -= self._bytes.pop(key, 0)
 
     def add(self, key: str, size: int) -> None:
-        """An event of so many bytes was stored under a key."""
+        """Count the bytes of an event that was stored for a key."""
         self._bytes[key] = self._bytes.get(key, 0) + size
         self.bytes += size
 
     def load(
         self, connection: sqlite3.Connection, keys: Iterable[str]
     ) -> dict[str, dict[bytes, Event]]:
-        """The stored events by key, each under its digest."""
+        """Key -> stored events, each by its digest."""
         found: dict[str, dict[bytes, Event]] = {}
         missing = []
         for key in keys:
@@ -171,8 +171,9 @@ def refold(
     *,
     renamed: bool = False,
 ) -> list[Change]:
-    """Fold spans again without new events: after a timeout or a change of the teams, or because a
-    repository was `renamed`: what they offer and seek is new as well."""
+    """Fold spans again without new events, after a timeout or a change of the teams. With
+    `renamed`, after the rename of a repository, their offers and seeks are written again as
+    well."""
     stored = cache.load(connection, keys)
     renames = cache.names.renames(connection)
     present = {key: _today(renames, events.values()) for key, events in stored.items() if events}
@@ -195,7 +196,7 @@ def _write_keys(
     fresh: Mapping[str, Sequence[Event]],
     known_before: Collection[str],
 ) -> None:
-    """Store what the spans of new events offer and seek now."""
+    """Store the offers and seeks of spans with new events."""
     offers: list[rows.Row] = []
     seeks: list[rows.Row] = []
     restated: list[str] = []
@@ -224,7 +225,7 @@ def _renamed(events: Iterable[Event]) -> bool:
 def _forget_seeks(
     connection: sqlite3.Connection, keys: Sequence[str], wanted: Iterable[rows.Row]
 ) -> None:
-    """Delete the stored seeks of these spans that are no longer wanted."""
+    """Delete the stored seeks of these spans that are not wanted."""
     sql = (
         "SELECT token, key, rule, scope, value, via, link_only FROM seeks "
         "WHERE key IN (SELECT value FROM json_each(?))"
@@ -244,7 +245,7 @@ def _write(
     known: Iterable[str],
     context: Context,
 ) -> list[Change]:
-    """`known`: the keys that had events before; the others have no row."""
+    """Fold and write spans. `known` are the keys that had events before; the others have no row."""
     # People's decisions alone, which have no source, make no span.
     told = {key: found for key, found in events.items() if any(event.source for event in found)}
     stored = _stored_rows(connection, known)
@@ -297,7 +298,7 @@ def _stored_rows(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[st
 
 
 def load_spans(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Span]:
-    """The stored spans of these keys, without phases: those have no events of their own."""
+    """The stored spans with these keys, without phases, which have no events of their own."""
     sql = (
         f"SELECT {rows.SELECT_SPAN} FROM spans WHERE derived = 0 "
         "AND key IN (SELECT value FROM json_each(?))"
@@ -308,7 +309,8 @@ def load_spans(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str,
 def _complete(
     result: Folded, old: Span | None, context: Context, ambiguous: frozenset[str]
 ) -> Span:
-    """The folded span with what the store adds: team, timeout, ref and its place in a trace."""
+    """The folded span with the values that the store adds: team, timeout, ref and its place in a
+    trace."""
     if (ended := context.ended_with_parent.get(result.span.key)) is not None:
         span = result.span._replace(status=Status.CANCELLED, ended_at=ended)
     else:
@@ -325,7 +327,8 @@ _SHORT_REF: Final = rows.WRITTEN.index("short_ref")
 
 
 def _give_back(connection: sqlite3.Connection, left: Collection[str]) -> None:
-    """Let the span that is alone with a short ref now, since the other was renamed, go by it."""
+    """Give a short ref back to the span that is now the only one with it, after the other was
+    renamed."""
     if left:
         connection.execute(
             "UPDATE spans SET ref = short_ref WHERE short_ref IN (SELECT value FROM json_each(?)) "
@@ -338,9 +341,9 @@ def _give_back(connection: sqlite3.Connection, left: Collection[str]) -> None:
 def _ambiguous_refs(
     connection: sqlite3.Connection, folded: Mapping[str, Folded], before: Mapping[str, Span]
 ) -> frozenset[str]:
-    """Short refs that more than one span has; those spans go by their full keys.
+    """Short refs that more than one span has; those spans are shown with their full refs.
 
-    A span that was alone with its ref until now is renamed here.
+    A span that had its short ref alone until now is changed to its full ref here.
     """
     owners: dict[str, set[str]] = {}
     for key, result in folded.items():
