@@ -1,5 +1,5 @@
-"""Text and strips. Texts of events are cleaned and cut by their width in cells, so wide
-characters and emoji do not break columns; nothing is ever parsed as markup."""
+"""Texts, pieces and strips. Texts of events are cleaned and cut by their width in cells, so wide
+characters and emoji keep columns aligned. Nothing is parsed as markup."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from vs_tui.model.display import clean
 from vs_tui.tui.theme import ASCII, Look
 
 Piece = tuple[str, str]
-"""A text and the role it is painted in."""
+"""(text, role); the role selects the style."""
 
 _SPELLED: Final = {"→": ">", "›": ">", "…": "~", "—": "-", "–": "-", "·": "-", "’": "'", "×": "x"}
 
 
 _CLUSTER: Final = re.compile("(?s:.)(?:[\u0300-\u036f\u20d0-\u20ff\ufe00-\ufe0f]|\u200d.)*")
-"""A character with what is joined to it: an emoji of several is as wide as one."""
+"""A character with the combining characters and joined emoji that follow it."""
 
 
 def fit(text: str, width: int, *, right: bool = False, ellipsis: str = "…") -> str:
-    """Cleaned text in exactly `width` cells; what does not fit ends with an ellipsis."""
+    """Cleaned text in exactly `width` cells; a longer text ends with an ellipsis."""
     if width <= 0:
         return ""
     shown = clean(text, 4 * width + 20)
@@ -41,20 +41,20 @@ def fit(text: str, width: int, *, right: bool = False, ellipsis: str = "…") ->
 
 
 def longest_name(names: Iterable[str], most: int) -> int:
-    """Cells that the longest of the names takes, `most` at the most; 0 when there is none."""
+    """Cells of the longest name, at most `most`; 0 without names."""
     return max((min(cell_len(clean(name, 4 * most + 20)), most) for name in names), default=0)
 
 
 def cropped(text: str, width: int) -> str:
-    """At most `width` cells of a clean text; an emoji that was cut leaves no joiner behind, which
-    would join with what is painted next."""
+    """A clean text in at most `width` cells. If an emoji is cut, its joiner is removed, so that it
+    does not join the next text."""
     cut = set_cell_size(text, width)
     return cut if not cut.endswith("\u200d") else set_cell_size(cut.rstrip("\u200d"), width)
 
 
 def ascii_only(text: str) -> str:
-    """The text in ASCII and in as many cells: accents are dropped, what cannot be spelled is
-    `?`. For terminals whose font has nothing else."""
+    """The text in ASCII with the same number of cells, for terminals with ASCII fonts. Accents are
+    dropped; other characters become `?`."""
     if text.isascii():
         return text
     shown = []
@@ -69,7 +69,7 @@ def ascii_only(text: str) -> str:
 def strip_of(
     pieces: Iterable[Piece], look: Look, width: int, background: Style | None = None
 ) -> Strip:
-    """A line of exactly `width` cells. `background` is laid below every piece (the cursor)."""
+    """A line of exactly `width` cells. `background` (the cursor) lies under every piece."""
     segments = []
     used = 0
     base = look["text"]
@@ -100,8 +100,8 @@ def _above(background: Style | None, style: Style) -> Style:
 
 
 def framed(title: Sequence[Piece], note: str, look: Look, width: int, *, top: bool) -> list[Piece]:
-    """The top or bottom line of a box: a title at the left, a note at the right, each cut to
-    what fits; the note goes first."""
+    """The top or bottom line of a box: title at the left, note at the right. A long title is cut;
+    the note is left out first."""
     upper_left, line, upper_right, _, low_left, low_right = tuple(look.glyphs.frame)
     left, right = (upper_left, upper_right) if top else (low_left, low_right)
     if not title and not note:
@@ -118,7 +118,7 @@ def framed(title: Sequence[Piece], note: str, look: Look, width: int, *, top: bo
 
 
 def cut(pieces: Iterable[Piece], width: int, ellipsis: str = "…") -> list[Piece]:
-    """The pieces, the last one cut where they take more than `width` cells."""
+    """The pieces in at most `width` cells; the last one is cut."""
     kept: list[Piece] = []
     used = 0
     for text, role in pieces:
@@ -133,12 +133,12 @@ def cut(pieces: Iterable[Piece], width: int, ellipsis: str = "…") -> list[Piec
 
 
 def width_of(pieces: Iterable[Piece]) -> int:
-    """Cells that the pieces take."""
+    """Cells of all pieces."""
     return sum(cell_len(text) for text, _ in pieces)
 
 
 def flowed(groups: Iterable[Sequence[Piece]], width: int, gap: int = 3) -> list[list[Piece]]:
-    """Groups set side by side, as many in a line as fit."""
+    """Groups side by side, with as many per line as fit."""
     lines: list[list[Piece]] = []
     used = width
     for group in groups:

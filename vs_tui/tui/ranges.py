@@ -1,4 +1,4 @@
-"""Time ranges as people write them: back from now, or from one day to another."""
+"""Time ranges as users write them: a length back from now, or from one day to another."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Final
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant, iso, parse_duration
 
 PRESETS: Final = ("1h", "24h", "7d", "30d", "all")
-"""What the picker lists; each a range by itself."""
+"""Ranges that the picker lists."""
 DEFAULT: Final = "7d"
 METRICS_DEFAULT: Final = "30d"
-"""Of delivery metrics: the same as on every other face."""
+"""Default range of delivery metrics, the same in every interface."""
 ACCEPTED: Final = "12h, 90d, all, 2026-11-01.., 2026-11-01..2026-11-08 or 2026-11-01T08:30..09:15"
 _LENGTHS: Final = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
@@ -22,33 +22,33 @@ _CLOCK: Final = re.compile(r"\d\d:\d\d(:\d\d)?")
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A time range; without a length and without a beginning it is all time."""
+    """A time range; without length and beginning it means all time."""
 
     text: str
-    """As it was written: what is shown and remembered."""
+    """The range as written; shown and remembered."""
     length: Duration = 0
-    """Back from now."""
+    """Length back from now."""
     since: Instant | None = None
     until: Instant | None = None
-    """Exclusive; None: it goes on."""
+    """Exclusive end; None: open."""
 
     @property
     def terms(self) -> str:
-        """In the filter language."""
+        """The range in the filter language."""
         if self.length:
             return f"fresh<{self.text}"
         terms = [f"since:{iso(self.since)}"] if self.since is not None else []
         return " ".join([*terms, *([f"until:{iso(self.until)}"] if self.until else [])])
 
     def window(self, now: Instant) -> tuple[Instant | None, Instant]:
-        """(beginning or None, end) at a moment."""
+        """(beginning or None, end) of the range at the moment `now`."""
         end = now if self.until is None else min(self.until, now)
         return (now - self.length if self.length else self.since), end
 
 
 def parse_range(text: str, now: Instant, zone: tzinfo | None) -> Range:
-    """Read a range; ValueError says what is wrong and what is accepted. Days and times are the
-    user's; a day as the end is included."""
+    """Parse a range. Days and times are in the user's time zone; an end day is included. ValueError
+    says what is wrong and which forms are accepted."""
     compact = "".join(text.split()).lower()
     if compact in ("", "all"):
         return Range("all")

@@ -1,4 +1,4 @@
-"""Sending a stored delivery once more: to this receiver, or to another address."""
+"""Sends a stored delivery again: to this receiver, or to another address."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _NOT_HERE = "this dashboard is read-only; send it where the receiver runs"
 
 
 def send_here(app: Session, detail: DeliveryDetail) -> None:
-    """To the receiver of this dashboard, over HTTP as any sender."""
+    """Send it to this dashboard's receiver, over HTTP."""
     _send(app, detail, "")
 
 
 def ask_and_send(app: Session, detail: DeliveryDetail) -> None:
-    """To an address that the user gives."""
+    """Ask for an address and send it there."""
     if app.setup.resend is None:
         app.notify_text(_NOT_HERE)
         return

@@ -1,7 +1,7 @@
-"""`[ui] people = false`: roles in the place of names, for a screen that everybody sees.
+"""`[ui] people = false`: shows roles instead of names, for a screen in public view.
 
-It stands between the dashboard and what it reads, so no view can forget it. Filters see the names,
-and bodies of deliveries are shown as the tools sent them.
+It wraps the reader, so every view gets roles. Filters still match names, and bodies of deliveries
+are shown as sent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROLES: Final[Mapping[str, str]] = {
     "review": "reviewer",
     "incident": "responder",
 }
-"""Who acts in a span of this operation; a machine's span has one who started it."""
+"""Operation -> role of its actor; for other operations it is `starter`."""
 _STARTED: Final = "starter"
 _NAMES: Final[Mapping[str, str]] = {
     "vs.pr.reviewers": "reviewer",
@@ -34,7 +34,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "vs.deploy.reviewers": "approver",
     "vs.incident.assignees": "responder",
 }
-"""Attributes that hold names, and what these people are."""
+"""Attribute with names -> role of these people."""
 _ACTS: Final[Mapping[str, str]] = {
     "review": "reviewer",
     "approve": "approver",
@@ -45,12 +45,12 @@ _ACTS: Final[Mapping[str, str]] = {
 
 
 def role_of(span: Span) -> str:
-    """What the actor of a span is called; empty where none is known."""
+    """The role of a span's actor; empty if the actor is unknown."""
     return ROLES.get(span.operation, _STARTED) if span.actor else ""
 
 
 def without_names(span: Span) -> Span:
-    """The span with roles in the place of its people."""
+    """The span with roles instead of names."""
     attributes = {
         name: _counted(str(value), _NAMES[name]) if name in _NAMES else value
         for name, value in span.attributes.items()
@@ -62,13 +62,13 @@ def without_names(span: Span) -> Span:
 
 
 def _counted(names: str, role: str) -> str:
-    """`reviewer`, or `reviewer 1, reviewer 2` for several names."""
+    """The role for one name, `reviewer 1, reviewer 2` for several."""
     count = len([name for name in names.split(",") if name.strip()])
     return role if count < 2 else ", ".join(f"{role} {n}" for n in range(1, count + 1))
 
 
 def action_without_names(action: NextAction) -> NextAction:
-    """What goes on, with roles in the place of those who act next."""
+    """The next action with roles instead of names."""
     role = _ACTS.get(action.verb, "author")
     who = tuple(_counted(",".join(action.who), role).split(", ")) if action.who else ()
     step = without_names(action.step) if action.step is not None else None
@@ -83,7 +83,7 @@ def standing_without_names(row: Standing) -> Standing:
 
 
 class Roles:
-    """A reader whose spans name no people; all else is the reader's own."""
+    """A reader whose spans contain roles instead of names; other data is unchanged."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader

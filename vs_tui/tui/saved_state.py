@@ -1,5 +1,4 @@
-"""What the dashboard remembers between starts: filters, sorts, ranges, team, theme,
-and the view."""
+"""State kept between starts: filters, sort orders, ranges, team, theme and the last view."""
 
 from __future__ import annotations
 
@@ -11,18 +10,18 @@ from pathlib import Path
 
 @dataclass
 class Remembered:
-    """Small and optional: a broken or missing file means defaults."""
+    """Saved state of the dashboard; a missing or broken file means defaults."""
 
     filters: dict[str, str] = field(default_factory=dict)
     """View -> filter."""
     sorts: dict[str, str] = field(default_factory=dict)
-    """View -> order."""
+    """View -> sort order."""
     ranges: dict[str, str] = field(default_factory=dict)
     """View -> time range."""
     team: str = ""
     theme: str = ""
     view: str = ""
-    """The view that was shown last."""
+    """The view shown last."""
 
     @classmethod
     def load(cls, path: str) -> Remembered:

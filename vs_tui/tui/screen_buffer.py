@@ -1,6 +1,6 @@
-"""What the terminal shows, cell by cell, so that only what differs is sent to it.
+"""The content of the terminal, cell by cell, so that only changed cells are sent.
 
-Textual sends each line that was repainted whole: 1.5 kB for a cell that counts seconds.
+Textual sends every repainted line whole: 1.5 kB for a cell that counts seconds.
 """
 
 from __future__ import annotations
@@ -16,29 +16,31 @@ from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.strip import Strip
 
 _NEAR: Final = 4
-"""Equal cells between two that differ which cost less than to move the cursor over them."""
+"""Changed cells at most this far apart are sent in one run, with the equal cells between them; that
+is cheaper than moving the cursor."""
 _UNKNOWN: Final = "\0"
 _NARROW: Final = re.compile(
     "[\x20-\x7e\xa1-\xac\xae-\u02ff\u0370-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e"
     "\u2190-\u21ff\u2200-\u22ff\u2500-\u25fc\u25ff\u2713\u2717\u2800-\u28ff]*"
 )
-"""Texts of which every terminal makes as many cells as they have characters. With others, such as
-an emoji of several characters, a terminal may be a cell off, and so would be what is sent to a
-column behind them: strips that hold such are sent whole."""
+"""Texts in which every terminal gives each character one cell. With other texts, such as joined
+emoji, a terminal may be a cell off, and so would all later columns: strips with such texts are sent
+whole."""
 
 
 class Code(NamedTuple):
-    """What a style is made of, each as its parameters of SGR, the sequence that sets it."""
+    """A style in parts, each as parameters of SGR, the escape sequence for styles."""
 
     attributes: str = ""
     front: str = ""
     back: str = ""
     link: str = ""
-    """A whole sequence that opens a hyperlink."""
+    """Escape sequence that opens a hyperlink."""
 
 
 class Whole(NamedTuple):
-    """A strip that is sent as it is; its cells in a line all hold it, with unknown characters."""
+    """A strip that is sent whole. Each of its cells in a line holds this object and an unknown
+    character."""
 
     column: int
     rendered: str
@@ -49,7 +51,7 @@ _END_OF_LINK: Final = "\x1b]8;;\x1b\\"
 
 
 class Sheet:
-    """Two pictures of the terminal: as it shall look, and as it was told to."""
+    """Two buffers of the screen: the wanted content, and the content sent so far."""
 
     def __init__(self) -> None:
         self._codes: dict[Style | None, Code] = {}
@@ -58,17 +60,17 @@ class Sheet:
         self._wanted: list[_Line] = []
         self._sent: list[_Line] = []
         self._touched: dict[int, int] = {}
-        """Lines that may differ, with the number of the update that touched them last."""
+        """Line that may differ -> number of the last update that changed it."""
         self._updates = 0
 
     def forget(self) -> None:
-        """What the terminal shows is not known any more: it was resized, or another program wrote
-        to it. All of it is sent next."""
+        """Send everything next time, because the terminal was resized or another program wrote to
+        it."""
         self._sent = [_Line(self._width) for _ in self._wanted]
         self._touched = dict.fromkeys(range(len(self._wanted)), self._updates)
 
     def take(self, update: CompositorUpdate, console: Console) -> None:
-        """How the terminal shall look from now on."""
+        """Apply an update to the wanted content."""
         system = console._color_system or ColorSystem.TRUECOLOR
         if system is not self._system:
             self._system = system
@@ -109,10 +111,10 @@ class Sheet:
         return code
 
     def changes(self, most: int | None = None) -> str:
-        """What makes the terminal look as it shall; empty when it does. It is taken for sent.
+        """The text that brings the terminal up to date; empty if it is. The text counts as sent.
 
-        No line is begun after `most` characters, and those that were touched last come first: on
-        a slow line the answer to a key does not wait until all that was painted before is there.
+        After `most` characters no further line is started. Lines changed last come first, so that
+        on a slow line the answer to a key does not wait for older content.
         """
         out = _Pen()
         for y in sorted(self._touched, key=lambda y: (-self._touched[y], y)):
@@ -132,12 +134,12 @@ class Sheet:
 
     @property
     def changed(self) -> bool:
-        """Whether there may be more to send."""
+        """Whether lines may be left to send."""
         return bool(self._touched)
 
 
 class _Line:
-    """The characters of a line, and what each of them is sent with."""
+    """The characters of a line and their styles."""
 
     __slots__ = ("codes", "text")
 
@@ -146,13 +148,14 @@ class _Line:
         self.codes: list[Code | Whole] = [_BARE] * width
 
     def put(self, x: int, text: str, codes: Sequence[Code | Whole]) -> None:
-        """Replace what stands from a column on; what does not fit is left out."""
+        """Replace the content from column `x` on; text beyond the line's end is dropped."""
         text = text[: len(self.text) - x]
         self.text = self.text[:x] + text + self.text[x + len(text) :]
         self.codes[x : x + len(text)] = codes[: len(text)]
 
     def differing(self, other: _Line) -> Iterator[tuple[int, int]]:
-        """[first, until) of the runs that are not the same in a line of the same length."""
+        """[first, until) of each run of columns that differs from another line of the same
+        length."""
         if self.text == other.text and self.codes == other.codes:
             return
         cells = zip(self.text, other.text, self.codes, other.codes, strict=True)
@@ -169,7 +172,7 @@ class _Line:
             yield first, last + 1
 
     def pieces(self, first: int, until: int) -> Iterator[tuple[int, str, Code | Whole]]:
-        """(column, text, code) of the runs of one code."""
+        """(column, text, code) of each run with one style."""
         begin = first
         for column in range(first + 1, until + 1):
             if column == until or self.codes[column] != self.codes[begin]:
@@ -178,7 +181,7 @@ class _Line:
 
 
 class _Pen:
-    """Writes at places in styles, and says neither again where it need not."""
+    """Writes text at positions and in styles; repeats a position or style only if it changed."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -187,7 +190,7 @@ class _Pen:
         self.length = 0
 
     def whole(self, y: int, strip: Whole) -> None:
-        """A strip that comes with its styles."""
+        """Write a strip that brings its own styles."""
         self.move(y, strip.column)
         self._style(_BARE)
         self._add(strip.rendered)
@@ -199,7 +202,8 @@ class _Pen:
             self._add(f"\x1b[{y + 1};{x + 1}H")
 
     def text(self, text: str, code: Code) -> None:
-        """Narrow characters where it stands, or any that are followed by a move."""
+        """Write narrow characters at the current position. After other characters the position is
+        unknown, so move next."""
         self._style(code)
         self._add(text)
         y, x = self._place
@@ -226,13 +230,14 @@ class _Pen:
         self.length += len(text)
 
     def end(self) -> str:
-        """All that was written; the terminal writes plainly after it."""
+        """Everything written, with the style reset at the end."""
         self._style(_BARE)
         return "".join(self._parts)
 
 
 def _code_of(style: Style, system: ColorSystem) -> Code:
-    """As Textual sends it, in parts: a line has many colours on one background."""
+    """A style as Textual sends it, split into parts, because neighbouring colours often share a
+    background."""
 
     def colour(found: Color | None, front: bool) -> str:
         return ";".join(found.downgrade(system).get_ansi_codes(front)) if found else ""
@@ -243,7 +248,7 @@ def _code_of(style: Style, system: ColorSystem) -> Code:
 
 
 def _strips(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
-    """(line, column, strip) of all that an update holds."""
+    """(line, column, strip) of each strip in an update."""
     if isinstance(update, LayoutUpdate):
         for y, strips in enumerate(update.strips, update.region.y):
             x = update.region.x

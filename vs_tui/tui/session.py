@@ -1,7 +1,7 @@
-"""What all screens share: the reader, the look, the moment that is shown, what is said.
+"""State that all screens share: the reader, the look, the moment on screen, the notices.
 
 The application is a Session that also takes keys and starts the receiver. Views, widgets and
-helpers know the Session only, so no import leads back to them.
+helpers import only Session, which avoids import cycles.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from vs_tui.metrics.cards import Card
 
 BASELINE_AGE: Final = 60 * SECOND
-"""How long the history of a series is taken for known."""
+"""How long the history of a series stays valid."""
 MAX_BASELINES: Final = 20_000
 NOTICE_SECONDS: Final = 4.0
 
@@ -53,16 +53,16 @@ def _zone(name: str) -> tzinfo | None:
 
 
 class Session(SparingApp[int]):
-    """The state that views share, and what they may ask."""
+    """The state and functions that views share."""
 
     _asked: tuple[tuple[str, str], float] = ("", ""), 0.0
-    """What was asked for last, of what, and when."""
+    """((action, its object), time) of the last action that must be repeated to confirm it."""
     navigation: Navigator
     output: Copier
     config_trouble = ""
-    """Why the changed configuration file is not in force."""
+    """Why the changed configuration file was not applied."""
     after_restart = ""
-    """What of the configuration file takes effect after a restart."""
+    """Changes of the configuration file that take effect after a restart."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__()
@@ -80,74 +80,76 @@ class Session(SparingApp[int]):
         self.teams: Sequence[str] = ()
         self.by_trace = setup.by_trace
         self.totals: Totals | None = None
-        """Counts of all traces that are open; None before they are known."""
+        """Counts of all open traces; None until they are read."""
         self.baselines: dict[str, Baseline] = {}
         self._learnt_at: dict[str, Instant] = {}
         self.health: Sequence[SourceHealth] = ()
         self.in_flight = 0
         self.failed = 0
         self.trouble = ""
-        """What is wrong with the store."""
+        """Problem of the store."""
         self.notices: deque[str] = deque(maxlen=20)
-        """What was said last."""
+        """The last notices."""
         self.notice = "", ""
-        """What is said now, and how grave it is."""
+        """(text, severity) of the notice shown now."""
         self.cut_last: tuple[str, str] | None = None
         """(child, parent) of the link that was cut last."""
         self._notice_timer: Timer | None = None
         self.unreadable = ""
-        """Why the last reading failed."""
+        """Why the last read failed."""
         self.not_listening = ""
         """Why the receiver did not start."""
         self.clock_trouble = self.waits_for_clock = ""
-        """Which clock is wrong, and what the receiver does not do because its own is."""
+        """The clock that is wrong, and the work that the receiver suspends because its own clock is
+        wrong."""
         self.export_trouble = ""
-        """Why nothing leaves by OTLP."""
+        """Why the OTLP export fails."""
         self.lag: Duration = 0
         self.unfolded = 0
-        """How far the folding is behind what is stored."""
+        """Number of deliveries that are stored but not folded yet."""
         self.url = setup.url
         self.blurred = False
         self.histories = Histories(self.reader, setup.clock, lambda: self.frozen_at)
         self.last_target = ""
-        """Where a delivery was sent last."""
+        """Address to which a delivery was last sent."""
         self._connections: Sequence[Connection] | None = None
         self.ansi_color = self.look.palette.name in ("ansi", "mono")
         self.begun = False
-        """Whether the first screen was read."""
+        """Whether the first screen has been read."""
 
     @property
     def view(self) -> Shown | None:
-        """The screen on top; None while the palette is."""
+        """The screen on top; None while the palette is open."""
         raise NotImplementedError
 
     def do(self, action_id: str) -> None:
-        """Do an action by its id."""
+        """Run an action by its id."""
         raise NotImplementedError
 
     def now(self) -> Instant:
-        """The clock, or the moment the screen is frozen at."""
+        """The current time, or the time at which the screen is frozen."""
         return self.frozen_at if self.frozen_at is not None else self.setup.clock()
 
     @property
     def is_moving(self) -> bool:
-        """Whether something on the screen changes by the second."""
+        """Whether the screen changes every second."""
         if self.by_trace and self.totals is not None:
             return self.totals.of(Section.RUNNING) > 0
         return self.in_flight > 0
 
     @property
     def travelled(self) -> bool:
-        """Whether the screen shows a moment before it was started; counts of then are unknown."""
+        """Whether the screen was started at a past moment; the counts of that moment are
+        unknown."""
         return self.frozen_at is not None and self.frozen_at == self.setup.at
 
     async def trace(self, trace_id: str) -> Trace | None:
-        """A trace, as it stood when the screen was frozen."""
+        """A trace, as of the moment at which the screen is frozen."""
         found = await self.reader.trace(trace_id)
         return trace_at(found, self.frozen_at) if found is not None else None
 
     async def learn(self, spans: Sequence[Span]) -> None:
-        """Know the history of these spans' series; asked again after a minute."""
+        """Read the baselines of these spans' series, at most once a minute for each span."""
         now = self.setup.clock()
         missing = [s for s in spans if now - self._learnt_at.get(s.key, 0) > BASELINE_AGE]
         if not missing:
@@ -160,8 +162,8 @@ class Session(SparingApp[int]):
         self.baselines.update(found)
 
     async def connections(self) -> Sequence[Connection]:
-        """How each tool reaches us. The first time all adapters are imported, which takes longer
-        than a key may, so it is done in a thread."""
+        """How each tool reaches the receiver. The first call imports all adapters; this is slow, so
+        it runs in a thread."""
         if self._connections is not None:
             return self._connections
         url, found = self.url, await asyncio.to_thread(self.setup.connections)
@@ -179,7 +181,7 @@ class Session(SparingApp[int]):
 
     @property
     def range(self) -> Range:
-        """The time range of what is shown."""
+        """The time range of the current screen."""
         view = self.navigation.ranged
         return view.range if view is not None else Range(DEFAULT)
 
@@ -189,7 +191,7 @@ class Session(SparingApp[int]):
 
     @property
     def range_back(self) -> tuple[Duration, Instant | None]:
-        """The range as (length, 0 for all time; the moment it is back from, None: now)."""
+        """(length, or 0 for all time; end, or None for now) of the range."""
         return self._back(self.range)
 
     def _back(self, chosen: Range) -> tuple[Duration, Instant | None]:
@@ -198,7 +200,7 @@ class Session(SparingApp[int]):
         return (until - since if since is not None else 0), at
 
     def range_problem(self, text: str) -> str:
-        """Why a text is no time range; empty when it is one."""
+        """Why a text is not a time range; empty if it is one."""
         try:
             parse_range(text, self.now(), self.zone)
         except ValueError as error:
@@ -206,7 +208,7 @@ class Session(SparingApp[int]):
         return ""
 
     def choose_range(self, text: str | None) -> None:
-        """Give the view another time range; empty keeps it."""
+        """Set the time range of the view; an empty text keeps it."""
         view = self.navigation.ranged
         if text and view is not None:
             view.range = parse_range(text, self.now(), self.zone)
@@ -214,11 +216,11 @@ class Session(SparingApp[int]):
             self.reload_view()
 
     def effective_filter(self, text: str) -> str:
-        """A screen's filter with the team of all screens and its own time range."""
+        """A screen's filter with the terms of the team and of the time range added."""
         return filtering.effective(text, self.team, self.range.terms)
 
     def empty_text(self, filtered: bool) -> tuple[str, ...]:
-        """What an empty list says: how to get the first event, or that the filter hides all."""
+        """Text of an empty list: how to get the first event, or that nothing matches the filter."""
         if filtered or self.team or (self.health and self.range_name != "all"):
             lines: tuple[str, ...] = onboarding.NOTHING_MATCHES
         elif self.not_listening:
@@ -229,16 +231,16 @@ class Session(SparingApp[int]):
         return tuple(map(self.worded, lines))
 
     def clock_text(self, instant: Instant | None) -> str:
-        """A moment in the user's zone."""
+        """A time in the user's time zone."""
         return span_format.clock(instant, self.zone, self.now())
 
     def worded(self, text: str) -> str:
-        """A text of ours, with the keys as they are bound now in the place of `{id}`."""
+        """A text of ours in which each `{id}` is replaced by the key now bound to that action."""
         return table.worded(text, self.actions)
 
     def notify_text(self, text: str, severity: str = "information") -> None:
-        """Say something for a while, in a line of its own above the keys, instead of what was said
-        before; the text is never read as markup."""
+        """Show a notice for a few seconds in a line above the keys; it replaces the notice before.
+        The text is never read as markup."""
         if severity == "error":
             text = f"{self.look.glyphs.fail} {text}"
         self.notices.append(clean(text))
@@ -249,7 +251,7 @@ class Session(SparingApp[int]):
         self._show_notice()
 
     def clear_notice(self) -> None:
-        """Stop saying it."""
+        """Remove the notice."""
         self.notice = "", ""
         self._show_notice()
 
@@ -258,7 +260,7 @@ class Session(SparingApp[int]):
             view.paint_notice()
 
     def cut_link(self, child: str, parent: str) -> None:
-        """Separate a span from its parent; survives a rebuild."""
+        """Separate a span from its parent, on the second request. A rebuild keeps the cut."""
         send = self.setup.send_links
         if send is None:
             self.notify_text("this dashboard is read-only; cut links where the receiver runs")
@@ -278,7 +280,7 @@ class Session(SparingApp[int]):
         start(self, work, "links")
 
     def undo_cut(self) -> None:
-        """Let the rules decide again about the link that was cut last."""
+        """Undo the last cut: the rules decide about the link again."""
         send, cut = self.setup.send_links, self.cut_last
         if send is None or cut is None:
             self.notify_text("nothing was cut here that could be joined again")
@@ -292,13 +294,14 @@ class Session(SparingApp[int]):
         start(self, work, "links")
 
     def asked_twice(self, what: str, of: str = "") -> bool:
-        """Whether the same was asked for a moment ago: what costs something is asked for twice."""
+        """Whether the same action was requested a moment ago. Actions with a cost need a second
+        request."""
         asked, now = (what, of), monotonic()
         before, self._asked = self._asked, (asked, now)
         return before[0] == asked and now - before[1] < NOTICE_SECONDS
 
     def refold(self, delivery_id: int) -> None:
-        """Read a delivery again with today's adapters."""
+        """Fold a delivery again with the current adapters."""
         refold = self.setup.refold
         if refold is None:
             self.notify_text("this dashboard is read-only; `vs-tui db rebuild` folds all again")
@@ -310,7 +313,7 @@ class Session(SparingApp[int]):
         start(self, work, "refold")
 
     def choose_team(self, team: str) -> None:
-        """Show one team only in every view, empty for all."""
+        """Show only one team in every view; empty shows all."""
         self.team = team
         self.remember()
         self.reload_view()
@@ -321,7 +324,7 @@ class Session(SparingApp[int]):
             view.start_reload()
 
     def tell_trouble(self, text: str) -> None:
-        """Show over every screen what failed, until reading works again."""
+        """Show an error over every screen until a read succeeds."""
         self.unreadable = clean(text, 200)
         self.paint_frame()
 
@@ -330,12 +333,13 @@ class Session(SparingApp[int]):
             view.paint_frame()
 
     def show_theme(self) -> None:
-        """What Textual's own widgets (toasts, palette, input) are drawn with."""
+        """Apply the theme to Textual's own widgets (palette, inputs)."""
         self.ansi_color = self.look.palette.name in ("ansi", "mono")
         self.theme = "textual-dark" if self.look.palette.dark else "textual-light"
 
     def remember(self) -> None:
-        """Keep filters, sorts, ranges, team and theme for the next start."""
+        """Save filters, sort orders, ranges, team, theme and the current view for the next
+        start."""
         for name, view in self.navigation.views.items():
             self.remembered.filters[name] = view.filter_text
             if view.sort:

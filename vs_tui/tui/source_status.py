@@ -1,4 +1,4 @@
-"""What is known of each source, and what to do about it: the Sources screen and the banners."""
+"""The state of each source and what to do about it, for the Sources screen and the banners."""
 
 from __future__ import annotations
 
@@ -15,45 +15,46 @@ from vs_tui.store.reader_protocol import DeliveryRow, Reader, SourceHealth
 from vs_tui.tui import span_format
 
 SILENT_AFTER: Final = 7 * DAY
-"""A tool that sent before and is quiet for longer has perhaps switched its webhook off."""
+"""A tool that sent before and is silent for longer may have switched its webhook off."""
 RETIRED_AFTER: Final = 60 * DAY
-"""Longer silent than this it was probably taken out of use; nobody is reminded any more."""
+"""A tool that is silent for longer is probably out of use; reminders stop."""
 _USUAL: Final = ("github", "gitlab", "jenkins", "jira", "customhttp")
-"""What most people connect first."""
+"""The tools that most users connect first."""
 QUIET_BY_NATURE: Final = frozenset(
     {
         *("pagerduty", "alertmanager", "grafana", "grafanairm", "incidentio", "rootly"),
         *("opsgenie", "datadog", "servicenow", "sentry", "statuspage"),
     }
 )
-"""They speak when something breaks: their silence is good news."""
+"""Tools that send only when something breaks; silence is normal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How a tool reaches us: out of the adapters and the configuration."""
+    """How a tool reaches the receiver, from the adapters and the configuration."""
 
     name: str
     title: str
     paths: tuple[str, ...]
     proof: str = ""
-    """The header that the tool signs with; empty when it sends our token."""
+    """The header with the tool's signature; empty if the tool sends our token."""
     token_in_url: bool = False
     kept_as: str = "token"
-    """What `vs-tui secret show` calls it."""
+    """Name of the secret in `vs-tui secret show`."""
     secret: str = field(default="", repr=False)
-    """What to paste at the tool; empty when it is kept on another machine."""
+    """Secret to paste at the tool; empty if another machine keeps it."""
     token: str = field(default="", repr=False)
 
     @property
     def how(self) -> Proof:
-        """How its requests prove themselves."""
+        """How the tool's requests authenticate."""
         return Proof(self.title, self.kept_as, self.proof, self.token_in_url)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How a source does: `ok`, `none`, `quiet`, `unread` or `refused`, and in words."""
+    """The state of a source: `ok`, `none`, `quiet`, `unread` or `refused`, with a text and
+    advice."""
 
     level: str
     text: str
@@ -61,7 +62,7 @@ class Condition:
 
     @property
     def role(self) -> str:
-        """What it is painted in."""
+        """Role that it is painted in."""
         return {"ok": "ok", "none": "dim", "refused": "fail"}.get(self.level, "wait")
 
 
@@ -71,8 +72,8 @@ def condition(
     now: Instant,
     refused_last: DeliveryRow | None = None,
 ) -> Condition:
-    """Judge what a source has sent since the database exists; `refused_last` is the newest request
-    of it that was refused."""
+    """The state of a source, from its deliveries since the database exists. `refused_last` is its
+    newest refused request."""
     counts = health.counts if health is not None else {}
     last = health.last_received_at if health is not None else None
     accepted, ignored = counts.get(Verdict.ACCEPTED, 0), counts.get(Verdict.IGNORED, 0)
@@ -126,7 +127,7 @@ def _first_steps(connection: Connection) -> str:
 
 
 async def refused_last(reader: Reader, heard: Iterable[SourceHealth]) -> Mapping[str, DeliveryRow]:
-    """Source -> its newest refused request, of those from which nothing else came."""
+    """Source -> its newest refused request, for sources whose requests were all refused."""
     found = {}
     for health in heard:
         counts = dict(health.counts)
@@ -137,7 +138,7 @@ async def refused_last(reader: Reader, heard: Iterable[SourceHealth]) -> Mapping
 
 
 def is_silent(health: SourceHealth, now: Instant) -> bool:
-    """Whether a source that did send is quiet for too long."""
+    """Whether a source that worked before is silent for too long."""
     last = health.last_received_at
     if health.source in QUIET_BY_NATURE:
         return False
@@ -146,23 +147,23 @@ def is_silent(health: SourceHealth, now: Instant) -> bool:
 
 
 def midnight(now: Instant, zone: tzinfo | None) -> Instant:
-    """The beginning of the user's day."""
+    """The start of the current day in the user's time zone."""
     local = to_datetime(now).astimezone(zone)
     return round(local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()) * SECOND
 
 
 def masked(secret: str) -> str:
-    """A secret that cannot be read, not even its length."""
+    """Stars instead of a secret; they do not show its length."""
     return "********" if secret else "-"
 
 
 def url_of(connection: Connection, base: str, path: str = "") -> str:
-    """Where the tool sends to."""
+    """The URL that the tool sends to."""
     return base.rstrip("/") + (path or connection.paths[0]).removesuffix("*")
 
 
 def url_with_token(connection: Connection, base: str) -> str:
-    """For tools that can send nothing but a URL; empty when there is no token to put in."""
+    """The URL with the token, for tools that can configure only a URL; empty without a token."""
     if not connection.token_in_url or not connection.token:
         return ""
     return f"{url_of(connection, base)}?token={connection.token}"
@@ -171,8 +172,8 @@ def url_with_token(connection: Connection, base: str) -> str:
 def ordered(
     connections: Sequence[Connection], health: Mapping[str, SourceHealth]
 ) -> list[Connection]:
-    """Those that have sent anything first, the latest at the top; then the usual ones, then the
-    others by name. A source that is not installed any more is listed with its name alone."""
+    """Sources that sent anything first, the latest at the top; then the common tools, then the
+    others by name. A source that is no longer installed is listed with its name only."""
     known = {connection.name for connection in connections}
     listed = [*connections, *(Connection(n, n, ("/" + n,)) for n in health if n not in known)]
 

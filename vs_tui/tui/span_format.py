@@ -1,4 +1,4 @@
-"""What a span looks like in a list: its state in a glyph and a word, its age, its ratio."""
+"""Texts of a span for lists: state as glyph and word, age, ratio."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from vs_tui.store.reader_protocol import Baseline
 from vs_tui.tui.theme import Glyphs
 
 SKEW: Final = 2 * MINUTE
-"""Clocks that differ by less are not worth a word."""
+"""Smaller differences between clocks are ignored."""
 LONG_RATIO: Final = 1.5
-"""From this multiple of its median on, a span is marked as long."""
+"""A span that takes this multiple of its median, or more, is marked as long."""
 STALE_P90S: Final = 3
 _QUIET_BY_NATURE: Final = frozenset({"issue", "pull_request", "sprint", "incident", "release"})
 _PLAIN_ERRORS: Final = frozenset({"failure", "failed", "error"})
-"""Say no more than that it failed."""
+"""Error texts that say only that the span failed."""
 _IDLE: Final = {State.QUEUED: "queued", State.WAITING: "waiting"}
 _NAMED_ABOVE: Final = frozenset({"pull_request", "pipeline", "deploy", "issue"})
 _KINDS: Final = {
@@ -36,27 +36,27 @@ def kind(span: Span) -> str:
 
 
 def kind_of(operation: str) -> str:
-    """What an operation is called in short."""
+    """The short name of an operation."""
     return _KINDS.get(operation, operation.replace("_", " "))
 
 
 def kind_in_tree(span: Span) -> str:
-    """The kind before a name in a tree, with a blank; empty where the name begins with it or the
-    place says it: a stage is its parent's."""
+    """The kind to show before a name in a tree, with a space. Empty for a stage, and for a name
+    that begins with the kind."""
     word = clean(kind(span), 12)  # a custom type is any text
     named = span.operation == "stage" or span.name.lower().startswith(word)
     return "" if named else f"{word} "
 
 
 def is_phase(span: Span) -> bool:
-    """Whether it is a phase that folding made of its parent: its key is its parent's and its
-    name, so no link holds it there. A `stage` that a tool sent has a key of its own."""
+    """Whether the span is a phase that folding made of its parent. A phase needs no link: its key
+    is the parent's key plus its name. A `stage` sent by a tool has its own key."""
     return span.operation == "stage" and span.key.startswith(f"{span.parent_key}/")
 
 
 def is_stale(span: Span, baseline: Baseline | None, now: Instant) -> bool:
-    """Whether nothing was heard of it for three times what it takes nine times out of ten (and
-    at least ten minutes): then it is shown as lost, never as a bar that runs for ever."""
+    """Whether a running span has had no event for three times its p90, at least ten minutes.
+    Without history the limit is a day. It is shown as stale, not as a bar that runs for ever."""
     if not span.in_flight or span.operation in _QUIET_BY_NATURE or span.state is not State.RUNNING:
         return False
     limit = max(STALE_P90S * baseline.p90, 10 * MINUTE) if baseline else DAY
@@ -66,7 +66,7 @@ def is_stale(span: Span, baseline: Baseline | None, now: Instant) -> bool:
 def state(
     span: Span, glyphs: Glyphs, now: Instant, baseline: Baseline | None = None
 ) -> tuple[str, str, str]:
-    """(glyph, word of at most six letters, role)."""
+    """(glyph, word of at most six letters, role) of a span's state."""
     if span.status is Status.OK:
         return glyphs.ok, "merged" if span.operation == "pull_request" else "ok", "ok"
     if span.status is Status.ERROR:
@@ -89,30 +89,30 @@ def state(
 
 
 def starts_ahead(span: Span, now: Instant) -> bool:
-    """Whether it is said to start in the future: the sender's clock is wrong."""
+    """Whether the span starts in the future, so that the sender's clock is wrong."""
     return span.in_flight and span.started_at is not None and span.started_at - now > SKEW
 
 
 def impossible_starts_last(spans: Sequence[Span], now: Instant) -> list[Span]:
-    """Spans in flight by start; those that start in the future stand behind the others in flight,
-    where they do not push out what has begun."""
+    """Spans with those in flight first. Among these, spans that start in the future come last, so
+    that they do not push out spans that have begun."""
     return sorted(spans, key=lambda s: (not s.in_flight, starts_ahead(s, now)))
 
 
 def title(span: Span) -> str:
-    """Its name, a deploy's with where it goes."""
+    """The span's name; for a deploy also its environment."""
     if span.operation == "deploy" and span.environment and span.environment not in span.name:
         return f"{span.name} → {span.environment}"
     return span.name
 
 
 def trace_id(text: str) -> str:
-    """A trace's id short enough for a title."""
+    """A trace id, shortened for a title."""
     return text if len(text) <= 10 else f"{text[:4]}…{text[-2:]}"
 
 
 def says_more(stage: str) -> bool:
-    """Whether a stage's name says more than that the span runs."""
+    """Whether a stage's name says more than that the span is running."""
     return stage not in ("", "running")
 
 
@@ -123,9 +123,9 @@ def stage(
     now: Instant,
     below: Sequence[Span] = (),
 ) -> str:
-    """Where it stands: its phase while in flight, or what runs `below` it where no phase says more
-    than its state; when it ended otherwise, and what failed. A time of the clock, as an age would
-    keep a quiet screen painting; `-` when not told."""
+    """The span's position. In flight it is the stage, or the running spans `below` if the stage
+    says no more than the state; otherwise the end time and the error. It is a clock time, because
+    an age would repaint a quiet screen. `-` if unknown."""
     if is_stale(span, baseline, now):
         return "no event"
     if span.in_flight:
@@ -143,8 +143,8 @@ def stage(
 
 
 def _at_work(spans: Sequence[Span]) -> str:
-    """The one that began last, and how many more there are: `test +1`. One that is known by where
-    it came from is called by its kind: an issue is at its `pr`, a job at its `deploy`."""
+    """The span that began last, and the number of others: `test +1`. Pull requests, pipelines,
+    deploys and issues are named by their kind: an issue is at its `pr`."""
     if not spans:
         return ""
     last = max(spans, key=lambda span: span.at)
@@ -153,7 +153,8 @@ def _at_work(spans: Sequence[Span]) -> str:
 
 
 def ratio(span: Span, baseline: Baseline | None, now: Instant) -> float | None:
-    """Elapsed time by the median of its series; None without history."""
+    """Elapsed time divided by the median of the series; None without history or for a failed
+    span."""
     elapsed = span.elapsed(now)
     if baseline is None or elapsed is None or baseline.p50 <= 0:
         return None
@@ -165,7 +166,7 @@ def ratio(span: Span, baseline: Baseline | None, now: Instant) -> float | None:
 def ratio_text(
     span: Span, baseline: Baseline | None, glyphs: Glyphs, now: Instant
 ) -> tuple[str, str]:
-    """(`1.8x ▲`, role), six cells: a mark when it runs long, `-` without history."""
+    """(`1.8x ▲`, role), six cells: with a mark if the span runs long; `-` without history."""
     if is_stale(span, baseline, now):
         return "lost? ", "stale"
     found = ratio(span, baseline, now)
@@ -179,7 +180,8 @@ def ratio_text(
 
 
 def clock(instant: Instant | None, zone: tzinfo | None, now: Instant) -> str:
-    """A moment in the user's zone: the time today, the day as well before."""
+    """A time in the user's time zone: `09:41:07` today, `20 Nov 09:41` on other days, the date
+    alone beyond 300 days."""
     if instant is None:
         return "-"
     local = to_datetime(instant).astimezone(zone)
@@ -192,7 +194,8 @@ def clock(instant: Instant | None, zone: tzinfo | None, now: Instant) -> str:
 
 
 def minute(instant: Instant | None, zone: tzinfo | None, now: Instant) -> str:
-    """A moment as short as a column needs: `09:41` today, `20 Nov` before, then `Nov 2025`."""
+    """A time for a narrow column: `09:41` today, `20 Nov` on other days, `Nov 2025` beyond 300
+    days."""
     if instant is None:
         return "-"
     local, today = (to_datetime(at).astimezone(zone) for at in (instant, now))
@@ -207,14 +210,14 @@ def local_zone() -> tzinfo | None:
 
 
 def spaced(duration: Duration | None) -> str:
-    """`0:48` and `12:05` below an hour, then `5h 12m` and `2d 2h`; `-` when unknown."""
+    """A duration: `0:48` and `12:05` below an hour, then `5h 12m` and `2d 2h`; `-` if unknown."""
     if duration is None or not HOUR <= duration < DAY:
         return format_duration(duration)
     return f"{duration // HOUR}h {duration % HOUR // MINUTE}m"
 
 
 def since(instant: Instant | None, now: Instant) -> str:
-    """`2s`, `5m`, `3h`, `2d`: how long ago, in one unit."""
+    """Time passed, in one unit: `2s`, `5m`, `3h`, `2d`."""
     if instant is None:
         return "-"
     elapsed = max(now - instant, 0)

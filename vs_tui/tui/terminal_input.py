@@ -1,8 +1,8 @@
-"""What a terminal sends, as messages: whatever it is, reading goes on.
+"""Parses terminal input into messages, and goes on after input it cannot parse.
 
 Terminals send more than Textual's parser knows: key releases and alternate keys of the kitty
-protocol, code points beyond Unicode, sizes of 0 pixels. Its parser raises an error on those, which
-would end the dashboard. This one understands them or ignores them.
+protocol, code points beyond Unicode, sizes of 0 pixels. On these Textual's parser raises an error,
+which would end the dashboard. This one parses or ignores them.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ __all__ = ["MAX_CELLS", "TerminalParser"]
 _log = logging.getLogger(__name__)
 
 MAX_CELLS: Final = 5_000
-"""Columns or lines that a terminal can have; a larger size is a fault of who sends it."""
+"""Most columns or lines of a terminal; a larger size is taken for an error and ignored."""
 MAX_CODE_POINT: Final = 0x10FFFF
 _EXTENDED_KEY: Final = re.compile(r"\x1b\[([\d:;]*)([u~ABCDEFHPQRS])\Z")
 _RELEASE: Final = "3"
-"""The event type of the kitty protocol for a key that is let go."""
+"""Event type of a key release in the kitty protocol."""
 
 
 class TerminalParser(XTermParser):
-    """Textual's parser, which survives what it cannot read."""
+    """Textual's parser, which also survives input it cannot parse."""
 
     def feed(self, data: str) -> Iterable[Message]:
         # One character at a time: what follows a fault is still read.
@@ -41,7 +41,7 @@ class TerminalParser(XTermParser):
         yield from self._guarded(super().tick())
 
     def _guarded(self, messages: Iterable[Message]) -> Iterator[Message]:
-        """Messages that can be used, up to a fault; the parser begins again after one."""
+        """The usable messages, up to an error; after an error the parser is reset."""
         try:
             for message in messages:
                 if not isinstance(message, events.Resize) or _is_possible(message):
@@ -70,8 +70,8 @@ class TerminalParser(XTermParser):
 
 
 def _understood(match: re.Match[str]) -> str:
-    """A sequence of the kitty protocol as Textual's parser reads it; empty for one that is no key
-    press."""
+    """A sequence of the kitty protocol in the form that Textual's parser accepts; empty if it is
+    not a key press."""
     fields = match[1].split(";")
     if len(fields) == 1 and match[2] != "u":
         return match[0]
@@ -92,6 +92,6 @@ def _is_possible(event: events.Resize) -> bool:
 
 
 def _is_character(digits: str) -> bool:
-    """Whether it is the number of a character: not beyond Unicode, and no half of a surrogate."""
+    """Whether the digits are a valid code point: within Unicode and not a surrogate."""
     number = int(digits) if digits.isdecimal() and len(digits) < 10 else MAX_CODE_POINT + 1
     return number <= MAX_CODE_POINT and not 0xD800 <= number <= 0xDFFF

@@ -1,5 +1,5 @@
-"""Palettes and glyphs: how things look in each theme. States differ by glyph and word as well as
-by colour, so nothing is lost without colours."""
+"""Palettes and glyphs of each theme. States differ by glyph and word as well as by colour, so they
+are readable without colours."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ ASCII: Final = Glyphs(
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """A style for each role a text can have."""
+    """A style for each role of a text."""
 
     name: str
     dark: bool
@@ -255,7 +255,7 @@ PALETTES: Final[Mapping[str, Palette]] = {p.name: p for p in (DARK, LIGHT, ANSI,
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Colours and signs together."""
+    """A palette and glyphs."""
 
     palette: Palette
     glyphs: Glyphs
@@ -265,9 +265,10 @@ class Look:
 
 
 def choose(theme: str, *, ascii_only: bool, env: Mapping[str, str]) -> Look:
-    """The look for a setting and a terminal: NO_COLOR and TERM=linux are honoured.
+    """The look for a setting and a terminal. It respects NO_COLOR and TERM=linux.
 
-    No terminal tells its background reliably, so `auto` is dark unless COLORFGBG says light.
+    Terminals do not report their background reliably, so `auto` is dark unless COLORFGBG says
+    light.
     """
     term = env.get("TERM", "")
     glyphs = ASCII if ascii_only or term in ("linux", "dumb") else UNICODE

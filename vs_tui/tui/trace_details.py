@@ -1,4 +1,4 @@
-"""What the box below a waterfall says of the selected row."""
+"""Text of the box below a waterfall: details of the selected row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vs_tui.tui.widgets.text import fact
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What the lines are made of."""
+    """The data for the lines."""
 
     trace: Trace
     outline: Outline
@@ -30,8 +30,8 @@ class Details:
     width: int
 
     def of_span(self, span: Span, *, why_first: bool) -> list[list[Piece]]:
-        """State against the usual, who and where, why it hangs there, what it decides, what came
-        before and after, links, page, attributes."""
+        """State and usual duration, people and places, links and their reasons, part in the
+        critical path, neighbours, page, attributes. `why_first` puts the links first."""
         state = flowed(self._state(span), self.width)
         places = flowed(self._places(span), self.width)
         why = self._links(span)
@@ -48,7 +48,7 @@ class Details:
         return [*state, *places, *why, *rest]
 
     def of_wait(self, wait: Wait) -> list[list[Piece]]:
-        """How long, who, and between which two events."""
+        """Duration, people, and the two events that bound the wait."""
         ends = "now" if wait.is_open else self.clock(wait.ends)
         lines = [
             [(f"{self.glyphs.idle} {wait.name}", "wait")],
@@ -64,7 +64,7 @@ class Details:
                           "a wait is no span, exports have it as a gap", "dim")]]  # fmt: skip
 
     def of_link(self, found: Elsewhere) -> list[list[Piece]]:
-        """Another trace, and what links it."""
+        """The other trace, and the rule that links it."""
         return [
             [(f"{found.word} ", "dim"), (span_format.title(found.span), "text")],
             fact("linked", f"by {found.link.why} ({found.link.confidence})"),
@@ -76,7 +76,7 @@ class Details:
         return max(end_at(s, self.now) for s in spans) - min(s.at for s in spans)
 
     def _state(self, span: Span) -> list[list[Piece]]:
-        """Short ones, several in a line."""
+        """Short facts about the state, for several in a line."""
         now, glyphs = self.now, self.glyphs
         baseline = self.baselines.get(span.key)
         glyph, word, role = span_format.state(span, glyphs, now, baseline)
@@ -119,7 +119,8 @@ class Details:
         return [fact(name, value) for name, value in names if value]
 
     def _path(self, span: Span) -> list[list[Piece]]:
-        """What it decides, while it goes on or after."""
+        """Whether the span decides the end of the trace or the begin of the next step; empty off
+        the critical path."""
         keys = self.outline.path.keys
         if span.key not in keys:
             return []
@@ -168,7 +169,7 @@ class Details:
         return f"{span_format.kind_in_tree(span)}{span_format.title(span)}" if span else key
 
     def _why_none(self, span: Span) -> str:
-        """Why a span has no link to another one."""
+        """Why a span has no link to other spans."""
         if span_format.is_phase(span):
             return "no link is needed: it is a phase of the span above it"
         first = span.key == self.trace.root.key and len(self.trace.spans) > 1
@@ -185,7 +186,8 @@ def _why(link: Link, name: str) -> str:
 
 def so_far(trace: Trace, ends: Sequence[Instant], now: Instant, clock: Callable[[Instant], str]
            ) -> str:  # fmt: skip
-    """`2d 2h so far · over by 15:34, if the usual times hold`; `took 2d 2h` when all is over."""
+    """`2d 2h so far · over by 15:34, if the usual times hold`; `took 2d 2h` for a trace that is
+    over."""
     begun = min(span.at for span in trace.spans)
     over = max(end_at(span, now) for span in trace.spans)
     if not any(span.in_flight for span in trace.spans):

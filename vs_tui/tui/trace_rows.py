@@ -1,4 +1,4 @@
-"""What a trace looks like in the list of Live: the track's cells, what goes on now, its steps."""
+"""Texts of a trace for the list of Live: the cells of its track, the current work, its steps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES: Final[Mapping[Section, str]] = {
     Section.NOT_STARTED: "NOT STARTED",
 }
 MOST_STEPS: Final = 8
-"""Lines that an unfolded trace takes at most."""
+"""Most lines of an unfolded trace."""
 _ROLES: Final = {
     "open": ("open_mark", "dim"),
     "running": ("run", "run"),
@@ -44,7 +44,7 @@ _ROLES: Final = {
 
 
 def cell(found: Cell, glyphs: Glyphs) -> Piece:
-    """One station of the track."""
+    """The text of one station of the track."""
     if not found.mark:
         return "", "dim"
     name, role = _ROLES[found.mark]
@@ -58,7 +58,7 @@ def title(row: Standing) -> str:
 
 
 def age(duration: Duration | None, *, machine: bool) -> str:
-    """`1:55` for a machine below an hour; `48m`, `5h 12m`, `2d 2h` for people and ages."""
+    """A duration: `1:55` for a machine below an hour; otherwise `48m`, `5h 12m`, `2d 2h`."""
     if duration is None:
         return "-"
     if machine and duration < HOUR:
@@ -72,7 +72,7 @@ def age(duration: Duration | None, *, machine: bool) -> str:
 
 
 def now_text(row: Standing, now: Instant, zone: tzinfo | None) -> Piece:
-    """What goes on, for how long, and who acts next."""
+    """The current work, its duration, and the people who act next."""
     action = row.action
     if row.section is Section.FINISHED:
         at = span_format.minute(action.since, zone, now)
@@ -101,7 +101,7 @@ def now_text(row: Standing, now: Instant, zone: tzinfo | None) -> Piece:
 
 
 def usual_text(row: Standing, glyphs: Glyphs, now: Instant, *, short: bool) -> Piece:
-    """What a machine has left, or how many times longer than usual it takes."""
+    """The time that is left by the usual duration, or the ratio to it if the step runs longer."""
     left, ratio = row.left(now), row.over(now)
     if left is not None:
         told = format_duration(left)
@@ -116,7 +116,7 @@ def usual_text(row: Standing, glyphs: Glyphs, now: Instant, *, short: bool) -> P
 
 
 def heading_note(section: Section, totals: Totals, finished_for: Duration) -> str:
-    """What stands at the right of a section's heading."""
+    """The text at the right of a section's heading."""
     if section is Section.RUNNING:
         parts = [f"{totals.jobs_done} of {totals.jobs} jobs done"] if totals.jobs else []
         if totals.deploys:
@@ -133,7 +133,7 @@ def heading_note(section: Section, totals: Totals, finished_for: Duration) -> st
 def heading(
     section: Section, totals: Totals, glyphs: Glyphs, width: int, *, folded: bool, note: str
 ) -> tuple[Piece, ...]:
-    """`▾ RUNNING 7 ──── 10 of 20 jobs done`."""
+    """A section's heading: `▾ RUNNING 7 ──── 10 of 20 jobs done`."""
     sign = glyphs.folded if folded else glyphs.open
     left = f"{sign} {NAMES[section]} {totals.of(section)} "
     right = f" {note}" if note else ""
@@ -169,8 +169,8 @@ def steps(
     past: Mapping[str, Sequence[PastRun]],
     width: int,
 ) -> list[tuple[str, tuple[Piece, ...]]]:
-    """(key of a span or empty, line) of an unfolded trace: what failed, what runs, what waits, what
-    went well in one line, what is expected."""
+    """(span key or empty, line) for each line of an unfolded trace: failed, running and waiting
+    steps, all succeeded steps in one line, expected steps."""
     machines = [s for s in spans if s.operation not in _NO_STEPS and not span_format.is_phase(s)]
     above = {s.parent_key for s in machines}
     leaves = [s for s in machines if s.key not in above]
@@ -220,7 +220,7 @@ _NO_STEPS: Final = frozenset(
 def _bar(
     step: Span, begins: Instant, now: Instant, usual: Baseline | None, glyphs: Glyphs, cells: int
 ) -> Piece:
-    """Its bar on the axis of the steps that are shown."""
+    """The bar of a step on the time axis of the listed steps."""
     length = max(now - begins, 1)
     if usual is not None and step.in_flight:
         length = max(length, min(step.at, now) + usual.p50 - begins)

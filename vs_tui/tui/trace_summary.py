@@ -1,5 +1,4 @@
-"""A trace as it was at a moment, and what it is about in a few short facts: commit, change, issue,
-how long since the first."""
+"""A trace as of a moment, and short facts about it: commit, change, issue, age."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ _NAMED: Final = (("pull_request", "PR"), ("issue", "issue"))
 
 
 def trace_facts(trace: Trace, clock: Callable[[Instant], str], now: Instant) -> list[str]:
-    """Cleaned texts, the most telling first; none where nothing is known."""
+    """Cleaned facts, the most telling first; empty if nothing is known."""
     spans = trace.spans  # those of another trace would be taken for its own
     found: list[str] = []
     commit = next((sha for s in reversed(spans) if (sha := _commit(s))), "")
@@ -36,7 +35,7 @@ def trace_facts(trace: Trace, clock: Callable[[Instant], str], now: Instant) -> 
 
 
 def going_on(spans: Sequence[Span]) -> Span | None:
-    """The innermost span that is under way now, the latest one where there are several."""
+    """The innermost span in flight; of several the one that began last, issues after all others."""
     parents = {s.parent_key for s in spans if s.in_flight}
     flying = [s for s in spans if s.in_flight and s.key not in parents]
     return max(flying, key=lambda s: (s.operation != "issue", s.at, s.key), default=None)
@@ -61,7 +60,7 @@ def _ended(span: Span, clock: Callable[[Instant], str]) -> str:
 
 
 def trace_at(trace: Trace, at: Instant | None) -> Trace | None:
-    """The trace without what began later; None when all of it did."""
+    """The trace as of `at`; None if all of it began later."""
     if at is None:
         return trace
     spans = all_as_of(trace.spans, at)

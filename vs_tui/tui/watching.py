@@ -1,4 +1,4 @@
-"""Watched spans: a toast, a bell and the user's command when one ends."""
+"""Watched spans: a notice, a bell and the user's command when one ends."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from vs_tui.tui.session import Session
 
 
 class Watching:
-    """Until the dashboard ends; a frozen screen does not keep it from telling."""
+    """Watches spans until the dashboard ends, also while the screen is frozen."""
 
     def __init__(self, app: Session) -> None:
         self._app = app
         self.names: dict[str, str] = {}
-        """Key -> name of what is watched."""
+        """Key -> name of each watched span."""
 
     def toggle(self, span: Span) -> None:
         """Watch a span, or stop watching it."""
@@ -28,7 +28,7 @@ class Watching:
             self._app.notify_text(f"watching {span.name}: toast and bell when it ends")
 
     async def check(self, changed: Sequence[str]) -> None:
-        """Tell of what has ended among the changed spans."""
+        """Announce the watched spans among the changed ones that have ended."""
         for key in [key for key in self.names if key in changed]:
             span = await self._app.reader.span(key)
             if span is not None and not span.in_flight:

@@ -1,4 +1,4 @@
-"""Work beside the screen."""
+"""Background work beside the screen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _log = logging.getLogger(__name__)
 
 
 class _Runner(Protocol):
-    """`DOMNode.run_worker` for coroutine functions: its own type fits none of them."""
+    """The type of `DOMNode.run_worker` for coroutine functions; Textual's own type accepts none of
+    them."""
 
     def __call__(
         self, work: Callable[[], Awaitable[None]], *, group: str, exclusive: bool
@@ -27,11 +28,12 @@ class _Tells(Protocol):
 def start(
     node: DOMNode, work: Callable[[], Awaitable[None]], group: str, *, exclusive: bool = False
 ) -> None:
-    """Run `work` until it ends or the node goes; `exclusive` gives up what the group was doing.
+    """Run `work` until it ends or the node is removed; `exclusive` cancels earlier work of the
+    group.
 
-    A fault is told on the screen and logged, and the dashboard goes on: a disk or a receiver that
-    is away comes back. It takes the function, not the coroutine: a worker that never starts,
-    because the app ends, then leaves no coroutine that was never awaited.
+    An error is logged and shown on the screen, and the dashboard goes on, because a disk or
+    receiver may come back. `work` is a function, not a coroutine, so that a worker that never
+    starts because the app ends leaves no coroutine unawaited.
     """
 
     async def guarded() -> None:

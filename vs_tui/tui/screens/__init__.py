@@ -1,1 +1,1 @@
-"""One module a screen; `base.View` holds what they share."""
+"""One module per screen; `base.View` holds the parts that they share."""

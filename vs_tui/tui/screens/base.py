@@ -1,4 +1,4 @@
-"""What every screen shares: header, tabs or path, body, filter box, footer."""
+"""The frame of every screen: header, tabs or path, body, filter box, footer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from vs_tui.tui.widgets.lines import Line
 from vs_tui.tui.workers import start
 
 _SEVERITIES: Final = {"error": "fail", "warning": "wait"}
-"""How grave a notice is -> what it is drawn with."""
+"""Severity of a notice -> role."""
 TABS: Final = (
     ("live", "Live"),
     ("traces", "Traces"),
@@ -40,7 +40,7 @@ TABS: Final = (
 
 
 class View(Screen[None]):
-    """A screen with the common frame. Subclasses compose a body and read their data."""
+    """A screen with the common frame. Subclasses compose the body and read its data."""
 
     DEFAULT_CSS = """
     View { layout: vertical; }
@@ -52,20 +52,21 @@ class View(Screen[None]):
 
     where = "everywhere"
     tab = ""
-    """The tab it belongs to, where that has another name."""
+    """Name of its tab, if that differs from `where`."""
     title_text = ""
     filterable = False
     ranged = False
-    """Whether it shows a time range, which `t` changes."""
+    """Whether it has a time range, which `t` changes."""
     usual_range = DEFAULT
     measures = False
-    """Whether it shows delivery metrics, which have one time range everywhere."""
+    """Whether it shows delivery metrics; these have one time range for all screens."""
     is_moving = False
-    """Whether something on this screen alone changes by the second."""
+    """Whether this screen changes every second by itself."""
     words: Mapping[str, str] = MappingProxyType({})
-    """What the footer calls an action here, where that says more than the table."""
+    """Action id -> label in the footer of this screen, if it differs from the table."""
     offered: Sequence[str] = ()
-    """Ids of the actions that the footer names here; empty: those with a rank in the table."""
+    """Ids of the actions in the footer of this screen; empty: the actions with a rank in the
+    table."""
 
     def __init__(self, look: Look) -> None:
         super().__init__()
@@ -75,9 +76,10 @@ class View(Screen[None]):
         self.range = Range(self.usual_range, parse_duration(self.usual_range))
         self.zoomed: Widget | None = None
         self.searching: Instant | None = None
-        """How far back a search has come; reading again goes on with it. None: it is over."""
+        """Time back to which an unfinished search has read; the next read goes on from there. None:
+        finished."""
         self._known: Mapping[str, Sequence[str]] = {}
-        """Values that the filter completes, as listed when its box was opened."""
+        """Values for completing the filter, from the rows listed when its box was opened."""
 
     @property
     def dash(self) -> Session:
@@ -98,50 +100,51 @@ class View(Screen[None]):
     # What subclasses say.
 
     def body(self) -> Iterable[Widget]:
-        """The widgets between the frame's lines."""
+        """The widgets between the lines of the frame."""
         raise NotImplementedError
 
     async def load(self) -> None:
-        """Read what the screen shows and paint it; called when something changed."""
+        """Read the screen's data and paint it; called after every change."""
 
     def tick(self, now: Instant) -> None:
-        """A second has passed, or a minute while nothing moves: move ages and bars."""
+        """Update ages and bars; called every second, or every minute while nothing moves."""
 
     def act(self, action: str) -> bool:
-        """Do an action of this screen; False when it is not its own."""
+        """Run an action of this screen; returns False for others."""
         return False
 
     def retreat(self) -> bool:
-        """Take back a step within the screen; False when there is none."""
+        """Go back a step within the screen; returns False if there is none."""
         return False
 
     def panels(self) -> Sequence[Framed]:
-        """Focusable boxes, in the order of the tab key."""
+        """The focusable boxes in tab order."""
         return [w for w in self.query(Framed) if w.display]
 
     def selection(self) -> str:
-        """Key of the selected span, empty when there is none."""
+        """Key of the selected span; empty if there is none."""
         return ""
 
     @property
     def path_note(self) -> str:
-        """What stands at the right of the path, on a screen that was opened from another."""
+        """Text at the right of the path, on a screen that was opened from another."""
         return ""
 
     def matched_text(self) -> str:
-        """`12 of 318`."""
+        """Number of matching rows: `12 of 318`."""
         return ""
 
     def listed_spans(self) -> Iterable[Span]:
-        """Whose teams, services and so on the filter completes."""
+        """Spans whose teams, services and so on complete the filter."""
         return ()
 
     def texts(self) -> Sequence[tuple[str, str]]:
-        """(what, text): what `y` copies in turns; nothing means the selected span's."""
+        """(name, text) of the texts that `y` copies in turns; empty means those of the selected
+        span."""
         return ()
 
     def export_rows(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        """(column titles, rows) of what is listed, for `e`; empty when it is no list."""
+        """(column titles, rows) that `e` exports; empty if the screen is not a list."""
         return (), ()
 
     # Life.
@@ -151,7 +154,7 @@ class View(Screen[None]):
         self._paint_footer()
 
     def dress(self, look: Look) -> None:
-        """Put on another look, in place: cursor, folds and scroll stay as they are."""
+        """Apply another look; cursor, folds and scroll position stay."""
         self.look = look
         for widget in self.query("Framed, Line"):
             if isinstance(widget, Framed | Line):
@@ -166,16 +169,17 @@ class View(Screen[None]):
 
     @property
     def complete(self) -> bool:
-        """Whether its widgets are there: at the end of the app they go before the timers do."""
+        """Whether its widgets exist. At the end of the app they are removed before the timers
+        stop."""
         return self.is_mounted and bool(self.query("#footer"))
 
     def start_reload(self) -> None:
-        """Read again; a reading under way is given up for it."""
+        """Start a new read; this cancels one in progress."""
         start(self, self.reload, "load", exclusive=True)
 
     async def reload(self) -> None:
-        """load(), with its faults shown on the screen instead of ending the app; again while a
-        search goes on, so that what was found shows meanwhile."""
+        """Run load() and show its errors on the screen. While a search is unfinished, run it again
+        and show the rows found so far."""
         came = self.searching = None
         try:
             await self.load()
@@ -198,7 +202,7 @@ class View(Screen[None]):
         self.paint_frame()
 
     def _suit(self, size: Size) -> bool:
-        """Take the classes that styles tell sizes by; whether they are others than before."""
+        """Set the style classes for a size; returns whether they changed."""
         before = self.classes
         self.set_class(size.width < 76, "-narrow", update=False)
         self.set_class(size.width >= 100, "-wide", update=False)
@@ -211,7 +215,7 @@ class View(Screen[None]):
     # The frame.
 
     def paint_frame(self) -> None:
-        """Header, tabs, banner and footer, as they are now."""
+        """Paint header, tabs, banner and footer."""
         width = max(self.size.width, 10)
         self.paint_header()
         tabs, right = self._tabs()
@@ -224,12 +228,12 @@ class View(Screen[None]):
         self.paint_notice()
 
     def paint_notice(self) -> None:
-        """What is said for a while, in lines that nothing else needs."""
+        """Paint the current notice in its own lines."""
         text, severity = self.dash.notice
         self.query_one("#notice", FilterNote).say(text, _SEVERITIES.get(severity, "title"))
 
     def paint_header(self) -> None:
-        """The first line, with the time."""
+        """Paint the first line, which shows the time."""
         self.query_one("#header", Line).show(*headline(self.dash, max(self.size.width, 10)))
 
     def _is_tab(self) -> bool:
@@ -254,14 +258,14 @@ class View(Screen[None]):
         return left, right
 
     def _tab_targets(self, left: int, right: int) -> dict[int, str]:
-        """What a click on each piece of the line does."""
+        """Piece index -> action of a click in the line of tabs."""
         if not self._is_tab():
             return {1: "back"}
         found = {1 + 2 * index: name for index, (name, _) in enumerate(TABS)}
         return found | dict.fromkeys(range(left, left + right), "filter")
 
     def _path(self) -> tuple[list[Piece], list[Piece]]:
-        """Where this screen was opened from, and the filter that is kept there."""
+        """The line with the path to this screen, and with the filter of the view below it."""
         path = f" {self.look.glyphs.arrow} ".join(self.dash.navigation.crumbs())
         width = max(self.size.width - 2, 4)
         kept = self.dash.navigation.kept_filter
@@ -296,14 +300,14 @@ class View(Screen[None]):
     # Panels.
 
     def focus_next_panel(self) -> None:
-        """The next box takes the keys."""
+        """Focus the next box."""
         panels = [panel for panel in self.panels() if panel.can_focus and panel.region.height]
         if panels:
             index = panels.index(self.focused) if self.focused in panels else -1
             panels[(index + 1) % len(panels)].focus()
 
     def toggle_zoom(self) -> None:
-        """Give the focused box the whole screen, or give it back."""
+        """Show the focused box on the whole screen, or restore it."""
         if self.zoomed is not None:
             self.minimize()
             self.zoomed = None
@@ -319,11 +323,11 @@ class View(Screen[None]):
         return self.has_class("-filtering")
 
     def completions(self, text: str) -> Sequence[str]:
-        """How a filter could go on, from the language and from what is listed."""
+        """Possible completions of a filter, from the language and the listed rows."""
         return unharmed(filtering.completions(text, self.where, self._known))
 
     def show_problem(self, text: str) -> None:
-        """Say below the list what is wrong; empty takes it away."""
+        """Show an error below the list; an empty text removes it."""
         self.set_class(bool(text), "-problem")
         note = self.query_one("#problem", FilterNote)
         if text:
@@ -340,7 +344,7 @@ class View(Screen[None]):
         return "  ".join(option[len(begun) :].strip() for option in options)
 
     def start_filter(self) -> None:
-        """Open the box."""
+        """Open the filter box."""
         if not self.filterable:
             self.dash.notify_text("there is nothing to filter here")
             return
@@ -365,7 +369,7 @@ class View(Screen[None]):
             self.end_filter()
 
     def take_filter_key(self, key: str) -> bool:
-        """What a key does while the box is open; False leaves it to the box."""
+        """Handle a key while the filter box is open; returns False to leave the key to the box."""
         if key == "escape":
             self.set_filter("")
             self.end_filter()
@@ -373,7 +377,7 @@ class View(Screen[None]):
         return False
 
     def set_filter(self, text: str) -> None:
-        """Filter by a text; errors are shown below the box, and the list stays as it was."""
+        """Filter by a text. On an error, show it below the box and keep the list."""
         problem = filtering.problem(text, self.where)
         if self.filtering and self._only_begun(text):
             # Say how the term could go on, not that it is wrong.
@@ -386,12 +390,12 @@ class View(Screen[None]):
             self.start_reload()
 
     def _only_begun(self, text: str) -> bool:
-        """Whether its last term can still become right, and all before it are."""
+        """Whether the last term may still become valid and all terms before it are valid."""
         before = text.rpartition(" ")[0]
         return bool(self.completions(text)) and not filtering.problem(before, self.where)
 
     def end_filter(self) -> None:
-        """Close the box."""
+        """Close the filter box."""
         self.remove_class("-filtering")
         self.show_problem("")
         panels = self.panels()

@@ -1,4 +1,4 @@
-"""The rows of Live by trace: headings, traces, the steps of those that are unfolded."""
+"""The rows of Live by trace: headings, traces, and the steps of unfolded traces."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ HEAD: Final = "section:"
 
 
 class BoardRows(ListedView):
-    """A list of traces by section; subclasses read the board and take the keys."""
+    """A list of traces by section. Subclasses read the board and handle keys."""
 
     def __init__(self, look: Look) -> None:
         super().__init__(look)
@@ -60,7 +60,7 @@ class BoardRows(ListedView):
         self._rows: dict[str, Standing] = {}
         self._details: dict[str, Trace] = {}
         self._sections: dict[str, str] = {}
-        """Trace -> section at the last reading, to say where the selected row went."""
+        """Trace -> section at the last read, to report where the selected row moved."""
 
     def _columns(self, wide: bool) -> Sequence[Column]:
         columns = WIDE if wide else NARROW
@@ -74,7 +74,7 @@ class BoardRows(ListedView):
         return [replace(c, width=max(c.width, most)) if c.title == "ci" else c for c in columns]
 
     def _lines(self, listed: Sequence[Standing], totals: Totals, now: Instant) -> list[Row]:
-        """Headings, rows, and the steps of those that are unfolded."""
+        """Headings, traces, and the steps of unfolded traces."""
         lines: list[Row] = []
         parts: Mapping[Section, list[Standing]] = {
             section: [row for row in listed if row.section is section] for section in Section
@@ -159,7 +159,8 @@ class BoardRows(ListedView):
         return ((words[line.key.removeprefix(HEAD)], "dim"),)
 
     def _quiet_line(self, quiet: Sequence[Standing]) -> tuple[Piece, ...]:
-        """How many waiting rows nobody touched for long, and who acts next on them."""
+        """The number of waiting rows that nobody touched for long, and the people who act next on
+        them."""
         glyphs = self.look.glyphs
         sign = glyphs.open if self.opened_quiet else glyphs.folded
         long = short(self.dash.setup.thresholds.quiet)
@@ -229,5 +230,5 @@ class BoardRows(ListedView):
         self.list.set_foot([(dot.join(fact for fact in facts if fact), "note")])
 
     def _selected_row(self) -> Standing | None:
-        """The trace that the cursor is on, or that the step below it belongs to."""
+        """The trace under the cursor, or the trace of the step under it."""
         return self._rows.get(self.list.selected_key.partition("/")[0])

@@ -1,4 +1,4 @@
-"""Two traces side by side: stage by stage, what got slower."""
+"""Compares two traces stage by stage and shows which stages got slower."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ COLUMNS: Final = (
     Column("A and what B has more", 24, flex=1, rank=2),
 )
 _BARS: Final = len(COLUMNS) - 1
-"""Place of the bars among the columns."""
+"""Index of the column with the bars."""
 
 
 class CompareView(ListedView):
-    """A is the marked trace, B the other one."""
+    """The comparison; A is the marked trace, B the other one."""
 
     where = "compare"
     title_text = "compare"
@@ -97,7 +97,7 @@ class CompareView(ListedView):
         )
 
     def _bars(self, pair: Pair) -> str:
-        """Both durations from the same left edge: what B has less or more stands out."""
+        """Both durations from the same left edge; the difference has its own sign."""
         glyphs = self.look.glyphs
         width = dict(self.list.layout_for(max(self.list.size.width - 2, 1))).get(_BARS, 0)
         a, b = (
@@ -117,7 +117,7 @@ class CompareView(ListedView):
 
 
 def _durations(pair: Pair) -> tuple[str, str, str]:
-    """A's, B's, and how much longer B took."""
+    """(duration in A, duration in B, B minus A)."""
     delta = "-"
     if pair.delta is not None:
         delta = ("+" if pair.delta >= 0 else "-") + format_duration(abs(pair.delta))
@@ -125,7 +125,7 @@ def _durations(pair: Pair) -> tuple[str, str, str]:
 
 
 def _name(pair: Pair) -> str:
-    """Its kind and name, as the waterfall says them."""
+    """Kind and name of a step, as in the waterfall."""
     kind = span_format.kind_of(pair.operation)
     if pair.operation == "stage":
         return pair.name
@@ -133,7 +133,7 @@ def _name(pair: Pair) -> str:
 
 
 def _by_change(row: Row) -> tuple[bool, Duration]:
-    """What changed most first, then what is only in one of them, the longest first."""
+    """Sort key: largest change first, then steps that only one trace has, longest first."""
     pair = row.data
     assert isinstance(pair, Pair)
     if pair.delta is not None:

@@ -1,4 +1,4 @@
-"""The inspector of one delivery: verdict, reason, spans, headers and body, on a whole screen."""
+"""Inspector of one delivery on a whole screen: verdict, reason, spans, headers and body."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from vs_tui.tui.widgets.document import Document
 
 
 class DeliveryView(View):
-    """Like a request inspector's page. Secrets are not in it: headers with one are never stored,
-    members of the body with one are hidden."""
+    """The inspector. It shows no secrets: headers with secrets are never stored, and such members
+    of the body are hidden."""
 
     where = "inspector"
     offered = (
@@ -72,7 +72,7 @@ class DeliveryView(View):
 
 
 def act_on(view: View, detail: DeliveryDetail, action: str) -> bool:
-    """Re-fold or re-send a delivery; False for any other action."""
+    """Fold a delivery again or send it again; returns False for other actions."""
     if action == "refold":
         view.dash.refold(detail.row.id)
     elif action == "resend":

@@ -1,5 +1,5 @@
-"""DORA on the whole screen: a card a team and metric, and below them what is behind the chosen
-number."""
+"""DORA on the whole screen: a card per team and metric, and below them the items and facts behind
+the chosen number."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from vs_tui.tui.widgets.text import TextBox
 from vs_tui.tui.workers import start
 
 _FOLLOW: Final = 0.15
-"""Seconds that the cursor rests on a card before what is behind it is read."""
+"""Seconds that the cursor rests on a card before its details are read."""
 _WIDE: Final = (100, 32)
-"""From this size on there is room for trends and for the panel of facts."""
+"""(columns, lines) from which the cards show trends."""
 _ABOVE: Final = 3
-"""Lines of a table of cards beside its rows: frame and titles."""
+"""Lines of the table of cards other than its rows: frame and titles."""
 _SERVICE_CELLS: Final = 24
 _TREND: Final = 14
 _CHART_LINES: Final = 12
@@ -63,7 +63,7 @@ _CHANGES: Final = (
 
 
 class DoraView(ListedView):
-    """All teams, all metrics."""
+    """The DORA screen, with all teams and metrics."""
 
     where = "dora"
     ranged = True
@@ -91,9 +91,9 @@ class DoraView(ListedView):
     def __init__(self, look: Look) -> None:
         super().__init__(look)
         self.bucket = ""
-        """What a bar of the trends is, one of BUCKETS; empty: what the time range suggests."""
+        """Length of time per bar of the trends, one of BUCKETS; empty: chosen by the time range."""
         self.detail: Detail | None = None
-        """What is behind the chosen card."""
+        """Items and facts behind the chosen card."""
 
     def body(self) -> Iterable[Widget]:
         self.grid = Scoreboard(self.look, id="grid")
@@ -125,7 +125,8 @@ class DoraView(ListedView):
         self._head(cards)
 
     async def _no_numbers(self, cards: Sequence[Card]) -> tuple[str, ...]:
-        """Why there is nothing but dashes, in their place; nothing where a time was quiet."""
+        """Text to show instead of cards without values: why there are none. Empty if only this time
+        range has none."""
         read = self.dash.setup.detail
         found: Sequence[str] = ()
         if read is not None:
@@ -162,7 +163,7 @@ class DoraView(ListedView):
         return self.size.width >= _WIDE[0] and self.size.height >= _WIDE[1]
 
     def _fit_grid(self) -> None:
-        """As high as its cards, half of the screen at the most."""
+        """Make the cards as high as they need, at most half of the screen."""
         half = max((self.size.height - 4) // 2, 6)
         wanted = "1fr" if self.grid.text else min(self.grid.count + _ABOVE, half)
         self.grid.styles.height = wanted
@@ -186,7 +187,7 @@ class DoraView(ListedView):
         self._foot()
 
     def _foot(self) -> None:
-        """What a bar is, and which metrics are in sight."""
+        """Paint the bottom line: the length of a bar, and the visible metrics."""
         card = self.grid.chosen
         if card is None:
             self.grid.set_foot(())
@@ -302,7 +303,7 @@ class DoraView(ListedView):
         return entry.key if entry else ""
 
     def retreat(self) -> bool:
-        """From what counts and from the list back to the cards."""
+        """Go back from the explanation or the list to the cards."""
         if self.has_class("-explaining"):
             self._explain(False)
         elif self.focused is self.grid or self.focused is None:
@@ -346,7 +347,7 @@ class DoraView(ListedView):
 
 
 def wrapped(hints: Sequence[str], width: int) -> tuple[str, ...]:
-    """Sentences as lines; each but the first of a sentence stands in."""
+    """Cleaned sentences as lines; continuation lines are indented."""
     width = max(width, 20)
     return tuple(
         line
@@ -358,7 +359,7 @@ def wrapped(hints: Sequence[str], width: int) -> tuple[str, ...]:
 
 
 def bucket_labels(window: Window) -> list[str]:
-    """A word a bucket: its day or month, or its time where it is part of a day."""
+    """A label per bucket: day or month; the time if the range is at most a day."""
     form = "%b %y" if window.bucket == "month" else "%d %b"
     form = "%H:%M" if window.end - window.since <= DAY and not window.wanted else form
     return [

@@ -1,7 +1,7 @@
-"""Events: every delivery received, its verdict and why: the debugging and onboarding screen.
+"""Events, the screen for debugging and onboarding: every received delivery with its verdict and
+reason.
 
-Where there is room the delivery below the cursor is shown beneath the list, as request
-inspectors do.
+On a high screen the delivery under the cursor is shown below the list.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _WORST_FIRST = (
 
 
 class EventsView(ListedView):
-    """The list of deliveries, and the selected one."""
+    """The list of deliveries and the selected delivery."""
 
     where = "events"
     ranged = True
@@ -69,7 +69,7 @@ class EventsView(ListedView):
         yield self.document
 
     def question(self) -> str:
-        """What is asked of the reader: the filter and the time."""
+        """The filter for the reader, with the time range."""
         dash = self.dash
         terms = [self.filter_text]
         since, until = dash.range.window(dash.now())
@@ -98,7 +98,7 @@ class EventsView(ListedView):
         await self._load_detail()
 
     def _sorted(self, rows: Sequence[DeliveryRow]) -> Sequence[DeliveryRow]:
-        """The newest ones in the order asked for; of equals the newest first."""
+        """The rows in the chosen order; equal rows stay newest first."""
         orders: Mapping[str, Callable[[DeliveryRow], Any]] = {
             "trouble": lambda row: _WORST_FIRST.index(row.verdict),
             "source": lambda row: row.source,
@@ -181,8 +181,8 @@ class EventsView(ListedView):
 
 
 class SpanDeliveriesView(EventsView):
-    """The deliveries that one span was made from, whenever they came, and the body of the selected
-    one; on top of the screen that named the span."""
+    """The deliveries that one span was made from, of any time, and the body of the selected one.
+    Opened above the screen with the span."""
 
     ranged = False
     filterable = False

@@ -1,4 +1,5 @@
-"""The first page of Live while nothing was received: what to do, and the requests as they come."""
+"""The first page of Live before anything is received: the steps to take, and the requests as they
+come."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ _EXAMPLE: Final = (
 
 
 class FirstPage(Vertical):
-    """Asks for the tunnel and for requests only while it is shown."""
+    """The page. It looks for a tunnel and for requests only while it is shown."""
 
     DEFAULT_CSS = """
     FirstPage { display: none; height: 1fr; }
@@ -51,7 +52,7 @@ class FirstPage(Vertical):
         self._repeated: list[Timer] = []
         self._turn = 0
         self.dismissed = False
-        """Once a row was there the page does not come back by itself."""
+        """Set once there was a row; the page then no longer opens by itself."""
 
     def compose(self) -> Iterable[Widget]:
         yield self.steps
@@ -66,7 +67,8 @@ class FirstPage(Vertical):
         self._repeat(REQUEST_SECONDS, self._read_requests)
 
     def _repeat(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        """Do it now and then from the first showing on, as long as the page is shown."""
+        """Call `work` every `seconds` while the page is shown; starts with the first time it is
+        shown."""
 
         def ask() -> None:
             if not self.display:
@@ -78,7 +80,7 @@ class FirstPage(Vertical):
         self._repeated.append(timer)
 
     async def open(self) -> None:
-        """Show it, with what is known at once."""
+        """Show the page with the data at hand."""
         if not self.display:
             self.display = True
             self.steps.focus()
@@ -98,7 +100,7 @@ class FirstPage(Vertical):
         await self.paint()
 
     async def facts(self) -> Facts:
-        """What is known now."""
+        """The data for the page."""
         dash, setup = self.dash, self.dash.setup
         trial = " ".join(onboarding.trial(dash.url, setup.open_mode, setup.program))
         return Facts(
@@ -122,7 +124,7 @@ class FirstPage(Vertical):
             start(self, self.paint, "paint", exclusive=True)
 
     async def paint(self) -> None:
-        """All three boxes."""
+        """Paint all three boxes."""
         facts = await self.facts()
         full = self.size.height >= 30
         lines = [self._worded(line) for line in first_minute.page(facts, full=full)]
@@ -139,7 +141,7 @@ class FirstPage(Vertical):
         return replace(line, pieces=tuple((self.dash.worded(t), r) for t, r in line.pieces))
 
     def act(self, action: str) -> bool:
-        """Do an action of this page; False when it is not its own."""
+        """Run an action of this page; returns False for others."""
         if action in ("next_tool", "previous_tool"):
             start(self, self._choose(1 if action == "next_tool" else -1), "tool")
         elif action == "reveal":
@@ -175,7 +177,7 @@ class FirstPage(Vertical):
             await send(self.dash.notify_text)
 
     async def _copy_secret(self) -> None:
-        """The secret; again: the URL with the token in it. Neither is written to a file."""
+        """Copy the secret; pressed again, the URL with the token. Neither is written to a file."""
         facts = await self.facts()
         connection = facts.connection
         if connection is None or not connection.secret:

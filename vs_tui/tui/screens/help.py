@@ -1,4 +1,4 @@
-"""Help: every key, from the table of actions; and the filter language."""
+"""Help: all keys, from the table of actions, and the filter language."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ GROUPS: Final = {
     "With the selected row": (*("open", "deliveries", "watch", "yank", "browser", "compare"),),
     "The screen": (*("filter", "freeze", "team", "zoom", "export", "theme", "redraw"),),
 }
-"""Heading -> what can be done everywhere, by id."""
+"""Heading -> ids of actions that apply everywhere."""
 _KEYS: Final = 16
-"""Cells of the keys before what they do."""
+"""Cells of the keys before the text."""
 _COLUMN: Final = 54
-"""Cells of a column that is not cramped."""
+"""Cells of a comfortable column; on a screen with room for two there are two."""
 
 Block = list[list[Piece]]
 """A heading and its lines."""
 
 
 class HelpView(View):
-    """All keys as they are bound now, first those of the screen that it was opened on."""
+    """All keys as bound now; first those of the screen below."""
 
     where = "help"
     title_text = "Help"
@@ -75,7 +75,7 @@ class HelpView(View):
         return below[-2] if len(below) > 1 else ""
 
     def _special_places(self) -> list[str]:
-        """Where some keys mean something of their own; first where the reader comes from."""
+        """Places with their own keys; first those of the screen below."""
         here = places(self._opened_on())
         special = [place for place in PLACES if place != "everywhere"]
         return sorted(special, key=lambda p: here.index(p) if p in here else len(here))
@@ -107,7 +107,7 @@ def _filters(width: int) -> Block:
 
 
 def _entry(name: str, text: str, indent: int, width: int) -> Block:
-    """`name text`, the text wrapped beside the name."""
+    """`name text`, with the text wrapped beside the name."""
     parts = textwrap.wrap(text, max(width - indent - 2, 10), break_on_hyphens=False)
     names = [name, *[""] * (len(parts) - 1)]
     return [
@@ -117,7 +117,7 @@ def _entry(name: str, text: str, indent: int, width: int) -> Block:
 
 
 def _set(blocks: Sequence[Block], columns: int, width: int) -> Block:
-    """The blocks below each other, in one column or in two of about the same length."""
+    """The blocks as lines, in one column or in two of about the same length."""
     half = sum(len(block) + 1 for block in blocks) / columns
     stacks: list[Block] = [[] for _ in range(columns)]
     used = 0

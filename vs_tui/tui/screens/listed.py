@@ -1,4 +1,4 @@
-"""What the views with one main list share: sort, follow, next failed, selection, export."""
+"""Base of views with one main list: sort, follow, next failed, selection, export."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from vs_tui.tui.widgets.listing import Listing, Row
 
 PAGE: Final = 500
 MOST: Final = 10_000
-"""Rows that are read at most: to see older ones, filter or sort."""
+"""Most rows that are read; filter or sort to see older ones."""
 _ASCENDING: Final = frozenset({"name", "source", "project", "person"})
-"""Orders that begin with the first name; all others with the largest, or with the worst."""
+"""Orders that start with the smallest name; others start with the largest or worst value."""
 _AHEAD: Final = 100
-"""Rows below the screen that are there already when one scrolls on."""
+"""Rows below the screen that are read ahead for scrolling."""
 
 
 def counts_text(counts: Counts) -> str:
-    """`12 of 318`; `+` where there may be more than were counted."""
+    """`12 of 318`; with `+` if there may be more than were counted."""
     matched = f"{counts.matched}{'+' if counts.more else ''}"
     if counts.matched >= COUNTED:
         return matched
@@ -31,36 +31,38 @@ def counts_text(counts: Counts) -> str:
 
 
 class ListedView(View):
-    """A view with a `list`; subclasses make it in `body`, and say how it can be sorted."""
+    """A view with a `list`. Subclasses create it in `body` and name the sort orders."""
 
     list: Listing
     sorts: Sequence[str] = ()
-    """Names of the orders; the first is the one at the start. A leading `-` reverses one."""
+    """Names of the sort orders, the default first. A leading `-` reverses one."""
 
     def __init__(self, look: Look) -> None:
         super().__init__(look)
         self.searched: Instant | None = None
-        """What ended before this was not looked at yet, when rows are missing for it."""
+        """Time back to which an unfinished search has read; older rows may be missing. None:
+        finished."""
         self.made_of = 0
-        """Of how many any order but the first is made, where more match; 0: of all."""
+        """Number of newest rows that an order other than the default sorts, if more rows match; 0:
+        all."""
         self.wanted = PAGE
-        """Rows to read: as many as the cursor has been near."""
+        """Rows to read; grows as the cursor moves down."""
         self.asked = PAGE
-        """How many were asked for when those that are shown were read."""
+        """Rows that the last read asked for."""
         self._sinking = False
-        """Whether the last row was asked for before it was read."""
+        """Whether the user jumped to the last row before it was read."""
         self.sort = self.sorts[0] if self.sorts else ""
 
     @property
     def first_panel(self) -> Framed:
-        """What has the keys at the start."""
+        """The box with the focus at the start."""
         return self.list
 
     def on_mount(self) -> None:
         self.first_panel.focus()
 
     def use_sort(self, sort: str) -> None:
-        """Take up a remembered order, if there still is one of this name."""
+        """Apply a remembered sort order, if it still exists."""
         if sort.removeprefix("-") in self.sorts:
             self.sort = sort
 
@@ -68,7 +70,7 @@ class ListedView(View):
         return self.list.selected_key
 
     def order_note(self, first: str) -> str:
-        """What the list's frame says of its order; `first` words the order at the start."""
+        """The sort order for the list's frame; `first` describes the default order."""
         glyphs = self.look.glyphs
         if self.searched is not None:
             return f"searching: back to {self.dash.clock_text(self.searched)}"
@@ -80,7 +82,8 @@ class ListedView(View):
         return f"{name} {arrow}" + (f" of the newest {self.made_of}" if self.made_of else "")
 
     def show_rows(self, rows: Sequence[Row], asked: int) -> None:
-        """Show the rows that came of so many; a cursor that was sent to the end goes on to it."""
+        """Show the rows of a read that asked for `asked`; if the user jumped to the end, the cursor
+        moves to the new end."""
         self.asked = asked
         self.list.set_rows(rows)
         if self._sinking and self.list.at_end:
@@ -88,7 +91,8 @@ class ListedView(View):
         self._sinking &= asked < self.wanted
 
     def follow_depth(self) -> None:
-        """Read what the cursor comes near to; forget it when it is far above again."""
+        """Read more rows when the cursor comes near the last one; back near the top, read the first
+        page only."""
         read = len(self.list.rows)
         near = self.list.cursor + self.list.rows_visible + _AHEAD
         if near > read >= self.asked and self.asked == self.wanted < MOST:
@@ -119,7 +123,7 @@ class ListedView(View):
         return self.list.act(action)
 
     def on_listing_sorted(self, message: Listing.Sorted) -> None:
-        """A click on a column's title: sort by it, again reverses."""
+        """Sort by the clicked column; a second click reverses the order."""
         message.stop()
         if message.sort == self.sort.lstrip("-"):
             self._change_sort("sort_reverse")

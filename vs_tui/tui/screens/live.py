@@ -1,4 +1,4 @@
-"""Live: every piece of work that is open, where it stands and who acts next."""
+"""Live: all open work, its current step and the people who act next."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _CARDS_AGE: Final = 10 * SECOND
 LEAST_TRACE: Final = 8
 TRACE_ON_A_HIGH_SCREEN: Final = 14
 LIST_FRAME: Final = 3
-"""Lines of the list's box beside its rows."""
+"""Lines of the list's box other than its rows."""
 BOARD_KEYS: Final = ("open", "unfold", "by_trace", "filter", "next_section", "team", "sort",
                      "next_failed", "freeze", "watch", "palette")  # fmt: skip
 FIRST_KEYS: Final = ("open", "next_tool", "copy_secret", "reveal", "events", "sources", "palette")
 
 
 class LiveView(BoardRows):
-    """The first screen."""
+    """Live by trace, the first screen."""
 
     tab = "live"
     title_text = "Live"
@@ -53,7 +53,7 @@ class LiveView(BoardRows):
     def __init__(self, look: Look) -> None:
         super().__init__(look)
         self._asked_for_first = False
-        """Whether the first page was asked for although there are rows."""
+        """Whether the user opened the first page although there are rows."""
         self._carded: tuple[str, str, Instant | None] = ("", "", None)
         self._cards_until: Instant = 0
 
@@ -106,7 +106,7 @@ class LiveView(BoardRows):
             self.call_after_refresh(start, self, self._load_cards, "cards", exclusive=True)
 
     async def _show_first_page(self) -> None:
-        """While no row was ever there: what to do, and the requests as they come."""
+        """Show the first page until there is a row, or while the user has opened it."""
         board = self.board
         empty = board is not None and not board.everything.listed and not self.filter_text
         if not empty:
@@ -131,7 +131,7 @@ class LiveView(BoardRows):
             self._details[trace_id] = trace
 
     async def _load_cards(self) -> None:
-        """Metrics of days do not change by the second: read again after some."""
+        """Read the metrics, at most once per `_CARDS_AGE`, because they change slowly."""
         dash = self.dash
         asked, now = (dash.team, dash.metrics_range_name, dash.frozen_at), dash.setup.clock()
         if asked == self._carded and now < self._cards_until:
@@ -148,7 +148,7 @@ class LiveView(BoardRows):
             start(self, self._load_cards, "cards", exclusive=True)
 
     async def _load_trace(self) -> None:
-        """The waterfall of the selected trace, where the screen is high enough."""
+        """Show the waterfall of the selected trace, if the screen is high enough."""
         row = self._selected_row()
         if not self.trace.display or row is None:
             return
@@ -196,8 +196,8 @@ class LiveView(BoardRows):
         return self.has_class("-high")
 
     def _share_height(self, rows: int) -> None:
-        """The list takes the lines that it needs where the trace below gets eight or more; on a
-        high screen the trace has its place in any case."""
+        """Divide the height. The list gets the lines it needs if at least `LEAST_TRACE` remain for
+        the trace below; a high screen always shows the trace."""
         before, wanted = self.trace.display, rows + LIST_FRAME
         total = self.upper.outer_size.height + (self.trace.outer_size.height if before else 0)
         fits = total - wanted >= (TRACE_ON_A_HIGH_SCREEN if self.is_high else LEAST_TRACE)

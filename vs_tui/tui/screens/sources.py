@@ -1,4 +1,4 @@
-"""Sources: where to point each tool, what it has sent today, how it does, and what to do."""
+"""Sources: the URL for each tool, its deliveries of today, its state, and what to do."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SHOW_SECRET: Final = 30 * SECOND
 
 
 class SourcesView(ListedView):
-    """One row a source; the selected one in full below."""
+    """A row per source, and below the details of the selected one."""
 
     where = "sources"
     title_text = "Sources"
@@ -64,7 +64,7 @@ class SourcesView(ListedView):
         self.connections: Sequence[Connection] | None = None
         self.health: Mapping[str, SourceHealth] = {}
         self.refused: Mapping[str, DeliveryRow] = {}
-        """Source -> its newest refused request, where nothing else came from it."""
+        """Source -> its newest refused request, for sources whose requests were all refused."""
         self.today = Tally({})
         self.public_url = ""
         self._revealed = ("", 0)
@@ -111,7 +111,7 @@ class SourcesView(ListedView):
 
     @property
     def base(self) -> str:
-        """What tools reach us at."""
+        """Base URL at which tools reach the receiver."""
         dash = self.dash
         return self.public_url or dash.url or dash.setup.url or "http://127.0.0.1:5000"
 
@@ -150,7 +150,7 @@ class SourcesView(ListedView):
         )
 
     def _happened(self, last: Instant | None, now: Instant) -> bool:
-        """Whether it was already received; in a past moment what came later is not `0s` old."""
+        """Whether the delivery was received by the moment on screen; later ones have no age."""
         return last is not None and not (self.dash.travelled and last > now)
 
     def _health_text(self, found: Condition) -> str:
@@ -280,7 +280,7 @@ class SourcesView(ListedView):
         self._paint_detail()
 
     def _copy_secret(self) -> None:
-        """The secret; again: the URL with the token in it. Neither is written to a file."""
+        """Copy the secret; pressed again, the URL with the token. Neither is written to a file."""
         connection = self.selected
         if connection is None or not self._own(connection):
             self.dash.notify_text("there is no secret here; see the receiver's machine")
@@ -311,5 +311,5 @@ class SourcesView(ListedView):
 
 
 def _line(name: str, *pieces: Piece) -> DocLine:
-    """`name value`, cleaned."""
+    """A line `name value`, cleaned."""
     return DocLine(((f"{name:<11}", "dim"), *((clean(text), role) for text, role in pieces)))

@@ -1,4 +1,5 @@
-"""Live by span: what is in flight, then what ended last; the selected row's trace follows below."""
+"""Live by span: spans in flight, then the ones that ended last, and below the trace of the selected
+row."""
 
 from __future__ import annotations
 
@@ -34,18 +35,18 @@ COLUMNS: Final = (
     Column("vs p50", 6, rank=1),
 )
 ROOMY: Final = (Column("BY", 12), Column("PROJECT", 20))
-"""Also there where a title would have far more room than it needs."""
+"""Further columns on a wide screen."""
 _ROOMY_CELLS: Final = 40
 _ROOMY_FROM: Final = 140
 _TEAM: Final = 3
-"""Place of the team among the columns."""
+"""Index of the team's column."""
 _TEAM_CELLS: Final = 10
 _CARDS_AGE: Final = 10 * SECOND
-"""How long the metrics beside the list are taken for current."""
+"""How long the metrics beside the list stay valid."""
 
 
 class SpansView(ListedView):
-    """Spans, one a row."""
+    """A list with a row per span."""
 
     where = "live"
     ranged = True
@@ -69,7 +70,7 @@ class SpansView(ListedView):
         self._teams = True
         """Whether any row has a team."""
         self._at_work: dict[str, list[Span]] = {}
-        """Key of a span -> those right below it that run."""
+        """Span key -> its running children."""
         self.counts: Counts | None = None
         self._carded: tuple[str, str, Instant | None] = ("", "", None)
         self._cards_until: Instant = 0
@@ -106,7 +107,7 @@ class SpansView(ListedView):
         await self._load_cards()
 
     async def _load_cards(self) -> None:
-        """Metrics of days do not change by the second: read again after some."""
+        """Read the metrics, at most once per `_CARDS_AGE`, because they change slowly."""
         dash = self.dash
         name = dash.metrics_range_name
         asked = (dash.team, name, dash.frozen_at)
@@ -147,8 +148,8 @@ class SpansView(ListedView):
         self._show_order()
 
     def _columns(self) -> Sequence[Column]:
-        """Where no row has a team, their place is the repositories'. As wide as all rows that were
-        read need it, so that scrolling does not move the columns."""
+        """The columns, as wide as all read rows need, so that scrolling does not move them. If no
+        row has a team, the team's column shows repositories."""
         team = COLUMNS[_TEAM]
         self._teams = not self.spans or any(span.team for span in self.spans)
         if not self._teams:

@@ -1,4 +1,4 @@
-"""One trace: its waterfall, and below it the selected row in full."""
+"""One trace: its waterfall, and below the details of the selected row."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ZOOM = ("fit", "zoom_in", "zoom_out", "whole", "later", "true_axis")
 
 
 class TraceView(View):
-    """The waterfall with the details of a row."""
+    """The waterfall of a trace with the details of a row."""
 
     where = "trace"
     DEFAULT_CSS = """
@@ -48,7 +48,7 @@ class TraceView(View):
 
     @property
     def path_note(self) -> str:
-        """How long it took or takes, and until when."""
+        """The duration of the trace, and its expected end if it is in flight."""
         if self.trace is None:
             return ""
         waterfall, spans = self.waterfall, self.trace.spans

@@ -1,4 +1,4 @@
-"""Traces: one row a delivery, from issue to deploy."""
+"""Traces: a row per trace, from issue to deploy."""
 
 from __future__ import annotations
 

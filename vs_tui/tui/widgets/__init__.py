@@ -1,2 +1,2 @@
-"""Line-API widgets: each draws its own lines, caches nothing that can go stale, repaints only
-the lines that changed, and never moves by itself."""
+"""Widgets on Textual's Line API. Each draws its own lines, keeps no stale cache, repaints only
+changed lines, and moves nothing by itself."""

@@ -1,4 +1,4 @@
-"""Steps that are expected and have not begun, as rows below the run they are expected of."""
+"""Expected steps that have not begun, as rows below their run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from vs_tui.traces.upcoming import PastRun, Upcoming, upcoming
 from vs_tui.tui import span_format
 
 PastRuns = Mapping[str, Sequence[PastRun]]
-"""By key of a span in flight: what the last successes of its series went through."""
+"""Key of a span in flight -> last successful runs of its series."""
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """An expected step, and a span that holds its place in the tree, which nothing else sees."""
+    """An expected step, and a placeholder span for its row in the tree."""
 
     step: Upcoming
     place: Span
@@ -31,7 +31,7 @@ def expected_below(
     baselines: Mapping[str, Baseline],
     now: Instant,
 ) -> dict[str, Next]:
-    """By the key of their place: the steps expected of the runs that stand unfolded."""
+    """Row key -> expected step, for all unfolded runs."""
     below = children_of(spans)
     found: dict[str, Next] = {}
     for row in rows:
@@ -48,7 +48,7 @@ def expected_below(
 def expected_of(
     run: Span, children: Iterable[Span], past: PastRuns, now: Instant
 ) -> list[Upcoming]:
-    """The steps that a run has not begun."""
+    """The expected steps of a run that have not begun."""
     return upcoming(run, children, past.get(run.key, ()), now)
 
 

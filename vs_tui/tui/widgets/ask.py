@@ -1,4 +1,4 @@
-"""One question with one line to answer it, over the screen below."""
+"""A question with one line for the answer, over the current screen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vs_tui.tui.widgets.lines import Line
 
 
 class Ask(ModalScreen[str]):
-    """Answers with the text, or with empty when the user thought better of it."""
+    """Returns the answer; empty if the user cancels."""
 
     BINDINGS: ClassVar[list[Any]] = [Binding("escape", "dismiss('')", show=False)]
     DEFAULT_CSS = """

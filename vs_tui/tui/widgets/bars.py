@@ -18,12 +18,12 @@ from vs_tui.tui.paint import Piece
 from vs_tui.tui.theme import Look
 
 LINES: Final = CONTEXT | {"incident"}
-"""Open while others work: drawn as a line, not as a bar."""
+"""Operations that stay open while other work goes on; drawn as a line, not as a bar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What all bars of a waterfall have in common."""
+    """Data that all bars of a waterfall share."""
 
     look: Look
     axis: Axis
@@ -31,20 +31,20 @@ class Scene:
     baselines: Mapping[str, Baseline]
     outline: Outline = field(default_factory=Outline)
     path: frozenset[str] = frozenset()
-    """Keys on the critical path, and those of their parents."""
+    """Keys of the spans on the critical path and of their parents."""
 
     @property
     def width(self) -> int:
         return self.axis.width
 
     def expected_end(self, span: Span) -> Instant | None:
-        """When history lets it end: its start and the median; None when that has passed."""
+        """Start plus median of a span in flight; None if that has passed or is unknown."""
         return expected_end(span, self.baselines.get(span.key), self.now)
 
 
 def expected_end(span: Span, baseline: Baseline | None, now: Instant) -> Instant | None:
-    """Start and median of a span in flight; None when that has passed or nothing is known. People
-    keep an issue or a change open: theirs is no expectation that an axis should reach to."""
+    """Start plus median of a span in flight; None if that has passed or is unknown. Issues and
+    changes have none: people keep them open, so the axis should not extend to that time."""
     if not span.in_flight or baseline is None or span.started_at is None:
         return None
     if span.operation in LINES:
@@ -54,7 +54,7 @@ def expected_end(span: Span, baseline: Baseline | None, now: Instant) -> Instant
 
 
 class Canvas:
-    """A line of cells with a role each."""
+    """A line of cells, each with a sign and a role."""
 
     def __init__(self, width: int) -> None:
         self.width = max(width, 0)
@@ -62,12 +62,12 @@ class Canvas:
         self._roles = ["text"] * self.width
 
     def fill(self, first: int, until: int, sign: str, role: str) -> None:
-        """Put one sign into [first, until), as far as that is on the canvas."""
+        """Fill [first, until) with one sign, within the canvas."""
         for column in range(max(first, 0), min(until, self.width)):
             self._signs[column], self._roles[column] = sign, role
 
     def write(self, column: int, text: str, role: str) -> bool:
-        """Put a text of narrow characters where all of it fits; whether it did."""
+        """Write a text of narrow characters if all of it fits; returns whether it did."""
         if column < 0 or column + len(text) > self.width:
             return False
         for offset, sign in enumerate(text):
@@ -75,12 +75,12 @@ class Canvas:
         return True
 
     def free(self, first: int, until: int) -> bool:
-        """Whether nothing is drawn in [first, until), and all of it is on the canvas."""
+        """Whether [first, until) is empty and within the canvas."""
         on_canvas = 0 <= first <= until <= self.width
         return on_canvas and not "".join(self._signs[first:until]).strip()
 
     def put(self, column: int, text: str, role: str, *, until: int | None = None) -> bool:
-        """Write where nothing is drawn, with a free cell to what is there; whether it did."""
+        """Write into empty cells, if one free cell stays on each side; returns whether it did."""
         after = column + len(text)
         within = self.width if until is None else until
         if after > within or not self.free(max(column - 1, 0), min(after + 1, self.width)):
@@ -88,7 +88,7 @@ class Canvas:
         return self.write(column, text, role)
 
     def pieces(self) -> list[Piece]:
-        """Runs of one role."""
+        """A piece for each run of one role."""
         found: list[Piece] = []
         for sign, role in zip(self._signs, self._roles, strict=True):
             if found and found[-1][1] == role:
@@ -99,8 +99,8 @@ class Canvas:
 
 
 def bar(row: Row, scene: Scene) -> list[Piece]:
-    """A row's line: its bar, and dots to where history lets it end. Columns of a folded row that
-    decide the end are full; where the bar goes on outside of what is shown stands `‹` or `›`."""
+    """A row's bar, with dots to its expected end. In a folded row, columns of hidden spans on the
+    critical path are drawn full. `‹` and `›` mark a bar that continues outside the window."""
     canvas = Canvas(scene.width)
     span, glyphs = row.span, scene.look.glyphs
     ends = end_at(span, scene.now)
@@ -129,7 +129,7 @@ def bar(row: Row, scene: Scene) -> list[Piece]:
 
 
 def dotted(begins: Instant, ends: Instant, scene: Scene) -> list[Piece]:
-    """The line of what has not begun, at its expected place."""
+    """The line of an expected step, at its expected time."""
     canvas = Canvas(scene.width)
     first, last = scene.axis.cells(begins, ends)
     canvas.fill(first, last, scene.look.glyphs.expected, "expected")
@@ -167,13 +167,13 @@ def _stroke(row: Row, scene: Scene) -> tuple[str, str]:
 
 
 def on_path(row: Row, scene: Scene) -> tuple[bool, int]:
-    """(whether the row decides the end, how many of what it hides do)."""
+    """(whether the row is on the critical path, number of hidden spans on it)."""
     deciding = set(scene.outline.path.keys)
     return row.span.key in scene.path, sum(s.key in deciding for s in row.below)
 
 
 def with_parents(keys: Sequence[str], spans: Sequence[Span]) -> frozenset[str]:
-    """The keys and those of all spans above them."""
+    """The keys and those of all their ancestors."""
     above = {span.key: span.parent_key for span in spans}
     found: set[str] = set()
     for one in keys:

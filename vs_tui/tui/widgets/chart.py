@@ -18,20 +18,20 @@ from vs_tui.tui.widgets.sparkline import condensed
 
 _ASCII: Final = str.maketrans("┌┐└┘├┤┬┴┼─│", "+++++++++-|")
 _drawing = threading.Lock()
-"""plotext draws on one canvas, which its module holds."""
+"""Lock for plotext, which draws on one global canvas."""
 _AXIS: Final = 12
-"""Columns for the values at the left of the bars, about."""
+"""Approximate columns of the values at the left of the bars."""
 _LABEL: Final = 14
-"""Columns from one label below the bars to the next, at least."""
+"""Fewest columns between the starts of two labels below the bars."""
 _LEAST: Final = (20, 6)
-"""Columns and lines below which bars say nothing."""
+"""Smallest useful size of a chart, in columns and lines."""
 
 
 def chart(
     figure: Figure, labels: Sequence[str], size: tuple[int, int], look: Look
 ) -> tuple[str, ...]:
-    """The lines of a bar chart with a zero base, `size` columns and lines large; empty without a
-    value, or without room. `labels` name the buckets. A bucket without data has no bar."""
+    """The lines of a bar chart with a zero base; `size` is (columns, lines). Empty without values
+    above zero or without room. `labels` name the buckets. A bucket without data has no bar."""
     width, height = size
     shown = condensed(figure.series, max(width - _AXIS, 4))
     top = max((value for value in shown if value is not None), default=0.0)
@@ -66,7 +66,7 @@ def _say(figure: Figure, value: float) -> str:
 
 
 def _named(labels: Sequence[str], cells: int, most: int) -> list[tuple[int, str]]:
-    """The cells below the chart that get a label: evenly, the first always."""
+    """(column, label) of the labelled bars: evenly spaced, always with the first."""
     if not labels or not cells:
         return []
     step = max(-(-cells // most), 1)

@@ -1,4 +1,4 @@
-"""A text that can be folded, with a cursor on its lines: a delivery and its JSON body."""
+"""A text with folds and a cursor: a delivery and its JSON body."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from vs_tui.tui.widgets.framed import Framed
 
 
 class Document(Framed):
-    """Lines of pieces. Folds are kept by the lines' paths while the text changes."""
+    """Lines of pieces. Folds are kept by path when the text changes."""
 
     class Opened(Message):
-        """Enter on a line that leads somewhere."""
+        """Enter on a line with a target."""
 
         def __init__(self, target: str) -> None:
             super().__init__()
@@ -31,14 +31,14 @@ class Document(Framed):
         """Index of a visible line."""
         self._visible: list[int] = []
         self._chosen: dict[str, bool] = {}
-        """path -> folded, where someone has said so."""
+        """path -> folded, for blocks that the user folded or unfolded."""
 
     @property
     def count(self) -> int:
         return len(self._visible)
 
     def show(self, lines: Sequence[DocLine], *, start: bool) -> None:
-        """Show a text; with `start` the cursor goes to the first line that leads somewhere."""
+        """Show a text; `start` puts the cursor on the first line with a target."""
         if list(lines) == list(self.lines) and not start:
             return
         before, anchor = self.line, self.cursor - self.first
@@ -55,7 +55,7 @@ class Document(Framed):
         self.refresh()
 
     def _return_to(self, before: DocLine, anchor: int) -> None:
-        """Put the cursor on the line it was on, which may stand elsewhere now."""
+        """Put the cursor back on its line, which may have moved."""
         name = (before.path, before.target)
         for position, index in enumerate(self._visible):
             line = self.lines[index]
@@ -66,14 +66,14 @@ class Document(Framed):
 
     @property
     def line(self) -> DocLine | None:
-        """The line below the cursor."""
+        """The line under the cursor."""
         return self.lines[self._visible[self.cursor]] if self._visible else None
 
     def is_folded(self, line: DocLine) -> bool:
         return bool(line.block) and self._chosen.get(line.path, line.folds)
 
     def _arrange(self) -> None:
-        """Find the visible lines."""
+        """Compute the visible lines."""
         self._visible = []
         index = 0
         while index < len(self.lines):
@@ -83,7 +83,7 @@ class Document(Framed):
         self.resized()
 
     def toggle(self) -> bool:
-        """Fold or unfold the block of the line below the cursor; whether there is one."""
+        """Fold or unfold the block of the line under the cursor; returns whether there is one."""
         line = self.line
         if line is None or not line.block:
             return False
@@ -93,7 +93,7 @@ class Document(Framed):
         return True
 
     def fold_all(self, folded: bool) -> None:
-        """Fold every block below the top ones, or unfold all."""
+        """Fold all blocks except the outermost, or unfold all."""
         at = self._visible[self.cursor] if self._visible else 0
         for line in self.lines:
             if line.block and line.path:
@@ -116,7 +116,7 @@ class Document(Framed):
         self.scroll_to_row(index)
 
     def act(self, action: str) -> bool:
-        """Do what an action means here; False for any other."""
+        """Run an action of this widget; returns False for others."""
         if self.act_move(action):
             return True
         if action == "open":
@@ -163,7 +163,7 @@ class Document(Framed):
 
 
 def _cut(pieces: Sequence[Piece], width: int, ellipsis: str) -> list[Piece]:
-    """The pieces in at most `width` cells, with an ellipsis where they are cut."""
+    """The pieces in at most `width` cells; a cut piece ends with an ellipsis."""
     fitting: list[Piece] = []
     used = 0
     for text, role in pieces:

@@ -1,4 +1,4 @@
-"""The five metrics per team, with sparklines."""
+"""The five metrics of each team, with sparklines."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from vs_tui.metrics import texts
 
 TREND: Final = {"better": "good", "worse": "bad", "same": "dim", "": "dim"}
 _NAMES: Final = (6, 10)
-"""The least and the most cells of a team's name."""
+"""(fewest, most) cells of a team's name."""
 _NAME_AND_TREND: Final = 14
-"""Cells of the name and its sparkline together: a long name leaves less of the trend."""
+"""Cells of the name and its sparkline together; a longer name shortens the sparkline."""
 SMALL: Final = "*"
-"""Marks what stands on fewer than 5 values."""
+"""Marks a value computed from fewer than 5 items."""
 
 
 def arrow_of(card: Card, glyphs: Glyphs) -> str:
-    """Which way the value went: a sign for more, less or about the same."""
+    """The direction of change: a sign for more, less or about the same."""
     if card.direction not in ("better", "worse"):
         return glyphs.even
     return glyphs.down if card.delta.startswith("-") else glyphs.up
 
 
 def goal_mark(card: Card, glyphs: Glyphs) -> Piece:
-    """How a value stands to the team's goal: `✓` met, `✗` not, `?` too few values to say."""
+    """The value against the team's goal: `✓` met, `✗` missed, `?` too few values."""
     return {
         "met": (glyphs.ok, "good"),
         "missed": (glyphs.fail, "bad"),
@@ -45,13 +45,13 @@ def goal_mark(card: Card, glyphs: Glyphs) -> Piece:
 
 
 class DoraPanel(TextBox):
-    """A line a metric of each team: value, sparkline, change against the period before."""
+    """One line per metric of each team: value, sparkline, change from the period before."""
 
     class Opened(Message):
-        """A click: all of it is wanted."""
+        """A click on the panel, which opens DORA."""
 
     def show(self, cards: Sequence[Card], range_name: str, note: str) -> None:
-        """Paint the cards; nothing happens when they are what is there."""
+        """Show the cards; repaints only if they changed."""
         lines: list[tuple[Piece, ...]] = []
         team = None
         least, most = _NAMES
@@ -88,7 +88,7 @@ class DoraPanel(TextBox):
 
 
 class DoraStrip(Widget):
-    """One line a team: its values, and how often it deployed as a sparkline."""
+    """One line per team: its values, with a sparkline for counts of deployments."""
 
     DEFAULT_CSS = "DoraStrip { width: 1fr; height: auto; }"
 
@@ -98,7 +98,7 @@ class DoraStrip(Widget):
         self._lines: list[list[Piece]] = []
 
     def show(self, cards: Sequence[Card], range_name: str, most: int) -> None:
-        """Paint the first teams, and how many there are more."""
+        """Show the first `most` teams, and the number of others."""
         by_team: dict[str, list[Card]] = {}
         for card in cards:
             by_team.setdefault(card.team, []).append(card)

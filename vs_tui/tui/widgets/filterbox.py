@@ -1,4 +1,4 @@
-"""The filter box: an input that completes, and below it what is wrong or what could follow."""
+"""The filter box: an input with completion, and below it the error or the completions."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.lines import Line
 
 Complete = Callable[[str], Sequence[str]]
-"""A begun filter -> whole filters it could become."""
+"""Partial filter -> whole filters that it could become."""
 MAX_LINES = 3
 
 
 class Completer(Suggester):
-    """Offers the first completion; the right arrow or tab takes it."""
+    """Suggests the first completion; the right arrow or tab accepts it."""
 
     def __init__(self, complete: Complete) -> None:
         # Teams and services come and go: what was offered once may be gone.
@@ -35,7 +35,7 @@ class Completer(Suggester):
 
 
 class FilterBox(Input):
-    """One line without a border."""
+    """An input of one line without a border."""
 
     DEFAULT_CSS = """
     FilterBox { height: 1; border: none; padding: 0 1; display: none; }
@@ -53,13 +53,13 @@ class FilterBox(Input):
         self.cursor_blink = False
 
     def action_complete(self) -> None:
-        """Take what is offered, as the right arrow does at the end; without any, stay here."""
+        """Accept the suggestion; without one, only move to the end."""
         self.cursor_position = len(self.value)
         self.action_cursor_right()
 
 
 class FilterNote(Line):
-    """The lines below the box: the error, else the ways to go on."""
+    """The lines below the box: the error, else the completions."""
 
     DEFAULT_CSS = "FilterNote { height: auto; display: none; }"
 
@@ -69,7 +69,7 @@ class FilterNote(Line):
         self._role = "dim"
 
     def say(self, text: str, role: str = "fail") -> None:
-        """Show a text, wrapped to at most three lines; empty hides the note."""
+        """Show a text in at most three lines; an empty text hides the note."""
         if (text, role) == (self._text, self._role):
             return
         self._text, self._role = clean(text), role
@@ -81,7 +81,7 @@ class FilterNote(Line):
         return self._text
 
     def wrapped(self, width: int) -> list[str]:
-        """The lines of the text at a width."""
+        """The text wrapped to a width."""
         lines = textwrap.wrap(self._text, max(width - 2, 10)) or [""]
         if len(lines) > MAX_LINES:
             lines = [*lines[: MAX_LINES - 1], " ".join(lines[MAX_LINES - 1 :])]
@@ -100,5 +100,6 @@ class FilterNote(Line):
 
 
 def unharmed(options: Sequence[str], limit: int = 12) -> list[str]:
-    """Completions that hold nothing to be cleaned: names of teams come from events."""
+    """The completions that cleaning does not change. Team names come from events and may contain
+    control characters."""
     return [text for text in options if clean(text) == text][:limit]

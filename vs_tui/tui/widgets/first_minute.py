@@ -1,4 +1,4 @@
-"""The box of the first minute: lines of which those with a text to copy can be chosen."""
+"""The box of the first page: the cursor selects lines with a text to copy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vs_tui.tui.widgets.framed import Framed
 
 
 class FirstMinute(Framed):
-    """Shows a page; `chosen` is the line that the cursor is on."""
+    """Shows a page; `chosen` is the line under the cursor."""
 
     def __init__(self, look: Look, *, id: str | None = None) -> None:
         super().__init__(look, id=id)
@@ -27,7 +27,8 @@ class FirstMinute(Framed):
         return self.lines[self.cursor] if 0 <= self.cursor < self.count else Line()
 
     def show(self, lines: Sequence[Line]) -> None:
-        """Other lines; the cursor stays on the same kind of line."""
+        """Replace the lines; the cursor stays on the line with the same text to copy, else on the
+        nearest one."""
         if lines == self.lines:
             return
         before, at = self.chosen.copies, self.cursor

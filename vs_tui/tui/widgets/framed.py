@@ -1,4 +1,4 @@
-"""A box with a title that scrolls its lines: what list, waterfall and details are built on."""
+"""A box with a title and scrolling lines; the base of list, waterfall and details."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from vs_tui.tui.paint import Piece, framed, strip_of
 from vs_tui.tui.theme import Look
 
 WHEEL: Final = 3
-"""Lines that a click of the mouse wheel moves."""
+"""Lines per click of the mouse wheel."""
 
 
 class Framed(ScrollView, can_focus=True):
-    """Subclasses give `count`, `head_lines`, `paint_head` and `paint_row`, and `move` where there
-    is something to move."""
+    """The base class. Subclasses define `count`, `head_lines`, `paint_head` and `paint_row`, and
+    `move` if they have a cursor or scroll."""
 
     DEFAULT_CSS = """
     Framed { width: 1fr; height: 1fr; scrollbar-size: 0 0; }
@@ -35,38 +35,38 @@ class Framed(ScrollView, can_focus=True):
         self.tail_lines = 0
         """Lines below the rows that do not scroll."""
         self.total = 0
-        """Lines there would be if all were read; 0: as many as there are."""
+        """Lines if all were read; 0: the same as `count`."""
 
     # What subclasses say.
 
     @property
     def count(self) -> int:
-        """Lines below the head."""
+        """Number of rows below the head."""
         raise NotImplementedError
 
     def paint_head(self, y: int, width: int) -> Sequence[Piece]:
-        """A line above the rows that does not scroll."""
+        """Paint a fixed line above the rows."""
         raise NotImplementedError
 
     def paint_tail(self, y: int, width: int) -> Sequence[Piece]:
-        """A line below the rows that does not scroll."""
+        """Paint a fixed line below the rows."""
         return ()
 
     def row_at(self, line: int) -> int:
-        """Index of the row in a line, counted from the first one below the head."""
+        """Index of the row in a screen line; line 0 is the first below the head."""
         return self.first + line
 
     def paint_row(self, index: int, width: int) -> tuple[Sequence[Piece], bool]:
-        """A row and whether the cursor is on it."""
+        """(pieces of a row, whether the cursor is on it)."""
         raise NotImplementedError
 
     def move(self, step: int) -> None:
-        """Move the cursor by so many lines, or the text that has none, as far as there are any."""
+        """Move the cursor by `step` rows, or scroll a text without a cursor; stops at the ends."""
 
     # What they can use.
 
     def act_move(self, action: str) -> bool:
-        """Do what a movement action means here; False for any other."""
+        """Run a movement action; returns False for other actions."""
         page = self.rows_visible
         steps = {
             "down": 1,
@@ -98,7 +98,7 @@ class Framed(ScrollView, can_focus=True):
 
     @property
     def place(self) -> str:
-        """`41-60 of 318`, where not all is in sight."""
+        """`41-60 of 318`; empty if all rows are visible."""
         if self.count <= self.rows_visible:
             return ""
         last = min(self.first + self.rows_visible, self.count)
@@ -110,25 +110,25 @@ class Framed(ScrollView, can_focus=True):
         return int(self.scroll_offset.y)
 
     def resized(self) -> None:
-        """The number of rows changed."""
+        """Update the scrollable size after the number of rows changed."""
         self.virtual_size = Size(
             self.size.width, self.count + 2 + self.head_lines + self.tail_lines
         )
 
     def set_heading(self, heading: Sequence[Piece], note: str = "") -> None:
-        """The title and the note of the frame; repaints the top line if they changed."""
+        """Set the title and note of the frame; repaints the top line if they changed."""
         if (tuple(heading), note) != (self.heading, self.note):
             self.heading, self.note = tuple(heading), note
             self._refresh_line(0)
 
     def set_foot(self, foot: Sequence[Piece]) -> None:
-        """What stands in the frame's bottom line; repaints it if it changed."""
+        """Set the text of the frame's bottom line; repaints it if it changed."""
         if tuple(foot) != self.foot:
             self.foot = tuple(foot)
             self._refresh_line(self.size.height - 1)
 
     def set_total(self, total: int) -> None:
-        """How many lines there would be if all were read."""
+        """Set the number of lines if all were read."""
         if total != self.total:
             self.total = total
             self._refresh_line(self.size.height - 1)
@@ -143,7 +143,7 @@ class Framed(ScrollView, can_focus=True):
         self.refresh(Region(0, y, self.size.width, 1))
 
     def scroll_to_row(self, index: int, *, anchor: int | None = None) -> None:
-        """Bring a row into view; `anchor` is how far from the top it shall stand."""
+        """Scroll a row into view; `anchor` is its wanted line from the top."""
         top = self.first
         if anchor is not None:
             top = index - anchor

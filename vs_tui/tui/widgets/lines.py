@@ -14,12 +14,12 @@ from vs_tui.tui.theme import Look
 
 
 class Line(Widget):
-    """A line of pieces, the last ones pushed to the right edge."""
+    """A line of pieces; `right` pieces are at the right edge."""
 
     DEFAULT_CSS = "Line { height: 1; width: 1fr; }"
 
     class Pressed(Message):
-        """A piece was clicked; `value` is what was given with it."""
+        """A click on a piece; `value` is its target."""
 
         def __init__(self, value: str) -> None:
             super().__init__()
@@ -38,8 +38,8 @@ class Line(Widget):
         right: Sequence[Piece] = (),
         targets: dict[int, str] | None = None,
     ) -> None:
-        """Paint these pieces; nothing happens when they are what is there already. `targets`
-        names what a click on the piece of that index means; those at the right count on."""
+        """Show these pieces; repaints only if they changed. `targets` maps a piece's index to the
+        value of a click; the indexes of `right` follow those of `left`."""
         self._targets = targets or {}
         if (tuple(left), tuple(right)) != (self._left, self._right):
             self._left, self._right = tuple(left), tuple(right)

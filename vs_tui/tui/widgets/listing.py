@@ -1,7 +1,8 @@
-"""The list: selection by key, kept through every change; only changed lines are painted.
+"""A list whose selection follows the row's key through every change, and that repaints only changed
+lines.
 
-Textual's DataTable keeps the row's index, so after a sort Enter opens another row (k9s #334),
-and repaints everything for one cell (7.5 % of a core at 1 Hz; this list 1.3 %).
+Textual's DataTable keeps the row's index, so after a sort Enter opens another row (k9s #334), and
+repaints everything for one cell (7.5 % of a core at 1 Hz; this list 1.3 %).
 """
 
 from __future__ import annotations
@@ -18,47 +19,48 @@ from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.framed import Framed
 
 MAX_SHOWN: Final = 2_000
-"""Painted rows that are remembered to compare with."""
+"""Most painted rows kept for comparison."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; `flex` shares what width is left, `rank` says which goes first when narrow."""
+    """A column. Columns with `flex` share the remaining width; on a narrow screen `rank` decides
+    which columns are left out."""
 
     title: str
     width: int
     flex: int = 0
     right: bool = False
     rank: int = 0
-    """0: always there; columns with the highest rank go first."""
+    """0: always shown; the highest rank is left out first."""
     wish: int = 0
-    """Cells it would like to have; it gets at most half of what is left for `flex`, once columns
-    with `flex` have theirs."""
+    """Wanted cells. Columns without `flex` share at most half of the width that remains after the
+    wishes of columns with `flex`."""
     sort: str = ""
-    """The order that a click on the title asks for."""
+    """Sort order of a click on the title."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row: its key and a (text, role) a column, or what these are made of."""
+    """A row: its key, and a (text, role) per column or the data to make them from."""
 
     key: str
     cells: tuple[Piece, ...] = ()
     failed: bool = False
     data: object = field(default=None, compare=False)
     whole: bool = False
-    """Whether its pieces are the line itself, as of a heading, and no columns."""
+    """Whether the pieces fill the whole line, as in a heading, instead of columns."""
 
 
 Describe = Callable[[Row], tuple[Piece, ...]]
-"""The cells of a row, made when it is painted: of 10,000 rows only those in sight cost."""
+"""Makes the cells of a row when it is painted, so that only visible rows cost time."""
 
 
 class Listing(Framed):
     """A list of rows with a cursor."""
 
     class Selected(Message):
-        """The cursor is on another row (or on none)."""
+        """The cursor moved to another row, or to none."""
 
         def __init__(self, listing: Listing, key: str) -> None:
             super().__init__()
@@ -77,7 +79,7 @@ class Listing(Framed):
             self.key = key
 
     class Sorted(Message):
-        """A click on the title of a column that one can sort by."""
+        """A click on the title of a sortable column."""
 
         def __init__(self, sort: str) -> None:
             super().__init__()
@@ -90,16 +92,16 @@ class Listing(Framed):
         self.rows: list[Row] = []
         self.selected_key = ""
         self.empty: tuple[str, ...] = ()
-        """What to say when there are no rows."""
+        """Text to show without rows."""
         self.follow = False
         self.touched = False
-        """Whether a person has moved the cursor, other than to the top."""
+        """Whether the user moved the cursor, other than to the top."""
         self.at_end = False
         """Whether the last move was to the end."""
         self.describe: Describe = lambda row: row.cells
         self._index: dict[str, int] = {}
         self._shown: dict[int, tuple[str, tuple[Piece, ...]]] = {}
-        """Index -> what was painted there last."""
+        """Index -> content painted last."""
         self._widths: tuple[int, list[tuple[int, int]]] = (-1, [])
 
     @property
@@ -121,11 +123,11 @@ class Listing(Framed):
             self.refresh()
 
     def set_rows(self, rows: Sequence[Row]) -> None:
-        """Show these rows. The cursor stays on its key and at its place on the screen; when the
-        row is gone, it stays at its line. Only lines that differ are repainted.
+        """Show these rows. The cursor stays on its key and at its place on the screen; if the row
+        is gone, it stays at its index. Only changed lines are repainted.
 
-        Until somebody moves the cursor, and again from `g` on, the list stays at its top instead,
-        so that who only looks sees what is new; a cursor that is pushed out returns to the top.
+        Until the user moves the cursor, and after `g`, the list stays at its top to show new rows;
+        a cursor pushed out of sight returns to the top.
         """
         had, before = len(self.rows), self.cursor
         anchor = before - self.first
@@ -155,7 +157,7 @@ class Listing(Framed):
             self.post_message(self.Selected(self, key))
 
     def refresh_changed(self) -> None:
-        """Repaint the rows in sight that would look different now."""
+        """Repaint the visible rows whose content changed."""
         for index in range(self.first, self.first + self.rows_visible):
             if self._shown.get(index) != self._look_of(index):
                 self._shown.pop(index, None)
@@ -173,7 +175,7 @@ class Listing(Framed):
         return [[text for text, _ in self.describe(row)] for row in self.rows if not row.whole]
 
     def select(self, key: str) -> None:
-        """Put the cursor on a key, if it is there; the list stops following."""
+        """Put the cursor on a key if it exists; ends following the newest row."""
         self.follow, self.touched, self.at_end = False, True, False
         if key in self._index and key != self.selected_key:
             before = self.cursor
@@ -184,13 +186,13 @@ class Listing(Framed):
             self.post_message(self.Selected(self, key))
 
     def move(self, step: int) -> None:
-        """Move the cursor by so many rows, as far as there are any."""
+        """Move the cursor by `step` rows; stops at the ends."""
         if self.rows:
             index = max(0, min(self.cursor + step, len(self.rows) - 1))
             self.select(self.rows[index].key)
 
     def next_failed(self, step: int) -> bool:
-        """Go to the next failed row, round the end; whether there is one."""
+        """Go to the next failed row, wrapping around; returns whether there is one."""
         for offset in range(1, len(self.rows) + 1):
             row = self.rows[(self.cursor + step * offset) % len(self.rows)]
             if row.failed:
@@ -199,7 +201,7 @@ class Listing(Framed):
         return False
 
     def act(self, action: str) -> bool:
-        """Do what a movement action means here; False for any other action."""
+        """Run an action of this widget; returns False for others."""
         if self.act_move(action):
             self.touched, self.at_end = action != "top", action == "bottom"
             return True
@@ -209,7 +211,7 @@ class Listing(Framed):
         return False
 
     def layout_for(self, width: int) -> list[tuple[int, int]]:
-        """(column, width) pairs that fit: the highest ranks are left out first."""
+        """(column index, width) of the columns that fit; the highest ranks are left out first."""
         if self._widths[0] == width:
             return self._widths[1]
         chosen = list(range(len(self.columns)))

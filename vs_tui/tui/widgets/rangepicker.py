@@ -1,4 +1,4 @@
-"""The time range: a short list with a key each, and a line for any other, over the screen below."""
+"""A dialog for the time range: a short list with number keys, and an input for other ranges."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vs_tui.tui.widgets.filterbox import FilterNote
 from vs_tui.tui.widgets.lines import Line
 
 Problem = Callable[[str], str]
-"""What is wrong with a range; empty when nothing is."""
+"""Text -> error of a range; empty if it is valid."""
 _WORDS: Final = {
     "1h": "the last hour",
     "24h": "the last day",
@@ -30,7 +30,7 @@ HOW: Final = "1-5 or enter chooses, tab writes another, esc keeps it as it is"
 
 
 class RangePicker(ModalScreen[str]):
-    """Answers with the range as text, empty to keep it as it is."""
+    """Returns the range as text; empty keeps the current one."""
 
     BINDINGS: ClassVar[list[Any]] = [
         Binding("escape", "dismiss('')", show=False),

@@ -20,9 +20,9 @@ from vs_tui.tui.widgets.framed import Framed
 from vs_tui.tui.widgets.sparkline import sparkline
 
 _TEAM_CELLS: Final = (8, 16)
-"""The least and the most of a team's name."""
+"""(fewest, most) cells of a team's name."""
 _NARROWEST: Final = 13
-"""Cells of a card; where there is less room, fewer metrics are in sight."""
+"""Fewest cells of a card; on a narrow screen fewer metrics are visible."""
 _WIDEST: Final = 36
 _WIDEST_BAR: Final = 4
 _FEW: Final = "few"
@@ -31,7 +31,7 @@ _LONGEST_TEXT: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line of a team: which, and what it shows of every metric."""
+    """A line of a team's block: index of the team, and the part of each card that it shows."""
 
     team: int
     kind: str
@@ -39,10 +39,10 @@ class _Line:
 
 
 class Scoreboard(Framed):
-    """A block a team, a card a metric: value against goal, trend, sample and change."""
+    """A block per team and a card per metric: value against goal, trend, sample and change."""
 
     class Chosen(Message):
-        """The cursor is on another card."""
+        """The cursor moved to another card."""
 
     class Opened(Message):
         """Enter or a click on the chosen card."""
@@ -53,15 +53,15 @@ class Scoreboard(Framed):
         self.teams: list[tuple[str, Mapping[str, Card]]] = []
         self.metrics: list[str] = []
         self.text: Sequence[str] = ()
-        """What to say in the place of cards."""
+        """Text to show without cards."""
         self.axis = ("", "")
-        """What stands below the first and the last bar."""
+        """Labels of the first and the last bar."""
         self.roomy = True
-        """Whether a team has lines for its trends; else two lines."""
+        """Whether a team's block shows trends; otherwise it has two lines."""
         self._at = (0, 0)
         self._lines: list[_Line] = []
         self._form = (-1, 0)
-        """Cells of a card, and which form of values fits them."""
+        """(cells of a card, index of the longest form of values that fits all cards)."""
         self._first_metric = 0
 
     @property
@@ -78,7 +78,7 @@ class Scoreboard(Framed):
         return [card for _, of_team in self.teams for card in of_team.values()]
 
     def show(self, cards: Sequence[Card], text: Sequence[str], roomy: bool) -> None:
-        """Show cards, or a text where there are none. The cursor stays on its team and metric."""
+        """Show cards, or `text` without cards. The cursor stays on its team and metric."""
         before, had = self.chosen, (self.teams, self.text, self.roomy)
         by_team: dict[str, dict[str, Card]] = {}
         for card in cards:
@@ -97,7 +97,7 @@ class Scoreboard(Framed):
             self.refresh()
 
     def set_axis(self, first: str, last: str) -> None:
-        """Name the first and the last bucket."""
+        """Set the labels of the first and the last bucket."""
         if (first, last) != self.axis:
             self.axis = first, last
             self.refresh()
@@ -115,7 +115,7 @@ class Scoreboard(Framed):
     # The cursor.
 
     def choose(self, team: str, metric: str) -> None:
-        """Put the cursor on a card, if it is there."""
+        """Put the cursor on a card if it exists."""
         names = [name for name, _ in self.teams]
         if team in names and metric in self.metrics:
             self._go(names.index(team), self.metrics.index(metric))
@@ -133,11 +133,11 @@ class Scoreboard(Framed):
         self.post_message(self.Chosen())
 
     def move(self, step: int) -> None:
-        """By so many teams."""
+        """Move the cursor by `step` teams."""
         self._go(self._at[0] + step, self._at[1])
 
     def act(self, action: str) -> bool:
-        """Do what a movement action means here; False for any other action."""
+        """Run an action of this widget; returns False for others."""
         if action in ("previous_metric", "next_metric"):
             self._go(self._at[0], self._at[1] + (1 if action == "next_metric" else -1))
             return True
@@ -147,7 +147,8 @@ class Scoreboard(Framed):
         return self.act_move(action)
 
     def next_bad(self, step: int) -> bool:
-        """Go to the next card that became worse or misses its goal; whether there is one."""
+        """Go to the next card that became worse or misses its goal; returns whether there is
+        one."""
         places = [(t, m) for t in range(len(self.teams)) for m in range(len(self.metrics))]
         start = places.index(self._at) if self._at in places else 0
         for offset in range(1, len(places) + 1):
@@ -172,7 +173,7 @@ class Scoreboard(Framed):
     # Painting.
 
     def _columns(self, width: int) -> tuple[int, int, int]:
-        """(cells of the team's name, of a card, how many metrics are in sight)."""
+        """(cells of the team's name, cells of a card, number of visible metrics)."""
         least, most = _TEAM_CELLS
         name = max(longest_name((team for team, _ in self.teams), most), least) + 2
         shown = max(1, min((width - name) // _NARROWEST, len(self.metrics)))
@@ -182,12 +183,12 @@ class Scoreboard(Framed):
 
     @property
     def bar_cells(self) -> int:
-        """Cells that the trend of a card has."""
+        """Cells of a card's trend."""
         return self._columns(max(self.size.width - 2, 1))[1] - 2
 
     @property
     def sight(self) -> str:
-        """`1-5 of 6`, where not all metrics are in sight."""
+        """`metrics 1-5 of 6`; empty if all metrics are visible."""
         _, _, shown = self._columns(max(self.size.width - 2, 1))
         first, of = self._first_metric, len(self.metrics)
         return f"metrics {first + 1}-{first + shown} of {of}" if 0 < shown < of else ""
@@ -225,8 +226,7 @@ class Scoreboard(Framed):
         return pieces, False
 
     def _value(self, card: Card, cells: int) -> list[Piece]:
-        """The value and how it stands to the goal, in the longest form that all cards have room
-        for."""
+        """The value against the goal, in the longest form that fits all cards."""
         if self._form[0] != cells:
             forms = [self._forms(each) for each in self.cards if each.team != NO_TEAM]
             fitting = (n for n in range(2) if all(width_of(form[n]) <= cells for form in forms))
@@ -279,8 +279,8 @@ class Scoreboard(Framed):
 
 
 def _cleaned(card: Card) -> Card:
-    """A card whose texts can be painted: a receiver elsewhere wrote them. Team and metric stay as
-    they are, to ask by."""
+    """The card with cleaned texts, because another receiver may have written them. Team and metric
+    stay unchanged; requests use them."""
     return replace(
         card,
         text=clean(card.text, _LONGEST_TEXT),
@@ -293,8 +293,8 @@ def _cleaned(card: Card) -> Card:
 
 
 def _change(card: Card) -> tuple[str, str]:
-    """(why there is none, better, worse, same or empty): only samples that say something are
-    compared."""
+    """(reason for no comparison, or empty; better, worse, same, or empty). Only samples that are
+    large enough are compared."""
     if card.n < SMALL_SAMPLE:
         return _FEW, ""
     if not card.direction:

@@ -1,4 +1,4 @@
-"""A sparkline with a zero base and gaps: `None` is no data, not nothing."""
+"""A sparkline with a zero base and gaps: `None` means no data, not zero."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from vs_tui.tui.theme import Glyphs
 
 
 def sparkline(values: Sequence[float | None], width: int, glyphs: Glyphs) -> str:
-    """All values in `width` cells, heights from zero to the largest, so equal values look equal.
+    """The values in `width` cells, with heights from zero to the largest value, so equal values
+    look equal.
 
-    More values than cells share cells: each shows the mean of those it has data of.
+    If there are more values than cells, a cell shows the mean of its known values.
     """
     shown = condensed(values, width)
     top = max((value for value in shown if value is not None), default=0.0)
@@ -27,7 +28,7 @@ def sparkline(values: Sequence[float | None], width: int, glyphs: Glyphs) -> str
 
 
 def condensed(values: Sequence[float | None], width: int) -> list[float | None]:
-    """At most `width` values over the same time."""
+    """At most `width` values over the same time; each is a mean of known values."""
     if width <= 0:
         return []
     if len(values) <= width:

@@ -1,4 +1,4 @@
-"""A trace in two lines, for screens too small for a waterfall."""
+"""A trace in two lines, for screens with no room for a waterfall."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from vs_tui.tui.widgets.framed import Framed
 
 _MAX_STEPS: Final = 6
 _NAME: Final = 12
-"""Cells of a step's name at most."""
+"""Most cells of a step's name."""
 _SHORTEST_BAR: Final = 2
 
 
 class TraceStrip(Framed):
-    """The steps of a trace as short bars as long as they took, and where it stands."""
+    """The steps of a trace as bars by duration, and its current work."""
 
     can_focus = False
 
@@ -47,12 +47,12 @@ class TraceStrip(Framed):
     def show(
         self, trace: Trace, baselines: Mapping[str, Baseline], now: Instant, past: PastRuns
     ) -> None:
-        """Show a trace as it stands at `now`."""
+        """Show a trace as of `now`."""
         self._trace, self._baselines, self._now, self._past = trace, baselines, now, past
         self.refresh()
 
     def tick(self, now: Instant) -> None:
-        """Move the time; repaints only when something is in flight."""
+        """Set the time; repaints only if a span is in flight."""
         if self._trace is not None and any(s.in_flight for s in self._trace.spans):
             self._now = now
             self.refresh()
@@ -95,7 +95,7 @@ class TraceStrip(Framed):
         return pieces
 
     def _ahead(self, room: int) -> list[Piece]:
-        """What is expected next, as far as there is room."""
+        """The expected next steps that fit into `room`."""
         assert self._trace is not None
         root, glyphs = self._trace.root, self.look.glyphs
         if span_format.is_stale(root, self._baselines.get(root.key), self._now):
@@ -131,7 +131,7 @@ class TraceStrip(Framed):
 
 
 def _doing(trace: Trace, span: Span) -> str:
-    """What a span does: its stage, or its name where the stage says no more than that it runs."""
+    """The current work of a span: its stage, or its name if the stage says only that it runs."""
     if span_format.is_phase(span):
         above = next((s for s in trace.spans if s.key == span.parent_key), span)
         span = above._replace(stage=span.name)
@@ -146,7 +146,7 @@ def _short(name: str) -> str:
 
 
 def _steps(trace: Trace) -> list[Span]:
-    """What lies right below the root; the root alone where it has no children."""
+    """The last steps directly below the root; the root itself if it has none."""
     below = [s for s in trace.spans if s.parent_key == trace.root.key]
     steps = [s for s in below if s.started_at is not None and s.operation not in ("review", "push")]
     return (steps or [trace.root])[-_MAX_STEPS:]

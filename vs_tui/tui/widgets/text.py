@@ -10,10 +10,10 @@ from vs_tui.tui.widgets.framed import Framed
 
 
 class TextBox(Framed):
-    """Lines of pieces that scroll. `fit` of the pieces is the caller's: they are clean."""
+    """A scrolling box of lines. It neither cleans nor fits the pieces; the caller does."""
 
     def set_lines(self, lines: Sequence[Sequence[Piece]]) -> None:
-        """Replace the text; the place is kept."""
+        """Replace the text; the scroll position stays."""
         new = [tuple(line) for line in lines]
         if new != getattr(self, "_lines", None):
             self._lines = new
@@ -50,5 +50,5 @@ def field(name: str, value: str, width: int = 400, role: str = "text") -> list[P
 
 
 def fact(name: str, value: str, role: str = "text") -> list[Piece]:
-    """`name value`, to be set beside others."""
+    """`name value` without padding, to place beside others."""
     return [(f"{clean(name, 100)} ", "dim"), (clean(value, 400), role)]

@@ -1,4 +1,4 @@
-"""The lines above a waterfall: the whole of the time, the clock, and the ruler with its breaks."""
+"""The lines above a waterfall: the true time, the clock, and the ruler with its breaks."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from vs_tui.tui.theme import Glyphs
 from vs_tui.tui.widgets.bars import Canvas, Scene
 
 _APART: Final = 14
-"""Columns between two labels of the clock, about."""
+"""Approximate columns between two clock labels."""
 
 
 def true_time(scene: Scene, whole: tuple[Instant, Instant], work: Iterable[Span]) -> list[Piece]:
-    """All of the time in one linear line: where machines worked, the waits by name where there is
-    room, and in brackets what the axis below shows."""
+    """The whole time on one linear line: the work of machines, names of waits where they fit, and
+    the window of the axis in brackets."""
     begin, end = whole
     width, glyphs = scene.width, scene.look.glyphs
     line = Axis((begin, max(end, begin + 1)), (0.0, float(width)), width)
@@ -57,7 +57,7 @@ def true_time(scene: Scene, whole: tuple[Instant, Instant], work: Iterable[Span]
 
 
 def _longest_run(columns: Iterable[int]) -> tuple[int, int]:
-    """The first column and the length of the longest row of neighbours; (0, 0) for none."""
+    """(first column, length) of the longest run of adjacent columns; (0, 0) without columns."""
     best, start, length = (0, 0), 0, 0
     for column in columns:
         start, length = (start, length + 1) if column == start + length else (column, 1)
@@ -66,8 +66,8 @@ def _longest_run(columns: Iterable[int]) -> tuple[int, int]:
 
 
 def clock_line(scene: Scene, zone: tzinfo | None) -> list[Piece]:
-    """The clock at the first column of each segment and at round times; a label without room is
-    left out, never moved."""
+    """Clock times at the start of each segment and at round times. A label without room is left
+    out, never moved."""
     canvas = Canvas(scene.width)
     column = _now_column(scene)
     if column is not None:
@@ -84,7 +84,7 @@ def clock_line(scene: Scene, zone: tzinfo | None) -> list[Piece]:
 
 
 def ruler(scene: Scene, zone: tzinfo | None) -> list[Piece]:
-    """Segments of one scale, the breaks between them with the time they hide, and now."""
+    """The segments, the breaks between them with the time they hide, and a mark for now."""
     axis, glyphs, width = scene.axis, scene.look.glyphs, scene.width
     canvas = Canvas(width)
     first, last = axis.cells(axis.begin, axis.end)
@@ -108,7 +108,7 @@ def ruler(scene: Scene, zone: tzinfo | None) -> list[Piece]:
 
 
 def scale_text(axis: Axis, glyphs: Glyphs, *, short_form: bool) -> str:
-    """`1 column = 75s of work; ≈ hides 2d 1h`."""
+    """The scale of the axis: `1 column = 75s of work; ≈ hides 2d 1h`."""
     text = f"1 column = {_length(round(axis.scale))}"
     if not axis.breaks or short_form:
         return text
@@ -128,7 +128,7 @@ def _length(duration: Duration) -> str:
 
 
 def _now_column(scene: Scene) -> int | None:
-    """Where now is; None when it is not shown or the trace was over before."""
+    """The column of now; None if it is outside the window or after the trace's end."""
     axis = scene.axis
     column = int(axis.column(scene.now))
     return column if axis.begin <= scene.now <= axis.end and 0 <= column < scene.width else None
@@ -139,7 +139,7 @@ def _column(scene: Scene, at: Instant) -> int:
 
 
 def _labelled(scene: Scene, zone: tzinfo | None) -> list[Instant]:
-    """Where each segment begins, and round times within the long ones."""
+    """The starts of the segments, and round times within long ones."""
     axis, width = scene.axis, scene.width
     bounds = [axis.begin, *(b.ends for b in axis.breaks)]
     stops = [*(b.begins for b in axis.breaks), axis.end]
@@ -161,7 +161,7 @@ def _labelled(scene: Scene, zone: tzinfo | None) -> list[Instant]:
 
 
 def _day(at: Instant, now: Instant, zone: tzinfo | None) -> str:
-    """Empty today, `Wed ` within a week, `19 Nov ` before."""
+    """The day before a clock time: empty today, `Wed ` within a week, else `19 Nov `."""
     local, today = (to_datetime(i).astimezone(zone) for i in (at, now))
     if local.date() == today.date():
         return ""

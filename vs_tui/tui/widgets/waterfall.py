@@ -1,8 +1,8 @@
 """The waterfall: a foldable tree of spans beside their bars on a time axis.
 
-The axis leaves out long times in which no machine worked, and shows a part of itself when it is
-zoomed. Rows that are no spans stand among them: waits, expected steps, links to other traces, and
-one row for many siblings that went well. Above a scrolled list its ancestors stay in sight.
+The axis omits long times in which no machine worked; zoomed, it shows a part of the time. Some rows
+are not spans: waits, expected steps, links to other traces, and one row for many siblings that
+succeeded. While the list is scrolled, the ancestors of its first row stay visible.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from vs_tui.tui.widgets.zoom import ZOOMS, Zoom
 
 
 class Waterfall(Framed):
-    """One trace. `show` gives it data, `tick` the time; everything else is keys."""
+    """The waterfall of one trace. `show` sets the data, `tick` the time; keys do the rest."""
 
     class Selected(Message):
-        """The cursor is on another row."""
+        """The cursor moved to another row."""
 
         def __init__(self, key: str) -> None:
             super().__init__()
@@ -50,7 +50,7 @@ class Waterfall(Framed):
             self.key = key
 
     class Told(Message):
-        """Why a key did nothing."""
+        """The reason why a key did nothing."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
@@ -59,7 +59,7 @@ class Waterfall(Framed):
     def __init__(self, look: Look, *, full: bool = False, id: str | None = None) -> None:
         super().__init__(look, id=id)
         self.full = full
-        """Whether it has the screen: with a line of the true time, a legend and links."""
+        """Whether it fills the screen, with a line of the true time, a legend and links."""
         self.head_lines = 3 if full else 2
         self.tail_lines = 1 if full else 0
         self.zone = span_format.local_zone()
@@ -75,7 +75,7 @@ class Waterfall(Framed):
         self._places: dict[str, int] = {}
         self._past: PastRuns = {}
         self.next: dict[str, Next] = {}
-        """Expected steps by the key of their row. The cursor passes over them."""
+        """Row key -> expected step. The cursor skips these rows."""
         self.zoom = Zoom()
         self.scene = Scene(look, self.zoom.whole, 0, {})
 
@@ -93,7 +93,7 @@ class Waterfall(Framed):
 
     @property
     def selected(self) -> Span | None:
-        """The selected span; None on a row that is none."""
+        """The selected span; None if the row is not a span."""
         row = self.selected_row
         return row.span if row is not None and self.outline.is_span(row.span.key) else None
 
@@ -112,7 +112,7 @@ class Waterfall(Framed):
     def show(
         self, trace: Trace, baselines: Mapping[str, Baseline], now: Instant, past: PastRuns
     ) -> None:
-        """Show a trace; the same one keeps its cursor, folds and window."""
+        """Show a trace; if it is the same trace, cursor, folds and window stay."""
         new = self.trace is None or self.trace.trace_id != trace.trace_id
         if new:
             self.zoom.window, self.selected_key = None, ""
@@ -123,7 +123,7 @@ class Waterfall(Framed):
             self._fit_what_runs()
 
     def tick(self, now: Instant) -> bool:
-        """Move the time; repaints only when something is in flight. Whether it did."""
+        """Set the time; repaints only if a span is in flight, and returns whether it did."""
         self.now = now
         if self.trace is None or not any(span.in_flight for span in self.trace.spans):
             return False
@@ -175,7 +175,7 @@ class Waterfall(Framed):
         return broken(busy, instants, begin, end, scene.width, self.breaks)
 
     def whole_time(self, scene: Scene | None = None) -> tuple[Instant, Instant]:
-        """From the first start to the last end, seen or expected."""
+        """(first start, last end or expected end) of the trace."""
         assert self.trace is not None
         scene = scene or self.scene
         begin, end = bounds(self.trace.spans, self.now)
@@ -183,7 +183,7 @@ class Waterfall(Framed):
         return begin, max([end, *expected, *(n.step.ends for n in self.next.values())])
 
     def _fit_what_runs(self) -> None:
-        """Open on the runs and deploys at work, where they are a part of the trace."""
+        """Zoom to the runs and deploys in flight, unless they fill the axis."""
         assert self.trace is not None
         by_key = {span.key: span for span in self.trace.spans}
         tops: dict[str, Span] = {}
@@ -204,11 +204,11 @@ class Waterfall(Framed):
 
     @property
     def zoomed_in(self) -> bool:
-        """Whether a part of the time is shown."""
+        """Whether only a part of the time is shown."""
         return self.zoom.window is not None
 
     def reveal(self, key: str) -> None:
-        """Select a row and unfold what hides it."""
+        """Select a row and unfold its ancestors."""
         if self.trace is None or key == self.selected_key:
             return
         parents = {span.key: span.parent_key for span in self.outline.spans}
@@ -222,7 +222,7 @@ class Waterfall(Framed):
     # Keys.
 
     def act(self, action: str) -> bool:
-        """Do what an action means here; False when it means nothing."""
+        """Run an action of this widget; returns False for others."""
         if self.act_move(action):
             return True
         if action in ("next_failed", "previous_failed"):
@@ -246,7 +246,7 @@ class Waterfall(Framed):
         return True
 
     def open_row(self) -> None:
-        """Fold or unfold the selected row, or open it where it has nothing below."""
+        """Fold or unfold the selected row; open it if it has no children."""
         row = self.selected_row
         if row is None:
             return
@@ -257,7 +257,7 @@ class Waterfall(Framed):
         self._layout()
 
     def move(self, step: int) -> None:
-        """Move the cursor among the rows, but not to an expected step."""
+        """Move the cursor by `step` rows, skipping expected steps."""
         usable = [n for n, row in enumerate(self._rows) if row.span.key not in self.next]
         if usable:
             wanted = max(0, min(self.cursor + step, self.count - 1))
@@ -266,7 +266,7 @@ class Waterfall(Framed):
             self.go_to(below[0] if below and step > 0 else above[-1])
 
     def go_to(self, index: int) -> None:
-        """Select a row and bring it into sight, in the list and on the axis."""
+        """Select a row and show it, in the list and on the axis."""
         if not self._rows or self._rows[index].span.key in self.next:
             return
         before, self.selected_key = self.cursor, self._rows[index].span.key
@@ -282,7 +282,7 @@ class Waterfall(Framed):
             self._layout()
 
     def _selected_interval(self) -> tuple[Instant, Instant] | None:
-        """Begin and end of the selected bar, seen or expected."""
+        """(begin, end or expected end) of the selected bar."""
         row = self.selected_row
         if row is None or row.span.operation == "link":
             return None
@@ -300,8 +300,8 @@ class Waterfall(Framed):
 
     @property
     def sticky(self) -> list[int]:
-        """Rows that stand above a scrolled list: the root and the nearest ancestors of the first
-        row that is in sight."""
+        """Rows that stay visible above a scrolled list: the root and the nearest ancestors of the
+        first visible row."""
         most = 3 if self.size.height >= 24 else 2
         if not self.full or self.first <= 0:
             return []
@@ -312,7 +312,7 @@ class Waterfall(Framed):
         return []
 
     def _ancestors(self, index: int) -> list[int]:
-        """Rows above a row in the tree, the root first."""
+        """Indexes of a row's ancestors, the root first."""
         found: list[int] = []
         if index < len(self._rows):
             parent = self._rows[index].span.parent_key
@@ -381,7 +381,8 @@ class Waterfall(Framed):
                 self.go_to(index)
 
     def _go_to_column(self, x: int) -> None:
-        """A click on the line of the true time: show what is there, as long a time as now."""
+        """Handle a click on the line of the true time: move the window there, with the same
+        width."""
         if self.trace is None:
             return
         label, width, _ = waterfall_paint.widths(max(self.size.width - 2, 10))

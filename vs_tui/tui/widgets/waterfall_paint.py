@@ -1,4 +1,4 @@
-"""What the lines of a waterfall look like: the head, the rows, the legend."""
+"""Paints the lines of a waterfall: head, rows and legend."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_STATE = frozenset({"wait", "group", "link"})
 
 
 def widths(width: int) -> tuple[int, int, int]:
-    """(label, bar, by) columns; `by` is 0 where there is no room for it."""
+    """(label, bar, by) in columns; `by` is 0 on a narrow screen."""
     narrow = width < _NARROW
     by = 0 if narrow else 9
     label = min(max(width * (38 if narrow else 34) // 100, 20), 44)
@@ -38,7 +38,7 @@ def head(
     zone: tzinfo | None,
     true_axis: bool,
 ) -> list[Piece]:
-    """0: the true time; 1: the titles and the clock; 2: the ruler."""
+    """Line `y` of the head: 0 the true time, 1 titles and clock, 2 the ruler."""
     label, _, by = widths(width)
     narrow = width < _NARROW
     if y == 0:
@@ -67,7 +67,7 @@ _NO_WORK = frozenset({"issue", "pull_request", "sprint", "incident", "stage", "p
 def row_pieces(
     row: Row, scene: Scene, expected: Next | None, width: int, *, selected: bool, above: bool
 ) -> list[Piece]:
-    """One row: tree, bar, duration, mark of the critical path, state, by whom."""
+    """One row: tree, bar, duration, mark of the critical path, state, actor."""
     label, _, by = widths(width)
     glyphs = scene.look.glyphs
     edge = glyphs.cursor if selected else glyphs.above if above else " "
@@ -140,7 +140,7 @@ def _label(row: Row, scene: Scene, width: int) -> list[Piece]:
 
 
 def legend(scene: Scene, width: int) -> Sequence[Piece]:
-    """What the marks mean, as many as fit."""
+    """The meanings of the marks, cut to the width."""
     g = scene.look.glyphs
     if width < _NARROW:
         outside = scene.axis.is_whole

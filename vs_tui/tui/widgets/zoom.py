@@ -1,4 +1,4 @@
-"""What part of a time axis is shown, and the keys that change it."""
+"""The visible part of a time axis, and the actions that change it."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ class Zoom:
     def __init__(self) -> None:
         self.whole: Axis = linear(0, 1, 1)
         self.window: Window | None = None
-        """None shows all of the axis."""
+        """The visible part; None shows the whole axis."""
         self.true_axis = False
-        """Whether the axis leaves nothing out."""
+        """Whether the axis is linear, without breaks."""
         self._now: Instant = 0
 
     @property
     def shown(self) -> Axis:
-        """The part of the axis that is shown."""
+        """The visible part of the axis."""
         return self.window.of(self.whole) if self.window is not None else self.whole
 
     def renew(self, whole: Axis, now: Instant) -> None:
-        """Take a new axis of the same trace: a window that shows now goes on with it."""
+        """Replace the axis of the same trace; a window that shows now moves on with it."""
         if self.window is not None and self._now:
             self.window = followed(self.whole, self._now, whole, now, self.window)
         self.whole, self._now = whole, now
 
     def fit(self, begins: Instant, ends: Instant) -> None:
-        """Show one interval."""
+        """Zoom to an interval."""
         self.window = fitted(self.whole, begins, ends)
 
     def move_to(self, at: Instant) -> None:
-        """Show as much as now, around a moment."""
+        """Move the window to a moment, with the same width."""
         if self.window is not None:
             self.window = moved_to(self.whole, self.window, at)
 
     def bring_in(self, begins: Instant, ends: Instant) -> bool:
-        """Move the window to a bar that is outside of it; whether it moved."""
+        """Move the window to a bar outside it; returns whether it moved."""
         if self.window is None:
             return False
         first, last = self.shown.cells(begins, ends)
@@ -65,7 +65,8 @@ class Zoom:
         return True
 
     def act(self, action: str, bar: Interval | None) -> str:
-        """Do one of `ZOOMS`; `bar` is what is selected. Why nothing changed, else empty."""
+        """Run one of `ZOOMS`; `bar` is the selected interval. Returns why nothing changed, else
+        empty."""
         before = self.window
         if action == "true_axis":
             self.true_axis, self.window = not self.true_axis, None
@@ -91,7 +92,7 @@ class Zoom:
         return ""
 
     def _focus(self, bar: Interval | None) -> Instant:
-        """The middle of the bar, as far as it is shown."""
+        """The middle of the visible part of the bar, or of the window without a bar."""
         axis = self.shown
         if bar is None:
             return axis.instant(axis.width / 2)
