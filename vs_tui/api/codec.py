@@ -141,7 +141,7 @@ def _spans(trace: Trace) -> list[dict[str, Any]]:
 
 
 def refs_of(trace: Trace) -> Mapping[str, str]:
-    """Key -> ref of the spans of a trace and of those that its links name."""
+    """Key -> ref of the spans of a trace and of the spans that its links name."""
     return {span.key: span.ref for span in (*trace.spans, *trace.linked)}
 
 

@@ -82,8 +82,9 @@ _NUMBERED: Final = (
     "COALESCE(json_extract(attributes, '$.\"deployment.id\"'), '') END "
     "FROM spans WHERE key >= ?2 AND key < ?3"
 )
-"""What follows a prefix in the keys of spans (`:` comes after the digits); of those that began at a
-moment also the deployment, else NULL."""
+"""(part of the key after a prefix, deployment id if the span began at a given moment, else NULL) of
+each span whose key has the prefix. The upper bound ends with `:`, the character after the
+digits."""
 
 
 class Newness:

@@ -55,7 +55,7 @@ WINDOW: Final = Shape(
         ),
     },
 )
-"""With the zone of its days, and the period that it is compared with."""
+"""A window, with the time zone of its days and the period it is compared with."""
 
 _TOLD: Final[Mapping[str, tuple[str, Callable[[Figure], Any]]]] = {
     "working_days": ("working_days", lambda f: f.working_days),
@@ -68,11 +68,12 @@ _TOLD: Final[Mapping[str, tuple[str, Callable[[Figure], Any]]]] = {
     "open_for": ("open_for", lambda f: seconds(f.open_for) if f.open else None),
     "hits": ("hits", lambda f: f.hits),
 }
-"""What only some metrics say: field of a figure -> (name in JSON, value)."""
+"""Fields that only some metrics have: field of a figure -> (name in JSON, function of the
+value)."""
 
 
 def figure_json(figure: Figure, window: Window) -> dict[str, Any]:
-    """One metric over a window; null is missing."""
+    """One metric over a window as JSON; null means missing."""
     found: dict[str, Any] = {
         "value": measured(figure, figure.value),
         "unit": figure.definition.unit.value,
@@ -99,7 +100,7 @@ def figure_json(figure: Figure, window: Window) -> dict[str, Any]:
 
 
 def _figure(key: str, item: Mapping[str, Any]) -> Figure:
-    """A figure out of its JSON."""
+    """A figure from its JSON."""
     metric = BY_KEY[key]
     scale = SECOND if metric.unit is Unit.DURATION else 1
     told = {field: item[name] for field, (name, _) in _TOLD.items() if item.get(name) is not None}
@@ -184,7 +185,7 @@ DETAIL: Final = Shape(
         "behind": list_of(BEHIND.type),
     },
 )
-"""What is behind one metric of one team."""
+"""The items and facts behind one metric of one team."""
 SHAPES: Final[Sequence[Shape[Any]]] = (WINDOW, STAGE, REGRESSION, BEHIND, DETAIL)
 
 Periods = Sequence[Sequence[Scorecard]]
@@ -207,7 +208,7 @@ def scorecard_json(card: Scorecard) -> dict[str, Any]:
 def dora_json(
     cards: Sequence[Scorecard], window: Window, seen: Seen, periods: Periods = ()
 ) -> dict[str, Any]:
-    """The whole answer of `report dora --format json` and of /api/dora."""
+    """The complete answer of `report dora --format json` and of /api/dora."""
     parts = [
         {"window": WINDOW.write(period[0].window), "items": list(map(scorecard_json, period))}
         for period in periods

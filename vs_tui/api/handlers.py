@@ -37,7 +37,7 @@ from vs_tui.store.writer import Writer
 
 KEEP_ALIVE_SECONDS: Final = 15
 LASTS: Final[web.RequestKey[Callable[[], bool]]] = web.RequestKey("vs.lasts")
-"""Key of a request: whether its token is still valid."""
+"""Request key of a function that returns whether the request's token is still valid."""
 MAX_STREAMED: Final = 200
 """Most spans sent with one change; after more, the client reads again."""
 
@@ -58,10 +58,10 @@ class Api:
         self._writer = writer
         self._gate = gate
         self._large = asyncio.Semaphore(1)
-        """Of large answers one at a time is read and written: it is held in memory whole."""
+        """Allows one large answer at a time, because each is held in memory whole."""
 
     async def _beside(self, write: Callable[[], T]) -> T:
-        """What is written on the reader's thread: meanwhile the loop goes on with webhooks."""
+        """Run `write` on the reader's thread, so that the event loop keeps receiving webhooks."""
         return await self._reader.run(lambda _: write())
 
     def routes(self) -> list[web.RouteDef]:
@@ -369,7 +369,7 @@ def _quick(query: Mapping[str, str]) -> bool:
 
 
 def _team(request: web.Request) -> str:
-    """The only team that the request's token sees; empty for all."""
+    """The only team that the request's token may see; empty for all."""
     return str(request.get(TEAM, ""))
 
 

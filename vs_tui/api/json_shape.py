@@ -33,8 +33,8 @@ class Field(NamedTuple):
     """Attribute of the object that gets the value that was read; `a.b` means `b` of the object in
     `a`. Empty for a computed field."""
     get: Callable[..., Any] | None = None
-    """Returns what is written if it is not the attribute: takes the object and what `write` was
-    given with it."""
+    """Returns the value to write, if it is not the attribute. Arguments: the object, and the
+    further arguments of `write`."""
 
 
 class Shape(Generic[T]):

@@ -1,4 +1,5 @@
-"""Send recorded deliveries to a receiver, signed with the token, which goes to nobody."""
+"""Sends recorded deliveries to a receiver, signed with the token; the token itself is never
+sent."""
 
 from __future__ import annotations
 
@@ -63,7 +64,8 @@ class HttpTarget:
         raise Unreachable(f"{self._url} does not answer ({why}); start it with `vs-tui serve`")
 
     def _verdict(self, response: aiohttp.ClientResponse, body: bytes) -> str:
-        """What a receiver says; Unreachable for what is none."""
+        """The verdict in a receiver's answer. Raises Unreachable if the answer is not a
+        receiver's."""
         if response.status >= 400:
             return "refused"
         if response.content_type == PROTOBUF:

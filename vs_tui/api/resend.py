@@ -15,7 +15,7 @@ from vs_tui.model.request_signing import signed_delivery
 from vs_tui.store.reader_protocol import DeliveryDetail
 
 TRIAL_SECONDS = 20.0
-"""How long the trial run takes: time enough to look at it."""
+"""Seconds that the trial run takes, so that there is time to look at it."""
 _SECONDS = 20
 _ANSWER_BYTES = 64 * 1024
 _NOT_SENT = frozenset({"content-length", "host", "content-encoding", "transfer-encoding"})
@@ -40,8 +40,8 @@ async def resend(detail: DeliveryDetail, target: str, own_url: str, token: str) 
 
 
 async def send_trial(own_url: str, token: str, say: Callable[[str], None]) -> None:
-    """Send a run of one job to our own receiver as any sender would, and end both after some
-    seconds. `say` gets the answer to the first event, and any that is a refusal."""
+    """Send a run with one job to our own receiver over HTTP, and end both after TRIAL_SECONDS.
+    `say` gets the answer to the first event, and any refusal."""
     number = f"{time.time():.0f}"
     run = f"vstrace-customhttp-pipeline-trial-{number}"
     events: tuple[tuple[float, dict[str, object]], ...] = (

@@ -146,7 +146,7 @@ LISTED: Final = Shape(
         "next": computed(maybe(written(NEXT.type)), lambda _, next: next),
     },
 )
-"""A trace of the list of all traces, with where it stands."""
+"""A trace in the list of all traces, with its current state."""
 
 
 def listed_json(summary: TraceSummary, row: Standing | None, now: Instant) -> dict[str, Any]:
@@ -179,7 +179,7 @@ _WAIT: Final = Shape(
         "until": computed(MAYBE_TEXT, lambda wait, ref: ref(wait.until)),
     },
 )
-"""A time in which nobody and no machine worked, with the two spans that bound it."""
+"""A time without work of people or machines, with the two spans that bound it."""
 TRACE_VIEW: Final = Shape(
     "Trace",
     dict[str, Any],
@@ -190,11 +190,11 @@ TRACE_VIEW: Final = Shape(
         "critical_path": computed(list_of(TEXT), _critical_path),
     },
 )
-"""A trace as its screen shows it: where it stands, its waits, and what decided its end."""
+"""A trace as its screen shows it: current state, waits, and the critical path."""
 
 
 def wait_id(key: str) -> str:
-    """A wait's key, as it can stand in JSON and in a URL."""
+    """A wait's key in a form that is valid in JSON and URLs."""
     return key.replace("\0", "/")
 
 

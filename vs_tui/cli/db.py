@@ -239,13 +239,14 @@ def _prune(config: Config, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _counted_from(path: Path) -> Instant:
-    """What ages count from: now, unless the clock says what cannot be."""
+    """The time from which ages are counted: now, or an earlier time if the clock is impossibly far
+    ahead."""
     from vs_tui.store.clock import TOLERANCE, deleting
     from vs_tui.store.schema import StoreError, open_reader
 
     found = now()
     with (
-        contextlib.suppress(StoreError, sqlite3.Error),  # who deletes says what is wrong with it
+        contextlib.suppress(StoreError, sqlite3.Error),  # the delete reports the error
         contextlib.closing(open_reader(path, older=True)) as reader,
     ):
         found = deleting(reader, found)

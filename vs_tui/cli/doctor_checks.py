@@ -283,7 +283,7 @@ def _stored(path: Path) -> Iterator[Finding]:
 
 
 def _waiting(path: Path) -> str:
-    """What is not done because the clock is wrong."""
+    """The work that is suspended because the clock is wrong; empty if none is."""
     from vs_tui.store.clock import trouble
     from vs_tui.store.schema import open_reader
 

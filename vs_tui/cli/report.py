@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
         finally:
             await reader.close()
 
-    gc.disable()  # groups in their hundred thousands are made and none of them is garbage
+    gc.disable()  # hundreds of thousands of groups, none of them garbage
     try:
         asyncio.run(write())
     except ValueError as error:
@@ -260,7 +260,7 @@ async def _digest(reports: Reports, asked: Asked, _: argparse.Namespace) -> Repo
 def _report(
     what: str, window: Window, columns: Sequence[Column], rows: Sequence[Any], labels: int = 1
 ) -> Report:
-    """A report over a window, a row an item."""
+    """A report over a window, with a row per item."""
     from vs_tui.api.figures import WINDOW
     from vs_tui.export.report_tables import window_title
     from vs_tui.export.report_writer import Report, at_once

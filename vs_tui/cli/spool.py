@@ -26,7 +26,7 @@ SLOW_SECONDS: Final = 60
 """Seconds for which a receiver that timed out is not waited for again."""
 
 _MAX_FILE: Final = 8 * MAX_BODY
-"""Most bytes of a file with an event; JSON writes some characters with six."""
+"""Most bytes of an event's file; JSON encodes some characters with six bytes."""
 _WAITING: Final = ".event"
 _REFUSED: Final = ".refused"
 _ORPHAN_SECONDS: Final = 60
@@ -146,8 +146,8 @@ class Spool:
 
 
 def _content(path: Path) -> bytes:
-    """The bytes of a file; OSError for a link or a pipe, which could keep us waiting for ever, and
-    ValueError for more than an event can be."""
+    """The bytes of a file. OSError for a link, pipe or device, which could block for ever;
+    ValueError if it is larger than an event can be."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

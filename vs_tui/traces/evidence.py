@@ -31,7 +31,7 @@ _COLUMNS: Final = (
     ("test", ("qa", "test", "verif", "accept", "uat", "valid")),
     ("release", ("deploy", "release", "ship", "ready to go", "staging")),
 )
-"""Words in the name of a column, and what has to be done with an issue in it."""
+"""(work to do on an issue, words in the name of a column that mean it)."""
 NOT_BEGUN: Final = frozenset({"", "open", "opened", "new", "to do", "todo", "backlog", "triage"})
 """Board columns, in lower case, in which work on an issue has not begun."""
 _BOT: Final = ("[bot]", "-bot")
@@ -105,13 +105,13 @@ class Evidence:
         return [span for span in self.flying if span.state is not State.WAITING]
 
     def is_silent(self, step: Span) -> bool:
-        """Whether a step says nothing for too long. One that has no history of its own, such as a
-        new job, is measured by its run's."""
+        """Whether a step has been without an event for too long. A step without its own history,
+        such as a new job, is judged by the history of its run."""
         known = next((self.usual[s.key] for s in self.upwards(step) if s.key in self.usual), None)
         return is_silent(step, known, self.now)
 
     def upwards(self, step: Span) -> list[Span]:
-        """A step, its run, and what that run is a part of."""
+        """A step, its run, and the runs above that."""
         by_key = {span.key: span for span in self.machines}
         found: list[Span] = []
         above: Span | None = step
@@ -224,7 +224,8 @@ def is_begun(issue: Span) -> bool:
 
 
 def column_verb(issue: Span) -> str:
-    """What the column of an issue says has to be done; `code` where it says no more."""
+    """The work to do on an issue, from the name of its column; `code` if the name says nothing
+    more."""
     words = f" {issue.stage.lower()} "
     return next((verb for verb, parts in _COLUMNS if any(p in words for p in parts)), "code")
 

@@ -209,7 +209,7 @@ def code_is_written(e: Evidence) -> NextAction | None:
 
 
 def is_reopened(issue: Span | None, change: Span) -> bool:
-    """Whether an issue was opened again, or put into another column, after its change ended."""
+    """Whether an issue was reopened, or moved to another column, after its change ended."""
     if issue is None or not issue.in_flight or change.ended_at is None:
         return False
     moved = issue.stage_at is not None and issue.stage_at > change.ended_at and is_begun(issue)

@@ -1,8 +1,8 @@
-"""What a repository is called now, and events of before as they would be told today.
+"""Current names of repositories; rewrites events with former names to the current ones.
 
-Bodies carry an id that a rename leaves. Whoever tells two names of one id says that it was renamed
-or moved to another owner; the name told last is the one of today. What was told under a former
-name, by the same tool or by one that only knows the name, is read under today's.
+Bodies carry an id that a rename does not change. Two names with the same id mean that the
+repository was renamed or moved to another owner; the name reported last is the current one. Events
+under a former name, from the same tool or from a tool without ids, are read under the current name.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ _HOME: Final = re.compile(rf"-id:([^/]+/(?:\d+|{_UUID}))(?:-|\Z)")
 
 
 PROJECT: Final = "vs.project.id"
-"""The id of a project whose key is in its issues' names."""
+"""Attribute with the id of a project whose key is in the names of its issues."""
 
 
 class Name(NamedTuple):
-    """That a repository was called something, and until when this was heard."""
+    """A name of a repository, and when it was last reported."""
 
     repository: str
     """Host and id: `github.com/1296269`."""
     name: str
-    """`owner/name` as it is written."""
+    """`owner/name` as written."""
     heard_at: Instant
 
 
 def home(event: Event) -> str:
-    """The repository that a span's key names by its id, or the project of a Jira issue; empty for
-    all others."""
+    """The repository whose id is in the key of the event's span, or the project of a Jira issue;
+    empty for other events."""
     if told := event.attributes.get(PROJECT):
         return str(told).removeprefix("id:")
     found = _HOME.search(event.key) if "-id:" in event.key else None
@@ -44,7 +44,7 @@ def home(event: Event) -> str:
 
 
 def names_in(events: Iterable[Event]) -> dict[tuple[str, str], Instant]:
-    """The names that events tell of repositories, each with the latest time it was heard."""
+    """(repository, name) -> the latest time at which an event reported it."""
     found: dict[tuple[str, str], Instant] = {}
     for event in events:
         if repository := home(event):
@@ -55,12 +55,13 @@ def names_in(events: Iterable[Event]) -> dict[tuple[str, str], Instant]:
 
 @dataclass(frozen=True, slots=True)
 class Renames:
-    """Former names, in lower case, and what they are today."""
+    """Former names, in lower case, with the current ones."""
 
     of: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Repository -> its former names."""
+    """Repository -> its former names -> the current name."""
     everywhere: Mapping[str, str] = field(default_factory=dict)
-    """The former names that only one repository ever had: those that a tool without ids means."""
+    """Former name -> current name, for names that only one repository ever had. Tools without ids
+    are matched by these."""
 
     @classmethod
     def by(cls, names: Iterable[Name]) -> Renames:
@@ -83,7 +84,7 @@ class Renames:
         return cls(of, everywhere)
 
     def changed(self, other: Renames) -> set[str]:
-        """Names, in lower case, that one of the two reads otherwise than the other."""
+        """Names, in lower case, that `self` and `other` map differently."""
         found: set[str] = set()
         for mine, theirs in (
             (self.everywhere, other.everywhere),
@@ -99,7 +100,7 @@ class Renames:
         return found
 
     def today(self, event: Event) -> Event:
-        """The event as it would be told now; its refs of before are offered as well."""
+        """The event under current names; it also offers its former refs."""
         if not self.of:
             return event
         own = self.of.get(home(event), {})
@@ -130,12 +131,12 @@ class Renames:
 
 
 def _service(project: str) -> str:
-    """What a repository is when it is deployed, if nothing else says so."""
+    """Default service name of a repository."""
     return project.rpartition("/")[2].lower()
 
 
 def _with_refs_of(event: Event) -> Event:
-    """The event with the refs that its span has under its repository's name of today."""
+    """The event with the refs of its span under the repository's current name."""
     start, _, rest = event.key.partition(f"id:{home(event)}")
     full = f"{start}{event.project}{rest}"
     if event.full_ref == full:
@@ -148,8 +149,8 @@ def _with_refs_of(event: Event) -> Event:
 
 
 def _with_keys_of(event: Event, projects: Iterable[str]) -> Event:
-    """The issue under its project's key of today, and found by those of before: whoever named it
-    by one of them meant it."""
+    """The issue under its project's current key. It also offers the former keys, so that mentions
+    of these still link to it."""
     before = str(event.attributes.get("vs.issue.key", ""))
     number = before.rpartition("-")[2]
     key = f"{event.project}-{number}"

@@ -178,7 +178,7 @@ def key_named(text: str) -> str:
 
 def worded(text: str, actions: Iterable[Action]) -> str:
     """A text of ours in which each `{id}` is replaced by the key now bound to that action."""
-    keys = {a.id: a.key or f":{a.label}" for a in actions}  # by the palette, when it has no key
+    keys = {a.id: a.key or f":{a.label}" for a in actions}  # without a key: its name in the palette
     return _PLACE_OF_KEY.sub(lambda found: keys.get(found[1], found[0]), text)
 
 
@@ -272,7 +272,7 @@ def places(where: str) -> tuple[str, ...]:
     beside the list, so the actions of a delivery apply there too."""
     if where == "events":
         return (where, "inspector", "list", "everywhere")
-    if where == "first":  # it shows one source, so it can do what Sources can
+    if where == "first":  # it shows a source, so the actions of Sources apply
         return (where, "sources", "board", "list", "everywhere")
     if where in ("live", "board", "traces", "sources", "compare", "dora"):
         return (where, "list", "everywhere")

@@ -44,7 +44,7 @@ class VsTuiApp(Session):
     ENABLE_COMMAND_PALETTE = False
     COMMANDS: ClassVar[set[Any]] = {Commands}
     BINDINGS: ClassVar[list[Any]] = [Binding("ctrl+q", "quit", show=False)]
-    # Not every terminal has the emoji and the thin lines of the palette.
+    # Some terminals lack the emoji and the thin lines of the palette.
     CSS = """
     CommandPalette SearchIcon { display: none; }
     CommandPalette #--input, CommandPalette #--input.--list-visible { border: none; }
@@ -55,7 +55,7 @@ class VsTuiApp(Session):
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        # The palette is there, but its key is the table's and not Textual's own.
+        # The palette is on, but its key comes from the table, not from Textual.
         self.use_command_palette = True
         self._by_key = table.by_key(self.actions)
         self._ticked_in = 0
@@ -71,7 +71,7 @@ class VsTuiApp(Session):
     def get_driver_class(self) -> type[Driver]:
         found = super().get_driver_class()
         if found.__module__ != "textual.drivers.linux_driver":
-            return found  # a web page's, or another system's
+            return found  # in a web page or on another operating system
         from vs_tui.tui.driver import TerminalDriver
 
         return TerminalDriver
@@ -79,7 +79,7 @@ class VsTuiApp(Session):
     def on_mount(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            # In a test or a thread there is no main loop to hang handlers on.
+            # Tests and threads have no main loop for signal handlers.
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, self.exit)
         self.show_theme()
@@ -93,17 +93,17 @@ class VsTuiApp(Session):
         if self.setup.after_paint is None:
             return
         listen, self.setup.after_paint = self.setup.after_paint, None
-        # Importing the server takes as long as reading the first rows: people first.
+        # Importing the server is as slow as reading the first rows; rows come first.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RECEIVER_AFTER):
                 await self._painted()
         try:
             self.url = await listen()
-            self._connections = None  # listening makes the secrets that are missing
+            self._connections = None  # listening creates missing secrets
         except Exception as error:
-            # A taken port must not end the dashboard; what is stored can still be looked at.
+            # If the port is taken, the dashboard still shows the stored data.
             self.not_listening = str(error)
-        # An empty list names the address.
+        # An empty list shows the URL.
         self.reload_view()
 
     async def _prepare(self) -> None:
@@ -144,7 +144,7 @@ class VsTuiApp(Session):
             if minute := now // MINUTE != self._ticked_in:
                 self._ticked_in = now // MINUTE
                 view.paint_frame()
-            # While nothing runs only minutes are shown, and all of them move on at once.
+            # While nothing runs, ages are in minutes and all change at the full minute.
             if self.is_moving or view.is_moving or minute:
                 view.tick(now)
                 view.paint_header()

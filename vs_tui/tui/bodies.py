@@ -74,7 +74,7 @@ def hide(text: str, known: Sequence[str]) -> str:
 
 def is_secret_name(name: str) -> bool:
     """Whether a header or a JSON member of this name holds a secret."""
-    # `accessToken` and `apiKey` are split as `access_token` and `api_key` are.
+    # Split `accessToken` and `apiKey` like `access_token` and `api_key`.
     return bool(_SECRET_NAME.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)))
 
 

@@ -50,7 +50,8 @@ class Setup:
     """(delivery, URL or empty for this receiver): sends the delivery again and returns the
     answer."""
     send_trial: Callable[[Callable[[str], None]], Awaitable[None]] | None = None
-    """Sends a trial run to this receiver and reports each answer."""
+    """Sends a trial run to this receiver; calls its argument with the first answer and any
+    refusal."""
     connections: Callable[[], Sequence[Connection]] = tuple
     """How each tool reaches the receiver. Slow, so it runs in a thread."""
     find_public_url: Callable[[], Awaitable[str]] | None = None

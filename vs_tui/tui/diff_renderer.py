@@ -54,7 +54,7 @@ class SparingApp(App[Result]):
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Resize):
-            # Also the first event after a stop by ctrl+z; terminals move what they show.
+            # Also the first event after ctrl+z and fg; a resize makes terminals move their content.
             self._sheet.forget()
             self._cursor = Offset(-1, -1)
         await super().on_event(event)

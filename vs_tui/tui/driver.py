@@ -124,7 +124,7 @@ class TerminalDriver(LinuxDriver):
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         try:
             while not self.exit_event.is_set():
-                # A lone escape is a key when nothing has followed it for a while.
+                # A lone escape is a key if nothing follows it for a while.
                 wait = KEY_SECONDS if parser._timeout_time is not None else None
                 ready, _, _ = select.select([self.fileno, woken], [], [], wait)
                 if woken in ready:
@@ -152,7 +152,7 @@ class TerminalDriver(LinuxDriver):
 
     def disable_input(self) -> None:
         if self._waker is not None:
-            with contextlib.suppress(OSError):  # it has just ended by itself
+            with contextlib.suppress(OSError):  # the thread has just ended
                 os.write(self._waker, b"x")
         super().disable_input()
 
@@ -174,7 +174,7 @@ class TerminalDriver(LinuxDriver):
         loop, writer = asyncio.get_running_loop(), self._writer_thread
 
         def call() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(callback)
 
         return isinstance(writer, Output) and writer.call_when_taken(call)

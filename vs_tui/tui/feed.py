@@ -63,7 +63,7 @@ class Feed:
             self._dirty.clear()
             before = self.seq
             await self._turn()
-            # The receiver wakes it; who only looks at a file need not look often at a quiet one.
+            # A receiver in this process wakes the feed; a quiet file needs few polls.
             longest = TOLD_POLL_SECONDS if self._told else QUIET_POLL_SECONDS
             if self.seq != before:
                 quiet = POLL_SECONDS
@@ -81,7 +81,7 @@ class Feed:
                 app.reload_view()
             await self._look_around()
         except Exception as error:
-            # Whatever the reader met, the dashboard goes on and tries again.
+            # After any error of the reader the dashboard goes on and tries again.
             if not app.unreadable:
                 _log.exception("what is stored cannot be read")
             app.unreadable = clean(str(error), 300) or type(error).__name__
@@ -122,7 +122,7 @@ class Feed:
         app = self._app
         read = None
         while (view := app.view) is not None and view is not read:
-            # Another view may have been opened while this one was read: it waits for us.
+            # Another view may have been opened meanwhile; read it too.
             read = view
             await view.reload()
         self.seq, app.begun = seq, True

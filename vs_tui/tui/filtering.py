@@ -31,7 +31,7 @@ def problem(text: str, where: str) -> str:
 
 def completions(text: str, where: str, known: Mapping[str, Sequence[str]]) -> Sequence[str]:
     """Whole filters that the text could become, the likeliest first."""
-    from vs_tui.model import filter_completions  # only once somebody types
+    from vs_tui.model import filter_completions  # imported at the first key
 
     head, _, last = text.rpartition(" ")
     key, colon, begun = last.partition(":")

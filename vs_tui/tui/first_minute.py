@@ -89,7 +89,7 @@ def page(facts: Facts, *, full: bool) -> list[Line]:
     gap = [Line()] if full else []
     lines = [*gap, _listens(facts)]
     if facts.own:
-        # On a small screen the line in work has the room: what is wrong goes before the form.
+        # On a small screen a refused request needs the room of the form.
         refused = bool(facts.requests) and facts.requests[0].verdict is Verdict.REJECTED
         lines += [_reaches(facts), *_tell(facts, short=refused and not full)]
     lines += [*_request(facts), _row(facts)]

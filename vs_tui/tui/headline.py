@@ -50,7 +50,7 @@ def _pieces(app: Session, words: int) -> tuple[list[Piece], list[Piece], dict[in
     if app.frozen_at is not None:
         return left, [*right, (" ", "text")] if not app.travelled else [], targets
     clock = span_format.clock(app.now(), app.zone, app.now())
-    # Seconds run only while ages and bars do: a quiet screen writes nothing to the terminal.
+    # Show seconds only while something runs, so that a quiet screen writes nothing.
     right.append((f"  {clock if app.is_moving else clock[:-3]} ", "dim"))
     return left, right, targets
 

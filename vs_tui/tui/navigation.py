@@ -92,7 +92,7 @@ class Navigation:
         view.range = self._range(app.remembered.ranges.get(name, ""), view.range)
         if isinstance(view, ListedView):
             view.use_sort(app.remembered.sorts.get(name, ""))
-        # An installed screen keeps its widgets, and so its place, when another one is shown.
+        # An installed screen keeps its widgets and scroll position while another one is shown.
         app.install_screen(view, name)
         return view
 

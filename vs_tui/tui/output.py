@@ -222,7 +222,7 @@ def _free_name(folder: Path, stem: str, endings: Sequence[str] | dict[str, str])
 
 def screen_text(app: Session) -> str:
     """The whole screen as plain text."""
-    # The compositor is the only one that knows the composed lines; its name is private.
+    # Only the compositor has the composed lines; its name is private.
     strips = app.screen._compositor.render_strips()
     return "\n".join(strip.text.rstrip() for strip in strips) + "\n"
 

@@ -94,7 +94,7 @@ def _above(background: Style | None, style: Style) -> Style:
     if background is None:
         return style
     if background.reverse:
-        # Reversed, each colour would become a patch of its own; sign and word say the state.
+        # Reversed colours would show as patches; sign and word show the state.
         return Style(bold=style.bold) + background
     return style + background
 

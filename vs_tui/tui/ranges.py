@@ -82,6 +82,6 @@ def _instant(text: str, zone: tzinfo | None, *, end: bool) -> Instant:
     if _DAY.fullmatch(text) and end:
         found += timedelta(days=1)
     if found.tzinfo is None:
-        # astimezone() reads a time without a zone as this machine's.
+        # astimezone() takes a time without a zone as local time.
         found = found.replace(tzinfo=zone) if zone is not None else found.astimezone()
     return round(found.timestamp() * 1_000_000)

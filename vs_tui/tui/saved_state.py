@@ -50,4 +50,4 @@ class Remembered:
             with os.fdopen(descriptor, "w", encoding="utf-8") as out:
                 json.dump(asdict(self), out)
         except OSError:
-            return  # a read-only home is no reason to stop showing
+            return  # go on with a read-only home

@@ -194,7 +194,7 @@ class _Pen:
         self.move(y, strip.column)
         self._style(_BARE)
         self._add(strip.rendered)
-        self._place = (-1, -1)  # wherever the terminal thinks it is now
+        self._place = (-1, -1)  # the cursor's position is unknown now
 
     def move(self, y: int, x: int) -> None:
         if (y, x) != self._place:

@@ -43,7 +43,7 @@ def kind_of(operation: str) -> str:
 def kind_in_tree(span: Span) -> str:
     """The kind to show before a name in a tree, with a space. Empty for a stage, and for a name
     that begins with the kind."""
-    word = clean(kind(span), 12)  # a custom type is any text
+    word = clean(kind(span), 12)  # a custom type can be any text
     named = span.operation == "stage" or span.name.lower().startswith(word)
     return "" if named else f"{word} "
 
@@ -172,7 +172,7 @@ def ratio_text(
     found = ratio(span, baseline, now)
     if found is None:
         return "   -  ", "dim"
-    digits = 1 if found < 9.95 else 0  # the long mark keeps its cell
+    digits = 1 if found < 9.95 else 0  # keep a cell for the mark
     text = f"{found:.{digits}f}x" if found < 99.5 else ">99x"
     if found >= LONG_RATIO and span.in_flight:
         return f"{text:>4} {glyphs.long}", "wait"

@@ -33,7 +33,7 @@ class TerminalParser(XTermParser):
     """Textual's parser, which also survives input it cannot parse."""
 
     def feed(self, data: str) -> Iterable[Message]:
-        # One character at a time: what follows a fault is still read.
+        # One character at a time, so that input after an error is still read.
         for character in data:
             yield from self._guarded(super().feed(character))
 
@@ -77,7 +77,7 @@ def _understood(match: re.Match[str]) -> str:
         return match[0]
     code, modifiers, text = (*fields[:3], "", "", "")[:3]
     modifier, _, event_type = modifiers.partition(":")
-    # The first of alternate keys is the key itself.
+    # The first alternate key is the key itself.
     code = code.partition(":")[0]
     characters = [part for part in text.split(":") if part]
     known = all(_is_character(part) for part in (code or "1", modifier or "1", *characters))

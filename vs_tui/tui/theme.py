@@ -119,7 +119,7 @@ class Palette:
 
 def _palette(name: str, *, dark: bool, background: str, **roles: str) -> Palette:
     on = f" on {background}" if background else ""
-    # Text behind an own background keeps it; all other roles stand on the screen's.
+    # A role with its own background keeps it; all others use the screen's.
     styles = {
         role: Style.parse(text if " on " in f" {text}" or "reverse" in text else text + on)
         for role, text in roles.items()
@@ -127,7 +127,7 @@ def _palette(name: str, *, dark: bool, background: str, **roles: str) -> Palette
     return Palette(name, dark, background, styles)
 
 
-# Okabe and Ito's colours: blue for good and orange for bad are told apart with deuteranopia.
+# Okabe and Ito's colours: with deuteranopia, blue (good) and orange (bad) are distinguishable.
 DARK: Final = _palette(
     "dark",
     dark=True,
@@ -137,7 +137,7 @@ DARK: Final = _palette(
     title="bold #e8ebf0",
     frame="#4a515d",
     focus="#7aa2c9",
-    # As grey as a terminal of 256 colours can show: bluer ones become its teal.
+    # Grey enough for 256 colours; a terminal would show bluer ones as teal.
     cursor="on #2e333c",
     run="#7cc4f5",
     wait="#e3c567",
@@ -195,7 +195,7 @@ LIGHT: Final = _palette(
     input="#101418 on #eceae4",
     match="bold #7a5600",
 )
-# Bright black is the background of some sixteen colours (Solarized): faint is said as faint.
+# In some 16-colour palettes (Solarized) bright black is the background, so use SGR faint.
 ANSI: Final = _palette(
     "ansi",
     dark=True,

@@ -18,7 +18,7 @@ _NAMED: Final = (("pull_request", "PR"), ("issue", "issue"))
 
 def trace_facts(trace: Trace, clock: Callable[[Instant], str], now: Instant) -> list[str]:
     """Cleaned facts, the most telling first; empty if nothing is known."""
-    spans = trace.spans  # those of another trace would be taken for its own
+    spans = trace.spans  # without linked spans, which belong to other traces
     found: list[str] = []
     commit = next((sha for s in reversed(spans) if (sha := _commit(s))), "")
     if commit:

@@ -99,7 +99,7 @@ _NOT_OURS: Final = (
 
 
 def _fields(answer: bytes) -> dict[str, Any]:
-    """The JSON object that an answer is; empty for any other."""
+    """The answer parsed as a JSON object; empty if it is not one."""
     try:
         found = json.loads(answer)
     except ValueError:

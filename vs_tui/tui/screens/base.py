@@ -86,7 +86,7 @@ class View(Screen[None]):
         return cast(Session, self.app)
 
     def compose(self) -> ComposeResult:
-        # Before anything is mounted, so that no style is found twice.
+        # Before anything is mounted, so that styles are computed once.
         self._suit(self.app.size)
         yield Line(self.look, id="header")
         yield Line(self.look, id="tabs")
@@ -97,7 +97,7 @@ class View(Screen[None]):
         yield FilterNote(self.look, id="problem")
         yield Line(self.look, id="footer")
 
-    # What subclasses say.
+    # For subclasses to override.
 
     def body(self) -> Iterable[Widget]:
         """The widgets between the lines of the frame."""
@@ -183,7 +183,7 @@ class View(Screen[None]):
         came = self.searching = None
         try:
             await self.load()
-            # While the line is lost a search gets no further.
+            # A search makes no progress while the receiver is unreachable.
             while self.searching != came and self.is_current and not self.dash.blurred:
                 came = self.searching
                 self.paint_frame()
@@ -191,7 +191,7 @@ class View(Screen[None]):
         except ValueError as error:
             self.show_problem(str(error))
         except Unreachable as error:
-            # What was read before stays; while nothing can be read the banner says so.
+            # Keep the rows read before; the banner reports a reader that fails.
             if not self.dash.unreadable:
                 self.show_problem(str(error))
         self.paint_frame()
@@ -380,7 +380,7 @@ class View(Screen[None]):
         """Filter by a text. On an error, show it below the box and keep the list."""
         problem = filtering.problem(text, self.where)
         if self.filtering and self._only_begun(text):
-            # Say how the term could go on, not that it is wrong.
+            # Show completions of the term instead of an error.
             self.show_problem("")
         else:
             self.show_problem(problem)

@@ -51,7 +51,7 @@ class DeliveryView(View):
         if detail is None:
             self.show_problem("this delivery is gone: it was pruned; press esc")
             return
-        # What is stored does not change, except for its verdict and its repeats.
+        # Of a stored delivery only the verdict and the number of repeats change.
         if detail != self.detail:
             self.detail = detail
             row = detail.row

@@ -113,7 +113,7 @@ class DoraView(ListedView):
     def panels(self) -> Sequence[Framed]:
         return [box for box in (self.grid, self.list, self.facts) if box.display]
 
-    # What is read.
+    # Reading.
 
     async def load(self) -> None:
         cards = await self.dash.cards(self.bucket)
@@ -156,7 +156,7 @@ class DoraView(ListedView):
 
         start(self.app, follow, "detail", exclusive=True)
 
-    # What is painted.
+    # Painting.
 
     @property
     def _is_roomy(self) -> bool:
@@ -283,7 +283,7 @@ class DoraView(ListedView):
         message.stop()
         card = self.grid.chosen
         if card is not None and card.team == NO_TEAM and not self.has_class("-explaining"):
-            self._explain(True)  # which projects these are, and what to write
+            self._explain(True)  # name these projects and the setting to write
             return
         self._explain(False)
         self.list.focus()

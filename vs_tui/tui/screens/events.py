@@ -74,7 +74,7 @@ class EventsView(ListedView):
         terms = [self.filter_text]
         since, until = dash.range.window(dash.now())
         if since is not None:
-            # By the minute: a search goes on only while its question is the same.
+            # Rounded to minutes: a search goes on only while its filter stays the same.
             terms.append(f"since:{iso(since - since % MINUTE)}")
         if dash.frozen_at is not None or dash.range.until is not None:
             terms.append(f"until:{iso(until)}")

@@ -140,7 +140,7 @@ class LiveView(BoardRows):
         self.dora.show(cards, dash.metrics_range_name, dash.worded("{dora}: all of it"))
         self.strip.show(cards, dash.metrics_range_name, 4 if self.size.height >= 32 else 2)
         self._carded, self._cards_until = asked, now + _CARDS_AGE
-        # When events stop, what was read too early for the last of them is read once more.
+        # Read once more later, so that the last events are included when no more come.
         self.set_timer(_CARDS_AGE / SECOND, self._read_cards_again)
 
     def _read_cards_again(self) -> None:
@@ -177,7 +177,7 @@ class LiveView(BoardRows):
         if not board.rows:
             rows = []
             self.list.empty = self._empty()
-        elif board.terms:  # incidents only, which no filter hides
+        elif board.terms:  # no match; only incidents, which no filter hides
             said = [Row(f"{HEAD}{n}", whole=True, data=t) for n, t in enumerate(self._empty())]
             rows = [*(row for row in rows if not row.key.startswith(HEAD)), *said]
         self._tell_where_it_went()
@@ -214,7 +214,7 @@ class LiveView(BoardRows):
         if self.trace.display:
             self.trace.tick(now)
 
-    # What is asked of it.
+    # For other modules.
 
     def matched_text(self) -> str:
         if self.board is None:

@@ -58,7 +58,7 @@ class SourcesView(ListedView):
 
     def body(self) -> Iterable[Widget]:
         self.list = Listing(self.look, COLUMNS, id="list")
-        # Who has chosen none is shown the one that was heard last.
+        # Select the source with the last delivery until the user chooses one.
         self.list.follow = True
         self.document = Document(self.look, id="detail")
         self.connections: Sequence[Connection] | None = None
@@ -73,8 +73,8 @@ class SourcesView(ListedView):
         yield self.document
 
     def on_screen_resume(self) -> None:
-        # Asked for each time the screen is opened: a tunnel comes and goes. It may take half a
-        # second, so it is not waited for.
+        # Tunnels come and go, so look each time the screen is opened. It may take half a second,
+        # so do not wait for it.
         start(self, self._find_public_url, "tunnel", exclusive=True)
 
     def on_screen_suspend(self) -> None:
@@ -177,7 +177,7 @@ class SourcesView(ListedView):
     def _own(connection: Connection) -> bool:
         return bool(connection.secret)
 
-    # The selected one.
+    # The selected source.
 
     @property
     def selected(self) -> Connection | None:

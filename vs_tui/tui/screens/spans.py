@@ -116,7 +116,7 @@ class SpansView(ListedView):
             return
         self.dora.show(await dash.cards(), name, dash.worded("{dora}: all of it"))
         self._carded, self._cards_until = asked, now + _CARDS_AGE
-        # When events stop, what was read too early for the last of them is read once more.
+        # Read once more later, so that the last events are included when no more come.
         self.set_timer(_CARDS_AGE / SECOND, self._read_cards_again)
 
     def _read_cards_again(self) -> None:
@@ -124,7 +124,7 @@ class SpansView(ListedView):
             start(self, self._load_cards, "cards", exclusive=True)
 
     def on_resize(self) -> None:
-        # The panel may have just come into sight.
+        # The panel may have become visible.
         if self.dash.begun:
             self.call_after_refresh(self._show_rows, self.asked)
             start(self, self._load_cards, "cards", exclusive=True)

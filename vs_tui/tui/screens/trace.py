@@ -130,7 +130,7 @@ class TraceView(View):
             (where, "note"),
         ]
         self.waterfall.set_heading(title, state)
-        # How long ago it began stands above, beside the path.
+        # The line with the path already shows the age.
         facts = trace_facts(self.trace, self.dash.clock_text, self.dash.now())
         facts = [fact for fact in facts if not fact.startswith("began ")]
         self.waterfall.set_foot([(dot.join(facts), "note")] if facts else [])
@@ -175,7 +175,7 @@ class TraceView(View):
                 self.dash.notify_text("nothing in this trace has failed")
             return True
         done = self.waterfall.act(action)
-        self._paint_footer()  # a fold and a zoom change what the keys do
+        self._paint_footer()  # folding and zooming change the keys' labels
         return done
 
     def _cut(self, span: Span | None, elsewhere: Elsewhere | None) -> None:

@@ -99,7 +99,7 @@ class Document(Framed):
             if line.block and line.path:
                 self._chosen[line.path] = folded and line.depth > 0
         self._arrange()
-        # The cursor stays on its line, or goes to the line that its line was folded into.
+        # The cursor stays on its line, or moves to the line that folds it.
         before = [i for i, index in enumerate(self._visible) if index <= at]
         self.cursor = before[-1] if before else 0
         self.scroll_to_row(self.cursor)

@@ -26,7 +26,7 @@ class Completer(Suggester):
     """Suggests the first completion; the right arrow or tab accepts it."""
 
     def __init__(self, complete: Complete) -> None:
-        # Teams and services come and go: what was offered once may be gone.
+        # No cache, because teams and services change.
         super().__init__(use_cache=False, case_sensitive=True)
         self._complete = complete
 

@@ -37,7 +37,7 @@ class Framed(ScrollView, can_focus=True):
         self.total = 0
         """Lines if all were read; 0: the same as `count`."""
 
-    # What subclasses say.
+    # For subclasses to override.
 
     @property
     def count(self) -> int:
@@ -63,7 +63,7 @@ class Framed(ScrollView, can_focus=True):
     def move(self, step: int) -> None:
         """Move the cursor by `step` rows, or scroll a text without a cursor; stops at the ends."""
 
-    # What they can use.
+    # For subclasses to call.
 
     def act_move(self, action: str) -> bool:
         """Run a movement action; returns False for other actions."""
@@ -89,7 +89,7 @@ class Framed(ScrollView, can_focus=True):
 
     def _roll(self, event: events.MouseEvent, step: int) -> None:
         event.stop()
-        event.prevent_default()  # Textual's own would scroll as well, away from the cursor
+        event.prevent_default()  # Textual would scroll too, away from the cursor
         self.move(step)
 
     @property

@@ -55,7 +55,7 @@ class Line(Widget):
         if used < room:
             left.append((" " * (room - used), "text"))
             return strip_of([*left, *self._right], self.look, width)
-        # Too narrow for both: what is left matters more.
+        # Too narrow for both: the left part matters more.
         return strip_of([*left, (" ", "text"), *self._right], self.look, width)
 
     def on_click(self, event: events.Click) -> None:

@@ -37,7 +37,7 @@ def true_time(scene: Scene, whole: tuple[Instant, Instant], work: Iterable[Span]
         canvas.fill(first, last, glyphs.line, "gap")
         canvas.write(first, glyphs.begins, "gap")
         canvas.write(min(last, width) - 1, glyphs.ends, "gap")
-        # Bars are painted over waits: a name stands where none will cover a part of it.
+        # Bars are painted over waits, so put the name where no bar covers it.
         free, room = _longest_run(c for c in range(first + 1, last - 1) if c not in covered)
         name = wait.name.partition(":")[0]
         text = next(

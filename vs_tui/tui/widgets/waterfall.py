@@ -366,7 +366,7 @@ class Waterfall(Framed):
     def on_resize(self) -> None:
         self._layout()
         super().on_resize()
-        # Of a box that became lower the cursor may be below the end.
+        # In a lower box the cursor may be below the last visible row.
         self.scroll_to_row(self.cursor)
 
     def on_click(self, event: events.Click) -> None:

@@ -24,7 +24,7 @@ def widths(width: int) -> tuple[int, int, int]:
     narrow = width < _NARROW
     by = 0 if narrow else 9
     label = min(max(width * (38 if narrow else 34) // 100, 20), 44)
-    # Between and behind them: duration 9, mark 3, state 8, and a space after label and state.
+    # The other columns: duration 9, mark 3, state 8, a space after label and after state.
     return label, max(width - label - 23 - by, 8), by
 
 
