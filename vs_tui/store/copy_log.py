@@ -1,4 +1,5 @@
-"""Copying a delivery log between SQLite and PostgreSQL: ids, times, verdicts and bytes are kept."""
+"""Copies a delivery log between SQLite and PostgreSQL; ids, times, verdicts and bytes stay the
+same."""
 
 from __future__ import annotations
 
@@ -30,12 +31,12 @@ FROM deliveries d WHERE id > ? ORDER BY id LIMIT ?
 
 
 class CopyError(Explained):
-    """The target holds something else; the message says what to do."""
+    """The target holds other data; the message says what to do."""
 
 
 async def to_postgres(source: Path, target: PostgresLog, progress: Progress) -> int:
-    """Copy all deliveries; returns how many. What an interrupted copy stored is not copied again.
-    CopyError when the target holds other deliveries."""
+    """Copy all deliveries; returns how many. Deliveries of an interrupted copy are not copied
+    again. CopyError if the target holds other deliveries."""
     done = last = 0
     with contextlib.closing(open_reader(source)) as db:
         while rows := _some(db, last):
@@ -52,7 +53,7 @@ async def to_postgres(source: Path, target: PostgresLog, progress: Progress) -> 
 
 
 def _some(db: sqlite3.Connection, after: int) -> list[sqlite3.Row]:
-    """The next deliveries, few when they are large."""
+    """The next deliveries; fewer if they are large."""
     found, size = [], 0
     for row in db.execute(_SELECT, (after, AT_ONCE)):
         found.append(row)
@@ -63,8 +64,8 @@ def _some(db: sqlite3.Connection, after: int) -> list[sqlite3.Row]:
 
 
 async def to_sqlite(source: PostgresLog, target: Path, progress: Progress) -> int:
-    """Copy all deliveries into a new database; returns how many. They are folded when it is opened
-    next. CopyError when the file is there."""
+    """Copy all deliveries into a new database; returns how many. They are folded when it is next
+    opened. CopyError if the file exists."""
     if await asyncio.to_thread(target.exists):
         raise CopyError(f"{target} exists; name a file that does not")
     done, position = 0, BEGINNING

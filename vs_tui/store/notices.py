@@ -1,7 +1,7 @@
-"""What is to be told and was told: notices wait in the database until their target took them.
+"""Stores notices: they wait in the database until their target takes them.
 
-What was told once is remembered by the 8 bytes of its hash, so neither a restart nor a rebuild
-tells it again.
+Each sent notice is remembered by the 8 bytes of its hash, so that neither a restart nor a rebuild
+sends it again.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from vs_tui.store import rows
 from vs_tui.store.filter_sql import span_where
 
 RECENT: Final[Duration] = DAY
-"""What happened longer ago is not told: an import of history is no news."""
+"""Older events cause no notice, so that an import of history sends none."""
 MOST_WAITING: Final = 1_000
-"""Notices that wait for one target; further ones are dropped."""
+"""Most notices that wait for one target; further ones are dropped."""
 _REMEMBERED: Final[Duration] = 90 * DAY
 _POSITION: Final = "notify_position"
 _FEED: Final = ("started", "failed", "recovered", "ended")
 
 
 class Notice(NamedTuple):
-    """One thing to tell one target."""
+    """One notice for one target."""
 
     target: str
     fact: str
-    """The same whenever it is found again."""
+    """Identifies the notice; it is the same whenever the event is found again."""
     body: dict[str, Any]
     """`event`, `title`, `text`, `url` and, for an event of a span, `span`."""
 
 
 def read_position(db: sqlite3.Connection) -> int:
-    """The change number to go on from; at first, and after a rebuild, the present one."""
+    """The change number to continue from; the newest one at the first start and after a rebuild."""
     newest = rows.number(db, "SELECT MAX(changed) FROM spans")
     row = db.execute("SELECT value FROM meta WHERE name = ?", (_POSITION,)).fetchone()
     return newest if row is None else min(int(row[0]), newest)
@@ -48,7 +48,7 @@ def read_position(db: sqlite3.Connection) -> int:
 def read_news(
     db: sqlite3.Connection, after: int, rules: Sequence[NotifyRule], now: Instant, limit: int
 ) -> tuple[list[Notice], int, bool]:
-    """(what changed spans have to tell, the change number read to, whether there is more)."""
+    """(notices about changed spans, the change number read up to, whether there is more)."""
     sql = "SELECT changed FROM spans WHERE changed > ? ORDER BY changed LIMIT 1 OFFSET ?"
     row = db.execute(sql, (after, limit)).fetchone()
     last = rows.number(db, "SELECT MAX(changed) FROM spans") if row is None else int(row[0])
@@ -82,7 +82,7 @@ def _happened(db: sqlite3.Connection, event: str, span: Span, now: Instant) -> b
 
 
 def _was_broken(db: sqlite3.Connection, span: Span) -> bool:
-    """Whether the deploy before this one to the same target failed."""
+    """Whether the previous deploy to the same target failed."""
     if span.operation != Operation.DEPLOY or span.status.value != "ok":
         return False
     row = db.execute(
@@ -124,7 +124,7 @@ def _notice(rule: NotifyRule, event: str, span: Span) -> Notice:
 def keep_notices(
     db: sqlite3.Connection, notices: Iterable[Notice], now: Instant, position: int | None = None
 ) -> int:
-    """Let what was not told before wait for its target; returns how many are new."""
+    """Queue the notices that are new for their target; returns how many."""
     new = 0
     for notice in notices:
         digest = sha256(f"{notice.target}\n{notice.fact}".encode()).digest()
@@ -146,18 +146,18 @@ def keep_notices(
 def waiting(
     db: sqlite3.Connection, target: str, limit: int
 ) -> tuple[list[tuple[int, dict[str, Any]]], int]:
-    """([(id, body)] of the oldest notices of a target, how many wait in all)."""
+    """([(id, body)] of the oldest notices of a target, number of all its waiting notices)."""
     sql = "SELECT id, body FROM notices WHERE target = ? ORDER BY id LIMIT ?"
     found = [(int(id_), orjson.loads(body)) for id_, body in db.execute(sql, (target, limit))]
     return found, rows.number(db, "SELECT COUNT(*) FROM notices WHERE target = ?", (target,))
 
 
 def forget_told(db: sqlite3.Connection, target: str, until: int) -> None:
-    """A target took, or refused for good, its notices up to an id."""
+    """Delete a target's notices up to an id: it took them, or refused them for good."""
     db.execute("DELETE FROM notices WHERE target = ? AND id <= ?", (target, until))
 
 
 def forget_old(db: sqlite3.Connection, now: Instant) -> None:
-    """Delete notices that are no news any more, and what was told long ago."""
+    """Delete waiting notices that are too old, and hashes of notices sent long ago."""
     db.execute("DELETE FROM notices WHERE at < ?", (now - RECENT,))
     db.execute("DELETE FROM notified WHERE at < ?", (now - _REMEMBERED,))

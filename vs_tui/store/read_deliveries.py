@@ -1,4 +1,4 @@
-"""Reading deliveries: the list, one of them, and what each source has sent."""
+"""Reads deliveries: the list, a single delivery, and the totals of each source."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ _CURSOR: Final = re.compile(r"\d{1,18}\.\d{1,18}\.\d{1,18}", re.ASCII)
 
 
 def delivery_row(row: Sequence[Any]) -> DeliveryRow:
-    """A row selected with DELIVERY or REJECTION. A delivery of a shared log has its id there."""
+    """The row of a SELECT by DELIVERY or REJECTION. The id of a delivery from a shared log is its
+    id in the log."""
     values = list(row[:9])
     values[0] = row[10] or row[0]
     values[4] = Verdict(values[4])
@@ -39,8 +40,8 @@ def delivery_row(row: Sequence[Any]) -> DeliveryRow:
 def read_all_deliveries(
     db: sqlite3.Connection, where: str, parameters: Sequence[Any], limit: int, cursor: str = ""
 ) -> tuple[list[DeliveryRow], str]:
-    """Stored and refused ones in one list, newest first, and the cursor of the next page, empty
-    after the last one. ValueError when no page before told the cursor."""
+    """(stored and refused deliveries, newest first; cursor of the next page, empty after the last).
+    ValueError if the cursor is not from an earlier page."""
     limit = max(1, min(limit, 10_000))
     place = _place(cursor)
     sql = f"SELECT * FROM ({DELIVERY}) WHERE ({where}) AND id < ? ORDER BY id DESC LIMIT ?"
@@ -63,7 +64,8 @@ def read_all_deliveries(
 
 
 def own_id(db: sqlite3.Connection, shown: int) -> int:
-    """The id that a delivery has in this database; in a cache people see the id in the log."""
+    """The id of a delivery in this database. In a cache of a shared log the displayed id is the
+    log's; -1 if it has no such delivery."""
     row = db.execute("SELECT id FROM deliveries WHERE log_id = ?", (shown,)).fetchone()
     if row is not None:
         return int(row[0])
@@ -72,7 +74,7 @@ def own_id(db: sqlite3.Connection, shown: int) -> int:
 
 
 def _place(cursor: str) -> tuple[int, int, int]:
-    """The last ones of a page: a stored one's id, a refused one's time and id."""
+    """The last rows of a page: id of the stored one, time and id of the refused one."""
     if not cursor:
         return _BEYOND, _BEYOND, _BEYOND
     if _CURSOR.fullmatch(cursor) is None:
@@ -82,7 +84,7 @@ def _place(cursor: str) -> tuple[int, int, int]:
 
 
 def read_delivery(db: sqlite3.Connection, delivery_id: int) -> DeliveryDetail | None:
-    """One of them whole, with the refs of the spans it touched."""
+    """One delivery with its body, and the refs of the spans it touched."""
     if delivery_id < 0:
         row = db.execute(f"{REJECTION} WHERE rejections.id = ?", (-delivery_id,)).fetchone()
         more = db.execute(
@@ -113,7 +115,7 @@ def read_delivery(db: sqlite3.Connection, delivery_id: int) -> DeliveryDetail | 
 
 
 def read_sources(db: sqlite3.Connection) -> list[SourceHealth]:
-    """What each source has sent since the database exists."""
+    """The totals of each source since the database was created."""
     found: dict[str, tuple[int, str, dict[str, int]]] = {}
     for source, verdict, n, last_at, last_kind in db.execute(
         "SELECT source, verdict, n, last_at, last_kind FROM counts ORDER BY source"

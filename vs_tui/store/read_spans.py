@@ -1,4 +1,4 @@
-"""Reading lists of spans: whole ones for scripts, what a search has found for screens."""
+"""Reads lists of spans: complete ones for scripts, and the results of searches for screens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vs_tui.store.searching import TURN, Search
 from vs_tui.traces.past import as_of
 
 PAGE_BYTES: Final = 4 * MIB
-"""Attributes of a page; it ends earlier than its limit where spans are large."""
+"""Most bytes of attributes on a page; a page of large spans ends before its limit."""
 ATTRIBUTES: Final = Span._fields.index("attributes")
 SORTS: Final = {
     "started": "started_at",
@@ -28,13 +28,13 @@ SORTS: Final = {
 
 
 def order_of(sort: str) -> str:
-    """What follows ORDER BY; ValueError names the orders there are."""
+    """The text after ORDER BY. The ValueError names the known orders."""
     column, way = _sorted_by(sort)
     return f"{column} IS NULL, {column} {way}"
 
 
 def _sorted_by(sort: str) -> tuple[str, str]:
-    """(the column, DESC or ASC)."""
+    """(column, DESC or ASC)."""
     name = sort.lstrip("-")
     if name not in SORTS:
         raise ValueError(f"sort '{name}' is not known; use live, {', '.join(SORTS)}")
@@ -46,7 +46,7 @@ def _sorted_by(sort: str) -> tuple[str, str]:
 def read_found(
     db: sqlite3.Connection, search: Search, limit: int, sort: str, at: Instant | None
 ) -> SpanPage:
-    """The first spans that a search finds within a turn, in an order."""
+    """The first spans that a search finds within a turn, sorted."""
     # Any other order is one of all matches.
     if sort == "live":
         search.turn(db, limit + 1)
@@ -76,7 +76,8 @@ def _by_rowid(db: sqlite3.Connection, rowids: Sequence[int]) -> list[Span]:
 def read_counts(
     db: sqlite3.Connection, search: Search, everything: Search, at: Instant | None, now: Instant
 ) -> Counts:
-    """What the header says: matches of a search, of all spans, and what is in flight and failed."""
+    """The numbers in the header: matches of a search, all spans, spans in flight and failed
+    spans."""
     search.turn(db)
     if everything is not search:
         everything.turn(db)
@@ -113,7 +114,8 @@ def read_live(
     cursor: str,
     at: Instant | None,
 ) -> SpanPage:
-    """In flight first, newest start first; then the latest ended. However long it takes."""
+    """A page in the order `live`: in flight first, newest start first; then ended spans, latest
+    first. It takes as long as needed."""
     place = place_of("live", cursor)
     parts: tuple[tuple[str, str, tuple[Any, ...]], ...]
     if at is None:
@@ -159,7 +161,7 @@ def read_sorted(
     sort: str,
     at: Instant | None,
 ) -> SpanPage:
-    """In another order than `live`. However long it takes."""
+    """A page in an order other than `live`. It takes as long as needed."""
     column, way = _sorted_by(sort)
     place = place_of(sort, cursor)
     after, from_there = ("1", []) if place is None else place.after(column, way)
@@ -184,6 +186,6 @@ def read_sorted(
 def _page(
     order: str, found: Sequence[tuple[Span, Place]], limit: int, at: Instant | None
 ) -> SpanPage:
-    """The first of what was found, and where the next page begins if there is more."""
+    """The first spans of a page, and the cursor of the next page if there is more."""
     spans = [span if at is None else as_of(span, at) for span, _ in found[:limit]]
     return SpanPage(spans, cursor_of(order, found[limit - 1][1]) if len(found) > limit else "")

@@ -1,4 +1,4 @@
-"""Reading one span, one trace, and rows of the list of traces."""
+"""Reads one span, one trace, and rows of the list of traces."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from vs_tui.store.searching import TURN, Search
 from vs_tui.traces.past import as_of
 
 MAX_TRACE: Final = 5_000
-"""Spans of one trace that are read; more than anyone can look at."""
+"""Most spans of one trace that are read; nobody can look at more."""
 MAX_TRACE_BYTES: Final = 16 * MIB
-"""Attributes of a trace that are read."""
+"""Most bytes of attributes that are read of one trace."""
 _AT_ONCE: Final = 1_000
 _ORDER: Final = "traces"
 _LATER: Final = 1 << 62
@@ -29,7 +29,7 @@ _SELECT: Final = f"SELECT {rows.SELECT_SPAN} FROM spans"
 
 
 def find_span(db: sqlite3.Connection, ref: str) -> Span | None:
-    """By key, by ref, by short ref (the latest, where several have it) or by an alias."""
+    """The span with this key, ref, short ref or alias. If several share a short ref, the latest."""
     for where in (
         "key = ?",
         "short_ref = ? AND short_ref <> key ORDER BY started_at DESC, key LIMIT 1",
@@ -44,7 +44,8 @@ def find_span(db: sqlite3.Connection, ref: str) -> Span | None:
 
 
 def read_trace(db: sqlite3.Connection, trace_id: str) -> Trace | None:
-    """By its id, that of a trace that became part of it, or the W3C id that its spans were told."""
+    """The trace with this id. It may also be the id of a trace that became part of it, or a W3C id
+    of one of its spans."""
     found = _trace_rows(db, trace_id)
     if not found:
         trace_id = _alias(db, trace_id)
@@ -65,7 +66,7 @@ def read_trace(db: sqlite3.Connection, trace_id: str) -> Trace | None:
 
 
 def _alias(db: sqlite3.Connection, trace_id: str) -> str:
-    """The trace that has this id as another name; empty when none has."""
+    """The trace that has this id as another name; empty if there is none."""
     token = f"w3c:{trace_id.lower()}"
     for sql, parameters in (
         (
@@ -101,7 +102,7 @@ def _trace_rows(db: sqlite3.Connection, trace_id: str) -> list[Any]:
 def read_found_traces(
     db: sqlite3.Connection, search: Search, limit: int, at: Instant | None
 ) -> TracePage:
-    """The first traces of which a search finds a span within a turn."""
+    """The first traces in which a search finds a span within a turn."""
     enough = limit + 1
     deadline = time.monotonic() + TURN
     while True:
@@ -119,7 +120,7 @@ def read_found_traces(
 
 
 def _traces_of(db: sqlite3.Connection, rowids: Sequence[int], limit: int) -> tuple[list[str], bool]:
-    """The traces of spans, in the spans' order and each once; whether there are more of them."""
+    """(trace ids of these spans in order, each once, at most `limit`; whether there are more)."""
     sql = "SELECT rowid, trace_id FROM spans WHERE rowid IN (SELECT value FROM json_each(?))"
     found: dict[str, None] = {}
     for start in range(0, len(rowids), _AT_ONCE):
@@ -135,8 +136,8 @@ def _traces_of(db: sqlite3.Connection, rowids: Sequence[int], limit: int) -> tup
 def read_all_traces(
     db: sqlite3.Connection, where: str, parameters: Sequence[Any], limit: int, cursor: str
 ) -> tuple[Sequence[TraceSummary], str]:
-    """As of `api.Reader.traces`, however long it takes to find the last one. A trace stands where
-    the first of its spans does that match."""
+    """(traces with a matching span, cursor of the next page). A trace is listed at the place of its
+    first matching span. It takes as long as needed."""
     place = place_of(_ORDER, cursor)
     seen: set[str] = set()
     found: list[tuple[str, Place]] = []
@@ -164,7 +165,8 @@ def read_all_traces(
 
 
 def _fitting(db: sqlite3.Connection, trace_ids: Sequence[str]) -> int:
-    """How many of these traces are a page, by the attributes of their roots; at least one."""
+    """The number of these traces that fit on a page, by the attributes of their roots; at least
+    one."""
     sql = (
         "SELECT trace_id, length(attributes) FROM spans WHERE parent_key = '' "
         "AND trace_id IN (SELECT value FROM json_each(?))"
@@ -180,7 +182,7 @@ def _fitting(db: sqlite3.Connection, trace_ids: Sequence[str]) -> int:
 def summaries(
     db: sqlite3.Connection, trace_ids: Sequence[str], at: Instant | None = None
 ) -> list[TraceSummary]:
-    """One row a trace, in the order of the ids; as they stood at a moment, if one is given."""
+    """One row for each trace, in the order of the ids; as of a moment, if given."""
     moment = _LATER if at is None else at
     sql = f"""
         SELECT trace_id, COUNT(*),

@@ -1,4 +1,4 @@
-"""Reading what is committed: `api.Reader` over a read-only SQLite connection."""
+"""Reads committed data: the `Reader` protocol over a read-only SQLite connection."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ POLL_SECONDS: Final = 0.01
 
 
 class SqliteReader:
-    """One read-only connection on its own thread; open as many as there are viewers.
+    """One read-only connection on its own thread; open one for each viewer.
 
-    What the first rows do not need is imported when it is asked for: people wait for them.
+    Modules that the first rows do not need are imported on use, because people wait for these rows.
     """
 
     def __init__(
@@ -97,12 +97,12 @@ class SqliteReader:
     def reconfigure(
         self, team_names: Sequence[str], environments: Environments, thresholds: Thresholds
     ) -> None:
-        """Read by other settings from now on."""
+        """Use other settings from now on."""
         self._team_names = tuple(team_names)
         self._environments, self._thresholds, self._board = environments, thresholds, None
 
     async def open(self) -> SqliteReader:
-        """Connect; StoreError when the file is missing, damaged or of another version."""
+        """Connect. StoreError if the file is missing, damaged or of another version."""
         self._db = await connect(lambda: open_reader(self.path))
         self._file = file_at(self.path)
         return self
@@ -111,11 +111,11 @@ class SqliteReader:
         await self._db.close()
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a function on the reader's thread: one hop for a whole answer."""
+        """Run a function on the reader's thread: one thread switch for a whole answer."""
         return await run_on(self._db, work)
 
     async def caught_up(self, seconds: float = READ_WAIT_SECONDS) -> bool:
-        """Wait until what is in the log by now is folded; False after `seconds`."""
+        """Wait until everything in the log by now is folded. Returns False after `seconds`."""
         head = await self.run(sqlite_log.head)
         deadline = time.monotonic() + seconds
         while await self.run(sqlite_log.position) < head:
@@ -163,11 +163,11 @@ class SqliteReader:
         return await self.run(lambda db: traces.board(db, filter, now, at, finished_for, team))
 
     def now(self) -> Instant:
-        """What the clock says that ages are measured by."""
+        """The current time, from which ages are measured."""
         return self._clock()
 
     async def standings(self, trace_ids: Sequence[str], team: str = "") -> Mapping[str, Standing]:
-        """Where these traces stand, by id."""
+        """Trace id -> standing of that trace."""
         now, traces = self._clock(), self._traces()
         return await self.run(lambda db: traces.rows_of(db, trace_ids, now, team))
 
@@ -194,7 +194,7 @@ class SqliteReader:
         return self._kept(("spans", text, at), lambda: Search(text, at, self._clock()))
 
     def _kept(self, name: Hashable, make: Callable[[], K]) -> K:
-        """What was begun for the same question goes on."""
+        """The search or count of the same question, if one is kept; else a new one."""
         found = self._begun.pop(name, None)
         if found is None or not found.fits(self._clock()):
             found = make()
@@ -214,7 +214,7 @@ class SqliteReader:
         sort: str = "live",
         at: Instant | None = None,
     ) -> SpanPage:
-        """As `spans`, of all that match, with a cursor to the next page."""
+        """A page of all matching spans, with a cursor to the next page."""
         wanted, limit = filters.parse(filter), _some(limit)
         now = self._clock() if at is None else at
         if sort.lstrip("-") == "live":
@@ -235,7 +235,7 @@ class SqliteReader:
     async def all_deliveries(
         self, filter: str = "", *, limit: int = 200, cursor: str = ""
     ) -> tuple[Sequence[DeliveryRow], str]:
-        """Newest first, and the cursor of the next page."""
+        """(deliveries, newest first; cursor to the next page)."""
         from vs_tui.store.delivery_filter import delivery_where
         from vs_tui.store.read_deliveries import read_all_deliveries
 
@@ -248,14 +248,14 @@ class SqliteReader:
         return await self.run(lambda db: find_span(db, ref))
 
     async def known(self, keys: Sequence[str]) -> list[Span]:
-        """The spans that have these keys, in their order; in one statement."""
+        """The spans with these keys, in the order of the keys, read in one statement."""
         sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE key IN (SELECT value FROM json_each(?))"
         found = await self.run(lambda db: [*map(rows.span_of, rows.select_in(db, sql, keys))])
         by_key = {span.key: span for span in found}
         return [by_key[key] for key in keys if key in by_key]
 
     async def refs(self, keys: Iterable[str]) -> Mapping[str, str]:
-        """The refs of spans by key; what is not known is left out."""
+        """Key -> ref of that span; unknown keys are left out."""
         wanted = {key for key in keys if key}
         sql = "SELECT key, ref FROM spans WHERE key IN (SELECT value FROM json_each(?))"
         return await self.run(lambda db: dict(rows.select_in(db, sql, wanted)))
@@ -263,7 +263,7 @@ class SqliteReader:
     async def links(
         self, spans: Sequence[Span]
     ) -> tuple[Mapping[str, Sequence[Link]], Mapping[str, str]]:
-        """Links by their child, and the refs of the spans, their parents and what they link to."""
+        """(child -> links; key -> ref of the spans, their parents and the ends of their links)."""
         links = await self.run(lambda db: rows.links_above(db, {span.key for span in spans}))
         parents = {link.parent for found in links.values() for link in found}
         refs = await self.refs(parents.union(span.parent_key for span in spans))
@@ -298,7 +298,7 @@ class SqliteReader:
         return await self.run(read_sources)
 
     async def teams(self) -> Sequence[str]:
-        """The configured teams, then those that a span in flight still has from before."""
+        """The configured teams, then removed teams that spans in flight still have."""
         sql = (
             "SELECT DISTINCT team FROM spans INDEXED BY spans_in_flight "
             "WHERE team <> '' AND status = 'in_flight' AND derived = 0"
@@ -339,14 +339,14 @@ class SqliteReader:
 
 
 class _Begun(Protocol):
-    """A search or a count that was begun, and whether it still answers its question."""
+    """A search or count in progress. `fits` returns whether it still answers its question."""
 
     def fits(self, now: Instant, /) -> bool: ...
 
 
 K = TypeVar("K", bound=_Begun)
 KEPT: Final = 12
-"""Searches that are kept to go on with: a few screens of a few viewers."""
+"""Number of searches that are kept to be continued: a few screens of a few viewers."""
 
 
 def _some(limit: int) -> int:

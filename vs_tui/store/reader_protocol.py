@@ -1,6 +1,5 @@
-"""What a reader of the store answers: the one interface that the dashboard, the JSON API and
-the commands see. SQLite implements it on the same machine, an HTTP client from another one.
-"""
+"""The interface for reading the store, used by the dashboard, the JSON API and the commands. SQLite
+implements it on the same machine, an HTTP client on another."""
 
 from __future__ import annotations
 
@@ -19,52 +18,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SpanPage:
-    """Some spans of a list, and where the next ones begin."""
+    """A page of a list of spans."""
 
     items: Sequence[Span]
     next: str = ""
-    """Where the next page begins, if pages are read one after the other; empty at the end."""
+    """Cursor of the next page, if pages are read one after the other; empty at the end."""
     searched: Instant | None = None
-    """Spans that ended before this were not looked at yet: ask again. None when nothing more is
-    to be found for this page."""
+    """Spans that ended before this are not searched yet: call again. None if this page is
+    complete."""
 
 
 COUNTED: Final = 10_000
-"""Matches are counted, and kept in another order than `live`, up to here; people are shown
-`10000+` beyond."""
+"""Most matches that are counted, and that can be sorted in an order other than `live`; beyond it
+people see `10000+`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the header says about a list."""
+    """The numbers in the header of a list."""
 
     matched: int
-    """At most `COUNTED`."""
+    """Matches of the filter; at most `COUNTED`."""
     total: int
-    """Without the filter; at most `COUNTED`."""
+    """All spans; at most `COUNTED`."""
     in_flight: int
     failed: int
-    """Ended with an error in the last 24 hours."""
+    """Failed spans that ended in the last 24 hours."""
     more: bool = False
-    """Whether more may match than were found so far."""
+    """Whether more spans may match than `matched`."""
     more_in_all: bool = False
-    """Whether there are more than `total`."""
+    """Whether there may be more spans than `total`."""
     searched: Instant | None = None
-    """What ended before this was not counted yet: ask again. None when all was that is counted."""
+    """Spans that ended before this are not counted yet: call again. None if the counts are
+    complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The tree of spans of one piece of work, and every edge between them."""
+    """The span tree of one piece of work, with all its links."""
 
     trace_id: str
     root: Span
     spans: Sequence[Span]
-    """All of them, the root included, by start."""
+    """All spans including the root, sorted by start."""
     links: Sequence[Link]
-    """Primary links are the tree; the others connect within it or to other traces."""
+    """Primary links form the tree; the others connect spans within it or lead to other traces."""
     linked: Sequence[Span] = ()
-    """Spans of other traces that a link names."""
+    """Spans of other traces at the ends of these links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +79,23 @@ class TraceSummary:
     started_at: Instant
     last_event_at: Instant
     ended_at: Instant | None
-    """None while anything is in flight."""
+    """None while any span is in flight."""
 
 
 @dataclass(frozen=True, slots=True)
 class TracePage:
-    """Some traces of a list."""
+    """A page of a list of traces."""
 
     items: Sequence[TraceSummary]
     more: bool = False
-    """Whether there are more of them."""
+    """Whether there are more traces."""
     searched: Instant | None = None
-    """As of a `SpanPage`."""
+    """As in `SpanPage`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """How long spans of one series took: their last successes, at most 20."""
+    """The durations of a series: of its last successes, at most 20."""
 
     n: int
     p50: Duration
@@ -116,37 +116,38 @@ class DeliveryRow:
     size: int
     """Bytes of the body."""
     duplicates: int
-    """How often the same delivery came again."""
+    """Number of repeats of this delivery."""
     status: int
-    """The HTTP status it was answered with."""
+    """The HTTP status of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPage:
-    """Some deliveries of a list, and how many there are."""
+    """A page of a list of deliveries."""
 
     items: Sequence[DeliveryRow]
     matched: int = 0
-    """Found so far, at most `COUNTED`."""
+    """Matches found so far; at most `COUNTED`."""
     more: bool = False
-    """Whether more may match than were found so far."""
+    """Whether more deliveries may match than `matched`."""
     searched: Instant | None = None
-    """Deliveries received before this were not looked at yet: ask again. None at the end."""
+    """Deliveries received before this are not searched yet: call again. None if the page is
+    complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many deliveries came in a time."""
+    """Numbers of deliveries in a time range."""
 
     counts: Mapping[str, Mapping[str, int]]
-    """Source -> verdict -> deliveries; repeats count with what they repeat."""
+    """Source -> verdict -> number. A repeat counts at the time of the delivery that it repeats."""
     until: Instant | None = None
-    """What came later was not looked at yet: ask again. None when all was."""
+    """Later deliveries are not counted yet: call again. None if all are."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryDetail:
-    """A delivery as it arrived, secrets never stored, and what became of it."""
+    """A delivery as it arrived, without secrets, and its result."""
 
     row: DeliveryRow
     path: str
@@ -155,17 +156,17 @@ class DeliveryDetail:
     sha256: str
     dedupe_key: str
     span_refs: Sequence[str]
-    """Refs of the spans it touched."""
+    """Refs of the spans that it touched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is new since a point of the change feed."""
+    """The changes since a number of the change feed."""
 
     seq: int
-    """Pass it to the next call."""
+    """The number to pass to the next call."""
     keys: Sequence[str]
-    """Keys of changed spans; when `truncated`, re-read everything instead."""
+    """Keys of changed spans; if `truncated`, read everything again instead."""
     deliveries: int
     """Highest delivery id."""
     truncated: bool = False
@@ -173,44 +174,44 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class SourceHealth:
-    """What a source has sent."""
+    """The deliveries of one source."""
 
     source: str
     last_received_at: Instant | None
     last_kind: str
     counts: Mapping[str, int]
-    """Verdict -> deliveries, since the database exists."""
+    """Verdict -> deliveries, since the database was created."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether the store can take deliveries, and how full it is."""
+    """Whether the store can accept deliveries, and how full it is."""
 
     ready: bool
     trouble: str = ""
-    """What is wrong and what to do; empty when ready."""
+    """The problem and what to do; empty if ready."""
     spans: int = 0
     deliveries: int = 0
     behind: int = 0
     """Deliveries that are stored and not folded yet."""
     lag: Duration = 0
-    """How long they have been seen to wait."""
+    """How long these deliveries have waited at least."""
     clock: str = ""
-    """What waits because the clock is wrong; empty when nothing does."""
+    """The actions that wait because the clock is wrong; empty if none waits."""
     path: str = ""
     export_trouble: str = ""
-    """Why the OTLP collector takes nothing; empty when it does, or when nothing is sent."""
+    """Why the OTLP collector takes nothing; empty if it works or if there is no export."""
     clock_ahead: Duration = 0
     """How far the receiver's clock is ahead of this machine's."""
 
 
 class Unreachable(Explained):
-    """What is read from does not answer; the message says what to check. What was read before is
-    still on screen, and reading is tried again."""
+    """The database or receiver does not answer; the message says what to check. The screen keeps
+    the old data, and reading is tried again."""
 
 
 class Reader(Protocol):
-    """Reads what is committed. Every method is safe to call while deliveries arrive."""
+    """Reads committed data. Every method is safe to call while deliveries arrive."""
 
     async def spans(
         self,
@@ -220,58 +221,58 @@ class Reader(Protocol):
         sort: str = "live",
         at: Instant | None = None,
     ) -> SpanPage:
-        """Spans that match a filter (see domain.filters; ValueError says what is accepted), as
-        they stand or stood at a moment. Answers in time for a screen: with what was found so far.
+        """Spans that match a filter, now or as of a moment. It answers in time for a screen, with
+        the matches found so far. ValueError explains the filter's syntax (see `model.filters`).
 
-        `sort`: `live` (in flight first, then the latest ended), `started`, `ended`, `duration`,
-        `name`, each also with a leading `-` to reverse; of the newest `COUNTED` matches.
+        `sort` is `live` (in flight first, then the latest ended), `started`, `ended`, `duration` or
+        `name`, each also reversed by a leading `-`. It sorts the newest `COUNTED` matches.
         """
 
     async def counts(self, filter: str = "", *, at: Instant | None = None) -> Counts:
-        """How many match, and how it stands or stood."""
+        """The numbers of a list's header, now or as of a moment."""
 
     async def span(self, ref: str) -> Span | None:
-        """By key, ref or alias."""
+        """The span with this key, ref or alias."""
 
     async def trace(self, trace_id: str) -> Trace | None:
-        """By the id of the trace, or of any trace that became part of it."""
+        """The trace with this id; also the id of a trace that became part of it."""
 
     async def traces(
         self, filter: str = "", *, limit: int = 200, at: Instant | None = None
     ) -> TracePage:
-        """Traces that hold a matching span: those in flight first, then the latest ended."""
+        """Traces with a matching span: those in flight first, then the latest ended."""
 
     async def board(
         self, filter: str = "", *, finished_for: Duration | None = None, at: Instant | None = None
     ) -> Board:
-        """The traces that are open or ended within a time, with where they stand; the filter knows
-        the terms of traces."""
+        """Traces that are open or ended within a time, each with its standing. The filter also
+        accepts the terms of traces."""
 
     async def baselines(self, spans: Sequence[Span]) -> Mapping[str, Baseline]:
-        """By span key: the history of the span's series; absent without any success."""
+        """Span key -> durations of its series; absent without a success."""
 
     async def past_runs(
         self, spans: Sequence[Span], *, at: Instant | None = None
     ) -> Mapping[str, Sequence[PastRun]]:
-        """By span key: the steps of its series' last successes (before a moment); absent without
+        """Span key -> steps of the last successes of its series (before a moment); absent without
         any."""
 
     async def deliveries(self, filter: str = "", *, limit: int = 200) -> DeliveryPage:
-        """Newest first. Filter words match source, kind, verdict and reason;
-        `source:`, `verdict:`, `kind:` narrow one of them."""
+        """Deliveries, newest first. Words in the filter match source, kind, verdict and reason;
+        `source:`, `verdict:` and `kind:` match one of them."""
 
     async def received(self, since: Instant, until: Instant | None = None) -> Tally:
-        """What came since an instant, or until another."""
+        """Numbers of deliveries received since an instant, up to another if given."""
 
     async def delivery(self, delivery_id: int) -> DeliveryDetail | None: ...
 
     async def changes(self, since: int) -> Changes:
-        """Spans that changed after `since` (0: all that is). Cheap when nothing did."""
+        """Spans that changed after `since`; 0 asks for everything. Cheap if nothing changed."""
 
     async def sources(self) -> Sequence[SourceHealth]: ...
 
     async def teams(self) -> Sequence[str]:
-        """Team names in use or configured."""
+        """Names of teams that are configured or in use."""
 
     async def health(self) -> Health: ...
 

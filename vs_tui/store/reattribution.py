@@ -1,5 +1,5 @@
-"""Linking stored incidents again after the configuration says otherwise which deploy they follow,
-in small transactions, so that nobody waits for it."""
+"""Links stored incidents to deploys again after the configuration changed. It uses small
+transactions, so that receivers and dashboards do not wait for it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ INCIDENTS_AT_ONCE: Final = 500
 
 
 def adopt_incidents(connection: sqlite3.Connection, folding: batch.Folding) -> bool:
-    """Link the next incidents by today's window and environments; False once all are.
+    """Link the next incidents by the current window and environments. Returns False once all are
+    linked.
 
-    How far it came is kept with the database, for the next start. The caller's transaction.
+    The progress is stored in the database, for the next start. Runs in the caller's transaction.
     """
     rules = folding.links
     globs = rules.environments.globs

@@ -1,9 +1,9 @@
-"""Folding the log again from the beginning, after an adapter changed or out of doubt.
+"""Folds the log again from the beginning, after an adapter changed or to check the result.
 
-The projector that folds live traffic starts at position 0, in a file of its own beside the
-database, whose log it reads. Once it has caught up, its tables take the place of those in use. A
-receiver that runs goes on all the while; it finds that all is new in its next transaction, and
-folds what came since. A rebuild that dies changes nothing.
+A projector starts at position 0 and writes to a file of its own beside the database, whose log it
+reads. Once it has caught up, its tables replace those of the database. A running receiver goes on
+meanwhile; in its next transaction it detects the new tables and folds the deliveries that came
+since. A rebuild that dies changes nothing.
 """
 
 from __future__ import annotations
@@ -40,27 +40,29 @@ from vs_tui.store.table_swap import small_transaction
 from vs_tui.store.writer import Settings, Writer
 
 NEAR: Final = 500
-"""Deliveries behind the log at which the tables change places; a receiver folds them again."""
+"""The tables are replaced when at most this many deliveries are not folded; a receiver folds them
+later."""
 LOOK_SECONDS: Final = 0.2
 _AHEAD: Final = 1_000_000_000
-"""More transactions than a receiver makes while all is folded again: the change feed goes on."""
+"""Distance of the new change numbers: more than a receiver's transactions during a rebuild, so that
+the change feed goes on."""
 _CORRECTED: Final = (
     "CREATE TABLE corrected (id INTEGER PRIMARY KEY, kind TEXT, verdict TEXT, reason TEXT, "
     "keys TEXT)"
 )
 Progress = Callable[[str, int, int], None]
-"""(what is done, how much of it, of how much)"""
+"""(task, amount done, amount in total)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What a rebuild found."""
+    """The result of a rebuild."""
 
     deliveries: int
     spans: int
     quarantined: int
     kept: int
-    """Deployments whose traces were pruned: they count as they were judged."""
+    """Deployments whose traces were pruned; they keep their verdicts."""
 
 
 async def rebuild(
@@ -69,9 +71,9 @@ async def rebuild(
     settings: Settings,
     progress: Progress = lambda _what, _done, _of: None,
 ) -> Rebuilt:
-    """Fold every delivery again; quarantined ones that can be read now become accepted.
+    """Fold every delivery again; quarantined deliveries that can be parsed now become accepted.
 
-    A receiver may use the database meanwhile. StoreError says what is in the way.
+    A receiver may use the database meanwhile. StoreError says why it cannot start.
     """
     await asyncio.to_thread(_migrate, path)
     side = _Side(path, clock, settings)
@@ -95,7 +97,7 @@ async def rebuild(
 
 
 def _migrate(path: Path) -> None:
-    """Bring an older database up to date, unless a receiver has it: then it is."""
+    """Migrate an older database, unless a receiver has it open; then it is migrated already."""
     lock = DatabaseLock(path)
     try:
         lock.take()
@@ -110,7 +112,7 @@ def _migrate(path: Path) -> None:
 
 
 class _Side(Writer):
-    """Folds the log of another file into tables of its own."""
+    """Folds the log of another file into its own tables."""
 
     def __init__(self, live: Path, clock: Callable[[], Instant], settings: Settings) -> None:
         super().__init__(table_swap.side_of(live), clock, replace(settings, retention=Retention()))
@@ -133,7 +135,7 @@ class _Side(Writer):
         return db
 
     def _check(self, db: sqlite3.Connection) -> None:
-        """Begin with what is kept of pruned traces."""
+        """Copy the rows that are kept of pruned traces."""
         db.execute("BEGIN")
         found = dict(db.execute("SELECT name, value FROM live.meta").fetchall())
         self.generation = int(found.get("generation", 0))
@@ -151,10 +153,11 @@ class _Side(Writer):
         db.execute("COMMIT")
 
     async def _carry_out(self) -> None:
-        """What was pruned is in the log no more; what is not yet, who uses the database prunes."""
+        """Do nothing: the log has no pruned deliveries any more, and the process that uses the
+        database does the pending pruning."""
 
     async def catch_up(self, progress: Progress) -> None:
-        """Returns when only the latest deliveries of a log that grows are not folded."""
+        """Wait until at most the latest deliveries of the growing log are not folded."""
         while True:
             self._projection.stored(await self._run(sqlite_log.head))
             near = self.behind <= NEAR
@@ -166,7 +169,7 @@ class _Side(Writer):
         await self._stop()
 
     async def remove(self) -> None:
-        """Delete the file, whatever became of it."""
+        """Delete the file, whether the rebuild worked or not."""
         await self.close()
         table_swap.remove_side(self._live)
 
@@ -180,13 +183,13 @@ def _note(
     reason: str,
     keys: Iterable[str],
 ) -> None:
-    """Keep for the end what the log is to say of a delivery."""
+    """Keep a delivery's new verdict until the end."""
     values = (entry.id, kind, verdict.value, reason, orjson.dumps(list(keys)).decode())
     db.execute("REPLACE INTO corrected VALUES (?, ?, ?, ?, ?)", values)
 
 
 def _take_place(path: Path, side: Path, generation: int, progress: Progress) -> None:
-    """Bring over in small transactions what was made, and let it take the place of what is used."""
+    """Copy the new tables in small transactions, and replace the used ones by them."""
     with closing(open_writer(path)) as db, closing(open_reader(side)) as made:
         table_swap.copy_fresh(db, made, progress)
         _correct(db, made)
@@ -199,7 +202,7 @@ def _take_place(path: Path, side: Path, generation: int, progress: Progress) -> 
 
 
 def _correct(db: sqlite3.Connection, made: sqlite3.Connection) -> None:
-    """Let the log say what today's adapters make of its deliveries."""
+    """Write the verdicts of today's adapters to the log."""
     reading = made.execute("SELECT * FROM corrected ORDER BY id")
     while found := reading.fetchmany(table_swap.ROWS_AT_ONCE):
         with small_transaction(db):
@@ -219,7 +222,8 @@ def _correct(db: sqlite3.Connection, made: sqlite3.Connection) -> None:
 def refold_one(
     connection: sqlite3.Connection, folding: batch.Folding, parse: Parse, delivery_id: int
 ) -> str:
-    """Read one delivery again; says what came of it. The caller's transaction."""
+    """Parse and fold one delivery again, in the caller's transaction. Returns the result as
+    text."""
     own = own_id(connection, delivery_id)
     entries = sqlite_log.read(connection, [own])
     if not entries:

@@ -1,4 +1,4 @@
-"""Stored deliveries in the shape of a recording."""
+"""Exports stored deliveries in the form of a recording."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ def recorded(
     source: str | None = None,
     delivery_id: int | None = None,
 ) -> Iterator[Delivery]:
-    """Deliveries as they arrived, in the order of their receipt; None narrows nothing. `until` is
-    not included. Decisions about what is stored here are nothing for another receiver."""
+    """Deliveries as they arrived, in order of receipt, without those at `until`. None does not
+    filter. Decisions about this store's data are left out, because they mean nothing to another
+    receiver."""
     asked = {
         "received_at >= ?": since,
         "received_at < ?": until,

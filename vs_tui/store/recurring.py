@@ -1,4 +1,4 @@
-"""Alerts whose start moves: their events are kept under the key of the incident they are about."""
+"""Alerts whose start moves: stores their events under the key of their incident."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from vs_tui.store.rows import as_json
 from vs_tui.traces.alert_episodes import NEARBY, incident_starts
 
 LOOKED_AT: Final = 64
-"""Incidents of one alert before a notification that are compared with it."""
+"""Most incidents of an alert before a notification that are compared with it."""
 LOOKED_AFTER: Final = 16
-"""And after it, where it arrives late."""
+"""Most incidents after a notification that are compared with it, if it arrives late."""
 
 
 class Cache(Protocol):
-    """The events that are stored; see `span_folding.EventCache`."""
+    """The stored events; see `span_folding.EventCache`."""
 
     def load(
         self, connection: sqlite3.Connection, keys: Iterable[str]
@@ -30,10 +30,10 @@ class Cache(Protocol):
 def regrouped(
     connection: sqlite3.Connection, events: Sequence[Event], cache: Cache
 ) -> tuple[Sequence[Event], Sequence[str]]:
-    """The events, those of alerts under the key of their incident; the keys of deleted spans.
+    """(events, with those of alerts under the key of their incident; keys of deleted spans).
 
-    A stored event that turns out to be of another incident moves: what was stored under its key
-    is deleted, and comes again in the result.
+    A stored event that turns out to belong to another incident moves: the rows of its key are
+    deleted, and the event is part of the result.
     """
     groups: dict[str, list[Event]] = {}
     for event in events:
@@ -62,7 +62,7 @@ def regrouped(
 
 
 def _keys_about(connection: sqlite3.Connection, group: str, fresh: Sequence[Event]) -> list[str]:
-    """The keys of the alert's incidents around these events."""
+    """The keys of the alert's incidents around the time of these events."""
     latest = max(max(event.occurred_at, event.started_at or 0) for event in fresh) + NEARBY
     before = "SELECT DISTINCT key FROM events WHERE key > ? AND key <= ? ORDER BY key DESC LIMIT ?"
     after = "SELECT DISTINCT key FROM events WHERE key > ? AND key < ? ORDER BY key LIMIT ?"
@@ -73,7 +73,7 @@ def _keys_about(connection: sqlite3.Connection, group: str, fresh: Sequence[Even
 
 
 def _placed(event: Event, group: str, start: int) -> Event:
-    """The event under its incident's key; the key that its own start makes stays a name of it."""
+    """The event with the key of its incident; the key from its own start becomes an alias."""
     own, key = f"{group}-{event.started_at}", f"{group}-{start}"
     alias = Key("ref", own)
     offers = tuple(offer for offer in event.offers if offer != alias)
@@ -81,7 +81,7 @@ def _placed(event: Event, group: str, start: int) -> Event:
 
 
 def _forget(connection: sqlite3.Connection, key: str, *, whole: bool) -> None:
-    """Delete what is stored of a key; `whole`: its span as well."""
+    """Delete the stored events of a key; with `whole` also its span."""
     for table in ("events", "offers", "seeks"):
         connection.execute(f"DELETE FROM {table} WHERE key = ?", (key,))
     if whole:

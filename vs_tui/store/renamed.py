@@ -1,7 +1,7 @@
-"""The names of repositories as they are stored, and the spans that a rename reaches.
+"""Stores the names of repositories, and the spans that a rename affects.
 
-A rename that is heard of late asks for all that was told under the former name to be folded again.
-That is done in small transactions, so that deliveries are stored in between.
+After a late report of a rename, all spans with the former name are folded again. This uses small
+transactions, so that deliveries are stored in between.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CREATE TABLE repository_names (
 ) WITHOUT ROWID;
 CREATE TABLE renamed_spans (key TEXT PRIMARY KEY) WITHOUT ROWID;
 """
-"""What repositories were called, and the spans that are to be folded under another name."""
+"""The names of repositories, and the spans that must be folded with another name."""
 
 _REACHED: Final = """
 INSERT OR IGNORE INTO renamed_spans
@@ -39,7 +39,7 @@ UNION SELECT key FROM spans WHERE derived = 0 AND lower(project)
 
 
 class Names:
-    """The names of all repositories, in memory; read with the first that is told."""
+    """The names of all repositories, in memory; loaded on first use."""
 
     def __init__(self) -> None:
         self._heard: dict[tuple[str, str], Instant] | None = None
@@ -54,7 +54,7 @@ class Names:
         return self._renames
 
     def learn(self, connection: sqlite3.Connection, events: Iterable[Event]) -> None:
-        """Note the names that new events tell, and the spans that a rename reaches."""
+        """Store the names in new events, and the spans that a rename affects."""
         told = names_in(events)
         if not told:
             return
@@ -91,12 +91,12 @@ class Names:
 
 
 def waiting(connection: sqlite3.Connection) -> list[str]:
-    """The next spans that are to be folded under another name."""
+    """The next spans that must be folded with another name."""
     found = connection.execute("SELECT key FROM renamed_spans LIMIT ?", (AT_ONCE,))
     return [key for (key,) in found]
 
 
 def done(connection: sqlite3.Connection, keys: Iterable[str]) -> None:
-    """These spans were folded again."""
+    """Remove spans that were folded again."""
     sql = "DELETE FROM renamed_spans WHERE key IN (SELECT value FROM json_each(?))"
     connection.execute(sql, (rows.as_json(list(keys)),))

@@ -1,4 +1,4 @@
-"""What is asked of a report: whose, when, grouped how, in which time zone."""
+"""The parameters of a report: team, time range, grouping and time zone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULT_SINCE = "30d"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """As people write it, on a command line or in a query string."""
+    """The parameters as text, from a command line or a query string."""
 
     since: str = ""
     until: str = ""
@@ -22,15 +22,16 @@ class Asked:
     by: str = ""
     tz: str = ""
     by_period: str = ""
-    """`week` or `month`: the same for each of these of the window."""
+    """`week` or `month`: also report each of these periods in the window."""
 
     def window(self, config: Config, now: Instant) -> Window:
-        """ValueError says what is accepted."""
+        """The time range. The ValueError says what is accepted."""
         zone = configured_zone(config, self.tz)
         return window_of(self.since or DEFAULT_SINCE, self.until, now, zone)
 
     def check_team(self, config: Config, known: list[str]) -> None:
-        """ValueError when nobody is called so: a typing error must not look like a quiet team."""
+        """ValueError if there is no such team, so that a typing error does not look like a quiet
+        team."""
         names = list(dict.fromkeys([*config.teams.names, *known]))
         if self.team and self.team not in names:
             listed = ", ".join(names) or "none is configured; see [teams] in the configuration"

@@ -1,7 +1,7 @@
-"""What the reports of durations, pull requests and flaky jobs read of spans: columns and indexes.
+"""Columns and indexes of spans for the reports of durations, pull requests and flaky jobs.
 
-A report is a query over one of these indexes, which hold all that its figures need. SQLite keeps
-them with the spans, so nothing is made, marked or repaired.
+A report is a query over one of these indexes, which hold everything for its figures. SQLite updates
+them with the spans, so nothing has to be computed, invalidated or repaired.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 from vs_tui.model.vocabulary import Attributes
 
 KIND: Final = ("operation", "project", "team", "service", "environment", "source", "status")
-"""What the spans of one kind have in common: the columns that `spans_finished` begins with."""
+"""The columns that spans of one kind share; `spans_finished` begins with them."""
 JOBS: Final = frozenset({"build", "pipeline", "test", "stage"})
 """Operations whose spans are runs of a job."""
 IS_RUN: Final = "derived = 0 AND commit_id <> '' AND status IN ('ok', 'error')"
@@ -19,7 +19,7 @@ IS_RUN: Final = "derived = 0 AND commit_id <> '' AND status IN ('ok', 'error')"
 
 
 def job_of(operation: str, name: str, attributes: Attributes) -> tuple[str, str]:
-    """(job, commit) that a span is a run of; empty ones without a commit."""
+    """(job, commit) of a run of a job; both empty without a commit."""
     if operation not in JOBS:
         return "", ""
     commit = attributes.get("vcs.ref.head.revision") or attributes.get("commit")
@@ -31,12 +31,12 @@ def job_of(operation: str, name: str, attributes: Attributes) -> tuple[str, str]
 
 
 def _text(name: str) -> str:
-    """SQL: an attribute as text; NULL where it is missing or empty."""
+    """SQL: an attribute as text; NULL if it is missing or empty."""
     return f"NULLIF(CAST(json_extract(attributes, '$.\"{name}\"') AS TEXT), '')"
 
 
 def _count(name: str) -> str:
-    """SQL: an attribute that is a whole number, else NULL."""
+    """SQL: an attribute if it is an integer, else NULL."""
     path = f"attributes, '$.\"{name}\"'"
     return f"CASE json_type({path}) WHEN 'integer' THEN json_extract({path}) END"
 
@@ -54,12 +54,12 @@ PULL_REQUEST: Final = (
     _count("vs.pr.additions"),
     _count("vs.pr.deletions"),
 )
-"""SQL: the first fields of a `PullRequest`, all of them in `spans_requested`."""
+"""SQL: the first fields of a `PullRequest`; the index `spans_requested` has all of them."""
 PULL_REQUEST_MORE: Final = (
     *("key", "last_event_at", f"COALESCE({_text('vcs.change.id')}, '')", "actor", "url"),
     *(f"COALESCE({_text('vcs.change.title')}, name)", f"COALESCE({_text('vs.pr.reviewers')}, '')"),
 )
-"""SQL: its other fields. Reviewers are those who were asked."""
+"""SQL: the other fields of a `PullRequest`. Reviewers are the requested ones."""
 
 _NAME, _TASK = _text("cicd.pipeline.name"), _text("cicd.pipeline.task.name")
 _COMMIT: Final = f"COALESCE({_text('vcs.ref.head.revision')}, {_text('commit')})"
@@ -89,4 +89,4 @@ CREATE INDEX spans_requested ON spans
     (started_at, {", ".join(c for c in PULL_REQUEST if c != "started_at")}, team, project)
     WHERE operation = 'pull_request';
 """
-"""In the place of the columnar store that schemas 4 and 5 kept for these reports."""
+"""Replaces the columnar store of schemas 4 and 5 for these reports."""

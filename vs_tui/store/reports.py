@@ -1,4 +1,4 @@
-"""Every report, read once for all who show it: view, API, commands and Prometheus."""
+"""Reads every report, for the view, the API, the commands and Prometheus."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from vs_tui.store.zones import configured_zone
 T = TypeVar("T")
 DEFAULT_WINDOW = 30 * DAY
 PAGE = 1_000
-"""Pull requests that are held at a time."""
+"""Most pull requests in memory at a time."""
 
 
 class Runs(Protocol):
@@ -48,7 +48,7 @@ class Runs(Protocol):
 
 @dataclass(slots=True)
 class Reports:
-    """Reads the reports of one database. Every method: ValueError says what is accepted."""
+    """Reads the reports of one database. The ValueError of every method says what is accepted."""
 
     reader: Runs
     config: Config
@@ -56,7 +56,7 @@ class Reports:
 
     @property
     def _teams(self) -> Teams:
-        """Those of the configuration; a bot among a team's users is no engineer."""
+        """The configured teams without their bots, which do not count as engineers."""
         is_bot = self.config.metrics.is_bot
         return Teams(
             tuple(
@@ -66,7 +66,7 @@ class Reports:
         )
 
     def window(self, asked: Asked) -> Window:
-        """The window that is asked for."""
+        """The requested time range."""
         return asked.window(self.config, self.clock())
 
     async def scorecards(self, asked: Asked, *, beside: bool = True) -> Sequence[Scorecard]:
@@ -87,7 +87,8 @@ class Reports:
         return self._with_goals(await self.reader.run(read))
 
     async def periods(self, asked: Asked) -> Sequence[Sequence[Scorecard]]:
-        """The same for each week or month of the window, in time order; none unless asked for."""
+        """The scorecards of each week or month of the window, in time order; empty unless
+        requested."""
         if not asked.by_period:
             return ()
         windows = periods_of(self.window(asked), asked.by_period)
@@ -102,7 +103,7 @@ class Reports:
         return [self._with_goals(cards) for cards in await self.reader.run(read)]
 
     def _with_goals(self, cards: Sequence[Scorecard]) -> Sequence[Scorecard]:
-        """The cards of teams with what each team wants its metrics to be."""
+        """The cards with the configured goals of their teams."""
         goals = self.config.goals
         return [
             replace(
@@ -118,7 +119,7 @@ class Reports:
         ]
 
     async def seen(self, asked: Asked) -> Seen:
-        """Where deploys went: why some count and others do not."""
+        """Where deploys went, which explains why some do not count."""
         window = self.window(asked)
         return await self.reader.run(
             lambda db: scorecards.read_seen(db, window, self.config.environments, asked.team)
@@ -127,8 +128,8 @@ class Reports:
     async def cards(
         self, team: str, length: Duration, at: Instant | None = None, bucket: str = ""
     ) -> Sequence[Card]:
-        """The dashboard's cards over the time back from a moment or now; 0 is all time. `bucket`
-        is `day`, `week`, `month` or empty: what the length suggests."""
+        """The dashboard's cards for a time before a moment or now; length 0 is all time. `bucket`
+        is `day`, `week`, `month` or empty, which chooses by the length."""
 
         def read(db: sqlite3.Connection) -> Sequence[Scorecard]:
             window = self._back(db, length, at, bucket)
@@ -140,7 +141,7 @@ class Reports:
     async def detail(
         self, team: str, metric: str, length: Duration, at: Instant | None = None, bucket: str = ""
     ) -> Detail:
-        """What is behind a card."""
+        """The details of a card."""
 
         def read(db: sqlite3.Connection) -> Detail:
             window = self._back(db, length, at, bucket)
@@ -173,7 +174,7 @@ class Reports:
     async def durations(
         self, asked: Asked, filter_text: str = ""
     ) -> tuple[Window, Sequence[str], Sequence[GroupFigures]]:
-        """(window, what is grouped by, figures)."""
+        """(window, names of the grouping, figures)."""
         window = self.window(asked)
         grouping = [name.strip() for name in (asked.by or "operation").split(",")]
         found = await self.reader.run(
@@ -182,14 +183,14 @@ class Reports:
         return window, grouping, found
 
     async def pull_requests(self, asked: Asked) -> tuple[Window, Sequence[PullRequest]]:
-        """Those created in the window, oldest first."""
+        """(window, pull requests created in it, oldest first)."""
         window = self.window(asked)
         return window, await self.reader.run(
             lambda db: read_pull_requests(db, window, self._whose(db, asked))
         )
 
     async def pull_request_pages(self, asked: Asked) -> AsyncIterator[Sequence[PullRequest]]:
-        """The same some at a time, however many there are."""
+        """The same pull requests in pages, so that any number fits."""
         window = self.window(asked)
         whose = await self.reader.run(lambda db: self._whose(db, asked))
         last: PullRequest | None = None
@@ -206,23 +207,23 @@ class Reports:
     async def pull_request_periods(
         self, asked: Asked, week_start: int = MONDAY
     ) -> Sequence[PeriodFigures]:
-        """The same a day, week or month and repository."""
+        """Figures of pull requests for each repository and day, week or month."""
         window = self.window(asked)
         return await self.reader.run(
             lambda db: read_periods(db, window, self._whose(db, asked), asked.by, week_start)
         )
 
     async def flaky(self, asked: Asked) -> Sequence[FlakyJob]:
-        """Jobs with both results on one commit in the window."""
+        """Jobs that passed and failed on the same commit in the window."""
         window = self.window(asked)
         return await self.reader.run(lambda db: read_flaky(db, window, self._whose(db, asked)))
 
     async def stages(self, asked: Asked) -> Detail:
-        """The lead time by stage, its bottleneck, and stages that became slower."""
+        """The lead time by stage, with its bottleneck and the stages that became slower."""
         window = self.window(asked)
         return await self.reader.run(lambda db: read_detail(db, window, asked.team, "lead"))
 
     async def expected(self, asked: Asked) -> Sequence[Expected]:
-        """When what is in flight should end."""
+        """Spans in flight with their expected ends."""
         now = self.clock()
         return await self.reader.run(lambda db: read_expected(db, self._whose(db, asked), now))

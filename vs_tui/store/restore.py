@@ -1,7 +1,7 @@
-"""Putting a backup in the place of the database; what was there before is kept beside it.
+"""Replaces the database by a backup; the old database is kept beside it.
 
 The copy is made and checked under another name and takes the database's name in one step, so that
-an interruption at any moment leaves the old database or the new one, whole.
+an interruption at any moment leaves either the old or the new database, whole.
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ _LOGS = ("-wal", "-shm", "-journal")
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore did."""
+    """The result of a restore."""
 
     deliveries: int
     kept: Path | None
-    """The database as it was before; None when there was none."""
+    """The old database; None if there was none."""
 
 
 def restore(copy: Path, path: Path) -> Restored:
-    """Check a backup, copy it beside the database and let it take the database's place. An older
-    schema is migrated by the next start. StoreError leaves everything as it was; InUse: a receiver
-    runs."""
+    """Check a backup, copy it beside the database and replace the database by it. The next start
+    migrates an older schema. StoreError leaves everything as it was; InUse if a receiver runs."""
     if path.exists() and copy.exists() and path.samefile(copy):
         raise StoreError(f"{copy} is the database itself; name a backup of it")
     deliveries = _check(copy)
@@ -57,7 +56,7 @@ def restore(copy: Path, path: Path) -> Restored:
 
 
 def _check(copy: Path) -> int:
-    """How many deliveries a backup holds; StoreError when it is not whole."""
+    """The number of deliveries in a backup; StoreError if it is damaged."""
     connection = open_reader(copy, older=True)
     try:
         problems = [*structure(connection), *bodies(connection)]
@@ -74,7 +73,8 @@ def _check(copy: Path) -> int:
 
 
 def _keep(path: Path) -> Path | None:
-    """Give the database a second name; its own is still there. None when there is none."""
+    """Give the database a second name and keep the first; returns it, None if there is no
+    database."""
     if not any(_beside(path, part).exists() for part in ("", *_LOGS)):
         return None
     number = 1
@@ -95,7 +95,7 @@ def _keep(path: Path) -> Path | None:
 
 
 def _without_logs(path: Path) -> bool:
-    """Bring the write-ahead log or a journal into the file itself; whether that worked."""
+    """Merge the write-ahead log or a journal into the file. Returns whether that worked."""
     if not path.exists():
         return False
     try:

@@ -1,6 +1,6 @@
-"""Deleting what is over and old, in small transactions, so that a receiver goes on between them.
+"""Deletes old finished traces in small transactions, so that a receiver goes on between them.
 
-Nothing in flight is ever deleted, nor any part of a trace in which something is.
+A span in flight is never deleted, nor any other part of its trace.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ TRACES_AT_ONCE: Final = 200
 DELIVERIES_AT_ONCE: Final = 2_000
 PAGES_AT_ONCE: Final = 2_000
 LARGE_WAL: Final = 16 * MIB
-"""Bytes after which the WAL is emptied with a little force. SQLite tries by itself at each 12 MiB,
-but gives up when a reader is at work just then, as a busy dashboard mostly is."""
+"""Size in bytes from which the WAL is emptied with a short wait for readers. SQLite tries at every
+12 MiB, but gives up while a reader is active, as a busy dashboard mostly is."""
 
 # A trace is as young as its youngest span; its oldest root only tells where to look.
 _IS_OVER: Final = (
@@ -48,16 +48,16 @@ _SPENT: Final = f"{_FOLDED} AND NOT EXISTS (SELECT 1 FROM {_TOLD})"
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was (or would be) deleted."""
+    """What was deleted, or would be."""
 
     traces: int = 0
     spans: int = 0
     deliveries: int = 0
     held: int = 0
-    """Traces that are over and old, but share a delivery with one that stays, so they stay, too:
-    a rebuild reads the delivery as a whole."""
+    """Old finished traces that stay because they share a delivery with a trace that stays: a
+    rebuild reads the delivery as a whole."""
     latest: Instant = field(default=0, compare=False)
-    """When the newest deleted delivery had arrived."""
+    """Time of receipt of the newest deleted delivery."""
 
     def __add__(self, other: Pruned) -> Pruned:
         return Pruned(
@@ -70,7 +70,7 @@ class Pruned:
 
 
 def count_prunable(connection: sqlite3.Connection, before: Instant) -> Pruned:
-    """What pruning would delete, changing nothing."""
+    """What pruning would delete, without changing anything."""
     held = Held(before)
     while held.look(connection):
         pass
@@ -88,7 +88,7 @@ def count_prunable(connection: sqlite3.Connection, before: Instant) -> Pruned:
 
 
 class Held:
-    """The traces that stay because they share a delivery with a trace that stays."""
+    """Finds the traces that stay because they share a delivery with a trace that stays."""
 
     def __init__(self, before: Instant) -> None:
         self._before = before
@@ -98,7 +98,7 @@ class Held:
         """Of them those that are over and old."""
 
     def look(self, connection: sqlite3.Connection) -> bool:
-        """Look at the next 2,000 deliveries; whether there may be more."""
+        """Read the next 2,000 deliveries. Returns whether there may be more."""
         last = connection.execute(
             "SELECT MAX(id) FROM (SELECT id FROM deliveries WHERE id > ? ORDER BY id LIMIT ?)",
             (self._after, DELIVERIES_AT_ONCE),
@@ -118,7 +118,7 @@ class Held:
         return True
 
     def traces(self, connection: sqlite3.Connection) -> frozenset[str]:
-        """The traces that must not be deleted although they are over and old."""
+        """The old finished traces that must not be deleted."""
         involved = orjson.dumps(sorted({t for traces in self._shared for t in traces})).decode()
         over = {
             trace
@@ -141,7 +141,7 @@ class Held:
 
 
 Place = tuple[Instant, int]
-"""Of a root among all by their last event."""
+"""(time of the last event, rowid) of a root, the order in which roots are read."""
 
 
 def prune_traces(
@@ -150,8 +150,8 @@ def prune_traces(
     after: Place | None,
     held: frozenset[str] = frozenset(),
 ) -> tuple[Pruned, Place | None]:
-    """Delete the finished ones among the next 200 traces whose last event is older, but none that
-    is held; returns where to go on, None at the end. The caller's transaction."""
+    """Delete finished traces among the next 200 whose root has an older last event, except held
+    ones. Returns the place to continue from, None at the end. Runs in the caller's transaction."""
     at, rowid = after or (0, 0)
     found = connection.execute(
         f"SELECT last_event_at, rowid, trace_id, {_IS_OVER} FROM spans r WHERE parent_key = '' "
@@ -178,7 +178,7 @@ def prune_traces(
 
 
 def relink_scattered(connection: sqlite3.Connection, folding: batch.Folding) -> None:
-    """Link anew what seeks a key that is crowded no more, now that much was deleted."""
+    """Link spans again whose keys are no longer crowded after the deletion."""
     keys = overused_keys.scattered(connection)
     if keys:
         seq = batch.next_seq(connection)
@@ -190,8 +190,8 @@ def relink_scattered(connection: sqlite3.Connection, folding: batch.Folding) -> 
 def prune_deliveries(
     connection: sqlite3.Connection, before: Instant, after: int | None
 ) -> tuple[Pruned, int | None]:
-    """Delete spent deliveries among the next 2,000 after an id; returns where to go on, None at the
-    end. Old refusals go with the first step. The caller's transaction."""
+    """Delete spent deliveries among the next 2,000 after an id. Returns the id to continue from,
+    None at the end. The first step also deletes old refusals. Runs in the caller's transaction."""
     if after is None:
         prune_rejections(connection, before)
     last = connection.execute(
@@ -210,29 +210,30 @@ def prune_deliveries(
 
 
 def prune_rejections(connection: sqlite3.Connection, before: Instant) -> None:
-    """Delete old refusals."""
+    """Delete old refused requests."""
     connection.execute("DELETE FROM rejections WHERE received_at < ?", (before,))
 
 
 def decided(connection: sqlite3.Connection) -> Instant:
-    """Before when what is over is to be deleted, as was decided and is not done yet; 0 for none."""
+    """The instant before which finished traces must be deleted, while that is pending; 0 for
+    none."""
     row = connection.execute("SELECT value FROM meta WHERE name = 'pruning'").fetchone()
     return 0 if row is None else int(row[0])
 
 
 def set_decided(connection: sqlite3.Connection, before: Instant) -> None:
-    """Kept with the database until it is done, whatever happens to the process."""
+    """Store that pruning is pending, so that it is done even if the process dies."""
     latest = max(before, decided(connection))
     connection.execute("REPLACE INTO meta VALUES ('pruning', ?)", (latest,))
 
 
 def set_done(connection: sqlite3.Connection, before: Instant) -> None:
-    """Unless more was decided since."""
+    """Clear the pending pruning, unless a later instant was decided since."""
     connection.execute("DELETE FROM meta WHERE name = 'pruning' AND value <= ?", (before,))
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
-    """Bytes of pages that hold data; free pages are used again and do not count."""
+    """Bytes of pages with data; free pages are reused and do not count."""
     pages, free, size = (
         connection.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("page_count", "freelist_count", "page_size")
@@ -241,7 +242,8 @@ def used_bytes(connection: sqlite3.Connection) -> int:
 
 
 def next_tenth(connection: sqlite3.Connection, after: Instant) -> Instant:
-    """An instant before which about a tenth of the traces had their last event, since another."""
+    """An instant after `after`, so that about a tenth of all traces had their last event between
+    the two."""
     count = connection.execute("SELECT COUNT(*) FROM spans WHERE parent_key = ''").fetchone()[0]
     row = connection.execute(
         "SELECT last_event_at FROM spans WHERE parent_key = '' AND last_event_at >= ? "
@@ -252,14 +254,15 @@ def next_tenth(connection: sqlite3.Connection, after: Instant) -> Instant:
 
 
 def overwrite_freed(connection: sqlite3.Connection) -> None:
-    """Where free pages stay in the file (`give_back`), what was in them must not."""
+    """Overwrite deleted data if free pages stay in the file (see `give_back`)."""
     if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
         connection.execute("PRAGMA secure_delete = ON").fetchall()
 
 
 def give_back(connection: sqlite3.Connection) -> int:
-    """Return up to 2,000 free pages to the file system; how many are still free. Outside a
-    transaction. Databases made before this was possible keep their free pages for new data."""
+    """Return up to 2,000 free pages to the file system; returns how many are still free. Call it
+    outside a transaction. Databases made before this was possible keep their free pages for new
+    data."""
     if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
         return 0
     # As a script: `execute` ends a statement without columns after its first step, which is a page.
@@ -268,8 +271,8 @@ def give_back(connection: sqlite3.Connection) -> int:
 
 
 def empty_wal(connection: sqlite3.Connection) -> None:
-    """Put the WAL into the database and begin it anew. Readers are waited for a tenth of a second:
-    one that holds on to an old state for long must not keep senders waiting."""
+    """Move the WAL into the database and truncate it. Readers are waited for a tenth of a second,
+    so that a long read does not block senders."""
     (before,) = connection.execute("PRAGMA busy_timeout").fetchone()
     connection.execute("PRAGMA busy_timeout = 100")
     try:

@@ -1,4 +1,4 @@
-"""Spans, events and keys as rows and back: the one place that knows the columns' order."""
+"""Converts spans, events and keys to rows and back; only this module knows the order of columns."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from vs_tui.traces.folding import offers_of, seeks_of
 Row = tuple[Any, ...]
 
 SPAN_COLUMNS: Final = Span._fields
-"""Columns of a span as readers select them, in this order."""
+"""Columns that readers select of a span, in this order."""
 _STATUS, _STATE, _ATTRIBUTES = map(SPAN_COLUMNS.index, ("status", "state", "attributes"))
 
 SELECT_SPAN: Final = ", ".join(SPAN_COLUMNS)
@@ -46,7 +46,7 @@ WRITTEN: Final = (
     "commit_id",
     "changed",
 )
-"""Columns of a span as they are written, those of readers first."""
+"""Columns that are written of a span; the readers' columns come first."""
 SELECT_WRITTEN: Final = ", ".join(WRITTEN)
 VALUES_WRITTEN: Final = f"VALUES ({', '.join('?' * len(WRITTEN))})"
 UPSERT_SPAN: Final = (
@@ -57,12 +57,12 @@ UPSERT_SPAN: Final = (
 
 
 def event_data(event: Event) -> bytes:
-    """An event as it is stored; equal events are stored alike."""
+    """The stored form of an event; equal events have equal bytes."""
     return orjson.dumps(event_to_row(event), option=orjson.OPT_SORT_KEYS)
 
 
 def digest_of(data: bytes) -> bytes:
-    """Tells stored events apart, so that a repeat is not stored."""
+    """A hash of a stored event, to detect repeats."""
     return blake2b(data, digest_size=16).digest()
 
 
@@ -73,7 +73,7 @@ def event_of(data: bytes) -> Event:
 def span_row(
     span: Span, *, short_ref: str, changed: int, full_ref: str = "", stage_of: str = ""
 ) -> Row:
-    """The row of a span; `stage_of` is its parent's series when it is a phase made by folding."""
+    """The row of a span. `stage_of` is its parent's series if it is a phase made by folding."""
     # A root's trace is its own.
     is_root = not (span.parent_key or stage_of)
     own = span.trace_id if is_root else own_trace_id(span)
@@ -87,7 +87,7 @@ def span_row(
 
 
 def own_trace_id(span: Span) -> str:
-    """The id of the trace that the span is the root of, if it is a root."""
+    """The trace id that the span has as a root."""
     return str(span.attributes.get("vs.trace_id") or trace_id_of(span.key))
 
 
@@ -96,7 +96,7 @@ _STATES: Final = {int(state): state for state in State}
 
 
 def span_of(row: Sequence[Any]) -> Span:
-    """A span of a row selected with SELECT_SPAN; what follows is not looked at."""
+    """The span of a row selected with SELECT_SPAN; further columns are ignored."""
     values = [*row[: len(SPAN_COLUMNS)]]
     values[_STATUS] = _STATUSES[values[_STATUS]]
     values[_STATE] = _STATES[values[_STATE]]
@@ -105,7 +105,7 @@ def span_of(row: Sequence[Any]) -> Span:
 
 
 def token(key: Key) -> str:
-    """How a key is indexed: kind and value, commits by their first seven digits."""
+    """The indexed form of a key: kind and value; commits by their first seven digits."""
     return token_of(key.kind, key.value)
 
 
@@ -114,8 +114,8 @@ def token_of(kind: str, value: str) -> str:
 
 
 def key_rows(owner: str, events: Iterable[Event]) -> tuple[list[Row], list[Row]]:
-    """The rows of what a span offers and seeks by all of its events, each once. Versions that
-    move are neither offered nor sought."""
+    """(rows of offers, rows of seeks) of a span, from all its events, each once. Moving versions,
+    such as `latest`, are left out."""
     told = list(events)
     return (
         [
@@ -138,13 +138,13 @@ _RULES: Final = {rule.value: rule for rule in Rule}
 
 
 def seek_of(row: Sequence[Any]) -> Seek:
-    """A seek of (token, rule, scope, value, via, link_only)."""
+    """A seek from (token, rule, scope, value, via, link_only)."""
     stored, rule, scope, value, via, link_only = row
     return Seek(_RULES[rule], Key(stored.partition(":")[0], value, scope, via), bool(link_only))
 
 
 def key_of(row: Sequence[Any]) -> Key:
-    """A key of (token, scope, value, via)."""
+    """A key from (token, scope, value, via)."""
     stored, scope, value, via = row
     return Key(stored.partition(":")[0], value, scope, via)
 
@@ -159,17 +159,17 @@ def link_of(row: Sequence[Any]) -> Link:
 
 
 KEYS: Final = "IN (SELECT value FROM json_each(?))"
-"""SQL: one of the values of a bound `as_json`."""
+"""SQL condition: equals one of the values bound by `as_json`."""
 
 
 def as_json(values: Iterable[object]) -> str:
-    """A JSON array to bind where SQL says `IN (SELECT value FROM json_each(?))`."""
+    """A JSON array to bind to `IN (SELECT value FROM json_each(?))`."""
     return orjson.dumps(list(values)).decode()
 
 
 def asked(*columns: str) -> str:
-    """The beginning of a statement for `select_in` whose values are rows: they are the table
-    `asked` with these columns, and `n` for the place of each in the list."""
+    """The beginning of a statement for `select_in` whose values are rows. It defines the table
+    `asked` with these columns, and `n` for the index of each row."""
     values = ", ".join(f"json_extract(value, '$[{n}]')" for n in range(len(columns)))
     return f"WITH asked(n, {', '.join(columns)}) AS (SELECT key, {values} FROM json_each(?)) "
 
@@ -177,7 +177,8 @@ def asked(*columns: str) -> str:
 def select_in(
     connection: sqlite3.Connection, sql: str, values: Iterable[object]
 ) -> Iterator[tuple[Any, ...]]:
-    """Rows of a statement with one `IN (SELECT value FROM json_each(?))`; none for no values."""
+    """The rows of a statement with one `IN (SELECT value FROM json_each(?))`; empty for no
+    values."""
     listed = list(values)
     if not listed:
         return iter(())
@@ -185,7 +186,7 @@ def select_in(
 
 
 def spans(connection: sqlite3.Connection, where: str, *bound: object) -> list[Span]:
-    """The spans that a condition holds of."""
+    """The spans that meet a condition."""
     sql = f"SELECT {SELECT_SPAN} FROM spans WHERE {where}"
     return [span_of(row) for row in connection.execute(sql, bound).fetchall()]
 
@@ -194,17 +195,17 @@ SELECT_LINKS: Final = (
     "SELECT child, parent, rule, why, is_primary FROM links WHERE {} "
     "IN (SELECT value FROM json_each(?)) ORDER BY child, is_primary DESC, parent"
 )
-"""Of the spans of a list, as child or as parent; `link_of` reads them."""
+"""SQL: links of the listed spans, by the column `child` or `parent`; `link_of` reads them."""
 
 
 def number(connection: sqlite3.Connection, sql: str, bound: Sequence[object] = ()) -> int:
-    """The one number that a statement answers; 0 for none."""
+    """The number that a statement returns; 0 if it returns none."""
     row = connection.execute(sql, bound).fetchone()
     return int(row[0] or 0) if row else 0
 
 
 def links_above(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, list[Link]]:
-    """The stored links of these spans to what they are linked to, the one to the parent first."""
+    """Span -> its stored links as a child, the primary one first."""
     found: dict[str, list[Link]] = {}
     for row in select_in(connection, SELECT_LINKS.format("child"), keys):
         found.setdefault(row[0], []).append(link_of(row))
@@ -214,7 +215,7 @@ def links_above(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str
 def id_of(
     connection: sqlite3.Connection, table: str, names: Sequence[str], values: Sequence[object]
 ) -> int:
-    """The number of what has these values in a table of names; what is new gets one."""
+    """The id of the row with these values in a table of names; inserts it if it is new."""
     columns, marks = ", ".join(names), ", ".join("?" * len(names))
     select = f"SELECT id FROM {table} WHERE ({columns}) = ({marks})"
     insert = f"INSERT INTO {table} ({columns}) VALUES ({marks}) RETURNING id"
