@@ -171,7 +171,7 @@ class Api:
     async def _summaries(
         self, request: web.Request, found: Sequence[TraceSummary]
     ) -> list[dict[str, Any]]:
-        """Traces with where they stand and who acts next."""
+        """Traces with their current state and the people who act next, as JSON."""
         items = [item for item in found if is_seen(request, item.root)]
         now = self._reader.now()
         rows = await self._reader.standings([item.trace_id for item in items], _team(request))
@@ -364,7 +364,8 @@ def _check_names(request: web.Request) -> None:
 
 
 def _quick(query: Mapping[str, str]) -> bool:
-    """Whether a screen asks: it gets an answer in time, with what was found so far."""
+    """Whether the request comes from a screen, which gets the rows found so far after a short
+    time."""
     return query.get("quick", "") == "1"
 
 
@@ -382,7 +383,7 @@ def _is_large(request: web.Request) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    """Whether it can be one of ours: no more digits than the database counts to."""
+    """Whether the text can be a number of the database: fewer than 19 digits."""
     return text.isascii() and text.isdigit() and len(text) < 19
 
 

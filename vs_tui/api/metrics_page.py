@@ -42,7 +42,7 @@ class MetricsPage:
     totals: DeliveryTotals
     connections: Callable[[], Connections]
     _dora_due: float = 0.0
-    """When the five metrics are read again, on the monotonic clock."""
+    """Time of the next read of the five metrics, on the monotonic clock."""
     _seeded: bool = False
     """Whether the series known to the store are shown."""
 

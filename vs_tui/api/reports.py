@@ -44,7 +44,7 @@ class Reporting:
         return answer({"items": [CARD.write(card) for card in found]})
 
     async def detail(self, request: web.Request) -> web.Response:
-        """What is behind a card, for a viewer elsewhere."""
+        """Answers with the items and facts behind a card, for a remote viewer."""
         query = request.query
         found = await self._reports.detail(
             query.get("team", ""), query.get("metric", ""), *_back(request)

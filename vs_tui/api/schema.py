@@ -66,7 +66,7 @@ _BACK: Final[Mapping[str, Schema]] = {
     "window": _MICROSECONDS,
     "bucket": {"type": "string", "enum": ["", *BUCKETS]},
 }
-"""What a figure of the dashboard is asked with."""
+"""Query parameters of the dashboard's figures."""
 
 _IN_PROGRESS: Final[Schema] = {"type": "string", "enum": ["", "in-progress"]}
 

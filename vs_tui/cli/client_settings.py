@@ -71,7 +71,7 @@ def sender_settings(
 
 
 def data_folder() -> str:
-    """As `vs_tui.config.data_dir`, but without importing platformdirs if the answer is known."""
+    """Like `vs_tui.config.data_dir`, but does not import platformdirs if the answer is known."""
     return os.environ.get("VS_DATA_DIR") or _folder("XDG_DATA_HOME", "~/.local/share", "data")
 
 

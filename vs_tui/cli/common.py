@@ -147,7 +147,7 @@ def load_config(
 
 
 def read_config(args: argparse.Namespace, signing: Signing | None = None) -> Config:
-    """As `load_config`, but this process goes on with the mapped sources that it has."""
+    """Like `load_config`, but keeps the mapped sources that this process already has."""
     names = (
         *("host", "port", "db", "token", "metrics_port"),
         *("no_auth", "no_auth_public", "export_otlp", "log"),

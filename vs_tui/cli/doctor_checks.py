@@ -292,7 +292,7 @@ def _waiting(path: Path) -> str:
 
 
 def _behind(path: Path) -> int:
-    """How many stored deliveries stay unfolded for a second."""
+    """Number of stored deliveries that are still unfolded after a second."""
     from vs_tui.store.reader import SqliteReader
 
     async def look() -> int:
@@ -388,7 +388,7 @@ def _sources(config: Config) -> Iterator[Finding]:
 
 
 def _heard(health: SourceHealth, refused: DeliveryRow | None, proof: Proof) -> Finding:
-    """What a source has sent, and whether it seems to have stopped or is refused."""
+    """The deliveries of a source, and whether it seems to have stopped or is refused."""
     count = {verdict: health.counts.get(verdict, 0) for verdict in Verdict}
     # A clock that was set back must not show a negative age.
     age = max(now() - health.last_received_at, 0) if health.last_received_at is not None else None

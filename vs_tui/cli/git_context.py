@@ -34,7 +34,7 @@ _RUN_URLS: Final = ("CI_JOB_URL", "BUILD_URL", "BUILDKITE_BUILD_URL", "CIRCLE_BU
 
 
 def who() -> dict[str, str]:
-    """`user` and `host.name`."""
+    """Tags for the user and the machine: `user` and `host.name`."""
     return _known({"user": _user(), "host.name": os.uname().nodename})
 
 

@@ -95,7 +95,7 @@ def entry() -> None:
 
 
 def _of_the_store(error: Exception, parsed: argparse.Namespace) -> str:
-    """What is wrong with the database and what to do; empty if the error is a bug."""
+    """The problem of the database and what to do about it; empty if the error is a bug."""
     from vs_tui.cli.common import load_config
     from vs_tui.store.storage_errors import explain, is_storage
 

@@ -168,7 +168,7 @@ def _cannot_run(program: str, error: OSError, reporter: Reporter) -> int:
 
 
 class Outcome(NamedTuple):
-    """How a command ended."""
+    """The result of a command."""
 
     code: int
     """The exit code as a shell would report it."""

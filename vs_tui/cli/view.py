@@ -46,14 +46,14 @@ if TYPE_CHECKING:
 
 
 class _Opened(NamedTuple):
-    """What is looked at."""
+    """The source that the dashboard reads, with functions to follow and close it."""
 
     setup: Setup
     subscribe: Callable[[VsTuiApp], object]
-    """Tells a dashboard of changes."""
+    """Makes a dashboard repaint after changes."""
     close: Callable[[], Awaitable[None]]
     take_over: Callable[[Reread], Awaitable[None]]
-    """Reads by a configuration that was read again."""
+    """Applies a configuration that was read again."""
 
 
 def register(subparsers: Any) -> None:

@@ -116,7 +116,7 @@ class ConfigFile:
 
 
 def stamp(path: Path) -> tuple[int, int, int] | None:
-    """What tells one state of a file from another; None when there is no file."""
+    """A value that changes whenever the file changes: (mtime, inode, size); None without a file."""
     try:
         found = path.stat()
     except OSError:

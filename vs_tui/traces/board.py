@@ -16,7 +16,7 @@ from vs_tui.traces.next_action import Section
 from vs_tui.traces.standing import Standing, matches_text
 
 ORDERS: Final = ("state", "over", "person", "project", "name")
-"""How the rows of a section can be ordered; the first is each section's own."""
+"""Sort orders of the rows in a section; the first is each section's default."""
 Member = tuple[Standing, Sequence[Span]]
 """A row and the spans of its trace."""
 
@@ -56,7 +56,7 @@ class Board:
     outside: frozenset[str] = frozenset()
     """Ids of incidents that are listed although the filter leaves them out."""
     terms: Mapping[str, int] = field(default_factory=dict)
-    """How many rows each term alone leaves; filled only if all terms together leave none."""
+    """Number of rows that match each term alone; filled only if no row matches all terms."""
 
 
 def board(

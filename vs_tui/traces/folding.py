@@ -73,9 +73,9 @@ class Folded(NamedTuple):
 
 
 def offers_of(events: Iterable[Event]) -> tuple[Key, ...]:
-    """What a span offers: the keys of all its events, and the refs it had under other names.
+    """The keys that a span offers: those of all its events, and the refs under its former names.
 
-    What was renamed is still found by what people wrote before.
+    A renamed span is still found by its former refs.
     """
     told = list(events)
     found = dict.fromkeys(key for event in told for key in event.offers)
@@ -86,9 +86,10 @@ def offers_of(events: Iterable[Event]) -> tuple[Key, ...]:
 
 
 def seeks_of(events: Iterable[Event]) -> tuple[Seek, ...]:
-    """What a span seeks: what its newest restating snapshots say, and all that others add.
+    """The keys that a span seeks: those of its newest restating snapshots, and all keys from other
+    events.
 
-    A corrected title, a removed parent or an edited description counts as it is now.
+    A corrected title, a removed parent or an edited description takes effect.
     """
     told = list(events)
     newest: dict[str, Event] = {}
@@ -243,7 +244,8 @@ def with_timeout(span: Span, now: Instant, timeouts: Mapping[str, Duration]) -> 
 
 
 def _judge(course: _Course, ordered: Sequence[Event]) -> None:
-    """A result that is told apart from its end (see RESULT_SLOT) makes that end an error."""
+    """If a failed result arrives separately from the end (see RESULT_SLOT), turn the end into an
+    error."""
     if course.state is not State.OK:
         return
     told = [event for event in ordered if event.slot.startswith(RESULT_SLOT)]
@@ -373,8 +375,8 @@ def _phases(ordered: Sequence[Event], course: _Course) -> list[tuple[str, Instan
 
 
 def _last_phase(span: Span, name: str) -> str:
-    """What a phase is called that nothing was told to come after: a run that was queued and came
-    to a result has run meanwhile, though nobody knows since when."""
+    """The name of a phase without a later one. A queued run that came to a result has also run, at
+    an unknown time, so the name gets ` or running`."""
     ran = span.operation in _RUNS and span.status in (Status.OK, Status.ERROR)
     return f"{name} or running" if ran and name in _IDLE_PHASES else name
 

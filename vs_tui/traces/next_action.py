@@ -45,23 +45,23 @@ class Section(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NextAction:
-    """What is going on in a trace now, and who acts next."""
+    """The current work in a trace, and the people who act next."""
 
     section: Section
     rule: str
     """The name of the rule that decided."""
     verb: str
-    """What is done or has to be done: `CI`, `deploy`, `review`, `merge`, `fix`."""
+    """The work done or to be done: `CI`, `deploy`, `review`, `merge`, `fix`."""
     what: str = ""
-    """What it is done to, such as the name of a job or an environment."""
+    """The object of the work, such as the name of a job or an environment."""
     who: tuple[str, ...] = ()
     """People who act next; empty while a machine works and where the trace has ended."""
     nobody: str = ""
-    """What to say where nobody is known: `nobody`, `anyone`, `nobody asked`."""
+    """Text to show if no person is known: `nobody`, `anyone`, `nobody asked`."""
     since: Instant | None = None
-    """When it began to wait or to run; when a finished trace ended."""
+    """Start of the wait or run; the end of a finished trace."""
     step: Span | None = None
-    """The span that it speaks of."""
+    """The span that it is about."""
     more: int = 0
     """Other steps that run at the same time."""
     why: str = ""
@@ -86,7 +86,7 @@ def next_action(
 
 
 def decide(evidence: Evidence) -> NextAction:
-    """What the first rule that holds says."""
+    """The result of the first rule that applies."""
     for rule in RULES:
         found = rule(evidence)
         if found is not None:
@@ -339,7 +339,7 @@ RULES: Final[tuple[Rule, ...]] = (
 
 
 def _decides_the_end(steps: Sequence[Span], e: Evidence) -> Span:
-    """Of steps that run at once the one that is expected to end last."""
+    """The step expected to end last, of steps that run at the same time."""
 
     def left(step: Span) -> Duration:
         usual = e.usual.get(step.key)

@@ -26,7 +26,7 @@ PSEUDO: Final = "\0"
 """Marks the keys of rows that are not spans."""
 _LAST: Final = 1 << 62
 _VARIANT: Final = re.compile(r"\s*(\(.*\)|\[.*\]|\d+\s*(/|of)\s*\d+|[:#]\s*\S+)\s*$")
-"""The end of a name that tells the jobs of a matrix apart."""
+"""The end of a job's name that distinguishes the jobs of a matrix."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Standing:
         return self.action.section
 
     def waited(self, now: Instant) -> Duration | None:
-        """How long it has waited or run."""
+        """Duration of the current wait or run."""
         since = self.action.since
         return None if since is None else max(now - since, 0)
 
@@ -99,8 +99,8 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Custom:
-    """What the last finished traces of a project had in common: the next one is expected to have
-    it."""
+    """Properties that the last finished traces of a project share; the next trace is expected to
+    have them."""
 
     stations: frozenset[str] = frozenset()
     """The cells that at least half of them had."""
@@ -187,7 +187,8 @@ def matches_text(found: Standing, word: str) -> bool:
 
 
 def custom_of(traces: Iterable[Sequence[Span]], environments: Environments) -> Custom:
-    """What the last finished traces of one project had in common; with fewer than three nothing."""
+    """The properties that the last finished traces of one project share; empty for fewer than three
+    traces."""
     had: dict[str, int] = dict.fromkeys(CELLS, 0)
     waits: dict[str, list[Duration]] = {}
     count = deployed = 0

@@ -136,7 +136,7 @@ def path_of(
 
 
 def _idle_from(item: _Item, until: Instant, by_key: Mapping[str, Span]) -> Instant:
-    """When all work around an item had ended: a job may go on after the last of its steps."""
+    """The time at which all work around an item had ended; a job may go on after its last step."""
     latest, step = item.ends, by_key.get(item.key)
     while step is not None and (above := by_key.get(step.parent_key)) is not None:
         if not is_machine(above) or above.ended_at is None or above.ended_at > until:
