@@ -1,7 +1,7 @@
-"""The database: schema, migrations and how connections are opened.
+"""The database: schema, migrations and the opening of connections.
 
-`deliveries` is the source of truth; `events`, `spans`, `offers`, `seeks` and `links` are
-derived from it and can be rebuilt. Instants are INTEGER microseconds.
+`deliveries` is the source of truth; `events`, `spans`, `offers`, `seeks` and `links` are derived
+from it and can be rebuilt. Instants are INTEGER microseconds.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ CREATE INDEX links_parent ON links (parent);
 """
 
 _CREATE_EXPORTED: Final = "CREATE TABLE exported_spans (span_id INTEGER PRIMARY KEY);"
-"""Spans that an OTLP collector took, or refused for good: the 8 bytes of their OTLP id."""
+"""The 8-byte OTLP ids of spans that a collector took or refused for good."""
 
 _FULL_REFS: Final = """
 ALTER TABLE spans ADD COLUMN full_ref TEXT NOT NULL DEFAULT '';
@@ -176,7 +176,7 @@ DROP TABLE events;
 ALTER TABLE appended_events RENAME TO events;
 CREATE INDEX events_key ON events (key);
 """
-"""Events in order of arrival: sorted by key, each large one took a page of its own."""
+"""Events in order of arrival. Sorted by key, each large event took a page of its own."""
 
 _CROWDS: Final = """
 CREATE TABLE levelled_offers (
@@ -211,9 +211,9 @@ CREATE INDEX spans_shipped_of ON spans (service, started_at, key) WHERE operatio
 CREATE INDEX spans_incidents ON spans (service, started_at) WHERE operation = 'incident';
 CREATE INDEX spans_unfinished ON spans (parent_key) WHERE parent_key <> '' AND state < 4;
 """
-"""The level of what offers a key, and the keys that more spans of one level offer than
-`correlation.CROWD`; what is deployed and breaks, without the one in the other's way; the jobs of
-a run that nobody ended."""
+"""Adds the level of offers, and the keys that more than `correlation.CROWD` spans of one level
+offer. Also adds separate indexes for deploys and incidents, and one for the unfinished jobs of a
+run."""
 
 _SET_POSITION: Final = """
 INSERT OR REPLACE INTO meta SELECT 'position', MAX(id) FROM deliveries HAVING COUNT(*) > 0;
@@ -224,7 +224,7 @@ _ADD_LOG_ID: Final = """
 ALTER TABLE deliveries ADD COLUMN log_id INTEGER;
 CREATE UNIQUE INDEX deliveries_log_id ON deliveries (log_id) WHERE log_id IS NOT NULL;
 """
-"""A delivery's id in the shared log that this database is a cache of."""
+"""Id of a delivery in the shared log, if this database is a cache of one."""
 
 _CREATE_COUNTED: Final = """
 CREATE TABLE counted_facts (id INTEGER PRIMARY KEY);
@@ -237,7 +237,7 @@ CREATE TABLE counted_totals (
     PRIMARY KEY (name, labels)
 ) WITHOUT ROWID;
 """
-"""Totals of delivery, and the hashes of what is in them (`counted`)."""
+"""Delivery totals, and the hashes of the facts that they include (`counted`)."""
 
 _CREATE_NOTICES: Final = """
 CREATE TABLE notified (id INTEGER PRIMARY KEY, at INTEGER NOT NULL);
@@ -249,7 +249,7 @@ CREATE TABLE notices (
 );
 CREATE INDEX notices_of ON notices (target, id);
 """
-"""What waits to be told, and the hashes of what was."""
+"""Waiting notices, and the hashes of those that were sent."""
 
 _V6: Final = "\n".join(
     (
@@ -265,7 +265,7 @@ _V6: Final = "\n".join(
         CREATE_NAMES,
     )
 )
-"""The second edition: one constant per concern."""
+"""The second edition, with one constant for each concern."""
 
 MIGRATIONS: Final[Sequence[str]] = (
     _V1,
@@ -273,13 +273,13 @@ MIGRATIONS: Final[Sequence[str]] = (
     SCHEMA_5,
     _V6,
 )
-"""MIGRATIONS[n] brings a database from user_version n to n + 1."""
+"""MIGRATIONS[n] migrates a database from user_version n to n + 1."""
 
 LOG_TABLES: Final = (
     *("deliveries", "rejections", "counts", "meta"),
     *("exported_spans", "counted_facts", "counted_totals", "notices", "notified"),
 )
-"""What was received and sent, and how far the rest stands: never made again."""
+"""Tables of received and sent data and of positions; a rebuild never replaces them."""
 
 DERIVED_TABLES: Final = (
     *("events", "spans", "offers", "seeks", "links", "crowded_keys", "link_queue"),
@@ -287,7 +287,7 @@ DERIVED_TABLES: Final = (
     *("vcs_history", "vcs_commits", "vcs_defaults", "vcs_deploys"),
     "metric_deploys",
 )
-"""Made again by a rebuild; the read models of the metrics keep what was pruned (`forget`)."""
+"""Tables that a rebuild makes again. The read models of the metrics keep pruned data (`forget`)."""
 
 
 class StoreError(Explained):
@@ -301,7 +301,7 @@ class NewerSchema(StoreError):
 def open_writer(path: Path, *, used: bool = False) -> sqlite3.Connection:
     """The one writing connection: WAL, synchronous=FULL, file mode 0600. Creates the file.
 
-    `used`: the file held data before, so that an empty one is a loss and no beginning.
+    `used` means that the file held data before, so that an empty file is an error.
     """
     used = used and path.is_file()
     _create_private(path)
@@ -338,7 +338,7 @@ def open_writer(path: Path, *, used: bool = False) -> sqlite3.Connection:
 
 
 def open_checked(path: Path) -> sqlite3.Connection:
-    """A writing connection after an error of the storage, once the file is whole."""
+    """A writing connection after a storage error; StoreError if the file is damaged."""
     connection = open_writer(path, used=True)
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
@@ -348,8 +348,8 @@ def open_checked(path: Path) -> sqlite3.Connection:
 
 
 def open_reader(path: Path, *, older: bool = False) -> sqlite3.Connection:
-    """A connection that cannot write. StoreError when there is no such database; one of an older
-    schema is only good for a copy (`older`)."""
+    """A read-only connection. StoreError if there is no such database. `older` also opens an older
+    schema, which is only good for a copy."""
     if not path.is_file():
         raise StoreError(f"{path} does not exist; start `vs-tui` or `vs-tui serve` to create it")
     connection = sqlite3.connect(
@@ -372,7 +372,7 @@ def open_reader(path: Path, *, older: bool = False) -> sqlite3.Connection:
 
 
 def _lower(text: str) -> str:
-    """SQLite's own lower() knows ASCII only, and LIKE is case-blind in ASCII only."""
+    """Lower-case text. SQLite's lower() and LIKE handle only ASCII."""
     return text.lower()
 
 
@@ -382,7 +382,7 @@ def schema_version(connection: sqlite3.Connection) -> int:
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a database that a newer version wrote, or that was never initialised."""
+    """Refuse a database with a newer or an older schema, or one that was never initialised."""
     found = schema_version(connection)
     if found > SCHEMA_VERSION:
         raise NewerSchema(
@@ -402,7 +402,8 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _older_copy(path: Path) -> str:
-    """The backup that an upgrade left and that this version can open, if there is one."""
+    """Advice to restore the backup that an upgrade left, if this version can open it; else
+    empty."""
     for version in range(SCHEMA_VERSION, 0, -1):
         copy = backup_name(path, version)
         if copy.is_file():
@@ -411,12 +412,12 @@ def _older_copy(path: Path) -> str:
 
 
 def backup_name(path: Path, version: int) -> Path:
-    """Where the database is copied to before it leaves a schema."""
+    """The path of the backup that is made before a schema is migrated."""
     return path.with_name(f"{path.name}.v{version}.bak")
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the schema up to date, each step in one transaction, after a backup beside the file."""
+    """Migrate the schema, each step in one transaction, after a backup beside the file."""
     found = schema_version(connection)
     if found > SCHEMA_VERSION:
         check_version(connection, path)
@@ -448,11 +449,11 @@ def _backup_before(connection: sqlite3.Connection, path: Path, version: int) -> 
 
 
 def _create_private(path: Path) -> None:
-    """Make the file, mode 0600, before SQLite would make it readable by all.
+    """Create the file with mode 0600, because SQLite would make it readable by all.
 
-    One that is there is never opened: to close it would end the locks that SQLite holds on it for
-    our readers (POSIX ends all locks of a process), and whoever looked in with another tool would
-    take the WAL away on leaving.
+    An existing file is never opened here. Closing it would release the locks that SQLite holds on
+    it for our readers (POSIX releases all locks of a process), and another tool that has it open
+    would then delete the WAL when it closes.
     """
     if path.is_symlink():
         raise StoreError(f"{path} is a symbolic link; name the real file with --db")

@@ -1,9 +1,10 @@
-"""What matches a filter, newest first, found in short turns: no list of the dashboard waits for a
-scan of a million spans.
+"""Searches spans by a filter, newest first, in short turns, so that no list of the dashboard waits
+for a scan of a million spans.
 
-A filter may match next to nothing, and no index answers every filter. So a search looks at as
-many spans as it can in a turn, from the newest backwards, keeps what it found, and goes on in the
-next turn; what is committed meanwhile is put in its place. It says how far it looked.
+A filter may match next to nothing, and no index serves every filter. So a search reads as many
+spans as it can in a turn, from the newest backwards, keeps its matches, and continues in the next
+turn. Spans that are committed meanwhile are inserted at their place. The search reports how far it
+got.
 """
 
 from __future__ import annotations
@@ -26,22 +27,23 @@ from vs_tui.store.filter_sql import FAILED, where
 from vs_tui.store.reader_protocol import COUNTED
 
 TURN: Final = 0.015
-"""Seconds of looking before a search answers with what it has."""
+"""Longest turn in seconds; then a search answers with the matches found so far."""
 _FIRST_STEP: Final = 1_000
 _LEAST: Final = 250
 MOST: Final = 16_000
-"""Rows looked at between two looks at the clock."""
+"""Most rows that are read between two checks of the time."""
 _MANY_CHANGED: Final = 2_000
-"""With more changes a search begins again."""
+"""With more changes a search starts again."""
 _GOOD_FOR: Final = MINUTE
-"""How long `age<7d` may be taken for what it was when the search began."""
+"""How long a search keeps using the instant of its start for terms such as `age<7d`."""
 _LATER: Final = 1 << 62
 """An instant after all others."""
 
 
 @dataclass(slots=True)
 class Pace:
-    """How many rows are looked at between two looks at the clock: what a turn has time for."""
+    """The number of rows to read between two checks of the time, adapted to the duration of a
+    turn."""
 
     rows: int
     least: int
@@ -54,11 +56,12 @@ class Pace:
 
 
 Found = tuple[int, int]
-"""(minus the instant to order by, rowid): ascending is the newest first."""
+"""(negative instant to sort by, rowid): ascending order is newest first."""
 
 
 class Search:
-    """One filter at one moment (None: now). Used by one thread, over one connection."""
+    """A search for one filter at one moment (None: now). Use it in one thread, with one
+    connection."""
 
     def __init__(
         self,
@@ -67,7 +70,7 @@ class Search:
         now: Instant,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """FilterError when the text is no filter."""
+        """FilterError if the text is not a filter."""
         wanted = filters.parse(text)
         self._at = at
         self._began = now
@@ -85,39 +88,39 @@ class Search:
         self._pace = Pace(_FIRST_STEP, _LEAST)
         until = self._reach.until if self._at is None else min(self._reach.until, self._at + 1)
         self._down = until if self._reach.ended else self._reach.since
-        """Of what had ended, what ended before this was not looked at yet."""
+        """Ended spans with an end before this are not searched yet."""
         self._up = self._at if self._at is not None and self._reach.open else _LATER
-        """Of what was open at a past moment, what ended after this was not looked at yet."""
+        """Spans open at the past moment that ended after this are not searched yet."""
 
     # What is known.
 
     @property
     def count(self) -> int:
-        """Spans found so far."""
+        """Number of matches found so far."""
         return len(self.open) + len(self.ended)
 
     @property
     def searched(self) -> Instant | None:
-        """Spans that ended before this were not looked at; None when all were."""
+        """Spans that ended before this are not searched yet; None if all are."""
         if self._down > self._reach.since or self._up < _LATER:
             return min(self._down, self._began)
         return None
 
     @property
     def finished(self) -> bool:
-        """Whether another turn would find nothing more that is wanted."""
+        """Whether another turn would find no further matches that are needed."""
         return self.searched is None or self.count >= COUNTED
 
     def fits(self, now: Instant) -> bool:
-        """Whether terms that measure ages still mean what they did when it began."""
+        """Whether terms about ages still mean the same as at the start."""
         return not self._moves or abs(now - self._began) < _GOOD_FOR
 
     def rowids(self) -> list[int]:
-        """What was found: in flight by start, then ended by end, the newest first."""
+        """Row ids of the matches: in flight by start, then ended by end, newest first."""
         return [rowid for _, rowid in (*self.open, *self.ended)]
 
     def sorted(self, db: sqlite3.Connection, order: str) -> list[int]:
-        """What was found in another order; sorted again only when something changed."""
+        """Row ids of the matches in another order; sorted again only after a change."""
         state = (self._seq, self._down, self._up, self._at)
         if self._sorted[:2] != (order, state):
             sql = (
@@ -131,7 +134,7 @@ class Search:
     # Looking.
 
     def turn(self, db: sqlite3.Connection, enough: int = COUNTED, seconds: float = TURN) -> None:
-        """Take in what was committed, then look on until `enough` were found or time is up."""
+        """Add committed changes, then search until `enough` matches are found or the time is up."""
         deadline = self._monotonic() + seconds
         self._catch_up(db)
         while self.count < min(enough, COUNTED) and self.searched is not None:
@@ -167,7 +170,8 @@ class Search:
             self.open = sorted(self._open_ones(db, among, (), index="spans_in_flight"))
 
     def _replace(self, db: sqlite3.Connection, changed: Sequence[int]) -> None:
-        """Put changed spans where they belong now; what belongs further down is met there."""
+        """Move changed spans to their new place. Spans that belong to the part not searched yet are
+        found there later."""
         gone = set(changed)
         self.open = [found for found in self.open if found[1] not in gone]
         self.ended = [found for found in self.ended if found[1] not in gone]
@@ -181,7 +185,7 @@ class Search:
             insort(self.ended, found)
 
     def _look_back(self, db: sqlite3.Connection) -> None:
-        """The next step of what had ended, towards the oldest."""
+        """Read the next step of ended spans, towards the oldest."""
         failed = f"{FAILED} AND " if self._reach.failed else ""
         index = "spans_failed" if failed else "spans_ended"
         low = max(
@@ -193,7 +197,8 @@ class Search:
         self._down = low
 
     def _look_forward(self, db: sqlite3.Connection) -> None:
-        """The next step of what ended after the past moment and may have begun before it."""
+        """Read the next step of spans that ended after the past moment and may have started before
+        it."""
         high = self._edge(db, "spans_ended", "ended_at > ?", "ASC", self._up, _LATER)
         among = "derived = 0 AND ended_at > ? AND ended_at <= ?"
         for found in self._open_ones(db, among, [self._up, high], index="spans_ended"):
@@ -203,7 +208,7 @@ class Search:
     def _edge(
         self, db: sqlite3.Connection, index: str, side: str, way: str, start: int, end: int
     ) -> int:
-        """The end of some span that is a step away; `end` when there are fewer."""
+        """The end time of a span about one step away; `end` if there are fewer spans."""
         sql = (
             f"SELECT ended_at FROM spans INDEXED BY {index} WHERE derived = 0 AND {side} "
             f"ORDER BY ended_at {way} LIMIT 1 OFFSET ?"
@@ -233,7 +238,7 @@ class Search:
                 f"ORDER BY started_at DESC LIMIT {COUNTED}"
             )
             return iter(db.execute(sql, (*bound, *self._parameters)).fetchall())
-        # A span that ended later is what it was then: in flight, without an end (domain.past).
+        # A span that ended later was in flight at that moment, without an end (traces.past).
         columns = ", ".join(
             f"{_AS_IT_WAS[name]} AS {name}" if name in _AS_IT_WAS else name
             for name in rows.SPAN_COLUMNS
@@ -263,14 +268,14 @@ def current_seq(db: sqlite3.Connection) -> int:
 
 
 def follows(db: sqlite3.Connection, before: int, seq: int) -> bool:
-    """Whether the changes since a number tell all that happened since: neither is it another
-    database's, nor was all begun anew."""
+    """Whether the changes since a number are complete: it is from this database, and nothing was
+    begun again from the start since."""
     return generation(db) <= before <= seq and before >= 0
 
 
 def listed_where(wanted: Filter, now: Instant) -> tuple[str, list[Any]]:
-    """As `filter_sql.where`, for lists: without the phases, unless the filter is about kinds, one
-    trace or one span."""
+    """(condition, parameters) for lists. As `filter_sql.where`, but without phases, unless the
+    filter is about kinds, one trace or one span."""
     condition, parameters = where(wanted, now)
     if not {"kind", "trace", "ref"} & {term.key for term in wanted.terms}:
         condition = f"({condition}) AND operation <> 'stage'"
@@ -279,24 +284,24 @@ def listed_where(wanted: Filter, now: Instant) -> tuple[str, list[Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Where matches can be at all, by the terms that every match has to meet."""
+    """The spans that can match, derived from the terms that every match must meet."""
 
     open: bool = True
-    """Among what is in flight."""
+    """Whether spans in flight can match."""
     ended: bool = True
-    """Among what has ended."""
+    """Whether ended spans can match."""
     failed: bool = False
-    """Among the failed ones only."""
+    """Whether only failed spans can match."""
     since: Instant = -_LATER
-    """Ended at this instant or later."""
+    """Matches ended at this instant or later."""
     until: Instant = _LATER
-    """Ended before this instant."""
+    """Matches ended before this instant."""
     traces: tuple[str, ...] = ()
-    """In one of these traces only."""
+    """If not empty, matches are in one of these traces."""
 
 
 def reach(wanted: Filter, now: Instant) -> Reach:
-    """What can be left out without a look at the spans."""
+    """The spans that can match a filter; the others need not be read."""
     found = Reach()
     for term in wanted.terms:
         if not term.negated:

@@ -1,4 +1,4 @@
-"""The list of deliveries, found in short turns as `searching` finds spans; and how many came."""
+"""Searches and counts deliveries in short turns, as `searching` does for spans."""
 
 from __future__ import annotations
 
@@ -19,38 +19,39 @@ from vs_tui.store.searching import MOST, TURN, Pace
 _FIRST_STEP: Final = 500
 _LEAST: Final = 50
 _GOOD_FOR: Final = MINUTE
-"""A delivery is read again seldom; then it may match where it did not before."""
+"""How long matches are kept. A delivery is seldom parsed again, and may then match differently."""
 _BEYOND: Final = 1 << 62
 _CLOCK_SET_BACK: Final = 10 * MINUTE
-"""A clock that was set back puts deliveries out of order by so much at most."""
+"""Largest disorder of deliveries that is expected after a clock was set back."""
 
 
 class DeliverySearch:
-    """One filter, over one connection. Not for two threads."""
+    """A search for one filter, with one connection. Use it in one thread."""
 
     def __init__(
         self, text: str, now: Instant, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        """ValueError when the text is no filter."""
+        """ValueError if the text is not a filter."""
         self._where, self._parameters = delivery_where(text)
         self._reach = delivery_reach(text)
         self._began = now
         self._monotonic = monotonic
         self._ids: list[int] = []
-        """Of those that match, the newest first."""
+        """Ids of the matches, newest first."""
         self._top = 0
-        """The newest that was looked at."""
+        """The newest id that was searched."""
         self._next = _BEYOND
-        """The oldest that was looked at."""
+        """The oldest id that was searched."""
         self._searched: Instant | None = now
         self._pace = Pace(_FIRST_STEP, _LEAST)
 
     def fits(self, now: Instant) -> bool:
-        """Whether what was found long ago may still be taken for what matches."""
+        """Whether the kept matches are recent enough."""
         return abs(now - self._began) < _GOOD_FOR
 
     def page(self, db: sqlite3.Connection, limit: int, seconds: float = TURN) -> DeliveryPage:
-        """Look on until enough are found to count, or time is up; then the newest of them."""
+        """Search until `COUNTED` matches are found or the time is up. Returns the newest
+        matches."""
         deadline = self._monotonic() + seconds
         refused = self._refused(db) if self._reach.refused else []
         self._look_at_new(db)
@@ -94,7 +95,7 @@ class DeliverySearch:
         low = max(self._next - self._pace.rows, 1)
         self._ids += self._matching(db, low, self._next - 1)
         self._next = low
-        # Ids and times of receipt grow together, but for a clock that was set back.
+        # Ids and times of receipt grow together, unless a clock was set back.
         row = db.execute(
             "SELECT received_at FROM deliveries WHERE id >= ? ORDER BY id LIMIT 1", (low,)
         ).fetchone()
@@ -112,8 +113,9 @@ class DeliverySearch:
 
 
 class Counting:
-    """Deliveries of a time by source and verdict. What came before the first turn is looked at
-    once; what comes after is the difference of the totals that the store keeps anyway."""
+    """Counts the deliveries of a time range by source and verdict. It reads the deliveries from
+    before the first turn once; later ones are the difference of the totals that the store keeps
+    anyway."""
 
     def __init__(
         self,
@@ -121,7 +123,7 @@ class Counting:
         until: Instant | None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`until` None: it goes on."""
+        """`until` None means that the range has no end."""
         self._since = since
         self._until = until
         self._monotonic = monotonic
@@ -132,11 +134,11 @@ class Counting:
         self._pace = Pace(_FIRST_STEP, _LEAST)
 
     def fits(self, _: Instant) -> bool:
-        """It never grows old: what comes later is added."""
+        """Always True: later deliveries are added."""
         return True
 
     def tally(self, db: sqlite3.Connection, seconds: float = TURN) -> Tally:
-        """What is known after another turn."""
+        """The counts after another turn."""
         deadline = self._monotonic() + seconds
         totals = _totals(db)
         if self._totals is None:
@@ -191,9 +193,9 @@ class Counting:
 
 
 def first_since(db: sqlite3.Connection, since: Instant) -> int:
-    """An id that no delivery received before an instant reaches, by halving: ids and times of
-    receipt grow together."""
-    # Each by itself is the end of an index, both at once are a scan.
+    """The id from which on deliveries were received at an instant or later. It is found by
+    bisection, because ids and times of receipt grow together."""
+    # Two subqueries read the ends of an index; MIN and MAX in one SELECT would scan.
     ends = "SELECT (SELECT MIN(id) FROM deliveries), (SELECT MAX(id) FROM deliveries)"
     low, high = db.execute(ends).fetchone()
     if low is None:

@@ -1,7 +1,7 @@
-"""The SQLite projection of a node that follows a shared log: a cache, made from the log's entries.
+"""The SQLite cache of a node that follows a shared log, filled from the log's entries.
 
-The node's place in the log is stored in the transaction that stores the entries it has read, so
-each entry is stored once, whenever the node dies. Synchronous: runs on the writer's thread.
+One transaction stores the entries and the node's position in the log, so that each entry is stored
+once, whenever the node dies. The functions run on the writer's thread.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from vs_tui.store import batch
 from vs_tui.store.schema import StoreError
 
 _KEPT_TABLES: Final = ("meta", "exported_spans", "notified", "counted_facts", "counted_totals")
-"""What a node knows of itself: what it has sent, told and counted is not sent, told and counted
-again. Refused requests and notices that wait go: they may name a person who is forgotten."""
+"""Tables about the node itself, so that it does not send or count anything again. Refused requests
+and waiting notices are deleted, because they may name a person who is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a node stands in the log."""
+    """The position of a node in the log."""
 
     epoch: str = ""
     position: Position = BEGINNING
     prune: int = 0
-    """Number of the newest deletion that it knows."""
+    """Number of the newest deletion that the node knows."""
 
 
 def check(db: sqlite3.Connection, name: str, log: str) -> None:
-    """StoreError when the file holds deliveries that are in no shared log."""
+    """StoreError if the file holds deliveries that are in no shared log."""
     marked = db.execute("SELECT 1 FROM meta WHERE name = 'log_cache'").fetchone()
     if not marked and db.execute("SELECT 1 FROM deliveries LIMIT 1").fetchone():
         raise StoreError(
@@ -69,9 +69,9 @@ def set_place(db: sqlite3.Connection, reached: Place) -> None:
 
 
 def start_over(db: sqlite3.Connection, folding: batch.Folding, reached: Place) -> None:
-    """Forget all that was read; the caller commits, and then reads from the beginning.
+    """Delete everything that was read; the caller commits, and then reads from the beginning.
 
-    Ids go on from where they are, so that the position of the projector stays behind them.
+    Ids continue from the current ones, so that the projector's position stays below the new ones.
     """
     sqlite_log.set_position(db, sqlite_log.head(db))
     db.execute("DELETE FROM meta WHERE name IN ('teams', 'teams_from')")
@@ -89,7 +89,7 @@ def start_over(db: sqlite3.Connection, folding: batch.Folding, reached: Place) -
 def store(
     db: sqlite3.Connection, folding: batch.Folding, entries: Sequence[Entry], reached: Place
 ) -> list[tuple[int, int]]:
-    """Store entries as deliveries, in their order; (own id, id in the log) of the new ones."""
+    """Store entries as deliveries, in order. Returns (own id, id in the log) of the new ones."""
     next_id = sqlite_log.head(db) + 1
     stored: list[tuple[object, ...]] = []
     numbers: list[tuple[int, int]] = []
@@ -123,7 +123,7 @@ def store(
 
 
 def missing(db: sqlite3.Connection, log_ids: Sequence[int]) -> list[int]:
-    """Which entries this node has no delivery of."""
+    """The entries that this node has no delivery of."""
     listed = orjson.dumps(list(log_ids)).decode()
     sql = (
         "SELECT value FROM json_each(?) WHERE value NOT IN "

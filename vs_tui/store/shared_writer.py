@@ -1,9 +1,9 @@
 """The writer of a node whose deliveries go to a shared log.
 
-    submit() -> queue -> one commit to PostgreSQL -> each is told its outcome
-    follow: the log's entries in order -> own deliveries, with the place in the log -> projector
+    submit() -> queue -> one commit to PostgreSQL -> answer to each sender
+    follow: the log's entries in order -> own deliveries, with the position in the log -> projector
 
-A sender's 2xx means PostgreSQL's commit. The SQLite file is a cache: deleting it loses nothing.
+A 2xx means that PostgreSQL committed. The SQLite file is a cache: deleting it loses nothing.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from vs_tui.store.writer import Settings, Writer
 log = logging.getLogger(__name__)
 
 WAKE_SECONDS: Final = 2.0
-"""Between two looks at the log when no notification comes, as through some connection poolers."""
+"""Pause between two reads of the log without a notification; some connection poolers send none."""
 PAUSE_SECONDS: Final = 0.25
 LONGEST_PAUSE: Final = 5.0
 REMEMBERED: Final = 5_000
-"""Own deliveries whose parsed events are kept until the log brings them back."""
+"""Most own deliveries whose parsed events are kept until they are read back from the log."""
 REMEMBERED_BYTE_SIZE: Final = 256 * 1024
-"""Larger bodies are parsed again."""
+"""Events of larger bodies are not kept but parsed again."""
 
 
 class SharedWriter(Writer):
-    """Appends to the shared log, and follows it into the cache."""
+    """Appends to the shared log, and copies it into the cache."""
 
     def __init__(
         self,
@@ -62,7 +62,8 @@ class SharedWriter(Writer):
         self._own: OrderedDict[int, Intake] = OrderedDict()
 
     async def open(self) -> None:
-        """Open the cache and begin to follow. The log may be away: what is there is shown."""
+        """Open the cache and start to follow the log. If the log is away, the cached data is
+        shown."""
         await super().open()
         self._place = await self._run(shared_cache.place)
         self._tasks.append(asyncio.create_task(self._follow_forever(), name="follow"))
@@ -76,12 +77,12 @@ class SharedWriter(Writer):
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the cache or the log; empty when deliveries are stored."""
+        """The problem of the cache or the log; empty if deliveries are stored."""
         return super().trouble or self._away
 
     async def caught_up(self, seconds: float = READ_WAIT_SECONDS) -> bool:
-        """Wait until what any node has committed by now is folded here; False after `seconds`, or
-        at once while the log is away."""
+        """Wait until everything that any node has committed by now is folded here. Returns False
+        after `seconds`, or at once while the log is away."""
         if self._away or not self._tasks:
             return False
         deadline = monotonic() + seconds
@@ -154,7 +155,7 @@ class SharedWriter(Writer):
                 await asyncio.sleep(LONGEST_PAUSE)
 
     async def _follow_some(self) -> bool:
-        """Store the next entries of the log; whether there were any."""
+        """Store the next entries of the log. Returns whether there were any."""
         place = self._place
         entries = await self._shared.read(place.position)
         # After the read: whatever was deleted before it is seen now.
@@ -182,8 +183,8 @@ class SharedWriter(Writer):
         return pruned
 
     async def _delete_spent(self, before: Instant) -> None:
-        """Delete from the log what this node has read and deleted. Every node may do so: what one
-        that dies leaves is deleted by the next."""
+        """Delete from the log the entries that this node has read and deleted. Every node may do
+        this, so a node that dies leaves its part to the next one."""
         upto, after = self._place.position, 0
         while found := await self._shared.old(before, upto, after):
             after = found[-1][0]
@@ -194,7 +195,7 @@ class SharedWriter(Writer):
                 await self._shared.delete([*spent, *repeats], self._clock())
 
     async def _may_decide(self, now: Instant) -> bool:
-        """Retention is decided by one node for all."""
+        """Whether this node decides about retention now; one node decides for all."""
         try:
             return not self._away and await self._shared.claim("retained_at", now, MINUTE)
         except LogAway as error:
@@ -213,7 +214,7 @@ class SharedWriter(Writer):
         self._moved.set()
 
     async def _start_over(self, reached: Place) -> None:
-        """Make the projection again from the first entry of the log."""
+        """Build the cache again from the first entry of the log."""
         if self._place.epoch:
             log.warning(
                 "%s is made again: entries that it had not read, or had, were deleted or changed "
@@ -244,7 +245,7 @@ class SharedWriter(Writer):
 
 
 def entry_of(intake: Intake) -> Entry:
-    """A delivery as the log stores it."""
+    """The log entry of a delivery."""
     return Entry(
         id=0,
         source=intake.source,

@@ -1,7 +1,7 @@
-"""What a deploy shipped, as links: the changes its commit contains and no earlier deploy had.
+"""Links a deploy to the changes it shipped: those its commit contains and no earlier deploy had.
 
-Everything is answered from the spans and `vcs_history` as they stand once their parents are known,
-so that the order of arrival changes nothing.
+Everything is computed from the stored spans and `vcs_history` once the parents are known, so that
+the order of arrival does not matter.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def relink_shipped(
     moved: Iterable[str],
     disabled: Collection[Rule],
 ) -> dict[str, tuple[list[Link], list[Link]]]:
-    """Deploy -> its SHIPS links (as stored, as they should be), for all that may have others.
+    """Deploy -> its SHIPS links (stored ones, wanted ones), for all deploys that may have new ones.
 
-    `relinked`: spans whose other links were looked at; `moved`: those that have a new parent.
+    `relinked` are spans whose other links were recomputed; `moved` are spans with a new parent.
     """
     told = write_history(connection, [change.new for change in changes])
     moved = set(moved)
@@ -105,7 +105,7 @@ _PLACED_BY: Final = (
 def _to_place(
     connection: sqlite3.Connection, changes: Sequence[Change], moved: Iterable[str], told: Told
 ) -> set[str]:
-    """Deploys whose commits may stand elsewhere than before: these, those of changed commits and
+    """Deploys whose commit may have a new position: the changed ones, those of changed commits and
     branches, and those below runs that moved."""
     own = {
         change.new.key
@@ -135,8 +135,8 @@ def _to_place(
 def place_deploys(
     connection: sqlite3.Connection, deploys: Mapping[str, Span]
 ) -> list[tuple[Any, ...]]:
-    """Write where the commit of each deploy stands; the rows that are other than before, as they
-    were and as they are."""
+    """Store the position of each deploy's commit. Returns the rows that differ, old and new
+    ones."""
     if not deploys:
         return []
     taken = {key: at for key, at in rows.select_in(connection, _TAKEN, deploys) if at is not None}
@@ -213,7 +213,8 @@ _AFTER_HISTORY: Final = (
 
 
 def _after_history(connection: sqlite3.Connection, told: Told, moved: Collection[str]) -> list[str]:
-    """The first deploys that have what came to a branch, or was carried on, at changed moments."""
+    """The first deploys with the changes that reached a branch, or were carried on, at changed
+    moments."""
     if not told.moments and not moved:
         return []
     bound = [rows.as_json(told.moments), rows.as_json(told.commits), rows.as_json(moved)]
@@ -221,8 +222,8 @@ def _after_history(connection: sqlite3.Connection, told: Told, moved: Collection
 
 
 def contained_in(connection: sqlite3.Connection, deploys: Iterable[str]) -> dict[str, Contained]:
-    """Deploy -> what its commit contains and no earlier deploy of its target had; absent for one
-    of a version that the target had before: a rollback ships nothing new."""
+    """Deploy -> the changes in its commit that no earlier deploy of its target had. Absent for a
+    version that the target had before: a rollback ships nothing new."""
     before = f"{_TARGET.format('e', 'd')} AND e.started_at < d.started_at AND e.ok = 1"
     sql = (
         "SELECT d.key, d.project, d.branch, d.position, (SELECT e.position FROM vcs_deploys e "

@@ -1,7 +1,7 @@
-"""Writing spans: a new one is inserted, of a known one only what changed.
+"""Writes spans: inserts new rows, and updates only the changed columns of known ones.
 
-A column that is set costs the delete and the insert of an entry in every index it is in, also
-where its value stays; so indexed columns are set only where they differ.
+Setting a column costs a delete and an insert in each of its indexes, even if the value is the same.
+So indexed columns are set only if they differ.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _PLAIN: Final = tuple(
     if position not in _INDEXED and name != "key"
 )
 _UNNUMBERED: Final = -1
-"""A row without its last column, the number of the transaction that wrote it."""
+"""Slice end that cuts the last column, the number of the writing transaction."""
 
 
 def phases_below(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Row]:
-    """The rows of the phases that these spans went through, by key."""
+    """Key -> row, for the phases of these spans."""
     sql = (
         f"SELECT {rows.SELECT_WRITTEN} FROM spans WHERE derived = 1 AND parent_key <> '' "
         "AND parent_key IN (SELECT value FROM json_each(?))"
@@ -46,7 +46,7 @@ def phases_below(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[st
 def write_spans(
     connection: sqlite3.Connection, before: Mapping[str, Row], after: Iterable[Row]
 ) -> None:
-    """Make the stored rows `after`; `before` are those that are stored of them."""
+    """Write the rows in `after`; `before` has the stored rows of these spans."""
     new: list[Row] = []
     changed: dict[tuple[int, ...], list[Row]] = {}
     for row in after:

@@ -1,4 +1,4 @@
-"""Storage errors: which of them are the disk's fault, and what to tell the person."""
+"""Classifies storage errors and explains them to people."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RECOVER: Final = (
     "stop the receiver and run `vs-tui db restore BACKUP`; without a backup see Recover in "
     "docs/operations.md"
 )
-"""What to do about a damaged file."""
+"""Advice for a damaged file."""
 _ADVICE: Final = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space, it goes on by itself",
     sqlite3.SQLITE_READONLY: "it cannot be written (read-only); make it writable, it goes on by "
@@ -50,27 +50,27 @@ _ADVICE: Final = {
 
 
 def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; 0 for errors that Python itself raises."""
+    """SQLite's primary result code; 0 for errors that Python raises."""
     return int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
 
 
 def is_storage(error: BaseException) -> bool:
-    """Whether the store is at fault, and not a value that it refuses."""
+    """Whether the storage failed, rather than refused a value."""
     return isinstance(error, sqlite3.Error) and _code(error) in _STORAGE
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether the file itself is broken; waiting does not help."""
+    """Whether the file itself is damaged; waiting does not help."""
     return isinstance(error, sqlite3.Error) and _code(error) in _DAMAGE
 
 
 def needs_reopening(error: BaseException) -> bool:
-    """Whether the connection may hold a state that the file has not."""
+    """Whether the connection may hold a state that differs from the file."""
     return isinstance(error, sqlite3.Error) and _code(error) in _REOPEN
 
 
 def explain(error: BaseException, path: Path) -> str:
-    """A storage error in words, with what to do."""
+    """A message for a storage error, with advice."""
     if isinstance(error, sqlite3.Error):
         if advice := _ADVICE.get(_code(error)):
             return f"{path}: {advice}"
@@ -88,7 +88,7 @@ def free_bytes(path: Path) -> int:
 
 
 def sizes(path: Path) -> tuple[int, int]:
-    """Bytes of the database file and of its WAL; 0 for what is not there."""
+    """Bytes of the database file and of its WAL; 0 for a missing file."""
     return _size(path), _size(path.with_name(path.name + "-wal"))
 
 
@@ -100,7 +100,7 @@ def _size(path: Path) -> int:
 
 
 def file_at(path: Path) -> tuple[int, int]:
-    """Which file the path names: device and inode; (0, 0) for none."""
+    """(device, inode) of the file at the path; (0, 0) if there is none."""
     try:
         found = path.stat()
     except OSError:
@@ -109,7 +109,7 @@ def file_at(path: Path) -> tuple[int, int]:
 
 
 def is_displaced(path: Path, opened: tuple[int, int]) -> bool:
-    """Whether the path no longer names the file that was opened. An open file's inode is not given
-    to another one, so a new file of the same name is told apart."""
+    """Whether the path no longer names the opened file. The inode of an open file is not reused, so
+    a new file of the same name is detected."""
     found = file_at(path)
     return found == (0, 0) or found != opened

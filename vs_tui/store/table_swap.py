@@ -1,11 +1,11 @@
-"""Tables made in another file take the place of those in use, beside a receiver that uses them.
+"""Replaces tables by those of another file, while a receiver uses them.
 
-The rows are copied in small transactions into fresh tables of the same schema. Then, in one short
-transaction, the fresh tables and the used ones exchange their root pages in SQLite's own schema
-table: it takes as long for a million rows as for one, names and indexes stay as they are, and
-whoever reads at that moment goes on with the old rows to the end of its statement. What was in use
-is deleted in small transactions. A process that dies in the middle leaves the one or the other,
-whole, and fresh tables that `drop_fresh` deletes.
+The rows are copied in small transactions into fresh tables of the same schema. Then one short
+transaction exchanges the root pages of fresh and used tables in SQLite's own schema table. This
+takes as long for a million rows as for one, and names and indexes stay the same. A statement that
+is reading goes on with the old rows to its end. The old tables are deleted in small transactions. A
+process that dies in between leaves either the old or the new tables, whole, and fresh tables that
+`drop_fresh` deletes.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from vs_tui.store.schema import DERIVED_TABLES, LOG_TABLES, StoreError
 
 FRESH: Final = "fresh_"
 ROWS_AT_ONCE: Final = 500
-"""So few that a delivery in between waits for some milliseconds."""
+"""Rows in one small transaction; a delivery waits only some milliseconds for it."""
 _TABLE: Final = re.compile(r'^(CREATE TABLE\s+)"?(\w+)"?')
 _INDEX: Final = re.compile(r'^(CREATE (?:UNIQUE )?INDEX\s+)"?(\w+)"?(\s+ON\s+)"?(\w+)"?')
 _MODEL_META: Final = ("teams", "teams_from", "dora", "dora_from", "incidents")
-"""By which configuration the models were made. All else in `meta` is the file's own."""
+"""Rows of `meta` that name the configuration of the read models. All others belong to the file."""
 
 
 def empty_models(connection: sqlite3.Connection, folding: batch.Folding) -> int:
-    """Empty all that is derived, for the projector to fold it from the beginning; how many
-    deployments are kept because their traces were pruned. The caller's transaction."""
+    """Delete all derived data, so that the projector folds it from the beginning. Returns the
+    number of deployments that are kept because their traces were pruned. Runs in the caller's
+    transaction."""
     from vs_tui.store.metrics import verdicts  # by who rebuilds, not at every start
 
     kept = verdicts.forget(connection)
@@ -48,7 +49,7 @@ def empty_models(connection: sqlite3.Connection, folding: batch.Folding) -> int:
 
 
 def model_tables(db: sqlite3.Connection) -> list[str]:
-    """The tables of all that is derived, and of what a rebuild keeps."""
+    """The tables of derived data, including those that a rebuild keeps."""
     return [
         name
         for (name,) in db.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")
@@ -57,7 +58,7 @@ def model_tables(db: sqlite3.Connection) -> list[str]:
 
 
 def columns(db: sqlite3.Connection, table: str) -> str:
-    """The columns by name, the number of the row among them where it is none of them."""
+    """The column names of a table, with `rowid` if no column stands for it."""
     found = db.execute(f"PRAGMA main.table_info({table})").fetchall()
     names = [row[1] for row in found]
     keys = [row for row in found if row[5]]
@@ -74,7 +75,8 @@ def _is_without_rowid(db: sqlite3.Connection, table: str) -> bool:
 
 @contextmanager
 def small_transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Commits without waiting for the disk, and then leaves the file to others for as long."""
+    """A transaction whose commit does not wait for the disk. Afterwards it pauses for as long as it
+    took, so that others can write."""
     db.execute("PRAGMA synchronous = NORMAL")
     began = time.monotonic()
     db.execute("BEGIN IMMEDIATE")
@@ -91,7 +93,7 @@ def small_transaction(db: sqlite3.Connection) -> Iterator[None]:
 def copy_fresh(
     db: sqlite3.Connection, side: sqlite3.Connection, progress: Callable[[str, int, int], None]
 ) -> None:
-    """Make fresh tables of what another file has, which nobody writes meanwhile."""
+    """Copy the tables of another file, which must not change meanwhile, into fresh tables."""
     drop_fresh(db)
     tables = model_tables(db)
     sql = (
@@ -114,7 +116,7 @@ def copy_fresh(
 
 
 def _fresh_sql(kind: str, name: str, table: str, sql: str) -> str:
-    """The statement that makes a table or an index, under the fresh names."""
+    """The statement that creates a table or an index under its fresh name."""
     pattern = _INDEX if kind == "index" else _TABLE
     wanted = (name, table) if kind == "index" else (name,)
     found = pattern.match(sql)
@@ -125,10 +127,9 @@ def _fresh_sql(kind: str, name: str, table: str, sql: str) -> str:
 
 
 def exchange(db: sqlite3.Connection, made: Mapping[str, object], generation: int) -> None:
-    """Let the fresh tables and the used ones change places, with what is known of the fresh ones:
-    where they stand in the log above all. StoreError when the used ones were rebuilt since
-    `generation`. The connection is of no use afterwards, but to be closed.
-    """
+    """Exchange the fresh and the used tables, and take over the `meta` of the fresh ones, above all
+    their position in the log. StoreError if the used ones were rebuilt since `generation`. The
+    connection must be closed afterwards."""
     db.execute("BEGIN IMMEDIATE")
     try:
         found = dict(db.execute("SELECT name, value FROM main.meta").fetchall())
@@ -177,7 +178,7 @@ def _take_over(
 
 
 def drop_fresh(db: sqlite3.Connection) -> None:
-    """Delete fresh tables, or those that were in use before them, in small transactions."""
+    """Delete fresh tables, or the old ones after an exchange, in small transactions."""
     more = True
     while more:
         with small_transaction(db):
@@ -185,7 +186,8 @@ def drop_fresh(db: sqlite3.Connection) -> None:
 
 
 def _drop_some(db: sqlite3.Connection) -> bool:
-    """Delete an index, some rows or a table; whether there is more. The caller's transaction."""
+    """Delete an index, some rows or a table. Returns whether there is more. Runs in the caller's
+    transaction."""
     sql = (
         "SELECT type, name FROM main.sqlite_schema WHERE sql IS NOT NULL AND substr(name, 1, ?) = ?"
     )
@@ -210,19 +212,19 @@ def _drop_some(db: sqlite3.Connection) -> bool:
 
 
 def side_of(path: Path) -> Path:
-    """The file beside a database that it is rebuilt in."""
+    """The path of the file beside a database in which it is rebuilt."""
     return path.with_name(f"{path.name}.rebuild")
 
 
 def remove_side(path: Path) -> None:
-    """Delete that file; its lock stays until it is released."""
+    """Delete the file of a rebuild; its lock stays until it is released."""
     for part in ("", "-wal", "-shm"):
         side = side_of(path)
         side.with_name(side.name + part).unlink(missing_ok=True)
 
 
 def clear_leftovers(path: Path) -> Callable[[sqlite3.Connection, object], bool]:
-    """Work for the writer: delete a step at a time what a rebuild that died has left."""
+    """A task for the writer that deletes what a dead rebuild has left, one step at a time."""
 
     def clear(db: sqlite3.Connection, _: object) -> bool:
         lock = DatabaseLock(side_of(path), temporary=True)

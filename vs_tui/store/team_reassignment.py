@@ -1,5 +1,5 @@
-"""Giving stored spans their team again after the teams changed, in small transactions, so that
-neither a receiver nor a dashboard waits for it; what is not reached yet keeps its old team."""
+"""Assigns stored spans to teams again after the teams changed. It uses small transactions, so that
+receivers and dashboards do not wait for it; spans that are not reached yet keep their old team."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SPANS_AT_ONCE: Final = 2_000
 
 
 def adopt_teams(connection: sqlite3.Connection, folding: batch.Folding) -> bool:
-    """Give the next 2,000 spans the team of today's configuration; False once all have it.
+    """Assign the next 2,000 spans to the configured teams. Returns False once all are assigned.
 
-    How far it came is kept with the database, for the next start. The caller's transaction.
+    The progress is stored in the database, for the next start. Runs in the caller's transaction.
     """
     teams = folding.context.teams
     wanted = repr(teams.teams)
@@ -55,5 +55,5 @@ def adopt_teams(connection: sqlite3.Connection, folding: batch.Folding) -> bool:
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:
-    """Whether there is nothing yet that could have to wait for its team."""
+    """Whether there are no spans yet, so that none can have an old team."""
     return connection.execute("SELECT 1 FROM spans LIMIT 1").fetchone() is None

@@ -1,4 +1,4 @@
-"""Opening aiosqlite connections, and running a whole function on their thread."""
+"""Opens aiosqlite connections, and runs whole functions on their thread."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 
 async def connect(opener: Callable[[], sqlite3.Connection]) -> aiosqlite.Connection:
-    """An aiosqlite connection around what `opener` opens on another thread.
+    """An aiosqlite connection around a connection that `opener` opens on another thread.
 
-    Not opened by aiosqlite itself: when that fails, its thread ends later than the caller, and
+    aiosqlite does not open it itself: if that fails, its thread ends later than the caller and
     finds the event loop closed.
     """
     opened = await asyncio.to_thread(opener)
@@ -23,10 +23,10 @@ async def connect(opener: Callable[[], sqlite3.Connection]) -> aiosqlite.Connect
 
 
 async def run_on(database: aiosqlite.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    """One hop for a whole piece of work.
+    """Run a function on the connection's thread, with a single thread switch.
 
-    aiosqlite offers statements only, each a hop of its own, and lets other coroutines in between
-    two of them; its one way to run a function is private, so it is used here and nowhere else.
+    aiosqlite offers only single statements, each with its own thread switch, and other coroutines
+    may run between two of them. Its one way to run a function is private, so it is used only here.
     """
     result: T = await database._execute(  # type: ignore[no-untyped-call]
         lambda: work(database._conn)

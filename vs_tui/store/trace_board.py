@@ -1,7 +1,7 @@
-"""The traces that are open or have just ended, kept up to date by what changed.
+"""The traces that are open or ended lately, updated from the change feed.
 
 Only traces with a change are read and judged again, so a second with fifty events costs as much as
-the traces that these events belong to.
+the traces of these events.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ from vs_tui.traces.past import all_as_of
 from vs_tui.traces.standing import Custom, Standing, Waits, custom_of, standing
 
 MOST: Final = 5_000
-"""Traces that are read at most."""
+"""Most traces that are read."""
 _SHIPPED: Final = 50
-"""Deploys of other traces that are looked at for one change, at most."""
+"""Most deploys of other traces that are read for one change."""
 _FAILED: Final = 300
-"""Traces without anything in flight whose last run failed, at most."""
+"""Most traces that are read because their last run failed, with nothing in flight."""
 _PAST: Final = 10
-"""Finished changes of a project that say what is expected of the next one."""
+"""Number of finished changes of a project from which the expectations for the next one come."""
 _HISTORY_AGE: Final = MINUTE
 _CUSTOM_AGE: Final = 10 * MINUTE
 _AGAIN: Final = 10 * SECOND
-"""How often it is looked whether a machine has fallen silent."""
+"""Interval of the check whether a machine became silent."""
 _AFRESH: Final = MINUTE
-"""How often all is read again: what was pruned changes nothing that could be followed."""
+"""Interval after which everything is read again, because pruning does not appear in the change
+feed."""
 _MANY_CHANGED: Final = 2_000
 _LISTED: Final = "derived = 0 AND operation <> 'stage'"
 
@@ -50,13 +51,13 @@ class _Trace:
 
 @dataclass(slots=True)
 class TraceBoard:
-    """Bound to one connection and one thread."""
+    """The board's data; use it with one connection on one thread."""
 
     environments: Environments = field(default_factory=Environments)
     thresholds: Thresholds = DEFAULTS
     _traces: dict[str, _Trace] = field(default_factory=dict)
     _trace_of: dict[str, str] = field(default_factory=dict)
-    """Key of a span -> the trace it was read with."""
+    """Span key -> the trace with which it was read."""
     _seq: int = -1
     _read_at: Instant = 0
     _usual: dict[str, Waits | None] = field(default_factory=dict)
@@ -72,8 +73,8 @@ class TraceBoard:
         finished_for: Duration | None = None,
         team: str = "",
     ) -> Board:
-        """What a filter leaves, now or as it stood at a past moment; ValueError for no filter.
-        With a team, spans of others are as if they were not there."""
+        """The traces that match a filter, now or as of a past moment. ValueError if the text is not
+        a filter. With a team, spans of other teams are ignored."""
         finished_for = self.thresholds.finished_for if finished_for is None else finished_for
         if at is None:
             self._refresh(db, now, finished_for)
@@ -91,7 +92,7 @@ class TraceBoard:
     def rows_of(
         self, db: sqlite3.Connection, trace_ids: Sequence[str], now: Instant, team: str = ""
     ) -> dict[str, Standing]:
-        """Where these traces stand, whether they are open or long over; for a team as `board`."""
+        """Trace id -> standing, for open and for long finished traces; with a team as `board`."""
         by_trace = _spans_of(db, trace_ids)
         if team:
             own = {k: [s for s in spans if s.team == team] for k, spans in by_trace.items()}
@@ -128,7 +129,8 @@ class TraceBoard:
             self._traces[key] = _Trace(spans, self._judge(db, key, spans, now), now)
 
     def _changed(self, db: sqlite3.Connection) -> set[str] | None:
-        """Ids of the traces with a change, those that lost a span included; None for too many."""
+        """Ids of traces with a change, including those that lost a span; None if there are too
+        many."""
         sql = "SELECT key, trace_id FROM spans WHERE changed > ? LIMIT ?"
         found = db.execute(sql, (self._seq, _MANY_CHANGED + 1)).fetchall()
         if len(found) > _MANY_CHANGED:
@@ -146,7 +148,7 @@ class TraceBoard:
         return found
 
     def _learn(self, db: sqlite3.Connection, spans: Iterable[Span], now: Instant) -> None:
-        """Know how long the machines in flight usually take."""
+        """Read how long the machines in flight usually take."""
         if not 0 <= now - self._usual_at < _HISTORY_AGE:
             self._usual.clear()
             self._usual_at = now
@@ -205,7 +207,7 @@ class TraceBoard:
 
 
 def _shipped(db: sqlite3.Connection, spans: Sequence[Span]) -> list[Span]:
-    """Deploys of other traces that took a merged change of this one along."""
+    """Deploys of other traces that shipped a merged change of this trace."""
     merged = [s.key for s in spans if s.operation == "pull_request" and s.status is Status.OK]
     if not merged:
         return []
@@ -222,7 +224,7 @@ def _shipped(db: sqlite3.Connection, spans: Sequence[Span]) -> list[Span]:
 def _open_traces(
     db: sqlite3.Connection, now: Instant, finished_for: Duration, *, past: bool = False
 ) -> set[str]:
-    """Ids of traces with something in flight, or that ended lately, or whose last run failed."""
+    """Ids of traces with a span in flight, that ended lately, or whose last run failed."""
     flying = (
         "SELECT DISTINCT trace_id FROM spans INDEXED BY spans_in_flight WHERE "
         f"status = 'in_flight' AND {_LISTED} AND operation <> 'sprint' LIMIT {MOST}"
@@ -243,7 +245,7 @@ def _open_traces(
 
 
 def _spans_of(db: sqlite3.Connection, trace_ids: Iterable[str]) -> dict[str, list[Span]]:
-    """The spans of traces without phases and steps of jobs, by their begin."""
+    """Trace id -> its spans sorted by start, without phases and steps of jobs."""
     sql = (
         f"SELECT {rows.SELECT_SPAN} FROM spans WHERE {_LISTED} "
         "AND trace_id IN (SELECT value FROM json_each(?)) ORDER BY trace_id, started_at"
@@ -258,8 +260,8 @@ def _spans_of(db: sqlite3.Connection, trace_ids: Iterable[str]) -> dict[str, lis
 def _superseded(
     db: sqlite3.Connection, spans: Sequence[Span], *, has_change: bool
 ) -> frozenset[str]:
-    """Runs that failed or wait, and that a later success of another trace has replaced. A run of a
-    change is its own: that `main` passes does not mend a branch."""
+    """Runs that failed or wait and that a later success in another trace has replaced. The run of a
+    change is never replaced: a success on `main` does not fix a branch."""
     keys = [
         span.key
         for span in spans

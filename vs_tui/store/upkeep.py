@@ -1,4 +1,4 @@
-"""What the writer does between deliveries: refused requests are stored, old traces deleted."""
+"""The writer's tasks between deliveries: store refused requests, delete old traces."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _OLDER: Final = (
     "OR EXISTS (SELECT 1 FROM deliveries WHERE received_at < ?)"
 )
 MAX_REJECTIONS: Final = 1_000
-"""Refused requests noted between two sweeps; beyond it they are only counted."""
+"""Most refused requests that are kept between two sweeps; beyond it they are only counted."""
 MAX_UNKNOWN: Final = 100
-"""Of them those to unknown paths, so that scanners leave room for what tools were refused."""
+"""Most of these to unknown paths, so that scanners leave room for the refused requests of tools."""
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -59,8 +59,9 @@ class Rejections:
             self._uncounted[rejection.source] += 1
 
     async def store(self, transact: Transact, now: Instant) -> bool:
-        """Store what waits; whether anything did. What cannot be stored waits on. It is a change
-        like any other: who looks on sees a wrong secret before anything right has come."""
+        """Store the waiting requests; returns whether there were any. They stay in the queue if
+        that fails. The transaction gets a change number, so that viewers see a wrong secret even
+        before the first valid delivery."""
         if not (self._waiting or self._uncounted):
             return False
         waiting, self._waiting = self._waiting, []
@@ -81,8 +82,8 @@ class Rejections:
 
 
 async def prune(run: Run, transact: Transact, before: Instant) -> Pruned:
-    """Delete what is over and older, in small transactions; deliveries are stored and folded
-    between them."""
+    """Delete old finished traces and their deliveries in small transactions; deliveries are stored
+    and folded in between."""
     await run(retention.overwrite_freed)
     traces = await prune_traces(run, transact, before)
     deliveries = await _to_the_end(transact, retention.prune_deliveries, before)
@@ -94,7 +95,7 @@ async def prune(run: Run, transact: Transact, before: Instant) -> Pruned:
 
 
 async def prune_traces(run: Run, transact: Transact, before: Instant) -> Pruned:
-    """Delete finished traces, and leave the log as it is."""
+    """Delete old finished traces, but keep the log."""
     held = retention.Held(before)
     while await run(held.look):
         pass
@@ -131,9 +132,9 @@ async def _to_the_end(
 async def retain(
     run: Run, transact: Transact, kept: Retention, now: Instant, after: Instant
 ) -> tuple[Instant, bool]:
-    """Before when finished traces are to be deleted, because they are older, or more, than is to be
-    kept; and whether more may have to go, further on than this (`after` the next time): the oldest
-    may all be in flight, as tickets are."""
+    """(instant before which finished traces are to be deleted, 0 for none; whether more may have to
+    be deleted). Traces go because of their age, or because the file is too large. Pass the instant
+    as `after` the next time: the oldest traces may all be in flight, as tickets are."""
     before = 0
     if kept.age and not after:
         before = now - kept.age
@@ -147,7 +148,7 @@ async def retain(
 
 
 def has_older(db: sqlite3.Connection, before: Instant) -> bool:
-    """Whether something is older than what is to be kept."""
+    """Whether any trace or delivery is older than an instant."""
     return bool(db.execute(_OLDER, (before, before)).fetchone()[0])
 
 

@@ -1,7 +1,8 @@
-"""What each branch of a repository got, and when: merged pull requests and pushed commits.
+"""The history of each branch of a repository: merged pull requests and pushed commits.
 
-A deployment ships what its commit contains. Containment is read from these rows: the pushes and
-merges of the deployed branch up to the deployed commit, and what they carried from other branches.
+A deployment ships the changes that its commit contains. They are found in these rows: the pushes
+and merges of the deployed branch up to the deployed commit, and the changes they carried from other
+branches.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from vs_tui.store import rows
 PULL_REQUEST, PUSH = 0, 1
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
 COMMITS_APART: Final = 1_000
-"""Commits of one push are this many microseconds apart at most, the newest at the push's time."""
+"""Commits of one push get times that are less than this many microseconds apart; the newest has the
+time of the push."""
 
 CREATE_HISTORY: Final = """
 CREATE TABLE vcs_history (
@@ -84,18 +86,18 @@ _Row = tuple[Any, ...]
 
 @dataclass(slots=True)
 class Told:
-    """What changed in the history of branches."""
+    """Changes in the history of branches."""
 
     moments: set[tuple[str, str, Instant, str]] = field(default_factory=set)
-    """(project, branch, when, span) of rows that are new, other or gone."""
+    """(project, branch, time, span) of rows that are new, changed or deleted."""
     commits: set[tuple[str, str]] = field(default_factory=set)
     """(project, commit) of these rows."""
     defaults: set[str] = field(default_factory=set)
-    """Projects whose default branch is another one now."""
+    """Projects whose default branch changed."""
 
 
 def write_history(db: sqlite3.Connection, spans: Iterable[Span]) -> Told:
-    """Bring the rows of changed pull requests and pushes up to date."""
+    """Update the rows of changed pull requests and pushes. Returns what changed."""
     told = Told()
     changed = {s.key: s for s in spans if s.operation in ("pull_request", "push")}
     if not changed:
@@ -146,7 +148,7 @@ def write_history(db: sqlite3.Connection, spans: Iterable[Span]) -> Told:
 
 
 def _rows_of(span: Span) -> tuple[_Row | None, list[_Row]]:
-    """(history row, commit rows) of a pull request or push; nothing while it is not merged."""
+    """(history row, commit rows) of a merged pull request or a push; (None, []) for others."""
     names = span.attributes
     head = keys.branch_name(str(names.get("vcs.ref.head.name", "")))
     revision = str(names.get("vcs.ref.head.revision", "")).lower()
@@ -176,7 +178,7 @@ def _rows_of(span: Span) -> tuple[_Row | None, list[_Row]]:
 
 
 def _log(text: object) -> list[tuple[str, Instant | None, str, Sequence[str]]]:
-    """The commits of `vs.push.log`, oldest first; anything else than ours reads as none."""
+    """The commits in `vs.push.log`, oldest first; empty if it is not in our format."""
     if not isinstance(text, str):
         return []
     try:
@@ -200,7 +202,7 @@ DEFAULT_BRANCH: Final = """COALESCE(
 
 
 def default_branches(db: sqlite3.Connection, projects: Iterable[str]) -> dict[str, str]:
-    """Project -> its default branch as told, else `main` or the like where it has a history, else
-    the base of most of a hundred pull requests."""
+    """Project -> its default branch: the reported one, else `main`, `master` or `trunk` if it has a
+    history, else the most frequent base among a hundred pull requests."""
     sql = f"SELECT p.value, {DEFAULT_BRANCH.format('p.value')} FROM json_each(?) p"
     return {row[0]: row[1] for row in rows.select_in(db, sql, projects)}

@@ -1,7 +1,8 @@
-"""SQL views for other tools that read the database: documented in docs/sql.md and kept stable.
+"""SQL views for other tools that read the database; docs/sql.md documents them, and they stay
+stable.
 
-They use what every SQLite has, never our own functions. Times are text in UTC, such as
-2026-03-02T09:12:00.000Z; what is missing is NULL.
+They use only functions that every SQLite has. Times are text in UTC, such as
+2026-03-02T09:12:00.000Z; missing values are NULL.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The one writer: deliveries are appended to the log, and a projector folds them afterwards.
 
-    submit() -> queue -> one commit to the log for all that wait -> each is told its outcome
+    submit() -> queue -> one commit to the log for all that wait -> answer to each sender
     projector: from the stored position -> fold, link, judge -> commit with the new position
 
-An outcome is told only after the log's COMMIT returned under synchronous=FULL; that is what 2xx
-means. Both kinds of transactions run on one connection and one thread, appends first.
+A sender gets its answer only after the log's COMMIT returned under synchronous=FULL; that is what
+2xx means. Both kinds of transactions run on one connection and one thread, appends first.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Listener = Callable[[Sequence[Change]], None]
 Adopt = Callable[[sqlite3.Connection, batch.Folding], bool]
-"""One small transaction's work; whether there is more. What is done is kept with the database."""
+"""Work of one small transaction. Returns whether there is more; its progress is stored."""
 SWEEP_SECONDS: Final = 1.0
 DAMAGED_SECONDS: Final = 10.0
-"""Between two looks at a damaged file; each reads all of it."""
+"""Pause between two checks of a damaged file; each check reads the whole file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the writer folds with, and what it keeps."""
+    """Settings for folding and retention."""
 
     teams: Teams = field(default_factory=Teams)
     timeouts: Mapping[str, Duration] = field(default_factory=dict)
     links: LinkRules = field(default_factory=LinkRules)
     after_fold: Sequence[batch.Hook] = ()
     adopt: Sequence[Adopt] = ()
-    """What a changed configuration asks of the stored spans, once they have their teams."""
+    """Work on stored spans after a change of the configuration, once they have their teams."""
     retention: Retention = field(default_factory=Retention)
     low_space: int = LOW_SPACE
     """Bytes that stay free on the disk, so that pruning is possible."""
@@ -69,7 +69,7 @@ class Settings:
 
 
 class Writer:
-    """Owns the database for writing; everything else reads it through read-only connections."""
+    """Owns the database for writing; everything else uses read-only connections."""
 
     def __init__(
         self, path: Path, clock: Callable[[], Instant], settings: Settings | None = None
@@ -139,7 +139,7 @@ class Writer:
         return open_writer(self.path, used=self._lock.held_data)
 
     def _check(self, db: sqlite3.Connection) -> None:
-        """StoreError when the file is no log, but the cache of one."""
+        """StoreError if the file is the cache of a shared log."""
         row = db.execute("SELECT value FROM meta WHERE name = 'log_cache'").fetchone()
         if row is not None:
             raise StoreError(
@@ -148,7 +148,7 @@ class Writer:
             )
 
     async def close(self) -> None:
-        """Commit what waits, checkpoint, and give the database back."""
+        """Commit waiting deliveries, checkpoint, and close and unlock the database."""
         if not self._is_open:
             return
         self._is_open = False
@@ -168,7 +168,7 @@ class Writer:
         self._lock.release()
 
     async def _stop(self) -> None:
-        """End the tasks that append and fold; what they began is done or undone."""
+        """Stop the tasks that append and fold; their transactions are committed or rolled back."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -176,7 +176,7 @@ class Writer:
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the store, for banners and /readyz; empty when it commits."""
+        """The problem of the store, for banners and /readyz; empty if it commits."""
         return self._condition.trouble
 
     @property
@@ -196,10 +196,10 @@ class Writer:
         return len(self._line)
 
     async def submit(self, intake: Intake) -> Outcome:
-        """Store one delivery; returns after its commit. Unavailable when that is impossible, or
-        when it takes so long that the sender would hang up: then it may still be committed, and
-        the sender's retry counts as a repeat. One that requires a span waits (bounded) until what
-        came before it is folded."""
+        """Store one delivery; returns after its commit. Unavailable if that is impossible, or takes
+        so long that the sender would hang up; it may still be committed then, and the sender's
+        retry counts as a repeat. A delivery that requires a span waits (bounded) until earlier ones
+        are folded."""
         if self.trouble:
             raise Unavailable(self.trouble)
         folded = not intake.requires or await self.caught_up()
@@ -223,19 +223,20 @@ class Writer:
         return await future
 
     def put(self, intake: Intake, tell: Tell) -> None:
-        """As `submit`, for a delivery that requires no span: `tell` is called with the outcome or
-        with why there is none. Unavailable when nothing can be stored now."""
+        """As `submit`, for a delivery that requires no span. `tell` is called with the outcome or
+        the error. Unavailable if nothing can be stored now."""
         if self.trouble:
             raise Unavailable(self.trouble)
         self._line.put(intake, tell)
 
     def reject(self, rejection: Rejection) -> None:
-        """Note a refused request; stored within a second, bounded in memory until then."""
+        """Record a refused request; it is stored within a second, and bounded in memory until
+        then."""
         self._rejections.add(rejection)
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function on the writer's connection, outside a transaction (checkpoint, backup),
-        once what was acknowledged before is folded."""
+        after everything acknowledged before is folded."""
         await self.caught_up()
         return await self._run(work)
 
@@ -243,16 +244,16 @@ class Writer:
         return await run_on(self._db, work)
 
     async def transaction(self, work: Callable[[sqlite3.Connection, batch.Folding], T]) -> T:
-        """Run a function in one transaction, once what was acknowledged before is folded, and tell
-        the listeners that something changed."""
+        """Run a function in one transaction, after everything acknowledged before is folded, and
+        notify the listeners."""
         await self.caught_up()
         result = await self._transaction(work)
         self._notify(())
         return result
 
     async def start_over(self, work: Callable[[sqlite3.Connection, batch.Folding], T]) -> T:
-        """Run a function in one transaction that begins all anew that is derived. What is
-        acknowledged is folded again from then on; `caught_up` waits for it."""
+        """Run a function in a transaction that also deletes all derived data. The log is folded
+        again from then on; `caught_up` waits for it."""
 
         def whole(db: sqlite3.Connection, folding: batch.Folding) -> T:
             result = work(db, folding)
@@ -264,7 +265,7 @@ class Writer:
         return result
 
     async def _look_anew(self) -> None:
-        """Notice that all was begun anew."""
+        """Read the position again after derived data was deleted or replaced."""
         await self._transaction(lambda _db, _folding: None)
         self._notify(())
 
@@ -344,19 +345,19 @@ class Writer:
         )
 
     async def caught_up(self, seconds: float = READ_WAIT_SECONDS) -> bool:
-        """Wait until what is acknowledged by now is folded; False after `seconds`."""
+        """Wait until everything acknowledged by now is folded. Returns False after `seconds`."""
         return await self._projection.caught_up(seconds)
 
     async def folded(self) -> None:
-        """Wait until all that is acknowledged is folded, however long it takes; StoreError when
-        the storage does not allow it."""
+        """Wait until everything acknowledged is folded, however long it takes. StoreError if the
+        storage fails."""
         while not await self.caught_up(SWEEP_SECONDS):
             if self._condition.failed:
                 raise StoreError(self._condition.failed)
 
     @property
     def lag(self) -> float:
-        """Seconds since the oldest delivery that is not folded was stored; 0 when all are."""
+        """Seconds since the oldest delivery that is not folded was stored; 0 if all are folded."""
         return self._projector.lag
 
     @property
@@ -380,9 +381,9 @@ class Writer:
                     log.exception("the sweep failed; it is tried again in a second")
 
     async def sweep(self) -> None:
-        """Once a second: whether the file is still the one that was opened, whether a store that
-        failed commits again, whether all was begun anew, free space, a WAL that readers keep large,
-        spans past their timeout, refused requests, retention."""
+        """Check once a second: whether the path still names the opened file, whether a failed store
+        commits again, whether derived data was replaced, free space, a large WAL, spans past their
+        timeout, refused requests, retention."""
         if not self._condition.check_file():
             return
         if self._condition.failed:
@@ -417,7 +418,7 @@ class Writer:
                 await self._watch.hold_back(self._transaction)
 
     async def _retain(self, now: Instant) -> None:
-        """Decide what is not to be kept: hourly, and a step further at once while it is much."""
+        """Decide what to delete: hourly, or in further steps at once while there is much."""
         kept = self._settings.retention
         if kept.age and self._watch.doubted:
             old = self._clock() - kept.age
@@ -439,7 +440,7 @@ class Writer:
                 await self._prune(before)
 
     async def _prune(self, before: Instant) -> Pruned:
-        """Do what was decided. Begun again by the next start when the process dies meanwhile."""
+        """Delete what was decided. The next start continues if the process dies meanwhile."""
         pruned = await upkeep.prune(self._run, self._transaction, before)
         await self._transaction(lambda db, _: retention.set_done(db, before))
         log.info(
@@ -454,7 +455,7 @@ class Writer:
         return (adopt_teams, adopt_incidents, *self._settings.adopt)
 
     async def reconfigure(self, settings: Settings) -> None:
-        """Fold by other settings from now on; what is stored follows in small transactions."""
+        """Use other settings from now on; stored spans are updated in small transactions."""
 
         def change(_: sqlite3.Connection) -> None:  # between two transactions, on their thread
             folding = self._folding
@@ -469,7 +470,7 @@ class Writer:
         self._to_adopt = [*self._adopters(), *(w for w in self._to_adopt if w not in done)]
 
     async def adopt(self) -> None:
-        """Apply a changed configuration to what is stored; deliveries are stored in between."""
+        """Apply a changed configuration to stored spans; deliveries are stored in between."""
         while self._to_adopt:
             work = self._to_adopt[0]
             try:
@@ -484,7 +485,7 @@ class Writer:
             self._notify(())
 
     async def _try_again(self) -> None:
-        """Commit something small, on a new connection where the old one may be stale."""
+        """Commit a small change, on a new connection if the old one may be stale."""
         if self._condition.reopen:
             await self._db.close()
             self._db = await connect(lambda: open_checked(self.path))
@@ -494,8 +495,8 @@ class Writer:
         self._condition.recover()
 
     async def prune(self, before: Instant) -> Pruned:
-        """Decide that what is over and older is deleted, and wait until it is; deliveries are
-        stored meanwhile. Works below the low-space mark, too: it is how space comes back."""
+        """Decide to delete finished traces from before an instant, and wait until that is done;
+        deliveries are stored meanwhile. It also works below the low-space mark, to free space."""
         self._pruned = Pruned()
         await self._decide(before)
         await self.folded()

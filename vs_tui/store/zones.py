@@ -1,4 +1,4 @@
-"""This machine's time zone as a zone with its changes of the clocks, not as today's offset."""
+"""This machine's time zone, with its daylight saving rules rather than today's offset."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vs_tui.metrics.windows import zone_of
 
 
 def local_zone() -> tzinfo:
-    """By `TZ`, else by where /etc/localtime leads; today's offset where neither tells."""
+    """The zone from `TZ`, else from /etc/localtime; today's offset if neither names one."""
     linked = os.path.realpath("/etc/localtime")
     for name in (os.environ.get("TZ", "").lstrip(":"), linked.partition("zoneinfo/")[2]):
         try:
@@ -24,5 +24,5 @@ def local_zone() -> tzinfo:
 
 
 def configured_zone(config: Config, name: str = "") -> tzinfo:
-    """The zone asked for, else the configured one, else this machine's. ValueError as zone_of."""
+    """The requested zone, else the configured one, else this machine's. ValueError as zone_of."""
     return zone_of(name or config.zone) if name or config.zone else local_zone()
