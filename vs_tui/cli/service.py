@@ -19,7 +19,8 @@ class ServiceManager:
         self._address = env.get("NOTIFY_SOCKET", "")
         self._failed = False
         self.watchdog_seconds = _watchdog(env)
-        """Seconds without a sign of life after which it restarts us; 0: it does not watch."""
+        """Seconds without a notification after which the service manager restarts us; 0: no
+        watchdog."""
 
     def tell(self, *states: str) -> None:
         """Send one datagram, such as `READY=1`; the first failure is logged."""

@@ -46,7 +46,7 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.dropped = 0
-        """Events that gave way to newer ones."""
+        """Events deleted to make room for newer ones."""
 
     def add(self, entry: Entry) -> Path:
         """Write an event atomically."""

@@ -92,7 +92,7 @@ def upcoming(
             expected.append((offset, round(median(step.length for step in had)), name, len(had)))
     found: list[Upcoming] = []
     ends: list[tuple[Duration, Instant]] = []
-    """Where a step ends in the past, and where it will now."""
+    """(end of a step in the past run, expected end now) of each step."""
     for offset, length, step, n in sorted(expected)[:MOST]:
         waits = [will for did, will in ends if did <= offset]
         begins = max([run.started_at + offset, now, *waits])

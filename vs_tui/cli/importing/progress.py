@@ -19,7 +19,7 @@ class Bar:
         self._line = Line(stream)
         self._label = ""
         self.quiet = False
-        """Whether steps are not told: those of a follow come every minute."""
+        """Whether steps are not reported; those of a follow come every minute."""
 
     def step(self, label: str) -> None:
         """The next step begins."""

@@ -66,8 +66,8 @@ class Api:
         self._notice = notice
         self._connection: HTTPConnection | None = None
         self.remembers = False
-        """Whether lists are asked for with the ETag of the last answer: what did not change is not
-        sent again, and GitHub does not count it."""
+        """Whether lists are requested with the ETag of the last answer: unchanged lists are not
+        sent again, and GitHub does not count such a request."""
         self._known: dict[str, tuple[str, Mapping[str, str], bytes]] = {}
 
     def close(self) -> None:
