@@ -1,5 +1,8 @@
-"""Prometheus Alertmanager: its webhook receiver. It signs nothing; set `http_config`'s bearer
-token or basic password to our token."""
+"""Prometheus Alertmanager: its webhook receiver.
+
+Alertmanager signs nothing; set the bearer token or basic password of its `http_config` to vs-tui's
+token.
+"""
 
 from __future__ import annotations
 

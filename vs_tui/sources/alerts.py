@@ -1,8 +1,8 @@
-"""Alerts as Alertmanager and Grafana post them: a batch, each alert an incident of its own.
+"""Reads alerts of Alertmanager and Grafana. A body is a batch; each alert becomes an incident.
 
-Facts: Prometheus' documentation of the webhook receiver (version 4) and Grafana's of its own
-(version 1): the same shape. An alert is its fingerprint and its start; an end in the year 1 means
-that it is still firing.
+Source: Prometheus' documentation of the webhook receiver (version 4) and Grafana's of its own
+(version 1), which have the same shape. An alert is identified by its fingerprint and its start. An
+end in the year 1 means that it is still firing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from vs_tui.sources.versions import seek_version
 MAX_LABELS: Final = 40
 _SERVICE: Final = (
     *("service", "service_name", "app", "app_kubernetes_io_name", "application"),
-    # Kubernetes' own alerts come from its exporters, whose name is in `job`.
+    # Kubernetes' own alerts have the exporter's name in `job`.
     *("deployment", "statefulset", "daemonset", "container", "job"),
 )
 _NAMESPACE: Final = ("namespace", "kubernetes_namespace", "exported_namespace")
@@ -40,12 +40,12 @@ _COMMIT: Final = ("commit", "sha", "git_commit", "revision")
 _REPOSITORY: Final = ("repository", "repo", "vcs_repository_url_full")
 _SEVERITY: Final = ("severity", "priority")
 _NO_SEVERITY: Final = "none"
-"""Of alerts that always fire, to show that alerting works (Prometheus' Watchdog)."""
+"""Severity of alerts that always fire, to show that alerting works (Prometheus' Watchdog)."""
 _GRAFANA_TEST: Final = {"alertname": "TestAlert", "instance": "Grafana"}
 
 
 def read_alerts(source: str, inbound: Inbound) -> Parsed:
-    """The incidents of a notification."""
+    """The incidents in a notification."""
     body = json_object(inbound)
     if not isinstance(body.get("alerts"), list):
         raise Unreadable("the list of alerts is missing; post with the default webhook body")
@@ -137,7 +137,7 @@ def _labels(labels: Mapping[str, str]) -> dict[str, Scalar]:
 
 
 def _fingerprint(labels: Mapping[str, str]) -> str:
-    """What tells an alert from others, where the sender is too old to say."""
+    """A hash of the labels, for old senders that send no fingerprint."""
     return sha256(repr(sorted(labels.items())).encode("utf-8", "replace")).hexdigest()[:16]
 
 

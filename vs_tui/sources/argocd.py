@@ -1,8 +1,8 @@
-"""Argo CD: syncs of applications, told by its notifications controller.
+"""Argo CD: syncs of applications, sent by its notifications controller.
 
-Argo CD has no body of its own for webhooks: the user's template makes it. The one to use is in
-docs/sources/argocd.md; this module accepts what that template renders. A sync is a deploy: it
-ends when it failed, or when it succeeded and the application is healthy as well.
+Argo CD has no webhook body of its own: the user configures a template. docs/sources/argocd.md has
+the template that this module reads. A sync is a deploy. It ends when it fails, or when it has
+succeeded and the application is healthy.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _listed(value: Any) -> Any:
 
 
 class Sync(BaseModel):
-    """What the template renders; a field that Argo CD does not know is null."""
+    """The fields of the template; a field that Argo CD does not know is null."""
 
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 
@@ -67,19 +67,19 @@ class Sync(BaseModel):
 
     @property
     def where(self) -> str:
-        """The environment: the label's, else a word in a name, else the destination."""
+        """The environment: the label, or else a word in a name, or else the destination."""
         named = environment_in(self.app) or environment_in(self.namespace)
         return self.environment or named or self.namespace or self.cluster
 
     @property
     def what(self) -> str:
-        """The service: the label's, else the application without the environment in its name."""
+        """The service: the label, or else the application's name without the environment."""
         says_where = environment_in(self.app) == self.where.lower()
         return self.service or (without_environment(self.app) if says_where else self.app)
 
     def own_version(self, service: str) -> str:
-        """The tag of the image that is called like the service or the application, else of the
-        only one (others are side-cars), else the revision."""
+        """The tag of the image named like the service or the application; or else of the only
+        image; or else the revision. Other images may be side-cars."""
         tags = dict(reversed(self.versions))
         own = next((tags[name] for name in (service, self.app) if name in tags), "")
         only = next(iter(tags.values())) if len(tags) == 1 else ""
@@ -91,8 +91,9 @@ class Sync(BaseModel):
 
     @property
     def is_health_provisional(self) -> bool:
-        """Whether the health may be that of before the sync: right after it, Argo CD still tells
-        the old pods' (argo-cd#9070), and nothing more comes where nothing had to be rolled out."""
+        """Whether the health may be the one before the sync. Right after a sync Argo CD still
+        reports the health of the old pods (argo-cd#9070), and sends nothing more if there was
+        nothing to roll out."""
         if self.phase.lower() in _FAILED:
             return False
         began, health_at = self.started_at, self.health_at
@@ -101,7 +102,7 @@ class Sync(BaseModel):
 
     @property
     def versions(self) -> list[tuple[str, str]]:
-        """(image, tag), of at most MAX_IMAGES images."""
+        """(image, tag) of at most MAX_IMAGES images."""
         parts = [image_parts(image) for image in self.images[:MAX_IMAGES]]
         return [part for part in parts if all(part)]
 
@@ -170,7 +171,7 @@ def _deploy(sync: Sync, received_at: Instant) -> tuple[Event, ...]:
 
 
 def _course(sync: Sync, received_at: Instant) -> tuple[State, Instant, str, str]:
-    """State, since when, `error.type` and phase."""
+    """State, its time, `error.type` and phase."""
     phase, health = sync.phase.lower(), sync.health.lower()
     finished = sync.finished_at or received_at
     if phase in _FAILED:
@@ -178,12 +179,12 @@ def _course(sync: Sync, received_at: Instant) -> tuple[State, Instant, str, str]
     if phase != "succeeded":
         return State.RUNNING, sync.started_at or received_at, "", "syncing"
     if health == "healthy":
-        # Healthy since before the sync: nothing had to be waited for.
+        # If it was healthy before the sync, there was nothing to wait for.
         return State.OK, max(finished, sync.health_at or 0), "", ""
     if health == "degraded":
         return State.ERROR, max(finished, sync.health_at or received_at), "degraded", ""
     if health == "suspended":
-        # A suspended job or a paused rollout: the sync is done, a promotion may go on with it.
+        # A suspended job or a paused rollout: the sync is done; a promotion may continue it.
         return State.OK, finished, "", ""
     return State.RUNNING, max(finished, sync.health_at or 0), "", "rolling out"
 
@@ -195,7 +196,7 @@ def _offers(service: str, version: str, sync: Sync) -> tuple[Key, ...]:
 
 
 def _seeks(service: str, version: str, sha: str, repo: str, sync: Sync) -> tuple[Seek, ...]:
-    """The build of what runs: by image and tag, by a tag that is a commit, by the revision."""
+    """Keys of the deployed build: by image and tag, by a tag that is a commit, by the revision."""
     tags = [tag for _, tag in sync.versions]
     return keys.seeks(
         *(seek_version(name, tag) for name, tag in sync.versions),

@@ -1,7 +1,8 @@
-"""What a source is: two pure functions, `verify` and `parse`, and where its deliveries arrive.
+"""The interface of a source: two pure functions, `verify` and `parse`, and the paths of its
+deliveries.
 
-A source knows its tool's headers and bodies and nothing of HTTP servers or databases. Third
-parties register one under the entry-point group `vs_tui.sources`.
+A source knows its tool's headers and bodies, but no HTTP server and no database. Third parties
+register a source in the entry-point group `vs_tui.sources`.
 """
 
 from __future__ import annotations
@@ -20,43 +21,43 @@ from vs_tui.model.vocabulary import Event, State, Verdict
 T = TypeVar("T")
 _NONE: Final[Mapping[str, Any]] = {}
 BEFORE_ALL: Final[Instant] = 1
-"""`as_of` of what gives way to whatever any other event of the span says."""
+"""`as_of` of an event that gives way to all other events of its span."""
 
 
 class Inbound(NamedTuple):
-    """A request as it arrived, before anyone trusts it."""
+    """A received request, before its origin is verified."""
 
     path: str
     headers: Mapping[str, str]
-    """Lower-case names."""
+    """Names in lower case."""
     body: bytes
     received_at: Instant
     query: Mapping[str, str] = _NONE
     url: str = ""
-    """The public URL it was sent to, for the one tool (Trello) that signs it."""
+    """The public URL it was sent to, because Trello signs it."""
 
     def header(self, name: str) -> str:
         return self.headers.get(name, "")
 
 
 class Parsed(NamedTuple):
-    """What an adapter made of a delivery."""
+    """The result of parsing a delivery."""
 
     kind: str
-    """The tool's own name of the event, such as `pull_request.closed`."""
+    """The tool's name for the event, such as `pull_request.closed`."""
     events: Sequence[Event] = ()
     verdict: Verdict = Verdict.ACCEPTED
     reason: str = ""
     """Why it was ignored."""
     answer: Mapping[str, Any] = _NONE
-    """What the tool expects in the 2xx answer, beside our own fields."""
+    """Fields that the tool expects in the 2xx answer, in addition to vs-tui's own."""
     status: int = 200
     requires: str = ""
-    """Key or ref of a span that must exist already; without it the delivery is refused (404)."""
+    """Key or ref of a span that must already exist; without it the delivery is refused (404)."""
 
 
 Reading = tuple[Event, ...] | str
-"""What a reader made of an event: its span events, or the reason why it is ignored."""
+"""The result of reading an event: its span events, or the reason why it is ignored."""
 
 
 def parsed(kind: str, reading: Reading) -> Parsed:
@@ -66,11 +67,11 @@ def parsed(kind: str, reading: Reading) -> Parsed:
 
 
 class Unauthorized(Exception):
-    """The request does not prove who sent it; the message says which proof was missing."""
+    """The request does not prove its origin; the message names the missing proof."""
 
 
 class BadBody(Exception):
-    """The body breaks this endpoint's own schema (400): `field` and why."""
+    """The body violates the endpoint's own schema (400); has the `field` and the reason."""
 
     def __init__(self, field: str, why: str, kind: str = "") -> None:
         super().__init__(f"{field}: {why}")
@@ -80,40 +81,41 @@ class BadBody(Exception):
 
 
 class Unreadable(Exception):
-    """Authenticated and valid JSON, but not what the tool documents: quarantined, never lost."""
+    """Authenticated and valid JSON, but not as the tool documents it. The delivery is kept in
+    quarantine."""
 
 
 class Source(Protocol):
-    """One tool. Modules in this package satisfy it with an instance named `SOURCE`."""
+    """One tool. Each module of this package has an instance named `SOURCE`."""
 
     name: str
     title: str
-    """How people write the tool's name."""
+    """The tool's name for people."""
     paths: tuple[str, ...]
-    """URL paths; a path ending in `/*` takes everything below it."""
+    """URL paths; a path that ends in `/*` includes all paths below it."""
     version: int
-    """Raised when parse() changes, so that quarantined deliveries are folded again."""
+    """Increased when parse() changes, so that quarantined deliveries are read again."""
     signature_headers: tuple[str, ...]
-    """Headers that carry the tool's proof (lower case). A request with one of them is judged by
-    verify() alone; one without needs our own token in its Authorization header."""
+    """Headers with the tool's proof, in lower case. A request with one of them is checked by
+    verify() alone; a request without them needs vs-tui's token in its Authorization header."""
     token_in_url: bool
-    """Whether `?token=` is accepted, for tools that can send nothing else."""
+    """Whether `?token=` is accepted, for tools that cannot send headers."""
     stored_headers: tuple[str, ...]
-    """Headers worth keeping; never one that carries a secret."""
+    """Headers to store; never one that contains a secret."""
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """Raise Unauthorized unless the raw bytes carry a valid proof under one of `secrets`."""
+        """Raise Unauthorized unless the raw bytes have a valid proof made with one of `secrets`."""
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        """The sender's own delivery id, the same on a retry; empty to use the body's hash."""
+        """The sender's delivery id, the same on a retry; empty to use the body's hash."""
 
     def parse(self, inbound: Inbound) -> Parsed:
-        """Read the body. Raises BadBody (400) or Unreadable (quarantined); any other exception is
-        a bug of ours and quarantines as well."""
+        """Parse the body. Raises BadBody (400) or Unreadable (quarantine). Any other exception is a
+        bug in the source; the delivery is then quarantined too."""
 
 
 class Inexact(Unreadable):
-    """A number beyond 64 bits was read as text, and decoding had made it another one."""
+    """A number of more than 64 bits was needed as text, but decoding had rounded it."""
 
     def __init__(self) -> None:
         super().__init__("a number has more than 64 bits; send it as text")
@@ -123,26 +125,27 @@ _MAY_ROUND: Final = re.compile(rb"\d[eE]\+?\d\d|\d{19}")
 _DIGITS: Final = bytes(0x30 if 0x30 <= code <= 0x39 else 0x20 for code in range(256))
 _MANY: Final = b"0" * 19
 _NUMBER: Final = re.compile(rb"(?:[:\[,]|\A)\s*-?[0-9]{19}")
-"""The beginning of a number of so many digits, and not of a hash in quotes."""
+"""Matches the start of a number with at least 19 digits, but not of a hash in quotes."""
 _SMALL: Final = 4096
-"""Bytes of a body that is looked through for long numbers; of larger ones `text` notices them."""
+"""Most bytes of a body that is searched for long numbers; in larger bodies `text` finds them."""
 
 
 def exact(value: T) -> T:
-    """The value; Inexact for a number that decoding has rounded."""
+    """The value, unchanged. Raises Inexact for a number that decoding has rounded."""
     if isinstance(value, float) and abs(value) >= 2**63:
         raise Inexact
     return value
 
 
 def has_rounded(found: object) -> bool:
-    """Whether an object holds a number that decoding has rounded."""
+    """Whether an object contains a number that decoding has rounded."""
     values = found.values() if isinstance(found, dict) else ()
     return any(type(value) is float and abs(value) >= 2**63 for value in values)
 
 
 def with_exact_numbers(inbound: Inbound) -> Inbound:
-    """The request with its numbers beyond 64 bits as text: ids of 30 digits stay what they are."""
+    """The request with numbers of more than 64 bits as text, so that ids of 30 digits are not
+    rounded."""
 
     def integer(digits: str) -> int | str:
         return int(digits) if len(digits) < 21 and abs(int(digits)) < 2**63 else digits
@@ -159,7 +162,7 @@ def with_exact_numbers(inbound: Inbound) -> Inbound:
 
 
 def json_body(inbound: Inbound) -> Any:
-    """The decoded JSON; BadBody with the position when it is not JSON."""
+    """The decoded JSON. Raises BadBody, with the position, if it is not JSON."""
     body = inbound.body
     if len(body) <= _SMALL and _MANY in body.translate(_DIGITS) and _NUMBER.search(body):
         inbound = with_exact_numbers(inbound)
@@ -180,8 +183,8 @@ _CHARSET: Final = re.compile(r"charset\s*=\s*\"?([\w.:-]{1,40})", re.IGNORECASE)
 
 
 def _mended(inbound: Inbound) -> bytes:
-    """The body without a byte order mark, in UTF-8 whatever its charset, and with U+FFFD for what
-    no text can hold: half an emoji that a sender cut, bytes of another encoding."""
+    """The body in UTF-8, without a byte order mark. Invalid characters, such as half an emoji or
+    bytes of another encoding, become U+FFFD."""
     body = inbound.body
     named = _CHARSET.search(inbound.header("content-type"))
     if body.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -196,7 +199,7 @@ def _mended(inbound: Inbound) -> bytes:
 
 
 def json_object(inbound: Inbound) -> dict[str, Any]:
-    """The decoded JSON object; BadBody when it is JSON of another type."""
+    """The decoded JSON object. Raises BadBody for other types."""
     payload = json_body(inbound)
     if not isinstance(payload, dict):
         raise BadBody("body", f"must be a JSON object, not {type(payload).__name__}")
@@ -204,8 +207,9 @@ def json_object(inbound: Inbound) -> dict[str, Any]:
 
 
 def small_object(inbound: Inbound) -> dict[str, Any]:
-    """The JSON object of a body that is read in no time; {} for a long one and for what is none.
-    For what is asked for between two other requests, such as an id; its numbers are exact."""
+    """The JSON object of a body that is small enough to decode at once; {} for a larger body and
+    for other content. Used to read single fields, such as an id, in the event loop; numbers are
+    exact."""
     if len(inbound.body) > MIB or values_in(inbound.body) > READ_AT_ONCE:
         return {}
     if _MAY_ROUND.search(inbound.body):
@@ -216,26 +220,26 @@ def small_object(inbound: Inbound) -> dict[str, Any]:
         return {}
 
 
-# Readers that never raise: payloads miss fields, hold null, and change their types.
+# Readers that accept missing fields, nulls and changed types.
 
 
 def obj(container: object, *path: str) -> dict[str, Any]:
-    """The object at a path of keys; {} when anything on the way is missing or no object."""
+    """The object at a path of keys; {} if any part is missing or not an object."""
     for name in path:
         container = container.get(name) if isinstance(container, dict) else None
     return container if isinstance(container, dict) else {}
 
 
 def items(container: object, *path: str) -> list[Any]:
-    """The list at a path of keys; [] when there is none. At most 5,000 entries."""
+    """The list at a path of keys, at most 5,000 entries; [] if there is none."""
     *parents, last = path
     found = obj(container, *parents).get(last)
     return found[:5000] if isinstance(found, list) else []
 
 
 def text(container: object, *path: str, limit: int = 500) -> str:
-    """The string (or number, as digits) at a path; empty when there is none. NULs are replaced.
-    Inexact for a number beyond 64 bits: `reading.read` then reads the body once more."""
+    """The string (or number, as digits) at a path; empty if there is none. NULs are replaced.
+    Raises Inexact for a number of more than 64 bits; `reading.read` then parses the body again."""
     value = container
     for name in path:
         if not isinstance(value, dict):
@@ -248,7 +252,7 @@ def text(container: object, *path: str, limit: int = 500) -> str:
 
 
 def number(container: object, *path: str) -> int | None:
-    """The integer at a path (also from digits); None when there is none or it exceeds 2**63."""
+    """The integer at a path, also from digits; None if there is none or it exceeds 2**63."""
     value = container
     for name in path:
         if not isinstance(value, dict):
@@ -275,12 +279,12 @@ def time_of(container: object, *names: str) -> Instant | None:
 
 
 def web_url(url: str) -> str:
-    """A URL that may be shown and opened; empty for any other scheme than http and https."""
+    """The URL if its scheme is http or https, so that it may be shown and opened; else empty."""
     return url if url.startswith(("https://", "http://")) else ""
 
 
 class _Dotted(dict[str, str]):
-    """Attribute names by the keyword that stands for them."""
+    """Keyword -> name of the attribute, with dots."""
 
     def __missing__(self, keyword: str) -> str:
         self[keyword] = name = keyword.replace("__", ".")
@@ -291,7 +295,7 @@ _dotted: Final = _Dotted()
 
 
 def known(**attributes: object) -> dict[str, Any]:
-    """Attributes without those that are None or empty; `__` in a name stands for a dot."""
+    """The attributes that are not None or empty; `__` in a name becomes a dot."""
     return {
         _dotted[name]: value
         for name, value in attributes.items()
@@ -300,14 +304,12 @@ def known(**attributes: object) -> dict[str, Any]:
 
 
 MAX_PATHS: Final = 40
-"""Files of one commit that are kept; a commit with more may touch anything: `*`."""
+"""Most files of one commit that are kept; a commit with more is kept as `*` (any file)."""
 
 
 def push_log(commits: Iterable[Mapping[str, Any]]) -> str:
-    """The commits of a push as JSON, oldest first: `[[sha, authored seconds, subject, [path]]]`.
-
-    Reads the fields that GitHub, GitLab, Gitea and Azure name alike; empty without commits.
-    """
+    """The commits of a push as JSON, oldest first: `[[sha, authored seconds, subject, [path]]]`;
+    empty without commits. Reads the fields that GitHub, GitLab, Gitea and Azure have in common."""
     found = []
     for commit in commits:
         sha = text(commit, "id") or text(commit, "commitId") or text(commit, "hash")
@@ -332,19 +334,20 @@ def _paths(commit: Mapping[str, Any]) -> list[str]:
 
 
 def is_incident(labels: object, kind: str) -> bool:
-    """Whether one of an issue's labels, comma separated, or its type is `incident`."""
+    """Whether one of an issue's labels (separated by commas) or its type is `incident`."""
     return "incident" in str(labels).lower().split(",") or kind.lower() == "incident"
 
 
 def repository_names(path: str) -> dict[str, Any]:
-    """OpenTelemetry's names of the repository at `owner/name`, which may have groups between."""
+    """OpenTelemetry's attributes for the repository at `owner/name`; the path may contain
+    groups."""
     owner, _, name = path.rpartition("/")
     return known(vcs__owner__name=owner, vcs__repository__name=name)
 
 
 def defaults(whole: Event, *, name: str, project: str = "") -> Event:
-    """What its span is called if nothing else is ever heard of it; it gives way to whatever any
-    other event says."""
+    """An event with the span's default name and project, which give way to those of any other
+    event."""
     return Event(
         key=whole.key,
         source=whole.source,
@@ -358,7 +361,8 @@ def defaults(whole: Event, *, name: str, project: str = "") -> Event:
 
 
 def moment(whole: Event, state: State, at: Instant, stage: str = "") -> Event:
-    """A bare earlier state of the same span; the same whichever delivery tells it."""
+    """An earlier state of the same span, without details, so that it is the same in every delivery
+    that reports it."""
     return Event(
         key=whole.key,
         source=whole.source,

@@ -1,8 +1,8 @@
-"""Buildkite: pipeline webhooks. A build is a pipeline span, a job a build below it.
+"""Buildkite: pipeline webhooks. A build is a pipeline span, a job a build span below it.
 
-Facts: Buildkite's webhook documentation and its REST API's build and job. A body may show a later
-state than the event that caused it, so that the state is read from the body, never from the event's
-name. A build that waits at a block step is reported as finished and `blocked`.
+Source: Buildkite's webhook documentation, and build and job of its REST API. A body may show a
+later state than the event that caused it, so the state is read from the body, never from the
+event's name. A build that waits at a block step is reported as finished and `blocked`.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ class Buildkite:
     stored_headers: tuple[str, ...] = ("x-buildkite-event", "x-buildkite-request", "user-agent")
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """The plain token, or `timestamp=T,signature=`hex HMAC-SHA256 of `T.body`."""
+        """Require the plain token, or `timestamp=T,signature=` with the hex HMAC-SHA256 of
+        `T.body`."""
         signature = inbound.header("x-buildkite-signature")
         if not signature:
             require_token(inbound.header("x-buildkite-token"), secrets, "X-Buildkite-Token")
@@ -95,7 +96,7 @@ class Buildkite:
         require_hmac_hex([parts["signature"]], message, secrets, "X-Buildkite-Signature")
 
     def dedupe_key(self, inbound: Inbound) -> str:  # noqa: ARG002
-        """No delivery id is documented: the body's hash tells repeats."""
+        """Empty: no delivery id is documented, so the body's hash identifies repeats."""
         return ""
 
     def parse(self, inbound: Inbound) -> Parsed:
@@ -122,7 +123,7 @@ class Buildkite:
 
 @dataclass(frozen=True, slots=True)
 class _Hook:
-    """A body, and what the build in it says of the commit."""
+    """A body, with the commit facts of its build."""
 
     body: dict[str, Any]
     received_at: Instant
@@ -141,7 +142,7 @@ class _Hook:
 
     @property
     def path(self) -> str:
-        """`owner/name`, as it is written."""
+        """`owner/name`, in the original case."""
         return keys.repository_path(text(self.body, "pipeline", "repository"))
 
     @property
@@ -236,7 +237,7 @@ def _build(hook: _Hook) -> Event:
 def _job(hook: _Hook) -> Event:
     job = hook.job
     state, error, result = _known_state(text(job, "state").lower())
-    # In a webhook a job is `finished`; whether it passed is said by its exit status.
+    # In a webhook a job is `finished`; its exit status says whether it passed.
     exit_status = number(job, "exit_status")
     if state is State.OK and exit_status not in (None, 0):
         state, error, result = _FAILED
@@ -302,7 +303,7 @@ def _known_state(word: str) -> tuple[State, str, str]:
 
 
 def _phases(whole: Event, subject: dict[str, Any]) -> list[Event]:
-    """The event, and the phases that its body has the times of."""
+    """The event, and the earlier phases whose times the body contains."""
     events = [whole]
     queued = time_of(subject, "runnable_at", "scheduled_at", "created_at")
     running = time_of(subject, "started_at")
@@ -315,7 +316,8 @@ def _phases(whole: Event, subject: dict[str, Any]) -> list[Event]:
 
 
 def _goes_on(hook: _Hook) -> list[Event]:
-    """A job that starts shows that its build runs: after a block step nothing else does."""
+    """An event that the build is running again, when one of its jobs starts: after a block step
+    nothing else reports it."""
     started = time_of(hook.job, "started_at")
     if started is None:
         return []
@@ -325,7 +327,7 @@ def _goes_on(hook: _Hook) -> list[Event]:
         operation=Operation.PIPELINE,
         state=State.RUNNING,
         occurred_at=started,
-        # Its body knows less of the build than the build's own.
+        # The body of a job has fewer facts about the build than the build's own.
         as_of=1,
         stage=_STAGES[State.RUNNING],
         name=hook.pipeline,
@@ -335,7 +337,7 @@ def _goes_on(hook: _Hook) -> list[Event]:
 
 
 def _at(subject: dict[str, Any], state: State, received_at: Instant) -> Instant:
-    """When the state began, by the body."""
+    """When the state began, according to the body."""
     if state is State.QUEUED:
         found = time_of(subject, "runnable_at", "scheduled_at", "created_at")
     elif state is State.RUNNING:
@@ -348,7 +350,7 @@ def _at(subject: dict[str, Any], state: State, received_at: Instant) -> Instant:
 
 
 def _as_of(subject: dict[str, Any]) -> Instant:
-    """The latest time the body knows of: a body with more times is the later one."""
+    """The latest time in the body, which orders bodies of one subject."""
     names = ("created_at", "scheduled_at", "runnable_at", "started_at", "finished_at")
     return max((parse_instant(subject.get(name)) or 0 for name in names), default=0)
 

@@ -1,7 +1,7 @@
-"""CircleCI: outbound webhooks. It tells of ends only; starts are read from the same body.
+"""CircleCI: outbound webhooks. They report ends only; the start is in the same body.
 
-Facts: CircleCI's webhook reference. A workflow is a pipeline span, a job a build below it. Commits
-and branches are in `pipeline.vcs` (GitHub OAuth, Bitbucket Cloud) or in
+Source: CircleCI's webhook reference. A workflow is a pipeline span, a job a build span below it.
+Commits and branches are in `pipeline.vcs` (GitHub OAuth, Bitbucket Cloud) or in
 `pipeline.trigger_parameters.git` (GitHub App, GitLab).
 """
 
@@ -53,13 +53,15 @@ class CircleCi:
     stored_headers: tuple[str, ...] = ("circleci-event-type", "user-agent")
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """`v1=`hex HMAC-SHA256 of the raw body; other versions in the list are not looked at."""
+        """Require `v1=` with the hex HMAC-SHA256 of the raw body; other versions in the list are
+        ignored."""
         given = inbound.header("circleci-signature").split(",")
         digests = [part.strip()[3:] for part in given if part.strip().startswith("v1=")]
         require_hmac_hex(digests, inbound.body, secrets, "circleci-signature")
 
     def dedupe_key(self, inbound: Inbound) -> str:  # noqa: ARG002
-        """The id is in the body, which is the same on a retry: its hash will do."""
+        """Empty: the id is in the body, which is the same on a retry, so the body's hash is
+        enough."""
         return ""
 
     def parse(self, inbound: Inbound) -> Parsed:
@@ -81,7 +83,7 @@ class CircleCi:
 
 @dataclass(frozen=True, slots=True)
 class _Hook:
-    """A body and what both of its events say about the commit."""
+    """A body, with the commit facts of both kinds of events."""
 
     body: dict[str, Any]
     inbound: Inbound
@@ -96,7 +98,7 @@ class _Hook:
 
     @property
     def path(self) -> str:
-        """`owner/name`, as it is written."""
+        """`owner/name`, in the original case."""
         named = text(self.vcs, "target_repository_url") or text(self.git, "repo_url")
         if named:
             return keys.repository_path(named)

@@ -3,11 +3,12 @@
     {"type": "build", "id": "42", "action": "start", "name": "docker", "parentid": "vstrace-...",
      "namespace": "default", "tags": {"k": "v"}, "error": false, "timestamp": "..."}
 
-`parentid`, `parent_id`, `parentId` and `parent` are all read: ValueStream documents one and
-matches another. `tags` may be vscli's list of `k|v`; a tag without `|` is true.
+`parentid`, `parent_id`, `parentId` and `parent` are all accepted: ValueStream documents one and
+reads another. `tags` may be vscli's list of `k|v`; a tag without `|` is true.
 
-ValueStream's own tool is written in Go, which matches names in any case and sends null for what is
-not set: `{"id": "a1", "Action": "start", "ParentID": null, "Metadata": {"k": "v"}}` says the same.
+ValueStream's own tool is written in Go, which matches names in any case and sends null for unset
+fields, so this is accepted too: `{"id": "a1", "Action": "start", "ParentID": null, "Metadata":
+{"k": "v"}}`.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ from vs_tui.sources.signatures import require_hmac_any, require_standard_webhook
 from vs_tui.sources.versions import offer_version, seek_version
 
 _ACTION_STATES = {"start": State.RUNNING, "end": State.OK, "annotate": State.NOTE}
-# Who makes or ships a version; tests and incidents only look for one.
+# Types that make or ship a version; tests and incidents only look for one.
 _OFFERS_VERSION = frozenset({"build", "pipeline", "release", "deploy"})
 
 
-# Ids that a program made up (hex, UUID, xid, ksuid): a name with one is a name no other run has.
+# Generated ids (hex, UUID, xid, ksuid): no two runs would have the same name with one.
 _MADE_UP: Final = re.compile(r"[0-9a-fA-F-]{16,}|(?=.*[0-9])[0-9A-Za-z]{20,}")
 
 
@@ -71,7 +72,7 @@ class CustomEvent(BaseModel):
 
 
 class CustomBody(NamedTuple):
-    """What a body says, however it was checked."""
+    """The fields of a body, however it was checked."""
 
     type: str
     id: str
@@ -85,10 +86,10 @@ class CustomBody(NamedTuple):
     tags: Mapping[str, Any] | Sequence[str]
     traceparent: str
     more: Mapping[str, Any]
-    """The fields that we do not know."""
+    """Unknown fields."""
 
 
-# The longest that a plain field may be; the schema has the same numbers.
+# Most characters of each field of a plain body; the schema has the same limits.
 _TEXTS: Final = {"type": 200, "id": 200, "action": 200, "namespace": 200, "name": 500}
 _STATUSES: Final = frozenset({"ok", "error", "cancelled", "timed_out"})
 _ODD: Final = frozenset({*_IDS, *_PARENTS}) - {"id", "parentid"}
@@ -98,11 +99,12 @@ _KNOWN: Final = frozenset(
 _SPELT: Final = {name.lower(): name for name in ("metadata", "event_id", "eventId", *_PARENTS)} | {
     name: name for name in _KNOWN
 }
-"""Names of fields in lower case, as the schema spells them."""
+"""Field name in lower case -> the schema's spelling."""
 
 
 def respelt(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The payload with known names as the schema spells them, without nulls, `metadata` as tags."""
+    """The payload with the schema's spelling of known names, without nulls, and with `metadata` as
+    tags."""
     found: dict[str, Any] = {}
     for name, value in payload.items():
         spelt = _SPELT.get(name.lower(), name)
@@ -118,8 +120,8 @@ def respelt(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain_body(payload: Mapping[str, Any], body: bytes) -> CustomBody | None:
-    """The body in its plainest form, which nearly all have and which is read in a quarter of the
-    time; None for all else, which the schema judges, and explains what is wrong with it."""
+    """The fields of a plain body; None if the schema must check it. Nearly all bodies are plain,
+    and this is four times as fast. The schema also explains errors."""
     texts = {}
     for name, most in _TEXTS.items():
         value = payload.get(name, "default" if name == "namespace" else "")
@@ -146,7 +148,7 @@ def plain_body(payload: Mapping[str, Any], body: bytes) -> CustomBody | None:
         and (timestamp is not None or stated is None or stated == "")
         and (type(tags) is dict or (type(tags) is list and all(type(t) is str for t in tags)))
         and _ODD.isdisjoint(payload)
-        # NULs are replaced and depths judged elsewhere.
+        # The schema replaces NULs and limits the depth.
         and b"\\u0000" not in body
         and body.count(b"{") + body.count(b"[") <= MAX_DEPTH
     )
@@ -166,7 +168,7 @@ def plain_body(payload: Mapping[str, Any], body: bytes) -> CustomBody | None:
 
 
 def checked_body(payload: dict[str, Any]) -> CustomBody:
-    """The body by the schema; BadBody names the field that breaks it and why."""
+    """The fields of a body, checked by the schema. BadBody names the wrong field and the reason."""
     told = validated(CustomEvent, payload)
     fields = {name: getattr(told, name) for name in CustomBody._fields[:-1]}
     return CustomBody(**fields, more=told.model_extra or {})
@@ -184,7 +186,8 @@ class CustomHttp:
     stored_headers: tuple[str, ...] = ("idempotency-key", "webhook-id", "traceparent", "user-agent")
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """HMAC-SHA256 of the raw body as hex, `sha256=` hex or base64; or Standard Webhooks."""
+        """Require the HMAC-SHA256 of the raw body as hex, `sha256=` hex or base64; or Standard
+        Webhooks."""
         if inbound.header("x-vs-signature"):
             given = inbound.header("x-vs-signature")
             require_hmac_any(given, inbound.body, secrets, "X-VS-Signature")
@@ -194,7 +197,7 @@ class CustomHttp:
             )
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        """The sender's own id, where it sends one."""
+        """The sender's own delivery id, if it sends one."""
         return inbound.header("idempotency-key") or inbound.header("webhook-id")
 
     def parse(self, inbound: Inbound) -> Parsed:
@@ -210,15 +213,15 @@ class CustomHttp:
                 return _not_ours(inbound, payload, error)
         event = _event(body, inbound)
         events: tuple[Event, ...] = (event,)
-        if body.action != "start":  # what an end alone is called
+        if body.action != "start":  # a default name in case there is no start
             name = _name(body, event.service, event.environment, event.attributes)
             events = (defaults(event, name=name, project=body.namespace), event)
         return Parsed(kind=f"{body.type}.{body.action}", events=events)
 
 
 def _not_ours(inbound: Inbound, payload: dict[str, Any], error: BadBody) -> Parsed:
-    """What a body says that is no event of ours: a tool's own, or an action that ValueStream's
-    receiver ignores. BadBody for all else."""
+    """Parse a body that the schema rejects: the body of another tool, or an action that
+    ValueStream's receiver ignores. Raises BadBody for all others."""
     try:
         return _of_a_tool(inbound, payload, error)
     except BadBody:
@@ -230,8 +233,8 @@ def _not_ours(inbound: Inbound, payload: dict[str, Any], error: BadBody) -> Pars
 
 
 def _of_a_tool(inbound: Inbound, payload: dict[str, Any], error: BadBody) -> Parsed:
-    """What a tool's own body says that was sent here in place of the tool's path; BadBody where no
-    tool's is recognised."""
+    """Parse the body of a tool that was sent here instead of to the tool's path. Raises BadBody if
+    no tool is recognised."""
     from vs_tui.sources.devlake import SOURCE as devlake
     from vs_tui.sources.mapped import MappedSource
     from vs_tui.sources.presets import recognised
@@ -274,9 +277,9 @@ def _event(body: CustomBody, inbound: Inbound) -> Event:
         operation=body.type,
         state=state,
         occurred_at=inbound.received_at if body.timestamp is None else body.timestamp,
-        # An id that starts again after its end is the same span's next episode.
+        # A start after an end is the next episode of the same span.
         supersedes=begins and (body.timestamp is not None or "if begun"),
-        # What an end does not state must not replace what the start said.
+        # A value that an end does not state must not replace the start's.
         name=body.name
         or str(said("name", ""))
         or (_name(body, service, environment, tags) if begins else ""),
@@ -305,7 +308,8 @@ def _event(body: CustomBody, inbound: Inbound) -> Event:
 def _offers(
     body: CustomBody, tags: Mapping[str, Scalar], sha: Scalar, repo: str, service: str, version: str
 ) -> tuple[Key, ...]:
-    """What others find it by: the W3C span it gave its command, the commit and version it made."""
+    """Keys by which other spans find it: the W3C span it gave its command, the commit and the
+    version it made."""
     found: list[Key | None] = []
     if "vs.traceparent" in tags:
         found += [Key("w3c", value, "", "traceparent") for value in _own_context(tags)]
@@ -317,8 +321,8 @@ def _offers(
 
 
 def _name(body: CustomBody, service: str, environment: str, tags: Mapping[str, Scalar]) -> str:
-    """What people see of an event without a name; runs of one thing have the same one, because
-    durations are compared by it."""
+    """The shown name of an event without a name. It is the same for all runs of one thing, because
+    durations are compared by name."""
     if body.type == "deploy" and service and environment:
         return f"{service} to {environment}"
     label = str(tags.get("type", "")) or service
@@ -344,7 +348,7 @@ def _error(body: CustomBody, state: State) -> str:
 
 
 def _tags(body: CustomBody) -> dict[str, Scalar]:
-    """Tags as a mapping or as vscli's `k|v` list, and any further field, as flat attributes."""
+    """Tags (a mapping, or vscli's `k|v` list) and unknown fields, as flat attributes."""
     pairs: list[tuple[str, Any]]
     if isinstance(body.tags, Mapping):
         pairs = [*body.tags.items()]
@@ -360,7 +364,7 @@ def _tags(body: CustomBody) -> dict[str, Scalar]:
 
 
 def _own_context(tags: Mapping[str, Scalar]) -> list[str]:
-    """The W3C span that `vs-tui run` gave to its command, so that children find it."""
+    """The W3C span that `vs-tui run` gave its command, by which child spans find it."""
     own = str(tags.get("vs.traceparent", "")).split("-")
     return [f"{own[1]}-{own[2]}"] if len(own) == 4 else []
 

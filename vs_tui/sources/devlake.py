@@ -1,10 +1,10 @@
-"""Apache DevLake's incoming webhooks at DevLake's own paths, so that a team switches by changing a
-host: deployments, issues and incidents.
+"""Apache DevLake's incoming webhooks (deployments, issues and incidents), at DevLake's own paths,
+so that a team only has to change the host.
 
-Facts: DevLake's webhook plugin and its documentation. Bodies of old versions say `pipeline_id` and
-`commit_sha`, those of new ones `id` and `deploymentCommits`; names are read in both spellings. The
-path is `/api/rest/plugins/webhook/connections/ID/deployments`, without `api`, `rest` or
-`connections` in some versions, and with `by-name/NAME` or `projects/NAME` in place of the ID.
+Source: DevLake's webhook plugin and its documentation. Old bodies have `pipeline_id` and
+`commit_sha`, new ones `id` and `deploymentCommits`; both spellings of names are accepted. The path
+is `/api/rest/plugins/webhook/connections/ID/deployments`; some versions omit `api`, `rest` or
+`connections`, or have `by-name/NAME` or `projects/NAME` instead of the ID.
 """
 
 from __future__ import annotations
@@ -73,13 +73,13 @@ class DevLake(TokenSource):
         )
 
     def recognises(self, body: Any) -> bool:
-        """Whether a body that came elsewhere is surely a deployment of DevLake."""
+        """Whether a body sent to another path is certainly a DevLake deployment."""
         said = _lowered(body) if isinstance(body, dict) else {}
         return "starteddate" in said and bool(items(said, "deploymentcommits"))
 
 
 def _target(path: str) -> tuple[str, list[str]]:
-    """The connection's id or name, and what is below it."""
+    """The connection's id or name, and the rest of the path."""
     parts = [part for part in path.partition("/webhook/")[2].split("/") if part]
     for word in ("connections", "by-name", "projects"):
         if parts[:1] == [word]:
@@ -88,7 +88,8 @@ def _target(path: str) -> tuple[str, list[str]]:
 
 
 def _lowered(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Field names without case and underscores: `issue_key` and `issueKey` are the same."""
+    """Fields by name in lower case without underscores, so that `issue_key` and `issueKey` are
+    equal."""
     return {name.replace("_", "").lower(): value for name, value in body.items()}
 
 
@@ -188,7 +189,7 @@ def _issue(connection: str, body: dict[str, Any], received_at: Instant) -> Parse
         raise BadBody("createdDate", "is missing or no time; send RFC 3339")
     is_incident = text(body, "type", limit=50).lower() == "incident"
     if is_incident and state is State.QUEUED:
-        state = State.RUNNING  # it hurts before somebody works on it
+        state = State.RUNNING  # an incident begins before somebody works on it
     resolved = _time(body, "resolutiondate") or updated or received_at
     event = Event(
         key=keys.reference("devlake", "issue", connection, key),
@@ -225,7 +226,8 @@ def _above(key: str, via: str) -> Seek | None:
 
 
 def _closed(connection: str, key: str, received_at: Instant) -> Parsed:
-    """The end of an issue; whether it is an incident was said before, so it must exist."""
+    """The end of an issue. The issue must exist, because only an earlier delivery says whether it
+    is an incident."""
     ref = keys.reference("devlake", "issue", connection, key[:200])
     event = Event(
         key=ref,

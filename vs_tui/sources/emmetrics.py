@@ -1,8 +1,8 @@
 """em-metrics' API: deployments, incidents and pull requests that a CI posts.
 
-Facts about paths, bodies and answers: the route handlers and the README of em-metrics. Its ids
-are unique without a project; it knows production only. Where it answers 404 for an unknown id,
-`Parsed.requires` names the span that must exist.
+Source of paths, bodies and answers: em-metrics' route handlers and README. Its ids are unique
+without a project, and it has no environment other than production. Where em-metrics answers 404 for
+an unknown id, `Parsed.requires` names the span that must exist.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ PRODUCTION: Final = "production"
 _CONFIG: Final = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 _CREATED: Final = 201
 NEW: Final = "vs-new"
-"""Query parameter that the receiver sets where a `deployed` creates its deployment."""
+"""Query parameter that the receiver sets if a `deployed` creates its deployment."""
 NUMBER: Final = "vs-incident-number"
-"""Header that the receiver sets, and keeps with the delivery, where an incident gets its id."""
+"""Header that the receiver sets, and stores with the delivery, if an incident gets its id."""
 
 
 class NewDeployment(BaseModel):
@@ -97,14 +97,14 @@ class PullRequestChange(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A request: the id in its path, its body, and when it came."""
+    """A request: the id in its path, its fields, and the original."""
 
     id: str
     payload: dict[str, Any]
     inbound: Inbound
 
     def at(self, stated: Instant | None) -> Instant:
-        """The stated time; em-metrics' default is now."""
+        """The stated time, or else the time of receipt, as in em-metrics."""
         return self.inbound.received_at if stated is None else stated
 
 
@@ -125,8 +125,9 @@ class EmMetrics(TokenSource):
     stored_headers: tuple[str, ...] = (NUMBER,)
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        """Two incidents without an id or a start are two, though their bodies are equal. Elsewhere
-        the path says what happened: `{}` may restore an incident and then finish it."""
+        """The time of receipt for incidents without an id or a start, because equal bodies are
+        different incidents. For other bodies without a time it is the path: `{}` may restore an
+        incident and later finish it. Else empty."""
         path, body = inbound.path.removeprefix("/api/v1"), small_object(inbound)
         if path != "/incidents":
             dated = any(name == "date" or name.endswith("_at") for name in body)
@@ -143,9 +144,9 @@ class EmMetrics(TokenSource):
             raise BadBody("path", f"there is no POST /{path[:100]}; there are {known_paths}")
         if len(identifier) > 200:
             raise BadBody("path", "the id is longer than 200 characters; send a shorter one")
-        # Every field of these calls has a default, and so has an empty body.
+        # All fields of these calls have defaults, so the body may be empty.
         payload = json_object(inbound) if inbound.body.strip() or not identifier else {}
-        # em-metrics' GitHub action sends "" for what is not set.
+        # em-metrics' GitHub action sends "" for unset fields.
         payload = {name: value for name, value in payload.items() if value not in ("", None)}
         return handler(_Call(identifier.replace("\0", "\ufffd"), payload, inbound))
 
@@ -226,9 +227,10 @@ def _create_incident(call: _Call) -> Parsed:
 
 
 def _incident_id(body: NewIncident, inbound: Inbound) -> str:
-    """em-metrics numbers a project's incidents, and so does the receiver (NUMBER). Without its
-    number the id is derived: from the body if it says when the incident began (a repeat is then
-    the same one), else also from the time of receipt."""
+    """The id of an incident that was sent without one: the project and the number that the receiver
+    assigned (NUMBER), as in em-metrics. Without a number the id is derived from the body; if the
+    body has no start, also from the time of receipt. A repeat with a start thus gets the same
+    id."""
     number = inbound.header(NUMBER)
     if number.isascii() and number.isdigit():
         return f"incident_{body.project_id}_{number[:12]}"
@@ -239,7 +241,7 @@ def _incident_id(body: NewIncident, inbound: Inbound) -> str:
 
 
 def _incident_ended(verb: str) -> Callable[[_Call], Parsed]:
-    """Restored ends it; finished does too, if it was not restored before: the first end stands."""
+    """The handler of `restored` or `finished`. Both end the incident; the first end stands."""
 
     def handle(call: _Call) -> Parsed:
         at = call.at(validated(IncidentDate, call.payload).date)

@@ -1,8 +1,8 @@
-"""JMESPath expressions of mapped sources: compiled once, checked when they are compiled, and
-bounded when they run.
+"""JMESPath expressions of mapped sources: compiled once, checked when compiled, and limited when
+run.
 
-The expressions are the administrator's; the bodies are anyone's. An expression that fails on a body
-(a number where a text was expected) gives nothing, so one odd field costs only itself.
+The administrator writes the expressions, but anyone may send bodies. An expression that fails on a
+body (a number instead of a text) gives null, so one odd field does not affect the others.
 """
 
 from __future__ import annotations
@@ -21,29 +21,30 @@ from vs_tui.sources.base import Inbound
 from vs_tui.sources.versions import environment_in, image_parts
 
 MAX_LENGTH: Final = 2_000
-"""Characters of one expression."""
+"""Most characters of one expression."""
 MAX_DEPTH: Final = 50
-"""Levels of one expression: its evaluation recurses as deep."""
+"""Most levels of one expression; its evaluation recurses to this depth."""
 MAX_STEPS: Final = 200_000
-"""Steps of all expressions on one body: some tenths of a second."""
+"""Most steps of all expressions on one body; takes some tenths of a second."""
 _LETTERS_A_STEP: Final = 64
 HEADER: Final = re.compile(r"\bheader\(\s*'([A-Za-z0-9-]+)'\s*\)")
-"""A header that an expression reads: it must be stored, so that a rebuild finds it."""
+"""Finds headers that an expression reads; they must be stored, so that a rebuild has them."""
 
 _TEXT: Final[Any] = {"types": ["string", "number", "null"]}
 _ANY: Final[Any] = {"types": []}
 
 
 class WrongExpression(ValueError):
-    """The message says what is wrong and at which column."""
+    """The expression is invalid; the message gives the reason and the column."""
 
 
 class TooManySteps(Exception):
-    """An expression needs more than MAX_STEPS on this body."""
+    """The expressions need more than MAX_STEPS on this body."""
 
 
 class _Functions(Functions):
-    """JMESPath's functions and ours. Ours give null for null, so that they can be chained."""
+    """JMESPath's functions and vs-tui's own, which return null for null, so that they can be
+    chained."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -83,7 +84,8 @@ class _Functions(Functions):
 
     @signature(_ANY, {"types": ["string"]})
     def _func_tag(self, tags: Any, name: str) -> str | None:
-        """`production` out of `["env:production"]` or `"env:production,team:core"`."""
+        """The value of a tag: `production` in `["env:production"]` or
+        `"env:production,team:core"`."""
         listed = tags.split(",") if isinstance(tags, str) else tags
         for tag in listed if isinstance(listed, list) else ():
             if isinstance(tag, str):
@@ -102,7 +104,7 @@ class _Functions(Functions):
 
 
 class _Interpreter(TreeInterpreter):
-    """Counts its steps."""
+    """An interpreter that counts its steps."""
 
     def __init__(self, run: Run) -> None:
         functions = _Functions(run)
@@ -118,18 +120,18 @@ class _Interpreter(TreeInterpreter):
 
 
 class Run:
-    """One body on which expressions are evaluated."""
+    """Evaluates expressions on one body."""
 
     def __init__(self, inbound: Inbound, body: Any) -> None:
         self.inbound = inbound
         self.body = body
         self.problems: list[str] = []
-        """What went wrong with which expression, for `vs-tui source test`."""
+        """Expressions that failed and why, for `vs-tui source test`."""
         self._left = MAX_STEPS
         self._interpreter = _Interpreter(self)
 
     def value(self, expression: Expression | None, root: Any) -> Any:
-        """What the expression finds below `root`; None where it finds nothing or fails."""
+        """The expression's value below `root`; None if it finds nothing or fails."""
         if expression is None:
             return None
         try:
@@ -159,7 +161,7 @@ class Expression:
 
 @lru_cache(maxsize=4096)
 def compiled(text: str) -> Expression:
-    """The expression; WrongExpression says what is wrong and at which column."""
+    """The compiled expression. Raises WrongExpression with the reason and the column."""
     if len(text) > MAX_LENGTH:
         raise WrongExpression(f"is longer than {MAX_LENGTH:,} characters")
     try:
@@ -189,7 +191,7 @@ def _nodes(tree: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], int]]:
 
 
 def _check_call(text: str, node: Mapping[str, Any]) -> None:
-    """WrongExpression where a function does not exist or gets too few or too many arguments."""
+    """Raise WrongExpression for an unknown function or a wrong number of arguments."""
     name, given = node["value"], len(node["children"])
     found = re.search(rf"\b{re.escape(name)}\s*\(", text)
     column = found.start() + 1 if found else 1

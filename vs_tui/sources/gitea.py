@@ -1,7 +1,7 @@
-"""Gitea and Forgejo: their own headers and signature, bodies like GitHub's.
+"""Gitea and Forgejo: own headers and signature, bodies like GitHub's.
 
-Where a body differs it is brought to GitHub's shape first and read by GitHub's readers: other
-action names, reviews without an id, runs that carry `started_at`, Forgejo's `action_run_*`.
+A body that differs is converted to GitHub's shape and read by GitHub's readers. Differences: names
+of actions, reviews without an id, runs with `started_at`, Forgejo's `action_run_*`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _RUN_EVENTS: Final[Mapping[str, str]] = {
     "action_run_recover": "success",
     "action_run_failure": "failure",
 }
-"""Forgejo tells only of a run's end; `recover` is a success after a failure."""
+"""Forgejo reports only the end of a run; `recover` is a success after a failure."""
 
 
 class Gitea:
@@ -56,7 +56,8 @@ class Gitea:
     )
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """HMAC-SHA256 of the raw body in bare hex digits; Forgejo sends it under both names."""
+        """Require the HMAC-SHA256 of the raw body in plain hex digits; Forgejo sends it in both
+        headers."""
         given = [value for name in self.signature_headers if (value := inbound.header(name))]
         if not given:
             raise Unauthorized("X-Gitea-Signature is missing; set a secret in the webhook")
@@ -89,7 +90,8 @@ def _like_github(event: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]
 
 
 def _review(body: dict[str, Any], state: str) -> dict[str, Any]:
-    """A review here has a type and a text only: who gave it and when are beside it."""
+    """A review in GitHub's shape. Here it has only a type and a text; its author and time are next
+    to it."""
     change = obj(body, "pull_request")
     reviewer = login(body, "sender")
     at = time_of(change, "updated_at") or 0
@@ -104,7 +106,8 @@ def _review(body: dict[str, Any], state: str) -> dict[str, Any]:
 
 
 def _run(run: dict[str, Any]) -> dict[str, Any]:
-    """A run's own times: `started_at` and `completed_at`, unset as Go's zero time."""
+    """A run in GitHub's shape, from its `started_at` and `completed_at`; unset times are Go's zero
+    time."""
     began = "started_at" if time_of(run, "started_at") else "created_at"
     ended = "completed_at" if time_of(run, "completed_at") else began
     return run | {

@@ -1,4 +1,4 @@
-"""Grafana Alerting: its webhook contact point, with Grafana's HMAC signature or our token."""
+"""Grafana Alerting: its webhook contact point, with Grafana's HMAC signature or vs-tui's token."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vs_tui.sources.base import Inbound, Parsed
 from vs_tui.sources.signatures import require_fresh, require_hmac_hex
 
 TIMESTAMP_HEADER: Final = "x-grafana-alerting-timestamp"
-"""The name to set as the contact point's timestamp header; Grafana has no default."""
+"""The name to configure as the contact point's timestamp header; Grafana has no default."""
 
 
 class Grafana:
@@ -25,7 +25,8 @@ class Grafana:
     stored_headers: tuple[str, ...] = (TIMESTAMP_HEADER, "user-agent")
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """Hex HMAC-SHA256 of the body, or of `timestamp:body` where a timestamp is sent."""
+        """Require the hex HMAC-SHA256 of the body, or of `timestamp:body` if a timestamp is
+        sent."""
         message, timestamp = inbound.body, inbound.header(TIMESTAMP_HEADER)
         if timestamp:
             require_fresh(timestamp, inbound.received_at, "X-Grafana-Alerting-Timestamp")
@@ -34,7 +35,7 @@ class Grafana:
         require_hmac_hex([given], message, secrets, "X-Grafana-Alerting-Signature")
 
     def dedupe_key(self, inbound: Inbound) -> str:  # noqa: ARG002
-        """No delivery id: the body's hash tells repeats."""
+        """Empty: there is no delivery id, so the body's hash identifies repeats."""
         return ""
 
     def parse(self, inbound: Inbound) -> Parsed:

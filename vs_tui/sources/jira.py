@@ -1,11 +1,11 @@
 """Jira Cloud and Server: issues with the columns they pass, and sprints.
 
-An issue is one span; the columns it passed are its stages. What a status means is read from its
-category (`new`, `indeterminate`, `done`), never from its name: names are free text in any
-language, while the category is in every issue body.
+An issue is one span; its columns are the span's stages. The meaning of a status comes from its
+category (`new`, `indeterminate`, `done`), never from its name: names are free text in any language,
+and every issue body has the category.
 
-Resolutions have no category, so an issue that is done without having been worked on is told by
-words in the resolution's name: `Jira(cancelling=...)` takes others than Jira's defaults.
+Resolutions have no category, so words in the resolution's name decide whether a done issue was
+cancelled: `Jira(cancelling=...)` replaces the words for Jira's default resolutions.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ CANCELLING_WORDS: Final = (
     "rejected",
     "obsolete",
 )
-"""A resolution whose name holds one of these, in any case, cancels the issue."""
+"""A resolution whose name contains one of these words, in any case, cancels the issue."""
 ISSUE_EVENTS: Final = frozenset({"jira:issue_created", "jira:issue_updated", "jira:issue_deleted"})
 SPRINT_EVENTS: Final = frozenset(
     f"sprint_{word}" for word in ("created", "started", "updated", "closed", "deleted")
@@ -67,10 +67,10 @@ _KEY: Final = re.compile(r"[A-Z][A-Z0-9_]{0,15}-\d{1,9}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Jira:
-    """Webhooks that an administrator registers; only those are signed by Jira."""
+    """Webhooks that an administrator registers; Jira signs no others."""
 
     cancelling: tuple[str, ...] = CANCELLING_WORDS
-    """Lower-case words of resolutions that cancel."""
+    """Words, in lower case, of resolutions that cancel an issue."""
     name: str = "jira"
     title: str = "Jira"
     paths: tuple[str, ...] = ("/jira",)
@@ -84,12 +84,12 @@ class Jira:
     )
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """`sha256=` and the hex HMAC of the raw body."""
+        """Require `sha256=` with the hex HMAC of the raw body."""
         given = inbound.header("x-hub-signature")
         require_sha256(given, inbound.body, secrets, "X-Hub-Signature")
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        """Jira keeps its identifier when it tries again."""
+        """Jira's webhook identifier, the same on a retry."""
         return inbound.header("x-atlassian-webhook-identifier")
 
     def parse(self, inbound: Inbound) -> Parsed:
@@ -134,7 +134,7 @@ def _issue(
         supersedes=stated,
         name=f"{key} {text(fields, 'summary')}".strip(),
         project=text(fields, "project", "key") or key.rpartition("-")[0],
-        # Not `user`: that is whoever made this edit.
+        # Not `user`, which is the author of this edit.
         actor=next(
             (who for role in ("assignee", "reporter", "creator") if (who := _person(fields, role))),
             "",
@@ -160,8 +160,8 @@ def _issue(
 def _planned(
     whole: Event, body: dict[str, Any], fields: dict[str, Any], now: Instant
 ) -> Iterator[Event]:
-    """The sprints it is in, where the delivery tells: the field that lists them has another name
-    on every site, so that an issue without sprints says nothing about them."""
+    """The issue's sprints, if the delivery contains any. The field with the sprints has another
+    name on every site, so a delivery without sprints does not mean that the issue has none."""
     told = [found_id for found_id, _ in _sprints(fields)]
     moves = list(_changes(body, "sprint", "to"))
     for ids in moves:
@@ -184,8 +184,8 @@ def _planned(
 def _columns(
     whole: Event, body: dict[str, Any], fields: dict[str, Any], kind: str, now: Instant
 ) -> Iterator[Event]:
-    """The column it entered; without a move, the one it is in: folding takes a column that
-    is told again as the same visit, so a label edit splits nothing, and a lost move is found."""
+    """The column that the issue entered, or else its current column. Repeating a column does not
+    start a new visit, so an edit of a label changes nothing, and a lost move is recovered."""
     if kind == "jira:issue_deleted":
         return
     entered = list(_changed(body, "status", "toString"))
@@ -198,7 +198,7 @@ def _columns(
 
 
 def _moved_away(former: str, key: str, now: Instant) -> Event:
-    """An issue that moved to another project has a new key: its old span ends."""
+    """The end of the old span of an issue that moved to another project and has a new key."""
     return Event(
         key=_ref("issue", former),
         source="jira",
@@ -210,7 +210,8 @@ def _moved_away(former: str, key: str, now: Instant) -> Event:
 
 
 def _changed(body: dict[str, Any], field: str, side: str) -> Iterator[str]:
-    """One side of a field's changes in this delivery's changelog, where it is not empty."""
+    """One side (`side`) of a field's changes in this delivery's changelog; empty values are left
+    out."""
     return (value for value in _changes(body, field, side) if value)
 
 
@@ -225,9 +226,9 @@ def _changes(body: dict[str, Any], field: str, side: str) -> Iterator[str]:
 def _state(
     fields: dict[str, Any], kind: str, now: Instant, cancelling: Sequence[str]
 ) -> tuple[State, Instant, bool]:
-    """State, since when, and whether the body is authoritative about that instant."""
+    """State, its time, and whether it supersedes an earlier end."""
     if kind == "jira:issue_deleted":
-        # What was done stays done.
+        # A done issue that is deleted stays done.
         return State.CANCELLED, now, False
     category = text(fields, "status", "statusCategory", "key").lower()
     changed = parse_instant(fields.get("statuscategorychangedate"))
@@ -267,7 +268,7 @@ def _attributes(fields: dict[str, Any], key: str, page: str) -> dict[str, Scalar
         vs__issue__sprint=",".join(name for name in sprints if name),
     )
     labels = fields.get("labels")
-    if isinstance(labels, list):  # an empty list says that former labels are gone
+    if isinstance(labels, list):  # an empty list removes former labels
         words = (label[:80] for label in labels[:50] if isinstance(label, str))
         found["vs.issue.labels"] = ",".join(words).replace("\0", "")
     return found
@@ -276,8 +277,9 @@ def _attributes(fields: dict[str, Any], key: str, page: str) -> dict[str, Scalar
 def _seeks(fields: dict[str, Any]) -> tuple[Seek, ...]:
     found: list[Seek] = []
     if parent := _issue_key(text(fields, "parent", "key", limit=80)):
-        # A whole epic in one trace would hide each delivery in it: shown, but no parent.
-        # Types are free text in any language; only the flag tells a subtask.
+        # An epic is linked but is no parent: with a whole epic in one trace, its deliveries would
+        # be hard to see. Types are free text in any language, so only the flag identifies a
+        # subtask.
         is_subtask = obj(fields, "issuetype").get("subtask") is True
         found.append(_above(parent, "parent", link_only=not is_subtask))
     # The epic of company-managed projects, under the name that new sites give the field.
@@ -305,8 +307,8 @@ def _description(fields: dict[str, Any]) -> str:
 
 
 def _sprints(fields: dict[str, Any]) -> list[tuple[str, str]]:
-    """(id, name) of an issue's sprints: `sprint`, or whichever custom field lists some; its
-    number differs from site to site."""
+    """(id, name) of an issue's sprints: from `sprint`, or from any custom field with sprints,
+    because the field's number differs from site to site."""
     entries: list[Any] = [fields.get("sprint")]
     for name, value in list(fields.items())[:500]:
         if name.startswith("customfield_") and isinstance(value, list):
@@ -321,7 +323,8 @@ def _sprints(fields: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _server_sprint(text_form: str) -> dict[str, str]:
-    """Server writes a sprint as text: `...Sprint@1f[id=12,rapidViewId=3,state=ACTIVE,name=...]`."""
+    """The fields of a sprint that Jira Server sends as text:
+    `...Sprint@1f[id=12,rapidViewId=3,state=ACTIVE,name=...]`."""
     before, _, rest = text_form.partition("[")
     if "Sprint@" not in before:
         return {}
@@ -375,7 +378,7 @@ def _person(container: dict[str, Any], name: str) -> str:
 
 
 def _web_url(api_url: str, key: str) -> str:
-    """The issue's page, from its API address."""
+    """The issue's page, from its API URL."""
     try:
         parts = urlsplit(api_url)
     except ValueError:

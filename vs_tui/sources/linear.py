@@ -1,8 +1,8 @@
 """Linear: issues with the columns they pass.
 
-An issue is one span; the workflow states it passed are its stages. What a state means is its
-`type` (`unstarted`, `started`, `completed`, `canceled`), never its name. Its key is Linear's
-UUID, because an issue that moves to another team gets a new identifier; people see the
+An issue is one span; its workflow states are the span's stages. The meaning of a state comes from
+its `type` (`unstarted`, `started`, `completed`, `canceled`), never from its name. The key is
+Linear's UUID, because an issue that moves to another team gets a new identifier; people see the
 identifier.
 """
 
@@ -49,12 +49,12 @@ STATES: Final = {
     "canceled": State.CANCELLED,
     "duplicate": State.CANCELLED,
 }
-"""The types of workflow states, the same in every language and team."""
+"""Types of workflow states, the same in every language and team."""
 TYPE_LABELS: Final = frozenset(
     {"bug", "feature", "improvement", "chore", "task", "spike", "debt", "tech debt", "incident"}
 )
-"""Labels that say what kind of work an issue is; Linear has no issue types. The first three
-are those of a new workspace."""
+"""Labels that are used as the issue's type, because Linear has no issue types. A new workspace has
+the first three."""
 
 
 class Linear:
@@ -69,14 +69,15 @@ class Linear:
     stored_headers: tuple[str, ...] = ("linear-event", "linear-delivery")
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """The hex HMAC-SHA256 of the raw body, whose `webhookTimestamp` must be of now."""
+        """Require the hex HMAC-SHA256 of the raw body, and a current `webhookTimestamp` in the
+        body."""
         given = inbound.header("linear-signature")
         require_hmac_hex([given], inbound.body, secrets, "Linear-Signature")
-        body = small_object(inbound)  # a long one is none of Linear's
+        body = small_object(inbound)  # Linear sends no long bodies
         require_fresh(text(body, "webhookTimestamp"), inbound.received_at, "webhookTimestamp")
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        """Linear-Delivery is the same on a retry."""
+        """Linear-Delivery, the same on a retry."""
         return inbound.header("linear-delivery")
 
     def parse(self, inbound: Inbound) -> Parsed:
@@ -140,7 +141,7 @@ def _issue(body: dict[str, Any], action: str, received_at: Instant) -> Event:
 def _state(
     data: dict[str, Any], action: str, updated: Instant, created: Instant | None
 ) -> tuple[State, Instant, bool]:
-    """State, since when, and whether the body is authoritative about that instant."""
+    """State, its time, and whether it supersedes an earlier end."""
     if action == "remove":
         # A completed issue that is deleted stays completed.
         return State.CANCELLED, parse_instant(data.get("trashedAt")) or updated, False
@@ -149,7 +150,7 @@ def _state(
         field = "completedAt" if state is State.OK else "canceledAt"
         ended = parse_instant(data.get(field))
         return state, ended or updated, ended is not None
-    # The body tells the state as of its update; a new issue is in it since its creation.
+    # The body has the state at its update; a new issue has it since its creation.
     at = created if action == "create" and created is not None else updated
     return state, at, state is not State.NOTE
 

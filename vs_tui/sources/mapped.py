@@ -1,4 +1,4 @@
-"""Mapped sources: tools that a table of conditions and JMESPath expressions describes.
+"""Mapped sources: tools described by a table of conditions and JMESPath expressions.
 
     [sources.shipit]
     [[sources.shipit.events]]
@@ -10,7 +10,7 @@
     service = "app"
     environment = "env"
 
-Presets (presets/*.toml) are such tables, too. docs/sources/mapped.md explains each setting.
+Presets (presets/*.toml) are such tables too. docs/sources/mapped.md explains each setting.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from vs_tui.sources.mapped_events import OPERATIONS, STATES, Rule, event_of, tex
 from vs_tui.sources.mapped_signatures import Scheme, scheme_of
 
 MAX_EVENTS: Final = 1_000
-"""Events of one delivery."""
+"""Most events of one delivery."""
 MAX_RULES: Final = 100
 NAME: Final = re.compile(r"[a-z][a-z0-9]{0,39}")
-"""Refs are `vstrace-NAME-...`, so a name has no dash."""
+"""A name has no dash, because refs are `vstrace-NAME-...`."""
 _RESERVED: Final = frozenset({"token", "tokens", "unknown", "user"})
-"""Names that mean something else in secrets.toml and in Events."""
+"""Names with another meaning in secrets.toml and in Events."""
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,99}){1,5}")
 _OURS: Final = ("/api/", "/healthz/", "/readyz/", "/metrics/", "/openapi.json/")
 _SETTINGS: Final = (
@@ -56,18 +56,18 @@ FIELDS: Final = (
     *("commit", "branch", "repository", "at", "started_at", "ended_at", "url", "parent"),
     *("traceparent", "actor", "error", "attempt", "reopens"),
 )
-"""Fields of an event that are expressions and nothing else."""
+"""Fields of an event that can only be expressions."""
 _RULE: Final = ("when", "each", "operation", "state", "states", "tags", *FIELDS)
 
 
 class MappedSource:
-    """A source that is described by data; see `base.Source` for the meaning of each field."""
+    """A source described by a table; see `base.Source` for the meaning of each field."""
 
     def __init__(self, name: str, definition: Mapping[str, Any]) -> None:
-        """ConfigError says which setting is wrong; `check` says it of the expressions."""
+        """Check the settings; ConfigError names the wrong one. `check` checks the expressions."""
         self.name = name
         self.definition = definition
-        """The table that it was made of; a process that reads one large body is given it."""
+        """The source's table; also sent to the process that reads one large body."""
         if not NAME.fullmatch(name) or name in _RESERVED:
             why = "must be small letters and digits, such as shipit, and none of ours"
             raise _wrong(name, "the name", f"{why} ({', '.join(sorted(_RESERVED))})")
@@ -82,7 +82,7 @@ class MappedSource:
         delivery = definition.get("delivery_header", "").lower()
         expressions = str(definition.get("events")) + str(definition.get("kind"))
         read = [found.lower() for found in HEADER.findall(expressions)]
-        # A proof or our token must never be stored, in an event or as a delivery's id.
+        # A proof or vs-tui's token must never be stored, in an event or as a delivery's id.
         private = {"authorization", "proxy-authorization", "cookie", *self.signature_headers}
         for header in (delivery, *read):
             if header in private:
@@ -101,13 +101,13 @@ class MappedSource:
         return inbound.header(self._delivery_header) if self._delivery_header else ""
 
     def check(self) -> MappedSource:
-        """Compile everything; ConfigError names the first wrong expression and its place."""
+        """Compile all expressions; ConfigError names the first wrong one and its place."""
         _ = self.rules, self._kind, self._recognise
         return self
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
-        """One for each `events` table, compiled."""
+        """The compiled rules, one per `events` table."""
         tables = self.definition["events"]
         return tuple(_rule(self.name, n, table) for n, table in enumerate(tables, 1))
 
@@ -120,14 +120,14 @@ class MappedSource:
         return _expression(self.name, "recognise", self.definition.get("recognise"))
 
     def recognises(self, run: Run) -> bool:
-        """Whether a body that came elsewhere is surely one of this tool's."""
+        """Whether a body sent to another path is certainly of this tool."""
         return self._recognise is not None and run.value(self._recognise, run.body) is True
 
     def parse(self, inbound: Inbound) -> Parsed:
         return self.explain(inbound)[0]
 
     def explain(self, inbound: Inbound) -> tuple[Parsed, Sequence[str]]:
-        """What parse() makes of a body, and which expressions failed on it."""
+        """The result of parse(), and the expressions that failed."""
         run = Run(inbound, json_body(inbound))
         try:
             return self._parsed(run), run.problems
@@ -168,7 +168,8 @@ class MappedSource:
 
 
 def _roots(rule: Rule, run: Run) -> Iterator[Any]:
-    """What the fields of a rule are read from: the body, or each element that `each` finds."""
+    """The values that a rule's fields are read from: the body, or each element that `each`
+    finds."""
     if rule.each is None:
         yield run.body
         return
@@ -177,7 +178,7 @@ def _roots(rule: Rule, run: Run) -> Iterator[Any]:
 
 
 def _is_true(value: Any) -> bool:
-    """JMESPath's truth: everything but null, false and what is empty."""
+    """Whether JMESPath treats the value as true: all values except null, false and empty ones."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return True
     return bool(value)
@@ -196,7 +197,7 @@ def _rule(name: str, number: int, table: Mapping[str, Any]) -> Rule:
     }
     operation, state = table["operation"], table.get("state", "note")
     states = {word.lower(): meaning for word, meaning in table.get("states", {}).items()}
-    # A bare word of ours is that word; everything else is an expression.
+    # A known word alone is a constant; everything else is an expression.
     return Rule(
         place=place,
         when=read("when"),

@@ -1,4 +1,4 @@
-"""The events of mapped sources: what the fields of a rule mean, once they are read."""
+"""Makes the events of mapped sources from the evaluated fields of a rule."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Rule(NamedTuple):
     operation: str | Expression | None
     state: State | Expression | None
     states: Mapping[str, State]
-    """The tool's words in lower case and what they mean."""
+    """The tool's word in lower case -> its state."""
     fields: Mapping[str, Expression | None]
     tags: Expression | None
     named_tags: Mapping[str, Expression]
 
 
 class _Read(NamedTuple):
-    """The fields of one event as they were found."""
+    """Evaluates the fields of one event."""
 
     run: Run
     rule: Rule
@@ -57,14 +57,14 @@ class _Read(NamedTuple):
         return parse_instant(self.value(field))
 
     def missing(self, field: str) -> str:
-        """Why an event could not be made; `!` marks what should be kept in quarantine."""
+        """The reason for a missing field; a leading `!` sends the delivery to quarantine."""
         expression = self.rule.fields.get(field)
         return f"!{self.rule.place}: {field} is missing ({expression.text if expression else ''})"
 
 
 def event_of(source: str, rule: Rule, run: Run, root: Any) -> tuple[list[Event], str]:
-    """The event of a rule with what it is called without a name; none, and why, where the body
-    lacks what an event needs."""
+    """The events of a rule: the event, preceded by its default name if it has none. Returns no
+    event, and the reason, if the body lacks a required field."""
     read = _Read(run, rule, root)
     state, reason = _state(read)
     if state is None:
@@ -79,7 +79,7 @@ def event_of(source: str, rule: Rule, run: Run, root: Any) -> tuple[list[Event],
 
 
 def text_of(value: Any, limit: int = 500) -> str:
-    """A text, or a number as digits; empty for everything else. NULs are replaced."""
+    """A text, or a number as digits; empty for other values. NULs are replaced."""
     if isinstance(value, str):
         return value[:limit].strip().replace("\0", "\ufffd")
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -177,7 +177,7 @@ def _attempt(value: Any) -> int:
 def _offers(
     operation: str, identifier: str, sha: str, repo: str, service: str, version: str
 ) -> tuple[Key, ...]:
-    """What others find it by."""
+    """Keys by which other spans find it."""
     found: list[Key | None] = []
     if operation in (Operation.BUILD, Operation.PIPELINE, Operation.RELEASE) and sha:
         found.append(keys.commit(sha, repo, "commit", "built"))
@@ -218,8 +218,8 @@ def _seeks(
 
 
 def _tags(read: _Read) -> Iterator[tuple[str, Scalar]]:
-    """Named tags, and those of the `tags` expression: an object, a list of `name:value`, or a list
-    of objects with `key` (or `name`) and `value`."""
+    """The named tags, and those of the `tags` expression: an object, a list of `name:value`, or a
+    list of objects with `key` (or `name`) and `value`."""
     pairs = [(name, read.run.value(text, read.root)) for name, text in read.rule.named_tags.items()]
     found = read.run.value(read.rule.tags, read.root)
     if isinstance(found, dict):

@@ -1,4 +1,4 @@
-"""Signatures by a declared scheme: how a mapped source's tool proves that it sent a request."""
+"""Verifies the signatures of mapped sources, by the scheme that their table declares."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ _STANDARD: Final = ("webhook-signature", "svix-signature")
 
 
 class Scheme(NamedTuple):
-    """What the tool signs and where it puts the signature."""
+    """What the tool signs, and where the signature is."""
 
     scheme: str
     header: str = ""
     algorithm: str = "sha256"
     encoding: str = "hex"
     prefix: str = ""
-    """What stands before the digest, such as `sha256=`."""
+    """Text before the digest, such as `sha256=`."""
     part: str = ""
-    """The digest's name where the header is a list such as `t=1,v1=ab`."""
+    """Name of the digest if the header is a list such as `t=1,v1=ab`."""
     timestamp: str = ""
-    """The header that holds the signed time."""
+    """The header with the signed time."""
     timestamp_part: str = ""
-    """The time's name in the list."""
+    """Name of the time in the list."""
     message: str = "{body}"
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """Those that carry the proof, in lower case."""
+        """Headers with the proof, in lower case."""
         return _STANDARD if self.scheme == "standard-webhooks" else (self.header.lower(),)
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
@@ -90,7 +90,8 @@ class Scheme(NamedTuple):
 
 
 def scheme_of(table: Mapping[str, Any]) -> Scheme:
-    """The scheme of a `signature` table; ValueError names the setting and what it takes."""
+    """The scheme of a `signature` table. ValueError names the wrong setting and the accepted
+    values."""
     for name, value in table.items():
         if name not in SETTINGS:
             raise ValueError(f"{name} is not a setting; use one of {', '.join(SETTINGS)}")

@@ -1,8 +1,9 @@
-"""OTLP/HTTP traces: what CI tools and `otel-cli` export, as JSON or protobuf.
+"""OTLP/HTTP traces of CI tools and `otel-cli`, as JSON or protobuf.
 
-Facts: the OTLP specification (ids are hex in JSON, times are nanoseconds as digits) and the CI/CD
+Source: the OTLP specification (ids are hex in JSON, times are nanoseconds as digits) and the CI/CD
 and VCS semantic conventions.
-A span without an end is in flight. Standard exporters send spans only once they have ended.
+
+A span without an end is in flight. Standard exporters send spans only after they have ended.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from vs_tui.sources.versions import offer_version, seek_version
 
 DEFAULT_OPERATION: Final = "span"
 EVENTS_KEPT: Final = 10
-"""Events of one span that are kept; the attribute `vs.events` says how many there were."""
+"""Most events of one span that are kept; if there are more, the attribute `vs.events` has their
+number."""
 _PROTOBUF: Final = frozenset({"application/x-protobuf", "application/protobuf"})
 _TRACE_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
 _SPAN_ID: Final = re.compile(r"[0-9a-f]{16}\Z")
@@ -33,7 +35,7 @@ _TASK_TYPES: Final = {
     "test": Operation.TEST,
     "deploy": Operation.DEPLOY,
 }
-# An attribute that only spans of one operation carry; the first that is there decides.
+# Attributes that only spans of one operation have; the first one found decides.
 _TELLING: Final = (
     ("deployment.id", Operation.DEPLOY),
     ("deployment.name", Operation.DEPLOY),
@@ -56,7 +58,7 @@ _RESULTS: Final = {
     **dict.fromkeys(("cancellation", "cancelled", "canceled", "aborted"), State.CANCELLED),
     **dict.fromkeys(("skip", "skipped", "not_built"), State.CANCELLED),
 }
-"""The conventions' words, GitLab's, GitHub's and Jenkins' (`ABORTED`), in lower case."""
+"""Results of the conventions, GitLab, GitHub and Jenkins (`ABORTED`), in lower case."""
 _RESULT_NAMES: Final = (
     "cicd.pipeline.task.run.result",
     "cicd.pipeline.result",
@@ -112,7 +114,7 @@ def _request(inbound: Inbound) -> dict[str, Any]:
     content_type = inbound.header("content-type").partition(";")[0].strip().lower()
     if content_type not in _PROTOBUF:
         return json_object(inbound)
-    # Protobuf takes tens of milliseconds to import: only who sends it waits for it.
+    # Importing protobuf takes tens of milliseconds, so it is imported on first use.
     messages = import_module("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
     json_format = import_module("google.protobuf.json_format")
     message = messages.ExportTraceServiceRequest()
@@ -125,8 +127,8 @@ def _request(inbound: Inbound) -> dict[str, Any]:
 
 
 def _spans(request: dict[str, Any]) -> Iterator[tuple[dict[str, Scalar], dict[str, Any], bool]]:
-    """Each span with its resource's attributes, and whether its parent has another resource: some
-    receivers say of the resource what they mean of the run or job it describes."""
+    """Each span with its resource's attributes, and whether its parent belongs to another resource:
+    some receivers put attributes of the run or job on the resource."""
     for group in items(request, "resourceSpans"):
         resource = _attributes(obj(group, "resource"))
         found = [
@@ -141,7 +143,8 @@ def _spans(request: dict[str, Any]) -> Iterator[tuple[dict[str, Scalar], dict[st
 
 
 def _attributes(container: Mapping[str, Any]) -> dict[str, Scalar]:
-    """OTLP's list of keys and typed values; arrays are joined, anything deeper is left out."""
+    """OTLP's list of keys and typed values as attributes. Arrays are joined, nested values are left
+    out."""
     found: dict[str, Scalar] = {}
     for pair in items(container, "attributes")[:128]:
         name, value = text(pair, "key", limit=100), _value(obj(pair, "value"))
@@ -232,7 +235,7 @@ def _event(
 
 
 def _repository(merged: Mapping[str, Scalar]) -> str:
-    """`owner/name`: of the URL, else of the two names that the conventions keep apart."""
+    """`owner/name`, from the URL, or else from the separate attributes for owner and name."""
     name = _word(merged, "vcs.repository.name")
     if name and "/" not in name and (owner := _word(merged, "vcs.owner.name")):
         name = f"{owner}/{name}"
@@ -240,7 +243,7 @@ def _repository(merged: Mapping[str, Scalar]) -> str:
 
 
 def _id(span: Mapping[str, Any], name: str, pattern: re.Pattern[str]) -> str:
-    """An id as hex digits; protobuf's bytes come in base64. Empty when it is none or all zero."""
+    """An id as hex digits; protobuf's bytes come as base64. Empty if it is invalid or all zero."""
     value = text(span, name, limit=64)
     if not pattern.match(value.lower()):
         try:
@@ -274,8 +277,8 @@ def _state(
 
 
 def _said(span: Mapping[str, Any]) -> dict[str, Scalar]:
-    """The status' message, under the name that the conventions give it outside of OTLP, and the
-    span's events in order of time, as `vs.event.1` and so on."""
+    """The status message, under its conventional name outside of OTLP, and the span's events in
+    time order as `vs.event.1` and so on."""
     message = text(span, "status", "message", limit=2000)
     said: dict[str, Scalar] = {"otel.status_description": message} if message else {}
     events = [event for event in items(span, "events") if isinstance(event, dict)]
@@ -288,7 +291,8 @@ def _said(span: Mapping[str, Any]) -> dict[str, Scalar]:
 
 
 def _event_line(event: Mapping[str, Any]) -> str:
-    """When, what, and of an exception its type and message (semantic conventions of exceptions)."""
+    """Time and name of an event, and for an exception its type and message (semantic conventions of
+    exceptions)."""
     details = _attributes(event)
     words = [
         iso(_time(event, "timeUnixNano")) or "",
@@ -320,7 +324,8 @@ def _url(own: Mapping[str, Scalar]) -> str:
 
 
 def _parents(trace_id: str, parent: str, span: Mapping[str, Any]) -> Iterator[Seek]:
-    """The parent that the span names, else the root of its trace; and what it links to."""
+    """Keys of the parent that the span names, or else of its trace's root, and of the spans it
+    links to."""
     if parent:
         yield Seek(Rule.EXPLICIT, Key("w3c", f"{trace_id}-{parent}", "", "parentSpanId"))
         yield Seek(Rule.TRACEPARENT, Key("w3c", trace_id, "", "traceId"))
@@ -332,7 +337,7 @@ def _parents(trace_id: str, parent: str, span: Mapping[str, Any]) -> Iterator[Se
 
 
 def _delivery(merged: Mapping[str, Scalar], repo: str, *, is_deploy: bool) -> tuple[Seek, ...]:
-    """What a trace's root says of the change it is about."""
+    """Keys of the change that a trace's root or a deploy names."""
     sha, branch = _word(merged, "vcs.ref.head.revision"), _word(merged, "vcs.ref.head.name")
     is_branch = repo and _word(merged, "vcs.ref.head.type") != "tag"
     return keys.seeks(

@@ -1,7 +1,7 @@
 """PagerDuty: V3 webhook subscriptions. An incident is one span, from triggered to resolved.
 
-Facts: PagerDuty's developer documentation. The body is `{"event": {...}}`, the incident
-`event.data`; its phases are triggered, acknowledged and, after a reopen, triggered again.
+Source: PagerDuty's developer documentation. The body is `{"event": {...}}`, the incident is
+`event.data`. The phases are triggered, acknowledged and, after a reopen, triggered again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vs_tui.sources.base import (
 )
 from vs_tui.sources.signatures import require_hmac_hex
 
-# event -> state, phase, whether it holds although the incident had ended.
+# event -> state, phase, whether it reopens an ended incident.
 _STATES: Final = {
     "incident.triggered": (State.RUNNING, "triggered", False),
     "incident.acknowledged": (State.RUNNING, "acknowledged", False),
@@ -52,13 +52,13 @@ class PagerDuty:
     stored_headers: tuple[str, ...] = ("x-webhook-id", "x-webhook-subscription", "user-agent")
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """`v1=hex[,v1=hex]`, HMAC-SHA256 of the raw body; any one may match (rotation)."""
+        """Require `v1=hex[,v1=hex]`, HMAC-SHA256 of the raw body; any one may match (rotation)."""
         given = inbound.header("x-pagerduty-signature").split(",")
         digests = [part.strip().removeprefix("v1=") for part in given if "v1=" in part]
         require_hmac_hex(digests, inbound.body, secrets, "X-PagerDuty-Signature")
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        """The same on a retry."""
+        """X-Webhook-Id, the same on a retry."""
         return inbound.header("x-webhook-id")
 
     def parse(self, inbound: Inbound) -> Parsed:

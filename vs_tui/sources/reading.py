@@ -1,7 +1,5 @@
-"""From a proven request to what the writer stores: the one place where sources meet the store.
-
-The receiver, replay, the demo and a rebuild all go this way.
-"""
+"""Turns a verified request into what the writer stores. The receiver, replay, the demo and rebuilds
+all use this module; no other connects sources and store."""
 
 from __future__ import annotations
 
@@ -27,12 +25,12 @@ log = logging.getLogger(__name__)
 
 HEADER_LIMIT = 1_000
 PROOF = "vs-proof"
-"""Stored among the headers, though no sender's: by what a delivery was proven."""
+"""Stored with the headers, although no sender sends it: how the delivery's origin was proven."""
 
 
 def read(source: Source, inbound: Inbound) -> Parsed:
-    """Parse a proven delivery. BadBody is the sender's fault; what we cannot read otherwise is
-    quarantined, because the fault may be ours."""
+    """Parse a verified delivery. Raises BadBody for the sender's errors. A delivery with any other
+    error is quarantined, because the source may be wrong."""
     if values_in(inbound.body, inbound.header("content-type")) > READ_AT_MOST:
         return unreadable(f"more than {READ_AT_MOST:,} values; send fewer at once")
     try:
@@ -51,13 +49,14 @@ def read(source: Source, inbound: Inbound) -> Parsed:
 
 
 def unreadable(reason: str) -> Parsed:
-    """What cannot be read now: kept in quarantine."""
+    """The result for a delivery that cannot be read now and is kept in quarantine."""
     return Parsed(kind="unreadable", verdict=Verdict.QUARANTINED, reason=reason[:500])
 
 
 def read_piped() -> None:
-    """For a process that reads one large body: (`portable` source, inbound) from stdin; to stdout
-    what it is, or the three parts of a BadBody. Pickled by us and for us."""
+    """Main function of the process that reads one large body. Reads (`portable` source, inbound)
+    from stdin and writes the result, or the three fields of a BadBody, to stdout. Both are pickled
+    by vs-tui itself."""
     import pickle
     import sys
 
@@ -71,8 +70,8 @@ def read_piped() -> None:
 
 
 def intake_of(source: Source, inbound: Inbound, parsed: Parsed, proof: str = "") -> Intake:
-    """The delivery as it is stored: the headers that matter, never one with a secret. `proof` says
-    by what it was proven, for the inspector."""
+    """The delivery in stored form, with the headers to keep and without secrets. `proof` tells the
+    inspector how the origin was proven."""
     headers = kept_headers(source, inbound.headers)
     events = parsed.events if parsed.verdict is Verdict.ACCEPTED else ()
     has_time = any(event.occurred_at != inbound.received_at for event in events)
@@ -101,15 +100,15 @@ def intake_of(source: Source, inbound: Inbound, parsed: Parsed, proof: str = "")
 
 
 def _is_replayable(source: Source, inbound: Inbound, proof: str) -> bool:
-    """Whether the sender's id proves nothing: a signature over the body alone fits under any id.
-    Standard Webhooks signs the id; our own decisions about links sign their time."""
+    """Whether the sender's delivery id is not signed: a signature over the body alone is valid with
+    any id. Standard Webhooks signs the id; vs-tui's link decisions sign their time."""
     if source.name == "user" or inbound.header("webhook-signature"):
         return False
     return source.name == "customhttp" or proof.startswith("signature")
 
 
 def kept_headers(source: Source, headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers worth keeping: the source's list, the content type, who sent it."""
+    """The headers to store: the source's list, the content type and the user agent."""
     kept = {}
     for name in (*source.stored_headers, "content-type", "user-agent"):
         if value := headers.get(name):
@@ -121,7 +120,8 @@ def kept_headers(source: Source, headers: Mapping[str, str]) -> dict[str, str]:
 def parse_stored(
     source_name: str, path: str, headers: Mapping[str, str], body: bytes, received_at: Instant
 ) -> Parsed:
-    """Read a stored delivery again, with today's adapter; quarantined when that is gone."""
+    """Parse a stored delivery again, with the current source; quarantined if the source is not
+    installed."""
     source = sources().get(source_name)
     if source is None:
         reason = f"no source '{source_name}' is installed; install it and rebuild"
@@ -134,7 +134,7 @@ def parse_stored(
 
 
 def route(path: str) -> Source | None:
-    """The source that receives at a path."""
+    """The source that receives at a path; None if there is none."""
     path = path.removeprefix("/api/v1")
     for pattern, source in routes():
         if path == pattern or (pattern.endswith("/*") and path.startswith(pattern[:-1])):

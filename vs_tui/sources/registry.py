@@ -1,4 +1,4 @@
-"""The sources we know: ours by name, presets, those of the configuration, third parties' by entry
+"""The registry of sources: built-in ones, presets, configured ones, and third parties' by entry
 point."""
 
 from __future__ import annotations
@@ -45,9 +45,8 @@ BUILT_IN: Final = (
 
 
 def sources() -> Mapping[str, Source]:
-    """Every source by name. ConfigError says which setting of a configured one is wrong. A third
-    party's source that fails to load is left out and logged; it can add a source, not replace one
-    of ours."""
+    """Name -> source. ConfigError names the wrong setting of a configured source. A third party's
+    source that fails to load is logged and left out; it cannot replace a built-in source."""
     return _sources(edition())
 
 
@@ -71,13 +70,14 @@ def _sources(_: int) -> Mapping[str, Source]:
 
 
 def _mapped(built_in: Mapping[str, Source]) -> Iterator[Source]:
-    """Presets and configured sources. A table with a preset's name changes that preset."""
+    """Presets and configured sources. A table with a preset's name overrides settings of that
+    preset."""
     from vs_tui.sources.mapped import MappedSource
     from vs_tui.sources.presets import presets
 
     ready, configured = presets(), in_force()
     taken = {path: name for name, source in built_in.items() for path in source.paths}
-    for name in dict.fromkeys((*configured, *ready)):  # a configured path goes before a preset's
+    for name in dict.fromkeys((*configured, *ready)):  # a configured path precedes a preset's
         table = configured.get(name)
         if name in built_in:
             raise ConfigError(f"[sources.{name}]: vs-tui has a source of this name; choose another")
@@ -100,19 +100,20 @@ def _mapped(built_in: Mapping[str, Source]) -> Iterator[Source]:
 
 
 def signing_sources() -> list[str]:
-    """Names of the sources whose tool proves itself with a secret of its own."""
+    """Names of the sources whose tool has a secret of its own for signing."""
     return [name for name, source in sources().items() if source.signature_headers]
 
 
 def portable(source: Source) -> str | tuple[str, Any]:
-    """What another process finds this source by: its name, or what a mapped one is made of."""
+    """A value by which another process finds this source: its name, or the definition of a mapped
+    source."""
     from vs_tui.sources.mapped import MappedSource
 
     return (source.name, source.definition) if isinstance(source, MappedSource) else source.name
 
 
 def one_source(found: str | tuple[str, Any]) -> Source:
-    """The source that `portable` names, without importing all others when it is ours."""
+    """The source for a value of `portable`. Imports only that source if it is built in."""
     from vs_tui.sources.mapped import MappedSource
 
     if isinstance(found, tuple):
@@ -124,7 +125,7 @@ def one_source(found: str | tuple[str, Any]) -> Source:
 
 
 def routes() -> Iterator[tuple[str, Source]]:
-    """(path, source) for every path of every source that is not switched off."""
+    """(path, source) for every path of every enabled source."""
     for source in sources().values():
         if getattr(source, "enabled", True) is False:
             continue

@@ -1,4 +1,4 @@
-"""A repository as its host's bodies name it: keys, refs and attributes of what happens in it."""
+"""A repository as its host names it: keys, refs and attributes for its events."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from vs_tui.sources.base import Unreadable, known
 
 
 class Repository:
-    """What every event of one repository has in common; looked up once a body."""
+    """The facts that all events of one repository share; read once per body."""
 
     __slots__ = ("_own", "name", "path", "scope", "source", "space", "web")
 
     def __init__(
         self, source: str, path: str, web: str, identifier: object, address: str = ""
     ) -> None:
-        """`address` is any URL of it where a body has no page of its own in it."""
+        """`address` is any URL of the repository, used if the body does not contain its page."""
         self.source = source
         """The source's name; also `vcs.provider.name`."""
         self.path = path
@@ -39,8 +39,8 @@ class Repository:
 
     @property
     def service(self) -> str:
-        """What the repository is when it is deployed: in lower case, which is all that images and
-        the labels of alerts can be, so that they meet."""
+        """The service name of the deployed repository: in lower case, because images and labels of
+        alerts are in lower case, and all three must match."""
         return self.name.lower()
 
     def key(self, kind: str, number: object) -> str:
@@ -51,11 +51,11 @@ class Repository:
         return keys.reference(self.source, kind, self.name, number)
 
     def full_ref(self, kind: str, number: object) -> str:
-        """The ref with the whole path, of today."""
+        """The ref with the whole current path."""
         return keys.reference(self.source, kind, self.path, number)
 
     def identity(self, kind: str, number: object) -> dict[str, Any]:
-        """The fields of an Event that say which span it is."""
+        """The fields of an Event that identify its span."""
         return {
             "key": self.key(kind, number),
             "ref": self.ref(kind, number),
@@ -65,19 +65,20 @@ class Repository:
         }
 
     def attributes(self, **more: object) -> dict[str, Scalar]:
-        """`more` (with `__` for dots, missing values left out) and the repository's own."""
+        """`more` (with `__` for dots, without missing values) and the repository's own
+        attributes."""
         return self._own | known(**more)
 
     def was(self, former: str, at: Instant) -> tuple[Event, ...] | str:
-        """The news that it had another path before, or why there are none."""
+        """Events that record the repository's former path, or the reason why there are none."""
         if "/" not in former or self.path in (former, self.space):
             return "its former name or its id is not told, or the name is the same"
         return renamed(self.source, self.space, former, self.path, at)
 
 
 def renamed(source: str, space: str, former: str, now: str, at: Instant) -> tuple[Event, ...]:
-    """The news that a repository has another name. It makes no span; what was told under the
-    former name is read under the one of today."""
+    """Events that record a repository's new name. They make no span; deliveries with the former
+    name are then read under the current one."""
     key = f"vstrace-{source}-repository-{space}"
     return tuple(
         Event(key=key, source="", operation="", state=State.NOTE, occurred_at=told_at, project=name)

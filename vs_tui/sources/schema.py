@@ -1,4 +1,5 @@
-"""Endpoints with a schema of their own: a body that breaks it is answered 400, with the field."""
+"""Checks bodies against the schema of an endpoint; a violation is answered with 400 and the
+field."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from vs_tui.sources.base import BadBody
 
 Model = TypeVar("Model", bound=BaseModel)
 
-# pydantic names the members of a union in an error's path; no field of ours is called so.
+# pydantic puts the members of a union in an error's path; no field has such a name.
 _UNION_MEMBERS: Final = frozenset({"bool", "str", "int", "float", "none"})
 MAX_DEPTH: Final = 50
 
@@ -27,14 +28,14 @@ def _instant(value: Any) -> Instant | None:
 
 
 Timestamp = Annotated[Instant | None, BeforeValidator(_instant)]
-"""Any time format we know; None when it is missing."""
+"""Any supported time format; None if missing."""
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 OptionalWord = Annotated[str, BeforeValidator(lambda value: value or ""), Field(max_length=500)]
 """A text that may be missing, null or empty."""
 
 
 def validated(model: type[Model], payload: dict[str, Any]) -> Model:
-    """The payload as a model; BadBody names the first field that is wrong and why."""
+    """The payload as a model. BadBody names the first wrong field and the reason."""
     try:
         return model.model_validate(_checked(payload))
     except ValidationError as error:
@@ -47,7 +48,8 @@ def validated(model: type[Model], payload: dict[str, Any]) -> Model:
 
 
 def _checked(payload: dict[str, Any]) -> Any:
-    """The payload as `_printable` leaves it; most hold nothing to replace and are not walked."""
+    """The payload as `_printable` returns it; most payloads have nothing to replace and are not
+    walked."""
     try:
         dumped = orjson.dumps(payload)
     except TypeError:  # nested deeper than orjson writes
@@ -57,7 +59,7 @@ def _checked(payload: dict[str, Any]) -> Any:
 
 
 def _printable(value: Any, depth: int = 0) -> Any:
-    """NULs replaced in every text: SQLite and terminals end a text there."""
+    """The value with NULs replaced in all texts, because SQLite and terminals end a text there."""
     if isinstance(value, str):
         return value.replace("\0", "\ufffd")
     if depth > MAX_DEPTH:

@@ -1,7 +1,7 @@
-"""Proofs of origin: every comparison of a secret in this project is in this module.
+"""Checks proofs of origin. All comparisons of secrets in this project are in this module.
 
-All work on raw bytes and in constant time. Whatever goes wrong, a bad encoding included, is
-`Unauthorized`: a malformed proof is a missing one.
+All functions use raw bytes and constant time. Every error raises `Unauthorized`, even a bad
+encoding: a malformed proof counts as missing.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from vs_tui.model.time import SECOND, Instant, parse_instant
 from vs_tui.sources.base import Unauthorized
 
 REPLAY_WINDOW = 300 * SECOND
-"""How far a signed timestamp may be from our clock, either way (Standard Webhooks: 5 min)."""
+"""Most difference between a signed timestamp and the local clock, in both directions (Standard
+Webhooks: 5 min)."""
 
 
 def same(given: str | bytes, expected: str | bytes) -> bool:
-    """Constant-time equality; non-ASCII text is just unequal."""
+    """Whether two secrets are equal, in constant time; works with non-ASCII text too."""
     return hmac.compare_digest(_raw(given), _raw(expected))
 
 
 def any_token(given: str, accepted: Iterable[bytes | str]) -> bool:
-    """Whether `given` is one of the accepted secrets; all are compared, none is empty."""
+    """Whether `given` is one of the accepted secrets. Compares all of them; an empty secret never
+    matches."""
     found = False
     for secret in accepted:
         found |= bool(secret) and same(given, secret)
@@ -50,7 +52,8 @@ def require_hmac_hex(
     what: str,
     algorithm: str = "sha256",
 ) -> None:
-    """Accept when any of the hex digests in `given` is the HMAC of `message` by any secret."""
+    """Raise Unauthorized unless one of the hex digests in `given` is the HMAC of `message` with one
+    of the secrets."""
     candidates = [g.strip().lower() for g in given]
     matched = False
     for secret in secrets:
@@ -62,7 +65,8 @@ def require_hmac_hex(
 
 
 def require_sha256(given: str, body: bytes, secrets: Sequence[bytes], what: str) -> None:
-    """`sha256=` and the hex HMAC-SHA256 of the raw body: GitHub, Bitbucket and Jira."""
+    """Require `sha256=` with the hex HMAC-SHA256 of the raw body, as GitHub, Bitbucket and Jira
+    send it."""
     algorithm, _, hexadecimal = given.strip().partition("=")
     if algorithm.lower() != "sha256" or not hexadecimal:
         raise Unauthorized(f"{what} is missing or not 'sha256=' and hex digits")
@@ -90,7 +94,8 @@ def require_hmac(
     what: str,
     algorithm: str = "sha256",
 ) -> None:
-    """Accept when any of the raw digests in `given` is the HMAC of `message` by any secret."""
+    """Raise Unauthorized unless one of the raw digests in `given` is the HMAC of `message` with one
+    of the secrets."""
     matched = False
     for secret in secrets:
         expected = digest(secret, message, algorithm)
@@ -101,7 +106,8 @@ def require_hmac(
 
 
 def require_jws(given: str, body: bytes, secrets: Sequence[bytes], what: str) -> None:
-    """A JSON Web Signature by HS256 whose claim `sha256` is the body's digest (Netlify)."""
+    """Require a JSON Web Signature with HS256 whose claim `sha256` is the body's digest
+    (Netlify)."""
     head, _, rest = given.strip().partition(".")
     claims, _, signature = rest.partition(".")
     try:
@@ -120,7 +126,7 @@ def _base64_url(text: str) -> bytes:
 
 
 def require_fresh(timestamp: str, now: Instant, what: str) -> None:
-    """Refuse a signed timestamp outside the replay window."""
+    """Raise Unauthorized for a signed timestamp outside the replay window."""
     at = parse_instant(timestamp)
     if at is None or abs(now - at) > REPLAY_WINDOW:
         raise Unauthorized(f"{what} is missing or more than 5 minutes from this machine's clock")
@@ -129,9 +135,10 @@ def require_fresh(timestamp: str, now: Instant, what: str) -> None:
 def require_standard_webhook(
     headers: dict[str, str], body: bytes, secrets: Sequence[bytes], now: Instant
 ) -> None:
-    """Standard Webhooks: `webhook-signature: v1,BASE64` over `id.timestamp.body`, HMAC-SHA256.
+    """Require a Standard Webhooks signature: `webhook-signature: v1,BASE64` over
+    `id.timestamp.body`, HMAC-SHA256.
 
-    Secrets are base64 after `whsec_`; one without that prefix is used as it is, too.
+    Secrets are base64 after `whsec_`; a secret without that prefix is used as it is.
     """
     message_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     require_fresh(timestamp, now, "webhook-timestamp")
@@ -159,7 +166,7 @@ def sha256_hex(body: bytes) -> str:
 
 
 def base64_bytes(text: str) -> bytes:
-    """What a proof in base64 says; nothing when it is none."""
+    """The decoded base64; empty if it is invalid."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

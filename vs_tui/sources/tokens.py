@@ -1,4 +1,4 @@
-"""Sources whose tool signs nothing: our token is their only proof."""
+"""Base of sources whose tool signs nothing; vs-tui's token is their only proof."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vs_tui.sources.base import Inbound, Unauthorized
 
 
 class TokenSource:
-    """What such sources have in common; see `base.Source` for the meaning of each field."""
+    """The common fields of such sources; see `base.Source` for the meaning of each field."""
 
     title = ""
     version = 1
@@ -16,14 +16,15 @@ class TokenSource:
     token_in_url = True
     stored_headers: tuple[str, ...] = ()
     key_in_authorization = False
-    """Whether the source's own secret counts in the Authorization header as our token does."""
+    """Whether the source's own secret is accepted in the Authorization header, as vs-tui's token
+    is."""
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:  # noqa: ARG002
-        """Never proves anything: the receiver checks the token before it would ask here."""
+        """Always raise Unauthorized: the receiver checks the token before it calls this."""
         raise Unauthorized(
             f"{self.title} sends no signature; put the token into its Authorization header"
         )
 
     def dedupe_key(self, inbound: Inbound) -> str:  # noqa: ARG002
-        """No delivery id: the body's hash tells repeats."""
+        """Empty: there is no delivery id, so the body's hash identifies repeats."""
         return ""

@@ -1,7 +1,7 @@
 """Trello: cards and the lists they pass.
 
-A card is one span; the lists it passed are its stages. Trello has no status, so a card ends
-when it is marked complete, archived, or comes to a list with a name in DONE_LISTS.
+A card is one span; its lists are the span's stages. Trello has no status: a card ends when it is
+marked complete, is archived, or moves to a list with a name in DONE_LISTS.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ GONE: Final = frozenset({"deleteCard", "moveCardFromBoard"})
 DONE_LISTS: Final = frozenset(
     {"done", "complete", "completed", "closed", "finished", "released", "shipped", "deployed"}
 )
-"""Names of lists, in lower case, whose cards are done; Trello's templates have `Done`."""
+"""Names, in lower case, of lists whose cards are done; Trello's templates have `Done`."""
 
 
 class Trello:
@@ -47,9 +47,9 @@ class Trello:
     stored_headers: tuple[str, ...] = ()
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """Base64 of the HMAC-SHA1 of body and callback URL, under the application's secret.
+        """Require the base64 HMAC-SHA1 of body and callback URL, with the application's secret.
 
-        A proxy that ends TLS hides the scheme of the callback URL, so both are tried.
+        A proxy that ends TLS hides the scheme of the callback URL, so both schemes are tried.
         """
         given = base64_bytes(inbound.header("x-trello-webhook").strip())
         matched = False
@@ -103,7 +103,7 @@ def _card(action: dict[str, Any], kind: str, received_at: Instant) -> tuple[Even
         state=state,
         occurred_at=at,
         started_at=_created_at(unique) or (at if kind in CREATED else None),
-        # The first end stands: archiving a card that is done says nothing new.
+        # The first end stands: archiving a done card changes nothing.
         supersedes=state is State.RUNNING,
         stage=stage,
         name=title,
@@ -120,7 +120,7 @@ def _card(action: dict[str, Any], kind: str, received_at: Instant) -> tuple[Even
         restates="title",
         seeks=keys.seeks(keys.mentions(title, "title")),
     )
-    if "desc" not in card:  # only an action that edits it has the description
+    if "desc" not in card:  # only an edit of the description contains it
         return (whole,)
     description = keys.mentions(text(card, "desc", limit=keys.TEXT_LIMIT), "description")
     note = moment(whole, State.NOTE, at)
@@ -128,7 +128,7 @@ def _card(action: dict[str, Any], kind: str, received_at: Instant) -> tuple[Even
 
 
 def _state(data: dict[str, Any], kind: str) -> tuple[State, str]:
-    """What the action made of the card, and the list it entered by it."""
+    """The card's state after the action, and the list that it entered."""
     card, old = obj(data, "card"), obj(data, "old")
     if kind in GONE:
         return State.CANCELLED, ""
@@ -149,7 +149,7 @@ def _list(data: dict[str, Any]) -> str:
 
 
 def _created_at(unique: str) -> Instant | None:
-    """The first eight hex digits of a card's id are the second it was created in."""
+    """When the card was created: the first eight hex digits of its id are the seconds."""
     try:
         return parse_instant(int(unique[:8], 16)) if len(unique) == 24 else None
     except ValueError:

@@ -1,14 +1,14 @@
-"""What people decide in vs-tui itself: a link pinned or cut.
+"""Decisions of users in vs-tui itself: a link pinned or cut.
 
-It is a delivery like any other, so it survives a rebuild:
+A decision is stored like any delivery, so it survives a rebuild:
 
     POST /api/links {"action": "pin" | "cut" | "clear", "child": KEY, "parent": KEY}
 
 - pin: `parent` becomes the parent, whatever the rules say, and is no longer cut.
-- cut: the two are not linked, whatever the rules say, not by a pin either.
+- cut: the two are never linked, neither by the rules nor by a pin.
 - clear: the rules decide again; with a `parent`, only its cut is undone.
 
-The receiver takes refs as well and turns them into keys (see `receiver.links`).
+The receiver accepts refs too and replaces them by keys (see `ingest/link_decisions.py`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PROOF = re.compile(r"t=(\d{16,17}),v1=([0-9a-f]{64})")
 
 
 class User:
-    """Decisions about links."""
+    """The source of link decisions."""
 
     name = "user"
     title = "vs-tui"
@@ -40,8 +40,8 @@ class User:
     stored_headers: tuple[str, ...] = ()
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """By the token alone, which our own command signs with, together with the time: whoever
-        recorded a decision must not make it again."""
+        """Require a signature with the token over time and body, as vs-tui's own commands send it,
+        so that a recorded decision cannot be sent again."""
         proof = _PROOF.fullmatch(inbound.header("x-vs-signature"))
         if proof is None:
             raise Unauthorized("X-VS-Signature signs no time; upgrade the vs-tui that sent it")
@@ -50,7 +50,7 @@ class User:
         require_hmac_hex([proof[2]], message, secrets, "X-VS-Signature")
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        # Pin, cut, pin again: the same body twice is meant twice, unless it is the same request.
+        # Pin, cut, pin again: an equal body is a new decision, unless the request is the same.
         signed = inbound.header("x-vs-signature")
         return signed or f"{inbound.received_at}:{sha256_hex(inbound.body)[:16]}"
 
@@ -85,7 +85,8 @@ class User:
 
 
 def _attributes(action: str, parent: str, at: Instant) -> dict[str, Scalar]:
-    """A cut is noted with its instant, so that a later `clear` ends all cuts before it."""
+    """The attributes of a decision. A cut is stored with its time, so that a later `clear` ends all
+    cuts before it."""
     if action == "clear" and not parent:
         return {PIN_ATTRIBUTE: "", CLEARED_ATTRIBUTE: at}
     found: dict[str, Scalar] = {f"{CUT_PREFIX}{parent}": at if action == "cut" else 0}

@@ -1,7 +1,8 @@
-"""Versions of artifacts: how builds, deploys, tests and incidents of different tools meet.
+"""Versions of artifacts, by which builds, deploys, tests and incidents of different tools are
+linked.
 
-A version is offered as `service@version` twice: inside its scope (a namespace, a repository)
-and without one, because an alert's labels name a service and a version but no namespace.
+A version is offered as `service@version` twice: inside its scope (a namespace or repository) and
+without a scope, because an alert's labels name a service and a version but no namespace.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ PART: Final = "part"
 def offer_version(
     service: str, version: str, scope: str = "", via: str = "version"
 ) -> tuple[Key, ...]:
-    """The keys under which others find this version of a service; none when one is missing.
+    """The keys by which other spans find this version of a service; none if service or version is
+    empty.
 
-    `via` is PART for one of several artifacts of a deploy: the next deploy may bring that part
-    unchanged, so that it does not tell which version the whole is.
+    `via` is PART for one of several artifacts of a deploy. The next deploy may contain that
+    artifact unchanged, so it does not identify the version of the whole.
     """
     if not service or not version:
         return ()
@@ -47,13 +49,13 @@ def offer_version(
 
 
 def seek_version(service: str, version: str, scope: str = "") -> list[Seek]:
-    """Wishes for the deploy, else the build, of this version of a service."""
+    """Seeks for the deploy, or else the build, of this version of a service."""
     offered = offer_version(service, version, scope)
     return [Seek(Rule.VERSION, key) for key in offered[:1]]
 
 
 def purl_parts(purl: str) -> tuple[str, str]:
-    """Name and version of a package URL (`pkg:oci/myapp@sha256%3A0b31`); empty where missing."""
+    """Name and version of a package URL (`pkg:oci/myapp@sha256%3A0b31`); empty if missing."""
     match = _PURL.match(purl[:500])
     if not match:
         return "", ""
@@ -61,23 +63,23 @@ def purl_parts(purl: str) -> tuple[str, str]:
 
 
 def image_parts(image: str) -> tuple[str, str]:
-    """Name and tag, else digest, of an image (`host:5000/acme/api:1.4`); empty where missing."""
+    """Name and tag (or else digest) of an image (`host:5000/acme/api:1.4`); empty if missing."""
     match = _IMAGE.match(image[:500].strip())
     return (match["name"], match["tag"] or match["digest"] or "") if match else ("", "")
 
 
 def is_deploy_name(name: str) -> bool:
-    """Whether a job's or a stage's name says that it deploys (`deploy-prod`, `Deploy to QA`)."""
+    """Whether the name of a job or stage says that it deploys (`deploy-prod`, `Deploy to QA`)."""
     return _DEPLOY.search(name.lower()[:200]) is not None
 
 
 def without_environment(name: str) -> str:
-    """A name without the environment at its begin or its end: `cart` of `cart-prod`."""
+    """A name without the environment at its start or end: `cart` of `cart-prod`."""
     match = _AT_AN_END.fullmatch(name)
     return (match["before"] or match["after"]) if match else name
 
 
 def environment_in(name: str) -> str:
-    """The environment that a name contains as a word; empty rather than a guess."""
+    """The environment that a name contains as a word; else empty."""
     match = _ENVIRONMENTS.search(name.lower()[:200])
     return match[1] if match else ""
