@@ -1,17 +1,19 @@
-"""The delivery metrics in the database, from changed spans to the numbers that are shown.
+"""The delivery metrics in the database, from changed spans to the displayed numbers.
 
 Writing, in the transaction that folds:
-- `keeper` is called with the spans that changed;
-- `facts` keeps a row of each deployment, incident and finished work;
-- `affected_targets` says which targets must be judged again, and from which moment on;
-- `judging` reads the `evidence` of a target and the `changes` it shipped, has it assessed by
+
+- `keeper` gets the spans that changed;
+- `facts` keeps a row for each deployment, incident and finished work item;
+- `affected_targets` finds the targets that must be judged again, each from which instant on;
+- `judging` reads the `evidence` of a target and the `changes` it shipped, assesses them with
   `vs_tui.metrics.assessment`, and writes the rows of `verdicts`.
 
-After a rule of the configuration changed, `keeper` takes the same steps for all that is stored.
+After a rule of the configuration changed, `keeper` takes the same steps for all stored spans.
 
 Reading:
+
 - `scorecards` reads the rows of a group and measures them by the one table of definitions
   (`vs_tui.metrics.definitions`);
-- `behind` lists the rows that a number stands on;
+- `behind` lists the rows behind a number;
 - `span_reports` and `coverage` read the spans themselves; `totals` are counters that only grow.
 """

@@ -1,4 +1,4 @@
-"""Which targets must be judged again after spans changed, and from which moment on."""
+"""Finds the targets that must be judged again after spans changed, each from which instant on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vs_tui.store.span_folding import Change, load_spans
 _RUNS: Final = frozenset({"build", "pipeline"})
 _CHANGES: Final = frozenset({"pull_request", "review", "push"})
 MAX_BELOW: Final = 6
-"""Links from a change or a run down to the deploys that ship it."""
+"""Most links that are followed from a change or a run down to the deploys that ship it."""
 _BELOW: Final = (
     "WITH RECURSIVE below(key, depth) AS (SELECT value, 0 FROM json_each(?) UNION "
     f"SELECT l.child, depth + 1 FROM below JOIN links l ON l.parent = below.key "
@@ -31,7 +31,7 @@ _BELOW: Final = (
 
 
 class _Changed(NamedTuple):
-    """What is asked of a changed span."""
+    """The columns that are read of a changed span."""
 
     key: str
     operation: str
@@ -47,9 +47,9 @@ class _Changed(NamedTuple):
 def affected_targets(
     db: sqlite3.Connection, changes: Sequence[Change], gone: Sequence[str], moved: Touched
 ) -> Touched:
-    """The production targets that these changed spans, and those that are gone, may concern.
+    """Production target -> earliest instant that these changed and deleted spans may affect.
 
-    `moved`: targets whose counted deployments changed.
+    `moved` are the targets whose counted deployments changed.
     """
     keys = [change.new.key for change in changes]
     sql = (
@@ -97,13 +97,13 @@ class _Affected:
             self.touched[target] = min(moment, self.touched.get(target, moment))
 
     def _touch_each(self, sql: str, bound: Sequence[object]) -> None:
-        """`sql` gives targets with moments."""
+        """Add the targets with instants that `sql` returns."""
         for *target, moment in self._db.execute(sql, bound).fetchall():
             self.touch(Target(*target), moment)
 
     def judged_before(self, keys: Collection[str]) -> None:
-        """Where these spans were deployments, changes or signs of failure when they were judged
-        last."""
+        """Add the targets whose stored verdicts use these spans as deployment, change or sign of
+        failure."""
         sql = (
             "WITH judged(key) AS (SELECT d.key FROM json_each(?1) k "
             "CROSS JOIN dora_deployments d ON d.span = k.value UNION SELECT c.deployment "
@@ -117,7 +117,7 @@ class _Affected:
             self._touch_each(sql, (rows.as_json(keys),))
 
     def deploys(self, keys: Iterable[str]) -> None:
-        """These deploys and the attempts around them."""
+        """Add the targets of these deploys and of their other attempts."""
         listed = set(keys) - {""}
         wanted = listed.union(*attempts_around(self._db, listed))
         sql = f"SELECT key, project, service, environment FROM metric_deploys WHERE key {rows.KEYS}"
@@ -127,8 +127,8 @@ class _Affected:
         self.judged_before(wanted)
 
     def _targets(self, condition: str, *bound: object) -> list[Target]:
-        """The targets of the places that a condition holds of: of an artifact that is deployed
-        with others, where these are."""
+        """The targets with deploys among the places that meet a condition. For an artifact that is
+        deployed together with others, also the target of the whole."""
         sql = (
             "SELECT project, service, environment FROM (SELECT project, service, environment "
             f"FROM dora_places WHERE {condition} UNION SELECT project, product, environment "
@@ -139,14 +139,15 @@ class _Affected:
         return [Target(*row) for row in self._db.execute(sql, bound).fetchall()]
 
     def test(self, span: _Changed) -> None:
-        """The targets that a test of this place is about."""
+        """Add the targets that a test is about."""
         names = spellings(span.target.environment)
         for target in self._targets("project = ?1 AND service = ?2", *span.target[:2]):
             if target.environment in names:
                 self.touch(target, span.ended_at)
 
     def incident(self, span: _Changed) -> None:
-        """The targets of its service, and from when on the version was deployed that it names."""
+        """Add the targets of an incident's service, also from the deployment of the version that it
+        names."""
         moment = span.started_at if span.started_at is not None else span.ended_at
         attributes = orjson.loads(span.attributes)
         version = version_of(attributes) or commit_of(attributes)
@@ -168,8 +169,8 @@ class _Affected:
                 self.touch(target, self._db.execute(named, bound).fetchone()[0])
 
     def sharing_incidents(self, target: Target, moment: Instant) -> None:
-        """Targets that incidents may be about which say too little to be of one alone: they are
-        of the one that had a deployment begun last."""
+        """Add targets that share incidents with this one: incidents that name too little to belong
+        to one target alone belong to the target with the latest deployment before them."""
         for column, value, unplaced in (
             ("project", target.project, "service = ''"),
             ("service", target.service, "(environment = '' OR instr(project, '/') = 0)"),
@@ -183,8 +184,9 @@ class _Affected:
                 self.touch(sharing, first)
 
     def placed(self, change: Change) -> None:
-        """Where the first deploy of a service comes to a project, or the last one leaves it: what
-        knows services and no repositories was, or is, about that service anywhere."""
+        """Add the targets that share incidents, if this is the first deploy of a service in a
+        project, or if the last one left it. An incident that names a service and no repository is
+        about that service anywhere, unless its project deploys it."""
         spans = [s for s in (change.old, change.new) if s is not None and s.operation == "deploy"]
         places = {(s.project, s.service) for s in spans}
         if len(spans) == 2 and len(places) == 1:
@@ -199,21 +201,21 @@ class _Affected:
                 self.sharing_incidents(Target(project, service, ""), 0)
 
     def above(self, spans: Sequence[_Changed]) -> None:
-        """Deploys that these are below, and those that a link of theirs names."""
+        """Add the targets of the deploys above these spans, and of those that their links name."""
         sql = f"SELECT parent FROM links WHERE rule <> 'proximity' AND child {rows.KEYS}"
         named = {row[0] for row in rows.select_in(self._db, sql, [span.key for span in spans])}
         self.deploys(named.union(span.parent for span in spans))
 
     def below(self, spans: Sequence[_Changed]) -> None:
-        """Deploys that ship these changes, or that these runs made: of reviews and pushes, those
-        of their pull request."""
+        """Add the targets of the deploys that ship these changes or that these runs made. For
+        reviews and pushes, the deploys of their pull request."""
         above = {span.parent for span in spans if span.operation in ("review", "push")} - {""}
         self.judged_before(above)
         starts = above.union(span.key for span in spans)
         self.deploys(key for (key,) in rows.select_in(self._db, _BELOW, starts))
 
     def built(self, runs: Sequence[_Changed]) -> None:
-        """Targets of the project that were deployed to after a build began."""
+        """Add the targets of the project with a deployment after the start of a build."""
         earliest: dict[str, Instant] = {}
         for span in runs:
             if span.started_at is not None:
@@ -227,7 +229,8 @@ class _Affected:
             self._touch_each(sql, (moment, project))
 
     def history(self, keys: Collection[str]) -> None:
-        """The targets of repositories that got something, from that moment on."""
+        """Add the targets of repositories whose history has these changes, from the instant of the
+        change."""
         if not keys:
             return
         sql = (
@@ -240,7 +243,7 @@ class _Affected:
 
 
 def _earliest(span: Span) -> Instant:
-    """From when on a deploy may matter: an incident after its begin may be about it."""
+    """The instant from which a deploy matters; an incident after its start may be about it."""
     ends = [run.ended_at for run in runs_told(span)[:-1] if run.ended_at is not None]
     if span.started_at is not None:
         ends.append(span.started_at)

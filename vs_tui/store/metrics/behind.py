@@ -1,4 +1,5 @@
-"""What is behind a number: its deployments, changes or failures, its spread and its stages."""
+"""Reads the details of a number: its deployments, changes or failures, its distribution and its
+stages."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ _IN_WINDOW: Final = f"{_IN} AND ended_at >= :since AND ended_at < :until"
 
 
 def read_detail(db: sqlite3.Connection, window: Window, team: str, metric: str) -> Detail:
-    """One metric of one team (empty is all). ValueError names the metrics."""
+    """The details of one metric for one team (empty for all). The ValueError names the metrics."""
     if metric not in METRICS:
         raise ValueError(f"'{metric}' is no metric; use one of {', '.join(METRICS)}")
     definition = METRICS[metric]
@@ -56,7 +57,7 @@ def read_detail(db: sqlite3.Connection, window: Window, team: str, metric: str) 
 
 
 def _stages(db: sqlite3.Connection, bound: Bound) -> dict[str, list[Duration]]:
-    """Stage -> its sorted durations over the changes that were shipped in a window."""
+    """Stage -> its sorted durations, over the changes shipped in a window."""
     sql = (
         f"SELECT {', '.join(STAGE_COLUMNS)} FROM dora_changes WHERE first & :bit "
         "AND place IN (SELECT value FROM json_each(:places)) AND at >= :since AND at < :until"
@@ -69,7 +70,7 @@ def _stages(db: sqlite3.Connection, bound: Bound) -> dict[str, list[Duration]]:
 
 
 def _marks(db: sqlite3.Connection, bound: Bound, metric: Metric) -> dict[str, int]:
-    """Why deployments failed, or repaired -> how many."""
+    """Reason of a failure, or kind of repair -> number of deployments."""
     if metric.more_is_better or metric.rows is Rows.CHANGES or metric.note not in _MARKS:
         return {}
     sql = (
@@ -88,7 +89,8 @@ _SELECT: Final = (
 
 
 def _deployments(db: sqlite3.Connection, bound: Bound, metric: Metric) -> list[Behind]:
-    """A frequency counts what succeeded by its own result, whatever was seen of it later."""
+    """The deployments of a metric, latest first. A frequency counts a success by its own result,
+    whatever failed later."""
     sql = (
         f"{_SELECT}, {metric.first} AS first FROM dora_deployments d WHERE {_IN_WINDOW} "
         f"AND {metric.counts} ORDER BY first DESC, ended_at DESC, key LIMIT {MAX_BEHIND}"
@@ -122,7 +124,7 @@ def _line(
     note: str,
     longest: str = "",
 ) -> Behind:
-    """A line about a deployment, or about something of it."""
+    """A line about a deployment or about one of its changes."""
     _, ended, trace_id, span, name, service, version, *_ = row
     return Behind(
         at=ended,
@@ -160,7 +162,7 @@ _MARKS: Final[Mapping[str, Callable[[str], str]]] = {
 def _failures(
     db: sqlite3.Connection, recoveries: Iterable[Recovery], window: Window
 ) -> list[Behind]:
-    """The open ones, then the longest."""
+    """The failures in the window: open ones first, then the longest."""
     end = window.end
     seen = [row for row in recoveries if row.at in window and row.began <= end]
 
@@ -183,7 +185,7 @@ def _failures(
 
 
 def _changes(db: sqlite3.Connection, bound: Bound) -> list[Behind]:
-    """Those that took longest, of all that count in the window."""
+    """The changes in the window with the longest lead times."""
     stages = ", ".join(f"c.{name}" for name in STAGE_COLUMNS)
     sql = (
         f"{_SELECT}, {stages}, c.change, c.kind, c.title, c.lead, c.basis "
@@ -208,7 +210,7 @@ def _changes(db: sqlite3.Connection, bound: Bound) -> list[Behind]:
 
 
 def _longest(durations: Sequence[Duration | None]) -> str:
-    """The stage that took longest, and how long."""
+    """The longest stage with its duration, as text."""
     known = [(took, stage) for took, stage in zip(durations, STAGES, strict=True) if took]
     took, stage = max(known, default=(0, ""))
     return f"{stage} {texts.brief(took)}" if stage else ""

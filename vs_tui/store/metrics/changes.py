@@ -1,4 +1,4 @@
-"""What the deployments of one target shipped, and the builds that made them."""
+"""Reads the changes that the deployments of one target shipped, and the builds that made them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from vs_tui.store.containment import Commit, paths_of
 from vs_tui.store.shipped_changes import contained_in
 
 MAX_CLIMB: Final = 6
-"""Levels above a deploy that are searched for the pull requests it ships."""
+"""Most levels above a deploy that are searched for the pull requests it ships."""
 MAX_BUILDS: Final = 200
-"""Builds that are looked at to find where development resumed."""
+"""Most builds that are searched for the one with which development resumed."""
 _ABOVE: Final = (
     "WITH RECURSIVE up(deploy, key, depth) AS (SELECT child, parent, 1 FROM links "
     f"WHERE rule NOT IN ('proximity', 'attempt') AND child {rows.KEYS} "
@@ -33,7 +33,7 @@ _ABOVE: Final = (
 def shipped_by(
     db: sqlite3.Connection, finished: Sequence[Deployment], rules: MetricRules, target: Target
 ) -> dict[str, list[Change]]:
-    """Deployment -> what it shipped; absent for one of which that is not known."""
+    """Deployment -> changes that it shipped; absent if they are unknown."""
     spans = {d.key: d.spans for d in finished if d.ok}
     by_span = _shipped(db, {span for own in spans.values() for span in own}, rules, target)
     return {
@@ -46,7 +46,7 @@ def shipped_by(
 def _shipped(
     db: sqlite3.Connection, deploys: Collection[str], rules: MetricRules, target: Target
 ) -> dict[str, list[Change]]:
-    """Deploy -> what its commit contains that is new, and the pull requests above it."""
+    """Deploy -> new changes in its commit, and the pull requests above it."""
     requested: dict[str, set[str]] = {}
     for deploy, key in rows.select_in(db, _ABOVE, deploys):
         requested.setdefault(deploy, set()).add(key)
@@ -105,8 +105,8 @@ def builds_of(
     finished: Sequence[Deployment],
     bare: Iterable[Deployment],
 ) -> list[Build]:
-    """The builds that made the deployed versions; where plyzen's rules say when a change began,
-    also the one with which development resumed."""
+    """The builds that made the deployed versions. If plyzen's rules decide when a change began,
+    also the build with which development resumed."""
     own = _own_builds(db, finished)
     found = {build.key: build for build in own}
     wanting = {d.key for d in bare if d.is_plyzen and d.first_commit_at is None}
@@ -143,7 +143,7 @@ def _own_builds(db: sqlite3.Connection, deployments: Iterable[Deployment]) -> li
 def _first_build(
     db: sqlite3.Connection, target: Target, after: Instant, deployment: Deployment
 ) -> Build | None:
-    """The earliest build of the artifact that began after a moment and before the deployment."""
+    """The first build of the artifact that started after an instant and before the deployment."""
     names = ("", deployment.artifact, deployment.service)
     where = (
         "operation IN ('build', 'pipeline') AND project = ? AND started_at > ? "

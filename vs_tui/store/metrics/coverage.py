@@ -1,4 +1,4 @@
-"""Which spans the rules of the metrics match, and which deploys they leave out."""
+"""Reads which spans match the rules of the metrics, and which deploys the rules leave out."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from vs_tui.store.schema import open_reader
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What the database has for the metrics."""
+    """The data in a database that the metrics can use."""
 
     deploys: Mapping[str, int]
-    """Environment, empty where none is named -> finished deploys."""
+    """Environment, empty if none is named -> finished deploys."""
     matched: Mapping[str, int]
-    """Filter of a rule -> spans that it matches."""
+    """Filter of a rule -> number of matching spans."""
     without_team: Mapping[str, int]
-    """Project of no team -> finished deploys."""
+    """Project without a team -> finished deploys."""
     shared: Mapping[str, Sequence[str]]
-    """Project with deploys -> the teams that list it, where these are several."""
+    """Project with deploys -> the teams that list it, if there are several."""
 
 
 def read_coverage(path: Path, filters: Sequence[str], teams: Teams, now: Instant) -> Coverage:
-    """The coverage of a database file. Raises as opening it does."""
+    """The coverage of a database file. Raises the same errors as `open_reader`."""
     db = open_reader(path)
     try:
         finished = "operation = 'deploy' AND status NOT IN ('in_flight', 'cancelled')"

@@ -1,4 +1,4 @@
-"""What the deployments of one target are judged by, read from spans and links."""
+"""Reads the evidence by which the deployments of one target are judged, from spans and links."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from vs_tui.store.proximity import PLACELESS
 
 _OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
 _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structure')"
-"""Rules of links that somebody stated; all others are found by what two spans have in common."""
+"""SQL: rules of links that a sender or a person stated; other links come from keys that two spans
+share."""
 
 
 def evidence_of(
@@ -34,7 +35,7 @@ def evidence_of(
     rules: MetricRules,
     teams: Teams = Teams(),  # noqa: B008
 ) -> Evidence:
-    """All that the deployments of a target since a moment are judged by."""
+    """The evidence for the deployments of a target since an instant."""
     deployments = _deployments(db, target, since, rules, teams)
     finished = [d for d in deployments if d.finished]
     keys = list(dict.fromkeys(span for d in finished for span in d.spans))
@@ -56,7 +57,8 @@ def evidence_of(
 def _deployments(
     db: sqlite3.Connection, target: Target, since: Instant, rules: MetricRules, teams: Teams
 ) -> list[Deployment]:
-    """Attempts, and regions of a run, as one; in flight and cancelled ones too."""
+    """The deployments of a target, including those in flight and cancelled ones. Attempts, and
+    regions of one run, are merged into one."""
     sql = (
         f"SELECT key FROM metric_deploys WHERE {_OF_TARGET} AND ended_at >= ? "
         f"UNION SELECT key FROM metric_deploys WHERE {_OF_TARGET} AND ended_at IS NULL"
@@ -103,9 +105,10 @@ _RUN_ABOVE: Final = (
 
 
 def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> list[Deployment]:
-    """With the run and the job that each is below, where its sender does not say them itself.
+    """The deployments with the run and the job above each, unless its sender names the run.
 
-    A job names its run, also where nobody sends the run itself (only GitLab's job events ticked).
+    A job also names its run, for senders that do not report the run itself (GitLab with only job
+    events ticked).
     """
     jobs: dict[str, str] = {}
     runs: dict[str, str] = {}
@@ -126,7 +129,7 @@ def _with_runs(db: sqlite3.Connection, deployments: Sequence[Deployment]) -> lis
 
 
 def _runs(db: sqlite3.Connection, spans: Collection[Span]) -> dict[str, list[Run]]:
-    """Span -> the runs it went through, where there were several."""
+    """Span -> the runs it went through, if there were several."""
     told = {span.key: runs_told(span) for span in spans}
     reopened = [span.key for span in spans if span.reopens and not told[span.key]]
     events: dict[str, list[Event]] = {}
@@ -140,8 +143,8 @@ def _runs(db: sqlite3.Connection, spans: Collection[Span]) -> dict[str, list[Run
 def _services(
     db: sqlite3.Connection, target: Target, deployments: Iterable[Deployment]
 ) -> list[str]:
-    """What a test or an incident calls the service: it may be one of the artifacts that are
-    deployed as one, unless that is deployed by itself as well."""
+    """The names that tests and incidents may use for the service. An artifact that is deployed
+    together with others counts, unless it is also deployed by itself."""
     artifacts = {name for d in deployments for name, _ in d.parts}
     alone = (
         f"SELECT service FROM metric_deploys WHERE project = ? AND service {rows.KEYS} "
@@ -160,7 +163,7 @@ def _tests(
     services: Sequence[str],
     keys: Sequence[str],
 ) -> list[Test]:
-    """Those of the target, and those that say that they are below its deploys."""
+    """The tests of the target, and those with a stated parent among its deploys."""
     names = spellings(target.environment)
     where = (
         f"operation = 'test' AND environment <> '' AND project = ? AND service {rows.KEYS} "
@@ -189,7 +192,7 @@ def _tests(
 
 
 def _results(test: Test, runs: Sequence[Run]) -> list[tuple[Instant, bool]]:
-    """(end, passed) of each run of a test, the span as it stands last."""
+    """(end, passed) of each run of a test; the current state of the span comes first."""
     told = [(r.ended_at, r.outcome is Outcome.OK) for r in runs if r.ended_at is not None]
     return told[::-1] if len(told) > 1 else [(test.ended_at, test.passed)]
 
@@ -201,7 +204,7 @@ def _incidents(
     services: Sequence[str],
     keys: Sequence[str],
 ) -> list[Incident]:
-    """Those of its services or of its project, and those that are linked to its deploys."""
+    """The incidents of the target's services or project, and those linked to its deploys."""
     names = ("", *spellings(target.environment))
     named = rows.as_json(names)
     of_place = (
@@ -264,8 +267,8 @@ _OF_SERVICE: Final = _LAST.format(
 
 
 def _later_elsewhere(db: sqlite3.Connection, target: Target, keys: Sequence[str]) -> set[str]:
-    """The incidents that say too little to be of one target alone, and before which a deployment
-    of another one had begun last: one without an environment, a ticket of a repository."""
+    """The incidents that name too little to belong to one target alone (no environment, or a ticket
+    of a repository), if another target had the latest deployment before them."""
     sql = (
         f"SELECT i.key, CASE WHEN i.service = '' THEN {_OF_PROJECT} ELSE {_OF_SERVICE} END "
         "FROM metric_incidents i WHERE i.key IN (SELECT value FROM json_each(?1))"
@@ -276,7 +279,7 @@ def _later_elsewhere(db: sqlite3.Connection, target: Target, keys: Sequence[str]
 
 
 def _episodes(incident: Incident, runs: Sequence[Run]) -> list[Incident]:
-    """An incident for each time that it was open."""
+    """One incident for each time that it was open."""
     if len(runs) < 2:
         return [incident]
     return [

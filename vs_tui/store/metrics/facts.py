@@ -1,6 +1,6 @@
-"""Facts: the spans that count as production deployments, as incidents and as finished work.
+"""Facts: rows of the spans that count as production deployments, incidents and finished work.
 
-A row each, kept as spans change and made again when a rule of the configuration changes.
+The rows change with the spans, and are made again when a rule of the configuration changes.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from vs_tui.store import rows
 from vs_tui.store.span_folding import Change
 
 Touched = dict[Target, Instant]
-"""Target -> the earliest moment at which something about it changed."""
+"""Target -> earliest instant at which one of its facts changed."""
 _Row = tuple[Any, ...]
 _TABLES: Final = ("metric_deploys", "metric_incidents", "dora_work")
-"""By the key of a span. Incidents and work whose traces were pruned go on to count."""
+"""Tables with the key of a span. Incidents and work of pruned traces still count."""
 
 
 class Facts:
-    """Keeps the rows by one configuration."""
+    """Updates the rows by one configuration."""
 
     def __init__(self, rules: MetricRules, environments: Environments) -> None:
         self._rules = rules
@@ -38,7 +38,7 @@ class Facts:
     def update(
         self, db: sqlite3.Connection, changes: Sequence[Change], gone: Sequence[str]
     ) -> Touched:
-        """Bring the rows of changed spans up to date; the targets that lost or got a deployment."""
+        """Update the rows of changed spans. Returns the targets that lost or got a deployment."""
         for table in _TABLES if gone else ():
             db.execute(f"DELETE FROM {table} WHERE key {rows.KEYS}", (rows.as_json(gone),))
         know_since(db, changes)
@@ -51,7 +51,7 @@ class Facts:
         return self.write(db, spans) if spans else {}
 
     def write(self, db: sqlite3.Connection, spans: Sequence[Span]) -> Touched:
-        """Make the rows of these spans what they are now."""
+        """Write the current rows of these spans. Returns the targets whose deployments changed."""
         touched: Touched = {}
         for old, new in _replace(db, "metric_deploys", spans, map(self._deployment, spans)):
             for row in (old, new):
@@ -95,7 +95,8 @@ class Facts:
 def _replace(
     db: sqlite3.Connection, table: str, spans: Sequence[Span], wanted: Iterable[_Row | None]
 ) -> list[tuple[_Row | None, _Row | None]]:
-    """Make the rows of these spans the wanted ones; those that differ, as they were and are."""
+    """Replace the rows of these spans by the wanted ones. Returns (old, new) of each row that
+    differs."""
     sql = f"SELECT * FROM {table} WHERE key {rows.KEYS}"
     before = {row[0]: row for row in rows.select_in(db, sql, [span.key for span in spans])}
     changed = [
@@ -119,17 +120,17 @@ _ATTEMPTS: Final = (
 
 
 def attempts_around(db: sqlite3.Connection, deploys: Iterable[str]) -> list[tuple[str, str]]:
-    """(retry, what it retries) of all attempts that these deploys are among."""
+    """(retry, retried deploy) of all attempts that are connected to these deploys."""
     return list(rows.select_in(db, _ATTEMPTS, deploys))
 
 
 _HEARD: Final = frozenset({"deploy", "pipeline", "build", "push", "test", "release"})
-"""What is heard of a service. What people keep open for long is left out: it may have begun before
-anything was sent."""
+"""Operations whose first event tells when a service began to report. Others, such as tickets, stay
+open for long and may have started before anything was sent."""
 
 
 def know_since(db: sqlite3.Connection, changes: Iterable[Change]) -> None:
-    """Keep when something was heard of each service of a project first."""
+    """Store the first event of each service of a project."""
     first: dict[tuple[str, str], Instant] = {}
     left: set[tuple[str, str, Instant]] = set()
     for old, new, *_ in changes:
@@ -151,7 +152,7 @@ def know_since(db: sqlite3.Connection, changes: Iterable[Change]) -> None:
 
 
 def know_since_all(db: sqlite3.Connection, where: str = "1", *bound: str) -> None:
-    """The same for all spans that are stored."""
+    """Store the same for all stored spans that meet a condition."""
     db.execute(
         "INSERT INTO metric_since SELECT project, service, "
         f"MIN(COALESCE(started_at, ended_at, last_event_at)) FROM spans WHERE {where} "

@@ -1,5 +1,5 @@
-"""Judges the deployments of some targets anew and writes the rows that differ: verdicts, what they
-shipped, and the signs that they failed."""
+"""Judges the deployments of some targets again and writes the rows that differ: verdicts, shipped
+changes, and signs of failure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ _PLACES: Final = (
     "place IN (SELECT id FROM dora_places "
     "WHERE project = ?1 AND ?2 IN (service, product) AND environment = ?3)"
 )
-"""Of a target, its three first: an artifact of a product has a place of its own."""
+"""SQL: the places of a target, given by its first three parameters. An artifact of a product has a
+place of its own."""
 
 
 class Judging:
@@ -44,7 +45,7 @@ class Judging:
     def __init__(
         self, db: sqlite3.Connection, rules: MetricRules, changes: Iterable[str], teams: Teams
     ) -> None:
-        """`changes`: those whose first shipments are to be found again in any case."""
+        """`changes` are changes whose first shipment must be found again in any case."""
         self._db = db
         self._rules = rules
         self._teams = teams
@@ -53,7 +54,7 @@ class Judging:
         self._places = {place: number for number, place in places(db).items()}
 
     def target(self, target: Target, moment: Instant) -> None:
-        """Judge the deployments of a target that something at `moment` may concern."""
+        """Judge the deployments of a target that an event at `moment` may affect."""
         low = self._before(target, moment)
         while True:
             since = self._before(target, self._success_before(target, low))
@@ -76,8 +77,8 @@ class Judging:
         self._replace(where, (*target, low), verdicts)
 
     def _before(self, target: Target, moment: Instant) -> Instant:
-        """From where on verdicts depend on what happens at a moment: from the success before it,
-        and from whatever had failed and was not over, or is closed by a test."""
+        """The instant from which verdicts depend on an event at `moment`: the success before it, or
+        an earlier failure that was still open or that a test closes."""
         sql = (
             f"SELECT MIN(at) FROM dora_signals WHERE {_PLACES} AND (ended_at >= ? OR "
             "(ended_at IS NULL AND (kind <> 'incident' OR started_at >= ?)))"
@@ -104,7 +105,7 @@ class Judging:
         return row[0] if row else 0
 
     def _reverted(self, target: Target, found: Iterable[Assessed]) -> Instant | None:
-        """When the first of the changes was shipped that these deployments revert."""
+        """The first shipment of a change that these deployments revert; None without a revert."""
         titles = {
             match[1]
             for verdict in found
@@ -127,7 +128,7 @@ class Judging:
         verdicts: Iterable[Assessed],
         unit: int | None = None,
     ) -> None:
-        """Make the deployments that match be those of these verdicts."""
+        """Replace the stored deployments that meet a condition by these verdicts."""
         wanted: Rows = {}
         for verdict in verdicts:
             place = self._place(place_of(verdict))
@@ -152,7 +153,7 @@ class Judging:
         return self._places[place]
 
     def products(self) -> None:
-        """Put the product deployments together again whose parts changed."""
+        """Build the product deployments again whose parts changed."""
         for group in sorted(self._groups):
             parts = parts_of(self._db, group)
             whole = product_deployments(
@@ -162,7 +163,7 @@ class Judging:
             self._replace("product_group = ? AND unit = 2", (group,), whole, WHOLE)
 
     def first_shipments(self) -> None:
-        """Mark in which deployment of each group a change counts: the first that shipped it."""
+        """Mark the deployment of each group in which a change counts: the first that shipped it."""
         sql = (
             "SELECT change, deployment, unit, place, first FROM dora_changes "
             f"WHERE change {rows.KEYS} ORDER BY at, deployment"

@@ -1,8 +1,8 @@
-"""Keeps the metrics up to date: after every fold the deployments it may concern are judged anew.
+"""Keeps the metrics up to date: after every fold it judges the affected deployments again.
 
-What a span can change lies at its target from a little before its moment on: the deployments
-whose failure it may close, and all that follow. So only that stretch is read and judged, and the
-result is the same as judging everything (a test holds them together).
+A changed span affects its target from a little before its own time on: the deployments whose
+failure it may close, and all later ones. Only these are read and judged, and the result is the same
+as judging everything (a test compares the two).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from vs_tui.store.vcs_history import write_history
 log = logging.getLogger(__name__)
 
 VERSION: Final = 5
-"""Of the rules that verdicts are made by: a new one makes them all anew."""
+"""Version of the rules for verdicts; a new version judges everything again."""
 SPANS_AT_ONCE: Final = 2_000
 _DIRTY = "broken"
 _NEXT_TARGET: Final = (
@@ -43,7 +43,7 @@ _NEXT_TARGET: Final = (
 
 
 class MetricsKeeper:
-    """One for a writer; give `after_fold` and `adopt_some` to its settings."""
+    """The keeper of one writer; pass `after_fold` and `adopt_some` to the writer's settings."""
 
     def __init__(
         self,
@@ -59,10 +59,10 @@ class MetricsKeeper:
     def after_fold(
         self, db: sqlite3.Connection, changes: Sequence[Change], gone: Sequence[str] = ()
     ) -> None:
-        """Judge anew what these changed spans may concern, and those that are gone.
+        """Judge again what these changed and deleted spans may affect.
 
-        A fault here must not cost a delivery: it is undone, logged, and all is judged anew at
-        the next start.
+        A bug here must not lose a delivery: the work is rolled back and logged, and the next start
+        judges everything again.
         """
         db.execute("SAVEPOINT metrics")
         try:
@@ -78,10 +78,11 @@ class MetricsKeeper:
         db.execute("RELEASE metrics")
 
     def adopt_some(self, db: sqlite3.Connection, _: object = None) -> bool:
-        """Judge some more by today's rules, teams and environments; False once all is judged.
+        """Judge some more by the current rules, teams and environments. Returns False once all is
+        judged.
 
-        Call it once the spans have their teams. How far it came is kept with the database, for the
-        next start. The caller's transaction.
+        Call it once the spans have their teams. The progress is stored in the database, for the
+        next start. Runs in the caller's transaction.
         """
         sql = "SELECT name, value FROM meta WHERE name IN ('dora', 'dora_from')"
         names = dict(db.execute(sql).fetchall())
@@ -101,9 +102,9 @@ class MetricsKeeper:
         return True
 
     def _begin(self, db: sqlite3.Connection, stored: str) -> list[Any]:
-        """Begin with the first step. What was begun for another configuration is no longer true
-        of all targets; what an older version or a fault left is deleted, but for what was pruned:
-        which of these deployments was a change's first must be found again."""
+        """Start with the first step; returns it. Partial work of another configuration is invalid.
+        Rows of an older version or after a bug are deleted, except those of pruned traces, whose
+        first shipments must be found again."""
         half = f"({VERSION}, half)"
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dora', ?)", (half,))
         db.execute("DELETE FROM metric_deploys")
@@ -116,10 +117,10 @@ class MetricsKeeper:
         return ["history", 0]
 
     def _step(self, db: sqlite3.Connection, step: str, *after: Any) -> list[Any]:
-        """Read the next spans, or judge the next target; where to go on, nothing at the end.
+        """Read the next spans, or judge the next target. Returns the next step, empty at the end.
 
-        First what each branch got and where deploys stand in it, for a database of an older
-        version; then the facts; then target by target.
+        A database of an older version first gets the history of branches and the positions of
+        deploys. Then come the facts, then one target after the other.
         """
         if step == "targets":
             target = db.execute(_NEXT_TARGET, after).fetchone()

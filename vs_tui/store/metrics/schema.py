@@ -1,7 +1,7 @@
-"""Tables of the delivery metrics: rows of judged deployments, the changes they shipped and the
-signs that they failed (`DORA_ROWS`), and the spans that count (`COUNTED_SPANS`).
+"""Tables of the delivery metrics: judged deployments, the changes they shipped and the signs of
+their failures (`DORA_ROWS`), and the spans that count (`COUNTED_SPANS`).
 
-Written within the writer's transactions (`keeper`). Instants are INTEGER microseconds.
+They are written within the writer's transactions (`keeper`). Instants are INTEGER microseconds.
 """
 
 from typing import Final
@@ -47,7 +47,8 @@ CREATE TABLE dora_blames (incident);
 CREATE TABLE dora_strands (id);
 CREATE TABLE dora_pages (id);
 """
-"""What `DORA_ROWS` reads of schema 5, empty: what older schemas judged is judged again."""
+"""The tables of schema 5 that `DORA_ROWS` reads, empty: verdicts of older schemas are made
+again."""
 
 SPAN_INDEXES: Final = """
 CREATE INDEX IF NOT EXISTS spans_deployed
@@ -96,8 +97,8 @@ CREATE TRIGGER metric_gone AFTER DELETE ON spans BEGIN
     DELETE FROM metric_deploys WHERE key = OLD.key;
 END;
 """
-"""Spans that count as production deployments and as incidents, by the configuration's rules.
-Incidents of pruned traces go on to count."""
+"""Spans that count as production deployments and incidents, by the rules of the configuration.
+Incidents of pruned traces still count."""
 
 DORA_ROWS: Final = """
 CREATE TABLE judged (
@@ -238,4 +239,4 @@ CREATE VIEW dora_incidents AS SELECT i.key, CASE i.team WHEN '' THEN COALESCE(
     FROM metric_incidents i WHERE i.is_production = 1 OR EXISTS (SELECT 1 FROM dora_signals s
         WHERE s.span = i.key AND s.span <> '' AND s.unit < 2);
 """
-"""What figures are made of as plain rows; what was judged of pruned traces is kept."""
+"""The rows from which figures are computed; those of pruned traces are kept."""

@@ -1,4 +1,5 @@
-"""The delivery metrics out of the read models: what view, API, commands and Prometheus ask."""
+"""Reads the delivery metrics from the read models, for the view, the API, the commands and
+Prometheus."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ _DEPLOYMENTS: Final = (
     "FROM dora_deployments INDEXED BY dora_deployments_counted "
     f"WHERE {_OF_WINDOW} AND {_FINISHED}"
 )
-"""Of many rows SQLite makes an array of JSON in half the time that rows take."""
+"""SQL: a JSON array of many rows takes SQLite half the time of the rows themselves."""
 _SHIPPED: Final = (
     "FROM dora_changes INDEXED BY dora_changes_counted WHERE first & :bit "
     "AND place IN (SELECT value FROM json_each(:places)) AND at >= :since AND at < :until"
@@ -62,26 +63,26 @@ Bound = dict[str, int | str]
 
 
 class Groups:
-    """The rows of groups, by places and first moments that are read once for a whole answer."""
+    """Reads the rows of groups. Places and first instants are read once for a whole answer."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
         self._places = places(db)
 
     def places_of(self, group: Group) -> Iterator[tuple[int, Place]]:
-        """By id, where what a group counts was deployed."""
+        """(id, place) of each place whose deployments a group counts."""
         for number, place in self._places.items():
             of_team = not group.team or group.team in place.teams
             if of_team and group.name in place.names(group.level):
                 yield number, place
 
     def names(self, level: str, team: str) -> list[str]:
-        """The groups of a level, of one team unless that is empty."""
+        """The names of the groups of a level; of one team, unless it is empty."""
         own = (place for place in self._places.values() if not team or team in place.teams)
         return sorted({name for place in own for name in place.names(level)})
 
     def bound(self, window: Window, group: Group) -> Bound:
-        """What a query of the rows of a group in a window is given."""
+        """The parameters of a query for a group's rows in a window."""
         return {
             "places": rows.as_json(number for number, _ in self.places_of(group)),
             "unit": group.other_unit,
@@ -92,7 +93,7 @@ class Groups:
         }
 
     def counted(self, window: Window, group: Group) -> Counted:
-        """What a group counts in a window and the period before."""
+        """The data that a group counts in a window and in the period before."""
         bound = self.bound(window, group)
         longer = {**bound, "since": window.previous.since}
         found = self.db.execute(_DEPLOYMENTS, longer).fetchone()
@@ -111,7 +112,7 @@ class Groups:
     def first(
         self, group: Group, column: str = "ended_at", where: str = _FINISHED
     ) -> Instant | None:
-        """When the first deployment of a group ended."""
+        """The end of a group's first deployment, or the minimum of another column."""
         sql = (
             f"SELECT MIN(at) FROM (SELECT (SELECT MIN({column}) FROM dora_deployments d "
             f"WHERE d.place = p.value AND d.unit <> :unit AND {where}) AS at "
@@ -123,19 +124,19 @@ class Groups:
 
     @cached_property
     def _since(self) -> dict[str, Instant]:
-        """Project -> when something was heard of it first."""
+        """Project -> time of its first event."""
         sql = "SELECT project, MIN(at) FROM metric_since GROUP BY 1"
         return dict(self.db.execute(sql).fetchall())
 
     def since(self, group: Group) -> Instant | None:
-        """When something was heard of the projects of a group first."""
+        """Time of the first event in the projects of a group."""
         if group.level == "all":
             return min(self._since.values(), default=None)
         projects = {place.project for _, place in self.places_of(group)}
         return min((self._since[p] for p in projects if p in self._since), default=None)
 
     def before(self, window: Window, group: Group) -> Before:
-        """What is known of a group before a window: the same wherever a number is shown."""
+        """The facts about a group before a window; the same wherever a number is shown."""
         own, since = self.first(group), self.since(group)
         first = min((at for at in (own, since) if at is not None), default=None)
         before = window.previous
@@ -155,9 +156,9 @@ def read_scorecards(
     by: str = "team",
     beside: bool = False,
 ) -> list[Scorecard]:
-    """The metrics of each group; of every team that is configured or deployed by default.
+    """The metrics of each group; by default of every team that is configured or has deployed.
 
-    Without teams `team` means everyone. ValueError says what can be grouped by.
+    If there is no team, the one card is about everyone. The ValueError lists the groupings.
     """
     if by not in GROUPS:
         raise ValueError(f"'{by}' cannot be grouped by; use one of {', '.join(GROUPS)}")
@@ -181,19 +182,19 @@ def read_scorecards(
 
 
 def group_of(team: str) -> Group:
-    """A team, or everyone for empty."""
+    """The group of a team, or of everyone for an empty name."""
     return Group("team", "", team) if team else Group("all", "", "")
 
 
 def first_deploy(db: sqlite3.Connection) -> Instant | None:
-    """When the first deploy known of anyone began."""
+    """The start of the first known deploy."""
     return Groups(db).first(group_of(""), "started_at", "1")
 
 
 def read_seen(
     db: sqlite3.Connection, window: Window, environments: Environments, team: str
 ) -> Seen:
-    """Where deploys went in a window; of all time as long as none counts."""
+    """The environments of deploys in a window; of all time while no deploy counts."""
     counted = Groups(db).first(group_of(team)) is not None
     of_team, named = ("AND team = ?", (team,)) if team else ("", ())
     in_window = "AND ended_at >= ? AND ended_at < ?" if counted else ""
@@ -206,7 +207,7 @@ def read_seen(
 
 
 def unowned_projects(db: sqlite3.Connection, window: Window) -> dict[str, int]:
-    """Project that no team lists -> its deployments that count, the most first."""
+    """Project that no team lists -> its counted deployments, most first."""
     sql = (
         f"SELECT project, COUNT(*) FROM dora_deployments WHERE {_OF_WINDOW} AND {_FINISHED} "
         "GROUP BY project ORDER BY 2 DESC, 1"
@@ -216,7 +217,7 @@ def unowned_projects(db: sqlite3.Connection, window: Window) -> dict[str, int]:
 
 
 def team_names(db: sqlite3.Connection, teams: Teams) -> list[str]:
-    """The configured teams, and any other that has deployed."""
+    """The configured teams, and any others with deployments."""
     sql = (
         "SELECT team FROM dora_places p WHERE EXISTS (SELECT 1 FROM dora_deployments d "
         f"WHERE d.place = p.id AND d.unit <> 1 AND d.{_FINISHED})"
@@ -232,7 +233,8 @@ def team_names(db: sqlite3.Connection, teams: Teams) -> list[str]:
 def read_beside(
     found: Groups, window: Window, group: Group, counted: Counted, teams: Teams
 ) -> Beside:
-    """Incidents, deploys, pull requests and tickets of a team (empty is all) in a window."""
+    """Figures about incidents, deploys, pull requests and tickets of a team (empty for all) in a
+    window."""
     db, team = found.db, group.name
     of_team, bound = ("AND team = :team" if team else ""), found.bound(window, group)
     bound |= {"team": team, "until": window.end}

@@ -1,5 +1,5 @@
-"""Reports that are read from the spans themselves: durations, pull requests, flaky jobs and when
-what is in flight should end."""
+"""Reports that read the spans themselves: durations, pull requests, flaky jobs, and the expected
+ends of spans in flight."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ MAX_EXPECTED: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """Which spans a report is about, as SQL: everybody's, or those of one team."""
+    """SQL condition for the spans of a report: all spans, or those of one team."""
 
     where: str = "1"
     bound: Sequence[Any] = ()
 
 
 def spans_of(db: sqlite3.Connection, team: str, teams: Teams) -> Whose:
-    """The spans of a team: its own, and those of the projects that it lists beside another team,
-    which are stored as the other's. All spans without a team."""
+    """The spans of a team: its own, and those of projects that it shares with the team under which
+    they are stored. All spans for an empty team."""
     if not team:
         return Whose()
     projects = {kind[KIND.index("project")] for kind in _kinds(db)}
@@ -63,7 +63,7 @@ def spans_of(db: sqlite3.Connection, team: str, teams: Teams) -> Whose:
 
 @contextmanager
 def one_moment(db: sqlite3.Connection) -> Iterator[None]:
-    """What is read within is the state of one moment, however many statements it takes."""
+    """All statements in this context read the same state of the database."""
     if db.in_transaction:
         yield
         return
@@ -81,12 +81,11 @@ def read_durations(
     filter_text: str = "",
     whose: Whose = Whose(),
 ) -> list[GroupFigures]:
-    """Figures a group of spans; phases only when they are grouped by or asked for.
+    """Figures for each group of spans; phases only if they are grouped by or filtered for.
 
-    Spans that are over are read a kind at a time, which is the order of their index, and grouped
-    here: to sort all of them by group takes SQLite longer than all the rest. Of many rows it makes
-    an array of JSON in half the time that rows take. ValueError for a grouping or a filter that is
-    not known.
+    Ended spans are read one kind at a time, in the order of their index, and grouped here: sorting
+    all of them by group takes SQLite longer than all the rest. A JSON array of many rows takes
+    SQLite half the time of the rows themselves. ValueError for an unknown grouping or filter.
     """
     check_grouping(grouping)
     where, bound = span_where(filter_text, window.now)
@@ -133,7 +132,8 @@ def _of(
     fixed: Sequence[str | None],
     values: tuple[str, ...],
 ) -> Tally:
-    """The tally of a group: of what is fixed for a kind of spans, and of the other values."""
+    """The tally of a group. `fixed` has the values that a kind of spans shares, None where `values`
+    has the value."""
     group = values
     if len(values) < len(fixed):
         others = iter(values)
@@ -145,15 +145,15 @@ def _of(
 
 
 def _kinds(db: sqlite3.Connection) -> Iterator[tuple[str, ...]]:
-    """What kinds of spans are over."""
+    """The kinds of ended spans."""
     return _each(db, "spans_finished", KIND, "ended_at", "ended_at IS NOT NULL")
 
 
 def _each(
     db: sqlite3.Connection, index: str, names: Sequence[str], then: str, where: str
 ) -> Iterator[tuple[str, ...]]:
-    """The different values of the columns that an index begins with, by a step in it for each;
-    `then` is the column after them."""
+    """The distinct values of the first columns of an index, found with one seek for each; `then` is
+    the column after them."""
     listed = ", ".join(names)
     # A blob is more than any number or text: the next entry has other values.
     sql = (
@@ -173,8 +173,8 @@ def read_pull_requests(
     after: PullRequest | None = None,
     limit: int = -1,
 ) -> list[PullRequest]:
-    """Those created in the window, oldest first, with who reviewed them: all of them, or a page
-    of those that come after one."""
+    """Pull requests created in the window, oldest first, with their reviewers: all of them, or a
+    page after one."""
     since, key = (after.created_at, after.key) if after else (window.since, "")
     columns = (*PULL_REQUEST, *PULL_REQUEST_MORE)
     found = _pull_requests(db, columns, (since, window.until), whose, (since, key), limit)
@@ -198,7 +198,8 @@ def _reviewed(pull_request: PullRequest, reviewers: Sequence[str]) -> PullReques
 def read_periods(
     db: sqlite3.Connection, window: Window, whose: Whose, period: str, week_start: int = MONDAY
 ) -> list[PeriodFigures]:
-    """The same a day, week or month and repository. ValueError names the periods."""
+    """Figures of pull requests for each repository and day, week or month. The ValueError names the
+    periods."""
     found = _pull_requests(db, PULL_REQUEST, (window.since, window.until), whose)
     return aggregate(found, period, window.zone, window.now, week_start=week_start)
 
@@ -224,7 +225,7 @@ def _pull_requests(
 
 
 def read_flaky(db: sqlite3.Connection, window: Window, whose: Whose) -> list[FlakyJob]:
-    """Jobs with both results on one commit, the most often flaky first."""
+    """Jobs that passed and failed on the same commit, the most often flaky first."""
     runs = f"FROM spans INDEXED BY spans_runs WHERE {IS_RUN} AND project = ? AND job = ?"
     # SQLite takes the commit of the row that has the MAX: the last one with both results.
     commits = (
@@ -249,14 +250,14 @@ def read_flaky(db: sqlite3.Connection, window: Window, whose: Whose) -> list[Fla
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A span in flight and when it should end; None without a success of its series."""
+    """A span in flight and its expected end; None without a success of its series."""
 
     span: Span
     expectation: Expectation | None
 
 
 def read_expected(db: sqlite3.Connection, whose: Whose, now: Instant) -> list[Expected]:
-    """What is in flight, the longest first."""
+    """The spans in flight with their expected ends, longest running first."""
     sql = (
         f"SELECT {rows.SELECT_SPAN} FROM spans WHERE status = 'in_flight' AND derived = 0 "
         f"AND started_at IS NOT NULL AND {whose.where} ORDER BY started_at LIMIT {MAX_EXPECTED}"

@@ -1,7 +1,7 @@
-"""Totals of delivery that only grow: what is counted is remembered by the 8 bytes of its hash, so
-that a restart, a rebuild or a pruned trace counts nothing twice and takes nothing back.
+"""Delivery totals that only grow. Counted facts are remembered by the 8 bytes of their hash, so
+that a restart, a rebuild or a pruned trace neither counts a fact twice nor removes it.
 
-The totals are brought up to date from the change feed when somebody asks for them.
+The totals are updated from the change feed when they are requested.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ _WATCHED: Final = ", ".join(f"'{operation}'" for operation in WATCHED)
 
 
 class Reading(NamedTuple):
-    """A part of the change feed."""
+    """The facts in a part of the change feed."""
 
     counts: Sequence[Count]
-    """What was not counted before."""
+    """The facts that are not counted yet."""
     read_to: int
-    """The change number to go on from."""
+    """The change number to continue from."""
     more: bool
     since: Instant | None
-    """The earliest time that judged facts may have changed from; None for none."""
+    """The earliest time of judged facts that may have changed; None if none did."""
 
 
 def read_position(db: sqlite3.Connection) -> int:
-    """The change number up to which everything was counted; 0 at the beginning."""
+    """The change number up to which everything is counted; 0 at the beginning."""
     row = db.execute("SELECT value FROM meta WHERE name = ?", (_POSITION,)).fetchone()
     position = 0 if row is None else int(row[0])
     # After a rebuild the feed may have begun again; what was counted is known by its hash.
@@ -63,7 +63,7 @@ def read_position(db: sqlite3.Connection) -> int:
 def read_changes(
     db: sqlite3.Connection, after: int, rules: MetricRules, limit: int = AT_ONCE
 ) -> Reading:
-    """What the spans say that changed after a change number; reads about `limit` spans."""
+    """The facts in spans that changed after a change number; reads about `limit` spans."""
     sql = "SELECT changed FROM spans WHERE changed > ? ORDER BY changed LIMIT 1 OFFSET ?"
     row = db.execute(sql, (after, limit)).fetchone()
     last = rows.number(db, "SELECT MAX(changed) FROM spans") if row is None else int(row[0])
@@ -87,7 +87,7 @@ def read_changes(
 
 
 def _since(db: sqlite3.Connection, spans: Iterable[Span]) -> Instant | None:
-    """From when on deployments, changes and incidents may have changed with these spans."""
+    """The earliest time of deployments, changes and incidents that these spans may affect."""
     listed = list(spans)
     found = [span.at for span in listed]
     sql = f"SELECT MIN(at) FROM dora_signals WHERE span {rows.KEYS} AND span <> ''"
@@ -96,7 +96,7 @@ def _since(db: sqlite3.Connection, spans: Iterable[Span]) -> Instant | None:
 
 
 def first_fact(db: sqlite3.Connection) -> Instant | None:
-    """When the first judged fact was."""
+    """The time of the first judged fact."""
     sql = "SELECT MIN(at) FROM (SELECT MIN(ended_at) AS at FROM dora_deployments UNION ALL {})"
     incidents = "SELECT MIN(started_at) FROM dora_incidents"
     found: Instant | None = db.execute(sql.format(incidents)).fetchone()[0]
@@ -104,8 +104,8 @@ def first_fact(db: sqlite3.Connection) -> Instant | None:
 
 
 def read_facts(db: sqlite3.Connection, since: Instant, until: Instant) -> Sequence[Count]:
-    """What was judged of a time and not counted before: deployments to production, the changes
-    they shipped, incidents."""
+    """Judged facts of a time range that are not counted yet: deployments to production, the changes
+    they shipped, and incidents."""
     known = places(db)
     labels = {id_: _labels(place) for id_, place in known.items()}
     bounds = (rows.as_json(list(known)), since, until)
@@ -142,12 +142,13 @@ def _labels(place: Place) -> Labels:
 
 
 def _one_team(team: str) -> str:
-    """The first of several teams: a series has one, and a sum over all must not count twice."""
+    """The first of several teams: a series has one team, and a sum over all must not count
+    twice."""
     return team.split("\n", maxsplit=1)[0]
 
 
 def _new(db: sqlite3.Connection, counts: Iterable[Count]) -> list[Count]:
-    """Those that were not counted before."""
+    """The facts that are not counted yet."""
     by_id = {_id_of(count): count for count in counts}
     sql = f"SELECT id FROM counted_facts WHERE id {rows.KEYS}"
     for (known,) in rows.select_in(db, sql, list(by_id)):
@@ -156,7 +157,7 @@ def _new(db: sqlite3.Connection, counts: Iterable[Count]) -> list[Count]:
 
 
 def _add_reviewed(db: sqlite3.Connection, spans: dict[str, Span]) -> None:
-    """Add the pull requests that were reviewed."""
+    """Add the pull requests of the reviews among these spans."""
     parents = {s.parent_key for s in spans.values() if s.operation == Operation.REVIEW}
     sql = (
         f"SELECT {rows.SELECT_SPAN} FROM spans WHERE operation = 'pull_request' AND key {rows.KEYS}"
@@ -167,7 +168,7 @@ def _add_reviewed(db: sqlite3.Connection, spans: dict[str, Span]) -> None:
 
 
 def _below(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[Span]]:
-    """Reviews and pushes of pull requests."""
+    """Pull request -> its reviews and pushes."""
     found: dict[str, list[Span]] = {}
     sql = (
         f"SELECT {rows.SELECT_SPAN} FROM spans WHERE operation IN ('review', 'push') "
@@ -179,7 +180,7 @@ def _below(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[Span]]
 
 
 def keep_counts(db: sqlite3.Connection, counts: Iterable[Count]) -> None:
-    """Add what was not counted before to the totals."""
+    """Add the facts that are not counted yet to the totals."""
     by_id = {_id_of(count): count for count in _new(db, counts)}
     db.executemany("INSERT INTO counted_facts VALUES (?)", [(id_,) for id_ in by_id])
     totals = {(total.name, total.labels): total for total in read_totals(db)} if by_id else {}
@@ -204,18 +205,18 @@ def keep_counts(db: sqlite3.Connection, counts: Iterable[Count]) -> None:
 
 
 def keep_position(db: sqlite3.Connection, position: int, now: Instant) -> None:
-    """Everything up to a change number is counted."""
+    """Store the change number up to which everything is counted."""
     db.execute("REPLACE INTO meta VALUES (?, ?)", (_POSITION, position))
     db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (_SINCE, now))
 
 
 def read_since(db: sqlite3.Connection) -> Instant:
-    """When counting began; 0 before."""
+    """The time at which counting began; 0 before."""
     return rows.number(db, f"SELECT value FROM meta WHERE name = '{_SINCE}'")
 
 
 def recent_series(db: sqlite3.Connection, limit: int = 50) -> list[tuple[str, str, str]]:
-    """(source, operation, project) of the spans that changed last, the most active first."""
+    """(source, operation, project) of the latest changed spans, most frequent first."""
     return db.execute(
         "SELECT source, operation, project FROM (SELECT source, operation, project FROM spans "
         "WHERE derived = 0 ORDER BY changed DESC LIMIT 20000) "
@@ -225,7 +226,7 @@ def recent_series(db: sqlite3.Connection, limit: int = 50) -> list[tuple[str, st
 
 
 def read_totals(db: sqlite3.Connection) -> list[Total]:
-    """All totals, by name and labels."""
+    """All totals, sorted by name and labels."""
     found = db.execute("SELECT name, labels, n, total, buckets FROM counted_totals ORDER BY 1, 2")
     return [
         Total(name, Labels(*orjson.loads(labels)), n, total, tuple(orjson.loads(buckets)))

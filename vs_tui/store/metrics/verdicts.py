@@ -1,4 +1,4 @@
-"""Verdicts on deployments as rows: what differs is written, and read as verdicts again."""
+"""Stores verdicts on deployments as rows: writes those that differ, and reads them back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vs_tui.metrics.stages import STAGES
 from vs_tui.store import rows
 
 TOLD: Final = "(unit < 2 OR product_group = '')"
-"""SQL: deployments of spans, not those that are put together of others."""
+"""SQL: deployments that come from spans, not those that are put together from parts."""
 STAGE_COLUMNS: Final = tuple(stage.replace(" ", "_") for stage in STAGES)
 _COLUMNS: Final[Mapping[str, str]] = {
     "dora_deployments": "key, span, unit, place, project, service, environment, started_at, "
@@ -28,7 +28,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
     + ", ".join(STAGE_COLUMNS),
     "dora_signals": "deployment, kind, key, span, started_at, ended_at, unit, place, at",
 }
-"""Each begins with the key of the deployment; `dora_changes.first` is found afterwards."""
+"""Table -> columns, the deployment's key first; `dora_changes.first` is computed afterwards."""
 Rows = dict[str, set[tuple[Any, ...]]]
 """Table -> rows."""
 
@@ -65,7 +65,7 @@ def rows_of(verdict: Assessed, unit: int, place: int) -> Rows:
 
 
 def group_text(deployment: Deployment) -> str:
-    """What the parts of one product deployment have in common; empty for a single one."""
+    """The key that the parts of one product deployment share; empty for a single deployment."""
     group = group_of(deployment)
     return orjson.dumps(group).decode() if group else ""
 
@@ -77,13 +77,13 @@ def unit_of(verdict: Assessed) -> int:
 
 
 def place_of(verdict: Assessed) -> Place:
-    """Where a deployment counts."""
+    """The place at which a deployment counts."""
     d = verdict.deployment
     return Place(d.team, d.project, d.service, d.environment, d.product)
 
 
 def stored_rows(db: sqlite3.Connection, keys: Iterable[str]) -> Rows:
-    """What is stored of some deployments."""
+    """The stored rows of these deployments."""
     listed = list(keys)
     found: Rows = {}
     for table, columns in _COLUMNS.items():
@@ -94,8 +94,8 @@ def stored_rows(db: sqlite3.Connection, keys: Iterable[str]) -> Rows:
 
 
 def replace_rows(db: sqlite3.Connection, keys: Iterable[str], wanted: Rows) -> tuple[Rows, Rows]:
-    """Make what is stored of some deployments these rows; what went and what came of those that
-    differ."""
+    """Replace the stored rows of these deployments by the wanted ones. Returns (deleted, inserted)
+    rows of the deployments that differ."""
     before = stored_rows(db, keys)
     differing = {row[0] for table in _COLUMNS for row in before[table] ^ wanted.get(table, set())}
     gone, come = (
@@ -114,14 +114,15 @@ def replace_rows(db: sqlite3.Connection, keys: Iterable[str], wanted: Rows) -> t
 
 
 def delete_rows(db: sqlite3.Connection, keys: Iterable[str]) -> None:
-    """Delete some deployments with all that is stored of them."""
+    """Delete all rows of these deployments."""
     listed = rows.as_json(keys)
     for table, columns in _COLUMNS.items():
         db.execute(f"DELETE FROM {table} WHERE {columns.split(',')[0]} {rows.KEYS}", (listed,))
 
 
 def forget(db: sqlite3.Connection) -> int:
-    """Delete what can be judged anew; how many deployments stay because their spans are gone."""
+    """Delete the verdicts that can be made again. Returns the number of deployments that stay
+    because their spans are deleted."""
     sql = (
         f"SELECT key FROM dora_deployments WHERE {TOLD} AND span IN (SELECT key FROM spans) "
         f"UNION ALL SELECT key FROM dora_deployments WHERE NOT {TOLD} AND product_group NOT IN "
@@ -137,7 +138,7 @@ def forget(db: sqlite3.Connection) -> int:
 
 
 def pruned(db: sqlite3.Connection, keys: Iterable[str]) -> set[str]:
-    """Those of these spans that were deleted; what was judged of them stays."""
+    """The spans among these that were deleted; their verdicts stay."""
     wanted = set(keys)
     return wanted - {
         row[0] for row in rows.select_in(db, f"SELECT key FROM spans WHERE key {rows.KEYS}", wanted)
@@ -145,13 +146,13 @@ def pruned(db: sqlite3.Connection, keys: Iterable[str]) -> set[str]:
 
 
 def places(db: sqlite3.Connection) -> dict[int, Place]:
-    """All places by id."""
+    """Id -> place, for all places."""
     sql = "SELECT id, team, project, service, environment, product FROM dora_places"
     return {row[0]: Place(*row[1:]) for row in db.execute(sql)}
 
 
 def parts_of(db: sqlite3.Connection, group: str) -> list[Assessed]:
-    """The verdicts on the parts of a product deployment, as far as a product is made of them."""
+    """The verdicts on the parts of a product deployment, with the fields that the product needs."""
     sql = f"SELECT key FROM dora_deployments WHERE product_group = ? AND unit = {PART}"
     stored = stored_rows(db, [key for (key,) in db.execute(sql, (group,))])
     _, product, correlation, _ = orjson.loads(group)
