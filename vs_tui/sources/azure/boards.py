@@ -1,8 +1,8 @@
-"""Work items of Azure Boards: issues whose states are their phases.
+"""Work items of Azure Boards: issues whose states are the span's phases.
 
-A body has no category of a state, so an item is done when it has a closing date, which Azure sets
-in every state of the category Completed; without that field, by the names of Microsoft's own
-process templates.
+A body has no category of the state. An item is done if it has a closing date, which Azure sets in
+all states of the category Completed. Without that field the state's name decides, with the names of
+Microsoft's process templates.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _REMOVED: Final = frozenset({"removed"})
 
 
 def read_work_item(hook: Hook) -> Reading:
-    """A work item as its event shows it."""
+    """The event for a work item, from the snapshot in its body."""
     item = obj(hook.resource, "revision") or hook.resource
     fields = obj(item, "fields")
     identifier = number(hook.resource, "workItemId") or number(item, "id")
@@ -65,7 +65,7 @@ def read_work_item(hook: Hook) -> Reading:
             vs__issue__area=text(fields, "System.AreaPath"),
             vs__issue__reason=text(fields, "System.Reason"),
         ),
-        # An update that lists its changes only has no title.
+        # An update that only lists its changes has no title.
         restates=RELATIONS if title else "",
         offers=keys.offers(
             hook.work_item(identifier), Key("issue_key", f"AB#{identifier}", "", "work item")
@@ -76,7 +76,7 @@ def read_work_item(hook: Hook) -> Reading:
 
 
 def _state(hook: Hook, fields: dict[str, Any], column: str) -> tuple[State, Instant, bool]:
-    """State, when it began, and whether it holds although the item had ended."""
+    """State, its start, and whether it supersedes an earlier end."""
     changed = time_of(fields, _STATE_CHANGED)
     if hook.kind == "workitem.deleted":
         return State.CANCELLED, hook.sent_at, True

@@ -1,4 +1,4 @@
-"""`git.push` and `git.pullrequest.*`."""
+"""Reads `git.push` and `git.pullrequest.*`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHANGE_STATES: Final = {"active": "open", "completed": "merged", "abandoned": "
 
 
 def read_push(hook: Hook) -> Reading:
-    """A push is an instant for each ref that it moved."""
+    """One event for each ref that a push moved; each is an instant."""
     repo = Repo.of(obj(hook.resource, "repository"))
     at = time_of(hook.resource, "date") or hook.sent_at
     commits = [entry for entry in items(hook.resource, "commits") if isinstance(entry, dict)]
@@ -86,7 +86,7 @@ def _moved(
 
 
 def _merged_numbers(messages: str, scope: str) -> list[Seek]:
-    """Azure Repos' merge commits begin with `Merged PR 34:`."""
+    """Seeks for the pull requests in merge commits, which begin with `Merged PR 34:`."""
     found = []
     for line in messages.splitlines()[:MAX_COMMITS]:
         number = line.removeprefix("Merged PR ").partition(":")[0]
@@ -97,7 +97,8 @@ def _merged_numbers(messages: str, scope: str) -> list[Seek]:
 
 
 def read_renamed(hook: Hook) -> Reading:
-    """The repository's new name; it is known to people as `project/name`, to others by its URL."""
+    """Events that record the repository's new name: as `project/name` for people, and by URL for
+    keys."""
     repo = Repo.of(obj(hook.resource, "repository"))
     former = text(hook.resource, "oldName", limit=200)
     space = keys.stable(repo.web, repo.id)
@@ -112,9 +113,9 @@ def read_renamed(hook: Hook) -> Reading:
 
 
 def read_pull_request(hook: Hook) -> Reading:
-    """A pull request as its event shows it: its state as of an update outranks an earlier end
-    (abandoned, then reactivated). `merged` only says that a trial merge was made, which happens
-    while it is being completed, so that it reopens nothing."""
+    """The event for a pull request. The state of an update supersedes an earlier end (abandoned,
+    then reactivated). `merged` only reports a trial merge, which also happens during completion, so
+    it reopens nothing."""
     change = hook.resource
     number = hook.required(change, "pullRequestId")
     status = text(change, "status").lower()
@@ -182,7 +183,7 @@ def _offers(
 ) -> tuple[Key, ...]:
     commits = [text(c, "commitId") for c in items(change, "commits")[:MAX_COMMITS]]
     heads = [text(change, "lastMergeSourceCommit", "commitId"), *commits]
-    # Until it is completed this is the commit of a trial merge.
+    # Before completion this is the commit of a trial merge.
     merge = text(change, "lastMergeCommit", "commitId") if state is State.OK else ""
     return keys.offers(
         Key("change", number, repo.scope),
@@ -198,6 +199,6 @@ def _reviewers(change: dict[str, Any]) -> str:
 
 
 def _approvals(change: dict[str, Any]) -> int:
-    """Votes of 10 (approved) and 5 (approved with suggestions)."""
+    """Number of votes of 10 (approved) and 5 (approved with suggestions)."""
     votes = [r.get("vote") for r in items(change, "reviewers") if isinstance(r, dict)]
     return sum(1 for vote in votes if vote in (5, 10))

@@ -1,4 +1,4 @@
-"""The parts that all events of Azure DevOps have: envelope, results, repositories, people."""
+"""The common parts of Azure DevOps' events: envelope, results, repositories, people."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vs_tui.sources.base import Unreadable, obj, text
 RESULTS: Final = {
     "succeeded": (State.OK, "", "success"),
     "succeededwithissues": (State.OK, "", "success"),
-    # Some of it went wrong: no success to Azure's own reports either.
+    # A part failed; Azure's own reports do not count it as a success either.
     "partiallysucceeded": (State.ERROR, "partially_succeeded", "failure"),
     "failed": (State.ERROR, "failure", "failure"),
     "canceled": (State.CANCELLED, "", "cancellation"),
@@ -24,7 +24,7 @@ RESULTS: Final = {
     "skipped": (State.CANCELLED, "", "skip"),
     # An approval was refused.
     "rejected": (State.CANCELLED, "", "cancellation"),
-    # Completed, and no verdict yet: an end until one is told.
+    # Completed without a verdict: an end until a verdict arrives.
     **dict.fromkeys(("none", "completed"), (State.CANCELLED, "", "")),
 }
 """result -> state, `error.type`, OpenTelemetry's result."""
@@ -35,7 +35,7 @@ MAX_WORK_ITEMS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A body with its event and when it came."""
+    """A body with its event and its time of receipt."""
 
     kind: str
     body: dict[str, Any]
@@ -47,12 +47,13 @@ class Hook:
 
     @property
     def sent_at(self) -> Instant:
-        """When the event was made, which is when its snapshot was taken."""
+        """When Azure created the event, and with it the snapshot."""
         return parse_instant(self.body.get("createdDate")) or self.received_at
 
     @property
     def organization(self) -> str:
-        """The id of the organization (its collection): what ids of runs and items are unique in."""
+        """The id of the organization (its collection), within which ids of runs and items are
+        unique."""
         found = text(self.body, "resourceContainers", "collection", "id", limit=60)
         return found or text(self.body, "resourceContainers", "account", "id", limit=60)
 
@@ -69,14 +70,15 @@ class Hook:
         return Unreadable(f"{self.kind}: {what}; compare the body in Events with Microsoft's docs")
 
     def work_items(self, words: str, via: str) -> list[Seek]:
-        """Work items that a text names as `#12` or `AB#12`; they are numbered by organization."""
+        """Seeks for the work items that a text names as `#12` or `AB#12`; numbers are unique in the
+        organization."""
         found = list(_WORK_ITEM.finditer(words[: keys.TEXT_LIMIT]))[:MAX_WORK_ITEMS]
         numbers = dict.fromkeys(str(int(match[1])) for match in found)
         return [Seek(Rule.ISSUE_KEY, self.work_item(number, via)) for number in numbers]
 
     @property
     def board(self) -> str:
-        """The scope of work items' numbers."""
+        """The scope of numbers of work items."""
         return f"azure:{self.organization}"
 
     def work_item(self, number: object, via: str = "") -> Key:
@@ -88,12 +90,12 @@ class Repo:
     """A Git repository of Azure Repos."""
 
     name: str
-    """`project/repository`, as it is written."""
+    """`project/repository`, in the original case."""
     scope: str
-    """As its clone URL has it, so that other tools' events of it match."""
+    """The path in its clone URL, so that it matches other tools' events."""
     web: str
     id: str = ""
-    """Its GUID, which a rename leaves."""
+    """Its GUID, which does not change in a rename."""
 
     @classmethod
     def of(cls, container: dict[str, Any]) -> Repo:
@@ -109,7 +111,7 @@ class Repo:
 
     @property
     def service(self) -> str:
-        """In lower case, as labels of alerts and names of images have it."""
+        """The repository's name in lower case, as in labels of alerts and names of images."""
         return self.name.rpartition("/")[2].lower()
 
 
@@ -120,13 +122,14 @@ def _readable(path: str) -> str:
 
 
 def person(container: dict[str, Any], *path: str) -> str:
-    """A person's name: an object with one, or (in work items) `Ann Lee <ann@acme.example>`."""
+    """A person's name, from an object or (in work items) from `Ann Lee <ann@acme.example>`."""
     name = text(container, *path, "displayName", limit=200)
     return name or text(container, *path, limit=200).partition(" <")[0]
 
 
 def web_url(url: str) -> str:
-    """A URL that may be shown and opened, without the user Azure puts before its host."""
+    """The URL if it may be shown and opened, without the user name that Azure puts before the host;
+    else empty."""
     scheme, found, rest = url.partition("://")
     if not found or scheme not in ("http", "https"):
         return ""

@@ -1,7 +1,7 @@
-"""`build.complete` and the run, stage and job events of YAML pipelines.
+"""Reads `build.complete` and the run, stage and job events of YAML pipelines.
 
-A run and a build of one number are the same thing, and so one span. The pipeline events carry
-hardly any times of their own, so that the time the event was made stands in for them.
+A run and a build with one number are the same span. The pipeline events have few times of their
+own, so the time of the event is used instead.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _STATES: Final = {
 }
 _STAGES: Final = {State.QUEUED: "queued", State.WAITING: "waiting", State.RUNNING: "running"}
 _PLACES: Final = frozenset({"production", "prod", "live", "staging", "preprod", "pre-prod", "uat"})
-"""Stages with no other name deploy there; one that is called Test or QA may only test."""
+"""Names of stages that deploy to a place of that name. A stage called Test or QA may only test."""
 _BUILD_API: Final = re.compile(
     r"(?P<project>.+)/_apis/build(?:-release)?/builds/(?P<id>\d{1,12})\Z", re.IGNORECASE
 )
@@ -39,7 +39,7 @@ _SOURCE_VERSION: Final = re.compile(r"[A-Z]+:(?P<ref>refs/[^:]+):(?P<sha>[0-9a-f
 
 @dataclass(frozen=True, slots=True)
 class _Commit:
-    """What a run is about."""
+    """The commit of a run."""
 
     repo: Repo
     sha: str
@@ -73,7 +73,7 @@ class _Commit:
 
 
 def read_build(hook: Hook) -> Reading:
-    """A build that ended: classic, or a run of a YAML pipeline."""
+    """Events for a finished build: a classic one, or a run of a YAML pipeline."""
     build = hook.resource
     number = hook.required(build, "id")
     state, error, result = _result(hook, build)
@@ -109,7 +109,8 @@ def read_build(hook: Hook) -> Reading:
 
 
 def _page_of(api_url: str) -> str:
-    """The page of a build's results; version 1.0 of the event links its API only."""
+    """The page of a build's results, from its API URL; version 1.0 of the event has no other
+    URL."""
     match = _BUILD_API.match(web_url(api_url))
     return f"{match['project']}/_build/results?buildId={match['id']}" if match else ""
 
@@ -122,7 +123,7 @@ def _result(hook: Hook, subject: dict[str, Any]) -> tuple[State, str, str]:
 
 
 def _is_untold(subject: dict[str, Any]) -> bool:
-    """Whether a verdict is missing."""
+    """Whether the verdict is missing."""
     return text(subject, "result").lower() in ("", "none")
 
 
@@ -134,7 +135,7 @@ def _build_commit(build: dict[str, Any]) -> _Commit:
 
 
 def read_run(hook: Hook) -> Reading:
-    """A run of a YAML pipeline, as it began or ended."""
+    """Events for a run of a YAML pipeline that began or ended."""
     run = obj(hook.resource, "run")
     number = hook.required(run, "id")
     result = ""
@@ -158,24 +159,24 @@ def read_run(hook: Hook) -> Reading:
         error=error,
         occurred_at=ended if state.terminal else hook.sent_at,
         started_at=created,
-        # A stage that is run again makes its run end once more.
+        # When a stage is run again, its run ends again.
         supersedes=state.terminal,
         provisional=state.terminal and _is_untold(run),
         stage=_STAGES.get(state, ""),
     )
-    # Of a run that has ended nobody knows any more how long it was queued.
+    # The body of an ended run does not show how long it was queued.
     return (whole, *(_begun(whole, created, State.QUEUED) if state is State.RUNNING else ()))
 
 
 def _begun(whole: Event, at: Instant | None, state: State) -> list[Event]:
-    """A phase whose time the body states."""
+    """The event for a phase if the body states its time; else empty."""
     if at is None:
         return []
     return [whole._replace(state=state, occurred_at=at, stage=_STAGES[state])]
 
 
 def _run_commit(hook: Hook) -> _Commit:
-    """The run's own repository, else the first that the event lists."""
+    """The commit of the run's own repository, or else of the first one listed."""
     own = obj(hook.resource, "run", "resources", "repositories", "self")
     listed = obj(next(iter(items(hook.resource, "repositories")), None))
     change = obj(listed, "change")
@@ -229,12 +230,13 @@ def _run_key(hook: Hook, number: str) -> str:
 
 
 def read_stage(hook: Hook) -> Reading:
-    """A stage of a run; one whose name says so, or is that of a place to deploy to, is a deploy."""
+    """Events for a stage of a run. It is a deploy if its name says so or is the name of an
+    environment in _PLACES."""
     return _part(hook, "stage", _run_key(hook, hook.required(obj(hook.resource, "run"), "id")))
 
 
 def read_job(hook: Hook) -> Reading:
-    """A job of a stage."""
+    """Events for a job of a stage."""
     run = hook.required(obj(hook.resource, "run"), "id")
     stage = text(hook.resource, "stage", "name")
     return _part(hook, "job", _stage_key(hook, run, stage) if stage else _run_key(hook, run))
@@ -306,7 +308,7 @@ def _stage_key(hook: Hook, run: str, stage: str) -> str:
 
 
 def _state_of(hook: Hook, subject: dict[str, Any]) -> State | None:
-    """The state while it is in flight; None once it is completed."""
+    """The state while in flight; None if completed."""
     word = text(subject, "state").lower()
     if word == "completed":
         return None

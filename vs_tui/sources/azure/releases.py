@@ -1,4 +1,4 @@
-"""Release deployments: a classic release that is brought to one environment."""
+"""Release deployments: a classic release deployed to one environment."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _FAILED = (State.ERROR, "failure", "failure")
 
 
 def read_deployment(hook: Hook) -> Reading:
-    """Started or completed. Deploying the same release there again is another attempt, or, where
-    the body does not count attempts, another episode of the same span."""
+    """The event for a started or completed deployment. Deploying the same release there again is
+    another attempt. If the body does not count attempts, it is another episode of the same span."""
     environment = obj(hook.resource, "environment")
     native = hook.required(environment, "id")
     release = obj(environment, "release") or obj(hook.resource, "release")
@@ -78,7 +78,7 @@ def _state(hook: Hook, environment: dict[str, Any]) -> tuple[State, str, str]:
         return State.RUNNING, "", ""
     word = text(environment, "status").lower()
     if word == "rejected":
-        # What failed and what an approver refused have the same word in a release.
+        # A release has the same word for a failure and for a refused approval.
         return _FAILED
     if word not in RESULTS:
         raise hook.unreadable(f"the status {word[:40]!r} is not known")
@@ -98,7 +98,7 @@ def _pipeline(hook: Hook, environment: dict[str, Any], deployment: dict[str, Any
 
 
 def _primary(hook: Hook, deployment: dict[str, Any]) -> dict[str, Any]:
-    """What the release ships: its primary artifact's reference."""
+    """The reference of the release's primary artifact, or else of its first one."""
     listed = [
         *items(obj(deployment, "release"), "artifacts"),
         *items(obj(hook.resource, "release"), "artifacts"),

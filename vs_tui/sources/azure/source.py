@@ -1,8 +1,8 @@
 """Azure DevOps' service hooks, sent by its Web Hooks consumer.
 
-Facts: Microsoft's reference of service hook events and the sample that its Test button sends. The
-hook signs nothing: the token is the password of its Basic authentication. Every body says its
-event in `eventType`, the thing itself in `resource` and when the event was made in `createdDate`.
+Source: Microsoft's reference of service hook events, and the sample that its Test button sends. The
+hook signs nothing: the token is the password of its Basic authentication. Each body has the event's
+name in `eventType`, its object in `resource` and its time in `createdDate`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Azure(TokenSource):
     stored_headers: tuple[str, ...] = ("request-id", "x-vss-activityid")
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        """The event's own id: the same on a retry and for each subscription to it."""
+        """The event's own id, the same on a retry and for each subscription."""
         return text(small_object(inbound), "id", limit=100)
 
     def parse(self, inbound: Inbound) -> Parsed:

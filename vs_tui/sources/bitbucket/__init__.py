@@ -1,4 +1,5 @@
-"""Bitbucket: Cloud and Server (Data Center), which share headers and signature, not bodies."""
+"""Bitbucket: Cloud and Server (Data Center), with the same headers and signature but different
+bodies."""
 
 from vs_tui.sources.bitbucket.source import SOURCE
 

@@ -1,4 +1,5 @@
-"""Bitbucket Cloud's bodies: `pullrequest:*`, `repo:push`, `repo:commit_status_*`, `issue:*`."""
+"""Reads Bitbucket Cloud's bodies: `pullrequest:*`, `repo:push`, `repo:commit_status_*`,
+`issue:*`."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ _ISSUES: Final = {
 
 
 def read(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading | None:
-    """What the body says; None when this module does not know the event."""
+    """The events of a body; None if this module does not know the event's name."""
     if event in _CHANGE_STATES:
         return _change(event, body, received_at)
     if event == "repo:push":
@@ -70,7 +71,7 @@ def read(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading |
 
 
 def person(container: object, *path: str) -> str:
-    """An account's name: Cloud has `nickname` since it dropped `username`."""
+    """An account's name; Cloud has `nickname` since it dropped `username`."""
     return (
         text(container, *path, "nickname")
         or text(container, *path, "username")
@@ -150,7 +151,7 @@ def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
                 is_tag=text(new, "type") in ("tag", "annotated_tag"),
                 before=text(entry, "old", "target", "hash"),
                 after=after.value,
-                # The push's own time is not in the body; the tag's or the commit's is nearest.
+                # The body has no time of the push; that of the tag or commit is nearest.
                 at=parse_instant(new.get("date"))
                 or parse_instant(obj(new, "target").get("date"))
                 or received_at,
@@ -213,8 +214,9 @@ def _status(event: str, body: Mapping[str, Any], received_at: Instant) -> Event:
 
 
 def _label(key: str, name: str, branch: str) -> str:
-    """What all builds of a kind are called, so that their durations compare: their key, except
-    where that is a number, as of Bitbucket Pipelines, which says `Pipeline #42 for main`."""
+    """A name shared by all builds of a kind, so that their durations can be compared: the key, or,
+    if that is a number as in Bitbucket Pipelines, the name without its number (`Pipeline #42 for
+    main`)."""
     if not key.removeprefix("-").isdigit():
         return key
     plain = _ORDINAL.sub("", name).strip()

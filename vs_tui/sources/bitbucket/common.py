@@ -1,4 +1,4 @@
-"""What Cloud and Server have in common: repositories, changes, reviews and pushes."""
+"""The common parts of Cloud and Server: repositories, changes, reviews and pushes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_COMMITS: Final = 100
 
 
 class Repo(Repository):
-    """A repository: `workspace/slug` on Cloud, `PROJECT/slug` on Server; its id is Cloud's UUID or
+    """A repository: `workspace/slug` on Cloud, `PROJECT/slug` on Server. Its id is Cloud's UUID or
     Server's number."""
 
     __slots__ = ()
@@ -28,16 +28,17 @@ class Repo(Repository):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A pull request as a body shows it."""
+    """A pull request, from a body."""
 
     repo: Repo
     number: int
     state: State
     """RUNNING while open, OK when merged, CANCELLED when declined."""
     at: Instant
-    """When `state` became true."""
+    """When `state` began."""
     is_end_stated: bool
-    """Whether an end is known to have been at `at`: a later edit tells no more than that it was."""
+    """Whether `at` is the known time of the end. A later edit only shows that the change has
+    ended."""
     as_of: Instant
     created_at: Instant | None
     title: str
@@ -47,7 +48,7 @@ class Change:
     url: str
     branch: str
     heads: Sequence[str]
-    """Head commits, the present one first."""
+    """Head commits, the current one first."""
     base: str
     base_sha: str
     merge_sha: str
@@ -70,7 +71,7 @@ class Change:
             occurred_at=self.at,
             as_of=self.as_of,
             started_at=self.created_at,
-            # A body tells the change's state as of now, so it outranks an earlier end.
+            # A body has the change's current state, so it supersedes an earlier end.
             supersedes=self.is_end_stated or not self.state.terminal,
             name=self.title or f"#{self.number}",
             actor=self.author,
@@ -100,7 +101,7 @@ class Change:
         )
 
     def review(self, reviewer: str, verdict: str, at: Instant) -> Event:
-        """A reviewer's verdict: an instant below the change."""
+        """The event for a reviewer's verdict: an instant below the change."""
         return Event(
             **self.repo.identity("review", f"{self.number}.{reviewer}.{at // 1_000_000}"),
             operation=Operation.REVIEW,
@@ -119,7 +120,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """What one push did to one branch or tag."""
+    """One push to one branch or tag."""
 
     repo: Repo
     ref: str
@@ -133,9 +134,9 @@ class Push:
     messages: Sequence[str] = ()
     """Newest first."""
     written: Sequence[Instant] = field(default_factory=tuple)
-    log: str = ""
-    """Its commits, as `push_log` writes them."""
     """When its commits were written."""
+    log: str = ""
+    """Its commits, in the format of `push_log`."""
 
     def event(self) -> Event:
         shas = list(dict.fromkeys((self.after, *self.shas)))[:MAX_COMMITS]
@@ -176,7 +177,8 @@ class Push:
 
 
 def merged_changes(message: str, scope: str) -> list[Seek]:
-    """`Merged in BRANCH (pull request #7)` (Cloud) and `Pull request #7: TITLE` (Server)."""
+    """Seeks for the changes that a merge message names: `Merged in BRANCH (pull request #7)`
+    (Cloud) or `Pull request #7: TITLE` (Server)."""
     wishes = keys.merge_messages(message, scope)
     first = message.partition("\n")[0].lower()
     before, found, after = first.partition("pull request #")

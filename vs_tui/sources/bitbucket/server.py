@@ -1,4 +1,4 @@
-"""Bitbucket Server's (Data Center's) bodies: `pr:*` and `repo:refs_changed`."""
+"""Reads Bitbucket Server's (Data Center's) bodies: `pr:*` and `repo:refs_changed`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ENDED: Final = {"MERGED": State.OK, "DECLINED": State.CANCELLED}
 
 
 def read(event: str, body: Mapping[str, Any], received_at: Instant) -> Reading | None:
-    """What the body says; None when this module does not know the event."""
+    """The events of a body; None if this module does not know the event's name."""
     if event in _CHANGE_STATES:
         return _change(event, body, received_at)
     if event == "repo:refs_changed":
@@ -56,7 +56,7 @@ def _repo(event: str, repository: dict[str, Any]) -> Repo:
 
 
 def _date(body: Mapping[str, Any], received_at: Instant) -> Instant:
-    """When the event happened: `2019-03-01T10:12:35+0100`."""
+    """When the event happened; the format is `2019-03-01T10:12:35+0100`."""
     return parse_instant(body.get("date")) or received_at
 
 
@@ -127,7 +127,7 @@ def _pushes(event: str, body: Mapping[str, Any], received_at: Instant) -> Readin
         if after is None or not full_ref or text(entry, "type") == "DELETE":
             continue
         is_tag = full_ref.startswith("refs/tags/")
-        # The commits of a body are those of its only change; with more it lists none.
+        # The body's commits belong to its only change; with several changes it lists none.
         brought = commits if len(items(body, "changes")) == 1 else []
         times = [parse_instant(commit.get("committerTimestamp")) for commit in brought]
         before = text(entry, "fromHash")

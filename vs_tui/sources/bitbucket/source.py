@@ -1,4 +1,4 @@
-"""The Bitbucket source: proof of origin, and whose body it is by the event's name."""
+"""The Bitbucket source: verifies the origin, and chooses Cloud or Server by the event's name."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Bitbucket:
     )
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """`X-Hub-Signature: sha256=` and the hex HMAC-SHA256 of the raw body."""
+        """Require `X-Hub-Signature: sha256=` with the hex HMAC-SHA256 of the raw body."""
         given = inbound.header("x-hub-signature")
         require_sha256(given, inbound.body, secrets, "X-Hub-Signature")
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        """Cloud's X-Request-UUID is the same on a retry; Server has X-Request-Id. Without them the
-        body's hash tells repeats, of one event: a body does not say which one it is of."""
+        """Cloud's X-Request-UUID, the same on a retry, or Server's X-Request-Id. Without them it is
+        the event's name and the body's hash, because a body does not contain the event's name."""
         identifier = inbound.header("x-request-uuid") or inbound.header("x-request-id")
         return identifier or f"{inbound.header('x-event-key')}:{sha256_hex(inbound.body)}"
 

@@ -1,8 +1,8 @@
-"""CDEvents of before version 0.1, such as `cd.pipelinerun.finished.v1`: attributes only.
+"""CDEvents before version 0.1, such as `cd.pipelinerun.finished.v1`, which have only attributes.
 
-Facts: the first SDKs (Go, Java, Python) and their command line. A subject's fields are extension
-attributes, which binary mode sends as headers (`ce-pipelinerunid`). Its free words for a status
-say how a run ended only where they are an outcome's.
+Source: the first SDKs (Go, Java, Python) and their command line. The subject's fields are extension
+attributes, which binary mode sends as headers (`ce-pipelinerunid`). The status is free text; it
+sets the outcome of a run only if it is a known outcome.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OUTCOMES: Final = {
 
 
 def subject_of(family: str, told: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    """(id, content) as today's CDEvents have them; the id is empty where it is not told."""
+    """(id, content) in the shape of current CDEvents; the id is empty if it is missing."""
     match family:
         case "pipelinerun":
             content = known(

@@ -1,4 +1,4 @@
-"""How CDEvents find each other: links, chains, parts, versions."""
+"""Keys by which CDEvents are linked: links, chains, parts, versions."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _links(cd: CdEvent) -> Iterator[Seek]:
 
 
 def _event_alias(context_id: str) -> str:
-    """What a link's contextId refers to: an event, which any span may have come from."""
+    """The ref for a link's contextId. It names an event, which can belong to any span."""
     return f"vstrace-cdevents-event-{context_id}"
 
 
@@ -80,7 +80,7 @@ _WHOLES: Final = {
 
 
 def _parts(cd: CdEvent) -> Iterator[Seek]:
-    """What the content says that this is a part of."""
+    """Seeks for the wholes that the content names."""
     for name, family in _WHOLES.items():
         whole = obj(cd.content, name)
         identifier = text(whole, "id")

@@ -1,12 +1,12 @@
-"""CDEvents over CloudEvents: binary, structured and batch mode, and the bare CDEvent.
+"""CDEvents over CloudEvents: binary, structured and batch mode, and CDEvents without an envelope.
 
-Facts: the CDEvents specification, its CloudEvents binding, its links proposal and its conformance
-files. A span is a subject (`subject.source` + `subject.id`); a deploy is one event, because
+Source: the CDEvents specification, its CloudEvents binding, its links proposal and its conformance
+files. A span is a subject (`subject.source` + `subject.id`). A deploy is one event, because
 `service.*` events are instants that repeat under one subject.
 
-- `links`: a RELATION of kind TRIGGER names the parent, other relations only connect; a PATH names
-  the event before, which is the parent where this event begins its span.
-- `chainId` groups what nothing else connects: below the chain's change, pipeline run or build.
+- `links`: a RELATION of kind TRIGGER names the parent, other relations are links only; a PATH names
+  the event before, which is the parent if this event begins its span.
+- `chainId` connects events without other links, below the chain's change, pipeline run or build.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class CdEvents(TokenSource):
     )
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        """Source and id are unique together; in structured mode the body's hash tells repeats."""
+        """Source, id and type, which are unique together; empty in structured mode, where the
+        body's hash identifies repeats."""
         names = [inbound.header(f"ce-{part}") for part in ("source", "id", "type")]
         return " ".join(names) if names[1] else ""
 
@@ -63,7 +64,7 @@ class CdEvents(TokenSource):
 
 
 def _batch(body: list[Any], inbound: Inbound) -> Parsed:
-    """Each by itself; what says nothing about a delivery is left out."""
+    """Parse each event of a batch by itself; unreadable events are left out."""
     if len(body) > MAX_BATCH:
         raise BadBody("body", f"holds {len(body)} events; send at most {MAX_BATCH} at once")
     read: list[Parsed] = []
@@ -88,7 +89,8 @@ def _batch(body: list[Any], inbound: Inbound) -> Parsed:
 
 
 def _unwrapped(body: dict[str, Any], inbound: Inbound) -> dict[str, Any]:
-    """The CDEvent: bare, in a CloudEvent's data, or spread over `ce-` headers and body."""
+    """The CDEvent: the body itself, the data of a CloudEvent, or composed from `ce-` headers and
+    body."""
     if "context" in body:
         return body
     if "data" in body or "data_base64" in body:
@@ -116,7 +118,7 @@ def _decoded(encoded: Any) -> Any:
 
 
 def _composed(attributes: Mapping[str, str], content: Any) -> dict[str, Any]:
-    """A CDEvent out of a CloudEvent whose data is the content of the subject alone."""
+    """A CDEvent made from a CloudEvent whose data is only the content of the subject."""
     return {
         "context": {
             "id": attributes["id"],

@@ -1,4 +1,4 @@
-"""A CDEvent as an event of a span: names, attributes, actor, URL."""
+"""Turns a CDEvent into an event of a span: names, attributes, actor, URL."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from vs_tui.sources.cdevents.subjects import SUBJECTS, CdEvent, key_of, native_i
 from vs_tui.sources.versions import purl_parts
 
 _SHORT: Final = 12
-"""Hex digits of a version that is a hash, as people write them."""
+"""Hex digits of a hash that are shown as the version."""
 
 
 def events_of(cd: CdEvent) -> tuple[Event, ...]:
-    """The event; before it, where it has no words of its own, what its span is called if nothing
-    else is ever heard of it."""
+    """The event, preceded by the span's default name if it has none of its own."""
     whole = _event(cd)
     if whole.name:
         return (whole,)
@@ -33,7 +32,7 @@ def _event(cd: CdEvent) -> Event:
     environment = text(cd.content, "environment", "name") or text(cd.content, "environment", "id")
     purl = cd.id if cd.subject == "artifact" else text(cd.content, "artifactId")
     name, version = purl_parts(purl)
-    # A resolved incident names the version that repaired it, not the one that broke.
+    # A resolved incident names the version that fixed it, not the broken one.
     broken = "" if cd.predicate == "resolved" else version
     return Event(
         key=key_of(cd.subject, cd.source, native_id(cd)),
@@ -95,12 +94,12 @@ def _name(cd: CdEvent, service: str, environment: str) -> str:
     if cd.subject == "service" and environment:
         return f"{service} to {environment}"
     if cd.predicate in ("resolved", "merged", "abandoned", "updated", "reviewed") and not found:
-        return ""  # the event that began it has the better words
+        return ""  # the event that began it has a better name
     return found or (_artifact(cd.id) if cd.subject == "artifact" else cd.id)
 
 
 def _artifact(purl: str) -> str:
-    """`pkg:oci/cart@sha256%3A0b31…` as `cart@0b31b1c02ff4`."""
+    """The short name of a package URL: `cart@0b31b1c02ff4` for `pkg:oci/cart@sha256%3A0b31…`."""
     name, version = purl_parts(purl)
     digest = version.rpartition(":")[2]
     if keys.commit(digest):

@@ -1,4 +1,4 @@
-"""What CDEvents' subjects are to us: operations, states, and the parts every event has."""
+"""Maps CDEvents' subjects to operations and states, and has the common parts of all events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RUN: Final = {
     "started": (State.RUNNING, "running"),
     "finished": (State.OK, ""),
 }
-# subject -> operation, and predicate -> state and phase. What is missing is ignored.
+# subject -> operation, and predicate -> state and phase. Others are ignored.
 SUBJECTS: Final[Mapping[str, tuple[str, Mapping[str, tuple[State, str]]]]] = {
     "pipelinerun": (Operation.PIPELINE, _RUN),
     "taskrun": (Operation.BUILD, _RUN),
@@ -75,7 +75,7 @@ SUBJECTS: Final[Mapping[str, tuple[str, Mapping[str, tuple[State, str]]]]] = {
         },
     ),
 }
-# By which levels a chain hangs together, from the top.
+# Levels of a chain, from the top.
 CHAIN: Final = ("ticket", "change", "pipelinerun", "build", "artifact", "service")
 _OUTCOMES: Final = {
     "success": (State.OK, "", "success"),
@@ -88,7 +88,7 @@ _OUTCOMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class CdEvent:
-    """A CDEvent with the parts that every subject has."""
+    """A CDEvent with the parts that all subjects have."""
 
     subject: str
     predicate: str
@@ -109,7 +109,8 @@ class CdEvent:
 
 
 def outcome_of(cd: CdEvent, state: State) -> tuple[State, str, str]:
-    """State, `error.type` and result of an end; the specification's outcomes and resolutions."""
+    """State, `error.type` and result of an end, by the outcomes and resolutions of the
+    specification."""
     word = text(cd.content, "outcome").lower()
     if cd.predicate == "finished":
         return _OUTCOMES.get(word, (State.OK, "", "success"))
@@ -126,7 +127,8 @@ def outcome_of(cd: CdEvent, state: State) -> tuple[State, str, str]:
 
 
 def native_id(cd: CdEvent) -> str:
-    """Deploys of a service share its subject, so that the event's own id tells them apart."""
+    """The subject's id; for a deploy with the event's id added, because all deploys of a service
+    have the same subject."""
     if cd.subject != "service":
         return cd.id
     return f"{cd.id}/{text(cd.context, 'id') or cd.at}"

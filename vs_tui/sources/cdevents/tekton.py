@@ -1,7 +1,7 @@
 """Tekton's own CloudEvents: `dev.tekton.event.pipelinerun.*` and `dev.tekton.event.taskrun.*`.
 
-The body has the whole PipelineRun or TaskRun, so each one is a snapshot. A task belongs to the
-run that its label `tekton.dev/pipelineRun` names.
+The body has the whole PipelineRun or TaskRun, so each event is a snapshot. The label
+`tekton.dev/pipelineRun` of a task names its run.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _STATES: Final = {
     "failed": State.ERROR,
 }
 _CANCELLED: Final = frozenset({"Cancelled", "CancelledRunFinally", "StoppedRunFinally"})
-"""Reasons of a PipelineRun that a person stopped; a TaskRun says TaskRunCancelled."""
+"""Reasons of a PipelineRun that a user stopped; a TaskRun has TaskRunCancelled."""
 _REVISIONS: Final = ("gitrevision", "git-revision", "revision", "commit", "sha", "commit-sha")
 _REPOSITORIES: Final = ("gitrepositoryurl", "git-url", "repo-url", "repository", "url")
-"""Parameters that the examples of Tekton's catalog have for the commit and the repository."""
+"""Parameters of the commit and the repository in the examples of Tekton's catalog."""
 
 
 def read_tekton(
     kind: str, context: Mapping[str, Any], subject: Mapping[str, Any], received_at: Instant
 ) -> Parsed:
-    """A run of a pipeline or of a task."""
+    """The event for a run of a pipeline or task."""
     family, _, word = kind.removeprefix(TEKTON).partition(".")
     state = _STATES.get(word.partition(".")[0])
     if family not in ("pipelinerun", "taskrun") or state is None:

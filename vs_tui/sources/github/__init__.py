@@ -1,8 +1,8 @@
-"""GitHub: repository and organisation webhooks, one module for each kind of work.
+"""GitHub: webhooks of repositories and organisations, one module per kind of work.
 
-`source` proves who sent a delivery and picks the reader of its event; `issues`, `changes`,
-`refs`, `actions`, `checks` and `deploys` read one family of events each; `hook` holds what they
-share. Gitea and Forgejo send bodies of the same shape and use the same readers.
+`source` verifies the origin and chooses the reader of an event; `issues`, `changes`, `refs`,
+`actions`, `checks` and `deploys` each read one family of events; `hook` has their common parts.
+Gitea and Forgejo send bodies of the same shape and use the same readers.
 """
 
 from vs_tui.sources.github.source import SOURCE

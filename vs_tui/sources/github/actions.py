@@ -1,7 +1,7 @@
-"""`workflow_run` and `workflow_job`: GitHub Actions.
+"""Reads GitHub Actions: `workflow_run` and `workflow_job`.
 
-A run's attempt is a span of its own, linked to the attempt before; its jobs are below it, their
-steps below them. Waiting for a runner is a phase of a job, not a job of its own.
+Each attempt of a run is a span, linked to the attempt before. Its jobs are spans below it, and
+their steps are below the jobs. Waiting for a runner is a phase of the job.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ MAX_STEPS: Final = 500
 
 
 def read_run(hook: Hook) -> Reading:
-    """One attempt of a workflow, by its snapshot."""
+    """Events for one attempt of a workflow, from the snapshot in the body."""
     if hook.action not in RUN_ACTIONS:
         return f"the action {hook.action or 'none'!r} of workflow_run is not known"
     run = obj(hook.body, "workflow_run")
     identifier = hook.required(run, "id")
     attempt = _attempt(run)
-    # created_at stays that of the first attempt; run_started_at is this attempt's own.
+    # created_at is the first attempt's, run_started_at is this attempt's.
     began = time_of(run, "run_started_at") or (
         hook.time(run, "created_at") if attempt == 1 else hook.received_at
     )
@@ -83,14 +83,14 @@ def read_run(hook: Hook) -> Reading:
 
 
 def run_id(identifier: int, attempt: int) -> str:
-    """A run's id in span keys: attempts after the first have their number behind it."""
+    """A run's id in span keys, followed by the attempt if it is not the first."""
     return f"{identifier}.{attempt}" if attempt > 1 else str(identifier)
 
 
 def pipeline_name(hook: Hook, run: dict[str, Any]) -> str:
-    """The workflow's name: the same for all its runs.
+    """The workflow's name, the same for all its runs.
 
-    workflow_run.name is not: with `run-name` it is the title of the one run.
+    workflow_run.name may differ: with `run-name` it is the title of one run.
     """
     return (
         text(hook.body, "workflow", "name")
@@ -101,7 +101,7 @@ def pipeline_name(hook: Hook, run: dict[str, Any]) -> str:
 
 
 def read_job(hook: Hook) -> Reading:
-    """One job of a run's attempt, and its steps."""
+    """Events for one job of a run's attempt, and for its steps."""
     if hook.action not in JOB_ACTIONS:
         return f"the action {hook.action or 'none'!r} of workflow_job is not known"
     job = obj(hook.body, "workflow_job")
@@ -151,7 +151,7 @@ def read_job(hook: Hook) -> Reading:
         offers=_job_offers(hook, job, identifier, run, attempt, label),
         seeks=keys.seeks(
             keys.seek_structure(hook.key("pipeline", run_id(run, attempt))),
-            # Where no hook tells of the run, its commit does.
+            # Without a hook for the run, the commit links the job.
             keys.seek_commit(Rule.COMMIT, text(job, "head_sha"), hook.scope, "head commit"),
             _former_attempt(_job_alias(hook, run, attempt - 1, label), attempt),
         ),
@@ -167,7 +167,7 @@ def read_job(hook: Hook) -> Reading:
 
 
 def read_deployment_review(hook: Hook) -> Reading:
-    """The jobs that wait for an environment's reviewers, and who these are."""
+    """Events for the jobs that wait for an environment's reviewers, with the reviewers' names."""
     if hook.action != "requested":
         return "an answer of a reviewer shows by the job that goes on"
     run = obj(hook.body, "workflow_run")
@@ -205,7 +205,7 @@ def read_deployment_review(hook: Hook) -> Reading:
 
 
 def _attempt(run: dict[str, Any]) -> int:
-    # Counts that no host reaches would make an unreadable key.
+    # Limited, so that an absurd count does not make an unreadable key.
     return min(max(number(run, "run_attempt") or 1, 1), 10_000)
 
 
@@ -247,8 +247,8 @@ def _run_seeks(hook: Hook, run: dict[str, Any]) -> list[Seek]:
         keys.seek_commit(Rule.COMMIT, text(run, "head_sha"), hook.scope, "head commit"),
         keys.seek_branch(branch, head, hook.default_branch if head == hook.scope else ""),
     ]
-    # On a shared branch the merged change is named by the commit; on a change's own branch the
-    # newest commit may be any other change's, brought in by a merge.
+    # On a shared branch the commit names the merged change. On a change's own branch the newest
+    # commit may belong to another change that was merged into it.
     if not listed and keys.is_shared_branch(branch, hook.default_branch):
         wishes += keys.merge_messages(title, hook.scope)
         wishes += keys.merge_messages(message, hook.scope)
@@ -259,7 +259,7 @@ def _run_seeks(hook: Hook, run: dict[str, Any]) -> list[Seek]:
 
 
 def _job_alias(hook: Hook, run: int, attempt: int, label: str) -> str:
-    """A name of a job that the next attempt can know: its id is new in every attempt."""
+    """A ref of a job that its next attempt can compute; the job's id is new in every attempt."""
     return hook.key("job", f"{run_id(run, attempt)}/{label}")
 
 
@@ -277,17 +277,17 @@ def _job_offers(
 
 
 def check_run_alias(hook: Hook, identifier: int) -> str:
-    """The check run that Actions made for a job, as deployments name it."""
+    """The ref of the check run that Actions makes for a job; deployments name it."""
     return hook.key("check_run", identifier)
 
 
 def deployment_alias(hook: Hook, identifier: int) -> str:
-    """The job that runs a deployment, as a gated job names it."""
+    """The ref of the job that runs a deployment; a gated job names the deployment."""
     return hook.key("deployment_job", identifier)
 
 
 def _steps(hook: Hook, job: dict[str, Any], whole: Event) -> list[Event]:
-    """The steps that have begun; those of a cancelled job may have no times at all."""
+    """Events for the steps that have begun; steps of a cancelled job may have no times."""
     events = []
     for position, step in enumerate(items(job, "steps")[:MAX_STEPS], start=1):
         began = time_of(step, "started_at")
@@ -298,7 +298,7 @@ def _steps(hook: Hook, job: dict[str, Any], whole: Event) -> list[Event]:
 
 
 def _ordinal(step: Any, position: int) -> int:
-    """Gitea numbers steps from 0, GitHub from 1."""
+    """The step's number, or else its position; Gitea counts from 0, GitHub from 1."""
     found = number(step, "number")
     return position if found is None else found
 
@@ -313,7 +313,7 @@ def _step(hook: Hook, step: dict[str, Any], ordinal: int, began: Instant, whole:
         state = State.RUNNING
     ended = max(time_of(step, "completed_at") or began, began)
     if whole.state.terminal and not state.terminal:
-        # Its runner was lost or stopped: nobody will tell of the step's end any more.
+        # Its runner was lost or stopped: no event for the step's end will come.
         state, error, ended = whole.state, whole.error, max(whole.occurred_at, began)
         result = str(whole.attributes.get("cicd.pipeline.task.run.result", ""))
     label = text(step, "name") or f"step {ordinal}"

@@ -1,4 +1,4 @@
-"""`pull_request` and `pull_request_review`."""
+"""Reads `pull_request` and `pull_request_review`."""
 
 from __future__ import annotations
 
@@ -27,21 +27,25 @@ _STAGES: Final = {
 _CONFLICTS: Final = {"dirty": True} | dict.fromkeys(
     ("behind", "blocked", "clean", "draft", "has_hooks", "unstable"), False
 )
-"""`mergeable_state`: whether it conflicts with its target; not here while GitHub looks."""
+"""`mergeable_state` -> whether it conflicts with its target; values of a pending check are
+missing."""
 _QUEUE_ENDS: Final = frozenset({"MERGE", "ALREADY_MERGED"})
-"""Reasons why a change leaves the merge queue that let it stay in that stage to its end."""
+"""Reasons for leaving the merge queue by a merge; the change then keeps this stage until its
+end."""
 REVIEW_ACTIONS: Final = frozenset({"submitted", "edited", "dismissed"})
 
 
 def read_change(hook: Hook) -> Reading:
-    """Every action carries the whole pull request, so each one is a snapshot of it."""
+    """The event for a pull request. Every action has the whole pull request, so each body is a
+    snapshot."""
     if hook.action not in ACTIONS:
         return f"the action {hook.action or 'none'!r} of pull_request says nothing about a delivery"
     return (_snapshot(hook),)
 
 
 def read_review(hook: Hook) -> Reading:
-    """A review is an instant below its pull request; it never fails the delivery."""
+    """Events for a review, an instant below its pull request, and for the pull request. A review is
+    always OK, whatever its verdict."""
     if hook.action not in REVIEW_ACTIONS:
         return f"the action {hook.action or 'none'!r} of a review says nothing about a delivery"
     review = obj(hook.body, "review")
@@ -53,7 +57,7 @@ def read_review(hook: Hook) -> Reading:
     state = text(review, "state").lower()
     reviewer = login(review, "user")
     if reviewer and reviewer == change.actor and state == "commented":
-        # Answering in one's own pull request makes a review, which nobody waited for.
+        # An author's answer in the own pull request makes a review too; it is not counted.
         return (change,)
     return (
         Event(
@@ -89,7 +93,7 @@ def _snapshot(hook: Hook) -> Event:
         occurred_at=at,
         as_of=edited_at(hook, change),
         started_at=time_of(change, "created_at"),
-        # A body tells the change's state as of now, so it outranks an earlier end.
+        # A body has the change's current state, so it supersedes an earlier end.
         supersedes=state is not State.NOTE,
         stage=_stage(hook, change) if not state.terminal else "",
         name=title or f"#{identifier}",
@@ -168,7 +172,7 @@ def _attributes(hook: Hook, change: dict[str, Any], identifier: int) -> Attribut
 
 
 def _auto_merge(change: dict[str, Any]) -> bool | None:
-    """Whether it merges by itself; a review's short form may leave it out."""
+    """Whether auto-merge is on; None if the body of a review leaves it out."""
     return isinstance(change["auto_merge"], dict) if "auto_merge" in change else None
 
 
@@ -178,7 +182,7 @@ def _reviewers(change: dict[str, Any]) -> str:
 
 
 def head_scope(hook: Hook, change: dict[str, Any]) -> str:
-    """The repository of the head branch: a fork's own, also when the fork is gone."""
+    """The scope of the head branch's repository: the fork's, even if the fork was deleted."""
     full = text(change, "head", "repo", "full_name")
     if full:
         return keys.repository(full)

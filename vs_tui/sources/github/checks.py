@@ -1,6 +1,6 @@
-"""`check_run`, `check_suite` and `status`: what other tools say about a commit.
+"""Reads `check_run`, `check_suite` and `status`: other tools' results for a commit.
 
-Those of GitHub Actions repeat its workflow events and are left out.
+Checks of GitHub Actions repeat its workflow events and are ignored.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ SUITE_ACTIONS: Final = frozenset({"completed", "requested", "rerequested"})
 _ACTIONS_APP: Final = "github-actions"
 
 _ACTIONS_JOB: Final = re.compile(r"/actions/runs/\d+/jobs/\d+/?$")
-"""Page of a job of Gitea's or Forgejo's Actions, which make a commit status of each job, too."""
+"""URL of a job of Gitea's or Forgejo's Actions, which also make a commit status for each job."""
 
 _STATUS: Final = {
     "pending": (State.RUNNING, "", ""),
     "success": (State.OK, "", "success"),
     "failure": (State.ERROR, "failure", "failure"),
     "error": (State.ERROR, "error", "error"),
-    # Gitea's own two: a warning passed, a skipped check did not run.
+    # Only in Gitea: a warning passed, a skipped check did not run.
     "warning": (State.OK, "", "success"),
     "skipped": (State.CANCELLED, "", "skip"),
 }
 
 
 def read_check_run(hook: Hook) -> Reading:
-    """One check of another tool."""
+    """The event for one check of another tool."""
     if hook.action not in RUN_ACTIONS:
         return f"the action {hook.action or 'none'!r} of check_run is not known"
     check = obj(hook.body, "check_run")
@@ -47,7 +47,7 @@ def read_check_run(hook: Hook) -> Reading:
 
 
 def read_check_suite(hook: Hook) -> Reading:
-    """All checks of one tool for one commit."""
+    """The event for all checks of one tool on one commit."""
     if hook.action not in SUITE_ACTIONS:
         return f"the action {hook.action or 'none'!r} of check_suite is not known"
     suite = obj(hook.body, "check_suite")
@@ -58,14 +58,15 @@ def read_check_suite(hook: Hook) -> Reading:
     whole = _check(hook, suite, "check_suite", Operation.PIPELINE, "created_at", "updated_at")
     sha = text(suite, "head_sha")
     if hook.web and keys.commit(sha):
-        # A suite has no page of its own in its body, but one below its commit.
+        # The body has no page of the suite, but there is one below its commit.
         url = f"{hook.web}/commit/{sha}/checks?check_suite_id={number(suite, 'id')}"
         whole = whole._replace(url=whole.url or url)
     return (_sought(hook, whole, suite, text(suite, "head_branch"), []),)
 
 
 def read_status(hook: Hook) -> Reading:
-    """A commit status: one span a commit and context, reopened by a new `pending`."""
+    """The event for a commit status: one span per commit and context; a new `pending` reopens
+    it."""
     sha, context = text(hook.body, "sha"), text(hook.body, "context") or "default"
     if keys.commit(sha) is None:
         raise hook.unreadable("sha is missing or no commit")
@@ -126,7 +127,7 @@ def _check(
         state=state,
         occurred_at=at or hook.received_at,
         started_at=began,
-        # An app may run the same check again under its id: the latest end is the true one.
+        # An app may run the same check again with the same id: the latest end counts.
         supersedes=state.terminal,
         provisional=state.terminal and not conclusion,
         name=label,

@@ -1,4 +1,5 @@
-"""`deployment` and `deployment_status`: one deploy, from its creation to its first verdict."""
+"""Reads `deployment` and `deployment_status`: one deploy, from its creation to its first
+verdict."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from vs_tui.sources.github.hook import Hook, login
 from vs_tui.sources.github.refs import seek_tag
 
 ACTIONS: Final = frozenset({"created", ""})
-"""Old GitHub Enterprise Servers send no action."""
+"""The action is empty in bodies of old GitHub Enterprise Servers."""
 
 _CREATED: Final = (State.QUEUED, "pending", "")
 _STATES: Final = {
@@ -25,8 +26,8 @@ _STATES: Final = {
     "success": (State.OK, "", ""),
     "failure": (State.ERROR, "", "failure"),
     "error": (State.ERROR, "", "error"),
-    # A later deploy replaced this one. Its own verdict stands; a deploy whose verdict nobody
-    # heard, such as one from before the webhook was made, is neither in flight nor failed.
+    # A later deploy replaced this one. Its own verdict stands; a deploy without a received verdict,
+    # such as one from before the webhook was made, is neither in flight nor failed.
     "inactive": (State.CANCELLED, "", ""),
 }
 _OTEL_STATUS: Final = {State.OK: "succeeded", State.ERROR: "failed"}
@@ -34,14 +35,15 @@ _FULL_SHA: Final = 40
 
 
 def read_deployment(hook: Hook) -> Reading:
-    """The deployment's creation."""
+    """The event for a deployment's creation."""
     if hook.action not in ACTIONS:
         return f"the action {hook.action!r} of deployment says nothing about its course"
     return (_deploy(hook, *_CREATED),)
 
 
 def read_deployment_status(hook: Hook) -> Reading:
-    """A step of its course; `success`, `failure` and `error` end it, the first one for good."""
+    """Events for a status of a deployment. `success`, `failure` and `error` end it; the first of
+    them stands."""
     if hook.action not in ACTIONS:
         return f"the action {hook.action!r} of deployment_status says nothing about its course"
     word = text(hook.body, "deployment_status", "state")
@@ -49,7 +51,7 @@ def read_deployment_status(hook: Hook) -> Reading:
         raise hook.unreadable(f"the state {word or 'none'!r} is not known")
     whole = _deploy(hook, *_STATES[word])
     if word == "inactive":
-        # Two jobs may deploy to one environment in one second: the verdict came before.
+        # Two jobs may deploy to one environment in one second; the verdict is put first.
         whole = whole._replace(occurred_at=whole.occurred_at + 1)
     if whole.started_at is None:
         return (whole,)
@@ -107,7 +109,7 @@ def _deploy(hook: Hook, state: State, stage: str, error: str) -> Event:
 
 
 def _payload(deployment: dict[str, Any]) -> dict[str, Any]:
-    """`deployment.payload`: an object, or a string that may hold one."""
+    """`deployment.payload`: an object, or a string that may contain one."""
     payload = deployment.get("payload")
     if isinstance(payload, str):
         try:
@@ -118,7 +120,7 @@ def _payload(deployment: dict[str, Any]) -> dict[str, Any]:
 
 
 def _payload_words(deployment: dict[str, Any]) -> str:
-    """The payload as text, for references and trace contexts anywhere in it."""
+    """The payload as text, in which references and trace contexts are searched."""
     payload = deployment.get("payload")
     if isinstance(payload, str):
         return payload[: keys.TEXT_LIMIT]
@@ -140,7 +142,7 @@ def _url(hook: Hook, status: dict[str, Any]) -> str:
 
 
 def _offers(hook: Hook, deployment: dict[str, Any], service: str) -> tuple[Key, ...]:
-    """The version it shipped: by tag where there is one, and by commit."""
+    """Keys of the version it shipped: by tag, if there is one, and by commit."""
     tag, sha = _version(hook, deployment), text(deployment, "sha")
     return keys.offers(
         keys.artifact(service, tag, hook.scope, "ref") if tag else None,
@@ -149,7 +151,7 @@ def _offers(hook: Hook, deployment: dict[str, Any], service: str) -> tuple[Key, 
 
 
 def _version(hook: Hook, deployment: dict[str, Any]) -> str:
-    """The ref where it may be a tag; empty for commits and for branches that many changes share."""
+    """The ref if it may be a tag; empty for commits and shared branches."""
     ref = text(deployment, "ref").removeprefix("refs/tags/")
     is_commit = len(ref) == _FULL_SHA and keys.commit(ref) is not None
     return "" if is_commit or keys.is_shared_branch(ref, hook.default_branch) else ref
@@ -178,7 +180,7 @@ def _seeks(
 
 
 def _structure(hook: Hook, identifier: int) -> list[Seek]:
-    """The job and the run that deployed, where Actions did."""
+    """Seeks for the Actions job and run that deployed."""
     check_run = number(hook.body, "check_run", "id")
     run = number(hook.body, "workflow_run", "id")
     attempt = min(max(number(hook.body, "workflow_run", "run_attempt") or 1, 1), 10_000)

@@ -1,4 +1,4 @@
-"""What every event of a repository has in common: whose it is, its keys, its attributes."""
+"""The common parts of a repository's events: names, keys and attributes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vs_tui.sources.repository import Repository, unreadable
 OUTCOMES: Final[Mapping[str, tuple[State, str, str]]] = {
     "success": (State.OK, "", "success"),
     "neutral": (State.OK, "", "success"),
-    # Nothing failed: newer commits made the check pointless, so it has no result.
+    # Newer commits made the check obsolete: nothing failed, and there is no result.
     "stale": (State.OK, "", ""),
     "skipped": (State.CANCELLED, "", "skip"),
     "cancelled": (State.CANCELLED, "", "cancellation"),
@@ -23,10 +23,10 @@ OUTCOMES: Final[Mapping[str, tuple[State, str, str]]] = {
     "timed_out": (State.ERROR, "timeout", "timeout"),
     "startup_failure": (State.ERROR, "startup_failure", "error"),
     "action_required": (State.WAITING, "", ""),
-    # Completed, and no verdict yet: an end until one is told.
+    # Completed without a verdict: an end until a verdict arrives.
     "": (State.CANCELLED, "", ""),
 }
-"""A run's `conclusion` as state, `error.type` and OpenTelemetry's result (may be none)."""
+"""A run's `conclusion` -> state, `error.type` and OpenTelemetry's result (may be empty)."""
 
 PHASES: Final[Mapping[str, tuple[State, str]]] = {
     "requested": (State.QUEUED, "queued"),
@@ -35,19 +35,20 @@ PHASES: Final[Mapping[str, tuple[State, str]]] = {
     "waiting": (State.WAITING, "waiting"),
     "in_progress": (State.RUNNING, "running"),
 }
-"""A run's `status` before it completes, as state and as the phase it is in."""
+"""A run's `status` before its completion -> state and phase."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a host's bodies differ from GitHub's."""
+    """The differences of a host's bodies from GitHub's."""
 
     source: str
     """The source's name; also `vcs.provider.name`."""
     global_ids: bool = True
-    """Whether a change's `id` is never another one's number (Gitea counts both from 1)."""
+    """Whether a change's `id` never equals the number of another change (in Gitea both count from
+    1)."""
     reruns_in_place: bool = False
-    """Whether a re-run keeps its id and attempt, so that its end replaces the first one."""
+    """Whether a re-run keeps its id and attempt, so that its end replaces the first end."""
 
 
 GITHUB: Final = Dialect("github")
@@ -81,11 +82,11 @@ class Hook(Repository):
         return login(self.body, "sender")
 
     def time(self, container: object, *names: str) -> Instant:
-        """The first of the named fields that is a time, else the time of receipt."""
+        """The first of the named fields that is a time, or else the time of receipt."""
         return time_of(container, *names) or self.received_at
 
     def required(self, container: object, field: str) -> int:
-        """An id without which the event cannot be told from others."""
+        """An id that the event cannot do without. Raises Unreadable if it is missing."""
         value = number(container, field)
         if value is None:
             raise self.unreadable(f"{field} is missing or no number")
@@ -96,7 +97,7 @@ class Hook(Repository):
 
 
 def hook_of(dialect: Dialect, event: str, body: Mapping[str, Any], received_at: Instant) -> Hook:
-    """The hook of a body; Unreadable when it names no repository."""
+    """The hook of a body. Raises Unreadable if it names no repository."""
     repo = _full_name(obj(body, "repository"))
     if "/" not in repo:
         raise unreadable(event, "repository.full_name is missing")
@@ -104,7 +105,7 @@ def hook_of(dialect: Dialect, event: str, body: Mapping[str, Any], received_at: 
 
 
 def _full_name(repository: dict[str, Any]) -> str:
-    """`owner/name`, which is put together where a host leaves it out."""
+    """`owner/name`, composed if the host leaves it out."""
     if full := text(repository, "full_name", limit=200).strip("/ "):
         return full
     owner = login(repository, "owner") or text(repository, "owner", "name")
@@ -112,29 +113,30 @@ def _full_name(repository: dict[str, Any]) -> str:
 
 
 def login(container: object, *path: str) -> str:
-    """The name of the account at a path; Gitea has `username` beside `login`."""
+    """The name of the account at a path; Gitea has `username` in addition to `login`."""
     return text(container, *path, "login") or text(container, *path, "username")
 
 
 def logins(container: object, *path: str) -> str:
-    """The names of a list of accounts or teams, comma separated."""
+    """The names of a list of accounts or teams, separated by commas."""
     names = (login(entry) or text(entry, "slug") for entry in items(container, *path)[:100])
     return ",".join(name for name in names if name)
 
 
 def edited_at(hook: Hook, thing: dict[str, Any]) -> Instant:
-    """When the snapshot of an issue or a change was taken.
+    """When the snapshot of an issue or change was taken.
 
-    Hosts tell whole seconds: an edit in the second of the opening came after it.
+    Hosts send whole seconds, so an edit in the second of the opening is put after it.
     """
     at = hook.time(thing, "updated_at", "created_at")
     return at if hook.action == "opened" else at + 1
 
 
 def labels(container: object, attribute: str) -> dict[str, Scalar]:
-    """The names of an issue's or a change's labels, comma separated, as one attribute.
+    """An attribute with the names of an issue's or change's labels, separated by commas.
 
-    A body that lists none says so with "": the labels of an earlier snapshot are gone.
+    If the list is empty, the attribute is an empty string, which removes the labels of an earlier
+    snapshot.
     """
     if not isinstance(obj(container).get("labels"), list):
         return {}
@@ -143,12 +145,12 @@ def labels(container: object, attribute: str) -> dict[str, Scalar]:
 
 
 def visible(markdown: str) -> str:
-    """Markdown without HTML comments: a template's `<!-- Closes #1 -->` closes nothing."""
+    """Markdown without HTML comments, because `<!-- Closes #1 -->` in a template closes nothing."""
     first, *rest = markdown.split("<!--")
     return first + "".join(part.partition("-->")[2] for part in rest)
 
 
 def change_scope(container: object, fallback: str) -> str:
-    """The repository in an API URL such as `https://host/api/v3/repos/acme/api`."""
+    """The scope of the repository in an API URL such as `https://host/api/v3/repos/acme/api`."""
     parts = [part for part in text(container, "url").rstrip("/").split("/") if part]
     return keys.repository("/".join(parts[-2:])) if "repos" in parts[:-2] else fallback

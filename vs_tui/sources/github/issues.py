@@ -1,4 +1,4 @@
-"""`issues`: an issue is in flight from `created_at` to `closed_at`."""
+"""Reads `issues`: an issue is in flight from `created_at` to `closed_at`."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ _NOT_DONE: Final = frozenset({"not_planned", "duplicate"})
 
 
 def read_issue(hook: Hook) -> Reading:
-    """Any action carries the whole issue, so each one is a snapshot of it."""
+    """Events for an issue. Every action has the whole issue, so each body is a snapshot."""
     if hook.action not in ACTIONS:
         return f"the action {hook.action or 'none'!r} of issues says nothing about a delivery"
     issue = obj(hook.body, "issue")
     if obj(issue, "pull_request"):
-        # GitHub numbers both alike and tells of a change's milestones by `issues`, too.
+        # GitHub numbers both together and reports milestones of pull requests as `issues` too.
         return "an issue event of a pull request, which shows by its own events"
     whole = _snapshot(hook, issue)
-    if "parent_issue_url" not in issue:  # older servers do not know parents
+    if "parent_issue_url" not in issue:  # older servers have no parents
         return (whole,)
     return (whole, _below(whole, _parent(hook, text(issue, "parent_issue_url"))))
 
 
 def read_sub_issue(hook: Hook) -> Reading:
-    """A sub-issue that got a parent or lost it: a snapshot of the sub-issue."""
+    """Events for a sub-issue that got or lost a parent, from its snapshot."""
     if hook.action not in SUB_ISSUE_ACTIONS:
         return f"the action {hook.action or 'none'!r} of sub_issues is not known"
     if other := obj(hook.body, "sub_issue_repo"):
@@ -75,7 +75,7 @@ def _snapshot(hook: Hook, issue: dict[str, Any]) -> Event:
         occurred_at=at,
         as_of=edited_at(hook, issue),
         started_at=time_of(issue, "created_at"),
-        # A body tells the issue's state as of now, so it outranks an earlier end.
+        # A body has the issue's current state, so it supersedes an earlier end.
         supersedes=state is not State.NOTE,
         name=text(issue, "title") or f"#{identifier}",
         actor=login(issue, "user"),
@@ -102,7 +102,7 @@ def _snapshot(hook: Hook, issue: dict[str, Any]) -> Event:
 
 
 def _below(whole: Event, parent: Seek | None) -> Event:
-    """What the snapshot says of the issue that this one is a part of."""
+    """A note with the issue's parent, according to the snapshot."""
     note = moment(whole, State.NOTE, whole.snapshot_at)
     return note._replace(restates="parent", seeks=keys.seeks(parent))
 
@@ -112,7 +112,7 @@ def _state(hook: Hook, issue: dict[str, Any]) -> tuple[State, Instant]:
     updated = hook.time(issue, "updated_at")
     if hook.action in _GONE:
         return State.CANCELLED, max(updated, time_of(issue, "closed_at") or 0)
-    # A reopened issue may still carry the closed_at of its former end: only `state` counts.
+    # A reopened issue may still have the closed_at of its former end: only `state` counts.
     if state == "closed" or hook.action == "closed":
         reason = text(issue, "state_reason")
         ended = State.CANCELLED if reason in _NOT_DONE else State.OK
@@ -125,14 +125,14 @@ def _state(hook: Hook, issue: dict[str, Any]) -> tuple[State, Instant]:
 
 
 def _former(hook: Hook) -> Key | None:
-    """The number a transferred issue had before, so that old mentions still find it."""
+    """The key with a transferred issue's former number, so that old mentions still find it."""
     former = number(hook.body, "changes", "old_issue", "number")
     scope = keys.repository(text(hook.body, "changes", "old_repository", "full_name"))
     return Key("issue", str(former), scope, "transferred") if former and scope else None
 
 
 def _parent(hook: Hook, url: str) -> Seek | None:
-    """A sub-issue names its parent by API URL."""
+    """The seek for the parent of a sub-issue, which is named by API URL."""
     base, _, parent = url.rpartition("/issues/")
     if not parent.isdigit():
         return None

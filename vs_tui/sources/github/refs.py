@@ -1,4 +1,5 @@
-"""`push`, `create`, `delete` and `release`: what happens to branches and tags."""
+"""Reads `push`, `create`, `delete`, `release` and `repository`: changes of branches, tags and
+names."""
 
 from __future__ import annotations
 
@@ -13,13 +14,13 @@ from vs_tui.sources.github.hook import Hook, login
 
 RELEASE_ACTIONS: Final = frozenset({"published", "released", "prereleased", "edited", "created"})
 MAX_COMMITS: Final = 100
-"""Commits of one push that are offered and read; the newest ones."""
+"""Most commits of one push that are offered and read; the newest ones."""
 _MESSAGE: Final = 5_000
 _QUEUE: Final = "gh-readonly-queue/"
 
 
 def read_push(hook: Hook) -> Reading:
-    """A push is an instant that brought commits to a branch, or named one by a tag."""
+    """The event for a push of commits to a branch, or of a tag: an instant."""
     full_ref = text(hook.body, "ref")
     if not full_ref:
         raise hook.unreadable("ref is missing")
@@ -35,7 +36,7 @@ def read_push(hook: Hook) -> Reading:
         return "a merge queue's own branch: its runs find the pull request by the branch's name"
     commits = _new_commits(hook)
     if not commits and keys.is_shared_branch(branch, hook.default_branch):
-        # A fast-forward brings what another branch had: it is still delivered from here.
+        # A fast-forward pushes commits of another branch; they are delivered from this one.
         commits = _listed(hook)
     if not commits:
         return "a push without new commits brings nothing to deliver"
@@ -43,7 +44,7 @@ def read_push(hook: Hook) -> Reading:
 
 
 def read_create(hook: Hook) -> Reading:
-    """A tag names what was delivered; a branch without commits says nothing yet."""
+    """The event for a new tag. A new branch is ignored until it has commits."""
     name = text(hook.body, "ref").removeprefix("refs/tags/")
     if text(hook.body, "ref_type") != "tag":
         return "a new branch shows by its pushes"
@@ -53,12 +54,13 @@ def read_create(hook: Hook) -> Reading:
 
 
 def read_delete(hook: Hook) -> Reading:
-    """What was delivered from a ref stays delivered."""
+    """Always ignored: work delivered from a ref stays delivered."""
     return f"deleting a {text(hook.body, 'ref_type') or 'ref'} undoes nothing that was delivered"
 
 
 def read_repository(hook: Hook) -> Reading:
-    """A new name or another owner: what the repository was called before is the same one."""
+    """Events that record a repository's new name or owner, so that both names are one
+    repository."""
     owner, _, name = hook.path.rpartition("/")
     before = obj(hook.body, "changes", "owner", "from")
     if hook.action == "transferred":
@@ -72,7 +74,7 @@ def read_repository(hook: Hook) -> Reading:
 
 
 def read_release(hook: Hook) -> Reading:
-    """A release is an instant: its publication."""
+    """The event for a published release: an instant."""
     if hook.action not in RELEASE_ACTIONS:
         return (
             f"the action {hook.action or 'none'!r} of a release changes nothing that was delivered"
@@ -83,7 +85,7 @@ def read_release(hook: Hook) -> Reading:
         return "a draft release; it shows when it is published"
     identifier = hook.required(release, "id")
     tag = text(release, "tag_name")
-    # created_at is the time of the tagged commit, so publication is the only time of its own.
+    # created_at is the time of the tagged commit; only published_at is the release's own time.
     at = published or hook.received_at
     return (
         Event(
@@ -117,7 +119,7 @@ def read_release(hook: Hook) -> Reading:
 
 
 def seek_tag(tag: str, scope: str) -> Seek | None:
-    """A wish for the push or the release of a tag."""
+    """A seek for the push or release of a tag."""
     return Seek(Rule.VERSION, Key("tag", tag, scope)) if tag else None
 
 
@@ -128,7 +130,7 @@ def _pushed_at(hook: Hook) -> Instant:
 
 
 def _tag(hook: Hook, tag: str, sha: str) -> Event:
-    """The tag's own span: `create` and the push of one tag tell of the same thing."""
+    """The event for a tag; `create` and the push of a tag make the same span."""
     at = _pushed_at(hook)
     return Event(
         **hook.identity("tag", tag),
@@ -150,13 +152,13 @@ def _tag(hook: Hook, tag: str, sha: str) -> Event:
 
 
 def _new_commits(hook: Hook) -> list[dict[str, Any]]:
-    """The commits that no other branch had before, newest last."""
+    """The commits that were on no other branch before, newest last."""
     commits = [entry for entry in _listed(hook) if entry.get("distinct") is not False]
     return commits[-MAX_COMMITS:]
 
 
 def _listed(hook: Hook) -> list[dict[str, Any]]:
-    """The commits of a push, newest last: Gitea lists them newest first."""
+    """The commits of a push, newest last; Gitea lists them newest first."""
     commits = [entry for entry in items(hook.body, "commits") if isinstance(entry, dict)]
     newest = text(hook.body, "after")
     is_newest_first = len(commits) > 1 and newest == text(commits[0], "id")

@@ -1,4 +1,4 @@
-"""The GitHub source: proof of origin, and the reader of each event."""
+"""The GitHub source: verifies the origin and chooses the reader of each event."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ IGNORED: Final[Mapping[str, str]] = {
 
 
 def read(dialect: Dialect, event: str, body: Mapping[str, Any], received_at: Instant) -> Parsed:
-    """What an event of a GitHub-like host says; Unreadable when it lacks what it must have."""
+    """Parse an event of a GitHub-like host. Raises Unreadable if a required field is missing."""
     action = text(body, "action", limit=60)
     kind = f"{event}.{action}" if action else event
     if event in IGNORED:
@@ -80,9 +80,10 @@ def read(dialect: Dialect, event: str, body: Mapping[str, Any], received_at: Ins
 
 
 def webhook_body(inbound: Inbound) -> dict[str, Any]:
-    """The JSON object, also out of a form's `payload` field: GitHub's default content type.
+    """The JSON object, also from a form's `payload` field: GitHub's default content type.
 
-    JSON that is called a form, as `curl -d` does, is JSON: a form cannot begin with a brace.
+    A body that starts with a brace is read as JSON even if its content type is a form, as with
+    `curl -d`.
     """
     is_form = inbound.header("content-type").partition(";")[0].strip() == FORM
     if is_form and not inbound.body.lstrip().startswith(b"{"):
@@ -119,7 +120,7 @@ class GitHub:
     )
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """HMAC-SHA256 of the raw body; the older SHA-1 header alone proves nothing any more."""
+        """Require the HMAC-SHA256 of the raw body; the older SHA-1 header alone is not accepted."""
         given = inbound.header("x-hub-signature-256")
         if not given and inbound.header("x-hub-signature"):
             raise Unauthorized(
@@ -129,7 +130,7 @@ class GitHub:
         require_sha256(given, inbound.body, secrets, "X-Hub-Signature-256")
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        """X-GitHub-Delivery stays the same when a delivery is sent again by hand."""
+        """X-GitHub-Delivery, the same when a delivery is sent again by hand."""
         return inbound.header("x-github-delivery")
 
     def parse(self, inbound: Inbound) -> Parsed:

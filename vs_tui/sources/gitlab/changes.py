@@ -1,4 +1,4 @@
-"""`merge_request`: one span from its creation to its merge, and the approvals on the way."""
+"""Reads `merge_request`: one span from its creation to its merge, and its approvals."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ REVIEWS: Final = {
     "unapproved": "dismissed",
     "unapproval": "dismissed",
 }
-"""`approval` is one of several that are required, `approved` the last one of them."""
+"""`approval` is one of several required approvals, `approved` is the last of them."""
 _STAGES: Final = {"approved": "approved", "unapproved": "ready"}
-"""Only these change whether all required approvals are given."""
+"""Only these actions change whether all required approvals are given."""
 _APPROVALS: Final = {"approval": True, "approved": False, "unapproval": True, "unapproved": True}
-"""Whether approvals are missing after an action."""
+"""Action -> whether approvals are missing after it."""
 ACTIONS: Final = frozenset({"open", "close", "reopen", "update", "merge", "", *REVIEWS})
 _BY_STATE: Final = {
     "opened": State.RUNNING,
@@ -40,7 +40,8 @@ _WORDS: Final = {State.OK: "merged", State.CANCELLED: "closed"}
 
 
 def read_merge_request(hook: Hook) -> Reading:
-    """Any action carries the whole merge request, so each one is a snapshot of it."""
+    """Events for a merge request. Every action has the whole merge request, so each body is a
+    snapshot."""
     change = obj(hook.body, "object_attributes")
     action = text(change, "action", limit=60)
     if action not in ACTIONS:
@@ -77,15 +78,15 @@ def _snapshot(hook: Hook, change: dict[str, Any], identifier: int, action: str) 
 
 
 def _state(hook: Hook, change: dict[str, Any], action: str) -> tuple[State, Instant, bool]:
-    """State, since when, and whether the body is authoritative about that instant."""
+    """State, its time, and whether it supersedes an earlier end."""
     updated = time_of(change, "updated_at") or hook.received_at
-    # The action outranks a `locked` or outdated state of the same body.
+    # The action has priority over a `locked` or outdated state in the same body.
     state = _BY_ACTION.get(action) or _BY_STATE.get(text(change, "state"), State.NOTE)
     if not state.terminal:
         created = time_of(change, "created_at") if action == "open" else None
         return state, created or updated, state is not State.NOTE
     stated = time_of(change, "merged_at" if state is State.OK else "closed_at")
-    # Otherwise only the merge itself knows when; a later edit must not move the end.
+    # Without a stated time only the merge itself sets the end; a later edit must not move it.
     return state, stated or updated, stated is not None or action in ("merge", "close")
 
 
@@ -111,7 +112,7 @@ def _flag(change: dict[str, Any], *names: str) -> bool | None:
 
 
 def _conflicts(change: dict[str, Any]) -> bool | None:
-    """Whether it conflicts with its target, as far as GitLab has looked."""
+    """Whether it conflicts with its target; None while GitLab checks."""
     if detailed := text(change, "detailed_merge_status"):
         looking = detailed in ("checking", "preparing", "unchecked")
         return None if looking else detailed == "conflict"
@@ -124,7 +125,7 @@ def _threads_open(change: dict[str, Any]) -> bool | None:
 
 
 def _ready_at(hook: Hook, change: dict[str, Any]) -> str | None:
-    """When it stopped being a draft, in the one body that says so."""
+    """When it stopped being a draft; only the body of that update contains it."""
     if obj(hook.body, "changes", "draft").get("current") is not False:
         return None
     return iso(time_of(change, "updated_at"))
@@ -152,7 +153,7 @@ def _attributes(
         vs__pr__threads_open=_threads_open(change),
         vs__pr__approvals_missing=_APPROVALS.get(text(change, "action")),
         vs__default_branch=hook.default_branch,
-        # Not in GitLab's documented bodies; read where a version or a proxy adds them.
+        # Not in GitLab's documented bodies; some versions or proxies add them.
         vs__pr__comments=number(change, "user_notes_count"),
         vs__pr__additions=number(change, "additions"),
         vs__pr__deletions=number(change, "deletions"),
@@ -188,7 +189,7 @@ def _seeks(hook: Hook, change: dict[str, Any], title: str) -> tuple[Seek, ...]:
 
 
 def _review(hook: Hook, change: Event, identifier: int, word: str) -> Event:
-    """An approval, or one taken back: an instant below the merge request."""
+    """The event for an approval or its withdrawal: an instant below the merge request."""
     reviewer = hook.user
     at = change.snapshot_at
     return Event(

@@ -1,4 +1,4 @@
-"""`deployment`: one deploy of one environment, run by a job or by hand."""
+"""Reads `deployment`: one deploy to one environment, run by a job or by hand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OTEL_STATUS: Final = {State.OK: "succeeded", State.ERROR: "failed"}
 
 
 def read_deployment(hook: Hook) -> Reading:
-    """A step of its course. A retried deploy job makes a new deployment."""
+    """The event for a status of a deployment. A retried deploy job makes a new deployment."""
     identifier = number(hook.body, "deployment_id")
     if identifier is None:
         raise hook.unreadable("deployment_id is missing or no number")
@@ -79,7 +79,7 @@ def read_deployment(hook: Hook) -> Reading:
 
 
 def _sha(hook: Hook) -> str:
-    """The whole commit is only in the commit's URL; `short_sha` has eight digits."""
+    """The whole commit from the commit's URL, or else `short_sha`, which has eight digits."""
     whole = text(hook.body, "commit_url").rstrip("/").rpartition("/")[2]
     for candidate in (whole, text(hook.body, "short_sha")):
         if key := keys.commit(candidate):
@@ -88,6 +88,6 @@ def _sha(hook: Hook) -> str:
 
 
 def _version(hook: Hook) -> str:
-    """The ref where it may be a tag; empty for branches that many changes share."""
+    """The ref if it may be a tag; empty for shared branches."""
     ref = text(hook.body, "ref").removeprefix("refs/tags/")
     return "" if keys.is_shared_branch(ref, hook.default_branch) else ref

@@ -1,4 +1,4 @@
-"""What every GitLab event has in common: its project, its keys, its attributes."""
+"""The common parts of GitLab's events: project, keys and attributes."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ class Hook(Repository):
 
     @property
     def user(self) -> str:
-        """Who caused the event. Job hooks of older versions know a display name only."""
+        """The user who caused the event; job hooks of older versions have only a display name."""
         return login(self.body, "user") or text(self.body, "user_username")
 
     def named_identity(self, kind: str, name: str) -> dict[str, Any]:
-        """The identity of a span that is known by a name, such as a tag.
+        """The identity of a span with a name instead of a number, such as a tag.
 
-        Names contain dashes as projects do: tag `web-1` of `api` is not tag `1` of `api-web`.
-        `@`, which no project's path contains, keeps them apart.
+        Names and projects may contain dashes: tag `web-1` of `api` is not tag `1` of `api-web`. The
+        `@`, which no project's path contains, separates them.
         """
         return self.identity(kind, f"@{name}") | {"ref": self.ref(kind, name)}
 
     def aliases(self, kind: str, number: object) -> tuple[Key, ...]:
-        """ValueStream's refs: it writes the project's display name, blanks and all."""
+        """ValueStream's refs, which contain the project's display name with its blanks."""
         shown = text(self.body, "project", "name")
         return aliases(kind, shown, number) if shown else ()
 
@@ -54,20 +54,21 @@ class Hook(Repository):
 
 
 def _address(body: Mapping[str, Any]) -> str:
-    """Any URL of the project: job hooks had no page of it before GitLab 16."""
+    """Any URL of the project; job hooks had no page of the project before GitLab 16."""
     clones = (text(body, "repository", name) for name in ("git_http_url", "git_ssh_url"))
     target = text(body, "object_attributes", "target", "web_url")
     return next(filter(None, clones), "") or target
 
 
 def _project_id(body: Mapping[str, Any]) -> int | None:
-    """Job hooks have it beside the project, work items of a group have none."""
+    """The project's id; job hooks have it outside of the project, work items of a group have
+    none."""
     found = number(body, "project", "id") or number(body, "project_id")
     return found or number(body, "object_attributes", "target_project_id")
 
 
 def hook_of(kind: str, body: Mapping[str, Any], received_at: Instant) -> Hook:
-    """The hook of a body; Unreadable when it names no project."""
+    """The hook of a body. Raises Unreadable if it names no project."""
     path = _project_path(body)
     if not path:
         raise unreadable(kind, "project.path_with_namespace is missing")
@@ -78,12 +79,12 @@ def _project_path(body: Mapping[str, Any]) -> str:
     path = text(body, "project", "path_with_namespace", limit=200).strip("/ ")
     if "/" in path:
         return path
-    # Merge requests had none before GitLab 8, but say what they are merged into.
+    # Before GitLab 8 merge requests had no project, but they have the target of the merge.
     target = text(body, "object_attributes", "target", "path_with_namespace", limit=200)
     if "/" in target:
         return target.strip("/ ")
-    # Job hooks had no project before GitLab 16; only a clone URL spells the path. An SSH URL
-    # comes first because web URLs may begin with the path GitLab is installed at.
+    # Before GitLab 16 job hooks had no project; only a clone URL has the path. SSH URLs come first,
+    # because web URLs may begin with GitLab's own path.
     for name in ("git_ssh_url", "git_http_url", "homepage"):
         path = _path_of_url(text(body, "repository", name))
         if "/" in path:
@@ -93,7 +94,7 @@ def _project_path(body: Mapping[str, Any]) -> str:
 
 
 def _path_of_url(url: str) -> str:
-    """`keys.repository` without its lower case: keys keep GitLab's spelling."""
+    """`keys.repository` in the original case, because keys have GitLab's spelling."""
     lowered = keys.repository(url)
     start = url.lower().rfind(lowered) if lowered else -1
     return url[start : start + len(lowered)] if start >= 0 else ""
@@ -112,7 +113,7 @@ def _url_path(url: str) -> str:
 
 
 def project_of_url(url: str, fallback: str) -> str:
-    """The scope of the project in the URL of one of its pages, such as a merge request's."""
+    """The scope of the project, from the URL of one of its pages, such as a merge request."""
     path = _url_path(url)
     before, found, _ = path.partition("/-/")
     if not found:  # URLs had no `/-/` before GitLab 12
@@ -121,7 +122,7 @@ def project_of_url(url: str, fallback: str) -> str:
 
 
 def aliases(kind: str, namespace: str, number: object) -> tuple[Key, ...]:
-    """A ref as ValueStream writes it, and the same without blanks, as one can type it."""
+    """A ref as ValueStream writes it, and the same without blanks, which can be typed."""
     plain = f"vstrace-{SOURCE_NAME}-{kind}-{namespace}-{number}"
     escaped = keys.reference(SOURCE_NAME, kind, namespace, number)
     return tuple(Key("ref", value) for value in dict.fromkeys((plain, escaped)))
@@ -132,8 +133,8 @@ def login(container: object, *path: str) -> str:
 
 
 def author(hook: Hook) -> str:
-    """Who opened an issue or a merge request: bodies give a number, whose name is known only
-    when the author is also named in another role."""
+    """The author of an issue or merge request. Bodies have only the author's number; the name is
+    known only if the author has another role in the body too."""
     attributes = obj(hook.body, "object_attributes")
     identifier = attributes.get("author_id")
     people = [
@@ -152,7 +153,7 @@ def logins(container: object, *path: str) -> str:
 
 
 def labels(hook: Hook, attribute: str) -> dict[str, Scalar]:
-    """Label titles, comma separated; a body that lists none says so with ""."""
+    """Label titles, separated by commas; an empty string if the body's list is empty."""
     for container in (hook.body, obj(hook.body, "object_attributes")):
         if isinstance(container.get("labels"), list):
             titles = (text(entry, "title", limit=100) for entry in items(container, "labels")[:50])

@@ -1,4 +1,4 @@
-"""`issue` and `work_item`: issues, tasks, incidents, and epics of groups."""
+"""Reads `issue` and `work_item`: issues, tasks, incidents, and epics of groups."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from vs_tui.sources.base import Reading, is_incident, number, obj, text, time_of
 from vs_tui.sources.gitlab.hook import Hook, author, labels, logins
 
 ACTIONS: Final = frozenset({"open", "close", "reopen", "update", ""})
-"""Older versions' updates may have no action."""
+"""The action may be empty in updates of older versions."""
 
 
 def read_issue(hook: Hook) -> Reading:
-    """Any action carries the whole item, so each one is a snapshot of it.
+    """The event for an item. Every action has the whole item, so each body is a snapshot.
 
-    Its state decides, together with the instant: an update of an open issue starts nothing
-    again. An item of type Incident is an `incident`, as GitLab's own DORA figures count it.
+    Its state and time decide, so an update of an open issue restarts nothing. An item of type
+    Incident is an `incident`, as in GitLab's own DORA figures.
     """
     issue = obj(hook.body, "object_attributes")
     action = text(issue, "action", limit=60)
@@ -71,15 +71,15 @@ def read_issue(hook: Hook) -> Reading:
 
 
 def _state(hook: Hook, issue: dict[str, Any], action: str) -> tuple[State, Instant, bool]:
-    """State, since when, and whether the body is authoritative about that instant."""
+    """State, its time, and whether it supersedes an earlier end."""
     updated = time_of(issue, "updated_at") or hook.received_at
     state = text(issue, "state")
     if state == "closed" or action == "close":
-        # Moved and duplicate issues are closed without having been worked on here.
+        # Moved and duplicate issues are closed without work.
         gone = number(issue, "moved_to_id") or number(issue, "duplicated_to_id")
         ended = State.CANCELLED if gone else State.OK
         closed = time_of(issue, "closed_at")
-        # Without closed_at only the closing itself knows when; a later edit must not move it.
+        # Without closed_at only the closing itself sets the end; a later edit must not move it.
         return ended, closed or updated, closed is not None or action == "close"
     if action == "open":
         return State.RUNNING, time_of(issue, "created_at") or updated, True

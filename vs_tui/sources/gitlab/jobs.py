@@ -1,8 +1,8 @@
-"""A job, as its own hook tells it and as the snapshots of its pipeline do: one span.
+"""Makes one span of a job, from its own hook and from the snapshots of its pipeline.
 
-Both forms lead to the same key and to the same instants, so it does not matter which hooks are
-ticked. A job's span begins when it was queued for a runner (`started_at - queued_duration`):
-jobs of later stages are created with the pipeline and would count their forerunners' time.
+Both forms give the same key and the same times, so either hook is enough. A job's span begins when
+it was queued for a runner (`started_at - queued_duration`). Its creation is not used: jobs of later
+stages are created with the pipeline, so their time would include earlier stages.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ STATES: Final = {
     "canceled": State.CANCELLED,
     "skipped": State.CANCELLED,
 }
-"""The statuses of pipelines and jobs; both have the same words."""
+"""Status of a pipeline or job -> state; both use the same words."""
 UNQUEUED: Final = "created"
-"""The status of a job of a later stage: it waits for its forerunners, not for a runner, and in a
-pipeline that is blocked or ends before it never gets its turn."""
+"""Status of a job in a later stage. It waits for earlier jobs, not for a runner, and never runs if
+its pipeline is blocked or ends before."""
 LEAVABLE: Final = frozenset({"manual", "scheduled", "waiting_for_resource"})
-"""What a job may be when its pipeline ends without it."""
+"""Statuses of jobs that may remain when their pipeline ends."""
 RESULTS: Final = {
     "success": "success",
     "failed": "failure",
@@ -43,7 +43,7 @@ RESULTS: Final = {
     "skipped": "skip",
 }
 _TIMEOUTS: Final = frozenset({"stuck_or_timeout_failure", "job_execution_timeout"})
-# The platform's fault, not the script's.
+# Failures of the platform, not of the script.
 _SYSTEM_FAILURES: Final = frozenset(
     (
         *(
@@ -60,7 +60,7 @@ _MAX_ATTEMPT: Final = 10_000
 
 
 class Job(NamedTuple):
-    """What both forms say of a job."""
+    """The facts about a job that both forms have."""
 
     identifier: int
     pipeline: int | None
@@ -72,7 +72,7 @@ class Job(NamedTuple):
     finished_at: Instant | None
     duration: Duration | None
     queued: Duration | None
-    """How long it waited for a runner."""
+    """Time it waited for a runner."""
     allow_failure: bool
     failure_reason: str
     sha: str
@@ -82,15 +82,16 @@ class Job(NamedTuple):
     runner: dict[str, Any]
     actor: str
     shown_project: str
-    """`Group / Project`, as ValueStream's refs have it."""
+    """`Group / Project`, as in ValueStream's refs."""
     attempt: int | None = None
-    """Known from job hooks only."""
+    """Only job hooks have it."""
     left_at: Instant | None = None
-    """When its pipeline ended without it: nobody waits for an optional manual job any more."""
+    """When its pipeline ended without it; the optional manual job then no longer waits."""
 
 
 def job_key(hook: Hook, identifier: int) -> str:
-    """Not `build`: that is ValueStream's word for pipelines, and both count from 1."""
+    """The key of a job. The kind is not `build`, which is ValueStream's word for pipelines, because
+    both count from 1."""
     return hook.key("job", identifier)
 
 
@@ -99,7 +100,7 @@ def pipeline_key(hook: Hook, identifier: int) -> str:
 
 
 def seconds(container: object, name: str) -> Duration | None:
-    """A number of seconds as a duration; None when there is none or it is absurd."""
+    """A number of seconds as a duration; None if it is missing, negative or over 365 days."""
     value = obj(container).get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -107,7 +108,7 @@ def seconds(container: object, name: str) -> Duration | None:
 
 
 def job_events(hook: Hook, job: Job) -> tuple[Event, ...]:
-    """The job's state, and the earlier ones it implies."""
+    """Events for the job's state, and for the earlier states it implies."""
     state = STATES.get(job.status)
     if state is None:
         raise hook.unreadable(f"the job status {job.status or 'none'!r} is not known")
@@ -118,7 +119,7 @@ def job_events(hook: Hook, job: Job) -> tuple[Event, ...]:
     error, result = _verdict(job)
     queued_at = _queued_at(job)
     url = f"{hook.web}/-/jobs/{job.identifier}" if hook.web else ""
-    # A skipped job that runs after all is none any more.
+    # A skipped job that runs later loses its result.
     unfinished = {"cicd.pipeline.task.run.result": ""} if state is State.RUNNING else {}
     whole = Event(
         **hook.identity("job", job.identifier),
@@ -126,7 +127,7 @@ def job_events(hook: Hook, job: Job) -> tuple[Event, ...]:
         state=State.OK if tolerated else state,
         occurred_at=_at(hook, job, state),
         started_at=queued_at,
-        # A skipped job runs after all when its pipeline is retried; a stated end is the end.
+        # A retry of the pipeline may run a skipped job. A stated end replaces an earlier one.
         supersedes=state is State.RUNNING or (state.terminal and job.finished_at is not None),
         stage="running" if state is State.RUNNING and job.started_at is not None else "",
         name=job.name or f"job {job.identifier}",
@@ -179,7 +180,7 @@ def _at(hook: Hook, job: Job, state: State) -> Instant:
     if state is State.RUNNING:
         return job.started_at or job.created_at or hook.received_at
     if not state.terminal:
-        # Bodies do not tell when a job became pending or manual, only when it was made.
+        # Bodies do not contain when a job became pending or manual, only its creation.
         return job.created_at or hook.received_at
     end = job.finished_at or job.left_at
     if end is None and job.started_at is not None and job.duration is not None:
@@ -202,7 +203,7 @@ def _verdict(job: Job) -> tuple[str, str]:
 
 
 def _alias(hook: Hook, job: Job, attempt: int) -> str:
-    """A name of a job that its retry can know: a retry has an id of its own."""
+    """A ref of a job that its retry can compute; a retry has another id."""
     return hook.key("job_attempt", f"{job.pipeline}/{job.name}/{attempt}")
 
 
@@ -224,7 +225,7 @@ def _seeks(hook: Hook, job: Job) -> tuple[Seek, ...]:
     return keys.seeks(
         keys.seek_structure(pipeline_key(hook, job.pipeline)) if job.pipeline is not None else None,
         former,
-        # For those who tick job events only.
+        # For hooks with job events only.
         keys.change_refs(job.ref, hook.scope),
         keys.seek_commit(Rule.COMMIT, job.sha, hook.scope, "head commit"),
         keys.seek_branch(branch, hook.scope, hook.default_branch),
@@ -232,12 +233,12 @@ def _seeks(hook: Hook, job: Job) -> tuple[Seek, ...]:
 
 
 def bounded_attempt(retries: int | None) -> int | None:
-    """The attempt after so many retries."""
+    """The number of the attempt after this number of retries."""
     return None if retries is None else min(max(retries, 0), _MAX_ATTEMPT) + 1
 
 
 def job_times(container: object, prefix: str = "") -> dict[str, Any]:
-    """The fields of a Job that are times; job hooks prefix them with `build_`."""
+    """The time fields of a Job; job hooks prefix them with `build_`."""
     return {
         "created_at": time_of(container, f"{prefix}created_at"),
         "started_at": time_of(container, f"{prefix}started_at"),

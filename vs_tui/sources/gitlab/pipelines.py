@@ -1,8 +1,8 @@
-"""`pipeline` and `build` (the Job Hook).
+"""Reads `pipeline` and `build` (the Job Hook).
 
-A pipeline is one span with its waits as phases; its body is a snapshot of all its jobs, so
-one delivery after an outage is enough to know them. It keeps its id when it is retried: it
-then runs again after its end, which reopens the span.
+A pipeline is one span with its waits as phases. Its body is a snapshot of all jobs, so one delivery
+after an outage recovers them all. A retried pipeline keeps its id; it runs again after its end,
+which reopens the span.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PARENT_VARIABLES: Final = frozenset({"VS_PARENT", "VSTRACE_TRACE_ID"})
 
 
 def read_pipeline(hook: Hook) -> Reading:
-    """The pipeline's state as of now, and every job's."""
+    """Events for the current state of a pipeline and of each of its jobs."""
     pipeline = obj(hook.body, "object_attributes")
     identifier = number(pipeline, "id")
     if identifier is None:
@@ -44,7 +44,7 @@ def read_pipeline(hook: Hook) -> Reading:
     if state is None:
         raise hook.unreadable(f"the status {status or 'none'!r} is not known")
     created = time_of(pipeline, "created_at")
-    # What moves a pipeline is a job: the newest change of one in this snapshot.
+    # Jobs move a pipeline: this is the newest change of a job in the snapshot.
     activity = _newest(hook, "created_at", "started_at", "finished_at")
     at = _at(hook, pipeline, state, activity)
     label = text(pipeline, "name") or hook.name
@@ -52,7 +52,7 @@ def read_pipeline(hook: Hook) -> Reading:
     url = web_url(text(pipeline, "url"))
     if not url and hook.web:
         url = f"{hook.web}/-/pipelines/{identifier}"
-    # The result of the run before a retry is none of this run.
+    # A retry does not have the result of the run before it.
     result = "" if _is_rerun(pipeline, state) else RESULTS.get(status)
     attributes = hook.attributes(
         cicd__pipeline__name=hook.path,
@@ -92,7 +92,7 @@ def read_pipeline(hook: Hook) -> Reading:
 
 
 def _earlier(whole: Event, pipeline: dict[str, Any], created: Instant | None) -> list[Event]:
-    """Its first queue and start, as every later snapshot states them."""
+    """Events for its first queueing and start, which every later snapshot contains."""
     if created is None:
         return []
     found = [moment(whole, State.QUEUED, created, "queued")]
@@ -103,8 +103,8 @@ def _earlier(whole: Event, pipeline: dict[str, Any], created: Instant | None) ->
 
 
 def _at(hook: Hook, pipeline: dict[str, Any], state: State, activity: Instant | None) -> Instant:
-    """When the state became true. Bodies tell only creation and end; what lies between is as
-    recent as the newest `activity` of a job."""
+    """When the state began. Bodies have only the times of creation and end; for a state between
+    them it is the newest `activity` of a job."""
     created, finished = time_of(pipeline, "created_at"), time_of(pipeline, "finished_at")
     if state.terminal:
         return finished or latest(created, activity) or hook.received_at
@@ -133,8 +133,8 @@ def _seeks(hook: Hook, pipeline: dict[str, Any]) -> tuple[Seek, ...]:
     message = text(hook.body, "commit", "message", limit=5_000)
     change = obj(hook.body, "merge_request")
     target = project_of_url(text(change, "url"), hook.scope)
-    # On a shared branch the merged change is named by the commit; on a change's own branch the
-    # newest commit may be any other change's, brought in by a merge.
+    # On a shared branch the commit names the merged change. On a change's own branch the newest
+    # commit may belong to another change that was merged into it.
     is_shared = is_tag or keys.is_shared_branch(keys.branch_name(branch), hook.default_branch)
     merged = keys.merge_messages(message, hook.scope) if is_shared and not change else None
     return keys.seeks(
@@ -154,7 +154,7 @@ def _seeks(hook: Hook, pipeline: dict[str, Any]) -> tuple[Seek, ...]:
 
 
 def _upstream(hook: Hook) -> list[Seek]:
-    """A child or downstream pipeline names the pipeline and the job that triggered it."""
+    """Seeks for the pipeline and the job that triggered a child or downstream pipeline."""
     source = obj(hook.body, "source_pipeline")
     if not source:
         return []
@@ -166,13 +166,13 @@ def _upstream(hook: Hook) -> list[Seek]:
     if pipeline is not None:
         found.append(keys.seek_structure(pipeline_key(upstream, pipeline), "upstream pipeline"))
     if job is not None:
-        # Usually a trigger job, of which no event tells; the pipeline is the parent.
+        # Usually a trigger job, which has no events; the pipeline is the parent.
         found.append(keys.seek_structure(upstream.key("job", job), "upstream job", link_only=True))
     return found
 
 
 def _variable_seeks(pipeline: dict[str, Any]) -> list[Seek]:
-    """What the variables of a run name: a parent, a trace context, any reference."""
+    """Seeks from the variables of a run: a parent, a trace context, any reference."""
     found: list[Seek | None] = []
     for variable in items(pipeline, "variables")[:100]:
         name, value = text(variable, "key"), text(variable, "value", limit=2_000)
@@ -183,7 +183,7 @@ def _variable_seeks(pipeline: dict[str, Any]) -> list[Seek]:
 
 
 def _snapshot_jobs(hook: Hook, pipeline: dict[str, Any], whole: Event) -> Iterator[Event]:
-    """The jobs as the pipeline's body shows them."""
+    """Events for the jobs in the pipeline's body."""
     namespace, shown = text(hook.body, "project", "namespace"), text(hook.body, "project", "name")
     common: dict[str, Any] = {
         "pipeline": number(pipeline, "id"),
@@ -196,7 +196,7 @@ def _snapshot_jobs(hook: Hook, pipeline: dict[str, Any], whole: Event) -> Iterat
         job_id = number(entry, "id")
         status = text(entry, "status", limit=60)
         if job_id is None or status not in STATES or status == UNQUEUED:
-            continue  # one odd entry must not cost the whole pipeline
+            continue  # skip one odd entry, keep the others
         job = Job(
             **common,
             **job_times(entry),
@@ -215,7 +215,7 @@ def _snapshot_jobs(hook: Hook, pipeline: dict[str, Any], whole: Event) -> Iterat
 
 
 def read_job_hook(hook: Hook) -> Reading:
-    """The Job Hook: the same job, by itself; `commit.id` is its pipeline's id."""
+    """Events for the job of a Job Hook; `commit.id` is its pipeline's id."""
     body = hook.body
     job_id = number(body, "build_id")
     if job_id is None:

@@ -1,4 +1,4 @@
-"""`push`, `tag_push` and `release`: what was brought to the repository, and its versions."""
+"""Reads `push`, `tag_push` and `release`: pushed commits and versions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MESSAGE: Final = 5_000
 
 
 def read_push(hook: Hook) -> Reading:
-    """A push to a branch; its new commits lead to the change they belong to."""
+    """The event for a push to a branch; its new commits link it to their change."""
     branch = keys.branch_name(text(hook.body, "ref"))
     after = keys.commit(text(hook.body, "after"))
     if not branch:
@@ -26,8 +26,8 @@ def read_push(hook: Hook) -> Reading:
     commits = _commits(hook)
     if not commits:
         return "a push without new commits brings nothing to deliver"
-    # GitLab tells no time of the push; the newest commit's is the nearest. An import also tells
-    # when a commit was made, which is later than when it was written.
+    # GitLab does not send the push's time; the newest commit's is nearest. An import also has the
+    # commit time, which is later than the time of writing.
     times = [when for entry in commits if (when := time_of(entry, "timestamp"))]
     at = latest(*times, *(time_of(e, "committed_date") for e in commits)) or hook.received_at
     messages = [text(entry, "message", limit=_MESSAGE) for entry in commits]
@@ -63,7 +63,7 @@ def read_push(hook: Hook) -> Reading:
 
 
 def read_tag(hook: Hook) -> Reading:
-    """A new tag names a version of what it points at."""
+    """The event for a new tag, which names a version of its commit."""
     tag = text(hook.body, "ref").removeprefix("refs/tags/")
     if not tag:
         raise hook.unreadable("ref is missing")
@@ -100,7 +100,7 @@ def read_tag(hook: Hook) -> Reading:
 
 
 def read_release(hook: Hook) -> Reading:
-    """A release is an instant: `released_at`."""
+    """The event for a release: an instant at `released_at`."""
     action = text(hook.body, "action", limit=60)
     if action not in ("create", "update", ""):
         return f"the action {action!r} of a release changes nothing that was delivered"
@@ -111,7 +111,7 @@ def read_release(hook: Hook) -> Reading:
     sha = text(hook.body, "commit", "id")
     return (
         Event(
-            # A project has one release a tag, and a tag can be typed.
+            # A project has one release per tag, and a tag can be typed.
             **hook.named_identity("release", tag),
             operation=Operation.RELEASE,
             state=State.OK,

@@ -1,4 +1,4 @@
-"""The GitLab source: proof of origin, and which reader an event goes to."""
+"""The GitLab source: verifies the origin and chooses the reader of each event."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ _RENAMES: Final = frozenset({"project_rename", "project_transfer"})
 
 
 class GitLab:
-    """Webhooks of gitlab.com and of self-managed GitLab: of a project, a group or the system.
+    """Webhooks of gitlab.com and self-managed GitLab, from a project, a group or the system.
 
-    A job that failed and was allowed to is OK, with `vs.allow_failure` set and its result
-    `failure`: GitLab carries on, so its pipeline and its change did not fail by it.
+    A failed job that is allowed to fail is OK, with `vs.allow_failure` set and result `failure`:
+    GitLab continues, so its pipeline and change did not fail.
     """
 
     name = "gitlab"
@@ -68,10 +68,11 @@ class GitLab:
     )
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """X-Gitlab-Token holds the secret itself; newer versions also sign (Standard Webhooks).
+        """Require the secret in X-Gitlab-Token, or a Standard Webhooks signature, which newer
+        versions send.
 
-        One valid proof is enough: a hook may have a token that we know and a signing key that
-        we do not, and leaving a header out is always open to a sender.
+        One valid proof is enough: the receiver may know the token of a hook but not its signing
+        key, and a sender could leave out either header anyway.
         """
         if inbound.header("webhook-signature"):
             try:
@@ -86,10 +87,11 @@ class GitLab:
         require_token(inbound.header("x-gitlab-token"), secrets, "X-Gitlab-Token")
 
     def dedupe_key(self, inbound: Inbound) -> str:
-        """Idempotency-Key (17.4 on) is the same on a retry.
+        """Idempotency-Key (17.4 on), the same on a retry; or else X-Gitlab-Event-UUID with the
+        body's hash.
 
-        X-Gitlab-Event-UUID is, too, but hooks that other hooks set off share it, so different
-        bodies under one UUID are different deliveries.
+        X-Gitlab-Event-UUID is the same on a retry too, but hooks triggered by other hooks share it,
+        so different bodies with one UUID are different deliveries.
         """
         if key := inbound.header("idempotency-key") or inbound.header("webhook-id"):
             return key
@@ -98,7 +100,7 @@ class GitLab:
 
     def parse(self, inbound: Inbound) -> Parsed:
         body = json_object(inbound)
-        # System hooks write `event_name` where the others have `object_kind`.
+        # System hooks have `event_name` instead of `object_kind`.
         kind = text(body, "object_kind", limit=60) or text(body, "event_name", limit=60)
         header = inbound.header("x-gitlab-event").strip()[:60]
         if not kind:
@@ -117,7 +119,8 @@ class GitLab:
 
 
 def _renamed(kind: str, body: Mapping[str, object], inbound: Inbound) -> Parsed:
-    """System hooks tell a project's new path and its former one, and the instance in a header."""
+    """Events that record a project's new path. System hooks have both paths in the body, and the
+    instance in a header."""
     space = keys.stable(inbound.header("x-gitlab-instance"), number(body, "project_id"))
     former, now = text(body, "old_path_with_namespace"), text(body, "path_with_namespace")
     if not space or "/" not in former or "/" not in now:
@@ -128,7 +131,7 @@ def _renamed(kind: str, body: Mapping[str, object], inbound: Inbound) -> Parsed:
 
 
 def _named(kind: str, body: Mapping[str, object]) -> str:
-    """`merge_request.merge`, `pipeline.success`: what the Events view lists."""
+    """The name that the Events view lists, such as `merge_request.merge` or `pipeline.success`."""
     detail = (
         text(body, "object_attributes", "action", limit=40)
         or text(body, "object_attributes", "status", limit=40)

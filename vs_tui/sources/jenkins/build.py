@@ -1,8 +1,8 @@
-"""A build as either plugin tells it: its key, its facts, and what it belongs to.
+"""A build in both plugins' bodies: its key, its facts and its parents.
 
-The key is server, full job name and number. Whether it is a deploy must not change it: that is
-known from the parameters, which ends do not carry. So facts that a body lacks are left empty,
-and the weakest snapshot of all states what holds for any build.
+The key is server, full job name and number. It does not depend on whether the build is a deploy,
+because only the parameters show that and bodies of an end have none. Unknown facts stay empty, and
+a separate event with default values gives way to all others.
 """
 
 from __future__ import annotations
@@ -26,55 +26,55 @@ RESULTS: Final = {
     "FAILURE": (State.ERROR, "failure", "failure"),
     "ABORTED": (State.CANCELLED, "", "cancellation"),
     "NOT_BUILT": (State.CANCELLED, "", "skip"),
-    # It ended without a verdict: neither a success nor a failure may be counted.
+    # It ended without a verdict: it counts neither as a success nor as a failure.
     "UNKNOWN": (State.CANCELLED, "", ""),
     "": (State.CANCELLED, "", ""),
 }
-"""A build's result as state, `error.type` and OpenTelemetry's result."""
+"""A build's result -> state, `error.type` and OpenTelemetry's result."""
 ENVIRONMENT_NAMES: Final = ("environment", "env", "deploy_env", "target_env", "stage")
 SERVICE_NAMES: Final = ("service", "app", "application")
 VERSION_NAMES: Final = ("version", "tag", "image_tag")
-"""Names of parameters, in any case, that say where, what and which version a job deploys."""
+"""Names of parameters, in any case, for a deploy's environment, service and version."""
 _PARENT_NAMES: Final = ("vstrace-trace-id", "vstrace_trace_id", "vs_parent")
 _UPSTREAM: Final = re.compile(
     r"upstream project:? \"?([^\"\n]{1,300}?)\"? build number:? (\d{1,9})\b"
 )
 _CHANGE_LEAF: Final = re.compile(r"(?:PR|MR)-(\d{1,9})(?:-(?:head|merge))?\Z")
 _SECRET: Final = re.compile(r"passw|secret|token|credential|private|api_?key", re.IGNORECASE)
-"""Parameters that are not shown."""
+"""Names of parameters that are not shown."""
 _MAIN: Final = frozenset({"main", "master"})
-"""Names of branches that nobody gives to a job of its own."""
+"""Branch names that are never the name of an ordinary job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """One build, by one body."""
+    """One build, from one body."""
 
     server: str
     job: str
-    """The full name, `folder/name`; the short one is a branch's in a multibranch project."""
+    """The full name, `folder/name`; in a multibranch project the short name is only the branch."""
     short_job: str
     number: int
     state: State
     at: Instant
     started_at: Instant | None
-    """When it was queued, or began as far as the body tells."""
+    """When it was queued, or else when it began."""
     stage: str = ""
     error: str = ""
     parameters: dict[str, Any] | None
-    """None where the body does not carry them, even if the build has any."""
+    """None if the body has no parameters, even if the build has some."""
     scm: dict[str, Any] = field(default_factory=dict)
     url: str = ""
     paths: tuple[str, ...] = ()
-    """Forms of its URL by which steps and checkouts name it."""
+    """Forms of its URL that steps and checkouts use."""
     context: str = ""
     """Links it to its queue item."""
     part_of: str = ""
-    """The job whose build of the same number this one is a part of."""
+    """The job with the build of the same number that contains this one."""
     cause: str = ""
     actor: str = ""
     is_verdict_missing: bool = False
-    """Whether it ended for all that the body tells, but without a result."""
+    """Whether the body says that it ended, but gives no result."""
     attributes: dict[str, Scalar] = field(default_factory=dict)
 
     @property
@@ -83,7 +83,7 @@ class Build:
 
     @property
     def is_deploy(self) -> bool | None:
-        """None: the body does not tell."""
+        """Whether it is a deploy; None if the body does not say."""
         leaf = self.job.rpartition("/")[2]
         if self.short_job.startswith("deploy:") or leaf.startswith("deploy:"):
             return True
@@ -91,12 +91,12 @@ class Build:
             return None
         if kind := _parameter(self.parameters, ("type",)):
             return kind.lower() == "deploy"
-        # `deploy-api` may do anything; with an environment it says what.
+        # A name such as `deploy-api` is enough only with an environment.
         return is_deploy_name(self.family.rpartition("/")[2]) and bool(self.environment)
 
     @property
     def environment(self) -> str:
-        """Where it deploys, if it does: a parameter's value, or a word in the job's name."""
+        """The environment of a deploy: a parameter's value, or a word in the job's name."""
         named = _parameter(self.parameters, ENVIRONMENT_NAMES)
         return named or environment_in(self.family.rpartition("/")[2])
 
@@ -110,12 +110,14 @@ class Build:
 
     @property
     def family(self) -> str:
-        """The job without a multibranch project's last part, so that all its runs compare."""
+        """The job without the last part of a multibranch project, so that all its runs can be
+        compared."""
         return family_of(self.job, self.branch)
 
     @property
     def scope(self) -> str:
-        """The repository; organization folders name it where the body has no checkout."""
+        """The repository's scope; if the body has no checkout, it is the organization folder of the
+        job."""
         return self.repo or (self.job.rpartition("/")[0].lower() if self.job.count("/") > 1 else "")
 
     def events(self) -> tuple[Event, ...]:
@@ -176,7 +178,7 @@ class Build:
         )
 
     def _aliases(self) -> Iterable[Key]:
-        """ValueStream's refs, which depend on the operation and may hold blanks."""
+        """ValueStream's refs, which depend on the operation and may contain blanks."""
         for word in (Operation.BUILD, Operation.DEPLOY):
             for job in dict.fromkeys((self.short_job, self.job)):
                 yield Key("ref", keys.reference("jenkins", word, job, self.number))
@@ -189,7 +191,7 @@ class Build:
     def _attributes(self, service: str, environment: str, version: str) -> dict[str, Scalar]:
         owner, _, name = self.repo.rpartition("/")
         return known(
-            # Without a checkout it is not known whether the last part is a branch's.
+            # Without a checkout the last part may be a branch or not.
             cicd__pipeline__name=self.family if self.branch or self.family != self.job else None,
             cicd__pipeline__run__id=str(self.number),
             cicd__pipeline__run__url__full=web_url(self.url),
@@ -259,7 +261,7 @@ def unreadable(what: str) -> Unreadable:
 
 
 def server_of(url: str) -> str:
-    """Host and path of a Jenkins; two of them may share a host."""
+    """Host and path of a Jenkins server; two servers may share a host."""
     try:
         parts = urlsplit(url.strip())
     except ValueError:
@@ -269,20 +271,20 @@ def server_of(url: str) -> str:
 
 
 def plain_job(job: str) -> str:
-    """`Projects » App » Build` (a display name) as `Projects/App/Build`."""
+    """The job `Projects/App/Build` for the display name `Projects » App » Build`."""
     return "/".join(part.strip() for part in job.split("»"))
 
 
 def family_of(job: str, branch: str = "") -> str:
-    """A job without a multibranch project's last part: a change, or the branch it built."""
+    """The job without the last part of a multibranch project: a change, or the built branch."""
     before, _, leaf = job.rpartition("/")
     is_branch = leaf in _MAIN or "%2F" in leaf or (bool(branch) and unquote(leaf) == branch)
     return before if before and (is_branch or _CHANGE_LEAF.match(leaf)) else job
 
 
 def job_of_url(url: str) -> str:
-    """`job/folder/job/name/` as `folder/name`; a matrix cell (`job/it/OS=linux/`) and a Maven
-    module have a part of their own below their job."""
+    """`folder/name` for `job/folder/job/name/`. A matrix cell (`job/it/OS=linux/`) and a Maven
+    module are parts below their job."""
     parts = [part for part in url.split("/") if part][:120]
     if "job" not in parts:
         return ""
@@ -295,14 +297,14 @@ def job_of_url(url: str) -> str:
 
 
 def whole_of(url: str) -> str:
-    """The job that a matrix cell or a Maven module is a part of, by its URL; empty for others."""
+    """The job that contains a matrix cell or Maven module, by its URL; empty for others."""
     parts = [part for part in url.split("/") if part]
     is_part = len(parts) > 2 and parts[-2] != "job" and "job" in parts
     return job_of_url("/".join(parts[:-1])) if is_part else ""
 
 
 def _parameter(parameters: dict[str, Any] | None, names: tuple[str, ...]) -> str:
-    """The first parameter that has one of the names, in any case; earlier names win."""
+    """The value of the first of these parameters that is set; names match in any case."""
     lowered = {name.lower(): name for name in list(obj(parameters))[:200]}
     for name in names:
         if name in lowered and (value := text(parameters, lowered[name], limit=200).strip()):

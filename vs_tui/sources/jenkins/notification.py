@@ -1,7 +1,7 @@
-"""The Notification plugin: one body a phase of a build.
+"""The Notification plugin: one body per phase of a build.
 
-`build.timestamp` is the instant of the phase: of queueing (0 without an executor), of the
-start, of the end at COMPLETED; FINALIZED comes after the post-build actions. [plugin source]
+`build.timestamp` is the time of the phase: of queueing (0 without an executor), of the start, of
+the end at COMPLETED; FINALIZED comes after the post-build actions. [plugin source]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PHASES: Final = {
 
 
 def read_notification(body: dict[str, Any], received_at: Instant) -> tuple[Event, ...] | str:
-    """The build at one phase; a reason when the phase is none of a build's course."""
+    """Events for a build at one phase, or the reason why the phase is ignored."""
     found = obj(body, "build")
     phase = text(found, "phase", limit=40).upper()
     if phase not in PHASES:
@@ -35,7 +35,7 @@ def read_notification(body: dict[str, Any], received_at: Instant) -> tuple[Event
     state, stage = PHASES[phase]
     error, attributes = "", _tests(found)
     verdict_word = text(found, "status", limit=40).upper()
-    # `notifyEndpoints(phase: 'COMPLETED')` in a pipeline comes before there is a result.
+    # `notifyEndpoints(phase: 'COMPLETED')` in a pipeline is sent before the result exists.
     is_verdict_missing = state is State.OK and verdict_word in ("", "UNKNOWN")
     at = parse_instant(found.get("timestamp"))
     started = at
@@ -46,7 +46,7 @@ def read_notification(body: dict[str, Any], received_at: Instant) -> tuple[Event
         sane = milliseconds is not None and 0 < milliseconds * 1_000 < 3_650 * DAY
         started = at - milliseconds * 1_000 if at and milliseconds and sane else None
     elif state is State.QUEUED and at is None:
-        state, stage = State.NOTE, ""  # it has started already; when it was queued is not known
+        state, stage = State.NOTE, ""  # it has started; its queueing time is unknown
     full, path = text(found, "full_url"), text(found, "url")
     return Build(
         server=server_of(full.removesuffix(path)) if path else server_of(full),

@@ -1,4 +1,5 @@
-"""The Jenkins source: neither plugin sends a header or a proof, so bodies tell what they are."""
+"""The Jenkins source. Neither plugin sends headers or a proof, so the body's fields show its
+kind."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from vs_tui.sources.jenkins.statistics import RUNNING, read_build, read_part, re
 
 
 class Jenkins:
-    """Both plugins at one path, or at any path below it: one plugin has a URL for each kind."""
+    """Both plugins, at one path or at any path below it, because one plugin has a URL per kind of
+    event."""
 
     name = "jenkins"
     title = "Jenkins"
@@ -27,7 +29,7 @@ class Jenkins:
         raise Unauthorized("Jenkins sends no signature; put ?token= into the URL")
 
     def dedupe_key(self, inbound: Inbound) -> str:  # noqa: ARG002
-        """None is sent; the body's hash serves."""
+        """Empty: there is no delivery id, so the body's hash identifies repeats."""
         return ""
 
     def parse(self, inbound: Inbound) -> Parsed:

@@ -1,7 +1,7 @@
 """The statistics-gatherer plugin: builds, queue items, steps and checkouts.
 
-Times are milliseconds (its README shows seconds), and 0 means unset. Steps and checkouts name
-their build by URL, queue items by a context id that they get when they leave.
+Times are milliseconds (its README shows seconds), and 0 means unset. Steps and checkouts name their
+build by URL; queue items by a context id that they get when they leave the queue.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RUNNING = "INPROGRESS"
 
 
 def read_build(body: dict[str, Any], received_at: Instant) -> tuple[Event, ...]:
-    """INPROGRESS at the start, any other result, also none, at the end."""
+    """Events for a build: INPROGRESS is its start; any other result, or none, is its end."""
     short = text(body, "jobName")
     job = plain_job(text(body, "fullJobName") or short)
     ordinal = number(body, "number")
@@ -57,7 +57,7 @@ def read_build(body: dict[str, Any], received_at: Instant) -> tuple[Event, ...]:
         started_at=started - (queued or 0) if started is not None else None,
         stage="running" if state is State.RUNNING else "",
         error=error,
-        # An end carries none, whatever the build was started with.
+        # The body of an end has no parameters, even if the build has some.
         parameters=obj(body, "parameters") if "parameters" in body or word == RUNNING else None,
         scm=obj(body, "scmInfo"),
         url=_absolute(text(body, "ciUrl"), path),
@@ -82,7 +82,8 @@ def read_build(body: dict[str, Any], received_at: Instant) -> tuple[Event, ...]:
 
 
 def read_queue(body: dict[str, Any], received_at: Instant) -> tuple[Event, ...]:
-    """An item of the queue, with what it waited for as phases; a stage of its build."""
+    """Events for an item of the queue, a stage of its build; the reasons for waiting are its
+    phases."""
     identifier = text(body, "jenkinsQueueId", limit=40)
     if not identifier:
         raise unreadable("jenkinsQueueId is missing")
@@ -132,7 +133,7 @@ def read_queue(body: dict[str, Any], received_at: Instant) -> tuple[Event, ...]:
 
 
 def read_part(body: dict[str, Any], kind: str, received_at: Instant) -> tuple[Event, ...]:
-    """A step or a checkout: a stage of the build with the same URL."""
+    """The event for a step or checkout: a stage of the build with the same URL."""
     path = text(body, "buildUrl")
     if not path:
         raise unreadable("buildUrl is missing")
@@ -148,7 +149,7 @@ def read_part(body: dict[str, Any], kind: str, received_at: Instant) -> tuple[Ev
             state=State.OK if ended is not None else State.RUNNING,
             occurred_at=ended or started or received_at,
             started_at=started,
-            # A build may check out several times, all under one name.
+            # A build may have several checkouts with one name.
             supersedes=kind == "checkout",
             name=name,
             project=job,
@@ -161,7 +162,7 @@ def read_part(body: dict[str, Any], kind: str, received_at: Instant) -> tuple[Ev
 
 
 def _milliseconds(body: dict[str, Any], name: str) -> Duration | None:
-    """A length of time in ms; None when there is none or it is absurd."""
+    """A field in milliseconds as a duration; None if it is missing, negative or over 3,650 days."""
     value = number(body, name)
     if value is None or not 0 <= value * 1_000 <= 3_650 * DAY:
         return None
@@ -173,7 +174,7 @@ def _worker(body: dict[str, Any]) -> dict[str, Scalar]:
 
 
 def _failure_causes(body: dict[str, Any]) -> dict[str, Scalar]:
-    """What the Build Failure Analyzer plugin found."""
+    """Causes of failure found by the Build Failure Analyzer plugin."""
     causes = [text(cause, "description") for cause in items(body, "buildFailureCauses")[:3]]
     return known(vs__failure_reason="; ".join(cause for cause in causes if cause))
 

@@ -1,4 +1,4 @@
-"""plyzen's two ingest schemas, as its JSON schemas and its instrumentation guide have them."""
+"""plyzen's two ingest schemas, according to its JSON schemas and its instrumentation guide."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _CONFIG: Final = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 
 
 def type_in(name: str) -> str:
-    """The type that an activity's name implies: the last of the four words in it, because that
-    is the noun (`test-deploy` deploys, `post-deploy-test` tests); empty when there is none."""
+    """The type in an activity's name: the last of the four words in it, because that is the noun
+    (`test-deploy` deploys, `post-deploy-test` tests); empty without any."""
     lowered = name.lower()
     last = max(_TYPE_WORDS, key=lowered.rfind)
     return _TYPE_WORDS[last] if last in lowered else ""
 
 
 def _result(value: Any) -> Any:
-    """The guide's text says `fail` where the schema says `failure`."""
+    """The result in the schema's spelling: the guide's text has `fail`, the schema `failure`."""
     if not isinstance(value, str):
         return value
     word = value.strip().lower()
@@ -32,7 +32,7 @@ def _result(value: Any) -> Any:
 
 
 class ChangeRequest(BaseModel):
-    """The ticket that allowed a deployment."""
+    """The ticket that approved a deployment."""
 
     model_config = _CONFIG
     id: Word
@@ -107,7 +107,7 @@ class ActivityEvent(BaseModel):
 
 
 class Activity(BaseModel):
-    """One activity of the advanced schema; a chunk of it needs no more than its id."""
+    """One activity of the advanced schema; a chunk of it needs only its id."""
 
     model_config = _CONFIG
     correlation: Word = Field(alias="correlationId")

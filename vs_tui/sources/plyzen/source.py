@@ -1,22 +1,22 @@
 """plyzen: its basic and advanced ingest schema.
 
-Facts about the bodies: the JSON schemas and the instrumentation guide that plyzen publishes.
+Source of the bodies: the JSON schemas and the instrumentation guide that plyzen publishes.
 
-- basic: one flat record, `artifact`, `environment` and `event` (`start` or `finish`) at least;
+- basic: one flat record, with `artifact`, `environment` and `event` (`start` or `finish`) at least;
 - advanced: `{"activities": [...]}`, each with a `correlationId`, any number of events and
-  artifacts, and perhaps a product.
+  artifacts, and optionally a product.
 
-What makes a record part of which span:
+The span of a record is identified by:
 
-- advanced: the correlationId alone; records may come in chunks that repeat nothing, so the
-  artifacts are attributes of the one activity span (`vs.artifact.NAMESPACE/NAME` = version,
+- advanced: the correlationId alone. Chunks of a record repeat nothing, so the artifacts are
+  attributes of the one activity span (`vs.artifact.NAMESPACE/NAME` = version,
   `vs.result.NAMESPACE/NAME` = result);
-- basic with a correlationId: type, correlationId and artifact; the artifacts of one product
+- basic with a correlationId: type, correlationId and artifact. The artifacts of one product
   deployment share `vs.correlation_id` and `vs.product`;
-- basic without one: artifact, version, environment, instance and activity. Running that again
-  reopens the span; `vs.run.TIME` = `start`, `success` or `failure` keeps each run.
+- basic without one: artifact, version, environment, instance and activity. A repeated run
+  reopens the span; `vs.run.TIME` = `start`, `success` or `failure` records each run.
 
-A record that is sent again with a correlationId amends what it said before: last one received
+A record with a correlationId that is sent again amends the earlier one: the last one received
 counts (`Event.slot`).
 """
 
@@ -45,7 +45,8 @@ class Plyzen(TokenSource):
     key_in_authorization = True
 
     def verify(self, inbound: Inbound, secrets: Any) -> None:
-        """plyzen's scripts send the key as `x-api-key`, its guide as `Authorization`."""
+        """Require the key as `x-api-key`, as in plyzen's scripts; its guide sends it as
+        `Authorization`."""
         require_token(inbound.header("x-api-key"), secrets, "x-api-key")
 
     def parse(self, inbound: Inbound) -> Parsed:

@@ -1,4 +1,4 @@
-"""Records of plyzen as events of spans."""
+"""Turns plyzen's records into events of spans."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def basic_events(record: BasicRecord, inbound: Inbound) -> list[Event]:
     else:
         where = (record.environment, record.instance, record.label)
         key = _key(operation, *whole, record.version, *where)
-    # plyzen's script sends a result with every start, too.
+    # plyzen's script also sends a result with every start.
     result = (record.result or "success") if record.event == "finish" else None
     base = Event(
         key=key,
@@ -94,7 +94,7 @@ def activity_events(activity: Activity, received_at: Instant) -> Iterator[Event]
     names = [(a.name, a.version, a.namespace or "default") for a in activity.artifacts]
     product = activity.product.name if activity.product else ""
     only = names[0] if len(names) == 1 and not product else ("", "", "")
-    # Such a chunk adds to an activity that another one has named.
+    # A chunk without names adds to an activity that another chunk names.
     adds = not operation and not activity.name and not product
     where = environment.name if environment else ""
     instance = environment.instance.name if environment and environment.instance else ""
@@ -138,7 +138,7 @@ def activity_events(activity: Activity, received_at: Instant) -> Iterator[Event]
         state = State.OK if event.type == "finish" else State.RUNNING
         yield base._replace(state=state, occurred_at=at, slot=event.type)
     if adds and names:
-        # What it is about stands only until a chunk that names the activity says otherwise.
+        # These values give way to those of a chunk that names the activity.
         name, version, namespace = names[0]
         known = _known(_about(name, version, namespace))
         yield base._replace(as_of=1, project=namespace, service=name, attributes=known)
@@ -157,8 +157,8 @@ def _about(artifact: str, version: str, namespace: str) -> dict[str, Scalar | No
 
 
 def _results(activity: Activity, note: Event) -> Iterator[Event]:
-    """The results, apart from the finish: they may come in different chunks. What is stated of
-    the activity counts before what its artifacts add up to."""
+    """Events for the results. They are separate from the finish, because they may come in other
+    chunks. A result of the activity itself has priority over those of its artifacts."""
     told = [(RESULT_SLOT, activity.result)] if activity.result else []
     for artifact in activity.artifacts if not activity.result else ():
         if artifact.result:
@@ -169,7 +169,7 @@ def _results(activity: Activity, note: Event) -> Iterator[Event]:
 
 
 def _state(base: Event, moment: _Moment, result: str | None, *, amendable: bool) -> Event:
-    """The event of a basic record. An alarm that finished is over, whatever its result."""
+    """The event of a basic record. A finished alarm is OK, whatever its result."""
     state, error = State.RUNNING, ""
     if moment.type == "finish":
         failed = result in ("failure", "diverse") and base.operation != Operation.INCIDENT
@@ -183,7 +183,7 @@ def _state(base: Event, moment: _Moment, result: str | None, *, amendable: bool)
 
 
 def _combined(artifacts: list[Artifact]) -> str | None:
-    """The result of an activity that states none: its artifacts' together."""
+    """The combined result of the artifacts, for an activity without a result."""
     results = {artifact.result for artifact in artifacts if artifact.result}
     if not results:
         return None
@@ -200,8 +200,8 @@ def _task_type(operation: str) -> str:
 
 
 def _key(operation: str, *parts: str) -> str:
-    """Each part escaped, so that no two lists of parts give one key."""
-    # Not by `keys.reference`: that would escape the escapes.
+    """The key of a span. Each part is escaped, so that different parts never give the same key."""
+    # Not with `keys.reference`, which would escape the escapes.
     return f"vstrace-plyzen-{operation}-" + "/".join(quote(p, safe="") for p in parts)
 
 
@@ -215,7 +215,8 @@ def _name(operation: str, label: str, artifact: str, version: str, environment: 
 
 
 def _offers(operation: str, names: Sequence[tuple[str, str, str]]) -> tuple[Key, ...]:
-    """Tests and alarms look for a version; what else an activity is, it has one to offer."""
+    """Keys of the versions that an activity makes or ships; tests and alarms offer none, they only
+    look for a version."""
     if operation in (Operation.TEST, Operation.INCIDENT):
         return ()
     via = "version" if len(names) == 1 else PART

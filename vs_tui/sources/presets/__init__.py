@@ -1,7 +1,8 @@
-"""Presets: tools that are described by data, ready to use. One TOML file a tool, in the form of a
-`[sources.NAME]` table, with the documentation it was made after and samples of its bodies.
+"""Presets: ready-made sources that are described by a table.
 
-Each file's fields are those of the vendor's documentation; the values of its samples are invented.
+Each tool has one TOML file in the form of a `[sources.NAME]` table, with links to its documentation
+and sample bodies. The fields are those of the vendor's documentation; the values of the samples are
+invented.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ FOLDER: Final = Path(__file__).parent
 
 @cache
 def presets() -> Mapping[str, MappedSource]:
-    """Every preset by name; their expressions are compiled when they are first needed."""
+    """Name -> preset; expressions are compiled on first use."""
     return {
         path.stem: MappedSource(path.stem, _read(path)) for path in sorted(FOLDER.glob("*.toml"))
     }
@@ -34,8 +35,8 @@ def _read(path: Path) -> Mapping[str, Any]:
 def recognised(
     inbound: Inbound, body: Any, sources: Iterable[MappedSource] | None = None
 ) -> MappedSource | None:
-    """The only one of `sources` (else of the presets) whose tool sends such a body; None where
-    there is none, or more than one."""
+    """The only one of `sources` (by default the presets) that recognises the body; None if there is
+    none or more than one."""
     found = []
     for source in presets().values() if sources is None else sources:
         try:
