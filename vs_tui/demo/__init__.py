@@ -1,6 +1,6 @@
-"""The sample story: over five weeks of three teams of a company that does not exist, as deliveries.
+"""The sample story: deliveries of more than five weeks, from three teams of a fictional company.
 
-Builders (`github`, `gitlab`, `jenkins`, `jira`, `others`) make bodies in each tool's own format;
-`activities` send what a run, a pipeline or a deploy sends; `core`, `web` and `plat` are the
-teams' weeks; `story` puts them together; `live` goes on from there without an end.
+Builders (`github`, `gitlab`, `jenkins`, `jira`, `others`) write bodies in each tool's own format;
+`activities` send the deliveries of a run, pipeline or deploy; `core`, `web` and `plat` are the
+teams' weeks; `story` joins them; `live` continues the story without an end.
 """

@@ -1,4 +1,4 @@
-"""`python -m vs_tui.demo` writes sample_events/ again: one recording a source, and the teams."""
+"""`python -m vs_tui.demo` rewrites sample_events/: one recording per source, and the teams."""
 
 from __future__ import annotations
 

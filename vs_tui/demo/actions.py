@@ -23,9 +23,9 @@ class Run:
     message: str
     actor: str
     created_at: Instant
-    """Of the first attempt."""
+    """When the first attempt was created."""
     began_at: Instant
-    """Of this attempt."""
+    """When this attempt began."""
     attempt: int = 1
     change: Pull | None = None
     event: str = "push"
@@ -107,7 +107,7 @@ class Run:
 
 
 def steps(names: tuple[str, ...], began: Instant, ended: Instant, failed: bool) -> list[Body]:
-    """Steps one after the other, the last but one the longest; the last one fails."""
+    """The bodies of consecutive steps. If `failed`, the last one fails."""
     share = max((ended - began) // (len(names) + 2) // SECOND * SECOND, SECOND)
     found, at = [], began
     for position, name in enumerate(names, 1):
@@ -129,7 +129,7 @@ def steps(names: tuple[str, ...], began: Instant, ended: Instant, failed: bool) 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployment of a repository; `run` is there when Actions made it."""
+    """A deployment of a repository; `run` is set if Actions made it."""
 
     repo: Repo
     identifier: int

@@ -1,6 +1,6 @@
-"""What tools send while something runs: a workflow, a deployment, a pipeline, a build.
+"""Sends the deliveries of one activity: a workflow, a deployment, a pipeline or a build.
 
-Each function sends the deliveries of one activity and returns when it ended.
+Each function returns when the activity ended.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vs_tui.model.time import SECOND, Duration, Instant
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A job to be run: its steps, for how long, and how it ends."""
+    """A job: its steps, shortest and longest duration, and whether it fails."""
 
     name: str
     steps: tuple[str, ...]
@@ -27,7 +27,7 @@ class Task:
 
 
 def run_workflow(world: World, run: Run, tasks: list[Task]) -> Instant:
-    """All tasks at once; a failing one fails the run."""
+    """Send a workflow run in which all tasks run in parallel; a failing task fails the run."""
     repo, actor = run.repo, run.actor
     github.send(
         world,
@@ -68,7 +68,7 @@ def run_workflow(world: World, run: Run, tasks: list[Task]) -> Instant:
 def deploy(
     world: World, deployment: Deployment, took: Duration, state: str = "success", why: str = ""
 ) -> Instant:
-    """Created, in progress, and its end: `success`, `failure` or `error`."""
+    """Send a deployment: created, in progress, and its end (`success`, `failure` or `error`)."""
     repo, creator, at = deployment.repo, deployment.creator, deployment.created_at
     github.send(world, at, "deployment", repo, creator, "created", **deployment.fields())
     began = at + world.between(2 * SECOND, 9 * SECOND)
@@ -85,7 +85,7 @@ PLAN: Final = (
     ("test", "unit", 60 * SECOND, 150 * SECOND),
     ("test", "browser", 90 * SECOND, 240 * SECOND),
 )
-"""Jobs of every pipeline: stage, name, shortest and longest run."""
+"""Jobs of every pipeline: stage, name, shortest and longest duration."""
 
 
 def run_pipeline(
@@ -95,8 +95,8 @@ def run_pipeline(
     flaky: str = "",
     jobs: tuple[gitlab.Job, ...] = (),
 ) -> Instant:
-    """The stages of PLAN, one after the other, and `jobs` listed behind them; `failing` is the
-    job that fails, `flaky` one that may."""
+    """Run the stages of PLAN one after the other, with `jobs` listed after them. The job `failing`
+    fails; the job `flaky` fails too, but is allowed to."""
     at = pipeline.created_at + 4 * SECOND
     for stage, name, _, _ in PLAN:
         job = gitlab.Job(job_number(world), stage, name, pipeline.login, pipeline.created_at)
@@ -133,7 +133,7 @@ def run_job(
     took: Duration,
     succeeds: bool = True,
 ) -> Instant:
-    """A deploy job of a pipeline, and the deployment it makes."""
+    """Send a deploy job of a pipeline, and its deployment."""
     began, ended = at + 3 * SECOND, at + 3 * SECOND + took
     identifier = world.identifier("gl deployment", 15_000)
     job.started_at, job.finished_at, job.status = began, None, "running"
@@ -165,7 +165,7 @@ def job_number(world: World) -> int:
 def build(
     world: World, started: Build, took: Duration, result: str = "SUCCESS", failure: str = ""
 ) -> Instant:
-    """A Jenkins build from its start to its end."""
+    """Send the start and the end of a Jenkins build."""
     ended = started.started_at + took
     started.start(world)
     started.finish(world, ended, result, failure)

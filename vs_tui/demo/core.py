@@ -35,18 +35,18 @@ class Merge:
 
 @dataclass(slots=True)
 class Service:
-    """A repository that is deployed as one service, and how far its deploys have come."""
+    """A repository that is deployed as one service, with the state of its deploys."""
 
     repo: github.Repo
     fails: frozenset[int]
-    """Which of its production deploys fail, counted from 1; a hotfix follows each."""
+    """Numbers of the production deploys that fail, counted from 1; a hotfix follows each."""
     rolled_back: frozenset[int]
-    """Which of them are followed by an incident and a rollback."""
+    """Numbers of the production deploys that are followed by an incident and a rollback."""
     merges: list[Merge] = field(default_factory=list)
     waiting: list[Merge] = field(default_factory=list)
-    """Merged, not yet in production."""
+    """Merged, but not in production yet."""
     production: str = ""
-    """What runs there."""
+    """The commit in production."""
     deploys: int = 0
     free_at: Instant = 0
     """When the last production deploy ended."""
@@ -65,7 +65,7 @@ def services(world: World) -> dict[str, Service]:
 
 
 def tell(world: World, start: Instant, weeks: int) -> dict[str, Service]:
-    """All that team core does in the weeks from `start` on."""
+    """Send all work of team core in the weeks from `start`."""
     found = services(world)
     sprints = _sprints(world, start, weeks)
     for position, at in enumerate(world.mornings(start, weeks, PER_WEEK)):
@@ -141,7 +141,7 @@ def open_pull(
     draft: bool = False,
     prefix: str = "feature",
 ) -> github.Pull:
-    """Push a branch and open its pull request a minute later."""
+    """Push a branch and open its pull request shortly after."""
     branch = f"{prefix}/{ticket.key}-{slug(ticket.summary)}"
     head = world.sha()
     written = max(at - world.between(5 * MINUTE, 50 * MINUTE), ticket.created_at + 10 * SECOND)
@@ -169,7 +169,7 @@ def open_pull(
 
 
 def amend(world: World, change: github.Pull, at: Instant, message: str) -> None:
-    """Another commit on the branch."""
+    """Push another commit to the branch."""
     before, change.head = change.head, world.sha()
     change.commits += 1
     change.comments += 1
@@ -179,7 +179,8 @@ def amend(world: World, change: github.Pull, at: Instant, message: str) -> None:
 
 
 def checks(world: World, change: github.Pull, at: Instant, trouble: str = "") -> Instant:
-    """CI of a pull request until it is green: `flaky` is run again, `broken` is mended."""
+    """Run a pull request's CI until it is green: `flaky` is run again, `broken` is fixed by a
+    commit."""
     run = ci(
         world, change.repo, change.title, change.branch, change.head, change.author, at, change
     )
@@ -203,7 +204,7 @@ def ci(
     at: Instant,
     change: github.Pull | None = None,
 ) -> Run:
-    """A first attempt of the CI workflow."""
+    """The first attempt of a CI run."""
     return Run(
         repo,
         world.identifier("run", 18_000_000_000),
@@ -222,7 +223,7 @@ def ci(
 
 
 def attempt(run: Run, at: Instant) -> Run:
-    """The same run again."""
+    """The next attempt of a run."""
     return Run(
         **{name: getattr(run, name) for name in run.__slots__}
         | {"began_at": at, "attempt": run.attempt + 1}
@@ -237,7 +238,7 @@ def close(world: World, change: github.Pull, at: Instant, login: str) -> None:
 def merge(
     world: World, change: github.Pull, ticket: Issue, at: Instant, login: str, urgent: bool = False
 ) -> Merge:
-    """Squash and merge."""
+    """Squash and merge a pull request."""
     change.merge_sha, change.merged_by = world.sha(), login
     close(world, change, at, login)
     ticket.move(world, at + MINUTE, "Ready to Deploy")
@@ -245,7 +246,8 @@ def merge(
 
 
 def deliver(world: World, service: Service, merged: Merge) -> None:
-    """Main's CI, staging, and production: at once, or together with later merges."""
+    """Run CI on main, deploy to staging, and then to production: at once, or together with later
+    merges."""
     change, repo, sha = merged.change, service.repo, merged.change.merge_sha
     title, at = f"{change.title} (#{change.number})", merged.at
     commits = [(sha, title, at)]
@@ -262,7 +264,7 @@ def deliver(world: World, service: Service, merged: Merge) -> None:
 
 
 def release(world: World, service: Service, sha: str, ready: Instant, urgent: bool = False) -> None:
-    """A production deploy of all that waits."""
+    """Deploy all waiting merges to production."""
     at = ready + 3 * MINUTE if urgent else after(ready, world.between(15 * MINUTE, 4 * HOUR))
     at = max(at, service.free_at + 5 * MINUTE)
     service.deploys += 1
@@ -283,7 +285,7 @@ def release(world: World, service: Service, sha: str, ready: Instant, urgent: bo
 
 
 def hotfix(world: World, service: Service, failed: Instant) -> None:
-    """A bug ticket, a small change with a quick review, and straight to production."""
+    """Send a bug ticket and a small change with a quick review, and deploy it at once."""
     author = world.rng.choice(CORE)
     at = failed + 9 * MINUTE
     number = world.number("ticket")
@@ -299,7 +301,7 @@ def hotfix(world: World, service: Service, failed: Instant) -> None:
 
 
 def _rollback(world: World, service: Service) -> None:
-    """An incident shortly after a deploy; what ran before is deployed again."""
+    """Send an incident shortly after a deploy, and deploy the previous version again."""
     begun = service.free_at + 11 * MINUTE
     name, title, agent = service.repo.name, "5xx rate above 3 % on POST /orders", "Devi Rao"
     number = 4_610 + world.number("incident")

@@ -1,4 +1,4 @@
-"""Webhook bodies in GitHub's documented shape: what a delivery tool reads, and no more."""
+"""Webhook bodies in GitHub's documented shape, with only the fields that a delivery tool reads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def user(login: str) -> Body:
 
 @dataclass(slots=True)
 class Repo:
-    """A repository and what its main branch stands at."""
+    """A repository and the state of its main branch."""
 
     full_name: str
     main: str
@@ -44,7 +44,7 @@ class Repo:
 
 @dataclass(slots=True)
 class Pull:
-    """A pull request as it stands now; `body` is the snapshot that every event carries."""
+    """The current state of a pull request; `body` is the snapshot in every event."""
 
     repo: Repo
     number: int
@@ -146,7 +146,7 @@ def issue(
 
 
 def pull(world: World, at: Instant, action: str, change: Pull, sender: str) -> None:
-    """A pull request's event; its snapshot is as of `at`."""
+    """Send an event of a pull request, with its snapshot at `at`."""
     change.updated_at = at
     fields = {"number": change.number, "pull_request": change.body()}
     send(world, at, "pull_request", change.repo, sender, action, **fields)
@@ -182,7 +182,7 @@ def push(
     commits: list[tuple[str, str, Instant]],
     sender: str,
 ) -> None:
-    """Commits as (sha, message, when written), oldest first."""
+    """Send a push of commits, each (sha, message, time of writing), oldest first."""
     listed = [
         {
             "id": sha,

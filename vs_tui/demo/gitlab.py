@@ -1,4 +1,4 @@
-"""Webhook bodies in GitLab's documented shapes, of one project."""
+"""Webhook bodies in GitLab's documented shapes, for one project."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVENTS = {
 
 
 def stamp(at: Instant | None) -> str | None:
-    """`2026-03-02 10:00:00 UTC`, as most of GitLab's events write it."""
+    """A time as `2026-03-02 10:00:00 UTC`, the format of most of GitLab's events."""
     text = iso(at)
     return None if text is None else text.replace("T", " ").replace("Z", " UTC")
 
@@ -90,7 +90,7 @@ def issue(
 
 @dataclass(slots=True)
 class MergeRequest:
-    """A merge request as it stands now."""
+    """The current state of a merge request."""
 
     number: int
     title: str
@@ -151,7 +151,7 @@ def push(
     commits: list[tuple[str, str, Instant]],
     login: str,
 ) -> None:
-    """Commits as (sha, message, when written), oldest first."""
+    """Send a push of commits, each (sha, message, time of writing), oldest first."""
     fields = {
         "event_name": "push",
         "before": before,
@@ -171,7 +171,7 @@ def push(
 
 @dataclass(slots=True)
 class Job:
-    """A job as a pipeline's snapshot lists it."""
+    """A job in a pipeline's snapshot."""
 
     identifier: int
     stage: str
@@ -205,7 +205,7 @@ class Job:
 
 @dataclass(slots=True)
 class Pipeline:
-    """A pipeline as it stands now."""
+    """The current state of a pipeline."""
 
     identifier: int
     number: int
@@ -220,7 +220,7 @@ class Pipeline:
     finished_at: Instant | None = None
 
     def send(self, world: World, at: Instant, status: str) -> None:
-        """Deliver a snapshot of it and of all its jobs."""
+        """Send a snapshot of the pipeline and all its jobs."""
         stages = list(dict.fromkeys(job.stage for job in self.jobs))
         ended = self.finished_at
         attributes = {

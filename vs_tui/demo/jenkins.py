@@ -14,7 +14,7 @@ SERVER = "https://ci.acme.example/"
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One build of a job; its parameters are told at its start only, as the plugin does."""
+    """One build of a job. Only the body of its start has the parameters, as in the plugin."""
 
     job: str
     number: int

@@ -21,7 +21,7 @@ BOARD = 4
 
 
 def stamp(at: Instant | None) -> str | None:
-    """`2026-03-02T10:00:00.000+0000`."""
+    """A time as `2026-03-02T10:00:00.000+0000`."""
     return None if at is None else to_datetime(at).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
 
 
@@ -31,7 +31,7 @@ def person(login: str) -> Body:
 
 @dataclass(slots=True)
 class Sprint:
-    """Two weeks of a board."""
+    """A sprint of two weeks."""
 
     identifier: int
     name: str
@@ -65,7 +65,7 @@ class Sprint:
 
 @dataclass(slots=True)
 class Issue:
-    """A ticket as it stands now."""
+    """The current state of a ticket."""
 
     number: int
     summary: str
@@ -125,7 +125,7 @@ class Issue:
         world.send(at, "/jira", headers(world), body)
 
     def move(self, world: World, at: Instant, column: str, resolution: str = "") -> None:
-        """Into another column of the board."""
+        """Move the ticket to another column of the board."""
         item = {
             "field": "status",
             "fieldtype": "jira",

@@ -1,8 +1,7 @@
-"""Traffic without an end: each half a minute a team begins something that it also finishes.
+"""Endless traffic: about every half minute a team begins something, which it also finishes.
 
-People are quick here, so that a whole delivery can be watched: a review takes minutes, not
-hours. Builds and deploys take as long as in the weeks before, so that what is expected of them
-holds.
+People are quick here, so that a whole delivery can be watched: a review takes minutes, not hours.
+Builds and deploys take as long as in the weeks before, so that their expected durations hold.
 """
 
 from __future__ import annotations
@@ -18,18 +17,19 @@ from vs_tui.log.recording import Delivery
 from vs_tui.model.time import MINUTE, SECOND, Instant
 
 Team = Callable[[Instant, int], None]
-"""Begins the n-th thing of a team at an instant."""
+"""Sends the n-th piece of work of a team, begun at an instant."""
 PAUSE: Final = (18 * SECOND, 55 * SECOND)
 
 
 def flows(world: World, start: Instant) -> Iterator[tuple[Instant, list[Delivery]]]:
-    """What is sent, begun at growing instants: nothing yielded later is received before `at`."""
+    """(at, deliveries) of each piece of work, in order of its start. Nothing yielded later is
+    received before `at`."""
     teams = (_core(world), _web(world), _core(world), _plat(world), _web(world), _load(world))
     at, turn = start, 0
     while True:
         world.sent.clear()
         teams[turn % len(teams)](at, turn)
-        # What tells of the time before (a commit, written and not sent) is in bodies only.
+        # Earlier times, such as when a commit was written, are only in bodies.
         at_next = at + world.between(*PAUSE)
         yield at_next, list(world.sent)
         at, turn = at_next, turn + 1

@@ -23,7 +23,7 @@ def custom(
     namespace: str = "acme-data",
     **tags: Any,
 ) -> None:
-    """An event of ValueStream's custom HTTP format."""
+    """Send an event in ValueStream's custom HTTP format."""
     body: dict[str, Any] = {
         "type": kind,
         "id": identifier,
@@ -53,7 +53,7 @@ def pagerduty(
     created_at: Instant,
     agent: str,
 ) -> None:
-    """A v3 webhook of an incident: `triggered`, `acknowledged` or `resolved`."""
+    """Send a v3 webhook of an incident: `triggered`, `acknowledged` or `resolved`."""
     home = "https://acme.pagerduty.example"
     data = {
         "id": identifier,
@@ -96,7 +96,7 @@ def alertmanager(
     starts_at: Instant,
     ends_at: Instant | None = None,
 ) -> None:
-    """A group of one alert, firing until `ends_at` is told."""
+    """Send a group of one alert: firing, or resolved if `ends_at` is given."""
     labels = {
         "alertname": name,
         "severity": "critical",
@@ -139,7 +139,7 @@ def plyzen(
     result: str = "",
     artifact: str = "search-index",
 ) -> None:
-    """A record of plyzen's basic schema."""
+    """Send a record of plyzen's basic schema."""
     body = {
         "namespace": "acme",
         "artifact": artifact,

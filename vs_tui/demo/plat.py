@@ -1,5 +1,5 @@
-"""Team platform: infrastructure on GitHub built by Jenkins, a nightly data load that tells of
-itself by custom events, and a search index whose releases plyzen's script reports."""
+"""Team platform: infrastructure on GitHub built by Jenkins, a nightly data load that sends custom
+events, and a search index whose releases plyzen's script reports."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TABLES: Final = ("orders", "payments", "stock")
 
 @dataclass(slots=True)
 class Infra:
-    """The repository, how many changes were applied, and which of them go wrong."""
+    """The repository, the number of applied changes, and the numbers of those that go wrong."""
 
     repo: github.Repo
     fails: frozenset[int] = frozenset({6, 31})
     alarms: frozenset[int] = frozenset({12, 33})
-    """After these an alert fires until the next change."""
+    """Numbers of the changes after which an alert fires."""
     applied: int = 0
     free_at: Instant = 0
 
@@ -34,7 +34,7 @@ def infra(world: World) -> Infra:
 
 
 def tell(world: World, start: Instant, weeks: int) -> Infra:
-    """All that team platform does in the weeks from `start` on."""
+    """Send all work of team platform in the weeks from `start`."""
     found = infra(world)
     merged: list[tuple[Instant, github.Pull]] = []
     for position, at in enumerate(world.mornings(start, weeks, PER_WEEK)):
@@ -58,7 +58,7 @@ def tell(world: World, start: Instant, weeks: int) -> Infra:
 def propose(
     world: World, found: Infra, title: str, at: Instant, hurry: bool = False
 ) -> github.Pull:
-    """An issue, and after some work the branch and pull request that closes it."""
+    """Send an issue, and later the branch and the pull request that closes it."""
     author = world.rng.choice(PLAT)
     number = world.number("infra number")
     opened = at if hurry else working(at - world.between(HOUR, 3 * DAY))
@@ -89,7 +89,7 @@ def propose(
 
 
 def plan(world: World, change: github.Pull, at: Instant, failing: bool = False) -> Instant:
-    """Jenkins plans a pull request; a failing plan is mended and planned again."""
+    """Run Jenkins' plan of a pull request; a failing plan is fixed by a commit and run again."""
     while True:
         job = Build(
             f"infra/PR-{change.number}",
@@ -115,7 +115,7 @@ def plan(world: World, change: github.Pull, at: Instant, failing: bool = False) 
 
 
 def apply(world: World, found: Infra, change: github.Pull, at: Instant) -> Instant:
-    """Merge, build main, apply to production."""
+    """Merge, build main and apply it to production."""
     at = max(at, found.free_at + 2 * MINUTE)
     number, title = int(change.labels[0]), change.labels[1]
     change.labels = ()
@@ -167,7 +167,7 @@ def apply(world: World, found: Infra, change: github.Pull, at: Instant) -> Insta
 
 
 def load(world: World, at: Instant, failing: bool = False) -> Instant:
-    """The data load: a pipeline of three steps, told by custom events."""
+    """Send the data load: a pipeline of three steps, as custom events."""
     identifier = f"{world.number('load'):04d}"
     parent = f"pipeline-acme-data-{identifier}"
     others.custom(world, at, "pipeline", identifier, "start", name="Nightly load", team="platform")
@@ -188,7 +188,8 @@ def load(world: World, at: Instant, failing: bool = False) -> Instant:
 
 
 def index(world: World, at: Instant, number: int, ending: str) -> Instant:
-    """A release of the search index: built, deployed, tested; `alarm` fails its test."""
+    """Send a release of the search index: built, deployed and tested. With `alarm` its test fails,
+    and a later one passes."""
     version = f"2026.{number}"
     for activity, took in (("build", 4 * MINUTE), ("deploy", 3 * MINUTE), ("smoke-test", MINUTE)):
         stage = "build" if activity == "build" else "production"

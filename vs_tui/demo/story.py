@@ -1,7 +1,7 @@
-"""The whole story: what stands in sample_events, and what is still to come when it ends.
+"""The whole story: the deliveries in sample_events, and those after its end.
 
-It begins on a Monday and ends on a Thursday afternoon in the sixth week, in the middle of the
-work: what the teams do after that is told too, and reaches only who goes on watching.
+It begins on a Monday and ends on a Thursday afternoon in the sixth week, in the middle of the work.
+What the teams do after that is generated too; only the live demo shows it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ TEAMS: Final = Path(__file__).with_name("teams.toml")
 WEEKS: Final = 6
 SEED: Final = 7
 LIVE_FOR: Final = 20 * MINUTE
-"""For so long before the end the pace is the demo's: something new every half a minute."""
+"""How long before END the live traffic begins, with something new about every half minute."""
 
 
 def told(seed: int = SEED) -> list[Delivery]:
-    """The deliveries of the story, by the time of their receipt; those after END included."""
+    """All deliveries of the story in order of receipt, also those after END."""
     world = World(seed, first_number=101)
     core.tell(world, START, WEEKS)
     web.tell(world, START, WEEKS)
@@ -41,12 +41,12 @@ def told(seed: int = SEED) -> list[Delivery]:
 
 
 def story(seed: int = SEED) -> list[Delivery]:
-    """What was received by END."""
+    """The deliveries received by END."""
     return list(takewhile(lambda delivery: delivery.received_at <= END, going_on(seed)))
 
 
 def going_on(seed: int = SEED) -> Iterator[Delivery]:
-    """The story and, without an end, the live traffic that begins shortly before END."""
+    """The story, and the endless live traffic that begins shortly before END."""
     waiting: list[tuple[Instant, int, Delivery]] = []
     ordinal = count()
     for delivery in told(seed):
@@ -60,12 +60,12 @@ def going_on(seed: int = SEED) -> Iterator[Delivery]:
 
 
 def after_end(seed: int = SEED) -> Iterator[Delivery]:
-    """What is received after END, without an end."""
+    """The endless deliveries after END."""
     return dropwhile(lambda delivery: delivery.received_at <= END, going_on(seed))
 
 
 def by_source(deliveries: list[Delivery]) -> dict[str, list[Delivery]]:
-    """The deliveries of each source, by the first part of its path."""
+    """Source (the first part of the path) -> its deliveries."""
     found: defaultdict[str, list[Delivery]] = defaultdict(list)
     for delivery in deliveries:
         found[delivery.path.split("/")[1]].append(delivery)

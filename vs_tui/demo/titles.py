@@ -1,4 +1,4 @@
-"""What the teams work on; some titles have what terminals and parsers find hard."""
+"""Titles of the teams' work; some have characters that are difficult for terminals and parsers."""
 
 from __future__ import annotations
 
@@ -82,6 +82,6 @@ PLAT_TITLES: Final = (
 
 
 def slug(title: str) -> str:
-    """The first words of a title, as they stand in a branch's name."""
+    """The first words of a title, for a branch's name."""
     words = re.findall(r"[a-z]+", title.lower())
     return "-".join(words[:4]) or "change"

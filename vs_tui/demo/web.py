@@ -1,4 +1,5 @@
-"""Team web: the shop, on a GitLab of its own; what is merged goes to production by itself."""
+"""Team web: the shop, on its own GitLab; merged changes are deployed to production
+automatically."""
 
 from __future__ import annotations
 
@@ -16,14 +17,14 @@ PER_WEEK: Final = 8
 
 @dataclass(slots=True)
 class Shop:
-    """The project, what runs in production, and how many deploys there have been."""
+    """The project, the commit in production, and the number of deploys."""
 
     main: str
     production: str
     fails: frozenset[int] = frozenset()
-    """Which production deploys fail, counted from 1; each is run again."""
+    """Numbers of the production deploys that fail, counted from 1; each is run again."""
     rolled_back: frozenset[int] = frozenset()
-    """Which are followed by an incident and a rollback."""
+    """Numbers of the production deploys that are followed by an incident and a rollback."""
     deploys: int = 0
     free_at: Instant = 0
 
@@ -44,7 +45,7 @@ def shop(world: World) -> Shop:
 
 
 def tell(world: World, start: Instant, weeks: int) -> Shop:
-    """All that team web does in the weeks from `start` on."""
+    """Send all work of team web in the weeks from `start`."""
     found = shop(world)
     merged: list[tuple[Instant, Change, str]] = []
     for position, at in enumerate(world.mornings(start, weeks, PER_WEEK)):
@@ -63,7 +64,7 @@ def tell(world: World, start: Instant, weeks: int) -> Shop:
 
 
 def propose(world: World, found: Shop, title: str, at: Instant, hurry: bool = False) -> Change:
-    """An issue, and after some work its branch and merge request."""
+    """Send an issue, and later its branch and merge request."""
     author = world.rng.choice(WEB)
     labels = ("bug",) if any(word in title for word in ("loses", "jump", "wrap", "twice")) else ()
     number = world.number("gl issue")
@@ -89,7 +90,7 @@ def propose(world: World, found: Shop, title: str, at: Instant, hurry: bool = Fa
 
 
 def check(world: World, change: Change, failing: str = "") -> Instant:
-    """The merge request's pipeline until it is green: a failing job is mended by a commit."""
+    """Run the merge request's pipeline until it is green; a failing job is fixed by a commit."""
     request = change.request
     at = request.created_at + 3 * SECOND
     while True:
@@ -115,7 +116,7 @@ def abandon(world: World, change: Change, at: Instant) -> None:
 
 
 def ship(world: World, found: Shop, change: Change, at: Instant, reviewer: str) -> Instant:
-    """Merged, built on main, deployed to staging and to production."""
+    """Merge, build main, and deploy to staging and production."""
     request = change.request
     request.state, request.merge_sha = "merged", world.sha()
     gitlab.merge_request(world, at, "merge", request, reviewer)
@@ -153,7 +154,7 @@ def ship(world: World, found: Shop, change: Change, at: Instant, reviewer: str) 
 
 
 def deploys(world: World, pipeline: gitlab.Pipeline, *, fails: bool = False) -> Instant:
-    """A pipeline of main: build, test, staging, production."""
+    """Run a pipeline of main: build, test, staging, production."""
     at = pipeline.created_at
     staging, production = (
         gitlab.Job(job_number(world), "deploy", f"deploy:{name}", pipeline.login, at)
@@ -172,7 +173,8 @@ def deploys(world: World, pipeline: gitlab.Pipeline, *, fails: bool = False) -> 
 
 
 def _roll_back(world: World, found: Shop, ended: Instant) -> Instant:
-    """Paged six minutes after the deploy; production goes back to what ran before."""
+    """Send an incident six minutes after the deploy, and deploy the previous version to
+    production."""
     begun = ended + 6 * MINUTE
     number, title = 4_620 + world.number("incident"), "Checkout conversion fell by 40 %"
     incident = (f"Q2SHOP{number}", number, title, "shop", begun, "Freja Holm")

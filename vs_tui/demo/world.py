@@ -1,6 +1,6 @@
-"""The world of the sample story: its clock, its people, its ids, and what it has sent.
+"""The state of the sample story: its clock, people and ids, and the deliveries sent so far.
 
-Everything random comes from one seeded generator, so the same seed is the same story.
+All randomness comes from one seeded generator, so the same seed gives the same story.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ EVENING: Final = 17
 
 @dataclass(slots=True)
 class World:
-    """What happens is sent at once, in whatever order it is told; `deliveries` sorts it."""
+    """The story's generator. Deliveries may be sent in any order; `deliveries` sorts them."""
 
     seed: int
     first_number: int = 1
-    """Issues, changes and builds are counted from here."""
+    """First number of issues, changes and builds."""
     sent: list[Delivery] = field(default_factory=list)
     rng: random.Random = field(init=False)
     _counters: Counter[str] = field(default_factory=Counter)
@@ -53,14 +53,14 @@ class World:
         self.rng = random.Random(self.seed)  # noqa: S311
 
     def send(self, at: Instant, path: str, headers: dict[str, str], body: Any) -> None:
-        """Deliver a body; it is received within two seconds after what it tells of."""
+        """Deliver a body; it is received within two seconds after its event."""
         raw = body if isinstance(body, bytes) else orjson.dumps(body)
         latency = self.rng.randrange(120, 1_900) * 1_000
         headers = {"content-type": "application/json", **headers}
         self.sent.append(Delivery(at + latency, path, raw, headers))
 
     def deliveries(self) -> list[Delivery]:
-        """What was sent, by the time of its receipt."""
+        """The sent deliveries, in order of receipt."""
         return sorted(self.sent, key=lambda delivery: delivery.received_at)
 
     def sha(self) -> str:
@@ -81,14 +81,15 @@ class World:
         return base + self.first_number * 100_000 + self._counters[name]
 
     def between(self, low: Duration, high: Duration) -> Duration:
-        """A length of time in whole seconds, nearer to `low` than to `high`."""
+        """A random duration in whole seconds, nearer to `low` than to `high`."""
         return int(self.rng.triangular(low, high, low + (high - low) / 4)) // SECOND * SECOND
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
 
     def mornings(self, start: Instant, weeks: int, per_week: int) -> list[Instant]:
-        """When pieces of work are begun: `per_week` of them, on each working day nearly as many."""
+        """Start times of pieces of work: `per_week` of them, spread evenly over the working
+        days."""
         return sorted(
             start
             + week * 7 * DAY
@@ -104,7 +105,8 @@ class World:
 
 
 def working(at: Instant) -> Instant:
-    """The same moment if people work then, else the same minute of the next morning they do."""
+    """The same instant if it is in working hours, or else the same minute of the next working
+    morning."""
     day, into = at // DAY * DAY, at % DAY
     if into >= EVENING * HOUR:
         day, into = day + DAY, MORNING * HOUR + into % HOUR
@@ -116,7 +118,7 @@ def working(at: Instant) -> Instant:
 
 
 def after(at: Instant, effort: Duration) -> Instant:
-    """When work of `effort` that begins at `at` is done, if it is done in working hours only."""
+    """When work of `effort` that begins at `at` is done, counting working hours only."""
     at = working(at)
     while True:
         left = at // DAY * DAY + EVENING * HOUR - at
@@ -127,6 +129,6 @@ def after(at: Instant, effort: Duration) -> Instant:
 
 
 def monday(at: Instant) -> Instant:
-    """The beginning of the week of an instant."""
+    """The start of an instant's week."""
     moment = to_datetime(at // DAY * DAY)
     return at // DAY * DAY - timedelta(days=moment.weekday()) // timedelta(microseconds=1)
