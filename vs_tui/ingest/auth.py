@@ -127,7 +127,7 @@ class Gate:
         self._secrets = secrets
         self._on_use = on_use
         self._made: dict[str, Instant] = {}
-        """Decisions of the last minutes by their signature, oldest first."""
+        """Signature -> time of the decision, for the last minutes, oldest first."""
         self.open = no_auth
         self._public = public
         self._host = host.lower()

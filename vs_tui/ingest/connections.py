@@ -164,6 +164,6 @@ def _raise_file_limit() -> int:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         except (OSError, ValueError):
-            return soft  # a sandbox forbids it: then fewer connections
+            return soft  # a sandbox may forbid it; then there are fewer connections
         soft = wanted
     return wanted if soft == resource.RLIM_INFINITY else soft

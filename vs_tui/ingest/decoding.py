@@ -31,7 +31,7 @@ def decoded(encoding: str, raw: bytes) -> Iterator[bytes]:
         return
     window = zlib.MAX_WBITS | 16
     if encoding == "deflate":
-        # Some senders mean the bare stream, without the header that RFC 9110 wants.
+        # Some senders omit the zlib header that RFC 9110 requires.
         has_header = len(raw) > 1 and raw[0] & 15 == 8 and (raw[0] << 8 | raw[1]) % 31 == 0
         window = zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
     rest = raw

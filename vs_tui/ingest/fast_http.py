@@ -59,7 +59,7 @@ def plain_request(data: bytes) -> Plain | None:
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
     is_plain = (
-        len(headers) == len(lines)  # none twice
+        len(headers) == len(lines)  # no header is repeated
         and headers.get("content-length") == str(len(body))
         and headers.get("connection", "keep-alive").lower() == "keep-alive"
         and "host" in headers
@@ -132,7 +132,7 @@ class PlainConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.busy or self._blocked:
-            # Sent ahead of our answer: one piece is kept, what follows waits at the sender.
+            # Sent before our answer: one piece is kept, the rest waits at the sender.
             self._early += data
             self._transport.pause_reading()
             return

@@ -88,7 +88,7 @@ class _Nameless(web.Response):
 
 
 def not_found(detail: str = "there is nothing here; /openapi.json lists all paths") -> Refused:
-    # Constant texts on purpose: nothing of the request is echoed to strangers.
+    # A constant text: nothing of the request is echoed to strangers.
     return Refused(404, "not_found", detail)
 
 

@@ -29,13 +29,13 @@ class Resolver:
         try:
             body = orjson.loads(inbound.body)
         except orjson.JSONDecodeError:
-            return inbound  # the source says what is wrong with it
+            return inbound  # the source reports the error
         if not isinstance(body, dict):
             return inbound
         found = {role: await self._key(body, role) for role in ("child", "parent")}
         try:
             return inbound._replace(body=orjson.dumps({**body, **found}))
-        except TypeError:  # what orjson reads may be nested deeper than what it writes
+        except TypeError:  # orjson reads deeper nesting than it writes
             raise Refused(400, "bad_request", "body: is nested too deep; send it flatter") from None
 
     async def _key(self, body: Mapping[str, Any], role: str) -> str:

@@ -66,13 +66,13 @@ async def _read_apart(source: str | tuple[str, Any], inbound: Inbound) -> Parsed
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-P",  # nothing out of the folder that we happen to be in
+            "-P",  # import nothing from the current folder
             "-c",
             _PROGRAM,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,  # in the dashboard it is the screen
-            start_new_session=True,  # ctrl-c is for us: the body is still to be stored
+            stderr=asyncio.subprocess.DEVNULL,  # in the dashboard stderr is the screen
+            start_new_session=True,  # ctrl-c must not end it: the body must still be stored
             env=_environment(),
         )
     except OSError as error:

@@ -182,7 +182,7 @@ class Receiving:
         reserves no memory for bytes that have not arrived."""
         limits = self._limits
         if request.content.is_eof() and not request.content.exception():
-            # A small body comes with its head: there is nothing to wait for.
+            # A small body arrives with its head, so there is nothing to wait for.
             whole = request.content.read_nowait()
             if len(whole) > limits.body:
                 raise _too_large(_limit(limits))

@@ -69,7 +69,7 @@ class WaitingLine:
         self._empty = asyncio.Event()
         self._empty.set()
         self._active_at = 0.0
-        """When a delivery came or was answered last."""
+        """Time at which a delivery last came or was answered."""
 
     def __len__(self) -> int:
         return len(self._line)
@@ -77,7 +77,7 @@ class WaitingLine:
     def put(self, intake: Intake, tell: Tell) -> None:
         """Add a delivery. Unavailable if too many or too large deliveries wait already."""
         size = len(intake.body)
-        # One body is always taken, however large.
+        # A single body is always accepted, however large.
         too_large = self._bytes and not fits(self._bytes, size, MAX_WAITING_BYTES, whole=size)
         if too_large or len(self) >= MAX_WAITING:
             raise Unavailable("too many deliveries are waiting to be stored; send it again")

@@ -213,7 +213,7 @@ class PostgresLog:
         repeats: list[Entry] = []
         waiting = list(enumerate(entries))
         while waiting:
-            # The first entry of each name at once; what follows one with another body waits.
+            # First insert one entry of each name; later ones with another body wait.
             first: dict[tuple[str, str], Entry] = {}
             for _, entry in waiting:
                 first.setdefault((entry.source, entry.dedupe), entry)

@@ -82,7 +82,7 @@ def prepare(connection: Connection[tuple[object, ...]], schema: str) -> None:
 
 def _version(connection: Connection[tuple[object, ...]], schema: str) -> int:
     """The version of the log's schema; 0 if there is none."""
-    # A query, not to_regclass(): that may answer from what it knew before it waited for the lock.
+    # A query: to_regclass() may use a cached answer from before the wait for the lock.
     exists = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = %s AND tablename = 'meta'"
     if connection.execute(exists, [schema]).fetchone() is None:
         return 0

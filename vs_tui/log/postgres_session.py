@@ -37,7 +37,7 @@ class Sessions:
         self.connect = connect
         self.first_pause = first_pause
         self.failures = 0
-        """Lost connections; the other ones were most likely lost with them."""
+        """Number of lost connections; after each the others are most likely lost, too."""
 
 
 class Session:
@@ -70,7 +70,7 @@ class Session:
                 await self.close()
                 raise self._away(error) from None
             except BaseException:
-                await self.close()  # a cancelled statement leaves a connection in the middle
+                await self.close()  # a cancelled statement leaves the connection unusable
                 raise
 
     async def close(self) -> None:
@@ -124,7 +124,7 @@ def reason(error: BaseException, address: LogAddress) -> str:
     if isinstance(error, TimeoutError | psycopg.errors.QueryCanceled):
         return "the server does not answer in time; check it and the network, it goes on by itself"
     if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
-        # It quotes what it cannot read, which may be the password.
+        # The error quotes the text it cannot parse, which may be the password.
         return "the URL cannot be read; write postgresql://USER@HOST/DATABASE"
     words = " ".join(address.redact(str(error)).split())[:300] or type(error).__name__
     if isinstance(error, LogSchemaError):

@@ -74,7 +74,7 @@ class SameBodies:
     def first(self, path: str, digest: bytes, delivery_id: int) -> int:
         """The earlier delivery with this body at this path; 0 if there is none, and then this
         delivery is remembered."""
-        # Python's hash takes a third of the memory; that two of them meet is no risk worth more.
+        # Python's hash takes a third of the memory; a collision only sets a wrong flag.
         name = hash((path, digest))
         known = self._first.get(name) or self._added.get(name, 0)
         if not known:

@@ -223,7 +223,7 @@ def _latest(db: sqlite3.Connection, names: Sequence[str]) -> _Known:
     """The latest stored delivery of each source with these names."""
     fields = "d.source, d.dedupe, d.id, d.keys, d.received_at, d.sha256"
     once = dict.fromkeys(names)
-    # A name of runs is of one source, and may have very many deliveries.
+    # The name of a run belongs to one source and may have very many deliveries.
     runs = [name for name in once if name.startswith("run:")]
     rows = db.execute(
         f"SELECT {fields} FROM json_each(?) names CROSS JOIN deliveries d ON d.id = "

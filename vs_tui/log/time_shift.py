@@ -73,7 +73,7 @@ def is_time_key(key: str) -> bool:
 
 
 def _shift_in_place(payload: dict[str, Any] | list[Any], seconds: int) -> None:
-    # A stack of our own: bodies may be nested deeper than Python recurses.
+    # An explicit stack, because bodies may be nested deeper than Python recurses.
     open_containers: list[tuple[Any, bool]] = [(payload, False)]
     while open_containers:
         container, timely = open_containers.pop()

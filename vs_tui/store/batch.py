@@ -50,7 +50,7 @@ def next_seq(connection: sqlite3.Connection) -> int:
     """The next number of the change feed, for this transaction."""
     row = connection.execute("SELECT value FROM meta WHERE name = 'seq'").fetchone()
     seq = 1 if row is None else int(row[0]) + 1
-    # A third of what an upsert that returns the value costs.
+    # This costs a third of an upsert that returns the value.
     connection.execute("REPLACE INTO meta VALUES ('seq', ?)", (seq,))
     return seq
 
@@ -152,7 +152,7 @@ def _unchanged(connection: sqlite3.Connection, keys: Collection[str]) -> list[Ch
 def _after(connection: sqlite3.Connection, changes: list[Change], folding: Folding) -> list[Change]:
     if not changes:
         return changes
-    from vs_tui.store.linker import relink  # with the first span, not before the first rows
+    from vs_tui.store.linker import relink  # imported with the first span, after the first rows
 
     relink(connection, changes, folding.context.seq, folding.links)
     changes = _end_jobs(connection, changes, folding)
@@ -196,7 +196,7 @@ def record_rejections(
     for rejection in rejections:
         tally = (1, rejection.received_at, rejection.kind)
         count(connection, {(rejection.source, Verdict.REJECTED): tally})
-        # A repeat is one of the latest; strangers try many paths again and again, in any order.
+        # A repeat repeats the latest row; scanners try many paths in any order.
         latest = "MAX(id) FROM rejections"
         if rejection.source == UNKNOWN_SOURCE:
             latest += " WHERE source = ?2 AND path = ?3"
@@ -222,7 +222,7 @@ def record_rejections(
                 rejection.body,
             ),
         )
-    # Apart, so that scanners do not push out what tools were refused.
+    # Separate limits, so that scanners do not displace refused requests of tools.
     for those, kept in (("<>", REJECTIONS_KEPT), ("=", UNKNOWN_KEPT)):
         connection.execute(
             f"DELETE FROM rejections WHERE source {those} ?1 AND id <= (SELECT id FROM rejections "
@@ -246,7 +246,7 @@ def due_timeouts(
         before, long_before = now - limit, now - max(limit, WAITING_LIMIT)
         values = (operation, before, int(State.WAITING), long_before)
         due.extend(key for (key,) in connection.execute(sql, values))
-    # The clock was wrong when these timed out: they are in flight, as a rebuild would say.
+    # These timed out by a wrong clock; a rebuild would show them in flight.
     sql = (
         "SELECT key FROM spans WHERE status IN ('error', 'timed_out') AND derived = 0 "
         "AND ended_at > ? AND status = 'timed_out' LIMIT 1000"

@@ -57,7 +57,7 @@ def uptime() -> Uptime:
     try:
         seconds = float(Path("/proc/uptime").read_bytes().split()[0])
     except (OSError, ValueError, IndexError):
-        # Elsewhere than on Linux: it begins anew with each process.
+        # On other systems than Linux the uptime restarts with each process.
         return Uptime(_boot(), time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000)
     return Uptime(_boot(), round(seconds * SECOND))
 
@@ -100,7 +100,7 @@ def judged(mark: Mark, wall: Instant, now: Uptime) -> Believed:
     """The times to use when the clock says `wall`, and the mark to store."""
     other = mark.boot != now.boot or now.up < mark.up
     if other:
-        # Of the time in which the machine was off nothing is known.
+        # How long the machine was off is unknown.
         mark = replace(mark, boot=now.boot, up=now.up, doubted=None if mark.doubted is None else 0)
     expected = mark.wall + now.up - mark.up
     ahead = wall - expected
@@ -119,7 +119,7 @@ def read(db: sqlite3.Connection, wall: Instant, now: Uptime) -> Mark:
     row = db.execute("SELECT value FROM meta WHERE name = ?", (_NAME,)).fetchone()
     newest = db.execute(_NEWEST, (wall + TOLERANCE,)).fetchone()[0]
     if row is None:
-        # Nothing is known of the time since the newest delivery; of an empty database nothing.
+        # The time since the newest delivery is unknown; an empty database trusts the clock.
         return Mark(wall, *now) if newest is None else Mark(newest, "", 0)
     mark = Mark(**orjson.loads(row[0]))
     if mark.boot == now.boot or mark.doubted is not None:

@@ -118,7 +118,7 @@ class _Merge(NamedTuple):
     its own."""
 
 
-# Of a merged pull request `h`: since when its source's own history was not carried to its base.
+# For a merged pull request `h`: the previous merge of its source's history into its base.
 _SINCE: Final = (
     "CASE WHEN h.source NOT IN ('', h.branch) AND EXISTS (SELECT 1 FROM vcs_history s "
     "WHERE s.project = h.project AND s.branch = h.source) THEN COALESCE((SELECT p.at "
@@ -132,7 +132,7 @@ _HISTORY: Final = (
     "CROSS JOIN vcs_history h ON h.project = a.project AND h.branch IN (a.branch, '') "
     f"AND h.at > a.after AND h.at <= a.until + {COMMITS_APART} ORDER BY h.at, h.key"
 )
-# The pull requests that the commits of a push are known from, and those that it is below.
+# The pull requests with the commits of a push, and the parents of a push.
 _BROUGHT: Final = (
     f"SELECT DISTINCT c.key, 1, h.key, h.at, h.branch, h.source, {_SINCE} FROM vcs_commits c "
     "CROSS JOIN vcs_commits p ON p.project = c.project AND p.commit_id = c.commit_id "
@@ -177,7 +177,7 @@ def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Cont
         ):
             own_found = found[merge.stretch]
             if brought and keys.is_shared_branch(merge.source, defaults[stretch.project]):
-                own_found.update(brought)  # it only promotes what was merged before
+                own_found.update(brought)  # it only promotes changes merged before
             else:  # a stacked pull request; the pushes to its branch are its own commits
                 own_found.pull_requests.update(brought.pull_requests)
                 own_found.pull_requests[merge.key] = merge.at
@@ -213,11 +213,11 @@ def _pushed(
                 continue
             for by_commit, key, at, base, source, since in requests:
                 if by_commit != requests[0][0]:
-                    continue  # what the commits say is surer than what the push is below
+                    continue  # commits are stronger evidence than the parent of a push
                 if at is None:
                     found[n].pull_requests.setdefault(key, own[-1].at)
                 elif base in (branch, ""):
-                    # One in the stretch is listed by its own row, whichever clock is ahead.
+                    # A pull request in the stretch has its own row, whichever clock is ahead.
                     if not after < at <= until:
                         merges.append(_Merge(n, key, min(at, until), base, source, since))
                 elif by_commit:

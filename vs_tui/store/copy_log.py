@@ -20,7 +20,7 @@ from vs_tui.store.schema import open_reader, open_writer
 AT_ONCE: Final = 200
 _BYTES_AT_ONCE: Final = 32 * 1024 * 1024
 Progress = Callable[[int], None]
-# A body without an id may be stored again after a day: the how-manieth of its name each row is.
+# A body without an id may be stored again after a day; the COUNT numbers rows of one name.
 _SELECT: Final = """
 SELECT COALESCE(log_id, id), source, kind, path, headers, body, sha256, received_at, dedupe,
     verdict, reason, status, duplicates, adapter, keys,

@@ -84,7 +84,7 @@ def delivery_reach(text: str) -> Reach:
             stored = stored and wanted != {Verdict.REJECTED.value}
             refused = refused and Verdict.REJECTED.value in wanted
         elif name == "span":
-            refused = False  # they made none
+            refused = False  # a refused request makes no span
         elif name == "since":
             since = max(since, moment(name, value))
     return Reach(stored, refused, since)

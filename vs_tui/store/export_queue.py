@@ -23,7 +23,7 @@ def read_position(db: sqlite3.Connection) -> int:
     """The change number up to which all traces were sent or skipped; 0 at the beginning."""
     row = db.execute("SELECT value FROM meta WHERE name = ?", (_POSITION,)).fetchone()
     position = 0 if row is None else int(row[0])
-    # After a rebuild the feed may have begun again; what was sent is known by its id.
+    # After a rebuild the feed may start again; sent spans are known by their id.
     return position if position <= rows.number(db, "SELECT MAX(changed) FROM spans") else 0
 
 

@@ -135,7 +135,7 @@ def _text(column: str, values: tuple[str, ...]) -> tuple[str, list[Any]]:
 
 
 def _like(column: str, pattern: str) -> str:
-    # LIKE is blind to ASCII case by itself; our function costs a call a row.
+    # LIKE ignores ASCII case by itself; our function costs a call for each row.
     subject = column if pattern.isascii() else f"vs_lower({column})"
     return f"{subject} LIKE ? ESCAPE '\\'"
 

@@ -50,7 +50,7 @@ class Person:
             raise ValueError("a name needs two characters or more; write the login, or an e-mail")
         self.word = word or f"forgotten-{token_hex(4)}"
         any_of = "|".join(re.escape(name) for name in known)
-        # A login may hold hyphens: bob is not bob-smith. Behind %22 of a form a word begins.
+        # A login may have hyphens: bob is not bob-smith. A word may follow %22 in a form.
         whole = rf"(?:(?<![\w-])|(?<=%[0-9A-Fa-f]{{2}}))(?:{any_of})(?![\w-])"
         self._whole = re.compile(whole, re.IGNORECASE)
         self._part = re.compile(any_of, re.IGNORECASE)
@@ -75,7 +75,7 @@ class Person:
         try:
             text = body.decode("utf-8")
         except UnicodeDecodeError:
-            # Lengths are written into it (protobuf): what takes the place must be as long.
+            # It contains lengths (protobuf), so the replacement must be as long.
             return self._bytes.sub(lambda match: b"x" * len(match[0]), body)
         shown = self.text(text)
         return body if shown == text else shown.encode()
@@ -156,7 +156,7 @@ def _replace(
 def _replace_kept(connection: sqlite3.Connection, person: Person) -> None:
     """Replace the names in the tables that a rebuild keeps: read models of pruned traces, and
     marks."""
-    # Which teams the spans were given is written with the people's names; it is found out anew.
+    # These rows name people in the teams' configuration; they are made again.
     connection.execute("DELETE FROM meta WHERE name IN ('teams', 'teams_from')")
     connection.create_function("vs_forget", 1, _on_text(person.text), deterministic=True)
     tables = [

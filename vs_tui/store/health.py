@@ -31,10 +31,10 @@ class Condition:
         self._displaced = ""
         self._low = ""
         self.failed = ""
-        """The storage error that no commit has disproved yet."""
+        """The last storage error, until a commit works again."""
         self.damaged = False
         self.reopen = False
-        """Whether the connection may hold a state that the file has not."""
+        """Whether the connection may hold a state that differs from the file."""
 
     @property
     def trouble(self) -> str:

@@ -85,7 +85,7 @@ def _asked_again(change: Change, offered: overused_keys.Offered) -> Iterator[str
     if moved:
         names = (new.key, change.short_ref, change.folded.full_ref)
         yield from (f"ref:{name}" for name in names if name)
-    if moved or change.fresh:  # it may have been renamed: the names before are offered, too
+    if moved or change.fresh:  # after a rename the former names are offered, too
         yield from (rows.token(offer) for offer in change.folded.offers if offer.kind == "ref")
     if ranked or closed:
         for event in change.folded.snapshots:
@@ -139,7 +139,7 @@ def _wanted(
     sought = list(rows.select_in(connection, sql, children))
     tokens = dict.fromkeys(row[1] for row in sought)
     offers = _offers(connection, tokens)
-    # A seek that nobody answers makes no link: most in a stream without pull requests.
+    # A seek without an offer makes no link; most seeks have none without pull requests.
     offered = {row[1] for row in offers}
     seeks: dict[str, list[Seek]] = {}
     for key, *row in sought:
@@ -248,7 +248,7 @@ def _place(
     moved = {key for key, parent in wanted.items() if children[key].parent_key != parent}
     if not moved and not unsettled.renamed and not unsettled.restless:
         return moved
-    # A ring broken earlier may be open again: its root gets its own parent back.
+    # A ring that was broken may be open now: its root gets its own parent back.
     moved.update(_broken_roots(connection, {children[key].trace_id for key in moved}))
     above = primary_links_above(connection, moved | unsettled.restless)
     moved.update(unsettled.restless & _rings(above).keys())
@@ -308,7 +308,7 @@ def _rings(above: Mapping[str, tuple[str, Rule]]) -> dict[str, Sequence[str]]:
         while key in above and key not in seen:
             seen[key] = start
             key = above[key][0]
-        if key in above and seen[key] == start:  # the walk ran into itself: a ring from here on
+        if key in above and seen[key] == start:  # the walk met itself: a ring starts here
             ring = [key]
             while (member := above[ring[-1]][0]) != key:
                 ring.append(member)

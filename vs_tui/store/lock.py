@@ -37,7 +37,7 @@ class DatabaseLock:
         self._descriptor: int | None = None
         self._file_lock: _FileLock | None = None
         self.held_data = False
-        """Whether a receiver had opened the database before; an empty file is then a loss."""
+        """Whether a receiver opened the database before; an empty file is an error then."""
 
     def take(self) -> None:
         """Take the lock. InUse with the holder's pid if another receiver has it; StoreError if the
@@ -64,7 +64,7 @@ class DatabaseLock:
             self.release()
             raise
         self.held_data = "opened" in written
-        # The mark stays until opening succeeds again: a refused start must not hide the loss.
+        # Keep the mark until opening succeeds: a refused start must not hide lost data.
         self._write(f"{os.getpid()}{' opened' if self.held_data else ''}")
 
     def _take_file(self) -> None:
@@ -82,7 +82,7 @@ class DatabaseLock:
     def _write(self, text: str) -> None:
         if self._descriptor is None:
             return
-        # The kernel's lock holds without the text, and a full disk must not stop a prune.
+        # The lock works without the text, and a full disk must not prevent pruning.
         with contextlib.suppress(OSError):
             os.pwrite(self._descriptor, text.encode().ljust(40), 0)
 
@@ -130,7 +130,7 @@ class _FileLock:
                     if os.path.samestat(path.stat(), os.fstat(descriptor)):
                         os.pwrite(descriptor, str(os.getpid()).encode().ljust(40), 0)
                         return cls(path, descriptor)
-                os.close(descriptor)  # its holder has just let go and removed it
+                os.close(descriptor)  # its holder has just released and removed it
         except OSError:
             return None
 

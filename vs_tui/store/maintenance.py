@@ -42,7 +42,7 @@ def backup(source: Path, target: Path, *, older: bool = False) -> None:
             found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise StoreError(f"{source}: the database is damaged ({found}); {RECOVER}")
-    except BaseException as error:  # ctrl-c, too, leaves no half copy
+    except BaseException as error:  # ctrl-c leaves no partial copy either
         target.unlink(missing_ok=True)
         if isinstance(error, sqlite3.Error):
             why = f"the backup failed, {target} was removed. {explain(error, source)}"

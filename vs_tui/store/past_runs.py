@@ -39,7 +39,7 @@ def _runs(db: sqlite3.Connection, series: str, at: Instant | None, team: str) ->
     runs = [rows.span_of(row) for row in db.execute(sql, parameters)]
     runs = [run for run in runs if not team or run.team == team]
     sql = (
-        # The index leaves out what has no parent, so SQLite must be told that these have one.
+        # The index excludes spans without a parent, so the query must do so as well.
         f"{_SELECT} WHERE parent_key <> '' AND parent_key IN (SELECT value FROM json_each(?)) "
         f"ORDER BY started_at DESC LIMIT {RUNS * MOST_STEPS}"
     )

@@ -51,7 +51,7 @@ class Projection:
         self.projector = Projector()
         self._wanted = asyncio.Event()
         self._counted = False
-        """Whether deliveries were counted since the last fold, new ones or repeats."""
+        """Whether new deliveries or repeats were counted since the last fold."""
         self._folded = asyncio.Condition()
         self._readers = 0
 

@@ -216,7 +216,7 @@ class Projector:
         A quarantined delivery that can be parsed now becomes accepted.
         """
         if self.parse is None:
-            # Not before there is something to read: people wait for the first rows.
+            # Imported on first use, because people wait for the first rows.
             from vs_tui.sources.reading import parse_stored
 
             self.parse = parse_stored

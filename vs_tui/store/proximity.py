@@ -43,12 +43,12 @@ _AFFECTED: Final = (
     + "SELECT s.key FROM asked a CROSS JOIN spans s ON s.operation = 'incident' "
     "AND s.service IN (a.service, '') AND (s.service <> '' OR s.project = a.project) "
     "AND s.environment = a.named AND s.started_at >= a.began AND s.started_at <= a.until "
-    # those of the next deploy of the target are not of this one
+    # incidents after the target's next deploy are not about this one
     "AND s.started_at < COALESCE((SELECT n.started_at FROM spans n WHERE n.operation = 'deploy' "
     "AND n.project = a.project AND n.service = a.service AND n.environment = a.environment "
     "AND n.started_at > a.began AND n.status <> 'cancelled' ORDER BY n.started_at LIMIT 1), "
     "9223372036854775807) "
-    # the first deploy of a service says that incidents of its project are about that service
+    # the first deploy of a service makes incidents of its project be about that service
     "UNION SELECT s.key FROM asked a CROSS JOIN spans s ON s.operation = 'incident' "
     "AND s.service = a.service AND s.service <> '' AND s.project = a.project "
     "WHERE instr(a.project, '/') = 0 AND NOT EXISTS (SELECT 1 FROM spans o "

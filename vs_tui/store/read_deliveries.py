@@ -54,7 +54,7 @@ def read_all_deliveries(
     )
     bounds = (place[1], -place[2], limit + 1)
     refused = [delivery_row(r) for r in db.execute(sql, (*parameters, *bounds))]
-    # Merged by their heads: where the clock was set back, ids and times disagree.
+    # Only the heads are compared: ids and times disagree after a clock was set back.
     both = list(heapq.merge(stored, refused, key=lambda r: -r.received_at))
     for row in (found := both[:limit]):
         place = (

@@ -47,11 +47,11 @@ def read_found(
     db: sqlite3.Connection, search: Search, limit: int, sort: str, at: Instant | None
 ) -> SpanPage:
     """The first spans that a search finds within a turn, sorted."""
-    # Any other order is one of all matches.
+    # Any other order needs all matches first.
     if sort == "live":
         search.turn(db, limit + 1)
     else:
-        # To sort takes its time as well.
+        # Sorting takes time as well.
         search.turn(db, COUNTED, TURN / 3)
     if sort.lstrip("-") == "live":
         found = search.rowids()[:: -1 if sort == "-live" else 1]

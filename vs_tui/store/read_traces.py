@@ -110,7 +110,7 @@ def read_found_traces(
         found, more = _traces_of(db, search.rowids(), limit)
         if more or search.finished or time.monotonic() >= deadline:
             break
-        # Spans of the same traces came: more of them are needed.
+        # These spans belong to few traces, so more spans are needed.
         enough = 2 * max(search.count, enough)
     return TracePage(
         summaries(db, found, at),

@@ -124,7 +124,7 @@ class SqliteReader:
             await asyncio.sleep(POLL_SECONDS)
         return True
 
-    # For screens: answers in time, with what was found so far.
+    # For screens: answers in time, with the matches found so far.
 
     async def spans(
         self,
@@ -203,7 +203,7 @@ class SqliteReader:
             self._begun.popitem(last=False)
         return cast("K", found)
 
-    # For scripts: every page of everything, however long it takes.
+    # For scripts: every page of all rows, however long it takes.
 
     async def all_spans(
         self,
@@ -242,7 +242,7 @@ class SqliteReader:
         where, parameters = delivery_where(filter)
         return await self.run(lambda db: read_all_deliveries(db, where, parameters, limit, cursor))
 
-    # One of them, and what is known of all.
+    # Single spans, traces and deliveries, and the state of the store.
 
     async def span(self, ref: str) -> Span | None:
         return await self.run(lambda db: find_span(db, ref))
@@ -322,7 +322,7 @@ class SqliteReader:
         )
         spans, deliveries, head, position, clock = counted
         if position >= self._waits_for:
-            # What was seen to wait is folded: from now on it is what waits now.
+            # The deliveries seen last time are folded; measure those that wait now.
             self._waits_for, self._waits_since = head, time.monotonic()
         lag = time.monotonic() - self._waits_since if position < self._waits_for else 0.0
         return Health(

@@ -35,7 +35,7 @@ def adopt_incidents(connection: sqlite3.Connection, folding: batch.Folding) -> b
         (reached, INCIDENTS_AT_ONCE),
     ).fetchall()
     if found:
-        from vs_tui.store.linker import relink  # with the first span, not before the first rows
+        from vs_tui.store.linker import relink  # imported with the first span, after the first rows
 
         folding.context.seq = batch.next_seq(connection)
         relink(connection, (), folding.context.seq, rules, also=[key for _, key in found])

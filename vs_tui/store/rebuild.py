@@ -128,7 +128,7 @@ class _Side(Writer):
         for table in LOG_TABLES:
             if table != "meta":
                 db.execute(f"DROP TABLE {table}")
-        # What is lost with a power cut is begun again: seldom wait for the disk.
+        # After a power cut the rebuild starts again, so checkpoints can be rare.
         db.execute("PRAGMA wal_autocheckpoint = 16384")
         db.execute(_CORRECTED)
         db.execute("ATTACH ? AS live", (f"{self._live.absolute().as_uri()}?mode=ro",))
@@ -146,7 +146,7 @@ class _Side(Writer):
             if table not in (*DERIVED_TABLES, "corrected"):
                 names = table_swap.columns(db, table)
                 db.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM live.{table}")
-        # What was pruned is what has no span any more, in the tables that are in use.
+        # Pruned data is data without a span in the live tables.
         db.execute("CREATE TEMP VIEW spans AS SELECT * FROM live.spans")
         self.kept = verdicts.forget(db)
         db.execute("DROP VIEW temp.spans")

@@ -38,5 +38,5 @@ def recorded(
     )
     for received_at, path, headers, body in rows:
         kept = orjson.loads(headers)
-        kept.pop("vs-proof", None)  # ours, about how it came then
+        kept.pop("vs-proof", None)  # our own header about the original receipt
         yield Delivery(received_at, path, body, kept)

@@ -68,7 +68,7 @@ def _keys_about(connection: sqlite3.Connection, group: str, fresh: Sequence[Even
     after = "SELECT DISTINCT key FROM events WHERE key > ? AND key < ? ORDER BY key LIMIT ?"
     rows = connection.execute(before, (f"{group}-", f"{group}-{latest}", LOOKED_AT)).fetchall()
     rows += connection.execute(after, (f"{group}-{latest}", f"{group}.", LOOKED_AFTER)).fetchall()
-    # A group's name may be the beginning of another's.
+    # The name of a group may be a prefix of another group's name.
     return [key for (key,) in rows if alert_group(key) == group]
 
 

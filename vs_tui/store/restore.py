@@ -83,7 +83,7 @@ def _keep(path: Path) -> Path | None:
     whole = _without_logs(path)
     if path.exists():
         os.link(path, kept)
-    # What a damaged database could not take in goes with it: beside the new one it would be read.
+    # Logs that a damaged database could not take in move with it; the new one would read them.
     for part in _LOGS:
         with contextlib.suppress(FileNotFoundError):
             if whole:

@@ -24,7 +24,7 @@ LARGE_WAL: Final = 16 * MIB
 """Size in bytes from which the WAL is emptied with a short wait for readers. SQLite tries at every
 12 MiB, but gives up while a reader is active, as a busy dashboard mostly is."""
 
-# A trace is as young as its youngest span; its oldest root only tells where to look.
+# The youngest span decides the age of a trace; the root's age only finds candidates.
 _IS_OVER: Final = (
     "NOT EXISTS (SELECT 1 FROM spans t WHERE t.trace_id = r.trace_id "
     "AND (t.last_event_at >= :before OR t.status = 'in_flight'))"
@@ -32,13 +32,13 @@ _IS_OVER: Final = (
 _OVER: Final = (
     f"SELECT trace_id FROM spans r WHERE parent_key = '' AND last_event_at < :before AND {_IS_OVER}"
 )
-# The spans that a delivery told of, also under names that they had before.
+# The spans that a delivery touched, including by their former names.
 _TOLD: Final = (
     "json_each(deliveries.keys) k LEFT JOIN offers o ON o.token = 'ref:' || k.value "
     "JOIN spans s ON s.key IN (k.value, o.key)"
 )
-# A delivery is over when it is folded and no span is left that it told of, whenever it arrived: a
-# rebuild would bring them back. One that told of none is over when it is old.
+# A folded delivery is spent when none of its spans is left, whatever its age, because a rebuild
+# would bring them back. A delivery without spans is spent when it is old.
 _FOLDED: Final = (
     "(received_at < :before OR keys <> '[]') "
     "AND id <= COALESCE((SELECT value FROM meta WHERE name = 'position'), 0)"
@@ -95,7 +95,7 @@ class Held:
         self._after = 0
         self._shared: set[frozenset[str]] = set()
         self.count = 0
-        """Of them those that are over and old."""
+        """Number of these that are old and finished."""
 
     def look(self, connection: sqlite3.Connection) -> bool:
         """Read the next 2,000 deliveries. Returns whether there may be more."""
@@ -182,7 +182,7 @@ def relink_scattered(connection: sqlite3.Connection, folding: batch.Folding) -> 
     keys = overused_keys.scattered(connection)
     if keys:
         seq = batch.next_seq(connection)
-        from vs_tui.store.linker import relink  # with the first prune, not at the start
+        from vs_tui.store.linker import relink  # imported with the first prune, not at the start
 
         relink(connection, (), seq, folding.links, also=keys)
 
@@ -265,7 +265,7 @@ def give_back(connection: sqlite3.Connection) -> int:
     data."""
     if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
         return 0
-    # As a script: `execute` ends a statement without columns after its first step, which is a page.
+    # A script, because `execute` stops this statement after its first step, which is one page.
     connection.executescript(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})")
     return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
 

@@ -74,7 +74,7 @@ def span_row(
     span: Span, *, short_ref: str, changed: int, full_ref: str = "", stage_of: str = ""
 ) -> Row:
     """The row of a span. `stage_of` is its parent's series if it is a phase made by folding."""
-    # A root's trace is its own.
+    # The trace of a root is its own.
     is_root = not (span.parent_key or stage_of)
     own = span.trace_id if is_root else own_trace_id(span)
     row: list[Any] = [*span]

@@ -269,7 +269,7 @@ _V6: Final = "\n".join(
 
 MIGRATIONS: Final[Sequence[str]] = (
     _V1,
-    *("", "", ""),  # tables that schema 6 has no more
+    *("", "", ""),  # their tables do not exist in schema 6
     SCHEMA_5,
     _V6,
 )
@@ -311,20 +311,20 @@ def open_writer(path: Path, *, used: bool = False) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA busy_timeout = 3000")
         if schema_version(connection) == 0:
-            if used:  # whatever its size was: a journal may have emptied it just now
+            if used:  # not decided by its old size: a journal may have emptied it just now
                 raise StoreError(
                     f"{path} is empty, but it held data when it was open last: run `vs-tui db "
                     "restore BACKUP`, or remove it to begin a new one"
                 )
-            # Lets pruning give space back; it can only be chosen before the first table.
+            # Lets pruning return space; it can only be set before the first table.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         # 12 MiB. SQLite's 4 MiB cost a fifth more CPU time a delivery (medians of paired runs of
-        # wrk): what folding changes again and again is written back at each checkpoint.
+        # wrk): pages that folding changes often are written back at each checkpoint.
         connection.execute("PRAGMA wal_autocheckpoint = 3000")
-        # What is deleted is overwritten wherever that costs no extra page.
+        # Deleted data is overwritten if that costs no extra page.
         connection.execute("PRAGMA secure_delete = FAST")
         connection.execute("PRAGMA cache_size = -32000")
         migrate(connection, path)
@@ -439,7 +439,7 @@ def _backup_before(connection: sqlite3.Connection, path: Path, version: int) -> 
     copy = sqlite3.connect(target)
     try:
         connection.backup(copy)
-        # On its own: a WAL beside a backup is forgotten when it is copied back.
+        # No WAL: people forget a WAL beside a backup when they copy it back.
         copy.execute("PRAGMA journal_mode = DELETE")
         found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
     finally:

@@ -75,7 +75,7 @@ class DeliverySearch:
         )
 
     def _refused(self, db: sqlite3.Connection) -> list[DeliveryRow]:
-        # They are few: only the latest are kept.
+        # There are few, because only the latest are kept.
         sql = f"SELECT * FROM ({REJECTION}) WHERE ({self._where}) ORDER BY received_at DESC"
         return [delivery_row(row) for row in db.execute(sql, self._parameters)]
 
@@ -83,7 +83,7 @@ class DeliverySearch:
         row = db.execute("SELECT MAX(id) FROM deliveries").fetchone()
         newest = int(row[0] or 0)
         if newest < self._top or self._next == _BEYOND or newest - self._top > MOST:
-            # The first look, another database, or more than a turn may take.
+            # The first search, another database, or more rows than fit into a turn.
             self._ids, self._top, self._next = [], newest, newest + 1
             self._searched = self._began if newest and self._reach.stored else None
         elif newest > self._top and self._reach.stored:

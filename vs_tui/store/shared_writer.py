@@ -158,7 +158,7 @@ class SharedWriter(Writer):
         """Store the next entries of the log. Returns whether there were any."""
         place = self._place
         entries = await self._shared.read(place.position)
-        # After the read: whatever was deleted before it is seen now.
+        # After the read, so that all earlier deletions are visible.
         state = await self._shared.state(place.position, place.prune)
         self._note_back()
         if state.epoch != place.epoch or not state.complete:
@@ -223,7 +223,7 @@ class SharedWriter(Writer):
             )
         await self._transaction(lambda db, folding: shared_cache.start_over(db, folding, reached))
         if self._place.epoch:
-            # What was deleted may name a person who is to be forgotten.
+            # Deleted data may name a person who must be forgotten.
             await self._run(forgetting.wipe)
         self._own.clear()
         self._place = reached

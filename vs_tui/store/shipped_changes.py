@@ -31,7 +31,7 @@ _TARGET: Final = (
     "{0}.project = {1}.project AND {0}.service = {1}.service AND {0}.environment = {1}.environment"
 )
 _KEYS: Final = "IN (SELECT value FROM json_each(?))"
-# What is above a change says nothing about when a commit of it was taken.
+# Spans above a change do not tell when one of its commits was taken.
 _CHANGES: Final = "('sprint', 'issue', 'pull_request', 'push')"
 _TAKEN: Final = (
     "WITH RECURSIVE up(start, parent, at) AS (SELECT key, parent_key, started_at FROM spans "
@@ -171,7 +171,7 @@ def _reached(steps: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return [(*row[1:5], row[7], *row[9:]) for row in steps if row[6]]
 
 
-# Those that follow a successful deploy, up to the first one that has all that this one had.
+# The deploys after a successful one, up to the first that has all of its changes.
 _NEXT: Final = (
     "SELECT e.key FROM asked a CROSS JOIN vcs_deploys e "
     f"ON {_TARGET.format('e', 'a')} AND e.started_at > a.started_at AND e.started_at <= COALESCE(("
@@ -189,12 +189,12 @@ _AFTER_HISTORY: Final = (
     "WITH RECURSIVE asked(project, branch, at, key) AS (SELECT json_extract(value, '$[0]'), "
     "json_extract(value, '$[1]'), json_extract(value, '$[2]'), json_extract(value, '$[3]') "
     "FROM json_each(?1)), moved(project, branch, at, key) AS (SELECT * FROM asked "
-    # what was pushed with the same commits, or below what moved
+    # pushes with the same commits, or below moved spans
     "UNION SELECT h.project, h.branch, h.at, h.key FROM json_each(?2) s CROSS JOIN vcs_commits c "
     "ON c.project = json_extract(s.value, '$[0]') AND c.commit_id = json_extract(s.value, '$[1]') "
     "CROSS JOIN vcs_history h ON h.key = c.key UNION SELECT h.project, h.branch, h.at, h.key "
     "FROM json_each(?3) s CROSS JOIN vcs_history h ON h.key = s.value "
-    # what carried it on to another branch
+    # merges that carried it on to another branch
     "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m CROSS JOIN vcs_history h "
     "ON h.project = m.project AND h.source = m.branch AND h.source <> '' AND h.at >= m.at "
     "AND h.at = (SELECT n.at FROM vcs_history n WHERE n.project = h.project "

@@ -202,8 +202,8 @@ def _write_keys(
     restated: list[str] = []
     for key, events in fresh.items():
         if any(event.restates for event in events) or _renamed(told[key]):
-            # A newer snapshot takes back what an older one sought, whichever came first; a new
-            # name makes an alias of the former one.
+            # A newer snapshot replaces the seeks of an older one, in any order of arrival; a
+            # new name makes the former one an alias.
             restated += [key] if key in known_before else []
             offered, sought = rows.key_rows(key, told[key])
         else:
@@ -246,7 +246,7 @@ def _write(
     context: Context,
 ) -> list[Change]:
     """Fold and write spans. `known` are the keys that had events before; the others have no row."""
-    # People's decisions alone, which have no source, make no span.
+    # Decisions of people have no source and make no span by themselves.
     told = {key: found for key, found in events.items() if any(event.source for event in found)}
     stored = _stored_rows(connection, known)
     before = {key: rows.span_of(row) for key, row in stored.items()}
@@ -257,9 +257,8 @@ def _write(
         old = before.get(key)
         span = _complete(result, old, context, ambiguous)
         new_keys = any(event.offers or event.seeks for event in fresh.get(key, ()))
-        # A phase told late, between two others, changes the stages and not the span; so does
-        # an amendment that takes one away. One of several runs that is told late changes what
-        # is counted of it.
+        # A late phase between two others, or an amendment that removes one, changes the stages
+        # and not the span. A late report of one of several runs changes the metrics.
         inside = any(event.stage or event.slot or span.reopens for event in fresh.get(key, ()))
         if span != old or new_keys or inside:
             changes.append(Change(old, span, result, new_keys, fresh.get(key, ())))
@@ -269,7 +268,7 @@ def _write(
     write_spans(connection, stored, wanted.values())
     before_now = {row[_SHORT_REF] for key, row in stored.items() if key in folded}
     _give_back(connection, before_now - {result.span.ref for result in folded.values()})
-    # Phases that a late event made disappear.
+    # Phases that a late event removed.
     delete_spans(connection, [key for key in stored if key not in wanted and key not in before])
     return changes
 

@@ -37,7 +37,7 @@ def empty_models(connection: sqlite3.Connection, folding: batch.Folding) -> int:
     """Delete all derived data, so that the projector folds it from the beginning. Returns the
     number of deployments that are kept because their traces were pruned. Runs in the caller's
     transaction."""
-    from vs_tui.store.metrics import verdicts  # by who rebuilds, not at every start
+    from vs_tui.store.metrics import verdicts  # imported for a rebuild, not at every start
 
     kept = verdicts.forget(connection)
     for table in DERIVED_TABLES:
@@ -121,7 +121,7 @@ def _fresh_sql(kind: str, name: str, table: str, sql: str) -> str:
     wanted = (name, table) if kind == "index" else (name,)
     found = pattern.match(sql)
     assert found is not None and found.groups()[1::2] == wanted, sql
-    parts = found.groups()  # what leads up to a name and the name, once or twice
+    parts = found.groups()  # (text before a name, name), once or twice
     fresh = [f"{lead}{FRESH}{known}" for lead, known in zip(parts[::2], parts[1::2], strict=True)]
     return "".join(fresh) + sql[found.end() :]
 
@@ -138,7 +138,7 @@ def exchange(db: sqlite3.Connection, made: Mapping[str, object], generation: int
         _exchange_roots(db)
         _take_over(db, found, made)
         (cookie,) = db.execute("PRAGMA main.schema_version").fetchone()
-        # Tells every other connection to read the schema again.
+        # Makes every other connection read the schema again.
         db.execute(f"PRAGMA main.schema_version = {cookie + 1}")
         db.execute("COMMIT")
     finally:
@@ -170,7 +170,7 @@ def _take_over(
     seq = max(int(str(known.get("seq", 0))) for known in (found, made)) + 1
     wanted = {"seq": seq, "generation": seq, "position": made.get("position", 0)}
     for name in _MODEL_META:
-        # What a receiver of another configuration has there is found out anew at its next start.
+        # A receiver with another configuration makes its rows again at its next start.
         if name in made and found.get(name, made[name]) == made[name]:
             wanted[name] = made[name]
     db.executemany("DELETE FROM main.meta WHERE name = ?", [(name,) for name in _MODEL_META])

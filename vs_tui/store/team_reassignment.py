@@ -44,7 +44,7 @@ def adopt_teams(connection: sqlite3.Connection, folding: batch.Folding) -> bool:
             "UPDATE spans SET team = ?, changed = ? WHERE rowid = ?",
             [(team, folding.context.seq, rowid) for team, rowid in changed],
         )
-    # What was begun for other teams is no longer true of all spans, even if it is wanted again.
+    # Progress for other teams is invalid from now on, even if these teams come back.
     connection.execute("DELETE FROM meta WHERE name IN ('teams', 'teams_from')")
     if len(found) < SPANS_AT_ONCE:
         connection.execute("INSERT INTO meta VALUES ('teams', ?)", (wanted,))

@@ -117,7 +117,7 @@ async def _to_the_end(
     before: Instant,
 ) -> Pruned:
     def work(db: sqlite3.Connection, folding: batch.Folding) -> tuple[Pruned, P | None]:
-        folding.cache.clear()  # it may hold events that are deleted now
+        folding.cache.clear()  # it may hold events that the step deletes
         return step(db, before, place)
 
     total = Pruned()

@@ -139,7 +139,7 @@ def write_history(db: sqlite3.Connection, spans: Iterable[Span]) -> Told:
     db.executemany(sql, [row for row in new if len(row) == 6])
     sql = "INSERT INTO vcs_commits VALUES (?, ?, ?, ?, ?, ?, ?)"
     db.executemany(sql, [row for row in new if len(row) > 6])
-    # A default that was told before is the same where all tell the same.
+    # If the events name the same default branches as before, none of them changed.
     told_now = dict(name[:2] for name in named)
     if any(told_now.get(project) != branch for project, branch in defaults.items()):
         after = default_branches(db, defaults)

@@ -213,7 +213,7 @@ class Writer:
 
         def tell(result: Outcome | Unavailable) -> None:
             if future.done():
-                return  # whoever waited has gone
+                return  # the waiting task was cancelled
             if isinstance(result, Unavailable):
                 future.set_exception(result)
             else:
@@ -275,7 +275,7 @@ class Writer:
         def current(db: sqlite3.Connection, folding: batch.Folding) -> T:
             generation = sqlite_log.generation(db)
             if generation != self._generation:
-                # All was begun anew, here or by another process.
+                # Derived data was replaced, here or by another process.
                 self._generation = generation
                 folding.cache.clear()
                 self._projector.opened(db)
@@ -331,7 +331,7 @@ class Writer:
             return
         self._projection.appended(appended.fresh)
         if not self._condition.check_file():
-            # Committed, but into a file that is no longer at the path: not to be acknowledged.
+            # Committed, but into a file that is no longer at the path: do not acknowledge.
             self._give_up(waiting, self.trouble)
             return
         for entry, outcome in zip(waiting, appended.outcomes, strict=True):
@@ -398,7 +398,7 @@ class Writer:
         believed = await self._watch.look(self._transaction)
         now = self._settings.uptime().up
         if not 0 <= now - self._timed_out_at < 10 * SECOND:
-            # All that is in flight is looked at: a backlog of tickets costs too much each second.
+            # It reads all spans in flight; a backlog of tickets is too many for every second.
             self._timed_out_at = now
             await self._time_out(believed.timing)
         await self.adopt()
@@ -480,7 +480,7 @@ class Writer:
                 if is_storage(error):
                     raise
                 log.exception("not all is grouped as configured; the next start tries again")
-            if work in self._to_adopt:  # it was asked for twice at once
+            if work in self._to_adopt:  # a concurrent call may have removed it
                 self._to_adopt.remove(work)
             self._notify(())
 

@@ -69,7 +69,7 @@ def _shipped(
             for commit in commits.get(deploy, ())
             if touches(commit.paths)
         ]
-        # A deployment without a change for its service ships nothing, which is known.
+        # Without a change for its service a deployment is known to ship nothing.
         if own or (service and (keys or commits.get(deploy))):
             found[deploy] = own
     return found

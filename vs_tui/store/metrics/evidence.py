@@ -42,7 +42,7 @@ def evidence_of(
     services = _services(db, target, deployments)
     shipped = shipped_by(db, finished, rules, target)
     bare = [d for d in finished if d.ok and d.key not in shipped]
-    # A version may raise an incident while it still goes out.
+    # A version may cause an incident while it is still being deployed.
     begun = min([since, *(d.started_at for d in finished)])
     return Evidence(
         deployments=deployments,
@@ -68,7 +68,7 @@ def _deployments(
     where = f"key {rows.KEYS} AND key IN (SELECT key FROM metric_deploys WHERE {_OF_TARGET})"
     around = keys.union(*attempts)
     spans = [
-        # The rule that counts it may say another service or environment.
+        # The rule that counts it may name another service or environment.
         span._replace(service=target.service, environment=target.environment)
         for span in rows.spans(db, where, rows.as_json(around), *target)
     ]
@@ -179,7 +179,7 @@ def _tests(
     ]
     sql = f"SELECT child FROM links WHERE is_primary = 1 AND rule {_STATED} AND child {rows.KEYS}"
     stated = {row[0] for row in rows.select_in(db, sql, {span.key for span in (*found, *below)})}
-    # A parent that was found by the version is another one's as well: time decides.
+    # A parent found by its version may fit other tests too, so the time decides.
     found = [span if span.key in stated else span._replace(parent_key="") for span in found]
     found += [span for span in below if span.key in stated]
     runs = _runs(db, found)
@@ -239,7 +239,7 @@ def _incidents(
     return [
         replace(each, only_named=span.key in later)
         for span in found
-        # One that names another deployment says nothing about this target.
+        # An incident linked to another deployment is not about this target.
         if span.key not in elsewhere
         and (incident := incident_of(span, linked.get(span.key, ()), alike.get(span.key, ())))
         for each in _episodes(incident, runs[span.key])

@@ -145,7 +145,7 @@ def know_since(db: sqlite3.Connection, changes: Iterable[Change]) -> None:
         [(*place, at) for place, at in first.items()],
     )
     for project, service, at in left - {(*place, at) for place, at in first.items()}:
-        # What was heard first may be of a later time, or of another service, after all.
+        # The first event may have moved to a later time or to another service.
         sql = "DELETE FROM metric_since WHERE project = ? AND service = ? AND at = ?"
         if db.execute(sql, (project, service, at)).rowcount:
             know_since_all(db, "project = ? AND service = ?", project, service)

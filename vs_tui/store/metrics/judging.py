@@ -88,7 +88,7 @@ class Judging:
         return before if failed is None else min(before, failed)
 
     def _success_before(self, target: Target, moment: Instant) -> Instant:
-        # A few more than one: attempts and regions of one run end apart.
+        # More than one, because attempts and regions of a run end at different times.
         sql = (
             f"SELECT MIN(ended_at) FROM (SELECT ended_at FROM metric_deploys WHERE {OF_TARGET} "
             "AND ended_at < ? AND status = 'ok' ORDER BY ended_at DESC LIMIT 5) "
@@ -139,7 +139,7 @@ class Judging:
         sql = f"SELECT key, span FROM dora_deployments WHERE {where}"
         stored = dict(self._db.execute(sql, bound).fetchall())
         if unit != WHOLE:
-            # History does not change because its traces were deleted.
+            # Verdicts stay when their traces are deleted.
             gone = pruned(self._db, (span for key, span in stored.items() if key not in keys))
             stored = {key: span for key, span in stored.items() if span not in gone}
         for each in replace_rows(self._db, keys | stored.keys(), wanted):

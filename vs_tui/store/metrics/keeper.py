@@ -70,7 +70,7 @@ class MetricsKeeper:
             if touched := affected_targets(db, changes, gone, moved):
                 self._judge(db, touched)
         except sqlite3.OperationalError:
-            raise  # the disk, not us: the writer knows what to do
+            raise  # a storage error, which the writer handles
         except Exception:
             log.exception("the delivery metrics are out of date until the next start")
             db.execute("ROLLBACK TO metrics")

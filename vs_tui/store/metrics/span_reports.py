@@ -155,7 +155,7 @@ def _each(
     """The distinct values of the first columns of an index, found with one seek for each; `then` is
     the column after them."""
     listed = ", ".join(names)
-    # A blob is more than any number or text: the next entry has other values.
+    # A blob sorts after any number or text, so the next entry has other values.
     sql = (
         f"SELECT {listed} FROM spans INDEXED BY {index} WHERE {where} "
         f"AND ({listed}, {then}) > ({', '.join('?' * len(names))}, x'') ORDER BY {listed} LIMIT 1"
@@ -227,7 +227,7 @@ def _pull_requests(
 def read_flaky(db: sqlite3.Connection, window: Window, whose: Whose) -> list[FlakyJob]:
     """Jobs that passed and failed on the same commit, the most often flaky first."""
     runs = f"FROM spans INDEXED BY spans_runs WHERE {IS_RUN} AND project = ? AND job = ?"
-    # SQLite takes the commit of the row that has the MAX: the last one with both results.
+    # SQLite takes commit_id from the row with the MAX: the latest with both results.
     commits = (
         "SELECT COUNT(*), SUM(mixed), MAX(CASE WHEN mixed THEN at END), commit_id "
         "FROM (SELECT commit_id, MAX(ended_at) AS at, "

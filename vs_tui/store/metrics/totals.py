@@ -56,7 +56,7 @@ def read_position(db: sqlite3.Connection) -> int:
     """The change number up to which everything is counted; 0 at the beginning."""
     row = db.execute("SELECT value FROM meta WHERE name = ?", (_POSITION,)).fetchone()
     position = 0 if row is None else int(row[0])
-    # After a rebuild the feed may have begun again; what was counted is known by its hash.
+    # After a rebuild the feed may start again; counted facts are known by their hash.
     return position if position <= rows.number(db, "SELECT MAX(changed) FROM spans") else 0
 
 
