@@ -3,7 +3,7 @@
 Some tools end a run and never report the end of its jobs. Such a job is cancelled at the end of its
 run; later events about it count as before. Events of scripts (`customhttp`) are left alone, because
 a script's background work may end after it. A deploy is cancelled only if its parent was cancelled;
-otherwise only its own end tells how it ended.
+otherwise only its own end event decides how it ended.
 """
 
 from __future__ import annotations

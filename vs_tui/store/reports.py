@@ -119,7 +119,7 @@ class Reports:
         ]
 
     async def seen(self, asked: Asked) -> Seen:
-        """Where deploys went, which explains why some do not count."""
+        """The environments of deploys, which explain why some deploys do not count."""
         window = self.window(asked)
         return await self.reader.run(
             lambda db: scorecards.read_seen(db, window, self.config.environments, asked.team)

@@ -125,7 +125,7 @@ def attempts_around(db: sqlite3.Connection, deploys: Iterable[str]) -> list[tupl
 
 
 _HEARD: Final = frozenset({"deploy", "pipeline", "build", "push", "test", "release"})
-"""Operations whose first event tells when a service began to report. Others, such as tickets, stay
+"""Operations whose first event marks when a service began to report. Others, such as tickets, stay
 open for long and may have started before anything was sent."""
 
 
