@@ -191,3 +191,40 @@ async def test_a_fresh_database_believes_the_clock_and_old_recordings(open_write
     writer = await open_writer(KEEPING, writer.path.name)
     await writer.submit(custom("deploy", "2", "start", 0))
     assert "in_flight" not in str(await rows_of(writer))
+
+
+async def test_what_comes_while_the_clock_is_behind_is_not_deleted_as_old(
+    open_writer, clock
+) -> None:
+    """Its time of receipt is at least what is known to have passed, at the first delivery after
+    the jump, after a restart, and when the clock was set right."""
+    writer = await open_writer(KEEPING)
+    await writer.sweep()
+    clock.off, clock.now = -400 * DAY, clock.now + MINUTE
+    assert writer.receipt_time() == clock.now
+    await writer.submit(custom("test", "1", "end")._replace(received_at=writer.receipt_time()))
+    await writer.sweep()
+    await writer.close()
+    writer = await open_writer(KEEPING, writer.path.name)
+    clock.now += 2 * HOUR
+    await writer.sweep()
+    assert writer.receipt_time() == clock.now
+    clock.off, clock.now = 0, clock.now + MINUTE
+    assert writer.receipt_time() == clock.now
+    for _ in range(3):
+        await writer.folded()
+        await writer.sweep()
+    assert await writer.run(lambda db: db.execute("SELECT COUNT(*) FROM deliveries").fetchone()[0])
+
+
+async def test_a_clock_that_went_ahead_gives_its_own_time_of_receipt(open_writer, clock) -> None:
+    """The time may have passed while the machine was off."""
+    writer = await open_writer(KEEPING)
+    clock.off = 3 * DAY
+    assert writer.receipt_time() == clock()
+    clock.off = -2 * DAY
+    assert writer.receipt_time() == clock.now, "and back beyond what passed"
+    await writer.sweep()
+    clock.now += DAY + HOUR
+    await writer.sweep()
+    assert writer.receipt_time() == clock(), "believed after a day"

@@ -138,8 +138,12 @@ async def test_the_tunnel_is_not_asked_for_before_the_screen_is_opened() -> None
 
 async def test_enter_shows_the_deliveries_of_the_source() -> None:
     async with stage(connections=connections) as on:
-        await on.press("5", "j", "enter")
-        assert on.app.view.where == "events"
+        await on.press("5")
+        await on.until(lambda: len(on.list.rows) > 1, "sources")
+        await on.press("j")
+        await on.until(lambda: on.list.selected.key == "jenkins", "the cursor on jenkins")
+        await on.press("enter")
+        await on.until(lambda: on.app.view.where == "events", "its deliveries")
         assert on.app.view.filter_text == "source:jenkins"
 
 

@@ -169,7 +169,7 @@ def build(receiver: Receiver) -> web.Application:
     )
     limits = receiver.config.limits
     admission = Admission(limits, time.monotonic)
-    receiving = Receiving(receiver.writer, gate, receiver.clock, limits, admission)
+    receiving = Receiving(receiver.writer, gate, receiver.writer.receipt_time, limits, admission)
     api = Api(receiver.reader, receiver.writer, gate)
     prepare: dict[str, Prepare] = {
         "user": Resolver(receiver.reader),

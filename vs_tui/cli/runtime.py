@@ -225,7 +225,8 @@ class Runtime:
         source = route(path)
         if source is None:
             return None
-        inbound = Inbound(path, headers, body, self.clock() if at is None else at, query or {})
+        received_at = self.writer.receipt_time() if at is None else at
+        inbound = Inbound(path, headers, body, received_at, query or {})
         try:
             parsed = read(source, inbound)
         except BadBody:

@@ -1,5 +1,5 @@
 """Decides which time to use, so that a clock that was set wrong neither deletes nor times out
-anything.
+anything. It also gives deliveries their time of receipt.
 
 The clock is compared with the time that has passed since it was last trusted. The kernel counts
 that time by itself, including sleep, so a quiet weekend does not look like a wrong clock. While the
@@ -173,6 +173,23 @@ class Watch:
         self._wall = wall
         self._uptime = uptime
         self._mark = Mark(wall(), *uptime())
+        self._seen = self._mark.wall
+        """The clock at the last receipt."""
+        self._behind: Duration = 0
+        """How far the clock is behind what is known to have passed; 0 while it is trusted."""
+
+    def receipt_time(self) -> Instant:
+        """The time of receipt for a delivery that arrives now: the clock, but never before the time
+        that is known to have passed. Retention would take a delivery that is dated back for an old
+        one as soon as the clock is right again."""
+        wall = self._wall()
+        if abs(wall - self._seen) > TOLERANCE:
+            self._note(self.judged().mark)
+        self._seen = wall
+        return wall + self._behind
+
+    def _note(self, mark: Mark) -> None:
+        self._behind = 0 if mark.doubted is None else max(-mark.ahead, 0)
 
     @property
     def doubted(self) -> bool:
@@ -186,11 +203,13 @@ class Watch:
         """Load the stored mark and update it, in the caller's transaction."""
         wall, now = self._wall(), self._uptime()
         self._mark = judged(read(db, wall, now), wall, now).mark
+        self._note(self._mark)
         write(db, self._mark)
 
     async def look(self, transact: Transact) -> Believed:
         """The times to use now; stores the mark if it changed."""
         believed = self.judged()
+        self._note(believed.mark)
         if believed.mark != self._mark:
             await self._keep(believed.mark, transact)
         return believed

@@ -100,6 +100,7 @@ class Writer:
         self._retain_after: Instant = 0
         self._generation = -1
         self._watch = Watch(clock, settings.uptime)
+        self.receipt_time = self._watch.receipt_time
         self._is_open = False
         self._to_adopt = [*self._adopters(), clear_leftovers(path)]
 
