@@ -188,7 +188,10 @@ async def test_hostile_names() -> None:
 async def test_export_holds_no_secret(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     async with stage(connections=connections) as on:
-        await on.press("5", "v", "v")
+        await on.press("5")
+        await on.until(lambda: len(on.list.rows) > 1, "sources")
+        await on.press("v")
+        await on.sees("s3cret")
         await write_all(on)
         await on.sees("wrote")
         assert all("s3cret" not in path.read_text() for path in tmp_path.iterdir())

@@ -110,7 +110,11 @@ class Output:
 
     def export(self, view: Shown) -> None:
         """Ask for a format, then write the listed rows as CSV or JSON, or the screen as text or
-        SVG."""
+        SVG. A secret that is shown is hidden first."""
+        view.conceal()
+        self._app.call_after_refresh(self._ask_format, view)
+
+    def _ask_format(self, view: Shown) -> None:
         files = dict(self._files(view))
         name = view.tab or view.where
         question = f"write {', '.join(files)} or all to {Path.cwd()}? esc: nothing"

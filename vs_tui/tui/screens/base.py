@@ -117,6 +117,9 @@ class View(Screen[None]):
         """Go back a step within the screen; returns False if there is none."""
         return False
 
+    def conceal(self) -> None:
+        """Hide a secret that is shown, before the screen is written to a file."""
+
     def panels(self) -> Sequence[Framed]:
         """The focusable boxes in tab order."""
         return [w for w in self.query(Framed) if w.display]

@@ -279,6 +279,11 @@ class SourcesView(ListedView):
         self._revealed = ("", 0) if shown else (connection.name, until)
         self._paint_detail()
 
+    def conceal(self) -> None:
+        if self._revealed[0]:
+            self._revealed = ("", 0)
+            self._paint_detail()
+
     def _copy_secret(self) -> None:
         """Copy the secret; pressed again, the URL with the token. Neither is written to a file."""
         connection = self.selected
