@@ -10,6 +10,8 @@ import threading
 from collections.abc import Sequence
 from typing import Final
 
+from rich.cells import cell_len
+
 from vs_tui.metrics import texts
 from vs_tui.metrics.cards import is_count, text_of
 from vs_tui.metrics.definitions import Figure
@@ -19,8 +21,10 @@ from vs_tui.tui.widgets.sparkline import condensed
 _ASCII: Final = str.maketrans("┌┐└┘├┤┬┴┼─│", "+++++++++-|")
 _drawing = threading.Lock()
 """Lock for plotext, which draws on one global canvas."""
-_AXIS: Final = 12
-"""Approximate columns of the values at the left of the bars."""
+_FRAME: Final = 2
+"""Columns of the frame at the left and the right of the bars."""
+_WIDEST: Final = 8
+"""Most columns of a bar."""
 _LABEL: Final = 14
 """Fewest columns between the starts of two labels below the bars."""
 _LEAST: Final = (20, 6)
@@ -33,28 +37,32 @@ def chart(
     """The lines of a bar chart with a zero base; `size` is (columns, lines). Empty without values
     above zero or without room. `labels` name the buckets. A bucket without data has no bar."""
     width, height = size
-    shown = condensed(figure.series, max(width - _AXIS, 4))
-    top = max((value for value in shown if value is not None), default=0.0)
+    top = max((value for value in figure.series if value is not None), default=0.0)
     if top <= 0 or width < _LEAST[0] or height < _LEAST[1]:
         return ()
+    heights = [top * n / 2 for n in range(3)]
+    words = [_say(figure, value) for value in heights]
+    room = width - max(map(cell_len, words)) - _FRAME
+    shown = condensed(figure.series, room // 2)
+    each = min(room // len(shown), _WIDEST)
     plain = look.glyphs.bar == "#"
     import plotext
 
     with _drawing:
         plotext.clear_figure()
         plotext.theme("clear")
-        plotext.plotsize(width, height)
+        # Every bar gets the same number of columns; plotext fills the column that a bar ends in.
+        plotext.plotsize(width - room + len(shown) * each, height)
         plotext.bar(
             list(range(len(shown))),
             [value or 0 for value in shown],
-            width=0.8,
+            width=(each - 1) / each,
             marker="#" if plain else "sd",
         )
         plotext.xlim(-0.5, len(shown) - 0.5)
         plotext.ylim(0, top)
-        heights = [top * n / 2 for n in range(3)]
-        plotext.yticks(heights, [_say(figure, value) for value in heights])
-        named = _named(labels, len(shown), max(width // _LABEL, 2))
+        plotext.yticks(heights, words)
+        named = _named(labels, len(shown), max(len(shown) * each // _LABEL, 2))
         plotext.xticks([n for n, _ in named], [text for _, text in named])
         text: str = plotext.uncolorize(plotext.build())
     lines = text.rstrip("\n").splitlines()
