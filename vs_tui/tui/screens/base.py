@@ -30,13 +30,7 @@ from vs_tui.tui.workers import start
 
 _SEVERITIES: Final = {"error": "fail", "warning": "wait"}
 """Severity of a notice -> role."""
-TABS: Final = (
-    ("live", "Live"),
-    ("traces", "Traces"),
-    ("dora", "DORA"),
-    ("events", "Events"),
-    ("sources", "Sources"),
-)
+TABS: Final = tuple((t.lower(), t) for t in ("Live", "Traces", "DORA", "Events", "Sources"))
 
 
 class View(Screen[None]):
