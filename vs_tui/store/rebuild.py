@@ -156,6 +156,9 @@ class _Side(Writer):
         """Do nothing: the log has no pruned deliveries any more, and the process that uses the
         database does the pending pruning."""
 
+    async def _try_again(self) -> None:
+        """Do nothing: a rebuild that fails has changed nothing, and a person starts it again."""
+
     async def catch_up(self, progress: Progress) -> None:
         """Wait until at most the latest deliveries of the growing log are not folded."""
         while True:
