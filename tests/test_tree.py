@@ -47,6 +47,14 @@ def test_no_folder_is_too_full_to_be_looked_through() -> None:
     assert full == {}, "make packages of what belongs together"
 
 
+def modules(folder: Path) -> dict[str, Path]:
+    """The modules in a folder, by their dotted names."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in folder.rglob("*.py")
+    }
+
+
 def imported(path: Path, modules: dict[str, Path]) -> set[str]:
     """Our modules that a file imports, anywhere in it: in functions and for types as well."""
     found = set()
@@ -62,9 +70,6 @@ def imported(path: Path, modules: dict[str, Path]) -> set[str]:
 
 
 def test_no_import_goes_in_a_circle() -> None:
-    modules = {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-        for path in CODE.rglob("*.py")
-    }
-    graph = {name: imported(path, modules) - {name} for name, path in modules.items()}
+    found = modules(CODE)
+    graph = {name: imported(path, found) - {name} for name, path in found.items()}
     TopologicalSorter(graph).prepare()  # CycleError names the modules of a circle

@@ -4,10 +4,14 @@ of what is tested with it."""
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from vs_tui.model.vocabulary import Event
+from vs_tui.store import batch
 from vs_tui.store.schema import _lower, migrate
+from vs_tui.store.span_folding import Context
 
 
 def database() -> sqlite3.Connection:
@@ -23,3 +27,14 @@ def _empty() -> bytes:
     made = sqlite3.connect(":memory:", isolation_level=None)
     migrate(made, Path("memory"))
     return made.serialize()
+
+
+def folded(events: Sequence[Event], size: int) -> sqlite3.Connection:
+    """A database in which events were folded and linked, `size` of them in a transaction."""
+    db = database()
+    folding = batch.Folding(Context(now=1 << 60, seq=0))
+    for begin in range(0, len(events), size):
+        db.execute("BEGIN")
+        batch.fold_and_link(db, events[begin : begin + size], folding)
+        db.execute("COMMIT")
+    return db

@@ -7,11 +7,9 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.store.memory import database
+from tests.store.memory import folded
 from vs_tui.model.time import MINUTE, SECOND
 from vs_tui.model.vocabulary import Event, Key, Rule, Seek, State
-from vs_tui.store import batch
-from vs_tui.store.span_folding import Context
 
 BRANCHES = st.sampled_from(("main", "develop", "topic", "release/1"))
 COMMITS = st.sampled_from([f"{n}" * 40 for n in "12345"])
@@ -58,12 +56,7 @@ def told_of(number: int, kind: str, minute: int, *what: object):
 
 
 def linked(events: list[Event], size: int) -> set[tuple[object, ...]]:
-    db = database()
-    folding = batch.Folding(Context(now=1 << 60, seq=0))
-    for begin in range(0, len(events), size):
-        db.execute("BEGIN")
-        batch.fold_and_link(db, events[begin : begin + size], folding)
-        db.execute("COMMIT")
+    db = folded(events, size)
     sql = "SELECT child, parent, rule FROM links UNION ALL SELECT key, branch, position FROM "
     return set(db.execute(sql + "vcs_deploys"))
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.store.memory import database
+from tests.store.memory import folded
 from vs_tui.model.time import DAY, MINUTE
 from vs_tui.model.vocabulary import Event, Key, Rule, Seek, State
-from vs_tui.store import batch
-from vs_tui.store.span_folding import Context
 
 RUNS = st.tuples(st.integers(0, 60), st.integers(0, 30), st.booleans(), st.integers(0, 2))
 """When it begins, how much later its deploy does, whether that succeeds; 0: without a run, 1: the
@@ -43,12 +41,7 @@ def events_of(merges, runs):
 
 
 def told(events, size):
-    db = database()
-    folding = batch.Folding(Context(now=1 << 60, seq=0))
-    for begin in range(0, len(events), size):
-        db.execute("BEGIN")
-        batch.fold_and_link(db, events[begin : begin + size], folding)
-        db.execute("COMMIT")
+    db = folded(events, size)
     sql = "SELECT child, parent FROM links WHERE rule = 'ships'"
     return set(db.execute(sql))
 

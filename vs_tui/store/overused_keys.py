@@ -96,10 +96,10 @@ def scattered(connection: sqlite3.Connection) -> set[str]:
     many = _MANY.format("crowded_keys.token", "crowded_keys.level")
     sql = f"DELETE FROM crowded_keys WHERE NOT {many} RETURNING token"
     tokens = {token for (token,) in connection.execute(sql).fetchall()}
-    sql = "SELECT DISTINCT key FROM seeks WHERE token IN (SELECT value FROM json_each(?))"
+    sql = f"SELECT DISTINCT key FROM seeks WHERE token {rows.KEYS}"
     return {key for (key,) in rows.select_in(connection, sql, tokens)}
 
 
 def _crowded(connection: sqlite3.Connection, tokens: Iterable[str]) -> set[Place]:
-    sql = "SELECT token, level FROM crowded_keys WHERE token IN (SELECT value FROM json_each(?))"
+    sql = f"SELECT token, level FROM crowded_keys WHERE token {rows.KEYS}"
     return {(token, at) for token, at in rows.select_in(connection, sql, tokens)}

@@ -98,5 +98,5 @@ def waiting(connection: sqlite3.Connection) -> list[str]:
 
 def done(connection: sqlite3.Connection, keys: Iterable[str]) -> None:
     """Remove spans that were folded again."""
-    sql = "DELETE FROM renamed_spans WHERE key IN (SELECT value FROM json_each(?))"
+    sql = f"DELETE FROM renamed_spans WHERE key {rows.KEYS}"
     connection.execute(sql, (rows.as_json(list(keys)),))
