@@ -20,7 +20,7 @@ from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources import reading
 from vs_tui.sources.reading import parse_stored
 from vs_tui.store import rebuild as rebuilding
-from vs_tui.store import table_swap
+from vs_tui.store import retention, table_swap
 from vs_tui.store.projector import Projector
 from vs_tui.store.reader import SqliteReader
 from vs_tui.store.schema import DERIVED_TABLES, StoreError, open_writer
@@ -171,6 +171,25 @@ async def test_a_delivery_that_cannot_be_folded_is_quarantined(open_writer, monk
         result = await rebuilt(writer)
     assert (result.quarantined, result.spans) == (1, 39)
     assert (await rebuilt(writer)).quarantined == 0
+
+
+async def test_a_large_rebuild_leaves_the_log_of_the_live_file_alone(
+    open_writer, monkeypatch
+) -> None:
+    """It empties its own WAL in between; the live file is open for reading only."""
+    writer = await open_writer()
+    await all_of(writer, STORIES[:20])
+    before = await states(writer)
+    real = rebuilding._Side.catch_up
+
+    async def swept(side: Any, progress: Any) -> None:
+        await side.sweep()
+        await real(side, progress)
+
+    monkeypatch.setattr(retention, "LARGE_WAL", 0)
+    monkeypatch.setattr(rebuilding._Side, "catch_up", swept)
+    assert (await rebuilt(writer)).deliveries == 20
+    assert await states(writer) == before
 
 
 @pytest.mark.parametrize("where", ["exchange", "_correct", "copy_fresh"])

@@ -190,7 +190,7 @@ def wipe(connection: sqlite3.Connection) -> None:
     needs as much free space as the size of the file."""
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("VACUUM")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def copies_beside(path: Path) -> list[Path]:

@@ -102,7 +102,7 @@ def _without_logs(path: Path) -> bool:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
             database.execute("PRAGMA synchronous = FULL")
             database.execute("PRAGMA schema_version").fetchone()
-            busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            busy, _, _ = database.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()
             return not busy
     except sqlite3.Error:
         return False

@@ -90,7 +90,7 @@ async def prune(run: Run, transact: Transact, before: Instant) -> Pruned:
     left = -1
     while (free := await run(retention.give_back)) and free != left:
         left = free
-    await run(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+    await run(lambda db: db.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchall())
     return traces + deliveries
 
 
