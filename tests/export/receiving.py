@@ -12,7 +12,7 @@ from typing import Any
 from vs_tui.cli.common import now
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, Secrets
-from vs_tui.model.export_settings import ExportSettings
+from vs_tui.model.settings import ExportSettings
 
 
 @contextlib.asynccontextmanager

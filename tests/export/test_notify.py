@@ -21,7 +21,7 @@ from vs_tui.cli.runtime import Runtime
 from vs_tui.config import ConfigError, load
 from vs_tui.export import notice_formats, notifier, otlp_http
 from vs_tui.metrics.goals import read_goals
-from vs_tui.model.notify_settings import NotifyRule
+from vs_tui.model.settings import NotifyRule
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import DAY, HOUR, iso
 from vs_tui.store import notices

@@ -19,7 +19,7 @@ from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, Secrets, load
 from vs_tui.export import metric_exporter, otlp_exporter, otlp_http, trace_exporter
 from vs_tui.metrics.counters import INSTRUMENTS, MOST_SERIES, Count, Labels, Total, add
-from vs_tui.model.export_settings import ExportSettings
+from vs_tui.model.settings import ExportSettings
 from vs_tui.store.metrics import totals
 
 

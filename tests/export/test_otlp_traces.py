@@ -18,8 +18,8 @@ from vs_tui.cli.doctor_export import export_findings
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, ConfigError, Secrets
 from vs_tui.export import otlp_exporter, otlp_http, trace_exporter
-from vs_tui.model.export_settings import ExportSettings
-from vs_tui.model.otlp_ids import otel_span_id, otel_trace_id
+from vs_tui.model.settings import ExportSettings
+from vs_tui.model.vocabulary import otel_span_id, otel_trace_id
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from tests.metrics.deliveries import Database, deploy
 from vs_tui.metrics.rules import MetricRules
-from vs_tui.model.decisions import CUT_PREFIX
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import HOUR, MINUTE
-from vs_tui.model.vocabulary import Event, State
+from vs_tui.model.vocabulary import CUT_PREFIX, Event, State
 from vs_tui.store.metrics.keeper import MetricsKeeper
 from vs_tui.store.reattribution import adopt_incidents
 from vs_tui.traces.correlation import LinkRules

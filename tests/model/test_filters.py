@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vs_tui.model.filter_completions import completions
 from vs_tui.model.filters import (
     FLAGS,
     STALE_AFTER,
@@ -16,6 +15,7 @@ from vs_tui.model.filters import (
 )
 from vs_tui.model.time import DAY, HOUR, MINUTE, parse_instant
 from vs_tui.model.vocabulary import Span, State, Status
+from vs_tui.tui.filtering import term_completions as completions
 
 NOW = parse_instant("2026-11-20T12:00:00Z")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vs_tui.model.url import shown_url
+from vs_tui.model.display import shown_url
 
 
 @pytest.mark.parametrize(

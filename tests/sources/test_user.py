@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.sources.webhook_tools import RECEIVED, assert_survives, malformed
-from vs_tui.model.decisions import cuts
+from vs_tui.model.vocabulary import cuts
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
 from vs_tui.sources.user import SOURCE
 

@@ -5,12 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.store.memory import database
-from vs_tui.model.filter_completions import completions
 from vs_tui.model.filters import FLAGS, STATES, FilterError, parse
 from vs_tui.model.time import DAY, MINUTE
 from vs_tui.model.vocabulary import Operation, Span, State, Status
 from vs_tui.store import rows
 from vs_tui.store.filter_sql import where
+from vs_tui.tui.filtering import term_completions as completions
 
 T = 1_772_445_600_000_000
 WORDS = [

@@ -18,7 +18,6 @@ from vs_tui.store import rows, searching
 from vs_tui.store.read_spans import read_counts, read_found
 from vs_tui.store.read_traces import read_found_traces, summaries
 from vs_tui.store.searching import Search, reach
-from vs_tui.traces.past import as_of
 
 T = 1_772_445_600_000_000
 
@@ -58,7 +57,7 @@ def wanted_in(spans: list[Span], text: str, at: int | None) -> set[str]:
     wanted = parse(text)
     listed = [s for s in spans if at is None or s.at <= at]
     if at is not None:
-        listed = [as_of(s, at) for s in listed]
+        listed = [s.as_of(at) for s in listed]
     phases = {"kind", "trace", "ref"} & {term.key for term in wanted.terms}
     return {
         s.key

@@ -18,7 +18,7 @@ from vs_tui.metrics.stages import Regression, StageTime
 from vs_tui.metrics.windows import Window
 from vs_tui.model import filters
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant, parse_instant
-from vs_tui.model.vocabulary import Link, Rule, Span, State, Status, Verdict, trace_id_of
+from vs_tui.model.vocabulary import Link, Rule, Span, State, Status, Verdict, all_as_of, trace_id_of
 from vs_tui.store.reader_protocol import (
     Baseline,
     Changes,
@@ -35,7 +35,6 @@ from vs_tui.store.reader_protocol import (
     TraceSummary,
 )
 from vs_tui.traces.board import Board, board
-from vs_tui.traces.past import all_as_of
 from vs_tui.traces.standing import Custom, standing
 from vs_tui.traces.upcoming import PastRun, PastStep
 

@@ -29,9 +29,17 @@ from vs_tui.api.json_shape import (
     written,
 )
 from vs_tui.metrics.cards import Card
-from vs_tui.model.otlp_ids import otel_span_id, otel_trace_id
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Link, Rule, Span, State, Status, Verdict
+from vs_tui.model.vocabulary import (
+    Link,
+    Rule,
+    Span,
+    State,
+    Status,
+    Verdict,
+    otel_span_id,
+    otel_trace_id,
+)
 from vs_tui.store.reader_protocol import (
     Baseline,
     Changes,

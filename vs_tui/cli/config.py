@@ -12,10 +12,9 @@ from typing import Any, Final
 from vs_tui.cli.common import CommandError, add_store_options, load_config
 from vs_tui.cli.manual import add_command
 from vs_tui.config import Config, config_dir
-from vs_tui.model.display import clean, escaped_json
+from vs_tui.model.display import clean, escaped_json, shown_url
 from vs_tui.model.limits import format_size
 from vs_tui.model.time import format_duration
-from vs_tui.model.url import shown_url
 
 TEMPLATE = """\
 # vs-tui. All lines are examples: take the # away from a heading and from what you

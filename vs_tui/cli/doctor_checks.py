@@ -26,12 +26,11 @@ from vs_tui.cli.tunnel import agent_url
 from vs_tui.config import Config, ConfigError, readable_by_others
 from vs_tui.log.delivery import UNKNOWN_SOURCE
 from vs_tui.model import filters
-from vs_tui.model.advice import Proof
-from vs_tui.model.advice import advice as advise
-from vs_tui.model.errors import Explained
+from vs_tui.model.display import shown_url
+from vs_tui.model.errors import Explained, Proof
+from vs_tui.model.errors import advice as advise
 from vs_tui.model.limits import LAG_SHOWN, MIB, format_size
 from vs_tui.model.time import DAY, SECOND, Instant, format_duration, iso
-from vs_tui.model.url import shown_url
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.registry import sources
 from vs_tui.store.reader_protocol import DeliveryRow, SourceHealth

@@ -59,7 +59,7 @@ class Checkout:
 
     def tags(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
         """Commit, branch and repository, as far as they are known."""
-        from vs_tui.model.url import shown_url  # not needed by all who ask who() they are
+        from vs_tui.model.display import shown_url  # not needed by all who ask who() they are
 
         env = os.environ if env is None else env
         deadline = time.monotonic() + GIT_SECONDS

@@ -12,8 +12,8 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from vs_tui.cli.common import CommandError, receiver
 from vs_tui.cli.manual import add_command
-from vs_tui.model.decisions import PIN_ATTRIBUTE, cuts
 from vs_tui.model.request_signing import signed_body, signed_head
+from vs_tui.model.vocabulary import PIN_ATTRIBUTE, cuts
 
 TIMEOUT: Final = 10.0
 _PAGE: Final = 500

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.http_wire import is_loopback
 from vs_tui.config import Config
-from vs_tui.model.url import shown_url
+from vs_tui.model.display import shown_url
 
 AGENT: Final = "http://127.0.0.1:4040/api"
 SECONDS: Final = 0.5

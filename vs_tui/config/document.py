@@ -14,11 +14,10 @@ from vs_tui.config.model import DEFAULT_TIMEOUTS
 from vs_tui.config.notify import read_rules
 from vs_tui.log.address import check_schema_name, parse_log_url
 from vs_tui.metrics.rules import DeploymentRule, MetricRules, Service
-from vs_tui.model.export_settings import SIGNALS, ExportSettings
 from vs_tui.model.filters import FilterError, parse
 from vs_tui.model.limits import Limits, Retention, parse_size
+from vs_tui.model.settings import SIGNALS, ExportSettings, Thresholds
 from vs_tui.model.teams import DEFAULT_ENVIRONMENTS, Environments, Team, Teams
-from vs_tui.model.thresholds import Thresholds
 from vs_tui.model.time import Duration, parse_duration
 
 if TYPE_CHECKING:

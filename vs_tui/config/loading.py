@@ -14,7 +14,7 @@ from vs_tui.config.errors import ConfigError
 from vs_tui.config.model import CHOICES, Config
 from vs_tui.config.secrets import TOKENS, complete_secrets, read_secrets
 from vs_tui.log.address import parse_log_url
-from vs_tui.model.export_settings import ExportSettings
+from vs_tui.model.settings import ExportSettings
 from vs_tui.model.time import parse_duration
 
 Signing = Callable[[Mapping[str, Any]], Iterable[str]]

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from vs_tui.config.secrets import Secrets
 from vs_tui.log.address import DEFAULT_SCHEMA, LogAddress
 from vs_tui.metrics.rules import MetricRules, Service
-from vs_tui.model.export_settings import ExportSettings
 from vs_tui.model.limits import LOW_SPACE, Limits, Retention
-from vs_tui.model.notify_settings import NotifyRule
+from vs_tui.model.settings import DEFAULT_THRESHOLDS, ExportSettings, NotifyRule, Thresholds
 from vs_tui.model.teams import Environments, Teams
-from vs_tui.model.thresholds import DEFAULTS, Thresholds
 from vs_tui.model.time import DAY, HOUR, Duration
 
 if TYPE_CHECKING:
@@ -62,7 +60,7 @@ class Config:
     ascii: bool = False
     zone: str = ""
     """IANA time zone for days and clocks; empty is the machine's."""
-    thresholds: Thresholds = DEFAULTS
+    thresholds: Thresholds = DEFAULT_THRESHOLDS
     """`[live]`: when a trace is long or quiet, and how long a finished one is listed."""
     people: bool = True
     """Whether the dashboard shows names of people; False shows their roles."""

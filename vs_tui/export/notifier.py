@@ -23,7 +23,7 @@ from vs_tui.export import otlp_http
 from vs_tui.export.notice_formats import POSTED, command_of
 from vs_tui.export.otlp_exporter import Read, Store
 from vs_tui.model.display import clean
-from vs_tui.model.notify_settings import NotifyRule
+from vs_tui.model.settings import NotifyRule
 from vs_tui.model.time import Instant
 from vs_tui.store import notices
 from vs_tui.store.notices import Notice

@@ -16,10 +16,9 @@ from aiohttp import ClientSession, DummyCookieJar
 
 from vs_tui.export import otlp_http
 from vs_tui.export.export_state import ExportState, keep_state
-from vs_tui.model.display import clean
-from vs_tui.model.export_settings import ExportSettings
+from vs_tui.model.display import clean, shown_url
+from vs_tui.model.settings import ExportSettings
 from vs_tui.model.time import Instant
-from vs_tui.model.url import shown_url
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

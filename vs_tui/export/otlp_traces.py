@@ -15,8 +15,15 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from vs_tui import __version__
-from vs_tui.model.otlp_ids import otel_span_id, otel_trace_id
-from vs_tui.model.vocabulary import Link, Operation, Scalar, Span, Status
+from vs_tui.model.vocabulary import (
+    Link,
+    Operation,
+    Scalar,
+    Span,
+    Status,
+    otel_span_id,
+    otel_trace_id,
+)
 
 SCOPE: Final = "vs-tui"
 SHORTEST: Final = 1

@@ -9,7 +9,7 @@ from vs_tui.metrics.definitions import METRICS
 from vs_tui.metrics.goals import is_met
 from vs_tui.metrics.windows import day_of
 from vs_tui.model.filters import parse
-from vs_tui.model.notify_settings import NotifyRule
+from vs_tui.model.settings import NotifyRule
 from vs_tui.model.time import Instant, format_duration
 from vs_tui.store.notices import Notice
 from vs_tui.store.reader import SqliteReader

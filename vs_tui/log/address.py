@@ -8,8 +8,7 @@ from functools import cached_property
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from vs_tui.model.display import clean
-from vs_tui.model.url import shown_url
+from vs_tui.model.display import clean, shown_url
 
 SCHEMES: Final = ("postgresql", "postgres")
 DEFAULT_SCHEMA: Final = "vs_tui"

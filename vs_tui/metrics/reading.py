@@ -10,9 +10,8 @@ from typing import Final
 from vs_tui.metrics.facts import Build, Change, Deployment, Incident, Kind, Outcome, Test
 from vs_tui.metrics.rules import DEFAULT_RULES, MetricRules
 from vs_tui.model import keys
-from vs_tui.model.decisions import cuts
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Attributes, Span, Status
+from vs_tui.model.vocabulary import Attributes, Span, Status, cuts
 
 _NUMBERS: Final = re.compile(r"[\W\d_]+")
 _RESTORED: Final = frozenset({"restored", "resolved", "mitigated"})

@@ -1,4 +1,4 @@
-"""Clean event text before it is shown. This is the only place that removes hostile characters.
+"""Clean event text and URLs before they are shown. Only here are hostile characters removed.
 
 Textual and Rich pass ESC, C1 and bidi characters on to the terminal, where they can change the
 window title, write the clipboard or repaint the screen (kubectl's CVE-2021-25743 was of this kind).
@@ -8,7 +8,9 @@ Every screen and every command cleans event text here; the database keeps it raw
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection
 from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 MAX_TEXT: Final = 2_000
 _MAX_MARKS: Final = 4
@@ -85,3 +87,26 @@ def _is_emoji(character: str) -> bool:
     if character in ("", _REPLACED):
         return False
     return character == _SELECTOR or unicodedata.category(character) in ("So", "Sk")
+
+
+def shown_url(url: str, *, user: bool = False, parameters: Collection[str] | None = None) -> str:
+    """A URL without its password; empty if it is not a URL. `user` keeps the user name;
+    `parameters` lists the query parameters to keep (all by default). Text without a scheme, such as
+    git@host:path, holds no password and stays as it is."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    if "://" not in url:
+        return url
+    account, _, host = parts.netloc.rpartition("@")
+    name = account.partition(":")[0]
+    if user and account:
+        host = f"{name}@{host}"
+    query = parts.query
+    if parameters is not None:
+        kept = [pair for pair in parse_qsl(query) if pair[0] in parameters]
+        query = urlencode(kept, safe="/,:")
+    # By hand: geturl() would make postgresql:///?a=b into another URL.
+    tail = f"?{query}" * bool(query) + f"#{parts.fragment}" * bool(parts.fragment)
+    return f"{parts.scheme}://{host}{parts.path}{tail}"

@@ -7,7 +7,8 @@ Span and attribute names follow OpenTelemetry's semantic conventions for CI/CD a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from enum import IntEnum, StrEnum
 from hashlib import sha256
 from typing import Any, Final, Literal, NamedTuple
@@ -231,6 +232,28 @@ CONFIDENCE: Final[Mapping[Rule, str]] = {
 }
 
 
+PIN_ATTRIBUTE: Final = "vs.pin"
+"""Attribute with the key of the parent that a person chose."""
+CUT_PREFIX: Final = "vs.cut:"
+"""Prefix of attributes that cut a link: the rest is the key of the other span, the value the
+instant of the decision, or 0 once it was undone."""
+CLEARED_ATTRIBUTE: Final = "vs.cleared"
+"""Attribute with an instant; cuts made before it no longer count."""
+
+
+def cuts(attributes: Attributes) -> list[str]:
+    """Keys of the spans that a person separated from the span with these attributes: people's
+    decisions about a span's links are kept as its attributes."""
+    cleared = attributes.get(CLEARED_ATTRIBUTE)
+    since = cleared if isinstance(cleared, int) else 0
+    return [
+        name.removeprefix(CUT_PREFIX)
+        for name, at in attributes.items()
+        # A sender's tag may have the name, but not an instant.
+        if name.startswith(CUT_PREFIX) and isinstance(at, int) and at > since
+    ]
+
+
 class Span(NamedTuple):
     """One operation with a start and an end, folded from its events and placed in a trace."""
 
@@ -270,6 +293,14 @@ class Span(NamedTuple):
         rest = self[_TEAM + 1 : _TRACE_ID]
         return Span._make((key, ref, *words, team, *rest, trace_id, parent_key))
 
+    def as_of(self, at: Instant) -> Span:
+        """The span as it stood at a past moment: if it ended later, it is still in flight."""
+        if self.ended_at is None or self.ended_at <= at:
+            return self
+        return self._replace(
+            status=Status.IN_FLIGHT, state=State.RUNNING, ended_at=None, error="", active=None
+        )
+
     @property
     def in_flight(self) -> bool:
         return self.status is Status.IN_FLIGHT
@@ -299,10 +330,31 @@ _TEAM: Final = Span._fields.index("team")
 _TRACE_ID: Final = Span._fields.index("trace_id")
 
 
+def all_as_of(spans: Iterable[Span], at: Instant) -> list[Span]:
+    """The spans that had begun at a past moment, as they stood then."""
+    return [span.as_of(at) for span in spans if span.at <= at]
+
+
 def trace_id_of(root_key: str) -> str:
     """The trace id for this root key: 32 hex digits, as in W3C Trace Context. It is derived, not
     random, so a rebuild and any order of arrival give the same id."""
     return sha256(root_key.encode()).hexdigest()[:32]
+
+
+_HEX_TRACE_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
+
+
+def otel_trace_id(trace_id: str) -> bytes:
+    """The 16 bytes of a trace in an OTLP backend: the id itself if it is 32 hex digits, else the
+    start of its SHA-256. Derived, so the API and an export agree without a table."""
+    if _HEX_TRACE_ID.match(trace_id) and trace_id.strip("0"):
+        return bytes.fromhex(trace_id)
+    return sha256(trace_id.encode()).digest()[:16]
+
+
+def otel_span_id(key: str) -> bytes:
+    """The 8 bytes of a span in an OTLP backend: the start of the SHA-256 of its key."""
+    return sha256(key.encode()).digest()[:8]
 
 
 _STATE: Final = Event._fields.index("state")

@@ -17,9 +17,19 @@ import re
 from collections.abc import Sequence
 
 from vs_tui.log.delivery import DECISIONS
-from vs_tui.model.decisions import CLEARED_ATTRIBUTE, CUT_PREFIX, PIN_ATTRIBUTE
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, Seek, State, Verdict
+from vs_tui.model.vocabulary import (
+    CLEARED_ATTRIBUTE,
+    CUT_PREFIX,
+    PIN_ATTRIBUTE,
+    Event,
+    Key,
+    Rule,
+    Scalar,
+    Seek,
+    State,
+    Verdict,
+)
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object, text
 from vs_tui.sources.signatures import require_fresh, require_hmac_hex, sha256_hex
 

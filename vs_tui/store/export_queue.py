@@ -10,9 +10,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from vs_tui.model.otlp_ids import otel_span_id
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Link, Span
+from vs_tui.model.vocabulary import Link, Span, otel_span_id
 from vs_tui.store import rows
 from vs_tui.store.filter_sql import span_where
 

@@ -11,8 +11,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from vs_tui.model.decisions import PIN_ATTRIBUTE, cuts
-from vs_tui.model.vocabulary import Attributes, Key, Link, Rule, Seek, Span
+from vs_tui.model.vocabulary import PIN_ATTRIBUTE, Attributes, Key, Link, Rule, Seek, Span, cuts
 from vs_tui.store import link_queue, overused_keys, proximity, rows
 from vs_tui.store.shipped_changes import relink_shipped
 from vs_tui.store.span_folding import Change, load_spans

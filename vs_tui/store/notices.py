@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from vs_tui.model.notify_settings import NotifyRule
+from vs_tui.model.settings import NotifyRule
 from vs_tui.model.time import DAY, Duration, Instant, iso
 from vs_tui.model.vocabulary import Operation, Span
 from vs_tui.store import rows

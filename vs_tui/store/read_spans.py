@@ -13,7 +13,6 @@ from vs_tui.store import rows
 from vs_tui.store.cursor import Place, cursor_of, place_of
 from vs_tui.store.reader_protocol import COUNTED, Counts, SpanPage
 from vs_tui.store.searching import TURN, Search
-from vs_tui.traces.past import as_of
 
 PAGE_BYTES: Final = 4 * MIB
 """Most bytes of attributes on a page; a page of large spans ends before its limit."""
@@ -59,7 +58,7 @@ def read_found(
         found = search.sorted(db, order_of(sort))
     spans = _by_rowid(db, found[:limit])
     if at is not None:
-        spans = [as_of(span, at) for span in spans]
+        spans = [span.as_of(at) for span in spans]
     finished = search.finished or (sort == "live" and search.count > limit)
     return SpanPage(spans, searched=None if finished else search.searched)
 
@@ -187,5 +186,5 @@ def _page(
     order: str, found: Sequence[tuple[Span, Place]], limit: int, at: Instant | None
 ) -> SpanPage:
     """The first spans of a page, and the cursor of the next page if there is more."""
-    spans = [span if at is None else as_of(span, at) for span, _ in found[:limit]]
+    spans = [span if at is None else span.as_of(at) for span, _ in found[:limit]]
     return SpanPage(spans, cursor_of(order, found[limit - 1][1]) if len(found) > limit else "")

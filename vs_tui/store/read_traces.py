@@ -15,7 +15,6 @@ from vs_tui.store.cursor import Place, cursor_of, place_of
 from vs_tui.store.read_spans import ATTRIBUTES, PAGE_BYTES
 from vs_tui.store.reader_protocol import Trace, TracePage, TraceSummary
 from vs_tui.store.searching import TURN, Search
-from vs_tui.traces.past import as_of
 
 MAX_TRACE: Final = 5_000
 """Most spans of one trace that are read; nobody can look at more."""
@@ -207,7 +206,7 @@ def summaries(
         found.append(
             TraceSummary(
                 trace_id=trace_id,
-                root=root if at is None else as_of(root, at),
+                root=root if at is None else root.as_of(at),
                 spans=spans,
                 in_flight=in_flight,
                 failed=failed,

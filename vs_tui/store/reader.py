@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 from vs_tui.log import sqlite_log
 from vs_tui.model import filters
 from vs_tui.model.limits import READ_WAIT_SECONDS
+from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.teams import Environments
-from vs_tui.model.thresholds import DEFAULTS, Thresholds
 from vs_tui.model.time import SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store import clock as clocks
@@ -79,7 +79,7 @@ class SqliteReader:
         trouble: Callable[[], str] = lambda: "",
         export_trouble: Callable[[], str] = lambda: "",
         environments: Environments | None = None,
-        thresholds: Thresholds = DEFAULTS,
+        thresholds: Thresholds = DEFAULT_THRESHOLDS,
     ) -> None:
         self.path = path
         self._clock = clock

@@ -11,16 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.teams import Environments
-from vs_tui.model.thresholds import DEFAULTS, Thresholds
 from vs_tui.model.time import MINUTE, SECOND, Duration, Instant
-from vs_tui.model.vocabulary import Span, Status
+from vs_tui.model.vocabulary import Span, Status, all_as_of
 from vs_tui.store import rows
 from vs_tui.store.past_runs import read_histories
 from vs_tui.store.searching import current_seq, follows
 from vs_tui.traces.board import Board, Member, board
 from vs_tui.traces.evidence import MACHINES
-from vs_tui.traces.past import all_as_of
 from vs_tui.traces.standing import Custom, Standing, Waits, custom_of, standing
 
 MOST: Final = 5_000
@@ -54,7 +53,7 @@ class TraceBoard:
     """The board's data; use it with one connection on one thread."""
 
     environments: Environments = field(default_factory=Environments)
-    thresholds: Thresholds = DEFAULTS
+    thresholds: Thresholds = DEFAULT_THRESHOLDS
     _traces: dict[str, _Trace] = field(default_factory=dict)
     _trace_of: dict[str, str] = field(default_factory=dict)
     """Span key -> the trace with which it was read."""
@@ -241,7 +240,7 @@ def _open_traces(
     since = now - finished_for
     found = {row[0] for row in db.execute(flying)}
     found |= {row[0] for row in db.execute(ended, (since, now) if past else (since,))}
-    return found | {row[0] for row in db.execute(failed, (now - DEFAULTS.quiet, now))}
+    return found | {row[0] for row in db.execute(failed, (now - DEFAULT_THRESHOLDS.quiet, now))}
 
 
 def _spans_of(db: sqlite3.Connection, trace_ids: Iterable[str]) -> dict[str, list[Span]]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from vs_tui.model import filters
 from vs_tui.model.filters import Filter, Term
-from vs_tui.model.thresholds import DEFAULTS
+from vs_tui.model.settings import DEFAULT_THRESHOLDS
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.traces.evidence import severity_rank
@@ -64,7 +64,7 @@ def board(
     text: str,
     now: Instant,
     *,
-    finished_for: Duration = DEFAULTS.finished_for,
+    finished_for: Duration = DEFAULT_THRESHOLDS.finished_for,
 ) -> Board:
     """The rows that match a filter; ValueError as in `filters.parse`."""
     wanted = filters.parse(text, traces=True)

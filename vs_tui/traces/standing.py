@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.teams import Environments
-from vs_tui.model.thresholds import DEFAULTS, Thresholds
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.traces.evidence import Evidence, Usual, is_approved, is_draft
@@ -56,7 +56,7 @@ class Standing:
     last_sign_at: Instant
     usual: Usual | None = None
     """The usual duration of what happens now; None if too few are known."""
-    thresholds: Thresholds = DEFAULTS
+    thresholds: Thresholds = DEFAULT_THRESHOLDS
 
     @property
     def section(self) -> Section:
@@ -120,7 +120,7 @@ def standing(
     environments: Environments | None = None,
     superseded: frozenset[str] = frozenset(),
     shipped: Sequence[Span] = (),
-    thresholds: Thresholds = DEFAULTS,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
 ) -> Standing:
     """The row of a trace with at least one span."""
     custom, usual = custom or Custom(), usual or {}

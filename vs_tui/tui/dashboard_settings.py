@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vs_tui.model.thresholds import DEFAULTS, Thresholds
+from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.time import Instant
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Setup:
     """Whether quitting stops a receiver that tools depend on; quitting then needs the key twice."""
     by_trace: bool = True
     """Whether Live starts with the list of traces instead of spans."""
-    thresholds: Thresholds = DEFAULTS
+    thresholds: Thresholds = DEFAULT_THRESHOLDS
     reopen: bool = False
     """Whether to start with the view shown last, for a web page that a browser reloads."""
     watch_command: str = ""

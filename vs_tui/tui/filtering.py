@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from vs_tui.model import filters
+from vs_tui.model.filters import ALIASES, ATTRIBUTE_KEYS, FLAGS, MOMENTS, STATES, TEXT_KEYS, quoted
 from vs_tui.model.vocabulary import Operation, Span, Verdict
 from vs_tui.traces.next_action import Section
 
@@ -31,8 +32,6 @@ def problem(text: str, where: str) -> str:
 
 def completions(text: str, where: str, known: Mapping[str, Sequence[str]]) -> Sequence[str]:
     """Whole filters that the text could become, the likeliest first."""
-    from vs_tui.model import filter_completions  # imported at the first key
-
     head, _, last = text.rpartition(" ")
     key, colon, begun = last.partition(":")
     if where == "board":
@@ -40,11 +39,9 @@ def completions(text: str, where: str, known: Mapping[str, Sequence[str]]) -> Se
         if key in ("section", "next", "step") and colon:
             values = [str(s) for s in Section] if key == "section" else known.get(key, ())
             more = [f"{key}:{value}" for value in values if value.startswith(begun)]
-        return [f"{head} {term}".lstrip() for term in more] + filter_completions.completions(
-            text, known
-        )
+        return [f"{head} {term}".lstrip() for term in more] + term_completions(text, known)
     if where != "events":
-        return filter_completions.completions(text, known)
+        return term_completions(text, known)
     if not colon:
         options = [f"{name}:" for name in _DELIVERY_KEYS if name.startswith(key)]
     else:
@@ -52,6 +49,31 @@ def completions(text: str, where: str, known: Mapping[str, Sequence[str]]) -> Se
         values = fixed.get(key) or known.get(key, ())
         options = [f"{key}:{value}" for value in values if value.startswith(begun)]
     return [f"{head} {option}".lstrip() for option in options]
+
+
+def term_completions(text: str, known: Mapping[str, Sequence[str]]) -> list[str]:
+    """Possible completions of a filter's last word. `known` gives the values of keys such as team
+    and service."""
+    head, _, last = text.rpartition(" ")
+    bare = last.removeprefix("-")
+    sign = "-" if last.startswith("-") else ""
+    key, colon, begun = bare.partition(":")
+    if not colon:
+        names = [f"{name}:" for name in (*TEXT_KEYS, *ATTRIBUTE_KEYS, "state", "is", *MOMENTS)]
+        options = [*names, "dur>", "dur<", "age>", "age<"]
+        found = [option for option in options if option.startswith(bare.lower())]
+    else:
+        fixed: Mapping[str, Sequence[str]] = {"state": STATES, "is": FLAGS}
+        name = ALIASES.get(key, key)
+        values = fixed.get(name) or known.get(name, ())
+        *before, begun = begun.split(",")
+        prefix = "".join(f"{value}," for value in before)
+        found = [
+            f"{key}:{prefix}{quoted(value)}"
+            for value in values
+            if value.lower().startswith(begun.lower())
+        ]
+    return [f"{head} {sign}{option}".lstrip() for option in found]
 
 
 def known_values(spans: Iterable[Span], teams: Sequence[str]) -> dict[str, list[str]]:

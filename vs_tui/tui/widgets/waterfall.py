@@ -13,7 +13,7 @@ from dataclasses import replace
 from textual import events
 from textual.message import Message
 
-from vs_tui.model.thresholds import DEFAULTS
+from vs_tui.model.settings import DEFAULT_THRESHOLDS
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.reader_protocol import Baseline, Trace
@@ -63,7 +63,7 @@ class Waterfall(Framed):
         self.head_lines = 3 if full else 2
         self.tail_lines = 1 if full else 0
         self.zone = span_format.local_zone()
-        self.breaks = DEFAULTS.axis_breaks
+        self.breaks = DEFAULT_THRESHOLDS.axis_breaks
         self.trace: Trace | None = None
         self.now: Instant = 0
         self.selected_key = ""
