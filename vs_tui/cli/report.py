@@ -181,7 +181,8 @@ async def _durations(reports: Reports, asked: Asked, args: argparse.Namespace) -
     from vs_tui.export.report_tables import duration_columns
 
     window, grouping, groups = await reports.durations(asked, " ".join(args.filter))
-    return _report("Durations", window, duration_columns(grouping), groups, labels=len(grouping))
+    columns = duration_columns(grouping, window)
+    return _report("Durations", window, columns, groups, labels=len(grouping))
 
 
 async def _pull_requests(reports: Reports, asked: Asked, args: argparse.Namespace) -> Report:

@@ -23,6 +23,7 @@ from vs_tui.metrics.definitions import Figure
 from vs_tui.metrics.levels import YEARS
 from vs_tui.metrics.report import Detail, Scorecard
 from vs_tui.metrics.stages import StageTime
+from vs_tui.metrics.statistics import ratio
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import Instant, iso, to_datetime
 
@@ -221,15 +222,15 @@ def _group(number: int) -> Get:
     return lambda row: row.group[number]
 
 
-def duration_columns(grouping: Sequence[str]) -> list[Column]:
-    """The columns of span groups."""
+def duration_columns(grouping: Sequence[str], window: Window) -> list[Column]:
+    """The columns of span groups; the rate is of finished spans per day."""
     groups = [Column(name, _group(n), PLAIN, name) for n, name in enumerate(grouping)]
     return [
         *groups,
         *columns("", started=(PLAIN, "started"), finished=(PLAIN, "finished")),
         *columns("", ok=(PLAIN, None), failed=(PLAIN, None), cancelled=(PLAIN, None)),
         *columns("", in_progress=(PLAIN, "in progress"), success_ratio=(SHARE, "success")),
-        Column("per_day", attrgetter("throughput"), RATE, "rate"),
+        Column("per_day", lambda group: ratio(group.finished, window.length), RATE, "rate"),
         *columns("duration", n=(PLAIN, None)),
         *columns("duration", **{name: (DURATION, name) for name in _SPREAD}),
         Column("", attrgetter("duration.n"), PLAIN, "n"),

@@ -1,13 +1,12 @@
-"""ValueStream's figures for any kind of span and any grouping: counts, durations, success ratio and
-spans in progress."""
+"""Reports on spans of any kind: counts and durations by any grouping (ValueStream's figures), flaky
+jobs, and the expected ends of spans in flight."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from vs_tui.metrics.statistics import Distribution, History, ratio
 from vs_tui.model.time import Duration, Instant
@@ -23,20 +22,22 @@ GROUPINGS: Final = (
 """Fields by which spans can be grouped; several can be combined."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """Counts of one group of spans in a window."""
+class SpanGroup:
+    """The spans of one group in a window."""
 
-    started: int = 0
-    in_progress: int = 0
-    """Spans in progress at the end of the window."""
-    ok: int = 0
-    failed: int = 0
-    """Spans with an error or a timeout."""
-    cancelled: int = 0
-    finished: int = 0
-    durations: list[Duration] = field(default_factory=list)
-    """Durations of the spans that ended in the window, ok or failed, with a known start."""
+    __slots__ = (
+        *("_duration", "cancelled", "durations", "failed", "finished", "group", "in_progress"),
+        *("ok", "started"),
+    )
+
+    def __init__(self, group: tuple[str, ...]) -> None:
+        self.group = group
+        self.started = self.finished = self.ok = self.failed = self.cancelled = 0
+        self.in_progress = 0
+        """Spans in progress at the end of the window."""
+        self.durations: list[Duration] = []
+        """Durations of the spans that ended in the window, ok or failed, with a known start."""
+        self._duration: Distribution | None = None
 
     def see(self, began: Instant | None, ended: Instant | None, window: Window) -> None:
         """Count the start of a span, and whether it is in progress at the end of the window."""
@@ -44,17 +45,8 @@ class Tally:
             self.started += window.since <= began < window.until
             self.in_progress += began <= window.end and (ended is None or ended > window.end)
 
-    def finish(self, status: Status, began: Instant | None, ended: Instant, window: Window) -> None:
-        """Count the end of a span, if it is in the window."""
-        if ended < window.until:
-            self._end(status, 1, [max(ended - began, 0)] if began is not None else [])
-
-    def add(self, status: Status, durations: list[Duration]) -> None:
-        """Count spans that started and ended in the window; `durations` has one value per span."""
-        self.started += len(durations)
-        self._end(status, len(durations), durations)
-
-    def _end(self, status: Status, n: int, durations: list[Duration]) -> None:
+    def end(self, status: Status, n: int, durations: list[Duration]) -> None:
+        """Count spans of one status that ended in the window. The list becomes the group's own."""
         self.finished += n
         if status is Status.CANCELLED:
             self.cancelled += n
@@ -68,41 +60,41 @@ class Tally:
         else:
             self.durations = durations
 
+    @property
+    def success_ratio(self) -> float | None:
+        """ok / (ok + failed), where a timeout failed; cancelled spans do not count."""
+        return ratio(self.ok, self.ok + self.failed)
 
-def by_values(
-    keys: Sequence[Sequence[str]], took: list[Duration]
-) -> dict[tuple[str, ...], list[Duration]]:
-    """The durations by combination of values; `keys` has one sequence per column."""
-    if not keys:
-        return {(): took} if took else {}
-    found: defaultdict[Any, list[Duration]] = defaultdict(list)
-    if len(keys) == 1:  # building a tuple per span would double the time
-        for key, duration in zip(keys[0], took, strict=True):
-            found[key].append(duration)
-        return {(key,): durations for key, durations in found.items()}
-    for values, duration in zip(zip(*keys, strict=True), took, strict=True):
-        found[values].append(duration)
-    return found
+    @property
+    def duration(self) -> Distribution:
+        """Computed when it is read, because there may be 100,000 groups."""
+        if self._duration is None:
+            self._duration = Distribution.of(self.durations)
+        return self._duration
 
 
-class GroupFigures(NamedTuple):
-    """Figures of one group of spans in a window."""
+class Tally(dict[tuple[str, ...], SpanGroup]):
+    """Counts spans by group."""
 
-    group: tuple[str, ...]
-    started: int
-    finished: int
-    ok: int
-    failed: int
-    """Spans with an error or a timeout."""
-    cancelled: int
-    in_progress: int
-    """Spans in progress at the end of the window."""
-    success_ratio: float | None
-    """ok / (ok + failed); cancelled spans do not count."""
-    throughput: float | None
-    """Finished spans per day."""
-    duration: Distribution
-    """Durations of the spans that ended in the window, ok or failed, with a known start."""
+    def __missing__(self, group: tuple[str, ...]) -> SpanGroup:
+        self[group] = found = SpanGroup(group)
+        return found
+
+    def add(self, status: Status, ended: Mapping[tuple[str, ...], list[Duration]]) -> None:
+        """Count spans of one status that began and ended in the window, by group."""
+        for group, durations in ended.items():
+            each = self[group]
+            each.started += len(durations)
+            each.end(status, len(durations), durations)
+
+    def active(self) -> list[SpanGroup]:
+        """The groups with activity in the window, most finished spans first."""
+        found = [
+            each for each in self.values() if each.started or each.finished or each.in_progress
+        ]
+        found.sort(key=attrgetter("group"))
+        found.sort(key=attrgetter("finished"), reverse=True)
+        return found
 
 
 def check_grouping(grouping: Sequence[str]) -> None:
@@ -113,28 +105,24 @@ def check_grouping(grouping: Sequence[str]) -> None:
             raise ValueError(f"'{name}' cannot be grouped by; use one of {accepted}")
 
 
-def duration_report(tallies: Mapping[tuple[str, ...], Tally], window: Window) -> list[GroupFigures]:
-    """Figures of every group with activity in the window, most finished spans first."""
-    days = window.length
-    found = [
-        GroupFigures(
-            group,
-            tally.started,
-            tally.finished,
-            tally.ok,
-            tally.failed,
-            tally.cancelled,
-            tally.in_progress,
-            ratio(tally.ok, tally.ok + tally.failed),
-            ratio(tally.finished, days),
-            Distribution.of(tally.durations),
-        )
-        for group, tally in tallies.items()
-        if tally.started or tally.finished or tally.in_progress
-    ]
-    found.sort(key=attrgetter("group"))
-    found.sort(key=attrgetter("finished"), reverse=True)
-    return found
+@dataclass(frozen=True, slots=True)
+class FlakyJob:
+    """A job that both passed and failed on one commit: its result does not depend on the commit
+    alone."""
+
+    project: str
+    job: str
+    commits: int
+    """Number of commits it ran on."""
+    flaky: int
+    """Number of commits with both results."""
+    last_at: Instant
+    example: str
+    """Key of a run on the latest commit with both results."""
+
+    @property
+    def rate(self) -> float | None:
+        return ratio(self.flaky, self.commits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ from typing import Protocol, TypeVar
 from vs_tui.config import Config
 from vs_tui.metrics.cards import Card, cards_of
 from vs_tui.metrics.counted import NO_TEAM
-from vs_tui.metrics.durations import GroupFigures
-from vs_tui.metrics.flaky import FlakyJob
+from vs_tui.metrics.durations import FlakyJob, SpanGroup
 from vs_tui.metrics.missing import Seen, hints, unowned
 from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest
 from vs_tui.metrics.report import Detail, Scorecard
@@ -173,8 +172,8 @@ class Reports:
 
     async def durations(
         self, asked: Asked, filter_text: str = ""
-    ) -> tuple[Window, Sequence[str], Sequence[GroupFigures]]:
-        """(window, names of the grouping, figures)."""
+    ) -> tuple[Window, Sequence[str], Sequence[SpanGroup]]:
+        """(window, names of the grouping, groups)."""
         window = self.window(asked)
         grouping = [name.strip() for name in (asked.by or "operation").split(",")]
         found = await self.reader.run(

@@ -4,28 +4,27 @@ ends of spans in flight."""
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import starmap
+from itertools import repeat, starmap
 from typing import Any, Final
 
 import orjson
 
 from vs_tui.metrics.durations import (
     Expectation,
-    GroupFigures,
+    FlakyJob,
+    SpanGroup,
     Tally,
-    by_values,
     check_grouping,
-    duration_report,
     expected_end,
 )
-from vs_tui.metrics.flaky import FlakyJob
 from vs_tui.metrics.pull_requests import PeriodFigures, PullRequest, aggregate
 from vs_tui.metrics.windows import MONDAY, Window
 from vs_tui.model.teams import Teams
-from vs_tui.model.time import Instant
+from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
 from vs_tui.store.filter_sql import span_where
@@ -80,8 +79,8 @@ def read_durations(
     grouping: Sequence[str],
     filter_text: str = "",
     whose: Whose = Whose(),
-) -> list[GroupFigures]:
-    """Figures for each group of spans; phases only if they are grouped by or filtered for.
+) -> list[SpanGroup]:
+    """Each group of spans with its figures; phases only if they are grouped by or filtered for.
 
     Ended spans are read one kind at a time, in the order of their index, and grouped here: sorting
     all of them by group takes SQLite longer than all the rest. A JSON array of many rows takes
@@ -108,40 +107,36 @@ def read_durations(
         f"SELECT {', '.join(grouping)}, started_at FROM spans "
         f"WHERE ended_at IS NULL AND status = 'in_flight' AND {where}"
     )
-    tallies: dict[tuple[str, ...], Tally] = {}
+    tally = Tally()
+    ended: dict[Status, defaultdict[tuple[str, ...], list[Duration]]] = {}
     with one_moment(db):
         for *group, began in db.execute(in_flight, bound):
-            tallies.setdefault(tuple(group), Tally()).see(began, None, window)
+            tally[tuple(group)].see(began, None, window)
         for kind in _kinds(db):
             found = db.execute(over, (*bounds, *kind, window.since, *bound)).fetchone()
             *keys, took, others = map(orjson.loads, found)
             same = dict(zip(KIND, kind, strict=True))
             status = _STATUSES[same["status"]]
-            fixed = [same.get(name) for name in grouping]
-            for values, durations in by_values(keys, took).items():
-                _of(tallies, fixed, values).add(status, durations)
-            for *values, began, ended in others:
-                tally = _of(tallies, fixed, tuple(values))
-                tally.see(began, ended, window)
-                tally.finish(status, began, ended, window)
-    return duration_report(tallies, window)
-
-
-def _of(
-    tallies: dict[tuple[str, ...], Tally],
-    fixed: Sequence[str | None],
-    values: tuple[str, ...],
-) -> Tally:
-    """The tally of a group. `fixed` has the values that a kind of spans shares, None where `values`
-    has the value."""
-    group = values
-    if len(values) < len(fixed):
-        others = iter(values)
-        group = tuple(next(others) if name is None else name for name in fixed)
-    tally = tallies.get(group)
-    if tally is None:
-        tally = tallies[group] = Tally()
-    return tally
+            durations = ended.setdefault(status, defaultdict(list))
+            if own:
+                columns = iter(keys)
+                groups = zip(
+                    *(repeat(same[n]) if n in same else next(columns) for n in grouping),
+                    strict=False,
+                )
+                for each, duration in zip(groups, took, strict=False):
+                    durations[each].append(duration)
+            elif took:
+                durations[tuple(same[n] for n in grouping)] += took
+            for *values, began, end in others:
+                own_values = iter(values)
+                one = tally[tuple(same[n] if n in same else next(own_values) for n in grouping)]
+                one.see(began, end, window)
+                if end < window.until:
+                    one.end(status, 1, [] if began is None else [max(end - began, 0)])
+    for status, durations in ended.items():
+        tally.add(status, durations)
+    return tally.active()
 
 
 def _kinds(db: sqlite3.Connection) -> Iterator[tuple[str, ...]]:
