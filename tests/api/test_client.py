@@ -16,8 +16,8 @@ from tests.ingest.server import TOKEN, Server
 from vs_tui.api.remote_connection import Remote, _message, parse_address
 from vs_tui.api.remote_reader import HttpReader
 from vs_tui.model.vocabulary import Status, Verdict
-from vs_tui.store.reader import SqliteReader
-from vs_tui.store.reader_protocol import Unreachable
+from vs_tui.store.queries.reader import SqliteReader
+from vs_tui.store.queries.reader_protocol import Unreachable
 from vs_tui.traces.upcoming import PastStep
 
 

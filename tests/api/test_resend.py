@@ -13,7 +13,7 @@ from tests.ingest.server import TOKEN, Server
 from vs_tui.api import resend as sending
 from vs_tui.api.resend import resend
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store.reader_protocol import DeliveryDetail, DeliveryRow
+from vs_tui.store.queries.reader_protocol import DeliveryDetail, DeliveryRow
 
 
 def detail(body: bytes, path: str = "/customhttp") -> DeliveryDetail:

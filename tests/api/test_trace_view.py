@@ -5,7 +5,7 @@ from tests.tui.fakes import NOW
 from tests.tui.invoices import TRACE, invoices, links, others
 from vs_tui.api.standings import TRACE_VIEW, trace_json
 from vs_tui.model.time import iso
-from vs_tui.store.reader_protocol import Trace
+from vs_tui.store.queries.reader_protocol import Trace
 from vs_tui.traces.waits import path_of
 
 

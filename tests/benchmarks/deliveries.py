@@ -22,8 +22,8 @@ from vs_tui.log.delivery import Intake
 from vs_tui.model.time import SECOND, Instant, parse_instant
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.reading import intake_of, read, route
-from vs_tui.store import batch
-from vs_tui.store.span_folding import Context
+from vs_tui.store.folding import batch
+from vs_tui.store.folding.span_folding import Context
 
 SAMPLES: Final = Path(__file__).parents[2] / "sample_events"
 BEGAN: Final[Instant] = parse_instant("2026-01-05T08:00:00Z") or 0

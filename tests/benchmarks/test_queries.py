@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from vs_tui.model.time import DAY
-from vs_tui.store.reader import SqliteReader
+from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.schema import open_writer
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1_800)]

@@ -21,7 +21,7 @@ from vs_tui.cli.runtime import writer_settings
 from vs_tui.config import Config
 from vs_tui.log.delivery import Intake
 from vs_tui.model.time import DAY
-from vs_tui.store.rebuild import rebuild
+from vs_tui.store.maintenance.rebuild import rebuild
 from vs_tui.store.schema import open_writer
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1_800)]

@@ -112,7 +112,7 @@ def test_restore_refuses_what_is_no_whole_backup_and_changes_nothing(db, tmp_pat
 def test_a_restore_that_cannot_be_finished_leaves_the_database_in_its_place(
     db, tmp_path, capsys, monkeypatch
 ) -> None:
-    from vs_tui.store import restore
+    from vs_tui.store.maintenance import restore
     from vs_tui.store.schema import StoreError
 
     copy = tmp_path / "copy.db"

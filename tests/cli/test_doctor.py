@@ -20,7 +20,7 @@ from vs_tui.cli.common import now
 from vs_tui.cli.doctor_checks import Finding
 from vs_tui.cli.main import main
 from vs_tui.model.time import DAY, HOUR, SECOND
-from vs_tui.store.reader import SqliteReader
+from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.writer import Settings, Writer
 
 

@@ -42,7 +42,7 @@ LATER = {
         "vs_tui.cli.serve",
     ),
     *("vs_tui.metrics.assessment", "vs_tui.metrics.report"),
-    *("vs_tui.store.linker", "vs_tui.store.metrics.keeper", "vs_tui.store.reports"),
+    *("vs_tui.store.folding.linker", "vs_tui.store.metrics.keeper", "vs_tui.store.queries.reports"),
     *(f"vs_tui.tui.screens.{name}" for name in ("dora", "events", "help", "sources", "trace")),
 }
 """Asked for by a key, by a delivery, or by the receiver once the rows are there."""

@@ -21,10 +21,10 @@ from vs_tui.cli.runtime import Runtime
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.customhttp import SOURCE
 from vs_tui.sources.reading import intake_of, read
-from vs_tui.store.projection import Projection
-from vs_tui.store.projector import Projector
-from vs_tui.store.reader import SqliteReader
-from vs_tui.store.retention import Pruned, count_prunable, prune_deliveries
+from vs_tui.store.folding.projection import Projection
+from vs_tui.store.folding.projector import Projector
+from vs_tui.store.maintenance.retention import Pruned, count_prunable, prune_deliveries
+from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.writer import Writer
 
 EVENTS = "SELECT key, data FROM events ORDER BY key, data"

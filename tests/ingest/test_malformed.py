@@ -19,7 +19,7 @@ from tests.ingest.bodies import honest
 from tests.ingest.inside import START, TOKEN, Raw, post, receiving
 from vs_tui.model.limits import Limits
 from vs_tui.sources.registry import sources
-from vs_tui.store.maintenance import verify
+from vs_tui.store.maintenance.backup import verify
 
 REQUESTS = [200, pytest.param(5_000, marks=pytest.mark.full)]
 NO_HTTP = "this is not a valid HTTP request"

@@ -15,7 +15,7 @@ from vs_tui.api.remote_connection import Remote
 from vs_tui.cli.main import main
 from vs_tui.config import read_secrets
 from vs_tui.model.request_signing import signed_body, signed_delivery, signed_head, signing_key
-from vs_tui.store.reader_protocol import Unreachable
+from vs_tui.store.queries.reader_protocol import Unreachable
 
 CONFIG = """
 [teams.core]

@@ -17,8 +17,8 @@ import pytest
 from tests.benchmarks.load import Load, post_all
 from tests.ingest.server import TOKEN, Server, serving
 from tests.ingest.test_between_append_and_fold import body, position_and_head, rows, undisturbed
-from vs_tui.store.maintenance import verify
-from vs_tui.store.table_swap import side_of
+from vs_tui.store.maintenance.backup import verify
+from vs_tui.store.maintenance.table_swap import side_of
 
 FULL = [pytest.mark.full, pytest.mark.timeout(1800)]
 A_SECOND = 200

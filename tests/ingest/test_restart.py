@@ -19,7 +19,7 @@ from tests.ingest.server import Server, serving
 from tests.ingest.test_nothing_lost import FULL, Sender
 from tests.store.conftest import Clock, custom
 from vs_tui.log import sqlite_log
-from vs_tui.store.maintenance import verify
+from vs_tui.store.maintenance.backup import verify
 from vs_tui.store.writer import Writer
 
 

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.ingest.server import nearby
 from vs_tui.export.prometheus import MOST_OPERATIONS, Metrics
 from vs_tui.model.vocabulary import Event, Operation, State
-from vs_tui.store.span_folding import Change
+from vs_tui.store.folding.span_folding import Change
 from vs_tui.traces.folding import fold
 
 

@@ -19,7 +19,7 @@ from vs_tui.cli import doctor_checks
 from vs_tui.config import Config
 from vs_tui.log.delivery import Intake
 from vs_tui.model.limits import MIB
-from vs_tui.store.retention import LARGE_WAL
+from vs_tui.store.maintenance.retention import LARGE_WAL
 from vs_tui.store.storage_errors import sizes
 
 __all__ = ["clock", "open_writer"]

@@ -17,8 +17,8 @@ from vs_tui.cli import report as command_report
 from vs_tui.cli.runtime import Runtime
 from vs_tui.metrics import definitions, goals
 from vs_tui.metrics.definitions import METRICS, Metric
-from vs_tui.store.reader import SqliteReader
-from vs_tui.store.reports import Reports
+from vs_tui.store.queries.reader import SqliteReader
+from vs_tui.store.queries.reports import Reports
 
 NEW = replace(
     METRICS["fail"],

@@ -17,7 +17,7 @@ from vs_tui.cli import report as command_report
 from vs_tui.cli.runtime import Runtime
 from vs_tui.metrics.definitions import METRICS, Unit
 from vs_tui.model.time import DAY, HOUR, MINUTE
-from vs_tui.store import reports
+from vs_tui.store.queries import reports
 
 HEAD = {"Authorization": "Bearer token"}
 

@@ -11,8 +11,8 @@ from vs_tui.api.figures import DETAIL
 from vs_tui.metrics.cards import delta_text, value_text
 from vs_tui.metrics.definitions import METRICS, Figure
 from vs_tui.model.time import DAY, HOUR, MINUTE
-from vs_tui.store.reader import SqliteReader
-from vs_tui.store.reports import Reports
+from vs_tui.store.queries.reader import SqliteReader
+from vs_tui.store.queries.reports import Reports
 from vs_tui.tui.theme import ASCII, UNICODE, choose
 from vs_tui.tui.widgets.chart import chart
 from vs_tui.tui.widgets.sparkline import condensed, sparkline

@@ -34,7 +34,7 @@ from vs_tui.sources import cdevents, github, jira
 from vs_tui.sources.base import Inbound, Source
 from vs_tui.sources.reading import read
 from vs_tui.sources.registry import sources
-from vs_tui.store.span_folding import load_spans
+from vs_tui.store.folding.span_folding import load_spans
 
 
 def tekton(kind: str, name: str, **status) -> object:

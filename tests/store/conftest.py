@@ -13,7 +13,7 @@ from vs_tui.sources.base import Inbound
 from vs_tui.sources.customhttp import SOURCE
 from vs_tui.sources.reading import intake_of, read
 from vs_tui.store.clock import Uptime
-from vs_tui.store.rebuild import Rebuilt, rebuild
+from vs_tui.store.maintenance.rebuild import Rebuilt, rebuild
 from vs_tui.store.writer import Settings, Writer
 
 T = 1_772_445_600_000_000

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from vs_tui.log import sqlite_log
 from vs_tui.log.delivery import Intake, Outcome
-from vs_tui.store import batch
-from vs_tui.store.projector import Parse, Projector
-from vs_tui.store.span_folding import Change
-from vs_tui.store.table_swap import empty_models
+from vs_tui.store.folding import batch
+from vs_tui.store.folding.projector import Parse, Projector
+from vs_tui.store.folding.span_folding import Change
+from vs_tui.store.maintenance.table_swap import empty_models
 
 
 class Ingested(NamedTuple):

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 
 from vs_tui.model.vocabulary import Event
-from vs_tui.store import batch
+from vs_tui.store.folding import batch
+from vs_tui.store.folding.span_folding import Context
 from vs_tui.store.schema import _lower, migrate
-from vs_tui.store.span_folding import Context
 
 
 def database() -> sqlite3.Connection:

@@ -15,9 +15,9 @@ import pytest
 from tests.ingest.server import TOKEN, Server, serving
 from tests.store.conftest import Clock, custom, ref
 from tests.store.tracing import World
-from vs_tui.store import read_spans
-from vs_tui.store.reader import SqliteReader
-from vs_tui.store.span_folding import EventCache
+from vs_tui.store.folding.span_folding import EventCache
+from vs_tui.store.queries import read_spans
+from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.writer import Writer
 from vs_tui.traces.folding import LEFT_OUT, MOST_ATTRIBUTES, bounded
 

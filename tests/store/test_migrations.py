@@ -15,11 +15,11 @@ from tests.store.conftest import custom, rebuilt, rows_of
 from vs_tui.metrics.windows import Window
 from vs_tui.model.teams import Environments, Teams
 from vs_tui.store import schema
-from vs_tui.store.maintenance import verify
+from vs_tui.store.maintenance.backup import verify
+from vs_tui.store.maintenance.restore import restore
 from vs_tui.store.metrics.behind import read_detail
 from vs_tui.store.metrics.keeper import MetricsKeeper
 from vs_tui.store.metrics.scorecards import read_scorecards
-from vs_tui.store.restore import restore
 from vs_tui.store.schema import NewerSchema, StoreError, open_reader
 from vs_tui.store.writer import Writer
 

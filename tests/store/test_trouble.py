@@ -19,7 +19,7 @@ from vs_tui.log.append_queue import Unavailable
 from vs_tui.log.delivery import Rejection
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import DAY
-from vs_tui.store.maintenance import verify
+from vs_tui.store.maintenance.backup import verify
 from vs_tui.store.schema import StoreError
 from vs_tui.store.writer import Settings, Writer
 

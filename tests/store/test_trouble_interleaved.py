@@ -13,8 +13,8 @@ from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import Unavailable
 from vs_tui.log.delivery import Outcome
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store import batch
-from vs_tui.store.maintenance import verify
+from vs_tui.store.folding import batch
+from vs_tui.store.maintenance.backup import verify
 
 
 @pytest.mark.parametrize("pairs", [60, pytest.param(1_000, marks=pytest.mark.full)])

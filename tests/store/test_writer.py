@@ -15,8 +15,9 @@ from vs_tui.log.delivery import Intake, Rejection
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.time import HOUR
 from vs_tui.model.vocabulary import Event, State, Verdict
-from vs_tui.store import batch, team_reassignment
-from vs_tui.store.reader import SqliteReader
+from vs_tui.store.folding import batch
+from vs_tui.store.maintenance import reassignment as team_reassignment
+from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.schema import StoreError
 from vs_tui.store.writer import Settings, Writer
 

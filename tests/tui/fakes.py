@@ -19,7 +19,7 @@ from vs_tui.metrics.windows import Window
 from vs_tui.model import filters
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant, parse_instant
 from vs_tui.model.vocabulary import Link, Rule, Span, State, Status, Verdict, all_as_of, trace_id_of
-from vs_tui.store.reader_protocol import (
+from vs_tui.store.queries.reader_protocol import (
     Baseline,
     Changes,
     Counts,

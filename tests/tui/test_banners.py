@@ -11,7 +11,7 @@ from tests.tui.golden import assert_golden
 from tests.tui.stage import NARROW, WIDE, stage
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store.reader_protocol import SourceHealth
+from vs_tui.store.queries.reader_protocol import SourceHealth
 from vs_tui.tui import feed
 from vs_tui.tui.banners import LOOK_EVERY, clock_trouble
 

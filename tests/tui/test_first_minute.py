@@ -10,7 +10,7 @@ from tests.tui.stage import NARROW, WIDE, Stage, does, stage
 from tests.tui.test_sources import GITHUB, JENKINS, connections
 from vs_tui.model.time import SECOND
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store.reader_protocol import DeliveryRow
+from vs_tui.store.queries.reader_protocol import DeliveryRow
 from vs_tui.tui.first_minute import Facts, Line, page, requests, tools
 
 

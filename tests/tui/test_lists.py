@@ -8,7 +8,7 @@ from tests.tui.stage import NARROW, WIDE, Stage, stage
 from vs_tui.metrics.cards import Card
 from vs_tui.model.time import HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import State
-from vs_tui.store.reader_protocol import COUNTED, Counts
+from vs_tui.store.queries.reader_protocol import COUNTED, Counts
 from vs_tui.tui.app import Setup, VsTuiApp
 from vs_tui.tui.dashboard_settings import no_cards
 

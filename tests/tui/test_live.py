@@ -10,7 +10,7 @@ from tests.tui.golden import assert_golden
 from tests.tui.stage import Stage, does, stage
 from vs_tui.model.time import DAY, MINUTE, SECOND
 from vs_tui.model.vocabulary import Span, State
-from vs_tui.store.reader_protocol import Baseline
+from vs_tui.store.queries.reader_protocol import Baseline
 from vs_tui.traces.standing import Custom
 from vs_tui.tui.span_format import is_stale
 

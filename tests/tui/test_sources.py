@@ -13,7 +13,7 @@ from tests.tui.stage import NARROW, WIDE, does, stage
 from tests.tui.test_output import write_all
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store.reader_protocol import SourceHealth
+from vs_tui.store.queries.reader_protocol import SourceHealth
 from vs_tui.tui import source_status
 from vs_tui.tui.source_status import Connection, condition
 

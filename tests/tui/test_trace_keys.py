@@ -8,7 +8,7 @@ from tests.tui.fakes import NOW, FakeReader, busy_reader, delivery_links, delive
 from tests.tui.stage import NARROW, Stage, does, stage
 from vs_tui.model.time import DAY, MINUTE, SECOND
 from vs_tui.model.vocabulary import Link, Rule, State
-from vs_tui.store.reader_protocol import Baseline
+from vs_tui.store.queries.reader_protocol import Baseline
 
 
 @asynccontextmanager

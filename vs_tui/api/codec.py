@@ -40,7 +40,7 @@ from vs_tui.model.vocabulary import (
     otel_span_id,
     otel_trace_id,
 )
-from vs_tui.store.reader_protocol import (
+from vs_tui.store.queries.reader_protocol import (
     Baseline,
     Changes,
     Counts,

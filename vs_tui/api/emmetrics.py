@@ -19,7 +19,7 @@ from vs_tui.model.time import parse_instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.sources.base import Inbound, small_object, text
 from vs_tui.sources.emmetrics import NEW, NUMBER
-from vs_tui.store.reader import SqliteReader
+from vs_tui.store.queries.reader import SqliteReader
 
 MAX_LISTED: Final = 10_000
 """Most items of a list, newest first; em-metrics has no pages."""

@@ -19,9 +19,9 @@ from vs_tui.metrics.cards import measured
 from vs_tui.metrics.definitions import BY_KEY, Figure
 from vs_tui.metrics.windows import Window
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.store.reader import SqliteReader
-from vs_tui.store.report_query import Asked
-from vs_tui.store.reports import Reports
+from vs_tui.store.queries.reader import SqliteReader
+from vs_tui.store.queries.report_query import Asked
+from vs_tui.store.queries.reports import Reports
 
 ROOT: Final = "/grafana"
 MOST_ANNOTATIONS: Final = 1_000

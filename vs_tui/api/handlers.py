@@ -31,8 +31,8 @@ from vs_tui.ingest.http_errors import Refused, answer, not_found
 from vs_tui.model.display import clean
 from vs_tui.model.time import DAY, Instant, iso, parse_duration, parse_instant
 from vs_tui.model.vocabulary import Link, Span
-from vs_tui.store.reader import SqliteReader
-from vs_tui.store.reader_protocol import Changes, TraceSummary
+from vs_tui.store.queries.reader import SqliteReader
+from vs_tui.store.queries.reader_protocol import Changes, TraceSummary
 from vs_tui.store.writer import Writer
 
 KEEP_ALIVE_SECONDS: Final = 15

@@ -20,9 +20,9 @@ from vs_tui.log.append_queue import Unavailable
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.registry import sources
 from vs_tui.store.metrics.totals import recent_series
-from vs_tui.store.reader import SqliteReader
-from vs_tui.store.report_query import Asked
-from vs_tui.store.reports import Reports
+from vs_tui.store.queries.reader import SqliteReader
+from vs_tui.store.queries.report_query import Asked
+from vs_tui.store.queries.reports import Reports
 from vs_tui.store.writer import Writer
 
 FEW_SECONDS: Final = 0.2

@@ -12,7 +12,7 @@ from yarl import URL
 from vs_tui.api.otlp_answers import PROTOBUF
 from vs_tui.log.recording import Delivery
 from vs_tui.model.request_signing import signed_delivery
-from vs_tui.store.reader_protocol import Unreachable
+from vs_tui.store.queries.reader_protocol import Unreachable
 
 _ATTEMPTS = 5
 _NOT_SENT = frozenset({"authorization", "content-length", "host"})

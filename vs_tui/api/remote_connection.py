@@ -24,7 +24,7 @@ from yarl import URL
 
 from vs_tui.model.request_signing import signed_head
 from vs_tui.model.time import SECOND, Duration, format_duration
-from vs_tui.store.reader_protocol import Changes, Unreachable
+from vs_tui.store.queries.reader_protocol import Changes, Unreachable
 
 ANSWER_SECONDS: Final = 15.0
 LOST_ANSWER_SECONDS: Final = 3.0

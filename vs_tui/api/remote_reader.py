@@ -27,7 +27,7 @@ from vs_tui.metrics.cards import Card
 from vs_tui.metrics.report import Detail
 from vs_tui.model.time import SECOND, Duration, Instant, iso, parse_instant
 from vs_tui.model.vocabulary import Span
-from vs_tui.store.reader_protocol import (
+from vs_tui.store.queries.reader_protocol import (
     Baseline,
     Changes,
     Counts,

@@ -11,8 +11,8 @@ from vs_tui.api.figures import DETAIL, dora_json
 from vs_tui.api.handlers import Handler, instant
 from vs_tui.ingest.http_errors import answer
 from vs_tui.model.time import DAY, Instant
-from vs_tui.store.report_query import Asked
-from vs_tui.store.reports import DEFAULT_WINDOW, Reports
+from vs_tui.store.queries.report_query import Asked
+from vs_tui.store.queries.reports import DEFAULT_WINDOW, Reports
 
 
 class Reporting:

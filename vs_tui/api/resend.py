@@ -12,7 +12,7 @@ import orjson
 from yarl import URL
 
 from vs_tui.model.request_signing import signed_delivery
-from vs_tui.store.reader_protocol import DeliveryDetail
+from vs_tui.store.queries.reader_protocol import DeliveryDetail
 
 TRIAL_SECONDS = 20.0
 """Seconds that the trial run takes, so that there is time to look at it."""

@@ -38,8 +38,8 @@ from vs_tui.model.errors import Explained
 from vs_tui.model.limits import LAG_SHOWN
 from vs_tui.model.time import Instant
 from vs_tui.sources.registry import routes
-from vs_tui.store.reader import SqliteReader
-from vs_tui.store.reports import Reports
+from vs_tui.store.queries.reader import SqliteReader
+from vs_tui.store.queries.reports import Reports
 from vs_tui.store.writer import Writer
 
 log = logging.getLogger(__name__)

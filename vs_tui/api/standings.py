@@ -27,7 +27,7 @@ from vs_tui.api.json_shape import (
 )
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
-from vs_tui.store.reader_protocol import Trace, TraceSummary
+from vs_tui.store.queries.reader_protocol import Trace, TraceSummary
 from vs_tui.traces.board import Board, Totals
 from vs_tui.traces.next_action import NextAction, Section
 from vs_tui.traces.standing import CELLS, Cell, Standing, Waits

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from vs_tui.ingest.http_errors import Refused
 from vs_tui.model.vocabulary import Span
-from vs_tui.store.reader_protocol import Trace
+from vs_tui.store.queries.reader_protocol import Trace
 
 TEAM: Final = "vs.team"
 """Request key: the only team that its token sees. Absent if it sees all."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from vs_tui.model.time import MINUTE, Instant
-from vs_tui.store.maintenance import TOKEN_USE
+from vs_tui.store.maintenance.backup import TOKEN_USE
 from vs_tui.store.writer import Writer
 
 log = logging.getLogger(__name__)

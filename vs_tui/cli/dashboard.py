@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from vs_tui.metrics.cards import Card
     from vs_tui.metrics.report import Detail
     from vs_tui.model.time import Instant
-    from vs_tui.store.reader_protocol import DeliveryDetail, Reader
-    from vs_tui.store.reports import Reports
+    from vs_tui.store.queries.reader_protocol import DeliveryDetail, Reader
+    from vs_tui.store.queries.reports import Reports
     from vs_tui.tui.app import Setup, VsTuiApp
 
 

@@ -23,7 +23,7 @@ from vs_tui.model.time import Instant, iso, parse_duration
 from vs_tui.store.lock import InUse
 
 if TYPE_CHECKING:
-    from vs_tui.store.retention import Pruned
+    from vs_tui.store.maintenance.retention import Pruned
     from vs_tui.store.writer import Writer
 
 T = TypeVar("T")
@@ -164,7 +164,7 @@ def _existing(config: Config) -> Path:
 
 
 def _backup(config: Config, args: argparse.Namespace) -> dict[str, Any]:
-    from vs_tui.store.maintenance import backup
+    from vs_tui.store.maintenance.backup import backup
 
     target = Path(args.target).expanduser()
     backup(_existing(config), target)
@@ -172,7 +172,7 @@ def _backup(config: Config, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _restore(config: Config, args: argparse.Namespace) -> dict[str, Any]:
-    from vs_tui.store.restore import restore
+    from vs_tui.store.maintenance.restore import restore
 
     copy = Path(args.copy).expanduser()
     if not copy.is_file():
@@ -188,7 +188,7 @@ def _restore(config: Config, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _verify(config: Config, _: argparse.Namespace) -> dict[str, Any]:
-    from vs_tui.store.maintenance import verify
+    from vs_tui.store.maintenance.backup import verify
 
     problems = verify(_existing(config))
     result: dict[str, Any] = {
@@ -260,14 +260,14 @@ def _counted_from(path: Path) -> Instant:
 
 def _copies(path: Path, args: argparse.Namespace) -> list[str]:
     """Backup copies next to the database."""
-    from vs_tui.store.forgetting import copies_beside, delete_copies
+    from vs_tui.store.maintenance.forgetting import copies_beside, delete_copies
 
     delete = args.delete_copies and not args.dry_run
     return [str(copy) for copy in (delete_copies if delete else copies_beside)(path)]
 
 
 def _count_prunable(path: Path, before: Instant) -> Pruned:
-    from vs_tui.store.retention import count_prunable
+    from vs_tui.store.maintenance.retention import count_prunable
     from vs_tui.store.schema import open_reader
 
     connection = open_reader(path)
@@ -279,7 +279,7 @@ def _count_prunable(path: Path, before: Instant) -> Pruned:
 
 def _rebuild(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     from vs_tui.cli.runtime import writer_settings
-    from vs_tui.store.rebuild import rebuild
+    from vs_tui.store.maintenance.rebuild import rebuild
 
     _existing(config)
     began = time.monotonic()
@@ -304,7 +304,7 @@ def _rebuild(config: Config, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _forget(config: Config, args: argparse.Namespace) -> dict[str, Any]:
-    from vs_tui.store import forgetting
+    from vs_tui.store.maintenance import forgetting
 
     try:
         person = forgetting.Person(args.actor)
@@ -370,6 +370,6 @@ async def _with_writer(config: Config, work: Callable[[Writer], Awaitable[T]]) -
 
 
 def _stats(config: Config, _: argparse.Namespace) -> dict[str, Any]:
-    from vs_tui.store.maintenance import stats
+    from vs_tui.store.maintenance.backup import stats
 
     return stats(_existing(config))

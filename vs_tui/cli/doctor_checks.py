@@ -33,7 +33,7 @@ from vs_tui.model.limits import LAG_SHOWN, MIB, format_size
 from vs_tui.model.time import DAY, SECOND, Instant, format_duration, iso
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.registry import sources
-from vs_tui.store.reader_protocol import DeliveryRow, SourceHealth
+from vs_tui.store.queries.reader_protocol import DeliveryRow, SourceHealth
 
 FIXED_SQLITE: Final = (3, 51, 3)
 """SQLite 3.7.0 to 3.51.2 can corrupt a WAL database if two connections checkpoint at once. We write
@@ -72,7 +72,7 @@ def examine(config: Config) -> Iterator[Finding]:
 
 def look_deep(config: Config) -> Iterator[Finding]:
     """Check every page and every body of the database; takes minutes on a large one."""
-    from vs_tui.store.maintenance import verify
+    from vs_tui.store.maintenance.backup import verify
     from vs_tui.store.storage_errors import RECOVER
 
     if not config.db.is_file():
@@ -245,7 +245,7 @@ def _modes(config: Config) -> Iterator[Finding]:
 
 
 def _stored(path: Path) -> Iterator[Finding]:
-    from vs_tui.store.maintenance import stats
+    from vs_tui.store.maintenance.backup import stats
     from vs_tui.store.schema import StoreError
     from vs_tui.store.storage_errors import explain
 
@@ -292,7 +292,7 @@ def _waiting(path: Path) -> str:
 
 def _behind(path: Path) -> int:
     """Number of stored deliveries that are still unfolded after a second."""
-    from vs_tui.store.reader import SqliteReader
+    from vs_tui.store.queries.reader import SqliteReader
 
     async def look() -> int:
         reader = await SqliteReader(path, now).open()
@@ -356,7 +356,7 @@ def _tunnel(config: Config) -> Finding:
 
 
 def _sources(config: Config) -> Iterator[Finding]:
-    from vs_tui.store.reader import SqliteReader
+    from vs_tui.store.queries.reader import SqliteReader
     from vs_tui.store.schema import StoreError
     from vs_tui.tui.source_status import refused_last
 

@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _list(args: argparse.Namespace, show: Callable[[Found], None]) -> None:
     """Print page after page. ValueError for a wrong filter or order."""
-    from vs_tui.store.reader import SqliteReader
+    from vs_tui.store.queries.reader import SqliteReader
 
     reader = await SqliteReader(load_config(args).db, now).open()
     await reader.caught_up()
@@ -107,7 +107,7 @@ async def _list(args: argparse.Namespace, show: Callable[[Found], None]) -> None
 async def _list_traces(args: argparse.Namespace) -> None:
     """Print where traces stand. ValueError for a wrong filter or order."""
     from vs_tui.cli.trace_rows import TRACE_HEADER, trace_json_line, trace_row
-    from vs_tui.store.reader import SqliteReader
+    from vs_tui.store.queries.reader import SqliteReader
     from vs_tui.traces.board import ORDERS, ordered
 
     order = "state" if args.sort == "live" else args.sort

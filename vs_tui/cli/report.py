@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from vs_tui.export.report_tables import Column
     from vs_tui.export.report_writer import Report
     from vs_tui.metrics.windows import Window
-    from vs_tui.store.report_query import Asked
-    from vs_tui.store.reports import Reports
+    from vs_tui.store.queries.report_query import Asked
+    from vs_tui.store.queries.reports import Reports
 
 VALUESTREAM: Final = "valuestream"
 REPORTS: Final = {
@@ -94,8 +94,8 @@ def _choices() -> list[str]:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vs_tui.store.reader import SqliteReader
-    from vs_tui.store.reports import Reports
+    from vs_tui.store.queries.reader import SqliteReader
+    from vs_tui.store.queries.reports import Reports
 
     config = load_config(args)
     form = args.format = "json" if args.json else args.format
@@ -128,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _asked(args: argparse.Namespace) -> Asked:
-    from vs_tui.store.report_query import Asked
+    from vs_tui.store.queries.report_query import Asked
 
     if args.filter and args.report != "durations":
         raise ValueError(f"'{args.filter[0]}': only `report durations` takes a filter")

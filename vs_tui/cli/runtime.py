@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from vs_tui.config import Config, ConfigError
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Rule
-from vs_tui.store.reader import SqliteReader
+from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.writer import Settings, Writer
 from vs_tui.traces.correlation import LinkRules
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from vs_tui.export.notifier import Notifier
     from vs_tui.export.otlp_exporter import OtlpExporter
     from vs_tui.log.delivery import Outcome
-    from vs_tui.store.batch import Folding
+    from vs_tui.store.folding.batch import Folding
+    from vs_tui.store.folding.span_folding import Change
     from vs_tui.store.metrics.keeper import MetricsKeeper
-    from vs_tui.store.reports import Reports
-    from vs_tui.store.span_folding import Change
+    from vs_tui.store.queries.reports import Reports
 
 
 def writer_settings(config: Config) -> Settings:
@@ -236,7 +236,7 @@ class Runtime:
     async def refold(self, delivery_id: int) -> str:
         """Parse one stored delivery again with the present adapters; says what came of it."""
         from vs_tui.sources.reading import parse_stored
-        from vs_tui.store.rebuild import refold_one
+        from vs_tui.store.maintenance.rebuild import refold_one
 
         return await self.writer.transaction(
             lambda db, folding: refold_one(db, folding, parse_stored, delivery_id)
@@ -248,7 +248,7 @@ class Runtime:
         return self._reports_of(self.reader)
 
     def _reports_of(self, reader: SqliteReader) -> Reports:
-        from vs_tui.store.reports import Reports
+        from vs_tui.store.queries.reports import Reports
 
         return Reports(reader, self.config, self.clock)
 

@@ -19,7 +19,7 @@ from vs_tui.model.time import Instant
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
-    from vs_tui.store.reader_protocol import Reader
+    from vs_tui.store.queries.reader_protocol import Reader
     from vs_tui.tui.app import VsTuiApp
     from vs_tui.tui.widgets.listing import Listing
 
@@ -91,8 +91,8 @@ async def _sample(folder: Path, args: argparse.Namespace) -> None:
 
 async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:
     from vs_tui.cli.dashboard import setup_for
-    from vs_tui.store.reader import SqliteReader
-    from vs_tui.store.reports import Reports
+    from vs_tui.store.queries.reader import SqliteReader
+    from vs_tui.store.queries.reports import Reports
     from vs_tui.tui.app import VsTuiApp
     from vs_tui.tui.widgets.listing import Listing
 

@@ -102,7 +102,7 @@ def _named(config: Config, args: argparse.Namespace) -> int:
 
 
 def _list(config: Config, secrets: Secrets, *, as_json: bool) -> int:
-    from vs_tui.store.maintenance import token_uses
+    from vs_tui.store.maintenance.backup import token_uses
     from vs_tui.store.schema import StoreError
 
     try:

@@ -19,7 +19,7 @@ from vs_tui.model.time import Instant, iso
 
 if TYPE_CHECKING:
     from vs_tui.log.postgres import Entry, PostgresLog
-    from vs_tui.store.forgetting import Person
+    from vs_tui.store.maintenance.forgetting import Person
 
 _TEXTS = ("path", "kind", "headers", "reason", "dedupe", "keys")
 
@@ -81,12 +81,12 @@ async def _copy(
     if isinstance(target, LogAddress):
         assert isinstance(source, Path)
         async with _opened(config, target) as log:
-            from vs_tui.store.copy_log import to_postgres
+            from vs_tui.store.maintenance.copy_log import to_postgres
 
             return await to_postgres(source, log, progress)
     assert isinstance(source, LogAddress)
     async with _opened(config, source) as log:
-        from vs_tui.store.copy_log import to_sqlite
+        from vs_tui.store.maintenance.copy_log import to_sqlite
 
         return await to_sqlite(log, target, progress)
 

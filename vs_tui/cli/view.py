@@ -40,7 +40,7 @@ from vs_tui.model.time import Instant
 
 if TYPE_CHECKING:
     from vs_tui.config.reread import Reread
-    from vs_tui.store.reports import Reports
+    from vs_tui.store.queries.reports import Reports
     from vs_tui.store.writer import Writer
     from vs_tui.tui.app import Setup, VsTuiApp
 
@@ -172,12 +172,12 @@ async def _remote(config: Config, args: argparse.Namespace, url: str) -> _Opened
 async def _local(config: Config, args: argparse.Namespace) -> _Opened:
     """Read a database of this machine, beside its receiver."""
     from vs_tui.cli.tunnel import find_public_url
-    from vs_tui.store.reader import SqliteReader
+    from vs_tui.store.queries.reader import SqliteReader
 
     in_force = config
 
     def reports() -> Reports:
-        from vs_tui.store.reports import Reports
+        from vs_tui.store.queries.reports import Reports
 
         return Reports(local, in_force, now)
 

@@ -21,7 +21,7 @@ from vs_tui.export.new_series import NewSeries
 from vs_tui.export.prometheus_series import DELIVERY_FAMILIES, DeliverySeries, DoraGauges
 from vs_tui.metrics.counters import OTHER
 from vs_tui.model.vocabulary import Operation
-from vs_tui.store.span_folding import Change
+from vs_tui.store.folding.span_folding import Change
 from vs_tui.store.storage_errors import free_bytes, sizes
 
 MOST_OPERATIONS: Final = 200

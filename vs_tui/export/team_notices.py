@@ -12,9 +12,9 @@ from vs_tui.model.filters import parse
 from vs_tui.model.settings import NotifyRule
 from vs_tui.model.time import Instant, format_duration
 from vs_tui.store.notices import Notice
-from vs_tui.store.reader import SqliteReader
-from vs_tui.store.report_query import Asked
-from vs_tui.store.reports import Reports
+from vs_tui.store.queries.reader import SqliteReader
+from vs_tui.store.queries.report_query import Asked
+from vs_tui.store.queries.reports import Reports
 
 
 async def waiting_notices(reader: SqliteReader, rule: NotifyRule) -> Sequence[Notice]:

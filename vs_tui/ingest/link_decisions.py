@@ -14,7 +14,7 @@ import orjson
 from vs_tui.ingest.http_errors import Refused
 from vs_tui.model.display import clean
 from vs_tui.sources.base import Inbound
-from vs_tui.store.reader_protocol import Reader
+from vs_tui.store.queries.reader_protocol import Reader
 
 
 class Resolver:

@@ -13,7 +13,7 @@ from typing import Final
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Link, Span, otel_span_id
 from vs_tui.store import rows
-from vs_tui.store.filter_sql import span_where
+from vs_tui.store.queries.filter_sql import span_where
 
 _POSITION: Final = "export_position"
 

@@ -17,7 +17,7 @@ from vs_tui.model.settings import NotifyRule
 from vs_tui.model.time import DAY, Duration, Instant, iso
 from vs_tui.model.vocabulary import Operation, Span
 from vs_tui.store import rows
-from vs_tui.store.filter_sql import span_where
+from vs_tui.store.queries.filter_sql import span_where
 
 RECENT: Final[Duration] = DAY
 """Older events cause no notice, so that an import of history sends none."""

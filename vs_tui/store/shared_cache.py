@@ -18,7 +18,7 @@ from vs_tui.log.postgres import BEGINNING, REPEAT, Entry, Position
 from vs_tui.log.replayed_bodies import flagged
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store import batch
+from vs_tui.store.folding import batch
 from vs_tui.store.schema import StoreError
 
 _KEPT_TABLES: Final = ("meta", "exported_spans", "notified", "counted_facts", "counted_totals")

@@ -25,8 +25,10 @@ from vs_tui.log.postgres import Appended, Entry, LogAway, Position, PostgresLog
 from vs_tui.model.limits import READ_WAIT_SECONDS
 from vs_tui.model.time import MINUTE, Instant, iso
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store import batch, forgetting, shared_cache
-from vs_tui.store.retention import Pruned
+from vs_tui.store import shared_cache
+from vs_tui.store.folding import batch
+from vs_tui.store.maintenance import forgetting
+from vs_tui.store.maintenance.retention import Pruned
 from vs_tui.store.shared_cache import Place
 from vs_tui.store.storage_errors import is_storage
 from vs_tui.store.writer import Settings, Writer

@@ -24,20 +24,20 @@ from vs_tui.model.limits import LOW_SPACE, READ_WAIT_SECONDS, Retention
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import DAY, HOUR, SECOND, Duration, Instant, iso
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store import batch, retention, upkeep
 from vs_tui.store.clock import Uptime, Watch, uptime
+from vs_tui.store.folding import batch
+from vs_tui.store.folding.projection import Projection
+from vs_tui.store.folding.span_folding import Change, Context
 from vs_tui.store.health import Condition
 from vs_tui.store.lock import DatabaseLock
-from vs_tui.store.projection import Projection
-from vs_tui.store.reattribution import adopt_incidents
-from vs_tui.store.retention import Pruned
+from vs_tui.store.maintenance import retention, upkeep
+from vs_tui.store.maintenance.reassignment import adopt_incidents, adopt_teams, is_empty
+from vs_tui.store.maintenance.retention import Pruned
+from vs_tui.store.maintenance.table_swap import clear_leftovers, empty_models
+from vs_tui.store.maintenance.upkeep import Rejections, time_out
 from vs_tui.store.schema import StoreError, open_checked, open_writer
-from vs_tui.store.span_folding import Change, Context
 from vs_tui.store.storage_errors import explain, free_bytes, is_storage, sizes
-from vs_tui.store.table_swap import clear_leftovers, empty_models
-from vs_tui.store.team_reassignment import adopt_teams, is_empty
 from vs_tui.store.thread import connect, run_on
-from vs_tui.store.upkeep import Rejections, time_out
 from vs_tui.traces.correlation import LinkRules
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from vs_tui.model.display import clean
 from vs_tui.model.limits import LAG_SHOWN
 from vs_tui.model.time import SECOND, Duration, Instant, format_duration
 from vs_tui.model.vocabulary import Span, Verdict
-from vs_tui.store.reader_protocol import SourceHealth
+from vs_tui.store.queries.reader_protocol import SourceHealth
 from vs_tui.tui import source_status, span_format
 from vs_tui.tui.paint import fit
 from vs_tui.tui.session import Session

@@ -12,7 +12,7 @@ from vs_tui.model.time import Instant
 if TYPE_CHECKING:
     from vs_tui.metrics.cards import Card
     from vs_tui.metrics.report import Detail
-    from vs_tui.store.reader_protocol import DeliveryDetail, Reader
+    from vs_tui.store.queries.reader_protocol import DeliveryDetail, Reader
     from vs_tui.tui.source_status import Connection
 
 CardsReader = Callable[[str, int, Instant | None, str], Awaitable[Sequence["Card"]]]

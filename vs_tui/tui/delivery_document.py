@@ -11,7 +11,7 @@ from vs_tui.model.display import clean
 from vs_tui.model.errors import Proof, advice
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Span, Verdict
-from vs_tui.store.reader_protocol import DeliveryDetail, DeliveryRow
+from vs_tui.store.queries.reader_protocol import DeliveryDetail, DeliveryRow
 from vs_tui.tui import onboarding, span_format
 from vs_tui.tui.bodies import HIDDEN, DocLine, body_lines, hide, is_secret_name, is_text, plain
 from vs_tui.tui.paint import Piece, fit

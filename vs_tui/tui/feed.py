@@ -14,7 +14,7 @@ from vs_tui.tui.session import Session
 from vs_tui.tui.watching import Watching
 
 if TYPE_CHECKING:
-    from vs_tui.store.reader_protocol import Health
+    from vs_tui.store.queries.reader_protocol import Health
 
 _log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ def problem(text: str, where: str) -> str:
     valid."""
     try:
         if where == "events":
-            from vs_tui.store.delivery_filter import delivery_where
+            from vs_tui.store.queries.delivery_filter import delivery_where
 
             delivery_where(text)
         else:

@@ -15,7 +15,7 @@ from vs_tui.model.errors import Proof, advice
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.model.webhook_forms import USUAL, form_of
-from vs_tui.store.reader_protocol import DeliveryRow
+from vs_tui.store.queries.reader_protocol import DeliveryRow
 from vs_tui.tui.paint import Piece, fit, width_of
 from vs_tui.tui.source_status import Connection, masked, url_of, url_with_token
 from vs_tui.tui.theme import Glyphs

@@ -7,7 +7,7 @@ from typing import Final
 
 from vs_tui.model.time import SECOND, Instant
 from vs_tui.model.vocabulary import Span
-from vs_tui.store.reader_protocol import Reader
+from vs_tui.store.queries.reader_protocol import Reader
 from vs_tui.traces.upcoming import PastRun, has_steps
 
 AGE: Final = 60 * SECOND

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vs_tui.model.display import clean
-from vs_tui.store.reader_protocol import DeliveryDetail
+from vs_tui.store.queries.reader_protocol import DeliveryDetail
 from vs_tui.tui.session import Session
 from vs_tui.tui.widgets.ask import Ask
 from vs_tui.tui.workers import start

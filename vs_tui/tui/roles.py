@@ -16,7 +16,7 @@ from vs_tui.traces.next_action import NextAction
 from vs_tui.traces.standing import Standing
 
 if TYPE_CHECKING:
-    from vs_tui.store.reader_protocol import Reader, SpanPage, Trace, TracePage
+    from vs_tui.store.queries.reader_protocol import Reader, SpanPage, Trace, TracePage
 
 ROLES: Final[Mapping[str, str]] = {
     "issue": "assignee",

@@ -19,7 +19,7 @@ from textual.timer import Timer
 from vs_tui.model.display import clean
 from vs_tui.model.time import SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Span
-from vs_tui.store.reader_protocol import Baseline, SourceHealth, Trace
+from vs_tui.store.queries.reader_protocol import Baseline, SourceHealth, Trace
 from vs_tui.traces.board import Totals
 from vs_tui.traces.next_action import Section
 from vs_tui.tui import actions as table

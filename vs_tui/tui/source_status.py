@@ -11,7 +11,7 @@ from vs_tui.log.delivery import UNKNOWN_SOURCE
 from vs_tui.model.errors import Proof, advice
 from vs_tui.model.time import DAY, SECOND, Instant, to_datetime
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store.reader_protocol import DeliveryRow, Reader, SourceHealth
+from vs_tui.store.queries.reader_protocol import DeliveryRow, Reader, SourceHealth
 from vs_tui.tui import span_format
 
 SILENT_AFTER: Final = 7 * DAY

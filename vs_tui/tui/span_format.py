@@ -9,7 +9,7 @@ from typing import Final
 from vs_tui.model.display import clean
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant, format_duration, to_datetime
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.store.reader_protocol import Baseline
+from vs_tui.store.queries.reader_protocol import Baseline
 from vs_tui.tui.theme import Glyphs
 
 SKEW: Final = 2 * MINUTE

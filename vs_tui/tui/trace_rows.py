@@ -8,7 +8,7 @@ from typing import Final
 
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant, format_duration
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.store.reader_protocol import Baseline
+from vs_tui.store.queries.reader_protocol import Baseline
 from vs_tui.traces.axis import short
 from vs_tui.traces.board import Totals
 from vs_tui.traces.compare import step_name

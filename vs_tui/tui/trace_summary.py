@@ -9,7 +9,7 @@ from typing import Final
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span, all_as_of
-from vs_tui.store.reader_protocol import Trace
+from vs_tui.store.queries.reader_protocol import Trace
 from vs_tui.tui import span_format
 
 _NAMED: Final = (("pull_request", "PR"), ("issue", "issue"))

@@ -14,8 +14,8 @@ from vs_tui.metrics.runs import runs_told
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
+from vs_tui.store.folding.span_folding import Change, load_spans
 from vs_tui.store.metrics.facts import Touched, attempts_around
-from vs_tui.store.span_folding import Change, load_spans
 
 _RUNS: Final = frozenset({"build", "pipeline"})
 _CHANGES: Final = frozenset({"pull_request", "review", "push"})

@@ -13,8 +13,8 @@ from vs_tui.metrics.rules import MetricRules
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
-from vs_tui.store.containment import Commit, paths_of
-from vs_tui.store.shipped_changes import contained_in
+from vs_tui.store.folding.containment import Commit, paths_of
+from vs_tui.store.folding.shipped_changes import contained_in
 
 MAX_CLIMB: Final = 6
 """Most levels above a deploy that are searched for the pull requests it ships."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
-from vs_tui.store.filter_sql import span_where
+from vs_tui.store.queries.filter_sql import span_where
 from vs_tui.store.schema import open_reader
 
 

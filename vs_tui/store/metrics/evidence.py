@@ -17,10 +17,10 @@ from vs_tui.model.teams import Teams
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Span
 from vs_tui.store import rows
+from vs_tui.store.folding.proximity import PLACELESS
 from vs_tui.store.metrics.changes import builds_of, shipped_by
 from vs_tui.store.metrics.facts import attempts_around
 from vs_tui.store.metrics.verdicts import TOLD
-from vs_tui.store.proximity import PLACELESS
 
 _OF_TARGET: Final = "project = ? AND service = ? AND environment = ?"
 _STATED: Final = "IN ('pinned', 'explicit', 'traceparent', 'reference', 'structure')"

@@ -17,7 +17,7 @@ from vs_tui.model.teams import Environments
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Operation, Span, Status
 from vs_tui.store import rows
-from vs_tui.store.span_folding import Change
+from vs_tui.store.folding.span_folding import Change
 
 Touched = dict[Target, Instant]
 """Target -> earliest instant at which one of its facts changed."""

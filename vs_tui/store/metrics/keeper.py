@@ -20,13 +20,13 @@ from vs_tui.model.teams import Environments, Team, Teams
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store import rows
+from vs_tui.store.folding.shipped_changes import place_deploys
+from vs_tui.store.folding.span_folding import Change
+from vs_tui.store.folding.vcs_history import write_history
 from vs_tui.store.metrics.affected_targets import affected_targets
 from vs_tui.store.metrics.facts import Facts, know_since_all
 from vs_tui.store.metrics.judging import Judging
 from vs_tui.store.metrics.verdicts import forget
-from vs_tui.store.shipped_changes import place_deploys
-from vs_tui.store.span_folding import Change
-from vs_tui.store.vcs_history import write_history
 
 log = logging.getLogger(__name__)
 

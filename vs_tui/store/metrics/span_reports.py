@@ -27,8 +27,8 @@ from vs_tui.model.teams import Teams
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span, Status
 from vs_tui.store import rows
-from vs_tui.store.filter_sql import span_where
-from vs_tui.store.past_runs import read_histories
+from vs_tui.store.queries.filter_sql import span_where
+from vs_tui.store.queries.past_runs import read_histories
 from vs_tui.store.reported_spans import IS_RUN, KIND, PULL_REQUEST, PULL_REQUEST_MORE
 
 _STATUSES: Final = {status.value: status for status in Status}

@@ -15,7 +15,7 @@ from textual.widgets import Input
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant, parse_duration
 from vs_tui.model.vocabulary import Span
-from vs_tui.store.reader_protocol import Unreachable
+from vs_tui.store.queries.reader_protocol import Unreachable
 from vs_tui.tui import actions, filtering
 from vs_tui.tui.banners import banner
 from vs_tui.tui.headline import headline

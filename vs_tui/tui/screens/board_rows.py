@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from vs_tui.model.time import Instant
-from vs_tui.store.reader_protocol import Trace
+from vs_tui.store.queries.reader_protocol import Trace
 from vs_tui.traces.axis import short
 from vs_tui.traces.board import Board, Totals
 from vs_tui.traces.next_action import Section

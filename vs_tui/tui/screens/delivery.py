@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from textual.widget import Widget
 
 from vs_tui.model.display import clean
-from vs_tui.store.reader_protocol import DeliveryDetail
+from vs_tui.store.queries.reader_protocol import DeliveryDetail
 from vs_tui.tui import delivery_document
 from vs_tui.tui.resending import ask_and_send, send_here
 from vs_tui.tui.screens.base import View

@@ -15,7 +15,7 @@ from textual.widget import Widget
 from vs_tui.model.display import clean
 from vs_tui.model.time import MINUTE, iso
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store.reader_protocol import DeliveryDetail, DeliveryPage, DeliveryRow
+from vs_tui.store.queries.reader_protocol import DeliveryDetail, DeliveryPage, DeliveryRow
 from vs_tui.tui import delivery_document
 from vs_tui.tui.delivery_document import ROLES, size_text, verdict_glyph
 from vs_tui.tui.screens.delivery import act_on

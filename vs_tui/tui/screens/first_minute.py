@@ -12,7 +12,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from vs_tui.model.time import SECOND, Instant
-from vs_tui.store.reader_protocol import DeliveryRow
+from vs_tui.store.queries.reader_protocol import DeliveryRow
 from vs_tui.tui import first_minute, onboarding
 from vs_tui.tui.first_minute import Facts, Line
 from vs_tui.tui.session import Session

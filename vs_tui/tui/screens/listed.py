@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from vs_tui.model.time import Instant
-from vs_tui.store.reader_protocol import COUNTED, Counts
+from vs_tui.store.queries.reader_protocol import COUNTED, Counts
 from vs_tui.tui.screens.base import View
 from vs_tui.tui.theme import Look
 from vs_tui.tui.widgets.framed import Framed

@@ -10,7 +10,7 @@ from textual.widget import Widget
 from vs_tui.model.display import clean
 from vs_tui.model.time import SECOND, Instant
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store.reader_protocol import DeliveryRow, SourceHealth, Tally
+from vs_tui.store.queries.reader_protocol import DeliveryRow, SourceHealth, Tally
 from vs_tui.tui import source_status, span_format
 from vs_tui.tui.bodies import DocLine
 from vs_tui.tui.delivery_document import ROLES, field, verdict_glyph

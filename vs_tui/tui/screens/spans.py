@@ -13,7 +13,7 @@ from textual.widget import Widget
 from vs_tui.model.display import clean
 from vs_tui.model.time import SECOND, Instant, format_duration
 from vs_tui.model.vocabulary import Span, State
-from vs_tui.store.reader_protocol import COUNTED, Counts
+from vs_tui.store.queries.reader_protocol import COUNTED, Counts
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, longest_name
 from vs_tui.tui.screens.listed import ListedView, counts_text

@@ -9,7 +9,7 @@ from textual.widget import Widget
 from vs_tui.model.display import clean
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
-from vs_tui.store.reader_protocol import Trace
+from vs_tui.store.queries.reader_protocol import Trace
 from vs_tui.traces.evidence import is_machine
 from vs_tui.traces.outline import Elsewhere
 from vs_tui.tui import span_format

@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from vs_tui.model.time import Instant, format_duration
 from vs_tui.model.vocabulary import Span
-from vs_tui.store.reader_protocol import TraceSummary
+from vs_tui.store.queries.reader_protocol import TraceSummary
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece, longest_name
 from vs_tui.tui.screens.listed import ListedView

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.store.reader_protocol import Baseline
+from vs_tui.store.queries.reader_protocol import Baseline
 from vs_tui.traces.trace_tree import Row, children_of
 from vs_tui.traces.upcoming import PastRun, Upcoming, upcoming
 from vs_tui.tui import span_format

@@ -8,7 +8,7 @@ from typing import Final
 
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span, State
-from vs_tui.store.reader_protocol import Baseline
+from vs_tui.store.queries.reader_protocol import Baseline
 from vs_tui.traces.axis import Axis
 from vs_tui.traces.evidence import CONTEXT
 from vs_tui.traces.outline import Outline

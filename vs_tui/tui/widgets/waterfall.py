@@ -16,7 +16,7 @@ from textual.message import Message
 from vs_tui.model.settings import DEFAULT_THRESHOLDS
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
-from vs_tui.store.reader_protocol import Baseline, Trace
+from vs_tui.store.queries.reader_protocol import Baseline, Trace
 from vs_tui.traces.axis import Axis, broken, linear
 from vs_tui.traces.evidence import CONTEXT, is_machine
 from vs_tui.traces.outline import Elsewhere, Outline, outline

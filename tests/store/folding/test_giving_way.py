@@ -1,0 +1,76 @@
+"""How folding shares the process with receiving."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.store.conftest import custom
+from vs_tui.log import append_queue
+from vs_tui.store.folding import projection
+from vs_tui.store.folding.projector import Projector
+from vs_tui.store.writer import Writer
+
+SENDERS = 8
+
+
+@pytest.fixture
+def folds(monkeypatch) -> list[int]:
+    """Deliveries that each transaction of the projector folded; folding gets no share of its
+    own."""
+    monkeypatch.setattr(projection, "LEAST_SHARE", 1e-6)
+    found: list[int] = []
+    real = Projector.fold_some
+
+    def fold_some(self, *args, **kwargs):
+        folded = real(self, *args, **kwargs)
+        found.append(folded.deliveries)
+        return folded
+
+    monkeypatch.setattr(Projector, "fold_some", fold_some)
+    return found
+
+
+async def send(writer: Writer, each: int, first: int = 0) -> None:
+    """Senders that each send the next delivery as soon as one is acknowledged."""
+
+    async def sender(number: int) -> None:
+        for copy in range(each):
+            await writer.submit(custom("build", f"{first}-{number}-{copy}", "start"))
+
+    await asyncio.gather(*map(sender, range(SENDERS)))
+
+
+async def test_while_deliveries_keep_coming_they_are_not_folded_and_then_all_are(
+    open_writer, folds
+) -> None:
+    writer = await open_writer()
+    await send(writer, 20)
+    assert len(folds) <= 1, "at most what was begun before the second delivery came"
+    assert writer.behind >= 19 * SENDERS
+    await writer.folded()
+    assert sum(folds) == 20 * SENDERS
+
+
+async def test_a_read_that_waits_is_not_kept_waiting_by_deliveries(open_writer, folds) -> None:
+    writer = await open_writer()
+    await send(writer, 2)
+    sending = asyncio.create_task(send(writer, 40, first=1))
+    waited = asyncio.create_task(writer.caught_up(60))
+    done, _ = await asyncio.wait({sending, waited}, return_when=asyncio.FIRST_COMPLETED)
+    assert waited in done
+    assert await waited
+    await sending
+
+
+async def test_folding_has_its_share_though_deliveries_never_cease(
+    open_writer, folds, monkeypatch
+) -> None:
+    monkeypatch.setattr(projection, "LEAST_SHARE", 0.5)
+    monkeypatch.setattr(append_queue, "QUIET_SECONDS", 600)
+    writer = await open_writer()
+    async with asyncio.timeout(30):
+        await send(writer, 5)
+        while writer.behind:
+            await asyncio.sleep(0)

@@ -1,0 +1,188 @@
+"""Keys that very many spans share: what a delivery costs does not grow with them, and their links
+are the same in every order of arrival."""
+
+import random
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import pytest
+
+from tests.store.conftest import T, custom, ref
+from tests.store.tracing import World
+from vs_tui.log import sqlite_log
+from vs_tui.log.delivery import Intake
+from vs_tui.model.keys import is_moving, is_moving_version
+from vs_tui.store.folding import link_queue
+from vs_tui.store.folding.projector import Projector
+from vs_tui.store.maintenance import retention
+from vs_tui.traces.correlation import CROWD
+
+SHA = "a" * 40
+
+
+def both(kind: str, number: object, at: float, **more: object) -> Iterator[Intake]:
+    yield custom(kind, number, "start", at=int(at), **more)
+    yield custom(kind, number, "end", at=int(at) + 1)
+
+
+def deploy(version: str, environment: str, n: int) -> Iterator[Intake]:
+    tags = {"service": "api", "version": version, "environment": environment}
+    return both("deploy", n, n, tags=tags)
+
+
+def one_commit(n: int) -> Iterator[Intake]:
+    tags = {"commit": SHA, "service": "api", "environment": f"e{n}"}
+    return both("build" if n % 2 else "deploy", n, n, tags=tags)
+
+
+def one_hour(n: int) -> Iterator[Intake]:
+    kind = "incident" if n % 2 else "deploy"
+    return both(kind, n, n * 0.4, tags={"service": "api", "environment": "prod"})
+
+
+def one_hour_anywhere(n: int) -> Iterator[Intake]:
+    kind = "incident" if n % 2 else "deploy"
+    tags = {"service": "api", "environment": "" if n % 2 else f"prod-{n % 3}"}
+    return both(kind, n, n * 0.4, tags=tags)
+
+
+def one_parent(n: int) -> Iterator[Intake]:
+    if n == 0:
+        yield custom("pipeline", "p", "start")
+    yield from both("build", n, n, parentid="vstrace-customhttp-pipeline-default-p")
+    yield custom("pipeline", "p", "end", at=100_000 + n)
+
+
+HUBS: dict[str, Callable[[int], Iterator[Intake]]] = {
+    "latest": lambda n: deploy("latest", "prod", n),
+    "a snapshot": lambda n: deploy("1.0-SNAPSHOT", "prod", n),
+    "a version again and again": lambda n: deploy("1.0", "prod", n),
+    "a version on many instances": lambda n: deploy("1.0", f"i{n}", n),
+    "a commit": one_commit,
+    "an hour": one_hour,
+    "an hour, anywhere": one_hour_anywhere,
+    "a parent": one_parent,
+}
+
+
+def steps_of(world: World, intakes: list[Intake]) -> float:
+    """Instructions of SQLite's machine for a delivery, and rows it hands to Python."""
+    count = [0]
+
+    def count_up() -> int:
+        count[0] += 1
+        return 0
+
+    world.db.set_progress_handler(count_up, 10)
+    world.deliver(*intakes)
+    world.db.set_progress_handler(None, 0)
+    return count[0] / len(intakes)
+
+
+@pytest.mark.parametrize("name", HUBS)
+def test_what_a_delivery_costs_does_not_grow_with_the_hub(name) -> None:
+    hub = HUBS[name]
+    world = World()
+    costs = []
+    grown = 0
+    for size in (50, 500):
+        world.deliver(*([*hub(n)] for n in range(grown, size)))
+        costs.append(steps_of(world, [d for n in range(size, size + 10) for d in hub(n)]))
+        grown = size + 10
+    assert costs[1] < 2 * costs[0], costs
+
+
+@pytest.mark.parametrize("name", HUBS)
+def test_a_hub_has_the_same_links_in_every_order(name) -> None:
+    deliveries = [delivery for n in range(3 * CROWD) for delivery in HUBS[name](n)]
+    if name == "a commit":
+        deliveries += both("deploy", "late", 9_000, tags={"commit": SHA, "service": "api"})
+    forward = World().deliver(*deliveries)
+    expected = forward.rows()
+    assert World().deliver(*reversed(deliveries)).rows() == expected
+    random.Random(1).shuffle(deliveries)
+    assert World().deliver(*deliveries).rows() == expected
+    assert forward.rebuild().rows() == expected
+
+
+@pytest.mark.parametrize("number", [400, pytest.param(10_000, marks=pytest.mark.full)])
+def test_an_offer_links_those_that_wait_in_slices_with_deliveries_in_between(number) -> None:
+    seekers = [
+        custom("task", n, "start", at=n, parentid=ref("pipeline", "p")) for n in range(number)
+    ]
+    later = [custom("pipeline", "p", "start"), *(custom("job", n, "start") for n in range(120))]
+    world = World().deliver(seekers)
+    db, at_once = world.db, link_queue.LINKED_AT_ONCE
+    sqlite_log.append(db, later, world.folding.bodies, lambda _: True)
+    projector = Projector(at_once=10)
+    projector.opened(db)
+    linked, positions = [0], [projector.position]
+    while projector.behind:
+        projector.committed(projector.fold_some(db, world.folding))
+        linked.append(db.execute("SELECT COUNT(*) FROM links").fetchone()[0])
+        positions.append(projector.position)
+        if len(linked) == 4:  # a process that ends here goes on where it was
+            projector = Projector(at_once=10)
+            projector.opened(db)
+    assert linked[-1] == number
+    assert max(after - before for before, after in pairwise(linked)) == at_once
+    assert positions[-1] == projector.head
+    folded_while_linking = {at for at, n in zip(positions, linked, strict=True) if 0 < n < number}
+    assert len(folded_while_linking) > 2
+    reverse = World().deliver(later, seekers)
+    assert reverse.rows() == world.rows()
+    assert world.rebuild().rows() == reverse.rows()
+
+
+def test_the_one_build_of_a_version_is_found_among_its_many_deploys() -> None:
+    tags = {"service": "api", "version": "1.0"}
+    world = World().deliver(*both("build", "b", 0, tags=tags))
+    for n in range(2 * CROWD):
+        world.deliver(*deploy("1.0", f"i{n}", n))
+    parents = world.parents()
+    deploys = [parent for child, parent in parents.items() if "-deploy-" in child]
+    assert len(deploys) == 2 * CROWD
+    assert {parent.rpartition("-")[2] for parent in deploys} == {"b"}
+
+
+def test_many_keys_are_no_crowd() -> None:
+    world = World()
+    for n in range(2 * CROWD):
+        world.deliver(*both("build", f"other{n}", n, tags={"service": f"s{n}", "version": "2.0"}))
+    world.deliver(*both("build", "b", 0, tags={"service": "api", "version": "1.0"}))
+    world.deliver(*deploy("1.0", "prod", 5))
+    assert world.db.execute("SELECT * FROM crowded_keys").fetchall() == []
+    assert world.parents()["customhttp-deploy-default-5"] == "customhttp-build-default-b"
+
+
+def test_a_crowd_that_was_pruned_is_none_any_more() -> None:
+    """As a rebuild would see it."""
+    tags = {"commit": SHA, "service": "api"}
+    world = World().deliver(*both("deploy", "d", 1_000, tags=tags))
+    for n in range(CROWD + 1):
+        world.deliver(*both("build", n, n, tags=tags))
+    assert not world.links()
+    assert world.db.execute("SELECT COUNT(*) FROM crowded_keys").fetchone()[0] > 0
+    world.db.execute("BEGIN")
+    retention.prune_traces(world.db, T + 6 * 1_000_000, None)
+    retention.relink_scattered(world.db, world.folding)
+    world.db.execute("COMMIT")
+    assert world.db.execute("SELECT COUNT(*) FROM crowded_keys").fetchone()[0] == 0
+    assert len(world.links()) + sum(map(bool, world.parents().values())) > 0
+
+
+@pytest.mark.parametrize(
+    "version",
+    ["latest", "LATEST", "1.0-SNAPSHOT", "main", "feature/login", "refs/heads/x", "latest-alpine"],
+)
+def test_a_version_that_moves_is_no_key(version) -> None:
+    assert is_moving_version(version)
+    assert is_moving("artifact", f"api@{version}")
+
+
+@pytest.mark.parametrize(
+    "version", ["1.0", "v1.4.0-rc1", "2026.11.29", "sha256:0b31", "3f2a9c1", "api/v1.2"]
+)
+def test_a_version_that_stays_is_one(version) -> None:
+    assert not is_moving_version(version)
+    assert not is_moving("artifact", f"api@{version}")

@@ -1,0 +1,100 @@
+"""Prune, then rebuild, gives the same as prune: no delivery is left that tells of what is gone."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from tests.store.conftest import T, custom, rebuilt, ref, rows_of
+from vs_tui.model.time import DAY, iso
+from vs_tui.sources.base import Inbound
+from vs_tui.sources.reading import intake_of, read
+from vs_tui.sources.registry import one_source
+from vs_tui.store.maintenance.retention import count_prunable
+
+
+@pytest.fixture(autouse=True)
+def _later(clock) -> None:
+    """People decide after what they decide about; their decisions are deliveries, too."""
+    clock.now = T + 100 * DAY
+
+
+def alerts(*told, at: int):
+    """A notification that arrives `at` days into the test; (name, start, end) in days."""
+    body = {
+        "version": "4",
+        "alerts": [
+            {
+                "status": "firing" if end is None else "resolved",
+                "fingerprint": name,
+                "startsAt": iso(T + int(start * DAY)),
+                "endsAt": "0001-01-01T00:00:00Z" if end is None else iso(T + int(end * DAY)),
+                "labels": {"alertname": name, "service": name},
+            }
+            for name, start, end in told
+        ],
+    }
+    source = one_source("alertmanager")
+    inbound = Inbound("/alertmanager", {}, orjson.dumps(body), T + at * DAY)
+    return intake_of(source, inbound, read(source, inbound))
+
+
+async def pruned(writer, before: int):
+    """What pruning did; a rebuild changes nothing about what it left."""
+    counted = await writer.run(lambda db: count_prunable(db, T + before * DAY))
+    found = await writer.prune(T + before * DAY)
+    assert found == counted
+    left = await rows_of(writer)
+    await rebuilt(writer)
+    assert await rows_of(writer) == left
+    return found
+
+
+async def names(writer) -> set[str]:
+    found = await writer.run(lambda db: db.execute("SELECT name FROM spans").fetchall())
+    return {name for (name,) in found}
+
+
+async def test_what_shares_a_body_with_something_live_is_kept_and_counted(open_writer) -> None:
+    writer = await open_writer()
+    await writer.submit(alerts(("aaa", 0, None), ("bbb", 0, None), at=0))
+    await writer.submit(alerts(("aaa", 0, 0.1), at=1))
+    found = await pruned(writer, 20)
+    assert (found.traces, found.deliveries, found.held) == (0, 0, 1)
+    await writer.submit(alerts(("bbb", 0, 2), at=2))
+    found = await pruned(writer, 20)
+    assert (found.traces, found.held) == (2, 0)
+    assert await names(writer) == set()
+
+
+async def test_what_is_kept_keeps_what_shares_its_bodies_in_turn(open_writer) -> None:
+    writer = await open_writer()
+    await writer.submit(alerts(("aaa", 0, 1), ("bbb", 0, 1), at=1))
+    await writer.submit(alerts(("bbb", 0, 1), ("ccc", 1, None), at=1))
+    await writer.submit(alerts(("ddd", 0, 1), at=1))
+    found = await pruned(writer, 20)
+    assert (found.traces, found.held) == (1, 2)
+    assert await names(writer) == {"aaa", "bbb", "ccc"}
+
+
+async def test_old_traces_that_arrived_late_do_not_come_back(open_writer) -> None:
+    """History that was imported today: the deliveries are young, what they tell of is old."""
+    writer = await open_writer()
+    for action, at in (("start", 0), ("end", 60)):
+        late = custom("build", "old", action, at)
+        await writer.submit(late._replace(received_at=T + 100 * DAY))
+    await writer.submit(custom("build", "new", "start", 99 * 86_400))
+    found = await pruned(writer, 20)
+    assert (found.traces, found.deliveries) == (1, 2)
+    spans, _ = await rows_of(writer)
+    assert [row[0] for row in spans] == [ref("build", "new")]
+
+
+@pytest.mark.parametrize("moved", [0.001, -0.001])
+async def test_a_delivery_under_a_former_key_lives_as_long_as_its_span(open_writer, moved) -> None:
+    writer = await open_writer()
+    await writer.submit(alerts(("aaa", 0, None), at=0))
+    await writer.submit(alerts(("aaa", moved, None), at=1))
+    found = await pruned(writer, 20)
+    assert (found.traces, found.deliveries) == (0, 0)
+    assert await names(writer) == {"aaa"}

@@ -1,0 +1,278 @@
+"""One transaction of the writer: folds events, links spans and updates the read models, or does
+nothing.
+
+It is synchronous and runs as a whole on the writer's thread, so that no two transactions interleave
+(400 acknowledged rows became 200 when handlers shared a connection).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeVar
+
+import orjson
+
+from vs_tui.log.delivery import UNKNOWN_SOURCE, Rejection
+from vs_tui.log.replayed_bodies import SameBodies
+from vs_tui.log.sqlite_log import count
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Event, State, Verdict
+from vs_tui.store.folding import link_queue, renamed
+from vs_tui.store.folding.ended_runs import end_with_parents
+from vs_tui.store.folding.span_folding import (
+    Change,
+    Context,
+    EventCache,
+    fold_events,
+    load_spans,
+    refold,
+)
+from vs_tui.traces.correlation import LinkRules
+from vs_tui.traces.folding import WAITING_LIMIT, Folded
+
+REJECTIONS_KEPT: Final = 5_000
+UNKNOWN_KEPT: Final = 100
+"""Most refused requests that are kept for paths that no source has."""
+
+T = TypeVar("T")
+Hook = Callable[[sqlite3.Connection, Sequence[Change], Sequence[str]], None]
+"""(connection, changes, keys of spans that were deleted)."""
+
+
+@dataclass(slots=True)
+class Folding:
+    """The state that all transactions of one writer share."""
+
+    context: Context
+    cache: EventCache = field(default_factory=EventCache)
+    bodies: SameBodies = field(default_factory=SameBodies)
+    links: LinkRules = field(default_factory=LinkRules)
+    after_fold: Sequence[Hook] = ()
+    """Functions that update read models within the same transaction."""
+
+
+class Run(Protocol):
+    """Runs a function on the writer's connection, outside a transaction."""
+
+    async def __call__(self, work: Callable[[sqlite3.Connection], T], /) -> T: ...
+
+
+class Transact(Protocol):
+    """Runs a function in one transaction of the writer."""
+
+    async def __call__(
+        self, work: Callable[[sqlite3.Connection, Folding], T], /, *, synced: bool = True
+    ) -> T: ...
+
+
+def next_seq(connection: sqlite3.Connection) -> int:
+    """The next number of the change feed, for this transaction."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'seq'").fetchone()
+    seq = 1 if row is None else int(row[0]) + 1
+    # This costs a third of an upsert that returns the value.
+    connection.execute("REPLACE INTO meta VALUES ('seq', ?)", (seq,))
+    return seq
+
+
+def in_transaction(
+    db: sqlite3.Connection,
+    folding: Folding,
+    now: Instant,
+    work: Callable[[sqlite3.Connection, Folding], T],
+    *,
+    synced: bool = True,
+) -> T:
+    """Run `work` as one transaction; any exception rolls it back.
+
+    With `synced` False the commit does not wait for the disk. Power loss may undo it together with
+    its stored position, so use it only for work that can be folded again from the log.
+    """
+    folding.context.now = now
+    if not synced:
+        db.execute("PRAGMA synchronous = NORMAL")
+    try:
+        return _in_transaction(db, folding, work)
+    finally:
+        if not synced:
+            db.execute("PRAGMA synchronous = FULL")
+
+
+def _in_transaction(
+    db: sqlite3.Connection, folding: Folding, work: Callable[[sqlite3.Connection, Folding], T]
+) -> T:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(db, folding)
+        db.execute("COMMIT")
+    except BaseException:
+        folding.cache.clear()
+        folding.context.gone.clear()
+        folding.bodies.drop()
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    folding.bodies.keep()
+    return result
+
+
+def fold_and_link(
+    connection: sqlite3.Connection, events: Sequence[Event], folding: Folding
+) -> list[Change]:
+    """Fold events, then update links and read models."""
+    changes = fold_events(connection, events, folding.context, folding.cache)
+    return _after(connection, changes, folding)
+
+
+def refold_and_link(
+    connection: sqlite3.Connection, keys: Sequence[str], folding: Folding
+) -> list[Change]:
+    """Fold stored spans again, after a timeout or a change of the teams."""
+    changes = refold(connection, keys, folding.context, folding.cache)
+    return _after(connection, changes, folding)
+
+
+def fold_renamed(connection: sqlite3.Connection, folding: Folding) -> tuple[list[Change], bool]:
+    """Fold the next spans that a rename affects, in a transaction without deliveries. Returns the
+    changes, and whether more spans may wait."""
+    keys = renamed.waiting(connection)
+    more = folding.cache.names.waiting = len(keys) == renamed.AT_ONCE
+    if not keys:
+        return [], False
+    folding.context.seq = next_seq(connection)
+    changes = refold(connection, keys, folding.context, folding.cache, renamed=True)
+    renamed.done(connection, keys)
+    return _after(connection, changes, folding), more
+
+
+def link_waiting(connection: sqlite3.Connection, folding: Folding) -> list[Change]:
+    """Link the next spans of the queue (see `link_queue`) and update the read models. The spans
+    that offer a queued key are updated once, after its last seeker is linked."""
+    from vs_tui.store.folding.linker import offering, relink
+
+    folding.context.seq = next_seq(connection)
+    keys, token = link_queue.take(connection)
+    relink(connection, (), folding.context.seq, folding.links, also=keys)
+    ended = _end_jobs(connection, _unchanged(connection, keys), folding)
+    changed = [change for change in ended if change.old != change.new]
+    changed += _unchanged(connection, offering(connection, [token]) - {c.new.key for c in changed})
+    for hook in folding.after_fold if changed else ():
+        hook(connection, changed, ())
+    return changed
+
+
+def _unchanged(connection: sqlite3.Connection, keys: Collection[str]) -> list[Change]:
+    """Changes of spans in which only the links differ."""
+    return [
+        Change(span, span, Folded(span, (), ()), new_keys=False)
+        for span in load_spans(connection, keys).values()
+    ]
+
+
+def _after(connection: sqlite3.Connection, changes: list[Change], folding: Folding) -> list[Change]:
+    if not changes:
+        return changes
+    from vs_tui.store.folding.linker import (
+        relink,  # imported with the first span, after the first rows
+    )
+
+    relink(connection, changes, folding.context.seq, folding.links)
+    changes = _end_jobs(connection, changes, folding)
+    gone = tuple(folding.context.gone)
+    folding.context.gone.clear()
+    for hook in folding.after_fold:
+        hook(connection, changes, gone)
+    return changes
+
+
+def _end_jobs(
+    connection: sqlite3.Connection, changes: Sequence[Change], folding: Folding
+) -> list[Change]:
+    from vs_tui.store.folding.linker import relink
+
+    def link(changed: Sequence[Change]) -> None:
+        relink(connection, changed, folding.context.seq, folding.links)
+
+    return end_with_parents(connection, changes, folding.context, folding.cache, link)
+
+
+def exists(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether a span has this key or ref."""
+    sql = (
+        "SELECT 1 FROM spans WHERE key = ?1 OR (short_ref = ?1 AND short_ref <> key) "
+        "OR (full_ref = ?1 AND full_ref <> '')"
+    )
+    return connection.execute(sql, (name,)).fetchone() is not None
+
+
+def record_rejections(
+    connection: sqlite3.Connection,
+    rejections: Sequence[Rejection],
+    counted: Mapping[str, int],
+    now: Instant,
+) -> None:
+    """Store refused requests for the Events view: the newest 5,000, with repeats counted. `counted`
+    has the numbers, by source, of further requests that are only counted."""
+    tallies = {(name, Verdict.REJECTED): (n, now, "request") for name, n in counted.items()}
+    count(connection, tallies)
+    for rejection in rejections:
+        tally = (1, rejection.received_at, rejection.kind)
+        count(connection, {(rejection.source, Verdict.REJECTED): tally})
+        # A repeat repeats the latest row; scanners try many paths in any order.
+        latest = "MAX(id) FROM rejections"
+        if rejection.source == UNKNOWN_SOURCE:
+            latest += " WHERE source = ?2 AND path = ?3"
+        updated = connection.execute(
+            "UPDATE rejections SET repeats = repeats + 1, received_at = ?1 WHERE id = "
+            f"(SELECT {latest}) AND source = ?2 AND path = ?3 AND reason = ?4",
+            (rejection.received_at, rejection.source, rejection.path, rejection.reason),
+        )
+        if updated.rowcount:
+            continue
+        connection.execute(
+            "INSERT INTO rejections (source, kind, path, received_at, status, reason, size, "
+            "headers, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                rejection.source,
+                rejection.kind,
+                rejection.path,
+                rejection.received_at,
+                rejection.status,
+                rejection.reason,
+                rejection.size,
+                orjson.dumps(dict(rejection.headers)).decode(),
+                rejection.body,
+            ),
+        )
+    # Separate limits, so that scanners do not displace refused requests of tools.
+    for those, kept in (("<>", REJECTIONS_KEPT), ("=", UNKNOWN_KEPT)):
+        connection.execute(
+            f"DELETE FROM rejections WHERE source {those} ?1 AND id <= (SELECT id FROM rejections "
+            f"WHERE source {those} ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+            (UNKNOWN_SOURCE, kept),
+        )
+
+
+def due_timeouts(
+    connection: sqlite3.Connection, timeouts: dict[str, int], now: Instant
+) -> list[str]:
+    """Keys of spans in flight whose timeout has passed, and of spans that were timed out too early
+    by a wrong clock."""
+    due: list[str] = []
+    for operation, limit in timeouts.items():
+        sql = (
+            "SELECT key FROM spans WHERE status = 'in_flight' AND derived = 0 AND operation = ?1 "
+            "AND started_at <= ?2 AND MAX(started_at, COALESCE(stage_at, 0)) "
+            "<= CASE state WHEN ?3 THEN ?4 ELSE ?2 END LIMIT 1000"
+        )
+        before, long_before = now - limit, now - max(limit, WAITING_LIMIT)
+        values = (operation, before, int(State.WAITING), long_before)
+        due.extend(key for (key,) in connection.execute(sql, values))
+    # These timed out by a wrong clock; a rebuild would show them in flight.
+    sql = (
+        "SELECT key FROM spans WHERE status IN ('error', 'timed_out') AND derived = 0 "
+        "AND ended_at > ? AND status = 'timed_out' LIMIT 1000"
+    )
+    due.extend(key for (key,) in connection.execute(sql, (now,)))
+    return due

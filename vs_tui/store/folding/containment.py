@@ -1,0 +1,251 @@
+"""Finds what the commit of a deployment contains, from the history of branches (`vcs_history`).
+
+Each query handles a whole batch in one statement.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from vs_tui.model import keys
+from vs_tui.model.time import DAY, Instant
+from vs_tui.store import rows
+from vs_tui.store.folding.vcs_history import COMMITS_APART, DEFAULT_BRANCH, PUSH, default_branches
+
+FIRST_SHIPS: Final = 30 * DAY
+"""The first known deployment of a branch ships the changes of this time before it. Older changes
+were probably shipped by a deployment that was never reported."""
+MAX_CARRIED: Final = 5
+"""Most branches that are followed from a change to production."""
+_KEYS: Final = "IN (SELECT value FROM json_each(?))"
+_Row = tuple[Any, ...]
+
+
+class Commit(NamedTuple):
+    """One pushed commit that belongs to no known pull request."""
+
+    commit_id: str
+    push: str
+    at: Instant
+    authored: Instant | None
+    title: str
+    paths: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Contained:
+    """The changes in a stretch of a branch."""
+
+    pull_requests: dict[str, Instant] = field(default_factory=dict)
+    """Key -> time at which it reached its branch."""
+    commits: dict[str, Commit] = field(default_factory=dict)
+
+    def update(self, other: Contained) -> None:
+        self.pull_requests.update(other.pull_requests)
+        self.commits.update(other.commits)
+
+    def __bool__(self) -> bool:
+        return bool(self.pull_requests or self.commits)
+
+
+class Deployed(NamedTuple):
+    """A deployment whose commit is searched in the history of its project."""
+
+    key: str
+    project: str
+    ref: str
+    commit: str
+    taken: Instant
+    """Time at which its commit was taken; used if the commit is not found."""
+    ended_at: Instant
+
+
+_FIND: Final = (
+    rows.asked("key", "project", "ref", "commit_id", "taken", "ended")
+    + f"SELECT a.key, {DEFAULT_BRANCH.format('a.project')}, EXISTS (SELECT 1 FROM vcs_history r "
+    "WHERE r.project = a.project AND r.branch = a.ref), h.branch, c.at FROM asked a "
+    "LEFT JOIN vcs_commits c ON length(a.commit_id) >= 7 AND c.project = a.project "
+    "AND c.commit_id >= a.commit_id AND c.commit_id < a.commit_id || 'g' "
+    "LEFT JOIN vcs_history h ON h.key = c.key AND h.at <= a.ended ORDER BY h.kind, h.at, h.key"
+)
+
+
+def positions(
+    db: sqlite3.Connection, deploys: Sequence[Deployed]
+) -> dict[str, tuple[str, Instant]]:
+    """Deployment -> position of its commit: a branch, and the time up to which it has that branch's
+    changes."""
+    seen: dict[str, list[_Row]] = {}
+    for key, *place in rows.select_in(db, _FIND, map(tuple, deploys)):
+        seen.setdefault(key, []).append(tuple(place))
+    found = {}
+    for deploy in deploys:
+        default, is_branch, *_ = seen[deploy.key][0]
+        named = deploy.ref and is_branch
+        branch = deploy.ref if named else default
+        places = [(name, at) for *_, name, at in seen[deploy.key] if name is not None]
+        own = [(branch, at) for name, at in places if name in (branch, "")]
+        if not own and not named:
+            own = [place for place in places if keys.is_shared_branch(place[0], default)]
+        found[deploy.key] = own[0] if own else (branch, deploy.taken)
+    return found
+
+
+class Stretch(NamedTuple):
+    """The part of a branch's history in `(after, until]`."""
+
+    project: str
+    branch: str
+    after: Instant
+    until: Instant
+    through: tuple[str, ...] = ()
+    """The branches through which it was carried from there."""
+
+
+class _Merge(NamedTuple):
+    """A pull request in a stretch."""
+
+    stretch: int
+    key: str
+    at: Instant
+    base: str
+    source: str
+    since: Instant | None
+    """Time of the previous merge of its source into its base; None if the source has no history of
+    its own."""
+
+
+# For a merged pull request `h`: the previous merge of its source's history into its base.
+_SINCE: Final = (
+    "CASE WHEN h.source NOT IN ('', h.branch) AND EXISTS (SELECT 1 FROM vcs_history s "
+    "WHERE s.project = h.project AND s.branch = h.source) THEN COALESCE((SELECT p.at "
+    "FROM vcs_history p WHERE p.project = h.project AND p.source = h.source AND p.source <> '' "
+    "AND p.branch = h.branch AND p.at < h.at ORDER BY p.at DESC LIMIT 1), "
+    f"h.at - {FIRST_SHIPS}) END"
+)
+_HISTORY: Final = (
+    rows.asked("project", "branch", "after", "until")
+    + f"SELECT a.n, h.kind, h.key, h.at, h.branch, h.source, {_SINCE} FROM asked a "
+    "CROSS JOIN vcs_history h ON h.project = a.project AND h.branch IN (a.branch, '') "
+    f"AND h.at > a.after AND h.at <= a.until + {COMMITS_APART} ORDER BY h.at, h.key"
+)
+# The pull requests with the commits of a push, and the parents of a push.
+_BROUGHT: Final = (
+    f"SELECT DISTINCT c.key, 1, h.key, h.at, h.branch, h.source, {_SINCE} FROM vcs_commits c "
+    "CROSS JOIN vcs_commits p ON p.project = c.project AND p.commit_id = c.commit_id "
+    f"CROSS JOIN vcs_history h ON h.key = p.key AND h.kind = 0 WHERE c.key {_KEYS}"
+)
+_ABOVE: Final = (
+    "SELECT s.key, 0, p.key, h.at, h.branch, h.source, NULL FROM spans s CROSS JOIN spans p "
+    "ON p.key = s.parent_key AND p.operation = 'pull_request' LEFT JOIN vcs_history h "
+    f"ON h.key = p.key WHERE s.parent_key <> '' AND s.key {_KEYS}"
+)
+_COMMITS: Final = (
+    "SELECT commit_id, key, at, authored, title, paths FROM vcs_commits "
+    f"WHERE key {_KEYS} ORDER BY at, commit_id"
+)
+
+
+def contained(db: sqlite3.Connection, stretches: Sequence[Stretch]) -> list[Contained]:
+    """The changes in each stretch, including those carried to it from other branches."""
+    found = [Contained() for _ in stretches]
+    merges: list[_Merge] = []
+    pushes: dict[str, list[int]] = {}
+    for n, kind, key, at, *names in rows.select_in(db, _HISTORY, map(tuple, stretches)):
+        if kind == PUSH:
+            pushes.setdefault(key, []).append(n)
+        elif at <= stretches[n].until:
+            merges.append(_Merge(n, key, at, *names))
+    merges += _pushed(db, stretches, pushes, found)
+    carried: list[tuple[_Merge, Stretch]] = []
+    for merge in merges:
+        own = stretches[merge.stretch]
+        base = merge.base or own.branch
+        through = (*own.through, *dict.fromkeys((own.branch, base)))
+        if merge.since is None or merge.source in through or len(through) >= MAX_CARRIED:
+            found[merge.stretch].pull_requests[merge.key] = merge.at
+        else:
+            stretch = Stretch(own.project, merge.source, merge.since, merge.at, through)
+            carried.append((merge, stretch))
+    if carried:
+        defaults = default_branches(db, {stretch.project for _, stretch in carried})
+        for (merge, stretch), brought in zip(
+            carried, contained(db, [stretch for _, stretch in carried]), strict=True
+        ):
+            own_found = found[merge.stretch]
+            if brought and keys.is_shared_branch(merge.source, defaults[stretch.project]):
+                own_found.update(brought)  # it only promotes changes merged before
+            else:  # a stacked pull request; the pushes to its branch are its own commits
+                own_found.pull_requests.update(brought.pull_requests)
+                own_found.pull_requests[merge.key] = merge.at
+    return found
+
+
+def _pushed(
+    db: sqlite3.Connection,
+    stretches: Sequence[Stretch],
+    pushes: Mapping[str, Sequence[int]],
+    found: Sequence[Contained],
+) -> list[_Merge]:
+    """The pull requests whose commits were pushed; commits without a pull request are added to
+    `found`."""
+    brought: dict[str, list[tuple[Any, ...]]] = {}
+    for push, *request in (
+        *rows.select_in(db, _BROUGHT, pushes),
+        *rows.select_in(db, _ABOVE, pushes),
+    ):
+        brought.setdefault(push, []).append(tuple(request))
+    commits: dict[str, list[Commit]] = {}
+    for sha, push, at, authored, title, paths in rows.select_in(db, _COMMITS, pushes):
+        files = tuple(paths.split("\n")) if paths else ()
+        commits.setdefault(push, []).append(Commit(sha, push, at, authored, title, files))
+    merges = []
+    for push, listed in pushes.items():
+        requests = brought.get(push, [])
+        for n in listed:
+            stretch = stretches[n]
+            branch, after, until = stretch.branch, stretch.after, stretch.until
+            own = [commit for commit in commits.get(push, ()) if after < commit.at <= until]
+            if not own:
+                continue
+            for by_commit, key, at, base, source, since in requests:
+                if by_commit != requests[0][0]:
+                    continue  # commits are stronger evidence than the parent of a push
+                if at is None:
+                    found[n].pull_requests.setdefault(key, own[-1].at)
+                elif base in (branch, ""):
+                    # A pull request in the stretch has its own row, whichever clock is ahead.
+                    if not after < at <= until:
+                        merges.append(_Merge(n, key, min(at, until), base, source, since))
+                elif by_commit:
+                    merges.append(_Merge(n, key, at, base, source, since))
+            if not requests:
+                found[n].commits.update(
+                    (commit.commit_id, commit)
+                    for commit in own
+                    if len(own) == 1 or not commit.title.startswith("Merge ")
+                )
+    return merges
+
+
+def paths_of(db: sqlite3.Connection, pull_requests: Iterable[str]) -> dict[str, set[str]]:
+    """Merged pull request -> files that it touched; absent if no push listed any."""
+    found: dict[str, set[str]] = {}
+    sql = (
+        "SELECT h.key, c.paths FROM vcs_history h JOIN vcs_history p ON p.project = h.project "
+        "AND p.kind = 1 AND p.branch = h.source AND p.at <= h.at AND p.at > h.at - ?1 "
+        "JOIN vcs_commits c ON c.key = p.key WHERE h.source <> '' AND h.kind = 0 "
+        "AND h.key IN (SELECT value FROM json_each(?2)) UNION SELECT m.key, c.paths "
+        "FROM vcs_commits m JOIN vcs_commits o ON o.project = m.project "
+        "AND o.commit_id = m.commit_id JOIN vcs_history p ON p.key = o.key AND p.kind = 1 "
+        "JOIN vcs_commits c ON c.key = p.key "
+        "WHERE m.key IN (SELECT value FROM json_each(?2))"
+    )
+    listed = list(pull_requests)
+    for key, paths in db.execute(sql, (3 * FIRST_SHIPS, rows.as_json(listed))):
+        if paths:
+            found.setdefault(key, set()).update(paths.split("\n"))
+    return found

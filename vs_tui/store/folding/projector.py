@@ -1,0 +1,240 @@
+"""The projector: applies the log in order, from a position that is stored with its result.
+
+Live traffic, a start after a crash and a rebuild work the same way: deliveries after a position are
+read, folded, linked and judged, in small transactions. The events that were parsed for the sender's
+answer stay in memory until they are folded, within bounds; all others are read from the log and
+parsed again.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from time import monotonic, thread_time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import orjson
+
+from vs_tui.log import sqlite_log
+from vs_tui.log.delivery import Intake
+from vs_tui.log.replayed_bodies import with_flag_of
+from vs_tui.log.sqlite_log import Entry
+from vs_tui.model.limits import MIB
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Event, Verdict
+from vs_tui.store.folding import batch, link_queue, renamed
+from vs_tui.store.folding.span_folding import Change
+
+if TYPE_CHECKING:
+    from vs_tui.sources.base import Parsed
+
+log = logging.getLogger(__name__)
+
+TARGET_SECONDS: Final = 0.02
+"""Target for the CPU time of one transaction; appends wait for it, and key presses wait for the
+interpreter."""
+LEAST_AT_ONCE: Final = 32
+"""Fewest deliveries in one transaction; judging deployments costs the same for few as for many."""
+MOST_AT_ONCE: Final = 500
+BACKLOG: Final = 500
+"""From this number of waiting deliveries on they are folded in large transactions, unless senders
+wait for their end. Each delivery then costs half as much: 500 at once compared with 35 at once."""
+REMEMBERED: Final = 10_000
+"""Most deliveries whose events are kept in memory until they are folded."""
+REMEMBERED_BYTES: Final = 32 * MIB
+"""Most bytes of the bodies of these deliveries."""
+
+
+Parse = Callable[[str, str, Mapping[str, str], bytes, Instant], "Parsed"]
+"""(source, path, headers, body, received at) -> the adapter's result."""
+
+
+class Folded(NamedTuple):
+    """The result of one transaction."""
+
+    position: int
+    deliveries: int
+    changes: Sequence[Change]
+    more: bool = False
+    """Whether spans affected by a rename must be folded again before the next delivery."""
+
+
+@dataclass(slots=True)
+class Projector:
+    """The state of the projection, and the deliveries that wait to be folded."""
+
+    position: int = 0
+    head: int = 0
+    at_once: int = 50
+    """Number of deliveries in the next transaction, adapted to the duration of the last ones."""
+    tried: int = 0
+    """The last delivery of the latest transaction, committed or not; 0 if it had none."""
+    busy: bool = False
+    """Whether senders wait for the end of a transaction."""
+    parse: Parse | None = None
+    """Parses stored deliveries; None for today's adapters."""
+    correct: Callable[..., None] = sqlite_log.correct
+    """Stores a new verdict for a delivery that is now parsed differently."""
+    _more: bool = False
+    _linking: bool = False
+    """Whether spans wait in `link_queue`."""
+    _linked_last: bool = False
+    _parsed: OrderedDict[int, tuple[int, Sequence[Event]]] = field(default_factory=OrderedDict)
+    _bytes: int = 0
+    _appended: deque[tuple[int, float]] = field(default_factory=deque)
+    """(position, time of the append), for the lag."""
+
+    def opened(self, db: sqlite3.Connection) -> None:
+        """Read the position and the head from the database."""
+        self.position, self.head = sqlite_log.position(db), sqlite_log.head(db)
+        self.look(db)
+        self._parsed.clear()
+        self._appended.clear()
+        self._bytes = 0
+        self._more = bool(renamed.waiting(db))
+        if self.behind:
+            self._appended.append((self.head, monotonic()))
+
+    def look(self, db: sqlite3.Connection) -> None:
+        """Check, at the end of a transaction, whether spans wait to be linked."""
+        self._linking = link_queue.is_waiting(db)
+
+    @property
+    def behind(self) -> int:
+        """Number of deliveries that are stored and not folded yet, plus one while spans wait."""
+        return max(self.head - self.position, 0) + self.spans_wait
+
+    @property
+    def spans_wait(self) -> bool:
+        """Whether spans affected by folded deliveries must still be folded or linked again."""
+        return self._more or self._linking
+
+    @property
+    def lag(self) -> float:
+        """Seconds since the oldest delivery that is not folded was stored; 0 if all are folded."""
+        return monotonic() - self._appended[0][1] if self._appended else 0.0
+
+    def appended(self, fresh: Sequence[tuple[int, Intake]]) -> None:
+        """Note that deliveries were committed to the log."""
+        for delivery_id, intake in fresh:
+            size = len(intake.body)
+            if len(self._parsed) < REMEMBERED and self._bytes + size <= REMEMBERED_BYTES:
+                accepted = intake.verdict is Verdict.ACCEPTED
+                self._parsed[delivery_id] = (size, intake.events if accepted else ())
+                self._bytes += size
+        if fresh:
+            self.head = max(self.head, fresh[-1][0])
+            self._appended.append((self.head, monotonic()))
+
+    def stored(self, head: int) -> None:
+        """Note that deliveries up to `head` came from a shared log; they are parsed when they are
+        folded."""
+        self.head = max(self.head, head)
+        self._appended.append((self.head, monotonic()))
+
+    def fold_some(self, db: sqlite3.Connection, folding: batch.Folding, limit: int = 0) -> Folded:
+        """Fold the next deliveries or link the next waiting spans, in turn. The caller begins and
+        commits the transaction, and then calls `committed`."""
+        if self._more:
+            self.tried = 0
+            changes, more = batch.fold_renamed(db, folding)
+            self.look(db)
+            return Folded(self.position, 0, changes, more)
+        if self._linking and (self.head <= self.position or not (limit or self._linked_last)):
+            self.tried, self._linked_last = 0, True
+            changes = batch.link_waiting(db, folding)
+            self.look(db)
+            return Folded(self.position, 0, changes)
+        self._linked_last = False
+        started = thread_time()
+        found = sqlite_log.ids_after(db, self.position, limit or self._wanted())
+        if found and found[0][1]:
+            self.tried = found[0][0]
+            before = orjson.loads(sqlite_log.read(db, [self.tried])[0].body)["before"]
+            _decide_pruning(db, int(before))
+            return self.pass_over(db, folding)
+        ids = [number for number, _ in takewhile(lambda each: not each[1], found)]
+        self.tried = ids[-1] if ids else 0
+        parsed = {number: self._parsed[number][1] for number in ids if number in self._parsed}
+        unread = [number for number in ids if number not in parsed]
+        if unread:
+            for entry in sqlite_log.read(db, unread):
+                parsed[entry.id] = self.reread(db, entry)
+        events = [event for number in ids for event in parsed[number]]
+        folding.context.seq = batch.next_seq(db)
+        changes = batch.fold_and_link(db, events, folding) if events else []
+        reached = ids[-1] if ids else self.head
+        sqlite_log.set_position(db, reached)
+        if not limit:
+            self._adapt(len(ids), thread_time() - started)
+        self.look(db)
+        return Folded(reached, len(ids), changes, folding.cache.names.waiting)
+
+    def pass_over(self, db: sqlite3.Connection, folding: batch.Folding, why: str = "") -> Folded:
+        """Skip the next delivery: a decision that was stored, or one that cannot be folded. The
+        latter is quarantined, with `why` in its reason."""
+        folding.context.seq = batch.next_seq(db)
+        ids = [number for number, _ in sqlite_log.ids_after(db, self.position, 1)]
+        for entry in sqlite_log.read(db, ids) if why else ():
+            reason = f"folding failed ({why}); `vs-tui db rebuild` tries again"
+            self.correct(
+                db, entry, kind=entry.kind, verdict=Verdict.QUARANTINED, reason=reason, keys=()
+            )
+        reached = ids[-1] if ids else self.head
+        sqlite_log.set_position(db, reached)
+        return Folded(reached, len(ids), ())
+
+    def committed(self, folded: Folded) -> None:
+        """Note that the transaction with this result is committed."""
+        self.position = folded.position
+        self._more = folded.more
+        self.head = max(self.head, folded.position)
+        while self._parsed and next(iter(self._parsed)) <= self.position:
+            _, (size, _) = self._parsed.popitem(last=False)
+            self._bytes -= size
+        while self._appended and self._appended[0][0] <= self.position:
+            self._appended.popleft()
+
+    def _wanted(self) -> int:
+        return MOST_AT_ONCE if self.behind >= BACKLOG and not self.busy else self.at_once
+
+    def _adapt(self, deliveries: int, seconds: float) -> None:
+        """Adapt the number of deliveries in a transaction to the target time; it grows by half at
+        most."""
+        if deliveries:
+            fitting = int(deliveries * TARGET_SECONDS / max(seconds, 1e-6))
+            self.at_once = max(LEAST_AT_ONCE, min(fitting, self.at_once * 3 // 2 + 1, MOST_AT_ONCE))
+
+    def reread(self, db: sqlite3.Connection, entry: Entry) -> Sequence[Event]:
+        """Parse a stored delivery with today's adapter, and correct its verdict in the log.
+
+        A quarantined delivery that can be parsed now becomes accepted.
+        """
+        if self.parse is None:
+            # Imported on first use, because people wait for the first rows.
+            from vs_tui.sources.reading import parse_stored
+
+            self.parse = parse_stored
+        headers = orjson.loads(entry.headers)
+        parsed = self.parse(entry.source, entry.path, headers, entry.body, entry.received_at)
+        events = parsed.events if parsed.verdict is Verdict.ACCEPTED else ()
+        reason = with_flag_of(parsed.reason, entry.reason)
+        if (parsed.kind, parsed.verdict.value, reason) != (entry.kind, entry.verdict, entry.reason):
+            keys = dict.fromkeys(event.key for event in events)
+            self.correct(
+                db, entry, kind=parsed.kind, verdict=parsed.verdict, reason=reason, keys=keys
+            )
+        return events
+
+
+def _decide_pruning(db: sqlite3.Connection, before: Instant) -> None:
+    """Store that pruning is pending, so that it is done even if the process dies."""
+    db.execute(
+        "INSERT INTO meta VALUES ('pruning', ?) "
+        "ON CONFLICT DO UPDATE SET value = MAX(value, excluded.value)",
+        (before,),
+    )

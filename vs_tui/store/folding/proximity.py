@@ -1,0 +1,216 @@
+"""Links an incident to a deploy because of their start times.
+
+`blamed` decides, as for the change fail rate; this module reads its input. Each query handles a
+whole batch and uses the spans as they are stored, so that the order of arrival does not matter. The
+changes that a deploy shipped are in `shipped_changes`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from vs_tui.metrics.attempts import order
+from vs_tui.metrics.facts import Outcome, spellings
+from vs_tui.metrics.failures import Course, blamed
+from vs_tui.metrics.reading import deployment_of, incident_of
+from vs_tui.metrics.rules import is_production
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Link, Rule, Span, Status
+from vs_tui.store import rows
+from vs_tui.store.folding.span_folding import Change, load_spans
+from vs_tui.traces.correlation import NAMED, LinkRules, Node
+
+NODE_COLUMNS: Final = (
+    "{0}.key, {0}.operation, COALESCE({0}.started_at, {0}.ended_at, {0}.last_event_at), "
+    "{0}.ended_at, {0}.status"
+)
+"""SQL columns of a span with the alias {0}; `node_of` reads them."""
+
+MAX_SUSPECTS: Final = 50
+"""Most deploys that are compared with an incident without an environment; the newest ones."""
+
+
+def node_of(row: Sequence[Any]) -> Node:
+    """The node of a row selected with NODE_COLUMNS."""
+    key, operation, at, ended_at, status = row
+    return Node(key, operation, at, ended_at, Status(status))
+
+
+_AFFECTED: Final = (
+    rows.asked("key", "project", "service", "environment", "began", "until", "named")
+    + "SELECT s.key FROM asked a CROSS JOIN spans s ON s.operation = 'incident' "
+    "AND s.service IN (a.service, '') AND (s.service <> '' OR s.project = a.project) "
+    "AND s.environment = a.named AND s.started_at >= a.began AND s.started_at <= a.until "
+    # incidents after the target's next deploy are not about this one
+    "AND s.started_at < COALESCE((SELECT n.started_at FROM spans n WHERE n.operation = 'deploy' "
+    "AND n.project = a.project AND n.service = a.service AND n.environment = a.environment "
+    "AND n.started_at > a.began AND n.status <> 'cancelled' ORDER BY n.started_at LIMIT 1), "
+    "9223372036854775807) "
+    # the first deploy of a service makes incidents of its project be about that service
+    "UNION SELECT s.key FROM asked a CROSS JOIN spans s ON s.operation = 'incident' "
+    "AND s.service = a.service AND s.service <> '' AND s.project = a.project "
+    "WHERE instr(a.project, '/') = 0 AND NOT EXISTS (SELECT 1 FROM spans o "
+    "WHERE o.operation = 'deploy' AND o.project = a.project AND o.service = a.service "
+    "AND o.key <> a.key)"
+)
+
+
+def affected(
+    connection: sqlite3.Connection, changes: Sequence[Change], rules: LinkRules
+) -> Iterator[str]:
+    """Incidents that these changes may link to another deploy."""
+    asked = set()
+    for change in changes:
+        places = [_place(span, rules) for span in (change.old, change.new)]
+        for place in places if places[0] != places[1] else ():
+            if place is not None:
+                until = place.ended_at + rules.incident_window
+                asked |= {
+                    (
+                        change.new.key,
+                        place.project,
+                        service,
+                        place.environment,
+                        place.began,
+                        until,
+                        n,
+                    )
+                    for service in place.services
+                    for n in ("", *spellings(place.environment))
+                }
+    return (key for (key,) in rows.select_in(connection, _AFFECTED, asked))
+
+
+class _Place(NamedTuple):
+    """The facts of a deploy that decide about incidents."""
+
+    project: str
+    services: Sequence[str]
+    """Its own service, and each artifact that it deployed together with others."""
+    environment: str
+    began: Instant
+    ended_at: Instant
+    names_version: bool
+    is_production: bool
+
+
+def _place(span: Span | None, rules: LinkRules) -> _Place | None:
+    """The facts of a deploy; None for other spans and for cancelled deploys."""
+    if span is None or span.operation != "deploy" or span.started_at is None:
+        return None
+    if span.status is Status.CANCELLED:
+        return None
+    d = deployment_of(span)
+    services = (span.service, *(name for name, _ in d.parts))
+    where = (span.project, services, span.environment, span.started_at, d.ended_at)
+    return _Place(*where, bool(d.version_of()), is_production(span, rules.environments))
+
+
+PLACELESS: Final = (
+    "(instr({0}.project, '/') = 0 AND NOT EXISTS (SELECT 1 FROM spans o "
+    "WHERE o.operation = 'deploy' AND o.project = {0}.project AND o.service = {0}.service))"
+)
+"""SQL: whether incident {0} names a service without a repository. If no service of that name is
+deployed in the incident's project, it is about that service in any project."""
+_OWN: Final = f"(d.project = a.project OR {PLACELESS.format('a')})"
+_BEGUN: Final = (
+    "SELECT a.key, s.key FROM asked a CROSS JOIN spans s "
+    "ON s.rowid IN (SELECT d.rowid FROM spans d WHERE d.operation = 'deploy' AND {} "
+    "AND d.status <> 'cancelled' AND d.started_at <= a.at "
+    "ORDER BY d.started_at DESC, d.key DESC LIMIT {}) WHERE {}"
+)
+# A deploy of several artifacts offers the version of each.
+_BROUGHT: Final = (
+    "SELECT a.key, s.key FROM asked a CROSS JOIN spans s ON s.rowid IN (SELECT d.rowid "
+    "FROM offers o CROSS JOIN spans d ON d.key = o.key WHERE o.token > 'artifact:' || a.service "
+    "|| '@' AND o.token < 'artifact:' || a.service || 'A' AND d.operation = 'deploy' "
+    "AND d.project = a.project AND a.environment IN ('', d.environment) "
+    "AND d.status <> 'cancelled' AND d.started_at <= a.at "
+    f"ORDER BY d.started_at DESC, d.key DESC LIMIT {MAX_SUSPECTS}) WHERE a.service <> '' "
+    "AND NOT EXISTS (SELECT 1 FROM spans o WHERE o.operation = 'deploy' "
+    "AND o.project = a.project AND o.service = a.service)"
+)
+_SUSPECTS: Final = rows.asked(
+    "key", "project", "service", "environment", "at"
+) + " UNION ALL ".join(
+    (
+        _BEGUN.format(
+            f"d.service = a.service AND d.environment = a.environment AND {_OWN}",
+            *(1, "a.service <> '' AND a.environment <> ''"),
+        ),
+        _BEGUN.format(
+            f"d.service = a.service AND {_OWN}",
+            *(MAX_SUSPECTS, "a.service <> '' AND a.environment = ''"),
+        ),
+        _BEGUN.format(
+            "d.project = a.project AND a.environment IN ('', d.environment)",
+            *(MAX_SUSPECTS, "a.service = '' AND a.project <> ''"),
+        ),
+        _BROUGHT,
+    )
+)
+
+
+def _suspects(
+    connection: sqlite3.Connection, incidents: Mapping[str, Span]
+) -> dict[str, list[str]]:
+    """Incident -> the newest started deploys of its service and environment, or of its project if
+    it names no service."""
+    asked = [
+        (key, span.project, span.service, name, span.started_at)
+        for key, span in incidents.items()
+        if span.started_at is not None
+        for name in (spellings(span.environment) if span.environment else ("",))
+    ]
+    found: dict[str, list[str]] = {}
+    for child, key in rows.select_in(connection, _SUSPECTS, asked):
+        found.setdefault(child, []).append(key)
+    return found
+
+
+def candidates(
+    connection: sqlite3.Connection,
+    incidents: Mapping[str, Span],
+    links: Mapping[str, Sequence[Link]],
+    rules: LinkRules,
+) -> dict[str, list[tuple[Rule, Node]]]:
+    """Incident -> the deploy that it is about, unless a link names that deploy already."""
+    suspects = _suspects(connection, incidents)
+    wanted = {link.parent for key in incidents for link in links[key]}.union(*suspects.values())
+    deploys = {
+        key: span
+        for key, span in load_spans(connection, wanted).items()
+        if span.operation == "deploy"
+    }
+
+    def rank(key: str) -> tuple[bool, Instant, str]:
+        """Sorts production before other environments, then newest first."""
+        return (is_production(deploys[key], rules.environments), deploys[key].at, key)
+
+    found = {}
+    for key, span in incidents.items():
+        names = spellings(span.environment) if span.environment else None
+        named = [link.parent for link in links[key] if link.rule in NAMED]
+        alike = [
+            link.parent
+            for link in links[key]
+            if link.parent in deploys
+            and link.rule not in NAMED
+            and (names is None or deploys[link.parent].environment in names)
+        ]
+        incident = incident_of(span, [each for each in named if each in deploys], alike)
+        if incident is None:
+            continue
+        suspect = max(suspects.get(key, ()), key=rank, default=None)
+        about = {*incident.linked, *alike, *([suspect] if suspect else ())}
+        deployments = sorted((deployment_of(deploys[each]) for each in about), key=order)
+        pending = [d for d in deployments if d.outcome is Outcome.PENDING]
+        course = Course(deployments)
+        guilty = blamed(incident, course, rules.incident_window, pending)
+        known = {link.parent for link in links[key]}
+        found[key] = [
+            (Rule.PROXIMITY, Node.of(deploys[d.key])) for d in guilty if d.key not in known
+        ]
+    return found

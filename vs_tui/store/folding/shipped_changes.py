@@ -1,0 +1,254 @@
+"""Links a deploy to the changes it shipped: those its commit contains and no earlier deploy had.
+
+Everything is computed from the stored spans and `vcs_history` once the parents are known, so that
+the order of arrival does not matter.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from vs_tui.metrics.reading import deployment_of
+from vs_tui.model.keys import is_moving_version
+from vs_tui.model.vocabulary import Link, Rule, Span, cuts
+from vs_tui.store import rows
+from vs_tui.store.folding import proximity
+from vs_tui.store.folding.containment import (
+    FIRST_SHIPS,
+    Contained,
+    Deployed,
+    Stretch,
+    contained,
+    positions,
+)
+from vs_tui.store.folding.span_folding import Change, load_spans
+from vs_tui.store.folding.vcs_history import Told, write_history
+from vs_tui.traces.correlation import Node, links_of
+
+_TARGET: Final = (
+    "{0}.project = {1}.project AND {0}.service = {1}.service AND {0}.environment = {1}.environment"
+)
+_KEYS: Final = "IN (SELECT value FROM json_each(?))"
+# Spans above a change do not tell when one of its commits was taken.
+_CHANGES: Final = "('sprint', 'issue', 'pull_request', 'push')"
+_TAKEN: Final = (
+    "WITH RECURSIVE up(start, parent, at) AS (SELECT key, parent_key, started_at FROM spans "
+    f"WHERE key {_KEYS} UNION SELECT up.start, u.parent_key, CASE WHEN u.operation IN "
+    "('build', 'pipeline') THEN u.started_at END FROM up CROSS JOIN spans u ON u.key = up.parent "
+    f"WHERE u.operation NOT IN {_CHANGES}) SELECT start, MIN(at) FROM up GROUP BY start"
+)
+
+
+def relink_shipped(
+    connection: sqlite3.Connection,
+    changes: Sequence[Change],
+    relinked: Mapping[str, Span],
+    moved: Iterable[str],
+    disabled: Collection[Rule],
+) -> dict[str, tuple[list[Link], list[Link]]]:
+    """Deploy -> its SHIPS links (stored ones, wanted ones), for all deploys that may have new ones.
+
+    `relinked` are spans whose other links were recomputed; `moved` are spans with a new parent.
+    """
+    told = write_history(connection, [change.new for change in changes])
+    moved = set(moved)
+    placed = _to_place(connection, changes, moved, told)
+    known = {**relinked, **load_spans(connection, placed - relinked.keys())}
+    steps = place_deploys(connection, {key: known[key] for key in placed})
+    affected = {
+        *placed,
+        *(row[0] for row in rows.select_in(connection, _AFTER_DEPLOYS, _reached(steps))),
+        *_after_history(connection, told, moved),
+        *(key for key, span in relinked.items() if span.operation == "deploy"),
+    }
+    known.update(load_spans(connection, affected - known.keys()))
+    deploys = {key: known[key] for key in affected}
+    if not deploys:
+        return {}
+    shipped = _nodes(connection, contained_in(connection, deploys))
+    stored = rows.links_above(connection, deploys)
+    shipping = {}
+    for key, span in deploys.items():
+        before = [link for link in stored.get(key, ()) if link.rule is Rule.SHIPS]
+        others = {link.parent for link in stored.get(key, ()) if link.rule is not Rule.SHIPS}
+        after = links_of(
+            Node.of(span),
+            (),
+            lambda _: (),
+            cut=others.union(cuts(span.attributes)),
+            extra=shipped.get(key, ()),
+            disabled=disabled,
+            most=len(shipped.get(key, ())),
+        )
+        shipping[key] = (before, after)
+    return shipping
+
+
+_PLACED_BY: Final = (
+    "WITH RECURSIVE below(key) AS (SELECT value FROM json_each(?1) UNION SELECT s.key FROM below "
+    "CROSS JOIN spans s ON s.parent_key <> '' AND s.parent_key = below.key AND s.derived = 0 "
+    f"WHERE s.operation NOT IN {_CHANGES}) "
+    "SELECT d.key FROM below CROSS JOIN vcs_deploys d ON d.key = below.key "
+    "UNION SELECT d.key FROM (SELECT json_extract(value, '$[0]') AS project, "
+    "json_extract(value, '$[1]') AS commit_id FROM json_each(?2)) a CROSS JOIN vcs_deploys d "
+    "ON d.project = a.project AND d.version >= substr(a.commit_id, 1, 7) AND d.version <> '' "
+    "AND d.version <= a.commit_id AND substr(a.commit_id, 1, length(d.version)) = d.version "
+    "UNION SELECT d.key FROM json_each(?3) a CROSS JOIN vcs_deploys d "
+    "ON d.project = json_extract(a.value, '$[0]') AND d.ref = json_extract(a.value, '$[1]') "
+    "AND d.ref NOT IN ('', d.branch) "
+    "UNION SELECT key FROM vcs_deploys WHERE project IN (SELECT value FROM json_each(?4))"
+)
+
+
+def _to_place(
+    connection: sqlite3.Connection, changes: Sequence[Change], moved: Iterable[str], told: Told
+) -> set[str]:
+    """Deploys whose commit may have a new position: the changed ones, those of changed commits and
+    branches, and those below runs that moved."""
+    own = {
+        change.new.key
+        for change in changes
+        if "deploy" in (change.new.operation, change.old and change.old.operation)
+    }
+    later = {
+        change.new.key
+        for change in changes
+        if (old := change.old) is not None
+        and (old.started_at, old.operation) != (change.new.started_at, change.new.operation)
+    }
+    branches = {moment[:2] for moment in told.moments}
+    asked: tuple[Collection[object], ...] = (
+        later.union(moved),
+        told.commits,
+        branches,
+        told.defaults,
+    )
+    if not any(asked):
+        return own
+    return own.union(
+        key for (key,) in connection.execute(_PLACED_BY, [rows.as_json(each) for each in asked])
+    )
+
+
+def place_deploys(
+    connection: sqlite3.Connection, deploys: Mapping[str, Span]
+) -> list[tuple[Any, ...]]:
+    """Store the position of each deploy's commit. Returns the rows that differ, old and new
+    ones."""
+    if not deploys:
+        return []
+    taken = {key: at for key, at in rows.select_in(connection, _TAKEN, deploys) if at is not None}
+    found = {
+        key: deployment_of(span)
+        for key, span in deploys.items()
+        if span.operation == "deploy" and span.started_at is not None
+    }
+    places = positions(
+        connection,
+        [
+            Deployed(key, d.project, d.branch, d.commit, taken.get(key, d.started_at), d.ended_at)
+            for key, d in found.items()
+        ],
+    )
+    after = set()
+    for key, d in found.items():
+        version = "" if is_moving_version(d.version) else d.version
+        version = d.commit or version or ",".join("@".join(part) for part in d.parts)
+        target = (key, *d.target, d.started_at, d.ended_at, int(d.ok))
+        after.add((*target, version, d.branch, *places[key]))
+    sql = f"SELECT * FROM vcs_deploys WHERE key {_KEYS}"
+    before = set(rows.select_in(connection, sql, deploys))
+    gone = [(row[0],) for row in before - after]
+    connection.executemany("DELETE FROM vcs_deploys WHERE key = ?", gone)
+    sql = "INSERT INTO vcs_deploys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    connection.executemany(sql, after - before)
+    return [*(before ^ after)]
+
+
+def _reached(steps: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [(*row[1:5], row[7], *row[9:]) for row in steps if row[6]]
+
+
+# The deploys after a successful one, up to the first that has all of its changes.
+_NEXT: Final = (
+    "SELECT e.key FROM asked a CROSS JOIN vcs_deploys e "
+    f"ON {_TARGET.format('e', 'a')} AND e.started_at > a.started_at AND e.started_at <= COALESCE(("
+    f"SELECT f.started_at FROM vcs_deploys f WHERE {_TARGET.format('f', 'a')} AND f.ok = 1 "
+    "AND f.started_at > a.started_at AND {} ORDER BY f.started_at LIMIT 1), 9223372036854775807)"
+)
+_AFTER_DEPLOYS: Final = (
+    rows.asked("project", "service", "environment", "started_at", "version", "branch", "position")
+    + _NEXT.format("f.branch = a.branch AND f.position >= a.position")
+    + " UNION "
+    + _NEXT.format("f.version = a.version")
+    + " WHERE a.version <> '' AND e.version = a.version"
+)
+_AFTER_HISTORY: Final = (
+    "WITH RECURSIVE asked(project, branch, at, key) AS (SELECT json_extract(value, '$[0]'), "
+    "json_extract(value, '$[1]'), json_extract(value, '$[2]'), json_extract(value, '$[3]') "
+    "FROM json_each(?1)), moved(project, branch, at, key) AS (SELECT * FROM asked "
+    # pushes with the same commits, or below moved spans
+    "UNION SELECT h.project, h.branch, h.at, h.key FROM json_each(?2) s CROSS JOIN vcs_commits c "
+    "ON c.project = json_extract(s.value, '$[0]') AND c.commit_id = json_extract(s.value, '$[1]') "
+    "CROSS JOIN vcs_history h ON h.key = c.key UNION SELECT h.project, h.branch, h.at, h.key "
+    "FROM json_each(?3) s CROSS JOIN vcs_history h ON h.key = s.value "
+    # merges that carried it on to another branch
+    "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m CROSS JOIN vcs_history h "
+    "ON h.project = m.project AND h.source = m.branch AND h.source <> '' AND h.at >= m.at "
+    "AND h.at = (SELECT n.at FROM vcs_history n WHERE n.project = h.project "
+    "AND n.source = h.source AND n.source <> '' AND n.branch = h.branch AND n.at >= m.at "
+    "ORDER BY n.at LIMIT 1) UNION SELECT h.project, h.branch, h.at, h.key FROM moved m "
+    "CROSS JOIN vcs_commits c ON c.key = m.key CROSS JOIN vcs_commits d "
+    "ON d.project = c.project AND d.commit_id = c.commit_id "
+    "CROSS JOIN vcs_history h ON h.key = d.key AND h.kind = 1 "
+    "UNION SELECT h.project, h.branch, h.at, h.key FROM moved m CROSS JOIN spans s "
+    "ON s.parent_key = m.key AND s.parent_key <> '' CROSS JOIN vcs_history h ON h.key = s.key) "
+    "SELECT e.key FROM moved m CROSS JOIN vcs_deploys e ON e.project = m.project "
+    "AND e.ended_at >= m.at WHERE m.branch IN (e.branch, '') AND NOT EXISTS (SELECT 1 "
+    f"FROM vcs_deploys f WHERE {_TARGET.format('f', 'e')} AND f.branch = e.branch AND f.ok = 1 "
+    "AND f.position >= m.at AND f.started_at < e.started_at)"
+)
+
+
+def _after_history(connection: sqlite3.Connection, told: Told, moved: Collection[str]) -> list[str]:
+    """The first deploys with the changes that reached a branch, or were carried on, at changed
+    moments."""
+    if not told.moments and not moved:
+        return []
+    bound = [rows.as_json(told.moments), rows.as_json(told.commits), rows.as_json(moved)]
+    return [key for (key,) in connection.execute(_AFTER_HISTORY, bound).fetchall()]
+
+
+def contained_in(connection: sqlite3.Connection, deploys: Iterable[str]) -> dict[str, Contained]:
+    """Deploy -> the changes in its commit that no earlier deploy of its target had. Absent for a
+    version that the target had before: a rollback ships nothing new."""
+    before = f"{_TARGET.format('e', 'd')} AND e.started_at < d.started_at AND e.ok = 1"
+    sql = (
+        "SELECT d.key, d.project, d.branch, d.position, (SELECT e.position FROM vcs_deploys e "
+        f"WHERE {before} AND e.branch = d.branch ORDER BY e.position DESC LIMIT 1) "
+        f"FROM vcs_deploys d WHERE d.key {_KEYS} AND NOT (d.version <> '' AND EXISTS ("
+        f"SELECT 1 FROM vcs_deploys e WHERE {before} AND e.version = d.version))"
+    )
+    found = {
+        key: Stretch(project, branch, until - FIRST_SHIPS if after is None else after, until)
+        for key, project, branch, until, after in rows.select_in(connection, sql, deploys)
+    }
+    return dict(zip(found, contained(connection, list(found.values())), strict=True))
+
+
+def _nodes(
+    connection: sqlite3.Connection, contained: Mapping[str, Contained]
+) -> dict[str, list[tuple[Rule, Node]]]:
+    wanted = {
+        key: [*found.pull_requests, *dict.fromkeys(c.push for c in found.commits.values())]
+        for key, found in contained.items()
+    }
+    sql = f"SELECT {proximity.NODE_COLUMNS.format('s')} FROM spans s WHERE s.key {_KEYS}"
+    listed = {each for keys_ in wanted.values() for each in keys_}
+    nodes = {row[0]: proximity.node_of(row) for row in rows.select_in(connection, sql, listed)}
+    return {
+        key: [(Rule.SHIPS, nodes[each]) for each in keys_ if each in nodes]
+        for key, keys_ in wanted.items()
+    }

@@ -1,0 +1,367 @@
+"""Folds new events into span rows: each touched key once, and writes only the changed rows.
+
+It runs inside the writer's transaction, on the writer's thread.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Final, NamedTuple
+
+from vs_tui.model.limits import MIB
+from vs_tui.model.teams import Teams
+from vs_tui.model.time import Duration, Instant
+from vs_tui.model.vocabulary import Event, Span, Status
+from vs_tui.store import rows
+from vs_tui.store.folding.recurring import regrouped
+from vs_tui.store.folding.renamed import Names
+from vs_tui.store.folding.span_writes import delete_spans, phases_below, write_spans
+from vs_tui.traces.correlation import series_of
+from vs_tui.traces.folding import Folded, fold, stages_of, with_timeout
+from vs_tui.traces.renames import Renames
+
+CACHED_SPANS: Final = 4_000
+CACHED_BYTES: Final = 16 * MIB
+"""Most bytes of cached events, as stored; in memory they take about twice as much."""
+
+
+@dataclass(slots=True)
+class Context:
+    """Settings and state for folding, besides the events."""
+
+    now: Instant
+    seq: int
+    """Number of this batch in the change feed."""
+    teams: Teams = field(default_factory=Teams)
+    timeouts: Mapping[str, Duration] = field(default_factory=dict)
+    ended_with_parent: Mapping[str, Instant | None] = field(default_factory=dict)
+    """Jobs that are ended by their run -> time of their end, None to reopen; see `ended_runs`."""
+    gone: list[str] = field(default_factory=list)
+    """Spans that this batch deleted, because their events belong to another span."""
+
+
+class Change(NamedTuple):
+    """A span whose row changed."""
+
+    old: Span | None
+    new: Span
+    folded: Folded
+    """The result of folding its events, without the values that the store adds."""
+    new_keys: bool
+    """Whether it offers or seeks new keys."""
+    fresh: Sequence[Event] = ()
+    """Its new events."""
+
+    @property
+    def short_ref(self) -> str:
+        return self.folded.span.ref
+
+    @property
+    def material(self) -> bool:
+        """Whether spans that may be linked to it must be linked again."""
+        old, new = self.old, self.new
+        return self.new_keys or (old is None or _seen_by_others(old) != _seen_by_others(new))
+
+
+def _seen_by_others(span: Span) -> tuple[object, ...]:
+    """The values of a span that affect the links of other spans."""
+    return (
+        *(span.at, span.ended_at, span.status, span.operation),
+        *(span.project, span.service, span.environment),
+    )
+
+
+class EventCache:
+    """Caches the events of recently changed spans, so that a busy span is not read back each time.
+
+    It is cleared when a transaction fails, so that it holds no events that were rolled back.
+    """
+
+    def __init__(self, size: int = CACHED_SPANS, most_bytes: int = CACHED_BYTES) -> None:
+        self._size = size
+        self._most_bytes = most_bytes
+        self._events: OrderedDict[str, dict[bytes, Event]] = OrderedDict()
+        self._bytes: dict[str, int] = {}
+        self.bytes = 0
+        """Bytes of the cached events as they are stored."""
+        self.names = Names()
+
+    def clear(self) -> None:
+        self.names = Names()
+        self._events.clear()
+        self._bytes.clear()
+        self.bytes = 0
+
+    def drop(self, key: str) -> None:
+        self._events.pop(key, None)
+        self.bytes -= self._bytes.pop(key, 0)
+
+    def add(self, key: str, size: int) -> None:
+        """Count the bytes of an event that was stored for a key."""
+        self._bytes[key] = self._bytes.get(key, 0) + size
+        self.bytes += size
+
+    def load(
+        self, connection: sqlite3.Connection, keys: Iterable[str]
+    ) -> dict[str, dict[bytes, Event]]:
+        """Key -> stored events, each by its digest."""
+        found: dict[str, dict[bytes, Event]] = {}
+        missing = []
+        for key in keys:
+            cached = self._events.get(key)
+            if cached is None:
+                missing.append(key)
+                cached = {}
+            else:
+                self._events.move_to_end(key)
+            found[key] = cached
+        sql = "SELECT key, data FROM events WHERE key IN (SELECT value FROM json_each(?))"
+        for key, data in rows.select_in(connection, sql, missing):
+            found[key][rows.digest_of(data)] = rows.event_of(data)
+            self.add(key, len(data))
+        return found
+
+    def keep(self, events: Mapping[str, dict[bytes, Event]]) -> None:
+        self._events.update(events)
+        while self._events and (len(self._events) > self._size or self.bytes > self._most_bytes):
+            self.drop(next(iter(self._events)))
+
+
+def fold_events(
+    connection: sqlite3.Connection, events: Sequence[Event], context: Context, cache: EventCache
+) -> list[Change]:
+    """Store new events, fold their spans and write the rows that changed."""
+    events, gone = regrouped(connection, events, cache)
+    context.gone.extend(gone)
+    stored = cache.load(connection, dict.fromkeys([event.key for event in events]))
+    known_before = {key for key, found in stored.items() if found}
+    fresh: dict[str, list[Event]] = {}
+    inserts = []
+    for event in events:
+        data = rows.event_data(event)
+        digest, known = rows.digest_of(data), stored[event.key]
+        if digest not in known:
+            known[digest] = event
+            inserts.append((event.key, data))
+            cache.add(event.key, len(data))
+            fresh.setdefault(event.key, []).append(event)
+    if not inserts:
+        cache.keep(stored)
+        return []
+    connection.executemany("INSERT INTO events (key, data) VALUES (?, ?)", inserts)
+    cache.names.learn(connection, chain.from_iterable(fresh.values()))
+    renames = cache.names.renames(connection)
+    fresh = {key: _today(renames, found) for key, found in fresh.items()}
+    told = {key: _today(renames, stored[key].values()) for key in fresh}
+    _write_keys(connection, told, fresh, known_before)
+    changes = _write(connection, told, fresh, known_before.intersection(fresh), context)
+    cache.keep(stored)
+    return changes
+
+
+def refold(
+    connection: sqlite3.Connection,
+    keys: Iterable[str],
+    context: Context,
+    cache: EventCache,
+    *,
+    renamed: bool = False,
+) -> list[Change]:
+    """Fold spans again without new events, after a timeout or a change of the teams. With
+    `renamed`, after the rename of a repository, their offers and seeks are written again as
+    well."""
+    stored = cache.load(connection, keys)
+    renames = cache.names.renames(connection)
+    present = {key: _today(renames, events.values()) for key, events in stored.items() if events}
+    if not renamed:
+        return _write(connection, present, {}, present, context)
+    for table in ("offers", "seeks"):
+        sql = f"DELETE FROM {table} WHERE key IN (SELECT value FROM json_each(?))"
+        connection.execute(sql, (rows.as_json(present),))
+    _write_keys(connection, present, present, ())
+    return _write(connection, present, present, present, context)
+
+
+def _today(renames: Renames, events: Iterable[Event]) -> list[Event]:
+    return [renames.today(event) for event in events] if renames.of else list(events)
+
+
+def _write_keys(
+    connection: sqlite3.Connection,
+    told: Mapping[str, Iterable[Event]],
+    fresh: Mapping[str, Sequence[Event]],
+    known_before: Collection[str],
+) -> None:
+    """Store the offers and seeks of spans with new events."""
+    offers: list[rows.Row] = []
+    seeks: list[rows.Row] = []
+    restated: list[str] = []
+    for key, events in fresh.items():
+        if any(event.restates for event in events) or _renamed(told[key]):
+            # A newer snapshot replaces the seeks of an older one, in any order of arrival; a
+            # new name makes the former one an alias.
+            restated += [key] if key in known_before else []
+            offered, sought = rows.key_rows(key, told[key])
+        else:
+            offered, sought = rows.key_rows(key, events)
+        offers += offered
+        seeks += sought
+    if restated:
+        _forget_seeks(connection, restated, seeks)
+    if offers:
+        connection.executemany("INSERT OR IGNORE INTO offers VALUES (?, ?, ?, ?, ?, ?)", offers)
+    if seeks:
+        connection.executemany("INSERT OR IGNORE INTO seeks VALUES (?, ?, ?, ?, ?, ?, ?)", seeks)
+
+
+def _renamed(events: Iterable[Event]) -> bool:
+    return len({event.full_ref or event.ref for event in events} - {""}) > 1
+
+
+def _forget_seeks(
+    connection: sqlite3.Connection, keys: Sequence[str], wanted: Iterable[rows.Row]
+) -> None:
+    """Delete the stored seeks of these spans that are not wanted."""
+    sql = (
+        "SELECT token, key, rule, scope, value, via, link_only FROM seeks "
+        "WHERE key IN (SELECT value FROM json_each(?))"
+    )
+    gone = set(rows.select_in(connection, sql, keys)) - set(wanted)
+    connection.executemany(
+        "DELETE FROM seeks WHERE (token, key, rule, scope, value, via, link_only) "
+        "= (?, ?, ?, ?, ?, ?, ?)",
+        list(gone),
+    )
+
+
+def _write(
+    connection: sqlite3.Connection,
+    events: Mapping[str, Iterable[Event]],
+    fresh: Mapping[str, Sequence[Event]],
+    known: Iterable[str],
+    context: Context,
+) -> list[Change]:
+    """Fold and write spans. `known` are the keys that had events before; the others have no row."""
+    # Decisions of people have no source and make no span by themselves.
+    told = {key: found for key, found in events.items() if any(event.source for event in found)}
+    stored = _stored_rows(connection, known)
+    before = {key: rows.span_of(row) for key, row in stored.items()}
+    folded = {key: fold(found) for key, found in told.items()}
+    ambiguous = _ambiguous_refs(connection, folded, before)
+    changes: list[Change] = []
+    for key, result in folded.items():
+        old = before.get(key)
+        span = _complete(result, old, context, ambiguous)
+        new_keys = any(event.offers or event.seeks for event in fresh.get(key, ()))
+        # A late phase between two others, or an amendment that removes one, changes the stages
+        # and not the span. A late report of one of several runs changes the metrics.
+        inside = any(event.stage or event.slot or span.reopens for event in fresh.get(key, ()))
+        if span != old or new_keys or inside:
+            changes.append(Change(old, span, result, new_keys, fresh.get(key, ())))
+    staged = [c.new.key for c in changes if c.old is not None and c.old.stage]
+    stored.update(phases_below(connection, staged))
+    wanted = {row[0]: row for change in changes for row in _rows_of(change, context.seq)}
+    write_spans(connection, stored, wanted.values())
+    before_now = {row[_SHORT_REF] for key, row in stored.items() if key in folded}
+    _give_back(connection, before_now - {result.span.ref for result in folded.values()})
+    # Phases that a late event removed.
+    delete_spans(connection, [key for key in stored if key not in wanted and key not in before])
+    return changes
+
+
+def _rows_of(change: Change, seq: int) -> Iterator[rows.Row]:
+    """The rows of a span and of its phases."""
+    span = change.new
+    yield rows.span_row(
+        span, short_ref=change.short_ref, full_ref=change.folded.full_ref, changed=seq
+    )
+    if phases := change.folded.phases:
+        series = series_of(span)
+        for stage in stages_of(span, phases, change.folded.full_ref):
+            full_ref = stage.ref if stage.ref != stage.key else ""
+            yield rows.span_row(
+                stage, short_ref=stage.key, full_ref=full_ref, changed=seq, stage_of=series
+            )
+
+
+def _stored_rows(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, rows.Row]:
+    sql = (
+        f"SELECT {rows.SELECT_WRITTEN} FROM spans WHERE derived = 0 "
+        "AND key IN (SELECT value FROM json_each(?))"
+    )
+    return {row[0]: row for row in rows.select_in(connection, sql, keys)}
+
+
+def load_spans(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Span]:
+    """The stored spans with these keys, without phases, which have no events of their own."""
+    sql = (
+        f"SELECT {rows.SELECT_SPAN} FROM spans WHERE derived = 0 "
+        "AND key IN (SELECT value FROM json_each(?))"
+    )
+    return {row[0]: rows.span_of(row) for row in rows.select_in(connection, sql, keys)}
+
+
+def _complete(
+    result: Folded, old: Span | None, context: Context, ambiguous: frozenset[str]
+) -> Span:
+    """The folded span with the values that the store adds: team, timeout, ref and its place in a
+    trace."""
+    if (ended := context.ended_with_parent.get(result.span.key)) is not None:
+        span = result.span._replace(status=Status.CANCELLED, ended_at=ended)
+    else:
+        span = with_timeout(result.span, context.now, context.timeouts)
+    return span.placed(
+        team=context.teams.of(span.project, span.service, span.actor),
+        ref=(result.full_ref or span.key) if span.ref in ambiguous else span.ref,
+        parent_key=old.parent_key if old else "",
+        trace_id=old.trace_id if old and old.parent_key else rows.own_trace_id(span),
+    )
+
+
+_SHORT_REF: Final = rows.WRITTEN.index("short_ref")
+
+
+def _give_back(connection: sqlite3.Connection, left: Collection[str]) -> None:
+    """Give a short ref back to the span that is now the only one with it, after the other was
+    renamed."""
+    if left:
+        connection.execute(
+            "UPDATE spans SET ref = short_ref WHERE short_ref IN (SELECT value FROM json_each(?)) "
+            "AND short_ref <> key AND ref <> short_ref AND 1 = (SELECT COUNT(*) FROM spans other "
+            "WHERE other.short_ref = spans.short_ref AND other.short_ref <> other.key)",
+            (rows.as_json(sorted(left)),),
+        )
+
+
+def _ambiguous_refs(
+    connection: sqlite3.Connection, folded: Mapping[str, Folded], before: Mapping[str, Span]
+) -> frozenset[str]:
+    """Short refs that more than one span has; those spans are shown with their full refs.
+
+    A span that had its short ref alone until now is changed to its full ref here.
+    """
+    owners: dict[str, set[str]] = {}
+    for key, result in folded.items():
+        if result.span.ref != key:
+            owners.setdefault(result.span.ref, set()).add(key)
+    if not owners:
+        return frozenset()
+    sql = (
+        "SELECT key, short_ref FROM spans WHERE short_ref <> key "
+        "AND short_ref IN (SELECT value FROM json_each(?))"
+    )
+    for key, short in rows.select_in(connection, sql, owners):
+        owners[short].add(key)
+    ambiguous = frozenset(short for short, keys in owners.items() if len(keys) > 1)
+    if any(key not in before and folded[key].span.ref in ambiguous for key in folded):
+        connection.execute(
+            "UPDATE spans SET ref = IIF(full_ref = '', key, full_ref) "
+            "WHERE ref = short_ref AND short_ref <> key "
+            "AND short_ref IN (SELECT value FROM json_each(?))",
+            (rows.as_json(sorted(ambiguous)),),
+        )
+    return ambiguous

@@ -1,0 +1,1 @@
+"""Read-only questions: `reader_protocol` lists them, `reader` answers them from the file."""

@@ -1,0 +1,190 @@
+"""Reads lists of spans: complete ones for scripts, and the results of searches for screens."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+from vs_tui.model.limits import MIB
+from vs_tui.model.time import DAY, Instant
+from vs_tui.model.vocabulary import Span
+from vs_tui.store import rows
+from vs_tui.store.queries.cursor import Place, cursor_of, place_of
+from vs_tui.store.queries.reader_protocol import COUNTED, Counts, SpanPage
+from vs_tui.store.queries.searching import TURN, Search
+
+PAGE_BYTES: Final = 4 * MIB
+"""Most bytes of attributes on a page; a page of large spans ends before its limit."""
+ATTRIBUTES: Final = Span._fields.index("attributes")
+SORTS: Final = {
+    "started": "started_at",
+    "ended": "ended_at",
+    "duration": "(ended_at - started_at)",
+    "name": "name COLLATE NOCASE",
+    "changed": "changed",
+}
+
+
+def order_of(sort: str) -> str:
+    """The text after ORDER BY. The ValueError names the known orders."""
+    column, way = _sorted_by(sort)
+    return f"{column} IS NULL, {column} {way}"
+
+
+def _sorted_by(sort: str) -> tuple[str, str]:
+    """(column, DESC or ASC)."""
+    name = sort.lstrip("-")
+    if name not in SORTS:
+        raise ValueError(f"sort '{name}' is not known; use live, {', '.join(SORTS)}")
+    # Times and durations read best newest and longest first; names read from A to Z.
+    descending = (name != "name") != sort.startswith("-")
+    return SORTS[name], "DESC" if descending else "ASC"
+
+
+def read_found(
+    db: sqlite3.Connection, search: Search, limit: int, sort: str, at: Instant | None
+) -> SpanPage:
+    """The first spans that a search finds within a turn, sorted."""
+    # Any other order needs all matches first.
+    if sort == "live":
+        search.turn(db, limit + 1)
+    else:
+        # Sorting takes time as well.
+        search.turn(db, COUNTED, TURN / 3)
+    if sort.lstrip("-") == "live":
+        found = search.rowids()[:: -1 if sort == "-live" else 1]
+    else:
+        found = search.sorted(db, order_of(sort))
+    spans = _by_rowid(db, found[:limit])
+    if at is not None:
+        spans = [span.as_of(at) for span in spans]
+    finished = search.finished or (sort == "live" and search.count > limit)
+    return SpanPage(spans, searched=None if finished else search.searched)
+
+
+def _by_rowid(db: sqlite3.Connection, rowids: Sequence[int]) -> list[Span]:
+    sql = (
+        f"SELECT rowid, {rows.SELECT_SPAN} FROM spans "
+        "WHERE rowid IN (SELECT value FROM json_each(?))"
+    )
+    found = {row[0]: rows.span_of(row[1:]) for row in rows.select_in(db, sql, rowids)}
+    return [found[rowid] for rowid in rowids if rowid in found]
+
+
+def read_counts(
+    db: sqlite3.Connection, search: Search, everything: Search, at: Instant | None, now: Instant
+) -> Counts:
+    """The numbers in the header: matches of a search, all spans, spans in flight and failed
+    spans."""
+    search.turn(db)
+    if everything is not search:
+        everything.turn(db)
+    moment = now if at is None else at
+    failed = (
+        "SELECT COUNT(*) FROM spans INDEXED BY spans_failed WHERE status IN ('error', 'timed_out') "
+        "AND derived = 0 AND operation <> 'stage' AND ended_at >= ? AND ended_at <= ?"
+    )
+    if at is None:
+        in_flight = (
+            "SELECT COUNT(*) FROM spans INDEXED BY spans_in_flight WHERE status = 'in_flight' "
+            "AND derived = 0 AND operation <> 'stage'"
+        )
+        flying = rows.number(db, in_flight)
+        until = 1 << 62
+    else:
+        flying, until = len(everything.open), at
+    return Counts(
+        matched=min(search.count, COUNTED),
+        total=min(everything.count, COUNTED),
+        in_flight=flying,
+        failed=rows.number(db, failed, (moment - DAY, until)),
+        more=search.searched is not None,
+        more_in_all=everything.searched is not None,
+        searched=next((s.searched for s in (search, everything) if not s.finished), None),
+    )
+
+
+def read_live(
+    db: sqlite3.Connection,
+    where: str,
+    parameters: Sequence[Any],
+    limit: int,
+    cursor: str,
+    at: Instant | None,
+) -> SpanPage:
+    """A page in the order `live`: in flight first, newest start first; then ended spans, latest
+    first. It takes as long as needed."""
+    place = place_of("live", cursor)
+    parts: tuple[tuple[str, str, tuple[Any, ...]], ...]
+    if at is None:
+        parts = (
+            ("started_at", "status = 'in_flight'", ()),
+            ("ended_at", "ended_at IS NOT NULL", ()),
+        )
+    else:
+        open_then = "started_at <= ? AND (ended_at IS NULL OR ended_at > ?)"
+        parts = (("started_at", open_then, (at, at)), ("ended_at", "ended_at <= ?", (at,)))
+    found: list[tuple[Span, Place]] = []
+    size = 0
+    for part, (column, among, bound) in enumerate(parts):
+        after, from_there = "1", list[Any]()
+        if place is not None and part < place.part:
+            continue
+        if place is not None and part == place.part:
+            after, from_there = place.after(column, "DESC")
+        sql = (
+            f"SELECT {column}, {rows.SELECT_SPAN} FROM spans WHERE {among} AND derived = 0 "
+            f"AND ({after}) AND ({where}) ORDER BY {column} DESC, key LIMIT ?"
+        )
+        wanted = limit + 1 - len(found)
+        for value, *row in db.execute(sql, (*bound, *from_there, *parameters, wanted)):
+            span = rows.span_of(row)
+            found.append((span, Place(part, value, span.key)))
+            size += len(row[ATTRIBUTES])
+            if size > PAGE_BYTES:
+                limit = max(len(found) - 1, 1)
+            if len(found) > limit:
+                break
+        if len(found) > limit:
+            break
+    return _page("live", found, limit, at)
+
+
+def read_sorted(
+    db: sqlite3.Connection,
+    where: str,
+    parameters: Sequence[Any],
+    limit: int,
+    cursor: str,
+    sort: str,
+    at: Instant | None,
+) -> SpanPage:
+    """A page in an order other than `live`. It takes as long as needed."""
+    column, way = _sorted_by(sort)
+    place = place_of(sort, cursor)
+    after, from_there = ("1", []) if place is None else place.after(column, way)
+    bound, extra = ("AND started_at <= ?", (at,)) if at is not None else ("", ())
+    sql = (
+        f"SELECT {column}, {rows.SELECT_SPAN} FROM spans WHERE ({where}) {bound} AND ({after}) "
+        f"ORDER BY {order_of(sort)}, key LIMIT ?"
+    )
+    found = []
+    size = 0
+    for value, *row in db.execute(sql, (*parameters, *extra, *from_there, limit + 1)):
+        span = rows.span_of(row)
+        found.append((span, Place(0, value, span.key)))
+        size += len(row[ATTRIBUTES])
+        if size > PAGE_BYTES:
+            limit = max(len(found) - 1, 1)
+        if len(found) > limit:
+            break
+    return _page(sort, found, limit, at)
+
+
+def _page(
+    order: str, found: Sequence[tuple[Span, Place]], limit: int, at: Instant | None
+) -> SpanPage:
+    """The first spans of a page, and the cursor of the next page if there is more."""
+    spans = [span if at is None else span.as_of(at) for span, _ in found[:limit]]
+    return SpanPage(spans, cursor_of(order, found[limit - 1][1]) if len(found) > limit else "")

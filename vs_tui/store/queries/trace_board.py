@@ -1,0 +1,277 @@
+"""The traces that are open or ended lately, updated from the change feed.
+
+Only traces with a change are read and judged again, so a second with fifty events costs as much as
+the traces of these events.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
+from vs_tui.model.teams import Environments
+from vs_tui.model.time import MINUTE, SECOND, Duration, Instant
+from vs_tui.model.vocabulary import Span, Status, all_as_of
+from vs_tui.store import rows
+from vs_tui.store.queries.past_runs import read_histories
+from vs_tui.store.queries.searching import current_seq, follows
+from vs_tui.traces.board import Board, Member, board
+from vs_tui.traces.evidence import MACHINES
+from vs_tui.traces.standing import Custom, Standing, Waits, custom_of, standing
+
+MOST: Final = 5_000
+"""Most traces that are read."""
+_SHIPPED: Final = 50
+"""Most deploys of other traces that are read for one change."""
+_FAILED: Final = 300
+"""Most traces that are read because their last run failed, with nothing in flight."""
+_PAST: Final = 10
+"""Number of finished changes of a project from which the expectations for the next one come."""
+_HISTORY_AGE: Final = MINUTE
+_CUSTOM_AGE: Final = 10 * MINUTE
+_AGAIN: Final = 10 * SECOND
+"""Interval of the check whether a machine became silent."""
+_AFRESH: Final = MINUTE
+"""Interval after which everything is read again, because pruning does not appear in the change
+feed."""
+_MANY_CHANGED: Final = 2_000
+_LISTED: Final = "derived = 0 AND operation <> 'stage'"
+
+
+@dataclass(slots=True)
+class _Trace:
+    spans: list[Span]
+    row: Standing
+    judged_at: Instant
+
+
+@dataclass(slots=True)
+class TraceBoard:
+    """The board's data; use it with one connection on one thread."""
+
+    environments: Environments = field(default_factory=Environments)
+    thresholds: Thresholds = DEFAULT_THRESHOLDS
+    _traces: dict[str, _Trace] = field(default_factory=dict)
+    _trace_of: dict[str, str] = field(default_factory=dict)
+    """Span key -> the trace with which it was read."""
+    _seq: int = -1
+    _read_at: Instant = 0
+    _usual: dict[str, Waits | None] = field(default_factory=dict)
+    _usual_at: Instant = 0
+    _custom: dict[str, tuple[Instant, Custom]] = field(default_factory=dict)
+
+    def board(
+        self,
+        db: sqlite3.Connection,
+        text: str,
+        now: Instant,
+        at: Instant | None = None,
+        finished_for: Duration | None = None,
+        team: str = "",
+    ) -> Board:
+        """The traces that match a filter, now or as of a past moment. ValueError if the text is not
+        a filter. With a team, spans of other teams are ignored."""
+        finished_for = self.thresholds.finished_for if finished_for is None else finished_for
+        if at is None:
+            self._refresh(db, now, finished_for)
+            members: list[Member] = [(t.row, t.spans) for t in self._traces.values()]
+        else:
+            now, members = at, self._past(db, at, finished_for)
+        if team:
+            members = [
+                (self._judge(db, row.trace_id, own, now, team), own)
+                for row, spans in members
+                if (own := [span for span in spans if span.team == team])
+            ]
+        return board(members, text, now, finished_for=finished_for)
+
+    def rows_of(
+        self, db: sqlite3.Connection, trace_ids: Sequence[str], now: Instant, team: str = ""
+    ) -> dict[str, Standing]:
+        """Trace id -> standing, for open and for long finished traces; with a team as `board`."""
+        by_trace = _spans_of(db, trace_ids)
+        if team:
+            own = {k: [s for s in spans if s.team == team] for k, spans in by_trace.items()}
+            by_trace = {key: spans for key, spans in own.items() if spans}
+        self._learn(db, (s for spans in by_trace.values() for s in spans), now)
+        return {key: self._judge(db, key, spans, now, team) for key, spans in by_trace.items()}
+
+    def _refresh(self, db: sqlite3.Connection, now: Instant, finished_for: Duration) -> None:
+        seq = current_seq(db)
+        changed: set[str] | None = None
+        if 0 <= now - self._read_at < max(_AFRESH, 0) and follows(db, self._seq, seq):
+            changed = self._changed(db) if seq != self._seq else set()
+        if changed is None:
+            self._traces.clear()
+            self._trace_of.clear()
+            self._read_at = now
+            changed = _open_traces(db, now, finished_for)
+        self._seq = seq
+        again = {
+            key
+            for key, trace in self._traces.items()
+            if key not in changed
+            and trace.row.action.rule in ("machine", "silent")
+            and abs(now - trace.judged_at) > _AGAIN
+        }
+        read = _spans_of(db, changed)
+        for key in changed - read.keys():
+            self._traces.pop(key, None)
+        for key in again:
+            read[key] = self._traces[key].spans
+        self._learn(db, (span for spans in read.values() for span in spans), now)
+        for key, spans in read.items():
+            self._trace_of.update((span.key, key) for span in spans)
+            self._traces[key] = _Trace(spans, self._judge(db, key, spans, now), now)
+
+    def _changed(self, db: sqlite3.Connection) -> set[str] | None:
+        """Ids of traces with a change, including those that lost a span; None if there are too
+        many."""
+        sql = "SELECT key, trace_id FROM spans WHERE changed > ? LIMIT ?"
+        found = db.execute(sql, (self._seq, _MANY_CHANGED + 1)).fetchall()
+        if len(found) > _MANY_CHANGED:
+            return None
+        before = (self._trace_of.get(key, trace_id) for key, trace_id in found)
+        return {trace_id for _, trace_id in found} | set(before)
+
+    def _past(self, db: sqlite3.Connection, at: Instant, finished_for: Duration) -> list[Member]:
+        by_trace = _spans_of(db, _open_traces(db, at, finished_for, past=True))
+        found: list[Member] = []
+        for key, spans in by_trace.items():
+            then = all_as_of(spans, at)
+            if then:
+                found.append((self._judge(db, key, then, at), then))
+        return found
+
+    def _learn(self, db: sqlite3.Connection, spans: Iterable[Span], now: Instant) -> None:
+        """Read how long the machines in flight usually take."""
+        if not 0 <= now - self._usual_at < _HISTORY_AGE:
+            self._usual.clear()
+            self._usual_at = now
+        keys = {
+            span.key
+            for span in spans
+            if span.in_flight and span.operation in MACHINES and span.key not in self._usual
+        }
+        if keys:
+            found = read_histories(db, sorted(keys))
+            for key in keys:
+                history = found.get(key)
+                self._usual[key] = (
+                    Waits(history.n, round(history.median), history.p90) if history else None
+                )
+
+    def _judge(
+        self,
+        db: sqlite3.Connection,
+        trace_id: str,
+        spans: Sequence[Span],
+        now: Instant,
+        team: str = "",
+    ) -> Standing:
+        change = next((span for span in spans if span.operation == "pull_request"), None)
+        project = change.project if change is not None else spans[0].project
+        usual = {
+            span.key: known for span in spans if (known := self._usual.get(span.key)) is not None
+        }
+        return standing(
+            trace_id,
+            spans,
+            now,
+            usual=usual,
+            custom=self._custom_of(db, project, now),
+            environments=self.environments,
+            superseded=_superseded(db, spans, has_change=change is not None),
+            shipped=[s for s in _shipped(db, spans) if not team or s.team == team],
+            thresholds=self.thresholds,
+        )
+
+    def _custom_of(self, db: sqlite3.Connection, project: str, now: Instant) -> Custom:
+        known = self._custom.get(project)
+        if known is not None and 0 <= now - known[0] < _CUSTOM_AGE:
+            return known[1]
+        sql = (
+            "SELECT DISTINCT trace_id FROM (SELECT trace_id FROM spans WHERE project = ? "
+            "AND operation = 'pull_request' AND status = 'ok' ORDER BY ended_at DESC LIMIT ?)"
+        )
+        ids = [row[0] for row in db.execute(sql, (project, _PAST))] if project else []
+        custom = custom_of(_spans_of(db, ids).values(), self.environments)
+        if len(self._custom) > 1_000:
+            self._custom.clear()
+        self._custom[project] = now, custom
+        return custom
+
+
+def _shipped(db: sqlite3.Connection, spans: Sequence[Span]) -> list[Span]:
+    """Deploys of other traces that shipped a merged change of this trace."""
+    merged = [s.key for s in spans if s.operation == "pull_request" and s.status is Status.OK]
+    if not merged:
+        return []
+    sql = (
+        f"SELECT {rows.SELECT_SPAN} FROM spans WHERE operation = 'deploy' AND key IN (SELECT child "
+        "FROM links WHERE rule = 'ships' AND parent IN (SELECT value FROM json_each(?))) "
+        f"ORDER BY started_at LIMIT {_SHIPPED}"
+    )
+    own = {span.key for span in spans}
+    found = [rows.span_of(row) for row in rows.select_in(db, sql, merged)]
+    return [deploy for deploy in found if deploy.key not in own]
+
+
+def _open_traces(
+    db: sqlite3.Connection, now: Instant, finished_for: Duration, *, past: bool = False
+) -> set[str]:
+    """Ids of traces with a span in flight, that ended lately, or whose last run failed."""
+    flying = (
+        "SELECT DISTINCT trace_id FROM spans INDEXED BY spans_in_flight WHERE "
+        f"status = 'in_flight' AND {_LISTED} AND operation <> 'sprint' LIMIT {MOST}"
+    )
+    ended = (
+        f"SELECT trace_id FROM spans WHERE {_LISTED} AND ended_at > ? "
+        f"{'AND started_at <= ?' if past else ''} ORDER BY ended_at DESC LIMIT {4 * MOST}"
+    )
+    failed = (
+        "SELECT trace_id FROM spans INDEXED BY spans_failed WHERE "
+        f"status IN ('error', 'timed_out') AND {_LISTED} AND ended_at > ? AND ended_at <= ? "
+        f"ORDER BY ended_at DESC LIMIT {_FAILED}"
+    )
+    since = now - finished_for
+    found = {row[0] for row in db.execute(flying)}
+    found |= {row[0] for row in db.execute(ended, (since, now) if past else (since,))}
+    return found | {row[0] for row in db.execute(failed, (now - DEFAULT_THRESHOLDS.quiet, now))}
+
+
+def _spans_of(db: sqlite3.Connection, trace_ids: Iterable[str]) -> dict[str, list[Span]]:
+    """Trace id -> its spans sorted by start, without phases and steps of jobs."""
+    sql = (
+        f"SELECT {rows.SELECT_SPAN} FROM spans WHERE {_LISTED} "
+        "AND trace_id IN (SELECT value FROM json_each(?)) ORDER BY trace_id, started_at"
+    )
+    found: dict[str, list[Span]] = {}
+    for row in rows.select_in(db, sql, trace_ids):
+        span = rows.span_of(row)
+        found.setdefault(span.trace_id, []).append(span)
+    return found
+
+
+def _superseded(
+    db: sqlite3.Connection, spans: Sequence[Span], *, has_change: bool
+) -> frozenset[str]:
+    """Runs that failed or wait and that a later success in another trace has replaced. The run of a
+    change is never replaced: a success on `main` does not fix a branch."""
+    keys = [
+        span.key
+        for span in spans
+        if span.operation in MACHINES
+        and (span.status.failed or span.in_flight)
+        and (span.operation == "deploy" or not has_change)
+    ]
+    sql = (
+        "SELECT s.key FROM spans s WHERE s.key IN (SELECT value FROM json_each(?)) AND EXISTS ("
+        "SELECT 1 FROM spans o WHERE o.series = s.series AND o.status = 'ok' "
+        "AND o.ended_at > COALESCE(s.ended_at, s.started_at) AND o.started_at > s.started_at "
+        "AND o.trace_id <> s.trace_id)"
+    )
+    return frozenset(row[0] for row in rows.select_in(db, sql, keys))
