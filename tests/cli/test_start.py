@@ -49,7 +49,7 @@ LATER = {
 
 
 @pytest.mark.parametrize(
-    ("command", "modules", "kilobytes"), [("dashboard", 160, 960), ("view", 142, 840)]
+    ("command", "modules", "kilobytes"), [("dashboard", 155, 980), ("view", 142, 840)]
 )
 def test_what_is_imported_before_the_first_rows(
     command: str, modules: int, kilobytes: int, tmp_path: Path

@@ -16,9 +16,10 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 from tests.tui.emulator import Emulator
-from tests.tui.fakes import SECOND
+from tests.tui.fakes import MINUTE, SECOND, FakeReader
 from tests.tui.stage import Stage, does, stage
-from vs_tui.tui.screen_buffer import Sheet
+from tests.tui.test_live import work
+from vs_tui.tui.diff_renderer import Sheet
 
 CONSOLE = Console(color_system="truecolor", force_terminal=True)
 WIDTH, HEIGHT, CUT = 24, 3, 14
@@ -166,6 +167,35 @@ async def test_every_screen_reaches_the_terminal_as_it_is(monkeypatch) -> None:
         await on.settle()
         assert terminal.text == on.text
         assert 0 < terminal.received < full / 15, "a second changes a few cells"
+
+
+async def test_waiting_rows_write_nothing_within_a_minute_and_then_the_changed_cells_alone(
+    monkeypatch,
+) -> None:
+    changes = [one for number in range(8) for one in work(number)]
+    # A row with wide characters is sent whole.
+    reader = FakeReader([one._replace(name=one.name.replace("日本 ", "")) for one in changes])
+    reader.clock.now += MINUTE - reader.clock.now % MINUTE
+    async with stage(reader, by_trace=True) as on:
+        terminal = await on_a_terminal(on, monkeypatch)
+        assert not on.app.is_moving
+        on.app._tick()
+        await on.settle()
+        terminal.received = 0
+        for _ in range(59):
+            on.clock.now += SECOND
+            on.app._tick()
+        await on.settle()
+        assert terminal.received == 0
+        before = terminal.text
+        on.clock.now += SECOND
+        on.app._tick()
+        await on.settle()
+        assert terminal.text == on.text
+        pairs = zip(before, terminal.text, strict=True)
+        changed = sum(one != other for one, other in pairs)
+        assert changed > 5, "the clock and the ages in minutes"
+        assert terminal.received < 40 * changed
 
 
 @does("redraw")

@@ -13,7 +13,7 @@ from textual import events
 
 from tests.tui.stage import stage
 from tests.tui.terminal import Terminal
-from vs_tui.tui.terminal_input import MAX_CELLS, TerminalParser
+from vs_tui.tui.driver import MAX_CELLS, TerminalParser
 
 KNOWN = (
     "\x1b[A", "\x1b[1;5C", "\x1bOP", "\x1b[15~", "\x1b[97;5:3u", "\x1b[97:65;2u",

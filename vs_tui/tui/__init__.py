@@ -12,7 +12,8 @@ headline, banners, onboarding, filtering   texts around a screen's content
 theme      palettes and glyphs
 paint      text and strips; every text of an event is cleaned here
 span_format, trace_rows   texts of a span and of a trace in a list
-diff_renderer, screen_buffer, driver   send the terminal only the cells that changed
+diff_renderer, driver   the terminal: only changed cells are sent, input is read safely
+textual_internals   the private names of Textual and rich, all of them
 output     clipboard, browser, files
 dashboard_settings, saved_state   settings from the command, and state kept between starts
 widgets/   list and waterfall on Textual's Line API, sparkline, lines

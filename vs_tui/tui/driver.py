@@ -1,9 +1,13 @@
-"""A terminal driver for slow, silent or broken lines.
+"""The terminal: input that no parser understands, and slow, silent or broken lines.
 
 The dashboard ends when its terminal goes away, as with a closed window or a dropped ssh connection.
 In Textual the writer thread fails then, its queue fills up and the process hangs, while the reader
 spins on end-of-file. Textual's reader also polls ten times a second, a fifth of the CPU of an idle
 dashboard; this one sleeps until a key comes.
+
+Terminals send more than Textual's parser knows: key releases and alternate keys of the kitty
+protocol, code points beyond Unicode, sizes of 0 pixels. On these Textual's parser raises an error,
+which would end the dashboard. Ours parses or ignores them and goes on.
 """
 
 from __future__ import annotations
@@ -11,17 +15,22 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
+import logging
 import os
+import re
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Final
 
-from textual.drivers._writer_thread import WriterThread
-from textual.drivers.linux_driver import LinuxDriver
+from textual import events
+from textual.keys import Keys
+from textual.message import Message
 
-from vs_tui.tui.terminal_input import TerminalParser
+from vs_tui.tui.textual_internals import Parser, TextualDriver, Writer
+
+_log = logging.getLogger(__name__)
 
 SLOW_SECONDS: Final = 0.15
 """A line is slow if writing a text takes longer."""
@@ -29,9 +38,15 @@ KEY_SECONDS: Final = 0.1
 """Seconds between checks whether an unfinished key sequence is complete."""
 AT_ONCE: Final = 700
 """Most characters sent at once on a slow line."""
+MAX_CELLS: Final = 5_000
+"""Most columns or lines of a terminal; a larger size is taken for an error and ignored."""
+MAX_CODE_POINT: Final = 0x10FFFF
+_EXTENDED_KEY: Final = re.compile(r"\x1b\[([\d:;]*)([u~ABCDEFHPQRS])\Z")
+_RELEASE: Final = "3"
+"""Event type of a key release in the kitty protocol."""
 
 
-class Output(WriterThread):
+class Output(Writer):
     """Writes until the terminal is gone, then discards the queue so that nothing blocks."""
 
     def __init__(self, file: IO[str], gone: Callable[[], None]) -> None:
@@ -62,15 +77,15 @@ class Output(WriterThread):
 
     def run(self) -> None:
         try:
-            while (text := self._queue.get()) is not None:
+            while (text := self.next_text()) is not None:
                 began = time.monotonic()
-                self._file.write(text)
-                self._file.flush()
+                self.file.write(text)
+                self.file.flush()
                 self.slow = time.monotonic() - began > SLOW_SECONDS
                 self._taken()
         except (OSError, ValueError):
             self._gone()
-            while self._queue.get() is not None:
+            while self.next_text() is not None:
                 pass
 
     def _taken(self) -> None:
@@ -82,50 +97,38 @@ class Output(WriterThread):
         callback()
 
 
-class TerminalDriver(LinuxDriver):
+class TerminalDriver(TextualDriver):
     """Textual's driver, which also ends the app when the terminal hangs up."""
 
     _waker: int | None = None
     """File descriptor; writing to it ends the thread that reads keys."""
 
-    def start_application_mode(self) -> None:
-        super().start_application_mode()  # type: ignore[no-untyped-call]
-        loop, begun = asyncio.get_running_loop(), self._writer_thread
+    def make_writer(self, file: IO[str]) -> Output:
+        loop = asyncio.get_running_loop()
 
         def gone() -> None:
-            loop.call_soon_threadsafe(self._app.exit)
+            loop.call_soon_threadsafe(self.app.exit)
 
-        if begun is not None and self._file is not None:
-            self._writer_thread = Output(self._file, gone)
-            self._writer_thread.start()
-            begun.stop()
+        return Output(file, gone)
 
-    def _get_terminal_size(self) -> tuple[int, int]:
-        """Columns and lines from the terminal itself. COLUMNS and LINES may belong to another
-        terminal and are only a fallback."""
+    def terminal_size(self) -> tuple[int, int] | None:
+        # COLUMNS and LINES may belong to another terminal, so they are only a fallback.
         for number in (self.fileno, 1, 2):
             with contextlib.suppress(OSError):
                 size = os.get_terminal_size(number)
                 if size.columns and size.lines:
                     return size.columns, size.lines
-        return super()._get_terminal_size()
+        return None
 
-    def _run_input_thread(self) -> None:
-        """Read keys; an error ends the dashboard with a report and exit status 1."""
-        try:
-            self.run_input_thread()
-        except Exception as error:
-            self._app.call_later(self._app._handle_exception, error)
-
-    def run_input_thread(self) -> None:
+    def read_keys(self) -> None:
         """Read keys until the driver stops the thread or the terminal is gone."""
         woken, self._waker = os.pipe()
-        parser = TerminalParser(self._debug)
+        parser = TerminalParser(self.debug)
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         try:
             while not self.exit_event.is_set():
                 # A lone escape is a key if nothing follows it for a while.
-                wait = KEY_SECONDS if parser._timeout_time is not None else None
+                wait = KEY_SECONDS if parser.is_unfinished else None
                 ready, _, _ = select.select([self.fileno, woken], [], [], wait)
                 if woken in ready:
                     return
@@ -133,7 +136,7 @@ class TerminalDriver(LinuxDriver):
                     # SIGHUP does not reach a process that has no controlling terminal.
                     read = self._read()
                     if not read:
-                        self._app.call_later(self._app.exit)
+                        self.app.call_later(self.app.exit)
                         return
                     for message in parser.feed(decode(read)):
                         self.process_message(message)
@@ -159,22 +162,87 @@ class TerminalDriver(LinuxDriver):
     @property
     def behind(self) -> bool:
         """Whether the line has not yet taken everything painted."""
-        return isinstance(self._writer_thread, Output) and self._writer_thread.behind
+        return isinstance(self.writer, Output) and self.writer.behind
 
     @property
     def at_once(self) -> int | None:
         """Most characters to send before checking for newer content; None unless the line is
         slow."""
-        slow = isinstance(self._writer_thread, Output) and self._writer_thread.slow
+        slow = isinstance(self.writer, Output) and self.writer.slow
         return AT_ONCE if slow else None
 
     def call_when_taken(self, callback: Callable[[], None]) -> bool:
         """Returns whether output is still waiting for the line; if so, calls `callback` in the
         event loop once it is taken."""
-        loop, writer = asyncio.get_running_loop(), self._writer_thread
+        loop, writer = asyncio.get_running_loop(), self.writer
 
         def call() -> None:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(callback)
 
         return isinstance(writer, Output) and writer.call_when_taken(call)
+
+
+class TerminalParser(Parser):
+    """Textual's parser, which also survives input it cannot parse."""
+
+    def feed(self, data: str) -> Iterable[Message]:
+        # One character at a time, so that input after an error is still read.
+        for character in data:
+            yield from self._guarded(super().feed(character))
+
+    def tick(self) -> Iterable[Message]:
+        yield from self._guarded(super().tick())
+
+    def _guarded(self, messages: Iterable[Message]) -> Iterator[Message]:
+        """The usable messages, up to an error; after an error the parser is reset."""
+        try:
+            for message in messages:
+                if not isinstance(message, events.Resize) or _is_possible(message):
+                    yield message
+        except Exception:
+            _log.warning("the terminal sent something that cannot be read", exc_info=True)
+            self.reset()
+
+    def parse_mouse_code(self, code: str) -> Message | None:
+        # A terminal that does not know its size in pixels reports the mouse in cells.
+        known = (*(self.terminal_size or (0, 0)), *(self.terminal_pixel_size or (0, 0)))
+        if not all(known):
+            self.mouse_pixels = False
+        return super().parse_mouse_code(code)
+
+    def keys_of(self, sequence: str, alt: bool) -> Iterable[events.Key]:
+        match = _EXTENDED_KEY.match(sequence)
+        understood = sequence if match is None else _understood(match)
+        if understood:
+            yield from super().keys_of(understood, alt)
+        else:
+            yield events.Key(Keys.Ignore, sequence)
+
+
+def _understood(match: re.Match[str]) -> str:
+    """A sequence of the kitty protocol in the form that Textual's parser accepts; empty if it is
+    not a key press."""
+    fields = match[1].split(";")
+    if len(fields) == 1 and match[2] != "u":
+        return match[0]
+    code, modifiers, text = (*fields[:3], "", "", "")[:3]
+    modifier, _, event_type = modifiers.partition(":")
+    # The first alternate key is the key itself.
+    code = code.partition(":")[0]
+    characters = [part for part in text.split(":") if part]
+    known = all(_is_character(part) for part in (code or "1", modifier or "1", *characters))
+    if event_type == _RELEASE or len(fields) > 3 or not known:
+        return ""
+    plain = ";".join((code, modifier, ":".join(characters))).rstrip(";")
+    return f"\x1b[{plain}{'' if ';' in plain else ';1'}{match[2]}"
+
+
+def _is_possible(event: events.Resize) -> bool:
+    return 0 < event.size.width <= MAX_CELLS and 0 < event.size.height <= MAX_CELLS
+
+
+def _is_character(digits: str) -> bool:
+    """Whether the digits are a valid code point: within Unicode and not a surrogate."""
+    number = int(digits) if digits.isdecimal() and len(digits) < 10 else MAX_CODE_POINT + 1
+    return number <= MAX_CODE_POINT and not 0xD800 <= number <= 0xDFFF

@@ -19,6 +19,7 @@ from vs_tui.model.display import clean
 from vs_tui.model.vocabulary import Span
 from vs_tui.tui.interfaces import Shown
 from vs_tui.tui.session import Session
+from vs_tui.tui.textual_internals import driver_of, painted_lines
 from vs_tui.tui.widgets.ask import Ask
 
 MAX_CLIPBOARD: Final = 74_000
@@ -72,7 +73,7 @@ class Output:
     def copy(self, text: str) -> bool:
         """Copy a text with OSC 52, which reaches the user's terminal, also over ssh. For tmux and
         GNU screen the sequence is wrapped. Returns False if the text is too long."""
-        driver = self._app._driver
+        driver = driver_of(self._app)
         encoded = base64.b64encode(text.encode("utf-8", "replace")).decode()
         if driver is None or len(encoded) > MAX_CLIPBOARD:
             return False
@@ -226,9 +227,7 @@ def _free_name(folder: Path, stem: str, endings: Sequence[str] | dict[str, str])
 
 def screen_text(app: Session) -> str:
     """The whole screen as plain text."""
-    # Only the compositor has the composed lines; its name is private.
-    strips = app.screen._compositor.render_strips()
-    return "\n".join(strip.text.rstrip() for strip in strips) + "\n"
+    return "\n".join(strip.text.rstrip() for strip in painted_lines(app.screen)) + "\n"
 
 
 def panel_text(app: Session) -> str:
@@ -237,6 +236,6 @@ def panel_text(app: Session) -> str:
     if focused is None:
         return screen_text(app)
     region = focused.region
-    strips = app.screen._compositor.render_strips()[region.y : region.bottom]
+    strips = painted_lines(app.screen)[region.y : region.bottom]
     cut = (strip.crop(region.x, region.right).text.rstrip() for strip in strips)
     return "\n".join(cut) + "\n"

@@ -26,7 +26,7 @@ from vs_tui.tui import actions as table
 from vs_tui.tui import filtering, onboarding, span_format
 from vs_tui.tui import theme as look
 from vs_tui.tui.dashboard_settings import Setup
-from vs_tui.tui.diff_renderer import SparingApp
+from vs_tui.tui.diff_renderer import DiffingApp
 from vs_tui.tui.interfaces import Copier, Navigator, Shown
 from vs_tui.tui.past_runs_cache import Histories
 from vs_tui.tui.ranges import DEFAULT, Range, parse_range
@@ -52,7 +52,7 @@ def _zone(name: str) -> tzinfo | None:
     return ZoneInfo(name)
 
 
-class Session(SparingApp[int]):
+class Session(DiffingApp[int]):
     """The state and functions that views share."""
 
     _asked: tuple[tuple[str, str], float] = ("", ""), 0.0
