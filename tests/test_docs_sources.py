@@ -114,7 +114,7 @@ def test_the_mapping_of_the_docs_makes_what_the_docs_show(tmp_path):
 def test_the_page_of_mappings_lists_every_setting_and_function():
     from vs_tui.sources import mapped
     from vs_tui.sources.expressions import _Functions
-    from vs_tui.sources.mapped_signatures import SETTINGS
+    from vs_tui.sources.signatures import SETTINGS
 
     words = page("mapped")
     for setting in (*mapped._SETTINGS, *mapped._RULE, *SETTINGS):

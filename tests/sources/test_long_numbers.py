@@ -9,7 +9,8 @@ import pytest
 from tests.sources import github_payloads as gh
 from tests.sources.api_payloads import post
 from vs_tui.sources import customhttp, emmetrics, jira
-from vs_tui.sources.base import Inbound, json_body, small_object, text
+from vs_tui.sources.base import Inbound
+from vs_tui.sources.fields import json_body, small_object, text
 from vs_tui.sources.reading import read
 from vs_tui.sources.registry import sources
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from tests.sources.webhook_tools import RECEIVED
 from vs_tui.model.time import SECOND
 from vs_tui.model.vocabulary import Key
-from vs_tui.sources import base, registry
+from vs_tui.sources import fields, registry
 from vs_tui.sources.base import BadBody, Inbound, Unauthorized
 from vs_tui.sources.grafana import TIMESTAMP_HEADER
 from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
@@ -216,7 +216,7 @@ def test_neither_a_proof_nor_an_id_reads_a_long_body(monkeypatch, name):
         assert len(body) < 100_000, "it is read in the loop"
         return loads(body)
 
-    monkeypatch.setattr(base, "orjson", SimpleNamespace(loads=short, JSONDecodeError=ValueError))
+    monkeypatch.setattr(fields, "orjson", SimpleNamespace(loads=short, JSONDecodeError=ValueError))
     for body in (b"[" + b"1," * 100_000 + b"1]", b'{"id": "' + b"x" * 2_000_000 + b'"}'):
         path = source.paths[0].replace("*", "1")
         headers = dict.fromkeys(source.signature_headers, mac(body))

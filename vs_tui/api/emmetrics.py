@@ -17,8 +17,9 @@ from vs_tui.ingest.http_errors import answer, not_found
 from vs_tui.model import keys
 from vs_tui.model.time import parse_instant
 from vs_tui.model.vocabulary import Span
-from vs_tui.sources.base import Inbound, small_object, text
+from vs_tui.sources.base import Inbound
 from vs_tui.sources.emmetrics import NEW, NUMBER
+from vs_tui.sources.fields import small_object, text
 from vs_tui.store.queries.reader import SqliteReader
 
 MAX_LISTED: Final = 10_000

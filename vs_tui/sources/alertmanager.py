@@ -9,16 +9,15 @@ from __future__ import annotations
 from typing import Final
 
 from vs_tui.sources.alerts import read_alerts
-from vs_tui.sources.base import Inbound, Parsed
-from vs_tui.sources.tokens import TokenSource
+from vs_tui.sources.base import Inbound, Parsed, Source
 
 
-class Alertmanager(TokenSource):
+class Alertmanager(Source):
     """Alertmanager's webhook, version 4."""
 
     name = "alertmanager"
     title = "Alertmanager"
-    paths: tuple[str, ...] = ("/alertmanager",)
+    token_in_url = True
 
     def parse(self, inbound: Inbound) -> Parsed:
         return read_alerts(self.name, inbound)

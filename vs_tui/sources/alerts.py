@@ -13,18 +13,9 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Event, Operation, Rule, Scalar, State, Verdict
-from vs_tui.sources.base import (
-    Inbound,
-    Parsed,
-    Unreadable,
-    items,
-    json_object,
-    known,
-    obj,
-    text,
-    web_url,
-)
+from vs_tui.model.vocabulary import Event, Operation, Rule, Scalar, State
+from vs_tui.sources.base import Inbound, Parsed, Unreadable, parsed
+from vs_tui.sources.fields import items, json_object, known, obj, text, web_url
 from vs_tui.sources.versions import seek_version
 
 MAX_LABELS: Final = 40
@@ -57,7 +48,7 @@ def read_alerts(source: str, inbound: Inbound) -> Parsed:
         if alerts:
             is_test = any(map(_is_test, alerts))
             reason = "a test notification; connected" if is_test else "its severity is none"
-        return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+        return parsed(kind, reason)
     cut = text(body, "truncatedAlerts", limit=20)
     reason = f"{cut} more alerts were cut off; raise max_alerts" if cut not in ("", "0") else ""
     common = {name: text(body, name, limit=200) for name in ("receiver", "externalURL")}

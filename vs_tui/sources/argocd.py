@@ -14,9 +14,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, known, moment, web_url
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, moment
+from vs_tui.sources.fields import json_object, known, web_url
 from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
-from vs_tui.sources.tokens import TokenSource
 from vs_tui.sources.versions import (
     PART,
     environment_in,
@@ -107,12 +107,12 @@ class Sync(BaseModel):
         return [part for part in parts if all(part)]
 
 
-class ArgoCd(TokenSource):
+class ArgoCd(Source):
     """Argo CD's notifications."""
 
     name = "argocd"
     title = "Argo CD"
-    paths: tuple[str, ...] = ("/argocd",)
+    token_in_url = True
 
     def parse(self, inbound: Inbound) -> Parsed:
         sync = validated(Sync, json_object(inbound))

@@ -13,21 +13,10 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State, Verdict
-from vs_tui.sources.base import (
-    Inbound,
-    Parsed,
-    Unauthorized,
-    Unreadable,
-    json_object,
-    known,
-    number,
-    obj,
-    repository_names,
-    text,
-    time_of,
-    web_url,
-)
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
+from vs_tui.sources.base import Inbound, Parsed, Source, Unauthorized, Unreadable, parsed
+from vs_tui.sources.fields import json_object, known, number, obj, text, time_of, web_url
+from vs_tui.sources.repository import repository_names
 from vs_tui.sources.signatures import require_fresh, require_hmac_hex, require_token
 from vs_tui.sources.versions import environment_in, is_deploy_name, offer_version
 
@@ -69,16 +58,14 @@ _STATES: Final = {
 _STAGES: Final = {State.QUEUED: "queued", State.WAITING: "blocked", State.RUNNING: "running"}
 
 
-class Buildkite:
+class Buildkite(Source):
     """Buildkite's webhook notification service."""
 
     name = "buildkite"
     title = "Buildkite"
-    paths: tuple[str, ...] = ("/buildkite",)
-    version = 1
-    signature_headers: tuple[str, ...] = ("x-buildkite-token", "x-buildkite-signature")
+    signature_headers = ("x-buildkite-token", "x-buildkite-signature")
     token_in_url = True
-    stored_headers: tuple[str, ...] = ("x-buildkite-event", "x-buildkite-request", "user-agent")
+    stored_headers = ("x-buildkite-event", "x-buildkite-request", "user-agent")
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
         """Require the plain token, or `timestamp=T,signature=` with the hex HMAC-SHA256 of
@@ -95,27 +82,22 @@ class Buildkite:
         message = parts["timestamp"].encode() + b"." + inbound.body
         require_hmac_hex([parts["signature"]], message, secrets, "X-Buildkite-Signature")
 
-    def dedupe_key(self, inbound: Inbound) -> str:  # noqa: ARG002
-        """Empty: no delivery id is documented, so the body's hash identifies repeats."""
-        return ""
-
     def parse(self, inbound: Inbound) -> Parsed:
         body = json_object(inbound)
         kind = text(body, "event", limit=60) or inbound.header("x-buildkite-event")[:60]
         if kind == "ping":
-            return Parsed(kind, verdict=Verdict.IGNORED, reason="connected")
+            return parsed(kind, "connected")
         family = kind.partition(".")[0]
         if family not in ("build", "job"):
             reason = f"{kind or 'an unnamed event'} says nothing about a delivery; untick it"
-            return Parsed(kind or "unknown", verdict=Verdict.IGNORED, reason=reason)
+            return parsed(kind or "unknown", reason)
         hook = _Hook(body, inbound.received_at)
         if not text(hook.build, "id"):
             raise Unreadable(f"{kind} has no build.id; compare the body in Events")
         if family == "build":
             return Parsed(kind, _phases(_build(hook), hook.build))
         if text(hook.job, "type") in ("waiter", "manual"):
-            reason = "a wait or block step; it shows by the build's phase"
-            return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+            return parsed(kind, "a wait or block step; it shows by the build's phase")
         if not text(hook.job, "id"):
             raise Unreadable(f"{kind} has no job.id; compare the body in Events")
         return Parsed(kind, [*_phases(_job(hook), hook.job), *_goes_on(hook)])

@@ -7,26 +7,16 @@ Commits and branches are in `pipeline.vcs` (GitHub OAuth, Bitbucket Cloud) or in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import parse_instant
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State, Verdict
-from vs_tui.sources.base import (
-    Inbound,
-    Parsed,
-    Unreadable,
-    json_object,
-    known,
-    number,
-    obj,
-    repository_names,
-    text,
-    web_url,
-)
-from vs_tui.sources.signatures import require_hmac_hex
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
+from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
+from vs_tui.sources.fields import json_object, known, number, obj, text, web_url
+from vs_tui.sources.repository import repository_names
+from vs_tui.sources.signatures import Scheme
 from vs_tui.sources.versions import environment_in, is_deploy_name, offer_version
 
 _STATUSES: Final = {
@@ -41,37 +31,23 @@ _STATUSES: Final = {
 _HOSTED: Final = frozenset({"gh", "github", "bb", "bitbucket"})
 
 
-class CircleCi:
+class CircleCi(Source):
     """CircleCI's outbound webhooks."""
 
     name = "circleci"
     title = "CircleCI"
-    paths: tuple[str, ...] = ("/circleci",)
-    version = 1
-    signature_headers: tuple[str, ...] = ("circleci-signature",)
+    signature = Scheme("circleci-signature", part="v1")
     token_in_url = True
-    stored_headers: tuple[str, ...] = ("circleci-event-type", "user-agent")
-
-    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """Require `v1=` with the hex HMAC-SHA256 of the raw body; other versions in the list are
-        ignored."""
-        given = inbound.header("circleci-signature").split(",")
-        digests = [part.strip()[3:] for part in given if part.strip().startswith("v1=")]
-        require_hmac_hex(digests, inbound.body, secrets, "circleci-signature")
-
-    def dedupe_key(self, inbound: Inbound) -> str:  # noqa: ARG002
-        """Empty: the id is in the body, which is the same on a retry, so the body's hash is
-        enough."""
-        return ""
+    stored_headers = ("circleci-event-type", "user-agent")
 
     def parse(self, inbound: Inbound) -> Parsed:
         body = json_object(inbound)
         kind = text(body, "type", limit=60) or inbound.header("circleci-event-type")[:60]
         if kind == "ping":
-            return Parsed(kind, verdict=Verdict.IGNORED, reason="connected")
+            return parsed(kind, "connected")
         if kind not in ("workflow-completed", "job-completed"):
             reason = f"{kind or 'an untyped event'} says nothing about a delivery"
-            return Parsed(kind or "unknown", verdict=Verdict.IGNORED, reason=reason)
+            return parsed(kind or "unknown", reason)
         subject = obj(body, "workflow" if kind == "workflow-completed" else "job")
         if not text(subject, "id"):
             raise Unreadable(f"{kind} has no id of its subject; compare the body in Events")

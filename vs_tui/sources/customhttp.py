@@ -21,16 +21,9 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, State, Verdict
-from vs_tui.sources.base import (
-    BadBody,
-    Inbound,
-    Parsed,
-    defaults,
-    has_rounded,
-    json_object,
-    with_exact_numbers,
-)
+from vs_tui.model.vocabulary import Event, Key, Rule, Scalar, State
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, defaults, parsed
+from vs_tui.sources.fields import has_rounded, json_object, with_exact_numbers
 from vs_tui.sources.schema import MAX_DEPTH, Timestamp, Word, validated
 from vs_tui.sources.signatures import require_hmac_any, require_standard_webhook
 from vs_tui.sources.versions import offer_version, seek_version
@@ -174,16 +167,15 @@ def checked_body(payload: dict[str, Any]) -> CustomBody:
     return CustomBody(**fields, more=told.model_extra or {})
 
 
-class CustomHttp:
+class CustomHttp(Source):
     """ValueStream's `customhttp` source."""
 
     name = "customhttp"
     title = "Custom HTTP"
-    paths: tuple[str, ...] = ("/customhttp",)
-    version = 1
-    signature_headers: tuple[str, ...] = ("x-vs-signature", "webhook-signature")
+    signature_headers = ("x-vs-signature", "webhook-signature")
     token_in_url = True
-    stored_headers: tuple[str, ...] = ("idempotency-key", "webhook-id", "traceparent", "user-agent")
+    delivery_headers = ("idempotency-key", "webhook-id")
+    stored_headers = ("idempotency-key", "webhook-id", "traceparent", "user-agent")
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
         """Require the HMAC-SHA256 of the raw body as hex, `sha256=` hex or base64; or Standard
@@ -195,10 +187,6 @@ class CustomHttp:
             require_standard_webhook(
                 dict(inbound.headers), inbound.body, secrets, inbound.received_at
             )
-
-    def dedupe_key(self, inbound: Inbound) -> str:
-        """The sender's own delivery id, if it sends one."""
-        return inbound.header("idempotency-key") or inbound.header("webhook-id")
 
     def parse(self, inbound: Inbound) -> Parsed:
         payload = json_object(inbound)
@@ -228,8 +216,7 @@ def _not_ours(inbound: Inbound, payload: dict[str, Any], error: BadBody) -> Pars
         action = respelt(payload).get("action")
         if error.field != "action" or not isinstance(action, str) or not action.strip():
             raise
-        reason = f"the action {action[:60]!r} is none of start, end and annotate"
-        return Parsed("event", verdict=Verdict.IGNORED, reason=reason)
+        return parsed("event", f"the action {action[:60]!r} is none of start, end and annotate")
 
 
 def _of_a_tool(inbound: Inbound, payload: dict[str, Any], error: BadBody) -> Parsed:

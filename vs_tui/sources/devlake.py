@@ -14,19 +14,9 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State, Verdict
-from vs_tui.sources.base import (
-    BEFORE_ALL,
-    BadBody,
-    Inbound,
-    Parsed,
-    items,
-    json_object,
-    known,
-    text,
-    web_url,
-)
-from vs_tui.sources.tokens import TokenSource
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
+from vs_tui.sources.base import BEFORE_ALL, BadBody, Inbound, Parsed, Source, parsed
+from vs_tui.sources.fields import items, json_object, known, text, web_url
 
 MAX_COMMITS: Final = 100
 _RESULTS: Final = {
@@ -44,12 +34,13 @@ _STATUSES: Final = {
 }
 
 
-class DevLake(TokenSource):
+class DevLake(Source):
     """DevLake's webhook plugin."""
 
     name = "devlake"
     title = "Apache DevLake"
-    paths: tuple[str, ...] = (
+    token_in_url = True
+    paths = (
         "/api/rest/plugins/webhook/*",
         "/api/plugins/webhook/*",
         "/rest/plugins/webhook/*",
@@ -66,10 +57,9 @@ class DevLake(TokenSource):
                 return _issue(connection, _lowered(json_object(inbound)), inbound.received_at)
             case ["issue", key, "close"] if key:
                 return _closed(connection, key, inbound.received_at)
-        return Parsed(
+        return parsed(
             "/".join(what)[:100] or "request",
-            verdict=Verdict.IGNORED,
-            reason="only deployments, issues and issue/KEY/close are read",
+            "only deployments, issues and issue/KEY/close are read",
         )
 
     def recognises(self, body: Any) -> bool:

@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Event, Operation, Scalar, State
-from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, known, small_object
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Source
+from vs_tui.sources.fields import json_object, known, small_object
 from vs_tui.sources.schema import Timestamp, Word, validated
-from vs_tui.sources.tokens import TokenSource
 
 PRODUCTION: Final = "production"
 _CONFIG: Final = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
@@ -96,7 +96,7 @@ class PullRequestChange(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Source):
     """A request: the id in its path, its fields, and the original."""
 
     id: str
@@ -108,12 +108,13 @@ class _Call:
         return self.inbound.received_at if stated is None else stated
 
 
-class EmMetrics(TokenSource):
+class EmMetrics(Source):
     """em-metrics' endpoints, also below /api/v1."""
 
     name = "emmetrics"
     title = "em-metrics"
-    paths: tuple[str, ...] = (
+    token_in_url = True
+    paths = (
         "/deployments",
         "/deployments/*",
         "/incidents",
@@ -122,7 +123,7 @@ class EmMetrics(TokenSource):
         "/pull-requests/*",
     )
 
-    stored_headers: tuple[str, ...] = (NUMBER,)
+    stored_headers = (NUMBER,)
 
     def dedupe_key(self, inbound: Inbound) -> str:
         """The time of receipt for incidents without an id or a start, because equal bodies are

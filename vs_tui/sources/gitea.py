@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, number, obj, text, time_of
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized
+from vs_tui.sources.fields import number, obj, text, time_of
 from vs_tui.sources.github.hook import Dialect, login
 from vs_tui.sources.github.source import read, webhook_body
 from vs_tui.sources.signatures import require_hmac_hex
@@ -35,16 +36,15 @@ _RUN_EVENTS: Final[Mapping[str, str]] = {
 """Forgejo reports only the end of a run; `recover` is a success after a failure."""
 
 
-class Gitea:
+class Gitea(Source):
     """Webhooks of Gitea and Forgejo (and of hosts built on them, such as Codeberg)."""
 
     name = "gitea"
     title = "Gitea / Forgejo"
-    paths: tuple[str, ...] = ("/gitea", "/forgejo")
-    version = 1
-    signature_headers: tuple[str, ...] = ("x-gitea-signature", "x-forgejo-signature")
-    token_in_url = False
-    stored_headers: tuple[str, ...] = (
+    paths = ("/gitea", "/forgejo")
+    signature_headers = ("x-gitea-signature", "x-forgejo-signature")
+    delivery_headers = ("x-gitea-delivery", "x-forgejo-delivery")
+    stored_headers = (
         "x-gitea-event",
         "x-gitea-event-type",
         "x-gitea-delivery",
@@ -62,9 +62,6 @@ class Gitea:
         if not given:
             raise Unauthorized("X-Gitea-Signature is missing; set a secret in the webhook")
         require_hmac_hex(given, inbound.body, secrets, "X-Gitea-Signature")
-
-    def dedupe_key(self, inbound: Inbound) -> str:
-        return inbound.header("x-gitea-delivery") or inbound.header("x-forgejo-delivery")
 
     def parse(self, inbound: Inbound) -> Parsed:
         body = webhook_body(inbound)

@@ -6,23 +6,21 @@ from collections.abc import Sequence
 from typing import Final
 
 from vs_tui.sources.alerts import read_alerts
-from vs_tui.sources.base import Inbound, Parsed
+from vs_tui.sources.base import Inbound, Parsed, Source
 from vs_tui.sources.signatures import require_fresh, require_hmac_hex
 
 TIMESTAMP_HEADER: Final = "x-grafana-alerting-timestamp"
 """The name to configure as the contact point's timestamp header; Grafana has no default."""
 
 
-class Grafana:
+class Grafana(Source):
     """Grafana's webhook contact point."""
 
     name = "grafana"
     title = "Grafana"
-    paths: tuple[str, ...] = ("/grafana",)
-    version = 1
-    signature_headers: tuple[str, ...] = ("x-grafana-alerting-signature",)
+    signature_headers = ("x-grafana-alerting-signature",)
     token_in_url = True
-    stored_headers: tuple[str, ...] = (TIMESTAMP_HEADER, "user-agent")
+    stored_headers = (TIMESTAMP_HEADER, "user-agent")
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
         """Require the hex HMAC-SHA256 of the body, or of `timestamp:body` if a timestamp is
@@ -33,10 +31,6 @@ class Grafana:
             message = timestamp.encode() + b":" + message
         given = inbound.header("x-grafana-alerting-signature")
         require_hmac_hex([given], message, secrets, "X-Grafana-Alerting-Signature")
-
-    def dedupe_key(self, inbound: Inbound) -> str:  # noqa: ARG002
-        """Empty: there is no delivery id, so the body's hash identifies repeats."""
-        return ""
 
     def parse(self, inbound: Inbound) -> Parsed:
         return read_alerts(self.name, inbound)

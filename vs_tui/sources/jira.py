@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -27,21 +26,10 @@ from vs_tui.model.vocabulary import (
     Scalar,
     Seek,
     State,
-    Verdict,
 )
-from vs_tui.sources.base import (
-    Inbound,
-    Parsed,
-    Unreadable,
-    items,
-    json_object,
-    known,
-    moment,
-    number,
-    obj,
-    text,
-)
-from vs_tui.sources.signatures import require_sha256
+from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, moment, parsed
+from vs_tui.sources.fields import items, json_object, known, number, obj, text
+from vs_tui.sources.signatures import Scheme
 
 CANCELLING_WORDS: Final = (
     "won't",
@@ -65,32 +53,24 @@ _CATEGORIES: Final = {"new": State.QUEUED, "indeterminate": State.RUNNING}
 _KEY: Final = re.compile(r"[A-Z][A-Z0-9_]{0,15}-\d{1,9}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Jira:
+class Jira(Source):
     """Webhooks that an administrator registers; Jira signs no others."""
 
-    cancelling: tuple[str, ...] = CANCELLING_WORDS
-    """Words, in lower case, of resolutions that cancel an issue."""
-    name: str = "jira"
-    title: str = "Jira"
-    paths: tuple[str, ...] = ("/jira",)
-    version: int = 2
-    signature_headers: tuple[str, ...] = ("x-hub-signature",)
-    token_in_url: bool = True
-    stored_headers: tuple[str, ...] = (
+    name = "jira"
+    title = "Jira"
+    version = 2
+    signature = Scheme("X-Hub-Signature", "sha256")
+    token_in_url = True
+    delivery_headers = ("x-atlassian-webhook-identifier",)
+    stored_headers = (
         "x-atlassian-webhook-identifier",
         "x-atlassian-webhook-flow",
         "x-atlassian-webhook-retry",
     )
 
-    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """Require `sha256=` with the hex HMAC of the raw body."""
-        given = inbound.header("x-hub-signature")
-        require_sha256(given, inbound.body, secrets, "X-Hub-Signature")
-
-    def dedupe_key(self, inbound: Inbound) -> str:
-        """Jira's webhook identifier, the same on a retry."""
-        return inbound.header("x-atlassian-webhook-identifier")
+    def __init__(self, cancelling: tuple[str, ...] = CANCELLING_WORDS) -> None:
+        self.cancelling = cancelling
+        """Words, in lower case, of resolutions that cancel an issue."""
 
     def parse(self, inbound: Inbound) -> Parsed:
         body = json_object(inbound)
@@ -101,8 +81,7 @@ class Jira:
             return Parsed(kind, (_sprint(body, kind, inbound.received_at),))
         if not kind:
             raise Unreadable("webhookEvent is missing; compare the body in Events with Jira's docs")
-        reason = f"{kind} events move no issue; untick them to save traffic"
-        return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+        return parsed(kind, f"{kind} events move no issue; untick them to save traffic")
 
 
 def _issue(

@@ -22,12 +22,9 @@ from vs_tui.model.vocabulary import (
     Scalar,
     Seek,
     State,
-    Verdict,
 )
-from vs_tui.sources.base import (
-    Inbound,
-    Parsed,
-    Unreadable,
+from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
+from vs_tui.sources.fields import (
     items,
     json_object,
     known,
@@ -37,7 +34,7 @@ from vs_tui.sources.base import (
     text,
     web_url,
 )
-from vs_tui.sources.signatures import require_fresh, require_hmac_hex
+from vs_tui.sources.signatures import Scheme, require_fresh
 
 ACTIONS: Final = frozenset({"create", "update", "remove", "restore"})
 STATES: Final = {
@@ -57,28 +54,21 @@ TYPE_LABELS: Final = frozenset(
 the first three."""
 
 
-class Linear:
+class Linear(Source):
     """Webhooks of a Linear workspace."""
 
     name = "linear"
     title = "Linear"
-    paths: tuple[str, ...] = ("/linear",)
-    version = 1
-    signature_headers: tuple[str, ...] = ("linear-signature",)
-    token_in_url = False
-    stored_headers: tuple[str, ...] = ("linear-event", "linear-delivery")
+    signature = Scheme("Linear-Signature")
+    delivery_headers = ("linear-delivery",)
+    stored_headers = ("linear-event", "linear-delivery")
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
         """Require the hex HMAC-SHA256 of the raw body, and a current `webhookTimestamp` in the
         body."""
-        given = inbound.header("linear-signature")
-        require_hmac_hex([given], inbound.body, secrets, "Linear-Signature")
+        super().verify(inbound, secrets)
         body = small_object(inbound)  # Linear sends no long bodies
         require_fresh(text(body, "webhookTimestamp"), inbound.received_at, "webhookTimestamp")
-
-    def dedupe_key(self, inbound: Inbound) -> str:
-        """Linear-Delivery, the same on a retry."""
-        return inbound.header("linear-delivery")
 
     def parse(self, inbound: Inbound) -> Parsed:
         body = json_object(inbound)
@@ -92,7 +82,7 @@ class Linear:
         elif action not in ACTIONS:
             reason = f"the action {action or 'none'!r} of an issue says nothing about its course"
         if reason:
-            return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+            return parsed(kind, reason)
         return Parsed(kind, (_issue(body, action, inbound.received_at),))
 
 

@@ -24,8 +24,8 @@ from zlib import crc32
 import orjson
 
 from vs_tui.config.errors import ConfigError
-from vs_tui.model.vocabulary import Event, Verdict
-from vs_tui.sources.base import Inbound, Parsed, Unauthorized, Unreadable, json_body
+from vs_tui.model.vocabulary import Event
+from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
 from vs_tui.sources.expressions import (
     HEADER,
     Expression,
@@ -34,8 +34,9 @@ from vs_tui.sources.expressions import (
     WrongExpression,
     compiled,
 )
+from vs_tui.sources.fields import json_body
 from vs_tui.sources.mapped_events import OPERATIONS, STATES, Rule, event_of, text_of
-from vs_tui.sources.mapped_signatures import Scheme, scheme_of
+from vs_tui.sources.signatures import Scheme, scheme_of
 
 MAX_EVENTS: Final = 1_000
 """Most events of one delivery."""
@@ -60,7 +61,7 @@ FIELDS: Final = (
 _RULE: Final = ("when", "each", "operation", "state", "states", "tags", *FIELDS)
 
 
-class MappedSource:
+class MappedSource(Source):
     """A source described by a table; see `base.Source` for the meaning of each field."""
 
     def __init__(self, name: str, definition: Mapping[str, Any]) -> None:
@@ -72,33 +73,22 @@ class MappedSource:
             why = "must be small letters and digits, such as shipit, and none of ours"
             raise _wrong(name, "the name", f"{why} ({', '.join(sorted(_RESERVED))})")
         _check_settings(name, definition)
-        self.title: str = definition.get("title", name)
-        self.paths: tuple[str, ...] = _paths(name, definition)
+        self.title = definition.get("title", name)
+        self.paths = _paths(name, definition)
         self.enabled: bool = definition.get("enabled", True)
-        self.token_in_url: bool = definition.get("token_in_url", False)
+        self.token_in_url = definition.get("token_in_url", False)
         self.version = crc32(orjson.dumps(definition.get("events"), default=str)) & 0x7FFFFFFF
-        self._scheme = _scheme(name, definition.get("signature"))
-        self.signature_headers: tuple[str, ...] = self._scheme.headers if self._scheme else ()
-        delivery = definition.get("delivery_header", "").lower()
+        self.signature = scheme = _scheme(name, definition.get("signature"))
+        self.signature_headers = scheme.headers if scheme else ()
+        self.delivery_headers = tuple(filter(None, [definition.get("delivery_header", "").lower()]))
         expressions = str(definition.get("events")) + str(definition.get("kind"))
         read = [found.lower() for found in HEADER.findall(expressions)]
         # A proof or vs-tui's token must never be stored, in an event or as a delivery's id.
         private = {"authorization", "proxy-authorization", "cookie", *self.signature_headers}
-        for header in (delivery, *read):
+        for header in (*self.delivery_headers, *read):
             if header in private:
                 raise _wrong(name, f"the header {header}", "holds a secret, which is never stored")
-        self.stored_headers: tuple[str, ...] = tuple(filter(None, dict.fromkeys((delivery, *read))))
-        self._delivery_header = delivery
-
-    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        if self._scheme is None:
-            raise Unauthorized(
-                f"{self.title} sends no signature; put the token into its Authorization header"
-            )
-        self._scheme.verify(inbound, secrets)
-
-    def dedupe_key(self, inbound: Inbound) -> str:
-        return inbound.header(self._delivery_header) if self._delivery_header else ""
+        self.stored_headers = tuple(dict.fromkeys((*self.delivery_headers, *read)))
 
     def check(self) -> MappedSource:
         """Compile all expressions; ConfigError names the first wrong one and its place."""
@@ -162,9 +152,7 @@ class MappedSource:
         reason = reasons[0] if reasons else ""
         if not matched:
             reason = "no `when` of its mapping is true for it"
-        return Parsed(
-            kind or "request", verdict=Verdict.IGNORED, reason=reason or "`each` is empty"
-        )
+        return parsed(kind or "request", reason or "`each` is empty")
 
 
 def _roots(rule: Rule, run: Run) -> Iterator[Any]:

@@ -10,8 +10,9 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Scalar, Seek, State
 from vs_tui.model.vocabulary import Rule as LinkRule
-from vs_tui.sources.base import defaults, exact, known, web_url
+from vs_tui.sources.base import defaults
 from vs_tui.sources.expressions import Expression, Run
+from vs_tui.sources.fields import exact, known, web_url
 from vs_tui.sources.versions import offer_version, seek_version
 
 STATES: Final[Mapping[str, State]] = {state.name.lower(): state for state in State}

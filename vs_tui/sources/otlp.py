@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso, parse_instant
-from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State, Verdict
-from vs_tui.sources.base import BadBody, Inbound, Parsed, items, json_object, obj, text, web_url
-from vs_tui.sources.tokens import TokenSource
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, parsed
+from vs_tui.sources.fields import items, json_object, obj, text, web_url
 from vs_tui.sources.versions import offer_version, seek_version
 
 DEFAULT_OPERATION: Final = "span"
@@ -78,14 +78,13 @@ _RESULT_NAMES: Final = (
 )
 
 
-class Otlp(TokenSource):
+class Otlp(Source):
     """The OTLP/HTTP traces endpoint."""
 
     name = "otlp"
     title = "OpenTelemetry"
-    paths: tuple[str, ...] = ("/v1/traces",)
-    token_in_url = False
-    stored_headers: tuple[str, ...] = ("content-type",)
+    paths = ("/v1/traces",)
+    stored_headers = ("content-type",)
 
     def parse(self, inbound: Inbound) -> Parsed:
         request = _request(inbound)
@@ -104,10 +103,7 @@ class Otlp(TokenSource):
             message = "their traceId or spanId is not valid"
             partial = {"rejectedSpans": str(rejected), "errorMessage": message}
         answer = {"partialSuccess": partial}
-        if not events:
-            reason = "no spans in it"
-            return Parsed("traces", verdict=Verdict.IGNORED, reason=reason, answer=answer)
-        return Parsed("traces", events, answer=answer)
+        return parsed("traces", events or "no spans in it", answer)
 
 
 def _request(inbound: Inbound) -> dict[str, Any]:

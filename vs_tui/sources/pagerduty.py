@@ -6,24 +6,14 @@ Source: PagerDuty's developer documentation. The body is `{"event": {...}}`, the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import RELATIONS, Event, Operation, State, Verdict
-from vs_tui.sources.base import (
-    Inbound,
-    Parsed,
-    Unreadable,
-    items,
-    json_object,
-    known,
-    obj,
-    text,
-    web_url,
-)
-from vs_tui.sources.signatures import require_hmac_hex
+from vs_tui.model.vocabulary import RELATIONS, Event, Operation, State
+from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
+from vs_tui.sources.fields import items, json_object, known, obj, text, web_url
+from vs_tui.sources.signatures import Scheme
 
 # event -> state, phase, whether it reopens an ended incident.
 _STATES: Final = {
@@ -40,26 +30,15 @@ _STATES: Final = {
 }
 
 
-class PagerDuty:
+class PagerDuty(Source):
     """PagerDuty's V3 webhooks."""
 
     name = "pagerduty"
     title = "PagerDuty"
-    paths: tuple[str, ...] = ("/pagerduty",)
-    version = 1
-    signature_headers: tuple[str, ...] = ("x-pagerduty-signature",)
+    signature = Scheme("X-PagerDuty-Signature", part="v1")
+    delivery_headers = ("x-webhook-id",)
     token_in_url = True
-    stored_headers: tuple[str, ...] = ("x-webhook-id", "x-webhook-subscription", "user-agent")
-
-    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """Require `v1=hex[,v1=hex]`, HMAC-SHA256 of the raw body; any one may match (rotation)."""
-        given = inbound.header("x-pagerduty-signature").split(",")
-        digests = [part.strip().removeprefix("v1=") for part in given if "v1=" in part]
-        require_hmac_hex(digests, inbound.body, secrets, "X-PagerDuty-Signature")
-
-    def dedupe_key(self, inbound: Inbound) -> str:
-        """X-Webhook-Id, the same on a retry."""
-        return inbound.header("x-webhook-id")
+    stored_headers = ("x-webhook-id", "x-webhook-subscription", "user-agent")
 
     def parse(self, inbound: Inbound) -> Parsed:
         event = obj(json_object(inbound), "event")
@@ -67,10 +46,10 @@ class PagerDuty:
         if not kind:
             raise Unreadable("event.event_type is missing; subscribe with a V3 webhook")
         if kind == "pagey.ping":
-            return Parsed(kind, verdict=Verdict.IGNORED, reason="connected")
+            return parsed(kind, "connected")
         if kind not in _STATES:
             reason = f"{kind} says nothing about the course of an incident; unsubscribe from it"
-            return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+            return parsed(kind, reason)
         if not text(event, "data", "id"):
             raise Unreadable(f"{kind} has no event.data.id; compare the body in Events")
         return Parsed(kind, (_incident(kind, event, inbound.received_at),))

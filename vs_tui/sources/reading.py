@@ -10,15 +10,8 @@ from vs_tui.log.delivery import Intake, dedupe_key
 from vs_tui.model.limits import READ_AT_MOST, values_in
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.base import (
-    BadBody,
-    Inbound,
-    Inexact,
-    Parsed,
-    Source,
-    Unreadable,
-    with_exact_numbers,
-)
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unreadable
+from vs_tui.sources.fields import Inexact, with_exact_numbers
 from vs_tui.sources.registry import one_source, routes, sources
 
 log = logging.getLogger(__name__)

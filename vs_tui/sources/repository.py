@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import orjson
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Scalar, State
-from vs_tui.sources.base import Unreadable, known
+from vs_tui.sources.base import Unreadable
+from vs_tui.sources.fields import items, known, obj, text, time_of
 
 
 class Repository:
@@ -88,3 +92,45 @@ def renamed(source: str, space: str, former: str, now: str, at: Instant) -> tupl
 
 def unreadable(event: str, what: str) -> Unreadable:
     return Unreadable(f"{event}: {what}; compare the body in Events with the tool's docs")
+
+
+def repository_names(path: str) -> dict[str, Any]:
+    """OpenTelemetry's attributes for the repository at `owner/name`; the path may contain
+    groups."""
+    owner, _, name = path.rpartition("/")
+    return known(vcs__owner__name=owner, vcs__repository__name=name)
+
+
+def is_incident(labels: object, kind: str) -> bool:
+    """Whether one of an issue's labels (separated by commas) or its type is `incident`."""
+    return "incident" in str(labels).lower().split(",") or kind.lower() == "incident"
+
+
+MAX_PATHS: Final = 40
+"""Most files of one commit that are kept; a commit with more is kept as `*` (any file)."""
+
+
+def push_log(commits: Iterable[Mapping[str, Any]]) -> str:
+    """The commits of a push as JSON, oldest first: `[[sha, authored seconds, subject, [path]]]`;
+    empty without commits. Reads the fields that GitHub, GitLab, Gitea and Azure have in common."""
+    found = []
+    for commit in commits:
+        sha = text(commit, "id") or text(commit, "commitId") or text(commit, "hash")
+        at = time_of(commit, "timestamp", "date")
+        if at is None:
+            at = time_of(obj(commit, "author"), "date")
+        subject = text(commit, "message", limit=200).partition("\n")[0].strip()
+        if sha:
+            seconds = None if at is None else at // 1_000_000
+            found.append([sha.lower(), seconds, subject[:120], _paths(commit)])
+    return orjson.dumps(found).decode() if found else ""
+
+
+def _paths(commit: Mapping[str, Any]) -> list[str]:
+    listed = [
+        path[:200]
+        for name in ("added", "modified", "removed")
+        for path in items(commit, name)
+        if isinstance(path, str)
+    ]
+    return listed if len(listed) <= MAX_PATHS else ["*"]

@@ -11,19 +11,9 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Event, Operation, State, Verdict
-from vs_tui.sources.base import (
-    Inbound,
-    Parsed,
-    Unauthorized,
-    Unreadable,
-    json_object,
-    known,
-    moment,
-    obj,
-    small_object,
-    text,
-)
+from vs_tui.model.vocabulary import Event, Operation, State
+from vs_tui.sources.base import Inbound, Parsed, Source, Unauthorized, Unreadable, moment, parsed
+from vs_tui.sources.fields import json_object, known, obj, small_object, text
 from vs_tui.sources.signatures import base64_bytes, digest, same
 
 CREATED: Final = frozenset({"createCard", "copyCard", "emailCard", "convertToCardFromCheckItem"})
@@ -35,16 +25,13 @@ DONE_LISTS: Final = frozenset(
 """Names, in lower case, of lists whose cards are done; Trello's templates have `Done`."""
 
 
-class Trello:
+class Trello(Source):
     """Webhooks of a board."""
 
     name = "trello"
     title = "Trello"
-    paths: tuple[str, ...] = ("/trello",)
-    version = 1
-    signature_headers: tuple[str, ...] = ("x-trello-webhook",)
+    signature_headers = ("x-trello-webhook",)
     token_in_url = True
-    stored_headers: tuple[str, ...] = ()
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
         """Require the base64 HMAC-SHA1 of body and callback URL, with the application's secret.
@@ -73,8 +60,7 @@ class Trello:
         if not kind:
             raise Unreadable("action.type is missing; compare the body in Events with the docs")
         if kind not in (CREATED | MOVED_HERE | GONE | {"updateCard"}):
-            reason = f"{kind} moves no card; nothing to do"
-            return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+            return parsed(kind, f"{kind} moves no card; nothing to do")
         return Parsed(kind, _card(action, kind, inbound.received_at))
 
 

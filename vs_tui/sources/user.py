@@ -28,9 +28,9 @@ from vs_tui.model.vocabulary import (
     Scalar,
     Seek,
     State,
-    Verdict,
 )
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Unauthorized, json_object, text
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized, parsed
+from vs_tui.sources.fields import json_object, text
 from vs_tui.sources.signatures import require_fresh, require_hmac_hex, sha256_hex
 
 _ACTIONS = ("pin", "cut", "clear")
@@ -38,16 +38,13 @@ _PROOF = re.compile(r"t=(\d{16,17}),v1=([0-9a-f]{64})")
 """Microseconds, and the HMAC of `MICROSECONDS.BODY`; see `model.request_signing`."""
 
 
-class User:
+class User(Source):
     """The source of link decisions."""
 
     name = "user"
     title = "vs-tui"
-    paths: tuple[str, ...] = ("/api/links",)
-    version = 1
-    signature_headers: tuple[str, ...] = ("x-vs-signature",)
-    token_in_url = False
-    stored_headers: tuple[str, ...] = ()
+    paths = ("/api/links",)
+    signature_headers = ("x-vs-signature",)
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
         """Require a signature with the token over time and body, as vs-tui's own commands send it,
@@ -66,14 +63,9 @@ class User:
 
     def parse(self, inbound: Inbound) -> Parsed:
         if inbound.path in DECISIONS:
-            kind, what = DECISIONS[inbound.path]
-            return Parsed(kind=kind, verdict=Verdict.IGNORED, reason=what)
+            return parsed(*DECISIONS[inbound.path])
         body = json_object(inbound)
-        action, child, parent = (
-            text(body, "action"),
-            text(body, "child"),
-            text(body, "parent"),
-        )
+        action, child, parent = (text(body, name) for name in ("action", "child", "parent"))
         if action not in _ACTIONS:
             raise BadBody("action", f"must be one of {', '.join(_ACTIONS)}")
         if not child:

@@ -14,7 +14,8 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.azure.hook import Hook, person, web_url
-from vs_tui.sources.base import Reading, known, number, obj, text, time_of
+from vs_tui.sources.base import Reading
+from vs_tui.sources.fields import known, number, obj, text, time_of
 
 _COMMON: Final = "Microsoft.VSTS.Common."
 _CLOSED: Final = f"{_COMMON}ClosedDate"

@@ -9,8 +9,9 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.azure.hook import Hook, Repo, person
-from vs_tui.sources.base import Reading, items, known, obj, push_log, text, time_of
-from vs_tui.sources.repository import renamed
+from vs_tui.sources.base import Reading
+from vs_tui.sources.fields import items, known, obj, text, time_of
+from vs_tui.sources.repository import push_log, renamed
 
 MAX_COMMITS: Final = 100
 _STATES: Final = {

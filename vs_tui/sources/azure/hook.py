@@ -9,7 +9,8 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Key, Rule, Seek, State
-from vs_tui.sources.base import Unreadable, obj, text
+from vs_tui.sources.base import Unreadable
+from vs_tui.sources.fields import obj, text
 
 RESULTS: Final = {
     "succeeded": (State.OK, "", "success"),

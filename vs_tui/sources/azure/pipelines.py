@@ -14,7 +14,8 @@ from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Operation, Rule, Seek, State
 from vs_tui.sources.azure.hook import RESULTS, Hook, Repo, person, web_url
-from vs_tui.sources.base import Reading, items, known, obj, text, time_of
+from vs_tui.sources.base import Reading
+from vs_tui.sources.fields import items, known, obj, text, time_of
 from vs_tui.sources.versions import environment_in, is_deploy_name, offer_version
 
 _STATES: Final = {

@@ -7,7 +7,8 @@ from typing import Any
 from vs_tui.model import keys
 from vs_tui.model.vocabulary import Event, Operation, Rule, Seek, State
 from vs_tui.sources.azure.hook import RESULTS, Hook, person, web_url
-from vs_tui.sources.base import Reading, items, known, number, obj, text, time_of
+from vs_tui.sources.base import Reading
+from vs_tui.sources.fields import items, known, number, obj, text, time_of
 from vs_tui.sources.versions import offer_version
 
 _FAILED = (State.ERROR, "failure", "failure")

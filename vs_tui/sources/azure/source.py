@@ -10,23 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.azure.boards import read_work_item
 from vs_tui.sources.azure.code import read_pull_request, read_push, read_renamed
 from vs_tui.sources.azure.hook import Hook
 from vs_tui.sources.azure.pipelines import read_build, read_job, read_run, read_stage
 from vs_tui.sources.azure.releases import read_deployment
-from vs_tui.sources.base import (
-    BadBody,
-    Inbound,
-    Parsed,
-    Reading,
-    json_object,
-    parsed,
-    small_object,
-    text,
-)
-from vs_tui.sources.tokens import TokenSource
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Reading, Source, parsed
+from vs_tui.sources.fields import json_object, small_object, text
 
 _READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
     "git.push": read_push,
@@ -47,13 +37,13 @@ _READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
 }
 
 
-class Azure(TokenSource):
+class Azure(Source):
     """Azure DevOps."""
 
     name = "azure"
     title = "Azure DevOps"
-    paths: tuple[str, ...] = ("/azure",)
-    stored_headers: tuple[str, ...] = ("request-id", "x-vss-activityid")
+    token_in_url = True
+    stored_headers = ("request-id", "x-vss-activityid")
 
     def dedupe_key(self, inbound: Inbound) -> str:
         """The event's own id, the same on a retry and for each subscription."""
@@ -67,7 +57,7 @@ class Azure(TokenSource):
         reader = _READERS.get(kind)
         if reader is None:
             reason = f"{kind} says nothing about the course of a delivery; delete its subscription"
-            return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+            return parsed(kind, reason)
         return parsed(kind, reader(Hook(kind, body, inbound.received_at)))
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import web_url
+from vs_tui.sources.fields import web_url
 from vs_tui.sources.repository import Repository
 
 SOURCE_NAME: Final = "bitbucket"

@@ -8,9 +8,10 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import State
-from vs_tui.sources.base import Reading, items, number, obj, push_log, text, web_url
+from vs_tui.sources.base import Reading
 from vs_tui.sources.bitbucket.common import Change, Push, Repo
-from vs_tui.sources.repository import unreadable
+from vs_tui.sources.fields import items, number, obj, text, web_url
+from vs_tui.sources.repository import push_log, unreadable
 
 _CHANGE_STATES: Final = {
     "pr:opened": State.RUNNING,

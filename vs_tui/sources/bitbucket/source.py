@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
-from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object, parsed
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, parsed
 from vs_tui.sources.bitbucket import cloud, server
-from vs_tui.sources.signatures import require_sha256, sha256_hex
+from vs_tui.sources.fields import json_object
+from vs_tui.sources.signatures import Scheme, sha256_hex
 
 IGNORED: Final[Mapping[str, str]] = {"diagnostics:ping": "connected"}
 
 
-class Bitbucket:
+class Bitbucket(Source):
     """Webhooks of Bitbucket Cloud and of Bitbucket Server / Data Center."""
 
     name = "bitbucket"
     title = "Bitbucket"
-    paths: tuple[str, ...] = ("/bitbucket",)
     version = 2
-    signature_headers: tuple[str, ...] = ("x-hub-signature",)
+    signature = Scheme("X-Hub-Signature", "sha256")
     token_in_url = True
-    stored_headers: tuple[str, ...] = (
+    stored_headers = (
         "x-event-key",
         "x-request-uuid",
         "x-request-id",
@@ -30,11 +29,6 @@ class Bitbucket:
         "x-hook-uuid",
         "user-agent",
     )
-
-    def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:
-        """Require `X-Hub-Signature: sha256=` with the hex HMAC-SHA256 of the raw body."""
-        given = inbound.header("x-hub-signature")
-        require_sha256(given, inbound.body, secrets, "X-Hub-Signature")
 
     def dedupe_key(self, inbound: Inbound) -> str:
         """Cloud's X-Request-UUID, the same on a retry, or Server's X-Request-Id. Without them it is
@@ -48,7 +42,7 @@ class Bitbucket:
         if not event:
             raise BadBody("X-Event-Key", "is missing; it names the event, such as repo:push")
         if event in IGNORED:
-            return Parsed(event, verdict=Verdict.IGNORED, reason=IGNORED[event])
+            return parsed(event, IGNORED[event])
         reading = cloud.read(event, body, inbound.received_at)
         if reading is None:
             reading = server.read(event, body, inbound.received_at)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from vs_tui.sources.base import known
+from vs_tui.sources.fields import known
 
 FIRST: Final = "cd."
 EXTENSIONS: Final = (

@@ -7,8 +7,8 @@ from typing import Final
 
 from vs_tui.model import keys
 from vs_tui.model.vocabulary import Key, Rule, Seek
-from vs_tui.sources.base import items, obj, text
 from vs_tui.sources.cdevents.subjects import CHAIN, CdEvent, key_of
+from vs_tui.sources.fields import items, obj, text
 from vs_tui.sources.versions import offer_version, seek_version
 
 

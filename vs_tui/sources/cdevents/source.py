@@ -19,26 +19,25 @@ from typing import Any, Final
 import orjson
 
 from vs_tui.model.time import parse_instant
-from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.base import BadBody, Inbound, Parsed, Unreadable, json_body, obj, text
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unreadable, parsed
 from vs_tui.sources.cdevents.first_edition import EXTENSIONS, FIRST, subject_of
 from vs_tui.sources.cdevents.spans import events_of
 from vs_tui.sources.cdevents.subjects import SUBJECTS, CdEvent
 from vs_tui.sources.cdevents.tekton import TEKTON, read_tekton
-from vs_tui.sources.tokens import TokenSource
+from vs_tui.sources.fields import json_body, obj, text
 
 PREFIX: Final = "dev.cdevents."
 MAX_BATCH: Final = 1000
 
 
-class CdEvents(TokenSource):
+class CdEvents(Source):
     """CDEvents."""
 
     name = "cdevents"
     title = "CDEvents"
-    paths: tuple[str, ...] = ("/cdevents",)
+    token_in_url = True
     version = 2
-    stored_headers: tuple[str, ...] = (
+    stored_headers = (
         "ce-type",
         "ce-id",
         "ce-source",
@@ -83,8 +82,7 @@ def _batch(body: list[Any], inbound: Inbound) -> Parsed:
     if events and odd:
         return Parsed("batch", events, reason=f"left out {left_out}")
     if not events:
-        reason = read[0].reason if read else "an empty batch"
-        return Parsed("batch", verdict=Verdict.IGNORED, reason=reason)
+        return parsed("batch", read[0].reason if read else "an empty batch")
     return Parsed("batch", events)
 
 
@@ -145,12 +143,10 @@ def _read(body: dict[str, Any], inbound: Inbound) -> Parsed:
     is_first = kind.startswith(FIRST)
     words = kind.removeprefix(FIRST if is_first else PREFIX).split(".")
     if not kind.startswith((FIRST, PREFIX)) or len(words) < 2:
-        reason = f"{kind} is not one of CDEvents' own types"
-        return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+        return parsed(kind, f"{kind} is not one of CDEvents' own types")
     family, predicate = words[0].lower(), words[1].lower()
     if predicate not in SUBJECTS.get(family, ("", {}))[1]:
-        reason = f"{family}.{predicate} says nothing about the course of a delivery"
-        return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+        return parsed(kind, f"{family}.{predicate} says nothing about the course of a delivery")
     if is_first:
         identifier, content = subject_of(family, obj(body, "extensions"))
         subject = {"id": identifier, "content": content}

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.vocabulary import Event
-from vs_tui.sources.base import defaults, items, known, obj, repository_names, text, web_url
+from vs_tui.sources.base import defaults
 from vs_tui.sources.cdevents.links import offers_of, seeks_of
 from vs_tui.sources.cdevents.subjects import SUBJECTS, CdEvent, key_of, native_id, outcome_of
+from vs_tui.sources.fields import items, known, obj, text, web_url
+from vs_tui.sources.repository import repository_names
 from vs_tui.sources.versions import purl_parts
 
 _SHORT: Final = 12

@@ -9,7 +9,7 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Operation, State
-from vs_tui.sources.base import text
+from vs_tui.sources.fields import text
 
 _BEGIN: Final = frozenset({"queued", "started", "created", "detected", "reported"})
 _RUN: Final = {

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
-from vs_tui.model.vocabulary import Event, Operation, Rule, State, Verdict
-from vs_tui.sources.base import Parsed, Unreadable, items, known, obj, text, time_of
+from vs_tui.model.vocabulary import Event, Operation, Rule, State
+from vs_tui.sources.base import Parsed, Unreadable, parsed
+from vs_tui.sources.fields import items, known, obj, text, time_of
 
 TEKTON: Final = "dev.tekton.event."
 _STATES: Final = {
@@ -37,8 +38,7 @@ def read_tekton(
     family, _, word = kind.removeprefix(TEKTON).partition(".")
     state = _STATES.get(word.partition(".")[0])
     if family not in ("pipelinerun", "taskrun") or state is None:
-        reason = f"{kind} says nothing about the course of a run"
-        return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+        return parsed(kind, f"{kind} says nothing about the course of a run")
     content = obj(subject, "content")
     run = obj(content, "pipelineRun" if family == "pipelinerun" else "taskRun")
     name, namespace = text(run, "metadata", "name"), text(run, "metadata", "namespace")

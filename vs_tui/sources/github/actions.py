@@ -11,17 +11,8 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import (
-    Reading,
-    Unreadable,
-    items,
-    moment,
-    number,
-    obj,
-    text,
-    time_of,
-    web_url,
-)
+from vs_tui.sources.base import Reading, Unreadable, moment
+from vs_tui.sources.fields import items, number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import OUTCOMES, PHASES, Hook, change_scope, login
 
 RUN_ACTIONS: Final = frozenset({"requested", "in_progress", "completed"})

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from vs_tui.model import keys
 from vs_tui.model.vocabulary import Event, Operation, Rule, Seek, State
-from vs_tui.sources.base import Reading, items, number, obj, text, time_of, web_url
+from vs_tui.sources.base import Reading
+from vs_tui.sources.fields import items, number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import OUTCOMES, PHASES, Hook, change_scope, login
 
 RUN_ACTIONS: Final = frozenset({"created", "completed", "rerequested", "requested_action"})

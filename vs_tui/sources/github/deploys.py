@@ -9,7 +9,8 @@ import orjson
 
 from vs_tui.model import keys
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import Reading, moment, number, obj, text, time_of, web_url
+from vs_tui.sources.base import Reading, moment
+from vs_tui.sources.fields import number, obj, text, time_of, web_url
 from vs_tui.sources.github.actions import check_run_alias, deployment_alias, run_id
 from vs_tui.sources.github.hook import Hook, login
 from vs_tui.sources.github.refs import seek_tag

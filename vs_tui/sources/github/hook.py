@@ -9,7 +9,8 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Scalar, State
-from vs_tui.sources.base import Unreadable, items, number, obj, text, time_of, web_url
+from vs_tui.sources.base import Unreadable
+from vs_tui.sources.fields import items, number, obj, text, time_of, web_url
 from vs_tui.sources.repository import Repository, unreadable
 
 OUTCOMES: Final[Mapping[str, tuple[State, str, str]]] = {

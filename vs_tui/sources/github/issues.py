@@ -7,7 +7,8 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import Reading, is_incident, moment, number, obj, text, time_of, web_url
+from vs_tui.sources.base import Reading, moment
+from vs_tui.sources.fields import number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import (
     Hook,
     change_scope,
@@ -18,6 +19,7 @@ from vs_tui.sources.github.hook import (
     logins,
     visible,
 )
+from vs_tui.sources.repository import is_incident
 
 ACTIONS: Final = frozenset(
     (

@@ -9,8 +9,10 @@ from urllib.parse import quote
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import Reading, items, number, obj, push_log, text, time_of, web_url
+from vs_tui.sources.base import Reading
+from vs_tui.sources.fields import items, number, obj, text, time_of, web_url
 from vs_tui.sources.github.hook import Hook, login
+from vs_tui.sources.repository import push_log
 
 RELEASE_ACTIONS: Final = frozenset({"published", "released", "prereleased", "edited", "created"})
 MAX_COMMITS: Final = 100

@@ -7,17 +7,8 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from vs_tui.model.time import Instant
-from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.base import (
-    BadBody,
-    Inbound,
-    Parsed,
-    Reading,
-    Unauthorized,
-    json_object,
-    parsed,
-    text,
-)
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Reading, Source, Unauthorized, parsed
+from vs_tui.sources.fields import json_object, text
 from vs_tui.sources.github.actions import read_deployment_review, read_job, read_run
 from vs_tui.sources.github.changes import read_change, read_review
 from vs_tui.sources.github.checks import read_check_run, read_check_suite, read_status
@@ -71,11 +62,11 @@ def read(dialect: Dialect, event: str, body: Mapping[str, Any], received_at: Ins
     action = text(body, "action", limit=60)
     kind = f"{event}.{action}" if action else event
     if event in IGNORED:
-        return Parsed(kind, verdict=Verdict.IGNORED, reason=IGNORED[event])
+        return parsed(kind, IGNORED[event])
     reader = READERS.get(event)
     if reader is None:
         reason = f"{event} events say nothing about a delivery; untick them to save traffic"
-        return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+        return parsed(kind, reason)
     return parsed(kind, reader(hook_of(dialect, event, body, received_at)))
 
 
@@ -100,16 +91,16 @@ def webhook_body(inbound: Inbound) -> dict[str, Any]:
 FORM: Final = "application/x-www-form-urlencoded"
 
 
-class GitHub:
+class GitHub(Source):
     """Webhooks of github.com and of GitHub Enterprise Server."""
 
     name = "github"
     title = "GitHub"
-    paths: tuple[str, ...] = ("/github",)
     version = 2
-    signature_headers: tuple[str, ...] = ("x-hub-signature-256", "x-hub-signature")
-    token_in_url = False
-    stored_headers: tuple[str, ...] = (
+    signature_headers = ("x-hub-signature-256", "x-hub-signature")
+    # The same when a delivery is sent again by hand.
+    delivery_headers = ("x-github-delivery",)
+    stored_headers = (
         "x-github-event",
         "x-github-delivery",
         "x-github-hook-id",
@@ -128,10 +119,6 @@ class GitHub:
                 "X-Hub-Signature-256 as well"
             )
         require_sha256(given, inbound.body, secrets, "X-Hub-Signature-256")
-
-    def dedupe_key(self, inbound: Inbound) -> str:
-        """X-GitHub-Delivery, the same when a delivery is sent again by hand."""
-        return inbound.header("x-github-delivery")
 
     def parse(self, inbound: Inbound) -> Parsed:
         body = webhook_body(inbound)

@@ -7,7 +7,8 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, Seek, State
-from vs_tui.sources.base import Reading, number, obj, text, time_of, web_url
+from vs_tui.sources.base import Reading
+from vs_tui.sources.fields import number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, author, labels, logins
 
 REVIEWS: Final = {

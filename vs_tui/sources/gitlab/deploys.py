@@ -6,7 +6,8 @@ from typing import Final
 
 from vs_tui.model import keys
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import Reading, number, text, time_of, web_url
+from vs_tui.sources.base import Reading
+from vs_tui.sources.fields import number, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook
 from vs_tui.sources.gitlab.jobs import job_key
 

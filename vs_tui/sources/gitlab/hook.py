@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Key, Scalar
-from vs_tui.sources.base import Unreadable, items, number, obj, text, web_url
+from vs_tui.sources.base import Unreadable
+from vs_tui.sources.fields import items, number, obj, text, web_url
 from vs_tui.sources.repository import Repository, unreadable
 
 SOURCE_NAME: Final = "gitlab"

@@ -7,8 +7,10 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import RELATIONS, Event, Key, Operation, State
-from vs_tui.sources.base import Reading, is_incident, number, obj, text, time_of, web_url
+from vs_tui.sources.base import Reading
+from vs_tui.sources.fields import number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, author, labels, logins
+from vs_tui.sources.repository import is_incident
 
 ACTIONS: Final = frozenset({"open", "close", "reopen", "update", ""})
 """The action may be empty in updates of older versions."""

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 from vs_tui.model import keys
 from vs_tui.model.time import DAY, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import moment, obj, text, time_of
+from vs_tui.sources.base import moment
+from vs_tui.sources.fields import obj, text, time_of
 from vs_tui.sources.gitlab.hook import Hook, aliases, latest
 
 STATES: Final = {

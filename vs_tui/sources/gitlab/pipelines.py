@@ -13,7 +13,8 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
-from vs_tui.sources.base import Reading, items, moment, number, obj, text, time_of, web_url
+from vs_tui.sources.base import Reading, moment
+from vs_tui.sources.fields import items, number, obj, text, time_of, web_url
 from vs_tui.sources.gitlab.hook import Hook, latest, login, project_of_url
 from vs_tui.sources.gitlab.jobs import (
     LEAVABLE,

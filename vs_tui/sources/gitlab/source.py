@@ -7,19 +7,8 @@ from hashlib import sha256
 from typing import Final
 
 from vs_tui.model import keys
-from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.base import (
-    BadBody,
-    Inbound,
-    Parsed,
-    Reading,
-    Unauthorized,
-    json_object,
-    number,
-    parsed,
-    text,
-    time_of,
-)
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Reading, Source, Unauthorized, parsed
+from vs_tui.sources.fields import json_object, number, text, time_of
 from vs_tui.sources.gitlab.changes import read_merge_request
 from vs_tui.sources.gitlab.deploys import read_deployment
 from vs_tui.sources.gitlab.hook import Hook, hook_of
@@ -45,7 +34,7 @@ READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
 _RENAMES: Final = frozenset({"project_rename", "project_transfer"})
 
 
-class GitLab:
+class GitLab(Source):
     """Webhooks of gitlab.com and self-managed GitLab, from a project, a group or the system.
 
     A failed job that is allowed to fail is OK, with `vs.allow_failure` set and result `failure`:
@@ -54,11 +43,9 @@ class GitLab:
 
     name = "gitlab"
     title = "GitLab"
-    paths: tuple[str, ...] = ("/gitlab",)
     version = 2
-    signature_headers: tuple[str, ...] = ("x-gitlab-token", "webhook-signature")
-    token_in_url = False
-    stored_headers: tuple[str, ...] = (
+    signature_headers = ("x-gitlab-token", "webhook-signature")
+    stored_headers = (
         "x-gitlab-event",
         "x-gitlab-event-uuid",
         "x-gitlab-instance",
@@ -106,14 +93,12 @@ class GitLab:
         if not kind:
             if not header:
                 raise BadBody("object_kind", "is missing; it names the event, such as pipeline")
-            reason = f"a '{header}' without object_kind says nothing about a delivery"
-            return Parsed(header, verdict=Verdict.IGNORED, reason=reason)
+            return parsed(header, f"a '{header}' without object_kind says nothing about a delivery")
         if kind in _RENAMES:
             return _renamed(kind, body, inbound)
         reader = READERS.get(kind)
         if reader is None:
-            reason = f"{kind} says nothing about a delivery; untick it to save traffic"
-            return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+            return parsed(kind, f"{kind} says nothing about a delivery; untick it to save traffic")
         named = _named(kind, body)
         return parsed(named, reader(hook_of(kind, body, inbound.received_at)))
 
@@ -125,7 +110,7 @@ def _renamed(kind: str, body: Mapping[str, object], inbound: Inbound) -> Parsed:
     former, now = text(body, "old_path_with_namespace"), text(body, "path_with_namespace")
     if not space or "/" not in former or "/" not in now:
         reason = "a renamed or transferred project keeps its spans, which know it by its id"
-        return Parsed(kind, verdict=Verdict.IGNORED, reason=reason)
+        return parsed(kind, reason)
     at = time_of(body, "updated_at") or inbound.received_at
     return Parsed(kind, renamed("gitlab", space, former, now, at))
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from vs_tui.model.time import DAY, Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Scalar, State
-from vs_tui.sources.base import known, number, obj, text
+from vs_tui.sources.fields import known, number, obj, text
 from vs_tui.sources.jenkins.build import Build, job_of_url, outcome, server_of, unreadable, whole_of
 
 PHASES: Final = {

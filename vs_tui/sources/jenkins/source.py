@@ -6,31 +6,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.base import Inbound, Parsed, Unauthorized, json_object, text
+from vs_tui.sources.base import Inbound, Parsed, Source, Unauthorized, parsed
+from vs_tui.sources.fields import json_object, text
 from vs_tui.sources.jenkins.build import unreadable
 from vs_tui.sources.jenkins.notification import read_notification
 from vs_tui.sources.jenkins.statistics import RUNNING, read_build, read_part, read_queue
 
 
-class Jenkins:
+class Jenkins(Source):
     """Both plugins, at one path or at any path below it, because one plugin has a URL per kind of
     event."""
 
     name = "jenkins"
     title = "Jenkins"
-    paths: tuple[str, ...] = ("/jenkins", "/jenkins/*")
+    paths = ("/jenkins", "/jenkins/*")
     version = 3
-    signature_headers: tuple[str, ...] = ()
     token_in_url = True
-    stored_headers: tuple[str, ...] = ()
 
     def verify(self, inbound: Inbound, secrets: Sequence[bytes]) -> None:  # noqa: ARG002
         raise Unauthorized("Jenkins sends no signature; put ?token= into the URL")
-
-    def dedupe_key(self, inbound: Inbound) -> str:  # noqa: ARG002
-        """Empty: there is no delivery id, so the body's hash identifies repeats."""
-        return ""
 
     def parse(self, inbound: Inbound) -> Parsed:
         body, at = json_object(inbound), inbound.received_at
@@ -38,7 +32,7 @@ class Jenkins:
             kind = f"build.{text(body, 'build', 'phase', limit=40).lower() or 'unknown'}"
             reading = read_notification(body, at)
             if isinstance(reading, str):
-                return Parsed(kind, verdict=Verdict.IGNORED, reason=reading)
+                return parsed(kind, reading)
             return Parsed(kind, reading)
         if "jenkinsQueueId" in body:
             return Parsed(
@@ -54,7 +48,7 @@ class Jenkins:
             return Parsed("checkout", read_part(body, "checkout", at))
         if "configFile" in body or "createdDate" in body or "updatedDate" in body:
             reason = "a project was edited, which delivers nothing; untick project events"
-            return Parsed("project", verdict=Verdict.IGNORED, reason=reason)
+            return parsed("project", reason)
         raise unreadable("this is no build, queue, step, checkout or project body")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from vs_tui.model import keys
 from vs_tui.model.time import DAY, Duration, Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Scalar, Seek, State
-from vs_tui.sources.base import items, known, number, obj, text
+from vs_tui.sources.fields import items, known, number, obj, text
 from vs_tui.sources.jenkins.build import (
     Build,
     family_of,

@@ -22,32 +22,27 @@ counts (`Event.slot`).
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from vs_tui.model.vocabulary import Verdict
-from vs_tui.sources.base import BadBody, Inbound, Parsed, json_object
+from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, parsed
+from vs_tui.sources.fields import json_object
 from vs_tui.sources.plyzen.records import AdvancedRecord, BasicRecord
 from vs_tui.sources.plyzen.spans import activity_events, basic_events
 from vs_tui.sources.schema import validated
-from vs_tui.sources.signatures import require_token
-from vs_tui.sources.tokens import TokenSource
+from vs_tui.sources.signatures import Scheme
 
 _ANSWER: Final = {"result": "success"}
 
 
-class Plyzen(TokenSource):
+class Plyzen(Source):
     """plyzen's ingest endpoint."""
 
     name = "plyzen"
     title = "plyzen"
-    paths: tuple[str, ...] = ("/plyzen",)
-    signature_headers: tuple[str, ...] = ("x-api-key",)
+    token_in_url = True
+    signature = Scheme("x-api-key", "token")
+    # As in plyzen's scripts; its guide sends the key as `Authorization`.
     key_in_authorization = True
-
-    def verify(self, inbound: Inbound, secrets: Any) -> None:
-        """Require the key as `x-api-key`, as in plyzen's scripts; its guide sends it as
-        `Authorization`."""
-        require_token(inbound.header("x-api-key"), secrets, "x-api-key")
 
     def parse(self, inbound: Inbound) -> Parsed:
         payload = json_object(inbound)
@@ -60,13 +55,9 @@ class Plyzen(TokenSource):
                 f"{record.type}.{record.event}", basic_events(record, inbound), answer=_ANSWER
             )
         activities = validated(AdvancedRecord, payload).activities
-        if not activities:
-            reason = "the list of activities is empty"
-            return Parsed("activities", verdict=Verdict.IGNORED, reason=reason, answer=_ANSWER)
-        events = [
-            e for activity in activities for e in activity_events(activity, inbound.received_at)
-        ]
-        return Parsed("activities", events, answer=_ANSWER)
+        at = inbound.received_at
+        events = [event for activity in activities for event in activity_events(activity, at)]
+        return parsed("activities", events or "the list of activities is empty", _ANSWER)
 
 
 SOURCE: Final = Plyzen()
