@@ -23,9 +23,9 @@ from tests.export.promql import matches, selectors
 from vs_tui.api.openapi import OPEN
 from vs_tui.cli.main import main
 from vs_tui.config.model import DEFAULT_PORT
-from vs_tui.export.export_state import ExportState
 from vs_tui.export.prometheus import Metrics
 from vs_tui.model.limits import MIB, Limits
+from vs_tui.store.export_queue import ExportState
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "docs" / "deploy"

@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.export.receiving import event, post, receiver
 from vs_tui.cli.runtime import Runtime
-from vs_tui.export.new_series import MOST_SCRAPERS, YOUNG_SECONDS
 from vs_tui.export.prometheus import Metrics
+from vs_tui.export.prometheus_series import MOST_SCRAPERS, YOUNG_SECONDS
 
 PROMETHEUS = {
     "Accept": "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3",

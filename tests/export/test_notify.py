@@ -19,7 +19,7 @@ from vs_tui.cli.common import now
 from vs_tui.cli.config import effective
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import ConfigError, load
-from vs_tui.export import notice_formats, notifier, otlp_http
+from vs_tui.export import http_post, notice_formats, notifier
 from vs_tui.metrics.goals import read_goals
 from vs_tui.model.settings import NotifyRule
 from vs_tui.model.teams import Team, Teams
@@ -76,7 +76,7 @@ def impatient(monkeypatch) -> None:
     monkeypatch.setattr(notifier, "BOARD_SECONDS", 0.01)
     monkeypatch.setattr(notifier, "TEAMS_SECONDS", 0.01)
     monkeypatch.setattr(notifier, "BETWEEN_SECONDS", 0.01)
-    monkeypatch.setattr(otlp_http, "delay", lambda failures, asked: 0.01)
+    monkeypatch.setattr(http_post, "delay", lambda failures, asked: 0.01)
 
 
 def rule(chat: Chat, *on: str, **more: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from vs_tui.cli.doctor_checks import Finding
 from vs_tui.cli.doctor_export import export_findings
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, ConfigError, Secrets
-from vs_tui.export import otlp_exporter, otlp_http, trace_exporter
+from vs_tui.export import http_post, otlp_exporter, otlp_traces
 from vs_tui.model.settings import ExportSettings
 from vs_tui.model.vocabulary import otel_span_id, otel_trace_id
 
@@ -25,8 +25,8 @@ from vs_tui.model.vocabulary import otel_span_id, otel_trace_id
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch) -> None:
     """Look often and try again soon: what is tested is what happens, not how long it takes."""
-    monkeypatch.setattr(trace_exporter, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(otlp_http, "delay", lambda failures, asked: 0.01)
+    monkeypatch.setattr(otlp_traces, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(http_post, "delay", lambda failures, asked: 0.01)
 
 
 def ref(kind: str, name: str) -> str:
@@ -235,7 +235,7 @@ async def test_our_own_address_is_refused(tmp_path) -> None:
     ],
 )
 def test_the_path_of_a_signal(base, expected) -> None:
-    assert otlp_http.signal_url(base, "traces") == expected
+    assert http_post.signal_url(base, "traces") == expected
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_the_path_of_a_signal(base, expected) -> None:
     [("7", 7.0), ("", None), ("soon", None), ("Thu, 01 Jan 1970 00:01:40 GMT", 40.0)],
 )
 def test_retry_after(value, expected) -> None:
-    assert otlp_http.retry_after(value, 60.0) == expected
+    assert http_post.retry_after(value, 60.0) == expected
 
 
 LOOPBACK, ALL = "http://127.0.0.1:5000", "http://0.0.0.0:5000"
@@ -281,15 +281,15 @@ def test_whether_a_url_leads_to_ourselves(url, listener, same, monkeypatch) -> N
             raise OSError("unknown name")
         return [(0, 0, 0, "", (address, 0))]
 
-    monkeypatch.setattr(otlp_http.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(http_post.socket, "getaddrinfo", resolve)
     here = ("127.0.0.1", "::1", HERE)
-    monkeypatch.setattr(otlp_http, "_is_here", lambda address: str(address) in here)
-    assert otlp_http.leads_to(url, listener, "https://vs.acme.example") is same
+    monkeypatch.setattr(http_post, "_is_here", lambda address: str(address) in here)
+    assert http_post.leads_to(url, listener, "https://vs.acme.example") is same
 
 
 def test_only_addresses_of_this_machine_are_here() -> None:
-    assert otlp_http._is_here(ip_address("127.0.0.1"))
-    assert not otlp_http._is_here(ip_address(ELSEWHERE))
+    assert http_post._is_here(ip_address("127.0.0.1"))
+    assert not http_post._is_here(ip_address(ELSEWHERE))
 
 
 class Busy:
@@ -312,5 +312,5 @@ async def test_an_export_waits_for_deliveries_but_not_forever(monkeypatch) -> No
     for looks, left in ((0, -3), (3, -3), (float("inf"), float("inf"))):
         store: Any = Busy(looks)
         settings = ExportSettings("http://127.0.0.1:1")
-        await trace_exporter.TraceExporter(settings, lambda _: None, store, now)._give_way()  # type: ignore[arg-type, return-value]
+        await otlp_traces.TraceExporter(settings, lambda _: None, store, now)._give_way()  # type: ignore[arg-type, return-value]
         assert store.looks == left

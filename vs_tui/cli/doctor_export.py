@@ -17,7 +17,7 @@ def export_findings(config: Config) -> Iterator[Finding]:
     """Whether a collector accepts what is sent, as the receiver saw it last."""
     if not config.export.otlp or not config.db.is_file():
         return
-    from vs_tui.export.export_state import read_states
+    from vs_tui.store.export_queue import read_states
     from vs_tui.store.schema import StoreError, open_reader
 
     try:

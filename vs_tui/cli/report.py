@@ -246,8 +246,8 @@ async def _expected(reports: Reports, asked: Asked, _: argparse.Namespace) -> Re
 
 
 async def _digest(reports: Reports, asked: Asked, _: argparse.Namespace) -> Report:
-    from vs_tui.export.digest import digest_rows
     from vs_tui.export.report_tables import DIGEST
+    from vs_tui.export.report_writer import digest_rows
 
     asked = replace(asked, since=asked.since or "7d")
     cards = await reports.scorecards(asked)

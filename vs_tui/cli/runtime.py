@@ -139,9 +139,9 @@ class Runtime:
 
     def start_export(self) -> None:
         """Start to send traces and metrics. ConfigError if the collector's address is our own."""
-        from vs_tui.export.metric_exporter import MetricExporter
-        from vs_tui.export.otlp_http import leads_to
-        from vs_tui.export.trace_exporter import TraceExporter
+        from vs_tui.export.http_post import leads_to
+        from vs_tui.export.otlp_metrics import MetricExporter
+        from vs_tui.export.otlp_traces import TraceExporter
 
         settings = self.config.export
         if leads_to(settings.otlp, self.url, self.config.public_url):
@@ -166,8 +166,7 @@ class Runtime:
 
     def _start_notifier(self) -> None:
         """Start to send notifications."""
-        from vs_tui.export.notifier import Notifier
-        from vs_tui.export.team_notices import team_notices, waiting_notices
+        from vs_tui.export.notifier import Notifier, team_notices, waiting_notices
 
         reader = self.reader
         self.notifier = Notifier(

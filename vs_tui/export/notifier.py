@@ -19,14 +19,22 @@ from urllib.parse import urlsplit
 
 from aiohttp import ClientSession, DummyCookieJar
 
-from vs_tui.export import otlp_http
+from vs_tui.export import http_post
 from vs_tui.export.notice_formats import POSTED, command_of
 from vs_tui.export.otlp_exporter import Read, Store
+from vs_tui.metrics.cards import value_text
+from vs_tui.metrics.definitions import METRICS
+from vs_tui.metrics.goals import is_met
+from vs_tui.metrics.windows import day_of
 from vs_tui.model.display import clean
+from vs_tui.model.filters import parse
 from vs_tui.model.settings import NotifyRule
-from vs_tui.model.time import Instant
+from vs_tui.model.time import Instant, format_duration
 from vs_tui.store import notices
 from vs_tui.store.notices import Notice
+from vs_tui.store.queries.reader import SqliteReader
+from vs_tui.store.queries.report_query import Asked
+from vs_tui.store.queries.reports import Reports
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +51,7 @@ COMMAND_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 2.0
 """How long a stopping receiver waits for messages being sent."""
 READ_AT_ONCE: Final = 2_000
-RETRYABLE: Final = otlp_http.RETRYABLE | {500}
+RETRYABLE: Final = http_post.RETRYABLE | {500}
 
 Find = Callable[[NotifyRule], Awaitable[Sequence[Notice]]]
 
@@ -60,7 +68,7 @@ class Notifier:
     waiting: Find
     of_teams: Find
     _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
-    _saying: set[asyncio.Future[otlp_http.Posted]] = field(default_factory=set, init=False)
+    _saying: set[asyncio.Future[http_post.Posted]] = field(default_factory=set, init=False)
     _wake: dict[str, asyncio.Event] = field(default_factory=dict, init=False)
 
     def start(self) -> None:
@@ -157,12 +165,12 @@ class Notifier:
                 said = await asyncio.shield(saying)
                 failures = 0 if said.done else failures + 1
                 if failures:
-                    pause = otlp_http.delay(failures, said.retry_after)
+                    pause = http_post.delay(failures, said.retry_after)
             await asyncio.sleep(pause)
 
     async def _say(
         self, rule: NotifyRule, found: Sequence[tuple[int, dict[str, Any]]], n: int
-    ) -> otlp_http.Posted:
+    ) -> http_post.Posted:
         """Send one message with these notices; `n` is the number of all queued ones."""
         last = found[-1][0] if n <= AT_ONCE else await self._newest(rule.target)
         said = await _send(self._session, rule, [body for _, body in found], n - len(found))
@@ -194,12 +202,12 @@ class _logged(suppress):
 
 async def _send(
     session: ClientSession, rule: NotifyRule, bodies: Sequence[dict[str, Any]], more: int
-) -> otlp_http.Posted:
+) -> http_post.Posted:
     """Send one message. A message that is rejected for good is logged and dropped."""
     if rule.format in POSTED:
         body = POSTED[rule.format](bodies, more)
         headers = {"Content-Type": "application/json", **rule.headers}
-        said = await otlp_http.send(session, rule.url, body, headers, RETRYABLE)
+        said = await http_post.send(session, rule.url, body, headers, RETRYABLE)
         whom = urlsplit(rule.url).hostname or ""
     else:
         said = await _run(command_of(rule.command, bodies, more))
@@ -210,7 +218,7 @@ async def _send(
     return said
 
 
-async def _run(command: Sequence[str]) -> otlp_http.Posted:
+async def _run(command: Sequence[str]) -> http_post.Posted:
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -219,7 +227,7 @@ async def _run(command: Sequence[str]) -> otlp_http.Posted:
             stderr=asyncio.subprocess.DEVNULL,
         )
     except (OSError, ValueError) as error:
-        return otlp_http.Posted(True, error=f"could not be run: {type(error).__name__}")
+        return http_post.Posted(True, error=f"could not be run: {type(error).__name__}")
     try:
         async with asyncio.timeout(COMMAND_SECONDS):
             code = await process.wait()
@@ -229,4 +237,63 @@ async def _run(command: Sequence[str]) -> otlp_http.Posted:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    return otlp_http.Posted(True, error=f"ended with {code}" if code else "")
+    return http_post.Posted(True, error=f"ended with {code}" if code else "")
+
+
+async def waiting_notices(reader: SqliteReader, rule: NotifyRule) -> Sequence[Notice]:
+    """Notices for the traces of the board that match the rule's filter, one per waiting step."""
+    now = reader.now()
+    board = await reader.board(rule.filter_of("waiting"))
+    found = []
+    for row in board.rows:
+        if row.trace_id in board.outside:
+            continue
+        waited = row.waited(now)
+        since = row.action.since
+        who = ", ".join(row.action.who) or row.action.nobody
+        body = {
+            "event": "waiting",
+            "title": " ".join(part for part in (row.label, row.title) if part),
+            "text": f"{row.action.verb} {row.action.what}".strip()
+            + (f", {who}" if who else "")
+            + (f", for {format_duration(waited)}" if waited is not None else ""),
+            "url": row.action.step.url if row.action.step is not None else row.root.url,
+        }
+        fact = f"waiting\n{row.trace_id}\n{row.action.rule}\n{since}"
+        found.append(Notice(rule.target, fact, body))
+    return found
+
+
+async def team_notices(reports: Reports, rule: NotifyRule, now: Instant) -> Sequence[Notice]:
+    """Notices for stages that became slower and for missed goals, each once a week, for the teams
+    that match the rule's filter."""
+    admits = parse(rule.filter, traces=True).admits_team
+    week = day_of(now, Asked().window(reports.config, now).zone).isocalendar()[:2]
+    found = []
+    for team in filter(admits, reports.config.teams.names or [""]):
+        if "regressed" in rule.on:
+            detail = await reports.stages(Asked(team=team))
+            for slower in detail.regressions:
+                title = (
+                    f"{team or 'everyone'}: {slower.name} takes {slower.factor:.1f} times as long"
+                )
+                found.append(_of_team(rule, "regressed", team, slower.name, title, week))
+    if "goal_missed" in rule.on:
+        for card in await reports.scorecards(Asked(), beside=False):
+            if not admits(card.name):
+                continue
+            for name, figure in card.figures.items():
+                goal, value = figure.goal, figure.value
+                if goal is None or value is None or is_met(name, value, goal):
+                    continue
+                named, text = METRICS[name].title, value_text(figure)
+                title = f"{card.name}: {named} is {text}, its goal is missed"
+                found.append(_of_team(rule, "goal_missed", card.name, name, title, week))
+    return found
+
+
+def _of_team(
+    rule: NotifyRule, event: str, team: str, of: str, title: str, week: tuple[int, int]
+) -> Notice:
+    body = {"event": event, "title": title, "text": "", "url": "", "team": team, "of": of}
+    return Notice(rule.target, f"{event}\n{team}\n{of}\n{week}", body)

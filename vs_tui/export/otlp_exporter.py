@@ -14,11 +14,11 @@ from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from aiohttp import ClientSession, DummyCookieJar
 
-from vs_tui.export import otlp_http
-from vs_tui.export.export_state import ExportState, keep_state
+from vs_tui.export import http_post
 from vs_tui.model.display import clean, shown_url
 from vs_tui.model.settings import ExportSettings
 from vs_tui.model.time import Instant
+from vs_tui.store.export_queue import ExportState, keep_state
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class OtlpExporter(ABC):
 
     @property
     def url(self) -> str:
-        return otlp_http.signal_url(self.settings.otlp, self.signal)
+        return http_post.signal_url(self.settings.otlp, self.signal)
 
     async def _run(self) -> None:
         log.info("%s are sent to %s", self.signal, shown_url(self.url, parameters=()))
@@ -112,7 +112,7 @@ class OtlpExporter(ABC):
                 await self._keep_state()
                 if self.state.trouble:
                     failures += 1
-                    await self._wait(otlp_http.delay(failures, asked))
+                    await self._wait(http_post.delay(failures, asked))
                 else:
                     failures = 0
                     await self._wait(self._pause())
@@ -143,8 +143,8 @@ class OtlpExporter(ABC):
             await self._wait(LOOK_AGAIN_SECONDS)
             quiet = 0 if self.store.waiting or self.store.behind else quiet + 1
 
-    async def _post(self, session: ClientSession, body: bytes) -> otlp_http.Posted:
-        return await otlp_http.post(session, self.url, body, self.settings.headers)
+    async def _post(self, session: ClientSession, body: bytes) -> http_post.Posted:
+        return await http_post.post(session, self.url, body, self.settings.headers)
 
     def _count(self, n: int, rejected: int, message: str) -> None:
         """Count a request's items and log the collector's reason for rejecting some. The same
@@ -183,7 +183,7 @@ class OtlpExporter(ABC):
         self.state.trouble, self.state.trouble_since = "", None
 
 
-def refused(posted: otlp_http.Posted, n: int, response: Any, count: str) -> tuple[int, str]:
+def refused(posted: http_post.Posted, n: int, response: Any, count: str) -> tuple[int, str]:
     """(number of rejected items, the collector's message) of a finished request. `response` is an
     empty message of the answer's type, `count` its field with the number of rejected items."""
     if posted.error:

@@ -16,11 +16,10 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from vs_tui.export.export_state import ExportState
-from vs_tui.export.new_series import NewSeries
-from vs_tui.export.prometheus_series import DELIVERY_FAMILIES, DeliverySeries, DoraGauges
+from vs_tui.export.prometheus_series import DELIVERY_FAMILIES, DeliverySeries, DoraGauges, NewSeries
 from vs_tui.metrics.counters import OTHER
 from vs_tui.model.vocabulary import Operation
+from vs_tui.store.export_queue import ExportState
 from vs_tui.store.folding.span_folding import Change
 from vs_tui.store.storage_errors import free_bytes, sizes
 

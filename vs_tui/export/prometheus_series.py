@@ -1,14 +1,17 @@
 """Series of /metrics that are computed on request: the five metrics, and the delivery totals with
-em-metrics' names."""
+em-metrics' names. Each scraper gets a new series at 0 first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Sample
 
 from vs_tui.metrics.cards import measured
 from vs_tui.metrics.counters import INSTRUMENTS, OTHER, Labels, Total
@@ -20,6 +23,16 @@ GROUPS: Final = ("team", "project", "service", "environment")
 MOST_GROUPS: Final = 50
 """Most projects, services and environments, chosen by number of deployments; the rest is
 `other`."""
+
+
+YOUNG_SECONDS: Final = 120.0
+"""A scraper that first connects within this time after the start has missed nothing; the usual
+scrape interval is a minute."""
+MOST_SCRAPERS: Final = 16
+"""Most scrapers that are remembered; the one with the oldest scrape is forgotten first."""
+
+Series = tuple[str, ...]
+"""Name of the family, and values of the labels; all buckets of a histogram are one series."""
 
 
 def _families() -> dict[str, Metric]:
@@ -156,3 +169,61 @@ def _family(name: str, shown: str, totals: Iterable[Total], factor: float = 1.0)
             buckets.append((edge, below))
         histogram.add_metric(total.labels[: len(names)], buckets, total.sum * factor)
     return histogram
+
+
+@dataclass
+class NewSeries:
+    """Remembers which series each scraper has seen, so that it gets a new one at 0 first and at its
+    value from the next scrape.
+
+    `increase()` compares samples, so it ignores a series whose first sample is 1: the first
+    deployment of a new project would not count. If a scraper first connects when the process has
+    run for long, it gets the values at once: after a 0 the whole past would look like a rise.
+    """
+
+    lasting: Collection[str]
+    """Families whose values are stored in the database and survive a restart."""
+    clock: Callable[[], float] = monotonic
+    is_new: bool = False
+    """Whether the database was empty when the process started."""
+    _began: float = field(init=False)
+    _scrapes: int = field(default=0, init=False)
+    _first: dict[Series, int] = field(default_factory=dict, init=False)
+    """Series -> number of the first scrape that contained it."""
+    _last: dict[str, int] = field(default_factory=dict, init=False)
+    """Scraper -> number of its last scrape."""
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
+
+    def of(self, scraper: str) -> Callable[[Metric], None]:
+        """Begin a scrape; returns the function that sets new series of a family to 0. `scraper` is
+        any text that identifies the scraper."""
+        self._scrapes += 1
+        now, before = self._scrapes, self._last.pop(scraper, None)
+        young = self.clock() - self._began <= YOUNG_SECONDS
+        self._last[scraper] = now
+        if len(self._last) > MOST_SCRAPERS:
+            del self._last[next(iter(self._last))]
+
+        def show(metric: Metric) -> None:
+            if metric.type not in ("counter", "histogram"):
+                return
+            seen = before
+            if seen is None:
+                begins = young and (self.is_new or metric.name not in self.lasting)
+                seen = 0 if begins else now
+            for number, sample in enumerate(metric.samples):
+                first = self._first.setdefault((metric.name, *_values(sample.labels)), now)
+                if first > seen and sample.value:
+                    metric.samples[number] = _at_0(sample)
+
+        return show
+
+
+def _values(labels: Mapping[str, str]) -> list[str]:
+    return [value for name, value in labels.items() if name != "le"]
+
+
+def _at_0(sample: Sample) -> Sample:
+    return sample._replace(value=0.0)

@@ -1,5 +1,6 @@
 """The queue of an OTLP export, kept in the store: the change feed lists the changed traces, and a
-table has the spans that were sent, by the 8 bytes of their id.
+table has the spans that were sent, by the 8 bytes of their id. The state of each exporter is kept
+for doctor.
 
 Both survive a restart and a rebuild; a collector that is away for a day costs no memory.
 """
@@ -7,14 +8,18 @@ Both survive a restart and a rebuild; a collector that is away for a day costs n
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Final
+
+import orjson
 
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Link, Span, otel_span_id
 from vs_tui.store import rows
 from vs_tui.store.queries.filter_sql import span_where
 
+_PREFIX: Final = "export_state."
 _POSITION: Final = "export_position"
 
 
@@ -100,3 +105,35 @@ def _sent_among(db: sqlite3.Connection, keys: Sequence[str]) -> set[str]:
 def _number(key: str) -> int:
     """The span's id as a signed 64-bit integer for SQLite."""
     return int.from_bytes(otel_span_id(key), "big", signed=True)
+
+
+@dataclass
+class ExportState:
+    """Counts and last errors of an exporter since the receiver started."""
+
+    sent: int = 0
+    refused: int = 0
+    """Spans or data points that the collector rejected for good."""
+    refusal: str = ""
+    """The collector's last message about rejected items."""
+    waiting: int = 0
+    """Traces that were read from the change feed and are not finished or not sent yet."""
+    trouble: str = ""
+    """Why the last request failed; empty if it was accepted."""
+    trouble_since: Instant | None = None
+
+
+def keep_state(db: sqlite3.Connection, signal: str, state: ExportState) -> None:
+    """Store the state in the database, where `vs-tui doctor` reads it even if the receiver is
+    stopped."""
+    text = orjson.dumps(asdict(state)).decode()
+    db.execute("REPLACE INTO meta VALUES (?, ?)", (_PREFIX + signal, text))
+
+
+def read_states(db: sqlite3.Connection) -> Mapping[str, ExportState]:
+    """Signal -> the state that was stored last."""
+    sql = "SELECT name, value FROM meta WHERE name GLOB ? ORDER BY name"
+    return {
+        name.removeprefix(_PREFIX): ExportState(**orjson.loads(text))
+        for name, text in db.execute(sql, (f"{_PREFIX}*",))
+    }
