@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import vs_tui
-from vs_tui.api.schema import READS, TEXTS, parameters
+from vs_tui.api.openapi import READS, TEXTS, parameters
 from vs_tui.cli.commands import COMMANDS
 from vs_tui.cli.main import main
 from vs_tui.config import load, settings_names
@@ -129,14 +129,13 @@ def test_the_two_commands_are_there_once() -> None:
 
 def test_every_path_that_can_be_read_is_in_the_api_page(tmp_path: Path) -> None:
     from vs_tui.api.emmetrics import EmMetricsApi
-    from vs_tui.api.handlers import Api
-    from vs_tui.api.reports import Reporting
+    from vs_tui.api.handlers import Api, Reporting
 
     page = (ROOT / "docs" / "api.md").read_text("utf-8")
     unused: Any = None
     paths = {
-        *(route.path for route in Api(unused, unused, unused).routes()),
-        *Reporting(unused).handlers(),
+        *Api(unused, unused).paths(),
+        *Reporting(unused).paths(),
         *(path.removeprefix("/api/v1") for path in EmMetricsApi(unused).paths()),
         *("/metrics", "/healthz", "/readyz"),
     }

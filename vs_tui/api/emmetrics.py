@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from vs_tui.api.codec import DEPLOYMENT, INCIDENT
-from vs_tui.api.handlers import Handler
+from vs_tui.api.guard import Handler
 from vs_tui.ingest.http_errors import answer, not_found
 from vs_tui.model import keys
 from vs_tui.model.time import parse_instant

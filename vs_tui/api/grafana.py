@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from vs_tui.api.handlers import Handler
+from vs_tui.api.guard import Handler
 from vs_tui.ingest.http_errors import answer
 from vs_tui.metrics.cards import measured
 from vs_tui.metrics.definitions import BY_KEY, Figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -13,6 +13,7 @@ from aiohttp import web
 
 from vs_tui.api.codec import (
     BASELINE,
+    CARD,
     CHANGES,
     COUNTED,
     DELIVERY,
@@ -23,49 +24,51 @@ from vs_tui.api.codec import (
     TALLY,
     span_json,
 )
-from vs_tui.api.schema import parameters
+from vs_tui.api.figures import DETAIL, dora_json
+from vs_tui.api.guard import (
+    LASTS,
+    TEAM,
+    Handler,
+    instant,
+    is_number,
+    is_quick,
+    is_seen,
+    limit_of,
+    number,
+    team_of,
+    within_team,
+)
 from vs_tui.api.standings import BOARD, listed_json, trace_json
-from vs_tui.api.team_view import TEAM, is_seen, of_team, within_team
-from vs_tui.ingest.auth import Gate
-from vs_tui.ingest.http_errors import Refused, answer, not_found
-from vs_tui.model.display import clean
-from vs_tui.model.time import DAY, Instant, iso, parse_duration, parse_instant
+from vs_tui.ingest.http_errors import answer, not_found
+from vs_tui.model.time import DAY, Instant, iso, parse_duration
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.queries.reader_protocol import Changes, TraceSummary
+from vs_tui.store.queries.report_query import Asked
+from vs_tui.store.queries.reports import DEFAULT_WINDOW, Reports
 from vs_tui.store.writer import Writer
 
 KEEP_ALIVE_SECONDS: Final = 15
-LASTS: Final[web.RequestKey[Callable[[], bool]]] = web.RequestKey("vs.lasts")
-"""Request key of a function that returns whether the request's token is still valid."""
 MAX_STREAMED: Final = 200
 """Most spans sent with one change; after more, the client reads again."""
 
-FEW_ROWS: Final = 500
-_ALL_ROWS: Final = frozenset(
-    {"/api/board", *(f"{v}/{p}" for v in ("", "/api/v1") for p in ("deployments", "incidents"))}
-)
-"""Paths whose answers have many rows unless a limit is given."""
 T = TypeVar("T")
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Api:
-    """The GET routes; all need the token."""
+    """Spans, traces, deliveries, and what the dashboard asks. ValueError becomes 400."""
 
-    def __init__(self, reader: SqliteReader, writer: Writer, gate: Gate) -> None:
+    def __init__(self, reader: SqliteReader, writer: Writer) -> None:
         self._reader = reader
         self._writer = writer
-        self._gate = gate
-        self._large = asyncio.Semaphore(1)
-        """Allows one large answer at a time, because each is held in memory whole."""
 
     async def _beside(self, write: Callable[[], T]) -> T:
         """Run `write` on the reader's thread, so that the event loop keeps receiving webhooks."""
         return await self._reader.run(lambda _: write())
 
-    def routes(self) -> list[web.RouteDef]:
-        paths: dict[str, Handler] = {
+    def paths(self) -> dict[str, Handler]:
+        """Path -> handler."""
+        return {
             "/api/spans": self.spans,
             "/api/spans/{ref:.+}": self.span,
             "/api/traces": self.traces,
@@ -83,46 +86,18 @@ class Api:
             "/api/changes": self.changes,
             "/api/stream": self.stream,
         }
-        return [web.get(path, self.guarded(handler)) for path, handler in paths.items()]
-
-    def guarded(self, handler: Handler) -> Handler:
-        """The handler, guarded by the token and by a check of the parameters' names: an unknown
-        parameter is 400, because ignoring it would answer another question. ValueError becomes
-        400."""
-
-        async def guarded(request: web.Request) -> web.StreamResponse:
-            headers = {k.lower(): v for k, v in request.headers.items()}
-            if len(request.headers.getall("Authorization", ())) > 1:
-                headers.pop("authorization")  # which one is meant is a guess
-            token = self._gate.admit_reader(headers, request.method, request.raw_path)
-            try:
-                _check_names(request)
-                if token is not None and token.team:
-                    request = of_team(request, token.team)
-                request[LASTS] = self._gate.lasting(token)
-                if not _quick(request.query):
-                    # A script sees what it sent before; a screen is repainted as it changes.
-                    await self._writer.caught_up()
-                async with self._large if _is_large(request) else contextlib.nullcontext():
-                    return await handler(request)
-            except ValueError as error:
-                raise Refused(400, "bad_request", str(error)) from None
-            except OverflowError:
-                raise Refused(400, "bad_request", _OUT_OF_RANGE) from None
-
-        return guarded
 
     async def spans(self, request: web.Request) -> web.Response:
         query = request.query
-        text, limit = query.get("filter", ""), _limit(query.get("limit", "100"))
+        text, limit = query.get("filter", ""), limit_of(query.get("limit", "100"))
         sort, at = query.get("sort", "started"), instant(query, "at")
-        if _quick(query):
+        if is_quick(query):
             page = await self._reader.spans(text, limit=limit, sort=sort, at=at)
         else:
             cursor = query.get("cursor", "")
             page = await self._reader.all_spans(text, limit=limit, cursor=cursor, sort=sort, at=at)
-        items = await self._items(request, page.items, linked=not _quick(query))
-        searched = {"searched": iso(page.searched)} if _quick(query) else {}
+        items = await self._items(request, page.items, linked=not is_quick(query))
+        searched = {"searched": iso(page.searched)} if is_quick(query) else {}
         return answer({"items": items, "next": page.next or None, **searched})
 
     async def span(self, request: web.Request) -> web.Response:
@@ -155,8 +130,8 @@ class Api:
 
     async def traces(self, request: web.Request) -> web.Response:
         query = request.query
-        text, limit = query.get("filter", ""), _limit(query.get("limit", "100"))
-        if _quick(query):
+        text, limit = query.get("filter", ""), limit_of(query.get("limit", "100"))
+        if is_quick(query):
             page = await self._reader.traces(text, limit=limit, at=instant(query, "at"))
             shown = await self._summaries(request, page.items)
             found = {"more": page.more, "searched": iso(page.searched)}
@@ -174,7 +149,7 @@ class Api:
         """Traces with their current state and the people who act next, as JSON."""
         items = [item for item in found if is_seen(request, item.root)]
         now = self._reader.now()
-        rows = await self._reader.standings([item.trace_id for item in items], _team(request))
+        rows = await self._reader.standings([item.trace_id for item in items], team_of(request))
         return await self._beside(
             lambda: [listed_json(item, rows.get(item.trace_id), now) for item in items]
         )
@@ -185,9 +160,9 @@ class Api:
             query.get("filter", ""),
             finished_for=parse_duration(query["finished_for"]) if "finished_for" in query else None,
             at=instant(query, "at"),
-            team=_team(request),
+            team=team_of(request),
         )
-        limit = _limit(query.get("limit", "1000"))
+        limit = limit_of(query.get("limit", "1000"))
         now = instant(query, "at") or self._reader.now()
         return answer(await self._beside(lambda: BOARD.write(board, now, limit)))
 
@@ -199,14 +174,14 @@ class Api:
             raise not_found(
                 "there is no such trace, or it was pruned; /api/traces lists what there is"
             )
-        rows = await self._reader.standings([trace.trace_id], _team(request))
+        rows = await self._reader.standings([trace.trace_id], team_of(request))
         row, now = rows.get(trace.trace_id), self._reader.now()
         return answer(await self._beside(lambda: trace_json(trace, row, now)))
 
     async def deliveries(self, request: web.Request) -> web.Response:
         query = request.query
-        limit = _limit(query.get("limit", "100"))
-        if _quick(query):
+        limit = limit_of(query.get("limit", "100"))
+        if is_quick(query):
             page = await self._reader.deliveries(query.get("filter", ""), limit=limit)
             return answer(
                 {
@@ -243,7 +218,7 @@ class Api:
         query = request.query
         text, at = query.get("filter", ""), instant(query, "at")
         counts = await self._reader.counts(text, at=at)
-        if team := _team(request):
+        if team := team_of(request):
             # What is counted of all is counted of the team.
             day = iso((at or self._reader.now()) - DAY)
             all_, flying, failed = [
@@ -281,7 +256,7 @@ class Api:
     async def past_runs(self, request: web.Request) -> web.Response:
         spans = await self._asked(request)
         at = instant(request.query, "at")
-        found = await self._reader.past_runs(spans, at=at, team=_team(request))
+        found = await self._reader.past_runs(spans, at=at, team=team_of(request))
         return answer(
             {
                 key: [[PAST_STEP.write(step) for step in run] for run in runs]
@@ -290,7 +265,7 @@ class Api:
         )
 
     async def changes(self, request: web.Request) -> web.Response:
-        changes = await self._reader.changes(int(_number(request.query, "since") or 0))
+        changes = await self._reader.changes(int(number(request.query, "since") or 0))
         changes = await self._seen(request, changes)
         return answer(CHANGES.write(changes))
 
@@ -307,8 +282,8 @@ class Api:
         (or `?since=`) resumes; `truncated` tells the client to read again; `?brief=1` sends keys
         only."""
         brief = request.query.get("brief", "") == "1"
-        since = request.headers.get("Last-Event-ID", "") or _number(request.query, "since")
-        seq = int(since) if _is_number(since) else (await self._reader.changes(0)).seq
+        since = request.headers.get("Last-Event-ID", "") or number(request.query, "since")
+        seq = int(since) if is_number(since) else (await self._reader.changes(0)).seq
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
@@ -350,61 +325,54 @@ class Api:
         return b"id: %d\nevent: change\ndata: %s\n\n" % (changes.seq, orjson.dumps(message))
 
 
-_OUT_OF_RANGE: Final = "a number or time is out of range"
+class Reporting:
+    """The delivery metrics: the same numbers as the commands print. ValueError becomes 400."""
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    def paths(self) -> dict[str, Handler]:
+        """Path -> handler."""
+        return {
+            "/api/dora": self.dora,
+            "/api/dora/detail": self.detail,
+            "/api/cards": self.cards,
+        }
+
+    async def dora(self, request: web.Request) -> web.Response:
+        """`?team=&since=&until=&by=&tz=&by_period=`, as `vs-tui report dora --format json`."""
+        query = request.query
+        asked = Asked(**{name: query.get(name, "") for name in Asked.__dataclass_fields__})
+        cards = await self._reports.scorecards(asked)
+        window = self._reports.window(asked)
+        seen, periods = await self._reports.seen(asked), await self._reports.periods(asked)
+        return answer(dora_json(cards, window, seen, periods))
+
+    async def cards(self, request: web.Request) -> web.Response:
+        """The dashboard's cards, for a viewer elsewhere."""
+        found = await self._reports.cards(request.query.get("team", ""), *_back(request))
+        return answer({"items": [CARD.write(card) for card in found]})
+
+    async def detail(self, request: web.Request) -> web.Response:
+        """Answers with the items and facts behind a card, for a remote viewer."""
+        query = request.query
+        found = await self._reports.detail(
+            query.get("team", ""), query.get("metric", ""), *_back(request)
+        )
+        return answer(DETAIL.write(found))
 
 
-def _check_names(request: web.Request) -> None:
-    """Raise ValueError for an unknown query parameter."""
-    resource = request.match_info.route.resource
-    known = parameters(resource.canonical) if resource is not None else None
-    wrong = "" if known is None else next((name for name in request.query if name not in known), "")
-    if wrong:
-        others = ", ".join(known or ()) or "none"
-        raise ValueError(f"{clean(wrong)[:40]}: is not known here; use {others}")
+def _back(request: web.Request) -> tuple[int, Instant | None, str]:
+    """(length of the window, its end or None for now, bucket of the trend)."""
+    query = request.query
+    return _length(request), instant(query, "at"), query.get("bucket", "")
 
 
-def _quick(query: Mapping[str, str]) -> bool:
-    """Whether the request comes from a screen, which gets the rows found so far after a short
-    time."""
-    return query.get("quick", "") == "1"
+LONGEST: Final = 36_500 * DAY
 
 
-def _team(request: web.Request) -> str:
-    """The only team that the request's token may see; empty for all."""
-    return str(request.get(TEAM, ""))
-
-
-def _is_large(request: web.Request) -> bool:
-    """Whether the answer may have many rows."""
-    limit = request.query.get("limit", "")
-    if not limit:
-        return request.path in _ALL_ROWS or request.path.startswith("/api/traces/")
-    return limit.isdigit() and int(limit[:9]) > FEW_ROWS
-
-
-def _is_number(text: str) -> bool:
-    """Whether the text can be a number of the database: fewer than 19 digits."""
-    return text.isascii() and text.isdigit() and len(text) < 19
-
-
-def _number(query: Mapping[str, str], name: str) -> str:
-    """A cursor from an earlier answer; empty without one."""
-    text = query.get(name, "")
-    if text and not _is_number(text):
-        raise ValueError(f"{name} must be a number that an answer before this one told")
-    return text
-
-
-def _limit(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text[:9]) <= 10_000:
-        raise ValueError("limit must be a whole number from 1 to 10000")
-    return int(text)
-
-
-def instant(query: Mapping[str, str], name: str) -> Instant | None:
-    """The instant in a query parameter; None without one."""
-    text = query.get(name, "")
-    found = parse_instant(text) if text else None
-    if text and found is None:
-        raise ValueError(f"{name} must be a time such as 2026-03-02T10:00:00Z")
-    return found
+def _length(request: web.Request) -> int:
+    window = request.query.get("window", str(DEFAULT_WINDOW))
+    if not (window.isascii() and window.isdigit()) or len(window) > 18 or int(window) > LONGEST:
+        raise ValueError(f"window must be microseconds, 0 for all time, at most {LONGEST}")
+    return int(window)

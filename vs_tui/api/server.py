@@ -18,11 +18,11 @@ from aiohttp.typedefs import Middleware
 from vs_tui.api.emmetrics import EmMetricsApi, Newness
 from vs_tui.api.grafana import ROOT as GRAFANA
 from vs_tui.api.grafana import GrafanaApi
-from vs_tui.api.handlers import Api, Handler
+from vs_tui.api.guard import Guard, Handler, Uses
+from vs_tui.api.handlers import Api, Reporting
 from vs_tui.api.metrics_page import MetricsPage
+from vs_tui.api.openapi import document
 from vs_tui.api.otlp_answers import in_kind
-from vs_tui.api.reports import Reporting
-from vs_tui.api.token_uses import Uses
 from vs_tui.config import Config
 from vs_tui.export.delivery_totals import DeliveryTotals
 from vs_tui.export.prometheus import Metrics
@@ -170,7 +170,6 @@ def build(receiver: Receiver) -> web.Application:
     limits = receiver.config.limits
     admission = Admission(limits, time.monotonic)
     receiving = Receiving(receiver.writer, gate, receiver.writer.receipt_time, limits, admission)
-    api = Api(receiver.reader, receiver.writer, gate)
     prepare: dict[str, Prepare] = {
         "user": Resolver(receiver.reader),
         "emmetrics": Newness(receiver.reader),
@@ -193,22 +192,20 @@ def build(receiver: Receiver) -> web.Application:
             app.router.add_post(loose, handler, expect_handler=_expected)
             app.router.add_route("HEAD", loose, _head)
             app.router.add_route("OPTIONS", loose, _handshake)
-    app.add_routes(api.routes())
-    for path, listing in EmMetricsApi(receiver.reader).paths().items():
-        app.router.add_get(path, api.guarded(listing))
-    for path, report in Reporting(receiver.reports).handlers().items():
-        app.router.add_get(path, api.guarded(report))
-    grafana = GrafanaApi(receiver.reports, receiver.reader)
-    app.router.add_get(f"{GRAFANA}/", api.guarded(grafana.root))
-    for path, handler in grafana.posts().items():
-        app.router.add_post(path, api.guarded(handler))
-    app.add_routes(
-        [
-            *_health(receiver),
-            web.get("/metrics", api.guarded(receiver.page.answer)),
-            web.get("/openapi.json", api.guarded(_described)),
-        ]
-    )
+    guard, grafana = Guard(gate, receiver.writer), GrafanaApi(receiver.reports, receiver.reader)
+    reading: dict[str, Handler] = {
+        **Api(receiver.reader, receiver.writer).paths(),
+        **Reporting(receiver.reports).paths(),
+        **EmMetricsApi(receiver.reader).paths(),
+        f"{GRAFANA}/": grafana.root,
+        "/metrics": receiver.page.answer,
+        "/openapi.json": _described,
+    }
+    for path, read in reading.items():
+        app.router.add_get(path, guard(read))
+    for path, asked in grafana.posts().items():
+        app.router.add_post(path, guard(asked))
+    app.add_routes(_health(receiver))
     return app
 
 
@@ -304,8 +301,6 @@ async def _handshake(request: web.Request) -> web.Response:
 
 
 async def _described(_: web.Request) -> web.Response:
-    from vs_tui.api.openapi import document
-
     return answer(document())
 
 

@@ -160,7 +160,7 @@ def _tally(counts: dict[str, int], done: set[asyncio.Task[str]]) -> None:
 @asynccontextmanager
 async def _target(config: Config, args: argparse.Namespace) -> AsyncIterator[Target]:
     if args.to:
-        from vs_tui.api.recorded_sender import HttpTarget
+        from vs_tui.api.delivery_sender import HttpTarget
 
         target = HttpTarget(args.to, receiver(args.to, args.token or "").token)
         async with target:

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from tests.ingest.inside import receiving
 from tests.ingest.server import TOKEN, Server
-from vs_tui.api import resend as sending
-from vs_tui.api.resend import resend
+from vs_tui.api import delivery_sender as sending
+from vs_tui.api.delivery_sender import resend
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.store.queries.reader_protocol import DeliveryDetail, DeliveryRow
 
