@@ -18,7 +18,8 @@ from tests.cli.shell import deliveries
 from tests.ingest.server import SECRETS
 from tests.sources import github_payloads as gh
 from vs_tui.cli.main import main
-from vs_tui.model.webhook_forms import GITHUB_EVENTS, GITLAB_EVENTS
+from vs_tui.sources.github import HOOK_EVENTS as GITHUB_EVENTS
+from vs_tui.sources.gitlab import HOOK_EVENTS as GITLAB_EVENTS
 
 
 @dataclass

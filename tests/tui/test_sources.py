@@ -13,15 +13,24 @@ from tests.tui.stage import NARROW, WIDE, does, stage
 from tests.tui.test_output import write_all
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
 from vs_tui.model.vocabulary import Verdict
+from vs_tui.sources import github, jenkins, jira
+from vs_tui.sources.base import Source
 from vs_tui.store.queries.reader_protocol import SourceHealth
 from vs_tui.tui import source_status
 from vs_tui.tui.source_status import Connection, condition
 
-GITHUB = Connection(
-    "github", "GitHub", ("/github",), "X-Hub-Signature-256", False, "github", "gh-s3cret", "tok"
-)
-JENKINS = Connection("jenkins", "Jenkins", ("/jenkins",), "", True, "token", "tok-0123", "tok-0123")
-JIRA = Connection("jira", "Jira", ("/jira",), "X-Hub-Signature", True, "jira", "ji-s3cret", "tok")
+
+def _connection(source: Source, proof: str, secret: str, token: str) -> Connection:
+    kept_as = source.name if proof else "token"
+    return Connection(
+        source.name, source.title, source.paths[:1], proof, source.token_in_url, kept_as, secret,
+        token, source.form,
+    )  # fmt: skip
+
+
+GITHUB = _connection(github.SOURCE, "X-Hub-Signature-256", "gh-s3cret", "tok")
+JENKINS = _connection(jenkins.SOURCE, "", "tok-0123", "tok-0123")
+JIRA = _connection(jira.SOURCE, "X-Hub-Signature", "ji-s3cret", "tok")
 EMETRICS = Connection("emmetrics", "em-metrics", ("/deployments", "/incidents/*"), "", False)
 
 

@@ -18,7 +18,6 @@ from vs_tui.cli.source_setup import connections, with_new_secrets
 from vs_tui.cli.tunnel import agent_url
 from vs_tui.config import Config
 from vs_tui.model.display import clean
-from vs_tui.model.webhook_forms import form_of
 from vs_tui.tui.source_status import Connection, url_of, url_with_token
 
 _BY_API: Final = ("github", "gitlab")
@@ -124,7 +123,7 @@ def _make(args: argparse.Namespace, connection: Connection, base: str) -> int:
 
 def _print_form(args: argparse.Namespace, connection: Connection, base: str, config: Config) -> int:
     """Print what to enter in the tool's form."""
-    form = form_of(connection.name)
+    form = connection.webhook_form
     where = base or f"http://{config.host}:{config.port or 5000}"
     in_url = connection.token_in_url and not form.field
     url = url_of(connection, where)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.importing.model import Forbidden, objects
 from vs_tui.cli.importing.web import Api
-from vs_tui.model.webhook_forms import GITHUB_EVENTS, GITLAB_EVENTS
+from vs_tui.sources import github, gitlab
 
 PING_SECONDS: Final = 20.0
 """Seconds to wait for the answer to a ping."""
@@ -54,7 +54,7 @@ class GitHubHooks:
 
     def put(self, url: str, secret: str) -> Hook:
         config = {"url": url, "content_type": "json", "secret": secret, "insecure_ssl": "0"}
-        body = {"name": "web", "active": True, "events": list(GITHUB_EVENTS), "config": config}
+        body = {"name": "web", "active": True, "events": list(github.HOOK_EVENTS), "config": config}
         try:
             for hook in _pages(self._api, self._at):
                 if _config_url(hook) == url:
@@ -96,7 +96,7 @@ class GitLabHooks:
 
     def put(self, url: str, secret: str) -> Hook:
         body: dict[str, Any] = {"url": url, "token": secret, "enable_ssl_verification": True}
-        body |= dict.fromkeys(GITLAB_EVENTS, True)
+        body |= dict.fromkeys(gitlab.HOOK_EVENTS, True)
         try:
             for hook in self._listed():
                 if hook.get("url") == url:

@@ -30,6 +30,7 @@ def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connec
                 kept_as=source.name if signs else "token",
                 secret=own or secrets.token,
                 token=secrets.token,
+                form=getattr(source, "form", None),  # a package's source may be any object
             )
         )
     return found

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, iso
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
+from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, moment
 from vs_tui.sources.fields import json_object, known, web_url
 from vs_tui.sources.schema import OptionalWord, Timestamp, Word, validated
@@ -112,6 +113,11 @@ class ArgoCd(Source):
 
     name = "argocd"
     title = "Argo CD"
+    form = Form(
+        "argocd-notifications-cm: a webhook service and a trigger, see docs/sources/argocd.md",
+        "on sync running, succeeded, failed and on health degraded",
+        field="",
+    )
     token_in_url = True
 
     def parse(self, inbound: Inbound) -> Parsed:

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Event, State, Verdict
+from vs_tui.model.webhook_forms import Form
 
 _NONE: Final[Mapping[str, Any]] = {}
 BEFORE_ALL: Final[Instant] = 1
@@ -117,6 +118,9 @@ class Source:
     """Headers with the sender's delivery id, the same on a retry; the first one sent counts."""
     stored_headers: tuple[str, ...] = ()
     """Headers to store; never one that contains a secret."""
+
+    form: Form | None = None
+    """What to enter in the tool's webhook form; None to refer to the tool's page in the docs."""
 
     def __init_subclass__(cls) -> None:
         own = vars(cls)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
+from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.base import Inbound, Parsed, Source, Unauthorized, Unreadable, parsed
 from vs_tui.sources.fields import json_object, known, number, obj, text, time_of, web_url
 from vs_tui.sources.repository import repository_names
@@ -63,6 +64,11 @@ class Buildkite(Source):
 
     name = "buildkite"
     title = "Buildkite"
+    form = Form(
+        "Settings, Notification Services, Add Webhook",
+        "build.scheduled, running, finished; job.scheduled, started, finished",
+        field="token",
+    )
     signature_headers = ("x-buildkite-token", "x-buildkite-signature")
     token_in_url = True
     stored_headers = ("x-buildkite-event", "x-buildkite-request", "user-agent")

@@ -13,6 +13,7 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import parse_instant
 from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
+from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
 from vs_tui.sources.fields import json_object, known, number, obj, text, web_url
 from vs_tui.sources.repository import repository_names
@@ -36,6 +37,11 @@ class CircleCi(Source):
 
     name = "circleci"
     title = "CircleCI"
+    form = Form(
+        "Project Settings, Webhooks, Add Webhook",
+        "workflow-completed, job-completed",
+        field="secret token",
+    )
     signature = Scheme("circleci-signature", part="v1")
     token_in_url = True
     stored_headers = ("circleci-event-type", "user-agent")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized
 from vs_tui.sources.fields import number, obj, text, time_of
 from vs_tui.sources.github.hook import Dialect, login
@@ -41,6 +42,10 @@ class Gitea(Source):
 
     name = "gitea"
     title = "Gitea / Forgejo"
+    form = Form(
+        "the repository or organization, Settings, Webhooks, Add webhook, Gitea",
+        "Push, Create, Release, Issues, Pull request (all), reviews, Workflow run and job, status",
+    )
     paths = ("/gitea", "/forgejo")
     signature_headers = ("x-gitea-signature", "x-forgejo-signature")
     delivery_headers = ("x-gitea-delivery", "x-forgejo-delivery")

@@ -27,6 +27,7 @@ from vs_tui.model.vocabulary import (
     Seek,
     State,
 )
+from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, moment, parsed
 from vs_tui.sources.fields import items, json_object, known, number, obj, text
 from vs_tui.sources.signatures import Scheme
@@ -58,6 +59,10 @@ class Jira(Source):
 
     name = "jira"
     title = "Jira"
+    form = Form(
+        "Settings, System, WebHooks, Create a WebHook",
+        "issue created, updated, deleted; sprint created, started, updated, closed, deleted",
+    )
     version = 2
     signature = Scheme("X-Hub-Signature", "sha256")
     token_in_url = True

@@ -23,6 +23,7 @@ from vs_tui.model.vocabulary import (
     Seek,
     State,
 )
+from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
 from vs_tui.sources.fields import (
     items,
@@ -59,6 +60,11 @@ class Linear(Source):
 
     name = "linear"
     title = "Linear"
+    form = Form(
+        "Settings, API, Webhooks, New webhook",
+        "Data change events: Issues",
+        field="signing secret",
+    )
     signature = Scheme("Linear-Signature")
     delivery_headers = ("linear-delivery",)
     stored_headers = ("linear-event", "linear-delivery")

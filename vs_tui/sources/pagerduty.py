@@ -11,6 +11,7 @@ from typing import Any, Final
 from vs_tui.model import keys
 from vs_tui.model.time import Instant, parse_instant
 from vs_tui.model.vocabulary import RELATIONS, Event, Operation, State
+from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.base import Inbound, Parsed, Source, Unreadable, parsed
 from vs_tui.sources.fields import items, json_object, known, obj, text, web_url
 from vs_tui.sources.signatures import Scheme
@@ -35,6 +36,10 @@ class PagerDuty(Source):
 
     name = "pagerduty"
     title = "PagerDuty"
+    form = Form(
+        "Integrations, Generic Webhooks (v3), New Webhook",
+        "incident events (all)",
+    )
     signature = Scheme("X-PagerDuty-Signature", part="v1")
     delivery_headers = ("x-webhook-id",)
     token_in_url = True

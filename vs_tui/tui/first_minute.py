@@ -14,7 +14,7 @@ from vs_tui.model.display import clean
 from vs_tui.model.errors import Proof, advice
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.model.webhook_forms import USUAL, form_of
+from vs_tui.model.webhook_forms import USUAL
 from vs_tui.store.queries.reader_protocol import DeliveryRow
 from vs_tui.tui.paint import Piece, fit, width_of
 from vs_tui.tui.source_status import Connection, masked, url_of, url_with_token
@@ -174,7 +174,7 @@ def _tell(facts: Facts, *, short: bool) -> list[Line]:
     lines = [Line(_step(3, mark, role, "tell the tool", *shown))]
     if connection is None:
         return lines
-    form, url = form_of(connection.name), url_of(connection, facts.base)
+    form, url = connection.webhook_form, url_of(connection, facts.base)
     in_url = not form.field and bool(url_with_token(connection, facts.base))
     lines.append(Line(
         _detail("URL", (url + ("?token=..." if in_url else ""), "match")),

@@ -11,6 +11,7 @@ from vs_tui.log.delivery import UNKNOWN_SOURCE
 from vs_tui.model.errors import Proof, advice
 from vs_tui.model.time import DAY, SECOND, Instant, to_datetime
 from vs_tui.model.vocabulary import Verdict
+from vs_tui.model.webhook_forms import Form
 from vs_tui.store.queries.reader_protocol import DeliveryRow, Reader, SourceHealth
 from vs_tui.tui import span_format
 
@@ -44,6 +45,14 @@ class Connection:
     secret: str = field(default="", repr=False)
     """Secret to paste at the tool; empty if another machine keeps it."""
     token: str = field(default="", repr=False)
+    form: Form | None = None
+    """What to enter in the tool's webhook form."""
+
+    @property
+    def webhook_form(self) -> Form:
+        """The tool's form, or else a reference to its page in the docs."""
+        page = f"see docs/sources/{self.name}.md"
+        return self.form or Form(page, "see there", "the token in the header Authorization")
 
     @property
     def how(self) -> Proof:

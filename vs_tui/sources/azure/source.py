@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.azure.boards import read_work_item
 from vs_tui.sources.azure.code import read_pull_request, read_push, read_renamed
 from vs_tui.sources.azure.hook import Hook
@@ -42,6 +43,12 @@ class Azure(Source):
 
     name = "azure"
     title = "Azure DevOps"
+    form = Form(
+        "Project settings, Service hooks, Web Hooks",
+        "see docs/sources/azure.md: one a kind of event; Basic authentication with "
+        "the token as password",
+        field="",
+    )
     token_in_url = True
     stored_headers = ("request-id", "x-vss-activityid")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, parsed
 from vs_tui.sources.bitbucket import cloud, server
 from vs_tui.sources.fields import json_object
@@ -18,6 +19,10 @@ class Bitbucket(Source):
 
     name = "bitbucket"
     title = "Bitbucket"
+    form = Form(
+        "Repository settings, Webhooks, Add webhook",
+        "push, build status created and updated, pull request (all), issue created and updated",
+    )
     version = 2
     signature = Scheme("X-Hub-Signature", "sha256")
     token_in_url = True

@@ -5,6 +5,6 @@
 Gitea and Forgejo send bodies of the same shape and use the same readers.
 """
 
-from vs_tui.sources.github.source import SOURCE
+from vs_tui.sources.github.source import HOOK_EVENTS, SOURCE
 
-__all__ = ["SOURCE"]
+__all__ = ["HOOK_EVENTS", "SOURCE"]

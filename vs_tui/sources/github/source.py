@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from vs_tui.model.time import Instant
+from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Reading, Source, Unauthorized, parsed
 from vs_tui.sources.fields import json_object, text
 from vs_tui.sources.github.actions import read_deployment_review, read_job, read_run
@@ -90,12 +91,24 @@ def webhook_body(inbound: Inbound) -> dict[str, Any]:
 
 FORM: Final = "application/x-www-form-urlencoded"
 
+HOOK_EVENTS: Final = (
+    "issues", "pull_request", "pull_request_review", "push", "create", "release", "workflow_run",
+    "workflow_job", "check_run", "check_suite", "status", "deployment", "deployment_status",
+)  # fmt: skip
+"""Events of a new webhook: https://docs.github.com/webhooks/webhook-events-and-payloads"""
+
 
 class GitHub(Source):
     """Webhooks of github.com and of GitHub Enterprise Server."""
 
     name = "github"
     title = "GitHub"
+    form = Form(
+        "the repository or organization, Settings, Webhooks, Add webhook",
+        "Issues, Pull requests, Pull request reviews, Pushes, Branch or tag "
+        "creation, Releases, Workflow runs, Workflow jobs, Check runs, Check suites, "
+        "Statuses, Deployments, Deployment statuses",
+    )
     version = 2
     signature_headers = ("x-hub-signature-256", "x-hub-signature")
     # The same when a delivery is sent again by hand.

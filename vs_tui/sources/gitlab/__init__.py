@@ -1,5 +1,5 @@
 """GitLab: issues, merge requests, pipelines and their jobs, deployments, pushes, releases."""
 
-from vs_tui.sources.gitlab.source import SOURCE
+from vs_tui.sources.gitlab.source import HOOK_EVENTS, SOURCE
 
-__all__ = ["SOURCE"]
+__all__ = ["HOOK_EVENTS", "SOURCE"]

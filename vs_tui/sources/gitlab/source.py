@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Final
 
 from vs_tui.model import keys
+from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Reading, Source, Unauthorized, parsed
 from vs_tui.sources.fields import json_object, number, text, time_of
 from vs_tui.sources.gitlab.changes import read_merge_request
@@ -33,6 +34,12 @@ READERS: Final[Mapping[str, Callable[[Hook], Reading]]] = {
 
 _RENAMES: Final = frozenset({"project_rename", "project_transfer"})
 
+HOOK_EVENTS: Final = (
+    "push_events", "tag_push_events", "issues_events", "merge_requests_events", "job_events",
+    "pipeline_events", "deployment_events", "releases_events",
+)  # fmt: skip
+"""Events of a new webhook: https://docs.gitlab.com/api/project_webhooks/"""
+
 
 class GitLab(Source):
     """Webhooks of gitlab.com and self-managed GitLab, from a project, a group or the system.
@@ -43,6 +50,11 @@ class GitLab(Source):
 
     name = "gitlab"
     title = "GitLab"
+    form = Form(
+        "the project or group, Settings, Webhooks, Add new webhook",
+        "Push, Tag push, Issues, Merge request, Job, Pipeline, Deployment, Releases events",
+        field="secret token",
+    )
     version = 2
     signature_headers = ("x-gitlab-token", "webhook-signature")
     stored_headers = (

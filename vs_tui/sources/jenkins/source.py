@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.base import Inbound, Parsed, Source, Unauthorized, parsed
 from vs_tui.sources.fields import json_object, text
 from vs_tui.sources.jenkins.build import unreadable
@@ -19,6 +20,11 @@ class Jenkins(Source):
 
     name = "jenkins"
     title = "Jenkins"
+    form = Form(
+        "Manage Jenkins, System, Statistics Gatherer: the URL for builds and steps",
+        "builds, build steps",
+        field="",
+    )
     paths = ("/jenkins", "/jenkins/*")
     version = 3
     token_in_url = True
