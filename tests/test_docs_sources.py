@@ -12,8 +12,7 @@ from tests.sources.webhook_tools import RECEIVED, fold_all
 from vs_tui.config import load
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import Inbound
-from vs_tui.sources.mapped import MappedSource
-from vs_tui.sources.presets import presets
+from vs_tui.sources.mapped import MappedSource, presets
 from vs_tui.sources.registry import BUILT_IN, sources
 
 FOLDER = Path(__file__).parents[1] / "docs" / "sources"

@@ -12,7 +12,7 @@ from tests.sources.test_mapped import TEN_LINES, deploy
 from vs_tui.cli.main import main
 from vs_tui.config.mapped_tables import configure
 from vs_tui.sources import registry
-from vs_tui.sources.presets import presets
+from vs_tui.sources.mapped import presets
 
 
 @pytest.fixture

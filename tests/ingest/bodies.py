@@ -10,7 +10,7 @@ from typing import Any
 
 from vs_tui.ingest.decoding import ZSTD
 from vs_tui.log.recording import read
-from vs_tui.sources.presets import presets
+from vs_tui.sources.mapped import presets
 
 Honest = tuple[str, dict[str, str], Any]
 SAMPLES = Path(__file__).parents[2] / "sample_events"

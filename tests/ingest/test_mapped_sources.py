@@ -13,7 +13,7 @@ import pytest
 from tests.ingest.server import Server, serving
 from tests.sources.test_mapped import TEN_LINES, deploy
 from tests.sources.test_presets import inbounds
-from vs_tui.sources.presets import presets
+from vs_tui.sources.mapped import presets
 
 SECRET = "shipit-secret-0123456789"
 

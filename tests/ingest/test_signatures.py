@@ -14,7 +14,7 @@ import pytest
 from tests.ingest.bodies import honest
 from tests.ingest.inside import TOKEN, Raw, post, receiving
 from vs_tui.sources.grafana import TIMESTAMP_HEADER
-from vs_tui.sources.presets import presets
+from vs_tui.sources.mapped import presets
 from vs_tui.sources.registry import sources
 
 Signer = Callable[[str, bytes], dict[str, str]]

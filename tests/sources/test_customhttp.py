@@ -451,7 +451,7 @@ def test_doubtful_bodies_are_left_to_the_schema(payload):
 @pytest.mark.parametrize("name", ["vercel", "opsgenie", "sonarqube"])
 def test_a_tools_own_body_is_read_as_that_tools(name):
     from tests.sources.test_presets import inbounds
-    from vs_tui.sources.presets import presets
+    from vs_tui.sources.mapped import presets
 
     preset = presets()[name]
     for inbound in inbounds(name):

@@ -22,7 +22,7 @@ from tests.sources.webhook_tools import (
 from vs_tui.model.display import clean
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import Inbound, Unauthorized
-from vs_tui.sources.presets import FOLDER, presets, recognised
+from vs_tui.sources.mapped import PRESETS, presets, recognised
 
 NAMES = sorted(presets())
 
@@ -86,7 +86,7 @@ def test_no_preset_takes_a_body_that_is_nobodys() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_presets_file_holds_nothing_a_terminal_would_obey(name) -> None:
-    text = (FOLDER / f"{name}.toml").read_text("utf-8")
+    text = (PRESETS / f"{name}.toml").read_text("utf-8")
     assert "\n".join(clean(line) for line in text.splitlines()) == text.rstrip("\n")
     assert tomllib.loads(text)["title"]
 

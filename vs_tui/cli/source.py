@@ -109,12 +109,11 @@ def _list(*, as_json: bool) -> int:
 
 
 def _show(source: Source) -> int:
-    from vs_tui.sources.mapped import MappedSource
-    from vs_tui.sources.presets import FOLDER
+    from vs_tui.sources.mapped import PRESETS, MappedSource
 
     if not isinstance(source, MappedSource):
         raise UsageError(f"'{source.name}' is a source of its own code and has no mapping to show")
-    file = FOLDER / f"{source.name}.toml"
+    file = PRESETS / f"{source.name}.toml"
     if not file.is_file():
         raise UsageError(f"'{source.name}' is the [sources.{source.name}] of your configuration")
     text = file.read_text("utf-8")

@@ -12,8 +12,8 @@ from typing import Any, Final
 from vs_tui.model.webhook_forms import Form
 from vs_tui.sources.base import BadBody, Inbound, Parsed, Source, Unauthorized
 from vs_tui.sources.fields import number, obj, text, time_of
+from vs_tui.sources.github import read, webhook_body
 from vs_tui.sources.github.hook import Dialect, login
-from vs_tui.sources.github.source import read, webhook_body
 from vs_tui.sources.signatures import require_hmac_hex
 
 _DIALECT: Final = Dialect("gitea", global_ids=False, reruns_in_place=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from vs_tui.sources.alerts import read_alerts
+from vs_tui.sources.alertmanager import read_alerts
 from vs_tui.sources.base import Inbound, Parsed, Source
 from vs_tui.sources.signatures import require_fresh, require_hmac_hex
 

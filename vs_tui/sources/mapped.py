@@ -16,8 +16,10 @@ Presets (presets/*.toml) are such tables too. docs/sources/mapped.md explains ea
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
 
@@ -38,6 +40,9 @@ from vs_tui.sources.fields import json_body
 from vs_tui.sources.mapped_events import OPERATIONS, STATES, Rule, event_of, text_of
 from vs_tui.sources.signatures import Scheme, scheme_of
 
+PRESETS: Final = Path(__file__).parent / "presets"
+"""Ready-made tables, one TOML file per tool, with links to its documentation and sample bodies. The
+fields are those of the vendor's documentation; the values of the samples are invented."""
 MAX_EVENTS: Final = 1_000
 """Most events of one delivery."""
 MAX_RULES: Final = 100
@@ -286,3 +291,30 @@ def _scheme(name: str, table: Any) -> Scheme | None:
 
 def _wrong(name: str, place: str, why: str) -> ConfigError:
     return ConfigError(f"[sources.{name}] {place}: {why}")
+
+
+@cache
+def presets() -> Mapping[str, MappedSource]:
+    """Name -> preset; expressions are compiled on first use."""
+    return {
+        path.stem: MappedSource(path.stem, _read(path)) for path in sorted(PRESETS.glob("*.toml"))
+    }
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    return tomllib.loads(path.read_text("utf-8"))
+
+
+def recognised(
+    inbound: Inbound, body: Any, sources: Iterable[MappedSource] | None = None
+) -> MappedSource | None:
+    """The only one of `sources` (by default the presets) that recognises the body; None if there is
+    none or more than one."""
+    found = []
+    for source in presets().values() if sources is None else sources:
+        try:
+            if source.enabled and source.recognises(Run(inbound, body)):
+                found.append(source)
+        except TooManySteps:
+            continue
+    return found[0] if len(found) == 1 else None

@@ -72,8 +72,7 @@ def _sources(_: int) -> Mapping[str, Source]:
 def _mapped(built_in: Mapping[str, Source]) -> Iterator[Source]:
     """Presets and configured sources. A table with a preset's name overrides settings of that
     preset."""
-    from vs_tui.sources.mapped import MappedSource
-    from vs_tui.sources.presets import presets
+    from vs_tui.sources.mapped import MappedSource, presets
 
     ready, configured = presets(), in_force()
     taken = {path: name for name, source in built_in.items() for path in source.paths}

@@ -1,17 +1,233 @@
-"""Turns a CDEvent into an event of a span: names, attributes, actor, URL."""
+"""Turns a CDEvent into an event of a span: operation and state by its subject, the keys by which it
+is linked (links, chains, parts, versions), names, attributes, actor, URL.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from vs_tui.model import keys
-from vs_tui.model.vocabulary import Event
+from vs_tui.model.time import Instant
+from vs_tui.model.vocabulary import Event, Key, Operation, Rule, Seek, State
 from vs_tui.sources.base import defaults
-from vs_tui.sources.cdevents.links import offers_of, seeks_of
-from vs_tui.sources.cdevents.subjects import SUBJECTS, CdEvent, key_of, native_id, outcome_of
 from vs_tui.sources.fields import items, known, obj, text, web_url
 from vs_tui.sources.repository import repository_names
-from vs_tui.sources.versions import purl_parts
+from vs_tui.sources.versions import offer_version, purl_parts, seek_version
+
+_BEGIN: Final = frozenset({"queued", "started", "created", "detected", "reported"})
+_RUN: Final = {
+    "queued": (State.QUEUED, "queued"),
+    "started": (State.RUNNING, "running"),
+    "finished": (State.OK, ""),
+}
+# subject -> operation, and predicate -> state and phase. Others are ignored.
+SUBJECTS: Final[Mapping[str, tuple[str, Mapping[str, tuple[State, str]]]]] = {
+    "pipelinerun": (Operation.PIPELINE, _RUN),
+    "taskrun": (Operation.BUILD, _RUN),
+    "build": (Operation.BUILD, _RUN),
+    "testcaserun": (Operation.TEST, {**_RUN, "skipped": (State.CANCELLED, "")}),
+    "testsuiterun": (Operation.TEST, _RUN),
+    "artifact": (
+        Operation.RELEASE,
+        {
+            "packaged": (State.OK, ""),
+            "signed": (State.OK, ""),
+            "published": (State.OK, ""),
+        },
+    ),
+    "service": (
+        Operation.DEPLOY,
+        {
+            "deployed": (State.OK, ""),
+            "upgraded": (State.OK, ""),
+            "rolledback": (State.OK, ""),
+        },
+    ),
+    "incident": (
+        Operation.INCIDENT,
+        {
+            "detected": (State.RUNNING, ""),
+            "reported": (State.RUNNING, ""),
+            "resolved": (State.OK, ""),
+        },
+    ),
+    "change": (
+        Operation.PULL_REQUEST,
+        {
+            "created": (State.RUNNING, ""),
+            "updated": (State.NOTE, ""),
+            "reviewed": (State.NOTE, ""),
+            "merged": (State.OK, ""),
+            "abandoned": (State.CANCELLED, ""),
+        },
+    ),
+    "ticket": (
+        Operation.ISSUE,
+        {
+            "created": (State.RUNNING, ""),
+            "updated": (State.NOTE, ""),
+            "closed": (State.OK, ""),
+        },
+    ),
+    "approval": (
+        "approval",
+        {
+            "created": (State.WAITING, ""),
+            "updated": (State.WAITING, ""),
+            "closed": (State.OK, ""),
+        },
+    ),
+}
+# Levels of a chain, from the top.
+CHAIN: Final = ("ticket", "change", "pipelinerun", "build", "artifact", "service")
+_OUTCOMES: Final = {
+    "success": (State.OK, "", "success"),
+    "failure": (State.ERROR, "failure", "failure"),
+    "error": (State.ERROR, "error", "error"),
+    "cancel": (State.CANCELLED, "", "cancellation"),
+    "cancelled": (State.CANCELLED, "", "cancellation"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CdEvent:
+    """A CDEvent with the parts that all subjects have."""
+
+    subject: str
+    predicate: str
+    id: str
+    source: str
+    context: dict[str, Any]
+    content: dict[str, Any]
+    custom: dict[str, Any]
+    at: Instant
+
+    @property
+    def operation(self) -> str:
+        return SUBJECTS[self.subject][0]
+
+    @property
+    def begins(self) -> bool:
+        return self.predicate in _BEGIN or self.subject in ("service", "artifact")
+
+
+def outcome_of(cd: CdEvent, state: State) -> tuple[State, str, str]:
+    """State, `error.type` and result of an end, by the outcomes and resolutions of the
+    specification."""
+    word = text(cd.content, "outcome").lower()
+    if cd.predicate == "finished":
+        return _OUTCOMES.get(word, (State.OK, "", "success"))
+    if cd.predicate == "skipped":
+        return state, "", "skip"
+    if cd.subject == "approval" and cd.predicate == "closed":
+        decision = text(cd.content, "decision") or text(cd.content, "status")
+        return (State.OK if decision.lower() == "approved" else State.CANCELLED), "", ""
+    if cd.subject == "ticket" and cd.predicate == "closed":
+        resolution = text(cd.content, "resolution").lower()
+        done = resolution in ("", "completed", "done", "fixed", "resolved")
+        return (State.OK if done else State.CANCELLED), "", ""
+    return state, "", ""
+
+
+def native_id(cd: CdEvent) -> str:
+    """The subject's id; for a deploy with the event's id added, because all deploys of a service
+    have the same subject."""
+    if cd.subject != "service":
+        return cd.id
+    return f"{cd.id}/{text(cd.context, 'id') or cd.at}"
+
+
+def key_of(family: str, source: str, identifier: str) -> str:
+    return keys.reference("cdevents", family, source.strip("/"), identifier)
+
+
+def offers_of(
+    cd: CdEvent, purl: str, services: tuple[str, ...], version: str, repo: str
+) -> tuple[Key, ...]:
+    event_id, chain = text(cd.context, "id"), text(cd.context, "chainId")
+    makes = cd.subject in ("build", "artifact", "service")
+    names = dict.fromkeys(name for name in services if name)
+    return keys.offers(
+        Key("ref", _event_alias(event_id)) if event_id else None,
+        Key("chain", chain, cd.subject, "chainId") if chain and cd.subject in CHAIN else None,
+        Key("artifact", purl, "", "artifactId") if makes and purl else None,
+        *(key for name in names if makes for key in offer_version(name, version)),
+        Key("change", cd.id, repo, "change id")
+        if cd.subject == "change" and repo and cd.id.isdigit()
+        else None,
+        *(
+            Key("issue_key", seek.key.value)
+            for seek in keys.issue_keys(cd.id, "")
+            if cd.subject == "ticket"
+        ),
+    )
+
+
+def seeks_of(cd: CdEvent, purl: str, service: str, version: str, repo: str) -> tuple[Seek, ...]:
+    words = text(cd.content, "description", limit=keys.TEXT_LIMIT)
+    resolved = cd.predicate == "resolved"
+    return keys.seeks(
+        _links(cd),
+        _parts(cd),
+        Seek(Rule.VERSION, Key("artifact", purl, "", "artifactId"))
+        if purl and not resolved
+        else None,
+        seek_version(service, version),
+        keys.mentions(words, "description"),
+        keys.closing_keywords(words, repo) if cd.subject == "change" else None,
+        keys.issue_keys(words, "description") if cd.subject == "change" else None,
+        _chain(cd),
+    )
+
+
+def _links(cd: CdEvent) -> Iterator[Seek]:
+    for link in items(cd.context, "links")[:50]:
+        kind = text(link, "linkType").upper()
+        if kind == "RELATION":
+            trigger = text(link, "linkKind").upper() in ("TRIGGER", "")
+            target = text(link, "target", "contextId", limit=200)
+            if target:
+                yield Seek(
+                    Rule.EXPLICIT, Key("ref", _event_alias(target), "", "links"), not trigger
+                )
+        elif kind == "PATH" and cd.begins:
+            origin = text(link, "from", "contextId", limit=200)
+            if origin:
+                yield Seek(Rule.EXPLICIT, Key("ref", _event_alias(origin), "", "links"))
+
+
+def _event_alias(context_id: str) -> str:
+    """The ref for a link's contextId. It names an event, which can belong to any span."""
+    return f"vstrace-cdevents-event-{context_id}"
+
+
+_WHOLES: Final = {
+    "pipelineRun": "pipelinerun",
+    "testSuiteRun": "testsuiterun",
+    "change": "change",
+}
+
+
+def _parts(cd: CdEvent) -> Iterator[Seek]:
+    """Seeks for the wholes that the content names."""
+    for name, family in _WHOLES.items():
+        whole = obj(cd.content, name)
+        identifier = text(whole, "id")
+        if identifier and family != cd.subject:
+            own = text(whole, "source") or cd.source
+            yield keys.seek_structure(key_of(family, own, identifier), name)
+
+
+def _chain(cd: CdEvent) -> Iterator[Seek]:
+    chain = text(cd.context, "chainId")
+    if not chain:
+        return
+    above = CHAIN[: CHAIN.index(cd.subject)] if cd.subject in CHAIN else CHAIN
+    for family in above:
+        yield Seek(Rule.HIERARCHY, Key("chain", chain, family, "chainId"))
+
 
 _SHORT: Final = 12
 """Hex digits of a hash that are shown as the version."""
