@@ -1,26 +1,27 @@
-"""Bodies of GitHub Actions and of GitHub's deployments."""
+"""GitHub Actions and GitHub's deployments: their bodies, and the deliveries of each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 from vs_tui.demo.github import Body, Pull, Repo, user
-from vs_tui.model.time import SECOND, Instant, iso
+from vs_tui.demo.world import World
+from vs_tui.model.time import SECOND, Duration, Instant, iso
+
+WORKFLOW: Final = {"name": "CI", "path": ".github/workflows/ci.yml"}
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One attempt of a workflow."""
+    """One attempt of the workflow."""
 
     repo: Repo
     identifier: int
     number: int
-    workflow: str
     title: str
     branch: str
     sha: str
-    message: str
     actor: str
     created_at: Instant
     """When the first attempt was created."""
@@ -28,7 +29,7 @@ class Run:
     """When this attempt began."""
     attempt: int = 1
     change: Pull | None = None
-    event: str = "push"
+    """The pull request that is checked; None for a push."""
 
     @property
     def url(self) -> str:
@@ -36,7 +37,6 @@ class Run:
 
     def fields(self, status: str, at: Instant, conclusion: str | None = None) -> Body:
         """The fields of a `workflow_run` event: the run as of `at`."""
-        path = f".github/workflows/{self.workflow.lower()}.yml"
         listed = []
         if self.change is not None:
             listed = [
@@ -49,18 +49,17 @@ class Run:
             ]
         run = {
             "id": self.identifier,
-            "name": self.workflow,
-            "path": path,
+            **WORKFLOW,
             "display_title": self.title,
             "run_number": self.number,
             "run_attempt": self.attempt,
-            "event": self.event,
+            "event": "pull_request" if listed else "push",
             "status": status,
             "conclusion": conclusion,
             "head_branch": self.branch,
             "head_sha": self.sha,
             "head_repository": {"full_name": self.repo.full_name},
-            "head_commit": {"id": self.sha, "message": self.message},
+            "head_commit": {"id": self.sha, "message": self.title},
             "pull_requests": listed,
             "actor": user(self.actor),
             "triggering_actor": user(self.actor),
@@ -69,62 +68,95 @@ class Run:
             "run_started_at": iso(self.began_at),
             "updated_at": iso(at),
         }
-        return {"workflow": {"id": 9, "name": self.workflow, "path": path}, "workflow_run": run}
+        return {"workflow": {"id": 9, **WORKFLOW}, "workflow_run": run}
 
-    def job(
-        self,
-        identifier: int,
-        name: str,
-        status: str,
-        queued_at: Instant,
-        started_at: Instant | None = None,
-        completed_at: Instant | None = None,
-        conclusion: str | None = None,
-        steps: list[Body] | None = None,
-    ) -> Body:
-        """The fields of a `workflow_job` event."""
-        job = {
+    def job(self, identifier: int, name: str, queued_at: Instant, started_at: Instant) -> Body:
+        """A job of the run that has started, as in `workflow_job` events."""
+        return {
             "id": identifier,
             "run_id": self.identifier,
             "run_attempt": self.attempt,
             "name": name,
-            "workflow_name": self.workflow,
+            "workflow_name": WORKFLOW["name"],
             "head_branch": self.branch,
             "head_sha": self.sha,
-            "status": status,
-            "conclusion": conclusion,
+            "status": "in_progress",
+            "conclusion": None,
             "created_at": iso(queued_at),
-            "started_at": iso(started_at or queued_at),
-            "completed_at": iso(completed_at),
+            "started_at": iso(started_at),
+            "completed_at": None,
             "check_run_url": f"https://api.github.com/repos/{self.repo.full_name}/check-runs/"
             f"{identifier}",
             "html_url": f"{self.url}/job/{identifier}",
             "labels": ["ubuntu-latest"],
-            "runner_name": f"GitHub Actions {identifier % 12}" if started_at else None,
-            "steps": steps or [],
+            "runner_name": f"GitHub Actions {identifier % 12}",
+            "steps": [],
         }
-        return {"workflow_job": job}
 
 
-def steps(names: tuple[str, ...], began: Instant, ended: Instant, failed: bool) -> list[Body]:
-    """The bodies of consecutive steps. If `failed`, the last one fails."""
-    share = max((ended - began) // (len(names) + 2) // SECOND * SECOND, SECOND)
-    found, at = [], began
-    for position, name in enumerate(names, 1):
-        last = position == len(names)
-        until = ended if last else min(at + share, ended)
-        found.append(
-            {
-                "number": position,
-                "name": name,
-                "status": "completed",
-                "conclusion": "failure" if failed and last else "success",
-                "started_at": iso(at),
-                "completed_at": iso(until),
-            }
-        )
-        at = until
-    return found
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A job: its steps, shortest and longest duration, and whether it fails."""
+
+    name: str
+    steps: tuple[str, ...]
+    low: Duration
+    high: Duration
+    failing: bool = False
+
+    @property
+    def conclusion(self) -> str:
+        return "failure" if self.failing else "success"
+
+    def done(self, began: Instant, ended: Instant) -> Body:
+        """What the end of the job changes. Its steps are consecutive; the last one may fail."""
+        share = max((ended - began) // (len(self.steps) + 2) // SECOND * SECOND, SECOND)
+        found, at = [], began
+        for position, name in enumerate(self.steps, 1):
+            last = position == len(self.steps)
+            until = ended if last else min(at + share, ended)
+            found.append(
+                {
+                    "number": position,
+                    "name": name,
+                    "status": "completed",
+                    "conclusion": self.conclusion if last else "success",
+                    "started_at": iso(at),
+                    "completed_at": iso(until),
+                }
+            )
+            at = until
+        return {
+            "status": "completed",
+            "conclusion": self.conclusion,
+            "completed_at": iso(ended),
+            "steps": found,
+        }
+
+
+def run_workflow(world: World, run: Run, tasks: list[Task]) -> Instant:
+    """Send a workflow run in which all tasks run in parallel; a failing task fails the run. Returns
+    when it ended."""
+
+    def tell(at: Instant, event: str, action: str, fields: Body) -> None:
+        run.repo.send(at, event, run.actor, action, **fields)
+
+    tell(run.began_at, "workflow_run", "in_progress", run.fields("in_progress", run.began_at))
+    ends = []
+    for task in tasks:
+        identifier = world.identifier("job", 51_000_000_000)
+        queued = run.began_at + SECOND
+        began = queued + world.between(2 * SECOND, 25 * SECOND)
+        ended = began + world.between(task.low, task.high)
+        job = run.job(identifier, task.name, queued, began)
+        tell(began, "workflow_job", "in_progress", {"workflow_job": job})
+        done = {"workflow_job": {**job, **task.done(began, ended)}}
+        tell(ended, "workflow_job", "completed", done)
+        ends.append(ended)
+    finished = max(ends) + 2 * SECOND
+    conclusion = "failure" if any(task.failing for task in tasks) else "success"
+    tell(finished, "workflow_run", "completed", run.fields("completed", finished, conclusion))
+    return finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +169,17 @@ class Deployment:
     environment: str
     creator: str
     created_at: Instant
-    ref: str = "main"
     task: str = "deploy"
     description: str = ""
     run: Run | None = None
 
-    def fields(self, updated_at: Instant | None = None) -> Body:
+    def fields(self, updated_at: Instant) -> Body:
         """The fields of a `deployment` event."""
         found: Body = {
             "deployment": {
                 "id": self.identifier,
                 "sha": self.sha,
-                "ref": self.ref,
+                "ref": "main",
                 "task": self.task,
                 "payload": {},
                 "environment": self.environment,
@@ -158,7 +189,7 @@ class Deployment:
                 "production_environment": self.environment == "production",
                 "transient_environment": False,
                 "created_at": iso(self.created_at),
-                "updated_at": iso(updated_at or self.created_at),
+                "updated_at": iso(updated_at),
             }
         }
         if self.run is not None:
@@ -169,17 +200,33 @@ class Deployment:
             }
         return found
 
-    def status(self, identifier: int, state: str, at: Instant, **more: Any) -> Body:
+    def status(self, identifier: int, state: str, at: Instant, description: str) -> Body:
         """The fields of a `deployment_status` event."""
         status = {
             "id": identifier,
             "state": state,
             "environment": self.environment,
-            "description": "",
+            "description": description,
             "creator": user(self.creator),
             "log_url": self.run.url if self.run else f"{self.repo.url}/deployments",
             "environment_url": f"https://{self.repo.name}.{self.environment}.acme.example",
             "created_at": iso(at),
             "updated_at": iso(at),
         }
-        return {"deployment_status": {**status, **more}, **self.fields(at)}
+        return {"deployment_status": status, **self.fields(at)}
+
+
+def deploy(
+    world: World, deployment: Deployment, took: Duration, state: str = "success", why: str = ""
+) -> Instant:
+    """Send a deployment: created, in progress, and its end (`success`, `failure` or `error`).
+    Returns when it ended."""
+    repo, creator, at = deployment.repo, deployment.creator, deployment.created_at
+    repo.send(at, "deployment", creator, "created", **deployment.fields(at))
+    began = at + world.between(2 * SECOND, 9 * SECOND)
+    ended = began + took
+    for word, moment, description in (("in_progress", began, ""), (state, ended, why)):
+        identifier = world.identifier("status", 4_100_000_000)
+        fields = deployment.status(identifier, word, moment, description)
+        repo.send(moment, "deployment_status", creator, "created", **fields)
+    return ended

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from vs_tui.demo import github, others
-from vs_tui.demo.actions import Deployment, Run
-from vs_tui.demo.activities import Task, deploy, run_workflow
+from vs_tui.demo.actions import Deployment, Run, Task, deploy, run_workflow
+from vs_tui.demo.github import Pull, Repo
 from vs_tui.demo.jira import Issue, Sprint
-from vs_tui.demo.titles import CORE_TITLES, slug
-from vs_tui.demo.world import CORE, World, after, working
+from vs_tui.demo.others import Incident
+from vs_tui.demo.world import CORE, World, after, slug, title_of, working
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant
 
 LINT: Final = Task("lint", ("Set up job", "Ruff", "Mypy"), 25 * SECOND, 70 * SECOND)
@@ -27,7 +26,7 @@ PER_WEEK: Final = 12
 class Merge:
     """A merged pull request on its way to production."""
 
-    change: github.Pull
+    change: Pull
     ticket: Issue
     at: Instant
     urgent: bool = False
@@ -37,7 +36,7 @@ class Merge:
 class Service:
     """A repository that is deployed as one service, with the state of its deploys."""
 
-    repo: github.Repo
+    repo: Repo
     fails: frozenset[int]
     """Numbers of the production deploys that fail, counted from 1; a hotfix follows each."""
     rolled_back: frozenset[int]
@@ -53,8 +52,8 @@ class Service:
 
 
 def services(world: World) -> dict[str, Service]:
-    checkout = github.Repo("acme/checkout-api", world.sha())
-    billing = github.Repo("acme/billing", world.sha())
+    checkout = Repo(world, "acme/checkout-api", world.sha())
+    billing = Repo(world, "acme/billing", world.sha())
     found = {
         "checkout-api": Service(checkout, frozenset({7}), frozenset({14, 20})),
         "billing": Service(billing, frozenset({10, 18}), frozenset()),
@@ -71,7 +70,7 @@ def tell(world: World, start: Instant, weeks: int) -> dict[str, Service]:
     for position, at in enumerate(world.mornings(start, weeks, PER_WEEK)):
         service = found["checkout-api" if position % 2 else "billing"]
         sprint = next(found for found in sprints if at < found.ends_at)
-        title = CORE_TITLES[position % len(CORE_TITLES)]
+        title = title_of("core", position)
         _ticket(world, service, sprint, title, at, position)
     for service in found.values():
         for merge in sorted(service.merges, key=lambda merge: merge.at):
@@ -115,18 +114,18 @@ def _ticket(
     green = checks(world, change, opened + 5 * SECOND, ("", "flaky", "", "broken")[position % 4])
     if position % 13 == 12:
         closed = after(green, 20 * HOUR)
-        close(world, change, closed, author)
+        change.close(closed, author)
         ticket.move(world, closed + 2 * MINUTE, "To Do")
         return
     reviewed = after(green, world.between(30 * MINUTE, 11 * HOUR))
     reviewer = world.other(CORE, author)
     if position % 5 == 2:
-        github.review(world, reviewed, change, reviewer, "changes_requested")
+        change.review(reviewed, reviewer, "changes_requested")
         fixed = after(reviewed, world.between(20 * MINUTE, 4 * HOUR))
-        amend(world, change, fixed, "Address the review")
+        amend(change, fixed, "Address the review")
         green = checks(world, change, fixed + 4 * SECOND)
         reviewed = after(green, world.between(20 * MINUTE, 5 * HOUR))
-    github.review(world, reviewed, change, reviewer, "approved")
+    change.review(reviewed, reviewer)
     merged = reviewed + world.between(2 * MINUTE, 50 * MINUTE)
     service.merges.append(merge(world, change, ticket, merged, reviewer))
 
@@ -140,18 +139,18 @@ def open_pull(
     *,
     draft: bool = False,
     prefix: str = "feature",
-) -> github.Pull:
+) -> Pull:
     """Push a branch and open its pull request shortly after."""
     branch = f"{prefix}/{ticket.key}-{slug(ticket.summary)}"
     head = world.sha()
     written = max(at - world.between(5 * MINUTE, 50 * MINUTE), ticket.created_at + 10 * SECOND)
-    commits = [(head, f"{ticket.key} {ticket.summary}", written)]
-    github.push(world, at, service.repo, branch, service.repo.main, commits, author)
-    change = github.Pull(
+    title = f"{ticket.key} {ticket.summary}"
+    service.repo.push(at, branch, head, title, written, author)
+    change = Pull(
         service.repo,
         world.number(service.repo.full_name),
         world.identifier("pull", 2_100_000_000),
-        f"{ticket.key} {ticket.summary}",
+        title,
         branch,
         author,
         at + world.between(20 * SECOND, 3 * MINUTE),
@@ -161,86 +160,50 @@ def open_pull(
         additions=world.rng.randrange(4, 420),
         deletions=world.rng.randrange(0, 160),
     )
-    github.pull(world, change.created_at, "opened", change, author)
+    change.send(change.created_at, "opened")
     if draft:
         change.draft = False
-        github.pull(world, change.created_at + 40 * MINUTE, "ready_for_review", change, author)
+        change.send(change.created_at + 40 * MINUTE, "ready_for_review")
     return change
 
 
-def amend(world: World, change: github.Pull, at: Instant, message: str) -> None:
-    """Push another commit to the branch."""
-    before, change.head = change.head, world.sha()
+def amend(change: Pull, at: Instant, message: str) -> None:
+    """Push another commit to the branch, after comments."""
     change.commits += 1
     change.comments += 1
-    commits = [(change.head, message, at - 4 * MINUTE)]
-    github.push(world, at, change.repo, change.branch, before, commits, change.author)
-    github.pull(world, at + 2 * SECOND, "synchronize", change, change.author)
+    change.amend(at, message, at - 4 * MINUTE, 2 * SECOND)
 
 
-def checks(world: World, change: github.Pull, at: Instant, trouble: str = "") -> Instant:
+def checks(world: World, change: Pull, at: Instant, trouble: str = "") -> Instant:
     """Run a pull request's CI until it is green: `flaky` is run again, `broken` is fixed by a
     commit."""
-    run = ci(
-        world, change.repo, change.title, change.branch, change.head, change.author, at, change
-    )
+    run = ci(change.repo, change.title, change.branch, change.head, change.author, at, change)
     if not trouble:
         return run_workflow(world, run, [LINT, TEST])
     failed = run_workflow(world, run, [LINT, BROKEN])
     again = failed + world.between(3 * MINUTE, 25 * MINUTE)
     if trouble == "flaky":
-        return run_workflow(world, attempt(run, again), [LINT, TEST])
-    amend(world, change, again, "Mend the tests")
+        second = replace(run, began_at=again, attempt=2)
+        return run_workflow(world, second, [LINT, TEST])
+    amend(change, again, "Mend the tests")
     return checks(world, change, again + 4 * SECOND)
 
 
 def ci(
-    world: World,
-    repo: github.Repo,
-    title: str,
-    branch: str,
-    sha: str,
-    actor: str,
-    at: Instant,
-    change: github.Pull | None = None,
-) -> Run:
+    repo: Repo, title: str, branch: str, sha: str, actor: str, at: Instant,
+    change: Pull | None = None,
+) -> Run:  # fmt: skip
     """The first attempt of a CI run."""
-    return Run(
-        repo,
-        world.identifier("run", 18_000_000_000),
-        world.number(f"{repo.full_name} run"),
-        "CI",
-        title,
-        branch,
-        sha,
-        title,
-        actor,
-        at,
-        at,
-        change=change,
-        event="pull_request" if change else "push",
-    )
-
-
-def attempt(run: Run, at: Instant) -> Run:
-    """The next attempt of a run."""
-    return Run(
-        **{name: getattr(run, name) for name in run.__slots__}
-        | {"began_at": at, "attempt": run.attempt + 1}
-    )
-
-
-def close(world: World, change: github.Pull, at: Instant, login: str) -> None:
-    change.closed_at = at
-    github.pull(world, at, "closed", change, login)
+    identifier = repo.world.identifier("run", 18_000_000_000)
+    number = repo.world.number(f"{repo.full_name} run")
+    return Run(repo, identifier, number, title, branch, sha, actor, at, at, change=change)
 
 
 def merge(
-    world: World, change: github.Pull, ticket: Issue, at: Instant, login: str, urgent: bool = False
+    world: World, change: Pull, ticket: Issue, at: Instant, login: str, urgent: bool = False
 ) -> Merge:
     """Squash and merge a pull request."""
-    change.merge_sha, change.merged_by = world.sha(), login
-    close(world, change, at, login)
+    change.merge(at, login)
     ticket.move(world, at + MINUTE, "Ready to Deploy")
     return Merge(change, ticket, at, urgent)
 
@@ -250,10 +213,8 @@ def deliver(world: World, service: Service, merged: Merge) -> None:
     merges."""
     change, repo, sha = merged.change, service.repo, merged.change.merge_sha
     title, at = f"{change.title} (#{change.number})", merged.at
-    commits = [(sha, title, at)]
-    github.push(world, at + SECOND, repo, "main", repo.main, commits, change.merged_by)
-    repo.main = sha
-    run = ci(world, repo, title, "main", sha, change.merged_by, at + 4 * SECOND)
+    repo.push(at + SECOND, "main", sha, title, at, change.merged_by)
+    run = ci(repo, title, "main", sha, change.merged_by, at + 4 * SECOND)
     built = run_workflow(world, run, [TEST, IMAGE])
     staged = _deployment(world, service, sha, "staging", built + 8 * SECOND, run=run)
     ready = deploy(world, staged, world.between(50 * SECOND, 150 * SECOND))
@@ -295,7 +256,7 @@ def hotfix(world: World, service: Service, failed: Instant) -> None:
     change = open_pull(world, service, ticket, author, at + 22 * MINUTE, prefix="hotfix")
     green = checks(world, change, change.created_at + 5 * SECOND)
     reviewer = world.other(CORE, author)
-    github.review(world, green + 6 * MINUTE, change, reviewer, "approved")
+    change.review(green + 6 * MINUTE, reviewer)
     merged = merge(world, change, ticket, green + 8 * MINUTE, reviewer, urgent=True)
     deliver(world, service, merged)
 
@@ -303,23 +264,19 @@ def hotfix(world: World, service: Service, failed: Instant) -> None:
 def _rollback(world: World, service: Service) -> None:
     """Send an incident shortly after a deploy, and deploy the previous version again."""
     begun = service.free_at + 11 * MINUTE
-    name, title, agent = service.repo.name, "5xx rate above 3 % on POST /orders", "Devi Rao"
+    name, title = service.repo.name, "5xx rate above 3 % on POST /orders"
     number = 4_610 + world.number("incident")
-    incident = (f"Q1ACME{number}", number, title, name, begun, agent)
-    others.pagerduty(world, begun, "triggered", *incident)
-    others.pagerduty(world, begun + 4 * MINUTE, "acknowledged", *incident)
-    back = Deployment(
-        service.repo,
-        world.identifier("deployment", 3_300_000_000),
-        service.production,
-        "production",
-        "devi",
-        begun + 17 * MINUTE,
+    incident = Incident(f"Q1ACME{number}", number, title, name, begun, "Devi Rao")
+    incident.send(world, begun, "triggered")
+    incident.send(world, begun + 4 * MINUTE, "acknowledged")
+    back = replace(
+        _deployment(world, service, service.production, "production", begun + 17 * MINUTE),
+        creator="devi",
         task="rollback",
         description="Back to the version before",
     )
     service.free_at = deploy(world, back, 95 * SECOND)
-    others.pagerduty(world, service.free_at + 6 * MINUTE, "resolved", *incident)
+    incident.send(world, service.free_at + 6 * MINUTE, "resolved")
     hotfix(world, service, service.free_at + 50 * MINUTE)
 
 

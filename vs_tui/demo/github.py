@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from vs_tui.demo.world import World
@@ -20,6 +20,7 @@ def user(login: str) -> Body:
 class Repo:
     """A repository and the state of its main branch."""
 
+    world: World
     full_name: str
     main: str
     """The sha of its newest commit."""
@@ -40,6 +41,72 @@ class Repo:
             "html_url": self.url,
             "default_branch": "main",
         }
+
+    def send(self, at: Instant, event: str, sender: str, action: str = "", **fields: Any) -> None:
+        """Deliver one event of the repository."""
+        body: Body = {"action": action} if action else {}
+        body |= {**fields, "repository": self.body(), "sender": user(sender)}
+        if event == "push":
+            body["repository"]["pushed_at"] = at // SECOND
+        headers = {
+            "x-github-event": event,
+            "x-github-delivery": self.world.uuid(),
+            "user-agent": "GitHub-Hookshot/1a2b3c4",
+        }
+        self.world.send(at, "/github", headers, body)
+
+    def push(
+        self, at: Instant, branch: str, sha: str, message: str, written: Instant, login: str,
+        before: str = "",
+    ) -> None:  # fmt: skip
+        """Send a push of one commit on `before`, or else on main."""
+        before = before or self.main
+        commit = {
+            "id": sha,
+            "message": message,
+            "timestamp": iso(written),
+            "distinct": True,
+            "author": {"name": login, "username": login},
+        }
+        fields: Body = {
+            "ref": f"refs/heads/{branch}",
+            "before": before,
+            "after": sha,
+            "created": False,
+            "deleted": False,
+            "forced": False,
+            "compare": f"{self.url}/compare/{before[:12]}...{sha[:12]}",
+            "commits": [commit],
+            "head_commit": commit,
+            "pusher": {"name": login},
+        }
+        self.send(at, "push", login, **fields)
+        if branch == "main":
+            self.main = sha
+
+    def issue(
+        self, at: Instant, action: str, number: int, title: str, author: str, created_at: Instant,
+        sender: str, labels: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        """Send an issue that was `opened` or, a second before, `closed`."""
+        closed_at = at - SECOND if action == "closed" else None
+        body = {
+            "id": 900_000_000 + number,
+            "number": number,
+            "title": title,
+            "body": "",
+            "user": user(author),
+            "state": "open" if closed_at is None else "closed",
+            "state_reason": None if closed_at is None else "completed",
+            "labels": [{"name": name} for name in labels],
+            "assignees": [user(author)],
+            "comments": 0,
+            "html_url": f"{self.url}/issues/{number}",
+            "created_at": iso(created_at),
+            "updated_at": iso(closed_at or created_at),
+            "closed_at": iso(closed_at),
+        }
+        self.send(at, "issues", sender, action, issue=body)
 
 
 @dataclass(slots=True)
@@ -65,7 +132,7 @@ class Pull:
     closed_at: Instant | None = None
     merge_sha: str = ""
     merged_by: str = ""
-    labels: tuple[str, ...] = field(default=())
+    labels: tuple[str, ...] = ()
 
     def body(self) -> Body:
         merged = bool(self.merge_sha)
@@ -97,116 +164,41 @@ class Pull:
             "merged_by": user(self.merged_by) if merged else None,
         }
 
+    def send(self, at: Instant, action: str, sender: str = "") -> None:
+        """Send an event of the pull request, by its author unless another is named."""
+        self.updated_at = at
+        fields = {"number": self.number, "pull_request": self.body()}
+        self.repo.send(at, "pull_request", sender or self.author, action, **fields)
 
-def send(
-    world: World, at: Instant, event: str, repo: Repo, sender: str, action: str = "", **fields: Any
-) -> None:
-    """Deliver one event of a repository."""
-    body: Body = {"action": action} if action else {}
-    body |= {**fields, "repository": repo.body(), "sender": user(sender)}
-    if event == "push":
-        body["repository"]["pushed_at"] = at // SECOND
-    world.send(at, "/github", headers(world, event), body)
-
-
-def headers(world: World, event: str) -> dict[str, str]:
-    return {
-        "x-github-event": event,
-        "x-github-delivery": world.uuid(),
-        "user-agent": "GitHub-Hookshot/1a2b3c4",
-    }
-
-
-def issue(
-    repo: Repo,
-    number: int,
-    title: str,
-    author: str,
-    created_at: Instant,
-    closed_at: Instant | None = None,
-    labels: tuple[str, ...] = (),
-    reason: str | None = None,
-) -> Body:
-    return {
-        "id": 900_000_000 + number,
-        "number": number,
-        "title": title,
-        "body": "",
-        "user": user(author),
-        "state": "open" if closed_at is None else "closed",
-        "state_reason": None if closed_at is None else (reason or "completed"),
-        "labels": [{"name": name} for name in labels],
-        "assignees": [user(author)],
-        "comments": 0,
-        "html_url": f"{repo.url}/issues/{number}",
-        "created_at": iso(created_at),
-        "updated_at": iso(closed_at or created_at),
-        "closed_at": iso(closed_at),
-    }
-
-
-def pull(world: World, at: Instant, action: str, change: Pull, sender: str) -> None:
-    """Send an event of a pull request, with its snapshot at `at`."""
-    change.updated_at = at
-    fields = {"number": change.number, "pull_request": change.body()}
-    send(world, at, "pull_request", change.repo, sender, action, **fields)
-
-
-def review(world: World, at: Instant, change: Pull, reviewer: str, state: str) -> None:
-    identifier = world.identifier("review", 2_400_000_000)
-    change.updated_at = at
-    found = {
-        "id": identifier,
-        "user": user(reviewer),
-        "body": "",
-        "commit_id": change.head,
-        "state": state,
-        "submitted_at": iso(at),
-        "html_url": f"{change.repo.url}/pull/{change.number}#pullrequestreview-{identifier}",
-    }
-    short = {
-        name: value
-        for name, value in change.body().items()
-        if name not in {"merged", "merged_by", "additions", "deletions", "changed_files", "commits"}
-    }
-    fields = {"review": found, "pull_request": short}
-    send(world, at, "pull_request_review", change.repo, reviewer, "submitted", **fields)
-
-
-def push(
-    world: World,
-    at: Instant,
-    repo: Repo,
-    branch: str,
-    before: str,
-    commits: list[tuple[str, str, Instant]],
-    sender: str,
-) -> None:
-    """Send a push of commits, each (sha, message, time of writing), oldest first."""
-    listed = [
-        {
-            "id": sha,
-            "message": message,
-            "timestamp": iso(written),
-            "distinct": True,
-            "author": {"name": sender, "username": sender},
+    def review(self, at: Instant, reviewer: str, state: str = "approved") -> None:
+        """Send a review. Its snapshot lacks some fields of the pull request."""
+        identifier = self.repo.world.identifier("review", 2_400_000_000)
+        self.updated_at = at
+        review = {
+            "id": identifier,
+            "user": user(reviewer),
+            "body": "",
+            "commit_id": self.head,
+            "state": state,
+            "submitted_at": iso(at),
+            "html_url": f"{self.repo.url}/pull/{self.number}#pullrequestreview-{identifier}",
         }
-        for sha, message, written in commits
-    ]
-    send(
-        world,
-        at,
-        "push",
-        repo,
-        sender,
-        ref=f"refs/heads/{branch}",
-        before=before,
-        after=commits[-1][0],
-        created=False,
-        deleted=False,
-        forced=False,
-        compare=f"{repo.url}/compare/{before[:12]}...{commits[-1][0][:12]}",
-        commits=listed,
-        head_commit=listed[-1],
-        pusher={"name": sender},
-    )
+        lacks = ("merged", "merged_by", "additions", "deletions", "changed_files", "commits")
+        short = {name: value for name, value in self.body().items() if name not in lacks}
+        fields = {"review": review, "pull_request": short}
+        self.repo.send(at, "pull_request_review", reviewer, "submitted", **fields)
+
+    def amend(self, at: Instant, message: str, written: Instant, pause: int) -> None:
+        """Push another commit to the branch; its event follows after `pause`."""
+        before, self.head = self.head, self.repo.world.sha()
+        self.repo.push(at, self.branch, self.head, message, written, self.author, before)
+        self.send(at + pause, "synchronize")
+
+    def close(self, at: Instant, login: str) -> None:
+        self.closed_at = at
+        self.send(at, "closed", login)
+
+    def merge(self, at: Instant, login: str) -> None:
+        """Squash and merge it. The push to main is another event."""
+        self.merge_sha, self.merged_by = self.repo.world.sha(), login
+        self.close(at, login)

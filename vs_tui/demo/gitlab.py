@@ -1,12 +1,13 @@
-"""Webhook bodies in GitLab's documented shapes, for one project."""
+"""Webhook bodies in GitLab's documented shapes, for one project, and the deliveries of its
+pipelines."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from vs_tui.demo.world import NAMES, World
-from vs_tui.model.time import SECOND, Instant, iso
+from vs_tui.model.time import SECOND, Duration, Instant, iso
 
 Body = dict[str, Any]
 HOST = "https://gitlab.acme.example"
@@ -99,11 +100,10 @@ class MergeRequest:
     created_at: Instant
     head: str
     text: str = ""
-    draft: bool = False
     reviewers: tuple[str, ...] = ()
     merge_sha: str = ""
     state: str = "opened"
-    labels: tuple[str, ...] = field(default=())
+    labels: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -120,7 +120,7 @@ class MergeRequest:
             "target_branch": "main",
             "state": self.state,
             "action": action,
-            "draft": self.draft,
+            "draft": False,
             "created_at": stamp(self.created_at),
             "updated_at": stamp(at),
             "last_commit": {"id": self.head, "message": self.title},
@@ -181,7 +181,6 @@ class Job:
     started_at: Instant | None = None
     finished_at: Instant | None = None
     status: str = "created"
-    allow_failure: bool = False
     environment: str = ""
 
     def body(self) -> Body:
@@ -195,7 +194,7 @@ class Job:
             "finished_at": stamp(self.finished_at),
             "queued_duration": 3.0 if self.started_at else None,
             "failure_reason": "script_failure" if self.status == "failed" else None,
-            "allow_failure": self.allow_failure,
+            "allow_failure": False,
             "manual": self.status == "manual",
             "user": user(self.login),
             "runner": {"id": 5, "description": "runner-5"} if self.started_at else None,
@@ -218,6 +217,11 @@ class Pipeline:
     change: MergeRequest | None = None
     jobs: list[Job] = field(default_factory=list)
     finished_at: Instant | None = None
+
+    def job(self, world: World, stage: str, name: str, environment: str = "") -> Job:
+        """A new job, which is not in the snapshots yet."""
+        identifier = world.identifier("gl job", 880_000)
+        return Job(identifier, stage, name, self.login, self.created_at, environment=environment)
 
     def send(self, world: World, at: Instant, status: str) -> None:
         """Send a snapshot of the pipeline and all its jobs."""
@@ -253,28 +257,80 @@ class Pipeline:
 
 
 def deployment(
-    world: World,
-    at: Instant,
-    identifier: int,
-    status: str,
-    environment: str,
-    job: int,
-    sha: str,
-    title: str,
-    login: str,
+    world: World, at: Instant, identifier: int, status: str, pipeline: Pipeline, job: Job
 ) -> None:
+    """Send a deployment of a pipeline's job."""
+    environment, sha = job.environment, pipeline.sha
     fields = {
         "status": status,
         "status_changed_at": f"{stamp(at)}".replace("UTC", "+0000"),
         "deployment_id": identifier,
-        "deployable_id": job,
-        "deployable_url": f"{WEB}/-/jobs/{job}",
+        "deployable_id": job.identifier,
+        "deployable_url": f"{WEB}/-/jobs/{job.identifier}",
         "environment": environment,
         "environment_tier": environment,
         "environment_external_url": f"https://{environment}.shop.acme.example",
         "short_sha": sha[:8],
         "commit_url": f"{WEB}/-/commit/{sha}",
-        "commit_title": title,
+        "commit_title": pipeline.message.partition("\n")[0],
         "ref": "main",
     }
-    send(world, at, "deployment", login, fields)
+    send(world, at, "deployment", job.login, fields)
+
+
+PLAN: Final = (
+    ("build", "assets", 50 * SECOND, 130 * SECOND),
+    ("test", "unit", 60 * SECOND, 150 * SECOND),
+    ("test", "browser", 90 * SECOND, 240 * SECOND),
+)
+"""Jobs of every pipeline: stage, name, shortest and longest duration."""
+
+
+def run_pipeline(
+    world: World, pipeline: Pipeline, failing: str = "", jobs: tuple[Job, ...] = ()
+) -> Instant:
+    """Run the stages of PLAN one after the other, with `jobs` listed after them. The job `failing`
+    fails, and later stages are skipped. Returns when it ended."""
+    at = pipeline.created_at + 4 * SECOND
+    pipeline.jobs += [pipeline.job(world, stage, name) for stage, name, _, _ in PLAN]
+    pipeline.jobs += jobs
+    broken = False
+    sizes = {name: (low, high) for _, name, low, high in PLAN}
+    for stage in dict.fromkeys(stage for stage, _, _, _ in PLAN):
+        mine = [job for job in pipeline.jobs if job.stage == stage]
+        if broken:
+            for job in mine:
+                job.status = "skipped"
+            continue
+        ends = []
+        for job in mine:
+            job.started_at, job.status = at + 3 * SECOND, "running"
+            ends.append(job.started_at + world.between(*sizes[job.name]))
+        pipeline.send(world, at + 3 * SECOND, "running")
+        for job, ended in zip(mine, ends, strict=True):
+            bad = job.name == failing
+            job.finished_at, job.status = ended, "failed" if bad else "success"
+            broken |= bad
+        at = max(ends)
+    pipeline.finished_at = at + 2 * SECOND
+    return pipeline.finished_at
+
+
+def run_job(
+    world: World,
+    pipeline: Pipeline,
+    job: Job,
+    at: Instant,
+    took: Duration,
+    succeeds: bool = True,
+) -> Instant:
+    """Send a deploy job of a pipeline, and its deployment. Returns when it ended."""
+    began, ended = at + 3 * SECOND, at + 3 * SECOND + took
+    identifier = world.identifier("gl deployment", 15_000)
+    job.started_at, job.finished_at, job.status = began, None, "running"
+
+    pipeline.send(world, began, "running")
+    deployment(world, began, identifier, "running", pipeline, job)
+    job.finished_at, job.status = ended, "success" if succeeds else "failed"
+    deployment(world, ended, identifier, job.status, pipeline, job)
+    return ended

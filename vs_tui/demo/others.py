@@ -1,11 +1,13 @@
-"""Bodies of the smaller tools: custom HTTP events, PagerDuty's and Alertmanager's incidents."""
+"""Bodies of the smaller tools: custom HTTP events, incidents of PagerDuty and Alertmanager, records
+of plyzen, builds of Jenkins."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from vs_tui.demo.world import World
-from vs_tui.model.time import Instant, iso
+from vs_tui.model.time import Duration, Instant, iso
 
 UNSET = "0001-01-01T00:00:00Z"
 
@@ -42,48 +44,47 @@ def custom(
     world.send(at, "/customhttp", {"idempotency-key": world.uuid()}, body)
 
 
-def pagerduty(
-    world: World,
-    at: Instant,
-    event: str,
-    identifier: str,
-    number: int,
-    title: str,
-    service: str,
-    created_at: Instant,
-    agent: str,
-) -> None:
-    """Send a v3 webhook of an incident: `triggered`, `acknowledged` or `resolved`."""
-    home = "https://acme.pagerduty.example"
-    data = {
-        "id": identifier,
-        "type": "incident",
-        "html_url": f"{home}/incidents/{identifier}",
-        "number": number,
-        "status": event,
-        "incident_key": f"{service}/{number}",
-        "created_at": iso(created_at),
-        "title": title,
-        "service": {
-            "id": "P" + service[:6].upper(),
-            "type": "service_reference",
-            "summary": service,
-            "html_url": f"{home}/services/{service}",
-        },
-        "urgency": "high",
-        "assignees": [{"type": "user_reference", "summary": agent}],
-    }
-    body = {
-        "event": {
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """An incident of PagerDuty."""
+
+    identifier: str
+    number: int
+    title: str
+    service: str
+    created_at: Instant
+    agent: str
+
+    def send(self, world: World, at: Instant, event: str) -> None:
+        """Send a v3 webhook: `triggered`, `acknowledged` or `resolved`."""
+        home = "https://acme.pagerduty.example"
+        data = {
+            "id": self.identifier,
+            "type": "incident",
+            "html_url": f"{home}/incidents/{self.identifier}",
+            "number": self.number,
+            "status": event,
+            "incident_key": f"{self.service}/{self.number}",
+            "created_at": iso(self.created_at),
+            "title": self.title,
+            "service": {
+                "id": "P" + self.service[:6].upper(),
+                "type": "service_reference",
+                "summary": self.service,
+                "html_url": f"{home}/services/{self.service}",
+            },
+            "urgency": "high",
+            "assignees": [{"type": "user_reference", "summary": self.agent}],
+        }
+        event_body = {
             "id": world.uuid(),
             "event_type": f"incident.{event}",
             "resource_type": "incident",
             "occurred_at": iso(at),
-            "agent": {"type": "user_reference", "summary": agent},
+            "agent": {"type": "user_reference", "summary": self.agent},
             "data": data,
         }
-    }
-    world.send(at, "/pagerduty", {"x-webhook-id": world.uuid()}, body)
+        world.send(at, "/pagerduty", {"x-webhook-id": world.uuid()}, {"event": event_body})
 
 
 def alertmanager(
@@ -153,3 +154,59 @@ def plyzen(
     if result:
         body["result"] = result
     world.send(at, "/plyzen", {"user-agent": "curl/8.9.1"}, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A build as Jenkins' statistics-gatherer plugin sends it. Only the body of its start has the
+    parameters."""
+
+    job: str
+    number: int
+    repo: str
+    branch: str
+    sha: str
+    user: str
+    queued: Duration
+    started_at: Instant
+    cause: str = "Started by GitHub push"
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    def send(self, world: World, took: Duration, failure: str = "") -> Instant:
+        """Send the start and the end of the build, which fails if there is a failure. Returns when
+        it ended."""
+        headers = {"user-agent": "Java/17"}
+        body = {**self._common(), "result": "INPROGRESS", "parameters": self.parameters}
+        body |= {"endTime": 0, "duration": 0}
+        world.send(self.started_at, "/jenkins/build", headers, body)
+        ended = self.started_at + took
+        body = {
+            **self._common(),
+            "result": "FAILURE" if failure else "SUCCESS",
+            "endTime": ended // 1_000,
+            "duration": took // 1_000,
+            "buildFailureCauses": [{"name": "log", "description": failure}] if failure else [],
+        }
+        world.send(ended, "/jenkins/build", headers, body)
+        return ended
+
+    def _common(self) -> dict[str, Any]:
+        return {
+            "ciUrl": "https://ci.acme.example/",
+            "jobName": self.job.rpartition("/")[2],
+            "fullJobName": self.job,
+            "number": self.number,
+            "buildUrl": f"job/{self.job.replace('/', '/job/')}/{self.number}/",
+            "buildCause": self.cause,
+            "startedUserId": self.user,
+            "startedUsername": self.user,
+            "startTime": self.started_at // 1_000,
+            "queueTime": self.queued // 1_000,
+            "contextId": self.number * 131 + len(self.job),
+            "scmInfo": {
+                "url": f"git@github.com:{self.repo}.git",
+                "commit": self.sha,
+                "branch": f"origin/{self.branch}",
+            },
+            "slaveInfo": {"slaveName": f"agent-{self.number % 3 + 1}"},
+        }

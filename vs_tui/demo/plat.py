@@ -6,11 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.demo import github, others
-from vs_tui.demo.activities import build
-from vs_tui.demo.jenkins import Build
-from vs_tui.demo.titles import PLAT_TITLES, slug
-from vs_tui.demo.world import PLAT, World, after, working
+from vs_tui.demo import others
+from vs_tui.demo.github import Pull, Repo
+from vs_tui.demo.others import Build
+from vs_tui.demo.world import PLAT, World, after, slug, title_of, working
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant
 
 PER_WEEK: Final = 6
@@ -21,7 +20,7 @@ TABLES: Final = ("orders", "payments", "stock")
 class Infra:
     """The repository, the number of applied changes, and the numbers of those that go wrong."""
 
-    repo: github.Repo
+    repo: Repo
     fails: frozenset[int] = frozenset({6, 31})
     alarms: frozenset[int] = frozenset({12, 33})
     """Numbers of the changes after which an alert fires."""
@@ -30,20 +29,20 @@ class Infra:
 
 
 def infra(world: World) -> Infra:
-    return Infra(github.Repo("acme/infra", world.sha()))
+    return Infra(Repo(world, "acme/infra", world.sha()))
 
 
 def tell(world: World, start: Instant, weeks: int) -> Infra:
     """Send all work of team platform in the weeks from `start`."""
     found = infra(world)
-    merged: list[tuple[Instant, github.Pull]] = []
+    merged: list[tuple[Instant, Pull]] = []
     for position, at in enumerate(world.mornings(start, weeks, PER_WEEK)):
-        title = PLAT_TITLES[position % len(PLAT_TITLES)]
+        title = title_of("platform", position)
         change = propose(world, found, title, at)
         planned = plan(world, change, change.created_at + 6 * SECOND, position % 7 == 5)
         reviewer = world.other(PLAT, change.author)
         approved = after(planned, world.between(20 * MINUTE, 7 * HOUR))
-        github.review(world, approved, change, reviewer, "approved")
+        change.review(approved, reviewer)
         change.merged_by = reviewer
         merged.append((approved + world.between(MINUTE, 30 * MINUTE), change))
     for at, change in sorted(merged, key=lambda entry: entry[0]):
@@ -55,21 +54,19 @@ def tell(world: World, start: Instant, weeks: int) -> Infra:
     return found
 
 
-def propose(
-    world: World, found: Infra, title: str, at: Instant, hurry: bool = False
-) -> github.Pull:
+def propose(world: World, found: Infra, title: str, at: Instant, hurry: bool = False) -> Pull:
     """Send an issue, and later the branch and the pull request that closes it."""
     author = world.rng.choice(PLAT)
     number = world.number("infra number")
     opened = at if hurry else working(at - world.between(HOUR, 3 * DAY))
-    ticket = github.issue(found.repo, number, title, author, opened, labels=("infrastructure",))
-    github.send(world, opened, "issues", found.repo, author, "opened", issue=ticket)
+    found.repo.issue(
+        opened, "opened", number, title, author, opened, author, labels=("infrastructure",)
+    )
     pushed = at + 30 * SECOND if hurry else after(at, world.between(30 * MINUTE, 7 * HOUR))
     branch, head = f"{number}-{slug(title)}", world.sha()
     written = max(pushed - world.between(3 * MINUTE, 25 * MINUTE), opened + 5 * SECOND)
-    commits = [(head, f"{title} (#{number})", written)]
-    github.push(world, pushed, found.repo, branch, found.repo.main, commits, author)
-    change = github.Pull(
+    found.repo.push(pushed, branch, head, f"{title} (#{number})", written, author)
+    change = Pull(
         found.repo,
         world.number("infra number"),
         world.identifier("pull", 2_100_000_000),
@@ -83,12 +80,12 @@ def propose(
         additions=world.rng.randrange(2, 90),
         deletions=world.rng.randrange(0, 40),
     )
-    github.pull(world, change.created_at, "opened", change, author)
+    change.send(change.created_at, "opened")
     change.labels = (str(number), title)  # what `apply` closes
     return change
 
 
-def plan(world: World, change: github.Pull, at: Instant, failing: bool = False) -> Instant:
+def plan(world: World, change: Pull, at: Instant, failing: bool = False) -> Instant:
     """Run Jenkins' plan of a pull request; a failing plan is fixed by a commit and run again."""
     while True:
         job = Build(
@@ -103,31 +100,24 @@ def plan(world: World, change: github.Pull, at: Instant, failing: bool = False) 
         )
         took = world.between(60 * SECOND, 200 * SECOND)
         if not failing:
-            return build(world, job, took)
-        ended = build(world, job, took, "FAILURE", "terraform: a provider could not be fetched")
+            return job.send(world, took)
+        ended = job.send(world, took, "terraform: a provider could not be fetched")
         failing = False
         at = ended + world.between(3 * MINUTE, 20 * MINUTE)
-        before, change.head = change.head, world.sha()
-        commits = [(change.head, "Pin the provider", at - MINUTE)]
-        github.push(world, at, change.repo, change.branch, before, commits, change.author)
-        github.pull(world, at + SECOND, "synchronize", change, change.author)
+        change.amend(at, "Pin the provider", at - MINUTE, SECOND)
         at += 4 * SECOND
 
 
-def apply(world: World, found: Infra, change: github.Pull, at: Instant) -> Instant:
+def apply(world: World, found: Infra, change: Pull, at: Instant) -> Instant:
     """Merge, build main and apply it to production."""
     at = max(at, found.free_at + 2 * MINUTE)
     number, title = int(change.labels[0]), change.labels[1]
     change.labels = ()
     repo, login = found.repo, change.merged_by
-    change.merge_sha, change.closed_at = world.sha(), at
-    github.pull(world, at, "closed", change, login)
-    done = github.issue(repo, number, title, change.author, change.created_at - HOUR, at)
-    github.send(world, at + SECOND, "issues", repo, login, "closed", issue=done)
-    sha = change.merge_sha
-    commits = [(sha, f"{title} (#{change.number})", at)]
-    github.push(world, at + SECOND, repo, "main", repo.main, commits, login)
-    repo.main = sha
+    change.merge(at, login)
+    created, sha = change.created_at - HOUR, change.merge_sha
+    repo.issue(at + SECOND, "closed", number, title, change.author, created, login)
+    repo.push(at + SECOND, "main", sha, f"{title} (#{change.number})", at, login)
     main = Build(
         "infra/main",
         world.number("infra/main"),
@@ -138,7 +128,7 @@ def apply(world: World, found: Infra, change: github.Pull, at: Instant) -> Insta
         world.between(2 * SECOND, 15 * SECOND),
         at + 5 * SECOND,
     )
-    built = build(world, main, world.between(80 * SECOND, 240 * SECOND))
+    built = main.send(world, world.between(80 * SECOND, 240 * SECOND))
     found.applied += 1
     rollout = Build(
         "infra-apply",
@@ -154,9 +144,9 @@ def apply(world: World, found: Infra, change: github.Pull, at: Instant) -> Insta
     )
     took = world.between(100 * SECOND, 360 * SECOND)
     if found.applied in found.fails:
-        found.free_at = build(world, rollout, took, "FAILURE", "terraform: the state is locked")
+        found.free_at = rollout.send(world, took, "terraform: the state is locked")
         return found.free_at
-    found.free_at = build(world, rollout, took)
+    found.free_at = rollout.send(world, took)
     if found.applied in found.alarms:
         began, text = found.free_at + 9 * MINUTE, "Message age above 10 minutes"
         alert = ("QueueLagging", text, "infra", sha[:12], began)

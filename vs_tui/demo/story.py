@@ -1,21 +1,24 @@
 """The whole story: the deliveries in sample_events, and those after its end.
 
 It begins on a Monday and ends on a Thursday afternoon in the sixth week, in the middle of the work.
-What the teams do after that is generated too; only the live demo shows it.
+What the teams do after that is generated too; only the live demo shows it: about every half minute
+a team begins something, which it also finishes. People are quick then, so that a whole delivery can
+be watched: a review takes minutes, not hours. Builds and deploys take as long as in the weeks
+before, so that their expected durations hold.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from itertools import count, dropwhile, takewhile
 from pathlib import Path
 from typing import Final
 
-from vs_tui.demo import core, plat, web
-from vs_tui.demo.live import flows
-from vs_tui.demo.world import World
+from vs_tui.demo import core, gitlab, plat, web
+from vs_tui.demo.jira import Issue
+from vs_tui.demo.world import CORE, PLAT, WEB, World, title_of
 from vs_tui.log.recording import Delivery
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant
 
@@ -29,6 +32,9 @@ WEEKS: Final = 6
 SEED: Final = 7
 LIVE_FOR: Final = 20 * MINUTE
 """How long before END the live traffic begins, with something new about every half minute."""
+Team = Callable[[Instant, int], None]
+"""Sends the n-th piece of work of a team, begun at an instant."""
+PAUSE: Final = (18 * SECOND, 55 * SECOND)
 
 
 def told(seed: int = SEED) -> list[Delivery]:
@@ -70,3 +76,80 @@ def by_source(deliveries: list[Delivery]) -> dict[str, list[Delivery]]:
     for delivery in deliveries:
         found[delivery.path.split("/")[1]].append(delivery)
     return dict(found)
+
+
+def flows(world: World, start: Instant) -> Iterator[tuple[Instant, list[Delivery]]]:
+    """(at, deliveries) of each piece of work, in order of its start. Nothing yielded later is
+    received before `at`."""
+    teams = (_core(world), _web(world), _core(world), _plat(world), _web(world), _load(world))
+    at, turn = start, 0
+    while True:
+        world.sent.clear()
+        teams[turn % len(teams)](at, turn)
+        # Earlier times, such as when a commit was written, are only in bodies.
+        at_next = at + world.between(*PAUSE)
+        yield at_next, list(world.sent)
+        at, turn = at_next, turn + 1
+
+
+def _core(world: World) -> Team:
+    services = list(core.services(world).values())
+    for service in services:
+        service.fails, service.rolled_back = frozenset({4, 13, 27}), frozenset({7, 19})
+
+    def begin(at: Instant, turn: int) -> None:
+        service = services[turn % len(services)]
+        title = title_of("core", turn * 7)
+        author = world.rng.choice(CORE)
+        kind = "Bug" if title.startswith("Fix") else "Story"
+        ticket = Issue(world.number("ticket"), title, kind, author, author, at)
+        ticket.send(world, at, "created")
+        ticket.move(world, at + 5 * SECOND, "In Progress")
+        change = core.open_pull(world, service, ticket, author, at + 20 * SECOND)
+        ticket.move(world, change.created_at + 10 * SECOND, "In Review")
+        trouble = ("", "", "flaky", "")[turn % 4]
+        green = core.checks(world, change, change.created_at + 5 * SECOND, trouble)
+        reviewer = world.other(CORE, author)
+        approved = green + world.between(40 * SECOND, 6 * MINUTE)
+        change.review(approved, reviewer)
+        merged = core.merge(world, change, ticket, approved + 30 * SECOND, reviewer, urgent=True)
+        core.deliver(world, service, merged)
+
+    return begin
+
+
+def _web(world: World) -> Team:
+    shop = web.shop(world)
+    shop.fails, shop.rolled_back = frozenset({5, 16}), frozenset({9, 25})
+
+    def begin(at: Instant, turn: int) -> None:
+        change = web.propose(world, shop, title_of("web", turn * 5), at, hurry=True)
+        green = web.check(world, change, "unit" if turn % 9 == 4 else "")
+        reviewer = world.other(WEB, change.request.author)
+        approved = green + world.between(30 * SECOND, 5 * MINUTE)
+        gitlab.merge_request(world, approved, "approved", change.request, reviewer)
+        web.ship(world, shop, change, approved + 20 * SECOND, reviewer)
+
+    return begin
+
+
+def _plat(world: World) -> Team:
+    infra = plat.infra(world)
+
+    def begin(at: Instant, turn: int) -> None:
+        title = title_of("platform", turn)
+        change = plat.propose(world, infra, title, at, hurry=True)
+        planned = plat.plan(world, change, change.created_at + 6 * SECOND)
+        change.merged_by = world.other(PLAT, change.author)
+        approved = planned + world.between(30 * SECOND, 4 * MINUTE)
+        change.review(approved, change.merged_by)
+        plat.apply(world, infra, change, approved + 15 * SECOND)
+
+    return begin
+
+
+def _load(world: World) -> Team:
+    def begin(at: Instant, turn: int) -> None:
+        plat.load(world, at, failing=turn % 5 == 3)
+
+    return begin

@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from vs_tui.demo import gitlab, others
-from vs_tui.demo.activities import job_number, run_job, run_pipeline
-from vs_tui.demo.titles import WEB_TITLES, slug
-from vs_tui.demo.world import WEB, World, after, working
+from vs_tui.demo import gitlab
+from vs_tui.demo.gitlab import run_job, run_pipeline
+from vs_tui.demo.others import Incident
+from vs_tui.demo.world import WEB, World, after, slug, title_of, working
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Instant
 
 PER_WEEK: Final = 8
@@ -49,7 +49,7 @@ def tell(world: World, start: Instant, weeks: int) -> Shop:
     found = shop(world)
     merged: list[tuple[Instant, Change, str]] = []
     for position, at in enumerate(world.mornings(start, weeks, PER_WEEK)):
-        change = propose(world, found, WEB_TITLES[position % len(WEB_TITLES)], at)
+        change = propose(world, found, title_of("web", position), at)
         green = check(world, change, ("", "unit", "", "")[position % 4])
         if position % 11 == 10:
             abandon(world, change, after(green, 15 * HOUR))
@@ -155,13 +155,10 @@ def ship(world: World, found: Shop, change: Change, at: Instant, reviewer: str) 
 
 def deploys(world: World, pipeline: gitlab.Pipeline, *, fails: bool = False) -> Instant:
     """Run a pipeline of main: build, test, staging, production."""
-    at = pipeline.created_at
     staging, production = (
-        gitlab.Job(job_number(world), "deploy", f"deploy:{name}", pipeline.login, at)
-        for name in ("staging", "production")
+        pipeline.job(world, "deploy", f"deploy:{name}", name) for name in ("staging", "production")
     )
-    staging.environment, production.environment = "staging", "production"
-    pipeline.send(world, at, "pending")
+    pipeline.send(world, pipeline.created_at, "pending")
     tested = run_pipeline(world, pipeline, jobs=(staging, production))
     pipeline.finished_at = None
     staged = run_job(world, pipeline, staging, tested, world.between(30 * SECOND, 80 * SECOND))
@@ -177,21 +174,19 @@ def _roll_back(world: World, found: Shop, ended: Instant) -> Instant:
     production."""
     begun = ended + 6 * MINUTE
     number, title = 4_620 + world.number("incident"), "Checkout conversion fell by 40 %"
-    incident = (f"Q2SHOP{number}", number, title, "shop", begun, "Freja Holm")
-    others.pagerduty(world, begun, "triggered", *incident)
-    others.pagerduty(world, begun + 2 * MINUTE, "acknowledged", *incident)
+    incident = Incident(f"Q2SHOP{number}", number, title, "shop", begun, "Freja Holm")
+    incident.send(world, begun, "triggered")
+    incident.send(world, begun + 2 * MINUTE, "acknowledged")
     pipeline = _pipeline(
         world, "main", found.production, "Back to the last release", "freja", begun + 11 * MINUTE
     )
     pipeline.source = "web"
-    at = pipeline.created_at
-    job = gitlab.Job(job_number(world), "deploy", "rollback:production", "freja", at)
-    job.environment = "production"
+    job = pipeline.job(world, "deploy", "rollback:production", "production")
     pipeline.jobs.append(job)
-    back = run_job(world, pipeline, job, at, 70 * SECOND)
+    back = run_job(world, pipeline, job, pipeline.created_at, 70 * SECOND)
     pipeline.finished_at = back + SECOND
     pipeline.send(world, pipeline.finished_at, "success")
-    others.pagerduty(world, back + 4 * MINUTE, "resolved", *incident)
+    incident.send(world, back + 4 * MINUTE, "resolved")
     found.free_at = back
     return back
 

@@ -6,9 +6,13 @@ All randomness comes from one seeded generator, so the same seed gives the same 
 from __future__ import annotations
 
 import random
+import re
+import tomllib
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -33,6 +37,10 @@ NAMES: Final = {
     "kofi": "Kofi Mensah",
     "acme-release[bot]": "acme-release",
 }
+TITLES: Final[Mapping[str, Sequence[str]]] = tomllib.loads(
+    Path(__file__).with_name("titles.toml").read_text("utf-8")
+)
+"""Team -> titles of its work."""
 MORNING: Final = 8
 EVENING: Final = 17
 
@@ -132,3 +140,15 @@ def monday(at: Instant) -> Instant:
     """The start of an instant's week."""
     moment = to_datetime(at // DAY * DAY)
     return at // DAY * DAY - timedelta(days=moment.weekday()) // timedelta(microseconds=1)
+
+
+def title_of(team: str, number: int) -> str:
+    """The title of a team's piece of work; they repeat."""
+    titles = TITLES[team]
+    return titles[number % len(titles)]
+
+
+def slug(title: str) -> str:
+    """The first words of a title, for a branch's name."""
+    words = re.findall(r"[a-z]+", title.lower())
+    return "-".join(words[:4]) or "change"
