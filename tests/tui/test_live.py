@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rich.cells import cell_len
 
@@ -11,8 +13,10 @@ from tests.tui.stage import Stage, does, stage
 from vs_tui.model.time import DAY, MINUTE, SECOND
 from vs_tui.model.vocabulary import Span, State
 from vs_tui.store.queries.reader_protocol import Baseline
-from vs_tui.traces.standing import Custom
+from vs_tui.traces.standing import Custom, DeployBefore, standing
+from vs_tui.tui import trace_rows
 from vs_tui.tui.span_format import is_stale
+from vs_tui.tui.theme import UNICODE
 
 SIZES = [(120, 40), (80, 24), (200, 60)]
 
@@ -177,3 +181,32 @@ def test_what_takes_longer_than_most_is_not_lost_until_three_times_as_long() -> 
         began = minutes * MINUTE
         running = span("b", "build", "b", began=began, last_event_at=NOW - began)
         assert is_stale(running, usual, NOW) is lost, minutes
+
+
+@pytest.mark.parametrize(
+    ("width", "told"),
+    [
+        (116, "✗ INCIDENT sev1 Checkout answers 502 · prod · open 23m, ana has it · "
+              "5m after checkout v214? · fix CORE-431"),
+        (100, "✗ INCIDENT sev1 Checkout answers 502 · open 23m, ana has it · "
+              "5m after checkout v214? · fix CORE-431"),
+        (76, "✗ INCIDENT sev1 Checkout answers 502 · open 23m, ana has it · fix CORE-431"),
+        (60, "✗ INCIDENT sev1 Check… · open 23m, ana has it · fix CORE-431"),
+    ],
+)  # fmt: skip
+def test_an_incident_names_its_fix_at_every_width(width, told) -> None:
+    facts = {"vs.incident.severity": "sev1", "vs.incident.assignees": "ana"}
+    one = span("i", "incident", "Checkout answers 502", began=23 * MINUTE, environment="prod",
+               attributes=facts)  # fmt: skip
+    row = replace(
+        standing(one.trace_id, [one], NOW),
+        after=DeployBefore("checkout v214", 5 * MINUTE),
+        fix="CORE-431",
+    )
+    pieces = trace_rows.incident_line(row, UNICODE, NOW, width, outside=False)
+    assert "".join(text for text, _ in pieces) == told
+    certain = replace(row, after=DeployBefore("checkout v214", 5 * MINUTE, is_named=True))
+    pieces = trace_rows.incident_line(certain, UNICODE, NOW, 200, outside=True)
+    line = "".join(text for text, _ in pieces)
+    assert "after checkout v214 · " in line
+    assert line.endswith("(outside the filter)")

@@ -16,6 +16,7 @@ from vs_tui.api.json_shape import (
     SECONDS,
     TEXT,
     TIME,
+    TRUTH,
     Field,
     Shape,
     Type,
@@ -30,7 +31,7 @@ from vs_tui.model.vocabulary import Span
 from vs_tui.store.queries.reader_protocol import Trace, TraceSummary
 from vs_tui.traces.board import Board, Totals
 from vs_tui.traces.next_action import NextAction, Section
-from vs_tui.traces.standing import CELLS, Cell, Standing, Waits
+from vs_tui.traces.standing import CELLS, Cell, DeployBefore, Standing, Waits
 from vs_tui.traces.waits import Path, path_of
 
 _KEPT: Final = ("vs.incident.severity", "vs.issue.severity")
@@ -38,6 +39,9 @@ _KEPT: Final = ("vs.incident.severity", "vs.issue.severity")
 
 _WAITS: Final = Shape(
     "", Waits, {"n": COUNT, "p50_s": Field(SECONDS, "p50"), "p90_s": Field(SECONDS, "p90")}
+)
+_BEFORE: Final = Shape(
+    "", DeployBefore, {"name": TEXT, "gap_s": Field(SECONDS, "gap"), "is_named": TRUTH}
 )
 _CELL: Final = Shape(
     "",
@@ -84,6 +88,8 @@ NEXT: Final = Shape(
         "cells": Field(written(list_of(_CELL.type, tuple)), "cells", _cells),
         "label": MAYBE_TEXT,
         "title": TEXT,
+        "after": maybe(_BEFORE.type),
+        "fix": MAYBE_TEXT,
         "began_at": INSTANT,
         "last_sign_at": INSTANT,
     },

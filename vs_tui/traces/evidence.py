@@ -77,11 +77,13 @@ class Evidence:
 
     @cached_property
     def incidents(self) -> list[Span]:
-        return sorted((span for span in self.of("incident") if span.in_flight), key=lambda s: s.at)
+        """The open incidents."""
+        return [span for span in self.spans if span.in_flight and is_incident(span)]
 
     @cached_property
     def issue(self) -> Span | None:
-        return newest_of(self.of("issue"))
+        issues = self.of("issue")
+        return newest_of([span for span in issues if not is_incident(span)] or issues)
 
     @cached_property
     def change(self) -> Span | None:
@@ -205,6 +207,14 @@ def is_silent(span: Span, usual: Usual | None, now: Instant) -> bool:
 def is_machine(span: Span) -> bool:
     """Whether a machine does this step; phases do not count."""
     return span.operation not in NO_MACHINES
+
+
+def is_incident(span: Span) -> bool:
+    """Whether a span is an incident: one by its operation, or an issue of that type, as in Jira."""
+    kind = str(span.attributes.get("vs.issue.type", "")).lower()
+    return span.operation == "incident" or (
+        span.operation == "issue" and kind in ("incident", "[system] incident")
+    )
 
 
 def is_draft(change: Span) -> bool:

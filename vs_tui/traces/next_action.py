@@ -379,10 +379,10 @@ def _outcome(e: Evidence) -> tuple[str, str, Span | None]:
     deploys = [d for d in e.deploys if d.status is Status.OK]
     if deploys:
         last = deploys[-1]
-        return last.environment or "deployed", _version(last), last
+        return last.environment or "deployed", version_of(last), last
     if e.shipped:
         last = max(e.shipped, key=lambda d: (d.ended_at or d.at, d.key))
-        return last.environment or "deployed", _version(last), last
+        return last.environment or "deployed", version_of(last), last
     if e.merged_at is not None:
         return "merged", "", e.change
     issue = e.issue
@@ -398,6 +398,7 @@ def _outcome(e: Evidence) -> tuple[str, str, Span | None]:
     return "done", "", newest_of(e.spans)
 
 
-def _version(deploy: Span) -> str:
+def version_of(deploy: Span) -> str:
+    """The version that a deploy brought; empty if it is unknown."""
     found = deploy.attributes.get("service.version") or deploy.attributes.get("vcs.ref.head.name")
     return str(found or "")[:20]

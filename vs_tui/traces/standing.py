@@ -10,8 +10,14 @@ from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.traces.evidence import Evidence, Usual, is_approved, is_draft
-from vs_tui.traces.next_action import NextAction, Section, change_was_asked_for, decide
+from vs_tui.traces.evidence import Evidence, Usual, is_approved, is_draft, is_incident
+from vs_tui.traces.next_action import (
+    NextAction,
+    Section,
+    change_was_asked_for,
+    decide,
+    version_of,
+)
 
 CELLS: Final = ("issue", "change", "review", "ci", "staging", "production")
 """The cells of the track, in order."""
@@ -38,6 +44,26 @@ class Waits(NamedTuple):
     p90: Duration = 0
 
 
+class DeployBefore(NamedTuple):
+    """The deploy before an incident."""
+
+    name: str
+    """Its service and version."""
+    gap: Duration
+    """Time from its end to the begin of the incident."""
+    is_named: bool = False
+    """Whether the incident names the deploy or its version; otherwise only the time suggests it."""
+
+
+class Surroundings(NamedTuple):
+    """Spans of other traces that have to do with an incident."""
+
+    deploys: Sequence[tuple[Span, bool]] = ()
+    """(deploy that the incident is linked to, whether the incident names it)."""
+    fixes: Sequence[Sequence[Span]] = ()
+    """The spans of each trace that names the incident."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where a trace stands."""
@@ -57,6 +83,10 @@ class Standing:
     usual: Usual | None = None
     """The usual duration of what happens now; None if too few are known."""
     thresholds: Thresholds = DEFAULT_THRESHOLDS
+    after: DeployBefore | None = None
+    """For an open incident: the deploy before it."""
+    fix: str = ""
+    """For an open incident: the label or title of the newest work that names it."""
 
     @property
     def section(self) -> Section:
@@ -120,6 +150,7 @@ def standing(
     environments: Environments | None = None,
     superseded: frozenset[str] = frozenset(),
     shipped: Sequence[Span] = (),
+    around: Surroundings | None = None,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
 ) -> Standing:
     """The row of a trace with at least one span."""
@@ -128,7 +159,9 @@ def standing(
     root = next((span for span in spans if span.parent_key not in keys), spans[0])
     evidence = Evidence(spans, now, usual, custom.deploys_later, superseded, shipped)
     action = decide(evidence)
-    named = evidence.issue or evidence.change or root
+    incident = action.step if action.rule == "incident" else None
+    named = incident or evidence.issue or evidence.change or root
+    near = around or Surroundings()
     first = spans if root.team else sorted(spans, key=lambda s: not s.team)
     return Standing(
         trace_id,
@@ -143,15 +176,57 @@ def standing(
         max((s.last_event_at for s in spans if not _is_bots(s)), default=root.last_event_at),
         _usual_of(action, usual, custom),
         thresholds,
+        _deploy_before(incident, evidence, near) if incident else None,
+        _fix_of(incident, evidence, near) if incident else "",
     )
+
+
+def _deploy_before(incident: Span, e: Evidence, around: Surroundings) -> DeployBefore | None:
+    """The deploy that an incident follows: one in its own trace above it, else the newest that it
+    is linked to."""
+    above = {span.key: span.parent_key for span in e.spans}
+    deploys = {span.key: span for span in e.deploys}
+    key, seen = incident.parent_key, {incident.key}
+    while key and key not in seen:
+        seen.add(key)
+        if key in deploys:
+            return _before(incident, deploys[key], is_named=True)
+        key = above.get(key, "")
+    begun = [(deploy, named) for deploy, named in around.deploys if deploy.at <= incident.at]
+    if not begun:
+        return None
+    deploy, named = max(begun, key=lambda found: (found[1], found[0].at, found[0].key))
+    return _before(incident, deploy, is_named=named)
+
+
+def _before(incident: Span, deploy: Span, *, is_named: bool) -> DeployBefore:
+    what = deploy.service or deploy.project.rpartition("/")[2] or deploy.name
+    gap = max(incident.at - (deploy.ended_at or deploy.at), 0)
+    return DeployBefore(f"{what} {version_of(deploy)}".strip(), gap, is_named)
+
+
+def _fix_of(incident: Span, e: Evidence, around: Surroundings) -> str:
+    """The newest work begun after the incident that names it, here or in another trace."""
+    found: list[tuple[Instant, str]] = []
+    for spans in (e.spans, *around.fixes):
+        own = Evidence([s for s in spans if not is_incident(s)], e.now, {}, False)
+        change = own.change
+        work = change or own.issue
+        if work is None or work.at < incident.at:
+            continue
+        named = own.issue or work
+        label = str(named.attributes.get("vs.issue.key") or label_of(named) or named.name)
+        found.append((work.at, label))
+    return max(found, default=(0, ""))[1]
 
 
 def label_of(span: Span) -> str:
     """`CORE-431`, `#829`, `!231`; empty if the name contains it or there is no number."""
     found = str(span.attributes.get("vs.issue.key") or "")
     if not found:
-        number = span.attributes.get("vs.issue.number") or span.attributes.get("vcs.change.id")
-        if span.operation in ("issue", "pull_request") and number:
+        names = ("vs.issue.number", "vcs.change.id", "vs.incident.number")
+        number = next((span.attributes[name] for name in names if span.attributes.get(name)), "")
+        if span.operation in ("issue", "pull_request", "incident") and number:
             sign = "!" if span.operation == "pull_request" and span.source == "gitlab" else "#"
             found = f"{sign}{number}"
     return "" if found and span.name.startswith(found) else found

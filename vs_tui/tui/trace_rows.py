@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import Final
 
+from rich.cells import cell_len
+
 from vs_tui.model.time import DAY, HOUR, MINUTE, Duration, Instant, format_duration
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.store.queries.reader_protocol import Baseline
@@ -84,7 +86,8 @@ def now_text(row: Standing, now: Instant, zone: tzinfo | None) -> Piece:
     if action.since is not None and action.since - now > span_format.SKEW:
         waited = "starts ahead of us?"
     if row.section is Section.INCIDENT:
-        return f"open {waited}: {', '.join(action.who) or action.nobody}", "fail"
+        holder = f"{', '.join(action.who)} has it" if action.who else action.nobody
+        return f"open {waited}, {holder}", "fail"
     colon = (
         ": " if row.section is Section.RUNNING and action.what and action.verb != "deploy" else " "
     )
@@ -142,21 +145,29 @@ def heading(
 
 
 def incident_line(
-    row: Standing, glyphs: Glyphs, now: Instant, *, outside: bool
+    row: Standing, glyphs: Glyphs, now: Instant, width: int, *, outside: bool
 ) -> tuple[Piece, ...]:
-    """An open incident in one line."""
-    step = row.action.step
+    """An open incident in one line: who has it, the deploy before it, and the work that names it.
+    If they do not fit, the place and the deploy are left out first, then the title is cut."""
+    step, dot = row.action.step, f" {glyphs.dot} "
     words = ["INCIDENT", row.label, severity(step) if step else "", row.title]
+    head = " ".join(word for word in words if word)
     told, role = now_text(row, now, None)
-    place = step.environment if step else ""
-    tail = [part for part in (place, told) if part]
-    after = " (outside the filter)" if outside else ""
-    return (
-        (f"{glyphs.fail} ", "fail"),
-        (" ".join(word for word in words if word), "fail"),
-        (f" {glyphs.dot} " + f" {glyphs.dot} ".join(tail), role),
-        (after, "dim"),
-    )
+    fix = f"fix {row.fix}" if row.fix else ""
+    note = " (outside the filter)" if outside else ""
+    before = ""
+    if row.after is not None:
+        doubt = "" if row.after.is_named else "?"
+        before = f"{age(row.after.gap, machine=False)} after {row.after.name}{doubt}"
+    tails = [
+        dot.join(part for part in parts if part)
+        for parts in ((step.environment if step else "", told, before, fix), (told, before, fix),
+                      (told, fix))
+    ]  # fmt: skip
+    room = width - cell_len(glyphs.fail) - 1 - cell_len(dot) - cell_len(note)
+    tail = next((t for t in tails if cell_len(head) + cell_len(t) <= room), tails[-1])
+    head = fit(head, min(cell_len(head), max(room - cell_len(tail), 20)), ellipsis=glyphs.ellipsis)
+    return (f"{glyphs.fail} ", "fail"), (head, "fail"), (f"{dot}{tail}", role), (note, "dim")
 
 
 def steps(

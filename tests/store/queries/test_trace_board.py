@@ -5,7 +5,9 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from tests.store.tracing import World, from_github
+from tests.sources import alert_payloads
+from tests.sources import github_payloads as gh
+from tests.store.tracing import World, from_github, posted
 from tests.traces.test_next_action import (
     CI_FAILED,
     NO_ONE,
@@ -17,11 +19,15 @@ from tests.traces.test_next_action import (
     pull,
     review,
     run,
+    ticket,
 )
+from vs_tui.log.delivery import Intake
 from vs_tui.model.filters import FilterError
-from vs_tui.model.time import DAY
+from vs_tui.model.time import DAY, MINUTE
 from vs_tui.store.queries.trace_board import TraceBoard
 from vs_tui.traces.board import Board, ordered
+from vs_tui.traces.next_action import Section
+from vs_tui.traces.standing import DeployBefore
 
 NOON = moment("12:00")
 
@@ -147,3 +153,82 @@ def test_an_order_keeps_the_sections(three) -> None:
 def test_quiet_rows_come_last_and_a_failed_run_is_forgotten_after_a_while(three) -> None:
     late = TraceBoard().board(three.db, "", NOON + 15 * DAY)
     assert [row.is_quiet(NOON + 15 * DAY) for row in late.rows] == [True, False]
+
+
+def alarm(clock: str = "11:57:00", **labels: str) -> Intake:
+    """An alert of Alertmanager about acme/api in production."""
+    labels = {"service": "api", "environment": "production", **labels}
+    return posted(
+        "alertmanager", alert_payloads.alerts(alert_payloads.alert("firing", clock, "", **labels))
+    )
+
+
+def page(kind: str = "incident.triggered", clock: str = "11:57:00") -> Intake:
+    title, service = "Checkout answers 502", {"id": "PF9", "summary": "api"}
+    body = alert_payloads.pager(
+        kind, clock, created_at=alert_payloads.stamp("11:57:00"), title=title, service=service
+    )
+    return posted("pagerduty", body)
+
+
+def reported(number: int = 31, clock: str = "11:57:00") -> Intake:
+    """An issue of GitHub with the label `incident`."""
+    return issue(number=number, id=900_000_000 + number, title="Checkout answers 502",
+                 labels=[{"name": "incident"}], created_at=gh.stamp(clock),
+                 updated_at=gh.stamp(clock), **NO_ONE)  # fmt: skip
+
+
+def repair(number: int = 40, clock: str = "12:05:00", body: str = "Fixes #31", **more) -> Intake:
+    head = {"ref": more.pop("branch", "less-retries"), "sha": "4" * 40}
+    return pull(number=number, id=1_500_000_000 + number, title="Retry less", body=body, head=head,
+                created_at=gh.stamp(clock), updated_at=gh.stamp(clock), **more)  # fmt: skip
+
+
+DEPLOYED = [deploy("in_progress", "11:48:00"), deploy("success", "11:52:00")]
+INCIDENTS = {
+    "an alert near the deploy": ([alarm()], (5 * MINUTE, False), ""),
+    "a page near the deploy": ([page()], (5 * MINUTE, False), ""),
+    "an issue labelled incident": ([reported()], (5 * MINUTE, False), ""),
+    "no deploy": ([reported(clock="09:00:00")], None, ""),
+    "a deploy that is named": (
+        [posted("pagerduty", alert_payloads.pager(
+            "incident.triggered", "11:57:00", created_at=alert_payloads.stamp("11:57:00"),
+            title="502 since vstrace-github-deploy-api-42", service={"summary": "api"}))],
+        (5 * MINUTE, True), "",
+    ),
+    "a change that names it": ([reported(), repair()], (5 * MINUTE, False), "#40"),
+    "the change came first": ([repair(), reported()], (5 * MINUTE, False), "#40"),
+    "the newer of two": (
+        [reported(), repair(), repair(41, "12:06:00", "closes #31")], (5 * MINUTE, False), "#41"
+    ),
+    "older than the incident": ([reported(), repair(clock="10:00:00")], (5 * MINUTE, False), ""),
+    "names another": ([reported(), repair(body="Fixes #32")], (5 * MINUTE, False), ""),
+    "a ticket's change names it": (
+        [reported(), *ticket(), repair(branch="tp-3-less-retries")], (5 * MINUTE, False), "TP-3"
+    ),
+    "an incident of Jira": (
+        [*ticket(key="INC-31", issuetype={"name": "[System] Incident"}),
+         repair(branch="inc-31-less-retries", body="")], None, "#40",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", INCIDENTS)
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "one by one"])
+def test_an_incident_tells_the_deploy_before_it_and_the_work_that_names_it(name, at_once) -> None:
+    sent, after, fix = INCIDENTS[name]
+    world, kept = World(), TraceBoard()
+    for each in [*DEPLOYED, *sent]:
+        world.deliver(each)
+        if not at_once:
+            kept.board(world.db, "", moment("12:20"))
+    found = kept.board(world.db, "", moment("12:20")).rows[0]
+    assert found.section is Section.INCIDENT
+    assert found.title == found.action.step.name, (
+        "the incident's own name, whatever is in its trace"
+    )
+    assert found.after == (after and DeployBefore(found.after.name, *after))
+    assert found.after is None or found.after.name.startswith("api")
+    assert found.fix == fix
+    then = TraceBoard().board(world.db, "", moment("12:20"), at=moment("12:20")).rows[0]
+    assert (then.after, then.fix) == (found.after, found.fix)

@@ -7,20 +7,21 @@ the traces of these events.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
 from vs_tui.model.teams import Environments
 from vs_tui.model.time import MINUTE, SECOND, Duration, Instant
-from vs_tui.model.vocabulary import Span, Status, all_as_of
+from vs_tui.model.vocabulary import Rule, Span, Status, all_as_of
 from vs_tui.store import rows
 from vs_tui.store.queries.past_runs import read_histories
 from vs_tui.store.queries.searching import current_seq, follows
 from vs_tui.traces.board import Board, Member, board
-from vs_tui.traces.evidence import MACHINES
-from vs_tui.traces.standing import Custom, Standing, Waits, custom_of, standing
+from vs_tui.traces.correlation import NAMED
+from vs_tui.traces.evidence import MACHINES, is_incident
+from vs_tui.traces.standing import Custom, Standing, Surroundings, Waits, custom_of, standing
 
 MOST: Final = 5_000
 """Most traces that are read."""
@@ -38,6 +39,10 @@ _AFRESH: Final = MINUTE
 """Interval after which everything is read again, because pruning does not appear in the change
 feed."""
 _MANY_CHANGED: Final = 2_000
+_NAMING: Final = 50
+"""Most traces that name open incidents, of those begun last."""
+_CERTAIN: Final = NAMED | {Rule.VERSION, Rule.COMMIT, Rule.BUILT}
+"""Rules by which an incident names a deploy; others go by time."""
 _LISTED: Final = "derived = 0 AND operation <> 'stage'"
 
 
@@ -62,6 +67,8 @@ class TraceBoard:
     _usual: dict[str, Waits | None] = field(default_factory=dict)
     _usual_at: Instant = 0
     _custom: dict[str, tuple[Instant, Custom]] = field(default_factory=dict)
+    _around: dict[str, Surroundings] = field(default_factory=dict)
+    """Key of an open incident -> what other traces have to do with it, when it was read last."""
 
     def board(
         self,
@@ -97,6 +104,7 @@ class TraceBoard:
             own = {k: [s for s in spans if s.team == team] for k, spans in by_trace.items()}
             by_trace = {key: spans for key, spans in own.items() if spans}
         self._learn(db, (s for spans in by_trace.values() for s in spans), now)
+        self._look_around(db, by_trace)
         return {key: self._judge(db, key, spans, now, team) for key, spans in by_trace.items()}
 
     def _refresh(self, db: sqlite3.Connection, now: Instant, finished_for: Duration) -> None:
@@ -122,6 +130,14 @@ class TraceBoard:
             self._traces.pop(key, None)
         for key in again:
             read[key] = self._traces[key].spans
+        if changed:  # any change may be the fix of an incident
+            open_ = {
+                key: trace.spans
+                for key, trace in self._traces.items()
+                if trace.row.action.rule == "incident"
+            } | read
+            for key in self._look_around(db, open_):
+                read[key] = open_[key]
         self._learn(db, (span for spans in read.values() for span in spans), now)
         for key, spans in read.items():
             self._trace_of.update((span.key, key) for span in spans)
@@ -139,6 +155,7 @@ class TraceBoard:
 
     def _past(self, db: sqlite3.Connection, at: Instant, finished_for: Duration) -> list[Member]:
         by_trace = _spans_of(db, _open_traces(db, at, finished_for, past=True))
+        self._look_around(db, by_trace)
         found: list[Member] = []
         for key, spans in by_trace.items():
             then = all_as_of(spans, at)
@@ -164,6 +181,28 @@ class TraceBoard:
                     Waits(history.n, round(history.median), history.p90) if history else None
                 )
 
+    def _look_around(
+        self, db: sqlite3.Connection, traces: Mapping[str, Sequence[Span]]
+    ) -> list[str]:
+        """Read what other traces have to do with the open incidents of these traces. Returns the
+        traces for which that changed."""
+        incidents = {
+            span.key: trace_id
+            for trace_id, spans in traces.items()
+            for span in spans
+            if span.in_flight and is_incident(span)
+        }
+        if not incidents:
+            return []
+        found = _surroundings(db, list(incidents))
+        changed = [key for key in incidents if found.get(key) != self._around.get(key)]
+        for key in incidents:
+            self._around.pop(key, None)
+        if len(self._around) > 1_000:
+            self._around.clear()
+        self._around.update(found)
+        return [incidents[key] for key in changed]
+
     def _judge(
         self,
         db: sqlite3.Connection,
@@ -186,6 +225,7 @@ class TraceBoard:
             environments=self.environments,
             superseded=_superseded(db, spans, has_change=change is not None),
             shipped=[s for s in _shipped(db, spans) if not team or s.team == team],
+            around=_joined(self._around[s.key] for s in spans if s.key in self._around),
             thresholds=self.thresholds,
         )
 
@@ -203,6 +243,50 @@ class TraceBoard:
             self._custom.clear()
         self._custom[project] = now, custom
         return custom
+
+
+def _surroundings(db: sqlite3.Connection, incidents: Sequence[str]) -> dict[str, Surroundings]:
+    """Incident -> the deploys it is linked to and the traces that name it; without those that have
+    neither."""
+    sql = (
+        "SELECT l.child, l.parent, l.rule FROM links l JOIN spans d ON d.key = l.parent "
+        "WHERE d.operation = 'deploy' AND l.child IN (SELECT value FROM json_each(?))"
+    )
+    linked = list(rows.select_in(db, sql, incidents))
+    sql = f"SELECT {rows.SELECT_SPAN} FROM spans WHERE key IN (SELECT value FROM json_each(?))"
+    deploys = {
+        span.key: span
+        for row in rows.select_in(db, sql, {parent for _, parent, _ in linked})
+        if (span := rows.span_of(row))
+    }
+    sql = (
+        "SELECT DISTINCT o.key, s.trace_id FROM offers o JOIN seeks k ON k.token = o.token "
+        "AND k.scope = o.scope AND k.value = o.value JOIN spans s ON s.key = k.key "
+        "JOIN spans i ON i.key = o.key WHERE o.key IN (SELECT value FROM json_each(?)) "
+        "AND s.operation IN ('issue', 'pull_request') AND s.started_at > i.started_at "
+        f"AND s.trace_id <> i.trace_id ORDER BY s.started_at DESC LIMIT {_NAMING}"
+    )
+    naming = list(rows.select_in(db, sql, incidents))
+    traces = _spans_of(db, {trace_id for _, trace_id in naming})
+    return {
+        key: Surroundings(
+            tuple(
+                (deploys[parent], Rule(rule) in _CERTAIN)
+                for child, parent, rule in linked
+                if child == key and parent in deploys
+            ),
+            tuple(traces[trace_id] for child, trace_id in naming if child == key),
+        )
+        for key in dict.fromkeys(row[0] for row in (*linked, *naming))
+    }
+
+
+def _joined(found: Iterable[Surroundings]) -> Surroundings:
+    parts = list(found)
+    return Surroundings(
+        [deploy for part in parts for deploy in part.deploys],
+        [spans for part in parts for spans in part.fixes],
+    )
 
 
 def _shipped(db: sqlite3.Connection, spans: Sequence[Span]) -> list[Span]:

@@ -135,7 +135,8 @@ class BoardRows(ListedView):
         if isinstance(data, Standing):
             if line.whole:
                 outside = self.board is not None and data.trace_id in self.board.outside
-                return trace_rows.incident_line(data, glyphs, now, outside=outside)
+                width = self.list.size.width - 3
+                return trace_rows.incident_line(data, glyphs, now, width, outside=outside)
             return self._cells(data, now)
         if isinstance(data, Section) and self.board is not None:
             folded = data.value in self.folded
