@@ -258,6 +258,27 @@ def test_record_writes_over_nothing(tmp_path, monkeypatch, capsys, name) -> None
     assert main(["record", "--db", str(path), "--out", "/dev/null"]) == 0
 
 
+@pytest.mark.parametrize("name", ["-wal", "-shm", "-journal", ".lock", ".rebuild-wal"])
+def test_no_file_takes_a_name_that_belongs_to_the_database(
+    tmp_path, monkeypatch, capsys, name
+) -> None:
+    """SQLite would delete it at the next start, or read it."""
+    monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path / "config"))
+    path = filled(tmp_path / "t.db", 2)
+    path.with_name("t.db.lock").unlink()
+    taken = tmp_path / f"t.db{name}"
+    for command in (
+        ["record", "--db", str(path), "--out", str(taken)],
+        ["db", "backup", str(taken), "--db", str(path)],
+        ["config", "init", "--config", str(taken)],
+        ["serve", "--port", "0", "--db", str(taken)],
+    ):
+        taken.unlink(missing_ok=True)  # SQLite's own for a reader
+        assert main(command) == 1, command
+        assert "choose another" in capsys.readouterr().err
+    assert stored(path) == 2
+
+
 REDIRECTIONS = (">&-", "2>&-", "<&- >&- 2>&-", "> /dev/full", "2> /dev/full", "> /dev/full 2>&1")
 
 

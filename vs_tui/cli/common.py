@@ -206,12 +206,16 @@ def write_private(path: Path, text: str) -> None:
 
 
 def new_file(path: str | Path) -> int:
-    """The descriptor of a new private file, never of an existing one, which may be the database. A
-    pipe or a device is allowed."""
+    """The descriptor of a new private file, never of an existing one, which may be the database,
+    nor of a name that belongs to one. A pipe or a device is allowed."""
     import os
 
+    from vs_tui.store.lock import refuse_neighbour
+
     path = Path(path)
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if not path.exists():
+        refuse_neighbour(path)
+    elif not path.is_file() and not path.is_dir():
         return os.open(path, os.O_WRONLY | os.O_NOCTTY)
     return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
 

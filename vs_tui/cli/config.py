@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
-from vs_tui.cli.common import CommandError, add_store_options, load_config
+from vs_tui.cli.common import CommandError, add_store_options, load_config, new_file
 from vs_tui.cli.manual import add_command
 from vs_tui.config import Config, config_dir
 from vs_tui.model.display import clean, escaped_json, shown_url
@@ -137,7 +137,7 @@ def _init(args: argparse.Namespace) -> int:
     path = args.config or config_dir() / "config.toml"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        descriptor = new_file(path)
     except FileExistsError:
         raise CommandError(f"{path} exists; edit it, or move it away first") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:

@@ -20,7 +20,7 @@ from vs_tui.config import Config
 from vs_tui.model.display import clean_lines, escaped_json
 from vs_tui.model.limits import Retention, format_size
 from vs_tui.model.time import Instant, iso, parse_duration
-from vs_tui.store.lock import InUse
+from vs_tui.store.lock import InUse, refuse_neighbour
 
 if TYPE_CHECKING:
     from vs_tui.store.maintenance.retention import Pruned
@@ -167,6 +167,7 @@ def _backup(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     from vs_tui.store.maintenance.backup import backup
 
     target = Path(args.target).expanduser()
+    refuse_neighbour(target)
     backup(_existing(config), target)
     return {"ok": True, "backup": str(target), "bytes": target.stat().st_size}
 

@@ -8,8 +8,12 @@ import fcntl
 import os
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from vs_tui.store.schema import StoreError
+
+_NEIGHBOURS: Final = ("-wal", "-shm", "-journal", ".lock", ".rebuild", ".restoring")
+"""Endings of the files that SQLite and this program make beside a database."""
 
 
 class InUse(StoreError):
@@ -138,3 +142,18 @@ class _FileLock:
         with contextlib.suppress(OSError):
             self._path.unlink()
         os.close(self._descriptor)
+
+
+def refuse_neighbour(path: Path) -> None:
+    """StoreError if a file of this name would belong to a database: SQLite or this program would
+    delete it, or read it as a part of that database."""
+    if owner := _owner(path):
+        raise StoreError(f"{path} is a name that belongs to {owner}; choose another")
+
+
+def _owner(path: Path) -> Path | None:
+    for ending in _NEIGHBOURS:
+        owner = path.with_name(path.name.removesuffix(ending) or path.name)
+        if owner != path and (owner.is_file() or _owner(owner)):
+            return owner
+    return None

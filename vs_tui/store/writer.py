@@ -29,7 +29,7 @@ from vs_tui.store.folding import batch
 from vs_tui.store.folding.projection import Projection
 from vs_tui.store.folding.span_folding import Change, Context
 from vs_tui.store.health import Condition
-from vs_tui.store.lock import DatabaseLock
+from vs_tui.store.lock import DatabaseLock, refuse_neighbour
 from vs_tui.store.maintenance import retention, upkeep
 from vs_tui.store.maintenance.reassignment import adopt_incidents, adopt_teams, is_empty
 from vs_tui.store.maintenance.retention import Pruned
@@ -137,6 +137,7 @@ class Writer:
         ]
 
     def _connect(self) -> sqlite3.Connection:
+        refuse_neighbour(self.path)
         return open_writer(self.path, used=self._lock.held_data)
 
     def _check(self, db: sqlite3.Connection) -> None:

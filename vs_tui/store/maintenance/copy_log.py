@@ -15,6 +15,7 @@ from vs_tui.log.postgres import BEGINNING, REPEAT, Entry, PostgresLog
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
+from vs_tui.store.lock import refuse_neighbour
 from vs_tui.store.schema import open_reader, open_writer
 
 AT_ONCE: Final = 200
@@ -68,6 +69,7 @@ async def to_sqlite(source: PostgresLog, target: Path, progress: Progress) -> in
     opened. CopyError if the file exists."""
     if await asyncio.to_thread(target.exists):
         raise CopyError(f"{target} exists; name a file that does not")
+    refuse_neighbour(target)
     done, position = 0, BEGINNING
     db = open_writer(target)
     try:
