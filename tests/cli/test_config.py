@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from vs_tui.cli import startup_warnings
+from vs_tui.cli import reachability
 from vs_tui.cli.common import add_server_options, load_config
 from vs_tui.cli.config import TEMPLATE
 from vs_tui.cli.main import main
-from vs_tui.cli.tunnel import find_public_url
+from vs_tui.cli.reachability import find_public_url
 from vs_tui.config import Config, ConfigError, Secrets, load, write_secrets
 from vs_tui.config.environment import from_env
 from vs_tui.model.settings import Thresholds
@@ -114,7 +114,7 @@ def test_a_secret_of_a_variable_and_of_the_file_it_names(home) -> None:
 def test_secrets_that_others_can_read_are_said_at_the_start(home, mode, said) -> None:
     write_secrets(home / "secrets.toml", Secrets("token"))
     (home / "secrets.toml").chmod(mode)
-    found = [each for each in startup_warnings.risks(load(env={})) if "secrets.toml" in each]
+    found = [each for each in reachability.risks(load(env={})) if "secrets.toml" in each]
     assert bool(found) is said
     assert not said or "chmod 600" in found[0]
 
@@ -123,14 +123,14 @@ def test_secrets_that_others_can_read_are_said_at_the_start(home, mode, said) ->
 def test_a_configuration_that_may_hold_a_secret_is_too(home, line, said) -> None:
     (home / "config.toml").write_text(line)
     (home / "config.toml").chmod(0o644)
-    assert any("config.toml" in each for each in startup_warnings.risks(load(env={}))) is said
+    assert any("config.toml" in each for each in reachability.risks(load(env={}))) is said
 
 
 def test_root_is_told_not_to_be(monkeypatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert any("root" in each for each in startup_warnings.risks(Config()))
+    assert any("root" in each for each in reachability.risks(Config()))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert list(startup_warnings.risks(Config())) == []
+    assert list(reachability.risks(Config())) == []
 
 
 def test_every_option_of_the_receiver_is_a_setting(home) -> None:

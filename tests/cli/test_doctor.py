@@ -15,9 +15,10 @@ import pytest
 
 from tests.ingest.server import Server
 from tests.store.conftest import Clock, T, custom
-from vs_tui.cli import doctor_checks
+from vs_tui.cli import doctor as command
+from vs_tui.cli import doctor_store
 from vs_tui.cli.common import now
-from vs_tui.cli.doctor_checks import Finding
+from vs_tui.cli.doctor_store import Finding
 from vs_tui.cli.main import main
 from vs_tui.model.time import DAY, HOUR, SECOND
 from vs_tui.store.queries.reader import SqliteReader
@@ -28,7 +29,7 @@ from vs_tui.store.writer import Settings, Writer
 def home(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("VS_CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("VS_DATA_DIR", str(tmp_path))
-    monkeypatch.setattr(doctor_checks, "agent_url", lambda _: "")
+    monkeypatch.setattr(command, "agent_url", lambda _: "")
     return tmp_path
 
 
@@ -77,7 +78,7 @@ def test_settings_are_named_with_their_origin_and_no_secret(home, capsys, monkey
 
 def test_what_is_stored_and_not_folded_is_a_warning(home, capsys, monkeypatch) -> None:
     fill(home / "t.db")
-    monkeypatch.setattr(doctor_checks, "LAG_SHOWN", 0.01)
+    monkeypatch.setattr(doctor_store, "LAG_SHOWN", 0.01)
     assert "lag" not in doctor(capsys, "--db", str(home / "t.db"))[1]
     with closing(sqlite3.connect(home / "t.db")) as db:  # as kill -9 before the fold leaves it
         db.execute("UPDATE meta SET value = 0 WHERE name = 'position'")
@@ -126,7 +127,7 @@ def test_a_clock_before_the_installation_is_wrong(home, capsys, monkeypatch) -> 
 
 def test_an_open_receiver_behind_a_tunnel_fails(home, capsys, monkeypatch) -> None:
     (home / "config.toml").write_text("[server]\nno_auth = true\n")
-    monkeypatch.setattr(doctor_checks, "agent_url", lambda _: "https://x.example")
+    monkeypatch.setattr(command, "agent_url", lambda _: "https://x.example")
     code, found = doctor(capsys)
     assert code == 1
     assert found["tunnel"][0].advice == "remove no_auth now"
@@ -186,7 +187,7 @@ def test_a_name_that_nobody_knows_is_found(home, capsys, text, check, level, say
 
 def test_a_folder_that_cannot_be_written_is_found(home, capsys, monkeypatch) -> None:
     monkeypatch.setattr(
-        doctor_checks.os, "access", lambda path, _: Path(path) != home
+        doctor_store.os, "access", lambda path, _: Path(path) != home
     )  # root may all
     code, found = doctor(capsys, "--db", str(home / "new" / "t.db"))
     assert code == 1

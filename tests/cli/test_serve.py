@@ -20,7 +20,7 @@ import pytest
 from tests.ingest.server import TOKEN, Server
 from vs_tui.cli import serve
 from vs_tui.cli.crash import KEPT, secrets_of, write_report
-from vs_tui.cli.service import ServiceManager
+from vs_tui.cli.serve import ServiceManager
 from vs_tui.config import Config, Secrets
 
 CANARY = "canary-3f9a1c"

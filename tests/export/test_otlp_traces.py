@@ -13,8 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status as OtlpStatus
 from tests.export.receiving import event, receiver, until
 from vs_tui.api.remote_reader import HttpReader
 from vs_tui.cli.common import now
-from vs_tui.cli.doctor_checks import Finding
-from vs_tui.cli.doctor_export import export_findings
+from vs_tui.cli.doctor_store import Finding, export_findings
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, ConfigError, Secrets
 from vs_tui.export import http_post, otlp_exporter, otlp_traces

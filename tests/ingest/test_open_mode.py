@@ -10,9 +10,9 @@ from os import environ
 import pytest
 
 from tests.ingest.server import Server, serving
-from vs_tui.cli import tunnel
+from vs_tui.cli import reachability
 from vs_tui.cli.common import CommandError
-from vs_tui.cli.tunnel import refuse_open
+from vs_tui.cli.reachability import refuse_open
 from vs_tui.config import Config, ConfigError, load
 
 START = b'{"type":"build","id":"1","action":"start"}'
@@ -21,7 +21,7 @@ OPEN = Config(no_auth=True, port=5000)
 
 @pytest.fixture
 def no_agent(monkeypatch) -> None:
-    monkeypatch.setattr(tunnel, "agent_url", lambda _: "")
+    monkeypatch.setattr(reachability, "agent_url", lambda _: "")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_open_on_this_machine_is_allowed(no_agent, host) -> None:
 
 
 def test_a_running_tunnel_counts_as_a_public_url(monkeypatch) -> None:
-    monkeypatch.setattr(tunnel, "agent_url", lambda port: f"https://x.example/{port}")
+    monkeypatch.setattr(reachability, "agent_url", lambda port: f"https://x.example/{port}")
     with pytest.raises(CommandError, match=r"https://x\.example/5000"):
         refuse_open(OPEN)
     refuse_open(replace(OPEN, no_auth_public=True))

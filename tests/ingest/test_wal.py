@@ -15,7 +15,7 @@ from tests.ingest.test_nothing_lost import FULL
 from tests.ingest.test_soak import looking_on
 from tests.ingest.test_storage_trouble import start
 from tests.store.conftest import clock, custom, open_writer
-from vs_tui.cli import doctor_checks
+from vs_tui.cli import doctor, doctor_store
 from vs_tui.config import Config
 from vs_tui.log.delivery import Intake
 from vs_tui.model.limits import MIB
@@ -93,11 +93,11 @@ def test_a_dashboard_that_stays_open_does_not_stop_checkpoints(tmp_path, events)
 def test_a_reader_that_holds_an_old_state_is_found_and_its_end_ends_it(
     tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(doctor_checks, "LARGE_WAL", 6 * MIB)
+    monkeypatch.setattr(doctor_store, "LARGE_WAL", 6 * MIB)
 
     def found(server: Server) -> list[str]:
         config = Config(db=server.db, port=0)
-        return [f.found for f in doctor_checks.examine(config) if f.check == "wal"]
+        return [f.found for f in doctor.examine(config) if f.check == "wal"]
 
     with serving(tmp_path) as server:
         send(server, 0, 1)

@@ -1,10 +1,23 @@
-"""The commands of `vs-tui` and their modules."""
+"""The frame of every command of `vs-tui`: its help, its exit code and its standard streams.
+
+Separate from `common` because `vs-tui event` and `run` start fast and import little.
+"""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import errno
+import io
+import os
+import sys
+import textwrap
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
-from typing import Final
+from typing import Any, Final, TextIO
+
+from vs_tui.model.errors import Explained
 
 COMMANDS: Final = {
     "dashboard": "receiver and dashboard in one process (the default)",
@@ -26,7 +39,7 @@ COMMANDS: Final = {
     "source": "list sources, or see what one makes of a body",
     "secret": "show or rotate the token and the sources' secrets",
     "doctor": "check the installation, and say what to do",
-    "db": "backup, restore, verify, prune, rebuild, forget, stats",
+    "db": "backup, restore, verify, prune, rebuild, forget, stats, copy-log",
     "screenshot": "render the dashboard's views to files",
     "completion": "shell completion for bash, zsh and fish",
 }
@@ -37,3 +50,135 @@ run()."""
 def command_module(name: str) -> ModuleType:
     """Import the module of a command."""
     return import_module(f"vs_tui.cli.{'import_' if name == 'import' else name}")
+
+
+def whole_number(text: str) -> int:
+    """A number from 1 on, for argparse."""
+    if not text.isdecimal() or not text.isascii() or not int(text[:18]):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number; give 1 or more")
+    return int(text[:18])
+
+
+def add_command(
+    subparsers: Any, name: str, *, help: str = "", description: str = "", epilog: str, **more: Any
+) -> argparse.ArgumentParser:
+    """A command of `vs-tui`, or of one of its commands, which then has a `help` of its own.
+    `epilog` keeps its line breaks and holds the `examples:`; `more` goes to argparse. Abbreviated
+    options are refused, so that new options break no script."""
+    help = help or COMMANDS[name]
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name,
+        help=help,
+        description=paragraph(description or f"{help[:1].upper()}{help[1:]}."),
+        epilog=textwrap.dedent(epilog).strip("\n"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        **more,
+    )
+    return parser
+
+
+def paragraph(text: str) -> str:
+    """Text wrapped to a terminal's width, for a formatter that keeps line breaks."""
+    return textwrap.fill(text, 78, break_long_words=False, break_on_hyphens=False)
+
+
+USAGE: Final = 2
+"""Exit code for a wrong command line."""
+
+
+class UsageError(Explained):
+    """Ends the command with USAGE; the message says which argument is wrong and what is
+    accepted."""
+
+
+_NO_OUTPUT: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def to_the_end(program: str, run: Callable[[], int]) -> int:
+    """Run a command and return its exit code, also if a file cannot be used or the output cannot be
+    written: the reader is gone, as in `vs-tui ls | head -1`, or the disk is full."""
+    fill_descriptors()
+    _speak_utf_8()
+    try:
+        code = run()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        if error.filename is not None and error.strerror:
+            from vs_tui.model.display import clean
+
+            shown = clean(os.fsdecode(error.filename))
+            advice = "see whether it is there and whether you may use it"
+            print(f"{program}: {shown}: {error.strerror}; {advice}", file=sys.stderr)
+            return 1
+        if error.errno not in _NO_OUTPUT:
+            raise
+        with contextlib.suppress(OSError, ValueError):  # else Python tries once more, and says so
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno != errno.EPIPE:
+            print(f"{program}: the output was not written: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _speak_utf_8() -> None:
+    """Write UTF-8 to files and pipes in every locale; a terminal with another encoding gets
+    escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="backslashreplace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def fill_descriptors() -> None:
+    """Open /dev/null for each closed standard stream. Otherwise the next opened file gets its
+    number, and output could be written into the database."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
+            os.set_inheritable(number, True)
+
+
+class Lossy:
+    """A text stream whose writes never fail: after an error all further output is dropped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._give_up()
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Redirect it to /dev/null, so that flushing at exit does not fail again."""
+        with contextlib.suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+def never_fail() -> None:
+    """From now on let no printed or logged text stop this process."""
+    if sys.stdout is not None:
+        sys.stdout = Lossy(sys.stdout)
+    if sys.stderr is not None:
+        sys.stderr = Lossy(sys.stderr)

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from vs_tui.cli.commands import COMMANDS, command_module
-from vs_tui.cli.manual import add_command
+from vs_tui.cli.commands import COMMANDS, add_command, command_module
 
 SHELLS: Final = ("bash", "zsh", "fish")
 PROGRAMS: Final = ("vs-tui", "vscli")
@@ -22,7 +21,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "completion",
-        help="shell completion for bash, zsh and fish",
         description="Print a script that completes commands, options and their values for vs-tui "
         "and vscli.",
         epilog="""

@@ -9,8 +9,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
+from vs_tui.cli.commands import add_command
 from vs_tui.cli.common import CommandError, add_store_options, load_config, new_file
-from vs_tui.cli.manual import add_command
 from vs_tui.config import Config, config_dir
 from vs_tui.model.display import clean, escaped_json, shown_url
 from vs_tui.model.limits import format_size
@@ -113,7 +113,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "config",
-        help="create or show the configuration",
         epilog="""
         examples:
           vs-tui config init                     a commented file to start from

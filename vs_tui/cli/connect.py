@@ -5,19 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
+from urllib.parse import quote
 
+from vs_tui.cli.commands import UsageError, add_command
 from vs_tui.cli.common import CommandError, SourceName, add_store_options, load_config, receiver
-from vs_tui.cli.hooks import GitHubHooks, GitLabHooks, Hooks
 from vs_tui.cli.import_ import TOOLS, check_url, proof_headers
+from vs_tui.cli.importing.api import Api
+from vs_tui.cli.importing.model import Forbidden, objects
 from vs_tui.cli.importing.sending import Sender
-from vs_tui.cli.importing.web import Api
-from vs_tui.cli.manual import UsageError, add_command
-from vs_tui.cli.source_setup import connections, with_new_secrets
-from vs_tui.cli.tunnel import agent_url
+from vs_tui.cli.reachability import agent_url, connections, with_new_secrets
 from vs_tui.config import Config
 from vs_tui.model.display import clean
+from vs_tui.sources import github, gitlab
 from vs_tui.tui.source_status import Connection, url_of, url_with_token
 
 _BY_API: Final = ("github", "gitlab")
@@ -27,7 +31,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "connect",
-        help="make a tool's webhook, or say what to enter where",
         description="With a repository, an organization, a project or a group of GitHub or GitLab: "
         "make its webhook with our URL, its secret and the right events, and let the tool ping it. "
         "Running it again changes the webhook that is there. Without one, and for any other tool: "
@@ -157,3 +160,129 @@ def _print_form(args: argparse.Namespace, connection: Connection, base: str, con
 
 def _tell(text: str) -> None:
     print(clean(text, 1000), file=sys.stderr)
+
+
+PING_SECONDS: Final = 20.0
+"""Seconds to wait for the answer to a ping."""
+_PAGES: Final = 20
+_POLL: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A webhook at the tool."""
+
+    id: str
+    made: bool
+    """False if a webhook with our URL existed and was updated."""
+
+
+class Hooks(Protocol):
+    """The webhooks of one repository, project, organization or group."""
+
+    def put(self, url: str, secret: str) -> Hook:
+        """Create the webhook, or update the one with this URL."""
+
+    def ping(self, hook: Hook) -> tuple[bool, str]:
+        """Let the tool send something; (whether it arrived, what the tool says of it)."""
+
+
+class GitHubHooks:
+    """Webhooks of `OWNER/REPO`, or of an organization if there is no slash."""
+
+    def __init__(self, api: Api, name: str, pause: Callable[[float], None] = time.sleep) -> None:
+        self._api = api
+        self._name = name
+        kind = "repos" if "/" in name else "orgs"
+        self._at = f"{kind}/{quote(name, safe='/')}/hooks"
+        self._pause = pause
+
+    def put(self, url: str, secret: str) -> Hook:
+        config = {"url": url, "content_type": "json", "secret": secret, "insecure_ssl": "0"}
+        body = {"name": "web", "active": True, "events": list(github.HOOK_EVENTS), "config": config}
+        try:
+            for hook in _pages(self._api, self._at):
+                if _config_url(hook) == url:
+                    del body["name"]
+                    self._api.send("PATCH", f"{self._at}/{hook['id']}", body)
+                    return Hook(str(hook["id"]), made=False)
+            made = self._api.send("POST", self._at, body).value
+        except Forbidden as error:
+            right = "admin:org_hook" if "/" not in self._name else "admin:repo_hook"
+            raise CommandError(
+                f"{error}; check the name of {self._name}, and that the token may manage its "
+                f"webhooks ({right}, or Webhooks: read and write of a fine-grained token)"
+            ) from None
+        return Hook(str(made["id"]), made=True)
+
+    def ping(self, hook: Hook) -> tuple[bool, str]:
+        before = {str(d.get("id")) for d in self._deliveries(hook)}
+        self._api.send("POST", f"{self._at}/{hook.id}/pings", None)
+        for _ in range(round(PING_SECONDS / _POLL)):
+            for delivery in self._deliveries(hook):
+                if str(delivery.get("id")) not in before and delivery.get("event") == "ping":
+                    code = delivery.get("status_code")
+                    good = isinstance(code, int) and 200 <= code < 300
+                    return good, str(delivery.get("status") or code)
+            self._pause(_POLL)
+        return False, f"no answer within {PING_SECONDS:.0f} seconds"
+
+    def _deliveries(self, hook: Hook) -> list[dict[str, Any]]:
+        return list(objects(self._api.get(f"{self._at}/{hook.id}/deliveries").value))
+
+
+class GitLabHooks:
+    """Webhooks of `GROUP/PROJECT`, or of a group if there is no such project."""
+
+    def __init__(self, api: Api, name: str) -> None:
+        self._api = api
+        self._name = name
+        self._at = ""
+
+    def put(self, url: str, secret: str) -> Hook:
+        body: dict[str, Any] = {"url": url, "token": secret, "enable_ssl_verification": True}
+        body |= dict.fromkeys(gitlab.HOOK_EVENTS, True)
+        try:
+            for hook in self._listed():
+                if hook.get("url") == url:
+                    self._api.send("PUT", f"{self._at}/{hook['id']}", body)
+                    return Hook(str(hook["id"]), made=False)
+            made = self._api.send("POST", self._at, body).value
+        except Forbidden as error:
+            raise CommandError(
+                f"{error}; check the name of {self._name}, and that the token has the scope api "
+                "and the role Maintainer there (for a group: Owner, and GitLab Premium)"
+            ) from None
+        return Hook(str(made["id"]), made=True)
+
+    def _listed(self) -> list[dict[str, Any]]:
+        """The webhooks of the project, else of the group."""
+        name = quote(self._name, safe="")
+        try:
+            self._at = f"projects/{name}/hooks"
+            return list(_pages(self._api, self._at))
+        except Forbidden:
+            self._at = f"groups/{name}/hooks"
+            return list(_pages(self._api, self._at))
+
+    def ping(self, hook: Hook) -> tuple[bool, str]:
+        """GitLab sends its last push as a test."""
+        try:
+            self._api.send("POST", f"{self._at}/{hook.id}/test/push_events", None)
+        except Forbidden as error:
+            return False, str(error)
+        return True, "200"
+
+
+def _pages(api: Api, path: str) -> Iterator[dict[str, Any]]:
+    answer = api.get(path, per_page=100)
+    for _ in range(_PAGES):
+        yield from objects(answer.value)
+        if not answer.next:
+            return
+        answer = api.get(answer.next)
+
+
+def _config_url(hook: Mapping[str, Any]) -> str:
+    config = hook.get("config")
+    return str(config.get("url", "")) if isinstance(config, dict) else ""

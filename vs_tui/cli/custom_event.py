@@ -1,4 +1,4 @@
-"""Bodies of custom HTTP events, and the refs that name their spans.
+"""Bodies of custom HTTP events, the refs that name their spans, and the options that describe them.
 
 The format is ValueStream's (see `sources.customhttp`); times come from this machine's clock, in
 UTC.
@@ -6,6 +6,7 @@ UTC.
 
 from __future__ import annotations
 
+import argparse
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -169,3 +170,45 @@ def new_context() -> TraceContext:
 
 def _random(size: int) -> str:
     return os.urandom(size).hex()
+
+
+def add_span_options(
+    parser: argparse.ArgumentParser,
+    *,
+    kind: str,
+    again: bool = False,
+    name: str = "what people see",
+    namespace: tuple[str, ...] = ("--namespace",),
+) -> None:
+    """Add --type (default `kind`), --name, --namespace and --tag. `again`: after another word of
+    the command line, where only given options count."""
+
+    def default(value: Any) -> Any:
+        return argparse.SUPPRESS if again else value
+
+    parser.add_argument(
+        "--type",
+        metavar="T",
+        default=default(kind),
+        help=f"build, test, deploy, pipeline, release or any other word (default {kind})",
+    )
+    parser.add_argument("--name", metavar="N", default=default(""), help=name)
+    parser.add_argument(
+        *namespace,
+        metavar="NS",
+        default=default(DEFAULT_NAMESPACE),
+        help="keeps ids of several projects apart (default: default)",
+    )
+    parser.add_argument(
+        "--tag",
+        metavar="'K|V'",
+        action="append",
+        default=[],
+        dest="late_tag" if again else "tag",
+        help="an attribute, such as 'service|api'; may be repeated",
+    )
+
+
+def tags_of(args: argparse.Namespace) -> dict[str, str]:
+    """The tags from the whole command line; ValueError quotes a wrong one."""
+    return parse_tags([*args.tag, *getattr(args, "late_tag", ())])

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
+from vs_tui.cli.commands import add_command
 from vs_tui.cli.common import CommandError, add_server_options, load_config, log_to_file, now
-from vs_tui.cli.manual import add_command
 from vs_tui.config import Config, ConfigError, data_dir, take_secrets_out
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "dashboard",
-        help="receiver and dashboard in one process (the default)",
         description="Receives webhooks and shows them live. Quit with q; what came in is kept. "
         "Without a terminal use `vs-tui serve`; for more dashboards beside this one `vs-tui view`.",
         epilog="""
@@ -60,8 +59,7 @@ def add_look_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vs_tui.cli.startup_warnings import risks
-    from vs_tui.cli.tunnel import refuse_open
+    from vs_tui.cli.reachability import refuse_open, risks
 
     config = load_config(args, create_secrets=not (args.no_auth or args.no_auth_public), quick=True)
     refuse_open(config)
@@ -82,9 +80,8 @@ async def with_receiver(
     """Open the store, show the dashboard, start to listen, and close all in order. With `outlive`,
     the receiver goes on after a crash of the dashboard until a signal comes."""
     from vs_tui.cli.config_watch import following, for_dashboard
+    from vs_tui.cli.reachability import connections, find_public_url
     from vs_tui.cli.runtime import Runtime, writer_settings
-    from vs_tui.cli.source_setup import connections
-    from vs_tui.cli.tunnel import find_public_url
     from vs_tui.tui.app import VsTuiApp
 
     take_secrets_out(os.environ)
@@ -222,7 +219,7 @@ def program() -> str:
 
 def setup_for(config: Config, args: argparse.Namespace, reader: Reader) -> Setup:
     """The dashboard's settings, from configuration and flags, for a reader."""
-    from vs_tui.cli.source_setup import connections
+    from vs_tui.cli.reachability import connections
     from vs_tui.tui.app import Setup
 
     if not config.people:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vs_tui.cli import shared_log
+from vs_tui.cli.commands import UsageError, add_command
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now
-from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.config import Config
 from vs_tui.model.display import clean_lines, escaped_json
 from vs_tui.model.limits import Retention, format_size
@@ -56,7 +56,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "db",
-        help="backup, restore, verify, prune, rebuild, forget, stats, copy-log",
         epilog="""
         examples:
           vs-tui db stats

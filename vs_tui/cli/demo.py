@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from vs_tui.cli.commands import add_command
 from vs_tui.cli.common import now, port_number
 from vs_tui.cli.dashboard import add_look_options, need_terminal, with_receiver
-from vs_tui.cli.manual import add_command
 from vs_tui.cli.progress_line import Line, gauge
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, complete_secrets, load
@@ -38,7 +38,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "demo",
-        help="the dashboard on sample data that keeps coming",
         description="Replays over five weeks of three teams into a temporary database and goes on "
         "live. Nothing of yours is read or written. To see your own work: start `vs-tui` and point "
         "a webhook at it (the Live screen shows the URL, the README says where to click).",

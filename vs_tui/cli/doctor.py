@@ -3,23 +3,48 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
+import os
+import socket
+import sqlite3
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
-from vs_tui.cli.common import add_store_options, load_config
-from vs_tui.cli.doctor_checks import Finding, examine, look_deep
-from vs_tui.cli.doctor_export import export_findings
-from vs_tui.cli.doctor_metrics import metrics_findings
-from vs_tui.cli.manual import add_command
-from vs_tui.model.display import clean
+from vs_tui.cli.commands import add_command
+from vs_tui.cli.common import add_store_options, load_config, now
+from vs_tui.cli.dashboard import check_keys
+from vs_tui.cli.doctor_store import (
+    Finding,
+    database_findings,
+    export_findings,
+    look_deep,
+    metrics_findings,
+    source_findings,
+    to_the_second,
+)
+from vs_tui.cli.reachability import agent_url
+from vs_tui.cli.runtime import writer_settings
+from vs_tui.config import Config, ConfigError, readable_by_others
+from vs_tui.model import filters
+from vs_tui.model.display import clean, shown_url
+from vs_tui.model.errors import Explained
+from vs_tui.sources.registry import sources
+
+FIXED_SQLITE: Final = (3, 51, 3)
+"""SQLite 3.7.0 to 3.51.2 can corrupt a WAL database if two connections checkpoint at once. We write
+and checkpoint on one connection only, so this is a warning."""
 
 
 def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "doctor",
-        help="check the installation, and say what to do",
         description="Checks SQLite, disk, file modes, clock, configuration, authentication, "
         "receiver, tunnel, each source, the exports, and which spans the metrics count. Exit code "
         "1 when something is broken; warnings alone exit 0.",
@@ -37,9 +62,7 @@ def register(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     config = load_config(args)
-    findings = [*examine(config), *export_findings(config), *metrics_findings(config)]
-    if args.deep:
-        findings += look_deep(config)
+    findings = [*examine(config), *(look_deep(config) if args.deep else ())]
     if args.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -54,3 +77,187 @@ def show(finding: Finding) -> None:
     print(f"{marks[finding.level]}  {finding.check:<14} {clean(finding.found)}")
     if finding.advice:
         print(f"{'':22}-> {clean(finding.advice)}")
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    """Run every check, in the order in which people want to read them."""
+    yield from _configuration(config)
+    yield from _names(config)
+    yield from _secrets(config)
+    yield _user()
+    yield _clock()
+    yield _sqlite()
+    yield _http_parser()
+    yield from _log(config)
+    yield from database_findings(config)
+    yield _receiver(config)
+    yield _tunnel(config)
+    yield from source_findings(config)
+    yield from export_findings(config)
+    yield from metrics_findings(config)
+
+
+def _configuration(config: Config) -> Iterator[Finding]:
+    if config.path.is_file():
+        yield Finding("ok", "config", str(config.path))
+    else:
+        advice = "`vs-tui config init` writes a commented one"
+        yield Finding("ok", "config", f"{config.path} does not exist: defaults", advice)
+    origins = {name: origin for name, origin in config.origins.items() if name != "token"}
+    if origins:
+        found = ", ".join(f"{name} from {origin}" for name, origin in sorted(origins.items()))
+        yield Finding("ok", "settings", found)
+
+
+def _names(config: Config) -> Iterator[Finding]:
+    """Names in the configuration that are only read when they are needed."""
+    try:
+        writer_settings(config)
+    except ConfigError as error:
+        found = f"{config.path}: {error}"
+        yield Finding("fail", "correlation", found, "no receiver starts before it is mended")
+    try:
+        yield Finding("ok", "mappings", f"{len(sources())} sources, {len(config.sources)} of yours")
+    except ConfigError as error:
+        found = f"{config.path}: {error}"
+        yield Finding("fail", "mappings", found, "no receiver starts before it is mended")
+    try:
+        check_keys(config)
+    except ConfigError as error:
+        yield Finding("fail", "keys", str(error), "no dashboard starts before it is mended")
+    for name, text in config.views.items():
+        try:
+            filters.parse(text)
+        except ValueError as error:
+            yield Finding("warn", "views", f"{name}: {error}", f"mend it in {config.path}")
+
+
+def _clock() -> Finding:
+    built = Path(__file__).stat().st_mtime
+    # The program cannot be younger than now: then the clock stands wrong.
+    if time.time() < built - 86_400:
+        return Finding(
+            "fail",
+            "clock",
+            f"{to_the_second(now())} is before this program was installed",
+            "set the clock (timedatectl set-ntp true): signed webhooks expire after 5 minutes",
+        )
+    return Finding("ok", "clock", to_the_second(now()))
+
+
+def _secrets(config: Config) -> Iterator[Finding]:
+    if config.no_auth:
+        yield Finding(
+            "warn", "auth", "open: no_auth is set", "remove it before a tunnel points here"
+        )
+    if not config.secrets.token:
+        yield Finding("warn", "secrets", "none yet", "the first start of `vs-tui` creates them")
+    elif readable_by_others(config.secrets_path):
+        yield Finding(
+            "fail",
+            "secrets",
+            f"{config.secrets_path} is readable by other users",
+            f"chmod 600 {config.secrets_path}",
+        )
+    else:
+        yield Finding(
+            "ok", "secrets", f"set for {len(config.secrets.sources)} sources, and a token"
+        )
+
+
+def _user() -> Finding:
+    if os.geteuid() == 0:
+        return Finding(
+            "warn", "user", "root", "run it as a user of its own; it needs no privileges"
+        )
+    return Finding("ok", "user", "not root")
+
+
+def _sqlite() -> Finding:
+    version = sqlite3.sqlite_version_info
+    if version < FIXED_SQLITE:
+        return Finding(
+            "warn",
+            "sqlite",
+            f"{sqlite3.sqlite_version} has the WAL-reset bug",
+            "harmless with one receiver a file; a Python with SQLite 3.51.3 or later is free of it",
+        )
+    return Finding("ok", "sqlite", sqlite3.sqlite_version)
+
+
+def _http_parser() -> Finding:
+    from aiohttp import http_parser
+
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        return Finding(
+            "warn", "http parser", "pure Python", "install an aiohttp wheel with its C extension"
+        )
+    return Finding("ok", "http parser", "C")
+
+
+def _log(config: Config) -> Iterator[Finding]:
+    """Whether the shared log can be reached and written."""
+    if config.log is None:
+        return
+    from vs_tui.cli.shared_log import look
+
+    try:
+        found = asyncio.run(look(config, config.log))
+    except Explained as error:
+        advice = "senders get 503 until it answers; dashboards show what they have read"
+        yield Finding("fail", "log", str(error), advice)
+        return
+    held = "wait for a transaction" in found
+    advice = "see pg_stat_activity: nodes read below the oldest transaction that writes"
+    yield Finding("warn" if held else "ok", "log", f"{config.log}: {found}", advice if held else "")
+
+
+def _receiver(config: Config) -> Finding:
+    address = f"{f'[{config.host}]' if ':' in config.host else config.host}:{config.port}"
+    if config.port == 0:
+        return Finding("ok", "receiver", "port 0: any free one")
+    began = time.time()
+    try:
+        with urllib.request.urlopen(f"http://{address}/readyz", timeout=2) as response:
+            sent = response.headers.get("Date", "")
+    except urllib.error.HTTPError as error:
+        return Finding("fail", "receiver", f"{address} is not ready", _reason(error))
+    except OSError:
+        with socket.socket() as probe:
+            taken = probe.connect_ex((config.host or "127.0.0.1", config.port)) == 0
+        if taken:
+            return Finding(
+                "fail", "receiver", f"{address} is another program", "choose another with --port"
+            )
+        return Finding("ok", "receiver", f"not running at {address}", "start it with `vs-tui`")
+    return Finding("ok", "receiver", f"ready at {address}{_skew(sent, began)}")
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    """Why the receiver is not ready; its own message says what to do."""
+    try:
+        return str(json.loads(error.read(4_096))["detail"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return f"it answers {error.code}: see its log, or whether another program has the port"
+
+
+def _skew(sent: str, began: float) -> str:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        skew = abs(parsedate_to_datetime(sent).timestamp() - began)
+    except (TypeError, ValueError):
+        return ""
+    return f", its clock is {skew:.0f} s off" if skew > 5 else ""
+
+
+def _tunnel(config: Config) -> Finding:
+    found = shown_url(config.public_url) or agent_url(config.port)
+    if not found:
+        return Finding(
+            "ok", "tunnel", "none seen", f"`ngrok http {config.port}` makes this port reachable"
+        )
+    if config.no_auth:
+        level = "warn" if config.no_auth_public else "fail"
+        return Finding(level, "tunnel", f"{found} is open to everyone", "remove no_auth now")
+    return Finding("ok", "tunnel", found)

@@ -10,9 +10,16 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from vs_tui.cli.client import Client, Report
-from vs_tui.cli.custom_event import SpanId, end_body, named_span, new_span, start_body
-from vs_tui.cli.manual import USAGE, add_command
-from vs_tui.cli.span_options import add_span_options, tags_of
+from vs_tui.cli.commands import USAGE, add_command
+from vs_tui.cli.custom_event import (
+    SpanId,
+    add_span_options,
+    end_body,
+    named_span,
+    new_span,
+    start_body,
+    tags_of,
+)
 
 DEFAULT_TYPE: Final = "build"
 
@@ -47,7 +54,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "event",
-        help="start or end a span from a script",
         description="Tell the receiver that something starts or ends.",
         epilog=_EXAMPLES,
     )

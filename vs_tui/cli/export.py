@@ -7,8 +7,8 @@ import sys
 import time
 from typing import Any, Final
 
+from vs_tui.cli.commands import UsageError, add_command
 from vs_tui.cli.common import add_store_options, load_config
-from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.config import ConfigError
 from vs_tui.log.address import LogAddress, check_schema_name, parse_log_url
 from vs_tui.model.time import SECOND, parse_duration
@@ -20,7 +20,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "export",
-        help="keep the SQL views as tables in PostgreSQL",
         description="Copies the views of docs/sql.md (spans, links, deployments, changes, "
         "incidents) into tables of the same names, all in one transaction. Traces and metrics "
         "leave by OTLP instead: see [export] of the configuration.",

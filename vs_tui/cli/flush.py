@@ -8,15 +8,14 @@ import sys
 from typing import Any
 
 from vs_tui.cli.client import Client
+from vs_tui.cli.commands import add_command
 from vs_tui.cli.event import explain
-from vs_tui.cli.manual import add_command
 
 
 def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "flush",
-        help="send events that were spooled while the receiver was down",
         description="Send the events of `vs-tui event`, `vs-tui run` and `vscli` that could not be "
         "sent at once, in order, each once. The next call of any of them does the same.",
         epilog="""

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
+from vs_tui.cli.commands import USAGE, UsageError, add_command
 from vs_tui.cli.common import CommandError, moment, now, receiver
 from vs_tui.cli.importing import github, gitlab, jira
+from vs_tui.cli.importing.api import Api
 from vs_tui.cli.importing.model import Forbidden, Settings, Step
 from vs_tui.cli.importing.progress import Bar, Progress, read_progress
 from vs_tui.cli.importing.sending import Sender
-from vs_tui.cli.importing.web import Api
-from vs_tui.cli.manual import USAGE, UsageError, add_command
 from vs_tui.config import data_dir
 from vs_tui.model.display import clean
 from vs_tui.model.time import (
@@ -105,7 +105,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "import",
-        help="backfill history from GitHub, GitLab or Jira",
         description="Read a tool's history with its REST API, so that the dashboard and the DORA "
         "figures do not begin with the day of the installation.",
         epilog=_EPILOG,

@@ -10,8 +10,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from vs_tui.cli.commands import add_command
 from vs_tui.cli.common import CommandError, receiver
-from vs_tui.cli.manual import add_command
 from vs_tui.model.request_signing import signed_body, signed_head
 from vs_tui.model.vocabulary import PIN_ATTRIBUTE, cuts
 
@@ -41,7 +41,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "link",
-        help="show, pin or cut the links between spans",
         description="Spans are linked by what they have in common; a decision of yours beats "
         "every rule and survives a rebuild. It is sent to the running receiver (VS_URL, VS_TOKEN "
         "or the configuration).",

@@ -8,10 +8,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import orjson
+
+from vs_tui.api.standings import STANDING
+from vs_tui.cli.commands import USAGE, add_command, whole_number
 from vs_tui.cli.common import add_store_options, load_config, now
-from vs_tui.cli.manual import USAGE, add_command, whole_number
+from vs_tui.model.display import clean, escaped_json
 from vs_tui.model.time import Instant, format_duration, to_datetime
 from vs_tui.model.vocabulary import Link, Span
+from vs_tui.traces.standing import Standing
 
 PAGE: Final = 1_000
 """Spans in memory at a time."""
@@ -30,7 +35,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "ls",
-        help="list spans that match a filter",
         description="The filter is the dashboard's: words, team:core, kind:deploy, state:failed, "
         "dur>10m, age<7d, -is:draft ...",
         epilog="""
@@ -106,7 +110,6 @@ async def _list(args: argparse.Namespace, show: Callable[[Found], None]) -> None
 
 async def _list_traces(args: argparse.Namespace) -> None:
     """Print where traces stand. ValueError for a wrong filter or order."""
-    from vs_tui.cli.trace_rows import TRACE_HEADER, trace_json_line, trace_row
     from vs_tui.store.queries.reader import SqliteReader
     from vs_tui.traces.board import ORDERS, ordered
 
@@ -175,3 +178,39 @@ def row(span: Span) -> str:
         clean(span.ref),
     )
     return "  ".join(cells)
+
+
+_SIGNS = {"": "-", "open": "o", "running": "*", "done": "+", "waiting": "=", "failed": "x",
+          "expected": ".", "silent": "?", "dropped": "-", "followed": "!",
+          "shipped": "~"}  # fmt: skip
+
+
+TRACE_HEADER = "  ".join((
+    f"{'SECTION':<11}", "TRACK ", f"{'NEXT':<22}", f"{'WHO':<18}", f"{'FOR':>8}", f"{'USUAL':>6}",
+    f"{'PROJECT':<20}", "TRACE",
+))  # fmt: skip
+
+
+def trace_row(row: Standing, now: Instant) -> str:
+    """One aligned line: section, next action, who acts, since when, and the trace."""
+    action = row.action
+    what = f"{action.verb} {action.what}".strip()
+    who = ", ".join(action.who) or action.nobody
+    ratio = row.over(now)
+    track = "".join(_SIGNS[cell.mark] for cell in row.cells)
+    cells = (
+        f"{row.section.value:<11}",
+        track,
+        f"{clean(what)[:22] or '-':<22}",
+        f"{clean(who)[:18] or '-':<18}",
+        f"{format_duration(row.waited(now)):>8}",
+        f"{f'{ratio:.1f}x' if ratio is not None else '-':>6}",
+        f"{clean(row.project)[:20] or '-':<20}",
+        clean(f"{row.label} {row.title}".strip())[:80],
+    )
+    return "  ".join(cells)
+
+
+def trace_json_line(row: Standing, now: Instant) -> str:
+    """One JSON object."""
+    return escaped_json(orjson.dumps(STANDING.write(row, now)).decode())

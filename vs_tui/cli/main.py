@@ -8,8 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from vs_tui import __version__
-from vs_tui.cli.commands import COMMANDS, command_module
-from vs_tui.cli.manual import USAGE, UsageError, to_the_end
+from vs_tui.cli.commands import COMMANDS, USAGE, UsageError, command_module, to_the_end
 from vs_tui.model.errors import Explained
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from vs_tui.cli.commands import UsageError, add_command
 from vs_tui.cli.common import (
     CommandError,
     SourceName,
@@ -15,7 +16,6 @@ from vs_tui.cli.common import (
     moment,
     new_file,
 )
-from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.log.recording import Delivery, format_line
 from vs_tui.model.display import escaped_json
 
@@ -24,7 +24,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "record",
-        help="write deliveries to a file that replay reads",
         description="Writes stored deliveries with the headers that matter and their bodies, one a "
         "line. Tokens, signatures and cookies are never stored and never written.",
         epilog="""

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
+from vs_tui.cli.commands import UsageError, add_command
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now, receiver
-from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.cli.progress_line import Line, gauge
 from vs_tui.config import Config
 from vs_tui.log.recording import Delivery, pace, read, whole_seconds
@@ -36,7 +36,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "replay",
-        help="send recorded deliveries",
         description="Sends the deliveries of recordings (files or folders of .jsonl) in the order "
         "of their times: to a running receiver with --to URL, else straight into the database.",
         epilog="""

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from vs_tui.cli.commands import USAGE, add_command
 from vs_tui.cli.common import add_store_options, load_config, now
-from vs_tui.cli.manual import USAGE, add_command
 
 if TYPE_CHECKING:
     from vs_tui.export.report_tables import Column

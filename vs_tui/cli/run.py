@@ -16,19 +16,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from vs_tui.cli.commands import USAGE, add_command
 from vs_tui.cli.custom_event import (
     SpanId,
+    add_span_options,
     end_body,
     new_context,
     new_span,
     now,
     read_context,
     start_body,
+    tags_of,
 )
 from vs_tui.cli.git_context import Checkout, service_of, who
 from vs_tui.cli.git_context import parent as parent_reference
-from vs_tui.cli.manual import USAGE, add_command
-from vs_tui.cli.span_options import add_span_options, tags_of
 
 if TYPE_CHECKING:
     from vs_tui.cli.client import Client, Report
@@ -65,7 +66,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "run",
-        help="run a command as a span",
         usage="vs-tui run [--type T] [--name N] [--environment E] [--service S] [--tag 'K|V'] "
         "-- CMD...",
         description="Run a command and report when it starts and how it ends.",

@@ -122,7 +122,7 @@ class Runtime:
         dashboard answers keys meanwhile."""
         await asyncio.to_thread(import_module, "vs_tui.api.server")
         from vs_tui.api.server import Receiver
-        from vs_tui.cli.source_setup import with_new_secrets
+        from vs_tui.cli.reachability import with_new_secrets
 
         self.config = await asyncio.to_thread(with_new_secrets, self.config)
         if self._asked is None:

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from vs_tui.cli.commands import add_command
 from vs_tui.cli.common import CommandError, add_store_options, now, write_private
-from vs_tui.cli.manual import add_command
 from vs_tui.config import Config, load
 from vs_tui.model.time import Instant
 
@@ -46,7 +46,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "screenshot",
-        help="render the dashboard's views to files",
         description="Writes NAME-WIDTHxHEIGHT.svg and .txt of every view. Without --db it shows "
         "the sample story, the same on every day: this is how screenshots/ is made.",
         epilog="""

@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Any
 
+from vs_tui.cli.commands import UsageError, add_command
 from vs_tui.cli.common import CommandError, SecretName, add_store_options, load_config
-from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.config import Config, rotate, write_secrets
 from vs_tui.config.secrets import (
     SCOPES,
@@ -23,7 +23,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "secret",
-        help="show or rotate secrets; add, list and revoke named tokens",
         description="Secrets live in secrets.toml beside the configuration, readable by you only. "
         "After a rotation the old secret stays valid beside the new one until the next rotation, "
         "so that the tool can be changed without losing a delivery. A named token has one right: "

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vs_tui.cli.commands import UsageError
 from vs_tui.cli.common import now
-from vs_tui.cli.manual import UsageError
 from vs_tui.config import Config, ConfigError
 from vs_tui.log.address import SCHEMES, LogAddress, parse_log_url
 from vs_tui.log.delivery import FORGET_PATH, PRUNE_PATH, decision

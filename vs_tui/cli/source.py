@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vs_tui.cli.commands import UsageError, add_command
 from vs_tui.cli.common import CommandError, SourceName, load_config, now
-from vs_tui.cli.manual import UsageError, add_command
 from vs_tui.model.display import clean
 from vs_tui.model.limits import Limits
 from vs_tui.model.time import iso
@@ -25,7 +25,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "source",
-        help="list sources, or see what one makes of a body",
         description="`test` reads a body as the receiver would and prints the events that it "
         "makes; nothing is stored or sent. `show` prints a mapped source or a preset as TOML-like "
         "settings to copy. `list` prints all sources with their paths.",

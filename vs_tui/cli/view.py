@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+from vs_tui.cli.commands import add_command
 from vs_tui.cli.common import (
     CommandError,
     add_log_option,
@@ -32,7 +33,6 @@ from vs_tui.cli.dashboard import (
     show_figures,
 )
 from vs_tui.cli.http_wire import is_loopback
-from vs_tui.cli.manual import add_command
 from vs_tui.config import Config, take_secrets_out
 from vs_tui.log.address import SCHEMES
 from vs_tui.model.limits import Retention
@@ -60,7 +60,6 @@ def register(subparsers: Any) -> None:
     parser = add_command(
         subparsers,
         "view",
-        help="the dashboard alone, read-only, on a database or a remote receiver",
         description="Any number of them beside a running receiver: by file on the same machine, by "
         "URL and token from another one. Nothing is written. A remote one reconnects by itself and "
         "says when it is stale.",
@@ -115,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _view(config: Config, args: argparse.Namespace, url: str, at: Instant | None) -> int:
     from vs_tui.cli.config_watch import following, for_dashboard
-    from vs_tui.cli.source_setup import connections
+    from vs_tui.cli.reachability import connections
     from vs_tui.tui.app import VsTuiApp
 
     check_keys(config)
@@ -146,7 +145,7 @@ async def _remote(config: Config, args: argparse.Namespace, url: str) -> _Opened
     """Read a receiver elsewhere; its secrets stay there."""
     from vs_tui.api.remote_connection import parse_address
     from vs_tui.api.remote_reader import HttpReader
-    from vs_tui.cli.source_setup import connections
+    from vs_tui.cli.reachability import connections
 
     try:
         address, token = parse_address(url)
@@ -171,7 +170,7 @@ async def _remote(config: Config, args: argparse.Namespace, url: str) -> _Opened
 
 async def _local(config: Config, args: argparse.Namespace) -> _Opened:
     """Read a database of this machine, beside its receiver."""
-    from vs_tui.cli.tunnel import find_public_url
+    from vs_tui.cli.reachability import find_public_url
     from vs_tui.store.queries.reader import SqliteReader
 
     in_force = config

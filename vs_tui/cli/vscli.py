@@ -14,10 +14,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from vs_tui.cli.client import Client
-from vs_tui.cli.custom_event import end_body, named_span, new_span, start_body
+from vs_tui.cli.commands import USAGE, to_the_end
+from vs_tui.cli.custom_event import (
+    add_span_options,
+    end_body,
+    named_span,
+    new_span,
+    start_body,
+    tags_of,
+)
 from vs_tui.cli.event import checked_type, send
-from vs_tui.cli.manual import USAGE, to_the_end
-from vs_tui.cli.span_options import add_span_options, tags_of
 
 DEFAULT_TYPE: Final = "deploy"
 """ValueStream's default."""

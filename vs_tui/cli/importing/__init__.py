@@ -1,7 +1,6 @@
 """Import of history: objects from a tool's REST API become deliveries in the shape of its webhooks,
 so the same adapters read both.
 
-`web` sends requests and `lists` reads pages; `github`, `gitlab` and `jira` know what to request and
-how to write it as webhooks; `sending` posts to the receiver; `progress` remembers how far an import
-got.
+`api` sends requests and reads lists; `github`, `gitlab` and `jira` know what to request and how to
+write it as webhooks; `sending` posts to the receiver; `progress` remembers how far an import got.
 """

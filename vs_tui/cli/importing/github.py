@@ -11,10 +11,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
-from vs_tui.cli.importing.history import Commit, Push, pushes
-from vs_tui.cli.importing.lists import Lists
-from vs_tui.cli.importing.model import Delivery, Forbidden, Page, Settings, Step, delivery, objects
-from vs_tui.cli.importing.web import Answer, Api
+from vs_tui.cli.importing.api import Answer, Api, Lists
+from vs_tui.cli.importing.model import (
+    Commit,
+    Delivery,
+    Forbidden,
+    Page,
+    Push,
+    Settings,
+    Step,
+    delivery,
+    objects,
+    pushes,
+)
 from vs_tui.model.time import parse_instant
 
 DEFAULT_URL: Final = "https://api.github.com"

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
+from vs_tui.cli.importing.api import Api
 from vs_tui.cli.importing.model import Delivery, Forbidden, Page, Settings, Step, delivery, objects
-from vs_tui.cli.importing.web import Api
 from vs_tui.model.time import DAY, iso, parse_instant
 
 DEFAULT_URL: Final = ""

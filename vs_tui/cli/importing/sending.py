@@ -10,9 +10,9 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from vs_tui.cli.commands import UsageError
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.importing.model import Delivery
-from vs_tui.cli.manual import UsageError
 from vs_tui.model.request_signing import signed_delivery, signed_head
 
 _ATTEMPTS: Final = 5

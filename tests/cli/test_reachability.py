@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from vs_tui.cli.tunnel import agent_url, find_public_url
+from vs_tui.cli.reachability import agent_url, find_public_url
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def test_a_newer_agent_that_lists_endpoints_alone() -> None:
 
 
 def test_an_agent_that_is_silent_is_not_waited_for(monkeypatch) -> None:
-    monkeypatch.setattr("vs_tui.cli.tunnel.SECONDS", 0.05)
+    monkeypatch.setattr("vs_tui.cli.reachability.SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert agent_url(5000, f"http://127.0.0.1:{silent.getsockname()[1]}/api") == ""
 

@@ -6,14 +6,14 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Final
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from vs_tui.cli.common import CommandError
-from vs_tui.cli.importing.model import Forbidden
+from vs_tui.cli.importing.model import Forbidden, objects
 
 TIMEOUT: Final = 60.0
 ATTEMPTS: Final = 6
@@ -190,6 +190,41 @@ class Api:
         until = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
         self._notice(f"{why}: going on at {until}")
         time.sleep(seconds)
+
+
+PAGE: Final = 100
+"""Objects a page."""
+
+
+class Lists:
+    """The lists below one project's address, requested newest first.
+
+    If an object changes meanwhile, it moves others to a later page, where they are read twice; its
+    own webhook or the next import reports the change. Oldest first, it would move others to a page
+    that was read already, and they would be missed.
+    """
+
+    def __init__(self, api: Api, project: str) -> None:
+        self._api = api
+        self._project = project
+
+    def page(self, cursor: str, path: str, **query: object) -> Answer:
+        """The page at a cursor; the empty cursor means the first page."""
+        if cursor:
+            return self._api.get(cursor)
+        return self._api.get(f"{self._project}/{path}", per_page=PAGE, **query)
+
+    def every(self, path: str, field: str = "", **query: object) -> Iterator[dict[str, Any]]:
+        """Every object of a list, over all pages; `field` names the list in an answer."""
+        answer = self.page("", path, **query)
+        while True:
+            value = answer.value
+            if field:
+                value = value.get(field) if isinstance(value, dict) else None
+            yield from objects(value)
+            if not answer.next:
+                return
+            answer = self._api.get(answer.next)
 
 
 def _asked_delay(status: int, headers: Mapping[str, str]) -> float | None:

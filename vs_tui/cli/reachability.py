@@ -1,17 +1,25 @@
-"""Find the public URL of the receiver: the configured one, else that of an ngrok agent on this
-machine, whose local API reports it."""
+"""How tools reach the receiver, and which settings let others reach it, too.
+
+The public URL is the configured one, else that of an ngrok agent on this machine, whose local API
+reports it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vs_tui.cli.common import CommandError
 from vs_tui.cli.http_wire import is_loopback
-from vs_tui.config import Config
+from vs_tui.config import Config, Secrets, complete_secrets, readable_by_others
 from vs_tui.model.display import shown_url
+from vs_tui.tui.source_status import Connection
 
 AGENT: Final = "http://127.0.0.1:4040/api"
 SECONDS: Final = 0.5
@@ -93,3 +101,63 @@ def _leads_to(address: str, port: int) -> bool:
         return address == str(port) or parts.port == port
     except ValueError:
         return False
+
+
+def connections(config: Config, *, with_secrets: bool = True) -> Sequence[Connection]:
+    """One connection for each source; imports every adapter. Without secrets on a machine that is
+    not the receiver's."""
+    from vs_tui.sources.registry import sources
+
+    secrets = config.secrets if with_secrets else Secrets()
+    found = []
+    for source in sources().values():
+        own = next(iter(secrets.sources.get(source.name, ())), "")
+        signs = bool(own) or (not with_secrets and bool(source.signature_headers))
+        found.append(
+            Connection(
+                name=source.name,
+                title=source.title,
+                paths=tuple(source.paths),
+                proof=_header(source.signature_headers) if signs else "",
+                token_in_url=source.token_in_url,
+                kept_as=source.name if signs else "token",
+                secret=own or secrets.token,
+                token=secrets.token,
+                form=getattr(source, "form", None),  # a package's source may be any object
+            )
+        )
+    return found
+
+
+def with_new_secrets(config: Config) -> Config:
+    """The configuration with a secret for every signing source: a new source, such as one of a
+    package installed later, has none yet. Unchanged with --no-auth."""
+    from vs_tui.sources.registry import signing_sources
+
+    if config.no_auth or config.secrets_path == Path():
+        return config
+    stored = complete_secrets(config.secrets_path, signing_sources)
+    sources = {**stored.sources, **config.secrets.sources}
+    return replace(config, secrets=replace(config.secrets, sources=sources))
+
+
+def _header(names: Sequence[str]) -> str:
+    """The first of a tool's headers, in the case of its documentation."""
+    return "-".join(part.capitalize() for part in names[0].split("-")) if names else ""
+
+
+def risks(config: Config) -> Iterator[str]:
+    """One sentence for each, with what to do."""
+    if os.geteuid() == 0:
+        yield "running as root: run it as a user of its own, it needs no privileges"
+    if config.log and config.log.has_password and config.origins.get("log") == "flag":
+        yield "the password in --log shows in `ps`: use PGPASSFILE, VS_LOG_FILE or [log] url"
+    for path in (config.secrets_path, config.path):
+        # The configuration is no secret by itself; commands and URLs in it may hold one.
+        if readable_by_others(path) and (path == config.secrets_path or _may_hold_secrets(config)):
+            yield f"{path} can be read by other users: chmod 600 {path}"
+
+
+def _may_hold_secrets(config: Config) -> bool:
+    stored = config.log is not None and config.log.has_password
+    return stored or "@" in config.public_url or bool(config.watch_command)
