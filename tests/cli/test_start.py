@@ -15,6 +15,7 @@ from tests.benchmarks.test_dashboard import make_database, painted
 
 UNTIL_ROWS = """
 import os, sys
+bare = set(sys.modules)  # what this machine's Python brings along
 from pathlib import Path
 from vs_tui.tui.driver import TerminalDriver
 
@@ -23,7 +24,8 @@ write = TerminalDriver.write
 def noting(self, data):
     noted = Path(os.environ["NOTED"])
     if "service-" in data and not noted.exists():
-        modules = {name: getattr(module, "__file__", "") for name, module in sys.modules.items()}
+        modules = {name: getattr(module, "__file__", "") for name, module in sys.modules.items()
+                   if name not in bare}
         noted.write_text("\\n".join(f"{name} {file or ''}" for name, file in modules.items()))
     write(self, data)
 
