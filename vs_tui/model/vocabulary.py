@@ -96,6 +96,8 @@ class Key(NamedTuple):
 
 PREFIX_KINDS: Final = frozenset({"commit", "built"})
 """Kinds of keys whose values match by prefix, because people shorten commits."""
+ANY_SCOPE: Final = PREFIX_KINDS | {"artifact"}
+"""Kinds of keys that may match across scopes."""
 
 
 class Rule(StrEnum):

@@ -11,6 +11,7 @@ import orjson
 
 from vs_tui.model.keys import is_moving
 from vs_tui.model.vocabulary import (
+    ANY_SCOPE,
     PREFIX_KINDS,
     Event,
     Key,
@@ -105,12 +106,16 @@ def span_of(row: Sequence[Any]) -> Span:
 
 
 def token(key: Key) -> str:
-    """The indexed form of a key: kind and value; commits by their first seven digits."""
-    return token_of(key.kind, key.value)
+    """The indexed form of a key, equal for all keys that may match it: kind, value, and the scope
+    where it must be the same. Commits are indexed by their first seven digits."""
+    return token_of(key.kind, key.value, key.scope)
 
 
-def token_of(kind: str, value: str) -> str:
-    return f"{kind}:{value[:7].lower() if kind in PREFIX_KINDS else value}"
+def token_of(kind: str, value: str, scope: str) -> str:
+    if kind in PREFIX_KINDS:
+        return f"{kind}:{value[:7].lower()}"
+    # Without the scope, each repository's number 12 is offered by all of them, and is crowded.
+    return f"{kind}:{value}@{scope}" if scope and kind not in ANY_SCOPE else f"{kind}:{value}"
 
 
 def key_rows(owner: str, events: Iterable[Event]) -> tuple[list[Row], list[Row]]:
@@ -119,7 +124,7 @@ def key_rows(owner: str, events: Iterable[Event]) -> tuple[list[Row], list[Row]]
     told = list(events)
     return (
         [
-            (token_of(kind, value), level_of, scope, value, owner, via)
+            (token_of(kind, value, scope), level_of, scope, value, owner, via)
             for level_of, (kind, value, scope, via) in dict.fromkeys(
                 [(level(e.operation), o) for e in told for o in e.offers]
                 + [(level(""), o) for o in offers_of(told) if o.kind == "ref"]
@@ -127,7 +132,7 @@ def key_rows(owner: str, events: Iterable[Event]) -> tuple[list[Row], list[Row]]
             if not is_moving(kind, value)
         ],
         [
-            (token_of(kind, value), owner, rule.value, scope, value, via, int(link_only))
+            (token_of(kind, value, scope), owner, rule.value, scope, value, via, int(link_only))
             for rule, (kind, value, scope, via), link_only in seeks_of(told)
             if not is_moving(kind, value)
         ],

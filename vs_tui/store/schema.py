@@ -189,7 +189,9 @@ CREATE TABLE levelled_offers (
     PRIMARY KEY (token, level, key, scope, value, via)
 ) WITHOUT ROWID;
 INSERT OR IGNORE INTO levelled_offers
-    SELECT o.token, CASE s.operation WHEN 'sprint' THEN 0 WHEN 'issue' THEN 1
+    SELECT CASE WHEN o.scope = '' OR substr(o.token, 1, instr(o.token, ':') - 1)
+        IN ('commit', 'built', 'artifact') THEN o.token ELSE o.token || '@' || o.scope END,
+        CASE s.operation WHEN 'sprint' THEN 0 WHEN 'issue' THEN 1
         WHEN 'pull_request' THEN 2 WHEN 'review' THEN 3 WHEN 'push' THEN 3 WHEN 'pipeline' THEN 4
         WHEN 'build' THEN 5 WHEN 'deploy' THEN 7 WHEN 'test' THEN 8 WHEN 'incident' THEN 9
         ELSE 6 END, o.scope, o.value, o.key, o.via
@@ -204,6 +206,8 @@ CREATE TABLE crowded_keys (
 ) WITHOUT ROWID;
 INSERT INTO crowded_keys
     SELECT token, level FROM offers GROUP BY token, level HAVING COUNT(DISTINCT key) > 30;
+UPDATE OR REPLACE seeks SET token = token || '@' || scope WHERE scope <> ''
+    AND substr(token, 1, instr(token, ':') - 1) NOT IN ('commit', 'built', 'artifact');
 DROP INDEX spans_targets;
 CREATE INDEX spans_shipped_to ON spans (service, environment, started_at, key)
     WHERE operation = 'deploy';
@@ -211,9 +215,9 @@ CREATE INDEX spans_shipped_of ON spans (service, started_at, key) WHERE operatio
 CREATE INDEX spans_incidents ON spans (service, started_at) WHERE operation = 'incident';
 CREATE INDEX spans_unfinished ON spans (parent_key) WHERE parent_key <> '' AND state < 4;
 """
-"""Adds the level of offers, and the keys that more than `correlation.CROWD` spans of one level
-offer. Also adds separate indexes for deploys and incidents, and one for the unfinished jobs of a
-run."""
+"""Adds the level of offers, the scope to the tokens of keys that match in one scope only, and the
+keys that more than `correlation.CROWD` spans of one level offer. Also adds separate indexes for
+deploys and incidents, and one for the unfinished jobs of a run."""
 
 _SET_POSITION: Final = """
 INSERT OR REPLACE INTO meta SELECT 'position', MAX(id) FROM deliveries HAVING COUNT(*) > 0;

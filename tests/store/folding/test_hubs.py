@@ -1,14 +1,16 @@
 """Keys that very many spans share: what a delivery costs does not grow with them, and their links
 are the same in every order of arrival."""
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
 
+from tests.sources import github_payloads as gh
 from tests.store.conftest import T, custom, ref
-from tests.store.tracing import World
+from tests.store.tracing import World, from_github
 from vs_tui.log import sqlite_log
 from vs_tui.log.delivery import Intake
 from vs_tui.model.keys import is_moving, is_moving_version
@@ -153,6 +155,30 @@ def test_many_keys_are_no_crowd() -> None:
     world.deliver(*deploy("1.0", "prod", 5))
     assert world.db.execute("SELECT * FROM crowded_keys").fetchall() == []
     assert world.parents()["customhttp-deploy-default-5"] == "customhttp-build-default-b"
+
+
+def test_each_repository_has_its_own_number_and_branch() -> None:
+    """However many repositories have a pull request 34 from a branch of that name."""
+
+    def deliveries(n: int) -> Iterator[Intake]:
+        commits = ({"sha": f"{n:05x}{side}" + "0" * 34} for side in "ab")
+        head, later = commits
+        for event, body in (
+            ("pull_request", gh.pull("opened", head=head)),
+            ("workflow_run", gh.run("requested", head_sha=later["sha"], head_commit=None)),
+        ):
+            text = json.dumps(body).replace("acme/api", f"acme/r{n}")
+            yield from_github(event, json.loads(text.replace("1296269", f"{2_000_000 + n}")))
+
+    world = World()
+    for n in range(CROWD + 5):
+        world.deliver(*deliveries(n))
+    sql = (
+        "SELECT l.rule, COUNT(*) FROM spans p JOIN spans c ON c.parent_key = p.key "
+        "AND c.operation = 'pipeline' AND c.project = p.project "
+        "JOIN links l ON (l.child, l.parent) = (c.key, p.key) GROUP BY 1"
+    )
+    assert world.db.execute(sql).fetchall() == [("change_number", CROWD + 5)]
 
 
 def test_a_crowd_that_was_pruned_is_none_any_more() -> None:
