@@ -6,10 +6,38 @@ from pathlib import Path
 
 import pytest
 
-from vs_tui.config import ConfigError
+from vs_tui.config import ConfigError, load
 from vs_tui.config.document import from_file
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import DAY, HOUR
+
+
+def test_a_team_has_its_people_by_all_their_names(tmp_path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[teams.core]\nprojects = ["acme/*"]\nusers = ["bob", "dan"]\n'
+        '[teams.web]\nusers = ["Zoë Ann"]\n'
+        '[people]\nbob = ["Bob Builder"]\nzoe = ["Zoe-Ann", "z@acme.example"]\n'
+    )
+    config = load(path, env={})
+    assert [team.users for team in config.teams.teams] == [
+        ("bob", "dan", "Bob Builder"),
+        ("Zoë Ann", "zoe", "Zoe-Ann", "z@acme.example"),
+    ]
+    assert config.teams.of("TP", "", "bob builder") == "core"
+    names = (
+        "Bob Builder",
+        "bob_builder",
+        "BOB",
+        "bob@acme.example",
+        "zoë.ann",
+        "dan",
+        "佐藤花",
+        "",
+    )
+    assert [config.people_names.of(name) for name in names] == [
+        *("bob", "bob", "bob", "bob", "zoe", "dan", "佐藤花", "")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -39,6 +67,7 @@ from vs_tui.model.time import DAY, HOUR
             '[log]\nschema = "a b"',
             "[log] schema is 'a b', which is no name of a schema; use lower-case letters, digits",
         ),
+        ('[people]\nann = ["Ann Lee"]\nbob = ["Ann"]', "people: 'Ann' is a name of ann and of bob"),
         ("teams = 1", "teams must be a table: [teams]"),
         ("[teams]\ncore = 1", "teams.core must be a table: [teams.core]"),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.sources import github_payloads as gh
 from tests.traces.test_next_action import (
     CI_FAILED,
     CI_PASSED,
@@ -23,11 +24,25 @@ from tests.traces.test_next_action import (
     ticket,
 )
 from tests.traces.test_waits import T, change, span
-from vs_tui.model.teams import Environments
+from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import DAY, HOUR, MINUTE
 from vs_tui.model.vocabulary import Status
 from vs_tui.traces.next_action import Section
 from vs_tui.traces.standing import CELLS, Custom, Standing, Waits, custom_of, standing
+
+PEOPLE = People({"bob": ("Bob Builder", "bbuilder@acme.example"), "cid": ()})
+
+
+def test_a_person_is_one_whatever_the_tool_calls_the_person() -> None:
+    """Jira knows the assignee by a display name, GitHub the author by a login."""
+    assigned = ticket(("In Progress", "indeterminate"))
+    assert row(assigned).action.who == ("Bob Builder",)
+    assert row(assigned, people=PEOPLE).action.who == ("bob",)
+    failed = [pull(), *CI_FAILED]
+    assert row(failed, people=PEOPLE).action.who == row(failed).action.who == ("bob",)
+    asked = pull(requested_reviewers=[gh.user("Cid"), gh.user("cid"), gh.user("zoe")])
+    assert row([asked], people=PEOPLE).action.who == ("cid", "zoe"), "each once; others as told"
+
 
 SIGNS = {"": " ", "open": "o", "running": "*", "done": "+", "waiting": "=", "failed": "x",
          "expected": ".", "silent": "?", "dropped": "-", "followed": "!"}  # fmt: skip

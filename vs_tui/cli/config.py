@@ -58,6 +58,10 @@ TEMPLATE = """\
 # projects = ["acme/api", "infra-*"]
 # users = ["bob"]
 
+# The names that a person has in the tools, where they differ.
+# [people]
+# bob = ["Bob Builder", "bob.builder"]
+
 # [environments]
 # production = ["prod", "production", "live-*"]
 
@@ -166,6 +170,8 @@ def effective(config: Config) -> dict[str, dict[str, Any]]:
 def _plain(name: str, value: Any) -> Any:
     if name == "teams":
         return {t.name: {"projects": list(t.projects), "users": list(t.users)} for t in value.teams}
+    if name == "people_names":
+        return {login: list(names) for login, names in value.names.items()}
     if name == "environments":
         return {key: list(globs) for key, globs in value.globs.items()}
     if name == "timeouts":

@@ -118,7 +118,11 @@ async def _list_traces(args: argparse.Namespace) -> None:
         raise ValueError(f"sort '{args.sort}' is not known for traces; use {', '.join(ORDERS)}")
     config = load_config(args)
     reader = await SqliteReader(
-        config.db, now, environments=config.environments, thresholds=config.thresholds
+        config.db,
+        now,
+        environments=config.environments,
+        thresholds=config.thresholds,
+        people=config.people_names,
     ).open()
     try:
         board = await reader.board(" ".join(args.filter))

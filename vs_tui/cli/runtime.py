@@ -115,6 +115,7 @@ class Runtime:
             export_trouble=lambda: "; ".join(filter(None, (e.told for e in self.exporters))),
             environments=self.config.environments,
             thresholds=self.config.thresholds,
+            people=self.config.people_names,
         ).open()
 
     async def listen(self) -> str:
@@ -189,7 +190,9 @@ class Runtime:
         await self.writer.reconfigure(writer_settings(config))
         for reader in (self.reader, self._asked):
             if reader is not None:
-                reader.reconfigure(config.teams.names, config.environments, config.thresholds)
+                reader.reconfigure(
+                    config.teams.names, config.environments, config.thresholds, config.people_names
+                )
         if not self.url:
             return
         self.receiver.reconfigure(self.config)

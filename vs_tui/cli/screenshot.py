@@ -104,6 +104,7 @@ async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:
         team_names=config.teams.names,
         environments=config.environments,
         thresholds=config.thresholds,
+        people=config.people_names,
     ).open()
     reports = Reports(reader, config, clock)
     setup = replace(

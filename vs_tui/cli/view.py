@@ -183,7 +183,12 @@ async def _local(config: Config, args: argparse.Namespace) -> _Opened:
     async def take_over(found: Reread) -> None:
         nonlocal in_force
         in_force = found.config
-        local.reconfigure(in_force.teams.names, in_force.environments, in_force.thresholds)
+        local.reconfigure(
+            in_force.teams.names,
+            in_force.environments,
+            in_force.thresholds,
+            in_force.people_names,
+        )
 
     following = await _follow(config)
     trouble = (lambda: following.trouble) if following else (lambda: "")
@@ -194,6 +199,7 @@ async def _local(config: Config, args: argparse.Namespace) -> _Opened:
             team_names=config.teams.names,
             environments=config.environments,
             thresholds=config.thresholds,
+            people=config.people_names,
             trouble=trouble,
         ).open()
     except BaseException:

@@ -17,7 +17,7 @@ from vs_tui.metrics.rules import DeploymentRule, MetricRules, Service
 from vs_tui.model.filters import FilterError, parse
 from vs_tui.model.limits import Limits, Retention, parse_size
 from vs_tui.model.settings import SIGNALS, ExportSettings, Thresholds
-from vs_tui.model.teams import DEFAULT_ENVIRONMENTS, Environments, Team, Teams
+from vs_tui.model.teams import DEFAULT_ENVIRONMENTS, Environments, People, Team, Teams
 from vs_tui.model.time import Duration, parse_duration
 
 if TYPE_CHECKING:
@@ -79,6 +79,9 @@ def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
             found = interpret(_table(section, table))
             if found:  # an empty table says nothing: what it would set stays the default's
                 values[name] = found
+    if "people_names" in values and "teams" in values:
+        named_in = values["people_names"].named_in
+        values["teams"] = Teams(tuple(map(named_in, values["teams"].teams)))
     if "db" in values:
         values["db"] = Path(values["db"]).expanduser()
     if "low_space" in values:
@@ -109,6 +112,13 @@ def _team(name: str, table: Any) -> Team:
     known = _table(f"teams.{name}", table, ("projects", "users"))
     found = {each: _strings(f"teams.{name}.{each}", value) for each, value in known.items()}
     return Team(name, **found)
+
+
+def _people(table: Mapping[str, Any]) -> People | None:
+    names = {login: _strings(f"people.{login}", v, '["Ana Lima"]') for login, v in table.items()}
+    found = People(names)
+    found.of("")  # two people with one name are refused
+    return found if names else None
 
 
 def _environments(table: Mapping[str, Any]) -> Environments | None:
@@ -337,6 +347,7 @@ def _strings(name: str, value: Any, example: str = '["acme/api", "infra-*"]') ->
 
 _TABLES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]]] = {
     "teams": ("teams", _teams),
+    "people": ("people_names", _people),
     "environments": ("environments", _environments),
     "spans": ("timeouts", _timeouts),
     "correlation": ("disabled_rules", _disabled),

@@ -12,7 +12,7 @@ from vs_tui.log.address import DEFAULT_SCHEMA, LogAddress
 from vs_tui.metrics.rules import MetricRules, Service
 from vs_tui.model.limits import LOW_SPACE, Limits, Retention
 from vs_tui.model.settings import DEFAULT_THRESHOLDS, ExportSettings, NotifyRule, Thresholds
-from vs_tui.model.teams import Environments, Teams
+from vs_tui.model.teams import Environments, People, Teams
 from vs_tui.model.time import DAY, HOUR, Duration
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Config:
     """Whether the dashboard shows names of people; False shows their roles."""
     watch_command: str = ""
     teams: Teams = field(default_factory=Teams)
+    people_names: People = field(default_factory=People)
+    """`[people]`: the names of a person in different tools."""
     environments: Environments = field(default_factory=Environments)
     metrics: MetricRules = field(default_factory=MetricRules)
     services: tuple[Service, ...] = ()

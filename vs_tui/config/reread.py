@@ -12,6 +12,7 @@ from vs_tui.config.model import Config
 
 AT_ONCE: Final[Mapping[str, str]] = {
     "teams": "[teams]",
+    "people_names": "[people]",
     "environments": "[environments]",
     "metrics": "[metrics]",
     "services": "[services]",

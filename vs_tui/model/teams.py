@@ -1,11 +1,13 @@
-"""Assign spans to teams by project glob and by user, and environments to classes by glob."""
+"""Assign spans to teams by project glob and by user, names to people, and environments to classes
+by glob."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 PRODUCTION: Final = "production"
@@ -81,6 +83,53 @@ class Teams:
     @property
     def names(self) -> Sequence[str]:
         return [team.name for team in self.teams]
+
+
+@dataclass(frozen=True)
+class People:
+    """The names that each person has in the tools: `[people] ana = ["Ana Lima"]`."""
+
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Login -> other names of the same person."""
+
+    def of(self, name: str) -> str:
+        """The login of the person with a name; the name itself if nobody is known by it. Case,
+        accents and separators do not matter, and of a mail address its name alone counts."""
+        return self._logins.get(plain_name(name), name)
+
+    def logins(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The logins of several people, each once."""
+        return tuple(dict.fromkeys(map(self.of, names)))
+
+    @cached_property
+    def _logins(self) -> Mapping[str, str]:
+        """ValueError if two people have one name."""
+        found: dict[str, str] = {}
+        for login, names in self.names.items():
+            for name in (login, *names):
+                other = found.setdefault(plain_name(name), login)
+                if other != login:
+                    raise ValueError(f"people: '{name}' is a name of {other} and of {login}")
+        return found
+
+    def named_in(self, team: Team) -> Team:
+        """The team with all names of its people as users."""
+        listed = {plain_name(user) for user in team.users}
+        others = [
+            name
+            for login, names in self.names.items()
+            if not listed.isdisjoint(map(plain_name, (login, *names)))
+            for name in (login, *names)
+        ]
+        return replace(team, users=tuple(dict.fromkeys((*team.users, *others))))
+
+
+@lru_cache(maxsize=4096)
+def plain_name(name: str) -> str:
+    """A name without case, accents, separators and the host of a mail address."""
+    local = name.partition("@")[0] or name
+    signs = unicodedata.normalize("NFKD", local).casefold()
+    return "".join(sign for sign in signs if sign.isalnum()) or name.casefold()
 
 
 def _tail(glob: str) -> str:

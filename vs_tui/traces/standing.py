@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
-from vs_tui.model.teams import Environments
+from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import Duration, Instant
 from vs_tui.model.vocabulary import Span, State, Status
 from vs_tui.traces.evidence import Evidence, Usual, is_approved, is_draft, is_incident
@@ -152,6 +152,7 @@ def standing(
     shipped: Sequence[Span] = (),
     around: Surroundings | None = None,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    people: People | None = None,
 ) -> Standing:
     """The row of a trace with at least one span."""
     custom, usual = custom or Custom(), usual or {}
@@ -159,6 +160,7 @@ def standing(
     root = next((span for span in spans if span.parent_key not in keys), spans[0])
     evidence = Evidence(spans, now, usual, custom.deploys_later, superseded, shipped)
     action = decide(evidence)
+    action = replace(action, who=people.logins(action.who)) if people else action
     incident = action.step if action.rule == "incident" else None
     named = incident or evidence.issue or evidence.change or root
     near = around or Surroundings()

@@ -14,7 +14,7 @@ from vs_tui.log import sqlite_log
 from vs_tui.model import filters
 from vs_tui.model.limits import READ_WAIT_SECONDS
 from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
-from vs_tui.model.teams import Environments
+from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store import clock as clocks
@@ -80,6 +80,7 @@ class SqliteReader:
         export_trouble: Callable[[], str] = lambda: "",
         environments: Environments | None = None,
         thresholds: Thresholds = DEFAULT_THRESHOLDS,
+        people: People | None = None,
     ) -> None:
         self.path = path
         self._clock = clock
@@ -88,6 +89,7 @@ class SqliteReader:
         self._export_trouble = export_trouble
         self._environments = environments or Environments()
         self._thresholds = thresholds
+        self._people = people or People()
         self._board: TraceBoard | None = None
         self._begun: OrderedDict[Hashable, _Begun] = OrderedDict()
         self._file = (0, 0)
@@ -95,10 +97,14 @@ class SqliteReader:
         self._waits_since = 0.0
 
     def reconfigure(
-        self, team_names: Sequence[str], environments: Environments, thresholds: Thresholds
+        self,
+        team_names: Sequence[str],
+        environments: Environments,
+        thresholds: Thresholds,
+        people: People,
     ) -> None:
         """Use other settings from now on."""
-        self._team_names = tuple(team_names)
+        self._team_names, self._people = tuple(team_names), people
         self._environments, self._thresholds, self._board = environments, thresholds, None
 
     async def open(self) -> SqliteReader:
@@ -175,7 +181,7 @@ class SqliteReader:
         from vs_tui.store.queries.trace_board import TraceBoard
 
         if self._board is None:
-            self._board = TraceBoard(self._environments, self._thresholds)
+            self._board = TraceBoard(self._environments, self._thresholds, self._people)
         return self._board
 
     async def deliveries(self, filter: str = "", *, limit: int = 200) -> DeliveryPage:

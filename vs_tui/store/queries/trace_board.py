@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from vs_tui.model.settings import DEFAULT_THRESHOLDS, Thresholds
-from vs_tui.model.teams import Environments
+from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import MINUTE, SECOND, Duration, Instant
 from vs_tui.model.vocabulary import Rule, Span, Status, all_as_of
 from vs_tui.store import rows
@@ -59,6 +59,7 @@ class TraceBoard:
 
     environments: Environments = field(default_factory=Environments)
     thresholds: Thresholds = DEFAULT_THRESHOLDS
+    people: People = field(default_factory=People)
     _traces: dict[str, _Trace] = field(default_factory=dict)
     _trace_of: dict[str, str] = field(default_factory=dict)
     """Span key -> the trace with which it was read."""
@@ -227,6 +228,7 @@ class TraceBoard:
             shipped=[s for s in _shipped(db, spans) if not team or s.team == team],
             around=_joined(self._around[s.key] for s in spans if s.key in self._around),
             thresholds=self.thresholds,
+            people=self.people,
         )
 
     def _custom_of(self, db: sqlite3.Connection, project: str, now: Instant) -> Custom:
