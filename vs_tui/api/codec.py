@@ -25,6 +25,7 @@ from vs_tui.api.json_shape import (
     Type,
     computed,
     list_of,
+    table_of,
     word_of,
     written,
 )
@@ -45,9 +46,11 @@ from vs_tui.store.queries.reader_protocol import (
     Changes,
     Counts,
     DeliveryDetail,
+    DeliveryPage,
     DeliveryRow,
     Health,
     SourceHealth,
+    SpanPage,
     Tally,
     Trace,
     TraceSummary,
@@ -153,21 +156,21 @@ def refs_of(trace: Trace) -> Mapping[str, str]:
     return {span.key: span.ref for span in (*trace.spans, *trace.linked)}
 
 
-_SPANS: Final = written(list_of(SPAN.type))
+_ALL_SPANS: Final = written(list_of(SPAN.type))
 TRACE: Final = Shape(
     "",
     _trace,
     {
         "trace_id": TEXT,
         "root": Field(TEXT, "root", lambda trace, *_: trace.root.ref),
-        "spans": Field(_SPANS, "spans", lambda trace, *_: _spans(trace)),
+        "spans": Field(_ALL_SPANS, "spans", lambda trace, *_: _spans(trace)),
         "links": Field(
             written(list_of(LINK.type)),
             "links",
             lambda trace, *_: [link_json(link, refs_of(trace)) for link in trace.links],
         ),
         "linked": Field(
-            _SPANS,
+            _ALL_SPANS,
             "linked",
             lambda trace, *_: [span_json(span, refs=refs_of(trace)) for span in trace.linked],
         ),
@@ -253,11 +256,7 @@ COUNTED: Final = Shape(
         "searched": TIME,
     },
 )
-TALLY: Final = Shape(
-    "Received",
-    Tally,
-    {"counts": Type({"type": "object", "additionalProperties": COUNTS.schema}), "until": TIME},
-)
+TALLY: Final = Shape("Received", Tally, {"counts": table_of(COUNTS), "until": TIME})
 CHANGES: Final = Shape(
     "Changes",
     Changes,
@@ -287,6 +286,42 @@ CARD: Final = Shape(
         **dict.fromkeys(("wanted", "tally"), TEXT),
     },
 )
+
+
+def page_of(kind: Shape[Any], make: Callable[..., Any], **told: Type) -> Shape[Any]:
+    """A page of a list. Arguments to write: the page of a screen, or None; the items as JSON; the
+    cursor of the next page. A screen's page also has the fields `told`, such as how far the search
+    got."""
+    return Shape(
+        "",
+        make,
+        {
+            "items": Field(written(list_of(kind.type)), "items", lambda _, items, __: items),
+            "next": Field(MAYBE_TEXT, "next", lambda _, __, cursor: cursor),
+            **{
+                name: Field(each, name, _told(name), lambda page, *_: page is not None)
+                for name, each in told.items()
+            },
+        },
+    )
+
+
+def _told(name: str) -> Callable[..., Any]:
+    return lambda page, *_: getattr(page, name)
+
+
+def _deliveries(
+    items: Sequence[DeliveryRow],
+    next: str,
+    matched: int = 0,
+    more: bool = False,
+    searched: Instant | None = None,
+) -> DeliveryPage:
+    return DeliveryPage(items, matched or len(items), more or bool(next), searched)
+
+
+SPANS: Final = page_of(SPAN, SpanPage, searched=TIME)
+DELIVERIES: Final = page_of(DELIVERY, _deliveries, matched=COUNT, more=TRUTH, searched=TIME)
 
 
 def _attribute(name: str) -> Callable[[Span], Any]:

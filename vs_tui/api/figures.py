@@ -15,11 +15,19 @@ from vs_tui.api.json_shape import (
     RATIO,
     SECONDS,
     TEXT,
+    TEXTS,
+    TIME,
+    TRUTH,
     Field,
     Shape,
     Type,
     computed,
     list_of,
+    maybe,
+    object_of,
+    table_of,
+    word_of,
+    written,
 )
 from vs_tui.export.report_tables import BESIDE, record
 from vs_tui.metrics.cards import delta_text, is_small, measured, seconds, value_text
@@ -29,7 +37,7 @@ from vs_tui.metrics.missing import Seen, explained
 from vs_tui.metrics.report import Behind, Detail, Scorecard
 from vs_tui.metrics.stages import Regression, StageTime
 from vs_tui.metrics.windows import BUCKETS, Window, zone_of
-from vs_tui.model.time import SECOND, Instant, iso, parse_instant
+from vs_tui.model.time import SECOND, Instant, iso
 
 EXACT: Final = Type(RATIO.schema, seconds, lambda s: None if s is None else s * SECOND)
 """A duration that need not be a whole number of microseconds."""
@@ -57,68 +65,88 @@ WINDOW: Final = Shape(
 )
 """A window, with the time zone of its days and the period it is compared with."""
 
-_TOLD: Final[Mapping[str, tuple[str, Callable[[Figure], Any]]]] = {
-    "working_days": ("working_days", lambda f: f.working_days),
-    "working_days_with": ("working_days_with_deployment", lambda f: f.working_days_with),
-    "since": ("data_since", lambda f: iso(f.since)),
-    "p90": ("p90", lambda f: measured(f, f.p90)),
-    "starts": ("starts", lambda f: dict(f.starts)),
-    "unknown": ("unknown", lambda f: f.unknown),
-    "open": ("open", lambda f: f.open),
-    "open_for": ("open_for", lambda f: seconds(f.open_for) if f.open else None),
-    "hits": ("hits", lambda f: f.hits),
-}
-"""Fields that only some metrics have: field of a figure -> (name in JSON, function of the
-value)."""
+_OPEN_FOR: Final = SECONDS._replace(read=lambda found: round((found or 0) * SECOND))
 
 
-def figure_json(figure: Figure, window: Window) -> dict[str, Any]:
-    """One metric over a window as JSON; null means missing."""
-    found: dict[str, Any] = {
-        "value": measured(figure, figure.value),
-        "unit": figure.definition.unit.value,
-        "text": value_text(figure),
-        "n": figure.n,
-        "small_sample": is_small(figure),
-        "before": measured(figure, figure.before),
-        "before_n": figure.before_n,
-        "change": delta_text(figure) or None,
-        "direction": figure.direction or None,
-        "levels": {str(year): level for year, level in sorted(figure.levels.items())},
-    }
-    if figure.goal is not None:
-        found["goal"] = measured(figure, figure.goal)
-        met = None if figure.value is None else is_met(figure.metric, figure.value, figure.goal)
-        found["goal_met"] = met
-    found |= {_TOLD[name][0]: _TOLD[name][1](figure) for name in figure.definition.tells}
-    found["series"] = [measured(figure, value) for value in figure.series]
-    found["points"] = [
+def _met(figure: Figure, _: Window) -> bool | None:
+    value, goal = figure.value, figure.goal
+    return None if value is None or goal is None else is_met(figure.metric, value, goal)
+
+
+def _has_goal(figure: Figure, _: Window) -> bool:
+    return figure.goal is not None
+
+
+def _measured(name: str) -> Callable[[Figure, Window], float | None]:
+    return lambda figure, _: measured(figure, getattr(figure, name))
+
+
+def _series(figure: Figure, _: Window) -> list[float | None]:
+    return [measured(figure, value) for value in figure.series]
+
+
+def _points(figure: Figure, window: Window) -> list[dict[str, Any]]:
+    return [
         {"at": iso(at), "value": value}
-        for at, value in zip(window.bucket_starts, found["series"], strict=False)
+        for at, value in zip(window.bucket_starts, _series(figure, window), strict=False)
     ]
-    return found
+
+
+def _told(kind: Type, name: str, get: Callable[[Figure, Window], Any] | None = None) -> Field:
+    """A field that only some metrics have."""
+    found = get or (lambda figure, _: getattr(figure, name))
+    return Field(kind, name, found, lambda figure, _: name in figure.definition.tells)
+
+
+FIGURE: Final = Shape(
+    "Figure",
+    dict[str, Any],
+    {
+        "value": Field(RATIO, "value", _measured("value")),
+        "unit": computed(word_of(Unit), lambda figure, _: figure.definition.unit),
+        "text": computed(TEXT, lambda figure, _: value_text(figure)),
+        "n": COUNT,
+        "small_sample": computed(TRUTH, lambda figure, _: is_small(figure)),
+        "before": Field(RATIO, "before", _measured("before")),
+        "before_n": COUNT,
+        "change": computed(MAYBE_TEXT, lambda figure, _: delta_text(figure)),
+        "direction": computed(MAYBE_TEXT, lambda figure, _: figure.direction),
+        "levels": Field(
+            TEXTS,
+            "levels",
+            lambda f, _: {str(year): level for year, level in sorted(f.levels.items())},
+        ),
+        "goal": Field(RATIO, "goal", _measured("goal"), _has_goal),
+        "goal_met": computed(maybe(TRUTH), _met, _has_goal),
+        "working_days": _told(COUNT, "working_days"),
+        "working_days_with_deployment": _told(COUNT, "working_days_with"),
+        "data_since": _told(TIME, "since"),
+        "p90": _told(RATIO, "p90", _measured("p90")),
+        "starts": _told(COUNTS, "starts"),
+        "unknown": _told(COUNT, "unknown"),
+        "open": _told(COUNT, "open"),
+        "open_for": _told(_OPEN_FOR, "open_for", lambda f, _: f.open_for if f.open else None),
+        "hits": _told(COUNT, "hits"),
+        "series": Field(list_of(RATIO), "series", _series),
+        "points": computed(
+            written(list_of(Type(object_of({"at": TIME.schema, "value": RATIO.schema})))), _points
+        ),
+    },
+)
+"""One metric over a window; null means missing."""
 
 
 def _figure(key: str, item: Mapping[str, Any]) -> Figure:
     """A figure from its JSON."""
-    metric = BY_KEY[key]
+    metric, found = BY_KEY[key], FIGURE.read(item)
     scale = SECOND if metric.unit is Unit.DURATION else 1
-    told = {field: item[name] for field, (name, _) in _TOLD.items() if item.get(name) is not None}
-    values = {name: item.get(name) for name in ("value", "before", "p90", "goal")}
-    scaled = {name: None if value is None else value * scale for name, value in values.items()}
-    return Figure(
-        metric.name,
-        **{
-            **told,
-            **scaled,
-            "n": item["n"],
-            "open_for": round((item.get("open_for") or 0) * SECOND),
-            "since": parse_instant(item.get("data_since")),
-            "series": [None if value is None else value * scale for value in item["series"]],
-            "before_n": item["before_n"],
-            "level": next(iter(item["levels"].values()), "") if metric.level is None else "",
-        },
-    )
+    for name in ("value", "before", "p90", "goal"):
+        if found.get(name) is not None:
+            found[name] *= scale
+    found["series"] = [None if value is None else value * scale for value in found["series"]]
+    levels = found.pop("levels")
+    level = next(iter(levels.values()), "") if metric.level is None else ""
+    return Figure(metric.name, level=level, **found)
 
 
 STAGE: Final = Shape(
@@ -175,7 +203,9 @@ DETAIL: Final = Shape(
         "team": MAYBE_TEXT,
         "metric": Field(TEXT, "metric", lambda detail: detail.figure.definition.key),
         "window": WINDOW.type,
-        "figure": Field(OBJECT, "figure", lambda d: figure_json(d.figure, d.window)),
+        "figure": Field(
+            Type(FIGURE.type.schema), "figure", lambda d: FIGURE.write(d.figure, d.window)
+        ),
         "distribution": list_of(_BIN.type),
         "stages": list_of(STAGE.type),
         "bottleneck": MAYBE_TEXT,
@@ -186,39 +216,57 @@ DETAIL: Final = Shape(
     },
 )
 """The items and facts behind one metric of one team."""
-SHAPES: Final[Sequence[Shape[Any]]] = (WINDOW, STAGE, REGRESSION, BEHIND, DETAIL)
-
+SCORECARD: Final = Shape(
+    "Scorecard",
+    dict[str, Any],
+    {
+        "by": TEXT,
+        "name": MAYBE_TEXT,
+        "metrics": computed(
+            written(table_of(FIGURE.type)),
+            lambda card: {
+                figure.definition.key: FIGURE.write(figure, card.window)
+                for figure in card.figures.values()
+            },
+        ),
+        "beside": computed(
+            maybe(table_of(RATIO)), lambda card: record(BESIDE, card) if card.beside else None
+        ),
+        "data_since": TIME,
+    },
+)
+"""The metrics of one group under their full names."""
+_CARDS: Final = list_of(SCORECARD.type)
+_PERIOD: Final = Shape(
+    "",
+    dict[str, Any],
+    {
+        "window": computed(WINDOW.type, lambda cards: cards[0].window),
+        "items": computed(_CARDS, lambda cards: cards),
+    },
+)
 Periods = Sequence[Sequence[Scorecard]]
 """The cards of each week or month."""
 
 
-def scorecard_json(card: Scorecard) -> dict[str, Any]:
-    """The metrics of one group under their full names."""
-    return {
-        "by": card.by,
-        "name": card.name or None,
-        "metrics": {
-            each.definition.key: figure_json(each, card.window) for each in card.figures.values()
-        },
-        "beside": record(BESIDE, card) if card.beside else None,
-        "data_since": iso(card.data_since),
-    }
+def _periods(_: object, _window: Window, _seen: Seen, periods: Periods) -> Periods:
+    return [cards for cards in periods if cards]
 
 
-def dora_json(
-    cards: Sequence[Scorecard], window: Window, seen: Seen, periods: Periods = ()
-) -> dict[str, Any]:
-    """The complete answer of `report dora --format json` and of /api/dora."""
-    parts = [
-        {"window": WINDOW.write(period[0].window), "items": list(map(scorecard_json, period))}
-        for period in periods
-        if period
-    ]
-    return {
-        **({"periods": parts} if periods else {}),
-        "window": WINDOW.write(window),
-        "production": list(seen.production),
-        "not_counted": dict(seen.elsewhere),
-        "hints": explained(cards, window, seen),
-        "items": list(map(scorecard_json, cards)),
-    }
+DORA: Final = Shape(
+    "",
+    dict[str, Any],
+    {
+        "periods": computed(list_of(_PERIOD.type), _periods, lambda *given: bool(given[-1])),
+        "window": computed(WINDOW.type, lambda _, window, *__: window),
+        "production": computed(list_of(TEXT), lambda _cards, _window, seen, _: seen.production),
+        "not_counted": computed(COUNTS, lambda _cards, _window, seen, _: seen.elsewhere),
+        "hints": computed(
+            list_of(TEXT), lambda cards, window, seen, _: explained(cards, window, seen)
+        ),
+        "items": computed(_CARDS, lambda cards, *_: cards),
+    },
+)
+"""The answer of `report dora --format json` and of /api/dora. Arguments to write: the cards, their
+window, the environments that were seen, and the periods, if the answer is split."""
+SHAPES: Final[Sequence[Shape[Any]]] = (WINDOW, FIGURE, SCORECARD, STAGE, REGRESSION, BEHIND, DETAIL)

@@ -16,15 +16,17 @@ from vs_tui.api.codec import (
     CARD,
     CHANGES,
     COUNTED,
+    DELIVERIES,
     DELIVERY,
     DELIVERY_DETAIL,
     HEALTH,
     PAST_STEP,
     SOURCE,
+    SPANS,
     TALLY,
     span_json,
 )
-from vs_tui.api.figures import DETAIL, dora_json
+from vs_tui.api.figures import DETAIL, DORA
 from vs_tui.api.guard import (
     LASTS,
     TEAM,
@@ -38,7 +40,7 @@ from vs_tui.api.guard import (
     team_of,
     within_team,
 )
-from vs_tui.api.standings import BOARD, listed_json, trace_json
+from vs_tui.api.standings import BOARD, TRACES, listed_json, trace_json
 from vs_tui.ingest.http_errors import answer, not_found
 from vs_tui.model.time import DAY, Instant, iso, parse_duration
 from vs_tui.model.vocabulary import Link, Span
@@ -92,13 +94,12 @@ class Api:
         text, limit = query.get("filter", ""), limit_of(query.get("limit", "100"))
         sort, at = query.get("sort", "started"), instant(query, "at")
         if is_quick(query):
-            page = await self._reader.spans(text, limit=limit, sort=sort, at=at)
+            page = shown = await self._reader.spans(text, limit=limit, sort=sort, at=at)
         else:
-            cursor = query.get("cursor", "")
+            cursor, shown = query.get("cursor", ""), None
             page = await self._reader.all_spans(text, limit=limit, cursor=cursor, sort=sort, at=at)
         items = await self._items(request, page.items, linked=not is_quick(query))
-        searched = {"searched": iso(page.searched)} if is_quick(query) else {}
-        return answer({"items": items, "next": page.next or None, **searched})
+        return answer(SPANS.write(shown, items, page.next))
 
     async def span(self, request: web.Request) -> web.Response:
         span = await self._reader.span(request.match_info["ref"])
@@ -133,15 +134,13 @@ class Api:
         text, limit = query.get("filter", ""), limit_of(query.get("limit", "100"))
         if is_quick(query):
             page = await self._reader.traces(text, limit=limit, at=instant(query, "at"))
-            shown = await self._summaries(request, page.items)
-            found = {"more": page.more, "searched": iso(page.searched)}
-            return answer({"items": shown, "next": None, **found})
+            return answer(TRACES.write(page, await self._summaries(request, page.items), ""))
         if query.get("at"):
             raise ValueError("at: traces of a past moment are listed with quick=1 only")
         items, cursor = await self._reader.all_traces(
             text, limit=limit, cursor=query.get("cursor", "")
         )
-        return answer({"items": await self._summaries(request, items), "next": cursor or None})
+        return answer(TRACES.write(None, await self._summaries(request, items), cursor))
 
     async def _summaries(
         self, request: web.Request, found: Sequence[TraceSummary]
@@ -183,20 +182,13 @@ class Api:
         limit = limit_of(query.get("limit", "100"))
         if is_quick(query):
             page = await self._reader.deliveries(query.get("filter", ""), limit=limit)
-            return answer(
-                {
-                    "items": [DELIVERY.write(row) for row in page.items],
-                    "next": None,
-                    "matched": page.matched,
-                    "more": page.more,
-                    "searched": iso(page.searched),
-                }
-            )
+            items = [DELIVERY.write(row) for row in page.items]
+            return answer(DELIVERIES.write(page, items, ""))
         rows, cursor = await self._reader.all_deliveries(
             query.get("filter", ""), limit=limit, cursor=query.get("cursor", "")
         )
         items = await self._beside(lambda: [DELIVERY.write(row) for row in rows])
-        return answer({"items": items, "next": cursor or None})
+        return answer(DELIVERIES.write(None, items, cursor))
 
     async def delivery(self, request: web.Request) -> web.Response:
         detail = await self._reader.delivery(int(request.match_info["id"]))
@@ -346,7 +338,7 @@ class Reporting:
         cards = await self._reports.scorecards(asked)
         window = self._reports.window(asked)
         seen, periods = await self._reports.seen(asked), await self._reports.periods(asked)
-        return answer(dora_json(cards, window, seen, periods))
+        return answer(DORA.write(cards, window, seen, periods))
 
     async def cards(self, request: web.Request) -> web.Response:
         """The dashboard's cards, for a viewer elsewhere."""

@@ -35,6 +35,8 @@ class Field(NamedTuple):
     get: Callable[..., Any] | None = None
     """Returns the value to write, if it is not the attribute. Arguments: the object, and the
     further arguments of `write`."""
+    when: Callable[..., bool] | None = None
+    """Returns whether the field is written, with the same arguments; None for always."""
 
 
 class Shape(Generic[T]):
@@ -51,7 +53,13 @@ class Shape(Generic[T]):
             for key, field in fields.items()
         }
         self._writers = [
-            (key, field.get is not None, field.get or attrgetter(field.attribute), field.type.write)
+            (
+                key,
+                field.when,
+                field.get is not None,
+                field.get or attrgetter(field.attribute),
+                field.type.write,
+            )
             for key, field in self.fields.items()
         ]
         self._readers = [
@@ -64,7 +72,8 @@ class Shape(Generic[T]):
         """The object as JSON."""
         return {
             key: write(get(value, *given) if computed else get(value))
-            for key, computed, get, write in self._writers
+            for key, when, computed, get, write in self._writers
+            if when is None or when(value, *given)
         }
 
     def read(self, item: Mapping[str, Any]) -> T:
@@ -78,7 +87,11 @@ class Shape(Generic[T]):
 
     @property
     def schema(self) -> Schema:
-        return object_of({key: field.type.schema for key, field in self.fields.items()})
+        always: Schema = {}
+        sometimes: Schema = {}
+        for key, field in self.fields.items():
+            (always if field.when is None else sometimes)[key] = field.type.schema
+        return object_of(always, sometimes)
 
     @property
     def type(self) -> Type:
@@ -107,9 +120,9 @@ def ref_to(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def computed(kind: Type, get: Callable[..., Any]) -> Field:
+def computed(kind: Type, get: Callable[..., Any], when: Callable[..., bool] | None = None) -> Field:
     """A field that follows from others and is not read back."""
-    return Field(kind, "", get)
+    return Field(kind, "", get, when)
 
 
 def written(kind: Type) -> Type:
@@ -132,6 +145,15 @@ def maybe(kind: Type) -> Type:
         {"oneOf": [kind.schema, {"type": "null"}]},
         lambda value: None if value is None else kind.write(value),
         lambda value: None if value is None else kind.read(value),
+    )
+
+
+def table_of(kind: Type) -> Type:
+    """An object whose keys are data; `kind` is the type of all its values."""
+    return Type(
+        {"type": "object", "additionalProperties": kind.schema},
+        lambda found: {key: kind.write(value) for key, value in found.items()},
+        lambda found: {key: kind.read(value) for key, value in found.items()},
     )
 
 
@@ -166,5 +188,5 @@ TIME: Final = Type(_TIME, iso, parse_instant)
 INSTANT: Final = Type(_TIME, iso, lambda text: parse_instant(text) or 0)
 """An instant that is always known."""
 OBJECT: Final = Type({"type": "object"}, dict)
-TEXTS: Final = Type({"type": "object", "additionalProperties": TEXT.schema}, dict)
-COUNTS: Final = Type({"type": "object", "additionalProperties": COUNT.schema}, dict)
+TEXTS: Final = table_of(TEXT)
+COUNTS: Final = table_of(COUNT)

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from vs_tui import __version__
 from vs_tui.api import codec, figures, json_shape, standings
-from vs_tui.api.json_shape import Schema, Shape, object_of, ref_to
+from vs_tui.api.json_shape import Schema, object_of, ref_to
 from vs_tui.metrics.windows import BUCKETS
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources import emmetrics
@@ -34,12 +34,6 @@ ANY: Final = json_shape.OBJECT.schema
 
 def _list(of: Schema) -> Schema:
     return {"type": "array", "items": of}
-
-
-def _page(of: Shape[Any]) -> Schema:
-    """A page; with `quick` also how far the search got, and how many match as far as known."""
-    found = {"searched": TIME, "matched": COUNT, "more": TRUTH}
-    return object_of({"items": _list(of.type.schema), "next": MAYBE_TEXT}, found)
 
 
 SCHEMAS: Final[Mapping[str, Schema]] = {
@@ -84,13 +78,13 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
     "/api/spans": (
         "spans that match",
         {**_FILTER, **_PAGED, **_QUICK, "sort": TEXT, "at": TEXT},
-        _page(codec.SPAN),
+        codec.SPANS.schema,
     ),
     "/api/spans/{ref}": ("one span with its links, by any of its refs", {}, ref_to("Span")),
     "/api/traces": (
         "traces that match, in flight first; `at` with quick=1 only",
         {**_FILTER, **_PAGED, **_QUICK, "at": TEXT},
-        _page(standings.LISTED),
+        standings.TRACES.schema,
     ),
     "/api/board": (
         "the traces that are open or have just ended, and who acts next in each",
@@ -101,7 +95,7 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
     "/api/deliveries": (
         "what was received, newest first",
         {**_FILTER, **_PAGED, **_QUICK},
-        _page(codec.DELIVERY),
+        codec.DELIVERIES.schema,
     ),
     "/api/deliveries/{id}": ("one delivery, without secrets", {}, ref_to("DeliveryDetail")),
     "/api/teams": (
@@ -142,16 +136,7 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
             **dict.fromkeys(("team", "since", "until", "by", "tz"), TEXT),
             "by_period": {"type": "string", "enum": ["", "week", "month"]},
         },
-        object_of(
-            {
-                "window": ref_to("Window"),
-                "production": _list(TEXT),
-                "not_counted": COUNTS,
-                "hints": _list(TEXT),
-                "items": _list(ANY),
-            },
-            {"periods": _list(ANY)},
-        ),
+        figures.DORA.schema,
     ),
     "/api/dora/detail": (
         "what stands behind one figure",

@@ -11,21 +11,22 @@ from vs_tui.api.codec import (
     BASELINE,
     CARD,
     COUNTED,
-    DELIVERY,
+    DELIVERIES,
     DELIVERY_DETAIL,
     HEALTH,
     PAST_STEP,
     SOURCE,
     SPAN,
+    SPANS,
     TALLY,
     TRACE,
 )
 from vs_tui.api.figures import DETAIL
 from vs_tui.api.remote_connection import Remote
-from vs_tui.api.standings import BOARD, LISTED
+from vs_tui.api.standings import BOARD, TRACES
 from vs_tui.metrics.cards import Card
 from vs_tui.metrics.report import Detail
-from vs_tui.model.time import SECOND, Duration, Instant, iso, parse_instant
+from vs_tui.model.time import SECOND, Duration, Instant, iso
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.queries.reader_protocol import (
     Baseline,
@@ -75,8 +76,8 @@ class HttpReader:
         body = await self._get(
             "/api/spans", filter=filter, limit=limit, sort=sort, at=iso(at), quick=1
         )
-        items = [SPAN.read(item) for item in body["items"]]
-        return SpanPage(items, body["next"] or "", parse_instant(body.get("searched")))
+        page: SpanPage = SPANS.read(body)
+        return page
 
     async def counts(self, filter: str = "", *, at: Instant | None = None) -> Counts:
         body = await self._get("/api/counts", filter=filter, at=iso(at))
@@ -94,11 +95,8 @@ class HttpReader:
         self, filter: str = "", *, limit: int = 200, at: Instant | None = None
     ) -> TracePage:
         body = await self._get("/api/traces", filter=filter, limit=limit, at=iso(at), quick=1)
-        return TracePage(
-            [LISTED.read(item) for item in body["items"]],
-            bool(body.get("more") or body.get("next")),
-            parse_instant(body.get("searched")),
-        )
+        page: TracePage = TRACES.read(body)
+        return page
 
     async def board(
         self, filter: str = "", *, finished_for: Duration | None = None, at: Instant | None = None
@@ -130,13 +128,8 @@ class HttpReader:
 
     async def deliveries(self, filter: str = "", *, limit: int = 200) -> DeliveryPage:
         body = await self._get("/api/deliveries", filter=filter, limit=limit, quick=1)
-        items = [DELIVERY.read(item) for item in body["items"]]
-        return DeliveryPage(
-            items,
-            body.get("matched", len(items)),
-            bool(body.get("more") or body.get("next")),
-            parse_instant(body.get("searched")),
-        )
+        page: DeliveryPage = DELIVERIES.read(body)
+        return page
 
     async def received(self, since: Instant, until: Instant | None = None) -> Tally:
         body = await self._get("/api/received", since=iso(since), until=iso(until))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from vs_tui.api.codec import SPAN, SUMMARY, TRACE, refs_of
+from vs_tui.api.codec import SPAN, SUMMARY, TRACE, page_of, refs_of
 from vs_tui.api.json_shape import (
     COUNT,
     COUNTS,
@@ -28,7 +28,7 @@ from vs_tui.api.json_shape import (
 )
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
-from vs_tui.store.queries.reader_protocol import Trace, TraceSummary
+from vs_tui.store.queries.reader_protocol import Trace, TracePage, TraceSummary
 from vs_tui.traces.board import Board, Totals
 from vs_tui.traces.next_action import NextAction, Section
 from vs_tui.traces.standing import CELLS, Cell, DeployBefore, Standing, Waits
@@ -153,6 +153,15 @@ LISTED: Final = Shape(
     },
 )
 """A trace in the list of all traces, with its current state."""
+
+
+def _traces(
+    items: Sequence[TraceSummary], next: str, more: bool = False, searched: Instant | None = None
+) -> TracePage:
+    return TracePage(items, more or bool(next), searched)
+
+
+TRACES: Final = page_of(LISTED, _traces, more=TRUTH, searched=TIME)
 
 
 def listed_json(summary: TraceSummary, row: Standing | None, now: Instant) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def _asked(args: argparse.Namespace) -> Asked:
 
 
 async def _dora(reports: Reports, asked: Asked, args: argparse.Namespace) -> Report:
-    from vs_tui.api.figures import dora_json
+    from vs_tui.api.figures import DORA
     from vs_tui.export import report_tables as tables
     from vs_tui.export.report_writer import Report, at_once
     from vs_tui.metrics.missing import explained
@@ -164,7 +164,7 @@ async def _dora(reports: Reports, asked: Asked, args: argparse.Namespace) -> Rep
         f"DORA, {tables.window_title(window)}",
         columns,
         at_once(rows),
-        document=dora_json(cards, window, seen, periods),
+        document=DORA.write(cards, window, seen, periods),
         remarks=[*remarks, *explained(cards, window, seen)],
         labels=2,
     )
