@@ -114,6 +114,17 @@ def test_a_restore_killed_anywhere_leaves_the_old_or_the_new_database(tmp_path, 
     assert seen == {2 + open_log, 5}
 
 
+def test_a_restore_replaces_no_symbolic_link(tmp_path) -> None:
+    copy, path = tmp_path / "copy.db", tmp_path / "t.db"
+    backup(filled(tmp_path / "new.db", 3), copy)
+    real = filled(tmp_path / "real.db", 2)
+    path.symlink_to(real)
+    with pytest.raises(StoreError, match="symbolic link; name the real file"):
+        restoring.restore(copy, path)
+    assert path.is_symlink()
+    assert stored(real) == 2
+
+
 def test_an_empty_database_with_a_journal_is_still_a_loss(tmp_path) -> None:
     """A journal of a copy that was cut short empties the file when it is opened."""
     path = tmp_path / "t.db"

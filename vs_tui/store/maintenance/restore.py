@@ -33,6 +33,8 @@ def restore(copy: Path, path: Path) -> Restored:
     migrates an older schema. StoreError leaves everything as it was; InUse if a receiver runs."""
     if path.exists() and copy.exists() and path.samefile(copy):
         raise StoreError(f"{copy} is the database itself; name a backup of it")
+    if path.is_symlink():  # it would be replaced, and the real file left as it is
+        raise StoreError(f"{path} is a symbolic link; name the real file with --db")
     deliveries = _check(copy)
     lock = DatabaseLock(path)
     lock.take()
