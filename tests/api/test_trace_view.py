@@ -3,10 +3,10 @@ critical path."""
 
 from tests.tui.fakes import NOW
 from tests.tui.invoices import TRACE, invoices, links, others
-from vs_tui.api.standings import TRACE_VIEW, trace_json
+from vs_tui.api.codec.traces import TRACE_VIEW, trace_json
 from vs_tui.model.time import iso
 from vs_tui.store.queries.reader_protocol import Trace
-from vs_tui.traces.waits import path_of
+from vs_tui.traces.critical_path import path_of
 
 
 def test_waits_and_critical_path_are_those_of_the_screen() -> None:

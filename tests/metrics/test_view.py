@@ -7,7 +7,7 @@ import pytest
 from tests.metrics.conftest import BEGIN, NOW
 from tests.metrics.deliveries import Database, deploy
 from tests.tui.stage import NARROW, WIDE, stage
-from vs_tui.api.figures import DETAIL
+from vs_tui.api.codec.metrics import DETAIL
 from vs_tui.metrics.cards import delta_text, value_text
 from vs_tui.metrics.definitions import METRICS, Figure
 from vs_tui.model.time import DAY, HOUR, MINUTE

@@ -1,6 +1,6 @@
 """The rows of a trace: what begins folded, what stands as one row, what leads elsewhere."""
 
-from tests.traces.test_waits import T, change, issue, span
+from tests.traces.test_critical_path import T, change, issue, span
 from vs_tui.model.time import HOUR
 from vs_tui.model.vocabulary import Link, Rule, Span, State, Status
 from vs_tui.traces.outline import Outline, outline

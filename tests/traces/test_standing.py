@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sources import github_payloads as gh
+from tests.traces.test_critical_path import T, change, span
 from tests.traces.test_next_action import (
     CI_FAILED,
     CI_PASSED,
@@ -23,7 +24,6 @@ from tests.traces.test_next_action import (
     spans_of,
     ticket,
 )
-from tests.traces.test_waits import T, change, span
 from vs_tui.model.teams import Environments, People
 from vs_tui.model.time import DAY, HOUR, MINUTE
 from vs_tui.model.vocabulary import Status

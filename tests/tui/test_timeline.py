@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from vs_tui.model.time import MINUTE
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.traces.axis import Axis
+from vs_tui.traces.critical_path import Wait
 from vs_tui.traces.outline import Outline
-from vs_tui.traces.waits import Wait
+from vs_tui.traces.time_axis import Axis
 from vs_tui.tui.theme import PALETTES, UNICODE, Look
 from vs_tui.tui.widgets.bars import Scene
 from vs_tui.tui.widgets.timeline import true_time

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from vs_tui.api.codec import DEPLOYMENT, INCIDENT
+from vs_tui.api.codec.spans import DEPLOYMENT, INCIDENT
 from vs_tui.api.guard import Handler
 from vs_tui.ingest.http_errors import answer, not_found
 from vs_tui.model import keys

@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar
 import orjson
 from aiohttp import web
 
-from vs_tui.api.codec import (
+from vs_tui.api.codec.metrics import DETAIL, DORA
+from vs_tui.api.codec.spans import (
     BASELINE,
     CARD,
     CHANGES,
@@ -26,7 +27,7 @@ from vs_tui.api.codec import (
     TALLY,
     span_json,
 )
-from vs_tui.api.figures import DETAIL, DORA
+from vs_tui.api.codec.traces import BOARD, TRACES, listed_json, trace_json
 from vs_tui.api.guard import (
     LASTS,
     TEAM,
@@ -40,7 +41,6 @@ from vs_tui.api.guard import (
     team_of,
     within_team,
 )
-from vs_tui.api.standings import BOARD, TRACES, listed_json, trace_json
 from vs_tui.ingest.http_errors import answer, not_found
 from vs_tui.model.time import DAY, Instant, iso, parse_duration
 from vs_tui.model.vocabulary import Link, Span

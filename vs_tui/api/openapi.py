@@ -14,22 +14,22 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from vs_tui import __version__
-from vs_tui.api import codec, figures, json_shape, standings
-from vs_tui.api.json_shape import Schema, object_of, ref_to
+from vs_tui.api.codec import metrics, shape, spans, traces
+from vs_tui.api.codec.shape import Schema, object_of, ref_to
 from vs_tui.metrics.windows import BUCKETS
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources import emmetrics
 from vs_tui.sources.customhttp import CustomEvent
 from vs_tui.sources.registry import sources
 
-TEXT: Final = json_shape.TEXT.schema
-MAYBE_TEXT: Final = json_shape.MAYBE_TEXT.schema
-COUNT: Final = json_shape.COUNT.schema
-SECONDS: Final = json_shape.SECONDS.schema
-TRUTH: Final = json_shape.TRUTH.schema
-TIME: Final = json_shape.TIME.schema
-COUNTS: Final = json_shape.COUNTS.schema
-ANY: Final = json_shape.OBJECT.schema
+TEXT: Final = shape.TEXT.schema
+MAYBE_TEXT: Final = shape.MAYBE_TEXT.schema
+COUNT: Final = shape.COUNT.schema
+SECONDS: Final = shape.SECONDS.schema
+TRUTH: Final = shape.TRUTH.schema
+TIME: Final = shape.TIME.schema
+COUNTS: Final = shape.COUNTS.schema
+ANY: Final = shape.OBJECT.schema
 
 
 def _list(of: Schema) -> Schema:
@@ -43,14 +43,14 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             {
                 "result": {"const": "success"},
                 "delivery": {"type": "integer"},
-                "verdict": json_shape.word_of(Verdict).schema,
+                "verdict": shape.word_of(Verdict).schema,
                 "spans": _list(TEXT),
             },
             {"reason": TEXT},
         ),
         "additionalProperties": True,  # what the tool itself expects in an answer
     },
-    **{each.name: each.schema for each in (*codec.SHAPES, *standings.SHAPES, *figures.SHAPES)},
+    **{each.name: each.schema for each in (*spans.SHAPES, *traces.SHAPES, *metrics.SHAPES)},
 }
 
 _FILTER: Final = {"filter": TEXT}
@@ -69,7 +69,7 @@ _BACK: Final[Mapping[str, Schema]] = {
     "window": _MICROSECONDS,
     "bucket": {"type": "string", "enum": ["", *BUCKETS]},
 }
-"""Query parameters of the dashboard's figures."""
+"""Query parameters of the dashboard's metrics."""
 
 _IN_PROGRESS: Final[Schema] = {"type": "string", "enum": ["", "in-progress"]}
 
@@ -78,13 +78,13 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
     "/api/spans": (
         "spans that match",
         {**_FILTER, **_PAGED, **_QUICK, "sort": TEXT, "at": TEXT},
-        codec.SPANS.schema,
+        spans.SPANS.schema,
     ),
     "/api/spans/{ref}": ("one span with its links, by any of its refs", {}, ref_to("Span")),
     "/api/traces": (
         "traces that match, in flight first; `at` with quick=1 only",
         {**_FILTER, **_PAGED, **_QUICK, "at": TEXT},
-        standings.TRACES.schema,
+        traces.TRACES.schema,
     ),
     "/api/board": (
         "the traces that are open or have just ended, and who acts next in each",
@@ -95,7 +95,7 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
     "/api/deliveries": (
         "what was received, newest first",
         {**_FILTER, **_PAGED, **_QUICK},
-        codec.DELIVERIES.schema,
+        spans.DELIVERIES.schema,
     ),
     "/api/deliveries/{id}": ("one delivery, without secrets", {}, ref_to("DeliveryDetail")),
     "/api/teams": (
@@ -136,7 +136,7 @@ READS: Final[Mapping[str, tuple[str, Mapping[str, Schema], Schema]]] = {
             **dict.fromkeys(("team", "since", "until", "by", "tz"), TEXT),
             "by_period": {"type": "string", "enum": ["", "week", "month"]},
         },
-        figures.DORA.schema,
+        metrics.DORA.schema,
     ),
     "/api/dora/detail": (
         "what stands behind one figure",

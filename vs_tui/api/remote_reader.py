@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from vs_tui.api.codec import (
+from vs_tui.api.codec.metrics import DETAIL
+from vs_tui.api.codec.spans import (
     BASELINE,
     CARD,
     COUNTED,
@@ -21,9 +22,8 @@ from vs_tui.api.codec import (
     TALLY,
     TRACE,
 )
-from vs_tui.api.figures import DETAIL
+from vs_tui.api.codec.traces import BOARD, TRACES
 from vs_tui.api.remote_connection import Remote
-from vs_tui.api.standings import BOARD, TRACES
 from vs_tui.metrics.cards import Card
 from vs_tui.metrics.report import Detail
 from vs_tui.model.time import SECOND, Duration, Instant, iso

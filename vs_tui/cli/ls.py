@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from vs_tui.api.standings import STANDING
+from vs_tui.api.codec.traces import STANDING
 from vs_tui.cli.commands import USAGE, add_command, whole_number
 from vs_tui.cli.common import add_store_options, load_config, now
 from vs_tui.model.display import clean, escaped_json
@@ -138,7 +138,7 @@ async def _list_traces(args: argparse.Namespace) -> None:
 def _print_json(found: Found) -> None:
     import orjson
 
-    from vs_tui.api.codec import span_json
+    from vs_tui.api.codec.spans import span_json
     from vs_tui.model.display import escaped_json
 
     for span in found.spans:

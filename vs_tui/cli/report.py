@@ -142,7 +142,7 @@ def _asked(args: argparse.Namespace) -> Asked:
 
 
 async def _dora(reports: Reports, asked: Asked, args: argparse.Namespace) -> Report:
-    from vs_tui.api.figures import DORA
+    from vs_tui.api.codec.metrics import DORA
     from vs_tui.export import report_tables as tables
     from vs_tui.export.report_writer import Report, at_once
     from vs_tui.metrics.missing import explained
@@ -208,7 +208,7 @@ async def _pull_requests(reports: Reports, asked: Asked, args: argparse.Namespac
 
 
 async def _stages(reports: Reports, asked: Asked, _: argparse.Namespace) -> Report:
-    from vs_tui.api.figures import REGRESSION
+    from vs_tui.api.codec.metrics import REGRESSION
     from vs_tui.export.report_tables import stage_columns
 
     detail = await reports.stages(asked)
@@ -262,7 +262,7 @@ def _report(
     what: str, window: Window, columns: Sequence[Column], rows: Sequence[Any], labels: int = 1
 ) -> Report:
     """A report over a window, with a row per item."""
-    from vs_tui.api.figures import WINDOW
+    from vs_tui.api.codec.metrics import WINDOW
     from vs_tui.export.report_tables import window_title
     from vs_tui.export.report_writer import Report, at_once
 

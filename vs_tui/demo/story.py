@@ -16,7 +16,7 @@ from itertools import count, dropwhile, takewhile
 from pathlib import Path
 from typing import Final
 
-from vs_tui.demo import core, gitlab, plat, web
+from vs_tui.demo import gitlab, team_core, team_platform, team_web
 from vs_tui.demo.jira import Issue
 from vs_tui.demo.world import CORE, PLAT, WEB, World, title_of
 from vs_tui.log.recording import Delivery
@@ -40,9 +40,9 @@ PAUSE: Final = (18 * SECOND, 55 * SECOND)
 def told(seed: int = SEED) -> list[Delivery]:
     """All deliveries of the story in order of receipt, also those after END."""
     world = World(seed, first_number=101)
-    core.tell(world, START, WEEKS)
-    web.tell(world, START, WEEKS)
-    plat.tell(world, START, WEEKS)
+    team_core.tell(world, START, WEEKS)
+    team_web.tell(world, START, WEEKS)
+    team_platform.tell(world, START, WEEKS)
     return world.deliveries()
 
 
@@ -93,7 +93,7 @@ def flows(world: World, start: Instant) -> Iterator[tuple[Instant, list[Delivery
 
 
 def _core(world: World) -> Team:
-    services = list(core.services(world).values())
+    services = list(team_core.services(world).values())
     for service in services:
         service.fails, service.rolled_back = frozenset({4, 13, 27}), frozenset({7, 19})
 
@@ -105,51 +105,53 @@ def _core(world: World) -> Team:
         ticket = Issue(world.number("ticket"), title, kind, author, author, at)
         ticket.send(world, at, "created")
         ticket.move(world, at + 5 * SECOND, "In Progress")
-        change = core.open_pull(world, service, ticket, author, at + 20 * SECOND)
+        change = team_core.open_pull(world, service, ticket, author, at + 20 * SECOND)
         ticket.move(world, change.created_at + 10 * SECOND, "In Review")
         trouble = ("", "", "flaky", "")[turn % 4]
-        green = core.checks(world, change, change.created_at + 5 * SECOND, trouble)
+        green = team_core.checks(world, change, change.created_at + 5 * SECOND, trouble)
         reviewer = world.other(CORE, author)
         approved = green + world.between(40 * SECOND, 6 * MINUTE)
         change.review(approved, reviewer)
-        merged = core.merge(world, change, ticket, approved + 30 * SECOND, reviewer, urgent=True)
-        core.deliver(world, service, merged)
+        merged = team_core.merge(
+            world, change, ticket, approved + 30 * SECOND, reviewer, urgent=True
+        )
+        team_core.deliver(world, service, merged)
 
     return begin
 
 
 def _web(world: World) -> Team:
-    shop = web.shop(world)
+    shop = team_web.shop(world)
     shop.fails, shop.rolled_back = frozenset({5, 16}), frozenset({9, 25})
 
     def begin(at: Instant, turn: int) -> None:
-        change = web.propose(world, shop, title_of("web", turn * 5), at, hurry=True)
-        green = web.check(world, change, "unit" if turn % 9 == 4 else "")
+        change = team_web.propose(world, shop, title_of("web", turn * 5), at, hurry=True)
+        green = team_web.check(world, change, "unit" if turn % 9 == 4 else "")
         reviewer = world.other(WEB, change.request.author)
         approved = green + world.between(30 * SECOND, 5 * MINUTE)
         gitlab.merge_request(world, approved, "approved", change.request, reviewer)
-        web.ship(world, shop, change, approved + 20 * SECOND, reviewer)
+        team_web.ship(world, shop, change, approved + 20 * SECOND, reviewer)
 
     return begin
 
 
 def _plat(world: World) -> Team:
-    infra = plat.infra(world)
+    infra = team_platform.infra(world)
 
     def begin(at: Instant, turn: int) -> None:
         title = title_of("platform", turn)
-        change = plat.propose(world, infra, title, at, hurry=True)
-        planned = plat.plan(world, change, change.created_at + 6 * SECOND)
+        change = team_platform.propose(world, infra, title, at, hurry=True)
+        planned = team_platform.plan(world, change, change.created_at + 6 * SECOND)
         change.merged_by = world.other(PLAT, change.author)
         approved = planned + world.between(30 * SECOND, 4 * MINUTE)
         change.review(approved, change.merged_by)
-        plat.apply(world, infra, change, approved + 15 * SECOND)
+        team_platform.apply(world, infra, change, approved + 15 * SECOND)
 
     return begin
 
 
 def _load(world: World) -> Team:
     def begin(at: Instant, turn: int) -> None:
-        plat.load(world, at, failing=turn % 5 == 3)
+        team_platform.load(world, at, failing=turn % 5 == 3)
 
     return begin

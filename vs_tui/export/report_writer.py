@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from vs_tui.export.report_tables import Column, raw_cells, record, said_cells
-from vs_tui.export.table import csv_text, markdown_text, plain_text
+from vs_tui.export.table_formats import csv_text, markdown_text, plain_text
 from vs_tui.metrics import texts
 from vs_tui.metrics.cards import delta_text, goal_text, is_small, remarks, value_text
 from vs_tui.metrics.definitions import Figure

@@ -40,7 +40,7 @@ class Output:
 
     def yank(self, span: Span) -> None:
         """Copy the id; pressed again: the link, the row as JSON, the panel as text."""
-        from vs_tui.api.codec import span_json
+        from vs_tui.api.codec.spans import span_json
 
         texts = [("the id", span.ref)]
         if span.url:
@@ -147,7 +147,7 @@ class Output:
         """(file ending, content) of each format."""
         titles, rows = view.export_rows()
         if titles:
-            from vs_tui.export.table import csv_text
+            from vs_tui.export.table_formats import csv_text
 
             yield "csv", csv_text(titles, rows)
             listed = [dict(zip(titles, map(clean, row), strict=True)) for row in rows]

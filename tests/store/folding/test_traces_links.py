@@ -22,7 +22,7 @@ from tests.store.tracing import (
     from_jenkins,
     from_jira,
 )
-from vs_tui.api.codec import link_json
+from vs_tui.api.codec.spans import link_json
 from vs_tui.model.teams import Team, Teams
 from vs_tui.model.vocabulary import Event, Rule, State
 from vs_tui.store.rows import link_of

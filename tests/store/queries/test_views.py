@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from tests.store.conftest import custom, ref
-from vs_tui.api.codec import span_json
+from vs_tui.api.codec.spans import span_json
 from vs_tui.store.queries.reader import SqliteReader
 
 DOCS = (Path(__file__).parents[3] / "docs" / "sql.md").read_text("utf-8")

@@ -9,10 +9,10 @@ from typing import Final
 
 from vs_tui.model.time import Instant
 from vs_tui.store.queries.reader_protocol import Trace
-from vs_tui.traces.axis import short
 from vs_tui.traces.board import Board, Totals
 from vs_tui.traces.next_action import Section
 from vs_tui.traces.standing import Standing
+from vs_tui.traces.time_axis import short
 from vs_tui.tui import trace_rows
 from vs_tui.tui.paint import Piece, fit
 from vs_tui.tui.screens.listed import ListedView

@@ -9,9 +9,9 @@ from typing import Final
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span, State
 from vs_tui.store.queries.reader_protocol import Baseline
-from vs_tui.traces.axis import Axis
 from vs_tui.traces.evidence import CONTEXT
 from vs_tui.traces.outline import Outline
+from vs_tui.traces.time_axis import Axis
 from vs_tui.traces.trace_tree import Row, end_at
 from vs_tui.tui import span_format
 from vs_tui.tui.paint import Piece

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND, Duration, Instant, to_datetime
 from vs_tui.model.vocabulary import Span
-from vs_tui.traces.axis import Axis, short, ticks
+from vs_tui.traces.time_axis import Axis, short, ticks
 from vs_tui.traces.trace_tree import end_at
 from vs_tui.tui.paint import Piece
 from vs_tui.tui.span_format import spaced

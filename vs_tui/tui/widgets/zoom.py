@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from vs_tui.model.time import Instant
-from vs_tui.traces.axis import (
+from vs_tui.traces.time_axis import (
     Axis,
     Interval,
     Window,

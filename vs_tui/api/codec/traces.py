@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from vs_tui.api.codec import SPAN, SUMMARY, TRACE, page_of, refs_of
-from vs_tui.api.json_shape import (
+from vs_tui.api.codec.shape import (
     COUNT,
     COUNTS,
     INSTANT,
@@ -26,13 +25,14 @@ from vs_tui.api.json_shape import (
     word_of,
     written,
 )
+from vs_tui.api.codec.spans import SPAN, SUMMARY, TRACE, page_of, refs_of
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Span
 from vs_tui.store.queries.reader_protocol import Trace, TracePage, TraceSummary
 from vs_tui.traces.board import Board, Totals
+from vs_tui.traces.critical_path import Path, path_of
 from vs_tui.traces.next_action import NextAction, Section
 from vs_tui.traces.standing import CELLS, Cell, DeployBefore, Standing, Waits
-from vs_tui.traces.waits import Path, path_of
 
 _KEPT: Final = ("vs.incident.severity", "vs.issue.severity")
 """Attributes of a step that a row shows; `/api/spans/{ref}` has all of them."""

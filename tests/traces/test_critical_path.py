@@ -6,7 +6,7 @@ import pytest
 
 from vs_tui.model.time import HOUR, MINUTE
 from vs_tui.model.vocabulary import Span, State, Status
-from vs_tui.traces.waits import Path, path_of, waits_of
+from vs_tui.traces.critical_path import Path, path_of, waits_of
 
 T = 1_772_445_600_000_000
 

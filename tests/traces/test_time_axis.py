@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vs_tui.model.time import DAY, HOUR, MINUTE, SECOND
-from vs_tui.traces.axis import (
+from vs_tui.traces.time_axis import (
     Axis,
     Window,
     broken,
