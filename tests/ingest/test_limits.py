@@ -5,6 +5,8 @@ import asyncio
 import contextlib
 import gzip
 import socket
+from collections.abc import Iterable
+from functools import partial
 
 import pytest
 
@@ -131,6 +133,59 @@ async def test_slow_bodies_of_a_source_do_not_keep_its_whole_requests_waiting(tm
         assert (await ask(runtime, post()))[0] == 200, "the others are served"
         for connection in slow:
             connection.close()
+
+
+async def test_bodies_that_never_come_keep_no_signed_delivery_out(tmp_path) -> None:
+    """GitHub's body often arrives after its head, and GitHub sends nothing again."""
+    async with receiving(tmp_path, Limits(concurrent=8, stop_seconds=0.2)) as runtime:
+        trusted = await Raw.to(runtime)
+        await trusted.send(post(START[:5], length=len(START)))
+        await busy(runtime, 1)
+        slow = [await Raw.to(runtime) for _ in range(12)]
+        for number, connection in enumerate(slow, 1):
+            await connection.send(post(START[:5], "/github", SIGNED, length=len(START)))
+            if number <= 4:
+                await busy(runtime, 1 + number)
+            else:
+                assert (await slow[number - 5].answer())[0] == 503, "it waited longest"
+        signed = post(b"{}", "/github", *PING)
+        late = await Raw.to(runtime)
+        await late.send(signed[:-1])
+        assert (await slow[8].answer())[0] == 503
+        await late.send(signed[-1:])
+        assert (await late.answer())[0] == 200
+        await trusted.send(START[5:])
+        assert (await trusted.answer())[0] == 200, "a token in the head keeps its place"
+        for connection in slow:
+            connection.close()
+
+
+def test_a_body_that_grows_keeps_its_place() -> None:
+    admission = Admission(Limits(concurrent=8), lambda: 0.0)
+    gone: list[int] = []
+    loads = places(admission, "github", arriving=True)
+    for number, load in enumerate(loads):
+        load.give_way = partial(gone.append, number)
+    loads[0].add(1, 10)
+    assert admission.request("github", arriving=True)
+    assert gone == [1]
+
+
+def test_addresses_of_one_ipv6_site_are_one_stranger() -> None:
+    admission = Admission(Limits(), lambda: 0.0)
+
+    def told(peers: Iterable[str]) -> int:
+        """How many are answered at once."""
+        n = 0
+        for peer in peers:
+            with contextlib.suppress(Refused):
+                admission.pay_as_stranger(peer)
+                n += 1
+        return n
+
+    assert told(f"2001:db8::{n:x}" for n in range(1, 3_000)) == 1_000
+    assert told(["2001:db8:0:1::1%eth0", "::ffff:192.0.2.1", "192.0.2.1", ""]) == 4
+    assert told(f"2001:db8:{n >> 16:x}:{n & 0xFFFF:x}::1" for n in range(2, 12_000)) == 996
 
 
 async def first_answer(connections: list[Raw]) -> tuple[int, dict, object]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from ipaddress import IPv6Address
 from typing import Final
 
-from vs_tui.ingest.http_errors import unavailable
+from vs_tui.ingest.http_errors import Refused, unavailable
 from vs_tui.model.limits import Limits, fits
 
 BURST_SECONDS: Final = 5
@@ -19,6 +20,7 @@ STRANGER_RATE: Final = 400.0
 address may use half."""
 MOST_PEERS: Final = 10_000
 _PEER: Final = "peer "
+_STRANGERS: Final = "strangers"
 SHARE: Final = 0.75
 """Most of the requests at once that one source may take, so that no source starves the others. The
 same share limits requests whose body is still arriving, so that slow senders do not starve complete
@@ -33,7 +35,8 @@ class Admission:
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
         self._running: Counter[str] = Counter()
-        self._arriving: Counter[str] = Counter()
+        self._arriving: dict[Load, None] = {}
+        """Requests whose body is arriving, longest without a new piece first."""
         self._bytes = 0
         self.running = 0
         """Requests being handled."""
@@ -46,18 +49,38 @@ class Admission:
         if (
             self.running >= most
             or self._running[source] >= of_source
-            or (arriving and self._arriving.total() >= of_source)
-            or (arriving and self._arriving[source] >= _share(of_source))
+            or (arriving and not self._make_room(source, of_source))
         ):
-            raise unavailable(f"too many requests of {source} at once; send it again")
+            raise too_many(source)
         self.running += 1
         self._running[source] += 1
-        self._arriving[source] += arriving
-        return Load(self, source, arriving=arriving)
+        load = Load(self, source)
+        if arriving:
+            self._arriving[load] = None
+        return load
+
+    def _make_room(self, source: str, most: int) -> bool:
+        """Whether one more body may arrive. If not, the request without a proof that has waited
+        longest for a piece of its body gives way: a sender that proves itself by its body sends it
+        at once, and one that never proves itself keeps nobody out."""
+        same = [load for load in self._arriving if load.source == source]
+        full = same if len(same) >= _share(most) else self._arriving
+        if full is self._arriving and len(full) < most:
+            return True
+        stalled = next((load for load in full if load.give_way is not None), None)
+        if stalled is None or stalled.give_way is None:
+            return False
+        stalled.give_way()
+        self.arrived(stalled)
+        return True
 
     def arrived(self, load: Load) -> None:
-        self._arriving[load.source] -= load.arriving
-        load.arriving = False
+        self._arriving.pop(load, None)
+
+    def grew(self, load: Load) -> None:
+        """Note that a piece of its body arrived."""
+        if load in self._arriving:
+            self._arriving[load] = self._arriving.pop(load)
 
     def leave(self, load: Load) -> None:
         self.arrived(load)
@@ -87,8 +110,8 @@ class Admission:
         rate is used up."""
         if len(self._buckets) > MOST_PEERS:
             self._buckets = {k: v for k, v in self._buckets.items() if not k.startswith(_PEER)}
-        alone = self._spend(f"{_PEER}{peer}", STRANGER_RATE / 2)
-        if not self._spend(_PEER, STRANGER_RATE) or not alone:
+        alone = self._spend(f"{_PEER}{_site(peer)}", STRANGER_RATE / 2)
+        if not alone or not self._spend(_STRANGERS, STRANGER_RATE):
             raise unavailable("too many requests without a valid proof")
 
     def _spend(self, name: str, rate: float) -> bool:
@@ -106,22 +129,37 @@ def _share(places: int) -> int:
     return max(1, int(places * SHARE))
 
 
+def _site(peer: str) -> str:
+    """The address, or the /64 of an IPv6 address: one site has all addresses of it."""
+    if ":" not in peer:
+        return peer
+    address = IPv6Address(peer.partition("%")[0])
+    return str(address.ipv4_mapped or int(address) >> 64)
+
+
+def too_many(source: str) -> Refused:
+    return unavailable(f"too many requests of {source} at once; send it again")
+
+
 class Load:
     """The place and the bytes that one request holds; both are released when it ends."""
 
-    __slots__ = ("_admission", "arriving", "size", "source")
+    __slots__ = ("_admission", "give_way", "size", "source")
 
-    def __init__(self, admission: Admission, source: str, *, arriving: bool) -> None:
+    def __init__(self, admission: Admission, source: str) -> None:
         self._admission = admission
         self.source = source
-        self.arriving = arriving
         self.size = 0
+        self.give_way: Callable[[], None] | None = None
+        """Ends the wait for its body, so that another request gets its place; None if it keeps
+        it."""
 
     def add(self, size: int, whole: int) -> None:
         """Reserve memory for a piece of a body of `whole` announced bytes. Refused (503) if all
         bodies together would be too large."""
         self._admission.hold(size, max(whole, self.size + size))
         self.size += size
+        self._admission.grew(self)
 
     def arrived(self) -> None:
         """Note that the whole body has arrived."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from vs_tui.ingest.admission import Admission, Load
+from vs_tui.ingest.admission import Admission, Load, too_many
 from vs_tui.ingest.auth import Gate
 from vs_tui.ingest.decoding import ENCODINGS as DECODED
 from vs_tui.ingest.decoding import Broken, decoded
@@ -154,7 +154,7 @@ class Receiving:
             raise Unauthorized("the Authorization header is there twice; send one")
         note.proof = self._gate.admit_head(note.source, headers, request.query)
         self._pay(note)
-        body = await self._read(request, load)
+        body = await self._read(request, load, proven=bool(note.proof))
         if (encoding := _encoding(headers)) not in _PLAIN_ENCODINGS:
             body = await self._decode(encoding, body, load)
         load.arrived()
@@ -177,9 +177,10 @@ class Receiving:
             raise Refused(400, "bad_request", str(error)) from None
         return bytes(body)
 
-    async def _read(self, request: web.Request, load: Load) -> bytes:
+    async def _read(self, request: web.Request, load: Load, *, proven: bool) -> bytes:
         """The body as sent. Each piece is counted when it arrives, so that a large Content-Length
-        reserves no memory for bytes that have not arrived."""
+        reserves no memory for bytes that have not arrived. A sender that is not `proven` by its
+        head may have to give way to another."""
         limits = self._limits
         if request.content.is_eof() and not request.content.exception():
             # A small body arrives with its head, so there is nothing to wait for.
@@ -189,11 +190,19 @@ class Receiving:
             load.add(len(whole), len(whole))
             return whole
         body = bytearray()
+        gave_way = False
+
+        def give_way() -> None:
+            nonlocal gave_way
+            gave_way = True
+            patience.reschedule(asyncio.get_running_loop().time())
+
         # A chunked body has no announced size and may grow up to the limit.
         announced = limits.body if request.content_length is None else request.content_length
         try:
             async with asyncio.timeout(limits.read_seconds) as patience:
                 self._arriving.add(patience)
+                load.give_way = None if proven else give_way
                 async for piece in request.content.iter_any():
                     if len(body) + len(piece) > limits.body:
                         raise _too_large(_limit(limits))
@@ -202,6 +211,8 @@ class Receiving:
         except TimeoutError:
             if self._stopped:
                 raise unavailable("the receiver is being stopped; send it again") from None
+            if gave_way:
+                raise too_many(load.source) from None
             raise Refused(
                 408, "timeout", "the body did not arrive in time; send it again"
             ) from None
@@ -209,6 +220,7 @@ class Receiving:
             # aiohttp raises all of these, depending on when the sender hung up.
             raise Refused(400, "bad_request", "the body is cut") from None
         finally:
+            load.give_way = None
             self._arriving.discard(patience)
             if self._stopped and not self._arriving:
                 self._stopped.set()
