@@ -1,8 +1,8 @@
 """Send events to the receiver's /customhttp without ever delaying the caller.
 
-Standard library only: the whole `vs-tui event` process stays under 150 ms. One call waits at most
-two seconds for the network; events not sent by then stay in the spool and are sent before the
-events of the next call.
+Standard library only: the whole `vs-tui event` process stays under 150 ms (100 ms measured, 28 of
+them for `http.client`). One call waits at most two seconds for the network; events not sent by then
+stay in the spool and are sent before the events of the next call.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vs_tui.cli.client_settings import Settings, data_folder, sender_settings
-from vs_tui.cli.http_wire import Connection, WireError, address, connect
+from vs_tui.cli.http_client import Connection, HttpError, Response, address
 from vs_tui.cli.spool import MAX_BODY, Entry, Spool
 
 LIMIT: Final = 2.0
@@ -92,22 +92,30 @@ class Client:
     def send(self, limit: float = LIMIT) -> Report:
         """Send what waits, oldest first, within `limit` seconds, and report. Name resolution and
         locks have no timeout, so this runs in a thread that is abandoned at the limit."""
-        job = self.start(limit)
-        return job.result()
-
-    def start(self, limit: float = LIMIT) -> Job:
-        """Start sending in the background."""
-        return Job(self, QUICK_LIMIT if self._slow() else limit)
+        limit = QUICK_LIMIT if self._slow() else limit
+        deadline = time.monotonic() + limit
+        report = Report()
+        thread = threading.Thread(target=self._drain, args=(report, deadline), daemon=True)
+        thread.start()
+        thread.join(limit + 0.05)
+        late = thread.is_alive() or time.monotonic() >= deadline
+        self._count_rest(report)
+        if late and not report.sent:
+            self._note_slow()
+            report.trouble = report.trouble or f"{self.target} did not answer within {limit:g} s"
+        elif late and report.waiting:  # much was waiting: the next calls send more of it
+            report.trouble = f"{report.sent} event(s) sent within {limit:g} s"
+        return report
 
     def flush(self, *, any_url: bool = False, limit: float = 600.0) -> Report:
         """Send all that waits, without a time limit. `any_url`: also events for another
         receiver."""
         report = Report()
-        self.drain(report, time.monotonic() + limit, any_url=any_url)
-        self.count_rest(report)
+        self._drain(report, time.monotonic() + limit, any_url=any_url)
+        self._count_rest(report)
         return report
 
-    def count_rest(self, report: Report) -> None:
+    def _count_rest(self, report: Report) -> None:
         """Count the events that were not sent."""
         report.lost = len(self._memory)
         report.dropped, self.spool.dropped = report.dropped + self.spool.dropped, 0
@@ -116,7 +124,7 @@ class Client:
         except OSError:
             report.waiting = 0
 
-    def drain(self, report: Report, deadline: float, *, any_url: bool = False) -> None:
+    def _drain(self, report: Report, deadline: float, *, any_url: bool = False) -> None:
         """Send in order until nothing is left, the deadline passes or the receiver fails; `report`
         gets the failure."""
         if self.settings.refusal and not self.settings.secret:
@@ -166,7 +174,7 @@ class Client:
         except OSError:
             return False
 
-    def note_slow(self) -> None:
+    def _note_slow(self) -> None:
         """Remember that the receiver did not answer in time."""
         try:
             if not self.spool.slow:  # once a minute someone waits the whole time, to see
@@ -180,36 +188,6 @@ def _count(report: Report, entry: Entry, refusal: str) -> None:
         report.refused[entry.key] = refusal
     else:
         report.sent += 1
-
-
-class Job:
-    """Sending in a thread that does not keep the process alive."""
-
-    def __init__(self, client: Client, limit: float) -> None:
-        self._client = client
-        self._limit = limit
-        self._deadline = time.monotonic() + limit
-        self._report = Report()
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
-
-    def _work(self) -> None:
-        self._client.drain(self._report, self._deadline)
-
-    def result(self) -> Report:
-        """Wait until the job is done or its time is up."""
-        self._thread.join(max(0.0, self._deadline - time.monotonic()) + 0.05)
-        late = self._thread.is_alive() or time.monotonic() >= self._deadline
-        report = self._report
-        self._client.count_rest(report)
-        if late and not report.sent:
-            self._client.note_slow()
-            report.trouble = report.trouble or (
-                f"{self._client.target} did not answer within {self._limit:g} s"
-            )
-        elif late and report.waiting:  # much was waiting: the next calls send more of it
-            report.trouble = f"{report.sent} event(s) sent within {self._limit:g} s"
-        return report
 
 
 class _Stopped(Exception):
@@ -229,12 +207,13 @@ class _Wire:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        if self._connection is not None:
+            self._connection.close()
 
     def post(self, entry: Entry) -> str:
         """Empty if the receiver has committed the event, else why it never will. Raises _Stopped if
         a later try may succeed."""
-        status, answer = self._exchange(entry)
+        status, _, answer = self._exchange(entry)
         if 200 <= status < 300:
             if _is_ours(answer):
                 return ""
@@ -253,26 +232,23 @@ class _Wire:
             )
         raise _Stopped(f"{self._target} answered {status} {detail}; check VS_URL")
 
-    def _exchange(self, entry: Entry) -> tuple[int, bytes]:
+    def _exchange(self, entry: Entry) -> Response:
         body = entry.body.encode()
-        headers = self._headers(entry.key, body)
-        # A kept connection may have been closed meanwhile; the key makes a repeat harmless.
-        for last in (False, True) if self._connection is not None else (True,):
-            try:
-                if self._connection is None:
-                    self._connection = connect(address(self._target), self._deadline)
-                answer = self._connection.post(headers, body)
-                if not self._connection.reusable:
-                    self._close()
-                return answer
-            except TimeoutError:
-                self._close()
-                raise _Stopped(f"{self._target} did not answer in time") from None
-            except (OSError, WireError) as error:
-                self._close()
-                if last:
-                    why = str(error) or type(error).__name__
-        raise _Stopped(f"{self._target} cannot be reached: {why}; is `vs-tui serve` running?")
+        try:
+            where = address(self._target)
+            self._connection = self._connection or Connection(where)
+            # The key makes a repeat harmless.
+            headers = self._headers(entry.key, body)
+            if (left := self._deadline - time.monotonic()) <= 0:
+                raise TimeoutError
+            return self._connection.request("POST", where.path, headers, body, timeout=left)
+        except TimeoutError:
+            raise _Stopped(f"{self._target} did not answer in time") from None
+        except (OSError, HttpError) as error:
+            why = str(error) or type(error).__name__
+            raise _Stopped(
+                f"{self._target} cannot be reached: {why}; is `vs-tui serve` running?"
+            ) from None
 
     def _headers(self, key: str, body: bytes) -> dict[str, str]:
         headers = {
@@ -290,11 +266,6 @@ class _Wire:
             signer = secret.encode() if secret else signing_key(token)
             headers["X-VS-Signature"] = hmac.new(signer, body, "sha256").hexdigest()
         return headers
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 def _is_ours(answer: bytes) -> bool:

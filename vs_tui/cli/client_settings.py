@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from vs_tui.cli.http_wire import WireError, address, is_loopback
+from vs_tui.cli.http_client import HttpError, address, is_loopback
 
 _TOKENS: Final = (
     "VS_TOKEN",
@@ -43,7 +43,7 @@ class Settings(NamedTuple):
             return ""
         try:
             name = address(self.url).name
-        except WireError as error:
+        except HttpError as error:
             return str(error)
         return (
             f"{name} is not this machine, so it does not get this machine's token; set "

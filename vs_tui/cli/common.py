@@ -12,7 +12,7 @@ from typing import Any
 
 from vs_tui.cli.client_settings import Settings, sender_settings
 from vs_tui.cli.commands import UsageError
-from vs_tui.cli.http_wire import is_loopback
+from vs_tui.cli.http_client import is_loopback
 from vs_tui.config import Config, data_dir, load
 from vs_tui.config.loading import Signing
 from vs_tui.config.mapped_tables import configure

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
 
 from vs_tui.cli.commands import USAGE, UsageError, add_command
 from vs_tui.cli.common import CommandError, moment, now, receiver
+from vs_tui.cli.http_client import HttpError, address
 from vs_tui.cli.importing import github, gitlab, jira
 from vs_tui.cli.importing.api import Api
 from vs_tui.cli.importing.model import Forbidden, Settings, Step
@@ -312,14 +312,11 @@ def _seconds(instant: Instant) -> str:
 
 def check_url(url: str, option: str = "--url") -> None:
     """Raise UsageError for text that is not an address; requests to it would only time out."""
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        shown = url.rpartition("@")[2][:100]  # never a password
-        raise UsageError(f"{option} '{shown}' is not an address; write https://HOST")
+    with contextlib.suppress(HttpError):
+        if address(url).port:
+            return
+    shown = url.rpartition("@")[2][:100]  # never a password
+    raise UsageError(f"{option} '{shown}' is not an address; write https://HOST")
 
 
 def _only(text: str | None, tool: Tool) -> frozenset[str]:

@@ -6,17 +6,19 @@ import argparse
 import json
 import sys
 from typing import Any, Final
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.parse import quote
 
 from vs_tui.cli.commands import add_command
 from vs_tui.cli.common import CommandError, receiver
+from vs_tui.cli.http_client import Connection, HttpError, address
+from vs_tui.model.display import clean
 from vs_tui.model.request_signing import signed_body, signed_head
 from vs_tui.model.vocabulary import PIN_ATTRIBUTE, cuts
 
 TIMEOUT: Final = 10.0
 _PAGE: Final = 500
+_MOST: Final = 64 * 1024 * 1024
+"""Bytes of an answer that are read."""
 _ACTIONS: Final = {
     "list": "print the decisions in force, newest first (the same as no action)",
     "show": "print the links of a span, and why they exist",
@@ -28,13 +30,6 @@ _ACTIONS: Final = {
 
 class _Missing(CommandError):
     """No such span."""
-
-
-class _Staying(HTTPRedirectHandler):
-    """Follows no redirect, which could send our token to another host."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
 
 
 def register(subparsers: Any) -> None:
@@ -91,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     for line in _lines(span):
         print(line)
     if not span["links"]:
-        print(f"{_clean(span['span_id'])} is linked to nothing", file=sys.stderr)
+        print(f"{clean(span['span_id'])} is linked to nothing", file=sys.stderr)
     return 0
 
 
@@ -113,7 +108,7 @@ def _list(api: _Receiver, *, as_json: bool) -> int:
         return 0
     for each in found:
         between = "below" if each["action"] == "pin" else "from"
-        print(f"{each['action']:<4} {_clean(each['child'])}  {between}  {_clean(each['parent'])}")
+        print(f"{each['action']:<4} {clean(each['child'])}  {between}  {clean(each['parent'])}")
     if not found:
         print("nothing is pinned or cut; `vs-tui link --help` says how", file=sys.stderr)
     return 0
@@ -137,16 +132,10 @@ def _lines(span: dict[str, Any]) -> list[str]:
     """The parent first, then the other links: span, reason, confidence."""
     found = sorted(span["links"], key=lambda link: not link["primary"])
     return [
-        f"{'parent' if link['primary'] else 'link':<7} {_clean(link['parent'])}  "
-        f"by {_clean(link['why'])}  ({link['rule']}, {link['confidence']})"
+        f"{'parent' if link['primary'] else 'link':<7} {clean(link['parent'])}  "
+        f"by {clean(link['why'])}  ({link['rule']}, {link['confidence']})"
         for link in found
     ]
-
-
-def _clean(text: str) -> str:
-    from vs_tui.model.display import clean
-
-    return clean(text)
 
 
 class _Receiver:
@@ -154,11 +143,15 @@ class _Receiver:
 
     def __init__(self, url: str, token: str) -> None:
         found = receiver(url, token)
-        parts = urlsplit(found.url)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise CommandError("the receiver's address is no URL; set VS_URL to http://HOST:PORT")
-        path = parts.path.rstrip("/").removesuffix("/customhttp")
-        self._base = f"{parts.scheme}://{parts.netloc}{path}"
+        try:
+            where = address(found.url.partition("?")[0])
+        except HttpError:
+            raise CommandError(
+                "the receiver's address is no URL; set VS_URL to http://HOST:PORT"
+            ) from None
+        self._base = where.path.rstrip("/").removesuffix("/customhttp")
+        self._shown = f"{'https' if where.secure else 'http'}://{where.name}{self._base}"
+        self._connection = Connection(where)
         self._token = found.token
 
     def call(self, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
@@ -169,28 +162,28 @@ class _Receiver:
             headers |= signed_head(self._token, "GET", path)
         else:
             headers |= signed_body(self._token, data)
-        request = Request(self._base + path, data, headers)  # noqa: S310  # http(s) only, see above
         try:
-            with build_opener(_Staying).open(request, timeout=TIMEOUT) as response:
-                answer: dict[str, Any] = json.loads(response.read())
-                return answer
-        except HTTPError as error:
-            with error:
-                kind = _Missing if error.code == 404 else CommandError
-                raise kind(self._refused(error, path)) from None
-        except (URLError, TimeoutError, ValueError) as error:
-            why = getattr(error, "reason", error)
+            status, _, answer = self._connection.request(
+                "POST" if data else "GET", self._base + path, headers, data,
+                timeout=TIMEOUT, repeat=data is None, limit=_MOST,
+            )  # fmt: skip
+            if 200 <= status < 300:
+                found: dict[str, Any] = json.loads(answer)
+                return found
+        except (OSError, HttpError, ValueError) as error:
             raise CommandError(
-                f"{self._base} cannot be reached: {why}; is `vs-tui serve` running?"
+                f"{self._shown} cannot be reached: {error}; is `vs-tui serve` running?"
             ) from None
+        kind = _Missing if status == 404 else CommandError
+        raise kind(self._refused(status, answer, path))
 
-    def _refused(self, error: HTTPError, path: str) -> str:
-        if error.code in (401, 403):
-            return f"{self._base} refuses the token; set VS_TOKEN or --token"
-        if error.code == 404 and path.startswith("/api/spans/"):
+    def _refused(self, status: int, answer: bytes, path: str) -> str:
+        if status in (401, 403):
+            return f"{self._shown} refuses the token; set VS_TOKEN or --token"
+        if status == 404 and path.startswith("/api/spans/"):
             return "there is no such span, or it was pruned; `vs-tui ls` lists them by ref"
         try:
-            detail = str(json.loads(error.read())["detail"])
+            detail = str(json.loads(answer)["detail"])
         except (ValueError, KeyError, TypeError):
             detail = "it is no vs-tui receiver; check VS_URL"
-        return f"{error.code}: {_clean(detail)}"
+        return f"{status}: {clean(detail)}"

@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vs_tui.cli.common import CommandError
-from vs_tui.cli.http_wire import is_loopback
+from vs_tui.cli.http_client import is_loopback
 from vs_tui.config import Config, Secrets, complete_secrets, readable_by_others
 from vs_tui.model.display import shown_url
 from vs_tui.tui.source_status import Connection

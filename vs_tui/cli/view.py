@@ -32,7 +32,7 @@ from vs_tui.cli.dashboard import (
     show,
     show_figures,
 )
-from vs_tui.cli.http_wire import is_loopback
+from vs_tui.cli.http_client import is_loopback
 from vs_tui.config import Config, take_secrets_out
 from vs_tui.log.address import SCHEMES
 from vs_tui.model.limits import Retention

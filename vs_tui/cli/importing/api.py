@@ -8,11 +8,11 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Final
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from vs_tui.cli.common import CommandError
+from vs_tui.cli.http_client import Connection, HttpError, Response, address
 from vs_tui.cli.importing.model import Forbidden, objects
 
 TIMEOUT: Final = 60.0
@@ -64,16 +64,14 @@ class Api:
         self._origin = _origin(urlsplit(self._base))
         self._headers = {"Accept": "application/json", "User-Agent": "vs-tui", **headers}
         self._notice = notice
-        self._connection: HTTPConnection | None = None
+        self._connection = Connection(address(self._base))
         self.remembers = False
         """Whether lists are requested with the ETag of the last answer: unchanged lists are not
         sent again, and GitHub does not count such a request."""
-        self._known: dict[str, tuple[str, Mapping[str, str], bytes]] = {}
+        self._known: dict[str, Response] = {}
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._connection.close()
 
     def get(self, path: str, **query: object) -> Answer:
         """Request a path below the base URL, or a whole URL of the same host. Raises Forbidden for
@@ -87,10 +85,10 @@ class Api:
                     f"{self._base} refers to {url[:200]}, another host, which does not get the "
                     "token; give its address with --url if it is right"
                 )
-            status, headers, body = self._patiently(url)
-            if status not in (301, 302, 307, 308):
-                return self._read(url, status, headers, body)
-            url = urljoin(url, headers.get("location", ""))
+            found = self._patiently(url)
+            if found.status not in (301, 302, 307, 308):
+                return self._read(url, found)
+            url = urljoin(url, found.headers.get("location", ""))
         raise CommandError(f"{url[:200]} redirects without end; check --url")
 
     def send(self, method: str, path: str, value: object) -> Answer:
@@ -98,25 +96,23 @@ class Api:
         whether it took effect. Raises as `get` does, and Forbidden for 422, too."""
         url = urljoin(self._base, path)
         try:
-            status, headers, body = self._ask(url, method, value)
-        except (OSError, HTTPException) as error:
-            self.close()
+            found = self._ask(url, method, value)
+        except (OSError, HttpError) as error:
             raise CommandError(
                 f"{self._base} did not answer: {error or type(error).__name__}; run the same "
                 "command again: what is there already is not made twice"
             ) from None
-        if status == 422:
-            raise Forbidden(f"{urlsplit(url).path} answered {status}{_said(body)}")
-        return self._read(url, status, headers, body)
+        if found.status == 422:
+            raise Forbidden(_told(url, found))
+        return self._read(url, found)
 
-    def _patiently(self, url: str) -> tuple[int, Mapping[str, str], bytes]:
+    def _patiently(self, url: str) -> Response:
         """Repeat a request until its answer is final."""
         delay = 1.0
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                status, headers, body = self._ask(url)
-            except (OSError, HTTPException) as error:
-                self.close()
+                answer = self._ask(url)
+            except (OSError, HttpError) as error:
                 why = str(error) or type(error).__name__
                 if attempt == ATTEMPTS:
                     raise CommandError(
@@ -125,7 +121,7 @@ class Api:
                     ) from None
                 self._pause(delay, why)
             else:
-                asked = _asked_delay(status, headers)
+                asked = _asked_delay(answer.status, answer.headers)
                 if asked is not None:
                     if asked > MAX_WAIT:
                         raise CommandError(
@@ -133,53 +129,47 @@ class Api:
                             "command again then: it goes on where it stopped"
                         )
                     self._pause(asked, "rate limit")
-                elif status < 500 or attempt == ATTEMPTS:
-                    return status, headers, body
+                elif answer.status < 500 or attempt == ATTEMPTS:
+                    return answer
                 else:
-                    self._pause(delay, f"{self._base} answered {status}")
+                    self._pause(delay, f"{self._base} answered {answer.status}")
             delay *= 2
         raise CommandError(
             f"{self._base} kept on limiting the rate; run the same command again later: it goes "
             "on where it stopped"
         )
 
-    def _ask(
-        self, url: str, method: str = "GET", value: object = None
-    ) -> tuple[int, Mapping[str, str], bytes]:
+    def _ask(self, url: str, method: str = "GET", value: object = None) -> Response:
         parts = urlsplit(url)
-        if self._connection is None:
-            kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-            self._connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         known = self._known.get(url) if method == "GET" else None
-        more = {"If-None-Match": known[0]} if known else {}
+        more = {"If-None-Match": known.headers["etag"]} if known else {}
         sent = None if value is None else json.dumps(value).encode()
         if sent is not None:
             more["Content-Type"] = "application/json"
-        self._connection.request(method, path, sent, {**self._headers, **more})
-        response = self._connection.getresponse()
-        body = response.read(MAX_ANSWER)
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        if response.will_close:
-            self.close()
-        if response.status == 304 and known:
-            return 200, known[1], known[2]
-        if self.remembers and response.status == 200 and headers.get("etag"):
+        headers = {**self._headers, **more}
+        found = self._connection.request(
+            method, path, headers, sent, timeout=TIMEOUT, repeat=method == "GET", limit=MAX_ANSWER
+        )
+        if found.status == 304 and known:
+            return known
+        if self.remembers and found.status == 200 and found.headers.get("etag"):
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
-            self._known[url] = headers["etag"], headers, body
-        return response.status, headers, body
+            self._known[url] = found
+        return found
 
-    def _read(self, url: str, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+    def _read(self, url: str, found: Response) -> Answer:
+        status = found.status
         if 200 <= status < 300:
             try:
-                return Answer(json.loads(body) if body else None, headers)
+                return Answer(json.loads(found.body) if found.body else None, found.headers)
             except ValueError:
                 raise CommandError(
                     f"{url[:200]} answered something that is not JSON; is it the API's address? "
                     "(see --url)"
                 ) from None
-        said = f"{urlsplit(url).path} answered {status}{_said(body)}"
+        said = _told(url, found)
         if status == 401:
             raise CommandError(f"{said}; the token is wrong or has expired")
         if status in (400, 403, 404, 409, 410):  # 409: an empty repository
@@ -248,16 +238,16 @@ def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
     return parts.scheme, (parts.hostname or "").lower(), parts.port
 
 
-def _said(body: bytes) -> str:
-    """The API's own message, printable characters only."""
+def _told(url: str, found: Response) -> str:
+    """The path and the status, with the API's own message: printable characters only."""
     try:
-        fields = json.loads(body[:65_536])
+        fields = json.loads(found.body[:65_536])
     except ValueError:
-        return ""
+        fields = None
     words = ""
     if isinstance(fields, dict):
         words = str(
             fields.get("message") or fields.get("error") or fields.get("errorMessages") or ""
         )
     words = "".join(c if c.isprintable() else " " for c in words[:200]).strip()
-    return f" ({words})" if words else ""
+    return f"{urlsplit(url).path} answered {found.status}" + (f" ({words})" if words else "")

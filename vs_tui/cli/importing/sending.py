@@ -6,12 +6,11 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from vs_tui.cli.commands import UsageError
 from vs_tui.cli.common import CommandError
+from vs_tui.cli.http_client import Connection, HttpError, Response, address
 from vs_tui.cli.importing.model import Delivery
 from vs_tui.model.request_signing import signed_delivery, signed_head
 
@@ -23,13 +22,13 @@ class Sender:
     """One connection to a receiver; each delivery is committed before the next one is sent."""
 
     def __init__(self, url: str, token: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"'{url}' is no receiver's address; write http://HOST:PORT")
+        try:
+            where = address(url)
+        except HttpError:
+            raise UsageError(f"'{url}' is no receiver's address; write http://HOST:PORT") from None
         self._url = url.rstrip("/")
-        self._base = parts.path.rstrip("/")
-        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        self._connection = kind(parts.hostname, parts.port, timeout=_TIMEOUT)
+        self._base = where.path.rstrip("/")
+        self._connection = Connection(where)
         self._token = token
         self.verdicts: Counter[str] = Counter()
 
@@ -38,7 +37,7 @@ class Sender:
 
     def check(self) -> None:
         """Raise CommandError if no receiver answers, before the tool is asked anything."""
-        status, body = self._request("GET", "/api/health", None)
+        status, _, body = self._request("GET", "/api/health", None)
         self._require_proof(status)
         if "ready" not in _fields(body):
             raise CommandError(_NOT_OURS.format(self._url, status))
@@ -50,7 +49,7 @@ class Sender:
 
     def _send(self, delivery: Delivery) -> str:
         for attempt in range(_ATTEMPTS):
-            status, body = self._request("POST", delivery.path, delivery)
+            status, _, body = self._request("POST", delivery.path, delivery)
             if status != 503:
                 break
             time.sleep(0.2 * 2**attempt)
@@ -72,24 +71,19 @@ class Sender:
                 "token` prints on its machine"
             )
 
-    def _request(self, method: str, path: str, delivery: Delivery | None) -> tuple[int, bytes]:
+    def _request(self, method: str, path: str, delivery: Delivery | None) -> Response:
         body, headers = None, signed_head(self._token, method, path)
         if delivery:
             body, sent = delivery.body, delivery.headers
             headers = {**sent, **signed_delivery(self._token, path, sent, body)}
-        for last in (False, True):  # the receiver closes connections that were idle
-            try:
-                self._connection.request(method, self._base + path, body, headers)
-                response = self._connection.getresponse()
-                return response.status, response.read()
-            except (OSError, HTTPException) as error:
-                self._connection.close()
-                if last:
-                    raise CommandError(
-                        f"{self._url} cannot be reached: {error}; start it with `vs-tui serve`, or "
-                        "name another one with --to"
-                    ) from None
-        raise AssertionError("the loop returns or raises")
+        whole = self._base + path
+        try:
+            return self._connection.request(method, whole, headers, body, timeout=_TIMEOUT)
+        except (OSError, HttpError) as error:
+            raise CommandError(
+                f"{self._url} cannot be reached: {error}; start it with `vs-tui serve`, or "
+                "name another one with --to"
+            ) from None
 
 
 _NOT_OURS: Final = (
