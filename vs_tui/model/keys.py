@@ -51,6 +51,10 @@ _CLOSES: Final = re.compile(
     r"(?P<number>\d{1,9})\b",
     re.IGNORECASE,
 )
+_NUMBER_SIGNS: Final = ("#", "/issues/", "gh-")
+"""One of them is in every text that closes an issue; finding none takes a fraction of the time."""
+_KEY_DASH: Final = re.compile(r"-[1-9]")
+"""In every text that has an issue key."""
 _ROOT_CAUSE: Final = re.compile(r"\broot cause:\s*([0-9a-f]{7,64})\b", re.IGNORECASE)
 _BRANCH_NUMBER: Final = re.compile(
     # Not the year of `hotfix/2026-03` or `2026-03-02`.
@@ -83,9 +87,12 @@ _ALERT: Final = re.compile(r"(vstrace-(?:alertmanager|grafana)-incident-.+)-([1-
 def reference(source: str, kind: str, namespace: str, number: object) -> str:
     """`vstrace-{source}-{kind}-{namespace}-{id}` with blanks percent-escaped."""
     tail = f"{namespace}-{number}" if namespace else f"{number}"
-    if not _UNQUOTED.fullmatch(tail):
-        tail = quote(tail, safe="/._:@+~-")
-    return f"vstrace-{source}-{kind}-{tail}"
+    return f"vstrace-{source}-{kind}-{quoted(tail)}"
+
+
+def quoted(text: str) -> str:
+    """A part of a reference with blanks and unusual characters percent-escaped."""
+    return text if _UNQUOTED.fullmatch(text) else quote(text, safe="/._:@+~-")
 
 
 def alert_group(key: str) -> str:
@@ -160,12 +167,16 @@ def is_shared_branch(branch: str, default: str = "") -> bool:
 def commit(sha: object, scope: str = "", via: str = "commit", kind: str = "commit") -> Key | None:
     """A commit key of 7 to 64 hex digits; None for anything else and for an all-zero sha, which
     means a deleted ref."""
-    if not isinstance(sha, str):
-        return None
-    sha = sha.strip().lower()
-    if not _SHA.match(sha) or not sha.strip("0"):
-        return None
-    return Key(kind, sha, scope, via)
+    plain = _sha(sha) if isinstance(sha, str) else ""
+    return Key(kind, plain, scope, via) if plain else None
+
+
+@lru_cache(maxsize=1024)
+def _sha(text: str) -> str:
+    """The hex digits of a commit in lower case; empty for anything else. An event looks at the same
+    commit several times."""
+    text = text.strip().lower()
+    return text if _SHA.match(text) and text.strip("0") else ""
 
 
 def artifact(name: str, version: str, scope: str = "", via: str = "version") -> Key:
@@ -284,6 +295,9 @@ def traceparents(text: str, via: str = "traceparent") -> list[Seek]:
 
 def closing_keywords(text: str, scope: str, via: str = "") -> list[Seek]:
     """`Closes #12`, `fixes acme/web#3`, `resolves https://host/acme/api/issues/4`."""
+    lowered = text.lower()
+    if not any(sign in lowered for sign in _NUMBER_SIGNS):
+        return []
     found = []
     for match in list(_CLOSES.finditer(text[:TEXT_LIMIT]))[:MAX_REFERENCES]:
         repo = repository(match["repo"]) if match["repo"] else scope
@@ -296,7 +310,9 @@ def issue_keys(text: str, via: str, *, any_case: bool = False) -> list[Seek]:
     """Ticket keys such as TP-3, and AB#12, as Azure Boards is named in other tools. They only link
     to a ticket that exists, so `UTF-8` is harmless."""
     text = text[:TEXT_LIMIT]
-    patterns = [_BRANCH_ISSUE_KEY if any_case else _ISSUE_KEY]
+    patterns = []
+    if _KEY_DASH.search(text):
+        patterns.append(_BRANCH_ISSUE_KEY if any_case else _ISSUE_KEY)
     if "#" in text:
         patterns.append(_BOARD_KEY)
     found = [m[1].upper() for p in patterns for m in list(p.finditer(text))[:MAX_REFERENCES]]
@@ -322,6 +338,8 @@ def change_refs(ref: str, scope: str) -> list[Seek]:
 
 def merge_messages(message: str, scope: str) -> list[Seek]:
     """`Merge pull request #7`, `See merge request g/p!7` and the squash title's `(#7)`."""
+    if "#" not in message and "!" not in message:
+        return []
     wishes = []
     for match in list(_MERGE_MESSAGE.finditer(message[:TEXT_LIMIT]))[:MAX_REFERENCES]:
         wish = seek_change(match[1] or match[2] or match[3], scope, "commit message")

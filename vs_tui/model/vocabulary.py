@@ -39,7 +39,7 @@ class State(IntEnum):
 
     @property
     def terminal(self) -> bool:
-        return self >= State.OK
+        return self >= 4  # OK; looking up a member by name takes seven times as long
 
 
 class Status(StrEnum):

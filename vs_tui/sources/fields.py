@@ -143,6 +143,8 @@ def text(container: object, *path: str, limit: int = 500) -> str:
         if not isinstance(value, dict):
             return ""
         value = value.get(name)
+    if value is None:
+        return ""
     if isinstance(value, str):
         plain = len(value) <= limit and "\0" not in value
         return value if plain else value[:limit].replace("\0", "\ufffd")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -14,10 +15,33 @@ from vs_tui.sources.base import Unreadable
 from vs_tui.sources.fields import items, known, obj, text, time_of
 
 
+class _Facts(NamedTuple):
+    """What follows from a repository's names; computed once for all its deliveries."""
+
+    name: str
+    scope: str
+    space: str
+    prefixes: tuple[str, ...]
+    """Escaped beginnings of the ids of keys, refs and full refs."""
+    attributes: dict[str, Any]
+
+
+@lru_cache(maxsize=1024)
+def _facts(source: str, path: str, web: str, identifier: object, address: str) -> _Facts:
+    name = path.rpartition("/")[2]
+    space = keys.stable(web or address, identifier) or path
+    spaces = (space, name, path)
+    attributes = repository_names(path) | known(
+        vcs__provider__name=source, vcs__repository__url__full=web
+    )
+    prefixes = [keys.quoted(f"{each}-") if each else "" for each in spaces]
+    return _Facts(name, keys.repository(path), space, tuple(prefixes), attributes)
+
+
 class Repository:
     """The facts that all events of one repository share; read once per body."""
 
-    __slots__ = ("_own", "name", "path", "scope", "source", "space", "web")
+    __slots__ = ("_own", "_prefixes", "name", "path", "scope", "source", "space", "web")
 
     def __init__(
         self, source: str, path: str, web: str, identifier: object, address: str = ""
@@ -27,19 +51,16 @@ class Repository:
         """The source's name; also `vcs.provider.name`."""
         self.path = path
         """`owner/name` as the host writes it; there may be groups between."""
-        owner, _, self.name = path.rpartition("/")
         self.web = web
         """The repository's page."""
-        self.scope = keys.repository(path)
+        facts = _facts(source, path, web, identifier, address)
+        self.name = facts.name
+        self.scope = facts.scope
         """The scope of its correlation keys."""
-        self.space = keys.stable(web or address, identifier) or path
+        self.space = facts.space
         """The namespace of its spans' keys: the repository's id, which a rename leaves."""
-        self._own = known(
-            vcs__provider__name=source,
-            vcs__owner__name=owner,
-            vcs__repository__name=self.name,
-            vcs__repository__url__full=web,
-        )
+        self._prefixes = facts.prefixes
+        self._own = facts.attributes
 
     @property
     def service(self) -> str:
@@ -48,22 +69,28 @@ class Repository:
         return self.name.lower()
 
     def key(self, kind: str, number: object) -> str:
-        return keys.reference(self.source, kind, self.space, number)
+        return self._reference(kind, number)[0]
 
     def ref(self, kind: str, number: object) -> str:
         """ValueStream's short form: the repository without its owner."""
-        return keys.reference(self.source, kind, self.name, number)
+        return self._reference(kind, number)[1]
 
     def full_ref(self, kind: str, number: object) -> str:
         """The ref with the whole current path."""
-        return keys.reference(self.source, kind, self.path, number)
+        return self._reference(kind, number)[2]
+
+    def _reference(self, kind: str, number: object) -> list[str]:
+        """Key, ref and full ref, as `keys.reference` makes them."""
+        tail = str(number) if type(number) is int else keys.quoted(f"{number}")
+        return [f"vstrace-{self.source}-{kind}-{prefix}{tail}" for prefix in self._prefixes]
 
     def identity(self, kind: str, number: object) -> dict[str, Any]:
         """The fields of an Event that identify its span."""
+        key, ref, full_ref = self._reference(kind, number)
         return {
-            "key": self.key(kind, number),
-            "ref": self.ref(kind, number),
-            "full_ref": self.full_ref(kind, number),
+            "key": key,
+            "ref": ref,
+            "full_ref": full_ref,
             "source": self.source,
             "project": self.path,
         }
