@@ -27,7 +27,7 @@ from vs_tui.model.vocabulary import (
 )
 from vs_tui.store.reported_spans import job_of
 from vs_tui.traces.correlation import level, series_of
-from vs_tui.traces.folding import offers_of, seeks_of
+from vs_tui.traces.folding import former_refs, seeks_of
 
 Row = tuple[Any, ...]
 
@@ -127,7 +127,8 @@ def key_rows(owner: str, events: Iterable[Event]) -> tuple[list[Row], list[Row]]
             (token_of(kind, value, scope), level_of, scope, value, owner, via)
             for level_of, (kind, value, scope, via) in dict.fromkeys(
                 [(level(e.operation), o) for e in told for o in e.offers]
-                + [(level(""), o) for o in offers_of(told) if o.kind == "ref"]
+                + [(level(""), o) for e in told for o in e.offers if o.kind == "ref"]
+                + [(level(""), o) for o in former_refs(told)]
             )
             if not is_moving(kind, value)
         ],

@@ -73,16 +73,19 @@ class Folded(NamedTuple):
 
 
 def offers_of(events: Iterable[Event]) -> tuple[Key, ...]:
-    """The keys that a span offers: those of all its events, and the refs under its former names.
-
-    A renamed span is still found by its former refs.
-    """
+    """The keys that a span offers: those of all its events, and the refs under its former names."""
     told = list(events)
-    found = dict.fromkeys(key for event in told for key in event.offers)
-    for names in ({e.ref for e in told if e.ref}, {e.full_ref for e in told if e.full_ref}):
+    keys = [key for event in told for key in event.offers]
+    return tuple(dict.fromkeys([*keys, *former_refs(told)]))
+
+
+def former_refs(events: Sequence[Event]) -> list[Key]:
+    """The refs of a renamed span, by all of which it is still found; empty if it has one name."""
+    found: list[Key] = []
+    for names in ({e.ref for e in events if e.ref}, {e.full_ref for e in events if e.full_ref}):
         if len(names) > 1:
-            found.update(dict.fromkeys(Key("ref", name) for name in sorted(names)))
-    return tuple(found)
+            found += [Key("ref", name) for name in sorted(names)]
+    return found
 
 
 def seeks_of(events: Iterable[Event]) -> tuple[Seek, ...]:

@@ -9,6 +9,7 @@ spans.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -20,23 +21,27 @@ CREATE TABLE link_queue (token TEXT PRIMARY KEY, after TEXT NOT NULL) WITHOUT RO
 LINKED_AT_ONCE: Final = 100
 """Most seekers of one key that a transaction links; this costs about as much as a batch of
 deliveries."""
+_READ_AT_ONCE: Final = 2_000
+"""Number of seekers that are read before keys with very many are looked for."""
 
 
 def seekers(db: sqlite3.Connection, tokens: Iterable[str]) -> set[str]:
     """The spans that seek one of these tokens. A token with too many seekers is queued instead."""
-    wanted = list(tokens)
-    sql = "SELECT DISTINCT key FROM seeks WHERE token IN (SELECT value FROM json_each(?)) LIMIT {}"
-    found = list(rows.select_in(db, sql.format(LINKED_AT_ONCE + 1), wanted))
-    if len(found) > LINKED_AT_ONCE:
-        many = (
+    wanted = set(tokens)
+    sql = f"SELECT DISTINCT token, key FROM seeks WHERE token {rows.KEYS} LIMIT {{}}"
+    found = set(rows.select_in(db, sql.format(_READ_AT_ONCE), wanted))
+    if len(found) < _READ_AT_ONCE:
+        seeking = Counter(token for token, _ in found)
+        many = {token for token, n in seeking.items() if n > LINKED_AT_ONCE}
+    else:
+        more = (
             "SELECT t.value FROM json_each(?) t WHERE (SELECT COUNT(*) FROM (SELECT DISTINCT key "
             f"FROM seeks WHERE token = t.value LIMIT {LINKED_AT_ONCE + 1})) > {LINKED_AT_ONCE}"
         )
-        queued = list(rows.select_in(db, many, wanted))
-        db.executemany("REPLACE INTO link_queue VALUES (?, '')", queued)
-        few = set(wanted).difference(token for (token,) in queued)
-        found = list(rows.select_in(db, sql.format(-1), few))
-    return {key for (key,) in found}
+        many = {token for (token,) in rows.select_in(db, more, wanted)}
+        found = set(rows.select_in(db, sql.format(-1), wanted - many))
+    db.executemany("REPLACE INTO link_queue VALUES (?, '')", [(token,) for token in many])
+    return {key for token, key in found if token not in many}
 
 
 def is_waiting(db: sqlite3.Connection) -> bool:

@@ -10,13 +10,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from vs_tui.model.keys import is_moving
 from vs_tui.model.vocabulary import PIN_ATTRIBUTE, Attributes, Key, Link, Rule, Seek, Span, cuts
 from vs_tui.store import rows
 from vs_tui.store.folding import link_queue, overused_keys, proximity
 from vs_tui.store.folding.shipped_changes import relink_shipped
 from vs_tui.store.folding.span_folding import Change, load_spans
 from vs_tui.traces.correlation import RANKED_KINDS, LinkRules, Match, Node, break_cycle, links_of
+from vs_tui.traces.folding import former_refs
+
+_NAMES: Final = -1
+"""Level of the names of spans, which are never crowded."""
 
 
 def relink(
@@ -40,7 +46,7 @@ def relink(
         key: [link for link in links if link.rule is not Rule.SHIPS]
         for key, links in rows.links_above(connection, known).items()
     }
-    after = _wanted(connection, asked, rules)
+    after = _wanted(connection, asked, changes, rules)
     write_links(connection, before, after)
     moved = _place(connection, children, after, _Unsettled.of(changes, before, after), seq)
     # Last, because what a deploy shipped depends on the runs above it; it never makes a parent.
@@ -70,31 +76,32 @@ def _affected(
     tokens = set(offered.crowded_now)
     for change in changes:
         if change.material:
-            tokens.update(_asked_again(change, offered))
+            asked = _asked_again(change, offered.told[change.new.key])
+            tokens.update(token for token, at in asked if (token, at) not in offered.crowded)
     keys = link_queue.seekers(connection, tokens)
     keys.update(proximity.affected(connection, changes, rules))
     return keys
 
 
-def _asked_again(change: Change, offered: overused_keys.Offered) -> Iterator[str]:
-    """The tokens whose seekers must be linked again after a change."""
+def _asked_again(change: Change, told: overused_keys.Told) -> Iterator[overused_keys.Place]:
+    """The keys whose seekers must be linked again after a change."""
     old, new = change.old, change.new
     moved = old is None or (old.at, old.operation) != (new.at, new.operation)
     ranked = moved or old is None or old.status != new.status
     closed = moved or old is None or old.ended_at != new.ended_at
     if moved:
         names = (new.key, change.short_ref, change.folded.full_ref)
-        yield from (f"ref:{name}" for name in names if name)
+        yield from ((f"ref:{name}", _NAMES) for name in names if name)
     if moved or change.fresh:  # after a rename the former names are offered, too
-        yield from (rows.token(offer) for offer in change.folded.offers if offer.kind == "ref")
-    if ranked or closed:
-        for event in change.folded.snapshots:
-            for offer in event.offers:
-                if moved or (ranked and offer.kind in RANKED_KINDS) or offer.kind == "branch":
-                    yield from offered.telling(event, offer)
-    for event in change.fresh:
-        for offer in event.offers:
-            yield from offered.telling(event, offer)
+        yield from ((rows.token(name), _NAMES) for name in former_refs(change.folded.snapshots))
+        yield from ((token, _NAMES) for (token, _), kind in told.kinds.items() if kind == "ref")
+    if moved:
+        yield from told.kinds
+    elif ranked or closed:
+        for place, kind in told.kinds.items():
+            if (ranked and kind in RANKED_KINDS) or kind == "branch":
+                yield place
+    yield from told.fresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +135,34 @@ class _Unsettled:
 
 
 def _wanted(
-    connection: sqlite3.Connection, children: Mapping[str, Span], rules: LinkRules
+    connection: sqlite3.Connection,
+    children: Mapping[str, Span],
+    changes: Sequence[Change],
+    rules: LinkRules,
 ) -> dict[str, list[Link]]:
-    """The links that these spans should have, computed from the stored keys."""
+    """The links that these spans should have, computed from their keys. The keys of changed spans
+    are in memory, those of the others are stored."""
     found: dict[str, list[Link]] = {key: [] for key in children}
-    sql = (
-        "SELECT key, token, rule, scope, value, via, link_only FROM seeks "
-        "WHERE key IN (SELECT value FROM json_each(?))"
-    )
-    sought = list(rows.select_in(connection, sql, children))
-    tokens = dict.fromkeys(row[1] for row in sought)
-    offers = _offers(connection, tokens)
+    sought = [
+        (key, token, seek)
+        for change in changes
+        if (key := change.new.key) in children
+        for token, seek in _sought(change)
+    ]
+    sql = f"SELECT key, token, rule, scope, value, via, link_only FROM seeks WHERE key {rows.KEYS}"
+    stored = children.keys() - {change.new.key for change in changes}
+    sought += [
+        (key, row[0], rows.seek_of(row)) for key, *row in rows.select_in(connection, sql, stored)
+    ]
+    offers = _offers(connection, {token for _, token, _ in sought})
     # A seek without an offer makes no link; most seeks have none without pull requests.
     offered = {row[1] for row in offers}
     seeks: dict[str, list[Seek]] = {}
-    for key, *row in sought:
-        if row[0] in offered:
-            seeks.setdefault(key, []).append(rows.seek_of(row))
-    nodes = _nodes(connection, {row[0] for row in offers})
+    for key, token, seek in sought:
+        if token in offered:
+            seeks.setdefault(key, []).append(seek)
+    nodes = {key: Node.of(span) for key, span in children.items()}
+    nodes.update(_nodes(connection, {row[0] for row in offers} - nodes.keys()))
     matches: dict[str, list[Match]] = {}
     for owner, token, scope, value, via in offers:
         if node := nodes.get(owner):
@@ -174,6 +191,17 @@ def _wanted(
         if nearby:
             found[key] = link(key, nearby)
     return found
+
+
+def _sought(change: Change) -> list[tuple[str, Seek]]:
+    """The keys that a changed span seeks, with their tokens, in the order in which they are
+    stored: of equal links the first one says why."""
+    found = sorted(
+        (rows.token(key), rule, key.scope, key.value, key.via, link_only, key)
+        for rule, key, link_only in change.folded.seeks
+        if not is_moving(key.kind, key.value)
+    )
+    return [(token, Seek(rule, key, link_only)) for token, rule, *_, link_only, key in found]
 
 
 def offering(connection: sqlite3.Connection, tokens: Iterable[str]) -> set[str]:

@@ -9,12 +9,12 @@ offers of a crowded key are never read, so the cost of a delivery does not grow 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from vs_tui.model.keys import is_moving
-from vs_tui.model.vocabulary import Event, Key
+from vs_tui.model.vocabulary import Event
 from vs_tui.store import rows
 from vs_tui.store.folding.span_folding import Change
 from vs_tui.traces.correlation import CROWD, LEVELS, level
@@ -29,45 +29,53 @@ _MANY: Final = (
 _PLACES: Final = rows.asked("token", "level")
 
 
+class Told(NamedTuple):
+    """The keys that a span offers: the kind of each, and which its new events offer."""
+
+    kinds: Mapping[Place, str]
+    fresh: Collection[Place]
+
+
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """The crowded keys among those that some changes offer."""
+    """What some changed spans offer, and the crowded keys among it."""
 
+    told: Mapping[str, Told]
+    """By the key of each span whose change matters to others."""
     crowded: Collection[Place]
     crowded_now: Collection[str]
     """Tokens that these changes made crowded; spans that seek them lose their links."""
 
-    def telling(self, event: Event, offer: Key) -> Iterator[str]:
-        """The token of an offer; nothing if it is crowded."""
-        token = rows.token(offer)
-        if (token, level(event.operation)) not in self.crowded:
-            yield token
+
+def _places(events: Sequence[Event]) -> dict[Place, str]:
+    found = {}
+    for event in events:
+        at = level(event.operation)
+        for offer in event.offers:
+            if not is_moving(offer.kind, offer.value):
+                found[rows.token(offer), at] = offer.kind
+    return found
+
+
+def _told(change: Change) -> Told:
+    events = change.folded.snapshots
+    kinds = _places(events)
+    # Nearly always all of them are new, and the same.
+    fresh = kinds if len(change.fresh) == len(events) else _places(change.fresh)
+    return Told(kinds, fresh)
 
 
 def note(connection: sqlite3.Connection, changes: Sequence[Change]) -> Offered:
     """Find the crowded keys of these changes, and store those that are newly crowded."""
-    places = dict.fromkeys(
-        (rows.token(offer), level(event.operation))
-        for change in changes
-        if change.material
-        for event in change.folded.snapshots
-        for offer in event.offers
-        if not is_moving(offer.kind, offer.value)
-    )
-    known = _crowded(connection, {token for token, _ in places})
-    fresh = {
-        (rows.token(offer), level(event.operation))
-        for change in changes
-        for event in change.fresh
-        for offer in event.offers
-    }
+    told = {change.new.key: _told(change) for change in changes if change.material}
+    known = _crowded(connection, {token for each in told.values() for token, _ in each.kinds})
     many = _MANY.format("asked.token", "asked.level")
     sql = f"{_PLACES}SELECT token, level FROM asked WHERE {many}"
-    asked = [place for place in places if place in fresh and place not in known]
+    asked = {place for each in told.values() for place in each.fresh} - known
     now = [(token, at) for token, at in rows.select_in(connection, sql, asked)]
     if now:
         connection.executemany("INSERT INTO crowded_keys VALUES (?, ?)", now)
-    return Offered(known.union(now), {token for token, _ in now})
+    return Offered(told, known.union(now), {token for token, _ in now})
 
 
 def offers(connection: sqlite3.Connection, tokens: Iterable[str]) -> list[tuple[str, ...]]:
