@@ -11,7 +11,6 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -134,12 +133,6 @@ def after(at: Instant, effort: Duration) -> Instant:
             return at + effort
         effort -= left
         at = working(at + left + MINUTE)
-
-
-def monday(at: Instant) -> Instant:
-    """The start of an instant's week."""
-    moment = to_datetime(at // DAY * DAY)
-    return at // DAY * DAY - timedelta(days=moment.weekday()) // timedelta(microseconds=1)
 
 
 def title_of(team: str, number: int) -> str:
