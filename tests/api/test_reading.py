@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 
 import pytest
 
-from tests.ingest.server import Server
+from tests.ingest.server import TOKEN, Server
 from tests.ingest.test_refusals import refused
 from vs_tui.cli.main import main
 
@@ -43,6 +44,11 @@ def test_a_place_that_no_answer_told_is_400(shared, path, place) -> None:
         ("/api/dora?project=acme/api", "project: is not known here; use team, since, until"),
         ("/api/teams?limit=1", "limit: is not known here; use none"),
         ("/api/stream?filter=x", "filter: is not known here; use since, brief"),
+        ("/api/spans?limit=1&limit=3", "limit: is given 2 times; give it once"),
+        ("/api/spans?limit=%C2%B2", "limit must be a whole number"),
+        ("/api/spans?quick=true", "quick: 'true' is not known; use 1"),
+        ("/api/stream?brief=yes", "brief: 'yes' is not known; use 1"),
+        ("/api/cards?bucket=year", "bucket: 'year' is not known; use day, week, month"),
         ("/api/received?since=2h", "since must be a time such as"),
         ("/api/received?until=2h", "until must be a time such as"),
         ("/api/cards?at=2h", "at must be a time such as"),
@@ -85,6 +91,16 @@ def test_a_point_of_another_databases_feed_asks_to_read_again(shared) -> None:
     same = shared.call(f"/api/changes?since={now}")[1]
     assert (same["seq"], same["truncated"]) == (now, False)
     assert shared.call(f"/api/changes?since={now + 10_000}")[1]["truncated"] is True
+
+
+@pytest.mark.parametrize("mark", ["of-another-server", "-5", "999999999"])
+def test_a_stream_that_cannot_resume_asks_to_read_again(shared, mark) -> None:
+    shared.call("/customhttp", start("resumed"))
+    headers = {"Authorization": f"Bearer {TOKEN}", "Last-Event-ID": mark}
+    request = urllib.request.Request(f"{shared.url}/api/stream", headers=headers)
+    with urllib.request.urlopen(request, timeout=10) as stream:
+        line = next(line for line in stream if line.startswith(b"data:"))
+    assert json.loads(line[5:])["truncated"] is True
 
 
 def test_a_trace_has_the_w3c_id_that_its_spans_were_told(shared: Server) -> None:

@@ -63,6 +63,8 @@ async def test_every_face_shows_every_metric_of_the_table(
             shown = (await (await session.get("/api/cards")).json())["items"]
             asked = {"team": "core", "metric": metric.name}
             detail = await (await session.get("/api/dora/detail", params=asked)).json()
+            asked = {"team": "core", "metric": metric.key}
+            by_key = await (await session.get("/api/dora/detail", params=asked)).json()
             scraped = await (await session.get("/metrics")).text()
             targets = await (await session.post("/grafana/search", json={})).json()
     finally:
@@ -73,6 +75,7 @@ async def test_every_face_shows_every_metric_of_the_table(
     card = next(c for c in shown if (c["team"], c["metric"]) == ("core", metric.name))
     assert (card["text"], card["title"]) == (figure["text"], metric.title)
     assert detail["metric"] == metric.key
+    assert by_key == detail
     assert detail["figure"]["value"] == figure["value"]
     assert len(detail["behind"]) > 0
     samples = {

@@ -61,9 +61,8 @@ class Guard:
         """Allows one large answer at a time, because each is held in memory whole."""
 
     def __call__(self, handler: Handler) -> Handler:
-        """The handler, guarded by the token and by a check of the parameters' names: an unknown
-        parameter is 400, because ignoring it would answer another question. ValueError becomes
-        400."""
+        """The handler, guarded by the token and by a check of the parameters: an unknown one is
+        400, because ignoring it would answer another question. ValueError becomes 400."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             headers = {k.lower(): v for k, v in request.headers.items()}
@@ -71,7 +70,7 @@ class Guard:
                 headers.pop("authorization")  # which one is meant is a guess
             token = self._gate.admit_reader(headers, request.method, request.raw_path)
             try:
-                _check_names(request)
+                _check_parameters(request)
                 if token is not None and token.team:
                     request = of_team(request, token.team)
                 request[LASTS] = self._gate.lasting(token)
@@ -155,14 +154,23 @@ class Uses:
             log.debug("the use of a token was not noted: %s", error)
 
 
-def _check_names(request: web.Request) -> None:
-    """Raise ValueError for an unknown query parameter."""
+def _check_parameters(request: web.Request) -> None:
+    """Raise ValueError for a query parameter that is unknown, given twice, or none of its words."""
     resource = request.match_info.route.resource
     known = parameters(resource.canonical) if resource is not None else None
-    wrong = "" if known is None else next((name for name in request.query if name not in known), "")
-    if wrong:
-        others = ", ".join(known or ()) or "none"
-        raise ValueError(f"{clean(wrong)[:40]}: is not known here; use {others}")
+    if known is None:
+        return
+    for name in dict.fromkeys(request.query):
+        if name not in known:
+            others = ", ".join(known) or "none"
+            raise ValueError(f"{clean(name)[:40]}: is not known here; use {others}")
+        values, schema = request.query.getall(name), known[name]
+        if len(values) > 1 and schema.get("type") != "array":
+            raise ValueError(f"{name}: is given {len(values)} times; give it once")
+        words = schema.get("enum", values)
+        if values[0] not in words:
+            shown = ", ".join(word for word in words if word)
+            raise ValueError(f"{name}: '{clean(values[0])[:40]}' is not known; use {shown}")
 
 
 def is_quick(query: Mapping[str, str]) -> bool:
@@ -181,7 +189,7 @@ def _is_large(request: web.Request) -> bool:
     limit = request.query.get("limit", "")
     if not limit:
         return request.path in _ALL_ROWS or request.path.startswith("/api/traces/")
-    return limit.isdigit() and int(limit[:9]) > FEW_ROWS
+    return is_number(limit) and int(limit) > FEW_ROWS
 
 
 def is_number(text: str) -> bool:
@@ -198,7 +206,7 @@ def number(query: Mapping[str, str], name: str) -> str:
 
 
 def limit_of(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text[:9]) <= 10_000:
+    if not is_number(text) or not 0 < int(text) <= 10_000:
         raise ValueError("limit must be a whole number from 1 to 10000")
     return int(text)
 

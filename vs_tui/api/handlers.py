@@ -42,6 +42,7 @@ from vs_tui.api.guard import (
     within_team,
 )
 from vs_tui.ingest.http_errors import answer, not_found
+from vs_tui.metrics.definitions import BY_KEY
 from vs_tui.model.time import DAY, Instant, iso, parse_duration
 from vs_tui.model.vocabulary import Link, Span
 from vs_tui.store.queries.reader import SqliteReader
@@ -275,7 +276,10 @@ class Api:
         only."""
         brief = request.query.get("brief", "") == "1"
         since = request.headers.get("Last-Event-ID", "") or number(request.query, "since")
-        seq = int(since) if is_number(since) else (await self._reader.changes(0)).seq
+        if since:  # of another server: from the beginning, which is answered with `truncated`
+            seq = int(since) if is_number(since) else 0
+        else:
+            seq = (await self._reader.changes(0)).seq
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
@@ -347,10 +351,10 @@ class Reporting:
 
     async def detail(self, request: web.Request) -> web.Response:
         """Answers with the items and facts behind a card, for a remote viewer."""
-        query = request.query
-        found = await self._reports.detail(
-            query.get("team", ""), query.get("metric", ""), *_back(request)
-        )
+        team, metric = request.query.get("team", ""), request.query.get("metric", "")
+        if metric in BY_KEY:  # its name in an answer
+            metric = BY_KEY[metric].name
+        found = await self._reports.detail(team, metric, *_back(request))
         return answer(DETAIL.write(found))
 
 
