@@ -105,10 +105,11 @@ def append(
         appended.outcomes.append(Outcome(next_id, intake.verdict, reason, keys, refs))
         next_id += 1
     db.executemany(_INSERT, stored)
-    db.executemany(
-        "UPDATE deliveries SET duplicates = duplicates + ? WHERE id = ?",
-        [(n, delivery_id) for delivery_id, n in repeats.items()],
-    )
+    if repeats:
+        db.executemany(
+            "UPDATE deliveries SET duplicates = duplicates + ? WHERE id = ?",
+            [(n, delivery_id) for delivery_id, n in repeats.items()],
+        )
     count(db, _tallies(intakes, appended.outcomes))
     return appended
 

@@ -52,14 +52,13 @@ class Uptime(NamedTuple):
     """Time since that start, including sleep."""
 
 
+_SINCE_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Linux's clock that includes sleep. On other systems the uptime restarts with each process."""
+
+
 def uptime() -> Uptime:
     """The uptime now."""
-    try:
-        seconds = float(Path("/proc/uptime").read_bytes().split()[0])
-    except (OSError, ValueError, IndexError):
-        # On other systems than Linux the uptime restarts with each process.
-        return Uptime(_boot(), time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000)
-    return Uptime(_boot(), round(seconds * SECOND))
+    return Uptime(_boot(), time.clock_gettime_ns(_SINCE_BOOT) // 1_000)
 
 
 @cache
