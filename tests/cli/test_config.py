@@ -83,7 +83,10 @@ def test_values_are_written_as_people_write_them(home, capsys) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [TEMPLATE, "[teams]\n[environments]\n[views]\n[keys]\n[retention]\n[limits]\n[spans]\n[ui]\n"],
+    [
+        TEMPLATE.read_text("utf-8"),
+        "[teams]\n[environments]\n[views]\n[keys]\n[retention]\n[limits]\n[spans]\n[ui]\n",
+    ],
 )
 def test_an_empty_table_says_nothing(home, capsys, text) -> None:
     (home / "config.toml").write_text(text)

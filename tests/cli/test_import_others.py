@@ -371,6 +371,8 @@ async def test_a_terminal_shows_a_bar(server, shell, serve):
     seen = os.read(ours, 65_536).decode()
     os.close(ours)
 
-    assert "[############------------] 1/2 pages, 1 deliveries" in seen
+    assert "1/2 pages, 1 deliveries" in seen
+    assert "━━━━" in seen
+    assert "\x1b[?25h" in seen, "the terminal has its cursor back"
     assert "\r" in seen
     assert seen.rstrip().endswith("acme/shop issues: 2 deliveries")

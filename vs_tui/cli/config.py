@@ -9,6 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
+from vs_tui import config as config_module
 from vs_tui.cli.commands import add_command
 from vs_tui.cli.common import CommandError, add_store_options, load_config, new_file
 from vs_tui.config import Config, config_dir
@@ -16,98 +17,8 @@ from vs_tui.model.display import clean, escaped_json, shown_url
 from vs_tui.model.limits import format_size
 from vs_tui.model.time import format_duration
 
-TEMPLATE = """\
-# vs-tui. All lines are examples: take the # away from a heading and from what you
-# set below it, or write tables of your own. `vs-tui config show` says what is in force and why.
-# A running vs-tui reads this file again when it changes, and says what needs a restart.
-
-# [server]
-# host = "127.0.0.1"
-# port = 5000
-# public_url = "https://example.ngrok.app"   # what tools reach, when a tunnel stands in front
-# metrics_port = 0                           # a second port for /metrics without a token
-# log_level = "info"
-# log_format = "text"                        # or "json"
-# no_auth = false                            # true: open to all who reach the port
-# no_auth_public = false                     # true: also through a tunnel, on any address
-
-# [store]
-# db = "~/vs-tui.db"
-# low_space = "64MiB"                        # stays free on the disk, so that pruning is possible
-
-# [log]
-# url = "postgresql://vstui@db.example/vstui"  # several receivers share one log; db is a cache then
-# schema = "vs_tui"
-
-# [ui]
-# theme = "auto"                             # dark, light, ansi; T in the dashboard tries them
-# ascii = false
-# zone = "Europe/Berlin"                     # days of the DORA metrics; default: this machine's
-# people = true                              # false: roles (author, reviewer) instead of names
-# watch_command = "notify-send"              # run with the span's name when a watched span ends
-
-# From when on Live calls a trace long, quiet or history.
-# [live]
-# long = 1.5                                 # times the usual
-# quiet_after = "14d"
-# finished_for = "2h"
-# axis_breaks = 5                            # of the time axis of a trace, at most
-
-# Who owns what: by project (globs), else by user.
-# [teams.backend]
-# projects = ["acme/api", "infra-*"]
-# users = ["bob"]
-
-# The names that a person has in the tools, where they differ.
-# [people]
-# bob = ["Bob Builder", "bob.builder"]
-
-# [environments]
-# production = ["prod", "production", "live-*"]
-
-# [metrics]
-# incident_window = "24h"                    # an incident blames the last deploy; 0: never
-# bots = ["renovate", "ci-*"]                # further authors who are no engineers
-
-# [spans.timeouts]
-# deploy = "2h"                              # a start without an end fails after this; "never"
-
-# [correlation]
-# disable = ["proximity"]                    # rules that must not link
-
-# [views]
-# failed-today = "state:failed age<1d"
-
-# [keys]
-# quit = "Q"
-
-# Send finished traces and metrics to an OpenTelemetry collector.
-# [export]
-# otlp = "http://collector:4318"
-# headers = { Authorization = "Bearer ..." }
-# settle = "60s"                             # how long a trace must be over and unchanged
-# signals = ["traces", "metrics"]
-# filter = "team:core"                       # only traces with such a span
-
-# Tell a chat, a desktop or a command what happened; see docs/notifications.md.
-# [[notify]]
-# on = ["failed", "recovered"]               # also started, ended, waiting, regressed, goal_missed
-# format = "slack"                           # teams, discord, json, desktop, command
-# url = "https://hooks.slack.com/services/..."
-# filter = "kind:deploy is:production"
-
-# Hourly, the receiver deletes finished traces that are older, or the oldest above a size.
-# [retention]
-# age = "180d"
-# size = "5GiB"
-
-# [limits]
-# body = "25MiB"                             # of one request, after decompression
-# bodies = "64MiB"                           # of all requests in memory
-# concurrent = 1000                          # requests at once; a source may take 3/4 of them
-# connections = 2000
-# rate = 5000                                # requests a second and source; 0: any
-"""
+TEMPLATE: Final = Path(config_module.__file__).with_name("template.toml")
+"""What `config init` writes."""
 
 _SIZES: Final = ("low_space", "body", "bodies", "size")
 """Settings in bytes, which people write with a unit."""
@@ -143,8 +54,8 @@ def _init(args: argparse.Namespace) -> int:
         descriptor = new_file(path)
     except FileExistsError:
         raise CommandError(f"{path} exists; edit it, or move it away first") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(TEMPLATE)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(TEMPLATE.read_bytes())
     print(path)
     return 0
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vs_tui.cli import shared_log
 from vs_tui.cli.commands import UsageError, add_command
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now
+from vs_tui.cli.progress import Bar
 from vs_tui.config import Config
 from vs_tui.model.display import clean_lines, escaped_json
 from vs_tui.model.limits import Retention, format_size
@@ -277,21 +278,14 @@ def _count_prunable(path: Path, before: Instant) -> Pruned:
         connection.close()
 
 
-def _rebuild(config: Config, args: argparse.Namespace) -> dict[str, Any]:
+def _rebuild(config: Config, _: argparse.Namespace) -> dict[str, Any]:
     from vs_tui.cli.runtime import writer_settings
     from vs_tui.store.maintenance.rebuild import rebuild
 
     _existing(config)
     began = time.monotonic()
-    quiet = args.json or not sys.stderr.isatty()
-
-    def progress(what: str, done: int, total: int) -> None:
-        if not quiet:
-            print(f"\r{what}: {done}/{total} ", end="", file=sys.stderr, flush=True)
-
-    result = asyncio.run(rebuild(config.db, now, writer_settings(config), progress))
-    if not quiet:
-        print(file=sys.stderr)
+    with Bar(sys.stderr) as bar:
+        result = asyncio.run(rebuild(config.db, now, writer_settings(config), bar.show))
     took = max(time.monotonic() - began, 1e-9)
     return {
         "ok": True,

@@ -19,7 +19,7 @@ from typing import Any, Final
 from vs_tui.cli.commands import add_command
 from vs_tui.cli.common import now, port_number
 from vs_tui.cli.dashboard import add_look_options, need_terminal, with_receiver
-from vs_tui.cli.progress_line import Line, gauge
+from vs_tui.cli.progress import Bar
 from vs_tui.cli.runtime import Runtime
 from vs_tui.config import Config, complete_secrets, load
 from vs_tui.demo.story import END, TEAMS, after_end, story
@@ -110,14 +110,13 @@ async def _demo(folder: Path, args: argparse.Namespace) -> int:
     def start_traffic(runtime: Runtime) -> None:
         tasks.append(asyncio.create_task(_traffic(runtime, started)))
 
-    line = Line(sys.stderr)
+    with Bar(sys.stderr) as bar:
 
-    def tell(done: int, total: int) -> None:
-        line.show(f"replaying over five weeks {gauge(done, total, 'deliveries')}")
+        def tell(done: int, total: int) -> None:
+            bar.show("replaying over five weeks", done, total, "deliveries")
 
-    tell(0, 0)
-    await prepare(config, started, tell)
-    line.finish()
+        tell(0, 0)
+        await prepare(config, started, tell)
     try:
         return await with_receiver(config, args, start_traffic)
     finally:

@@ -6,9 +6,9 @@ second; missing values are left out.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import select
-import signal
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -114,42 +114,29 @@ class _Question:
     """A command with a short output that is read later; its errors are ignored."""
 
     def __init__(self, command: list[str]) -> None:
-        self._pid = 0
-        self._out, write = os.pipe()
-        null = os.open(os.devnull, os.O_RDWR)
-        try:
-            self._pid = os.posix_spawnp(
-                command[0],
+        env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        self._process: subprocess.Popen[bytes] | None = None
+        with contextlib.suppress(OSError):  # no git here
+            self._process = subprocess.Popen(
                 command,
-                {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, null, 0),
-                    (os.POSIX_SPAWN_DUP2, write, 1),
-                    (os.POSIX_SPAWN_DUP2, null, 2),
-                ],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
             )
-        except OSError:
-            self._pid = 0  # no git here
-        finally:
-            os.close(write)
-            os.close(null)
 
     def answer(self, deadline: float) -> str:
         """The command's output; empty if it failed or took too long."""
-        if not self._pid:
-            os.close(self._out)
+        process = self._process
+        if process is None:
             return ""
-        chunks: list[bytes] = []
-        while select.select([self._out], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            chunk = os.read(self._out, 4096)
-            if not chunk:
-                break
-            chunks.append(chunk)
-        else:
-            os.kill(self._pid, signal.SIGKILL)
-        os.close(self._out)
-        _, status = os.waitpid(self._pid, 0)
-        return b"".join(chunks).decode("utf-8", "replace").strip() if status == 0 else ""
+        try:
+            out, _ = process.communicate(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            return ""
+        return out.decode("utf-8", "replace").strip() if process.returncode == 0 else ""
 
 
 def _known(tags: Mapping[str, str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from vs_tui.cli.http_client import HttpError, address
 from vs_tui.cli.importing import github, gitlab, jira
 from vs_tui.cli.importing.api import Api
 from vs_tui.cli.importing.model import Forbidden, Settings, Step
-from vs_tui.cli.importing.progress import Bar, Progress, read_progress
+from vs_tui.cli.importing.progress import ImportBar, Progress, read_progress
 from vs_tui.cli.importing.sending import Sender
 from vs_tui.config import data_dir
 from vs_tui.model.display import clean
@@ -174,18 +174,15 @@ def run(args: argparse.Namespace) -> int:
         return USAGE
     found = receiver(args.to or "")
     sender = Sender(found.url, found.token)
-    bar = Bar(sys.stderr)
-    api = Api(args.url, proof_headers(args, tool), bar.notice)
-    try:
-        sender.check()
-        progress = _progress(args, projects, since)
-        settings = Settings(progress.since, not args.quick, only)
-        skipped = _import(tool, api, projects, settings, progress, sender, bar)
-        if every is not None:
-            _follow(every, tool, api, projects, settings, progress, sender, bar)
-    finally:
-        api.close()
-        sender.close()
+    with ImportBar(sys.stderr) as bar, contextlib.closing(sender):
+        api = Api(args.url, proof_headers(args, tool), bar.notice)
+        with contextlib.closing(api):
+            sender.check()
+            progress = _progress(args, projects, since)
+            settings = Settings(progress.since, not args.quick, only)
+            skipped = _import(tool, api, projects, settings, progress, sender, bar)
+            if every is not None:
+                _follow(every, tool, api, projects, settings, progress, sender, bar)
     _print(sender.verdicts, skipped, args.json)
     return 1 if sender.verdicts["refused"] or (skipped and not sender.verdicts) else 0
 
@@ -197,7 +194,7 @@ def _import(
     settings: Settings,
     progress: Progress,
     sender: Sender,
-    bar: Bar,
+    bar: ImportBar,
 ) -> list[str]:
     """Read and send everything. Returns the steps that the API refused."""
     skipped = []
@@ -214,9 +211,10 @@ def _import(
                 continue
             bar.step(name)
             try:
-                bar.end(_read(step, name, progress, sender, bar))
+                sent = _read(step, name, progress, sender, bar)
+                bar.end(f"{sent} deliveries")
             except Forbidden as error:
-                bar.skipped(str(error))
+                bar.end(f"left out, {error}")
                 skipped.append(name)
     progress.since, progress.done, progress.cursors = progress.began, [], {}
     progress.began = ""
@@ -232,7 +230,7 @@ def _follow(
     settings: Settings,
     progress: Progress,
     sender: Sender,
-    bar: Bar,
+    bar: ImportBar,
 ) -> None:
     """Import what is new, again and again, until Ctrl+C; an outage of the tool is waited out."""
     api.remembers = True
@@ -256,7 +254,7 @@ def _follow(
                 bar.say(f"{new} new")
 
 
-def _read(step: Step, name: str, progress: Progress, sender: Sender, bar: Bar) -> int:
+def _read(step: Step, name: str, progress: Progress, sender: Sender, bar: ImportBar) -> int:
     """Read all pages of a step; returns the number of deliveries."""
     cursor, done, sent = progress.cursors.get(name, ""), 0, 0
     while True:

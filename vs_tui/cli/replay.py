@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from vs_tui.cli.commands import UsageError, add_command
 from vs_tui.cli.common import CommandError, add_store_options, load_config, now, receiver
-from vs_tui.cli.progress_line import Line, gauge
+from vs_tui.cli.progress import Bar
 from vs_tui.config import Config
 from vs_tui.log.recording import Delivery, pace, read, whole_seconds
 from vs_tui.log.time_shift import shift
@@ -118,32 +118,38 @@ def speed_of(text: str) -> float:
 async def _replay(
     config: Config, args: argparse.Namespace, deliveries: list[Delivery]
 ) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    line = Line(sys.stderr)
-    loop = asyncio.get_running_loop()
     speed = speed_of(args.speed)
     async with _target(config, args) as target:
-        began = loop.time()
-        waiting: set[asyncio.Task[str]] = set()
-        try:
-            for number, (offset, delivery) in enumerate(pace(deliveries, speed), 1):
-                delay = began + offset / 1_000_000 - loop.time()
-                if delay > 0 and math.isfinite(speed):
-                    await asyncio.sleep(delay)
-                waiting.add(asyncio.create_task(target.send(delivery)))
-                if len(waiting) >= 64:
-                    done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                    _tally(counts, done)
-                if number % _SHOWN_EVERY == 0 or delay > 0:
-                    line.show(gauge(number, len(deliveries), "deliveries"))
-            if waiting:
-                done, waiting = await asyncio.wait(waiting)
+        with Bar(sys.stderr) as bar:
+            return await _send_all(target, deliveries, speed, bar)
+
+
+async def _send_all(
+    target: Target, deliveries: list[Delivery], speed: float, bar: Bar
+) -> dict[str, int]:
+    """Send each delivery at its time, at most 64 at once; the number of each verdict."""
+    counts: dict[str, int] = {}
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    waiting: set[asyncio.Task[str]] = set()
+    try:
+        for number, (offset, delivery) in enumerate(pace(deliveries, speed), 1):
+            delay = began + offset / 1_000_000 - loop.time()
+            if delay > 0 and math.isfinite(speed):
+                await asyncio.sleep(delay)
+            waiting.add(asyncio.create_task(target.send(delivery)))
+            if len(waiting) >= 64:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 _tally(counts, done)
-        finally:  # after a failure, none of the others is waited for
-            line.finish()
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+            if number % _SHOWN_EVERY == 0 or delay > 0:
+                bar.show("replaying", number, len(deliveries), "deliveries")
+        if waiting:
+            done, waiting = await asyncio.wait(waiting)
+            _tally(counts, done)
+    finally:  # after a failure, none of the others is waited for
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
     return counts
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vs_tui.cli.commands import UsageError
 from vs_tui.cli.common import now
+from vs_tui.cli.progress import Bar
 from vs_tui.config import Config, ConfigError
 from vs_tui.log.address import SCHEMES, LogAddress, parse_log_url
 from vs_tui.log.delivery import FORGET_PATH, PRUNE_PATH, decision
@@ -52,15 +53,12 @@ def copy_log(config: Config, args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(
             "copy-log copies between a SQLite file and a URL such as postgresql://USER@HOST/DB"
         )
-    quiet = args.json or not sys.stderr.isatty()
+    with Bar(sys.stderr) as bar:
 
-    def progress(done: int) -> None:
-        if not quiet:
-            print(f"\r{done} deliveries", end="", file=sys.stderr, flush=True)
+        def progress(done: int) -> None:
+            bar.show("copied", done, 0, "deliveries")
 
-    copied = asyncio.run(_copy(config, source, target, progress))
-    if not quiet:
-        print(file=sys.stderr)
+        copied = asyncio.run(_copy(config, source, target, progress))
     into = "start the receivers with --log" if isinstance(target, LogAddress) else "start with --db"
     return {
         "ok": True,

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from vs_tui.cli.progress_line import Line, gauge
+from vs_tui.cli.progress import Bar
 
 
-class Bar:
+class ImportBar(Bar):
     """The progress on the screen."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._line = Line(stream)
+        super().__init__(stream)
         self._label = ""
         self.quiet = False
         """Whether steps are not reported; those of a follow come every minute."""
@@ -25,34 +25,28 @@ class Bar:
         """The next step begins."""
         self._label = label
         if not self.quiet:
-            self._line.show(label)
+            self.show(label)
 
     def page(self, done: int, pages: int, sent: int) -> None:
         """`done` of `pages` (0 if unknown) are read; this step has sent `sent` deliveries."""
-        if self.quiet:
-            return
-        self._line.show(f"{self._label} {gauge(done, pages, 'pages')}, {sent} deliveries")
+        if not self.quiet:
+            self.show(self._label, done, pages, f"pages, {sent} deliveries")
 
-    def end(self, sent: int) -> None:
+    def end(self, said: str) -> None:
         """The step is over."""
         if not self.quiet:
-            self._line.finish(f"{self._label}: {sent} deliveries")
+            self.finish(f"{self._label}: {said}")
 
     def say(self, text: str) -> None:
         """One line, with the time."""
-        self._line.finish(f"{time.strftime('%H:%M:%S')} {text}")
+        self.finish(f"{time.strftime('%H:%M:%S')} {text}")
 
     def notice(self, text: str) -> None:
         """Print a message while people wait."""
-        if self._line.live:
-            self._line.show(f"{self._label} {text}")
+        if self.live:
+            self.show(f"{self._label} {text}")
         else:
-            self._line.finish(text)
-
-    def skipped(self, why: str) -> None:
-        """Report a step that cannot be read."""
-        if not self.quiet:
-            self._line.finish(f"{self._label}: left out, {why}")
+            self.finish(text)
 
 
 @dataclass(slots=True)
