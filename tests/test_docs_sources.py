@@ -8,19 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.ingest.bodies import EXAMPLE, HEADER
 from tests.sources.webhook_tools import RECEIVED, fold_all
 from vs_tui.config import load
 from vs_tui.model.vocabulary import Verdict
 from vs_tui.sources.base import Inbound
 from vs_tui.sources.mapped import MappedSource, presets
-from vs_tui.sources.registry import BUILT_IN, sources
+from vs_tui.sources.registry import built_in, sources
 
 FOLDER = Path(__file__).parents[1] / "docs" / "sources"
-RECEIVING = [name for name in (*BUILT_IN, *presets()) if name != "user"]
-EXAMPLE = re.compile(
-    r"`POST (?P<path>/\S+)`(?P<rest>[^\n]*)\n\n```json\n(?P<body>.*?)\n```", re.DOTALL
-)
-HEADER = re.compile(r"`([A-Za-z-]+): ([^`]+)`")
+OWN = [source.name for source in built_in()]
+RECEIVING = [name for name in (*OWN, *presets()) if name != "user"]
 
 
 def page(name: str) -> str:

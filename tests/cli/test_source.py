@@ -74,7 +74,7 @@ def test_what_the_receiver_would_not_read_is_said(home, body, capsys) -> None:
     assert main(["source", "test", "shipit", str(home / "none.json")]) == 1
     assert "see whether it is there" in capsys.readouterr().err
     assert main(["source", "test", "shpit", body]) == 2
-    assert "there is no source 'shpit'; there are github" in capsys.readouterr().err
+    assert "there is no source 'shpit'; there are alertmanager" in capsys.readouterr().err
     assert main(["source", "test", "shipit", body, "--header", "nothing"]) == 2
 
 

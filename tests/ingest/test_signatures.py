@@ -15,7 +15,8 @@ from tests.ingest.bodies import honest
 from tests.ingest.inside import TOKEN, Raw, post, receiving
 from vs_tui.sources.grafana import TIMESTAMP_HEADER
 from vs_tui.sources.mapped import presets
-from vs_tui.sources.registry import sources
+from vs_tui.sources.registry import built_in, sources
+from vs_tui.sources.signatures import Scheme
 
 Signer = Callable[[str, bytes], dict[str, str]]
 
@@ -68,7 +69,6 @@ SIGNERS: dict[str, tuple[str, Signer]] = {
     "bitbucket": ("bitbucket", hexed("x-hub-signature", "sha256=")),
     "jira": ("jira", hexed("x-hub-signature", "sha256=")),
     "linear": ("linear", hexed("linear-signature")),
-    "circleci": ("circleci", hexed("circleci-signature", "v1=")),
     "pagerduty": ("pagerduty", hexed("x-pagerduty-signature", "v1=")),
     "buildkite, token": ("buildkite", plain("x-buildkite-token")),
     "buildkite, signature": ("buildkite", buildkite),
@@ -78,6 +78,21 @@ SIGNERS: dict[str, tuple[str, Signer]] = {
     "plyzen": ("plyzen", plain("x-api-key")),
     "custom": ("customhttp", hexed("x-vs-signature")),
     "custom, standard webhook": ("customhttp", standard_webhook),
+}
+
+
+def declared(scheme: Scheme) -> Signer:
+    """How a tool signs whose source declares it, without a word in this file."""
+    assert (scheme.scheme, scheme.encoding, scheme.timestamp) == ("hmac", "hex", "")
+    before = f"{scheme.part}={scheme.prefix}" if scheme.part else scheme.prefix
+    return hexed(scheme.header, before, scheme.algorithm)
+
+
+SIGNERS |= {
+    source.name: (source.name, declared(source.signature))
+    for source in built_in()
+    if isinstance(source.signature, Scheme)
+    and source.name not in {name for name, _ in SIGNERS.values()}
 }
 SECRETS = {name: (f"secret-of-{name}",) for name, _ in SIGNERS.values()}
 

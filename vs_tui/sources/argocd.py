@@ -32,7 +32,10 @@ _FAILED: Final = {"failed": "failure", "error": "error"}
 
 
 def _listed(value: Any) -> Any:
-    return [entry for entry in value if entry] if isinstance(value, list) else value or []
+    """The texts of a list; one odd entry must not cost the others."""
+    if not isinstance(value, list):
+        return value or []
+    return [entry for entry in value if entry and isinstance(entry, str)][:500]
 
 
 class Sync(BaseModel):
@@ -51,9 +54,7 @@ class Sync(BaseModel):
     message: OptionalWord = ""
     revision: OptionalWord = ""
     repository: OptionalWord = ""
-    images: Annotated[list[Word], BeforeValidator(_listed), Field(max_length=500)] = Field(
-        default_factory=list
-    )
+    images: Annotated[list[str], BeforeValidator(_listed)] = []
     cluster: OptionalWord = ""
     namespace: OptionalWord = ""
     environment: OptionalWord = ""

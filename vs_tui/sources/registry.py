@@ -7,6 +7,8 @@ import logging
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
 from typing import Any, Final
 
 from vs_tui.config.errors import ConfigError
@@ -16,32 +18,19 @@ from vs_tui.sources.base import Source
 log = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP: Final = "vs_tui.sources"
+PACKAGE: Final = "vs_tui.sources"
 
-BUILT_IN: Final = (
-    "github",
-    "gitlab",
-    "jenkins",
-    "jira",
-    "customhttp",
-    "plyzen",
-    "emmetrics",
-    "cdevents",
-    "otlp",
-    "pagerduty",
-    "alertmanager",
-    "grafana",
-    "linear",
-    "trello",
-    "bitbucket",
-    "gitea",
-    "circleci",
-    "buildkite",
-    "azure",
-    "argocd",
-    "devlake",
-    "user",
-)
-"""Module names in this package; each has a `SOURCE`."""
+
+def built_in() -> Iterator[Source]:
+    """The sources of this package: of every module with a `SOURCE`, whose name is the module's."""
+    for module in iter_modules(import_module(PACKAGE).__path__):
+        if (source := _of_module(module.name)) is not None:
+            yield source
+
+
+def _of_module(name: str) -> Source | None:
+    found: Source | None = getattr(import_module(f"{PACKAGE}.{name}"), "SOURCE", None)
+    return found
 
 
 def sources() -> Mapping[str, Source]:
@@ -54,10 +43,7 @@ def sources() -> Mapping[str, Source]:
 def _sources(_: int) -> Mapping[str, Source]:
     from importlib.metadata import entry_points
 
-    found: dict[str, Source] = {}
-    for name in BUILT_IN:
-        source: Source = import_module(f"vs_tui.sources.{name}").SOURCE
-        found[source.name] = source
+    found = {source.name: source for source in built_in()}
     for source in _mapped(found):
         found[source.name] = source
     for entry in entry_points(group=ENTRY_POINT_GROUP):
@@ -117,10 +103,8 @@ def one_source(found: str | tuple[str, Any]) -> Source:
 
     if isinstance(found, tuple):
         return MappedSource(*found)
-    if found in BUILT_IN:
-        source: Source = import_module(f"vs_tui.sources.{found}").SOURCE
-        return source
-    return sources()[found]
+    own = _of_module(found) if find_spec(f"{PACKAGE}.{found}") else None
+    return own or sources()[found]
 
 
 def routes() -> Iterator[tuple[str, Source]]:
