@@ -11,9 +11,7 @@ CODE, TESTS = ROOT / "vs_tui", ROOT / "tests"
 
 LONGEST = 420
 LONGER = {
-    "store/metrics/evidence.py": 600,
-    "store/schema.py": 560,
-    "store/writer.py": 520,
+    "store/schema.py": 490,
 }
 """Files that are longer than they should be, and how long they may be at most: split one before
 you add to it."""

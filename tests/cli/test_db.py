@@ -12,7 +12,8 @@ from tests.store.conftest import Clock, custom
 from vs_tui.cli.common import now
 from vs_tui.cli.main import main
 from vs_tui.store.clock import Uptime
-from vs_tui.store.writer import Settings, Writer
+from vs_tui.store.maintenance.sweeper import Settings
+from vs_tui.store.writer import Writer
 
 
 @pytest.fixture

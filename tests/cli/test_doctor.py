@@ -21,8 +21,9 @@ from vs_tui.cli.common import now
 from vs_tui.cli.doctor_store import Finding
 from vs_tui.cli.main import main
 from vs_tui.model.time import DAY, HOUR, SECOND
+from vs_tui.store.maintenance.sweeper import Settings
 from vs_tui.store.queries.reader import SqliteReader
-from vs_tui.store.writer import Settings, Writer
+from vs_tui.store.writer import Writer
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ from vs_tui.log.address import parse_log_url
 from vs_tui.log.postgres import BEGINNING, PostgresLog
 from vs_tui.model.limits import Retention
 from vs_tui.model.time import DAY, HOUR
+from vs_tui.store.maintenance.sweeper import Settings
 from vs_tui.store.shared_writer import SharedWriter
-from vs_tui.store.writer import Settings
 
 FULL = [pytest.mark.full, pytest.mark.timeout(1800)]
 

@@ -14,7 +14,8 @@ from vs_tui.sources.customhttp import SOURCE
 from vs_tui.sources.reading import intake_of, read
 from vs_tui.store.clock import Uptime
 from vs_tui.store.maintenance.rebuild import Rebuilt, rebuild
-from vs_tui.store.writer import Settings, Writer
+from vs_tui.store.maintenance.sweeper import Settings
+from vs_tui.store.writer import Writer
 
 T = 1_772_445_600_000_000
 SPAN_ROWS = (

@@ -20,8 +20,9 @@ from vs_tui.log.delivery import Rejection
 from vs_tui.model.limits import MIB
 from vs_tui.model.time import DAY
 from vs_tui.store.maintenance.backup import verify
+from vs_tui.store.maintenance.sweeper import Settings
 from vs_tui.store.schema import StoreError
-from vs_tui.store.writer import Settings, Writer
+from vs_tui.store.writer import Writer
 
 
 def start(number: object, padding: int = 0):

@@ -17,9 +17,10 @@ from vs_tui.model.time import HOUR
 from vs_tui.model.vocabulary import Event, State, Verdict
 from vs_tui.store.folding import batch
 from vs_tui.store.maintenance import reassignment as team_reassignment
+from vs_tui.store.maintenance.sweeper import Settings
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.schema import StoreError
-from vs_tui.store.writer import Settings, Writer
+from vs_tui.store.writer import Writer
 
 SHA = "c" * 40
 

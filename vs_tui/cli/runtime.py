@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from vs_tui.config import Config, ConfigError
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Rule
+from vs_tui.store.maintenance.sweeper import Settings
 from vs_tui.store.queries.reader import SqliteReader
-from vs_tui.store.writer import Settings, Writer
+from vs_tui.store.writer import Writer
 from vs_tui.traces.correlation import LinkRules
 
 if TYPE_CHECKING:

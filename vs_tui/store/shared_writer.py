@@ -29,9 +29,10 @@ from vs_tui.store import shared_cache
 from vs_tui.store.folding import batch
 from vs_tui.store.maintenance import forgetting
 from vs_tui.store.maintenance.retention import Pruned
+from vs_tui.store.maintenance.sweeper import Settings
 from vs_tui.store.shared_cache import Place
 from vs_tui.store.storage_errors import is_storage
-from vs_tui.store.writer import Settings, Writer
+from vs_tui.store.writer import Writer
 
 log = logging.getLogger(__name__)
 

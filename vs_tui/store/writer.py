@@ -12,97 +12,49 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from vs_tui.log import sqlite_log
 from vs_tui.log.append_queue import Tell, Unavailable, Waiting, WaitingLine
-from vs_tui.log.delivery import PRUNE_PATH, Intake, Outcome, Rejection, decision
-from vs_tui.model.limits import LOW_SPACE, READ_WAIT_SECONDS, Retention
-from vs_tui.model.teams import Teams
-from vs_tui.model.time import DAY, HOUR, SECOND, Duration, Instant, iso
+from vs_tui.log.delivery import Intake, Outcome, Rejection
+from vs_tui.model.limits import READ_WAIT_SECONDS
+from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Verdict
-from vs_tui.store.clock import Uptime, Watch, uptime
 from vs_tui.store.folding import batch
 from vs_tui.store.folding.projection import Projection
-from vs_tui.store.folding.span_folding import Change, Context
-from vs_tui.store.health import Condition
+from vs_tui.store.folding.span_folding import Change
 from vs_tui.store.lock import DatabaseLock, refuse_neighbour
-from vs_tui.store.maintenance import retention, upkeep
-from vs_tui.store.maintenance.reassignment import adopt_incidents, adopt_teams, is_empty
-from vs_tui.store.maintenance.retention import Pruned
+from vs_tui.store.maintenance.reassignment import is_empty
+from vs_tui.store.maintenance.sweeper import SWEEP_SECONDS, Settings, Sweeper
 from vs_tui.store.maintenance.table_swap import clear_leftovers, empty_models
-from vs_tui.store.maintenance.upkeep import Rejections, time_out
 from vs_tui.store.schema import StoreError, open_checked, open_writer
-from vs_tui.store.storage_errors import explain, free_bytes, is_storage, sizes
+from vs_tui.store.storage_errors import explain, is_storage
 from vs_tui.store.thread import connect, run_on
-from vs_tui.traces.correlation import LinkRules
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Listener = Callable[[Sequence[Change]], None]
-Adopt = Callable[[sqlite3.Connection, batch.Folding], bool]
-"""Work of one small transaction. Returns whether there is more; its progress is stored."""
-SWEEP_SECONDS: Final = 1.0
-DAMAGED_SECONDS: Final = 10.0
-"""Pause between two checks of a damaged file; each check reads the whole file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Settings for folding and retention."""
-
-    teams: Teams = field(default_factory=Teams)
-    timeouts: Mapping[str, Duration] = field(default_factory=dict)
-    links: LinkRules = field(default_factory=LinkRules)
-    after_fold: Sequence[batch.Hook] = ()
-    adopt: Sequence[Adopt] = ()
-    """Work on stored spans after a change of the configuration, once they have their teams."""
-    retention: Retention = field(default_factory=Retention)
-    low_space: int = LOW_SPACE
-    """Bytes that stay free on the disk, so that pruning is possible."""
-    free_bytes: Callable[[Path], int] = free_bytes
-    uptime: Callable[[], Uptime] = uptime
-
-
-class Writer:
+class Writer(Sweeper):
     """Owns the database for writing; everything else uses read-only connections."""
 
     def __init__(
         self, path: Path, clock: Callable[[], Instant], settings: Settings | None = None
     ) -> None:
-        self.path = path
-        self._clock = clock
-        settings = settings or Settings()
-        self._settings = settings
-        self._folding = batch.Folding(
-            Context(now=clock(), seq=0, teams=settings.teams, timeouts=settings.timeouts),
-            links=settings.links,
-            after_fold=settings.after_fold,
-        )
+        super().__init__(path, clock, settings or Settings())
         self._line = WaitingLine(f"{path}: the disk is too slow; send it again")
-        self._rejections = Rejections()
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = DatabaseLock(path)
-        self._condition = Condition(
-            path, settings.low_space, settings.free_bytes, lambda: self._notify(())
-        )
         self._projection = Projection(self._transaction, self._condition, self._line, self._notify)
         self._projector = self._projection.projector
-        self._timed_out_at: Duration = -DAY
-        self._retain_at: Duration = 0
-        self._pruned = Pruned()
-        self._pruning = asyncio.Lock()
-        self._retain_after: Instant = 0
-        self._generation = -1
-        self._watch = Watch(clock, settings.uptime)
         self.receipt_time = self._watch.receipt_time
         self._is_open = False
-        self._to_adopt = [*self._adopters(), clear_leftovers(path)]
+        self._to_adopt.append(clear_leftovers(path))
 
     async def open(self) -> None:
         """Lock and open the database and start committing. StoreError says what to do."""
@@ -371,121 +323,6 @@ class Writer:
         for entry in waiting:
             entry.tell(Unavailable(why))
 
-    async def _sweep_forever(self) -> None:
-        while True:
-            await asyncio.sleep(DAMAGED_SECONDS if self._condition.damaged else SWEEP_SECONDS)
-            try:
-                await self.sweep()
-            except Exception as error:
-                if is_storage(error) or isinstance(error, StoreError):
-                    self._condition.fail(error)
-                else:
-                    log.exception("the sweep failed; it is tried again in a second")
-
-    async def sweep(self) -> None:
-        """Check once a second: whether the path still names the opened file, whether a failed store
-        commits again, whether derived data was replaced, free space, a large WAL, spans past their
-        timeout, refused requests, retention."""
-        if not self._condition.check_file():
-            return
-        if self._condition.failed:
-            await self._try_again()
-        if await self._run(sqlite_log.generation) != self._generation:
-            await self._look_anew()
-        self._condition.check_space()
-        if sizes(self.path)[1] > retention.LARGE_WAL:
-            await self._run(retention.empty_wal)
-        if await self._rejections.store(self._transaction, self._clock()):
-            self._notify(())
-        believed = await self._watch.look(self._transaction)
-        now = self._settings.uptime().up
-        if not 0 <= now - self._timed_out_at < 10 * SECOND:
-            # It reads all spans in flight; a backlog of tickets is too many for every second.
-            self._timed_out_at = now
-            await self._time_out(believed.timing)
-        await self.adopt()
-        await self._carry_out()
-        if self._settings.retention and now >= self._retain_at and not self.behind:
-            await self._retain(believed.deleting)
-            self._retain_at = now + (0 if self._retain_after else HOUR)
-
-    async def _time_out(self, now: Instant) -> None:
-        timeouts = dict(self._settings.timeouts)
-        due = await self._run(lambda db: batch.due_timeouts(db, timeouts, now))
-        if due:
-            self._notify(await self._transaction(lambda db, f: time_out(db, f, due)))
-        if self._watch.doubted:
-            wall = self._clock()
-            if await self._run(lambda db: batch.due_timeouts(db, timeouts, wall)):
-                await self._watch.hold_back(self._transaction)
-
-    async def _retain(self, now: Instant) -> None:
-        """Decide what to delete: hourly, or in further steps at once while there is much."""
-        kept = self._settings.retention
-        if kept.age and self._watch.doubted:
-            old = self._clock() - kept.age
-            if await self._run(lambda db: upkeep.has_older(db, old)):
-                await self._watch.hold_back(self._transaction)
-        before, more = await upkeep.retain(
-            self._run, self._transaction, kept, now, self._retain_after
-        )
-        self._retain_after = before if more else 0
-        if before and await self._may_decide(self._clock()):
-            await self._decide(before)
-
-    async def _may_decide(self, _now: Instant) -> bool:
-        return True
-
-    async def _carry_out(self) -> None:
-        async with self._pruning:
-            if before := await self._run(retention.decided):
-                await self._prune(before)
-
-    async def _prune(self, before: Instant) -> Pruned:
-        """Delete what was decided. The next start continues if the process dies meanwhile."""
-        pruned = await upkeep.prune(self._run, self._transaction, before)
-        await self._transaction(lambda db, _: retention.set_done(db, before))
-        log.info(
-            "traces from before %s: %d deleted, with %d deliveries",
-            *(iso(before), pruned.traces, pruned.deliveries),
-        )
-        self._pruned += pruned
-        self._notify(())
-        return pruned
-
-    def _adopters(self) -> Sequence[Adopt]:
-        return (adopt_teams, adopt_incidents, *self._settings.adopt)
-
-    async def reconfigure(self, settings: Settings) -> None:
-        """Use other settings from now on; stored spans are updated in small transactions."""
-
-        def change(_: sqlite3.Connection) -> None:  # between two transactions, on their thread
-            folding = self._folding
-            folding.context.teams, folding.context.timeouts = settings.teams, settings.timeouts
-            folding.links, folding.after_fold = settings.links, settings.after_fold
-
-        await self._run(change)
-        done = set(self._adopters())
-        self._settings = settings
-        self._condition.low_space = settings.low_space
-        self._retain_at = 0
-        self._to_adopt = [*self._adopters(), *(w for w in self._to_adopt if w not in done)]
-
-    async def adopt(self) -> None:
-        """Apply a changed configuration to stored spans; deliveries are stored in between."""
-        while self._to_adopt:
-            work = self._to_adopt[0]
-            try:
-                while await self._transaction(work):
-                    pass
-            except Exception as error:
-                if is_storage(error):
-                    raise
-                log.exception("not all is grouped as configured; the next start tries again")
-            if work in self._to_adopt:  # a concurrent call may have removed it
-                self._to_adopt.remove(work)
-            self._notify(())
-
     async def _try_again(self) -> None:
         """Commit a small change, on a new connection if the old one may be stale."""
         if self._condition.reopen:
@@ -495,15 +332,3 @@ class Writer:
             self._generation = -1
         await self._transaction(lambda db, _: batch.next_seq(db))
         self._condition.recover()
-
-    async def prune(self, before: Instant) -> Pruned:
-        """Decide to delete finished traces from before an instant, and wait until that is done;
-        deliveries are stored meanwhile. It also works below the low-space mark, to free space."""
-        self._pruned = Pruned()
-        await self._decide(before)
-        await self.folded()
-        await self._carry_out()
-        return self._pruned
-
-    async def _decide(self, before: Instant) -> None:
-        await self._stored(decision(PRUNE_PATH, {"before": before}, self._clock()))

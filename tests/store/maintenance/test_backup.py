@@ -21,9 +21,10 @@ from vs_tui.store.maintenance.retention import (
     prune_traces,
     used_bytes,
 )
+from vs_tui.store.maintenance.sweeper import Settings
 from vs_tui.store.schema import StoreError, open_reader
 from vs_tui.store.schema import open_writer as open_writer_now
-from vs_tui.store.writer import Settings, Writer
+from vs_tui.store.writer import Writer
 
 SECOND = 1_000_000
 

@@ -22,10 +22,11 @@ from vs_tui.sources.reading import parse_stored
 from vs_tui.store.folding.projector import Projector
 from vs_tui.store.maintenance import rebuild as rebuilding
 from vs_tui.store.maintenance import retention, table_swap
+from vs_tui.store.maintenance.sweeper import Settings
 from vs_tui.store.maintenance.table_swap import model_tables
 from vs_tui.store.queries.reader import SqliteReader
 from vs_tui.store.schema import DERIVED_TABLES, StoreError, open_writer
-from vs_tui.store.writer import Settings, Writer
+from vs_tui.store.writer import Writer
 
 STORIES = [
     intake._replace(dedupe=f"id:{number}")

@@ -28,6 +28,7 @@ from vs_tui.store.folding import batch
 from vs_tui.store.folding.projector import Parse, Projector
 from vs_tui.store.lock import DatabaseLock, InUse
 from vs_tui.store.maintenance import retention, table_swap
+from vs_tui.store.maintenance.sweeper import Settings
 from vs_tui.store.maintenance.table_swap import small_transaction
 from vs_tui.store.metrics import verdicts
 from vs_tui.store.queries.read_deliveries import own_id
@@ -39,7 +40,7 @@ from vs_tui.store.schema import (
     open_reader,
     open_writer,
 )
-from vs_tui.store.writer import Settings, Writer
+from vs_tui.store.writer import Writer
 
 NEAR: Final = 500
 """The tables are replaced when at most this many deliveries are not folded; a receiver folds them
