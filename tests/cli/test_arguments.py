@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vs_tui.cli.main import main
+from vs_tui.store.schema import open_writer
 
 COMMANDS = {
     "ls": "--json --by trace --limit --at --db",
@@ -20,6 +21,7 @@ COMMANDS = {
     "db": "stats verify prune backup restore --older-than --dry-run",
     "completion": "bash zsh fish",
     "flush": "",
+    "record": "--since --until --source --delivery --db",
     "link": "show cut pin clear list --url --token",
 }
 ODD = [
@@ -51,6 +53,33 @@ def words_of(name: str):
 LINES = st.sampled_from(sorted(COMMANDS)).flatmap(
     lambda name: st.tuples(st.just(name), st.lists(words_of(name), max_size=5))
 )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("report", "durations", "--since", "0001-01-01"),
+        ("report", "pull-requests", "--until", "0001-01-02"),
+        ("record", "--source", "\udce9"),
+        ("record", "--delivery", "1" * 31),
+        ("ls", "--limit", "\x1b]0;x\x07"),
+        ("flush", "--nothing", "\x1b[31m"),
+        ("serve", "--port", "\x1b[31m"),
+        ("\x1b[31m",),
+    ],
+)
+def test_an_argument_that_cannot_be_used_is_told_without_controlling_the_terminal(
+    line, tmp_path, capsys
+) -> None:
+    with contextlib.closing(open_writer(tmp_path / "vs-tui.db")):
+        try:
+            code = main([*line])
+        except SystemExit as ended:
+            code = ended.code
+    assert code == 2
+    said = capsys.readouterr().err
+    assert said.strip()
+    assert "\x1b" not in said
 
 
 @given(LINES)

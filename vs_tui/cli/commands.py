@@ -15,7 +15,7 @@ import textwrap
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Final, TextIO
+from typing import Any, Final, NoReturn, TextIO
 
 from vs_tui.model.errors import Explained
 
@@ -57,6 +57,16 @@ def whole_number(text: str) -> int:
     if not text.isdecimal() or not text.isascii() or not int(text[:18]):
         raise argparse.ArgumentTypeError(f"'{text}' is not a number; give 1 or more")
     return int(text[:18])
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors cannot control the terminal: they quote arguments, and a script gives
+    names of branches and people."""
+
+    def error(self, message: str) -> NoReturn:
+        from vs_tui.model.display import clean_lines
+
+        super().error(clean_lines(message))
 
 
 def add_command(

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from vs_tui import __version__
-from vs_tui.cli.commands import COMMANDS, USAGE, UsageError, command_module, to_the_end
+from vs_tui.cli.commands import COMMANDS, USAGE, Parser, UsageError, command_module, to_the_end
 from vs_tui.model.errors import Explained
 
 
@@ -43,7 +43,7 @@ def _main(arguments: list[str]) -> int:
 
 def _run(name: str, arguments: Sequence[str]) -> int:
     module = command_module(name)
-    parser = argparse.ArgumentParser(prog="vs-tui", allow_abbrev=False)
+    parser = Parser(prog="vs-tui", allow_abbrev=False)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     module.register(subparsers)
     parsed = _parsed(parser, subparsers.choices[name], arguments)
@@ -52,12 +52,27 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     except Explained as error:
         print(f"vs-tui: {_harmless(error)}", file=sys.stderr)
         return USAGE if isinstance(error, UsageError) else 1
+    except (OverflowError, UnicodeEncodeError) as error:
+        if not (wrong := _unusable(error, arguments)):
+            raise
+        print(f"vs-tui: {_harmless(wrong)}", file=sys.stderr)
+        return USAGE
     except Exception as error:
         if type(error).__module__ != "sqlite3" or not (said := _of_the_store(error, parsed)):
             raise
         print(f"vs-tui: {_harmless(said)}", file=sys.stderr)
         return 1
     return code
+
+
+def _unusable(error: Exception, arguments: Sequence[str]) -> str:
+    """Which argument no command can use: a text that is not UTF-8, a number or time that is too
+    large; empty if the error is a bug."""
+    if isinstance(error, UnicodeEncodeError):
+        wrong = error.object[error.start]
+        return next((f"{text!r} is not valid UTF-8" for text in arguments if wrong in text), "")
+    digits = [text for text in arguments if any(character.isdigit() for character in text)]
+    return f"out of range: a number or time among {', '.join(digits)}" if digits else ""
 
 
 def _harmless(message: object) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from vs_tui.cli.client import Client
-from vs_tui.cli.commands import USAGE, to_the_end
+from vs_tui.cli.commands import USAGE, Parser, to_the_end
 from vs_tui.cli.custom_event import (
     add_span_options,
     end_body,
@@ -99,7 +99,7 @@ def _two_dashes(argument: str) -> str:
 
 def vscli_parser() -> argparse.ArgumentParser:
     """The command line of `vscli`; its options have two dashes here, see `_two_dashes`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="vscli",
         description="Send custom events, as ValueStream's vscli does.",
         epilog=_EPILOG,
