@@ -162,6 +162,16 @@ async def test_a_quiet_weekend_times_out_and_deletes(open_writer, clock, caplog)
     assert "clock" not in caplog.text
 
 
+@pytest.mark.parametrize(("prints", "boot"), [("echo 0A-1B", "0A-1B"), ("exit 1", "process ")])
+def test_macos_names_its_starts(monkeypatch, tmp_path, prints, boot) -> None:
+    """A restarted process is not a restarted machine; without a name it must count as one."""
+    (tmp_path / "sysctl").write_text(f"#!/bin/sh\n[ $2 = kern.bootsessionuuid ] && {prints}\n")
+    (tmp_path / "sysctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(clocks, "_LINUX_BOOT", tmp_path / "missing")
+    assert clocks._boot.__wrapped__().startswith(boot)
+
+
 async def test_a_machine_that_was_off_for_a_weekend_times_out_after_an_hour(
     open_writer, clock, tmp_path
 ) -> None:

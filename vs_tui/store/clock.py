@@ -15,6 +15,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -53,7 +54,8 @@ class Uptime(NamedTuple):
 
 
 _SINCE_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Linux's clock that includes sleep. On other systems the uptime restarts with each process."""
+"""The clock that includes sleep: Linux has one of its own, macOS's monotonic clock does."""
+_LINUX_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 def uptime() -> Uptime:
@@ -63,10 +65,13 @@ def uptime() -> Uptime:
 
 @cache
 def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return f"process {time.time_ns()}"
+    with suppress(OSError):
+        return _LINUX_BOOT.read_text("ascii").strip()
+    from subprocess import SubprocessError, check_output  # not needed on Linux
+
+    with suppress(OSError, SubprocessError):  # macOS
+        return check_output(["sysctl", "-n", "kern.bootsessionuuid"], text=True, timeout=5).strip()
+    return f"process {time.time_ns()}"  # the uptime restarts with each process
 
 
 @dataclass(frozen=True, slots=True)
