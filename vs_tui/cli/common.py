@@ -6,9 +6,10 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vs_tui.cli.client_settings import Settings, sender_settings
 from vs_tui.cli.commands import UsageError
@@ -18,6 +19,9 @@ from vs_tui.config.loading import Signing
 from vs_tui.config.mapped_tables import configure
 from vs_tui.model.errors import Explained
 from vs_tui.model.time import Instant, parse_duration, parse_instant
+
+if TYPE_CHECKING:
+    from vs_tui.store.queries.reader import SqliteReader
 
 
 class SourceName(str):
@@ -155,6 +159,30 @@ def read_config(args: argparse.Namespace, signing: Signing | None = None) -> Con
     flags = {name: getattr(args, name, None) for name in names}
     path: Path | None = getattr(args, "config", None)
     return load(path, flags=flags, signing=signing)
+
+
+def reader_settings(config: Config) -> dict[str, Any]:
+    """The part of the configuration that a reader of the database goes by."""
+    return {
+        "team_names": config.teams.names,
+        "environments": config.environments,
+        "thresholds": config.thresholds,
+        "people": config.people_names,
+    }
+
+
+@asynccontextmanager
+async def reading(
+    config: Config, clock: Callable[[], Instant] = now
+) -> AsyncIterator[SqliteReader]:
+    """The database of a configuration, open for reading. StoreError says what is wrong with it."""
+    from vs_tui.store.queries.reader import SqliteReader
+
+    reader = await SqliteReader(config.db, clock, **reader_settings(config)).open()
+    try:
+        yield reader
+    finally:
+        await reader.close()
 
 
 def receiver(url: str = "", token: str = "") -> Settings:

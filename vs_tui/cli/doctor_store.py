@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vs_tui.cli.common import now
+from vs_tui.cli.common import now, reading
 from vs_tui.cli.reachability import connections
 from vs_tui.config import Config, ConfigError
 from vs_tui.log.delivery import UNKNOWN_SOURCE
@@ -66,7 +66,7 @@ def database_findings(config: Config) -> Iterator[Finding]:
         yield Finding("ok", "database", f"{path} does not exist yet", "the first start creates it")
         return
     yield from _modes(config)
-    yield from _stored(path)
+    yield from _stored(config)
 
 
 def _space(config: Config, folder: Path) -> Finding:
@@ -93,11 +93,12 @@ def _modes(config: Config) -> Iterator[Finding]:
         yield Finding("ok", "file mode", "only you can read the database")
 
 
-def _stored(path: Path) -> Iterator[Finding]:
+def _stored(config: Config) -> Iterator[Finding]:
     from vs_tui.store.maintenance.backup import stats
     from vs_tui.store.schema import StoreError
     from vs_tui.store.storage_errors import explain
 
+    path = config.db
     try:
         found = stats(path)
     except (StoreError, sqlite3.DatabaseError) as error:
@@ -113,7 +114,7 @@ def _stored(path: Path) -> Iterator[Finding]:
         yield Finding(
             "warn", "clock", waiting, "nothing is lost: it is done once the time is right"
         )
-    if (behind := _behind(path)) > 0:
+    if (behind := _behind(config)) > 0:
         yield Finding(
             "warn",
             "lag",
@@ -139,32 +140,24 @@ def _waiting(path: Path) -> str:
         return trouble(reader, now())
 
 
-def _behind(path: Path) -> int:
+def _behind(config: Config) -> int:
     """Number of stored deliveries that are still unfolded after a second."""
-    from vs_tui.store.queries.reader import SqliteReader
 
     async def look() -> int:
-        reader = await SqliteReader(path, now).open()
-        try:
+        async with reading(config) as reader:
             return 0 if await reader.caught_up(LAG_SHOWN) else (await reader.health()).behind
-        finally:
-            await reader.close()
 
     return asyncio.run(look())
 
 
 def source_findings(config: Config) -> Iterator[Finding]:
-    from vs_tui.store.queries.reader import SqliteReader
     from vs_tui.store.schema import StoreError
     from vs_tui.tui.source_status import refused_last
 
     async def read() -> tuple[Sequence[SourceHealth], Mapping[str, DeliveryRow]]:
-        reader = await SqliteReader(config.db, now).open()
-        try:
+        async with reading(config) as reader:
             heard = await reader.sources()
             return heard, await refused_last(reader, heard)
-        finally:
-            await reader.close()
 
     if not config.db.is_file():
         return

@@ -12,7 +12,7 @@ import orjson
 
 from vs_tui.api.codec.traces import STANDING
 from vs_tui.cli.commands import USAGE, add_command, whole_number
-from vs_tui.cli.common import add_store_options, load_config, now
+from vs_tui.cli.common import add_store_options, load_config, now, reading
 from vs_tui.model.display import clean, escaped_json
 from vs_tui.model.time import Instant, format_duration, to_datetime
 from vs_tui.model.vocabulary import Link, Span
@@ -89,12 +89,9 @@ def run(args: argparse.Namespace) -> int:
 
 async def _list(args: argparse.Namespace, show: Callable[[Found], None]) -> None:
     """Print page after page. ValueError for a wrong filter or order."""
-    from vs_tui.store.queries.reader import SqliteReader
-
-    reader = await SqliteReader(load_config(args).db, now).open()
-    await reader.caught_up()
-    try:
-        left, cursor, terms = args.limit, "", " ".join(args.filter)
+    left, cursor, terms = args.limit, "", " ".join(args.filter)
+    async with reading(load_config(args)) as reader:
+        await reader.caught_up()
         while True:
             page = await reader.all_spans(
                 terms, limit=min(left, PAGE), cursor=cursor, sort=args.sort
@@ -104,30 +101,17 @@ async def _list(args: argparse.Namespace, show: Callable[[Found], None]) -> None
             left, cursor = left - len(page.items), page.next
             if not cursor or left < 1:
                 return
-    finally:
-        await reader.close()
 
 
 async def _list_traces(args: argparse.Namespace) -> None:
     """Print where traces stand. ValueError for a wrong filter or order."""
-    from vs_tui.store.queries.reader import SqliteReader
     from vs_tui.traces.board import ORDERS, ordered
 
     order = "state" if args.sort == "live" else args.sort
     if order.lstrip("-") not in ORDERS:
         raise ValueError(f"sort '{args.sort}' is not known for traces; use {', '.join(ORDERS)}")
-    config = load_config(args)
-    reader = await SqliteReader(
-        config.db,
-        now,
-        environments=config.environments,
-        thresholds=config.thresholds,
-        people=config.people_names,
-    ).open()
-    try:
+    async with reading(load_config(args)) as reader:
         board = await reader.board(" ".join(args.filter))
-    finally:
-        await reader.close()
     line = trace_json_line if args.json else trace_row
     if not args.json:
         print(TRACE_HEADER)

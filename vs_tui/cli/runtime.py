@@ -9,6 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from vs_tui.cli.common import reader_settings
 from vs_tui.config import Config, ConfigError
 from vs_tui.model.time import Instant
 from vs_tui.model.vocabulary import Rule
@@ -111,12 +112,9 @@ class Runtime:
         return await SqliteReader(
             self.config.db,
             self.clock,
-            team_names=self.config.teams.names,
             trouble=lambda: self.writer.trouble,
             export_trouble=lambda: "; ".join(filter(None, (e.told for e in self.exporters))),
-            environments=self.config.environments,
-            thresholds=self.config.thresholds,
-            people=self.config.people_names,
+            **reader_settings(self.config),
         ).open()
 
     async def listen(self) -> str:
@@ -191,9 +189,7 @@ class Runtime:
         await self.writer.reconfigure(writer_settings(config))
         for reader in (self.reader, self._asked):
             if reader is not None:
-                reader.reconfigure(
-                    config.teams.names, config.environments, config.thresholds, config.people_names
-                )
+                reader.reconfigure(**reader_settings(config))
         if not self.url:
             return
         self.receiver.reconfigure(self.config)

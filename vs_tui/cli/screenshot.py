@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from vs_tui.cli.commands import add_command
-from vs_tui.cli.common import CommandError, add_store_options, now, write_private
+from vs_tui.cli.common import CommandError, add_store_options, now, reading, write_private
 from vs_tui.config import Config, load
 from vs_tui.model.time import Instant
 
@@ -90,7 +90,6 @@ async def _sample(folder: Path, args: argparse.Namespace) -> None:
 
 async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:
     from vs_tui.cli.dashboard import setup_for
-    from vs_tui.store.queries.reader import SqliteReader
     from vs_tui.store.queries.reports import Reports
     from vs_tui.tui.app import VsTuiApp
     from vs_tui.tui.widgets.listing import Listing
@@ -98,27 +97,19 @@ async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:
     def clock() -> Instant:
         return at
 
-    reader = await SqliteReader(
-        config.db,
-        clock,
-        team_names=config.teams.names,
-        environments=config.environments,
-        thresholds=config.thresholds,
-        people=config.people_names,
-    ).open()
-    reports = Reports(reader, config, clock)
-    setup = replace(
-        setup_for(config, args, reader),
-        clock=clock,
-        cards=reports.cards,
-        detail=reports.detail,
-        url="http://127.0.0.1:5000",
-        connections=tuple,
-        zone="UTC",
-        keys={},
-        state_path="",
-    )
-    try:
+    async with reading(config, clock) as reader:
+        reports = Reports(reader, config, clock)
+        setup = replace(
+            setup_for(config, args, reader),
+            clock=clock,
+            cards=reports.cards,
+            detail=reports.detail,
+            url="http://127.0.0.1:5000",
+            connections=tuple,
+            zone="UTC",
+            keys={},
+            state_path="",
+        )
         star = await _star(reader)
         for size in SIZES:
             for name, keys in SHOTS:
@@ -132,8 +123,6 @@ async def _shoot(config: Config, at: Instant, args: argparse.Namespace) -> None:
                             await pilot.press(key)
                         await settle(pilot)
                     await _write(app, args.out / f"{name}-{size[0]}x{size[1]}")
-    finally:
-        await reader.close()
 
 
 async def _star(reader: Reader) -> str:

@@ -22,6 +22,7 @@ from vs_tui.cli.common import (
     moment,
     now,
     port_number,
+    reader_settings,
     token_for,
 )
 from vs_tui.cli.dashboard import (
@@ -183,12 +184,7 @@ async def _local(config: Config, args: argparse.Namespace) -> _Opened:
     async def take_over(found: Reread) -> None:
         nonlocal in_force
         in_force = found.config
-        local.reconfigure(
-            in_force.teams.names,
-            in_force.environments,
-            in_force.thresholds,
-            in_force.people_names,
-        )
+        local.reconfigure(**reader_settings(in_force))
 
     following = await _follow(config)
     trouble = (lambda: following.trouble) if following else (lambda: "")
@@ -196,10 +192,7 @@ async def _local(config: Config, args: argparse.Namespace) -> _Opened:
         local = await SqliteReader(
             config.db,
             now,
-            team_names=config.teams.names,
-            environments=config.environments,
-            thresholds=config.thresholds,
-            people=config.people_names,
+            **reader_settings(config),
             trouble=trouble,
         ).open()
     except BaseException:
