@@ -1,11 +1,16 @@
 """Read config.toml: its sections and the meaning of their values. A ValueError names the setting
-and the accepted values."""
+and the accepted values.
+
+Checked here and not by pydantic: importing it and building such models takes 140 ms, twice what all
+else of the configuration takes, before the dashboard's first rows (measured with Python 3.11).
+"""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import UnionType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -23,23 +28,180 @@ from vs_tui.model.time import Duration, parse_duration
 if TYPE_CHECKING:
     from vs_tui.metrics.goals import Goals
 
-_SECTIONS: Final[Mapping[str, Mapping[str, type]]] = {
-    "server": {
-        "host": str,
-        "port": int,
-        "public_url": str,
-        "no_auth": bool,
-        "no_auth_public": bool,
-        "metrics_port": int,
-        "log_level": str,
-        "log_format": str,
-    },
-    "store": {"db": str, "low_space": str},
-    "log": {"url": str, "schema": str},
-    "ui": {"theme": str, "ascii": bool, "zone": str, "watch_command": str, "people": bool},
-}
+Reader = Callable[[str, str, Any], Any]
+"""Given a section, a setting and its value as written, returns what it means."""
 
-_KINDS: Final = {str: "a text", int: "a whole number", bool: "true or false"}
+
+def _value(
+    what: str, kind: type | UnionType, good: Callable[[Any], bool] = lambda _: True
+) -> Reader:
+    """Reads a value of a kind that is taken as it is; `what` says to people what it must be."""
+
+    def read(section: str, name: str, value: Any) -> Any:
+        # To Python, true is a number.
+        is_kind = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+        if not is_kind or not good(value):
+            raise ValueError(f"[{section}] {name} must be {what}, not {value!r}")
+        return value
+
+    return read
+
+
+def _measure(parse: Callable[[str], int], more: str = "") -> Reader:
+    """Reads a duration or a size as people write it."""
+
+    def read(section: str, name: str, value: Any) -> int:
+        try:
+            return parse(str(value))
+        except ValueError as error:
+            raise ValueError(f"{section}.{name}: {error}{more}") from None
+
+    return read
+
+
+def _texts(example: str = '["acme/api", "infra-*"]') -> Reader:
+    """Reads a list of texts."""
+
+    def read(section: str, name: str, value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+            raise ValueError(f"{section}.{name} must be a list of texts, such as {example}")
+        return tuple(value)
+
+    return read
+
+
+def _parsed(parse: Callable[[str], Any]) -> Reader:
+    """Reads a text by a function, whose ValueError continues the name of the setting."""
+
+    def read(section: str, name: str, value: Any) -> Any:
+        try:
+            return parse(_TEXT(section, name, value))
+        except ValueError as error:
+            said = str(error)
+            raise ValueError(
+                said if said.startswith("[") else f"[{section}] {name} {said}"
+            ) from None
+
+    return read
+
+
+_TEXT: Final = _value("a text", str)
+_WHOLE: Final = _value("a whole number", int)
+_FLAG: Final = _value("true or false", bool)
+_COUNT: Final = _value("a whole number", int, lambda value: value >= 0)
+_SECONDS: Final = _value("seconds above 0", int | float, lambda value: value > 0)
+_DURATION: Final = _measure(parse_duration)
+_SIZE: Final = _measure(parse_size)
+
+
+def _filter(section: str, name: str, value: Any) -> str:
+    """The text of a filter that can be read."""
+    text: str = _TEXT(section, name, value)
+    try:
+        parse(text)
+    except FilterError as error:
+        raise ValueError(f"[{section}] {name}: {error}") from None
+    return text
+
+
+def _collector(section: str, name: str, value: Any) -> str:
+    return collector_url(f"[{section}] {name}", _TEXT(section, name, value))
+
+
+def _headers(section: str, name: str, value: Any) -> Mapping[str, str]:
+    headers = _table(f"{section}.{name}", value)
+    if not all(isinstance(text, str) for text in headers.values()):
+        example = '{ Authorization = "..." }'
+        raise ValueError(f"[{section}] {name} must be texts, such as {example}")
+    return headers
+
+
+def _signals(section: str, name: str, value: Any) -> tuple[str, ...]:
+    found: tuple[str, ...] = _texts('["traces"]')(section, name, value)
+    if unknown := [signal for signal in found if signal not in SIGNALS]:
+        raise ValueError(f"[{section}] {name}: '{unknown[0]}' is none of {', '.join(SIGNALS)}")
+    return found
+
+
+def _incident_window(section: str, name: str, value: Any) -> Duration:
+    return (
+        0
+        if str(value) == "0"
+        else _measure(parse_duration, ", or 0 for none")(section, name, value)
+    )
+
+
+def _rules(known: Sequence[str], make: Callable[[dict[str, str]], Any]) -> Reader:
+    """Reads `[[section.name]]`: rules with a filter and other texts."""
+
+    def read(section: str, name: str, value: Any) -> tuple[Any, ...]:
+        full = f"{section}.{name}"
+        if not isinstance(value, list):
+            raise ValueError(f"{full} must be tables: [[{full}]]")
+        return tuple(make(_rule(full, rule)) for rule in value)
+
+    def _rule(full: str, rule: Any) -> dict[str, str]:
+        table = _table(full, rule, known)
+        texts = {name: _TEXT(f"[{full}]", name, value) for name, value in table.items()}
+        text = _filter(f"[{full}]", "filter", texts.get("filter", ""))
+        if not text.strip():
+            raise ValueError(f"[[{full}]] needs a filter, such as 'kind:pipeline name:\"Deploy*\"'")
+        return texts
+
+    return read
+
+
+_SECTIONS: Final[Mapping[str, Mapping[str, Reader]]] = {
+    "server": {
+        "host": _TEXT,
+        "port": _WHOLE,
+        "public_url": _TEXT,
+        "no_auth": _FLAG,
+        "no_auth_public": _FLAG,
+        "metrics_port": _WHOLE,
+        "log_level": _TEXT,
+        "log_format": _TEXT,
+    },
+    "store": {
+        "db": _parsed(lambda text: Path(text).expanduser()),
+        "low_space": lambda section, name, value: _SIZE(section, name, _TEXT(section, name, value)),
+    },
+    "log": {"url": _parsed(parse_log_url), "schema": _parsed(check_schema_name)},
+    "ui": {"theme": _TEXT, "ascii": _FLAG, "zone": _TEXT, "watch_command": _TEXT, "people": _FLAG},
+}
+"""Sections whose settings stand side by side in `Config`."""
+_NAMES: Final = {"url": "log", "schema": "log_schema"}
+"""Names in `Config` that differ."""
+
+_METRICS: Final[Mapping[str, Reader]] = {
+    "incident_window": _incident_window,
+    "bots": _texts('["renovate", "ci-*"]'),
+    "failed_deploys": _value("count or ignore", str, ("count", "ignore").__contains__),
+    "deployments": _rules(
+        ("filter", "environment", "service"), lambda texts: DeploymentRule(**texts)
+    ),
+    "incidents": _rules(("filter",), lambda texts: texts["filter"]),
+}
+_LIVE: Final[Mapping[str, Reader]] = {
+    "long": _value("a number from 1 to 100, such as 1.5", int | float, lambda v: 1 <= v <= 100),
+    "quiet_after": _DURATION,
+    "finished_for": _DURATION,
+    "axis_breaks": _value("a whole number up to 20", int, lambda value: 0 <= value <= 20),
+}
+_LIMITS: Final[Mapping[str, Reader]] = {
+    **dict.fromkeys(("body", "bodies"), _SIZE),
+    **dict.fromkeys(("concurrent", "connections", "rate"), _COUNT),
+    **dict.fromkeys(("read_seconds", "idle_seconds", "stop_seconds"), _SECONDS),
+}
+_EXPORT: Final[Mapping[str, Reader]] = {
+    "otlp": _collector,
+    "filter": _filter,
+    "service_name": _TEXT,
+    "environment": _TEXT,
+    "headers": _headers,
+    "settle": _DURATION,
+    "signals": _signals,
+}
 
 
 def from_file(file: Path) -> dict[str, Any]:
@@ -65,12 +227,11 @@ def settings_names() -> Sequence[str]:
 def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for section, table in document.items():
-        if section == "log":
-            values.update(_log(_plain(section, table)))
-        elif section == "notify":
+        if section == "notify":
             values["notify"] = read_rules(table)
         elif section in _SECTIONS:
-            values.update(_plain(section, table))
+            found = _read(section, table, _SECTIONS[section])
+            values |= {_NAMES.get(name, name): value for name, value in found.items()}
         elif section not in _TABLES:
             accepted = ", ".join(sorted((*_SECTIONS, *_TABLES, "notify")))
             raise ValueError(f"[{section}] is not a section; use one of {accepted}")
@@ -82,56 +243,31 @@ def _interpret(document: Mapping[str, Any]) -> dict[str, Any]:
     if "people_names" in values and "teams" in values:
         named_in = values["people_names"].named_in
         values["teams"] = Teams(tuple(map(named_in, values["teams"].teams)))
-    if "db" in values:
-        values["db"] = Path(values["db"]).expanduser()
-    if "low_space" in values:
-        values["low_space"] = _measure("store.low_space", values["low_space"], parse_size)
     return values
 
 
-def _log(table: Mapping[str, Any]) -> Mapping[str, Any]:
-    readers: dict[str, tuple[str, Callable[[str], Any]]] = {
-        "url": ("log", parse_log_url),
-        "schema": ("log_schema", check_schema_name),
-    }
-    found: dict[str, Any] = {}
-    for name, text in table.items():
-        setting, read = readers[name]
-        try:
-            found[setting] = read(text)
-        except ValueError as error:
-            raise ValueError(f"[log] {name} {error}") from None
-    return found
-
-
 def _teams(tables: Mapping[str, Any]) -> Teams | None:
-    return Teams(tuple(_team(name, table) for name, table in tables.items())) if tables else None
-
-
-def _team(name: str, table: Any) -> Team:
-    known = _table(f"teams.{name}", table, ("projects", "users"))
-    found = {each: _strings(f"teams.{name}.{each}", value) for each, value in known.items()}
-    return Team(name, **found)
+    readers = {"projects": _texts(), "users": _texts()}
+    teams = [Team(n, **_read(f"teams.{n}", table, readers)) for n, table in tables.items()]
+    return Teams(tuple(teams)) if teams else None
 
 
 def _people(table: Mapping[str, Any]) -> People | None:
-    names = {login: _strings(f"people.{login}", v, '["Ana Lima"]') for login, v in table.items()}
+    names = {login: _texts('["Ana Lima"]')("people", login, v) for login, v in table.items()}
     found = People(names)
     found.of("")  # two people with one name are refused
     return found if names else None
 
 
 def _environments(table: Mapping[str, Any]) -> Environments | None:
-    globs = {name: _strings(f"environments.{name}", value) for name, value in table.items()}
+    globs = {name: _texts()("environments", name, value) for name, value in table.items()}
     return Environments({**DEFAULT_ENVIRONMENTS, **globs}) if globs else None
 
 
 def _timeouts(spans: Mapping[str, Any]) -> dict[str, Duration]:
     table = _table("spans", spans, ("timeouts",)).get("timeouts", {})
     parsed = {
-        name: 0
-        if text in (0, "never")
-        else _measure(f"spans.timeouts.{name}", text, parse_duration)
+        name: 0 if text in (0, "never") else _DURATION("spans.timeouts", name, text)
         for name, text in _table("spans.timeouts", table).items()
     }
     merged = {**DEFAULT_TIMEOUTS, **parsed} if parsed else {}
@@ -139,18 +275,13 @@ def _timeouts(spans: Mapping[str, Any]) -> dict[str, Duration]:
 
 
 def _disabled(table: Mapping[str, Any]) -> tuple[str, ...]:
-    rules = _table("correlation", table, ("disable",)).get("disable", [])
-    return _strings("correlation.disable", rules, '["proximity"]')
+    found = _read("correlation", table, {"disable": _texts('["proximity"]')})
+    return found["disable"] if found else ()
 
 
 def _named(section: str) -> Callable[[Mapping[str, Any]], Mapping[str, str]]:
-    def texts(table: Mapping[str, Any]) -> Mapping[str, str]:
-        for name, value in table.items():
-            if not isinstance(value, str):
-                raise ValueError(f"[{section}] {name} must be a text, not {value!r}")
-        return table
-
-    return texts
+    """Reads a section of texts with any names."""
+    return lambda table: {name: _TEXT(section, name, value) for name, value in table.items()}
 
 
 def _sources(table: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
@@ -158,75 +289,10 @@ def _sources(table: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     return {name: _table(f"sources.{name}", each) for name, each in table.items()}
 
 
-def _measure(name: str, value: Any, parse: Callable[[str], int], more: str = "") -> int:
-    """A duration or a size as people write it."""
-    try:
-        return parse(str(value))
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}{more}") from None
-
-
-def _metrics(table: Mapping[str, Any]) -> MetricRules | None:
-    known = ("incident_window", "bots", "failed_deploys", "deployments", "incidents")
-    _table("metrics", table, known)
-    found: dict[str, Any] = {}
-    if "incident_window" in table:
-        window = str(table["incident_window"])
-        name, more = "metrics.incident_window", ", or 0 for none"
-        found["incident_window"] = (
-            0 if window == "0" else _measure(name, window, parse_duration, more)
-        )
-    if "bots" in table:
-        found["bots"] = _strings("metrics.bots", table["bots"], '["renovate", "ci-*"]')
-    if "failed_deploys" in table:
-        found["failed_deploys"] = table["failed_deploys"]
-        if found["failed_deploys"] not in ("count", "ignore"):
-            raise ValueError(
-                f"[metrics] failed_deploys must be count or ignore, not {table['failed_deploys']!r}"
-            )
-    for name, make in (("deployments", _deployment_rule), ("incidents", _incident_rule)):
-        if name in table:
-            if not isinstance(table[name], list):
-                raise ValueError(f"metrics.{name} must be tables: [[metrics.{name}]]")
-            found[name] = tuple(make(rule) for rule in table[name])
-    return MetricRules(**found) if found else None
-
-
-def _deployment_rule(rule: Any) -> DeploymentRule:
-    table = _table("metrics.deployments", rule, ("filter", "environment", "service"))
-    return DeploymentRule(**_texts("metrics.deployments", table))
-
-
-def _incident_rule(rule: Any) -> str:
-    return _texts("metrics.incidents", _table("metrics.incidents", rule, ("filter",)))["filter"]
-
-
-def _texts(name: str, table: Mapping[str, Any]) -> dict[str, str]:
-    """The texts of a rule; its filter is checked."""
-    for setting, value in table.items():
-        if not isinstance(value, str):
-            raise ValueError(f"[[{name}]] {setting} must be a text, not {value!r}")
-    try:
-        parse(table.get("filter", ""))
-    except FilterError as error:
-        raise ValueError(f"[[{name}]] filter: {error}") from None
-    if not table.get("filter", "").strip():
-        raise ValueError(f"[[{name}]] needs a filter, such as 'kind:pipeline name:\"Deploy*\"'")
-    return dict(table)
-
-
 def _services(tables: Mapping[str, Any]) -> tuple[Service, ...]:
-    return tuple(
-        Service(
-            name,
-            _strings(
-                f"services.{name}.paths",
-                _table(f"services.{name}", table, ("paths",)).get("paths", []),
-                '["apps/checkout/**"]',
-            ),
-        )
-        for name, table in tables.items()
-    )
+    readers = {"paths": _texts('["apps/checkout/**"]')}
+    read = {name: _read(f"services.{name}", table, readers) for name, table in tables.items()}
+    return tuple(Service(name, found.get("paths", ())) for name, found in read.items())
 
 
 def _goals(tables: Mapping[str, Any]) -> Goals:
@@ -235,78 +301,22 @@ def _goals(tables: Mapping[str, Any]) -> Goals:
     return read_goals({name: _table(f"goals.{name}", table) for name, table in tables.items()})
 
 
-def _live(table: Mapping[str, Any]) -> Thresholds:
-    _table("live", table, ("long", "quiet_after", "finished_for", "axis_breaks"))
-    found: dict[str, Any] = {}
-    for name, field in (("quiet_after", "quiet"), ("finished_for", "finished_for")):
-        if name in table:
-            found[field] = _measure(f"live.{name}", table[name], parse_duration)
-    long, breaks = table.get("long", 1.5), table.get("axis_breaks", 5)
-    if isinstance(long, bool) or not isinstance(long, int | float) or not 1 <= long <= 100:
-        raise ValueError(f"[live] long must be a number from 1 to 100, such as 1.5, not {long!r}")
-    if isinstance(breaks, bool) or not isinstance(breaks, int) or not 0 <= breaks <= 20:
-        raise ValueError(f"[live] axis_breaks must be a whole number up to 20, not {breaks!r}")
-    return Thresholds(long=float(long), axis_breaks=breaks, **found)
+def _made(
+    section: str, readers: Mapping[str, Reader], make: Callable[..., Any]
+) -> Callable[[Mapping[str, Any]], Any]:
+    """Reads a section into one object, which has the same names; None without any setting."""
+
+    def read(table: Mapping[str, Any]) -> Any:
+        found = _read(section, table, readers)
+        return make(**found) if found else None
+
+    return read
 
 
-def _retention(table: Mapping[str, Any]) -> Retention:
-    _table("retention", table, ("age", "size"))
-    return Retention(
-        _measure("retention.age", table["age"], parse_duration) if "age" in table else 0,
-        _measure("retention.size", table["size"], parse_size) if "size" in table else 0,
-    )
-
-
-def _limits(table: Mapping[str, Any]) -> Limits | None:
-    sizes, numbers = ("body", "bodies"), ("concurrent", "connections", "rate")
-    seconds = ("read_seconds", "idle_seconds", "stop_seconds")
-    _table("limits", table, (*sizes, *numbers, *seconds))
-    found: dict[str, Any] = {
-        name: _measure(f"limits.{name}", table[name], parse_size) for name in sizes if name in table
-    }
-    for name in numbers:
-        value = table.get(name, 0)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise ValueError(f"[limits] {name} must be a whole number, not {value!r}")
-        if name in table:
-            found[name] = value
-    for name in seconds:
-        value = table.get(name, 1)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-            raise ValueError(f"[limits] {name} must be seconds above 0, not {value!r}")
-        if name in table:
-            found[name] = value
-    return Limits(**found) if found else None
-
-
-def _export(table: Mapping[str, Any]) -> ExportSettings | None:
-    texts = ("otlp", "filter", "service_name", "environment")
-    _table("export", table, (*texts, "headers", "settle", "signals"))
-    found: dict[str, Any] = {}
-    for name in texts:
-        if name in table:
-            if not isinstance(table[name], str):
-                raise ValueError(f"[export] {name} must be a text, not {table[name]!r}")
-            found[name] = table[name]
-    if "otlp" in found:
-        found["otlp"] = collector_url("[export] otlp", found["otlp"])
-    if "filter" in found:
-        try:
-            parse(found["filter"])
-        except FilterError as error:
-            raise ValueError(f"[export] filter: {error}") from None
-    if "headers" in table:
-        headers = _table("export.headers", table["headers"])
-        if not all(isinstance(value, str) for value in headers.values()):
-            raise ValueError('[export] headers must be texts, such as { Authorization = "..." }')
-        found["headers"] = headers
-    if "settle" in table:
-        found["settle"] = _measure("export.settle", table["settle"], parse_duration)
-    if "signals" in table:
-        found["signals"] = _strings("export.signals", table["signals"], '["traces"]')
-        if unknown := [name for name in found["signals"] if name not in SIGNALS]:
-            raise ValueError(f"[export] signals: '{unknown[0]}' is none of {', '.join(SIGNALS)}")
-    return ExportSettings(**found) if found else None
+def _thresholds(quiet_after: Duration | None = None, **found: Any) -> Thresholds:
+    if "long" in found:
+        found["long"] = float(found["long"])
+    return Thresholds(**found) if quiet_after is None else Thresholds(quiet=quiet_after, **found)
 
 
 def collector_url(name: str, url: str) -> str:
@@ -318,14 +328,10 @@ def collector_url(name: str, url: str) -> str:
     return url
 
 
-def _plain(section: str, table: Any) -> Mapping[str, Any]:
-    wanted = _SECTIONS[section]
-    found = _table(section, table, tuple(wanted))
-    for name, value in found.items():
-        kind = wanted[name]
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise ValueError(f"[{section}] {name} must be {_KINDS[kind]}, not {value!r}")
-    return found
+def _read(section: str, table: Any, readers: Mapping[str, Reader]) -> dict[str, Any]:
+    """The settings of a table that has no others than those of the readers."""
+    found = _table(section, table, tuple(readers))
+    return {name: readers[name](section, name, value) for name, value in found.items()}
 
 
 def _table(name: str, table: Any, known: Sequence[str] = ()) -> Mapping[str, Any]:
@@ -339,12 +345,6 @@ def _table(name: str, table: Any, known: Sequence[str] = ()) -> Mapping[str, Any
     return table
 
 
-def _strings(name: str, value: Any, example: str = '["acme/api", "infra-*"]') -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise ValueError(f"{name} must be a list of texts, such as {example}")
-    return tuple(value)
-
-
 _TABLES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]]] = {
     "teams": ("teams", _teams),
     "people": ("people_names", _people),
@@ -353,13 +353,13 @@ _TABLES: Final[Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Any]]]] = {
     "correlation": ("disabled_rules", _disabled),
     "views": ("views", _named("views")),
     "keys": ("keys", _named("keys")),
-    "retention": ("retention", _retention),
-    "metrics": ("metrics", _metrics),
+    "retention": ("retention", _made("retention", {"age": _DURATION, "size": _SIZE}, Retention)),
+    "metrics": ("metrics", _made("metrics", _METRICS, MetricRules)),
     "services": ("services", _services),
     "goals": ("goals", _goals),
-    "live": ("thresholds", _live),
-    "limits": ("limits", _limits),
+    "live": ("thresholds", _made("live", _LIVE, _thresholds)),
+    "limits": ("limits", _made("limits", _LIMITS, Limits)),
     "sources": ("sources", _sources),
-    "export": ("export", _export),
+    "export": ("export", _made("export", _EXPORT, ExportSettings)),
 }
 """Section -> (setting in `Config`, the function that reads it)."""
