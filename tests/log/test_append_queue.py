@@ -4,15 +4,15 @@ import asyncio
 
 from tests.store.conftest import custom
 from vs_tui.log import append_queue
-from vs_tui.log.append_queue import WaitingLine
+from vs_tui.log.append_queue import AppendQueue
 
 
-def put(line: WaitingLine, *numbers: int) -> None:
+def put(line: AppendQueue, *numbers: int) -> None:
     for number in numbers:
         line.put(custom("build", number, "start"), lambda _: None)
 
 
-async def commit(line: WaitingLine) -> int:
+async def commit(line: AppendQueue) -> int:
     """How many are taken at once."""
     taken = len(await line.take())
     line.done()
@@ -20,7 +20,7 @@ async def commit(line: WaitingLine) -> int:
 
 
 async def test_all_that_wait_are_taken_together_and_nobody_is_waited_for() -> None:
-    line = WaitingLine("")
+    line = AppendQueue("")
     put(line, 1, 2, 3)
     assert await commit(line) == 3
     put(line, 4)
@@ -29,13 +29,13 @@ async def test_all_that_wait_are_taken_together_and_nobody_is_waited_for() -> No
 
 async def test_no_more_are_taken_than_a_batch_holds(monkeypatch) -> None:
     monkeypatch.setattr(append_queue, "MAX_BATCH", 2)
-    line = WaitingLine("")
+    line = AppendQueue("")
     put(line, 1, 2, 3)
     assert [await commit(line), await commit(line)] == [2, 1]
 
 
 async def test_it_is_quiet_at_once_when_nothing_comes() -> None:
-    line = WaitingLine("")
+    line = AppendQueue("")
     assert line.is_quiet
     async with asyncio.timeout(5):
         await line.quiet(60, lambda: False)
@@ -48,7 +48,7 @@ async def test_it_is_quiet_at_once_when_nothing_comes() -> None:
 
 
 async def test_it_is_not_quiet_while_a_commit_takes_long_but_nobody_waits_forever() -> None:
-    line = WaitingLine("")
+    line = AppendQueue("")
     put(line, 1)
     await line.take()
     await line.quiet(3 * append_queue.QUIET_SECONDS, lambda: False)

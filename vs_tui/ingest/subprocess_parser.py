@@ -33,7 +33,7 @@ _PROGRAM: Final = "from vs_tui.sources.reading import read_piped; read_piped()"
 _PACKAGE: Final = Path(vs_tui.__file__).parents[1]
 
 
-class Apart:
+class SubprocessParser:
     """Parses small bodies in this process and large ones in another."""
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ from vs_tui.ingest.http_errors import (
     unavailable,
     unexpected,
 )
-from vs_tui.ingest.subprocess_parser import SIZE_AT_ONCE, Apart, is_large
+from vs_tui.ingest.subprocess_parser import SIZE_AT_ONCE, SubprocessParser, is_large
 from vs_tui.log.append_queue import Unavailable
 from vs_tui.log.delivery import Outcome, Rejection
 from vs_tui.model.limits import MIB, Limits
@@ -65,7 +65,7 @@ class Receiving:
         self._clock = clock
         self._limits = limits
         self._admission = admission
-        self._apart = Apart()
+        self._subprocess_parser = SubprocessParser()
         self._arriving: set[asyncio.Timeout] = set()
         self._stopped: asyncio.Event | None = None
 
@@ -97,7 +97,7 @@ class Receiving:
                         if is_large(inbound):
                             raise _too_large(f"{SIZE_AT_ONCE / MIB:g} MiB here")
                         inbound = await prepare(inbound)
-                    parsed = await self._apart.read(source, inbound)
+                    parsed = await self._subprocess_parser.read(source, inbound)
                     note.kind = parsed.kind
                     outcome = await self._writer.submit(
                         intake_of(source, inbound, parsed, note.proof)

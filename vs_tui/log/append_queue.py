@@ -55,7 +55,7 @@ class Waiting:
             log.exception("a sender could not be answered; its delivery is not affected")
 
 
-class WaitingLine:
+class AppendQueue:
     """The queue; the first delivery in is the first committed."""
 
     def __init__(self, too_late: str) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vs_tui.log import sqlite_log
-from vs_tui.log.append_queue import Tell, Unavailable, Waiting, WaitingLine
+from vs_tui.log.append_queue import AppendQueue, Tell, Unavailable, Waiting
 from vs_tui.log.delivery import Intake, Outcome, Rejection
 from vs_tui.model.limits import READ_WAIT_SECONDS
 from vs_tui.model.time import Instant
@@ -46,7 +46,7 @@ class Writer(Sweeper):
         self, path: Path, clock: Callable[[], Instant], settings: Settings | None = None
     ) -> None:
         super().__init__(path, clock, settings or Settings())
-        self._line = WaitingLine(f"{path}: the disk is too slow; send it again")
+        self._line = AppendQueue(f"{path}: the disk is too slow; send it again")
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = DatabaseLock(path)

@@ -19,7 +19,7 @@ NEARBY: Final[Duration] = 15 * MINUTE
 
 
 @dataclass(slots=True)
-class _Told:
+class _Episode:
     """All notifications that state the same start."""
 
     start: Instant
@@ -38,11 +38,11 @@ def incident_starts(events: Iterable[Event]) -> dict[Instant, Instant]:
     - A start within another's incident is of that incident.
     - Starts within 15 minutes of each other are of one incident, unless it ended in between.
     """
-    found: dict[Instant, _Told] = {}
+    found: dict[Instant, _Episode] = {}
     for event in events:
         if event.started_at is None:
             continue
-        told = found.setdefault(event.started_at, _Told(event.started_at))
+        told = found.setdefault(event.started_at, _Episode(event.started_at))
         if event.state.terminal:
             told.end = max(event.occurred_at, told.end or 0)
         else:
@@ -55,7 +55,7 @@ def incident_starts(events: Iterable[Event]) -> dict[Instant, Instant]:
             start = first[start]
         return start
 
-    def join(one: _Told, other: _Told) -> None:
+    def join(one: _Episode, other: _Episode) -> None:
         low, high = sorted((root(one.start), root(other.start)))
         first[high] = low
 

@@ -20,7 +20,7 @@ from vs_tui.tui import actions as table
 from vs_tui.tui.commands import Commands
 from vs_tui.tui.dashboard_settings import Setup
 from vs_tui.tui.feed import Feed
-from vs_tui.tui.global_actions import Deeds
+from vs_tui.tui.global_actions import GlobalActions
 from vs_tui.tui.navigation import Navigation, import_screens
 from vs_tui.tui.output import Output
 from vs_tui.tui.screens.base import View
@@ -64,7 +64,7 @@ class VsTuiApp(Session):
         self.feed = Feed(self, self.watching)
         self.navigation: Navigation = Navigation(self)
         self.output: Output = Output(self)
-        self._deeds = Deeds(self, self.navigation, self.output, self.watching)
+        self._global_actions = GlobalActions(self, self.navigation, self.output, self.watching)
 
     # Life.
 
@@ -188,9 +188,9 @@ class VsTuiApp(Session):
         view = self.view
         if view is None:
             return
-        deed = self._deeds.find(action_id)
-        if deed is not None:
-            deed()
+        run = self._global_actions.find(action_id)
+        if run is not None:
+            run()
         elif not view.act(action_id):
             action = table.BY_ID.get(action_id)
             self.notify_text(f"{action.label if action else action_id}: not here")

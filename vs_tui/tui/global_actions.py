@@ -18,7 +18,7 @@ from vs_tui.tui.watching import Watching
 from vs_tui.tui.workers import start
 
 
-class Deeds:
+class GlobalActions:
     """The global actions of one app."""
 
     def __init__(

@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from vs_tui.log.append_queue import WaitingLine
+from vs_tui.log.append_queue import AppendQueue
 from vs_tui.log.delivery import Intake
 from vs_tui.store.folding import batch
 from vs_tui.store.folding.batch import Transact
@@ -39,7 +39,7 @@ class Projection:
         self,
         transact: Transact,
         condition: Condition,
-        line: WaitingLine,
+        line: AppendQueue,
         notify: Callable[[Sequence[Change]], None],
     ) -> None:
         """`line` is the queue of deliveries, which go first. `notify` gets the changes of each

@@ -24,7 +24,7 @@ from vs_tui.store.folding.containment import (
     positions,
 )
 from vs_tui.store.folding.span_folding import Change, load_spans
-from vs_tui.store.folding.vcs_history import Told, write_history
+from vs_tui.store.folding.vcs_history import HistoryChange, write_history
 from vs_tui.traces.correlation import Node, links_of
 
 _TARGET: Final = (
@@ -103,7 +103,10 @@ _PLACED_BY: Final = (
 
 
 def _to_place(
-    connection: sqlite3.Connection, changes: Sequence[Change], moved: Iterable[str], told: Told
+    connection: sqlite3.Connection,
+    changes: Sequence[Change],
+    moved: Iterable[str],
+    told: HistoryChange,
 ) -> set[str]:
     """Deploys whose commit may have a new position: the changed ones, those of changed commits and
     branches, and those below runs that moved."""
@@ -212,7 +215,9 @@ _AFTER_HISTORY: Final = (
 )
 
 
-def _after_history(connection: sqlite3.Connection, told: Told, moved: Collection[str]) -> list[str]:
+def _after_history(
+    connection: sqlite3.Connection, told: HistoryChange, moved: Collection[str]
+) -> list[str]:
     """The first deploys with the changes that reached a branch, or were carried on, at changed
     moments."""
     if not told.moments and not moved:

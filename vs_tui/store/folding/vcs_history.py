@@ -85,7 +85,7 @@ _Row = tuple[Any, ...]
 
 
 @dataclass(slots=True)
-class Told:
+class HistoryChange:
     """Changes in the history of branches."""
 
     moments: set[tuple[str, str, Instant, str]] = field(default_factory=set)
@@ -96,9 +96,9 @@ class Told:
     """Projects whose default branch changed."""
 
 
-def write_history(db: sqlite3.Connection, spans: Iterable[Span]) -> Told:
+def write_history(db: sqlite3.Connection, spans: Iterable[Span]) -> HistoryChange:
     """Update the rows of changed pull requests and pushes. Returns what changed."""
-    told = Told()
+    told = HistoryChange()
     changed = {s.key: s for s in spans if s.operation in ("pull_request", "push")}
     if not changed:
         return told

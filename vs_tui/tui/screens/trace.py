@@ -198,7 +198,7 @@ class TraceView(View):
         self._paint()
         self._paint_footer()
 
-    def on_waterfall_told(self, message: Waterfall.Told) -> None:
+    def on_waterfall_notice(self, message: Waterfall.Notice) -> None:
         message.stop()
         self.dash.notify_text(message.text)
 

@@ -49,7 +49,7 @@ class Waterfall(Framed):
             super().__init__()
             self.key = key
 
-    class Told(Message):
+    class Notice(Message):
         """The reason why a key did nothing."""
 
         def __init__(self, text: str) -> None:
@@ -293,7 +293,7 @@ class Waterfall(Framed):
             return
         told = self.zoom.act(action, self._selected_interval())
         if told:
-            self.post_message(self.Told(told))
+            self.post_message(self.Notice(told))
         self._layout()
 
     # Painting.
